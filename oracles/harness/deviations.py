@@ -1,0 +1,176 @@
+"""The ledger of known deviations: what released versions of torch get wrong, as rows of data.
+
+``deviations.toml`` holds the rows and says what their fields mean. A row's region is a predicate on
+cases; they are defined here, by name.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+from oracles.harness.case import Case, Group, Parameter, dtype_of, from_data
+from oracles.rule import Rule
+
+LEDGER = Path(__file__).with_name("deviations.toml")
+
+SHORTEST_REGISTER = 8
+"""Half-precision elements in the shortest SIMD register torch is built for (NEON, 128 bits)."""
+
+GENERAL = "agreement"
+"""A deviation from this check shows in every check that steps the same case."""
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One row of the ledger."""
+
+    rule: str
+    id: str
+    check: str
+    paths: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    devices: tuple[str, ...]
+    versions: SpecifierSet
+    region: str
+    reason: str
+    upstream: str
+    case: Mapping[str, Any]
+
+    def concerns(self, subject: Any) -> bool:
+        """Whether the row is about this path, dtype and device."""
+        return (
+            subject.path.name in self.paths
+            and (not self.dtypes or subject.dtype in self.dtypes)
+            and (not self.devices or subject.device in self.devices)
+        )
+
+    def holds_for(self, torch_version: str) -> bool:
+        """Whether the row says that this version of torch deviates."""
+        return self.versions.contains(Version(torch_version).base_version)
+
+    def covers(self, check: str, subject: Any, case: Case) -> bool:
+        """Whether this subject is known to fail this check on this case."""
+        return (
+            self.check in (check, GENERAL)
+            and self.concerns(subject)
+            and REGIONS[self.region](case, subject.dtype)
+        )
+
+    def reproducer(self, rule: Rule) -> Case:
+        """The row's minimal case."""
+        return from_data(rule, self.case)
+
+
+@cache
+def ledger() -> tuple[Deviation, ...]:
+    """All rows.
+
+    Raises:
+        ValueError: a row names an unknown region or lacks a field.
+    """
+    rows = []
+    for table in tomllib.loads(LEDGER.read_text(encoding="utf-8"))["deviation"]:
+        if table.get("region") not in REGIONS:
+            raise ValueError(
+                f"deviation {table.get('id')!r}: region={table.get('region')!r} is not known; "
+                f"allowed: {', '.join(REGIONS)}"
+            )
+        try:
+            lists = {k: tuple(table.pop(k, ())) for k in ("paths", "dtypes", "devices")}
+            rows.append(Deviation(versions=SpecifierSet(table.pop("versions")), **lists, **table))
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"deviation {table.get('id')!r}: {error}") from error
+    return tuple(rows)
+
+
+def _late_buffer(case: Case, axis: str) -> bool:
+    """At some step of some group, buffers of some moving parameters exist and others' do not."""
+    return any(_mixed_buffers(group) for group in case.groups)
+
+
+def _mixed_buffers(group: Group) -> bool:
+    have: set[int] = set()
+    for t, h in enumerate(group.schedule):
+        if h.momentum == 0:
+            continue
+        moving = {i for i, p in enumerate(group.parameters) if p.gradients[t] is not None}
+        if moving & have and moving - have:
+            return True
+        have |= moving
+    return False
+
+
+def _layouts_differ(case: Case, axis: str) -> bool:
+    """A parameter and its gradient are not the same dense block of memory."""
+    return any(
+        _memory(p.layout, p) != _memory(p.gradient_layout, p) or _memory(p.layout, p) == "strided"
+        for p in case.parameters
+    )
+
+
+def _memory(layout: str, p: Parameter) -> str:
+    """The layout that tells in memory: many coincide for small shapes."""
+    shape = p.initial.shape
+    longer = sum(n > 1 for n in shape)
+    if p.initial.size <= 1 or (layout == "transposed" and longer <= 1):
+        return "contiguous"
+    if layout == "expanded" and shape[0] == 1:
+        return "contiguous"
+    return layout
+
+
+def _half_vectors(case: Case, axis: str) -> bool:
+    """A half-precision parameter is long enough for a SIMD register."""
+    return any(
+        dtype_of(axis, i) in ("bfloat16", "float16") and p.initial.size >= SHORTEST_REGISTER
+        for i, p in enumerate(case.parameters)
+    )
+
+
+def _plain_nesterov(case: Case, axis: str) -> bool:
+    """A step looks ahead without decay and without maximize."""
+    return any(
+        h.nesterov and h.weight_decay == 0 and not h.maximize
+        for group in case.groups
+        for h in group.schedule
+    )
+
+
+def _decayed(case: Case, axis: str) -> bool:
+    """A step decays without maximize."""
+    return any(
+        h.weight_decay != 0 and not h.maximize for group in case.groups for h in group.schedule
+    )
+
+
+def _skips_first(case: Case, axis: str) -> bool:
+    """The first gradients of a group with momentum are not finite."""
+    return any(
+        group.schedule[0].momentum != 0 and not np.isfinite(p.gradients[0]).all()
+        for group in case.groups
+        for p in group.parameters
+        if p.gradients[0] is not None
+    )
+
+
+REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
+    "late_buffer": _late_buffer,
+    "layouts_differ": _layouts_differ,
+    "half_vectors": _half_vectors,
+    "plain_nesterov": _plain_nesterov,
+    "plain_nesterov_expanded": lambda case, axis: (
+        case.has("expanded") and _plain_nesterov(case, axis)
+    ),
+    "decayed": _decayed,
+    "decayed_expanded": lambda case, axis: case.has("expanded") and _decayed(case, axis),
+    "skips_first": _skips_first,
+}

@@ -1,0 +1,120 @@
+"""The four floating-point formats, and what rounding to each can do.
+
+A :class:`Format` states, for one IEEE-style binary format, the numbers error analysis needs.
+Its fields are scalars for a single format, or arrays that broadcast against the data when
+neighbouring elements (or rows) of one array belong to different formats: one evaluation of a rule
+then serves every dtype at once.
+
+Source of the constants: IEEE 754-2019 table 3.5 for binary16/32/64; bfloat16 is the upper half of
+a binary32. Higham, *Accuracy and Stability of Numerical Algorithms* (2nd ed.), section 2.1, for
+``u`` and ``eta``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Wide = np.longdouble
+"""Number type of midpoints and radii: the widest NumPy has (64-bit significand on x86,
+113-bit on AArch64 Linux, and no more than float64 where the platform has nothing wider)."""
+
+WIDE_EPS = Wide(np.finfo(Wide).eps)
+
+FloatArray = NDArray[np.float64]
+WideArray = NDArray[Any]
+
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+
+_SIGNIFICAND_BITS = {"float64": 53, "float32": 24, "bfloat16": 8, "float16": 11}
+_MAX_EXPONENT = {"float64": 1024, "float32": 128, "bfloat16": 128, "float16": 16}
+
+
+@dataclass(frozen=True)
+class Format:
+    """What rounding to a format can do to a value.
+
+    Attributes:
+        u: unit roundoff, ``2**-p``: ``|fl(v) - v| <= u |v|`` in the normal range.
+        eta: half the smallest subnormal: the extra error of a product or quotient that underflows.
+        scalar_u: relative error with which a Python float enters a kernel of this dtype; 0 for
+            float64, which holds every Python float.
+        largest: largest finite value; beyond it a result of this format may overflow.
+        overflow: magnitude beyond which a *sum* overflows on every path. Kernels may hold float16
+            intermediates in float32, so for float16 there is none (``inf``).
+    """
+
+    u: Any
+    eta: Any
+    scalar_u: Any
+    largest: Any
+    overflow: Any
+
+
+def _smallest_subnormal_exponent(dtype: str) -> int:
+    return 3 - _MAX_EXPONENT[dtype] - _SIGNIFICAND_BITS[dtype]
+
+
+def _format(dtype: str) -> Format:
+    bits = _SIGNIFICAND_BITS[dtype]
+    u = Wide(2) ** -bits
+    largest = (2 - 2 * u) * Wide(2) ** (_MAX_EXPONENT[dtype] - 1)
+    # Where the wide type is float64 itself, half of its smallest subnormal is not representable.
+    eta = Wide(2) ** (_smallest_subnormal_exponent(dtype) - 1) or np.nextafter(Wide(0), Wide(1))
+    widest_kernel = {"bfloat16": "float32", "float16": None}.get(dtype, dtype)
+    overflow = (
+        Wide(np.inf) if widest_kernel is None else (1 - u / 2) * Wide(2) ** _MAX_EXPONENT[dtype]
+    )
+    if widest_kernel == "float32":
+        overflow = (1 - Wide(2) ** -25) * Wide(2) ** 128
+    return Format(u, eta, Wide(0) if dtype == "float64" else u, largest, overflow)
+
+
+FORMATS = {dtype: _format(dtype) for dtype in DTYPES}
+FLOAT64 = FORMATS["float64"]
+
+_TABLE = {
+    field: np.array([getattr(FORMATS[d], field) for d in DTYPES], dtype=Wide)
+    for field in ("u", "eta", "scalar_u", "largest", "overflow")
+}
+
+
+def mixed(indices: NDArray[np.intp]) -> Format:
+    """The format of an array whose element ``i`` has dtype ``DTYPES[indices[i]]``."""
+    return Format(**{field: column[indices] for field, column in _TABLE.items()})
+
+
+def round_to(dtype: str, values: ArrayLike) -> FloatArray:
+    """Round float64 values to the nearest value of ``dtype``, ties to even, as float64.
+
+    Overflow gives an infinity, underflow a subnormal or zero, as IEEE 754 prescribes.
+
+    Raises:
+        ValueError: ``dtype`` is not one of :data:`DTYPES`.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if dtype == "float64":
+        return values
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype={dtype!r} is not known; allowed: {', '.join(DTYPES)}")
+    if dtype != "bfloat16":
+        with np.errstate(over="ignore"):
+            return values.astype(dtype).astype(np.float64)
+    _, exponent = np.frexp(values)
+    quantum = np.maximum(
+        exponent - _SIGNIFICAND_BITS[dtype], _smallest_subnormal_exponent(dtype)
+    )
+    with np.errstate(invalid="ignore"):
+        rounded = np.ldexp(np.rint(np.ldexp(values, -quantum)), quantum)
+    return np.where(
+        np.abs(rounded) > float(FORMATS[dtype].largest), np.copysign(np.inf, values), rounded
+    )
+
+
+def round_each(values: FloatArray, dtypes: Sequence[str] = DTYPES) -> FloatArray:
+    """Stack of ``values`` rounded to every dtype: shape ``(len(dtypes), *values.shape)``."""
+    return np.stack([round_to(dtype, values) for dtype in dtypes])

@@ -1,0 +1,369 @@
+"""``torch.optim`` classes as subjects: build, load gradients, step, read back."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import warnings
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from oracles.harness.case import Case, Group, Parameter, dtype_of
+from oracles.harness.formats import FloatArray, round_to
+from oracles.harness.subjects import Answer
+from oracles.harness.subjects.paths import Functional, Path, absent
+from oracles.rule import Hyper
+
+SCALE = 8.0
+"""Loss scale on the grad scaler path: a power of two, so unscaling is exact."""
+
+NEVER = 2**31 - 1
+
+UNTOUCHED = 7.0
+"""What fills the gaps between the elements of a strided parameter."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One optimizer class on one path, dtype and device.
+
+    ``names`` are the hyperparameters passed to the constructor (those the rule has and the class
+    takes; ``batch_size`` is the oracle's alone), ``states`` the buffers read back.
+    """
+
+    optimizer: type[torch.optim.Optimizer]
+    path: Path
+    dtype: str
+    device: str = "cpu"
+    states: tuple[str, ...] = ("momentum_buffer",)
+
+    def __str__(self) -> str:
+        name = getattr(self.optimizer, "__name__", str(self.optimizer))
+        return f"{name} [{self.path.name}, {self.dtype}, {self.device}]"
+
+    @property
+    def version(self) -> str:
+        """The version of torch, as the deviations ledger looks it up."""
+        return str(torch.__version__)
+
+    @property
+    def takes_sparse(self) -> bool:
+        """Whether this path steps on sparse gradients of this dtype."""
+        where = (self.optimizer, self.path, self.dtype, self.device)
+        return self.path.sparse and not absent(*where, gradient_layout="sparse")
+
+    @cached_property
+    def factory(self) -> Callable[..., torch.optim.Optimizer]:
+        """What builds the optimizer: the class, or its functional entry in a class."""
+        if self.path.wrap == "functional":
+            return type("Functional", (Functional,), {"implements": self.optimizer})
+        return self.optimizer
+
+    def start(self, case: Case) -> Run:
+        """Build parameters and optimizer, before the first step."""
+        return Run(self, case)
+
+    def ask(self, case: Case) -> Answer:
+        """Run a whole case and read parameters and buffers after every step."""
+        run = self.start(case)
+        for t in range(case.steps):
+            run.load(t)
+            run.step()
+            run.record()
+        return run.answer()
+
+
+class Run:
+    """A subject in the middle of a case."""
+
+    def __init__(self, subject: Subject, case: Case) -> None:
+        self.subject = subject
+        self.case = case
+        self._prepared = prepared(case, subject.dtype, subject.device)
+        self.parameters = [self._parameter(i, p) for i, p in enumerate(case.parameters)]
+        self.optimizer = self._build()
+        self.scaler = self._scaler() if subject.path.wrap == "scaler" else None
+        self._values: list[torch.Tensor] = []
+        self._states: dict[str, list[torch.Tensor]] = {name: [] for name in subject.states}
+        self._present: dict[str, list[list[bool]]] = {name: [] for name in subject.states}
+
+    def members(self, group: Group) -> list[torch.Tensor]:
+        """The tensors of a group."""
+        return [self.parameters[i] for i, g, _ in self.case.walk() if g is group]
+
+    def load(self, t: int, *, gradients: bool = True) -> None:
+        """Put step ``t``'s hyperparameters and gradients in place; bring in groups that join."""
+        for group in self.case.groups:
+            if group.joins == t > 0:
+                self.optimizer.add_param_group(self._table(group, t))
+        joined = [group for group in self.case.groups if group.joins <= t]
+        for table, group in zip(self.optimizer.param_groups, joined, strict=True):
+            if t > group.joins and group.schedule[t] != group.schedule[t - 1]:
+                self._reschedule(table, group.schedule[t])
+        if gradients:
+            for i, p in enumerate(self.case.parameters):
+                self.parameters[i].grad = self._gradient(i, p, t)
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step of the optimizer, through the grad scaler on its path."""
+        if self.scaler is not None and any(p.grad is not None for p in self.parameters):
+            loss = self.scaler.step(self.optimizer)
+            self.scaler.update()
+            return loss
+        return self.optimizer.step(closure) if closure is not None else self.optimizer.step()
+
+    def record(self) -> None:
+        """Remember parameters and buffers as they are now."""
+        self._values.append(_flat(self.parameters))
+        for name in self.subject.states:
+            buffers = [self.optimizer.state.get(p, {}).get(name) for p in self.parameters]
+            self._present[name].append([b is not None for b in buffers])
+            self._states[name].append(
+                _flat(
+                    [
+                        p.new_zeros(p.shape) if b is None else b
+                        for b, p in zip(buffers, self.parameters, strict=True)
+                    ]
+                )
+            )
+
+    def answer(self) -> Answer:
+        """What was recorded."""
+        sizes = [p.numel() for p in self.parameters]
+        return Answer(
+            _numpy(self._values),
+            {name: _numpy(rows) for name, rows in self._states.items()},
+            {
+                name: np.repeat(np.array(rows, dtype=bool), sizes, axis=1)
+                for name, rows in self._present.items()
+            },
+        )
+
+    def saved(self) -> dict[str, Any]:
+        """``state_dict`` through a file."""
+        file = io.BytesIO()
+        torch.save(self.optimizer.state_dict(), file)
+        file.seek(0)
+        return dict(torch.load(file))
+
+    def restart(self, how: str) -> None:
+        """Continue with a copy of the optimizer: ``state_dict``, ``deepcopy`` or ``pickle``."""
+        if how == "state_dict":
+            saved = self.saved()
+            joined = len(self.optimizer.param_groups)
+            self.parameters = [_copied(p) for p in self.parameters]
+            self.optimizer = self._build(joined)
+            self.optimizer.load_state_dict(saved)
+        else:
+            copy = deepcopy if how == "deepcopy" else _pickled
+            self.parameters, self.optimizer = copy((self.parameters, self.optimizer))
+
+    def gradients(self) -> list[FloatArray | None]:
+        """What ``.grad`` holds now."""
+        return [
+            None if p.grad is None else _numpy([_flat([p.grad])])[0] for p in self.parameters
+        ]
+
+    def surroundings(self) -> dict[str, Any]:
+        """Everything a step must leave alone, as values that can be compared."""
+        gaps = [
+            _gaps(p)
+            for p, drawn in zip(self.parameters, self.case.parameters, strict=True)
+            if drawn.layout == "strided" and p.ndim
+        ]
+        hyper = [
+            {k: v for k, v in table.items() if k != "params"}
+            for table in self.optimizer.param_groups
+        ]
+        return {
+            "memory between the elements of a strided parameter": gaps,
+            "the hyperparameters": repr(hyper),
+            "grad mode": torch.is_grad_enabled(),
+            "the random state": torch.get_rng_state().numpy().tobytes(),
+            "which tensors require grad": [p.requires_grad for p in self.parameters],
+            "where the parameters live": [p.data_ptr() for p in self.parameters],
+            "the identity of the parameters": [id(p) for p in self.parameters],
+            "the identity of the gradients": [id(p.grad) for p in self.parameters],
+        }
+
+    def strays(self) -> list[str]:
+        """State that is not the rule's: unknown names, or keyed by something not a parameter."""
+        own = {id(p) for p in self.parameters}
+        keys = [f"state of {type(k).__name__}" for k in self.optimizer.state if id(k) not in own]
+        names = {name for state in self.optimizer.state.values() for name in state}
+        return keys + sorted(names - set(self.subject.states))
+
+    def zero_grad(self, *, set_to_none: bool) -> None:
+        """``optimizer.zero_grad``."""
+        self.optimizer.zero_grad(set_to_none=set_to_none)
+
+    def closure_step(self) -> tuple[list[bool], bool]:
+        """A step with a closure: grad mode at each call, and whether its value came back."""
+        calls: list[bool] = []
+        loss = torch.tensor(2.5)
+
+        def closure() -> torch.Tensor:
+            calls.append(torch.is_grad_enabled())
+            return loss
+
+        with torch.no_grad():
+            returned = self.step(closure)
+        return calls, returned is loss
+
+    def _build(self, groups: int | None = None) -> torch.optim.Optimizer:
+        joined = [g for g in self.case.groups if g.joins == 0]
+        tables = [self._table(g, 0) for g in (self.case.groups[:groups] if groups else joined)]
+        defaults = {k: v for k, v in tables[0].items() if k != "params"}
+        return self.subject.factory(tables, **defaults, **self.subject.path.switches)
+
+    def _table(self, group: Group, t: int) -> dict[str, Any]:
+        return {"params": self.members(group), **self._hyper(group.schedule[t])}
+
+    def _hyper(self, h: Hyper) -> dict[str, Any]:
+        values = {k: v for k, v in h._asdict().items() if k != "batch_size"}
+        for name in self.subject.path.tensors:
+            values[name] = self._scalar(values[name])
+        return values
+
+    def _scalar(self, value: float) -> torch.Tensor:
+        """A float32 tensor, torch's default, unless a float64 parameter would notice."""
+        exact = self.subject.dtype in ("float64", "mixed")
+        dtype = torch.float64 if exact else torch.float32
+        return torch.tensor(value, dtype=dtype, requires_grad=self.subject.path.graph)
+
+    def _reschedule(self, table: dict[str, Any], h: Hyper) -> None:
+        """As torch's schedulers do it: tensors are filled in place, numbers replaced."""
+        for name, value in h._asdict().items():
+            if isinstance(table.get(name), torch.Tensor):
+                if self.subject.path.graph:
+                    table[name] = self._scalar(value)
+                else:
+                    table[name].fill_(value)
+            elif name in table:
+                table[name] = value
+
+    def _scaler(self) -> Any:
+        scaler = torch.amp.GradScaler(
+            self.subject.device, init_scale=SCALE, growth_interval=NEVER
+        )
+        scaler.scale(torch.zeros((), device=self.subject.device))  # creates the scale lazily
+        return scaler
+
+    def _parameter(self, number: int, p: Parameter) -> torch.Tensor:
+        values = self._prepared[number][0].clone()
+        if p.layout == "transposed":
+            values = _transposed(values)
+        elif p.layout == "strided":
+            values = _strided(values)
+        # A leaf that requires grad cannot be changed in place while grad mode is on, which is what
+        # a differentiable step does.
+        return values.requires_grad_(not self.subject.path.switches.get("differentiable"))
+
+    def _gradient(self, number: int, p: Parameter, t: int) -> torch.Tensor | None:
+        prepared = self._prepared[number][1 + t]
+        if prepared is None:
+            return None
+        values = prepared.clone()
+        if self.scaler is not None:
+            values *= self.scaler.get_scale()
+        if p.gradient_layout == "contiguous":
+            return values
+        return GRADIENT_LAYOUTS[p.gradient_layout](values)
+
+
+@lru_cache(maxsize=8)
+def prepared(case: Case, axis: str, device: str) -> list[list[torch.Tensor | None]]:
+    """Each parameter's initial value and gradients as tensors; all paths take copies of these."""
+
+    def tensor(dtype: str, values: FloatArray | None) -> torch.Tensor | None:
+        if values is None:
+            return None
+        rounded = torch.from_numpy(np.array(round_to(dtype, values), order="C"))
+        return rounded.to(device=device, dtype=getattr(torch, dtype))
+
+    return [
+        [tensor(dtype_of(axis, i), values) for values in (p.initial, *p.gradients)]
+        for i, p in enumerate(case.parameters)
+    ]
+
+
+def _transposed(values: torch.Tensor) -> torch.Tensor:
+    """Same values, dimensions laid out in reverse order."""
+    reverse = tuple(range(values.ndim))[::-1]
+    return values.permute(reverse).contiguous().permute(reverse)
+
+
+def _strided(values: torch.Tensor) -> torch.Tensor:
+    """Same values, every second place of a wider tensor; the gaps hold :data:`UNTOUCHED`."""
+    if values.ndim == 0:
+        return values
+    wider = values.new_full((*values.shape[:-1], 2 * values.shape[-1]), UNTOUCHED)
+    view = wider[..., ::2]
+    view.copy_(values)
+    return view
+
+
+def _expanded(values: torch.Tensor) -> torch.Tensor:
+    """Same values, the first row repeated with stride 0 (rows must be equal)."""
+    if values.ndim == 0 or values.shape[0] == 0:
+        return values
+    return values[:1].clone().expand(values.shape)
+
+
+GRADIENT_LAYOUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "transposed": _transposed,
+    "strided": _strided,
+    "expanded": _expanded,
+    "sparse": lambda values: values.to_sparse(),
+}
+
+
+def _copied(p: torch.Tensor) -> torch.Tensor:
+    """The same values in memory of their own, laid out in the same order."""
+    copy = torch.empty_like(p, requires_grad=False)
+    return copy.copy_(p.detach()).requires_grad_(p.requires_grad)
+
+
+def _gaps(p: torch.Tensor) -> list[float]:
+    wider = p.detach().as_strided((2 * p.numel(),), (1,), p.storage_offset())
+    return [float(v) for v in wider[1::2]]
+
+
+def _pickled(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))
+
+
+def _flat(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """All elements end to end; ``torch.cat`` promotes mixed dtypes to one that holds them all."""
+    with torch.no_grad():
+        dense = [t.to_dense() if t.is_sparse else t for t in tensors]
+        if len(dense) == 1:
+            return dense[0].reshape(-1).clone()
+        return torch.cat([t.reshape(-1) for t in dense])
+
+
+def _numpy(rows: list[torch.Tensor]) -> FloatArray:
+    stacked = torch.stack(rows) if rows else torch.zeros(0)
+    return np.asarray(stacked.to(dtype=torch.float64, device="cpu").numpy())
+
+
+def devices() -> list[str]:
+    """The devices torch says are there."""
+    found = ["cpu"]
+    if torch.cuda.is_available():
+        found.append("cuda")
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return found
+
+
+def quiet() -> None:
+    """One thread, and no warnings about gradients of non-leaf tensors (the differentiable path)."""
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")

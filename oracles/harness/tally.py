@@ -1,0 +1,127 @@
+"""What a run has tried and seen: counters that merge, print, and travel between workers as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from oracles.harness.verdict import Verdict
+
+
+@dataclass
+class Line:
+    """What was seen of one subject."""
+
+    runs: int = 0
+    failed: int = 0
+    elements: int = 0
+    undecided: int = 0
+    swallowed: int = 0
+    share: float = 0.0
+
+    def add(self, verdict: Verdict) -> None:
+        self.merge(
+            Line(
+                1,
+                int(verdict.failed),
+                verdict.elements,
+                verdict.undecided,
+                verdict.swallowed,
+                verdict.share,
+            )
+        )
+
+    def merge(self, other: Line) -> None:
+        self.runs += other.runs
+        self.failed += other.failed
+        self.elements += other.elements
+        self.undecided += other.undecided
+        self.swallowed += other.swallowed
+        self.share = max(self.share, other.share)
+
+
+@dataclass
+class Tally:
+    """Counters of a whole run.
+
+    Attributes:
+        cases: cases tried, by check.
+        lines: by (optimizer, path, dtype, device).
+        rejected: by convention, how often and with which smallest separation.
+        deviations: by id, how often the region was met and left out.
+        confirmed, healed: ids whose reproducer still fails, or passes.
+        absent: by path, why it is not there.
+    """
+
+    cases: Counter[str] = field(default_factory=Counter)
+    lines: dict[tuple[str, str, str, str], Line] = field(default_factory=dict)
+    rejected: dict[str, tuple[int, float]] = field(default_factory=dict)
+    deviations: Counter[str] = field(default_factory=Counter)
+    confirmed: set[str] = field(default_factory=set)
+    healed: set[str] = field(default_factory=set)
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def add(self, subject: Any, verdict: Verdict) -> None:
+        """Count one verdict."""
+        key = (subject.optimizer.__name__, subject.path.name, subject.dtype, subject.device)
+        self.lines.setdefault(key, Line()).add(verdict)
+
+    def reject(self, convention: str, separation: float) -> None:
+        """Count one rejection with its separation."""
+        count, smallest = self.rejected.get(convention, (0, math.inf))
+        self.rejected[convention] = (count + 1, min(smallest, separation))
+
+    @property
+    def elements(self) -> int:
+        return sum(line.elements for line in self.lines.values())
+
+    @property
+    def undecided_share(self) -> float:
+        """Share of compared element-steps about which nothing could be said."""
+        return sum(line.undecided for line in self.lines.values()) / max(1, self.elements)
+
+    @property
+    def swallowed_share(self) -> float:
+        """Share of compared element-steps whose radius is wider than their move."""
+        return sum(line.swallowed for line in self.lines.values()) / max(1, self.elements)
+
+    def merge(self, other: Tally) -> None:
+        """Add another run's counters to these."""
+        self.cases += other.cases
+        self.deviations += other.deviations
+        self.confirmed |= other.confirmed
+        self.healed |= other.healed
+        self.absent |= other.absent
+        for key, line in other.lines.items():
+            self.lines.setdefault(key, Line()).merge(line)
+        for name, (count, smallest) in other.rejected.items():
+            mine, least = self.rejected.get(name, (0, math.inf))
+            self.rejected[name] = (mine + count, min(least, smallest))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, for a worker to hand to its controller."""
+        return {
+            "cases": dict(self.cases),
+            "lines": [[*key, vars(line)] for key, line in self.lines.items()],
+            "rejected": {k: list(v) for k, v in self.rejected.items()},
+            "deviations": dict(self.deviations),
+            "confirmed": sorted(self.confirmed),
+            "healed": sorted(self.healed),
+            "absent": self.absent,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Tally:
+        """The inverse of :meth:`to_json`."""
+        return cls(
+            Counter(data["cases"]),
+            {(o, p, t, d): Line(**line) for o, p, t, d, line in data["lines"]},
+            {k: (v[0], v[1]) for k, v in data["rejected"].items()},
+            Counter(data["deviations"]),
+            set(data["confirmed"]),
+            set(data["healed"]),
+            dict(data["absent"]),
+        )

@@ -1,0 +1,194 @@
+"""Enclosure against answer: inside, outside, undecided or errored, in one readable sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oracles.harness.case import Case, dtype_of
+from oracles.harness.enclosure import holds
+from oracles.harness.formats import FloatArray, WideArray
+from oracles.harness.oracle import Balls, Enclosures, Oracle
+from oracles.harness.subjects import Answer
+from oracles.rule import Convention
+
+INSIDE = "inside"
+OUTSIDE = "outside"
+ERRORED = "errored"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be said of one subject on one case.
+
+    Attributes:
+        outcome: ``inside``, ``outside`` or ``errored``. Undecided elements are never counted
+            as inside: they are left out and counted.
+        sentence: what a person can act on; empty if inside.
+        elements: element-steps compared.
+        undecided: element-steps about which the enclosure says nothing, because the result
+            depends on how a path rounds near overflow.
+        swallowed: parameter element-steps whose radius is wider than the move they made, so
+            that they prove little.
+        share: the largest ``|answer - midpoint| / radius``.
+    """
+
+    outcome: str
+    sentence: str = ""
+    elements: int = 0
+    undecided: int = 0
+    swallowed: int = 0
+    share: float = 0.0
+
+    @property
+    def failed(self) -> bool:
+        return self.outcome != INSIDE
+
+
+def judge(oracle: Oracle, subject: Any, answer: Answer) -> Verdict:
+    """Hold an answer against torch's convention, parameters and buffers at every step."""
+    enclosures = oracle()
+    row = enclosures.row(subject.dtype)
+    elements = undecided = 0
+    share = 0.0
+    wrong = _presence(enclosures, answer)
+    for _, balls, values in _compared(enclosures, answer):
+        mid, rad = balls.mid[row], balls.rad[row]
+        elements += values.size
+        undecided += int(np.count_nonzero(np.isinf(rad)))
+        share = max(share, _share(mid, rad, values))
+        wrong = wrong or not holds(mid, rad, values).all()
+    sentence = _explain(oracle, subject, answer) if wrong else ""
+    outcome = OUTSIDE if wrong else INSIDE
+    swallowed = _swallowed(enclosures, row)
+    return Verdict(outcome, sentence, elements, undecided, swallowed, share)
+
+
+def errored(case: Case, subject: Any, error: BaseException) -> Verdict:
+    """The subject raised instead of answering."""
+    reason = f"{type(error).__name__}: {error}".split("\n")[0]
+    return Verdict(ERRORED, f"{subject} raised {reason}; {describe(case)}")
+
+
+def broken(case: Case, subject: Any, promise: str) -> Verdict:
+    """The subject broke a promise that is not about values inside a radius."""
+    return Verdict(OUTSIDE, f"{subject} {promise}; {describe(case)}")
+
+
+def fits(oracle: Oracle, subject: Any, answer: Answer) -> list[str]:
+    """Names of the conventions whose enclosure holds the whole answer."""
+    return [c.name for c in oracle.rule.conventions if fit(oracle, c, subject, answer)]
+
+
+def fit(oracle: Oracle, convention: Convention, subject: Any, answer: Answer) -> bool:
+    """Whether a convention's enclosure holds the whole answer, parameters and buffers."""
+    enclosures = oracle(convention)
+    row = enclosures.row(subject.dtype)
+    return not _presence(enclosures, answer) and all(
+        holds(balls.mid[row], balls.rad[row], values).all()
+        for _, balls, values in _compared(enclosures, answer)
+    )
+
+
+def separation(one: Enclosures, other: Enclosures, axis: str) -> float:
+    """How far two conventions are apart on a case: ``max |mid - mid'| / (rad + rad')``.
+
+    Above 1 the enclosures are disjoint somewhere, which proves the conventions differ. Only
+    parameters count: a buffer may hold the same thing in other units.
+    """
+    row = one.row(axis)
+    a, b = one.parameters, other.parameters
+    reach = a.rad[row] + b.rad[row]
+    apart = np.abs(a.mid[row] - b.mid[row])
+    usable = np.isfinite(apart) & np.isfinite(reach) & (reach > 0)
+    return float((apart[usable] / reach[usable]).max(initial=0.0))
+
+
+def describe(case: Case, number: int = 0, step: int = 0) -> str:
+    """The hyperparameters one parameter saw at a step, in the order torch documents them."""
+    h = case.group_of(number).schedule[step]._asdict() if case.parameters else {}
+    return " ".join(f"{name}={value!r}" for name, value in h.items())
+
+
+def _compared(
+    enclosures: Enclosures, answer: Answer
+) -> Iterator[tuple[str, Balls, FloatArray]]:
+    yield "parameter", enclosures.parameters, answer.parameters
+    for name, balls in enclosures.states.items():
+        if enclosures.present[name].any():
+            yield name, balls, answer.states[name]
+
+
+def _presence(enclosures: Enclosures, answer: Answer) -> bool:
+    """Whether some buffer exists where the rule has none, or the other way round."""
+    return any(
+        not np.array_equal(present, answer.present[name])
+        for name, present in enclosures.present.items()
+    )
+
+
+def _share(mid: WideArray, rad: WideArray, values: FloatArray) -> float:
+    with np.errstate(invalid="ignore"):
+        off = np.abs(values - mid)
+    usable = (rad > 0) & np.isfinite(off)
+    shares = np.divide(off, rad, out=np.zeros_like(rad), where=usable)
+    return float(shares.max(initial=0.0))
+
+
+def _swallowed(enclosures: Enclosures, row: int) -> int:
+    mid = enclosures.parameters.mid[row]
+    before = np.concatenate([enclosures.start[row : row + 1], mid[:-1]])
+    with np.errstate(invalid="ignore"):
+        move = np.abs(mid - before)
+    rad = enclosures.parameters.rad[row]
+    return int(np.count_nonzero((move < rad) & (move > 0) & np.isfinite(rad)))
+
+
+def _explain(oracle: Oracle, subject: Any, answer: Answer) -> str:
+    """Name the first step at which something is wrong and, there, the element furthest off."""
+    case, enclosures = oracle.case, oracle()
+    row = enclosures.row(subject.dtype)
+    known = fits(oracle, subject, answer)
+    verdict = f"the values fit {', '.join(known)}" if known else "no known convention fits"
+    for name, present in enclosures.present.items():
+        differs = present != answer.present[name]
+        if differs.any():
+            step, element = (int(i) for i in np.argwhere(differs)[0])
+            number, _ = case.locate(element)
+            expected = "a" if present[step, element] else "no"
+            return (
+                f"{subject} after step {step + 1}, parameter {number}: {expected} {name} expected; "
+                f"{describe(case, number, step)}; {verdict}"
+            )
+    worst: tuple[int, float, str] | None = None
+    for name, balls, values in _compared(enclosures, answer):
+        mid, rad = balls.mid[row], balls.rad[row]
+        bad = ~holds(mid, rad, values)
+        if not bad.any():
+            continue
+        step = int(np.argwhere(bad.any(axis=1))[0][0])
+        off = _radii_off(mid[step], rad[step], values[step])
+        element = int(np.argmax(np.where(bad[step], off, -1)))
+        if worst is None or step < worst[0]:
+            number, index = case.locate(element)
+            place = f"{name} of parameter {number}" if name != "parameter" else f"{name} {number}"
+            ball = f"{mid[step, element]:.10g} ± {rad[step, element]:.2g}"
+            at = f"step {step + 1}, {place}{list(index) if index else ''}"
+            text = (
+                f"{subject} at {at} ({dtype_of(subject.dtype, number)}): expected {ball}, "
+                f"got {values[step, element]:.10g}, {off[element]:.3g} radii off; "
+                f"{describe(case, number, step)}"
+            )
+            worst = (step, float(off[element]), text)
+    assert worst is not None
+    return f"{worst[2]}; {verdict}"
+
+
+def _radii_off(mid: WideArray, rad: WideArray, values: FloatArray) -> NDArray[Any]:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        off = np.abs(values - mid) / rad
+    return np.where(np.isnan(off), np.inf, off)
