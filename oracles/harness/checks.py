@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from oracles.harness import strategies
 from oracles.harness.case import MIXED, Case, Group, Parameter
-from oracles.harness.deviations import GENERAL, ledger
+from oracles.harness.deviations import GENERAL, active
 from oracles.harness.oracle import Oracle
 from oracles.harness.subjects import Answer
 from oracles.harness.tally import Tally
@@ -87,10 +87,8 @@ def examine(
             continue
         known = [
             row
-            for row in ledger()
-            if row.rule == oracle.rule.name
-            and row.holds_for(subject.version)
-            and row.covers(check.name, subject, oracle.case)
+            for row in active(oracle.rule.name, subject.version)
+            if row.covers(check.name, subject, oracle.case)
         ]
         if known:
             tally.deviations[known[0].id] += 1

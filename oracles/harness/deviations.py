@@ -92,6 +92,12 @@ def ledger() -> tuple[Deviation, ...]:
     return tuple(rows)
 
 
+@cache
+def active(rule: str, torch_version: str) -> tuple[Deviation, ...]:
+    """The rows about a rule that hold for a version of torch."""
+    return tuple(r for r in ledger() if r.rule == rule and r.holds_for(torch_version))
+
+
 def _late_buffer(case: Case, axis: str) -> bool:
     """At some step of some group, buffers of some moving parameters exist and others' do not."""
     return any(_mixed_buffers(group) for group in case.groups)

@@ -106,9 +106,8 @@ def holds(mid: WideArray, rad: WideArray, values: NDArray[Any]) -> NDArray[np.bo
     """Elementwise ``values in mid ± rad``; definite infinities and nans hold only themselves."""
     with np.errstate(invalid="ignore"):
         inside = np.abs(values - mid) <= rad
-    if not np.isfinite(mid).all():
-        inside |= (values == mid) | (np.isnan(values) & np.isnan(mid))
-        inside |= np.isinf(rad)
+    if not inside.all():
+        inside |= (values == mid) | (np.isnan(values) & np.isnan(mid)) | np.isinf(rad)
     return inside
 
 

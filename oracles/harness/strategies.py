@@ -8,9 +8,10 @@ towards 0, 1, -1, 2, ... so that a failing case ends as one a person can read.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
 
 import numpy as np
 from hypothesis import strategies as st
@@ -18,6 +19,8 @@ from hypothesis import strategies as st
 from oracles.harness.case import AXES, LAYOUTS, Case, Group, Parameter
 from oracles.harness.formats import FORMATS, FloatArray
 from oracles.rule import Convention, Domain, Hyper, Rule
+
+T = TypeVar("T")
 
 LONGEST = 320
 """Elements of the longest vector: several SIMD blocks of every dtype (32 float16 in 512 bits,
@@ -63,66 +66,77 @@ def _edges() -> FloatArray:
 EDGES = _edges()
 
 
-def arrays(shape: tuple[int, ...]) -> st.SearchStrategy[FloatArray]:
-    """Arrays of table values; long ones repeat 16 drawn codes, each round multiplied apart."""
+
+@cache
+def _bytes(size: int) -> st.SearchStrategy[bytes]:
+    return st.binary(min_size=size, max_size=size)
+
+
+def _pick(draw: st.DrawFn, options: Sequence[T]) -> T:
+    """One of the options; shrinks towards the first. (An index is cheaper than sampled_from.)"""
+    return options[draw(_indices(len(options)))]
+
+
+@cache
+def _indices(count: int) -> st.SearchStrategy[int]:
+    return st.integers(0, count - 1)
+
+
+def _array(draw: st.DrawFn, shape: tuple[int, ...]) -> FloatArray:
+    """An array of table values; a long one repeats 16 drawn codes, each round multiplied apart."""
     size = math.prod(shape)
     drawn = min(size, 16)
     if not drawn:
-        return st.just(np.zeros(shape))
-
-    def decode(raw: bytes) -> FloatArray:
-        codes = np.frombuffer(raw, dtype=">u2").astype(np.int64)
-        rounds = np.arange(size) // drawn
-        return VALUES[(np.resize(codes, size) * (2 * rounds + 1)) % len(VALUES)].reshape(shape)
-
-    return st.binary(min_size=2 * drawn, max_size=2 * drawn).map(decode)
+        return np.zeros(shape)
+    codes = np.frombuffer(draw(_bytes(2 * drawn)), dtype=">u2").astype(np.int64)
+    if size > drawn:
+        codes = np.resize(codes, size) * (2 * (np.arange(size) // drawn) + 1) % len(VALUES)
+    return VALUES[codes].reshape(shape)
 
 
-def edge_arrays(shape: tuple[int, ...]) -> st.SearchStrategy[FloatArray]:
-    """Arrays of :data:`EDGES` with ordinary values between them."""
-    size = math.prod(shape)
-
-    def decode(raw: bytes) -> FloatArray:
-        codes = np.frombuffer(raw, dtype=np.uint8).astype(np.int64)
-        ordinary = VALUES[codes * 257 % len(VALUES)]
-        return np.where(codes < 160, EDGES[codes % len(EDGES)], ordinary).reshape(shape)
-
-    return st.binary(min_size=size, max_size=size).map(decode)
+def _edge_array(draw: st.DrawFn, shape: tuple[int, ...]) -> FloatArray:
+    """An array of :data:`EDGES` with ordinary values between them."""
+    codes = np.frombuffer(draw(_bytes(math.prod(shape))), dtype=np.uint8).astype(np.int64)
+    ordinary = VALUES[codes * 257 % len(VALUES)]
+    return np.where(codes < 160, EDGES[codes % len(EDGES)], ordinary).reshape(shape)
 
 
-def numbers(domain: Domain) -> st.SearchStrategy[float]:
-    """Special values first, then 1,000 full-length numbers log-uniform over the domain."""
+@cache
+def _numbers(domain: Domain) -> tuple[float, ...]:
+    """Special values first, then as many numbers log-uniform over the domain, five to one."""
     rng = np.random.Generator(np.random.PCG64(7))
-    low, high = math.log(domain.low), math.log(domain.high)
-    drawn = np.exp(rng.uniform(low, high, 1000)).tolist()
-    table = [*domain.special, *drawn]
-    special = st.sampled_from(domain.special)
-    return st.one_of(special, st.sampled_from(table))
+    drawn = np.exp(rng.uniform(math.log(domain.low), math.log(domain.high), 1000))
+    return (*domain.special * (200 // len(domain.special)), *drawn.tolist())
 
 
-def shapes() -> st.SearchStrategy[tuple[int, ...]]:
+def _number(draw: st.DrawFn, domain: Domain) -> float:
+    return _pick(draw, _numbers(domain))
+
+
+def _shape(draw: st.DrawFn) -> tuple[int, ...]:
     """From 0-d and empty to 4-d, and vectors of every length up to :data:`LONGEST`."""
-    return st.one_of(
-        st.sampled_from(SHAPES[:9]),
-        st.sampled_from(SHAPES),
-        st.integers(1, LONGEST).map(lambda n: (n,)),
-    )
+    number = draw(_indices(3 * len(SHAPES)))
+    return SHAPES[number] if number < len(SHAPES) else _folded(draw, number - len(SHAPES))
+
+
+def _folded(draw: st.DrawFn, number: int) -> tuple[int, ...]:
+    if number < len(SHAPES):
+        return SHAPES[number % 9]
+    return (1 + draw(_indices(LONGEST)),)
 
 
 Fixed = dict[str, Any]
 
 
-@st.composite
-def hypers(draw: st.DrawFn, rule: Rule, fixed: Fixed | None = None) -> Hyper:
-    """One set of hyperparameters the rule allows; ``fixed`` ones are not drawn."""
+def _hyper(draw: st.DrawFn, rule: Rule) -> Hyper:
+    """One set of hyperparameters the rule allows."""
     values: Fixed = {
-        name: draw(st.booleans())
+        name: bool(draw(_indices(2)))
         for name, default in rule.hyper()._asdict().items()
         if isinstance(default, bool)
     }
-    values |= {name: draw(numbers(domain)) for name, domain in rule.domains.items()}
-    values["batch_size"] = draw(st.sampled_from(BATCH_SIZES))
-    return settle(rule, rule.hyper(**(values | (fixed or {}))))
+    values |= {name: _number(draw, domain) for name, domain in rule.domains.items()}
+    return settle(rule, rule.hyper(**values, batch_size=_pick(draw, BATCH_SIZES)))
 
 
 def settle(rule: Rule, h: Hyper) -> Hyper:
@@ -137,105 +151,110 @@ def settle(rule: Rule, h: Hyper) -> Hyper:
     return h
 
 
-@st.composite
-def schedules(
-    draw: st.DrawFn, rule: Rule, steps: int, fixed: Fixed | None = None
-) -> tuple[Hyper, ...]:
+def _schedule(draw: st.DrawFn, rule: Rule, steps: int) -> tuple[Hyper, ...]:
     """Constant hyperparameters, or (one time in three) ones that change between steps."""
-    first = draw(hypers(rule, fixed))
-    if steps == 1 or draw(st.integers(0, 2)) < 2:
+    first = _hyper(draw, rule)
+    if steps == 1 or draw(_indices(3)) < 2:
         return (first,) * steps
-    changing = draw(st.sampled_from(sorted(rule.domains)))
-    later = [
-        settle(rule, first._replace(**{changing: draw(numbers(rule.domains[changing]))}))
-        for _ in range(steps - 1)
-    ]
-    return (first, *later)
+    changing = _pick(draw, sorted(rule.domains))
+    domain = rule.domains[changing]
+    return (
+        first,
+        *(
+            settle(rule, first._replace(**{changing: _number(draw, domain)}))
+            for _ in range(steps - 1)
+        ),
+    )
 
 
 def _presence(draw: st.DrawFn, steps: int, joins: int) -> list[bool]:
     """At which steps a parameter has a gradient: mostly all, else from a late step, or with gaps."""
-    mode = draw(st.integers(0, 5))
+    mode = draw(_indices(6))
     if mode < 4:
         return [t >= joins for t in range(steps)]
     if mode == 4:
-        late = draw(st.integers(joins, steps))
+        late = joins + draw(_indices(steps - joins + 1))
         return [t >= late for t in range(steps)]
-    bits = draw(st.integers(0, 2**steps - 1))
+    bits = draw(_indices(2**steps))
     return [t >= joins and bool(bits >> t & 1) for t in range(steps)]
 
 
-@st.composite
-def parameters(
-    draw: st.DrawFn,
-    steps: int,
-    *,
-    joins: int = 0,
-    scale: float = 1.0,
-    values: Callable[[tuple[int, ...]], st.SearchStrategy[FloatArray]] = arrays,
+def _parameter(
+    draw: st.DrawFn, steps: int, *, joins: int = 0, scale: float = 1.0
 ) -> Parameter:
     """One parameter with its gradients; ``scale`` multiplies the initial value."""
-    shape = draw(shapes())
-    # Layouts differ from one another only where there are elements to lay out.
-    layout = draw(st.sampled_from(LAYOUTS)) if math.prod(shape) > 1 else "contiguous"
-    options = (*LAYOUTS, "expanded") if math.prod(shape) > 1 else ("contiguous",)
-    gradient_layout = draw(st.sampled_from(options))
+    shape = _shape(draw)
+    layout = gradient_layout = "contiguous"
+    if math.prod(shape) > 1:  # layouts differ only where there are elements to lay out
+        layout = _pick(draw, LAYOUTS)
+        # Most gradients are laid out as their parameter is.
+        gradient_layout = _pick(draw, (layout, layout, *LAYOUTS, "expanded"))
     gradients = []
     for present in _presence(draw, steps, joins):
-        gradient = draw(values(shape)) if present else None
+        gradient = _array(draw, shape) if present else None
         if gradient is not None and gradient_layout == "expanded":
             gradient = np.broadcast_to(gradient[:1], shape)
         gradients.append(gradient)
-    return Parameter(draw(values(shape)) * scale, tuple(gradients), layout, gradient_layout)
+    return Parameter(_array(draw, shape) * scale, tuple(gradients), layout, gradient_layout)
 
 
-def axes() -> st.SearchStrategy[tuple[str, ...]]:
-    """One dtype for the whole case; every dtype is reached, and each example stays cheap."""
-    return st.sampled_from(AXES).map(lambda axis: (axis,))
+def _axes(draw: st.DrawFn) -> tuple[str, ...]:
+    """One dtype for the whole case: every dtype is reached, and each example stays cheap."""
+    return (_pick(draw, AXES),)
 
 
 @st.composite
 def cases(draw: st.DrawFn, rule: Rule) -> Case:
     """The general case: groups, schedules, shapes, layouts, missing gradients, late groups."""
-    steps = draw(st.sampled_from(STEPS))
+    steps = _pick(draw, STEPS)
     groups: list[Group] = []
-    for _ in range(draw(st.sampled_from((1, 1, 1, 2, 3)))):
-        joins = draw(st.integers(groups[-1].joins, steps - 1)) if groups else 0
-        schedule = draw(schedules(rule, steps))
+    for _ in range(_pick(draw, (1, 1, 1, 2, 3))):
+        joins = groups[-1].joins + draw(_indices(steps - groups[-1].joins)) if groups else 0
+        schedule = _schedule(draw, rule, steps)
         members = []
-        for _ in range(draw(st.sampled_from((1, 1, 2, 3)))):
+        for _ in range(_pick(draw, (1, 1, 2, 3))):
             # A parameter much larger than its updates would swallow them.
             lr = schedule[0].lr
-            scale = draw(st.sampled_from((1.0, 2.0 ** math.floor(math.log2(lr)) if lr else 1.0)))
-            members.append(draw(parameters(steps, joins=joins, scale=scale)))
+            scale = _pick(draw, (1.0, 2.0 ** math.floor(math.log2(lr)) if lr else 1.0))
+            members.append(_parameter(draw, steps, joins=joins, scale=scale))
         groups.append(Group(tuple(members), schedule, joins))
-    return Case(tuple(groups), draw(axes()))
+    return Case(tuple(groups), _axes(draw))
 
 
 @st.composite
 def edge_cases(draw: st.DrawFn, rule: Rule) -> Case:
     """One small parameter whose values lie at the edge of the formats, for up to three steps."""
-    steps = draw(st.integers(1, 3))
-    schedule = draw(schedules(rule, steps))
-    shape = draw(st.sampled_from(((4,), (1,), (19,))))
-    gradients = tuple(draw(edge_arrays(shape)) for _ in range(steps))
-    parameter = Parameter(draw(edge_arrays(shape)), gradients)
-    return Case((Group((parameter,), schedule),), draw(axes()), edge=True)
+    steps = 1 + draw(_indices(3))
+    schedule = _schedule(draw, rule, steps)
+    shape = _pick(draw, ((4,), (1,), (19,)))
+    gradients = tuple(_edge_array(draw, shape) for _ in range(steps))
+    parameter = Parameter(_edge_array(draw, shape), gradients)
+    return Case((Group((parameter,), schedule),), _axes(draw), edge=True)
 
 
 @st.composite
 def sparse_cases(draw: st.DrawFn, rule: Rule) -> Case:
     """Sparse gradients, which torch takes only without weight decay."""
-    steps = draw(st.integers(1, 4))
-    schedule = draw(schedules(rule, steps, {"weight_decay": 0.0}))
-    schedule = tuple(h._replace(weight_decay=0.0) for h in schedule)
+    steps = 1 + draw(_indices(4))
+    schedule = tuple(h._replace(weight_decay=0.0) for h in _schedule(draw, rule, steps))
+    drawn = [_parameter(draw, steps) for _ in range(1 + draw(_indices(3)))]
     members = [
-        replace(p, layout="contiguous", gradient_layout="sparse")
-        for p in draw(st.lists(parameters(steps), min_size=1, max_size=3))
-        if p.initial.ndim
+        Parameter(p.initial, p.gradients, gradient_layout="sparse" if p.initial.ndim else "contiguous")
+        for p in drawn
     ]
-    members = members or [Parameter(np.ones(1), (np.ones(1),) * steps, gradient_layout="sparse")]
-    return Case((Group(tuple(members), schedule),), draw(axes()))
+    return Case((Group(tuple(members), schedule),), _axes(draw))
+
+
+@st.composite
+def skipping_cases(draw: st.DrawFn, rule: Rule) -> Case:
+    """Finite gradients but for one step, at which one element is not."""
+    steps = 1 + draw(_indices(4))
+    schedule = _schedule(draw, rule, steps)
+    shape = _pick(draw, ((2,), (1,), (5,), (2, 3)))
+    gradients = [_array(draw, shape) for _ in range(steps)]
+    gradients[draw(_indices(steps))].flat[0] = _pick(draw, (math.inf, -math.inf, math.nan))
+    parameter = Parameter(_array(draw, shape), tuple(gradients))
+    return Case((Group((parameter,), schedule),), _axes(draw))
 
 
 @dataclass(frozen=True)
@@ -262,51 +281,37 @@ def parting_cases(draw: st.DrawFn, rule: Rule, convention: Convention) -> Case:
     so the terms add up instead of cancelling. What remains -- shape, values, rates, batch size,
     the other hyperparameters -- is drawn. That the two do part is then proven by enclosures.
     """
-    axes = (draw(st.sampled_from(AXES)),)
+    axes = _axes(draw)
     proof = FINE if axes[0] in ("float64", "float32") else COARSE
     parts = convention.parts
-    steps = draw(st.integers(2, 3))
+    steps = 2 + draw(_indices(2))
 
     def within(low_high: tuple[float, float]) -> float:
-        return float(draw(st.floats(*low_high)))
+        low, high = low_high
+        return low * (high / low) ** (draw(_indices(1000)) / 999)
 
     def on(part: str) -> bool:
-        return part in parts or draw(st.booleans())
+        return part in parts or bool(draw(_indices(2)))
 
-    nesterov = on("nesterov") if "dampening" not in parts else False
-    momentum = on("momentum") or nesterov
+    nesterov = "dampening" not in parts and on("nesterov")
+    momentum = nesterov or on("momentum")
     h = rule.hyper(
         lr=within(proof.lr),
         momentum=within(proof.momentum) if momentum else 0.0,
-        dampening=within(proof.dampening) if on("dampening") and not nesterov else 0.0,
+        dampening=within(proof.dampening) if not nesterov and on("dampening") else 0.0,
         weight_decay=within(proof.weight_decay) if on("weight_decay") else 0.0,
         nesterov=nesterov,
         maximize="maximize" in parts,
-        batch_size=draw(st.sampled_from(BATCH_SIZES[1:] if "batch_size" in parts else BATCH_SIZES)),
+        batch_size=_pick(draw, BATCH_SIZES[1:] if "batch_size" in parts else BATCH_SIZES),
     )
-    halved = h._replace(lr=h.lr / 2)
-    schedule = tuple(halved if t % 2 and on("schedule") else h for t in range(steps))
-    tall = st.sampled_from(((3,), (1,), (40,), (200,)))
-    shape = draw(tall if "vector" in parts else st.one_of(tall, st.just((2, 3))))
-    sign = np.sign(draw(arrays(shape)) + 1e-9)
+    halved = h._replace(lr=h.lr / 2) if on("schedule") else h
+    schedule = tuple(halved if t % 2 else h for t in range(steps))
+    shape = _pick(draw, ((3,), (1,), (40,), (200,), (2, 3))[: 4 if "vector" in parts else 5])
+    sign = np.where(_array(draw, shape) < 0, -1.0, 1.0)
 
     def between(low_high: tuple[float, float]) -> FloatArray:
         low, high = low_high
-        return np.asarray(sign * (low + (high - low) * np.abs(draw(arrays(shape)) % 1)))
+        return np.asarray(sign * (low + (high - low) * (np.abs(_array(draw, shape)) % 1)))
 
     gradients = tuple(between(proof.g) for _ in range(steps))
     return Case((Group((Parameter(between(proof.w), gradients),), schedule),), axes)
-
-
-@st.composite
-def skipping_cases(draw: st.DrawFn, rule: Rule) -> Case:
-    """Finite gradients but for one step, at which one element is not."""
-    steps = draw(st.integers(1, 4))
-    schedule = draw(schedules(rule, steps))
-    shape = draw(st.sampled_from(((2,), (1,), (5,), (2, 3))))
-    gradients = [draw(arrays(shape)).copy() for _ in range(steps)]
-    gradients[draw(st.integers(0, steps - 1))].flat[0] = draw(
-        st.sampled_from((math.inf, -math.inf, math.nan))
-    )
-    parameter = Parameter(draw(arrays(shape)), tuple(gradients))
-    return Case((Group((parameter,), schedule),), draw(axes()))

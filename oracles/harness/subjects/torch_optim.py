@@ -157,7 +157,6 @@ class Run:
         if how == "state_dict":
             saved = self.saved()
             joined = len(self.optimizer.param_groups)
-            self.parameters = [_copied(p) for p in self.parameters]
             self.optimizer = self._build(joined)
             self.optimizer.load_state_dict(saved)
         else:
@@ -322,12 +321,6 @@ GRADIENT_LAYOUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "expanded": _expanded,
     "sparse": lambda values: values.to_sparse(),
 }
-
-
-def _copied(p: torch.Tensor) -> torch.Tensor:
-    """The same values in memory of their own, laid out in the same order."""
-    copy = torch.empty_like(p, requires_grad=False)
-    return copy.copy_(p.detach()).requires_grad_(p.requires_grad)
 
 
 def _gaps(p: torch.Tensor) -> list[float]:
