@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,17 @@ class Enclosures:
     start: FloatArray
 
     def row(self, axis: str) -> int:
+        """Where an axis is in the first dimension."""
         return self.axes.index(axis)
+
+    @cached_property
+    def swallowed(self) -> list[int]:
+        """For each axis, how many parameter element-steps moved by less than their radius."""
+        mid, rad = self.parameters.mid, self.parameters.rad
+        before = np.concatenate([self.start[:, None], mid[:, :-1]], axis=1)
+        with np.errstate(invalid="ignore"):
+            move = np.abs(mid - before)
+        return [int(n) for n in ((0 < move) & (move < rad)).sum(axis=(1, 2))]
 
 
 class Oracle:
@@ -104,6 +115,7 @@ def enclose(
     return Enclosures(axes, parameters, states, present, start)
 
 
+@lru_cache(maxsize=256)
 def exactly(h: Hyper) -> Hyper:
     """Hyperparameters as 0-d enclosures of radius 0, held as Python holds them: in float64."""
     return type(h)(*(v if isinstance(v, bool) else Enclosure.exact(v) for v in h))

@@ -31,7 +31,7 @@ SHAPES: tuple[tuple[int, ...], ...] = (
     *((2, 1, 3, 2), (7,), (8,), (9,), (4, 4), (17,), (3, 11), (33,), (5, 13)),
 )
 
-STEPS = (1, 2, 3, 1, 2, 4, 3, 2, 5, 8, 12)
+STEPS = (1, 2, 3, 2, 1, 2, 3, 2, 4, 2, 3, 1, 2, 3, 6, 12)
 
 BATCH_SIZES = (1, 2, 3, 7, 16, 32, 100, 256, 1000, 1096, 4096)
 
@@ -115,14 +115,8 @@ def _number(draw: st.DrawFn, domain: Domain) -> float:
 
 def _shape(draw: st.DrawFn) -> tuple[int, ...]:
     """From 0-d and empty to 4-d, and vectors of every length up to :data:`LONGEST`."""
-    number = draw(_indices(3 * len(SHAPES)))
-    return SHAPES[number] if number < len(SHAPES) else _folded(draw, number - len(SHAPES))
-
-
-def _folded(draw: st.DrawFn, number: int) -> tuple[int, ...]:
-    if number < len(SHAPES):
-        return SHAPES[number % 9]
-    return (1 + draw(_indices(LONGEST)),)
+    number = draw(_indices(2 * len(SHAPES)))
+    return SHAPES[number] if number < len(SHAPES) else (1 + draw(_indices(LONGEST)),)
 
 
 Fixed = dict[str, Any]
@@ -208,11 +202,11 @@ def cases(draw: st.DrawFn, rule: Rule) -> Case:
     """The general case: groups, schedules, shapes, layouts, missing gradients, late groups."""
     steps = _pick(draw, STEPS)
     groups: list[Group] = []
-    for _ in range(_pick(draw, (1, 1, 1, 2, 3))):
+    for _ in range(_pick(draw, (1, 1, 1, 1, 1, 2, 1, 1, 1, 3))):
         joins = groups[-1].joins + draw(_indices(steps - groups[-1].joins)) if groups else 0
         schedule = _schedule(draw, rule, steps)
         members = []
-        for _ in range(_pick(draw, (1, 1, 2, 3))):
+        for _ in range(_pick(draw, (1, 1, 2, 1, 3))):
             # A parameter much larger than its updates would swallow them.
             lr = schedule[0].lr
             scale = _pick(draw, (1.0, 2.0 ** math.floor(math.log2(lr)) if lr else 1.0))

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from oracles.harness.case import Case, dtype_of
 from oracles.harness.enclosure import holds
-from oracles.harness.formats import FloatArray, WideArray
+from oracles.harness.formats import FloatArray, Wide, WideArray
 from oracles.harness.oracle import Balls, Enclosures, Oracle
 from oracles.harness.subjects import Answer
 from oracles.rule import Convention
+
+SMALLEST = np.nextafter(Wide(0), Wide(1))
 
 INSIDE = "inside"
 OUTSIDE = "outside"
@@ -53,19 +55,32 @@ def judge(oracle: Oracle, subject: Any, answer: Answer) -> Verdict:
     """Hold an answer against torch's convention, parameters and buffers at every step."""
     enclosures = oracle()
     row = enclosures.row(subject.dtype)
+    wrong = _presence(enclosures, answer)
     elements = undecided = 0
     share = 0.0
-    wrong = _presence(enclosures, answer)
     for _, balls, values in _compared(enclosures, answer):
         mid, rad = balls.mid[row], balls.rad[row]
         elements += values.size
-        undecided += int(np.count_nonzero(np.isinf(rad)))
-        share = max(share, _share(mid, rad, values))
-        wrong = wrong or not holds(mid, rad, values).all()
-    sentence = _explain(oracle, subject, answer) if wrong else ""
-    outcome = OUTSIDE if wrong else INSIDE
-    swallowed = _swallowed(enclosures, row)
-    return Verdict(outcome, sentence, elements, undecided, swallowed, share)
+        inside, used = _measure(mid, rad, values)
+        share = max(share, used)
+        if not inside:
+            undecided += int(np.count_nonzero(np.isinf(rad)))
+            wrong = wrong or not holds(mid, rad, values).all()
+    if wrong:
+        return Verdict(OUTSIDE, _explain(oracle, subject, answer), elements, undecided, 0, share)
+    return Verdict(INSIDE, "", elements, undecided, enclosures.swallowed[row], share)
+
+
+def _measure(mid: WideArray, rad: WideArray, values: FloatArray) -> tuple[bool, float]:
+    """Whether everything is finite and inside, and the largest share of a radius that was used."""
+    with np.errstate(invalid="ignore"):
+        shares = np.abs(values - mid) / np.maximum(rad, SMALLEST)
+    largest = shares.max(initial=0.0)
+    # A nan compares false: definite infinities and nans take the slow way.
+    if largest <= 1 and rad.max(initial=0.0) < np.inf:
+        return True, float(largest)
+    usable = np.isfinite(shares) & np.isfinite(rad) & (rad > 0)
+    return False, float(shares[usable].max(initial=0.0))
 
 
 def errored(case: Case, subject: Any, error: BaseException) -> Verdict:
@@ -129,23 +144,6 @@ def _presence(enclosures: Enclosures, answer: Answer) -> bool:
         not np.array_equal(present, answer.present[name])
         for name, present in enclosures.present.items()
     )
-
-
-def _share(mid: WideArray, rad: WideArray, values: FloatArray) -> float:
-    with np.errstate(invalid="ignore"):
-        off = np.abs(values - mid)
-    usable = (rad > 0) & np.isfinite(off)
-    shares = np.divide(off, rad, out=np.zeros_like(rad), where=usable)
-    return float(shares.max(initial=0.0))
-
-
-def _swallowed(enclosures: Enclosures, row: int) -> int:
-    mid = enclosures.parameters.mid[row]
-    before = np.concatenate([enclosures.start[row : row + 1], mid[:-1]])
-    with np.errstate(invalid="ignore"):
-        move = np.abs(mid - before)
-    rad = enclosures.parameters.rad[row]
-    return int(np.count_nonzero((move < rad) & (move > 0) & np.isfinite(rad)))
 
 
 def _explain(oracle: Oracle, subject: Any, answer: Answer) -> str:
