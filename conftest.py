@@ -1,28 +1,96 @@
-"""Profiles, options, header and summary of a run. The questions are in ``tests/``."""
+"""Options, header, fixtures and summary of a run. The questions are in ``tests/``."""
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
+import platform
+from typing import Any
+
+import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+import torch
+from hypothesis import settings
 
-SHOWN = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
-"""The explain phase is left out: on long cases it costs more than it tells."""
+from oracles.harness import profiles
+from oracles.harness.report import render
+from oracles.harness.subjects.selection import select
+from oracles.harness.subjects.torch_optim import Subject, devices, quiet
+from oracles.harness.tally import Tally
 
-
-def _profile(name: str, examples: int, *, derandomize: bool = False) -> None:
-    settings.register_profile(
-        name,
-        max_examples=examples,
-        derandomize=derandomize,
-        deadline=None,
-        phases=SHOWN,
-        print_blob=True,
-        suppress_health_check=list(HealthCheck),
-    )
+profiles.register()
+TALLY = pytest.StashKey[Tally]()
+SUBJECTS = pytest.StashKey[list[Subject]]()
 
 
-_profile("default", 60)
-_profile("ci", 60, derandomize=True)
-_profile("thorough", 2_000)
-_profile("soak", 1_000_000)
-settings.load_profile("default")
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("oracles", "which subjects are asked (default: all there are)")
+    for option, example in (("path", "foreach"), ("dtype", "bfloat16"), ("device", "cuda")):
+        group.addoption(
+            f"--{option}",
+            action="append",
+            default=[],
+            metavar=option.upper(),
+            help=f"ask only this {option}, e.g. {example!r}; may be given several times",
+        )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    quiet()
+    config.stash[TALLY] = tally = Tally()
+    chosen = [config.getoption(f"--{option}") for option in ("path", "dtype", "device")]
+    try:
+        config.stash[SUBJECTS], tally.absent = select(torch.optim.SGD, *chosen)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    capability = getattr(torch.backends.cpu, "get_cpu_capability", lambda: "unknown")()
+    names = [
+        torch.cuda.get_device_name() if device == "cuda" else f"{device} ({capability})"
+        for device in devices()
+    ]
+    profile = settings.get_current_profile_name()
+    return [
+        f"torch {torch.__version__}, NumPy {np.__version__}, Python {platform.python_version()}, "
+        f"midpoints in {np.finfo(np.longdouble).nmant + 1} bits",
+        f"devices: {', '.join(names)}; {len(config.stash[SUBJECTS])} subjects; "
+        f"Hypothesis {importlib.metadata.version('hypothesis')}, profile {profile}",
+    ]
+
+
+@pytest.fixture(scope="session")
+def subjects(pytestconfig: pytest.Config) -> list[Subject]:
+    """Everything there is to ask: the optimizer on each chosen path, dtype and device."""
+    return pytestconfig.stash[SUBJECTS]
+
+
+@pytest.fixture(scope="session")
+def tally(pytestconfig: pytest.Config) -> Tally:
+    """Where this run is counted."""
+    return pytestconfig.stash[TALLY]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of ``pytest -n`` hands its tally to the controller."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["tally"] = json.dumps(session.config.stash[TALLY].to_json())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """The controller of ``pytest -n`` adds a worker's tally to its own."""
+    handed = getattr(node, "workeroutput", {}).get("tally")
+    if handed:
+        node.config.stash[TALLY].merge(Tally.from_json(json.loads(handed)))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    tally = config.stash[TALLY]
+    if tally.lines or tally.confirmed or tally.healed:
+        terminalreporter.section("oracles")
+        terminalreporter.write_line(render(tally))

@@ -108,7 +108,7 @@ def round_to(dtype: str, values: ArrayLike) -> FloatArray:
     quantum = np.maximum(
         exponent - _SIGNIFICAND_BITS[dtype], _smallest_subnormal_exponent(dtype)
     )
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         rounded = np.ldexp(np.rint(np.ldexp(values, -quantum)), quantum)
     return np.where(
         np.abs(rounded) > float(FORMATS[dtype].largest), np.copysign(np.inf, values), rounded

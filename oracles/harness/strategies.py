@@ -103,10 +103,10 @@ def _edge_array(draw: st.DrawFn, shape: tuple[int, ...]) -> FloatArray:
 
 @cache
 def _numbers(domain: Domain) -> tuple[float, ...]:
-    """Special values first, then as many numbers log-uniform over the domain, five to one."""
+    """Special values, and as many full-length numbers log-uniform over the domain."""
     rng = np.random.Generator(np.random.PCG64(7))
     drawn = np.exp(rng.uniform(math.log(domain.low), math.log(domain.high), 1000))
-    return (*domain.special * (200 // len(domain.special)), *drawn.tolist())
+    return (*domain.special * (1000 // len(domain.special)), *drawn.tolist())
 
 
 def _number(draw: st.DrawFn, domain: Domain) -> float:

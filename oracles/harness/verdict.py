@@ -73,7 +73,7 @@ def judge(oracle: Oracle, subject: Any, answer: Answer) -> Verdict:
 
 def _measure(mid: WideArray, rad: WideArray, values: FloatArray) -> tuple[bool, float]:
     """Whether everything is finite and inside, and the largest share of a radius that was used."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         shares = np.abs(values - mid) / np.maximum(rad, SMALLEST)
     largest = shares.max(initial=0.0)
     # A nan compares false: definite infinities and nans take the slow way.

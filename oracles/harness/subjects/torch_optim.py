@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import pickle
 import warnings
@@ -33,8 +34,7 @@ UNTOUCHED = 7.0
 class Subject:
     """One optimizer class on one path, dtype and device.
 
-    ``names`` are the hyperparameters passed to the constructor (those the rule has and the class
-    takes; ``batch_size`` is the oracle's alone), ``states`` the buffers read back.
+    ``states`` are the buffers read back.
     """
 
     optimizer: type[torch.optim.Optimizer]
@@ -46,6 +46,11 @@ class Subject:
     def __str__(self) -> str:
         name = getattr(self.optimizer, "__name__", str(self.optimizer))
         return f"{name} [{self.path.name}, {self.dtype}, {self.device}]"
+
+    @cached_property
+    def accepted(self) -> frozenset[str]:
+        """Names the constructor takes (``batch_size`` is the oracle's, unless a class asks)."""
+        return frozenset(inspect.signature(self.optimizer).parameters)
 
     @property
     def version(self) -> str:
@@ -225,7 +230,7 @@ class Run:
         return {"params": self.members(group), **self._hyper(group.schedule[t])}
 
     def _hyper(self, h: Hyper) -> dict[str, Any]:
-        values = {k: v for k, v in h._asdict().items() if k != "batch_size"}
+        values = {k: v for k, v in h._asdict().items() if k in self.subject.accepted}
         for name in self.subject.path.tensors:
             values[name] = self._scalar(values[name])
         return values

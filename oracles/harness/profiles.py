@@ -1,0 +1,31 @@
+"""How long to look: Hypothesis profiles, shared by pytest and the command line."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, Phase, settings
+
+EXAMPLES = {"default": 60, "ci": 60, "thorough": 2_500, "soak": 1_000_000}
+"""Examples of a check of weight 1: under a minute, the same derandomized, minutes, hours. A soak
+that is interrupted goes on from the example database, where everything that failed is kept."""
+
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
+"""The explain phase is left out: on long cases it costs more than it tells."""
+
+# Cases are built, so nothing is filtered, but the first optimizer of a process imports much of
+# torch, which "too slow" would take for the strategy's fault.
+IGNORED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
+
+
+def register() -> None:
+    """Make the profiles known to Hypothesis and load ``default``."""
+    for name, examples in EXAMPLES.items():
+        settings.register_profile(
+            name,
+            max_examples=examples,
+            derandomize=name == "ci",
+            deadline=None,  # timings on shared machines are no verdict
+            phases=PHASES,
+            print_blob=True,
+            suppress_health_check=IGNORED,
+        )
+    settings.load_profile("default")

@@ -1,0 +1,90 @@
+"""A tally as tables a person can read, for pytest's summary and the command line."""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+
+from rich.console import Console
+from rich.table import Table
+
+from oracles.harness.deviations import ledger
+from oracles.harness.tally import Line, Tally
+
+
+def render(tally: Tally, *, width: int = 100, color: bool = False) -> str:
+    """The whole report as text."""
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=color, highlight=False, markup=False)
+    if tally.lines:
+        console.print(_paths(tally))
+    if tally.rejected:
+        console.print(_conventions(tally))
+    if tally.deviations or tally.confirmed or tally.healed:
+        console.print(_deviations(tally))
+    if tally.absent:
+        console.print(_absent(tally))
+    console.print(
+        f"{sum(tally.cases.values()):,} cases, "
+        f"{sum(line.runs for line in tally.lines.values()):,} verdicts, "
+        f"{tally.elements:,} element-steps compared: {tally.undecided_share:.2%} undecided "
+        f"(near overflow), {tally.swallowed_share:.1%} with a radius wider than their move"
+    )
+    return out.getvalue().rstrip()
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+    return table
+
+
+def _paths(tally: Tally) -> Table:
+    """Largest share of the radius used, by path and dtype; a failure shows as its count."""
+    dtypes = sorted({key[2] for key in tally.lines})
+    table = _table("largest share of the radius used", "subject", "verdicts", *dtypes)
+    rows: dict[tuple[str, str, str], dict[str, Line]] = defaultdict(dict)
+    for (optimizer, path, dtype, device), line in tally.lines.items():
+        rows[optimizer, path, device][dtype] = line
+    for (optimizer, path, device), cells in rows.items():
+        runs = sum(line.runs for line in cells.values())
+        shown = [_cell(cells.get(dtype)) for dtype in dtypes]
+        table.add_row(f"{optimizer} [{path}, {device}]", f"{runs:,}", *shown)
+    return table
+
+
+def _cell(line: Line | None) -> str:
+    if line is None:
+        return "absent"
+    return f"{line.failed} FAILED" if line.failed else f"{line.share:.3f}"
+
+
+def _conventions(tally: Tally) -> Table:
+    table = _table("conventions rejected", "convention", "verdicts", "smallest separation")
+    for name, (count, smallest) in tally.rejected.items():
+        table.add_row(name, f"{count:,}", f"{smallest:.3g} radii")
+    return table
+
+
+def _deviations(tally: Tally) -> Table:
+    table = _table("known deviations of this torch", "deviation", "left out", "its reproducer")
+    for row in ledger():
+        met = tally.deviations[row.id]
+        state = "HEALED" if row.id in tally.healed else ""
+        state = state or ("still fails" if row.id in tally.confirmed else "not run")
+        if met or state != "not run":
+            table.add_row(row.id, f"{met:,}", state)
+    return table
+
+
+def _absent(tally: Tally) -> Table:
+    """What this torch lacks: by reason, the paths and where."""
+    table = Table(title="absent here", title_justify="left", box=None, show_header=False)
+    places: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for place, reason in tally.absent.items():
+        path, _, where = place.rpartition(", ")[0].rpartition(", ")
+        places[path, reason].append(where)
+    for (path, reason), where in places.items():
+        table.add_row(f"{path} ({', '.join(dict.fromkeys(where))})", reason)
+    return table

@@ -1,0 +1,73 @@
+"""Let Hypothesis look for a case on which a subject fails a check."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given, settings
+
+from oracles.harness.case import Case
+from oracles.harness.checks import Check, examine
+from oracles.harness.oracle import Oracle
+from oracles.harness.tally import Tally
+from oracles.harness.verdict import Verdict
+from oracles.rule import Rule
+
+MAX_SWALLOWED = 0.35
+"""Largest share of element-steps whose radius may be wider than their move. (bfloat16 resolves
+eight bits, so small moves are swallowed there whatever the cases; a fifth of them are bfloat16.)"""
+
+SHOWN = 6
+"""Failing subjects spelled out for one case; the others are counted."""
+
+
+class Refuted(AssertionError):
+    """A subject failed a check; the message holds one sentence for each."""
+
+
+class Vacuous(AssertionError):
+    """A check passed without having shown anything."""
+
+
+def hold(check: Check, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int:
+    """Ask a check's question on as many cases as the current Hypothesis profile says.
+
+    Returns:
+        The number of verdicts given, all of them good; 0 if no subject can be asked.
+
+    Raises:
+        Refuted: a subject failed; Hypothesis has shrunk the case.
+        Vacuous: too many elements were undecided, or had radii wider than their moves.
+    """
+    seen = Tally()
+
+    @settings(max_examples=max(1, round(settings().max_examples * check.weight)))
+    @given(check.cases(rule))
+    def refute(case: Case) -> None:
+        failures = examine(check, subjects, Oracle(rule, case), seen)
+        if failures:
+            raise Refuted(report(failures))
+
+    # The example database files examples under the name of the function that failed on them.
+    refute.__name__ = f"{rule.name}: {check.name}"
+    try:
+        refute()
+    finally:
+        tally.merge(seen)
+    _demand(check, "undecided", seen.undecided_share, check.max_undecided)
+    _demand(check, "swallowed by their radius", seen.swallowed_share, MAX_SWALLOWED)
+    return sum(line.runs for line in seen.lines.values())
+
+
+def report(failures: Sequence[Verdict]) -> str:
+    """The sentences of failing verdicts, a line each."""
+    lines = [verdict.sentence for verdict in failures[:SHOWN]]
+    if len(failures) > SHOWN:
+        lines.append(f"... and {len(failures) - SHOWN} more subjects fail this case")
+    return "\n".join(lines)
+
+
+def _demand(check: Check, what: str, share: float, bound: float) -> None:
+    if share > bound:
+        raise Vacuous(f"{check.name}: {share:.1%} of the elements were {what}; allowed {bound:.0%}")
