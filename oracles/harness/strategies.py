@@ -146,9 +146,9 @@ def settle(rule: Rule, h: Hyper) -> Hyper:
 
 
 def _schedule(draw: st.DrawFn, rule: Rule, steps: int) -> tuple[Hyper, ...]:
-    """Constant hyperparameters, or (one time in three) ones that change between steps."""
+    """Constant hyperparameters or, as often, one that changes between steps."""
     first = _hyper(draw, rule)
-    if steps == 1 or draw(_indices(3)) < 2:
+    if steps == 1 or draw(_indices(2)) == 0:
         return (first,) * steps
     changing = _pick(draw, sorted(rule.domains))
     domain = rule.domains[changing]
@@ -163,10 +163,10 @@ def _schedule(draw: st.DrawFn, rule: Rule, steps: int) -> tuple[Hyper, ...]:
 
 def _presence(draw: st.DrawFn, steps: int, joins: int) -> list[bool]:
     """At which steps a parameter has a gradient: mostly all, else from a late step, or with gaps."""
-    mode = draw(_indices(6))
-    if mode < 4:
+    mode = draw(_indices(5))
+    if mode < 3:
         return [t >= joins for t in range(steps)]
-    if mode == 4:
+    if mode == 3:
         late = joins + draw(_indices(steps - joins + 1))
         return [t >= late for t in range(steps)]
     bits = draw(_indices(2**steps))
@@ -174,12 +174,15 @@ def _presence(draw: st.DrawFn, steps: int, joins: int) -> list[bool]:
 
 
 def _parameter(
-    draw: st.DrawFn, steps: int, *, joins: int = 0, scale: float = 1.0
+    draw: st.DrawFn, steps: int, *, joins: int = 0, scale: float = 1.0, plain: bool = True
 ) -> Parameter:
-    """One parameter with its gradients; ``scale`` multiplies the initial value."""
+    """One parameter with its gradients; ``scale`` multiplies the initial value.
+
+    A ``plain`` one is contiguous, and so are its gradients.
+    """
     shape = _shape(draw)
     layout = gradient_layout = "contiguous"
-    if math.prod(shape) > 1:  # layouts differ only where there are elements to lay out
+    if not plain and math.prod(shape) > 1:  # layouts differ where there are elements to lay out
         layout = _pick(draw, LAYOUTS)
         # Most gradients are laid out as their parameter is.
         gradient_layout = _pick(draw, (layout, layout, *LAYOUTS, "expanded"))
@@ -201,8 +204,9 @@ def _axes(draw: st.DrawFn) -> tuple[str, ...]:
 def cases(draw: st.DrawFn, rule: Rule) -> Case:
     """The general case: groups, schedules, shapes, layouts, missing gradients, late groups."""
     steps = _pick(draw, STEPS)
+    plain = draw(_indices(3)) < 2  # for all parameters: one odd layout stops a whole fused path
     groups: list[Group] = []
-    for _ in range(_pick(draw, (1, 1, 1, 1, 1, 2, 1, 1, 1, 3))):
+    for _ in range(_pick(draw, (1, 1, 1, 2, 1, 1, 2, 1, 1, 3))):
         joins = groups[-1].joins + draw(_indices(steps - groups[-1].joins)) if groups else 0
         schedule = _schedule(draw, rule, steps)
         members = []
@@ -210,7 +214,7 @@ def cases(draw: st.DrawFn, rule: Rule) -> Case:
             # A parameter much larger than its updates would swallow them.
             lr = schedule[0].lr
             scale = _pick(draw, (1.0, 2.0 ** math.floor(math.log2(lr)) if lr else 1.0))
-            members.append(_parameter(draw, steps, joins=joins, scale=scale))
+            members.append(_parameter(draw, steps, joins=joins, scale=scale, plain=plain))
         groups.append(Group(tuple(members), schedule, joins))
     return Case(tuple(groups), _axes(draw))
 
