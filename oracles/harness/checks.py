@@ -326,7 +326,6 @@ def checks(rule: Rule) -> list[Check]:
                 general,
                 partial(restarts, how),
                 applies=lambda path: not path.graph and path.wrap is None,
-                weight=0.5,
             )
             for how in ("state_dict", "deepcopy", "pickle")
         ),

@@ -38,8 +38,8 @@ _INFLATE = 1 + 8 * WIDE_EPS
 """Covers the rounding of the radius' own arithmetic (fewer than eight operations each time)."""
 
 _EXP_ULPS = 4
-"""Roundings charged to one ``exp``: vector libraries promise it within 2 ulp, that is 4 u
-(SLEEF ``Sleef_expf16_u10`` and ``u20``; CUDA C++ Programming Guide, table of maximum errors)."""
+"""Roundings charged to one ``exp`` or ``log``: vector libraries promise it within 2 ulp, that is 4 u
+(SLEEF ``Sleef_expf16_u10`` and ``u20``, ``Sleef_logf16_u10``; CUDA C++ Programming Guide, table of maximum errors)."""
 
 
 class Enclosure(NDArrayOperatorsMixin):
@@ -124,9 +124,13 @@ def _operands(x: Any, y: Any) -> tuple[Enclosure, Enclosure, Format]:
     raise TypeError("enclosures of two formats met; only a 0-d float64 operand may be converted")
 
 
+def _zero(x: Enclosure) -> bool:
+    return bool(x.ndim == 0 and x.mid == 0 and x.rad == 0)
+
+
 def _enter(scalar: Enclosure, format: Format) -> Enclosure:
     """A hyperparameter as a kernel of ``format`` sees it; zero is converted exactly."""
-    if scalar.mid == 0 and scalar.rad == 0:
+    if _zero(scalar):
         return scalar
     magnitude = abs(scalar.mid) + scalar.rad
     lost = np.where(format.scalar_u > 0, format.scalar_u * magnitude + format.eta, 0)
@@ -139,7 +143,8 @@ def _rounded(
     """Add one rounding to an exact result, and settle what left the finite range."""
     reach = np.abs(mid) + rad
     radius = rad + (format.u + WIDE_EPS) * reach
-    if ufunc is not np.add and ufunc is not np.subtract:  # sums of floats never underflow
+    # Sums of floats never underflow, and multiples of an exact zero scalar (2λ at λ = 0) neither.
+    if ufunc is not np.add and ufunc is not np.subtract and not (_zero(x) or _zero(y)):
         radius += format.eta
     radius *= _INFLATE
     if not (reach <= format.largest).all():
@@ -222,6 +227,15 @@ def _exp(x: Enclosure) -> Enclosure:
     return Enclosure(mid, rad * _INFLATE, x.format)
 
 
+@np.errstate(invalid="ignore", divide="ignore")
+def _log(x: Enclosure) -> Enclosure:
+    """Concave, so the lower end is the farther one: ``log(mid) - log(mid - rad)``."""
+    mid = np.log(x.mid)
+    rad = -np.log1p(-x.rad / x.mid)
+    rad = rad + (_EXP_ULPS * x.format.u + 4 * WIDE_EPS) * (np.abs(mid) + rad)
+    return Enclosure(mid, np.where(x.rad < x.mid, rad * _INFLATE, Wide(np.inf)), x.format)
+
+
 def _sum(x: Enclosure, axis: int | None = None) -> Enclosure:
     """Sum in any order: Higham (4.4), ``|error| <= gamma_{n-1} sum |x_i|``."""
     terms = x.mid.size if axis is None else x.mid.shape[axis]
@@ -277,6 +291,7 @@ _UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.multiply: _multiply,
     np.divide: _divide,
     np.exp: _exp,
+    np.log: _log,
     np.matmul: _matmul,
     np.equal: _compared(equal=True),
     np.not_equal: _compared(equal=False),

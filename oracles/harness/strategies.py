@@ -150,7 +150,9 @@ def _schedule(draw: st.DrawFn, rule: Rule, steps: int) -> tuple[Hyper, ...]:
     first = _hyper(draw, rule)
     if steps == 1 or draw(_indices(2)) == 0:
         return (first,) * steps
-    changing = _pick(draw, sorted(rule.domains))
+    # The first domain is the learning rate, which is what schedules change most.
+    names = tuple(rule.domains)
+    changing = _pick(draw, (*names, *names[:1] * len(names)))
     domain = rule.domains[changing]
     return (
         first,
