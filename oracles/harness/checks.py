@@ -292,6 +292,7 @@ def checks(rule: Rule) -> list[Check]:
     general, whole = strategies.cases, _unmixed
     return [
         Check(GENERAL, general, agreement, weight=6),
+        Check("agreement through gaps and late groups", strategies.eventful_cases, agreement),
         Check(
             "agreement at the edge",
             strategies.edge_cases,
@@ -346,7 +347,6 @@ def checks(rule: Rule) -> list[Check]:
                 partial(zeroed, to_none),
                 # A differentiated step leaves gradients inside its graph, to be dropped only.
                 applies=lambda path, to_none=to_none: to_none or not path.graph,
-                weight=0.5,
             )
             for to_none in (True, False)
         ),

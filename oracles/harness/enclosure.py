@@ -125,7 +125,7 @@ def _operands(x: Any, y: Any) -> tuple[Enclosure, Enclosure, Format]:
 
 
 def _zero(x: Enclosure) -> bool:
-    return bool(x.ndim == 0 and x.mid == 0 and x.rad == 0)
+    return x.ndim == 0 and x.mid == 0 and not np.any(x.rad)
 
 
 def _enter(scalar: Enclosure, format: Format) -> Enclosure:

@@ -222,6 +222,29 @@ def cases(draw: st.DrawFn, rule: Rule) -> Case:
 
 
 @st.composite
+def eventful_cases(draw: st.DrawFn, rule: Rule) -> Case:
+    """Two groups of one parameter: gradients with gaps, momentum, and a group that joins late.
+
+    General cases have these now and then; here each case has all of them. With one parameter a
+    group, no parameter's buffer is younger than another's.
+    """
+    steps = 3 + draw(_indices(3))
+    groups = []
+    for joins in (0, 1 + draw(_indices(steps - 1))):
+        schedule = tuple(
+            settle(rule, h._replace(momentum=h.momentum or 0.5))
+            for h in _schedule(draw, rule, steps)
+        )
+        shape = _pick(draw, ((2,), (1,), (7,), (2, 3)))
+        bits = draw(_indices(2**steps)) | 1 << joins  # present as soon as it has joined
+        gradients = tuple(
+            _array(draw, shape) if t >= joins and bits >> t & 1 else None for t in range(steps)
+        )
+        groups.append(Group((Parameter(_array(draw, shape), gradients),), schedule, joins))
+    return Case(tuple(groups), _axes(draw))
+
+
+@st.composite
 def edge_cases(draw: st.DrawFn, rule: Rule) -> Case:
     """One small parameter whose values lie at the edge of the formats, for up to three steps."""
     steps = 1 + draw(_indices(3))

@@ -17,10 +17,10 @@ import torch
 Around = Callable[["Wrong"], Iterator[None]]
 
 AGREEMENT = "agreement"
+EVENTFUL = "agreement through gaps and late groups"
 GRADIENTS = "gradients are left as they were"
 SURROUNDINGS = "nothing else changes"
 CLOSURE = "a closure is called once"
-RESTARTS = ("state_dict in mid-run continues", "deepcopy in mid-run continues")
 
 
 class Wrong(torch.optim.SGD):
@@ -310,7 +310,7 @@ def buffer_is_the_gradient(opt: Wrong) -> Iterator[None]:
             opt.state[p]["momentum_buffer"] = torch.zeros_like(buffer)
 
 
-@wrong()
+@wrong(EVENTFUL)
 def buffer_decays_without_gradient(opt: Wrong) -> Iterator[None]:
     """A parameter without gradient has its buffer shrunk all the same."""
     for group in opt.param_groups:
@@ -350,7 +350,7 @@ def rounded_lr(opt: Wrong) -> Iterator[None]:
     restore()
 
 
-@wrong()
+@wrong(EVENTFUL)
 def first_group_rules(opt: Wrong) -> Iterator[None]:
     """All groups step with the first group's decay."""
     restore = swapped(opt, weight_decay=lambda g: opt.param_groups[0]["weight_decay"])
@@ -372,7 +372,7 @@ def last_parameter_forgotten(opt: Wrong) -> Iterator[None]:
         p.copy_(old)
 
 
-@wrong()
+@wrong(EVENTFUL)
 def decays_without_gradient(opt: Wrong) -> Iterator[None]:
     """A parameter without gradient is decayed all the same."""
     for group in opt.param_groups:
@@ -544,7 +544,7 @@ class StateNotCopied(torch.optim.SGD):
         self.state.clear()
 
 
-@other(AGREEMENT)
+@other(EVENTFUL)
 class GroupForgotten(torch.optim.SGD):
     """A group that is added later gets the first group's learning rate."""
 

@@ -1,0 +1,302 @@
+"""Soak: ask for minutes or hours, at a price close to that of the optimizer's own steps.
+
+Hypothesis draws small cases one number at a time and shrinks what fails. Here NumPy draws the other
+way round: one call of the generator gives all the numbers of a batch of cases with long parameters,
+each case is asked in every dtype and on every path, and the oracle's one evaluation is shared by
+them all. When a subject fails, Hypothesis comes back: it searches the *simplifications* of that one
+case (a window of a parameter, fewer steps, rounder numbers) for the smallest that still fails.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+from hypothesis import Phase, find, settings
+from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample
+
+from oracles.harness.case import AXES, LAYOUTS, Case, Group, Parameter
+from oracles.harness.checks import MAX_UNDECIDED, Check, agreement, examine
+from oracles.harness.enclosure import holds
+from oracles.harness.formats import FloatArray
+from oracles.harness.oracle import Oracle
+from oracles.harness.runner import MAX_SWALLOWED, Refuted, Vacuous, report
+from oracles.harness.strategies import BATCH_SIZES, EDGES, settle
+from oracles.harness.tally import Tally
+from oracles.harness.verdict import INSIDE, OUTSIDE, Verdict, fit
+from oracles.rule import Domain, Hyper, Rule
+
+T = TypeVar("T")
+
+BATCH = 16
+"""Cases drawn by one call of the generator."""
+
+STEPS = (2, 3, 4, 1)
+
+SHAPES: tuple[tuple[tuple[int, ...], ...], ...] = (
+    *(((509,),), ((16, 32),), ((384,), (125,))),
+    ((7,), (3,), (2, 2), (5,), (1,), ()),
+)
+"""Shapes of a case's parameters: long enough that the oracle's cost is spread over many elements,
+with a tail that fills no SIMD register; and short ones, all tail (a deviation of the fused CPU
+kernel leaves half-precision vectors out, and these are what remains to be asked of it)."""
+
+ELEMENTS = 512
+WIDTH = 64 + (max(STEPS) + 1) * ELEMENTS
+"""Numbers set aside for one case: more than enough for its choices, and for its arrays."""
+
+SIMPLE = (0.0, 1.0, -1.0, 2.0, 0.5, -0.5, 10.0, 0.1)
+
+CHECK = Check("soak", cases=lambda rule: st.nothing(), ask=agreement)
+EDGE_CHECK = replace(CHECK, name="soak at the edge", max_undecided=1.0)
+"""Values at the edge are there to be undecided in part; nothing is demanded of their share."""
+
+
+def soak(
+    rule: Rule,
+    subjects: Sequence[Any],
+    tally: Tally,
+    *,
+    seconds: float = math.inf,
+    cases: float = math.inf,
+    seed: int = 0,
+) -> None:
+    """Ask all subjects until ``seconds`` have passed or ``cases`` have been asked.
+
+    Args:
+        rule: whose oracle is asked.
+        subjects: who is asked; each case is asked of all of them.
+        tally: where the verdicts are counted.
+        seconds, cases: when to stop; at least one must be finite.
+        seed: of the generator; the same seed draws the same cases.
+
+    Raises:
+        Refuted: a subject failed; the message is about the shrunk case and says how to draw the
+            original again.
+        Vacuous: too many elements were undecided, or had radii wider than their moves.
+    """
+    if math.isinf(seconds) and math.isinf(cases):
+        raise ValueError("seconds and cases are both infinite; give one of them")
+    end = time.monotonic() + seconds
+    seen, edge = Tally(), Tally()
+    try:
+        for number, case in enumerate(endless(rule, seed)):
+            if number >= cases or time.monotonic() >= end:
+                break
+            check, counted = (EDGE_CHECK, edge) if case.edge else (CHECK, seen)
+            if examine(check, subjects, Oracle(rule, case), counted):
+                raise Refuted(f"{_shrunk(check, rule, subjects, case)}\n(case {number} of {seed=})")
+    finally:
+        tally.merge(seen)
+        tally.merge(edge)
+    for what, share, bound in (
+        ("undecided", seen.undecided_share, MAX_UNDECIDED),
+        ("swallowed by their radius", seen.swallowed_share, MAX_SWALLOWED),
+    ):
+        if share > bound:
+            raise Vacuous(f"soak: {share:.1%} of the elements were {what}; allowed {bound:.0%}")
+
+
+def endless(rule: Rule, seed: int) -> Iterator[Case]:
+    """All cases of a seed, a batch at a time."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    while True:
+        for numbers in rng.random((BATCH, WIDTH)):
+            yield _Tape(numbers).case(rule)
+
+
+class _Tape:
+    """Numbers in [0, 1), read one after the other and turned into choices and arrays."""
+
+    def __init__(self, numbers: FloatArray) -> None:
+        self.numbers = numbers
+        self.place = 0
+
+    def read(self, count: int) -> FloatArray:
+        self.place += count
+        return self.numbers[self.place - count : self.place]
+
+    def pick(self, options: Sequence[T]) -> T:
+        return options[int(self.read(1)[0] * len(options))]
+
+    def number(self, domain: Domain) -> float:
+        """A special value of the domain, or as often one log-uniform over its range."""
+        if self.pick((True, False)):
+            return self.pick(domain.special)
+        return float(domain.low * (domain.high / domain.low) ** self.read(1)[0])
+
+    def values(self, shape: tuple[int, ...]) -> FloatArray:
+        """Full-length numbers of both signs over 13 octaves; one in 16 is a simple one."""
+        drawn = 2 * self.read(math.prod(shape)) - 1
+        size = np.abs(drawn)
+        values = np.copysign(np.exp2(13 * size - 9), drawn)
+        simple = size < 1 / 16
+        values[simple] = np.take(SIMPLE, (16 * len(SIMPLE) * size[simple]).astype(np.intp))
+        return values.reshape(shape)
+
+    def edges(self, shape: tuple[int, ...]) -> FloatArray:
+        """Values at the edge of the formats, and as many ordinary ones."""
+        drawn = self.read(math.prod(shape)).reshape(shape)
+        edges = np.take(EDGES, (2 * len(EDGES) * drawn).astype(np.intp), mode="clip")
+        return np.where(drawn < 0.5, edges, np.exp2(26 * drawn - 22))
+
+    def hyper(self, rule: Rule) -> Hyper:
+        flags = {
+            name: self.pick((False, True))
+            for name, default in rule.hyper()._asdict().items()
+            if isinstance(default, bool)
+        }
+        numbers = {name: self.number(domain) for name, domain in rule.domains.items()}
+        return settle(rule, rule.hyper(**flags, **numbers, batch_size=self.pick(BATCH_SIZES)))
+
+    def schedule(self, rule: Rule, steps: int) -> tuple[Hyper, ...]:
+        """Constant, or one hyperparameter changes at every step."""
+        first = self.hyper(rule)
+        if self.pick((True, True, False)):
+            return (first,) * steps
+        name = self.pick(tuple(rule.domains))
+        later = (
+            settle(rule, first._replace(**{name: self.number(rule.domains[name])}))
+            for _ in range(steps - 1)
+        )
+        return (first, *later)
+
+    def case(self, rule: Rule) -> Case:
+        """One group of parameters that share a schedule."""
+        steps, edge = self.pick(STEPS), self.pick((False,) * 15 + (True,))
+        schedule = self.schedule(rule, steps)
+        # A parameter much larger than its updates would swallow them.
+        fitting = 2.0 ** math.floor(math.log2(schedule[0].lr)) if schedule[0].lr else 1.0
+        scale = self.pick((1.0, fitting))
+        array = self.edges if edge else self.values
+        missing = self.pick((0.0, 0.0, 0.25))
+        members = []
+        for shape in self.pick(SHAPES):
+            layout = self.pick(LAYOUTS) if len(shape) > 1 else "contiguous"
+            present = self.read(steps) >= missing
+            gradients = tuple(array(shape) if there else None for there in present)
+            members.append(Parameter(array(shape) * scale, gradients, layout, layout))
+        return Case((Group(tuple(members), schedule),), AXES, edge)
+
+
+def _shrunk(check: Check, rule: Rule, subjects: Sequence[Any], case: Case) -> str:
+    """The sentences of all subjects that fail the smallest case the first of them fails."""
+    quick = replace(check, ask=_quick)
+
+    def fails(subject: Any, case: Case) -> bool:
+        return bool(examine(quick, [subject], Oracle(rule, case), Tally()))
+
+    first = next(subject for subject in subjects if fails(subject, case))
+    try:
+        case = find(
+            simplifications(rule, case, _culprit(Oracle(rule, case), first)),
+            lambda simpler: fails(first, replace(simpler, axes=(first.dtype,))),
+            settings=settings(database=None, derandomize=True, deadline=None, phases=PHASES),
+        )
+    except NoSuchExample:
+        pass  # whatever it is, it needs the whole of the original
+    return report(examine(check, subjects, Oracle(rule, case), Tally()))
+
+
+PHASES = (Phase.generate, Phase.shrink)
+
+
+def _quick(subject: Any, oracle: Oracle) -> Verdict:
+    """Agreement without the sentence, which costs more than the verdict."""
+    inside = fit(oracle, oracle.rule.torch, subject, subject.ask(oracle.case))
+    return Verdict(INSIDE if inside else OUTSIDE)
+
+
+def _culprit(oracle: Oracle, subject: Any) -> int:
+    """The first element outside, in the end-to-end layout; 0 if the subject did not answer."""
+    balls = oracle().parameters
+    row = oracle().row(subject.dtype)
+    try:
+        values = subject.ask(oracle.case).parameters
+    except Exception:  # it raised, which is why it failed; any element may be the one
+        return 0
+    return int(np.argmin(holds(balls.mid[row], balls.rad[row], values).all(axis=0)))
+
+
+@st.composite
+def simplifications(draw: st.DrawFn, rule: Rule, case: Case, culprit: int = 0) -> Case:
+    """The case itself, most of the time, and everything simpler that is made from its parts.
+
+    Each decision is one byte, read as an index that stops at the last option. Options go from the
+    simplest to the original, so a byte drawn at random almost surely takes the original, and
+    shrinking a byte simplifies.
+
+    Args:
+        draw: Hypothesis' own.
+        rule: says which hyperparameters are special.
+        case: a case of one group.
+        culprit: the element that is kept when the others go.
+    """
+    (group,) = case.groups
+    number, _ = case.locate(culprit)
+    size = _decisions(case)
+    decisions = iter(draw(st.binary(min_size=size, max_size=size)))
+
+    def decide(options: Sequence[T]) -> T:
+        return options[min(next(decisions), len(options) - 1)]
+
+    steps = decide(range(1, case.steps + 1))
+    columns = zip(rule.hyper()._fields, *group.schedule[:steps], strict=True)
+    simpler = [decide(_columns(rule, name, tuple(values))) for name, *values in columns]
+    schedule = tuple(settle(rule, rule.hyper(*row)) for row in zip(*simpler, strict=True))
+    members = []
+    for i, p in enumerate(group.parameters):
+        # Every decision is taken, needed or not, so that none shifts the meaning of another.
+        kept = decide((False, True)) or i == number
+        view = decide(_views(p.initial.shape, culprit - case.offsets[i] if i == number else 0))
+        layouts = decide((("contiguous", "contiguous"), (p.layout, p.gradient_layout)))
+        initial, *gradients = (
+            None if values is None else decide(ROUNDINGS)(view(values))
+            for values in (p.initial, *p.gradients)
+        )
+        if kept:
+            members.append(Parameter(initial, tuple(gradients[:steps]), *layouts))
+    return Case((Group(tuple(members), schedule),), case.axes, case.edge)
+
+
+def _decisions(case: Case) -> int:
+    """A bound on how many decisions a simplification takes."""
+    return 1 + len(case.groups[0].schedule[0]) + (case.steps + 4) * len(case.parameters)
+
+
+def _columns(rule: Rule, name: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """One hyperparameter at every step, from its default and special values to the original."""
+    constants = [getattr(rule.hyper(), name)]
+    if name in rule.domains:
+        constants = [*rule.domains[name].special, float(f"{values[0]:.0e}"), values[0]]
+    return [*((value,) * len(values) for value in constants), values]
+
+
+def _views(shape: tuple[int, ...], at: int) -> list[Callable[[FloatArray], FloatArray]]:
+    """Ways to cut a parameter: windows around an element, a corner, and the whole of it."""
+    total = math.prod(shape)
+    lengths = [n for n in (1, 2, 3, 4, *(2**k for k in range(3, 20))) if n < total]
+    views: list[Callable[[FloatArray], FloatArray]] = [
+        lambda a, n=n: a.ravel()[(start := min(at, total - n)) : start + n]  # type: ignore[misc]
+        for n in lengths
+    ]
+    if len(shape) > 1:
+        views.append(lambda a: a[(slice(2),) * len(shape)])
+    return [*views, lambda a: a]
+
+
+_one_digit = np.vectorize(lambda value: float(f"{value:.0e}"), otypes=[np.float64])
+
+ROUNDINGS: tuple[Callable[[FloatArray], FloatArray], ...] = (
+    np.zeros_like,
+    np.ones_like,
+    np.rint,
+    _one_digit,
+    lambda values: values,
+)
+"""An array, from simple to the original."""

@@ -1,0 +1,475 @@
+"""Mutation testing of torch's own optimizer: which one-place changes of its code pass this suite?
+
+    python -m tests.meta.mutants [--jobs 2] [--only FUNCTION] [--module torch.optim.sgd]
+
+Takes the installed source of the module, changes one place at a time, builds each mutant in memory
+(no file of the installation is touched), puts it where ``torch.optim`` keeps the original and runs
+the tests below on it, each mutant in a process of its own. A mutant is *caught* if a test fails, if
+a path that the original has is gone, if it cannot be imported, or if it crashes or never ends.
+
+Survivors are printed with the reason why they are no hole, from :data:`HARMLESS`. The exit status
+is 1 if one has no reason, or if one that has a reason was caught, which makes the reason wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import importlib
+import importlib.util
+import io
+import os
+import re
+import signal
+import sys
+import time
+import traceback
+import types
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing import connection, get_context
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import Phase, settings
+
+from oracles.harness.profiles import IGNORED
+from oracles.harness.subjects.paths import functional
+from oracles.harness.subjects.selection import select
+from oracles.harness.subjects.torch_optim import quiet
+
+TESTS = (
+    "tests/test_checks.py",
+    "tests/test_deviations.py",
+    "tests/test_constructor.py",
+    "tests/test_old_checkpoints.py",
+)
+
+PYTEST = (
+    *("-x", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=mutants"),
+    # Hypothesis is imported before pytest here, so that each process need not do it again.
+    *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+)
+
+NAME = "torch.optim._mutant"
+"""Where a mutant lives, so that its relative imports work and pickle finds its class."""
+
+TIMEOUT = 300.0
+"""Seconds until a mutant counts as endless; an unchanged module takes a tenth of that."""
+
+FAULT = "this command failed: "
+
+HARMLESS: Sequence[tuple[str, str]] = ()
+"""``(pattern, reason)``: survivors whose description the pattern finds, and why they are none."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of one place.
+
+    Attributes:
+        function: qualified name of the function it is in.
+        line: of the original source, counted from 1.
+        before, after: the place and what it became.
+        source: the whole mutated module.
+    """
+
+    function: str
+    line: int
+    before: str
+    after: str
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.function}:{self.line}: {_one_line(self.before)} -> {_one_line(self.after)}"
+
+
+def mutants(source: str) -> Iterator[Mutant]:
+    """Every mutant of every function of a module, in the order of the source."""
+    text = source.encode()
+    starts = [0]
+    for row in text.splitlines(keepends=True):
+        starts.append(starts[-1] + len(row))
+    for name, function in _functions(ast.parse(source)):
+        seen = set()
+        peers = _peers(function)
+        for node in _places(function):
+            first = starts[node.lineno - 1] + node.col_offset
+            last = starts[node.end_lineno - 1] + node.end_col_offset
+            before = text[first:last].decode()
+            for after in changes(node, peers):
+                mutated = (text[:first] + after.encode() + text[last:]).decode()
+                if mutated not in seen:
+                    seen.add(mutated)
+                    yield Mutant(name, node.lineno, before, after, mutated)
+
+
+def changes(node: ast.AST, peers: dict[str, str]) -> Iterator[str]:
+    """What a place may become: source text for the span of the node."""
+    if isinstance(node, ast.stmt):
+        yield from _statement(node)
+    elif isinstance(node, ast.expr):
+        same = ast.unparse(node)
+        for after in _expression(node, peers):
+            if after == same:
+                continue
+            yield after if re.fullmatch(r"[\w.]+", after) else f"({after})"
+
+
+def _statement(node: ast.stmt) -> Iterator[str]:
+    match node:
+        case ast.Return(value) if value is not None:
+            yield "return None"
+        case ast.Break():
+            yield "continue"
+            yield "pass"
+        case ast.Assign() | ast.AugAssign() | ast.Expr() | ast.Raise() | ast.Return():
+            yield "pass"
+
+
+SIGNS = {
+    **{ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="},
+    **{ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in"},
+    **{ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"},
+}
+
+COMPARISONS = {
+    "==": ("!=", "<=", ">="),
+    "!=": ("==", "<", ">"),
+    "<": ("<=", ">="),
+    "<=": ("<", ">"),
+    ">": (">=", "<="),
+    ">=": (">", "<"),
+    "is": ("is not",),
+    "is not": ("is",),
+}
+
+OPERATORS = {"+": ("-", "*"), "-": ("+",), "*": ("/", "+"), "/": ("*",)}
+
+METHODS = {"add": "sub", "mul": "div", "addcmul": "addcdiv", "empty": "zeros"}
+
+
+def _expression(node: ast.expr, peers: dict[str, str]) -> Iterator[str]:
+    role, text = getattr(node, "role", ""), ast.unparse(node)
+    if role == "test":
+        yield from ("True", "False")
+    elif role == "loop":
+        yield from (f"list({text})[{part}]" for part in (":0", ":1", "1:", "::-1"))
+    elif role == "context":
+        yield "__import__('contextlib').nullcontext()"
+    match node:
+        case ast.Compare(left, [operator], [right]):
+            a, b, sign = ast.unparse(left), ast.unparse(right), SIGNS.get(type(operator), "")
+            yield from (f"{a} {other} {b}" for other in COMPARISONS.get(sign, ()))
+        case ast.BoolOp(operator, values):
+            parts = [ast.unparse(v) for v in values]
+            other = " or " if isinstance(operator, ast.And) else " and "
+            yield other.join(f"({part})" for part in parts)
+            yield from parts
+        case ast.BinOp(left, operator, right):
+            a, b, sign = ast.unparse(left), ast.unparse(right), SIGNS.get(type(operator), "")
+            yield from (f"{a} {other} {b}" for other in OPERATORS.get(sign, ()))
+            yield from (a, b)
+            if sign:
+                yield f"{b} {sign} {a}"
+        case ast.UnaryOp(operand=operand):
+            yield ast.unparse(operand)
+        case ast.IfExp(test, body, orelse):
+            a, b = ast.unparse(body), ast.unparse(orelse)
+            yield from (a, b, f"{b} if {ast.unparse(test)} else {a}")
+        case ast.Constant(value):
+            yield from _constant(value)
+        case ast.Subscript(value, index) if not isinstance(index, ast.Constant):
+            yield from (f"{ast.unparse(value)}[{i}]" for i in ("0", "-1"))
+            yield ast.unparse(index)
+        case ast.Name(name):
+            if role == "test":
+                yield f"not {name}"
+            if name in peers:
+                yield from ("None", peers[name])
+        case ast.Call():
+            yield from _call(node)
+
+
+def _constant(value: Any) -> Iterator[str]:
+    if isinstance(value, bool):
+        yield from (repr(not value), "None")
+    elif isinstance(value, int | float):
+        yield from (repr(value + 1), repr(value - 1))
+    elif isinstance(value, str):
+        yield repr(value + "_")
+    elif value is None:
+        yield from ("True", "False")
+
+
+def _call(node: ast.Call) -> Iterator[str]:
+    """Arguments left out, swapped, or given another one's value; another method; no call."""
+    function, arguments = ast.unparse(node.func), [ast.unparse(a) for a in node.args]
+    keywords = [(k.arg or "**", ast.unparse(k.value)) for k in node.keywords]
+
+    def call(name: str, args: list[str], named: list[tuple[str, str]]) -> str:
+        return f"{name}({', '.join([*args, *(f'{k}={v}' for k, v in named)])})"
+
+    for i in range(len(arguments)):
+        yield call(function, arguments[:i] + arguments[i + 1 :], keywords)
+        if i:
+            swapped = [*arguments[: i - 1], arguments[i], arguments[i - 1], *arguments[i + 1 :]]
+            yield call(function, swapped, keywords)
+    for i, (name, _) in enumerate(keywords):
+        yield call(function, arguments, keywords[:i] + keywords[i + 1 :])
+        other = (name, keywords[(i + 1) % len(keywords)][1])
+        yield call(function, arguments, [*keywords[:i], other, *keywords[i + 1 :]])
+    yield from (call(name, arguments, keywords) for name in _other_methods(function))
+    if isinstance(node.func, ast.Attribute):
+        receiver = ast.unparse(node.func.value)
+        yield receiver
+        if arguments:
+            method = f"{arguments[0]}.{node.func.attr}"
+            yield call(method, [receiver, *arguments[1:]], keywords)
+    if len(arguments) == 1:
+        yield arguments[0]
+
+
+def _other_methods(function: str) -> Iterator[str]:
+    """In place and out of place, and the inverse operation: ``add_`` gives ``add`` and ``sub_``."""
+    before, _, name = function.rpartition(".")
+    core = name.removeprefix("_foreach_").rstrip("_")
+    if not before or not (core in METHODS or core in METHODS.values()):
+        return
+    yield f"{before}.{name.rstrip('_') if name.endswith('_') else name + '_'}"
+    if core in METHODS:
+        yield f"{before}.{name.replace(core, METHODS[core])}"
+
+
+def _places(function: ast.FunctionDef) -> Iterator[Any]:
+    """Places to change: defaults, decorators and statements, without what is only for readers."""
+    arguments = function.args
+    yield from function.decorator_list
+    yield from (d for d in (*arguments.defaults, *arguments.kw_defaults) if d is not None)
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    for statement in body:
+        yield from _within(statement)
+
+
+def _within(node: ast.AST) -> Iterator[Any]:
+    """A node and what is below it, without annotations, texts of errors, and types to ``cast``."""
+    hidden: list[ast.AST] = []
+    match node:
+        case ast.AnnAssign(target, annotation):
+            hidden = [target, annotation]
+        case ast.Raise(exc) if exc is not None:
+            hidden = [exc]
+        case ast.If(test) | ast.IfExp(test):
+            test.role = "test"  # type: ignore[attr-defined]
+        case ast.For(target, iterated) | ast.comprehension(target, iterated):
+            iterated.role = "loop"  # type: ignore[attr-defined]
+        case ast.With([item]):
+            item.context_expr.role = "context"  # type: ignore[attr-defined]
+        case ast.Call(ast.Name("cast"), [kind, _]):
+            hidden = [kind]
+        case ast.Name(ctx=ast.Store()) | ast.Tuple(ctx=ast.Store()):
+            return
+    if isinstance(node, ast.expr | ast.stmt):
+        yield node
+    for child in ast.iter_child_nodes(node):
+        if child not in hidden and not isinstance(child, ast.expr_context | ast.operator):
+            yield from _within(child)
+
+
+def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield node.name, node
+        elif isinstance(node, ast.ClassDef):
+            for member in node.body:
+                if isinstance(member, ast.FunctionDef):
+                    yield f"{node.name}.{member.name}", member
+
+
+def _peers(function: ast.FunctionDef) -> dict[str, str]:
+    """For each argument the next one of the same annotation: what a slip of the pen would write."""
+    arguments = function.args
+    kinds: dict[str, list[str]] = {}
+    for argument in (*arguments.args, *arguments.kwonlyargs):
+        if argument.arg != "self":
+            kind = ast.unparse(argument.annotation) if argument.annotation else ""
+            kinds.setdefault(kind, []).append(argument.arg)
+    return {
+        name: names[(i + 1) % len(names)]
+        for names in kinds.values()
+        if len(names) > 1
+        for i, name in enumerate(names)
+    }
+
+
+def build(source: str, package: str) -> types.ModuleType:
+    """A module from source, under :data:`NAME`, in memory only."""
+    module = types.ModuleType(NAME)
+    module.__package__ = package
+    sys.modules[NAME] = module
+    exec(compile(source, f"<{NAME}>", "exec"), module.__dict__)
+    return module
+
+
+def verdict(mutant: Mutant, module: str, optimizer: str) -> str:
+    """What catches a mutant, in a process that may be spoilt; empty if nothing does."""
+    original = getattr(importlib.import_module(module), optimizer)
+    package = importlib.import_module(module.rpartition(".")[0])
+    had = _reach(original)
+    try:
+        class_ = getattr(build(mutant.source, package.__name__), optimizer)
+    except Exception as error:
+        return f"import: {type(error).__name__}: {error}"
+    lost = sorted(had - _reach(class_))
+    if lost:
+        return f"absent: {lost[0]}" + (f" and {len(lost) - 1} more" if lost[1:] else "")
+    sys.modules[module] = sys.modules[NAME]
+    setattr(package, optimizer, class_)
+    first = First()
+    status = pytest.main([*PYTEST, *filter(os.path.exists, TESTS)], plugins=[first])
+    return first.failed or ("" if status == 0 else f"pytest: exit status {int(status)}")
+
+
+def _reach(optimizer: Any) -> set[str]:
+    """The paths, dtypes and devices an optimizer has, and those with sparse gradients."""
+    try:
+        subjects, _ = select(optimizer)
+    except ValueError:
+        return set()
+    sparse = {f"{s} sparse" for s in subjects if s.takes_sparse}
+    return {str(s) for s in subjects} | sparse
+
+
+class First:
+    """A pytest plugin that remembers the first test that failed."""
+
+    failed = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and not self.failed:
+            self.failed = report.nodeid.removeprefix("tests/")
+
+
+def ask_all(
+    asked: Sequence[Mutant], ask: Callable[[Mutant], str], jobs: int
+) -> Iterator[tuple[Mutant, str, float]]:
+    """``(mutant, what caught it, seconds)`` in the order they end; each in a process of its own."""
+    fork = get_context("fork")
+    waiting, running = list(asked)[::-1], {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            mutant = waiting.pop()
+            receiver, sender = fork.Pipe(duplex=False)
+            process = fork.Process(target=_child, args=(ask, mutant, sender))
+            process.start()
+            sender.close()
+            running[process.sentinel] = (process, receiver, mutant, time.monotonic())
+        connection.wait(list(running), timeout=1)
+        for key, (process, receiver, mutant, began) in list(running.items()):
+            seconds = time.monotonic() - began
+            if process.is_alive() and seconds < TIMEOUT:
+                continue
+            del running[key]
+            if process.is_alive():
+                process.kill()
+                caught = "endless"
+            else:
+                caught = receiver.recv() if receiver.poll() else f"crash: {process.exitcode}"
+            process.join()
+            yield mutant, caught, seconds
+
+
+def _child(ask: Callable[[Mutant], str], mutant: Mutant, sender: Any) -> None:
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    try:
+        sender.send(ask(mutant))
+    except BaseException as error:
+        sender.send(f"{FAULT}{type(error).__name__}: {error}")
+
+
+def reason(mutant: Mutant) -> str:
+    """Why a survivor is no hole; empty if nobody has said."""
+    return next((why for pattern, why in HARMLESS if re.search(pattern, str(mutant))), "")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    options = _options().parse_args(arguments)
+    quiet()
+    settings.register_profile(
+        "mutants",
+        max_examples=options.examples,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=(Phase.generate,),
+        report_multiple_bugs=False,
+        suppress_health_check=IGNORED,
+    )
+    spec = importlib.util.find_spec(options.module)
+    assert spec is not None and spec.loader is not None
+    source = spec.loader.get_source(options.module)  # type: ignore[attr-defined]
+    chosen = [m for m in mutants(source) if options.only in str(m)]
+    if options.list:
+        print(*chosen, sep="\n")
+        return 0
+    optimizer = options.optimizer or options.module.rpartition(".")[2].upper()
+    _reach(getattr(importlib.import_module(options.module), optimizer))  # imports, once for all
+    results = []
+    unchanged = Mutant("unchanged", 0, "", "", source)
+    for mutant, caught, seconds in ask_all(
+        [unchanged, *chosen], lambda m: verdict(m, options.module, optimizer), options.jobs
+    ):
+        if caught.startswith(FAULT) or (mutant is unchanged and caught):
+            print(f"no verdict is to be trusted: {mutant}  {caught}")
+            return 2
+        results.append((mutant, caught))
+        print(f"{seconds:6.1f} s  {mutant}  {caught or 'SURVIVED'}", flush=True)
+    return report(results)
+
+
+def report(results: Sequence[tuple[Mutant, str]]) -> int:
+    """Print the score by function, what catches, and the survivors; returns the exit status."""
+    results = [(m, caught) for m, caught in results if m.line]
+    print("\nfunction: caught / without those that have a reason / all")
+    for name in dict.fromkeys(m.function for m, _ in results):
+        own = [(m, caught) for m, caught in results if m.function == name]
+        killed = sum(bool(caught) for _, caught in own)
+        print(f"  {name}: {killed} / {sum(bool(c) or not reason(m) for m, c in own)} / {len(own)}")
+    print("\ncaught by")
+    for what, count in Counter(re.split(r"\[|: ", c)[0] for _, c in results if c).most_common():
+        print(f"  {count:4d}  {what}")
+    holes = [m for m, caught in results if not caught and not reason(m)]
+    wrong = [m for m, caught in results if caught and reason(m)]
+    print("\nsurvivors with a reason")
+    for mutant, caught in results:
+        if not caught and reason(mutant):
+            print(f"  {mutant}\n      {reason(mutant)}")
+    print("\nsurvivors without one", *holes, sep="\n  ")
+    print("\ncaught although a reason says that nothing can", *wrong, sep="\n  ")
+    return int(bool(holes or wrong))
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.meta.mutants", description=__doc__)
+    parser.add_argument("--module", default="torch.optim.sgd", help="whose source is mutated")
+    parser.add_argument("--optimizer", help="its class (default: the module's name in capitals)")
+    parser.add_argument("--only", default="", help="only mutants whose description contains this")
+    parser.add_argument("--examples", type=int, default=60, help="examples of a check of weight 1")
+    parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
+    parser.add_argument("--list", action="store_true", help="list them and stop")
+    return parser
+
+
+def _one_line(text: str) -> str:
+    short = " ".join(text.split())
+    return short if len(short) <= 90 else f"{short[:60]} ... {short[-25:]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
