@@ -15,8 +15,8 @@ import os
 import re
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,13 @@ class Vector:
     flags: tuple[str, ...]
     case: Case
     expected: Answer
+
+    @property
+    def proves(self) -> tuple[str, ...]:
+        """The dtypes in which it proves that its convention is not torch's."""
+        if DIFFERS not in self.flags:
+            return ()
+        return ("float64", "float32") if HALF_CANNOT_TELL in self.flags else DTYPES
 
 
 @dataclass(frozen=True)
@@ -376,7 +383,7 @@ def _decoded(rule: Rule, defaults: Mapping[str, Json], vector: Json) -> Vector:
 
 
 def _rows(tables: Sequence[Json], key: str) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """One kind of value after each step, elements end to end: 0 where it is not, and where it is."""
+    """One kind of value after each step, end to end (0 where absent), and where it is present."""
     values, there = [], []
     for table in tables:
         size = _array(table["initial"]).size
@@ -398,9 +405,3 @@ def strays(rules: tuple[Rule, ...], root: Path) -> list[str]:
         known |= {f"{name(rule, convention)}.json" for convention in rule.conventions}
     found = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
     return sorted(p.as_posix() for p in found if p.as_posix() not in known)
-
-
-def for_rejection(vector: Vector) -> Case:
-    """The vector's case, asked in the dtypes in which it proves the difference."""
-    axes = ("float64", "float32") if HALF_CANNOT_TELL in vector.flags else DTYPES
-    return replace(vector.case, axes=axes)
