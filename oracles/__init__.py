@@ -1,0 +1,18 @@
+"""Oracles of optimizer update rules, and a harness that holds implementations against them.
+
+rule        what one optimizer step computes, in NumPy: one file per optimizer (:mod:`oracles.sgd`)
+convention  a named variant of a rule, as a row of data
+case        one question: parameters, gradients and hyperparameters for some steps
+enclosure   the oracle's answer: midpoint ± radius, holding every result correct rounding can give
+verdict     inside, outside or errored, with what was undecided and the share of the radius used
+
+``oracles.harness`` asks the questions; only ``oracles.harness.subjects`` imports torch.
+"""
+
+from oracles.rule import Convention, Domain, Rule
+from oracles.sgd import RULE as SGD
+
+RULES: dict[str, Rule] = {rule.name: rule for rule in (SGD,)}
+"""The registry: every rule by the name of its class in ``torch.optim``."""
+
+__all__ = ["RULES", "SGD", "Convention", "Domain", "Rule"]

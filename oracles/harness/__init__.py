@@ -1,0 +1,1 @@
+"""All that is not a rule, in order of flow: case -> oracle -> subject -> verdict -> report."""
