@@ -52,6 +52,8 @@ WIDTH = 64 + (max(STEPS) + 1) * ELEMENTS
 
 SIMPLE = (0.0, 1.0, -1.0, 2.0, 0.5, -0.5, 10.0, 0.1)
 
+PHASES = (Phase.generate, Phase.shrink)
+
 CHECK = Check("soak", cases=lambda rule: st.nothing(), ask=agreement)
 EDGE_CHECK = replace(CHECK, name="soak at the edge", max_undecided=1.0)
 """Values at the edge are there to be undecided in part; nothing is demanded of their share."""
@@ -134,7 +136,7 @@ class _Tape:
         """Full-length numbers of both signs over 13 octaves; one in 16 is a simple one."""
         drawn = 2 * self.read(math.prod(shape)) - 1
         size = np.abs(drawn)
-        values = np.copysign(np.exp2(13 * size - 9), drawn)
+        values: FloatArray = np.copysign(np.exp2(13 * size - 9), drawn)
         simple = size < 1 / 16
         values[simple] = np.take(SIMPLE, (16 * len(SIMPLE) * size[simple]).astype(np.intp))
         return values.reshape(shape)
@@ -192,18 +194,45 @@ def _shrunk(check: Check, rule: Rule, subjects: Sequence[Any], case: Case) -> st
         return bool(examine(quick, [subject], Oracle(rule, case), Tally()))
 
     first = next(subject for subject in subjects if fails(subject, case))
+    culprit = _culprit(Oracle(rule, case), first)
+
+    def first_fails(simpler: Case) -> bool:
+        return fails(first, replace(simpler, axes=(first.dtype,)))
+
+    smallest = (
+        _smallest(rule, *_alone(case, culprit), first_fails)
+        or _smallest(rule, case, culprit, first_fails)
+        or case
+    )
+    failures = examine(check, subjects, Oracle(rule, smallest), Tally())
+    return f"{report(failures)}\n{_spelled(smallest)}"
+
+
+def _smallest(rule: Rule, case: Case, culprit: int, fails: Callable[[Case], bool]) -> Case | None:
+    """The smallest simplification that fails, or None if none was found, not even the case."""
+    size = decisions(case)
     try:
-        case = find(
-            simplifications(rule, case, _culprit(Oracle(rule, case), first)),
-            lambda simpler: fails(first, replace(simpler, axes=(first.dtype,))),
+        taken = find(
+            st.binary(min_size=size, max_size=size),
+            lambda taken: fails(simplified(rule, case, culprit, taken)),
             settings=settings(database=None, derandomize=True, deadline=None, phases=PHASES),
         )
     except NoSuchExample:
-        pass  # whatever it is, it needs the whole of the original
-    return report(examine(check, subjects, Oracle(rule, case), Tally()))
+        return None
+    return simplified(rule, case, culprit, taken)
 
 
-PHASES = (Phase.generate, Phase.shrink)
+def _spelled(case: Case) -> str:
+    """The arrays of a case, a line for each parameter; its sentence has the hyperparameters."""
+    return "\n".join(
+        f"parameter {i}, {p.layout} {list(p.initial.shape)}: {_text(p.initial)}; "
+        f"gradients {', '.join(_text(g) for g in p.gradients)}"
+        for i, p in enumerate(case.parameters)
+    )
+
+
+def _text(values: FloatArray | None) -> str:
+    return "None" if values is None else np.array2string(values.ravel(), threshold=8)
 
 
 def _quick(subject: Any, oracle: Oracle) -> Verdict:
@@ -223,27 +252,32 @@ def _culprit(oracle: Oracle, subject: Any) -> int:
     return int(np.argmin(holds(balls.mid[row], balls.rad[row], values).all(axis=0)))
 
 
-@st.composite
-def simplifications(draw: st.DrawFn, rule: Rule, case: Case, culprit: int = 0) -> Case:
-    """The case itself, most of the time, and everything simpler that is made from its parts.
+def _alone(case: Case, culprit: int) -> tuple[Case, int]:
+    """The case of the culprit's parameter alone, and where the culprit is in it."""
+    number, _ = case.locate(culprit)
+    group = replace(case.group_of(number), parameters=(case.parameters[number],))
+    return replace(case, groups=(group,)), culprit - case.offsets[number]
+
+
+def simplified(rule: Rule, case: Case, culprit: int, taken: bytes) -> Case:
+    """What a string of decisions makes of a case of one group.
 
     Each decision is one byte, read as an index that stops at the last option. Options go from the
     simplest to the original, so a byte drawn at random almost surely takes the original, and
     shrinking a byte simplifies.
 
     Args:
-        draw: Hypothesis' own.
         rule: says which hyperparameters are special.
-        case: a case of one group.
+        case: the original.
         culprit: the element that is kept when the others go.
+        taken: as many decisions as :func:`decisions` counts.
     """
     (group,) = case.groups
     number, _ = case.locate(culprit)
-    size = _decisions(case)
-    decisions = iter(draw(st.binary(min_size=size, max_size=size)))
+    rest = iter(taken)
 
     def decide(options: Sequence[T]) -> T:
-        return options[min(next(decisions), len(options) - 1)]
+        return options[min(next(rest), len(options) - 1)]
 
     steps = decide(range(1, case.steps + 1))
     columns = zip(rule.hyper()._fields, *group.schedule[:steps], strict=True)
@@ -255,16 +289,14 @@ def simplifications(draw: st.DrawFn, rule: Rule, case: Case, culprit: int = 0) -
         kept = decide((False, True)) or i == number
         view = decide(_views(p.initial.shape, culprit - case.offsets[i] if i == number else 0))
         layouts = decide((("contiguous", "contiguous"), (p.layout, p.gradient_layout)))
-        initial, *gradients = (
-            None if values is None else decide(ROUNDINGS)(view(values))
-            for values in (p.initial, *p.gradients)
-        )
+        initial = decide(ROUNDINGS)(view(p.initial))
+        gradients = [None if g is None else decide(ROUNDINGS)(view(g)) for g in p.gradients]
         if kept:
             members.append(Parameter(initial, tuple(gradients[:steps]), *layouts))
     return Case((Group(tuple(members), schedule),), case.axes, case.edge)
 
 
-def _decisions(case: Case) -> int:
+def decisions(case: Case) -> int:
     """A bound on how many decisions a simplification takes."""
     return 1 + len(case.groups[0].schedule[0]) + (case.steps + 4) * len(case.parameters)
 

@@ -1,0 +1,108 @@
+"""Soak: long cases drawn by NumPy, and how what fails in one comes back small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from oracles.harness.runner import Refuted
+from oracles.harness.soak import decisions, endless, simplified, soak
+from oracles.harness.subjects.paths import PATHS
+from oracles.harness.subjects.torch_optim import Subject
+from oracles.harness.tally import Tally
+from oracles.sgd import RULE
+
+CASES = 200
+
+
+class HalfDecay(torch.optim.SGD):
+    """Wrong: decays half as much as it was told."""
+
+    def step(self, closure: Any = None) -> Any:
+        told = [group["weight_decay"] for group in self.param_groups]
+        for group, decay in zip(self.param_groups, told, strict=True):
+            group["weight_decay"] = decay / 2
+        super().step(closure)
+        for group, decay in zip(self.param_groups, told, strict=True):
+            group["weight_decay"] = decay
+
+
+class LateSpot(torch.optim.SGD):
+    """Wrong: one element of long parameters moves from the second step with momentum on."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        late = [p for p, state in self.state.items() if state.get("momentum_buffer") is not None]
+        super().step(closure)
+        for p in late:
+            if p.numel() > 300:
+                p.view(-1)[77] += 1
+
+
+def subjects_of(optimizer: type[torch.optim.Optimizer]) -> list[Subject]:
+    path = next(path for path in PATHS if path.name == "for-loop")
+    return [Subject(optimizer, path, dtype) for dtype in ("float64", "bfloat16")]
+
+
+def test_released_optimizers_hold_out(subjects: list[Subject]) -> None:
+    tally = Tally()
+    soak(RULE, subjects, tally, cases=12, seed=3)
+    assert sum(tally.cases.values()) == 12
+    assert {key[1:] for key in tally.lines} <= {(s.path.name, s.dtype, s.device) for s in subjects}
+
+
+def test_a_seed_names_its_cases() -> None:
+    """Same numbers for the same seed, and other ones for another."""
+    one, same, other = (next(endless(RULE, seed)) for seed in (5, 5, 6))
+    assert one.groups[0].schedule == same.groups[0].schedule != other.groups[0].schedule
+    np.testing.assert_array_equal(one.parameters[0].initial, same.parameters[0].initial)
+
+
+def test_the_generator_reaches_the_whole_rule() -> None:
+    drawn = [case for case, _ in zip(endless(RULE, 0), range(CASES), strict=False)]
+    hypers = [h for case in drawn for h in case.groups[0].schedule]
+    assert any(h.nesterov and h.maximize and h.weight_decay for h in hypers)
+    assert any(h.momentum and h.dampening for h in hypers)
+    assert {h.lr for h in hypers} >= set(RULE.domains["lr"].special)
+    assert any(len(set(case.groups[0].schedule)) > 1 for case in drawn)
+    assert any(case.edge for case in drawn)
+    assert any(g is None for case in drawn for p in case.parameters for g in p.gradients)
+    assert {p.layout for case in drawn for p in case.parameters} > {"contiguous", "transposed"}
+    values = np.concatenate([p.initial.ravel() for case in drawn for p in case.parameters])
+    assert (values == 0).any() and np.isnan(values).any()
+
+
+def test_what_fails_is_shrunk_to_a_case_a_person_can_read() -> None:
+    with pytest.raises(Refuted) as refuted:
+        soak(RULE, subjects_of(HalfDecay), Tally(), cases=CASES, seed=1)
+    message = str(refuted.value)
+    assert "HalfDecay [for-loop, float64, cpu] at step 1, parameter 0[0]" in message
+    assert "HalfDecay [for-loop, bfloat16, cpu]" in message
+    assert "lr=1.0 momentum=0.0 dampening=0.0 weight_decay=1.0 nesterov=False" in message
+    assert "parameter 0, contiguous [1]: [1.]; gradients [0.]" in message
+    assert "of seed=1" in message
+
+
+def test_what_needs_a_long_parameter_keeps_it() -> None:
+    with pytest.raises(Refuted) as refuted:
+        soak(RULE, subjects_of(LateSpot), Tally(), cases=CASES, seed=1)
+    assert "at step 2, parameter 0[" in str(refuted.value)
+    assert "lr=1.0 momentum=0.5 dampening=0.0 weight_decay=0.0" in str(refuted.value)
+
+
+def test_a_case_is_among_its_simplifications() -> None:
+    """The last option everywhere is the case itself, the first everywhere is next to nothing."""
+    for case, _ in zip(endless(RULE, 8), range(20), strict=False):
+        culprit = case.offsets[-1] - 1
+        size = decisions(case)
+        original = simplified(RULE, case, culprit, b"\xff" * size)
+        assert original.groups[0].schedule == case.groups[0].schedule
+        for one, other in zip(original.parameters, case.parameters, strict=True):
+            assert (one.layout, one.gradient_layout) == (other.layout, other.gradient_layout)
+            np.testing.assert_equal(one.initial, other.initial)
+            np.testing.assert_equal(one.gradients, other.gradients)
+        simplest = simplified(RULE, case, culprit, bytes(size))
+        assert (simplest.steps, simplest.offsets[-1]) == (1, 1)
