@@ -25,6 +25,9 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 SHOWN = 6
 """How many differences of one vector are told; the first ones cause the others."""
 
+MANY = 1_000_000
+"""From here on the number of ULPs is told in two digits."""
+
 Json = Any
 
 
@@ -136,7 +139,8 @@ def _distance(one: Json, other: Json) -> str:
     if None in matches:
         return ""
     a, b = (float.fromhex(m[1]) for m in matches if m)
-    return f", {ulps(a, b)} ULPs apart"
+    apart = ulps(a, b)
+    return f", {apart if apart < MANY else format(apart, '.2g')} ULPs apart"
 
 
 def ulps(a: float, b: float) -> int:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from hypothesis import strategies as st
 
-from oracles.harness.case import AXES, LAYOUTS, Case, Group, Parameter
+from oracles.harness.case import AXES, LAYOUTS, MIXED, Case, Group, Parameter
 from oracles.harness.formats import FORMATS, FloatArray
 from oracles.rule import Convention, Domain, Hyper, Rule
 
@@ -154,7 +154,7 @@ def _schedule(draw: st.DrawFn, rule: Rule, steps: int) -> tuple[Hyper, ...]:
     names = tuple(rule.domains)
     changing = _pick(draw, (*names, *names[:1] * len(names)))
     domain = rule.domains[changing]
-    if draw(_indices(4)) == 3:  # switched on later
+    if draw(_indices(2)):  # switched on later
         first = settle(rule, first._replace(**{changing: 0.0}))
     return (
         first,
@@ -207,6 +207,7 @@ def _axes(draw: st.DrawFn) -> tuple[str, ...]:
 @st.composite
 def cases(draw: st.DrawFn, rule: Rule) -> Case:
     """The general case: groups, schedules, shapes, layouts, missing gradients, late groups."""
+    axes = _axes(draw)
     steps = _pick(draw, STEPS)
     plain = draw(_indices(3)) < 2  # for all parameters: one odd layout stops a whole fused path
     groups: list[Group] = []
@@ -214,13 +215,14 @@ def cases(draw: st.DrawFn, rule: Rule) -> Case:
         joins = groups[-1].joins + draw(_indices(steps - groups[-1].joins)) if groups else 0
         schedule = _schedule(draw, rule, steps)
         members = []
-        for _ in range(_pick(draw, (1, 1, 2, 1, 3))):
+        # Neighbouring parameters of a mixed case take the dtypes in turn: four show all.
+        for _ in range(4 if MIXED in axes and not groups else _pick(draw, (1, 1, 2, 1, 3))):
             # A parameter much larger than its updates would swallow them.
             lr = schedule[0].lr
             scale = _pick(draw, (1.0, 2.0 ** math.floor(math.log2(lr)) if lr else 1.0))
             members.append(_parameter(draw, steps, joins=joins, scale=scale, plain=plain))
         groups.append(Group(tuple(members), schedule, joins))
-    return Case(tuple(groups), _axes(draw))
+    return Case(tuple(groups), axes)
 
 
 @st.composite
