@@ -12,10 +12,11 @@ import pytest
 import torch
 from hypothesis import settings
 
+from oracles import SGD
 from oracles.harness import profiles
 from oracles.harness.report import render
-from oracles.harness.subjects.selection import select
-from oracles.harness.subjects.torch_optim import Subject, devices, quiet
+from oracles.harness.subjects.selection import every
+from oracles.harness.subjects.torch_optim import Subject, devices
 from oracles.harness.tally import Tally
 
 profiles.register()
@@ -36,11 +37,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    quiet()
     config.stash[TALLY] = tally = Tally()
     chosen = [config.getoption(f"--{option}") for option in ("path", "dtype", "device")]
     try:
-        config.stash[SUBJECTS], tally.absent = select(torch.optim.SGD, *chosen)
+        config.stash[SUBJECTS], tally.absent = every(SGD, *chosen)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
 

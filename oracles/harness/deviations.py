@@ -62,8 +62,12 @@ class Deviation:
         return (
             self.check in (check, GENERAL)
             and self.concerns(subject)
-            and REGIONS[self.region](case, subject.dtype)
+            and self.in_region(case, subject.dtype)
         )
+
+    def in_region(self, case: Case, dtype: str) -> bool:
+        """Whether a case is one on which the deviation shows in that dtype."""
+        return REGIONS[self.region](case, dtype)
 
     def reproducer(self, rule: Rule) -> Case:
         """The row's minimal case."""

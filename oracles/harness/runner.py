@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 
 from oracles.harness.case import Case
-from oracles.harness.checks import Check, examine
+from oracles.harness.checks import Check, ask, checks, concerned, examine
+from oracles.harness.deviations import Deviation
 from oracles.harness.oracle import Oracle
 from oracles.harness.tally import Tally
 from oracles.harness.verdict import Verdict
@@ -58,6 +59,37 @@ def hold(check: Check, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int
     _demand(check, "undecided", seen.undecided_share, check.max_undecided)
     _demand(check, "swallowed by their radius", seen.swallowed_share, MAX_SWALLOWED)
     return sum(line.runs for line in seen.lines.values())
+
+
+def confirm(row: Deviation, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int:
+    """Run a deviation's reproducer: it fails where the row says so, and passes elsewhere.
+
+    Returns:
+        The number of subjects asked.
+
+    Raises:
+        Refuted: it has healed, or it is back, or its region does not hold it.
+    """
+    check = next(check for check in checks(rule) if check.name == row.check)
+    case = row.reproducer(rule)
+    asked = 0
+    for subject in subjects:
+        if not concerned(check, subject, case) or not row.covers(check.name, subject, case):
+            continue
+        asked += 1
+        verdict = ask(check, subject, Oracle(rule, case))
+        expected = row.holds_for(subject.version)
+        if verdict.failed and not expected:
+            raise Refuted(f"{row.id} is back: {verdict.sentence}")
+        if expected and not verdict.failed:
+            tally.healed.add(row.id)
+            raise Refuted(
+                f"{row.id} has healed on {subject} in torch {subject.version}: bound its versions "
+                f"({row.versions}) in deviations.toml"
+            )
+        if expected:
+            tally.confirmed.add(row.id)
+    return asked
 
 
 def report(failures: Sequence[Verdict]) -> str:

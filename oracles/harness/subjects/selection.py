@@ -8,7 +8,8 @@ import torch
 
 from oracles.harness.case import AXES
 from oracles.harness.subjects.paths import PATHS, absent
-from oracles.harness.subjects.torch_optim import Subject, devices
+from oracles.harness.subjects.torch_optim import Subject, devices, quiet
+from oracles.rule import Rule
 
 
 def select(
@@ -43,6 +44,14 @@ def select(
         reasons = "; ".join(f"{where}: {why}" for where, why in missing.items())
         raise ValueError(f"nothing to ask is left of {optimizer.__name__}: {reasons}")
     return subjects, missing
+
+
+def every(
+    rule: Rule, paths: Sequence[str], dtypes: Sequence[str], on: Sequence[str]
+) -> tuple[list[Subject], dict[str, str]]:
+    """:func:`select` for the installed torch's class of that rule, with torch set up for checks."""
+    quiet()
+    return select(getattr(torch.optim, rule.name), paths, dtypes, on)
 
 
 def _known(option: str, given: Sequence[str], allowed: Sequence[str]) -> None:
