@@ -261,7 +261,7 @@ def matrix(name: str, h: Hyper, a: Fraction, c: Fraction, *, first: bool) -> Any
         "decay_sign_flipped": -wd if h.maximize else wd,
         **dict.fromkeys(SEPARATE_DECAY, ZERO),
     }
-    penalty = penalties.get(name, wd)
+    penalty: Any = penalties.get(name, wd)
     k = a + penalty
     kept = ONE if first else 1 - h.dampening
     if name == "first_step_dampened":
@@ -324,7 +324,7 @@ def multiplied(
 
 
 class TestClosedForms:
-    @given(values, values, hypers, momenta, st.integers(1, 9))
+    @given(values, values, hypers(), momenta, st.integers(1, 9))
     def test_constant_gradient(
         self, w: Fraction, g: Fraction, h: Hyper, mu: Fraction, steps: int
     ) -> None:
@@ -335,7 +335,7 @@ class TestClosedForms:
             expected = w - h.lr * (-g if h.maximize else g) * moved
             assert trajectory(name, w, [g] * steps, [h] * steps)[-1] == expected, name
 
-    @given(values, values, hypers, st.integers(1, 9))
+    @given(values, values, hypers(), st.integers(1, 9))
     def test_constant_gradient_with_decay(
         self, w: Fraction, g: Fraction, h: Hyper, steps: int
     ) -> None:
@@ -346,7 +346,7 @@ class TestClosedForms:
             expected = a**steps * w + c * geometric(a, steps)
             assert trajectory(name, w, [g] * steps, [h] * steps)[-1] == expected, name
 
-    @given(values, values, values, st.lists(hypers | hypers | hypers | st.none(), max_size=4))
+    @given(values, values, values, st.lists(hypers() | hypers() | hypers() | st.none(), max_size=4))
     def test_linear_gradient_under_a_schedule(
         self, w: Fraction, slope: Fraction, offset: Fraction, schedule: list[Hyper | None]
     ) -> None:
@@ -356,7 +356,7 @@ class TestClosedForms:
             expected = multiplied(name, w, slope, offset, schedule)
             assert (got, b or ZERO) == expected, name
 
-    @given(values, values, values, hypers, st.integers(1, 9))
+    @given(values, values, values, hypers(), st.integers(1, 9))
     def test_linear_gradient(
         self, w: Fraction, slope: Fraction, offset: Fraction, h: Hyper, steps: int
     ) -> None:
