@@ -3,9 +3,10 @@
     python -m tests.meta.mutants [--jobs 2] [--only FUNCTION] [--module torch.optim.sgd]
 
 Takes the installed source of the module, changes one place at a time, builds each mutant in memory
-(no file of the installation is touched), puts it where ``torch.optim`` keeps the original and runs
-the tests below on it, each mutant in a process of its own. A mutant is *caught* if a test fails, if
-a path that the original has is gone, if it cannot be imported, or if it crashes or never ends.
+(no file of the installation is touched), asks it the list of checks and, with the mutant in the
+place of the original, runs the tests below: each mutant in a process of its own. It is *caught* if
+a check or a test fails, if it cannot be imported, lacks a path that the original has, crashes, or
+never ends.
 
 Survivors are printed with the reason why they are no hole, from :data:`HARMLESS`. The exit status
 is 1 if one has no reason, or if one that has a reason was caught, which makes the reason wrong.
@@ -15,43 +16,56 @@ from __future__ import annotations
 
 import argparse
 import ast
-import contextlib
+import gc
 import importlib
 import importlib.util
-import io
 import os
 import re
-import signal
 import sys
 import time
-import traceback
 import types
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from importlib.abc import InspectLoader
 from multiprocessing import connection, get_context
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import Phase, settings
 
+from oracles import sgd
+from oracles.harness.checks import checks
 from oracles.harness.profiles import IGNORED
-from oracles.harness.subjects.paths import functional
+from oracles.harness.runner import Refuted, Vacuous, hold
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.torch_optim import quiet
+from oracles.harness.tally import Tally
+
+RULES = {sgd.RULE.name: sgd.RULE}
 
 TESTS = (
-    "tests/test_checks.py",
     "tests/test_deviations.py",
     "tests/test_constructor.py",
     "tests/test_old_checkpoints.py",
 )
 
+PROFILE = "mutants"
+
 PYTEST = (
-    *("-x", "-q", "-p", "no:cacheprovider", "--hypothesis-profile=mutants"),
-    # Hypothesis is imported before pytest here, so that each process need not do it again.
+    *(
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:unraisableexception",
+        f"--hypothesis-profile={PROFILE}",
+    ),
+    # Hypothesis is imported and used here before its plugin is loaded, which both warn of.
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+    *("-W", "ignore::hypothesis.errors.HypothesisWarning"),
 )
 
 NAME = "torch.optim._mutant"
@@ -130,7 +144,7 @@ def _statement(node: ast.stmt) -> Iterator[str]:
             yield "pass"
 
 
-SIGNS = {
+SIGNS: dict[type[ast.AST], str] = {
     **{ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="},
     **{ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in"},
     **{ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"},
@@ -321,11 +335,19 @@ def verdict(mutant: Mutant, module: str, optimizer: str) -> str:
     had = _reach(original)
     try:
         class_ = getattr(build(mutant.source, package.__name__), optimizer)
+        lost = sorted(had - _reach(class_))
     except Exception as error:
-        return f"import: {type(error).__name__}: {error}"
-    lost = sorted(had - _reach(class_))
+        return f"cannot be selected: {type(error).__name__}: {error}"
     if lost:
         return f"absent: {lost[0]}" + (f" and {len(lost) - 1} more" if lost[1:] else "")
+    subjects, _ = select(class_)
+    for check in checks(RULES[optimizer]):
+        try:
+            hold(check, RULES[optimizer], subjects, Tally())
+        except Refuted:
+            return f"check: {check.name}"
+        except Vacuous:  # too few examples for that question
+            continue
     sys.modules[module] = sys.modules[NAME]
     setattr(package, optimizer, class_)
     first = First()
@@ -358,7 +380,8 @@ def ask_all(
 ) -> Iterator[tuple[Mutant, str, float]]:
     """``(mutant, what caught it, seconds)`` in the order they end; each in a process of its own."""
     fork = get_context("fork")
-    waiting, running = list(asked)[::-1], {}
+    waiting = list(asked)[::-1]
+    running: dict[int, tuple[Any, Any, Mutant, float]] = {}
     while waiting or running:
         while waiting and len(running) < jobs:
             mutant = waiting.pop()
@@ -400,10 +423,39 @@ def reason(mutant: Mutant) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     options = _options().parse_args(arguments)
+    spec = importlib.util.find_spec(options.module)
+    assert spec is not None and isinstance(spec.loader, InspectLoader)
+    source = spec.loader.get_source(options.module)
+    assert source is not None
+    chosen = [m for m in mutants(source) if re.search(options.only, str(m))]
+    if options.list:
+        print(*chosen, sep="\n")
+        return 0
+    optimizer = options.optimizer or options.module.rpartition(".")[2].upper()
     quiet()
+    _reach(getattr(importlib.import_module(options.module), optimizer))  # imports, once for all
+    gc.freeze()
+    caught: dict[Mutant, str] = {}
+    alive = [Mutant("unchanged", 0, "", "", source), *chosen]
+    for examples in options.examples:
+        _profile(examples)
+        print(f"{len(alive)} mutants, {examples} examples of each check")
+        ask = partial(verdict, module=options.module, optimizer=optimizer)
+        for mutant, by, seconds in ask_all(alive, ask, options.jobs):
+            caught[mutant] = by
+            print(f"{seconds:6.1f} s  {mutant}  {by or 'SURVIVED'}", flush=True)
+            if by.startswith(FAULT) or (by and not mutant.line):
+                print("so no verdict is to be trusted")
+                return 2
+        alive = [m for m in alive if not caught[m] and not reason(m)]
+    return report([(m, caught[m]) for m in chosen])
+
+
+def _profile(examples: int) -> None:
+    """What catches a mutant need not be shrunk, nor be kept for the next run."""
     settings.register_profile(
-        "mutants",
-        max_examples=options.examples,
+        PROFILE,
+        max_examples=examples,
         derandomize=True,
         database=None,
         deadline=None,
@@ -411,31 +463,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report_multiple_bugs=False,
         suppress_health_check=IGNORED,
     )
-    spec = importlib.util.find_spec(options.module)
-    assert spec is not None and spec.loader is not None
-    source = spec.loader.get_source(options.module)  # type: ignore[attr-defined]
-    chosen = [m for m in mutants(source) if options.only in str(m)]
-    if options.list:
-        print(*chosen, sep="\n")
-        return 0
-    optimizer = options.optimizer or options.module.rpartition(".")[2].upper()
-    _reach(getattr(importlib.import_module(options.module), optimizer))  # imports, once for all
-    results = []
-    unchanged = Mutant("unchanged", 0, "", "", source)
-    for mutant, caught, seconds in ask_all(
-        [unchanged, *chosen], lambda m: verdict(m, options.module, optimizer), options.jobs
-    ):
-        if caught.startswith(FAULT) or (mutant is unchanged and caught):
-            print(f"no verdict is to be trusted: {mutant}  {caught}")
-            return 2
-        results.append((mutant, caught))
-        print(f"{seconds:6.1f} s  {mutant}  {caught or 'SURVIVED'}", flush=True)
-    return report(results)
+    settings.load_profile(PROFILE)
 
 
 def report(results: Sequence[tuple[Mutant, str]]) -> int:
     """Print the score by function, what catches, and the survivors; returns the exit status."""
-    results = [(m, caught) for m, caught in results if m.line]
     print("\nfunction: caught / without those that have a reason / all")
     for name in dict.fromkeys(m.function for m, _ in results):
         own = [(m, caught) for m, caught in results if m.function == name]
@@ -459,8 +491,14 @@ def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.meta.mutants", description=__doc__)
     parser.add_argument("--module", default="torch.optim.sgd", help="whose source is mutated")
     parser.add_argument("--optimizer", help="its class (default: the module's name in capitals)")
-    parser.add_argument("--only", default="", help="only mutants whose description contains this")
-    parser.add_argument("--examples", type=int, default=60, help="examples of a check of weight 1")
+    parser.add_argument("--only", default="", help="regular expression: only these mutants")
+    parser.add_argument(
+        "--examples",
+        type=int,
+        nargs="+",
+        default=[6, 60],
+        help="examples of a check of weight 1, in a first round and in those for its survivors",
+    )
     parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
     parser.add_argument("--list", action="store_true", help="list them and stop")
     return parser
