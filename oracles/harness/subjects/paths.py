@@ -141,7 +141,8 @@ def absent(
     try:
         _trial(optimizer, path, dtype, device, gradient_layout)
     except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
-        reason = str(error).strip().split("\n")[0]
+        # The first sentence: what follows may list every backend torch knows.
+        reason = str(error).strip().split("\n")[0].split(". ")[0]
         return f"{type(error).__name__}: {reason}"
     return ""
 
