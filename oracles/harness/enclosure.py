@@ -38,8 +38,9 @@ _INFLATE = 1 + 8 * WIDE_EPS
 """Covers the rounding of the radius' own arithmetic (fewer than eight operations each time)."""
 
 _EXP_ULPS = 4
-"""Roundings charged to one ``exp`` or ``log``: vector libraries promise it within 2 ulp, that is 4 u
-(SLEEF ``Sleef_expf16_u10`` and ``u20``, ``Sleef_logf16_u10``; CUDA C++ Programming Guide, table of maximum errors)."""
+"""Roundings charged to one ``exp`` or ``log``: vector libraries promise 2 ulp, that is 4 u
+(SLEEF ``Sleef_expf16_u10``, ``u20`` and ``Sleef_logf16_u10``; CUDA C++ Programming Guide, table of
+maximum errors)."""
 
 
 class Enclosure(NDArrayOperatorsMixin):
@@ -219,12 +220,13 @@ def _divide(x: Any, y: Any) -> Enclosure:
     return _rounded(np.divide, x, y, x.mid / y.mid, rad, format)
 
 
-@np.errstate(over="ignore")
+@np.errstate(over="ignore", invalid="ignore")
 def _exp(x: Enclosure) -> Enclosure:
     mid = np.exp(x.mid)
     rad = mid * np.expm1(x.rad)
     rad = rad + (_EXP_ULPS * x.format.u + 4 * WIDE_EPS) * (mid + rad) + x.format.eta
-    return Enclosure(mid, rad * _INFLATE, x.format)
+    rad = np.where(mid + rad <= x.format.largest, rad * _INFLATE, Wide(np.inf))
+    return Enclosure(mid, rad, x.format)
 
 
 @np.errstate(invalid="ignore", divide="ignore")
