@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from itertools import pairwise
 from operator import add
 from typing import Any
 
@@ -296,7 +297,7 @@ def test_micro_batches_add_up_and_are_decayed_once(
     m = len(task.rows)
     cuts = data.draw(st.sets(st.integers(1, m - 1), min_size=1, max_size=4))
     edges = [0, *sorted(cuts), m]
-    pieces = [task.part(slice(a, b)) for a, b in zip(edges, edges[1:], strict=False)]
+    pieces = [task.part(slice(a, b)) for a, b in pairwise(edges)]
     plain = task.step(reduce(add, (piece.gradient for piece in pieces)))
     for subject, got in answers(subjects, pieces):
         assert plain.contains(got).all(), f"{subject}: {got} not in {plain}"
