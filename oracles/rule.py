@@ -22,7 +22,10 @@ Hyper = Any
 
 @dataclass(frozen=True)
 class Domain:
-    """Where a hyperparameter is drawn from: its simple and special values, then a log range."""
+    """Where a hyperparameter is drawn from: its simple and special values, then a log range.
+
+    A special value that is written twice is drawn twice as often.
+    """
 
     special: tuple[float, ...]
     low: float

@@ -318,7 +318,7 @@ RULE = Rule(
     name="SGD",
     hyper=Hyper,
     domains={
-        "lr": Domain(special=(1.0, 0.5, 0.1, 1e-3, 0.0), low=1e-6, high=4.0),
+        "lr": Domain(special=(1.0, 0.5, 0.1, 1e-3, 1.0, 0.5, 0.1, 1e-3, 0.0), low=1e-6, high=4.0),
         "momentum": Domain(special=(0.0, 0.5, 0.9, 1.0), low=1e-3, high=0.999),
         "dampening": Domain(special=(0.0, 0.5, 1.0), low=1e-3, high=0.999),
         "weight_decay": Domain(special=(0.0, 1.0, 0.1, 1e-4), low=1e-6, high=4.0),
