@@ -91,7 +91,8 @@ def _say(name: str, todo: Callable[[], int]) -> int:
     try:
         print(f"{'ok' if todo() else 'not asked':9} {name}", flush=True)
     except (Refuted, Vacuous) as failure:
-        print(f"{'FAILED':9} {name}\n{failure}", flush=True)
+        notes = getattr(failure, "__notes__", [])  # Hypothesis says there how to see it again
+        print("\n".join([f"{'FAILED':9} {name}", str(failure), *notes]), flush=True)
         return 1
     return 0
 

@@ -127,6 +127,11 @@ def _layouts_differ(case: Case, axis: str) -> bool:
     )
 
 
+def _odd_layout(case: Case, axis: str) -> bool:
+    """Some parameter or gradient is not contiguous."""
+    return any({p.layout, p.gradient_layout} != {"contiguous"} for p in case.parameters)
+
+
 def _memory(layout: str, p: Parameter) -> str:
     """The layout that tells in memory: many coincide for small shapes."""
     shape = p.initial.shape
@@ -175,6 +180,7 @@ def _skips_first(case: Case, axis: str) -> bool:
 REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
     "late_buffer": _late_buffer,
     "layouts_differ": _layouts_differ,
+    "odd_layout": _odd_layout,
     "half_vectors": _half_vectors,
     "plain_nesterov": _plain_nesterov,
     "plain_nesterov_expanded": lambda case, axis: (

@@ -134,7 +134,9 @@ def _enter(scalar: Enclosure, format: Format) -> Enclosure:
     if _zero(scalar):
         return scalar
     magnitude = abs(scalar.mid) + scalar.rad
-    lost = np.where(format.scalar_u > 0, format.scalar_u * magnitude + format.eta, 0)
+    lost = format.scalar_u * magnitude + format.eta
+    lost = np.where(magnitude <= format.largest, lost, Wide(np.inf))  # a kernel may overflow it
+    lost = np.where(format.scalar_u > 0, lost, 0)
     return Enclosure(scalar.mid, scalar.rad + lost, format)
 
 
@@ -169,7 +171,7 @@ def _settle(
         unknown |= np.isinf(x.mid) & _sign_unknown(y)
         unknown |= np.isinf(y.mid) & _sign_unknown(x)
     if ufunc is np.divide:
-        unknown |= _sign_unknown(y)
+        unknown |= _sign_unknown(y) | ((y.mid == 0) & _sign_unknown(x))
     by_zero = finite & (y.mid == 0) & (y.rad == 0) & (ufunc is np.divide)
     definite = ~unknown & (~finite | by_zero)
     too_large = ~unknown & ~definite & ~(np.abs(mid) + rad <= format.largest)
@@ -238,6 +240,7 @@ def _log(x: Enclosure) -> Enclosure:
     return Enclosure(mid, np.where(x.rad < x.mid, rad * _INFLATE, Wide(np.inf)), x.format)
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def _sum(x: Enclosure, axis: int | None = None) -> Enclosure:
     """Sum in any order: Higham (4.4), ``|error| <= gamma_{n-1} sum |x_i|``."""
     terms = x.mid.size if axis is None else x.mid.shape[axis]
@@ -250,6 +253,7 @@ def _sum(x: Enclosure, axis: int | None = None) -> Enclosure:
     )
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def _matmul(x: Any, y: Any) -> Enclosure:
     """Inner products in any order, fused or not: Higham (3.5), ``gamma_n |x|·|y|``."""
     x, y, format = _operands(x, y)

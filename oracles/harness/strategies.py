@@ -154,7 +154,7 @@ def _schedule(draw: st.DrawFn, rule: Rule, steps: int) -> tuple[Hyper, ...]:
     names = tuple(rule.domains)
     changing = _pick(draw, (*names, *names[:1] * len(names)))
     domain = rule.domains[changing]
-    if draw(_indices(2)):  # switched on later
+    if changing != names[0] and draw(_indices(2)):  # switched on later
         first = settle(rule, first._replace(**{changing: 0.0}))
     return (
         first,

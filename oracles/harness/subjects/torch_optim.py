@@ -94,8 +94,7 @@ class Run:
         self.parameters = [self._parameter(i, p) for i, p in enumerate(case.parameters)]
         self.optimizer = self._build()
         self.scaler = self._scaler() if subject.path.wrap == "scaler" else None
-        self._values: list[torch.Tensor] = []
-        self._states: dict[str, list[torch.Tensor]] = {name: [] for name in subject.states}
+        self._rows: list[torch.Tensor] = []
         self._present: dict[str, list[list[bool]]] = {name: [] for name in subject.states}
 
     def members(self, group: Group) -> list[torch.Tensor]:
@@ -125,28 +124,25 @@ class Run:
 
     def record(self) -> None:
         """Remember parameters and buffers as they are now."""
-        self._values.append(_flat(self.parameters))
+        tensors = list(self.parameters)
         for name in self.subject.states:
             buffers = [self.optimizer.state.get(p, {}).get(name) for p in self.parameters]
             self._present[name].append([b is not None for b in buffers])
-            self._states[name].append(
-                _flat(
-                    [
-                        p.new_zeros(p.shape) if b is None else b
-                        for b, p in zip(buffers, self.parameters, strict=True)
-                    ]
-                )
-            )
+            absent = zeros(self.case, self.subject.dtype, self.subject.device)
+            tensors += [a if b is None else b for a, b in zip(absent, buffers, strict=True)]
+        self._rows.append(_flat(tensors))
 
     def answer(self) -> Answer:
         """What was recorded."""
         sizes = [p.numel() for p in self.parameters]
+        names = self.subject.states
+        rows = _numpy(self._rows).reshape(len(self._rows), 1 + len(names), sum(sizes))
         return Answer(
-            _numpy(self._values),
-            {name: _numpy(rows) for name, rows in self._states.items()},
+            rows[:, 0],
+            {name: rows[:, 1 + i] for i, name in enumerate(names)},
             {
-                name: np.repeat(np.array(rows, dtype=bool), sizes, axis=1)
-                for name, rows in self._present.items()
+                name: np.repeat(np.array(self._present[name], dtype=bool), sizes, axis=1)
+                for name in names
             },
         )
 
@@ -297,6 +293,15 @@ def prepared(case: Case, axis: str, device: str) -> list[list[torch.Tensor | Non
     ]
 
 
+@lru_cache(maxsize=8)
+def zeros(case: Case, axis: str, device: str) -> list[torch.Tensor]:
+    """What stands for the buffers that do not exist; all paths read these."""
+    return [
+        torch.zeros(p.initial.size, dtype=getattr(torch, dtype_of(axis, i)), device=device)
+        for i, p in enumerate(case.parameters)
+    ]
+
+
 def _transposed(values: torch.Tensor) -> torch.Tensor:
     """Same values, dimensions laid out in reverse order."""
     reverse = tuple(range(values.ndim))[::-1]
@@ -340,10 +345,7 @@ def _pickled(value: Any) -> Any:
 def _flat(tensors: list[torch.Tensor]) -> torch.Tensor:
     """All elements end to end; ``torch.cat`` promotes mixed dtypes to one that holds them all."""
     with torch.no_grad():
-        dense = [t.to_dense() if t.is_sparse else t for t in tensors]
-        if len(dense) == 1:
-            return dense[0].reshape(-1).clone()
-        return torch.cat([t.reshape(-1) for t in dense])
+        return torch.cat([(t.to_dense() if t.is_sparse else t).reshape(-1) for t in tensors])
 
 
 def _numpy(rows: list[torch.Tensor]) -> FloatArray:
