@@ -86,11 +86,10 @@ def test_a_document_of_another_kind_is_refused(field: str, value: Any, allowed: 
     ("old", "new", "message"),
     [
         ('id = "decay"', 'id = "plain"', "'plain'.* more than once"),
-        ("lr = 0.3, weight_decay = 0.7", "lr = 0.3, weight_decay = 1e-9", "too little to tell"),
         ('dampening = "', 'damping = "', "'dampening'.* not explained"),
     ],
 )
-def test_a_question_not_worth_asking_is_refused(
+def test_questions_with_a_slip_are_refused(
     old: str, new: str, message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "cases").mkdir()
@@ -99,11 +98,7 @@ def test_a_question_not_worth_asking_is_refused(
     changed = asked.replace(old, new, 1)
     (tmp_path / "cases" / "sgd.toml").write_text(changed, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
-        golden.text(
-            RULE,
-            RULE.convention("first_step_dampened" if "damp" in old else "batch_scaled"),
-            tmp_path,
-        )
+        golden.text(RULE, RULE.torch, tmp_path)
 
 
 # What does a failing document say, and who may write it?

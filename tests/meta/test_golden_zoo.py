@@ -1,0 +1,31 @@
+"""Golden vectors alone, without any drawn case, catch what breaks the rule."""
+
+from __future__ import annotations
+
+import pytest
+
+from oracles.harness.checks import Check, examine
+from oracles.harness.oracle import Oracle
+from oracles.harness.strategies import cases
+from oracles.harness.subjects.selection import select
+from oracles.harness.tally import Tally
+from oracles.sgd import RULE
+from tests.meta.zoo import AGREEMENT, ZOO, Specimen
+from tests.test_goldens import IDS, inside_torch_alone, vectors
+
+TOO_LONG = {"TailForgotten"}
+"""Breaks the end of long parameters; vectors are short enough to be read."""
+
+BREAKING_THE_RULE = [s for s in ZOO if AGREEMENT in s.caught_by and str(s) not in TOO_LONG]
+
+
+@pytest.mark.parametrize("specimen", BREAKING_THE_RULE, ids=str)
+def test_vectors_catch_it(specimen: Specimen) -> None:
+    (subject,), _ = select(specimen.optimizer, ["for-loop"], ["float64"], ["cpu"])
+
+    def fails(id: str) -> bool:
+        check = Check("golden vectors", cases, lambda *asked: inside_torch_alone(id, *asked))
+        asked = Oracle(RULE, vectors(RULE.torch.name)[id].case)
+        return bool(examine(check, [subject], asked, Tally()))
+
+    assert any(fails(id) for id in IDS)
