@@ -31,6 +31,19 @@ class Balls:
     mid: WideArray
     rad: WideArray
 
+    @cached_property
+    def divisor(self) -> WideArray:
+        """The radii, with the smallest number there is in place of 0: what shares are taken of."""
+        return np.maximum(self.rad, SMALLEST)
+
+    @cached_property
+    def bounded(self) -> list[bool]:
+        """For each axis, whether no radius is infinite."""
+        return [bool(rad.max(initial=0.0) < np.inf) for rad in self.rad]
+
+
+SMALLEST = np.nextafter(Wide(0), Wide(1))
+
 
 @dataclass(frozen=True)
 class Enclosures:
@@ -49,6 +62,11 @@ class Enclosures:
     states: Mapping[str, Balls]
     present: Mapping[str, NDArray[np.bool_]]
     start: FloatArray
+
+    @cached_property
+    def buffered(self) -> tuple[str, ...]:
+        """Names of the states that exist at some step."""
+        return tuple(name for name, present in self.present.items() if present.any())
 
     def row(self, axis: str) -> int:
         """Where an axis is in the first dimension."""

@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 
 from oracles.harness.case import Case, dtype_of
 from oracles.harness.enclosure import holds
-from oracles.harness.formats import FloatArray, Wide, WideArray
+from oracles.harness.formats import FloatArray, WideArray
 from oracles.harness.oracle import Balls, Enclosures, Oracle
 from oracles.harness.subjects import Answer
 from oracles.rule import Convention
-
-SMALLEST = np.nextafter(Wide(0), Wide(1))
 
 INSIDE = "inside"
 OUTSIDE = "outside"
@@ -59,11 +57,11 @@ def judge(oracle: Oracle, subject: Any, answer: Answer) -> Verdict:
     elements = undecided = 0
     share = 0.0
     for _, balls, values in _compared(enclosures, answer):
-        mid, rad = balls.mid[row], balls.rad[row]
         elements += values.size
-        inside, used = _measure(mid, rad, values)
+        inside, used = _measure(balls, row, values)
         share = max(share, used)
         if not inside:
+            mid, rad = balls.mid[row], balls.rad[row]
             undecided += int(np.count_nonzero(np.isinf(rad)))
             wrong = wrong or not holds(mid, rad, values).all()
     if wrong:
@@ -71,14 +69,17 @@ def judge(oracle: Oracle, subject: Any, answer: Answer) -> Verdict:
     return Verdict(INSIDE, "", elements, undecided, enclosures.swallowed[row], share)
 
 
-def _measure(mid: WideArray, rad: WideArray, values: FloatArray) -> tuple[bool, float]:
+@np.errstate(invalid="ignore", over="ignore")
+def _measure(balls: Balls, row: int, values: FloatArray) -> tuple[bool, float]:
     """Whether everything is finite and inside, and the largest share of a radius that was used."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        shares = np.abs(values - mid) / np.maximum(rad, SMALLEST)
+    shares = values - balls.mid[row]
+    np.abs(shares, out=shares)
+    shares /= balls.divisor[row]
     largest = shares.max(initial=0.0)
     # A nan compares false: definite infinities and nans take the slow way.
-    if largest <= 1 and rad.max(initial=0.0) < np.inf:
+    if largest <= 1 and balls.bounded[row]:
         return True, float(largest)
+    rad = balls.rad[row]
     usable = np.isfinite(shares) & np.isfinite(rad) & (rad > 0)
     return False, float(shares[usable].max(initial=0.0))
 
@@ -133,9 +134,8 @@ def _compared(
     enclosures: Enclosures, answer: Answer
 ) -> Iterator[tuple[str, Balls, FloatArray]]:
     yield "parameter", enclosures.parameters, answer.parameters
-    for name, balls in enclosures.states.items():
-        if enclosures.present[name].any():
-            yield name, balls, answer.states[name]
+    for name in enclosures.buffered:
+        yield name, enclosures.states[name], answer.states[name]
 
 
 def _presence(enclosures: Enclosures, answer: Answer) -> bool:
