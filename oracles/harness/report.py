@@ -49,14 +49,17 @@ def _paths(tally: Tally) -> Table:
         rows[optimizer, path, device][dtype] = line
     for (optimizer, path, device), cells in rows.items():
         runs = sum(line.runs for line in cells.values())
-        shown = [_cell(cells.get(dtype)) for dtype in dtypes]
+        shown = [
+            _cell(cells.get(dtype), f"{path}, {dtype}, {device}" in tally.absent)
+            for dtype in dtypes
+        ]
         table.add_row(f"{optimizer} [{path}, {device}]", f"{runs:,}", *shown)
     return table
 
 
-def _cell(line: Line | None) -> str:
+def _cell(line: Line | None, absent: bool) -> str:
     if line is None:
-        return "absent"
+        return "absent" if absent else "not asked"
     return f"{line.failed} FAILED" if line.failed else f"{line.share:.3f}"
 
 

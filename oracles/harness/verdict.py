@@ -18,6 +18,7 @@ from oracles.rule import Convention
 
 INSIDE = "inside"
 OUTSIDE = "outside"
+UNDECIDED = "undecided"
 ERRORED = "errored"
 
 
@@ -26,9 +27,9 @@ class Verdict:
     """What is to be said of one subject on one case.
 
     Attributes:
-        outcome: ``inside``, ``outside`` or ``errored``. Undecided elements are never counted
-            as inside: they are left out and counted.
-        sentence: what a person can act on; empty if inside.
+        outcome: ``inside``; ``outside``; ``undecided`` if the enclosure decides no element at all;
+            ``errored`` if the subject raised. Single undecided elements are left out and counted.
+        sentence: what a person can act on, if it failed.
         elements: element-steps compared.
         undecided: element-steps about which the enclosure says nothing, because the result
             depends on how a path rounds near overflow.
@@ -46,7 +47,8 @@ class Verdict:
 
     @property
     def failed(self) -> bool:
-        return self.outcome != INSIDE
+        """Whether the subject is to blame for something."""
+        return self.outcome in (OUTSIDE, ERRORED)
 
 
 def judge(oracle: Oracle, subject: Any, answer: Answer) -> Verdict:
@@ -66,7 +68,8 @@ def judge(oracle: Oracle, subject: Any, answer: Answer) -> Verdict:
             wrong = wrong or not holds(mid, rad, values).all()
     if wrong:
         return Verdict(OUTSIDE, _explain(oracle, subject, answer), elements, undecided, 0, share)
-    return Verdict(INSIDE, "", elements, undecided, enclosures.swallowed[row], share)
+    outcome = UNDECIDED if 0 < undecided == elements else INSIDE
+    return Verdict(outcome, "", elements, undecided, enclosures.swallowed[row], share)
 
 
 @np.errstate(invalid="ignore", over="ignore")
