@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -32,6 +32,9 @@ from oracles.harness.strategies import VALUES
 from oracles.harness.subjects.torch_optim import Subject
 from oracles.rule import Convention
 from oracles.sgd import RULE, Hyper
+
+half = settings(max_examples=settings().max_examples // 2)
+"""For questions whose first part, the step itself, has all examples to itself."""
 
 BATCH_SCALED = RULE.convention("batch_scaled")
 
@@ -242,6 +245,7 @@ def test_batch_scaled_decay_is_proven_to_be_another_rule(
         assert not wrong.contains(got).all(), f"{subject}: {got} in {wrong}"
 
 
+@half
 @given(task=tasks((2, 4096)))
 def test_the_decay_has_the_same_bits_for_every_batch_size(
     subjects: list[Subject], task: Task
@@ -259,6 +263,7 @@ def test_the_decay_has_the_same_bits_for_every_batch_size(
 # --- The same batch in other forms ----------------------------------------------------------------
 
 
+@half
 @given(task=tasks((1, 512)), times=st.integers(2, 8))
 def test_repeated_rows_count_in_a_sum_and_not_in_a_mean(
     subjects: list[Subject], task: Task, times: int
@@ -275,6 +280,7 @@ def test_repeated_rows_count_in_a_sum_and_not_in_a_mean(
         assert (np.abs(got - expected.mid) <= reach).all(), f"{subject}: {got} not {expected}"
 
 
+@half
 @given(task=tasks((1, 512)))
 def test_the_same_batch_twice_doubles_the_gradient_and_not_the_decay(
     subjects: list[Subject], task: Task
@@ -285,6 +291,7 @@ def test_the_same_batch_twice_doubles_the_gradient_and_not_the_decay(
         assert expected.contains(got).all(), f"{subject}: {got} not in {expected}"
 
 
+@half
 @given(task=tasks((2, 1096)), data=st.data())
 def test_micro_batches_add_up_and_are_decayed_once(
     subjects: list[Subject], task: Task, data: Any
