@@ -158,13 +158,13 @@ def test_only_the_update_flag_writes(tmp_path: Path) -> None:
     copied = shutil.copytree(GOLDEN, tmp_path / "golden")
     shutil.copytree(Path(__file__).parent, tmp_path / "tests", ignore=_unneeded)
     edited, missing = copied / "sgd/decoupled.json", copied / "sgd/decoupled_lr.json"
-    edited.write_bytes(edited.read_bytes().replace(b"(0.1)", b"(0.2)", 1))
+    edited.write_bytes(edited.read_bytes() + b" ")  # the least edit there is
     missing.unlink()
     (copied / "sgd/decoupled_twice.json").touch()
 
     told = _pytest(tmp_path, 1)
     assert "decoupled_lr.json is missing; --snapshot-update writes it" in told
-    assert "decoupled.json is not what the rule gives now" in told
+    assert "decoupled.json holds another text" in told
     assert "remove from golden/, or add the convention: sgd/decoupled_twice.json" in told
     assert not missing.exists()
 
