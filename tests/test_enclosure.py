@@ -300,7 +300,13 @@ class Hull:
         if kind == "neg":
             low, high = self(parts[0], element)
             return -high, -low
-        return self.moved(kind, *(self.operand(p, element) for p in parts))
+        low, high = corners(kind, *(self.operand(p, element) for p in parts))
+        # Multiples of an exact zero scalar do not underflow.
+        inexact = kind in "*/" and not any(self.zero(p) for p in parts)
+        return self.stretched(low, high, self.to.u, self.to.tiny / 2 if inexact else F(0))
+
+    def zero(self, tree: Tree) -> bool:
+        return is_scalar(tree) and self.scalar(tree) == (F(0), F(0))
 
     def operand(self, tree: Tree, element: int) -> Interval:
         if not is_scalar(tree):
@@ -317,10 +323,6 @@ class Hull:
         double = BINARY["float64"]
         low, high = corners(kind, *(self.scalar(part) for part in parts))
         return self.stretched(low, high, double.u, double.tiny / 2 if kind == "*" else F(0))
-
-    def moved(self, kind: str, x: Interval, y: Interval) -> Interval:
-        low, high = corners(kind, x, y)
-        return self.stretched(low, high, self.to.u, self.to.tiny / 2 if kind in "*/" else F(0))
 
     def stretched(self, low: Fraction, high: Fraction, u: Fraction, eta: Fraction) -> Interval:
         self.operations += 1

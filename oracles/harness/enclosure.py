@@ -226,7 +226,8 @@ def _divide(x: Any, y: Any) -> Enclosure:
 def _exp(x: Enclosure) -> Enclosure:
     mid = np.exp(x.mid)
     rad = mid * np.expm1(x.rad)
-    rad = rad + (_EXP_ULPS * x.format.u + 4 * WIDE_EPS) * (mid + rad) + x.format.eta
+    charged = _EXP_ULPS * (x.format.u * (mid + rad) + x.format.eta)
+    rad = rad + charged + 4 * WIDE_EPS * (mid + rad)
     rad = np.where(mid + rad <= x.format.largest, rad * _INFLATE, Wide(np.inf))
     return Enclosure(mid, rad, x.format)
 
