@@ -438,7 +438,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     caught: dict[Mutant, str] = {}
     alive = [Mutant("unchanged", 0, "", "", source), *chosen]
     for examples in options.examples:
-        _profile(examples)
+        load_profile(examples)
         print(f"{len(alive)} mutants, {examples} examples of each check")
         ask = partial(verdict, module=options.module, optimizer=optimizer)
         for mutant, by, seconds in ask_all(alive, ask, options.jobs):
@@ -451,7 +451,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return report([(m, caught[m]) for m in chosen])
 
 
-def _profile(examples: int) -> None:
+def load_profile(examples: int) -> None:
     """What catches a mutant need not be shrunk, nor be kept for the next run."""
     settings.register_profile(
         PROFILE,
