@@ -89,8 +89,10 @@ def ledger() -> tuple[Deviation, ...]:
                 f"allowed: {', '.join(REGIONS)}"
             )
         try:
-            lists = {k: tuple(table.pop(k, ())) for k in ("paths", "dtypes", "devices")}
-            rows.append(Deviation(versions=SpecifierSet(table.pop("versions")), **lists, **table))
+            for name in ("paths", "dtypes", "devices"):
+                table[name] = tuple(table.get(name, ()))
+            table["versions"] = SpecifierSet(table["versions"])
+            rows.append(Deviation(**table))
         except (TypeError, KeyError) as error:
             raise ValueError(f"deviation {table.get('id')!r}: {error}") from error
     return tuple(rows)
@@ -168,13 +170,18 @@ def _decayed(case: Case, axis: str) -> bool:
 
 
 def _skips_first(case: Case, axis: str) -> bool:
-    """The first gradients of a group with momentum are not finite."""
+    """The step that would create a group's momentum buffers is skipped by the grad scaler."""
+    at_steps = zip(*(p.gradients for p in case.parameters), strict=True)
+    skipped = [any(g is not None and not np.isfinite(g).all() for g in gs) for gs in at_steps]
     return any(
-        group.schedule[0].momentum != 0 and not np.isfinite(p.gradients[0]).all()
+        skipped[steps[0]]
         for group in case.groups
-        for p in group.parameters
-        if p.gradients[0] is not None
+        if (steps := [t for t, h in enumerate(group.schedule) if h.momentum and _moves(group, t)])
     )
+
+
+def _moves(group: Group, t: int) -> bool:
+    return any(p.gradients[t] is not None for p in group.parameters)
 
 
 REGIONS: Mapping[str, Callable[[Case, str], bool]] = {

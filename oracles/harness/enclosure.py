@@ -106,7 +106,7 @@ class Enclosure(NDArrayOperatorsMixin):
 def holds(mid: WideArray, rad: WideArray, values: NDArray[Any]) -> NDArray[np.bool_]:
     """Elementwise ``values in mid ± rad``; definite infinities and nans hold only themselves."""
     with np.errstate(invalid="ignore"):
-        inside = np.abs(values - mid) <= rad
+        inside: NDArray[np.bool_] = np.abs(values - mid) <= rad
     if not inside.all():
         inside |= (values == mid) | (np.isnan(values) & np.isnan(mid)) | np.isinf(rad)
     return inside

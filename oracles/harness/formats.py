@@ -103,11 +103,10 @@ def round_to(dtype: str, values: ArrayLike) -> FloatArray:
         raise ValueError(f"dtype={dtype!r} is not known; allowed: {', '.join(DTYPES)}")
     if dtype != "bfloat16":
         with np.errstate(over="ignore"):
-            return values.astype(dtype).astype(np.float64)
+            rounded: FloatArray = values.astype(dtype).astype(np.float64)
+        return rounded
     _, exponent = np.frexp(values)
-    quantum = np.maximum(
-        exponent - _SIGNIFICAND_BITS[dtype], _smallest_subnormal_exponent(dtype)
-    )
+    quantum = np.maximum(exponent - _SIGNIFICAND_BITS[dtype], _smallest_subnormal_exponent(dtype))
     with np.errstate(invalid="ignore", over="ignore"):
         rounded = np.ldexp(np.rint(np.ldexp(values, -quantum)), quantum)
     return np.where(

@@ -98,9 +98,7 @@ class Oracle:
         return self._answers[convention.name]
 
 
-def enclose(
-    rule: Rule, convention: Convention, case: Case
-) -> Enclosures:
+def enclose(rule: Rule, convention: Convention, case: Case) -> Enclosures:
     """Follow a convention through a case in enclosure arithmetic, on all the case's axes.
 
     Parameters that share hyperparameters and have their gradients at the same steps go through the
@@ -159,18 +157,14 @@ def _gather(
     )
     dtypes = np.stack(
         [
-            np.repeat(
-                [DTYPES.index(dtype_of(axis, i)) for i in members], [len(s) for s in spans]
-            )
+            np.repeat([DTYPES.index(dtype_of(axis, i)) for i in members], [len(s) for s in spans])
             for axis in axes
         ]
     )
     rounded = round_each(drawn)
     columns = np.arange(drawn.shape[1])
     format = mixed(dtypes)
-    values = [
-        Enclosure.exact(rounded[dtypes, row, columns], format) for row in range(len(drawn))
-    ]
+    values = [Enclosure.exact(rounded[dtypes, row, columns], format) for row in range(len(drawn))]
     gradients: list[Enclosure | None] = [None] * case.steps
     for t, value in zip(steps, values[1:], strict=True):
         gradients[t] = value

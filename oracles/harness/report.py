@@ -86,8 +86,8 @@ def _absent(tally: Tally) -> Table:
     table = Table(title="absent here", title_justify="left", box=None, show_header=False)
     places: dict[tuple[str, str], list[str]] = defaultdict(list)
     for place, reason in tally.absent.items():
-        path, _, where = place.rpartition(", ")[0].rpartition(", ")
-        places[path, reason].append(where)
-    for (path, reason), where in places.items():
-        table.add_row(f"{path} ({', '.join(dict.fromkeys(where))})", reason)
+        path, dtype, _ = place.rsplit(", ", 2)
+        places[path, reason].append(dtype)
+    for (path, reason), dtypes in places.items():
+        table.add_row(f"{path} ({', '.join(dict.fromkeys(dtypes))})", reason)
     return table

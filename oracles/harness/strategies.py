@@ -43,7 +43,7 @@ def _table() -> FloatArray:
     rng = np.random.Generator(np.random.PCG64(20))
     size = 2**16
     magnitude = np.ldexp(rng.uniform(0.5, 1, size), rng.integers(-9, 4, size))
-    values = magnitude * rng.choice([-1.0, 1.0], size)
+    values: FloatArray = magnitude * rng.choice([-1.0, 1.0], size)
     values[rng.random(size) < 1 / 16] = 0.0
     values[: len(_SIMPLE)] = _SIMPLE
     values[len(_SIMPLE) : 256] = np.round(values[len(_SIMPLE) : 256], 1)
@@ -319,7 +319,7 @@ def parting_cases(draw: st.DrawFn, rule: Rule, convention: Convention) -> Case:
 
     def within(low_high: tuple[float, float]) -> float:
         low, high = low_high
-        return low * (high / low) ** (draw(_indices(1000)) / 999)
+        return float(low * (high / low) ** (draw(_indices(1000)) / 999))
 
     def drawn(part: str) -> bool:
         return part in parts or bool(draw(_indices(2)))

@@ -133,9 +133,7 @@ def describe(case: Case, number: int = 0, step: int = 0) -> str:
     return " ".join(f"{name}={value!r}" for name, value in h.items())
 
 
-def _compared(
-    enclosures: Enclosures, answer: Answer
-) -> Iterator[tuple[str, Balls, FloatArray]]:
+def _compared(enclosures: Enclosures, answer: Answer) -> Iterator[tuple[str, Balls, FloatArray]]:
     yield "parameter", enclosures.parameters, answer.parameters
     for name in enclosures.buffered:
         yield name, enclosures.states[name], answer.states[name]

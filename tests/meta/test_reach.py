@@ -71,7 +71,9 @@ GENERAL: dict[str, Predicate] = {
     "groups that differ": lambda case: len({g.schedule[0] for g in case.groups}) > 1,
     "late group": some_group(lambda g: g.joins > 0),
     "missing gradient": some_parameter(lambda p: any(g is None for g in p.gradients[1:])),
-    "late gradient": some_parameter(lambda p: p.gradients[0] is None and p.gradients[-1] is not None),
+    "late gradient": some_parameter(
+        lambda p: p.gradients[0] is None and p.gradients[-1] is not None
+    ),
     "zero in a gradient": some_parameter(
         lambda p: any(g is not None and g.size > 1 and np.any(g == 0) for g in p.gradients)
     ),
@@ -99,14 +101,18 @@ GENERAL: dict[str, Predicate] = {
 EDGE: dict[str, Predicate] = {
     "inf gradient": some_parameter(lambda p: any(np.isposinf(g).any() for g in p.gradients)),  # type: ignore[arg-type]
     "nan gradient": some_parameter(lambda p: any(np.isnan(g).any() for g in p.gradients)),  # type: ignore[arg-type]
-    "subnormal": some_parameter(lambda p: bool(np.any((p.initial != 0) & (abs(p.initial) < 1e-38)))),
+    "subnormal": some_parameter(
+        lambda p: bool(np.any((p.initial != 0) & (abs(p.initial) < 1e-38)))
+    ),
     "near overflow": some_parameter(
         lambda p: bool(np.any(np.isfinite(p.initial) & (abs(p.initial) > 1e38)))
     ),
 }
 
 
-def reached(drawn: st.SearchStrategy[Case], features: dict[str, Predicate], examples: int) -> Counter[str]:
+def reached(
+    drawn: st.SearchStrategy[Case], features: dict[str, Predicate], examples: int
+) -> Counter[str]:
     """How often each feature was met."""
     met: Counter[str] = Counter()
 

@@ -1,8 +1,8 @@
 """A zoo of wrong optimizers: each is ``torch.optim.SGD`` with one thing broken.
 
-Most are wrapped around the real step, so the same wrong rule can be planted in every path (for-loop,
-foreach, fused, ...): what they do before and after it is written as a generator, split at the
-``yield`` where the real step happens. Each names the checks that claim to catch it.
+Most are wrapped around the real step, so the same wrong rule can be planted in every path: what
+they do before and after it is written as a generator, split at the ``yield`` where the real step
+happens. Each names the checks that claim to catch it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ class Wrong(torch.optim.SGD):
     """SGD with something happening around its step."""
 
     around: Around
+    steps = 0
 
     def __init__(self, params: Any, lr: Any = 1e-3, batch_size: int = 1, **options: Any) -> None:
         super().__init__(params, lr, **options)
@@ -47,7 +48,7 @@ class Wrong(torch.optim.SGD):
             next(wrapped, None)
         return loss
 
-    def moving(self) -> Iterator[tuple[dict[str, Any], torch.Tensor]]:
+    def moving(self) -> Iterator[tuple[dict[str, Any], Any]]:
         """Every group and parameter that has a gradient now."""
         for group in self.param_groups:
             for p in group["params"]:
@@ -280,7 +281,7 @@ def always_nesterov(opt: Wrong) -> Iterator[None]:
 @wrong()
 def nesterov_forgets_at_third_step(opt: Wrong) -> Iterator[None]:
     """The look-ahead is left out from the third step on."""
-    opt.steps = getattr(opt, "steps", 0) + 1
+    opt.steps += 1
     restore = swapped(opt, nesterov=lambda g: g["nesterov"] and opt.steps < 3)
     yield
     restore()
@@ -540,7 +541,7 @@ class StateNotCopied(torch.optim.SGD):
     """Copies and pickles start without buffers."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self.state.clear()
 
 
@@ -567,7 +568,8 @@ class ScalerIgnored(torch.optim.SGD):
     """A step that the grad scaler skips decays all the same."""
 
     def step(self, closure: Any = None) -> Any:
-        if getattr(self, "found_inf", None) is not None and self.found_inf.item():
+        found_inf = getattr(self, "found_inf", None)
+        if found_inf is not None and found_inf.item():
             with torch.no_grad():
                 for group in self.param_groups:
                     for p in group["params"]:

@@ -1,4 +1,4 @@
-"""Who is asked: one optimizer class, on one path, dtype and device. Only this folder knows torch."""
+"""Who is asked: an optimizer class on one path, dtype and device. Only this folder knows torch."""
 
 from __future__ import annotations
 

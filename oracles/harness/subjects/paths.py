@@ -18,6 +18,10 @@ import numpy as np
 import torch
 
 
+OptimizerClass = Any
+"""``type[torch.optim.Optimizer]``, which type checkers do not take for hashable."""
+
+
 @dataclass(frozen=True)
 class Path:
     """One way through an optimizer's code.
@@ -84,7 +88,7 @@ PATHS = (
 class Functional(torch.optim.Optimizer):
     """An optimizer class around a module's functional entry, e.g. ``torch.optim.sgd.sgd``."""
 
-    implements: type[torch.optim.Optimizer]
+    implements: OptimizerClass
 
     def __init__(self, params: Any, **hyper: Any) -> None:
         defaults = self.implements([torch.zeros(())], **hyper).defaults
@@ -112,14 +116,14 @@ class Functional(torch.optim.Optimizer):
         return loss
 
 
-def functional(optimizer: type[torch.optim.Optimizer]) -> Any:
+def functional(optimizer: OptimizerClass) -> Any:
     """The function of the optimizer's module that bears its name in lower case."""
     return getattr(sys.modules[optimizer.__module__], optimizer.__name__.lower())
 
 
 @cache
 def absent(
-    optimizer: type[torch.optim.Optimizer],
+    optimizer: OptimizerClass,
     path: Path,
     dtype: str,
     device: str,
@@ -148,7 +152,7 @@ def absent(
 
 
 def _trial(
-    optimizer: type[torch.optim.Optimizer],
+    optimizer: OptimizerClass,
     path: Path,
     dtype: str,
     device: str,

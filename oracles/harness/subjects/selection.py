@@ -1,4 +1,4 @@
-"""Which subjects there are: an optimizer class on all paths, dtypes and devices, or some of them."""
+"""Which subjects there are: an optimizer class on all or some paths, dtypes and devices."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 
 from oracles.harness.case import AXES
-from oracles.harness.subjects.paths import PATHS, absent
+from oracles.harness.subjects.paths import PATHS, OptimizerClass, absent
 from oracles.harness.subjects.torch_optim import Subject, devices, quiet
 from oracles.rule import Rule
 
 
 def select(
-    optimizer: type[torch.optim.Optimizer],
+    optimizer: OptimizerClass,
     paths: Sequence[str] = (),
     dtypes: Sequence[str] = (),
     on: Sequence[str] = (),

@@ -18,7 +18,7 @@ import torch
 from oracles.harness.case import Case, Group, Parameter, dtype_of
 from oracles.harness.formats import FloatArray, round_to
 from oracles.harness.subjects import Answer
-from oracles.harness.subjects.paths import Functional, Path, absent
+from oracles.harness.subjects.paths import Functional, OptimizerClass, Path, absent
 from oracles.rule import Hyper
 
 SCALE = 8.0
@@ -37,7 +37,7 @@ class Subject:
     ``states`` are the buffers read back.
     """
 
-    optimizer: type[torch.optim.Optimizer]
+    optimizer: OptimizerClass
     path: Path
     dtype: str
     device: str = "cpu"
@@ -166,9 +166,7 @@ class Run:
 
     def gradients(self) -> list[FloatArray | None]:
         """What ``.grad`` holds now."""
-        return [
-            None if p.grad is None else _numpy([_flat([p.grad])])[0] for p in self.parameters
-        ]
+        return [None if p.grad is None else _numpy([_flat([p.grad])])[0] for p in self.parameters]
 
     def surroundings(self) -> dict[str, Any]:
         """Everything a step must leave alone, as values that can be compared."""
@@ -249,9 +247,7 @@ class Run:
                 table[name] = value
 
     def _scaler(self) -> Any:
-        scaler = torch.amp.GradScaler(
-            self.subject.device, init_scale=SCALE, growth_interval=NEVER
-        )
+        scaler = torch.amp.GradScaler(self.subject.device, init_scale=SCALE, growth_interval=NEVER)
         scaler.scale(torch.zeros((), device=self.subject.device))  # creates the scale lazily
         return scaler
 
