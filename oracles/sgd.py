@@ -63,8 +63,8 @@ def _signed(g: Array, h: Hyper) -> Array:
     return -g if h.maximize else g
 
 
-def _plus(d: Array, coefficient: Scalar, w: Array) -> Array:
-    return d if coefficient == 0 else d + coefficient * w
+def _plus(d: Array, coefficient: Scalar, w: Array, h: Hyper) -> Array:
+    return d if h.weight_decay == 0 else d + coefficient * w
 
 
 def _unchanged(w: Array, h: Hyper) -> Array:
@@ -72,7 +72,7 @@ def _unchanged(w: Array, h: Hyper) -> Array:
 
 
 def _coupled(w: Array, g: Array, h: Hyper) -> Array:
-    return _plus(_signed(g, h), h.weight_decay, w)
+    return _plus(_signed(g, h), h.weight_decay, w, h)
 
 
 def _undecayed(w: Array, g: Array, h: Hyper) -> Array:
@@ -91,8 +91,8 @@ def _move(w: Array, d: Array, h: Hyper) -> Array:
     return w - h.lr * d
 
 
-def _shrunk(w: Array, coefficient: Scalar) -> Array:
-    return w if coefficient == 0 else w * (1 - coefficient)
+def _shrunk(w: Array, coefficient: Scalar, h: Hyper) -> Array:
+    return w if h.weight_decay == 0 else w * (1 - coefficient)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +167,7 @@ CONVENTIONS = (
         source="scratch code that divides loss and penalty by m; scikit-learn MLPClassifier and "
         "MLPRegressor (_multilayer_perceptron.py, _compute_loss_grad: += alpha·coef, /= n)",
         parts=DECAY | {"batch_size"},
-        descent=lambda w, g, h: _plus(_signed(g, h), h.weight_decay / h.batch_size, w),
+        descent=lambda w, g, h: _plus(_signed(g, h), h.weight_decay / h.batch_size, w, h),
     ),
     replace(
         TORCH,
@@ -175,7 +175,7 @@ CONVENTIONS = (
         equation="d = g + 2λw",
         source="Keras regularizers.L2(λ): penalty λ|w|² without the ½",
         parts=DECAY,
-        descent=lambda w, g, h: _plus(_signed(g, h), 2 * h.weight_decay, w),
+        descent=lambda w, g, h: _plus(_signed(g, h), 2 * h.weight_decay, w, h),
     ),
     replace(
         TORCH,
@@ -185,7 +185,7 @@ CONVENTIONS = (
         "weight_decay=, timm SGDW",
         parts=DECAY | {"momentum"},
         descent=_undecayed,
-        before=lambda w, h: _shrunk(w, h.lr * h.weight_decay),
+        before=lambda w, h: _shrunk(w, h.lr * h.weight_decay, h),
     ),
     replace(
         TORCH,
@@ -194,7 +194,7 @@ CONVENTIONS = (
         source="TensorFlow Addons SGDW (weight_decay_optimizers.py)",
         parts=DECAY,
         descent=_undecayed,
-        before=lambda w, h: _shrunk(w, h.weight_decay),
+        before=lambda w, h: _shrunk(w, h.weight_decay, h),
     ),
     replace(
         TORCH,
@@ -203,7 +203,7 @@ CONVENTIONS = (
         source="norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to SGD",
         parts=DECAY,
         descent=_undecayed,
-        after=lambda w, h: _shrunk(w, h.weight_decay),
+        after=lambda w, h: _shrunk(w, h.weight_decay, h),
     ),
     replace(
         TORCH,
@@ -212,7 +212,7 @@ CONVENTIONS = (
         source="training loops that call p.mul_(1 - lr * wd) after optimizer.step()",
         parts=DECAY,
         descent=_undecayed,
-        after=lambda w, h: _shrunk(w, h.lr * h.weight_decay),
+        after=lambda w, h: _shrunk(w, h.lr * h.weight_decay, h),
     ),
     replace(
         TORCH,
@@ -237,7 +237,7 @@ CONVENTIONS = (
         equation="d = −(g + λw) under maximize: the decay grows w",
         source="code that negates after adding the decay, or minimizes −loss with λ negated too",
         parts=DECAY | {"maximize"},
-        descent=lambda w, g, h: _signed(_plus(g, h.weight_decay, w), h),
+        descent=lambda w, g, h: _signed(_plus(g, h.weight_decay, w, h), h),
     ),
     replace(
         TORCH,

@@ -170,7 +170,7 @@ class TestBuilders:
         ("change", "message"),
         [
             ({"hyper": {"rate": 1.0}}, "rate"),
-            ({"hyper": {"lr": [1.0]}}, "index"),
+            ({"hyper": {"lr": [1.0]}}, "hyper.lr has 1 entries"),
             ({"steps": 1}, "has 2 gradients; the case has 1 steps"),
             ({"parameters": [{"initial": 1, "gradients": [1, 1], "colour": 2}]}, "colour"),
         ],

@@ -135,7 +135,7 @@ def test_fused_refuses_complex_parameters() -> None:
 @pytest.mark.parametrize("foreach", [False, True])
 @pytest.mark.parametrize("given", ["grad_scale", "found_inf"])
 def test_only_fused_takes_what_a_grad_scaler_hands_over(foreach: bool, given: str) -> None:
-    sgd = functional(torch.optim.SGD)
+    sgd = functional(torch.optim.SGD).function
     if given not in inspect.signature(sgd).parameters:
         pytest.skip(f"sgd of torch {torch.__version__} takes no {given}=")
     p = parameter()
@@ -144,3 +144,29 @@ def test_only_fused_takes_what_a_grad_scaler_hands_over(foreach: bool, given: st
         flags = {"nesterov": False, "maximize": False, "foreach": foreach, "fused": False}
         sgd([p], [p.grad], [None], **hyper, **flags, **{given: torch.ones(1)})
     assert p.tolist() == [1, 1]
+
+
+def test_a_plain_step_returns_nothing_and_keeps_nothing() -> None:
+    """Without a closure there is no loss; without momentum there is no buffer to save."""
+    optimizer = torch.optim.SGD([parameter()], lr=0.5)
+    assert optimizer.step() is None
+    # Before 2.3 the state of such a parameter was {"momentum_buffer": None}.
+    assert not [v for state in optimizer.state.values() for v in state.values() if v is not None]
+
+
+def test_the_functional_entry_need_not_be_told_a_path() -> None:
+    """A sparse gradient is one that the fused path, which nobody chose, would refuse."""
+    p = torch.ones(2)
+    with torch.no_grad():
+        functional(torch.optim.SGD).function(
+            [p],
+            [torch.tensor([2.0, 0.0]).to_sparse()],
+            [None],
+            lr=0.25,
+            momentum=0.0,
+            dampening=0.0,
+            weight_decay=0.0,
+            nesterov=False,
+            maximize=False,
+        )
+    assert p.tolist() == [0.5, 1.0]

@@ -170,8 +170,14 @@ def from_data(rule: Rule, data: Mapping[str, Any]) -> Case:
     are lists, one entry a step), and ``parameters``: tables with ``initial``, ``gradients`` (an
     empty list for a step without gradient) and optional layouts; with ``shape``, values are
     repeated to fill it.
+
+    Raises:
+        ValueError: a list of hyperparameters or gradients is not ``steps`` long.
     """
     steps = data["steps"]
+    for name, value in data["hyper"].items():
+        if isinstance(value, list) and len(value) != steps:
+            raise ValueError(f"hyper.{name} has {len(value)} entries; the case has {steps} steps")
     schedule = tuple(
         rule.hyper(**{k: v[t] if isinstance(v, list) else v for k, v in data["hyper"].items()})
         for t in range(steps)

@@ -225,7 +225,8 @@ def _divide(x: Any, y: Any) -> Enclosure:
 @np.errstate(over="ignore", invalid="ignore")
 def _exp(x: Enclosure) -> Enclosure:
     mid = np.exp(x.mid)
-    rad = mid * np.expm1(x.rad)
+    # The rise to the upper end; taken there at once where mid itself may underflow to 0.
+    rad = np.where(x.rad < 1, mid * np.expm1(x.rad), np.exp(x.mid + x.rad))
     charged = _EXP_ULPS * (x.format.u * (mid + rad) + x.format.eta)
     rad = rad + charged + 4 * WIDE_EPS * (mid + rad)
     rad = np.where(mid + rad <= x.format.largest, rad * _INFLATE, Wide(np.inf))

@@ -79,7 +79,7 @@ class Enclosures:
         before = np.concatenate([self.start[:, None], mid[:, :-1]], axis=1)
         with np.errstate(invalid="ignore"):
             move = np.abs(mid - before)
-        return [int(n) for n in ((0 < move) & (move < rad)).sum(axis=(1, 2))]
+        return [int(n) for n in ((move > 0) & (move < rad)).sum(axis=(1, 2))]
 
 
 class Oracle:

@@ -1,20 +1,23 @@
 """Hypothesis strategies that build cases.
 
-Nothing is drawn and thrown away. Arrays are drawn as one byte string and decoded through a table
-sorted from simple to hard: one choice however long the array, and shrinking moves every element
-towards 0, 1, -1, 2, ... so that a failing case ends as one a person can read.
+Nothing is drawn and thrown away. A case is drawn as one byte string, and every decision is read
+from it in turn (:class:`Choices`): first the structure, then the values through a table sorted from
+simple to hard. One draw instead of dozens is cheap, every example is fresh (Hypothesis varies
+examples whose parts are drawn alike, and most of its examples would be such variations), and zero
+bytes are the simplest decisions, so that a failing case shrinks to one a person can read.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, wraps
 from typing import Any, TypeVar
 
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from oracles.harness.case import AXES, LAYOUTS, MIXED, Case, Group, Parameter
 from oracles.harness.formats import FORMATS, FloatArray
@@ -65,40 +68,64 @@ def _edges() -> FloatArray:
 
 EDGES = _edges()
 
+STRUCTURE, CODES = 192, 128
+"""Bytes read for decisions, and two-byte codes read for values."""
 
 
-@cache
-def _bytes(size: int) -> st.SearchStrategy[bytes]:
-    return st.binary(min_size=size, max_size=size)
+class Choices:
+    """Decisions read from a byte string; beyond its end all of them are the simplest."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = raw[:STRUCTURE]
+        self._at = 0
+        self._codes = np.frombuffer(raw[STRUCTURE:], dtype=">u2").astype(np.int64)
+        self._arrays = 0
+
+    def index(self, count: int) -> int:
+        """A number below ``count``, at most 65,536; a few counts are favoured by less than 2 %."""
+        width = 1 if count <= 4 else 2
+        raw = self._raw[self._at : self._at + width]
+        self._at += width
+        return int.from_bytes(raw, "big") % count
+
+    def pick(self, options: Sequence[T]) -> T:
+        """One of the options; the first is the simplest."""
+        return options[self.index(len(options))]
+
+    def yes(self) -> bool:
+        """A coin; no is simpler."""
+        return self.index(2) == 1
+
+    def codes(self, size: int) -> NDArray[np.int64]:
+        """Codes for an array; those that serve again are multiplied apart (0 stays 0).
+
+        Every array has a start of its own, so that one that shrinks leaves the others alone.
+        """
+        at = 16 * self._arrays + np.arange(size)
+        self._arrays += 1
+        return self._codes[at % CODES] * (2 * (at // 16) + 1) % len(VALUES)
+
+    def array(self, shape: tuple[int, ...]) -> FloatArray:
+        """An array of table values."""
+        return VALUES[self.codes(math.prod(shape))].reshape(shape)
+
+    def edge_array(self, shape: tuple[int, ...]) -> FloatArray:
+        """An array of :data:`EDGES` with ordinary values between them."""
+        codes = self.codes(math.prod(shape))
+        edges = EDGES[codes % len(EDGES)]
+        return np.where(codes % 8 < 5, edges, VALUES[codes]).reshape(shape)
 
 
-def _pick(draw: st.DrawFn, options: Sequence[T]) -> T:
-    """One of the options; shrinks towards the first. (An index is cheaper than sampled_from.)"""
-    return options[draw(_indices(len(options)))]
+def strategy(build: Callable[..., Case]) -> Callable[..., st.SearchStrategy[Case]]:
+    """Make of a builder ``(choices, rule, ...) -> Case`` a function that gives its strategy."""
+    size = STRUCTURE + 2 * CODES
 
+    @wraps(build)
+    def strategy_of(rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
+        raw = st.binary(min_size=size, max_size=size)
+        return raw.map(lambda drawn: build(Choices(drawn), rule, **options))
 
-@cache
-def _indices(count: int) -> st.SearchStrategy[int]:
-    return st.integers(0, count - 1)
-
-
-def _array(draw: st.DrawFn, shape: tuple[int, ...]) -> FloatArray:
-    """An array of table values; a long one repeats 16 drawn codes, each round multiplied apart."""
-    size = math.prod(shape)
-    drawn = min(size, 16)
-    if not drawn:
-        return np.zeros(shape)
-    codes = np.frombuffer(draw(_bytes(2 * drawn)), dtype=">u2").astype(np.int64)
-    if size > drawn:
-        codes = np.resize(codes, size) * (2 * (np.arange(size) // drawn) + 1) % len(VALUES)
-    return VALUES[codes].reshape(shape)
-
-
-def _edge_array(draw: st.DrawFn, shape: tuple[int, ...]) -> FloatArray:
-    """An array of :data:`EDGES` with ordinary values between them."""
-    codes = np.frombuffer(draw(_bytes(math.prod(shape))), dtype=np.uint8).astype(np.int64)
-    ordinary = VALUES[codes * 257 % len(VALUES)]
-    return np.where(codes < 160, EDGES[codes % len(EDGES)], ordinary).reshape(shape)
+    return strategy_of
 
 
 @cache
@@ -109,28 +136,25 @@ def _numbers(domain: Domain) -> tuple[float, ...]:
     return (*domain.special * (1000 // len(domain.special)), *drawn.tolist())
 
 
-def _number(draw: st.DrawFn, domain: Domain) -> float:
-    return _pick(draw, _numbers(domain))
+def _number(choices: Choices, domain: Domain) -> float:
+    return choices.pick(_numbers(domain))
 
 
-def _shape(draw: st.DrawFn) -> tuple[int, ...]:
+def _shape(choices: Choices) -> tuple[int, ...]:
     """From 0-d and empty to 4-d, and vectors of every length up to :data:`LONGEST`."""
-    number = draw(_indices(len(SHAPES) * 3 // 2))
-    return SHAPES[number] if number < len(SHAPES) else (1 + draw(_indices(LONGEST)),)
+    number = choices.index(len(SHAPES) * 3 // 2)
+    return SHAPES[number] if number < len(SHAPES) else (1 + choices.index(LONGEST),)
 
 
-Fixed = dict[str, Any]
-
-
-def _hyper(draw: st.DrawFn, rule: Rule) -> Hyper:
+def _hyper(choices: Choices, rule: Rule) -> Hyper:
     """One set of hyperparameters the rule allows."""
-    values: Fixed = {
-        name: bool(draw(_indices(2)))
+    values: dict[str, Any] = {
+        name: choices.yes()
         for name, default in rule.hyper()._asdict().items()
         if isinstance(default, bool)
     }
-    values |= {name: _number(draw, domain) for name, domain in rule.domains.items()}
-    return settle(rule, rule.hyper(**values, batch_size=_pick(draw, BATCH_SIZES)))
+    values |= {name: _number(choices, domain) for name, domain in rule.domains.items()}
+    return settle(rule, rule.hyper(**values, batch_size=choices.pick(BATCH_SIZES)))
 
 
 def settle(rule: Rule, h: Hyper) -> Hyper:
@@ -145,146 +169,146 @@ def settle(rule: Rule, h: Hyper) -> Hyper:
     return h
 
 
-def _schedule(draw: st.DrawFn, rule: Rule, steps: int) -> tuple[Hyper, ...]:
+def _schedule(choices: Choices, rule: Rule, steps: int) -> tuple[Hyper, ...]:
     """Constant hyperparameters or, as often, one that changes between steps."""
-    first = _hyper(draw, rule)
-    if steps == 1 or draw(_indices(2)) == 0:
+    first = _hyper(choices, rule)
+    if steps == 1 or not choices.yes():
         return (first,) * steps
     # The first domain is the learning rate, which is what schedules change most.
     names = tuple(rule.domains)
-    changing = _pick(draw, (*names, *names[:1] * len(names)))
+    changing = choices.pick((*names, *names[:1] * len(names)))
     domain = rule.domains[changing]
-    if changing != names[0] and draw(_indices(2)):  # switched on later
+    if changing != names[0] and choices.yes():  # switched on later
         first = settle(rule, first._replace(**{changing: 0.0}))
     return (
         first,
         *(
-            settle(rule, first._replace(**{changing: _number(draw, domain)}))
+            settle(rule, first._replace(**{changing: _number(choices, domain)}))
             for _ in range(steps - 1)
         ),
     )
 
 
-def _presence(draw: st.DrawFn, steps: int, joins: int) -> list[bool]:
-    """At which steps a parameter has a gradient: mostly all, else from a late step, or with gaps."""
-    mode = draw(_indices(5))
+def _presence(choices: Choices, steps: int, joins: int) -> list[bool]:
+    """At which steps a parameter has a gradient: mostly all, or from a late one, or with gaps."""
+    mode = choices.index(5)
     if mode < 3:
         return [t >= joins for t in range(steps)]
     if mode == 3:
-        late = joins + draw(_indices(steps - joins + 1))
+        late = joins + choices.index(steps - joins + 1)
         return [t >= late for t in range(steps)]
-    bits = draw(_indices(2**steps))
+    bits = choices.index(2**steps)
     return [t >= joins and bool(bits >> t & 1) for t in range(steps)]
 
 
 def _parameter(
-    draw: st.DrawFn, steps: int, *, joins: int = 0, scale: float = 1.0, plain: bool = True
+    choices: Choices, steps: int, *, joins: int = 0, scale: float = 1.0, plain: bool = True
 ) -> Parameter:
     """One parameter with its gradients; ``scale`` multiplies the initial value.
 
     A ``plain`` one is contiguous, and so are its gradients.
     """
-    shape = _shape(draw)
+    shape = _shape(choices)
     layout = gradient_layout = "contiguous"
     if not plain and math.prod(shape) > 1:  # layouts differ where there are elements to lay out
-        layout = _pick(draw, LAYOUTS)
+        layout = choices.pick(LAYOUTS)
         # Most gradients are laid out as their parameter is.
-        gradient_layout = _pick(draw, (layout, layout, *LAYOUTS, "expanded"))
+        gradient_layout = choices.pick((layout, layout, *LAYOUTS, "expanded"))
+    initial = choices.array(shape) * scale
     gradients = []
-    for present in _presence(draw, steps, joins):
-        gradient = _array(draw, shape) if present else None
+    for present in _presence(choices, steps, joins):
+        gradient = choices.array(shape) if present else None
         if gradient is not None and gradient_layout == "expanded":
             gradient = np.broadcast_to(gradient[:1], shape)
         gradients.append(gradient)
-    return Parameter(_array(draw, shape) * scale, tuple(gradients), layout, gradient_layout)
+    return Parameter(initial, tuple(gradients), layout, gradient_layout)
 
 
-def _axes(draw: st.DrawFn) -> tuple[str, ...]:
+def _axes(choices: Choices) -> tuple[str, ...]:
     """One dtype for the whole case: every dtype is reached, and each example stays cheap.
 
     float64 and float32 come twice as often: they tell most, and their moves are rarely swallowed.
     """
-    return (_pick(draw, (*AXES[:2], *AXES)),)
+    return (choices.pick((*AXES[:2], *AXES)),)
 
 
-@st.composite
-def cases(draw: st.DrawFn, rule: Rule) -> Case:
+@strategy
+def cases(choices: Choices, rule: Rule) -> Case:
     """The general case: groups, schedules, shapes, layouts, missing gradients, late groups."""
-    axes = _axes(draw)
-    steps = _pick(draw, STEPS)
-    plain = draw(_indices(3)) < 2  # for all parameters: one odd layout stops a whole fused path
+    axes = _axes(choices)
+    steps = choices.pick(STEPS)
+    plain = choices.index(3) < 2  # for all parameters: one odd layout stops a whole fused path
     groups: list[Group] = []
-    for _ in range(_pick(draw, (1, 1, 1, 2, 1, 1, 2, 1, 1, 3))):
-        joins = groups[-1].joins + draw(_indices(steps - groups[-1].joins)) if groups else 0
-        schedule = _schedule(draw, rule, steps)
+    for _ in range(choices.pick((1, 1, 1, 2, 1, 1, 2, 1, 1, 3))):
+        joins = groups[-1].joins + choices.index(steps - groups[-1].joins) if groups else 0
+        schedule = _schedule(choices, rule, steps)
         members = []
         # Neighbouring parameters of a mixed case take the dtypes in turn: four show all.
-        for _ in range(4 if MIXED in axes and not groups else _pick(draw, (1, 1, 2, 1, 3))):
+        for _ in range(4 if MIXED in axes and not groups else choices.pick((1, 1, 2, 1, 3))):
             # A parameter much larger than its updates would swallow them.
             lr = schedule[0].lr
-            scale = _pick(draw, (1.0, 2.0 ** math.floor(math.log2(lr)) if lr else 1.0))
-            members.append(_parameter(draw, steps, joins=joins, scale=scale, plain=plain))
+            scale = choices.pick((1.0, 2.0 ** math.floor(math.log2(lr)) if lr else 1.0))
+            members.append(_parameter(choices, steps, joins=joins, scale=scale, plain=plain))
         groups.append(Group(tuple(members), schedule, joins))
     return Case(tuple(groups), axes)
 
 
-@st.composite
-def eventful_cases(draw: st.DrawFn, rule: Rule) -> Case:
+@strategy
+def eventful_cases(choices: Choices, rule: Rule) -> Case:
     """Two groups of one parameter: gradients with gaps, momentum, and a group that joins late.
 
     General cases have these now and then; here each case has all of them. With one parameter a
     group, no parameter's buffer is younger than another's.
     """
-    steps = 3 + draw(_indices(3))
+    steps = 3 + choices.index(3)
     groups = []
-    for joins in (0, 1 + draw(_indices(steps - 1))):
+    for joins in (0, 1 + choices.index(steps - 1)):
         schedule = tuple(
             settle(rule, h._replace(momentum=h.momentum or 0.5))
-            for h in _schedule(draw, rule, steps)
+            for h in _schedule(choices, rule, steps)
         )
-        shape = _pick(draw, ((2,), (1,), (7,), (2, 3)))
-        bits = draw(_indices(2**steps)) | 1 << joins  # present as soon as it has joined
+        shape = choices.pick(((2,), (1,), (7,), (2, 3)))
+        bits = choices.index(2**steps) | 1 << joins  # present as soon as it has joined
         gradients = tuple(
-            _array(draw, shape) if t >= joins and bits >> t & 1 else None for t in range(steps)
+            choices.array(shape) if t >= joins and bits >> t & 1 else None for t in range(steps)
         )
-        groups.append(Group((Parameter(_array(draw, shape), gradients),), schedule, joins))
-    return Case(tuple(groups), _axes(draw))
+        groups.append(Group((Parameter(choices.array(shape), gradients),), schedule, joins))
+    return Case(tuple(groups), _axes(choices))
 
 
-@st.composite
-def edge_cases(draw: st.DrawFn, rule: Rule) -> Case:
+@strategy
+def edge_cases(choices: Choices, rule: Rule) -> Case:
     """One small parameter whose values lie at the edge of the formats, for up to three steps."""
-    steps = 1 + draw(_indices(3))
-    schedule = _schedule(draw, rule, steps)
-    shape = _pick(draw, ((4,), (1,), (19,)))
-    gradients = tuple(_edge_array(draw, shape) for _ in range(steps))
-    parameter = Parameter(_edge_array(draw, shape), gradients)
-    return Case((Group((parameter,), schedule),), _axes(draw), edge=True)
+    steps = 1 + choices.index(3)
+    schedule = _schedule(choices, rule, steps)
+    shape = choices.pick(((4,), (1,), (19,)))
+    gradients = tuple(choices.edge_array(shape) for _ in range(steps))
+    parameter = Parameter(choices.edge_array(shape), gradients)
+    return Case((Group((parameter,), schedule),), _axes(choices), edge=True)
 
 
-@st.composite
-def sparse_cases(draw: st.DrawFn, rule: Rule) -> Case:
+@strategy
+def sparse_cases(choices: Choices, rule: Rule) -> Case:
     """Sparse gradients, which torch takes only without weight decay."""
-    steps = 1 + draw(_indices(4))
-    schedule = tuple(h._replace(weight_decay=0.0) for h in _schedule(draw, rule, steps))
-    drawn = [_parameter(draw, steps) for _ in range(1 + draw(_indices(3)))]
+    steps = 1 + choices.index(4)
+    schedule = tuple(h._replace(weight_decay=0.0) for h in _schedule(choices, rule, steps))
+    drawn = [_parameter(choices, steps) for _ in range(1 + choices.index(3))]
     members = [
-        Parameter(p.initial, p.gradients, gradient_layout="sparse" if p.initial.ndim else "contiguous")
-        for p in drawn
+        replace(p, gradient_layout="sparse" if p.initial.ndim else "contiguous") for p in drawn
     ]
-    return Case((Group(tuple(members), schedule),), _axes(draw))
+    return Case((Group(tuple(members), schedule),), _axes(choices))
 
 
-@st.composite
-def skipping_cases(draw: st.DrawFn, rule: Rule) -> Case:
+@strategy
+def skipping_cases(choices: Choices, rule: Rule) -> Case:
     """Finite gradients but for one step, at which one element is not."""
-    steps = 1 + draw(_indices(4))
-    schedule = _schedule(draw, rule, steps)
-    shape = _pick(draw, ((2,), (1,), (5,), (2, 3)))
-    gradients = [_array(draw, shape) for _ in range(steps)]
-    gradients[draw(_indices(steps))].flat[0] = _pick(draw, (math.inf, -math.inf, math.nan))
-    parameter = Parameter(_array(draw, shape), tuple(gradients))
-    return Case((Group((parameter,), schedule),), _axes(draw))
+    steps = 1 + choices.index(4)
+    schedule = _schedule(choices, rule, steps)
+    shape = choices.pick(((2,), (1,), (5,), (2, 3)))
+    gradients = [choices.array(shape) for _ in range(steps)]
+    gradients[choices.index(steps)].flat[0] = choices.pick((math.inf, -math.inf, math.nan))
+    parameter = Parameter(choices.array(shape), tuple(gradients))
+    return Case((Group((parameter,), schedule),), _axes(choices))
 
 
 @dataclass(frozen=True)
@@ -303,8 +327,8 @@ FINE = Proof((0.05, 0.9), (0.1, 0.95), (0.1, 0.9), (0.01, 1), (2, 16), (0.25, 4)
 COARSE = Proof((0.5, 0.62), (0.8, 0.95), (0.5, 0.8), (0.7, 1), (3, 4), (2, 3))
 
 
-@st.composite
-def parting_cases(draw: st.DrawFn, rule: Rule, convention: Convention) -> Case:
+@strategy
+def parting_cases(choices: Choices, rule: Rule, convention: Convention) -> Case:
     """Cases in which ``convention`` must differ from the rule's first one, by construction.
 
     The parts that tell them apart are switched on, and a gradient has the sign of its parameter,
@@ -312,17 +336,17 @@ def parting_cases(draw: st.DrawFn, rule: Rule, convention: Convention) -> Case:
     make up for a difference, are off unless they are such a part. What remains -- shape, values,
     rates, batch size -- is drawn. That the two do part is then proven by enclosures.
     """
-    axes = _axes(draw)
+    axes = _axes(choices)
     proof = FINE if axes[0] in ("float64", "float32") else COARSE
     parts = convention.parts
-    steps = 2 + draw(_indices(2))
+    steps = 2 + choices.index(2)
 
     def within(low_high: tuple[float, float]) -> float:
         low, high = low_high
-        return float(low * (high / low) ** (draw(_indices(1000)) / 999))
+        return float(low * (high / low) ** (choices.index(1000) / 999))
 
     def drawn(part: str) -> bool:
-        return part in parts or bool(draw(_indices(2)))
+        return part in parts or choices.yes()
 
     h = rule.hyper(
         lr=within(proof.lr),
@@ -331,16 +355,16 @@ def parting_cases(draw: st.DrawFn, rule: Rule, convention: Convention) -> Case:
         weight_decay=within(proof.weight_decay) if drawn("weight_decay") else 0.0,
         nesterov="nesterov" in parts,
         maximize="maximize" in parts,
-        batch_size=_pick(draw, BATCH_SIZES[1:] if "batch_size" in parts else BATCH_SIZES),
+        batch_size=choices.pick(BATCH_SIZES[1:] if "batch_size" in parts else BATCH_SIZES),
     )
     lowered = h._replace(lr=h.lr / 4) if "schedule" in parts else h
     schedule = tuple(lowered if t % 2 else h for t in range(steps))
-    shape = _pick(draw, ((3,), (1,), (40,), (200,), (2, 3))[: 4 if "vector" in parts else 5])
-    sign = np.where(_array(draw, shape) < 0, -1.0, 1.0)
+    shape = choices.pick(((3,), (1,), (40,), (200,), (2, 3))[: 4 if "vector" in parts else 5])
+    sign = np.where(choices.array(shape) < 0, -1.0, 1.0)
 
     def between(low_high: tuple[float, float]) -> FloatArray:
         low, high = low_high
-        return np.asarray(sign * (low + (high - low) * (np.abs(_array(draw, shape)) % 1)))
+        return np.asarray(sign * (low + (high - low) * (np.abs(choices.array(shape)) % 1)))
 
     gradients = tuple(between(proof.g) for _ in range(steps))
     return Case((Group((Parameter(between(proof.w), gradients),), schedule),), axes)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-
 
 OptimizerClass = Any
 """``type[torch.optim.Optimizer]``, which type checkers do not take for hashable."""
@@ -88,14 +87,11 @@ PATHS = (
 class Functional(torch.optim.Optimizer):
     """An optimizer class around a module's functional entry, e.g. ``torch.optim.sgd.sgd``."""
 
-    implements: OptimizerClass
+    function: Callable[..., None]
+    defaults_: Mapping[str, Any]
 
     def __init__(self, params: Any, **hyper: Any) -> None:
-        defaults = self.implements([torch.zeros(())], **hyper).defaults
-        self.function = functional(self.implements)
-        accepted = inspect.signature(self.function).parameters
-        self.arguments = [name for name in defaults if name in accepted]
-        super().__init__(params, defaults)
+        super().__init__(params, {**self.defaults_, **hyper})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -107,18 +103,38 @@ class Functional(torch.optim.Optimizer):
             moved = [p for p in group["params"] if p.grad is not None]
             grads = [p.grad for p in moved]
             buffers = [self.state[p].get("momentum_buffer") for p in moved]
-            arguments = {name: group[name] for name in self.arguments}
+            arguments = {name: group[name] for name in self.defaults_}
             sparse = any(g.is_sparse for g in grads)
-            self.function(moved, grads, buffers, has_sparse_grad=sparse, **arguments)
+            type(self).function(moved, grads, buffers, has_sparse_grad=sparse, **arguments)
             for p, buffer in zip(moved, buffers, strict=True):
                 if buffer is not None:
                     self.state[p]["momentum_buffer"] = buffer
         return loss
 
 
-def functional(optimizer: OptimizerClass) -> Any:
-    """The function of the optimizer's module that bears its name in lower case."""
-    return getattr(sys.modules[optimizer.__module__], optimizer.__name__.lower())
+@cache
+def accepted(optimizer: OptimizerClass) -> frozenset[str]:
+    """Names the constructor takes; with ``**options`` also those of the classes it extends."""
+    names: set[str] = set()
+    for cls in (optimizer, *optimizer.__mro__[1:]):
+        parameters = inspect.signature(cls).parameters
+        names |= set(parameters)
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            break
+    return frozenset(names)
+
+
+@cache
+def functional(optimizer: OptimizerClass) -> OptimizerClass:
+    """The function of the optimizer's module that bears its name in lower case, as a class."""
+    function = getattr(sys.modules[optimizer.__module__], optimizer.__name__.lower())
+    known = inspect.signature(function).parameters
+    defaults = optimizer([torch.zeros(())]).defaults
+    fields = {
+        "function": staticmethod(function),
+        "defaults_": {name: value for name, value in defaults.items() if name in known},
+    }
+    return type("Functional", (Functional,), fields)
 
 
 @cache
@@ -138,9 +154,8 @@ def absent(
         module = sys.modules[optimizer.__module__]
         if not hasattr(module, optimizer.__name__.lower()):
             return "its module has no functional entry"
-    accepted = inspect.signature(optimizer).parameters
     for name in path.switches:
-        if name not in accepted:
+        if name not in accepted(optimizer):
             return f"{optimizer.__name__} takes no {name}="
     try:
         _trial(optimizer, path, dtype, device, gradient_layout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import io
 import pickle
 import warnings
@@ -18,7 +17,7 @@ import torch
 from oracles.harness.case import Case, Group, Parameter, dtype_of
 from oracles.harness.formats import FloatArray, round_to
 from oracles.harness.subjects import Answer
-from oracles.harness.subjects.paths import Functional, OptimizerClass, Path, absent
+from oracles.harness.subjects.paths import OptimizerClass, Path, absent, accepted, functional
 from oracles.rule import Hyper
 
 SCALE = 8.0
@@ -47,11 +46,6 @@ class Subject:
         name = getattr(self.optimizer, "__name__", str(self.optimizer))
         return f"{name} [{self.path.name}, {self.dtype}, {self.device}]"
 
-    @cached_property
-    def accepted(self) -> frozenset[str]:
-        """Names the constructor takes (``batch_size`` is the oracle's, unless a class asks)."""
-        return frozenset(inspect.signature(self.optimizer).parameters)
-
     @property
     def version(self) -> str:
         """The version of torch, as the deviations ledger looks it up."""
@@ -64,10 +58,10 @@ class Subject:
         return self.path.sparse and not absent(*where, gradient_layout="sparse")
 
     @cached_property
-    def factory(self) -> Callable[..., torch.optim.Optimizer]:
+    def factory(self) -> OptimizerClass:
         """What builds the optimizer: the class, or its functional entry in a class."""
         if self.path.wrap == "functional":
-            return type("Functional", (Functional,), {"implements": self.optimizer})
+            return functional(self.optimizer)
         return self.optimizer
 
     def start(self, case: Case) -> Run:
@@ -218,13 +212,18 @@ class Run:
         joined = [g for g in self.case.groups if g.joins == 0]
         tables = [self._table(g, 0) for g in (self.case.groups[:groups] if groups else joined)]
         defaults = {k: v for k, v in tables[0].items() if k != "params"}
-        return self.subject.factory(tables, **defaults, **self.subject.path.switches)
+        built: torch.optim.Optimizer = self.subject.factory(
+            tables, **defaults, **self.subject.path.switches
+        )
+        return built
 
     def _table(self, group: Group, t: int) -> dict[str, Any]:
         return {"params": self.members(group), **self._hyper(group.schedule[t])}
 
     def _hyper(self, h: Hyper) -> dict[str, Any]:
-        values = {k: v for k, v in h._asdict().items() if k in self.subject.accepted}
+        # The batch size is the oracle's alone, unless a class asks for it.
+        taken = accepted(self.subject.optimizer)
+        values = {k: v for k, v in h._asdict().items() if k in taken}
         for name in self.subject.path.tensors:
             values[name] = self._scalar(values[name])
         return values
@@ -252,7 +251,7 @@ class Run:
         return scaler
 
     def _parameter(self, number: int, p: Parameter) -> torch.Tensor:
-        values = self._prepared[number][0].clone()
+        values: torch.Tensor = self._prepared[number][0].clone()
         if p.layout == "transposed":
             values = _transposed(values)
         elif p.layout == "strided":
@@ -265,7 +264,7 @@ class Run:
         prepared = self._prepared[number][1 + t]
         if prepared is None:
             return None
-        values = prepared.clone()
+        values: torch.Tensor = prepared.clone()
         if self.scaler is not None:
             values *= self.scaler.get_scale()
         if p.gradient_layout == "contiguous":
@@ -274,7 +273,7 @@ class Run:
 
 
 @lru_cache(maxsize=8)
-def prepared(case: Case, axis: str, device: str) -> list[list[torch.Tensor | None]]:
+def prepared(case: Case, axis: str, device: str) -> list[list[Any]]:
     """Each parameter's initial value and gradients as tensors; all paths take copies of these."""
 
     def tensor(dtype: str, values: FloatArray | None) -> torch.Tensor | None:
