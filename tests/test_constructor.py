@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
 
-from oracles.harness.subjects.paths import functional
 from oracles.sgd import RULE, Hyper
 
 SWITCHES = {"foreach": None, "differentiable": False, "fused": None}
@@ -27,6 +27,11 @@ def parameter() -> torch.Tensor:
     p = torch.ones(2, requires_grad=True)
     p.grad = torch.ones(2)
     return p
+
+
+def functional() -> Any:
+    """The function ``torch.optim.sgd.sgd`` of the module that the class is from."""
+    return vars(sys.modules[torch.optim.SGD.__module__])["sgd"]
 
 
 def accepted(options: dict[str, Any]) -> dict[str, Any]:
@@ -135,7 +140,7 @@ def test_fused_refuses_complex_parameters() -> None:
 @pytest.mark.parametrize("foreach", [False, True])
 @pytest.mark.parametrize("given", ["grad_scale", "found_inf"])
 def test_only_fused_takes_what_a_grad_scaler_hands_over(foreach: bool, given: str) -> None:
-    sgd = functional(torch.optim.SGD).function
+    sgd = functional().function
     if given not in inspect.signature(sgd).parameters:
         pytest.skip(f"sgd of torch {torch.__version__} takes no {given}=")
     p = parameter()
@@ -158,7 +163,7 @@ def test_the_functional_entry_need_not_be_told_a_path() -> None:
     """A sparse gradient is one that the fused path, which nobody chose, would refuse."""
     p = torch.ones(2)
     with torch.no_grad():
-        functional(torch.optim.SGD).function(
+        functional().function(
             [p],
             [torch.tensor([2.0, 0.0]).to_sparse()],
             [None],
