@@ -15,21 +15,21 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from oracles.harness import golden
 from oracles.rule import Convention
 from oracles.sgd import RULE
 from tests.golden_extension import GOLDEN, differences, ulps
-from tests.json_schema import violations
 
-SCHEMA = json.loads((GOLDEN / "schema.json").read_bytes())
+VALIDATOR = Draft202012Validator(json.loads((GOLDEN / "schema.json").read_bytes()))
 TORCH = GOLDEN / f"{golden.name(RULE, RULE.torch)}.json"
 
 
 @pytest.mark.parametrize("convention", RULE.conventions, ids=lambda c: c.name)
 def test_documents_follow_the_schema(convention: Convention) -> None:
     content = json.loads((GOLDEN / f"{golden.name(RULE, convention)}.json").read_bytes())
-    assert not list(violations(content, SCHEMA, SCHEMA))
+    assert not list(VALIDATOR.iter_errors(content))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_the_schema_refuses(path: str, value: Any) -> None:
     for key in parents:
         target = target[key]
     target[last] = value
-    assert list(violations(content, SCHEMA, SCHEMA))
+    assert list(VALIDATOR.iter_errors(content))
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
