@@ -69,6 +69,7 @@ def test_keeps_what_it_was_given() -> None:
     switches: list[dict[str, Any]] = [
         {},
         {"maximize": True},
+        {"nesterov": True, "dampening": 0.0},
         {"foreach": True},
         {"foreach": False},
         {"fused": True},
@@ -140,7 +141,7 @@ def test_fused_refuses_complex_parameters() -> None:
 @pytest.mark.parametrize("foreach", [False, True])
 @pytest.mark.parametrize("given", ["grad_scale", "found_inf"])
 def test_only_fused_takes_what_a_grad_scaler_hands_over(foreach: bool, given: str) -> None:
-    sgd = functional().function
+    sgd = functional()
     if given not in inspect.signature(sgd).parameters:
         pytest.skip(f"sgd of torch {torch.__version__} takes no {given}=")
     p = parameter()
@@ -163,7 +164,7 @@ def test_the_functional_entry_need_not_be_told_a_path() -> None:
     """A sparse gradient is one that the fused path, which nobody chose, would refuse."""
     p = torch.ones(2)
     with torch.no_grad():
-        functional().function(
+        functional()(
             [p],
             [torch.tensor([2.0, 0.0]).to_sparse()],
             [None],

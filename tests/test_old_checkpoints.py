@@ -68,3 +68,13 @@ def test_copy_without(key: str) -> None:
     lost = forget(optimizer.param_groups[0], key)
     p, optimizer = deepcopy((p, optimizer))
     check(optimizer, p, lost)
+
+
+def test_every_group_is_completed() -> None:
+    _, optimizer = started()
+    optimizer.add_param_group({"params": [torch.ones(1, requires_grad=True)]})
+    saved = deepcopy(optimizer.state_dict())
+    lost = [forget(group, "all of them") for group in saved["param_groups"]]
+    optimizer.load_state_dict(saved)
+    found = [{k: group[k] for k in lost[0]} for group in optimizer.param_groups]
+    assert repr(found) == repr(lost)
