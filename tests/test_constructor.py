@@ -146,8 +146,8 @@ def test_only_fused_takes_what_a_grad_scaler_hands_over(foreach: bool, given: st
         pytest.skip(f"sgd of torch {torch.__version__} takes no {given}=")
     p = parameter()
     hyper: dict[str, Any] = {"lr": 0.5, "momentum": 0.0, "dampening": 0.0, "weight_decay": 0.0}
+    flags = {"nesterov": False, "maximize": False, "foreach": foreach, "fused": False}
     with torch.no_grad(), pytest.raises(AssertionError):
-        flags = {"nesterov": False, "maximize": False, "foreach": foreach, "fused": False}
         sgd([p], [p.grad], [None], **hyper, **flags, **{given: torch.ones(1)})
     assert p.tolist() == [1, 1]
 

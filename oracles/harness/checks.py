@@ -322,7 +322,7 @@ def checks(rule: Rule) -> list[Check]:
             )
             for convention in rule.conventions[1:]
         ),
-        Check("gradients are left as they were", general, gradients_kept),
+        Check("gradients are left as they were", _general_or_lone, gradients_kept, weight=2),
         Check(
             "nothing else changes",
             general,
@@ -364,6 +364,10 @@ def checks(rule: Rule) -> list[Check]:
             weight=0.5,
         ),
     ]
+
+
+def _general_or_lone(rule: Rule) -> st.SearchStrategy[Case]:
+    return st.one_of(strategies.lone_cases(rule), strategies.cases(rule))
 
 
 def _unmixed(rule: Rule) -> st.SearchStrategy[Case]:

@@ -34,7 +34,7 @@ SHAPES: tuple[tuple[int, ...], ...] = (
     *((2, 1, 3, 2), (7,), (8,), (9,), (4, 4), (17,), (3, 11), (33,), (5, 13)),
 )
 
-STEPS = (1, 2, 3, 2, 1, 2, 3, 2, 4, 2, 3, 1, 2, 3, 6, 12)
+STEPS = (1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 4, 3, 1, 5, 2, 7, 12)
 
 BATCH_SIZES = (1, 2, 3, 7, 16, 32, 100, 256, 1000, 1096, 4096)
 
@@ -239,18 +239,38 @@ def cases(choices: Choices, rule: Rule) -> Case:
     steps = choices.pick(STEPS)
     plain = choices.index(3) < 2  # for all parameters: one odd layout stops a whole fused path
     groups: list[Group] = []
-    for _ in range(choices.pick((1, 1, 1, 2, 1, 1, 2, 1, 1, 3))):
+    for _ in range(choices.pick((1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 3))):
         joins = groups[-1].joins + choices.index(steps - groups[-1].joins) if groups else 0
         schedule = _schedule(choices, rule, steps)
         members = []
         # Neighbouring parameters of a mixed case take the dtypes in turn: four show all.
-        for _ in range(4 if MIXED in axes and not groups else choices.pick((1, 1, 2, 1, 3))):
+        for _ in range(4 if MIXED in axes and not groups else choices.pick((1, 1, 2, 1, 1, 3))):
             # A parameter much larger than its updates would swallow them.
             lr = schedule[0].lr
             scale = choices.pick((1.0, 2.0 ** math.floor(math.log2(lr)) if lr else 1.0))
             members.append(_parameter(choices, steps, joins=joins, scale=scale, plain=plain))
         groups.append(Group(tuple(members), schedule, joins))
     return Case(tuple(groups), axes)
+
+
+@strategy
+def lone_cases(choices: Choices, rule: Rule) -> Case:
+    """One small contiguous parameter, one hyperparameter switched on, and only what that needs.
+
+    Some shortcuts in code are taken only where nothing else is asked for.
+    """
+    steps = 1 + choices.index(3)
+    h = rule.hyper(lr=_number(choices, rule.domains["lr"]))
+    name = choices.pick([name for name in h._fields if name not in ("lr", "batch_size")])
+    h = h._replace(**{name: isinstance(getattr(h, name), bool) or choices.pick((0.5, 0.25))})
+    for needed, domain in rule.domains.items():
+        if rule.constraint(h) is None:
+            break
+        h = h._replace(**{needed: domain.high / 4})
+    shape = choices.pick(((2,), (1,), (7,), (2, 3)))
+    gradients = tuple(choices.array(shape) for _ in range(steps))
+    parameter = Parameter(choices.array(shape), gradients)
+    return Case((Group((parameter,), (h,) * steps),), _axes(choices))
 
 
 @strategy

@@ -64,12 +64,17 @@ Wrong.__signature__ = _SIGNATURE.replace(  # type: ignore[attr-defined]
 )
 
 
+PLANTED = ("for-loop", "foreach", "fused", "differentiable")
+"""The paths a wrong optimizer is planted in."""
+
+
 @dataclass(frozen=True)
 class Specimen:
-    """One wrong optimizer and the checks that claim to catch it."""
+    """One wrong optimizer, the checks that claim to catch it, and the paths it is planted in."""
 
     optimizer: type[torch.optim.SGD]
     caught_by: tuple[str, ...]
+    paths: tuple[str, ...]
 
     def __str__(self) -> str:
         return self.optimizer.__name__
@@ -78,7 +83,7 @@ class Specimen:
 ZOO: list[Specimen] = []
 
 
-def wrong(*caught_by: str) -> Callable[[Around], Around]:
+def wrong(*caught_by: str, paths: tuple[str, ...] = PLANTED) -> Callable[[Around], Around]:
     """Enter a wrong optimizer, named after the function, into the zoo."""
 
     def enter(around: Around) -> Around:
@@ -86,7 +91,7 @@ def wrong(*caught_by: str) -> Callable[[Around], Around]:
         made = type(name, (Wrong,), {"around": around, "__doc__": around.__doc__})
         made.__module__ = __name__
         globals()[name] = made  # so that it can be pickled
-        ZOO.append(Specimen(made, caught_by or (AGREEMENT,)))
+        ZOO.append(Specimen(made, caught_by or (AGREEMENT,), paths))
         return around
 
     return enter
@@ -447,6 +452,16 @@ def gradient_overwritten(opt: Wrong) -> Iterator[None]:
         p.grad = p.grad + decay_of(group) * p
 
 
+# Not on foreach, where torch itself does this: see foreach-nesterov-gradient in the ledger.
+@wrong(GRADIENTS, paths=("for-loop", "fused", "differentiable"))
+def look_ahead_in_gradient(opt: Wrong) -> Iterator[None]:
+    """The look-ahead is added to .grad itself where no decay or maximize made a copy of it."""
+    yield
+    for group, p in opt.moving():
+        if group["nesterov"] and decay_of(group) == 0 and not group["maximize"]:
+            p.grad = p.grad + group["momentum"] * opt.state[p]["momentum_buffer"]
+
+
 @wrong(GRADIENTS)
 def gradient_cleared(opt: Wrong) -> Iterator[None]:
     """The step also zeroes the gradients."""
@@ -489,11 +504,13 @@ def keeps_more_state(opt: Wrong) -> Iterator[None]:
 # --- what is not a wrapped step --------------------------------------------------------------
 
 
-def other(*caught_by: str) -> Callable[[type[torch.optim.SGD]], type[torch.optim.SGD]]:
+def other(
+    *caught_by: str, paths: tuple[str, ...] = PLANTED
+) -> Callable[[type[torch.optim.SGD]], type[torch.optim.SGD]]:
     """Enter a class that breaks something else than what happens around the step."""
 
     def enter(made: type[torch.optim.SGD]) -> type[torch.optim.SGD]:
-        ZOO.append(Specimen(made, caught_by))
+        ZOO.append(Specimen(made, caught_by, paths))
         return made
 
     return enter
@@ -563,7 +580,7 @@ class ZeroGradForgets(torch.optim.SGD):
         pass
 
 
-@other("a skipped step changes nothing")
+@other("a skipped step changes nothing", paths=("fused, grad scaler",))
 class ScalerIgnored(torch.optim.SGD):
     """A step that the grad scaler skips decays all the same."""
 
