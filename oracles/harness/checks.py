@@ -7,11 +7,9 @@ into an ``errored`` verdict.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,16 +19,15 @@ from oracles.harness import strategies
 from oracles.harness.case import MIXED, Case, Group, Parameter
 from oracles.harness.deviations import GENERAL, active
 from oracles.harness.oracle import Oracle
-from oracles.harness.subjects import Answer
+from oracles.harness.subjects import Answer, SubjectError
 from oracles.harness.tally import Tally
 from oracles.harness.verdict import (
     INSIDE,
-    OUTSIDE,
+    Vacuous,
     Verdict,
     broken,
     describe,
     errored,
-    fit,
     judge,
     separation,
 )
@@ -38,8 +35,6 @@ from oracles.rule import Convention, Rule
 
 Subject = Any
 Ask = Callable[[Subject, Oracle], Verdict]
-
-SUBJECTS = str(Path(__file__).with_name("subjects"))
 
 MAX_UNDECIDED = 0.01
 """Largest share of undecided element-steps a check may have: general cases stay finite."""
@@ -93,11 +88,10 @@ def examine(
             continue
         verdict = ask(check, subject, oracle)
         tally.add(subject, verdict)
-        if check.rejects is not None and not verdict.failed:
-            apart = separation(oracle(), oracle(check.rejects), subject.dtype)
-            tally.reject(check.rejects.name, apart)
         if verdict.failed:
             failures.append(verdict)
+        elif check.rejects is not None and verdict.separation is not None:
+            tally.reject(check.rejects.name, verdict.separation)
     return failures
 
 
@@ -114,17 +108,11 @@ def concerned(check: Check, subject: Subject, case: Case) -> bool:
 
 
 def ask(check: Check, subject: Subject, oracle: Oracle) -> Verdict:
-    """The check's verdict, or an errored one if the subject raised.
-
-    Whatever comes out of the subjects' folder is the subject's answer; any other error is ours.
-    """
+    """The check's verdict, or an errored one if the subject raised; other errors are our own."""
     try:
         return check.ask(subject, oracle)
-    except Exception as error:
-        frames = traceback.walk_tb(error.__traceback__)
-        if any(frame.f_code.co_filename.startswith(SUBJECTS) for frame, _ in frames):
-            return errored(oracle.case, subject, error)
-        raise
+    except SubjectError as error:
+        return errored(oracle.case, subject, error)
 
 
 def agreement(subject: Subject, oracle: Oracle) -> Verdict:
@@ -133,21 +121,21 @@ def agreement(subject: Subject, oracle: Oracle) -> Verdict:
 
 
 def rejection(convention: Convention, subject: Subject, oracle: Oracle) -> Verdict:
-    """The case separates the two conventions, and the subject is inside the right one only."""
+    """The case separates the two conventions, and the subject is inside the right one.
+
+    Disjoint enclosures make it outside the wrong one: what is held here beyond agreement is that
+    there are such cases, and how far apart they are.
+
+    Raises:
+        Vacuous: the case does not separate them (a fault of its strategy).
+    """
     apart = separation(oracle(), oracle(convention), subject.dtype)
     if apart <= 1:
-        return Verdict(
-            OUTSIDE,
+        raise Vacuous(
             f"the case does not separate {convention.name} from {oracle.rule.torch.name} in "
-            f"{subject.dtype} (separation {apart:.3g}); {describe(oracle.case)}",
+            f"{subject.dtype} (separation {apart:.3g}); {describe(oracle.case)}"
         )
-    answer = subject.ask(oracle.case)
-    verdict = judge(oracle, subject, answer)
-    if verdict.failed:
-        return verdict
-    if fit(oracle, convention, subject, answer):
-        return broken(oracle.case, subject, f"also fits {convention.name}")
-    return verdict
+    return replace(judge(oracle, subject, subject.ask(oracle.case)), separation=apart)
 
 
 def gradients_kept(subject: Subject, oracle: Oracle) -> Verdict:

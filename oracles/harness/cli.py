@@ -14,8 +14,9 @@ from oracles.harness import profiles
 from oracles.harness.checks import checks
 from oracles.harness.deviations import ledger
 from oracles.harness.report import render
-from oracles.harness.runner import Refuted, Vacuous, confirm, hold
+from oracles.harness.runner import Refuted, confirm, hold
 from oracles.harness.tally import Tally
+from oracles.harness.verdict import Vacuous
 from oracles.rule import Rule
 
 
@@ -107,7 +108,7 @@ def _soak(options: argparse.Namespace) -> int:
         subjects, tally.absent = every(rule, options.path, options.dtype, options.device)
         try:
             soak(rule, subjects, tally, seconds=options.seconds, seed=options.seed)
-        except Refuted as failure:
+        except (Refuted, Vacuous) as failure:
             print(f"FAILED {rule.name}\n{failure}")
             status = 1
     print(render(tally))

@@ -224,22 +224,29 @@ def _divide(x: Any, y: Any) -> Enclosure:
 
 @np.errstate(over="ignore", invalid="ignore")
 def _exp(x: Enclosure) -> Enclosure:
+    """Convex, so the upper end is the farther one: ``exp(mid) (exp(rad) - 1)``.
+
+    Balls of radius 1 and more are unknown: they bound nothing worth having.
+    """
     mid = np.exp(x.mid)
-    # The rise to the upper end; taken there at once where mid itself may underflow to 0.
-    rad = np.where(x.rad < 1, mid * np.expm1(x.rad), np.exp(x.mid + x.rad))
+    rad = mid * np.expm1(x.rad)
     charged = _EXP_ULPS * (x.format.u * (mid + rad) + x.format.eta)
     rad = rad + charged + 4 * WIDE_EPS * (mid + rad)
-    rad = np.where(mid + rad <= x.format.largest, rad * _INFLATE, Wide(np.inf))
+    known = (x.rad < 1) & (mid + rad <= x.format.largest)
+    rad = np.where(known, rad * _INFLATE, Wide(np.inf))
     return Enclosure(mid, rad, x.format)
 
 
 @np.errstate(invalid="ignore", divide="ignore")
 def _log(x: Enclosure) -> Enclosure:
-    """Concave, so the lower end is the farther one: ``log(mid) - log(mid - rad)``."""
+    """Concave, so the lower end is the farther one: ``log(mid) - log(mid - rad)``.
+
+    Balls that reach below half their midpoint are unknown: log1p would magnify roundings there.
+    """
     mid = np.log(x.mid)
     rad = -np.log1p(-x.rad / x.mid)
     rad = rad + (_EXP_ULPS * x.format.u + 4 * WIDE_EPS) * (np.abs(mid) + rad)
-    return Enclosure(mid, np.where(x.rad < x.mid, rad * _INFLATE, Wide(np.inf)), x.format)
+    return Enclosure(mid, np.where(2 * x.rad <= x.mid, rad * _INFLATE, Wide(np.inf)), x.format)
 
 
 @np.errstate(invalid="ignore", over="ignore")
@@ -270,7 +277,7 @@ def _accumulated(
 ) -> Enclosure:
     nu = terms * format.u
     gamma = nu / (1 - nu) if nu < 1 else Wide(np.inf)
-    wide = terms * WIDE_EPS
+    wide = (terms + 8) * WIDE_EPS
     radius = rad + (gamma + wide) * reach + terms * format.eta
     radius = np.where(reach + radius <= format.largest, radius * (1 + wide), Wide(np.inf))
     return Enclosure(np.asarray(mid), np.asarray(radius), format)

@@ -25,6 +25,8 @@ Wide = np.longdouble
 
 WIDE_EPS = Wide(np.finfo(Wide).eps)
 
+SMALLEST = np.nextafter(Wide(0), Wide(1))
+
 FloatArray = NDArray[np.float64]
 WideArray = NDArray[Any]
 

@@ -15,6 +15,7 @@ from oracles.harness.case import Case, dtype_of
 from oracles.harness.enclosure import Enclosure
 from oracles.harness.formats import (
     DTYPES,
+    SMALLEST,
     FloatArray,
     Wide,
     WideArray,
@@ -40,9 +41,6 @@ class Balls:
     def bounded(self) -> list[bool]:
         """For each axis, whether no radius is infinite."""
         return [bool(rad.max(initial=0.0) < np.inf) for rad in self.rad]
-
-
-SMALLEST = np.nextafter(Wide(0), Wide(1))
 
 
 @dataclass(frozen=True)
@@ -73,13 +71,15 @@ class Enclosures:
         return self.axes.index(axis)
 
     @cached_property
-    def swallowed(self) -> list[int]:
-        """For each axis, how many parameter element-steps moved by less than their radius."""
+    def moves(self) -> list[tuple[int, int]]:
+        """For each axis, how many parameter element-steps moved, and by less than their radius."""
         mid, rad = self.parameters.mid, self.parameters.rad
         before = np.concatenate([self.start[:, None], mid[:, :-1]], axis=1)
         with np.errstate(invalid="ignore"):
             move = np.abs(mid - before)
-        return [int(n) for n in ((move > 0) & (move < rad)).sum(axis=(1, 2))]
+        moved = (move > 0).sum(axis=(1, 2)).tolist()
+        swallowed = ((move > 0) & (move < rad)).sum(axis=(1, 2)).tolist()
+        return list(zip(moved, swallowed, strict=True))
 
 
 class Oracle:
@@ -131,7 +131,7 @@ def enclose(rule: Rule, convention: Convention, case: Case) -> Enclosures:
     return Enclosures(axes, parameters, states, present, start)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)  # by type: NamedTuples of two rules may be equal
 def exactly(h: Hyper) -> Hyper:
     """Hyperparameters as 0-d enclosures of radius 0, held as Python holds them: in float64."""
     return type(h)(*(v if isinstance(v, bool) else Enclosure.exact(v) for v in h))

@@ -12,7 +12,7 @@ from oracles.harness.checks import Check, ask, checks, concerned, examine
 from oracles.harness.deviations import Deviation
 from oracles.harness.oracle import Oracle
 from oracles.harness.tally import Tally
-from oracles.harness.verdict import Verdict
+from oracles.harness.verdict import Vacuous, Verdict
 from oracles.rule import Rule
 
 MAX_SWALLOWED = 0.3
@@ -27,15 +27,12 @@ class Refuted(AssertionError):
     """A subject failed a check; the message holds one sentence for each."""
 
 
-class Vacuous(AssertionError):
-    """A check passed without having shown anything."""
-
-
 def hold(check: Check, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int:
     """Ask a check's question on as many cases as the current Hypothesis profile says.
 
     Returns:
-        The number of verdicts given, all of them good; 0 if no subject can be asked.
+        The number of verdicts that decided something, all of them good; 0 if no subject can be
+        asked.
 
     Raises:
         Refuted: a subject failed; Hypothesis has shrunk the case.
@@ -58,7 +55,10 @@ def hold(check: Check, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int
         tally.merge(seen)
     _demand(check, "undecided", seen.undecided_share, check.max_undecided)
     _demand(check, "swallowed by their radius", seen.swallowed_share, MAX_SWALLOWED)
-    return sum(line.runs for line in seen.lines.values())
+    decided = sum(line.runs - line.empty for line in seen.lines.values())
+    if seen.lines and not decided:
+        raise Vacuous(f"{check.name}: nothing was decided")
+    return decided
 
 
 def confirm(row: Deviation, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int:

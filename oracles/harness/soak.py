@@ -25,10 +25,10 @@ from oracles.harness.checks import MAX_UNDECIDED, Check, agreement, examine
 from oracles.harness.enclosure import holds
 from oracles.harness.formats import FloatArray
 from oracles.harness.oracle import Oracle
-from oracles.harness.runner import MAX_SWALLOWED, Refuted, Vacuous, report
+from oracles.harness.runner import MAX_SWALLOWED, Refuted, report
 from oracles.harness.strategies import BATCH_SIZES, EDGES, settle
 from oracles.harness.tally import Tally
-from oracles.harness.verdict import INSIDE, OUTSIDE, Verdict, fit
+from oracles.harness.verdict import INSIDE, OUTSIDE, Vacuous, Verdict, fit
 from oracles.rule import Domain, Hyper, Rule
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from oracles.harness.verdict import Verdict
+from oracles.harness.verdict import UNDECIDED, Verdict
 
 
 @dataclass
@@ -17,30 +17,30 @@ class Line:
 
     runs: int = 0
     failed: int = 0
+    empty: int = 0
     elements: int = 0
     undecided: int = 0
+    moved: int = 0
     swallowed: int = 0
     share: float = 0.0
 
     def add(self, verdict: Verdict) -> None:
-        self.merge(
-            Line(
-                1,
-                int(verdict.failed),
-                verdict.elements,
-                verdict.undecided,
-                verdict.swallowed,
-                verdict.share,
-            )
-        )
+        """Count one verdict; an empty one decided nothing."""
+        self.runs += 1
+        self.failed += verdict.failed
+        self.empty += verdict.outcome == UNDECIDED
+        self.elements += verdict.elements
+        self.undecided += verdict.undecided
+        self.moved += verdict.moved
+        self.swallowed += verdict.swallowed
+        self.share = max(self.share, verdict.share)
 
     def merge(self, other: Line) -> None:
-        self.runs += other.runs
-        self.failed += other.failed
-        self.elements += other.elements
-        self.undecided += other.undecided
-        self.swallowed += other.swallowed
-        self.share = max(self.share, other.share)
+        """Add another line's counters to these."""
+        share = max(self.share, other.share)
+        for name, count in vars(other).items():
+            setattr(self, name, getattr(self, name) + count)
+        self.share = share
 
 
 @dataclass
@@ -85,8 +85,9 @@ class Tally:
 
     @property
     def swallowed_share(self) -> float:
-        """Share of compared element-steps whose radius is wider than their move."""
-        return sum(line.swallowed for line in self.lines.values()) / max(1, self.elements)
+        """Share of the moved element-steps whose radius is wider than their move."""
+        moved = sum(line.moved for line in self.lines.values())
+        return sum(line.swallowed for line in self.lines.values()) / max(1, moved)
 
     def merge(self, other: Tally) -> None:
         """Add another run's counters to these."""

@@ -11,15 +11,19 @@ from numpy.typing import NDArray
 
 from oracles.harness.case import Case, dtype_of
 from oracles.harness.enclosure import holds
-from oracles.harness.formats import FloatArray, WideArray
+from oracles.harness.formats import SMALLEST, FloatArray, WideArray
 from oracles.harness.oracle import Balls, Enclosures, Oracle
-from oracles.harness.subjects import Answer
+from oracles.harness.subjects import Answer, SubjectError
 from oracles.rule import Convention
 
 INSIDE = "inside"
 OUTSIDE = "outside"
 UNDECIDED = "undecided"
 ERRORED = "errored"
+
+
+class Vacuous(AssertionError):
+    """A check passed, or would pass, without having shown anything."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +37,20 @@ class Verdict:
         elements: element-steps compared.
         undecided: element-steps about which the enclosure says nothing, because the result
             depends on how a path rounds near overflow.
-        swallowed: parameter element-steps whose radius is wider than the move they made, so
-            that they prove little.
+        moved: parameter element-steps that the rule moves.
+        swallowed: those whose radius is wider than their move, so that they prove little.
         share: the largest ``|answer - midpoint| / radius``.
+        separation: of the case, where two conventions were to be told apart.
     """
 
     outcome: str
     sentence: str = ""
     elements: int = 0
     undecided: int = 0
+    moved: int = 0
     swallowed: int = 0
     share: float = 0.0
+    separation: float | None = None
 
     @property
     def failed(self) -> bool:
@@ -67,9 +74,10 @@ def judge(oracle: Oracle, subject: Any, answer: Answer) -> Verdict:
             undecided += int(np.count_nonzero(np.isinf(rad)))
             wrong = wrong or not holds(mid, rad, values).all()
     if wrong:
-        return Verdict(OUTSIDE, _explain(oracle, subject, answer), elements, undecided, 0, share)
+        sentence = _explain(oracle, subject, answer)
+        return Verdict(OUTSIDE, sentence, elements, undecided, share=share)
     outcome = UNDECIDED if 0 < undecided == elements else INSIDE
-    return Verdict(outcome, "", elements, undecided, enclosures.swallowed[row], share)
+    return Verdict(outcome, "", elements, undecided, *enclosures.moves[row], share)
 
 
 @np.errstate(invalid="ignore", over="ignore")
@@ -87,10 +95,9 @@ def _measure(balls: Balls, row: int, values: FloatArray) -> tuple[bool, float]:
     return False, float(shares[usable].max(initial=0.0))
 
 
-def errored(case: Case, subject: Any, error: BaseException) -> Verdict:
+def errored(case: Case, subject: Any, error: SubjectError) -> Verdict:
     """The subject raised instead of answering."""
-    reason = f"{type(error).__name__}: {error}".split("\n")[0]
-    return Verdict(ERRORED, f"{subject} raised {reason}; {describe(case)}")
+    return Verdict(ERRORED, f"{subject} raised {error}; {describe(case)}")
 
 
 def broken(case: Case, subject: Any, promise: str) -> Verdict:
@@ -123,8 +130,8 @@ def separation(one: Enclosures, other: Enclosures, axis: str) -> float:
     a, b = one.parameters, other.parameters
     reach = a.rad[row] + b.rad[row]
     apart = np.abs(a.mid[row] - b.mid[row])
-    usable = np.isfinite(apart) & np.isfinite(reach) & (reach > 0)
-    return float((apart[usable] / reach[usable]).max(initial=0.0))
+    usable = np.isfinite(apart) & np.isfinite(reach) & (apart > 0)
+    return float((apart[usable] / np.maximum(reach[usable], SMALLEST)).max(initial=0.0))
 
 
 def describe(case: Case, number: int = 0, step: int = 0) -> str:

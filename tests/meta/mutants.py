@@ -38,10 +38,11 @@ from hypothesis import Phase, settings
 from oracles import sgd
 from oracles.harness.checks import checks
 from oracles.harness.profiles import IGNORED
-from oracles.harness.runner import Refuted, Vacuous, hold
+from oracles.harness.runner import Refuted, hold
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.torch_optim import quiet
 from oracles.harness.tally import Tally
+from oracles.harness.verdict import Vacuous
 
 RULES = {sgd.RULE.name: sgd.RULE}
 

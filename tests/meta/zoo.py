@@ -311,9 +311,8 @@ def buffer_is_the_gradient(opt: Wrong) -> Iterator[None]:
     yield
     for _, p in opt.moving():
         buffer = opt.state[p].get("momentum_buffer")
-        if buffer is not None and "seen" not in opt.state[p]:
-            opt.state[p]["seen"] = True
-            opt.state[p]["momentum_buffer"] = torch.zeros_like(buffer)
+        if buffer is not None and torch.equal(buffer.to_dense(), p.grad.to_dense()):
+            opt.state[p]["momentum_buffer"] = p.grad
 
 
 @wrong(EVENTFUL)

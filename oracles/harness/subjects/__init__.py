@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oracles.harness.formats import FloatArray
+
+
+class SubjectError(Exception):
+    """The optimizer under test raised; the message says what, the cause is its exception."""
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Around every call into the optimizer: what it raises is its answer, not our error.
+
+    Raises:
+        SubjectError: the optimizer raised.
+    """
+    try:
+        yield
+    except Exception as error:
+        # The first sentence: what follows may list every backend torch knows.
+        reason = str(error).strip().split("\n")[0].split(". ")[0]
+        raise SubjectError(f"{type(error).__name__}: {reason}") from error
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from oracles.harness.subjects import SubjectError
+
 OptimizerClass = Any
 """``type[torch.optim.Optimizer]``, which type checkers do not take for hashable."""
 
@@ -173,11 +175,9 @@ def absent(
             return f"{optimizer.__name__} takes no {name}="
     try:
         _trial(optimizer, path, dtype, device, gradient_layout)
-    except Exception as error:
+    except SubjectError as error:
         if any(re.search(lack, str(error)) for lack in LACKS):
-            # The first sentence: what follows may list every backend torch knows.
-            reason = str(error).strip().split("\n")[0].split(". ")[0]
-            return f"{type(error).__name__}: {reason}"
+            return str(error)
     return ""
 
 

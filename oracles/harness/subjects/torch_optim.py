@@ -16,7 +16,7 @@ import torch
 
 from oracles.harness.case import Case, Group, Parameter, dtype_of
 from oracles.harness.formats import FloatArray, round_to
-from oracles.harness.subjects import Answer
+from oracles.harness.subjects import Answer, answering
 from oracles.harness.subjects.paths import OptimizerClass, Path, absent, accepted, functional
 from oracles.rule import Hyper
 
@@ -99,22 +99,40 @@ class Run:
         """Put step ``t``'s hyperparameters and gradients in place; bring in groups that join."""
         for group in self.case.groups:
             if group.joins == t > 0:
-                self.optimizer.add_param_group(self._table(group, t))
+                with answering():
+                    self.optimizer.add_param_group(self._table(group, t))
         joined = [group for group in self.case.groups if group.joins <= t]
         for table, group in zip(self.optimizer.param_groups, joined, strict=True):
             if t > group.joins and group.schedule[t] != group.schedule[t - 1]:
                 self._reschedule(table, group.schedule[t])
         if gradients:
             for i, p in enumerate(self.case.parameters):
-                self.parameters[i].grad = self._gradient(i, p, t)
+                self._put(self.parameters[i], self._gradient(i, p, t))
+
+    def _put(self, p: torch.Tensor, gradient: torch.Tensor | None) -> None:
+        """Overwrite the last gradient where there is one, as a backward pass does.
+
+        A buffer that aliases ``.grad`` shows then. Gradients that cannot be written in place
+        (expanded, sparse, inside a graph) are replaced.
+        """
+        old = p.grad
+        if old is None or gradient is None or self.subject.path.graph or not _writable(old):
+            p.grad = gradient
+        else:
+            with torch.no_grad():
+                old.copy_(gradient)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One step of the optimizer, through the grad scaler on its path."""
-        if self.scaler is not None and any(p.grad is not None for p in self.parameters):
-            loss = self.scaler.step(self.optimizer)
-            self.scaler.update()
-            return loss
-        return self.optimizer.step(closure) if closure is not None else self.optimizer.step()
+        """One step of the optimizer, through the grad scaler on its path.
+
+        A scaler refuses to step when there is no gradient at all, and takes no closure.
+        """
+        with answering():
+            if self.scaler is not None and any(p.grad is not None for p in self.parameters):
+                loss = self.scaler.step(self.optimizer)
+                self.scaler.update()
+                return loss
+            return self.optimizer.step(closure) if closure is not None else self.optimizer.step()
 
     def record(self) -> None:
         """Remember parameters and buffers as they are now."""
@@ -150,13 +168,15 @@ class Run:
     def restart(self, how: str) -> None:
         """Continue with a copy of the optimizer: ``state_dict``, ``deepcopy`` or ``pickle``."""
         if how == "state_dict":
-            saved = self.saved()
-            joined = len(self.optimizer.param_groups)
-            self.optimizer = self._build(joined)
-            self.optimizer.load_state_dict(saved)
+            with answering():
+                saved = self.saved()
+            self.optimizer = self._build(len(self.optimizer.param_groups))
+            with answering():
+                self.optimizer.load_state_dict(saved)
         else:
             copy = deepcopy if how == "deepcopy" else _pickled
-            self.parameters, self.optimizer = copy((self.parameters, self.optimizer))
+            with answering():
+                self.parameters, self.optimizer = copy((self.parameters, self.optimizer))
 
     def gradients(self) -> list[FloatArray | None]:
         """What ``.grad`` holds now."""
@@ -170,14 +190,17 @@ class Run:
             if drawn.layout == "strided" and p.ndim
         ]
         hyper = [
-            {k: v for k, v in table.items() if k != "params"}
+            {k: v.tolist() if torch.is_tensor(v) else v for k, v in table.items() if k != "params"}
             for table in self.optimizer.param_groups
         ]
+        random = [torch.get_rng_state()]
+        if self.subject.device == "cuda":
+            random.append(torch.cuda.get_rng_state())
         return {
             "memory between the elements of a strided parameter": gaps,
-            "the hyperparameters": repr(hyper),
+            "the hyperparameters": hyper,
             "grad mode": torch.is_grad_enabled(),
-            "the random state": torch.get_rng_state().numpy().tobytes(),
+            "the random state": [state.numpy().tobytes() for state in random],
             "which tensors require grad": [p.requires_grad for p in self.parameters],
             "where the parameters live": [p.data_ptr() for p in self.parameters],
             "the identity of the parameters": [id(p) for p in self.parameters],
@@ -193,7 +216,8 @@ class Run:
 
     def zero_grad(self, *, set_to_none: bool) -> None:
         """``optimizer.zero_grad``."""
-        self.optimizer.zero_grad(set_to_none=set_to_none)
+        with answering():
+            self.optimizer.zero_grad(set_to_none=set_to_none)
 
     def closure_step(self) -> tuple[list[bool], bool]:
         """A step with a closure: grad mode at each call, and whether its value came back."""
@@ -212,9 +236,10 @@ class Run:
         joined = [g for g in self.case.groups if g.joins == 0]
         tables = [self._table(g, 0) for g in (self.case.groups[:groups] if groups else joined)]
         defaults = {k: v for k, v in tables[0].items() if k != "params"}
-        built: torch.optim.Optimizer = self.subject.factory(
-            tables, **defaults, **self.subject.path.switches
-        )
+        with answering():
+            built: torch.optim.Optimizer = self.subject.factory(
+                tables, **defaults, **self.subject.path.switches
+            )
         return built
 
     def _table(self, group: Group, t: int) -> dict[str, Any]:
@@ -246,8 +271,10 @@ class Run:
                 table[name] = value
 
     def _scaler(self) -> Any:
-        scaler = torch.amp.GradScaler(self.subject.device, init_scale=SCALE, growth_interval=NEVER)
-        scaler.scale(torch.zeros((), device=self.subject.device))  # creates the scale lazily
+        device = self.subject.device
+        with answering():
+            scaler = torch.amp.GradScaler(device, init_scale=SCALE, growth_interval=NEVER)
+            scaler.scale(torch.zeros((), device=device))  # creates the scale lazily
         return scaler
 
     def _parameter(self, number: int, p: Parameter) -> torch.Tensor:
@@ -326,6 +353,10 @@ GRADIENT_LAYOUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "expanded": _expanded,
     "sparse": lambda values: values.to_sparse(),
 }
+
+
+def _writable(values: torch.Tensor) -> bool:
+    return not values.is_sparse and 0 not in values.stride()
 
 
 def _gaps(p: torch.Tensor) -> list[float]:
