@@ -246,7 +246,7 @@ def _log(x: Enclosure) -> Enclosure:
     mid = np.log(x.mid)
     rad = -np.log1p(-x.rad / x.mid)
     rad = rad + (_EXP_ULPS * x.format.u + 4 * WIDE_EPS) * (np.abs(mid) + rad)
-    return Enclosure(mid, np.where(2 * x.rad <= x.mid, rad * _INFLATE, Wide(np.inf)), x.format)
+    return Enclosure(mid, np.where(2 * x.rad < x.mid, rad * _INFLATE, Wide(np.inf)), x.format)
 
 
 @np.errstate(invalid="ignore", over="ignore")

@@ -62,7 +62,17 @@ def survivors(specimen: Specimen, check: Check, random_seed: int) -> set[str]:
     ("specimen", "check"), PAIRS, ids=[f"{specimen}-{check.name}" for specimen, check in PAIRS]
 )
 def test_it_is_caught(specimen: Specimen, check: Check) -> None:
-    assert not survivors(specimen, check, random_seed=1)
+    try:
+        escaped = survivors(specimen, check, random_seed=1)
+    except ValueError as error:  # this torch has none of the paths it is planted in
+        pytest.skip(str(error))
+    assert not escaped
+
+
+def test_every_check_claims_a_specimen() -> None:
+    """A check that no specimen names has never been seen to fail."""
+    claimed = {name for specimen in ZOO for name in specimen.caught_by}
+    assert not set(CHECKS) - claimed
 
 
 def main() -> None:

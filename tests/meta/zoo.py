@@ -163,6 +163,16 @@ def decay_after_step(opt: Wrong) -> Iterator[None]:
         p.mul_(1 - group["lr"] * decay_of(group))
 
 
+@wrong(AGREEMENT, "rejects decay_after")
+def decay_after_without_lr(opt: Wrong) -> Iterator[None]:
+    """w ← (1 − λ)w after an undecayed step."""
+    restore = swapped(opt, weight_decay=lambda g: 0.0)
+    yield
+    restore()
+    for group, p in opt.moving():
+        p.mul_(1 - decay_of(group))
+
+
 @wrong(AGREEMENT, "rejects decay_drift")
 def drifting_decay(opt: Wrong) -> Iterator[None]:
     """w ← w − γλ after an undecayed step."""
@@ -275,6 +285,26 @@ def nesterov_flag_ignored(opt: Wrong) -> Iterator[None]:
     restore()
 
 
+@wrong(AGREEMENT, "rejects nesterov_undecayed")
+def look_ahead_without_decay(opt: Wrong) -> Iterator[None]:
+    """The look-ahead is g + μb, without λw."""
+    kept = [(group, p, p.clone()) for group, p in opt.moving() if group["nesterov"]]
+    yield
+    for group, p, old in kept:
+        p.add_(group["lr"] * decay_of(group) * old)
+
+
+@wrong(AGREEMENT, "rejects nesterov_squared")
+def look_ahead_squared(opt: Wrong) -> Iterator[None]:
+    """The look-ahead is (1+μ)d + μ²b with the new b."""
+    kept = [(group, p, p.clone()) for group, p in opt.moving() if group["nesterov"]]
+    yield
+    for group, p, old in kept:
+        mu, b = group["momentum"], opt.state[p]["momentum_buffer"]
+        d = (-p.grad if group["maximize"] else p.grad) + decay_of(group) * old
+        p.sub_(group["lr"] * (mu * d + (mu * mu - mu) * b))
+
+
 @wrong()
 def always_nesterov(opt: Wrong) -> Iterator[None]:
     """The look-ahead is taken whether asked for or not."""
@@ -363,7 +393,7 @@ def first_group_rules(opt: Wrong) -> Iterator[None]:
     restore()
 
 
-@wrong()
+@wrong(AGREEMENT, "the order of parameters does not matter")
 def last_parameter_forgotten(opt: Wrong) -> Iterator[None]:
     """The last of several parameters of a group does not move."""
     kept = [
@@ -399,7 +429,25 @@ def no_decay_at_zero_gradient(opt: Wrong) -> Iterator[None]:
 # --- numbers and memory ----------------------------------------------------------------------
 
 
-@wrong()
+@wrong(AGREEMENT, "transposing commutes")
+def first_row_forgotten(opt: Wrong) -> Iterator[None]:
+    """The first row of a matrix does not move."""
+    kept = [(p, p[0].clone()) for _, p in opt.moving() if p.ndim > 1 and p.shape[0]]
+    yield
+    for p, old in kept:
+        p[0] = old
+
+
+@wrong("agreement on sparse gradients", paths=("for-loop", "foreach"))
+def sparse_gradient_twice(opt: Wrong) -> Iterator[None]:
+    """A sparse gradient is applied twice."""
+    yield
+    for group, p in opt.moving():
+        if p.grad.is_sparse:
+            p.sub_(group["lr"] * p.grad.to_dense())
+
+
+@wrong(AGREEMENT, "splitting a parameter commutes")
 def tail_forgotten(opt: Wrong) -> Iterator[None]:
     """Elements after the last full block of eight do not move."""
     kept = [(p, p.clone()) for _, p in opt.moving() if p.numel() > 8]
