@@ -12,11 +12,11 @@ import pytest
 import torch
 from hypothesis import settings
 
-from oracles import SGD
+from oracles import RULES
 from oracles.harness import profiles
 from oracles.harness.report import render
-from oracles.harness.subjects.selection import every
-from oracles.harness.subjects.torch_optim import Subject, devices
+from oracles.harness.subjects.selection import select
+from oracles.harness.subjects.torch_optim import Subject, devices, quiet
 from oracles.harness.tally import Tally
 
 profiles.register()
@@ -37,10 +37,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    quiet()
     config.stash[TALLY] = tally = Tally()
+    config.stash[SUBJECTS] = []
     chosen = [config.getoption(f"--{option}") for option in ("path", "dtype", "device")]
     try:
-        config.stash[SUBJECTS], tally.absent = every(SGD, *chosen)
+        for rule in RULES.values():
+            subjects, missing = select(rule, *chosen)
+            config.stash[SUBJECTS] += subjects
+            tally.lack(rule.name, missing)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
 
@@ -62,7 +67,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 @pytest.fixture(scope="session")
 def subjects(pytestconfig: pytest.Config) -> list[Subject]:
-    """Everything there is to ask: the optimizer on each chosen path, dtype and device."""
+    """Everything there is to ask: each rule's optimizer on each chosen path, dtype and device."""
     return pytestconfig.stash[SUBJECTS]
 
 

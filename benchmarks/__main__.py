@@ -145,7 +145,7 @@ def layers(draw: Callable[[int], tuple[list[Case], list[float]]], load: Workload
 
 def measure(count: int, soak_count: int, rounds: int) -> Layers:
     """All layers of both workloads, each item at the smallest of its times."""
-    subjects, _ = select(torch.optim.SGD)
+    subjects, _ = select(RULE)
     loads = {
         "general": (drawn, Workload(checks(RULE)[0], drawn(count)[0], subjects)),
         "soak": (soaked, Workload(CHECK, soaked(soak_count)[0], subjects)),

@@ -54,7 +54,24 @@ class Convention:
     decays: Callable[[int], bool] = lambda ndim: True
 
 
+Range = tuple[float, float]
+
+
 @dataclass(frozen=True)
+class Parting:
+    """Ranges in which conventions part so far that a format of some precision resolves it.
+
+    Attributes:
+        hyper: by hyperparameter; the learning rate comes first.
+        w, g: magnitudes of parameters and gradients.
+    """
+
+    hyper: Mapping[str, Range]
+    w: Range
+    g: Range
+
+
+@dataclass(frozen=True, eq=False)
 class Rule:
     """One optimizer: its hyperparameters, what a step computes, and its conventions.
 
@@ -67,6 +84,12 @@ class Rule:
         conventions: all known variants; the first one is torch's.
         states: names of the buffers ``step`` keeps.
         constraint: why a set of hyperparameters is not allowed, or None.
+        settle: the nearest hyperparameters that are allowed and keep the arithmetic finite.
+        remembering: the same hyperparameters with the rule's buffers in use.
+        undecayed: the same hyperparameters without weight decay.
+        trial: plain hyperparameters for finding out what a torch can do.
+        fine, coarse: where conventions part in formats of 24 bits and more, and in shorter ones.
+        free: hyperparameters that may be on without making up for another's difference.
     """
 
     name: str
@@ -76,6 +99,13 @@ class Rule:
     conventions: tuple[Any, ...]
     states: tuple[str, ...]
     constraint: Callable[[Hyper], str | None]
+    settle: Callable[[Hyper], Hyper]
+    remembering: Callable[[Hyper], Hyper]
+    undecayed: Callable[[Hyper], Hyper]
+    trial: Hyper
+    fine: Parting
+    coarse: Parting
+    free: frozenset[str]
 
     @property
     def torch(self) -> Any:
@@ -111,6 +141,6 @@ class Rule:
         state: State = {}
         for g, h in zip(gradients, schedule, strict=True):
             if g is not None:
-                h = h if decays else h._replace(weight_decay=0)
+                h = h if decays else self.undecayed(h)
                 w, state = self.step(w, g, state, h, convention)
             yield w, state

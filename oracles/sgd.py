@@ -44,7 +44,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from oracles.rule import Array, Convention, Domain, Rule, Scalar, State
+from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State
 
 
 class Hyper(NamedTuple):
@@ -314,6 +314,13 @@ def _constraint(h: Hyper) -> str | None:
     return None
 
 
+def _settle(h: Hyper) -> Hyper:
+    """Make room for what is allowed, and cap the decay where γλ > 1 would make w grow."""
+    if _constraint(h) is not None:
+        h = h._replace(dampening=0.0) if h.momentum > 0 else h._replace(nesterov=False)
+    return h._replace(weight_decay=1 / h.lr) if h.lr * h.weight_decay > 1 else h
+
+
 RULE = Rule(
     name="SGD",
     hyper=Hyper,
@@ -327,4 +334,29 @@ RULE = Rule(
     conventions=CONVENTIONS,
     states=("momentum_buffer",),
     constraint=_constraint,
+    settle=_settle,
+    remembering=lambda h: _settle(h._replace(momentum=h.momentum or 0.5)),
+    undecayed=lambda h: h._replace(weight_decay=0.0),
+    trial=Hyper(lr=0.5, momentum=0.5, weight_decay=0.5),
+    fine=Parting(
+        hyper={
+            "lr": (0.05, 0.9),
+            "momentum": (0.1, 0.95),
+            "dampening": (0.1, 0.9),
+            "weight_decay": (0.01, 1),
+        },
+        w=(2, 16),
+        g=(0.25, 4),
+    ),
+    coarse=Parting(
+        hyper={
+            "lr": (0.5, 0.62),
+            "momentum": (0.8, 0.95),
+            "dampening": (0.5, 0.8),
+            "weight_decay": (0.7, 1),
+        },
+        w=(3, 4),
+        g=(2, 3),
+    ),
+    free=frozenset({"momentum", "weight_decay"}),
 )

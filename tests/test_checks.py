@@ -1,4 +1,4 @@
-"""The list of checks, each asked of every path and dtype of ``torch.optim.SGD`` at once.
+"""The list of checks, each asked of every path and dtype of an optimizer of torch at once.
 
 Within one example all paths are asked, because drawing a case costs more than asking one more
 subject; a failing check names each subject that fails, one sentence each.
@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import pytest
 
+from oracles import RULES
 from oracles.harness.checks import Check, checks
 from oracles.harness.runner import hold
 from oracles.harness.subjects.torch_optim import Subject
 from oracles.harness.tally import Tally
-from oracles.sgd import RULE
+from oracles.rule import Rule
+
+ALL = [(rule, check) for rule in RULES.values() for check in checks(rule)]
 
 
-@pytest.mark.parametrize("check", checks(RULE), ids=lambda check: check.name)
-def test_check(check: Check, subjects: list[Subject], tally: Tally) -> None:
-    if not hold(check, RULE, subjects, tally):
+@pytest.mark.parametrize(("rule", "check"), ALL, ids=[f"{r.name}: {c.name}" for r, c in ALL])
+def test_check(rule: Rule, check: Check, subjects: list[Subject], tally: Tally) -> None:
+    if not hold(check, rule, [s for s in subjects if s.rule is rule], tally):
         pytest.skip("no chosen subject can be asked this")

@@ -44,7 +44,7 @@ class LateSpot(torch.optim.SGD):
 
 def subjects_of(optimizer: type[torch.optim.Optimizer]) -> list[Subject]:
     path = next(path for path in PATHS if path.name == "for-loop")
-    return [Subject(optimizer, path, dtype) for dtype in ("float64", "bfloat16")]
+    return [Subject(RULE, optimizer, path, dtype) for dtype in ("float64", "bfloat16")]
 
 
 def test_released_optimizers_hold_out(subjects: list[Subject]) -> None:

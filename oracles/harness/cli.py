@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     soak.set_defaults(run=_soak)
 
     listing = commands.add_parser("conventions", help="the conventions an optimizer may follow")
-    listing.add_argument("rule", choices=RULES, nargs="?", default="SGD")
+    listing.add_argument("rule", choices=RULES, nargs="?", default=next(iter(RULES)))
     listing.set_defaults(run=_conventions)
     return parser
 
@@ -68,14 +68,17 @@ def _choose_subjects(parser: argparse.ArgumentParser) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from oracles.harness.subjects.selection import every
+    from oracles.harness.subjects.selection import select
+    from oracles.harness.subjects.torch_optim import quiet
 
+    quiet()
     profiles.register()
     settings.load_profile(options.profile)
     statuses = []
     tally = Tally()
     for rule in RULES.values():
-        subjects, tally.absent = every(rule, options.path, options.dtype, options.device)
+        subjects, missing = select(rule, options.path, options.dtype, options.device)
+        tally.lack(rule.name, missing)
         for check in checks(rule):
             todo = partial(hold, check, rule, subjects, tally)
             statuses.append(_say(f"{rule.name}: {check.name}", todo))
@@ -100,12 +103,15 @@ def _say(name: str, todo: Callable[[], int]) -> int:
 
 def _soak(options: argparse.Namespace) -> int:
     from oracles.harness.soak import soak
-    from oracles.harness.subjects.selection import every
+    from oracles.harness.subjects.selection import select
+    from oracles.harness.subjects.torch_optim import quiet
 
+    quiet()
     tally = Tally()
     status = 0
     for rule in RULES.values():
-        subjects, tally.absent = every(rule, options.path, options.dtype, options.device)
+        subjects, missing = select(rule, options.path, options.dtype, options.device)
+        tally.lack(rule.name, missing)
         try:
             soak(rule, subjects, tally, seconds=options.seconds, seed=options.seed)
         except (Refuted, Vacuous) as failure:

@@ -50,7 +50,7 @@ def _paths(tally: Tally) -> Table:
     for (optimizer, path, device), cells in rows.items():
         runs = sum(line.runs for line in cells.values())
         shown = [
-            _cell(cells.get(dtype), f"{path}, {dtype}, {device}" in tally.absent)
+            _cell(cells.get(dtype), f"{optimizer}, {path}, {dtype}, {device}" in tally.absent)
             for dtype in dtypes
         ]
         table.add_row(f"{optimizer} [{path}, {device}]", f"{runs:,}", *shown)

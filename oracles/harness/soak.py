@@ -26,7 +26,7 @@ from oracles.harness.enclosure import holds
 from oracles.harness.formats import FloatArray
 from oracles.harness.oracle import Oracle
 from oracles.harness.runner import MAX_SWALLOWED, Refuted, report
-from oracles.harness.strategies import BATCH_SIZES, EDGES, settle
+from oracles.harness.strategies import BATCH_SIZES, EDGES
 from oracles.harness.tally import Tally
 from oracles.harness.verdict import INSIDE, OUTSIDE, Vacuous, Verdict, fit
 from oracles.rule import Domain, Hyper, Rule
@@ -154,7 +154,7 @@ class _Tape:
             if isinstance(default, bool)
         }
         numbers = {name: self.number(domain) for name, domain in rule.domains.items()}
-        return settle(rule, rule.hyper(**flags, **numbers, batch_size=self.pick(BATCH_SIZES)))
+        return rule.settle(rule.hyper(**flags, **numbers, batch_size=self.pick(BATCH_SIZES)))
 
     def schedule(self, rule: Rule, steps: int) -> tuple[Hyper, ...]:
         """Constant, or one hyperparameter changes at every step."""
@@ -163,7 +163,7 @@ class _Tape:
             return (first,) * steps
         name = self.pick(tuple(rule.domains))
         later = (
-            settle(rule, first._replace(**{name: self.number(rule.domains[name])}))
+            rule.settle(first._replace(**{name: self.number(rule.domains[name])}))
             for _ in range(steps - 1)
         )
         return (first, *later)
@@ -282,7 +282,7 @@ def simplified(rule: Rule, case: Case, culprit: int, taken: bytes) -> Case:
     steps = decide(range(1, case.steps + 1))
     columns = zip(rule.hyper()._fields, *group.schedule[:steps], strict=True)
     simpler = [decide(_columns(rule, name, tuple(values))) for name, *values in columns]
-    schedule = tuple(settle(rule, rule.hyper(*row)) for row in zip(*simpler, strict=True))
+    schedule = tuple(rule.settle(rule.hyper(*row)) for row in zip(*simpler, strict=True))
     members = []
     for i, p in enumerate(group.parameters):
         # Every decision is taken, needed or not, so that none shifts the meaning of another.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, wraps
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from oracles.harness.case import AXES, LAYOUTS, MIXED, Case, Group, Parameter
 from oracles.harness.formats import FORMATS, FloatArray
-from oracles.rule import Convention, Domain, Hyper, Rule
+from oracles.rule import Convention, Domain, Hyper, Range, Rule
 
 T = TypeVar("T")
 
@@ -154,19 +154,7 @@ def _hyper(choices: Choices, rule: Rule) -> Hyper:
         if isinstance(default, bool)
     }
     values |= {name: _number(choices, domain) for name, domain in rule.domains.items()}
-    return settle(rule, rule.hyper(**values, batch_size=choices.pick(BATCH_SIZES)))
-
-
-def settle(rule: Rule, h: Hyper) -> Hyper:
-    """The nearest hyperparameters that are allowed and keep the arithmetic finite.
-
-    ``lr·weight_decay`` above 1 would make w grow geometrically, so the decay is capped there.
-    """
-    if rule.constraint(h) is not None:
-        h = h._replace(dampening=0.0) if h.momentum > 0 else h._replace(nesterov=False)
-    if h.lr * h.weight_decay > 1:
-        h = h._replace(weight_decay=1 / h.lr)
-    return h
+    return rule.settle(rule.hyper(**values, batch_size=choices.pick(BATCH_SIZES)))
 
 
 def _schedule(choices: Choices, rule: Rule, steps: int) -> tuple[Hyper, ...]:
@@ -179,11 +167,11 @@ def _schedule(choices: Choices, rule: Rule, steps: int) -> tuple[Hyper, ...]:
     changing = choices.pick((*names, *names[:1] * len(names)))
     domain = rule.domains[changing]
     if changing != names[0] and choices.yes():  # switched on later
-        first = settle(rule, first._replace(**{changing: 0.0}))
+        first = rule.settle(first._replace(**{changing: 0.0}))
     return (
         first,
         *(
-            settle(rule, first._replace(**{changing: _number(choices, domain)}))
+            rule.settle(first._replace(**{changing: _number(choices, domain)}))
             for _ in range(steps - 1)
         ),
     )
@@ -283,10 +271,7 @@ def eventful_cases(choices: Choices, rule: Rule) -> Case:
     steps = 3 + choices.index(3)
     groups = []
     for joins in (0, 1 + choices.index(steps - 1)):
-        schedule = tuple(
-            settle(rule, h._replace(momentum=h.momentum or 0.5))
-            for h in _schedule(choices, rule, steps)
-        )
+        schedule = tuple(rule.remembering(h) for h in _schedule(choices, rule, steps))
         shape = choices.pick(((2,), (1,), (7,), (2, 3)))
         bits = choices.index(2**steps) | 1 << joins  # present as soon as it has joined
         gradients = tuple(
@@ -311,7 +296,7 @@ def edge_cases(choices: Choices, rule: Rule) -> Case:
 def sparse_cases(choices: Choices, rule: Rule) -> Case:
     """Sparse gradients, which torch takes only without weight decay."""
     steps = 1 + choices.index(4)
-    schedule = tuple(h._replace(weight_decay=0.0) for h in _schedule(choices, rule, steps))
+    schedule = tuple(rule.undecayed(h) for h in _schedule(choices, rule, steps))
     drawn = [_parameter(choices, steps) for _ in range(1 + choices.index(3))]
     members = [
         replace(p, gradient_layout="sparse" if p.initial.ndim else "contiguous") for p in drawn
@@ -331,60 +316,44 @@ def skipping_cases(choices: Choices, rule: Rule) -> Case:
     return Case((Group((parameter,), schedule),), _axes(choices))
 
 
-@dataclass(frozen=True)
-class Proof:
-    """Ranges in which two conventions part visibly: wide ones for formats that resolve them."""
-
-    lr: tuple[float, float]
-    momentum: tuple[float, float]
-    dampening: tuple[float, float]
-    weight_decay: tuple[float, float]
-    w: tuple[float, float]
-    g: tuple[float, float]
-
-
-FINE = Proof((0.05, 0.9), (0.1, 0.95), (0.1, 0.9), (0.01, 1), (2, 16), (0.25, 4))
-COARSE = Proof((0.5, 0.62), (0.8, 0.95), (0.5, 0.8), (0.7, 1), (3, 4), (2, 3))
-
-
 @strategy
 def parting_cases(choices: Choices, rule: Rule, convention: Convention) -> Case:
     """Cases in which ``convention`` must differ from the rule's first one, by construction.
 
     The parts that tell them apart are switched on, and a gradient has the sign of its parameter,
-    so the terms add up instead of cancelling; dampening, look-ahead and schedule, which could
-    make up for a difference, are off unless they are such a part. What remains -- shape, values,
+    so the terms add up instead of cancelling; what could make up for a difference (all that the
+    rule does not call free) is off unless it is such a part. What remains -- shape, values,
     rates, batch size -- is drawn. That the two do part is then proven by enclosures.
     """
     axes = _axes(choices)
-    proof = FINE if axes[0] in ("float64", "float32") else COARSE
+    parting = rule.fine if axes[0] in ("float64", "float32") else rule.coarse
     parts = convention.parts
     steps = 2 + choices.index(2)
 
-    def within(low_high: tuple[float, float]) -> float:
-        low, high = low_high
+    def within(span: Range) -> float:
+        low, high = span
         return float(low * (high / low) ** (choices.index(1000) / 999))
 
-    def drawn(part: str) -> bool:
-        return part in parts or choices.yes()
-
-    h = rule.hyper(
-        lr=within(proof.lr),
-        momentum=within(proof.momentum) if drawn("momentum") else 0.0,
-        dampening=within(proof.dampening) if "dampening" in parts else 0.0,
-        weight_decay=within(proof.weight_decay) if drawn("weight_decay") else 0.0,
-        nesterov="nesterov" in parts,
-        maximize="maximize" in parts,
-        batch_size=choices.pick(BATCH_SIZES[1:] if "batch_size" in parts else BATCH_SIZES),
-    )
+    values: dict[str, Any] = {
+        name: within(span)
+        for name, span in parting.hyper.items()
+        if name == "lr" or name in parts or (name in rule.free and choices.yes())
+    }
+    values |= {
+        name: name in parts
+        for name, default in rule.hyper()._asdict().items()
+        if isinstance(default, bool)
+    }
+    values["batch_size"] = choices.pick(BATCH_SIZES[1:] if "batch_size" in parts else BATCH_SIZES)
+    h = rule.hyper(**values)
     lowered = h._replace(lr=h.lr / 4) if "schedule" in parts else h
     schedule = tuple(lowered if t % 2 else h for t in range(steps))
     shape = choices.pick(((3,), (1,), (40,), (200,), (2, 3))[: 4 if "vector" in parts else 5])
     sign = np.where(choices.array(shape) < 0, -1.0, 1.0)
 
-    def between(low_high: tuple[float, float]) -> FloatArray:
-        low, high = low_high
+    def between(span: Range) -> FloatArray:
+        low, high = span
         return np.asarray(sign * (low + (high - low) * (np.abs(choices.array(shape)) % 1)))
 
-    gradients = tuple(between(proof.g) for _ in range(steps))
-    return Case((Group((Parameter(between(proof.w), gradients),), schedule),), axes)
+    gradients = tuple(between(parting.g) for _ in range(steps))
+    return Case((Group((Parameter(between(parting.w), gradients),), schedule),), axes)

@@ -53,7 +53,7 @@ class Tally:
         rejected: by convention, how often and with which smallest separation.
         deviations: by id, how often the region was met and left out.
         confirmed, healed: ids whose reproducer still fails, or passes.
-        absent: by path, why it is not there.
+        absent: by optimizer, path, dtype and device, why it is not there.
     """
 
     cases: Counter[str] = field(default_factory=Counter)
@@ -73,6 +73,10 @@ class Tally:
         """Count one rejection with its separation."""
         count, smallest = self.rejected.get(convention, (0, math.inf))
         self.rejected[convention] = (count + 1, min(smallest, separation))
+
+    def lack(self, optimizer: str, missing: Mapping[str, str]) -> None:
+        """Note what an optimizer lacks here: by path, dtype and device, why."""
+        self.absent |= {f"{optimizer}, {where}": why for where, why in missing.items()}
 
     @property
     def elements(self) -> int:

@@ -43,6 +43,7 @@ from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.torch_optim import quiet
 from oracles.harness.tally import Tally
 from oracles.harness.verdict import Vacuous
+from oracles.rule import Rule
 
 RULES = {sgd.RULE.name: sgd.RULE}
 
@@ -374,15 +375,15 @@ def verdict(mutant: Mutant, module: str, optimizer: str) -> str:
     """What catches a mutant, in a process that may be spoilt; empty if nothing does."""
     original = getattr(importlib.import_module(module), optimizer)
     package = importlib.import_module(module.rpartition(".")[0])
-    had = _reach(original)
+    had = _reach(RULES[optimizer], original)
     try:
         class_ = getattr(build(mutant.source, package.__name__), optimizer)
-        lost = sorted(had - _reach(class_))
+        lost = sorted(had - _reach(RULES[optimizer], class_))
     except Exception as error:
         return f"cannot be selected: {type(error).__name__}: {error}"
     if lost:
         return f"absent: {lost[0]}" + (f" and {len(lost) - 1} more" if lost[1:] else "")
-    subjects, _ = select(class_)
+    subjects, _ = select(RULES[optimizer], optimizer=class_)
     for check in checks(RULES[optimizer]):
         try:
             hold(check, RULES[optimizer], subjects, Tally())
@@ -397,10 +398,10 @@ def verdict(mutant: Mutant, module: str, optimizer: str) -> str:
     return first.failed or ("" if status == 0 else f"pytest: exit status {int(status)}")
 
 
-def _reach(optimizer: Any) -> set[str]:
+def _reach(rule: Rule, optimizer: Any) -> set[str]:
     """The paths, dtypes and devices an optimizer has, and those with sparse gradients."""
     try:
-        subjects, _ = select(optimizer)
+        subjects, _ = select(rule, optimizer=optimizer)
     except ValueError:
         return set()
     sparse = {f"{s} sparse" for s in subjects if s.takes_sparse}
@@ -475,7 +476,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     optimizer = options.optimizer or options.module.rpartition(".")[2].upper()
     quiet()
-    _reach(getattr(importlib.import_module(options.module), optimizer))  # imports, once for all
+    # Imports everything, once for all mutants.
+    _reach(RULES[optimizer], getattr(importlib.import_module(options.module), optimizer))
     gc.freeze()
     caught: dict[Mutant, str] = {}
     alive = [Mutant("unchanged", 0, "", "", source), *chosen]

@@ -39,7 +39,10 @@ def test_direction(file: Path) -> None:
         assert foreign <= {"numpy"}, f"a rule may know NumPy only, not {foreign}"
         known = {name for name in imported(file) if name.startswith("oracles.harness")}
         assert not known, f"a rule knows nothing of the harness, but imports {known}"
-    elif place[1] != "subjects":
+        return
+    rules = {f"oracles.{rule.stem}" for rule in ROOT.glob("*.py")} - {"oracles.rule"}
+    assert not imported(file) & rules, "the harness is the same for all rules"
+    if place[1] != "subjects":
         assert "torch" not in foreign, "torch enters through oracles/harness/subjects only"
     assert not foreign & {"pytest", "_pytest", "syrupy"}, "the harness is called by pytest"
 

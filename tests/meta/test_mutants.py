@@ -18,8 +18,9 @@ from hypothesis import settings
 
 from oracles.harness.checks import checks
 from oracles.harness.runner import Refuted, hold
-from oracles.harness.subjects.paths import PATHS, absent
+from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.selection import select
+from oracles.harness.subjects.torch_optim import absent
 from oracles.harness.tally import Tally
 from oracles.sgd import RULE
 from tests.meta import mutants
@@ -87,7 +88,7 @@ def ask(row: Row, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask a source text the row's check, on the row's path."""
     monkeypatch.setitem(sys.modules, mutants.NAME, sys)  # so that it is taken out afterwards
     optimizer = mutants.build(text, "torch.optim").SGD
-    subjects, _ = select(optimizer, [row.path])
+    subjects, _ = select(RULE, [row.path], optimizer=optimizer)
     hold(CHECKS[row.check], RULE, subjects, Tally())
 
 
@@ -97,7 +98,7 @@ def test_is_caught(row: Row, brief: None, monkeypatch: pytest.MonkeyPatch) -> No
     if mutant is None:
         pytest.skip(f"SGD of torch {torch.__version__} has no such place")
     path = next(p for p in PATHS if p.name == row.path)
-    if reason := absent(torch.optim.SGD, path, "float32", "cpu"):
+    if reason := absent(RULE, torch.optim.SGD, path, "float32", "cpu"):
         pytest.skip(f"{row.path}: {reason}")
     with pytest.raises(Refuted):
         ask(row, mutant.source, monkeypatch)

@@ -31,7 +31,7 @@ class AllCaught(Exception):
 
 def survivors(specimen: Specimen, check: Check, random_seed: int) -> set[str]:
     """Paths on which the default profile finds nothing wrong."""
-    subjects, _ = select(specimen.optimizer, specimen.paths, on=("cpu",))
+    subjects, _ = select(RULE, specimen.paths, on=("cpu",), optimizer=specimen.optimizer)
     alive = {s.path.name for s in subjects if check.applies(s.path)}
 
     @seed(random_seed)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
+import sys
 import warnings
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import torch
 
 from oracles.harness.case import Case, Group, Parameter, dtype_of
-from oracles.harness.formats import FloatArray, round_to
-from oracles.harness.subjects import Answer, answering
-from oracles.harness.subjects.paths import OptimizerClass, Path, absent, accepted, functional
-from oracles.rule import Hyper
+from oracles.harness.formats import DTYPES, FloatArray, round_to
+from oracles.harness.subjects import Answer, SubjectError, answering
+from oracles.harness.subjects.classes import accepted, functional
+from oracles.harness.subjects.paths import LACKS, OptimizerClass, Path
+from oracles.rule import Hyper, Rule
 
 SCALE = 8.0
 """Loss scale on the grad scaler path: a power of two, so unscaling is exact."""
@@ -33,14 +36,14 @@ UNTOUCHED = 7.0
 class Subject:
     """One optimizer class on one path, dtype and device.
 
-    ``states`` are the buffers read back.
+    The rule says which hyperparameters it is given and which buffers are read back.
     """
 
+    rule: Rule
     optimizer: OptimizerClass
     path: Path
     dtype: str
     device: str = "cpu"
-    states: tuple[str, ...] = ("momentum_buffer",)
 
     def __str__(self) -> str:
         name = getattr(self.optimizer, "__name__", str(self.optimizer))
@@ -54,14 +57,14 @@ class Subject:
     @property
     def takes_sparse(self) -> bool:
         """Whether this path steps on sparse gradients of this dtype."""
-        where = (self.optimizer, self.path, self.dtype, self.device)
+        where = (self.rule, self.optimizer, self.path, self.dtype, self.device)
         return self.path.sparse and not absent(*where, gradient_layout="sparse")
 
     @cached_property
     def factory(self) -> OptimizerClass:
         """What builds the optimizer: the class, or its functional entry in a class."""
         if self.path.wrap == "functional":
-            return functional(self.optimizer)
+            return functional(self.optimizer, self.rule.states)
         return self.optimizer
 
     def start(self, case: Case) -> Run:
@@ -89,7 +92,7 @@ class Run:
         self.optimizer = self._build()
         self.scaler = self._scaler() if subject.path.wrap == "scaler" else None
         self._rows: list[torch.Tensor] = []
-        self._present: dict[str, list[list[bool]]] = {name: [] for name in subject.states}
+        self._present: dict[str, list[list[bool]]] = {name: [] for name in subject.rule.states}
 
     def members(self, group: Group) -> list[torch.Tensor]:
         """The tensors of a group."""
@@ -137,7 +140,7 @@ class Run:
     def record(self) -> None:
         """Remember parameters and buffers as they are now."""
         tensors = list(self.parameters)
-        for name in self.subject.states:
+        for name in self.subject.rule.states:
             buffers = [self.optimizer.state.get(p, {}).get(name) for p in self.parameters]
             self._present[name].append([b is not None for b in buffers])
             absent = zeros(self.case, self.subject.dtype, self.subject.device)
@@ -147,7 +150,7 @@ class Run:
     def answer(self) -> Answer:
         """What was recorded."""
         sizes = [p.numel() for p in self.parameters]
-        names = self.subject.states
+        names = self.subject.rule.states
         rows = _numpy(self._rows).reshape(len(self._rows), 1 + len(names), sum(sizes))
         return Answer(
             rows[:, 0],
@@ -212,7 +215,7 @@ class Run:
         own = {id(p) for p in self.parameters}
         keys = [f"state of {type(k).__name__}" for k in self.optimizer.state if id(k) not in own]
         names = {name for state in self.optimizer.state.values() for name in state}
-        return keys + sorted(names - set(self.subject.states))
+        return keys + sorted(names - set(self.subject.rule.states))
 
     def zero_grad(self, *, set_to_none: bool) -> None:
         """``optimizer.zero_grad``."""
@@ -246,9 +249,9 @@ class Run:
         return {"params": self.members(group), **self._hyper(group.schedule[t])}
 
     def _hyper(self, h: Hyper) -> dict[str, Any]:
-        # The batch size is the oracle's alone, unless a class asks for it.
-        taken = accepted(self.subject.optimizer)
-        values = {k: v for k, v in h._asdict().items() if k in taken}
+        values: dict[str, Any] = h._asdict()
+        if "batch_size" not in accepted(self.subject.optimizer):
+            del values["batch_size"]  # the oracle's alone, unless a class asks for it
         for name in self.subject.path.tensors:
             values[name] = self._scalar(values[name])
         return values
@@ -377,6 +380,44 @@ def _flat(tensors: list[torch.Tensor]) -> torch.Tensor:
 def _numpy(rows: list[torch.Tensor]) -> FloatArray:
     stacked = torch.stack(rows) if rows else torch.zeros(0)
     return np.asarray(stacked.to(dtype=torch.float64, device="cpu").numpy())
+
+
+@cache
+def absent(
+    rule: Rule,
+    optimizer: OptimizerClass,
+    path: Path,
+    dtype: str,
+    device: str,
+    gradient_layout: str = "contiguous",
+) -> str:
+    """Why this optimizer has no such path here; empty if it has it.
+
+    Asks the constructor's signature first and then tries two plain steps. Only an error that
+    :data:`LACKS` knows makes the path absent; one that raises anything else is there, and broken,
+    which the checks will say.
+    """
+    if path.wrap == "functional":
+        module = sys.modules[optimizer.__module__]
+        if not hasattr(module, optimizer.__name__.lower()):
+            return "its module has no functional entry"
+    for name in (*path.switches, *path.tensors):
+        if name not in accepted(optimizer):
+            return f"{optimizer.__name__} takes no {name}="
+    try:
+        _trial(Subject(rule, optimizer, path, dtype, device), gradient_layout)
+    except SubjectError as error:
+        if any(re.search(lack, str(error)) for lack in LACKS):
+            return str(error)
+    return ""
+
+
+def _trial(subject: Subject, gradient_layout: str) -> None:
+    h = subject.rule.trial
+    schedule = (subject.rule.undecayed(h) if gradient_layout == "sparse" else h,) * 2
+    one = np.ones(2)
+    parameter = Parameter(one, (one, one), gradient_layout=gradient_layout)
+    subject.ask(Case((Group((parameter,) * len(DTYPES), schedule),)))
 
 
 def devices() -> list[str]:
