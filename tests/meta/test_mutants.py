@@ -111,6 +111,7 @@ def test_the_unchanged_source_is_not(
     ask(Row("", "", "", path), source(), monkeypatch)
 
 
+@pytest.mark.filterwarnings("ignore::SyntaxWarning")  # of some mutants, when they are compiled
 def test_every_function_is_mutated() -> None:
     """A mutant of each, and each compiles: what the command does not reach it cannot report."""
     functions = {function for function, _, _ in found()}
