@@ -1,10 +1,10 @@
 """Soak: ask for minutes or hours, at a price close to that of the optimizer's own steps.
 
-Hypothesis draws small cases one number at a time and shrinks what fails. Here NumPy draws the other
-way round: one call of the generator gives all the numbers of a batch of cases with long parameters,
-each case is asked in every dtype and on every path, and the oracle's one evaluation is shared by
-them all. When a subject fails, Hypothesis comes back: it searches the *simplifications* of that one
-case (a window of a parameter, fewer steps, rounder numbers) for the smallest that still fails.
+Hypothesis draws small cases one at a time and shrinks what fails. Here one call of NumPy's generator
+gives the bytes of a batch of cases with long parameters; each case is asked in every dtype and on
+every path, and the oracle's one evaluation is shared by them all. When a subject fails, Hypothesis
+comes back: it searches the *simplifications* of that one case (a window of a parameter, fewer steps,
+rounder numbers) for the smallest that still fails.
 """
 
 from __future__ import annotations
@@ -20,37 +20,24 @@ from hypothesis import Phase, find, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from oracles.harness.case import AXES, LAYOUTS, Case, Group, Parameter
+from oracles.harness.case import Case, Group, Parameter
 from oracles.harness.checks import MAX_UNDECIDED, Check, agreement, examine
 from oracles.harness.enclosure import holds
 from oracles.harness.formats import FloatArray
 from oracles.harness.oracle import Oracle
 from oracles.harness.runner import MAX_SWALLOWED, Refuted, report
-from oracles.harness.strategies import BATCH_SIZES, EDGES
+from oracles.harness.strategies import STRUCTURE, Choices, long_case
 from oracles.harness.tally import Tally
 from oracles.harness.verdict import INSIDE, OUTSIDE, Vacuous, Verdict, fit
-from oracles.rule import Domain, Hyper, Rule
+from oracles.rule import Rule
 
 T = TypeVar("T")
 
 BATCH = 16
 """Cases drawn by one call of the generator."""
 
-STEPS = (2, 3, 4, 1)
-
-SHAPES: tuple[tuple[tuple[int, ...], ...], ...] = (
-    *(((509,),), ((16, 32),), ((384,), (125,))),
-    ((7,), (3,), (2, 2), (5,), (1,), ()),
-)
-"""Shapes of a case's parameters: long enough that the oracle's cost is spread over many elements,
-with a tail that fills no SIMD register; and short ones, all tail (a deviation of the fused CPU
-kernel leaves half-precision vectors out, and these are what remains to be asked of it)."""
-
-ELEMENTS = 512
-WIDTH = 64 + (max(STEPS) + 1) * ELEMENTS
-"""Numbers set aside for one case: more than enough for its choices, and for its arrays."""
-
-SIMPLE = (0.0, 1.0, -1.0, 2.0, 0.5, -0.5, 10.0, 0.1)
+WIDTH = STRUCTURE + 2 * 1024
+"""Bytes of one case: its decisions, and codes enough that arrays seldom share one."""
 
 PHASES = (Phase.generate, Phase.shrink)
 
@@ -108,82 +95,9 @@ def endless(rule: Rule, seed: int) -> Iterator[Case]:
     """All cases of a seed, a batch at a time."""
     rng = np.random.Generator(np.random.PCG64(seed))
     while True:
-        for numbers in rng.random((BATCH, WIDTH)):
-            yield _Tape(numbers).case(rule)
-
-
-class _Tape:
-    """Numbers in [0, 1), read one after the other and turned into choices and arrays."""
-
-    def __init__(self, numbers: FloatArray) -> None:
-        self.numbers = numbers
-        self.place = 0
-
-    def read(self, count: int) -> FloatArray:
-        self.place += count
-        return self.numbers[self.place - count : self.place]
-
-    def pick(self, options: Sequence[T]) -> T:
-        return options[int(self.read(1)[0] * len(options))]
-
-    def number(self, domain: Domain) -> float:
-        """A special value of the domain, or as often one log-uniform over its range."""
-        if self.pick((True, False)):
-            return self.pick(domain.special)
-        return float(domain.low * (domain.high / domain.low) ** self.read(1)[0])
-
-    def values(self, shape: tuple[int, ...]) -> FloatArray:
-        """Full-length numbers of both signs over 13 octaves; one in 16 is a simple one."""
-        drawn = 2 * self.read(math.prod(shape)) - 1
-        size = np.abs(drawn)
-        values: FloatArray = np.copysign(np.exp2(13 * size - 9), drawn)
-        simple = size < 1 / 16
-        values[simple] = np.take(SIMPLE, (16 * len(SIMPLE) * size[simple]).astype(np.intp))
-        return values.reshape(shape)
-
-    def edges(self, shape: tuple[int, ...]) -> FloatArray:
-        """Values at the edge of the formats, and as many ordinary ones."""
-        drawn = self.read(math.prod(shape)).reshape(shape)
-        edges = np.take(EDGES, (2 * len(EDGES) * drawn).astype(np.intp), mode="clip")
-        return np.where(drawn < 0.5, edges, np.exp2(26 * drawn - 22))
-
-    def hyper(self, rule: Rule) -> Hyper:
-        flags = {
-            name: self.pick((False, True))
-            for name, default in rule.hyper()._asdict().items()
-            if isinstance(default, bool)
-        }
-        numbers = {name: self.number(domain) for name, domain in rule.domains.items()}
-        return rule.settle(rule.hyper(**flags, **numbers, batch_size=self.pick(BATCH_SIZES)))
-
-    def schedule(self, rule: Rule, steps: int) -> tuple[Hyper, ...]:
-        """Constant, or one hyperparameter changes at every step."""
-        first = self.hyper(rule)
-        if self.pick((True, True, False)):
-            return (first,) * steps
-        name = self.pick(tuple(rule.domains))
-        later = (
-            rule.settle(first._replace(**{name: self.number(rule.domains[name])}))
-            for _ in range(steps - 1)
-        )
-        return (first, *later)
-
-    def case(self, rule: Rule) -> Case:
-        """One group of parameters that share a schedule."""
-        steps, edge = self.pick(STEPS), self.pick((False,) * 15 + (True,))
-        schedule = self.schedule(rule, steps)
-        # A parameter much larger than its updates would swallow them.
-        fitting = 2.0 ** math.floor(math.log2(schedule[0].lr)) if schedule[0].lr else 1.0
-        scale = self.pick((1.0, fitting))
-        array = self.edges if edge else self.values
-        missing = self.pick((0.0, 0.0, 0.25))
-        members = []
-        for shape in self.pick(SHAPES):
-            layout = self.pick(LAYOUTS) if len(shape) > 1 else "contiguous"
-            present = self.read(steps) >= missing
-            gradients = tuple(array(shape) if there else None for there in present)
-            members.append(Parameter(array(shape) * scale, gradients, layout, layout))
-        return Case((Group(tuple(members), schedule),), AXES, edge)
+        raw = rng.bytes(BATCH * WIDTH)
+        for start in range(0, len(raw), WIDTH):
+            yield long_case(Choices(raw[start : start + WIDTH]), rule)
 
 
 def _shrunk(check: Check, rule: Rule, subjects: Sequence[Any], case: Case) -> str:

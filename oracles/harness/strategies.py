@@ -34,6 +34,14 @@ SHAPES: tuple[tuple[int, ...], ...] = (
     *((2, 1, 3, 2), (7,), (8,), (9,), (4, 4), (17,), (3, 11), (33,), (5, 13)),
 )
 
+LONG_SHAPES: tuple[tuple[tuple[int, ...], ...], ...] = (
+    *(((509,),), ((16, 32),), ((384,), (125,))),
+    ((7,), (3,), (2, 2), (5,), (1,), ()),
+)
+"""Shapes of a soaked case's parameters: long enough that the oracle's cost is spread over many
+elements, with a tail that fills no SIMD register; and short ones, all tail (a deviation of the
+fused CPU kernel leaves half-precision vectors out; these are what remains to be asked of it)."""
+
 STEPS = (1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 4, 3, 1, 5, 2, 7, 12)
 
 BATCH_SIZES = (1, 2, 3, 7, 16, 32, 100, 256, 1000, 1096, 4096)
@@ -103,7 +111,7 @@ class Choices:
         """
         at = 16 * self._arrays + np.arange(size)
         self._arrays += 1
-        return self._codes[at % CODES] * (2 * (at // 16) + 1) % len(VALUES)
+        return self._codes[at % len(self._codes)] * (2 * (at // 16) + 1) % len(VALUES)
 
     def array(self, shape: tuple[int, ...]) -> FloatArray:
         """An array of table values."""
@@ -177,6 +185,12 @@ def _schedule(choices: Choices, rule: Rule, steps: int) -> tuple[Hyper, ...]:
     )
 
 
+def _scale(choices: Choices, schedule: tuple[Hyper, ...]) -> float:
+    """1, or about the learning rate: a parameter much larger than its updates swallows them."""
+    lr = schedule[0].lr
+    return choices.pick((1.0, 2.0 ** math.floor(math.log2(lr)) if lr else 1.0))
+
+
 def _presence(choices: Choices, steps: int, joins: int) -> list[bool]:
     """At which steps a parameter has a gradient: mostly all, or from a late one, or with gaps."""
     mode = choices.index(5)
@@ -233,12 +247,26 @@ def cases(choices: Choices, rule: Rule) -> Case:
         members = []
         # Neighbouring parameters of a mixed case take the dtypes in turn: four show all.
         for _ in range(4 if MIXED in axes and not groups else choices.pick((1, 1, 2, 1, 1, 3))):
-            # A parameter much larger than its updates would swallow them.
-            lr = schedule[0].lr
-            scale = choices.pick((1.0, 2.0 ** math.floor(math.log2(lr)) if lr else 1.0))
+            scale = _scale(choices, schedule)
             members.append(_parameter(choices, steps, joins=joins, scale=scale, plain=plain))
         groups.append(Group(tuple(members), schedule, joins))
     return Case(tuple(groups), axes)
+
+
+def long_case(choices: Choices, rule: Rule) -> Case:
+    """A case for soaking: one group of long parameters, or of tails, in every dtype."""
+    steps, edge = choices.pick((2, 3, 4, 1)), choices.index(16) == 15
+    schedule = _schedule(choices, rule, steps)
+    array = choices.edge_array if edge else choices.array
+    scale = _scale(choices, schedule)
+    gaps = choices.index(4) == 3
+    members = []
+    for shape in choices.pick(LONG_SHAPES):
+        layout = choices.pick(LAYOUTS) if len(shape) > 1 else "contiguous"
+        present = [not gaps or choices.index(4) > 0 for _ in range(steps)]
+        gradients = tuple(array(shape) if there else None for there in present)
+        members.append(Parameter(array(shape) * scale, gradients, layout, layout))
+    return Case((Group(tuple(members), schedule),), AXES, edge)
 
 
 @strategy
