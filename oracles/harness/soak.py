@@ -1,10 +1,10 @@
 """Soak: ask for minutes or hours, at a price close to that of the optimizer's own steps.
 
-Hypothesis draws small cases one at a time and shrinks what fails. Here one call of NumPy's generator
-gives the bytes of a batch of cases with long parameters; each case is asked in every dtype and on
-every path, and the oracle's one evaluation is shared by them all. When a subject fails, Hypothesis
-comes back: it searches the *simplifications* of that one case (a window of a parameter, fewer steps,
-rounder numbers) for the smallest that still fails.
+Hypothesis draws small cases one at a time and shrinks what fails. Here one call of NumPy's
+generator gives the bytes of a batch of cases with long parameters; each case is asked in every
+dtype and on every path, and the oracle's one evaluation is shared by them all. When a subject
+fails, Hypothesis comes back: it searches the *simplifications* of that one case (a window of a
+parameter, fewer steps, rounder numbers) for the smallest that still fails.
 """
 
 from __future__ import annotations
