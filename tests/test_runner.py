@@ -1,0 +1,89 @@
+"""The runner says no when it must: a failing subject, a vacuous check, a stale ledger."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from packaging.specifiers import SpecifierSet
+
+from oracles.harness import runner
+from oracles.harness.case import single
+from oracles.harness.checks import ask, checks, rejection
+from oracles.harness.deviations import Deviation, ledger
+from oracles.harness.oracle import Oracle
+from oracles.harness.runner import Refuted, confirm, hold
+from oracles.harness.subjects.selection import select
+from oracles.harness.subjects.torch_optim import Subject
+from oracles.harness.tally import Tally
+from oracles.harness.verdict import Vacuous, separation
+from oracles.sgd import RULE
+from tests.meta.zoo import BatchScaledDecay  # type: ignore[attr-defined]
+
+CHECKS = {check.name: check for check in checks(RULE)}
+ROW = next(row for row in ledger() if row.id == "foreach-nesterov-gradient")
+
+
+def on(path: str) -> list[Subject]:
+    subjects, _ = select(RULE, [path], ["float64"], ["cpu"])
+    return subjects
+
+
+def test_a_wrong_optimizer_is_refuted_by_name() -> None:
+    subjects, _ = select(RULE, ["for-loop"], ["float64"], ["cpu"], optimizer=BatchScaledDecay)
+    tally = Tally()
+    with pytest.raises(Refuted, match=r"BatchScaledDecay \[for-loop.*the values fit batch_scaled"):
+        hold(CHECKS["rejects batch_scaled"], RULE, subjects, tally)
+    assert sum(line.failed for line in tally.lines.values()) > 0
+
+
+def test_nobody_to_ask_is_no_success() -> None:
+    assert hold(CHECKS["agreement at the edge"], RULE, [], Tally()) == 0
+
+
+def test_too_many_undecided_elements_are_vacuous() -> None:
+    strict = replace(CHECKS["agreement at the edge"], max_undecided=0.0)
+    with pytest.raises(Vacuous, match="undecided"):
+        hold(strict, RULE, on("for-loop"), Tally())
+
+
+def test_too_many_swallowed_moves_are_vacuous(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "MAX_SWALLOWED", -1.0)
+    with pytest.raises(Vacuous, match="swallowed"):
+        hold(CHECKS["agreement through gaps and late groups"], RULE, on("for-loop"), Tally())
+
+
+@pytest.mark.parametrize("decay", [0.0, 2.0**-12])
+def test_a_case_that_separates_too_little_is_vacuous(decay: float) -> None:
+    """Not at all without decay; by less than bfloat16 resolves with a small one."""
+    h = RULE.hyper(lr=0.5, weight_decay=decay, batch_size=2)
+    oracle = Oracle(RULE, single([1.0], [[1.0]], h))
+    batch_scaled = RULE.convention("batch_scaled")
+    assert (separation(oracle(), oracle(batch_scaled), "bfloat16") > 0) == (decay > 0)
+    (subject,), _ = select(RULE, ["for-loop"], ["bfloat16"], ["cpu"])
+    with pytest.raises(Vacuous, match="does not separate batch_scaled"):
+        rejection(batch_scaled, subject, oracle)
+
+
+def test_a_deviation_that_passes_where_it_should_fail_has_healed() -> None:
+    row = replace(ROW, paths=("for-loop",))
+    tally = Tally()
+    with pytest.raises(Refuted, match="has healed"):
+        confirm(row, RULE, on("for-loop"), tally)
+    assert tally.healed == {ROW.id}
+
+
+def test_a_deviation_that_fails_where_it_should_pass_is_back() -> None:
+    row: Deviation = replace(ROW, versions=SpecifierSet(">=99"))
+    with pytest.raises(Refuted, match="is back"):
+        confirm(row, RULE, on("foreach"), Tally())
+
+
+def test_an_error_of_our_own_is_not_the_subjects() -> None:
+    def broken(subject: Subject, oracle: Oracle) -> None:
+        raise ZeroDivisionError
+
+    check = replace(CHECKS["agreement"], ask=broken)  # type: ignore[arg-type]
+    (subject,) = on("for-loop")
+    with pytest.raises(ZeroDivisionError):
+        ask(check, subject, Oracle(RULE, ROW.reproducer(RULE)))
