@@ -46,7 +46,7 @@ class Path:
 
 
 def _row(name: str, *, foreach: bool | None = None, **options: Any) -> Path:
-    """A path by its name, whose first word is the switch it turns on."""
+    """A path; ``foreach`` is written out because turning it off is a switch, too."""
     switches = dict(options.pop("switches", {}))
     if foreach is not None:
         switches["foreach"] = foreach

@@ -291,10 +291,10 @@ class Run:
         return values.requires_grad_(not self.subject.path.switches.get("differentiable"))
 
     def _gradient(self, number: int, p: Parameter, t: int) -> torch.Tensor | None:
-        prepared = self._prepared[number][1 + t]
-        if prepared is None:
+        drawn = self._prepared[number][1 + t]
+        if drawn is None:
             return None
-        values: torch.Tensor = prepared.clone()
+        values: torch.Tensor = drawn.clone()
         if self.scaler is not None:
             values *= self.scaler.get_scale()
         if p.gradient_layout == "contiguous":
@@ -379,7 +379,7 @@ def _flat(tensors: list[torch.Tensor]) -> torch.Tensor:
 
 def _numpy(rows: list[torch.Tensor]) -> FloatArray:
     stacked = torch.stack(rows) if rows else torch.zeros(0)
-    return np.asarray(stacked.to(dtype=torch.float64, device="cpu").numpy())
+    return np.asarray(stacked.cpu().to(torch.float64).numpy())  # not every device has float64
 
 
 @cache
