@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, Phase, settings
 
-EXAMPLES = {"default": 60, "ci": 60, "thorough": 2_500, "soak": 1_000_000}
+EXAMPLES = {"default": 60, "ci": 60, "thorough": 1_000, "soak": 1_000_000}
 """Examples of a check of weight 1: under a minute, the same derandomized, minutes, hours. A soak
 that is interrupted goes on from the example database, where everything that failed is kept."""
 
