@@ -19,7 +19,7 @@ from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.torch_optim import Subject, devices, quiet
 from oracles.harness.tally import Tally
 
-profiles.register()
+profiles.load()
 TALLY = pytest.StashKey[Tally]()
 SUBJECTS = pytest.StashKey[list[Subject]]()
 

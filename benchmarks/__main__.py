@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("--against", type=Path, metavar="FILE", help="compare with such results")
     options = parser.parse_args()
     quiet()
-    profiles.register()
+    profiles.load()
     results = measure(options.cases, options.soak_cases, options.rounds)
     before = json.loads(options.against.read_text()) if options.against else {"layers": {}}
     console = Console(width=100)

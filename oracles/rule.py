@@ -77,6 +77,7 @@ class Rule:
 
     Attributes:
         name: the class name in ``torch.optim``.
+        symbols: what the letters in the equations stand for, on one line.
         hyper: NamedTuple type of the hyperparameters at one step, with torch's defaults, and
             ``batch_size``, which only conventions look at.
         domains: where each numeric hyperparameter is drawn from.
@@ -93,6 +94,7 @@ class Rule:
     """
 
     name: str
+    symbols: str
     hyper: Callable[..., Hyper]
     domains: Mapping[str, Domain]
     step: Callable[[Array, Array, State, Hyper, Any], tuple[Array, State]]

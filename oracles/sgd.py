@@ -323,6 +323,8 @@ def _settle(h: Hyper) -> Hyper:
 
 RULE = Rule(
     name="SGD",
+    symbols="w parameter, g gradient, b momentum buffer, v velocity, d descent direction, γ lr, "
+    "λ weight decay, μ momentum, τ dampening, m batch size",
     hyper=Hyper,
     domains={
         "lr": Domain(special=(1.0, 0.5, 0.1, 1e-3, 1.0, 0.5, 0.1, 1e-3, 0.0), low=1e-6, high=4.0),

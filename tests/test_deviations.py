@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
 
-from oracles import RULES
-from oracles.harness.case import AXES
+from oracles import RULES, SGD
+from oracles.harness.case import AXES, single
 from oracles.harness.checks import checks
-from oracles.harness.deviations import Deviation, ledger
+from oracles.harness.deviations import REGIONS, Deviation, active, ledger
 from oracles.harness.runner import confirm
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.torch_optim import Subject
@@ -21,7 +23,8 @@ def test_reproducer(row: Deviation, subjects: list[Subject], tally: Tally) -> No
     """It fails wherever the row says so, and passes on the versions the row leaves out."""
     rule = RULES[row.rule]
     if not confirm(row, rule, [s for s in subjects if s.rule is rule], tally):
-        pytest.skip(f"none of {', '.join(row.paths)} is among the chosen subjects")
+        where = f" on {', '.join(row.devices)}" if row.devices else ""
+        pytest.skip(f"not here or not chosen: {'; '.join(row.paths)}{where}")
 
 
 @rows
@@ -41,6 +44,53 @@ def test_a_row_names_what_there_is(row: Deviation) -> None:
     assert set(row.devices) <= {"cpu", "cuda", "mps"}
     assert row.reason
     assert row.upstream.startswith("https://") or row.upstream == ""
+
+
+# Next to a row's reproducer, but outside its region: what a region that is too wide would swallow.
+H = SGD.hyper(lr=0.5)
+NESTEROV = SGD.hyper(lr=0.5, momentum=0.5, nesterov=True)
+MATRIX = [[1.0, 2.0], [3.0, 4.0]]
+OUTSIDE = {
+    "late_buffer": single([1.0], [None, [1.0]], SGD.hyper(lr=0.5, momentum=0.5)),
+    "layouts_differ": single(MATRIX, [MATRIX], H),
+    "odd_layout": single(MATRIX, [MATRIX], H),
+    "half_vectors": single(np.ones(7), [np.ones(7)], H),
+    "plain_nesterov": single([1.0], [[1.0]], NESTEROV._replace(weight_decay=0.5)),
+    "plain_nesterov_expanded": single(MATRIX, [MATRIX], NESTEROV),
+    "decayed": single([1.0], [[1.0]], H._replace(weight_decay=0.5, maximize=True)),
+    "decayed_expanded": single(MATRIX, [MATRIX], H._replace(weight_decay=0.5)),
+    "skips_first": single([1.0], [[1.0], [np.inf]], SGD.hyper(lr=0.5, momentum=0.5)),
+}
+
+
+@pytest.mark.parametrize("name", REGIONS)
+def test_a_region_ends(name: str) -> None:
+    assert not REGIONS[name](OUTSIDE[name], "bfloat16")
+
+
+def test_a_row_holds_for_its_versions_paths_and_dtypes_only() -> None:
+    row = next(row for row in ledger() if row.id == "fused-cpu-half-vectors")
+    for version, holds in (
+        ("2.13.0+cpu", True),
+        ("2.4.0a0+git1", True),
+        ("2.14.0", False),
+        ("2.3.1", False),
+    ):
+        assert row.holds_for(version) == holds
+        assert (row in active("SGD", version)) == holds
+    assert row not in active("another", "2.13.0")
+    long = single(np.ones(64), [np.ones(64)], H)
+    fused, loop = (next(p for p in PATHS if p.name == name) for name in ("fused", "for-loop"))
+    for path, dtype, device, covers in (
+        (fused, "float16", "cpu", True),
+        (fused, "float32", "cpu", False),
+        (loop, "float16", "cpu", False),
+        (fused, "float16", "cuda", False),
+    ):
+        subject = Subject(SGD, torch.optim.SGD, path, dtype, device)
+        assert row.covers("agreement", subject, long) == covers
+    gradients = next(row for row in ledger() if row.id == "foreach-nesterov-gradient")
+    assert not gradients.covers("agreement", Subject(SGD, None, fused, "float32"), long)
 
 
 def test_ids_are_unique() -> None:

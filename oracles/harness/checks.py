@@ -73,11 +73,10 @@ def examine(
 
     Subjects in a region of the deviations ledger are left out and counted there.
     """
-    tally.cases[check.name] += 1
     failures = []
-    for subject in subjects:
-        if not concerned(check, subject, oracle.case):
-            continue
+    asked = [s for s in subjects if concerned(check, s, oracle.case)]
+    tally.cases[check.name] += bool(asked)
+    for subject in asked:
         known = [
             row
             for row in active(oracle.rule.name, subject.version)
@@ -188,7 +187,7 @@ def restarts(how: str, subject: Subject, oracle: Oracle) -> Verdict:
         run.load(t)
         run.step()
         run.record()
-    if _answers_differ(run.answer(), subject.ask(case)):
+    if answers_differ(run.answer(), subject.ask(case)):
         return broken(case, subject, f"continues to other bits after {how} in mid-run")
     return Verdict(INSIDE)
 
@@ -221,7 +220,7 @@ def order(subject: Subject, oracle: Oracle) -> Verdict:
         reversed_ += numbers[first:last][::-1]
         first = last
     back = np.argsort(np.concatenate(reversed_)) if reversed_ else np.arange(0)
-    if _answers_differ(_moved(answer, back), subject.ask(case)):
+    if answers_differ(_moved(answer, back), subject.ask(case)):
         return broken(case, subject, "gives other bits when the parameters are reversed")
     return Verdict(INSIDE)
 
@@ -398,7 +397,8 @@ def _moved(answer: Answer, where: Any) -> Answer:
     )
 
 
-def _answers_differ(one: Answer, other: Answer) -> bool:
+def answers_differ(one: Answer, other: Answer) -> bool:
+    """Whether two answers are not the same to the bit, buffers and their presence included."""
     pairs = [(one.parameters, other.parameters)]
     pairs += [(one.states[n], other.states[n]) for n in one.states]
     present = any(not np.array_equal(one.present[n], other.present[n]) for n in one.present)

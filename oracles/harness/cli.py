@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-
-from hypothesis import settings
+from typing import Any
 
 from oracles import RULES
 from oracles.harness import profiles
@@ -25,10 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
-    except ValueError as error:
+    except Usage as error:
         print(f"oracles: {error}", file=sys.stderr)
         return 2
     return status
+
+
+class Usage(ValueError):
+    """The call cannot be carried out as it stands."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,8 +52,8 @@ def _parser() -> argparse.ArgumentParser:
 
     soak = commands.add_parser("soak", help="large random batches, for as long as you like")
     _choose_subjects(soak)
-    soak.add_argument("--seconds", type=float, default=60.0, help="default: %(default)s")
-    soak.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    soak.add_argument("--seconds", type=_positive, default=60.0, help="default: %(default)s")
+    soak.add_argument("--seed", type=_natural, default=0, help="default: %(default)s")
     soak.set_defaults(run=_soak)
 
     listing = commands.add_parser("conventions", help="the conventions an optimizer may follow")
@@ -58,6 +63,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _choose_subjects(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--optimizer",
+        metavar="MODULE:CLASS",
+        help="ask this class, which is to follow torch.optim's rule (default: torch.optim itself)",
+    )
+    parser.add_argument(
+        "--rule", choices=RULES, action="append", help="the rules it is held to (default: all)"
+    )
     for option, example in (("path", "foreach"), ("dtype", "bfloat16"), ("device", "cuda")):
         parser.add_argument(
             f"--{option}",
@@ -67,23 +80,67 @@ def _choose_subjects(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def _check(options: argparse.Namespace) -> int:
-    from oracles.harness.subjects.selection import select
-    from oracles.harness.subjects.torch_optim import quiet
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number of seconds above 0")
+    return value
 
+
+def _natural(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def _subjects(options: argparse.Namespace, tally: Tally) -> Iterator[tuple[Rule, list[Any]]]:
+    """The chosen rules with the chosen subjects; what is lacking goes into the tally.
+
+    Raises:
+        Usage: torch, the class or a chosen path, dtype or device is not there.
+    """
+    try:
+        from oracles.harness.subjects.selection import select
+        from oracles.harness.subjects.torch_optim import quiet
+    except ModuleNotFoundError as error:
+        raise Usage(
+            f"this needs torch (pip install 'optimizer-oracles[torch]'): {error}"
+        ) from error
     quiet()
-    profiles.register()
-    settings.load_profile(options.profile)
+    optimizer = _imported(options.optimizer) if options.optimizer else None
+    for name in options.rule or RULES:
+        rule = RULES[name]
+        try:
+            subjects, missing = select(
+                rule, options.path, options.dtype, options.device, optimizer=optimizer
+            )
+        except ValueError as error:
+            raise Usage(str(error)) from error
+        tally.lack(name if optimizer is None else optimizer.__name__, missing)
+        yield rule, subjects
+
+
+def _imported(name: str) -> Any:
+    """The class that ``package.module:Class`` names, looked up from the current folder, too."""
+    sys.path.insert(0, "")
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise Usage(f"--optimizer={name!r} is not MODULE:CLASS of a class: {error}") from error
+
+
+def _check(options: argparse.Namespace) -> int:
+    profiles.load(options.profile)
     statuses = []
     tally = Tally()
-    for rule in RULES.values():
-        subjects, missing = select(rule, options.path, options.dtype, options.device)
-        tally.lack(rule.name, missing)
+    for rule, subjects in _subjects(options, tally):
         for check in checks(rule):
             todo = partial(hold, check, rule, subjects, tally)
             statuses.append(_say(f"{rule.name}: {check.name}", todo))
         for row in ledger():
-            if row.rule == rule.name:
+            if row.rule == rule.name and not options.optimizer:
                 todo = partial(confirm, row, rule, subjects, tally)
                 statuses.append(_say(f"{rule.name}: known deviation {row.id}", todo))
     print(render(tally))
@@ -103,28 +160,22 @@ def _say(name: str, todo: Callable[[], int]) -> int:
 
 def _soak(options: argparse.Namespace) -> int:
     from oracles.harness.soak import soak
-    from oracles.harness.subjects.selection import select
-    from oracles.harness.subjects.torch_optim import quiet
 
-    quiet()
     tally = Tally()
-    status = 0
-    for rule in RULES.values():
-        subjects, missing = select(rule, options.path, options.dtype, options.device)
-        tally.lack(rule.name, missing)
-        try:
-            soak(rule, subjects, tally, seconds=options.seconds, seed=options.seed)
-        except (Refuted, Vacuous) as failure:
-            print(f"FAILED {rule.name}\n{failure}")
-            status = 1
+    statuses = []
+    for rule, subjects in _subjects(options, tally):
+        todo = partial(soak, rule, subjects, tally, seconds=options.seconds, seed=options.seed)
+        statuses.append(_say(f"{rule.name}: soak", todo))
     print(render(tally))
-    return status
+    return max(statuses)
 
 
 def _conventions(options: argparse.Namespace) -> int:
     rule: Rule = RULES[options.rule]
     for convention in rule.conventions:
-        print(f"{convention.name:20} {convention.equation}\n{'':20} {convention.source}")
+        mark = "  (torch)" if convention is rule.torch else ""
+        print(f"{convention.name}{mark}\n    {convention.equation}\n    {convention.source}")
+    print(f"\nSymbols: {rule.symbols}")
     return 0
 
 

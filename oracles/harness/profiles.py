@@ -16,16 +16,16 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 IGNORED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
 
 
-def register() -> None:
-    """Make the profiles known to Hypothesis and load ``default``."""
-    for name, examples in EXAMPLES.items():
+def load(name: str = "default") -> None:
+    """Make the profiles known to Hypothesis and load one of them."""
+    for known, examples in EXAMPLES.items():
         settings.register_profile(
-            name,
+            known,
             max_examples=examples,
-            derandomize=name == "ci",
+            derandomize=known == "ci",
             deadline=None,  # timings on shared machines are no verdict
             phases=PHASES,
             print_blob=True,
             suppress_health_check=IGNORED,
         )
-    settings.load_profile("default")
+    settings.load_profile(name)

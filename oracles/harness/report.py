@@ -30,7 +30,7 @@ def render(tally: Tally, *, width: int = 100, color: bool = False) -> str:
         f"{tally.elements:,} element-steps compared: {tally.undecided_share:.2%} undecided "
         f"(near overflow), {tally.swallowed_share:.1%} with a radius wider than their move"
     )
-    return out.getvalue().rstrip()
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -54,7 +54,7 @@ def soak(
     seconds: float = math.inf,
     cases: float = math.inf,
     seed: int = 0,
-) -> None:
+) -> int:
     """Ask all subjects until ``seconds`` have passed or ``cases`` have been asked.
 
     Args:
@@ -63,6 +63,9 @@ def soak(
         tally: where the verdicts are counted.
         seconds, cases: when to stop; at least one must be finite.
         seed: of the generator; the same seed draws the same cases.
+
+    Returns:
+        The number of verdicts, all of them good.
 
     Raises:
         Refuted: a subject failed; the message is about the shrunk case and says how to draw the
@@ -89,6 +92,7 @@ def soak(
     ):
         if share > bound:
             raise Vacuous(f"soak: {share:.1%} of the elements were {what}; allowed {bound:.0%}")
+    return sum(line.runs - line.empty for part in (seen, edge) for line in part.lines.values())
 
 
 def endless(rule: Rule, seed: int) -> Iterator[Case]:

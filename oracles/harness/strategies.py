@@ -258,7 +258,7 @@ def long_case(choices: Choices, rule: Rule) -> Case:
     steps, edge = choices.pick((2, 3, 4, 1)), choices.index(16) == 15
     schedule = _schedule(choices, rule, steps)
     array = choices.edge_array if edge else choices.array
-    scale = _scale(choices, schedule)
+    scale = 1.0 if edge else _scale(choices, schedule)
     gaps = choices.index(4) == 3
     members = []
     for shape in choices.pick(LONG_SHAPES):

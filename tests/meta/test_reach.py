@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -74,6 +75,13 @@ GENERAL: dict[str, Predicate] = {
     "late gradient": some_parameter(
         lambda p: p.gradients[0] is None and p.gradients[-1] is not None
     ),
+    "gap between gradients": some_parameter(
+        lambda p: "101" in "".join(str(int(g is not None)) for g in p.gradients)
+    ),
+    "late gradient of an early group": lambda case: any(
+        g.joins == 0 and p.gradients[0] is None and p.gradients[-1] is not None
+        for _, g, p in case.walk()
+    ),
     "zero in a gradient": some_parameter(
         lambda p: any(g is not None and g.size > 1 and np.any(g == 0) for g in p.gradients)
     ),
@@ -98,6 +106,14 @@ GENERAL: dict[str, Predicate] = {
     "batch of 4096": hyper("batch_size", 4096),
 }
 
+
+def _skipped(case: Case, t: int, steps: int) -> bool:
+    return case.steps == steps and any(
+        not np.isfinite(p.gradients[t]).all()  # type: ignore[arg-type]
+        for p in case.parameters
+    )
+
+
 EDGE: dict[str, Predicate] = {
     "inf gradient": some_parameter(lambda p: any(np.isposinf(g).any() for g in p.gradients)),  # type: ignore[arg-type]
     "nan gradient": some_parameter(lambda p: any(np.isnan(g).any() for g in p.gradients)),  # type: ignore[arg-type]
@@ -107,6 +123,23 @@ EDGE: dict[str, Predicate] = {
     "near overflow": some_parameter(
         lambda p: bool(np.any(np.isfinite(p.initial) & (abs(p.initial) > 1e38)))
     ),
+}
+
+
+SKIPPING: dict[str, Predicate] = {
+    f"step {t + 1} of {steps} skipped": partial(_skipped, t=t, steps=steps)
+    for steps in (2, 3)
+    for t in range(steps)
+}
+
+PARTING: dict[str, Predicate] = {
+    "two steps": lambda case: case.steps == 2,
+    "three steps": lambda case: case.steps == 3,
+    "a matrix": some_parameter(lambda p: p.initial.ndim == 2),
+    "a long vector": some_parameter(lambda p: p.initial.size == 200),
+    "plain": some_group(lambda g: g.schedule[0].momentum == 0),
+    "with momentum": some_group(lambda g: g.schedule[0].momentum > 0),
+    "a batch of 4096": hyper("batch_size", 4096),
 }
 
 
@@ -127,8 +160,13 @@ def reached(
 
 @pytest.mark.parametrize(
     ("drawn", "features", "weight"),
-    [(strategies.cases, GENERAL, 6), (strategies.edge_cases, EDGE, 2)],
-    ids=["general", "edge"],
+    [
+        (strategies.cases, GENERAL, 6),
+        (strategies.edge_cases, EDGE, 2),
+        (strategies.skipping_cases, SKIPPING, 1),
+        (partial(strategies.parting_cases, convention=RULE.convention("batch_scaled")), PARTING, 1),
+    ],
+    ids=["general", "edge", "skipping", "parting"],
 )
 def test_reach(
     drawn: Callable[..., st.SearchStrategy[Case]], features: dict[str, Predicate], weight: int

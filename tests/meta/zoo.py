@@ -533,6 +533,35 @@ def replaces_memory(opt: Wrong) -> Iterator[None]:
         p.data = p.data.clone()
 
 
+@wrong(SURROUNDINGS, paths=("for-loop", "foreach", "differentiable"))
+def writes_between_elements(opt: Wrong) -> Iterator[None]:
+    """The memory between the elements of a strided parameter is overwritten.
+
+    (Not on fused, which does so itself: see fused-cpu-layout in the ledger.)
+    """
+    yield
+    for _, p in opt.moving():
+        if p.ndim and p.stride(-1) == 2 and p.shape[-1] > 1:
+            wider = p.as_strided((2 * p.shape[-1] - 1,), (1,), p.storage_offset())
+            wider[1] = 0.0
+
+
+@wrong(SURROUNDINGS, paths=("for-loop", "foreach", "fused"))
+def freezes_parameters(opt: Wrong) -> Iterator[None]:
+    """Parameters no longer require grad after the step."""
+    yield
+    for _, p in opt.moving():
+        p.requires_grad_(False)
+
+
+@wrong(SURROUNDINGS)
+def replaces_gradients(opt: Wrong) -> Iterator[None]:
+    """.grad is another tensor with the same values after the step."""
+    yield
+    for _, p in opt.moving():
+        p.grad = p.grad.clone()
+
+
 @wrong(SURROUNDINGS)
 def edits_hyperparameters(opt: Wrong) -> Iterator[None]:
     """The step lowers its own learning rate."""

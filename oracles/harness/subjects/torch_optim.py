@@ -206,7 +206,9 @@ class Run:
             "the random state": [state.numpy().tobytes() for state in random],
             "which tensors require grad": [p.requires_grad for p in self.parameters],
             "where the parameters live": [p.data_ptr() for p in self.parameters],
-            "the identity of the parameters": [id(p) for p in self.parameters],
+            "the identity of the parameters": [
+                id(p) for table in self.optimizer.param_groups for p in table["params"]
+            ],
             "the identity of the gradients": [id(p.grad) for p in self.parameters],
         }
 

@@ -1,0 +1,110 @@
+"""Tallies add up and travel, the report shows what matters, and the command's status says it."""
+
+from __future__ import annotations
+
+import pytest
+
+from oracles.harness import cli, profiles
+from oracles.harness.checks import checks
+from oracles.harness.report import render
+from oracles.harness.tally import Line, Tally
+from oracles.harness.verdict import INSIDE, OUTSIDE, UNDECIDED, Verdict
+from oracles.sgd import RULE
+
+KEY = ("SGD", "for-loop", "float32", "cpu")
+
+
+def tally(**lists: str) -> Tally:
+    """One of everything, so that whatever is lost on the way is missed."""
+    made = Tally()
+    line = made.lines.setdefault(KEY, Line())
+    line.add(Verdict(INSIDE, "", 10, 2, 4, 1, 0.5))
+    line.add(Verdict(OUTSIDE, "wrong", 10, share=3.0))
+    line.add(Verdict(UNDECIDED, "", 1, 1))
+    made.cases["agreement"] += 2
+    made.reject("SGD batch_scaled", 7.0)
+    made.reject("SGD batch_scaled", 5.0)
+    made.deviations["fused-cpu-layout"] += 3
+    made.confirmed.add(lists.get("confirmed", "fused-cpu-layout"))
+    made.healed.add(lists.get("healed", "fused-late-gradient"))
+    made.lack("SGD", {"fused, float32, cpu": "no kernel"})
+    return made
+
+
+def test_a_line_counts() -> None:
+    expected = Line(3, 1, 1, elements=21, undecided=3, moved=4, swallowed=1, share=3.0)
+    assert tally().lines[KEY] == expected
+    assert (tally().undecided_share, tally().swallowed_share) == (3 / 21, 1 / 4)
+
+
+def test_tallies_merge_and_travel() -> None:
+    both = Tally.from_json(tally().to_json())
+    assert both == tally()
+    both.merge(Tally.from_json(tally(confirmed="a", healed="b").to_json()))
+    assert both.lines[KEY].runs == 6
+    assert both.lines[KEY].share == 3.0
+    assert both.cases["agreement"] == 4
+    assert both.rejected["SGD batch_scaled"] == (4, 5.0)
+    assert both.deviations["fused-cpu-layout"] == 6
+    assert both.confirmed == {"fused-cpu-layout", "a"}
+    assert both.healed == {"fused-late-gradient", "b"}
+
+
+def test_the_report_shows_what_matters() -> None:
+    seen = tally()
+    seen.lines["SGD", "fused", "float16", "cpu"] = Line(runs=1, share=0.25)
+    text = render(seen)
+    rows = {line.split("  ")[0]: line for line in text.splitlines()}
+    assert "not asked" in rows["SGD [for-loop, cpu]"]
+    assert "1 FAILED" in rows["SGD [for-loop, cpu]"]
+    assert "absent" in rows["SGD [fused, cpu]"]
+    assert "0.250" in rows["SGD [fused, cpu]"]
+    assert "5 radii" in rows["SGD batch_scaled"]
+    assert "still fails" in rows["fused-cpu-layout"]
+    assert "HEALED" in rows["fused-late-gradient"]
+    assert "no kernel" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check", "--path", "fore"], "path='fore' is not there; there are: default; for-loop"),
+        (["check", "--device", "tpu"], "device='tpu' is not there; there are: cpu"),
+        (["check", "--optimizer", "nowhere:X"], "'nowhere:X' is not MODULE:CLASS"),
+    ],
+)
+def test_a_call_that_is_off(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["-5", "0", "nan", "inf"])
+def test_a_soak_takes_some_time(seconds: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["soak", "--seconds", seconds])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "status"), [("torch.optim:SGD", 0), ("tests.meta.zoo:BatchScaledDecay", 1)]
+)
+def test_the_status_says_whether_a_class_follows_the_rule(
+    optimizer: str,
+    status: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(cli, "checks", lambda rule: checks(rule)[:1])
+    monkeypatch.setattr(profiles, "load", lambda name: None)  # this run's own stays in force
+    said = cli.main(["check", "--path", "foreach", "--optimizer", optimizer])
+    output = capsys.readouterr().out
+    assert said == status
+    assert ("FAILED" in output) == ("the values fit batch_scaled" in output) == bool(status)
+
+
+def test_conventions_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["conventions"]) == 0
+    output = capsys.readouterr().out
+    assert f"{RULE.torch.name}  (torch)" in output
+    assert all(convention.name in output for convention in RULE.conventions)

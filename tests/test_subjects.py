@@ -1,0 +1,127 @@
+"""A case reaches torch as it was drawn: layouts, tensors, schedules, scalers, old gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from oracles.harness.case import GRADIENT_LAYOUTS, Case, Group, Parameter, single
+from oracles.harness.checks import checks, concerned
+from oracles.harness.subjects.paths import PATHS
+from oracles.harness.subjects.torch_optim import SCALE, Run, Subject, absent
+from oracles.sgd import RULE
+
+H = RULE.hyper(lr=0.5, momentum=0.5)
+W = np.arange(6.0).reshape(2, 3)
+ALIKE = np.ones((2, 3))
+CHECKS = {check.name: check for check in checks(RULE)}
+
+
+def on(path: str, dtype: str = "float32") -> Subject:
+    row = next(p for p in PATHS if p.name == path)
+    if reason := absent(RULE, torch.optim.SGD, row, dtype, "cpu"):
+        pytest.skip(f"{path}: {reason}")
+    return Subject(RULE, torch.optim.SGD, row, dtype)
+
+
+def loaded(path: str, case: Case) -> Run:
+    run = on(path).start(case)
+    run.load(0)
+    return run
+
+
+def scheduled(*rates: float) -> Case:
+    return single([1.0], [[1.0]] * len(rates), [H._replace(lr=lr) for lr in rates])
+
+
+@pytest.mark.parametrize(
+    ("layout", "stride"), [("contiguous", (3, 1)), ("transposed", (1, 2)), ("strided", (6, 2))]
+)
+def test_parameter_layouts(layout: str, stride: tuple[int, ...]) -> None:
+    (p,) = loaded("for-loop", single(W, [ALIKE], H, layout=layout)).parameters
+    assert p.stride() == stride
+    assert p.tolist() == W.tolist()
+
+
+@pytest.mark.parametrize("layout", GRADIENT_LAYOUTS)
+def test_gradient_layouts(layout: str) -> None:
+    (p,) = loaded("for-loop", single(W, [ALIKE], H, gradient_layout=layout)).parameters
+    assert p.grad is not None
+    assert p.grad.to_dense().tolist() == ALIKE.tolist()
+    strides = {"contiguous": (3, 1), "transposed": (1, 2), "strided": (6, 2), "expanded": (0, 1)}
+    if layout == "sparse":
+        assert p.grad.is_sparse
+    else:
+        assert p.grad.stride() == strides[layout]
+
+
+def test_a_new_gradient_overwrites_the_old_one() -> None:
+    run = on("for-loop").start(single([1.0], [[1.0], [2.0]], H))
+    run.load(0)
+    (p,) = run.parameters
+    old = p.grad
+    run.load(1)
+    assert p.grad is old
+    assert p.grad is not None
+    assert p.grad.tolist() == [2.0]
+
+
+@pytest.mark.parametrize("path", ["for-loop", "for-loop, tensor lr"])
+def test_a_schedule_takes_effect_as_schedulers_do_it(path: str) -> None:
+    """A number is replaced; a tensor is filled in place, so whoever holds it sees the change."""
+    run = on(path).start(scheduled(0.5, 0.25))
+    before = run.optimizer.param_groups[0]["lr"]
+    run.load(1)
+    after: Any = run.optimizer.param_groups[0]["lr"]
+    assert float(after) == 0.25
+    assert torch.is_tensor(after) == (path != "for-loop")
+    assert (after is before) == torch.is_tensor(after)
+
+
+def test_tensors_in_the_graph_require_grad() -> None:
+    run = on("differentiable, tensors in the graph").start(scheduled(0.5, 0.25))
+    run.load(1)
+    assert all(run.optimizer.param_groups[0][n].requires_grad for n in ("lr", "weight_decay"))
+
+
+@pytest.mark.parametrize("path", ["for-loop, grad scaler", "fused, grad scaler"])
+def test_the_scaler_scales_and_is_stepped_through(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = loaded(path, single([1.0], [[1.0]], H))
+    (p,) = run.parameters
+    assert p.grad is not None
+    assert p.grad.tolist() == [SCALE]
+    stepped = []
+    assert run.scaler is not None
+    real = run.scaler.step
+    monkeypatch.setattr(run.scaler, "step", lambda optimizer: stepped.append(real(optimizer)))
+    run.step()
+    assert len(stepped) == 1
+    assert p.tolist() == [0.5]
+
+
+def test_a_group_joins_when_it_should() -> None:
+    late = Group((Parameter(np.ones(1), (None, np.ones(1))),), (H, H), joins=1)
+    first = Group((Parameter(np.ones(1), (np.ones(1),) * 2),), (H, H))
+    run = on("for-loop").start(Case((first, late)))
+    run.load(0)
+    assert len(run.optimizer.param_groups) == 1
+    run.load(1)
+    assert len(run.optimizer.param_groups) == 2
+
+
+def test_who_is_asked_what() -> None:
+    general, loop = CHECKS["agreement"], on("for-loop")
+    plain = single(W, [ALIKE], H)
+    assert concerned(general, loop, plain)
+    assert not concerned(general, on("for-loop", "float64"), Case(plain.groups, ("float32",)))
+    for layout, path in (("sparse", "fused"), ("expanded", "for-loop, grad scaler")):
+        case = single(W, [ALIKE], H, gradient_layout=layout)
+        assert concerned(general, loop, case)
+        assert not concerned(general, on(path), case)
+    assert not concerned(general, on("for-loop, grad scaler"), Case(plain.groups, edge=True))
+    assert not concerned(CHECKS["a skipped step changes nothing"], loop, plain)
