@@ -18,7 +18,7 @@ def tally(**lists: str) -> Tally:
     """One of everything, so that whatever is lost on the way is missed."""
     made = Tally()
     line = made.lines.setdefault(KEY, Line())
-    line.add(Verdict(INSIDE, "", 10, 2, 4, 1, 0.5))
+    line.add(Verdict(INSIDE, "", 10, 2, 4, 3, 0.5))
     line.add(Verdict(OUTSIDE, "wrong", 10, share=3.0))
     line.add(Verdict(UNDECIDED, "", 1, 1))
     made.cases["agreement"] += 2
@@ -32,9 +32,10 @@ def tally(**lists: str) -> Tally:
 
 
 def test_a_line_counts() -> None:
-    expected = Line(3, 1, 1, elements=21, undecided=3, moved=4, swallowed=1, share=3.0)
+    expected = Line(3, 1, 1, 1, elements=21, undecided=3, moved=4, swallowed=3, share=3.0)
     assert tally().lines[KEY] == expected
-    assert (tally().undecided_share, tally().swallowed_share) == (3 / 21, 1 / 4)
+    assert (tally().undecided_share, tally().swallowed_share) == (3 / 21, 3 / 4)
+    assert tally().blunt_share == 1 / 3
 
 
 def test_tallies_merge_and_travel() -> None:

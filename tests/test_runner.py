@@ -47,9 +47,9 @@ def test_too_many_undecided_elements_are_vacuous() -> None:
         hold(strict, RULE, on("for-loop"), Tally())
 
 
-def test_too_many_swallowed_moves_are_vacuous(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "MAX_SWALLOWED", -1.0)
-    with pytest.raises(Vacuous, match="swallowed"):
+def test_too_many_blunt_verdicts_are_vacuous(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "MAX_BLUNT", -1.0)
+    with pytest.raises(Vacuous, match="verdicts were blunt"):
         hold(CHECKS["agreement through gaps and late groups"], RULE, on("for-loop"), Tally())
 
 

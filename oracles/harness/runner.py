@@ -15,9 +15,9 @@ from oracles.harness.tally import Tally
 from oracles.harness.verdict import Vacuous, Verdict
 from oracles.rule import Rule
 
-MAX_SWALLOWED = 0.3
-"""Largest share of element-steps whose radius may be wider than their move. (Usually below a tenth:
-bfloat16 resolves eight bits, so small moves are swallowed there whatever the cases.)"""
+MAX_BLUNT = 0.3
+"""Largest share of verdicts that may be blunt: most of the moves narrower than their radius. (One in
+twenty usually is: bfloat16 resolves eight bits and swallows small moves whatever the cases.)"""
 
 SHOWN = 6
 """Failing subjects spelled out for one case; the others are counted."""
@@ -53,8 +53,8 @@ def hold(check: Check, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int
         refute()
     finally:
         tally.merge(seen)
-    _demand(check, "undecided", seen.undecided_share, check.max_undecided)
-    _demand(check, "swallowed by their radius", seen.swallowed_share, MAX_SWALLOWED)
+    _demand(check, "elements were undecided", seen.undecided_share, check.max_undecided)
+    _demand(check, "verdicts were blunt", seen.blunt_share, MAX_BLUNT)
     decided = sum(line.runs - line.empty for line in seen.lines.values())
     if seen.lines and not decided:
         raise Vacuous(f"{check.name}: nothing was decided")
@@ -102,4 +102,4 @@ def report(failures: Sequence[Verdict]) -> str:
 
 def _demand(check: Check, what: str, share: float, bound: float) -> None:
     if share > bound:
-        raise Vacuous(f"{check.name}: {share:.1%} of the elements were {what}; allowed {bound:.0%}")
+        raise Vacuous(f"{check.name}: {share:.1%} of the {what}; allowed {bound:.0%}")

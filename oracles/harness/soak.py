@@ -25,7 +25,7 @@ from oracles.harness.checks import MAX_UNDECIDED, Check, agreement, examine
 from oracles.harness.enclosure import holds
 from oracles.harness.formats import FloatArray
 from oracles.harness.oracle import Oracle
-from oracles.harness.runner import MAX_SWALLOWED, Refuted, report
+from oracles.harness.runner import MAX_BLUNT, Refuted, report
 from oracles.harness.strategies import STRUCTURE, Choices, long_case
 from oracles.harness.tally import Tally
 from oracles.harness.verdict import INSIDE, OUTSIDE, Vacuous, Verdict, fit
@@ -87,11 +87,11 @@ def soak(
         tally.merge(seen)
         tally.merge(edge)
     for what, share, bound in (
-        ("undecided", seen.undecided_share, MAX_UNDECIDED),
-        ("swallowed by their radius", seen.swallowed_share, MAX_SWALLOWED),
+        ("elements were undecided", seen.undecided_share, MAX_UNDECIDED),
+        ("verdicts were blunt", seen.blunt_share, MAX_BLUNT),
     ):
         if share > bound:
-            raise Vacuous(f"soak: {share:.1%} of the elements were {what}; allowed {bound:.0%}")
+            raise Vacuous(f"soak: {share:.1%} of the {what}; allowed {bound:.0%}")
     return sum(line.runs - line.empty for part in (seen, edge) for line in part.lines.values())
 
 

@@ -18,6 +18,7 @@ class Line:
     runs: int = 0
     failed: int = 0
     empty: int = 0
+    blunt: int = 0
     elements: int = 0
     undecided: int = 0
     moved: int = 0
@@ -25,10 +26,11 @@ class Line:
     share: float = 0.0
 
     def add(self, verdict: Verdict) -> None:
-        """Count one verdict; an empty one decided nothing."""
+        """Count one verdict; an empty one decided nothing, a blunt one few of the moves."""
         self.runs += 1
         self.failed += verdict.failed
         self.empty += verdict.outcome == UNDECIDED
+        self.blunt += 2 * verdict.swallowed > verdict.moved
         self.elements += verdict.elements
         self.undecided += verdict.undecided
         self.moved += verdict.moved
@@ -92,6 +94,15 @@ class Tally:
         """Share of the moved element-steps whose radius is wider than their move."""
         moved = sum(line.moved for line in self.lines.values())
         return sum(line.swallowed for line in self.lines.values()) / max(1, moved)
+
+    @property
+    def blunt_share(self) -> float:
+        """Share of the verdicts in which most moves were narrower than their radius.
+
+        Counted by verdict, because one long vector in bfloat16 outweighs all other elements.
+        """
+        runs = sum(line.runs for line in self.lines.values())
+        return sum(line.blunt for line in self.lines.values()) / max(1, runs)
 
     def merge(self, other: Tally) -> None:
         """Add another run's counters to these."""
