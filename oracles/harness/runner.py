@@ -16,8 +16,8 @@ from oracles.harness.verdict import Vacuous, Verdict
 from oracles.rule import Rule
 
 MAX_BLUNT = 0.3
-"""Largest share of verdicts that may be blunt: most of the moves narrower than their radius. (One in
-twenty usually is: bfloat16 resolves eight bits and swallows small moves whatever the cases.)"""
+"""Largest share of verdicts that may be blunt: most of the moves narrower than their radius.
+(One in twenty usually is: bfloat16 resolves eight bits, and small moves are swallowed there.)"""
 
 SHOWN = 6
 """Failing subjects spelled out for one case; the others are counted."""
