@@ -107,9 +107,10 @@ class Choices:
     def codes(self, size: int) -> NDArray[np.int64]:
         """Codes for an array; those that serve again are multiplied apart (0 stays 0).
 
-        Every array has a start of its own, so that one that shrinks leaves the others alone.
+        Every array has a place of its own, so that one that shrinks leaves the others alone, and
+        keeps its last elements: those are simplified last.
         """
-        at = 16 * self._arrays + np.arange(size)
+        at = 16 * (self._arrays + 1) - size + np.arange(size)
         self._arrays += 1
         return self._codes[at % len(self._codes)] * (2 * (at // 16) + 1) % len(VALUES)
 
