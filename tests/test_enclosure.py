@@ -94,9 +94,9 @@ class Undefined(ArithmeticError):
 
 def ieee(kind: str, x: Number, y: Number) -> Number:
     """One operation before rounding; infinities need only the sign of the other operand."""
+    if kind == "/" and y == 0:
+        raise Undefined
     if isinstance(x, Fraction) and isinstance(y, Fraction):
-        if kind == "/" and y == 0:
-            raise Undefined
         exact: Number = BINARY_OPERATIONS[kind](x, y)
         return exact
     signs = (float((v > 0) - (v < 0)) if isinstance(v, Fraction) else v for v in (x, y))
