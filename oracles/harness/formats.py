@@ -66,14 +66,18 @@ def _format(dtype: str) -> Format:
     u = Wide(2) ** -bits
     largest = (2 - 2 * u) * Wide(2) ** (_MAX_EXPONENT[dtype] - 1)
     # Where the wide type is float64 itself, half of its smallest subnormal is not representable.
-    eta = Wide(2) ** (_smallest_subnormal_exponent(dtype) - 1) or np.nextafter(Wide(0), Wide(1))
-    widest_kernel = {"bfloat16": "float32", "float16": None}.get(dtype, dtype)
-    overflow = (
-        Wide(np.inf) if widest_kernel is None else (1 - u / 2) * Wide(2) ** _MAX_EXPONENT[dtype]
-    )
-    if widest_kernel == "float32":
-        overflow = (1 - Wide(2) ** -25) * Wide(2) ** 128
-    return Format(u, eta, Wide(0) if dtype == "float64" else u, largest, overflow)
+    eta = Wide(2) ** (_smallest_subnormal_exponent(dtype) - 1) or SMALLEST
+    scalar_u = Wide(0) if dtype == "float64" else u
+    return Format(u, eta, scalar_u, largest, _certain_overflow(dtype))
+
+
+def _certain_overflow(dtype: str) -> Any:
+    """Half a unit beyond the largest value of the widest format a kernel of ``dtype`` sums in."""
+    if dtype == "float16":  # summed in float32, which holds whatever two float16 values give
+        return Wide(np.inf)
+    widest = "float32" if dtype == "bfloat16" else dtype
+    half_unit = Wide(2) ** -(_SIGNIFICAND_BITS[widest] + 1)
+    return (1 - half_unit) * Wide(2) ** _MAX_EXPONENT[widest]
 
 
 FORMATS = {dtype: _format(dtype) for dtype in DTYPES}

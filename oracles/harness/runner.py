@@ -53,12 +53,24 @@ def hold(check: Check, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int
         refute()
     finally:
         tally.merge(seen)
-    _demand(check, "elements were undecided", seen.undecided_share, check.max_undecided)
-    _demand(check, "verdicts were blunt", seen.blunt_share, MAX_BLUNT)
-    decided = sum(line.runs - line.empty for line in seen.lines.values())
-    if seen.lines and not decided:
+    return shown(check, seen)
+
+
+def shown(check: Check, seen: Tally) -> int:
+    """How many verdicts of a check that nobody failed decided something.
+
+    Raises:
+        Vacuous: none did, too many elements were undecided, or too many verdicts blunt.
+    """
+    for what, share, bound in (
+        ("elements were undecided", seen.undecided_share, check.max_undecided),
+        ("verdicts were blunt", seen.blunt_share, MAX_BLUNT),
+    ):
+        if share > bound:
+            raise Vacuous(f"{check.name}: {share:.1%} of the {what}; allowed {bound:.0%}")
+    if seen.lines and not seen.decided:
         raise Vacuous(f"{check.name}: nothing was decided")
-    return decided
+    return seen.decided
 
 
 def confirm(row: Deviation, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int:
@@ -98,8 +110,3 @@ def report(failures: Sequence[Verdict]) -> str:
     if len(failures) > SHOWN:
         lines.append(f"... and {len(failures) - SHOWN} more subjects fail this case")
     return "\n".join(lines)
-
-
-def _demand(check: Check, what: str, share: float, bound: float) -> None:
-    if share > bound:
-        raise Vacuous(f"{check.name}: {share:.1%} of the {what}; allowed {bound:.0%}")

@@ -21,14 +21,14 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
 from oracles.harness.case import Case, Group, Parameter
-from oracles.harness.checks import MAX_UNDECIDED, Check, agreement, examine
+from oracles.harness.checks import Check, agreement, examine
 from oracles.harness.enclosure import holds
 from oracles.harness.formats import FloatArray
 from oracles.harness.oracle import Oracle
-from oracles.harness.runner import MAX_BLUNT, Refuted, report
+from oracles.harness.runner import Refuted, report, shown
 from oracles.harness.strategies import STRUCTURE, Choices, long_case
 from oracles.harness.tally import Tally
-from oracles.harness.verdict import INSIDE, OUTSIDE, Vacuous, Verdict, fit
+from oracles.harness.verdict import INSIDE, OUTSIDE, Verdict, fit
 from oracles.rule import Rule
 
 T = TypeVar("T")
@@ -86,13 +86,7 @@ def soak(
     finally:
         tally.merge(seen)
         tally.merge(edge)
-    for what, share, bound in (
-        ("elements were undecided", seen.undecided_share, MAX_UNDECIDED),
-        ("verdicts were blunt", seen.blunt_share, MAX_BLUNT),
-    ):
-        if share > bound:
-            raise Vacuous(f"soak: {share:.1%} of the {what}; allowed {bound:.0%}")
-    return sum(line.runs - line.empty for part in (seen, edge) for line in part.lines.values())
+    return shown(CHECK, seen) + edge.decided
 
 
 def endless(rule: Rule, seed: int) -> Iterator[Case]:

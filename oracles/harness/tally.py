@@ -85,6 +85,11 @@ class Tally:
         return sum(line.elements for line in self.lines.values())
 
     @property
+    def decided(self) -> int:
+        """Verdicts that decided something."""
+        return sum(line.runs - line.empty for line in self.lines.values())
+
+    @property
     def undecided_share(self) -> float:
         """Share of compared element-steps about which nothing could be said."""
         return sum(line.undecided for line in self.lines.values()) / max(1, self.elements)
