@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from oracles.harness.formats import FLOAT64, WIDE_EPS, Format, Wide, WideArray
 
-_INFLATE = 1 + 8 * WIDE_EPS
+INFLATE = 1 + 8 * WIDE_EPS
 """Covers the rounding of the radius' own arithmetic (fewer than eight operations each time)."""
 
 _EXP_ULPS = 4
@@ -149,7 +149,7 @@ def _rounded(
     # Sums of floats never underflow, and multiples of an exact zero scalar (2λ at λ = 0) neither.
     if ufunc is not np.add and ufunc is not np.subtract and not (_zero(x) or _zero(y)):
         radius += format.eta
-    radius *= _INFLATE
+    radius *= INFLATE
     if not (reach <= format.largest).all():
         mid, radius = _settle(ufunc, x, y, mid, rad, radius, format)
     return Enclosure(mid, radius, format)
@@ -233,7 +233,7 @@ def _exp(x: Enclosure) -> Enclosure:
     charged = _EXP_ULPS * (x.format.u * (mid + rad) + x.format.eta)
     rad = rad + charged + 4 * WIDE_EPS * (mid + rad)
     known = (x.rad < 1) & (mid + rad <= x.format.largest)
-    rad = np.where(known, rad * _INFLATE, Wide(np.inf))
+    rad = np.where(known, rad * INFLATE, Wide(np.inf))
     return Enclosure(mid, rad, x.format)
 
 
@@ -246,7 +246,7 @@ def _log(x: Enclosure) -> Enclosure:
     mid = np.log(x.mid)
     rad = -np.log1p(-x.rad / x.mid)
     rad = rad + (_EXP_ULPS * x.format.u + 4 * WIDE_EPS) * (np.abs(mid) + rad)
-    return Enclosure(mid, np.where(2 * x.rad < x.mid, rad * _INFLATE, Wide(np.inf)), x.format)
+    return Enclosure(mid, np.where(2 * x.rad < x.mid, rad * INFLATE, Wide(np.inf)), x.format)
 
 
 @np.errstate(invalid="ignore", over="ignore")

@@ -26,13 +26,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import FORMATS, WIDE_EPS, Format, Wide, round_to
+from oracles.harness.enclosure import INFLATE, Enclosure
+from oracles.harness.formats import FORMATS, Format, Wide, round_to
 from oracles.harness.oracle import exactly
 from oracles.rule import Array, Convention, Hyper, Rule
-
-_INFLATE = 1 + 8 * WIDE_EPS
-"""Covers the rounding of a radius' own arithmetic, as in :mod:`oracles.harness.enclosure`."""
 
 Slope = Callable[[Array, Array], Array]
 """``(z, y) -> ∂ℓ/∂z``, elementwise."""
@@ -77,7 +74,7 @@ def probabilities(z: Array, y: Array) -> Array:
     rad = s.rad + nu / (1 - nu) * (np.abs(s.mid) + s.rad) + 7 * s.format.eta
     smallest = (p.mid - p.rad) * (1 - p.mid - p.rad)
     resolved = (p.mid + p.rad < 1) & (smallest > 2 * BCE_EPSILON)
-    return Enclosure(s.mid, np.where(resolved, rad * _INFLATE, Wide(np.inf)), s.format)
+    return Enclosure(s.mid, np.where(resolved, rad * INFLATE, Wide(np.inf)), s.format)
 
 
 def cross_entropy(z: Array, y: Array) -> Array:
