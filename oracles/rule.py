@@ -3,33 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 Array = Any
-"""What a rule computes on: a float64 array, an object array of ``fractions.Fraction``, or an
-:class:`~oracles.harness.enclosure.Enclosure`. Only ``+ - * /`` and unary minus are used on it."""
+"""What a rule computes on: a float64 array, an object array of ``fractions.Fraction`` or
+``mpmath.mpf``, or an :class:`~oracles.harness.enclosure.Enclosure`. Rules use ``+ - * / **`` and
+those functions of NumPy on it that all of them have: ``sqrt``, ``abs``, ``sign``, ``maximum``,
+``minimum``, ``where``, ``sum``, ``matmul``, ``zeros_like`` and ``full_like``."""
 
 Scalar = Any
-"""A hyperparameter: ``float``, ``Fraction`` or a 0-d enclosure. Rules may compare it with 0."""
+"""A hyperparameter: ``float``, ``Fraction``, ``mpf`` or a 0-d enclosure. Rules may compare it."""
 
 State = Mapping[str, Array]
-"""Named buffers of one parameter, under the names torch gives them."""
+"""Named buffers of one parameter, under the names torch gives them; of its shape, or of one that
+broadcasts to it."""
 
 Hyper = Any
 """A rule's NamedTuple of hyperparameters at one step."""
+
+
+def lerp(start: Array, end: Array, weight: Scalar) -> Array:
+    """``start + weight (end − start)``, in whichever algebraic form a path computes it.
+
+    Kernels choose between this form, ``end − (end − start)(1 − weight)`` and the weighted sum; the
+    rule is the same, the rounding is not, and an enclosure holds them all.
+    """
+    if hasattr(start, "lerp"):
+        return start.lerp(end, weight)
+    return start + weight * (end - start)
+
+
+def kept(value: Scalar) -> Scalar:
+    """A number that torch keeps from step to step in a 0-d tensor, which is float32 on all paths.
+
+    The rule is the number itself; only an enclosure is told of the rounding.
+    """
+    return value.kept() if hasattr(value, "kept") else value
 
 
 @dataclass(frozen=True)
 class Domain:
     """Where a hyperparameter is drawn from: its simple and special values, then a log range.
 
-    A special value that is written twice is drawn twice as often.
+    A special value that is written twice is drawn twice as often. Without a range there are only
+    special values, which need not be numbers.
+
+    Attributes:
+        coarse: the least value in formats of fewer than 24 bits, where smaller ones would vanish
+            beside what they are added to.
     """
 
-    special: tuple[float, ...]
-    low: float
-    high: float
+    special: tuple[Any, ...]
+    low: float = 0.0
+    high: float = 0.0
+    coarse: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +71,9 @@ class Convention:
         source: who computes it so, with the place where it can be read.
         parts: hyperparameters a case must set for this convention to differ from the rule's
             first one. ``"batch_size"`` stands for more than one row, ``"schedule"`` for a learning
-            rate that changes, ``"vector"`` for a parameter of at most one dimension.
+            rate that changes, ``"vector"`` for a parameter of at most one dimension, ``"falling"``
+            for gradients that halve from step to step, ``"turning"`` for gradients that change
+            their sign at every other step, ``"late"`` for more steps than usual.
         decays: whether a parameter of that many dimensions is decayed (a choice made by whoever
             builds the parameter groups, not by the optimizer).
     """
@@ -71,7 +102,11 @@ class Parting:
     g: Range
 
 
-@dataclass(frozen=True, eq=False)
+def _nothing(w: Array, h: Hyper) -> State:
+    return {}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Rule:
     """One optimizer: its hyperparameters, what a step computes, and its conventions.
 
@@ -80,10 +115,12 @@ class Rule:
         symbols: what the letters in the equations stand for, on one line.
         hyper: NamedTuple type of the hyperparameters at one step, with torch's defaults, and
             ``batch_size``, which only conventions look at.
-        domains: where each numeric hyperparameter is drawn from.
-        step: ``(w, g, state, h, convention) -> (w', state')``, elementwise and pure.
+        domains: where each hyperparameter is drawn from, the learning rate first; switches
+            (``bool``) need none.
+        step: ``(w, g, t, state, h, convention) -> (w', state')``, pure; ``t`` counts the gradients
+            this parameter has seen, this one included.
         conventions: all known variants; the first one is torch's.
-        states: names of the buffers ``step`` keeps.
+        states: names of the buffers ``step`` keeps; ``"step"``, if it is one of them, is ``t``.
         constraint: why a set of hyperparameters is not allowed, or None.
         settle: the nearest hyperparameters that are allowed and keep the arithmetic finite.
         remembering: the same hyperparameters with the rule's buffers in use.
@@ -91,13 +128,22 @@ class Rule:
         trial: plain hyperparameters for finding out what a torch can do.
         fine, coarse: where conventions part in formats of 24 bits and more, and in shorter ones.
         free: hyperparameters that may be on without making up for another's difference.
+        start: ``(w, h) -> state``, the buffers a parameter has before its first step.
+        eager: whether they exist from construction on, rather than from the first gradient on.
+        tuples: arguments of torch's constructor that hold several hyperparameters, by name.
+        elementwise: whether no element's step looks at another element.
+        shapes: the only shapes of parameters it takes (empty: all).
+        sparse: whether it takes sparse gradients only.
+        steps: numbers of steps cases should have, where the usual few show too little.
+        tensor_step: switches of torch's constructor with which ``t`` enters the arithmetic as a
+            float32 tensor instead of a Python number.
     """
 
     name: str
     symbols: str
     hyper: Callable[..., Hyper]
     domains: Mapping[str, Domain]
-    step: Callable[[Array, Array, State, Hyper, Any], tuple[Array, State]]
+    step: Callable[[Array, Array, Scalar, State, Hyper, Any], tuple[Array, State]]
     conventions: tuple[Any, ...]
     states: tuple[str, ...]
     constraint: Callable[[Hyper], str | None]
@@ -108,6 +154,14 @@ class Rule:
     fine: Parting
     coarse: Parting
     free: frozenset[str]
+    start: Callable[[Array, Hyper], State] = _nothing
+    eager: bool = False
+    tuples: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    elementwise: bool = True
+    shapes: tuple[tuple[int, ...], ...] = ()
+    sparse: bool = False
+    steps: tuple[int, ...] = ()
+    tensor_step: frozenset[str] = frozenset()
 
     @property
     def torch(self) -> Any:
@@ -126,6 +180,13 @@ class Rule:
         known = ", ".join(c.name for c in self.conventions)
         raise ValueError(f"convention={name!r} is not one of {self.name}'s; known: {known}")
 
+    def arguments(self, h: Hyper) -> dict[str, Any]:
+        """Hyperparameters as torch's constructor takes them, and ``batch_size``."""
+        values: dict[str, Any] = h._asdict()
+        for name, members in self.tuples.items():
+            values[name] = tuple(values.pop(member) for member in members)
+        return values
+
     def run(
         self,
         convention: Any,
@@ -134,15 +195,27 @@ class Rule:
         schedule: Sequence[Hyper],
         *,
         decays: bool = True,
+        count: Callable[[int], Scalar] = int,
     ) -> Iterator[tuple[Array, State]]:
         """Follow one parameter: yields ``(w, state)`` after each step.
 
         A step whose gradient is None moves neither the parameter nor its state.
-        ``decays=False`` takes the parameter out of weight decay.
+        ``decays=False`` takes the parameter out of weight decay; ``count`` makes a number of the
+        arithmetic out of the number of gradients seen.
         """
-        state: State = {}
+        t = 0
+        state: State = self._started(w, schedule[0]) if self.eager else {}
         for g, h in zip(gradients, schedule, strict=True):
             if g is not None:
                 h = h if decays else self.undecayed(h)
-                w, state = self.step(w, g, state, h, convention)
+                state = state if t or self.eager else self._started(w, h)
+                t += 1
+                w, state = self.step(w, g, count(t), state, h, convention)
+                state = self._counted(state, t)
             yield w, state
+
+    def _started(self, w: Array, h: Hyper) -> State:
+        return self._counted(self.start(w, h), 0)
+
+    def _counted(self, state: State, t: int) -> State:
+        return {**state, "step": t} if "step" in self.states else state

@@ -116,13 +116,14 @@ class SGDConvention(Convention):
 
 
 def step(
-    w: Array, g: Array, state: State, h: Hyper, convention: SGDConvention
+    w: Array, g: Array, t: Scalar, state: State, h: Hyper, convention: SGDConvention
 ) -> tuple[Array, State]:
     """One step of SGD.
 
     Args:
         w: parameter, any shape.
         g: gradient of the mean loss, same shape.
+        t: not used: all that SGD remembers is in its buffer.
         state: ``{"momentum_buffer": b}``, or empty before the first step with momentum.
         h: hyperparameters of this step.
         convention: which variant of the rule to follow.
