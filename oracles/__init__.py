@@ -9,10 +9,12 @@ verdict     inside, outside or errored, with what was undecided and the share of
 ``oracles.harness`` asks the questions; only ``oracles.harness.subjects`` imports torch.
 """
 
+from oracles.adam import RULE as ADAM
+from oracles.adamw import RULE as ADAMW
 from oracles.rule import Convention, Domain, Rule
 from oracles.sgd import RULE as SGD
 
-RULES: dict[str, Rule] = {rule.name: rule for rule in (SGD,)}
+RULES: dict[str, Rule] = {rule.name: rule for rule in (SGD, ADAM, ADAMW)}
 """The registry: every rule by the name of its class in ``torch.optim``."""
 
 __all__ = ["RULES", "SGD", "Convention", "Domain", "Rule"]

@@ -312,9 +312,7 @@ MOMENTS = (
         parts=frozenset({"amsgrad", "falling"}),
         # v̄ is kept in the corrected units, so the denominator must not correct it again.
         largest=lambda maximum, v, c2: np.maximum(maximum, v / c2),
-        denominator=lambda v, c2, h: (
-            np.sqrt(v) + h.eps if h.amsgrad else _denominator(v, c2, h)
-        ),
+        denominator=lambda v, c2, h: np.sqrt(v) + h.eps if h.amsgrad else _denominator(v, c2, h),
     ),
     replace(
         TORCH,

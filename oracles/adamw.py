@@ -93,4 +93,3 @@ RULE = replace(
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
 )
 """Adam's rule with its first line replaced."""
-

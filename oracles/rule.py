@@ -73,7 +73,7 @@ class Convention:
             first one. ``"batch_size"`` stands for more than one row, ``"schedule"`` for a learning
             rate that changes, ``"vector"`` for a parameter of at most one dimension, ``"falling"``
             for gradients that halve from step to step, ``"turning"`` for gradients that change
-            their sign at every other step, ``"late"`` for more steps than usual.
+            their sign at every step, ``"late"`` for more steps than usual.
         decays: whether a parameter of that many dimensions is decayed (a choice made by whoever
             builds the parameter groups, not by the optimizer).
     """

@@ -103,6 +103,7 @@ def concerned(check: Check, subject: Subject, case: Case) -> bool:
         and (not case.has("sparse") or subject.takes_sparse)
         and (path.expanded or not case.has("expanded"))
         and (path.nonfinite or not case.edge)
+        and subject.takes(case)
     )
 
 
@@ -128,7 +129,8 @@ def rejection(convention: Convention, subject: Subject, oracle: Oracle) -> Verdi
     Raises:
         Vacuous: the case does not separate them (a fault of its strategy).
     """
-    apart = separation(oracle(), oracle(convention), subject.dtype)
+    right, wrong = (oracle(c, subject.tensors) for c in (None, convention))
+    apart = separation(right, wrong, subject.dtype)
     if apart <= 1:
         raise Vacuous(
             f"the case does not separate {convention.name} from {oracle.rule.torch.name} in "
@@ -333,8 +335,11 @@ def checks(rule: Rule) -> list[Check]:
             weight=0.5,
         ),
         Check("the order of parameters does not matter", whole, order, weight=0.5),
-        Check("splitting a parameter commutes", whole, splitting, weight=0.5),
-        Check("transposing commutes", whole, transposing, weight=0.5),
+        *(
+            Check(f"{how} commutes", whole, ask, weight=0.5)
+            for how, ask in (("splitting a parameter", splitting), ("transposing", transposing))
+            if rule.elementwise
+        ),
         Check("zero_grad to none", partial(_zeroed, True), partial(zeroed, True)),
         Check(
             "zero_grad to zero",

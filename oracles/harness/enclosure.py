@@ -10,6 +10,8 @@ and every operation then adds one rounding of the *subject's* format,
 
     radius += u (|mid| + radius) + eta          (eta only where a product or quotient may underflow)
 
+Roots, powers, maxima and sums go the same way, each with its bound in its function below.
+
 so whatever a kernel does with the written operations -- round after each of them, fuse a
 multiplication with an addition, keep intermediates in a wider format -- its result is inside.
 Midpoints live in :data:`~oracles.harness.formats.Wide`; their own rounding is added to ``u``.
@@ -20,7 +22,12 @@ Beyond the finite range an element is one of two things:
 * *unknown*: radius inf: the result depends on how a path rounds (a possible overflow, an infinity
   times a ball of unknown sign). A verdict on it is "undecided", never "inside".
 
-An :class:`Enclosure` follows NumPy's ufunc protocol, so the text of a rule runs on it unchanged.
+Rounding is monotone, so what is computed from numbers without a sign (squares, their sums, products,
+quotients and roots) never falls below zero, whatever the radius says: such enclosures are marked
+``nonnegative``, and a root of one is not undecided near zero.
+
+A comparison of enclosures is a :class:`Truth`, which may be open; ``where`` leaves unknown what hangs
+on an open one. An :class:`Enclosure` follows NumPy's ufunc protocol, so the text of a rule runs on it unchanged.
 """
 
 from __future__ import annotations
@@ -32,7 +39,15 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import ArrayLike, NDArray
 
-from oracles.harness.formats import FLOAT64, WIDE_EPS, Format, Wide, WideArray
+from oracles.harness.formats import (
+    FLOAT64,
+    FORMATS,
+    TENSOR,
+    WIDE_EPS,
+    Format,
+    Wide,
+    WideArray,
+)
 
 INFLATE = 1 + 8 * WIDE_EPS
 """Covers the rounding of the radius' own arithmetic (fewer than eight operations each time)."""
@@ -42,31 +57,47 @@ _EXP_ULPS = 4
 (SLEEF ``Sleef_expf16_u10``, ``u20`` and ``Sleef_logf16_u10``; CUDA C++ Programming Guide, table of
 maximum errors)."""
 
+_POW_ULPS = 8
+"""Roundings charged to one power: ``powf`` is within 4 ulp, that is 8 u (the same tables)."""
+
+_NARROW = Wide(2) ** -1080 == 0
+"""Whether midpoints may underflow where a product of float64 numbers is not zero."""
+
 
 class Enclosure(NDArrayOperatorsMixin):
     """An array of balls ``mid ± rad`` whose operations round as ``format`` does.
 
     Operands meet as torch's do: an array keeps its format, and a 0-d operand (a hyperparameter,
-    held in float64) enters an array's kernel with relative error ``format.scalar_u``.
+    held in float64, or in float32 if it is a tensor) enters an array's kernel with relative error
+    ``format.scalar_u``. A Python number that meets a 0-d tensor enters float32.
 
     Args:
         mid: midpoints, any shape.
         rad: radii, same shape; 0 for exact values.
         format: the format every result of an operation is rounded to.
+        nonnegative: whether no correct implementation computes a value below zero.
     """
 
-    __slots__ = ("format", "mid", "rad")
+    __slots__ = ("format", "mid", "nonnegative", "rad")
 
-    def __init__(self, mid: WideArray, rad: WideArray, format: Format) -> None:
+    def __init__(
+        self, mid: WideArray, rad: WideArray, format: Format, nonnegative: bool = False
+    ) -> None:
         self.mid = mid
         self.rad = rad
         self.format = format
+        self.nonnegative = nonnegative
 
     @classmethod
     def exact(cls, values: ArrayLike, format: Format = FLOAT64) -> Enclosure:
         """Balls of radius 0 around ``values``, which must be values of the format."""
         mid = np.asarray(values, dtype=Wide)
-        return cls(mid, np.zeros_like(mid), format)
+        return cls(mid, np.zeros_like(mid), format, mid.ndim == 0 and bool(mid >= 0))
+
+    @classmethod
+    def tensor(cls, value: ArrayLike) -> Enclosure:
+        """A Python number in a 0-d float32 tensor."""
+        return _enter(cls.exact(value), TENSOR)
 
     @property
     def ndim(self) -> int:
@@ -85,11 +116,26 @@ class Enclosure(NDArrayOperatorsMixin):
         """Which of ``values`` a correct implementation can have given (unknown holds all)."""
         return holds(self.mid, self.rad, np.asarray(values))
 
+    def kept(self) -> Enclosure:
+        """The number as a 0-d float32 tensor gives it back, in the format it has."""
+        single = FORMATS["float32"]
+        lost = single.u * (np.abs(self.mid) + self.rad) + single.eta
+        return Enclosure(self.mid, (self.rad + lost) * INFLATE, self.format, self.nonnegative)
+
+    def lerp(self, end: Any, weight: Any) -> Enclosure:
+        """``start + weight (end − start)`` in any of its algebraic forms; see :func:`_lerp`."""
+        return _lerp(self, end, weight)
+
     def __repr__(self) -> str:
         return f"Enclosure({self.mid} ± {self.rad})"
 
     def __bool__(self) -> bool:
         raise TypeError("an enclosure has no truth value; branch on exact hyperparameters only")
+
+    def __index__(self) -> int:
+        if self.ndim or np.any(self.rad) or self.mid != np.rint(self.mid):
+            raise TypeError(f"{self} is not an exact whole number")
+        return int(self.mid)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         handler = _UFUNCS.get(ufunc)
@@ -98,9 +144,30 @@ class Enclosure(NDArrayOperatorsMixin):
         return handler(*inputs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if func is not np.sum:
-            return NotImplemented
-        return _sum(*args, **kwargs)
+        handler = _FUNCTIONS.get(func)
+        return NotImplemented if handler is None else handler(*args, **kwargs)
+
+
+class Truth:
+    """Whether a comparison of enclosures holds, by element: yes, no, or open.
+
+    ``np.where`` takes it; ``bool`` only if it is a single one and not open.
+    """
+
+    __slots__ = ("format", "no", "yes")
+
+    def __init__(self, yes: NDArray[np.bool_], no: NDArray[np.bool_], format: Format) -> None:
+        self.yes = yes
+        self.no = no
+        self.format = format
+
+    def __bool__(self) -> bool:
+        if self.yes.ndim or not (self.yes or self.no):
+            raise TypeError("whether an array or an open comparison is true cannot be said")
+        return bool(self.yes)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return _where(*args) if func is np.where and not kwargs else NotImplemented
 
 
 def holds(mid: WideArray, rad: WideArray, values: NDArray[Any]) -> NDArray[np.bool_]:
@@ -118,26 +185,36 @@ def _operands(x: Any, y: Any) -> tuple[Enclosure, Enclosure, Format]:
     y = y if isinstance(y, Enclosure) else Enclosure.exact(y)
     if x.format is y.format:
         return x, y, x.format
-    if y.ndim == 0 and y.format is FLOAT64:
+    if _is_scalar(y) and not (x.format is FLOAT64 and y.format is TENSOR):
         return x, _enter(y, x.format), x.format
-    if x.ndim == 0 and x.format is FLOAT64:
+    if _is_scalar(x):
         return _enter(x, y.format), y, y.format
-    raise TypeError("enclosures of two formats met; only a 0-d float64 operand may be converted")
+    raise TypeError("enclosures of two formats met; only a 0-d scalar may be converted")
 
 
-def _zero(x: Enclosure) -> bool:
-    return x.ndim == 0 and x.mid == 0 and not np.any(x.rad)
+def _is_scalar(x: Enclosure) -> bool:
+    """Whether it is a number that enters kernels, and not a parameter of no dimension."""
+    return x.ndim == 0 and (x.format is FLOAT64 or x.format is TENSOR)
 
 
 def _enter(scalar: Enclosure, format: Format) -> Enclosure:
-    """A hyperparameter as a kernel of ``format`` sees it; zero is converted exactly."""
-    if _zero(scalar):
-        return scalar
+    """A scalar as a kernel of ``format`` sees it; what every format holds is converted exactly."""
+    if not np.any(scalar.rad) and _short(scalar.mid):
+        return Enclosure(scalar.mid, scalar.rad, format, scalar.nonnegative)
     magnitude = abs(scalar.mid) + scalar.rad
     lost = format.scalar_u * magnitude + format.eta
     lost = np.where(magnitude <= format.largest, lost, Wide(np.inf))  # a kernel may overflow it
     lost = np.where(format.scalar_u > 0, lost, 0)
-    return Enclosure(scalar.mid, scalar.rad + lost, format)
+    return Enclosure(scalar.mid, scalar.rad + lost, format, scalar.nonnegative)
+
+
+def _short(value: Any) -> bool:
+    """Whether a number is a multiple of 2⁻⁸ below 1 in magnitude, or a whole one up to 256."""
+    return bool(
+        abs(value) <= 256
+        and value * 256 == np.rint(value * 256)
+        and (abs(value) <= 1 or value == np.rint(value))
+    )
 
 
 def _rounded(
@@ -146,13 +223,23 @@ def _rounded(
     """Add one rounding to an exact result, and settle what left the finite range."""
     reach = np.abs(mid) + rad
     radius = rad + (format.u + WIDE_EPS) * reach
-    # Sums of floats never underflow, and multiples of an exact zero scalar (2λ at λ = 0) neither.
-    if ufunc is not np.add and ufunc is not np.subtract and not (_zero(x) or _zero(y)):
-        radius += format.eta
+    summed = ufunc is np.add or ufunc is np.subtract
+    if not summed:  # sums of floats never underflow, and multiples of an exact zero neither
+        radius += format.eta if _NARROW else format.eta * (reach > 0)
     radius *= INFLATE
     if not (reach <= format.largest).all():
         mid, radius = _settle(ufunc, x, y, mid, rad, radius, format)
-    return Enclosure(mid, radius, format)
+    return Enclosure(mid, radius, format, _stays_nonnegative(ufunc, x, y, mid, radius))
+
+
+def _stays_nonnegative(
+    ufunc: np.ufunc, x: Enclosure, y: Enclosure, mid: WideArray, radius: WideArray
+) -> bool:
+    if ufunc is np.multiply and x is y:
+        return True
+    if ufunc is not np.subtract and x.nonnegative and y.nonnegative:
+        return True
+    return mid.ndim == 0 and bool(mid - radius >= 0)
 
 
 def _settle(
@@ -195,14 +282,20 @@ def _negative(x: Enclosure) -> Enclosure:
     return Enclosure(-x.mid, x.rad, x.format)
 
 
+def _absolute(x: Enclosure) -> Enclosure:
+    return Enclosure(np.abs(x.mid), x.rad, x.format, nonnegative=True)
+
+
 @np.errstate(invalid="ignore", over="ignore")
 def _add(x: Any, y: Any) -> Enclosure:
     x, y, format = _operands(x, y)
     return _rounded(np.add, x, y, x.mid + y.mid, x.rad + y.rad, format)
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def _subtract(x: Any, y: Any) -> Enclosure:
-    return _add(x, -y)
+    x, y, format = _operands(x, y)
+    return _rounded(np.subtract, x, y, x.mid - y.mid, x.rad + y.rad, format)
 
 
 @np.errstate(invalid="ignore", over="ignore")
@@ -249,17 +342,123 @@ def _log(x: Enclosure) -> Enclosure:
     return Enclosure(mid, np.where(2 * x.rad < x.mid, rad * INFLATE, Wide(np.inf)), x.format)
 
 
+@np.errstate(invalid="ignore", over="ignore", divide="ignore")
+def _sqrt(x: Enclosure) -> Enclosure:
+    """Concave, so the lower end is the farther one, unless it is cut off at zero.
+
+    ``√mid - √(mid - rad) = rad / (√mid + √(mid - rad))``. A ball that reaches below zero is unknown
+    (a kernel may give nan), unless its numbers are known to have no sign.
+    """
+    low = x.mid - x.rad
+    mid = np.sqrt(np.maximum(x.mid, 0))
+    below = x.rad / (mid + np.sqrt(np.maximum(low, 0)))
+    above = np.sqrt(np.maximum(x.mid + x.rad, 0)) - mid
+    rad = np.maximum(np.where(x.rad > 0, below, 0), above)
+    rad = (rad + (x.format.u + 2 * WIDE_EPS) * (mid + rad)) * INFLATE
+    if not x.nonnegative:
+        rad = np.where(low < 0, Wide(np.inf), rad)
+    definite = (x.rad == 0) & ~((x.mid >= 0) & (x.mid < np.inf))  # inf, nan, root of a negative
+    mid = np.where(definite, np.sqrt(x.mid), mid)
+    rad = np.where(definite, Wide(0), np.where(np.isinf(x.rad), Wide(np.inf), rad))
+    return Enclosure(mid, rad, x.format, nonnegative=True)
+
+
+@np.errstate(invalid="ignore", over="ignore", divide="ignore")
+def _power(x: Any, y: Any) -> Enclosure:
+    """``x**y`` for x > 0, through ``y log x``; powers of zero are exact, of less than it unknown."""
+    x, y, format = _operands(x, y)
+    mid = np.power(np.maximum(x.mid, 0), y.mid)
+    off = (np.abs(y.mid) + y.rad) * -np.log1p(-x.rad / x.mid) + y.rad * np.abs(np.log(x.mid))
+    rad = mid * np.expm1(off * INFLATE)
+    rad = rad + (_POW_ULPS * format.u + 4 * WIDE_EPS) * (mid + rad) + format.eta
+    rad = np.where((x.rad < x.mid) & (mid + rad <= format.largest), rad * INFLATE, Wide(np.inf))
+    certain = (x.rad == 0) & (y.rad == 0) & (((x.mid == 0) & (y.mid >= 0)) | (x.mid == 1))
+    rad = np.where(certain | ((y.rad == 0) & (y.mid == 0)), Wide(0), rad)
+    return Enclosure(np.asarray(mid), np.asarray(rad), format, nonnegative=True)
+
+
+def _extreme(largest: bool) -> Callable[[Any, Any], Enclosure]:
+    """Maximum or minimum, which rounds nothing: its radius is that of whichever wins.
+
+    ``|max(a, b) - max(x, y)| <= max(|a - x|, |b - y|)`` where that is open.
+    """
+    choose = np.maximum if largest else np.minimum
+
+    @np.errstate(invalid="ignore")
+    def extreme(x: Any, y: Any) -> Enclosure:
+        x, y, format = _operands(x, y)
+        first = _certainly_less(y, x) if largest else _certainly_less(x, y)
+        second = _certainly_less(x, y) if largest else _certainly_less(y, x)
+        rad = np.where(first, x.rad, np.where(second, y.rad, np.maximum(x.rad, y.rad)))
+        nonnegative = (
+            (x.nonnegative or y.nonnegative) if largest else (x.nonnegative and y.nonnegative)
+        )
+        return Enclosure(np.asarray(choose(x.mid, y.mid)), rad, format, nonnegative)
+
+    return extreme
+
+
+def _certainly_less(x: Enclosure, y: Enclosure) -> NDArray[np.bool_]:
+    return np.asarray(x.mid + x.rad < y.mid - y.rad)
+
+
+def _sign(x: Enclosure) -> Enclosure:
+    return Enclosure(np.sign(x.mid), np.where(_sign_unknown(x), Wide(np.inf), 0), x.format)
+
+
 @np.errstate(invalid="ignore", over="ignore")
-def _sum(x: Enclosure, axis: int | None = None) -> Enclosure:
+def _lerp(start: Enclosure, end: Any, weight: Any) -> Enclosure:
+    """``start + weight (end − start)``, in each form that kernels have.
+
+    With s and e within their radii and the weight's relative error on entering, the roundings before
+    the last addition are at most
+
+        (su + u) (|1−w||s| + |w||e|)                     for the weighted sum (1−w)s + we
+        ((1+u)²(1+su) − 1) |w||e−s|                      for s + w(e−s), which torch takes at w < 1/2
+        ((1+u)³ − 1) |1−w||e−s| + 2 su |w||e−s|          for e − (e−s)(1−w), at w >= 1/2
+
+    where su is 0 for a weight that every format holds.
+    """
+    start, end, format = _operands(start, end)
+    entered = _operands(start, weight)[1]
+    w, rest = np.abs(entered.mid), np.abs(1 - entered.mid)
+    u, off = format.u + WIDE_EPS, entered.rad
+    s, e = np.abs(start.mid) + start.rad, np.abs(end.mid) + end.rad
+    mid = start.mid + entered.mid * (end.mid - start.mid)
+    apart = np.abs(end.mid - start.mid) + start.rad + end.rad
+    summed = off * (s + e) + u * (rest * s + w * e)
+    small = (off * (1 + 3 * u) + ((1 + u) ** 2 - 1) * w) * apart
+    large = (((1 + u) ** 3 - 1) * rest + off * (1 + 4 * u)) * apart
+    taken = small if w < 0.49 else large if w > 0.51 else np.maximum(small, large)
+    rad = rest * start.rad + w * end.rad + np.maximum(summed, taken) + 3 * format.eta
+    rad = (rad + u * (np.abs(mid) + rad)) * INFLATE
+    nothing = (s == 0) & (e == 0)
+    rad = np.where(nothing, Wide(0), rad)
+    nonnegative = start.nonnegative and end.nonnegative and bool(w <= 1)
+    if (s + e + rad <= format.largest).all():
+        return Enclosure(mid, rad, format, nonnegative)
+    known = s + e + rad <= format.largest
+    # The first two forms agree on an infinite end; on an infinite start all three differ.
+    infinite = np.isinf(end.mid) & (end.rad == 0) & np.isfinite(s) & bool(0 < w < 0.49)
+    nan = np.isnan(start.mid) | np.isnan(end.mid)
+    mid = np.where(infinite, end.mid, mid)
+    rad = np.where(known, rad, np.where(infinite | nan, Wide(0), Wide(np.inf)))
+    return Enclosure(mid, rad, format, nonnegative)
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def _sum(x: Enclosure, axis: int | None = None, keepdims: bool = False) -> Enclosure:
     """Sum in any order: Higham (4.4), ``|error| <= gamma_{n-1} sum |x_i|``."""
     terms = x.mid.size if axis is None else x.mid.shape[axis]
-    return _accumulated(
-        np.sum(x.mid, axis=axis),
-        np.sum(x.rad, axis=axis),
-        np.sum(np.abs(x.mid) + x.rad, axis=axis),
+    total = _accumulated(
+        np.sum(x.mid, axis=axis, keepdims=keepdims),
+        np.sum(x.rad, axis=axis, keepdims=keepdims),
+        np.sum(np.abs(x.mid) + x.rad, axis=axis, keepdims=keepdims),
         terms,
         x.format,
     )
+    total.nonnegative = x.nonnegative
+    return total
 
 
 @np.errstate(invalid="ignore", over="ignore")
@@ -283,31 +482,97 @@ def _accumulated(
     return Enclosure(np.asarray(mid), np.asarray(radius), format)
 
 
-def _compared(equal: bool) -> Callable[[Any, Any], bool]:
-    """Comparisons are for branches on hyperparameters; they answer only when it is certain."""
+def _zeros_like(x: Enclosure) -> Enclosure:
+    return Enclosure(np.zeros_like(x.mid), np.zeros_like(x.rad), x.format, nonnegative=True)
 
-    def compare(x: Any, y: Any) -> bool:
-        x, y, _ = _operands(x, y)
-        if x.ndim or y.ndim:
-            raise TypeError("only 0-d enclosures can be compared")
-        if abs(x.mid - y.mid) > x.rad + y.rad:
-            return not equal
-        if x.rad == y.rad == 0:
-            return equal
-        raise TypeError(f"whether {x} equals {y} is undecided")
+
+def _full_like(x: Enclosure, value: Any) -> Enclosure:
+    return _where(np.ones(x.shape, dtype=bool), value, _zeros_like(x))
+
+
+def _where(condition: Any, x: Any, y: Any) -> Enclosure:
+    """Elements of x or y; unknown where the condition is open."""
+    if not isinstance(condition, Truth):
+        condition = Truth(np.asarray(condition), ~np.asarray(condition), FLOAT64)
+    x, y, format = _operands(x, y)
+    if _is_scalar(x) and condition.format is not format:  # both are scalars: they fill an array
+        x, y, format = _enter(x, condition.format), _enter(y, condition.format), condition.format
+    mid = np.where(condition.yes, x.mid, y.mid)
+    rad = np.where(condition.yes, x.rad, np.where(condition.no, y.rad, Wide(np.inf)))
+    return Enclosure(mid, rad, format, x.nonnegative and y.nonnegative)
+
+
+def _comparison(
+    certain: Callable[[Enclosure, Enclosure], Any],
+    impossible: Callable[[Enclosure, Enclosure], Any],
+) -> Callable[[Any, Any], bool | Truth]:
+    """A comparison from what makes it certain and what rules it out; nan compares false."""
+
+    @np.errstate(invalid="ignore")
+    def compare(x: Any, y: Any) -> bool | Truth:
+        x, y, format = _operands(x, y)
+        nan = np.isnan(x.mid) | np.isnan(y.mid)
+        known = ~(np.isinf(x.rad) | np.isinf(y.rad))
+        truth = Truth(
+            np.asarray(certain(x, y) & known & ~nan),
+            np.asarray((impossible(x, y) | nan) & known),
+            format,
+        )
+        return bool(truth) if truth.yes.ndim == 0 and (truth.yes or truth.no) else truth
 
     return compare
 
 
+def _not(compare: Callable[[Any, Any], bool | Truth]) -> Callable[[Any, Any], bool | Truth]:
+    def opposite(x: Any, y: Any) -> bool | Truth:
+        truth = compare(x, y)
+        return Truth(truth.no, truth.yes, truth.format) if isinstance(truth, Truth) else not truth
+
+    return opposite
+
+
+def _same(x: Enclosure, y: Enclosure) -> NDArray[np.bool_]:
+    return np.asarray((x.mid == y.mid) & (x.rad == 0) & (y.rad == 0))
+
+
+def _apart(x: Enclosure, y: Enclosure) -> NDArray[np.bool_]:
+    return _certainly_less(x, y) | _certainly_less(y, x)
+
+
+def _at_most(x: Enclosure, y: Enclosure) -> NDArray[np.bool_]:
+    return np.asarray(x.mid + x.rad <= y.mid - y.rad)
+
+
+_equal = _comparison(_same, _apart)
+_less = _comparison(_certainly_less, lambda x, y: _at_most(y, x))
+_less_equal = _comparison(_at_most, lambda x, y: _certainly_less(y, x))
+
 _UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.negative: _negative,
+    np.absolute: _absolute,
     np.add: _add,
     np.subtract: _subtract,
     np.multiply: _multiply,
     np.divide: _divide,
+    np.power: _power,
+    np.sqrt: _sqrt,
     np.exp: _exp,
     np.log: _log,
+    np.sign: _sign,
+    np.maximum: _extreme(largest=True),
+    np.minimum: _extreme(largest=False),
     np.matmul: _matmul,
-    np.equal: _compared(equal=True),
-    np.not_equal: _compared(equal=False),
+    np.equal: _equal,
+    np.not_equal: _not(_equal),
+    np.less: _less,
+    np.less_equal: _less_equal,
+    np.greater: lambda x, y: _less(y, x),
+    np.greater_equal: lambda x, y: _less_equal(y, x),
+}
+
+_FUNCTIONS: dict[Any, Callable[..., Enclosure]] = {
+    np.sum: _sum,
+    np.where: _where,
+    np.zeros_like: _zeros_like,
+    np.full_like: _full_like,
 }

@@ -13,7 +13,7 @@ a binary32. Higham, *Accuracy and Stability of Numerical Algorithms* (2nd ed.), 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,14 @@ def _certain_overflow(dtype: str) -> Any:
 
 
 FORMATS = {dtype: _format(dtype) for dtype in DTYPES}
+
 FLOAT64 = FORMATS["float64"]
+"""What Python numbers, and so hyperparameters, compute in."""
+
+TENSOR = replace(FORMATS["float32"], u=2 * FORMATS["float32"].u)
+"""What 0-d float32 tensors compute in. Every operation is charged two roundings, because paths
+multiply and divide such numbers among themselves before they meet an array: Adam's capturable
+for-loop has √v/(√c₂ s) + ε/s with s = −γ/c₁, where the rule has (√v/√c₂ + ε) and a product with s."""
 
 _TABLE = {
     field: np.array([getattr(FORMATS[d], field) for d in DTYPES], dtype=Wide)

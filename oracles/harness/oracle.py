@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles.harness.case import Case, dtype_of
+from oracles.harness.case import Case, Parameter, dtype_of
 from oracles.harness.enclosure import Enclosure
 from oracles.harness.formats import (
     DTYPES,
@@ -21,8 +21,12 @@ from oracles.harness.formats import (
     WideArray,
     mixed,
     round_each,
+    round_to,
 )
-from oracles.rule import Convention, Hyper, Rule
+from oracles.rule import Convention, Hyper, Rule, Scalar
+
+PYTHON: frozenset[str] = frozenset()
+"""No scalar is a tensor: hyperparameters and the count of steps are Python numbers."""
 
 
 @dataclass(frozen=True)
@@ -83,58 +87,135 @@ class Enclosures:
 
 
 class Oracle:
-    """Answers to one case, by convention, each computed once and only when asked for."""
+    """Answers to one case, each computed once and only when asked for."""
 
     def __init__(self, rule: Rule, case: Case) -> None:
         self.rule = rule
         self.case = case
-        self._answers: dict[str, Enclosures] = {}
+        self._answers: dict[tuple[str, frozenset[str]], Enclosures] = {}
 
-    def __call__(self, convention: Convention | None = None) -> Enclosures:
-        """What implementations of ``convention`` (default: torch's) may answer."""
+    def __call__(
+        self, convention: Convention | None = None, tensors: frozenset[str] = PYTHON
+    ) -> Enclosures:
+        """What implementations of ``convention`` (default: torch's) may answer.
+
+        ``tensors`` names the scalars a path computes with as 0-d float32 tensors: hyperparameters,
+        and ``"step"`` for the number of gradients seen.
+        """
         convention = convention or self.rule.torch
-        if convention.name not in self._answers:
-            self._answers[convention.name] = enclose(self.rule, convention, self.case)
-        return self._answers[convention.name]
+        key = (convention.name, tensors)
+        if key not in self._answers:
+            self._answers[key] = enclose(self.rule, convention, self.case, tensors)
+        return self._answers[key]
 
 
-def enclose(rule: Rule, convention: Convention, case: Case) -> Enclosures:
+def enclose(
+    rule: Rule, convention: Convention, case: Case, tensors: frozenset[str] = PYTHON
+) -> Enclosures:
     """Follow a convention through a case in enclosure arithmetic, on all the case's axes.
 
-    Parameters that share hyperparameters and have their gradients at the same steps go through the
-    rule as one array: rules are elementwise.
+    Parameters that share hyperparameters and have their gradients at the same steps go through an
+    elementwise rule as one array; another rule gets each parameter by itself, in its shape.
     """
-    axes = case.axes
-    batches: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-    schedules = {}
-    for index, group, parameter in case.walk():
-        pattern = tuple(g is not None for g in parameter.gradients)
-        key = (id(group), pattern, convention.decays(parameter.initial.ndim))
-        batches[key].append(index)
-        schedules[key] = group.schedule
-    shape = (len(axes), case.steps, case.offsets[-1])
-    parameters = _empty(shape)
-    states = {name: _empty(shape) for name in rule.states}
-    present = {name: np.zeros(shape[1:], dtype=bool) for name in rule.states}
-    start = np.empty((shape[0], shape[2]))
-    for key, members in batches.items():
-        where, w, gradients = _gather(case, members, axes)
-        start[:, where] = np.asarray(w.mid, dtype=np.float64)
-        hypers = [exactly(h) for h in schedules[key]]
-        for t, (value, state) in enumerate(
-            rule.run(convention, w, gradients, hypers, decays=key[-1])
-        ):
-            _scatter(parameters, t, where, value)
+    shape = (len(case.axes), case.steps, case.offsets[-1])
+    filled = Enclosures(
+        case.axes,
+        _empty(shape),
+        {name: _empty(shape) for name in rule.states},
+        {name: np.zeros(shape[1:], dtype=bool) for name in rule.states},
+        np.empty((shape[0], shape[2])),
+    )
+    count = Enclosure.tensor if "step" in tensors else int
+    for batch in _batches(rule, convention, case):
+        hypers = [exactly(h, tensors) for h in batch.schedule]
+        trajectory = rule.run(
+            convention, batch.w, batch.gradients, hypers, decays=batch.decays, count=count
+        )
+        filled.start[batch.rows, batch.where] = batch.laid(batch.w.mid)
+        for t, (value, state) in enumerate(trajectory):
+            _scatter(filled.parameters, t, batch, value)
             for name, buffer in state.items():
-                _scatter(states[name], t, where, buffer)
-                present[name][t, where] = True
-    return Enclosures(axes, parameters, states, present, start)
+                _scatter(filled.states[name], t, batch, buffer)
+                filled.present[name][t, batch.where] = True
+    return filled
 
 
 @lru_cache(maxsize=256, typed=True)  # by type: NamedTuples of two rules may be equal
-def exactly(h: Hyper) -> Hyper:
-    """Hyperparameters as 0-d enclosures of radius 0, held as Python holds them: in float64."""
-    return type(h)(*(v if isinstance(v, bool) else Enclosure.exact(v) for v in h))
+def exactly(h: Hyper, tensors: frozenset[str] = PYTHON) -> Hyper:
+    """Hyperparameters as 0-d enclosures; switches and words are left as they are.
+
+    Those named in ``tensors`` are rounded to float32, the others are exact, as Python holds them.
+    """
+    return type(h)(
+        *(
+            value
+            if value is None or isinstance(value, bool | str)
+            else (Enclosure.tensor if name in tensors else Enclosure.exact)(value)
+            for name, value in h._asdict().items()
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Parameters that go through a rule as one array.
+
+    Attributes:
+        schedule: their hyperparameters at each step.
+        decays: whether the convention decays them.
+        where: their elements in the case's end-to-end layout.
+        rows: the axes the first dimension of the array stands for, or one axis without dimension.
+        w, gradients: their values.
+    """
+
+    schedule: Sequence[Hyper]
+    decays: bool
+    where: Any
+    rows: slice | int
+    w: Enclosure
+    gradients: list[Enclosure | None]
+
+    def laid(self, values: Any) -> Any:
+        """Values that broadcast to the array, as its elements are laid end to end."""
+        if isinstance(self.rows, slice):
+            return values
+        return np.broadcast_to(values, self.w.shape).ravel()
+
+
+def _batches(rule: Rule, convention: Convention, case: Case) -> Iterator[_Batch]:
+    alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+    schedules = {}
+    for index, group, parameter in case.walk():
+        pattern = tuple(g is not None for g in parameter.gradients)
+        alone = () if rule.elementwise else (index,)
+        key = (id(group), pattern, convention.decays(parameter.initial.ndim), *alone)
+        alike[key].append(index)
+        schedules[key] = group.schedule
+    for key, members in alike.items():
+        common = (schedules[key], key[2])
+        if rule.elementwise:
+            where, w, gradients = _gather(case, members, case.axes)
+            yield _Batch(*common, where, slice(None), w, gradients)
+            continue
+        (index,) = members
+        where = slice(case.offsets[index], case.offsets[index + 1])
+        for row, axis in enumerate(case.axes):
+            yield _Batch(*common, where, row, *_shaped(case.parameters[index], axis, index))
+
+
+def _shaped(
+    parameter: Parameter, axis: str, index: int
+) -> tuple[Enclosure, list[Enclosure | None]]:
+    """One parameter in its own shape and one dtype."""
+    dtype = dtype_of(axis, index)
+    format = mixed(np.array(DTYPES.index(dtype)))
+
+    def lifted(values: FloatArray | None) -> Enclosure | None:
+        return None if values is None else Enclosure.exact(round_to(dtype, values), format)
+
+    w = lifted(parameter.initial)
+    assert w is not None
+    return w, [lifted(g) for g in parameter.gradients]
 
 
 def _empty(shape: tuple[int, ...]) -> Balls:
@@ -171,6 +252,8 @@ def _gather(
     return where, values[0], gradients
 
 
-def _scatter(balls: Balls, t: int, where: Any, value: Enclosure) -> None:
-    balls.mid[:, t, where] = value.mid
-    balls.rad[:, t, where] = value.rad
+def _scatter(balls: Balls, t: int, batch: _Batch, value: Scalar) -> None:
+    """Write an array, or whatever broadcasts to the parameter, where the batch's elements are."""
+    mid, rad = (value.mid, value.rad) if isinstance(value, Enclosure) else (value, 0)
+    balls.mid[batch.rows, t, batch.where] = batch.laid(mid)
+    balls.rad[batch.rows, t, batch.where] = batch.laid(rad)

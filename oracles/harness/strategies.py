@@ -138,52 +138,85 @@ def strategy(build: Callable[..., Case]) -> Callable[..., st.SearchStrategy[Case
 
 
 @cache
-def _numbers(domain: Domain) -> tuple[float, ...]:
-    """Special values, and as many full-length numbers log-uniform over the domain."""
+def _numbers(domain: Domain) -> tuple[Any, ...]:
+    """Special values, and as many full-length numbers log-uniform over the domain's range."""
+    if not domain.high:
+        return domain.special
     rng = np.random.Generator(np.random.PCG64(7))
     drawn = np.exp(rng.uniform(math.log(domain.low), math.log(domain.high), 1000))
     return (*domain.special * (1000 // len(domain.special)), *drawn.tolist())
 
 
-def _number(choices: Choices, domain: Domain) -> float:
-    return choices.pick(_numbers(domain))
+def _number(choices: Choices, domain: Domain, axes: Sequence[str]) -> Any:
+    """A value from the domain, large enough for the axes."""
+    value = choices.pick(_numbers(domain))
+    return max(value, domain.coarse) if domain.coarse and not _fine(axes) else value
 
 
-def _shape(choices: Choices) -> tuple[int, ...]:
+def _fine(axes: Sequence[str]) -> bool:
+    """Whether all parameters have 24 bits or more."""
+    return set(axes) <= {"float64", "float32"}
+
+
+def _shape(choices: Choices, rule: Rule) -> tuple[int, ...]:
     """From 0-d and empty to 4-d, and vectors of every length up to :data:`LONGEST`."""
+    if rule.shapes:
+        return choices.pick(rule.shapes)
     number = choices.index(len(SHAPES) * 3 // 2)
     return SHAPES[number] if number < len(SHAPES) else (1 + choices.index(LONGEST),)
 
 
-def _hyper(choices: Choices, rule: Rule) -> Hyper:
+def _small_shape(choices: Choices, rule: Rule, *options: tuple[int, ...]) -> tuple[int, ...]:
+    """One of the options, or of the shapes the rule takes."""
+    return choices.pick(rule.shapes or options)
+
+
+def _made(
+    rule: Rule,
+    initial: FloatArray,
+    gradients: Sequence[FloatArray | None],
+    layout: str = "contiguous",
+    gradient_layout: str = "contiguous",
+) -> Parameter:
+    """A parameter whose gradients are sparse where the rule takes no others."""
+    if rule.sparse:
+        gradient_layout = "sparse"
+    return Parameter(initial, tuple(gradients), layout, gradient_layout)
+
+
+def _hyper(choices: Choices, rule: Rule, axes: Sequence[str]) -> Hyper:
     """One set of hyperparameters the rule allows."""
     values: dict[str, Any] = {
         name: choices.yes()
         for name, default in rule.hyper()._asdict().items()
         if isinstance(default, bool)
     }
-    values |= {name: _number(choices, domain) for name, domain in rule.domains.items()}
+    values |= {name: _number(choices, domain, axes) for name, domain in rule.domains.items()}
     return rule.settle(rule.hyper(**values, batch_size=choices.pick(BATCH_SIZES)))
 
 
-def _schedule(choices: Choices, rule: Rule, steps: int) -> tuple[Hyper, ...]:
+def _schedule(choices: Choices, rule: Rule, steps: int, axes: Sequence[str]) -> tuple[Hyper, ...]:
     """Constant hyperparameters or, as often, one that changes between steps."""
-    first = _hyper(choices, rule)
+    first = _hyper(choices, rule, axes)
     if steps == 1 or not choices.yes():
         return (first,) * steps
     # The first domain is the learning rate, which is what schedules change most.
     names = tuple(rule.domains)
     changing = choices.pick((*names, *names[:1] * len(names)))
     domain = rule.domains[changing]
-    if changing != names[0] and choices.yes():  # switched on later
+    if changing != names[0] and 0.0 in domain.special and choices.yes():  # switched on later
         first = rule.settle(first._replace(**{changing: 0.0}))
     return (
         first,
         *(
-            rule.settle(first._replace(**{changing: _number(choices, domain)}))
+            rule.settle(first._replace(**{changing: _number(choices, domain, axes)}))
             for _ in range(steps - 1)
         ),
     )
+
+
+def _steps(choices: Choices, rule: Rule) -> int:
+    return choices.pick(rule.steps or STEPS)
 
 
 def _scale(choices: Choices, schedule: tuple[Hyper, ...]) -> float:
@@ -205,13 +238,19 @@ def _presence(choices: Choices, steps: int, joins: int) -> list[bool]:
 
 
 def _parameter(
-    choices: Choices, steps: int, *, joins: int = 0, scale: float = 1.0, plain: bool = True
+    choices: Choices,
+    rule: Rule,
+    steps: int,
+    *,
+    joins: int = 0,
+    scale: float = 1.0,
+    plain: bool = True,
 ) -> Parameter:
     """One parameter with its gradients; ``scale`` multiplies the initial value.
 
     A ``plain`` one is contiguous, and so are its gradients.
     """
-    shape = _shape(choices)
+    shape = _shape(choices, rule)
     layout = gradient_layout = "contiguous"
     if not plain and math.prod(shape) > 1:  # layouts differ where there are elements to lay out
         layout = choices.pick(LAYOUTS)
@@ -224,7 +263,7 @@ def _parameter(
         if gradient is not None and gradient_layout == "expanded":
             gradient = np.broadcast_to(gradient[:1], shape)
         gradients.append(gradient)
-    return Parameter(initial, tuple(gradients), layout, gradient_layout)
+    return _made(rule, initial, gradients, layout, gradient_layout)
 
 
 def _axes(choices: Choices) -> tuple[str, ...]:
@@ -239,17 +278,17 @@ def _axes(choices: Choices) -> tuple[str, ...]:
 def cases(choices: Choices, rule: Rule) -> Case:
     """The general case: groups, schedules, shapes, layouts, missing gradients, late groups."""
     axes = _axes(choices)
-    steps = choices.pick(STEPS)
+    steps = _steps(choices, rule)
     plain = choices.index(3) < 2  # for all parameters: one odd layout stops a whole fused path
     groups: list[Group] = []
     for _ in range(choices.pick((1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 3))):
         joins = groups[-1].joins + choices.index(steps - groups[-1].joins) if groups else 0
-        schedule = _schedule(choices, rule, steps)
+        schedule = _schedule(choices, rule, steps, axes)
         members = []
         # Neighbouring parameters of a mixed case take the dtypes in turn: four show all.
         for _ in range(4 if MIXED in axes and not groups else choices.pick((1, 1, 2, 1, 1, 3))):
             scale = _scale(choices, schedule)
-            members.append(_parameter(choices, steps, joins=joins, scale=scale, plain=plain))
+            members.append(_parameter(choices, rule, steps, joins=joins, scale=scale, plain=plain))
         groups.append(Group(tuple(members), schedule, joins))
     return Case(tuple(groups), axes)
 
@@ -257,16 +296,16 @@ def cases(choices: Choices, rule: Rule) -> Case:
 def long_case(choices: Choices, rule: Rule) -> Case:
     """A case for soaking: one group of long parameters, or of tails, in every dtype."""
     steps, edge = choices.pick((2, 3, 4, 1)), choices.index(16) == 15
-    schedule = _schedule(choices, rule, steps)
+    schedule = _schedule(choices, rule, steps, AXES)
     array = choices.edge_array if edge else choices.array
     scale = 1.0 if edge else _scale(choices, schedule)
     gaps = choices.index(4) == 3
     members = []
-    for shape in choices.pick(LONG_SHAPES):
+    for shape in rule.shapes[-3:] or choices.pick(LONG_SHAPES):
         layout = choices.pick(LAYOUTS) if len(shape) > 1 else "contiguous"
         present = [not gaps or choices.index(4) > 0 for _ in range(steps)]
         gradients = tuple(array(shape) if there else None for there in present)
-        members.append(Parameter(array(shape) * scale, gradients, layout, layout))
+        members.append(_made(rule, array(shape) * scale, gradients, layout, layout))
     return Case((Group(tuple(members), schedule),), AXES, edge)
 
 
@@ -276,18 +315,20 @@ def lone_cases(choices: Choices, rule: Rule) -> Case:
 
     Some shortcuts in code are taken only where nothing else is asked for.
     """
+    axes = _axes(choices)
     steps = 1 + choices.index(3)
-    h = rule.hyper(lr=_number(choices, rule.domains["lr"]))
+    h = rule.hyper(lr=_number(choices, rule.domains["lr"], axes))
     name = choices.pick([name for name in h._fields if name not in ("lr", "batch_size")])
-    h = h._replace(**{name: isinstance(getattr(h, name), bool) or choices.pick((0.5, 0.25))})
+    domain = rule.domains.get(name)
+    h = h._replace(**{name: domain is None or _number(choices, domain, axes)})
     for needed, domain in rule.domains.items():
         if rule.constraint(h) is None:
             break
         h = h._replace(**{needed: domain.high / 4})
-    shape = choices.pick(((2,), (1,), (7,), (2, 3)))
-    gradients = tuple(choices.array(shape) for _ in range(steps))
-    parameter = Parameter(choices.array(shape), gradients)
-    return Case((Group((parameter,), (h,) * steps),), _axes(choices))
+    shape = _small_shape(choices, rule, (2,), (1,), (7,), (2, 3))
+    gradients = [choices.array(shape) for _ in range(steps)]
+    parameter = _made(rule, choices.array(shape), gradients)
+    return Case((Group((parameter,), (h,) * steps),), axes)
 
 
 @strategy
@@ -297,52 +338,57 @@ def eventful_cases(choices: Choices, rule: Rule) -> Case:
     General cases have these now and then; here each case has all of them. With one parameter a
     group, no parameter's buffer is younger than another's.
     """
+    axes = _axes(choices)
     steps = 3 + choices.index(3)
     groups = []
     for joins in (0, 1 + choices.index(steps - 1)):
-        schedule = tuple(rule.remembering(h) for h in _schedule(choices, rule, steps))
-        shape = choices.pick(((2,), (1,), (7,), (2, 3)))
+        schedule = tuple(rule.remembering(h) for h in _schedule(choices, rule, steps, axes))
+        shape = _small_shape(choices, rule, (2,), (1,), (7,), (2, 3))
         bits = choices.index(2**steps) | 1 << joins  # present as soon as it has joined
-        gradients = tuple(
+        gradients = [
             choices.array(shape) if t >= joins and bits >> t & 1 else None for t in range(steps)
-        )
-        groups.append(Group((Parameter(choices.array(shape), gradients),), schedule, joins))
-    return Case(tuple(groups), _axes(choices))
+        ]
+        parameter = _made(rule, choices.array(shape), gradients)
+        groups.append(Group((parameter,), schedule, joins))
+    return Case(tuple(groups), axes)
 
 
 @strategy
 def edge_cases(choices: Choices, rule: Rule) -> Case:
     """One small parameter whose values lie at the edge of the formats, for up to three steps."""
+    axes = _axes(choices)
     steps = 1 + choices.index(3)
-    schedule = _schedule(choices, rule, steps)
-    shape = choices.pick(((4,), (1,), (19,)))
-    gradients = tuple(choices.edge_array(shape) for _ in range(steps))
-    parameter = Parameter(choices.edge_array(shape), gradients)
-    return Case((Group((parameter,), schedule),), _axes(choices), edge=True)
+    schedule = _schedule(choices, rule, steps, axes)
+    shape = _small_shape(choices, rule, (4,), (1,), (19,))
+    gradients = [choices.edge_array(shape) for _ in range(steps)]
+    parameter = _made(rule, choices.edge_array(shape), gradients)
+    return Case((Group((parameter,), schedule),), axes, edge=True)
 
 
 @strategy
 def sparse_cases(choices: Choices, rule: Rule) -> Case:
     """Sparse gradients, which torch takes only without weight decay."""
+    axes = _axes(choices)
     steps = 1 + choices.index(4)
-    schedule = tuple(rule.undecayed(h) for h in _schedule(choices, rule, steps))
-    drawn = [_parameter(choices, steps) for _ in range(1 + choices.index(3))]
+    schedule = tuple(rule.undecayed(h) for h in _schedule(choices, rule, steps, axes))
+    drawn = [_parameter(choices, rule, steps) for _ in range(1 + choices.index(3))]
     members = [
         replace(p, gradient_layout="sparse" if p.initial.ndim else "contiguous") for p in drawn
     ]
-    return Case((Group(tuple(members), schedule),), _axes(choices))
+    return Case((Group(tuple(members), schedule),), axes)
 
 
 @strategy
 def skipping_cases(choices: Choices, rule: Rule) -> Case:
     """Finite gradients but for one step, at which one element is not."""
+    axes = _axes(choices)
     steps = 1 + choices.index(4)
-    schedule = _schedule(choices, rule, steps)
-    shape = choices.pick(((2,), (1,), (5,), (2, 3)))
+    schedule = _schedule(choices, rule, steps, axes)
+    shape = _small_shape(choices, rule, (2,), (1,), (5,), (2, 3))
     gradients = [choices.array(shape) for _ in range(steps)]
     gradients[choices.index(steps)].flat[0] = choices.pick((math.inf, -math.inf, math.nan))
-    parameter = Parameter(choices.array(shape), tuple(gradients))
-    return Case((Group((parameter,), schedule),), _axes(choices))
+    parameter = _made(rule, choices.array(shape), gradients)
+    return Case((Group((parameter,), schedule),), axes)
 
 
 @strategy
@@ -350,14 +396,14 @@ def parting_cases(choices: Choices, rule: Rule, convention: Convention) -> Case:
     """Cases in which ``convention`` must differ from the rule's first one, by construction.
 
     The parts that tell them apart are switched on, and a gradient has the sign of its parameter,
-    so the terms add up instead of cancelling; what could make up for a difference (all that the
+    so the terms add up instead of cancelling (unless it is to turn); what could make up for a difference (all that the
     rule does not call free) is off unless it is such a part. What remains -- shape, values,
     rates, batch size -- is drawn. That the two do part is then proven by enclosures.
     """
     axes = _axes(choices)
-    parting = rule.fine if axes[0] in ("float64", "float32") else rule.coarse
+    parting = rule.fine if _fine(axes) else rule.coarse
     parts = convention.parts
-    steps = 2 + choices.index(2)
+    steps = _steps(choices, rule) if "late" in parts else 2 + choices.index(2)
 
     def within(span: Range) -> float:
         low, high = span
@@ -369,6 +415,11 @@ def parting_cases(choices: Choices, rule: Rule, convention: Convention) -> Case:
         if name == "lr" or name in parts or (name in rule.free and choices.yes())
     }
     values |= {
+        name: choices.pick(domain.special)
+        for name, domain in rule.domains.items()
+        if not domain.high and name in parts
+    }
+    values |= {
         name: name in parts
         for name, default in rule.hyper()._asdict().items()
         if isinstance(default, bool)
@@ -377,12 +428,15 @@ def parting_cases(choices: Choices, rule: Rule, convention: Convention) -> Case:
     h = rule.hyper(**values)
     lowered = h._replace(lr=h.lr / 4) if "schedule" in parts else h
     schedule = tuple(lowered if t % 2 else h for t in range(steps))
-    shape = choices.pick(((3,), (1,), (40,), (200,), (2, 3))[: 4 if "vector" in parts else 5])
+    options = ((3,), (1,), (40,), (200,), (2, 3))[: 4 if "vector" in parts else 5]
+    shape = _small_shape(choices, rule, *options)
     sign = np.where(choices.array(shape) < 0, -1.0, 1.0)
 
     def between(span: Range) -> FloatArray:
         low, high = span
         return np.asarray(sign * (low + (high - low) * (np.abs(choices.array(shape)) % 1)))
 
-    gradients = tuple(between(parting.g) for _ in range(steps))
-    return Case((Group((Parameter(between(parting.w), gradients),), schedule),), axes)
+    ratio = (0.5 if "falling" in parts else 1.0) * (-1.0 if "turning" in parts else 1.0)
+    gradients = [between(parting.g) * ratio**t for t in range(steps)]
+    parameter = _made(rule, between(parting.w), gradients)
+    return Case((Group((parameter,), schedule),), axes)

@@ -60,7 +60,7 @@ class Verdict:
 
 def judge(oracle: Oracle, subject: Any, answer: Answer) -> Verdict:
     """Hold an answer against torch's convention, parameters and buffers at every step."""
-    enclosures = oracle()
+    enclosures = oracle(tensors=subject.tensors)
     row = enclosures.row(subject.dtype)
     wrong = _presence(enclosures, answer)
     elements = undecided = 0
@@ -112,7 +112,7 @@ def fits(oracle: Oracle, subject: Any, answer: Answer) -> list[str]:
 
 def fit(oracle: Oracle, convention: Convention, subject: Any, answer: Answer) -> bool:
     """Whether a convention's enclosure holds the whole answer, parameters and buffers."""
-    enclosures = oracle(convention)
+    enclosures = oracle(convention, subject.tensors)
     row = enclosures.row(subject.dtype)
     return not _presence(enclosures, answer) and all(
         holds(balls.mid[row], balls.rad[row], values).all()
@@ -156,7 +156,7 @@ def _presence(enclosures: Enclosures, answer: Answer) -> bool:
 
 def _explain(oracle: Oracle, subject: Any, answer: Answer) -> str:
     """Name the first step at which something is wrong and, there, the element furthest off."""
-    case, enclosures = oracle.case, oracle()
+    case, enclosures = oracle.case, oracle(tensors=subject.tensors)
     row = enclosures.row(subject.dtype)
     known = fits(oracle, subject, answer)
     verdict = f"the values fit {', '.join(known)}" if known else "no known convention fits"

@@ -56,6 +56,25 @@ def accepted(optimizer: OptimizerClass) -> frozenset[str]:
 
 
 @cache
+def takes_tensor(optimizer: OptimizerClass, name: str) -> bool:
+    """Whether the constructor is annotated to take a tensor there, or does not say."""
+    parameter = inspect.signature(optimizer).parameters.get(name)
+    annotation = "" if parameter is None else parameter.annotation
+    return annotation in ("", inspect.Parameter.empty) or "Tensor" in str(annotation)
+
+
+@cache
+def lacks_functional(optimizer: OptimizerClass) -> str:
+    """Why the function of the optimizer's module cannot be called in its place; empty if it can."""
+    function = getattr(sys.modules[optimizer.__module__], optimizer.__name__.lower(), None)
+    if function is None:
+        return "its module has no functional entry"
+    if "state_steps" in inspect.signature(function).parameters:
+        return "its functional entry leaves it to the class to start the buffers"
+    return ""
+
+
+@cache
 def functional(optimizer: OptimizerClass, states: tuple[str, ...]) -> OptimizerClass:
     """The function of the optimizer's module that bears its name in lower case, as a class."""
     function = getattr(sys.modules[optimizer.__module__], optimizer.__name__.lower())

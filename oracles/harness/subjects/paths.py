@@ -24,7 +24,8 @@ class Path:
         switches: constructor arguments that select it.
         tensors: hyperparameters given as 0-d tensors instead of Python numbers.
         wrap: what happens around the step: ``"functional"`` calls the module's function in place
-            of the class, ``"scaler"`` steps through a ``GradScaler``.
+            of the class, ``"scaler"`` steps through a ``GradScaler``, ``"complex"`` hands over
+            neighbouring numbers as one complex number.
         graph: whether those tensors require grad, so that the step itself can be differentiated.
         sparse: whether it takes sparse gradients.
         nonfinite: whether it steps on inf and nan gradients (a ``GradScaler`` skips those).
@@ -55,26 +56,46 @@ def _row(name: str, *, foreach: bool | None = None, **options: Any) -> Path:
 
 FUSED = {"fused": True}
 
+CAPTURABLE = {"capturable": True}
+DIFFERENTIABLE = {"differentiable": True}
+SCALED: Mapping[str, Any] = {"wrap": "scaler", "nonfinite": False, "expanded": False}
+
 PATHS = (
     _row("default", sparse=True),
     _row("for-loop", foreach=False, sparse=True),
     _row("foreach", foreach=True, sparse=True),
     _row("fused", switches=FUSED),
-    _row("differentiable", switches={"differentiable": True}),
+    _row("for-loop, capturable", foreach=False, switches=CAPTURABLE),
+    _row("foreach, capturable", foreach=True, switches=CAPTURABLE),
+    _row("differentiable", switches=DIFFERENTIABLE),
     _row(
         "differentiable, tensors in the graph",
-        switches={"differentiable": True},
+        switches=DIFFERENTIABLE,
         tensors=("lr", "weight_decay"),
+        graph=True,
+    ),
+    _row("differentiable, lr in the graph", switches=DIFFERENTIABLE, tensors=("lr",), graph=True),
+    _row(
+        "differentiable, lr and betas in the graph",
+        switches=DIFFERENTIABLE,
+        tensors=("lr", "betas"),
         graph=True,
     ),
     _row("for-loop, tensor lr", foreach=False, tensors=("lr",)),
     _row("foreach, tensor lr", foreach=True, tensors=("lr",)),
     _row("fused, tensor lr", switches=FUSED, tensors=("lr",)),
+    _row("foreach, capturable, tensor lr", foreach=True, switches=CAPTURABLE, tensors=("lr",)),
+    _row("for-loop, tensor betas", foreach=False, tensors=("betas",)),
+    _row(
+        "foreach, capturable, tensor betas", foreach=True, switches=CAPTURABLE, tensors=("betas",)
+    ),
     _row("for-loop, tensor weight_decay", foreach=False, tensors=("weight_decay",)),
     _row("foreach, tensor weight_decay", foreach=True, tensors=("weight_decay",)),
     _row("functional", wrap="functional", sparse=True),
-    _row("for-loop, grad scaler", foreach=False, wrap="scaler", nonfinite=False, expanded=False),
-    _row("fused, grad scaler", switches=FUSED, wrap="scaler", nonfinite=False, expanded=False),
+    _row("for-loop, complex", foreach=False, wrap="complex"),
+    _row("foreach, complex", foreach=True, wrap="complex"),
+    _row("for-loop, grad scaler", foreach=False, **SCALED),
+    _row("fused, grad scaler", switches=FUSED, **SCALED),
 )
 
 
@@ -86,5 +107,10 @@ LACKS = {
     r"argument 'alpha' must be Number": "a tensor cannot be part of the graph (before torch 2.7)",
     r"'torch.amp' has no attribute 'GradScaler'": "no scaler for all devices (before torch 2.3)",
     r"Attempting to unscale FP16 gradients": "a grad scaler unscales no float16 parameters itself",
+    r"as a Tensor is not supported for capturable=False and foreach=True": "foreach reads numbers",
+    r"[Cc]omplex param": "an optimizer refuses complex parameters",
+    r"does not support complex": "an optimizer refuses complex parameters",
+    r"view_as_complex is only supported for": "bfloat16 has no complex numbers",
+    r"fused=True|`fused`": "the fused kernel is not written for a device or dtype",
 }
 """How torch says that it lacks something: pattern of the message, and what it means."""

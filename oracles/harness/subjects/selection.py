@@ -38,7 +38,9 @@ def select(
     _known("path", paths, [path.name for path in PATHS])
     _known("dtype", dtypes, AXES)
     _known("device", on, devices())
-    optimizer = optimizer or getattr(torch.optim, rule.name)
+    optimizer = optimizer or getattr(torch.optim, rule.name, None)
+    if optimizer is None:
+        return [], {"everywhere": f"this torch.optim has no {rule.name}"}
     subjects, missing = [], {}
     for path in PATHS:
         for dtype in dtypes or AXES:

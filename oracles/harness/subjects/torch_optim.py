@@ -7,7 +7,8 @@ import pickle
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -16,10 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from oracles.harness.case import Case, Group, Parameter, dtype_of
+from oracles.harness.case import MIXED, Case, Group, Parameter, dtype_of
 from oracles.harness.formats import DTYPES, FloatArray, round_to
 from oracles.harness.subjects import Answer, SubjectError, answering
-from oracles.harness.subjects.classes import accepted, functional
+from oracles.harness.subjects.classes import (
+    accepted,
+    functional,
+    lacks_functional,
+    takes_tensor,
+)
 from oracles.harness.subjects.paths import LACKS, OptimizerClass, Path
 from oracles.rule import Hyper, Rule
 
@@ -54,11 +60,46 @@ class Subject:
         """The version of torch, as the deviations ledger looks it up."""
         return str(torch.__version__)
 
+    @cached_property
+    def tensors(self) -> frozenset[str]:
+        """Scalars this path computes with as 0-d float32 tensors, as the oracle is to be told."""
+        names = set()
+        if any(self.path.switches.get(switch) for switch in self.rule.tensor_step):
+            names.add("step")
+        if scalar_dtype(self.dtype) == "float32":
+            for name in self.path.tensors:
+                names |= set(self.rule.tuples.get(name, (name,)))
+        return frozenset(names)
+
     @property
     def takes_sparse(self) -> bool:
         """Whether this path steps on sparse gradients of this dtype."""
         where = (self.rule, self.optimizer, self.path, self.dtype, self.device)
-        return self.path.sparse and not absent(*where, gradient_layout="sparse")
+        return self.rule.sparse or (
+            self.path.sparse and not absent(*where, gradient_layout="sparse")
+        )
+
+    @cached_property
+    def foreign(self) -> dict[str, Any]:
+        """Hyperparameters of the rule that this constructor lacks, with their defaults."""
+        defaults = self.rule.hyper()
+        known = set(accepted(self.optimizer))
+        for name in known & set(self.rule.tuples):
+            known |= set(self.rule.tuples[name])
+        return {
+            name: getattr(defaults, name)
+            for name in defaults._fields
+            if name not in known and name != "batch_size"
+        }
+
+    def takes(self, case: Case) -> bool:
+        """Whether the case leaves alone what the constructor (of an older torch) lacks."""
+        return not self.foreign or all(
+            getattr(h, name) == default
+            for group in case.groups
+            for h in group.schedule
+            for name, default in self.foreign.items()
+        )
 
     @cached_property
     def factory(self) -> OptimizerClass:
@@ -130,7 +171,7 @@ class Run:
 
         A scaler refuses to step when there is no gradient at all, and takes no closure.
         """
-        with answering():
+        with answering(), lifted(self.subject):
             if self.scaler is not None and any(p.grad is not None for p in self.parameters):
                 loss = self.scaler.step(self.optimizer)
                 self.scaler.update()
@@ -144,12 +185,15 @@ class Run:
             buffers = [self.optimizer.state.get(p, {}).get(name) for p in self.parameters]
             self._present[name].append([b is not None for b in buffers])
             absent = zeros(self.case, self.subject.dtype, self.subject.device)
-            tensors += [a if b is None else b for a, b in zip(absent, buffers, strict=True)]
+            tensors += [
+                nothing if buffer is None else _filling(buffer, p)
+                for nothing, buffer, p in zip(absent, buffers, self.parameters, strict=True)
+            ]
         self._rows.append(_flat(tensors))
 
     def answer(self) -> Answer:
         """What was recorded."""
-        sizes = [p.numel() for p in self.parameters]
+        sizes = [p.initial.size for p in self.case.parameters]
         names = self.subject.rule.states
         rows = _numpy(self._rows).reshape(len(self._rows), 1 + len(names), sum(sizes))
         return Answer(
@@ -193,7 +237,7 @@ class Run:
             if drawn.layout == "strided" and p.ndim
         ]
         hyper = [
-            {k: v.tolist() if torch.is_tensor(v) else v for k, v in table.items() if k != "params"}
+            {k: _plain(v) for k, v in table.items() if k != "params"}
             for table in self.optimizer.param_groups
         ]
         random = [torch.get_rng_state()]
@@ -251,27 +295,28 @@ class Run:
         return {"params": self.members(group), **self._hyper(group.schedule[t])}
 
     def _hyper(self, h: Hyper) -> dict[str, Any]:
-        values: dict[str, Any] = h._asdict()
-        if "batch_size" not in accepted(self.subject.optimizer):
-            del values["batch_size"]  # the oracle's alone, unless a class asks for it
+        # An older torch lacks some; the batch size is the oracle's alone, unless a class asks for it.
+        known = accepted(self.subject.optimizer)
+        arguments = self.subject.rule.arguments(h)
+        values = {name: value for name, value in arguments.items() if name in known}
         for name in self.subject.path.tensors:
             values[name] = self._scalar(values[name])
         return values
 
-    def _scalar(self, value: float) -> torch.Tensor:
-        """A float32 tensor, torch's default, unless a float64 parameter would notice."""
-        exact = self.subject.dtype in ("float64", "mixed")
-        dtype = torch.float64 if exact else torch.float32
+    def _scalar(self, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(self._scalar(member) for member in value)
+        dtype = getattr(torch, scalar_dtype(self.subject.dtype))
         return torch.tensor(value, dtype=dtype, requires_grad=self.subject.path.graph)
 
     def _reschedule(self, table: dict[str, Any], h: Hyper) -> None:
         """As torch's schedulers do it: tensors are filled in place, numbers replaced."""
-        for name, value in h._asdict().items():
-            if isinstance(table.get(name), torch.Tensor):
-                if self.subject.path.graph:
-                    table[name] = self._scalar(value)
-                else:
-                    table[name].fill_(value)
+        graph, tensors = self.subject.path.graph, self.subject.path.tensors
+        for name, value in self.subject.rule.arguments(h).items():
+            if name in tensors and graph:
+                table[name] = self._scalar(value)
+            elif name in tensors:
+                _fill(table[name], value)
             elif name in table:
                 table[name] = value
 
@@ -288,9 +333,20 @@ class Run:
             values = _transposed(values)
         elif p.layout == "strided":
             values = _strided(values)
+        elif self._is_complex(p):
+            values = _complex(values)
         # A leaf that requires grad cannot be changed in place while grad mode is on, which is what
         # a differentiable step does.
         return values.requires_grad_(not self.subject.path.switches.get("differentiable"))
+
+    def _is_complex(self, p: Parameter) -> bool:
+        """Whether a parameter's numbers are handed over in pairs, as complex ones."""
+        return (
+            self.subject.path.wrap == "complex"
+            and p.layout == p.gradient_layout == "contiguous"
+            and p.initial.ndim > 0
+            and p.initial.shape[-1] % 2 == 0
+        )
 
     def _gradient(self, number: int, p: Parameter, t: int) -> torch.Tensor | None:
         drawn = self._prepared[number][1 + t]
@@ -299,6 +355,8 @@ class Run:
         values: torch.Tensor = drawn.clone()
         if self.scaler is not None:
             values *= self.scaler.get_scale()
+        if self._is_complex(p):
+            return _complex(values)
         if p.gradient_layout == "contiguous":
             return values
         return GRADIENT_LAYOUTS[p.gradient_layout](values)
@@ -376,7 +434,67 @@ def _pickled(value: Any) -> Any:
 def _flat(tensors: list[torch.Tensor]) -> torch.Tensor:
     """All elements end to end; ``torch.cat`` promotes mixed dtypes to one that holds them all."""
     with torch.no_grad():
-        return torch.cat([(t.to_dense() if t.is_sparse else t).reshape(-1) for t in tensors])
+        return torch.cat([_real(t).reshape(-1) for t in tensors])
+
+
+def _real(values: torch.Tensor) -> torch.Tensor:
+    values = values.to_dense() if values.is_sparse else values
+    return torch.view_as_real(values) if values.is_complex() else values
+
+
+def _complex(values: torch.Tensor) -> torch.Tensor:
+    """Neighbouring numbers as one complex number each."""
+    with answering():
+        return torch.view_as_complex(values.unflatten(-1, (values.shape[-1] // 2, 2)))
+
+
+def _filling(buffer: Any, p: torch.Tensor) -> torch.Tensor:
+    """A buffer as large as its parameter: counters and factors are repeated to fill it."""
+    values = torch.as_tensor(buffer, device=p.device)
+    if values.shape == p.shape:
+        return values
+    return _real(values).expand(torch.view_as_real(p).shape if p.is_complex() else p.shape)
+
+
+def scalar_dtype(axis: str) -> str:
+    """Of hyperparameters given as tensors: torch's default, unless a parameter would notice."""
+    return "float64" if axis in ("float64", MIXED) else "float32"
+
+
+def _fill(held: Any, value: Any) -> None:
+    """Write a hyperparameter into the tensor, or the tensors, that hold it."""
+    if isinstance(held, tuple):
+        for one, part in zip(held, value, strict=True):
+            one.fill_(part)
+    else:
+        held.fill_(value)
+
+
+def _plain(value: Any) -> Any:
+    """A hyperparameter as a value that can be compared."""
+    if isinstance(value, tuple):
+        return tuple(_plain(part) for part in value)
+    return value.tolist() if torch.is_tensor(value) else value
+
+
+@contextmanager
+def lifted(subject: Subject) -> Iterator[None]:
+    """Let a capturable optimizer step where torch guards it against devices without graphs.
+
+    The guard is about capture; the arithmetic behind it runs anywhere, and so does what it is held
+    to here.
+    """
+    module = sys.modules[subject.optimizer.__module__]
+    name = "_get_capturable_supported_devices"
+    guard = getattr(module, name, None)
+    if guard is None or not subject.path.switches.get("capturable"):
+        yield
+        return
+    setattr(module, name, lambda *args, **options: [*guard(*args, **options), "cpu"])
+    try:
+        yield
+    finally:
+        setattr(module, name, guard)
 
 
 def _numpy(rows: list[torch.Tensor]) -> FloatArray:
@@ -399,13 +517,14 @@ def absent(
     :data:`LACKS` knows makes the path absent; one that raises anything else is there, and broken,
     which the checks will say.
     """
-    if path.wrap == "functional":
-        module = sys.modules[optimizer.__module__]
-        if not hasattr(module, optimizer.__name__.lower()):
-            return "its module has no functional entry"
+    if path.wrap == "functional" and (lack := lacks_functional(optimizer)):
+        return lack
     for name in (*path.switches, *path.tensors):
         if name not in accepted(optimizer):
             return f"{optimizer.__name__} takes no {name}="
+    for name in path.tensors:
+        if not takes_tensor(optimizer, name):
+            return f"{optimizer.__name__} takes no tensor for {name}="
     try:
         _trial(Subject(rule, optimizer, path, dtype, device), gradient_layout)
     except SubjectError as error:
@@ -417,7 +536,8 @@ def absent(
 def _trial(subject: Subject, gradient_layout: str) -> None:
     h = subject.rule.trial
     schedule = (subject.rule.undecayed(h) if gradient_layout == "sparse" else h,) * 2
-    one = np.ones(2)
+    gradient_layout = "sparse" if subject.rule.sparse else gradient_layout
+    one = np.ones((subject.rule.shapes or ((2,),))[0])
     parameter = Parameter(one, (one, one), gradient_layout=gradient_layout)
     subject.ask(Case((Group((parameter,) * len(DTYPES), schedule),)))
 
