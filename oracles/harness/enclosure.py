@@ -398,6 +398,13 @@ def _extreme(largest: bool) -> Callable[[Any, Any], Enclosure]:
     return extreme
 
 
+def _max(x: Enclosure) -> Enclosure:
+    """Maximum of all elements: the radius is the largest of those that may be the maximum."""
+    low = np.max(x.mid - x.rad)
+    rad = np.max(np.where(x.mid + x.rad >= low, x.rad, 0))
+    return Enclosure(np.asarray(np.max(x.mid)), np.asarray(rad), x.format, x.nonnegative)
+
+
 def _certainly_less(x: Enclosure, y: Enclosure) -> NDArray[np.bool_]:
     return np.asarray(x.mid + x.rad < y.mid - y.rad)
 
@@ -572,6 +579,7 @@ _UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
 
 _FUNCTIONS: dict[Any, Callable[..., Enclosure]] = {
     np.sum: _sum,
+    np.max: _max,
     np.where: _where,
     np.zeros_like: _zeros_like,
     np.full_like: _full_like,
