@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 Array = Any
 """What a rule computes on: a float64 array, an object array of ``fractions.Fraction`` or
 ``mpmath.mpf``, or an :class:`~oracles.harness.enclosure.Enclosure`. Rules use ``+ - * / **`` and
@@ -41,6 +43,44 @@ def kept(value: Scalar) -> Scalar:
     The rule is the number itself; only an enclosure is told of the rounding.
     """
     return value.kept() if hasattr(value, "kept") else value
+
+
+def norm(x: Array, axis: int | None = None) -> Array:
+    """Euclidean length of all elements, or along an axis, which stays with length 1.
+
+    Kernels accumulate it in float32 at least and round it once; an enclosure knows that.
+    """
+    if hasattr(x, "norm"):
+        return x.norm(axis)
+    return np.sqrt(np.sum(x * x, axis=axis, keepdims=axis is not None))
+
+
+def mean(x: Array, axis: int) -> Array:
+    """Mean along an axis, which stays with length 1; accumulated as a norm is."""
+    if hasattr(x, "mean_along"):
+        return x.mean_along(axis)
+    return np.sum(x, axis=axis, keepdims=True) / max(x.shape[axis], 1)
+
+
+def rsqrt(x: Array) -> Array:
+    """``1/√x``, which is one function in some libraries, less exact than the two it stands for."""
+    return x.rsqrt() if hasattr(x, "rsqrt") else 1 / np.sqrt(x)
+
+
+def item(value: Array) -> Scalar:
+    """A result without dimensions, read back into a Python number."""
+    return value.item() if hasattr(value, "item") else value
+
+
+def resolution(x: Array) -> Scalar:
+    """The distance from 1 to the next number of the format ``x`` is kept in (``finfo.eps``).
+
+    Exact numbers, which have none, get float64's.
+    """
+    if hasattr(x, "resolution"):
+        return x.resolution()
+    dtype = getattr(x, "dtype", None)
+    return float(np.finfo(dtype if dtype is not None and dtype.kind == "f" else float).eps)
 
 
 @dataclass(frozen=True)

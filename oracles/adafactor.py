@@ -1,0 +1,502 @@
+r"""Adafactor: the rule of ``torch.optim.Adafactor``.
+
+Symbols
+-------
+w  parameter, N elements  g  gradient of the loss     t  number of gradients seen
+R  row means of g² (``row_var``, whose last dimension is 1)
+C  column means of g² (``col_var``, whose last but one is)
+V  estimate of g² (``variance`` where w has less than two dimensions)
+u  update                 ρ  relative step size       α  step size
+γ  learning rate (lr)     τ  exponent (beta2_decay)   ε₁, ε₂  floors (eps)
+d  clipping threshold     λ  weight decay             n  batch size
+
+RMS(x) = |x|/√N is the root mean square of all elements. ε₁ = None stands for the distance from 1 to
+the next number of the parameter's dtype.
+
+The rule (torch's documentation, ``torch.optim.Adafactor``; code in ``torch/optim/_adafactor.py``)
+----------------------------------------------------------------------------------------------------
+1.  descent      g                              (−g if *maximize*)
+2.  step size    ρ = min(γ, 1/√t),  α = max(ε₂, RMS(w)) ρ
+3.  decay        w = (1 − γλ)w                  after α has looked at w
+4.  averages     1 − β₂ = t^τ, so that the first gradient is taken whole
+                 dimensions > 1:   R = β₂R + (1−β₂) mean(g² along the last dimension)
+                                   C = β₂C + (1−β₂) mean(g² along the last but one)
+                                   V = RC / max(mean(R along the last but one), ε₁)
+                 otherwise:        V = β₂V + (1−β₂) g²
+5.  update       u = g / √max(V, ε₁²)
+6.  move         w = w − α u / max(1, RMS(u)/d)
+
+All averages start at 0. A parameter without gradient is not touched, nor does its t advance. Where
+there are more than two dimensions, the last two are rows and columns and the others a stack of
+matrices; RMS looks at the whole parameter.
+
+Where sources disagree
+----------------------
+* *Step size.* Shazeer & Stern (2018, arXiv:1804.04235), algorithm 4 and table 4, have no γ and
+  ρ = min(10⁻², 1/√t); torch and Keras put γ in the place of 10⁻². optax and transformers with
+  ``relative_step=False`` take γ itself: steps then shrink only if a schedule says so.
+  ``scale_parameter=False`` (transformers, fairseq) leaves RMS(w) out.
+* *ε₁.* The paper adds it to g² before the averages (algorithm 4; Keras, optax, transformers, all
+  with 10⁻³⁰): its unit is that of V. torch clamps V at its square: its unit is that of √V.
+* *Decay.* The paper has none. torch and Keras scale it by γ; transformers, fairseq and timm by α,
+  so that the parameter's own size enters twice; optax not at all.
+* *Factors.* optax factors the two largest dimensions, and only if both have 128 elements or more;
+  Keras and transformers the last two, as torch.
+* *torch's documentation* says that ``weight_decay`` is 1e-2 by default, which is 0, and leaves
+  the ε₁ out of the first formula of its note on ε₁, so that 1 would be added to g².
+
+How paths compute it
+--------------------
+Means of squares are squares of norms. Norms and means accumulate in float32 at least and are
+rounded once. ρ, α, RMS and what u is divided by are Python numbers; the norms they are made of were
+rounded to the parameter's dtype. With ε₁ = None a group takes the ε₁ of the first dtype it meets
+for all of its parameters. A parameter without elements divides by zero in torch; here it stays as
+it is.
+
+Each convention below is the first one with one of the lines replaced.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oracles.adam import coupled, settle, shrunk, shrunk_lr, unchanged, undecayed
+from oracles.rule import (
+    Array,
+    Convention,
+    Domain,
+    Parting,
+    Rule,
+    Scalar,
+    State,
+    item,
+    lerp,
+    mean,
+    norm,
+    resolution,
+    rsqrt,
+)
+
+Averages = Callable[[State, Array, Scalar, Scalar], State]
+
+
+class Hyper(NamedTuple):
+    """Hyperparameters of one step, with torch's names and defaults (all dimensionless)."""
+
+    lr: Scalar = 1e-2
+    beta2_decay: Scalar = -0.8
+    eps1: Scalar | None = None
+    eps2: Scalar = 1e-3
+    d: Scalar = 1
+    weight_decay: Scalar = 0
+    maximize: bool = False
+    batch_size: Scalar = 1
+
+
+def _shape(x: Array) -> tuple[int, ...]:
+    return getattr(x, "shape", ())  # rationals without dimension are bare numbers
+
+
+def rms(x: Array) -> Scalar:
+    """Root mean square of all elements, as a Python number; that of none is 0."""
+    size = max(math.prod(_shape(x)), 1)
+    return item(norm(x)) / np.sqrt(size)
+
+
+def _mean_square(x: Array, axis: int) -> Array:
+    length = norm(x, axis)
+    return length * length / max(_shape(x)[axis], 1)
+
+
+def _rate(t: Scalar, h: Hyper) -> Scalar:
+    return np.minimum(h.lr, 1 / np.sqrt(t))
+
+
+def _scale(w: Array, h: Hyper) -> Scalar:
+    return np.maximum(h.eps2, rms(w))
+
+
+def _decayed(w: Array, alpha: Scalar, h: Any) -> Array:
+    return shrunk_lr(w, h)
+
+
+def _whole(w: Array, alpha: Scalar, h: Any) -> Array:
+    return w
+
+
+def _fresh(t: Scalar, h: Hyper) -> Scalar:
+    return t**h.beta2_decay
+
+
+def _averaging(seen: Callable[[Array, Scalar], Array]) -> Averages:
+    """Averages of what ``(g², ε₁)`` is seen as, factored where there are rows and columns."""
+
+    def averages(old: State, g: Array, fresh: Scalar, floor: Scalar) -> State:
+        if len(_shape(g)) < 2:
+            return {"variance": lerp(old["variance"], seen(g * g, floor), fresh)}
+        rows, columns = (seen(_mean_square(g, axis), floor) for axis in (-1, -2))
+        return {
+            "row_var": lerp(old["row_var"], rows, fresh),
+            "col_var": lerp(old["col_var"], columns, fresh),
+        }
+
+    return averages
+
+
+_averages = _averaging(lambda square, floor: square)
+
+
+def _whole_squares(old: State, g: Array, fresh: Scalar, floor: Scalar) -> State:
+    return {"variance": lerp(old.get("variance", np.zeros_like(g)), g * g, fresh)}
+
+
+def _factored(averages: State, floor: Scalar) -> Array:
+    if "variance" in averages:
+        return averages["variance"]
+    rows = averages["row_var"]
+    return rows * averages["col_var"] / np.maximum(mean(rows, -2), floor)
+
+
+def _estimate(averages: State, floor: Scalar) -> Array:
+    return np.maximum(_factored(averages, floor), floor * floor)
+
+
+def _unfloored(averages: State, floor: Scalar) -> Array:
+    return _factored(averages, 0)
+
+
+def _divisor(u: Array, h: Hyper) -> Scalar:
+    return np.maximum(rms(u) / h.d, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdafactorConvention(Convention):
+    """One line for each part of the step; the defaults are torch's.
+
+    Attributes:
+        descent: ``(w, g, h) -> g``, what is averaged and followed.
+        rate: ``(t, h) -> ρ``.
+        scale: ``(w, h) -> α/ρ``.
+        before: ``(w, α, h) -> w``, what happens to w itself before the step.
+        fresh: ``(t, h) -> 1 − β₂``.
+        averages: ``(old averages, g, 1 − β₂, ε₁) -> averages``.
+        estimate: ``(averages, ε₁) -> V``, with its floor.
+        divisor: ``(u, h)``, what clips u.
+        after: ``(w, h) -> w``, what happens to w itself after the step.
+    """
+
+    descent: Callable[[Array, Array, Any], Array] = undecayed
+    rate: Callable[[Scalar, Hyper], Scalar] = _rate
+    scale: Callable[[Array, Any], Scalar] = _scale
+    before: Callable[[Array, Scalar, Any], Array] = _decayed
+    fresh: Callable[[Scalar, Hyper], Scalar] = _fresh
+    averages: Averages = _averages
+    estimate: Callable[[State, Scalar], Array] = _estimate
+    divisor: Callable[[Array, Hyper], Scalar] = _divisor
+    after: Callable[[Array, Any], Array] = unchanged
+
+
+def start(w: Array, h: Hyper) -> State:
+    """Averages of zero."""
+    if len(_shape(w)) < 2:
+        return {"variance": np.zeros_like(w)}
+    rows, columns = (np.sum(w, axis=axis, keepdims=True) for axis in (-1, -2))
+    return {"row_var": np.zeros_like(rows), "col_var": np.zeros_like(columns)}
+
+
+def step(
+    w: Array, g: Array, t: Scalar, state: State, h: Hyper, convention: AdafactorConvention
+) -> tuple[Array, State]:
+    """One step of Adafactor.
+
+    Args:
+        w: parameter, any shape; one without elements stays as it is.
+        g: gradient of the mean loss, same shape.
+        t: number of gradients seen, this one included.
+        state: ``row_var`` and ``col_var``, or ``variance`` of a w with less than two dimensions.
+        h: hyperparameters of this step.
+        convention: which variant of the rule to follow.
+
+    Returns:
+        The new parameter and the new state; the arguments are left as they were.
+    """
+    floor = resolution(w) if h.eps1 is None else h.eps1
+    g = convention.descent(w, g, h)
+    alpha = convention.scale(w, h) * convention.rate(t, h)
+    w = convention.before(w, alpha, h)
+    averages = convention.averages(state, g, convention.fresh(t, h), floor)
+    u = rsqrt(convention.estimate(averages, floor)) * g
+    w = w - (alpha / convention.divisor(u, h)) * u
+    return convention.after(w, h), averages
+
+
+TORCH = AdafactorConvention(
+    name="decoupled_lr",
+    equation="w = (1 − γλ)w before the step; α = max(ε₂, RMS(w)) min(γ, 1/√t); V ≥ ε₁²",
+    source="torch.optim.Adafactor",
+)
+
+DECAY = frozenset({"weight_decay"})
+
+DECAYS = (
+    replace(
+        TORCH,
+        name="coupled_unscaled",
+        equation="g + λw is averaged and followed",
+        source="L2 regularization, as weight_decay of torch.optim.Adam",
+        parts=DECAY,
+        descent=coupled,
+        before=_whole,
+    ),
+    replace(
+        TORCH,
+        name="batch_scaled",
+        equation="w = (1 − γλ/n)w before the step",
+        source="scratch code that divides the penalty by the batch size",
+        parts=DECAY | {"batch_size"},
+        before=lambda w, alpha, h: shrunk(w, h.lr * h.weight_decay / h.batch_size, h),
+    ),
+    replace(
+        TORCH,
+        name="decay_relative",
+        equation="w = (1 − αλ)w: the decay is scaled by RMS(w) and 1/√t too",
+        source="transformers.Adafactor, fairseq and timm (p.add_(p, alpha=-weight_decay * lr_t))",
+        parts=DECAY,
+        before=lambda w, alpha, h: shrunk(w, alpha * h.weight_decay, h),
+    ),
+    replace(
+        TORCH,
+        name="decoupled",
+        equation="w = (1 − λ)w before the step",
+        source="optax.adafactor(weight_decay_rate=), which adds λw to the finished update",
+        parts=DECAY,
+        before=lambda w, alpha, h: shrunk(w, h.weight_decay, h),
+    ),
+    replace(
+        TORCH,
+        name="decay_before_rms",
+        equation="α = max(ε₂, RMS((1 − γλ)w)) ρ",
+        source="code that decays at the top of the step, as the AdamW it was made from",
+        parts=DECAY,
+        scale=lambda w, h: _scale(shrunk_lr(w, h), h),
+    ),
+    replace(
+        TORCH,
+        name="decay_after_lr",
+        equation="w = (1 − γλ)w after the step",
+        source="training loops that call p.mul_(1 - lr * wd) after optimizer.step()",
+        parts=DECAY,
+        before=_whole,
+        after=shrunk_lr,
+    ),
+    replace(
+        TORCH,
+        name="decay_after",
+        equation="w = (1 − λ)w after the step",
+        source="norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to Adafactor",
+        parts=DECAY,
+        before=_whole,
+        after=lambda w, h: shrunk(w, h.weight_decay, h),
+    ),
+    replace(
+        TORCH,
+        name="decay_ignored",
+        equation="no decay",
+        source="the paper's algorithm; an optimizer built without weight_decay",
+        parts=DECAY,
+        before=_whole,
+    ),
+    replace(
+        TORCH,
+        name="decay_sign_flipped",
+        equation="w = (1 + γλ)w under maximize: the decay grows w",
+        source="code that negates the learning rate to maximize",
+        parts=DECAY | {"maximize"},
+        before=lambda w, alpha, h: shrunk(
+            w, -h.lr * h.weight_decay if h.maximize else h.lr * h.weight_decay, h
+        ),
+    ),
+)
+"""What else ``weight_decay`` may mean."""
+
+SIZES = (
+    replace(
+        TORCH,
+        name="rate_constant",
+        equation="ρ = γ",
+        source="optax.adafactor(learning_rate); transformers.Adafactor(relative_step=False, "
+        "scale_parameter=True)",
+        parts=frozenset({"late"}),
+        rate=lambda t, h: h.lr,
+    ),
+    replace(
+        TORCH,
+        name="rate_paper",
+        equation="ρ = min(1/100, 1/√t), whatever γ is",
+        source="arXiv:1804.04235, section 9",
+        rate=lambda t, h: np.minimum(1 / (100 * t / t), 1 / np.sqrt(t)),
+    ),
+    replace(
+        TORCH,
+        name="rate_scaled",
+        equation="ρ = γ/√t",
+        source="code that decays the learning rate instead of capping it",
+        rate=lambda t, h: h.lr / np.sqrt(t),
+    ),
+    replace(
+        TORCH,
+        name="size_ignored",
+        equation="α = ρ",
+        source="transformers.Adafactor(scale_parameter=False, relative_step=True); fairseq",
+        scale=lambda w, h: 1,
+    ),
+    replace(
+        TORCH,
+        name="size_added",
+        equation="α = (ε₂ + RMS(w)) ρ",
+        source="code that adds ε as Adam does",
+        parts=frozenset({"eps2"}),
+        scale=lambda w, h: h.eps2 + rms(w),
+    ),
+    replace(
+        TORCH,
+        name="size_by_norm",
+        equation="α = max(ε₂, |w|) ρ",
+        source="code that takes the norm for its mean, as LARS does",
+        parts=frozenset({"matrix"}),
+        scale=lambda w, h: np.maximum(h.eps2, item(norm(w))),
+    ),
+)
+"""What else the step size may be."""
+
+ESTIMATES = (
+    replace(
+        TORCH,
+        name="eps_added",
+        equation="R and C average g² + ε₁; no floor for V",
+        source="arXiv:1804.04235, algorithm 4; Keras, optax, transformers",
+        parts=frozenset({"eps1"}),
+        averages=_averaging(lambda square, floor: square + floor),
+        estimate=_unfloored,
+    ),
+    replace(
+        TORCH,
+        name="eps_unsquared",
+        equation="V ≥ ε₁",
+        source="code that clamps V and takes the root afterwards",
+        parts=frozenset({"eps1"}),
+        estimate=lambda averages, floor: np.maximum(_factored(averages, floor), floor),
+    ),
+    replace(
+        TORCH,
+        name="unfactored",
+        equation="V = β₂V + (1−β₂) g² for matrices too",
+        source="optax.adafactor(min_dim_size_to_factor=128), its default, for smaller matrices; "
+        "any Adam",
+        parts=frozenset({"matrix"}),
+        averages=_whole_squares,
+    ),
+    replace(
+        TORCH,
+        name="beta2_late",
+        equation="1 − β₂ = (t + 1)^τ: the counter starts at 1 and is advanced first",
+        source="off-by-one ports",
+        fresh=lambda t, h: (t + 1) ** h.beta2_decay,
+    ),
+    replace(
+        TORCH,
+        name="beta2_constant",
+        equation="β₂ = 1 + τ at every step, without bias correction",
+        source="ports that take decay_rate for the coefficient that Adam has",
+        fresh=lambda t, h: -h.beta2_decay,
+    ),
+    replace(
+        TORCH,
+        name="unclipped",
+        equation="w = w − αu",
+        source="optax.adafactor(clipping_threshold=None)",
+        parts=frozenset({"rising"}),
+        divisor=lambda u, h: 1,
+    ),
+    replace(
+        TORCH,
+        name="clipped_by_norm",
+        equation="u is divided by max(1, |u|/d)",
+        source="gradient clipping of other optimizers, torch.nn.utils.clip_grad_norm_",
+        parts=frozenset({"matrix"}),
+        divisor=lambda u, h: np.maximum(item(norm(u)) / h.d, 1),
+    ),
+)
+"""What else the estimate of g² and the clipping may be."""
+
+
+def constraint(h: Hyper) -> str | None:
+    """Why torch's constructor refuses these hyperparameters, or None."""
+    for name in ("lr", "eps1", "eps2", "weight_decay"):
+        value = getattr(h, name)
+        if value is not None and not value >= 0:
+            return f"{name}={value!r} is negative; allowed: 0 or more"
+    if not h.beta2_decay <= 0:
+        return f"beta2_decay={h.beta2_decay!r} is positive; allowed: 0 or less"
+    for name in ("d", "batch_size"):
+        if not getattr(h, name) >= 1:
+            return f"{name}={getattr(h, name)!r} is not allowed; allowed: 1 or more"
+    return None
+
+
+RULE = Rule(
+    name="Adafactor",
+    symbols="w parameter, g gradient, R and C row and column means of g², V estimate of g², "
+    "u update, ρ and α relative and absolute step size, γ lr, τ beta2_decay, ε₁ ε₂ eps, "
+    "d clipping threshold, λ weight decay, n batch size",
+    hyper=Hyper,
+    domains={
+        "lr": Domain(special=(1.0, 0.5, 0.1, 1e-2, 1.0, 0.5, 0.1, 1e-2, 0.0), low=1e-3, high=2.0),
+        "beta2_decay": Domain(special=(-0.8, -0.5, -1.0, -0.8, 0.0, -0.3, -2.0)),
+        "eps1": Domain(special=(None, 0.5, 1e-3, None), low=1e-3, high=1.0, coarse=1e-2),
+        "eps2": Domain(special=(1e-3, 0.5, 0.0, 1e-3), low=1e-4, high=2.0),
+        "d": Domain(special=(1.0, 2.0, 1.0), low=1.0, high=4.0),
+        "weight_decay": Domain(special=(0.0, 1.0, 0.1, 1e-2), low=1e-4, high=4.0),
+    },
+    step=step,
+    conventions=(TORCH, *DECAYS, *SIZES, *ESTIMATES),
+    states=("step", "row_var", "col_var", "variance"),
+    constraint=constraint,
+    settle=settle,
+    remembering=settle,
+    undecayed=lambda h: h._replace(weight_decay=0.0),
+    trial=Hyper(lr=0.5, eps1=0.5, weight_decay=0.5),
+    fine=Parting(
+        hyper={
+            "lr": (0.8, 0.95),
+            "beta2_decay": (-0.9, -0.6),
+            "eps1": (3, 4),
+            "eps2": (12, 16),
+            "d": (1, 1.5),
+            "weight_decay": (0.1, 0.5),
+        },
+        w=(2, 8),
+        g=(0.5, 2),
+    ),
+    coarse=Parting(
+        hyper={
+            "lr": (0.8, 0.95),
+            "beta2_decay": (-0.9, -0.7),
+            "eps1": (3, 4),
+            "eps2": (12, 16),
+            "d": (1, 1.5),
+            "weight_decay": (0.5, 0.8),
+        },
+        w=(2, 3),
+        g=(0.8, 1.2),
+    ),
+    free=frozenset({"weight_decay"}),
+    start=start,
+    tuples={"eps": ("eps1", "eps2")},
+    elementwise=False,
+)
