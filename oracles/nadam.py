@@ -24,8 +24,9 @@ Where sources disagree
 ----------------------
 * *Moment.* Dozat (2016, "Incorporating Nesterov Momentum into Adam", algorithm 2) averages with
   the momentum of the step, m = μₜm + (1−μₜ)g, and Π corrects just that average. torch, Keras and
-  MXNet average with β₁ and correct by Π all the same, so that even under a constant gradient m/(1−Π)
-  is no average any more. torch's documentation shows what the code does, and cites the paper for it.
+  MXNet average with β₁ and correct by Π all the same, so that even under a constant gradient
+  m/(1−Π) is no average any more. torch's documentation shows what the code does, and cites the
+  paper for it.
 * *Momentum.* The paper's schedule is ψ = 1/250. Keras has ψ = 1, not adjustable. optax has no
   schedule: μₜ = β₁ and Π = β₁ᵗ, which is algorithm 2 without it.
 * *Variance.* The paper writes v̂ = β₂v/(1 − β₂ᵗ); nobody follows it in that factor.
@@ -35,9 +36,9 @@ How paths compute it
 --------------------
 Π is kept, and multiplied by μₜ, in a 0-d float32 tensor on all paths, also where parameters are
 float64, which are then right to some seven digits only; the tensor is float64 if that is torch's
-default dtype. Without *capturable* everything else that has no dimension is a Python number. With it
-t is a float32 tensor, hence also μₜ and c₂; with *differentiable* the factors of the move are, since
-they are made of Π. One parameter after the other takes √(v/c₂), all at once √v/√c₂.
+default dtype. Without *capturable* everything else that has no dimension is a Python number. With
+it t is a float32 tensor, hence also μₜ and c₂; with *differentiable* the factors of the move are,
+since they are made of Π. One parameter after the other takes √(v/c₂), all at once √v/√c₂.
 
 Each convention below is the first one with one of the lines replaced.
 """
