@@ -2,10 +2,11 @@ r"""Adam: the rule of ``torch.optim.Adam``, with AMSGrad and with decoupled deca
 
 Symbols
 -------
-w  parameter                 g  gradient of the loss          t   number of gradients seen
-m  first moment (``exp_avg``)    v  second moment (``exp_avg_sq``)   v̄  its maximum (``max_exp_avg_sq``)
-γ  learning rate (lr)        β₁, β₂  decay rates (betas)      ε   term added for stability (eps)
-λ  weight decay              c₁ = 1 − β₁ᵗ, c₂ = 1 − β₂ᵗ       n   batch size
+w  parameter                      g  gradient of the loss            t  number of gradients seen
+m  first moment (``exp_avg``)     v  second moment (``exp_avg_sq``)
+v̄  largest v so far (``max_exp_avg_sq``)
+γ  learning rate (lr)             β₁, β₂  decay rates (betas)        ε  term for stability (eps)
+λ  weight decay                   c₁ = 1 − β₁ᵗ, c₂ = 1 − β₂ᵗ         n  batch size
 
 The rule (torch's documentation, ``torch.optim.Adam``; code in ``torch/optim/adam.py``)
 ----------------------------------------------------------------------------------------
@@ -36,9 +37,9 @@ Where sources disagree
 
 How paths compute it
 --------------------
-``m`` is a ``lerp``. Without *capturable* and *differentiable* c₁, c₂ and γ/c₁ are Python numbers; with
-them t is a float32 tensor, and 1 − βᵗ loses as many digits as βᵗ is close to 1. Fused kernels use
-the same formulas.
+``m`` is a ``lerp``. Without *capturable* and *differentiable* c₁, c₂ and γ/c₁ are Python numbers;
+with them t is a float32 tensor, and 1 − βᵗ loses as many digits as βᵗ is close to 1. Fused kernels
+use the same formulas.
 
 Each convention below is the first one with one of the lines replaced.
 """
@@ -52,6 +53,7 @@ from typing import NamedTuple
 import numpy as np
 
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, lerp
+from oracles.rule import Hyper as AnyHyper
 
 
 class Hyper(NamedTuple):
@@ -68,33 +70,33 @@ class Hyper(NamedTuple):
     batch_size: Scalar = 1
 
 
-def signed(g: Array, h: Hyper) -> Array:
+def signed(g: Array, h: AnyHyper) -> Array:
     """The gradient to descend along: −g under *maximize*."""
     return -g if h.maximize else g
 
 
-def coupled(w: Array, g: Array, h: Hyper) -> Array:
+def coupled(w: Array, g: Array, h: AnyHyper) -> Array:
     """``g + λw``: L2 regularization."""
     d = signed(g, h)
     return d if h.weight_decay == 0 else d + h.weight_decay * w
 
 
-def undecayed(w: Array, g: Array, h: Hyper) -> Array:
+def undecayed(w: Array, g: Array, h: AnyHyper) -> Array:
     """``g``: no decay here."""
     return signed(g, h)
 
 
-def unchanged(w: Array, h: Hyper) -> Array:
+def unchanged(w: Array, h: AnyHyper) -> Array:
     """``w``: no decay here."""
     return w
 
 
-def shrunk(w: Array, coefficient: Scalar, h: Hyper) -> Array:
+def shrunk(w: Array, coefficient: Scalar, h: AnyHyper) -> Array:
     """``(1 − coefficient) w``, left out without weight decay."""
     return w if h.weight_decay == 0 else w * (1 - coefficient)
 
 
-def shrunk_lr(w: Array, h: Hyper) -> Array:
+def shrunk_lr(w: Array, h: AnyHyper) -> Array:
     """``(1 − γλ) w``: decoupled decay, scaled by the learning rate."""
     return shrunk(w, h.lr * h.weight_decay, h)
 
