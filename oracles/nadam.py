@@ -29,6 +29,8 @@ Where sources disagree
   paper for it.
 * *Momentum.* The paper's schedule is ψ = 1/250. Keras has ψ = 1, not adjustable. optax has no
   schedule: μₜ = β₁ and Π = β₁ᵗ, which is algorithm 2 without it.
+* *Product.* torch up to 1.13 counted μₜ twice in its second correction, unless it updated all
+  parameters at once: ``momentum_twice``.
 * *Variance.* The paper writes v̂ = β₂v/(1 − β₂ᵗ); nobody follows it in that factor.
 * *Decay, ε.* As in :mod:`oracles.adam`.
 
@@ -218,10 +220,13 @@ LOOKING_AHEAD: tuple[NAdamConvention, ...] = (
     ),
     replace(
         TORCH,
-        name="nesterov_twice",
-        equation="μₜ₊₁m + (1−μₜ)d in place of m, corrected as m is",
-        source="an optimizer that is handed gradients which already look ahead",
-        factors=lambda mu, following, product, t, h: _twice(mu, following, product),
+        name="momentum_twice",
+        equation="Πμₜμₜ₊₁ in place of Πμₜ₊₁: Π has been multiplied by μₜ already",
+        source="torch 1.13 and earlier, one parameter after the other (nadam.py, mu_product_next)",
+        factors=lambda mu, following, product, t, h: (
+            (1 - mu) / (1 - product),
+            following / (1 - product * mu * following),
+        ),
     ),
     replace(
         TORCH,
@@ -235,11 +240,6 @@ LOOKING_AHEAD: tuple[NAdamConvention, ...] = (
     ),
 )
 """What else the look-ahead may be."""
-
-
-def _twice(mu: Scalar, following: Scalar, product: Scalar) -> Factors:
-    ahead = following / (1 - product * following)
-    return (1 - mu) / (1 - product) + ahead * (1 - mu), ahead * following
 
 
 VARIANCES: tuple[NAdamConvention, ...] = (

@@ -32,7 +32,8 @@ Where sources disagree
   ``degenerated_to_sgd``, which is off unless asked for: w waits, and is not decayed either.
 * *ε.* The paper has none. torch, as the authors' code, adds it to the uncorrected √v, which is
   the ε̂ of Kingma & Ba (2015, end of section 2); Adam in the same torch adds it to √v/√c₂, and
-  so do optax and TensorFlow Addons here. torch's multi-tensor code had no ε at all before 1.11.
+  so do optax and TensorFlow Addons here. torch's multi-tensor code had none before 2.0,
+  and its documentation had it under the root.
 * *Decay.* As in :mod:`oracles.adam`; the authors' code decouples it.
 
 How paths compute it
@@ -225,7 +226,7 @@ SCALES: tuple[RAdamConvention, ...] = (
         TORCH,
         name="eps_ignored",
         equation="w = w − γ m/c₁ · r√c₂/√v",
-        source="the paper; torch 1.10's multi-tensor code (pytorch PR 70230)",
+        source="the paper; torch's multi-tensor code up to 1.13 (pytorch PR 70230 asks why)",
         parts=LATE | {"eps"},
         scale=lambda v, c2, h: 1 / np.sqrt(v) * np.sqrt(c2),
     ),
@@ -241,7 +242,7 @@ SCALES: tuple[RAdamConvention, ...] = (
         TORCH,
         name="eps_inside",
         equation="w = w − γ m/c₁ · r√c₂/√(v + ε)",
-        source="ε under the root, as Keras, optax and Paddle have it in RMSprop",
+        source="torch's documentation up to 1.13, though not its code",
         parts=LATE | {"eps"},
         scale=lambda v, c2, h: 1 / np.sqrt(v + h.eps) * np.sqrt(c2),
     ),
