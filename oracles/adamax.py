@@ -41,7 +41,7 @@ Each convention below is the first one with one of the lines replaced.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -138,9 +138,14 @@ C = TypeVar("C", bound=Convention)
 
 
 def in_place_of(torch: C, rows: Iterable[adam.AdamConvention]) -> tuple[C, ...]:
-    """Adam's ways to decay, on a rule whose decay has the same three lines."""
-    shared = ("name", "equation", "source", "parts", "descent", "before", "after")
-    return tuple(replace(torch, **{name: getattr(c, name) for name in shared}) for c in rows)
+    """Adam's conventions for another rule: what they replace in Adam's they replace in its."""
+    names = [field.name for field in fields(adam.TORCH)]
+    return tuple(
+        replace(
+            torch, **{n: getattr(c, n) for n in names if getattr(c, n) != getattr(adam.TORCH, n)}
+        )
+        for c in rows
+    )
 
 
 DECAYS = in_place_of(TORCH, adam.DECAYS)

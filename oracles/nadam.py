@@ -257,18 +257,7 @@ VARIANCES: tuple[NAdamConvention, ...] = (
         source="code that corrects the mean and forgets the variance",
         correction=lambda beta, t: 1,
     ),
-    *(
-        replace(
-            TORCH,
-            name=c.name,
-            equation=c.equation,
-            source=c.source,
-            parts=c.parts,
-            denominator=c.denominator,
-        )
-        for c in adam.MOMENTS
-        if c.name in ("eps_inside", "eps_hat")
-    ),
+    *in_place_of(TORCH, (c for c in adam.MOMENTS if c.name in ("eps_inside", "eps_hat"))),
 )
 """What else the variance and ε may be."""
 
