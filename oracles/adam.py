@@ -48,7 +48,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -341,7 +341,7 @@ def constraint(h: Hyper) -> str | None:
     return None
 
 
-def settle(h: Hyper) -> Hyper:
+def settle(h: AnyHyper) -> Any:
     """Cap the decay where γλ > 1 would make w grow."""
     return h._replace(weight_decay=1 / h.lr) if h.lr * h.weight_decay > 1 else h
 

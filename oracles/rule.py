@@ -45,6 +45,14 @@ def kept(value: Scalar) -> Scalar:
     return value.kept() if hasattr(value, "kept") else value
 
 
+def either(one: Array, other: Array) -> Array:
+    """The same number written in two ways, each of which some path computes.
+
+    The rule is ``one``; an enclosure holds what either of them can round to.
+    """
+    return one.either(other) if hasattr(one, "either") else one
+
+
 def norm(x: Array, axis: int | None = None) -> Array:
     """Euclidean length of all elements, or along an axis, which stays with length 1.
 

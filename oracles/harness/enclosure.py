@@ -126,6 +126,10 @@ class Enclosure(NDArrayOperatorsMixin):
         """``start + weight (end − start)`` in any of its algebraic forms; see :func:`_lerp`."""
         return _lerp(self, end, weight)
 
+    def either(self, other: Any) -> Enclosure:
+        """What is in this or in the other, around this midpoint; see :func:`_either`."""
+        return _either(self, other)
+
     def __repr__(self) -> str:
         return f"Enclosure({self.mid} ± {self.rad})"
 
@@ -451,6 +455,17 @@ def _lerp(start: Enclosure, end: Any, weight: Any) -> Enclosure:
     mid = np.where(infinite, end.mid, mid)
     rad = np.where(known, rad, np.where(infinite | nan, Wide(0), Wide(np.inf)))
     return Enclosure(mid, rad, format, nonnegative)
+
+
+@np.errstate(invalid="ignore")
+def _either(x: Any, y: Any) -> Enclosure:
+    """The hull of two balls; unknown where one is infinite or nan and the other something else."""
+    x, y, format = _operands(x, y)
+    same = (x.mid == y.mid) | (np.isnan(x.mid) & np.isnan(y.mid))
+    apart = np.where(same, Wide(0), np.abs(x.mid - y.mid))
+    rad = np.maximum(x.rad, (apart + y.rad) * INFLATE)
+    rad = np.where(np.isnan(rad), Wide(np.inf), rad)
+    return Enclosure(x.mid, rad, format, x.nonnegative and y.nonnegative)
 
 
 @np.errstate(invalid="ignore", over="ignore")
