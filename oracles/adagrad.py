@@ -51,6 +51,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles import adam
+from oracles.adamax import in_place_of
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State
 
 
@@ -143,12 +144,7 @@ TORCH = AdagradConvention(
     source="torch.optim.Adagrad; also Paddle, MLX and Chainer (without η)",
 )
 
-DECAY_STAGES = ("name", "equation", "source", "parts", "descent", "before", "after")
-"""What a meaning of ``weight_decay`` consists of, whichever rule it is a convention of."""
-
-DECAYS = tuple(
-    replace(TORCH, **{field: getattr(c, field) for field in DECAY_STAGES}) for c in adam.DECAYS
-)
+DECAYS = in_place_of(TORCH, adam.DECAYS)
 """What else ``weight_decay`` may mean. ε is needed to see it: while s is d², d/√s is a sign."""
 
 

@@ -59,7 +59,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles import adam
-from oracles.adagrad import DECAY_STAGES
+from oracles.adamax import in_place_of
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, lerp
 
 
@@ -171,9 +171,7 @@ TORCH = RMSpropConvention(
     source="torch.optim.RMSprop",
 )
 
-DECAYS = tuple(
-    replace(TORCH, **{field: getattr(c, field) for field in DECAY_STAGES}) for c in adam.DECAYS
-)
+DECAYS = in_place_of(TORCH, adam.DECAYS)
 """What else ``weight_decay`` may mean. ε is needed to see it: at the first step d/√v is a sign."""
 
 SQUARES = (
