@@ -49,9 +49,10 @@ How paths compute it
 --------------------
 Means of squares are squares of norms. Norms and means accumulate in float32 at least and are
 rounded once. ρ, α, RMS and what u is divided by are Python numbers; the norms they are made of were
-rounded to the parameter's dtype. With ε₁ = None a group takes the ε₁ of the first dtype it meets
-for all of its parameters. A parameter without elements divides by zero in torch; here it stays as
-it is.
+rounded to the parameter's dtype, and ``max(x, nan)`` is x to Python, so that a gradient that is nan
+somewhere leaves other elements finite. With ε₁ = None a group takes the ε₁ of the first dtype it
+meets for all of its parameters. A parameter without elements divides by zero in torch; here it
+stays as it is.
 
 Each convention below is the first one with one of the lines replaced.
 """
@@ -75,6 +76,7 @@ from oracles.rule import (
     Scalar,
     State,
     item,
+    larger,
     lerp,
     mean,
     norm,
@@ -118,7 +120,7 @@ def _rate(t: Scalar, h: Hyper) -> Scalar:
 
 
 def _scale(w: Array, h: Hyper) -> Scalar:
-    return np.maximum(h.eps2, rms(w))
+    return larger(h.eps2, rms(w))
 
 
 def _decayed(w: Array, alpha: Scalar, h: Any) -> Array:
@@ -171,7 +173,7 @@ def _unfloored(averages: State, floor: Scalar) -> Array:
 
 
 def _divisor(u: Array, h: Hyper) -> Scalar:
-    return np.maximum(rms(u) / h.d, 1)
+    return larger(1, rms(u) / h.d)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -369,7 +371,7 @@ SIZES = (
         equation="α = max(ε₂, |w|) ρ",
         source="code that takes the norm for its mean, as LARS does",
         parts=frozenset({"matrix"}),
-        scale=lambda w, h: np.maximum(h.eps2, item(norm(w))),
+        scale=lambda w, h: larger(h.eps2, item(norm(w))),
     ),
 )
 """What else the step size may be."""
@@ -429,7 +431,7 @@ ESTIMATES = (
         equation="u is divided by max(1, |u|/d)",
         source="gradient clipping of other optimizers, torch.nn.utils.clip_grad_norm_",
         parts=frozenset({"matrix"}),
-        divisor=lambda u, h: np.maximum(item(norm(u)) / h.d, 1),
+        divisor=lambda u, h: larger(1, item(norm(u)) / h.d),
     ),
 )
 """What else the estimate of g² and the clipping may be."""

@@ -80,6 +80,13 @@ def item(value: Array) -> Scalar:
     return value.item() if hasattr(value, "item") else value
 
 
+def larger(floor: Scalar, value: Scalar) -> Scalar:
+    """Python's ``max(floor, value)``, which is the floor where the value is nan."""
+    if hasattr(value, "larger"):
+        return value.larger(floor)
+    return max(floor, value)
+
+
 def resolution(x: Array) -> Scalar:
     """The distance from 1 to the next number of the format ``x`` is kept in (``finfo.eps``).
 
@@ -119,9 +126,12 @@ class Convention:
         source: who computes it so, with the place where it can be read.
         parts: hyperparameters a case must set for this convention to differ from the rule's
             first one. ``"batch_size"`` stands for more than one row, ``"schedule"`` for a learning
-            rate that changes, ``"vector"`` for a parameter of at most one dimension, ``"falling"``
-            for gradients that halve from step to step, ``"turning"`` for gradients that change
-            their sign at every step, ``"late"`` for more steps than usual.
+            rate that changes, ``"vector"`` for a parameter of at most one dimension, ``"matrix"``
+            for one of more and ``"oblong"`` for one that is not square, ``"falling"`` and
+            ``"rising"`` for gradients that halve or double from step to step, ``"turning"`` for
+            gradients that change their sign at every step, ``"checkered"`` for gradients four
+            times as large on the squares of one color, at the next step of the other,
+            ``"late"`` for more steps than usual.
         decays: whether a parameter of that many dimensions is decayed (a choice made by whoever
             builds the parameter groups, not by the optimizer).
     """

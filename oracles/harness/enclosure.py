@@ -130,6 +130,42 @@ class Enclosure(NDArrayOperatorsMixin):
         """What is in this or in the other, around this midpoint; see :func:`_either`."""
         return _either(self, other)
 
+    def norm(self, axis: int | None = None) -> Enclosure:
+        """Euclidean length, accumulated in float32 at least and rounded once."""
+        return _norm(self, axis)
+
+    def mean_along(self, axis: int) -> Enclosure:
+        """Mean along an axis of numbers without sign, accumulated as a norm is."""
+        return _mean_along(self, axis)
+
+    def rsqrt(self) -> Enclosure:
+        """``1/√x``, in one function or two; see :func:`_rsqrt`."""
+        return _rsqrt(self)
+
+    def larger(self, floor: Any) -> Enclosure:
+        """Python's ``max(floor, self)``: the floor where this is nan."""
+        return _larger(floor, self)
+
+    def item(self) -> Enclosure:
+        """A result without dimensions, read back into a Python number, which is float64."""
+        return Enclosure(self.mid, self.rad, FLOAT64, self.nonnegative)
+
+    def resolution(self) -> Enclosure:
+        """``finfo.eps`` of the format, as a Python number."""
+        return Enclosure.exact(2 * self.format.u)
+
+    def to(self, format: Format) -> Enclosure:
+        """The numbers rounded to another format (not at all, to a wider one)."""
+        return _converted(self, format)
+
+    def bfloat16(self) -> Enclosure:
+        """The numbers rounded to bfloat16."""
+        return _converted(self, FORMATS["bfloat16"])
+
+    def kept_like(self, other: Enclosure) -> Enclosure:
+        """The numbers as they meet another array: in a format that holds those of both."""
+        return Enclosure(self.mid, self.rad, other.format, self.nonnegative)
+
     def __repr__(self) -> str:
         return f"Enclosure({self.mid} ± {self.rad})"
 
@@ -450,7 +486,7 @@ def _lerp(start: Enclosure, end: Any, weight: Any) -> Enclosure:
         return Enclosure(mid, rad, format, nonnegative)
     known = s + e + rad <= format.largest
     # The first two forms agree on an infinite end; on an infinite start all three differ.
-    infinite = np.isinf(end.mid) & (end.rad == 0) & np.isfinite(s) & bool(0 < w < 0.49)
+    infinite = np.isinf(end.mid) & (end.rad == 0) & np.isfinite(s) & (below and bool(w > 0))
     nan = np.isnan(start.mid) | np.isnan(end.mid)
     mid = np.where(infinite, end.mid, mid)
     rad = np.where(known, rad, np.where(infinite | nan, Wide(0), Wide(np.inf)))
@@ -481,6 +517,76 @@ def _sum(x: Enclosure, axis: int | None = None, keepdims: bool = False) -> Enclo
     )
     total.nonnegative = x.nonnegative
     return total
+
+
+def _accumulator(format: Format) -> Format:
+    """What kernels accumulate in: the format itself, or float32 where that has more bits."""
+    single = FORMATS["float32"]
+    return format if np.all(format.u <= single.u) else single
+
+
+def _converted(x: Enclosure, format: Format) -> Enclosure:
+    """One rounding; a second one of float64, which may go through float32 on its way down."""
+    u, eta = format.u, format.eta
+    if np.all(x.format.u >= u) and np.all(x.format.largest <= format.largest):
+        return Enclosure(x.mid, x.rad, format, x.nonnegative)
+    single = FORMATS["float32"]
+    if np.any(x.format.u < single.u) and np.all(u > single.u):
+        u, eta = u + 2 * single.u, eta + single.eta
+    reach = np.abs(x.mid) + x.rad
+    rad = (x.rad + u * reach + eta * (reach > 0)) * INFLATE
+    definite = (x.rad == 0) & ~np.isfinite(x.mid)
+    overflows = np.abs(x.mid) - x.rad > format.largest * (1 + u)
+    mid = np.where(overflows, np.copysign(Wide(np.inf), x.mid), x.mid)
+    rad = np.where(reach <= format.largest, rad, Wide(np.inf))
+    rad = np.where(definite | (overflows & np.isfinite(x.rad)), Wide(0), rad)
+    return Enclosure(mid, rad, format, x.nonnegative)
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def _norm(x: Enclosure, axis: int | None) -> Enclosure:
+    wide = _converted(x, _accumulator(x.format))
+    total = _sum(_multiply(wide, wide), axis, keepdims=axis is not None)
+    return _converted(_poisoned(_sqrt(total), x, axis), x.format)
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def _mean_along(x: Enclosure, axis: int) -> Enclosure:
+    wide = _converted(x, _accumulator(x.format))
+    total = _poisoned(_sum(wide, axis, keepdims=True), x, axis)
+    return _divide(_converted(total, x.format), max(x.shape[axis], 1))
+
+
+def _poisoned(reduced: Enclosure, x: Enclosure, axis: int | None) -> Enclosure:
+    """A reduction of numbers without sign is nan if one of them is, and infinite if one is that."""
+    keepdims = axis is not None
+    nan = np.any(np.isnan(x.mid) & (x.rad == 0), axis=axis, keepdims=keepdims)
+    unknown = np.any(~(x.rad < np.inf), axis=axis, keepdims=keepdims)
+    infinite = np.any(np.isinf(x.mid), axis=axis, keepdims=keepdims) & ~unknown & ~nan
+    mid = np.where(nan, Wide(np.nan), np.where(infinite, Wide(np.inf), reduced.mid))
+    rad = np.where(nan | infinite, Wide(0), np.where(unknown, Wide(np.inf), reduced.rad))
+    return Enclosure(mid, rad, reduced.format, reduced.nonnegative)
+
+
+def _rsqrt(x: Enclosure) -> Enclosure:
+    """A reciprocal and a root are two roundings; CUDA's ``rsqrt`` is within 2 ulp, that is 4 u."""
+    result = _divide(1, _sqrt(x))
+    charged = 2 * x.format.u * (np.abs(result.mid) + result.rad)
+    definite = (result.rad == 0) & ~np.isfinite(result.mid)
+    rad = np.where(definite, Wide(0), (result.rad + charged) * INFLATE)
+    return Enclosure(result.mid, rad, result.format, nonnegative=True)
+
+
+def _larger(floor: Any, x: Enclosure) -> Enclosure:
+    floor, x, format = _operands(floor, x)
+    most = _extreme(largest=True)(floor, x)
+    nan = np.isnan(x.mid) & (x.rad == 0)
+    return Enclosure(
+        np.where(nan, floor.mid, most.mid),
+        np.where(nan, floor.rad, most.rad),
+        format,
+        most.nonnegative,
+    )
 
 
 @np.errstate(invalid="ignore", over="ignore")

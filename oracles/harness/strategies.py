@@ -44,6 +44,16 @@ fused CPU kernel leaves half-precision vectors out; these are what remains to be
 
 STEPS = (1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 4, 3, 1, 5, 2, 7, 12)
 
+RATIOS = {"falling": 0.5, "rising": 2.0, "turning": -1.0}
+"""What a gradient is to the one before, by the part of a case that asks for it."""
+
+SHAPED: dict[str, Callable[[tuple[int, ...]], bool]] = {
+    "vector": lambda shape: len(shape) < 2,
+    "matrix": lambda shape: len(shape) > 1,
+    "oblong": lambda shape: shape[0] != shape[1],
+}
+"""Which shapes a part of a case asks for."""
+
 BATCH_SIZES = (1, 2, 3, 7, 16, 32, 100, 256, 1000, 1096, 4096)
 
 _SIMPLE = (0, 1, -1, 2, 0.5, -2, -0.5, 3, 4, -3, 1.5, 0.25, 0.1, -0.1, 10, -10)
@@ -150,7 +160,9 @@ def _numbers(domain: Domain) -> tuple[Any, ...]:
 def _number(choices: Choices, domain: Domain, axes: Sequence[str]) -> Any:
     """A value from the domain, large enough for the axes."""
     value = choices.pick(_numbers(domain))
-    return max(value, domain.coarse) if domain.coarse and not _fine(axes) else value
+    if value is None or _fine(axes) or not domain.coarse:
+        return value
+    return max(value, domain.coarse)
 
 
 def _fine(axes: Sequence[str]) -> bool:
@@ -428,15 +440,19 @@ def parting_cases(choices: Choices, rule: Rule, convention: Convention) -> Case:
     h = rule.hyper(**values)
     lowered = h._replace(lr=h.lr / 4) if "schedule" in parts else h
     schedule = tuple(lowered if t % 2 else h for t in range(steps))
-    options = ((3,), (1,), (40,), (200,), (2, 3))[: 4 if "vector" in parts else 5]
-    shape = _small_shape(choices, rule, *options)
+    options = rule.shapes or ((3,), (1,), (40,), (200,), (2, 3), (4, 3))
+    tests = [test for part, test in SHAPED.items() if part in parts]
+    shape = choices.pick([s for s in options if all(test(s) for test in tests)])
     sign = np.where(choices.array(shape) < 0, -1.0, 1.0)
 
     def between(span: Range) -> FloatArray:
         low, high = span
         return np.asarray(sign * (low + (high - low) * (np.abs(choices.array(shape)) % 1)))
 
-    ratio = (0.5 if "falling" in parts else 1.0) * (-1.0 if "turning" in parts else 1.0)
+    ratio = math.prod(RATIOS[part] for part in parts if part in RATIOS)
     gradients = [between(parting.g) * ratio**t for t in range(steps)]
+    if "checkered" in parts:
+        squares = sum(np.indices(shape))
+        gradients = [g * np.where((squares + t) % 2, 1, 4) for t, g in enumerate(gradients)]
     parameter = _made(rule, between(parting.w), gradients)
     return Case((Group((parameter,), schedule),), axes)
