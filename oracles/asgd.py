@@ -35,8 +35,8 @@ How paths compute it
 --------------------
 η and μ are 0-d float32 tensors, whatever the parameter is: a float64 parameter moves by a rate
 that is good to seven digits. foreach has t in a float32 tensor as well, and capturable paths
-everything; both write the move as w − η(d + ℓw). The for-loop copies w where μ is 1, others add
-the difference, which gives nan for an infinite w.
+everything; foreach writes the move as w − η(d + ℓw). The for-loop copies w where μ is 1, others
+add the difference, which gives nan for an infinite w.
 
 Each convention below is the first one with one of the lines replaced. What w̄ does is in the state
 and is judged there: no convention of averaging is among them, because w does not show it.
@@ -95,7 +95,7 @@ def _moved(w: Array, d: Array, eta: Scalar, h: Hyper) -> Array:
 
 
 def _averaged(ax: Array, w: Array, mu: Scalar) -> Array:
-    return either(lerp(ax, w, mu), ax + mu * (w - ax))
+    return lerp(ax, w, mu, literal=True)
 
 
 def _weight(t: Scalar, h: Hyper) -> Scalar:
@@ -155,18 +155,27 @@ def step(
 TORCH = ASGDConvention(
     name="coupled_unscaled",
     equation="d = g + λw; w = (1 − ℓη)w − ηd with the η of the step before",
-    source="torch.optim.ASGD",
+    source="torch.optim.ASGD; also mindspore.nn.ASGD",
 )
 
 LAMBD = frozenset({"lambd"})
 """The default is so small that only rates of many steps would show it."""
 
-DECAYS = tuple(
-    replace(c, parts=(c.parts - {"eps"}) | (LAMBD if c.name == "decoupled_lr" else set()))
-    for c in in_place_of(TORCH, adam.DECAYS)
-)
-"""What else ``weight_decay`` may mean. Decay scaled by the rate differs from torch's only by the
-product of λ and ℓ, and by how late a rate acts."""
+
+def _borrowed(c: ASGDConvention) -> ASGDConvention:
+    """A way to decay of Adam's, which here needs no ε to be seen.
+
+    Decay scaled by the rate differs by the product of λ and ℓ, and by how late a rate acts.
+    """
+    if c.name != "decoupled_lr":
+        return replace(c, parts=c.parts - {"eps"})
+    return replace(
+        c, equation="w = (1 − γλ)w before the step; d = g", parts=(c.parts - {"eps"}) | LAMBD
+    )
+
+
+DECAYS = tuple(map(_borrowed, in_place_of(TORCH, adam.DECAYS)))
+"""What else ``weight_decay`` may mean."""
 
 RATES = (
     replace(

@@ -26,14 +26,15 @@ Hyper = Any
 """A rule's NamedTuple of hyperparameters at one step."""
 
 
-def lerp(start: Array, end: Array, weight: Scalar) -> Array:
+def lerp(start: Array, end: Array, weight: Scalar, *, literal: bool = False) -> Array:
     """``start + weight (end − start)``, in whichever algebraic form a path computes it.
 
     Kernels choose between this form, ``end − (end − start)(1 − weight)`` and the weighted sum; the
-    rule is the same, the rounding is not, and an enclosure holds them all.
+    rule is the same, the rounding is not, and an enclosure holds them all. ``literal`` says that
+    all paths compute this very form, whatever the weight.
     """
     if hasattr(start, "lerp"):
-        return start.lerp(end, weight)
+        return start.lerp(end, weight, literal=literal)
     return start + weight * (end - start)
 
 

@@ -122,9 +122,9 @@ class Enclosure(NDArrayOperatorsMixin):
         lost = single.u * (np.abs(self.mid) + self.rad) + single.eta
         return Enclosure(self.mid, (self.rad + lost) * INFLATE, self.format, self.nonnegative)
 
-    def lerp(self, end: Any, weight: Any) -> Enclosure:
+    def lerp(self, end: Any, weight: Any, *, literal: bool = False) -> Enclosure:
         """``start + weight (end − start)`` in any of its algebraic forms; see :func:`_lerp`."""
-        return _lerp(self, end, weight)
+        return _lerp(self, end, weight, literal)
 
     def either(self, other: Any) -> Enclosure:
         """What is in this or in the other, around this midpoint; see :func:`_either`."""
@@ -454,7 +454,7 @@ def _sign(x: Enclosure) -> Enclosure:
 
 
 @np.errstate(invalid="ignore", over="ignore")
-def _lerp(start: Enclosure, end: Any, weight: Any) -> Enclosure:
+def _lerp(start: Enclosure, end: Any, weight: Any, literal: bool) -> Enclosure:
     """``start + weight (end − start)``, in each form that kernels have.
 
     With s and e within their radii and the weight's relative error on entering, the roundings before
@@ -464,7 +464,7 @@ def _lerp(start: Enclosure, end: Any, weight: Any) -> Enclosure:
         ((1+u)²(1+su) − 1) |w||e−s|                      for s + w(e−s), which torch takes at w < 1/2
         ((1+u)³ − 1) |1−w||e−s| + 2 su |w||e−s|          for e − (e−s)(1−w), at w >= 1/2
 
-    where su is 0 for a weight that every format holds.
+    where su is 0 for a weight that every format holds. ``literal`` is the second form only.
     """
     start, end, format = _operands(start, end)
     entered = _operands(start, weight)[1]
@@ -476,8 +476,10 @@ def _lerp(start: Enclosure, end: Any, weight: Any) -> Enclosure:
     summed = off * (s + e) + u * (rest * s + w * e)
     small = (off * (1 + 3 * u) + ((1 + u) ** 2 - 1) * w) * apart
     large = (((1 + u) ** 3 - 1) * rest + off * (1 + 4 * u)) * apart
-    taken = small if w < 0.49 else large if w > 0.51 else np.maximum(small, large)
-    rad = rest * start.rad + w * end.rad + np.maximum(summed, taken) + 3 * format.eta
+    below, above = literal or bool(w < 0.49), not literal and bool(w > 0.51)
+    taken = small if below else large if above else np.maximum(small, large)
+    rounded = taken if literal else np.maximum(summed, taken)
+    rad = rest * start.rad + w * end.rad + rounded + 3 * format.eta
     rad = (rad + u * (np.abs(mid) + rad)) * INFLATE
     nothing = (s == 0) & (e == 0)
     rad = np.where(nothing, Wide(0), rad)
