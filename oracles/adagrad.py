@@ -167,7 +167,7 @@ SUMS = (
         equation="s starts at 0 whatever τ is",
         source="torch's documentation until 2.3; Paddle and MLX have no τ or default to 0",
         parts=frozenset({"initial_accumulator_value"}),
-        started=lambda s, t, h: s - h.initial_accumulator_value if t == 1 else s,
+        started=lambda s, t, h: np.zeros_like(s) if t == 1 else s,
     ),
     replace(
         TORCH,

@@ -101,7 +101,6 @@ class NAdamConvention(Convention):
         before, after: ``(w, h) -> w``, what happens to w itself around the step.
         momentum: ``(t, h) -> μₜ``.
         average: ``(m, d, μₜ, h) -> m``.
-        correction: ``(β₂, t) -> c₂``.
         denominator: ``(v, c₂, h) -> D``.
         factors: ``(μₜ, μₜ₊₁, Π, t, h)`` -> what d/D and m/D are multiplied by, next to γ.
     """
@@ -110,7 +109,6 @@ class NAdamConvention(Convention):
     before: Callable[[Array, Any], Array] = adam.TORCH.before
     momentum: Callable[[Scalar, Hyper], Scalar] = _momentum
     average: Callable[[Array, Array, Scalar, Hyper], Array] = _average
-    correction: Callable[[Scalar, Scalar], Scalar] = adam.TORCH.second_correction
     denominator: Callable[[Array, Scalar, Any], Array] = adam.TORCH.denominator
     factors: Callable[[Scalar, Scalar, Scalar, Scalar, Hyper], Factors] = _factors
     after: Callable[[Array, Any], Array] = adam.unchanged
@@ -143,7 +141,7 @@ def step(
     product = kept(state["mu_product"] * kept(mu))
     m = convention.average(state["exp_avg"], d, mu, h)
     v = h.beta2 * state["exp_avg_sq"] + (1 - h.beta2) * (d * d)
-    denominator = convention.denominator(v, convention.correction(h.beta2, t), h)
+    denominator = convention.denominator(v, 1 - h.beta2**t, h)
     now, ahead = convention.factors(mu, following, product, t, h)
     w = w - (h.lr * now) * (d / denominator) - (h.lr * ahead) * (m / denominator)
     return convention.after(w, h), {"mu_product": product, "exp_avg": m, "exp_avg_sq": v}
@@ -253,9 +251,9 @@ VARIANCES: tuple[NAdamConvention, ...] = (
     replace(
         TORCH,
         name="second_uncorrected",
-        equation="c₂ = 1",
+        equation="D = √v + ε",
         source="code that corrects the mean and forgets the variance",
-        correction=lambda beta, t: 1,
+        denominator=lambda v, c2, h: np.sqrt(v) + h.eps,
     ),
     *in_place_of(TORCH, (c for c in adam.MOMENTS if c.name in ("eps_inside", "eps_hat"))),
 )

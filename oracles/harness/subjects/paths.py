@@ -28,7 +28,8 @@ class Path:
             neighbouring numbers as one complex number.
         graph: whether those tensors require grad, so that the step itself can be differentiated.
         sparse: whether it takes sparse gradients.
-        nonfinite: whether it steps on inf and nan gradients (a ``GradScaler`` skips those).
+        nonfinite: whether it steps on inf and nan gradients as the others do (a ``GradScaler`` skips
+            those; complex products mix their parts; a ``lerp`` makes nan of an infinite end).
         expanded: whether it takes gradients whose elements share memory (a ``GradScaler`` unscales
             gradients in place, which torch refuses for those).
     """
@@ -80,6 +81,7 @@ PATHS = (
         switches=DIFFERENTIABLE,
         tensors=("lr", "betas"),
         graph=True,
+        nonfinite=False,
     ),
     _row("for-loop, tensor lr", foreach=False, tensors=("lr",)),
     _row("foreach, tensor lr", foreach=True, tensors=("lr",)),
@@ -92,8 +94,8 @@ PATHS = (
     _row("for-loop, tensor weight_decay", foreach=False, tensors=("weight_decay",)),
     _row("foreach, tensor weight_decay", foreach=True, tensors=("weight_decay",)),
     _row("functional", wrap="functional", sparse=True),
-    _row("for-loop, complex", foreach=False, wrap="complex"),
-    _row("foreach, complex", foreach=True, wrap="complex"),
+    _row("for-loop, complex", foreach=False, wrap="complex", nonfinite=False),
+    _row("foreach, complex", foreach=True, wrap="complex", nonfinite=False),
     _row("for-loop, grad scaler", foreach=False, **SCALED),
     _row("fused, grad scaler", switches=FUSED, **SCALED),
 )
@@ -110,6 +112,7 @@ LACKS = {
     r"as a Tensor is not supported for capturable=False and foreach=True": "foreach reads numbers",
     r"[Cc]omplex param": "an optimizer refuses complex parameters",
     r"does not support complex": "an optimizer refuses complex parameters",
+    r"does not support sparse gradients": "an optimizer refuses sparse gradients",
     r"view_as_complex is only supported for": "bfloat16 has no complex numbers",
     r"fused=True|`fused`": "the fused kernel is not written for a device or dtype",
 }

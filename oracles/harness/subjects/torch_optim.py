@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -484,17 +484,22 @@ def lifted(subject: Subject) -> Iterator[None]:
     The guard is about capture; the arithmetic behind it runs anywhere, and so does what it is held
     to here.
     """
-    module = sys.modules[subject.optimizer.__module__]
     name = "_get_capturable_supported_devices"
-    guard = getattr(module, name, None)
-    if guard is None or not subject.path.switches.get("capturable"):
-        yield
-        return
-    setattr(module, name, lambda *args, **options: [*guard(*args, **options), "cpu"])
+    modules = {sys.modules[cls.__module__] for cls in subject.optimizer.__mro__[:-1]}
+    guards = {module: getattr(module, name) for module in modules if hasattr(module, name)}
+    if not subject.path.switches.get("capturable"):
+        guards = {}
+    for module, guard in guards.items():
+        setattr(module, name, partial(_with_cpu, guard))
     try:
         yield
     finally:
-        setattr(module, name, guard)
+        for module, guard in guards.items():
+            setattr(module, name, guard)
+
+
+def _with_cpu(guard: Callable[..., list[str]], *args: Any, **options: Any) -> list[str]:
+    return [*guard(*args, **options), "cpu"]
 
 
 def _numpy(rows: list[torch.Tensor]) -> FloatArray:
