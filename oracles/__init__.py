@@ -9,12 +9,45 @@ verdict     inside, outside or errored, with what was undecided and the share of
 ``oracles.harness`` asks the questions; only ``oracles.harness.subjects`` imports torch.
 """
 
-from oracles.adam import RULE as ADAM
-from oracles.adamw import RULE as ADAMW
+from oracles import (
+    adadelta,
+    adafactor,
+    adagrad,
+    adam,
+    adamax,
+    adamw,
+    asgd,
+    muon,
+    nadam,
+    radam,
+    rmsprop,
+    rprop,
+    sgd,
+    sparse_adam,
+)
 from oracles.rule import Convention, Domain, Rule
-from oracles.sgd import RULE as SGD
 
-RULES: dict[str, Rule] = {rule.name: rule for rule in (SGD, ADAM, ADAMW)}
+SGD = sgd.RULE
+
+RULES: dict[str, Rule] = {
+    module.RULE.name: module.RULE
+    for module in (
+        sgd,
+        adam,
+        adamw,
+        adamax,
+        nadam,
+        radam,
+        adagrad,
+        adadelta,
+        rmsprop,
+        rprop,
+        asgd,
+        adafactor,
+        muon,
+        sparse_adam,
+    )
+}
 """The registry: every rule by the name of its class in ``torch.optim``."""
 
 __all__ = ["RULES", "SGD", "Convention", "Domain", "Rule"]
