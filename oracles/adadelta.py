@@ -151,6 +151,12 @@ DECAYS = in_place_of(TORCH, adam.DECAYS)
 EPS = frozenset({"eps"})
 """With ε in use; without, u and therefore Δ remain so small that nothing shows beside w."""
 
+
+def _bare_root(mean: Array, h: Hyper) -> Array:
+    """``√mean``; zeros of an object array are ints, whose root NumPy does not take."""
+    return np.sqrt(mean + 0 * h.eps)
+
+
 UPDATES = (
     replace(
         TORCH,
@@ -198,7 +204,7 @@ UPDATES = (
         equation="Δ = (√u + ε)/(√v + ε) d",
         source="ε outside the roots, as Adam and torch's RMSprop have it",
         parts=EPS,
-        ratio=lambda u, v, h: (np.sqrt(u) + h.eps) / (np.sqrt(v) + h.eps),
+        ratio=lambda u, v, h: (_bare_root(u, h) + h.eps) / (_bare_root(v, h) + h.eps),
     ),
     replace(
         TORCH,
