@@ -126,6 +126,8 @@ class TestByHand:
         "case",
         [
             hand(PLAIN, "2 1", "19/2 75/8"),
+            # d = 1 + 1, then 1/20 + 19/20.
+            hand(PLAIN._replace(weight_decay=Rooted("1/10")), "1 1/20", "19/2 75/8"),
             # b = 1, then 1/2 + 1/2: w = 10 - 1/2, then - 1/4.
             hand(HEAVY, "2 1", "19/2 37/4", b="1 1"),
             # d = -(-3) + 2 = 5, then -2/5 + 19/10: as in the first case, which descends.
