@@ -36,9 +36,10 @@ Where sources disagree
 
 How paths compute it
 --------------------
-g g₋ may underflow to 0, where a product of signs would not: then s stays and w moves. A nan in g
-or in the product makes s nan, and the bounds leave it so. The code finds turns by comparing factors
-with η₋: where a short format rounds η₋ to 1, it takes σ = 0 for a turn, and w never moves.
+g g₋ may underflow to 0, where a product of signs would not: then s stays and w moves. The sign of
+a nan is 0, so a nan in g moves nothing and is no turn, and so is an infinite g after g₋ = 0. The
+code finds turns by comparing factors with η₋: where a short format rounds η₋ to 1, it takes σ = 0
+for a turn, and w never moves.
 
 Each convention below is the first one with one of the lines replaced.
 """
@@ -81,14 +82,17 @@ class Turn(NamedTuple):
     size: Array
 
 
+def sign(x: Array) -> Array:
+    """−1, 0 or 1; a nan has the sign 0, as ``torch.sign`` has it and NumPy has not."""
+    return np.where(x > 0, 1, np.where(x < 0, -1, 0))
+
+
 def _sign(g: Array, before: Array) -> Array:
-    return np.sign(g * before)
+    return sign(g * before)
 
 
 def _resized(turn: Turn, size: Array, h: Hyper) -> Array:
-    # What is neither is 0, where s stays, or nan, which s becomes.
-    kept = np.where(turn.sign == 0, size, size * turn.sign)
-    shrunk = np.where(turn.sign < 0, size * h.etaminus, kept)
+    shrunk = np.where(turn.sign < 0, size * h.etaminus, size)
     return np.where(turn.sign > 0, size * h.etaplus, shrunk)
 
 
@@ -101,7 +105,7 @@ def _halted(turn: Turn, g: Array) -> Array:
 
 
 def _moved(turn: Turn, w: Array, g: Array, size: Array) -> Array:
-    return w - np.sign(g) * size
+    return w - sign(g) * size
 
 
 def _remembered(g: Array, h: Hyper) -> Array:
@@ -182,7 +186,7 @@ TURNS = (
         source="Riedmiller & Braun 1993, the paper torch cites; Rprop⁺ of Igel & Hüsken 2000",
         parts=TURNING,
         moved=lambda turn, w, g, size: np.where(
-            turn.sign < 0, w + np.sign(turn.before) * turn.size, _moved(turn, w, g, size)
+            turn.sign < 0, w + sign(turn.before) * turn.size, _moved(turn, w, g, size)
         ),
     ),
     replace(
@@ -190,7 +194,7 @@ TURNS = (
         name="turn_remembered",
         equation="w waits where σ < 0, but g₋ = g: the next step knows the new sign",
         source="ports that mask the move and store the gradient as it came",
-        parts=TURNING,
+        parts=TURNING | {"late"},
         halted=lambda turn, g: g,
         moved=lambda turn, w, g, size: np.where(turn.sign < 0, w, _moved(turn, w, g, size)),
     ),
@@ -200,7 +204,7 @@ TURNS = (
         equation="w = w − s₋ sign(g₋) where σ ≥ 0: the update of the step before",
         source="optax.rprop 0.2.8 (scale_by_rprop returns state.prev_updates)",
         moved=lambda turn, w, g, size: np.where(
-            turn.sign < 0, w, w - np.sign(turn.before) * turn.size
+            turn.sign < 0, w, w - sign(turn.before) * turn.size
         ),
     ),
     replace(
@@ -322,6 +326,7 @@ RULE = Rule(
     ),
     free=frozenset({"etaminus", "etaplus"}),
     start=start,
+    steps=(3, 4, 3, 5, 4, 7, 12),
     tuples={
         "etas": ("etaminus", "etaplus"),
         "step_sizes": ("step_size_min", "step_size_max"),

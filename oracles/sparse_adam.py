@@ -248,4 +248,5 @@ RULE = Rule(
     start=start,
     tuples=adam.RULE.tuples,
     sparse=True,
+    steps=(3, 4, 3, 5, 4, 7),
 )

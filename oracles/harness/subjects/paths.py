@@ -29,7 +29,8 @@ class Path:
         graph: whether those tensors require grad, so that the step itself can be differentiated.
         sparse: whether it takes sparse gradients.
         nonfinite: whether it steps on inf and nan gradients as the others do (a ``GradScaler`` skips
-            those; complex products mix their parts; a ``lerp`` makes nan of an infinite end).
+            those; complex products mix their parts; a ``lerp`` makes nan of an infinite end; capturable
+            steps divide by the learning rate before they divide by what is large).
         expanded: whether it takes gradients whose elements share memory (a ``GradScaler`` unscales
             gradients in place, which torch refuses for those).
     """
@@ -66,8 +67,8 @@ PATHS = (
     _row("for-loop", foreach=False, sparse=True),
     _row("foreach", foreach=True, sparse=True),
     _row("fused", switches=FUSED),
-    _row("for-loop, capturable", foreach=False, switches=CAPTURABLE),
-    _row("foreach, capturable", foreach=True, switches=CAPTURABLE),
+    _row("for-loop, capturable", foreach=False, switches=CAPTURABLE, nonfinite=False),
+    _row("foreach, capturable", foreach=True, switches=CAPTURABLE, nonfinite=False),
     _row("differentiable", switches=DIFFERENTIABLE),
     _row(
         "differentiable, tensors in the graph",
@@ -86,10 +87,20 @@ PATHS = (
     _row("for-loop, tensor lr", foreach=False, tensors=("lr",)),
     _row("foreach, tensor lr", foreach=True, tensors=("lr",)),
     _row("fused, tensor lr", switches=FUSED, tensors=("lr",)),
-    _row("foreach, capturable, tensor lr", foreach=True, switches=CAPTURABLE, tensors=("lr",)),
+    _row(
+        "foreach, capturable, tensor lr",
+        foreach=True,
+        switches=CAPTURABLE,
+        tensors=("lr",),
+        nonfinite=False,
+    ),
     _row("for-loop, tensor betas", foreach=False, tensors=("betas",)),
     _row(
-        "foreach, capturable, tensor betas", foreach=True, switches=CAPTURABLE, tensors=("betas",)
+        "foreach, capturable, tensor betas",
+        foreach=True,
+        switches=CAPTURABLE,
+        tensors=("betas",),
+        nonfinite=False,
     ),
     _row("for-loop, tensor weight_decay", foreach=False, tensors=("weight_decay",)),
     _row("foreach, tensor weight_decay", foreach=True, tensors=("weight_decay",)),
@@ -106,7 +117,8 @@ LACKS = {
     r"Could not run 'aten::": "an operator is not written for a device or layout",
     r"`fused=True` requires all the params": "the fused kernel is not written for a device",
     r"doesn't support float64": "MPS has no float64",
-    r"argument 'alpha' must be Number": "a tensor cannot be part of the graph (before torch 2.7)",
+    r"argument '\w+'.* must be Number": "a tensor cannot be part of the graph",
+    r"argument 'fill_value' .*must be Number": "Rprop takes its first step sizes out of the graph",
     r"'torch.amp' has no attribute 'GradScaler'": "no scaler for all devices (before torch 2.3)",
     r"Attempting to unscale FP16 gradients": "a grad scaler unscales no float16 parameters itself",
     r"as a Tensor is not supported for capturable=False and foreach=True": "foreach reads numbers",
