@@ -254,20 +254,23 @@ class Rule:
         schedule: Sequence[Hyper],
         *,
         decays: bool = True,
+        late: bool = False,
         count: Callable[[int], Scalar] = int,
     ) -> Iterator[tuple[Array, State]]:
         """Follow one parameter: yields ``(w, state)`` after each step.
 
         A step whose gradient is None moves neither the parameter nor its state.
-        ``decays=False`` takes the parameter out of weight decay; ``count`` makes a number of the
-        arithmetic out of the number of gradients seen.
+        ``decays=False`` takes the parameter out of weight decay; ``late`` says that it joined after
+        construction, so that its buffers start with its first gradient; ``count`` makes a number of
+        the arithmetic out of the number of gradients seen.
         """
         t = 0
-        state: State = self._started(w, schedule[0]) if self.eager else {}
+        eager = self.eager and not late
+        state: State = self._started(w, schedule[0]) if eager else {}
         for g, h in zip(gradients, schedule, strict=True):
             if g is not None:
                 h = h if decays else self.undecayed(h)
-                state = state if t or self.eager else self._started(w, h)
+                state = state if t or eager else self._started(w, h)
                 t += 1
                 w, state = self.step(w, g, count(t), state, h, convention)
                 state = self._counted(state, t)

@@ -14,30 +14,31 @@ from oracles.harness.runner import confirm
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.torch_optim import Subject
 from oracles.harness.tally import Tally
+from oracles.rule import Rule
 
-rows = pytest.mark.parametrize("row", ledger(), ids=lambda row: row.id)
+ROWS = [(row, RULES[name]) for row in ledger() for name in row.rules]
+rows = pytest.mark.parametrize(("row", "rule"), ROWS, ids=[f"{r.id}-{u.name}" for r, u in ROWS])
 
 
 @rows
-def test_reproducer(row: Deviation, subjects: list[Subject], tally: Tally) -> None:
+def test_reproducer(row: Deviation, rule: Rule, subjects: list[Subject], tally: Tally) -> None:
     """It fails wherever the row says so, and passes on the versions the row leaves out."""
-    rule = RULES[row.rule]
     if not confirm(row, rule, [s for s in subjects if s.rule is rule], tally):
         where = f" on {', '.join(row.devices)}" if row.devices else ""
         pytest.skip(f"not here or not chosen: {'; '.join(row.paths)}{where}")
 
 
 @rows
-def test_region_holds_its_reproducer(row: Deviation) -> None:
+def test_region_holds_its_reproducer(row: Deviation, rule: Rule) -> None:
     """Otherwise the property tests would run into what is known."""
-    case = row.reproducer(RULES[row.rule])
+    case = row.reproducer(rule)
     assert any(row.in_region(case, dtype) for dtype in row.dtypes or case.axes)
 
 
 @rows
-def test_a_row_names_what_there_is(row: Deviation) -> None:
+def test_a_row_names_what_there_is(row: Deviation, rule: Rule) -> None:
     """A row with a slip of the pen would cover nothing, and its reproducer would be skipped."""
-    assert row.check in {check.name for check in checks(RULES[row.rule])}
+    assert row.check in {check.name for check in checks(rule)}
     assert row.paths
     assert set(row.paths) <= {path.name for path in PATHS}
     assert set(row.dtypes) <= set(AXES)
@@ -60,12 +61,17 @@ OUTSIDE = {
     "decayed": single([1.0], [[1.0]], H._replace(weight_decay=0.5, maximize=True)),
     "decayed_expanded": single(MATRIX, [MATRIX], H._replace(weight_decay=0.5)),
     "skips_first": single([1.0], [[1.0], [np.inf]], SGD.hyper(lr=0.5, momentum=0.5)),
+    "zero_rate": single([1.0], [[0.0]], H),
+    "low_rate_float16": single([1.0], [[1.0]], H),
 }
 
 
 @pytest.mark.parametrize("name", REGIONS)
 def test_a_region_ends(name: str) -> None:
-    assert not REGIONS[name](OUTSIDE[name], "bfloat16")
+    if name == "half_parameters":
+        assert not REGIONS[name](single(MATRIX, [MATRIX], H), "float32")
+    else:
+        assert not REGIONS[name](OUTSIDE[name], "bfloat16")
 
 
 def test_a_row_holds_for_its_versions_paths_and_dtypes_only() -> None:

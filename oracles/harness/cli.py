@@ -140,7 +140,7 @@ def _check(options: argparse.Namespace) -> int:
             todo = partial(hold, check, rule, subjects, tally)
             statuses.append(_say(f"{rule.name}: {check.name}", todo))
         for row in ledger():
-            if row.rule == rule.name and not options.optimizer:
+            if rule.name in row.rules and not options.optimizer:
                 todo = partial(confirm, row, rule, subjects, tally)
                 statuses.append(_say(f"{rule.name}: known deviation {row.id}", todo))
     print(render(tally))

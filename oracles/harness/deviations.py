@@ -25,6 +25,9 @@ LEDGER = Path(__file__).with_name("deviations.toml")
 SHORTEST_REGISTER = 8
 """Half-precision elements in the shortest SIMD register torch is built for (NEON, 128 bits)."""
 
+LOW_RATE = 2.0**-10
+"""Below it a denominator of up to 64, divided by the rate, leaves float16."""
+
 GENERAL = "agreement"
 """A deviation from this check shows in every check that steps the same case."""
 
@@ -33,7 +36,7 @@ GENERAL = "agreement"
 class Deviation:
     """One row of the ledger."""
 
-    rule: str
+    rules: tuple[str, ...]
     id: str
     check: str
     paths: tuple[str, ...]
@@ -89,7 +92,7 @@ def ledger() -> tuple[Deviation, ...]:
                 f"allowed: {', '.join(REGIONS)}"
             )
         try:
-            for name in ("paths", "dtypes", "devices"):
+            for name in ("rules", "paths", "dtypes", "devices"):
                 table[name] = tuple(table.get(name, ()))
             table["versions"] = SpecifierSet(table["versions"])
             rows.append(Deviation(**table))
@@ -101,7 +104,7 @@ def ledger() -> tuple[Deviation, ...]:
 @cache
 def active(rule: str, torch_version: str) -> tuple[Deviation, ...]:
     """The rows about a rule that hold for a version of torch."""
-    return tuple(r for r in ledger() if r.rule == rule and r.holds_for(torch_version))
+    return tuple(r for r in ledger() if rule in r.rules and r.holds_for(torch_version))
 
 
 def _late_buffer(case: Case, axis: str) -> bool:
@@ -196,4 +199,12 @@ REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
     "decayed": _decayed,
     "decayed_expanded": lambda case, axis: case.has("expanded") and _decayed(case, axis),
     "skips_first": _skips_first,
+    "zero_rate": lambda case, axis: any(h.lr == 0 for g in case.groups for h in g.schedule),
+    "low_rate_float16": lambda case, axis: (
+        any(0 < h.lr < LOW_RATE for g in case.groups for h in g.schedule)
+        and any(dtype_of(axis, i) == "float16" for i in range(len(case.parameters)))
+    ),
+    "half_parameters": lambda case, axis: any(
+        dtype_of(axis, i) in ("bfloat16", "float16") for i in range(len(case.parameters))
+    ),
 }

@@ -391,7 +391,7 @@ def _sqrt(x: Enclosure) -> Enclosure:
     """
     low = x.mid - x.rad
     mid = np.sqrt(np.maximum(x.mid, 0))
-    below = x.rad / (mid + np.sqrt(np.maximum(low, 0)))
+    below = np.minimum(x.rad / (mid + np.sqrt(np.maximum(low, 0))), mid)
     above = np.sqrt(np.maximum(x.mid + x.rad, 0)) - mid
     rad = np.maximum(np.where(x.rad > 0, below, 0), above)
     rad = (rad + (x.format.u + 2 * WIDE_EPS) * (mid + rad)) * INFLATE
@@ -471,7 +471,10 @@ def _lerp(start: Enclosure, end: Any, weight: Any, literal: bool) -> Enclosure:
     w, rest = np.abs(entered.mid), np.abs(1 - entered.mid)
     u, off = format.u + WIDE_EPS, entered.rad
     s, e = np.abs(start.mid) + start.rad, np.abs(end.mid) + end.rad
-    mid = start.mid + entered.mid * (end.mid - start.mid)
+    if w < 0.5 or literal:
+        mid = start.mid + entered.mid * (end.mid - start.mid)
+    else:  # in the other form a start that is forgotten would leave its last digits behind
+        mid = end.mid - (1 - entered.mid) * (end.mid - start.mid)
     apart = np.abs(end.mid - start.mid) + start.rad + end.rad
     summed = off * (s + e) + u * (rest * s + w * e)
     small = (off * (1 + 3 * u) + ((1 + u) ** 2 - 1) * w) * apart

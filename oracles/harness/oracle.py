@@ -129,7 +129,13 @@ def enclose(
     for batch in _batches(rule, convention, case):
         hypers = [exactly(h, tensors) for h in batch.schedule]
         trajectory = rule.run(
-            convention, batch.w, batch.gradients, hypers, decays=batch.decays, count=count
+            convention,
+            batch.w,
+            batch.gradients,
+            hypers,
+            decays=batch.decays,
+            late=batch.late,
+            count=count,
         )
         filled.start[batch.rows, batch.where] = batch.laid(batch.w.mid)
         for t, (value, state) in enumerate(trajectory):
@@ -163,6 +169,7 @@ class _Batch:
     Attributes:
         schedule: their hyperparameters at each step.
         decays: whether the convention decays them.
+        late: whether they joined after construction.
         where: their elements in the case's end-to-end layout.
         rows: the axes the first dimension of the array stands for, or one axis without dimension.
         w, gradients: their values.
@@ -170,6 +177,7 @@ class _Batch:
 
     schedule: Sequence[Hyper]
     decays: bool
+    late: bool
     where: Any
     rows: slice | int
     w: Enclosure
@@ -184,15 +192,15 @@ class _Batch:
 
 def _batches(rule: Rule, convention: Convention, case: Case) -> Iterator[_Batch]:
     alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-    schedules = {}
+    groups = {}
     for index, group, parameter in case.walk():
         pattern = tuple(g is not None for g in parameter.gradients)
         alone = () if rule.elementwise else (index,)
         key = (id(group), pattern, convention.decays(parameter.initial.ndim), *alone)
         alike[key].append(index)
-        schedules[key] = group.schedule
+        groups[key] = group
     for key, members in alike.items():
-        common = (schedules[key], key[2])
+        common = (groups[key].schedule, key[2], groups[key].joins > 0)
         if rule.elementwise:
             where, w, gradients = _gather(case, members, case.axes)
             yield _Batch(*common, where, slice(None), w, gradients)

@@ -62,13 +62,17 @@ class Subject:
 
     @cached_property
     def tensors(self) -> frozenset[str]:
-        """Scalars this path computes with as 0-d float32 tensors, as the oracle is to be told."""
-        names = set()
-        if any(self.path.switches.get(switch) for switch in self.rule.tensor_step):
-            names.add("step")
-        if scalar_dtype(self.dtype) == "float32":
-            for name in self.path.tensors:
-                names |= set(self.rule.tuples.get(name, (name,)))
+        """Scalars this path computes with as 0-d float32 tensors, as the oracle is to be told.
+
+        Where one of them is a tensor, learning rate and count are both taken for tensors: that costs
+        one rounding of the radius and saves an oracle.
+        """
+        counted = any(self.path.switches.get(switch) for switch in self.rule.tensor_step)
+        given = self.path.tensors if scalar_dtype(self.dtype) == "float32" else ()
+        names = {member for name in given for member in self.rule.tuples.get(name, (name,))}
+        if given or counted:
+            names |= {"lr"} if scalar_dtype(self.dtype) == "float32" else set()
+            names |= {"step"} if self.rule.tensor_step else set()
         return frozenset(names)
 
     @property
