@@ -298,15 +298,15 @@ RULE = Rule(
     ),
     coarse=Parting(
         hyper={
-            "lr": (0.5, 0.62),
-            "lambd": (0.7, 1),
+            "lr": (0.6, 0.7),
+            "lambd": (0.55, 0.65),
             "alpha": (0.25, 0.3),
             "weight_decay": (0.7, 1),
         },
         w=(1.5, 2),
         g=(0.8, 1.2),
     ),
-    free=frozenset({"weight_decay"}),
+    free=frozenset(),
     start=start,
     tensor_step=frozenset({"foreach", "capturable"}),
 )

@@ -132,6 +132,7 @@ class Convention:
             ``"rising"`` for gradients that halve or double from step to step, ``"turning"`` for
             gradients that change their sign at every step, ``"checkered"`` for gradients four
             times as large on the squares of one color, at the next step of the other,
+            ``"missing"`` for gradients that are 0 on the squares of one color, in turn,
             ``"late"`` for more steps than usual.
         decays: whether a parameter of that many dimensions is decayed (a choice made by whoever
             builds the parameter groups, not by the optimizer).

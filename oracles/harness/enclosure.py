@@ -492,7 +492,7 @@ def _lerp(start: Enclosure, end: Any, weight: Any, literal: bool) -> Enclosure:
     known = s + e + rad <= format.largest
     # The first two forms agree on an infinite end; on an infinite start all three differ.
     infinite = np.isinf(end.mid) & (end.rad == 0) & np.isfinite(s) & (below and bool(w > 0))
-    nan = np.isnan(start.mid) | np.isnan(end.mid)
+    nan = (np.isnan(start.mid) & (start.rad == 0)) | (np.isnan(end.mid) & (end.rad == 0))
     mid = np.where(infinite, end.mid, mid)
     rad = np.where(known, rad, np.where(infinite | nan, Wide(0), Wide(np.inf)))
     return Enclosure(mid, rad, format, nonnegative)

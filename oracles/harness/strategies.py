@@ -451,8 +451,10 @@ def parting_cases(choices: Choices, rule: Rule, convention: Convention) -> Case:
 
     ratio = math.prod(RATIOS[part] for part in parts if part in RATIOS)
     gradients = [between(parting.g) * ratio**t for t in range(steps)]
+    squares = sum(np.indices(shape))
     if "checkered" in parts:
-        squares = sum(np.indices(shape))
         gradients = [g * np.where((squares + t) % 2, 1, 4) for t, g in enumerate(gradients)]
+    if "missing" in parts:
+        gradients = [g * ((squares + t) % 2 == 0) for t, g in enumerate(gradients)]
     parameter = _made(rule, between(parting.w), gradients)
     return Case((Group((parameter,), schedule),), axes)
