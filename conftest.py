@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,14 @@ from hypothesis import settings
 from oracles import RULES
 from oracles.harness import profiles
 from oracles.harness.report import render
-from oracles.harness.subjects.selection import select
+from oracles.harness.subjects.selection import refuse_unknown, select
 from oracles.harness.subjects.torch_optim import Subject, devices, quiet
 from oracles.harness.tally import Tally
+from oracles.rule import Rule
 
 profiles.load()
 TALLY = pytest.StashKey[Tally]()
-SUBJECTS = pytest.StashKey[list[Subject]]()
+CHOICES = ("path", "dtype", "device")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,16 +41,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     quiet()
-    config.stash[TALLY] = tally = Tally()
-    config.stash[SUBJECTS] = []
-    chosen = [config.getoption(f"--{option}") for option in ("path", "dtype", "device")]
+    config.stash[TALLY] = Tally()
     try:
-        for rule in RULES.values():
-            subjects, missing = select(rule, *chosen)
-            config.stash[SUBJECTS] += subjects
-            tally.lack(rule.name, missing)
+        refuse_unknown(*_chosen(config))
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def _chosen(config: pytest.Config) -> list[list[str]]:
+    return [config.getoption(f"--{option}") for option in CHOICES]
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -60,15 +62,28 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return [
         f"torch {torch.__version__}, NumPy {np.__version__}, Python {platform.python_version()}, "
         f"midpoints in {np.finfo(np.longdouble).nmant + 1} bits",
-        f"devices: {', '.join(names)}; {len(config.stash[SUBJECTS])} subjects; "
+        f"devices: {', '.join(names)}; "
         f"Hypothesis {importlib.metadata.version('hypothesis')}, profile {profile}",
     ]
 
 
 @pytest.fixture(scope="session")
-def subjects(pytestconfig: pytest.Config) -> list[Subject]:
-    """Everything there is to ask: each rule's optimizer on each chosen path, dtype and device."""
-    return pytestconfig.stash[SUBJECTS]
+def subjects_of(pytestconfig: pytest.Config) -> Callable[[Rule], list[Subject]]:
+    """Whom to ask of a rule: its optimizer on each chosen path, dtype and device that is there."""
+
+    @cache
+    def asked(rule: Rule) -> list[Subject]:
+        subjects, missing = select(rule, *_chosen(pytestconfig))
+        pytestconfig.stash[TALLY].lack(rule.name, missing)
+        return subjects
+
+    return asked
+
+
+@pytest.fixture(scope="session")
+def subjects(subjects_of: Callable[[Rule], list[Subject]]) -> list[Subject]:
+    """Everything there is to ask, of all rules."""
+    return [subject for rule in RULES.values() for subject in subjects_of(rule)]
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from operator import add
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,13 +31,19 @@ from oracles.harness.formats import FloatArray, round_to
 from oracles.harness.models import Problem, Slope, logits, moved, probabilities, squared
 from oracles.harness.strategies import VALUES
 from oracles.harness.subjects.torch_optim import Subject
-from oracles.rule import Convention
+from oracles.rule import Convention, Rule
 from oracles.sgd import RULE, Hyper
 
 half = settings(max_examples=settings().max_examples // 2)
 """For questions whose first part, the step itself, has all examples to itself."""
 
 BATCH_SCALED = RULE.convention("batch_scaled")
+
+
+@pytest.fixture(scope="module")
+def subjects(subjects_of: Callable[[Rule], list[Subject]]) -> list[Subject]:
+    """Who is asked here: SGD on every chosen path, dtype and device."""
+    return subjects_of(RULE)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -21,9 +23,11 @@ rows = pytest.mark.parametrize(("row", "rule"), ROWS, ids=[f"{r.id}-{u.name}" fo
 
 
 @rows
-def test_reproducer(row: Deviation, rule: Rule, subjects: list[Subject], tally: Tally) -> None:
+def test_reproducer(
+    row: Deviation, rule: Rule, subjects_of: Callable[[Rule], list[Subject]], tally: Tally
+) -> None:
     """It fails wherever the row says so, and passes on the versions the row leaves out."""
-    if not confirm(row, rule, [s for s in subjects if s.rule is rule], tally):
+    if not confirm(row, rule, subjects_of(rule), tally):
         where = f" on {', '.join(row.devices)}" if row.devices else ""
         pytest.skip(f"not here or not chosen: {'; '.join(row.paths)}{where}")
 

@@ -222,7 +222,7 @@ class TestTranslations:
         for _ in range(steps):
             v = mu * v - lr * (slope * (theta + mu * v) + offset)
             theta += v
-            w, state = RULE.step(w, slope * w + offset, state, h, RULE.torch)
+            w, state = RULE.step(w, slope * w + offset, 1, state, h, RULE.torch)
             assert w == theta + mu * v
 
     @given(shares, rates, rates, values, momenta)

@@ -306,7 +306,7 @@ def descend(
     for h in schedule:
         if h is not None:
             h = h if convention.decays(1) else h._replace(weight_decay=ZERO)
-            w, state = RULE.step(w, slope * w + offset, state, h, convention)
+            w, state = RULE.step(w, slope * w + offset, 1, state, h, convention)
     return w, state.get("momentum_buffer")
 
 
@@ -430,7 +430,7 @@ class TestStep:
         kept = [x.copy() for x in (w, g, b)]
         state = {"momentum_buffer": b}
         h = Hyper(0.5, 0.75, 0.25, 0.5, batch_size=2)
-        moved, after = RULE.step(w, g, state, h, RULE.convention(name))
+        moved, after = RULE.step(w, g, 1, state, h, RULE.convention(name))
         assert all(np.array_equal(x, y) for x, y in zip((w, g, b), kept, strict=True))
         assert state == {"momentum_buffer": b}
         assert not np.shares_memory(moved, w)
@@ -438,7 +438,7 @@ class TestStep:
 
     def test_decay_of_zero_leaves_an_infinite_parameter_out(self) -> None:
         """0·inf would be nan: without decay no term λw is added."""
-        _, state = RULE.step(np.array(math.inf), np.array(2.0), {}, Hyper(0.5, 0.5), RULE.torch)
+        _, state = RULE.step(np.array(math.inf), np.array(2.0), 1, {}, Hyper(0.5, 0.5), RULE.torch)
         assert state["momentum_buffer"] == 2
 
     def test_an_unknown_convention_is_named_with_those_there_are(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from oracles.harness.soak import decisions, endless, simplified, soak
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.torch_optim import Subject
 from oracles.harness.tally import Tally
+from oracles.rule import Rule
 from oracles.sgd import RULE
 
 CASES = 200
@@ -42,12 +44,13 @@ class LateSpot(torch.optim.SGD):
                 p.view(-1)[77] += 1
 
 
-def subjects_of(optimizer: type[torch.optim.Optimizer]) -> list[Subject]:
+def planted(optimizer: type[torch.optim.Optimizer]) -> list[Subject]:
     path = next(path for path in PATHS if path.name == "for-loop")
     return [Subject(RULE, optimizer, path, dtype) for dtype in ("float64", "bfloat16")]
 
 
-def test_released_optimizers_hold_out(subjects: list[Subject]) -> None:
+def test_released_optimizers_hold_out(subjects_of: Callable[[Rule], list[Subject]]) -> None:
+    subjects = subjects_of(RULE)
     tally = Tally()
     soak(RULE, subjects, tally, cases=12, seed=3)
     assert sum(tally.cases.values()) == 12
@@ -77,7 +80,7 @@ def test_the_generator_reaches_the_whole_rule() -> None:
 
 def test_what_fails_is_shrunk_to_a_case_a_person_can_read() -> None:
     with pytest.raises(Refuted) as refuted:
-        soak(RULE, subjects_of(HalfDecay), Tally(), cases=CASES, seed=1)
+        soak(RULE, planted(HalfDecay), Tally(), cases=CASES, seed=1)
     message = str(refuted.value)
     assert "HalfDecay [for-loop, float64, cpu] at step 1, parameter 0[0]" in message
     assert "HalfDecay [for-loop, bfloat16, cpu]" in message
@@ -88,7 +91,7 @@ def test_what_fails_is_shrunk_to_a_case_a_person_can_read() -> None:
 
 def test_what_needs_a_long_parameter_keeps_it() -> None:
     with pytest.raises(Refuted) as refuted:
-        soak(RULE, subjects_of(LateSpot), Tally(), cases=CASES, seed=1)
+        soak(RULE, planted(LateSpot), Tally(), cases=CASES, seed=1)
     assert "at step 2, parameter 0[" in str(refuted.value)
     assert "lr=1.0 momentum=0.5 dampening=0.0 weight_decay=0.0" in str(refuted.value)
 

@@ -38,7 +38,7 @@ from oracles.harness.oracle import Oracle
 from oracles.harness.subjects import Answer
 from oracles.harness.subjects.torch_optim import Subject
 from oracles.harness.verdict import fits
-from oracles.rule import Convention
+from oracles.rule import Convention, Rule
 from oracles.sgd import RULE, Hyper
 
 LR, DECAY, EPOCHS = 0.05, 0.1, 1000
@@ -53,6 +53,12 @@ or maximize, and are torch's by algebra when those are off."""
 
 
 # --- The data -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def subjects(subjects_of: Callable[[Rule], list[Subject]]) -> list[Subject]:
+    """Who is asked here: SGD on every chosen path, dtype and device."""
+    return subjects_of(RULE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -434,7 +440,7 @@ def test_in_each_epoch_they_part_by_the_same_share_of_beta(n: int) -> None:
     beta, g, lr, decay = Fraction(3, 7), Fraction(-5, 11), Fraction(1, 20), Fraction(1, 10)
     h = Hyper(lr=lr, weight_decay=decay, batch_size=n)
     (torch_beta, _), (loop_beta, _) = (
-        RULE.step(beta, g, {}, h, c) for c in (RULE.torch, BATCH_SCALED)
+        RULE.step(beta, g, 1, {}, h, c) for c in (RULE.torch, BATCH_SCALED)
     )
     assert loop_beta - torch_beta == lr * decay * (1 - Fraction(1, n)) * beta
     assert loop_beta == beta - lr * (n * g + decay * beta) / n
@@ -491,7 +497,7 @@ def test_the_example_prints_what_the_answer_says() -> None:
 def test_the_answers_arithmetic_by_hand(convention: str, weight: str) -> None:
     """1 − 0.1(−32 + 1·1) = 4.1 and 1 − 0.1(−32 + (1/2)·1) = 4.15, exactly, from the oracle."""
     h = Hyper(lr=Fraction(1, 10), weight_decay=Fraction(1), batch_size=2)
-    beta, _ = RULE.step(Fraction(1), Fraction(-32), {}, h, RULE.convention(convention))
+    beta, _ = RULE.step(Fraction(1), Fraction(-32), 1, {}, h, RULE.convention(convention))
     assert beta == Fraction(weight)
 
 

@@ -18,7 +18,7 @@ from oracles.sgd import RULE
 BUFFER = "momentum_buffer"
 H = RULE.hyper(lr=0.5, momentum=0.5, weight_decay=0.25, batch_size=4)
 CASE = replace(single([1.0, -2.0], [[1.0, 3.0]] * 3, H), axes=("float64",))
-SUBJECT = SimpleNamespace(dtype="float64")
+SUBJECT = SimpleNamespace(dtype="float64", tensors=frozenset())
 
 
 def right(case: Case = CASE, convention: str = "coupled_unscaled") -> Answer:

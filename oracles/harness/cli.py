@@ -6,7 +6,7 @@ import argparse
 import importlib
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -69,7 +69,10 @@ def _choose_subjects(parser: argparse.ArgumentParser) -> None:
         help="ask this class, which is to follow torch.optim's rule (default: torch.optim itself)",
     )
     parser.add_argument(
-        "--rule", choices=RULES, action="append", help="the rules it is held to (default: all)"
+        "--rule",
+        choices=RULES,
+        action="append",
+        help="the rules it is held to (default: all, or the one of its name)",
     )
     for option, example in (("path", "foreach"), ("dtype", "bfloat16"), ("device", "cuda")):
         parser.add_argument(
@@ -109,7 +112,8 @@ def _subjects(options: argparse.Namespace, tally: Tally) -> Iterator[tuple[Rule,
         ) from error
     quiet()
     optimizer = _imported(options.optimizer) if options.optimizer else None
-    for name in options.rule or RULES:
+    found = False
+    for name in options.rule or _rules(optimizer):
         rule = RULES[name]
         try:
             subjects, missing = select(
@@ -118,7 +122,21 @@ def _subjects(options: argparse.Namespace, tally: Tally) -> Iterator[tuple[Rule,
         except ValueError as error:
             raise Usage(str(error)) from error
         tally.lack(name if optimizer is None else optimizer.__name__, missing)
-        yield rule, subjects
+        found = found or bool(subjects)
+        if subjects:
+            yield rule, subjects
+    if not found:
+        reasons = "; ".join(f"{where}: {why}" for where, why in tally.absent.items())
+        raise Usage(f"nothing that was chosen is there: {reasons}")
+
+
+def _rules(optimizer: Any) -> Iterable[str]:
+    """All rules or, for a class of one's own, the one that bears its name."""
+    if optimizer is None:
+        return RULES
+    if optimizer.__name__ not in RULES:
+        raise Usage(f"say with --rule which rule {optimizer.__name__} is to follow")
+    return (optimizer.__name__,)
 
 
 def _imported(name: str) -> Any:

@@ -531,13 +531,14 @@ def _accumulator(format: Format) -> Format:
 
 
 def _converted(x: Enclosure, format: Format) -> Enclosure:
-    """One rounding; a second one of float64, which may go through float32 on its way down."""
+    """One rounding, or none to a wider format.
+
+    On its way down from float64 a number may stop at float32. Rounding to nearest errs by no more
+    than u/(1+u), and what that leaves of u is more than a rounding of float32.
+    """
     u, eta = format.u, format.eta
     if np.all(x.format.u >= u) and np.all(x.format.largest <= format.largest):
         return Enclosure(x.mid, x.rad, format, x.nonnegative)
-    single = FORMATS["float32"]
-    if np.any(x.format.u < single.u) and np.all(u > single.u):
-        u, eta = u + 2 * single.u, eta + single.eta
     reach = np.abs(x.mid) + x.rad
     rad = (x.rad + u * reach + eta * (reach > 0)) * INFLATE
     definite = (x.rad == 0) & ~np.isfinite(x.mid)
@@ -569,7 +570,7 @@ def _poisoned(reduced: Enclosure, x: Enclosure, axis: int | None) -> Enclosure:
     unknown = np.any(~(x.rad < np.inf), axis=axis, keepdims=keepdims)
     infinite = np.any(np.isinf(x.mid), axis=axis, keepdims=keepdims) & ~unknown & ~nan
     mid = np.where(nan, Wide(np.nan), np.where(infinite, Wide(np.inf), reduced.mid))
-    rad = np.where(nan | infinite, Wide(0), np.where(unknown, Wide(np.inf), reduced.rad))
+    rad = np.where(nan | infinite, Wide(0), reduced.rad)
     return Enclosure(mid, rad, reduced.format, reduced.nonnegative)
 
 

@@ -33,11 +33,9 @@ def select(
         The subjects, and by ``"path, dtype, device"`` why the others are absent.
 
     Raises:
-        ValueError: a path, dtype or device is unknown or not there, or nothing remains.
+        ValueError: a path, dtype or device is unknown or not there.
     """
-    _known("path", paths, [path.name for path in PATHS])
-    _known("dtype", dtypes, AXES)
-    _known("device", on, devices())
+    refuse_unknown(paths, dtypes, on)
     optimizer = optimizer or getattr(torch.optim, rule.name, None)
     if optimizer is None:
         return [], {"everywhere": f"this torch.optim has no {rule.name}"}
@@ -52,13 +50,22 @@ def select(
                     missing[f"{path.name}, {dtype}, {device}"] = reason
                 else:
                     subjects.append(Subject(rule, optimizer, path, dtype, device))
-    if not subjects:
-        reasons = "; ".join(f"{where}: {why}" for where, why in missing.items())
-        raise ValueError(f"nothing to ask is left of {optimizer.__name__}: {reasons}")
     return subjects, missing
 
 
-def _known(option: str, given: Sequence[str], allowed: Sequence[str]) -> None:
-    for value in given:
-        if value not in allowed:
-            raise ValueError(f"{option}={value!r} is not there; there are: {'; '.join(allowed)}")
+def refuse_unknown(paths: Sequence[str], dtypes: Sequence[str], on: Sequence[str]) -> None:
+    """Refuse names of paths, dtypes and devices that there are not.
+
+    Raises:
+        ValueError: with the names there are.
+    """
+    for option, given, allowed in (
+        ("path", paths, [path.name for path in PATHS]),
+        ("dtype", dtypes, AXES),
+        ("device", on, devices()),
+    ):
+        for value in given:
+            if value not in allowed:
+                raise ValueError(
+                    f"{option}={value!r} is not there; there are: {'; '.join(allowed)}"
+                )

@@ -449,7 +449,7 @@ def _real(values: torch.Tensor) -> torch.Tensor:
 def _complex(values: torch.Tensor) -> torch.Tensor:
     """Neighbouring numbers as one complex number each."""
     with answering():
-        return torch.view_as_complex(values.unflatten(-1, (values.shape[-1] // 2, 2)))
+        return torch.view_as_complex(values.reshape(*values.shape[:-1], values.shape[-1] // 2, 2))
 
 
 def _filling(buffer: Any, p: torch.Tensor) -> torch.Tensor:
