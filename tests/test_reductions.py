@@ -1,0 +1,229 @@
+"""Enclosures of norms and means, and of conversions: they hold honest code, and little more.
+
+The adversary computes in ``fractions.Fraction``: it accumulates in float32 at least, in any order,
+rounds each time or not at all, and stores the result once.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oracles.harness.enclosure import Enclosure
+from oracles.harness.formats import DTYPES, FORMATS
+from tests.witness import BINARY, Binary, nearest, rational
+
+F = Fraction
+inf, nan = math.inf, math.nan
+HALF = ("bfloat16", "float16")
+
+each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+vectors = st.lists(st.integers(-(2**20), 2**20), min_size=1, max_size=40)
+
+
+def stored(x: Fraction, dtype: str) -> Fraction:
+    value = nearest(x, BINARY[dtype])
+    assert isinstance(value, Fraction)
+    return value
+
+
+def fraction(x: Any) -> Fraction:
+    value = rational(x)
+    assert isinstance(value, Fraction)
+    return value
+
+
+def ball(values: list[Fraction], dtype: str) -> Enclosure:
+    return Enclosure.exact([float(v) for v in values], FORMATS[dtype])
+
+
+def root(x: Fraction) -> Fraction:
+    """√x, cut off far beyond any format."""
+    return F(math.isqrt(int(x * 2**600)), 2**300)
+
+
+class Reducer:
+    """Code that accumulates as it likes, in float32 at least."""
+
+    def __init__(self, dtype: str, seed: int) -> None:
+        choices = random.Random(seed)
+        self.choices = choices
+        self.dtype = dtype
+        self.wide = [BINARY["float64"]]
+        if dtype != "float64":
+            self.wide.append(BINARY["float32"])
+
+    def loose(self, x: Fraction) -> Fraction:
+        to: Binary | None = self.choices.choice([None, *self.wide])
+        value = x if to is None else nearest(x, to)
+        assert isinstance(value, Fraction)
+        return value
+
+    def total(self, terms: list[Fraction]) -> Fraction:
+        terms = list(terms)
+        while len(terms) > 1:
+            self.choices.shuffle(terms)
+            terms.append(self.loose(terms.pop() + terms.pop()))
+        return terms[0]
+
+    def norm(self, x: list[Fraction]) -> Fraction:
+        total = self.total([self.loose(v * v) for v in x])
+        return stored(self.loose(root(total)), self.dtype)
+
+    def mean(self, x: list[Fraction]) -> Fraction:
+        """A quotient of what was stored, or a product with a rounded 1/n that is stored once."""
+        total, n = self.total(x), len(x)
+        if self.choices.random() < 0.5:
+            return stored(stored(total, self.dtype) / n, self.dtype)
+        return stored(total * self.loose(F(1, n)), self.dtype)
+
+
+@each_dtype
+def test_no_honest_norm_or_mean_leaves_its_enclosure(dtype: str) -> None:
+    @given(vectors, st.integers(0, 2**16))
+    def property_(drawn: list[int], seed: int) -> None:
+        x = [stored(F(n, 2**14), dtype) for n in drawn]
+        machine = Reducer(dtype, seed)
+        sizes = [abs(v) for v in x]
+        for reduced, answer in (
+            (ball(x, dtype).norm(0), machine.norm(x)),
+            (ball(sizes, dtype).mean_along(0), machine.mean(sizes)),
+        ):
+            assert abs(fraction(reduced.mid[0]) - answer) <= fraction(reduced.rad[0])
+
+    property_()
+
+
+@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("n", [2, 40, 1000])
+def test_a_norm_of_half_precision_is_rounded_once(dtype: str, n: int) -> None:
+    """Whatever n is: n + 1 roundings of the sum of squares and one of the root are float32's."""
+    x = ball([F(3)] * n, dtype)
+    u, single = FORMATS[dtype].u, FORMATS["float32"].u
+    norm = x.norm()
+    assert norm.rad <= (u + (n + 4) * single) * (1 + u) * norm.mid
+    assert norm.rad >= u * norm.mid
+
+
+@each_dtype
+def test_an_axis_is_kept(dtype: str) -> None:
+    x = Enclosure.exact(np.array([[3.0, 4.0, 0.0], [8.0, 0.0, 6.0]]), FORMATS[dtype])
+    assert x.norm(-1).mid.tolist() == [[5], [10]]
+    assert x.norm(0).mid.shape == (1, 3)
+    assert x.norm().mid.shape == ()
+    assert x.mean_along(-2).mid.tolist() == [[5.5, 2, 3]]
+
+
+@each_dtype
+@pytest.mark.parametrize(
+    ("values", "expected"), [((1, inf), inf), ((-inf, 2), inf), ((nan, 1), nan), ((inf, nan), nan)]
+)
+def test_what_is_not_finite_is_definite(dtype: str, values: Any, expected: float) -> None:
+    x = Enclosure.exact(np.array(values), FORMATS[dtype])
+    for reduced in (x.norm(), abs(x).mean_along(0)):
+        assert np.array_equal(reduced.mid.ravel(), [expected], equal_nan=True)
+        assert not reduced.rad.any()
+
+
+@each_dtype
+def test_zeros_have_a_norm_that_is_nearly_nothing(dtype: str) -> None:
+    """The squares of what is nearly zero may underflow: √(n eta), in float32 at least."""
+    wide = FORMATS["float32" if dtype in HALF else dtype]
+    norm = Enclosure.exact(np.zeros(4), FORMATS[dtype]).norm()
+    assert norm.mid == 0
+    assert norm.rad <= 2.01 * np.sqrt(wide.eta) + 2 * FORMATS[dtype].eta
+
+
+def test_squares_of_float16_neither_overflow_nor_vanish() -> None:
+    tiny, large = 2.0**-24, 32768.0
+    for value in (tiny, large):
+        norm = Enclosure.exact(np.array([value]), FORMATS["float16"]).norm()
+        assert norm.mid == value
+        assert norm.rad <= 2 * float(FORMATS["float16"].u) * value + 2.0**-25
+
+
+def test_a_norm_beyond_float16_is_infinite_and_near_its_end_unknown() -> None:
+    beyond = Enclosure.exact(np.full(4, 60000.0), FORMATS["float16"]).norm()
+    assert beyond.mid == inf
+    assert beyond.rad == 0
+    near = Enclosure.exact(np.array([65504.0, 1000.0]), FORMATS["float16"]).norm()
+    assert near.unknown
+
+
+@each_dtype
+@given(st.integers(1, 2**20))
+def test_a_reciprocal_root_may_be_one_function_or_two(dtype: str, n: int) -> None:
+    """In two: √x rounded, 1/√x rounded. In one, up to 2 ulp off, which is 4 u at most."""
+    x = stored(F(n, 2**10), dtype)
+    result = ball([x], dtype).rsqrt()
+    two = stored(1 / stored(root(x), dtype), dtype)
+    exact = 1 / root(x)
+    u = BINARY[dtype].u
+    for answer in (two, exact * (1 + 4 * u), exact * (1 - 4 * u)):
+        assert abs(fraction(result.mid[0]) - answer) <= fraction(result.rad[0])
+    assert fraction(result.rad[0]) <= exact * 5 * u
+
+
+class TestScalars:
+    @pytest.mark.parametrize(("value", "expected"), [(nan, 0.5), (2.0, 2.0), (0.25, 0.5)])
+    def test_larger_is_python_s_max(self, value: float, expected: float) -> None:
+        assert max(0.5, value) == expected
+        larger = Enclosure.exact(value).larger(0.5)
+        assert larger.mid == expected
+        assert larger.rad == 0
+
+    @each_dtype
+    def test_an_item_is_a_python_number(self, dtype: str) -> None:
+        """It meets arrays of any format, and is rounded as float64 is."""
+        norm = ball([F(1), F(1)], dtype).norm()
+        item = norm.item()
+        assert (item.mid, item.rad) == (norm.mid, norm.rad)
+        assert (item * item).rad < item.rad * 3 * item.mid
+
+    @each_dtype
+    def test_the_resolution_is_where_one_ends(self, dtype: str) -> None:
+        eps = fraction(ball([F(1)], dtype).resolution().mid[()])
+        assert stored(1 + eps / 2, dtype) == 1
+        assert stored(1 + eps * F(3, 4), dtype) == 1 + eps
+
+
+class TestConversion:
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @given(st.integers(1, 2**53), st.booleans())
+    def test_to_bfloat16(self, dtype: str, n: int, twice: bool) -> None:
+        """On its way down from float64 a number may be rounded to float32 first."""
+        x = stored(F(n, 2**50), dtype)
+        through = stored(x, "float32") if twice else x
+        converted = ball([x], dtype).bfloat16()
+        assert abs(fraction(converted.mid[0]) - stored(through, "bfloat16")) <= fraction(
+            converted.rad[0]
+        )
+        u = BINARY["bfloat16"].u
+        assert fraction(converted.rad[0]) <= (x * u * (1 + 2**-12) if dtype != "bfloat16" else 0)
+
+    def test_overflow(self) -> None:
+        x = Enclosure.exact(np.array([1e5, 65519.0, -1e6, inf, nan]), FORMATS["float32"])
+        half = x.to(FORMATS["float16"])
+        assert np.array_equal(half.mid[[0, 2, 3, 4]], [inf, -inf, inf, nan], equal_nan=True)
+        assert half.unknown.tolist() == [False, True, False, False, False]
+
+    def test_a_wider_format_holds_what_it_gets(self) -> None:
+        x = ball([F(1, 3)], "bfloat16").to(FORMATS["float32"])
+        assert x.rad == 0
+        assert x.kept_like(ball([F(1)], "float64")).rad == 0
+
+
+@each_dtype
+def test_a_lerp_to_its_end_forgets_its_start(dtype: str) -> None:
+    """``e − (e − s)(1 − 1)``: nothing of s is left, not even in digits that e does not reach."""
+    start, end = ball([F(1), F(0)], dtype), ball([F(1, 2**14), F(1)], dtype)
+    assert start.lerp(end, 1).contains(end.mid).all()
+    format = FORMATS[dtype]
+    assert (start.lerp(end, 1).rad <= 3 * format.u * end.mid + 4 * format.eta).all()
