@@ -237,11 +237,11 @@ class TestTranslations:
         h = Hyper(lr=lr, momentum=mu, weight_decay=wd)
         state = {"momentum_buffer": -wd * optimum}
         gradient = slope * optimum + offset
-        w, after = RULE.step(optimum, gradient, state, h, RULE.convention("decoupled_lr"))
+        w, after = RULE.step(optimum, gradient, 1, state, h, RULE.convention("decoupled_lr"))
         assert (w, after) == (optimum, state)
         coupled = h._replace(weight_decay=(1 - mu) * wd)
         at_rest = {"momentum_buffer": ZERO}
-        assert RULE.step(optimum, gradient, at_rest, coupled, RULE.torch) == (optimum, at_rest)
+        assert RULE.step(optimum, gradient, 1, at_rest, coupled, RULE.torch) == (optimum, at_rest)
 
 
 class TestTempting:

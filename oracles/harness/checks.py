@@ -36,6 +36,9 @@ from oracles.rule import Convention, Rule
 Subject = Any
 Ask = Callable[[Subject, Oracle], Verdict]
 
+SHARE = 1 / 8
+"""Examples of a check of weight 1 for each one of the profile: many optimizers share the time."""
+
 MAX_UNDECIDED = 0.01
 """Largest share of undecided element-steps a check may have: general cases stay finite."""
 
@@ -64,6 +67,10 @@ class Check:
     max_undecided: float = MAX_UNDECIDED
     rejects: Convention | None = None
     weight: float = 1.0
+
+    def examples(self, of_profile: int) -> int:
+        """How many cases to ask where a test of its own would ask ``of_profile``."""
+        return max(1, round(of_profile * self.weight * SHARE))
 
 
 def examine(
@@ -323,6 +330,7 @@ def checks(rule: Rule) -> list[Check]:
                 partial(strategies.parting_cases, convention=convention),
                 partial(rejection, convention),
                 rejects=convention,
+                weight=0.5,
             )
             for convention in rule.conventions[1:]
         ),

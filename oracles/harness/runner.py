@@ -40,7 +40,7 @@ def hold(check: Check, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int
     """
     seen = Tally()
 
-    @settings(max_examples=max(1, round(settings().max_examples * check.weight)))
+    @settings(max_examples=check.examples(settings().max_examples))
     @given(check.cases(rule))
     def refute(case: Case) -> None:
         failures = examine(check, subjects, Oracle(rule, case), seen)

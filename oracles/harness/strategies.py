@@ -54,6 +54,9 @@ SHAPED: dict[str, Callable[[tuple[int, ...]], bool]] = {
 }
 """Which shapes a part of a case asks for."""
 
+LATE = (4, 5, 6)
+"""Numbers of steps of a case that is to show what two or three do not."""
+
 BATCH_SIZES = (1, 2, 3, 7, 16, 32, 100, 256, 1000, 1096, 4096)
 
 _SIMPLE = (0, 1, -1, 2, 0.5, -2, -0.5, 3, 4, -3, 1.5, 0.25, 0.1, -0.1, 10, -10)
@@ -415,7 +418,7 @@ def parting_cases(choices: Choices, rule: Rule, convention: Convention) -> Case:
     axes = _axes(choices)
     parting = rule.fine if _fine(axes) else rule.coarse
     parts = convention.parts
-    steps = _steps(choices, rule) if "late" in parts else 2 + choices.index(2)
+    steps = choices.pick(rule.steps or LATE) if "late" in parts else 2 + choices.index(2)
 
     def within(span: Range) -> float:
         low, high = span

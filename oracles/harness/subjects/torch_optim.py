@@ -570,3 +570,4 @@ def quiet() -> None:
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
     warnings.filterwarnings("ignore", message="You are using `torch.load`")
+    warnings.filterwarnings("ignore", message="ComplexHalf support is experimental")
