@@ -257,6 +257,8 @@ DECAYS = (
     ),
 )
 """What else ``weight_decay`` may mean."""
+AMSGRAD = frozenset({"amsgrad", "falling", "late", "beta2"})
+"""The first v is the largest only if gradients fall faster than v grows from its start at 0."""
 
 MOMENTS = (
     replace(
@@ -303,6 +305,7 @@ MOMENTS = (
         name="correction_late",
         equation="cᵢ = 1 − βᵢᵗ⁺¹: the counter starts at 1 and is advanced first",
         source="off-by-one ports; Keras and optax add the 1 because theirs starts at 0",
+        parts=frozenset({"beta2"}),
         first_correction=lambda beta, t: _correction(beta, t + 1),
         second_correction=lambda beta, t: _correction(beta, t + 1),
     ),
@@ -311,7 +314,7 @@ MOMENTS = (
         name="amsgrad_corrected",
         equation="v̄ = max(v̄, v/c₂), D = √v̄ + ε",
         source="optax.amsgrad (scale_by_amsgrad takes the maximum of the corrected moment)",
-        parts=frozenset({"amsgrad", "falling"}),
+        parts=AMSGRAD,
         # v̄ is kept in the corrected units, so the denominator must not correct it again.
         largest=lambda maximum, v, c2: np.maximum(maximum, v / c2),
         denominator=lambda v, c2, h: np.sqrt(v) + h.eps if h.amsgrad else _denominator(v, c2, h),
@@ -321,7 +324,7 @@ MOMENTS = (
         name="amsgrad_ignored",
         equation="D = √v/√c₂ + ε although amsgrad is set",
         source="code that keeps the flag and drops the maximum",
-        parts=frozenset({"amsgrad", "falling"}),
+        parts=AMSGRAD,
         largest=lambda maximum, v, c2: v,
     ),
 )
@@ -358,24 +361,24 @@ FINE = Parting(
     hyper={
         "lr": (0.1, 0.9),
         "beta1": (0.5, 0.9),
-        "beta2": (0.5, 0.95),
+        "beta2": (0.4, 0.6),
         "eps": (0.1, 1),
         "weight_decay": (0.1, 1),
     },
     w=(2, 8),
-    g=(0.5, 2),
+    g=(1, 1.25),
 )
 
 COARSE = Parting(
     hyper={
-        "lr": (0.5, 0.62),
+        "lr": (1.5, 2),
         "beta1": (0.5, 0.6),
-        "beta2": (0.5, 0.6),
-        "eps": (0.8, 1),
-        "weight_decay": (0.7, 1),
+        "beta2": (0.55, 0.6),
+        "eps": (3, 4),
+        "weight_decay": (0.8, 1),
     },
-    w=(1.5, 2),
-    g=(0.8, 1.2),
+    w=(3, 4),
+    g=(0.9, 1.1),
 )
 
 RULE = Rule(
@@ -394,7 +397,7 @@ RULE = Rule(
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
     fine=FINE,
     coarse=COARSE,
-    free=frozenset({"beta1", "beta2", "weight_decay"}),
+    free=frozenset(),
     start=start,
     tuples={"betas": ("beta1", "beta2")},
     tensor_step=frozenset({"capturable", "differentiable"}),

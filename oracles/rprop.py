@@ -326,7 +326,6 @@ RULE = Rule(
     ),
     free=frozenset({"etaminus", "etaplus"}),
     start=start,
-    steps=(3, 4, 3, 5, 4, 7, 12),
     tuples={
         "etas": ("etaminus", "etaplus"),
         "step_sizes": ("step_size_min", "step_size_max"),

@@ -148,7 +148,7 @@ MASKS = (
         name="moments_dense",
         equation="m = β₁m, v = β₂v where g is missing; w stays",
         source="code that masks the move and decays the moments as a whole",
-        parts=MISSING | {"late"},
+        parts=MISSING | {"late", "falling", "beta1"},
         remembered=_everywhere,
     ),
     replace(
@@ -178,7 +178,7 @@ DENOMINATORS = (
         name="eps_inside",
         equation="D = √(v + ε)",
         source="ε under the root, as Keras, optax and Paddle have it in RMSprop",
-        parts=EPS,
+        parts=EPS | {"beta2"},
         denominator=lambda v, c2, h: np.sqrt(v + h.eps),
     ),
     replace(
@@ -244,9 +244,8 @@ RULE = Rule(
     trial=Hyper(lr=0.5, eps=0.5),
     fine=adam.FINE,
     coarse=adam.COARSE,
-    free=frozenset({"beta1", "beta2"}),
+    free=frozenset(),
     start=start,
     tuples=adam.RULE.tuples,
     sparse=True,
-    steps=(3, 4, 3, 5, 4, 7),
 )
