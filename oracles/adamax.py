@@ -151,7 +151,7 @@ def in_place_of(torch: C, rows: Iterable[adam.AdamConvention]) -> tuple[C, ...]:
 DECAYS = in_place_of(TORCH, adam.DECAYS)
 """What else ``weight_decay`` may mean."""
 
-FALLING = frozenset({"falling"})
+FALLING = frozenset({"falling", "late", "beta2"})
 """Only where an older gradient is the largest does it matter how the norm remembers."""
 
 NORMS: tuple[AdamaxConvention, ...] = (
@@ -224,26 +224,25 @@ FINE = Parting(
     hyper={
         "lr": (0.1, 0.9),
         "beta1": (0.5, 0.9),
-        "beta2": (0.6, 0.9),
+        "beta2": (0.85, 0.95),
         "eps": (0.1, 1),
         "weight_decay": (0.1, 1),
     },
     w=(2, 8),
-    g=(0.5, 2),
+    g=(1, 2),
 )
 
 COARSE = Parting(
     hyper={
-        "lr": (0.5, 0.62),
+        "lr": (1.5, 2),
         "beta1": (0.5, 0.6),
-        "beta2": (0.6, 0.7),
-        "eps": (0.8, 1),
-        "weight_decay": (0.7, 1),
+        "beta2": (0.79, 0.82),
+        "eps": (1.2, 1.3),
+        "weight_decay": (1.3, 1.5),
     },
-    w=(1.5, 2),
-    g=(0.8, 1.2),
+    w=(1.2, 1.4),
+    g=(1, 1.1),
 )
-
 
 RULE = replace(
     adam.RULE,
@@ -257,7 +256,9 @@ RULE = replace(
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
     fine=FINE,
     coarse=COARSE,
+    free=frozenset({"beta1", "beta2"}),
     start=start,
+    steps=(4, 5, 4, 8),
     tensor_step=frozenset({"capturable"}),
 )
 """Adam's rule with the norm in place of the variance."""

@@ -167,6 +167,7 @@ LOOKING_AHEAD: tuple[NAdamConvention, ...] = (
         name="scheduled_moment",
         equation="m = μₜm + (1−μₜ)d",
         source="algorithm 2 of Dozat 2016, which torch cites",
+        parts=frozenset({"beta1"}),
         average=lambda m, d, mu, h: lerp(m, d, 1 - mu),
     ),
     replace(
@@ -174,7 +175,7 @@ LOOKING_AHEAD: tuple[NAdamConvention, ...] = (
         name="constant_momentum",
         equation="μₜ = β₁",
         source="optax.nadam, timm NAdamW: no schedule",
-        parts=frozenset({"momentum_decay"}),
+        parts=frozenset({"beta1"}),
         momentum=_constant,
     ),
     replace(
@@ -182,7 +183,7 @@ LOOKING_AHEAD: tuple[NAdamConvention, ...] = (
         name="decay_of_one",
         equation="μₜ = β₁ (1 − ½·0.96^t), whatever ψ is",
         source="Keras Nadam: the factor 0.004 of Keras 2.0's schedule_decay is gone",
-        parts=frozenset({"momentum_decay"}),
+        parts=frozenset({"beta1", "momentum_decay"}),
         momentum=lambda t, h: _momentum(t, h._replace(momentum_decay=1)),
     ),
     replace(
@@ -190,6 +191,7 @@ LOOKING_AHEAD: tuple[NAdamConvention, ...] = (
         name="product_restarted",
         equation="Π = μₜ at every step",
         source="code that does not keep the product",
+        parts=frozenset({"beta1"}),
         factors=lambda mu, following, product, t, h: _factors(mu, following, mu, t, h),
     ),
     replace(
@@ -214,6 +216,7 @@ LOOKING_AHEAD: tuple[NAdamConvention, ...] = (
         name="nesterov_ignored",
         equation="w = w − γ/(1 − β₁ᵗ) m/D",
         source="Adam under another name",
+        parts=frozenset({"falling"}),
         factors=lambda mu, following, product, t, h: (0, 1 / (1 - h.beta1**t)),
     ),
     replace(
@@ -221,6 +224,7 @@ LOOKING_AHEAD: tuple[NAdamConvention, ...] = (
         name="momentum_twice",
         equation="Πμₜμₜ₊₁ in place of Πμₜ₊₁: Π has been multiplied by μₜ already",
         source="torch 1.13 and earlier, one parameter after the other (nadam.py, mu_product_next)",
+        parts=frozenset({"beta1", "momentum_decay", "falling"}),
         factors=lambda mu, following, product, t, h: (
             (1 - mu) / (1 - product),
             following / (1 - product * mu * following),
@@ -231,6 +235,7 @@ LOOKING_AHEAD: tuple[NAdamConvention, ...] = (
         name="following_ignored",
         equation="μₜ in place of μₜ₊₁, hence Π in place of Πμₜ₊₁",
         source="code that does not look beyond the present step",
+        parts=frozenset({"beta1", "momentum_decay"}),
         factors=lambda mu, following, product, t, h: (
             (1 - mu) / (1 - product),
             mu / (1 - product),
@@ -246,6 +251,7 @@ VARIANCES: tuple[NAdamConvention, ...] = (
         name="variance_shrunk",
         equation="D = √(β₂v/c₂) + ε",
         source="algorithm 2 of Dozat 2016, to the letter",
+        parts=frozenset({"beta2"}),
         denominator=lambda v, c2, h: np.sqrt(h.beta2 * v) / np.sqrt(c2) + h.eps,
     ),
     replace(
@@ -273,15 +279,29 @@ DOMAINS = {
 }
 
 FINE = Parting(
-    hyper={**adam.FINE.hyper, "momentum_decay": (10, 50)},
-    w=adam.FINE.w,
-    g=adam.FINE.g,
+    hyper={
+        "lr": (0.1, 0.9),
+        "beta1": (0.8, 0.9),
+        "beta2": (0.5, 0.9),
+        "eps": (0.1, 1),
+        "weight_decay": (0.1, 1),
+        "momentum_decay": (10, 60),
+    },
+    w=(2, 8),
+    g=(0.5, 2),
 )
 
 COARSE = Parting(
-    hyper={**adam.COARSE.hyper, "momentum_decay": (40, 60)},
-    w=adam.COARSE.w,
-    g=adam.COARSE.g,
+    hyper={
+        "lr": (0.5, 0.62),
+        "beta1": (0.93, 0.95),
+        "beta2": (0.5, 0.6),
+        "eps": (0.3, 0.4),
+        "weight_decay": (0.8, 1),
+        "momentum_decay": (100, 110),
+    },
+    w=(0.8, 1),
+    g=(0.1, 0.15),
 )
 
 RULE = replace(
@@ -299,6 +319,7 @@ RULE = replace(
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
     fine=FINE,
     coarse=COARSE,
+    free=frozenset({"beta1", "beta2"}),
     start=start,
     tensor_step=frozenset({"capturable", "differentiable"}),
 )

@@ -158,11 +158,12 @@ TORCH = RAdamConvention(
     source="torch.optim.RAdam",
 )
 
-DECAYS = in_place_of(TORCH, adam.DECAYS)
-"""What else ``weight_decay`` may mean."""
 
-LATE = frozenset({"late"})
-"""ρ > 5 takes six steps and more."""
+LATE = frozenset({"late", "beta2"})
+"""ρ > 5 takes six steps, and more where β₂ is not large; at 0.999 it is near 5 before."""
+
+DECAYS = tuple(replace(c, parts=c.parts | LATE) for c in in_place_of(TORCH, adam.DECAYS))
+"""What else ``weight_decay`` may mean. While w waits, λw in the moment is nearly λw in w."""
 
 WAITING: tuple[RAdamConvention, ...] = (
     replace(
@@ -270,12 +271,12 @@ COARSE = Parting(
     hyper={
         "lr": (0.5, 0.62),
         "beta1": (0.5, 0.6),
-        "beta2": (0.85, 0.9),
-        "eps": (0.1, 0.2),
-        "weight_decay": (0.7, 1),
+        "beta2": (0.93, 0.95),
+        "eps": (0.06, 0.08),
+        "weight_decay": (0.8, 1),
     },
-    w=(0.2, 0.3),
-    g=(0.1, 0.15),
+    w=(0.02, 0.03),
+    g=(0.015, 0.02),
 )
 
 RULE = replace(
@@ -292,8 +293,9 @@ RULE = replace(
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
     fine=FINE,
     coarse=COARSE,
+    free=frozenset({"beta1"}),
     start=start,
-    steps=(7, 1, 6, 2, 8, 3, 5),
+    steps=(7, 8, 7, 12),
     tensor_step=frozenset({"capturable"}),
 )
 """Adam's rule with a wait."""
