@@ -413,8 +413,10 @@ def _regrouped(case: Case, change: Callable[[Parameter], Iterable[Parameter]]) -
 
 
 def _mapped(p: Parameter, change: Callable[[Any], Any]) -> Parameter:
+    """Another parameter, laid out plainly; sparse gradients stay sparse."""
     gradients = tuple(None if g is None else change(g) for g in p.gradients)
-    return Parameter(change(p.initial), gradients)
+    layout = "sparse" if p.gradient_layout == "sparse" else "contiguous"
+    return Parameter(change(p.initial), gradients, gradient_layout=layout)
 
 
 def _moved(answer: Answer, where: Any) -> Answer:
