@@ -52,7 +52,7 @@ import numpy as np
 
 from oracles import adam
 from oracles.adamax import in_place_of
-from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State
+from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, scaled
 
 
 class Hyper(NamedTuple):
@@ -134,7 +134,7 @@ def step(
     squared = convention.squared(d, g, h)
     s = before + squared * squared
     denominator = convention.denominator(convention.used(before, s), h)
-    w = w - convention.rate(t, h) * (d / denominator)
+    w = w - scaled(convention.rate(t, h), d, denominator)
     return convention.after(w, h), {"sum": s}
 
 

@@ -52,7 +52,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, lerp
+from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, lerp, scaled
 from oracles.rule import Hyper as AnyHyper
 
 
@@ -173,7 +173,7 @@ def step(
     if h.amsgrad:
         v = convention.largest(state["max_exp_avg_sq"], v, c2)
         moments["max_exp_avg_sq"] = v
-    w = w - (h.lr / c1) * (m / convention.denominator(v, c2, h))
+    w = w - scaled(h.lr / c1, m, convention.denominator(v, c2, h))
     return convention.after(w, h), moments
 
 

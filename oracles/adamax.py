@@ -47,7 +47,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from oracles import adam
-from oracles.rule import Array, Convention, Parting, Scalar, State, lerp
+from oracles.rule import Array, Convention, Parting, Scalar, State, lerp, scaled
 
 
 class Hyper(NamedTuple):
@@ -124,7 +124,7 @@ def step(
     m = lerp(state["exp_avg"], d, 1 - h.beta1)
     u = convention.norm(state["exp_inf"], d, h)
     c1 = convention.correction(h.beta1, t)
-    w = w - (h.lr / c1) * (m / convention.denominator(u, t, h))
+    w = w - scaled(h.lr / c1, m, convention.denominator(u, t, h))
     return convention.after(w, h), {"exp_avg": m, "exp_inf": u}
 
 

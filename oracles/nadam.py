@@ -56,7 +56,7 @@ import numpy as np
 
 from oracles import adam
 from oracles.adamax import in_place_of
-from oracles.rule import Array, Convention, Domain, Parting, Scalar, State, kept, lerp
+from oracles.rule import Array, Convention, Domain, Parting, Scalar, State, kept, lerp, scaled
 
 BASE = Fraction(96, 100)
 """Dozat's 0.96: its powers with floats are those of torch's literal, and rationals stay exact."""
@@ -143,7 +143,7 @@ def step(
     v = h.beta2 * state["exp_avg_sq"] + (1 - h.beta2) * (d * d)
     denominator = convention.denominator(v, 1 - h.beta2**t, h)
     now, ahead = convention.factors(mu, following, product, t, h)
-    w = w - (h.lr * now) * (d / denominator) - (h.lr * ahead) * (m / denominator)
+    w = w - scaled(h.lr * now, d, denominator) - scaled(h.lr * ahead, m, denominator)
     return convention.after(w, h), {"mu_product": product, "exp_avg": m, "exp_avg_sq": v}
 
 

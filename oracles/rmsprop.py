@@ -60,7 +60,7 @@ import numpy as np
 
 from oracles import adam
 from oracles.adamax import in_place_of
-from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, lerp
+from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, lerp, scaled
 
 
 class Hyper(NamedTuple):
@@ -158,7 +158,7 @@ def step(
         state["grad_avg"] = mean
     denominator = convention.denominator(v, t, h)
     if h.momentum == 0:
-        return convention.after(w - h.lr * (d / denominator), h), state
+        return convention.after(w - scaled(h.lr, d, denominator), h), state
     b = state.get("momentum_buffer", np.zeros_like(w))  # torch has none if μ was 0 at first
     b = convention.velocity(b, d, denominator, h)
     w = convention.move(w, b, denominator, h)

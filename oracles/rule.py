@@ -38,6 +38,17 @@ def lerp(start: Array, end: Array, weight: Scalar, *, literal: bool = False) -> 
     return start + weight * (end - start)
 
 
+def scaled(scale: Scalar, numerator: Array, denominator: Array) -> Array:
+    """``scale · numerator / denominator``, in whichever order a path computes it.
+
+    The orders differ where one of them underflows on its way: a product ``scale · numerator`` that
+    lost digits near zero is divided by something small.
+    """
+    if hasattr(numerator, "scaled_over"):
+        return numerator.scaled_over(denominator, scale)
+    return scale * (numerator / denominator)
+
+
 def kept(value: Scalar) -> Scalar:
     """A number that torch keeps from step to step in a 0-d tensor, which is float32 on all paths.
 

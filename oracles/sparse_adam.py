@@ -47,7 +47,7 @@ import numpy as np
 
 from oracles import adam
 from oracles.adamax import in_place_of
-from oracles.rule import Array, Convention, Rule, Scalar, State, lerp
+from oracles.rule import Array, Convention, Rule, Scalar, State, lerp, scaled
 
 
 class Hyper(NamedTuple):
@@ -121,7 +121,7 @@ def step(
     v = convention.remembered(g, lerp(v, d * d, 1 - h.beta2, literal=True), v)
     c1, c2 = convention.first_correction(h.beta1, t), convention.second_correction(h.beta2, t)
     rate = h.lr * np.sqrt(c2) / c1
-    w = convention.moved(g, w - rate * (m / convention.denominator(v, c2, h)), w)
+    w = convention.moved(g, w - scaled(rate, m, convention.denominator(v, c2, h)), w)
     return w, {"exp_avg": m, "exp_avg_sq": v}
 
 

@@ -66,6 +66,7 @@ OUTSIDE = {
     "decayed_expanded": single(MATRIX, [MATRIX], H._replace(weight_decay=0.5)),
     "skips_first": single([1.0], [[1.0], [np.inf]], SGD.hyper(lr=0.5, momentum=0.5)),
     "zero_rate": single([1.0], [[0.0]], H),
+    "amsgrad_nonfinite": single([1.0], [[1.0]], RULES["Adam"].hyper(lr=0.5, amsgrad=True)),
     "low_rate_float16": single([1.0], [[1.0]], H),
 }
 

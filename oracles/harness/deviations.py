@@ -187,6 +187,10 @@ def _moves(group: Group, t: int) -> bool:
     return any(p.gradients[t] is not None for p in group.parameters)
 
 
+def _finite(p: Parameter) -> bool:
+    return all(g is None or bool(np.isfinite(g).all()) for g in (p.initial, *p.gradients))
+
+
 REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
     "late_buffer": _late_buffer,
     "layouts_differ": _layouts_differ,
@@ -203,6 +207,10 @@ REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
     "low_rate_float16": lambda case, axis: (
         any(0 < h.lr < LOW_RATE for g in case.groups for h in g.schedule)
         and any(dtype_of(axis, i) == "float16" for i in range(len(case.parameters)))
+    ),
+    "amsgrad_nonfinite": lambda case, axis: (
+        any(h.amsgrad for g in case.groups for h in g.schedule)
+        and (case.edge or not all(_finite(p) for p in case.parameters))
     ),
     "half_parameters": lambda case, axis: any(
         dtype_of(axis, i) in ("bfloat16", "float16") for i in range(len(case.parameters))

@@ -166,6 +166,18 @@ class Enclosure(NDArrayOperatorsMixin):
         """The numbers as they meet another array: in a format that holds those of both."""
         return Enclosure(self.mid, self.rad, other.format, self.nonnegative)
 
+    def scaled_over(self, denominator: Any, scale: Any) -> Enclosure:
+        """``scale · self / denominator`` in any order.
+
+        To the roundings of ``scale · (self / denominator)`` comes the underflow of a product that
+        is taken first, divided: ``eta / |denominator|``.
+        """
+        result = scale * (self / denominator)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            divisor = np.abs(denominator.mid) - denominator.rad
+            carried = np.where(divisor > 0, self.format.eta / divisor, 0) * (self.mid != 0)
+        return Enclosure(result.mid, (result.rad + carried) * INFLATE, result.format)
+
     def __repr__(self) -> str:
         return f"Enclosure({self.mid} ± {self.rad})"
 

@@ -25,7 +25,7 @@ class Path:
         tensors: hyperparameters given as 0-d tensors instead of Python numbers.
         wrap: what happens around the step: ``"functional"`` calls the module's function in place
             of the class, ``"scaler"`` steps through a ``GradScaler``, ``"complex"`` hands over
-            neighbouring numbers as one complex number.
+            neighbouring numbers as one complex number, ``"compile"`` compiles the step.
         graph: whether those tensors require grad, so that the step itself can be differentiated.
         sparse: whether it takes sparse gradients.
         nonfinite: whether it steps on inf and nan gradients as the others do (a ``GradScaler`` skips
@@ -111,6 +111,12 @@ PATHS = (
     _row("fused, grad scaler", switches=FUSED, **SCALED),
 )
 
+
+COMPILED = (
+    _row("compiled", wrap="compile"),
+    _row("compiled, tensor lr", wrap="compile", tensors=("lr",)),
+)
+"""Paths that cost seconds each, and are asked apart from the others."""
 
 LACKS = {
     r"not implemented for '\w+'": "a kernel is not written for a dtype",

@@ -67,6 +67,8 @@ class Subject:
         Where one of them is a tensor, learning rate and count are both taken for tensors: that costs
         one rounding of the radius and saves an oracle.
         """
+        if self.path.wrap == "compile":  # whatever may change between calls is a tensor there
+            return frozenset({"lr", "step"})
         counted = any(self.path.switches.get(switch) for switch in self.rule.tensor_step)
         given = self.path.tensors if scalar_dtype(self.dtype) == "float32" else ()
         names = {member for name in given for member in self.rule.tuples.get(name, (name,))}
@@ -136,6 +138,8 @@ class Run:
         self.parameters = [self._parameter(i, p) for i, p in enumerate(case.parameters)]
         self.optimizer = self._build()
         self.scaler = self._scaler() if subject.path.wrap == "scaler" else None
+        compiled = subject.path.wrap == "compile"
+        self._compiled = torch.compile(self.optimizer.step) if compiled else None
         self._rows: list[torch.Tensor] = []
         self._present: dict[str, list[list[bool]]] = {name: [] for name in subject.rule.states}
 
@@ -180,7 +184,8 @@ class Run:
                 loss = self.scaler.step(self.optimizer)
                 self.scaler.update()
                 return loss
-            return self.optimizer.step(closure) if closure is not None else self.optimizer.step()
+            step: Callable[..., Any] = self._compiled or self.optimizer.step
+            return step(closure) if closure is not None else step()
 
     def record(self) -> None:
         """Remember parameters and buffers as they are now."""

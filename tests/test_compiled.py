@@ -1,0 +1,58 @@
+"""Does a compiled step follow the rule?
+
+``torch.compile`` writes other kernels: it fuses operations, keeps halves in float32 in between, and
+has the count of steps as a tensor on every path. Compiling takes seconds for each optimizer (and a
+minute before the first one), so only the thorough profile asks; one case in four dtypes shows all
+of a step's lines.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from oracles import RULES
+from oracles.harness.case import MIXED, Case, Group, Parameter
+from oracles.harness.formats import DTYPES
+from oracles.harness.oracle import Oracle
+from oracles.harness.profiles import EXAMPLES
+from oracles.harness.subjects.paths import COMPILED, Path
+from oracles.harness.subjects.torch_optim import Subject, absent
+from oracles.harness.tally import Tally
+from oracles.harness.verdict import INSIDE, judge
+from oracles.rule import Rule
+
+pytestmark = pytest.mark.skipif(
+    settings().max_examples < EXAMPLES["thorough"],
+    reason="compiling takes minutes: --hypothesis-profile=thorough",
+)
+
+
+def case_for(rule: Rule) -> Case:
+    """Three steps, the learning rate halved before the last, decay where there is any."""
+    shape = (rule.shapes or ((5, 7),))[-1]
+    rng = np.random.Generator(np.random.PCG64(3))
+    members = tuple(
+        Parameter(rng.uniform(0.5, 2, shape), tuple(rng.uniform(-2, 2, (3, *shape))))
+        for _ in DTYPES
+    )
+    h = rule.trial
+    return Case((Group(members, (h, h, h._replace(lr=h.lr / 2))),), (MIXED,))
+
+
+@pytest.mark.parametrize("path", COMPILED, ids=lambda path: path.name)
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+def test_a_compiled_step_follows_the_rule(rule: Rule, path: Path, tally: Tally) -> None:
+    optimizer = getattr(torch.optim, rule.name, None)
+    if optimizer is None or not hasattr(torch, "compile"):
+        pytest.skip(f"this torch has no torch.compile or no {rule.name}")
+    torch._dynamo.reset()
+    if reason := absent(rule, optimizer, path, MIXED, "cpu"):
+        pytest.skip(reason)
+    subject = Subject(rule, optimizer, path, MIXED)
+    case = case_for(rule)
+    verdict = judge(Oracle(rule, case), subject, subject.ask(case))
+    tally.add(subject, verdict)
+    assert verdict.outcome == INSIDE, verdict.sentence
