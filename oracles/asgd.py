@@ -26,8 +26,8 @@ Where sources disagree
   step has η = γ, and the second one γ/(1 + ℓγ)^α.
 * *Decay.* w = (1 − ℓη)w − ηd is the same as w − η(d + ℓw), so ℓ and λ are one L2 regularization
   written twice, d + ℓw = g + (λ + ℓ)w; but ℓ slows η down as well, and its default is not 0.
-* *Power.* Up to torch 2.3 the foreach path had γ / (1 + ℓγt^α), while the for-loop and the package
-  raise the whole bracket (pytorch pull request 126375).
+* *Power.* From torch 2.0 to 2.3 the foreach path had γ / (1 + ℓγt^α), while the for-loop and the
+  package raise the whole bracket (pytorch pull request 126375).
 * *Start.* Averaging does not begin at t₀ but two steps later: the μ made at t₀ + 1 is still 1, so
   w̄ forgets all that was before the w of step t₀ + 2.
 
@@ -214,7 +214,7 @@ RATES = (
         TORCH,
         name="power_of_t",
         equation="η = γ/(1 + ℓγt^α)",
-        source="torch.optim.ASGD(foreach=True) up to torch 2.3",
+        source="torch.optim.ASGD(foreach=True) from torch 2.0 to 2.3",
         parts=LAMBD | {"alpha"},
         rate=lambda t, h: h.lr / (1 + h.lambd * h.lr * t**h.alpha),
     ),

@@ -69,7 +69,7 @@ def lacks_functional(optimizer: OptimizerClass) -> str:
     function = getattr(sys.modules[optimizer.__module__], optimizer.__name__.lower(), None)
     if function is None:
         return "its module has no functional entry"
-    if "state_steps" in inspect.signature(function).parameters:
+    if {"state_steps", "step_sizes"} & set(inspect.signature(function).parameters):
         return "its functional entry leaves it to the class to start the buffers"
     return ""
 
