@@ -306,7 +306,7 @@ CONVENTIONS = (
 
 def _constraint(h: Hyper) -> str | None:
     for name in ("lr", "momentum", "weight_decay"):
-        if not getattr(h, name) >= 0:
+        if getattr(h, name) < 0:  # nan is taken, as torch takes it
             return f"{name}={getattr(h, name)!r} is negative; allowed: 0 or more"
     if h.nesterov and (h.momentum <= 0 or h.dampening != 0):
         return "nesterov=True needs momentum > 0 and dampening = 0"

@@ -1,0 +1,98 @@
+"""Are hyperparameters refused that torch refuses, and taken that torch takes, for every rule?
+
+One hyperparameter at a time is set to numbers at which a verdict may turn; two at a time where a
+rule's tuples tie them together. What the constructor keeps of what it takes is asked, too.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from oracles import RULES
+from oracles.harness.subjects.classes import accepted
+from oracles.rule import Hyper, Rule
+
+VALUES = (-1.0, -1e-300, 0.0, 1e-300, 0.25, 0.5, 1.0, 1 + 2**-52, 2.0, math.inf, math.nan)
+"""A sign decides, or which side of 1 a number is on; the nearest to either side are asked."""
+
+rules = pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+
+
+def constructed(rule: Rule, h: Hyper) -> torch.optim.Optimizer:
+    """Torch's optimizer with these hyperparameters, as far as its constructor knows them."""
+    optimizer = getattr(torch.optim, rule.name, None)
+    if optimizer is None:
+        pytest.skip(f"this torch.optim has no {rule.name}")
+    known = accepted(optimizer)
+    arguments = {name: value for name, value in rule.arguments(h).items() if name in known}
+    p = torch.ones((rule.shapes or ((2,),))[-1], requires_grad=True)
+    built: torch.optim.Optimizer = optimizer([p], **arguments)
+    return built
+
+
+def varied(rule: Rule) -> Iterator[Hyper]:
+    """The defaults with one number replaced, or with two of a tuple."""
+    default = rule.hyper()
+    numbers = [name for name, domain in rule.domains.items() if domain.high]
+    for name, value in itertools.product(numbers, VALUES):
+        yield default._replace(**{name: value})
+    for members in rule.tuples.values():
+        for one, other in itertools.combinations([m for m in members if m in numbers], 2):
+            for pair in itertools.product(VALUES, VALUES):
+                yield default._replace(**dict(zip((one, other), pair, strict=True)))
+
+
+@rules
+def test_refuses_what_the_rule_refuses(rule: Rule) -> None:
+    for h in varied(rule):
+        try:
+            constructed(rule, h)
+        except ValueError as error:
+            reason = str(error)
+        else:
+            reason = ""
+        constraint = rule.constraint(h)
+        assert bool(reason) == (constraint is not None), f"{h}: {reason or 'taken'}; {constraint}"
+
+
+@rules
+def test_a_refusal_names_the_argument_and_what_was_given(rule: Rule) -> None:
+    refused = [(h, reason) for h in varied(rule) if (reason := rule.constraint(h)) is not None]
+    assert refused
+    default = rule.hyper()
+    for h, reason in refused:
+        changed = [name for name in h._fields if getattr(h, name) is not getattr(default, name)]
+        assert any(name in reason for name in changed), reason
+
+
+@rules
+def test_defaults_are_the_rules(rule: Rule) -> None:
+    """Those that this torch has; before 2.2 some classes wanted to be given a learning rate."""
+    optimizer = getattr(torch.optim, rule.name, None)
+    if optimizer is None:
+        pytest.skip(f"this torch.optim has no {rule.name}")
+    signature = inspect.signature(optimizer).parameters
+    expected = rule.arguments(rule.hyper())
+    own = {
+        name: signature[name].default
+        for name in expected
+        if name in signature and isinstance(signature[name].default, bool | int | float | tuple)
+    }
+    assert own
+    assert own == {name: expected[name] for name in own}
+
+
+@rules
+def test_keeps_what_it_was_given(rule: Rule) -> None:
+    h = rule.trial
+    group = constructed(rule, h).param_groups[0]
+    given: dict[str, Any] = {k: v for k, v in rule.arguments(h).items() if k in group}
+    assert given
+    assert {name: group[name] for name in given} == given
