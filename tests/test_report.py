@@ -98,7 +98,7 @@ def test_the_status_says_whether_a_class_follows_the_rule(
 ) -> None:
     monkeypatch.setattr(cli, "checks", lambda rule: checks(rule)[:1])
     monkeypatch.setattr(profiles, "load", lambda name: None)  # this run's own stays in force
-    said = cli.main(["check", "--rule", "SGD", "--path", "foreach", "--optimizer", optimizer])
+    said = cli.main(["check", "--path", "foreach", "--optimizer", optimizer])
     output = capsys.readouterr().out
     assert said == status
     assert ("FAILED" in output) == ("the values fit batch_scaled" in output) == bool(status)

@@ -131,12 +131,17 @@ def _subjects(options: argparse.Namespace, tally: Tally) -> Iterator[tuple[Rule,
 
 
 def _rules(optimizer: Any) -> Iterable[str]:
-    """All rules or, for a class of one's own, the one that bears its name."""
+    """All rules or, for a class of one's own, the one whose name it or a base of it bears.
+
+    Raises:
+        Usage: there is no such name.
+    """
     if optimizer is None:
         return RULES
-    if optimizer.__name__ not in RULES:
-        raise Usage(f"say with --rule which rule {optimizer.__name__} is to follow")
-    return (optimizer.__name__,)
+    for cls in optimizer.__mro__:
+        if cls.__name__ in RULES:
+            return (cls.__name__,)
+    raise Usage(f"say with --rule which rule {optimizer.__name__} is to follow")
 
 
 def _imported(name: str) -> Any:
