@@ -12,7 +12,7 @@ The rule (torch's documentation, ``torch.optim.Adamax``; code in ``torch/optim/a
 1.  descent      d = g + λw            (−g + λw if *maximize*: the decay keeps its sign)
 2.  moment       m = β₁m + (1−β₁)d     from 0
 3.  norm         u = max(β₂u, |d| + ε)     from 0
-4.  move         w = w − (γ/c₁) m/u
+4.  move         w = w − ((γ/c₁) m)/u
 
 A parameter without gradient is not touched, nor are its buffers, nor does its t advance. With λ = 0
 the decay is left out (which matters when w is infinite).
@@ -31,7 +31,8 @@ Where sources disagree
 
 How paths compute it
 --------------------
-``m`` is a ``lerp``. Without *capturable* c₁ and γ/c₁ are Python numbers; with it t is a float32
+``m`` is a ``lerp``. The product (γ/c₁) m comes before the quotient, so it may overflow or underflow
+where m/u would not. Without *capturable* c₁ and γ/c₁ are Python numbers; with it t is a float32
 tensor, and 1 − β₁ᵗ loses as many digits as β₁ᵗ is close to 1. Under *differentiable* the maximum is
 an ``amax`` over a stack of the two, which is the same.
 
