@@ -188,7 +188,7 @@ DECAY = frozenset({"weight_decay", "eps"})
 
 
 def _uncorrected(beta: Scalar, t: Scalar) -> Scalar:
-    return 1
+    return beta**0  # 1, in the arithmetic of the others
 
 
 DECAYS = (

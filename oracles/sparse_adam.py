@@ -96,7 +96,8 @@ class SparseAdamConvention(Convention):
 
 def start(w: Array, h: Hyper) -> State:
     """Moments of zero."""
-    return {"exp_avg": np.zeros_like(w), "exp_avg_sq": np.zeros_like(w)}
+    zero = 0 * h.lr  # in the arithmetic of the others: an element without gradient keeps it
+    return {"exp_avg": np.full_like(w, zero), "exp_avg_sq": np.full_like(w, zero)}
 
 
 def step(
