@@ -34,7 +34,7 @@ def test_every_optimizer_has_a_row() -> None:
     assert list(rows()) == [name for name, rule in RULES.items() if decayed(rule)]
 
 
-@pytest.mark.parametrize("rule", filter(decayed, RULES.values()), ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", [r for r in RULES.values() if decayed(r)], ids=lambda r: r.name)
 def test_a_row_says_the_default_and_the_convention(rule: Rule) -> None:
     default, convention, meaning = rows()[rule.name]
     assert float(default) == rule.hyper().weight_decay
@@ -43,7 +43,7 @@ def test_a_row_says_the_default_and_the_convention(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", [r for r in RULES.values() if SWITCH in r.hyper()._fields], ids=lambda rule: rule.name
+    "rule", [r for r in RULES.values() if SWITCH in r.hyper()._fields], ids=lambda r: r.name
 )
 def test_the_switch_is_the_other_convention(rule: Rule) -> None:
     """With it on, every number is that of the convention ``decoupled_lr`` with it off."""
