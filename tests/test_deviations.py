@@ -67,6 +67,10 @@ OUTSIDE = {
     "skips_first": single([1.0], [[1.0], [np.inf]], SGD.hyper(lr=0.5, momentum=0.5)),
     "zero_rate": single([1.0], [[0.0]], H),
     "amsgrad_nonfinite": single([1.0], [[1.0]], RULES["Adam"].hyper(lr=0.5, amsgrad=True)),
+    "late_group": single([1.0], [[1.0]], H),
+    "other_accumulator": single([1.0], [[1.0]], RULES["Adagrad"].hyper(lr=0.5)),
+    "late_momentum": single([1.0], [[1.0]] * 2, RULES["RMSprop"].hyper(lr=0.5, momentum=0.5)),
+    "several_steps": single([1.0], [[1.0]], H),
     "low_rate_float16": single([1.0], [[1.0]], H),
 }
 

@@ -169,20 +169,30 @@ def from_data(rule: Rule, data: Mapping[str, Any]) -> Case:
     ``data`` has ``steps``, hyperparameters common to all steps under ``hyper`` (those that change
     are lists, one entry a step), and ``parameters``: tables with ``initial``, ``gradients`` (an
     empty list for a step without gradient) and optional layouts; with ``shape``, values are
-    repeated to fill it.
+    repeated to fill it. Several groups are tables of ``hyper`` and ``parameters`` under ``groups``,
+    and of the step before which one ``joins``.
 
     Raises:
         ValueError: a list of hyperparameters or gradients is not ``steps`` long.
     """
-    steps = data["steps"]
-    for name, value in data["hyper"].items():
+    groups = data.get("groups", [data])
+    return Case(tuple(_group(rule, data["steps"], table) for table in groups))
+
+
+def _group(rule: Rule, steps: int, table: Mapping[str, Any]) -> Group:
+    hyper = table["hyper"]
+    for name, value in hyper.items():
         if isinstance(value, list) and len(value) != steps:
             raise ValueError(f"hyper.{name} has {len(value)} entries; the case has {steps} steps")
     schedule = tuple(
-        rule.hyper(**{k: v[t] if isinstance(v, list) else v for k, v in data["hyper"].items()})
+        rule.hyper(**{k: v[t] if isinstance(v, list) else v for k, v in hyper.items()})
         for t in range(steps)
     )
-    return Case((Group(tuple(_parameter(t) for t in data["parameters"]), schedule),))
+    layout = "sparse" if rule.sparse else "contiguous"
+    parameters = tuple(
+        _parameter({"gradient_layout": layout, **table}) for table in table["parameters"]
+    )
+    return Group(parameters, schedule, table.get("joins", 0))
 
 
 def _parameter(table: Mapping[str, Any]) -> Parameter:

@@ -6,6 +6,7 @@ cases; they are defined here, by name.
 
 from __future__ import annotations
 
+import itertools
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -212,6 +213,18 @@ REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
         any(h.amsgrad for g in case.groups for h in g.schedule)
         and (case.edge or not all(_finite(p) for p in case.parameters))
     ),
+    "late_group": lambda case, axis: any(group.joins for group in case.groups),
+    "other_accumulator": lambda case, axis: any(
+        h.initial_accumulator_value != case.groups[0].schedule[0].initial_accumulator_value
+        for group in case.groups[1:]
+        for h in group.schedule
+    ),
+    "late_momentum": lambda case, axis: any(
+        before.momentum == 0 < after.momentum
+        for group in case.groups
+        for before, after in itertools.combinations(group.schedule, 2)
+    ),
+    "several_steps": lambda case, axis: case.steps > 1,
     "half_parameters": lambda case, axis: any(
         dtype_of(axis, i) in ("bfloat16", "float16") for i in range(len(case.parameters))
     ),
