@@ -360,6 +360,16 @@ def constraint(h: Hyper) -> str | None:
     return None
 
 
+TRIPLES = {3.4445: (-4.775, 2.0315), 1.5: (-0.5, 0.0), 1.875: (-1.25, 0.375)}
+"""Coefficients that belong together, by the first of them: others diverge."""
+
+
+def _settled(h: Hyper) -> Hyper:
+    b, c = TRIPLES.get(h.ns_a, (h.ns_b, h.ns_c))
+    settled: Hyper = settle(h._replace(ns_b=b, ns_c=c))
+    return settled
+
+
 RULE = Rule(
     name="Muon",
     symbols="w parameter (A×B), g gradient, b momentum buffer, u what is orthogonalized, X its "
@@ -370,9 +380,9 @@ RULE = Rule(
         "lr": Domain(special=(1.0, 0.5, 0.1, 1e-3, 1.0, 0.5, 0.1, 1e-3, 0.0), low=1e-3, high=2.0),
         "weight_decay": Domain(special=(0.1, 0.0, 1.0, 0.1), low=1e-3, high=2.0),
         "momentum": Domain(special=(0.95, 0.5, 0.0, 0.9), low=0.05, high=0.99),
-        "ns_a": Domain(special=(3.4445, 3.4445, 3.4445, 1.5)),
-        "ns_b": Domain(special=(-4.775, -4.775, -4.775, -0.5)),
-        "ns_c": Domain(special=(2.0315, 2.0315, 2.0315, 0.0)),
+        "ns_a": Domain(special=(3.4445, 3.4445, 1.5, 3.4445, 1.875)),
+        "ns_b": Domain(special=(-4.775,)),
+        "ns_c": Domain(special=(2.0315,)),
         "eps": Domain(special=(1e-7, 0.5, 1e-7), low=1e-7, high=2.0),
         "ns_steps": Domain(special=(5, 1, 0, 2, 5, 3)),
         "adjust_lr_fn": Domain(special=(None, "match_rms_adamw", "original")),
@@ -381,8 +391,8 @@ RULE = Rule(
     conventions=(TORCH, *DECAYS, *DIRECTIONS, *ORTHOGONALS, *RATES),
     states=("momentum_buffer",),
     constraint=constraint,
-    settle=settle,
-    remembering=lambda h: settle(h._replace(momentum=h.momentum or 0.5)),
+    settle=_settled,
+    remembering=lambda h: _settled(h._replace(momentum=h.momentum or 0.5)),
     undecayed=lambda h: h._replace(weight_decay=0.0),
     trial=Hyper(lr=0.5, weight_decay=0.5),
     fine=Parting(

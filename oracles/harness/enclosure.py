@@ -162,6 +162,13 @@ class Enclosure(NDArrayOperatorsMixin):
         """The numbers rounded to bfloat16."""
         return _converted(self, FORMATS["bfloat16"])
 
+    def newton_schulz(self, coefficients: Any, steps: int) -> Enclosure:
+        """Muon's iteration; see :mod:`oracles.harness.newton_schulz`."""
+        from oracles.harness.newton_schulz import enclose  # which is made of enclosures
+
+        a, b, c = (float(getattr(value, "mid", value)) for value in coefficients)
+        return enclose(self, (a, b, c), steps)
+
     def kept_like(self, other: Enclosure) -> Enclosure:
         """The numbers as they meet another array: in a format that holds those of both."""
         return Enclosure(self.mid, self.rad, other.format, self.nonnegative)

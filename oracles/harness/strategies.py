@@ -219,8 +219,9 @@ def _schedule(choices: Choices, rule: Rule, steps: int, axes: Sequence[str]) -> 
     names = tuple(rule.domains)
     changing = choices.pick((*names, *names[:1] * len(names)))
     domain = rule.domains[changing]
-    if changing != names[0] and 0.0 in domain.special and choices.yes():  # switched on later
-        first = rule.settle(first._replace(**{changing: 0.0}))
+    if changing != names[0] and 0 in domain.special and choices.yes():  # switched on later
+        zero = domain.special[domain.special.index(0)]  # a count of none is a whole number
+        first = rule.settle(first._replace(**{changing: zero}))
     return (
         first,
         *(
