@@ -151,6 +151,9 @@ DECAYS = in_place_of(TORCH, adam.DECAYS)
 EPS = frozenset({"eps"})
 """With ε in use; without, u and therefore Δ remain so small that nothing shows beside w."""
 
+MEMORY = EPS | {"rho"}
+"""With averages that soon hold as much as ε."""
+
 
 def _bare_root(mean: Array, h: Hyper) -> Array:
     """``√mean``; zeros of an object array are ints, whose root NumPy does not take."""
@@ -171,7 +174,7 @@ UPDATES = (
         name="lr_remembered",
         equation="u = ρu + (1−ρ)(γΔ)²",
         source="code that accumulates what it subtracts",
-        parts=EPS,
+        parts=MEMORY,
         remembered=lambda delta, d, h: h.lr * delta,
     ),
     replace(
@@ -179,7 +182,7 @@ UPDATES = (
         name="gradient_remembered",
         equation="u = ρu + (1−ρ)d²: the squared gradient where the squared update belongs",
         source="code that reuses one running average for both roots",
-        parts=EPS,
+        parts=MEMORY,
         remembered=lambda delta, d, h: d,
     ),
     replace(
@@ -195,7 +198,7 @@ UPDATES = (
         name="square_late",
         equation="Δ = √(u+ε)/√(v+ε) d with the v before this step's d²",
         source="code that updates both averages after the step",
-        parts=EPS,
+        parts=MEMORY,
         used=lambda old, new: old,
     ),
     replace(
@@ -219,7 +222,7 @@ UPDATES = (
         name="rootless",
         equation="Δ = (u+ε)/(v+ε) d",
         source="code that leaves both roots out, since they seem to cancel",
-        parts=EPS,
+        parts=MEMORY,
         ratio=lambda u, v, h: (u + h.eps) / (v + h.eps),
     ),
     replace(
@@ -235,7 +238,7 @@ UPDATES = (
         name="rho_swapped",
         equation="v = (1−ρ)v + ρd², and u in the same way",
         source="code in which rho is the weight of the new value",
-        parts=EPS | {"rho"},
+        parts=MEMORY,
         average=lambda mean, x, h: _average(mean, x, h._replace(rho=1 - h.rho)),
     ),
 )
@@ -284,14 +287,14 @@ RULE = Rule(
     ),
     coarse=Parting(
         hyper={
-            "lr": (0.5, 0.62),
-            "rho": (0.7, 0.8),
+            "lr": (2.5, 2.7),
+            "rho": (0.25, 0.3),
             "eps": (0.5, 0.6),
             "weight_decay": (0.7, 1),
         },
         w=(1.5, 2),
-        g=(0.8, 1.2),
+        g=(1.2, 1.6),
     ),
-    free=frozenset({"rho"}),
+    free=frozenset(),
     start=start,
 )

@@ -202,7 +202,7 @@ SQUARES = (
         name="eps_inside",
         equation="D = √(ṽ + ε)",
         source="Keras, optax, Paddle, TensorFlow 1, MindSpore",
-        parts=frozenset({"eps"}),
+        parts=frozenset({"alpha", "eps"}),
         denominator=lambda v, t, h: np.sqrt(v + h.eps),
     ),
     replace(
@@ -210,7 +210,7 @@ SQUARES = (
         name="rootless",
         equation="D = ṽ + ε",
         source="code that forgets the root of root mean square",
-        parts=frozenset({"alpha", "eps"}),
+        parts=frozenset({"alpha"}),
         denominator=lambda v, t, h: v + h.eps,
     ),
     replace(
@@ -247,7 +247,8 @@ MOMENTA = (
         name="momentum_inside",
         equation="b = μb + d, w = w − γ b/D",
         source="code that follows Adam, whose denominator is applied to the averaged gradient",
-        parts=frozenset({"momentum", "alpha"}),
+        # While D stays the same, it does not matter when it divides.
+        parts=frozenset({"momentum", "alpha", "rising"}),
         velocity=lambda b, d, denominator, h: h.momentum * b + d,
         move=lambda w, b, denominator, h: w - h.lr * (b / denominator),
     ),
@@ -281,9 +282,16 @@ def _constraint(h: Hyper) -> str | None:
 
 
 def _settle(h: Any) -> Any:
-    """Cap the decay as Adam does; with α = 0 or 1 a centered variance is 0 but for rounding."""
+    """Cap the decay as Adam does, and keep a centered variance clear of its own rounding.
+
+    It is about α times the mean square. Decay drives gradients with the error of w, the more so the
+    longer the steps are, and makes tiny ones of zeros, whose squares underflow.
+    """
     h = adam.settle(h)
-    return h._replace(alpha=0.5) if h.centered and h.alpha in (0, 1) else h
+    if not h.centered:
+        return h
+    calm = h.weight_decay >= 0.1 and h.eps >= 0.1
+    return h._replace(alpha=max(h.alpha, 0.9), weight_decay=h.weight_decay if calm else 0.0)
 
 
 RULE = Rule(
@@ -320,11 +328,11 @@ RULE = Rule(
     ),
     coarse=Parting(
         hyper={
-            "lr": (0.5, 0.62),
-            "alpha": (0.7, 0.8),
-            "eps": (0.8, 1),
+            "lr": (1, 1.2),
+            "alpha": (0.65, 0.7),
+            "eps": (2, 3),
             "weight_decay": (0.7, 1),
-            "momentum": (0.6, 0.9),
+            "momentum": (0.7, 0.9),
         },
         w=(1.5, 2),
         g=(0.8, 1.2),
