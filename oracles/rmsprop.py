@@ -281,17 +281,27 @@ def _constraint(h: Hyper) -> str | None:
     return None
 
 
-def _settle(h: Any) -> Any:
-    """Cap the decay as Adam does, and keep a centered variance clear of its own rounding.
+def _capped(h: Hyper) -> Hyper:
+    """With the decay at most where γλ/√(1−α) = ½: beyond, w would feed its own errors back.
 
-    It is about α times the mean square. Decay drives gradients with the error of w, the more so the
-    longer the steps are, and makes tiny ones of zeros, whose squares underflow.
+    1/√(1−α) is what the first step is too long by, v being that much too small.
     """
-    h = adam.settle(h)
+    room = (1 - h.alpha) ** 0.5 / 2
+    return h._replace(weight_decay=room / h.lr) if h.lr * h.weight_decay > room else h
+
+
+def _settle(h: Hyper) -> Hyper:
+    """Cap the decay, and keep a centered variance clear of its own rounding.
+
+    The first one is α(1−α)d², later ones may be as small as αᵗd². Decay makes tiny gradients of
+    zeros, whose squares underflow, and follows the errors of w, unless ε keeps steps short.
+    """
     if not h.centered:
-        return h
-    calm = h.weight_decay >= 0.1 and h.eps >= 0.1
-    return h._replace(alpha=max(h.alpha, 0.9), weight_decay=h.weight_decay if calm else 0.0)
+        return _capped(h)
+    calm = h.weight_decay >= 0.1 and h.eps >= 0.5
+    return _capped(
+        h._replace(alpha=min(max(h.alpha, 0.6), 0.9), weight_decay=h.weight_decay if calm else 0.0)
+    )
 
 
 RULE = Rule(
@@ -303,7 +313,7 @@ RULE = Rule(
     domains={
         "lr": Domain(special=(1.0, 0.5, 0.1, 1e-2, 1.0, 0.5, 0.1, 1e-2, 0.0), low=1e-4, high=2.0),
         "alpha": Domain(special=(0.99, 0.5, 0.9, 0.0, 0.99, 0.5), low=0.1, high=0.99),
-        "eps": Domain(special=(1e-8, 0.5, 1e-3, 1e-8), low=1e-8, high=1.0, coarse=1e-2),
+        "eps": Domain(special=(1e-8, 0.5, 1e-3, 1e-8), low=1e-8, high=1.0, coarse=0.1),
         "weight_decay": Domain(special=(0.0, 1.0, 0.1, 1e-2), low=1e-4, high=4.0),
         "momentum": Domain(special=(0.0, 0.5, 0.9, 0.0), low=1e-3, high=0.999),
     },
