@@ -121,13 +121,18 @@ COMPILED = (
 LACKS = {
     r"not implemented for '\w+'": "a kernel is not written for a dtype",
     r"Could not run 'aten::": "an operator is not written for a device or layout",
-    r"`fused=True` requires all the params": "the fused kernel is not written for a device",
+    r"`fused=True` requires all the params|requires all the params to be CUDA": (
+        "the fused kernel is not written for a device"
+    ),
+    r"must be CUDA tensors": "capturable steps are guarded against devices without graphs",
+    r"_foreach_\w+\(\) received an invalid combination": "foreach takes no tensor there",
+    r"To copy construct from a tensor": "a tensor is taken for a number, with a warning",
     r"doesn't support float64": "MPS has no float64",
     r"argument '\w+'.* must be Number": "a tensor cannot be part of the graph",
-    r"argument 'fill_value' .*must be Number": "Rprop takes its first step sizes out of the graph",
     r"'torch.amp' has no attribute 'GradScaler'": "no scaler for all devices (before torch 2.3)",
     r"Attempting to unscale FP16 gradients": "a grad scaler unscales no float16 parameters itself",
     r"as a Tensor is not supported for capturable=False and foreach=True": "foreach reads numbers",
+    r"Capturable not supported with": "only foreach could be captured (ASGD before torch 2.3)",
     r"[Cc]omplex param": "an optimizer refuses complex parameters",
     r"does not support complex": "an optimizer refuses complex parameters",
     r"does not support sparse gradients": "an optimizer refuses sparse gradients",
