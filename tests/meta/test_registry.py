@@ -1,0 +1,47 @@
+"""Every optimizer that this torch exports has a rule, and every rule is in the registry."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import torch
+from packaging.version import Version
+
+from oracles import RULES
+from oracles.rule import Rule
+
+EXPORTED = {
+    name: value
+    for name, value in vars(torch.optim).items()
+    if inspect.isclass(value)
+    and issubclass(value, torch.optim.Optimizer)
+    and value is not torch.optim.Optimizer
+}
+
+SINCE = {"Adafactor": "2.5", "Muon": "2.9"}
+"""The release that brought an optimizer, where the oldest one supported has none."""
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_every_optimizer_has_a_rule(name: str) -> None:
+    assert name in list(RULES)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_rule_has_an_optimizer(name: str) -> None:
+    """What a rule is not asked of, because torch has no such class, is older than the class."""
+    older = Version(torch.__version__) < Version(SINCE.get(name, "0"))
+    assert (name in EXPORTED) != older
+
+
+@pytest.mark.parametrize(("name", "rule"), RULES.items(), ids=RULES)
+def test_a_rule_is_filed_under_its_name(name: str, rule: Rule) -> None:
+    assert rule.name == name
+    assert next(iter(rule.domains)) == "lr"
+    names = [convention.name for convention in rule.conventions]
+    assert len(set(names)) == len(names) > 3, "a convention is known by its name"
+    assert all(c.equation and c.source for c in rule.conventions)
+    switches = {n for n, value in rule.hyper()._asdict().items() if isinstance(value, bool)}
+    drawn = switches | set(rule.domains) | {"batch_size"}
+    assert drawn == set(rule.hyper()._fields), "a hyperparameter that is never drawn"
