@@ -57,7 +57,7 @@ import numpy as np
 
 from oracles import adam
 from oracles.adamax import in_place_of
-from oracles.rule import Array, Convention, Domain, Parting, Scalar, State, lerp
+from oracles.rule import Array, Convention, Domain, Parting, Scalar, State, either, lerp
 
 
 class Hyper(NamedTuple):
@@ -146,7 +146,7 @@ def step(
     long = length > convention.threshold
     # Where r is not asked for, 5 stands for both lengths: its formula may have no value there.
     rectification = convention.rectification(np.where(long, length, 5), np.where(long, limit, 5))
-    moved = m / c1 * h.lr
+    moved = either(m / c1 * h.lr, m * (h.lr / c1))
     scale = convention.scale(v, c2, h)
     w = w - np.where(long, moved * scale * rectification, convention.waiting(moved, scale))
     return convention.after(w, h), {"exp_avg": m, "exp_avg_sq": v}

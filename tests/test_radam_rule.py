@@ -94,8 +94,11 @@ HAND: dict[str, tuple[Setting, tuple[F, ...]]] = {
     "first_uncorrected": (PLAIN, (F(35, 4), F(137, 16))),
 }
 
-LATER = [c.name for c in RULE.conventions if "late" in c.parts]
-"""Conventions that wait as torch does, or nearly as long."""
+LATER = (
+    *("threshold_of_four", "limit_unshifted", "unrectified"),
+    *("second_uncorrected", "eps_ignored", "eps_out", "eps_inside"),
+)
+"""Conventions that differ from torch's only once the wait is over."""
 
 
 def moved(name: str, setting: Setting) -> list[Any]:
