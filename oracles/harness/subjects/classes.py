@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 
 from oracles.harness.subjects.paths import OptimizerClass
+from oracles.rule import Rule
 
 
 class Functional(torch.optim.Optimizer):
@@ -57,19 +59,23 @@ def accepted(optimizer: OptimizerClass) -> frozenset[str]:
 
 @cache
 def takes_tensor(optimizer: OptimizerClass, name: str) -> bool:
-    """Whether the constructor is annotated to take a tensor there, or does not say."""
-    parameter = inspect.signature(optimizer).parameters.get(name)
-    annotation = "" if parameter is None else parameter.annotation
-    return annotation in ("", inspect.Parameter.empty) or "Tensor" in str(annotation)
+    """Whether the constructor, or that of a class it extends, is annotated to take a tensor there.
+
+    Many a class works with one before it says so, or seems to.
+    """
+    for cls in optimizer.__mro__:
+        parameter = inspect.signature(cls).parameters.get(name)
+        if parameter is not None and parameter.annotation is not parameter.empty:
+            return "Tensor" in str(parameter.annotation)
+    return False
 
 
 @cache
-def lacks_functional(optimizer: OptimizerClass) -> str:
+def lacks_functional(optimizer: OptimizerClass, rule: Rule) -> str:
     """Why the function of the optimizer's module cannot be called in its place; empty if it can."""
-    function = getattr(sys.modules[optimizer.__module__], optimizer.__name__.lower(), None)
-    if function is None:
+    if not hasattr(sys.modules[optimizer.__module__], optimizer.__name__.lower()):
         return "its module has no functional entry"
-    if {"state_steps", "step_sizes"} & set(inspect.signature(function).parameters):
+    if "step" in rule.states or rule.start(np.zeros(()), rule.hyper()):
         return "its functional entry leaves it to the class to start the buffers"
     return ""
 

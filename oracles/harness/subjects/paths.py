@@ -124,7 +124,7 @@ LACKS = {
     r"`fused=True` requires all the params|requires all the params to be CUDA": (
         "the fused kernel is not written for a device"
     ),
-    r"must be CUDA tensors": "capturable steps are guarded against devices without graphs",
+    r"must be CUDA( or XLA)? tensors": "capturable steps are guarded against devices without graphs",
     r"_foreach_\w+\(\) received an invalid combination": "foreach takes no tensor there",
     r"To copy construct from a tensor": "a tensor is taken for a number, with a warning",
     r"doesn't support float64": "MPS has no float64",

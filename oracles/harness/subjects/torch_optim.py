@@ -531,7 +531,7 @@ def absent(
     :data:`LACKS` knows makes the path absent; one that raises anything else is there, and broken,
     which the checks will say.
     """
-    if path.wrap == "functional" and (lack := lacks_functional(optimizer)):
+    if path.wrap == "functional" and (lack := lacks_functional(optimizer, rule)):
         return lack
     for name in (*path.switches, *path.tensors):
         if name not in accepted(optimizer):
