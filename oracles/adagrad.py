@@ -29,15 +29,15 @@ Where sources disagree
 * *ε.* Keras, optax and MXNet add it inside the root; TensorFlow 1 has none, its τ is enough.
 * *Rate.* The paper has no η. torch counts it from 0, as Lua torch did: the first step is γ itself.
 * *Decay.* L2 regularization enters the sum (torch); Keras and MXNet shrink w by γλ beside it.
-* *Sum.* Li & Orabona (2019, arXiv:1805.08114, equation 2) prove convergence for a step size that
-  does not depend on the gradient it multiplies: their sum is one step late. SC-Adagrad (Mukkamala &
-  Hein 2017, arXiv:1706.05507, algorithm 3) has no root, for strongly convex losses.
+* *Sum.* Li & Orabona (2019, arXiv:1805.08114) prove convergence for step sizes that leave out the
+  gradient they multiply: their sum is one step late. SC-Adagrad (Mukkamala & Hein 2017,
+  arXiv:1706.05507) has no root, for strongly convex losses.
 
 How paths compute it
 --------------------
-γ̃ is a Python number on all paths (``t`` is read out of its tensor), also in the fused CPU kernel.
-The for-loop divides ``γ̃ d`` by D or multiplies ``d/D`` by γ̃, as ``addcdiv`` does on the device;
-foreach multiplies d by γ̃ first and rounds.
+γ̃ is a Python number on all paths (``t`` is read out of its tensor) and a double in the fused CPU
+kernel; in foreach it was a float32 tensor until 2.0. The for-loop scales d or the quotient by it
+(``addcdiv``), foreach scales d first and rounds.
 
 Each convention below is the first one with one of the lines replaced.
 """
@@ -181,7 +181,7 @@ SUMS = (
         TORCH,
         name="sum_late",
         equation="D = √s + ε with the s before this step's d²",
-        source="arXiv:1805.08114 eq. 2, whose step size does not depend on the gradient",
+        source="the step sizes of arXiv:1805.08114, which leave out the gradient they multiply",
         parts=frozenset({"eps"}),
         used=lambda old, new: old,
     ),

@@ -30,7 +30,7 @@ which is a verdict of "undecided": correct rounding may give a number or nan.
 Where sources disagree
 ----------------------
 * *Origin.* Tieleman & Hinton (2012, Coursera lecture 6.5e, slide 29) have no ε, no momentum and no
-  centering. Centering is from Graves (2013, arXiv:1308.0850, equations 38 to 45), who puts ε inside
+  centering. Centering is from Graves (2013, arXiv:1308.0850, section 4.2), who puts ε inside
   the root and γ inside the buffer.
 * *ε.* Outside the root: torch, MLX, Chainer, bitsandbytes. Inside: Keras, optax, Paddle,
   TensorFlow 1, MindSpore, MXNet (centered).
@@ -237,7 +237,7 @@ MOMENTA = (
         TORCH,
         name="lr_in_buffer",
         equation="b = μb + γ d/D, w = w − b",
-        source="arXiv:1308.0850 eq. 44; Keras, optax, TensorFlow 1; timm RMSpropTF",
+        source="arXiv:1308.0850 section 4.2; Keras, optax, TensorFlow 1; timm RMSpropTF",
         parts=frozenset({"momentum", "schedule"}),
         velocity=lambda b, d, denominator, h: h.momentum * b + h.lr * (d / denominator),
         move=lambda w, b, denominator, h: w - b,
