@@ -1,16 +1,16 @@
-"""Every wrong optimizer of the zoo is caught, on every path it can be planted in.
+"""Every wrong optimizer of the zoo is caught within the examples of the thorough profile.
 
 Three kinds are planted: SGD with one thing broken (``zoo.py``), any optimizer with one thing broken
 (``sabotage.py``), and optimizers made of a rule's own text with a wrong convention
 (``impostors.py``). A test plants half of the second kind, each in one of its paths;
-``python -m tests.meta.test_zoo 20 [RULE ...]`` plants all in all of them, with as many random
-seeds, and prints what survives.
+``python -m tests.meta.test_zoo --tries 20`` plants all in all of them, with as many random seeds,
+and prints what survives.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -106,9 +106,13 @@ def impostor(rule: Rule, convention: str) -> list[Subject]:
 
 
 def survivors(
-    rule: Rule, check: Check, wrong: Iterable[Sequence[Subject]], random_seed: int
+    rule: Rule,
+    check: Check,
+    wrong: Iterable[Sequence[Subject]],
+    random_seed: int,
+    profile: str = "thorough",
 ) -> set[str]:
-    """Who escapes the default profile, and how the right impostor was refused, if it was."""
+    """Who escapes a profile, and how the right impostor was refused, if it was."""
     alive = {f"{each[0].optimizer.__name__} [{each[0].path.name}]": each for each in wrong}
     right = impostor(rule, rule.torch.name) if check.applies(DEFAULT) else []
     refused: list[str] = []
@@ -118,7 +122,7 @@ def survivors(
 
     @seed(random_seed)
     @settings(
-        max_examples=round(EXAMPLES["default"] * check.weight),
+        max_examples=check.examples(EXAMPLES[profile]),
         phases=(Phase.generate,),
         database=None,
         deadline=None,
@@ -192,19 +196,23 @@ def test_what_survives_is_there() -> None:
 
 def main() -> None:
     """Hunt with many seeds; print each survivor and the share caught."""
+    parser = argparse.ArgumentParser(prog="python -m tests.meta.test_zoo", description=__doc__)
+    parser.add_argument("--tries", type=int, default=1, help="seeds of each hunt")
+    parser.add_argument("--profile", choices=EXAMPLES, default="thorough", help="how long to hunt")
+    parser.add_argument("--rule", nargs="+", choices=RULES, default=list(RULES), metavar="RULE")
+    options = parser.parse_args()
     quiet()
-    tries, names = int(sys.argv[1]), sys.argv[2:]
     hunted = alive = 0
     for rule, check in PAIRS:
-        if names and rule.name not in names:
+        if rule.name not in options.rule:
             continue
-        for random_seed in range(tries):
+        for random_seed in range(options.tries):
             wrong = list(planted(rule, check, everywhere=True))
-            escaped = survivors(rule, check, wrong, random_seed)
+            escaped = survivors(rule, check, wrong, random_seed, options.profile)
             hunted += len(wrong)
             alive += len(escaped)
             for who in sorted(escaped):
-                print(f"{who} escapes '{rule.name}: {check.name}' with seed {random_seed}")
+                print(f"{who} escapes '{rule.name}: {check.name}', seed {random_seed}", flush=True)
     print(f"{hunted - alive} of {hunted} were caught")
 
 
