@@ -37,9 +37,9 @@ Where sources disagree
 
 How paths compute it
 --------------------
-``m`` is a ``lerp``. Without *capturable* and *differentiable* c₁, c₂ and γ/c₁ are Python numbers;
-with them t is a float32 tensor, and 1 − βᵗ loses as many digits as βᵗ is close to 1. Fused kernels
-use the same formulas.
+``m`` is a ``lerp``, and so is v where β₂ is a tensor in a graph. Without *capturable* and
+*differentiable* c₁, c₂ and γ/c₁ are Python numbers; with them t is a float32 tensor, and 1 − βᵗ
+loses as many digits as βᵗ is close to 1. Fused kernels use the same formulas.
 
 Each convention below is the first one with one of the lines replaced.
 """
@@ -52,7 +52,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, lerp, scaled
+from oracles.rule import (
+    Array,
+    Convention,
+    Domain,
+    Parting,
+    Rule,
+    Scalar,
+    State,
+    either,
+    lerp,
+    scaled,
+)
 from oracles.rule import Hyper as AnyHyper
 
 
@@ -167,7 +178,8 @@ def step(
     d = convention.descent(w, g, h)
     w = convention.before(w, h)
     m = lerp(state["exp_avg"], d, 1 - h.beta1)
-    v = h.beta2 * state["exp_avg_sq"] + (1 - h.beta2) * (d * d)
+    v, square = state["exp_avg_sq"], d * d
+    v = either(h.beta2 * v + (1 - h.beta2) * square, lerp(v, square, 1 - h.beta2))
     moments = {"exp_avg": m, "exp_avg_sq": v}
     c1, c2 = convention.first_correction(h.beta1, t), convention.second_correction(h.beta2, t)
     if h.amsgrad:

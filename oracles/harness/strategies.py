@@ -387,11 +387,18 @@ def sparse_cases(choices: Choices, rule: Rule) -> Case:
     axes = _axes(choices)
     steps = 1 + choices.index(4)
     schedule = tuple(rule.undecayed(h) for h in _schedule(choices, rule, steps, axes))
-    drawn = [_parameter(choices, rule, steps) for _ in range(1 + choices.index(3))]
+    first, *others = (_parameter(choices, rule, steps) for _ in range(1 + choices.index(3)))
     members = [
-        replace(p, gradient_layout="sparse" if p.initial.ndim else "contiguous") for p in drawn
+        replace(p, gradient_layout="sparse" if p.initial.ndim or rule.sparse else "contiguous")
+        for p in (_with_dimensions(first), *others)
     ]
     return Case((Group(tuple(members), schedule),), axes)
+
+
+def _with_dimensions(p: Parameter) -> Parameter:
+    """A parameter without dimensions as a vector of one element: something must be sparse."""
+    gradients = tuple(None if g is None else np.atleast_1d(g) for g in p.gradients)
+    return replace(p, initial=np.atleast_1d(p.initial), gradients=gradients)
 
 
 @strategy

@@ -71,6 +71,8 @@ class Subject:
             return frozenset({"lr", "step"})
         counted = any(self.path.switches.get(switch) for switch in self.rule.tensor_step)
         given = self.path.tensors if scalar_dtype(self.dtype) == "float32" else ()
+        if self.dtype == MIXED and "betas" in self.path.tensors:
+            given = ("betas",)  # cast to each parameter's dtype before anything is computed
         names = {member for name in given for member in self.rule.tuples.get(name, (name,))}
         if given or counted:
             names |= {"lr"} if scalar_dtype(self.dtype) == "float32" else set()
