@@ -326,14 +326,19 @@ DECAYS = (
 )
 """What else ``weight_decay`` may mean."""
 
+
+def _one(h: Hyper) -> Scalar:
+    """1, as a number of the arithmetic in use."""
+    return h.d / h.d
+
+
 SIZES = (
     replace(
         TORCH,
-        name="rate_constant",
+        name="rate_uncapped",
         equation="ρ = γ",
         source="optax.adafactor(learning_rate); transformers.Adafactor(relative_step=False, "
         "scale_parameter=True)",
-        parts=frozenset({"late"}),
         rate=lambda t, h: h.lr,
     ),
     replace(
@@ -341,7 +346,7 @@ SIZES = (
         name="rate_paper",
         equation="ρ = min(1/100, 1/√t), whatever γ is",
         source="arXiv:1804.04235, section 9",
-        rate=lambda t, h: np.minimum(1 / (100 * t / t), 1 / np.sqrt(t)),
+        rate=lambda t, h: np.minimum(_one(h) / 100, 1 / np.sqrt(t)),
     ),
     replace(
         TORCH,
@@ -400,7 +405,7 @@ ESTIMATES = (
         equation="V = β₂V + (1−β₂) g² for matrices too",
         source="optax.adafactor(min_dim_size_to_factor=128), its default, for smaller matrices; "
         "any Adam",
-        parts=frozenset({"matrix"}),
+        parts=frozenset({"matrix", "checkered"}),
         averages=_whole_squares,
     ),
     replace(
@@ -408,21 +413,23 @@ ESTIMATES = (
         name="beta2_late",
         equation="1 − β₂ = (t + 1)^τ: the counter starts at 1 and is advanced first",
         source="off-by-one ports",
+        parts=frozenset({"beta2_decay", "falling", "vector"}),
         fresh=lambda t, h: (t + 1) ** h.beta2_decay,
     ),
     replace(
         TORCH,
         name="beta2_constant",
-        equation="β₂ = 1 + τ at every step, without bias correction",
-        source="ports that take decay_rate for the coefficient that Adam has",
-        fresh=lambda t, h: -h.beta2_decay,
+        equation="1 − β₂ = 1/128 at every step, without bias correction",
+        source="code that has β₂ from Adam, as the paper's section 7.1 finds unstable",
+        parts=frozenset({"beta2_decay", "falling", "vector"}),
+        fresh=lambda t, h: _one(h) / 128,
     ),
     replace(
         TORCH,
         name="unclipped",
         equation="w = w − αu",
         source="optax.adafactor(clipping_threshold=None)",
-        parts=frozenset({"rising"}),
+        parts=frozenset({"beta2_decay", "rising", "vector"}),
         divisor=lambda u, h: 1,
     ),
     replace(
@@ -473,29 +480,28 @@ RULE = Rule(
     remembering=settle,
     undecayed=lambda h: h._replace(weight_decay=0.0),
     trial=Hyper(lr=0.5, eps1=0.5, weight_decay=0.5),
+    # Gradients lead away from zero, where α, which is as large as w, would vanish with it.
     fine=Parting(
         hyper={
-            "lr": (0.8, 0.95),
-            "beta2_decay": (-0.9, -0.6),
+            "lr": (1.4, 1.6),
+            "beta2_decay": (-2.2, -1.8),
             "eps1": (3, 4),
-            "eps2": (12, 16),
-            "d": (1, 1.5),
-            "weight_decay": (0.1, 0.5),
+            "eps2": (8.5, 10),
+            "weight_decay": (0.4, 0.6),
         },
-        w=(2, 8),
-        g=(0.5, 2),
+        w=(3, 8),
+        g=(-1, -0.6),
     ),
     coarse=Parting(
         hyper={
-            "lr": (0.8, 0.95),
-            "beta2_decay": (-0.9, -0.7),
+            "lr": (1.45, 1.55),
+            "beta2_decay": (-2.2, -1.8),
             "eps1": (3, 4),
-            "eps2": (12, 16),
-            "d": (1, 1.5),
-            "weight_decay": (0.5, 0.8),
+            "eps2": (4.5, 5),
+            "weight_decay": (0.6, 0.64),
         },
-        w=(2, 3),
-        g=(0.8, 1.2),
+        w=(3, 4),
+        g=(-0.85, -0.75),
     ),
     free=frozenset({"weight_decay"}),
     start=start,

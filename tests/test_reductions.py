@@ -160,15 +160,17 @@ def test_a_norm_beyond_float16_is_infinite_and_near_its_end_unknown() -> None:
 @each_dtype
 @given(st.integers(1, 2**20))
 def test_a_reciprocal_root_may_be_one_function_or_two(dtype: str, n: int) -> None:
-    """In two: √x rounded, 1/√x rounded. In one, up to 2 ulp off, which is 4 u at most."""
+    """In two, each is rounded. In one, it is up to 2 ulp off, which is 4 u, in float32 at least."""
     x = stored(F(n, 2**10), dtype)
     result = ball([x], dtype).rsqrt()
-    two = stored(1 / stored(root(x), dtype), dtype)
+    u, wide = (BINARY[format].u for format in (dtype, "float32" if dtype in HALF else dtype))
     exact = 1 / root(x)
-    u = BINARY[dtype].u
-    for answer in (two, exact * (1 + 4 * u), exact * (1 - 4 * u)):
+    answers = [stored(1 / stored(root(x), dtype), dtype), exact * (1 + 4 * wide)]
+    if dtype in HALF:
+        answers[1] = stored(answers[1], dtype)
+    for answer in answers:
         assert abs(fraction(result.mid[0]) - answer) <= fraction(result.rad[0])
-    assert fraction(result.rad[0]) <= exact * 5 * u
+    assert fraction(result.rad[0]) <= exact * (2 * u + 2 * wide) * (1 + 4 * u + F(1, 2**8))
 
 
 class TestScalars:
@@ -226,5 +228,4 @@ def test_a_lerp_to_its_end_forgets_its_start(dtype: str) -> None:
     small = stored(F(1, 3 * 2**20), dtype)
     start, end = ball([F(1), F(0)], dtype), ball([small, F(1)], dtype)
     assert start.lerp(end, 1).contains(end.mid).all()
-    format = FORMATS[dtype]
-    assert (start.lerp(end, 1).rad <= 3 * format.u * end.mid + 4 * format.eta).all()
+    assert not start.lerp(end, 1).rad.any()

@@ -505,6 +505,8 @@ def _lerp(start: Enclosure, end: Any, weight: Any, literal: bool) -> Enclosure:
     rad = (rad + u * (np.abs(mid) + rad)) * INFLATE
     nothing = (s == 0) & (e == 0)
     rad = np.where(nothing, Wide(0), rad)
+    if w == 1 and not np.any(off) and not literal:  # (e − s)·0 and 0·s + 1·e leave e as it is
+        rad = end.rad + np.zeros_like(rad)
     nonnegative = start.nonnegative and end.nonnegative and bool(w <= 1)
     if (s + e + rad <= format.largest).all():
         return Enclosure(mid, rad, format, nonnegative)
@@ -594,9 +596,12 @@ def _poisoned(reduced: Enclosure, x: Enclosure, axis: int | None) -> Enclosure:
 
 
 def _rsqrt(x: Enclosure) -> Enclosure:
-    """A reciprocal and a root are two roundings; CUDA's ``rsqrt`` is within 2 ulp, that is 4 u."""
+    """A reciprocal and a root are two roundings; CUDA's ``rsqrt`` is within 2 ulp, that is 4 u.
+
+    One function of half precision computes in float32, so that its 4 u are float32's.
+    """
     result = _divide(1, _sqrt(x))
-    charged = 2 * x.format.u * (np.abs(result.mid) + result.rad)
+    charged = 2 * _accumulator(x.format).u * (np.abs(result.mid) + result.rad)
     definite = (result.rad == 0) & ~np.isfinite(result.mid)
     rad = np.where(definite, Wide(0), (result.rad + charged) * INFLATE)
     return Enclosure(result.mid, rad, result.format, nonnegative=True)

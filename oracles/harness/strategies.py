@@ -440,7 +440,7 @@ def parting_cases(choices: Choices, rule: Rule, convention: Convention) -> Case:
     values |= {
         name: choices.pick(domain.special)
         for name, domain in rule.domains.items()
-        if not domain.high and name in parts
+        if not domain.high and name in parts and name not in parting.hyper
     }
     values |= {
         name: name in parts
