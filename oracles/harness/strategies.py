@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from typing import Any, TypeVar
 
 import numpy as np
@@ -89,6 +89,10 @@ def _edges() -> FloatArray:
 
 EDGES = _edges()
 
+SMALL_EDGES = EDGES[np.abs(EDGES) <= 1]
+"""Those that a rule which looks at whole parameters is asked: one large element decides all others,
+and whether its square still counts hangs on what a kernel accumulates in."""
+
 STRUCTURE, CODES = 192, 128
 """Bytes read for decisions, and two-byte codes read for values."""
 
@@ -131,10 +135,11 @@ class Choices:
         """An array of table values."""
         return VALUES[self.codes(math.prod(shape))].reshape(shape)
 
-    def edge_array(self, shape: tuple[int, ...]) -> FloatArray:
-        """An array of :data:`EDGES` with ordinary values between them."""
+    def edge_array(self, shape: tuple[int, ...], *, small: bool = False) -> FloatArray:
+        """An array of :data:`EDGES` (or the small ones) with ordinary values between them."""
+        among = SMALL_EDGES if small else EDGES
         codes = self.codes(math.prod(shape))
-        edges = EDGES[codes % len(EDGES)]
+        edges = among[codes % len(among)]
         return np.where(codes % 8 < 5, edges, VALUES[codes]).reshape(shape)
 
 
@@ -313,7 +318,8 @@ def long_case(choices: Choices, rule: Rule) -> Case:
     """A case for soaking: one group of long parameters, or of tails, in every dtype."""
     steps, edge = choices.pick((2, 3, 4, 1)), choices.index(16) == 15
     schedule = _schedule(choices, rule, steps, AXES)
-    array = choices.edge_array if edge else choices.array
+    small = not rule.elementwise
+    array = partial(choices.edge_array, small=small) if edge else choices.array
     scale = 1.0 if edge else _scale(choices, schedule)
     gaps = choices.index(4) == 3
     members = []
@@ -376,8 +382,9 @@ def edge_cases(choices: Choices, rule: Rule) -> Case:
     steps = 1 + choices.index(3)
     schedule = _schedule(choices, rule, steps, axes)
     shape = _small_shape(choices, rule, (4,), (1,), (19,))
-    gradients = [choices.edge_array(shape) for _ in range(steps)]
-    parameter = _made(rule, choices.edge_array(shape), gradients)
+    array = partial(choices.edge_array, small=not rule.elementwise)
+    gradients = [array(shape) for _ in range(steps)]
+    parameter = _made(rule, array(shape), gradients)
     return Case((Group((parameter,), schedule),), axes, edge=True)
 
 
