@@ -342,7 +342,9 @@ def lone_cases(choices: Choices, rule: Rule) -> Case:
     h = rule.hyper(lr=_number(choices, rule.domains["lr"], axes))
     name = choices.pick([name for name in h._fields if name not in ("lr", "batch_size")])
     domain = rule.domains.get(name)
-    h = h._replace(**{name: domain is None or _number(choices, domain, axes)})
+    # A switch that is on unless it is turned off is turned off.
+    value = not getattr(h, name) if domain is None else _number(choices, domain, axes)
+    h = h._replace(**{name: value})
     for needed, domain in rule.domains.items():
         if rule.constraint(h) is None:
             break
