@@ -8,6 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +19,40 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from oracles import RULES
 from oracles.harness import golden
-from oracles.rule import Convention
+from oracles.harness.case import Case
+from oracles.rule import Convention, Rule
 from oracles.sgd import RULE
 from tests.golden_extension import GOLDEN, differences, ulps
+from tests.test_goldens import document, each_convention, questions, vectors
 
 VALIDATOR = Draft202012Validator(json.loads((GOLDEN / "schema.json").read_bytes()))
-TORCH = GOLDEN / f"{golden.name(RULE, RULE.torch)}.json"
+TORCH = document(RULE, RULE.torch)
 
 
-@pytest.mark.parametrize("convention", RULE.conventions, ids=lambda c: c.name)
-def test_documents_follow_the_schema(convention: Convention) -> None:
-    content = json.loads((GOLDEN / f"{golden.name(RULE, convention)}.json").read_bytes())
+@each_convention
+def test_documents_follow_the_schema(rule: Rule, convention: Convention) -> None:
+    content = json.loads(document(rule, convention).read_bytes())
     assert not list(VALIDATOR.iter_errors(content))
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+def test_a_document_asks_what_people_wrote(rule: Rule) -> None:
+    read = vectors(rule, rule.torch.name)
+    assert {id: [*asked(vector.case)] for id, vector in read.items()} == {
+        question.id: [*asked(question.case)] for question in questions(rule).each
+    }
+
+
+def asked(case: Case) -> Iterator[Any]:
+    """Everything a document says of a case."""
+    for _, group, p in case.walk():
+        yield [
+            [(k, isinstance(v, bool), v) for k, v in h._asdict().items()] for h in group.schedule
+        ]
+        yield p.initial.tolist(), p.gradient_layout
+        yield [None if g is None else g.tolist() for g in p.gradients]
 
 
 @pytest.mark.parametrize(
@@ -40,6 +63,7 @@ def test_documents_follow_the_schema(convention: Convention) -> None:
         ("vectors.0.id", "Plain"),
         ("vectors.0.steps", "1"),
         ("vectors.0.hyper.lr", 0.1),
+        ("vectors.0.hyper.lr", "a tenth"),
         ("vectors.0.parameters.0.initial", None),
         ("vectors.0.parameters.0.initial", [["1.0"]]),
         ("vectors.0.parameters.0.steps.0.momentum_buffer", "0x1.80p+1 (3)"),
@@ -62,6 +86,12 @@ def test_the_schema_refuses(path: str, value: Any) -> None:
 @example(sys.float_info.max)
 def test_a_shown_float_is_read_back_to_the_bit(value: float) -> None:
     assert golden.number(golden.show(value)).hex() == value.hex()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_a_float_that_is_not_finite_is_not_shown(value: float) -> None:
+    with pytest.raises(ValueError, match=f"{value} has no place in a document"):
+        golden.show(value)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +128,37 @@ def test_questions_with_a_slip_are_refused(
     changed = asked.replace(old, new, 1)
     (tmp_path / "cases" / "sgd.toml").write_text(changed, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
-        golden.text(RULE, RULE.torch, tmp_path)
+        golden.text(RULE, RULE.torch, golden.questions(RULE, tmp_path))
+
+
+# Is what they are computed in what it is said to be?
+
+
+@pytest.mark.parametrize("convention", RULE.conventions, ids=lambda c: c.name)
+def test_where_exact_arithmetic_is_enough_it_finds_the_same_conventions_equal(
+    convention: Convention,
+) -> None:
+    for question in questions(RULE).each:
+        one, other = (
+            [golden.trajectory(RULE, c, group, p, Fraction) for _, group, p in question.case.walk()]
+            for c in (RULE.torch, convention)
+        )
+        equal = all(
+            np.array_equal(w, v)
+            for runs in zip(one, other, strict=True)
+            for (w, _), (v, _) in zip(*runs, strict=True)
+        )
+        assert golden.same_by_algebra(RULE, convention, question.case) == equal, question.id
+
+
+@each_convention
+def test_whether_two_conventions_are_the_same_hangs_on_no_tolerance(
+    rule: Rule, convention: Convention
+) -> None:
+    """Another one, 1e10 times smaller or larger, would give the same flags."""
+    for question in questions(rule).each:
+        apart = golden.apart(rule, convention, question.case)
+        assert not 1e-10 < apart / golden.TOLERANCE < 1e10, question.id
 
 
 # What does a failing document say, and who may write it?
@@ -123,7 +183,7 @@ def test_questions_with_a_slip_are_refused(
     ],
 )
 def test_any_edit_is_told(old: str, new: str, told: list[str]) -> None:
-    now = golden.text(RULE, RULE.convention("batch_scaled"), GOLDEN)
+    now = golden.text(RULE, RULE.convention("batch_scaled"), questions(RULE))
     edited = now.replace(old.encode(), new.encode(), 1)
     assert edited != now
     message = "\n".join(differences(edited, now))
@@ -184,8 +244,23 @@ def _pytest(root: Path, status: int, *options: str) -> str:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST")}
     environment["PYTHONPATH"] = os.pathsep.join([str(root), str(GOLDEN.parent)])
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    chosen = ["-k", "nothing_lies or (byte_for_byte and decoupled)", "-p", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", "-p", "syrupy", *chosen, *options]
+    bytes_ = "test_the_rule_gives_the_document_byte_for_byte"
+    names = [f"{bytes_}[SGD-{name}]" for name in ("decoupled", "decoupled_lr")]
+    chosen = [
+        f"tests/test_goldens.py::{name}"
+        for name in (*names, "test_nothing_lies_in_golden_that_nothing_reads")
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "syrupy",
+        "-p",
+        "no:cacheprovider",
+        *options,
+        *chosen,
+    ]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True)
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout

@@ -11,21 +11,24 @@ Answers come from the rule in float64 and never from a subject. :func:`text` mak
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import tempfile
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from dataclasses import dataclass, replace
+from decimal import localcontext
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles.harness.case import Case, Group, Parameter, from_data
-from oracles.harness.formats import FloatArray
+from oracles.harness.arithmetic import PRECISE, Precise, Real
+from oracles.harness.case import AXES, Case, Group, Parameter, from_data
+from oracles.harness.formats import DTYPES, FloatArray
 from oracles.harness.subjects import Answer
 from oracles.rule import Convention, Hyper, Rule
 
@@ -34,6 +37,14 @@ SCHEMA_VERSION = 1
 DIFFERS = "differs_from_torch"
 MISSING = "missing_gradient"
 SCHEDULE = "schedule"
+
+TOLERANCE = 1e-40
+"""How far apart, in terms of the parameter, two conventions may be that are the same by algebra.
+
+No dtype can tell numbers that are this close: float64's unit roundoff is 1e-16, and its square
+1e-32. Roundings of 80 digits would have to be magnified by 1e40 to reach it, which the
+few steps and short numbers of a question do not do.
+"""
 
 WIDTH = 100
 """Longest line of a document, where a single value is not longer."""
@@ -79,7 +90,9 @@ def questions(rule: Rule, root: Path) -> Questions:
     """
     path = root / "cases" / f"{rule.name.lower()}.toml"
     data = tomllib.loads(path.read_text(encoding="utf-8"))
-    each = tuple(Question(t["id"], t["comment"], from_data(rule, t)) for t in data["case"])
+    each = tuple(
+        Question(t["id"], t["comment"], _taken(rule, from_data(rule, t))) for t in data["case"]
+    )
     ids = [q.id for q in each]
     twice = sorted({i for i in ids if ids.count(i) > 1})
     if twice:
@@ -87,21 +100,35 @@ def questions(rule: Rule, root: Path) -> Questions:
     return Questions(data["flags"], each)
 
 
+def _taken(rule: Rule, case: Case) -> Case:
+    """The case as the rule can be asked it: sparse, if it takes no other gradients.
+
+    Dtypes of neighbours are mixed where there are neighbours.
+    """
+    layout = "sparse" if rule.sparse else "contiguous"
+    groups = (
+        replace(g, parameters=tuple(replace(p, gradient_layout=layout) for p in g.parameters))
+        for g in case.groups
+    )
+    return replace(case, groups=tuple(groups), axes=AXES if len(case.parameters) > 1 else DTYPES)
+
+
 # --- computing ---
 
 
+@np.errstate(divide="ignore", invalid="ignore")  # in branches not taken; no document shows a nan
 def trajectory(
     rule: Rule,
     convention: Convention,
     group: Group,
     parameter: Parameter,
-    number: Callable[[float], Any] = float,
+    number: Callable[[float], Any] = Real,
 ) -> list[tuple[Any, Mapping[str, Any]]]:
     """A parameter and its state after every step, in float64 or another arithmetic.
 
     ``number`` turns every input into a number of that arithmetic, e.g. ``fractions.Fraction``.
     """
-    dtype = np.float64 if number is float else object
+    dtype = np.float64 if number is Real else object
 
     def lifted(values: FloatArray) -> Any:
         flat = [number(v) for v in values.ravel().tolist()]
@@ -109,40 +136,45 @@ def trajectory(
 
     gradients = [None if g is None else lifted(g) for g in parameter.gradients]
     schedule = [
-        type(h)(*(v if isinstance(v, bool) else number(v) for v in h)) for h in group.schedule
+        type(h)(*(v if v is None or isinstance(v, bool | str) else number(v) for v in h))
+        for h in group.schedule
     ]
     decays = convention.decays(parameter.initial.ndim)
-    run = rule.run(convention, lifted(parameter.initial), gradients, schedule, decays=decays)
+    run = rule.run(
+        convention, lifted(parameter.initial), gradients, schedule, decays=decays, count=number
+    )
     return list(run)
 
 
-def computed(rule: Rule, convention: Convention, case: Case) -> Answer:
-    """What the convention computes in float64, in the form in which subjects answer."""
-    shape = (case.steps, case.offsets[-1])
-    values = np.zeros(shape)
-    states = {name: np.zeros(shape) for name in rule.states}
-    present = {name: np.zeros(shape, dtype=bool) for name in rule.states}
-    for i, group, parameter in case.walk():
-        where = slice(case.offsets[i], case.offsets[i + 1])
-        for t, (w, state) in enumerate(trajectory(rule, convention, group, parameter)):
-            values[t, where] = np.ravel(w)
-            for name, buffer in state.items():
-                states[name][t, where] = np.ravel(buffer)
-                present[name][t, where] = True
-    return Answer(values, states, present)
+@lru_cache(maxsize=2**13)
+def apart(rule: Rule, convention: Convention, case: Case) -> float:
+    """How far a convention parts from torch's, computed in 80 digits.
+
+    The largest difference of a parameter's elements after any step, in terms of its largest one.
+    """
+    pairs = zip(_precisely(rule, rule.torch, case), _precisely(rule, convention, case), strict=True)
+    largest = 0.0
+    with localcontext(PRECISE):
+        for one, other in pairs:
+            off = max((abs(w - v) for w, v in zip(one, other, strict=True)), default=0)
+            size = max(map(abs, (*one, *other)), default=0)
+            largest = max(largest, float(off / size) if off else 0.0)
+    return largest
 
 
-def same_by_algebra(rule: Rule, one: Convention, other: Convention, case: Case) -> bool:
-    """Whether two conventions give the same parameters at every step in exact arithmetic."""
-    return all(
-        np.array_equal(w, v)
-        for _, group, parameter in case.walk()
-        for (w, _), (v, _) in zip(
-            trajectory(rule, one, group, parameter, Fraction),
-            trajectory(rule, other, group, parameter, Fraction),
-            strict=True,
-        )
-    )
+@lru_cache(maxsize=64)
+def _precisely(rule: Rule, convention: Convention, case: Case) -> list[list[Any]]:
+    """Each parameter's elements after all steps, in 80 digits."""
+    with localcontext(PRECISE):
+        return [
+            [v for w, _ in trajectory(rule, convention, group, p, Precise) for v in np.ravel(w)]
+            for _, group, p in case.walk()
+        ]
+
+
+def same_by_algebra(rule: Rule, convention: Convention, case: Case) -> bool:
+    """Whether a convention gives torch's parameters at every step, but for roundings."""
+    return apart(rule, convention, case) <= TOLERANCE
 
 
 def flags(rule: Rule, convention: Convention, case: Case) -> tuple[str, ...]:
@@ -158,7 +190,7 @@ def flags(rule: Rule, convention: Convention, case: Case) -> tuple[str, ...]:
         found.append(SCHEDULE)
     if any(g is None for p in case.parameters for g in p.gradients):
         found.append(MISSING)
-    if not same_by_algebra(rule, convention, rule.torch, case):
+    if not same_by_algebra(rule, convention, case):
         found.append(DIFFERS)
     return tuple(found)
 
@@ -171,20 +203,17 @@ def name(rule: Rule, convention: Convention) -> str:
     return f"{rule.name.lower()}/{convention.name}"
 
 
-def text(rule: Rule, convention: Convention, root: Path) -> bytes:
-    """The document of a convention, as it must be on disk, byte for byte."""
-    asked = questions(rule, root)
-    vectors = [
-        Vector(
-            q.id,
-            q.comment,
-            flags(rule, convention, q.case),
-            q.case,
-            computed(rule, convention, q.case),
-        )
-        for q in asked.each
-    ]
-    used = {flag for vector in vectors for flag in vector.flags}
+def text(rule: Rule, convention: Convention, asked: Questions) -> bytes:
+    """The document of a convention, as it must be on disk, byte for byte.
+
+    Raises:
+        ValueError: a vector has a flag that the questions do not explain.
+    """
+    vectors = [_encoded(rule, convention, question) for question in asked.each]
+    used = {flag for vector in vectors for flag in vector["flags"]}
+    missing = used - set(asked.flags)
+    if missing:
+        raise ValueError(f"flags {sorted(missing)} are not explained in cases/{rule.name}.toml")
     document = {
         "schema": "../schema.json",
         "schema_version": SCHEMA_VERSION,
@@ -192,14 +221,11 @@ def text(rule: Rule, convention: Convention, root: Path) -> bytes:
         "convention": convention.name,
         "equation": convention.equation,
         "source": convention.source,
-        "told_from_torch_by": [v.id for v in vectors if DIFFERS in v.flags],
-        "defaults": {k: _shown(k, v) for k, v in rule.hyper()._asdict().items()},
+        "told_from_torch_by": [v["id"] for v in vectors if DIFFERS in v["flags"]],
+        "defaults": {k: _shown(rule, k, v) for k, v in rule.hyper()._asdict().items()},
         "flags": {flag: meaning for flag, meaning in asked.flags.items() if flag in used},
-        "vectors": [_encoded(rule, vector) for vector in vectors],
+        "vectors": vectors,
     }
-    missing = used - set(asked.flags)
-    if missing:
-        raise ValueError(f"flags {sorted(missing)} are not explained in cases/{rule.name}.toml")
     return (_laid_out(document) + "\n").encode()
 
 
@@ -218,50 +244,50 @@ def write(path: Path, data: bytes) -> None:
 
 
 def show(value: float) -> str:
-    """A float as documents hold it: exact hex, then the shortest decimal that gives it back."""
+    """A float as documents hold it: exact hex, then the shortest decimal that gives it back.
+
+    Raises:
+        ValueError: it is infinite or nan.
+    """
+    if not math.isfinite(value):
+        raise ValueError(f"{value} has no place in a document; allowed: finite numbers")
     exact = re.sub(r"\.?0*p", "p", value.hex())
     return f"{exact} ({repr(value).removesuffix('.0')})"
 
 
-def _encoded(rule: Rule, vector: Vector) -> Json:
-    case = vector.case
+def _encoded(rule: Rule, convention: Convention, question: Question) -> Json:
+    case = question.case
     (group,) = case.groups
     return {
-        "id": vector.id,
-        "comment": vector.comment,
-        "flags": list(vector.flags),
+        "id": question.id,
+        "comment": question.comment,
+        "flags": list(flags(rule, convention, case)),
         "steps": case.steps,
-        "hyper": _hyper(rule.hyper(), group.schedule),
+        "hyper": _hyper(rule, group.schedule),
         "parameters": [
             {
                 "initial": _values(p.initial),
-                "steps": [_step(vector, p, i, t) for t in range(case.steps)],
+                "steps": [
+                    {
+                        "gradient": _values(gradient),
+                        "parameter": _values(w),
+                        **{name: _values(state.get(name)) for name in rule.states},
+                    }
+                    for gradient, (w, state) in zip(
+                        p.gradients, trajectory(rule, convention, group, p), strict=True
+                    )
+                ],
             }
-            for i, _, p in case.walk()
+            for p in group.parameters
         ],
     }
 
 
-def _step(vector: Vector, p: Parameter, number: int, t: int) -> Json:
-    offsets, expected = vector.case.offsets, vector.expected
-    where = slice(offsets[number], offsets[number + 1])
-
-    def shaped(row: FloatArray) -> Json:
-        return _values(row[where].reshape(p.initial.shape))
-
-    gradient = p.gradients[t]
-    return {
-        "gradient": None if gradient is None else _values(gradient),
-        "parameter": shaped(expected.parameters[t]),
-        **{
-            state: shaped(rows[t]) if expected.present[state][t, where].all() else None
-            for state, rows in expected.states.items()
-        },
-    }
-
-
-def _values(values: FloatArray) -> Json:
-    return _each(values.tolist(), show)
+def _values(values: Any) -> Json:
+    """An array in its own shape, a count as it is, nothing as null."""
+    if values is None or isinstance(values, int):
+        return values
+    return _each(np.asarray(values, dtype=np.float64).tolist(), show)
 
 
 def _each(nested: Any, change: Callable[[Any], Any]) -> Any:
@@ -272,22 +298,33 @@ def _each(nested: Any, change: Callable[[Any], Any]) -> Any:
     return change(nested)
 
 
-def _hyper(default: Hyper, schedule: Sequence[Hyper]) -> dict[str, Json]:
+def _hyper(rule: Rule, schedule: Sequence[Hyper]) -> dict[str, Json]:
     """What differs from the defaults: one value, or a list of one for each step."""
     table = {}
-    for name in default._fields:
+    for name, default in rule.hyper()._asdict().items():
         values = [getattr(h, name) for h in schedule]
-        shown = [_shown(name, value) for value in values]
+        shown = [_shown(rule, name, value) for value in values]
         if any(value != values[0] for value in values):
             table[name] = shown
-        elif values[0] != getattr(default, name):
+        elif values[0] != default:
             table[name] = shown[0]
     return table
 
 
-def _shown(name: str, value: Any) -> Json:
-    """A hyperparameter: switches and counts as they are, real numbers as floats."""
-    return value if isinstance(value, bool) or name == "batch_size" else show(float(value))
+def _shown(rule: Rule, name: str, value: Any) -> Json:
+    """A hyperparameter: switches, words and counts as they are, real numbers as floats."""
+    asis = value is None or isinstance(value, bool | str) or _counts(rule, name)
+    return value if asis else show(float(value))
+
+
+def _counts(rule: Rule, name: str) -> bool:
+    """Whether a hyperparameter is a whole number of something: drawn from nothing else."""
+    domain = rule.domains.get(name)
+    return name == "batch_size" or (
+        domain is not None
+        and domain.high == 0
+        and all(value is None or isinstance(value, int) for value in domain.special)
+    )
 
 
 def _laid_out(value: Json, indent: str = "", taken: int = 0) -> str:
@@ -324,6 +361,7 @@ def read(rule: Rule, data: bytes) -> tuple[Vector, ...]:
     return tuple(_decoded(rule, defaults, vector) for vector in document["vectors"])
 
 
+@lru_cache(maxsize=2**14)  # documents of a rule have their questions in common
 def number(shown: str) -> float:
     """The inverse of :func:`show`.
 
@@ -331,15 +369,14 @@ def number(shown: str) -> float:
         ValueError: the text is not of that form, or its decimal is not that of its hex.
     """
     match = NUMBER.fullmatch(shown)
-    value = float.fromhex(match[1]) if match else float("nan")
-    if show(value) != shown:
+    if match is None or show(value := float.fromhex(match[1])) != shown:
         raise ValueError(f"{shown!r} is not a float as documents write it")
     return value
 
 
 def _decoded(rule: Rule, defaults: Mapping[str, Json], vector: Json) -> Vector:
     steps = range(vector["steps"])
-    table = _each(defaults | vector["hyper"], lambda v: number(v) if isinstance(v, str) else v)
+    table = _each(defaults | vector["hyper"], _meant)
     schedule = tuple(
         rule.hyper(**{k: v[t] if isinstance(v, list) else v for k, v in table.items()})
         for t in steps
@@ -355,23 +392,36 @@ def _decoded(rule: Rule, defaults: Mapping[str, Json], vector: Json) -> Vector:
         {state: values for state, (values, _) in states.items()},
         {state: there for state, (_, there) in states.items()},
     )
-    case = Case((Group(parameters, schedule),))
+    case = _taken(rule, Case((Group(parameters, schedule),)))
     return Vector(vector["id"], vector["comment"], tuple(vector["flags"]), case, expected)
+
+
+def _meant(shown: Json) -> Any:
+    """The inverse of :func:`_shown`; words are identifiers, which floats are not."""
+    return number(shown) if isinstance(shown, str) and not shown.isidentifier() else shown
 
 
 def _rows(tables: Sequence[Json], key: str) -> tuple[FloatArray, NDArray[np.bool_]]:
     """One kind of value after each step, end to end (0 where absent), and where it is present."""
     values, there = [], []
     for table in tables:
-        size = _array(table["initial"]).size
+        shape = _array(table["initial"]).shape
         cells = [_array(step[key]) for step in table["steps"]]
-        values.append([np.zeros(size) if c is None else c.ravel() for c in cells])
-        there.append([np.full(size, c is not None) for c in cells])
+        values.append([_filling(np.zeros(()) if c is None else c, shape) for c in cells])
+        there.append(
+            [np.full(len(row), c is not None) for row, c in zip(values[-1], cells, strict=True)]
+        )
     return np.concatenate(values, axis=1), np.concatenate(there, axis=1)
 
 
+def _filling(values: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    """A buffer as large as its parameter, as subjects answer: what is smaller is repeated."""
+    same = values.size == math.prod(shape)
+    return values.ravel() if same else np.broadcast_to(values, shape).ravel()
+
+
 def _array(shown: Json) -> Any:
-    return None if shown is None else np.array(_each(shown, number), dtype=np.float64)
+    return None if shown is None else np.array(_each(shown, _meant), dtype=np.float64)
 
 
 def strays(rules: tuple[Rule, ...], root: Path) -> list[str]:

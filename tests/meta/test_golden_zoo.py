@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 
 from oracles.harness.checks import Check, examine
-from oracles.harness.oracle import Oracle
 from oracles.harness.strategies import cases
 from oracles.harness.subjects.selection import select
 from oracles.harness.tally import Tally
 from oracles.sgd import RULE
 from tests.meta.zoo import AGREEMENT, ZOO, Specimen
-from tests.test_goldens import IDS, inside_torch_alone, vectors
+from tests.test_goldens import around, ids, oracle
 
 TOO_LONG = {"TailForgotten"}
 """Breaks the end of long parameters; vectors are short enough to be read."""
@@ -24,8 +23,7 @@ def test_vectors_catch_it(specimen: Specimen) -> None:
     (subject,), _ = select(RULE, ["for-loop"], ["float64"], ["cpu"], optimizer=specimen.optimizer)
 
     def fails(id: str) -> bool:
-        check = Check("golden vectors", cases, lambda *asked: inside_torch_alone(id, *asked))
-        asked = Oracle(RULE, vectors(RULE.torch.name)[id].case)
-        return bool(examine(check, [subject], asked, Tally()))
+        check = Check("golden vectors", cases, lambda *asked: around(id, *asked))
+        return bool(examine(check, [subject], oracle(RULE, RULE.torch.name, id), Tally()))
 
-    assert any(fails(id) for id in IDS)
+    assert any(fails(id) for id in ids(RULE))

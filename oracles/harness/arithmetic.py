@@ -1,0 +1,75 @@
+"""Arithmetics for the texts of rules: float64 whose bits hang on no platform, and 80 digits.
+
+A rule's text is one for all number types (:mod:`oracles.rule`). :class:`Real` stands for its
+scalars where float64 is to be pinned, :class:`Precise` for all of its numbers where two texts are
+asked whether they mean the same. Both keep their type through everything a rule does with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Context, Decimal, localcontext
+from fractions import Fraction
+from typing import Any
+
+DIGITS = 80
+"""Precision of powers, and of :class:`Precise`."""
+
+PRECISE = Context(prec=DIGITS, traps=[])
+"""Decimal arithmetic in which, as in NumPy's, a division by zero is no error."""
+
+
+class Real(float):
+    """A float64 whose powers are rounded correctly, as its ``+ - * /`` are everywhere.
+
+    A C library's ``pow`` is not, and differs from the next one's in the last bit.
+    """
+
+    def __pow__(self, exponent: Any, modulo: None = None) -> Any:
+        return Real(_power(self, exponent))
+
+    def __rpow__(self, base: Any, modulo: None = None) -> Any:
+        return Real(_power(base, self))
+
+
+class Precise(Decimal):
+    """A number of :data:`DIGITS` digits, in the context :data:`PRECISE`; floats may join it."""
+
+    def sqrt(self, context: Any = None) -> Precise:
+        """The root (what ``numpy.sqrt`` calls)."""
+        return Precise(super().sqrt(context))
+
+    def __pow__(self, exponent: Any, modulo: Any = None) -> Any:
+        return Precise(_power(self, exponent))
+
+    def __rpow__(self, base: Any, modulo: Any = None) -> Any:
+        return Precise(_power(base, self))
+
+
+def _power(base: Any, exponent: Any) -> Decimal:
+    """A power in :data:`DIGITS` digits; that of 0 and 0 is 1, as floats have it."""
+    with localcontext(PRECISE):
+        one, other = Decimal(_joining(base)), Decimal(_joining(exponent))
+        return one**other if other else Decimal(1)
+
+
+def _joining(value: Any) -> Any:
+    """A float or a fraction as a decimal number, since ``Decimal`` refuses to compute with them."""
+    if isinstance(value, float):
+        return Decimal(value)
+    return Decimal(value.numerator) / value.denominator if type(value) is Fraction else value
+
+
+def _closed(kind: type, operation: Callable[..., Any]) -> Callable[..., Any]:
+    """An operation of the type that ``kind`` extends, with a ``kind`` for its result."""
+
+    def closed(one: Any, *other: Any) -> Any:
+        result = operation(one, *map(_joining, other) if kind is Precise else other)
+        return result if result is NotImplemented else kind(result)
+
+    return closed
+
+
+for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "neg", "abs"):
+    setattr(Real, f"__{_name}__", _closed(Real, getattr(float, f"__{_name}__")))
+    setattr(Precise, f"__{_name}__", _closed(Precise, getattr(Decimal, f"__{_name}__")))
