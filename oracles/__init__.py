@@ -17,6 +17,7 @@ from oracles import (
     adamax,
     adamw,
     asgd,
+    lbfgs,
     muon,
     nadam,
     radam,
@@ -50,4 +51,8 @@ RULES: dict[str, Rule] = {
 }
 """The registry: every rule by the name of its class in ``torch.optim``."""
 
-__all__ = ["RULES", "SGD", "Convention", "Domain", "Rule"]
+REPLAYED: dict[str, Rule] = {lbfgs.RULE.name: lbfgs.RULE}
+"""Rules that branch on values and iterate to a criterion. Enclosures do not follow those from their
+start, so the general checks leave them out; tests of their own replay what was recorded."""
+
+__all__ = ["REPLAYED", "RULES", "SGD", "Convention", "Domain", "Rule"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from oracles import RULES
+from oracles import REPLAYED, RULES
 from oracles.harness import profiles
 from oracles.harness.checks import checks
 from oracles.harness.deviations import ledger
@@ -19,6 +19,9 @@ from oracles.harness.runner import Refuted, confirm, hold
 from oracles.harness.tally import Tally
 from oracles.harness.verdict import Vacuous
 from oracles.rule import Rule
+
+ALL = RULES | REPLAYED
+"""Rules whose conventions can be listed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     soak.set_defaults(run=_soak)
 
     listing = commands.add_parser("conventions", help="the conventions an optimizer may follow")
-    listing.add_argument("rule", choices=RULES, nargs="?", default=next(iter(RULES)))
+    listing.add_argument("rule", choices=ALL, nargs="?", default=next(iter(ALL)))
     listing.set_defaults(run=_conventions)
     return parser
 
@@ -194,7 +197,7 @@ def _soak(options: argparse.Namespace) -> int:
 
 
 def _conventions(options: argparse.Namespace) -> int:
-    rule: Rule = RULES[options.rule]
+    rule = ALL[options.rule]
     for convention in rule.conventions:
         mark = "  (torch)" if convention is rule.torch else ""
         print(f"{convention.name}{mark}\n    {convention.equation}\n    {convention.source}")
