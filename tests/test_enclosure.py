@@ -1,23 +1,13 @@
 """Enclosures hold whatever correct rounding gives, and little more.
 
-Two adversaries share nothing with the code under test; both compute in ``fractions.Fraction``:
-
-* :class:`Machine` is an implementation that rounds honestly and is free in all else: it fuses a
-  multiplication into the addition that follows, keeps results of half precision in float32,
-  converts scalars early, late or never, and sums in any order;
-* :class:`Hull` moves every operation by as much as the model allows, ``u|v| + eta`` either way. As
-  each operation occurs once in an expression, interval arithmetic gives exactly what is in reach.
-
-The radius must hold both (soundness), and the hull must fill it (sharpness).
+The adversaries of :mod:`tests.adversaries` try to get out: the radius must hold both (soundness),
+and the :class:`~tests.adversaries.Hull` must fill it (sharpness).
 """
 
 from __future__ import annotations
 
 import math
-import operator
 import random
-from collections.abc import Callable, Sequence
-from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -33,167 +23,20 @@ from oracles.harness.oracle import Oracle
 from oracles.harness.subjects import Answer
 from oracles.harness.verdict import judge
 from oracles.sgd import RULE, Hyper
-from tests.witness import BINARY, Binary, Number, nearest, quantum, rational
+from tests.adversaries import (
+    BINARY_OPERATIONS,
+    OPERATIONS,
+    WIDTH,
+    Hull,
+    Machine,
+    Tree,
+    Undefined,
+    enclose,
+)
+from tests.witness import BINARY, admits, nearest, rational
 
 F = Fraction
 inf, nan = math.inf, math.nan
-HALF = ("bfloat16", "float16")
-
-Tree = tuple[Any, ...]
-"""``("vector", (x, ...))``, ``("scalar", c)`` or ``(operation, operand, ...)``."""
-
-BINARY_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "/": operator.truediv,
-}
-OPERATIONS: dict[str, Callable[..., Any]] = {
-    **BINARY_OPERATIONS,
-    "neg": operator.neg,
-    "exp": np.exp,
-    "log": np.log,
-    "sum": np.sum,
-    "dot": operator.matmul,
-}
-
-WIDTH = 3
-
-
-def enclose(tree: Tree, dtype: str) -> Enclosure:
-    """What the code under test says."""
-    kind, *parts = tree
-    if kind == "vector":
-        values = [float(x) for x in _vector(parts[0], dtype)]
-        return Enclosure.exact(values, FORMATS[dtype])
-    if kind == "scalar":
-        return Enclosure.exact(parts[0])
-    result: Enclosure = OPERATIONS[kind](*(enclose(part, dtype) for part in parts))
-    return result
-
-
-def _vector(drawn: Sequence[tuple[int, int, int]], dtype: str) -> list[Fraction]:
-    """Values ``n/2^53·2^shift``, where zone -1 and 1 begin at the ends of the format's range."""
-    to = BINARY[dtype]
-    start = {-1: 2 - to.emax - to.precision, 0: 0, 1: to.emax - 3}
-    exact = (F(n, 2**53) * F(2) ** (start[zone] + shift) for n, zone, shift in drawn)
-    rounded = (nearest(x, to) for x in exact)
-    return [x if isinstance(x, Fraction) else to.largest for x in rounded]
-
-
-def transcendental(kind: str, x: Fraction) -> Fraction:
-    """exp or log to fifty digits."""
-    fifty = Context(prec=50, Emax=10**6, Emin=-(10**6))
-    quotient = fifty.divide(Decimal(x.numerator), Decimal(x.denominator))
-    return F(fifty.exp(quotient) if kind == "exp" else fifty.ln(quotient))
-
-
-class Undefined(ArithmeticError):
-    """Division by zero, or a logarithm of what is not positive: signs of zeros are not followed."""
-
-
-def ieee(kind: str, x: Number, y: Number) -> Number:
-    """One operation before rounding; infinities need only the sign of the other operand."""
-    if kind == "/" and y == 0:
-        raise Undefined
-    if isinstance(x, Fraction) and isinstance(y, Fraction):
-        exact: Number = BINARY_OPERATIONS[kind](x, y)
-        return exact
-    signs = (float((v > 0) - (v < 0)) if isinstance(v, Fraction) else v for v in (x, y))
-    result = BINARY_OPERATIONS[kind](*signs)
-    return F(0) if result == 0 else float(result)
-
-
-class Machine:
-    """One correct implementation: what it rounds to, fuses and converts is its own choice."""
-
-    def __init__(self, dtype: str, choices: random.Random) -> None:
-        self.to = BINARY[dtype]
-        self.widest = BINARY["float32"] if dtype in HALF else self.to
-        self.dtype = dtype
-        self.choices = choices
-
-    def __call__(self, tree: Tree) -> list[Number]:
-        """What it stores: a vector of values of the format."""
-        return [self.rounded(x, self.to) for x in self.vector(tree)]
-
-    def rounded(self, x: Number, to: Binary) -> Number:
-        return nearest(x, to) if isinstance(x, Fraction) else x
-
-    def loose(self, x: Number, *, fusible: bool) -> Number:
-        """Round to the format, or to the kernel's own, or (a product to be fused) not at all."""
-        if fusible and self.choices.random() < 0.3:
-            return x
-        return self.rounded(x, self.choices.choice((self.to, self.widest)))
-
-    def scalar(self, tree: Tree) -> Fraction:
-        """Hyperparameters are float64, and so is what is computed from them."""
-        kind, *parts = tree
-        if kind == "scalar":
-            return F(parts[0])
-        x, y = (self.scalar(part) for part in parts)
-        exact = F(BINARY_OPERATIONS[kind](x, y))
-        rounded = nearest(exact, BINARY["float64"])
-        return rounded if isinstance(rounded, Fraction) else exact
-
-    def converted(self, c: Fraction) -> list[Number]:
-        if self.dtype == "float64":
-            return [c]
-        to = self.choices.choice((self.to, BINARY["float32"], BINARY["float64"]))
-        return [self.rounded(c, to)]
-
-    def vector(self, tree: Tree) -> list[Number]:
-        kind, *parts = tree
-        if kind == "vector":
-            return list(_vector(parts[0], self.dtype))
-        operands = [
-            self.converted(self.scalar(p)) if is_scalar(p) else self.vector(p) for p in parts
-        ]
-        if kind == "neg":
-            return [-x for x in operands[0]]
-        if kind in ("exp", "log"):
-            return [self.function(kind, x) for x in operands[0]]
-        if kind == "sum":
-            return [self.total(operands[0] * (WIDTH // len(operands[0])))]
-        products = self.elementwise("*" if kind == "dot" else kind, *operands)
-        return [self.total(products)] if kind == "dot" else products
-
-    def elementwise(self, kind: str, xs: list[Number], ys: list[Number]) -> list[Number]:
-        n = max(len(xs), len(ys))
-        pairs = zip(xs * (n // len(xs)), ys * (n // len(ys)), strict=True)
-        return [self.loose(ieee(kind, x, y), fusible=kind == "*") for x, y in pairs]
-
-    def function(self, kind: str, x: Number) -> Number:
-        """Some value of the format within two units in the last place."""
-        if not isinstance(x, Fraction) or abs(x) > 20_000 or (kind == "log" and x <= 0):
-            raise Undefined
-        exact = transcendental(kind, x)
-        rounded = nearest(exact, self.to)
-        off = self.choices.choice((-1, 0, 1)) * quantum(exact, self.to)
-        return self.rounded(rounded + off, self.to) if isinstance(rounded, Fraction) else rounded
-
-    def total(self, terms: list[Number]) -> Number:
-        terms = list(terms)
-        while len(terms) > 1:
-            self.choices.shuffle(terms)
-            terms.append(self.loose(ieee("+", terms.pop(), terms.pop()), fusible=False))
-        return terms[0]
-
-
-def is_scalar(tree: Tree) -> bool:
-    return tree[0] == "scalar" or (tree[0] != "vector" and all(is_scalar(p) for p in tree[1:]))
-
-
-def admits(mid: Any, rad: Any, value: Number) -> bool:
-    """Containment in exact arithmetic, instead of by the code under test."""
-    if np.isinf(rad):
-        return True
-    middle = rational(mid)
-    if isinstance(middle, Fraction) and isinstance(value, Fraction):
-        radius = rational(rad)
-        assert isinstance(radius, Fraction)
-        return abs(value - middle) <= radius
-    return not isinstance(middle, Fraction) and not isinstance(value, Fraction)
 
 
 significands = st.integers(-(2**53), 2**53)
@@ -206,6 +49,7 @@ def _trees(
 ) -> st.SearchStrategy[Tree]:
     vector = st.tuples(st.just("vector"), st.tuples(*[numbers] * WIDTH))
     constant = st.tuples(st.just("scalar"), st.floats(-4, 4))
+    rest = st.tuples(st.just("scalar"), st.floats(0, 1) | st.sampled_from((0.0, 0.5, 0.9, 1.0)))
     scalar = constant | st.tuples(st.sampled_from("+-*"), constant, constant)
     kinds = st.sampled_from("+-*/")
 
@@ -216,7 +60,10 @@ def _trees(
             st.tuples(kinds, scalar, tree),
             st.tuples(kinds, tree, scalar),
             st.tuples(kinds, vector, reduced),
-            st.tuples(st.sampled_from(("neg", "exp", "log")), tree),
+            st.tuples(st.sampled_from(("max", "min")), tree, tree | scalar),
+            st.tuples(st.just("lerp"), tree, vector, rest),
+            st.tuples(st.sampled_from(("neg", "abs", "square", "exp", "log")), tree),
+            st.tuples(st.just("sqrt"), st.tuples(st.sampled_from(("square", "abs")), tree)),
         )
 
     return st.recursive(vector, extend, max_leaves=leaves)
@@ -240,6 +87,7 @@ class Tried:
                 self.all += 1
                 self.decided += bool(np.isfinite(rad))
                 assert admits(mid, rad, value), f"{value} is not in {mid} ± {rad}"
+                assert not (ball.nonnegative and value < 0)
 
 
 @pytest.mark.parametrize("numbers", [ordinary, extreme], ids=["ordinary", "extreme"])
@@ -255,7 +103,7 @@ def test_no_correct_implementation_leaves_the_enclosure(numbers: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("kind", [*BINARY_OPERATIONS, "exp", "log", "sum", "dot"])
+@pytest.mark.parametrize("kind", OPERATIONS)
 def test_no_single_operation_leaves_it(kind: str, dtype: str) -> None:
     """Many seeded operands for each operation, at the ends of the range and in its middle."""
     choices = random.Random(f"{kind} {dtype}")
@@ -271,69 +119,17 @@ def test_no_single_operation_leaves_it(kind: str, dtype: str) -> None:
 
     for _ in range(40):
         scalar = ("scalar", choices.uniform(0.01, 4))
+        rest = ("scalar", choices.choice((0.1, 0.5, 0.9, 1e-5, choices.random())))
         tree = {
-            "exp": ("exp", vector()),
-            "log": ("log", vector()),
             "sum": ("*", vector(), ("sum", vector())),
             "dot": ("*", scalar, ("*", vector(), ("dot", vector(), vector()))),
+            "lerp": ("lerp", ("neg", vector()), ("*", scalar, vector()), rest),
+            "sqrt": ("sqrt", ("+", vector(), ("square", ("-", vector(), vector())))),
         }.get(kind, (kind, choices.choice((scalar, vector())), vector()))
+        if kind in ("exp", "log", "neg", "abs", "square"):
+            tree = (kind, vector())
         tried.machines(tree, dtype, choices.randint(0, 99), machines=2)
     assert tried.decided > tried.all / 4
-
-
-Interval = tuple[Fraction, Fraction]
-
-
-class Hull:
-    """All that one element of a tree can be if every operation moves by up to u|v| + eta."""
-
-    def __init__(self, dtype: str) -> None:
-        self.to = BINARY[dtype]
-        self.dtype = dtype
-        self.operations = 0
-
-    def __call__(self, tree: Tree, element: int) -> Interval:
-        kind, *parts = tree
-        if kind == "vector":
-            x = _vector(parts[0], self.dtype)[element]
-            return x, x
-        if kind == "neg":
-            low, high = self(parts[0], element)
-            return -high, -low
-        low, high = corners(kind, *(self.operand(p, element) for p in parts))
-        # Multiples of an exact zero scalar do not underflow.
-        inexact = kind in "*/" and not any(self.zero(p) for p in parts)
-        return self.stretched(low, high, self.to.u, self.to.tiny / 2 if inexact else F(0))
-
-    def zero(self, tree: Tree) -> bool:
-        return is_scalar(tree) and self.scalar(tree) == (F(0), F(0))
-
-    def operand(self, tree: Tree, element: int) -> Interval:
-        if not is_scalar(tree):
-            return self(tree, element)
-        c = self.scalar(tree)
-        if self.dtype == "float64" or c == (F(0), F(0)):
-            return c
-        return self.stretched(*c, self.to.u, self.to.tiny / 2)
-
-    def scalar(self, tree: Tree) -> Interval:
-        kind, *parts = tree
-        if kind == "scalar":
-            return F(parts[0]), F(parts[0])
-        double = BINARY["float64"]
-        low, high = corners(kind, *(self.scalar(part) for part in parts))
-        return self.stretched(low, high, double.u, double.tiny / 2 if kind == "*" else F(0))
-
-    def stretched(self, low: Fraction, high: Fraction, u: Fraction, eta: Fraction) -> Interval:
-        self.operations += 1
-        return low - u * abs(low) - eta, high + u * abs(high) + eta
-
-
-def corners(kind: str, x: Interval, y: Interval) -> Interval:
-    if kind == "/" and y[0] <= 0 <= y[1]:
-        raise Undefined
-    values = [F(BINARY_OPERATIONS[kind](a, b)) for a in x for b in y]
-    return min(values), max(values)
 
 
 def exact_ball(ball: Enclosure, element: int) -> tuple[Fraction, Fraction] | None:
@@ -343,7 +139,7 @@ def exact_ball(ball: Enclosure, element: int) -> tuple[Fraction, Fraction] | Non
 
 
 def _expressions(kinds: str, second: str = "any") -> st.SearchStrategy[Tree]:
-    """Trees without sums, exp and log; ``second="exact"`` gives products one exact factor."""
+    """Trees of what the hull knows; ``second="exact"`` gives products one exact factor."""
     vector = st.tuples(st.just("vector"), st.tuples(*[ordinary] * WIDTH))
     scalar = st.tuples(st.just("scalar"), st.floats(-4, 4, allow_subnormal=False))
 
@@ -357,7 +153,8 @@ def _expressions(kinds: str, second: str = "any") -> st.SearchStrategy[Tree]:
         return st.one_of(
             st.tuples(st.sampled_from(kinds), tree, tree),
             st.tuples(st.sampled_from(kinds), scalar, tree),
-            st.tuples(st.just("neg"), tree),
+            st.tuples(st.sampled_from(("max", "min")), tree, tree),
+            st.tuples(st.sampled_from(("neg", "abs", "square")), tree),
         )
 
     return st.recursive(vector, extend, max_leaves=8)
@@ -383,8 +180,7 @@ EPS = rational(WIDE_EPS)
 assert isinstance(EPS, Fraction)
 
 
-@given(_expressions("+-*", second="exact"), st.sampled_from(DTYPES))
-def test_of_a_linear_expression_the_whole_radius_can_be_reached(tree: Tree, dtype: str) -> None:
+def test_of_a_linear_expression_the_whole_radius_can_be_reached() -> None:
     """The share of the radius that n operations reach is at least (1 - 4nu)/(1 + eps/u)^n.
 
     Linear in what was rounded before, as an SGD step is. Let both ends of each operand reach ρ of
@@ -392,19 +188,29 @@ def test_of_a_linear_expression_the_whole_radius_can_be_reached(tree: Tree, dtyp
     ρ - u, against a radius that (1 + u) stretches. Rounding adds u|v| at the end v; the nearer one
     may be short of |mid| by the radius: (ρ - u)/(1 + u). That is 4u an operation, to first order
     from above. What remains is what the code adds for its own arithmetic: eps a rounding, of which
-    u is expected, and some eps of inflation, which (1 + eps/u) covers.
+    u is expected, and some eps of inflation, which (1 + eps/u) covers. Where something underflows,
+    rounding is not proportional to v, and the ends are not alike.
     """
-    ball = enclose(tree, dtype)
-    u = BINARY[dtype].u
-    for element in range(WIDTH):
-        hull = Hull(dtype)
-        low, high = hull(tree, element)
-        n = hull.operations
-        exact = exact_ball(ball, element)
-        assert exact is not None
-        mid, rad = exact
-        reached = max(high - mid, mid - low)
-        assert reached >= rad * (1 - 4 * n * u) / (1 + EPS / u) ** n
+    shares = []
+
+    @given(_expressions("+-*", second="exact"), st.sampled_from(DTYPES))
+    def property_(tree: Tree, dtype: str) -> None:
+        ball = enclose(tree, dtype)
+        u = BINARY[dtype].u
+        for element in range(WIDTH):
+            hull = Hull(dtype)
+            low, high = hull(tree, element)
+            exact = exact_ball(ball, element)
+            assert exact is not None
+            mid, rad = exact
+            reached = max(high - mid, mid - low)
+            n = hull.operations
+            shares.append(not hull.underflows)
+            if not hull.underflows:
+                assert reached >= rad * (1 - 4 * n * u) / (1 + EPS / u) ** n
+
+    property_()
+    assert sum(shares) > len(shares) / 4
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 12])
@@ -434,19 +240,20 @@ def test_honest_rounding_reaches_nearly_all_of_a_sum_s_radius(dtype: str, n: int
 @pytest.mark.parametrize("n", [2, 5, 12])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_honest_rounding_reaches_most_of_an_accumulation_s_radius(dtype: str, n: int) -> None:
-    """The same by ``sum`` and ``matmul``: n-1 of the n, or n+1, roundings that any order may take.
+    """The same by ``sum`` and ``matmul``: of n-1, or n, roundings that any order may take.
 
-    From 1 + u + ... + u, left to right, n-1 roundings lose u each. The radius is nu/(1 - nu) times
-    1 + (n-1)u, and n·eta; a product is charged one rounding more, and takes none here.
+    From 1 + u + ... + u, left to right, n-1 roundings lose u each. The radius is that many times
+    u/(1 - nu) times 1 + (n-1)u; a product is charged one rounding more, which takes nothing from 1,
+    and n·eta.
     """
     to = BINARY[dtype]
     terms = Enclosure.exact([1.0] + [float(to.u)] * (n - 1), FORMATS[dtype])
     ones = Enclosure.exact([1.0] * n, FORMATS[dtype])
     lost = (n - 1) * to.u
     total = OPERATIONS["sum"](terms)
-    for ball, charged in ((total, n), (terms @ ones, n + 1)):
+    for ball, charged, eta in ((total, n - 1, 0), (terms @ ones, n, n * to.tiny / 2)):
         nu = charged * to.u
-        radius = nu / (1 - nu) * (1 + lost) + charged * to.tiny / 2
+        radius = nu / (1 - nu) * (1 + lost) + eta
         exact = exact_ball(Enclosure(ball.mid[None], ball.rad[None], ball.format), 0)
         assert exact is not None
         assert exact[0] == 1 + lost
@@ -542,6 +349,7 @@ class TestBeyondTheFiniteRange:
 
         class Subject:
             dtype = "float16"
+            tensors: frozenset[str] = frozenset()
 
         case = single([60000.0, 1.0], [[-60000.0, 1.0]], Hyper(lr=1.0))
         for first in (inf, 0.0, nan):
@@ -557,24 +365,6 @@ class TestMisuse:
         with pytest.raises(TypeError, match="no truth value"):
             bool(Enclosure.exact(1.0))
 
-    def test_comparison_of_hyperparameters_answers_when_certain(self) -> None:
-        exact, wide = (
-            Enclosure.exact(0.5),
-            Enclosure(np.array(0.5), np.array(0.25), FORMATS["float64"]),
-        )
-        assert exact == 0.5
-        assert (exact != 0.5) is False
-        assert exact != 0
-        assert wide != 0
-        assert (wide == 1) is False
-        for other in (0.5, 0.75, exact):
-            with pytest.raises(TypeError, match="undecided"):
-                assert wide == other
-
-    def test_arrays_are_not_compared(self) -> None:
-        with pytest.raises(TypeError, match="only 0-d"):
-            assert _ball(1.0) == 0
-
     def test_two_formats_do_not_meet(self) -> None:
         with pytest.raises(TypeError, match="two formats"):
             _ball(1.0, dtype="float16") + _ball(1.0, dtype="float32")
@@ -583,7 +373,9 @@ class TestMisuse:
         with pytest.raises(TypeError, match="two formats"):
             _ball(1.0, dtype="float16") + np.array([1.0])
 
-    @pytest.mark.parametrize("operation", [np.sqrt, lambda x: x < 1, lambda x: x**2, np.mean])
+    @pytest.mark.parametrize(
+        "operation", [np.cbrt, np.mean, np.add.reduce, lambda x: np.add(x, x, where=True)]
+    )
     def test_what_has_no_enclosure_is_refused(self, operation: Any) -> None:
         with pytest.raises(TypeError):
             operation(_ball(1.0))

@@ -7,6 +7,7 @@ those of IEEE 754-2019, table 3.5, as (precision in bits, largest exponent).
 from __future__ import annotations
 
 import math
+from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -84,3 +85,37 @@ def rationals(values: Any) -> np.ndarray[Any, Any]:
     for index in np.ndindex(wide.shape):
         exact[index] = rational(wide[index])
     return exact
+
+
+def root(x: Fraction) -> Fraction:
+    """√x, cut off after 150 bits; exact if it has no more."""
+    if not x:
+        return x
+    k = max(0, 150 - binade(x) // 2)
+    return Fraction(math.isqrt(int(x * 4**k)), 2**k)
+
+
+FIFTY = Context(prec=50, Emax=10**6, Emin=-(10**6))
+
+
+def exponential(kind: str, x: Fraction) -> Fraction:
+    """``"exp"`` or ``"log"`` to fifty digits."""
+    quotient = FIFTY.divide(Decimal(x.numerator), Decimal(x.denominator))
+    return Fraction(FIFTY.exp(quotient) if kind == "exp" else FIFTY.ln(quotient))
+
+
+def power(x: Fraction, y: Fraction) -> Fraction:
+    """x^y of a positive x, to more than forty digits."""
+    return exponential("exp", y * exponential("log", x))
+
+
+def admits(mid: Any, rad: Any, value: Number) -> bool:
+    """Whether a value is in a ball, in exact arithmetic instead of the code under test's."""
+    if np.isinf(rad):
+        return True
+    middle = rational(mid)
+    if isinstance(middle, Fraction) and isinstance(value, Fraction):
+        radius = rational(rad)
+        assert isinstance(radius, Fraction)
+        return abs(value - middle) <= radius
+    return middle == value or (middle != middle and value != value)

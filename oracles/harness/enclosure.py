@@ -8,13 +8,13 @@ analysis (Wilkinson; Higham, *Accuracy and Stability of Numerical Algorithms*, 2
 
 and every operation then adds one rounding of the *subject's* format,
 
-    radius += u (|mid| + radius) + eta          (eta only where a product or quotient may underflow)
+    radius += max(u R, min(eta, R)),      R = |mid| + radius
 
-Roots, powers, maxima and sums go the same way, each with its bound in its function below.
-
-so whatever a kernel does with the written operations -- round after each of them, fuse a
-multiplication with an addition, keep intermediates in a wider format -- its result is inside.
-Midpoints live in :data:`~oracles.harness.formats.Wide`; their own rounding is added to ``u``.
+where eta counts for products and quotients only, since sums do not underflow. Roots, powers, maxima
+and sums go the same way, each with its bound in its function below. So whatever a kernel does with
+the written operations -- round after each of them, fuse a multiplication with an addition, keep
+intermediates in a wider format -- its result is inside. Midpoints live in
+:data:`~oracles.harness.formats.Wide`; their own rounding is added to ``u``.
 
 Beyond the finite range an element is one of two things:
 
@@ -22,18 +22,21 @@ Beyond the finite range an element is one of two things:
 * *unknown*: radius inf: the result depends on how a path rounds (a possible overflow, an infinity
   times a ball of unknown sign). A verdict on it is "undecided", never "inside".
 
-Rounding is monotone, so what is computed from numbers without a sign (squares, their sums, products,
-quotients and roots) never falls below zero, whatever the radius says: such enclosures are marked
-``nonnegative``, and a root of one is not undecided near zero.
+Rounding is monotone, so what is computed from numbers without a sign (squares, their sums,
+products, quotients and roots) never falls below zero, whatever the radius says: such enclosures are
+marked ``nonnegative``, and a root of one is not undecided near zero.
 
-A comparison of enclosures is a :class:`Truth`, which may be open; ``where`` leaves unknown what hangs
-on an open one. An :class:`Enclosure` follows NumPy's ufunc protocol, so the text of a rule runs on it unchanged.
+A comparison of enclosures is a :class:`Truth`, which may be open; ``where`` leaves unknown what
+hangs on an open one. An :class:`Enclosure` follows NumPy's ufunc protocol, so the text of a rule
+runs on it unchanged.
 """
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -42,11 +45,11 @@ from numpy.typing import ArrayLike, NDArray
 from oracles.harness.formats import (
     FLOAT64,
     FORMATS,
+    SMALLEST,
     TENSOR,
     WIDE_EPS,
     Format,
     Wide,
-    WideArray,
 )
 
 INFLATE = 1 + 8 * WIDE_EPS
@@ -63,6 +66,21 @@ _POW_ULPS = 8
 _NARROW = Wide(2) ** -1080 == 0
 """Whether midpoints may underflow where a product of float64 numbers is not zero."""
 
+Numbers = Any
+"""An array of :data:`Wide`, or a NumPy scalar where there is no dimension."""
+
+Quiet = TypeVar("Quiet", bound=Callable[..., Any])
+
+_ZERO, _INFINITE = Wide(0), Wide(np.inf)
+
+_NORMAL = Wide(2) ** -14
+"""The smallest normal number of float16; above it no number underflows as it enters a kernel."""
+
+
+def _quiet(function: Quiet) -> Quiet:
+    """Without NumPy's warnings; each in a context of its own, since NumPy 1 cannot nest one."""
+    return np.errstate(all="ignore")(function)
+
 
 class Enclosure(NDArrayOperatorsMixin):
     """An array of balls ``mid ± rad`` whose operations round as ``format`` does.
@@ -72,7 +90,8 @@ class Enclosure(NDArrayOperatorsMixin):
     ``format.scalar_u``. A Python number that meets a 0-d tensor enters float32.
 
     Args:
-        mid: midpoints, any shape.
+        mid: midpoints, any shape; a NumPy scalar where there is no dimension, since those compute
+            ten times as fast as arrays.
         rad: radii, same shape; 0 for exact values.
         format: the format every result of an operation is rounded to.
         nonnegative: whether no correct implementation computes a value below zero.
@@ -81,7 +100,7 @@ class Enclosure(NDArrayOperatorsMixin):
     __slots__ = ("format", "mid", "nonnegative", "rad")
 
     def __init__(
-        self, mid: WideArray, rad: WideArray, format: Format, nonnegative: bool = False
+        self, mid: Numbers, rad: Numbers, format: Format, nonnegative: bool = False
     ) -> None:
         self.mid = mid
         self.rad = rad
@@ -91,8 +110,10 @@ class Enclosure(NDArrayOperatorsMixin):
     @classmethod
     def exact(cls, values: ArrayLike, format: Format = FLOAT64) -> Enclosure:
         """Balls of radius 0 around ``values``, which must be values of the format."""
-        mid = np.asarray(values, dtype=Wide)
-        return cls(mid, np.zeros_like(mid), format, mid.ndim == 0 and bool(mid >= 0))
+        mid = np.asarray(values, dtype=Wide)[()]
+        if mid.ndim:
+            return cls(mid, np.zeros(mid.shape, dtype=Wide), format)
+        return cls(mid, _ZERO, format, bool(mid >= 0))
 
     @classmethod
     def tensor(cls, value: ArrayLike) -> Enclosure:
@@ -101,14 +122,14 @@ class Enclosure(NDArrayOperatorsMixin):
 
     @property
     def ndim(self) -> int:
-        return self.mid.ndim
+        return int(self.mid.ndim)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.mid.shape
+        return tuple(self.mid.shape)
 
     @property
-    def unknown(self) -> NDArray[np.bool_]:
+    def unknown(self) -> Any:
         """Where nothing can be said: the result depends on how a path rounds."""
         return np.isinf(self.rad)
 
@@ -118,9 +139,10 @@ class Enclosure(NDArrayOperatorsMixin):
 
     def kept(self) -> Enclosure:
         """The number as a 0-d float32 tensor gives it back, in the format it has."""
-        single = FORMATS["float32"]
-        lost = single.u * (np.abs(self.mid) + self.rad) + single.eta
-        return Enclosure(self.mid, (self.rad + lost) * INFLATE, self.format, self.nonnegative)
+        if _exact(self) and _short(self.mid):
+            return self
+        single = _converted(self, FORMATS["float32"])
+        return Enclosure(single.mid, single.rad, self.format, self.nonnegative)
 
     def lerp(self, end: Any, weight: Any, *, literal: bool = False) -> Enclosure:
         """``start + weight (end − start)`` in any of its algebraic forms; see :func:`_lerp`."""
@@ -176,14 +198,9 @@ class Enclosure(NDArrayOperatorsMixin):
     def scaled_over(self, denominator: Any, scale: Any) -> Enclosure:
         """``scale · self / denominator`` in any order.
 
-        To the roundings of ``scale · (self / denominator)`` comes the underflow of a product that
-        is taken first, divided: ``eta / |denominator|``.
+        See :func:`_scaled_over`.
         """
-        result = scale * (self / denominator)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            divisor = np.abs(denominator.mid) - denominator.rad
-            carried = np.where(divisor > 0, self.format.eta / divisor, 0) * (self.mid != 0)
-        return Enclosure(result.mid, (result.rad + carried) * INFLATE, result.format)
+        return _scaled_over(self, denominator, scale)
 
     def __repr__(self) -> str:
         return f"Enclosure({self.mid} ± {self.rad})"
@@ -192,16 +209,18 @@ class Enclosure(NDArrayOperatorsMixin):
         raise TypeError("an enclosure has no truth value; branch on exact hyperparameters only")
 
     def __index__(self) -> int:
-        if self.ndim or np.any(self.rad) or self.mid != np.rint(self.mid):
+        if self.ndim or self.rad or self.mid != np.rint(self.mid):
             raise TypeError(f"{self} is not an exact whole number")
         return int(self.mid)
 
+    @_quiet
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         handler = _UFUNCS.get(ufunc)
         if handler is None or method != "__call__" or kwargs:
             return NotImplemented
         return handler(*inputs)
 
+    @_quiet
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         handler = _FUNCTIONS.get(func)
         return NotImplemented if handler is None else handler(*args, **kwargs)
@@ -229,7 +248,31 @@ class Truth:
         return _where(*args) if func is np.where and not kwargs else NotImplemented
 
 
-def holds(mid: WideArray, rad: WideArray, values: NDArray[Any]) -> NDArray[np.bool_]:
+def _choose(condition: Any, x: Any, y: Any) -> Any:
+    """``np.where``, which costs a single number as much as a hundred operations."""
+    return np.where(condition, x, y) if condition.ndim else (x if condition else y)
+
+
+def _least(x: Any, limit: Any) -> Any:
+    return np.minimum(x, limit) if x.ndim else min(x, limit)
+
+
+def _most(x: Any, limit: Any) -> Any:
+    return np.maximum(x, limit) if x.ndim else max(x, limit)
+
+
+def _all(condition: Any) -> bool:
+    if condition.ndim:  # counting costs a quarter of what ``all`` costs
+        return bool(np.count_nonzero(condition) == condition.size)
+    return bool(condition)
+
+
+def _exact(x: Enclosure) -> bool:
+    """Whether it is a number without radius (arrays are not looked at)."""
+    return not (x.rad.ndim or x.rad)
+
+
+def holds(mid: Numbers, rad: Numbers, values: NDArray[Any]) -> NDArray[np.bool_]:
     """Elementwise ``values in mid ± rad``; definite infinities and nans hold only themselves."""
     with np.errstate(invalid="ignore"):
         inside: NDArray[np.bool_] = np.abs(values - mid) <= rad
@@ -244,7 +287,7 @@ def _operands(x: Any, y: Any) -> tuple[Enclosure, Enclosure, Format]:
     y = y if isinstance(y, Enclosure) else Enclosure.exact(y)
     if x.format is y.format:
         return x, y, x.format
-    if _is_scalar(y) and not (x.format is FLOAT64 and y.format is TENSOR):
+    if _is_scalar(y) and not (_is_scalar(x) and y.format is TENSOR):
         return x, _enter(y, x.format), x.format
     if _is_scalar(x):
         return _enter(x, y.format), y, y.format
@@ -258,41 +301,46 @@ def _is_scalar(x: Enclosure) -> bool:
 
 def _enter(scalar: Enclosure, format: Format) -> Enclosure:
     """A scalar as a kernel of ``format`` sees it; what every format holds is converted exactly."""
-    if not np.any(scalar.rad) and _short(scalar.mid):
-        return Enclosure(scalar.mid, scalar.rad, format, scalar.nonnegative)
-    magnitude = abs(scalar.mid) + scalar.rad
-    lost = format.scalar_u * magnitude + format.eta
-    lost = np.where(magnitude <= format.largest, lost, Wide(np.inf))  # a kernel may overflow it
-    lost = np.where(format.scalar_u > 0, lost, 0)
-    return Enclosure(scalar.mid, scalar.rad + lost, format, scalar.nonnegative)
+    mid, rad = scalar.mid, scalar.rad
+    if not (_exact(scalar) and _short(mid)):
+        magnitude = abs(mid) + rad
+        lost = format.scalar_u * magnitude
+        if magnitude < _NORMAL:
+            lost = np.maximum(lost, np.minimum(format.scalar_eta, magnitude))
+        rad = rad + lost
+        if not _all(magnitude <= format.largest):  # a kernel may overflow it
+            rad = np.where(magnitude <= format.largest, rad, _INFINITE)
+    return Enclosure(mid, rad, format, scalar.nonnegative)
 
 
 def _short(value: Any) -> bool:
-    """Whether a number is a multiple of 2⁻⁸ below 1 in magnitude, or a whole one up to 256."""
-    return bool(
-        abs(value) <= 256
-        and value * 256 == np.rint(value * 256)
-        and (abs(value) <= 1 or value == np.rint(value))
-    )
+    """Whether every format holds a number: those of eight bits here, infinities and nans."""
+    x = float(value)
+    if not math.isfinite(x):
+        return not math.isfinite(value)
+    return x == value and abs(x) <= 256 and (x if abs(x) > 1 else 256 * x).is_integer()
 
 
 def _rounded(
-    ufunc: np.ufunc, x: Enclosure, y: Enclosure, mid: WideArray, rad: WideArray, format: Format
+    ufunc: np.ufunc, x: Enclosure, y: Enclosure, mid: Numbers, rad: Numbers, format: Format
 ) -> Enclosure:
-    """Add one rounding to an exact result, and settle what left the finite range."""
-    reach = np.abs(mid) + rad
-    radius = rad + (format.u + WIDE_EPS) * reach
-    summed = ufunc is np.add or ufunc is np.subtract
-    if not summed:  # sums of floats never underflow, and multiples of an exact zero neither
-        radius += format.eta if _NARROW else format.eta * (reach > 0)
-    radius *= INFLATE
-    if not (reach <= format.largest).all():
+    """Add one rounding to an exact result, and settle what left the finite range.
+
+    What underflows is off by eta at most, and by no more than itself. Sums do not underflow.
+    """
+    reach = abs(mid) + rad
+    charged = format.charge * reach
+    if ufunc is np.multiply or ufunc is np.divide:
+        lost = format.underflow if _NARROW else _least(reach, format.underflow)
+        charged = _most(charged, lost)
+    radius = (rad + charged) * INFLATE
+    if not _all(reach <= format.largest):
         mid, radius = _settle(ufunc, x, y, mid, rad, radius, format)
     return Enclosure(mid, radius, format, _stays_nonnegative(ufunc, x, y, mid, radius))
 
 
 def _stays_nonnegative(
-    ufunc: np.ufunc, x: Enclosure, y: Enclosure, mid: WideArray, radius: WideArray
+    ufunc: np.ufunc, x: Enclosure, y: Enclosure, mid: Numbers, radius: Numbers
 ) -> bool:
     if ufunc is np.multiply and x is y:
         return True
@@ -305,11 +353,11 @@ def _settle(
     ufunc: np.ufunc,
     x: Enclosure,
     y: Enclosure,
-    mid: WideArray,
-    rad: WideArray,
-    radius: WideArray,
+    mid: Numbers,
+    rad: Numbers,
+    radius: Numbers,
     format: Format,
-) -> tuple[WideArray, WideArray]:
+) -> tuple[Numbers, Numbers]:
     """Decide the elements that are not finite or may overflow: definite, or unknown."""
     finite = np.isfinite(x.mid) & np.isfinite(y.mid)
     unknown = np.isinf(x.rad) | np.isinf(y.rad)
@@ -327,14 +375,14 @@ def _settle(
         & (np.abs(mid) - rad > format.overflow)
         & (ufunc is np.add or ufunc is np.subtract)
     )
-    mid = np.where(certain, np.copysign(Wide(np.inf), mid), mid)
-    radius = np.where(definite | certain, Wide(0), radius)
-    radius = np.where(unknown | (too_large & ~certain), Wide(np.inf), radius)
+    mid = _choose(certain, np.copysign(_INFINITE, mid), mid)
+    radius = _choose(definite | certain, _ZERO, radius)
+    radius = _choose(unknown | (too_large & ~certain), _INFINITE, radius)
     return mid, radius
 
 
-def _sign_unknown(x: Enclosure) -> NDArray[np.bool_]:
-    return (x.rad > 0) & (np.abs(x.mid) <= x.rad)
+def _sign_unknown(x: Enclosure) -> Any:
+    return (x.rad > 0) & ~(abs(x.mid) > x.rad)
 
 
 def _negative(x: Enclosure) -> Enclosure:
@@ -342,39 +390,40 @@ def _negative(x: Enclosure) -> Enclosure:
 
 
 def _absolute(x: Enclosure) -> Enclosure:
-    return Enclosure(np.abs(x.mid), x.rad, x.format, nonnegative=True)
+    return Enclosure(abs(x.mid), x.rad, x.format, nonnegative=True)
 
 
-@np.errstate(invalid="ignore", over="ignore")
 def _add(x: Any, y: Any) -> Enclosure:
     x, y, format = _operands(x, y)
     return _rounded(np.add, x, y, x.mid + y.mid, x.rad + y.rad, format)
 
 
-@np.errstate(invalid="ignore", over="ignore")
 def _subtract(x: Any, y: Any) -> Enclosure:
     x, y, format = _operands(x, y)
     return _rounded(np.subtract, x, y, x.mid - y.mid, x.rad + y.rad, format)
 
 
-@np.errstate(invalid="ignore", over="ignore")
 def _multiply(x: Any, y: Any) -> Enclosure:
     x, y, format = _operands(x, y)
-    rad = (np.abs(x.mid) + x.rad) * y.rad + np.abs(y.mid) * x.rad
+    if _exact(y):
+        rad = abs(y.mid) * x.rad
+    elif _exact(x):
+        rad = abs(x.mid) * y.rad
+    else:
+        rad = (abs(x.mid) + x.rad) * y.rad + abs(y.mid) * x.rad
     return _rounded(np.multiply, x, y, x.mid * y.mid, rad, format)
 
 
-@np.errstate(invalid="ignore", over="ignore", divide="ignore")
 def _divide(x: Any, y: Any) -> Enclosure:
     x, y, format = _operands(x, y)
-    size = np.abs(y.mid)
-    rad = (np.abs(x.mid) * y.rad + size * x.rad) / (size * (size - y.rad))
-    # A divisor that may be zero bounds nothing; the midpoint then only marks the element.
-    rad = np.where(_sign_unknown(y), Wide(np.inf), rad)
-    return _rounded(np.divide, x, y, x.mid / y.mid, rad, format)
+    size, mid = abs(y.mid), x.mid / y.mid
+    rad = (abs(mid) * y.rad + x.rad) / (size - y.rad)
+    if not _all(size > y.rad):
+        # A divisor that may be zero bounds nothing; the midpoint then only marks the element.
+        rad = _choose(_sign_unknown(y), _INFINITE, rad)
+    return _rounded(np.divide, x, y, mid, rad, format)
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def _exp(x: Enclosure) -> Enclosure:
     """Convex, so the upper end is the farther one: ``exp(mid) (exp(rad) - 1)``.
 
@@ -385,11 +434,10 @@ def _exp(x: Enclosure) -> Enclosure:
     charged = _EXP_ULPS * (x.format.u * (mid + rad) + x.format.eta)
     rad = rad + charged + 4 * WIDE_EPS * (mid + rad)
     known = (x.rad < 1) & (mid + rad <= x.format.largest)
-    rad = np.where(known, rad * INFLATE, Wide(np.inf))
+    rad = np.where(known, rad * INFLATE, _INFINITE)
     return Enclosure(mid, rad, x.format)
 
 
-@np.errstate(invalid="ignore", divide="ignore")
 def _log(x: Enclosure) -> Enclosure:
     """Concave, so the lower end is the farther one: ``log(mid) - log(mid - rad)``.
 
@@ -398,151 +446,203 @@ def _log(x: Enclosure) -> Enclosure:
     mid = np.log(x.mid)
     rad = -np.log1p(-x.rad / x.mid)
     rad = rad + (_EXP_ULPS * x.format.u + 4 * WIDE_EPS) * (np.abs(mid) + rad)
-    return Enclosure(mid, np.where(2 * x.rad < x.mid, rad * INFLATE, Wide(np.inf)), x.format)
+    return Enclosure(mid, np.where(2 * x.rad < x.mid, rad * INFLATE, _INFINITE), x.format)
 
 
-@np.errstate(invalid="ignore", over="ignore", divide="ignore")
 def _sqrt(x: Enclosure) -> Enclosure:
-    """Concave, so the lower end is the farther one, unless it is cut off at zero.
+    """Concave, so the lower end is the farther one.
 
-    ``√mid - √(mid - rad) = rad / (√mid + √(mid - rad))``. A ball that reaches below zero is unknown
-    (a kernel may give nan), unless its numbers are known to have no sign.
+    ``√mid - √(mid - rad) = rad / (√mid + √(mid - rad))``
+    """
+    low = x.mid - x.rad
+    if not _all((low >= 0) & (x.mid < np.inf)):
+        return _sqrt_near_zero(x)
+    mid = np.sqrt(x.mid)
+    rad = x.rad / _most(mid + np.sqrt(low), SMALLEST)  # 0/0 is the root of an exact zero
+    rad = (rad + (x.format.charge + WIDE_EPS) * (mid + rad)) * INFLATE
+    return Enclosure(mid, rad, x.format, nonnegative=True)
+
+
+def _sqrt_near_zero(x: Enclosure) -> Enclosure:
+    """Roots of balls that reach below zero, of infinities and of nans.
+
+    Such a ball is unknown (a kernel may give nan), unless its numbers are known to have no sign:
+    then its lower end is cut off at zero, and either end may be the farther one.
     """
     low = x.mid - x.rad
     mid = np.sqrt(np.maximum(x.mid, 0))
     below = np.minimum(x.rad / (mid + np.sqrt(np.maximum(low, 0))), mid)
     above = np.sqrt(np.maximum(x.mid + x.rad, 0)) - mid
     rad = np.maximum(np.where(x.rad > 0, below, 0), above)
-    rad = (rad + (x.format.u + 2 * WIDE_EPS) * (mid + rad)) * INFLATE
-    if not x.nonnegative:
-        rad = np.where(low < 0, Wide(np.inf), rad)
-    definite = (x.rad == 0) & ~((x.mid >= 0) & (x.mid < np.inf))  # inf, nan, root of a negative
-    mid = np.where(definite, np.sqrt(x.mid), mid)
-    rad = np.where(definite, Wide(0), np.where(np.isinf(x.rad), Wide(np.inf), rad))
+    rad = (rad + (x.format.charge + WIDE_EPS) * (mid + rad)) * INFLATE
+    known = (low >= 0) | (x.nonnegative & (x.rad < np.inf))
+    definite = (x.rad == 0) & ~((x.mid > 0) & (x.mid < np.inf))  # also 0, which keeps its sign
+    mid = _choose(definite, np.sqrt(x.mid), mid)
+    rad = _choose(definite, _ZERO, _choose(known, rad, _INFINITE))
     return Enclosure(mid, rad, x.format, nonnegative=True)
 
 
-@np.errstate(invalid="ignore", over="ignore", divide="ignore")
 def _power(x: Any, y: Any) -> Enclosure:
-    """``x**y`` for x > 0, through ``y log x``; powers of zero are exact, of less than it unknown."""
+    """``x**y`` for x > 0, through ``y log x``; of zero it is exact, of less than that unknown."""
     x, y, format = _operands(x, y)
-    mid = np.power(np.maximum(x.mid, 0), y.mid)
-    off = (np.abs(y.mid) + y.rad) * -np.log1p(-x.rad / x.mid) + y.rad * np.abs(np.log(x.mid))
+    base = np.maximum(x.mid, 0)
+    mid = np.power(base, y.mid)
+    off = (abs(y.mid) + y.rad) * -np.log1p(-x.rad / x.mid) + y.rad * abs(np.log(base))
     rad = mid * np.expm1(off * INFLATE)
     rad = rad + (_POW_ULPS * format.u + 4 * WIDE_EPS) * (mid + rad) + format.eta
-    rad = np.where((x.rad < x.mid) & (mid + rad <= format.largest), rad * INFLATE, Wide(np.inf))
+    rad = _choose((x.rad < x.mid) & (mid + rad <= format.largest), rad * INFLATE, _INFINITE)
     certain = (x.rad == 0) & (y.rad == 0) & (((x.mid == 0) & (y.mid >= 0)) | (x.mid == 1))
-    rad = np.where(certain | ((y.rad == 0) & (y.mid == 0)), Wide(0), rad)
-    return Enclosure(np.asarray(mid), np.asarray(rad), format, nonnegative=True)
+    rad = _choose(certain | ((y.rad == 0) & (y.mid == 0)), _ZERO, rad)
+    return Enclosure(mid, rad, format, nonnegative=True)
 
 
 def _extreme(largest: bool) -> Callable[[Any, Any], Enclosure]:
     """Maximum or minimum, which rounds nothing: its radius is that of whichever wins.
 
-    ``|max(a, b) - max(x, y)| <= max(|a - x|, |b - y|)`` where that is open.
+    ``|max(a, b) - max(x, y)| <= max(|a - x|, |b - y|)`` where that is open. A nan wins.
     """
     choose = np.maximum if largest else np.minimum
 
-    @np.errstate(invalid="ignore")
     def extreme(x: Any, y: Any) -> Enclosure:
         x, y, format = _operands(x, y)
-        first = _certainly_less(y, x) if largest else _certainly_less(x, y)
-        second = _certainly_less(x, y) if largest else _certainly_less(y, x)
-        rad = np.where(first, x.rad, np.where(second, y.rad, np.maximum(x.rad, y.rad)))
-        nonnegative = (
-            (x.nonnegative or y.nonnegative) if largest else (x.nonnegative and y.nonnegative)
-        )
-        return Enclosure(np.asarray(choose(x.mid, y.mid)), rad, format, nonnegative)
+        less, more = _certainly_less(x, y), _certainly_less(y, x)
+        first, second = (more, less) if largest else (less, more)
+        mid, either = choose(x.mid, y.mid), np.maximum(x.rad, y.rad)
+        rad = _choose(first, x.rad, _choose(second, y.rad, either))
+        if not _all(mid == mid):
+            rad = _choose((mid == mid) | (rad == np.inf), rad, _ZERO)
+        nonnegative = (any if largest else all)((x.nonnegative, y.nonnegative))
+        return Enclosure(mid, rad, format, nonnegative)
 
     return extreme
 
 
 def _max(x: Enclosure) -> Enclosure:
     """Maximum of all elements: the radius is the largest of those that may be the maximum."""
+    if np.any(x.unknown):
+        return Enclosure(_ZERO, _INFINITE, x.format, x.nonnegative)
     low = np.max(x.mid - x.rad)
     rad = np.max(np.where(x.mid + x.rad >= low, x.rad, 0))
-    return Enclosure(np.asarray(np.max(x.mid)), np.asarray(rad), x.format, x.nonnegative)
+    return Enclosure(np.max(x.mid), rad, x.format, x.nonnegative)
 
 
-def _certainly_less(x: Enclosure, y: Enclosure) -> NDArray[np.bool_]:
-    return np.asarray(x.mid + x.rad < y.mid - y.rad)
+def _certainly_less(x: Enclosure, y: Enclosure) -> Any:
+    return x.mid + x.rad < y.mid - y.rad
 
 
 def _sign(x: Enclosure) -> Enclosure:
-    return Enclosure(np.sign(x.mid), np.where(_sign_unknown(x), Wide(np.inf), 0), x.format)
+    return Enclosure(np.sign(x.mid), _choose(_sign_unknown(x), _INFINITE, _ZERO), x.format)
 
 
-@np.errstate(invalid="ignore", over="ignore")
+@_quiet
 def _lerp(start: Enclosure, end: Any, weight: Any, literal: bool) -> Enclosure:
     """``start + weight (end − start)``, in each form that kernels have.
 
-    With s and e within their radii and the weight's relative error on entering, the roundings before
-    the last addition are at most
+    With r = 1−w, s and e the ends, each as large as its ball allows, and a the radius of w, what is
+    rounded before the last addition errs by at most (1+u)⁴ times
 
-        (su + u) (|1−w||s| + |w||e|)                     for the weighted sum (1−w)s + we
-        ((1+u)²(1+su) − 1) |w||e−s|                      for s + w(e−s), which torch takes at w < 1/2
-        ((1+u)³ − 1) |1−w||e−s| + 2 su |w||e−s|          for e − (e−s)(1−w), at w >= 1/2
+        (su+u) (|r||s| + |w||e|) + a (|s|+|e|)           in the weighted sum  rs + we
+        ((su+2u) |w| + a) |e−s|                          in  s + w(e−s),      torch's for |w| < 1/2
+        (su |w| + 3u |r| + a) |e−s|                      in  e − (e−s)(1−w),  torch's for the others
 
-    where su is 0 for a weight that every format holds. ``literal`` is the second form only.
+    where w and r enter the kernel with relative errors su, which are 0 if every format holds both,
+    and with eta where they are small. Two products may underflow. ``literal`` is the second form
+    only.
     """
     start, end, format = _operands(start, end)
-    entered = _operands(start, weight)[1]
-    w, rest = np.abs(entered.mid), np.abs(1 - entered.mid)
-    u, off = format.u + WIDE_EPS, entered.rad
-    s, e = np.abs(start.mid) + start.rad, np.abs(end.mid) + end.rad
-    if w < 0.5 or literal:
-        mid = start.mid + entered.mid * (end.mid - start.mid)
+    weight = weight if isinstance(weight, Enclosure) else Enclosure.exact(weight)
+    share, rest = abs(weight.mid), abs(1 - weight.mid)
+    entering, off = _entering(weight, format)
+    unit, size = format.charge, max(share, rest, 1)
+    s, e = abs(start.mid) + start.rad, abs(end.mid) + end.rad
+    difference, total = end.mid - start.mid, s + e
+    apart = abs(difference) + (start.rad + end.rad)
+    if share < 0.5 or literal:
+        mid = start.mid + weight.mid * difference
     else:  # in the other form a start that is forgotten would leave its last digits behind
-        mid = end.mid - (1 - entered.mid) * (end.mid - start.mid)
-    apart = np.abs(end.mid - start.mid) + start.rad + end.rad
-    summed = off * (s + e) + u * (rest * s + w * e)
-    small = (off * (1 + 3 * u) + ((1 + u) ** 2 - 1) * w) * apart
-    large = (((1 + u) ** 3 - 1) * rest + off * (1 + 4 * u)) * apart
-    below, above = literal or bool(w < 0.49), not literal and bool(w > 0.51)
-    taken = small if below else large if above else np.maximum(small, large)
-    rounded = taken if literal else np.maximum(summed, taken)
-    rad = rest * start.rad + w * end.rad + rounded + 3 * format.eta
-    rad = (rad + u * (np.abs(mid) + rad)) * INFLATE
-    nothing = (s == 0) & (e == 0)
-    rad = np.where(nothing, Wide(0), rad)
-    if w == 1 and not np.any(off) and not literal:  # (e − s)·0 and 0·s + 1·e leave e as it is
-        rad = end.rad + np.zeros_like(rad)
-    nonnegative = start.nonnegative and end.nonnegative and bool(w <= 1)
-    if (s + e + rad <= format.largest).all():
-        return Enclosure(mid, rad, format, nonnegative)
-    known = s + e + rad <= format.largest
-    # The first two forms agree on an infinite end; on an infinite start all three differ.
-    infinite = np.isinf(end.mid) & (end.rad == 0) & np.isfinite(s) & (below and bool(w > 0))
-    nan = (np.isnan(start.mid) & (start.rad == 0)) | (np.isnan(end.mid) & (end.rad == 0))
-    mid = np.where(infinite, end.mid, mid)
-    rad = np.where(known, rad, np.where(infinite | nan, Wide(0), Wide(np.inf)))
+        mid = end.mid - (1 - weight.mid) * difference
+    below, above = literal or share < 0.49, not literal and share > 0.51
+    rounded = 0
+    if not above:
+        rounded = ((entering + 2 * unit) * share + off) * apart
+    if not below:
+        rounded = np.maximum(rounded, (entering * share + 3 * unit * rest + off) * apart)
+    if not literal:
+        rounded = np.maximum(rounded, (entering + unit) * (rest * s + share * e) + off * total)
+    rounded = rounded + np.minimum(2 * format.eta, size * total)
+    rad = rest * start.rad + share * end.rad + rounded * format.stretch
+    rad = (rad + unit * (abs(mid) + rad)) * INFLATE
+    if _exact(weight) and weight.mid in (0, 1) and not (literal and weight.mid):
+        rad = (end if weight.mid else start).rad + 0 * total  # one end stays, the other is times 0
+    nonnegative = start.nonnegative and end.nonnegative and _is_share(weight)
+    known = size * total + rad <= format.largest
+    if not _all(known):
+        # The first two forms agree on an infinite end; on an infinite start all three differ.
+        infinite = np.isinf(end.mid) & (end.rad == 0) & np.isfinite(s)
+        infinite &= below and _NORMAL <= weight.mid - weight.rad <= 1
+        nan = (np.isnan(start.mid) & (start.rad == 0)) | (np.isnan(end.mid) & (end.rad == 0))
+        mid = np.where(infinite, end.mid, mid)[()]
+        rad = np.where(known, rad, np.where(infinite | nan, _ZERO, _INFINITE))[()]
     return Enclosure(mid, rad, format, nonnegative)
 
 
-@np.errstate(invalid="ignore")
+def _entering(weight: Enclosure, format: Format) -> tuple[Any, Any]:
+    """Relative and absolute error with which a weight, and what it lacks of 1, enter a kernel."""
+    if not max(abs(weight.mid), abs(1 - weight.mid)) <= 2**15:  # too far out for float16
+        return 0, _INFINITE
+    if weight.format is format:
+        return 0, weight.rad
+    if not weight.rad and _short(weight.mid) and _short(1 - weight.mid):
+        return 0, _ZERO
+    if min(abs(weight.mid), abs(1 - weight.mid)) < _NORMAL:
+        return format.scalar_u, weight.rad + format.scalar_eta
+    return format.scalar_u, weight.rad
+
+
+def _is_share(weight: Enclosure) -> bool:
+    """Whether no correct implementation computes a weight outside of [0, 1]."""
+    return bool(weight.nonnegative and weight.mid + weight.rad <= 1)
+
+
+@_quiet
 def _either(x: Any, y: Any) -> Enclosure:
     """The hull of two balls; unknown where one is infinite or nan and the other something else."""
     x, y, format = _operands(x, y)
     same = (x.mid == y.mid) | (np.isnan(x.mid) & np.isnan(y.mid))
-    apart = np.where(same, Wide(0), np.abs(x.mid - y.mid))
+    apart = _choose(same, _ZERO, abs(x.mid - y.mid))
     rad = np.maximum(x.rad, (apart + y.rad) * INFLATE)
-    rad = np.where(np.isnan(rad), Wide(np.inf), rad)
+    rad = _choose(rad == rad, rad, _INFINITE)
     return Enclosure(x.mid, rad, format, x.nonnegative and y.nonnegative)
 
 
-@np.errstate(invalid="ignore", over="ignore")
+@_quiet
+def _scaled_over(x: Enclosure, denominator: Any, scale: Any) -> Enclosure:
+    """Scaling a quotient, or dividing what is scaled.
+
+    The relative errors are the same in either order. A product that is taken first may underflow,
+    which the divisor magnifies, or overflow.
+    """
+    result: Enclosure = scale * (x / denominator)
+    scale, format = _operands(x, scale)[1], x.format
+    product = (abs(x.mid) + x.rad) * (abs(scale.mid) + scale.rad)
+    nearest = abs(denominator.mid) - denominator.rad
+    if not _all((product <= format.largest) & (nearest > 0)):
+        return _either(result, scale * x / denominator)
+    lost = np.minimum(format.eta, product) / nearest
+    rad = (result.rad + lost * format.stretch) * INFLATE
+    return Enclosure(result.mid, rad, result.format, result.nonnegative)
+
+
 def _sum(x: Enclosure, axis: int | None = None, keepdims: bool = False) -> Enclosure:
-    """Sum in any order: Higham (4.4), ``|error| <= gamma_{n-1} sum |x_i|``."""
+    """Sum in any order: Higham (4.4), ``|error| <= gamma_{n-1} sum |x_i|``; none underflows."""
     terms = x.mid.size if axis is None else x.mid.shape[axis]
-    total = _accumulated(
+    return _accumulated(
         np.sum(x.mid, axis=axis, keepdims=keepdims),
         np.sum(x.rad, axis=axis, keepdims=keepdims),
-        np.sum(np.abs(x.mid) + x.rad, axis=axis, keepdims=keepdims),
-        terms,
-        x.format,
+        np.sum(abs(x.mid) + x.rad, axis=axis, keepdims=keepdims),
+        max(terms - 1, 0),
+        x,
     )
-    total.nonnegative = x.nonnegative
-    return total
 
 
 def _accumulator(format: Format) -> Format:
@@ -557,91 +657,100 @@ def _converted(x: Enclosure, format: Format) -> Enclosure:
     On its way down from float64 a number may stop at float32. Rounding to nearest errs by no more
     than u/(1+u), and what that leaves of u is more than a rounding of float32.
     """
-    u, eta = format.u, format.eta
-    if np.all(x.format.u >= u) and np.all(x.format.largest <= format.largest):
+    u = format.u
+    if _all(x.format.u >= u) and _all(x.format.largest <= format.largest):
         return Enclosure(x.mid, x.rad, format, x.nonnegative)
-    reach = np.abs(x.mid) + x.rad
-    rad = (x.rad + u * reach + eta * (reach > 0)) * INFLATE
-    definite = (x.rad == 0) & ~np.isfinite(x.mid)
-    overflows = np.abs(x.mid) - x.rad > format.largest * (1 + u)
-    mid = np.where(overflows, np.copysign(Wide(np.inf), x.mid), x.mid)
-    rad = np.where(reach <= format.largest, rad, Wide(np.inf))
-    rad = np.where(definite | (overflows & np.isfinite(x.rad)), Wide(0), rad)
+    mid, reach = x.mid, abs(x.mid) + x.rad
+    rad = (x.rad + np.maximum(u * reach, np.minimum(format.eta, reach))) * INFLATE
+    known = reach <= format.largest
+    if not _all(known):
+        beyond = abs(mid) - x.rad > format.largest * (1 + u)
+        definite = ((x.rad == 0) & ~np.isfinite(mid)) | beyond
+        mid = _choose(beyond, np.copysign(_INFINITE, mid), mid)
+        rad = _choose(known, rad, _choose(definite, _ZERO, _INFINITE))
     return Enclosure(mid, rad, format, x.nonnegative)
 
 
-@np.errstate(invalid="ignore", over="ignore")
+@_quiet
 def _norm(x: Enclosure, axis: int | None) -> Enclosure:
     wide = _converted(x, _accumulator(x.format))
     total = _sum(_multiply(wide, wide), axis, keepdims=axis is not None)
     return _converted(_poisoned(_sqrt(total), x, axis), x.format)
 
 
-@np.errstate(invalid="ignore", over="ignore")
+@_quiet
 def _mean_along(x: Enclosure, axis: int) -> Enclosure:
+    """A stored sum, divided; a kernel that divides before it stores is less likely to overflow."""
     wide = _converted(x, _accumulator(x.format))
     total = _poisoned(_sum(wide, axis, keepdims=True), x, axis)
-    return _divide(_converted(total, x.format), max(x.shape[axis], 1))
+    stored = _converted(total, x.format)
+    mean = _divide(stored, max(x.shape[axis], 1))
+    rad = np.where(np.isinf(stored.mid) & np.isfinite(total.mid), _INFINITE, mean.rad)
+    return Enclosure(mean.mid, rad, mean.format, mean.nonnegative)
 
 
 def _poisoned(reduced: Enclosure, x: Enclosure, axis: int | None) -> Enclosure:
     """A reduction of numbers without sign is nan if one of them is, and infinite if one is that."""
+    if _all(reduced.rad < np.inf):
+        return reduced
     keepdims = axis is not None
     nan = np.any(np.isnan(x.mid) & (x.rad == 0), axis=axis, keepdims=keepdims)
     unknown = np.any(~(x.rad < np.inf), axis=axis, keepdims=keepdims)
     infinite = np.any(np.isinf(x.mid), axis=axis, keepdims=keepdims) & ~unknown & ~nan
-    mid = np.where(nan, Wide(np.nan), np.where(infinite, Wide(np.inf), reduced.mid))
-    rad = np.where(nan | infinite, Wide(0), reduced.rad)
+    mid = np.where(nan, Wide(np.nan), np.where(infinite, _INFINITE, reduced.mid))[()]
+    rad = np.where(nan | infinite, _ZERO, reduced.rad)[()]
     return Enclosure(mid, rad, reduced.format, reduced.nonnegative)
 
 
+@_quiet
 def _rsqrt(x: Enclosure) -> Enclosure:
     """A reciprocal and a root are two roundings; CUDA's ``rsqrt`` is within 2 ulp, that is 4 u.
 
     One function of half precision computes in float32, so that its 4 u are float32's.
     """
     result = _divide(1, _sqrt(x))
-    charged = 2 * _accumulator(x.format).u * (np.abs(result.mid) + result.rad)
+    charged = 2 * _accumulator(x.format).u * (abs(result.mid) + result.rad)
     definite = (result.rad == 0) & ~np.isfinite(result.mid)
-    rad = np.where(definite, Wide(0), (result.rad + charged) * INFLATE)
+    rad = _choose(definite, _ZERO, (result.rad + charged) * INFLATE)
     return Enclosure(result.mid, rad, result.format, nonnegative=True)
 
 
+@_quiet
 def _larger(floor: Any, x: Enclosure) -> Enclosure:
     floor, x, format = _operands(floor, x)
     most = _extreme(largest=True)(floor, x)
     nan = np.isnan(x.mid) & (x.rad == 0)
-    return Enclosure(
-        np.where(nan, floor.mid, most.mid),
-        np.where(nan, floor.rad, most.rad),
-        format,
-        most.nonnegative,
-    )
+    mid, rad = _choose(nan, floor.mid, most.mid), _choose(nan, floor.rad, most.rad)
+    return Enclosure(mid, rad, format, most.nonnegative)
 
 
-@np.errstate(invalid="ignore", over="ignore")
 def _matmul(x: Any, y: Any) -> Enclosure:
     """Inner products in any order, fused or not: Higham (3.5), ``gamma_n |x|·|y|``."""
     x, y, format = _operands(x, y)
-    reach_x, reach_y = np.abs(x.mid) + x.rad, np.abs(y.mid) + y.rad
+    reach_x, reach_y = abs(x.mid) + x.rad, abs(y.mid) + y.rad
     reach = reach_x @ reach_y
-    rad = reach_x @ y.rad + x.rad @ np.abs(y.mid)
-    return _accumulated(x.mid @ y.mid, rad, reach, x.mid.shape[-1] + 1, format)
+    rad = reach_x @ y.rad + x.rad @ abs(y.mid)
+    terms = x.mid.shape[-1]
+    rad = rad + np.minimum(reach, terms * format.eta)
+    return _accumulated(x.mid @ y.mid, rad, reach, terms, Enclosure(x.mid, x.rad, format))
 
 
 def _accumulated(
-    mid: WideArray, rad: WideArray, reach: WideArray, terms: int, format: Format
+    mid: Numbers, rad: Numbers, reach: Numbers, roundings: int, x: Enclosure
 ) -> Enclosure:
-    nu = terms * format.u
-    gamma = nu / (1 - nu) if nu < 1 else Wide(np.inf)
-    wide = (terms + 8) * WIDE_EPS
-    radius = rad + (gamma + wide) * reach + terms * format.eta
-    radius = np.where(reach + radius <= format.largest, radius * (1 + wide), Wide(np.inf))
-    return Enclosure(np.asarray(mid), np.asarray(radius), format)
+    """A sum of what adds up to ``reach``, each term through so many roundings of x's format."""
+    nu = roundings * x.format.u
+    gamma = nu / (1 - nu) if nu < 1 else _INFINITE
+    wide = (roundings + 4) * WIDE_EPS
+    radius = (rad + (gamma + wide) * reach) * (1 + wide)
+    radius = _choose(reach + radius <= x.format.largest, radius, _INFINITE)
+    return Enclosure(mid, radius, x.format, x.nonnegative)
 
 
 def _zeros_like(x: Enclosure) -> Enclosure:
-    return Enclosure(np.zeros_like(x.mid), np.zeros_like(x.rad), x.format, nonnegative=True)
+    zeros = Enclosure.exact(np.zeros(x.shape), x.format)
+    zeros.nonnegative = True
+    return zeros
 
 
 def _full_like(x: Enclosure, value: Any) -> Enclosure:
@@ -653,30 +762,33 @@ def _where(condition: Any, x: Any, y: Any) -> Enclosure:
     if not isinstance(condition, Truth):
         condition = Truth(np.asarray(condition), ~np.asarray(condition), FLOAT64)
     x, y, format = _operands(x, y)
-    if _is_scalar(x) and condition.format is not format:  # both are scalars: they fill an array
+    if _is_scalar(x) and condition.yes.ndim and condition.format is not format:
+        # Both are scalars: they fill an array.
         x, y, format = _enter(x, condition.format), _enter(y, condition.format), condition.format
-    mid = np.where(condition.yes, x.mid, y.mid)
-    rad = np.where(condition.yes, x.rad, np.where(condition.no, y.rad, Wide(np.inf)))
+    mid = np.where(condition.yes, x.mid, y.mid)[()]
+    rad = np.where(condition.yes, x.rad, np.where(condition.no, y.rad, _INFINITE))[()]
     return Enclosure(mid, rad, format, x.nonnegative and y.nonnegative)
 
 
 def _comparison(
+    plain: Callable[[Any, Any], Any],
     certain: Callable[[Enclosure, Enclosure], Any],
     impossible: Callable[[Enclosure, Enclosure], Any],
 ) -> Callable[[Any, Any], bool | Truth]:
-    """A comparison from what makes it certain and what rules it out; nan compares false."""
+    """A comparison from what makes it certain and what rules it out; nan compares false.
 
-    @np.errstate(invalid="ignore")
+    Numbers without radius are compared as numbers.
+    """
+
     def compare(x: Any, y: Any) -> bool | Truth:
         x, y, format = _operands(x, y)
+        if x.ndim == y.ndim == 0 and _exact(x) and _exact(y):
+            return bool(plain(x.mid, y.mid))
         nan = np.isnan(x.mid) | np.isnan(y.mid)
         known = ~(np.isinf(x.rad) | np.isinf(y.rad))
-        truth = Truth(
-            np.asarray(certain(x, y) & known & ~nan),
-            np.asarray((impossible(x, y) | nan) & known),
-            format,
-        )
-        return bool(truth) if truth.yes.ndim == 0 and (truth.yes or truth.no) else truth
+        yes = certain(x, y) & known & ~nan
+        no = (impossible(x, y) | nan) & known
+        return bool(yes) if yes.ndim == 0 and (yes or no) else Truth(yes, no, format)
 
     return compare
 
@@ -689,21 +801,21 @@ def _not(compare: Callable[[Any, Any], bool | Truth]) -> Callable[[Any, Any], bo
     return opposite
 
 
-def _same(x: Enclosure, y: Enclosure) -> NDArray[np.bool_]:
-    return np.asarray((x.mid == y.mid) & (x.rad == 0) & (y.rad == 0))
+def _same(x: Enclosure, y: Enclosure) -> Any:
+    return (x.mid == y.mid) & (x.rad == 0) & (y.rad == 0)
 
 
-def _apart(x: Enclosure, y: Enclosure) -> NDArray[np.bool_]:
+def _apart(x: Enclosure, y: Enclosure) -> Any:
     return _certainly_less(x, y) | _certainly_less(y, x)
 
 
-def _at_most(x: Enclosure, y: Enclosure) -> NDArray[np.bool_]:
-    return np.asarray(x.mid + x.rad <= y.mid - y.rad)
+def _at_most(x: Enclosure, y: Enclosure) -> Any:
+    return x.mid + x.rad <= y.mid - y.rad
 
 
-_equal = _comparison(_same, _apart)
-_less = _comparison(_certainly_less, lambda x, y: _at_most(y, x))
-_less_equal = _comparison(_at_most, lambda x, y: _certainly_less(y, x))
+_equal = _comparison(operator.eq, _same, _apart)
+_less = _comparison(operator.lt, _certainly_less, lambda x, y: _at_most(y, x))
+_less_equal = _comparison(operator.le, _at_most, lambda x, y: _certainly_less(y, x))
 
 _UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.negative: _negative,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,26 @@ class Format:
     largest: Any
     overflow: Any
 
+    @cached_property
+    def charge(self) -> Any:
+        """One rounding of a result, and what the midpoint's own adds to it."""
+        return self.u + WIDE_EPS
+
+    @cached_property
+    def underflow(self) -> Any:
+        """Error of a product that underflows, with its midpoint's, which is below eta/u."""
+        return self.eta * (1 + WIDE_EPS / self.u)
+
+    @cached_property
+    def stretch(self) -> Any:
+        """By what four roundings stretch the errors made before them."""
+        return (1 + self.u) ** 4
+
+    @cached_property
+    def scalar_eta(self) -> Any:
+        """Error of a Python float that underflows as it enters a kernel."""
+        return self.eta * (self.scalar_u > 0)
+
 
 def _smallest_subnormal_exponent(dtype: str) -> int:
     return 3 - _MAX_EXPONENT[dtype] - _SIGNIFICAND_BITS[dtype]
@@ -88,7 +109,8 @@ FLOAT64 = FORMATS["float64"]
 TENSOR = replace(FORMATS["float32"], u=2 * FORMATS["float32"].u)
 """What 0-d float32 tensors compute in. Every operation is charged two roundings, because paths
 multiply and divide such numbers among themselves before they meet an array: Adam's capturable
-for-loop has √v/(√c₂ s) + ε/s with s = −γ/c₁, where the rule has (√v/√c₂ + ε) and a product with s."""
+for-loop has √v/(√c₂ s) + ε/s with s = −γ/c₁, where the rule has (√v/√c₂ + ε) and a product with
+s."""
 
 _TABLE = {
     field: np.array([getattr(FORMATS[d], field) for d in DTYPES], dtype=Wide)
