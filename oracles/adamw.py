@@ -11,8 +11,8 @@ Where sources disagree
 ----------------------
 Loshchilov & Hutter (2019, arXiv:1711.05101), algorithm 2, line 12, subtract ηλw, where η is a
 schedule multiplier that starts at 1 and not the learning rate α: ``decoupled`` below, as TensorFlow
-Addons and Chainer have it. torch, Keras, optax, Paddle and MLX scale the decay by the learning rate,
-so the λ of the paper is γλ there. ONNX shrinks after the step.
+Addons and Chainer have it. torch, Keras, optax, Paddle and MLX scale the decay by the learning
+rate, so the λ of the paper is γλ there. ONNX shrinks after the step.
 """
 
 from __future__ import annotations
