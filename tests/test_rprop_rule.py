@@ -70,7 +70,8 @@ HAND: dict[str, tuple[Setting, tuple[Fraction, ...]]] = {
     "rprop_plus": (UNBOUND, (F(9), F(15, 2), F(9), F(39, 4))),
     # -5 agrees with -1: s = 9/8, w = 15/2 + 9/8 = 69/8.
     "turn_remembered": (UNBOUND, (F(9), F(15, 2), F(15, 2), F(69, 8))),
-    # No last move at first; then that of step 1; none at the turn, and none was left by it.
+    # No last move at first; then that of step 1; none at the turn, and none was left by it. (optax
+    # 0.2.8, run on this case, gives these four numbers.)
     "lagging": (UNBOUND, (F(10), F(9), F(9), F(9))),
     # s = 3/2, w = 17/2; s = 9/4, w = 25/4; s = 9/8; s = 27/16, w = 127/16.
     "zero_grows": (UNBOUND, (F(17, 2), F(25, 4), F(25, 4), F(127, 16))),
