@@ -108,7 +108,8 @@ class Target:
 def targets() -> dict[str, Target]:
     """All of them, by the names of their files."""
     there = {name: getattr(torch.optim, name) for name in RULES if hasattr(torch.optim, name)}
-    pairs = [*((name, class_.__module__) for name, class_ in there.items()), *HELPERS]
+    # A class may say that it is from torch.optim itself; its methods know better.
+    pairs = [*((name, class_.__init__.__module__) for name, class_ in there.items()), *HELPERS]
     found = [Target(RULES[name], module) for name, module in pairs if name in there]
     return {str(target): target for target in found}
 
@@ -264,7 +265,7 @@ def examine(target: Target, chosen: Sequence[Mutant], options: argparse.Namespac
         return [asked[i] for i in sorted(set().union(*(by_line[n] for n in mutant.lines)))]
 
     tests = [test for test in TESTS if options.tests and os.path.exists(test)]
-    unchanged = Mutant("unchanged", 0, "", "", range(0), target.source().encode(), 0)
+    unchanged = Mutant("unchanged", 0, "", "", range(0), "", target.source().encode(), 0)
     jobs = [(unchanged, asked), *((mutant, reaching(mutant)) for mutant in chosen)]
     outcomes = []
     ask = partial(verdict, target=target, most=options.questions, tests=tests)
@@ -340,7 +341,9 @@ def load_profile() -> None:
 def report(target: Target, outcomes: Sequence[Outcome]) -> int:
     """Print the score by function, what catches, and the survivors; returns how many are holes."""
     print(f"\n{target}: caught / without those that have a reason / all")
-    why = {o: reason(target.module, str(o.mutant), o.reached) for o in outcomes if not o.caught}
+    why = {
+        o: reason(str(target), o.mutant, reached=o.reached > 0) for o in outcomes if not o.caught
+    }
     for name in dict.fromkeys(o.mutant.function for o in outcomes):
         own = [o for o in outcomes if o.mutant.function == name]
         killed = sum(bool(o.caught) for o in own)

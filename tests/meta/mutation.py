@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+LONGEST, AROUND = 90, 24
+"""Characters that are shown of a place as a whole, and around what differs in a longer one."""
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -19,6 +22,8 @@ class Mutant:
         before, after: the place and what it became.
         lines: those whose execution may come upon it: of the statement it is in or, for a default
             or a decorator, of the function.
+        place: the text of that statement, or the line of that default; and, before it, the headers
+            of the statements around.
         original: the module, in UTF-8.
         start: where in it the place begins.
     """
@@ -28,6 +33,7 @@ class Mutant:
     before: str
     after: str
     lines: range = field(repr=False)
+    place: str = field(repr=False)
     original: bytes = field(repr=False)
     start: int = field(repr=False)
 
@@ -39,7 +45,7 @@ class Mutant:
         return changed.decode()
 
     def __str__(self) -> str:
-        return f"{self.function}:{self.line}: {_one_line(self.before)} -> {_one_line(self.after)}"
+        return f"{self.function}:{self.line}: {_difference(self.before, self.after)}"
 
 
 def mutants(source: str) -> Iterator[Mutant]:
@@ -48,9 +54,11 @@ def mutants(source: str) -> Iterator[Mutant]:
     starts = [0]
     for row in text.splitlines(keepends=True):
         starts.append(starts[-1] + len(row))
+    lines = source.splitlines()
     for name, function in _functions(ast.parse(source)):
         seen = set()
         peers, spans = _peers(function), _spans(function)
+        headers = _headers(function, spans)
         for node in _places(function):
             first = starts[node.lineno - 1] + node.col_offset
             last = starts[node.end_lineno - 1] + node.end_col_offset
@@ -58,8 +66,10 @@ def mutants(source: str) -> Iterator[Mutant]:
             for after in changes(node, peers):
                 if (first, before, after) not in seen:
                     seen.add((first, before, after))
-                    lines = spans.get(node.lineno, spans[0])
-                    yield Mutant(name, node.lineno, before, after, lines, text, first)
+                    own = spans.get(node.lineno, range(node.lineno, node.lineno + 1))
+                    place = " / ".join(_text(lines, n) for n in (*headers.get(own, ()), own))
+                    span = spans.get(node.lineno, spans[0])
+                    yield Mutant(name, node.lineno, before, after, span, place, text, first)
 
 
 def _spans(function: ast.FunctionDef) -> dict[int, range]:
@@ -76,6 +86,25 @@ def _spans(function: ast.FunctionDef) -> dict[int, range]:
             span = range(node.lineno, max(end, node.lineno + 1))
             spans.update(dict.fromkeys(span, span))  # those inside come after those around
     return spans
+
+
+def _headers(function: ast.FunctionDef, spans: dict[int, range]) -> dict[range, list[range]]:
+    """For the lines of each statement those of the headers around it, from the outside in."""
+    found: dict[range, list[range]] = {}
+
+    def walk(statements: list[ast.stmt], around: list[range]) -> None:
+        for statement in statements:
+            own = spans[statement.lineno]
+            found[own] = around
+            for name in ("body", "orelse"):
+                walk(getattr(statement, name, []), [*around, own])
+
+    walk(function.body, [])
+    return found
+
+
+def _text(lines: list[str], row: range) -> str:
+    return " ".join(" ".join(lines[n - 1] for n in row).split())
 
 
 def changes(node: ast.AST, peers: dict[str, str]) -> Iterator[str]:
@@ -144,7 +173,7 @@ def _expression(node: ast.expr, peers: dict[str, str]) -> Iterator[str]:
         yield "__import__('contextlib').nullcontext()"
     match node:
         case ast.Compare(left, [operator], [right]):
-            a, b, sign = ast.unparse(left), ast.unparse(right), SIGNS.get(type(operator), "")
+            a, b, sign = _operand(left), _operand(right), SIGNS.get(type(operator), "")
             yield from (f"{a} {other} {b}" for other in COMPARISONS.get(sign, ()))
         case ast.BoolOp(operator, values):
             parts = [ast.unparse(v) for v in values]
@@ -152,7 +181,7 @@ def _expression(node: ast.expr, peers: dict[str, str]) -> Iterator[str]:
             yield other.join(f"({part})" for part in parts)
             yield from parts
         case ast.BinOp(left, operator, right):
-            a, b, sign = ast.unparse(left), ast.unparse(right), SIGNS.get(type(operator), "")
+            a, b, sign = _operand(left), _operand(right), SIGNS.get(type(operator), "")
             yield from (f"{a} {other} {b}" for other in OPERATORS.get(sign, ()))
             yield from (a, b)
             if sign:
@@ -174,6 +203,11 @@ def _expression(node: ast.expr, peers: dict[str, str]) -> Iterator[str]:
                 yield from ("None", peers[name])
         case ast.Call():
             yield from _call(node)
+
+
+def _operand(node: ast.expr) -> str:
+    text = ast.unparse(node)
+    return text if isinstance(node, ast.Name | ast.Constant | ast.Call) else f"({text})"
 
 
 def _constant(value: Any) -> Iterator[str]:
@@ -287,6 +321,27 @@ def _peers(function: ast.FunctionDef) -> dict[str, str]:
     }
 
 
-def _one_line(text: str) -> str:
-    short = " ".join(text.split())
-    return short if len(short) <= 90 else f"{short[:60]} ... {short[-25:]}"
+def _difference(before: str, after: str) -> str:
+    """Both on one line; of what is long only the part in which they differ."""
+    a, b = (" ".join(text.split()) for text in (before, after))
+    if max(len(a), len(b)) <= LONGEST:
+        return f"{a} -> {b}"
+    a, b = _plain(before), _plain(after)
+    first, last = _shared(a, b), _shared(a[::-1], b[::-1])
+    return " -> ".join(
+        f"{text[:AROUND]} ... {text[max(first - AROUND, AROUND) : len(text) - last + AROUND]} ..."
+        for text in (a, b)
+    )
+
+
+def _plain(text: str) -> str:
+    """An expression or a statement as ``ast`` writes it."""
+    try:
+        return ast.unparse(ast.parse(f"({text})"))
+    except SyntaxError:
+        return ast.unparse(ast.parse(text))
+
+
+def _shared(a: str, b: str) -> int:
+    """How many characters two texts begin with in common."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), 0)

@@ -62,13 +62,44 @@ ROWS = (
     Row("SGD", "_multi_tensor_sgd", "nesterov", "False", "foreach"),
     Row("SGD", "_fused_sgd", "maximize", "has_sparse_grad", "fused"),
     Row("SGD", "_fused_sgd", "nesterov", "maximize", "fused"),
-    Row("Adam", "_single_tensor_adam", "1 - beta1", "1", "for-loop"),
+    Row("Adam", "_single_tensor_adam", "1 - device_beta1", "1", "for-loop"),
+    Row("Adam", "_multi_tensor_adam", "1 - beta2 ** _get_value(step)", "1", "foreach"),
+    Row("Adam", "_fused_adam", "not decoupled_weight_decay", "False", "fused"),
+    Row("AdamW", "AdamW.__init__", "True", "False", "for-loop"),
+    Row("Adamax", "_single_tensor_adamax", "1 - beta1 ** _get_value(step_t)", "1", "for-loop"),
+    Row(
+        "Adamax",
+        "_multi_tensor_adamax",
+        "not maximize and weight_decay == 0",
+        "False",
+        "foreach",
+        "gradients are left as they were",
+    ),
+    Row("NAdam", "_single_tensor_nadam", "step + 1", "1", "for-loop"),
+    Row("NAdam", "_multi_tensor_nadam", "1.0 - mu", "(1.0 + mu)", "foreach"),
+    Row("RAdam", "_single_tensor_radam", "rho_t > 5.0", "False", "for-loop"),
+    Row("RAdam", "_multi_tensor_radam", "rho_t - 4", "(rho_t + 4)", "foreach"),
+    Row("Adagrad", "_single_tensor_adagrad", "step - 1", "(step + 1)", "for-loop"),
+    Row("Adagrad", "_multi_tensor_adagrad", "weight_decay != 0 or maximize", "True", "foreach"),
+    Row("Adadelta", "_single_tensor_adadelta", "1 - rho", "1", "for-loop"),
+    Row("Adadelta", "_multi_tensor_adadelta", "1 - rho", "1", "foreach"),
+    Row("RMSprop", "_single_tensor_rmsprop", "centered", "False", "for-loop"),
+    Row("RMSprop", "_multi_tensor_rmsprop", "1 - alpha", "1", "foreach"),
+    Row("Rprop", "_single_tensor_rprop", "-1", "1", "for-loop"),
+    Row("Rprop", "_multi_tensor_rprop", "-1", "1", "foreach"),
+    Row("ASGD", "_single_tensor_asgd", "1 / max(1, step - t0)", "1", "for-loop"),
+    Row("ASGD", "_multi_tensor_asgd", "1 / max(1, _get_value(step) - t0)", "1", "foreach"),
+    Row("Adafactor", "_single_tensor_adafactor", "1 / (step_float**0.5)", "1", "for-loop"),
+    Row("Adafactor", "_multi_tensor_adafactor", "1 / (s.item() ** 0.5)", "1", "foreach"),
+    Row("Muon", "_single_tensor_muon", "1 - lr * weight_decay", "1", "default"),
+    Row("Muon", "_adjust_lr", '"match_rms_adamw"', "('match_rms_adamw_')", "default"),
+    Row("SparseAdam", "SparseAdam.step", '"exp_avg_sq"', "('exp_avg_sq_')", "default"),
 )
 
 
 @cache
 def source(rule: str) -> str:
-    return inspect.getsource(sys.modules[getattr(torch.optim, rule).__module__])
+    return inspect.getsource(sys.modules[getattr(torch.optim, rule).__init__.__module__])
 
 
 @cache
