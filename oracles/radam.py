@@ -39,10 +39,13 @@ Where sources disagree
 How paths compute it
 --------------------
 Without *capturable* everything that has no dimension is a Python number. With it t is a float32
-tensor, hence also ρ, which loses as many digits as ρ∞ is larger than ρ: which branch a step near
-ρ = 5 takes is then open. √c₂ divided by a tensor is torch's reciprocal and a product. Multi-tensor
-code has one formula for both branches, w − m/((√v + ε)/a) − bm with a = γr√c₂/c₁ and b = 0, or
-a = 0 and b = γ/c₁.
+tensor, hence also ρ, which is a small difference of large numbers and loses as many digits as ρ∞ is
+larger than ρ. At β₂ = 0.999 it is off by 0.04, at 0.9999 by several units: what should be ρ₂ = 2 is
+computed as 6.3, and the wait is over. Which branch is taken where ρ is that near 5 is open.
+
+√c₂ divided by a tensor is torch's reciprocal and a product. Multi-tensor code has one formula for
+both branches, w − m/((√v + ε)/a) − bm with a = γr√c₂/c₁ and b = 0, or a = 0 and b = γ/c₁: v is
+looked at, and may spoil w, before it is of use.
 
 Each convention below is the first one with one of the lines replaced.
 """
