@@ -416,7 +416,24 @@ def hinge(w: torch.Tensor) -> torch.Tensor:
 
 # --- drawing ----------------------------------------------------------------------------------
 
-DTYPES = ("float64", "float32", "float64", "float32", "float64", "bfloat16", "float32", "float16")
+
+def lacking(dtype: str) -> str:
+    """Why this torch cannot step parameters of a dtype here; empty if it can."""
+    script = [(0.0, np.array([1.0])), (0.0, np.array([0.5]))]
+    h = Hyper(max_iter=2, line_search_fn="strong_wolfe")
+    try:
+        recorded(Run(script, np.zeros(1), (h, h), ((1,),), dtype))
+    except RuntimeError as error:
+        if "not implemented for" not in str(error):
+            raise
+        return str(error)
+    return ""
+
+
+LACKING = {dtype: lacking(dtype) for dtype in FORMATS}
+
+DRAWN = ("float64", "float32", "float64", "float32", "float64", "bfloat16", "float32", "float16")
+"""Dtypes of drawn runs, with those more often in which more is decided."""
 
 HALF = ("bfloat16", "float16")
 
@@ -443,7 +460,7 @@ def drawn(raw: bytes) -> Run:
     for _ in range(steps - 1):
         other = hyper(choices)._replace(history_size=first.history_size, maximize=first.maximize)
         schedule.append(other if choices.yes() else first)
-    dtype = choices.pick(DTYPES)
+    dtype = choices.pick([dtype for dtype in DRAWN if not LACKING[dtype]])
     if dtype in HALF:
         schedule = [h._replace(line_search_fn=None) for h in schedule]
     loss = objective(choices, size, dtype)
