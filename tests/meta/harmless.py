@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.meta.mutation import Mutant
 
-COMPILED = r"is_scripting|is_compiling|is_dynamo_compiling"
+COMPILED = r"(is_scripting|is_compiling|is_dynamo_compiling|_stack_if_compiling)"
 
 CONSTANT = r"^(None|False|True|[\d.e-]+) -> "
 
@@ -52,7 +52,7 @@ HARMLESS: Sequence[Row] = (
     Row("only a CUDA graph tells them apart", place="graph_capture_health_check"),
     Row("needs parameters on several devices", place=r"_dict\b|\.to\((device|.*non_blocking)"),
     Row("needs a device that keeps its counters itself", place=r"is_cpu", reached=False),
-    Row("needs a device without capture", place="apturable_supported_devices"),
+    Row("needs a device without capture", place=r"apturable_supported_devices|device\.type"),
     # What a caller is told.
     Row(
         HOLE + "refusals are asked of constructors only, by tests/test_constructor.py",

@@ -143,6 +143,7 @@ def questions(target: Target, examples: int, seed: int) -> tuple[list[Question],
     file = find_spec(target.module)
     assert file is not None and file.origin is not None
     by_check, unfit = [], 0
+    alike: dict[frozenset[int], frozenset[int]] = {}
     for check in checks(target.rule):
         asked = []
         for case in drawn(check, target.rule, examples):
@@ -153,7 +154,7 @@ def questions(target: Target, examples: int, seed: int) -> tuple[list[Question],
                 lines, fails = traced(file.origin, check, subject, oracle)
                 unfit += fails
                 if not fails:
-                    asked.append(Question(check, subject, oracle, lines))
+                    asked.append(Question(check, subject, oracle, alike.setdefault(lines, lines)))
         random.Random(seed).shuffle(asked)
         by_check.append(asked)
     turns = chain.from_iterable(zip_longest(*by_check))
