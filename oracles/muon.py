@@ -196,11 +196,20 @@ TORCH = MuonConvention(
     source="torch.optim.Muon; Moonlight (arXiv:2502.16982) with match_rms_adamw",
 )
 
+BARE = replace(TORCH, fixed={"ns_steps": 0})
+"""Without iterations, which magnify what rounding does to a difference and not the difference."""
+
+LARGE = replace(BARE, fixed={"ns_steps": 0, "lr": 4.0})
+"""With steps beside which the rounding of w is nothing."""
+
+ONCE = replace(TORCH, fixed={"ns_steps": 1, "lr": 4.0}, parts=frozenset({"row"}))
+"""With an iteration of one singular value, whose enclosure is tight."""
+
 DECAY = frozenset({"weight_decay"})
 
 DECAYS = (
     replace(
-        TORCH,
+        BARE,
         name="coupled_unscaled",
         equation="b averages g + λw",
         source="L2 regularization, as weight_decay of torch.optim.SGD",
@@ -209,7 +218,7 @@ DECAYS = (
         before=unchanged,
     ),
     replace(
-        TORCH,
+        BARE,
         name="batch_scaled",
         equation="w = (1 − γλ/n)w before the step",
         source="scratch code that divides the penalty by the batch size",
@@ -217,7 +226,7 @@ DECAYS = (
         before=lambda w, h: shrunk(w, h.lr * h.weight_decay / h.batch_size, h),
     ),
     replace(
-        TORCH,
+        BARE,
         name="decoupled",
         equation="w = (1 − λ)w before the step",
         source="decay that is not scaled by the rate, as in TensorFlow Addons",
@@ -225,7 +234,7 @@ DECAYS = (
         before=lambda w, h: shrunk(w, h.weight_decay, h),
     ),
     replace(
-        TORCH,
+        BARE,
         name="decay_after_lr",
         equation="w = (1 − γλ)w after the step",
         source="training loops that call p.mul_(1 - lr * wd) after optimizer.step()",
@@ -234,7 +243,7 @@ DECAYS = (
         after=shrunk_lr,
     ),
     replace(
-        TORCH,
+        BARE,
         name="decay_after",
         equation="w = (1 − λ)w after the step",
         source="norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to Muon",
@@ -243,7 +252,7 @@ DECAYS = (
         after=lambda w, h: shrunk(w, h.weight_decay, h),
     ),
     replace(
-        TORCH,
+        BARE,
         name="decay_ignored",
         equation="no decay",
         source="github.com/KellerJordan/Muon before weight decay was added",
@@ -255,7 +264,7 @@ DECAYS = (
 
 DIRECTIONS = (
     replace(
-        TORCH,
+        LARGE,
         name="momentum_ignored",
         equation="u = g",
         source="code that keeps the buffer and follows the gradient",
@@ -263,7 +272,7 @@ DIRECTIONS = (
         direction=lambda g, b, h: g,
     ),
     replace(
-        TORCH,
+        LARGE,
         name="first_step_whole",
         equation="b starts as the first g, and averages afterwards",
         source="the first buffer of torch.optim.SGD",
@@ -271,7 +280,7 @@ DIRECTIONS = (
         momentum=lambda b, g, h: g if b is None else _momentum(b, g, h),
     ),
     replace(
-        TORCH,
+        LARGE,
         name="nesterov_ignored",
         equation="u = b although nesterov is set",
         source="code that keeps the flag and drops the look-ahead",
@@ -279,7 +288,7 @@ DIRECTIONS = (
         direction=lambda g, b, h: b,
     ),
     replace(
-        TORCH,
+        LARGE,
         name="nesterov_unaveraged",
         equation="u = g + μb with the averaged b",
         source="torch's documentation of the look-ahead joined with its code of the buffer",
@@ -292,28 +301,28 @@ DIRECTIONS = (
 
 ORTHOGONALS = (
     replace(
-        TORCH,
+        ONCE,
         name="normalized",
         equation="X = u/max(|u|, ε), without iterations",
         source="normalized gradient descent; Muon with the iteration forgotten",
         coefficients=lambda h: None,
     ),
     replace(
-        TORCH,
+        ONCE,
         name="cubic",
         equation="X = 3/2 X − 1/2 (XXᵀ)X, k times",
         source="Björck & Bowie 1971; the iteration Muon's is named after",
         coefficients=lambda h: (1.5, -0.5, 0),
     ),
     replace(
-        TORCH,
+        ONCE,
         name="quintic",
         equation="X = 15/8 X − 5/4 (XXᵀ)X + 3/8 (XXᵀ)²X, k times",
         source="the convergent iteration of the same degree, whose slope at 0 is half as steep",
         coefficients=lambda h: (1.875, -1.25, 0.375),
     ),
     replace(
-        TORCH,
+        BARE,
         name="eps_added",
         equation="X starts as u/(|u| + ε)",
         source="github.com/KellerJordan/Muon (X / (X.norm() + 1e-7)); optax.contrib.muon",
@@ -325,7 +334,7 @@ ORTHOGONALS = (
 
 RATES = (
     replace(
-        TORCH,
+        BARE,
         name="adjust_swapped",
         equation="r = 0.2 √max(A, B) by default, √max(1, A/B) on match_rms_adamw",
         source="ports of Moonlight's Muon, whose only ratio is the one torch calls match_rms_adamw",
@@ -334,9 +343,10 @@ RATES = (
         ),
     ),
     replace(
-        TORCH,
+        BARE,
         name="adjust_turned",
         equation="r = √max(1, B/A)",
+        parts=frozenset({"oblong"}),
         source="code for weights stored as (in, out), as JAX and Keras have them",
         ratio=lambda shape, h: (
             _ratio(shape, h) if h.adjust_lr_fn == "match_rms_adamw" else _taller(*shape[::-1])
@@ -397,23 +407,23 @@ RULE = Rule(
     trial=Hyper(lr=0.5, weight_decay=0.5),
     fine=Parting(
         hyper={
-            "lr": (0.5, 0.9),
+            "lr": (0.4, 0.6),
             "weight_decay": (0.1, 0.5),
-            "momentum": (0.9, 0.95),
-            "eps": (8, 16),
+            "momentum": (0.85, 0.9),
+            "eps": (0.1, 0.2),
         },
         w=(2, 8),
         g=(0.5, 2),
     ),
     coarse=Parting(
         hyper={
-            "lr": (0.5, 0.9),
+            "lr": (0.4, 0.6),
             "weight_decay": (0.5, 0.9),
-            "momentum": (0.9, 0.95),
-            "eps": (8, 16),
+            "momentum": (0.85, 0.9),
+            "eps": (0.1, 0.2),
         },
-        w=(2, 3),
-        g=(0.8, 1.2),
+        w=(0.25, 0.5),
+        g=(0.95, 1.05),
     ),
     free=frozenset({"weight_decay"}),
     tuples={"ns_coefficients": ("ns_a", "ns_b", "ns_c")},

@@ -139,12 +139,14 @@ class Convention:
         parts: hyperparameters a case must set for this convention to differ from the rule's
             first one. ``"batch_size"`` stands for more than one row, ``"schedule"`` for a learning
             rate that changes, ``"vector"`` for a parameter of at most one dimension, ``"matrix"``
-            for one of more and ``"oblong"`` for one that is not square, ``"falling"`` and
+            for one of more, ``"oblong"`` for one that is not square and ``"row"`` for one that is
+            a row or column, ``"falling"`` and
             ``"rising"`` for gradients that halve or double from step to step, ``"turning"`` for
             gradients that change their sign at every step, ``"checkered"`` for gradients four
             times as large on the squares of one color, at the next step of the other,
             ``"missing"`` for gradients that are 0 on the squares of one color, in turn,
             ``"late"`` for more steps than usual.
+        fixed: values of hyperparameters that leave the difference bare.
         decays: whether a parameter of that many dimensions is decayed (a choice made by whoever
             builds the parameter groups, not by the optimizer).
     """
@@ -153,6 +155,7 @@ class Convention:
     equation: str
     source: str
     parts: frozenset[str] = frozenset()
+    fixed: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     decays: Callable[[int], bool] = lambda ndim: True
 
 

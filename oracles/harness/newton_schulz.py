@@ -14,8 +14,8 @@ and is changed by
 
     s |b + 2cs²| s² u + s |bs² + cs⁴| u + |p(s)| u + O(u²)
 
-at most (:func:`_row`). An interval of lengths sees that the terms of p cancel; term by term a radius
-would grow by 28 in each iteration instead of by |p'| <= 1.6.
+at most (:func:`_row`). An interval of lengths sees that the terms of p cancel; term by term a
+radius would grow by 28 in each iteration.
 
 *Two or more of both* (:func:`_matrix`): worst cases of all roundings together would exceed the
 result after two iterations, and no code comes near them. There the radius is :data:`SPREAD`
@@ -27,9 +27,10 @@ by UEVᵀ changes the result by UE'Vᵀ (Noferini 2017, *SIAM J. Matrix Anal. Ap
     E'ᵢⱼ = (f(σᵢ) − f(σⱼ))/(σᵢ − σⱼ) (Eᵢⱼ + Eⱼᵢ)/2 + (f(σᵢ) + f(σⱼ))/(σᵢ + σⱼ) (Eᵢⱼ − Eⱼᵢ)/2
     E'ᵢⱼ = f(σᵢ)/σᵢ Eᵢⱼ                                                            for j > n
 
-A verdict there rests on a measurement: how many of these standard deviations torch is away from
-exact arithmetic. ``python -m benchmarks.newton_schulz`` measures it, and
-``benchmarks/newton_schulz.json`` is what it found.
+A verdict there rests on a measurement: how many of these standard deviations torch 2.13 on a CPU is
+away from exact arithmetic, with torch's default coefficients. Of 28,800 matrices (2×3, 2×5, 3×3,
+3×8, 4×16, 5×9; 1, 2, 3 and 5 iterations; four distributions, 300 of each) the farthest element was
+3.62 away. Nobody has measured other devices, larger matrices or other coefficients.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ from oracles.harness.enclosure import INFLATE, Enclosure
 from oracles.harness.formats import FORMATS, FloatArray, Wide, WideArray
 
 SPREAD = 8.0
-"""Standard deviations in a radius: twice as many as the farthest of the measured ones was away."""
+"""Standard deviations in a radius: more than twice as many as the farthest element was away."""
 
 LARGEST = 400
 """Elements of the largest matrix whose derivative is written out; larger ones are unknown."""

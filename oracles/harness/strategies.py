@@ -51,6 +51,7 @@ SHAPED: dict[str, Callable[[tuple[int, ...]], bool]] = {
     "vector": lambda shape: len(shape) < 2,
     "matrix": lambda shape: len(shape) > 1,
     "oblong": lambda shape: shape[0] != shape[1],
+    "row": lambda shape: 1 in shape,
 }
 """Which shapes a part of a case asks for."""
 
@@ -457,7 +458,7 @@ def parting_cases(choices: Choices, rule: Rule, convention: Convention) -> Case:
         if isinstance(default, bool)
     }
     values["batch_size"] = choices.pick(BATCH_SIZES[1:] if "batch_size" in parts else BATCH_SIZES)
-    h = rule.hyper(**values)
+    h = rule.hyper(**{**values, **convention.fixed})
     lowered = h._replace(lr=h.lr / 4) if "schedule" in parts else h
     schedule = tuple(lowered if t % 2 else h for t in range(steps))
     options = rule.shapes or ((3,), (1,), (40,), (200,), (2, 3), (4, 3))
