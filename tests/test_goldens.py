@@ -32,6 +32,9 @@ from oracles.harness.verdict import Verdict, fit, judge, separation
 from oracles.rule import Convention, Rule
 from tests.golden_extension import GOLDEN, GoldenExtension
 
+UNREADABLE = (OSError, LookupError, TypeError, ValueError)
+"""What a damaged file raises; the tests of that file say so."""
+
 
 @dataclass(frozen=True)
 class Pinned:
@@ -47,10 +50,10 @@ def questions(rule: Rule) -> Questions:
 
 
 def ids(rule: Rule) -> list[str]:
-    """Of the rule's questions; none where they cannot be read, which its documents' tests tell."""
+    """Of the rule's questions; none where they cannot be read."""
     try:
         return [question.id for question in questions(rule).each]
-    except (OSError, LookupError, TypeError, ValueError):
+    except UNREADABLE:
         return []
 
 
@@ -86,9 +89,12 @@ def _asked(case: Case) -> Iterator[Any]:
 @cache
 def answering(rule: Rule, name: str, id: str) -> Convention:
     """That convention, or torch's where both documents have the same answer to the bit."""
-    one, other = (vectors(rule, c)[id].expected for c in (name, rule.torch.name))
-    answers: Convention = rule.convention(name) if answers_differ(one, other) else rule.torch
-    return answers
+    convention: Convention = rule.convention(name)
+    try:
+        one, other = (vectors(rule, c)[id].expected for c in (name, rule.torch.name))
+    except UNREADABLE:
+        return convention
+    return convention if answers_differ(one, other) else rule.torch
 
 
 each_convention = pytest.mark.parametrize(

@@ -146,25 +146,25 @@ def trajectory(
     return list(run)
 
 
-@lru_cache(maxsize=2**13)
 def apart(rule: Rule, convention: Convention, case: Case) -> float:
     """How far a convention parts from torch's, computed in 80 digits.
 
     The largest difference of a parameter's elements after any step, in terms of its largest one.
     """
-    pairs = zip(_precisely(rule, rule.torch, case), _precisely(rule, convention, case), strict=True)
+    trajectories = (_precisely(rule, c.name, case) for c in (rule.torch, convention))
     largest = 0.0
     with localcontext(PRECISE):
-        for one, other in pairs:
+        for one, other in zip(*trajectories, strict=True):
             off = max((abs(w - v) for w, v in zip(one, other, strict=True)), default=0)
             size = max(map(abs, (*one, *other)), default=0)
             largest = max(largest, float(off / size) if off else 0.0)
     return largest
 
 
-@lru_cache(maxsize=64)
-def _precisely(rule: Rule, convention: Convention, case: Case) -> list[list[Any]]:
+@lru_cache(maxsize=2**12)
+def _precisely(rule: Rule, name: str, case: Case) -> list[list[Any]]:
     """Each parameter's elements after all steps, in 80 digits."""
+    convention = rule.convention(name)
     with localcontext(PRECISE):
         return [
             [v for w, _ in trajectory(rule, convention, group, p, Precise) for v in np.ravel(w)]
