@@ -314,11 +314,13 @@ def _enter(scalar: Enclosure, format: Format) -> Enclosure:
 
 
 def _short(value: Any) -> bool:
-    """Whether every format holds a number: those of eight bits here, infinities and nans."""
+    """Whether every format holds a number: eight bits, the last of which float16 has; inf, nan."""
     x = float(value)
     if not math.isfinite(x):
         return not math.isfinite(value)
-    return x == value and abs(x) <= 256 and (x if abs(x) > 1 else 256 * x).is_integer()
+    significand, _ = math.frexp(x)
+    held = (256 * significand).is_integer() and (2**24 * x).is_integer()
+    return held and abs(x) < 2**16 and x == value
 
 
 def _rounded(
