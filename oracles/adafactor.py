@@ -375,7 +375,7 @@ SIZES = (
         name="size_by_norm",
         equation="α = max(ε₂, |w|) ρ",
         source="code that takes the norm for its mean, as LARS does",
-        parts=frozenset({"matrix"}),
+        parts=frozenset({"fine", "matrix"}),
         scale=lambda w, h: larger(h.eps2, item(norm(w))),
     ),
 )
@@ -437,7 +437,7 @@ ESTIMATES = (
         name="clipped_by_norm",
         equation="u is divided by max(1, |u|/d)",
         source="gradient clipping of other optimizers, torch.nn.utils.clip_grad_norm_",
-        parts=frozenset({"matrix"}),
+        parts=frozenset({"fine", "matrix"}),
         divisor=lambda u, h: larger(1, item(norm(u)) / h.d),
     ),
 )

@@ -284,7 +284,7 @@ DIRECTIONS = (
         name="nesterov_ignored",
         equation="u = b although nesterov is set",
         source="code that keeps the flag and drops the look-ahead",
-        parts=frozenset({"momentum", "nesterov", "checkered"}),
+        parts=frozenset({"momentum", "nesterov", "checkered", "fine"}),
         direction=lambda g, b, h: b,
     ),
     replace(
@@ -292,7 +292,7 @@ DIRECTIONS = (
         name="nesterov_unaveraged",
         equation="u = g + μb with the averaged b",
         source="torch's documentation of the look-ahead joined with its code of the buffer",
-        parts=frozenset({"momentum", "nesterov", "checkered"}),
+        parts=frozenset({"momentum", "nesterov", "checkered", "fine"}),
         direction=lambda g, b, h: g + h.momentum * b if h.nesterov else b,
     ),
 )

@@ -145,7 +145,8 @@ class Convention:
             gradients that change their sign at every step, ``"checkered"`` for gradients four
             times as large on the squares of one color, at the next step of the other,
             ``"missing"`` for gradients that are 0 on the squares of one color, in turn,
-            ``"late"`` for more steps than usual.
+            ``"late"`` for more steps than usual, ``"fine"`` for formats of 24 bits or more, because
+            shorter ones do not tell them apart.
         fixed: values of hyperparameters that leave the difference bare.
         decays: whether a parameter of that many dimensions is decayed (a choice made by whoever
             builds the parameter groups, not by the optimizer).

@@ -70,7 +70,13 @@ OUTSIDE = {
     "late_group": single([1.0], [[1.0]], H),
     "other_accumulator": single([1.0], [[1.0]], RULES["Adagrad"].hyper(lr=0.5)),
     "late_momentum": single([1.0], [[1.0]] * 2, RULES["RMSprop"].hyper(lr=0.5, momentum=0.5)),
+    "waits_on_nothing": single([1.0], [[1.0]], RULES["RAdam"].hyper(lr=0.5)),
+    "slow_float16": single([1.0], [[1.0]] * 6, RULES["RAdam"].hyper(lr=1e-3)),
     "several_steps": single([1.0], [[1.0]], H),
+    "no_elements": single([1.0], [[1.0]], H),
+    "staggered": single([1.0], [[1.0]], H),
+    "no_look_ahead": single([1.0], [[1.0]], NESTEROV),
+    "default_eps": single([1.0], [[1.0]], RULES["Adafactor"].hyper(lr=0.5, eps1=0.5)),
     "low_rate_float16": single([1.0], [[1.0]], H),
 }
 

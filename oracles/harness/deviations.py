@@ -7,6 +7,7 @@ cases; they are defined here, by name.
 from __future__ import annotations
 
 import itertools
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,12 +20,18 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from oracles.harness.case import Case, Group, Parameter, dtype_of, from_data
-from oracles.rule import Rule
+from oracles.rule import Hyper, Rule
 
 LEDGER = Path(__file__).with_name("deviations.toml")
 
 SHORTEST_REGISTER = 8
 """Half-precision elements in the shortest SIMD register torch is built for (NEON, 128 bits)."""
+
+SMALLEST_HALF = 2.0**-24
+"""The smallest positive float16."""
+
+LARGE = 2.0**8
+"""Squares of this are infinite in float16."""
 
 LOW_RATE = 2.0**-10
 """Below it a denominator of up to 64, divided by the rate, leaves float16."""
@@ -192,6 +199,43 @@ def _finite(p: Parameter) -> bool:
     return all(g is None or bool(np.isfinite(g).all()) for g in (p.initial, *p.gradients))
 
 
+def _waits_on_nothing(case: Case, axis: str) -> bool:
+    """√v + ε may be zero in a parameter's dtype, or nan, while a rule does not yet use it."""
+    schedule = [h for group in case.groups for h in group.schedule]
+    vanishing = _halves(case, axis) and any(h.eps < SMALLEST_HALF / 2 for h in schedule)
+    overflowing = case.edge or any(
+        g is not None and bool(np.any(np.abs(g) >= LARGE))
+        for p in case.parameters
+        for g in p.gradients
+    )
+    return vanishing or (overflowing and any(h.beta2 == 0 for h in schedule))
+
+
+def _slow_float16(case: Case, axis: str) -> bool:
+    """A float16 parameter makes a rectified step at a low rate."""
+    return any(
+        g is not None
+        and 0 < _rectified_rate(h, sum(x is not None for x in p.gradients[: t + 1])) < LOW_RATE
+        for i, group, p in case.walk()
+        if dtype_of(axis, i) == "float16"
+        for t, (g, h) in enumerate(zip(p.gradients, group.schedule, strict=True))
+    )
+
+
+def _rectified_rate(h: Hyper, t: int) -> float:
+    """RAdam's γr√c₂/c₁, which the root of the mean square is divided by; 0 while it waits."""
+    unseen, limit = h.beta2**t, 2 / (1 - h.beta2) - 1
+    length = limit - 2 * t * unseen / (1 - unseen)
+    if length <= 5:
+        return 0.0
+    square = (length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)
+    return float(h.lr * math.sqrt(square * (1 - unseen)) / (1 - h.beta1**t))
+
+
+def _halves(case: Case, axis: str) -> bool:
+    return any(dtype_of(axis, i) == "float16" for i in range(len(case.parameters)))
+
+
 REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
     "late_buffer": _late_buffer,
     "layouts_differ": _layouts_differ,
@@ -224,7 +268,18 @@ REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
         for group in case.groups
         for before, after in itertools.combinations(group.schedule, 2)
     ),
+    "waits_on_nothing": _waits_on_nothing,
+    "slow_float16": _slow_float16,
     "several_steps": lambda case, axis: case.steps > 1,
+    "no_elements": lambda case, axis: any(p.initial.size == 0 for p in case.parameters),
+    "staggered": lambda case, axis: any(
+        len({tuple(g is None for g in p.gradients) for p in group.parameters}) > 1
+        for group in case.groups
+    ),
+    "no_look_ahead": lambda case, axis: any(
+        not h.nesterov for g in case.groups for h in g.schedule
+    ),
+    "default_eps": lambda case, axis: any(h.eps1 is None for g in case.groups for h in g.schedule),
     "half_parameters": lambda case, axis: any(
         dtype_of(axis, i) in ("bfloat16", "float16") for i in range(len(case.parameters))
     ),

@@ -433,7 +433,7 @@ def parting_cases(choices: Choices, rule: Rule, convention: Convention) -> Case:
     rule does not call free) is off unless it is such a part. What remains -- shape, values,
     rates, batch size -- is drawn. That the two do part is then proven by enclosures.
     """
-    axes = _axes(choices)
+    axes = (choices.pick(AXES[:2]),) if "fine" in convention.parts else _axes(choices)
     parting = rule.fine if _fine(axes) else rule.coarse
     parts = convention.parts
     steps = choices.pick(rule.steps or LATE) if "late" in parts else 2 + choices.index(2)
