@@ -18,9 +18,15 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension
 from syrupy.location import PyTestLocation
 from syrupy.types import SerializedData, SnapshotIndex
 
+from oracles import RULES
 from oracles.harness.golden import NUMBER, write
 
 GOLDEN = Path(__file__).parents[1] / "golden"
+
+PINNED = tuple(
+    rule for rule in RULES.values() if (GOLDEN / "cases" / f"{rule.name.lower()}.toml").exists()
+)
+"""Rules that somebody has written questions for."""
 
 SHOWN = 6
 """How many differences of one vector are told; the first ones cause the others."""

@@ -30,7 +30,7 @@ from oracles.harness.subjects import Answer, SubjectError
 from oracles.harness.tally import Tally
 from oracles.harness.verdict import Verdict, fit, judge, separation
 from oracles.rule import Convention, Rule
-from tests.golden_extension import GOLDEN, GoldenExtension
+from tests.golden_extension import GOLDEN, PINNED, GoldenExtension
 
 UNREADABLE = (OSError, LookupError, TypeError, ValueError)
 """What a damaged file raises; the tests of that file say so."""
@@ -101,13 +101,13 @@ each_convention = pytest.mark.parametrize(
     ("rule", "convention"),
     [
         pytest.param(rule, convention, id=f"{rule.name}-{convention.name}")
-        for rule in RULES.values()
+        for rule in PINNED
         for convention in rule.conventions
     ],
 )
 each_question = pytest.mark.parametrize(
     ("rule", "id"),
-    [pytest.param(rule, id, id=f"{rule.name}-{id}") for rule in RULES.values() for id in ids(rule)],
+    [pytest.param(rule, id, id=f"{rule.name}-{id}") for rule in PINNED for id in ids(rule)],
 )
 
 
@@ -125,8 +125,16 @@ def test_the_rule_gives_the_document_byte_for_byte(
         pytest.fail("\n".join(kept.get_assert_diff()), pytrace=False)
 
 
+def test_all_rules_but_two_are_pinned() -> None:
+    """A hole: what these two have is held by the checks alone, until they have questions, too."""
+    assert {rule.name for rule in RULES.values()} - {rule.name for rule in PINNED} == {
+        "Adafactor",
+        "Muon",
+    }
+
+
 def test_nothing_lies_in_golden_that_nothing_reads() -> None:
-    strays = golden.strays(tuple(RULES.values()), GOLDEN)
+    strays = golden.strays(PINNED, GOLDEN)
     assert not strays, f"remove from golden/, or add the convention: {', '.join(strays)}"
 
 
