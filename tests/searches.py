@@ -82,6 +82,9 @@ SEARCHES: dict[str, Search] = {
     ),
     "flat enough, downhill": search(fractions(-1), fractions((-9, 10)), fractions(1)),
     "flat enough, uphill": search(fractions(-1), fractions((9, 10)), fractions(1)),
+    "flat enough, within a bracket": search(
+        fractions((-1, 4), (-1, 2)), fractions(1, (9, 10)), fractions(1, (2, 3))
+    ),
     "uphill": search(fractions((-1, 4), (-1, 2)), fractions(1, 0), fractions(1, (2, 3))),
     # Downhill at 2/3: the start gives way to 1. From 2/3 to 1, m = 1/4 for a length of 1.
     "uphill, then downhill": search(

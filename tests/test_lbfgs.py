@@ -87,6 +87,21 @@ def test_a_search_goes_as_worked_by_hand(case: Search, dtype: str) -> None:
     assert len(call.evaluations) == 1 + len(case.lengths)
 
 
+@pytest.mark.skipif(VERSION.release < (2, 10), reason="a search had 25 trials before torch 2.10")
+@pytest.mark.parametrize(
+    ("losses", "end"), [([-0.5], 1.0), ([1.0], 0.0), ([-1.0, -0.5], None), ([-1.0, 1.0], 0.0)]
+)
+def test_a_search_out_of_trials_takes_the_lower_of_start_and_end(
+    losses: list[float], end: float | None
+) -> None:
+    """Always downhill, slope −1: nothing is flat enough, and it is the last trial that counts."""
+    script = [(0.0, np.array([1.0])), *((loss, np.array([1.0])) for loss in losses)]
+    h = Hyper(1.0, 1, len(losses), 0, 0, line_search_fn="strong_wolfe")
+    (call,) = replayed(Run(script, np.zeros(1), (h,), ((1,),)), Seen())
+    assert len(call.evaluations) == len(script)
+    assert -call.w == (-call.evaluations[-1].w if end is None else end)
+
+
 def searching(raw: bytes) -> Run:
     """A line search on losses and slopes near those that decide something, up to a dozen trials."""
     choices = Choices(raw)
