@@ -167,7 +167,7 @@ def largest(name: str, gradients: list[F], h: Hyper) -> F:
         "norm_undecayed": max(g for g, _, _ in ages) + h.eps,
         "norm_corrected": inside / (1 - h.beta2**t),
     }
-    return forms[name] if name in forms else inside
+    return forms.get(name, inside)
 
 
 class TestSums:

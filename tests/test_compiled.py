@@ -48,7 +48,7 @@ def test_a_compiled_step_follows_the_rule(rule: Rule, path: Path, tally: Tally) 
     optimizer = getattr(torch.optim, rule.name, None)
     if optimizer is None or not hasattr(torch, "compile"):
         pytest.skip(f"this torch has no torch.compile or no {rule.name}")
-    torch._dynamo.reset()
+    torch.compiler.reset()
     if reason := absent(rule, optimizer, path, MIXED, "cpu"):
         pytest.skip(reason)
     subject = Subject(rule, optimizer, path, MIXED)

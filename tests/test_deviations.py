@@ -77,6 +77,7 @@ OUTSIDE = {
     "staggered": single([1.0], [[1.0]], H),
     "no_look_ahead": single([1.0], [[1.0]], NESTEROV),
     "default_eps": single([1.0], [[1.0]], RULES["Adafactor"].hyper(lr=0.5, eps1=0.5)),
+    "moves": single([1.0], [None], H),
     "low_rate_float16": single([1.0], [[1.0]], H),
 }
 

@@ -42,7 +42,7 @@ def test_nobody_to_ask_is_no_success() -> None:
 
 
 def test_too_many_undecided_elements_are_vacuous() -> None:
-    strict = replace(CHECKS["agreement at the edge"], max_undecided=0.0)
+    strict = replace(CHECKS["agreement at the edge"], max_undecided=0.0, weight=40.0)
     with pytest.raises(Vacuous, match="undecided"):
         hold(strict, RULE, on("for-loop"), Tally())
 

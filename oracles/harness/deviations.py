@@ -280,6 +280,7 @@ REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
         not h.nesterov for g in case.groups for h in g.schedule
     ),
     "default_eps": lambda case, axis: any(h.eps1 is None for g in case.groups for h in g.schedule),
+    "moves": lambda case, axis: any(g is not None for p in case.parameters for g in p.gradients),
     "half_parameters": lambda case, axis: any(
         dtype_of(axis, i) in ("bfloat16", "float16") for i in range(len(case.parameters))
     ),

@@ -15,9 +15,9 @@ from oracles.harness.tally import Tally
 from oracles.harness.verdict import Vacuous, Verdict
 from oracles.rule import Rule
 
-MAX_BLUNT = 0.3
-"""Largest share of verdicts that may be blunt: most of the moves narrower than their radius.
-(One in twenty usually is: bfloat16 resolves eight bits, and small moves are swallowed there.)"""
+MAX_BLUNT = 0.6
+"""Largest share of verdicts that may be blunt: most of the moves narrower than their radius. Over a
+run one in fifty is, because bfloat16 resolves eight bits; a check of a few cases may meet more."""
 
 SHOWN = 6
 """Failing subjects spelled out for one case; the others are counted."""

@@ -429,9 +429,9 @@ def parting_cases(choices: Choices, rule: Rule, convention: Convention) -> Case:
     """Cases in which ``convention`` must differ from the rule's first one, by construction.
 
     The parts that tell them apart are switched on, and a gradient has the sign of its parameter,
-    so the terms add up instead of cancelling (unless it is to turn); what could make up for a difference (all that the
-    rule does not call free) is off unless it is such a part. What remains -- shape, values,
-    rates, batch size -- is drawn. That the two do part is then proven by enclosures.
+    so the terms add up instead of cancelling (unless it is to turn); what could make up for a
+    difference (all that the rule does not call free) is off unless it is such a part. What remains
+    -- shape, values, rates, batch size -- is drawn. That the two do part is proven by enclosures.
     """
     axes = (choices.pick(AXES[:2]),) if "fine" in convention.parts else _axes(choices)
     parting = rule.fine if _fine(axes) else rule.coarse

@@ -28,9 +28,9 @@ class Path:
             neighbouring numbers as one complex number, ``"compile"`` compiles the step.
         graph: whether those tensors require grad, so that the step itself can be differentiated.
         sparse: whether it takes sparse gradients.
-        nonfinite: whether it steps on inf and nan gradients as the others do (a ``GradScaler`` skips
-            those; complex products mix their parts; a ``lerp`` makes nan of an infinite end; capturable
-            steps divide by the learning rate before they divide by what is large).
+        nonfinite: whether it steps on inf and nan gradients as the others do (a ``GradScaler``
+            skips those; complex products mix their parts; a ``lerp`` makes nan of an infinite end;
+            capturable steps divide by the learning rate before they divide by what is large).
         expanded: whether it takes gradients whose elements share memory (a ``GradScaler`` unscales
             gradients in place, which torch refuses for those).
     """
@@ -124,7 +124,7 @@ LACKS = {
     r"`fused=True` requires all the params|requires all the params to be CUDA": (
         "the fused kernel is not written for a device"
     ),
-    r"must be CUDA( or XLA)? tensors": "capturable steps are guarded against devices without graphs",
+    r"must be CUDA( or XLA)? tensors": "guarded against devices without graphs",
     r"_foreach_\w+\(\) received an invalid combination": "foreach takes no tensor there",
     r"To copy construct from a tensor": "a tensor is taken for a number, with a warning",
     r"doesn't support float64": "MPS has no float64",

@@ -64,8 +64,8 @@ class Subject:
     def tensors(self) -> frozenset[str]:
         """Scalars this path computes with as 0-d float32 tensors, as the oracle is to be told.
 
-        Where one of them is a tensor, learning rate and count are both taken for tensors: that costs
-        one rounding of the radius and saves an oracle.
+        Where one of them is a tensor, learning rate and count are both taken for tensors: that
+        costs one rounding of the radius and saves an oracle.
         """
         if self.path.wrap == "compile":  # whatever may change between calls is a tensor there
             return frozenset({"lr", "step"})
@@ -306,7 +306,7 @@ class Run:
         return {"params": self.members(group), **self._hyper(group.schedule[t])}
 
     def _hyper(self, h: Hyper) -> dict[str, Any]:
-        # An older torch lacks some; the batch size is the oracle's alone, unless a class asks for it.
+        # An older torch lacks some; the batch size is the oracle's alone, unless a class asks.
         known = accepted(self.subject.optimizer)
         arguments = self.subject.rule.arguments(h)
         values = {name: value for name, value in arguments.items() if name in known}
