@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import given, settings
@@ -27,6 +28,22 @@ class Refuted(AssertionError):
     """A subject failed a check; the message holds one sentence for each."""
 
 
+@dataclass(frozen=True)
+class Report:
+    """The sentences of failing verdicts, a line each.
+
+    They are written when they are read, which those of cases tried while shrinking never are.
+    """
+
+    failures: Sequence[Verdict]
+
+    def __str__(self) -> str:
+        lines = [verdict.sentence for verdict in self.failures[:SHOWN]]
+        if len(self.failures) > SHOWN:
+            lines.append(f"... and {len(self.failures) - SHOWN} more subjects fail this case")
+        return "\n".join(lines)
+
+
 def hold(check: Check, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int:
     """Ask a check's question on as many cases as the current Hypothesis profile says.
 
@@ -45,7 +62,7 @@ def hold(check: Check, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int
     def refute(case: Case) -> None:
         failures = examine(check, subjects, Oracle(rule, case), seen)
         if failures:
-            raise Refuted(report(failures))
+            raise Refuted(Report(failures))
 
     # The example database files examples under the name of the function that failed on them.
     refute.__name__ = f"{rule.name}: {check.name}"
@@ -102,11 +119,3 @@ def confirm(row: Deviation, rule: Rule, subjects: Sequence[Any], tally: Tally) -
         if expected:
             tally.confirmed.add(row.id)
     return asked
-
-
-def report(failures: Sequence[Verdict]) -> str:
-    """The sentences of failing verdicts, a line each."""
-    lines = [verdict.sentence for verdict in failures[:SHOWN]]
-    if len(failures) > SHOWN:
-        lines.append(f"... and {len(failures) - SHOWN} more subjects fail this case")
-    return "\n".join(lines)

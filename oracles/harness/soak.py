@@ -25,10 +25,9 @@ from oracles.harness.checks import Check, agreement, examine
 from oracles.harness.enclosure import holds
 from oracles.harness.formats import FloatArray
 from oracles.harness.oracle import Oracle
-from oracles.harness.runner import Refuted, report, shown
+from oracles.harness.runner import Refuted, Report, shown
 from oracles.harness.strategies import STRUCTURE, Choices, long_case
 from oracles.harness.tally import Tally
-from oracles.harness.verdict import INSIDE, OUTSIDE, Verdict, fit
 from oracles.rule import Rule
 
 T = TypeVar("T")
@@ -100,10 +99,9 @@ def endless(rule: Rule, seed: int) -> Iterator[Case]:
 
 def _shrunk(check: Check, rule: Rule, subjects: Sequence[Any], case: Case) -> str:
     """The sentences of all subjects that fail the smallest case the first of them fails."""
-    quick = replace(check, ask=_quick)
 
     def fails(subject: Any, case: Case) -> bool:
-        return bool(examine(quick, [subject], Oracle(rule, case), Tally()))
+        return bool(examine(check, [subject], Oracle(rule, case), Tally()))
 
     first = next(subject for subject in subjects if fails(subject, case))
     culprit = _culprit(Oracle(rule, case), first)
@@ -117,7 +115,7 @@ def _shrunk(check: Check, rule: Rule, subjects: Sequence[Any], case: Case) -> st
         or case
     )
     failures = examine(check, subjects, Oracle(rule, smallest), Tally())
-    return f"{report(failures)}\n{_spelled(smallest)}"
+    return f"{Report(failures)}\n{_spelled(smallest)}"
 
 
 def _smallest(rule: Rule, case: Case, culprit: int, fails: Callable[[Case], bool]) -> Case | None:
@@ -145,12 +143,6 @@ def _spelled(case: Case) -> str:
 
 def _text(values: FloatArray | None) -> str:
     return "None" if values is None else np.array2string(values.ravel(), threshold=8)
-
-
-def _quick(subject: Any, oracle: Oracle) -> Verdict:
-    """Agreement without the sentence, which costs more than the verdict."""
-    inside = fit(oracle, oracle.rule.torch, subject, subject.ask(oracle.case))
-    return Verdict(INSIDE if inside else OUTSIDE)
 
 
 def _culprit(oracle: Oracle, subject: Any) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,8 @@ class Verdict:
     Attributes:
         outcome: ``inside``; ``outside``; ``undecided`` if the enclosure decides no element at all;
             ``errored`` if the subject raised. Single undecided elements are left out and counted.
-        sentence: what a person can act on, if it failed.
+        explain: tells what a person can act on, if it failed; it tries all conventions, which costs
+            more than the verdict, so :attr:`sentence` asks it only when it is read.
         elements: element-steps compared.
         undecided: element-steps about which the enclosure says nothing, because the result
             depends on how a path rounds near overflow.
@@ -44,7 +46,7 @@ class Verdict:
     """
 
     outcome: str
-    sentence: str = ""
+    explain: Callable[[], str] = str
     elements: int = 0
     undecided: int = 0
     moved: int = 0
@@ -56,6 +58,11 @@ class Verdict:
     def failed(self) -> bool:
         """Whether the subject is to blame for something."""
         return self.outcome in (OUTSIDE, ERRORED)
+
+    @cached_property
+    def sentence(self) -> str:
+        """What a person can act on, if it failed; empty otherwise."""
+        return self.explain()
 
 
 def judge(oracle: Oracle, subject: Any, answer: Answer) -> Verdict:
@@ -74,10 +81,10 @@ def judge(oracle: Oracle, subject: Any, answer: Answer) -> Verdict:
             undecided += int(np.count_nonzero(np.isinf(rad)))
             wrong = wrong or not holds(mid, rad, values).all()
     if wrong:
-        sentence = _explain(oracle, subject, answer)
-        return Verdict(OUTSIDE, sentence, elements, undecided, share=share)
+        explain = partial(_explain, oracle, subject, answer)
+        return Verdict(OUTSIDE, explain, elements, undecided, share=share)
     outcome = UNDECIDED if 0 < undecided == elements else INSIDE
-    return Verdict(outcome, "", elements, undecided, *enclosures.moves[row], share)
+    return Verdict(outcome, str, elements, undecided, *enclosures.moves[row], share)
 
 
 @np.errstate(invalid="ignore", over="ignore")
@@ -97,12 +104,12 @@ def _measure(balls: Balls, row: int, values: FloatArray) -> tuple[bool, float]:
 
 def errored(case: Case, subject: Any, error: SubjectError) -> Verdict:
     """The subject raised instead of answering."""
-    return Verdict(ERRORED, f"{subject} raised {error}; {describe(case)}")
+    return Verdict(ERRORED, lambda: f"{subject} raised {error}; {describe(case)}")
 
 
 def broken(case: Case, subject: Any, promise: str) -> Verdict:
     """The subject broke a promise that is not about values inside a radius."""
-    return Verdict(OUTSIDE, f"{subject} {promise}; {describe(case)}")
+    return Verdict(OUTSIDE, lambda: f"{subject} {promise}; {describe(case)}")
 
 
 def fits(oracle: Oracle, subject: Any, answer: Answer) -> list[str]:
