@@ -32,16 +32,17 @@ matrices; RMS looks at the whole parameter.
 
 Where sources disagree
 ----------------------
-* *Step size.* Shazeer & Stern (2018, arXiv:1804.04235), algorithm 4 and table 4, have no γ and
-  ρ = min(10⁻², 1/√t); torch and Keras put γ in the place of 10⁻². optax and transformers with
-  ``relative_step=False`` take γ itself: steps then shrink only if a schedule says so.
-  ``scale_parameter=False`` (transformers, fairseq) leaves RMS(w) out.
-* *ε₁.* The paper adds it to g² before the averages (algorithm 4; Keras, optax, transformers, all
-  with 10⁻³⁰): its unit is that of V. torch clamps V at its square: its unit is that of √V.
+* *Step size.* Shazeer & Stern (2018, arXiv:1804.04235) have no γ, and propose
+  ρ = min(10⁻², 1/√t), as tensor2tensor has it; torch and Keras put γ in the place of 10⁻². optax,
+  and transformers with ``relative_step=False``, take γ itself: steps then shrink only if a schedule
+  says so. ``scale_parameter=False`` (transformers, timm, fairseq) leaves RMS(w) out.
+* *ε₁.* The paper adds it to g² before the averages (algorithm 4; tensor2tensor, Keras, optax,
+  transformers, all with 10⁻³⁰): its unit is that of V. torch clamps V at its square: its unit is
+  that of √V.
 * *Decay.* The paper has none. torch and Keras scale it by γ; transformers, fairseq and timm by α,
   so that the parameter's own size enters twice; optax not at all.
 * *Factors.* optax factors the two largest dimensions, and only if both have 128 elements or more;
-  Keras and transformers the last two, as torch.
+  Keras and transformers the last two, as torch; tensor2tensor those of a matrix only.
 * *torch's documentation* says that ``weight_decay`` is 1e-2 by default, which is 0, and leaves
   the ε₁ out of the first formula of its note on ε₁, so that 1 would be added to g².
 
@@ -104,10 +105,15 @@ def _shape(x: Array) -> tuple[int, ...]:
     return getattr(x, "shape", ())  # rationals without dimension are bare numbers
 
 
+def _root(size: int) -> Scalar:
+    """√size: a whole number, which joins numbers of every kind, or a float64."""
+    whole = math.isqrt(size)
+    return whole if whole * whole == size else np.sqrt(size)
+
+
 def rms(x: Array) -> Scalar:
     """Root mean square of all elements, as a Python number; that of none is 0."""
-    size = max(math.prod(_shape(x)), 1)
-    return item(norm(x)) / np.sqrt(size)
+    return item(norm(x)) / _root(max(math.prod(_shape(x)), 1))
 
 
 def _mean_square(x: Array, axis: int) -> Array:
@@ -283,7 +289,7 @@ DECAYS = (
         TORCH,
         name="decay_before_rms",
         equation="α = max(ε₂, RMS((1 − γλ)w)) ρ",
-        source="code that decays at the top of the step, as the AdamW it was made from",
+        source="plausible slip: code that decays at the top of the step, as AdamW does",
         parts=DECAY,
         scale=lambda w, h: _scale(shrunk_lr(w, h), h),
     ),
@@ -345,28 +351,28 @@ SIZES = (
         TORCH,
         name="rate_paper",
         equation="ρ = min(1/100, 1/√t), whatever γ is",
-        source="arXiv:1804.04235, section 9",
+        source="arXiv:1804.04235, its proposed hyperparameters; transformers.Adafactor(lr=None)",
         rate=lambda t, h: np.minimum(_one(h) / 100, 1 / np.sqrt(t)),
     ),
     replace(
         TORCH,
         name="rate_scaled",
         equation="ρ = γ/√t",
-        source="code that decays the learning rate instead of capping it",
+        source="plausible slip: code that decays the learning rate instead of capping it",
         rate=lambda t, h: h.lr / np.sqrt(t),
     ),
     replace(
         TORCH,
         name="size_ignored",
         equation="α = ρ",
-        source="transformers.Adafactor(scale_parameter=False, relative_step=True); fairseq",
+        source="transformers.Adafactor(scale_parameter=False), with its own ρ; fairseq and timm",
         scale=lambda w, h: 1,
     ),
     replace(
         TORCH,
         name="size_added",
         equation="α = (ε₂ + RMS(w)) ρ",
-        source="code that adds ε as Adam does",
+        source="plausible slip: code that adds ε, as Adam does",
         parts=frozenset({"eps2"}),
         scale=lambda w, h: h.eps2 + rms(w),
     ),
@@ -374,7 +380,7 @@ SIZES = (
         TORCH,
         name="size_by_norm",
         equation="α = max(ε₂, |w|) ρ",
-        source="code that takes the norm for its mean, as LARS does",
+        source="plausible slip: the norm in place of its mean, as LARS has it",
         parts=frozenset({"fine", "matrix"}),
         scale=lambda w, h: larger(h.eps2, item(norm(w))),
     ),
@@ -386,7 +392,7 @@ ESTIMATES = (
         TORCH,
         name="eps_added",
         equation="R and C average g² + ε₁; no floor for V",
-        source="arXiv:1804.04235, algorithm 4; Keras, optax, transformers",
+        source="arXiv:1804.04235, algorithm 4; keras, optax.adafactor, transformers.Adafactor",
         parts=frozenset({"eps1"}),
         averages=_averaging(lambda square, floor: square + floor),
         estimate=_unfloored,
@@ -395,7 +401,7 @@ ESTIMATES = (
         TORCH,
         name="eps_unsquared",
         equation="V ≥ ε₁",
-        source="code that clamps V and takes the root afterwards",
+        source="plausible slip: code that clamps V and takes the root afterwards",
         parts=frozenset({"eps1"}),
         estimate=lambda averages, floor: np.maximum(_factored(averages, floor), floor),
     ),
@@ -403,8 +409,7 @@ ESTIMATES = (
         TORCH,
         name="unfactored",
         equation="V = β₂V + (1−β₂) g² for matrices too",
-        source="optax.adafactor(min_dim_size_to_factor=128), its default, for smaller matrices; "
-        "any Adam",
+        source="optax.adafactor(min_dim_size_to_factor=128), its default, for smaller matrices",
         parts=frozenset({"matrix", "checkered"}),
         averages=_whole_squares,
     ),
@@ -412,7 +417,7 @@ ESTIMATES = (
         TORCH,
         name="beta2_late",
         equation="1 − β₂ = (t + 1)^τ: the counter starts at 1 and is advanced first",
-        source="off-by-one ports",
+        source="plausible slip: a port that is off by one",
         parts=frozenset({"beta2_decay", "falling", "vector"}),
         fresh=lambda t, h: (t + 1) ** h.beta2_decay,
     ),
@@ -420,7 +425,7 @@ ESTIMATES = (
         TORCH,
         name="beta2_constant",
         equation="1 − β₂ = 1/128 at every step, without bias correction",
-        source="code that has β₂ from Adam, as the paper's section 7.1 finds unstable",
+        source="plausible slip: β₂ as in Adam, without Adam's correction",
         parts=frozenset({"beta2_decay", "falling", "vector"}),
         fresh=lambda t, h: _one(h) / 128,
     ),
@@ -436,7 +441,7 @@ ESTIMATES = (
         TORCH,
         name="clipped_by_norm",
         equation="u is divided by max(1, |u|/d)",
-        source="gradient clipping of other optimizers, torch.nn.utils.clip_grad_norm_",
+        source="plausible slip: the norm in place of its mean, as torch.nn.utils.clip_grad_norm_",
         parts=frozenset({"fine", "matrix"}),
         divisor=lambda u, h: larger(1, item(norm(u)) / h.d),
     ),
