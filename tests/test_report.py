@@ -66,6 +66,12 @@ def test_the_report_shows_what_matters() -> None:
     assert "no kernel" in text
 
 
+def test_an_optimizer_that_is_nowhere_is_absent() -> None:
+    seen = Tally()
+    seen.lack("Muon", {"everywhere": "this torch.optim has no Muon"})
+    assert "Muon (everywhere)" in render(seen)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

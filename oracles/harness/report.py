@@ -86,7 +86,7 @@ def _absent(tally: Tally) -> Table:
     table = Table(title="absent here", title_justify="left", box=None, show_header=False)
     places: dict[tuple[str, str], list[str]] = defaultdict(list)
     for place, reason in tally.absent.items():
-        path, dtype, _ = place.rsplit(", ", 2)
+        path, dtype, *_ = place.rsplit(", ", 2)  # an optimizer, "everywhere"; or path and where
         places[path, reason].append(dtype)
     for (path, reason), dtypes in places.items():
         table.add_row(f"{path} ({', '.join(dict.fromkeys(dtypes))})", reason)
