@@ -77,17 +77,24 @@ OUTSIDE = {
     "staggered": single([1.0], [[1.0]], H),
     "no_look_ahead": single([1.0], [[1.0]], NESTEROV),
     "default_eps": single([1.0], [[1.0]], RULES["Adafactor"].hyper(lr=0.5, eps1=0.5)),
+    "half_parameters": single([1.0], [[1.0]], H),
     "moves": single([1.0], [None], H),
+    "sparse_ascent": single([1.0], [[1.0]], H._replace(maximize=True)),
+    "bent_rate": single([1.0], [[1.0]], RULES["ASGD"].hyper(lr=0.5, alpha=1.0)),
+    "pairs": single([1.0], [[1.0]], H),
+    "pairs_ascend": single([1.0], [[1.0]], H._replace(maximize=True)),
+    "pairs_decay": single([1.0], [[1.0]], H._replace(weight_decay=0.5)),
+    "pairs_amsgrad": single([1.0], [[1.0]], RULES["Adam"].hyper(lr=0.5, amsgrad=True)),
+    "eps_matters": single([1.0], [[1.0]] * 5, RULES["RAdam"].hyper()),
+    "rate_in_float32": single([1.0], [[1.0]], RULES["Adagrad"].hyper(lr=0.5)),
     "low_rate_float16": single([1.0], [[1.0]], H),
 }
 
 
 @pytest.mark.parametrize("name", REGIONS)
 def test_a_region_ends(name: str) -> None:
-    if name == "half_parameters":
-        assert not REGIONS[name](single(MATRIX, [MATRIX], H), "float32")
-    else:
-        assert not REGIONS[name](OUTSIDE[name], "bfloat16")
+    axis = {"half_parameters": "float32", "rate_in_float32": "float64"}.get(name, "bfloat16")
+    assert not REGIONS[name](OUTSIDE[name], axis)
 
 
 def test_a_row_holds_for_its_versions_paths_and_dtypes_only() -> None:

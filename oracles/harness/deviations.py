@@ -180,6 +180,31 @@ def _decayed(case: Case, axis: str) -> bool:
     )
 
 
+def _moved(
+    by: Callable[[Hyper], bool], which: Callable[[Parameter], bool] = lambda p: True
+) -> Callable[[Case, str], bool]:
+    """Such a step moves such a parameter."""
+
+    def region(case: Case, axis: str) -> bool:
+        return any(
+            by(h) and p.gradients[t] is not None
+            for _, group, p in case.walk()
+            if which(p)
+            for t, h in enumerate(group.schedule)
+        )
+
+    return region
+
+
+def _paired(p: Parameter) -> bool:
+    """Complex paths hand it over as complex numbers."""
+    return (
+        p.layout == p.gradient_layout == "contiguous"
+        and p.initial.ndim > 0
+        and p.initial.shape[-1] % 2 == 0
+    )
+
+
 def _skips_first(case: Case, axis: str) -> bool:
     """The step that would create a group's momentum buffers is skipped by the grad scaler."""
     at_steps = zip(*(p.gradients for p in case.parameters), strict=True)
@@ -232,6 +257,30 @@ def _rectified_rate(h: Hyper, t: int) -> float:
     return float(h.lr * math.sqrt(square * (1 - unseen)) / (1 - h.beta1**t))
 
 
+def _eps_matters(case: Case, axis: str) -> bool:
+    """A rectified step has an ε, or a mean square may be zero."""
+    return any(
+        _rectified_rate(h, sum(x is not None for x in p.gradients[: t + 1])) > 0
+        or case.edge
+        or h.weight_decay != 0
+        or not g.all()
+        for _, group, p in case.walk()
+        for t, (g, h) in enumerate(zip(p.gradients, group.schedule, strict=True))
+        if g is not None and h.eps != 0
+    )
+
+
+def _rate_in_float32(case: Case, axis: str) -> bool:
+    """A rate is no float32 beside a float64 parameter, or is computed beside a float32 one."""
+    return any(
+        h.lr_decay != 0 or (dtype_of(axis, i) == "float64" and h.lr != float(np.float32(h.lr)))
+        for i, group, p in case.walk()
+        if dtype_of(axis, i) in ("float64", "float32")
+        for g, h in zip(p.gradients, group.schedule, strict=True)
+        if g is not None
+    )
+
+
 def _halves(case: Case, axis: str) -> bool:
     return any(dtype_of(axis, i) == "float16" for i in range(len(case.parameters)))
 
@@ -280,6 +329,16 @@ REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
         not h.nesterov for g in case.groups for h in g.schedule
     ),
     "default_eps": lambda case, axis: any(h.eps1 is None for g in case.groups for h in g.schedule),
+    "sparse_ascent": lambda case, axis: (
+        case.has("sparse") and _moved(lambda h: h.maximize)(case, axis)
+    ),
+    "bent_rate": _moved(lambda h: h.lr != 0 and h.lambd != 0 and h.alpha != 1),
+    "pairs": _moved(lambda h: True, _paired),
+    "pairs_ascend": _moved(lambda h: h.maximize, _paired),
+    "pairs_decay": _moved(lambda h: h.weight_decay != 0, _paired),
+    "pairs_amsgrad": _moved(lambda h: h.amsgrad, _paired),
+    "eps_matters": _eps_matters,
+    "rate_in_float32": _rate_in_float32,
     "moves": lambda case, axis: any(g is not None for p in case.parameters for g in p.gradients),
     "half_parameters": lambda case, axis: any(
         dtype_of(axis, i) in ("bfloat16", "float16") for i in range(len(case.parameters))
