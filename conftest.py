@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import json
 import platform
@@ -17,6 +18,7 @@ from hypothesis import settings
 from oracles import RULES
 from oracles.harness import profiles
 from oracles.harness.report import render
+from oracles.harness.runner import vacuities
 from oracles.harness.subjects.selection import refuse_unknown, select
 from oracles.harness.subjects.torch_optim import Subject, devices, quiet
 from oracles.harness.tally import Tally
@@ -92,11 +94,18 @@ def tally(pytestconfig: pytest.Config) -> Tally:
     return pytestconfig.stash[TALLY]
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What has been imported stays: the garbage collector need not look through it again."""
+    gc.freeze()
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker of ``pytest -n`` hands its tally to the controller."""
-    output = getattr(session.config, "workeroutput", None)
+    """A worker of ``pytest -n`` hands its tally to the controller, which judges the whole."""
+    tally, output = session.config.stash[TALLY], getattr(session.config, "workeroutput", None)
     if output is not None:
-        output["tally"] = json.dumps(session.config.stash[TALLY].to_json())
+        output["tally"] = json.dumps(tally.to_json())
+    elif vacuities(tally):
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -298,7 +298,7 @@ RULE = replace(
     coarse=COARSE,
     free=frozenset({"beta1"}),
     start=start,
-    steps=(7, 8, 7, 12),
+    steps=(7, 8, 7, 6),
     tensor_step=frozenset({"capturable"}),
 )
 """Adam's rule with a wait."""

@@ -7,6 +7,7 @@ import pytest
 from oracles.harness import cli, profiles
 from oracles.harness.checks import checks
 from oracles.harness.report import render
+from oracles.harness.runner import vacuities
 from oracles.harness.tally import Line, Tally
 from oracles.harness.verdict import INSIDE, OUTSIDE, UNDECIDED, Verdict
 from oracles.sgd import RULE
@@ -18,9 +19,9 @@ def tally(**lists: str) -> Tally:
     """One of everything, so that whatever is lost on the way is missed."""
     made = Tally()
     line = made.lines.setdefault(KEY, Line())
-    line.add(Verdict(INSIDE, "", 10, 2, 4, 3, 0.5))
-    line.add(Verdict(OUTSIDE, "wrong", 10, share=3.0))
-    line.add(Verdict(UNDECIDED, "", 1, 1))
+    line.add(Verdict(INSIDE, str, 10, 2, 4, 3, 0.5))
+    line.add(Verdict(OUTSIDE, lambda: "wrong", 10, share=3.0))
+    line.add(Verdict(UNDECIDED, str, 1, 1))
     made.cases["agreement"] += 2
     made.reject("SGD batch_scaled", 7.0)
     made.reject("SGD batch_scaled", 5.0)
@@ -34,8 +35,36 @@ def tally(**lists: str) -> Tally:
 def test_a_line_counts() -> None:
     expected = Line(3, 1, 1, 1, elements=21, undecided=3, moved=4, swallowed=3, share=3.0)
     assert tally().lines[KEY] == expected
-    assert (tally().undecided_share, tally().swallowed_share) == (3 / 21, 3 / 4)
-    assert tally().blunt_share == 1 / 3
+    assert (expected.undecided_share, expected.swallowed_share) == (3 / 21, 3 / 4)
+    assert expected.blunt_share == 1 / 3
+
+
+def test_the_whole_is_the_sum_of_its_lines() -> None:
+    seen = tally()
+    seen.lines["Adam", *KEY[1:]] = Line(runs=2, blunt=1, elements=9, share=0.5)
+    assert seen.whole("Adam") == seen.lines["Adam", *KEY[1:]]
+    assert (seen.whole().runs, seen.whole().elements, seen.whole().share) == (5, 30, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (Line(runs=400, elements=1000, undecided=10, blunt=60), []),
+        (
+            Line(runs=400, elements=1000, undecided=11),
+            ["Adam: 1.1% of the elements were undecided; allowed 1%"],
+        ),
+        (Line(runs=400, blunt=61), ["Adam: 15.2% of the verdicts were blunt; allowed 15%"]),
+        (Line(runs=399, blunt=399), []),
+    ],
+)
+def test_a_run_that_decided_little_is_vacuous(line: Line, said: list[str]) -> None:
+    """Of each optimizer for itself, over all its paths."""
+    seen = Tally()
+    seen.lines["Adam", *KEY[1:]] = line
+    seen.lines["SGD", *KEY[1:]] = Line(runs=4000, elements=10**6)
+    assert vacuities(seen) == said
+    assert all(f"VACUOUS {sentence}" in render(seen) for sentence in said)
 
 
 def test_tallies_merge_and_travel() -> None:

@@ -12,10 +12,10 @@ from oracles.harness.case import single
 from oracles.harness.checks import ask, checks, rejection
 from oracles.harness.deviations import Deviation, ledger
 from oracles.harness.oracle import Oracle
-from oracles.harness.runner import Refuted, confirm, hold
+from oracles.harness.runner import Refuted, confirm, hold, shown
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.torch_optim import Subject
-from oracles.harness.tally import Tally
+from oracles.harness.tally import Line, Tally
 from oracles.harness.verdict import Vacuous, separation
 from oracles.sgd import RULE
 from tests.meta.zoo import BatchScaledDecay  # type: ignore[attr-defined]
@@ -41,16 +41,18 @@ def test_nobody_to_ask_is_no_success() -> None:
     assert hold(CHECKS["agreement at the edge"], RULE, [], Tally()) == 0
 
 
-def test_too_many_undecided_elements_are_vacuous() -> None:
-    strict = replace(CHECKS["agreement at the edge"], max_undecided=0.0, weight=40.0)
-    with pytest.raises(Vacuous, match="undecided"):
-        hold(strict, RULE, on("for-loop"), Tally())
+@pytest.mark.parametrize(("undecided", "empty", "said"), [(11, 0, "55.0% of"), (10, 2, "nothing")])
+def test_a_check_that_decides_little_is_vacuous(undecided: int, empty: int, said: str) -> None:
+    seen = Tally()
+    seen.lines["SGD", "for-loop", "float64", "cpu"] = Line(2, 0, empty, 0, 20, undecided)
+    with pytest.raises(Vacuous, match=said):
+        shown(CHECKS["agreement"], seen)
 
 
-def test_too_many_blunt_verdicts_are_vacuous(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "MAX_BLUNT", -1.0)
-    with pytest.raises(Vacuous, match="verdicts were blunt"):
-        hold(CHECKS["agreement through gaps and late groups"], RULE, on("for-loop"), Tally())
+def test_half_of_a_check_is_enough() -> None:
+    seen = Tally()
+    seen.lines["SGD", "for-loop", "float64", "cpu"] = Line(runs=2, elements=20, undecided=10)
+    assert shown(CHECKS["agreement"], seen) == 2
 
 
 @pytest.mark.parametrize("decay", [0.0, 2.0**-12])

@@ -39,14 +39,6 @@ Ask = Callable[[Subject, Oracle], Verdict]
 SHARE = 1 / 8
 """Examples of a check of weight 1 for each one of the profile: many optimizers share the time."""
 
-MAX_UNDECIDED = 0.1
-"""Largest share of undecided element-steps a check may have. General cases stay finite: over a
-run about 0.05 % are undecided; but a check of a few cases may meet one whose elements cancel."""
-
-MAX_UNDECIDED_EDGE = 0.4
-"""The same for cases at the edge: a few elements in a hundred hang on a rounding, and where a rule
-squares its gradients, one in eight on the order of a product whose square overflows."""
-
 
 @dataclass(frozen=True)
 class Check:
@@ -57,7 +49,6 @@ class Check:
         cases: strategy for the rule's cases.
         ask: asks one subject.
         applies: which paths it can be asked on.
-        max_undecided: bound on the share of undecided element-steps.
         rejects: the convention it proves to be another one, if that is its purpose.
         weight: its share of the examples, relative to the others.
     """
@@ -66,7 +57,6 @@ class Check:
     cases: Callable[[Rule], st.SearchStrategy[Case]]
     ask: Ask
     applies: Callable[[Any], bool] = lambda path: True
-    max_undecided: float = MAX_UNDECIDED
     rejects: Convention | None = None
     weight: float = 1.0
 
@@ -318,7 +308,6 @@ def checks(rule: Rule) -> list[Check]:
             "agreement at the edge",
             strategies.edge_cases,
             agreement,
-            max_undecided=MAX_UNDECIDED_EDGE,
             weight=2,
         ),
         Check(

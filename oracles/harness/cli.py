@@ -15,7 +15,7 @@ from oracles.harness import profiles
 from oracles.harness.checks import checks
 from oracles.harness.deviations import ledger
 from oracles.harness.report import render
-from oracles.harness.runner import Refuted, confirm, hold
+from oracles.harness.runner import Refuted, confirm, hold, vacuities
 from oracles.harness.tally import Tally
 from oracles.harness.verdict import Vacuous
 from oracles.rule import Rule
@@ -170,7 +170,7 @@ def _check(options: argparse.Namespace) -> int:
                 todo = partial(confirm, row, rule, subjects, tally)
                 statuses.append(_say(f"{rule.name}: known deviation {row.id}", todo))
     print(render(tally))
-    return max(statuses)
+    return max(*statuses, bool(vacuities(tally)))
 
 
 def _say(name: str, todo: Callable[[], int]) -> int:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from oracles.harness.deviations import ledger
+from oracles.harness.runner import vacuities
 from oracles.harness.tally import Line, Tally
 
 
@@ -24,12 +25,14 @@ def render(tally: Tally, *, width: int = 100, color: bool = False) -> str:
         console.print(_deviations(tally))
     if tally.absent:
         console.print(_absent(tally))
+    whole = tally.whole()
     console.print(
-        f"{sum(tally.cases.values()):,} cases, "
-        f"{sum(line.runs for line in tally.lines.values()):,} verdicts, "
-        f"{tally.elements:,} element-steps compared: {tally.undecided_share:.2%} undecided "
-        f"(near overflow), {tally.swallowed_share:.1%} with a radius wider than their move"
+        f"{sum(tally.cases.values()):,} cases, {whole.runs:,} verdicts, "
+        f"{whole.elements:,} element-steps compared: {whole.undecided_share:.2%} undecided "
+        f"(near overflow), {whole.swallowed_share:.1%} with a radius wider than their move"
     )
+    for sentence in vacuities(tally):
+        console.print(f"VACUOUS {sentence}")
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 
 

@@ -25,9 +25,10 @@ from oracles.harness.checks import Check, agreement, examine
 from oracles.harness.enclosure import holds
 from oracles.harness.formats import FloatArray
 from oracles.harness.oracle import Oracle
-from oracles.harness.runner import Refuted, Report, shown
+from oracles.harness.runner import Refuted, Report, shown, vacuities
 from oracles.harness.strategies import STRUCTURE, Choices, long_case
 from oracles.harness.tally import Tally
+from oracles.harness.verdict import Vacuous
 from oracles.rule import Rule
 
 T = TypeVar("T")
@@ -41,8 +42,7 @@ WIDTH = STRUCTURE + 2 * 1024
 PHASES = (Phase.generate, Phase.shrink)
 
 CHECK = Check("soak", cases=lambda rule: st.nothing(), ask=agreement)
-EDGE_CHECK = replace(CHECK, name="soak at the edge", max_undecided=1.0)
-"""Values at the edge are there to be undecided in part; nothing is demanded of their share."""
+EDGE_CHECK = replace(CHECK, name="soak at the edge")
 
 
 def soak(
@@ -74,18 +74,19 @@ def soak(
     if math.isinf(seconds) and math.isinf(cases):
         raise ValueError("seconds and cases are both infinite; give one of them")
     end = time.monotonic() + seconds
-    seen, edge = Tally(), Tally()
+    seen = Tally()
     try:
         for number, case in enumerate(endless(rule, seed)):
             if number >= cases or time.monotonic() >= end:
                 break
-            check, counted = (EDGE_CHECK, edge) if case.edge else (CHECK, seen)
-            if examine(check, subjects, Oracle(rule, case), counted):
+            check = EDGE_CHECK if case.edge else CHECK
+            if examine(check, subjects, Oracle(rule, case), seen):
                 raise Refuted(f"{_shrunk(check, rule, subjects, case)}\n(case {number} of {seed=})")
     finally:
         tally.merge(seen)
-        tally.merge(edge)
-    return shown(CHECK, seen) + edge.decided
+    if doubts := vacuities(seen):
+        raise Vacuous("; ".join(doubts))
+    return shown(CHECK, seen)
 
 
 def endless(rule: Rule, seed: int) -> Iterator[Case]:

@@ -44,6 +44,24 @@ class Line:
             setattr(self, name, getattr(self, name) + count)
         self.share = share
 
+    @property
+    def undecided_share(self) -> float:
+        """Share of compared element-steps about which nothing could be said."""
+        return self.undecided / max(1, self.elements)
+
+    @property
+    def swallowed_share(self) -> float:
+        """Share of the moved element-steps whose radius is wider than their move."""
+        return self.swallowed / max(1, self.moved)
+
+    @property
+    def blunt_share(self) -> float:
+        """Share of the verdicts in which most moves were narrower than their radius.
+
+        Counted by verdict, because one long vector in bfloat16 outweighs all other elements.
+        """
+        return self.blunt / max(1, self.runs)
+
 
 @dataclass
 class Tally:
@@ -81,33 +99,17 @@ class Tally:
         self.absent |= {f"{optimizer}, {where}": why for where, why in missing.items()}
 
     @property
-    def elements(self) -> int:
-        return sum(line.elements for line in self.lines.values())
-
-    @property
     def decided(self) -> int:
         """Verdicts that decided something."""
         return sum(line.runs - line.empty for line in self.lines.values())
 
-    @property
-    def undecided_share(self) -> float:
-        """Share of compared element-steps about which nothing could be said."""
-        return sum(line.undecided for line in self.lines.values()) / max(1, self.elements)
-
-    @property
-    def swallowed_share(self) -> float:
-        """Share of the moved element-steps whose radius is wider than their move."""
-        moved = sum(line.moved for line in self.lines.values())
-        return sum(line.swallowed for line in self.lines.values()) / max(1, moved)
-
-    @property
-    def blunt_share(self) -> float:
-        """Share of the verdicts in which most moves were narrower than their radius.
-
-        Counted by verdict, because one long vector in bfloat16 outweighs all other elements.
-        """
-        runs = sum(line.runs for line in self.lines.values())
-        return sum(line.blunt for line in self.lines.values()) / max(1, runs)
+    def whole(self, optimizer: str | None = None) -> Line:
+        """All lines, or those of one optimizer, added up."""
+        total = Line()
+        for key, line in self.lines.items():
+            if optimizer in (None, key[0]):
+                total.merge(line)
+        return total
 
     def merge(self, other: Tally) -> None:
         """Add another run's counters to these."""
