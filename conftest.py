@@ -122,4 +122,4 @@ def pytest_terminal_summary(
     tally = config.stash[TALLY]
     if tally.lines or tally.confirmed or tally.healed:
         terminalreporter.section("oracles")
-        terminalreporter.write_line(render(tally))
+        terminalreporter.write_line(render(tally, full=config.get_verbosity() > 0))

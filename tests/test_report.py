@@ -95,6 +95,21 @@ def test_the_report_shows_what_matters() -> None:
     assert "no kernel" in text
 
 
+def test_the_short_report_adds_up_each_optimizer() -> None:
+    seen = tally()
+    seen.lines["SGD", "fused", "float16", "cpu"] = Line(runs=1, share=0.25)
+    seen.lines["Adam", "fused", "float16", "cpu"] = Line(runs=2, failed=1, share=7.0)
+    seen.lack("Adam", {f"functional, {dtype}, cpu": "" for dtype in ("float16", "float32")})
+    rows = {
+        line.split("  ")[0].strip(): line.split() for line in render(seen, full=False).splitlines()
+    }
+    assert rows["SGD"] == ["SGD", "4", "0.250", "1", "FAILED", "1,", "5", "radii"]
+    assert rows["Adam"] == ["Adam", "2", "1", "FAILED", "not", "asked", "none"]
+    assert rows["functional"][-1] == "Adam"
+    assert rows["fused (float32)"][-1] == "SGD"
+    assert "no kernel" not in render(seen, full=False)
+
+
 def test_an_optimizer_that_is_nowhere_is_absent() -> None:
     seen = Tally()
     seen.lack("Muon", {"everywhere": "this torch.optim has no Muon"})

@@ -12,19 +12,21 @@ from oracles.harness.deviations import ledger
 from oracles.harness.runner import vacuities
 from oracles.harness.tally import Line, Tally
 
+SHARES = "largest share of the radius used"
 
-def render(tally: Tally, *, width: int = 100, color: bool = False) -> str:
-    """The whole report as text."""
+
+def render(tally: Tally, *, full: bool = True, width: int = 100, color: bool = False) -> str:
+    """The report as text: of each path and convention or, if not ``full``, of each optimizer."""
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=color, highlight=False, markup=False)
     if tally.lines:
-        console.print(_paths(tally))
-    if tally.rejected:
+        console.print(_paths(tally) if full else _optimizers(tally))
+    if tally.rejected and full:
         console.print(_conventions(tally))
     if tally.deviations or tally.confirmed or tally.healed:
         console.print(_deviations(tally))
     if tally.absent:
-        console.print(_absent(tally))
+        console.print(_absent(tally) if full else _lacking(tally))
     whole = tally.whole()
     console.print(
         f"{sum(tally.cases.values()):,} cases, {whole.runs:,} verdicts, "
@@ -43,10 +45,29 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
+def _optimizers(tally: Tally) -> Table:
+    """What was seen of each optimizer, over all its paths."""
+    dtypes = sorted({key[2] for key in tally.lines})
+    table = _table(SHARES, "optimizer", "verdicts", *dtypes, "conventions rejected, smallest by")
+    for name in sorted({key[0] for key in tally.lines}):
+        lines: dict[str, Line] = defaultdict(Line)
+        for key, line in tally.lines.items():
+            if key[0] == name:
+                lines[key[2]].merge(line)
+        told = [least for rule, (_, least) in tally.rejected.items() if rule.split()[0] == name]
+        table.add_row(
+            name,
+            f"{tally.whole(name).runs:,}",
+            *(_cell(lines.get(dtype), absent=False) for dtype in dtypes),
+            f"{len(told)}, {min(told):.3g} radii" if told else "none",
+        )
+    return table
+
+
 def _paths(tally: Tally) -> Table:
     """Largest share of the radius used, by path and dtype; a failure shows as its count."""
     dtypes = sorted({key[2] for key in tally.lines})
-    table = _table("largest share of the radius used", "subject", "verdicts", *dtypes)
+    table = _table(SHARES, "subject", "verdicts", *dtypes)
     rows: dict[tuple[str, str, str], dict[str, Line]] = defaultdict(dict)
     for (optimizer, path, dtype, device), line in tally.lines.items():
         rows[optimizer, path, device][dtype] = line
@@ -93,4 +114,22 @@ def _absent(tally: Tally) -> Table:
         places[path, reason].append(dtype)
     for (path, reason), dtypes in places.items():
         table.add_row(f"{path} ({', '.join(dict.fromkeys(dtypes))})", reason)
+    return table
+
+
+def _lacking(tally: Tally) -> Table:
+    """What this torch lacks: by path and dtypes, whose it would be."""
+    title = "absent here (why: pytest -v)"
+    table = Table(title=title, title_justify="left", box=None, show_header=False)
+    dtypes: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for place in tally.absent:
+        optimizer, where = place.split(", ", 1)
+        path, *rest = where.rsplit(", ", 2)
+        dtypes[path, optimizer] += rest[:1]
+    optimizers: dict[str, list[str]] = defaultdict(list)
+    for (path, optimizer), lacked in dtypes.items():
+        some = set(lacked) < {key[2] for key in tally.lines}
+        optimizers[f"{path} ({', '.join(lacked)})" if some else path].append(optimizer)
+    for path, names in optimizers.items():
+        table.add_row(path, ", ".join(sorted(names)))
     return table
