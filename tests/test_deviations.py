@@ -81,10 +81,13 @@ OUTSIDE = {
     "moves": single([1.0], [None], H),
     "sparse_ascent": single([1.0], [[1.0]], H._replace(maximize=True)),
     "bent_rate": single([1.0], [[1.0]], RULES["ASGD"].hyper(lr=0.5, alpha=1.0)),
-    "pairs": single([1.0], [[1.0]], H),
-    "pairs_ascend": single([1.0], [[1.0]], H._replace(maximize=True)),
-    "pairs_decay": single([1.0], [[1.0]], H._replace(weight_decay=0.5)),
-    "pairs_amsgrad": single([1.0], [[1.0]], RULES["Adam"].hyper(lr=0.5, amsgrad=True)),
+    "pairs": single(MATRIX, [MATRIX], H, layout="transposed"),
+    "pairs_ascend": single(MATRIX, [MATRIX], H._replace(maximize=True), layout="transposed"),
+    "pairs_decay": single(MATRIX, [MATRIX], H._replace(weight_decay=0.5), layout="transposed"),
+    "pairs_amsgrad": single(
+        MATRIX, [MATRIX], RULES["Adam"].hyper(lr=0.5, amsgrad=True), layout="transposed"
+    ),
+    "scalars": single([1.0], [[1.0]], H),
     "eps_matters": single([1.0], [[1.0]] * 5, RULES["RAdam"].hyper()),
     "rate_in_float32": single([1.0], [[1.0]], RULES["Adagrad"].hyper(lr=0.5)),
     "low_rate_float16": single([1.0], [[1.0]], H),

@@ -197,12 +197,8 @@ def _moved(
 
 
 def _paired(p: Parameter) -> bool:
-    """Complex paths hand it over as complex numbers."""
-    return (
-        p.layout == p.gradient_layout == "contiguous"
-        and p.initial.ndim > 0
-        and p.initial.shape[-1] % 2 == 0
-    )
+    """Complex paths hand it, its transpose or one of its halves over as complex numbers."""
+    return p.layout == p.gradient_layout == "contiguous"
 
 
 def _skips_first(case: Case, axis: str) -> bool:
@@ -337,6 +333,7 @@ REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
     "pairs_ascend": _moved(lambda h: h.maximize, _paired),
     "pairs_decay": _moved(lambda h: h.weight_decay != 0, _paired),
     "pairs_amsgrad": _moved(lambda h: h.amsgrad, _paired),
+    "scalars": _moved(lambda h: True, lambda p: p.initial.ndim == 0),
     "eps_matters": _eps_matters,
     "rate_in_float32": _rate_in_float32,
     "moves": lambda case, axis: any(g is not None for p in case.parameters for g in p.gradients),
