@@ -196,11 +196,6 @@ def _moved(
     return region
 
 
-def _paired(p: Parameter) -> bool:
-    """Complex paths hand it, its transpose or one of its halves over as complex numbers."""
-    return p.layout == p.gradient_layout == "contiguous"
-
-
 def _skips_first(case: Case, axis: str) -> bool:
     """The step that would create a group's momentum buffers is skipped by the grad scaler."""
     at_steps = zip(*(p.gradients for p in case.parameters), strict=True)
@@ -317,6 +312,9 @@ REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
     "slow_float16": _slow_float16,
     "several_steps": lambda case, axis: case.steps > 1,
     "no_elements": lambda case, axis: any(p.initial.size == 0 for p in case.parameters),
+    "no_columns": _moved(
+        lambda h: h.adjust_lr_fn != "match_rms_adamw", lambda p: p.initial.shape[-1] == 0
+    ),
     "staggered": lambda case, axis: any(
         len({tuple(g is None for g in p.gradients) for p in group.parameters}) > 1
         for group in case.groups
@@ -329,14 +327,14 @@ REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
         case.has("sparse") and _moved(lambda h: h.maximize)(case, axis)
     ),
     "bent_rate": _moved(lambda h: h.lr != 0 and h.lambd != 0 and h.alpha != 1),
-    "pairs": _moved(lambda h: True, _paired),
-    "pairs_ascend": _moved(lambda h: h.maximize, _paired),
-    "pairs_decay": _moved(lambda h: h.weight_decay != 0, _paired),
-    "pairs_amsgrad": _moved(lambda h: h.amsgrad, _paired),
+    "moves": _moved(lambda h: True),
+    "ascends": _moved(lambda h: h.maximize),
+    "decays": _moved(lambda h: h.weight_decay != 0),
+    "amsgrad": _moved(lambda h: h.amsgrad),
+    "nonfinite": lambda case, axis: case.edge or not all(_finite(p) for p in case.parameters),
     "scalars": _moved(lambda h: True, lambda p: p.initial.ndim == 0),
     "eps_matters": _eps_matters,
     "rate_in_float32": _rate_in_float32,
-    "moves": lambda case, axis: any(g is not None for p in case.parameters for g in p.gradients),
     "half_parameters": lambda case, axis: any(
         dtype_of(axis, i) in ("bfloat16", "float16") for i in range(len(case.parameters))
     ),
