@@ -9,13 +9,17 @@ import pytest
 import torch
 
 from oracles import RULES, SGD
-from oracles.harness.case import AXES, single
+from oracles.harness.case import AXES, Case, single
 from oracles.harness.checks import checks
 from oracles.harness.deviations import REGIONS, Deviation, active, ledger
+from oracles.harness.formats import FloatArray
+from oracles.harness.oracle import Oracle
 from oracles.harness.runner import confirm
 from oracles.harness.subjects.paths import PATHS
+from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.torch_optim import Subject
 from oracles.harness.tally import Tally
+from oracles.harness.verdict import judge
 from oracles.rule import Rule
 
 ROWS = [(row, RULES[name]) for row in ledger() for name in row.rules]
@@ -122,6 +126,54 @@ def test_a_row_holds_for_its_versions_paths_and_dtypes_only() -> None:
         assert row.covers("agreement", subject, long) == covers
     gradients = next(row for row in ledger() if row.id == "foreach-nesterov-gradient")
     assert not gradients.covers("agreement", Subject(SGD, None, fused, "float32"), long)
+
+
+# What torch does with these is a trap, and no deviation: the format cannot hold what the rule says.
+TRAPS = {
+    # A constant gradient: v - a² is below the rounding of v and a², and comes out negative.
+    "the root of a variance below zero": (
+        "RMSprop",
+        "for-loop",
+        "bfloat16",
+        single([1.0], [[1.96875]] * 9, RULES["RMSprop"].hyper(alpha=0.5, centered=True)),
+    ),
+    # ρ, a small difference of large numbers, is made from a float32 count.
+    "a wait that ends early": (
+        "RAdam",
+        "for-loop, capturable",
+        "float32",
+        single([0.0], [[1.0], [2.0]], RULES["RAdam"].hyper(lr=0.5, beta2=0.9999)),
+    ),
+    # The paper's ε₁ squared is zero, and zero gradients are divided by its root.
+    "the square of a small eps1": (
+        "Adafactor",
+        "for-loop",
+        "float32",
+        single([1.0, 2.0], [[0.0, 1.0]], RULES["Adafactor"].hyper(lr=0.5, eps1=1e-30)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_a_trap_is_unknown_and_not_wrong(name: str) -> None:
+    """torch's answer is not near the exact one, and the verdict leaves it open."""
+    optimizer, path, dtype, case = TRAPS[name]
+    rule = RULES[optimizer]
+    subjects, _ = select(rule, [path], [dtype], ["cpu"])
+    if not subjects:
+        pytest.skip(f"this torch has no {optimizer} on this path")
+    answer, oracle = subjects[0].ask(case), Oracle(rule, case)
+    exact = exact_end(rule, case)
+    assert not np.allclose(answer.parameters[-1], exact, rtol=0.1)
+    verdict = judge(oracle, subjects[0], answer)
+    assert not verdict.failed
+    assert verdict.undecided > 0
+
+
+def exact_end(rule: Rule, case: Case) -> FloatArray:
+    """The last parameters, by the rule with no scalar in float32."""
+    balls = Oracle(rule, case)()
+    return np.asarray(balls.parameters.mid[balls.row("float64"), -1], dtype=np.float64)
 
 
 def test_ids_are_unique() -> None:
