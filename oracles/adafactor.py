@@ -53,8 +53,8 @@ rounded once. ρ, α, RMS and what u is divided by are Python numbers; the norms
 rounded to the parameter's dtype, and ``max(x, nan)`` is x to Python, so that a gradient that is nan
 somewhere leaves other elements finite. With ε₁ = None a group takes the ε₁ of the first dtype it
 meets for all of its parameters. ε₁² is zero in any format but float64 if ε₁ is the paper's 1e-30,
-and then zero gradients are divided by zero and make nan. A parameter without elements divides by zero in torch; here it
-stays as it is.
+and then zero gradients are divided by zero and make nan. A parameter without elements divides by
+zero in torch; here it stays as it is.
 
 Each convention below is the first one with one of the lines replaced.
 """

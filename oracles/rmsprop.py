@@ -26,8 +26,8 @@ the Cauchy-Schwarz inequality. But it is the difference of two rounded numbers, 
 smaller than their rounding (small α, or gradients that hardly change for long) it can come out
 negative. torch takes the root of it nevertheless, and w is nan: with 4,096 constant gradients drawn
 between 1 and 2, α = 0.99 and torch 2.13, the first one after 138 steps in bfloat16, 313 in float16,
-1,209 in float32 and 3,188 in float64. An enclosure says "unknown" there, which is a verdict of "undecided": correct
-rounding may give a number or nan.
+1,209 in float32 and 3,188 in float64. An enclosure says "unknown" there, which is a verdict of
+"undecided": correct rounding may give a number or nan.
 
 Where sources disagree
 ----------------------
