@@ -37,8 +37,8 @@ Where sources disagree
   and transformers with ``relative_step=False``, take γ itself: steps then shrink only if a schedule
   says so. ``scale_parameter=False`` (transformers, timm, fairseq) leaves RMS(w) out.
 * *ε₁.* The paper adds it to g² before the averages (algorithm 4; tensor2tensor, Keras, optax,
-  transformers, all with 10⁻³⁰): its unit is that of V. torch clamps V at its square: its unit is
-  that of √V.
+  transformers, all with 10⁻³⁰): its unit is that of V. torch clamps V at its square, where its
+  unit is that of √V, and the mean of R at ε₁ itself, where it is that of V.
 * *Decay.* The paper has none. torch and Keras scale it by γ; transformers, fairseq and timm by α,
   so that the parameter's own size enters twice; optax not at all.
 * *Factors.* optax factors the two largest dimensions, and only if both have 128 elements or more;
