@@ -4,45 +4,13 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-import numpy as np
 import torch
 
 from oracles.harness.subjects.paths import OptimizerClass
 from oracles.rule import Rule
-
-
-class Functional(torch.optim.Optimizer):
-    """An optimizer class around a module's functional entry, e.g. ``torch.optim.sgd.sgd``."""
-
-    function: Callable[..., None]
-    states: tuple[str, ...]
-    defaults_: Mapping[str, Any]
-
-    def __init__(self, params: Any, **hyper: Any) -> None:
-        super().__init__(params, {**self.defaults_, **hyper})
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            moved = [p for p in group["params"] if p.grad is not None]
-            grads = [p.grad for p in moved]
-            buffers = [[self.state[p].get(name) for p in moved] for name in self.states]
-            arguments = {name: group[name] for name in self.defaults_}
-            sparse = any(g.is_sparse for g in grads)
-            type(self).function(moved, grads, *buffers, has_sparse_grad=sparse, **arguments)
-            for name, column in zip(self.states, buffers, strict=True):
-                for p, buffer in zip(moved, column, strict=True):
-                    if buffer is not None:
-                        self.state[p][name] = buffer
-        return loss
 
 
 @cache
@@ -71,24 +39,62 @@ def takes_tensor(optimizer: OptimizerClass, name: str) -> bool:
 
 
 @cache
-def lacks_functional(optimizer: OptimizerClass, rule: Rule) -> str:
+def lacks_functional(optimizer: OptimizerClass) -> str:
     """Why the function of the optimizer's module cannot be called in its place; empty if it can."""
-    if not hasattr(sys.modules[optimizer.__module__], optimizer.__name__.lower()):
+    if not hasattr(_module(optimizer), optimizer.__name__.lower()):
         return "its module has no functional entry"
-    if "step" in rule.states or rule.start(np.zeros(()), rule.hyper()):
-        return "its functional entry leaves it to the class to start the buffers"
+    if not hasattr(optimizer, "_init_group"):
+        return "its step alone knows how to start the buffers"
     return ""
 
 
 @cache
-def functional(optimizer: OptimizerClass, states: tuple[str, ...]) -> OptimizerClass:
-    """The function of the optimizer's module that bears its name in lower case, as a class."""
-    function = getattr(sys.modules[optimizer.__module__], optimizer.__name__.lower())
+def functional(optimizer: OptimizerClass, rule: Rule) -> OptimizerClass:
+    """The class with the function that bears its name, e.g. ``torch.optim.sgd.sgd``, for a step.
+
+    The function is told the hyperparameters and no path. The class starts the buffers, since most
+    functions expect them to be there; what a function makes itself is put where the class keeps it.
+    """
+    function = getattr(_module(optimizer), optimizer.__name__.lower())
     known = inspect.signature(function).parameters
-    defaults = optimizer([torch.zeros(())], lr=1.0).defaults  # required before torch 2.2
-    fields = {
-        "function": staticmethod(function),
-        "states": states,
-        "defaults_": {name: value for name, value in defaults.items() if name in known},
-    }
-    return type("Functional", (Functional,), fields)
+
+    def advance(self: Any, group: dict[str, Any]) -> None:
+        _, *names = inspect.signature(self._init_group).parameters
+        columns: dict[str, list[Any]] = {name: [] for name in names}
+        self._init_group(group, *columns.values())
+        moved, grads, *_ = columns.values()
+        given: dict[str, Any] = {
+            **columns,
+            **dict(zip(known, (moved, grads), strict=False)),  # each module calls them otherwise
+            "has_sparse_grad": any(g.is_sparse for g in grads),
+            "has_complex": any(p.is_complex() for p in moved),
+        }
+        for name in rule.arguments(rule.hyper()):
+            members = rule.tuples.get(name, ())
+            if members and members[0] in known:
+                given |= zip(members, group[name], strict=True)
+            elif name in group:
+                given[name] = group[name]
+        function(**{name: given[name] for name in known if name in given})
+        for name in rule.states:
+            column = next((c for label, c in columns.items() if label.startswith(name)), [])
+            for p, buffer in zip(moved, column, strict=False):
+                if buffer is not None and self.state[p].get(name) is None:
+                    self.state[p][name] = buffer
+
+    @torch.no_grad()
+    def step(self: Any, closure: Any = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            advance(self, group)
+        return loss
+
+    return type("Functional", (optimizer,), {"step": step})
+
+
+def _module(optimizer: OptimizerClass) -> Any:
+    """Where its code is: some classes say that they are from ``torch.optim`` itself."""
+    return sys.modules[optimizer.__init__.__module__]

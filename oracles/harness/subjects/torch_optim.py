@@ -113,7 +113,7 @@ class Subject:
     def factory(self) -> OptimizerClass:
         """What builds the optimizer: the class, or its functional entry in a class."""
         if self.path.wrap == "functional":
-            return functional(self.optimizer, self.rule.states)
+            return functional(self.optimizer, self.rule)
         return self.optimizer
 
     def start(self, case: Case) -> Run:
@@ -533,7 +533,7 @@ def absent(
     :data:`LACKS` knows makes the path absent; one that raises anything else is there, and broken,
     which the checks will say.
     """
-    if path.wrap == "functional" and (lack := lacks_functional(optimizer, rule)):
+    if path.wrap == "functional" and (lack := lacks_functional(optimizer)):
         return lack
     for name in (*path.switches, *path.tensors):
         if name not in accepted(optimizer):
