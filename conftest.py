@@ -59,6 +59,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     names = [
         torch.cuda.get_device_name() if device == "cuda" else f"{device} ({capability})"
         for device in devices()
+        if "+" not in device
     ]
     profile = settings.get_current_profile_name()
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,9 @@ import pytest
 import torch
 
 from oracles.harness.case import GRADIENT_LAYOUTS, Case, Group, Parameter, single
-from oracles.harness.checks import checks, concerned
+from oracles.harness.checks import answers_differ, checks, concerned
 from oracles.harness.subjects.paths import PATHS
-from oracles.harness.subjects.torch_optim import SCALE, Run, Subject, absent
+from oracles.harness.subjects.torch_optim import SCALE, Run, Subject, absent, prepared, zeros
 from oracles.sgd import RULE
 
 H = RULE.hyper(lr=0.5, momentum=0.5)
@@ -125,3 +126,19 @@ def test_who_is_asked_what() -> None:
         assert not concerned(general, on(path), case)
     assert not concerned(general, on("for-loop, grad scaler"), Case(plain.groups, edge=True))
     assert not concerned(CHECKS["a skipped step changes nothing"], loop, plain)
+
+
+def test_parameters_take_turns_on_several_devices() -> None:
+    """Values, and what stands for buffers that are not there; ``meta`` is everywhere."""
+    case = Case((Group((Parameter(W, (ALIKE,)),) * 3, (H,)),))
+    expected = ["cpu", "meta", "cpu"]
+    assert [[str(v.device) for v in p] for p in prepared(case, "float32", "cpu+meta")] == [
+        [device] * 2 for device in expected
+    ]
+    assert [str(z.device) for z in zeros(case, "float32", "cpu+meta")] == expected
+
+
+def test_several_devices_are_read_back_as_one() -> None:
+    case = Case((Group((Parameter(W, (ALIKE,)),) * 3, (H,)),))
+    one = on("for-loop")
+    assert not answers_differ(replace(one, device="cpu+cpu").ask(case), one.ask(case))

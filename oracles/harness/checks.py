@@ -162,14 +162,16 @@ def gradients_kept(subject: Subject, oracle: Oracle) -> Verdict:
 
 
 def surroundings_kept(subject: Subject, oracle: Oracle) -> Verdict:
-    """A step changes the given parameters and its own state, and nothing else."""
+    """A step changes the given parameters and its own state, and nothing else; it has no result."""
     case = oracle.case
     run = subject.start(case)
     for t in range(case.steps):
         run.load(t)
         before = run.surroundings()
-        run.step()
+        returned = run.step()
         after = run.surroundings()
+        if returned is not None:
+            return broken(case, subject, f"returns {returned!r} where there is no closure")
         changed = [name for name in before if before[name] != after[name]]
         if changed:
             return broken(case, subject, f"changed {', '.join(changed)} at step {t + 1}")

@@ -61,7 +61,7 @@ class Deviation:
         return (
             subject.path.name in self.paths
             and (not self.dtypes or subject.dtype in self.dtypes)
-            and (not self.devices or subject.device in self.devices)
+            and (not self.devices or not set(self.devices).isdisjoint(subject.device.split("+")))
         )
 
     def holds_for(self, torch_version: str) -> bool:

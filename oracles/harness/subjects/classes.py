@@ -41,7 +41,7 @@ def takes_tensor(optimizer: OptimizerClass, name: str) -> bool:
 @cache
 def lacks_functional(optimizer: OptimizerClass) -> str:
     """Why the function of the optimizer's module cannot be called in its place; empty if it can."""
-    if not hasattr(_module(optimizer), optimizer.__name__.lower()):
+    if not hasattr(module_of(optimizer), optimizer.__name__.lower()):
         return "its module has no functional entry"
     if not hasattr(optimizer, "_init_group"):
         return "its step alone knows how to start the buffers"
@@ -55,7 +55,7 @@ def functional(optimizer: OptimizerClass, rule: Rule) -> OptimizerClass:
     The function is told the hyperparameters and no path. The class starts the buffers, since most
     functions expect them to be there; what a function makes itself is put where the class keeps it.
     """
-    function = getattr(_module(optimizer), optimizer.__name__.lower())
+    function = getattr(module_of(optimizer), optimizer.__name__.lower())
     known = inspect.signature(function).parameters
 
     def advance(self: Any, group: dict[str, Any]) -> None:
@@ -95,6 +95,6 @@ def functional(optimizer: OptimizerClass, rule: Rule) -> OptimizerClass:
     return type("Functional", (optimizer,), {"step": step})
 
 
-def _module(optimizer: OptimizerClass) -> Any:
+def module_of(optimizer: OptimizerClass) -> Any:
     """Where its code is: some classes say that they are from ``torch.optim`` itself."""
-    return sys.modules[optimizer.__init__.__module__]
+    return sys.modules[getattr(optimizer.__init__, "__module__", optimizer.__module__)]

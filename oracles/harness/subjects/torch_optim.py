@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import pickle
 import re
-import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from oracles.harness.subjects.classes import (
     accepted,
     functional,
     lacks_functional,
+    module_of,
     takes_tensor,
 )
 from oracles.harness.subjects.paths import LACKS, OptimizerClass, Path
@@ -42,7 +42,8 @@ UNTOUCHED = 7.0
 class Subject:
     """One optimizer class on one path, dtype and device.
 
-    The rule says which hyperparameters it is given and which buffers are read back.
+    The rule says which hyperparameters it is given and which buffers are read back. On several
+    devices, their names joined by ``+``, the parameters take turns.
     """
 
     rule: Rule
@@ -252,7 +253,7 @@ class Run:
             for table in self.optimizer.param_groups
         ]
         random = [torch.get_rng_state()]
-        if self.subject.device == "cuda":
+        if "cuda" in self.subject.device:
             random.append(torch.cuda.get_rng_state())
         return {
             "memory between the elements of a strided parameter": gaps,
@@ -377,23 +378,32 @@ class Run:
 def prepared(case: Case, axis: str, device: str) -> list[list[Any]]:
     """Each parameter's initial value and gradients as tensors; all paths take copies of these."""
 
-    def tensor(dtype: str, values: FloatArray | None) -> torch.Tensor | None:
+    def tensor(number: int, values: FloatArray | None) -> torch.Tensor | None:
         if values is None:
             return None
+        dtype = dtype_of(axis, number)
         rounded = torch.from_numpy(np.array(round_to(dtype, values), order="C"))
-        return rounded.to(device=device, dtype=getattr(torch, dtype))
+        return rounded.to(device=place(device, number), dtype=getattr(torch, dtype))
 
     return [
-        [tensor(dtype_of(axis, i), values) for values in (p.initial, *p.gradients)]
+        [tensor(i, values) for values in (p.initial, *p.gradients)]
         for i, p in enumerate(case.parameters)
     ]
+
+
+def place(device: str, number: int) -> str:
+    """Where a parameter is, if all are on ``device`` or take turns on several."""
+    places = device.split("+")
+    return places[number % len(places)]
 
 
 @lru_cache(maxsize=8)
 def zeros(case: Case, axis: str, device: str) -> list[torch.Tensor]:
     """What stands for the buffers that do not exist; all paths read these."""
     return [
-        torch.zeros(p.initial.size, dtype=getattr(torch, dtype_of(axis, i)), device=device)
+        torch.zeros(
+            p.initial.size, dtype=getattr(torch, dtype_of(axis, i)), device=place(device, i)
+        )
         for i, p in enumerate(case.parameters)
     ]
 
@@ -445,7 +455,7 @@ def _pickled(value: Any) -> Any:
 def _flat(tensors: list[torch.Tensor]) -> torch.Tensor:
     """All elements end to end; ``torch.cat`` promotes mixed dtypes to one that holds them all."""
     with torch.no_grad():
-        return torch.cat([_real(t).reshape(-1) for t in tensors])
+        return torch.cat([_real(t).reshape(-1).to(tensors[0].device) for t in tensors])
 
 
 def _real(values: torch.Tensor) -> torch.Tensor:
@@ -496,7 +506,7 @@ def lifted(subject: Subject) -> Iterator[None]:
     to here.
     """
     name = "_get_capturable_supported_devices"
-    modules = {sys.modules[cls.__module__] for cls in subject.optimizer.__mro__[:-1]}
+    modules = {module_of(cls) for cls in subject.optimizer.__mro__[:-1]}
     guards = {module: getattr(module, name) for module in modules if hasattr(module, name)}
     if not subject.path.switches.get("capturable"):
         guards = {}
@@ -535,6 +545,8 @@ def absent(
     """
     if path.wrap == "functional" and (lack := lacks_functional(optimizer)):
         return lack
+    if path.wrap == "scaler" and "+" in device:
+        return "a grad scaler is for one kind of device"
     for name in (*path.switches, *path.tensors):
         if name not in accepted(optimizer):
             return f"{optimizer.__name__} takes no {name}="
@@ -559,10 +571,12 @@ def _trial(subject: Subject, gradient_layout: str) -> None:
 
 
 def devices() -> list[str]:
-    """The devices torch says are there."""
+    """The devices torch says are there, and those that parameters can be spread over."""
     found = ["cpu"]
     if torch.cuda.is_available():
-        found.append("cuda")
+        found += ["cuda", "cpu+cuda"]
+    if torch.cuda.device_count() > 1:
+        found.append("cuda:0+cuda:1")
     if torch.backends.mps.is_available():
         found.append("mps")
     return found
