@@ -251,8 +251,11 @@ TERMS = (
 
 
 def constraint(h: Hyper) -> str | None:
-    """Why torch's constructor refuses these hyperparameters, or None."""
-    for name in ("lr", "weight_decay"):
+    """Why torch's constructor refuses these hyperparameters, or None.
+
+    Until 2.14 it took an ℓ and an α below zero.
+    """
+    for name in ("lr", "lambd", "alpha", "weight_decay"):
         if not getattr(h, name) >= 0:
             return f"{name}={getattr(h, name)!r} is negative; allowed: 0 or more"
     if not h.batch_size >= 1:

@@ -112,13 +112,6 @@ def test_a_learning_rate_in_a_tensor_is_held_to_the_same(lr: float) -> None:
             assert not refused
 
 
-@pytest.mark.parametrize("other", ["foreach", "differentiable"])
-def test_fused_excludes(other: str) -> None:
-    needs("fused", other)
-    with pytest.raises(RuntimeError):
-        torch.optim.SGD([parameter()], lr=0.5, fused=True, **{other: True})
-
-
 def test_fused_refuses_sparse_gradients() -> None:
     needs("fused")
     p = parameter()

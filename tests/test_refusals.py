@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from packaging.version import Version
 
 from oracles import RULES
 from oracles.harness.subjects.classes import accepted
@@ -21,6 +22,9 @@ from oracles.rule import Hyper, Rule
 
 VALUES = (-1.0, -1e-300, 0.0, 1e-300, 0.25, 0.5, 1.0, 1 + 2**-52, 2.0, math.inf, math.nan)
 """A sign decides, or which side of 1 a number is on; the nearest to either side are asked."""
+
+UNTIL = {("ASGD", "lambd"): "2.15", ("ASGD", "alpha"): "2.15"}
+"""Hyperparameters that a class did not look at before that release: it took whatever it was."""
 
 rules = pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
 
@@ -51,7 +55,14 @@ def varied(rule: Rule) -> Iterator[Hyper]:
 
 @rules
 def test_refuses_what_the_rule_refuses(rule: Rule) -> None:
+    unasked = {
+        name
+        for (optimizer, name), release in UNTIL.items()
+        if optimizer == rule.name and Version(torch.__version__) < Version(release)
+    }
     for h in varied(rule):
+        if any(getattr(h, name) != getattr(rule.hyper(), name) for name in unasked):
+            continue
         try:
             constructed(rule, h)
         except ValueError as error:
@@ -89,10 +100,45 @@ def test_defaults_are_the_rules(rule: Rule) -> None:
     assert own == {name: expected[name] for name in own}
 
 
+def switched(rule: Rule) -> Iterator[Hyper]:
+    """A trial, and the same with one switch turned, as far as the rule allows that."""
+    h = rule.trial
+    turned = ({name: not value} for name, value in h._asdict().items() if isinstance(value, bool))
+    for change in ({}, *turned):
+        if rule.constraint(h._replace(**change)) is None:
+            yield h._replace(**change)
+
+
 @rules
 def test_keeps_what_it_was_given(rule: Rule) -> None:
-    h = rule.trial
-    group = constructed(rule, h).param_groups[0]
-    given: dict[str, Any] = {k: v for k, v in rule.arguments(h).items() if k in group}
-    assert given
-    assert {name: group[name] for name in given} == given
+    for h in switched(rule):
+        group = constructed(rule, h).param_groups[0]
+        given: dict[str, Any] = {k: v for k, v in rule.arguments(h).items() if k in group}
+        assert given
+        assert {name: group[name] for name in given} == given
+
+
+@rules
+def test_defaults_reach_the_group(rule: Rule) -> None:
+    """What the constructor is not told, it keeps as its signature says; and no path is chosen."""
+    optimizer = getattr(torch.optim, rule.name, None)
+    if optimizer is None:
+        pytest.skip(f"this torch.optim has no {rule.name}")
+    group = constructed(rule, rule.hyper()).param_groups[0]
+    signature = inspect.signature(optimizer).parameters
+    defaults = {n: p.default for n, p in signature.items() if n in group and n != "params"}
+    given = rule.arguments(rule.hyper())
+    assert {n: group[n] for n in defaults} == {n: given.get(n, d) for n, d in defaults.items()}
+    paths = [n for n in ("foreach", "fused", "capturable", "differentiable") if n in group]
+    assert not any(group[n] for n in paths)
+
+
+@pytest.mark.parametrize("other", ["foreach", "differentiable"])
+def test_fused_excludes(other: str) -> None:
+    there = [getattr(torch.optim, name) for name in RULES if hasattr(torch.optim, name)]
+    fused = [optimizer for optimizer in there if {"fused", other} <= accepted(optimizer)]
+    if not fused:
+        pytest.skip(f"no optimizer of torch {torch.__version__} takes fused and {other}")
+    for optimizer in fused:
+        with pytest.raises(RuntimeError):
+            optimizer([torch.ones(2, requires_grad=True)], lr=0.5, fused=True, **{other: True})

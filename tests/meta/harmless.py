@@ -60,10 +60,9 @@ HARMLESS: Sequence[Row] = (
         reached=False,
     ),
     Row(HOLE + "conditions of a refusal that no case meets", place=r"if [^/]*$", where="__init__"),
-    Row(HOLE + "defaults and what a group keeps, but SGD's", where="__init__"),
-    Row(HOLE + "what a step without closure returns, but SGD's", place=r"^loss = None"),
+    Row(HOLE + "defaults and what a group keeps: tests/test_refusals.py, with --tests", where="__init__"),
+    Row(HOLE + "a functional entry is told no path", where=r"adamw/adamw$"),
     Row(HOLE + "states of older releases, without --tests", where="__setstate__"),
-    Row(HOLE + "functional entries, but SGD's", where=r"adamw/adamw$"),
     # Which path is taken, not what it does.
     Row(
         "which path a CPU takes by default, not what the path does",

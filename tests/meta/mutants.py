@@ -52,6 +52,7 @@ from tests.meta.mutation import Mutant, mutants
 TESTS = (
     "tests/test_deviations.py",
     "tests/test_constructor.py",
+    "tests/test_refusals.py",
     "tests/test_old_checkpoints.py",
     "tests/test_checkpoints.py",
 )

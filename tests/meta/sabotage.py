@@ -462,6 +462,15 @@ def subnormals_flushed(opt: Any) -> Iterator[None]:
 # --- what else there is -------------------------------------------------------------------------
 
 
+@instead(SURROUNDINGS)
+class ReturnsANorm:
+    """A step without a closure has a result."""
+
+    def step(self, closure: Any = None) -> Any:
+        loss = super().step(closure)  # type: ignore[misc]
+        return 0.0 if closure is None else loss
+
+
 @around(SURROUNDINGS)
 def draws_random_numbers(opt: Any) -> Iterator[None]:
     """The step advances torch's random state."""

@@ -120,8 +120,6 @@ def survivors(
     known = getattr(rule.hyper(), "eps1", 0) is not None
     right = impostor(rule, rule.torch.name) if check.applies(DEFAULT) and known else []
     refused: list[str] = []
-    # Which convention a refused answer fits is not asked here.
-    lone = replace(rule, conventions=rule.conventions[:1])
     asked = 0
 
     @seed(random_seed)
@@ -137,7 +135,7 @@ def survivors(
     def hunt(case: Case) -> None:
         nonlocal asked
         asked += 1
-        oracle = Oracle(lone, case)
+        oracle = Oracle(rule, case)
         for name, each in list(alive.items()):
             if examine(check, each, oracle, Tally()):
                 del alive[name]
