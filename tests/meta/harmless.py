@@ -60,7 +60,7 @@ HARMLESS: Sequence[Row] = (
         reached=False,
     ),
     Row(HOLE + "conditions of a refusal that no case meets", place=r"if [^/]*$", where="__init__"),
-    Row(HOLE + "defaults and what a group keeps: tests/test_refusals.py, with --tests", where="__init__"),
+    Row(HOLE + "what a group keeps, without --tests", where="__init__"),
     Row(HOLE + "a functional entry is told no path", where=r"adamw/adamw$"),
     Row(HOLE + "states of older releases, without --tests", where="__setstate__"),
     # Which path is taken, not what it does.
