@@ -49,7 +49,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles import adam
-from oracles.adamax import in_place_of
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State
 
 
@@ -145,7 +144,7 @@ TORCH = AdadeltaConvention(
     source="torch.optim.Adadelta; without λ also Keras, optax and Paddle",
 )
 
-DECAYS = in_place_of(TORCH, adam.DECAYS)
+DECAYS = adam.in_place_of(TORCH, adam.DECAYS)
 """What else ``weight_decay`` may mean. ε is needed to see it: while it is small, Δ is too."""
 
 EPS = frozenset({"eps"})

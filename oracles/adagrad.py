@@ -51,7 +51,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles import adam
-from oracles.adamax import in_place_of
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, scaled
 
 
@@ -144,7 +143,7 @@ TORCH = AdagradConvention(
     source="torch.optim.Adagrad; also Paddle, MLX and Chainer (without η)",
 )
 
-DECAYS = in_place_of(TORCH, adam.DECAYS)
+DECAYS = adam.in_place_of(TORCH, adam.DECAYS)
 """What else ``weight_decay`` may mean. ε is needed to see it: while s is d², d/√s is a sign."""
 
 

@@ -46,9 +46,9 @@ Each convention below is the first one with one of the lines replaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -189,6 +189,18 @@ def step(
     return convention.after(w, h), moments
 
 
+C = TypeVar("C", bound=Convention)
+
+
+def in_place_of(torch: C, rows: Iterable[AdamConvention]) -> tuple[C, ...]:
+    """Adam's conventions for another rule: what they replace in Adam's they replace in its."""
+    names = [field.name for field in fields(TORCH)]
+    return tuple(
+        replace(torch, **{n: getattr(c, n) for n in names if getattr(c, n) != getattr(TORCH, n)})
+        for c in rows
+    )
+
+
 TORCH = AdamConvention(
     name="coupled_unscaled",
     equation="d = g + λw enters both moments; D = √v/√c₂ + ε",
@@ -240,6 +252,7 @@ DECAYS = (
         source="training loops that call p.mul_(1 - lr * wd) after optimizer.step()",
         parts=DECAY,
         descent=undecayed,
+        before=unchanged,
         after=shrunk_lr,
     ),
     replace(
@@ -249,6 +262,7 @@ DECAYS = (
         source="norm_coefficient_post of ONNX ai.onnx.preview.training Adam",
         parts=DECAY,
         descent=undecayed,
+        before=unchanged,
         after=lambda w, h: shrunk(w, h.weight_decay, h),
     ),
     replace(
@@ -258,6 +272,7 @@ DECAYS = (
         source="an optimizer built without weight_decay, or a group that overrides it with 0",
         parts=DECAY,
         descent=undecayed,
+        before=unchanged,
     ),
     replace(
         TORCH,

@@ -41,9 +41,9 @@ Each convention below is the first one with one of the lines replaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -135,21 +135,7 @@ TORCH = AdamaxConvention(
     source="torch.optim.Adamax; with λ = 0 also optax.adamax",
 )
 
-C = TypeVar("C", bound=Convention)
-
-
-def in_place_of(torch: C, rows: Iterable[adam.AdamConvention]) -> tuple[C, ...]:
-    """Adam's conventions for another rule: what they replace in Adam's they replace in its."""
-    names = [field.name for field in fields(adam.TORCH)]
-    return tuple(
-        replace(
-            torch, **{n: getattr(c, n) for n in names if getattr(c, n) != getattr(adam.TORCH, n)}
-        )
-        for c in rows
-    )
-
-
-DECAYS = in_place_of(TORCH, adam.DECAYS)
+DECAYS = adam.in_place_of(TORCH, adam.DECAYS)
 """What else ``weight_decay`` may mean."""
 
 FALLING = frozenset({"falling", "late", "beta2"})

@@ -52,7 +52,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles import adam
-from oracles.adamax import in_place_of
 from oracles.rule import (
     Array,
     Convention,
@@ -174,7 +173,7 @@ def _borrowed(c: ASGDConvention) -> ASGDConvention:
     )
 
 
-DECAYS = tuple(map(_borrowed, in_place_of(TORCH, adam.DECAYS)))
+DECAYS = tuple(map(_borrowed, adam.in_place_of(TORCH, adam.DECAYS)))
 """What else ``weight_decay`` may mean."""
 
 RATES = (

@@ -55,7 +55,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles import adam
-from oracles.adamax import in_place_of
 from oracles.rule import Array, Convention, Domain, Parting, Scalar, State, kept, lerp, scaled
 
 BASE = Fraction(96, 100)
@@ -153,7 +152,7 @@ TORCH = NAdamConvention(
     source="torch.optim.NAdam; with λ = 0 also MXNet Nadam for a single parameter",
 )
 
-DECAYS = in_place_of(TORCH, adam.DECAYS)
+DECAYS = adam.in_place_of(TORCH, adam.DECAYS)
 """What else ``weight_decay`` may mean."""
 
 
@@ -261,7 +260,7 @@ VARIANCES: tuple[NAdamConvention, ...] = (
         source="code that corrects the mean and forgets the variance",
         denominator=lambda v, c2, h: np.sqrt(v) + h.eps,
     ),
-    *in_place_of(TORCH, (c for c in adam.MOMENTS if c.name in ("eps_inside", "eps_hat"))),
+    *adam.in_place_of(TORCH, (c for c in adam.MOMENTS if c.name in ("eps_inside", "eps_hat"))),
 )
 """What else the variance and ε may be."""
 

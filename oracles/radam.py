@@ -59,7 +59,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles import adam
-from oracles.adamax import in_place_of
 from oracles.rule import Array, Convention, Domain, Parting, Scalar, State, either, lerp
 
 
@@ -165,7 +164,7 @@ TORCH = RAdamConvention(
 LATE = frozenset({"late", "beta2"})
 """ρ > 5 takes six steps, and more where β₂ is not large; at 0.999 it is near 5 before."""
 
-DECAYS = tuple(replace(c, parts=c.parts | LATE) for c in in_place_of(TORCH, adam.DECAYS))
+DECAYS = tuple(replace(c, parts=c.parts | LATE) for c in adam.in_place_of(TORCH, adam.DECAYS))
 """What else ``weight_decay`` may mean. While w waits, λw in the moment is nearly λw in w."""
 
 WAITING: tuple[RAdamConvention, ...] = (

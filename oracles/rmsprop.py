@@ -61,7 +61,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles import adam
-from oracles.adamax import in_place_of
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, lerp, scaled
 
 
@@ -173,7 +172,7 @@ TORCH = RMSpropConvention(
     source="torch.optim.RMSprop",
 )
 
-DECAYS = in_place_of(TORCH, adam.DECAYS)
+DECAYS = adam.in_place_of(TORCH, adam.DECAYS)
 """What else ``weight_decay`` may mean. ε is needed to see it: at the first step d/√v is a sign."""
 
 SQUARES = (

@@ -46,7 +46,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles import adam
-from oracles.adamax import in_place_of
 from oracles.rule import Array, Convention, Rule, Scalar, State, lerp, scaled
 
 
@@ -190,7 +189,7 @@ DENOMINATORS = (
         parts=EPS,
         denominator=lambda v, c2, h: np.sqrt(v),
     ),
-    *in_place_of(
+    *adam.in_place_of(
         TORCH,
         (
             adam.RULE.convention(name)

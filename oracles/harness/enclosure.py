@@ -493,7 +493,7 @@ def _power(x: Any, y: Any) -> Enclosure:
     rad = mid * np.expm1(off * INFLATE)
     rad = rad + (_POW_ULPS * format.u + 4 * WIDE_EPS) * (mid + rad) + format.eta
     rad = _choose((x.rad < x.mid) & (mid + rad <= format.largest), rad * INFLATE, _INFINITE)
-    certain = (x.rad == 0) & (y.rad == 0) & (((x.mid == 0) & (y.mid >= 0)) | (x.mid == 1))
+    certain = (x.rad == 0) & (((x.mid == 0) & (y.mid > y.rad)) | ((x.mid == 1) & (y.rad < np.inf)))
     rad = _choose(certain | ((y.rad == 0) & (y.mid == 0)), _ZERO, rad)
     return Enclosure(mid, rad, format, nonnegative=True)
 
