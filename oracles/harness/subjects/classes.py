@@ -61,7 +61,8 @@ def functional(optimizer: OptimizerClass, rule: Rule) -> OptimizerClass:
     def advance(self: Any, group: dict[str, Any]) -> None:
         _, *names = inspect.signature(self._init_group).parameters
         columns: dict[str, list[Any]] = {name: [] for name in names}
-        self._init_group(group, *columns.values())
+        # AdamW's wanted a switch among the columns until 2.6.
+        self._init_group(group, *(group.get(name, column) for name, column in columns.items()))
         moved, grads, *_ = columns.values()
         given: dict[str, Any] = {
             **columns,
