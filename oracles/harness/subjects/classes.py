@@ -61,8 +61,9 @@ def functional(optimizer: OptimizerClass, rule: Rule) -> OptimizerClass:
     def advance(self: Any, group: dict[str, Any]) -> None:
         _, *names = inspect.signature(self._init_group).parameters
         columns: dict[str, list[Any]] = {name: [] for name in names}
-        # AdamW's wanted a switch among the columns until 2.6.
-        self._init_group(group, *(group.get(name, column) for name, column in columns.items()))
+        # Until 2.6 AdamW's wanted a switch among the columns.
+        switches = {name: group[name] for name in columns if isinstance(group.get(name), bool)}
+        self._init_group(group, *(columns | switches).values())
         moved, grads, *_ = columns.values()
         given: dict[str, Any] = {
             **columns,
