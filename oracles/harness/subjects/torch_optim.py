@@ -431,11 +431,26 @@ def _expanded(values: torch.Tensor) -> torch.Tensor:
     return values[:1].clone().expand(values.shape)
 
 
+def _sparse(values: torch.Tensor) -> torch.Tensor:
+    """Same values, of those that are not zero; every index is there twice, as in a backward pass.
+
+    The second time it has a zero, so that whoever forgets to add them up shows, and the sum rounds
+    nothing.
+    """
+    once = values.to_sparse()
+    indices, numbers = once.indices(), once.values()
+    return torch.sparse_coo_tensor(
+        torch.cat([indices, indices], dim=1),
+        torch.cat([numbers, torch.zeros_like(numbers)]),
+        values.shape,
+    )
+
+
 GRADIENT_LAYOUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "transposed": _transposed,
     "strided": _strided,
     "expanded": _expanded,
-    "sparse": lambda values: values.to_sparse(),
+    "sparse": _sparse,
 }
 
 
@@ -592,3 +607,4 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
     warnings.filterwarnings("ignore", message="You are using `torch.load`")
     warnings.filterwarnings("ignore", message="ComplexHalf support is experimental")
+    warnings.filterwarnings("ignore", message="Sparse invariant checks are implicitly disabled")
