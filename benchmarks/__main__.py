@@ -78,7 +78,7 @@ class Workload:
     def layer(self, times: Sequence[float]) -> Layer:
         slowest = max(times)
         return Layer(
-            math.fsum(times), slowest, len(self.cases), len(self.asked), self.tally.elements
+            math.fsum(times), slowest, len(self.cases), len(self.asked), self.tally.whole().elements
         )
 
 

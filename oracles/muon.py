@@ -44,6 +44,8 @@ How paths compute it
 --------------------
 There is one path, a for-loop. Step 3 runs in bfloat16 whatever the dtype of w is, so parameters of
 float64 have eight correct bits of X, and less after iterations, which magnify what is rounded away.
+How much less is derived for one iteration and for one row or column, and measured for two or more
+of both (``oracles/harness/newton_schulz.py``).
 
 Each convention below is the first one with one of the lines replaced.
 """
@@ -428,5 +430,6 @@ RULE = Rule(
     free=frozenset({"weight_decay"}),
     tuples={"ns_coefficients": ("ns_a", "ns_b", "ns_c")},
     elementwise=False,
+    measured=lambda shape, h: min(shape) > 1 and h.ns_steps > 1,
     shapes=((1, 4), (3, 1), (2, 3), (5, 2), (1, 17), (3, 3), (4, 16), (9, 5)),
 )

@@ -210,6 +210,8 @@ class Rule:
         shapes: the only shapes of parameters it takes (empty: all).
         sparse: whether it takes sparse gradients only.
         steps: numbers of steps cases should have, where the usual few show too little.
+        measured: ``(shape, h) -> bool``, whether the radius of such a parameter's step rests on a
+            measurement, because no bound of its roundings is known.
         tensor_step: switches of torch's constructor with which ``t`` enters the arithmetic as a
             float32 tensor instead of a Python number.
     """
@@ -236,6 +238,7 @@ class Rule:
     shapes: tuple[tuple[int, ...], ...] = ()
     sparse: bool = False
     steps: tuple[int, ...] = ()
+    measured: Callable[[tuple[int, ...], Hyper], bool] = lambda shape, h: False
     tensor_step: frozenset[str] = frozenset()
 
     @property

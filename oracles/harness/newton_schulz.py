@@ -17,24 +17,42 @@ and is changed by
 at most (:func:`_row`). An interval of lengths sees that the terms of p cancel; term by term a
 radius would grow by 28 in each iteration.
 
-*Two or more of both* (:func:`_matrix`): worst cases of all roundings together would exceed the
-result after two iterations, and no code comes near them. There the radius is :data:`SPREAD`
-standard deviations of a model: every rounding is independent and uniform, and its effect is carried
-to the end by the derivative of the iterations that follow. That derivative is known in full. With
-the singular value decomposition X = UΣVᵀ, and f(Σ) for what the iterations make of Σ, a change of X
-by UEVᵀ changes the result by UE'Vᵀ (Noferini 2017, *SIAM J. Matrix Anal. Appl.* 38, 434-457):
+*Two or more of both* (:func:`_matrix`): bounds on all roundings together exceed the result after
+two iterations, and no code comes near them. (What is proven of one iteration leaves room for an
+error E of 0.2 in norm, and in the next one terms of second order are as large as
+(10 |c| |X|³ + 3 |b| |X|) |E|², some fifty times the square.) There a model takes the place of a
+bound: every rounding is independent and uniform, and its effect is carried to
+the end by the derivative of the iterations that follow. That derivative is known in full. With the
+singular value decomposition X = UΣVᵀ, and f(Σ) for what the iterations make of Σ, a change of X by
+UEVᵀ changes the result by UE'Vᵀ (Noferini 2017, *SIAM J. Matrix Anal. Appl.* 38, 434-457):
 
     E'ᵢⱼ = (f(σᵢ) − f(σⱼ))/(σᵢ − σⱼ) (Eᵢⱼ + Eⱼᵢ)/2 + (f(σᵢ) + f(σⱼ))/(σᵢ + σⱼ) (Eᵢⱼ − Eⱼᵢ)/2
     E'ᵢⱼ = f(σᵢ)/σᵢ Eᵢⱼ                                                            for j > n
 
-A verdict there rests on a measurement: how many of these standard deviations torch 2.13 on a CPU is
-away from exact arithmetic, with torch's default coefficients. Of 28,800 matrices (2×3, 2×5, 3×3,
-3×8, 4×16, 5×9; 1, 2, 3 and 5 iterations; four distributions, 300 of each) the farthest element was
-3.62 away. Nobody has measured other devices, larger matrices or other coefficients.
+That gives each element a standard deviation s, and a table says how far torch was from exact
+arithmetic in terms of it. ``python -m benchmarks.newton_schulz`` measures and writes the table:
+for each iteration and size of matrix the largest |error|/s, *worst*, among N elements. A radius
+is s times
+
+    reach = worst √(ln M / ln N),     M = 10¹⁵
+
+Why: a sum of independent uniform numbers with standard deviation 1 exceeds t with a probability of
+at most 2 exp(−t²/2) (sinh(x)/x <= exp(x²/6), and Chernoff's bound). If errors have such tails, of
+whatever scale, the largest of N is about scale · √(2 ln N), so the table measures the scale, and
+the reach is about the largest of M. Should the table's worst be 15 % low by luck, an element of a
+correct subject still leaves its radius once in 10¹⁰ times only.
+
+A verdict which rests on that (:attr:`oracles.rule.Rule.measured`) says so. Nobody has measured
+other devices. What is not in the table, larger matrices and other coefficients, is unknown.
 """
 
 from __future__ import annotations
 
+import math
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,11 +60,10 @@ import numpy as np
 from oracles.harness.enclosure import INFLATE, Enclosure
 from oracles.harness.formats import FORMATS, FloatArray, Wide, WideArray
 
-SPREAD = 8.0
-"""Standard deviations in a radius: more than twice as many as the farthest element was away."""
+TABLE = Path(__file__).with_suffix(".toml")
 
-LARGEST = 400
-"""Elements of the largest matrix whose derivative is written out; larger ones are unknown."""
+ASKED = 1e15
+"""M: of how many elements of correct subjects about one may leave its radius."""
 
 SINGLE = FORMATS["float32"]
 
@@ -57,7 +74,7 @@ Interval = tuple[Any, Any]
 
 def enclose(x: Enclosure, coefficients: Coefficients, steps: int) -> Enclosure:
     """What torch's bfloat16 may give after so many iterations from ``x``, which has its format."""
-    if steps == 0:
+    if steps == 0 or x.mid.size == 0:
         return x
     if x.shape[0] > x.shape[1]:
         return _transposed(enclose(_transposed(x), coefficients, steps))
@@ -67,14 +84,7 @@ def enclose(x: Enclosure, coefficients: Coefficients, steps: int) -> Enclosure:
         return _everywhere(x, *((np.nan, 0.0) if nan else (0.0, np.inf)))
     if x.shape[0] == 1:
         return _row(x, coefficients, steps)
-    if steps == 1:
-        return _once(x, coefficients)
-    return _matrix(x, coefficients, steps)
-
-
-def measured(shape: tuple[int, ...], steps: int) -> bool:
-    """Whether the radius rests on a measurement."""
-    return min(shape) > 1 and steps > 1
+    return (_once if steps == 1 else _matrix)(x, coefficients, steps)
 
 
 def _transposed(x: Enclosure) -> Enclosure:
@@ -85,8 +95,8 @@ def _everywhere(x: Enclosure, mid: float, rad: float) -> Enclosure:
     return Enclosure(np.full(x.shape, Wide(mid)), np.full(x.shape, Wide(rad)), x.format)
 
 
-def _once(x: Enclosure, coefficients: Coefficients) -> Enclosure:
-    """Term by term, accumulated in float32 and rounded once by each kernel."""
+def _once(x: Enclosure, coefficients: Coefficients, steps: int) -> Enclosure:
+    """One iteration term by term, accumulated in float32 and rounded once by each kernel."""
     a, b, c = coefficients
     wide = x.to(SINGLE)
     gram = (wide @ _transposed(wide)).to(x.format).to(SINGLE)
@@ -146,11 +156,54 @@ def _roots(a: Any, b: Any, c: Any) -> list[Any]:
     return [] if square < 0 else [(-3 * b + sign * np.sqrt(square)) / (10 * c) for sign in (-1, 1)]
 
 
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one iteration.
+
+    Attributes:
+        coefficients, steps: of the iteration.
+        largest: elements of the largest matrices it stands for.
+        matrices, compared: how many matrices were iterated, and how many elements they had.
+        worst: largest distance of an element from exact arithmetic, in standard deviations.
+    """
+
+    coefficients: Coefficients
+    steps: int
+    largest: int
+    matrices: int
+    compared: int
+    worst: float
+
+    @property
+    def reach(self) -> float:
+        """Standard deviations in a radius."""
+        return self.worst * math.sqrt(math.log(ASKED) / math.log(self.compared))
+
+
+@cache
+def table() -> tuple[Row, ...]:
+    """All that was measured."""
+    rows = tomllib.loads(TABLE.read_text(encoding="utf-8"))["row"]
+    return tuple(Row(**row | {"coefficients": tuple(row["coefficients"])}) for row in rows)
+
+
+def row(shape: tuple[int, ...], coefficients: Coefficients, steps: int) -> Row | None:
+    """Of the smallest size that includes the shape; None where nobody has measured."""
+    known = [
+        row
+        for row in table()
+        if (row.coefficients, row.steps) == (coefficients, steps)
+        and math.prod(shape) <= row.largest
+    ]
+    return min(known, key=lambda row: row.largest, default=None)
+
+
 def _matrix(x: Enclosure, coefficients: Coefficients, steps: int) -> Enclosure:
-    mid = iterated(x.mid, coefficients, steps)
-    if x.mid.size > LARGEST:
+    known = row(x.shape, coefficients, steps)
+    if known is None:
         return _everywhere(x, 0.0, np.inf)
-    rad = SPREAD * deviation(x, coefficients, steps)
+    mid = iterated(x.mid, coefficients, steps)
+    rad = known.reach * deviation(x, coefficients, steps)
     eta = steps * x.format.eta * 4**steps
     return Enclosure(mid, np.asarray(rad, dtype=Wide) + eta, x.format)
 
@@ -165,50 +218,63 @@ def iterated(x: WideArray, coefficients: Coefficients, steps: int) -> WideArray:
 
 
 def deviation(x: Enclosure, coefficients: Coefficients, steps: int) -> FloatArray:
-    """Standard deviation of each element under independent, uniform roundings; x is n×m, n <= m."""
-    mid = np.asarray(x.mid, dtype=np.float64)
-    u = float(x.format.u)
+    """Standard deviation of each element under independent, uniform roundings; x is n×m, n <= m.
+
+    In each iteration one more rounding is common to all elements: that of the norm at first, and
+    those of elements that have the same digits. And derivatives, some of which are near 0, are as
+    large as the errors of the singular values make them.
+    """
+    mid, rad = (np.asarray(part, dtype=np.float64) for part in (x.mid, x.rad))
+    n, m = mid.shape
     left, values, right = np.linalg.svd(mid)
-    basis = np.kron(left, right.T)
-    trail = [values]
+    u = np.float64(x.format.u)
+    variance, common = rad**2 / 3, np.sum(rad**2) / (3 * np.sum(mid**2) or 1.0)
+    blur = np.zeros(n)  # the variance of singular values
+    trail = []
     for _ in range(steps):
-        trail.append(trail[-1] * _quotient(coefficients, trail[-1], 0 * trail[-1]))
-    variance = np.asarray(x.rad, dtype=np.float64) ** 2 / 3
-    total = np.zeros(mid.size)
-    for step in range(steps + 1):
-        carried = basis @ _derivative(coefficients, trail[step:-1], mid.shape) @ basis.T
-        total += carried**2 @ variance.ravel()
-        if step < steps:
-            mid, variance = _rounded(mid, coefficients, u)
-    return np.sqrt(total).reshape(mid.shape)
+        blur = blur + (left.T**2 * (right[:n] ** 2 @ variance.T)).sum(axis=1) + common * values**2
+        trail.append((values, np.sqrt(blur), variance, common))
+        blur = blur * _gain(coefficients, values, values, *[np.sqrt(blur)] * 2) ** 2
+        values = values * _quotient(coefficients, values, 0 * values)
+        mid, variance = _rounded(mid, coefficients, float(u))
+        common = u * u / 3
+    total = variance.ravel()
+    basis = np.kron(left, right.T)
+    square, beside = np.split(basis.reshape(-1, n, m), [n], axis=2)
+    even = odd = along = np.ones(1)  # the derivative of the iterations from here to the end
+    for s, off, variance, common in trail[::-1]:
+        pairs = s[:, None], s, off[:, None], off
+        even = even * _gain(coefficients, *pairs)
+        odd = odd * _gain(coefficients, s[:, None], -s, *pairs[2:])
+        along = along * _gain(coefficients, s[:, None], 0 * s, off[:, None], 0 * s)
+        turned = square * (even + odd) / 2 + square.swapaxes(1, 2) * (even - odd) / 2
+        carried = (
+            np.concatenate([turned, beside * along[:, :1]], axis=2).reshape(n * m, -1) @ basis.T
+        )
+        total = total + carried**2 @ variance.ravel()
+        total = total + common * ((left * even.diagonal() * s) @ right[:n]).ravel() ** 2
+    return np.sqrt(total).reshape(n, m)
+
+
+def _gain(
+    coefficients: Coefficients, s: FloatArray, t: FloatArray, ds: FloatArray, dt: FloatArray
+) -> FloatArray:
+    """The quotient of two singular values that have standard deviations, with its sign."""
+    at = _quotient(coefficients, s, t)
+    size = at**2 + (_slope(coefficients, s, t) * ds) ** 2 + (_slope(coefficients, t, s) * dt) ** 2
+    return np.copysign(np.sqrt(size), at)
 
 
 def _quotient(coefficients: Coefficients, s: FloatArray, t: FloatArray) -> FloatArray:
     """``(p(s) − p(t))/(s − t)``, written without the division."""
     a, b, c = coefficients
-    cubic, product = s * s + s * t + t * t, s * t
-    quintic = (s * s + t * t) ** 2 - product * product + product * (s * s + t * t)
-    return np.asarray(a + b * cubic + c * quintic)
+    return a + b * (s * s + s * t + t * t) + c * (s**4 + s**3 * t + s * s * t * t + s * t**3 + t**4)
 
 
-def _derivative(
-    coefficients: Coefficients, trail: list[FloatArray], shape: tuple[int, ...]
-) -> FloatArray:
-    """How the iterations from ``trail[0]`` on change E, seen from the singular vectors."""
-    n, m = shape
-    even, odd, rest = np.ones((n, n)), np.ones((n, n)), np.ones(n)
-    for values in trail:
-        s, t = values[:, None], values[None, :]
-        even = even * _quotient(coefficients, s, t)
-        odd = odd * _quotient(coefficients, s, -t)
-        rest = rest * _quotient(coefficients, values, 0 * values)
-    change = np.zeros((n, m, n, m))
-    i, j = np.indices((n, n))
-    change[i, j, i, j] = (even + odd) / 2
-    change[i, j, j, i] += (even - odd) / 2
-    i, j = np.indices((n, m - n))
-    change[i, j + n, i, j + n] = rest[:, None]
-    return change.reshape(n * m, n * m)
+def _slope(coefficients: Coefficients, s: FloatArray, t: FloatArray) -> FloatArray:
+    """Its derivative by s."""
+    _, b, c = coefficients
+    return b * (2 * s + t) + c * (4 * s**3 + 3 * s * s * t + 2 * s * t * t + t**3)
 
 
 def _rounded(x: FloatArray, coefficients: Coefficients, u: float) -> tuple[FloatArray, FloatArray]:

@@ -108,6 +108,18 @@ class Oracle:
             self._answers[key] = enclose(self.rule, convention, self.case, tensors)
         return self._answers[key]
 
+    @cached_property
+    def measured(self) -> bool:
+        """Whether some parameter's radius rests on a measurement."""
+        last = self.case.steps - 1
+        return any(self.measures(number, last) for number in range(len(self.case.parameters)))
+
+    def measures(self, number: int, step: int) -> bool:
+        """Whether a parameter's radius at that step rests on measurements up to then."""
+        shape = self.case.parameters[number].initial.shape
+        schedule = self.case.group_of(number).schedule[: step + 1]
+        return any(self.rule.measured(shape, h) for h in schedule)
+
 
 def enclose(
     rule: Rule, convention: Convention, case: Case, tensors: frozenset[str] = PYTHON

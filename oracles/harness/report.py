@@ -32,6 +32,8 @@ def render(tally: Tally, *, full: bool = True, width: int = 100, color: bool = F
         f"{sum(tally.cases.values()):,} cases, {whole.runs:,} verdicts, "
         f"{whole.elements:,} element-steps compared: {whole.undecided_share:.2%} undecided "
         f"(near overflow), {whole.swallowed_share:.1%} with a radius wider than their move"
+        + f"; {whole.measured:,} verdicts rest on a measurement"
+        * bool(whole.measured)
     )
     for sentence in vacuities(tally):
         console.print(f"VACUOUS {sentence}")

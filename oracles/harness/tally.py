@@ -23,6 +23,7 @@ class Line:
     undecided: int = 0
     moved: int = 0
     swallowed: int = 0
+    measured: int = 0
     share: float = 0.0
 
     def add(self, verdict: Verdict) -> None:
@@ -35,6 +36,7 @@ class Line:
         self.undecided += verdict.undecided
         self.moved += verdict.moved
         self.swallowed += verdict.swallowed
+        self.measured += verdict.measured
         self.share = max(self.share, verdict.share)
 
     def merge(self, other: Line) -> None:

@@ -43,6 +43,7 @@ class Verdict:
         swallowed: those whose radius is wider than their move, so that they prove little.
         share: the largest ``|answer - midpoint| / radius``.
         separation: of the case, where two conventions were to be told apart.
+        measured: whether some radius rests on a measurement instead of a derivation.
     """
 
     outcome: str
@@ -53,6 +54,7 @@ class Verdict:
     swallowed: int = 0
     share: float = 0.0
     separation: float | None = None
+    measured: bool = False
 
     @property
     def failed(self) -> bool:
@@ -82,9 +84,10 @@ def judge(oracle: Oracle, subject: Any, answer: Answer) -> Verdict:
             wrong = wrong or not holds(mid, rad, values).all()
     if wrong:
         explain = partial(_explain, oracle, subject, answer)
-        return Verdict(OUTSIDE, explain, elements, undecided, share=share)
+        return Verdict(OUTSIDE, explain, elements, undecided, share=share, measured=oracle.measured)
     outcome = UNDECIDED if 0 < undecided == elements else INSIDE
-    return Verdict(outcome, str, elements, undecided, *enclosures.moves[row], share)
+    moves = enclosures.moves[row]
+    return Verdict(outcome, str, elements, undecided, *moves, share, measured=oracle.measured)
 
 
 @np.errstate(invalid="ignore", over="ignore")
@@ -190,6 +193,8 @@ def _explain(oracle: Oracle, subject: Any, answer: Answer) -> str:
             number, index = case.locate(element)
             place = f"{name} of parameter {number}" if name != "parameter" else f"{name} {number}"
             ball = f"{mid[step, element]:.10g} ± {rad[step, element]:.2g}"
+            if name == "parameter" and oracle.measures(number, step):
+                ball += " (measured, not derived)"
             at = f"step {step + 1}, {place}{list(index) if index else ''}"
             text = (
                 f"{subject} at {at} ({dtype_of(subject.dtype, number)}): expected {ball}, "
