@@ -24,10 +24,14 @@ from oracles.harness.tally import Tally
 from oracles.harness.verdict import INSIDE, judge
 from oracles.rule import Rule
 
-pytestmark = pytest.mark.skipif(
-    settings().max_examples < EXAMPLES["thorough"],
-    reason="compiling takes minutes: --hypothesis-profile=thorough",
-)
+pytestmark = [
+    pytest.mark.skipif(
+        settings().max_examples < EXAMPLES["thorough"],
+        reason="compiling takes minutes: --hypothesis-profile=thorough",
+    ),
+    # What torch's own compiler imports and calls is deprecated in places.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+]
 
 
 def case_for(rule: Rule) -> Case:
