@@ -186,6 +186,16 @@ class TestTheModel:
             joint = common / math.sqrt(3)
             assert np.allclose(got**2, expected**2 + joint**2, rtol=1e-3, atol=0)
 
+    def test_where_the_derivative_is_zero_the_error_is_not(self) -> None:
+        """p' = a + 3bσ² + 5cσ⁴ is 0 at σ = 0.555: only p'' makes an error, of p''ε²/2 at most."""
+        b, c = TORCH[1:]
+        s = math.sqrt((-3 * b - math.sqrt(9 * b * b - 20 * TORCH[0] * c)) / (10 * c))
+        x, rad = np.diag([s, 0.2]), np.diag([0.02, 0.0])
+        format = replace(FORMATS["bfloat16"], u=FORMATS["bfloat16"].u * 1e-9)
+        got = ns.deviation(Enclosure(x, rad, format), TORCH, 1)[0, 0]
+        edge = abs(ns.iterated(x + rad, TORCH, 1) - ns.iterated(x, TORCH, 1))[0, 0]
+        assert edge / 4 < got < edge
+
     def test_the_reach_grows_with_what_was_seen_and_falls_with_how_much(self) -> None:
         row = ns.Row(TORCH, 2, 16, 100, 1000, 2.0)
         assert row.reach == pytest.approx(2 * math.sqrt(math.log(1e15) / math.log(1e3)))
