@@ -29,8 +29,11 @@ pytestmark = [
         settings().max_examples < EXAMPLES["thorough"],
         reason="compiling takes minutes: --hypothesis-profile=thorough",
     ),
-    # What torch's own compiler imports and calls is deprecated in places.
-    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+    # What torch's own compiler imports and calls is deprecated in places, and it warns of half
+    # formats side by side.
+    pytest.mark.filterwarnings(
+        "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
+    ),
 ]
 
 
@@ -38,8 +41,13 @@ def case_for(rule: Rule) -> Case:
     """Three steps, the learning rate halved before the last, decay where there is any."""
     shape = (rule.shapes or ((5, 7),))[-1]
     rng = np.random.Generator(np.random.PCG64(3))
+    layout = "sparse" if rule.sparse else "contiguous"
     members = tuple(
-        Parameter(rng.uniform(0.5, 2, shape), tuple(rng.uniform(-2, 2, (3, *shape))))
+        Parameter(
+            rng.uniform(0.5, 2, shape),
+            tuple(rng.uniform(-2, 2, (3, *shape))),
+            gradient_layout=layout,
+        )
         for _ in DTYPES
     )
     h = rule.trial
