@@ -229,3 +229,14 @@ def test_a_lerp_to_its_end_forgets_its_start(dtype: str) -> None:
     start, end = ball([F(1), F(0)], dtype), ball([small, F(1)], dtype)
     assert start.lerp(end, 1).contains(end.mid).all()
     assert not start.lerp(end, 1).rad.any()
+
+
+@pytest.mark.parametrize("n", [25, 31])
+def test_a_mean_by_a_rounded_reciprocal_has_one_rounding_more(n: int) -> None:
+    """Each sum rounds down by nearly half a unit, and so do 1/n and the product."""
+    x = np.array([1.0002679, *[2**-24 * (1 - 2**-20)] * (n - 1)], dtype=np.float32)
+    total = np.float32(0)
+    for value in x:
+        total = np.float32(total + value)
+    mean = Enclosure.exact(x.astype(float), FORMATS["float32"]).mean_along(0)
+    assert mean.contains([float(total * (np.float32(1) / np.float32(n)))]).all()

@@ -426,6 +426,14 @@ def _divide(x: Any, y: Any) -> Enclosure:
     return _rounded(np.divide, x, y, mid, rad, format)
 
 
+def _function_u(format: Format) -> Any:
+    """The unit of published bounds of functions, which paths do not rearrange as they do products.
+
+    :data:`~oracles.harness.formats.TENSOR` charges twice for what they do.
+    """
+    return FORMATS["float32"].u if format is TENSOR else format.u
+
+
 def _exp(x: Enclosure) -> Enclosure:
     """Convex, so the upper end is the farther one: ``exp(mid) (exp(rad) - 1)``.
 
@@ -433,7 +441,7 @@ def _exp(x: Enclosure) -> Enclosure:
     """
     mid = np.exp(x.mid)
     rad = mid * np.expm1(x.rad)
-    charged = _EXP_ULPS * (x.format.u * (mid + rad) + x.format.eta)
+    charged = _EXP_ULPS * (_function_u(x.format) * (mid + rad) + x.format.eta)
     rad = rad + charged + 4 * WIDE_EPS * (mid + rad)
     known = (x.rad < 1) & (mid + rad <= x.format.largest)
     rad = np.where(known, rad * INFLATE, _INFINITE)
@@ -447,7 +455,7 @@ def _log(x: Enclosure) -> Enclosure:
     """
     mid = np.log(x.mid)
     rad = -np.log1p(-x.rad / x.mid)
-    rad = rad + (_EXP_ULPS * x.format.u + 4 * WIDE_EPS) * (np.abs(mid) + rad)
+    rad = rad + (_EXP_ULPS * _function_u(x.format) + 4 * WIDE_EPS) * (np.abs(mid) + rad)
     return Enclosure(mid, np.where(2 * x.rad < x.mid, rad * INFLATE, _INFINITE), x.format)
 
 
@@ -491,7 +499,7 @@ def _power(x: Any, y: Any) -> Enclosure:
     mid = np.power(base, y.mid)
     off = (abs(y.mid) + y.rad) * -np.log1p(-x.rad / x.mid) + y.rad * abs(np.log(base))
     rad = mid * np.expm1(off * INFLATE)
-    rad = rad + (_POW_ULPS * format.u + 4 * WIDE_EPS) * (mid + rad) + format.eta
+    rad = rad + (_POW_ULPS * _function_u(format) + 4 * WIDE_EPS) * (mid + rad) + format.eta
     rad = _choose((x.rad < x.mid) & (mid + rad <= format.largest), rad * INFLATE, _INFINITE)
     certain = (x.rad == 0) & (((x.mid == 0) & (y.mid > y.rad)) | ((x.mid == 1) & (y.rad < np.inf)))
     rad = _choose(certain | ((y.rad == 0) & (y.mid == 0)), _ZERO, rad)
@@ -682,12 +690,19 @@ def _norm(x: Enclosure, axis: int | None) -> Enclosure:
 
 @_quiet
 def _mean_along(x: Enclosure, axis: int) -> Enclosure:
-    """A stored sum, divided; a kernel that divides before it stores is less likely to overflow."""
-    wide = _converted(x, _accumulator(x.format))
+    """A stored sum, divided, or multiplied by 1/n, which is rounded if n is no power of two.
+
+    A kernel that divides before it stores is less likely to overflow.
+    """
+    n, accumulator = max(x.shape[axis], 1), _accumulator(x.format)
+    wide = _converted(x, accumulator)
     total = _poisoned(_sum(wide, axis, keepdims=True), x, axis)
     stored = _converted(total, x.format)
-    mean = _divide(stored, max(x.shape[axis], 1))
-    rad = np.where(np.isinf(stored.mid) & np.isfinite(total.mid), _INFINITE, mean.rad)
+    mean = _divide(stored, n)
+    rad = mean.rad
+    if n & (n - 1):
+        rad = (rad + accumulator.u * (abs(mean.mid) + rad)) * INFLATE
+    rad = np.where(np.isinf(stored.mid) & np.isfinite(total.mid), _INFINITE, rad)
     return Enclosure(mean.mid, rad, mean.format, mean.nonnegative)
 
 
