@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from oracles import RULES
 from oracles.harness.case import GRADIENT_LAYOUTS, Case, Group, Parameter, single
 from oracles.harness.checks import answers_differ, checks, concerned
+from oracles.harness.deviations import ledger
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.torch_optim import SCALE, Run, Subject, absent, prepared, zeros
 from oracles.sgd import RULE
@@ -142,3 +145,45 @@ def test_several_devices_are_read_back_as_one() -> None:
     case = Case((Group((Parameter(W, (ALIKE,)),) * 3, (H,)),))
     one = on("for-loop")
     assert not answers_differ(replace(one, device="cpu+cpu").ask(case), one.ask(case))
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "dtype", "expected"),
+    [
+        ("Adam", "for-loop", "float32", ""),
+        ("Adam", "for-loop, tensor lr", "float32", "lr"),
+        ("Adam", "for-loop, tensor lr", "float64", ""),
+        ("Adam", "for-loop, capturable", "float32", "lr step"),
+        ("Adam", "for-loop, capturable", "float64", "step"),
+        ("Adam", "for-loop, tensor betas", "bfloat16", "beta1 beta2 lr"),
+        ("Adam", "for-loop, tensor betas", "mixed", "beta1 beta2"),
+        ("ASGD", "default", "float32", ""),
+        ("ASGD", "foreach", "float32", "lr step"),
+        ("SGD", "foreach, tensor lr", "float32", "lr"),
+    ],
+)
+def test_scalars_that_a_path_computes_in_float32(
+    rule: str, path: str, dtype: str, expected: str
+) -> None:
+    """The oracle is told these: one too few makes radii too small, one too many too wide."""
+    row = next(p for p in PATHS if p.name == path)
+    subject = Subject(RULES[rule], getattr(torch.optim, rule), row, dtype)
+    assert subject.tensors == set(expected.split())
+
+
+def test_where_torch_takes_foreach_by_itself_it_is_asked_as_foreach(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As it does on CUDA: with its tensor count, and with what the ledger knows of it."""
+    asgd = Subject(RULES["ASGD"], torch.optim.ASGD, PATHS[0], "float32")
+    assert asgd.taken is asgd.path
+    monkeypatch.setattr(
+        sys.modules[torch.optim.Optimizer.__module__],
+        "_default_to_fused_or_foreach",
+        lambda params, differentiable, use_fused: (False, True),
+    )
+    there, loop = replace(asgd), Subject(RULES["ASGD"], torch.optim.ASGD, PATHS[1], "float32")
+    assert (there.taken.name, loop.taken.name) == ("foreach", "for-loop")
+    assert "step" in there.tensors and "step" not in loop.tensors
+    row = next(row for row in ledger() if row.id == "foreach-rate-power")
+    assert row.concerns(there) and not row.concerns(loop)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,9 @@ import numpy as np
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
+from oracles import adamax
 from oracles.harness.case import Case, Group, Parameter, dtype_of, from_data
+from oracles.harness.formats import FORMATS, FloatArray, round_to
 from oracles.rule import Hyper, Rule
 
 LEDGER = Path(__file__).with_name("deviations.toml")
@@ -59,7 +61,7 @@ class Deviation:
     def concerns(self, subject: Any) -> bool:
         """Whether the row is about this path, dtype and device."""
         return (
-            subject.path.name in self.paths
+            not {subject.path.name, subject.taken.name}.isdisjoint(self.paths)
             and (not self.dtypes or subject.dtype in self.dtypes)
             and (not self.devices or not set(self.devices).isdisjoint(subject.device.split("+")))
         )
@@ -272,6 +274,30 @@ def _rate_in_float32(case: Case, axis: str) -> bool:
     )
 
 
+@np.errstate(all="ignore")
+def _norm_over_rate(case: Case, axis: str) -> bool:
+    """A finite u of Adamax, times c₁/γ, may leave a parameter's dtype.
+
+    Half its largest value is twice as far as roundings reach.
+    """
+    return any(
+        bool(np.any((u <= limit) & (u * (1 - h.beta1**t) > h.lr * (limit / 2))))
+        for i, group, p in case.walk()
+        if (limit := float(FORMATS[dtype_of(axis, i)].largest))
+        for t, u, h in _norms(group, p, dtype_of(axis, i))
+        if h.lr != 0
+    )
+
+
+def _norms(group: Group, p: Parameter, dtype: str) -> Iterator[tuple[int, FloatArray, Hyper]]:
+    """Adamax's count and norm, by its rule in float64, after each step that moves a parameter."""
+    gradients = [None if g is None else round_to(dtype, g) for g in p.gradients]
+    run = adamax.RULE.run(adamax.TORCH, round_to(dtype, p.initial), gradients, group.schedule)
+    for g, h, (_, state) in zip(gradients, group.schedule, run, strict=True):
+        if g is not None:
+            yield state["step"], state["exp_inf"], h
+
+
 def _halves(case: Case, axis: str) -> bool:
     return any(dtype_of(axis, i) == "float16" for i in range(len(case.parameters)))
 
@@ -310,6 +336,7 @@ REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
     ),
     "waits_on_nothing": _waits_on_nothing,
     "slow_float16": _slow_float16,
+    "norm_over_rate": _norm_over_rate,
     "several_steps": lambda case, axis: case.steps > 1,
     "no_elements": lambda case, axis: any(p.initial.size == 0 for p in case.parameters),
     "no_columns": _moved(

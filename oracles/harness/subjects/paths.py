@@ -29,8 +29,8 @@ class Path:
         graph: whether those tensors require grad, so that the step itself can be differentiated.
         sparse: whether it takes sparse gradients.
         nonfinite: whether it steps on inf and nan gradients as the others do (a ``GradScaler``
-            skips those; complex products mix their parts; a ``lerp`` makes nan of an infinite end;
-            capturable steps divide by the learning rate before they divide by what is large).
+            skips those; a complex number times a real one mixes its parts, so that the nan or
+            infinity of one reaches the other, in SGD's foreach step and most for-loops).
         expanded: whether it takes gradients whose elements share memory (a ``GradScaler`` unscales
             gradients in place, which torch refuses for those).
     """
@@ -67,8 +67,8 @@ PATHS = (
     _row("for-loop", foreach=False, sparse=True),
     _row("foreach", foreach=True, sparse=True),
     _row("fused", switches=FUSED),
-    _row("for-loop, capturable", foreach=False, switches=CAPTURABLE, nonfinite=False),
-    _row("foreach, capturable", foreach=True, switches=CAPTURABLE, nonfinite=False),
+    _row("for-loop, capturable", foreach=False, switches=CAPTURABLE),
+    _row("foreach, capturable", foreach=True, switches=CAPTURABLE),
     _row("differentiable", switches=DIFFERENTIABLE),
     _row(
         "differentiable, tensors in the graph",
@@ -82,7 +82,6 @@ PATHS = (
         switches=DIFFERENTIABLE,
         tensors=("lr", "betas"),
         graph=True,
-        nonfinite=False,
     ),
     _row("for-loop, tensor lr", foreach=False, tensors=("lr",)),
     _row("foreach, tensor lr", foreach=True, tensors=("lr",)),
@@ -92,7 +91,6 @@ PATHS = (
         foreach=True,
         switches=CAPTURABLE,
         tensors=("lr",),
-        nonfinite=False,
     ),
     _row("for-loop, tensor betas", foreach=False, tensors=("betas",)),
     _row(
@@ -100,7 +98,6 @@ PATHS = (
         foreach=True,
         switches=CAPTURABLE,
         tensors=("betas",),
-        nonfinite=False,
     ),
     _row("for-loop, tensor weight_decay", foreach=False, tensors=("weight_decay",)),
     _row("foreach, tensor weight_decay", foreach=True, tensors=("weight_decay",)),
@@ -111,6 +108,8 @@ PATHS = (
     _row("fused, grad scaler", switches=FUSED, **SCALED),
 )
 
+
+FOREACH = next(path for path in PATHS if path.name == "foreach")
 
 COMPILED = (
     _row("compiled", wrap="compile"),

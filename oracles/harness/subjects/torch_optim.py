@@ -26,7 +26,7 @@ from oracles.harness.subjects.classes import (
     module_of,
     takes_tensor,
 )
-from oracles.harness.subjects.paths import LACKS, OptimizerClass, Path
+from oracles.harness.subjects.paths import FOREACH, LACKS, OptimizerClass, Path
 from oracles.rule import Hyper, Rule
 
 SCALE = 8.0
@@ -62,22 +62,35 @@ class Subject:
         return str(torch.__version__)
 
     @cached_property
+    def taken(self) -> Path:
+        """The path whose code runs: where nobody chooses, torch takes foreach on some devices."""
+        if self.path.switches or self.path.wrap not in (None, "functional"):
+            return self.path
+        places = [torch.empty(0, device=place) for place in self.device.split("+")]
+        choose = getattr(module_of(torch.optim.Optimizer), "_default_to_fused_or_foreach", None)
+        if choose is None or "foreach" not in accepted(self.optimizer):
+            return self.path
+        _, foreach = choose(places, differentiable=False, use_fused=False)
+        return FOREACH if foreach else self.path
+
+    @cached_property
     def tensors(self) -> frozenset[str]:
         """Scalars this path computes with as 0-d float32 tensors, as the oracle is to be told.
 
-        Where one of them is a tensor, learning rate and count are both taken for tensors: that
-        costs one rounding of the radius and saves an oracle.
+        Where any is a tensor, the learning rate is taken for one, too: that costs one rounding of
+        the radius and saves an oracle.
         """
         if self.path.wrap == "compile":  # whatever may change between calls is a tensor there
             return frozenset({"lr", "step"})
-        counted = any(self.path.switches.get(switch) for switch in self.rule.tensor_step)
+        counted = any(self.taken.switches.get(switch) for switch in self.rule.tensor_step)
         given = self.path.tensors if scalar_dtype(self.dtype) == "float32" else ()
         if self.dtype == MIXED and "betas" in self.path.tensors:
             given = ("betas",)  # cast to each parameter's dtype before anything is computed
         names = {member for name in given for member in self.rule.tuples.get(name, (name,))}
-        if given or counted:
-            names |= {"lr"} if scalar_dtype(self.dtype) == "float32" else set()
-            names |= {"step"} if self.rule.tensor_step else set()
+        if (given or counted) and scalar_dtype(self.dtype) == "float32":
+            names |= {"lr"}
+        if counted:
+            names |= {"step"}
         return frozenset(names)
 
     @property
