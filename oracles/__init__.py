@@ -4,7 +4,7 @@ rule        what one optimizer step computes, in NumPy: one file per optimizer (
 convention  a named variant of a rule, as a row of data
 case        one question: parameters, gradients and hyperparameters for some steps
 enclosure   the oracle's answer: midpoint ± radius, holding every result correct rounding can give
-verdict     inside, outside or errored, with what was undecided and the share of the radius used
+verdict     inside, outside, undecided or errored, with the share of the radius used
 
 ``oracles.harness`` asks the questions; only ``oracles.harness.subjects`` imports torch.
 """

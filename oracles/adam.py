@@ -24,7 +24,7 @@ Where sources disagree
 ----------------------
 * *Decay.* L2 regularization puts λw into both moments, so that large gradients hardly decay at all
   (Loshchilov & Hutter 2019, arXiv:1711.05101, section 2); *decoupled* decay shrinks w itself. In
-  Keras, MLX and bitsandbytes the same argument ``weight_decay`` means the latter.
+  Keras and bitsandbytes the same argument ``weight_decay`` means the latter.
 * *ε.* Kingma & Ba (2015, arXiv:1412.6980), algorithm 1, add ε to √v̂ = √(v/c₂): torch, optax,
   Paddle. The rearrangement at the end of their section 2 adds an ε̂ to √v and folds √c₂ into the
   step size; the two are the same only if ε̂ = ε√c₂. TensorFlow, Keras and MXNet take the second
@@ -230,7 +230,7 @@ DECAYS = (
         TORCH,
         name="decoupled_lr",
         equation="w = (1 − γλ)w before the step; λw enters no moment",
-        source="AdamW of arXiv:1711.05101 with schedule multiplier γ; Keras, MLX, bitsandbytes "
+        source="AdamW of arXiv:1711.05101 with schedule multiplier γ; Keras, bitsandbytes "
         "Adam(weight_decay=)",
         parts=DECAY,
         descent=undecayed,
