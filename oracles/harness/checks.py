@@ -158,7 +158,7 @@ def gradients_kept(subject: Subject, oracle: Oracle) -> Verdict:
                     f"changed the gradient of parameter {number} at step {t + 1}: "
                     f"{_short(one)} became {_short(other)}",
                 )
-    return Verdict(INSIDE)
+    return _held(case)
 
 
 def surroundings_kept(subject: Subject, oracle: Oracle) -> Verdict:
@@ -177,7 +177,7 @@ def surroundings_kept(subject: Subject, oracle: Oracle) -> Verdict:
             return broken(case, subject, f"changed {', '.join(changed)} at step {t + 1}")
         if run.strays():
             return broken(case, subject, f"keeps more state than the rule: {run.strays()}")
-    return Verdict(INSIDE)
+    return _held(case)
 
 
 def restarts(how: str, subject: Subject, oracle: Oracle) -> Verdict:
@@ -192,7 +192,7 @@ def restarts(how: str, subject: Subject, oracle: Oracle) -> Verdict:
         run.record()
     if answers_differ(run.answer(), subject.ask(case)):
         return broken(case, subject, f"continues to other bits after {how} in mid-run")
-    return Verdict(INSIDE)
+    return _held(case)
 
 
 def closure(subject: Subject, oracle: Oracle) -> Verdict:
@@ -225,7 +225,7 @@ def order(subject: Subject, oracle: Oracle) -> Verdict:
     back = np.argsort(np.concatenate(reversed_)) if reversed_ else np.arange(0)
     if answers_differ(_moved(answer, back), subject.ask(case)):
         return broken(case, subject, "gives other bits when the parameters are reversed")
-    return Verdict(INSIDE)
+    return _held(case)
 
 
 def splitting(subject: Subject, oracle: Oracle) -> Verdict:
@@ -303,6 +303,7 @@ def _unstarted(expected: Oracle, answer: Answer) -> Answer:
 def checks(rule: Rule) -> list[Check]:
     """All checks of a rule, in the order they are walked."""
     general, whole = strategies.cases, _unmixed
+    lasting = partial(strategies.cases, lasting=True)
     return [
         Check(GENERAL, general, agreement, weight=6),
         Check("agreement through gaps and late groups", strategies.eventful_cases, agreement),
@@ -337,7 +338,7 @@ def checks(rule: Rule) -> list[Check]:
         *(
             Check(
                 f"{how} in mid-run continues",
-                general,
+                lasting,
                 partial(restarts, how),
                 applies=lambda path: not path.graph and path.wrap is None,
             )
@@ -394,7 +395,7 @@ def _zeroed(to_none: bool, rule: Rule) -> st.SearchStrategy[Case]:
         last = np.zeros_like(p.initial) if had and not to_none else None
         yield replace(p, gradients=(*p.gradients[:-1], last))
 
-    return strategies.cases(rule).map(lambda case: _regrouped(case, emptied))
+    return strategies.cases(rule, lasting=True).map(lambda case: _regrouped(case, emptied))
 
 
 def _regrouped(case: Case, change: Callable[[Parameter], Iterable[Parameter]]) -> Case:
@@ -426,6 +427,11 @@ def answers_differ(one: Answer, other: Answer) -> bool:
     pairs += [(one.states[n], other.states[n]) for n in one.states]
     present = any(not np.array_equal(one.present[n], other.present[n]) for n in one.present)
     return present or any(not _same(a, b) for a, b in pairs)
+
+
+def _held(case: Case) -> Verdict:
+    """A promise about all elements at every step is kept."""
+    return Verdict(INSIDE, elements=case.steps * int(case.offsets[-1]))
 
 
 def _same(one: Any, other: Any) -> bool:

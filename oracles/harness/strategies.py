@@ -267,10 +267,11 @@ def _parameter(
     joins: int = 0,
     scale: float = 1.0,
     plain: bool = True,
+    gaps: bool = True,
 ) -> Parameter:
     """One parameter with its gradients; ``scale`` multiplies the initial value.
 
-    A ``plain`` one is contiguous, and so are its gradients.
+    A ``plain`` one is contiguous, and so are its gradients; without ``gaps`` none is missing.
     """
     shape = _shape(choices, rule)
     layout = gradient_layout = "contiguous"
@@ -280,7 +281,7 @@ def _parameter(
         gradient_layout = choices.pick((layout, layout, *LAYOUTS, "expanded"))
     initial = choices.array(shape) * scale
     gradients = []
-    for present in _presence(choices, steps, joins):
+    for present in _presence(choices, steps, joins) if gaps else [True] * steps:
         gradient = choices.array(shape) if present else None
         if gradient is not None and gradient_layout == "expanded":
             gradient = np.broadcast_to(gradient[:1], shape)
@@ -297,20 +298,27 @@ def _axes(choices: Choices) -> tuple[str, ...]:
 
 
 @strategy
-def cases(choices: Choices, rule: Rule) -> Case:
-    """The general case: groups, schedules, shapes, layouts, missing gradients, late groups."""
+def cases(choices: Choices, rule: Rule, *, lasting: bool = False) -> Case:
+    """The general case: groups, schedules, shapes, layouts, missing gradients, late groups.
+
+    A ``lasting`` one has two steps at least, and a first parameter that moves at each of them, so
+    that there is something to remember in the middle and at the end.
+    """
     axes = _axes(choices)
-    steps = _steps(choices, rule)
+    steps = max(_steps(choices, rule), 2 if lasting else 1)
     plain = choices.index(3) < 2  # for all parameters: one odd layout stops a whole fused path
     groups: list[Group] = []
     for _ in range(choices.pick((1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 3))):
         joins = groups[-1].joins + choices.index(steps - groups[-1].joins) if groups else 0
         schedule = _schedule(choices, rule, steps, axes)
-        members = []
+        members: list[Parameter] = []
         # Neighbouring parameters of a mixed case take the dtypes in turn: four show all.
         for _ in range(4 if MIXED in axes and not groups else choices.pick((1, 1, 2, 1, 1, 3))):
             scale = _scale(choices, schedule)
-            members.append(_parameter(choices, rule, steps, joins=joins, scale=scale, plain=plain))
+            gaps = bool(groups or members) or not lasting
+            members.append(
+                _parameter(choices, rule, steps, joins=joins, scale=scale, plain=plain, gaps=gaps)
+            )
         groups.append(Group(tuple(members), schedule, joins))
     return Case(tuple(groups), axes)
 

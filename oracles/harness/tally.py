@@ -30,7 +30,7 @@ class Line:
         """Count one verdict; an empty one decided nothing, a blunt one few of the moves."""
         self.runs += 1
         self.failed += verdict.failed
-        self.empty += verdict.outcome == UNDECIDED
+        self.empty += verdict.outcome == UNDECIDED or not (verdict.elements or verdict.failed)
         self.blunt += 2 * verdict.swallowed > verdict.moved
         self.elements += verdict.elements
         self.undecided += verdict.undecided

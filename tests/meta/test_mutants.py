@@ -65,7 +65,8 @@ ROWS = (
     Row("Adam", "_single_tensor_adam", "1 - device_beta1", "1", "for-loop"),
     Row("Adam", "_multi_tensor_adam", "1 - beta2 ** _get_value(step)", "1", "foreach"),
     Row("Adam", "_fused_adam", "not decoupled_weight_decay", "False", "fused"),
-    Row("AdamW", "AdamW.__init__", "True", "False", "for-loop"),
+    Row("AdamW", "adamw", "eps", "weight_decay", "functional"),
+    Row("AdamW", "adamw", "beta1", "beta2", "functional"),
     Row("Adamax", "_single_tensor_adamax", "1 - beta1 ** _get_value(step_t)", "1", "for-loop"),
     Row(
         "Adamax",

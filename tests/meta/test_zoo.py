@@ -19,6 +19,7 @@ from unittest import SkipTest
 from zlib import crc32
 
 import pytest
+import torch
 from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
@@ -120,6 +121,7 @@ def survivors(
     known = getattr(rule.hyper(), "eps1", 0) is not None
     right = impostor(rule, rule.torch.name) if check.applies(DEFAULT) and known else []
     refused: list[str] = []
+    seen = {name: Tally() for name in alive}
     asked = 0
 
     @seed(random_seed)
@@ -137,7 +139,7 @@ def survivors(
         asked += 1
         oracle = Oracle(rule, case)
         for name, each in list(alive.items()):
-            if examine(check, each, oracle, Tally()):
+            if examine(check, each, oracle, seen[name]):
                 del alive[name]
         # Where a format ends it matters that it computes in float64.
         if asked <= INNOCENT and not case.edge:
@@ -147,7 +149,9 @@ def survivors(
 
     with suppress(AllCaught):
         hunt()
-    return {*alive, *refused}
+    # Whom a known deviation keeps from being asked at all, nobody can catch.
+    escaped = {name for name in alive if seen[name].lines or not seen[name].deviations}
+    return escaped | set(refused)
 
 
 PAIRS = [
@@ -169,6 +173,8 @@ def test_all_are_caught(rule: Rule, check: Check) -> None:
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
 def test_every_check_claims_somebody(rule: Rule) -> None:
     """A check that claims nobody has never been seen to fail."""
+    if not hasattr(torch.optim, rule.name):
+        pytest.skip(f"torch {torch.__version__} has no {rule.name}")
     idle = {c.name for c in checks(rule) if c.rejects is None and not claimed(rule, c)}
     assert not idle
 
@@ -193,7 +199,9 @@ def test_planting_itself_breaks_nothing(rule: Rule, data: st.DataObject) -> None
 
 def test_what_survives_is_there() -> None:
     """A slip of the pen would excuse nobody, and a specimen that is gone needs no excuse."""
-    assert set(SURVIVES) <= {str(s) for rule in RULES.values() for s in specimens(rule)}
+    there = {rule.name for rule in RULES.values() if hasattr(torch.optim, rule.name)}
+    excused = {name for name in SURVIVES if name.split("_")[0] in there}
+    assert excused <= {str(s) for rule in RULES.values() for s in specimens(rule)}
 
 
 def main() -> None:
