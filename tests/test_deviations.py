@@ -76,6 +76,7 @@ OUTSIDE = {
     "late_momentum": single([1.0], [[1.0]] * 2, RULES["RMSprop"].hyper(lr=0.5, momentum=0.5)),
     "waits_on_nothing": single([1.0], [[1.0]], RULES["RAdam"].hyper(lr=0.5)),
     "slow_float16": single([1.0], [[1.0]] * 6, RULES["RAdam"].hyper(lr=1e-3)),
+    "norm_over_rate": single([1.0], [[1e36]], RULES["Adamax"].hyper(lr=0.5)),
     "several_steps": single([1.0], [[1.0]], H),
     "no_elements": single([1.0], [[1.0]], H),
     "no_columns": single(np.ones((0, 2)), [np.ones((0, 2))], RULES["Muon"].hyper(lr=0.5)),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from packaging.version import Version
 
 from oracles import adamax
 from oracles.harness.case import Case, Group, Parameter, dtype_of, from_data
-from oracles.harness.formats import FORMATS, FloatArray, round_to
+from oracles.harness.formats import FORMATS, round_to
 from oracles.rule import Hyper, Rule
 
 LEDGER = Path(__file__).with_name("deviations.toml")
@@ -274,28 +274,29 @@ def _rate_in_float32(case: Case, axis: str) -> bool:
     )
 
 
-@np.errstate(all="ignore")
 def _norm_over_rate(case: Case, axis: str) -> bool:
-    """A finite u of Adamax, times c₁/γ, may leave a parameter's dtype.
+    """Adamax's c₁/γ takes a norm out of a parameter's dtype at a step that would show."""
+    return any(_stalls(group.schedule, p, dtype_of(axis, i)) for i, group, p in case.walk())
 
-    Half its largest value is twice as far as roundings reach.
+
+@np.errstate(all="ignore")
+def _stalls(schedule: Sequence[Hyper], p: Parameter, dtype: str) -> bool:
+    """Whether a finite u makes an infinite u c₁/γ, and the move is no rounding of w.
+
+    Both are asked by the rule in float64, with a factor of two for torch's roundings.
     """
-    return any(
-        bool(np.any((u <= limit) & (u * (1 - h.beta1**t) > h.lr * (limit / 2))))
-        for i, group, p in case.walk()
-        if (limit := float(FORMATS[dtype_of(axis, i)].largest))
-        for t, u, h in _norms(group, p, dtype_of(axis, i))
-        if h.lr != 0
-    )
-
-
-def _norms(group: Group, p: Parameter, dtype: str) -> Iterator[tuple[int, FloatArray, Hyper]]:
-    """Adamax's count and norm, by its rule in float64, after each step that moves a parameter."""
+    largest, u = float(FORMATS[dtype].largest), float(FORMATS[dtype].u)
     gradients = [None if g is None else round_to(dtype, g) for g in p.gradients]
-    run = adamax.RULE.run(adamax.TORCH, round_to(dtype, p.initial), gradients, group.schedule)
-    for g, h, (_, state) in zip(gradients, group.schedule, run, strict=True):
-        if g is not None:
-            yield state["step"], state["exp_inf"], h
+    w = round_to(dtype, p.initial)
+    run = adamax.RULE.run(adamax.TORCH, w, gradients, schedule)
+    for g, h, (moved, state) in zip(gradients, schedule, run, strict=True):
+        if g is not None and h.lr != 0:
+            norm, c1 = state["exp_inf"], 1 - h.beta1 ** state["step"]
+            leaves = (norm <= largest) & (norm * c1 > h.lr * (largest / 2))
+            if np.any(leaves & (np.abs(moved - w) > u / 2 * np.abs(w))):
+                return True
+        w = moved
+    return False
 
 
 def _halves(case: Case, axis: str) -> bool:
