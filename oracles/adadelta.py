@@ -49,6 +49,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles import adam
+from oracles.refusal import negative, no_batch, outside
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State
 
 
@@ -244,15 +245,13 @@ UPDATES = (
 """What else the averages, ε and γ may do."""
 
 
-def _constraint(h: Hyper) -> str | None:
-    for name in ("lr", "eps", "weight_decay"):
-        if not getattr(h, name) >= 0:
-            return f"{name}={getattr(h, name)!r} is negative; allowed: 0 or more"
-    if not 0 <= h.rho <= 1:
-        return f"rho={h.rho!r} is not allowed; allowed: 0 <= rho <= 1"
-    if not h.batch_size >= 1:
-        return f"batch_size={h.batch_size!r} is not allowed; allowed: 1 or more"
-    return None
+def constraint(h: Hyper) -> str | None:
+    """Why torch's constructor refuses these hyperparameters, or None."""
+    return (
+        negative(h, "lr", "eps", "weight_decay")
+        or outside(h, "rho", 0 <= h.rho <= 1, "0 <= rho <= 1")
+        or no_batch(h)
+    )
 
 
 RULE = Rule(
@@ -269,7 +268,7 @@ RULE = Rule(
     step=step,
     conventions=(TORCH, *DECAYS, *UPDATES),
     states=("step", "square_avg", "acc_delta"),
-    constraint=_constraint,
+    constraint=constraint,
     settle=adam.settle,
     remembering=adam.settle,
     undecayed=lambda h: h._replace(weight_decay=0.0),

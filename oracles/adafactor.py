@@ -69,6 +69,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.adam import coupled, settle, shrunk, shrunk_lr, unchanged, undecayed
+from oracles.refusal import negative, no_batch, outside
 from oracles.rule import (
     Array,
     Convention,
@@ -450,18 +451,21 @@ ESTIMATES = (
 """What else the estimate of g² and the clipping may be."""
 
 
+def _positive(h: Hyper) -> str | None:
+    if h.beta2_decay <= 0:
+        return None
+    return f"beta2_decay={h.beta2_decay!r} is positive; allowed: 0 or less"
+
+
 def constraint(h: Hyper) -> str | None:
     """Why torch's constructor refuses these hyperparameters, or None."""
-    for name in ("lr", "eps1", "eps2", "weight_decay"):
-        value = getattr(h, name)
-        if value is not None and not value >= 0:
-            return f"{name}={value!r} is negative; allowed: 0 or more"
-    if not h.beta2_decay <= 0:
-        return f"beta2_decay={h.beta2_decay!r} is positive; allowed: 0 or less"
-    for name in ("d", "batch_size"):
-        if not getattr(h, name) >= 1:
-            return f"{name}={getattr(h, name)!r} is not allowed; allowed: 1 or more"
-    return None
+    eps = ("eps2",) if h.eps1 is None else ("eps1", "eps2")
+    return (
+        negative(h, "lr", *eps, "weight_decay")
+        or _positive(h)
+        or outside(h, "d", h.d >= 1, "1 or more")
+        or no_batch(h)
+    )
 
 
 RULE = Rule(

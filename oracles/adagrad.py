@@ -51,6 +51,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles import adam
+from oracles.refusal import negative, no_batch
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, scaled
 
 
@@ -231,13 +232,10 @@ RATES = (
 """What else ε and η may do."""
 
 
-def _constraint(h: Hyper) -> str | None:
-    for name in ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps"):
-        if not getattr(h, name) >= 0:
-            return f"{name}={getattr(h, name)!r} is negative; allowed: 0 or more"
-    if not h.batch_size >= 1:
-        return f"batch_size={h.batch_size!r} is not allowed; allowed: 1 or more"
-    return None
+def constraint(h: Hyper) -> str | None:
+    """Why torch's constructor refuses these hyperparameters, or None."""
+    names = ("lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
+    return negative(h, *names) or no_batch(h)
 
 
 RULE = Rule(
@@ -257,7 +255,7 @@ RULE = Rule(
     step=step,
     conventions=(TORCH, *DECAYS, *SUMS, *RATES),
     states=("step", "sum"),
-    constraint=_constraint,
+    constraint=constraint,
     settle=adam.settle,
     remembering=adam.settle,
     undecayed=lambda h: h._replace(weight_decay=0.0),

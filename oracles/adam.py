@@ -52,6 +52,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from oracles.refusal import negative, no_batch, no_beta
 from oracles.rule import (
     Array,
     Convention,
@@ -360,15 +361,7 @@ MOMENTS = (
 
 def constraint(h: Hyper) -> str | None:
     """Why torch's constructor refuses these hyperparameters, or None."""
-    for name in ("lr", "eps", "weight_decay"):
-        if not getattr(h, name) >= 0:
-            return f"{name}={getattr(h, name)!r} is negative; allowed: 0 or more"
-    for name in ("beta1", "beta2"):
-        if not 0 <= getattr(h, name) < 1:
-            return f"{name}={getattr(h, name)!r} is not allowed; allowed: 0 <= {name} < 1"
-    if not h.batch_size >= 1:
-        return f"batch_size={h.batch_size!r} is not allowed; allowed: 1 or more"
-    return None
+    return negative(h, "lr", "eps", "weight_decay") or no_beta(h, "beta1", "beta2") or no_batch(h)
 
 
 def settle(h: AnyHyper) -> Any:

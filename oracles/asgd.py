@@ -52,18 +52,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles import adam
-from oracles.rule import (
-    Array,
-    Convention,
-    Domain,
-    Parting,
-    Rule,
-    Scalar,
-    State,
-    either,
-    kept,
-    lerp,
-)
+from oracles.refusal import negative, no_batch
+from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, either, kept, lerp
 
 ONE = Fraction(1)
 """Divided by a float it gives a float; divided by a whole number it stays a rational."""
@@ -254,12 +244,7 @@ def constraint(h: Hyper) -> str | None:
 
     Until 2.14 it took an ℓ and an α below zero.
     """
-    for name in ("lr", "lambd", "alpha", "weight_decay"):
-        if not getattr(h, name) >= 0:
-            return f"{name}={getattr(h, name)!r} is negative; allowed: 0 or more"
-    if not h.batch_size >= 1:
-        return f"batch_size={h.batch_size!r} is not allowed; allowed: 1 or more"
-    return None
+    return negative(h, "lr", "lambd", "alpha", "weight_decay") or no_batch(h)
 
 
 def settle(h: Hyper) -> Hyper:

@@ -75,6 +75,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oracles.refusal import negative, no_batch
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State
 
 CURVATURE = 1e-10
@@ -558,11 +559,7 @@ def constraint(h: Hyper) -> str | None:
 
     It looks at the learning rate alone (and before 2.5 at nothing).
     """
-    if not h.lr >= 0:
-        return f"lr={h.lr!r} is negative; allowed: 0 or more"
-    if not h.batch_size >= 1:
-        return f"batch_size={h.batch_size!r} is not allowed; allowed: 1 or more"
-    return None
+    return negative(h, "lr") or no_batch(h)
 
 
 DOMAINS = {

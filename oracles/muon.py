@@ -59,7 +59,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.adam import settle, shrunk, shrunk_lr, unchanged
+from oracles import adam
+from oracles.adam import shrunk, shrunk_lr, unchanged
+from oracles.refusal import negative, no_batch, outside
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, lerp, norm
 
 Coefficients = tuple[Scalar, Scalar, Scalar]
@@ -360,25 +362,23 @@ RATES = (
 
 def constraint(h: Hyper) -> str | None:
     """Why torch refuses these hyperparameters, or None."""
-    for name in ("lr", "momentum", "weight_decay", "ns_steps"):
-        if not getattr(h, name) >= 0:
-            return f"{name}={getattr(h, name)!r} is negative; allowed: 0 or more"
-    if not h.ns_steps < 100:
-        return f"ns_steps={h.ns_steps!r} is not allowed; allowed: less than 100"
-    if h.adjust_lr_fn not in (None, "original", "match_rms_adamw"):
-        return f"adjust_lr_fn={h.adjust_lr_fn!r} is not allowed; allowed: original, match_rms_adamw"
-    if not h.batch_size >= 1:
-        return f"batch_size={h.batch_size!r} is not allowed; allowed: 1 or more"
-    return None
+    known = h.adjust_lr_fn in (None, "original", "match_rms_adamw")
+    return (
+        negative(h, "lr", "momentum", "weight_decay", "ns_steps")
+        or outside(h, "ns_steps", h.ns_steps < 100, "less than 100")
+        or outside(h, "adjust_lr_fn", known, "original, match_rms_adamw")
+        or no_batch(h)
+    )
 
 
 TRIPLES = {3.4445: (-4.775, 2.0315), 1.5: (-0.5, 0.0), 1.875: (-1.25, 0.375)}
 """Coefficients that belong together, by the first of them: others diverge."""
 
 
-def _settled(h: Hyper) -> Hyper:
+def settle(h: Hyper) -> Hyper:
+    """Coefficients that belong together, and the decay capped where γλ > 1 would make w grow."""
     b, c = TRIPLES.get(h.ns_a, (h.ns_b, h.ns_c))
-    settled: Hyper = settle(h._replace(ns_b=b, ns_c=c))
+    settled: Hyper = adam.settle(h._replace(ns_b=b, ns_c=c))
     return settled
 
 
@@ -403,8 +403,8 @@ RULE = Rule(
     conventions=(TORCH, *DECAYS, *DIRECTIONS, *ORTHOGONALS, *RATES),
     states=("momentum_buffer",),
     constraint=constraint,
-    settle=_settled,
-    remembering=lambda h: _settled(h._replace(momentum=h.momentum or 0.5)),
+    settle=settle,
+    remembering=lambda h: settle(h._replace(momentum=h.momentum or 0.5)),
     undecayed=lambda h: h._replace(weight_decay=0.0),
     trial=Hyper(lr=0.5, weight_decay=0.5),
     fine=Parting(

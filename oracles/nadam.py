@@ -55,6 +55,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles import adam
+from oracles.refusal import negative
 from oracles.rule import Array, Convention, Domain, Parting, Scalar, State, kept, lerp, scaled
 
 BASE = Fraction(96, 100)
@@ -267,9 +268,7 @@ VARIANCES: tuple[NAdamConvention, ...] = (
 
 def constraint(h: Hyper) -> str | None:
     """Why torch's constructor refuses these hyperparameters, or None."""
-    if not h.momentum_decay >= 0:
-        return f"momentum_decay={h.momentum_decay!r} is negative; allowed: 0 or more"
-    return adam.RULE.constraint(h)
+    return negative(h, "momentum_decay") or adam.RULE.constraint(h)
 
 
 DOMAINS = {

@@ -61,6 +61,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles import adam
+from oracles.refusal import negative, no_batch
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, lerp, scaled
 
 
@@ -273,13 +274,9 @@ MOMENTA = (
 """What else ``momentum`` may mean."""
 
 
-def _constraint(h: Hyper) -> str | None:
-    for name in ("lr", "alpha", "eps", "weight_decay", "momentum"):
-        if not getattr(h, name) >= 0:
-            return f"{name}={getattr(h, name)!r} is negative; allowed: 0 or more"
-    if not h.batch_size >= 1:
-        return f"batch_size={h.batch_size!r} is not allowed; allowed: 1 or more"
-    return None
+def constraint(h: Hyper) -> str | None:
+    """Why torch's constructor refuses these hyperparameters, or None."""
+    return negative(h, "lr", "alpha", "eps", "weight_decay", "momentum") or no_batch(h)
 
 
 def _capped(h: Hyper) -> Hyper:
@@ -291,7 +288,7 @@ def _capped(h: Hyper) -> Hyper:
     return h._replace(weight_decay=room / h.lr) if h.lr * h.weight_decay > room else h
 
 
-def _settle(h: Hyper) -> Hyper:
+def settle(h: Hyper) -> Hyper:
     """Cap the decay, and keep a centered variance clear of its own rounding.
 
     The first one is α(1−α)d², later ones may be as small as αᵗd². Decay makes tiny gradients of
@@ -321,9 +318,9 @@ RULE = Rule(
     step=step,
     conventions=(TORCH, *DECAYS, *SQUARES, *MOMENTA),
     states=("step", "square_avg", "grad_avg", "momentum_buffer"),
-    constraint=_constraint,
-    settle=_settle,
-    remembering=lambda h: _settle(h._replace(momentum=h.momentum or 0.5)),
+    constraint=constraint,
+    settle=settle,
+    remembering=lambda h: settle(h._replace(momentum=h.momentum or 0.5)),
     undecayed=lambda h: h._replace(weight_decay=0.0),
     trial=Hyper(lr=0.5, alpha=0.5, eps=0.5, weight_decay=0.5, momentum=0.5),
     fine=Parting(

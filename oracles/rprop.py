@@ -53,6 +53,7 @@ from typing import NamedTuple
 import numpy as np
 
 from oracles.adam import signed
+from oracles.refusal import negative, no_batch
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State
 
 
@@ -270,17 +271,15 @@ SIZES = (
 """What else the step size may be."""
 
 
+def _no_etas(h: Hyper) -> str | None:
+    if 0 < h.etaminus < 1 < h.etaplus:
+        return None
+    return f"etas={(h.etaminus, h.etaplus)!r} is not allowed; allowed: 0 < etaminus < 1 < etaplus"
+
+
 def constraint(h: Hyper) -> str | None:
     """Why torch's constructor refuses these hyperparameters, or None."""
-    if not h.lr >= 0:
-        return f"lr={h.lr!r} is negative; allowed: 0 or more"
-    if not 0 < h.etaminus < 1 < h.etaplus:
-        return (
-            f"etas={(h.etaminus, h.etaplus)!r} is not allowed; allowed: 0 < etaminus < 1 < etaplus"
-        )
-    if not h.batch_size >= 1:
-        return f"batch_size={h.batch_size!r} is not allowed; allowed: 1 or more"
-    return None
+    return negative(h, "lr") or _no_etas(h) or no_batch(h)
 
 
 def settle(h: Hyper) -> Hyper:

@@ -44,6 +44,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from oracles.refusal import negative, no_batch
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State
 
 
@@ -304,20 +305,20 @@ CONVENTIONS = (
 )
 
 
-def _constraint(h: Hyper) -> str | None:
-    for name in ("lr", "momentum", "weight_decay"):
-        if getattr(h, name) < 0:  # nan is taken, as torch takes it
-            return f"{name}={getattr(h, name)!r} is negative; allowed: 0 or more"
+def _blind(h: Hyper) -> str | None:
     if h.nesterov and (h.momentum <= 0 or h.dampening != 0):
         return "nesterov=True needs momentum > 0 and dampening = 0"
-    if not h.batch_size >= 1:
-        return f"batch_size={h.batch_size!r} is not allowed; allowed: 1 or more"
     return None
 
 
-def _settle(h: Hyper) -> Hyper:
+def constraint(h: Hyper) -> str | None:
+    """Why torch's constructor refuses these hyperparameters, or None."""
+    return negative(h, "lr", "momentum", "weight_decay", nan=True) or _blind(h) or no_batch(h)
+
+
+def settle(h: Hyper) -> Hyper:
     """Make room for what is allowed, and cap the decay where γλ > 1 would make w grow."""
-    if _constraint(h) is not None:
+    if constraint(h) is not None:
         h = h._replace(dampening=0.0) if h.momentum > 0 else h._replace(nesterov=False)
     return h._replace(weight_decay=1 / h.lr) if h.lr * h.weight_decay > 1 else h
 
@@ -336,9 +337,9 @@ RULE = Rule(
     step=step,
     conventions=CONVENTIONS,
     states=("momentum_buffer",),
-    constraint=_constraint,
-    settle=_settle,
-    remembering=lambda h: _settle(h._replace(momentum=h.momentum or 0.5)),
+    constraint=constraint,
+    settle=settle,
+    remembering=lambda h: settle(h._replace(momentum=h.momentum or 0.5)),
     undecayed=lambda h: h._replace(weight_decay=0.0),
     trial=Hyper(lr=0.5, momentum=0.5, weight_decay=0.5),
     fine=Parting(

@@ -46,6 +46,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles import adam
+from oracles.refusal import no_batch, no_beta, outside
 from oracles.rule import Array, Convention, Rule, Scalar, State, lerp, scaled
 
 
@@ -202,15 +203,12 @@ DENOMINATORS = (
 
 def constraint(h: Hyper) -> str | None:
     """Why torch's constructor refuses these hyperparameters, or None."""
-    for name in ("lr", "eps"):
-        if not getattr(h, name) > 0:
-            return f"{name}={getattr(h, name)!r} is not allowed; allowed: more than 0"
-    for name in ("beta1", "beta2"):
-        if not 0 <= getattr(h, name) < 1:
-            return f"{name}={getattr(h, name)!r} is not allowed; allowed: 0 <= {name} < 1"
-    if not h.batch_size >= 1:
-        return f"batch_size={h.batch_size!r} is not allowed; allowed: 1 or more"
-    return None
+    return (
+        outside(h, "lr", h.lr > 0, "more than 0")
+        or outside(h, "eps", h.eps > 0, "more than 0")
+        or no_beta(h, "beta1", "beta2")
+        or no_batch(h)
+    )
 
 
 def settle(h: Hyper) -> Hyper:
