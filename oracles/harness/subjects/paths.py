@@ -124,8 +124,6 @@ LACKS = {
         "the fused kernel is not written for a device"
     ),
     r"must be CUDA( or XLA)? tensors": "guarded against devices without graphs",
-    r"_foreach_\w+\(\) received an invalid combination": "foreach takes no tensor there",
-    r"To copy construct from a tensor": "a tensor is taken for a number, with a warning",
     r"doesn't support float64": "MPS has no float64",
     r"argument '\w+'.* must be Number": "a tensor cannot be part of the graph",
     r"'torch.amp' has no attribute 'GradScaler'": "no scaler for all devices (before torch 2.3)",
@@ -136,6 +134,5 @@ LACKS = {
     r"does not support complex": "an optimizer refuses complex parameters",
     r"does not support sparse gradients": "an optimizer refuses sparse gradients",
     r"view_as_complex is only supported for": "bfloat16 has no complex numbers",
-    r"fused=True|`fused`": "the fused kernel is not written for a device or dtype",
 }
 """How torch says that it lacks something: pattern of the message, and what it means."""
