@@ -48,7 +48,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles import adam
+from oracles import decay
 from oracles.refusal import negative, no_batch, outside
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State
 
@@ -66,10 +66,6 @@ class Hyper(NamedTuple):
 
 def _average(mean: Array, x: Array, h: Hyper) -> Array:
     return h.rho * mean + (1 - h.rho) * (x * x)
-
-
-def _now(old: Array, new: Array) -> Array:
-    return new
 
 
 def _root(mean: Array, h: Hyper) -> Array:
@@ -98,14 +94,14 @@ class AdadeltaConvention(Convention):
         move: ``(w, Δ, h) -> w``.
     """
 
-    descent: Callable[[Array, Array, Any], Array] = adam.coupled
-    before: Callable[[Array, Any], Array] = adam.unchanged
+    descent: Callable[[Array, Array, Any], Array] = decay.coupled
+    before: Callable[[Array, Any], Array] = decay.unchanged
     average: Callable[[Array, Array, Hyper], Array] = _average
-    used: Callable[[Array, Array], Array] = _now
+    used: Callable[[Array, Array], Array] = lambda old, new: new
     ratio: Callable[[Array, Array, Hyper], Array] = _ratio
     remembered: Callable[[Array, Array, Hyper], Array] = lambda delta, d, h: delta
     move: Callable[[Array, Array, Hyper], Array] = _move
-    after: Callable[[Array, Any], Array] = adam.unchanged
+    after: Callable[[Array, Any], Array] = decay.unchanged
 
 
 def start(w: Array, h: Hyper) -> State:
@@ -145,7 +141,7 @@ TORCH = AdadeltaConvention(
     source="torch.optim.Adadelta; without λ also Keras, optax and Paddle",
 )
 
-DECAYS = adam.in_place_of(TORCH, adam.DECAYS)
+DECAYS = decay.meanings(TORCH)
 """What else ``weight_decay`` may mean. ε is needed to see it: while it is small, Δ is too."""
 
 EPS = frozenset({"eps"})
@@ -269,9 +265,7 @@ RULE = Rule(
     conventions=(TORCH, *DECAYS, *UPDATES),
     states=("step", "square_avg", "acc_delta"),
     constraint=constraint,
-    settle=adam.settle,
-    remembering=adam.settle,
-    undecayed=lambda h: h._replace(weight_decay=0.0),
+    settle=decay.settle,
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
     fine=Parting(
         hyper={

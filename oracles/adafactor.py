@@ -68,7 +68,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.adam import coupled, settle, shrunk, shrunk_lr, unchanged, undecayed
+from oracles import decay
 from oracles.refusal import negative, no_batch, outside
 from oracles.rule import (
     Array,
@@ -132,7 +132,7 @@ def _scale(w: Array, h: Hyper) -> Scalar:
 
 
 def _decayed(w: Array, alpha: Scalar, h: Any) -> Array:
-    return shrunk_lr(w, h)
+    return decay.shrunk_lr(w, h)
 
 
 def _whole(w: Array, alpha: Scalar, h: Any) -> Array:
@@ -200,7 +200,7 @@ class AdafactorConvention(Convention):
         after: ``(w, h) -> w``, what happens to w itself after the step.
     """
 
-    descent: Callable[[Array, Array, Any], Array] = undecayed
+    descent: Callable[[Array, Array, Any], Array] = decay.undecayed
     rate: Callable[[Scalar, Hyper], Scalar] = _rate
     scale: Callable[[Array, Any], Scalar] = _scale
     before: Callable[[Array, Scalar, Any], Array] = _decayed
@@ -208,7 +208,7 @@ class AdafactorConvention(Convention):
     averages: Averages = _averages
     estimate: Callable[[State, Scalar], Array] = _estimate
     divisor: Callable[[Array, Hyper], Scalar] = _divisor
-    after: Callable[[Array, Any], Array] = unchanged
+    after: Callable[[Array, Any], Array] = decay.unchanged
 
 
 def start(w: Array, h: Hyper) -> State:
@@ -251,16 +251,14 @@ TORCH = AdafactorConvention(
     source="torch.optim.Adafactor",
 )
 
-DECAY = frozenset({"weight_decay"})
-
 DECAYS = (
     replace(
         TORCH,
         name="coupled_unscaled",
         equation="g + λw is averaged and followed",
         source="L2 regularization, as weight_decay of torch.optim.Adam",
-        parts=DECAY,
-        descent=coupled,
+        parts=decay.DECAY,
+        descent=decay.coupled,
         before=_whole,
     ),
     replace(
@@ -268,57 +266,57 @@ DECAYS = (
         name="batch_scaled",
         equation="w = (1 − γλ/n)w before the step",
         source="scratch code that divides the penalty by the batch size",
-        parts=DECAY | {"batch_size"},
-        before=lambda w, alpha, h: shrunk(w, h.lr * h.weight_decay / h.batch_size, h),
+        parts=decay.DECAY | {"batch_size"},
+        before=lambda w, alpha, h: decay.shrunk(w, h.lr * h.weight_decay / h.batch_size, h),
     ),
     replace(
         TORCH,
         name="decay_relative",
         equation="w = (1 − αλ)w: the decay is scaled by RMS(w) and 1/√t too",
         source="transformers.Adafactor, fairseq and timm (p.add_(p, alpha=-weight_decay * lr_t))",
-        parts=DECAY,
-        before=lambda w, alpha, h: shrunk(w, alpha * h.weight_decay, h),
+        parts=decay.DECAY,
+        before=lambda w, alpha, h: decay.shrunk(w, alpha * h.weight_decay, h),
     ),
     replace(
         TORCH,
         name="decoupled",
         equation="w = (1 − λ)w before the step",
         source="optax.adafactor(weight_decay_rate=), which adds λw to the finished update",
-        parts=DECAY,
-        before=lambda w, alpha, h: shrunk(w, h.weight_decay, h),
+        parts=decay.DECAY,
+        before=lambda w, alpha, h: decay.shrunk(w, h.weight_decay, h),
     ),
     replace(
         TORCH,
         name="decay_before_rms",
         equation="α = max(ε₂, RMS((1 − γλ)w)) ρ",
         source="plausible slip: code that decays at the top of the step, as AdamW does",
-        parts=DECAY,
-        scale=lambda w, h: _scale(shrunk_lr(w, h), h),
+        parts=decay.DECAY,
+        scale=lambda w, h: _scale(decay.shrunk_lr(w, h), h),
     ),
     replace(
         TORCH,
         name="decay_after_lr",
         equation="w = (1 − γλ)w after the step",
         source="training loops that call p.mul_(1 - lr * wd) after optimizer.step()",
-        parts=DECAY,
+        parts=decay.DECAY,
         before=_whole,
-        after=shrunk_lr,
+        after=decay.shrunk_lr,
     ),
     replace(
         TORCH,
         name="decay_after",
         equation="w = (1 − λ)w after the step",
         source="norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to Adafactor",
-        parts=DECAY,
+        parts=decay.DECAY,
         before=_whole,
-        after=lambda w, h: shrunk(w, h.weight_decay, h),
+        after=lambda w, h: decay.shrunk(w, h.weight_decay, h),
     ),
     replace(
         TORCH,
         name="decay_ignored",
         equation="no decay",
         source="the paper's algorithm; an optimizer built without weight_decay",
-        parts=DECAY,
+        parts=decay.DECAY,
         before=_whole,
     ),
     replace(
@@ -326,8 +324,8 @@ DECAYS = (
         name="decay_sign_flipped",
         equation="w = (1 + γλ)w under maximize: the decay grows w",
         source="code that negates the learning rate to maximize",
-        parts=DECAY | {"maximize"},
-        before=lambda w, alpha, h: shrunk(
+        parts=decay.DECAY | {"maximize"},
+        before=lambda w, alpha, h: decay.shrunk(
             w, -h.lr * h.weight_decay if h.maximize else h.lr * h.weight_decay, h
         ),
     ),
@@ -486,9 +484,7 @@ RULE = Rule(
     conventions=(TORCH, *DECAYS, *SIZES, *ESTIMATES),
     states=("step", "row_var", "col_var", "variance"),
     constraint=constraint,
-    settle=settle,
-    remembering=settle,
-    undecayed=lambda h: h._replace(weight_decay=0.0),
+    settle=decay.settle,
     trial=Hyper(lr=0.5, eps1=0.5, weight_decay=0.5),
     # Gradients lead away from zero, where α, which is as large as w, would vanish with it.
     fine=Parting(

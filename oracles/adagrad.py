@@ -50,7 +50,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles import adam
+from oracles import decay
 from oracles.refusal import negative, no_batch
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, scaled
 
@@ -69,10 +69,6 @@ class Hyper(NamedTuple):
 
 def _started(s: Array, t: Scalar, h: Hyper) -> Array:
     return s
-
-
-def _now(old: Array, new: Array) -> Array:
-    return new
 
 
 def _denominator(s: Array, h: Hyper) -> Array:
@@ -97,14 +93,14 @@ class AdagradConvention(Convention):
         rate: ``(t, h) -> γ̃``.
     """
 
-    descent: Callable[[Array, Array, Any], Array] = adam.coupled
-    before: Callable[[Array, Any], Array] = adam.unchanged
+    descent: Callable[[Array, Array, Any], Array] = decay.coupled
+    before: Callable[[Array, Any], Array] = decay.unchanged
     started: Callable[[Array, Scalar, Hyper], Array] = _started
     squared: Callable[[Array, Array, Hyper], Array] = lambda d, g, h: d
-    used: Callable[[Array, Array], Array] = _now
+    used: Callable[[Array, Array], Array] = lambda old, new: new
     denominator: Callable[[Array, Hyper], Array] = _denominator
     rate: Callable[[Scalar, Hyper], Scalar] = _rate
-    after: Callable[[Array, Any], Array] = adam.unchanged
+    after: Callable[[Array, Any], Array] = decay.unchanged
 
 
 def start(w: Array, h: Hyper) -> State:
@@ -144,7 +140,7 @@ TORCH = AdagradConvention(
     source="torch.optim.Adagrad; also Paddle, MLX and Chainer (without η)",
 )
 
-DECAYS = adam.in_place_of(TORCH, adam.DECAYS)
+DECAYS = decay.meanings(TORCH)
 """What else ``weight_decay`` may mean. ε is needed to see it: while s is d², d/√s is a sign."""
 
 
@@ -174,7 +170,7 @@ SUMS = (
         name="sum_undecayed",
         equation="s = s + g²: the decay is in the step and not in the sum",
         source="code that squares p.grad and adds the penalty afterwards",
-        parts=adam.DECAY,
+        parts=decay.WITH_EPS,
         squared=lambda d, g, h: g,
     ),
     replace(
@@ -256,9 +252,7 @@ RULE = Rule(
     conventions=(TORCH, *DECAYS, *SUMS, *RATES),
     states=("step", "sum"),
     constraint=constraint,
-    settle=adam.settle,
-    remembering=adam.settle,
-    undecayed=lambda h: h._replace(weight_decay=0.0),
+    settle=decay.settle,
     trial=Hyper(lr=0.5, weight_decay=0.5, eps=0.5),
     fine=Parting(
         hyper={

@@ -48,10 +48,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from oracles import decay
 from oracles.refusal import negative, no_batch, no_beta
 from oracles.rule import (
     Array,
@@ -65,7 +66,6 @@ from oracles.rule import (
     lerp,
     scaled,
 )
-from oracles.rule import Hyper as AnyHyper
 
 
 class Hyper(NamedTuple):
@@ -82,47 +82,22 @@ class Hyper(NamedTuple):
     batch_size: Scalar = 1
 
 
-def signed(g: Array, h: AnyHyper) -> Array:
-    """The gradient to descend along: −g under *maximize*."""
-    return -g if h.maximize else g
-
-
-def coupled(w: Array, g: Array, h: AnyHyper) -> Array:
-    """``g + λw``: L2 regularization."""
-    d = signed(g, h)
-    return d if h.weight_decay == 0 else d + h.weight_decay * w
-
-
-def undecayed(w: Array, g: Array, h: AnyHyper) -> Array:
-    """``g``: no decay here."""
-    return signed(g, h)
-
-
-def unchanged(w: Array, h: AnyHyper) -> Array:
-    """``w``: no decay here."""
-    return w
-
-
-def shrunk(w: Array, coefficient: Scalar, h: AnyHyper) -> Array:
-    """``(1 − coefficient) w``, left out without weight decay."""
-    return w if h.weight_decay == 0 else w * (1 - coefficient)
-
-
-def shrunk_lr(w: Array, h: AnyHyper) -> Array:
-    """``(1 − γλ) w``: decoupled decay, scaled by the learning rate."""
-    return shrunk(w, h.lr * h.weight_decay, h)
-
-
 def _descent(w: Array, g: Array, h: Hyper) -> Array:
-    return undecayed(w, g, h) if h.decoupled_weight_decay else coupled(w, g, h)
+    return decay.undecayed(w, g, h) if h.decoupled_weight_decay else decay.coupled(w, g, h)
 
 
 def _before(w: Array, h: Hyper) -> Array:
-    return shrunk_lr(w, h) if h.decoupled_weight_decay else w
+    return decay.shrunk_lr(w, h) if h.decoupled_weight_decay else w
 
 
-def _correction(beta: Scalar, t: Scalar) -> Scalar:
+def correction(beta: Scalar, t: Scalar) -> Scalar:
+    """``1 − βᵗ``, the weight of t gradients in an average that started at 0."""
     return 1 - beta**t
+
+
+def uncorrected(beta: Scalar, t: Scalar) -> Scalar:
+    """1, in the arithmetic of the others."""
+    return beta**0
 
 
 def _largest(maximum: Array, v: Array, c2: Scalar) -> Array:
@@ -147,11 +122,11 @@ class AdamConvention(Convention):
 
     descent: Callable[[Array, Array, Hyper], Array] = _descent
     before: Callable[[Array, Hyper], Array] = _before
-    first_correction: Callable[[Scalar, Scalar], Scalar] = _correction
-    second_correction: Callable[[Scalar, Scalar], Scalar] = _correction
+    first_correction: Callable[[Scalar, Scalar], Scalar] = correction
+    second_correction: Callable[[Scalar, Scalar], Scalar] = correction
     largest: Callable[[Array, Array, Scalar], Array] = _largest
     denominator: Callable[[Array, Scalar, Hyper], Array] = _denominator
-    after: Callable[[Array, Hyper], Array] = unchanged
+    after: Callable[[Array, Hyper], Array] = decay.unchanged
 
 
 def start(w: Array, h: Hyper) -> State:
@@ -208,83 +183,9 @@ TORCH = AdamConvention(
     source="torch.optim.Adam; also Paddle, tinygrad",
 )
 
-DECAY = frozenset({"weight_decay", "eps"})
-"""At the first step m̂/√v̂ is the sign of d, whatever the decay is: with ε there is a difference."""
-
-
-def _uncorrected(beta: Scalar, t: Scalar) -> Scalar:
-    return beta**0  # 1, in the arithmetic of the others
-
-
-DECAYS = (
-    replace(
-        TORCH,
-        name="batch_scaled",
-        equation="d = g + (λ/n)w",
-        source="scratch code that divides loss and penalty by n; scikit-learn MLPClassifier",
-        parts=DECAY | {"batch_size"},
-        descent=lambda w, g, h: coupled(
-            w, g, h._replace(weight_decay=h.weight_decay / h.batch_size)
-        ),
-    ),
-    replace(
-        TORCH,
-        name="decoupled_lr",
-        equation="w = (1 − γλ)w before the step; λw enters no moment",
-        source="AdamW of arXiv:1711.05101 with schedule multiplier γ; Keras, bitsandbytes "
-        "Adam(weight_decay=)",
-        parts=DECAY,
-        descent=undecayed,
-        before=shrunk_lr,
-    ),
-    replace(
-        TORCH,
-        name="decoupled",
-        equation="w = (1 − λ)w before the step",
-        source="AdamW of TensorFlow Addons and Chainer: the decay is not scaled by the rate",
-        parts=DECAY,
-        descent=undecayed,
-        before=lambda w, h: shrunk(w, h.weight_decay, h),
-    ),
-    replace(
-        TORCH,
-        name="decay_after_lr",
-        equation="w = (1 − γλ)w after the step",
-        source="training loops that call p.mul_(1 - lr * wd) after optimizer.step()",
-        parts=DECAY,
-        descent=undecayed,
-        before=unchanged,
-        after=shrunk_lr,
-    ),
-    replace(
-        TORCH,
-        name="decay_after",
-        equation="w = (1 − λ)w after the step",
-        source="norm_coefficient_post of ONNX ai.onnx.preview.training Adam",
-        parts=DECAY,
-        descent=undecayed,
-        before=unchanged,
-        after=lambda w, h: shrunk(w, h.weight_decay, h),
-    ),
-    replace(
-        TORCH,
-        name="decay_ignored",
-        equation="d = g",
-        source="an optimizer built without weight_decay, or a group that overrides it with 0",
-        parts=DECAY,
-        descent=undecayed,
-        before=unchanged,
-    ),
-    replace(
-        TORCH,
-        name="decay_sign_flipped",
-        equation="d = −(g + λw) under maximize: the decay grows w",
-        source="code that negates after adding the decay",
-        parts=DECAY | {"maximize"},
-        descent=lambda w, g, h: signed(coupled(w, g, h._replace(maximize=False)), h),
-    ),
-)
+DECAYS = decay.meanings(TORCH)
 """What else ``weight_decay`` may mean."""
+
 AMSGRAD = frozenset({"amsgrad", "falling", "late", "beta2"})
 """The first v is the largest only if gradients fall faster than v grows from its start at 0."""
 
@@ -318,15 +219,15 @@ MOMENTS = (
         name="uncorrected",
         equation="c₁ = c₂ = 1",
         source="MLX optimizers.Adam(bias_correction=False), its default",
-        first_correction=_uncorrected,
-        second_correction=_uncorrected,
+        first_correction=uncorrected,
+        second_correction=uncorrected,
     ),
     replace(
         TORCH,
         name="second_uncorrected",
         equation="c₂ = 1",
         source="code that corrects the mean and forgets the variance",
-        second_correction=_uncorrected,
+        second_correction=uncorrected,
     ),
     replace(
         TORCH,
@@ -334,8 +235,8 @@ MOMENTS = (
         equation="cᵢ = 1 − βᵢᵗ⁺¹: the counter starts at 1 and is advanced first",
         source="off-by-one ports; Keras and optax add the 1 because theirs starts at 0",
         parts=frozenset({"beta2"}),
-        first_correction=lambda beta, t: _correction(beta, t + 1),
-        second_correction=lambda beta, t: _correction(beta, t + 1),
+        first_correction=lambda beta, t: correction(beta, t + 1),
+        second_correction=lambda beta, t: correction(beta, t + 1),
     ),
     replace(
         TORCH,
@@ -362,11 +263,6 @@ MOMENTS = (
 def constraint(h: Hyper) -> str | None:
     """Why torch's constructor refuses these hyperparameters, or None."""
     return negative(h, "lr", "eps", "weight_decay") or no_beta(h, "beta1", "beta2") or no_batch(h)
-
-
-def settle(h: AnyHyper) -> Any:
-    """Cap the decay where γλ > 1 would make w grow."""
-    return h._replace(weight_decay=1 / h.lr) if h.lr * h.weight_decay > 1 else h
 
 
 DOMAINS = {
@@ -411,9 +307,7 @@ RULE = Rule(
     conventions=(TORCH, *DECAYS, *MOMENTS),
     states=("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
     constraint=constraint,
-    settle=settle,
-    remembering=settle,
-    undecayed=lambda h: h._replace(weight_decay=0.0),
+    settle=decay.settle,
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
     fine=FINE,
     coarse=COARSE,

@@ -47,7 +47,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles import adam
+from oracles import adam, decay
 from oracles.rule import Array, Convention, Parting, Scalar, State, lerp, scaled
 
 
@@ -61,10 +61,6 @@ class Hyper(NamedTuple):
     weight_decay: Scalar = 0
     maximize: bool = False
     batch_size: Scalar = 1
-
-
-def _correction(beta: Scalar, t: Scalar) -> Scalar:
-    return 1 - beta**t
 
 
 def _norm(u: Array, d: Array, h: Hyper) -> Array:
@@ -91,12 +87,12 @@ class AdamaxConvention(Convention):
         denominator: ``(u, t, h) -> D``, what m is divided by.
     """
 
-    descent: Callable[[Array, Array, Any], Array] = adam.coupled
-    before: Callable[[Array, Any], Array] = adam.unchanged
-    correction: Callable[[Scalar, Scalar], Scalar] = _correction
+    descent: Callable[[Array, Array, Any], Array] = decay.coupled
+    before: Callable[[Array, Any], Array] = decay.unchanged
+    correction: Callable[[Scalar, Scalar], Scalar] = adam.correction
     norm: Callable[[Array, Array, Hyper], Array] = _norm
     denominator: Callable[[Array, Scalar, Hyper], Array] = _denominator
-    after: Callable[[Array, Any], Array] = adam.unchanged
+    after: Callable[[Array, Any], Array] = decay.unchanged
 
 
 def start(w: Array, h: Hyper) -> State:
@@ -135,7 +131,7 @@ TORCH = AdamaxConvention(
     source="torch.optim.Adamax; with λ = 0 also optax.adamax",
 )
 
-DECAYS = adam.in_place_of(TORCH, adam.DECAYS)
+DECAYS = decay.meanings(TORCH)
 """What else ``weight_decay`` may mean."""
 
 FALLING = frozenset({"falling", "late", "beta2"})
@@ -188,21 +184,21 @@ NORMS: tuple[AdamaxConvention, ...] = (
         name="norm_corrected",
         equation="D = u/(1 − β₂ᵗ)",
         source="Adam's second correction left in; section 7.1 of the paper says it is not needed",
-        denominator=lambda u, t, h: u / _correction(h.beta2, t),
+        denominator=lambda u, t, h: u / adam.correction(h.beta2, t),
     ),
     replace(
         TORCH,
         name="uncorrected",
         equation="c₁ = 1",
         source="MLX optimizers.Adamax",
-        correction=lambda beta, t: 1,
+        correction=adam.uncorrected,
     ),
     replace(
         TORCH,
         name="correction_late",
         equation="c₁ = 1 − β₁ᵗ⁺¹: the counter starts at 1 and is advanced first",
         source="off-by-one ports; Keras adds the 1 because its counter starts at 0",
-        correction=lambda beta, t: _correction(beta, t + 1),
+        correction=lambda beta, t: adam.correction(beta, t + 1),
     ),
 )
 """What else the norm, ε and the correction may be."""

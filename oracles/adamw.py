@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from oracles import adam
+from oracles import adam, decay
 from oracles.rule import Scalar
 
 
@@ -42,16 +42,16 @@ TORCH = replace(
     name="decoupled_lr",
     equation="w = (1 − γλ)w before the step; λw enters no moment",
     source="torch.optim.AdamW; also optax.adamw, Keras, Paddle, tinygrad, MLX",
-    descent=adam.undecayed,
-    before=adam.shrunk_lr,
+    descent=decay.undecayed,
+    before=decay.shrunk_lr,
 )
 
 COUPLED = replace(
     adam.TORCH,
     source="torch.optim.Adam(weight_decay=): L2 regularization",
-    parts=adam.DECAY,
-    descent=adam.coupled,
-    before=adam.unchanged,
+    parts=decay.WITH_EPS,
+    descent=decay.coupled,
+    before=decay.unchanged,
 )
 
 DECAYS = (
@@ -61,12 +61,12 @@ DECAYS = (
         name="batch_scaled",
         equation="w = (1 − γλ/n)w before the step",
         source="scratch code that divides the penalty by the batch size",
-        parts=adam.DECAY | {"batch_size"},
-        before=lambda w, h: adam.shrunk(w, h.lr * h.weight_decay / h.batch_size, h),
+        parts=decay.WITH_EPS | {"batch_size"},
+        before=lambda w, h: decay.shrunk(w, h.lr * h.weight_decay / h.batch_size, h),
     ),
     *(
-        replace(c, before=c.before if c.name == "decoupled" else adam.unchanged)
-        for c in adam.DECAYS
+        c
+        for c in decay.meanings(TORCH)
         if c.name in ("decoupled", "decay_after_lr", "decay_after", "decay_ignored")
     ),
     replace(
@@ -74,8 +74,8 @@ DECAYS = (
         name="decay_sign_flipped",
         equation="w = (1 + γλ)w under maximize: the decay grows w",
         source="code that negates the learning rate to maximize",
-        parts=adam.DECAY | {"maximize"},
-        before=lambda w, h: adam.shrunk(
+        parts=decay.WITH_EPS | {"maximize"},
+        before=lambda w, h: decay.shrunk(
             w, -h.lr * h.weight_decay if h.maximize else h.lr * h.weight_decay, h
         ),
     ),
@@ -88,7 +88,7 @@ RULE = replace(
     conventions=(
         TORCH,
         *DECAYS,
-        *(replace(c, descent=adam.undecayed, before=adam.shrunk_lr) for c in adam.MOMENTS),
+        *adam.in_place_of(TORCH, adam.MOMENTS),
     ),
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
 )

@@ -51,7 +51,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles import adam
+from oracles import decay
 from oracles.refusal import negative, no_batch
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, either, kept, lerp
 
@@ -103,12 +103,12 @@ class ASGDConvention(Convention):
         rate: ``(t, h) -> η``, the rate of the next step.
     """
 
-    descent: Callable[[Array, Array, Any], Array] = adam.coupled
-    before: Callable[[Array, Any], Array] = adam.unchanged
+    descent: Callable[[Array, Array, Any], Array] = decay.coupled
+    before: Callable[[Array, Any], Array] = decay.unchanged
     in_force: Callable[[Scalar, Scalar, Hyper], Scalar] = _in_force
     moved: Callable[[Array, Array, Scalar, Hyper], Array] = _moved
     rate: Callable[[Scalar, Hyper], Scalar] = _rate
-    after: Callable[[Array, Any], Array] = adam.unchanged
+    after: Callable[[Array, Any], Array] = decay.unchanged
 
 
 def start(w: Array, h: Hyper) -> State:
@@ -151,20 +151,14 @@ LAMBD = frozenset({"lambd"})
 """The default is so small that only rates of many steps would show it."""
 
 
-def _borrowed(c: ASGDConvention) -> ASGDConvention:
-    """A way to decay of Adam's, which here needs no ε to be seen.
-
-    Decay scaled by the rate differs by the product of λ and ℓ, and by how late a rate acts.
-    """
-    if c.name != "decoupled_lr":
-        return replace(c, parts=c.parts - {"eps"})
-    return replace(
-        c, equation="w = (1 − γλ)w before the step; d = g", parts=(c.parts - {"eps"}) | LAMBD
-    )
-
-
-DECAYS = tuple(map(_borrowed, adam.in_place_of(TORCH, adam.DECAYS)))
-"""What else ``weight_decay`` may mean."""
+DECAYS = tuple(
+    c
+    if c.name != "decoupled_lr"
+    else replace(c, equation="w = (1 − γλ)w before the step; d = g", parts=c.parts | LAMBD)
+    for c in decay.meanings(TORCH, decay.DECAY)
+)
+"""What else ``weight_decay`` may mean, which here needs no ε to be seen. Decay scaled by the rate
+differs by the product of λ and ℓ, and by how late a rate acts."""
 
 RATES = (
     replace(
@@ -249,7 +243,7 @@ def constraint(h: Hyper) -> str | None:
 
 def settle(h: Hyper) -> Hyper:
     """Cap both decays where γλ or γℓ above 1 would make w grow."""
-    h = adam.settle(h)
+    h = decay.settle(h)
     return h._replace(lambd=1 / h.lr) if h.lr * h.lambd > 1 else h
 
 
@@ -270,8 +264,6 @@ RULE = Rule(
     states=("step", "eta", "mu", "ax"),
     constraint=constraint,
     settle=settle,
-    remembering=settle,
-    undecayed=lambda h: h._replace(weight_decay=0.0),
     trial=Hyper(lr=0.5, lambd=0.5, t0=0.0, weight_decay=0.5),
     fine=Parting(
         hyper={

@@ -59,8 +59,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles import adam
-from oracles.adam import shrunk, shrunk_lr, unchanged
+from oracles import decay
 from oracles.refusal import negative, no_batch, outside
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, lerp, norm
 
@@ -162,9 +161,9 @@ class MuonConvention(Convention):
     direction: Callable[[Array, Array, Hyper], Array] = _direction
     scaled: Callable[[Array, Hyper], Array] = _scaled
     coefficients: Callable[[Hyper], Coefficients | None] = _coefficients
-    before: Callable[[Array, Any], Array] = shrunk_lr
+    before: Callable[[Array, Any], Array] = decay.shrunk_lr
     ratio: Callable[[tuple[int, int], Hyper], float] = _ratio
-    after: Callable[[Array, Any], Array] = unchanged
+    after: Callable[[Array, Any], Array] = decay.unchanged
 
 
 def step(
@@ -209,59 +208,57 @@ LARGE = replace(BARE, fixed={"ns_steps": 0, "lr": 4.0})
 ONCE = replace(TORCH, fixed={"ns_steps": 1, "lr": 4.0}, parts=frozenset({"row"}))
 """With an iteration of one singular value, whose enclosure is tight."""
 
-DECAY = frozenset({"weight_decay"})
-
 DECAYS = (
     replace(
         BARE,
         name="coupled_unscaled",
         equation="b averages g + λw",
         source="L2 regularization, as weight_decay of torch.optim.SGD",
-        parts=DECAY | {"checkered"},
+        parts=decay.DECAY | {"checkered"},
         descent=lambda w, g, h: g + h.weight_decay * w,
-        before=unchanged,
+        before=decay.unchanged,
     ),
     replace(
         BARE,
         name="batch_scaled",
         equation="w = (1 − γλ/n)w before the step",
         source="scratch code that divides the penalty by the batch size",
-        parts=DECAY | {"batch_size"},
-        before=lambda w, h: shrunk(w, h.lr * h.weight_decay / h.batch_size, h),
+        parts=decay.DECAY | {"batch_size"},
+        before=lambda w, h: decay.shrunk(w, h.lr * h.weight_decay / h.batch_size, h),
     ),
     replace(
         BARE,
         name="decoupled",
         equation="w = (1 − λ)w before the step",
         source="decay that is not scaled by the rate, as in TensorFlow Addons",
-        parts=DECAY,
-        before=lambda w, h: shrunk(w, h.weight_decay, h),
+        parts=decay.DECAY,
+        before=lambda w, h: decay.shrunk(w, h.weight_decay, h),
     ),
     replace(
         BARE,
         name="decay_after_lr",
         equation="w = (1 − γλ)w after the step",
         source="training loops that call p.mul_(1 - lr * wd) after optimizer.step()",
-        parts=DECAY,
-        before=unchanged,
-        after=shrunk_lr,
+        parts=decay.DECAY,
+        before=decay.unchanged,
+        after=decay.shrunk_lr,
     ),
     replace(
         BARE,
         name="decay_after",
         equation="w = (1 − λ)w after the step",
         source="norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to Muon",
-        parts=DECAY,
-        before=unchanged,
-        after=lambda w, h: shrunk(w, h.weight_decay, h),
+        parts=decay.DECAY,
+        before=decay.unchanged,
+        after=lambda w, h: decay.shrunk(w, h.weight_decay, h),
     ),
     replace(
         BARE,
         name="decay_ignored",
         equation="no decay",
         source="github.com/KellerJordan/Muon before weight decay was added",
-        parts=DECAY,
-        before=unchanged,
+        parts=decay.DECAY,
+        before=decay.unchanged,
     ),
 )
 """What else ``weight_decay`` may mean."""
@@ -378,8 +375,8 @@ TRIPLES = {3.4445: (-4.775, 2.0315), 1.5: (-0.5, 0.0), 1.875: (-1.25, 0.375)}
 def settle(h: Hyper) -> Hyper:
     """Coefficients that belong together, and the decay capped where γλ > 1 would make w grow."""
     b, c = TRIPLES.get(h.ns_a, (h.ns_b, h.ns_c))
-    settled: Hyper = adam.settle(h._replace(ns_b=b, ns_c=c))
-    return settled
+    capped: Hyper = decay.settle(h._replace(ns_b=b, ns_c=c))
+    return capped
 
 
 RULE = Rule(
@@ -404,8 +401,7 @@ RULE = Rule(
     states=("momentum_buffer",),
     constraint=constraint,
     settle=settle,
-    remembering=lambda h: settle(h._replace(momentum=h.momentum or 0.5)),
-    undecayed=lambda h: h._replace(weight_decay=0.0),
+    in_use=lambda h: h._replace(momentum=h.momentum or 0.5),
     trial=Hyper(lr=0.5, weight_decay=0.5),
     fine=Parting(
         hyper={

@@ -54,7 +54,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles import adam
+from oracles import adam, decay
 from oracles.refusal import negative
 from oracles.rule import Array, Convention, Domain, Parting, Scalar, State, kept, lerp, scaled
 
@@ -111,7 +111,7 @@ class NAdamConvention(Convention):
     average: Callable[[Array, Array, Scalar, Hyper], Array] = _average
     denominator: Callable[[Array, Scalar, Any], Array] = adam.TORCH.denominator
     factors: Callable[[Scalar, Scalar, Scalar, Scalar, Hyper], Factors] = _factors
-    after: Callable[[Array, Any], Array] = adam.unchanged
+    after: Callable[[Array, Any], Array] = decay.unchanged
 
 
 def start(w: Array, h: Hyper) -> State:
@@ -153,7 +153,7 @@ TORCH = NAdamConvention(
     source="torch.optim.NAdam; with λ = 0 also MXNet Nadam for a single parameter",
 )
 
-DECAYS = adam.in_place_of(TORCH, adam.DECAYS)
+DECAYS = decay.meanings(TORCH)
 """What else ``weight_decay`` may mean."""
 
 

@@ -58,7 +58,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles import adam
+from oracles import adam, decay
 from oracles.rule import Array, Convention, Domain, Parting, Scalar, State, either, lerp
 
 
@@ -108,13 +108,13 @@ class RAdamConvention(Convention):
 
     descent: Callable[[Array, Array, Any], Array] = adam.TORCH.descent
     before: Callable[[Array, Any], Array] = adam.TORCH.before
-    correction: Callable[[Scalar, Scalar], Scalar] = adam.TORCH.first_correction
+    correction: Callable[[Scalar, Scalar], Scalar] = adam.correction
     limit: Callable[[Hyper], Scalar] = _limit
     threshold: int = 5
     rectification: Callable[[Scalar, Scalar], Scalar] = _rectification
     scale: Callable[[Array, Scalar, Hyper], Array] = _scale
     waiting: Callable[[Array, Array], Array] = _unscaled
-    after: Callable[[Array, Any], Array] = adam.unchanged
+    after: Callable[[Array, Any], Array] = decay.unchanged
 
 
 def start(w: Array, h: Hyper) -> State:
@@ -164,7 +164,7 @@ TORCH = RAdamConvention(
 LATE = frozenset({"late", "beta2"})
 """ρ > 5 takes six steps, and more where β₂ is not large; at 0.999 it is near 5 before."""
 
-DECAYS = tuple(replace(c, parts=c.parts | LATE) for c in adam.in_place_of(TORCH, adam.DECAYS))
+DECAYS = decay.meanings(TORCH, decay.WITH_EPS | LATE)
 """What else ``weight_decay`` may mean. While w waits, λw in the moment is nearly λw in w."""
 
 WAITING: tuple[RAdamConvention, ...] = (
@@ -211,7 +211,7 @@ WAITING: tuple[RAdamConvention, ...] = (
         name="first_uncorrected",
         equation="c₁ = 1",
         source="code that takes r for the whole of the correction",
-        correction=lambda beta, t: 1,
+        correction=adam.uncorrected,
     ),
 )
 """When else w may move, and how far."""

@@ -60,7 +60,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles import adam
+from oracles import decay
 from oracles.refusal import negative, no_batch
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, lerp, scaled
 
@@ -117,15 +117,15 @@ class RMSpropConvention(Convention):
         move: ``(w, b, D, h) -> w``, with momentum.
     """
 
-    descent: Callable[[Array, Array, Any], Array] = adam.coupled
-    before: Callable[[Array, Any], Array] = adam.unchanged
+    descent: Callable[[Array, Array, Any], Array] = decay.coupled
+    before: Callable[[Array, Any], Array] = decay.unchanged
     started: Callable[[Array, Scalar], Array] = _started
     square: Callable[[Array, Array, Hyper], Array] = _square
     variance: Callable[[Array, Array, Array], Array] = _variance
     denominator: Callable[[Array, Scalar, Hyper], Array] = _denominator
     velocity: Callable[[Array, Array, Array, Hyper], Array] = _velocity
     move: Callable[[Array, Array, Array, Hyper], Array] = _move
-    after: Callable[[Array, Any], Array] = adam.unchanged
+    after: Callable[[Array, Any], Array] = decay.unchanged
 
 
 def start(w: Array, h: Hyper) -> State:
@@ -173,7 +173,7 @@ TORCH = RMSpropConvention(
     source="torch.optim.RMSprop",
 )
 
-DECAYS = adam.in_place_of(TORCH, adam.DECAYS)
+DECAYS = decay.meanings(TORCH)
 """What else ``weight_decay`` may mean. ε is needed to see it: at the first step d/√v is a sign."""
 
 SQUARES = (
@@ -320,8 +320,7 @@ RULE = Rule(
     states=("step", "square_avg", "grad_avg", "momentum_buffer"),
     constraint=constraint,
     settle=settle,
-    remembering=lambda h: settle(h._replace(momentum=h.momentum or 0.5)),
-    undecayed=lambda h: h._replace(weight_decay=0.0),
+    in_use=lambda h: h._replace(momentum=h.momentum or 0.5),
     trial=Hyper(lr=0.5, alpha=0.5, eps=0.5, weight_decay=0.5, momentum=0.5),
     fine=Parting(
         hyper={

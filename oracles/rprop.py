@@ -52,7 +52,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oracles.adam import signed
+from oracles import decay
 from oracles.refusal import negative, no_batch
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State
 
@@ -155,7 +155,7 @@ def step(
     Returns:
         The new parameter and the new state; the arguments are left as they were.
     """
-    g = signed(g, h)
+    g = decay.signed(g, h)
     turn = Turn(convention.sign(g, state["prev"]), state["prev"], state["step_size"])
     size = convention.bounded(turn, convention.resized(turn, turn.size, h), h)
     g = convention.halted(turn, g)
@@ -221,7 +221,7 @@ TURNS = (
         equation="g₋ is kept unsigned: under maximize every agreement is a turn",
         source="code that negates the gradient for the move and stores the one it was given",
         parts=frozenset({"maximize"}),
-        remembered=signed,
+        remembered=decay.signed,
     ),
 )
 """What else a turn may be, or do."""
@@ -289,10 +289,6 @@ def settle(h: Hyper) -> Hyper:
     return h._replace(etaminus=Hyper().etaminus, etaplus=Hyper().etaplus)
 
 
-def _same(h: Hyper) -> Hyper:
-    return h
-
-
 RULE = Rule(
     name="Rprop",
     symbols="w parameter, g gradient, g₋ the one before (prev), σ sign(g g₋), s step size, "
@@ -310,8 +306,6 @@ RULE = Rule(
     states=("step", "prev", "step_size"),
     constraint=constraint,
     settle=settle,
-    remembering=settle,
-    undecayed=_same,
     trial=Hyper(lr=0.5),
     fine=Parting(
         hyper={"lr": (0.2, 0.9), "step_size_max": (0.05, 0.15)},

@@ -181,6 +181,10 @@ def _nothing(w: Array, h: Hyper) -> State:
     return {}
 
 
+def _same(h: Hyper) -> Hyper:
+    return h
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Rule:
     """One optimizer: its hyperparameters, what a step computes, and its conventions.
@@ -198,8 +202,7 @@ class Rule:
         states: names of the buffers ``step`` keeps; ``"step"``, if it is one of them, is ``t``.
         constraint: why a set of hyperparameters is not allowed, or None.
         settle: the nearest hyperparameters that are allowed and keep the arithmetic finite.
-        remembering: the same hyperparameters with the rule's buffers in use.
-        undecayed: the same hyperparameters without weight decay.
+        in_use: the same hyperparameters with all buffers in use, not yet settled.
         trial: plain hyperparameters for finding out what a torch can do.
         fine, coarse: where conventions part in formats of 24 bits and more, and in shorter ones.
         free: hyperparameters that may be on without making up for another's difference.
@@ -225,12 +228,11 @@ class Rule:
     states: tuple[str, ...]
     constraint: Callable[[Hyper], str | None]
     settle: Callable[[Hyper], Hyper]
-    remembering: Callable[[Hyper], Hyper]
-    undecayed: Callable[[Hyper], Hyper]
     trial: Hyper
     fine: Parting
     coarse: Parting
     free: frozenset[str]
+    in_use: Callable[[Hyper], Hyper] = _same
     start: Callable[[Array, Hyper], State] = _nothing
     eager: bool = False
     tuples: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
@@ -257,6 +259,14 @@ class Rule:
                 return convention
         known = ", ".join(c.name for c in self.conventions)
         raise ValueError(f"convention={name!r} is not one of {self.name}'s; known: {known}")
+
+    def remembering(self, h: Hyper) -> Hyper:
+        """The nearest hyperparameters with which the rule uses its buffers."""
+        return self.settle(self.in_use(h))
+
+    def undecayed(self, h: Hyper) -> Hyper:
+        """The same hyperparameters without weight decay."""
+        return h._replace(weight_decay=0.0) if "weight_decay" in h._fields else h
 
     def arguments(self, h: Hyper) -> dict[str, Any]:
         """Hyperparameters as torch's constructor takes them, and ``batch_size``."""

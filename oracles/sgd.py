@@ -44,6 +44,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from oracles import decay
 from oracles.refusal import negative, no_batch
 from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State
 
@@ -60,26 +61,6 @@ class Hyper(NamedTuple):
     batch_size: Scalar = 1
 
 
-def _signed(g: Array, h: Hyper) -> Array:
-    return -g if h.maximize else g
-
-
-def _plus(d: Array, coefficient: Scalar, w: Array, h: Hyper) -> Array:
-    return d if h.weight_decay == 0 else d + coefficient * w
-
-
-def _unchanged(w: Array, h: Hyper) -> Array:
-    return w
-
-
-def _coupled(w: Array, g: Array, h: Hyper) -> Array:
-    return _plus(_signed(g, h), h.weight_decay, w, h)
-
-
-def _undecayed(w: Array, g: Array, h: Hyper) -> Array:
-    return _signed(g, h)
-
-
 def _velocity(b: Array | None, d: Array, h: Hyper) -> Array:
     return d if b is None else h.momentum * b + (1 - h.dampening) * d
 
@@ -90,10 +71,6 @@ def _direction(g: Array, d: Array, b: Array, h: Hyper) -> Array:
 
 def _move(w: Array, d: Array, h: Hyper) -> Array:
     return w - h.lr * d
-
-
-def _shrunk(w: Array, coefficient: Scalar, h: Hyper) -> Array:
-    return w if h.weight_decay == 0 else w * (1 - coefficient)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +85,12 @@ class SGDConvention(Convention):
         move: ``(w, d, h) -> w``.
     """
 
-    descent: Callable[[Array, Array, Hyper], Array] = _coupled
-    before: Callable[[Array, Hyper], Array] = _unchanged
+    descent: Callable[[Array, Array, Hyper], Array] = decay.coupled
+    before: Callable[[Array, Hyper], Array] = decay.unchanged
     velocity: Callable[[Array | None, Array, Hyper], Array] = _velocity
     direction: Callable[[Array, Array, Array, Hyper], Array] = _direction
     move: Callable[[Array, Array, Hyper], Array] = _move
-    after: Callable[[Array, Hyper], Array] = _unchanged
+    after: Callable[[Array, Hyper], Array] = decay.unchanged
 
 
 def step(
@@ -137,7 +114,7 @@ def step(
     if h.momentum != 0:
         b = convention.velocity(state.get("momentum_buffer"), d, h)
         state = {"momentum_buffer": b}
-        d = convention.direction(_signed(g, h), d, b, h)
+        d = convention.direction(decay.signed(g, h), d, b, h)
     return convention.after(convention.move(w, d, h), h), state
 
 
@@ -158,8 +135,6 @@ def _moving_average(b: Array | None, d: Array, h: Hyper) -> Array:
     return average if b is None else h.momentum * b + average
 
 
-DECAY = frozenset({"weight_decay"})
-
 CONVENTIONS = (
     TORCH,
     replace(
@@ -168,16 +143,16 @@ CONVENTIONS = (
         equation="d = g + (λ/m)w",
         source="scratch code that divides loss and penalty by m; scikit-learn MLPClassifier and "
         "MLPRegressor (_multilayer_perceptron.py, _compute_loss_grad: += alpha·coef, /= n)",
-        parts=DECAY | {"batch_size"},
-        descent=lambda w, g, h: _plus(_signed(g, h), h.weight_decay / h.batch_size, w, h),
+        parts=decay.DECAY | {"batch_size"},
+        descent=lambda w, g, h: decay.plus(decay.signed(g, h), h.weight_decay / h.batch_size, w, h),
     ),
     replace(
         TORCH,
         name="coupled_doubled",
         equation="d = g + 2λw",
         source="Keras regularizers.L2(λ): penalty λ|w|² without the ½",
-        parts=DECAY,
-        descent=lambda w, g, h: _plus(_signed(g, h), 2 * h.weight_decay, w, h),
+        parts=decay.DECAY,
+        descent=lambda w, g, h: decay.plus(decay.signed(g, h), 2 * h.weight_decay, w, h),
     ),
     replace(
         TORCH,
@@ -185,44 +160,44 @@ CONVENTIONS = (
         equation="w = (1 − γλ)w before the step; λw never enters b",
         source="SGDW of arXiv:1711.05101 with its schedule multiplier equal to γ; Keras SGD "
         "weight_decay=, timm SGDW",
-        parts=DECAY | {"momentum"},
-        descent=_undecayed,
-        before=lambda w, h: _shrunk(w, h.lr * h.weight_decay, h),
+        parts=decay.DECAY | {"momentum"},
+        descent=decay.undecayed,
+        before=decay.shrunk_lr,
     ),
     replace(
         TORCH,
         name="decoupled",
         equation="w = (1 − λ)w before the step",
         source="TensorFlow Addons SGDW (weight_decay_optimizers.py)",
-        parts=DECAY,
-        descent=_undecayed,
-        before=lambda w, h: _shrunk(w, h.weight_decay, h),
+        parts=decay.DECAY,
+        descent=decay.undecayed,
+        before=lambda w, h: decay.shrunk(w, h.weight_decay, h),
     ),
     replace(
         TORCH,
         name="decay_after",
         equation="w = (1 − λ)w after the step",
         source="norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to SGD",
-        parts=DECAY,
-        descent=_undecayed,
-        after=lambda w, h: _shrunk(w, h.weight_decay, h),
+        parts=decay.DECAY,
+        descent=decay.undecayed,
+        after=lambda w, h: decay.shrunk(w, h.weight_decay, h),
     ),
     replace(
         TORCH,
         name="decay_after_lr",
         equation="w = (1 − γλ)w after the step",
         source="training loops that call p.mul_(1 - lr * wd) after optimizer.step()",
-        parts=DECAY,
-        descent=_undecayed,
-        after=lambda w, h: _shrunk(w, h.lr * h.weight_decay, h),
+        parts=decay.DECAY,
+        descent=decay.undecayed,
+        after=decay.shrunk_lr,
     ),
     replace(
         TORCH,
         name="decay_drift",
         equation="w = w − γλ after the step: a constant, whatever w is",
         source="torch-optimizer 0.3 SGDW (sgdw.py: p.data.add_(weight_decay, alpha=-lr)), a bug",
-        parts=DECAY,
-        descent=_undecayed,
+        parts=decay.DECAY,
+        descent=decay.undecayed,
         after=lambda w, h: w - h.lr * h.weight_decay,
     ),
     replace(
@@ -230,23 +205,23 @@ CONVENTIONS = (
         name="decay_ignored",
         equation="d = g",
         source="an optimizer built without weight_decay, or a group that overrides it with 0",
-        parts=DECAY,
-        descent=_undecayed,
+        parts=decay.DECAY,
+        descent=decay.undecayed,
     ),
     replace(
         TORCH,
         name="decay_sign_flipped",
         equation="d = −(g + λw) under maximize: the decay grows w",
         source="code that negates after adding the decay, or minimizes −loss with λ negated too",
-        parts=DECAY | {"maximize"},
-        descent=lambda w, g, h: _signed(_plus(g, h.weight_decay, w, h), h),
+        parts=decay.DECAY | {"maximize"},
+        descent=lambda w, g, h: decay.signed(decay.plus(g, h.weight_decay, w, h), h),
     ),
     replace(
         TORCH,
         name="bias_undecayed",
         equation="λ = 0 for parameters of at most one dimension",
         source="timm create_optimizer_v2, scikit-learn, MXNet and MindSpore (by name)",
-        parts=DECAY | {"vector"},
+        parts=decay.DECAY | {"vector"},
         decays=lambda ndim: ndim > 1,
     ),
     replace(
@@ -255,7 +230,7 @@ CONVENTIONS = (
         equation="v = μv + (1−τ)γd, w = w − v",
         source="Sutskever et al. 2013 eq. 3; Keras, Chainer MomentumSGD, MXNet, scikit-learn MLP",
         parts=frozenset({"momentum", "schedule"}),
-        descent=lambda w, g, h: h.lr * _coupled(w, g, h),
+        descent=lambda w, g, h: h.lr * decay.coupled(w, g, h),
         move=lambda w, d, h: w - d,
     ),
     replace(
@@ -281,7 +256,7 @@ CONVENTIONS = (
         equation="d = g + μb: the look-ahead leaves λw out",
         source="MXNet 1.x NAG, documented as weight − lr (grad + momentum · state), which equals "
         "the standard form only at wd = 0",
-        parts=DECAY | {"momentum", "nesterov"},
+        parts=decay.DECAY | {"momentum", "nesterov"},
         direction=lambda g, d, b, h: _direction(g, g, b, h),
     ),
     replace(
@@ -320,7 +295,8 @@ def settle(h: Hyper) -> Hyper:
     """Make room for what is allowed, and cap the decay where γλ > 1 would make w grow."""
     if constraint(h) is not None:
         h = h._replace(dampening=0.0) if h.momentum > 0 else h._replace(nesterov=False)
-    return h._replace(weight_decay=1 / h.lr) if h.lr * h.weight_decay > 1 else h
+    capped: Hyper = decay.settle(h)
+    return capped
 
 
 RULE = Rule(
@@ -339,8 +315,7 @@ RULE = Rule(
     states=("momentum_buffer",),
     constraint=constraint,
     settle=settle,
-    remembering=lambda h: settle(h._replace(momentum=h.momentum or 0.5)),
-    undecayed=lambda h: h._replace(weight_decay=0.0),
+    in_use=lambda h: h._replace(momentum=h.momentum or 0.5),
     trial=Hyper(lr=0.5, momentum=0.5, weight_decay=0.5),
     fine=Parting(
         hyper={

@@ -45,7 +45,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles import adam
+from oracles import adam, decay
 from oracles.refusal import no_batch, no_beta, outside
 from oracles.rule import Array, Convention, Rule, Scalar, State, lerp, scaled
 
@@ -89,8 +89,8 @@ class SparseAdamConvention(Convention):
 
     remembered: Callable[[Array, Array, Array], Array] = _where_stored
     moved: Callable[[Array, Array, Array], Array] = _where_stored
-    first_correction: Correction = adam.TORCH.first_correction
-    second_correction: Correction = adam.TORCH.second_correction
+    first_correction: Correction = adam.correction
+    second_correction: Correction = adam.correction
     denominator: Callable[[Array, Scalar, Any], Array] = _denominator
 
 
@@ -116,7 +116,7 @@ def step(
     Returns:
         The new parameter and the new state; the arguments are left as they were.
     """
-    d = adam.signed(g, h)
+    d = decay.signed(g, h)
     m, v = state["exp_avg"], state["exp_avg_sq"]
     m = convention.remembered(g, lerp(m, d, 1 - h.beta1, literal=True), m)
     v = convention.remembered(g, lerp(v, d * d, 1 - h.beta2, literal=True), v)
@@ -216,10 +216,6 @@ def settle(h: Hyper) -> Hyper:
     return h._replace(lr=h.lr or Hyper().lr, eps=h.eps or Hyper().eps)
 
 
-def _same(h: Hyper) -> Hyper:
-    return h
-
-
 DOMAINS = {
     name: replace(domain, special=tuple(v for v in domain.special if v or name.startswith("beta")))
     for name, domain in adam.DOMAINS.items()
@@ -237,8 +233,6 @@ RULE = Rule(
     states=("step", "exp_avg", "exp_avg_sq"),
     constraint=constraint,
     settle=settle,
-    remembering=settle,
-    undecayed=_same,
     trial=Hyper(lr=0.5, eps=0.5),
     fine=adam.FINE,
     coarse=adam.COARSE,
