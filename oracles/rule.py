@@ -128,6 +128,26 @@ class Domain:
     coarse: float = 0.0
 
 
+PARTS: Mapping[str, str] = MappingProxyType(
+    {
+        "schedule": "a learning rate that changes",
+        "vector": "a parameter of at most one dimension",
+        "matrix": "a parameter of more than one dimension",
+        "oblong": "a matrix that is not square",
+        "row": "a matrix that is a row or a column",
+        "falling": "gradients that halve from step to step",
+        "rising": "gradients that double from step to step",
+        "turning": "gradients that change their sign at every step",
+        "checkered": "gradients four times as large on the squares of one color, at the next step "
+        "on those of the other",
+        "missing": "gradients that are 0 on the squares of one color, in turn",
+        "late": "more steps than usual",
+        "fine": "a format of 24 bits or more, because shorter ones do not tell them apart",
+    }
+)
+"""What a case may need beside hyperparameters, by the word for it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Convention:
     """A named variant of a rule.
@@ -136,17 +156,9 @@ class Convention:
         name: how verdicts name it.
         equation: the line in which it differs, in the symbols of the rule file.
         source: who computes it so, with the place where it can be read.
-        parts: hyperparameters a case must set for this convention to differ from the rule's
-            first one. ``"batch_size"`` stands for more than one row, ``"schedule"`` for a learning
-            rate that changes, ``"vector"`` for a parameter of at most one dimension, ``"matrix"``
-            for one of more, ``"oblong"`` for one that is not square and ``"row"`` for one that is
-            a row or column, ``"falling"`` and
-            ``"rising"`` for gradients that halve or double from step to step, ``"turning"`` for
-            gradients that change their sign at every step, ``"checkered"`` for gradients four
-            times as large on the squares of one color, at the next step of the other,
-            ``"missing"`` for gradients that are 0 on the squares of one color, in turn,
-            ``"late"`` for more steps than usual, ``"fine"`` for formats of 24 bits or more, because
-            shorter ones do not tell them apart.
+        parts: what a case must have for this convention to differ from the rule's first one:
+            hyperparameters that are set (``"batch_size"`` to more than one row), and words of
+            :data:`PARTS`.
         fixed: values of hyperparameters that leave the difference bare.
         decays: whether a parameter of that many dimensions is decayed (a choice made by whoever
             builds the parameter groups, not by the optimizer).
@@ -242,6 +254,20 @@ class Rule:
     steps: tuple[int, ...] = ()
     measured: Callable[[tuple[int, ...], Hyper], bool] = lambda shape, h: False
     tensor_step: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Check the conventions.
+
+        Raises:
+            ValueError: one needs a part that is neither a hyperparameter nor a word of PARTS.
+        """
+        known = {*self.hyper()._fields, *PARTS}
+        for convention in self.conventions:
+            for part in sorted(convention.parts - known):
+                raise ValueError(
+                    f"{self.name}'s convention {convention.name!r} has the part {part!r}; "
+                    f"allowed: {', '.join(sorted(known))}"
+                )
 
     @property
     def torch(self) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 
 import pytest
 import torch
 from packaging.version import Version
 
 from oracles import REPLAYED, RULES
-from oracles.rule import Rule
+from oracles.rule import PARTS, Rule
 
 EXPORTED = {
     name: value
@@ -45,3 +46,18 @@ def test_a_rule_is_filed_under_its_name(name: str, rule: Rule) -> None:
     switches = {n for n, value in rule.hyper()._asdict().items() if isinstance(value, bool)}
     drawn = switches | set(rule.domains) | {"batch_size"}
     assert drawn == set(rule.hyper()._fields), "a hyperparameter that is never drawn"
+
+
+def test_a_convention_needs_only_parts_that_cases_know() -> None:
+    """Cases pass over a word they do not know, and would be built without what it stands for."""
+    rule = RULES["SGD"]
+    misspelt = replace(rule.torch, name="misspelt", parts=frozenset({"momentum", "oblnog"}))
+    with pytest.raises(ValueError, match="SGD's convention 'misspelt' has the part 'oblnog'") as e:
+        replace(rule, conventions=(rule.torch, misspelt))
+    _, allowed = str(e.value).split("; allowed: ")
+    assert set(allowed.split(", ")) == {*rule.hyper()._fields, *PARTS}
+
+
+def test_every_part_is_one_that_a_convention_needs() -> None:
+    asked = {part for rule in RULES.values() for c in rule.conventions for part in c.parts}
+    assert PARTS.keys() <= asked
