@@ -6,6 +6,7 @@ import argparse
 import importlib
 import math
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -19,6 +20,8 @@ from oracles.harness.runner import Refuted, confirm, hold, vacuities
 from oracles.harness.tally import Tally
 from oracles.harness.verdict import Vacuous
 from oracles.rule import Rule
+
+STATUSES = "exit status: 0 if all is as expected, 1 if something failed, 2 if the call is off"
 
 ALL = RULES | REPLAYED
 """Rules whose conventions can be listed."""
@@ -40,10 +43,12 @@ class Usage(ValueError):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="oracles", description=__doc__)
+    parser = argparse.ArgumentParser(prog="oracles", description=__doc__, epilog=STATUSES)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    check = commands.add_parser("check", help="hold the installed torch against the oracles")
+    check = commands.add_parser(
+        "check", help="hold the installed torch against the oracles", epilog=STATUSES
+    )
     _choose_subjects(check)
     check.add_argument(
         "--profile",
@@ -53,14 +58,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.set_defaults(run=_check)
 
-    soak = commands.add_parser("soak", help="large random batches, for as long as you like")
+    soak = commands.add_parser(
+        "soak", help="large random batches, for as long as you like", epilog=STATUSES
+    )
     _choose_subjects(soak)
-    soak.add_argument("--seconds", type=_positive, default=60.0, help="default: %(default)s")
-    soak.add_argument("--seed", type=_natural, default=0, help="default: %(default)s")
+    soak.add_argument(
+        "--seconds", type=_positive, default=60.0, help="shared by the rules (default: %(default)s)"
+    )
+    soak.add_argument(
+        "--seed", type=_natural, default=0, help="the same draws the same (default: %(default)s)"
+    )
     soak.set_defaults(run=_soak)
 
     listing = commands.add_parser("conventions", help="the conventions an optimizer may follow")
-    listing.add_argument("rule", choices=ALL, nargs="?", default=next(iter(ALL)))
+    listing.add_argument(
+        "rule", choices=ALL, nargs="?", metavar="RULE", help=f"of {', '.join(ALL)} (default: all)"
+    )
     listing.set_defaults(run=_conventions)
     return parser
 
@@ -69,14 +82,17 @@ def _choose_subjects(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--optimizer",
         metavar="MODULE:CLASS",
-        help="ask this class, which is to follow torch.optim's rule (default: torch.optim itself)",
+        help="ask a class of your own, with the arguments of torch's (default: torch's classes)",
     )
     parser.add_argument(
         "--rule",
         choices=RULES,
         action="append",
-        help="the rules it is held to (default: all, or the one of its name)",
+        metavar="RULE",
+        help=f"hold it to this one of {', '.join(RULES)}; may be given several times (default: "
+        "all, or the one whose name the class or a base of it bears)",
     )
+    parser.add_argument("-v", "--verbose", action="store_true", help="each check and each path")
     for option, example in (("path", "foreach"), ("dtype", "bfloat16"), ("device", "cuda")):
         parser.add_argument(
             f"--{option}",
@@ -144,6 +160,8 @@ def _rules(optimizer: Any) -> Iterable[str]:
     for cls in optimizer.__mro__:
         if cls.__name__ in RULES:
             return (cls.__name__,)
+        if cls.__name__ in REPLAYED:
+            raise Usage(f"{cls.__name__} is replayed by pytest, from its own gradients; not here")
     raise Usage(f"say with --rule which rule {optimizer.__name__} is to follow")
 
 
@@ -152,56 +170,70 @@ def _imported(name: str) -> Any:
     sys.path.insert(0, "")
     module, _, attribute = name.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise Usage(f"--optimizer={name!r} is not MODULE:CLASS of a class: {error}") from error
+    if not isinstance(found, type) or not hasattr(found, "step"):
+        raise Usage(f"--optimizer={name!r} has no step: it is no class of optimizers")
+    return found
 
 
 def _check(options: argparse.Namespace) -> int:
     profiles.load(options.profile)
-    statuses = []
     tally = Tally()
+    failed = False
     for rule, subjects in _subjects(options, tally):
+        answers = Counter[str]()
         for check in checks(rule):
             todo = partial(hold, check, rule, subjects, tally)
-            statuses.append(_say(f"{rule.name}: {check.name}", todo))
+            # Who left the rule is not told again for each convention that it is no proof against.
+            told = bool(answers["FAILED"]) and check.rejects is not None
+            answers[_say(f"{rule.name}: {check.name}", todo, options.verbose, told=told)] += 1
         for row in ledger():
             if rule.name in row.rules and not options.optimizer:
                 todo = partial(confirm, row, rule, subjects, tally)
-                statuses.append(_say(f"{rule.name}: known deviation {row.id}", todo))
-    print(render(tally))
-    return max(*statuses, bool(vacuities(tally)))
+                answers[_say(f"{rule.name}: known deviation {row.id}", todo, options.verbose)] += 1
+        counts = ", ".join(f"{n} {answer}" for answer, n in answers.items())
+        print(f"{'FAILED' if answers['FAILED'] else 'ok':9} {rule.name}: {counts}", flush=True)
+        failed = failed or bool(answers["FAILED"])
+    print(render(tally, full=options.verbose))
+    return int(failed or bool(vacuities(tally)))
 
 
-def _say(name: str, todo: Callable[[], int]) -> int:
-    """Do it and print a line about it; returns the exit status."""
+def _say(name: str, todo: Callable[[], int], verbose: bool, *, told: bool = False) -> str:
+    """Do it and say how it went: always if it failed, at length unless the reason is ``told``."""
     try:
-        print(f"{'ok' if todo() else 'not asked':9} {name}", flush=True)
+        answer, text = "ok" if todo() else "not asked", ""
     except (Refuted, Vacuous) as failure:
-        notes = getattr(failure, "__notes__", [])  # Hypothesis says there how to see it again
-        print("\n".join([f"{'FAILED':9} {name}", str(failure), *notes]), flush=True)
-        return 1
-    return 0
+        answer, text = "FAILED", "" if told and not verbose else f"\n{failure}"
+        if verbose:  # Hypothesis says there how to see it again
+            text = "\n".join([text, *getattr(failure, "__notes__", [])])
+    if verbose or answer == "FAILED":
+        print(f"{answer:9} {name}{text}", flush=True)
+    return answer
 
 
 def _soak(options: argparse.Namespace) -> int:
     from oracles.harness.soak import soak
 
     tally = Tally()
-    statuses = []
-    for rule, subjects in _subjects(options, tally):
-        todo = partial(soak, rule, subjects, tally, seconds=options.seconds, seed=options.seed)
-        statuses.append(_say(f"{rule.name}: soak", todo))
-    print(render(tally))
-    return max(statuses)
+    chosen = [*_subjects(options, tally)]
+    answers = []
+    for rule, subjects in chosen:
+        seconds = options.seconds / len(chosen)
+        todo = partial(soak, rule, subjects, tally, seconds=seconds, seed=options.seed)
+        answers.append(_say(f"{rule.name}: soak", todo, verbose=True))
+    print(render(tally, full=options.verbose))
+    return int("FAILED" in answers)
 
 
 def _conventions(options: argparse.Namespace) -> int:
-    rule = ALL[options.rule]
-    for convention in rule.conventions:
-        mark = "  (torch)" if convention is rule.torch else ""
-        print(f"{convention.name}{mark}\n    {convention.equation}\n    {convention.source}")
-    print(f"\nSymbols: {rule.symbols}")
+    for rule in [ALL[options.rule]] if options.rule else ALL.values():
+        print(f"{rule.name}: {rule.symbols}\n")
+        for convention in rule.conventions:
+            mark = "  (torch)" if convention is rule.torch else ""
+            print(f"{convention.name}{mark}\n    {convention.equation}\n    {convention.source}")
+        print()
     return 0
 
 

@@ -121,7 +121,7 @@ def _absent(tally: Tally) -> Table:
 
 def _lacking(tally: Tally) -> Table:
     """What this torch lacks: by path and dtypes, whose it would be."""
-    title = "absent here (why: pytest -v)"
+    title = "absent here (why: -v)"
     table = Table(title=title, title_justify="left", box=None, show_header=False)
     dtypes: dict[tuple[str, str], list[str]] = defaultdict(list)
     for place in tally.absent:
