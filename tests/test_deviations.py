@@ -21,6 +21,7 @@ from oracles.harness.subjects.torch_optim import Subject
 from oracles.harness.tally import Tally
 from oracles.harness.verdict import judge
 from oracles.rule import Rule
+from tests.meta.zoo import BatchScaledDecay  # type: ignore[attr-defined]
 
 ROWS = [(row, RULES[name]) for row in ledger() for name in row.rules]
 rows = pytest.mark.parametrize(("row", "rule"), ROWS, ids=[f"{r.id}-{u.name}" for r, u in ROWS])
@@ -57,6 +58,7 @@ def test_a_row_names_what_there_is(row: Deviation, rule: Rule) -> None:
 
 # Next to a row's reproducer, but outside its region: what a region that is too wide would swallow.
 H = SGD.hyper(lr=0.5)
+ADAM = RULES["Adam"].hyper(lr=0.5)
 NESTEROV = SGD.hyper(lr=0.5, momentum=0.5, nesterov=True)
 MATRIX = [[1.0, 2.0], [3.0, 4.0]]
 OUTSIDE = {
@@ -69,19 +71,23 @@ OUTSIDE = {
     "decayed": single([1.0], [[1.0]], H._replace(weight_decay=0.5, maximize=True)),
     "decayed_expanded": single(MATRIX, [MATRIX], H._replace(weight_decay=0.5)),
     "skips_first": single([1.0], [[1.0], [np.inf]], SGD.hyper(lr=0.5, momentum=0.5)),
-    "zero_rate": single([1.0], [[0.0]], H),
-    "amsgrad_nonfinite": single([1.0], [[1.0]], RULES["Adam"].hyper(lr=0.5, amsgrad=True)),
+    "zero_rate": single([1.0], [[1.0], [0.0]], ADAM._replace(lr=0.0)),
+    "amsgrad_nonfinite": single([1e9], [[1e9]], ADAM._replace(amsgrad=True, weight_decay=0.5)),
     "late_group": single([1.0], [[1.0]], H),
     "other_accumulator": single([1.0], [[1.0]], RULES["Adagrad"].hyper(lr=0.5)),
-    "late_momentum": single([1.0], [[1.0]] * 2, RULES["RMSprop"].hyper(lr=0.5, momentum=0.5)),
+    "late_momentum": single(
+        [1.0], [None, [1.0]], (RULES["RMSprop"].hyper(), RULES["RMSprop"].hyper(momentum=0.5))
+    ),
     "waits_on_nothing": single([1.0], [[1.0]], RULES["RAdam"].hyper(lr=0.5)),
-    "slow_float16": single([1.0], [[1.0]] * 6, RULES["RAdam"].hyper(lr=1e-3)),
+    "slow_float16": single([1.0], [[1.0]] * 6, RULES["RAdam"].hyper(lr=1.0)),
     "norm_over_rate": single([1.0], [[1e36]], RULES["Adamax"].hyper(lr=0.5)),
     "several_steps": single([1.0], [[1.0]], H),
-    "no_elements": single([1.0], [[1.0]], H),
+    "no_elements": single(np.ones(0), [None], H),
     "no_columns": single(np.ones((0, 2)), [np.ones((0, 2))], RULES["Muon"].hyper(lr=0.5)),
     "staggered": single([1.0], [[1.0]], H),
-    "no_look_ahead": single([1.0], [[1.0]], NESTEROV),
+    "no_look_ahead": single([1.0], [None, [1.0]], (H, NESTEROV)),
+    "mixed_rates": single([1.0], [None, [1.0]], RULES["Adafactor"].hyper(lr=1.0)),
+    "half_betas": single([1.0], [[1.0]], ADAM._replace(beta1=0.9375)),
     "default_eps": single([1.0], [[1.0]], RULES["Adafactor"].hyper(lr=0.5, eps1=0.5)),
     "half_parameters": single([1.0], [[1.0]], H),
     "moves": single([1.0], [None], H),
@@ -94,14 +100,22 @@ OUTSIDE = {
     "scalars": single([1.0], [[1.0]], H),
     "eps_matters": single([1.0], [[1.0]] * 5, RULES["RAdam"].hyper()),
     "rate_in_float32": single([1.0], [[1.0]], RULES["Adagrad"].hyper(lr=0.5)),
-    "low_rate_float16": single([1.0], [[1.0]], H),
+    "low_rate_float16": single([1.0], [[1.0]], ADAM._replace(lr=2.0**-10)),
 }
+
+
+ENDS_IN = {
+    "half_parameters": "float32",
+    "rate_in_float32": "float64",
+    "slow_float16": "float16",
+    "low_rate_float16": "float16",
+}
+"""The axis it is asked on, where bfloat16 would say little."""
 
 
 @pytest.mark.parametrize("name", REGIONS)
 def test_a_region_ends(name: str) -> None:
-    axis = {"half_parameters": "float32", "rate_in_float32": "float64"}.get(name, "bfloat16")
-    assert not REGIONS[name](OUTSIDE[name], axis)
+    assert not REGIONS[name](OUTSIDE[name], ENDS_IN.get(name, "bfloat16"))
 
 
 def test_a_row_holds_for_its_versions_paths_and_dtypes_only() -> None:
@@ -180,3 +194,11 @@ def exact_end(rule: Rule, case: Case) -> FloatArray:
 def test_ids_are_unique() -> None:
     ids = [row.id for row in ledger()]
     assert len(set(ids)) == len(ids)
+
+
+def test_what_torch_gets_wrong_excuses_nobody_else() -> None:
+    row = next(row for row in ledger() if row.id == "foreach-nesterov-gradient")
+    foreach = next(p for p in PATHS if p.name == "foreach")
+    own = type("SGD", (torch.optim.Optimizer,), {"__init__": lambda self: None})
+    for optimizer, excused in ((torch.optim.SGD, True), (BatchScaledDecay, True), (own, False)):
+        assert row.concerns(Subject(SGD, optimizer, foreach, "float32")) == excused

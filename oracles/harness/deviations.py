@@ -6,9 +6,9 @@ cases; they are defined here, by name.
 
 from __future__ import annotations
 
-import itertools
 import math
 import tomllib
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,9 +19,9 @@ import numpy as np
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
-from oracles import adamax
-from oracles.harness.case import Case, Group, Parameter, dtype_of, from_data
-from oracles.harness.formats import FORMATS, round_to
+from oracles import RULES
+from oracles.harness.case import MIXED, Case, Group, Parameter, dtype_of, from_data
+from oracles.harness.formats import FORMATS, FloatArray, Format, round_to
 from oracles.rule import Hyper, Rule
 
 LEDGER = Path(__file__).with_name("deviations.toml")
@@ -36,7 +36,7 @@ LARGE = 2.0**8
 """Squares of this are infinite in float16."""
 
 LOW_RATE = 2.0**-10
-"""Below it a denominator of up to 64, divided by the rate, leaves float16."""
+"""Below it a denominator of RAdam's of up to 64, divided by the rate, leaves float16."""
 
 GENERAL = "agreement"
 """A deviation from this check shows in every check that steps the same case."""
@@ -64,6 +64,7 @@ class Deviation:
             not {subject.path.name, subject.taken.name}.isdisjoint(self.paths)
             and (not self.dtypes or subject.dtype in self.dtypes)
             and (not self.devices or not set(self.devices).isdisjoint(subject.device.split("+")))
+            and subject.of_torch
         )
 
     def holds_for(self, torch_version: str) -> bool:
@@ -274,29 +275,148 @@ def _rate_in_float32(case: Case, axis: str) -> bool:
     )
 
 
-def _norm_over_rate(case: Case, axis: str) -> bool:
-    """Adamax's c₁/γ takes a norm out of a parameter's dtype at a step that would show."""
-    return any(_stalls(group.schedule, p, dtype_of(axis, i)) for i, group, p in case.walk())
+@dataclass(frozen=True)
+class _Move:
+    """One gradient taken by one parameter: what the rule says in float64, from rounded values.
+
+    Attributes:
+        dtype: the parameter's.
+        h: hyperparameters of this step.
+        w, g: parameter before it, and gradient.
+        state: buffers after it.
+    """
+
+    dtype: str
+    h: Hyper
+    w: FloatArray
+    g: FloatArray
+    state: Mapping[str, Any]
+
+    @property
+    def format(self) -> Format:
+        return FORMATS[self.dtype]
+
+    @property
+    def variance(self) -> FloatArray:
+        """What Adam takes the root of."""
+        name = "max_exp_avg_sq" if self.h.amsgrad else "exp_avg_sq"
+        return np.asarray(self.state[name], dtype=np.float64)
+
+    @np.errstate(all="ignore")
+    def stalls(self, denominator: FloatArray) -> bool:
+        """Whether a finite denominator over the rate may be infinite, and the step shows in w.
+
+        A factor of two is left to the roundings of both, and another to those of w.
+        """
+        largest = float(self.format.largest)
+        rate = self.h.lr / (1 - self.h.beta1 ** self.state["step"])
+        leaves = (denominator <= largest) & (denominator > rate * (largest / 2))
+        step = rate * np.abs(self.state["exp_avg"]) / denominator
+        least = np.maximum(self.format.u * np.abs(self.w), self.format.eta) / 2
+        return bool(np.any(leaves & (step > least)))
+
+
+def _some(by: Callable[[_Move], bool]) -> Callable[[Case, str], bool]:
+    """Some gradient is taken in such a way."""
+    return lambda case, axis: any(
+        by(move)
+        for i, group, p in case.walk()
+        for move in _followed(group.schedule, p, dtype_of(axis, i))
+    )
 
 
 @np.errstate(all="ignore")
-def _stalls(schedule: Sequence[Hyper], p: Parameter, dtype: str) -> bool:
-    """Whether a finite u makes an infinite u c₁/γ, and the move is no rounding of w.
-
-    Both are asked by the rule in float64, with a factor of two for torch's roundings.
-    """
-    largest, u = float(FORMATS[dtype].largest), float(FORMATS[dtype].u)
+def _followed(schedule: Sequence[Hyper], p: Parameter, dtype: str) -> list[_Move]:
+    """What a parameter goes through, by the rule whose hyperparameters these are."""
+    rule = next(rule for rule in RULES.values() if type(schedule[0]) is rule.hyper)
     gradients = [None if g is None else round_to(dtype, g) for g in p.gradients]
-    w = round_to(dtype, p.initial)
-    run = adamax.RULE.run(adamax.TORCH, w, gradients, schedule)
-    for g, h, (moved, state) in zip(gradients, schedule, run, strict=True):
-        if g is not None and h.lr != 0:
-            norm, c1 = state["exp_inf"], 1 - h.beta1 ** state["step"]
-            leaves = (norm <= largest) & (norm * c1 > h.lr * (largest / 2))
-            if np.any(leaves & (np.abs(moved - w) > u / 2 * np.abs(w))):
-                return True
+    w, moves = round_to(dtype, p.initial), []
+    for g, h, (moved, state) in zip(
+        gradients, schedule, rule.run(rule.torch, w, gradients, schedule), strict=True
+    ):
+        if g is not None:
+            moves.append(_Move(dtype, h, w, g, state))
         w = moved
-    return False
+    return moves
+
+
+@np.errstate(all="ignore")
+def _root(move: _Move) -> FloatArray:
+    """Adam's √(v/c₂) + ε."""
+    c2 = 1 - move.h.beta2 ** move.state["step"]
+    root: FloatArray = np.sqrt(move.variance / c2) + move.h.eps
+    return root
+
+
+def _vanishing(move: _Move) -> bool:
+    """Adam's variance may be 0: every step rounds it by η at most, and has other roundings."""
+    return bool(np.any(move.variance <= 4 * move.state["step"] * move.format.eta))
+
+
+@np.errstate(all="ignore")
+def _unsquared(move: _Move) -> bool:
+    """The square of what Adam sees may be infinite; a factor of two is for roundings."""
+    root = math.sqrt(float(move.format.largest))
+    return bool(np.any(np.abs(move.g) + _decay(move) >= root / 2))
+
+
+@np.errstate(all="ignore")
+def _undefined(move: _Move) -> bool:
+    """What Adam sees may be nan: a gradient is, or an infinite one meets an infinite decay."""
+    decay = _decay(move)
+    opposite = np.isinf(move.g) & (decay >= float(move.format.largest) / 2)
+    return bool(np.any(np.isnan(move.g) | np.isnan(decay) | opposite))
+
+
+def _decay(move: _Move) -> FloatArray:
+    factor = move.h.weight_decay
+    return factor * np.abs(move.w) if factor else np.zeros_like(move.w)
+
+
+def _amsgrad_nonfinite(case: Case, axis: str) -> bool:
+    """A running maximum may be asked of a nan; an infinite variance times β₂ = 0 is one, too."""
+    forgets = _moved(lambda h: h.beta2 == 0)(case, axis)
+    nan = _some(_undefined)(case, axis) or (forgets and _some(_unsquared)(case, axis))
+    return nan and _moved(lambda h: h.amsgrad)(case, axis)
+
+
+def _half_betas(case: Case, axis: str) -> bool:
+    """A moving half-precision parameter's dtype does not hold β₁ and 1 − β₁."""
+    return any(
+        _rounds(dtype, h.beta1, 1 - h.beta1)
+        for i, group, p in case.walk()
+        if (dtype := dtype_of(axis, i)) in ("bfloat16", "float16")
+        for _, h in _taken(group, p)
+    )
+
+
+def _rounds(dtype: str, *numbers: float) -> bool:
+    return bool(np.any(round_to(dtype, numbers) != np.array(numbers)))
+
+
+def _mixed_rates(case: Case, axis: str) -> bool:
+    """At some step 1/√t is below Adafactor's γ for some parameters of a list, and not for all."""
+    number = np.float64 if axis in ("float64", MIXED) else np.float32  # what holds a tensor γ
+    bounded: dict[tuple[Group, str, int], set[bool]] = defaultdict(set)
+    for i, group, p in case.walk():
+        for count, (t, h) in enumerate(_taken(group, p), 1):
+            bounds = bool(number(1 / math.sqrt(count)) < number(h.lr))
+            bounded[group, dtype_of(axis, i), t].add(bounds)
+    return any(len(kinds) > 1 for kinds in bounded.values())
+
+
+def _taken(group: Group, p: Parameter) -> list[tuple[int, Hyper]]:
+    """The steps at which a parameter has a gradient, and their hyperparameters."""
+    return [(t, h) for t, h in enumerate(group.schedule) if p.gradients[t] is not None]
+
+
+def _late_momentum(case: Case, axis: str) -> bool:
+    """A parameter's first gradient meets no momentum, and a later one does."""
+    return any(
+        not moves[0].momentum and any(h.momentum for h in moves)
+        for _, group, p in case.walk()
+        if (moves := [h for _, h in _taken(group, p)])
+    )
 
 
 def _halves(case: Case, axis: str) -> bool:
@@ -315,31 +435,21 @@ REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
     "decayed": _decayed,
     "decayed_expanded": lambda case, axis: case.has("expanded") and _decayed(case, axis),
     "skips_first": _skips_first,
-    "zero_rate": lambda case, axis: any(h.lr == 0 for g in case.groups for h in g.schedule),
-    "low_rate_float16": lambda case, axis: (
-        any(0 < h.lr < LOW_RATE for g in case.groups for h in g.schedule)
-        and any(dtype_of(axis, i) == "float16" for i in range(len(case.parameters)))
-    ),
-    "amsgrad_nonfinite": lambda case, axis: (
-        any(h.amsgrad for g in case.groups for h in g.schedule)
-        and (case.edge or not all(_finite(p) for p in case.parameters))
-    ),
+    "zero_rate": _some(lambda move: move.h.lr == 0 and _vanishing(move)),
+    "low_rate_float16": _some(lambda move: move.dtype == "float16" and move.stalls(_root(move))),
+    "amsgrad_nonfinite": _amsgrad_nonfinite,
     "late_group": lambda case, axis: any(group.joins for group in case.groups),
     "other_accumulator": lambda case, axis: any(
         h.initial_accumulator_value != case.groups[0].schedule[0].initial_accumulator_value
         for group in case.groups[1:]
         for h in group.schedule
     ),
-    "late_momentum": lambda case, axis: any(
-        before.momentum == 0 < after.momentum
-        for group in case.groups
-        for before, after in itertools.combinations(group.schedule, 2)
-    ),
+    "late_momentum": _late_momentum,
     "waits_on_nothing": _waits_on_nothing,
     "slow_float16": _slow_float16,
-    "norm_over_rate": _norm_over_rate,
+    "norm_over_rate": _some(lambda move: move.stalls(move.state["exp_inf"])),
     "several_steps": lambda case, axis: case.steps > 1,
-    "no_elements": lambda case, axis: any(p.initial.size == 0 for p in case.parameters),
+    "no_elements": _moved(lambda h: True, lambda p: p.initial.size == 0),
     "no_columns": _moved(
         lambda h: h.adjust_lr_fn != "match_rms_adamw", lambda p: p.initial.shape[-1] == 0
     ),
@@ -347,9 +457,9 @@ REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
         len({tuple(g is None for g in p.gradients) for p in group.parameters}) > 1
         for group in case.groups
     ),
-    "no_look_ahead": lambda case, axis: any(
-        not h.nesterov for g in case.groups for h in g.schedule
-    ),
+    "no_look_ahead": _moved(lambda h: not h.nesterov),
+    "mixed_rates": _mixed_rates,
+    "half_betas": _half_betas,
     "default_eps": lambda case, axis: any(h.eps1 is None for g in case.groups for h in g.schedule),
     "sparse_ascent": lambda case, axis: (
         case.has("sparse") and _moved(lambda h: h.maximize)(case, axis)

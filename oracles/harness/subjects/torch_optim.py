@@ -62,6 +62,14 @@ class Subject:
         return str(torch.__version__)
 
     @cached_property
+    def of_torch(self) -> bool:
+        """Whether it is torch's class or extends it: what torch gets wrong excuses nobody else."""
+        return any(
+            cls.__name__ == self.rule.name and cls.__init__.__module__.startswith("torch.optim")
+            for cls in self.optimizer.__mro__
+        )
+
+    @cached_property
     def taken(self) -> Path:
         """The path whose code runs: where nobody chooses, torch takes foreach on some devices."""
         if self.path.switches or self.path.wrap not in (None, "functional"):
