@@ -5,11 +5,14 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from packaging.version import Version
 
 from oracles import REPLAYED, RULES
+from oracles.harness.case import single
+from oracles.harness.oracle import Oracle
 from oracles.rule import PARTS, Rule
 
 EXPORTED = {
@@ -61,3 +64,15 @@ def test_a_convention_needs_only_parts_that_cases_know() -> None:
 def test_every_part_is_one_that_a_convention_needs() -> None:
     asked = {part for rule in RULES.values() for c in rule.conventions for part in c.parts}
     assert PARTS.keys() <= asked
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+def test_the_smallest_decay_is_a_decay(rule: Rule) -> None:
+    """Divided by a batch size it underflows; whether there is any must not hang on that."""
+    if "weight_decay" not in rule.hyper()._fields:
+        pytest.skip(f"{rule.name} takes no weight_decay")
+    h = rule.trial._replace(weight_decay=5e-324, batch_size=3)
+    w = np.ones((rule.shapes or ((2,),))[-1])
+    oracle = Oracle(rule, single(w, [w], h))
+    for convention in rule.conventions:
+        assert np.isfinite(oracle(convention).parameters.mid).all(), convention.name
