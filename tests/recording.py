@@ -470,7 +470,7 @@ def drawn(raw: bytes) -> Run:
 def hyper(choices: Choices) -> Hyper:
     """Hyperparameters of one call."""
     h = Hyper(
-        lr=choices.pick(RATES),
+        lr=float(choices.pick(RATES)),  # t is computed from it, in float64 as in torch
         max_iter=choices.pick((1, 3, 2, 4)),
         max_eval=choices.pick((None, 7, 2, 4)),
         tolerance_grad=choices.pick((1e-7, 0, 0.25)),
