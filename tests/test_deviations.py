@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from oracles import RULES, SGD
-from oracles.harness.case import AXES, Case, single
+from oracles.harness.case import AXES, Case, Group, Parameter, single
 from oracles.harness.checks import checks
 from oracles.harness.deviations import REGIONS, Deviation, active, ledger
 from oracles.harness.formats import FloatArray
@@ -60,6 +61,7 @@ def test_a_row_names_what_there_is(row: Deviation, rule: Rule) -> None:
 H = SGD.hyper(lr=0.5)
 ADAM = RULES["Adam"].hyper(lr=0.5)
 NESTEROV = SGD.hyper(lr=0.5, momentum=0.5, nesterov=True)
+STAGGERED = tuple(Parameter(np.ones(1), (g, np.ones(1))) for g in (None, np.ones(1)))
 MATRIX = [[1.0, 2.0], [3.0, 4.0]]
 OUTSIDE = {
     "late_buffer": single([1.0], [None, [1.0]], SGD.hyper(lr=0.5, momentum=0.5)),
@@ -72,7 +74,9 @@ OUTSIDE = {
     "decayed_expanded": single(MATRIX, [MATRIX], H._replace(weight_decay=0.5)),
     "skips_first": single([1.0], [[1.0], [np.inf]], SGD.hyper(lr=0.5, momentum=0.5)),
     "zero_rate": single([1.0], [[1.0], [0.0]], ADAM._replace(lr=0.0)),
-    "amsgrad_nonfinite": single([1e9], [[1e9]], ADAM._replace(amsgrad=True, weight_decay=0.5)),
+    "amsgrad_nonfinite": replace(
+        single([1e9], [[1e9]], ADAM._replace(amsgrad=True, weight_decay=0.5)), edge=True
+    ),
     "late_group": single([1.0], [[1.0]], H),
     "other_accumulator": single([1.0], [[1.0]], RULES["Adagrad"].hyper(lr=0.5)),
     "late_momentum": single(
@@ -86,7 +90,7 @@ OUTSIDE = {
     "no_columns": single(np.ones((0, 2)), [np.ones((0, 2))], RULES["Muon"].hyper(lr=0.5)),
     "staggered": single([1.0], [[1.0]], H),
     "no_look_ahead": single([1.0], [None, [1.0]], (H, NESTEROV)),
-    "mixed_rates": single([1.0], [None, [1.0]], RULES["Adafactor"].hyper(lr=1.0)),
+    "mixed_rates": Case((Group(STAGGERED, (RULES["Adafactor"].hyper(lr=0.5),) * 2),)),
     "half_betas": single([1.0], [[1.0]], ADAM._replace(beta1=0.9375)),
     "default_eps": single([1.0], [[1.0]], RULES["Adafactor"].hyper(lr=0.5, eps1=0.5)),
     "half_parameters": single([1.0], [[1.0]], H),
@@ -100,7 +104,7 @@ OUTSIDE = {
     "scalars": single([1.0], [[1.0]], H),
     "eps_matters": single([1.0], [[1.0]] * 5, RULES["RAdam"].hyper()),
     "rate_in_float32": single([1.0], [[1.0]], RULES["Adagrad"].hyper(lr=0.5)),
-    "low_rate_float16": single([1.0], [[1.0]], ADAM._replace(lr=2.0**-10)),
+    "low_rate_float16": single([1.0], [[1.0]], ADAM._replace(lr=2.0**-11)),
 }
 
 
