@@ -224,6 +224,8 @@ class Rule:
         elementwise: whether no element's step looks at another element.
         shapes: the only shapes of parameters it takes (empty: all).
         sparse: whether it takes sparse gradients only.
+        linear: whether the step is linear in the gradient, so that an optimizer may add an index
+            that a sparse gradient repeats to the parameter each time it comes.
         steps: numbers of steps cases should have, where the usual few show too little.
         measured: ``(shape, h) -> bool``, whether the radius of such a parameter's step rests on a
             measurement, because no bound of its roundings is known.
@@ -251,6 +253,7 @@ class Rule:
     elementwise: bool = True
     shapes: tuple[tuple[int, ...], ...] = ()
     sparse: bool = False
+    linear: bool = False
     steps: tuple[int, ...] = ()
     measured: Callable[[tuple[int, ...], Hyper], bool] = lambda shape, h: False
     tensor_step: frozenset[str] = frozenset()

@@ -301,6 +301,7 @@ def settle(h: Hyper) -> Hyper:
 
 RULE = Rule(
     name="SGD",
+    linear=True,
     symbols="w parameter, g gradient, b momentum buffer, v velocity, d descent direction, γ lr, "
     "λ weight decay, μ momentum, τ dampening, m batch size",
     hyper=Hyper,

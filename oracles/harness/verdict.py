@@ -169,7 +169,9 @@ def _explain(oracle: Oracle, subject: Any, answer: Answer) -> str:
     case, enclosures = oracle.case, oracle(tensors=subject.tensors)
     row = enclosures.row(subject.dtype)
     known = fits(oracle, subject, answer)
-    verdict = f"the values fit {', '.join(known)}" if known else "no known convention fits"
+    verdict = (
+        f"on this case the values fit {', '.join(known)}" if known else "no known convention fits"
+    )
     for name, present in enclosures.present.items():
         differs = present != answer.present[name]
         if differs.any():

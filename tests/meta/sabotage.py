@@ -224,6 +224,17 @@ class StateNotSaved:
         return {**super().state_dict(), "state": {}}  # type: ignore[misc]
 
 
+@instead(SAVED)
+class RatesNotRestored:
+    """``load_state_dict`` keeps the hyperparameters there are."""
+
+    def load_state_dict(self, state: Any) -> None:
+        kept = [dict(group) for group in self.param_groups]  # type: ignore[attr-defined]
+        super().load_state_dict(state)  # type: ignore[misc]
+        for group, old in zip(self.param_groups, kept, strict=True):  # type: ignore[attr-defined]
+            group["lr"] = old["lr"]
+
+
 @instead(SAVED, needs=counted)
 class CounterNotSaved:
     """``state_dict`` saves counters as 0."""
@@ -388,6 +399,15 @@ def sparse_gradient_twice(opt: Any) -> Iterator[None]:
     yield
     for p, old in kept:
         p.add_(p - old)
+
+
+@around(SPARSE, needs=lambda rule: rule.sparse, paths=("default",))
+def repeated_indices_counted_apart(opt: Any) -> Iterator[None]:
+    """What a sparse gradient says of an index for the second time is passed over."""
+    for _, p in opt.moving():
+        if p.grad.is_sparse:
+            p.grad = p.grad.coalesce() / 2
+    yield
 
 
 # --- elements -----------------------------------------------------------------------------------

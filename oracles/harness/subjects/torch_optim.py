@@ -34,6 +34,9 @@ SCALE = 8.0
 
 NEVER = 2**31 - 1
 
+FORGOTTEN = 0.375
+"""Learning rate of an optimizer that is about to load another one's state."""
+
 UNTOUCHED = 7.0
 """What fills the gaps between the elements of a strided parameter."""
 
@@ -251,6 +254,8 @@ class Run:
             with answering():
                 saved = self.saved()
             self.optimizer = self._build(len(self.optimizer.param_groups))
+            for table in self.optimizer.param_groups:
+                table["lr"] = FORGOTTEN
             with answering():
                 self.optimizer.load_state_dict(saved)
         else:
@@ -392,6 +397,8 @@ class Run:
             return _complex(values)
         if p.gradient_layout == "contiguous":
             return values
+        if p.gradient_layout == "sparse":
+            return _sparse(values, halved=not self.subject.rule.linear)
         return GRADIENT_LAYOUTS[p.gradient_layout](values)
 
 
@@ -452,17 +459,20 @@ def _expanded(values: torch.Tensor) -> torch.Tensor:
     return values[:1].clone().expand(values.shape)
 
 
-def _sparse(values: torch.Tensor) -> torch.Tensor:
+def _sparse(values: torch.Tensor, *, halved: bool) -> torch.Tensor:
     """Same values, of those that are not zero; every index is there twice, as in a backward pass.
 
-    The second time it has a zero, so that whoever forgets to add them up shows, and the sum rounds
-    nothing.
+    Each time with one half, so that whoever squares them before they are added up shows; or, where
+    they may be added to the parameter one by one, all and nothing, so that this rounds as once.
     """
     once = values.to_sparse()
     indices, numbers = once.indices(), once.values()
+    # An infinity, and the last bit of a subnormal number, have no half.
+    first = torch.where(numbers / 2 * 2 == numbers, numbers / 2, numbers) if halved else numbers
+    second = torch.where(first == numbers, torch.zeros_like(first), first)
     return torch.sparse_coo_tensor(
         torch.cat([indices, indices], dim=1),
-        torch.cat([numbers, torch.zeros_like(numbers)]),
+        torch.cat([first, second]),
         values.shape,
     )
 
@@ -471,7 +481,6 @@ GRADIENT_LAYOUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "transposed": _transposed,
     "strided": _strided,
     "expanded": _expanded,
-    "sparse": _sparse,
 }
 
 
