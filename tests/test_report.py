@@ -80,6 +80,31 @@ def test_tallies_merge_and_travel() -> None:
     assert both.healed == {"fused-late-gradient", "b"}
 
 
+@pytest.mark.parametrize(("mine", "other"), [(5.0, 3.0), (3.0, 5.0)])
+def test_of_separations_the_smallest_is_kept(mine: float, other: float) -> None:
+    """Whichever run saw it, and by a run that saw none."""
+    both, merged = Tally(), Tally()
+    for tally, separation in ((both, mine), (merged, other)):
+        tally.reject("SGD batch_scaled", separation)
+    both.merge(merged)
+    assert both.rejected == {"SGD batch_scaled": (2, 3.0)}
+    none = Tally()
+    none.merge(both)
+    assert none.rejected == both.rejected
+
+
+def test_what_is_absent_stays_so_in_a_merge() -> None:
+    one, other = Tally(), Tally()
+    one.lack("SGD", {"fused, float32, cpu": "no kernel"})
+    other.lack("Adam", {"fused, float32, cpu": "none either"})
+    expected = {"SGD, fused, float32, cpu": "no kernel", "Adam, fused, float32, cpu": "none either"}
+    for seen in (Tally(), other):
+        one.merge(seen)
+    assert one.absent == expected
+    one.merge(Tally())
+    assert one.absent == expected
+
+
 def test_the_report_shows_what_matters() -> None:
     seen = tally()
     seen.lines["SGD", "fused", "float16", "cpu"] = Line(runs=1, share=0.25)
@@ -108,6 +133,16 @@ def test_the_short_report_adds_up_each_optimizer() -> None:
     assert rows["functional"][-1] == "Adam"
     assert rows["fused (float32)"][-1] == "SGD"
     assert "no kernel" not in render(seen, full=False)
+
+
+def test_rejections_are_of_the_optimizer_by_that_very_name() -> None:
+    seen = Tally()
+    for name, separation in (("Adam", 5.0), ("AdamW", 3.0)):
+        seen.lines[name, *KEY[1:]] = Line(runs=1)
+        seen.reject(f"{name} batch_scaled", separation)
+    rows = {line.split()[0]: line.split() for line in render(seen, full=False).splitlines()}
+    assert rows["Adam"][-3:] == ["1,", "5", "radii"]
+    assert rows["AdamW"][-3:] == ["1,", "3", "radii"]
 
 
 def test_an_optimizer_that_is_nowhere_is_absent() -> None:

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 from packaging.specifiers import SpecifierSet
 
+from oracles.harness import checks as asking
 from oracles.harness import runner
 from oracles.harness.case import single
-from oracles.harness.checks import ask, checks, rejection
+from oracles.harness.checks import ask, checks, examine, rejection
 from oracles.harness.deviations import Deviation, ledger
 from oracles.harness.oracle import Oracle
 from oracles.harness.runner import Refuted, confirm, hold, shown
@@ -65,6 +66,29 @@ def test_a_case_that_separates_too_little_is_vacuous(decay: float) -> None:
     (subject,), _ = select(RULE, ["for-loop"], ["bfloat16"], ["cpu"])
     with pytest.raises(Vacuous, match="does not separate batch_scaled"):
         rejection(batch_scaled, subject, oracle)
+
+
+@pytest.mark.parametrize(("apart", "enough"), [(0.95, False), (1.0, False), (1.0625, True)])
+def test_enclosures_that_touch_are_not_separated(
+    apart: float, enough: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (subject,), oracle = on("for-loop"), Oracle(RULE, single([1.0], [[1.0]], RULE.hyper(lr=0.5)))
+    monkeypatch.setattr(asking, "separation", lambda *asked: apart)
+    if enough:
+        assert rejection(RULE.conventions[1], subject, oracle).separation == apart
+        return
+    with pytest.raises(Vacuous, match="does not separate"):
+        rejection(RULE.conventions[1], subject, oracle)
+
+
+def test_a_known_deviation_is_left_out_and_counted() -> None:
+    """Where the row covers it; on other cases the same subject is asked."""
+    known, tally = ROW.reproducer(RULE), Tally()
+    assert examine(CHECKS[ROW.check], on("foreach"), Oracle(RULE, known), tally) == []
+    assert (tally.deviations, tally.lines) == ({ROW.id: 1}, {})
+    other = single([1.0], [[1.0]], RULE.hyper(lr=0.5))
+    assert examine(CHECKS[ROW.check], on("foreach"), Oracle(RULE, other), tally) == []
+    assert (tally.deviations, tally.whole().runs) == ({ROW.id: 1}, 1)
 
 
 def test_a_deviation_that_passes_where_it_should_fail_has_healed() -> None:

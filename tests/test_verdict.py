@@ -10,9 +10,10 @@ import pytest
 
 from oracles.harness.case import Case, single
 from oracles.harness.checks import answers_differ
-from oracles.harness.oracle import Oracle
+from oracles.harness.formats import Wide
+from oracles.harness.oracle import Balls, Enclosures, Oracle
 from oracles.harness.subjects import Answer
-from oracles.harness.verdict import INSIDE, OUTSIDE, UNDECIDED, fits, judge
+from oracles.harness.verdict import INSIDE, OUTSIDE, UNDECIDED, fits, judge, separation
 from oracles.sgd import RULE
 
 BUFFER = "momentum_buffer"
@@ -76,16 +77,66 @@ def test_the_convention_that_fits_is_named() -> None:
     assert "the values fit batch_scaled" in judge(Oracle(RULE, CASE), SUBJECT, answer).sentence
 
 
+def test_values_without_their_buffer_fit_nothing() -> None:
+    answer = right(convention="batch_scaled")
+    answer.present[BUFFER][-1] = False
+    assert fits(Oracle(RULE, CASE), SUBJECT, answer) == []
+
+
+def test_the_element_most_radii_off_is_named() -> None:
+    """Of 1 and 2^30 the large one is further off, and by fewer of its larger radii."""
+    case = replace(single([1.0, 2.0**30], [[1.0, 1.0]], H), axes=("float64",))
+    oracle, answer = Oracle(RULE, case), right(case)
+    small, large = oracle().parameters.rad[0, 0].astype(np.float64)
+    assert large > 1e6 * small
+    answer.parameters[0] += 2.0**20 * small, 4 * large
+    assert "step 1, parameter 0[0] (float64)" in judge(oracle, SUBJECT, answer).sentence
+
+
+def test_of_one_step_the_parameter_is_named_first() -> None:
+    answer = right()
+    answer.parameters[1, 0] += 1e-9
+    answer.states[BUFFER][1, 0] += 1e-3
+    sentence = judge(Oracle(RULE, CASE), SUBJECT, answer).sentence
+    assert "step 2, parameter 0[0] (float64)" in sentence
+    assert "step 2, momentum_buffer of" not in sentence
+
+
+def balls(*each: tuple[float, float]) -> Enclosures:
+    """A parameter after one step, from midpoints and radii."""
+    mid, rad = np.array(each, dtype=Wide).T.reshape(2, 1, 1, len(each))
+    return Enclosures(("float64",), Balls(mid, rad), {}, {}, np.zeros((1, len(each))))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "apart"),
+    [
+        ([(0, 3)], [(4, 1)], 1.0),  # they touch
+        ([(0, 3)], [(6, 1)], 1.5),
+        ([(6, 1)], [(0, 3)], 1.5),
+        ([(0, 3), (0, 1)], [(6, 1), (9, 2)], 3.0),
+        ([(5, 0)], [(5, 0)], 0.0),
+        ([(0, 3), (0, np.inf), (np.inf, 0)], [(6, 1), (9, 1), (9, 1)], 1.5),
+    ],
+)
+def test_separation_by_hand(
+    one: list[tuple[float, float]], other: list[tuple[float, float]], apart: float
+) -> None:
+    """The distance of the midpoints in terms of both radii together, where it is largest."""
+    assert separation(balls(*one), balls(*other), "float64") == apart
+
+
 def test_what_hangs_on_a_rounding_is_counted_and_not_judged() -> None:
-    """γg may overflow: of two elements one is undecided; with that one alone, all is."""
+    """γg may overflow: of some elements that one is undecided; if all do, all is."""
     largest = np.finfo(np.float64).max
     h = RULE.hyper(lr=2.0)
-    for gradient, outcome in (([largest, 1.0], INSIDE), ([largest], UNDECIDED)):
+    for finite, undecided, outcome in ((1, 1, INSIDE), (1, 2, INSIDE), (0, 1, UNDECIDED)):
+        gradient = [largest] * undecided + [1.0] * finite
         case = replace(single(np.ones(len(gradient)), [gradient], h), axes=("float64",))
         answer = right(case)
-        answer.parameters[0, 0] = np.nan
+        answer.parameters[0, :undecided] = np.nan
         verdict = judge(Oracle(RULE, case), SUBJECT, answer)
-        assert (verdict.outcome, verdict.undecided) == (outcome, 1)
+        assert (verdict.outcome, verdict.undecided) == (outcome, undecided)
         assert not verdict.failed
 
 
