@@ -571,6 +571,19 @@ class TestStep:
         moved = followed(TORCH, np.zeros(shape), [np.zeros(shape)] * 2, Hyper(weight_decay=0.1))
         assert moved[-1].shape == shape
 
+    @pytest.mark.parametrize("where", ["parameter", "gradient"])
+    def test_a_mean_that_is_nan_leaves_the_floor(self, where: str) -> None:
+        """RMS(w) leaves ε₂ = 4, so that w moves by 4·1/2; RMS(u) leaves 1, and by 1·1/2.
+
+        The other gradient is 3, so that u = 1; an element that is nan stays so.
+        """
+        w, g = np.array([1.0, 1.0]), np.array([3.0, 3.0])
+        (w if where == "parameter" else g)[0] = np.nan
+        h = Hyper(0.5, eps1=0.0, eps2=4.0 if where == "parameter" else 0.5)
+        (moved,) = followed(TORCH, w, [g], h)
+        assert np.isnan(moved[0])
+        assert moved[1] == 1 - (2 if where == "parameter" else 0.5)
+
     @pytest.mark.parametrize(
         ("dtype", "shape"), [("float64", (4,)), *((dtype, (2, 2)) for dtype in DTYPES)]
     )

@@ -20,7 +20,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from oracles import RULES
 from oracles.harness import golden
-from oracles.harness.case import MIXED, Case, Group
+from oracles.harness.case import AXES, MIXED, Case, Group
 from oracles.harness.checks import Check, answers_differ, examine
 from oracles.harness.formats import DTYPES, round_to
 from oracles.harness.golden import Questions, Vector
@@ -157,6 +157,19 @@ def test_the_numbers_lie_in_their_enclosure_in_every_dtype(
 
 
 # Is every vector worth asking?
+
+
+@each_question
+def test_neighbours_are_asked_in_mixed_dtypes_too(rule: Rule, id: str) -> None:
+    """As read from the questions and as read from a document."""
+    (asked,) = (question.case for question in questions(rule).each if question.id == id)
+    for case in (asked, vectors(rule, rule.torch.name)[id].case):
+        assert case.axes == (AXES if len(case.parameters) > 1 else DTYPES)
+
+
+def test_some_question_has_neighbours() -> None:
+    cases = [question.case for rule in PINNED for question in questions(rule).each]
+    assert sum(MIXED in case.axes for case in cases) >= 10
 
 
 @each_question

@@ -203,6 +203,14 @@ class TestRateAndDecay:
         assert np.linalg.norm(w) == pytest.approx(0.5 * ratio, rel=1e-14)
         assert np.vdot(w, g) == pytest.approx(-0.5 * ratio * np.linalg.norm(g), rel=1e-14)
 
+    @pytest.mark.parametrize("shape", [(3, 0), (0, 3), (0, 0)], ids=str)
+    @pytest.mark.parametrize("adjusted", [None, "original", "match_rms_adamw"])
+    def test_nothing_stays_as_it_is(self, shape: tuple[int, int], adjusted: str | None) -> None:
+        """Where torch divides A by no columns at all, and raises."""
+        h = Hyper(0.5, adjust_lr_fn=adjusted)
+        rows = RULE.run(RULE.torch, np.zeros(shape), [np.zeros(shape)] * 2, [h] * 2)
+        assert [w.shape for w, _ in rows] == [shape] * 2
+
     def test_without_a_gradient_to_follow_w_decays_by_the_rate_alone(self) -> None:
         """(1 - 2/4)³ of a column, whose ratio is 2; X = 0/ε."""
         rows = followed(TORCH, [[8], [4], [0], [0]], [[[0]] * 4] * 3, [H] * 3)

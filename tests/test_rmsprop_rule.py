@@ -16,7 +16,7 @@ import pytest
 from oracles.harness.enclosure import Enclosure
 from oracles.harness.formats import DTYPES, FORMATS
 from oracles.harness.oracle import exactly
-from oracles.rmsprop import RULE, Hyper
+from oracles.rmsprop import RULE, Hyper, settle
 from tests.byhand import Hand, apart, followed, numbers, printed, strays
 from tests.rooted import Rooted, lifted
 
@@ -161,6 +161,37 @@ class TestByHand:
         rows = followed(RULE, TORCH, START, numbers("2", "1"), [PLAIN, HEAVY])
         assert rows[0] == (Rooted("19/2"), {"square_avg": 1})
         assert rows[1] == (Rooted("37/4"), {"square_avg": 1, "momentum_buffer": Rooted("1/2")})
+
+
+CALM = Hyper(0.5, 0.75, 0.5, 0.1, 0.5, centered=True)
+
+
+class TestSettled:
+    @pytest.mark.parametrize(
+        ("h", "expected"),
+        [
+            # √(1 - 3/4)/2 = 1/4 = γλ at most, also where γ is large.
+            (Hyper(0.5, 0.75, weight_decay=1.0), 0.5),
+            (Hyper(0.5, 0.75, weight_decay=0.5), 0.5),
+            (Hyper(0.5, 0.75, weight_decay=0.25), 0.25),
+            (Hyper(2.0, 0.75, weight_decay=1.0), 0.125),
+            (Hyper(0.0, 0.75, weight_decay=4.0), 4.0),
+            # Centered: decay as well as ε at their least, or more; then the same cap.
+            (CALM, 0.1),
+            (CALM._replace(weight_decay=1.0), 0.5),
+            (CALM._replace(weight_decay=0.0625), 0.0),
+            (CALM._replace(eps=0.25), 0.0),
+            (CALM._replace(eps=1e-8, weight_decay=1.0), 0.0),
+        ],
+    )
+    def test_decay(self, h: Hyper, expected: float) -> None:
+        assert settle(h) == h._replace(weight_decay=expected)
+
+    @pytest.mark.parametrize(("alpha", "settled"), [(0.0, 0.6), (0.75, 0.75), (0.99, 0.9)])
+    def test_memory(self, alpha: float, settled: float) -> None:
+        """A centered one keeps α from both ends, where ṽ cancels; else it is nobody's business."""
+        assert settle(CALM._replace(alpha=alpha)).alpha == settled
+        assert settle(CALM._replace(alpha=alpha, centered=False)).alpha == alpha
 
 
 class TestClosedForms:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from packaging.specifiers import SpecifierSet
 
+from oracles import RULES
 from oracles.harness import checks as asking
 from oracles.harness import runner
 from oracles.harness.case import single
-from oracles.harness.checks import ask, checks, examine, rejection
+from oracles.harness.checks import ask, checks, examine, rejection, skipped
 from oracles.harness.deviations import Deviation, ledger
 from oracles.harness.oracle import Oracle
 from oracles.harness.runner import Refuted, confirm, hold, shown
+from oracles.harness.subjects import Answer
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.torch_optim import Subject
 from oracles.harness.tally import Line, Tally
-from oracles.harness.verdict import Vacuous, separation
+from oracles.harness.verdict import INSIDE, OUTSIDE, Vacuous, separation
 from oracles.sgd import RULE
 from tests.meta.zoo import BatchScaledDecay  # type: ignore[attr-defined]
 
@@ -79,6 +83,23 @@ def test_enclosures_that_touch_are_not_separated(
         return
     with pytest.raises(Vacuous, match="does not separate"):
         rejection(RULE.conventions[1], subject, oracle)
+
+
+@pytest.mark.parametrize(("start", "outcome"), [(0.0, INSIDE), (0.5, OUTSIDE)])
+def test_a_skipped_step_may_start_buffers_from_their_start_only(start: float, outcome: str) -> None:
+    """Of a stand-in that is right after each step, and has its buffers since the skipped one."""
+    rule = RULES["Adam"]
+    h = rule.hyper(lr=0.5)
+    right = Oracle(rule, single([1.0], [None, [1.0]], h))()
+    row = right.row("float64")
+    states = {name: balls.mid[row].astype(np.float64) for name, balls in right.states.items()}
+    states["exp_avg"][0] = start
+    there = {name: present | (name == "exp_avg") for name, present in right.present.items()}
+    answer = Answer(right.parameters.mid[row].astype(np.float64), states, there)
+    subject = SimpleNamespace(dtype="float64", tensors=frozenset(), ask=lambda case: answer)
+    verdict = skipped(subject, Oracle(rule, single([1.0], [[np.inf], [1.0]], h)))
+    assert verdict.outcome == outcome
+    assert ("step 1, parameter 0: no exp_avg expected" in verdict.sentence) == verdict.failed
 
 
 def test_a_known_deviation_is_left_out_and_counted() -> None:

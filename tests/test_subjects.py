@@ -14,6 +14,7 @@ from oracles import RULES
 from oracles.harness.case import GRADIENT_LAYOUTS, Case, Group, Parameter, single
 from oracles.harness.checks import answers_differ, checks, concerned
 from oracles.harness.deviations import ledger
+from oracles.harness.subjects.classes import takes_tensor
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.torch_optim import SCALE, Run, Subject, absent, prepared, zeros
 from oracles.sgd import RULE
@@ -187,3 +188,40 @@ def test_where_torch_takes_foreach_by_itself_it_is_asked_as_foreach(
     assert "step" in there.tensors and "step" not in loop.tensors
     row = next(row for row in ledger() if row.id == "foreach-rate-power")
     assert row.concerns(there) and not row.concerns(loop)
+
+
+def test_state_of_what_is_no_parameter_is_a_stray() -> None:
+    run = loaded("for-loop", single([1.0], [[1.0]], H))
+    run.step()
+    assert run.strays() == []
+    run.optimizer.state["global"] = {"momentum_buffer": torch.zeros(1)}  # type: ignore[index]
+    assert run.strays() == ["state of str"]
+    run.optimizer.state[run.parameters[0]]["norm"] = torch.zeros(1)
+    assert run.strays() == ["state of str", "norm"]
+
+
+class Handing(torch.optim.SGD):
+    """Hands its options on, as many a class outside torch does."""
+
+    def __init__(self, params: Any, **options: Any) -> None:
+        super().__init__(params, **options)
+
+
+class Restricting(torch.optim.SGD):
+    """Hands them on, too, and says of one what it may be."""
+
+    def __init__(self, params: Any, lr: float = 1e-3, **options: Any) -> None:
+        super().__init__(params, lr=lr, **options)
+
+
+@pytest.mark.parametrize(("optimizer", "taken"), [(Handing, True), (Restricting, False)])
+def test_a_class_takes_tensors_where_it_hands_them_to_one_that_does(
+    optimizer: Any, taken: bool
+) -> None:
+    """And is asked with one, unless its own annotation says otherwise."""
+    if not takes_tensor(torch.optim.SGD, "lr"):
+        pytest.skip("this torch's SGD takes no tensor for lr=")
+    path = next(p for p in PATHS if p.name == "for-loop, tensor lr")
+    reason = "" if taken else "Restricting takes no tensor for lr="
+    assert takes_tensor(optimizer, "lr") == taken
+    assert absent(RULE, optimizer, path, "float32", "cpu") == reason

@@ -107,6 +107,10 @@ GENERAL: Features = {
         lambda p: any(g is not None and g.size > 1 and np.any(g == 0) for g in p.gradients)
     ),
     "more than three steps": lambda case: case.steps > 3,
+    "a parameter as small as its updates": lambda case: any(
+        p.initial.size >= 10 and 0 < abs(p.initial).max() <= 10 * group.schedule[0].lr <= 0.1
+        for _, group, p in case.walk()
+    ),
     "batch of 1": hyper("batch_size", 1),
     "batch of 4096": hyper("batch_size", 4096),
 }
@@ -312,6 +316,9 @@ SKIPPING: Features = {
     "the first of several is": lambda case: case.steps > 1 and skips(case)[0],
     "the last of several is": lambda case: case.steps > 1 and skips(case)[-1],
     "one between others is": lambda case: any(skips(case)[1:-1]),
+    "for inf": some_gradient(np.isposinf),
+    "for -inf": some_gradient(np.isneginf),
+    "for nan": some_gradient(np.isnan),
 }
 
 EVENTFUL: Features = {
@@ -354,12 +361,18 @@ def parting(rule: Rule) -> st.SearchStrategy[Case]:
     return strategies.parting_cases(rule, convention=scaled(rule))
 
 
+def both_signs(values: np.ndarray | None) -> bool:
+    return values is not None and {-1.0, 1.0} <= {*np.sign(values).flat}
+
+
 def parted(rule: Rule) -> Features:
-    """Every number of steps, several shapes, large batches."""
+    """Every number of steps, several shapes, both signs, large batches."""
     steps = rule.steps if rule.steps and "late" in scaled(rule).parts else (2, 3)
     return {
         **{f"{n} steps": partial(of_steps, n) for n in steps},
         "a matrix": some_parameter(lambda p: p.initial.ndim == 2),
+        "both signs of a parameter": some_parameter(lambda p: both_signs(p.initial)),
+        "both signs of a gradient": some_parameter(lambda p: both_signs(p.gradients[0])),
         "a batch of 4096": hyper("batch_size", 4096),
     }
 
@@ -420,6 +433,68 @@ def test_other_cases(
     if drawn is strategies.edge_cases and not rule.elementwise:
         pytest.skip("one large element would decide all others: such rules are asked small edges")
     assert not missed(drawn(rule), features(rule), 100)
+
+
+def always(drawn: st.SearchStrategy[Case], holds: Predicate) -> None:
+    """Fail at the first of some cases of which it is not so."""
+
+    @settings(max_examples=100, phases=(Phase.generate,), database=None, derandomize=True)
+    @given(drawn)
+    def look(case: Case) -> None:
+        assert holds(case)
+
+    look()
+
+
+@ALL
+def test_a_group_of_an_eventful_case_steps_when_it_joins(rule: Rule) -> None:
+    def steps(case: Case) -> bool:
+        return all(p.gradients[group.joins] is not None for _, group, p in case.walk())
+
+    always(strategies.eventful_cases(rule), steps)
+
+
+@ALL
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        strategies.cases,
+        strategies.lone_cases,
+        strategies.eventful_cases,
+        strategies.edge_cases,
+        strategies.sparse_cases,
+        strategies.skipping_cases,
+        parting,
+    ],
+    ids=["general", "lone", "eventful", "edge", "sparse", "skipping", "parting"],
+)
+def test_nothing_is_drawn_that_torch_refuses(
+    rule: Rule, drawn: Callable[[Rule], st.SearchStrategy[Case]]
+) -> None:
+    def allowed(case: Case) -> bool:
+        return all(rule.constraint(h) is None for group in case.groups for h in group.schedule)
+
+    always(drawn(rule), allowed)
+
+
+@ALL
+def test_no_number_of_a_domain_is_refused_by_itself(rule: Rule) -> None:
+    """What settles hyperparameters is for those that do not go together."""
+    for name, domain in rule.domains.items():
+        for value in (*domain.special, *((domain.low, domain.high) if domain.high else ())):
+            assert rule.constraint(rule.trial._replace(**{name: value})) is None
+
+
+def test_some_parameter_never_has_a_gradient() -> None:
+    """In long cases, such as RAdam's: there it is meant, and no tossing of a coin for each step."""
+
+    def never(case: Case) -> bool:
+        return any(
+            case.steps - group.joins > 5 and all(g is None for g in p.gradients)
+            for _, group, p in case.walk()
+        )
+
+    assert not missed(strategies.cases(RULES["RAdam"]), {"never": never}, 360)
 
 
 def test_hard_cases_are_of_rules() -> None:
