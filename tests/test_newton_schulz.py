@@ -7,6 +7,7 @@ whose roundings are hardest; what is measured is measured again, on other matric
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -102,6 +103,69 @@ class TestWhatIsDerived:
         assert (ball.rad > U * np.abs(ball.mid)).all()
 
 
+def kernels(
+    x: Any, c: ns.Coefficients, errors: Sequence[Any] = (0, 0, 0), absolute: Any = 0
+) -> Any:
+    """One iteration whose three results are off by these relative errors, and the last by more."""
+    gram = x @ x.T
+    gram = gram * (1 + errors[0])
+    update = c[1] * gram + c[2] * gram @ gram
+    update = update * (1 + errors[1])
+    return (c[0] * x + update @ x) * (1 + errors[2]) + absolute
+
+
+def share(start: Any, x: Any, c: ns.Coefficients, steps: int) -> Any:
+    """How much of its radius each element uses, of an exact start's enclosure."""
+    ball = ns.enclose(Enclosure.exact(start, FORMATS["bfloat16"]), c, steps)
+    return np.abs(x - ball.mid) / ball.rad
+
+
+ALL = [TORCH, CUBIC, QUINTIC, (3.0, -3.0, 1.0), (2.0, 0.0, 0.0)]
+
+
+class TestHowARowMayBeRounded:
+    """By any errors of at most u, and η where results are subnormal: more than torch would do."""
+
+    @pytest.mark.parametrize("steps", [1, 2, 5])
+    @pytest.mark.parametrize("c", ALL)
+    def test_whatever_the_errors_it_is_inside(self, c: ns.Coefficients, steps: int) -> None:
+        rng = np.random.default_rng(steps)
+        for _ in range(100):
+            x = rng.normal(size=(1, 4))
+            x = start = x / np.linalg.norm(x) * rng.uniform(0.1, 1)
+            for shapes in [((1, 1), (1, 1), (1, 4))] * steps:
+                x = kernels(x, c, [U * rng.choice([-1, 1], shape) for shape in shapes])
+            assert (share(start, x, c, steps) <= 1).all()
+
+    @pytest.mark.parametrize("steps", [1, 2, 3, 5])
+    def test_an_element_may_go_up_while_the_length_goes_down(self, steps: int) -> None:
+        """p = (3s - s³)/2 is flat at s = 1, so the length forgets all but the last three errors.
+
+        Where all other elements lose u, the next iteration makes up for it. The first element gains
+        u each time and that as well; at last it gains u/2 by each of G and H: 2u an iteration.
+        """
+        x = start = np.array([[2.0**-10, 0.6, 0.8]])
+        errors = [-U, -U, U * np.array([1, -1, -1])]
+        for _ in range(steps):
+            x = kernels(x, CUBIC, errors)
+        assert x[0, 0] / start[0, 0] == pytest.approx(1 + 2 * steps * U, abs=(2 * steps * U) ** 2)
+        assert 2 / 5 < share(start, x, CUBIC, steps)[0, 0] <= 1
+
+    @pytest.mark.parametrize("steps", [1, 2, 5])
+    @pytest.mark.parametrize("c", ALL)
+    @pytest.mark.parametrize("others", [0.5, 2.0**-133])
+    def test_a_subnormal_element_is_off_by_half_a_unit_each_time(
+        self, c: ns.Coefficients, steps: int, others: float
+    ) -> None:
+        """Which later iterations magnify: by a, where the others are as small."""
+        eta = float(FORMATS["bfloat16"].eta)
+        assert 2 * eta == 2.0**-133
+        x = start = np.array([[2.0**-133, others, -others]])
+        for _ in range(steps):
+            x = kernels(x, c, absolute=np.array([[eta, 0, 0]]))
+        assert 0 < share(start, x, c, steps)[0, 0] <= 1
+
+
 WRONG: dict[str, Any] = {
     "a wrong coefficient": lambda g, k: tool.asked([g], (3.0, -4.775, 2.0315), k)[0],
     "a missing iteration": lambda g, k: tool.asked([g], TORCH, k - 1)[0],
@@ -112,9 +176,7 @@ WRONG: dict[str, Any] = {
 
 
 SAMPLED = [
-    row
-    for row in ns.table()
-    if row.largest < 256 and (row.coefficients == TORCH or row.steps == 5)
+    row for row in ns.table() if row.largest < 256 and (row.coefficients == TORCH or row.steps == 5)
 ]
 
 
@@ -199,6 +261,30 @@ class TestTheModel:
         got = ns.deviation(Enclosure(x, rad, format), TORCH, 1)[0, 0]
         edge = abs(ns.iterated(x + rad, TORCH, 1) - ns.iterated(x, TORCH, 1))[0, 0]
         assert edge / 4 < got < edge
+
+    @pytest.mark.parametrize(
+        "c", [(2.0, 0.0, 0.0), CUBIC, (1.0, -1.25, 2.5), TORCH, QUINTIC], ids=str
+    )
+    def test_the_variance_is_that_of_three_roundings(self, c: ns.Coefficients) -> None:
+        """Each number of each kernel is moved by itself, by u/√3; the squares of what comes of it.
+
+        H = bG + cG² has two terms in an error of G, which the model takes for independent. That is
+        so where b = -cGᵢᵢ, or c = 0; elsewhere (s + t)² <= 2(s² + t²) is all that is known.
+        """
+        x = np.array([[0.5, 0.5, 0.0], [0.1, 0.7, 0.0]])
+        format, moved = FORMATS["bfloat16"], 1e-6
+        got = ns.deviation(Enclosure(x, np.zeros(x.shape), format), c, 1) ** 2
+        expected = np.zeros(x.shape)
+        for kernel, shape in enumerate([(2, 2), (2, 2), (2, 3)]):
+            for index in np.ndindex(shape):
+                one, other = ([np.zeros(s) for s in ((2, 2), (2, 2), (2, 3))] for _ in range(2))
+                one[kernel][index], other[kernel][index] = moved, -moved
+                quotient = (kernels(x, c, one) - kernels(x, c, other)) / (2 * moved)
+                expected += (U * quotient) ** 2 / 3
+        if c in (TORCH, QUINTIC):
+            assert (expected <= 2 * got).all()
+        else:
+            assert np.allclose(got, expected, rtol=1e-6, atol=0)
 
     def test_the_reach_grows_with_what_was_seen_and_falls_with_how_much(self) -> None:
         row = ns.Row(TORCH, 2, 16, 100, 1000, 2.0)
