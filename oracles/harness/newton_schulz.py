@@ -278,7 +278,11 @@ def _slope(coefficients: Coefficients, s: FloatArray, t: FloatArray) -> FloatArr
 
 
 def _rounded(x: FloatArray, coefficients: Coefficients, u: float) -> tuple[FloatArray, FloatArray]:
-    """One iteration, and the variance its three roundings give each element."""
+    """One iteration, and the variance its three roundings give each element.
+
+    The two terms that a rounding of G makes, through bG and through cG², are taken for independent,
+    which is off by a factor of √2 at most; the measured scale absorbs it.
+    """
     a, b, c = coefficients
     gram = x @ x.T
     update = b * gram + c * (gram @ gram)
