@@ -211,11 +211,6 @@ def constraint(h: Hyper) -> str | None:
     )
 
 
-def settle(h: Hyper) -> Hyper:
-    """An ε and a learning rate that are not 0."""
-    return h._replace(lr=h.lr or Hyper().lr, eps=h.eps or Hyper().eps)
-
-
 DOMAINS = {
     name: replace(domain, special=tuple(v for v in domain.special if v or name.startswith("beta")))
     for name, domain in adam.DOMAINS.items()
@@ -232,7 +227,7 @@ RULE = Rule(
     conventions=(TORCH, *MASKS, *DENOMINATORS),
     states=("step", "exp_avg", "exp_avg_sq"),
     constraint=constraint,
-    settle=settle,
+    settle=lambda h: h,
     trial=Hyper(lr=0.5, eps=0.5),
     fine=adam.FINE,
     coarse=adam.COARSE,
