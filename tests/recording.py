@@ -317,7 +317,8 @@ def _follow(recorded: Call, dtype: str, seen: Seen, convention: LBFGSConvention)
         seen.hold(f"evaluation {len(last) + 1}", w, evaluation.w)
         if last:
             seen.points += 1
-            seen.blunt += bool(np.all(np.abs(evaluation.w - last[-1]) <= w.rad))
+            with np.errstate(invalid="ignore"):  # a run that diverges may go from inf to inf
+                seen.blunt += bool(np.all(np.abs(evaluation.w - last[-1]) <= w.rad))
         last.append(evaluation.w)
         return Point(ball(evaluation.w), ball(evaluation.loss), ball(evaluation.g))
 
