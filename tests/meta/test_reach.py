@@ -455,19 +455,7 @@ def test_a_group_of_an_eventful_case_steps_when_it_joins(rule: Rule) -> None:
 
 
 @ALL
-@pytest.mark.parametrize(
-    "drawn",
-    [
-        strategies.cases,
-        strategies.lone_cases,
-        strategies.eventful_cases,
-        strategies.edge_cases,
-        strategies.sparse_cases,
-        strategies.skipping_cases,
-        parting,
-    ],
-    ids=["general", "lone", "eventful", "edge", "sparse", "skipping", "parting"],
-)
+@pytest.mark.parametrize("drawn", [strategies.cases, parting], ids=["general", "parting"])
 def test_nothing_is_drawn_that_torch_refuses(
     rule: Rule, drawn: Callable[[Rule], st.SearchStrategy[Case]]
 ) -> None:
