@@ -49,10 +49,10 @@ def test_the_whole_is_the_sum_of_its_lines() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (Line(runs=400, elements=1000, undecided=10, blunt=60), []),
+        (Line(runs=400, elements=1000, undecided=50, blunt=60), []),
         (
-            Line(runs=400, elements=1000, undecided=11),
-            ["Adam: 1.1% of the elements were undecided; allowed 1%"],
+            Line(runs=400, elements=1000, undecided=51),
+            ["Adam: 5.1% of the elements were undecided; allowed 5%"],
         ),
         (Line(runs=400, blunt=61), ["Adam: 15.2% of the verdicts were blunt; allowed 15%"]),
         (Line(runs=399, blunt=399), []),
