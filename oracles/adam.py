@@ -268,7 +268,7 @@ def constraint(h: Hyper) -> str | None:
 DOMAINS = {
     "lr": Domain(special=(1.0, 0.5, 0.1, 1e-3, 1.0, 0.5, 0.1, 1e-3, 0.0), low=1e-4, high=2.0),
     "beta1": Domain(special=(0.9, 0.5, 0.0, 0.9, 0.95), low=0.05, high=0.99),
-    "beta2": Domain(special=(0.999, 0.5, 0.0, 0.95, 0.999), low=0.1, high=0.999),
+    "beta2": Domain(special=(0.999, 0.5, 0.0, 0.95, 0.999), low=0.1, high=0.999, coarse=0.5),
     "eps": Domain(special=(1e-8, 0.5, 1e-3, 1e-8), low=1e-8, high=1.0, coarse=1e-2),
     "weight_decay": Domain(special=(0.0, 1.0, 0.1, 1e-2), low=1e-4, high=4.0),
 }

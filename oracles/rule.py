@@ -119,7 +119,7 @@ class Domain:
 
     Attributes:
         coarse: the least value in formats of fewer than 24 bits, where smaller ones would vanish
-            beside what they are added to.
+            beside what they are added to, or leave a denominator to a gradient that cancels.
     """
 
     special: tuple[Any, ...]

@@ -101,6 +101,7 @@ OUTSIDE = {
     "decays": single([1.0], [[1.0]], H),
     "amsgrad": single([1.0], [[1.0]], RULES["Adam"].hyper(lr=0.5)),
     "nonfinite": single([1.0], [[1.0]], H),
+    "nonfinite_decays": single([np.inf], [[1.0]], H),
     "scalars": single([1.0], [[1.0]], H),
     "eps_matters": single([1.0], [[1.0]] * 5, RULES["RAdam"].hyper()),
     "rate_in_float32": single([1.0], [[1.0]], RULES["Adagrad"].hyper(lr=0.5)),

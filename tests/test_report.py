@@ -22,6 +22,7 @@ def tally(**lists: str) -> Tally:
     line.add(Verdict(INSIDE, str, 10, 2, 4, 3, 0.5))
     line.add(Verdict(OUTSIDE, lambda: "wrong", 10, share=3.0))
     line.add(Verdict(UNDECIDED, str, 1, 1))
+    line.add(Verdict(INSIDE, str, 4, 1, edge=True))
     made.cases["agreement"] += 2
     made.reject("SGD batch_scaled", 7.0)
     made.reject("SGD batch_scaled", 5.0)
@@ -33,26 +34,26 @@ def tally(**lists: str) -> Tally:
 
 
 def test_a_line_counts() -> None:
-    expected = Line(3, 1, 1, 1, elements=21, undecided=3, moved=4, swallowed=3, share=3.0)
-    assert tally().lines[KEY] == expected
-    assert (expected.undecided_share, expected.swallowed_share) == (3 / 21, 3 / 4)
-    assert expected.blunt_share == 1 / 3
+    seen = tally().lines[KEY]
+    assert (seen.runs, seen.failed, seen.empty, seen.elements) == (4, 1, 1, 25)
+    assert (seen.undecided_share, seen.edge_share) == ((0.2 + 1) / 3, 0.25)
+    assert (seen.swallowed_share, seen.blunt_share, seen.share) == (3 / 4, 1 / 4, 3.0)
 
 
 def test_the_whole_is_the_sum_of_its_lines() -> None:
     seen = tally()
     seen.lines["Adam", *KEY[1:]] = Line(runs=2, blunt=1, elements=9, share=0.5)
     assert seen.whole("Adam") == seen.lines["Adam", *KEY[1:]]
-    assert (seen.whole().runs, seen.whole().elements, seen.whole().share) == (5, 30, 3.0)
+    assert (seen.whole().runs, seen.whole().elements, seen.whole().share) == (6, 34, 3.0)
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (Line(runs=400, elements=1000, undecided=50, blunt=60), []),
+        (Line(runs=500, edge=100, undecided=4, undecided_edge=50, blunt=75), []),
         (
-            Line(runs=400, elements=1000, undecided=51),
-            ["Adam: 5.1% of the elements were undecided; allowed 5%"],
+            Line(runs=500, edge=100, undecided=4.4),
+            ["Adam: 1.1% of the elements were undecided; allowed 1%"],
         ),
         (Line(runs=400, blunt=61), ["Adam: 15.2% of the verdicts were blunt; allowed 15%"]),
         (Line(runs=399, blunt=399), []),
@@ -71,7 +72,7 @@ def test_tallies_merge_and_travel() -> None:
     both = Tally.from_json(tally().to_json())
     assert both == tally()
     both.merge(Tally.from_json(tally(confirmed="a", healed="b").to_json()))
-    assert both.lines[KEY].runs == 6
+    assert both.lines[KEY].runs == 8
     assert both.lines[KEY].share == 3.0
     assert both.cases["agreement"] == 4
     assert both.rejected["SGD batch_scaled"] == (4, 5.0)
@@ -128,7 +129,7 @@ def test_the_short_report_adds_up_each_optimizer() -> None:
     rows = {
         line.split("  ")[0].strip(): line.split() for line in render(seen, full=False).splitlines()
     }
-    assert rows["SGD"] == ["SGD", "4", "0.250", "1", "FAILED", "1,", "5", "radii"]
+    assert rows["SGD"] == ["SGD", "5", "0.250", "1", "FAILED", "1,", "5", "radii"]
     assert rows["Adam"] == ["Adam", "2", "1", "FAILED", "not", "asked", "none"]
     assert rows["functional"][-1] == "Adam"
     assert rows["fused (float32)"][-1] == "SGD"

@@ -46,17 +46,19 @@ def test_nobody_to_ask_is_no_success() -> None:
     assert hold(CHECKS["agreement at the edge"], RULE, [], Tally()) == 0
 
 
-@pytest.mark.parametrize(("undecided", "empty", "said"), [(11, 0, "55.0% of"), (10, 2, "nothing")])
-def test_a_check_that_decides_little_is_vacuous(undecided: int, empty: int, said: str) -> None:
+@pytest.mark.parametrize(
+    ("undecided", "empty", "said"), [(1.1, 0, "55.0% of"), (1.0, 2, "nothing")]
+)
+def test_a_check_that_decides_little_is_vacuous(undecided: float, empty: int, said: str) -> None:
     seen = Tally()
-    seen.lines["SGD", "for-loop", "float64", "cpu"] = Line(2, 0, empty, 0, 20, undecided)
+    seen.lines["SGD", "for-loop", "float64", "cpu"] = Line(2, 0, empty, undecided=undecided)
     with pytest.raises(Vacuous, match=said):
         shown(CHECKS["agreement"], seen)
 
 
 def test_half_of_a_check_is_enough() -> None:
     seen = Tally()
-    seen.lines["SGD", "for-loop", "float64", "cpu"] = Line(runs=2, elements=20, undecided=10)
+    seen.lines["SGD", "for-loop", "float64", "cpu"] = Line(runs=2, undecided=1.0)
     assert shown(CHECKS["agreement"], seen) == 2
 
 

@@ -218,6 +218,11 @@ def _finite(p: Parameter) -> bool:
     return all(g is None or bool(np.isfinite(g).all()) for g in (p.initial, *p.gradients))
 
 
+def _nonfinite(case: Case) -> bool:
+    """Something is, or may become, infinite or nan."""
+    return case.edge or not all(_finite(p) for p in case.parameters)
+
+
 def _waits_on_nothing(case: Case, axis: str) -> bool:
     """√v + ε may be zero in a parameter's dtype, or nan, while a rule does not yet use it."""
     schedule = [h for group in case.groups for h in group.schedule]
@@ -423,6 +428,8 @@ def _halves(case: Case, axis: str) -> bool:
     return any(dtype_of(axis, i) == "float16" for i in range(len(case.parameters)))
 
 
+DECAYS = _moved(lambda h: h.weight_decay != 0)
+
 REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
     "late_buffer": _late_buffer,
     "layouts_differ": _layouts_differ,
@@ -467,9 +474,10 @@ REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
     "bent_rate": _moved(lambda h: h.lr != 0 and h.lambd != 0 and h.alpha != 1),
     "moves": _moved(lambda h: True),
     "ascends": _moved(lambda h: h.maximize),
-    "decays": _moved(lambda h: h.weight_decay != 0),
+    "decays": DECAYS,
     "amsgrad": _moved(lambda h: h.amsgrad),
-    "nonfinite": lambda case, axis: case.edge or not all(_finite(p) for p in case.parameters),
+    "nonfinite": lambda case, axis: _nonfinite(case),
+    "nonfinite_decays": lambda case, axis: _nonfinite(case) and DECAYS(case, axis),
     "scalars": _moved(lambda h: True, lambda p: p.initial.ndim == 0),
     "eps_matters": _eps_matters,
     "rate_in_float32": _rate_in_float32,

@@ -27,17 +27,21 @@ def render(tally: Tally, *, full: bool = True, width: int = 100, color: bool = F
         console.print(_deviations(tally))
     if tally.absent:
         console.print(_absent(tally) if full else _lacking(tally))
-    whole = tally.whole()
-    console.print(
-        f"{sum(tally.cases.values()):,} cases, {whole.runs:,} verdicts, "
-        f"{whole.elements:,} element-steps compared: {whole.undecided_share:.2%} undecided "
-        f"(near overflow), {whole.swallowed_share:.1%} with a radius wider than their move"
-        + f"; {whole.measured:,} verdicts rest on a measurement"
-        * bool(whole.measured)
-    )
+    console.print(_sum(tally))
     for sentence in vacuities(tally):
         console.print(f"VACUOUS {sentence}")
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
+
+
+def _sum(tally: Tally) -> str:
+    whole = tally.whole()
+    measured = f"; {whole.measured:,} verdicts rest on a measurement" if whole.measured else ""
+    return (
+        f"{sum(tally.cases.values()):,} cases, {whole.runs:,} verdicts, "
+        f"{whole.elements:,} element-steps compared; {whole.undecided_share:.2%} of the average "
+        f"verdict undecided (near overflow; {whole.edge_share:.1%} at the edge of the formats), "
+        f"{whole.swallowed_share:.1%} of the moves narrower than their radius{measured}"
+    )
 
 
 def _table(title: str, *columns: str) -> Table:

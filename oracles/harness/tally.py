@@ -20,20 +20,29 @@ class Line:
     empty: int = 0
     blunt: int = 0
     elements: int = 0
-    undecided: int = 0
+    edge: int = 0
+    undecided: float = 0.0
+    undecided_edge: float = 0.0
     moved: int = 0
     swallowed: int = 0
     measured: int = 0
     share: float = 0.0
 
     def add(self, verdict: Verdict) -> None:
-        """Count one verdict; an empty one decided nothing, a blunt one few of the moves."""
+        """Count one verdict; an empty one decided nothing, a blunt one few of the moves.
+
+        Undecided elements are counted as their share of the verdict, and blunt moves by verdict:
+        one long vector in bfloat16 would outweigh all other elements.
+        """
         self.runs += 1
         self.failed += verdict.failed
         self.empty += verdict.outcome == UNDECIDED or not (verdict.elements or verdict.failed)
         self.blunt += 2 * verdict.swallowed > verdict.moved
         self.elements += verdict.elements
-        self.undecided += verdict.undecided
+        undecided = verdict.undecided / max(1, verdict.elements)
+        self.edge += verdict.edge
+        self.undecided += (not verdict.edge) * undecided
+        self.undecided_edge += verdict.edge * undecided
         self.moved += verdict.moved
         self.swallowed += verdict.swallowed
         self.measured += verdict.measured
@@ -48,8 +57,16 @@ class Line:
 
     @property
     def undecided_share(self) -> float:
-        """Share of compared element-steps about which nothing could be said."""
-        return self.undecided / max(1, self.elements)
+        """Share of a verdict's element-steps about which nothing could be said, on average.
+
+        Verdicts at the edge of the formats have a share of their own.
+        """
+        return self.undecided / max(1, self.runs - self.edge)
+
+    @property
+    def edge_share(self) -> float:
+        """The same of verdicts at the edge."""
+        return self.undecided_edge / max(1, self.edge)
 
     @property
     def swallowed_share(self) -> float:
@@ -58,10 +75,7 @@ class Line:
 
     @property
     def blunt_share(self) -> float:
-        """Share of the verdicts in which most moves were narrower than their radius.
-
-        Counted by verdict, because one long vector in bfloat16 outweighs all other elements.
-        """
+        """Share of the verdicts in which most moves were narrower than their radius."""
         return self.blunt / max(1, self.runs)
 
 

@@ -44,6 +44,7 @@ class Verdict:
         share: the largest ``|answer - midpoint| / radius``.
         separation: of the case, where two conventions were to be told apart.
         measured: whether some radius rests on a measurement instead of a derivation.
+        edge: whether the case lies at the edge of the formats, where much hangs on a rounding.
     """
 
     outcome: str
@@ -55,6 +56,7 @@ class Verdict:
     share: float = 0.0
     separation: float | None = None
     measured: bool = False
+    edge: bool = False
 
     @property
     def failed(self) -> bool:
@@ -82,12 +84,20 @@ def judge(oracle: Oracle, subject: Any, answer: Answer) -> Verdict:
             mid, rad = balls.mid[row], balls.rad[row]
             undecided += int(np.count_nonzero(np.isinf(rad)))
             wrong = wrong or not holds(mid, rad, values).all()
+    verdict = partial(
+        Verdict,
+        elements=elements,
+        undecided=undecided,
+        share=share,
+        measured=oracle.measured,
+        edge=oracle.case.edge,
+    )
     if wrong:
         explain = partial(_explain, oracle, subject, answer)
-        return Verdict(OUTSIDE, explain, elements, undecided, share=share, measured=oracle.measured)
+        return verdict(OUTSIDE, explain)
     outcome = UNDECIDED if 0 < undecided == elements else INSIDE
-    moves = enclosures.moves[row]
-    return Verdict(outcome, str, elements, undecided, *moves, share, measured=oracle.measured)
+    moved, swallowed = enclosures.moves[row]
+    return verdict(outcome, moved=moved, swallowed=swallowed)
 
 
 @np.errstate(invalid="ignore", over="ignore")

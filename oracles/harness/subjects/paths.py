@@ -28,9 +28,7 @@ class Path:
             neighbouring numbers as one complex number, ``"compile"`` compiles the step.
         graph: whether those tensors require grad, so that the step itself can be differentiated.
         sparse: whether it takes sparse gradients.
-        nonfinite: whether it steps on inf and nan gradients as the others do (a ``GradScaler``
-            skips those; a complex number times a real one mixes its parts, so that the nan or
-            infinity of one reaches the other, in SGD's foreach step and most for-loops).
+        nonfinite: whether it steps on inf and nan gradients (a ``GradScaler`` skips those).
         expanded: whether it takes gradients whose elements share memory (a ``GradScaler`` unscales
             gradients in place, which torch refuses for those).
     """
@@ -102,8 +100,8 @@ PATHS = (
     _row("for-loop, tensor weight_decay", foreach=False, tensors=("weight_decay",)),
     _row("foreach, tensor weight_decay", foreach=True, tensors=("weight_decay",)),
     _row("functional", wrap="functional", sparse=True),
-    _row("for-loop, complex", foreach=False, wrap="complex", nonfinite=False),
-    _row("foreach, complex", foreach=True, wrap="complex", nonfinite=False),
+    _row("for-loop, complex", foreach=False, wrap="complex"),
+    _row("foreach, complex", foreach=True, wrap="complex"),
     _row("for-loop, grad scaler", foreach=False, **SCALED),
     _row("fused, grad scaler", switches=FUSED, **SCALED),
 )
