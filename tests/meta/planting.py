@@ -7,10 +7,14 @@ real step happens, so that one wrong thing can be planted in any optimizer and e
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+from oracles.harness.deviations import active
+from oracles.harness.subjects.torch_optim import Subject, plain
 
 AGREEMENT = "agreement"
 EVENTFUL = "agreement through gaps and late groups"
@@ -26,6 +30,16 @@ SPLITTING = "splitting a parameter commutes"
 TRANSPOSING = "transposing commutes"
 ZEROED = ("zero_grad to none", "zero_grad to zero")
 SKIPPED = "a skipped step changes nothing"
+
+
+def sound(subject: Subject) -> bool:
+    """Whether torch itself does two plain steps right.
+
+    Where an old one does not, the ledger leaves everything out, and nothing planted could show.
+    """
+    known = active(subject.rule.name, subject.version)
+    return not any(row.covers(AGREEMENT, subject, plain(subject.rule)) for row in known)
+
 
 PLANTED = ("for-loop", "foreach", "fused", "differentiable")
 """The paths a wrong optimizer is planted in, as far as the optimizer has them."""
@@ -95,16 +109,14 @@ class Specimen:
         return str(self.optimizer.__name__)
 
 
-def swapped(opt: Any, change: Callable[[int, Group], Mapping[str, Any]]) -> Callable[[], None]:
-    """Put other hyperparameters into every group; the returned function puts the old ones back."""
+@contextmanager
+def swapped(opt: Any, change: Callable[[int, Group], Mapping[str, Any]]) -> Iterator[None]:
+    """Other hyperparameters in every group; ``change`` gets its number and what it has."""
     kept = []
     for number, group in enumerate(opt.param_groups):
         new = change(number, group)
         kept.append({name: group[name] for name in new})
         group.update(new)
-
-    def restore() -> None:
-        for group, old in zip(opt.param_groups, kept, strict=True):
-            group.update(old)
-
-    return restore
+    yield
+    for group, old in zip(opt.param_groups, kept, strict=True):
+        group.update(old)

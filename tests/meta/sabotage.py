@@ -307,9 +307,8 @@ class LateGroupLikeFirst:
 def first_group_rules(opt: Any) -> Iterator[None]:
     """All groups step with the first group's hyperparameters."""
     first = {name: v for name, v in opt.param_groups[0].items() if name != "params"}
-    restore = swapped(opt, lambda number, group: first)
-    yield
-    restore()
+    with swapped(opt, lambda number, group: first):
+        yield
 
 
 # --- gradients ----------------------------------------------------------------------------------
@@ -626,11 +625,10 @@ def held(rule: Rule, field: str, group: Mapping[str, Any]) -> Any:
 
 def stale(rule: Rule, field: str, opt: Any) -> Iterator[None]:
     """A hyperparameter is read once, at construction."""
-    restore = swapped(
+    with swapped(
         opt, lambda number, group: changed(rule, field, group, held(rule, field, opt.built[number]))
-    )
-    yield
-    restore()
+    ):
+        yield
 
 
 def rounded(rule: Rule, field: str, opt: Any) -> Iterator[None]:
@@ -640,9 +638,8 @@ def rounded(rule: Rule, field: str, opt: Any) -> Iterator[None]:
         value = held(rule, field, group)
         return changed(rule, field, group, None if value is None else float(np.float32(value)))
 
-    restore = swapped(opt, change)
-    yield
-    restore()
+    with swapped(opt, change):
+        yield
 
 
 def doubled(rule: Rule, field: str, opt: Any) -> Iterator[None]:
@@ -652,23 +649,20 @@ def doubled(rule: Rule, field: str, opt: Any) -> Iterator[None]:
         value = held(rule, field, group)
         return changed(rule, field, group, None if value is None else 2 * value)
 
-    restore = swapped(opt, change)
-    yield
-    restore()
+    with swapped(opt, change):
+        yield
 
 
 def reversed_tuple(name: str, opt: Any) -> Iterator[None]:
     """The members of a tuple are taken in the wrong order."""
-    restore = swapped(opt, lambda number, group: {name: group[name][::-1]})
-    yield
-    restore()
+    with swapped(opt, lambda number, group: {name: group[name][::-1]}):
+        yield
 
 
 def switched(name: str, value: bool, opt: Any) -> Iterator[None]:
     """A switch is ignored, or taken for on."""
-    restore = swapped(opt, lambda number, group: {name: value})
-    yield
-    restore()
+    with swapped(opt, lambda number, group: {name: value}):
+        yield
 
 
 def emptied(name: str, opt: Any) -> Iterator[None]:

@@ -36,7 +36,7 @@ from oracles.harness.subjects.torch_optim import Subject, quiet
 from oracles.harness.tally import Tally
 from oracles.rule import Rule
 from tests.meta.impostors import IMPOSTORS
-from tests.meta.planting import AGREEMENT, SPARSE, Specimen
+from tests.meta.planting import AGREEMENT, SPARSE, Specimen, sound
 from tests.meta.sabotage import specimens, untouched
 from tests.meta.zoo import ZOO
 
@@ -63,9 +63,9 @@ class AllCaught(SkipTest):
 
 @cache
 def subjects(rule: Rule) -> dict[str, list[Subject]]:
-    """What torch itself has on this machine's CPU, by path."""
+    """What torch itself has on this machine's CPU, and has right, by path."""
     found: dict[str, list[Subject]] = {}
-    for subject in select(rule, on=("cpu",))[0]:
+    for subject in filter(sound, select(rule, on=("cpu",))[0]):
         found.setdefault(subject.path.name, []).append(subject)
     return found
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -53,8 +54,8 @@ def wrong(*caught_by: str, paths: tuple[str, ...] = PLANTED) -> Callable[[Broken
     return enter
 
 
-def swapped(opt: Wrong, **changes: Callable[[dict[str, Any]], Any]) -> Callable[[], None]:
-    """Put other hyperparameters into every group; the returned function puts them back."""
+def swapped(opt: Wrong, **changes: Callable[[dict[str, Any]], Any]) -> AbstractContextManager[None]:
+    """Other hyperparameters in every group, made of what it has."""
     return swapped_in(opt, lambda _, g: {name: change(g) for name, change in changes.items()})
 
 
@@ -68,17 +69,15 @@ def decay_of(group: dict[str, Any]) -> float:
 @wrong(AGREEMENT, "rejects batch_scaled")
 def batch_scaled_decay(opt: Wrong) -> Iterator[None]:
     """g + (λ/m)w."""
-    restore = swapped(opt, weight_decay=lambda g: g["weight_decay"] / g["batch_size"])
-    yield
-    restore()
+    with swapped(opt, weight_decay=lambda g: g["weight_decay"] / g["batch_size"]):
+        yield
 
 
 @wrong(AGREEMENT, "rejects coupled_doubled")
 def doubled_decay(opt: Wrong) -> Iterator[None]:
     """g + 2λw."""
-    restore = swapped(opt, weight_decay=lambda g: g["weight_decay"] * 2)
-    yield
-    restore()
+    with swapped(opt, weight_decay=lambda g: g["weight_decay"] * 2):
+        yield
 
 
 @wrong(AGREEMENT, "rejects decoupled_lr")
@@ -86,9 +85,8 @@ def decoupled_decay(opt: Wrong) -> Iterator[None]:
     """w ← (1 − γλ)w before an undecayed step."""
     for group, p in opt.moving():
         p.mul_(1 - group["lr"] * decay_of(group))
-    restore = swapped(opt, weight_decay=lambda g: 0.0)
-    yield
-    restore()
+    with swapped(opt, weight_decay=lambda g: 0.0):
+        yield
 
 
 @wrong(AGREEMENT, "rejects decoupled")
@@ -96,17 +94,15 @@ def decoupled_without_lr(opt: Wrong) -> Iterator[None]:
     """w ← (1 − λ)w before an undecayed step."""
     for group, p in opt.moving():
         p.mul_(1 - decay_of(group))
-    restore = swapped(opt, weight_decay=lambda g: 0.0)
-    yield
-    restore()
+    with swapped(opt, weight_decay=lambda g: 0.0):
+        yield
 
 
 @wrong(AGREEMENT, "rejects decay_after_lr")
 def decay_after_step(opt: Wrong) -> Iterator[None]:
     """w ← (1 − γλ)w after an undecayed step."""
-    restore = swapped(opt, weight_decay=lambda g: 0.0)
-    yield
-    restore()
+    with swapped(opt, weight_decay=lambda g: 0.0):
+        yield
     for group, p in opt.moving():
         p.mul_(1 - group["lr"] * decay_of(group))
 
@@ -114,9 +110,8 @@ def decay_after_step(opt: Wrong) -> Iterator[None]:
 @wrong(AGREEMENT, "rejects decay_after")
 def decay_after_without_lr(opt: Wrong) -> Iterator[None]:
     """w ← (1 − λ)w after an undecayed step."""
-    restore = swapped(opt, weight_decay=lambda g: 0.0)
-    yield
-    restore()
+    with swapped(opt, weight_decay=lambda g: 0.0):
+        yield
     for group, p in opt.moving():
         p.mul_(1 - decay_of(group))
 
@@ -124,9 +119,8 @@ def decay_after_without_lr(opt: Wrong) -> Iterator[None]:
 @wrong(AGREEMENT, "rejects decay_drift")
 def drifting_decay(opt: Wrong) -> Iterator[None]:
     """w ← w − γλ after an undecayed step."""
-    restore = swapped(opt, weight_decay=lambda g: 0.0)
-    yield
-    restore()
+    with swapped(opt, weight_decay=lambda g: 0.0):
+        yield
     for group, p in opt.moving():
         p.sub_(group["lr"] * decay_of(group))
 
@@ -134,27 +128,24 @@ def drifting_decay(opt: Wrong) -> Iterator[None]:
 @wrong(AGREEMENT, "rejects decay_ignored")
 def no_decay(opt: Wrong) -> Iterator[None]:
     """λ is ignored."""
-    restore = swapped(opt, weight_decay=lambda g: 0.0)
-    yield
-    restore()
+    with swapped(opt, weight_decay=lambda g: 0.0):
+        yield
 
 
 @wrong()
 def negated_decay(opt: Wrong) -> Iterator[None]:
     """g − λw."""
-    restore = swapped(opt, weight_decay=lambda g: -g["weight_decay"])
-    yield
-    restore()
+    with swapped(opt, weight_decay=lambda g: -g["weight_decay"]):
+        yield
 
 
 @wrong(AGREEMENT, "rejects decay_sign_flipped")
 def decay_flips_under_maximize(opt: Wrong) -> Iterator[None]:
     """−(g + λw) under maximize."""
-    restore = swapped(
+    with swapped(
         opt, weight_decay=lambda g: -g["weight_decay"] if g["maximize"] else g["weight_decay"]
-    )
-    yield
-    restore()
+    ):
+        yield
 
 
 @wrong(AGREEMENT, "rejects bias_undecayed")
@@ -172,9 +163,8 @@ def bias_left_out(opt: Wrong) -> Iterator[None]:
 def buffer_without_decay(opt: Wrong) -> Iterator[None]:
     """λw is added to the direction but kept out of the buffer."""
     moves = [(p, group["lr"] * decay_of(group) * p) for group, p in opt.moving()]
-    restore = swapped(opt, weight_decay=lambda g: 0.0)
-    yield
-    restore()
+    with swapped(opt, weight_decay=lambda g: 0.0):
+        yield
     for p, move in moves:
         p.sub_(move)
 
@@ -196,17 +186,15 @@ def dampened_first_step(opt: Wrong) -> Iterator[None]:
 @wrong(AGREEMENT, "rejects ema_momentum")
 def averaging_momentum(opt: Wrong) -> Iterator[None]:
     """b = μb + (1−μ)d, from the second step on."""
-    restore = swapped(opt, dampening=lambda g: g["momentum"])
-    yield
-    restore()
+    with swapped(opt, dampening=lambda g: g["momentum"]):
+        yield
 
 
 @wrong()
 def dampening_ignored(opt: Wrong) -> Iterator[None]:
     """τ is ignored."""
-    restore = swapped(opt, dampening=lambda g: 0.0)
-    yield
-    restore()
+    with swapped(opt, dampening=lambda g: 0.0):
+        yield
 
 
 @wrong()
@@ -220,17 +208,15 @@ def momentum_forgotten(opt: Wrong) -> Iterator[None]:
 @wrong()
 def momentum_ignored(opt: Wrong) -> Iterator[None]:
     """μ is taken for 0."""
-    restore = swapped(opt, momentum=lambda g: 0.0)
-    yield
-    restore()
+    with swapped(opt, momentum=lambda g: 0.0):
+        yield
 
 
 @wrong(AGREEMENT, "rejects nesterov_ignored")
 def nesterov_flag_ignored(opt: Wrong) -> Iterator[None]:
     """The look-ahead is left out."""
-    restore = swapped(opt, nesterov=lambda g: False)
-    yield
-    restore()
+    with swapped(opt, nesterov=lambda g: False):
+        yield
 
 
 @wrong(AGREEMENT, "rejects nesterov_undecayed")
@@ -256,18 +242,16 @@ def look_ahead_squared(opt: Wrong) -> Iterator[None]:
 @wrong()
 def always_nesterov(opt: Wrong) -> Iterator[None]:
     """The look-ahead is taken whether asked for or not."""
-    restore = swapped(opt, nesterov=lambda g: g["momentum"] > 0)
-    yield
-    restore()
+    with swapped(opt, nesterov=lambda g: g["momentum"] > 0):
+        yield
 
 
 @wrong()
 def nesterov_forgets_at_third_step(opt: Wrong) -> Iterator[None]:
     """The look-ahead is left out from the third step on."""
     opt.steps += 1
-    restore = swapped(opt, nesterov=lambda g: g["nesterov"] and opt.steps < 3)
-    yield
-    restore()
+    with swapped(opt, nesterov=lambda g: g["nesterov"] and opt.steps < 3):
+        yield
 
 
 @wrong(AGREEMENT, "rejects lr_in_velocity")
@@ -299,27 +283,24 @@ def buffer_is_the_gradient(opt: Wrong) -> Iterator[None]:
 @wrong()
 def maximize_ignored(opt: Wrong) -> Iterator[None]:
     """maximize is ignored."""
-    restore = swapped(opt, maximize=lambda g: False)
-    yield
-    restore()
+    with swapped(opt, maximize=lambda g: False):
+        yield
 
 
 @wrong()
 def stale_lr(opt: Wrong) -> Iterator[None]:
     """The learning rate of the constructor is used for ever."""
-    restore = swapped(opt, lr=lambda g: opt.first_lr)
-    yield
-    restore()
+    with swapped(opt, lr=lambda g: opt.first_lr):
+        yield
 
 
 @wrong()
 def rounded_lr(opt: Wrong) -> Iterator[None]:
     """The learning rate passes through float32."""
-    restore = swapped(
+    with swapped(
         opt, lr=lambda g: torch.tensor(float(g["lr"]), dtype=torch.float32).double().item()
-    )
-    yield
-    restore()
+    ):
+        yield
 
 
 @wrong(AGREEMENT, "the order of parameters does not matter")

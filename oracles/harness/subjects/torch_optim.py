@@ -584,7 +584,7 @@ def absent(
 ) -> str:
     """Why this optimizer has no such path here; empty if it has it.
 
-    Asks the constructor's signature first and then tries two plain steps. Only an error that
+    Asks the constructor's signature first and then tries two :func:`plain` steps. Only an error that
     :data:`LACKS` knows makes the path absent; one that raises anything else is there, and broken,
     which the checks will say.
     """
@@ -599,20 +599,21 @@ def absent(
         if not takes_tensor(optimizer, name):
             return f"{optimizer.__name__} takes no tensor for {name}="
     try:
-        _trial(Subject(rule, optimizer, path, dtype, device), gradient_layout)
+        Subject(rule, optimizer, path, dtype, device).ask(plain(rule, gradient_layout))
     except SubjectError as error:
         if any(re.search(lack, str(error)) for lack in LACKS):
             return str(error)
     return ""
 
 
-def _trial(subject: Subject, gradient_layout: str) -> None:
-    h = subject.rule.trial
-    schedule = (subject.rule.undecayed(h) if gradient_layout == "sparse" else h,) * 2
-    gradient_layout = "sparse" if subject.rule.sparse else gradient_layout
-    one = np.ones((subject.rule.shapes or ((2,),))[0])
+def plain(rule: Rule, gradient_layout: str = "contiguous") -> Case:
+    """Two steps that ask for nothing but the rule: whoever has a path at all takes them."""
+    h = rule.trial
+    schedule = (rule.undecayed(h) if gradient_layout == "sparse" else h,) * 2
+    gradient_layout = "sparse" if rule.sparse else gradient_layout
+    one = np.ones((rule.shapes or ((2,),))[0])
     parameter = Parameter(one, (one, one), gradient_layout=gradient_layout)
-    subject.ask(Case((Group((parameter,) * len(DTYPES), schedule),)))
+    return Case((Group((parameter,) * len(DTYPES), schedule),))
 
 
 def devices() -> list[str]:
