@@ -584,9 +584,9 @@ def absent(
 ) -> str:
     """Why this optimizer has no such path here; empty if it has it.
 
-    Asks the constructor's signature first and then tries two :func:`plain` steps. Only an error that
-    :data:`LACKS` knows makes the path absent; one that raises anything else is there, and broken,
-    which the checks will say.
+    Asks the constructor's signature first and then tries two :func:`plain` steps. Only an error
+    that :data:`LACKS` knows makes the path absent; one that raises anything else is there, and
+    broken, which the checks will say.
     """
     if path.wrap == "functional" and (lack := lacks_functional(optimizer)):
         return lack
