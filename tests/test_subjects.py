@@ -16,7 +16,8 @@ from oracles.harness.checks import answers_differ, checks, concerned
 from oracles.harness.deviations import ledger
 from oracles.harness.subjects.classes import takes_tensor
 from oracles.harness.subjects.paths import PATHS
-from oracles.harness.subjects.torch_optim import SCALE, Run, Subject, absent, prepared, zeros
+from oracles.harness.subjects.tensors import prepared, zeros
+from oracles.harness.subjects.torch_optim import SCALE, Run, Subject, absent
 from oracles.sgd import RULE
 
 H = RULE.hyper(lr=0.5, momentum=0.5)

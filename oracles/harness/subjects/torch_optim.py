@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from oracles.harness.case import MIXED, Case, Group, Parameter, dtype_of
-from oracles.harness.formats import DTYPES, FloatArray, round_to
+from oracles.harness.case import MIXED, Case, Group, Parameter
+from oracles.harness.formats import DTYPES, FloatArray
 from oracles.harness.subjects import Answer, SubjectError, answering
 from oracles.harness.subjects.classes import (
     accepted,
@@ -27,6 +27,18 @@ from oracles.harness.subjects.classes import (
     takes_tensor,
 )
 from oracles.harness.subjects.paths import FOREACH, LACKS, OptimizerClass, Path
+from oracles.harness.subjects.tensors import (
+    LAYOUTS,
+    as_float64,
+    end_to_end,
+    filling,
+    gaps,
+    paired,
+    prepared,
+    sparse,
+    writable,
+    zeros,
+)
 from oracles.rule import Hyper, Rule
 
 SCALE = 8.0
@@ -36,9 +48,6 @@ NEVER = 2**31 - 1
 
 FORGOTTEN = 0.375
 """Learning rate of an optimizer that is about to load another one's state."""
-
-UNTOUCHED = 7.0
-"""What fills the gaps between the elements of a strided parameter."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +204,7 @@ class Run:
         (expanded, sparse, inside a graph) are replaced.
         """
         old = p.grad
-        if old is None or gradient is None or self.subject.path.graph or not _writable(old):
+        if old is None or gradient is None or self.subject.path.graph or not writable(old):
             p.grad = gradient
         else:
             with torch.no_grad():
@@ -222,16 +231,16 @@ class Run:
             self._present[name].append([b is not None for b in buffers])
             absent = zeros(self.case, self.subject.dtype, self.subject.device)
             tensors += [
-                nothing if buffer is None else _filling(buffer, p)
+                nothing if buffer is None else filling(buffer, p)
                 for nothing, buffer, p in zip(absent, buffers, self.parameters, strict=True)
             ]
-        self._rows.append(_flat(tensors))
+        self._rows.append(end_to_end(tensors))
 
     def answer(self) -> Answer:
         """What was recorded."""
         sizes = [p.initial.size for p in self.case.parameters]
         names = self.subject.rule.states
-        rows = _numpy(self._rows).reshape(len(self._rows), 1 + len(names), sum(sizes))
+        rows = as_float64(self._rows).reshape(len(self._rows), 1 + len(names), sum(sizes))
         return Answer(
             rows[:, 0],
             {name: rows[:, 1 + i] for i, name in enumerate(names)},
@@ -265,12 +274,15 @@ class Run:
 
     def gradients(self) -> list[FloatArray | None]:
         """What ``.grad`` holds now."""
-        return [None if p.grad is None else _numpy([_flat([p.grad])])[0] for p in self.parameters]
+        return [
+            None if p.grad is None else as_float64([end_to_end([p.grad])])[0]
+            for p in self.parameters
+        ]
 
     def surroundings(self) -> dict[str, Any]:
         """Everything a step must leave alone, as values that can be compared."""
-        gaps = [
-            _gaps(p)
+        between = [
+            gaps(p)
             for p, drawn in zip(self.parameters, self.case.parameters, strict=True)
             if drawn.layout == "strided" and p.ndim
         ]
@@ -282,7 +294,7 @@ class Run:
         if "cuda" in self.subject.device:
             random.append(torch.cuda.get_rng_state())
         return {
-            "memory between the elements of a strided parameter": gaps,
+            "memory between the elements of a strided parameter": between,
             "the hyperparameters": hyper,
             "grad mode": torch.is_grad_enabled(),
             "the random state": [state.numpy().tobytes() for state in random],
@@ -366,13 +378,9 @@ class Run:
         return scaler
 
     def _parameter(self, number: int, p: Parameter) -> torch.Tensor:
-        values: torch.Tensor = self._prepared[number][0].clone()
-        if p.layout == "transposed":
-            values = _transposed(values)
-        elif p.layout == "strided":
-            values = _strided(values)
-        elif self._is_complex(p):
-            values = _complex(values)
+        values = LAYOUTS[p.layout](self._prepared[number][0].clone())
+        if self._is_complex(p):
+            values = paired(values)
         # A leaf that requires grad cannot be changed in place while grad mode is on, which is what
         # a differentiable step does.
         return values.requires_grad_(not self.subject.path.switches.get("differentiable"))
@@ -394,132 +402,14 @@ class Run:
         if self.scaler is not None:
             values *= self.scaler.get_scale()
         if self._is_complex(p):
-            return _complex(values)
-        if p.gradient_layout == "contiguous":
-            return values
+            return paired(values)
         if p.gradient_layout == "sparse":
-            return _sparse(values, halved=not self.subject.rule.linear)
-        return GRADIENT_LAYOUTS[p.gradient_layout](values)
-
-
-@lru_cache(maxsize=8)
-def prepared(case: Case, axis: str, device: str) -> list[list[Any]]:
-    """Each parameter's initial value and gradients as tensors; all paths take copies of these."""
-
-    def tensor(number: int, values: FloatArray | None) -> torch.Tensor | None:
-        if values is None:
-            return None
-        dtype = dtype_of(axis, number)
-        rounded = torch.from_numpy(np.array(round_to(dtype, values), order="C"))
-        return rounded.to(device=place(device, number), dtype=getattr(torch, dtype))
-
-    return [
-        [tensor(i, values) for values in (p.initial, *p.gradients)]
-        for i, p in enumerate(case.parameters)
-    ]
-
-
-def place(device: str, number: int) -> str:
-    """Where a parameter is, if all are on ``device`` or take turns on several."""
-    places = device.split("+")
-    return places[number % len(places)]
-
-
-@lru_cache(maxsize=8)
-def zeros(case: Case, axis: str, device: str) -> list[torch.Tensor]:
-    """What stands for the buffers that do not exist; all paths read these."""
-    return [
-        torch.zeros(
-            p.initial.size, dtype=getattr(torch, dtype_of(axis, i)), device=place(device, i)
-        )
-        for i, p in enumerate(case.parameters)
-    ]
-
-
-def _transposed(values: torch.Tensor) -> torch.Tensor:
-    """Same values, dimensions laid out in reverse order."""
-    reverse = tuple(range(values.ndim))[::-1]
-    return values.permute(reverse).contiguous().permute(reverse)
-
-
-def _strided(values: torch.Tensor) -> torch.Tensor:
-    """Same values, every second place of a wider tensor; the gaps hold :data:`UNTOUCHED`."""
-    if values.ndim == 0:
-        return values
-    wider = values.new_full((*values.shape[:-1], 2 * values.shape[-1]), UNTOUCHED)
-    view = wider[..., ::2]
-    view.copy_(values)
-    return view
-
-
-def _expanded(values: torch.Tensor) -> torch.Tensor:
-    """Same values, the first row repeated with stride 0 (rows must be equal)."""
-    if values.ndim == 0 or values.shape[0] == 0:
-        return values
-    return values[:1].clone().expand(values.shape)
-
-
-def _sparse(values: torch.Tensor, *, halved: bool) -> torch.Tensor:
-    """Same values, of those that are not zero; every index is there twice, as in a backward pass.
-
-    Each time with one half, so that whoever squares them before they are added up shows; or, where
-    they may be added to the parameter one by one, all and nothing, so that this rounds as once.
-    """
-    once = values.to_sparse()
-    indices, numbers = once.indices(), once.values()
-    # An infinity, and the last bit of a subnormal number, have no half.
-    first = torch.where(numbers / 2 * 2 == numbers, numbers / 2, numbers) if halved else numbers
-    second = torch.where(first == numbers, torch.zeros_like(first), first)
-    return torch.sparse_coo_tensor(
-        torch.cat([indices, indices], dim=1),
-        torch.cat([first, second]),
-        values.shape,
-    )
-
-
-GRADIENT_LAYOUTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "transposed": _transposed,
-    "strided": _strided,
-    "expanded": _expanded,
-}
-
-
-def _writable(values: torch.Tensor) -> bool:
-    return not values.is_sparse and 0 not in values.stride()
-
-
-def _gaps(p: torch.Tensor) -> list[float]:
-    wider = p.detach().as_strided((2 * p.numel(),), (1,), p.storage_offset())
-    return [float(v) for v in wider[1::2]]
+            return sparse(values, halved=not self.subject.rule.linear)
+        return LAYOUTS[p.gradient_layout](values)
 
 
 def _pickled(value: Any) -> Any:
     return pickle.loads(pickle.dumps(value))
-
-
-def _flat(tensors: list[torch.Tensor]) -> torch.Tensor:
-    """All elements end to end; ``torch.cat`` promotes mixed dtypes to one that holds them all."""
-    with torch.no_grad():
-        return torch.cat([_real(t).reshape(-1).to(tensors[0].device) for t in tensors])
-
-
-def _real(values: torch.Tensor) -> torch.Tensor:
-    values = values.to_dense() if values.is_sparse else values
-    return torch.view_as_real(values) if values.is_complex() else values
-
-
-def _complex(values: torch.Tensor) -> torch.Tensor:
-    """Neighbouring numbers as one complex number each."""
-    with answering():
-        return torch.view_as_complex(values.reshape(*values.shape[:-1], values.shape[-1] // 2, 2))
-
-
-def _filling(buffer: Any, p: torch.Tensor) -> torch.Tensor:
-    """A buffer as large as its parameter: counters and factors are repeated to fill it."""
-    values = torch.as_tensor(buffer, device=p.device)
-    if values.shape == p.shape:
-        return values
-    return _real(values).expand(torch.view_as_real(p).shape if p.is_complex() else p.shape)
 
 
 def scalar_dtype(axis: str) -> str:
@@ -566,11 +456,6 @@ def lifted(subject: Subject) -> Iterator[None]:
 
 def _with_cpu(guard: Callable[..., list[str]], *args: Any, **options: Any) -> list[str]:
     return [*guard(*args, **options), "cpu"]
-
-
-def _numpy(rows: list[torch.Tensor]) -> FloatArray:
-    stacked = torch.stack(rows) if rows else torch.zeros(0)
-    return np.asarray(stacked.cpu().to(torch.float64).numpy())  # not every device has float64
 
 
 @cache

@@ -1,0 +1,142 @@
+"""The numbers of a case as torch's tensors, laid out in memory as it says, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from oracles.harness.case import Case, dtype_of
+from oracles.harness.formats import FloatArray, round_to
+from oracles.harness.subjects import answering
+
+UNTOUCHED = 7.0
+"""What fills the gaps between the elements of a strided parameter."""
+
+
+@lru_cache(maxsize=8)
+def prepared(case: Case, axis: str, device: str) -> list[list[Any]]:
+    """Each parameter's initial value and gradients as tensors; all paths take copies of these."""
+
+    def tensor(number: int, values: FloatArray | None) -> torch.Tensor | None:
+        if values is None:
+            return None
+        dtype = dtype_of(axis, number)
+        rounded = torch.from_numpy(np.array(round_to(dtype, values), order="C"))
+        return rounded.to(device=place(device, number), dtype=getattr(torch, dtype))
+
+    return [
+        [tensor(i, values) for values in (p.initial, *p.gradients)]
+        for i, p in enumerate(case.parameters)
+    ]
+
+
+def place(device: str, number: int) -> str:
+    """Where a parameter is, if all are on ``device`` or take turns on several."""
+    places = device.split("+")
+    return places[number % len(places)]
+
+
+@lru_cache(maxsize=8)
+def zeros(case: Case, axis: str, device: str) -> list[torch.Tensor]:
+    """What stands for the buffers that do not exist; all paths read these."""
+    return [
+        torch.zeros(
+            p.initial.size, dtype=getattr(torch, dtype_of(axis, i)), device=place(device, i)
+        )
+        for i, p in enumerate(case.parameters)
+    ]
+
+
+def transposed(values: torch.Tensor) -> torch.Tensor:
+    """Same values, dimensions laid out in reverse order."""
+    reverse = tuple(range(values.ndim))[::-1]
+    return values.permute(reverse).contiguous().permute(reverse)
+
+
+def strided(values: torch.Tensor) -> torch.Tensor:
+    """Same values, every second place of a wider tensor; the gaps hold :data:`UNTOUCHED`."""
+    if values.ndim == 0:
+        return values
+    wider = values.new_full((*values.shape[:-1], 2 * values.shape[-1]), UNTOUCHED)
+    view = wider[..., ::2]
+    view.copy_(values)
+    return view
+
+
+def expanded(values: torch.Tensor) -> torch.Tensor:
+    """Same values, the first row repeated with stride 0 (rows must be equal)."""
+    if values.ndim == 0 or values.shape[0] == 0:
+        return values
+    return values[:1].clone().expand(values.shape)
+
+
+def sparse(values: torch.Tensor, *, halved: bool) -> torch.Tensor:
+    """Same values, of those that are not zero; every index is there twice, as in a backward pass.
+
+    Each time with one half, so that whoever squares them before they are added up shows; or, where
+    they may be added to the parameter one by one, all and nothing, so that this rounds as once.
+    """
+    once = values.to_sparse()
+    indices, numbers = once.indices(), once.values()
+    # An infinity, and the last bit of a subnormal number, have no half.
+    first = torch.where(numbers / 2 * 2 == numbers, numbers / 2, numbers) if halved else numbers
+    second = torch.where(first == numbers, torch.zeros_like(first), first)
+    return torch.sparse_coo_tensor(
+        torch.cat([indices, indices], dim=1),
+        torch.cat([first, second]),
+        values.shape,
+    )
+
+
+LAYOUTS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "contiguous": lambda values: values,
+    "transposed": transposed,
+    "strided": strided,
+    "expanded": expanded,
+}
+
+
+def writable(values: torch.Tensor) -> bool:
+    """Whether it can be overwritten in place, each element by itself."""
+    return not values.is_sparse and 0 not in values.stride()
+
+
+def gaps(p: torch.Tensor) -> list[float]:
+    """What lies between the elements of a :func:`strided` parameter."""
+    wider = p.detach().as_strided((2 * p.numel(),), (1,), p.storage_offset())
+    return [float(v) for v in wider[1::2]]
+
+
+def end_to_end(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """All elements end to end; ``torch.cat`` promotes mixed dtypes to one that holds them all."""
+    with torch.no_grad():
+        return torch.cat([_real(t).reshape(-1).to(tensors[0].device) for t in tensors])
+
+
+def _real(values: torch.Tensor) -> torch.Tensor:
+    values = values.to_dense() if values.is_sparse else values
+    return torch.view_as_real(values) if values.is_complex() else values
+
+
+def paired(values: torch.Tensor) -> torch.Tensor:
+    """Neighbouring numbers as one complex number each."""
+    with answering():
+        return torch.view_as_complex(values.reshape(*values.shape[:-1], values.shape[-1] // 2, 2))
+
+
+def filling(buffer: Any, p: torch.Tensor) -> torch.Tensor:
+    """A buffer as large as its parameter: counters and factors are repeated to fill it."""
+    values = torch.as_tensor(buffer, device=p.device)
+    if values.shape == p.shape:
+        return values
+    return _real(values).expand(torch.view_as_real(p).shape if p.is_complex() else p.shape)
+
+
+def as_float64(rows: list[torch.Tensor]) -> FloatArray:
+    """Rows of equal length as one array, which holds the numbers of every format."""
+    stacked = torch.stack(rows) if rows else torch.zeros(0)
+    return np.asarray(stacked.cpu().to(torch.float64).numpy())  # not every device has float64
