@@ -19,6 +19,7 @@ from oracles import RULES
 from oracles.harness import profiles
 from oracles.harness.report import render
 from oracles.harness.runner import vacuities
+from oracles.harness.subjects.paths import CHOICES
 from oracles.harness.subjects.selection import refuse_unknown, select
 from oracles.harness.subjects.torch_optim import Subject, devices, quiet
 from oracles.harness.tally import Tally
@@ -26,12 +27,11 @@ from oracles.rule import Rule
 
 profiles.load()
 TALLY = pytest.StashKey[Tally]()
-CHOICES = ("path", "dtype", "device")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("oracles", "which subjects are asked (default: all there are)")
-    for option, example in (("path", "foreach"), ("dtype", "bfloat16"), ("device", "cuda")):
+    for option, example in CHOICES.items():
         group.addoption(
             f"--{option}",
             action="append",

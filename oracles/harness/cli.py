@@ -17,6 +17,7 @@ from oracles.harness.checks import checks
 from oracles.harness.deviations import ledger
 from oracles.harness.report import render
 from oracles.harness.runner import Refuted, confirm, hold, vacuities
+from oracles.harness.subjects.paths import CHOICES
 from oracles.harness.tally import Tally
 from oracles.harness.verdict import Vacuous
 from oracles.rule import Rule
@@ -93,7 +94,7 @@ def _choose_subjects(parser: argparse.ArgumentParser) -> None:
         "all, or the one whose name the class or a base of it bears)",
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="each check and each path")
-    for option, example in (("path", "foreach"), ("dtype", "bfloat16"), ("device", "cuda")):
+    for option, example in CHOICES.items():
         parser.add_argument(
             f"--{option}",
             action="append",

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+CHOICES = {"path": "foreach", "dtype": "bfloat16", "device": "cuda"}
+"""By what subjects can be chosen (``--path``, ...), with an example each."""
+
 OptimizerClass = Any
 """``type[torch.optim.Optimizer]``, which type checkers do not take for hashable."""
 
