@@ -47,11 +47,16 @@ def test_nobody_to_ask_is_no_success() -> None:
 
 
 @pytest.mark.parametrize(
-    ("undecided", "empty", "said"), [(1.1, 0, "55.0% of"), (1.0, 2, "nothing")]
+    ("line", "said"),
+    [
+        (Line(runs=2, undecided=1.1), "55.0% of"),
+        (Line(runs=3, edge=2, undecided_edge=1.1), "55.0% of"),
+        (Line(runs=2, empty=2, undecided=1.0), "nothing"),
+    ],
 )
-def test_a_check_that_decides_little_is_vacuous(undecided: float, empty: int, said: str) -> None:
+def test_a_check_that_decides_little_is_vacuous(line: Line, said: str) -> None:
     seen = Tally()
-    seen.lines["SGD", "for-loop", "float64", "cpu"] = Line(2, 0, empty, undecided=undecided)
+    seen.lines["SGD", "for-loop", "float64", "cpu"] = line
     with pytest.raises(Vacuous, match=said):
         shown(CHECKS["agreement"], seen)
 

@@ -132,11 +132,13 @@ def test_what_hangs_on_a_rounding_is_counted_and_not_judged() -> None:
     h = RULE.hyper(lr=2.0)
     for finite, undecided, outcome in ((1, 1, INSIDE), (1, 2, INSIDE), (0, 1, UNDECIDED)):
         gradient = [largest] * undecided + [1.0] * finite
-        case = replace(single(np.ones(len(gradient)), [gradient], h), axes=("float64",))
+        case = single(np.ones(len(gradient)), [gradient], h)
+        case = replace(case, axes=("float64",), edge=finite == 0)
         answer = right(case)
         answer.parameters[0, :undecided] = np.nan
         verdict = judge(Oracle(RULE, case), SUBJECT, answer)
         assert (verdict.outcome, verdict.undecided) == (outcome, undecided)
+        assert verdict.edge == case.edge
         assert not verdict.failed
 
 
