@@ -27,7 +27,7 @@ from oracles import muon
 from oracles.harness.enclosure import Enclosure
 from oracles.harness.formats import FORMATS, FloatArray, Wide, round_to
 from oracles.harness.golden import write
-from oracles.harness.newton_schulz import TABLE, Coefficients, Row, deviation, iterated
+from oracles.harness.newton_schulz import TABLE, Coefficients, Measurement, deviation, iterated
 from oracles.harness.subjects.torch_optim import quiet
 
 SIZES = {
@@ -105,7 +105,7 @@ def distances(g: FloatArray, x: FloatArray, c: Coefficients, steps: int) -> Floa
 
 def measured(
     c: Coefficients, steps: int, largest: int, count: int, seed: Sequence[int] | int
-) -> Row:
+) -> Measurement:
     """One row of the table.
 
     Args:
@@ -120,10 +120,10 @@ def measured(
         distances(g, x, c, steps) for g, x in zip(matrices, asked(matrices, c, steps), strict=True)
     ]
     worst = math.ceil(100 * max(d.max(initial=0.0) for d in found)) / 100
-    return Row(c, steps, largest, len(found), sum(d.size for d in found), worst)
+    return Measurement(c, steps, largest, len(found), sum(d.size for d in found), worst)
 
 
-def text(rows: Iterable[Row], seed: int) -> str:
+def text(rows: Iterable[Measurement], seed: int) -> str:
     """The table as TOML."""
     here = {"torch": torch.__version__, "machine": platform.machine(), "seed": seed}
     lines = [

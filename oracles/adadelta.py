@@ -35,7 +35,7 @@ Where sources disagree
 How paths compute it
 --------------------
 ``1 − ρ`` is a Python number. The for-loop and foreach divide the roots first and multiply the
-quotient by d. There is no fused path. Capturable code takes γ from a tensor.
+quotient by d. There is no fused path.
 
 Each convention below is the first one with one of the lines replaced.
 """

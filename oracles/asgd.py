@@ -112,7 +112,7 @@ class ASGDConvention(Convention):
 
 
 def start(w: Array, h: Hyper) -> State:
-    """The first rate is γ, and the first average is w."""
+    """The first rate is γ; the first average becomes w, because the first weight is 1."""
     return {"eta": kept(h.lr), "mu": 1, "ax": np.zeros_like(w)}
 
 

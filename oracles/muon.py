@@ -215,7 +215,7 @@ DECAYS = (
         equation="b averages g + λw",
         source="L2 regularization, as weight_decay of torch.optim.SGD",
         parts=decay.DECAY | {"checkered"},
-        descent=lambda w, g, h: g + h.weight_decay * w,
+        descent=lambda w, g, h: decay.plus(g, h.weight_decay, w, h),
         before=decay.unchanged,
     ),
     replace(
@@ -358,10 +358,10 @@ RATES = (
 
 
 def constraint(h: Hyper) -> str | None:
-    """Why torch refuses these hyperparameters, or None."""
+    """Why torch refuses these hyperparameters, or None; too many iterations, at the step only."""
     known = h.adjust_lr_fn in (None, "original", "match_rms_adamw")
     return (
-        negative(h, "lr", "momentum", "weight_decay", "ns_steps")
+        negative(h, "lr", "momentum", "weight_decay")
         or outside(h, "ns_steps", h.ns_steps < 100, "less than 100")
         or outside(h, "adjust_lr_fn", known, "original, match_rms_adamw")
         or no_batch(h)

@@ -319,6 +319,5 @@ RULE = replace(
     coarse=COARSE,
     free=frozenset({"beta1", "beta2"}),
     start=start,
-    tensor_step=frozenset({"capturable", "differentiable"}),
 )
 """Adam's rule with a look-ahead."""

@@ -47,7 +47,8 @@ Where sources disagree
 How paths compute it
 --------------------
 ``1 − α`` is a Python number. a is a ``lerp`` (``mul`` and ``add`` before 2.1). There is no fused
-path. Capturable code takes γ from a tensor and divides D by −γ first.
+path. With a γ that is a tensor, capturable foreach multiplies b by −γ or, without momentum, first
+divides D by −γ.
 
 Each convention below is the first one with one of the lines replaced.
 """

@@ -282,12 +282,6 @@ class TestSigns:
         assert x.rad.tolist() == [0.5, 2]
         assert not x.nonnegative
 
-    def test_sign(self) -> None:
-        x = np.sign(ball([-2.0, 0.0, 3.0, inf, nan], [1.0, 0.0, 0.0, 0.0, 0.0]))
-        assert np.array_equal(x.mid, [-1, 0, 1, 1, nan], equal_nan=True)
-        assert not x.rad.any()
-        assert np.sign(ball([1.0, 1.0, 0.0, nan], [1.0, 2.0, 0.5, inf])).unknown.all()
-
 
 COMPARISONS: list[Callable[[Any, Any], Any]] = [
     operator.lt, operator.le, operator.gt, operator.ge, operator.eq, operator.ne

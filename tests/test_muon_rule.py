@@ -177,6 +177,15 @@ class TestByHand:
         assert moved[3] == pytest.approx([0.2, 1.8], rel=1e-14)
 
 
+def test_less_than_no_iteration_is_none() -> None:
+    """As ``range`` has it, in torch and here."""
+    g = np.array([[3.0, 4.0], [1.0, -2.0]])
+    none, less = (
+        RULE.step(np.ones((2, 2)), g, 1, {}, H._replace(ns_steps=k), RULE.torch)[0] for k in (0, -1)
+    )
+    assert np.array_equal(none, less)
+
+
 RATIOS: list[tuple[tuple[int, int], str | None, float]] = [
     ((1, 4), None, 1),
     ((4, 1), None, 2),

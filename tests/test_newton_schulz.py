@@ -187,7 +187,7 @@ class TestWhatIsMeasured:
         SAMPLED,
         ids=lambda row: "-".join(map(str, (row.coefficients[0], row.steps, row.largest))),
     )
-    def test_other_matrices_stay_within_the_reach(self, known: ns.Row) -> None:
+    def test_other_matrices_stay_within_the_reach(self, known: ns.Measurement) -> None:
         """And come as near to it as the recorded ones did, but for luck."""
         fresh = tool.measured(known.coefficients, known.steps, known.largest, 1, 20)
         assert fresh.worst < known.reach
@@ -287,7 +287,7 @@ class TestTheModel:
             assert np.allclose(got, expected, rtol=1e-6, atol=0)
 
     def test_the_reach_grows_with_what_was_seen_and_falls_with_how_much(self) -> None:
-        row = ns.Row(TORCH, 2, 16, 100, 1000, 2.0)
+        row = ns.Measurement(TORCH, 2, 16, 100, 1000, 2.0)
         assert row.reach == pytest.approx(2 * math.sqrt(math.log(1e15) / math.log(1e3)))
         assert row.reach == pytest.approx(2 * math.sqrt(5))
         assert replace(row, compared=10**6).reach < row.reach < replace(row, worst=2.1).reach

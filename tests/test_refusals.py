@@ -10,6 +10,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -131,6 +132,19 @@ def test_defaults_reach_the_group(rule: Rule) -> None:
     assert {n: group[n] for n in defaults} == {n: given.get(n, d) for n, d in defaults.items()}
     paths = [n for n in ("foreach", "fused", "capturable", "differentiable") if n in group]
     assert not any(group[n] for n in paths)
+
+
+@pytest.mark.parametrize(("steps", "refused"), [(-1, False), (99, False), (100, True)])
+def test_muon_refuses_too_many_iterations_at_the_step(steps: int, refused: bool) -> None:
+    if not hasattr(torch.optim, "Muon"):
+        pytest.skip(f"torch {torch.__version__} has no Muon")
+    p = torch.ones(2, 2, requires_grad=True)
+    p.grad = torch.ones(2, 2)
+    optimizer: Any = torch.optim.Muon([p], ns_steps=steps)
+    with pytest.raises(ValueError, match="100") if refused else nullcontext():
+        optimizer.step()
+    reason = RULES["Muon"].constraint(RULES["Muon"].hyper(ns_steps=steps))
+    assert (reason is not None) == refused
 
 
 @pytest.mark.parametrize("other", ["foreach", "differentiable"])

@@ -149,7 +149,15 @@ def test_rejections_are_of_the_optimizer_by_that_very_name() -> None:
 def test_an_optimizer_that_is_nowhere_is_absent() -> None:
     seen = Tally()
     seen.lack("Muon", {"everywhere": "this torch.optim has no Muon"})
-    assert "Muon (everywhere)" in render(seen)
+    assert "Muon, everywhere  this torch.optim has no Muon" in render(seen)
+    assert "everywhere  Muon" in render(seen, full=False)
+
+
+def test_what_one_device_lacks_is_not_absent_altogether() -> None:
+    seen = tally()
+    seen.lines["SGD", "fused", "float32", "cuda"] = Line(runs=1)
+    assert "SGD, fused, cpu (float32)  no kernel" in render(seen)
+    assert "fused, cpu  SGD" in render(seen, full=False)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +166,9 @@ def test_an_optimizer_that_is_nowhere_is_absent() -> None:
         (["check", "--path", "fore"], "path='fore' is not there; there are: default; for-loop"),
         (["check", "--device", "tpu"], "device='tpu' is not there; there are: cpu"),
         (["check", "--optimizer", "nowhere:X"], "'nowhere:X' is not MODULE:CLASS"),
+        (["check", "--optimizer", "tests.meta.zoo"], "no class after, a colon"),
+        (["check", "--optimizer", "tests.meta.zoo:X"], "tests.meta.zoo has no X"),
+        (["check", "--optimizer", "tests.meta.zoo:ZOO"], "it is no class of optimizers"),
     ],
 )
 def test_a_call_that_is_off(
@@ -167,10 +178,18 @@ def test_a_call_that_is_off(
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("seconds", ["-5", "0", "nan", "inf"])
-def test_a_soak_takes_some_time(seconds: str) -> None:
+@pytest.mark.parametrize("seconds", ["-5", "0", "nan", "inf", "abc"])
+def test_a_soak_takes_some_time(seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         cli.main(["soak", "--seconds", seconds])
+    assert f"{seconds} is not a finite number of seconds above 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", ["-1", "1.5", "x"])
+def test_a_seed_is_a_whole_number(seed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["soak", "--seed", seed])
+    assert f"{seed} is not a whole number from 0 on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from packaging.specifiers import SpecifierSet
 
 from oracles import RULES
@@ -40,6 +41,14 @@ def test_a_wrong_optimizer_is_refuted_by_name() -> None:
     with pytest.raises(Refuted, match=r"BatchScaledDecay \[for-loop.*the values fit batch_scaled"):
         hold(CHECKS["rejects batch_scaled"], RULE, subjects, tally)
     assert sum(line.failed for line in tally.lines.values()) > 0
+
+
+def test_rejections_bear_the_name_of_who_was_asked() -> None:
+    mine = type("Mine", (torch.optim.SGD,), {})
+    subjects, _ = select(RULE, ["for-loop"], ["float64"], ["cpu"], optimizer=mine)
+    tally = Tally()
+    hold(CHECKS["rejects decoupled"], RULE, subjects, tally)
+    assert list(tally.rejected) == ["Mine decoupled"]
 
 
 def test_nobody_to_ask_is_no_success() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from oracles.harness.case import single
+from oracles.harness.oracle import Oracle
 from oracles.harness.runner import Refuted
-from oracles.harness.soak import decisions, endless, simplified, soak
+from oracles.harness.soak import decisions, endless, find_culprit, simplified, soak
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.torch_optim import Subject
 from oracles.harness.tally import Tally
@@ -94,6 +97,16 @@ def test_what_needs_a_long_parameter_keeps_it() -> None:
         soak(RULE, planted(LateSpot), Tally(), cases=CASES, seed=1)
     assert "at step 2, parameter 0[" in str(refuted.value)
     assert "lr=1.0 momentum=0.5 dampening=0.0 weight_decay=0.0" in str(refuted.value)
+
+
+@pytest.mark.parametrize("where", ["parameters", "momentum_buffer"])
+def test_the_element_that_is_kept_is_the_one_outside(where: str) -> None:
+    case = single(np.ones(5), [np.ones(5)] * 2, RULE.hyper(lr=0.5, momentum=0.5))
+    answer = planted(torch.optim.SGD)[0].ask(case)
+    values = answer.parameters if where == "parameters" else answer.states[where]
+    values[-1, 3] += 1
+    subject = SimpleNamespace(dtype="float64", tensors=frozenset(), ask=lambda case: answer)
+    assert find_culprit(Oracle(RULE, case), subject) == 3
 
 
 def test_a_case_is_among_its_simplifications() -> None:

@@ -178,7 +178,7 @@ def test_where_torch_takes_foreach_by_itself_it_is_asked_as_foreach(
 ) -> None:
     """As it does on CUDA: with its tensor count, and with what the ledger knows of it."""
     asgd = Subject(RULES["ASGD"], torch.optim.ASGD, PATHS[0], "float32")
-    assert asgd.taken is asgd.path
+    assert asgd.running is asgd.path
     monkeypatch.setattr(
         sys.modules[torch.optim.Optimizer.__module__],
         "_default_to_fused_or_foreach",
@@ -186,7 +186,7 @@ def test_where_torch_takes_foreach_by_itself_it_is_asked_as_foreach(
         raising=False,  # torch 1.13 has no such choice to make
     )
     there, loop = replace(asgd), Subject(RULES["ASGD"], torch.optim.ASGD, PATHS[1], "float32")
-    assert (there.taken.name, loop.taken.name) == ("foreach", "for-loop")
+    assert (there.running.name, loop.running.name) == ("foreach", "for-loop")
     assert "step" in there.tensors and "step" not in loop.tensors
     row = next(row for row in ledger() if row.id == "foreach-rate-power")
     assert row.concerns(there) and not row.concerns(loop)

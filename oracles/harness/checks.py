@@ -89,7 +89,7 @@ def examine(
         if verdict.failed:
             failures.append(verdict)
         elif check.rejects is not None and verdict.separation is not None:
-            tally.reject(f"{oracle.rule.name} {check.rejects.name}", verdict.separation)
+            tally.reject(f"{subject.optimizer.__name__} {check.rejects.name}", verdict.separation)
     return failures
 
 

@@ -104,17 +104,19 @@ def _choose_subjects(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a finite number of seconds above 0")
     return value
 
 
 def _natural(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return value
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0 on")
+    return int(text)
 
 
 def _subjects(options: argparse.Namespace, tally: Tally) -> Iterator[tuple[Rule, list[Any]]]:
@@ -171,8 +173,12 @@ def _imported(name: str) -> Any:
     sys.path.insert(0, "")
     module, _, attribute = name.partition(":")
     try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+        if not (module and attribute):
+            raise ImportError("there is no module before, or no class after, a colon")
+        found = getattr(importlib.import_module(module), attribute, None)
+        if found is None:
+            raise ImportError(f"{module} has no {attribute}")
+    except ImportError as error:
         raise Usage(f"--optimizer={name!r} is not MODULE:CLASS of a class: {error}") from error
     if not isinstance(found, type) or not hasattr(found, "step"):
         raise Usage(f"--optimizer={name!r} has no step: it is no class of optimizers")

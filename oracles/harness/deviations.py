@@ -29,7 +29,7 @@ LEDGER = Path(__file__).with_name("deviations.toml")
 SHORTEST_REGISTER = 8
 """Half-precision elements in the shortest SIMD register torch is built for (NEON, 128 bits)."""
 
-SMALLEST_HALF = 2.0**-24
+SMALLEST_FLOAT16 = 2.0**-24
 """The smallest positive float16."""
 
 LARGE = 2.0**8
@@ -58,10 +58,13 @@ class Deviation:
     upstream: str
     case: Mapping[str, Any]
 
+    def __str__(self) -> str:
+        return f"{self.reason} {self.upstream}".strip()
+
     def concerns(self, subject: Any) -> bool:
         """Whether the row is about this path, dtype and device."""
         return (
-            not {subject.path.name, subject.taken.name}.isdisjoint(self.paths)
+            not {subject.path.name, subject.running.name}.isdisjoint(self.paths)
             and (not self.dtypes or subject.dtype in self.dtypes)
             and (not self.devices or not set(self.devices).isdisjoint(subject.device.split("+")))
             and subject.of_torch
@@ -226,7 +229,7 @@ def _nonfinite(case: Case) -> bool:
 def _waits_on_nothing(case: Case, axis: str) -> bool:
     """√v + ε may be zero in a parameter's dtype, or nan, while a rule does not yet use it."""
     schedule = [h for group in case.groups for h in group.schedule]
-    vanishing = _halves(case, axis) and any(h.eps < SMALLEST_HALF / 2 for h in schedule)
+    vanishing = _has_float16(case, axis) and any(h.eps < SMALLEST_FLOAT16 / 2 for h in schedule)
     overflowing = case.edge or any(
         g is not None and bool(np.any(np.abs(g) >= LARGE))
         for p in case.parameters
@@ -391,7 +394,7 @@ def _half_betas(case: Case, axis: str) -> bool:
         _rounds(dtype, h.beta1, 1 - h.beta1)
         for i, group, p in case.walk()
         if (dtype := dtype_of(axis, i)) in ("bfloat16", "float16")
-        for _, h in _taken(group, p)
+        for _, h in _steps_taken(group, p)
     )
 
 
@@ -404,13 +407,13 @@ def _mixed_rates(case: Case, axis: str) -> bool:
     number = np.float64 if axis in ("float64", MIXED) else np.float32  # what holds a tensor γ
     bounded: dict[tuple[Group, str, int], set[bool]] = defaultdict(set)
     for i, group, p in case.walk():
-        for count, (t, h) in enumerate(_taken(group, p), 1):
+        for count, (t, h) in enumerate(_steps_taken(group, p), 1):
             bounds = bool(number(1 / math.sqrt(count)) < number(h.lr))
             bounded[group, dtype_of(axis, i), t].add(bounds)
     return any(len(kinds) > 1 for kinds in bounded.values())
 
 
-def _taken(group: Group, p: Parameter) -> list[tuple[int, Hyper]]:
+def _steps_taken(group: Group, p: Parameter) -> list[tuple[int, Hyper]]:
     """The steps at which a parameter has a gradient, and their hyperparameters."""
     return [(t, h) for t, h in enumerate(group.schedule) if p.gradients[t] is not None]
 
@@ -420,11 +423,11 @@ def _late_momentum(case: Case, axis: str) -> bool:
     return any(
         not moves[0].momentum and any(h.momentum for h in moves)
         for _, group, p in case.walk()
-        if (moves := [h for _, h in _taken(group, p)])
+        if (moves := [h for _, h in _steps_taken(group, p)])
     )
 
 
-def _halves(case: Case, axis: str) -> bool:
+def _has_float16(case: Case, axis: str) -> bool:
     return any(dtype_of(axis, i) == "float16" for i in range(len(case.parameters)))
 
 

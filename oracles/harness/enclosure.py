@@ -540,10 +540,6 @@ def _certainly_less(x: Enclosure, y: Enclosure) -> Any:
     return x.mid + x.rad < y.mid - y.rad
 
 
-def _sign(x: Enclosure) -> Enclosure:
-    return Enclosure(np.sign(x.mid), _choose(_sign_unknown(x), _INFINITE, _ZERO), x.format)
-
-
 @_quiet
 def _lerp(start: Enclosure, end: Any, weight: Any, literal: bool) -> Enclosure:
     """``start + weight (end − start)``, in each form that kernels have.
@@ -845,7 +841,6 @@ _UFUNCS: dict[np.ufunc, Callable[..., Any]] = {
     np.sqrt: _sqrt,
     np.exp: _exp,
     np.log: _log,
-    np.sign: _sign,
     np.maximum: _extreme(largest=True),
     np.minimum: _extreme(largest=False),
     np.matmul: _matmul,

@@ -91,7 +91,7 @@ def questions(rule: Rule, root: Path) -> Questions:
     path = root / "cases" / f"{rule.name.lower()}.toml"
     data = tomllib.loads(path.read_text(encoding="utf-8"))
     each = tuple(
-        Question(t["id"], t["comment"], _taken(rule, from_data(rule, t))) for t in data["case"]
+        Question(t["id"], t["comment"], _askable(rule, from_data(rule, t))) for t in data["case"]
     )
     ids = [q.id for q in each]
     twice = sorted({i for i in ids if ids.count(i) > 1})
@@ -100,7 +100,7 @@ def questions(rule: Rule, root: Path) -> Questions:
     return Questions(data["flags"], each)
 
 
-def _taken(rule: Rule, case: Case) -> Case:
+def _askable(rule: Rule, case: Case) -> Case:
     """The case as the rule can be asked it: sparse, if it takes no other gradients.
 
     Dtypes of neighbours are mixed where there are neighbours.
@@ -392,7 +392,7 @@ def _decoded(rule: Rule, defaults: Mapping[str, Json], vector: Json) -> Vector:
         {state: values for state, (values, _) in states.items()},
         {state: there for state, (_, there) in states.items()},
     )
-    case = _taken(rule, Case((Group(parameters, schedule),)))
+    case = _askable(rule, Case((Group(parameters, schedule),)))
     return Vector(vector["id"], vector["comment"], tuple(vector["flags"]), case, expected)
 
 

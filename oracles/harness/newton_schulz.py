@@ -14,8 +14,9 @@ and is changed by
 
     s |b + 2cs²| s² u + s |bs² + cs⁴| u + |p(s)| u + O(u²)
 
-at most (:func:`_row`). An interval of lengths sees that the terms of p cancel; term by term a
-radius would grow by 28 in each iteration.
+at most (:func:`_single_row`). An element is charged two roundings in each iteration: its own, and
+the length's, which is not its own. An interval of lengths sees that the terms of p cancel; term by
+term a radius would grow by 28 in each iteration.
 
 *Two or more of both* (:func:`_matrix`): bounds on all roundings together exceed the result after
 two iterations, and no code comes near them. (What is proven of one iteration leaves room for an
@@ -74,7 +75,7 @@ Interval = tuple[Any, Any]
 
 def enclose(x: Enclosure, coefficients: Coefficients, steps: int) -> Enclosure:
     """What torch's bfloat16 may give after so many iterations from ``x``, which has its format."""
-    if steps == 0 or x.mid.size == 0:
+    if steps <= 0 or x.mid.size == 0:
         return x
     if x.shape[0] > x.shape[1]:
         return _transposed(enclose(_transposed(x), coefficients, steps))
@@ -83,8 +84,8 @@ def enclose(x: Enclosure, coefficients: Coefficients, steps: int) -> Enclosure:
         nan = (np.isnan(x.mid) & (x.rad == 0)).any()
         return _everywhere(x, *((np.nan, 0.0) if nan else (0.0, np.inf)))
     if x.shape[0] == 1:
-        return _row(x, coefficients, steps)
-    return (_once if steps == 1 else _matrix)(x, coefficients, steps)
+        return _single_row(x, coefficients, steps)
+    return _once(x, coefficients) if steps == 1 else _matrix(x, coefficients, steps)
 
 
 def _transposed(x: Enclosure) -> Enclosure:
@@ -95,7 +96,7 @@ def _everywhere(x: Enclosure, mid: float, rad: float) -> Enclosure:
     return Enclosure(np.full(x.shape, Wide(mid)), np.full(x.shape, Wide(rad)), x.format)
 
 
-def _once(x: Enclosure, coefficients: Coefficients, steps: int) -> Enclosure:
+def _once(x: Enclosure, coefficients: Coefficients) -> Enclosure:
     """One iteration term by term, accumulated in float32 and rounded once by each kernel."""
     a, b, c = coefficients
     wide = x.to(SINGLE)
@@ -105,20 +106,21 @@ def _once(x: Enclosure, coefficients: Coefficients, steps: int) -> Enclosure:
     return result.to(x.format)
 
 
-def _row(x: Enclosure, coefficients: Coefficients, steps: int) -> Enclosure:
+def _single_row(x: Enclosure, coefficients: Coefficients, steps: int) -> Enclosure:
     """A direction with its relative error, times a length in an interval."""
     size, spread = (np.sqrt(np.sum(part * part)) for part in (x.mid, x.rad))
     if not spread < size:  # nothing is known of the direction
         return _everywhere(x, 0.0, np.inf if spread else 0.0)
     length = first = (size - spread, size + spread)
+    magnified = Wide(1)
     for _ in range(steps):
+        magnified = magnified * _magnification(coefficients, max(map(abs, length)))
         length = _lengthened(length, coefficients, x.format.u, x.shape[1])
     ends = [last / start for last in length for start in first]
     ratio, off = (max(ends) + min(ends)) / 2, (max(ends) - min(ends)) / 2
     reach = (np.abs(x.mid) + x.rad) * (np.abs(ratio) + off)
-    # Every iteration rounds each element, and the length does not say by how much.
     u = x.format.u + 8 * SINGLE.u
-    rounded = ((1 + u) ** (2 * steps) - 1) * reach + 2 * steps * x.format.eta * 4**steps
+    rounded = ((1 + u) ** (2 * steps) - 1) * reach + 2 * steps * x.format.eta * magnified
     rad = np.abs(x.mid) * off + x.rad * (np.abs(ratio) + off) + rounded
     return Enclosure(x.mid * ratio, rad * INFLATE, x.format)
 
@@ -157,7 +159,7 @@ def _roots(a: Any, b: Any, c: Any) -> list[Any]:
 
 
 @dataclass(frozen=True)
-class Row:
+class Measurement:
     """What was measured of one iteration.
 
     Attributes:
@@ -181,13 +183,15 @@ class Row:
 
 
 @cache
-def table() -> tuple[Row, ...]:
+def table() -> tuple[Measurement, ...]:
     """All that was measured."""
     rows = tomllib.loads(TABLE.read_text(encoding="utf-8"))["row"]
-    return tuple(Row(**row | {"coefficients": tuple(row["coefficients"])}) for row in rows)
+    return tuple(Measurement(**row | {"coefficients": tuple(row["coefficients"])}) for row in rows)
 
 
-def row(shape: tuple[int, ...], coefficients: Coefficients, steps: int) -> Row | None:
+def measurement(
+    shape: tuple[int, ...], coefficients: Coefficients, steps: int
+) -> Measurement | None:
     """Of the smallest size that includes the shape; None where nobody has measured."""
     known = [
         row
@@ -199,13 +203,25 @@ def row(shape: tuple[int, ...], coefficients: Coefficients, steps: int) -> Row |
 
 
 def _matrix(x: Enclosure, coefficients: Coefficients, steps: int) -> Enclosure:
-    known = row(x.shape, coefficients, steps)
+    known = measurement(x.shape, coefficients, steps)
     if known is None:
         return _everywhere(x, 0.0, np.inf)
-    mid = iterated(x.mid, coefficients, steps)
-    rad = known.reach * deviation(x, coefficients, steps)
-    eta = steps * x.format.eta * 4**steps
-    return Enclosure(mid, np.asarray(rad, dtype=Wide) + eta, x.format)
+    mid, magnified = x.mid, Wide(1)
+    for _ in range(steps):
+        magnified = magnified * _magnification(coefficients, np.sqrt(np.sum(mid * mid)))
+        mid = iterated(mid, coefficients, 1)
+    rad = np.asarray(known.reach * deviation(x, coefficients, steps), dtype=Wide)
+    return Enclosure(mid, rad + steps * x.format.eta * magnified, x.format)
+
+
+def _magnification(coefficients: Coefficients, norm: Any) -> Any:
+    """The most by which an iteration of an X of that norm makes an error larger, if it does.
+
+    The derivative of aX + b(XXᵀ)X + c(XXᵀ)²X has three terms with b and five with c. Roundings are
+    far from doubling the norm.
+    """
+    a, b, c = (abs(Wide(v)) for v in coefficients)
+    return max(Wide(1), a + 3 * b * (2 * norm) ** 2 + 5 * c * (2 * norm) ** 4)
 
 
 def iterated(x: WideArray, coefficients: Coefficients, steps: int) -> WideArray:

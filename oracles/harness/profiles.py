@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, Phase, settings
 
-EXAMPLES = {"default": 60, "ci": 60, "thorough": 800, "soak": 1_000_000}
-"""Examples of a test: minutes, the same derandomized, more minutes, hours. A soak
-that is interrupted goes on from the example database, where everything that failed is kept."""
+EXAMPLES = {"default": 60, "ci": 60, "thorough": 800}
+"""Examples of a test: minutes, the same derandomized, more minutes."""
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 """The explain phase is left out: on long cases it costs more than it tells."""

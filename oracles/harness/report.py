@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.table import Table
@@ -15,10 +16,10 @@ from oracles.harness.tally import Line, Tally
 SHARES = "largest share of the radius used"
 
 
-def render(tally: Tally, *, full: bool = True, width: int = 100, color: bool = False) -> str:
+def render(tally: Tally, *, full: bool = True, width: int = 100) -> str:
     """The report as text: of each path and convention or, if not ``full``, of each optimizer."""
     out = io.StringIO()
-    console = Console(file=out, width=width, force_terminal=color, highlight=False, markup=False)
+    console = Console(file=out, width=width, highlight=False, markup=False)
     if tally.lines:
         console.print(_paths(tally) if full else _optimizers(tally))
     if tally.rejected and full:
@@ -114,12 +115,11 @@ def _deviations(tally: Tally) -> Table:
 def _absent(tally: Tally) -> Table:
     """What this torch lacks: by reason, the paths and where."""
     table = Table(title="absent here", title_justify="left", box=None, show_header=False)
-    places: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for place, reason in tally.absent.items():
-        path, dtype, *_ = place.rsplit(", ", 2)  # an optimizer, "everywhere"; or path and where
-        places[path, reason].append(dtype)
-    for (path, reason), dtypes in places.items():
-        table.add_row(f"{path} ({', '.join(dict.fromkeys(dtypes))})", reason)
+    places: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for optimizer, path, dtype, reason in _missing(tally):
+        places[optimizer, path, reason].append(dtype)
+    for (optimizer, path, reason), dtypes in places.items():
+        table.add_row(f"{optimizer}, {path}{_among(dtypes)}", reason)
     return table
 
 
@@ -128,14 +128,29 @@ def _lacking(tally: Tally) -> Table:
     title = "absent here (why: -v)"
     table = Table(title=title, title_justify="left", box=None, show_header=False)
     dtypes: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for place in tally.absent:
-        optimizer, where = place.split(", ", 1)
-        path, *rest = where.rsplit(", ", 2)
-        dtypes[path, optimizer] += rest[:1]
+    for optimizer, path, dtype, _ in _missing(tally):
+        dtypes[path, optimizer].append(dtype)
     optimizers: dict[str, list[str]] = defaultdict(list)
     for (path, optimizer), lacked in dtypes.items():
         some = set(lacked) < {key[2] for key in tally.lines}
-        optimizers[f"{path} ({', '.join(lacked)})" if some else path].append(optimizer)
+        optimizers[f"{path}{_among(lacked) if some else ''}"].append(optimizer)
     for path, names in optimizers.items():
         table.add_row(path, ", ".join(sorted(names)))
     return table
+
+
+def _missing(tally: Tally) -> Iterator[tuple[str, str, str, str]]:
+    """What is absent: optimizer, path, dtype and why.
+
+    Where several devices are asked, a path bears its device's name. An optimizer that is lacking
+    altogether has the path "everywhere", and no dtype.
+    """
+    several = len({key[3] for key in tally.lines}) > 1
+    for place, reason in tally.absent.items():
+        optimizer, where = place.split(", ", 1)
+        path, dtype, device = where.rsplit(", ", 2) if ", " in where else (where, "", "")
+        yield optimizer, f"{path}, {device}" if several and device else path, dtype, reason
+
+
+def _among(dtypes: Iterable[str]) -> str:
+    return f" ({', '.join(named)})" if (named := list(filter(None, dict.fromkeys(dtypes)))) else ""

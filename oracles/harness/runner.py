@@ -145,12 +145,12 @@ def confirm(row: Deviation, rule: Rule, subjects: Sequence[Any], tally: Tally) -
         others = active(rule.name, subject.version)
         known = any(other.covers(check.name, subject, case) for other in others)
         if verdict.failed and not expected and not known:
-            raise Refuted(f"{row.id} is back: {verdict.sentence}")
+            raise Refuted(f"{row.id} is back: {verdict.sentence}; what it was: {row}")
         if expected and not verdict.failed:
             tally.healed.add(row.id)
             raise Refuted(
                 f"{row.id} has healed on {subject} in torch {subject.version}: bound its versions "
-                f"({row.versions}) in deviations.toml"
+                f"({row.versions}) in deviations.toml; what it was: {row}"
             )
         if expected:
             tally.confirmed.add(row.id)

@@ -27,8 +27,9 @@ from oracles.harness.formats import FloatArray
 from oracles.harness.oracle import Oracle
 from oracles.harness.runner import Refuted, Report, shown, vacuities
 from oracles.harness.strategies import STRUCTURE, Choices, long_case
+from oracles.harness.subjects import SubjectError
 from oracles.harness.tally import Tally
-from oracles.harness.verdict import Vacuous
+from oracles.harness.verdict import Vacuous, compared
 from oracles.rule import Rule
 
 T = TypeVar("T")
@@ -105,7 +106,7 @@ def _shrunk(check: Check, rule: Rule, subjects: Sequence[Any], case: Case) -> st
         return bool(examine(check, [subject], Oracle(rule, case), Tally()))
 
     first = next(subject for subject in subjects if fails(subject, case))
-    culprit = _culprit(Oracle(rule, case), first)
+    culprit = find_culprit(Oracle(rule, case), first)
 
     def first_fails(simpler: Case) -> bool:
         return fails(first, replace(simpler, axes=(first.dtype,)))
@@ -146,15 +147,19 @@ def _text(values: FloatArray | None) -> str:
     return "None" if values is None else np.array2string(values.ravel(), threshold=8)
 
 
-def _culprit(oracle: Oracle, subject: Any) -> int:
+def find_culprit(oracle: Oracle, subject: Any) -> int:
     """The first element outside, in the end-to-end layout; 0 if the subject did not answer."""
-    balls = oracle().parameters
-    row = oracle().row(subject.dtype)
+    enclosures = oracle(tensors=subject.tensors)
+    row = enclosures.row(subject.dtype)
     try:
-        values = subject.ask(oracle.case).parameters
-    except Exception:  # it raised, which is why it failed; any element may be the one
+        answer = subject.ask(oracle.case)
+    except SubjectError:  # which is why it failed; any element may be the one
         return 0
-    return int(np.argmin(holds(balls.mid[row], balls.rad[row], values).all(axis=0)))
+    inside = [
+        holds(balls.mid[row], balls.rad[row], values).all(axis=0)
+        for _, balls, values in compared(enclosures, answer)
+    ]
+    return int(np.argmin(np.all(inside, axis=0)))
 
 
 def _alone(case: Case, culprit: int) -> tuple[Case, int]:

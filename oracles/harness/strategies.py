@@ -357,7 +357,8 @@ def lone_cases(choices: Choices, rule: Rule) -> Case:
     for needed, domain in rule.domains.items():
         if rule.constraint(h) is None:
             break
-        h = h._replace(**{needed: domain.high / 4})
+        helped = h._replace(**{needed: choices.pick([v for v in _numbers(domain) if v])})
+        h = helped if needed != "lr" and rule.constraint(helped) is None else h
     shape = _small_shape(choices, rule, (2,), (1,), (7,), (2, 3))
     gradients = [choices.array(shape) for _ in range(steps)]
     parameter = _made(rule, choices.array(shape), gradients)

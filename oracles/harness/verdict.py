@@ -73,10 +73,10 @@ def judge(oracle: Oracle, subject: Any, answer: Answer) -> Verdict:
     """Hold an answer against torch's convention, parameters and buffers at every step."""
     enclosures = oracle(tensors=subject.tensors)
     row = enclosures.row(subject.dtype)
-    wrong = _presence(enclosures, answer)
+    wrong = _presence_differs(enclosures, answer)
     elements = undecided = 0
     share = 0.0
-    for _, balls, values in _compared(enclosures, answer):
+    for _, balls, values in compared(enclosures, answer):
         elements += values.size
         inside, used = _measure(balls, row, values)
         share = max(share, used)
@@ -134,9 +134,9 @@ def fit(oracle: Oracle, convention: Convention, subject: Any, answer: Answer) ->
     """Whether a convention's enclosure holds the whole answer, parameters and buffers."""
     enclosures = oracle(convention, subject.tensors)
     row = enclosures.row(subject.dtype)
-    return not _presence(enclosures, answer) and all(
+    return not _presence_differs(enclosures, answer) and all(
         holds(balls.mid[row], balls.rad[row], values).all()
-        for _, balls, values in _compared(enclosures, answer)
+        for _, balls, values in compared(enclosures, answer)
     )
 
 
@@ -160,13 +160,14 @@ def describe(case: Case, number: int = 0, step: int = 0) -> str:
     return " ".join(f"{name}={value!r}" for name, value in h.items())
 
 
-def _compared(enclosures: Enclosures, answer: Answer) -> Iterator[tuple[str, Balls, FloatArray]]:
+def compared(enclosures: Enclosures, answer: Answer) -> Iterator[tuple[str, Balls, FloatArray]]:
+    """Name, enclosure and answer of the parameters and of each buffer."""
     yield "parameter", enclosures.parameters, answer.parameters
     for name in enclosures.buffered:
         yield name, enclosures.states[name], answer.states[name]
 
 
-def _presence(enclosures: Enclosures, answer: Answer) -> bool:
+def _presence_differs(enclosures: Enclosures, answer: Answer) -> bool:
     """Whether some buffer exists where the rule has none, or the other way round."""
     return any(
         not np.array_equal(present, answer.present[name])
@@ -193,7 +194,7 @@ def _explain(oracle: Oracle, subject: Any, answer: Answer) -> str:
                 f"{describe(case, number, step)}; {verdict}"
             )
     worst: tuple[int, float, str] | None = None
-    for name, balls, values in _compared(enclosures, answer):
+    for name, balls, values in compared(enclosures, answer):
         mid, rad = balls.mid[row], balls.rad[row]
         bad = ~holds(mid, rad, values)
         if not bad.any():

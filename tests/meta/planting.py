@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from oracles.harness.deviations import active
+from oracles.harness.deviations import GENERAL, active
 from oracles.harness.subjects.torch_optim import Subject, plain
 
-AGREEMENT = "agreement"
+AGREEMENT = GENERAL
 EVENTFUL = "agreement through gaps and late groups"
 EDGE = "agreement at the edge"
 SPARSE = "agreement on sparse gradients"

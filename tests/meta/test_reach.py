@@ -207,7 +207,9 @@ HARD: dict[str, Features] = {
     "Adamax": {
         "the largest gradient is remembered": some_turn(lambda h, a, b: abs(b) < h.beta2 * abs(a)),
         "the largest gradient is today's": some_turn(lambda h, a, b: abs(b) > abs(a)),
-        "eps is larger": some_turn(lambda h, a, b: abs(b) + h.eps > abs(b)),
+        "eps makes today's the largest": some_turn(
+            lambda h, a, b: (abs(b) < h.beta2 * abs(a)) & (h.beta2 * abs(a) < abs(b) + h.eps)
+        ),
     },
     "NAdam": {
         "momentum decays for three steps": some_moment(lambda t, h: t > 2 and h.momentum_decay > 0),

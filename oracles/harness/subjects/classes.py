@@ -17,7 +17,7 @@ from oracles.rule import Rule
 def accepted(optimizer: OptimizerClass) -> frozenset[str]:
     """Names the constructor takes; with ``**options`` also those of the classes it extends."""
     names: set[str] = set()
-    for cls in (optimizer, *optimizer.__mro__[1:]):
+    for cls in optimizer.__mro__:
         parameters = inspect.signature(cls).parameters
         names |= set(parameters)
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):

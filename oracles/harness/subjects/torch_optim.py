@@ -82,7 +82,7 @@ class Subject:
         )
 
     @cached_property
-    def taken(self) -> Path:
+    def running(self) -> Path:
         """The path whose code runs: where nobody chooses, torch takes foreach on some devices."""
         if self.path.switches or self.path.wrap not in (None, "functional"):
             return self.path
@@ -102,7 +102,7 @@ class Subject:
         """
         if self.path.wrap == "compile":  # whatever may change between calls is a tensor there
             return frozenset({"lr", "step"})
-        counted = any(self.taken.switches.get(switch) for switch in self.rule.tensor_step)
+        counted = any(self.running.switches.get(switch) for switch in self.rule.tensor_step)
         given = self.path.tensors if scalar_dtype(self.dtype) == "float32" else ()
         if self.dtype == MIXED and "betas" in self.path.tensors:
             given = ("betas",)  # cast to each parameter's dtype before anything is computed
