@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from oracles import adam, decay
-from oracles.rule import Scalar
+from oracles.rule import Scalar, named
 
 
 class Hyper(NamedTuple):
@@ -64,11 +64,7 @@ DECAYS = (
         parts=decay.WITH_EPS | {"batch_size"},
         before=lambda w, h: decay.shrunk(w, h.lr * h.weight_decay / h.batch_size, h),
     ),
-    *(
-        c
-        for c in decay.meanings(TORCH)
-        if c.name in ("decoupled", "decay_after_lr", "decay_after", "decay_ignored")
-    ),
+    *named(decay.meanings(TORCH), "decoupled", "decay_after_lr", "decay_after", "decay_ignored"),
     replace(
         TORCH,
         name="decay_sign_flipped",

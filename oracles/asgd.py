@@ -53,7 +53,19 @@ import numpy as np
 
 from oracles import decay
 from oracles.refusal import negative, no_batch
-from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, either, kept, lerp
+from oracles.rule import (
+    Array,
+    Convention,
+    Domain,
+    Parting,
+    Rule,
+    Scalar,
+    State,
+    beside,
+    either,
+    kept,
+    lerp,
+)
 
 ONE = Fraction(1)
 """Divided by a float it gives a float; divided by a whole number it stays a rational."""
@@ -132,8 +144,7 @@ def step(
     Returns:
         The new parameter and the new state; the arguments are left as they were.
     """
-    eta = state["eta"] + (t - t)  # where t is a tensor, arithmetic with η is a tensor's, too
-    eta = convention.in_force(eta, t, h)
+    eta = convention.in_force(beside(state["eta"], t), t, h)
     d = convention.descent(w, g, h)
     w = convention.moved(convention.before(w, h), d, eta, h)
     w = convention.after(w, h)

@@ -56,7 +56,18 @@ import numpy as np
 
 from oracles import adam, decay
 from oracles.refusal import negative
-from oracles.rule import Array, Convention, Domain, Parting, Scalar, State, kept, lerp, scaled
+from oracles.rule import (
+    Array,
+    Convention,
+    Domain,
+    Parting,
+    Scalar,
+    State,
+    kept,
+    lerp,
+    named,
+    scaled,
+)
 
 BASE = Fraction(96, 100)
 """Dozat's 0.96: its powers with floats are those of torch's literal, and rationals stay exact."""
@@ -261,7 +272,7 @@ VARIANCES: tuple[NAdamConvention, ...] = (
         source="code that corrects the mean and forgets the variance",
         denominator=lambda v, c2, h: np.sqrt(v) + h.eps,
     ),
-    *adam.in_place_of(TORCH, (c for c in adam.MOMENTS if c.name in ("eps_inside", "eps_hat"))),
+    *adam.in_place_of(TORCH, named(adam.MOMENTS, "eps_inside", "eps_hat")),
 )
 """What else the variance and ε may be."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -55,6 +55,14 @@ def kept(value: Scalar) -> Scalar:
     The rule is the number itself; only an enclosure is told of the rounding.
     """
     return value.kept() if hasattr(value, "kept") else value
+
+
+def beside(value: Scalar, other: Scalar) -> Scalar:
+    """A number as it enters arithmetic with another one: as a tensor, where that is one.
+
+    The rule is the number itself; only an enclosure is told of the format.
+    """
+    return value.beside(other) if hasattr(value, "beside") else value
 
 
 def either(one: Array, other: Array) -> Array:
@@ -172,6 +180,19 @@ class Convention:
     decays: Callable[[int], bool] = lambda ndim: True
 
 
+C = TypeVar("C", bound=Convention)
+
+
+def named(conventions: Iterable[C], *names: str) -> tuple[C, ...]:
+    """Those conventions of that name, in the order of the names.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    known = {convention.name: convention for convention in conventions}
+    return tuple(known[name] for name in names)
+
+
 Range = tuple[float, float]
 
 
@@ -271,6 +292,11 @@ class Rule:
                     f"{self.name}'s convention {convention.name!r} has the part {part!r}; "
                     f"allowed: {', '.join(sorted(known))}"
                 )
+
+    @property
+    def gradient_layout(self) -> str:
+        """Of gradients that are laid out plainly."""
+        return "sparse" if self.sparse else "contiguous"
 
     @property
     def torch(self) -> Any:

@@ -47,7 +47,7 @@ import numpy as np
 
 from oracles import adam, decay
 from oracles.refusal import no_batch, no_beta, outside
-from oracles.rule import Array, Convention, Rule, Scalar, State, lerp, scaled
+from oracles.rule import Array, Convention, Rule, Scalar, State, lerp, named, scaled
 
 
 class Hyper(NamedTuple):
@@ -191,11 +191,7 @@ DENOMINATORS = (
         denominator=lambda v, c2, h: np.sqrt(v),
     ),
     *adam.in_place_of(
-        TORCH,
-        (
-            adam.RULE.convention(name)
-            for name in ("uncorrected", "second_uncorrected", "correction_late")
-        ),
+        TORCH, named(adam.MOMENTS, "uncorrected", "second_uncorrected", "correction_late")
     ),
 )
 """What else ε and the correction may be."""

@@ -36,10 +36,11 @@ def case_for(rule: Rule) -> Case:
     shape = (rule.shapes or ((2, 3),))[-1]
     rng = np.random.Generator(np.random.PCG64(11))
     values = rng.uniform(0.5, 2, (2, 1 + STEPS, *shape))
-    layout = "sparse" if rule.sparse else "contiguous"
-    first, second = (Parameter(own[0], tuple(own[1:]), gradient_layout=layout) for own in values)
+    first, second = (
+        Parameter(own[0], tuple(own[1:]), gradient_layout=rule.gradient_layout) for own in values
+    )
     gaps = (second.gradients[0], None, *second.gradients[2:])
-    second = Parameter(second.initial, gaps, gradient_layout=layout)
+    second = Parameter(second.initial, gaps, gradient_layout=rule.gradient_layout)
     return Case((Group((first, second), (rule.remembering(rule.trial),) * STEPS),), ("float32",))
 
 

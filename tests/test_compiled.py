@@ -41,12 +41,11 @@ def case_for(rule: Rule) -> Case:
     """Three steps, the learning rate halved before the last, decay where there is any."""
     shape = (rule.shapes or ((5, 7),))[-1]
     rng = np.random.Generator(np.random.PCG64(3))
-    layout = "sparse" if rule.sparse else "contiguous"
     members = tuple(
         Parameter(
             rng.uniform(0.5, 2, shape),
             tuple(rng.uniform(-2, 2, (3, *shape))),
-            gradient_layout=layout,
+            gradient_layout=rule.gradient_layout,
         )
         for _ in DTYPES
     )

@@ -188,9 +188,9 @@ def _group(rule: Rule, steps: int, table: Mapping[str, Any]) -> Group:
         rule.hyper(**{k: v[t] if isinstance(v, list) else v for k, v in hyper.items()})
         for t in range(steps)
     )
-    layout = "sparse" if rule.sparse else "contiguous"
     parameters = tuple(
-        _parameter({"gradient_layout": layout, **table}) for table in table["parameters"]
+        _parameter({"gradient_layout": rule.gradient_layout, **table})
+        for table in table["parameters"]
     )
     return Group(parameters, schedule, table.get("joins", 0))
 

@@ -216,13 +216,16 @@ def order(subject: Subject, oracle: Oracle) -> Verdict:
     groups = [replace(g, parameters=g.parameters[::-1]) for g in case.groups]
     answer = subject.ask(replace(case, groups=tuple(groups)))
     numbers = np.split(np.arange(case.offsets[-1]), case.offsets[1:-1])
-    reversed_: list[Any] = []
-    first = 0
-    for group in case.groups:
-        last = first + len(group.parameters)
-        reversed_ += numbers[first:last][::-1]
-        first = last
-    back = np.argsort(np.concatenate(reversed_)) if reversed_ else np.arange(0)
+    back = np.argsort(
+        np.concatenate(
+            [
+                numbers[i]
+                for group in case.groups
+                for i, own, _ in reversed([*case.walk()])
+                if own is group
+            ]
+        )
+    )
     if answers_differ(_moved(answer, back), subject.ask(case)):
         return broken(case, subject, "gives other bits when the parameters are reversed")
     return _held(case)

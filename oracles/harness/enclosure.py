@@ -144,6 +144,10 @@ class Enclosure(NDArrayOperatorsMixin):
         single = _converted(self, FORMATS["float32"])
         return Enclosure(single.mid, single.rad, self.format, self.nonnegative)
 
+    def beside(self, other: Any) -> Enclosure:
+        """A number without dimensions in the format in which it meets another one."""
+        return _operands(self, other)[0]
+
     def lerp(self, end: Any, weight: Any, *, literal: bool = False) -> Enclosure:
         """``start + weight (end − start)`` in any of its algebraic forms; see :func:`_lerp`."""
         return _lerp(self, end, weight, literal)

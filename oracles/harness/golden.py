@@ -90,9 +90,7 @@ def questions(rule: Rule, root: Path) -> Questions:
     """
     path = root / "cases" / f"{rule.name.lower()}.toml"
     data = tomllib.loads(path.read_text(encoding="utf-8"))
-    each = tuple(
-        Question(t["id"], t["comment"], _askable(rule, from_data(rule, t))) for t in data["case"]
-    )
+    each = tuple(Question(t["id"], t["comment"], _mixed(from_data(rule, t))) for t in data["case"])
     ids = [q.id for q in each]
     twice = sorted({i for i in ids if ids.count(i) > 1})
     if twice:
@@ -100,17 +98,9 @@ def questions(rule: Rule, root: Path) -> Questions:
     return Questions(data["flags"], each)
 
 
-def _askable(rule: Rule, case: Case) -> Case:
-    """The case as the rule can be asked it: sparse, if it takes no other gradients.
-
-    Dtypes of neighbours are mixed where there are neighbours.
-    """
-    layout = "sparse" if rule.sparse else "contiguous"
-    groups = (
-        replace(g, parameters=tuple(replace(p, gradient_layout=layout) for p in g.parameters))
-        for g in case.groups
-    )
-    return replace(case, groups=tuple(groups), axes=AXES if len(case.parameters) > 1 else DTYPES)
+def _mixed(case: Case) -> Case:
+    """The case in all dtypes, and with those of neighbours mixed where there are neighbours."""
+    return replace(case, axes=AXES if len(case.parameters) > 1 else DTYPES)
 
 
 # --- computing ---
@@ -383,7 +373,11 @@ def _decoded(rule: Rule, defaults: Mapping[str, Json], vector: Json) -> Vector:
     )
     tables = vector["parameters"]
     parameters = tuple(
-        Parameter(_array(p["initial"]), tuple(_array(s["gradient"]) for s in p["steps"]))
+        Parameter(
+            _array(p["initial"]),
+            tuple(_array(s["gradient"]) for s in p["steps"]),
+            gradient_layout=rule.gradient_layout,
+        )
         for p in tables
     )
     states = {state: _rows(tables, state) for state in rule.states}
@@ -392,7 +386,7 @@ def _decoded(rule: Rule, defaults: Mapping[str, Json], vector: Json) -> Vector:
         {state: values for state, (values, _) in states.items()},
         {state: there for state, (_, there) in states.items()},
     )
-    case = _askable(rule, Case((Group(parameters, schedule),)))
+    case = _mixed(Case((Group(parameters, schedule),)))
     return Vector(vector["id"], vector["comment"], tuple(vector["flags"]), case, expected)
 
 

@@ -201,7 +201,7 @@ def _made(
 ) -> Parameter:
     """A parameter whose gradients are sparse where the rule takes no others."""
     if rule.sparse:
-        gradient_layout = "sparse"
+        gradient_layout = rule.gradient_layout
     return Parameter(initial, tuple(gradients), layout, gradient_layout)
 
 
@@ -408,7 +408,7 @@ def sparse_cases(choices: Choices, rule: Rule) -> Case:
     schedule = tuple(rule.undecayed(h) for h in _schedule(choices, rule, steps, axes))
     first, *others = (_parameter(choices, rule, steps) for _ in range(1 + choices.index(3)))
     members = [
-        replace(p, gradient_layout="sparse" if p.initial.ndim or rule.sparse else "contiguous")
+        replace(p, gradient_layout="sparse" if p.initial.ndim else rule.gradient_layout)
         for p in (_with_dimensions(first), *others)
     ]
     return Case((Group(tuple(members), schedule),), axes)

@@ -13,7 +13,21 @@ from oracles.harness.verdict import UNDECIDED, Verdict
 
 @dataclass
 class Line:
-    """What was seen of one subject."""
+    """What was seen of one subject.
+
+    Attributes:
+        runs: verdicts.
+        failed: of them, those that failed.
+        empty: those that decided nothing, of which there may have been nothing to decide.
+        blunt: those in which most moves were narrower than their radius.
+        elements: element-steps compared.
+        edge: verdicts on cases at the edge of the formats.
+        undecided, undecided_edge: sum of the shares of undecided element-steps in the verdicts away
+            from the edge, and at it.
+        moved, swallowed: element-steps that the rule moves, and those narrower than their radius.
+        measured: verdicts that rest on a measurement.
+        share: largest share of a radius used.
+    """
 
     runs: int = 0
     failed: int = 0

@@ -495,7 +495,7 @@ def plain(rule: Rule, gradient_layout: str = "contiguous") -> Case:
     """Two steps that ask for nothing but the rule: whoever has a path at all takes them."""
     h = rule.trial
     schedule = (rule.undecayed(h) if gradient_layout == "sparse" else h,) * 2
-    gradient_layout = "sparse" if rule.sparse else gradient_layout
+    gradient_layout = rule.gradient_layout if rule.sparse else gradient_layout
     one = np.ones((rule.shapes or ((2,),))[0])
     parameter = Parameter(one, (one, one), gradient_layout=gradient_layout)
     return Case((Group((parameter,) * len(DTYPES), schedule),))
