@@ -309,7 +309,7 @@ DECAYS = (
         source="norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to Adafactor",
         parts=decay.DECAY,
         before=_whole,
-        after=lambda w, h: decay.shrunk(w, h.weight_decay, h),
+        after=decay.shrunk_bare,
     ),
     replace(
         TORCH,

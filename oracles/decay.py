@@ -50,6 +50,11 @@ def shrunk_lr(w: Array, h: Hyper) -> Array:
     return shrunk(w, h.lr * h.weight_decay, h)
 
 
+def shrunk_bare(w: Array, h: Hyper) -> Array:
+    """``(1 − λ) w``: decoupled decay, whatever the learning rate."""
+    return shrunk(w, h.weight_decay, h)
+
+
 def settle(h: Hyper) -> Any:
     """Cap the decay where γλ > 1 would make w grow."""
     return h._replace(weight_decay=1 / h.lr) if h.lr * h.weight_decay > 1 else h
@@ -82,7 +87,7 @@ ROWS: tuple[Mapping[str, Any], ...] = (
         "equation": "w = (1 − λ)w before the step",
         "source": "AdamW of TensorFlow Addons and Chainer: the decay is not scaled by the rate",
         "descent": undecayed,
-        "before": lambda w, h: shrunk(w, h.weight_decay, h),
+        "before": shrunk_bare,
     },
     {
         "name": "decay_after_lr",
@@ -98,7 +103,7 @@ ROWS: tuple[Mapping[str, Any], ...] = (
         "source": "norm_coefficient_post of ONNX ai.onnx.preview.training Adam",
         "descent": undecayed,
         "before": unchanged,
-        "after": lambda w, h: shrunk(w, h.weight_decay, h),
+        "after": shrunk_bare,
     },
     {
         "name": "decay_ignored",

@@ -232,7 +232,7 @@ DECAYS = (
         equation="w = (1 − λ)w before the step",
         source="decay that is not scaled by the rate, as in TensorFlow Addons",
         parts=decay.DECAY,
-        before=lambda w, h: decay.shrunk(w, h.weight_decay, h),
+        before=decay.shrunk_bare,
     ),
     replace(
         BARE,
@@ -250,7 +250,7 @@ DECAYS = (
         source="norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to Muon",
         parts=decay.DECAY,
         before=decay.unchanged,
-        after=lambda w, h: decay.shrunk(w, h.weight_decay, h),
+        after=decay.shrunk_bare,
     ),
     replace(
         BARE,

@@ -235,7 +235,7 @@ SCALES: tuple[RAdamConvention, ...] = (
     ),
     replace(
         TORCH,
-        name="eps_out",
+        name="eps_corrected",
         equation="w = w − γ m/c₁ · r/(√v/√c₂ + ε)",
         source="optax.radam, TensorFlow Addons RectifiedAdam; Adam in torch itself",
         parts=LATE | {"eps"},

@@ -171,7 +171,7 @@ CONVENTIONS = (
         source="TensorFlow Addons SGDW (weight_decay_optimizers.py)",
         parts=decay.DECAY,
         descent=decay.undecayed,
-        before=lambda w, h: decay.shrunk(w, h.weight_decay, h),
+        before=decay.shrunk_bare,
     ),
     replace(
         TORCH,
@@ -180,7 +180,7 @@ CONVENTIONS = (
         source="norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to SGD",
         parts=decay.DECAY,
         descent=decay.undecayed,
-        after=lambda w, h: decay.shrunk(w, h.weight_decay, h),
+        after=decay.shrunk_bare,
     ),
     replace(
         TORCH,

@@ -168,7 +168,7 @@ EPS = frozenset({"eps"})
 DENOMINATORS = (
     replace(
         TORCH,
-        name="eps_outside",
+        name="eps_corrected",
         equation="D = √v + ε√c₂: ε is added to the corrected root",
         source="torch.optim.Adam; algorithm 1 of arXiv:1412.6980",
         parts=EPS,

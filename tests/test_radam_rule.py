@@ -96,7 +96,7 @@ HAND: dict[str, tuple[Setting, tuple[F, ...]]] = {
 
 LATER = (
     *("threshold_of_four", "limit_unshifted", "unrectified"),
-    *("second_uncorrected", "eps_ignored", "eps_out", "eps_inside"),
+    *("second_uncorrected", "eps_ignored", "eps_corrected", "eps_inside"),
 )
 """Conventions that differ from torch's only once the wait is over."""
 
@@ -178,7 +178,7 @@ def adapted(name: str, v: Any, unseen: Any, eps: Any) -> Any:
     forms = {
         "second_uncorrected": 1 / (deviation * seen + eps),
         "eps_ignored": 1 / deviation,
-        "eps_out": 1 / (deviation + eps),
+        "eps_corrected": 1 / (deviation + eps),
         "eps_inside": 1 / mpmath.sqrt(v + eps / (1 - unseen)),
     }
     return forms.get(name, 1 / (deviation + eps / seen))
@@ -259,7 +259,7 @@ def test_published_values(decay: float, published: list[float]) -> None:
     """
     h = Hyper(eps=1e-7, weight_decay=decay, decoupled_weight_decay=True)
     start, gradient = TFA
-    run = list(RULE.run(RULE.convention("eps_out"), start, [gradient] * 100, [h] * 100))
+    run = list(RULE.run(RULE.convention("eps_corrected"), start, [gradient] * 100, [h] * 100))
     off = np.abs(run[-1][0] - published)
     assert (off <= 0.5e-6 + 100 * np.spacing(start.astype(np.float32)) / 2).all()
 
