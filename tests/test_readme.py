@@ -1,4 +1,4 @@
-"""Is what the README says of weight decay what the rules say, which torch is held to?"""
+"""Are the README's tables of weight decay and of deviations what rules and ledger say?"""
 
 from __future__ import annotations
 
@@ -8,22 +8,30 @@ import numpy as np
 import pytest
 
 from oracles import RULES
+from oracles.harness.deviations import ledger
 from oracles.rule import Rule
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-TITLE = "## What `weight_decay` means in each torch optimizer"
+DECAY = "## What `weight_decay` means in each torch optimizer"
+FOUND = "## What it has found in released torch"
+TODAY = "2.13.0"
+"""The release whose deviations the README lists."""
 SWITCH = "decoupled_weight_decay"
 
 
+def section(title: str) -> str:
+    return README.split(title)[1].split("\n## ")[0]
+
+
+def table(title: str) -> list[list[str]]:
+    """The cells of the table below a title."""
+    lines = [line for line in section(title).splitlines() if line.startswith("| ")]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
 def rows() -> dict[str, list[str]]:
-    """The table below the title: the other cells by the name in the first one."""
-    section = README.split(TITLE)[1].split("\n## ")[0]
-    cells = [
-        [cell.strip().strip("`") for cell in line.strip("|").split("|")]
-        for line in section.splitlines()
-        if line.startswith("| ")
-    ]
-    return {first: rest for first, *rest in cells[2:]}
+    """What the table of weight decay says, by optimizer."""
+    return {first: rest for first, *rest in table(DECAY)}
 
 
 def decayed(rule: Rule) -> bool:
@@ -54,3 +62,16 @@ def test_the_switch_is_the_other_convention(rule: Rule) -> None:
     off = rule.run(rule.convention("decoupled_lr"), w, gradients, [h] * 2)
     for (one, _), (other, _) in zip(on, off, strict=True):
         assert np.array_equal(one, other)
+
+
+def test_every_deviation_of_today_is_listed_with_its_optimizers() -> None:
+    listed = [id for _, ids, *_ in table(FOUND) for id in ids.split(", ")]
+    today = {row.id: row for row in ledger() if row.holds_for(TODAY)}
+    assert sorted(listed) == sorted(i for i, row in today.items() if row.devices != ("cuda",))
+    for names, ids, *_ in table(FOUND):
+        assert set(names.split(", ")) == {n for id in ids.split(", ") for n in today[id].rules}
+
+
+def test_the_others_are_counted() -> None:
+    others = sum(not row.holds_for(TODAY) for row in ledger())
+    assert f"{others} more rows hold what releases before 2.13 had wrong" in section(FOUND)

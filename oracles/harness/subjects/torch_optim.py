@@ -516,8 +516,7 @@ def devices() -> list[str]:
 def quiet() -> None:
     """One thread, and no warnings about what is meant so.
 
-    Gradients of non-leaf tensors are the differentiable path's, and torch 2.4 and 2.5 announce a
-    new default of ``torch.load`` that older ones do not have.
+    The same filters, with their reasons, are in ``pyproject.toml``: pytest has its own.
     """
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
