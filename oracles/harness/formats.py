@@ -108,9 +108,16 @@ FLOAT64 = FORMATS["float64"]
 
 TENSOR = replace(FORMATS["float32"], u=2 * FORMATS["float32"].u)
 """What 0-d float32 tensors compute in. Every operation is charged two roundings, because paths
-multiply and divide such numbers among themselves before they meet an array: Adam's capturable
-for-loop has √v/(√c₂ s) + ε/s with s = −γ/c₁, where the rule has (√v/√c₂ + ε) and a product with
-s."""
+multiply and divide such numbers among themselves before they meet an array. What that adds to the
+operations on them in a rule's own text, as torch's capturable steps have it:
+
+    Adam, AdamW          a product and a quotient to six operations: √v/(√c₂ s) + ε/s with
+                         s = −γ/c₁, where the rule has (√v/√c₂ + ε) and a product with s
+    Adamax               none: c₁/γ is divided by, instead of a product with γ/c₁
+    NAdam, RAdam, ASGD   none: other orders of the same products and quotients
+    others               the learning rate alone is such a number
+
+A path that added more operations than the rule has would need a larger factor."""
 
 _TABLE = {
     field: np.array([getattr(FORMATS[d], field) for d in DTYPES], dtype=Wide)
