@@ -289,7 +289,7 @@ COARSE = Parting(
     hyper={
         "lr": (1.5, 2),
         "beta1": (0.5, 0.6),
-        "beta2": (0.55, 0.6),
+        "beta2": (0.55, 0.58),
         "eps": (3, 4),
         "weight_decay": (0.8, 1),
     },

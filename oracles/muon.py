@@ -416,14 +416,14 @@ RULE = Rule(
     coarse=Parting(
         hyper={
             "lr": (0.4, 0.6),
-            "weight_decay": (0.5, 0.9),
+            "weight_decay": (1.2, 1.6),
             "momentum": (0.85, 0.9),
             "eps": (0.1, 0.2),
         },
-        w=(0.25, 0.5),
+        w=(0.2, 0.25),
         g=(0.95, 1.05),
     ),
-    free=frozenset({"weight_decay"}),
+    free=frozenset(),
     tuples={"ns_coefficients": ("ns_a", "ns_b", "ns_c")},
     elementwise=False,
     measured=lambda shape, h: min(shape) > 1 and h.ns_steps > 1,

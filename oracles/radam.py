@@ -273,7 +273,7 @@ COARSE = Parting(
     hyper={
         "lr": (0.5, 0.62),
         "beta1": (0.5, 0.6),
-        "beta2": (0.93, 0.95),
+        "beta2": (0.94, 0.95),
         "eps": (0.06, 0.08),
         "weight_decay": (0.8, 1),
     },
@@ -297,7 +297,7 @@ RULE = replace(
     coarse=COARSE,
     free=frozenset({"beta1"}),
     start=start,
-    steps=(7, 8, 7, 6),
+    steps=(7, 8, 7),
     tensor_step=frozenset({"capturable"}),
 )
 """Adam's rule with a wait."""

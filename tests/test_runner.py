@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from packaging.specifiers import SpecifierSet
 
 from oracles import RULES
@@ -41,6 +42,15 @@ def test_a_wrong_optimizer_is_refuted_by_name() -> None:
     with pytest.raises(Refuted, match=r"BatchScaledDecay \[for-loop.*the values fit batch_scaled"):
         hold(CHECKS["rejects batch_scaled"], RULE, subjects, tally)
     assert sum(line.failed for line in tally.lines.values()) > 0
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "mixed"])
+def test_cases_are_drawn_for_those_who_are_asked(dtype: str) -> None:
+    subjects, _ = select(RULE, ["for-loop"], [dtype], ["cpu"])
+    check, tally = CHECKS["agreement"], Tally()
+    hold(check, RULE, subjects, tally)
+    drawn = check.examples(settings().max_examples)
+    assert tally.cases["agreement"] > 0.8 * drawn
 
 
 def test_rejections_bear_the_name_of_who_was_asked() -> None:

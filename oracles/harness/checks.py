@@ -46,7 +46,7 @@ class Check:
 
     Attributes:
         name: as reports and the ledger write it.
-        cases: strategy for the rule's cases.
+        cases: strategy for the rule's cases; ``among`` are the axes of whom they will be asked.
         ask: asks one subject.
         applies: which paths it can be asked on.
         rejects: the convention it proves to be another one, if that is its purpose.
@@ -54,7 +54,7 @@ class Check:
     """
 
     name: str
-    cases: Callable[[Rule], st.SearchStrategy[Case]]
+    cases: Callable[..., st.SearchStrategy[Case]]
     ask: Ask
     applies: Callable[[Any], bool] = lambda path: True
     rejects: Convention | None = None
@@ -378,18 +378,18 @@ def checks(rule: Rule) -> list[Check]:
     ]
 
 
-def _general_or_lone(rule: Rule) -> st.SearchStrategy[Case]:
-    return st.one_of(strategies.lone_cases(rule), strategies.cases(rule))
+def _general_or_lone(rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
+    return st.one_of(strategies.lone_cases(rule, **options), strategies.cases(rule, **options))
 
 
-def _unmixed(rule: Rule) -> st.SearchStrategy[Case]:
+def _unmixed(rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
     """General cases whose parameters have one dtype, so that it does not hang on their number."""
-    return strategies.cases(rule).map(
+    return strategies.cases(rule, **options).map(
         lambda case: replace(case, axes=("float32",)) if MIXED in case.axes else case
     )
 
 
-def _zeroed(to_none: bool, rule: Rule) -> st.SearchStrategy[Case]:
+def _zeroed(to_none: bool, rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
     """General cases with the last gradients that ``zero_grad`` leaves behind."""
 
     def emptied(p: Parameter) -> Iterator[Parameter]:
@@ -398,7 +398,8 @@ def _zeroed(to_none: bool, rule: Rule) -> st.SearchStrategy[Case]:
         last = np.zeros_like(p.initial) if had and not to_none else None
         yield replace(p, gradients=(*p.gradients[:-1], last))
 
-    return strategies.cases(rule, lasting=True).map(lambda case: _regrouped(case, emptied))
+    drawn = strategies.cases(rule, lasting=True, **options)
+    return drawn.map(lambda case: _regrouped(case, emptied))
 
 
 def _regrouped(case: Case, change: Callable[[Parameter], Iterable[Parameter]]) -> Case:

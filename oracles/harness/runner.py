@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import given, settings
 
-from oracles.harness.case import Case
+from oracles.harness.case import AXES, Case
 from oracles.harness.checks import Check, ask, checks, concerned, examine
 from oracles.harness.deviations import Deviation, active
 from oracles.harness.oracle import Oracle
@@ -67,9 +67,10 @@ def hold(check: Check, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int
         Vacuous: most elements were undecided.
     """
     seen = Tally()
+    among = tuple(axis for axis in AXES if axis in {subject.dtype for subject in subjects})
 
     @settings(max_examples=check.examples(settings().max_examples))
-    @given(check.cases(rule))
+    @given(check.cases(rule, among=among))
     def refute(case: Case) -> None:
         failures = examine(check, subjects, Oracle(rule, case), seen)
         if failures:

@@ -99,9 +99,15 @@ STRUCTURE, CODES = 192, 128
 
 
 class Choices:
-    """Decisions read from a byte string; beyond its end all of them are the simplest."""
+    """Decisions read from a byte string; beyond its end all of them are the simplest.
 
-    def __init__(self, raw: bytes) -> None:
+    Args:
+        raw: the bytes.
+        among: the axes there are to choose from.
+    """
+
+    def __init__(self, raw: bytes, among: Sequence[str] = AXES) -> None:
+        self.among = among
         self._raw = raw[:STRUCTURE]
         self._at = 0
         self._codes = np.frombuffer(raw[STRUCTURE:], dtype=">u2").astype(np.int64)
@@ -145,13 +151,18 @@ class Choices:
 
 
 def strategy(build: Callable[..., Case]) -> Callable[..., st.SearchStrategy[Case]]:
-    """Make of a builder ``(choices, rule, ...) -> Case`` a function that gives its strategy."""
+    """Make of a builder ``(choices, rule, ...) -> Case`` a function that gives its strategy.
+
+    That also takes ``among``, the axes of whom its cases will be asked.
+    """
     size = STRUCTURE + 2 * CODES
 
     @wraps(build)
-    def strategy_of(rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
+    def strategy_of(
+        rule: Rule, *, among: Sequence[str] = AXES, **options: Any
+    ) -> st.SearchStrategy[Case]:
         raw = st.binary(min_size=size, max_size=size)
-        return raw.map(lambda drawn: build(Choices(drawn), rule, **options))
+        return raw.map(lambda drawn: build(Choices(drawn, among), rule, **options))
 
     return strategy_of
 
@@ -289,12 +300,12 @@ def _parameter(
     return _made(rule, initial, gradients, layout, gradient_layout)
 
 
-def _axes(choices: Choices) -> tuple[str, ...]:
+def _axes(choices: Choices, options: Sequence[str] = (*AXES[:2], *AXES)) -> tuple[str, ...]:
     """One dtype for the whole case: every dtype is reached, and each example stays cheap.
 
     float64 and float32 come twice as often: they tell most, and their moves are rarely swallowed.
     """
-    return (choices.pick((*AXES[:2], *AXES)),)
+    return (choices.pick([axis for axis in options if axis in choices.among] or options),)
 
 
 @strategy
@@ -442,7 +453,7 @@ def parting_cases(choices: Choices, rule: Rule, convention: Convention) -> Case:
     difference (all that the rule does not call free) is off unless it is such a part. What remains
     -- shape, values, rates, batch size -- is drawn. That the two do part is proven by enclosures.
     """
-    axes = (choices.pick(AXES[:2]),) if "fine" in convention.parts else _axes(choices)
+    axes = _axes(choices, AXES[:2]) if "fine" in convention.parts else _axes(choices)
     parting = rule.fine if _fine(axes) else rule.coarse
     parts = convention.parts
     steps = choices.pick(rule.steps or LATE) if "late" in parts else 2 + choices.index(2)
