@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from oracles import RULES, SGD
-from oracles.harness.case import AXES, Case, Group, Parameter, single
+from oracles.harness.case import AXES, MIXED, Case, Group, Parameter, single
 from oracles.harness.checks import checks
 from oracles.harness.deviations import REGIONS, Deviation, active, ledger
 from oracles.harness.formats import FloatArray
@@ -60,6 +60,7 @@ def test_a_row_names_what_there_is(row: Deviation, rule: Rule) -> None:
 # Next to a row's reproducer, but outside its region: what a region that is too wide would swallow.
 H = SGD.hyper(lr=0.5)
 ADAM = RULES["Adam"].hyper(lr=0.5)
+RADAM = RULES["RAdam"].hyper(lr=0.5, beta2=0.0, eps=0.5)
 NESTEROV = SGD.hyper(lr=0.5, momentum=0.5, nesterov=True)
 STAGGERED = tuple(Parameter(np.ones(1), (g, np.ones(1))) for g in (None, np.ones(1)))
 MATRIX = [[1.0, 2.0], [3.0, 4.0]]
@@ -121,6 +122,29 @@ ENDS_IN = {
 @pytest.mark.parametrize("name", REGIONS)
 def test_a_region_ends(name: str) -> None:
     assert not REGIONS[name](OUTSIDE[name], ENDS_IN.get(name, "bfloat16"))
+
+
+@pytest.mark.parametrize(
+    ("name", "axis", "case"),
+    [
+        ("waits_on_nothing", "float16", single([1.0], [[1.0]], RADAM)),
+        ("low_rate_float16", "float16", single([0.0], [[1.0]], ADAM._replace(lr=2.0**-13))),
+        (
+            "amsgrad_nonfinite",
+            "float32",
+            replace(
+                single([1.0], [[np.inf]], ADAM._replace(amsgrad=True, weight_decay=0.5)), edge=True
+            ),
+        ),
+        (
+            "mixed_rates",
+            MIXED,
+            Case((Group(STAGGERED, (RULES["Adafactor"].hyper(lr=0.8),) * 2),)),
+        ),
+    ],
+)
+def test_a_region_ends_on_other_sides_too(name: str, axis: str, case: Case) -> None:
+    assert not REGIONS[name](case, axis)
 
 
 def test_a_row_holds_for_its_versions_paths_and_dtypes_only() -> None:

@@ -301,3 +301,12 @@ def test_unknown_ends_and_weights_stay_unknown(mid: float) -> None:
     weight = Enclosure(Wide(0.25), Wide(inf), FLOAT64)
     assert known.lerp(one_ball(inf, 0, "float32"), weight).unknown
     assert known.lerp(known, weight).unknown
+
+
+@pytest.mark.parametrize("weight", [1e-7, 3e-7, 1e-6, 5e-5])
+@pytest.mark.parametrize("end", [50.0, 999.0, 60000.0])
+def test_a_subnormal_weight_of_distant_ends(weight: float, end: float) -> None:
+    """It loses digits as it enters a float16 kernel, which the distance magnifies."""
+    kernel = np.float16(weight) * np.float16(end)
+    ball = one_ball(0.0, 0.0, "float16").lerp(one_ball(end, 0.0, "float16"), weight)
+    assert ball.contains(np.array([np.float64(kernel)])).all()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from oracles.harness import cli, profiles
 from oracles.harness.checks import checks
 from oracles.harness.report import render
-from oracles.harness.runner import vacuities
+from oracles.harness.runner import Refuted, vacuities
 from oracles.harness.tally import Line, Tally
 from oracles.harness.verdict import INSIDE, OUTSIDE, UNDECIDED, Verdict
 from oracles.sgd import RULE
@@ -50,12 +53,12 @@ def test_the_whole_is_the_sum_of_its_lines() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (Line(runs=500, edge=100, undecided=4, undecided_edge=50, blunt=75), []),
+        (Line(runs=500, edge=100, undecided=4, undecided_edge=50, blunt=50), []),
         (
             Line(runs=500, edge=100, undecided=4.4),
             ["Adam: 1.1% of the elements were undecided; allowed 1%"],
         ),
-        (Line(runs=400, blunt=61), ["Adam: 15.2% of the verdicts were blunt; allowed 15%"]),
+        (Line(runs=400, blunt=41), ["Adam: 10.2% of the verdicts were blunt; allowed 10%"]),
         (Line(runs=399, blunt=399), []),
     ],
 )
@@ -66,6 +69,12 @@ def test_a_run_that_decided_little_is_vacuous(line: Line, said: list[str]) -> No
     seen.lines["SGD", *KEY[1:]] = Line(runs=4000, elements=10**6)
     assert vacuities(seen) == said
     assert all(f"VACUOUS {sentence}" in render(seen) for sentence in said)
+
+
+def test_half_precision_may_be_blunt() -> None:
+    seen = Tally()
+    seen.lines["Adam", "foreach", "bfloat16", "cpu"] = Line(runs=4000, blunt=4000)
+    assert not vacuities(seen)
 
 
 def test_tallies_merge_and_travel() -> None:
@@ -119,6 +128,8 @@ def test_the_report_shows_what_matters() -> None:
     assert "still fails" in rows["fused-cpu-layout"]
     assert "HEALED" in rows["fused-late-gradient"]
     assert "no kernel" in text
+    assert "30.00% of the average verdict" in text.replace("\n", " ")
+    assert "25.0% at the edge" in text.replace("\n", " ")
 
 
 def test_the_short_report_adds_up_each_optimizer() -> None:
@@ -207,6 +218,74 @@ def test_the_status_says_whether_a_class_follows_the_rule(
     output = capsys.readouterr().out
     assert said == status
     assert ("FAILED" in output) == ("the values fit batch_scaled" in output) == bool(status)
+
+
+def refuse(*args: Any, **options: Any) -> int:
+    raise Refuted("planted")
+
+
+@pytest.mark.parametrize(
+    ("name", "planted"), [("vacuities", lambda tally: ["planted"]), ("confirm", refuse)]
+)
+def test_the_status_says_what_else_is_wrong(
+    name: str, planted: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "checks", lambda rule: checks(rule)[:1])
+    monkeypatch.setattr(profiles, "load", lambda name: None)
+    call = ["check", "--rule", "SGD", "--path", "foreach"]
+    assert cli.main(call) == 0
+    monkeypatch.setattr(cli, name, planted)
+    assert cli.main(call) == 1
+
+
+@pytest.mark.parametrize(("does", "status"), [(refuse, 1), (lambda *args, **options: 1, 0)])
+def test_the_status_says_how_a_soak_went(
+    does: Any, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("oracles.harness.soak.soak", does)
+    assert cli.main(["soak", "--rule", "SGD", "--path", "foreach"]) == status
+    assert ("planted" in capsys.readouterr().out) == bool(status)
+
+
+def test_who_can_be_asked_nothing_is_no_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "checks", lambda rule: checks(rule)[:1])
+    monkeypatch.setattr(profiles, "load", lambda name: None)
+    monkeypatch.setattr(cli, "hold", lambda *args: 0)
+    assert cli.main(["check", "--path", "foreach", "--optimizer", "torch.optim:SGD"]) == 1
+    assert "VACUOUS   SGD: 1 not asked" in capsys.readouterr().out
+
+
+@pytest.fixture
+def hooks(pytestconfig: pytest.Config) -> Any:
+    """The suite's ``conftest.py``, as pytest has loaded it."""
+    (found,) = (
+        plugin
+        for plugin in pytestconfig.pluginmanager.get_plugins()
+        if getattr(plugin, "__file__", None) == str(pytestconfig.rootpath / "conftest.py")
+    )
+    return found
+
+
+def test_a_worker_hands_its_tally_to_the_controller(hooks: Any) -> None:
+    output: dict[str, str] = {}
+    worker = SimpleNamespace(stash={hooks.TALLY: tally()}, workeroutput=output)
+    hooks.pytest_sessionfinish(SimpleNamespace(config=worker, exitstatus=0))
+    controller = SimpleNamespace(stash={hooks.TALLY: tally()})
+    hooks.pytest_testnodedown(SimpleNamespace(workeroutput=output, config=controller))
+    twice = tally()
+    twice.merge(tally())
+    assert controller.stash[hooks.TALLY] == twice
+
+
+@pytest.mark.parametrize(("runs", "status"), [(399, 0), (400, 1)])
+def test_a_vacuous_run_fails(runs: int, status: int, hooks: Any) -> None:
+    seen = Tally()
+    seen.lines[KEY] = Line(runs=runs, undecided=runs)
+    session = SimpleNamespace(config=SimpleNamespace(stash={hooks.TALLY: seen}), exitstatus=0)
+    hooks.pytest_sessionfinish(session)
+    assert session.exitstatus == status
 
 
 def test_conventions_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,9 +68,9 @@ def test_nobody_to_ask_is_no_success() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (Line(runs=2, undecided=1.1), "55.0% of"),
-        (Line(runs=3, edge=2, undecided_edge=1.1), "55.0% of"),
-        (Line(runs=2, empty=2, undecided=1.0), "nothing"),
+        (Line(runs=20, undecided=11), "55.0% of"),
+        (Line(runs=30, edge=20, undecided_edge=11), "55.0% of"),
+        (Line(runs=20, empty=20, undecided=10), "nothing"),
     ],
 )
 def test_a_check_that_decides_little_is_vacuous(line: Line, said: str) -> None:
@@ -82,8 +82,14 @@ def test_a_check_that_decides_little_is_vacuous(line: Line, said: str) -> None:
 
 def test_half_of_a_check_is_enough() -> None:
     seen = Tally()
-    seen.lines["SGD", "for-loop", "float64", "cpu"] = Line(runs=2, undecided=1.0)
-    assert shown(CHECKS["agreement"], seen) == 2
+    seen.lines["SGD", "for-loop", "float64", "cpu"] = Line(runs=20, undecided=10)
+    assert shown(CHECKS["agreement"], seen) == 20
+
+
+def test_a_few_verdicts_are_not_judged() -> None:
+    seen = Tally()
+    seen.lines["SGD", "for-loop", "float64", "cpu"] = Line(runs=19, empty=19, undecided=19)
+    assert shown(CHECKS["agreement"], seen) == 0
 
 
 @pytest.mark.parametrize("decay", [0.0, 2.0**-12])
@@ -136,6 +142,20 @@ def test_a_known_deviation_is_left_out_and_counted() -> None:
     other = single([1.0], [[1.0]], RULE.hyper(lr=0.5))
     assert examine(CHECKS[ROW.check], on("foreach"), Oracle(RULE, other), tally) == []
     assert (tally.deviations, tally.whole().runs) == ({ROW.id: 1}, 1)
+
+
+def test_a_deviation_that_fails_where_it_should_is_confirmed() -> None:
+    tally = Tally()
+    assert confirm(ROW, RULE, on("foreach"), tally) == 1
+    assert (tally.confirmed, tally.healed) == ({ROW.id}, set())
+
+
+def test_a_case_that_nobody_was_asked_is_not_counted() -> None:
+    tally, oracle = Tally(), Oracle(RULE, single([1.0], [[1.0]], RULE.hyper(lr=0.5)))
+    examine(CHECKS["agreement"], [], oracle, tally)
+    assert tally.cases["agreement"] == 0
+    examine(CHECKS["agreement"], on("for-loop"), oracle, tally)
+    assert tally.cases["agreement"] == 1
 
 
 def test_a_deviation_that_passes_where_it_should_fail_has_healed() -> None:

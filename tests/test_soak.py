@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from oracles.harness import soak as soaking
 from oracles.harness.case import single
 from oracles.harness.oracle import Oracle
 from oracles.harness.runner import Refuted
@@ -17,6 +18,7 @@ from oracles.harness.soak import decisions, endless, find_culprit, simplified, s
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.torch_optim import Subject
 from oracles.harness.tally import Tally
+from oracles.harness.verdict import Vacuous
 from oracles.rule import Rule
 from oracles.sgd import RULE
 
@@ -47,6 +49,17 @@ class LateSpot(torch.optim.SGD):
                 p.view(-1)[77] += 1
 
 
+class SecondSpot(torch.optim.SGD):
+    """Wrong: the second parameter moves where the first one does."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        super().step(closure)
+        first, *others = (p for group in self.param_groups for p in group["params"])
+        if first.grad is not None and others and others[0].numel():
+            others[0].view(-1)[0] += 1
+
+
 def planted(optimizer: type[torch.optim.Optimizer]) -> list[Subject]:
     path = next(path for path in PATHS if path.name == "for-loop")
     return [Subject(RULE, optimizer, path, dtype) for dtype in ("float64", "bfloat16")]
@@ -75,6 +88,7 @@ def test_the_generator_reaches_the_whole_rule() -> None:
     assert {h.lr for h in hypers} >= set(RULE.domains["lr"].special)
     assert any(len(set(case.groups[0].schedule)) > 1 for case in drawn)
     assert any(case.edge for case in drawn)
+    assert any(all(p.initial.size < 8 for p in case.parameters) for case in drawn)
     assert any(g is None for case in drawn for p in case.parameters for g in p.gradients)
     assert {p.layout for case in drawn for p in case.parameters} > {"contiguous", "transposed"}
     values = np.concatenate([p.initial.ravel() for case in drawn for p in case.parameters])
@@ -90,6 +104,20 @@ def test_what_fails_is_shrunk_to_a_case_a_person_can_read() -> None:
     assert "lr=1.0 momentum=0.0 dampening=0.0 weight_decay=1.0 nesterov=False" in message
     assert "parameter 0, contiguous [1]: [1.]; gradients [0.]" in message
     assert "of seed=1" in message
+
+
+def test_what_needs_two_parameters_keeps_them() -> None:
+    with pytest.raises(Refuted) as refuted:
+        soak(RULE, planted(SecondSpot), Tally(), cases=CASES, seed=1)
+    assert "parameter 1[0]" in str(refuted.value)
+    assert "parameter 0, contiguous [1]" in str(refuted.value)
+    assert "parameter 1, contiguous [1]" in str(refuted.value)
+
+
+def test_a_soak_that_decides_little_is_vacuous(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soaking, "vacuities", lambda tally: ["planted"])
+    with pytest.raises(Vacuous, match="planted"):
+        soak(RULE, planted(torch.optim.SGD), Tally(), cases=2)
 
 
 def test_what_needs_a_long_parameter_keeps_it() -> None:

@@ -153,3 +153,12 @@ def test_answers_differ_in_any_part() -> None:
         else:
             answer.present[BUFFER][0, 0] = False
         assert answers_differ(right(), answer)
+
+
+def test_a_sentence_tells_the_hyperparameters_of_its_step() -> None:
+    schedule = (H, H._replace(lr=0.125), H)
+    case = replace(single([1.0, -2.0], [[1.0, 3.0]] * 3, schedule), axes=("float64",))
+    answer = right(case)
+    answer.parameters[1, 0] += 1
+    sentence = judge(Oracle(RULE, case), SUBJECT, answer).sentence
+    assert "at step 2" in sentence and "lr=0.125" in sentence

@@ -201,21 +201,22 @@ def _check(options: argparse.Namespace) -> int:
                 todo = partial(confirm, row, rule, subjects, tally)
                 answers[_say(f"{rule.name}: known deviation {row.id}", todo, options.verbose)] += 1
         counts = ", ".join(f"{n} {answer}" for answer, n in answers.items())
-        print(f"{'FAILED' if answers['FAILED'] else 'ok':9} {rule.name}: {counts}", flush=True)
-        failed = failed or bool(answers["FAILED"])
+        whole = "FAILED" if answers["FAILED"] else "ok" if answers["ok"] else "VACUOUS"
+        print(f"{whole:9} {rule.name}: {counts}", flush=True)
+        failed = failed or whole != "ok"
     print(render(tally, full=options.verbose))
     return int(failed or bool(vacuities(tally)))
 
 
 def _say(name: str, todo: Callable[[], int], verbose: bool, *, told: bool = False) -> str:
-    """Do it and say how it went: always if it failed, at length unless the reason is ``told``."""
+    """Do it and say how it went, if it failed and the reason has not been ``told``."""
     try:
         answer, text = "ok" if todo() else "not asked", ""
     except (Refuted, Vacuous) as failure:
-        answer, text = "FAILED", "" if told and not verbose else f"\n{failure}"
+        answer, text = "FAILED", f"\n{failure}"
         if verbose:  # Hypothesis says there how to see it again
             text = "\n".join([text, *getattr(failure, "__notes__", [])])
-    if verbose or answer == "FAILED":
+    if verbose or (answer == "FAILED" and not told):
         print(f"{answer:9} {name}{text}", flush=True)
     return answer
 

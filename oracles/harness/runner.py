@@ -24,12 +24,16 @@ in six."""
 MAX_UNDECIDED = 0.01
 """The same of all that an optimizer was asked away from the edge, where cases stay finite."""
 
-MAX_BLUNT = 0.15
-"""Largest share of an optimizer's verdicts that may be blunt, most of the moves narrower than their
-radius: one in fifty is, because bfloat16 resolves eight bits, and one in fourteen of RAdam's."""
+MAX_BLUNT = 0.1
+"""Largest share of an optimizer's verdicts in float64 and float32 that may be blunt, most of the
+moves narrower than their radius. It is one in thirty at most; bfloat16, which resolves eight bits,
+makes one in five of RAdam's blunt."""
 
 ENOUGH = 400
 """Verdicts on an optimizer before its shares are judged: those of a few cases jump."""
+
+ENOUGH_CHECK = 20
+"""The same of one check, which a narrow choice of subjects is asked a few times only."""
 
 SHOWN = 6
 """Failing subjects spelled out for one case; the others are counted."""
@@ -89,9 +93,11 @@ def shown(check: Check, seen: Tally) -> int:
     """How many verdicts of a check that nobody failed decided something.
 
     Raises:
-        Vacuous: none did, or most elements were undecided.
+        Vacuous: none did, or most elements were undecided (of :data:`ENOUGH_CHECK` verdicts).
     """
     whole = seen.whole()
+    if whole.runs < ENOUGH_CHECK:
+        return seen.decided
     share = max(whole.undecided_share, whole.edge_share)
     if share > MAX_UNDECIDED_CHECK:
         raise Vacuous(
@@ -107,16 +113,15 @@ def vacuities(tally: Tally) -> list[str]:
 
     Unlike :func:`shown` this looks at all checks together, so that the shares are of many cases.
     """
-    return [
-        f"{name}: {_excess(what, share, bound)}"
-        for name in dict.fromkeys(key[0] for key in tally.lines)
-        if (line := tally.whole(name)).runs >= ENOUGH
-        for what, share, bound in (
-            ("elements were undecided", line.undecided_share, MAX_UNDECIDED),
-            ("verdicts were blunt", line.blunt_share, MAX_BLUNT),
-        )
-        if share > bound
-    ]
+    doubts = []
+    for name in dict.fromkeys(key[0] for key in tally.lines):
+        line, fine = tally.whole(name), tally.whole(name, ("float64", "float32"))
+        if line.runs >= ENOUGH and line.undecided_share > MAX_UNDECIDED:
+            doubt = _excess("elements were undecided", line.undecided_share, MAX_UNDECIDED)
+            doubts.append(f"{name}: {doubt}")
+        if fine.runs >= ENOUGH and fine.blunt_share > MAX_BLUNT:
+            doubts.append(f"{name}: {_excess('verdicts were blunt', fine.blunt_share, MAX_BLUNT)}")
+    return doubts
 
 
 def _excess(what: str, share: float, bound: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,11 +133,11 @@ class Tally:
         """Verdicts that decided something."""
         return sum(line.runs - line.empty for line in self.lines.values())
 
-    def whole(self, optimizer: str | None = None) -> Line:
-        """All lines, or those of one optimizer, added up."""
+    def whole(self, optimizer: str | None = None, dtypes: Container[str] | None = None) -> Line:
+        """All lines, or those of one optimizer and some dtypes, added up."""
         total = Line()
         for key, line in self.lines.items():
-            if optimizer in (None, key[0]):
+            if optimizer in (None, key[0]) and (dtypes is None or key[2] in dtypes):
                 total.merge(line)
         return total
 

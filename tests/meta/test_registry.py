@@ -76,3 +76,13 @@ def test_the_smallest_decay_is_a_decay(rule: Rule) -> None:
     oracle = Oracle(rule, single(w, [w], h))
     for convention in rule.conventions:
         assert np.isfinite(oracle(convention).parameters.mid).all(), convention.name
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+def test_a_settled_decay_does_not_turn_a_parameter(rule: Rule) -> None:
+    h = rule.hyper()
+    if "weight_decay" not in h._fields:
+        pytest.skip(f"{rule.name} takes no weight_decay")
+    for lr, weight_decay in ((2.0, 4.0), (1.0, 2.5), (0.5, 2.0)):
+        settled = rule.settle(h._replace(lr=lr, weight_decay=weight_decay))
+        assert settled.lr * settled.weight_decay <= 1

@@ -22,6 +22,7 @@ import pytest
 import torch
 from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
+from packaging.version import Version
 
 from oracles import RULES
 from oracles.harness.case import AXES, Case
@@ -96,9 +97,14 @@ def on_paths(rule: Rule, specimen: Specimen, check: Check) -> Iterator[list[Subj
     """The specimen on those of its paths that can be asked; on the default one if it has none."""
     there = subjects(rule)
     for path in [p for p in specimen.paths if p in there] or [p for p in there if p == "default"]:
-        takes = check.name != SPARSE or any(s.takes_sparse for s in there[path])
-        if takes and check.applies(there[path][0].path):
+        if asks(check, there[path]):
             yield [replace(s, optimizer=specimen.optimizer) for s in there[path]]
+
+
+def asks(check: Check, on_path: Sequence[Subject]) -> bool:
+    """Whether a check asks the subjects of a path."""
+    takes = check.name != SPARSE or any(s.takes_sparse for s in on_path)
+    return takes and check.applies(on_path[0].path)
 
 
 def impostor(rule: Rule, convention: str) -> list[Subject]:
@@ -178,6 +184,21 @@ def test_every_check_claims_somebody(rule: Rule) -> None:
         pytest.skip(f"torch {torch.__version__} has no {rule.name}")
     idle = {c.name for c in checks(rule) if c.rejects is None and not claimed(rule, c)}
     assert not idle
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+def test_every_claim_is_put_to_the_test(rule: Rule) -> None:
+    """A check that is asked of fewer paths than its specimens are planted in would lose them."""
+    if Version(torch.__version__) < Version("2.3"):
+        pytest.skip("on older torch some paths are not there, or wrong themselves")
+    lost = {
+        f"{check.name}: {specimen}"
+        for check in checks(rule)
+        if any(asks(check, on_path) for on_path in subjects(rule).values())
+        for specimen in claimed(rule, check)
+        if not any(on_paths(rule, specimen, check))
+    }
+    assert not lost
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
