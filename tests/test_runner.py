@@ -53,6 +53,17 @@ def test_cases_are_drawn_for_those_who_are_asked(dtype: str) -> None:
     assert tally.cases["agreement"] > 0.8 * drawn
 
 
+def test_cases_are_drawn_where_no_deviation_leaves_all_of_them_out() -> None:
+    """load_state_dict spoils what NAdam keeps beside all but float32 parameters."""
+    rule = RULES["NAdam"]
+    check = next(c for c in checks(rule) if c.name == "state_dict in mid-run continues")
+    subjects, _ = select(rule, ["for-loop"], [], ["cpu"])
+    tally = Tally()
+    hold(check, rule, subjects, tally)
+    assert {key[2] for key in tally.lines} == {"float32"}
+    assert not tally.deviations
+
+
 def test_rejections_bear_the_name_of_who_was_asked() -> None:
     mine = type("Mine", (torch.optim.SGD,), {})
     subjects, _ = select(RULE, ["for-loop"], ["float64"], ["cpu"], optimizer=mine)

@@ -163,6 +163,16 @@ def single(
     return Case((Group((parameter,), tuple(schedule)),))
 
 
+def plain(rule: Rule, gradient_layout: str = "contiguous") -> Case:
+    """Two steps that ask for nothing but the rule: whoever has a path at all takes them."""
+    h = rule.trial
+    schedule = (rule.undecayed(h) if gradient_layout == "sparse" else h,) * 2
+    gradient_layout = rule.gradient_layout if rule.sparse else gradient_layout
+    one = np.ones((rule.shapes or ((2,),))[0])
+    parameter = Parameter(one, (one, one), gradient_layout=gradient_layout)
+    return Case((Group((parameter,) * len(DTYPES), schedule),))
+
+
 def from_data(rule: Rule, data: Mapping[str, Any]) -> Case:
     """Read a case from plain data (a TOML or JSON table).
 

@@ -20,7 +20,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from oracles import RULES
-from oracles.harness.case import MIXED, Case, Group, Parameter, dtype_of, from_data
+from oracles.harness.case import MIXED, Case, Group, Parameter, dtype_of, from_data, plain
 from oracles.harness.formats import FORMATS, FloatArray, Format, round_to
 from oracles.rule import Hyper, Rule
 
@@ -119,6 +119,15 @@ def ledger() -> tuple[Deviation, ...]:
 def active(rule: str, torch_version: str) -> tuple[Deviation, ...]:
     """The rows about a rule that hold for a version of torch."""
     return tuple(r for r in ledger() if rule in r.rules and r.holds_for(torch_version))
+
+
+def sound(check: str, subject: Any) -> bool:
+    """Whether torch itself does two plain steps right, as far as a check sees.
+
+    Where it does not, rows leave everything out, and nothing can be said of the subject.
+    """
+    known = active(subject.rule.name, subject.version)
+    return not any(row.covers(check, subject, plain(subject.rule)) for row in known)
 
 
 def _late_buffer(case: Case, axis: str) -> bool:

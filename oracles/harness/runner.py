@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from oracles.harness.case import AXES, Case
 from oracles.harness.checks import Check, ask, checks, concerned, examine
-from oracles.harness.deviations import Deviation, active
+from oracles.harness.deviations import Deviation, active, sound
 from oracles.harness.oracle import Oracle
 from oracles.harness.tally import Tally
 from oracles.harness.verdict import Vacuous, Verdict
@@ -71,7 +71,8 @@ def hold(check: Check, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int
         Vacuous: most elements were undecided.
     """
     seen = Tally()
-    among = tuple(axis for axis in AXES if axis in {subject.dtype for subject in subjects})
+    there = {s.dtype for s in subjects if check.applies(s.path) and sound(check.name, s)}
+    among = tuple(axis for axis in AXES if axis in there)
 
     @settings(max_examples=check.examples(settings().max_examples))
     @given(check.cases(rule, among=among))

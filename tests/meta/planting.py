@@ -13,8 +13,7 @@ from typing import Any
 
 import torch
 
-from oracles.harness.deviations import GENERAL, active
-from oracles.harness.subjects.torch_optim import Subject, plain
+from oracles.harness.deviations import GENERAL
 
 AGREEMENT = GENERAL
 EVENTFUL = "agreement through gaps and late groups"
@@ -30,15 +29,6 @@ SPLITTING = "splitting a parameter commutes"
 TRANSPOSING = "transposing commutes"
 ZEROED = ("zero_grad to none", "zero_grad to zero")
 SKIPPED = "a skipped step changes nothing"
-
-
-def sound(subject: Subject) -> bool:
-    """Whether torch itself does two plain steps right.
-
-    Where an old one does not, the ledger leaves everything out, and nothing planted could show.
-    """
-    known = active(subject.rule.name, subject.version)
-    return not any(row.covers(AGREEMENT, subject, plain(subject.rule)) for row in known)
 
 
 PLANTED = ("for-loop", "foreach", "fused", "differentiable")

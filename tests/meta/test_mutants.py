@@ -18,6 +18,7 @@ from hypothesis import settings
 
 from oracles import RULES
 from oracles.harness.checks import checks
+from oracles.harness.deviations import sound
 from oracles.harness.runner import Refuted, hold
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.selection import select
@@ -26,7 +27,7 @@ from oracles.harness.tally import Tally
 from tests.meta import mutants
 from tests.meta.mutation import Mutant
 from tests.meta.mutation import mutants as mutants_of
-from tests.meta.planting import AGREEMENT, sound
+from tests.meta.planting import AGREEMENT
 
 # What is not shrunk is long, and Hypothesis warns of printing it.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -150,7 +151,7 @@ def test_is_caught(row: Row, brief: None, monkeypatch: pytest.MonkeyPatch) -> No
     class_ = getattr(torch.optim, row.rule)
     if reason := absent(RULES[row.rule], class_, path, "float32", "cpu"):
         pytest.skip(f"{row.path}: {reason}")
-    if not sound(Subject(RULES[row.rule], class_, path, "float32")):
+    if not sound(AGREEMENT, Subject(RULES[row.rule], class_, path, "float32")):
         pytest.skip(f"{row.path}: torch {torch.__version__} itself is wrong there")
     with pytest.raises(Refuted):
         ask(row, mutant.source, monkeypatch)

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from oracles.harness.case import MIXED, Case, Group, Parameter
-from oracles.harness.formats import DTYPES, FloatArray
+from oracles.harness.case import MIXED, Case, Group, Parameter, plain
+from oracles.harness.formats import FloatArray
 from oracles.harness.subjects import Answer, SubjectError, answering
 from oracles.harness.subjects.classes import (
     accepted,
@@ -469,9 +469,9 @@ def absent(
 ) -> str:
     """Why this optimizer has no such path here; empty if it has it.
 
-    Asks the constructor's signature first and then tries two :func:`plain` steps. Only an error
-    that :data:`LACKS` knows makes the path absent; one that raises anything else is there, and
-    broken, which the checks will say.
+    Asks the constructor's signature first and then tries the steps of :func:`plain`. Only an
+    error that :data:`LACKS` knows makes the path absent; one that raises anything else is there,
+    and broken, which the checks will say.
     """
     if path.wrap == "functional" and (lack := lacks_functional(optimizer)):
         return lack
@@ -489,16 +489,6 @@ def absent(
         if any(re.search(lack, str(error)) for lack in LACKS):
             return str(error)
     return ""
-
-
-def plain(rule: Rule, gradient_layout: str = "contiguous") -> Case:
-    """Two steps that ask for nothing but the rule: whoever has a path at all takes them."""
-    h = rule.trial
-    schedule = (rule.undecayed(h) if gradient_layout == "sparse" else h,) * 2
-    gradient_layout = rule.gradient_layout if rule.sparse else gradient_layout
-    one = np.ones((rule.shapes or ((2,),))[0])
-    parameter = Parameter(one, (one, one), gradient_layout=gradient_layout)
-    return Case((Group((parameter,) * len(DTYPES), schedule),))
 
 
 def devices() -> list[str]:
