@@ -16,6 +16,7 @@ from oracles.harness.checks import answers_differ, checks, concerned
 from oracles.harness.deviations import ledger
 from oracles.harness.subjects.classes import takes_tensor
 from oracles.harness.subjects.paths import PATHS
+from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.tensors import prepared, zeros
 from oracles.harness.subjects.torch_optim import SCALE, Run, Subject, absent
 from oracles.sgd import RULE
@@ -85,6 +86,22 @@ def test_a_schedule_takes_effect_as_schedulers_do_it(path: str) -> None:
     assert float(after) == 0.25
     assert torch.is_tensor(after) == (path != "for-loop")
     assert (after is before) == torch.is_tensor(after)
+
+
+@pytest.mark.parametrize(("name", "parts"), [("SGD", [4.0, 0.0]), ("Adagrad", [2.0, 2.0])])
+def test_an_index_that_is_there_twice_shows_who_squares_too_early(
+    name: str, parts: list[float]
+) -> None:
+    """Halves add up before they are squared; a step that is linear may add them one by one."""
+    rule = RULES[name]
+    (subject,), _ = select(rule, ["for-loop"], ["float64"], ["cpu"])
+    p = Parameter(np.ones(2), (np.array([0.0, 4.0]),), gradient_layout="sparse")
+    run = subject.start(Case((Group((p,), (rule.hyper(lr=0.5),)),)))
+    run.load(0)
+    gradient = run.parameters[0].grad
+    assert gradient is not None
+    # values() is for gradients that have been added up.
+    assert gradient._values().tolist() == parts  # noqa: SLF001
 
 
 def test_tensors_in_the_graph_require_grad() -> None:

@@ -60,7 +60,7 @@ def test_a_missing_buffer_is_enough(step: int) -> None:
     verdict = judge(Oracle(RULE, CASE), SUBJECT, answer)
     assert verdict.outcome == OUTSIDE
     assert f"after step {step + 1}" in verdict.sentence
-    assert "a momentum_buffer expected" in verdict.sentence
+    assert ": momentum_buffer expected" in verdict.sentence
 
 
 def test_the_share_is_the_largest_of_all() -> None:

@@ -188,9 +188,9 @@ def _explain(oracle: Oracle, subject: Any, answer: Answer) -> str:
         if differs.any():
             step, element = (int(i) for i in np.argwhere(differs)[0])
             number, _ = case.locate(element)
-            expected = "a" if present[step, element] else "no"
+            expected = name if present[step, element] else f"no {name}"
             return (
-                f"{subject} after step {step + 1}, parameter {number}: {expected} {name} expected; "
+                f"{subject} after step {step + 1}, parameter {number}: {expected} expected; "
                 f"{describe(case, number, step)}; {verdict}"
             )
     worst: tuple[int, float, str] | None = None
