@@ -584,7 +584,6 @@ RULE = Rule(
     conventions=(TORCH, *CONVENTIONS),
     states=("d", "t", "H_diag", "prev_flat_grad", "n_iter", "func_evals"),
     constraint=constraint,
-    settle=lambda h: h,
     trial=Hyper(lr=0.5, max_iter=1),
     fine=PARTING,
     coarse=PARTING,

@@ -262,11 +262,11 @@ class Rule:
     conventions: tuple[Any, ...]
     states: tuple[str, ...]
     constraint: Callable[[Hyper], str | None]
-    settle: Callable[[Hyper], Hyper]
     trial: Hyper
     fine: Parting
     coarse: Parting
     free: frozenset[str]
+    settle: Callable[[Hyper], Hyper] = _same
     in_use: Callable[[Hyper], Hyper] = _same
     start: Callable[[Array, Hyper], State] = _nothing
     eager: bool = False

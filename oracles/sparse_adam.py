@@ -223,7 +223,6 @@ RULE = Rule(
     conventions=(TORCH, *MASKS, *DENOMINATORS),
     states=("step", "exp_avg", "exp_avg_sq"),
     constraint=constraint,
-    settle=lambda h: h,
     trial=Hyper(lr=0.5, eps=0.5),
     fine=adam.FINE,
     coarse=adam.COARSE,

@@ -203,17 +203,19 @@ def test_a_seed_is_a_whole_number(seed: str, capsys: pytest.CaptureFixture[str])
     assert f"{seed} is not a whole number from 0 on" in capsys.readouterr().err
 
 
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command walks one check of a rule, in the profile of this run."""
+    monkeypatch.setattr(cli, "checks", lambda rule: checks(rule)[:1])
+    monkeypatch.setattr(profiles, "load", lambda name: None)
+
+
 @pytest.mark.parametrize(
     ("optimizer", "status"), [("torch.optim:SGD", 0), ("tests.meta.zoo:BatchScaledDecay", 1)]
 )
 def test_the_status_says_whether_a_class_follows_the_rule(
-    optimizer: str,
-    status: int,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    optimizer: str, status: int, brief: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "checks", lambda rule: checks(rule)[:1])
-    monkeypatch.setattr(profiles, "load", lambda name: None)  # this run's own stays in force
     said = cli.main(["check", "--path", "foreach", "--optimizer", optimizer])
     output = capsys.readouterr().out
     assert said == status
@@ -228,10 +230,8 @@ def refuse(*args: Any, **options: Any) -> int:
     ("name", "planted"), [("vacuities", lambda tally: ["planted"]), ("confirm", refuse)]
 )
 def test_the_status_says_what_else_is_wrong(
-    name: str, planted: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, planted: Any, brief: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "checks", lambda rule: checks(rule)[:1])
-    monkeypatch.setattr(profiles, "load", lambda name: None)
     call = ["check", "--rule", "SGD", "--path", "foreach"]
     assert cli.main(call) == 0
     monkeypatch.setattr(cli, name, planted)
@@ -248,10 +248,8 @@ def test_the_status_says_how_a_soak_went(
 
 
 def test_who_can_be_asked_nothing_is_no_success(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    brief: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "checks", lambda rule: checks(rule)[:1])
-    monkeypatch.setattr(profiles, "load", lambda name: None)
     monkeypatch.setattr(cli, "hold", lambda *args: 0)
     assert cli.main(["check", "--path", "foreach", "--optimizer", "torch.optim:SGD"]) == 1
     assert "VACUOUS   SGD: 1 not asked" in capsys.readouterr().out

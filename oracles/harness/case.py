@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -163,14 +163,14 @@ def single(
     return Case((Group((parameter,), tuple(schedule)),))
 
 
-def plain(rule: Rule, gradient_layout: str = "contiguous") -> Case:
+@cache
+def plain(rule: Rule, gradient_layout: str | None = None) -> Case:
     """Two steps that ask for nothing but the rule: whoever has a path at all takes them."""
-    h = rule.trial
-    schedule = (rule.undecayed(h) if gradient_layout == "sparse" else h,) * 2
-    gradient_layout = rule.gradient_layout if rule.sparse else gradient_layout
+    layout = gradient_layout or rule.gradient_layout
+    h = rule.undecayed(rule.trial) if layout == "sparse" else rule.trial
     one = np.ones((rule.shapes or ((2,),))[0])
-    parameter = Parameter(one, (one, one), gradient_layout=gradient_layout)
-    return Case((Group((parameter,) * len(DTYPES), schedule),))
+    parameter = Parameter(one, (one, one), gradient_layout=layout)
+    return Case((Group((parameter,) * len(DTYPES), (h, h)),))
 
 
 def from_data(rule: Rule, data: Mapping[str, Any]) -> Case:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -215,17 +216,9 @@ def order(subject: Subject, oracle: Oracle) -> Verdict:
     case = oracle.case
     groups = [replace(g, parameters=g.parameters[::-1]) for g in case.groups]
     answer = subject.ask(replace(case, groups=tuple(groups)))
-    numbers = np.split(np.arange(case.offsets[-1]), case.offsets[1:-1])
-    back = np.argsort(
-        np.concatenate(
-            [
-                numbers[i]
-                for group in case.groups
-                for i, own, _ in reversed([*case.walk()])
-                if own is group
-            ]
-        )
-    )
+    numbers = iter(np.split(np.arange(case.offsets[-1]), case.offsets[1:-1]))
+    each = [[*islice(numbers, len(group.parameters))] for group in case.groups]
+    back = np.argsort(np.concatenate([places for own in each for places in own[::-1]]))
     if answers_differ(_moved(answer, back), subject.ask(case)):
         return broken(case, subject, "gives other bits when the parameters are reversed")
     return _held(case)

@@ -230,7 +230,7 @@ def _finite(p: Parameter) -> bool:
     return all(g is None or bool(np.isfinite(g).all()) for g in (p.initial, *p.gradients))
 
 
-def _nonfinite(case: Case) -> bool:
+def _nonfinite(case: Case, axis: str) -> bool:
     """Something is, or may become, infinite or nan."""
     return case.edge or not all(_finite(p) for p in case.parameters)
 
@@ -488,8 +488,8 @@ REGIONS: Mapping[str, Callable[[Case, str], bool]] = {
     "ascends": _moved(lambda h: h.maximize),
     "decays": DECAYS,
     "amsgrad": _moved(lambda h: h.amsgrad),
-    "nonfinite": lambda case, axis: _nonfinite(case),
-    "nonfinite_decays": lambda case, axis: _nonfinite(case) and DECAYS(case, axis),
+    "nonfinite": _nonfinite,
+    "nonfinite_decays": lambda case, axis: _nonfinite(case, axis) and DECAYS(case, axis),
     "scalars": _moved(lambda h: True, lambda p: p.initial.ndim == 0),
     "eps_matters": _eps_matters,
     "rate_in_float32": _rate_in_float32,

@@ -117,11 +117,14 @@ def vacuities(tally: Tally) -> list[str]:
     doubts = []
     for name in dict.fromkeys(key[0] for key in tally.lines):
         line, fine = tally.whole(name), tally.whole(name, ("float64", "float32"))
-        if line.runs >= ENOUGH and line.undecided_share > MAX_UNDECIDED:
-            doubt = _excess("elements were undecided", line.undecided_share, MAX_UNDECIDED)
-            doubts.append(f"{name}: {doubt}")
-        if fine.runs >= ENOUGH and fine.blunt_share > MAX_BLUNT:
-            doubts.append(f"{name}: {_excess('verdicts were blunt', fine.blunt_share, MAX_BLUNT)}")
+        doubts += [
+            f"{name}: {_excess(what, share, bound)}"
+            for runs, what, share, bound in (
+                (line.runs, "elements were undecided", line.undecided_share, MAX_UNDECIDED),
+                (fine.runs, "verdicts were blunt", fine.blunt_share, MAX_BLUNT),
+            )
+            if runs >= ENOUGH and share > bound
+        ]
     return doubts
 
 

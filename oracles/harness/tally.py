@@ -54,9 +54,11 @@ class Line:
         self.blunt += 2 * verdict.swallowed > verdict.moved
         self.elements += verdict.elements
         undecided = verdict.undecided / max(1, verdict.elements)
-        self.edge += verdict.edge
-        self.undecided += (not verdict.edge) * undecided
-        self.undecided_edge += verdict.edge * undecided
+        if verdict.edge:
+            self.edge += 1
+            self.undecided_edge += undecided
+        else:
+            self.undecided += undecided
         self.moved += verdict.moved
         self.swallowed += verdict.swallowed
         self.measured += verdict.measured

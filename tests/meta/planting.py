@@ -30,7 +30,6 @@ TRANSPOSING = "transposing commutes"
 ZEROED = ("zero_grad to none", "zero_grad to zero")
 SKIPPED = "a skipped step changes nothing"
 
-
 PLANTED = ("for-loop", "foreach", "fused", "differentiable")
 """The paths a wrong optimizer is planted in, as far as the optimizer has them."""
 

@@ -465,7 +465,7 @@ def absent(
     path: Path,
     dtype: str,
     device: str,
-    gradient_layout: str = "contiguous",
+    gradient_layout: str | None = None,
 ) -> str:
     """Why this optimizer has no such path here; empty if it has it.
 
