@@ -15,14 +15,14 @@ import pytest
 import torch
 from hypothesis import settings
 
-from oracles import RULES
-from oracles.harness import profiles
-from oracles.harness.report import render
-from oracles.harness.runner import vacuities
+from oracles.harness.runs import profiles
+from oracles.harness.runs.runner import vacuities
+from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.paths import CHOICES
 from oracles.harness.subjects.selection import refuse_unknown, select
 from oracles.harness.subjects.torch_optim import Subject, devices, quiet
-from oracles.harness.tally import Tally
+from oracles.optimizers.registry import RULES
+from oracles.reports.terminal import render
 from oracles.rule import Rule
 
 profiles.load()

@@ -27,16 +27,17 @@ from hypothesis import given, settings
 from rich.console import Console
 from rich.table import Table
 
-from oracles.harness import profiles, strategies
-from oracles.harness.case import Case
-from oracles.harness.checks import Check, checks, examine
+from oracles.harness.cases import strategies
+from oracles.harness.cases.case import Case
+from oracles.harness.checks.catalogue import Check, checks, examine
 from oracles.harness.oracle import Oracle
-from oracles.harness.soak import CHECK, endless
+from oracles.harness.runs import profiles
+from oracles.harness.runs.soak import CHECK, endless
+from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.torch_optim import Subject, quiet
-from oracles.harness.tally import Tally
 from oracles.harness.verdict import INSIDE, Verdict, judge
-from oracles.sgd import RULE
+from oracles.optimizers.sgd import RULE
 
 T = TypeVar("T")
 

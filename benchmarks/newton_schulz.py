@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.newton_schulz`` steps ``torch.optim.Muon`` on random matrices of several
 kinds, sizes and iterations, and writes the table from which the enclosures of
-:mod:`oracles.harness.newton_schulz` have their radii where derivation ends. That module says what
-is measured and what follows from it.
+:mod:`oracles.harness.arithmetic.newton_schulz` have their radii where derivation ends. That module
+says what is measured and what follows from it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from oracles import muon
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import FORMATS, FloatArray, Wide, round_to
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import (
+    FORMATS,
+    FloatArray,
+    Wide,
+    round_to,
+)
+from oracles.harness.arithmetic.newton_schulz import (
+    TABLE,
+    Coefficients,
+    Measurement,
+    deviation,
+    iterated,
+)
 from oracles.harness.golden import write
-from oracles.harness.newton_schulz import TABLE, Coefficients, Measurement, deviation, iterated
 from oracles.harness.subjects.torch_optim import quiet
+from oracles.optimizers import muon
 
 SIZES = {
     16: ((2, 2), (2, 3), (3, 3), (2, 8), (4, 4)),

@@ -19,8 +19,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from oracles import SGD
-from oracles.harness.formats import FloatArray
+from oracles.harness.arithmetic.formats import FloatArray
+from oracles.optimizers.registry import SGD
 
 ROWS, FEATURES, EPOCHS = 1096, 4, 1000
 H = SGD.hyper(lr=0.05, weight_decay=0.1, batch_size=ROWS)

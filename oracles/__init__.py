@@ -1,58 +1,48 @@
 """Oracles of optimizer update rules, and a harness that holds implementations against them.
 
-rule        what one optimizer step computes, in NumPy: one file per optimizer (:mod:`oracles.sgd`)
+rule        what one optimizer step computes, in NumPy: one file per optimizer
+            (:mod:`oracles.optimizers.sgd`)
 convention  a named variant of a rule, as a row of data
 case        one question: parameters, gradients and hyperparameters for some steps
 enclosure   the oracle's answer: midpoint ± radius, holding every result correct rounding can give
 verdict     inside, outside, undecided or errored, with the share of the radius used
 
-``oracles.harness`` asks the questions; only ``oracles.harness.subjects`` imports torch.
+``oracles.harness`` asks the questions; only ``oracles.harness.subjects`` imports torch. This module
+imports what it exports when it is asked for it (PEP 562), so that ``import oracles`` costs next to
+nothing.
 """
 
-from oracles import (
-    adadelta,
-    adafactor,
-    adagrad,
-    adam,
-    adamax,
-    adamw,
-    asgd,
-    lbfgs,
-    muon,
-    nadam,
-    radam,
-    rmsprop,
-    rprop,
-    sgd,
-    sparse_adam,
-)
-from oracles.rule import Convention, Domain, Rule
+from __future__ import annotations
 
-SGD = sgd.RULE
+import importlib
+from typing import TYPE_CHECKING, Any
 
-RULES: dict[str, Rule] = {
-    module.RULE.name: module.RULE
-    for module in (
-        sgd,
-        adam,
-        adamw,
-        adamax,
-        nadam,
-        radam,
-        adagrad,
-        adadelta,
-        rmsprop,
-        rprop,
-        asgd,
-        adafactor,
-        muon,
-        sparse_adam,
-    )
+if TYPE_CHECKING:
+    from oracles.harness.verdict import Verdict
+    from oracles.optimizers.registry import RULES
+    from oracles.rule import Convention, Rule
+
+    __version__: str
+
+__all__ = ["RULES", "Convention", "Rule", "Verdict", "__version__"]
+
+_HOMES = {
+    "RULES": "oracles.optimizers.registry",
+    "Convention": "oracles.rule",
+    "Rule": "oracles.rule",
+    "Verdict": "oracles.harness.verdict",
 }
-"""The registry: every rule by the name of its class in ``torch.optim``."""
 
-REPLAYED: dict[str, Rule] = {lbfgs.RULE.name: lbfgs.RULE}
-"""Rules that branch on values and iterate to a criterion. Enclosures do not follow those from their
-start, so the general checks leave them out; tests of their own replay what was recorded."""
 
-__all__ = ["REPLAYED", "RULES", "SGD", "Convention", "Domain", "Rule"]
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("optimizer-oracles")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

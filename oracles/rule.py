@@ -11,9 +11,9 @@ import numpy as np
 
 Array = Any
 """What a rule computes on: a float64 array, an object array of ``fractions.Fraction`` or
-``mpmath.mpf``, or an :class:`~oracles.harness.enclosure.Enclosure`. Rules use ``+ - * / **`` and
-those functions of NumPy on it that all of them have: ``sqrt``, ``abs``, ``maximum``, ``minimum``,
-``where``, ``sum``, ``max``, ``zeros_like`` and ``full_like``."""
+``mpmath.mpf``, or an :class:`~oracles.harness.arithmetic.enclosure.Enclosure`. Rules use
+``+ - * / **`` and those functions of NumPy on it that all of them have: ``sqrt``, ``abs``,
+``maximum``, ``minimum``, ``where``, ``sum``, ``max``, ``zeros_like`` and ``full_like``."""
 
 Scalar = Any
 """A hyperparameter: ``float``, ``Fraction``, ``mpf`` or a 0-d enclosure. Rules may compare it."""

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import FORMATS
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import FORMATS
 from tests.witness import BINARY, Binary, Number, exponential, nearest, quantum, root
 
 F = Fraction

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import FORMATS, FloatArray
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import FORMATS, FloatArray
 from oracles.harness.oracle import exactly
 from oracles.rule import Hyper, Rule, State
 from tests.rooted import Rooted, lifted

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from oracles.sgd import RULE, Hyper
+from oracles.optimizers.sgd import RULE, Hyper
 
 ZERO, ONE = Fraction(0), Fraction(1)
 

@@ -18,8 +18,8 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension
 from syrupy.location import PyTestLocation
 from syrupy.types import SerializedData, SnapshotIndex
 
-from oracles import RULES
 from oracles.harness.golden import NUMBER, write
+from oracles.optimizers.registry import RULES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

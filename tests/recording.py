@@ -3,7 +3,8 @@
 LBFGS branches on values and iterates until it is content, so its trajectory cannot be enclosed from
 the start alone: after a few iterations the enclosure would hold everything. It need not be. The
 closure sees every point torch evaluates, and the state shows what it has concluded. A *replay* goes
-through ``oracles.lbfgs.call`` in enclosures, from the recorded state, and at each evaluation
+through ``oracles.optimizers.lbfgs.call`` in enclosures, from the recorded state, and at each
+evaluation
 
 *   holds torch's parameters against the enclosure of where the algorithm must be, and
 *   goes on from those parameters, with radius 0, and with the loss and gradient torch was given.
@@ -27,10 +28,17 @@ import numpy as np
 import torch
 from packaging.version import Version
 
-from oracles.harness.enclosure import Enclosure, Truth
-from oracles.harness.formats import FORMATS, FloatArray, round_to
-from oracles.harness.strategies import Choices
-from oracles.lbfgs import TORCH, UNLIMITED_SEARCH, Hyper, LBFGSConvention, Point, call
+from oracles.harness.arithmetic.enclosure import Enclosure, Truth
+from oracles.harness.arithmetic.formats import FORMATS, FloatArray, round_to
+from oracles.harness.cases.strategies import Choices
+from oracles.optimizers.lbfgs import (
+    TORCH,
+    UNLIMITED_SEARCH,
+    Hyper,
+    LBFGSConvention,
+    Point,
+    call,
+)
 
 VERSION = Version(Version(torch.__version__).base_version)
 

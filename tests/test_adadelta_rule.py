@@ -13,7 +13,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
-from oracles.adadelta import RULE, Hyper
+from oracles.optimizers.adadelta import RULE, Hyper
 from tests.byhand import Hand, apart, followed, numbers, printed, strays
 from tests.rooted import Rooted, lifted
 

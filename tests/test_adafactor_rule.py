@@ -20,10 +20,10 @@ import mpmath
 import numpy as np
 import pytest
 
-from oracles.adafactor import RULE, Hyper
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import DTYPES, FORMATS
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import DTYPES, FORMATS
 from oracles.harness.oracle import exactly
+from oracles.optimizers.adafactor import RULE, Hyper
 from tests.byhand import numbers, printed
 from tests.rooted import Rooted, lifted
 from tests.witness import rational

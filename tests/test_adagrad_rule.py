@@ -12,7 +12,7 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
-from oracles.adagrad import RULE, Hyper
+from oracles.optimizers.adagrad import RULE, Hyper
 from tests.byhand import Hand, apart, followed, numbers, printed, strays
 from tests.rooted import Rooted
 

@@ -20,8 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oracles import adam, adamw
-from oracles.adam import Hyper
+from oracles.optimizers import adam, adamw
+from oracles.optimizers.adam import Hyper
 from oracles.rule import Rule
 from tests.byhand import strays
 from tests.rooted import follow

@@ -11,7 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracles.harness.arithmetic import DIGITS, PRECISE, Precise, Real
+from oracles.harness.arithmetic.decimals import (
+    DIGITS,
+    PRECISE,
+    Precise,
+    Real,
+)
 
 
 @given(st.floats(0, 4), st.integers(0, 12))

@@ -25,14 +25,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from oracles.harness.case import Case, Group, Parameter
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import FloatArray, round_to
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import FloatArray, round_to
+from oracles.harness.cases.case import Case, Group, Parameter
+from oracles.harness.cases.strategies import VALUES
 from oracles.harness.models import Problem, Slope, logits, moved, probabilities, squared
-from oracles.harness.strategies import VALUES
 from oracles.harness.subjects.torch_optim import Subject
+from oracles.optimizers.sgd import RULE, Hyper
 from oracles.rule import Convention, Rule
-from oracles.sgd import RULE, Hyper
 
 half = settings(max_examples=settings().max_examples // 2)
 """For questions whose first part, the step itself, has all examples to itself."""

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracles.harness.case import (
+from oracles.harness.arithmetic.formats import DTYPES
+from oracles.harness.cases.case import (
     GRADIENT_LAYOUTS,
     LAYOUTS,
     MIXED,
@@ -20,9 +21,8 @@ from oracles.harness.case import (
     from_data,
     single,
 )
-from oracles.harness.formats import DTYPES
-from oracles.harness.strategies import cases
-from oracles.sgd import RULE, Hyper
+from oracles.harness.cases.strategies import cases
+from oracles.optimizers.sgd import RULE, Hyper
 
 H = Hyper(lr=0.5)
 

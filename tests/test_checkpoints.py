@@ -16,13 +16,13 @@ import pytest
 import torch
 from packaging.version import Version
 
-from oracles import RULES
-from oracles.harness.case import Case, Group, Parameter
-from oracles.harness.deviations import GENERAL, active
+from oracles.harness.cases.case import Case, Group, Parameter
+from oracles.harness.deviations.ledger import GENERAL, active
 from oracles.harness.oracle import Oracle
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.torch_optim import Run, Subject
 from oracles.harness.verdict import INSIDE, judge
+from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
 FOLDER = Path(__file__).with_name("checkpoints")

@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import pytest
 
-from oracles import RULES
-from oracles.harness.checks import Check, checks
-from oracles.harness.runner import hold
+from oracles.harness.checks.catalogue import Check, checks
+from oracles.harness.runs.runner import hold
+from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.torch_optim import Subject
-from oracles.harness.tally import Tally
+from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
 ALL = [(rule, check) for rule in RULES.values() for check in checks(rule)]

@@ -13,15 +13,20 @@ import pytest
 import torch
 from hypothesis import settings
 
-from oracles import RULES
-from oracles.harness.case import MIXED, Case, Group, Parameter
-from oracles.harness.formats import DTYPES
+from oracles.harness.arithmetic.formats import DTYPES
+from oracles.harness.cases.case import (
+    MIXED,
+    Case,
+    Group,
+    Parameter,
+)
 from oracles.harness.oracle import Oracle
-from oracles.harness.profiles import EXAMPLES
+from oracles.harness.runs.profiles import EXAMPLES
+from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.paths import COMPILED, Path
 from oracles.harness.subjects.torch_optim import Subject, absent
-from oracles.harness.tally import Tally
 from oracles.harness.verdict import INSIDE, judge
+from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
 pytestmark = [

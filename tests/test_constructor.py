@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from oracles.sgd import RULE, Hyper
+from oracles.optimizers.sgd import RULE, Hyper
 
 SWITCHES = {"foreach": None, "differentiable": False, "fused": None}
 """Which path is taken if nobody says: torch chooses, and outside of autograd's graph."""

@@ -9,18 +9,30 @@ import numpy as np
 import pytest
 import torch
 
-from oracles import RULES, SGD
-from oracles.harness.case import AXES, MIXED, Case, Group, Parameter, single
-from oracles.harness.checks import checks
-from oracles.harness.deviations import REGIONS, Deviation, active, ledger
-from oracles.harness.formats import FloatArray
+from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.cases.case import (
+    AXES,
+    MIXED,
+    Case,
+    Group,
+    Parameter,
+    single,
+)
+from oracles.harness.checks.catalogue import checks
+from oracles.harness.deviations.ledger import (
+    REGIONS,
+    Deviation,
+    active,
+    ledger,
+)
 from oracles.harness.oracle import Oracle
-from oracles.harness.runner import confirm
+from oracles.harness.runs.runner import confirm
+from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.torch_optim import Subject
-from oracles.harness.tally import Tally
 from oracles.harness.verdict import judge
+from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 from tests.meta.zoo import BatchScaledDecay  # type: ignore[attr-defined]
 
@@ -58,6 +70,8 @@ def test_a_row_names_what_there_is(row: Deviation, rule: Rule) -> None:
 
 
 # Next to a row's reproducer, but outside its region: what a region that is too wide would swallow.
+SGD = RULES["SGD"]
+
 H = SGD.hyper(lr=0.5)
 ADAM = RULES["Adam"].hyper(lr=0.5)
 RADAM = RULES["RAdam"].hyper(lr=0.5, beta2=0.0, eps=0.5)

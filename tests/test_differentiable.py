@@ -14,7 +14,7 @@ import torch
 
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.torch_optim import absent
-from oracles.sgd import RULE
+from oracles.optimizers.sgd import RULE
 
 GRAPH = next(path for path in PATHS if path.graph)
 W, G, C = [1.0, -2.0, 4.0], [0.5, 0.25, -1.0], [1.0, 2.0, -0.5]

@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracles.harness.case import single
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import DTYPES, FORMATS, WIDE_EPS
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import DTYPES, FORMATS, WIDE_EPS
+from oracles.harness.cases.case import single
 from oracles.harness.oracle import Oracle
-from oracles.harness.subjects import Answer
+from oracles.harness.subjects.subject import Answer
 from oracles.harness.verdict import judge
-from oracles.sgd import RULE, Hyper
+from oracles.optimizers.sgd import RULE, Hyper
 from tests.adversaries import (
     BINARY_OPERATIONS,
     OPERATIONS,

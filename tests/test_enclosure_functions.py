@@ -19,8 +19,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracles.harness.enclosure import Enclosure, Truth
-from oracles.harness.formats import DTYPES, FLOAT64, FORMATS, TENSOR, WIDE_EPS, Format, Wide
+from oracles.harness.arithmetic.enclosure import Enclosure, Truth
+from oracles.harness.arithmetic.formats import (
+    DTYPES,
+    FLOAT64,
+    FORMATS,
+    TENSOR,
+    WIDE_EPS,
+    Format,
+    Wide,
+)
 from tests.witness import BINARY, admits, power, rational, root
 
 F = Fraction

@@ -16,8 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import DTYPES, FLOAT64, FORMATS, TENSOR, WIDE_EPS, Wide
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import (
+    DTYPES,
+    FLOAT64,
+    FORMATS,
+    TENSOR,
+    WIDE_EPS,
+    Wide,
+)
 from oracles.rule import lerp
 from tests.witness import BINARY, admits, rational
 

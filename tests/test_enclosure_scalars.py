@@ -12,8 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import DTYPES, FLOAT64, FORMATS, TENSOR, WIDE_EPS, Wide, mixed
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import (
+    DTYPES,
+    FLOAT64,
+    FORMATS,
+    TENSOR,
+    WIDE_EPS,
+    Wide,
+    mixed,
+)
 from oracles.rule import kept
 from tests.adversaries import short
 from tests.witness import BINARY, admits, nearest, rational

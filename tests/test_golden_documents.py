@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from oracles.harness import golden
-from oracles.harness.case import Case
+from oracles.harness.cases.case import Case
+from oracles.optimizers.sgd import RULE
 from oracles.rule import Convention, Rule
-from oracles.sgd import RULE
 from tests.golden_extension import GOLDEN, PINNED, differences, ulps
 from tests.test_goldens import document, each_convention, questions, vectors
 

@@ -18,17 +18,22 @@ import numpy as np
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from oracles import RULES
 from oracles.harness import golden
-from oracles.harness.case import AXES, MIXED, Case, Group
-from oracles.harness.checks import Check, answers_differ, examine
-from oracles.harness.formats import DTYPES, round_to
+from oracles.harness.arithmetic.formats import DTYPES, round_to
+from oracles.harness.cases.case import (
+    AXES,
+    MIXED,
+    Case,
+    Group,
+)
+from oracles.harness.cases.strategies import cases
+from oracles.harness.checks.catalogue import Check, answers_differ, examine
 from oracles.harness.golden import Questions, Vector
 from oracles.harness.oracle import PYTHON, Oracle
-from oracles.harness.strategies import cases
-from oracles.harness.subjects import Answer, SubjectError
-from oracles.harness.tally import Tally
+from oracles.harness.runs.tally import Tally
+from oracles.harness.subjects.subject import Answer, SubjectError
 from oracles.harness.verdict import Verdict, fit, judge, separation
+from oracles.optimizers.registry import RULES
 from oracles.rule import Convention, Rule
 from tests.golden_extension import GOLDEN, PINNED, GoldenExtension
 

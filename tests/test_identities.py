@@ -14,8 +14,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from oracles.optimizers.sgd import RULE, Hyper
 from oracles.rule import Convention, State
-from oracles.sgd import RULE, Hyper
 from tests.fractional import (
     MOMENTA,
     ONE,

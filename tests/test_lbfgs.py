@@ -17,10 +17,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import DTYPES, FLOAT64, FORMATS, FloatArray
-from oracles.harness.strategies import Choices
-from oracles.lbfgs import CONVENTIONS, RULE, TORCH, Hyper, LBFGSConvention, step
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import (
+    DTYPES,
+    FLOAT64,
+    FORMATS,
+    FloatArray,
+)
+from oracles.harness.cases.strategies import Choices
+from oracles.optimizers.lbfgs import (
+    CONVENTIONS,
+    RULE,
+    TORCH,
+    Hyper,
+    LBFGSConvention,
+    step,
+)
 from tests.recording import (
     LACKING,
     NOW,

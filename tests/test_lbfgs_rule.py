@@ -18,9 +18,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import FLOAT64
-from oracles.lbfgs import (
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import FLOAT64
+from oracles.optimizers.lbfgs import (
     RULE,
     TORCH,
     Hyper,

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracles.harness.arithmetic import PRECISE, Precise
-from oracles.muon import RULE, Hyper, newton_schulz
+from oracles.harness.arithmetic.decimals import PRECISE, Precise
+from oracles.optimizers.muon import RULE, Hyper, newton_schulz
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name

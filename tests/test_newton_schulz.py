@@ -19,16 +19,16 @@ import pytest
 import torch
 
 from benchmarks import newton_schulz as tool
-from oracles import muon
-from oracles.harness import newton_schulz as ns
-from oracles.harness.case import single
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import FORMATS, FloatArray, round_to
+from oracles.harness.arithmetic import newton_schulz as ns
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import FORMATS, FloatArray, round_to
+from oracles.harness.cases.case import single
 from oracles.harness.oracle import Oracle
-from oracles.harness.report import render
-from oracles.harness.subjects import Answer
-from oracles.harness.tally import Tally
+from oracles.harness.runs.tally import Tally
+from oracles.harness.subjects.subject import Answer
 from oracles.harness.verdict import judge
+from oracles.optimizers import muon
+from oracles.reports.terminal import render
 
 TORCH, CUBIC, QUINTIC = tool.COEFFICIENTS
 U = float(FORMATS["bfloat16"].u)

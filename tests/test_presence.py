@@ -15,9 +15,9 @@ import pytest
 import torch
 from packaging.version import Version
 
-from oracles import RULES
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.torch_optim import quiet
+from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
 KEPT = Path(__file__).with_name("presence.json")

@@ -20,10 +20,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import DTYPES, FORMATS
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import DTYPES, FORMATS
 from oracles.harness.oracle import exactly
-from oracles.radam import RULE, Hyper
+from oracles.optimizers.radam import RULE, Hyper
 from tests.rooted import follow, lifted
 from tests.witness import BINARY, nearest, rational
 

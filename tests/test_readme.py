@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from oracles import RULES
-from oracles.harness.deviations import ledger
+from oracles.harness.deviations.ledger import ledger
+from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import DTYPES, FORMATS
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import DTYPES, FORMATS
 from tests.witness import BINARY, Binary, nearest, rational
 
 F = Fraction

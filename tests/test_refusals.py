@@ -17,8 +17,8 @@ import pytest
 import torch
 from packaging.version import Version
 
-from oracles import RULES
 from oracles.harness.subjects.classes import accepted
+from oracles.optimizers.registry import RULES
 from oracles.rule import Hyper, Rule
 
 VALUES = (-1.0, -1e-300, 0.0, 1e-300, 0.25, 0.5, 1.0, 1 + 2**-52, 2.0, math.inf, math.nan)

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from oracles.harness import cli, profiles
-from oracles.harness.checks import checks
-from oracles.harness.report import render
-from oracles.harness.runner import Refuted, vacuities
-from oracles.harness.tally import Line, Tally
+from oracles import cli
+from oracles.harness.checks.catalogue import checks
+from oracles.harness.runs import profiles
+from oracles.harness.runs.runner import Refuted, vacuities
+from oracles.harness.runs.tally import Line, Tally
 from oracles.harness.verdict import INSIDE, OUTSIDE, UNDECIDED, Verdict
-from oracles.sgd import RULE
+from oracles.optimizers.sgd import RULE
+from oracles.reports.terminal import render
 
 KEY = ("SGD", "for-loop", "float32", "cpu")
 
@@ -242,7 +243,7 @@ def test_the_status_says_what_else_is_wrong(
 def test_the_status_says_how_a_soak_went(
     does: Any, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("oracles.harness.soak.soak", does)
+    monkeypatch.setattr("oracles.harness.runs.soak.soak", does)
     assert cli.main(["soak", "--rule", "SGD", "--path", "foreach"]) == status
     assert ("planted" in capsys.readouterr().out) == bool(status)
 

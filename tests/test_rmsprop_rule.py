@@ -13,10 +13,10 @@ from decimal import Decimal, localcontext
 import numpy as np
 import pytest
 
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import DTYPES, FORMATS
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import DTYPES, FORMATS
 from oracles.harness.oracle import exactly
-from oracles.rmsprop import RULE, Hyper, settle
+from oracles.optimizers.rmsprop import RULE, Hyper, settle
 from tests.byhand import Hand, apart, followed, numbers, printed, strays
 from tests.rooted import Rooted, lifted
 

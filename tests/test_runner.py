@@ -11,20 +11,31 @@ import torch
 from hypothesis import settings
 from packaging.specifiers import SpecifierSet
 
-from oracles import RULES
-from oracles.harness import checks as asking
-from oracles.harness import runner
-from oracles.harness.case import single
-from oracles.harness.checks import ask, checks, examine, rejection, skipped
-from oracles.harness.deviations import Deviation, ledger
+from oracles.harness.cases.case import single
+from oracles.harness.checks import catalogue as asking
+from oracles.harness.checks.catalogue import (
+    ask,
+    checks,
+    examine,
+    rejection,
+    skipped,
+)
+from oracles.harness.deviations.ledger import Deviation, ledger
 from oracles.harness.oracle import Oracle
-from oracles.harness.runner import Refuted, confirm, hold, shown
-from oracles.harness.subjects import Answer
+from oracles.harness.runs import runner
+from oracles.harness.runs.runner import (
+    Refuted,
+    confirm,
+    hold,
+    shown,
+)
+from oracles.harness.runs.tally import Line, Tally
 from oracles.harness.subjects.selection import select
+from oracles.harness.subjects.subject import Answer
 from oracles.harness.subjects.torch_optim import Subject
-from oracles.harness.tally import Line, Tally
 from oracles.harness.verdict import INSIDE, OUTSIDE, Vacuous, separation
-from oracles.sgd import RULE
+from oracles.optimizers.registry import RULES
+from oracles.optimizers.sgd import RULE
 from tests.meta.zoo import BatchScaledDecay  # type: ignore[attr-defined]
 
 CHECKS = {check.name: check for check in checks(RULE)}

@@ -18,10 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import DTYPES, FORMATS
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import DTYPES, FORMATS
 from oracles.harness.oracle import exactly
-from oracles.sgd import RULE, Hyper
+from oracles.optimizers.sgd import RULE, Hyper
 from tests.fractional import (
     ONE,
     ZERO,

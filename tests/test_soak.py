@@ -10,17 +10,23 @@ import numpy as np
 import pytest
 import torch
 
-from oracles.harness import soak as soaking
-from oracles.harness.case import single
+from oracles.harness.cases.case import single
 from oracles.harness.oracle import Oracle
-from oracles.harness.runner import Refuted
-from oracles.harness.soak import decisions, endless, find_culprit, simplified, soak
+from oracles.harness.runs import soak as soaking
+from oracles.harness.runs.runner import Refuted
+from oracles.harness.runs.soak import (
+    decisions,
+    endless,
+    find_culprit,
+    simplified,
+    soak,
+)
+from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.torch_optim import Subject
-from oracles.harness.tally import Tally
 from oracles.harness.verdict import Vacuous
+from oracles.optimizers.sgd import RULE
 from oracles.rule import Rule
-from oracles.sgd import RULE
 
 CASES = 200
 

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oracles import adam
-from oracles.sparse_adam import RULE, Hyper
+from oracles.optimizers import adam
+from oracles.optimizers.sparse_adam import RULE, Hyper
 from tests.byhand import strays
 from tests.rooted import follow
 

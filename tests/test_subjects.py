@@ -10,16 +10,22 @@ import numpy as np
 import pytest
 import torch
 
-from oracles import RULES
-from oracles.harness.case import GRADIENT_LAYOUTS, Case, Group, Parameter, single
-from oracles.harness.checks import answers_differ, checks, concerned
-from oracles.harness.deviations import ledger
+from oracles.harness.cases.case import (
+    GRADIENT_LAYOUTS,
+    Case,
+    Group,
+    Parameter,
+    single,
+)
+from oracles.harness.checks.catalogue import answers_differ, checks, concerned
+from oracles.harness.deviations.ledger import ledger
 from oracles.harness.subjects.classes import takes_tensor
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.tensors import prepared, zeros
 from oracles.harness.subjects.torch_optim import SCALE, Run, Subject, absent
-from oracles.sgd import RULE
+from oracles.optimizers.registry import RULES
+from oracles.optimizers.sgd import RULE
 
 H = RULE.hyper(lr=0.5, momentum=0.5)
 W = np.arange(6.0).reshape(2, 3)

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from oracles.harness.case import Case, single
-from oracles.harness.checks import answers_differ
-from oracles.harness.formats import Wide
+from oracles.harness.arithmetic.formats import Wide
+from oracles.harness.cases.case import Case, single
+from oracles.harness.checks.catalogue import answers_differ
 from oracles.harness.oracle import Balls, Enclosures, Oracle
-from oracles.harness.subjects import Answer
+from oracles.harness.subjects.subject import Answer
 from oracles.harness.verdict import INSIDE, OUTSIDE, UNDECIDED, fits, judge, separation
-from oracles.sgd import RULE
+from oracles.optimizers.sgd import RULE
 
 BUFFER = "momentum_buffer"
 H = RULE.hyper(lr=0.5, momentum=0.5, weight_decay=0.25, batch_size=4)

@@ -26,10 +26,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles.harness.arithmetic import PRECISE, Precise, Real
-from oracles.harness.case import AXES, Case, Group, Parameter, from_data
-from oracles.harness.formats import DTYPES, FloatArray
-from oracles.harness.subjects import Answer
+from oracles.harness.arithmetic.decimals import PRECISE, Precise, Real
+from oracles.harness.arithmetic.formats import DTYPES, FloatArray
+from oracles.harness.cases.case import (
+    AXES,
+    Case,
+    Group,
+    Parameter,
+    from_data,
+)
+from oracles.harness.subjects.subject import Answer
 from oracles.rule import Convention, Hyper, Rule
 
 SCHEMA_VERSION = 1

@@ -26,8 +26,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
-from oracles.harness.enclosure import INFLATE, Enclosure
-from oracles.harness.formats import FORMATS, Format, Wide, round_to
+from oracles.harness.arithmetic.enclosure import INFLATE, Enclosure
+from oracles.harness.arithmetic.formats import (
+    FORMATS,
+    Format,
+    Wide,
+    round_to,
+)
 from oracles.harness.oracle import exactly
 from oracles.rule import Array, Convention, Hyper, Rule
 

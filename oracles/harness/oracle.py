@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles.harness.case import Case, Parameter, dtype_of
-from oracles.harness.enclosure import Enclosure
-from oracles.harness.formats import (
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import (
     DTYPES,
     SMALLEST,
     FloatArray,
@@ -23,6 +22,7 @@ from oracles.harness.formats import (
     round_each,
     round_to,
 )
+from oracles.harness.cases.case import Case, Parameter, dtype_of
 from oracles.rule import Convention, Hyper, Rule, Scalar
 
 PYTHON: frozenset[str] = frozenset()

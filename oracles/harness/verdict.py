@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles.harness.case import Case, dtype_of
-from oracles.harness.enclosure import holds
-from oracles.harness.formats import SMALLEST, FloatArray, WideArray
+from oracles.harness.arithmetic.enclosure import holds
+from oracles.harness.arithmetic.formats import SMALLEST, FloatArray, WideArray
+from oracles.harness.cases.case import Case, dtype_of
 from oracles.harness.oracle import Balls, Enclosures, Oracle
-from oracles.harness.subjects import Answer, SubjectError
+from oracles.harness.subjects.subject import Answer, SubjectError
 from oracles.rule import Convention
 
 INSIDE = "inside"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from oracles import RULES
+from oracles.optimizers.registry import RULES
 from oracles.rule import Convention, Hyper, Rule, State
 
 

@@ -36,15 +36,20 @@ import pytest
 import torch
 from hypothesis import Phase, given, settings
 
-from oracles import RULES
-from oracles.harness.case import Case
-from oracles.harness.checks import Check, ask, checks, concerned
-from oracles.harness.deviations import active
+from oracles.harness.cases.case import Case
+from oracles.harness.checks.catalogue import (
+    Check,
+    ask,
+    checks,
+    concerned,
+)
+from oracles.harness.deviations.ledger import active
 from oracles.harness.oracle import Oracle
-from oracles.harness.profiles import IGNORED
+from oracles.harness.runs.profiles import IGNORED
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.torch_optim import Subject, quiet
 from oracles.harness.verdict import Vacuous
+from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 from tests.meta.harmless import reason
 from tests.meta.mutation import Mutant, mutants

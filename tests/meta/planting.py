@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from oracles.harness.deviations import GENERAL
+from oracles.harness.deviations.ledger import GENERAL
 
 AGREEMENT = GENERAL
 EVENTFUL = "agreement through gaps and late groups"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from oracles.harness.checks import Check, examine
-from oracles.harness.strategies import cases
+from oracles.harness.cases.strategies import cases
+from oracles.harness.checks.catalogue import Check, examine
+from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.selection import select
-from oracles.harness.tally import Tally
-from oracles.sgd import RULE
+from oracles.optimizers.sgd import RULE
 from tests.meta.zoo import AGREEMENT, ZOO, Specimen
 from tests.test_goldens import around, ids, oracle
 

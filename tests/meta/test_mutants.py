@@ -16,14 +16,14 @@ import pytest
 import torch
 from hypothesis import settings
 
-from oracles import RULES
-from oracles.harness.checks import checks
-from oracles.harness.deviations import sound
-from oracles.harness.runner import Refuted, hold
+from oracles.harness.checks.catalogue import checks
+from oracles.harness.deviations.ledger import sound
+from oracles.harness.runs.runner import Refuted, hold
+from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.torch_optim import Subject, absent
-from oracles.harness.tally import Tally
+from oracles.optimizers.registry import RULES
 from tests.meta import mutants
 from tests.meta.mutation import Mutant
 from tests.meta.mutation import mutants as mutants_of

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from oracles import RULES
-from oracles.harness import strategies
-from oracles.harness.case import Case, Group, Parameter
+from oracles.harness.cases import strategies
+from oracles.harness.cases.case import Case, Group, Parameter
+from oracles.optimizers.registry import RULES
 from oracles.rule import Convention, Hyper, Rule
 
 Predicate = Callable[[Case], bool]

@@ -10,9 +10,9 @@ import pytest
 import torch
 from packaging.version import Version
 
-from oracles import REPLAYED, RULES
-from oracles.harness.case import single
+from oracles.harness.cases.case import single
 from oracles.harness.oracle import Oracle
+from oracles.optimizers.registry import REPLAYED, RULES
 from oracles.rule import PARTS, Rule
 
 EXPORTED = {

@@ -24,18 +24,23 @@ from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from oracles import RULES
-from oracles.harness.case import AXES, Case
-from oracles.harness.checks import Check, answers_differ, checks, examine
-from oracles.harness.deviations import sound
+from oracles.harness.cases.case import AXES, Case
+from oracles.harness.cases.strategies import cases
+from oracles.harness.checks.catalogue import (
+    Check,
+    answers_differ,
+    checks,
+    examine,
+)
+from oracles.harness.deviations.ledger import sound
 from oracles.harness.oracle import Oracle
-from oracles.harness.profiles import EXAMPLES, IGNORED
-from oracles.harness.strategies import cases
-from oracles.harness.subjects import SubjectError
+from oracles.harness.runs.profiles import EXAMPLES, IGNORED
+from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.selection import select
+from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.torch_optim import Subject, quiet
-from oracles.harness.tally import Tally
+from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 from tests.meta.impostors import IMPOSTORS
 from tests.meta.planting import AGREEMENT, SPARSE, Specimen

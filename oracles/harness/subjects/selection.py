@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from oracles.harness.case import AXES
+from oracles.harness.cases.case import AXES
 from oracles.harness.subjects.paths import PATHS, OptimizerClass
 from oracles.harness.subjects.torch_optim import Subject, absent, devices
 from oracles.rule import Rule

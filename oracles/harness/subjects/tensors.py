@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from oracles.harness.case import Case, dtype_of
-from oracles.harness.formats import FloatArray, round_to
-from oracles.harness.subjects import answering
+from oracles.harness.arithmetic.formats import FloatArray, round_to
+from oracles.harness.cases.case import Case, dtype_of
+from oracles.harness.subjects.subject import answering
 
 UNTOUCHED = 7.0
 """What fills the gaps between the elements of a strided parameter."""

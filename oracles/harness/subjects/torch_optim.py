@@ -16,9 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from oracles.harness.case import MIXED, Case, Group, Parameter, plain
-from oracles.harness.formats import FloatArray
-from oracles.harness.subjects import Answer, SubjectError, answering
+from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.cases.case import (
+    MIXED,
+    Case,
+    Group,
+    Parameter,
+    plain,
+)
 from oracles.harness.subjects.classes import (
     accepted,
     functional,
@@ -27,6 +32,7 @@ from oracles.harness.subjects.classes import (
     takes_tensor,
 )
 from oracles.harness.subjects.paths import FOREACH, LACKS, OptimizerClass, Path
+from oracles.harness.subjects.subject import Answer, SubjectError, answering
 from oracles.harness.subjects.tensors import (
     LAYOUTS,
     as_float64,

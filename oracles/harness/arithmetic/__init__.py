@@ -1,0 +1,1 @@
+"""Formats and enclosures: what rounding can do to what a rule computes."""

@@ -1,0 +1,1 @@
+"""Cases: what is asked, and the strategies that build it."""

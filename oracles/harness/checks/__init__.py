@@ -1,0 +1,1 @@
+"""Checks: a question each, with the cases it is asked on."""

@@ -1,0 +1,1 @@
+"""What released versions of torch are known to get wrong."""

@@ -1,0 +1,1 @@
+"""Walking rules, checks and the ledger, and counting what is seen."""

@@ -1,0 +1,249 @@
+"""Soak: ask for minutes or hours, at a price close to that of the optimizer's own steps.
+
+Hypothesis draws small cases one at a time and shrinks what fails. Here one call of NumPy's
+generator gives the bytes of a batch of cases with long parameters; each case is asked in every
+dtype and on every path, and the oracle's one evaluation is shared by them all. When a subject
+fails, Hypothesis comes back: it searches the *simplifications* of that one case (a window of a
+parameter, fewer steps, rounder numbers) for the smallest that still fails.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import numpy as np
+from hypothesis import Phase, find, settings
+from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample
+
+from oracles.harness.arithmetic.enclosure import holds
+from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.cases.case import Case, Group, Parameter
+from oracles.harness.cases.strategies import STRUCTURE, Choices, long_case
+from oracles.harness.checks.catalogue import Check, agreement, examine
+from oracles.harness.oracle import Oracle
+from oracles.harness.runs.runner import (
+    Refuted,
+    Report,
+    shown,
+    vacuities,
+)
+from oracles.harness.runs.tally import Tally
+from oracles.harness.subjects.subject import SubjectError
+from oracles.harness.verdict import Vacuous, compared
+from oracles.rule import Rule
+
+T = TypeVar("T")
+
+BATCH = 16
+"""Cases drawn by one call of the generator."""
+
+WIDTH = STRUCTURE + 2 * 1024
+"""Bytes of one case: its decisions, and codes enough that arrays seldom share one."""
+
+PHASES = (Phase.generate, Phase.shrink)
+
+CHECK = Check("soak", cases=lambda rule: st.nothing(), ask=agreement)
+EDGE_CHECK = replace(CHECK, name="soak at the edge")
+
+
+def soak(
+    rule: Rule,
+    subjects: Sequence[Any],
+    tally: Tally,
+    *,
+    seconds: float = math.inf,
+    cases: float = math.inf,
+    seed: int = 0,
+) -> int:
+    """Ask all subjects until ``seconds`` have passed or ``cases`` have been asked.
+
+    Args:
+        rule: whose oracle is asked.
+        subjects: who is asked; each case is asked of all of them.
+        tally: where the verdicts are counted.
+        seconds, cases: when to stop; at least one must be finite.
+        seed: of the generator; the same seed draws the same cases.
+
+    Returns:
+        The number of verdicts, all of them good.
+
+    Raises:
+        Refuted: a subject failed; the message is about the shrunk case and says how to draw the
+            original again.
+        Vacuous: too many elements were undecided, or had radii wider than their moves.
+    """
+    if math.isinf(seconds) and math.isinf(cases):
+        raise ValueError("seconds and cases are both infinite; give one of them")
+    end = time.monotonic() + seconds
+    seen = Tally()
+    try:
+        for number, case in enumerate(endless(rule, seed)):
+            if number >= cases or time.monotonic() >= end:
+                break
+            check = EDGE_CHECK if case.edge else CHECK
+            if examine(check, subjects, Oracle(rule, case), seen):
+                raise Refuted(f"{_shrunk(check, rule, subjects, case)}\n(case {number} of {seed=})")
+    finally:
+        tally.merge(seen)
+    if doubts := vacuities(seen):
+        raise Vacuous("; ".join(doubts))
+    return shown(CHECK, seen)
+
+
+def endless(rule: Rule, seed: int) -> Iterator[Case]:
+    """All cases of a seed, a batch at a time."""
+    rng = np.random.Generator(np.random.PCG64(seed))
+    while True:
+        raw = rng.bytes(BATCH * WIDTH)
+        for start in range(0, len(raw), WIDTH):
+            yield long_case(Choices(raw[start : start + WIDTH]), rule)
+
+
+def _shrunk(check: Check, rule: Rule, subjects: Sequence[Any], case: Case) -> str:
+    """The sentences of all subjects that fail the smallest case the first of them fails."""
+
+    def fails(subject: Any, case: Case) -> bool:
+        return bool(examine(check, [subject], Oracle(rule, case), Tally()))
+
+    first = next(subject for subject in subjects if fails(subject, case))
+    culprit = find_culprit(Oracle(rule, case), first)
+
+    def first_fails(simpler: Case) -> bool:
+        return fails(first, replace(simpler, axes=(first.dtype,)))
+
+    smallest = (
+        _smallest(rule, *_alone(case, culprit), first_fails)
+        or _smallest(rule, case, culprit, first_fails)
+        or case
+    )
+    failures = examine(check, subjects, Oracle(rule, smallest), Tally())
+    return f"{Report(failures)}\n{_spelled(smallest)}"
+
+
+def _smallest(rule: Rule, case: Case, culprit: int, fails: Callable[[Case], bool]) -> Case | None:
+    """The smallest simplification that fails, or None if none was found, not even the case."""
+    size = decisions(case)
+    try:
+        taken = find(
+            st.binary(min_size=size, max_size=size),
+            lambda taken: fails(simplified(rule, case, culprit, taken)),
+            settings=settings(database=None, derandomize=True, deadline=None, phases=PHASES),
+        )
+    except NoSuchExample:
+        return None
+    return simplified(rule, case, culprit, taken)
+
+
+def _spelled(case: Case) -> str:
+    """The arrays of a case, a line for each parameter; its sentence has the hyperparameters."""
+    return "\n".join(
+        f"parameter {i}, {p.layout} {list(p.initial.shape)}: {_text(p.initial)}; "
+        f"gradients {', '.join(_text(g) for g in p.gradients)}"
+        for i, p in enumerate(case.parameters)
+    )
+
+
+def _text(values: FloatArray | None) -> str:
+    return "None" if values is None else np.array2string(values.ravel(), threshold=8)
+
+
+def find_culprit(oracle: Oracle, subject: Any) -> int:
+    """The first element outside, in the end-to-end layout; 0 if the subject did not answer."""
+    enclosures = oracle(tensors=subject.tensors)
+    row = enclosures.row(subject.dtype)
+    try:
+        answer = subject.ask(oracle.case)
+    except SubjectError:  # which is why it failed; any element may be the one
+        return 0
+    inside = [
+        holds(balls.mid[row], balls.rad[row], values).all(axis=0)
+        for _, balls, values in compared(enclosures, answer)
+    ]
+    return int(np.argmin(np.all(inside, axis=0)))
+
+
+def _alone(case: Case, culprit: int) -> tuple[Case, int]:
+    """The case of the culprit's parameter alone, and where the culprit is in it."""
+    number, _ = case.locate(culprit)
+    group = replace(case.group_of(number), parameters=(case.parameters[number],))
+    return replace(case, groups=(group,)), culprit - case.offsets[number]
+
+
+def simplified(rule: Rule, case: Case, culprit: int, taken: bytes) -> Case:
+    """What a string of decisions makes of a case of one group.
+
+    Each decision is one byte, read as an index that stops at the last option. Options go from the
+    simplest to the original, so a byte drawn at random almost surely takes the original, and
+    shrinking a byte simplifies.
+
+    Args:
+        rule: says which hyperparameters are special.
+        case: the original.
+        culprit: the element that is kept when the others go.
+        taken: as many decisions as :func:`decisions` counts.
+    """
+    (group,) = case.groups
+    number, _ = case.locate(culprit)
+    rest = iter(taken)
+
+    def decide(options: Sequence[T]) -> T:
+        return options[min(next(rest), len(options) - 1)]
+
+    steps = decide(range(1, case.steps + 1))
+    columns = zip(rule.hyper()._fields, *group.schedule[:steps], strict=True)
+    simpler = [decide(_columns(rule, name, tuple(values))) for name, *values in columns]
+    schedule = tuple(rule.settle(rule.hyper(*row)) for row in zip(*simpler, strict=True))
+    members = []
+    for i, p in enumerate(group.parameters):
+        # Every decision is taken, needed or not, so that none shifts the meaning of another.
+        kept = decide((False, True)) or i == number
+        view = decide(_views(p.initial.shape, culprit - case.offsets[i] if i == number else 0))
+        layouts = decide((("contiguous", "contiguous"), (p.layout, p.gradient_layout)))
+        initial = decide(ROUNDINGS)(view(p.initial))
+        gradients = [None if g is None else decide(ROUNDINGS)(view(g)) for g in p.gradients]
+        if kept:
+            members.append(Parameter(initial, tuple(gradients[:steps]), *layouts))
+    return Case((Group(tuple(members), schedule),), case.axes, case.edge)
+
+
+def decisions(case: Case) -> int:
+    """A bound on how many decisions a simplification takes."""
+    return 1 + len(case.groups[0].schedule[0]) + (case.steps + 4) * len(case.parameters)
+
+
+def _columns(rule: Rule, name: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """One hyperparameter at every step, from its default and special values to the original."""
+    constants = [getattr(rule.hyper(), name)]
+    if name in rule.domains:
+        constants = [*rule.domains[name].special, float(f"{values[0]:.0e}"), values[0]]
+    return [*((value,) * len(values) for value in constants), values]
+
+
+def _views(shape: tuple[int, ...], at: int) -> list[Callable[[FloatArray], FloatArray]]:
+    """Ways to cut a parameter: windows around an element, a corner, and the whole of it."""
+    total = math.prod(shape)
+    lengths = [n for n in (1, 2, 3, 4, *(2**k for k in range(3, 20))) if n < total]
+    views: list[Callable[[FloatArray], FloatArray]] = [
+        lambda a, n=n: a.ravel()[(start := min(at, total - n)) : start + n]  # type: ignore[misc]
+        for n in lengths
+    ]
+    if len(shape) > 1:
+        views.append(lambda a: a[(slice(2),) * len(shape)])
+    return [*views, lambda a: a]
+
+
+_one_digit = np.vectorize(lambda value: float(f"{value:.0e}"), otypes=[np.float64])
+
+ROUNDINGS: tuple[Callable[[FloatArray], FloatArray], ...] = (
+    np.zeros_like,
+    np.ones_like,
+    np.rint,
+    _one_digit,
+    lambda values: values,
+)
+"""An array, from simple to the original."""

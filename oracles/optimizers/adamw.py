@@ -1,0 +1,91 @@
+r"""AdamW: the rule of ``torch.optim.AdamW``, which is Adam's with decoupled decay.
+
+Symbols and steps are those of :mod:`oracles.optimizers.adam`; the first line is always
+
+1.  descent      w = (1 − γλ)w,  d = g     (−g if *maximize*)
+
+and λ is 0.01 unless given. Since torch 2.7 the class is ``Adam(decoupled_weight_decay=True)`` under
+another name; before, it was a copy of the code.
+
+Where sources disagree
+----------------------
+Loshchilov & Hutter (2019, arXiv:1711.05101), algorithm 2, line 12, subtract ηλw, where η is a
+schedule multiplier that starts at 1 and not the learning rate α: ``decoupled`` below, as TensorFlow
+Addons and Chainer have it. torch, Keras, optax, Paddle and MLX scale the decay by the learning
+rate, so the λ of the paper is γλ there. ONNX shrinks after the step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from oracles.optimizers import adam, decay
+from oracles.rule import Scalar, named
+
+
+class Hyper(NamedTuple):
+    """Hyperparameters of one step, with torch's names and defaults (all dimensionless)."""
+
+    lr: Scalar = 1e-3
+    beta1: Scalar = 0.9
+    beta2: Scalar = 0.999
+    eps: Scalar = 1e-8
+    weight_decay: Scalar = 1e-2
+    amsgrad: bool = False
+    maximize: bool = False
+    batch_size: Scalar = 1
+
+
+TORCH = replace(
+    adam.TORCH,
+    name="decoupled_lr",
+    equation="w = (1 − γλ)w before the step; λw enters no moment",
+    source="torch.optim.AdamW; also optax.adamw, Keras, Paddle, tinygrad, MLX",
+    descent=decay.undecayed,
+    before=decay.shrunk_lr,
+)
+
+COUPLED = replace(
+    adam.TORCH,
+    source="torch.optim.Adam(weight_decay=): L2 regularization",
+    parts=decay.WITH_EPS,
+    descent=decay.coupled,
+    before=decay.unchanged,
+)
+
+DECAYS = (
+    COUPLED,
+    replace(
+        TORCH,
+        name="batch_scaled",
+        equation="w = (1 − γλ/n)w before the step",
+        source="scratch code that divides the penalty by the batch size",
+        parts=decay.WITH_EPS | {"batch_size"},
+        before=lambda w, h: decay.shrunk(w, h.lr * h.weight_decay / h.batch_size, h),
+    ),
+    *named(decay.meanings(TORCH), "decoupled", "decay_after_lr", "decay_after", "decay_ignored"),
+    replace(
+        TORCH,
+        name="decay_sign_flipped",
+        equation="w = (1 + γλ)w under maximize: the decay grows w",
+        source="code that negates the learning rate to maximize",
+        parts=decay.WITH_EPS | {"maximize"},
+        before=lambda w, h: decay.shrunk(
+            w, -h.lr * h.weight_decay if h.maximize else h.lr * h.weight_decay, h
+        ),
+    ),
+)
+
+RULE = replace(
+    adam.RULE,
+    name="AdamW",
+    hyper=Hyper,
+    conventions=(
+        TORCH,
+        *DECAYS,
+        *adam.in_place_of(TORCH, adam.MOMENTS),
+    ),
+    trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
+)
+"""Adam's rule with its first line replaced."""

@@ -1,0 +1,156 @@
+"""A tally as tables a person can read, for pytest's summary and the command line."""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from oracles.harness.deviations.ledger import ledger
+from oracles.harness.runs.runner import vacuities
+from oracles.harness.runs.tally import Line, Tally
+
+SHARES = "largest share of the radius used"
+
+
+def render(tally: Tally, *, full: bool = True, width: int = 100) -> str:
+    """The report as text: of each path and convention or, if not ``full``, of each optimizer."""
+    out = io.StringIO()
+    console = Console(file=out, width=width, highlight=False, markup=False)
+    if tally.lines:
+        console.print(_paths(tally) if full else _optimizers(tally))
+    if tally.rejected and full:
+        console.print(_conventions(tally))
+    if tally.deviations or tally.confirmed or tally.healed:
+        console.print(_deviations(tally))
+    if tally.absent:
+        console.print(_absent(tally) if full else _lacking(tally))
+    console.print(_sum(tally))
+    for sentence in vacuities(tally):
+        console.print(f"VACUOUS {sentence}")
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
+
+
+def _sum(tally: Tally) -> str:
+    whole = tally.whole()
+    measured = f"; {whole.measured:,} verdicts rest on a measurement" if whole.measured else ""
+    return (
+        f"{sum(tally.cases.values()):,} cases, {whole.runs:,} verdicts, "
+        f"{whole.elements:,} element-steps compared; {whole.undecided_share:.2%} of the average "
+        f"verdict undecided (near overflow; {whole.edge_share:.1%} at the edge of the formats), "
+        f"{whole.swallowed_share:.1%} of the moves narrower than their radius{measured}"
+    )
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+    return table
+
+
+def _optimizers(tally: Tally) -> Table:
+    """What was seen of each optimizer, over all its paths."""
+    dtypes = sorted({key[2] for key in tally.lines})
+    table = _table(SHARES, "optimizer", "verdicts", *dtypes, "conventions rejected, smallest by")
+    for name in sorted({key[0] for key in tally.lines}):
+        lines: dict[str, Line] = defaultdict(Line)
+        for key, line in tally.lines.items():
+            if key[0] == name:
+                lines[key[2]].merge(line)
+        told = [least for rule, (_, least) in tally.rejected.items() if rule.split()[0] == name]
+        table.add_row(
+            name,
+            f"{tally.whole(name).runs:,}",
+            *(_cell(lines.get(dtype), absent=False) for dtype in dtypes),
+            f"{len(told)}, {min(told):.3g} radii" if told else "none",
+        )
+    return table
+
+
+def _paths(tally: Tally) -> Table:
+    """Largest share of the radius used, by path and dtype; a failure shows as its count."""
+    dtypes = sorted({key[2] for key in tally.lines})
+    table = _table(SHARES, "subject", "verdicts", *dtypes)
+    rows: dict[tuple[str, str, str], dict[str, Line]] = defaultdict(dict)
+    for (optimizer, path, dtype, device), line in tally.lines.items():
+        rows[optimizer, path, device][dtype] = line
+    for (optimizer, path, device), cells in rows.items():
+        runs = sum(line.runs for line in cells.values())
+        shown = [
+            _cell(cells.get(dtype), f"{optimizer}, {path}, {dtype}, {device}" in tally.absent)
+            for dtype in dtypes
+        ]
+        table.add_row(f"{optimizer} [{path}, {device}]", f"{runs:,}", *shown)
+    return table
+
+
+def _cell(line: Line | None, absent: bool) -> str:
+    if line is None:
+        return "absent" if absent else "not asked"
+    return f"{line.failed} FAILED" if line.failed else f"{line.share:.3f}"
+
+
+def _conventions(tally: Tally) -> Table:
+    table = _table("conventions rejected", "convention", "verdicts", "smallest separation")
+    for name, (count, smallest) in tally.rejected.items():
+        table.add_row(name, f"{count:,}", f"{smallest:.3g} radii")
+    return table
+
+
+def _deviations(tally: Tally) -> Table:
+    table = _table("known deviations of this torch", "deviation", "left out", "its reproducer")
+    for row in ledger():
+        met = tally.deviations[row.id]
+        state = "HEALED" if row.id in tally.healed else ""
+        state = state or ("still fails" if row.id in tally.confirmed else "not run")
+        if met or state != "not run":
+            table.add_row(row.id, f"{met:,}", state)
+    return table
+
+
+def _absent(tally: Tally) -> Table:
+    """What this torch lacks: by reason, the paths and where."""
+    table = Table(title="absent here", title_justify="left", box=None, show_header=False)
+    places: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for optimizer, path, dtype, reason in _missing(tally):
+        places[optimizer, path, reason].append(dtype)
+    for (optimizer, path, reason), dtypes in places.items():
+        table.add_row(f"{optimizer}, {path}{_among(dtypes)}", reason)
+    return table
+
+
+def _lacking(tally: Tally) -> Table:
+    """What this torch lacks: by path and dtypes, whose it would be."""
+    title = "absent here (why: -v)"
+    table = Table(title=title, title_justify="left", box=None, show_header=False)
+    dtypes: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for optimizer, path, dtype, _ in _missing(tally):
+        dtypes[path, optimizer].append(dtype)
+    optimizers: dict[str, list[str]] = defaultdict(list)
+    for (path, optimizer), lacked in dtypes.items():
+        some = set(lacked) < {key[2] for key in tally.lines}
+        optimizers[f"{path}{_among(lacked) if some else ''}"].append(optimizer)
+    for path, names in optimizers.items():
+        table.add_row(path, ", ".join(sorted(names)))
+    return table
+
+
+def _missing(tally: Tally) -> Iterator[tuple[str, str, str, str]]:
+    """What is absent: optimizer, path, dtype and why.
+
+    Where several devices are asked, a path bears its device's name. An optimizer that is lacking
+    altogether has the path "everywhere", and no dtype.
+    """
+    several = len({key[3] for key in tally.lines}) > 1
+    for place, reason in tally.absent.items():
+        optimizer, where = place.split(", ", 1)
+        path, dtype, device = where.rsplit(", ", 2) if ", " in where else (where, "", "")
+        yield optimizer, f"{path}, {device}" if several and device else path, dtype, reason
+
+
+def _among(dtypes: Iterable[str]) -> str:
+    return f" ({', '.join(named)})" if (named := list(filter(None, dict.fromkeys(dtypes)))) else ""
