@@ -39,6 +39,7 @@ from oracles.harness.arithmetic.newton_schulz import (
 )
 from oracles.harness.golden import write
 from oracles.harness.subjects.torch_optim import quiet
+from oracles.numerics import in_bfloat16
 from oracles.optimizers import muon
 
 SIZES = {
@@ -107,7 +108,7 @@ def distances(g: FloatArray, x: FloatArray, c: Coefficients, steps: int) -> Floa
     wide = g.astype(Wide)
     exact = iterated(wide / np.sqrt(np.sum(wide * wide)), c, steps)
     start = muon.RULE.torch.scaled(
-        muon.in_bfloat16(Enclosure.exact(g, FORMATS["float32"])), muon.Hyper()
+        in_bfloat16(Enclosure.exact(g, FORMATS["float32"])), muon.Hyper()
     )
     spread = deviation(start, c, steps)
     off = np.abs(x - exact).astype(np.float64)

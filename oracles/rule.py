@@ -7,16 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-import numpy as np
-
-Array = Any
-"""What a rule computes on: a float64 array, an object array of ``fractions.Fraction`` or
-``mpmath.mpf``, or an :class:`~oracles.harness.arithmetic.enclosure.Enclosure`. Rules use
-``+ - * / **`` and those functions of NumPy on it that all of them have: ``sqrt``, ``abs``,
-``maximum``, ``minimum``, ``where``, ``sum``, ``max``, ``zeros_like`` and ``full_like``."""
-
-Scalar = Any
-"""A hyperparameter: ``float``, ``Fraction``, ``mpf`` or a 0-d enclosure. Rules may compare it."""
+from oracles.drawing import PARTS, Domain, Parting
+from oracles.numerics import Array, Scalar
 
 State = Mapping[str, Array]
 """Named buffers of one parameter, under the names torch gives them; of its shape, or of one that
@@ -24,136 +16,6 @@ broadcasts to it."""
 
 Hyper = Any
 """A rule's NamedTuple of hyperparameters at one step."""
-
-
-def lerp(start: Array, end: Array, weight: Scalar, *, literal: bool = False) -> Array:
-    """``start + weight (end − start)``, in whichever algebraic form a path computes it.
-
-    Kernels choose between this form, ``end − (end − start)(1 − weight)`` and the weighted sum; the
-    rule is the same, the rounding is not, and an enclosure holds them all. ``literal`` says that
-    all paths compute this very form, whatever the weight.
-    """
-    if hasattr(start, "lerp"):
-        return start.lerp(end, weight, literal=literal)
-    return start + weight * (end - start)
-
-
-def scaled(scale: Scalar, numerator: Array, denominator: Array) -> Array:
-    """``scale · numerator / denominator``, in whichever order a path computes it.
-
-    The orders differ where one of them underflows on its way: a product ``scale · numerator`` that
-    lost digits near zero is divided by something small.
-    """
-    if hasattr(numerator, "scaled_over"):
-        return numerator.scaled_over(denominator, scale)
-    return scale * (numerator / denominator)
-
-
-def kept(value: Scalar) -> Scalar:
-    """A number that torch keeps from step to step in a 0-d tensor, which is float32 on all paths.
-
-    The rule is the number itself; only an enclosure is told of the rounding.
-    """
-    return value.kept() if hasattr(value, "kept") else value
-
-
-def beside(value: Scalar, other: Scalar) -> Scalar:
-    """A number as it enters arithmetic with another one: as a tensor, where that is one.
-
-    The rule is the number itself; only an enclosure is told of the format.
-    """
-    return value.beside(other) if hasattr(value, "beside") else value
-
-
-def either(one: Array, other: Array) -> Array:
-    """The same number written in two ways, each of which some path computes.
-
-    The rule is ``one``; an enclosure holds what either of them can round to.
-    """
-    return one.either(other) if hasattr(one, "either") else one
-
-
-def norm(x: Array, axis: int | None = None) -> Array:
-    """Euclidean length of all elements, or along an axis, which stays with length 1.
-
-    Kernels accumulate it in float32 at least and round it once; an enclosure knows that.
-    """
-    if hasattr(x, "norm"):
-        return x.norm(axis)
-    return np.sqrt(np.sum(x * x, axis=axis, keepdims=axis is not None))
-
-
-def mean(x: Array, axis: int) -> Array:
-    """Mean along an axis, which stays with length 1; accumulated as a norm is."""
-    if hasattr(x, "mean_along"):
-        return x.mean_along(axis)
-    return np.sum(x, axis=axis, keepdims=True) / max(x.shape[axis], 1)
-
-
-def rsqrt(x: Array) -> Array:
-    """``1/√x``, which is one function in some libraries, less exact than the two it stands for."""
-    return x.rsqrt() if hasattr(x, "rsqrt") else 1 / np.sqrt(x)
-
-
-def item(value: Array) -> Scalar:
-    """A result without dimensions, read back into a Python number."""
-    return value.item() if hasattr(value, "item") else value
-
-
-def larger(floor: Scalar, value: Scalar) -> Scalar:
-    """Python's ``max(floor, value)``, which is the floor where the value is nan."""
-    if hasattr(value, "larger"):
-        return value.larger(floor)
-    return max(floor, value)
-
-
-def resolution(x: Array) -> Scalar:
-    """The distance from 1 to the next number of the format ``x`` is kept in (``finfo.eps``).
-
-    Exact numbers, which have none, get float64's.
-    """
-    if hasattr(x, "resolution"):
-        return x.resolution()
-    dtype = getattr(x, "dtype", None)
-    return float(np.finfo(dtype if dtype is not None and dtype.kind == "f" else float).eps)
-
-
-@dataclass(frozen=True)
-class Domain:
-    """Where a hyperparameter is drawn from: its simple and special values, then a log range.
-
-    A special value that is written twice is drawn twice as often. Without a range there are only
-    special values, which need not be numbers.
-
-    Attributes:
-        coarse: the least value in formats of fewer than 24 bits, where smaller ones would vanish
-            beside what they are added to, or leave a denominator to a gradient that cancels.
-    """
-
-    special: tuple[Any, ...]
-    low: float = 0.0
-    high: float = 0.0
-    coarse: float = 0.0
-
-
-PARTS: Mapping[str, str] = MappingProxyType(
-    {
-        "schedule": "a learning rate that changes",
-        "vector": "a parameter of at most one dimension",
-        "matrix": "a parameter of more than one dimension",
-        "oblong": "a matrix that is not square",
-        "row": "a matrix that is a row or a column",
-        "falling": "gradients that halve from step to step",
-        "rising": "gradients that double from step to step",
-        "turning": "gradients that change their sign at every step",
-        "checkered": "gradients four times as large on the squares of one color, at the next step "
-        "on those of the other",
-        "missing": "gradients that are 0 on the squares of one color, in turn",
-        "late": "more steps than usual",
-        "fine": "a format of 24 bits or more, because shorter ones do not tell them apart",
-    }
-)
-"""What a case may need beside hyperparameters, by the word for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,23 +53,6 @@ def named(conventions: Iterable[C], *names: str) -> tuple[C, ...]:
     """
     known = {convention.name: convention for convention in conventions}
     return tuple(known[name] for name in names)
-
-
-Range = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Parting:
-    """Ranges in which conventions part so far that a format of some precision resolves it.
-
-    Attributes:
-        hyper: by hyperparameter; the learning rate comes first.
-        w, g: magnitudes of parameters and gradients.
-    """
-
-    hyper: Mapping[str, Range]
-    w: Range
-    g: Range
 
 
 def _nothing(w: Array, h: Hyper) -> State:

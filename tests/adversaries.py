@@ -22,6 +22,7 @@ import numpy as np
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FORMATS
+from oracles.numerics import lerp
 from tests.witness import BINARY, Binary, Number, exponential, nearest, quantum, root
 
 F = Fraction
@@ -47,7 +48,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "sqrt": np.sqrt,
     "max": np.maximum,
     "min": np.minimum,
-    "lerp": lambda start, end, rest: start.lerp(end, 1 - rest),
+    "lerp": lambda start, end, rest: lerp(start, end, 1 - rest),
     "exp": np.exp,
     "log": np.log,
     "sum": np.sum,

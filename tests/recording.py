@@ -28,8 +28,9 @@ import numpy as np
 import torch
 from packaging.version import Version
 
-from oracles.harness.arithmetic.enclosure import Enclosure, Truth
+from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FORMATS, FloatArray, round_to
+from oracles.harness.arithmetic.ordering import Truth
 from oracles.harness.cases.strategies import Choices
 from oracles.optimizers.lbfgs import (
     TORCH,

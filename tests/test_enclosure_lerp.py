@@ -25,7 +25,7 @@ from oracles.harness.arithmetic.formats import (
     WIDE_EPS,
     Wide,
 )
-from oracles.rule import lerp
+from oracles.numerics import lerp
 from tests.witness import BINARY, admits, rational
 
 F = Fraction
@@ -126,7 +126,7 @@ def test_of_exact_ends(dtype: str, w: float, forms: tuple[Form, ...]) -> None:
     to = BINARY[dtype]
     for s, e in ENDS:
         start, end = one_ball(s, 0, dtype), one_ball(e, 0, dtype)
-        ball = start.lerp(end, w, literal=forms == (literal,))
+        ball = lerp(start, end, w, literal=forms == (literal,))
         mid, rad = exactly(ball.mid[0]), exactly(ball.rad[0])
         assert abs(mid - (F(s) + F(w) * (F(e) - F(s)))) <= 4 * EPS * max(abs(s), abs(e))
         results = list(reach(forms, dtype, (F(s),), (F(e),), ((F(w), 1 - F(w)),)))
@@ -142,7 +142,7 @@ def test_short_weights_enter_exactly(dtype: str, w: float) -> None:
     """The weighted sum rounds a product of each end, and their sum; no weight."""
     u = BINARY[dtype].u
     for s, e in ENDS:
-        ball = one_ball(s, 0, dtype).lerp(one_ball(e, 0, dtype), w)
+        ball = lerp(one_ball(s, 0, dtype), one_ball(e, 0, dtype), w)
         difference = abs(F(e) - F(s))
         forms = [u * (abs((1 - F(w)) * F(s)) + abs(F(w) * F(e)))]
         forms += [2 * u * F(w) * difference] if w < 0.5 else [3 * u * (1 - F(w)) * difference]
@@ -158,7 +158,7 @@ def test_of_balls(dtype: str, w: float, forms: tuple[Form, ...]) -> None:
     s, e = one_ball(1.0, 2.0**-5, dtype), one_ball(-0.75, 2.0**-4, dtype)
     off = F(1, 2**9)
     weight = Enclosure(Wide(w), Wide(2.0**-9), FLOAT64, nonnegative=True)
-    ball = s.lerp(e, weight, literal=forms == (literal,))
+    ball = lerp(s, e, weight, literal=forms == (literal,))
     starts, ends = (F(31, 32), F(33, 32)), (F(-13, 16), F(-11, 16))
     weights = tuple((F(w) + x, 1 - F(w) - x) for x in (-off, off))
     results = list(reach(forms, dtype, starts, ends, weights))
@@ -176,7 +176,7 @@ def test_a_tensor_s_weight(dtype: str, tensor: float) -> None:
     beta = Enclosure.tensor(tensor)
     weight = 1 - beta
     assert weight.format is TENSOR
-    ball = one_ball(1.5, 0, dtype).lerp(one_ball(-0.75, 0, dtype), weight)
+    ball = lerp(one_ball(1.5, 0, dtype), one_ball(-0.75, 0, dtype), weight)
     share, off = exactly(weight.mid), exactly(weight.rad)
     weights = tuple((share + x, 1 - share - x) for x in (-off, off))
     for x in reach(TORCH, dtype, (F(3, 2),), (F(-3, 4),), weights):
@@ -194,17 +194,17 @@ def test_the_rule_of_plain_numbers_is_the_midpoint(dtype: str) -> None:
 def test_whole_weights_round_nothing(dtype: str) -> None:
     """But for the literal form, which takes the start from the end and adds it again."""
     start, end = one_ball(1.5, 2.0**-5, dtype), one_ball(-0.1, 2.0**-6, dtype)
-    assert start.lerp(end, 0).rad == start.lerp(end, 0, literal=True).rad == start.rad
-    assert start.lerp(end, 1).rad == end.rad
-    assert start.lerp(end, 1, literal=True).rad > end.rad + 2 * FORMATS[dtype].u
-    assert start.lerp(end, 1).mid == end.mid
-    assert start.lerp(end, 0).mid == start.mid
+    assert lerp(start, end, 0).rad == lerp(start, end, 0, literal=True).rad == start.rad
+    assert lerp(start, end, 1).rad == end.rad
+    assert lerp(start, end, 1, literal=True).rad > end.rad + 2 * FORMATS[dtype].u
+    assert lerp(start, end, 1).mid == end.mid
+    assert lerp(start, end, 0).mid == start.mid
 
 
 @each_dtype
 def test_zeros_are_exact(dtype: str) -> None:
     zero = one_ball(0, 0, dtype)
-    assert zero.lerp(zero, 0.1).rad == 0
+    assert lerp(zero, zero, 0.1).rad == 0
 
 
 @each_dtype
@@ -216,7 +216,9 @@ def test_products_that_underflow(dtype: str, w: float, is_literal: bool) -> None
     The radius holds two such products, next to ten roundings of less than the three.
     """
     to = BINARY[dtype]
-    ball = one_ball(0, 0, dtype).lerp(one_ball(float(3 * to.tiny), 0, dtype), w, literal=is_literal)
+    ball = lerp(
+        one_ball(0, 0, dtype), one_ball(float(3 * to.tiny), 0, dtype), w, literal=is_literal
+    )
     for n in range(4):
         if abs(n - 3 * w) <= 0.5:
             assert admits(ball.mid[0], ball.rad[0], n * to.tiny)
@@ -231,8 +233,8 @@ class TestNonnegative:
         square = one_ball(2, 0, "float32")
         square = square * square
         for w in (0, 0.1, 1 - Enclosure.exact(0.999), 1):
-            assert zero.lerp(square, w).nonnegative
-            assert square.lerp(zero, w, literal=True).nonnegative
+            assert lerp(zero, square, w).nonnegative
+            assert lerp(square, zero, w, literal=True).nonnegative
 
     @pytest.mark.parametrize(
         "weight",
@@ -243,13 +245,13 @@ class TestNonnegative:
         zero: Any = np.zeros_like(one_ball(0, 0, "float32"))
         square = one_ball(2, 0, "float32")
         square = square * square
-        assert not zero.lerp(square, weight).nonnegative
+        assert not lerp(zero, square, weight).nonnegative
 
     def test_ends_with_signs(self) -> None:
         square, end = one_ball(2, 0, "float32"), one_ball(2, 0, "float32")
         square = square * square
-        assert not square.lerp(end, 0.1).nonnegative
-        assert not end.lerp(square, 0.1).nonnegative
+        assert not lerp(square, end, 0.1).nonnegative
+        assert not lerp(end, square, 0.1).nonnegative
 
 
 UNKNOWN = object()
@@ -290,7 +292,7 @@ def test_beyond_the_finite_range(
 ) -> None:
     start = Enclosure.exact([s, 1.0], FORMATS["float32"])
     end = Enclosure.exact([e, 1.0], FORMATS["float32"])
-    ball = start.lerp(end, w, literal=is_literal)
+    ball = lerp(start, end, w, literal=is_literal)
     assert bool(ball.unknown[0]) == (expected is UNKNOWN)
     if expected is not UNKNOWN:
         assert np.array_equal(ball.mid[0], expected, equal_nan=True)
@@ -303,11 +305,11 @@ def test_beyond_the_finite_range(
 @pytest.mark.parametrize("mid", [1.0, inf, nan])
 def test_unknown_ends_and_weights_stay_unknown(mid: float) -> None:
     unknown, known = one_ball(mid, inf, "float32"), one_ball(1, 0, "float32")
-    assert unknown.lerp(known, 0.1).unknown
-    assert known.lerp(unknown, 0.1).unknown
+    assert lerp(unknown, known, 0.1).unknown
+    assert lerp(known, unknown, 0.1).unknown
     weight = Enclosure(Wide(0.25), Wide(inf), FLOAT64)
-    assert known.lerp(one_ball(inf, 0, "float32"), weight).unknown
-    assert known.lerp(known, weight).unknown
+    assert lerp(known, one_ball(inf, 0, "float32"), weight).unknown
+    assert lerp(known, known, weight).unknown
 
 
 @pytest.mark.parametrize("weight", [1e-7, 3e-7, 1e-6, 5e-5])
@@ -315,5 +317,5 @@ def test_unknown_ends_and_weights_stay_unknown(mid: float) -> None:
 def test_a_subnormal_weight_of_distant_ends(weight: float, end: float) -> None:
     """It loses digits as it enters a float16 kernel, which the distance magnifies."""
     kernel = np.float16(weight) * np.float16(end)
-    ball = one_ball(0.0, 0.0, "float16").lerp(one_ball(end, 0.0, "float16"), weight)
+    ball = lerp(one_ball(0.0, 0.0, "float16"), one_ball(end, 0.0, "float16"), weight)
     assert ball.contains(np.array([np.float64(kernel)])).all()

@@ -22,7 +22,7 @@ from oracles.harness.arithmetic.formats import (
     Wide,
     mixed,
 )
-from oracles.rule import kept
+from oracles.numerics import kept
 from tests.adversaries import short
 from tests.witness import BINARY, admits, nearest, rational
 

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 
 from oracles.harness.arithmetic.decimals import PRECISE, Precise
-from oracles.optimizers.muon import RULE, Hyper, newton_schulz
+from oracles.numerics import newton_schulz
+from oracles.optimizers.muon import RULE, Hyper
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name

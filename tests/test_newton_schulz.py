@@ -27,6 +27,7 @@ from oracles.harness.oracle import Oracle
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.subject import Answer
 from oracles.harness.verdict import judge
+from oracles.numerics import in_bfloat16
 from oracles.optimizers import muon
 from oracles.reports.terminal import render
 
@@ -51,7 +52,7 @@ ONE = [
 def start(g: FloatArray) -> Enclosure:
     """What the iteration of a gradient starts from."""
     x: Enclosure = muon.RULE.torch.scaled(
-        muon.in_bfloat16(Enclosure.exact(g, FORMATS["float32"])), muon.Hyper()
+        in_bfloat16(Enclosure.exact(g, FORMATS["float32"])), muon.Hyper()
     )
     return x
 

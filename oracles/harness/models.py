@@ -34,7 +34,8 @@ from oracles.harness.arithmetic.formats import (
     round_to,
 )
 from oracles.harness.oracle import exactly
-from oracles.rule import Array, Convention, Hyper, Rule
+from oracles.numerics import Array
+from oracles.rule import Convention, Hyper, Rule
 
 Slope = Callable[[Array, Array], Array]
 """``(z, y) -> ∂ℓ/∂z``, elementwise."""

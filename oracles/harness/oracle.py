@@ -23,7 +23,8 @@ from oracles.harness.arithmetic.formats import (
     round_to,
 )
 from oracles.harness.cases.case import Case, Parameter, dtype_of
-from oracles.rule import Convention, Hyper, Rule, Scalar
+from oracles.numerics import Scalar
+from oracles.rule import Convention, Hyper, Rule
 
 PYTHON: frozenset[str] = frozenset()
 """No scalar is a tensor: hyperparameters and the count of steps are Python numbers."""

@@ -48,9 +48,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oracles.drawing import Domain, Parting
+from oracles.numerics import Array, Scalar
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch, outside
-from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State
+from oracles.rule import Convention, Rule, State
 
 
 class Hyper(NamedTuple):

@@ -68,16 +68,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.optimizers import decay
-from oracles.optimizers.refusal import negative, no_batch, outside
-from oracles.rule import (
+from oracles.drawing import Domain, Parting
+from oracles.numerics import (
     Array,
-    Convention,
-    Domain,
-    Parting,
-    Rule,
     Scalar,
-    State,
     item,
     larger,
     lerp,
@@ -86,6 +80,9 @@ from oracles.rule import (
     resolution,
     rsqrt,
 )
+from oracles.optimizers import decay
+from oracles.optimizers.refusal import negative, no_batch, outside
+from oracles.rule import Convention, Rule, State
 
 Averages = Callable[[State, Array, Scalar, Scalar], State]
 

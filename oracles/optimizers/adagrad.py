@@ -50,9 +50,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oracles.drawing import Domain, Parting
+from oracles.numerics import Array, Scalar, scaled
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch
-from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, scaled
+from oracles.rule import Convention, Rule, State
 
 
 class Hyper(NamedTuple):

@@ -52,20 +52,17 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from oracles.optimizers import decay
-from oracles.optimizers.refusal import negative, no_batch, no_beta
-from oracles.rule import (
+from oracles.drawing import Domain, Parting
+from oracles.numerics import (
     Array,
-    Convention,
-    Domain,
-    Parting,
-    Rule,
     Scalar,
-    State,
     either,
     lerp,
     scaled,
 )
+from oracles.optimizers import decay
+from oracles.optimizers.refusal import negative, no_batch, no_beta
+from oracles.rule import Convention, Rule, State
 
 
 class Hyper(NamedTuple):

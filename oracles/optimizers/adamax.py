@@ -47,8 +47,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oracles.drawing import Parting
+from oracles.numerics import (
+    Array,
+    Scalar,
+    lerp,
+    scaled,
+)
 from oracles.optimizers import adam, decay
-from oracles.rule import Array, Convention, Parting, Scalar, State, lerp, scaled
+from oracles.rule import Convention, State
 
 
 class Hyper(NamedTuple):

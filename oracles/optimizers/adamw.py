@@ -20,8 +20,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
+from oracles.numerics import Scalar
 from oracles.optimizers import adam, decay
-from oracles.rule import Scalar, named
+from oracles.rule import named
 
 
 class Hyper(NamedTuple):

@@ -51,21 +51,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.optimizers import decay
-from oracles.optimizers.refusal import negative, no_batch
-from oracles.rule import (
+from oracles.drawing import Domain, Parting
+from oracles.numerics import (
     Array,
-    Convention,
-    Domain,
-    Parting,
-    Rule,
     Scalar,
-    State,
     beside,
     either,
     kept,
     lerp,
 )
+from oracles.optimizers import decay
+from oracles.optimizers.refusal import negative, no_batch
+from oracles.rule import Convention, Rule, State
 
 ONE = Fraction(1)
 """Divided by a float it gives a float; divided by a whole number it stays a rational."""

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from oracles.rule import Array, Convention, Hyper, Scalar
+from oracles.numerics import Array, Scalar
+from oracles.rule import Convention, Hyper
 
 C = TypeVar("C", bound=Convention)
 

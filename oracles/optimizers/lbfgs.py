@@ -75,8 +75,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oracles.drawing import Domain, Parting
+from oracles.numerics import Array, Scalar
 from oracles.optimizers.refusal import negative, no_batch
-from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State
+from oracles.rule import Convention, Rule, State
 
 CURVATURE = 1e-10
 """Least yᵀs of a pair."""

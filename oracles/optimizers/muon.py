@@ -59,11 +59,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oracles.drawing import Domain, Parting
+from oracles.numerics import (
+    Array,
+    Coefficients,
+    Scalar,
+    in_bfloat16,
+    kept_like,
+    lerp,
+    newton_schulz,
+    norm,
+)
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch, outside
-from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, lerp, norm
-
-Coefficients = tuple[Scalar, Scalar, Scalar]
+from oracles.rule import Convention, Rule, State
 
 
 class Hyper(NamedTuple):
@@ -80,38 +89,6 @@ class Hyper(NamedTuple):
     ns_steps: Scalar = 5
     adjust_lr_fn: str | None = None
     batch_size: Scalar = 1
-
-
-def in_bfloat16(x: Array) -> Array:
-    """``x``, kept in bfloat16 from here on (only an enclosure can tell)."""
-    return x.bfloat16() if hasattr(x, "bfloat16") else x
-
-
-def kept_like(x: Array, w: Array) -> Array:
-    """``x``, as it meets ``w`` in the dtype of w."""
-    return x.kept_like(w) if hasattr(x, "kept_like") else x
-
-
-def newton_schulz(x: Array, coefficients: Coefficients, steps: int) -> Array:
-    """``x = ax + b₃(xxᵀ)x + b₅(xxᵀ)²x``, so many times, on whichever side is shorter.
-
-    Error bounds that run along with this text explode, because it forgets that the three terms have
-    the same x in common; an enclosure has bounds of its own.
-    """
-    if hasattr(x, "newton_schulz"):
-        return x.newton_schulz(coefficients, steps)
-    if x.shape[0] > x.shape[1]:
-        return newton_schulz(x.T, coefficients, steps).T
-    a, b, c = coefficients
-    for _ in range(steps):
-        gram = _product(x, x.T)
-        x = a * x + _product(b * gram + c * _product(gram, gram), x)
-    return x
-
-
-def _product(x: Array, y: Array) -> Array:
-    """``x @ y`` with the sums in order: BLAS gives other bits on every processor."""
-    return np.sum(x[:, :, None] * y[None, :, :], axis=1)
 
 
 def _momentum(b: Array | None, g: Array, h: Hyper) -> Array:

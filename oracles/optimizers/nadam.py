@@ -54,20 +54,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.optimizers import adam, decay
-from oracles.optimizers.refusal import negative
-from oracles.rule import (
+from oracles.drawing import Domain, Parting
+from oracles.numerics import (
     Array,
-    Convention,
-    Domain,
-    Parting,
     Scalar,
-    State,
     kept,
     lerp,
-    named,
     scaled,
 )
+from oracles.optimizers import adam, decay
+from oracles.optimizers.refusal import negative
+from oracles.rule import Convention, State, named
 
 BASE = Fraction(96, 100)
 """Dozat's 0.96: its powers with floats are those of torch's literal, and rationals stay exact."""

@@ -58,8 +58,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oracles.drawing import Domain, Parting
+from oracles.numerics import (
+    Array,
+    Scalar,
+    either,
+    lerp,
+)
 from oracles.optimizers import adam, decay
-from oracles.rule import Array, Convention, Domain, Parting, Scalar, State, either, lerp
+from oracles.rule import Convention, State
 
 
 class Hyper(NamedTuple):

@@ -61,9 +61,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oracles.drawing import Domain, Parting
+from oracles.numerics import (
+    Array,
+    Scalar,
+    lerp,
+    scaled,
+)
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch
-from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State, lerp, scaled
+from oracles.rule import Convention, Rule, State
 
 
 class Hyper(NamedTuple):

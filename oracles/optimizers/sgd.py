@@ -44,9 +44,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from oracles.drawing import Domain, Parting
+from oracles.numerics import Array, Scalar
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch
-from oracles.rule import Array, Convention, Domain, Parting, Rule, Scalar, State
+from oracles.rule import Convention, Rule, State
 
 
 class Hyper(NamedTuple):

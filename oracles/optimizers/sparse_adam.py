@@ -45,9 +45,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from oracles.numerics import (
+    Array,
+    Scalar,
+    lerp,
+    scaled,
+)
 from oracles.optimizers import adam, decay
 from oracles.optimizers.refusal import no_batch, no_beta, outside
-from oracles.rule import Array, Convention, Rule, Scalar, State, lerp, named, scaled
+from oracles.rule import (
+    Convention,
+    Rule,
+    State,
+    named,
+)
 
 
 class Hyper(NamedTuple):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from oracles.numerics import lerp
 from oracles.optimizers.registry import RULES
 from oracles.rule import Convention, Hyper, Rule, State
 
@@ -68,9 +69,11 @@ class Impostor(torch.optim.Optimizer):
 class Numbers(np.ndarray):
     """A float64 array whose ``lerp`` is written as torch's kernels write it."""
 
-    def lerp(self, end: Any, weight: Any, *, literal: bool = False) -> Any:
-        apart = end - self
-        return self + weight * apart if literal or weight < 0.5 else end - apart * (1 - weight)
+
+@lerp.register(Numbers)
+def _lerp(start: Numbers, end: Any, weight: Any, *, literal: bool = False) -> Any:
+    apart = end - start
+    return start + weight * apart if literal or weight < 0.5 else end - apart * (1 - weight)
 
 
 def _array(values: Any) -> Numbers:

@@ -10,10 +10,11 @@ import pytest
 import torch
 from packaging.version import Version
 
+from oracles.drawing import PARTS
 from oracles.harness.cases.case import single
 from oracles.harness.oracle import Oracle
 from oracles.optimizers.registry import REPLAYED, RULES
-from oracles.rule import PARTS, Rule
+from oracles.rule import Rule
 
 EXPORTED = {
     name: value

@@ -65,6 +65,7 @@ from oracles.harness.arithmetic.formats import (
     Wide,
     WideArray,
 )
+from oracles.numerics import newton_schulz
 
 TABLE = Path(__file__).with_suffix(".toml")
 
@@ -76,6 +77,12 @@ SINGLE = FORMATS["float32"]
 Coefficients = tuple[float, float, float]
 
 Interval = tuple[Any, Any]
+
+
+@newton_schulz.register(Enclosure)
+def _newton_schulz(x: Enclosure, coefficients: Any, steps: int) -> Enclosure:
+    a, b, c = (float(getattr(value, "mid", value)) for value in coefficients)
+    return enclose(x, (a, b, c), steps)
 
 
 def enclose(x: Enclosure, coefficients: Coefficients, steps: int) -> Enclosure:

@@ -19,6 +19,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from oracles.drawing import Domain, Range
 from oracles.harness.arithmetic.formats import FORMATS, FloatArray
 from oracles.harness.cases.case import (
     AXES,
@@ -28,7 +29,7 @@ from oracles.harness.cases.case import (
     Group,
     Parameter,
 )
-from oracles.rule import Convention, Domain, Hyper, Range, Rule
+from oracles.rule import Convention, Hyper, Rule
 
 T = TypeVar("T")
 

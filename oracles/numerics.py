@@ -1,0 +1,182 @@
+"""The functions that the text of a rule calls, beside ``+ - * / **`` and those of NumPy.
+
+Each says what a rule computes, on plain numbers. Types that know of rounding
+(:class:`~oracles.harness.arithmetic.enclosure.Enclosure`) register what they make of it; which of
+several forms a path computes, and what it accumulates in, is theirs to know.
+"""
+
+from __future__ import annotations
+
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+
+Array = Any
+"""What a rule computes on: a float64 array, an object array of ``fractions.Fraction`` or
+``mpmath.mpf``, or an :class:`~oracles.harness.arithmetic.enclosure.Enclosure`. Rules use
+``+ - * / **`` and those functions of NumPy on it that all of them have: ``sqrt``, ``abs``,
+``maximum``, ``minimum``, ``where``, ``sum``, ``max``, ``zeros_like`` and ``full_like``."""
+
+Scalar = Any
+"""A hyperparameter: ``float``, ``Fraction``, ``mpf`` or a 0-d enclosure. Rules may compare it."""
+
+Coefficients = tuple[Scalar, Scalar, Scalar]
+
+
+@singledispatch
+def lerp(start: Array, end: Array, weight: Scalar, *, literal: bool = False) -> Array:
+    """``start + weight (end − start)``, in whichever algebraic form a path computes it.
+
+    Kernels choose between this form, ``end − (end − start)(1 − weight)`` and the weighted sum; the
+    rule is the same, the rounding is not, and an enclosure holds them all. ``literal`` says that
+    all paths compute this very form, whatever the weight.
+
+    >>> lerp(1.0, 3.0, 0.25)
+    1.5
+    """
+    return start + weight * (end - start)
+
+
+def scaled(scale: Scalar, numerator: Array, denominator: Array) -> Array:
+    """``scale · numerator / denominator``, in whichever order a path computes it.
+
+    The orders differ where one of them underflows on its way: a product ``scale · numerator`` that
+    lost digits near zero is divided by something small.
+
+    >>> scaled(2.0, 3.0, 4.0)
+    1.5
+    """
+    return scaled_quotient(numerator, denominator, scale)
+
+
+@singledispatch
+def scaled_quotient(numerator: Array, denominator: Array, scale: Scalar) -> Array:
+    """What :func:`scaled` gives, by the type of the numerator."""
+    return scale * (numerator / denominator)
+
+
+@singledispatch
+def kept(value: Scalar) -> Scalar:
+    """A number that torch keeps from step to step in a 0-d tensor, which is float32 on all paths.
+
+    The rule is the number itself; only an enclosure is told of the rounding.
+    """
+    return value
+
+
+@singledispatch
+def beside(value: Scalar, other: Scalar) -> Scalar:
+    """A number as it enters arithmetic with another one: as a tensor, where that is one.
+
+    The rule is the number itself; only an enclosure is told of the format.
+    """
+    return value
+
+
+@singledispatch
+def either(one: Array, other: Array) -> Array:
+    """The same number written in two ways, each of which some path computes.
+
+    The rule is ``one``; an enclosure holds what either of them can round to.
+    """
+    return one
+
+
+@singledispatch
+def norm(x: Array, axis: int | None = None) -> Array:
+    """Euclidean length of all elements, or along an axis, which stays with length 1.
+
+    Kernels accumulate it in float32 at least and round it once; an enclosure knows that.
+
+    >>> float(norm(np.array([3.0, -4.0])))
+    5.0
+    """
+    return np.sqrt(np.sum(x * x, axis=axis, keepdims=axis is not None))
+
+
+@singledispatch
+def mean(x: Array, axis: int) -> Array:
+    """Mean along an axis, which stays with length 1; accumulated as a norm is."""
+    return np.sum(x, axis=axis, keepdims=True) / max(x.shape[axis], 1)
+
+
+@singledispatch
+def rsqrt(x: Array) -> Array:
+    """``1/√x``, which is one function in some libraries, less exact than the two it stands for."""
+    return 1 / np.sqrt(x)
+
+
+@singledispatch
+def item(value: Array) -> Scalar:
+    """A result without dimensions, read back into a Python number."""
+    return value
+
+
+def larger(floor: Scalar, value: Scalar) -> Scalar:
+    """Python's ``max(floor, value)``, which is the floor where the value is nan.
+
+    >>> larger(0.5, float("nan"))
+    0.5
+    """
+    return floored(value, floor)
+
+
+@singledispatch
+def floored(value: Scalar, floor: Scalar) -> Scalar:
+    """What :func:`larger` gives, by the type of the value."""
+    return max(floor, value)
+
+
+@singledispatch
+def resolution(x: Array) -> Scalar:
+    """The distance from 1 to the next number of the format ``x`` is kept in (``finfo.eps``).
+
+    Exact numbers, which have none, get float64's.
+    """
+    return float(np.finfo(float).eps)
+
+
+@item.register(np.ndarray)
+@item.register(np.generic)
+def _item(value: Any) -> Any:
+    return value.item()
+
+
+@resolution.register(np.ndarray)
+@resolution.register(np.generic)
+def _resolution(x: Any) -> float:
+    return float(np.finfo(x.dtype if x.dtype.kind == "f" else float).eps)
+
+
+@singledispatch
+def in_bfloat16(x: Array) -> Array:
+    """``x``, kept in bfloat16 from here on (only an enclosure can tell)."""
+    return x
+
+
+@singledispatch
+def kept_like(x: Array, w: Array) -> Array:
+    """``x``, as it meets ``w`` in the dtype of w."""
+    return x
+
+
+@singledispatch
+def newton_schulz(x: Array, coefficients: Coefficients, steps: int) -> Array:
+    """``x = ax + b₃(xxᵀ)x + b₅(xxᵀ)²x``, so many times, on whichever side is shorter.
+
+    Error bounds that run along with this text explode, because it forgets that the three terms have
+    the same x in common; an enclosure has bounds of its own.
+    """
+    if x.shape[0] > x.shape[1]:
+        return newton_schulz(x.T, coefficients, steps).T
+    a, b, c = coefficients
+    for _ in range(steps):
+        gram = _product(x, x.T)
+        x = a * x + _product(b * gram + c * _product(gram, gram), x)
+    return x
+
+
+def _product(x: Array, y: Array) -> Array:
+    """``x @ y`` with the sums in order: BLAS gives other bits on every processor."""
+    return np.sum(x[:, :, None] * y[None, :, :], axis=1)
