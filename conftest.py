@@ -20,7 +20,7 @@ from oracles.harness.runs.runner import vacuities
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.paths import CHOICES
 from oracles.harness.subjects.selection import refuse_unknown, select
-from oracles.harness.subjects.torch_optim import Subject, devices, quiet
+from oracles.harness.subjects.torch_optim import TorchSubject, devices, quiet
 from oracles.optimizers.registry import RULES
 from oracles.reports.terminal import render
 from oracles.rule import Rule
@@ -71,20 +71,20 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def subjects_of(pytestconfig: pytest.Config) -> Callable[[Rule], list[Subject]]:
+def subjects_of(pytestconfig: pytest.Config) -> Callable[[Rule], list[TorchSubject]]:
     """Whom to ask of a rule: its optimizer on each chosen path, dtype and device that is there."""
 
     @cache
-    def asked(rule: Rule) -> list[Subject]:
+    def asked(rule: Rule) -> list[TorchSubject]:
         subjects, missing = select(rule, *_chosen(pytestconfig))
-        pytestconfig.stash[TALLY].lack(rule.name, missing)
+        pytestconfig.stash[TALLY].absent |= missing
         return subjects
 
     return asked
 
 
 @pytest.fixture(scope="session")
-def subjects(subjects_of: Callable[[Rule], list[Subject]]) -> list[Subject]:
+def subjects(subjects_of: Callable[[Rule], list[TorchSubject]]) -> list[TorchSubject]:
     """Everything there is to ask, of all rules."""
     return [subject for rule in RULES.values() for subject in subjects_of(rule)]
 

@@ -29,13 +29,15 @@ from rich.table import Table
 
 from oracles.harness.cases import strategies
 from oracles.harness.cases.case import Case
-from oracles.harness.checks.catalogue import Check, checks, examine
+from oracles.harness.checks.catalogue import checks
+from oracles.harness.checks.check import Check
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs import profiles
+from oracles.harness.runs.asking import examine
 from oracles.harness.runs.soak import CHECK, endless
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.selection import select
-from oracles.harness.subjects.torch_optim import Subject, quiet
+from oracles.harness.subjects.torch_optim import TorchSubject, quiet
 from oracles.harness.verdict import INSIDE, Verdict, judge
 from oracles.optimizers.sgd import RULE
 
@@ -61,8 +63,8 @@ class Workload:
 
     check: Check
     cases: list[Case]
-    subjects: Sequence[Subject]
-    asked: list[tuple[Subject, Oracle]] = field(default_factory=list)
+    subjects: Sequence[TorchSubject]
+    asked: list[tuple[TorchSubject, Oracle]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
@@ -72,7 +74,7 @@ class Workload:
             examine(noted, self.subjects, Oracle(RULE, case), Tally())
             examine(self.check, self.subjects, Oracle(RULE, case), self.tally)
 
-    def _note(self, subject: Subject, oracle: Oracle) -> Verdict:
+    def _note(self, subject: Any, oracle: Oracle) -> Verdict:
         self.asked.append((subject, oracle))
         return Verdict(INSIDE)
 
@@ -93,7 +95,7 @@ def timed(items: Iterable[T], work: Callable[[T], Any]) -> list[float]:
     return times
 
 
-def step(asked: tuple[Subject, Oracle]) -> None:
+def step(asked: tuple[TorchSubject, Oracle]) -> None:
     """One run without reading anything."""
     subject, oracle = asked
     run = subject.start(oracle.case)

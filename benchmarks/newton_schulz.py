@@ -24,12 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import (
-    FORMATS,
-    FloatArray,
-    Wide,
-    round_to,
-)
+from oracles.harness.arithmetic.formats import FORMATS, FloatArray, Wide, round_to
 from oracles.harness.arithmetic.newton_schulz import (
     TABLE,
     Coefficients,

@@ -91,15 +91,17 @@ def main() -> None:
     """Write the picture beside this file."""
     x, y = problem()
     g = gradient(x, y)
-    figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
+    figure, precisions = plt.subplots(figsize=(10, 5), layout="constrained")
     for name, (colour, up) in SHOWN.items():
         lengths = follow(name, g)
         style = {"coupled_unscaled": {"linewidth": 2.5}, "decay_ignored": {"dashes": (4, 4)}}
-        axes.plot(lengths, color=colour, **style.get(name, {}))
+        precisions.plot(lengths, color=colour, **style.get(name, {}))
         label = f"{name}   {SGD.convention(name).equation.split(':')[0]}"
-        axes.text(EPOCHS * 1.01, lengths[-1] + up, label, color=colour, va="center", fontsize=9)
+        precisions.text(
+            EPOCHS * 1.01, lengths[-1] + up, label, color=colour, va="center", fontsize=9
+        )
     every = slice(0, None, 50)
-    axes.plot(
+    precisions.plot(
         range(EPOCHS + 1)[every],
         torch_runs(x, y)[every],
         "o",
@@ -108,13 +110,15 @@ def main() -> None:
         zorder=5,
         label=f"torch.optim.SGD(lr={H.lr}, weight_decay={H.weight_decay})",
     )
-    axes.set_xlim(0, EPOCHS * 1.85)
-    axes.set_xticks(range(0, EPOCHS + 1, 200))
-    axes.set_xlabel("epoch (full batch of 1096 rows)", x=0.27)
-    axes.set_ylabel("length of (weights, bias)")
-    axes.set_title("Same data, same λ = 0.1: where each reading of “weight decay” goes", loc="left")
-    axes.legend(loc="upper left", frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
+    precisions.set_xlim(0, EPOCHS * 1.85)
+    precisions.set_xticks(range(0, EPOCHS + 1, 200))
+    precisions.set_xlabel("epoch (full batch of 1096 rows)", x=0.27)
+    precisions.set_ylabel("length of (weights, bias)")
+    precisions.set_title(
+        "Same data, same λ = 0.1: where each reading of “weight decay” goes", loc="left"
+    )
+    precisions.legend(loc="upper left", frameon=False)
+    precisions.spines[["top", "right"]].set_visible(False)
     figure.savefig(Path(__file__).with_suffix(".png"), dpi=130, metadata={"Software": None})
 
 

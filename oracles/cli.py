@@ -14,12 +14,7 @@ from typing import Any
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.deviations.ledger import ledger
 from oracles.harness.runs import profiles
-from oracles.harness.runs.runner import (
-    Refuted,
-    confirm,
-    hold,
-    vacuities,
-)
+from oracles.harness.runs.runner import Refuted, confirm, run_check, vacuities
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.paths import CHOICES
 from oracles.harness.verdict import Vacuous
@@ -148,12 +143,12 @@ def _subjects(options: argparse.Namespace, tally: Tally) -> Iterator[tuple[Rule,
             )
         except ValueError as error:
             raise Usage(str(error)) from error
-        tally.lack(name if optimizer is None else optimizer.__name__, missing)
+        tally.absent |= missing
         found = found or bool(subjects)
         if subjects:
             yield rule, subjects
     if not found:
-        reasons = "; ".join(f"{where}: {why}" for where, why in tally.absent.items())
+        reasons = "; ".join(f"{place}: {why}" for place, why in tally.absent.items())
         raise Usage(f"nothing that was chosen is there: {reasons}")
 
 
@@ -197,7 +192,7 @@ def _check(options: argparse.Namespace) -> int:
     for rule, subjects in _subjects(options, tally):
         answers = Counter[str]()
         for check in checks(rule):
-            todo = partial(hold, check, rule, subjects, tally)
+            todo = partial(run_check, check, rule, subjects, tally)
             # Who left the rule is not told again for each convention that it is no proof against.
             told = bool(answers["FAILED"]) and check.rejects is not None
             answers[_say(f"{rule.name}: {check.name}", todo, options.verbose, told=told)] += 1

@@ -1,11 +1,16 @@
-"""Where cases are drawn from: of each hyperparameter, and where conventions part."""
+"""Where cases are drawn from: each hyperparameter, and where conventions are told apart."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+Hyper = Any
+"""A rule's NamedTuple of hyperparameters at one step."""
+
+Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -16,14 +21,14 @@ class Domain:
     special values, which need not be numbers.
 
     Attributes:
-        coarse: the least value in formats of fewer than 24 bits, where smaller ones would vanish
-            beside what they are added to, or leave a denominator to a gradient that cancels.
+        least_in_half: the least value in formats of fewer than 24 bits, where smaller ones would
+            vanish beside what they are added to, or leave a denominator to a gradient that cancels.
     """
 
     special: tuple[Any, ...]
     low: float = 0.0
     high: float = 0.0
-    coarse: float = 0.0
+    least_in_half: float = 0.0
 
 
 PARTS: Mapping[str, str] = MappingProxyType(
@@ -40,18 +45,15 @@ PARTS: Mapping[str, str] = MappingProxyType(
         "on those of the other",
         "missing": "gradients that are 0 on the squares of one color, in turn",
         "late": "more steps than usual",
-        "fine": "a format of 24 bits or more, because shorter ones do not tell them apart",
+        "full": "a format of 24 bits or more, because shorter ones do not tell them apart",
     }
 )
 """What a case may need beside hyperparameters, by the word for it."""
 
 
-Range = tuple[float, float]
-
-
 @dataclass(frozen=True)
-class Parting:
-    """Ranges in which conventions part so far that a format of some precision resolves it.
+class Separating:
+    """Ranges in which conventions differ so far that a format of some precision resolves it.
 
     Attributes:
         hyper: by hyperparameter; the learning rate comes first.
@@ -61,3 +63,40 @@ class Parting:
     hyper: Mapping[str, Range]
     w: Range
     g: Range
+
+
+def _same(h: Hyper) -> Hyper:
+    return h
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Drawing:
+    """How cases of a rule are drawn; nothing in it says what a step computes.
+
+    Attributes:
+        domains: where each hyperparameter is drawn from, the learning rate first; switches
+            (``bool``) need none.
+        trial: plain hyperparameters for finding out what a torch can do.
+        full, half: where conventions are told apart in formats of 24 bits and more, and in shorter
+            ones.
+        free: hyperparameters that may be on without making up for another's difference.
+        nearest_allowed: the nearest hyperparameters that are allowed and keep the arithmetic
+            finite.
+        with_buffers: the same hyperparameters with all buffers in use, not yet the nearest allowed.
+        shapes: the only shapes of parameters (empty: all).
+        steps: numbers of steps cases should have, where the usual few show too little.
+    """
+
+    domains: Mapping[str, Domain]
+    trial: Hyper
+    full: Separating
+    half: Separating
+    free: frozenset[str] = frozenset()
+    nearest_allowed: Callable[[Hyper], Hyper] = _same
+    with_buffers: Callable[[Hyper], Hyper] = _same
+    shapes: tuple[tuple[int, ...], ...] = ()
+    steps: tuple[int, ...] = ()
+
+    def remembering(self, h: Hyper) -> Hyper:
+        """The nearest hyperparameters with which the rule uses its buffers."""
+        return self.nearest_allowed(self.with_buffers(h))

@@ -7,15 +7,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from oracles.drawing import PARTS, Domain, Parting
+from oracles.drawing import PARTS, Drawing, Hyper
 from oracles.numerics import Array, Scalar
 
 State = Mapping[str, Array]
 """Named buffers of one parameter, under the names torch gives them; of its shape, or of one that
 broadcasts to it."""
-
-Hyper = Any
-"""A rule's NamedTuple of hyperparameters at one step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +56,18 @@ def _nothing(w: Array, h: Hyper) -> State:
     return {}
 
 
-def _same(h: Hyper) -> Hyper:
-    return h
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Binding:
+    """What ties a rule to the class of its name in ``torch.optim``.
+
+    Attributes:
+        tuples: arguments of torch's constructor that hold several hyperparameters, by name.
+        tensor_step: switches of torch's constructor with which ``t`` enters the arithmetic as a
+            float32 tensor instead of a Python number.
+    """
+
+    tuples: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    tensor_step: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -72,57 +79,38 @@ class Rule:
         symbols: what the letters in the equations stand for, on one line.
         hyper: NamedTuple type of the hyperparameters at one step, with torch's defaults, and
             ``batch_size``, which only conventions look at.
-        domains: where each hyperparameter is drawn from, the learning rate first; switches
-            (``bool``) need none.
         step: ``(w, g, t, state, h, convention) -> (w', state')``, pure; ``t`` counts the gradients
             this parameter has seen, this one included.
         conventions: all known variants; the first one is torch's.
         states: names of the buffers ``step`` keeps; ``"step"``, if it is one of them, is ``t``.
         constraint: why a set of hyperparameters is not allowed, or None.
-        settle: the nearest hyperparameters that are allowed and keep the arithmetic finite.
-        in_use: the same hyperparameters with all buffers in use, not yet settled.
-        trial: plain hyperparameters for finding out what a torch can do.
-        fine, coarse: where conventions part in formats of 24 bits and more, and in shorter ones.
-        free: hyperparameters that may be on without making up for another's difference.
+        drawing: how its cases are drawn.
+        binding: what ties it to torch's class.
         start: ``(w, h) -> state``, the buffers a parameter has before its first step.
         eager: whether they exist from construction on, rather than from the first gradient on.
-        tuples: arguments of torch's constructor that hold several hyperparameters, by name.
         elementwise: whether no element's step looks at another element.
-        shapes: the only shapes of parameters it takes (empty: all).
         sparse: whether it takes sparse gradients only.
         linear: whether the step is linear in the gradient, so that an optimizer may add an index
             that a sparse gradient repeats to the parameter each time it comes.
-        steps: numbers of steps cases should have, where the usual few show too little.
         measured: ``(shape, h) -> bool``, whether the radius of such a parameter's step rests on a
             measurement, because no bound of its roundings is known.
-        tensor_step: switches of torch's constructor with which ``t`` enters the arithmetic as a
-            float32 tensor instead of a Python number.
     """
 
     name: str
     symbols: str
     hyper: Callable[..., Hyper]
-    domains: Mapping[str, Domain]
     step: Callable[[Array, Array, Scalar, State, Hyper, Any], tuple[Array, State]]
     conventions: tuple[Any, ...]
     states: tuple[str, ...]
     constraint: Callable[[Hyper], str | None]
-    trial: Hyper
-    fine: Parting
-    coarse: Parting
-    free: frozenset[str]
-    settle: Callable[[Hyper], Hyper] = _same
-    in_use: Callable[[Hyper], Hyper] = _same
+    drawing: Drawing
+    binding: Binding = Binding()
     start: Callable[[Array, Hyper], State] = _nothing
     eager: bool = False
-    tuples: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     elementwise: bool = True
-    shapes: tuple[tuple[int, ...], ...] = ()
     sparse: bool = False
     linear: bool = False
-    steps: tuple[int, ...] = ()
     measured: Callable[[tuple[int, ...], Hyper], bool] = lambda shape, h: False
-    tensor_step: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Check the conventions.
@@ -160,10 +148,6 @@ class Rule:
         known = ", ".join(c.name for c in self.conventions)
         raise ValueError(f"convention={name!r} is not one of {self.name}'s; known: {known}")
 
-    def remembering(self, h: Hyper) -> Hyper:
-        """The nearest hyperparameters with which the rule uses its buffers."""
-        return self.settle(self.in_use(h))
-
     def undecayed(self, h: Hyper) -> Hyper:
         """The same hyperparameters without weight decay."""
         return h._replace(weight_decay=0.0) if "weight_decay" in h._fields else h
@@ -171,7 +155,7 @@ class Rule:
     def arguments(self, h: Hyper) -> dict[str, Any]:
         """Hyperparameters as torch's constructor takes them, and ``batch_size``."""
         values: dict[str, Any] = h._asdict()
-        for name, members in self.tuples.items():
+        for name, members in self.binding.tuples.items():
             values[name] = tuple(values.pop(member) for member in members)
         return values
 

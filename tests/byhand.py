@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from oracles.drawing import Hyper
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FORMATS, FloatArray
 from oracles.harness.oracle import exactly
-from oracles.rule import Hyper, Rule, State
+from oracles.rule import Rule, State
 from tests.rooted import Rooted, lifted
 
 

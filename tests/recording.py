@@ -31,15 +31,8 @@ from packaging.version import Version
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FORMATS, FloatArray, round_to
 from oracles.harness.arithmetic.ordering import Truth
-from oracles.harness.cases.strategies import Choices
-from oracles.optimizers.lbfgs import (
-    TORCH,
-    UNLIMITED_SEARCH,
-    Hyper,
-    LBFGSConvention,
-    Point,
-    call,
-)
+from oracles.harness.cases.choices import Choices
+from oracles.optimizers.lbfgs import TORCH, UNLIMITED_SEARCH, Hyper, LBFGSConvention, Point, call
 
 VERSION = Version(Version(torch.__version__).base_version)
 
@@ -238,7 +231,7 @@ class Seen:
     forked: int = 0
     open: int = 0
     points: int = 0
-    blunt: int = 0
+    unresolved: int = 0
     share: float = 0.0
 
     def add(self, other: Seen) -> None:
@@ -247,13 +240,13 @@ class Seen:
             sum_or_max = max if name == "share" else int.__add__
             setattr(self, name, sum_or_max(getattr(self, name), count))
 
-    def hold(self, what: str, ball: Any, value: Any) -> None:
+    def run_check(self, what: str, ball: Any, value: Any) -> None:
         """Torch's value is inside, or the numbers are the same where nothing was rounded."""
         if isinstance(ball, tuple):
             if len(ball) != len(value):
                 raise Mismatch(f"{what}: {len(value)} entries, not {len(ball)}")
             for i, (one, other) in enumerate(zip(ball, value, strict=True)):
-                self.hold(f"{what}[{i}]", one, other)
+                self.run_check(f"{what}[{i}]", one, other)
             return
         if not isinstance(ball, Enclosure):
             if not _same(ball, value):
@@ -323,21 +316,21 @@ def _follow(recorded: Call, dtype: str, seen: Seen, convention: LBFGSConvention)
         evaluation = next(left, None)
         if evaluation is None:
             raise Mismatch(f"stops after {len(last)} evaluations, before one at {w}")
-        seen.hold(f"evaluation {len(last) + 1}", w, evaluation.w)
+        seen.run_check(f"evaluation {len(last) + 1}", w, evaluation.w)
         if last:
             seen.points += 1
             with np.errstate(invalid="ignore"):  # a run that diverges may go from inf to inf
-                seen.blunt += bool(np.all(np.abs(evaluation.w - last[-1]) <= w.rad))
+                seen.unresolved += bool(np.all(np.abs(evaluation.w - last[-1]) <= w.rad))
         last.append(evaluation.w)
         return Point(ball(evaluation.w), ball(evaluation.loss), ball(evaluation.g))
 
     before = {name: _lifted(value, ball) for name, value in recorded.before.items()}
     w, after = call(closure, ball(recorded.evaluations[0].w), before, recorded.h, convention)
     expect(next(left, None) is None, f"asks again after {len(last)} evaluations")
-    seen.hold("the parameter", w, recorded.w)
+    seen.run_check("the parameter", w, recorded.w)
     expect(set(after) == set(recorded.after), f"keeps {set(recorded.after)}, not {set(after)}")
     for name, value in after.items():
-        seen.hold(name, value, recorded.after[name])
+        seen.run_check(name, value, recorded.after[name])
 
 
 def replayed(run: Run, seen: Seen, optimizer: Any = None, convention: Any = NOW) -> list[Call]:

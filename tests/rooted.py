@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
-from oracles.rule import Hyper, Rule, State
+from oracles.drawing import Hyper
+from oracles.rule import Rule, State
 
 
 class Rooted(Fraction):

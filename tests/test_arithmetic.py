@@ -11,12 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oracles.harness.arithmetic.decimals import (
-    DIGITS,
-    PRECISE,
-    Precise,
-    Real,
-)
+from oracles.harness.arithmetic.decimals import DIGITS, PRECISE, Precise, Real
 
 
 @given(st.floats(0, 4), st.integers(0, 12))

@@ -28,9 +28,9 @@ from torch import nn
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case, Group, Parameter
-from oracles.harness.cases.strategies import VALUES
+from oracles.harness.cases.choices import VALUES
 from oracles.harness.models import Problem, Slope, logits, moved, probabilities, squared
-from oracles.harness.subjects.torch_optim import Subject
+from oracles.harness.subjects.torch_optim import TorchSubject
 from oracles.optimizers.sgd import RULE, Hyper
 from oracles.rule import Convention, Rule
 
@@ -41,7 +41,7 @@ BATCH_SCALED = RULE.convention("batch_scaled")
 
 
 @pytest.fixture(scope="module")
-def subjects(subjects_of: Callable[[Rule], list[Subject]]) -> list[Subject]:
+def subjects(subjects_of: Callable[[Rule], list[TorchSubject]]) -> list[TorchSubject]:
     """Who is asked here: SGD on every chosen path, dtype and device."""
     return subjects_of(RULE)
 
@@ -139,8 +139,8 @@ def _read(tensor: torch.Tensor) -> FloatArray:
 
 
 def answers(
-    subjects: list[Subject], pieces: Sequence[Task], shares: Sequence[float] | None = None
-) -> Iterator[tuple[Subject, FloatArray]]:
+    subjects: list[TorchSubject], pieces: Sequence[Task], shares: Sequence[float] | None = None
+) -> Iterator[tuple[TorchSubject, FloatArray]]:
     """β after autograd on the pieces and *one* step, on every path of the dtype."""
     task = pieces[0]
     shares = shares or [1.0] * len(pieces)
@@ -220,7 +220,9 @@ def together(one: Enclosure, other: Enclosure) -> FloatArray:
 
 
 @given(task=tasks())
-def test_autograd_and_step_are_inside_the_enclosure(subjects: list[Subject], task: Task) -> None:
+def test_autograd_and_step_are_inside_the_enclosure(
+    subjects: list[TorchSubject], task: Task
+) -> None:
     """Every path, for batch sizes from 1 to 4096 and both reductions, and the gradient itself."""
     gradient = np.concatenate([g.ravel() for g in autograd([task], [1.0], "cpu")])
     assert task.gradient.contains(gradient).all()
@@ -231,12 +233,12 @@ def test_autograd_and_step_are_inside_the_enclosure(subjects: list[Subject], tas
 
 
 COARSE_SUMS = tasks((2, 128), ["sum"], ["float32"])
-FINE = tasks((2, 4096), ["mean"]) | tasks((2, 4096), ["sum"], ["float64"])
+FULL = tasks((2, 4096), ["mean"]) | tasks((2, 4096), ["sum"], ["float64"])
 
 
-@given(task=FINE | COARSE_SUMS)
+@given(task=FULL | COARSE_SUMS)
 def test_batch_scaled_decay_is_proven_to_be_another_rule(
-    subjects: list[Subject], task: Task
+    subjects: list[TorchSubject], task: Task
 ) -> None:
     """The two enclosures of the bias are disjoint, and every path is in the right one.
 
@@ -255,7 +257,7 @@ def test_batch_scaled_decay_is_proven_to_be_another_rule(
 @half
 @given(task=tasks((2, 4096)))
 def test_the_decay_has_the_same_bits_for_every_batch_size(
-    subjects: list[Subject], task: Task
+    subjects: list[TorchSubject], task: Task
 ) -> None:
     """Rows of zeros leave the weights without gradient, so a step is their decay and no more."""
     task = replace(task, rows=np.zeros_like(task.rows))
@@ -273,7 +275,7 @@ def test_the_decay_has_the_same_bits_for_every_batch_size(
 @half
 @given(task=tasks((1, 512)), times=st.integers(2, 8))
 def test_repeated_rows_count_in_a_sum_and_not_in_a_mean(
-    subjects: list[Subject], task: Task, times: int
+    subjects: list[TorchSubject], task: Task, times: int
 ) -> None:
     """The gradient is that of the batch itself, times the repetitions if it is a sum.
 
@@ -290,7 +292,7 @@ def test_repeated_rows_count_in_a_sum_and_not_in_a_mean(
 @half
 @given(task=tasks((1, 512)))
 def test_the_same_batch_twice_doubles_the_gradient_and_not_the_decay(
-    subjects: list[Subject], task: Task
+    subjects: list[TorchSubject], task: Task
 ) -> None:
     """Two backward passes, one step: β' = β − lr (2∇L + λβ)."""
     expected = task.step(task.gradient + task.gradient)
@@ -301,7 +303,7 @@ def test_the_same_batch_twice_doubles_the_gradient_and_not_the_decay(
 @half
 @given(task=tasks((2, 1096)), data=st.data())
 def test_micro_batches_add_up_and_are_decayed_once(
-    subjects: list[Subject], task: Task, data: Any
+    subjects: list[TorchSubject], task: Task, data: Any
 ) -> None:
     """Pieces of any sizes; accumulated, their gradients are summed as the loss says.
 

@@ -17,10 +17,12 @@ import torch
 from packaging.version import Version
 
 from oracles.harness.cases.case import Case, Group, Parameter
-from oracles.harness.deviations.ledger import GENERAL, active
+from oracles.harness.checks.check import AGREEMENT as GENERAL
+from oracles.harness.deviations.ledger import active
 from oracles.harness.oracle import Oracle
 from oracles.harness.subjects.paths import PATHS
-from oracles.harness.subjects.torch_optim import Run, Subject
+from oracles.harness.subjects.run import Run
+from oracles.harness.subjects.torch_optim import TorchSubject
 from oracles.harness.verdict import INSIDE, judge
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
@@ -33,7 +35,7 @@ STEPS, SAVED = 4, 2
 
 def case_for(rule: Rule) -> Case:
     """Two parameters, one of them without a gradient at the step that was saved last."""
-    shape = (rule.shapes or ((2, 3),))[-1]
+    shape = (rule.drawing.shapes or ((2, 3),))[-1]
     rng = np.random.Generator(np.random.PCG64(11))
     values = rng.uniform(0.5, 2, (2, 1 + STEPS, *shape))
     first, second = (
@@ -41,7 +43,10 @@ def case_for(rule: Rule) -> Case:
     )
     gaps = (second.gradients[0], None, *second.gradients[2:])
     second = Parameter(second.initial, gaps, gradient_layout=rule.gradient_layout)
-    return Case((Group((first, second), (rule.remembering(rule.trial),) * STEPS),), ("float32",))
+    return Case(
+        (Group((first, second), (rule.drawing.remembering(rule.drawing.trial),) * STEPS),),
+        ("float32",),
+    )
 
 
 def started(rule: Rule) -> Run:
@@ -49,7 +54,7 @@ def started(rule: Rule) -> Run:
     optimizer = getattr(torch.optim, rule.name, None)
     if optimizer is None:
         pytest.skip(f"this torch.optim has no {rule.name}")
-    run = Subject(rule, optimizer, PATHS[0], "float32").start(case_for(rule))
+    run = TorchSubject(rule, optimizer, PATHS[0], "float32").start(case_for(rule))
     for t in range(SAVED):
         run.load(t)
         run.step()

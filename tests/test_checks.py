@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 import pytest
 
-from oracles.harness.checks.catalogue import Check, checks
-from oracles.harness.runs.runner import hold
+from oracles.harness.checks.catalogue import checks
+from oracles.harness.checks.check import Check
+from oracles.harness.runs.runner import run_check
 from oracles.harness.runs.tally import Tally
-from oracles.harness.subjects.torch_optim import Subject
+from oracles.harness.subjects.torch_optim import TorchSubject
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
@@ -22,7 +23,7 @@ ALL = [(rule, check) for rule in RULES.values() for check in checks(rule)]
 
 @pytest.mark.parametrize(("rule", "check"), ALL, ids=[f"{r.name}: {c.name}" for r, c in ALL])
 def test_check(
-    rule: Rule, check: Check, subjects_of: Callable[[Rule], list[Subject]], tally: Tally
+    rule: Rule, check: Check, subjects_of: Callable[[Rule], list[TorchSubject]], tally: Tally
 ) -> None:
-    if not hold(check, rule, subjects_of(rule), tally):
+    if not run_check(check, rule, subjects_of(rule), tally):
         pytest.skip("no chosen subject can be asked this")

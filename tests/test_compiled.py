@@ -14,17 +14,12 @@ import torch
 from hypothesis import settings
 
 from oracles.harness.arithmetic.formats import DTYPES
-from oracles.harness.cases.case import (
-    MIXED,
-    Case,
-    Group,
-    Parameter,
-)
+from oracles.harness.cases.case import MIXED, Case, Group, Parameter
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.profiles import EXAMPLES
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.paths import COMPILED, Path
-from oracles.harness.subjects.torch_optim import Subject, absent
+from oracles.harness.subjects.torch_optim import TorchSubject, absent
 from oracles.harness.verdict import INSIDE, judge
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
@@ -44,7 +39,7 @@ pytestmark = [
 
 def case_for(rule: Rule) -> Case:
     """Three steps, the learning rate halved before the last, decay where there is any."""
-    shape = (rule.shapes or ((5, 7),))[-1]
+    shape = (rule.drawing.shapes or ((5, 7),))[-1]
     rng = np.random.Generator(np.random.PCG64(3))
     members = tuple(
         Parameter(
@@ -54,7 +49,7 @@ def case_for(rule: Rule) -> Case:
         )
         for _ in DTYPES
     )
-    h = rule.trial
+    h = rule.drawing.trial
     return Case((Group(members, (h, h, h._replace(lr=h.lr / 2))),), (MIXED,))
 
 
@@ -67,8 +62,8 @@ def test_a_compiled_step_follows_the_rule(rule: Rule, path: Path, tally: Tally) 
     torch.compiler.reset()
     if reason := absent(rule, optimizer, path, MIXED, "cpu"):
         pytest.skip(reason)
-    subject = Subject(rule, optimizer, path, MIXED)
+    subject = TorchSubject(rule, optimizer, path, MIXED)
     case = case_for(rule)
     verdict = judge(Oracle(rule, case), subject, subject.ask(case))
-    tally.add(subject, verdict)
+    tally.add(subject.place, verdict)
     assert verdict.outcome == INSIDE, verdict.sentence

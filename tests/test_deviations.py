@@ -10,27 +10,16 @@ import pytest
 import torch
 
 from oracles.harness.arithmetic.formats import FloatArray
-from oracles.harness.cases.case import (
-    AXES,
-    MIXED,
-    Case,
-    Group,
-    Parameter,
-    single,
-)
+from oracles.harness.cases.case import MIXED, PRECISIONS, Case, Group, Parameter, single
 from oracles.harness.checks.catalogue import checks
-from oracles.harness.deviations.ledger import (
-    REGIONS,
-    Deviation,
-    active,
-    ledger,
-)
+from oracles.harness.deviations.ledger import Deviation, active, ledger
+from oracles.harness.deviations.regions import REGIONS, Asked
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.runner import confirm
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.selection import select
-from oracles.harness.subjects.torch_optim import Subject
+from oracles.harness.subjects.torch_optim import TorchSubject
 from oracles.harness.verdict import judge
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
@@ -42,7 +31,7 @@ rows = pytest.mark.parametrize(("row", "rule"), ROWS, ids=[f"{r.id}-{u.name}" fo
 
 @rows
 def test_reproducer(
-    row: Deviation, rule: Rule, subjects_of: Callable[[Rule], list[Subject]], tally: Tally
+    row: Deviation, rule: Rule, subjects_of: Callable[[Rule], list[TorchSubject]], tally: Tally
 ) -> None:
     """It fails wherever the row says so, and passes on the versions the row leaves out."""
     if not confirm(row, rule, subjects_of(rule), tally):
@@ -54,7 +43,7 @@ def test_reproducer(
 def test_region_holds_its_reproducer(row: Deviation, rule: Rule) -> None:
     """Otherwise the property tests would run into what is known."""
     case = row.reproducer(rule)
-    assert any(row.in_region(case, dtype) for dtype in row.dtypes or case.axes)
+    assert any(row.in_region(Asked(rule, case, dtype)) for dtype in row.dtypes or case.precisions)
 
 
 @rows
@@ -63,7 +52,7 @@ def test_a_row_names_what_there_is(row: Deviation, rule: Rule) -> None:
     assert row.check in {check.name for check in checks(rule)}
     assert row.paths
     assert set(row.paths) <= {path.name for path in PATHS}
-    assert set(row.dtypes) <= set(AXES)
+    assert set(row.dtypes) <= set(PRECISIONS)
     assert set(row.devices) <= {"cpu", "cuda", "mps"}
     assert row.reason
     assert row.upstream.startswith("https://") or row.upstream == ""
@@ -130,16 +119,22 @@ ENDS_IN = {
     "slow_float16": "float16",
     "low_rate_float16": "float16",
 }
-"""The axis it is asked on, where bfloat16 would say little."""
+"""The precision it is asked on, where bfloat16 would say little."""
+
+
+def asked(case: Case, precision: str) -> Asked:
+    """The case of the rule whose hyperparameters it has."""
+    hyper = type(case.groups[0].schedule[0])
+    return Asked(next(rule for rule in RULES.values() if rule.hyper is hyper), case, precision)
 
 
 @pytest.mark.parametrize("name", REGIONS)
 def test_a_region_ends(name: str) -> None:
-    assert not REGIONS[name](OUTSIDE[name], ENDS_IN.get(name, "bfloat16"))
+    assert not REGIONS[name](asked(OUTSIDE[name], ENDS_IN.get(name, "bfloat16")))
 
 
 @pytest.mark.parametrize(
-    ("name", "axis", "case"),
+    ("name", "precision", "case"),
     [
         ("waits_on_nothing", "float16", single([1.0], [[1.0]], RADAM)),
         ("low_rate_float16", "float16", single([0.0], [[1.0]], ADAM._replace(lr=2.0**-13))),
@@ -157,8 +152,8 @@ def test_a_region_ends(name: str) -> None:
         ),
     ],
 )
-def test_a_region_ends_on_other_sides_too(name: str, axis: str, case: Case) -> None:
-    assert not REGIONS[name](case, axis)
+def test_a_region_ends_on_other_sides_too(name: str, precision: str, case: Case) -> None:
+    assert not REGIONS[name](asked(case, precision))
 
 
 def test_a_row_holds_for_its_versions_paths_and_dtypes_only() -> None:
@@ -180,10 +175,10 @@ def test_a_row_holds_for_its_versions_paths_and_dtypes_only() -> None:
         (loop, "float16", "cpu", False),
         (fused, "float16", "cuda", False),
     ):
-        subject = Subject(SGD, torch.optim.SGD, path, dtype, device)
+        subject = TorchSubject(SGD, torch.optim.SGD, path, dtype, device)
         assert row.covers("agreement", subject, long) == covers
     gradients = next(row for row in ledger() if row.id == "foreach-nesterov-gradient")
-    assert not gradients.covers("agreement", Subject(SGD, None, fused, "float32"), long)
+    assert not gradients.covers("agreement", TorchSubject(SGD, None, fused, "float32"), long)
 
 
 # What torch does with these is a trap, and no deviation: the format cannot hold what the rule says.
@@ -244,4 +239,4 @@ def test_what_torch_gets_wrong_excuses_nobody_else() -> None:
     foreach = next(p for p in PATHS if p.name == "foreach")
     own = type("SGD", (torch.optim.Optimizer,), {"__init__": lambda self: None})
     for optimizer, excused in ((torch.optim.SGD, True), (BatchScaledDecay, True), (own, False)):
-        assert row.concerns(Subject(SGD, optimizer, foreach, "float32")) == excused
+        assert row.concerns(TorchSubject(SGD, optimizer, foreach, "float32")) == excused

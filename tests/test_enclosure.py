@@ -33,6 +33,7 @@ from tests.adversaries import (
     Undefined,
     enclose,
 )
+from tests.support.told import Told
 from tests.witness import BINARY, admits, nearest, rational
 
 F = Fraction
@@ -346,17 +347,12 @@ class TestBeyondTheFiniteRange:
 
     def test_a_verdict_counts_what_is_unknown(self) -> None:
         """w - γg overflows in float16, or not: inside, but counted as undecided."""
-
-        class Subject:
-            dtype = "float16"
-            tensors: frozenset[str] = frozenset()
-
         case = single([60000.0, 1.0], [[-60000.0, 1.0]], Hyper(lr=1.0))
         for first in (inf, 0.0, nan):
             answer = Answer(
                 np.array([[first, 0.0]]), {}, {"momentum_buffer": np.zeros((1, 2), bool)}
             )
-            verdict = judge(Oracle(RULE, case), Subject(), answer)
+            verdict = judge(Oracle(RULE, case), Told("float16"), answer)
             assert (verdict.outcome, verdict.elements, verdict.undecided) == ("inside", 2, 1)
 
 

@@ -31,6 +31,7 @@ from oracles.harness.arithmetic.formats import (
     Wide,
 )
 from oracles.harness.arithmetic.ordering import Truth
+from oracles.numerics import scaled
 from tests.witness import BINARY, admits, power, rational, root
 
 F = Fraction
@@ -465,7 +466,7 @@ class TestSums:
 class TestEither:
     @given(balls, balls)
     def test_the_hull(self, x: tuple[float, float], y: tuple[float, float]) -> None:
-        hull = ball(*x).either(ball(*y))
+        hull = numerics.either(ball(*x), ball(*y))
         mid, rad = exactly(hull.mid[0]), exactly(hull.rad[0])
         assert mid == F(x[0])
         farthest = max(abs(end - mid) for end in (*ends(*x), *ends(*y)))
@@ -473,18 +474,18 @@ class TestEither:
 
     @pytest.mark.parametrize("value", [inf, -inf, nan])
     def test_what_is_not_finite(self, value: float) -> None:
-        assert is_definite(ball(value).either(ball(value)), value)
-        assert ball(value).either(ball(1.0)).unknown
-        assert ball(1.0).either(ball(value)).unknown
-        assert ball(inf).either(ball(-inf)).unknown
-        assert ball(value).either(ball(value, inf)).unknown
-        assert ball(value, inf).either(ball(1.0)).unknown
+        assert is_definite(numerics.either(ball(value), ball(value)), value)
+        assert numerics.either(ball(value), ball(1.0)).unknown
+        assert numerics.either(ball(1.0), ball(value)).unknown
+        assert numerics.either(ball(inf), ball(-inf)).unknown
+        assert numerics.either(ball(value), ball(value, inf)).unknown
+        assert numerics.either(ball(value, inf), ball(1.0)).unknown
 
     def test_signs(self) -> None:
         square = ball(1.0, 2.0, nonnegative=True)
-        assert square.either(square).nonnegative
-        assert not square.either(ball(1.0)).nonnegative
-        assert not ball(1.0).either(square).nonnegative
+        assert numerics.either(square, square).nonnegative
+        assert not numerics.either(square, ball(1.0)).nonnegative
+        assert not numerics.either(ball(1.0), square).nonnegative
 
 
 class TestScaledQuotients:
@@ -495,7 +496,7 @@ class TestScaledQuotients:
         u = BINARY[dtype].u
         enters = F(0) if dtype == "float64" or scale == 0.5 else u
         x, d = F(3, 4), F(5, 8)
-        result = ball(0.75, 0.0, dtype).scaled_over(ball(0.625, 0.0, dtype), scale)
+        result = scaled(scale, ball(0.75, 0.0, dtype), ball(0.625, 0.0, dtype))
         sides = itertools.product((-1, 1), repeat=3)
         values = [
             F(scale) * x / d * (1 + a * enters) * (1 + b * u) * (1 + c * u) for a, b, c in sides
@@ -508,30 +509,30 @@ class TestScaledQuotients:
         """2.5 times the smallest number, made 2 or 3, over a divisor that makes it large again."""
         tiny = float(BINARY[dtype].tiny)
         numerator, divisor = ball(25 * tiny, 0.0, dtype), ball(64 * tiny, 0.0, dtype)
-        result = numerator.scaled_over(divisor, 0.1)
+        result = scaled(0.1, numerator, divisor)
         for n in (2, 3):
             assert admits(result.mid[0], result.rad[0], F(n, 64))
         assert result.rad[0] <= Wide(0.5) / 64 * (1 + 40 * FORMATS[dtype].u) + 5 * FORMATS[dtype].u
 
     def test_a_product_or_a_quotient_that_overflows(self) -> None:
         x, d = ball([HUGE, 1.0]), ball([HUGE, 1.0])
-        assert x.scaled_over(d, 4).unknown.tolist() == [True, False]
-        assert ball([HUGE, 1.0]).scaled_over(ball(0.25), 0.125).unknown.tolist() == [True, False]
+        assert scaled(4, x, d).unknown.tolist() == [True, False]
+        assert scaled(0.125, ball([HUGE, 1.0]), ball(0.25)).unknown.tolist() == [True, False]
 
     def test_what_is_not_finite(self) -> None:
-        x = ball([inf, nan, 0.0, 1.0, 1.0]).scaled_over(ball([2.0, 1.0, 0.0, inf, 0.0]), -1)
+        x = scaled(-1, ball([inf, nan, 0.0, 1.0, 1.0]), ball([2.0, 1.0, 0.0, inf, 0.0]))
         assert is_definite(x, nan) is False
         assert np.array_equal(x.mid, [-inf, nan, nan, 0, -inf], equal_nan=True)
         assert not x.rad.any()
-        vanishing = ball(float(BINARY["float32"].tiny)).scaled_over(ball(0.0), 2.0**-8)
+        vanishing = scaled(2.0**-8, ball(float(BINARY["float32"].tiny)), ball(0.0))
         assert vanishing.unknown  # 0/0 if the product comes first
-        assert ball(1.0).scaled_over(ball(1.0, 1.0), 2).unknown
-        assert ball(1.0, inf).scaled_over(ball(1.0), 2).unknown
+        assert scaled(2, ball(1.0), ball(1.0, 1.0)).unknown
+        assert scaled(2, ball(1.0, inf), ball(1.0)).unknown
 
     def test_signs(self) -> None:
         square = ball(1.0, 2.0, nonnegative=True)
-        assert square.scaled_over(square + 1, 2).nonnegative
-        assert not square.scaled_over(square + 1, -2).nonnegative
+        assert scaled(2, square, square + 1).nonnegative
+        assert not scaled(-2, square, square + 1).nonnegative
 
 
 class TestMeans:

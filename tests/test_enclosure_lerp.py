@@ -17,14 +17,7 @@ import numpy as np
 import pytest
 
 from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import (
-    DTYPES,
-    FLOAT64,
-    FORMATS,
-    TENSOR,
-    WIDE_EPS,
-    Wide,
-)
+from oracles.harness.arithmetic.formats import DTYPES, FLOAT64, FORMATS, TENSOR, WIDE_EPS, Wide
 from oracles.numerics import lerp
 from tests.witness import BINARY, admits, rational
 

@@ -10,13 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from oracles.harness.arithmetic.formats import (
-    DTYPES,
-    FORMATS,
-    mixed,
-    round_each,
-    round_to,
-)
+from oracles.harness.arithmetic.formats import DTYPES, FORMATS, mixed, round_each, round_to
 from tests.witness import BINARY, Binary, nearest, quantum, rational
 
 torch = pytest.importorskip("torch")

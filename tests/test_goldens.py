@@ -8,7 +8,7 @@ documents are made of is asked in ``test_golden_documents.py``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -20,33 +20,22 @@ from syrupy.assertion import SnapshotAssertion
 
 from oracles.harness import golden
 from oracles.harness.arithmetic.formats import DTYPES, round_to
-from oracles.harness.cases.case import (
-    AXES,
-    MIXED,
-    Case,
-    Group,
-)
+from oracles.harness.cases.case import MIXED, PRECISIONS, Case, Group
 from oracles.harness.cases.strategies import cases
-from oracles.harness.checks.catalogue import Check, answers_differ, examine
+from oracles.harness.checks.check import Check
 from oracles.harness.golden import Questions, Vector
 from oracles.harness.oracle import PYTHON, Oracle
+from oracles.harness.runs.asking import examine
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.subject import Answer, SubjectError
 from oracles.harness.verdict import Verdict, fit, judge, separation
 from oracles.optimizers.registry import RULES
 from oracles.rule import Convention, Rule
 from tests.golden_extension import GOLDEN, PINNED, GoldenExtension
+from tests.support.told import Told
 
 UNREADABLE = (OSError, LookupError, TypeError, ValueError)
 """What a damaged file raises; the tests of that file say so."""
-
-
-@dataclass(frozen=True)
-class Pinned:
-    """The file's numbers, in a subject's place."""
-
-    dtype: str
-    tensors: frozenset[str] = PYTHON
 
 
 @cache
@@ -99,7 +88,7 @@ def answering(rule: Rule, name: str, id: str) -> Convention:
         one, other = (vectors(rule, c)[id].expected for c in (name, rule.torch.name))
     except UNREADABLE:
         return convention
-    return convention if answers_differ(one, other) else rule.torch
+    return rule.torch if one.has_the_bits_of(other) else convention
 
 
 each_convention = pytest.mark.parametrize(
@@ -156,9 +145,9 @@ def test_the_numbers_lie_in_their_enclosure_in_every_dtype(
     """Other code, wider arithmetic: an enclosure holds the exact result and float64's."""
     for id, vector in vectors(rule, convention.name).items():
         asked, answers = oracle(rule, convention.name, id), answering(rule, convention.name, id)
-        for axis in vector.case.axes:
-            held = fit(asked, answers, Pinned(axis), vector.expected)
-            assert held, f"{convention.name} in {axis}, vector {id!r}: {vector.comment}"
+        for precision in vector.case.precisions:
+            held = fit(asked, answers, Told(precision), vector.expected)
+            assert held, f"{convention.name} in {precision}, vector {id!r}: {vector.comment}"
 
 
 # Is every vector worth asking?
@@ -169,12 +158,12 @@ def test_neighbours_are_asked_in_mixed_dtypes_too(rule: Rule, id: str) -> None:
     """As read from the questions and as read from a document."""
     (asked,) = (question.case for question in questions(rule).each if question.id == id)
     for case in (asked, vectors(rule, rule.torch.name)[id].case):
-        assert case.axes == (AXES if len(case.parameters) > 1 else DTYPES)
+        assert case.precisions == (PRECISIONS if len(case.parameters) > 1 else DTYPES)
 
 
 def test_some_question_has_neighbours() -> None:
     cases = [question.case for rule in PINNED for question in questions(rule).each]
-    assert sum(MIXED in case.axes for case in cases) >= 10
+    assert sum(MIXED in case.precisions for case in cases) >= 10
 
 
 @each_question
@@ -196,10 +185,12 @@ def test_a_vector_tells_its_convention_from_torch_where_it_says_so(
     asked_of = {(s.dtype, s.tensors) for s in subjects if s.rule is rule}
     for id, vector in vectors(rule, convention.name).items():
         asked = oracle(rule, convention.name, id)
-        for axis in vector.case.axes if golden.DIFFERS in vector.flags else ():
-            for tensors in {PYTHON} | {scalars for dtype, scalars in asked_of if dtype == axis}:
-                apart = separation(asked(tensors=tensors), asked(convention), axis)
-                assert apart > 1, (id, axis, sorted(tensors))
+        for precision in vector.case.precisions if golden.DIFFERS in vector.flags else ():
+            for tensors in {PYTHON} | {
+                scalars for dtype, scalars in asked_of if dtype == precision
+            }:
+                apart = separation(asked(tensors=tensors), asked(convention), precision)
+                assert apart > 1, (id, precision, sorted(tensors))
 
 
 @each_convention

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,11 +24,12 @@ from oracles.harness.arithmetic.formats import FORMATS, FloatArray, round_to
 from oracles.harness.cases.case import single
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.tally import Tally
-from oracles.harness.subjects.subject import Answer
+from oracles.harness.subjects.subject import Answer, Place
 from oracles.harness.verdict import judge
 from oracles.numerics import in_bfloat16
 from oracles.optimizers import muon
 from oracles.reports.terminal import render
+from tests.support.told import Told
 
 TORCH, CUBIC, QUINTIC = tool.COEFFICIENTS
 U = float(FORMATS["bfloat16"].u)
@@ -328,13 +328,13 @@ class TestWhatIsUnknown:
 def _judged(g: FloatArray, steps: int, off: float) -> Any:
     """The verdict on an answer that is the midpoint, one element moved away."""
     h = muon.Hyper(1.0, 0.0, 0.0, ns_steps=steps)
-    oracle = Oracle(muon.RULE, replace(single(np.zeros(g.shape), [g], h), axes=("float32",)))
+    oracle = Oracle(muon.RULE, replace(single(np.zeros(g.shape), [g], h), precisions=("float32",)))
     balls, buffer = oracle().parameters, oracle().states["momentum_buffer"]
     values = balls.mid[0].astype(np.float64)
     values[0, 0] += off
     present = {name: there.copy() for name, there in oracle().present.items()}
     answer = Answer(values, {"momentum_buffer": buffer.mid[0].astype(np.float64)}, present)
-    return judge(oracle, SimpleNamespace(dtype="float32", tensors=frozenset()), answer)
+    return judge(oracle, Told("float32"), answer)
 
 
 class TestWhatIsSaid:
@@ -351,10 +351,7 @@ class TestWhatIsSaid:
         assert right.measured == wrong.measured == measured
         assert ("(measured, not derived)" in wrong.sentence) == measured
         tally = Tally()
-        subject = SimpleNamespace(
-            optimizer=muon.MuonConvention, path=SimpleNamespace(name="p"), dtype="d", device="cpu"
-        )
-        tally.add(subject, right)
+        tally.add(Place("Muon", "default", "float32", "cpu"), right)
         assert ("1 verdicts rest on a measurement" in render(tally, width=400)) == measured
 
     def test_an_earlier_step_counts(self) -> None:

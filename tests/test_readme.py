@@ -55,7 +55,7 @@ def test_a_row_says_the_default_and_the_convention(rule: Rule) -> None:
 )
 def test_the_switch_is_the_other_convention(rule: Rule) -> None:
     """With it on, every number is that of the convention ``decoupled_lr`` with it off."""
-    h = rule.trial._replace(weight_decay=0.25)
+    h = rule.drawing.trial._replace(weight_decay=0.25)
     gradients = [np.array([1.0, -2.0]), np.array([0.5, 3.0])]
     w = np.array([4.0, -8.0])
     on = rule.run(rule.torch, w, gradients, [h._replace(**{SWITCH: True})] * 2)

@@ -17,9 +17,10 @@ import pytest
 import torch
 from packaging.version import Version
 
+from oracles.drawing import Hyper
 from oracles.harness.subjects.classes import accepted
 from oracles.optimizers.registry import RULES
-from oracles.rule import Hyper, Rule
+from oracles.rule import Rule
 
 VALUES = (-1.0, -1e-300, 0.0, 1e-300, 0.25, 0.5, 1.0, 1 + 2**-52, 2.0, math.inf, math.nan)
 """A sign decides, or which side of 1 a number is on; the nearest to either side are asked."""
@@ -37,7 +38,7 @@ def constructed(rule: Rule, h: Hyper) -> torch.optim.Optimizer:
         pytest.skip(f"this torch.optim has no {rule.name}")
     known = accepted(optimizer)
     arguments = {name: value for name, value in rule.arguments(h).items() if name in known}
-    p = torch.ones((rule.shapes or ((2,),))[-1], requires_grad=True)
+    p = torch.ones((rule.drawing.shapes or ((2,),))[-1], requires_grad=True)
     built: torch.optim.Optimizer = optimizer([p], **arguments)
     return built
 
@@ -45,10 +46,10 @@ def constructed(rule: Rule, h: Hyper) -> torch.optim.Optimizer:
 def varied(rule: Rule) -> Iterator[Hyper]:
     """The defaults with one number replaced, or with two of a tuple."""
     default = rule.hyper()
-    numbers = [name for name, domain in rule.domains.items() if domain.high]
+    numbers = [name for name, domain in rule.drawing.domains.items() if domain.high]
     for name, value in itertools.product(numbers, VALUES):
         yield default._replace(**{name: value})
-    for members in rule.tuples.values():
+    for members in rule.binding.tuples.values():
         for one, other in itertools.combinations([m for m in members if m in numbers], 2):
             for pair in itertools.product(VALUES, VALUES):
                 yield default._replace(**dict(zip((one, other), pair, strict=True)))
@@ -103,7 +104,7 @@ def test_defaults_are_the_rules(rule: Rule) -> None:
 
 def switched(rule: Rule) -> Iterator[Hyper]:
     """A trial, and the same with one switch turned, as far as the rule allows that."""
-    h = rule.trial
+    h = rule.drawing.trial
     turned = ({name: not value} for name, value in h._asdict().items() if isinstance(value, bool))
     for change in ({}, *turned):
         if rule.constraint(h._replace(**change)) is None:

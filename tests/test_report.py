@@ -12,69 +12,75 @@ from oracles.harness.checks.catalogue import checks
 from oracles.harness.runs import profiles
 from oracles.harness.runs.runner import Refuted, vacuities
 from oracles.harness.runs.tally import Line, Tally
+from oracles.harness.subjects.selection import EVERYWHERE
+from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, OUTSIDE, UNDECIDED, Verdict
 from oracles.optimizers.sgd import RULE
 from oracles.reports.terminal import render
 
-KEY = ("SGD", "for-loop", "float32", "cpu")
+HERE = Place("SGD", "for-loop", "float32", "cpu")
+FUSED = Place("SGD", "fused", "float32", "cpu")
 
 
 def tally(**lists: str) -> Tally:
     """One of everything, so that whatever is lost on the way is missed."""
     made = Tally()
-    line = made.lines.setdefault(KEY, Line())
+    line = made.lines.setdefault(HERE, Line())
     line.add(Verdict(INSIDE, str, 10, 2, 4, 3, 0.5))
     line.add(Verdict(OUTSIDE, lambda: "wrong", 10, share=3.0))
     line.add(Verdict(UNDECIDED, str, 1, 1))
     line.add(Verdict(INSIDE, str, 4, 1, edge=True))
     made.cases["agreement"] += 2
-    made.reject("SGD batch_scaled", 7.0)
-    made.reject("SGD batch_scaled", 5.0)
+    made.reject("SGD", "batch_scaled", 7.0)
+    made.reject("SGD", "batch_scaled", 5.0)
     made.deviations["fused-cpu-layout"] += 3
     made.confirmed.add(lists.get("confirmed", "fused-cpu-layout"))
     made.healed.add(lists.get("healed", "fused-late-gradient"))
-    made.lack("SGD", {"fused, float32, cpu": "no kernel"})
+    made.absent[FUSED] = "no kernel"
     return made
 
 
 def test_a_line_counts() -> None:
-    seen = tally().lines[KEY]
+    seen = tally().lines[HERE]
     assert (seen.runs, seen.failed, seen.empty, seen.elements) == (4, 1, 1, 25)
     assert (seen.undecided_share, seen.edge_share) == ((0.2 + 1) / 3, 0.25)
-    assert (seen.swallowed_share, seen.blunt_share, seen.share) == (3 / 4, 1 / 4, 3.0)
+    assert (seen.below_radius_share, seen.unresolved_share, seen.share) == (3 / 4, 1 / 4, 3.0)
 
 
 def test_the_whole_is_the_sum_of_its_lines() -> None:
     seen = tally()
-    seen.lines["Adam", *KEY[1:]] = Line(runs=2, blunt=1, elements=9, share=0.5)
-    assert seen.whole("Adam") == seen.lines["Adam", *KEY[1:]]
+    seen.lines[HERE._replace(optimizer="Adam")] = Line(runs=2, unresolved=1, elements=9, share=0.5)
+    assert seen.whole("Adam") == seen.lines[HERE._replace(optimizer="Adam")]
     assert (seen.whole().runs, seen.whole().elements, seen.whole().share) == (6, 34, 3.0)
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (Line(runs=500, edge=100, undecided=4, undecided_edge=50, blunt=50), []),
+        (Line(runs=500, edge=100, undecided=4, undecided_edge=50, unresolved=50), []),
         (
             Line(runs=500, edge=100, undecided=4.4),
             ["Adam: 1.1% of the elements were undecided; allowed 1%"],
         ),
-        (Line(runs=400, blunt=41), ["Adam: 10.2% of the verdicts were blunt; allowed 10%"]),
-        (Line(runs=399, blunt=399), []),
+        (
+            Line(runs=400, unresolved=41),
+            ["Adam: 10.2% of the verdicts were unresolved; allowed 10%"],
+        ),
+        (Line(runs=399, unresolved=399), []),
     ],
 )
 def test_a_run_that_decided_little_is_vacuous(line: Line, said: list[str]) -> None:
     """Of each optimizer for itself, over all its paths."""
     seen = Tally()
-    seen.lines["Adam", *KEY[1:]] = line
-    seen.lines["SGD", *KEY[1:]] = Line(runs=4000, elements=10**6)
+    seen.lines[HERE._replace(optimizer="Adam")] = line
+    seen.lines[HERE._replace(optimizer="SGD")] = Line(runs=4000, elements=10**6)
     assert vacuities(seen) == said
     assert all(f"VACUOUS {sentence}" in render(seen) for sentence in said)
 
 
 def test_half_precision_may_be_blunt() -> None:
     seen = Tally()
-    seen.lines["Adam", "foreach", "bfloat16", "cpu"] = Line(runs=4000, blunt=4000)
+    seen.lines[Place("Adam", "foreach", "bfloat16", "cpu")] = Line(runs=4000, unresolved=4000)
     assert not vacuities(seen)
 
 
@@ -82,10 +88,10 @@ def test_tallies_merge_and_travel() -> None:
     both = Tally.from_json(tally().to_json())
     assert both == tally()
     both.merge(Tally.from_json(tally(confirmed="a", healed="b").to_json()))
-    assert both.lines[KEY].runs == 8
-    assert both.lines[KEY].share == 3.0
+    assert both.lines[HERE].runs == 8
+    assert both.lines[HERE].share == 3.0
     assert both.cases["agreement"] == 4
-    assert both.rejected["SGD batch_scaled"] == (4, 5.0)
+    assert both.rejected["SGD", "batch_scaled"] == (4, 5.0)
     assert both.deviations["fused-cpu-layout"] == 6
     assert both.confirmed == {"fused-cpu-layout", "a"}
     assert both.healed == {"fused-late-gradient", "b"}
@@ -96,9 +102,9 @@ def test_of_separations_the_smallest_is_kept(mine: float, other: float) -> None:
     """Whichever run saw it, and by a run that saw none."""
     both, merged = Tally(), Tally()
     for tally, separation in ((both, mine), (merged, other)):
-        tally.reject("SGD batch_scaled", separation)
+        tally.reject("SGD", "batch_scaled", separation)
     both.merge(merged)
-    assert both.rejected == {"SGD batch_scaled": (2, 3.0)}
+    assert both.rejected == {("SGD", "batch_scaled"): (2, 3.0)}
     none = Tally()
     none.merge(both)
     assert none.rejected == both.rejected
@@ -106,9 +112,10 @@ def test_of_separations_the_smallest_is_kept(mine: float, other: float) -> None:
 
 def test_what_is_absent_stays_so_in_a_merge() -> None:
     one, other = Tally(), Tally()
-    one.lack("SGD", {"fused, float32, cpu": "no kernel"})
-    other.lack("Adam", {"fused, float32, cpu": "none either"})
-    expected = {"SGD, fused, float32, cpu": "no kernel", "Adam, fused, float32, cpu": "none either"}
+    adam = FUSED._replace(optimizer="Adam")
+    one.absent[FUSED] = "no kernel"
+    other.absent[adam] = "none either"
+    expected = {FUSED: "no kernel", adam: "none either"}
     for seen in (Tally(), other):
         one.merge(seen)
     assert one.absent == expected
@@ -118,7 +125,7 @@ def test_what_is_absent_stays_so_in_a_merge() -> None:
 
 def test_the_report_shows_what_matters() -> None:
     seen = tally()
-    seen.lines["SGD", "fused", "float16", "cpu"] = Line(runs=1, share=0.25)
+    seen.lines[Place("SGD", "fused", "float16", "cpu")] = Line(runs=1, share=0.25)
     text = render(seen)
     rows = {line.split("  ")[0]: line for line in text.splitlines()}
     assert "not asked" in rows["SGD [for-loop, cpu]"]
@@ -135,9 +142,11 @@ def test_the_report_shows_what_matters() -> None:
 
 def test_the_short_report_adds_up_each_optimizer() -> None:
     seen = tally()
-    seen.lines["SGD", "fused", "float16", "cpu"] = Line(runs=1, share=0.25)
-    seen.lines["Adam", "fused", "float16", "cpu"] = Line(runs=2, failed=1, share=7.0)
-    seen.lack("Adam", {f"functional, {dtype}, cpu": "" for dtype in ("float16", "float32")})
+    seen.lines[Place("SGD", "fused", "float16", "cpu")] = Line(runs=1, share=0.25)
+    seen.lines[Place("Adam", "fused", "float16", "cpu")] = Line(runs=2, failed=1, share=7.0)
+    seen.absent |= {
+        Place("Adam", "functional", dtype, "cpu"): "" for dtype in ("float16", "float32")
+    }
     rows = {
         line.split("  ")[0].strip(): line.split() for line in render(seen, full=False).splitlines()
     }
@@ -151,8 +160,8 @@ def test_the_short_report_adds_up_each_optimizer() -> None:
 def test_rejections_are_of_the_optimizer_by_that_very_name() -> None:
     seen = Tally()
     for name, separation in (("Adam", 5.0), ("AdamW", 3.0)):
-        seen.lines[name, *KEY[1:]] = Line(runs=1)
-        seen.reject(f"{name} batch_scaled", separation)
+        seen.lines[HERE._replace(optimizer=name)] = Line(runs=1)
+        seen.reject(name, "batch_scaled", separation)
     rows = {line.split()[0]: line.split() for line in render(seen, full=False).splitlines()}
     assert rows["Adam"][-3:] == ["1,", "5", "radii"]
     assert rows["AdamW"][-3:] == ["1,", "3", "radii"]
@@ -160,14 +169,14 @@ def test_rejections_are_of_the_optimizer_by_that_very_name() -> None:
 
 def test_an_optimizer_that_is_nowhere_is_absent() -> None:
     seen = Tally()
-    seen.lack("Muon", {"everywhere": "this torch.optim has no Muon"})
+    seen.absent[Place("Muon", EVERYWHERE, "", "")] = "this torch.optim has no Muon"
     assert "Muon, everywhere  this torch.optim has no Muon" in render(seen)
     assert "everywhere  Muon" in render(seen, full=False)
 
 
 def test_what_one_device_lacks_is_not_absent_altogether() -> None:
     seen = tally()
-    seen.lines["SGD", "fused", "float32", "cuda"] = Line(runs=1)
+    seen.lines[Place("SGD", "fused", "float32", "cuda")] = Line(runs=1)
     assert "SGD, fused, cpu (float32)  no kernel" in render(seen)
     assert "fused, cpu  SGD" in render(seen, full=False)
 
@@ -251,7 +260,7 @@ def test_the_status_says_how_a_soak_went(
 def test_who_can_be_asked_nothing_is_no_success(
     brief: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "hold", lambda *args: 0)
+    monkeypatch.setattr(cli, "run_check", lambda *args: 0)
     assert cli.main(["check", "--path", "foreach", "--optimizer", "torch.optim:SGD"]) == 1
     assert "VACUOUS   SGD: 1 not asked" in capsys.readouterr().out
 
@@ -281,7 +290,7 @@ def test_a_worker_hands_its_tally_to_the_controller(hooks: Any) -> None:
 @pytest.mark.parametrize(("runs", "status"), [(399, 0), (400, 1)])
 def test_a_vacuous_run_fails(runs: int, status: int, hooks: Any) -> None:
     seen = Tally()
-    seen.lines[KEY] = Line(runs=runs, undecided=runs)
+    seen.lines[HERE] = Line(runs=runs, undecided=runs)
     session = SimpleNamespace(config=SimpleNamespace(stash={hooks.TALLY: seen}), exitstatus=0)
     hooks.pytest_sessionfinish(session)
     assert session.exitstatus == status

@@ -16,7 +16,7 @@ import pytest
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import DTYPES, FORMATS
 from oracles.harness.oracle import exactly
-from oracles.optimizers.rmsprop import RULE, Hyper, settle
+from oracles.optimizers.rmsprop import RULE, Hyper, nearest_allowed
 from tests.byhand import Hand, apart, followed, numbers, printed, strays
 from tests.rooted import Rooted, lifted
 
@@ -185,13 +185,13 @@ class TestSettled:
         ],
     )
     def test_decay(self, h: Hyper, expected: float) -> None:
-        assert settle(h) == h._replace(weight_decay=expected)
+        assert nearest_allowed(h) == h._replace(weight_decay=expected)
 
     @pytest.mark.parametrize(("alpha", "settled"), [(0.0, 0.6), (0.75, 0.75), (0.99, 0.9)])
     def test_memory(self, alpha: float, settled: float) -> None:
         """A centered one keeps α from both ends, where ṽ cancels; else it is nobody's business."""
-        assert settle(CALM._replace(alpha=alpha)).alpha == settled
-        assert settle(CALM._replace(alpha=alpha, centered=False)).alpha == alpha
+        assert nearest_allowed(CALM._replace(alpha=alpha)).alpha == settled
+        assert nearest_allowed(CALM._replace(alpha=alpha, centered=False)).alpha == alpha
 
 
 class TestClosedForms:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,37 +11,29 @@ from hypothesis import settings
 from packaging.specifiers import SpecifierSet
 
 from oracles.harness.cases.case import single
-from oracles.harness.checks import catalogue as asking
-from oracles.harness.checks.catalogue import (
-    ask,
-    checks,
-    examine,
-    rejection,
-    skipped,
-)
+from oracles.harness.checks import values
+from oracles.harness.checks.catalogue import checks
+from oracles.harness.checks.values import rejection, skipped
 from oracles.harness.deviations.ledger import Deviation, ledger
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs import runner
-from oracles.harness.runs.runner import (
-    Refuted,
-    confirm,
-    hold,
-    shown,
-)
+from oracles.harness.runs.asking import ask, examine
+from oracles.harness.runs.runner import Refuted, confirm, count_decided, run_check
 from oracles.harness.runs.tally import Line, Tally
 from oracles.harness.subjects.selection import select
-from oracles.harness.subjects.subject import Answer
-from oracles.harness.subjects.torch_optim import Subject
+from oracles.harness.subjects.subject import Answer, Place
+from oracles.harness.subjects.torch_optim import TorchSubject
 from oracles.harness.verdict import INSIDE, OUTSIDE, Vacuous, separation
 from oracles.optimizers.registry import RULES
 from oracles.optimizers.sgd import RULE
 from tests.meta.zoo import BatchScaledDecay  # type: ignore[attr-defined]
+from tests.support.told import Told
 
 CHECKS = {check.name: check for check in checks(RULE)}
 ROW = next(row for row in ledger() if row.id == "foreach-nesterov-gradient")
 
 
-def on(path: str) -> list[Subject]:
+def on(path: str) -> list[TorchSubject]:
     subjects, _ = select(RULE, [path], ["float64"], ["cpu"])
     return subjects
 
@@ -51,7 +42,7 @@ def test_a_wrong_optimizer_is_refuted_by_name() -> None:
     subjects, _ = select(RULE, ["for-loop"], ["float64"], ["cpu"], optimizer=BatchScaledDecay)
     tally = Tally()
     with pytest.raises(Refuted, match=r"BatchScaledDecay \[for-loop.*the values fit batch_scaled"):
-        hold(CHECKS["rejects batch_scaled"], RULE, subjects, tally)
+        run_check(CHECKS["rejects batch_scaled"], RULE, subjects, tally)
     assert sum(line.failed for line in tally.lines.values()) > 0
 
 
@@ -59,7 +50,7 @@ def test_a_wrong_optimizer_is_refuted_by_name() -> None:
 def test_cases_are_drawn_for_those_who_are_asked(dtype: str) -> None:
     subjects, _ = select(RULE, ["for-loop"], [dtype], ["cpu"])
     check, tally = CHECKS["agreement"], Tally()
-    hold(check, RULE, subjects, tally)
+    run_check(check, RULE, subjects, tally)
     drawn = check.examples(settings().max_examples)
     assert tally.cases["agreement"] > 0.8 * drawn
 
@@ -70,8 +61,8 @@ def test_cases_are_drawn_where_no_deviation_leaves_all_of_them_out() -> None:
     check = next(c for c in checks(rule) if c.name == "state_dict in mid-run continues")
     subjects, _ = select(rule, ["foreach"], [], ["cpu"])
     tally = Tally()
-    hold(check, rule, subjects, tally)
-    assert {key[2] for key in tally.lines} == {"float32"}
+    run_check(check, rule, subjects, tally)
+    assert {place.dtype for place in tally.lines} == {"float32"}
     assert tally.deviations["reloaded-product"] == 0
 
 
@@ -79,12 +70,12 @@ def test_rejections_bear_the_name_of_who_was_asked() -> None:
     mine = type("Mine", (torch.optim.SGD,), {})
     subjects, _ = select(RULE, ["for-loop"], ["float64"], ["cpu"], optimizer=mine)
     tally = Tally()
-    hold(CHECKS["rejects decoupled"], RULE, subjects, tally)
-    assert list(tally.rejected) == ["Mine decoupled"]
+    run_check(CHECKS["rejects decoupled"], RULE, subjects, tally)
+    assert list(tally.rejected) == [("Mine", "decoupled")]
 
 
 def test_nobody_to_ask_is_no_success() -> None:
-    assert hold(CHECKS["agreement at the edge"], RULE, [], Tally()) == 0
+    assert run_check(CHECKS["agreement at the edge"], RULE, [], Tally()) == 0
 
 
 @pytest.mark.parametrize(
@@ -97,21 +88,21 @@ def test_nobody_to_ask_is_no_success() -> None:
 )
 def test_a_check_that_decides_little_is_vacuous(line: Line, said: str) -> None:
     seen = Tally()
-    seen.lines["SGD", "for-loop", "float64", "cpu"] = line
+    seen.lines[Place("SGD", "for-loop", "float64", "cpu")] = line
     with pytest.raises(Vacuous, match=said):
-        shown(CHECKS["agreement"], seen)
+        count_decided(CHECKS["agreement"], seen)
 
 
 def test_half_of_a_check_is_enough() -> None:
     seen = Tally()
-    seen.lines["SGD", "for-loop", "float64", "cpu"] = Line(runs=20, undecided=10)
-    assert shown(CHECKS["agreement"], seen) == 20
+    seen.lines[Place("SGD", "for-loop", "float64", "cpu")] = Line(runs=20, undecided=10)
+    assert count_decided(CHECKS["agreement"], seen) == 20
 
 
 def test_a_few_verdicts_are_not_judged() -> None:
     seen = Tally()
-    seen.lines["SGD", "for-loop", "float64", "cpu"] = Line(runs=19, empty=19, undecided=19)
-    assert shown(CHECKS["agreement"], seen) == 0
+    seen.lines[Place("SGD", "for-loop", "float64", "cpu")] = Line(runs=19, empty=19, undecided=19)
+    assert count_decided(CHECKS["agreement"], seen) == 0
 
 
 @pytest.mark.parametrize("decay", [0.0, 2.0**-12])
@@ -131,7 +122,7 @@ def test_enclosures_that_touch_are_not_separated(
     apart: float, enough: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (subject,), oracle = on("for-loop"), Oracle(RULE, single([1.0], [[1.0]], RULE.hyper(lr=0.5)))
-    monkeypatch.setattr(asking, "separation", lambda *asked: apart)
+    monkeypatch.setattr(values, "separation", lambda *asked: apart)
     if enough:
         assert rejection(RULE.conventions[1], subject, oracle).separation == apart
         return
@@ -150,7 +141,7 @@ def test_a_skipped_step_may_start_buffers_from_their_start_only(start: float, ou
     states["exp_avg"][0] = start
     there = {name: present | (name == "exp_avg") for name, present in right.present.items()}
     answer = Answer(right.parameters.mid[row].astype(np.float64), states, there)
-    subject = SimpleNamespace(dtype="float64", tensors=frozenset(), ask=lambda case: answer)
+    subject = Told("float64", answer=answer)
     verdict = skipped(subject, Oracle(rule, single([1.0], [[np.inf], [1.0]], h)))
     assert verdict.outcome == outcome
     assert ("step 1, parameter 0: no exp_avg expected" in verdict.sentence) == verdict.failed
@@ -199,7 +190,7 @@ def test_a_deviation_that_fails_where_it_should_pass_is_back(
 
 
 def test_an_error_of_our_own_is_not_the_subjects() -> None:
-    def broken(subject: Subject, oracle: Oracle) -> None:
+    def broken(subject: TorchSubject, oracle: Oracle) -> None:
         raise ZeroDivisionError
 
     check = replace(CHECKS["agreement"], ask=broken)  # type: ignore[arg-type]

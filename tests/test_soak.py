@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,19 +13,14 @@ from oracles.harness.cases.case import single
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs import soak as soaking
 from oracles.harness.runs.runner import Refuted
-from oracles.harness.runs.soak import (
-    decisions,
-    endless,
-    find_culprit,
-    simplified,
-    soak,
-)
+from oracles.harness.runs.soak import decisions, endless, find_culprit, simplified, soak
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.paths import PATHS
-from oracles.harness.subjects.torch_optim import Subject
+from oracles.harness.subjects.torch_optim import TorchSubject
 from oracles.harness.verdict import Vacuous
 from oracles.optimizers.sgd import RULE
 from oracles.rule import Rule
+from tests.support.told import Told
 
 CASES = 200
 
@@ -66,12 +60,12 @@ class SecondSpot(torch.optim.SGD):
             others[0].view(-1)[0] += 1
 
 
-def planted(optimizer: type[torch.optim.Optimizer]) -> list[Subject]:
+def planted(optimizer: type[torch.optim.Optimizer]) -> list[TorchSubject]:
     path = next(path for path in PATHS if path.name == "for-loop")
-    return [Subject(RULE, optimizer, path, dtype) for dtype in ("float64", "bfloat16")]
+    return [TorchSubject(RULE, optimizer, path, dtype) for dtype in ("float64", "bfloat16")]
 
 
-def test_released_optimizers_hold_out(subjects_of: Callable[[Rule], list[Subject]]) -> None:
+def test_released_optimizers_hold_out(subjects_of: Callable[[Rule], list[TorchSubject]]) -> None:
     subjects = subjects_of(RULE)
     tally = Tally()
     soak(RULE, subjects, tally, cases=12, seed=3)
@@ -91,7 +85,7 @@ def test_the_generator_reaches_the_whole_rule() -> None:
     hypers = [h for case in drawn for h in case.groups[0].schedule]
     assert any(h.nesterov and h.maximize and h.weight_decay for h in hypers)
     assert any(h.momentum and h.dampening for h in hypers)
-    assert {h.lr for h in hypers} >= set(RULE.domains["lr"].special)
+    assert {h.lr for h in hypers} >= set(RULE.drawing.domains["lr"].special)
     assert any(len(set(case.groups[0].schedule)) > 1 for case in drawn)
     assert any(case.edge for case in drawn)
     assert any(all(p.initial.size < 8 for p in case.parameters) for case in drawn)
@@ -139,7 +133,7 @@ def test_the_element_that_is_kept_is_the_one_outside(where: str) -> None:
     answer = planted(torch.optim.SGD)[0].ask(case)
     values = answer.parameters if where == "parameters" else answer.states[where]
     values[-1, 3] += 1
-    subject = SimpleNamespace(dtype="float64", tensors=frozenset(), ask=lambda case: answer)
+    subject = Told("float64", answer=answer)
     assert find_culprit(Oracle(RULE, case), subject) == 3
 
 

@@ -10,20 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from oracles.harness.cases.case import (
-    GRADIENT_LAYOUTS,
-    Case,
-    Group,
-    Parameter,
-    single,
-)
-from oracles.harness.checks.catalogue import answers_differ, checks, concerned
+from oracles.harness.cases.case import GRADIENT_LAYOUTS, Case, Group, Parameter, single
+from oracles.harness.checks.catalogue import checks
 from oracles.harness.deviations.ledger import ledger
+from oracles.harness.runs.asking import concerned
 from oracles.harness.subjects.classes import takes_tensor
 from oracles.harness.subjects.paths import PATHS
+from oracles.harness.subjects.run import SCALE, Run
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.tensors import prepared, zeros
-from oracles.harness.subjects.torch_optim import SCALE, Run, Subject, absent
+from oracles.harness.subjects.torch_optim import TorchSubject, absent
 from oracles.optimizers.registry import RULES
 from oracles.optimizers.sgd import RULE
 
@@ -33,11 +29,11 @@ ALIKE = np.ones((2, 3))
 CHECKS = {check.name: check for check in checks(RULE)}
 
 
-def on(path: str, dtype: str = "float32") -> Subject:
+def on(path: str, dtype: str = "float32") -> TorchSubject:
     row = next(p for p in PATHS if p.name == path)
     if reason := absent(RULE, torch.optim.SGD, row, dtype, "cpu"):
         pytest.skip(f"{path}: {reason}")
-    return Subject(RULE, torch.optim.SGD, row, dtype)
+    return TorchSubject(RULE, torch.optim.SGD, row, dtype)
 
 
 def loaded(path: str, case: Case) -> Run:
@@ -169,7 +165,7 @@ def test_parameters_take_turns_on_several_devices() -> None:
 def test_several_devices_are_read_back_as_one() -> None:
     case = Case((Group((Parameter(W, (ALIKE,)),) * 3, (H,)),))
     one = on("for-loop")
-    assert not answers_differ(replace(one, device="cpu+cpu").ask(case), one.ask(case))
+    assert replace(one, device="cpu+cpu").ask(case).has_the_bits_of(one.ask(case))
 
 
 @pytest.mark.parametrize(
@@ -192,7 +188,7 @@ def test_scalars_that_a_path_computes_in_float32(
 ) -> None:
     """The oracle is told these: one too few makes radii too small, one too many too wide."""
     row = next(p for p in PATHS if p.name == path)
-    subject = Subject(RULES[rule], getattr(torch.optim, rule), row, dtype)
+    subject = TorchSubject(RULES[rule], getattr(torch.optim, rule), row, dtype)
     assert subject.tensors == set(expected.split())
 
 
@@ -200,16 +196,16 @@ def test_where_torch_takes_foreach_by_itself_it_is_asked_as_foreach(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As it does on CUDA: with its tensor count, and with what the ledger knows of it."""
-    asgd = Subject(RULES["ASGD"], torch.optim.ASGD, PATHS[0], "float32")
-    assert asgd.running is asgd.path
+    asgd = TorchSubject(RULES["ASGD"], torch.optim.ASGD, PATHS[0], "float32")
+    assert asgd.effective_path is asgd.path
     monkeypatch.setattr(
         sys.modules[torch.optim.Optimizer.__module__],
         "_default_to_fused_or_foreach",
         lambda params, differentiable, use_fused: (False, True),
         raising=False,  # torch 1.13 has no such choice to make
     )
-    there, loop = replace(asgd), Subject(RULES["ASGD"], torch.optim.ASGD, PATHS[1], "float32")
-    assert (there.running.name, loop.running.name) == ("foreach", "for-loop")
+    there, loop = replace(asgd), TorchSubject(RULES["ASGD"], torch.optim.ASGD, PATHS[1], "float32")
+    assert (there.effective_path.name, loop.effective_path.name) == ("foreach", "for-loop")
     assert "step" in there.tensors and "step" not in loop.tensors
     row = next(row for row in ledger() if row.id == "foreach-rate-power")
     assert row.concerns(there) and not row.concerns(loop)

@@ -36,7 +36,7 @@ from oracles.harness.cases.case import single
 from oracles.harness.models import Problem, cross_entropy, moved, probabilities
 from oracles.harness.oracle import Oracle
 from oracles.harness.subjects.subject import Answer
-from oracles.harness.subjects.torch_optim import Subject
+from oracles.harness.subjects.torch_optim import TorchSubject
 from oracles.harness.verdict import fits
 from oracles.optimizers.sgd import RULE, Hyper
 from oracles.rule import Convention, Rule
@@ -56,7 +56,7 @@ or maximize, and are torch's by algebra when those are off."""
 
 
 @pytest.fixture(scope="module")
-def subjects(subjects_of: Callable[[Rule], list[Subject]]) -> list[Subject]:
+def subjects(subjects_of: Callable[[Rule], list[TorchSubject]]) -> list[TorchSubject]:
     """Who is asked here: SGD on every chosen path, dtype and device."""
     return subjects_of(RULE)
 
@@ -501,7 +501,7 @@ def test_the_answers_arithmetic_by_hand(convention: str, weight: str) -> None:
     assert beta == Fraction(weight)
 
 
-def test_the_example_fits_torchs_convention_and_not_the_loops(subjects: list[Subject]) -> None:
+def test_the_example_fits_torchs_convention_and_not_the_loops(subjects: list[TorchSubject]) -> None:
     """The example's gradients as a supplied case: every path's answer fits one of the two rules."""
     case = single([1.0, 1.0], [[-32.0, -10.0]], Hyper(lr=0.1, weight_decay=1.0, batch_size=2))
     oracle = Oracle(RULE, case)

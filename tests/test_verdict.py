@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from oracles.harness.arithmetic.formats import Wide
 from oracles.harness.cases.case import Case, single
-from oracles.harness.checks.catalogue import answers_differ
 from oracles.harness.oracle import Balls, Enclosures, Oracle
 from oracles.harness.subjects.subject import Answer
 from oracles.harness.verdict import INSIDE, OUTSIDE, UNDECIDED, fits, judge, separation
 from oracles.optimizers.sgd import RULE
+from tests.support.told import Told
 
 BUFFER = "momentum_buffer"
 H = RULE.hyper(lr=0.5, momentum=0.5, weight_decay=0.25, batch_size=4)
-CASE = replace(single([1.0, -2.0], [[1.0, 3.0]] * 3, H), axes=("float64",))
-SUBJECT = SimpleNamespace(dtype="float64", tensors=frozenset())
+CASE = replace(single([1.0, -2.0], [[1.0, 3.0]] * 3, H), precisions=("float64",))
+SUBJECT = Told("float64")
 
 
 def right(case: Case = CASE, convention: str = "coupled_unscaled") -> Answer:
@@ -85,7 +84,7 @@ def test_values_without_their_buffer_fit_nothing() -> None:
 
 def test_the_element_most_radii_off_is_named() -> None:
     """Of 1 and 2^30 the large one is further off, and by fewer of its larger radii."""
-    case = replace(single([1.0, 2.0**30], [[1.0, 1.0]], H), axes=("float64",))
+    case = replace(single([1.0, 2.0**30], [[1.0, 1.0]], H), precisions=("float64",))
     oracle, answer = Oracle(RULE, case), right(case)
     small, large = oracle().parameters.rad[0, 0].astype(np.float64)
     assert large > 1e6 * small
@@ -133,7 +132,7 @@ def test_what_hangs_on_a_rounding_is_counted_and_not_judged() -> None:
     for finite, undecided, outcome in ((1, 1, INSIDE), (1, 2, INSIDE), (0, 1, UNDECIDED)):
         gradient = [largest] * undecided + [1.0] * finite
         case = single(np.ones(len(gradient)), [gradient], h)
-        case = replace(case, axes=("float64",), edge=finite == 0)
+        case = replace(case, precisions=("float64",), edge=finite == 0)
         answer = right(case)
         answer.parameters[0, :undecided] = np.nan
         verdict = judge(Oracle(RULE, case), SUBJECT, answer)
@@ -143,7 +142,7 @@ def test_what_hangs_on_a_rounding_is_counted_and_not_judged() -> None:
 
 
 def test_answers_differ_in_any_part() -> None:
-    assert not answers_differ(right(), right())
+    assert right().has_the_bits_of(right())
     for change in ("parameters", "states", "present"):
         answer = right()
         if change == "parameters":
@@ -152,12 +151,12 @@ def test_answers_differ_in_any_part() -> None:
             answer.states[BUFFER][0, 0] += 1
         else:
             answer.present[BUFFER][0, 0] = False
-        assert answers_differ(right(), answer)
+        assert not right().has_the_bits_of(answer)
 
 
 def test_a_sentence_tells_the_hyperparameters_of_its_step() -> None:
     schedule = (H, H._replace(lr=0.125), H)
-    case = replace(single([1.0, -2.0], [[1.0, 3.0]] * 3, schedule), axes=("float64",))
+    case = replace(single([1.0, -2.0], [[1.0, 3.0]] * 3, schedule), precisions=("float64",))
     answer = right(case)
     answer.parameters[1, 0] += 1
     sentence = judge(Oracle(RULE, case), SUBJECT, answer).sentence

@@ -26,17 +26,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oracles.drawing import Hyper
 from oracles.harness.arithmetic.decimals import PRECISE, Precise, Real
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
-from oracles.harness.cases.case import (
-    AXES,
-    Case,
-    Group,
-    Parameter,
-    from_data,
-)
+from oracles.harness.cases.case import PRECISIONS, Case, Group, Parameter, from_data
 from oracles.harness.subjects.subject import Answer
-from oracles.rule import Convention, Hyper, Rule
+from oracles.rule import Convention, Rule
 
 SCHEMA_VERSION = 1
 
@@ -106,7 +101,7 @@ def questions(rule: Rule, root: Path) -> Questions:
 
 def _mixed(case: Case) -> Case:
     """The case in all dtypes, and with those of neighbours mixed where there are neighbours."""
-    return replace(case, axes=AXES if len(case.parameters) > 1 else DTYPES)
+    return replace(case, precisions=PRECISIONS if len(case.parameters) > 1 else DTYPES)
 
 
 # --- computing ---
@@ -315,7 +310,7 @@ def _shown(rule: Rule, name: str, value: Any) -> Json:
 
 def _counts(rule: Rule, name: str) -> bool:
     """Whether a hyperparameter is a whole number of something: drawn from nothing else."""
-    domain = rule.domains.get(name)
+    domain = rule.drawing.domains.get(name)
     return name == "batch_size" or (
         domain is not None
         and domain.high == 0

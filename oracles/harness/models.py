@@ -26,16 +26,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
+from oracles.drawing import Hyper
 from oracles.harness.arithmetic.enclosure import INFLATE, Enclosure
-from oracles.harness.arithmetic.formats import (
-    FORMATS,
-    Format,
-    Wide,
-    round_to,
-)
+from oracles.harness.arithmetic.formats import FORMATS, Format, Wide, round_to
 from oracles.harness.oracle import exactly
 from oracles.numerics import Array
-from oracles.rule import Convention, Hyper, Rule
+from oracles.rule import Convention, Rule
 
 Slope = Callable[[Array, Array], Array]
 """``(z, y) -> ∂ℓ/∂z``, elementwise."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oracles.drawing import Hyper
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import (
     DTYPES,
@@ -24,7 +25,7 @@ from oracles.harness.arithmetic.formats import (
 )
 from oracles.harness.cases.case import Case, Parameter, dtype_of
 from oracles.numerics import Scalar
-from oracles.rule import Convention, Hyper, Rule
+from oracles.rule import Convention, Rule
 
 PYTHON: frozenset[str] = frozenset()
 """No scalar is a tensor: hyperparameters and the count of steps are Python numbers."""
@@ -32,7 +33,10 @@ PYTHON: frozenset[str] = frozenset()
 
 @dataclass(frozen=True)
 class Balls:
-    """Midpoints and radii, shape (axes, steps, elements); elements as :attr:`Case.offsets` says."""
+    """Midpoints and radii, shape (precisions, steps, elements).
+
+    Elements are laid out as :attr:`Case.offsets` says.
+    """
 
     mid: WideArray
     rad: WideArray
@@ -44,7 +48,7 @@ class Balls:
 
     @cached_property
     def bounded(self) -> list[bool]:
-        """For each axis, whether no radius is infinite."""
+        """For each precision, whether no radius is infinite."""
         return [bool(rad.max(initial=0.0) < np.inf) for rad in self.rad]
 
 
@@ -53,14 +57,14 @@ class Enclosures:
     """The oracle's answer to a case.
 
     Attributes:
-        axes: what the first dimension of all balls stands for.
+        precisions: what the first dimension of all balls stands for.
         parameters: after each step.
         states: after each step, by name; meaningful where ``present``.
         present: by state name, (steps, elements): whether the buffer exists by then.
-        start: the initial values as each axis holds them, shape (axes, elements).
+        start: the initial values as each precision holds them, shape (precisions, elements).
     """
 
-    axes: tuple[str, ...]
+    precisions: tuple[str, ...]
     parameters: Balls
     states: Mapping[str, Balls]
     present: Mapping[str, NDArray[np.bool_]]
@@ -71,20 +75,20 @@ class Enclosures:
         """Names of the states that exist at some step."""
         return tuple(name for name, present in self.present.items() if present.any())
 
-    def row(self, axis: str) -> int:
-        """Where an axis is in the first dimension."""
-        return self.axes.index(axis)
+    def row(self, precision: str) -> int:
+        """Where an precision is in the first dimension."""
+        return self.precisions.index(precision)
 
     @cached_property
     def moves(self) -> list[tuple[int, int]]:
-        """For each axis, how many parameter element-steps moved, and by less than their radius."""
+        """For each precision, the parameter element-steps that moved, and those below radius."""
         mid, rad = self.parameters.mid, self.parameters.rad
         before = np.concatenate([self.start[:, None], mid[:, :-1]], axis=1)
         with np.errstate(invalid="ignore"):
             move = np.abs(mid - before)
         moved = (move > 0).sum(axis=(1, 2)).tolist()
-        swallowed = ((move > 0) & (move < rad)).sum(axis=(1, 2)).tolist()
-        return list(zip(moved, swallowed, strict=True))
+        below_radius = ((move > 0) & (move < rad)).sum(axis=(1, 2)).tolist()
+        return list(zip(moved, below_radius, strict=True))
 
 
 class Oracle:
@@ -125,14 +129,14 @@ class Oracle:
 def enclose(
     rule: Rule, convention: Convention, case: Case, tensors: frozenset[str] = PYTHON
 ) -> Enclosures:
-    """Follow a convention through a case in enclosure arithmetic, on all the case's axes.
+    """Follow a convention through a case in enclosure arithmetic, on all the case's precisions.
 
     Parameters that share hyperparameters and have their gradients at the same steps go through an
     elementwise rule as one array; another rule gets each parameter by itself, in its shape.
     """
-    shape = (len(case.axes), case.steps, case.offsets[-1])
+    shape = (len(case.precisions), case.steps, case.offsets[-1])
     filled = Enclosures(
-        case.axes,
+        case.precisions,
         _empty(shape),
         {name: _empty(shape) for name in rule.states},
         {name: np.zeros(shape[1:], dtype=bool) for name in rule.states},
@@ -184,7 +188,8 @@ class _Batch:
         decays: whether the convention decays them.
         late: whether they joined after construction.
         where: their elements in the case's end-to-end layout.
-        rows: the axes the first dimension of the array stands for, or one axis without dimension.
+        rows: the precisions the first dimension of the array stands for, or one precision without
+            dimension.
         w, gradients: their values.
     """
 
@@ -215,20 +220,20 @@ def _batches(rule: Rule, convention: Convention, case: Case) -> Iterator[_Batch]
     for key, members in alike.items():
         common = (groups[key].schedule, key[2], groups[key].joins > 0)
         if rule.elementwise:
-            where, w, gradients = _gather(case, members, case.axes)
+            where, w, gradients = _gather(case, members, case.precisions)
             yield _Batch(*common, where, slice(None), w, gradients)
             continue
         (index,) = members
         where = slice(case.offsets[index], case.offsets[index + 1])
-        for row, axis in enumerate(case.axes):
-            yield _Batch(*common, where, row, *_shaped(case.parameters[index], axis, index))
+        for row, precision in enumerate(case.precisions):
+            yield _Batch(*common, where, row, *_shaped(case.parameters[index], precision, index))
 
 
 def _shaped(
-    parameter: Parameter, axis: str, index: int
+    parameter: Parameter, precision: str, index: int
 ) -> tuple[Enclosure, list[Enclosure | None]]:
     """One parameter in its own shape and one dtype."""
-    dtype = dtype_of(axis, index)
+    dtype = dtype_of(precision, index)
     format = mixed(np.array(DTYPES.index(dtype)))
 
     def lifted(values: FloatArray | None) -> Enclosure | None:
@@ -244,9 +249,9 @@ def _empty(shape: tuple[int, ...]) -> Balls:
 
 
 def _gather(
-    case: Case, members: list[int], axes: Sequence[str]
+    case: Case, members: list[int], precisions: Sequence[str]
 ) -> tuple[slice | NDArray[np.intp], Enclosure, list[Enclosure | None]]:
-    """The members' values end to end, one row for each axis, rounded to each element's dtype."""
+    """The members' values end to end, a row for each precision, rounded to each one's dtype."""
     parameters = [case.parameters[i] for i in members]
     spans = [np.arange(case.offsets[i], case.offsets[i + 1]) for i in members]
     where = np.concatenate(spans)
@@ -259,8 +264,10 @@ def _gather(
     )
     dtypes = np.stack(
         [
-            np.repeat([DTYPES.index(dtype_of(axis, i)) for i in members], [len(s) for s in spans])
-            for axis in axes
+            np.repeat(
+                [DTYPES.index(dtype_of(precision, i)) for i in members], [len(s) for s in spans]
+            )
+            for precision in precisions
         ]
     )
     rounded = round_each(drawn)

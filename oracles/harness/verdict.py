@@ -14,7 +14,7 @@ from oracles.harness.arithmetic.enclosure import holds
 from oracles.harness.arithmetic.formats import SMALLEST, FloatArray, WideArray
 from oracles.harness.cases.case import Case, dtype_of
 from oracles.harness.oracle import Balls, Enclosures, Oracle
-from oracles.harness.subjects.subject import Answer, SubjectError
+from oracles.harness.subjects.subject import Answer, Subject, SubjectError
 from oracles.rule import Convention
 
 INSIDE = "inside"
@@ -52,7 +52,7 @@ class Verdict:
     elements: int = 0
     undecided: int = 0
     moved: int = 0
-    swallowed: int = 0
+    below_radius: int = 0
     share: float = 0.0
     separation: float | None = None
     measured: bool = False
@@ -69,7 +69,7 @@ class Verdict:
         return self.explain()
 
 
-def judge(oracle: Oracle, subject: Any, answer: Answer) -> Verdict:
+def judge(oracle: Oracle, subject: Subject, answer: Answer) -> Verdict:
     """Hold an answer against torch's convention, parameters and buffers at every step."""
     enclosures = oracle(tensors=subject.tensors)
     row = enclosures.row(subject.dtype)
@@ -96,8 +96,8 @@ def judge(oracle: Oracle, subject: Any, answer: Answer) -> Verdict:
         explain = partial(_explain, oracle, subject, answer)
         return verdict(OUTSIDE, explain)
     outcome = UNDECIDED if 0 < undecided == elements else INSIDE
-    moved, swallowed = enclosures.moves[row]
-    return verdict(outcome, moved=moved, swallowed=swallowed)
+    moved, below_radius = enclosures.moves[row]
+    return verdict(outcome, moved=moved, below_radius=below_radius)
 
 
 @np.errstate(invalid="ignore", over="ignore")
@@ -115,22 +115,22 @@ def _measure(balls: Balls, row: int, values: FloatArray) -> tuple[bool, float]:
     return False, float(shares[usable].max(initial=0.0))
 
 
-def errored(case: Case, subject: Any, error: SubjectError) -> Verdict:
+def errored(case: Case, subject: Subject, error: SubjectError) -> Verdict:
     """The subject raised instead of answering."""
-    return Verdict(ERRORED, lambda: f"{subject} raised {error}; {describe(case)}")
+    return Verdict(ERRORED, lambda: f"{subject.place} raised {error}; {describe(case)}")
 
 
-def broken(case: Case, subject: Any, promise: str) -> Verdict:
+def broken(case: Case, subject: Subject, promise: str) -> Verdict:
     """The subject broke a promise that is not about values inside a radius."""
-    return Verdict(OUTSIDE, lambda: f"{subject} {promise}; {describe(case)}")
+    return Verdict(OUTSIDE, lambda: f"{subject.place} {promise}; {describe(case)}")
 
 
-def fits(oracle: Oracle, subject: Any, answer: Answer) -> list[str]:
+def fits(oracle: Oracle, subject: Subject, answer: Answer) -> list[str]:
     """Names of the conventions whose enclosure holds the whole answer."""
     return [c.name for c in oracle.rule.conventions if fit(oracle, c, subject, answer)]
 
 
-def fit(oracle: Oracle, convention: Convention, subject: Any, answer: Answer) -> bool:
+def fit(oracle: Oracle, convention: Convention, subject: Subject, answer: Answer) -> bool:
     """Whether a convention's enclosure holds the whole answer, parameters and buffers."""
     enclosures = oracle(convention, subject.tensors)
     row = enclosures.row(subject.dtype)
@@ -140,13 +140,13 @@ def fit(oracle: Oracle, convention: Convention, subject: Any, answer: Answer) ->
     )
 
 
-def separation(one: Enclosures, other: Enclosures, axis: str) -> float:
+def separation(one: Enclosures, other: Enclosures, precision: str) -> float:
     """How far two conventions are apart on a case: ``max |mid - mid'| / (rad + rad')``.
 
     Above 1 the enclosures are disjoint somewhere, which proves the conventions differ. Only
     parameters count: a buffer may hold the same thing in other units.
     """
-    row = one.row(axis)
+    row = one.row(precision)
     a, b = one.parameters, other.parameters
     reach = a.rad[row] + b.rad[row]
     apart = np.abs(a.mid[row] - b.mid[row])
@@ -175,7 +175,7 @@ def _presence_differs(enclosures: Enclosures, answer: Answer) -> bool:
     )
 
 
-def _explain(oracle: Oracle, subject: Any, answer: Answer) -> str:
+def _explain(oracle: Oracle, subject: Subject, answer: Answer) -> str:
     """Name the first step at which something is wrong and, there, the element furthest off."""
     case, enclosures = oracle.case, oracle(tensors=subject.tensors)
     row = enclosures.row(subject.dtype)
@@ -190,7 +190,7 @@ def _explain(oracle: Oracle, subject: Any, answer: Answer) -> str:
             number, _ = case.locate(element)
             expected = name if present[step, element] else f"no {name}"
             return (
-                f"{subject} after step {step + 1}, parameter {number}: {expected} expected; "
+                f"{subject.place} after step {step + 1}, parameter {number}: {expected} expected; "
                 f"{describe(case, number, step)}; {verdict}"
             )
     worst: tuple[int, float, str] | None = None
@@ -210,7 +210,7 @@ def _explain(oracle: Oracle, subject: Any, answer: Answer) -> str:
                 ball += " (measured, not derived)"
             at = f"step {step + 1}, {place}{list(index) if index else ''}"
             text = (
-                f"{subject} at {at} ({dtype_of(subject.dtype, number)}): expected {ball}, "
+                f"{subject.place} at {at} ({dtype_of(subject.dtype, number)}): expected {ball}, "
                 f"got {values[step, element]:.10g}, {off[element]:.3g} radii off; "
                 f"{describe(case, number, step)}"
             )

@@ -48,7 +48,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.drawing import Domain, Parting
+from oracles.drawing import Domain, Drawing, Separating
 from oracles.numerics import Array, Scalar
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch, outside
@@ -252,24 +252,16 @@ def constraint(h: Hyper) -> str | None:
     )
 
 
-RULE = Rule(
-    name="Adadelta",
-    symbols="w parameter, g gradient, d descent direction, v mean square of d, u mean square of Δ, "
-    "Δ update, γ lr, ρ rho, ε eps, λ weight decay, n batch size",
-    hyper=Hyper,
+DRAWING = Drawing(
     domains={
         "lr": Domain(special=(1.0, 0.5, 0.1, 2.0, 1.0, 0.5, 1.0, 1e-2, 0.0), low=1e-3, high=4.0),
         "rho": Domain(special=(0.9, 0.5, 0.0, 0.9, 0.95, 1.0), low=0.05, high=0.99),
-        "eps": Domain(special=(1e-6, 0.5, 1e-3, 1e-6), low=1e-6, high=1.0, coarse=1e-2),
+        "eps": Domain(special=(1e-6, 0.5, 1e-3, 1e-6), low=1e-6, high=1.0, least_in_half=1e-2),
         "weight_decay": Domain(special=(0.0, 1.0, 0.1, 1e-2), low=1e-4, high=4.0),
     },
-    step=step,
-    conventions=(TORCH, *DECAYS, *UPDATES),
-    states=("step", "square_avg", "acc_delta"),
-    constraint=constraint,
-    settle=decay.settle,
+    nearest_allowed=decay.nearest_allowed,
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
-    fine=Parting(
+    full=Separating(
         hyper={
             "lr": (0.1, 0.9),
             "rho": (0.6, 0.9),
@@ -279,7 +271,7 @@ RULE = Rule(
         w=(2, 8),
         g=(0.5, 2),
     ),
-    coarse=Parting(
+    half=Separating(
         hyper={
             "lr": (2.5, 2.7),
             "rho": (0.25, 0.3),
@@ -289,6 +281,17 @@ RULE = Rule(
         w=(1.5, 2),
         g=(1.2, 1.6),
     ),
-    free=frozenset(),
+)
+
+RULE = Rule(
+    name="Adadelta",
+    symbols="w parameter, g gradient, d descent direction, v mean square of d, u mean square of Δ, "
+    "Δ update, γ lr, ρ rho, ε eps, λ weight decay, n batch size",
+    hyper=Hyper,
+    step=step,
+    conventions=(TORCH, *DECAYS, *UPDATES),
+    states=("step", "square_avg", "acc_delta"),
+    constraint=constraint,
     start=start,
+    drawing=DRAWING,
 )

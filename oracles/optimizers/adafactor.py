@@ -68,21 +68,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.drawing import Domain, Parting
-from oracles.numerics import (
-    Array,
-    Scalar,
-    item,
-    larger,
-    lerp,
-    mean,
-    norm,
-    resolution,
-    rsqrt,
-)
+from oracles.drawing import Domain, Drawing, Separating
+from oracles.numerics import Array, Scalar, item, larger, lerp, mean, norm, resolution, rsqrt
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch, outside
-from oracles.rule import Convention, Rule, State
+from oracles.rule import Binding, Convention, Rule, State
 
 Averages = Callable[[State, Array, Scalar, Scalar], State]
 
@@ -378,7 +368,7 @@ SIZES = (
         name="size_by_norm",
         equation="α = max(ε₂, |w|) ρ",
         source="plausible slip: the norm in place of its mean, as LARS has it",
-        parts=frozenset({"fine", "matrix"}),
+        parts=frozenset({"full", "matrix"}),
         scale=lambda w, h: larger(h.eps2, item(norm(w))),
     ),
 )
@@ -439,7 +429,7 @@ ESTIMATES = (
         name="clipped_by_norm",
         equation="u is divided by max(1, |u|/d)",
         source="plausible slip: the norm in place of its mean, as torch.nn.utils.clip_grad_norm_",
-        parts=frozenset({"fine", "matrix"}),
+        parts=frozenset({"full", "matrix"}),
         divisor=lambda u, h: larger(1, item(norm(u)) / h.d),
     ),
 )
@@ -463,28 +453,18 @@ def constraint(h: Hyper) -> str | None:
     )
 
 
-RULE = Rule(
-    name="Adafactor",
-    symbols="w parameter, g gradient, R and C row and column means of g², V estimate of g², "
-    "u update, ρ and α relative and absolute step size, γ lr, τ beta2_decay, ε₁ ε₂ eps, "
-    "d clipping threshold, λ weight decay, n batch size",
-    hyper=Hyper,
+DRAWING = Drawing(
     domains={
         "lr": Domain(special=(1.0, 0.5, 0.1, 1e-2, 1.0, 0.5, 0.1, 1e-2, 0.0), low=1e-3, high=2.0),
         "beta2_decay": Domain(special=(-0.8, -0.5, -1.0, -0.8, 0.0, -0.3, -2.0)),
-        "eps1": Domain(special=(None, 0.5, 1e-3, None), low=1e-3, high=1.0, coarse=1e-2),
+        "eps1": Domain(special=(None, 0.5, 1e-3, None), low=1e-3, high=1.0, least_in_half=1e-2),
         "eps2": Domain(special=(1e-3, 0.5, 0.0, 1e-3), low=1e-4, high=2.0),
         "d": Domain(special=(1.0, 2.0, 1.0), low=1.0, high=4.0),
         "weight_decay": Domain(special=(0.0, 1.0, 0.1, 1e-2), low=1e-4, high=4.0),
     },
-    step=step,
-    conventions=(TORCH, *DECAYS, *SIZES, *ESTIMATES),
-    states=("step", "row_var", "col_var", "variance"),
-    constraint=constraint,
-    settle=decay.settle,
+    nearest_allowed=decay.nearest_allowed,
     trial=Hyper(lr=0.5, eps1=0.5, weight_decay=0.5),
-    # Gradients lead away from zero, where α, which is as large as w, would vanish with it.
-    fine=Parting(
+    full=Separating(
         hyper={
             "lr": (1.4, 1.6),
             "beta2_decay": (-2.2, -1.8),
@@ -495,7 +475,7 @@ RULE = Rule(
         w=(3, 8),
         g=(-1, -0.6),
     ),
-    coarse=Parting(
+    half=Separating(
         hyper={
             "lr": (1.45, 1.55),
             "beta2_decay": (-2.2, -1.8),
@@ -507,7 +487,22 @@ RULE = Rule(
         g=(-0.85, -0.75),
     ),
     free=frozenset({"weight_decay"}),
+)
+
+RULE = Rule(
+    name="Adafactor",
+    symbols="w parameter, g gradient, R and C row and column means of g², V estimate of g², "
+    "u update, ρ and α relative and absolute step size, γ lr, τ beta2_decay, ε₁ ε₂ eps, "
+    "d clipping threshold, λ weight decay, n batch size",
+    hyper=Hyper,
+    step=step,
+    conventions=(TORCH, *DECAYS, *SIZES, *ESTIMATES),
+    states=("step", "row_var", "col_var", "variance"),
+    constraint=constraint,
     start=start,
-    tuples={"eps": ("eps1", "eps2")},
     elementwise=False,
+    drawing=DRAWING,
+    binding=Binding(
+        tuples={"eps": ("eps1", "eps2")},
+    ),
 )

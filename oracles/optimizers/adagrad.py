@@ -50,7 +50,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.drawing import Domain, Parting
+from oracles.drawing import Domain, Drawing, Separating
 from oracles.numerics import Array, Scalar, scaled
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch
@@ -236,27 +236,19 @@ def constraint(h: Hyper) -> str | None:
     return negative(h, *names) or no_batch(h)
 
 
-RULE = Rule(
-    name="Adagrad",
-    symbols="w parameter, g gradient, s sum of squares, D denominator, d descent direction, γ lr, "
-    "γ̃ decayed lr, η lr_decay, τ initial_accumulator_value, ε eps, λ weight decay, n batch size",
-    hyper=Hyper,
+DRAWING = Drawing(
     domains={
         "lr": Domain(special=(1.0, 0.5, 0.1, 1e-2, 1.0, 0.5, 0.1, 1e-2, 0.0), low=1e-4, high=2.0),
         "lr_decay": Domain(special=(0.0, 0.5, 0.1, 0.0), low=1e-3, high=2.0),
         "weight_decay": Domain(special=(0.0, 1.0, 0.1, 1e-2), low=1e-4, high=4.0),
         "initial_accumulator_value": Domain(
-            special=(0.0, 0.5, 0.1, 0.0), low=1e-3, high=2.0, coarse=1e-2
+            special=(0.0, 0.5, 0.1, 0.0), low=1e-3, high=2.0, least_in_half=1e-2
         ),
-        "eps": Domain(special=(1e-10, 0.5, 1e-3, 1e-10), low=1e-8, high=1.0, coarse=1e-2),
+        "eps": Domain(special=(1e-10, 0.5, 1e-3, 1e-10), low=1e-8, high=1.0, least_in_half=1e-2),
     },
-    step=step,
-    conventions=(TORCH, *DECAYS, *SUMS, *RATES),
-    states=("step", "sum"),
-    constraint=constraint,
-    settle=decay.settle,
+    nearest_allowed=decay.nearest_allowed,
     trial=Hyper(lr=0.5, weight_decay=0.5, eps=0.5),
-    fine=Parting(
+    full=Separating(
         hyper={
             "lr": (0.1, 0.9),
             "lr_decay": (0.1, 1),
@@ -267,7 +259,7 @@ RULE = Rule(
         w=(2, 8),
         g=(0.25, 0.5),
     ),
-    coarse=Parting(
+    half=Separating(
         hyper={
             "lr": (0.5, 0.62),
             "lr_decay": (0.5, 1),
@@ -279,6 +271,18 @@ RULE = Rule(
         g=(0.3, 0.5),
     ),
     free=frozenset({"lr_decay"}),
+)
+
+RULE = Rule(
+    name="Adagrad",
+    symbols="w parameter, g gradient, s sum of squares, D denominator, d descent direction, γ lr, "
+    "γ̃ decayed lr, η lr_decay, τ initial_accumulator_value, ε eps, λ weight decay, n batch size",
+    hyper=Hyper,
+    step=step,
+    conventions=(TORCH, *DECAYS, *SUMS, *RATES),
+    states=("step", "sum"),
+    constraint=constraint,
     start=start,
     eager=True,
+    drawing=DRAWING,
 )

@@ -52,17 +52,11 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from oracles.drawing import Domain, Parting
-from oracles.numerics import (
-    Array,
-    Scalar,
-    either,
-    lerp,
-    scaled,
-)
+from oracles.drawing import Domain, Drawing, Separating
+from oracles.numerics import Array, Scalar, either, lerp, scaled
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch, no_beta
-from oracles.rule import Convention, Rule, State
+from oracles.rule import Binding, Convention, Rule, State
 
 
 class Hyper(NamedTuple):
@@ -265,12 +259,12 @@ def constraint(h: Hyper) -> str | None:
 DOMAINS = {
     "lr": Domain(special=(1.0, 0.5, 0.1, 1e-3, 1.0, 0.5, 0.1, 1e-3, 0.0), low=1e-4, high=2.0),
     "beta1": Domain(special=(0.9, 0.5, 0.0, 0.9, 0.95), low=0.05, high=0.99),
-    "beta2": Domain(special=(0.999, 0.5, 0.0, 0.95, 0.999), low=0.1, high=0.999, coarse=0.5),
-    "eps": Domain(special=(1e-8, 0.5, 1e-3, 1e-8), low=1e-8, high=1.0, coarse=1e-2),
+    "beta2": Domain(special=(0.999, 0.5, 0.0, 0.95, 0.999), low=0.1, high=0.999, least_in_half=0.5),
+    "eps": Domain(special=(1e-8, 0.5, 1e-3, 1e-8), low=1e-8, high=1.0, least_in_half=1e-2),
     "weight_decay": Domain(special=(0.0, 1.0, 0.1, 1e-2), low=1e-4, high=4.0),
 }
 
-FINE = Parting(
+FULL = Separating(
     hyper={
         "lr": (0.1, 0.9),
         "beta1": (0.5, 0.9),
@@ -282,7 +276,7 @@ FINE = Parting(
     g=(1, 1.25),
 )
 
-COARSE = Parting(
+HALF = Separating(
     hyper={
         "lr": (1.5, 2),
         "beta1": (0.5, 0.6),
@@ -294,22 +288,27 @@ COARSE = Parting(
     g=(0.9, 1.1),
 )
 
+DRAWING = Drawing(
+    domains=DOMAINS,
+    nearest_allowed=decay.nearest_allowed,
+    trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
+    full=FULL,
+    half=HALF,
+)
+
 RULE = Rule(
     name="Adam",
     symbols="w parameter, g gradient, m and v first and second moment, v̄ largest v, D denominator, "
     "d descent direction, γ lr, β₁ β₂ betas, ε eps, λ weight decay, cᵢ = 1 − βᵢᵗ, n batch size",
     hyper=Hyper,
-    domains=DOMAINS,
     step=step,
     conventions=(TORCH, *DECAYS, *MOMENTS),
     states=("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
     constraint=constraint,
-    settle=decay.settle,
-    trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
-    fine=FINE,
-    coarse=COARSE,
-    free=frozenset(),
     start=start,
-    tuples={"betas": ("beta1", "beta2")},
-    tensor_step=frozenset({"capturable", "differentiable"}),
+    drawing=DRAWING,
+    binding=Binding(
+        tuples={"betas": ("beta1", "beta2")},
+        tensor_step=frozenset({"capturable", "differentiable"}),
+    ),
 )

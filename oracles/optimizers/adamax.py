@@ -47,13 +47,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.drawing import Parting
-from oracles.numerics import (
-    Array,
-    Scalar,
-    lerp,
-    scaled,
-)
+from oracles.drawing import Separating
+from oracles.numerics import Array, Scalar, lerp, scaled
 from oracles.optimizers import adam, decay
 from oracles.rule import Convention, State
 
@@ -210,7 +205,7 @@ NORMS: tuple[AdamaxConvention, ...] = (
 )
 """What else the norm, ε and the correction may be."""
 
-FINE = Parting(
+FULL = Separating(
     hyper={
         "lr": (0.1, 0.9),
         "beta1": (0.5, 0.9),
@@ -222,7 +217,7 @@ FINE = Parting(
     g=(1, 2),
 )
 
-COARSE = Parting(
+HALF = Separating(
     hyper={
         "lr": (1.5, 2),
         "beta1": (0.5, 0.6),
@@ -234,6 +229,15 @@ COARSE = Parting(
     g=(1, 1.1),
 )
 
+DRAWING = replace(
+    adam.RULE.drawing,
+    trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
+    full=FULL,
+    half=HALF,
+    free=frozenset({"beta1", "beta2"}),
+    steps=(4, 5, 4, 8),
+)
+
 RULE = replace(
     adam.RULE,
     name="Adamax",
@@ -243,12 +247,11 @@ RULE = replace(
     step=step,
     conventions=(TORCH, *DECAYS, *NORMS),
     states=("step", "exp_avg", "exp_inf"),
-    trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
-    fine=FINE,
-    coarse=COARSE,
-    free=frozenset({"beta1", "beta2"}),
     start=start,
-    steps=(4, 5, 4, 8),
-    tensor_step=frozenset({"capturable"}),
+    drawing=DRAWING,
+    binding=replace(
+        adam.RULE.binding,
+        tensor_step=frozenset({"capturable"}),
+    ),
 )
 """Adam's rule with the norm in place of the variance."""

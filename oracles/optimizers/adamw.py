@@ -78,6 +78,11 @@ DECAYS = (
     ),
 )
 
+DRAWING = replace(
+    adam.RULE.drawing,
+    trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
+)
+
 RULE = replace(
     adam.RULE,
     name="AdamW",
@@ -87,6 +92,6 @@ RULE = replace(
         *DECAYS,
         *adam.in_place_of(TORCH, adam.MOMENTS),
     ),
-    trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
+    drawing=DRAWING,
 )
 """Adam's rule with its first line replaced."""

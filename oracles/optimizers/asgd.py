@@ -51,18 +51,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.drawing import Domain, Parting
-from oracles.numerics import (
-    Array,
-    Scalar,
-    beside,
-    either,
-    kept,
-    lerp,
-)
+from oracles.drawing import Domain, Drawing, Separating
+from oracles.numerics import Array, Scalar, beside, either, kept, lerp
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch
-from oracles.rule import Convention, Rule, State
+from oracles.rule import Binding, Convention, Rule, State
 
 ONE = Fraction(1)
 """Divided by a float it gives a float; divided by a whole number it stays a rational."""
@@ -249,17 +242,13 @@ def constraint(h: Hyper) -> str | None:
     return negative(h, "lr", "lambd", "alpha", "weight_decay") or no_batch(h)
 
 
-def settle(h: Hyper) -> Hyper:
+def nearest_allowed(h: Hyper) -> Hyper:
     """Cap both decays where γλ or γℓ above 1 would make w grow."""
-    h = decay.settle(h)
+    h = decay.nearest_allowed(h)
     return h._replace(lambd=1 / h.lr) if h.lr * h.lambd > 1 else h
 
 
-RULE = Rule(
-    name="ASGD",
-    symbols="w parameter, g gradient, w̄ average (ax), d descent direction, γ lr, η the rate in "
-    "force (eta), ℓ lambd, α alpha, λ weight decay, n batch size",
-    hyper=Hyper,
+DRAWING = Drawing(
     domains={
         "lr": Domain(special=(1.0, 0.5, 0.1, 1e-2, 1.0, 0.5, 0.1, 1e-2, 0.0), low=1e-4, high=2.0),
         "lambd": Domain(special=(1e-4, 1.0, 0.5, 0.1, 0.0), low=1e-4, high=4.0),
@@ -267,13 +256,9 @@ RULE = Rule(
         "t0": Domain(special=(1e6, 0.0, 1.0, 0.5, 2.0), low=0.1, high=10.0),
         "weight_decay": Domain(special=(0.0, 1.0, 0.1, 1e-2), low=1e-4, high=4.0),
     },
-    step=step,
-    conventions=(TORCH, *DECAYS, *RATES, *TERMS),
-    states=("step", "eta", "mu", "ax"),
-    constraint=constraint,
-    settle=settle,
+    nearest_allowed=nearest_allowed,
     trial=Hyper(lr=0.5, lambd=0.5, t0=0.0, weight_decay=0.5),
-    fine=Parting(
+    full=Separating(
         hyper={
             "lr": (0.1, 0.9),
             "lambd": (0.2, 1),
@@ -283,7 +268,7 @@ RULE = Rule(
         w=(2, 8),
         g=(0.5, 2),
     ),
-    coarse=Parting(
+    half=Separating(
         hyper={
             "lr": (0.6, 0.7),
             "lambd": (0.55, 0.65),
@@ -293,7 +278,20 @@ RULE = Rule(
         w=(1.5, 2),
         g=(0.8, 1.2),
     ),
-    free=frozenset(),
+)
+
+RULE = Rule(
+    name="ASGD",
+    symbols="w parameter, g gradient, w̄ average (ax), d descent direction, γ lr, η the rate in "
+    "force (eta), ℓ lambd, α alpha, λ weight decay, n batch size",
+    hyper=Hyper,
+    step=step,
+    conventions=(TORCH, *DECAYS, *RATES, *TERMS),
+    states=("step", "eta", "mu", "ax"),
+    constraint=constraint,
     start=start,
-    tensor_step=frozenset({"foreach", "capturable"}),
+    drawing=DRAWING,
+    binding=Binding(
+        tensor_step=frozenset({"foreach", "capturable"}),
+    ),
 )

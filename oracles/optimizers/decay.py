@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from oracles.drawing import Hyper
 from oracles.numerics import Array, Scalar
-from oracles.rule import Convention, Hyper
+from oracles.rule import Convention
 
 C = TypeVar("C", bound=Convention)
 
@@ -56,7 +57,7 @@ def shrunk_bare(w: Array, h: Hyper) -> Array:
     return shrunk(w, h.weight_decay, h)
 
 
-def settle(h: Hyper) -> Any:
+def nearest_allowed(h: Hyper) -> Any:
     """Cap the decay where γλ > 1 would make w grow."""
     return h._replace(weight_decay=1 / h.lr) if h.lr * h.weight_decay > 1 else h
 

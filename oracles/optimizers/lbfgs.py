@@ -75,7 +75,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.drawing import Domain, Parting
+from oracles.drawing import Domain, Drawing, Separating
 from oracles.numerics import Array, Scalar
 from oracles.optimizers.refusal import negative, no_batch
 from oracles.rule import Convention, Rule, State
@@ -574,23 +574,26 @@ DOMAINS = {
     "line_search_fn": Domain(special=(None,)),
 }
 
-PARTING = Parting(hyper={"lr": (0.25, 0.5), "history_size": (2, 3)}, w=(2, 8), g=(0.5, 2))
+SEPARATING = Separating(hyper={"lr": (0.25, 0.5), "history_size": (2, 3)}, w=(2, 8), g=(0.5, 2))
+
+DRAWING = Drawing(
+    domains=DOMAINS,
+    trial=Hyper(lr=0.5, max_iter=1),
+    full=SEPARATING,
+    half=SEPARATING,
+)
 
 RULE = Rule(
     name="LBFGS",
     symbols="w parameters, g gradient, d direction, t length, s = td, y change of g, ρ = 1/yᵀs, "
     "h H_diag, γ lr, m history_size",
     hyper=Hyper,
-    domains=DOMAINS,
     step=step,
     conventions=(TORCH, *CONVENTIONS),
     states=("d", "t", "H_diag", "prev_flat_grad", "n_iter", "func_evals"),
     constraint=constraint,
-    trial=Hyper(lr=0.5, max_iter=1),
-    fine=PARTING,
-    coarse=PARTING,
-    free=frozenset(),
     elementwise=False,
+    drawing=DRAWING,
 )
 """One iteration per gradient. The pairs, and the loss, are in the state too, but are not of the
 parameter's shape: ``states`` are the rest."""

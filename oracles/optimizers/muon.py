@@ -59,7 +59,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.drawing import Domain, Parting
+from oracles.drawing import Domain, Drawing, Separating
 from oracles.numerics import (
     Array,
     Coefficients,
@@ -72,7 +72,7 @@ from oracles.numerics import (
 )
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch, outside
-from oracles.rule import Convention, Rule, State
+from oracles.rule import Binding, Convention, Rule, State
 
 
 class Hyper(NamedTuple):
@@ -262,7 +262,7 @@ DIRECTIONS = (
         name="nesterov_ignored",
         equation="u = b although nesterov is set",
         source="code that keeps the flag and drops the look-ahead",
-        parts=frozenset({"momentum", "nesterov", "checkered", "fine"}),
+        parts=frozenset({"momentum", "nesterov", "checkered", "full"}),
         direction=lambda g, b, h: b,
     ),
     replace(
@@ -270,7 +270,7 @@ DIRECTIONS = (
         name="nesterov_unaveraged",
         equation="u = g + μb with the averaged b",
         source="torch's documentation of the look-ahead joined with its code of the buffer",
-        parts=frozenset({"momentum", "nesterov", "checkered", "fine"}),
+        parts=frozenset({"momentum", "nesterov", "checkered", "full"}),
         direction=lambda g, b, h: g + h.momentum * b if h.nesterov else b,
     ),
 )
@@ -349,19 +349,14 @@ TRIPLES = {3.4445: (-4.775, 2.0315), 1.5: (-0.5, 0.0), 1.875: (-1.25, 0.375)}
 """Coefficients that belong together, by the first of them: others diverge."""
 
 
-def settle(h: Hyper) -> Hyper:
+def nearest_allowed(h: Hyper) -> Hyper:
     """Coefficients that belong together, and the decay capped where γλ > 1 would make w grow."""
     b, c = TRIPLES.get(h.ns_a, (h.ns_b, h.ns_c))
-    capped: Hyper = decay.settle(h._replace(ns_b=b, ns_c=c))
+    capped: Hyper = decay.nearest_allowed(h._replace(ns_b=b, ns_c=c))
     return capped
 
 
-RULE = Rule(
-    name="Muon",
-    symbols="w parameter (A×B), g gradient, b momentum buffer, u what is orthogonalized, X its "
-    "orthogonal factor after k = ns_steps iterations, a b₃ b₅ ns_coefficients, γ lr, r its ratio, "
-    "μ momentum, λ weight decay, ε eps, n batch size",
-    hyper=Hyper,
+DRAWING = Drawing(
     domains={
         "lr": Domain(special=(1.0, 0.5, 0.1, 1e-3, 1.0, 0.5, 0.1, 1e-3, 0.0), low=1e-3, high=2.0),
         "weight_decay": Domain(special=(0.1, 0.0, 1.0, 0.1), low=1e-3, high=2.0),
@@ -373,14 +368,10 @@ RULE = Rule(
         "ns_steps": Domain(special=(5, 1, 0, 2, 5, 3)),
         "adjust_lr_fn": Domain(special=(None, "match_rms_adamw", "original")),
     },
-    step=step,
-    conventions=(TORCH, *DECAYS, *DIRECTIONS, *ORTHOGONALS, *RATES),
-    states=("momentum_buffer",),
-    constraint=constraint,
-    settle=settle,
-    in_use=lambda h: h._replace(momentum=h.momentum or 0.5),
+    nearest_allowed=nearest_allowed,
+    with_buffers=lambda h: h._replace(momentum=h.momentum or 0.5),
     trial=Hyper(lr=0.5, weight_decay=0.5),
-    fine=Parting(
+    full=Separating(
         hyper={
             "lr": (0.4, 0.6),
             "weight_decay": (0.1, 0.5),
@@ -390,7 +381,7 @@ RULE = Rule(
         w=(2, 8),
         g=(0.5, 2),
     ),
-    coarse=Parting(
+    half=Separating(
         hyper={
             "lr": (0.4, 0.6),
             "weight_decay": (1.2, 1.6),
@@ -400,9 +391,23 @@ RULE = Rule(
         w=(0.2, 0.25),
         g=(0.95, 1.05),
     ),
-    free=frozenset(),
-    tuples={"ns_coefficients": ("ns_a", "ns_b", "ns_c")},
+    shapes=((1, 4), (3, 1), (2, 3), (5, 2), (1, 17), (3, 3), (4, 16), (9, 5)),
+)
+
+RULE = Rule(
+    name="Muon",
+    symbols="w parameter (A×B), g gradient, b momentum buffer, u what is orthogonalized, X its "
+    "orthogonal factor after k = ns_steps iterations, a b₃ b₅ ns_coefficients, γ lr, r its ratio, "
+    "μ momentum, λ weight decay, ε eps, n batch size",
+    hyper=Hyper,
+    step=step,
+    conventions=(TORCH, *DECAYS, *DIRECTIONS, *ORTHOGONALS, *RATES),
+    states=("momentum_buffer",),
+    constraint=constraint,
     elementwise=False,
     measured=lambda shape, h: min(shape) > 1 and h.ns_steps > 1,
-    shapes=((1, 4), (3, 1), (2, 3), (5, 2), (1, 17), (3, 3), (4, 16), (9, 5)),
+    drawing=DRAWING,
+    binding=Binding(
+        tuples={"ns_coefficients": ("ns_a", "ns_b", "ns_c")},
+    ),
 )

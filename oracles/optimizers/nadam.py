@@ -54,14 +54,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.drawing import Domain, Parting
-from oracles.numerics import (
-    Array,
-    Scalar,
-    kept,
-    lerp,
-    scaled,
-)
+from oracles.drawing import Domain, Separating
+from oracles.numerics import Array, Scalar, kept, lerp, scaled
 from oracles.optimizers import adam, decay
 from oracles.optimizers.refusal import negative
 from oracles.rule import Convention, State, named
@@ -284,7 +278,7 @@ DOMAINS = {
     "momentum_decay": Domain(special=(4e-3, 1.0, 0.0, 4e-3), low=1e-4, high=100.0),
 }
 
-FINE = Parting(
+FULL = Separating(
     hyper={
         "lr": (0.1, 0.9),
         "beta1": (0.8, 0.9),
@@ -297,7 +291,7 @@ FINE = Parting(
     g=(0.5, 2),
 )
 
-COARSE = Parting(
+HALF = Separating(
     hyper={
         "lr": (0.5, 0.62),
         "beta1": (0.93, 0.95),
@@ -310,6 +304,15 @@ COARSE = Parting(
     g=(0.1, 0.15),
 )
 
+DRAWING = replace(
+    adam.RULE.drawing,
+    domains=DOMAINS,
+    trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
+    full=FULL,
+    half=HALF,
+    free=frozenset({"beta1", "beta2"}),
+)
+
 RULE = replace(
     adam.RULE,
     name="NAdam",
@@ -317,15 +320,11 @@ RULE = replace(
     "direction, γ lr, β₁ β₂ betas, ε eps, λ weight decay, ψ momentum decay, μₜ momentum of step t, "
     "Π product of all μ so far, c₂ = 1 − β₂ᵗ, n batch size",
     hyper=Hyper,
-    domains=DOMAINS,
     step=step,
     conventions=(TORCH, *DECAYS, *LOOKING_AHEAD, *VARIANCES),
     states=("step", "mu_product", "exp_avg", "exp_avg_sq"),
     constraint=constraint,
-    trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
-    fine=FINE,
-    coarse=COARSE,
-    free=frozenset({"beta1", "beta2"}),
     start=start,
+    drawing=DRAWING,
 )
 """Adam's rule with a look-ahead."""

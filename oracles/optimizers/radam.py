@@ -58,13 +58,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.drawing import Domain, Parting
-from oracles.numerics import (
-    Array,
-    Scalar,
-    either,
-    lerp,
-)
+from oracles.drawing import Domain, Separating
+from oracles.numerics import Array, Scalar, either, lerp
 from oracles.optimizers import adam, decay
 from oracles.rule import Convention, State
 
@@ -123,6 +118,10 @@ class RAdamConvention(Convention):
     waiting: Callable[[Array, Array], Array] = _unscaled
     after: Callable[[Array, Any], Array] = decay.unchanged
 
+    def length(self, t: Scalar, h: Hyper) -> Scalar:
+        """``ρ = ρ∞ − 2tβ₂ᵗ/(1 − β₂ᵗ)``."""
+        return self.limit(h) - 2 * t * h.beta2**t / (1 - h.beta2**t)
+
 
 def start(w: Array, h: Hyper) -> State:
     """Moments of zero."""
@@ -150,8 +149,7 @@ def step(
     m = lerp(state["exp_avg"], d, 1 - h.beta1)
     v = h.beta2 * state["exp_avg_sq"] + (1 - h.beta2) * (d * d)
     c1, c2 = convention.correction(h.beta1, t), 1 - h.beta2**t
-    limit = convention.limit(h)
-    length = limit - 2 * t * h.beta2**t / c2
+    length, limit = convention.length(t, h), convention.limit(h)
     long = length > convention.threshold
     # Where r is not asked for, 5 stands for both lengths: its formula may have no value there.
     rectification = convention.rectification(np.where(long, length, 5), np.where(long, limit, 5))
@@ -264,7 +262,7 @@ DOMAINS = {
     "beta2": Domain(special=(0.999, 0.9, 0.5, 0.75, 0.95, 0.0), low=0.1, high=0.999),
 }
 
-FINE = Parting(
+FULL = Separating(
     hyper={
         "lr": (0.1, 0.9),
         "beta1": (0.5, 0.9),
@@ -276,7 +274,7 @@ FINE = Parting(
     g=(0.1, 0.5),
 )
 
-COARSE = Parting(
+HALF = Separating(
     hyper={
         "lr": (0.5, 0.62),
         "beta1": (0.5, 0.6),
@@ -288,6 +286,16 @@ COARSE = Parting(
     g=(0.015, 0.02),
 )
 
+DRAWING = replace(
+    adam.RULE.drawing,
+    domains=DOMAINS,
+    trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
+    full=FULL,
+    half=HALF,
+    free=frozenset({"beta1"}),
+    steps=(7, 8, 7),
+)
+
 RULE = replace(
     adam.RULE,
     name="RAdam",
@@ -295,16 +303,14 @@ RULE = replace(
     "β₁ β₂ betas, ε eps, λ weight decay, cᵢ = 1 − βᵢᵗ, ρ length of the average behind v, ρ∞ its "
     "limit, r rectification, n batch size",
     hyper=Hyper,
-    domains=DOMAINS,
     step=step,
     conventions=(TORCH, *DECAYS, *WAITING, *SCALES),
     states=("step", "exp_avg", "exp_avg_sq"),
-    trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
-    fine=FINE,
-    coarse=COARSE,
-    free=frozenset({"beta1"}),
     start=start,
-    steps=(7, 8, 7),
-    tensor_step=frozenset({"capturable"}),
+    drawing=DRAWING,
+    binding=replace(
+        adam.RULE.binding,
+        tensor_step=frozenset({"capturable"}),
+    ),
 )
 """Adam's rule with a wait."""

@@ -5,7 +5,7 @@ Each function gives a sentence or None, so that a rule's constraint is a chain o
 
 from __future__ import annotations
 
-from oracles.rule import Hyper
+from oracles.drawing import Hyper
 
 
 def outside(h: Hyper, name: str, inside: bool, allowed: str) -> str | None:

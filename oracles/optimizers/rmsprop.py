@@ -61,13 +61,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.drawing import Domain, Parting
-from oracles.numerics import (
-    Array,
-    Scalar,
-    lerp,
-    scaled,
-)
+from oracles.drawing import Domain, Drawing, Separating
+from oracles.numerics import Array, Scalar, lerp, scaled
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch
 from oracles.rule import Convention, Rule, State
@@ -296,7 +291,7 @@ def _capped(h: Hyper) -> Hyper:
     return h._replace(weight_decay=room / h.lr) if h.lr * h.weight_decay > room else h
 
 
-def settle(h: Hyper) -> Hyper:
+def nearest_allowed(h: Hyper) -> Hyper:
     """Cap the decay, and keep a centered variance clear of its own rounding.
 
     The first one is α(1−α)d², later ones may be as small as αᵗd². Decay makes tiny gradients of
@@ -310,27 +305,18 @@ def settle(h: Hyper) -> Hyper:
     )
 
 
-RULE = Rule(
-    name="RMSprop",
-    symbols="w parameter, g gradient, d descent direction, v mean square of d, a mean of d, ṽ v or "
-    "v − a², D denominator, b momentum buffer, γ lr, α alpha, ε eps, μ momentum, λ weight decay, "
-    "n batch size",
-    hyper=Hyper,
+DRAWING = Drawing(
     domains={
         "lr": Domain(special=(1.0, 0.5, 0.1, 1e-2, 1.0, 0.5, 0.1, 1e-2, 0.0), low=1e-4, high=2.0),
         "alpha": Domain(special=(0.99, 0.5, 0.9, 0.0, 0.99, 0.5), low=0.1, high=0.99),
-        "eps": Domain(special=(1e-8, 0.5, 1e-3, 1e-8), low=1e-8, high=1.0, coarse=0.1),
+        "eps": Domain(special=(1e-8, 0.5, 1e-3, 1e-8), low=1e-8, high=1.0, least_in_half=0.1),
         "weight_decay": Domain(special=(0.0, 1.0, 0.1, 1e-2), low=1e-4, high=4.0),
         "momentum": Domain(special=(0.0, 0.5, 0.9, 0.0), low=1e-3, high=0.999),
     },
-    step=step,
-    conventions=(TORCH, *DECAYS, *SQUARES, *MOMENTA),
-    states=("step", "square_avg", "grad_avg", "momentum_buffer"),
-    constraint=constraint,
-    settle=settle,
-    in_use=lambda h: h._replace(momentum=h.momentum or 0.5),
+    nearest_allowed=nearest_allowed,
+    with_buffers=lambda h: h._replace(momentum=h.momentum or 0.5),
     trial=Hyper(lr=0.5, alpha=0.5, eps=0.5, weight_decay=0.5, momentum=0.5),
-    fine=Parting(
+    full=Separating(
         hyper={
             "lr": (0.1, 0.9),
             "alpha": (0.6, 0.9),
@@ -341,7 +327,7 @@ RULE = Rule(
         w=(2, 8),
         g=(0.5, 2),
     ),
-    coarse=Parting(
+    half=Separating(
         hyper={
             "lr": (1, 1.2),
             "alpha": (0.65, 0.7),
@@ -352,6 +338,18 @@ RULE = Rule(
         w=(1.5, 2),
         g=(0.8, 1.2),
     ),
-    free=frozenset(),
+)
+
+RULE = Rule(
+    name="RMSprop",
+    symbols="w parameter, g gradient, d descent direction, v mean square of d, a mean of d, ṽ v or "
+    "v − a², D denominator, b momentum buffer, γ lr, α alpha, ε eps, μ momentum, λ weight decay, "
+    "n batch size",
+    hyper=Hyper,
+    step=step,
+    conventions=(TORCH, *DECAYS, *SQUARES, *MOMENTA),
+    states=("step", "square_avg", "grad_avg", "momentum_buffer"),
+    constraint=constraint,
     start=start,
+    drawing=DRAWING,
 )

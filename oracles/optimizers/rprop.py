@@ -52,11 +52,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oracles.drawing import Domain, Parting
+from oracles.drawing import Domain, Drawing, Separating
 from oracles.numerics import Array, Scalar
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch
-from oracles.rule import Convention, Rule, State
+from oracles.rule import Binding, Convention, Rule, State
 
 
 class Hyper(NamedTuple):
@@ -284,18 +284,14 @@ def constraint(h: Hyper) -> str | None:
     return negative(h, "lr") or _no_etas(h) or no_batch(h)
 
 
-def settle(h: Hyper) -> Hyper:
+def nearest_allowed(h: Hyper) -> Hyper:
     """Factors that are on their side of 1."""
     if constraint(h) is None:
         return h
     return h._replace(etaminus=Hyper().etaminus, etaplus=Hyper().etaplus)
 
 
-RULE = Rule(
-    name="Rprop",
-    symbols="w parameter, g gradient, g₋ the one before (prev), σ sign(g g₋), s step size, "
-    "s₋ the one before, γ lr, η₋ η₊ etas, Δ₋ Δ₊ step_sizes",
-    hyper=Hyper,
+DRAWING = Drawing(
     domains={
         "lr": Domain(special=(0.1, 1.0, 0.5, 1e-2, 0.0), low=1e-3, high=4.0),
         "etaminus": Domain(special=(0.5, 0.25), low=0.1, high=0.9),
@@ -303,26 +299,36 @@ RULE = Rule(
         "step_size_min": Domain(special=(1e-6, 0.25, 1e-2, 1e-6, 0.0), low=1e-6, high=0.5),
         "step_size_max": Domain(special=(50, 1.0, 0.5, 50), low=0.1, high=50.0),
     },
-    step=step,
-    conventions=(TORCH, *TURNS, *SIZES),
-    states=("step", "prev", "step_size"),
-    constraint=constraint,
-    settle=settle,
+    nearest_allowed=nearest_allowed,
     trial=Hyper(lr=0.5),
-    fine=Parting(
+    full=Separating(
         hyper={"lr": (0.2, 0.9), "step_size_max": (0.05, 0.15)},
         w=(2, 16),
         g=(2, 4),
     ),
-    coarse=Parting(
+    half=Separating(
         hyper={"lr": (0.5, 0.9), "step_size_max": (0.1, 0.2)},
         w=(1.5, 2),
         g=(2, 3),
     ),
     free=frozenset({"etaminus", "etaplus"}),
+)
+
+RULE = Rule(
+    name="Rprop",
+    symbols="w parameter, g gradient, g₋ the one before (prev), σ sign(g g₋), s step size, "
+    "s₋ the one before, γ lr, η₋ η₊ etas, Δ₋ Δ₊ step_sizes",
+    hyper=Hyper,
+    step=step,
+    conventions=(TORCH, *TURNS, *SIZES),
+    states=("step", "prev", "step_size"),
+    constraint=constraint,
     start=start,
-    tuples={
-        "etas": ("etaminus", "etaplus"),
-        "step_sizes": ("step_size_min", "step_size_max"),
-    },
+    drawing=DRAWING,
+    binding=Binding(
+        tuples={
+            "etas": ("etaminus", "etaplus"),
+            "step_sizes": ("step_size_min", "step_size_max"),
+        },
+    ),
 )

@@ -44,7 +44,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from oracles.drawing import Domain, Parting
+from oracles.drawing import Domain, Drawing, Separating
 from oracles.numerics import Array, Scalar
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch
@@ -293,34 +293,25 @@ def constraint(h: Hyper) -> str | None:
     return negative(h, "lr", "momentum", "weight_decay", nan=True) or _blind(h) or no_batch(h)
 
 
-def settle(h: Hyper) -> Hyper:
+def nearest_allowed(h: Hyper) -> Hyper:
     """Make room for what is allowed, and cap the decay where γλ > 1 would make w grow."""
     if constraint(h) is not None:
         h = h._replace(dampening=0.0) if h.momentum > 0 else h._replace(nesterov=False)
-    capped: Hyper = decay.settle(h)
+    capped: Hyper = decay.nearest_allowed(h)
     return capped
 
 
-RULE = Rule(
-    name="SGD",
-    linear=True,
-    symbols="w parameter, g gradient, b momentum buffer, v velocity, d descent direction, γ lr, "
-    "λ weight decay, μ momentum, τ dampening, m batch size",
-    hyper=Hyper,
+DRAWING = Drawing(
     domains={
         "lr": Domain(special=(1.0, 0.5, 0.1, 1e-3, 1.0, 0.5, 0.1, 1e-3, 0.0), low=1e-6, high=4.0),
         "momentum": Domain(special=(0.0, 0.5, 0.9, 1.0), low=1e-3, high=0.999),
         "dampening": Domain(special=(0.0, 0.5, 1.0), low=1e-3, high=0.999),
         "weight_decay": Domain(special=(0.0, 1.0, 0.1, 1e-4), low=1e-6, high=4.0),
     },
-    step=step,
-    conventions=CONVENTIONS,
-    states=("momentum_buffer",),
-    constraint=constraint,
-    settle=settle,
-    in_use=lambda h: h._replace(momentum=h.momentum or 0.5),
+    nearest_allowed=nearest_allowed,
+    with_buffers=lambda h: h._replace(momentum=h.momentum or 0.5),
     trial=Hyper(lr=0.5, momentum=0.5, weight_decay=0.5),
-    fine=Parting(
+    full=Separating(
         hyper={
             "lr": (0.05, 0.9),
             "momentum": (0.1, 0.95),
@@ -330,7 +321,7 @@ RULE = Rule(
         w=(2, 16),
         g=(0.25, 4),
     ),
-    coarse=Parting(
+    half=Separating(
         hyper={
             "lr": (0.5, 0.62),
             "momentum": (0.8, 0.95),
@@ -341,4 +332,17 @@ RULE = Rule(
         g=(2, 3),
     ),
     free=frozenset({"momentum", "weight_decay"}),
+)
+
+RULE = Rule(
+    name="SGD",
+    linear=True,
+    symbols="w parameter, g gradient, b momentum buffer, v velocity, d descent direction, γ lr, "
+    "λ weight decay, μ momentum, τ dampening, m batch size",
+    hyper=Hyper,
+    step=step,
+    conventions=CONVENTIONS,
+    states=("momentum_buffer",),
+    constraint=constraint,
+    drawing=DRAWING,
 )

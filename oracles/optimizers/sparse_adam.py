@@ -45,20 +45,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.numerics import (
-    Array,
-    Scalar,
-    lerp,
-    scaled,
-)
+from oracles.drawing import Drawing
+from oracles.numerics import Array, Scalar, lerp, scaled
 from oracles.optimizers import adam, decay
 from oracles.optimizers.refusal import no_batch, no_beta, outside
-from oracles.rule import (
-    Convention,
-    Rule,
-    State,
-    named,
-)
+from oracles.rule import Binding, Convention, Rule, State, named
 
 
 class Hyper(NamedTuple):
@@ -224,21 +215,26 @@ DOMAINS = {
     if name != "weight_decay"
 }
 
+DRAWING = Drawing(
+    domains=DOMAINS,
+    trial=Hyper(lr=0.5, eps=0.5),
+    full=adam.FULL,
+    half=adam.HALF,
+)
+
 RULE = Rule(
     name="SparseAdam",
     symbols="w parameter, g gradient, m and v first and second moment, D denominator, γ lr, "
     "β₁ β₂ betas, ε eps, cᵢ = 1 − βᵢᵗ",
     hyper=Hyper,
-    domains=DOMAINS,
     step=step,
     conventions=(TORCH, *MASKS, *DENOMINATORS),
     states=("step", "exp_avg", "exp_avg_sq"),
     constraint=constraint,
-    trial=Hyper(lr=0.5, eps=0.5),
-    fine=adam.FINE,
-    coarse=adam.COARSE,
-    free=frozenset(),
     start=start,
-    tuples=adam.RULE.tuples,
     sparse=True,
+    drawing=DRAWING,
+    binding=Binding(
+        tuples=adam.RULE.binding.tuples,
+    ),
 )

@@ -12,6 +12,7 @@ from rich.table import Table
 from oracles.harness.deviations.ledger import ledger
 from oracles.harness.runs.runner import vacuities
 from oracles.harness.runs.tally import Line, Tally
+from oracles.harness.subjects.subject import Place
 
 SHARES = "largest share of the radius used"
 
@@ -41,7 +42,7 @@ def _sum(tally: Tally) -> str:
         f"{sum(tally.cases.values()):,} cases, {whole.runs:,} verdicts, "
         f"{whole.elements:,} element-steps compared; {whole.undecided_share:.2%} of the average "
         f"verdict undecided (near overflow; {whole.edge_share:.1%} at the edge of the formats), "
-        f"{whole.swallowed_share:.1%} of the moves narrower than their radius{measured}"
+        f"{whole.below_radius_share:.1%} of the moves narrower than their radius{measured}"
     )
 
 
@@ -54,14 +55,14 @@ def _table(title: str, *columns: str) -> Table:
 
 def _optimizers(tally: Tally) -> Table:
     """What was seen of each optimizer, over all its paths."""
-    dtypes = sorted({key[2] for key in tally.lines})
+    dtypes = sorted({place.dtype for place in tally.lines})
     table = _table(SHARES, "optimizer", "verdicts", *dtypes, "conventions rejected, smallest by")
-    for name in sorted({key[0] for key in tally.lines}):
+    for name in sorted({place.optimizer for place in tally.lines}):
         lines: dict[str, Line] = defaultdict(Line)
-        for key, line in tally.lines.items():
-            if key[0] == name:
-                lines[key[2]].merge(line)
-        told = [least for rule, (_, least) in tally.rejected.items() if rule.split()[0] == name]
+        for place, line in tally.lines.items():
+            if place.optimizer == name:
+                lines[place.dtype].merge(line)
+        told = [least for (whose, _), (_, least) in tally.rejected.items() if whose == name]
         table.add_row(
             name,
             f"{tally.whole(name).runs:,}",
@@ -73,7 +74,7 @@ def _optimizers(tally: Tally) -> Table:
 
 def _paths(tally: Tally) -> Table:
     """Largest share of the radius used, by path and dtype; a failure shows as its count."""
-    dtypes = sorted({key[2] for key in tally.lines})
+    dtypes = sorted({place.dtype for place in tally.lines})
     table = _table(SHARES, "subject", "verdicts", *dtypes)
     rows: dict[tuple[str, str, str], dict[str, Line]] = defaultdict(dict)
     for (optimizer, path, dtype, device), line in tally.lines.items():
@@ -81,7 +82,7 @@ def _paths(tally: Tally) -> Table:
     for (optimizer, path, device), cells in rows.items():
         runs = sum(line.runs for line in cells.values())
         shown = [
-            _cell(cells.get(dtype), f"{optimizer}, {path}, {dtype}, {device}" in tally.absent)
+            _cell(cells.get(dtype), Place(optimizer, path, dtype, device) in tally.absent)
             for dtype in dtypes
         ]
         table.add_row(f"{optimizer} [{path}, {device}]", f"{runs:,}", *shown)
@@ -96,8 +97,8 @@ def _cell(line: Line | None, absent: bool) -> str:
 
 def _conventions(tally: Tally) -> Table:
     table = _table("conventions rejected", "convention", "verdicts", "smallest separation")
-    for name, (count, smallest) in tally.rejected.items():
-        table.add_row(name, f"{count:,}", f"{smallest:.3g} radii")
+    for (optimizer, name), (count, smallest) in tally.rejected.items():
+        table.add_row(f"{optimizer} {name}", f"{count:,}", f"{smallest:.3g} radii")
     return table
 
 
@@ -132,7 +133,7 @@ def _lacking(tally: Tally) -> Table:
         dtypes[path, optimizer].append(dtype)
     optimizers: dict[str, list[str]] = defaultdict(list)
     for (path, optimizer), lacked in dtypes.items():
-        some = set(lacked) < {key[2] for key in tally.lines}
+        some = set(lacked) < {place.dtype for place in tally.lines}
         optimizers[f"{path}{_among(lacked) if some else ''}"].append(optimizer)
     for path, names in optimizers.items():
         table.add_row(path, ", ".join(sorted(names)))
@@ -142,13 +143,10 @@ def _lacking(tally: Tally) -> Table:
 def _missing(tally: Tally) -> Iterator[tuple[str, str, str, str]]:
     """What is absent: optimizer, path, dtype and why.
 
-    Where several devices are asked, a path bears its device's name. An optimizer that is lacking
-    altogether has the path "everywhere", and no dtype.
+    Where several devices are asked, a path bears its device's name.
     """
-    several = len({key[3] for key in tally.lines}) > 1
-    for place, reason in tally.absent.items():
-        optimizer, where = place.split(", ", 1)
-        path, dtype, device = where.rsplit(", ", 2) if ", " in where else (where, "", "")
+    several = len({place.device for place in tally.lines}) > 1
+    for (optimizer, path, dtype, device), reason in tally.absent.items():
         yield optimizer, f"{path}, {device}" if several and device else path, dtype, reason
 
 

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from oracles.drawing import Hyper
 from oracles.numerics import lerp
 from oracles.optimizers.registry import RULES
-from oracles.rule import Convention, Hyper, Rule, State
+from oracles.rule import Convention, Rule, State
 
 
 class Impostor(torch.optim.Optimizer):
@@ -52,7 +53,7 @@ class Impostor(torch.optim.Optimizer):
 
     def _hyper(self, group: dict[str, Any], p: torch.Tensor) -> Hyper:
         values = dict(group)
-        for name, members in self.rule.tuples.items():
+        for name, members in self.rule.binding.tuples.items():
             values |= zip(members, values[name], strict=True)
         h = self.rule.hyper(**{name: values[name] for name in self.rule.hyper()._fields})
         return h if self.convention.decays(p.ndim) else self.rule.undecayed(h)

@@ -37,17 +37,14 @@ import torch
 from hypothesis import Phase, given, settings
 
 from oracles.harness.cases.case import Case
-from oracles.harness.checks.catalogue import (
-    Check,
-    ask,
-    checks,
-    concerned,
-)
+from oracles.harness.checks.catalogue import checks
+from oracles.harness.checks.check import Check
 from oracles.harness.deviations.ledger import active
 from oracles.harness.oracle import Oracle
+from oracles.harness.runs.asking import ask, concerned
 from oracles.harness.runs.profiles import IGNORED
 from oracles.harness.subjects.selection import select
-from oracles.harness.subjects.torch_optim import Subject, quiet
+from oracles.harness.subjects.torch_optim import TorchSubject, quiet
 from oracles.harness.verdict import Vacuous
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
@@ -125,7 +122,7 @@ class Question:
     """A case, a check and a subject, and the lines of the module that its answer runs."""
 
     check: Check
-    subject: Subject
+    subject: TorchSubject
     oracle: Oracle
     lines: frozenset[int]
 
@@ -167,7 +164,7 @@ def questions(target: Target, examples: int, seed: int) -> tuple[list[Question],
     return [question for question in turns if question is not None], unfit
 
 
-def known(check: Check, subject: Subject, case: Case) -> bool:
+def known(check: Check, subject: TorchSubject, case: Case) -> bool:
     """Whether the ledger says that this fails."""
     rows = active(subject.rule.name, subject.version)
     return any(row.covers(check.name, subject, case) for row in rows)
@@ -187,7 +184,7 @@ def drawn(check: Check, rule: Rule, examples: int) -> list[Case]:
 
 
 def traced(
-    file: str, check: Check, subject: Subject, oracle: Oracle
+    file: str, check: Check, subject: TorchSubject, oracle: Oracle
 ) -> tuple[frozenset[int], bool]:
     """The lines of a file that an answer runs, and whether it fails."""
     lines: set[int] = set()

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from oracles.harness.deviations.ledger import GENERAL
+from oracles.harness.checks.check import AGREEMENT as GENERAL
 
 AGREEMENT = GENERAL
-EVENTFUL = "agreement through gaps and late groups"
+GAPS = "agreement through gaps and late groups"
 EDGE = "agreement at the edge"
 SPARSE = "agreement on sparse gradients"
 GRADIENTS = "gradients are left as they were"

@@ -21,7 +21,7 @@ from tests.meta.planting import (
     CLOSURE,
     COPIED,
     EDGE,
-    EVENTFUL,
+    GAPS,
     GRADIENTS,
     ORDER,
     PLANTED,
@@ -108,7 +108,9 @@ def counted(rule: Rule) -> bool:
 
 def counts(rule: Rule) -> bool:
     """Whether the number of gradients seen enters the arithmetic."""
-    h = rule.settle(rule.hyper(**{n: d.high / 4 for n, d in rule.domains.items() if d.high}))
+    h = rule.drawing.nearest_allowed(
+        rule.hyper(**{n: d.high / 4 for n, d in rule.drawing.domains.items() if d.high})
+    )
     w, g = np.ones((2, 3)), np.full((2, 3), 0.5)
     early, late = (rule.step(w, g, t, rule.start(w, h), h, rule.torch) for t in (1, 9))
     return counted(rule) and any(
@@ -257,7 +259,7 @@ class StateNotCopied:
 # --- parameters without gradient, and groups ----------------------------------------------------
 
 
-@around(EVENTFUL)
+@around(GAPS)
 def moves_without_gradient(opt: Any) -> Iterator[None]:
     """A parameter without gradient shrinks all the same."""
     for _, p in opt.waiting():
@@ -265,7 +267,7 @@ def moves_without_gradient(opt: Any) -> Iterator[None]:
     yield
 
 
-@around(EVENTFUL, needs=buffered)
+@around(GAPS, needs=buffered)
 def buffers_decay_without_gradient(opt: Any) -> Iterator[None]:
     """The buffers of a parameter without gradient shrink all the same."""
     for _, p in opt.waiting():
@@ -274,7 +276,7 @@ def buffers_decay_without_gradient(opt: Any) -> Iterator[None]:
     yield
 
 
-@around(EVENTFUL, needs=counted)
+@around(GAPS, needs=counted)
 def counter_advances_without_gradient(opt: Any) -> Iterator[None]:
     """Steps are counted for parameters without gradient, too."""
     for _, p in opt.waiting():
@@ -282,7 +284,7 @@ def counter_advances_without_gradient(opt: Any) -> Iterator[None]:
     yield
 
 
-@around(EVENTFUL)
+@around(GAPS)
 def late_group_ignored(opt: Any) -> Iterator[None]:
     """A group that is added later does not move."""
     late = [p for group in opt.param_groups[opt.founded :] for p in group["params"]]
@@ -292,7 +294,7 @@ def late_group_ignored(opt: Any) -> Iterator[None]:
         p.copy_(old)
 
 
-@instead(EVENTFUL)
+@instead(GAPS)
 class LateGroupLikeFirst:
     """A group that is added later gets the first group's hyperparameters."""
 
@@ -303,7 +305,7 @@ class LateGroupLikeFirst:
             last.update({k: v for k, v in first.items() if k != "params"})
 
 
-@around(EVENTFUL)
+@around(GAPS)
 def first_group_rules(opt: Any) -> Iterator[None]:
     """All groups step with the first group's hyperparameters."""
     first = {name: v for name, v in opt.param_groups[0].items() if name != "params"}
@@ -607,7 +609,7 @@ class SkipIgnored:
 
 def changed(rule: Rule, field: str, group: Mapping[str, Any], value: Any) -> dict[str, Any]:
     """The argument of torch's constructor that holds a hyperparameter, with another value."""
-    for name, members in rule.tuples.items():
+    for name, members in rule.binding.tuples.items():
         if field in members:
             parts = list(group[name])
             parts[members.index(field)] = value
@@ -617,7 +619,7 @@ def changed(rule: Rule, field: str, group: Mapping[str, Any], value: Any) -> dic
 
 def held(rule: Rule, field: str, group: Mapping[str, Any]) -> Any:
     """A hyperparameter of a group."""
-    for name, members in rule.tuples.items():
+    for name, members in rule.binding.tuples.items():
         if field in members:
             return group[name][members.index(field)]
     return group[field]
@@ -678,7 +680,7 @@ def by_data(rule: Rule, optimizer: Any) -> Iterator[Sabotage]:
     known = accepted(optimizer)
 
     # Where t is a float32 tensor, other numbers become one beside it.
-    exact = tuple(path for path in PLANTED if path not in rule.tensor_step)
+    exact = tuple(path for path in PLANTED if path not in rule.binding.tensor_step)
 
     def broken(
         name: str,
@@ -688,15 +690,15 @@ def by_data(rule: Rule, optimizer: Any) -> Iterator[Sabotage]:
     ) -> Sabotage:
         return Sabotage(name, (AGREEMENT,), _around(name, partial(wrong, *args)), paths=paths)
 
-    for field, domain in rule.domains.items():
-        if not known & {field, *(n for n, m in rule.tuples.items() if field in m)}:
+    for field, domain in rule.drawing.domains.items():
+        if not known & {field, *(n for n, m in rule.binding.tuples.items() if field in m)}:
             continue
         yield broken(f"stale_{field}", stale, rule, field)
         if domain.high:
             yield broken(f"rounded_{field}", rounded, rule, field, paths=exact)
-    if "eps" in rule.domains:
+    if "eps" in rule.drawing.domains:
         yield broken("doubled_eps", doubled, rule, "eps")
-    for name in (name for name in rule.tuples if name in known):
+    for name in (name for name in rule.binding.tuples if name in known):
         yield broken(f"reversed_{name}", reversed_tuple, name)
     for name, default in rule.hyper()._asdict().items():
         if isinstance(default, bool) and name in known:

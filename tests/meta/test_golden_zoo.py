@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from oracles.harness.cases.strategies import cases
-from oracles.harness.checks.catalogue import Check, examine
+from oracles.harness.checks.check import Check
+from oracles.harness.runs.asking import examine
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.selection import select
 from oracles.optimizers.sgd import RULE

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,17 @@ ROOT = Path(oracles.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 
 
-def imported(file: Path) -> set[str]:
+def dotted(file: Path) -> str:
+    """The module that a file is."""
+    parts = file.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {dotted(file): file for file in FILES}
+
+
+@cache
+def imported(file: Path) -> frozenset[str]:
     """Dotted names of all modules a file imports, wherever in it."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -23,18 +35,26 @@ def imported(file: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: relative imports hide who knows whom"
-            names.add(node.module or "")
-    return names
-
-
-def packages(file: Path) -> set[str]:
-    return {name.partition(".")[0] for name in imported(file)}
+            module = node.module or ""
+            inner = {f"{module}.{alias.name}" for alias in node.names}
+            names |= (inner & set(MODULES)) or {module}
+    return frozenset(names)
 
 
 FLOORS = (
+    "oracles.numerics",
+    "oracles.drawing",
     "oracles.rule",
     "oracles.optimizers",
+    "oracles.harness.arithmetic",
+    "oracles.harness.cases",
+    "oracles.harness.subjects.paths",
+    "oracles.harness.subjects.subject",
     "oracles.harness",
+    "oracles.harness.subjects",
+    "oracles.harness.checks",
+    "oracles.harness.deviations",
+    "oracles.harness.runs",
     "oracles.reports",
     "oracles.cli",
     "oracles",
@@ -42,29 +62,58 @@ FLOORS = (
 """From the ground up: nobody imports from a floor above their own."""
 
 
-def floor(name: str) -> int:
-    """How high a module lives: at its longest prefix among :data:`FLOORS`."""
-    homes = [i for i, home in enumerate(FLOORS) if f"{name}.".startswith(f"{home}.")]
-    return min(homes, key=lambda i: -len(FLOORS[i]))
+def floor(module: str) -> str:
+    """Where a module lives: the longest of :data:`FLOORS` that it is below."""
+    return max((home for home in FLOORS if f"{module}.".startswith(f"{home}.")), key=len)
 
 
-def dotted(file: Path) -> str:
-    """The module that a file is."""
-    parts = file.relative_to(ROOT.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+each_module = pytest.mark.parametrize("module", MODULES)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_direction(file: Path) -> None:
-    own = dotted(file)
-    above = {n for n in imported(file) if n.startswith("oracles") and floor(n) > floor(own)}
-    assert not above, f"{own} imports from floors above its own: {above}"
-    foreign = packages(file) - sys.stdlib_module_names - {"oracles"}
-    if floor(own) <= FLOORS.index("oracles.optimizers"):
-        assert foreign <= {"numpy"}, f"a rule may know NumPy only, not {foreign}"
-    if not own.startswith("oracles.harness.subjects"):
-        assert "torch" not in foreign, "torch enters through oracles/harness/subjects only"
-    assert not foreign & {"pytest", "_pytest", "syrupy"}, "the harness is called by pytest"
+@each_module
+def test_arrows_run_down_only(module: str) -> None:
+    known = {name for name in imported(MODULES[module]) if name in MODULES}
+    height = FLOORS.index(floor(module))
+    above = {name for name in known if FLOORS.index(floor(name)) > height}
+    assert not above, f"{module} imports from floors above its own: {sorted(above)}"
+    if module.startswith("oracles.harness"):
+        others = {name for name in known if floor(name) == "oracles.optimizers"}
+        assert not others, f"the harness is the same for all rules, but imports {sorted(others)}"
+
+
+def test_no_circle() -> None:
+    """A module may be imported first, whichever it is."""
+    graph = {
+        name: imported(file) & set(MODULES) - {name}
+        for name, file in MODULES.items()
+        if name != "oracles"  # which names what it exports for type checkers only
+    }
+    TopologicalSorter(graph).prepare()
+
+
+@each_module
+def test_packages(module: str) -> None:
+    """Rules know NumPy only, torch enters through subjects, and pytest calls the harness."""
+    packages = {name.partition(".")[0] for name in imported(MODULES[module])}
+    foreign = packages - sys.stdlib_module_names - {"oracles"}
+    if FLOORS.index(floor(module)) <= FLOORS.index("oracles.optimizers"):
+        assert foreign <= {"numpy"}
+    if floor(module) != "oracles.harness.subjects":
+        assert "torch" not in foreign
+    assert not foreign & {"pytest", "_pytest", "syrupy"}
+
+
+def test_importing_oracles_is_cheap() -> None:
+    """The face imports what it exports when it is asked for it, and then no torch."""
+    program = (
+        "import sys; import oracles\n"
+        "heavy = ('torch', 'hypothesis', 'rich', 'numpy', 'oracles.rule')\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+        "assert oracles.RULES and oracles.Verdict and oracles.__version__\n"
+        "print([name for name in heavy[:3] if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split("\n")[:2] == ["[]", "[]"], done.stderr
 
 
 def test_oracles_work_without_torch() -> None:

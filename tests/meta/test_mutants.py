@@ -17,12 +17,12 @@ import torch
 from hypothesis import settings
 
 from oracles.harness.checks.catalogue import checks
-from oracles.harness.deviations.ledger import sound
-from oracles.harness.runs.runner import Refuted, hold
+from oracles.harness.deviations.ledger import usable
+from oracles.harness.runs.runner import Refuted, run_check
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.selection import select
-from oracles.harness.subjects.torch_optim import Subject, absent
+from oracles.harness.subjects.torch_optim import TorchSubject, absent
 from oracles.optimizers.registry import RULES
 from tests.meta import mutants
 from tests.meta.mutation import Mutant
@@ -136,7 +136,7 @@ def ask(row: Row, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     optimizer = getattr(mutants.build(text, "torch.optim"), row.rule)
     subjects, _ = select(rule, [row.path], optimizer=optimizer)
     check = next(check for check in checks(rule) if check.name == row.check)
-    hold(check, rule, subjects, Tally())
+    run_check(check, rule, subjects, Tally())
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.function}: {row.before}")
@@ -151,7 +151,7 @@ def test_is_caught(row: Row, brief: None, monkeypatch: pytest.MonkeyPatch) -> No
     class_ = getattr(torch.optim, row.rule)
     if reason := absent(RULES[row.rule], class_, path, "float32", "cpu"):
         pytest.skip(f"{row.path}: {reason}")
-    if not sound(AGREEMENT, Subject(RULES[row.rule], class_, path, "float32")):
+    if not usable(AGREEMENT, TorchSubject(RULES[row.rule], class_, path, "float32")):
         pytest.skip(f"{row.path}: torch {torch.__version__} itself is wrong there")
     with pytest.raises(Refuted):
         ask(row, mutant.source, monkeypatch)

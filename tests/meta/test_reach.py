@@ -12,10 +12,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from oracles.drawing import Hyper
 from oracles.harness.cases import strategies
 from oracles.harness.cases.case import Case, Group, Parameter
+from oracles.harness.cases.separating import separating_cases
 from oracles.optimizers.registry import RULES
-from oracles.rule import Convention, Hyper, Rule
+from oracles.rule import Convention, Rule
 
 Predicate = Callable[[Case], bool]
 Features = dict[str, Predicate]
@@ -63,7 +65,7 @@ def long_with_tail(block: int) -> Predicate:
 
 
 def in_dtype(dtype: str, holds: Predicate) -> Predicate:
-    return lambda case: dtype in case.axes and holds(case)
+    return lambda case: dtype in case.precisions and holds(case)
 
 
 # --- what every optimizer is asked --------------------------------------------------------------
@@ -89,7 +91,7 @@ LAYOUTS: Features = {
 GENERAL: Features = {
     "strided": some_parameter(lambda p: p.layout == "strided"),
     "transposed": some_parameter(lambda p: p.layout == "transposed" and p.initial.ndim > 1),
-    "mixed dtypes": lambda case: "mixed" in case.axes and len(case.parameters) >= 4,
+    "mixed dtypes": lambda case: "mixed" in case.precisions and len(case.parameters) >= 4,
     "groups that differ": lambda case: len({g.schedule[0] for g in case.groups}) > 1,
     "late group": some_group(lambda g: g.joins > 0),
     "missing gradient": some_parameter(lambda p: any(g is None for g in p.gradients[1:])),
@@ -120,17 +122,17 @@ def general(rule: Rule) -> Features:
     """What the rule's data ask for: its shapes, steps, switches, domains and their schedules."""
     features = {
         **GENERAL,
-        **({} if rule.shapes else SHAPES),
+        **({} if rule.drawing.shapes else SHAPES),
         **({"sparse gradient": lambda case: case.has("sparse")} if rule.sparse else LAYOUTS),
     }
-    for shape in rule.shapes:
+    for shape in rule.drawing.shapes:
         features[f"shape {shape}"] = some_parameter(partial(of_shape, shape))
-    for steps in rule.steps or (12,):
+    for steps in rule.drawing.steps or (12,):
         features[f"{steps} steps"] = partial(of_steps, steps)
     for name, default in rule.hyper()._asdict().items():
         if isinstance(default, bool):
             features[f"{name} and not"] = partial(both_ways, name)
-    for name, domain in rule.domains.items():
+    for name, domain in rule.drawing.domains.items():
         features |= {f"{name} = {value}": hyper(name, value) for value in domain.special}
         if len(set(domain.special)) > 1 or domain.high:
             features[f"{name} changes"] = changes(name)
@@ -323,7 +325,7 @@ SKIPPING: Features = {
     "for nan": some_gradient(np.isnan),
 }
 
-EVENTFUL: Features = {
+GAPS: Features = {
     "a gap": some_parameter(
         lambda p: "101" in "".join(str(int(g is not None)) for g in p.gradients)
     ),
@@ -333,7 +335,7 @@ EVENTFUL: Features = {
 }
 
 
-def lone(rule: Rule) -> Features:
+def single_option(rule: Rule) -> Features:
     """Every hyperparameter by itself."""
 
     def alone(case: Case, name: str) -> bool:
@@ -345,7 +347,7 @@ def lone(rule: Rule) -> Features:
         )
 
     names = [name for name in rule.hyper()._fields if name not in ("lr", "batch_size")]
-    domains = {n: rule.domains[n].special for n in names if n in rule.domains}
+    domains = {n: rule.drawing.domains[n].special for n in names if n in rule.drawing.domains}
     return {
         f"{name} alone": partial(alone, name=name)
         for name in names
@@ -359,8 +361,8 @@ def scaled(rule: Rule) -> Convention:
     return next((c for c in others if "batch_size" in c.parts), others[0])
 
 
-def parting(rule: Rule) -> st.SearchStrategy[Case]:
-    return strategies.parting_cases(rule, convention=scaled(rule))
+def separating(rule: Rule) -> st.SearchStrategy[Case]:
+    return separating_cases(rule, convention=scaled(rule))
 
 
 def both_signs(values: np.ndarray | None) -> bool:
@@ -369,7 +371,7 @@ def both_signs(values: np.ndarray | None) -> bool:
 
 def parted(rule: Rule) -> Features:
     """Every number of steps, several shapes, both signs, large batches."""
-    steps = rule.steps if rule.steps and "late" in scaled(rule).parts else (2, 3)
+    steps = rule.drawing.steps if rule.drawing.steps and "late" in scaled(rule).parts else (2, 3)
     return {
         **{f"{n} steps": partial(of_steps, n) for n in steps},
         "a matrix": some_parameter(lambda p: p.initial.ndim == 2),
@@ -420,10 +422,10 @@ def test_general_cases(rule: Rule) -> None:
     ("drawn", "features"),
     [
         (strategies.edge_cases, lambda rule: EDGE),
-        (strategies.eventful_cases, lambda rule: EVENTFUL),
+        (strategies.gaps_and_late_groups, lambda rule: GAPS),
         (strategies.skipping_cases, lambda rule: SKIPPING),
-        (strategies.lone_cases, lone),
-        (parting, parted),
+        (strategies.single_option_cases, single_option),
+        (separating, parted),
     ],
     ids=["edge", "eventful", "skipping", "lone", "parting"],
 )
@@ -453,11 +455,11 @@ def test_a_group_of_an_eventful_case_steps_when_it_joins(rule: Rule) -> None:
     def steps(case: Case) -> bool:
         return all(p.gradients[group.joins] is not None for _, group, p in case.walk())
 
-    always(strategies.eventful_cases(rule), steps)
+    always(strategies.gaps_and_late_groups(rule), steps)
 
 
 @ALL
-@pytest.mark.parametrize("drawn", [strategies.cases, parting], ids=["general", "parting"])
+@pytest.mark.parametrize("drawn", [strategies.cases, separating], ids=["general", "parting"])
 def test_nothing_is_drawn_that_torch_refuses(
     rule: Rule, drawn: Callable[[Rule], st.SearchStrategy[Case]]
 ) -> None:
@@ -470,9 +472,9 @@ def test_nothing_is_drawn_that_torch_refuses(
 @ALL
 def test_no_number_of_a_domain_is_refused_by_itself(rule: Rule) -> None:
     """What settles hyperparameters is for those that do not go together."""
-    for name, domain in rule.domains.items():
+    for name, domain in rule.drawing.domains.items():
         for value in (*domain.special, *((domain.low, domain.high) if domain.high else ())):
-            assert rule.constraint(rule.trial._replace(**{name: value})) is None
+            assert rule.constraint(rule.drawing.trial._replace(**{name: value})) is None
 
 
 def test_some_parameter_never_has_a_gradient() -> None:

@@ -43,12 +43,12 @@ def test_every_rule_has_an_optimizer(name: str) -> None:
 @pytest.mark.parametrize(("name", "rule"), RULES.items(), ids=RULES)
 def test_a_rule_is_filed_under_its_name(name: str, rule: Rule) -> None:
     assert rule.name == name
-    assert next(iter(rule.domains)) == "lr"
+    assert next(iter(rule.drawing.domains)) == "lr"
     names = [convention.name for convention in rule.conventions]
     assert len(set(names)) == len(names) > 3, "a convention is known by its name"
     assert all(c.equation and c.source for c in rule.conventions)
     switches = {n for n, value in rule.hyper()._asdict().items() if isinstance(value, bool)}
-    drawn = switches | set(rule.domains) | {"batch_size"}
+    drawn = switches | set(rule.drawing.domains) | {"batch_size"}
     assert drawn == set(rule.hyper()._fields), "a hyperparameter that is never drawn"
 
 
@@ -72,8 +72,8 @@ def test_the_smallest_decay_is_a_decay(rule: Rule) -> None:
     """Divided by a batch size it underflows; whether there is any must not hang on that."""
     if "weight_decay" not in rule.hyper()._fields:
         pytest.skip(f"{rule.name} takes no weight_decay")
-    h = rule.trial._replace(weight_decay=5e-324, batch_size=3)
-    w = np.ones((rule.shapes or ((2,),))[-1])
+    h = rule.drawing.trial._replace(weight_decay=5e-324, batch_size=3)
+    w = np.ones((rule.drawing.shapes or ((2,),))[-1])
     oracle = Oracle(rule, single(w, [w], h))
     for convention in rule.conventions:
         assert np.isfinite(oracle(convention).parameters.mid).all(), convention.name
@@ -85,5 +85,5 @@ def test_a_settled_decay_does_not_turn_a_parameter(rule: Rule) -> None:
     if "weight_decay" not in h._fields:
         pytest.skip(f"{rule.name} takes no weight_decay")
     for lr, weight_decay in ((2.0, 4.0), (1.0, 2.5), (0.5, 2.0)):
-        settled = rule.settle(h._replace(lr=lr, weight_decay=weight_decay))
+        settled = rule.drawing.nearest_allowed(h._replace(lr=lr, weight_decay=weight_decay))
         assert settled.lr * settled.weight_decay <= 1

@@ -24,22 +24,19 @@ from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from oracles.harness.cases.case import AXES, Case
+from oracles.harness.cases.case import PRECISIONS, Case
 from oracles.harness.cases.strategies import cases
-from oracles.harness.checks.catalogue import (
-    Check,
-    answers_differ,
-    checks,
-    examine,
-)
-from oracles.harness.deviations.ledger import sound
+from oracles.harness.checks.catalogue import checks
+from oracles.harness.checks.check import Check
+from oracles.harness.deviations.ledger import usable
 from oracles.harness.oracle import Oracle
+from oracles.harness.runs.asking import examine
 from oracles.harness.runs.profiles import EXAMPLES, IGNORED
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.subject import SubjectError
-from oracles.harness.subjects.torch_optim import Subject, quiet
+from oracles.harness.subjects.torch_optim import TorchSubject, quiet
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 from tests.meta.impostors import IMPOSTORS
@@ -68,11 +65,11 @@ class AllCaught(SkipTest):
 
 
 @cache
-def subjects(rule: Rule) -> dict[str, list[Subject]]:
+def subjects(rule: Rule) -> dict[str, list[TorchSubject]]:
     """What torch itself has on this machine's CPU, and has right, by path."""
-    found: dict[str, list[Subject]] = {}
+    found: dict[str, list[TorchSubject]] = {}
     for subject in select(rule, on=("cpu",))[0]:
-        if not sound(AGREEMENT, subject):
+        if not usable(AGREEMENT, subject):
             continue
         found.setdefault(subject.path.name, []).append(subject)
     return found
@@ -84,7 +81,7 @@ def claimed(rule: Rule, check: Check) -> list[Specimen]:
     return [s for s in known if check.name in s.caught_by and str(s) not in SURVIVES]
 
 
-def planted(rule: Rule, check: Check, *, everywhere: bool) -> Iterator[list[Subject]]:
+def planted(rule: Rule, check: Check, *, everywhere: bool) -> Iterator[list[TorchSubject]]:
     """What a check claims to catch, in every dtype.
 
     Specimens on all of their paths or, of those with an even number, on one.
@@ -101,7 +98,7 @@ def planted(rule: Rule, check: Check, *, everywhere: bool) -> Iterator[list[Subj
             yield impostor(rule, convention.name)
 
 
-def on_paths(rule: Rule, specimen: Specimen, check: Check) -> Iterator[list[Subject]]:
+def on_paths(rule: Rule, specimen: Specimen, check: Check) -> Iterator[list[TorchSubject]]:
     """The specimen on those of its paths that can be asked; on the default one if it has none."""
     there = subjects(rule)
     for path in [p for p in specimen.paths if p in there] or [p for p in there if p == "default"]:
@@ -109,22 +106,22 @@ def on_paths(rule: Rule, specimen: Specimen, check: Check) -> Iterator[list[Subj
             yield [replace(s, optimizer=specimen.optimizer) for s in there[path]]
 
 
-def asks(check: Check, on_path: Sequence[Subject]) -> bool:
+def asks(check: Check, on_path: Sequence[TorchSubject]) -> bool:
     """Whether a check asks the subjects of a path."""
     takes = check.name != SPARSE or any(s.takes_sparse for s in on_path)
     return takes and check.applies(on_path[0].path)
 
 
-def impostor(rule: Rule, convention: str) -> list[Subject]:
+def impostor(rule: Rule, convention: str) -> list[TorchSubject]:
     """The rule's text with one of its conventions."""
     made = IMPOSTORS[rule.name][convention]
-    return [Subject(rule, made, DEFAULT, axis) for axis in AXES]
+    return [TorchSubject(rule, made, DEFAULT, precision) for precision in PRECISIONS]
 
 
 def survivors(
     rule: Rule,
     check: Check,
-    wrong: Iterable[Sequence[Subject]],
+    wrong: Iterable[Sequence[TorchSubject]],
     random_seed: int,
     profile: str = "thorough",
 ) -> set[str]:
@@ -137,7 +134,7 @@ def survivors(
     seen = {name: Tally() for name in alive}
     asked = 0
     # Who lacks a switch, in an older torch, is asked half of the cases.
-    lacking = max((len(each[0].foreign) for each in alive.values()), default=0)
+    lacking = max((len(each[0].unsupported) for each in alive.values()), default=0)
 
     @seed(random_seed)
     @settings(
@@ -215,7 +212,7 @@ def test_every_claim_is_put_to_the_test(rule: Rule) -> None:
 def test_planting_itself_breaks_nothing(rule: Rule, data: st.DataObject) -> None:
     case = data.draw(cases(rule))
     for plain in subjects(rule).get("default", []):
-        if plain.dtype not in case.axes or (case.has("sparse") and not plain.takes_sparse):
+        if plain.dtype not in case.precisions or (case.has("sparse") and not plain.takes_sparse):
             continue
         planted = replace(plain, optimizer=untouched(rule))
         try:
@@ -224,7 +221,7 @@ def test_planting_itself_breaks_nothing(rule: Rule, data: st.DataObject) -> None
             with pytest.raises(SubjectError, match=re.escape(str(error))):
                 planted.ask(case)
         else:
-            assert not answers_differ(planted.ask(case), answer)
+            assert planted.ask(case).has_the_bits_of(answer)
 
 
 @pytest.mark.parametrize("name", SURVIVES)

@@ -41,14 +41,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import ArrayLike, NDArray
 
-from oracles.harness.arithmetic.formats import (
-    FLOAT64,
-    FORMATS,
-    TENSOR,
-    WIDE_EPS,
-    Format,
-    Wide,
-)
+from oracles.harness.arithmetic.formats import FLOAT64, FORMATS, TENSOR, WIDE_EPS, Format, Wide
 from oracles.numerics import beside, in_bfloat16, item, kept, kept_like, resolution
 
 INFLATE = 1 + 8 * WIDE_EPS

@@ -59,12 +59,7 @@ from typing import Any
 import numpy as np
 
 from oracles.harness.arithmetic.enclosure import INFLATE, Enclosure
-from oracles.harness.arithmetic.formats import (
-    FORMATS,
-    FloatArray,
-    Wide,
-    WideArray,
-)
+from oracles.harness.arithmetic.formats import FORMATS, FloatArray, Wide, WideArray
 from oracles.numerics import newton_schulz
 
 TABLE = Path(__file__).with_suffix(".toml")

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
-from oracles.rule import Hyper, Rule
+from oracles.rule import Rule
 
 MIXED = "mixed"
-AXES = (*DTYPES, MIXED)
+PRECISIONS = (*DTYPES, MIXED)
 """What a subject's dtype can be: one dtype for all parameters, or all four side by side."""
 
 LAYOUTS = ("contiguous", "transposed", "strided")
@@ -73,7 +74,7 @@ class Case:
     """
 
     groups: tuple[Group, ...]
-    axes: tuple[str, ...] = AXES
+    precisions: tuple[str, ...] = PRECISIONS
     """The dtypes it is to be asked in."""
     edge: bool = False
     """Whether values were put at the edge of the finite range on purpose."""
@@ -138,9 +139,9 @@ class Case:
         return next(group for index, group, _ in self.walk() if index == number)
 
 
-def dtype_of(axis: str, number: int) -> str:
-    """Dtype of parameter ``number`` on that axis."""
-    return DTYPES[number % len(DTYPES)] if axis == MIXED else axis
+def dtype_of(precision: str, number: int) -> str:
+    """Dtype of parameter ``number`` on that precision."""
+    return DTYPES[number % len(DTYPES)] if precision == MIXED else precision
 
 
 def single(
@@ -167,8 +168,8 @@ def single(
 def plain(rule: Rule, gradient_layout: str | None = None) -> Case:
     """Two steps that ask for nothing but the rule: whoever has a path at all takes them."""
     layout = gradient_layout or rule.gradient_layout
-    h = rule.undecayed(rule.trial) if layout == "sparse" else rule.trial
-    one = np.ones((rule.shapes or ((2,),))[0])
+    h = rule.undecayed(rule.drawing.trial) if layout == "sparse" else rule.drawing.trial
+    one = np.ones((rule.drawing.shapes or ((2,),))[0])
     parameter = Parameter(one, (one, one), gradient_layout=layout)
     return Case((Group((parameter,) * len(DTYPES), (h, h)),))
 

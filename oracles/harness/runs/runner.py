@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from hypothesis import given, settings
 
-from oracles.harness.cases.case import AXES, Case
-from oracles.harness.checks.catalogue import (
-    Check,
-    ask,
-    checks,
-    concerned,
-    examine,
-)
-from oracles.harness.deviations.ledger import Deviation, active, sound
+from oracles.harness.cases.case import PRECISIONS, Case
+from oracles.harness.checks.catalogue import checks
+from oracles.harness.checks.check import Check
+from oracles.harness.deviations.ledger import Deviation, active, usable
 from oracles.harness.oracle import Oracle
+from oracles.harness.runs.asking import ask, concerned, examine
 from oracles.harness.runs.tally import Tally
+from oracles.harness.subjects.subject import SteppedSubject
 from oracles.harness.verdict import Vacuous, Verdict
 from oracles.rule import Rule
 
@@ -30,7 +26,7 @@ in six."""
 MAX_UNDECIDED = 0.01
 """The same of all that an optimizer was asked away from the edge, where cases stay finite."""
 
-MAX_BLUNT = 0.1
+MAX_UNRESOLVED = 0.1
 """Largest share of an optimizer's verdicts in float64 and float32 that may be blunt, most of the
 moves narrower than their radius. It is one in thirty at most; bfloat16, which resolves eight bits,
 makes one in five of RAdam's blunt."""
@@ -65,7 +61,7 @@ class Report:
         return "\n".join(lines)
 
 
-def hold(check: Check, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int:
+def run_check(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], tally: Tally) -> int:
     """Ask a check's question on as many cases as the current Hypothesis profile says.
 
     Returns:
@@ -77,8 +73,8 @@ def hold(check: Check, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int
         Vacuous: most elements were undecided.
     """
     seen = Tally()
-    there = {s.dtype for s in subjects if check.applies(s.path) and sound(check.name, s)}
-    among = tuple(axis for axis in AXES if axis in there)
+    there = {s.dtype for s in subjects if check.applies(s.path) and usable(check.name, s)}
+    among = tuple(precision for precision in PRECISIONS if precision in there)
 
     @settings(max_examples=check.examples(settings().max_examples))
     @given(check.cases(rule, among=among))
@@ -93,10 +89,10 @@ def hold(check: Check, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int
         refute()
     finally:
         tally.merge(seen)
-    return shown(check, seen)
+    return count_decided(check, seen)
 
 
-def shown(check: Check, seen: Tally) -> int:
+def count_decided(check: Check, seen: Tally) -> int:
     """How many verdicts of a check that nobody failed decided something.
 
     Raises:
@@ -121,13 +117,13 @@ def vacuities(tally: Tally) -> list[str]:
     Unlike :func:`shown` this looks at all checks together, so that the shares are of many cases.
     """
     doubts = []
-    for name in dict.fromkeys(key[0] for key in tally.lines):
+    for name in dict.fromkeys(place.optimizer for place in tally.lines):
         line, fine = tally.whole(name), tally.whole(name, ("float64", "float32"))
         doubts += [
             f"{name}: {_excess(what, share, bound)}"
             for runs, what, share, bound in (
                 (line.runs, "elements were undecided", line.undecided_share, MAX_UNDECIDED),
-                (fine.runs, "verdicts were blunt", fine.blunt_share, MAX_BLUNT),
+                (fine.runs, "verdicts were unresolved", fine.unresolved_share, MAX_UNRESOLVED),
             )
             if runs >= ENOUGH and share > bound
         ]
@@ -138,7 +134,7 @@ def _excess(what: str, share: float, bound: float) -> str:
     return f"{share:.1%} of the {what}; allowed {bound:.0%}"
 
 
-def confirm(row: Deviation, rule: Rule, subjects: Sequence[Any], tally: Tally) -> int:
+def confirm(row: Deviation, rule: Rule, subjects: Sequence[SteppedSubject], tally: Tally) -> int:
     """Run a deviation's reproducer: it fails where the row says so, and passes elsewhere.
 
     Elsewhere it may fail for a reason that another row of that version knows.
@@ -165,8 +161,8 @@ def confirm(row: Deviation, rule: Rule, subjects: Sequence[Any], tally: Tally) -
         if expected and not verdict.failed:
             tally.healed.add(row.id)
             raise Refuted(
-                f"{row.id} has healed on {subject} in torch {subject.version}: bound its versions "
-                f"({row.versions}) in deviations.toml; what it was: {row}"
+                f"{row.id} has healed on {subject.place} in torch {subject.version}: bound its "
+                f"versions ({row.versions}) in deviations.toml; what it was: {row}"
             )
         if expected:
             tally.confirmed.add(row.id)

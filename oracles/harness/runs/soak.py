@@ -23,17 +23,15 @@ from hypothesis.errors import NoSuchExample
 from oracles.harness.arithmetic.enclosure import holds
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.cases.case import Case, Group, Parameter
-from oracles.harness.cases.strategies import STRUCTURE, Choices, long_case
-from oracles.harness.checks.catalogue import Check, agreement, examine
+from oracles.harness.cases.choices import STRUCTURE, Choices
+from oracles.harness.cases.strategies import long_case
+from oracles.harness.checks.check import Check
+from oracles.harness.checks.values import agreement
 from oracles.harness.oracle import Oracle
-from oracles.harness.runs.runner import (
-    Refuted,
-    Report,
-    shown,
-    vacuities,
-)
+from oracles.harness.runs.asking import examine
+from oracles.harness.runs.runner import Refuted, Report, count_decided, vacuities
 from oracles.harness.runs.tally import Tally
-from oracles.harness.subjects.subject import SubjectError
+from oracles.harness.subjects.subject import SteppedSubject, SubjectError
 from oracles.harness.verdict import Vacuous, compared
 from oracles.rule import Rule
 
@@ -53,7 +51,7 @@ EDGE_CHECK = replace(CHECK, name="soak at the edge")
 
 def soak(
     rule: Rule,
-    subjects: Sequence[Any],
+    subjects: Sequence[SteppedSubject],
     tally: Tally,
     *,
     seconds: float = math.inf,
@@ -92,7 +90,7 @@ def soak(
         tally.merge(seen)
     if doubts := vacuities(seen):
         raise Vacuous("; ".join(doubts))
-    return shown(CHECK, seen)
+    return count_decided(CHECK, seen)
 
 
 def endless(rule: Rule, seed: int) -> Iterator[Case]:
@@ -104,17 +102,17 @@ def endless(rule: Rule, seed: int) -> Iterator[Case]:
             yield long_case(Choices(raw[start : start + WIDTH]), rule)
 
 
-def _shrunk(check: Check, rule: Rule, subjects: Sequence[Any], case: Case) -> str:
+def _shrunk(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], case: Case) -> str:
     """The sentences of all subjects that fail the smallest case the first of them fails."""
 
-    def fails(subject: Any, case: Case) -> bool:
+    def fails(subject: SteppedSubject, case: Case) -> bool:
         return bool(examine(check, [subject], Oracle(rule, case), Tally()))
 
     first = next(subject for subject in subjects if fails(subject, case))
     culprit = find_culprit(Oracle(rule, case), first)
 
     def first_fails(simpler: Case) -> bool:
-        return fails(first, replace(simpler, axes=(first.dtype,)))
+        return fails(first, replace(simpler, precisions=(first.dtype,)))
 
     smallest = (
         _smallest(rule, *_alone(case, culprit), first_fails)
@@ -152,7 +150,7 @@ def _text(values: FloatArray | None) -> str:
     return "None" if values is None else np.array2string(values.ravel(), threshold=8)
 
 
-def find_culprit(oracle: Oracle, subject: Any) -> int:
+def find_culprit(oracle: Oracle, subject: SteppedSubject) -> int:
     """The first element outside, in the end-to-end layout; 0 if the subject did not answer."""
     enclosures = oracle(tensors=subject.tensors)
     row = enclosures.row(subject.dtype)
@@ -197,7 +195,9 @@ def simplified(rule: Rule, case: Case, culprit: int, taken: bytes) -> Case:
     steps = decide(range(1, case.steps + 1))
     columns = zip(rule.hyper()._fields, *group.schedule[:steps], strict=True)
     simpler = [decide(_columns(rule, name, tuple(values))) for name, *values in columns]
-    schedule = tuple(rule.settle(rule.hyper(*row)) for row in zip(*simpler, strict=True))
+    schedule = tuple(
+        rule.drawing.nearest_allowed(rule.hyper(*row)) for row in zip(*simpler, strict=True)
+    )
     members = []
     for i, p in enumerate(group.parameters):
         # Every decision is taken, needed or not, so that none shifts the meaning of another.
@@ -208,7 +208,7 @@ def simplified(rule: Rule, case: Case, culprit: int, taken: bytes) -> Case:
         gradients = [None if g is None else decide(ROUNDINGS)(view(g)) for g in p.gradients]
         if kept:
             members.append(Parameter(initial, tuple(gradients[:steps]), *layouts))
-    return Case((Group(tuple(members), schedule),), case.axes, case.edge)
+    return Case((Group(tuple(members), schedule),), case.precisions, case.edge)
 
 
 def decisions(case: Case) -> int:
@@ -219,8 +219,8 @@ def decisions(case: Case) -> int:
 def _columns(rule: Rule, name: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
     """One hyperparameter at every step, from its default and special values to the original."""
     constants = [getattr(rule.hyper(), name)]
-    if name in rule.domains:
-        constants = [*rule.domains[name].special, float(f"{values[0]:.0e}"), values[0]]
+    if name in rule.drawing.domains:
+        constants = [*rule.drawing.domains[name].special, float(f"{values[0]:.0e}"), values[0]]
     return [*((value,) * len(values) for value in constants), values]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import UNDECIDED, Verdict
 
 
@@ -32,13 +33,13 @@ class Line:
     runs: int = 0
     failed: int = 0
     empty: int = 0
-    blunt: int = 0
+    unresolved: int = 0
     elements: int = 0
     edge: int = 0
     undecided: float = 0.0
     undecided_edge: float = 0.0
     moved: int = 0
-    swallowed: int = 0
+    below_radius: int = 0
     measured: int = 0
     share: float = 0.0
 
@@ -51,7 +52,7 @@ class Line:
         self.runs += 1
         self.failed += verdict.failed
         self.empty += verdict.outcome == UNDECIDED or not (verdict.elements or verdict.failed)
-        self.blunt += 2 * verdict.swallowed > verdict.moved
+        self.unresolved += 2 * verdict.below_radius > verdict.moved
         self.elements += verdict.elements
         undecided = verdict.undecided / max(1, verdict.elements)
         if verdict.edge:
@@ -60,7 +61,7 @@ class Line:
         else:
             self.undecided += undecided
         self.moved += verdict.moved
-        self.swallowed += verdict.swallowed
+        self.below_radius += verdict.below_radius
         self.measured += verdict.measured
         self.share = max(self.share, verdict.share)
 
@@ -85,14 +86,14 @@ class Line:
         return self.undecided_edge / max(1, self.edge)
 
     @property
-    def swallowed_share(self) -> float:
+    def below_radius_share(self) -> float:
         """Share of the moved element-steps whose radius is wider than their move."""
-        return self.swallowed / max(1, self.moved)
+        return self.below_radius / max(1, self.moved)
 
     @property
-    def blunt_share(self) -> float:
+    def unresolved_share(self) -> float:
         """Share of the verdicts in which most moves were narrower than their radius."""
-        return self.blunt / max(1, self.runs)
+        return self.unresolved / max(1, self.runs)
 
 
 @dataclass
@@ -101,34 +102,29 @@ class Tally:
 
     Attributes:
         cases: cases tried, by check.
-        lines: by (optimizer, path, dtype, device).
-        rejected: by convention, how often and with which smallest separation.
+        lines: by place.
+        rejected: by optimizer and convention, how often and with which smallest separation.
         deviations: by id, how often the region was met and left out.
         confirmed, healed: ids whose reproducer still fails, or passes.
-        absent: by optimizer, path, dtype and device, why it is not there.
+        absent: by place, why it is not there.
     """
 
     cases: Counter[str] = field(default_factory=Counter)
-    lines: dict[tuple[str, str, str, str], Line] = field(default_factory=dict)
-    rejected: dict[str, tuple[int, float]] = field(default_factory=dict)
+    lines: dict[Place, Line] = field(default_factory=dict)
+    rejected: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
     deviations: Counter[str] = field(default_factory=Counter)
     confirmed: set[str] = field(default_factory=set)
     healed: set[str] = field(default_factory=set)
-    absent: dict[str, str] = field(default_factory=dict)
+    absent: dict[Place, str] = field(default_factory=dict)
 
-    def add(self, subject: Any, verdict: Verdict) -> None:
+    def add(self, place: Place, verdict: Verdict) -> None:
         """Count one verdict."""
-        key = (subject.optimizer.__name__, subject.path.name, subject.dtype, subject.device)
-        self.lines.setdefault(key, Line()).add(verdict)
+        self.lines.setdefault(place, Line()).add(verdict)
 
-    def reject(self, convention: str, separation: float) -> None:
+    def reject(self, optimizer: str, convention: str, separation: float) -> None:
         """Count one rejection with its separation."""
-        count, smallest = self.rejected.get(convention, (0, math.inf))
-        self.rejected[convention] = (count + 1, min(smallest, separation))
-
-    def lack(self, optimizer: str, missing: Mapping[str, str]) -> None:
-        """Note what an optimizer lacks here: by path, dtype and device, why."""
-        self.absent |= {f"{optimizer}, {where}": why for where, why in missing.items()}
+        count, smallest = self.rejected.get((optimizer, convention), (0, math.inf))
+        self.rejected[optimizer, convention] = (count + 1, min(smallest, separation))
 
     @property
     def decided(self) -> int:
@@ -138,8 +134,8 @@ class Tally:
     def whole(self, optimizer: str | None = None, dtypes: Container[str] | None = None) -> Line:
         """All lines, or those of one optimizer and some dtypes, added up."""
         total = Line()
-        for key, line in self.lines.items():
-            if optimizer in (None, key[0]) and (dtypes is None or key[2] in dtypes):
+        for place, line in self.lines.items():
+            if optimizer in (None, place.optimizer) and (dtypes is None or place.dtype in dtypes):
                 total.merge(line)
         return total
 
@@ -150,8 +146,8 @@ class Tally:
         self.confirmed |= other.confirmed
         self.healed |= other.healed
         self.absent |= other.absent
-        for key, line in other.lines.items():
-            self.lines.setdefault(key, Line()).merge(line)
+        for place, line in other.lines.items():
+            self.lines.setdefault(place, Line()).merge(line)
         for name, (count, smallest) in other.rejected.items():
             mine, least = self.rejected.get(name, (0, math.inf))
             self.rejected[name] = (mine + count, min(least, smallest))
@@ -160,12 +156,12 @@ class Tally:
         """Plain data, for a worker to hand to its controller."""
         return {
             "cases": dict(self.cases),
-            "lines": [[*key, vars(line)] for key, line in self.lines.items()],
-            "rejected": {k: list(v) for k, v in self.rejected.items()},
+            "lines": [[*place, vars(line)] for place, line in self.lines.items()],
+            "rejected": [[*key, *value] for key, value in self.rejected.items()],
             "deviations": dict(self.deviations),
             "confirmed": sorted(self.confirmed),
             "healed": sorted(self.healed),
-            "absent": self.absent,
+            "absent": [[*place, why] for place, why in self.absent.items()],
         }
 
     @classmethod
@@ -173,10 +169,10 @@ class Tally:
         """The inverse of :meth:`to_json`."""
         return cls(
             Counter(data["cases"]),
-            {(o, p, t, d): Line(**line) for o, p, t, d, line in data["lines"]},
-            {k: (v[0], v[1]) for k, v in data["rejected"].items()},
+            {Place(*place): Line(**line) for *place, line in data["lines"]},
+            {(o, c): (count, least) for o, c, count, least in data["rejected"]},
             Counter(data["deviations"]),
             set(data["confirmed"]),
             set(data["healed"]),
-            dict(data["absent"]),
+            {Place(*place): why for *place, why in data["absent"]},
         )

@@ -72,7 +72,7 @@ def functional(optimizer: OptimizerClass, rule: Rule) -> OptimizerClass:
             "has_complex": any(p.is_complex() for p in moved),
         }
         for name in rule.arguments(rule.hyper()):
-            members = rule.tuples.get(name, ())
+            members = rule.binding.tuples.get(name, ())
             if members and members[0] in known:
                 given |= zip(members, group[name], strict=True)
             elif name in group:

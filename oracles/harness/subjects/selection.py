@@ -6,10 +6,14 @@ from collections.abc import Sequence
 
 import torch
 
-from oracles.harness.cases.case import AXES
+from oracles.harness.cases.case import PRECISIONS
 from oracles.harness.subjects.paths import PATHS, OptimizerClass
-from oracles.harness.subjects.torch_optim import Subject, absent, devices
+from oracles.harness.subjects.subject import Place
+from oracles.harness.subjects.torch_optim import TorchSubject, absent, devices
 from oracles.rule import Rule
+
+EVERYWHERE = "everywhere"
+"""The path of a place that stands for a whole optimizer."""
 
 
 def select(
@@ -19,7 +23,7 @@ def select(
     on: Sequence[str] = (),
     *,
     optimizer: OptimizerClass | None = None,
-) -> tuple[list[Subject], dict[str, str]]:
+) -> tuple[list[TorchSubject], dict[Place, str]]:
     """Subjects for the chosen paths, dtypes and devices (empty: all there are).
 
     Args:
@@ -30,7 +34,8 @@ def select(
         optimizer: the class to ask; by default torch's class of the rule's name.
 
     Returns:
-        The subjects, and by ``"path, dtype, device"`` why the others are absent.
+        The subjects, and by place why the others are absent; one for the whole optimizer, whose
+        path is :data:`EVERYWHERE`, if torch has no such class.
 
     Raises:
         ValueError: a path, dtype or device is unknown or not there.
@@ -38,18 +43,19 @@ def select(
     refuse_unknown(paths, dtypes, on)
     optimizer = optimizer or getattr(torch.optim, rule.name, None)
     if optimizer is None:
-        return [], {"everywhere": f"this torch.optim has no {rule.name}"}
+        return [], {Place(rule.name, EVERYWHERE, "", ""): f"this torch.optim has no {rule.name}"}
     subjects, missing = [], {}
     for path in PATHS:
-        for dtype in dtypes or AXES:
+        for dtype in dtypes or PRECISIONS:
             for device in on or devices():
                 if paths and path.name not in paths:
                     continue
                 reason = absent(rule, optimizer, path, dtype, device)
+                subject = TorchSubject(rule, optimizer, path, dtype, device)
                 if reason:
-                    missing[f"{path.name}, {dtype}, {device}"] = reason
+                    missing[subject.place] = reason
                 else:
-                    subjects.append(Subject(rule, optimizer, path, dtype, device))
+                    subjects.append(subject)
     return subjects, missing
 
 
@@ -61,7 +67,7 @@ def refuse_unknown(paths: Sequence[str], dtypes: Sequence[str], on: Sequence[str
     """
     for option, given, allowed in (
         ("path", paths, [path.name for path in PATHS]),
-        ("dtype", dtypes, AXES),
+        ("dtype", dtypes, PRECISIONS),
         ("device", on, devices()),
     ):
         for value in given:

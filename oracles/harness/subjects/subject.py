@@ -1,15 +1,35 @@
-"""What a subject answers, and how it fails to."""
+"""Who is asked, what they answer, and how they fail to."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.cases.case import Case
+from oracles.harness.subjects.paths import Path
+from oracles.rule import Rule
+
+
+class Place(NamedTuple):
+    """Where an answer comes from: whose it is, on which path, in which precision, on which device.
+
+    >>> str(Place("SGD", "foreach, tensor lr", "float32", "cpu"))
+    'SGD [foreach, tensor lr, float32, cpu]'
+    """
+
+    optimizer: str
+    path: str
+    dtype: str
+    device: str
+
+    def __str__(self) -> str:
+        return f"{self.optimizer} [{self.path}, {self.dtype}, {self.device}]"
 
 
 class SubjectError(Exception):
@@ -44,3 +64,95 @@ class Answer:
     parameters: FloatArray
     states: Mapping[str, FloatArray]
     present: Mapping[str, NDArray[np.bool_]]
+
+    def rearranged(self, where: Any) -> Answer:
+        """The same with other elements, or the same ones in another order."""
+        return Answer(
+            self.parameters[:, where],
+            {name: values[:, where] for name, values in self.states.items()},
+            {name: values[:, where] for name, values in self.present.items()},
+        )
+
+    def has_the_bits_of(self, other: Answer) -> bool:
+        """Whether two answers are the same to the bit, buffers and their presence included."""
+        pairs = [(self.parameters, other.parameters)]
+        pairs += [(self.states[name], other.states[name]) for name in self.states]
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs) and all(
+            np.array_equal(self.present[name], other.present[name]) for name in self.present
+        )
+
+
+class Subject(Protocol):
+    """Whoever answers cases; that is all that judging needs.
+
+    Attributes:
+        place: who that is.
+        tensors: the scalars that it computes with as 0-d float32 tensors, as the oracle is to be
+            told.
+    """
+
+    @property
+    def place(self) -> Place: ...
+
+    @property
+    def dtype(self) -> str:
+        """The precision of its parameters: the dtype of its place."""
+
+    @property
+    def tensors(self) -> frozenset[str]: ...
+
+    def ask(self, case: Case) -> Answer:
+        """Run a whole case.
+
+        Raises:
+            SubjectError: the optimizer raised.
+        """
+
+
+class SteppedRun(Protocol):
+    """A subject in the middle of a case; what it raises is a :class:`SubjectError`."""
+
+    scaler: Any
+
+    def load(self, t: int, *, gradients: bool = True) -> None: ...
+    def step(self, closure: Callable[[], Any] | None = None) -> Any: ...
+    def record(self) -> None: ...
+    def answer(self) -> Answer: ...
+    def gradients(self) -> list[FloatArray | None]: ...
+    def surroundings(self) -> dict[str, Any]: ...
+    def strays(self) -> list[str]: ...
+    def restart(self, how: str) -> None: ...
+    def closure_step(self) -> tuple[list[bool], bool]: ...
+    def zero_grad(self, *, set_to_none: bool) -> None: ...
+
+
+class SteppedSubject(Subject, Protocol):
+    """A subject that is stepped by hand: what checks of the contract need.
+
+    Attributes:
+        rule: what it is held to.
+        path: the way through its code that is asked for.
+        effective_path: the one whose code runs.
+        version: of torch, as the ledger looks it up.
+        of_torch: whether it is torch's class or extends it.
+        takes_sparse: whether it steps on sparse gradients.
+    """
+
+    @property
+    def rule(self) -> Rule: ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def effective_path(self) -> Path: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def of_torch(self) -> bool: ...
+    @property
+    def takes_sparse(self) -> bool: ...
+
+    def takes(self, case: Case) -> bool:
+        """Whether the case leaves alone what the constructor lacks."""
+
+    def start(self, case: Case) -> SteppedRun:
+        """Build parameters and optimizer, before the first step."""

@@ -18,13 +18,13 @@ UNTOUCHED = 7.0
 
 
 @lru_cache(maxsize=8)
-def prepared(case: Case, axis: str, device: str) -> list[list[Any]]:
+def prepared(case: Case, precision: str, device: str) -> list[list[Any]]:
     """Each parameter's initial value and gradients as tensors; all paths take copies of these."""
 
     def tensor(number: int, values: FloatArray | None) -> torch.Tensor | None:
         if values is None:
             return None
-        dtype = dtype_of(axis, number)
+        dtype = dtype_of(precision, number)
         rounded = torch.from_numpy(np.array(round_to(dtype, values), order="C"))
         return rounded.to(device=place(device, number), dtype=getattr(torch, dtype))
 
@@ -41,11 +41,11 @@ def place(device: str, number: int) -> str:
 
 
 @lru_cache(maxsize=8)
-def zeros(case: Case, axis: str, device: str) -> list[torch.Tensor]:
+def zeros(case: Case, precision: str, device: str) -> list[torch.Tensor]:
     """What stands for the buffers that do not exist; all paths read these."""
     return [
         torch.zeros(
-            p.initial.size, dtype=getattr(torch, dtype_of(axis, i)), device=place(device, i)
+            p.initial.size, dtype=getattr(torch, dtype_of(precision, i)), device=place(device, i)
         )
         for i, p in enumerate(case.parameters)
     ]

@@ -1,0 +1,52 @@
+"""A check: a question with the cases it is asked on, and who answers it well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from oracles.harness.cases.case import Case
+from oracles.harness.oracle import Oracle
+from oracles.harness.subjects.paths import Path
+from oracles.harness.subjects.subject import SteppedSubject
+from oracles.harness.verdict import Verdict
+from oracles.rule import Convention
+
+AGREEMENT = "agreement"
+"""The name of the general check. What torch is known to get wrong there shows in every check that
+steps the same case."""
+
+
+Ask = Callable[[SteppedSubject, Oracle], Verdict]
+
+
+SHARE = 1 / 8
+"""Examples of a check of weight 1 for each one of the profile: many optimizers share the time."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question.
+
+    Attributes:
+        name: as reports and the ledger write it.
+        cases: strategy for the rule's cases; ``among`` are the precisions of those who will be
+            asked.
+        ask: asks one subject.
+        applies: which paths it can be asked on.
+        rejects: the convention it proves to be another one, if that is its purpose.
+        weight: its share of the examples, relative to the others.
+    """
+
+    name: str
+    cases: Callable[..., st.SearchStrategy[Case]]
+    ask: Ask
+    applies: Callable[[Path], bool] = lambda path: True
+    rejects: Convention | None = None
+    weight: float = 1.0
+
+    def examples(self, of_profile: int) -> int:
+        """How many cases to ask where a test of its own would ask ``of_profile``."""
+        return max(1, round(of_profile * self.weight * SHARE))

@@ -1,0 +1,62 @@
+"""One case, asked of every subject it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from oracles.harness.cases.case import Case
+from oracles.harness.checks.check import Check
+from oracles.harness.deviations.ledger import active
+from oracles.harness.oracle import Oracle
+from oracles.harness.runs.tally import Tally
+from oracles.harness.subjects.subject import SteppedSubject, SubjectError
+from oracles.harness.verdict import Verdict, errored
+
+
+def examine(
+    check: Check, subjects: Iterable[SteppedSubject], oracle: Oracle, tally: Tally
+) -> list[Verdict]:
+    """Ask every subject the case concerns; returns the verdicts that failed.
+
+    Subjects in a region of the deviations ledger are left out and counted there.
+    """
+    failures = []
+    asked = [s for s in subjects if concerned(check, s, oracle.case)]
+    tally.cases[check.name] += bool(asked)
+    for subject in asked:
+        known = [
+            row
+            for row in active(oracle.rule.name, subject.version)
+            if row.covers(check.name, subject, oracle.case)
+        ]
+        if known:
+            tally.deviations[known[0].id] += 1
+            continue
+        verdict = ask(check, subject, oracle)
+        tally.add(subject.place, verdict)
+        if verdict.failed:
+            failures.append(verdict)
+        elif check.rejects is not None and verdict.separation is not None:
+            tally.reject(subject.place.optimizer, check.rejects.name, verdict.separation)
+    return failures
+
+
+def concerned(check: Check, subject: SteppedSubject, case: Case) -> bool:
+    """Whether the check can ask this subject this case."""
+    path = subject.path
+    return (
+        subject.dtype in case.precisions
+        and check.applies(path)
+        and (not case.has("sparse") or subject.takes_sparse)
+        and (path.expanded or not case.has("expanded"))
+        and (path.nonfinite or not case.edge)
+        and subject.takes(case)
+    )
+
+
+def ask(check: Check, subject: SteppedSubject, oracle: Oracle) -> Verdict:
+    """The check's verdict, or an errored one if the subject raised; other errors are our own."""
+    try:
+        return check.ask(subject, oracle)
+    except SubjectError as error:
+        return errored(oracle.case, subject, error)
