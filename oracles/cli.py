@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from oracles.harness.checks.catalogue import checks
-from oracles.harness.deviations.ledger import ledger
+from oracles.harness.deviations.ledger import Deviation
 from oracles.harness.runs import profiles
-from oracles.harness.runs.runner import Refuted, confirm, run_check, vacuities
+from oracles.harness.runs.runner import Refuted, vacuities
 from oracles.harness.runs.tally import Tally
+from oracles.harness.runs.walk import walk
 from oracles.harness.subjects.paths import CHOICES
 from oracles.harness.verdict import Vacuous
 from oracles.optimizers.registry import REPLAYED, RULES
@@ -191,15 +191,13 @@ def _check(options: argparse.Namespace) -> int:
     failed = False
     for rule, subjects in _subjects(options, tally):
         answers = Counter[str]()
-        for check in checks(rule):
-            todo = partial(run_check, check, rule, subjects, tally)
+        for task in walk(rule):
+            if options.optimizer and isinstance(task.what, Deviation):
+                continue  # what torch gets wrong is not asked of others
             # Who left the rule is not told again for each convention that it is no proof against.
-            told = bool(answers["FAILED"]) and check.rejects is not None
-            answers[_say(f"{rule.name}: {check.name}", todo, options.verbose, told=told)] += 1
-        for row in ledger():
-            if rule.name in row.rules and not options.optimizer:
-                todo = partial(confirm, row, rule, subjects, tally)
-                answers[_say(f"{rule.name}: known deviation {row.id}", todo, options.verbose)] += 1
+            told = bool(answers["FAILED"]) and getattr(task.what, "rejects", None) is not None
+            todo = partial(task.run, subjects, tally)
+            answers[_say(task.name, todo, options.verbose, told=told)] += 1
         counts = ", ".join(f"{n} {answer}" for answer, n in answers.items())
         whole = "FAILED" if answers["FAILED"] else "ok" if answers["ok"] else "VACUOUS"
         print(f"{whole:9} {rule.name}: {counts}", flush=True)

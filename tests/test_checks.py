@@ -1,4 +1,4 @@
-"""The list of checks, each asked of every path and dtype of an optimizer of torch at once.
+"""The walk: every check and every row of the ledger, asked of each path and dtype of torch at once.
 
 Within one example all paths are asked, because drawing a case costs more than asking one more
 subject; a failing check names each subject that fails, one sentence each.
@@ -10,20 +10,16 @@ from collections.abc import Callable
 
 import pytest
 
-from oracles.harness.checks.catalogue import checks
-from oracles.harness.checks.check import Check
-from oracles.harness.runs.runner import run_check
 from oracles.harness.runs.tally import Tally
+from oracles.harness.runs.walk import Task, walk
 from oracles.harness.subjects.torch_optim import TorchSubject
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
-ALL = [(rule, check) for rule in RULES.values() for check in checks(rule)]
+TASKS = [task for rule in RULES.values() for task in walk(rule)]
 
 
-@pytest.mark.parametrize(("rule", "check"), ALL, ids=[f"{r.name}: {c.name}" for r, c in ALL])
-def test_check(
-    rule: Rule, check: Check, subjects_of: Callable[[Rule], list[TorchSubject]], tally: Tally
-) -> None:
-    if not run_check(check, rule, subjects_of(rule), tally):
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+def test_task(task: Task, subjects_of: Callable[[Rule], list[TorchSubject]], tally: Tally) -> None:
+    if not task.run(subjects_of(task.rule), tally):
         pytest.skip("no chosen subject can be asked this")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +14,6 @@ from oracles.harness.checks.catalogue import checks
 from oracles.harness.deviations.ledger import Deviation, active, ledger
 from oracles.harness.deviations.regions import REGIONS, Asked
 from oracles.harness.oracle import Oracle
-from oracles.harness.runs.runner import confirm
-from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.torch_optim import TorchSubject
@@ -27,16 +24,6 @@ from tests.meta.zoo import BatchScaledDecay  # type: ignore[attr-defined]
 
 ROWS = [(row, RULES[name]) for row in ledger() for name in row.rules]
 rows = pytest.mark.parametrize(("row", "rule"), ROWS, ids=[f"{r.id}-{u.name}" for r, u in ROWS])
-
-
-@rows
-def test_reproducer(
-    row: Deviation, rule: Rule, subjects_of: Callable[[Rule], list[TorchSubject]], tally: Tally
-) -> None:
-    """It fails wherever the row says so, and passes on the versions the row leaves out."""
-    if not confirm(row, rule, subjects_of(rule), tally):
-        where = f" on {', '.join(row.devices)}" if row.devices else ""
-        pytest.skip(f"not here or not chosen: {'; '.join(row.paths)}{where}")
 
 
 @rows

@@ -9,7 +9,7 @@ import pytest
 
 from oracles import cli
 from oracles.harness.checks.catalogue import checks
-from oracles.harness.runs import profiles
+from oracles.harness.runs import profiles, walk
 from oracles.harness.runs.runner import Refuted, vacuities
 from oracles.harness.runs.tally import Line, Tally
 from oracles.harness.subjects.selection import EVERYWHERE
@@ -216,7 +216,7 @@ def test_a_seed_is_a_whole_number(seed: str, capsys: pytest.CaptureFixture[str])
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command walks one check of a rule, in the profile of this run."""
-    monkeypatch.setattr(cli, "checks", lambda rule: checks(rule)[:1])
+    monkeypatch.setattr(walk, "checks", lambda rule: checks(rule)[:1])
     monkeypatch.setattr(profiles, "load", lambda name: None)
 
 
@@ -237,14 +237,16 @@ def refuse(*args: Any, **options: Any) -> int:
 
 
 @pytest.mark.parametrize(
-    ("name", "planted"), [("vacuities", lambda tally: ["planted"]), ("confirm", refuse)]
+    ("module", "name", "planted"),
+    [(cli, "vacuities", lambda tally: ["planted"]), (walk, "confirm", refuse)],
+    ids=["vacuities", "confirm"],
 )
 def test_the_status_says_what_else_is_wrong(
-    name: str, planted: Any, brief: None, monkeypatch: pytest.MonkeyPatch
+    module: Any, name: str, planted: Any, brief: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     call = ["check", "--rule", "SGD", "--path", "foreach"]
     assert cli.main(call) == 0
-    monkeypatch.setattr(cli, name, planted)
+    monkeypatch.setattr(module, name, planted)
     assert cli.main(call) == 1
 
 
@@ -260,7 +262,7 @@ def test_the_status_says_how_a_soak_went(
 def test_who_can_be_asked_nothing_is_no_success(
     brief: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "run_check", lambda *args: 0)
+    monkeypatch.setattr(walk, "run_check", lambda *args: 0)
     assert cli.main(["check", "--path", "foreach", "--optimizer", "torch.optim:SGD"]) == 1
     assert "VACUOUS   SGD: 1 not asked" in capsys.readouterr().out
 

@@ -12,7 +12,7 @@ import numpy as np
 from oracles.harness.cases.case import Parameter
 from oracles.harness.cases.changing import mapped, regrouped
 from oracles.harness.oracle import Oracle
-from oracles.harness.subjects.subject import Answer, SteppedSubject
+from oracles.harness.subjects.subject import Answer, SteppedSubject, Subject
 from oracles.harness.verdict import Vacuous, Verdict, describe, judge, separation
 from oracles.rule import Convention
 
@@ -82,7 +82,7 @@ def zeroed(set_to_none: bool, subject: SteppedSubject, oracle: Oracle) -> Verdic
     return judge(oracle, subject, run.answer())
 
 
-def skipped(subject: SteppedSubject, oracle: Oracle) -> Verdict:
+def skipped(subject: Subject, oracle: Oracle) -> Verdict:
     """A step the grad scaler skips, because a gradient is not finite, changes nothing."""
     case = oracle.case
     finite = [

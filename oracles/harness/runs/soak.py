@@ -31,7 +31,7 @@ from oracles.harness.oracle import Oracle
 from oracles.harness.runs.asking import examine
 from oracles.harness.runs.runner import Refuted, Report, count_decided, vacuities
 from oracles.harness.runs.tally import Tally
-from oracles.harness.subjects.subject import SteppedSubject, SubjectError
+from oracles.harness.subjects.subject import SteppedSubject, Subject, SubjectError
 from oracles.harness.verdict import Vacuous, compared
 from oracles.rule import Rule
 
@@ -150,7 +150,7 @@ def _text(values: FloatArray | None) -> str:
     return "None" if values is None else np.array2string(values.ravel(), threshold=8)
 
 
-def find_culprit(oracle: Oracle, subject: SteppedSubject) -> int:
+def find_culprit(oracle: Oracle, subject: Subject) -> int:
     """The first element outside, in the end-to-end layout; 0 if the subject did not answer."""
     enclosures = oracle(tensors=subject.tensors)
     row = enclosures.row(subject.dtype)
