@@ -35,6 +35,15 @@ from oracles.rule import Convention, Rule
 
 SCHEMA_VERSION = 1
 
+PACKAGE = Path(__file__).parents[1]
+
+
+def folder() -> Path:
+    """Where questions, documents and schema are: in the package, or beside it in a checkout."""
+    inside = PACKAGE / "golden"
+    return inside if inside.is_dir() else PACKAGE.parent / "golden"
+
+
 DIFFERS = "differs_from_torch"
 MISSING = "missing_gradient"
 SCHEDULE = "schedule"

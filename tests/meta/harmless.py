@@ -55,7 +55,7 @@ HARMLESS: Sequence[Row] = (
     Row("needs a device without capture", place=r"apturable_supported_devices|device\.type"),
     # What a caller is told.
     Row(
-        HOLE + "refusals are asked of constructors only, by tests/test_constructor.py",
+        HOLE + "refusals are asked of constructors only, by tests/torch/test_constructor.py",
         place=r"raise (\w+Error)",
         reached=False,
     ),

@@ -52,11 +52,11 @@ from tests.meta.harmless import reason
 from tests.meta.mutation import Mutant, mutants
 
 TESTS = (
-    "tests/test_deviations.py",
-    "tests/test_constructor.py",
-    "tests/test_refusals.py",
-    "tests/test_old_checkpoints.py",
-    "tests/test_checkpoints.py",
+    "tests/torch/test_deviations.py",
+    "tests/torch/test_constructor.py",
+    "tests/torch/test_refusals.py",
+    "tests/torch/test_old_checkpoints.py",
+    "tests/torch/test_checkpoints.py",
 )
 """What else asks an optimizer, from the suite's own tests; those that are there."""
 

@@ -1,0 +1,299 @@
+"""The second witness of ``oracles/rprop.py``: numbers worked by hand, and whole runs of signs.
+
+Nothing here computes a step the way the rule does: hand cases have their work beside them, and a
+sequence of signs is cut into runs by a regular expression, each of which is a geometric sum.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import DTYPES, FORMATS
+from oracles.harness.oracle import exactly
+from oracles.optimizers.rprop import RULE, Hyper
+from tests.support.rooted import follow, lifted
+from tests.support.witness import BINARY, nearest, rational, rationals
+
+F = Fraction
+NAMES = [c.name for c in RULE.conventions]
+TORCH = RULE.torch.name
+START = F(10)
+GRADIENTS = (F(2), F(3), F(-1), F(-5))
+
+FREE = Hyper(F(1), F(1, 2), F(3, 2), F(0), F(100))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Hyperparameters under which hand cases run, with torch's answer under them."""
+
+    h: Hyper
+    w: tuple[Fraction, ...]
+
+
+# η₋ = 1/2, η₊ = 3/2, γ = 1, gradients 2, 3, -1, -5: first, agreement, turn, as if first.
+#   s = 1            w = 10 - 1 = 9
+#   s = 3/2          w = 9 - 3/2 = 15/2
+#   s = 3/4          w waits
+#   s = 3/4          w = 15/2 + 3/4 = 33/4
+UNBOUND = Setting(FREE, (F(9), F(15, 2), F(15, 2), F(33, 4)))
+
+# The same, ascending: everything is mirrored at 10.
+ASCENDING = Setting(FREE._replace(maximize=True), (F(11), F(25, 2), F(25, 2), F(47, 4)))
+
+# γ = 2 and s between 1 and 3/2.
+#   s = 2 -> 3/2     w = 10 - 3/2 = 17/2
+#   s = 9/4 -> 3/2   w = 7
+#   s = 3/4 -> 1     w waits
+#   s = 1            w = 8
+BOUND = Setting(
+    FREE._replace(lr=F(2), step_size_min=F(1), step_size_max=F(3, 2)),
+    (F(17, 2), F(7), F(7), F(8)),
+)
+
+HAND: dict[str, tuple[Setting, tuple[Fraction, ...]]] = {
+    "irprop_minus": (UNBOUND, UNBOUND.w),
+    # The turn moves by 3/4 at once, w = 33/4, and then -5 agrees with -1: s = 9/8, w = 75/8.
+    "rprop_minus": (UNBOUND, (F(9), F(15, 2), F(33, 4), F(75, 8))),
+    # The turn gives 3/2 back, w = 9; s = 3/4, w = 39/4.
+    "rprop_plus": (UNBOUND, (F(9), F(15, 2), F(9), F(39, 4))),
+    # -5 agrees with -1: s = 9/8, w = 15/2 + 9/8 = 69/8.
+    "turn_remembered": (UNBOUND, (F(9), F(15, 2), F(15, 2), F(69, 8))),
+    # No last move at first; then that of step 1; none at the turn, and none was left by it. (optax
+    # 0.2.8, run on this case, gives these four numbers.)
+    "lagging": (UNBOUND, (F(10), F(9), F(9), F(9))),
+    # s = 3/2, w = 17/2; s = 9/4, w = 25/4; s = 9/8; s = 27/16, w = 127/16.
+    "zero_grows": (UNBOUND, (F(17, 2), F(25, 4), F(25, 4), F(127, 16))),
+    # Signed gradients -2, -3, 1, 5; remembered are 2, 0, -1, 0: turns at steps 2 and 4.
+    # w = 11, waits; s = 1/2, w = 21/2; waits.
+    "ascent_forgotten": (ASCENDING, (F(11), F(11), F(21, 2), F(21, 2))),
+    # s = 1/2, w = 17/2; s = 3/4; w = 37/4.
+    "factors_swapped": (UNBOUND, (F(9), F(17, 2), F(17, 2), F(37, 4))),
+    # s = 1, 3/2, 1/2, 1: γ times one factor.
+    "size_forgotten": (UNBOUND, (F(9), F(15, 2), F(15, 2), F(17, 2))),
+    # s = 2, w = 8; s = 3 -> 3/2, w = 13/2; s = 3/4 -> 1; w = 15/2.
+    "first_unbounded": (BOUND, (F(8), F(13, 2), F(13, 2), F(15, 2))),
+    # s = 2, w = 8; s = 3, w = 5; s = 3/2; w = 13/2.
+    "unbounded": (BOUND, (F(8), F(5), F(5), F(13, 2))),
+    # 10 - 1·2 = 8; 8 - 3/2·3 = 7/2; waits; 7/2 + 3/4·5 = 29/4.
+    "magnitude": (UNBOUND, (F(8), F(7, 2), F(7, 2), F(29, 4))),
+}
+
+
+def moved(
+    name: str, h: Hyper | Sequence[Hyper], gradients: Sequence[Fraction | None] = GRADIENTS
+) -> list[Any]:
+    """The parameter after each step."""
+    schedule = [h] * len(gradients) if isinstance(h, Hyper) else h
+    return [w for w, _ in follow(RULE, name, START, gradients, schedule, F)]
+
+
+class TestByHand:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_convention(self, name: str) -> None:
+        """A convention without a case here is an error, by its name."""
+        setting, expected = HAND[name]
+        assert moved(name, setting.h) == list(expected)
+
+    @pytest.mark.parametrize("setting", [UNBOUND, ASCENDING, BOUND])
+    def test_torch_in_every_setting(self, setting: Setting) -> None:
+        assert moved(TORCH, setting.h) == list(setting.w)
+
+    @pytest.mark.parametrize("name", NAMES[1:])
+    def test_case_tells_the_convention_from_torch(self, name: str) -> None:
+        setting, w = HAND[name]
+        assert w[-1] != setting.w[-1]
+
+    def test_no_case_is_left_over(self) -> None:
+        assert set(HAND) == set(NAMES)
+
+    def test_state(self) -> None:
+        """g₋ is 0 after a turn; s is there before the first step ends."""
+        states = [state for _, state in follow(RULE, TORCH, START, GRADIENTS, [FREE] * 4, F)]
+        assert [s["prev"] for s in states] == [2, 3, 0, -5]
+        assert [s["step_size"] for s in states] == [1, F(3, 2), F(3, 4), F(3, 4)]
+        assert [s["step"] for s in states] == [1, 2, 3, 4]
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_a_step_without_gradient_is_no_step(self, name: str) -> None:
+        setting, w = HAND[name]
+        other = Hyper(lr=F(7), etaplus=F(9), step_size_max=F(1, 3))
+        gradients = (None, F(2), None, F(3))
+        got = moved(name, (other, setting.h, other, setting.h), gradients)
+        assert got == [START, w[0], w[0], w[1]]
+
+    def test_a_gradient_of_zero_moves_nothing_and_forgets_the_sign(self) -> None:
+        """s = 1, w = 9; waits, g₋ = 0; then as a first step with s = 1: w = 10."""
+        assert moved(TORCH, FREE, (F(2), F(0), F(-3))) == [9, 9, 10]
+
+    def test_the_first_step_is_each_parameter_s_own(self) -> None:
+        """γ is that of the step which makes the state: 1/4 here, and 1 before it moves nothing."""
+        late = FREE._replace(lr=F(1, 4))
+        assert moved(TORCH, (FREE, late), (None, F(2))) == [10, F(39, 4)]
+
+    def test_factors_and_bounds_are_those_of_the_step(self) -> None:
+        """s = 1, w = 9; s = 1·2, w = 7; s = 4 -> 1/2, w = 13/2."""
+        schedule = (FREE, FREE._replace(etaplus=F(2)), FREE._replace(step_size_max=F(1, 2)))
+        assert moved(TORCH, schedule, (F(2), F(3), F(1))) == [9, 7, F(13, 2)]
+
+
+def geometric(ratio: Fraction, terms: int) -> Fraction:
+    """1 + ratio + ... + ratio^(terms-1), for a ratio that is not 1."""
+    return (1 - ratio**terms) / (1 - ratio)
+
+
+RUN = re.compile(r"(?P<sign>[+-])(?P<rest>(?P=sign)*)(?P<end>[+-]|0|$)|0")
+"""Equal signs and what ends them: the other sign is a turn, and nothing is remembered of either."""
+
+
+def by_runs(signs: str, h: Hyper) -> tuple[Fraction, Fraction]:
+    """Parameter and step size after a sequence of signs, run by run, without bounds.
+
+    n equal signs move w by s, sη₊, ..., sη₊^(n-1), which is a geometric sum.
+    """
+    w, s = START, h.lr
+    for run in RUN.finditer(signs):
+        if run["sign"]:
+            n = 1 + len(run["rest"])
+            w -= int(run["sign"] + "1") * s * geometric(h.etaplus, n)
+            s *= h.etaplus ** (n - 1) * (h.etaminus if run["end"] in ("+", "-") else 1)
+    return w, s
+
+
+magnitudes = st.sampled_from([F(1), F(1, 7), F(40)])
+factors = st.tuples(
+    st.sampled_from([F(1, 2), F(1, 5), F(9, 10)]), st.sampled_from([F(6, 5), F(2), F(10, 9)])
+)
+rates = st.sampled_from([F(1), F(1, 3), F(5)])
+signs = st.text(alphabet="+-0", min_size=1, max_size=12)
+
+
+def free(rate: Fraction, pair: tuple[Fraction, Fraction]) -> Hyper:
+    return Hyper(rate, *pair, F(0), F(10) ** 30)
+
+
+class TestClosedForms:
+    @given(signs, rates, factors, st.lists(magnitudes, min_size=12, max_size=12))
+    def test_any_signs(
+        self, text: str, rate: Fraction, pair: tuple[Fraction, Fraction], sizes: list[Fraction]
+    ) -> None:
+        """Runs of signs, whatever the magnitudes; ascending, of the opposite gradients."""
+        h = free(rate, pair)
+        gradients = [
+            0 * size if c == "0" else int(c + "1") * size
+            for c, size in zip(text, sizes, strict=False)
+        ]
+        for direction, given_ in (
+            (h, gradients),
+            (h._replace(maximize=True), [-g for g in gradients]),
+        ):
+            (w, state) = follow(RULE, TORCH, START, given_, [direction] * len(text), F)[-1]
+            assert (w, state["step_size"]) == by_runs(text, h)
+
+    @given(st.integers(1, 9), rates, factors)
+    def test_equal_signs(self, steps: int, rate: Fraction, pair: tuple[Fraction, Fraction]) -> None:
+        """w = w₀ − γ(1 + η₊ + ...), and with a bound of γη₊² no term is larger than that."""
+        h = free(rate, pair)
+        bound = rate * h.etaplus**2
+        terms = [rate * h.etaplus**k for k in range(steps)]
+        assert moved(TORCH, h, [F(3)] * steps)[-1] == START - sum(terms)
+        bounded = moved(TORCH, h._replace(step_size_max=bound), [F(3)] * steps)[-1]
+        capped = sum(terms[:3]) + max(steps - 3, 0) * bound
+        assert bounded == START - capped
+
+    @given(st.integers(1, 6), rates, factors)
+    def test_alternating_signs(
+        self, pairs: int, rate: Fraction, pair: tuple[Fraction, Fraction]
+    ) -> None:
+        """Every second step waits: w = w₀ − γ(1 + η₋ + ...); Rprop⁺ ends where it began."""
+        h = free(rate, pair)
+        gradients = [F(2), F(-1)] * pairs
+        expected = START - rate * geometric(h.etaminus, pairs)
+        assert moved(TORCH, h, gradients)[-1] == expected
+        assert moved("rprop_plus", h, gradients)[-1] == START
+
+    @given(signs, factors)
+    def test_a_scheduler_moves_nothing(self, text: str, pair: tuple[Fraction, Fraction]) -> None:
+        gradients = [F(0) if c == "0" else F(int(c + "1")) for c in text]
+        h = free(F(1), pair)
+        schedule = [h, *(h._replace(lr=F(k)) for k in range(1, len(text)))]
+        assert moved(TORCH, schedule, gradients) == moved(TORCH, h, gradients)
+
+
+class TestNumberSystems:
+    """The text of the rule runs on float64, on rationals and on enclosures, and they agree."""
+
+    @settings(max_examples=settings().max_examples // 3)  # it runs every convention thrice
+    @given(
+        st.lists(st.floats(-8, 8), min_size=8, max_size=8),
+        st.builds(
+            Hyper,
+            lr=st.floats(0, 4),
+            etaminus=st.floats(0.125, 0.875),
+            etaplus=st.floats(1.125, 4),
+            step_size_min=st.floats(0, 1),
+            step_size_max=st.floats(0.5, 8),
+            maximize=st.booleans(),
+            batch_size=st.just(1),
+        ),
+        st.sampled_from(DTYPES),
+    )
+    def test_all_are_inside_the_enclosure(self, drawn: list[float], h: Hyper, dtype: str) -> None:
+        to = BINARY[dtype]
+        data = np.array([[float(nearest(F(x), to)) for x in drawn]]).reshape(4, 2)
+        for convention in RULE.conventions:
+            balls = [Enclosure.exact(row, FORMATS[dtype]) for row in data]
+            enclosed = RULE.run(convention, balls[0], balls[1:], [exactly(h)] * 3)
+            fractions = RULE.run(
+                convention,
+                rationals(data[0]),
+                [rationals(g) for g in data[1:]],
+                [lifted(h, F)] * 3,
+            )
+            floats = RULE.run(convention, data[0], list(data[1:]), [h] * 3)
+            for (ball, _), (rows, _), (array, _) in zip(enclosed, fractions, floats, strict=True):
+                known = ~ball.unknown  # a product that may underflow has an open sign
+                for mid, rad, value in zip(
+                    ball.mid[known], ball.rad[known], rows[known], strict=True
+                ):
+                    assert abs(rational(mid) - value) <= rational(rad), convention.name
+                assert dtype != "float64" or ball.contains(array).all(), convention.name
+
+
+class TestStep:
+    @pytest.mark.parametrize("name", NAMES)
+    def test_arguments_are_left_as_they_were(self, name: str) -> None:
+        w, g, prev, size = (np.array(x) for x in ([1.0, -2.0], [0.5, 3.0], [-4.0, 5.0], [1.0, 2.0]))
+        kept = [x.copy() for x in (w, g, prev, size)]
+        state = {"prev": prev, "step_size": size}
+        moved, after = RULE.step(w, g, 2, state, Hyper(0.5), RULE.convention(name))
+        assert all(np.array_equal(x, y) for x, y in zip((w, g, prev, size), kept, strict=True))
+        assert not np.shares_memory(moved, w)
+        assert not np.shares_memory(after["step_size"], size)
+
+    def test_a_product_that_underflows_is_neither_agreement_nor_turn(self) -> None:
+        tiny = np.array([1e-200, -1e-200])
+        state = {"prev": np.full(2, 1e-200), "step_size": np.ones(2)}
+        w, after = RULE.step(np.zeros(2), tiny, 2, state, Hyper(), RULE.torch)
+        assert w.tolist() == [-1, 1]
+        assert after["step_size"].tolist() == [1, 1]
+
+    @np.errstate(invalid="ignore")
+    def test_the_sign_of_nan_is_zero(self) -> None:
+        """A nan gradient moves nothing; the product of a first ∞ and g₋ = 0 is no turn."""
+        state = {"prev": np.array([1.0, 0.0]), "step_size": np.ones(2)}
+        g = np.array([math.nan, math.inf])
+        w, after = RULE.step(np.zeros(2), g, 2, state, Hyper(), RULE.torch)
+        assert w.tolist() == [0, -1]
+        assert after["step_size"].tolist() == [1, 1]

@@ -1,0 +1,104 @@
+"""What hand cases of rules with roots are made of, and the same rules in fifty digits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from typing import Any
+
+import numpy as np
+
+from oracles.drawing import Hyper
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import FORMATS, FloatArray
+from oracles.harness.oracle import exactly
+from oracles.rule import Rule, State
+from tests.support.rooted import Rooted, lifted
+
+
+def numbers(*texts: str) -> tuple[Rooted, ...]:
+    """``numbers("3/4", "2")``: rationals as they are written on paper."""
+    return tuple(Rooted(text) for text in texts)
+
+
+@dataclass(frozen=True)
+class Hand:
+    """A case worked by hand: what goes in at each step, and what is there after it."""
+
+    schedule: tuple[Hyper, ...]
+    gradients: tuple[Rooted, ...]
+    w: tuple[Rooted, ...]
+    states: Mapping[str, tuple[Rooted, ...]]
+
+    @property
+    def rows(self) -> list[Row]:
+        """What is there after each step, as :func:`followed` gives it."""
+        return [
+            (w, {name: values[t] for name, values in self.states.items()})
+            for t, w in enumerate(self.w)
+        ]
+
+
+Row = tuple[Any, dict[str, Any]]
+"""The parameter and its state after a step."""
+
+
+def followed(
+    rule: Rule, name: str, w: Any, gradients: Sequence[Any], schedule: Sequence[Hyper]
+) -> list[Row]:
+    """Follow the convention of that name; the count of steps, an int, is left out."""
+    run = rule.run(rule.convention(name), w, gradients, schedule)
+    return [(w, {k: v for k, v in state.items() if k != "step"}) for w, state in run]
+
+
+def apart(rule: Rule, name: str, w: Rooted, hand: Hand) -> float:
+    """How far from torch's the convention ends on a case (in float64: roots are rounded)."""
+    gradients = [np.float64(g) for g in hand.gradients]
+    schedule = [lifted(h, float) for h in hand.schedule]
+    one, other = (
+        followed(rule, convention, np.float64(w), gradients, schedule)[-1][0]
+        for convention in (name, rule.torch.name)
+    )
+    return float(abs(one - other))
+
+
+def strays(
+    rule: Rule, w: FloatArray, gradients: Sequence[FloatArray], schedule: Sequence[Hyper]
+) -> list[str]:
+    """Conventions whose value in fifty digits leaves their enclosure, in some dtype.
+
+    Parameters and gradients are values that every dtype holds.
+    """
+    with localcontext(prec=50):
+        exact = [lifted(h, Decimal) for h in schedule]
+        lift = np.frompyfunc(Decimal, 1, 1)
+        found = []
+        for convention in rule.conventions:
+            values = list(rule.run(convention, lift(w), [lift(g) for g in gradients], exact))
+            for dtype, format in FORMATS.items():
+                start, *balls = (Enclosure.exact(x, format) for x in (w, *gradients))
+                run = rule.run(convention, start, balls, [exactly(h) for h in schedule])
+                if not all(map(_holds, run, values)):
+                    found.append(f"{convention.name} in {dtype}")
+    return found
+
+
+def _holds(ball: tuple[Any, State], value: tuple[Any, State]) -> bool:
+    """Whether the parameter is known and all its elements are within their radii."""
+    mids, rads = ball[0].mid, ball[0].rad
+    return all(
+        np.isfinite(rad) and abs(_decimal(mid) - x) <= _decimal(rad)
+        for mid, rad, x in zip(mids, rads, value[0], strict=True)
+    )
+
+
+def _decimal(x: Any) -> Decimal:
+    """A float of any width; ``Decimal`` itself would lose what float64 does not hold."""
+    numerator, denominator = x.as_integer_ratio()
+    return Decimal(numerator) / Decimal(denominator)
+
+
+def printed(values: FloatArray, digits: int = 4) -> list[float]:
+    """As numbers are printed in the tests of other projects."""
+    return [float(np.round(x, digits)) for x in values]

@@ -1,0 +1,77 @@
+"""Are the README's tables of weight decay and of deviations what rules and ledger say?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from oracles.harness.deviations.ledger import ledger
+from oracles.optimizers.registry import RULES
+from oracles.rule import Rule
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+DECAY = "## What `weight_decay` means in each torch optimizer"
+FOUND = "## What it has found in released torch"
+TODAY = "2.13.0"
+"""The release whose deviations the README lists."""
+SWITCH = "decoupled_weight_decay"
+
+
+def section(title: str) -> str:
+    return README.split(title)[1].split("\n## ")[0]
+
+
+def table(title: str) -> list[list[str]]:
+    """The cells of the table below a title."""
+    lines = [line for line in section(title).splitlines() if line.startswith("| ")]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def rows() -> dict[str, list[str]]:
+    """What the table of weight decay says, by optimizer."""
+    return {first: rest for first, *rest in table(DECAY)}
+
+
+def decayed(rule: Rule) -> bool:
+    return "weight_decay" in rule.hyper()._fields
+
+
+def test_every_optimizer_has_a_row() -> None:
+    assert list(rows()) == [name for name, rule in RULES.items() if decayed(rule)]
+
+
+@pytest.mark.parametrize("rule", [r for r in RULES.values() if decayed(r)], ids=lambda r: r.name)
+def test_a_row_says_the_default_and_the_convention(rule: Rule) -> None:
+    default, convention, meaning = rows()[rule.name]
+    assert float(default) == rule.hyper().weight_decay
+    assert convention == rule.torch.name
+    assert (SWITCH in meaning) == (SWITCH in rule.hyper()._fields)
+
+
+@pytest.mark.parametrize(
+    "rule", [r for r in RULES.values() if SWITCH in r.hyper()._fields], ids=lambda r: r.name
+)
+def test_the_switch_is_the_other_convention(rule: Rule) -> None:
+    """With it on, every number is that of the convention ``decoupled_lr`` with it off."""
+    h = rule.drawing.trial._replace(weight_decay=0.25)
+    gradients = [np.array([1.0, -2.0]), np.array([0.5, 3.0])]
+    w = np.array([4.0, -8.0])
+    on = rule.run(rule.torch, w, gradients, [h._replace(**{SWITCH: True})] * 2)
+    off = rule.run(rule.convention("decoupled_lr"), w, gradients, [h] * 2)
+    for (one, _), (other, _) in zip(on, off, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_every_deviation_of_today_is_listed_with_its_optimizers() -> None:
+    listed = [id for _, ids, *_ in table(FOUND) for id in ids.split(", ")]
+    today = {row.id: row for row in ledger() if row.holds_for(TODAY)}
+    assert sorted(listed) == sorted(i for i, row in today.items() if row.devices != ("cuda",))
+    for names, ids, *_ in table(FOUND):
+        assert set(names.split(", ")) == {n for id in ids.split(", ") for n in today[id].rules}
+
+
+def test_the_others_are_counted() -> None:
+    others = sum(not row.holds_for(TODAY) for row in ledger())
+    assert f"{others} more rows hold what releases before 2.13 had wrong" in section(FOUND)
