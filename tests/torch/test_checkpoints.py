@@ -1,8 +1,8 @@
 """Do checkpoints that an older torch wrote load in this one, and continue on the rule?
 
 ``checkpoints/<version>.pt`` holds, for every optimizer that version had, parameters and
-``state_dict`` in the middle of a case. ``python -m tests.torch.test_checkpoints`` writes the file of
-the torch that runs it, from whose answers nothing is expected but that they lie inside the
+``state_dict`` in the middle of a case. ``python -m tests.torch.test_checkpoints`` writes the file
+of the torch that runs it, from whose answers nothing is expected but that they lie inside the
 enclosure.
 """
 
