@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -12,13 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracles.drawing import Hyper
-from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.enclosure import Enclosure, enter
 from oracles.harness.arithmetic.formats import (
     DTYPES,
+    FLOAT64,
+    FORMATS,
     SMALLEST,
     FloatArray,
+    Format,
     Wide,
     WideArray,
+    loosened,
     mixed,
     round_each,
     round_to,
@@ -29,6 +33,50 @@ from oracles.rule import Convention, Rule
 
 PYTHON: frozenset[str] = frozenset()
 """No scalar is a tensor: hyperparameters and the count of steps are Python numbers."""
+
+
+@dataclass(frozen=True)
+class Margin:
+    """Which texts of a rule an enclosure holds; by default torch's, rounded once an operation.
+
+    A rule can be written in many ways that are the same by algebra: sums in another order, a
+    correction folded into the step size, a decay and a move in one expression. Each rounds
+    elsewhere. Where every operation is charged several roundings, any text is inside that makes no
+    more of them, of numbers of that size, where the rule's own text makes one. What stays outside
+    are texts that add and take away numbers larger than any the rule has.
+
+    Attributes:
+        roundings: how many each operation is charged.
+        scalars: what hyperparameters, counters and what is made of them are kept in: a dtype.
+    """
+
+    roundings: int = 1
+    scalars: str = "float64"
+
+    @cached_property
+    def numbers(self) -> Format:
+        """What numbers without dimension compute in."""
+        if self == Margin():
+            return FLOAT64
+        return replace(loosened(FORMATS[self.scalars], self.roundings), numbers=None)
+
+    def number(self, value: Any) -> Any:
+        """A hyperparameter or a count, as a text holds it."""
+        exact = Enclosure.exact(value)
+        return exact if self == Margin() else enter(exact, self.numbers)
+
+    def count(self, t: int) -> Any:
+        """The number of gradients seen, which every format holds."""
+        return t if self == Margin() else self.number(t)
+
+    def arrays(self, format: Format) -> Format:
+        """What arrays of a format compute in."""
+        if self == Margin():
+            return format
+        return replace(loosened(format, self.roundings), numbers=self.numbers)
+
+
+TORCH_TEXT = Margin()
 
 
 @dataclass(frozen=True)
@@ -104,9 +152,10 @@ class Oracle:
     '4.100 ± 8e-07'
     """
 
-    def __init__(self, rule: Rule, case: Case) -> None:
+    def __init__(self, rule: Rule, case: Case, margin: Margin = TORCH_TEXT) -> None:
         self.rule = rule
         self.case = case
+        self.margin = margin
         self._answers: dict[tuple[str, frozenset[str]], Enclosures] = {}
 
     def __call__(
@@ -120,7 +169,7 @@ class Oracle:
         convention = convention or self.rule.torch
         key = (convention.name, tensors)
         if key not in self._answers:
-            self._answers[key] = enclose(self.rule, convention, self.case, tensors)
+            self._answers[key] = enclose(self.rule, convention, self.case, tensors, self.margin)
         return self._answers[key]
 
     @cached_property
@@ -137,7 +186,11 @@ class Oracle:
 
 
 def enclose(
-    rule: Rule, convention: Convention, case: Case, tensors: frozenset[str] = PYTHON
+    rule: Rule,
+    convention: Convention,
+    case: Case,
+    tensors: frozenset[str] = PYTHON,
+    margin: Margin = TORCH_TEXT,
 ) -> Enclosures:
     """Follow a convention through a case in enclosure arithmetic, on all the case's precisions.
 
@@ -152,9 +205,9 @@ def enclose(
         {name: np.zeros(shape[1:], dtype=bool) for name in rule.states},
         np.empty((shape[0], shape[2])),
     )
-    count = Enclosure.tensor if "step" in tensors else int
-    for batch in _batches(rule, convention, case):
-        hypers = [exactly(h, tensors) for h in batch.schedule]
+    count = Enclosure.tensor if "step" in tensors else margin.count
+    for batch in _batches(rule, convention, case, margin):
+        hypers = [exactly(h, tensors, margin) for h in batch.schedule]
         trajectory = rule.run(
             convention,
             batch.w,
@@ -167,14 +220,16 @@ def enclose(
         filled.start[batch.rows, batch.where] = batch.laid(batch.w.mid)
         for t, (value, state) in enumerate(trajectory):
             _scatter(filled.parameters, t, batch, value)
-            for name, buffer in state.items():
+            for name in rule.states:
+                if (buffer := state.get(name)) is None:
+                    continue
                 _scatter(filled.states[name], t, batch, buffer)
                 filled.present[name][t, batch.where] = True
     return filled
 
 
 @lru_cache(maxsize=256, typed=True)  # by type: NamedTuples of two rules may be equal
-def exactly(h: Hyper, tensors: frozenset[str] = PYTHON) -> Hyper:
+def exactly(h: Hyper, tensors: frozenset[str] = PYTHON, margin: Margin = TORCH_TEXT) -> Hyper:
     """Hyperparameters as 0-d enclosures; switches and words are left as they are.
 
     Those named in ``tensors`` are rounded to float32, the others are exact, as Python holds them.
@@ -183,7 +238,7 @@ def exactly(h: Hyper, tensors: frozenset[str] = PYTHON) -> Hyper:
         *(
             value
             if value is None or isinstance(value, bool | str)
-            else (Enclosure.tensor if name in tensors else Enclosure.exact)(value)
+            else (Enclosure.tensor if name in tensors else margin.number)(value)
             for name, value in h._asdict().items()
         )
     )
@@ -218,7 +273,7 @@ class _Batch:
         return np.broadcast_to(values, self.w.shape).ravel()
 
 
-def _batches(rule: Rule, convention: Convention, case: Case) -> Iterator[_Batch]:
+def _batches(rule: Rule, convention: Convention, case: Case, margin: Margin) -> Iterator[_Batch]:
     alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     groups = {}
     for index, group, parameter in case.walk():
@@ -230,21 +285,22 @@ def _batches(rule: Rule, convention: Convention, case: Case) -> Iterator[_Batch]
     for key, members in alike.items():
         common = (groups[key].schedule, key[2], groups[key].joins > 0)
         if rule.elementwise:
-            where, w, gradients = _gather(case, members, case.precisions)
+            where, w, gradients = _gather(case, members, case.precisions, margin)
             yield _Batch(*common, where, slice(None), w, gradients)
             continue
         (index,) = members
         where = slice(case.offsets[index], case.offsets[index + 1])
         for row, precision in enumerate(case.precisions):
-            yield _Batch(*common, where, row, *_shaped(case.parameters[index], precision, index))
+            shaped = _shaped(case.parameters[index], precision, index, margin)
+            yield _Batch(*common, where, row, *shaped)
 
 
 def _shaped(
-    parameter: Parameter, precision: str, index: int
+    parameter: Parameter, precision: str, index: int, margin: Margin
 ) -> tuple[Enclosure, list[Enclosure | None]]:
     """One parameter in its own shape and one dtype."""
     dtype = dtype_of(precision, index)
-    format = mixed(np.array(DTYPES.index(dtype)))
+    format = margin.arrays(mixed(np.array(DTYPES.index(dtype))))
 
     def lifted(values: FloatArray | None) -> Enclosure | None:
         return None if values is None else Enclosure.exact(round_to(dtype, values), format)
@@ -259,7 +315,7 @@ def _empty(shape: tuple[int, ...]) -> Balls:
 
 
 def _gather(
-    case: Case, members: list[int], precisions: Sequence[str]
+    case: Case, members: list[int], precisions: Sequence[str], margin: Margin
 ) -> tuple[slice | NDArray[np.intp], Enclosure, list[Enclosure | None]]:
     """The members' values end to end, a row for each precision, rounded to each one's dtype."""
     # Parameters that share a schedule and a pattern of gradients differ in values alone, so one
@@ -285,7 +341,7 @@ def _gather(
     )
     rounded = round_each(drawn)
     columns = np.arange(drawn.shape[1])
-    format = mixed(dtypes)
+    format = margin.arrays(mixed(dtypes))
     values = [Enclosure.exact(rounded[dtypes, row, columns], format) for row in range(len(drawn))]
     gradients: list[Enclosure | None] = [None] * case.steps
     for t, value in zip(steps, values[1:], strict=True):

@@ -214,7 +214,7 @@ def operands(x: Any, y: Any) -> tuple[Enclosure, Enclosure, Format]:
     y = y if isinstance(y, Enclosure) else Enclosure.exact(y)
     if x.format is y.format:
         return x, y, x.format
-    if is_scalar(y) and not (is_scalar(x) and y.format is TENSOR):
+    if is_scalar(y) and not (is_scalar(x) and y.format.u > x.format.u):
         return x, enter(y, x.format), x.format
     if is_scalar(x):
         return enter(x, y.format), y, y.format
@@ -223,7 +223,7 @@ def operands(x: Any, y: Any) -> tuple[Enclosure, Enclosure, Format]:
 
 def is_scalar(x: Enclosure) -> bool:
     """Whether it is a number that enters kernels, and not a parameter of no dimension."""
-    return x.ndim == 0 and (x.format is FLOAT64 or x.format is TENSOR)
+    return x.ndim == 0 and x.format.numbers is None
 
 
 def enter(scalar: Enclosure, format: Format) -> Enclosure:
@@ -400,7 +400,7 @@ def _beside(value: Enclosure, other: Any) -> Enclosure:
 @item.register(Enclosure)
 def _item(value: Enclosure) -> Enclosure:
     """The number as Python's, which is float64."""
-    return Enclosure(value.mid, value.rad, FLOAT64, value.nonnegative)
+    return Enclosure(value.mid, value.rad, value.format.numbers or value.format, value.nonnegative)
 
 
 @resolution.register(Enclosure)

@@ -49,6 +49,8 @@ class Format:
         largest: largest finite value; beyond it a result of this format may overflow.
         overflow: magnitude beyond which a *sum* overflows on every path. Kernels may hold float16
             intermediates in float32, so for float16 there is none (``inf``).
+        numbers: the format that numbers without dimension compute in before they meet an array of
+            this one; None for a format of such numbers.
     """
 
     u: Any
@@ -56,6 +58,7 @@ class Format:
     scalar_u: Any
     largest: Any
     overflow: Any
+    numbers: Format | None = None
 
     @cached_property
     def charge(self) -> Any:
@@ -101,12 +104,14 @@ def _certain_overflow(dtype: str) -> Any:
     return (1 - half_unit) * Wide(2) ** _MAX_EXPONENT[widest]
 
 
-FORMATS = {dtype: _format(dtype) for dtype in DTYPES}
-
-FLOAT64 = FORMATS["float64"]
+FLOAT64 = _format("float64")
 """What Python numbers, and so hyperparameters, compute in."""
 
-TENSOR = replace(FORMATS["float32"], u=2 * FORMATS["float32"].u)
+FORMATS = {"float64": FLOAT64} | {
+    dtype: replace(_format(dtype), numbers=FLOAT64) for dtype in DTYPES[1:]
+}
+
+TENSOR = replace(FORMATS["float32"], u=2 * FORMATS["float32"].u, numbers=None)
 """What 0-d float32 tensors compute in. Every operation is charged two roundings, because paths
 multiply and divide such numbers among themselves before they meet an array. What that adds to the
 operations on them in a rule's own text, as torch's capturable steps have it:
@@ -125,9 +130,19 @@ _TABLE = {
 }
 
 
-def mixed(indices: NDArray[np.intp]) -> Format:
+def mixed(indices: NDArray[np.intp], numbers: Format = FLOAT64) -> Format:
     """The format of an array whose element ``i`` has dtype ``DTYPES[indices[i]]``."""
-    return Format(**{field: column[indices] for field, column in _TABLE.items()})
+    return Format(**{field: column[indices] for field, column in _TABLE.items()}, numbers=numbers)
+
+
+def loosened(format: Format, roundings: int) -> Format:
+    """A format in which every operation may round so many times, instead of once."""
+    return replace(
+        format,
+        u=roundings * format.u,
+        eta=roundings * format.eta,
+        scalar_u=roundings * format.scalar_u,
+    )
 
 
 def round_to(dtype: str, values: ArrayLike) -> FloatArray:

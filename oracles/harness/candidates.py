@@ -1,0 +1,78 @@
+"""What a piece of code may follow: a rule with any conventions that can be combined.
+
+A convention is its rule's first one with some lines replaced. Two of them that replace different
+lines can be had at once: Keras' Adam has ``eps_hat`` *and* ``decoupled_lr``. A candidate is one
+such combination.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+from oracles.rule import Convention, Rule
+
+SAID = frozenset(f.name for f in fields(Convention)) - {"decays"}
+"""What a convention says of itself; all else in it is a line of the step."""
+
+MOST = 3
+"""How many conventions are combined at most."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A rule and the conventions in which it differs from torch's, none for torch's own.
+
+    >>> from oracles import RULES
+    >>> rule = RULES["Adam"]
+    >>> eps, decay = (rule.convention(name) for name in ("eps_hat", "decoupled_lr"))
+    >>> str(Candidate(rule, (eps, decay)))
+    "Adam's eps_hat with decoupled_lr"
+    """
+
+    rule: Rule
+    conventions: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        names = [c.name for c in self.conventions] or [self.rule.torch.name]
+        return f"{self.rule.name}'s {' with '.join(names)}"
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of its conventions, which are none where it is torch's."""
+        return frozenset(c.name for c in self.conventions)
+
+    @cached_property
+    def convention(self) -> Any:
+        """All their lines in one."""
+        torch = self.rule.torch
+        if not self.conventions:
+            return torch
+        replaced = {
+            line: getattr(c, line) for c in self.conventions for line in lines(self.rule, c)
+        }
+        return replace(torch, name="+".join(c.name for c in self.conventions), **replaced)
+
+
+def lines(rule: Rule, convention: Convention) -> frozenset[str]:
+    """The lines of the step that a convention replaces."""
+    torch = rule.torch
+    return frozenset(
+        f.name
+        for f in fields(convention)
+        if f.name not in SAID and getattr(convention, f.name) is not getattr(torch, f.name)
+    )
+
+
+def candidates(rule: Rule, most: int = MOST) -> Iterator[Candidate]:
+    """torch's own, each convention, and what can be combined of them, the simplest first."""
+    replaced = {c.name: lines(rule, c) for c in rule.conventions[1:]}
+    yield Candidate(rule)
+    for count in range(1, most + 1):
+        for some in combinations(rule.conventions[1:], count):
+            taken = [replaced[c.name] for c in some]
+            if sum(map(len, taken)) == len(frozenset().union(*taken)):
+                yield Candidate(rule, some)

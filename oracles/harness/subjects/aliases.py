@@ -1,0 +1,47 @@
+"""How other code calls what torch calls ``lr``, ``betas``, ...: data, and who stands for whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "lr": ("learning_rate", "alpha", "eta", "step_size", "gamma", "rate"),
+        "momentum": ("mu", "mom", "rho", "beta", "momentum_factor"),
+        "dampening": ("damping", "tau"),
+        "weight_decay": ("wd", "l2", "lam", "lambda_", "lmbda", "l2_reg", "decay", "reg"),
+        "beta1": ("b1", "beta_1"),
+        "beta2": ("b2", "beta_2"),
+        "eps": ("epsilon", "eps_"),
+        "alpha": ("rho", "smoothing", "smoothing_constant", "decay_rate", "discounting_factor"),
+        "rho": ("decay_rate", "decay"),
+        "lr_decay": ("decay",),
+        "momentum_decay": ("schedule_decay", "psi"),
+        "nesterov": ("use_nesterov", "look_ahead"),
+        "amsgrad": ("use_amsgrad", "ams_grad"),
+        "initial_accumulator_value": ("initial_accumulator", "init_accumulator"),
+        "batch_size": ("batch", "n", "m", "n_samples"),
+        "maximize": ("ascend",),
+    }
+)
+"""By torch's name, in the order in which they are tried: a name that is torch's own comes first."""
+
+
+def matched(names: Iterable[str], wanted: Iterable[str]) -> dict[str, str]:
+    """Which of the names a piece of code takes stands for which of those that are wanted.
+
+    torch's own names are theirs; then each wanted name takes its first alias that nobody else has.
+
+    >>> matched(["params", "alpha", "mu", "wd"], ["lr", "momentum", "weight_decay", "nesterov"])
+    {'lr': 'alpha', 'momentum': 'mu', 'weight_decay': 'wd'}
+    >>> matched(["lr", "alpha"], ["lr", "alpha"])
+    {'lr': 'lr', 'alpha': 'alpha'}
+    """
+    there, wanted = list(names), list(wanted)
+    found = {name: name for name in wanted if name in there}
+    for name in wanted:
+        free = [a for a in ALIASES.get(name, ()) if a in there and a not in found.values()]
+        if name not in found and free:
+            found[name] = free[0]
+    return {name: found[name] for name in wanted if name in found}

@@ -1,0 +1,156 @@
+"""identify: which rule does this code follow?
+
+The code is asked cases in which what it may follow differs, in float64. A candidate (a rule with
+any conventions that can be combined) is out as soon as one answer leaves its margin, which holds
+every text of it (:class:`~oracles.harness.oracle.Margin`). What is left at the end is the answer:
+one candidate; several, if no setting of this code tells them apart; or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from oracles.drawing import Hyper, Range
+from oracles.harness.arithmetic.enclosure import holds
+from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.candidates import Candidate, candidates
+from oracles.harness.cases.case import Case, Group, Parameter
+from oracles.harness.oracle import Margin, Oracle
+from oracles.harness.subjects.blackbox import BlackBox
+from oracles.optimizers.registry import RULES
+from oracles.rule import Rule
+
+ROUNDINGS = 16
+"""How many roundings a text may make where a rule's own makes one. Rules that differ do so by parts
+of the numbers themselves, which in float64 is ten orders of magnitude more."""
+
+MARGINS = (Margin(ROUNDINGS), Margin(ROUNDINGS, scalars="float32"))
+"""The narrower one first: who is inside it needs no wider one. JAX and MLX keep scalars in
+float32."""
+
+SHAPES = ((3,), (2, 3))
+"""A vector and a matrix: what is decayed may hang on that."""
+
+ROWS = 7
+"""The batch size, where a code asks for it: no power of two, and not 1."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One case that is asked, and what it was made for."""
+
+    what: str
+    case: Case
+
+
+def settings(rule: Rule, takes: frozenset[str], seed: int = 0) -> Iterator[Setting]:
+    """Cases of a rule that use what a code takes: all at once, and with each thing left out.
+
+    Values are those between which conventions are told apart (``rule.drawing.full``), away from the
+    edges of the formats and from special values, and the learning rate changes.
+    """
+    rng = np.random.Generator(np.random.PCG64(seed))
+    default = rule.hyper()
+    spans = {name: span for name, span in rule.drawing.full.hyper.items() if name in takes}
+    flags = [n for n, v in default._asdict().items() if isinstance(v, bool) and n in takes]
+    steps = max(rule.drawing.steps, default=4)
+
+    def setting(what: str, off: str = "", on: str = "") -> Setting:
+        values: dict[str, Any] = {n: 0.0 if n == off else _within(s, rng) for n, s in spans.items()}
+        values |= {name: name == on for name in flags}
+        values |= {"batch_size": ROWS} if "batch_size" in takes else {}
+        return Setting(what, _case(rule, default._replace(**values), steps, rng))
+
+    yield setting("all")
+    for name in spans:
+        if name != "lr" and rule.constraint(default._replace(**{name: 0.0})) is None:
+            yield setting(f"{name}=0", off=name)
+    for flag in flags:
+        yield setting(f"{flag}=True", on=flag)
+
+
+def _within(span: Range, rng: np.random.Generator) -> float:
+    low, high = span
+    return float(low * (high / low) ** rng.random())
+
+
+def _case(rule: Rule, h: Hyper, steps: int, rng: np.random.Generator) -> Case:
+    def array(span: Range, shape: tuple[int, ...]) -> FloatArray:
+        signs: FloatArray = rng.choice([-1.0, 1.0], shape)
+        return signs * rng.uniform(*span, shape)
+
+    spans = rule.drawing.full
+    members = tuple(
+        Parameter(array(spans.w, shape), tuple(array(spans.g, shape) for _ in range(steps)))
+        for shape in (rule.drawing.shapes[:2] or SHAPES)
+    )
+    schedule = tuple(h._replace(lr=h.lr * (1, 0.5, 0.75)[t % 3]) for t in range(steps))
+    return Case((Group(members, schedule),), ("float64",))
+
+
+@dataclass(frozen=True)
+class Identification:
+    """What a piece of code follows.
+
+    Attributes:
+        name: of the code.
+        fits: the candidates that hold all its answers, the simplest ones of them.
+        ruled_out: how many candidates some answer excluded.
+        scalars: what hyperparameters are kept in, as far as answers tell.
+    """
+
+    name: str
+    fits: tuple[Candidate, ...]
+    ruled_out: int
+    scalars: str = "float64"
+
+    def __str__(self) -> str:
+        if not self.fits:
+            return f"{self.name} follows no known rule; {self.ruled_out} were ruled out"
+        return f"{self.name} follows {' or '.join(map(str, self.fits))}"
+
+
+def identify(box: BlackBox, rules: Sequence[Rule] | None = None) -> Identification:
+    """Find what the code follows, among the given rules or all."""
+    for margin in MARGINS:
+        fits: list[Candidate] = []
+        ruled_out = 0
+        for rule in rules or tuple(RULES.values()):
+            left, out = remaining(box, rule, margin)
+            fits += simplest(left)
+            ruled_out += out
+        if fits:
+            break
+    return Identification(box.name, tuple(fits), ruled_out, margin.scalars)
+
+
+def remaining(box: BlackBox, rule: Rule, margin: Margin) -> tuple[list[Candidate], int]:
+    """The candidates of a rule that hold all answers, and how many do not."""
+    left = list(candidates(rule))
+    total = len(left)
+    for setting in settings(rule, box.takes(rule)):
+        answer = box.run(rule, setting.case)
+        oracle = Oracle(rule, setting.case, margin)
+        left = [candidate for candidate in left if within(oracle, candidate, answer)]
+        if not left:
+            break
+    return left, total - len(left)
+
+
+def within(oracle: Oracle, candidate: Candidate, answer: FloatArray) -> bool:
+    """Whether an answer is within a candidate's margin, every element at every step."""
+    balls = oracle(candidate.convention).parameters
+    return bool(holds(balls.mid[0], balls.rad[0], answer).all())
+
+
+def simplest(left: Iterable[Candidate]) -> list[Candidate]:
+    """Without those that are another one with conventions added that no answer speaks for."""
+    found: list[Candidate] = []
+    for candidate in left:  # which come in the order of how many conventions they have
+        if not any(one.names < candidate.names for one in found):
+            found.append(candidate)
+    return found
