@@ -21,6 +21,7 @@ from oracles.harness.candidates import Candidate, candidates
 from oracles.harness.cases.case import Case, Group, Parameter
 from oracles.harness.oracle import Margin, Oracle
 from oracles.harness.subjects.blackbox import BlackBox
+from oracles.harness.subjects.subject import SubjectError
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
@@ -63,7 +64,8 @@ def settings(rule: Rule, takes: frozenset[str], seed: int = 0) -> Iterator[Setti
         values: dict[str, Any] = {n: 0.0 if n == off else _within(s, rng) for n, s in spans.items()}
         values |= {name: name == on for name in flags}
         values |= {"batch_size": ROWS} if "batch_size" in takes else {}
-        return Setting(what, _case(rule, default._replace(**values), steps, rng))
+        h = _allowed(rule, default._replace(**values), spans)
+        return Setting(what, _case(rule, h, steps, rng))
 
     yield setting("all")
     for name in spans:
@@ -71,6 +73,14 @@ def settings(rule: Rule, takes: frozenset[str], seed: int = 0) -> Iterator[Setti
             yield setting(f"{name}=0", off=name)
     for flag in flags:
         yield setting(f"{flag}=True", on=flag)
+
+
+def _allowed(rule: Rule, h: Hyper, names: Iterable[str]) -> Hyper:
+    """Without whatever the rule does not allow beside the rest."""
+    for name in names:
+        if rule.constraint(h) is not None and rule.constraint(h._replace(**{name: 0.0})) is None:
+            h = h._replace(**{name: 0.0})
+    return h
 
 
 def _within(span: Range, rng: np.random.Generator) -> float:
@@ -133,7 +143,10 @@ def remaining(box: BlackBox, rule: Rule, margin: Margin) -> tuple[list[Candidate
     left = list(candidates(rule))
     total = len(left)
     for setting in settings(rule, box.takes(rule)):
-        answer = box.run(rule, setting.case)
+        try:
+            answer = box.run(rule, setting.case)
+        except SubjectError:  # it does not take what this rule's settings are
+            return [], total
         oracle = Oracle(rule, setting.case, margin)
         left = [candidate for candidate in left if within(oracle, candidate, answer)]
         if not left:

@@ -1,0 +1,99 @@
+"""Optimizers of other people: any ``torch.optim.Optimizer``, or whatever makes one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from oracles.drawing import Hyper
+from oracles.harness.arithmetic.formats import FloatArray, round_to
+from oracles.harness.cases.case import Case
+from oracles.harness.subjects.aliases import matched
+from oracles.harness.subjects.subject import answering
+from oracles.harness.subjects.tensors import as_float64, end_to_end
+from oracles.rule import Rule
+
+Make = Callable[..., Any]
+"""A class of optimizers, or a function that makes one: ``(params, **hyperparameters)``."""
+
+
+@dataclass(frozen=True)
+class ForeignOptimizer:
+    """An optimizer that is asked for nothing but the parameters it computes.
+
+    Attributes:
+        make: the class, or a function that makes one.
+        names: torch's names of hyperparameters, and what ``make`` calls them, where that is none of
+            :data:`~oracles.harness.subjects.aliases.ALIASES`.
+        fixed: further arguments of ``make``, always given.
+    """
+
+    make: Make
+    names: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return getattr(self.make, "__name__", type(self.make).__name__)
+
+    @cached_property
+    def accepts(self) -> tuple[str, ...]:
+        """The names ``make`` takes, beside parameters; those of a ``**`` are found by trying."""
+        found: list[str] = []
+        for cls in getattr(self.make, "__mro__", (self.make,)):
+            parameters = inspect.signature(cls).parameters.values()
+            found += [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                break
+        return tuple(dict.fromkeys(found[1:]))
+
+    def arguments(self, rule: Rule) -> dict[str, str]:
+        """torch's names of the arguments that it takes, and its own for them."""
+        wanted = rule.arguments(rule.hyper())
+        singles = [m for members in rule.binding.tuples.values() for m in members]
+        known = matched(self.accepts, [*wanted, *singles])
+        return {**{k: v for k, v in known.items() if v not in self.fixed}, **self.names}
+
+    def takes(self, rule: Rule) -> frozenset[str]:
+        given = set(self.arguments(rule))
+        for name, members in rule.binding.tuples.items():
+            given |= set(members) if name in given else set()
+        return frozenset(given & set(rule.hyper()._fields))
+
+    def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
+        params = [self._tensor(p.initial, dtype).requires_grad_() for p in case.parameters]
+        (group,) = case.groups
+        with answering():
+            optimizer = self.make(params, **self.given(rule, group.schedule[0]), **self.fixed)
+        rows = []
+        for t, h in enumerate(group.schedule):
+            for p, drawn in zip(params, case.parameters, strict=True):
+                gradient = drawn.gradients[t]
+                p.grad = None if gradient is None else self._tensor(gradient, dtype)
+            with answering():
+                if t:
+                    self._reschedule(optimizer, rule, h)
+                optimizer.step()
+            rows.append(end_to_end(params))
+        return as_float64(rows)
+
+    def given(self, rule: Rule, h: Hyper) -> dict[str, Any]:
+        """Hyperparameters as ``make`` takes them."""
+        values = {**h._asdict(), **rule.arguments(h)}
+        return {own: values[name] for name, own in self.arguments(rule).items()}
+
+    def _reschedule(self, optimizer: Any, rule: Rule, h: Hyper) -> None:
+        """What changes between steps is written where torch's schedulers write it."""
+        for table in optimizer.param_groups:
+            table["lr"] = h.lr
+
+    @staticmethod
+    def _tensor(values: FloatArray, dtype: str) -> torch.Tensor:
+        rounded = torch.from_numpy(np.array(round_to(dtype, values), order="C"))
+        return rounded.to(getattr(torch, dtype))
