@@ -127,21 +127,21 @@ class Identification:
 def identify(box: BlackBox, rules: Sequence[Rule] | None = None) -> Identification:
     """Find what the code follows, among the given rules or all."""
     for margin in MARGINS:
-        fits: list[Candidate] = []
-        ruled_out = 0
-        for rule in rules or tuple(RULES.values()):
-            left, out = remaining(box, rule, margin)
-            fits += simplest(left)
-            ruled_out += out
+        found = [remaining(box, rule, margin) for rule in rules or tuple(RULES.values())]
+        fits = simplest(candidate for left, _ in found for candidate in left)
         if fits:
             break
-    return Identification(box.name, tuple(fits), ruled_out, margin.scalars)
+    return Identification(box.name, tuple(fits), sum(out for _, out in found), margin.scalars)
 
 
 def remaining(box: BlackBox, rule: Rule, margin: Margin) -> tuple[list[Candidate], int]:
-    """The candidates of a rule that hold all answers, and how many do not."""
+    """The candidates of a rule that hold all answers, and how many do not.
+
+    Those whose margin left most elements open in every setting have no answer that speaks for them.
+    """
     left = list(candidates(rule))
     total = len(left)
+    spoken_for: set[Candidate] = set()
     for setting in settings(rule, box.takes(rule)):
         try:
             answer = box.run(rule, setting.case)
@@ -149,8 +149,10 @@ def remaining(box: BlackBox, rule: Rule, margin: Margin) -> tuple[list[Candidate
             return [], total
         oracle = Oracle(rule, setting.case, margin)
         left = [c for c in left if near(c, setting.case, answer) and within(oracle, c, answer)]
+        spoken_for |= {c for c in left if decided(oracle, c)}
         if not left:
             break
+    left = [c for c in left if c in spoken_for]
     return left, total - len(left)
 
 
@@ -175,19 +177,18 @@ def near(candidate: Candidate, case: Case, answer: FloatArray) -> bool:
 
 
 def within(oracle: Oracle, candidate: Candidate, answer: FloatArray) -> bool:
-    """Whether an answer is within a candidate's margin, every element at every step.
-
-    A margin that leaves most elements open is no evidence.
-    """
+    """Whether an answer is within a candidate's margin, every element at every step."""
     balls = oracle(candidate.convention).parameters
-    decided = np.isfinite(balls.rad[0])
-    return bool(2 * decided.sum() > decided.size) and bool(holds(balls.mid[0], balls.rad[0], answer).all())
+    return bool(holds(balls.mid[0], balls.rad[0], answer).all())
+
+
+def decided(oracle: Oracle, candidate: Candidate) -> bool:
+    """Whether a candidate's margin says something of most elements."""
+    known = np.isfinite(oracle(candidate.convention).parameters.rad[0])
+    return bool(2 * known.sum() > known.size)
 
 
 def simplest(left: Iterable[Candidate]) -> list[Candidate]:
-    """Without those that are another one with conventions added that no answer speaks for."""
-    found: list[Candidate] = []
-    for candidate in left:  # which come in the order of how many conventions they have
-        if not any(one.names < candidate.names for one in found):
-            found.append(candidate)
-    return found
+    """Those with the fewest conventions: the others have some that no answer speaks for."""
+    found = sorted(left, key=lambda candidate: len(candidate.conventions))
+    return [c for c in found if len(c.conventions) == len(found[0].conventions)]

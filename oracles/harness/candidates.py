@@ -22,7 +22,7 @@ MOST = 3
 """How many conventions are combined at most."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """A rule and the conventions in which it differs from torch's, none for torch's own.
 
