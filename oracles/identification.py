@@ -9,7 +9,8 @@ one candidate; several, if no setting of this code tells them apart; or none.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,10 @@ def settings(rule: Rule, takes: frozenset[str], seed: int = 0) -> Iterator[Setti
 
     Values are those between which conventions are told apart (``rule.drawing.full``), away from the
     edges of the formats and from special values, and the learning rate changes.
+
+    >>> from oracles.optimizers.registry import RULES
+    >>> [setting.what for setting in settings(RULES["SGD"], frozenset({"lr", "weight_decay"}))]
+    ['all', 'weight_decay=0']
     """
     rng = np.random.Generator(np.random.PCG64(seed))
     default = rule.hyper()
@@ -110,31 +115,80 @@ class Identification:
         name: of the code.
         fits: the candidates that hold all its answers, the simplest ones of them.
         ruled_out: how many candidates some answer excluded.
+        ignores: hyperparameters of what fits that the code takes and makes nothing of.
         scalars: what hyperparameters are kept in, as far as answers tell.
     """
 
     name: str
     fits: tuple[Candidate, ...]
     ruled_out: int
+    ignores: frozenset[str] = frozenset()
     scalars: str = "float64"
 
     def __str__(self) -> str:
         if not self.fits:
-            return f"{self.name} follows no known rule; {self.ruled_out} were ruled out"
-        return f"{self.name} follows {' or '.join(map(str, self.fits))}"
+            return f"{self.name} follows no known rule ({self.ruled_out:,} were ruled out)"
+        without = f", ignoring {', '.join(sorted(self.ignores))}" if self.ignores else ""
+        return f"{self.name} follows {' or '.join(map(str, self.fits))}{without}"
 
 
 def identify(box: BlackBox, rules: Sequence[Rule] | None = None) -> Identification:
-    """Find what the code follows, among the given rules or all."""
-    for margin in MARGINS:
-        found = [remaining(box, rule, margin) for rule in rules or tuple(RULES.values())]
+    """Find what the code follows, among the given rules or all.
+
+    >>> from oracles.harness.subjects.blackbox import Function
+    >>> def step(params, grads, state, lr, wd):
+    ...     return [w * (1 - lr * wd) - lr * g for w, g in zip(params, grads)]
+    >>> print(identify(Function(step)))
+    step follows SGD's coupled_unscaled
+    """
+    asked = tuple(rules or RULES.values())
+    for margin, ignoring in product(MARGINS, (False, True)):
+        ignored = {r: insensitive(box, r) if ignoring else frozenset() for r in asked}
+        found = [remaining(box, r, margin, ignored[r]) for r in asked if ignored[r] or not ignoring]
         fits = simplest(candidate for left, _ in found for candidate in left)
         if fits:
             break
-    return Identification(box.name, tuple(fits), sum(out for _, out in found), margin.scalars)
+        ruled_out = sum(out for _, out in found)
+    if not fits:
+        return Identification(box.name, (), ruled_out)
+    ruled_out = sum(out for _, out in found)
+    return Identification(box.name, tuple(fits), ruled_out, ignored[fits[0].rule], margin.scalars)
 
 
-def remaining(box: BlackBox, rule: Rule, margin: Margin) -> tuple[list[Candidate], int]:
+def insensitive(box: BlackBox, rule: Rule) -> frozenset[str]:
+    """The hyperparameters that a code takes and whose value changes no bit of its answers."""
+    takes = box.takes(rule)
+    case = next(settings(rule, takes)).case
+    (group,) = case.groups
+    try:
+        answer = box.run(rule, case)
+        return frozenset(
+            name
+            for name in takes - {"lr"}
+            if np.array_equal(box.run(rule, _changed(rule, case, group, name)), answer)
+        )
+    except SubjectError:
+        return frozenset()
+
+
+def _changed(rule: Rule, case: Case, group: Group, name: str) -> Case:
+    """The same case with another value of one hyperparameter."""
+
+    def other(h: Hyper) -> Hyper:
+        value = getattr(h, name)
+        if isinstance(value, bool):
+            return h._replace(**{name: not value})
+        return h._replace(**{name: value / 2 if value else 0.5})
+
+    schedule = tuple(other(h) for h in group.schedule)
+    if any(rule.constraint(h) for h in schedule):
+        return case
+    return replace(case, groups=(replace(group, schedule=schedule),))
+
+
+def remaining(
+    box: BlackBox, rule: Rule, margin: Margin, ignored: frozenset[str] = frozenset()
+) -> tuple[list[Candidate], int]:
     """The candidates of a rule that hold all answers, and how many do not.
 
     Those whose margin left most elements open in every setting have no answer that speaks for them.
@@ -142,7 +196,7 @@ def remaining(box: BlackBox, rule: Rule, margin: Margin) -> tuple[list[Candidate
     left = list(candidates(rule))
     total = len(left)
     spoken_for: set[Candidate] = set()
-    for setting in settings(rule, box.takes(rule)):
+    for setting in settings(rule, box.takes(rule) - ignored):
         try:
             answer = box.run(rule, setting.case)
         except SubjectError:  # it does not take what this rule's settings are

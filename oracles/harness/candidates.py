@@ -36,6 +36,9 @@ class Candidate:
     rule: Rule
     conventions: tuple[Any, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
     def __str__(self) -> str:
         names = [c.name for c in self.conventions] or [self.rule.torch.name]
         return f"{self.rule.name}'s {' with '.join(names)}"
