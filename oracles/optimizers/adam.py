@@ -46,9 +46,9 @@ Each convention below is the first one with one of the lines replaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -154,18 +154,6 @@ def step(
         moments["max_exp_avg_sq"] = v
     w = w - scaled(h.lr / c1, m, convention.denominator(v, c2, h))
     return convention.after(w, h), moments
-
-
-C = TypeVar("C", bound=Convention)
-
-
-def in_place_of(torch: C, rows: Iterable[AdamConvention]) -> tuple[C, ...]:
-    """Adam's conventions for another rule: what they replace in Adam's they replace in its."""
-    names = [field.name for field in fields(TORCH)]
-    return tuple(
-        replace(torch, **{n: getattr(c, n) for n in names if getattr(c, n) != getattr(TORCH, n)})
-        for c in rows
-    )
 
 
 TORCH = AdamConvention(

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from oracles.numerics import Scalar
 from oracles.optimizers import adam, decay
-from oracles.rule import named
+from oracles.rule import carried_over, named
 
 
 class Hyper(NamedTuple):
@@ -90,7 +90,7 @@ RULE = replace(
     conventions=(
         TORCH,
         *DECAYS,
-        *adam.in_place_of(TORCH, adam.MOMENTS),
+        *carried_over(adam.MOMENTS, adam.TORCH, to=TORCH),
     ),
     drawing=DRAWING,
 )

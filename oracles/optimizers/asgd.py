@@ -46,19 +46,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from oracles.drawing import Domain, Drawing, Separating
-from oracles.numerics import Array, Scalar, beside, either, kept, lerp
+from oracles.numerics import Array, Scalar, either, lerp, one, zeros_like
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch
 from oracles.rule import Binding, Convention, Rule, State
-
-ONE = Fraction(1)
-"""Divided by a float it gives a float; divided by a whole number it stays a rational."""
 
 
 class Hyper(NamedTuple):
@@ -90,7 +86,7 @@ def _averaged(ax: Array, w: Array, mu: Scalar) -> Array:
 
 
 def _weight(t: Scalar, h: Hyper) -> Scalar:
-    return ONE / np.maximum(1, t - h.t0)
+    return one(h.t0) / np.maximum(1, t - h.t0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +111,7 @@ class ASGDConvention(Convention):
 
 def start(w: Array, h: Hyper) -> State:
     """The first rate is γ; the first average becomes w, because the first weight is 1."""
-    return {"eta": kept(h.lr), "mu": 1, "ax": np.zeros_like(w)}
+    return {"eta": h.lr, "mu": 1, "ax": zeros_like(w)}
 
 
 def step(
@@ -134,12 +130,12 @@ def step(
     Returns:
         The new parameter and the new state; the arguments are left as they were.
     """
-    eta = convention.in_force(beside(state["eta"], t), t, h)
     d = convention.descent(w, g, h)
-    w = convention.moved(convention.before(w, h), d, eta, h)
+    w = convention.before(w, h)
+    w = convention.moved(w, d, convention.in_force(state["eta"], t, h), h)
     w = convention.after(w, h)
     ax = _averaged(state["ax"], w, state["mu"])
-    return w, {"eta": kept(convention.rate(t, h)), "mu": kept(_weight(t, h)), "ax": ax}
+    return w, {"eta": convention.rate(t, h), "mu": _weight(t, h), "ax": ax}
 
 
 TORCH = ASGDConvention(
@@ -293,5 +289,6 @@ RULE = Rule(
     drawing=DRAWING,
     binding=Binding(
         tensor_step=frozenset({"foreach", "capturable"}),
+        float32_states=("eta", "mu"),
     ),
 )

@@ -55,10 +55,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.drawing import Domain, Separating
-from oracles.numerics import Array, Scalar, kept, lerp, scaled
+from oracles.numerics import Array, Scalar, ema, ema_of_squares, scaled
 from oracles.optimizers import adam, decay
 from oracles.optimizers.refusal import negative
-from oracles.rule import Convention, State, named
+from oracles.rule import Convention, State, carried_over, named, zeros
 
 BASE = Fraction(96, 100)
 """Dozat's 0.96: its powers with floats are those of torch's literal, and rationals stay exact."""
@@ -87,7 +87,7 @@ def _momentum(t: Scalar, h: Hyper) -> Scalar:
 
 
 def _average(m: Array, d: Array, mu: Scalar, h: Hyper) -> Array:
-    return lerp(m, d, 1 - h.beta1)
+    return ema(m, d, h.beta1)
 
 
 def _factors(mu: Scalar, following: Scalar, product: Scalar, t: Scalar, h: Hyper) -> Factors:
@@ -118,7 +118,7 @@ class NAdamConvention(Convention):
 
 def start(w: Array, h: Hyper) -> State:
     """Moments of zero, and a product of nothing."""
-    return {"mu_product": 1, "exp_avg": np.zeros_like(w), "exp_avg_sq": np.zeros_like(w)}
+    return {"mu_product": 1, **zeros(w, "exp_avg", "exp_avg_sq")}
 
 
 def step(
@@ -140,9 +140,9 @@ def step(
     d = convention.descent(w, g, h)
     w = convention.before(w, h)
     mu, following = convention.momentum(t, h), convention.momentum(t + 1, h)
-    product = kept(state["mu_product"] * kept(mu))
+    product = state["mu_product"] * mu
     m = convention.average(state["exp_avg"], d, mu, h)
-    v = h.beta2 * state["exp_avg_sq"] + (1 - h.beta2) * (d * d)
+    v = ema_of_squares(state["exp_avg_sq"], d, h.beta2)
     denominator = convention.denominator(v, 1 - h.beta2**t, h)
     now, ahead = convention.factors(mu, following, product, t, h)
     w = w - scaled(h.lr * now, d, denominator) - scaled(h.lr * ahead, m, denominator)
@@ -170,7 +170,7 @@ LOOKING_AHEAD: tuple[NAdamConvention, ...] = (
         equation="m = μₜm + (1−μₜ)d",
         source="algorithm 2 of Dozat 2016, which torch cites",
         parts=frozenset({"beta1"}),
-        average=lambda m, d, mu, h: lerp(m, d, 1 - mu),
+        average=lambda m, d, mu, h: ema(m, d, mu),
     ),
     replace(
         TORCH,
@@ -263,7 +263,7 @@ VARIANCES: tuple[NAdamConvention, ...] = (
         source="code that corrects the mean and forgets the variance",
         denominator=lambda v, c2, h: np.sqrt(v) + h.eps,
     ),
-    *adam.in_place_of(TORCH, named(adam.MOMENTS, "eps_inside", "eps_hat")),
+    *carried_over(named(adam.MOMENTS, "eps_inside", "eps_hat"), adam.TORCH, to=TORCH),
 )
 """What else the variance and ε may be."""
 
@@ -326,5 +326,6 @@ RULE = replace(
     constraint=constraint,
     start=start,
     drawing=DRAWING,
+    binding=replace(adam.RULE.binding, float32_products=("mu_product",)),
 )
 """Adam's rule with a look-ahead."""

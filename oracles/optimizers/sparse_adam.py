@@ -49,7 +49,7 @@ from oracles.drawing import Drawing
 from oracles.numerics import Array, Scalar, lerp, scaled
 from oracles.optimizers import adam, decay
 from oracles.optimizers.refusal import no_batch, no_beta, outside
-from oracles.rule import Binding, Convention, Rule, State, named
+from oracles.rule import Binding, Convention, Rule, State, carried_over, named
 
 
 class Hyper(NamedTuple):
@@ -192,8 +192,10 @@ DENOMINATORS = (
         parts=EPS,
         denominator=lambda v, c2, h: np.sqrt(v),
     ),
-    *adam.in_place_of(
-        TORCH, named(adam.MOMENTS, "uncorrected", "second_uncorrected", "correction_late")
+    *carried_over(
+        named(adam.MOMENTS, "uncorrected", "second_uncorrected", "correction_late"),
+        adam.TORCH,
+        to=TORCH,
     ),
 )
 """What else ε and the correction may be."""
