@@ -51,7 +51,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.drawing import Domain, Drawing, Separating
-from oracles.numerics import Array, Scalar, scaled
+from oracles.numerics import Array, Scalar, scaled, zeros_like
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch
 from oracles.rule import Convention, Rule, State
@@ -165,7 +165,7 @@ SUMS = (
         equation="s starts at 0 whatever τ is",
         source="torch's documentation until 2.3; Paddle and MLX have no τ or default to 0",
         parts=frozenset({"initial_accumulator_value"}),
-        started=lambda s, t, h: np.zeros_like(s) if t == 1 else s,
+        started=lambda s, t, h: zeros_like(s) if t == 1 else s,
     ),
     replace(
         TORCH,

@@ -53,10 +53,10 @@ from typing import NamedTuple
 import numpy as np
 
 from oracles.drawing import Domain, Drawing, Separating
-from oracles.numerics import Array, Scalar, either, lerp, scaled
+from oracles.numerics import Array, Scalar, either, ema, ema_of_squares, one, scaled
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch, no_beta
-from oracles.rule import Binding, Convention, Rule, State
+from oracles.rule import Binding, Convention, Rule, State, zeros
 
 
 class Hyper(NamedTuple):
@@ -87,8 +87,13 @@ def correction(beta: Scalar, t: Scalar) -> Scalar:
 
 
 def uncorrected(beta: Scalar, t: Scalar) -> Scalar:
-    """1, in the arithmetic of the others."""
-    return beta**0
+    """1: no correction."""
+    return one(beta)
+
+
+def _second_moment(v: Array, d: Array, h: Hyper) -> Array:
+    """``β₂v + (1−β₂)d²``, which is a ``lerp`` on some paths."""
+    return either(ema_of_squares(v, d, h.beta2), ema(v, d * d, h.beta2))
 
 
 def _largest(maximum: Array, v: Array, c2: Scalar) -> Array:
@@ -123,7 +128,7 @@ class AdamConvention(Convention):
 def start(w: Array, h: Hyper) -> State:
     """Moments of zero."""
     names = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if h.amsgrad else ()))
-    return {name: np.zeros_like(w) for name in names}
+    return zeros(w, *names)
 
 
 def step(
@@ -144,9 +149,8 @@ def step(
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)
-    m = lerp(state["exp_avg"], d, 1 - h.beta1)
-    v, square = state["exp_avg_sq"], d * d
-    v = either(h.beta2 * v + (1 - h.beta2) * square, lerp(v, square, 1 - h.beta2))
+    m = ema(state["exp_avg"], d, h.beta1)
+    v = _second_moment(state["exp_avg_sq"], d, h)
     moments = {"exp_avg": m, "exp_avg_sq": v}
     c1, c2 = convention.first_correction(h.beta1, t), convention.second_correction(h.beta2, t)
     if h.amsgrad:

@@ -48,9 +48,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.drawing import Separating
-from oracles.numerics import Array, Scalar, lerp, scaled
+from oracles.numerics import Array, Scalar, ema, scaled
 from oracles.optimizers import adam, decay
-from oracles.rule import Convention, State
+from oracles.rule import Convention, State, zeros
 
 
 class Hyper(NamedTuple):
@@ -99,7 +99,7 @@ class AdamaxConvention(Convention):
 
 def start(w: Array, h: Hyper) -> State:
     """Moment and norm of zero."""
-    return {name: np.zeros_like(w) for name in ("exp_avg", "exp_inf")}
+    return zeros(w, "exp_avg", "exp_inf")
 
 
 def step(
@@ -120,7 +120,7 @@ def step(
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)
-    m = lerp(state["exp_avg"], d, 1 - h.beta1)
+    m = ema(state["exp_avg"], d, h.beta1)
     u = convention.norm(state["exp_inf"], d, h)
     c1 = convention.correction(h.beta1, t)
     w = w - scaled(h.lr / c1, m, convention.denominator(u, t, h))

@@ -64,11 +64,13 @@ from oracles.numerics import (
     Array,
     Coefficients,
     Scalar,
+    ema,
     in_bfloat16,
     kept_like,
     lerp,
     newton_schulz,
     norm,
+    zeros_like,
 )
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch, outside
@@ -92,7 +94,7 @@ class Hyper(NamedTuple):
 
 
 def _momentum(b: Array | None, g: Array, h: Hyper) -> Array:
-    return lerp(np.zeros_like(g) if b is None else b, g, 1 - h.momentum)
+    return ema(zeros_like(g) if b is None else b, g, h.momentum)
 
 
 def _direction(g: Array, b: Array, h: Hyper) -> Array:

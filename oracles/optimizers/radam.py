@@ -59,9 +59,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.drawing import Domain, Separating
-from oracles.numerics import Array, Scalar, either, lerp
+from oracles.numerics import Array, Scalar, either, ema, ema_of_squares
 from oracles.optimizers import adam, decay
-from oracles.rule import Convention, State
+from oracles.rule import Convention, State, zeros
 
 
 class Hyper(NamedTuple):
@@ -125,7 +125,7 @@ class RAdamConvention(Convention):
 
 def start(w: Array, h: Hyper) -> State:
     """Moments of zero."""
-    return {name: np.zeros_like(w) for name in ("exp_avg", "exp_avg_sq")}
+    return zeros(w, "exp_avg", "exp_avg_sq")
 
 
 def step(
@@ -146,8 +146,8 @@ def step(
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)
-    m = lerp(state["exp_avg"], d, 1 - h.beta1)
-    v = h.beta2 * state["exp_avg_sq"] + (1 - h.beta2) * (d * d)
+    m = ema(state["exp_avg"], d, h.beta1)
+    v = ema_of_squares(state["exp_avg_sq"], d, h.beta2)
     c1, c2 = convention.correction(h.beta1, t), 1 - h.beta2**t
     length, limit = convention.length(t, h), convention.limit(h)
     long = length > convention.threshold
@@ -194,7 +194,7 @@ WAITING: tuple[RAdamConvention, ...] = (
         name="waiting_still",
         equation="w = w while ρ <= 5",
         source="RAdam of the paper's authors, whose degenerated_to_sgd is off by default",
-        waiting=lambda moved, scale: 0 * moved,
+        waiting=lambda moved, scale: 0,
     ),
     replace(
         TORCH,

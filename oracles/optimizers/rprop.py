@@ -53,7 +53,7 @@ from typing import NamedTuple
 import numpy as np
 
 from oracles.drawing import Domain, Drawing, Separating
-from oracles.numerics import Array, Scalar
+from oracles.numerics import Array, Scalar, zeros_like
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch
 from oracles.rule import Binding, Convention, Rule, State
@@ -104,7 +104,7 @@ def _bounded(turn: Turn, size: Array, h: Hyper) -> Array:
 
 
 def _halted(turn: Turn, g: Array) -> Array:
-    return np.where(turn.sign < 0, np.zeros_like(g), g)
+    return np.where(turn.sign < 0, zeros_like(g), g)
 
 
 def _moved(turn: Turn, w: Array, g: Array, size: Array) -> Array:
@@ -138,7 +138,7 @@ class RpropConvention(Convention):
 
 def start(w: Array, h: Hyper) -> State:
     """No gradient so far, and a step size of γ."""
-    return {"prev": np.zeros_like(w), "step_size": np.full_like(w, h.lr)}
+    return {"prev": zeros_like(w), "step_size": np.full_like(w, h.lr)}
 
 
 def step(

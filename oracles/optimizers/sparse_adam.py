@@ -46,10 +46,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.drawing import Drawing
-from oracles.numerics import Array, Scalar, lerp, scaled
+from oracles.numerics import Array, Scalar, ema, scaled
 from oracles.optimizers import adam, decay
 from oracles.optimizers.refusal import no_batch, no_beta, outside
-from oracles.rule import Binding, Convention, Rule, State, carried_over, named
+from oracles.rule import Binding, Convention, Rule, State, carried_over, named, zeros
 
 
 class Hyper(NamedTuple):
@@ -98,8 +98,7 @@ class SparseAdamConvention(Convention):
 
 def start(w: Array, h: Hyper) -> State:
     """Moments of zero."""
-    zero = 0 * h.lr  # in the arithmetic of the others: an element without gradient keeps it
-    return {"exp_avg": np.full_like(w, zero), "exp_avg_sq": np.full_like(w, zero)}
+    return zeros(w, "exp_avg", "exp_avg_sq")
 
 
 def step(
@@ -120,8 +119,8 @@ def step(
     """
     d = decay.signed(g, h)
     m, v = state["exp_avg"], state["exp_avg_sq"]
-    m = convention.remembered(g, lerp(m, d, 1 - h.beta1, literal=True), m)
-    v = convention.remembered(g, lerp(v, d * d, 1 - h.beta2, literal=True), v)
+    m = convention.remembered(g, ema(m, d, h.beta1, literal=True), m)
+    v = convention.remembered(g, ema(v, d * d, h.beta2, literal=True), v)
     c1, c2 = convention.first_correction(h.beta1, t), convention.second_correction(h.beta2, t)
     rate = h.lr * np.sqrt(c2) / c1
     w = convention.moved(g, w - scaled(rate, m, convention.denominator(v, c2, h)), w)
