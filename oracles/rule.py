@@ -128,7 +128,9 @@ class Rule:
         drawing: how its cases are drawn.
         binding: what ties it to torch's class.
         start: ``(w, h) -> state``, the buffers a parameter has before its first step.
-        eager: whether they exist from construction on, rather than from the first gradient on.
+        eager: whether they exist from construction on, rather than from the first gradient on. Then
+            a checkpoint has them before any step, and they start from the hyperparameters of
+            construction, whatever those of the first step are.
         elementwise: whether no element's step looks at another element.
         sparse: whether it takes sparse gradients only.
         linear: whether the step is linear in the gradient, so that an optimizer may add an index

@@ -262,7 +262,7 @@ DECAYS = (
         equation="w = (1 − γλ/n)w before the step",
         source="scratch code that divides the penalty by the batch size",
         parts=decay.DECAY | {"batch_size"},
-        before=lambda w, alpha, h: decay.shrunk(w, h.lr * h.weight_decay / h.batch_size, h),
+        before=lambda w, alpha, h: decay.shrunk_batch_scaled(w, h),
     ),
     replace(
         TORCH,
@@ -278,7 +278,7 @@ DECAYS = (
         equation="w = (1 − λ)w before the step",
         source="optax.adafactor(weight_decay_rate=), which adds λw to the finished update",
         parts=decay.DECAY,
-        before=lambda w, alpha, h: decay.shrunk(w, h.weight_decay, h),
+        before=lambda w, alpha, h: decay.shrunk_bare(w, h),
     ),
     replace(
         TORCH,
@@ -320,9 +320,7 @@ DECAYS = (
         equation="w = (1 + γλ)w under maximize: the decay grows w",
         source="code that negates the learning rate to maximize",
         parts=decay.DECAY | {"maximize"},
-        before=lambda w, alpha, h: decay.shrunk(
-            w, -h.lr * h.weight_decay if h.maximize else h.lr * h.weight_decay, h
-        ),
+        before=lambda w, alpha, h: decay.shrunk_sign_flipped(w, h),
     ),
 )
 """What else ``weight_decay`` may mean."""

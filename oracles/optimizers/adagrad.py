@@ -283,6 +283,6 @@ RULE = Rule(
     states=("step", "sum"),
     constraint=constraint,
     start=start,
-    eager=True,
+    eager=True,  # torch fills the sum in its constructor, with the τ that is there
     drawing=DRAWING,
 )

@@ -248,44 +248,40 @@ def constraint(h: Hyper) -> str | None:
     return negative(h, "lr", "eps", "weight_decay") or no_beta(h, "beta1", "beta2") or no_batch(h)
 
 
-DOMAINS = {
-    "lr": Domain(special=(1.0, 0.5, 0.1, 1e-3, 1.0, 0.5, 0.1, 1e-3, 0.0), low=1e-4, high=2.0),
-    "beta1": Domain(special=(0.9, 0.5, 0.0, 0.9, 0.95), low=0.05, high=0.99),
-    "beta2": Domain(special=(0.999, 0.5, 0.0, 0.95, 0.999), low=0.1, high=0.999, least_in_half=0.5),
-    "eps": Domain(special=(1e-8, 0.5, 1e-3, 1e-8), low=1e-8, high=1.0, least_in_half=1e-2),
-    "weight_decay": Domain(special=(0.0, 1.0, 0.1, 1e-2), low=1e-4, high=4.0),
-}
-
-FULL = Separating(
-    hyper={
-        "lr": (0.1, 0.9),
-        "beta1": (0.5, 0.9),
-        "beta2": (0.4, 0.6),
-        "eps": (0.1, 1),
-        "weight_decay": (0.1, 1),
-    },
-    w=(2, 8),
-    g=(1, 1.25),
-)
-
-HALF = Separating(
-    hyper={
-        "lr": (1.5, 2),
-        "beta1": (0.5, 0.6),
-        "beta2": (0.55, 0.58),
-        "eps": (3, 4),
-        "weight_decay": (0.8, 1),
-    },
-    w=(3, 4),
-    g=(0.9, 1.1),
-)
-
 DRAWING = Drawing(
-    domains=DOMAINS,
+    domains={
+        "lr": Domain(special=(1.0, 0.5, 0.1, 1e-3, 1.0, 0.5, 0.1, 1e-3, 0.0), low=1e-4, high=2.0),
+        "beta1": Domain(special=(0.9, 0.5, 0.0, 0.9, 0.95), low=0.05, high=0.99),
+        "beta2": Domain(
+            special=(0.999, 0.5, 0.0, 0.95, 0.999), low=0.1, high=0.999, least_in_half=0.5
+        ),
+        "eps": Domain(special=(1e-8, 0.5, 1e-3, 1e-8), low=1e-8, high=1.0, least_in_half=1e-2),
+        "weight_decay": Domain(special=(0.0, 1.0, 0.1, 1e-2), low=1e-4, high=4.0),
+    },
     nearest_allowed=decay.nearest_allowed,
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
-    full=FULL,
-    half=HALF,
+    full=Separating(
+        hyper={
+            "lr": (0.1, 0.9),
+            "beta1": (0.5, 0.9),
+            "beta2": (0.4, 0.6),
+            "eps": (0.1, 1),
+            "weight_decay": (0.1, 1),
+        },
+        w=(2, 8),
+        g=(1, 1.25),
+    ),
+    half=Separating(
+        hyper={
+            "lr": (1.5, 2),
+            "beta1": (0.5, 0.6),
+            "beta2": (0.55, 0.58),
+            "eps": (3, 4),
+            "weight_decay": (0.8, 1),
+        },
+        w=(3, 4),
+        g=(0.9, 1.1),
+    ),
 )
 
 RULE = Rule(

@@ -205,35 +205,31 @@ NORMS: tuple[AdamaxConvention, ...] = (
 )
 """What else the norm, ε and the correction may be."""
 
-FULL = Separating(
-    hyper={
-        "lr": (0.1, 0.9),
-        "beta1": (0.5, 0.9),
-        "beta2": (0.85, 0.95),
-        "eps": (0.1, 1),
-        "weight_decay": (0.1, 1),
-    },
-    w=(2, 8),
-    g=(1, 2),
-)
-
-HALF = Separating(
-    hyper={
-        "lr": (1.5, 2),
-        "beta1": (0.5, 0.6),
-        "beta2": (0.79, 0.82),
-        "eps": (1.2, 1.3),
-        "weight_decay": (1.3, 1.5),
-    },
-    w=(1.2, 1.4),
-    g=(1, 1.1),
-)
-
 DRAWING = replace(
-    adam.RULE.drawing,
+    adam.DRAWING,
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
-    full=FULL,
-    half=HALF,
+    full=Separating(
+        hyper={
+            "lr": (0.1, 0.9),
+            "beta1": (0.5, 0.9),
+            "beta2": (0.85, 0.95),
+            "eps": (0.1, 1),
+            "weight_decay": (0.1, 1),
+        },
+        w=(2, 8),
+        g=(1, 2),
+    ),
+    half=Separating(
+        hyper={
+            "lr": (1.5, 2),
+            "beta1": (0.5, 0.6),
+            "beta2": (0.79, 0.82),
+            "eps": (1.2, 1.3),
+            "weight_decay": (1.3, 1.5),
+        },
+        w=(1.2, 1.4),
+        g=(1, 1.1),
+    ),
     free=frozenset({"beta1", "beta2"}),
     steps=(4, 5, 4, 8),
 )

@@ -130,9 +130,10 @@ def step(
     Returns:
         The new parameter and the new state; the arguments are left as they were.
     """
+    eta = convention.in_force(state["eta"], t, h)
     d = convention.descent(w, g, h)
     w = convention.before(w, h)
-    w = convention.moved(w, d, convention.in_force(state["eta"], t, h), h)
+    w = convention.moved(w, d, eta, h)
     w = convention.after(w, h)
     ax = _averaged(state["ax"], w, state["mu"])
     return w, {"eta": convention.rate(t, h), "mu": _weight(t, h), "ax": ax}
@@ -147,12 +148,10 @@ TORCH = ASGDConvention(
 LAMBD = frozenset({"lambd"})
 """The default is so small that only rates of many steps would show it."""
 
-
-DECAYS = tuple(
-    c
-    if c.name != "decoupled_lr"
-    else replace(c, equation="w = (1 − γλ)w before the step; d = g", parts=c.parts | LAMBD)
-    for c in decay.meanings(TORCH, decay.DECAY)
+DECAYS = decay.meanings(
+    TORCH,
+    decay.DECAY,
+    decoupled_lr={"equation": "w = (1 − γλ)w before the step; d = g", "parts": LAMBD},
 )
 """What else ``weight_decay`` may mean, which here needs no ε to be seen. Decay scaled by the rate
 differs by the product of λ and ℓ, and by how late a rate acts."""
@@ -239,7 +238,7 @@ def constraint(h: Hyper) -> str | None:
 
 
 def nearest_allowed(h: Hyper) -> Hyper:
-    """Cap both decays where γλ or γℓ above 1 would make w grow."""
+    """Cap both decays where γλ or γℓ is above 1: ℓ as λ is, and for the same reason."""
     h = decay.nearest_allowed(h)
     return h._replace(lambd=1 / h.lr) if h.lr * h.lambd > 1 else h
 

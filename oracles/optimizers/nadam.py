@@ -273,43 +273,37 @@ def constraint(h: Hyper) -> str | None:
     return negative(h, "momentum_decay") or adam.RULE.constraint(h)
 
 
-DOMAINS = {
-    **adam.DOMAINS,
-    "momentum_decay": Domain(special=(4e-3, 1.0, 0.0, 4e-3), low=1e-4, high=100.0),
-}
-
-FULL = Separating(
-    hyper={
-        "lr": (0.1, 0.9),
-        "beta1": (0.8, 0.9),
-        "beta2": (0.5, 0.9),
-        "eps": (0.1, 1),
-        "weight_decay": (0.1, 1),
-        "momentum_decay": (10, 60),
-    },
-    w=(2, 8),
-    g=(0.5, 2),
-)
-
-HALF = Separating(
-    hyper={
-        "lr": (0.5, 0.62),
-        "beta1": (0.93, 0.95),
-        "beta2": (0.5, 0.6),
-        "eps": (0.33, 0.4),
-        "weight_decay": (0.9, 1),
-        "momentum_decay": (100, 110),
-    },
-    w=(0.8, 1),
-    g=(0.1, 0.15),
-)
-
 DRAWING = replace(
-    adam.RULE.drawing,
-    domains=DOMAINS,
+    adam.DRAWING,
+    domains={
+        **adam.DRAWING.domains,
+        "momentum_decay": Domain(special=(4e-3, 1.0, 0.0, 4e-3), low=1e-4, high=100.0),
+    },
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
-    full=FULL,
-    half=HALF,
+    full=Separating(
+        hyper={
+            "lr": (0.1, 0.9),
+            "beta1": (0.8, 0.9),
+            "beta2": (0.5, 0.9),
+            "eps": (0.1, 1),
+            "weight_decay": (0.1, 1),
+            "momentum_decay": (10, 60),
+        },
+        w=(2, 8),
+        g=(0.5, 2),
+    ),
+    half=Separating(
+        hyper={
+            "lr": (0.5, 0.62),
+            "beta1": (0.93, 0.95),
+            "beta2": (0.5, 0.6),
+            "eps": (0.33, 0.4),
+            "weight_decay": (0.9, 1),
+            "momentum_decay": (100, 110),
+        },
+        w=(0.8, 1),
+        g=(0.1, 0.15),
+    ),
     free=frozenset({"beta1", "beta2"}),
 )
 

@@ -257,41 +257,35 @@ SCALES: tuple[RAdamConvention, ...] = (
 )
 """What else the adaptive part may be."""
 
-DOMAINS = {
-    **adam.DOMAINS,
-    "beta2": Domain(special=(0.999, 0.9, 0.5, 0.75, 0.95, 0.0), low=0.1, high=0.999),
-}
-
-FULL = Separating(
-    hyper={
-        "lr": (0.1, 0.9),
-        "beta1": (0.5, 0.9),
-        "beta2": (0.85, 0.95),
-        "eps": (0.1, 1),
-        "weight_decay": (0.1, 1),
-    },
-    w=(2, 8),
-    g=(0.1, 0.5),
-)
-
-HALF = Separating(
-    hyper={
-        "lr": (0.5, 0.62),
-        "beta1": (0.5, 0.6),
-        "beta2": (0.94, 0.95),
-        "eps": (0.06, 0.08),
-        "weight_decay": (0.8, 1),
-    },
-    w=(0.02, 0.03),
-    g=(0.015, 0.02),
-)
-
 DRAWING = replace(
-    adam.RULE.drawing,
-    domains=DOMAINS,
+    adam.DRAWING,
+    domains={
+        **adam.DRAWING.domains,
+        "beta2": Domain(special=(0.999, 0.9, 0.5, 0.75, 0.95, 0.0), low=0.1, high=0.999),
+    },
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
-    full=FULL,
-    half=HALF,
+    full=Separating(
+        hyper={
+            "lr": (0.1, 0.9),
+            "beta1": (0.5, 0.9),
+            "beta2": (0.85, 0.95),
+            "eps": (0.1, 1),
+            "weight_decay": (0.1, 1),
+        },
+        w=(2, 8),
+        g=(0.1, 0.5),
+    ),
+    half=Separating(
+        hyper={
+            "lr": (0.5, 0.62),
+            "beta1": (0.5, 0.6),
+            "beta2": (0.94, 0.95),
+            "eps": (0.06, 0.08),
+            "weight_decay": (0.8, 1),
+        },
+        w=(0.02, 0.03),
+        g=(0.015, 0.02),
+    ),
     free=frozenset({"beta1"}),
     steps=(7, 8, 7),
 )

@@ -158,9 +158,9 @@ def step(
     v = convention.square(convention.started(state["square_avg"], t), d, h)
     state = {**state, "square_avg": v}
     if h.centered:
-        mean = ema(state["grad_avg"], d, h.alpha)
-        v = convention.variance(v, state["grad_avg"], mean)
-        state["grad_avg"] = mean
+        a = ema(state["grad_avg"], d, h.alpha)
+        v = convention.variance(v, state["grad_avg"], a)
+        state["grad_avg"] = a
     denominator = convention.denominator(v, t, h)
     if h.momentum == 0:
         return convention.after(w - scaled(h.lr, d, denominator), h), state

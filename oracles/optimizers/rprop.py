@@ -285,7 +285,10 @@ def constraint(h: Hyper) -> str | None:
 
 
 def nearest_allowed(h: Hyper) -> Hyper:
-    """Factors that are on their side of 1."""
+    """Factors that are on their side of 1: those drawn, or the default ones in place of both.
+
+    One factor alone could not be taken from the defaults: only the pair is known to be allowed.
+    """
     if constraint(h) is None:
         return h
     return h._replace(etaminus=Hyper().etaminus, etaplus=Hyper().etaplus)

@@ -45,7 +45,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.drawing import Drawing
+from oracles.drawing import Domain, Drawing
 from oracles.numerics import Array, Scalar, ema, scaled
 from oracles.optimizers import adam, decay
 from oracles.optimizers.refusal import no_batch, no_beta, outside
@@ -210,17 +210,21 @@ def constraint(h: Hyper) -> str | None:
     )
 
 
-DOMAINS = {
-    name: replace(domain, special=tuple(v for v in domain.special if v or name.startswith("beta")))
-    for name, domain in adam.DOMAINS.items()
-    if name != "weight_decay"
-}
+def _allowed(name: str, domain: Domain) -> Domain:
+    """Adam's domain without the 0, which only betas may be here."""
+    special = tuple(v for v in domain.special if v or name.startswith("beta"))
+    return replace(domain, special=special)
+
 
 DRAWING = Drawing(
-    domains=DOMAINS,
+    domains={
+        name: _allowed(name, domain)
+        for name, domain in adam.DRAWING.domains.items()
+        if name != "weight_decay"
+    },
     trial=Hyper(lr=0.5, eps=0.5),
-    full=adam.FULL,
-    half=adam.HALF,
+    full=adam.DRAWING.full,
+    half=adam.DRAWING.half,
 )
 
 RULE = Rule(
