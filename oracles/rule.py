@@ -19,6 +19,9 @@ broadcasts to it."""
 class Convention:
     """A named variant of a rule.
 
+    A rule file extends it by a field for each line of its step, torch's line by default, so that
+    another convention is torch's with some of them replaced (:func:`dataclasses.replace`).
+
     Attributes:
         name: how verdicts name it.
         equation: the line in which it differs, in the symbols of the rule file.
@@ -196,7 +199,12 @@ class Rule:
         return h._replace(weight_decay=0.0) if "weight_decay" in h._fields else h
 
     def arguments(self, h: Hyper) -> dict[str, Any]:
-        """Hyperparameters as torch's constructor takes them, and ``batch_size``."""
+        """Hyperparameters as torch's constructor takes them, and ``batch_size``.
+
+        >>> from oracles.optimizers.rprop import RULE, Hyper
+        >>> RULE.arguments(Hyper())["etas"]
+        (0.5, 1.2)
+        """
         values: dict[str, Any] = h._asdict()
         for name, members in self.binding.tuples.items():
             values[name] = tuple(values.pop(member) for member in members)
@@ -219,6 +227,11 @@ class Rule:
         ``decays=False`` takes the parameter out of weight decay; ``late`` says that it joined after
         construction, so that its buffers start with its first gradient; ``count`` makes a number of
         the arithmetic out of the number of gradients seen.
+
+        >>> from oracles.optimizers.sgd import RULE, Hyper
+        >>> schedule = [Hyper(lr=0.5, weight_decay=0.5)] * 3
+        >>> [w for w, _ in RULE.run(RULE.torch, 4.0, [0.0, None, 1.0], schedule)]
+        [3.0, 3.0, 1.75]
         """
         t = 0
         eager = self.eager and not late

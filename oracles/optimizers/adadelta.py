@@ -126,6 +126,11 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=1.0, rho=0.75, eps=0.25)
+    >>> w, state = step(1.0, 1.0, 1, start(1.0, h), h, TORCH)  # v = 1/4, Δ = √¼ / √½
+    >>> round(float(w), 4), state["square_avg"], round(float(state["acc_delta"]), 4)
+    (0.2929, 0.25, 0.125)
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)

@@ -229,6 +229,14 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, eps1=0.5)
+    >>> w, g = np.array([3.0, 4.0]), np.array([2.0, 2.0])
+    >>> w, state = step(w, g, 1, start(w, h), h, TORCH)
+    >>> state["variance"].tolist()  # β₂ = 0 at first: u = (1, 1), α = ½ √(25/2)
+    [4.0, 4.0]
+    >>> np.round(w, 4).tolist()
+    [1.2322, 2.2322]
     """
     floor = resolution(w) if h.eps1 is None else h.eps1
     g = convention.descent(w, g, h)

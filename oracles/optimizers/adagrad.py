@@ -125,6 +125,14 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, lr_decay=1.0, eps=1.0)
+    >>> w, state = step(1.0, 3.0, 1, start(np.array(1.0), h), h, TORCH)  # D = 3 + 1
+    >>> float(w), float(state["sum"])
+    (0.625, 9.0)
+    >>> w, state = step(w, 4.0, 2, state, h, TORCH)  # D = √(9 + 16) + 1, γ̃ = ½/2
+    >>> round(float(w), 4), float(state["sum"])
+    (0.4583, 25.0)
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)

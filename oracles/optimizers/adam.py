@@ -146,6 +146,11 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, beta1=0.5, beta2=0.75, eps=1.0)
+    >>> w, state = step(1.0, 2.0, 1, start(1.0, h), h, TORCH)  # c₁ = 1/2, √c₂ = 1/2, D = 1/½ + 1
+    >>> round(float(w), 4), state
+    (0.6667, {'exp_avg': 1.0, 'exp_avg_sq': 1.0})
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)

@@ -117,6 +117,11 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, beta1=0.5, eps=0.5)
+    >>> w, state = step(1.0, 1.5, 1, start(1.0, h), h, TORCH)  # c₁ = 1/2, u = 3/2 + 1/2
+    >>> float(w), {name: float(value) for name, value in state.items()}
+    (0.625, {'exp_avg': 0.75, 'exp_inf': 2.0})
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)

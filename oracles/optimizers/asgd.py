@@ -129,6 +129,11 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, lambd=0.5, alpha=1.0)
+    >>> w, state = step(4.0, 1.0, 1, start(4.0, h), h, TORCH)  # w = (1 − ½·½)4 − ½
+    >>> w, state["ax"], state["eta"]  # η = ½ / (1 + ½·½)
+    (2.5, 2.5, 0.4)
     """
     eta = convention.in_force(state["eta"], t, h)
     d = convention.descent(w, g, h)

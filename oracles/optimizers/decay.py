@@ -23,17 +23,32 @@ C = TypeVar("C", bound=Convention)
 
 
 def signed(g: Array, h: Hyper) -> Array:
-    """The gradient to descend along: −g under *maximize*."""
+    """The gradient to descend along: −g under *maximize*.
+
+    >>> from oracles.optimizers.sgd import Hyper
+    >>> signed(2.0, Hyper(maximize=True))
+    -2.0
+    """
     return -g if h.maximize else g
 
 
 def plus(d: Array, coefficient: Scalar, w: Array, h: Hyper) -> Array:
-    """``d + coefficient w``, left out without weight decay."""
+    """``d + coefficient w``, left out without weight decay.
+
+    >>> from oracles.optimizers.sgd import Hyper
+    >>> plus(2.0, 0.5, 4.0, Hyper(weight_decay=0.5)), plus(2.0, 0, float("inf"), Hyper())
+    (4.0, 2.0)
+    """
     return d if h.weight_decay == 0 else d + coefficient * w
 
 
 def coupled(w: Array, g: Array, h: Hyper) -> Array:
-    """``g + λw``: L2 regularization."""
+    """``g + λw``: L2 regularization, which keeps its sign under *maximize*.
+
+    >>> from oracles.optimizers.sgd import Hyper
+    >>> coupled(4.0, 1.0, Hyper(weight_decay=0.5, maximize=True))
+    1.0
+    """
     return plus(signed(g, h), h.weight_decay, w, h)
 
 
@@ -53,7 +68,12 @@ def shrunk(w: Array, coefficient: Scalar, h: Hyper) -> Array:
 
 
 def shrunk_lr(w: Array, h: Hyper) -> Array:
-    """``(1 − γλ) w``: decoupled decay, scaled by the learning rate."""
+    """``(1 − γλ) w``: decoupled decay, scaled by the learning rate.
+
+    >>> from oracles.optimizers.sgd import Hyper
+    >>> shrunk_lr(4.0, Hyper(lr=0.5, weight_decay=0.5))
+    3.0
+    """
     return shrunk(w, h.lr * h.weight_decay, h)
 
 
@@ -76,6 +96,10 @@ def nearest_allowed(h: Hyper) -> Any:
     """Cap the decay where γλ > 1, beyond which ``(1 − γλ)w`` changes its sign and may grow.
 
     The nearest λ is 1/γ, which leaves nothing of w.
+
+    >>> from oracles.optimizers.sgd import Hyper
+    >>> nearest_allowed(Hyper(lr=0.5, weight_decay=3.0)).weight_decay
+    2.0
     """
     return h._replace(weight_decay=1 / h.lr) if h.lr * h.weight_decay > 1 else h
 
@@ -180,6 +204,10 @@ def meanings(
         parts: what a case must set for any of them to be seen.
         table: the variants.
         said: by variant, the equation and source that the rule has of its own, and further parts.
+
+    >>> from oracles.optimizers.adamw import TORCH
+    >>> [c.name for c in meanings(TORCH, table=DECOUPLED[:2])]
+    ['batch_scaled', 'decoupled']
 
     Raises:
         ValueError: something is said of a variant that the table does not have.

@@ -237,6 +237,11 @@ def step(
 
     Returns:
         The new parameters and the new state; the arguments are left as they were.
+
+    >>> h, g = Hyper(lr=0.5), np.array([3.0, 1.0])
+    >>> w, state = step(np.zeros(2), g, 1, {}, h, TORCH)  # t = ½ min(1, 1/4), d = −g
+    >>> w.tolist(), float(state["t"])
+    ([-0.375, -0.125], 0.125)
     """
     alone = h._replace(max_iter=1, max_eval=1, line_search_fn=None)
     return call(lambda at: Point(at, 0, g), w, state, alone, convention)

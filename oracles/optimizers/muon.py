@@ -164,6 +164,12 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, momentum=0.5, nesterov=False, ns_steps=0, weight_decay=0.5)
+    >>> w, g = np.array([[1.0, 2.0]]), np.array([[6.0, 8.0]])
+    >>> w, state = step(w, g, 1, {}, h, TORCH)  # X = (3, 4)/5, w = ¾w − ½X
+    >>> np.round(w, 4).tolist(), state["momentum_buffer"].tolist()
+    ([[0.45, 1.1]], [[3.0, 4.0]])
     """
     g = convention.descent(w, g, h)
     b = convention.momentum(state.get("momentum_buffer"), g, h)

@@ -136,6 +136,11 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, beta1=0.5, beta2=0.75, eps=1.0, momentum_decay=0)  # μ = ½ (1 − ½)
+    >>> w, state = step(1.0, 2.0, 1, start(1.0, h), h, TORCH)  # Π = 1/4, D = 1/½ + 1
+    >>> round(float(w), 4), state["mu_product"]  # 1 − ½ (¾/¾) 2/3 − ½ (¼/(1 − ¼·¼)) 1/3
+    (0.6222, 0.25)
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)

@@ -143,6 +143,11 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, beta1=0.5, beta2=0.5)
+    >>> w, state = step(1.0, 2.0, 1, start(1.0, h), h, TORCH)  # ρ∞ = 3: it never exceeds 5
+    >>> float(w), state  # w = 1 − ½ · 1/½
+    (0.0, {'exp_avg': 1.0, 'exp_avg_sq': 2.0})
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)

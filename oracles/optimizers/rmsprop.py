@@ -152,6 +152,11 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, alpha=0.75, eps=1.0)
+    >>> w, state = step(1.0, 2.0, 1, start(1.0, h), h, TORCH)  # v = 1, D = 1 + 1
+    >>> float(w), state
+    (0.5, {'square_avg': 1.0})
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)

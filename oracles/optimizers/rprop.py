@@ -156,6 +156,13 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, etaplus=2.0)
+    >>> state = start(np.zeros(2), h)
+    >>> w, state = step(np.zeros(2), np.array([3.0, -1.0]), 1, state, h, TORCH)
+    >>> w, state = step(w, np.array([1.0, 1.0]), 2, state, h, TORCH)  # one goes on, one turned
+    >>> w.tolist(), state["step_size"].tolist(), state["prev"].tolist()
+    ([-1.5, 0.5], [1.0, 0.25], [1.0, 0.0])
     """
     g = decay.signed(g, h)
     turn = Turn(convention.sign(g, state["prev"]), state["prev"], state["step_size"])

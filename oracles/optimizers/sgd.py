@@ -110,6 +110,14 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, momentum=0.5, weight_decay=0.25)
+    >>> w, state = step(4.0, 1.0, 1, {}, h, TORCH)  # d = 1 + 4/4, b = d
+    >>> w, state
+    (3.0, {'momentum_buffer': 2.0})
+    >>> w, state = step(w, 0.25, 2, state, h, TORCH)  # d = 1/4 + 3/4, b = 2/2 + d
+    >>> w, state
+    (2.0, {'momentum_buffer': 2.0})
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)

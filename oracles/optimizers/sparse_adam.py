@@ -116,6 +116,12 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, beta1=0.5, beta2=0.75, eps=1.0)
+    >>> w = np.array([1.0, 1.0])  # √c₂/c₁ = 1, D = 1 + 1
+    >>> w, state = step(w, np.array([2.0, 0.0]), 1, start(w, h), h, TORCH)
+    >>> w.tolist(), state["exp_avg"].tolist()
+    ([0.75, 1.0], [1.0, 0.0])
     """
     d = decay.signed(g, h)
     m, v = state["exp_avg"], state["exp_avg_sq"]
