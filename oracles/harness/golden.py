@@ -246,6 +246,9 @@ def write(path: Path, data: bytes) -> None:
 def show(value: float) -> str:
     """A float as documents hold it: exact hex, then the shortest decimal that gives it back.
 
+    >>> show(0.1)
+    '0x1.999999999999ap-4 (0.1)'
+
     Raises:
         ValueError: it is infinite or nan.
     """

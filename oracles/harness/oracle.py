@@ -92,7 +92,17 @@ class Enclosures:
 
 
 class Oracle:
-    """Answers to one case, each computed once and only when asked for."""
+    """Answers to one case, each computed once and only when asked for.
+
+    >>> from oracles import RULES
+    >>> from oracles.harness.cases.case import single
+    >>> rule = RULES["SGD"]
+    >>> oracle = Oracle(rule, single([1.0], [[-32.0]], rule.hyper(lr=0.1, weight_decay=1.0)))
+    >>> balls = oracle().parameters
+    >>> row = oracle().row("float32")
+    >>> f"{balls.mid[row, 0, 0]:.3f} ± {balls.rad[row, 0, 0]:.0e}"
+    '4.100 ± 8e-07'
+    """
 
     def __init__(self, rule: Rule, case: Case) -> None:
         self.rule = rule
@@ -252,6 +262,9 @@ def _gather(
     case: Case, members: list[int], precisions: Sequence[str]
 ) -> tuple[slice | NDArray[np.intp], Enclosure, list[Enclosure | None]]:
     """The members' values end to end, a row for each precision, rounded to each one's dtype."""
+    # Parameters that share a schedule and a pattern of gradients differ in values alone, so one
+    # evaluation serves them all, in all dtypes: every value is rounded to every dtype at once, and
+    # each element then takes the row of its own.
     parameters = [case.parameters[i] for i in members]
     spans = [np.arange(case.offsets[i], case.offsets[i + 1]) for i in members]
     where = np.concatenate(spans)

@@ -31,6 +31,9 @@ class Vacuous(AssertionError):
 class Verdict:
     """What is to be said of one subject on one case.
 
+    >>> Verdict(INSIDE).failed, Verdict(UNDECIDED).failed, Verdict(OUTSIDE).failed
+    (False, False, True)
+
     Attributes:
         outcome: ``inside``; ``outside``; ``undecided`` if the enclosure decides no element at all;
             ``errored`` if the subject raised. Single undecided elements are left out and counted.
@@ -40,7 +43,7 @@ class Verdict:
         undecided: element-steps about which the enclosure says nothing, because the result
             depends on how a path rounds near overflow.
         moved: parameter element-steps that the rule moves.
-        swallowed: those whose radius is wider than their move, so that they prove little.
+        below_radius: those that move by less than their radius, so that they prove little.
         share: the largest ``|answer - midpoint| / radius``.
         separation: of the case, where two conventions were to be told apart.
         measured: whether some radius rests on a measurement instead of a derivation.
@@ -145,6 +148,16 @@ def separation(one: Enclosures, other: Enclosures, precision: str) -> float:
 
     Above 1 the enclosures are disjoint somewhere, which proves the conventions differ. Only
     parameters count: a buffer may hold the same thing in other units.
+
+    >>> from oracles import RULES
+    >>> from oracles.harness.cases.case import single
+    >>> rule = RULES["SGD"]
+    >>> for decay in (0.0, 0.5):  # without decay it does not matter what decay means
+    ...     case = single([1.0], [[1.0]], rule.hyper(lr=0.5, weight_decay=decay, batch_size=2))
+    ...     oracle = Oracle(rule, case)
+    ...     print(separation(oracle(), oracle(rule.convention("batch_scaled")), "float32") > 1)
+    False
+    True
     """
     row = one.row(precision)
     a, b = one.parameters, other.parameters

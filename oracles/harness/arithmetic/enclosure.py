@@ -88,6 +88,10 @@ def quiet(function: Handler) -> Handler:
 class Enclosure(NDArrayOperatorsMixin):
     """An array of balls ``mid ± rad`` whose operations round as ``format`` does.
 
+    >>> third = Enclosure.exact(1.0) / 3
+    >>> bool(third.contains(1 / 3)), bool(third.contains(0.333))
+    (True, False)
+
     Operands meet as torch's do: an array keeps its format, and a 0-d operand (a hyperparameter,
     held in float64, or in float32 if it is a tensor) enters an array's kernel with relative error
     ``format.scalar_u``. A Python number that meets a 0-d tensor enters float32.

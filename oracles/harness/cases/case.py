@@ -149,6 +149,11 @@ def single(
 ) -> Case:
     """A case of one parameter, from anything NumPy can read.
 
+    >>> from oracles import RULES
+    >>> case = single([1.0, 2.0], [[0.5, 0.5], None], RULES["SGD"].hyper(lr=0.1))
+    >>> case.steps, case.offsets
+    (2, (0, 2))
+
     Args:
         w: initial value.
         gradients: one per step; None for a step without gradient.

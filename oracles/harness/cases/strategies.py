@@ -135,7 +135,7 @@ def _steps(choices: Choices, rule: Rule) -> int:
 
 
 def _scale(choices: Choices, schedule: tuple[Hyper, ...]) -> float:
-    """1, or about the learning rate: a parameter much larger than its updates swallows them."""
+    """1, or about the learning rate: moves of a parameter much larger are below its radius."""
     lr = schedule[0].lr
     return choices.pick((1.0, 2.0 ** math.floor(math.log2(lr)) if lr else 1.0))
 
@@ -187,7 +187,8 @@ def drawn_precision(
 ) -> tuple[str, ...]:
     """One dtype for the whole case: every dtype is reached, and each example stays cheap.
 
-    float64 and float32 come twice as often: they tell most, and their moves are rarely swallowed.
+    float64 and float32 come twice as often: they tell most, and their moves are rarely below
+    the radius.
     """
     return (
         choices.pick([precision for precision in options if precision in choices.among] or options),

@@ -244,7 +244,7 @@ class Run:
         arguments = self.subject.rule.arguments(h)
         values = {name: value for name, value in arguments.items() if name in known}
         for name in self.subject.path.tensors:
-            values[name] = self._scalar(values[name])
+            values[name] = self._scalar(arguments[name])
         return values
 
     def _scalar(self, value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -19,6 +20,7 @@ from oracles.harness.subjects.classes import (
     takes_tensor,
 )
 from oracles.harness.subjects.paths import FOREACH, LACKS, OptimizerClass, Path
+from oracles.harness.subjects.presence import SPARSE, expected_arguments, expects
 from oracles.harness.subjects.run import Run, scalar_dtype
 from oracles.harness.subjects.subject import Answer, Place, SubjectError
 from oracles.rule import Rule
@@ -86,7 +88,7 @@ class TorchSubject:
         given = self.path.tensors if scalar_dtype(self.dtype) == "float32" else ()
         if self.dtype == MIXED and "betas" in self.path.tensors:
             given = ("betas",)  # cast to each parameter's dtype before anything is computed
-        names = {member for name in given for member in self.rule.binding.tuples.get(name, (name,))}
+        names = self._members(given)
         if (given or counted) and scalar_dtype(self.dtype) == "float32":
             names |= {"lr"}
         if counted:
@@ -105,14 +107,18 @@ class TorchSubject:
     def unsupported(self) -> dict[str, Any]:
         """Hyperparameters of the rule that this constructor lacks, with their defaults."""
         defaults = self.rule.hyper()
-        known = set(accepted(self.optimizer))
-        for name in known & set(self.rule.binding.tuples):
-            known |= set(self.rule.binding.tuples[name])
+        known = self._members(accepted(self.optimizer))
+        if self.optimizer is getattr(torch.optim, self.rule.name, None):
+            known |= self._members(expected_arguments(self.rule.name, self.version))
         return {
             name: getattr(defaults, name)
             for name in defaults._fields
             if name not in known and name != "batch_size"
         }
+
+    def _members(self, names: Iterable[str]) -> set[str]:
+        """The hyperparameters behind arguments, some of which hold several."""
+        return {one for name in names for one in self.rule.binding.tuples.get(name, (name,))}
 
     def takes(self, case: Case) -> bool:
         """Whether the case leaves alone what the constructor (of an older torch) lacks."""
@@ -153,11 +159,30 @@ def absent(
     device: str,
     gradient_layout: str | None = None,
 ) -> str:
-    """Why this optimizer has no such path here; empty if it has it.
+    """Why this optimizer has no such path here; empty if it has it, or is expected to have it.
+
+    What torch's own class must have is asked whatever it says: its refusal is then a failure.
+    """
+    own = optimizer is getattr(torch.optim, rule.name, None) and device == "cpu"
+    name = f"{path.name}, {SPARSE}" if gradient_layout == "sparse" else path.name
+    if own and expects(rule.name, name, dtype, torch.__version__):
+        return ""
+    return refusal(rule, optimizer, path, dtype, device, gradient_layout)
+
+
+def refusal(
+    rule: Rule,
+    optimizer: OptimizerClass,
+    path: Path,
+    dtype: str,
+    device: str,
+    gradient_layout: str | None = None,
+) -> str:
+    """In which words it refuses the path; empty if it does not.
 
     Asks the constructor's signature first and then tries the steps of :func:`plain`. Only an
-    error that :data:`LACKS` knows makes the path absent; one that raises anything else is there,
-    and broken, which the checks will say.
+    error that :data:`LACKS` knows is a refusal; a path that raises anything else is there, and
+    broken, which the checks will say.
     """
     if path.wrap == "functional" and (lack := lacks_functional(optimizer)):
         return lack
