@@ -84,7 +84,8 @@ class Drawing:
             ones.
         free: hyperparameters that may be on without making up for another's difference.
         nearest_allowed: the nearest hyperparameters that are allowed and keep the arithmetic
-            finite.
+            finite. Each is drawn by itself, and those that do not go together are moved instead of
+            thrown away: every draw is a case.
         with_buffers: the same hyperparameters with all buffers in use, not yet the nearest allowed.
         shapes: the only shapes of parameters (empty: all).
         steps: numbers of steps cases should have, where the usual few show too little.

@@ -17,7 +17,9 @@ Array = Any
 """What a rule computes on: a float64 array, an object array of ``fractions.Fraction`` or
 ``mpmath.mpf``, or an :class:`~oracles.harness.arithmetic.enclosure.Enclosure`. Rules use
 ``+ - * / **`` and those functions of NumPy on it that all of them have: ``sqrt``, ``abs``,
-``maximum``, ``minimum``, ``where``, ``sum``, ``max``, ``shape``, ``ndim`` and ``full_like``."""
+``maximum``, ``minimum``, ``where``, ``sum``, ``max``, ``shape``, ``ndim`` and ``full_like``. What
+NumPy makes of no number type but its own, zeros and the number one, is :func:`zeros_like` and
+:func:`one`."""
 
 Scalar = Any
 """A hyperparameter: ``float``, ``Fraction``, ``mpf`` or a 0-d enclosure. Rules may compare it."""

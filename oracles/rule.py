@@ -239,7 +239,8 @@ class Rule:
         for g, h in zip(gradients, schedule, strict=True):
             if g is not None:
                 h = h if decays else self.undecayed(h)
-                state = state if t or eager else self._started(w, h)
+                if not (t or eager):  # made with the first gradient, from what holds at that step
+                    state = self._started(w, h)
                 t += 1
                 seen = count(t)
                 w, state = self.step(w, g, seen, self._recalled(state, seen), h, convention)

@@ -130,7 +130,7 @@ def _decayed(w: Array, alpha: Scalar, h: Any) -> Array:
     return decay.shrunk_lr(w, h)
 
 
-def _whole(w: Array, alpha: Scalar, h: Any) -> Array:
+def _unchanged(w: Array, alpha: Scalar, h: Any) -> Array:
     return w
 
 
@@ -262,7 +262,7 @@ DECAYS = (
         source="L2 regularization, as weight_decay of torch.optim.Adam",
         parts=decay.DECAY,
         descent=decay.coupled,
-        before=_whole,
+        before=_unchanged,
     ),
     replace(
         TORCH,
@@ -302,7 +302,7 @@ DECAYS = (
         equation="w = (1 − γλ)w after the step",
         source="training loops that call p.mul_(1 - lr * wd) after optimizer.step()",
         parts=decay.DECAY,
-        before=_whole,
+        before=_unchanged,
         after=decay.shrunk_lr,
     ),
     replace(
@@ -311,7 +311,7 @@ DECAYS = (
         equation="w = (1 − λ)w after the step",
         source="norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to Adafactor",
         parts=decay.DECAY,
-        before=_whole,
+        before=_unchanged,
         after=decay.shrunk_bare,
     ),
     replace(
@@ -320,7 +320,7 @@ DECAYS = (
         equation="no decay",
         source="the paper's algorithm; an optimizer built without weight_decay",
         parts=decay.DECAY,
-        before=_whole,
+        before=_unchanged,
     ),
     replace(
         TORCH,

@@ -33,10 +33,10 @@ Where sources disagree
 
 How paths compute it
 --------------------
-η and μ are 0-d float32 tensors, whatever the parameter is: a float64 parameter moves by a rate
-that is good to seven digits. foreach has t in a float32 tensor as well, and capturable paths
-everything; foreach writes the move as w − η(d + ℓw). The for-loop copies w where μ is 1, others
-add the difference, which gives nan for an infinite w.
+η and μ are 0-d float32 tensors, whatever the parameter is: a float64 parameter moves by a rate that
+is good to seven digits (``float32_states`` of :data:`RULE` says so). foreach has t in a float32
+tensor as well, and capturable paths everything; foreach writes the move as w − η(d + ℓw). The
+for-loop copies w where μ is 1, others add the difference, which gives nan for an infinite w.
 
 Each convention below is the first one with one of the lines replaced. What w̄ does is in the state
 and is judged there: no convention of averaging is among them, because w does not show it.

@@ -208,6 +208,10 @@ def meanings(
     >>> from oracles.optimizers.adamw import TORCH
     >>> [c.name for c in meanings(TORCH, table=DECOUPLED[:2])]
     ['batch_scaled', 'decoupled']
+    >>> meanings(TORCH, batch_sclaed={"source": "an old port"})
+    Traceback (most recent call last):
+        ...
+    ValueError: 'batch_sclaed' is no variant of weight decay; nothing can be said of it
 
     Raises:
         ValueError: something is said of a variant that the table does not have.

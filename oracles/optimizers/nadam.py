@@ -38,9 +38,10 @@ How paths compute it
 --------------------
 Π is kept, and multiplied by μₜ, in a 0-d float32 tensor on all paths, also where parameters are
 float64, which are then right to some seven digits only; the tensor is float64 if that is torch's
-default dtype. Without *capturable* everything else that has no dimension is a Python number. With
-it t is a float32 tensor, hence also μₜ and c₂; with *differentiable* the factors of the move are,
-since they are made of Π. One parameter after the other takes √(v/c₂), all at once √v/√c₂.
+default dtype. (``float32_products`` of :data:`RULE` says so.) Without *capturable* everything else
+that has no dimension is a Python number. With it t is a float32 tensor, hence also μₜ and c₂; with
+*differentiable* the factors of the move are, since they are made of Π. One parameter after the
+other takes √(v/c₂), all at once √v/√c₂.
 
 Each convention below is the first one with one of the lines replaced.
 """

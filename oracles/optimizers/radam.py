@@ -89,8 +89,8 @@ def _scale(v: Array, c2: Scalar, h: Hyper) -> Array:
     return 1 / (np.sqrt(v) + h.eps) * np.sqrt(c2)
 
 
-def _unscaled(m: Array, scale: Array) -> Array:
-    return m
+def _momentum_alone(moved: Array, scale: Array) -> Array:
+    return moved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ class RAdamConvention(Convention):
     threshold: int = 5
     rectification: Callable[[Scalar, Scalar], Scalar] = _rectification
     scale: Callable[[Array, Scalar, Hyper], Array] = _scale
-    waiting: Callable[[Array, Array], Array] = _unscaled
+    waiting: Callable[[Array, Array], Array] = _momentum_alone
     after: Callable[[Array, Any], Array] = decay.unchanged
 
     def length(self, t: Scalar, h: Hyper) -> Scalar:

@@ -17,7 +17,8 @@ The rule (torch's documentation, ``torch.optim.SGD``; code in ``torch/optim/sgd.
 With μ = 0 steps 2 and 3 are left out and no buffer appears; with λ = 0 the decay term is left out
 (which matters when w is infinite). A parameter without gradient is not touched, nor is its buffer,
 so "first step" means the first step *with a gradient and μ ≠ 0*, per parameter. γ, λ, μ and τ are
-those of the step: nothing is remembered of earlier values but what is in b.
+those of the step: nothing is remembered of earlier values but what is in b. (In rules whose m is a
+moment the batch size is n.)
 
 Where sources disagree
 ----------------------
