@@ -12,15 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import DTYPES, FORMATS
-from oracles.harness.oracle import exactly
 from oracles.optimizers.adamax import RULE, Hyper
-from tests.support.rooted import follow, lifted
-from tests.support.witness import BINARY, nearest, rational, rationals
+from tests.support.rooted import follow
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
@@ -216,46 +212,3 @@ def test_published_values(name: str) -> None:
     run = RULE.run(RULE.convention(name), np.ones(10), gradients, [h] * 5)
     for (w, _), published in zip(run, KERAS, strict=True):
         assert (np.abs(w - published) <= 0.5e-4).all()
-
-
-class TestNumberSystems:
-    @settings(max_examples=settings().max_examples // 3)
-    @given(
-        st.lists(st.floats(-8, 8), min_size=8, max_size=8),
-        st.builds(
-            Hyper,
-            lr=st.floats(0, 2),
-            beta1=st.floats(0, 0.99),
-            beta2=st.floats(0, 0.99),
-            eps=st.floats(0.1, 1),
-            weight_decay=st.floats(0, 1),
-            maximize=st.booleans(),
-            batch_size=st.sampled_from([1, 4, 16]),
-        ),
-        st.sampled_from(DTYPES),
-    )
-    def test_the_exact_result_is_inside_the_enclosure(
-        self, drawn: list[float], h: Hyper, dtype: str
-    ) -> None:
-        data = np.array([[float(nearest(F(x), BINARY[dtype])) for x in drawn]]).reshape(4, 2)
-        balls = [Enclosure.exact(row, FORMATS[dtype]) for row in data]
-        enclosed = RULE.run(RULE.torch, balls[0], balls[1:], [exactly(h)] * 3)
-        exact = RULE.run(
-            RULE.torch, rationals(data[0]), [rationals(g) for g in data[1:]], [lifted(h, F)] * 3
-        )
-        for (ball, _), (rows, _) in zip(enclosed, exact, strict=True):
-            for mid, rad, value in zip(ball.mid, ball.rad, rows, strict=True):
-                assert np.isinf(rad) or abs(rational(mid) - value) <= rational(rad)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_arguments_are_left_as_they_were(name: str) -> None:
-    w, g, m, u = (np.array(x) for x in ([1.0, -2.0], [0.5, 3.0], [4.0, 5.0], [1.0, 9.0]))
-    kept = [x.copy() for x in (w, g, m, u)]
-    state = {"exp_avg": m, "exp_inf": u}
-    h = Hyper(0.5, 0.5, 0.75, 1.0, 0.25, batch_size=4)
-    moved, after = RULE.step(w, g, 2, state, h, RULE.convention(name))
-    assert all(np.array_equal(x, y) for x, y in zip((w, g, m, u), kept, strict=True))
-    assert state == {"exp_avg": m, "exp_inf": u}
-    for before in (w, g, m, u):
-        assert not any(np.shares_memory(before, x) for x in (moved, *after.values()))

@@ -11,17 +11,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import DTYPES, FORMATS
-from oracles.harness.oracle import exactly
 from oracles.optimizers.asgd import RULE, Hyper
 from tests.support.rooted import follow, lifted
-from tests.support.witness import BINARY, nearest, rational, rationals
 
 F = Fraction
 NAMES = [c.name for c in RULE.conventions]
@@ -191,55 +186,3 @@ class TestClosedForms:
         h = lifted(Hyper(), F)._replace(alpha=F(1))
         run = follow(RULE, TORCH, START, GRADIENTS, [h] * 3, F)
         assert all(state["ax"] == w for w, state in run)
-
-
-class TestNumberSystems:
-    """The text of the rule runs on float64, on rationals and on enclosures, and they agree."""
-
-    @settings(max_examples=settings().max_examples // 3)  # it runs every convention thrice
-    @given(
-        st.lists(st.floats(-8, 8), min_size=6, max_size=6),
-        st.builds(
-            Hyper,
-            lr=st.floats(0, 2),
-            lambd=st.floats(0, 1),
-            alpha=st.sampled_from([0.0, 1.0, 2.0]),  # other powers of rationals are irrational
-            t0=st.floats(0, 3),
-            weight_decay=st.floats(0, 1),
-            maximize=st.booleans(),
-            batch_size=st.sampled_from([1, 3]),
-        ),
-        st.sampled_from(DTYPES),
-    )
-    def test_all_are_inside_the_enclosure(self, drawn: list[float], h: Hyper, dtype: str) -> None:
-        to = BINARY[dtype]
-        data = np.array([[float(nearest(F(x), to)) for x in drawn]]).reshape(3, 2)
-        for convention in RULE.conventions:
-            balls = [Enclosure.exact(row, FORMATS[dtype]) for row in data]
-            enclosed = RULE.run(convention, balls[0], balls[1:], [exactly(h)] * 2)
-            fractions = RULE.run(
-                convention,
-                rationals(data[0]),
-                [rationals(g) for g in data[1:]],
-                [lifted(h, F)] * 2,
-            )
-            floats = RULE.run(convention, data[0], list(data[1:]), [h] * 2)
-            for (ball, _), (rows, _), (array, _) in zip(enclosed, fractions, floats, strict=True):
-                assert not ball.unknown.any()
-                for mid, rad, value in zip(ball.mid, ball.rad, rows, strict=True):
-                    assert abs(rational(mid) - value) <= rational(rad), convention.name
-                assert dtype != "float64" or ball.contains(array).all(), convention.name
-
-
-class TestStep:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_arguments_are_left_as_they_were(self, name: str) -> None:
-        w, g, ax = (np.array(x) for x in ([1.0, -2.0], [0.5, 3.0], [-4.0, 5.0]))
-        kept = [x.copy() for x in (w, g, ax)]
-        state = {"eta": 0.5, "mu": 1, "ax": ax}
-        h = Hyper(0.5, 0.5, weight_decay=0.5, batch_size=2)
-        moved, after = RULE.step(w, g, 2, state, h, RULE.convention(name))
-        assert all(np.array_equal(x, y) for x, y in zip((w, g, ax), kept, strict=True))
-        assert state["eta"] == 0.5
-        assert not np.shares_memory(moved, w)
-        assert not np.shares_memory(after["ax"], moved)

@@ -334,16 +334,3 @@ class TestMomentum:
         assert [b for _, b in rows] == [
             [(1 - Fraction(3, 4) ** t) * g for g in (12, 16)] for t in range(1, 7)
         ]
-
-
-class TestStep:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_arguments_are_left_as_they_were(self, name: str) -> None:
-        w, g, b = np.array([[1.0, -2.0]]), np.array([[0.5, 3.0]]), np.array([[4.0, 5.0]])
-        kept = [x.copy() for x in (w, g, b)]
-        state = {"momentum_buffer": b}
-        moved, after = RULE.step(w, g, 1, state, ONCE, RULE.convention(name))
-        assert all(np.array_equal(x, y) for x, y in zip((w, g, b), kept, strict=True))
-        assert state == {"momentum_buffer": b}
-        assert not np.shares_memory(moved, w)
-        assert not np.shares_memory(after["momentum_buffer"], b)

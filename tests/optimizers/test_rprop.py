@@ -15,15 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import DTYPES, FORMATS
-from oracles.harness.oracle import exactly
 from oracles.optimizers.rprop import RULE, Hyper
-from tests.support.rooted import follow, lifted
-from tests.support.witness import BINARY, nearest, rational, rationals
+from tests.support.rooted import follow
 
 F = Fraction
 NAMES = [c.name for c in RULE.conventions]
@@ -231,57 +227,7 @@ class TestClosedForms:
         assert moved(TORCH, schedule, gradients) == moved(TORCH, h, gradients)
 
 
-class TestNumberSystems:
-    """The text of the rule runs on float64, on rationals and on enclosures, and they agree."""
-
-    @settings(max_examples=settings().max_examples // 3)  # it runs every convention thrice
-    @given(
-        st.lists(st.floats(-8, 8), min_size=8, max_size=8),
-        st.builds(
-            Hyper,
-            lr=st.floats(0, 4),
-            etaminus=st.floats(0.125, 0.875),
-            etaplus=st.floats(1.125, 4),
-            step_size_min=st.floats(0, 1),
-            step_size_max=st.floats(0.5, 8),
-            maximize=st.booleans(),
-            batch_size=st.just(1),
-        ),
-        st.sampled_from(DTYPES),
-    )
-    def test_all_are_inside_the_enclosure(self, drawn: list[float], h: Hyper, dtype: str) -> None:
-        to = BINARY[dtype]
-        data = np.array([[float(nearest(F(x), to)) for x in drawn]]).reshape(4, 2)
-        for convention in RULE.conventions:
-            balls = [Enclosure.exact(row, FORMATS[dtype]) for row in data]
-            enclosed = RULE.run(convention, balls[0], balls[1:], [exactly(h)] * 3)
-            fractions = RULE.run(
-                convention,
-                rationals(data[0]),
-                [rationals(g) for g in data[1:]],
-                [lifted(h, F)] * 3,
-            )
-            floats = RULE.run(convention, data[0], list(data[1:]), [h] * 3)
-            for (ball, _), (rows, _), (array, _) in zip(enclosed, fractions, floats, strict=True):
-                known = ~ball.unknown  # a product that may underflow has an open sign
-                for mid, rad, value in zip(
-                    ball.mid[known], ball.rad[known], rows[known], strict=True
-                ):
-                    assert abs(rational(mid) - value) <= rational(rad), convention.name
-                assert dtype != "float64" or ball.contains(array).all(), convention.name
-
-
 class TestStep:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_arguments_are_left_as_they_were(self, name: str) -> None:
-        w, g, prev, size = (np.array(x) for x in ([1.0, -2.0], [0.5, 3.0], [-4.0, 5.0], [1.0, 2.0]))
-        kept = [x.copy() for x in (w, g, prev, size)]
-        state = {"prev": prev, "step_size": size}
-        moved, after = RULE.step(w, g, 2, state, Hyper(0.5), RULE.convention(name))
-        assert all(np.array_equal(x, y) for x, y in zip((w, g, prev, size), kept, strict=True))
-        assert not np.shares_memory(moved, w)
-        assert not np.shares_memory(after["step_size"], size)
-
     def test_a_product_that_underflows_is_neither_agreement_nor_turn(self) -> None:
         tiny = np.array([1e-200, -1e-200])
         state = {"prev": np.full(2, 1e-200), "step_size": np.ones(2)}

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
 from typing import Any
 
 import numpy as np
 
 from oracles.drawing import Hyper
-from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import FORMATS, FloatArray
-from oracles.harness.oracle import exactly
-from oracles.rule import Rule, State
+from oracles.harness.arithmetic.formats import FloatArray
+from oracles.rule import Rule
 from tests.support.rooted import Rooted, lifted
 
 
@@ -61,42 +58,6 @@ def apart(rule: Rule, name: str, w: Rooted, hand: Hand) -> float:
         for convention in (name, rule.torch.name)
     )
     return float(abs(one - other))
-
-
-def strays(
-    rule: Rule, w: FloatArray, gradients: Sequence[FloatArray], schedule: Sequence[Hyper]
-) -> list[str]:
-    """Conventions whose value in fifty digits leaves their enclosure, in some dtype.
-
-    Parameters and gradients are values that every dtype holds.
-    """
-    with localcontext(prec=50):
-        exact = [lifted(h, Decimal) for h in schedule]
-        lift = np.frompyfunc(Decimal, 1, 1)
-        found = []
-        for convention in rule.conventions:
-            values = list(rule.run(convention, lift(w), [lift(g) for g in gradients], exact))
-            for dtype, format in FORMATS.items():
-                start, *balls = (Enclosure.exact(x, format) for x in (w, *gradients))
-                run = rule.run(convention, start, balls, [exactly(h) for h in schedule])
-                if not all(map(_holds, run, values)):
-                    found.append(f"{convention.name} in {dtype}")
-    return found
-
-
-def _holds(ball: tuple[Any, State], value: tuple[Any, State]) -> bool:
-    """Whether the parameter is known and all its elements are within their radii."""
-    mids, rads = ball[0].mid, ball[0].rad
-    return all(
-        np.isfinite(rad) and abs(_decimal(mid) - x) <= _decimal(rad)
-        for mid, rad, x in zip(mids, rads, value[0], strict=True)
-    )
-
-
-def _decimal(x: Any) -> Decimal:
-    """A float of any width; ``Decimal`` itself would lose what float64 does not hold."""
-    numerator, denominator = x.as_integer_ratio()
-    return Decimal(numerator) / Decimal(denominator)
 
 
 def printed(values: FloatArray, digits: int = 4) -> list[float]:

@@ -43,8 +43,8 @@ for _name in ("neg", "abs"):
 
 
 def lifted(h: Hyper, number: Callable[[Any], Any] = Rooted) -> Hyper:
-    """Hyperparameters in another arithmetic; switches stay switches."""
-    return type(h)(*(v if isinstance(v, bool) else number(v) for v in h))
+    """Hyperparameters in another arithmetic; switches, words and None stay what they are."""
+    return type(h)(*(v if v is None or isinstance(v, bool | str) else number(v) for v in h))
 
 
 def follow(
