@@ -11,7 +11,6 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given as drawn
 from hypothesis import settings
 
@@ -20,19 +19,9 @@ from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.cases.case import Case
 from oracles.harness.cases.separating import separating_cases
 from oracles.harness.cases.strategies import gaps_and_late_groups
-from oracles.optimizers.registry import RULES
 from oracles.rule import Convention, Rule
+from tests.support.marks import each_convention, each_rule
 from tests.support.number_systems import WEIGHT, compared, shortened
-
-each_convention = pytest.mark.parametrize(
-    ("rule", "convention"),
-    [
-        pytest.param(rule, convention, id=f"{rule.name}-{convention.name}")
-        for rule in RULES.values()
-        for convention in rule.conventions
-    ],
-)
-each_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 
 
 class TestNumberSystems:

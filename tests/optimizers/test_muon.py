@@ -248,7 +248,7 @@ COEFFICIENTS = [
 ]
 
 
-@pytest.mark.parametrize("c", COEFFICIENTS, ids=str)
+@pytest.mark.parametrize("c", COEFFICIENTS, ids=lambda c: " ".join(map(str, c)))
 class TestIteration:
     @pytest.mark.parametrize("steps", [0, 1, 2, 3])
     @pytest.mark.parametrize("upright", [False, True])
