@@ -1,4 +1,4 @@
-"""How the tests themselves are kept: what they share is in ``support``, and their names are short."""
+"""How the tests are kept: what several of them need is in ``support``, and names are short."""
 
 from __future__ import annotations
 

@@ -8,13 +8,13 @@ forms are those of a constant gradient without memory (ρ = 0) and without anyth
 
 from __future__ import annotations
 
-from decimal import Decimal, localcontext
-
+import mpmath
 import numpy as np
 import pytest
 
 from oracles.optimizers.adadelta import RULE, Hyper
-from tests.support.byhand import Hand, apart, followed, numbers, printed
+from tests.support.byhand import Hand, followed, numbers, printed, tells
+from tests.support.many_bits import BITS, same
 from tests.support.rooted import Rooted, lifted
 
 NAMES = [c.name for c in RULE.conventions]
@@ -100,7 +100,7 @@ class TestByHand:
 
     @pytest.mark.parametrize("name", NAMES[1:])
     def test_case_tells_the_convention_from_torch(self, name: str) -> None:
-        assert apart(RULE, name, START, HAND[name]) > 1e-2
+        assert tells(RULE, name, START, HAND[name])
 
     def test_no_case_is_left_over(self) -> None:
         assert set(HAND) <= set(NAMES)
@@ -127,14 +127,13 @@ def _twice(h: Hyper) -> tuple[Hyper, Hyper]:
 class TestClosedForms:
     def test_without_memory(self) -> None:
         """ρ = 0 and constant g: Δ² obeys x = r(x + ε), r = g²/(g² + ε), so Δ = g√(1 − rᵗ)."""
-        h = lifted(Hyper(0.5, 0.0, 0.25), Decimal)
-        g = Decimal("-0.75")
-        with localcontext(prec=40):
+        h, g = lifted(Hyper(0.5, 0.0, 0.25), mpmath.mpf), mpmath.mpf("-0.75")
+        with mpmath.workprec(BITS):
             r = g * g / (g * g + h.eps)
-            w, state = followed(RULE, TORCH, Decimal(1), [g] * 20, [h] * 20)[-1]
-            moved = sum((1 - r**t).sqrt() for t in range(1, 21))
-            assert abs(w - (1 - g * moved / 2)) < Decimal("1e-37")
-            assert abs(state["acc_delta"] - g * g * (1 - r**20)) < Decimal("1e-37")
+            w, state = followed(RULE, TORCH, mpmath.mpf(1), [g] * 20, [h] * 20)[-1]
+            moved = sum(mpmath.sqrt(1 - r**t) for t in range(1, 21))
+            assert same(w, 1 - g * moved / 2)
+            assert same(state["acc_delta"], g * g * (1 - r**20))
             assert state["square_avg"] == g * g
 
     def test_with_nothing_but_memory(self) -> None:
@@ -146,12 +145,11 @@ class TestClosedForms:
 
     def test_constant_gradient(self) -> None:
         """v = g²(1 − ρᵗ); and while u is below v, as it is from 0 on, |Δ| < |g|."""
-        h = lifted(Hyper(1.0, 0.75, 1e-3), Decimal)
-        g = Decimal("1.25")
-        with localcontext(prec=40):
-            rows = followed(RULE, TORCH, Decimal(0), [g] * 30, [h] * 30)
+        h, g = lifted(Hyper(1.0, 0.75, 1e-3), mpmath.mpf), mpmath.mpf("1.25")
+        with mpmath.workprec(BITS):
+            rows = followed(RULE, TORCH, mpmath.mpf(0), [g] * 30, [h] * 30)
             for t, (_, state) in enumerate(rows, start=1):
-                assert abs(state["square_avg"] - g * g * (1 - h.rho**t)) < Decimal("1e-37")
+                assert same(state["square_avg"], g * g * (1 - h.rho**t))
                 assert 0 < state["acc_delta"] < state["square_avg"]
 
     @pytest.mark.parametrize("power", [-3, 5])

@@ -19,13 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracles.optimizers.nadam import RULE, Hyper
+from tests.support.many_bits import BITS, same
 from tests.support.rooted import follow
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
 START = F(10)
-BITS = 200
-"""Precision of what is compared in ``mpmath``; of these, 40 are left to roundings."""
 
 
 @dataclass(frozen=True)
@@ -251,7 +250,7 @@ class TestSums:
                 got = follow(RULE, name, w, gradients, schedule, mpmath.mpmathify)[-1][0]
                 expected = by_sums(name, w, gradients, h)
                 scale = abs(w) + sum(abs(g) for g in gradients) + 1
-                assert abs(got - expected) <= mpmath.ldexp(scale, 40 - BITS), name
+                assert same(got, expected, scale), name
 
 
 KERAS = np.array(

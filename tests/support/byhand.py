@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import mpmath
 import numpy as np
 
 from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.rule import Rule
+from tests.support.many_bits import BITS, same
 from tests.support.rooted import Rooted, lifted
 
 
@@ -49,15 +51,16 @@ def followed(
     return [(w, {k: v for k, v in state.items() if k != "step"}) for w, state in run]
 
 
-def apart(rule: Rule, name: str, w: Rooted, hand: Hand) -> float:
-    """How far from torch's the convention ends on a case (in float64: roots are rounded)."""
-    gradients = [np.float64(g) for g in hand.gradients]
-    schedule = [lifted(h, float) for h in hand.schedule]
-    one, other = (
-        followed(rule, convention, np.float64(w), gradients, schedule)[-1][0]
-        for convention in (name, rule.torch.name)
-    )
-    return float(abs(one - other))
+def tells(rule: Rule, name: str, w: Rooted, hand: Hand) -> bool:
+    """Whether the convention ends elsewhere than torch's on a case (where roots are rounded)."""
+    with mpmath.workprec(BITS):
+        gradients = [mpmath.mpmathify(g) for g in hand.gradients]
+        schedule = [lifted(h, mpmath.mpmathify) for h in hand.schedule]
+        one, other = (
+            followed(rule, convention, mpmath.mpmathify(w), gradients, schedule)[-1][0]
+            for convention in (name, rule.torch.name)
+        )
+        return not same(one, other)
 
 
 def printed(values: FloatArray, digits: int = 4) -> list[float]:

@@ -24,11 +24,9 @@ from oracles.harness.cases.case import Case, Group, Parameter
 from oracles.harness.oracle import enclose
 from oracles.numerics import lerp
 from oracles.rule import Convention, Rule
+from tests.support.many_bits import BITS
 from tests.support.rooted import Rooted, lifted
 from tests.support.witness import Number, admits, rational
-
-BITS = 200
-"""Precision in ``mpmath``: what is rounded there is far below every radius."""
 
 WEIGHT = "w"
 """What the parameter is called among its buffers."""
