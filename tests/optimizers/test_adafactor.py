@@ -43,7 +43,7 @@ def means(first: str, second: str) -> State:
 
 
 @dataclass(frozen=True)
-class Hand:
+class OneStep:
     """A step worked by hand from :data:`START`: gradient, hyperparameters, and where it leads.
 
     Attributes:
@@ -105,52 +105,52 @@ LATER: dict[str, Any] = {"t": 4, "before": AVERAGED}
 THREES = matrix("3 3 -3 -3")
 FLOORED = BASE._replace(eps1=Rooted(16))
 
-HAND: dict[str, Hand] = {
+HAND: dict[str, OneStep] = {
     # 9/10·(1, -5; 5, 7) - (4, 3).
-    "decoupled_lr": Hand(DECAYED, DIAGONAL, matrix("-31/10 -9/2; 9/2 33/10")),
+    "decoupled_lr": OneStep(DECAYED, DIAGONAL, matrix("-31/10 -9/2; 9/2 33/10")),
     # g + w/5 = (3, 4) on the diagonal, if g is that less w/5. No other decay.
-    "coupled_unscaled": Hand(DECAYED, matrix("14/5 1; -1 13/5"), MOVED),
+    "coupled_unscaled": OneStep(DECAYED, matrix("14/5 1; -1 13/5"), MOVED),
     # γλ/n = 1/40: 39/40·(1, -5; 5, 7) - (4, 3).
-    "batch_scaled": Hand(DECAYED, DIAGONAL, matrix("-121/40 -39/8; 39/8 153/40")),
+    "batch_scaled": OneStep(DECAYED, DIAGONAL, matrix("-121/40 -39/8; 39/8 153/40")),
     # αλ = 5/2·1/5 leaves half of w.
-    "decay_relative": Hand(DECAYED, DIAGONAL, matrix("-7/2 -5/2; 5/2 1/2")),
+    "decay_relative": OneStep(DECAYED, DIAGONAL, matrix("-7/2 -5/2; 5/2 1/2")),
     # 4/5·(1, -5; 5, 7) - (4, 3).
-    "decoupled": Hand(DECAYED, DIAGONAL, matrix("-16/5 -4; 4 13/5")),
+    "decoupled": OneStep(DECAYED, DIAGONAL, matrix("-16/5 -4; 4 13/5")),
     # ε₂ = 19/4 is more than 9/10·5: α = 19/8, the move (19/5, 57/20).
-    "decay_before_rms": Hand(
+    "decay_before_rms": OneStep(
         DECAYED._replace(eps2=Rooted("19/4")), DIAGONAL, matrix("-29/10 -9/2; 9/2 69/20")
     ),
     # 9/10·(-3, -5; 5, 4).
-    "decay_after_lr": Hand(DECAYED, DIAGONAL, matrix("-27/10 -9/2; 9/2 18/5")),
+    "decay_after_lr": OneStep(DECAYED, DIAGONAL, matrix("-27/10 -9/2; 9/2 18/5")),
     # 4/5·(-3, -5; 5, 4).
-    "decay_after": Hand(DECAYED, DIAGONAL, matrix("-12/5 -4; 4 16/5")),
-    "decay_ignored": Hand(DECAYED, DIAGONAL, MOVED),
+    "decay_after": OneStep(DECAYED, DIAGONAL, matrix("-12/5 -4; 4 16/5")),
+    "decay_ignored": OneStep(DECAYED, DIAGONAL, MOVED),
     # 11/10·(1, -5; 5, 7) + (4, 3).
-    "decay_sign_flipped": Hand(ASCENDING, DIAGONAL, matrix("51/10 -11/2; 11/2 107/10")),
+    "decay_sign_flipped": OneStep(ASCENDING, DIAGONAL, matrix("51/10 -11/2; 11/2 107/10")),
     # ρ = 1, not 1/2: twice the move.
-    "rate_uncapped": Hand(WHOLE, DIAGONAL, matrix("-7 -5; 5 1"), **LATER),
+    "rate_uncapped": OneStep(WHOLE, DIAGONAL, matrix("-7 -5; 5 1"), **LATER),
     # ρ = 1/100: a fiftieth of the move.
-    "rate_paper": Hand(WHOLE, DIAGONAL, matrix("23/25 -5; 5 347/50"), **LATER),
+    "rate_paper": OneStep(WHOLE, DIAGONAL, matrix("23/25 -5; 5 347/50"), **LATER),
     # ρ = 1/2·1/2: half the move.
-    "rate_scaled": Hand(BASE, DIAGONAL, matrix("-1 -5; 5 11/2"), **LATER),
+    "rate_scaled": OneStep(BASE, DIAGONAL, matrix("-1 -5; 5 11/2"), **LATER),
     # α = 1/2: a fifth of the move.
-    "size_ignored": Hand(BASE, DIAGONAL, matrix("1/5 -5; 5 32/5")),
+    "size_ignored": OneStep(BASE, DIAGONAL, matrix("1/5 -5; 5 32/5")),
     # ε₂ = 1: α = 6·1/2, so 6/5 of the move.
-    "size_added": Hand(BASE._replace(eps2=_ONE), DIAGONAL, matrix("-19/5 -5; 5 17/5")),
+    "size_added": OneStep(BASE._replace(eps2=_ONE), DIAGONAL, matrix("-19/5 -5; 5 17/5")),
     # α = 10·1/2.
-    "size_by_norm": Hand(BASE, DIAGONAL, matrix("-7 -5; 5 1")),
+    "size_by_norm": OneStep(BASE, DIAGONAL, matrix("-7 -5; 5 1")),
     # V = 9 + 16 = 25, u = 3/5, the move 5/2·3/5 = 3/2.
-    "eps_added": Hand(FLOORED, THREES, matrix("-1/2 -13/2 13/2 17/2")),
+    "eps_added": OneStep(FLOORED, THREES, matrix("-1/2 -13/2 13/2 17/2")),
     # V = 81/16, 16 at least: u = 3/4, the move 15/8.
-    "eps_unsquared": Hand(FLOORED, THREES, matrix("-7/8 -55/8 55/8 71/8")),
+    "eps_unsquared": OneStep(FLOORED, THREES, matrix("-7/8 -55/8 55/8 71/8")),
     # u is the sign of g: RMS(u) = 1, the move 5/2.
-    "unfactored": Hand(BASE, matrix("3 4; 4 -3"), matrix("-3/2 -15/2; 5/2 19/2")),
+    "unfactored": OneStep(BASE, matrix("3 4; 4 -3"), matrix("-3/2 -15/2; 5/2 19/2")),
     # τ = -2, 1 - β₂ = 1/4: V = g²/4, u = 2, the move 5.
-    "beta2_late": Hand(
+    "beta2_late": OneStep(
         BASE._replace(beta2_decay=Rooted(-2), d=Rooted(4)), THREES[0], matrix("-4 -10 10 12")[0]
     ),
     # V = 1 + (841 - 1)/128 = (11/4)², u = 29·4/11, the move 5/2·116/11 = 290/11.
-    "beta2_constant": Hand(
+    "beta2_constant": OneStep(
         BASE._replace(d=Rooted(16)),
         matrix("29 29 -29 -29")[0],
         matrix("-279/11 -345/11 345/11 367/11")[0],
@@ -158,24 +158,24 @@ HAND: dict[str, Hand] = {
         before={"variance": matrix("1 1 1 1")[0]},
     ),
     # u = (5/3, 5/4), the move (25/6, 25/8).
-    "unclipped": Hand(BASE, DIAGONAL, matrix("-19/6 -5; 5 31/8")),
+    "unclipped": OneStep(BASE, DIAGONAL, matrix("-19/6 -5; 5 31/8")),
     # u = (4/5, 3/5): half the move.
-    "clipped_by_norm": Hand(BASE, DIAGONAL, matrix("-1 -5; 5 11/2")),
+    "clipped_by_norm": OneStep(BASE, DIAGONAL, matrix("-1 -5; 5 11/2")),
 }
 
-TORCHS: dict[str, tuple[Hand, State]] = {
-    "first": (Hand(BASE, DIAGONAL, MOVED), AVERAGED),
+TORCHS: dict[str, tuple[OneStep, State]] = {
+    "first": (OneStep(BASE, DIAGONAL, MOVED), AVERAGED),
     # 9/10·(1, -5; 5, 7) + (4, 3): the decay keeps its sign.
-    "ascending": (Hand(ASCENDING, DIAGONAL, matrix("49/10 -9/2; 9/2 93/10")), AVERAGED),
+    "ascending": (OneStep(ASCENDING, DIAGONAL, matrix("49/10 -9/2; 9/2 93/10")), AVERAGED),
     # d = 2: nothing to clip.
     "below d": (
-        Hand(BASE._replace(d=Rooted(2)), DIAGONAL, matrix("-19/6 -5; 5 31/8")),
+        OneStep(BASE._replace(d=Rooted(2)), DIAGONAL, matrix("-19/6 -5; 5 31/8")),
         AVERAGED,
     ),
     # From R = 5·(9/2, 8) to R = (3·5 + 1)/4 = 4 times (9/2, 8): √V is twice as large, u half of
     # (5/3, 5/4), whose RMS is below 1. γ = 2 is capped: α = 5/2, the move (25/12, 25/16).
     "remembering": (
-        Hand(
+        OneStep(
             BASE._replace(lr=Rooted(2)),
             DIAGONAL,
             matrix("-13/12 -5; 5 87/16"),
@@ -187,7 +187,7 @@ TORCHS: dict[str, tuple[Hand, State]] = {
     # From R = 0 with twice the gradient: R = 4/4·(9/2, 8), u = 2·(5/3, 5/4), RMS(u) = 25/12; over
     # d = 2 it is divided by 25/24. u = (16/5, 12/5), the move (8, 6).
     "clipped at 2": (
-        Hand(
+        OneStep(
             WHOLE._replace(d=Rooted(2)),
             2 * DIAGONAL,
             matrix("-7 -5; 5 1"),
@@ -198,19 +198,19 @@ TORCHS: dict[str, tuple[Hand, State]] = {
     ),
     # ε₂ = 7: α = 7/2, the move 7/5·(4, 3).
     "small": (
-        Hand(BASE._replace(eps2=Rooted(7)), DIAGONAL, matrix("-23/5 -5; 5 14/5")),
+        OneStep(BASE._replace(eps2=Rooted(7)), DIAGONAL, matrix("-23/5 -5; 5 14/5")),
         AVERAGED,
     ),
     # ε₁ = 16: V = 9·9/16, but √V is 16: u = 3/16, the move 15/32.
     "floored": (
-        Hand(FLOORED, THREES, matrix("17/32 -175/32 175/32 239/32")),
+        OneStep(FLOORED, THREES, matrix("17/32 -175/32 175/32 239/32")),
         {"row_var": matrix("9"), "col_var": matrix("9 9 9 9")},
     ),
     # A tenth of the gradient, ε₁ = 1/9: RC is divided by 1/9, since the mean of R is 1/16.
     # √V = 3/100·(9/2, 8) on the diagonal = (27/200, 6/25), both above 1/9: u = (20/9, 5/3),
     # RMS(u) = 25/18 < 2, the move (50/9, 25/6).
     "floored mean": (
-        Hand(
+        OneStep(
             BASE._replace(eps1=Rooted("1/9"), d=Rooted(2)),
             DIAGONAL / 10,
             matrix("-41/9 -5; 5 17/6"),

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction as F
 from typing import Any
 
@@ -23,28 +22,12 @@ from hypothesis import strategies as st
 from oracles.optimizers import adam, adamw
 from oracles.optimizers.adam import Hyper
 from oracles.rule import Rule
-from tests.support.rooted import follow
+from tests.support.byhand import Setting
+from tests.support.rooted import follow, path
 
 RULES = {"Adam": adam.RULE, "AdamW": adamw.RULE}
 NAMES = [(rule.name, c.name) for rule in RULES.values() for c in rule.conventions]
 START = F(10)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a hand case runs on, with Adam's answer to it."""
-
-    gradients: tuple[F, ...]
-    schedule: tuple[Hyper, ...]
-    w: tuple[F, ...]
-
-    def given(self, rule: Rule) -> list[Any]:
-        """The schedule in the rule's own record."""
-        known = rule.hyper()._fields
-        return [
-            rule.hyper(**{k: v for k, v in h._asdict().items() if k in known})
-            for h in self.schedule
-        ]
 
 
 _FIRST = Hyper(F(1, 2), F(1, 2), F(0), F(1), F(1, 5), batch_size=4)
@@ -159,11 +142,13 @@ def hand(rule: str, name: str) -> tuple[Setting, tuple[F, ...]]:
     return HAND_W[name] if rule == "AdamW" and name in HAND_W else HAND[name]
 
 
-def moved(
-    rule: Rule, name: str, setting: Setting, gradients: Sequence[F | None] | None = None
-) -> list[Any]:
-    run = follow(rule, name, START, gradients or setting.gradients, setting.given(rule))
-    return [w for w, _ in run]
+def own(rule: Rule, h: Hyper) -> Any:
+    """Adam's hyperparameters in the rule's own record."""
+    return rule.hyper(**{k: v for k, v in h._asdict().items() if k in rule.hyper()._fields})
+
+
+def moved(rule: Rule, name: str, setting: Setting) -> list[Any]:
+    return path(rule, name, START, setting.gradients, [own(rule, h) for h in setting.schedule])
 
 
 class TestByHand:
@@ -197,7 +182,7 @@ class TestByHand:
         """It makes Adam AdamW, ascending too."""
         for setting in (DECAYED, ASCENDING):
             switched = tuple(h._replace(decoupled_weight_decay=True) for h in setting.schedule)
-            got = moved(adam.RULE, adam.TORCH.name, Setting(setting.gradients, switched, ()))
+            got = path(adam.RULE, adam.TORCH.name, START, setting.gradients, switched)
             assert got == list(TORCH_W[id(setting)])
 
     @pytest.mark.parametrize(("rule", "name"), NAMES)
@@ -205,7 +190,7 @@ class TestByHand:
         setting, w = hand(rule, name)
         other = Hyper(F(7), F(1, 3), F(1, 9), F(3), F(2))
         schedule = (other, setting.schedule[0]._replace(batch_size=4))
-        got = moved(RULES[rule], name, Setting((), schedule, ()), (None, setting.gradients[0]))
+        got = moved(RULES[rule], name, Setting((None, setting.gradients[0]), schedule, ()))
         assert got == [START, w[0]]
 
     def test_decay_of_zero_leaves_an_infinite_parameter_out(self) -> None:

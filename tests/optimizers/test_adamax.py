@@ -6,9 +6,7 @@ a weighted mean of all gradients and u the largest of all shrunk ones. All of it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction as F
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,20 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracles.optimizers.adamax import RULE, Hyper
-from tests.support.rooted import follow
+from tests.support.byhand import Setting
+from tests.support.rooted import follow, path
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
 START = F(10)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a hand case runs on, with torch's answer to it."""
-
-    gradients: tuple[F, ...]
-    schedule: tuple[Hyper, ...]
-    w: tuple[F, ...]
 
 
 _FIRST = Hyper(F(1, 2), F(1, 2), F(3, 4), F(1), F(1, 5), batch_size=4)
@@ -100,21 +90,16 @@ HAND: dict[str, tuple[Setting, tuple[F, ...]]] = {
 }
 
 
-def moved(name: str, setting: Setting, gradients: tuple[F | None, ...] | None = None) -> list[Any]:
-    run = follow(RULE, name, START, gradients or setting.gradients, setting.schedule)
-    return [w for w, _ in run]
-
-
 class TestByHand:
     @pytest.mark.parametrize("name", NAMES)
     def test_convention(self, name: str) -> None:
         """A convention without a case here is an error, by its name."""
         setting, expected = HAND[name]
-        assert moved(name, setting) == list(expected)
+        assert setting.path(RULE, name) == list(expected)
 
     @pytest.mark.parametrize("setting", [DECAYED, ASCENDING, FALLING])
     def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert moved(TORCH, setting) == list(setting.w)
+        assert setting.path(RULE, TORCH) == list(setting.w)
 
     @pytest.mark.parametrize("name", NAMES[1:])
     def test_case_tells_the_convention_from_torch(self, name: str) -> None:
@@ -137,7 +122,7 @@ class TestByHand:
         other = Hyper(lr=F(7), weight_decay=F(3), eps=F(1, 9))
         schedule = (other, setting.schedule[0], other, setting.schedule[1])
         gradients = (None, setting.gradients[0], None, setting.gradients[1])
-        got = moved(name, Setting(setting.gradients, schedule, w), gradients)
+        got = path(RULE, name, START, gradients, schedule)
         assert got == [START, w[0], w[0], w[1]]
 
 

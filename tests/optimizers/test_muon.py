@@ -67,7 +67,7 @@ def followed(
 
 
 @dataclass(frozen=True)
-class Hand:
+class MatrixCase:
     """A row that starts at (8, 4), or (8, 4, 0, 0), and its elements after each step."""
 
     h: Hyper
@@ -80,24 +80,24 @@ class Hand:
         return followed(name, start, self.gradients, [self.h] * len(self.gradients))
 
 
-def two(h: Hyper, second: Sequence[Any], w: str, b: str) -> Hand:
+def two(h: Hyper, second: Sequence[Any], w: str, b: str) -> MatrixCase:
     """Two steps, the first with g = (12, 16)."""
     pairs = [text.split() for text in (w, b)]
     w_rows, b_rows = ([rationals(*p[:2]), rationals(*p[2:])] for p in pairs)
-    return Hand(h, [[[12, 16]], [second]], w_rows, b_rows)
+    return MatrixCase(h, [[[12, 16]], [second]], w_rows, b_rows)
 
 
-def one(h: Hyper, *w: Any) -> Hand:
+def one(h: Hyper, *w: Any) -> MatrixCase:
     """One step with g = (12, 16, ...), b = (6, 8, ...), u = (9, 12, ...)."""
     rest = [0] * (len(w) - 2)
-    return Hand(h, [[[12, 16, *rest]]], [rationals(*w)], [rationals(6, 8, *rest)])
+    return MatrixCase(h, [[[12, 16, *rest]]], [rationals(*w)], [rationals(6, 8, *rest)])
 
 
 # g = (12, 16), b = (6, 8), u = (9, 12), X = (3, 4)/5, γX = (6, 8)/5;
 # g = (14, -24), b = (10, -8), u = (12, -16), X = (3, -4)/5, γX = (6, -8)/5.
 SAME = ([14, -24], "6 8 10 -8")
 
-HAND: dict[str, Hand] = {
+HAND: dict[str, MatrixCase] = {
     # 1 - γλ = 1/2. (4, 2) - (6, 8)/5 = (14, 2)/5; (7, 1)/5 - (6, -8)/5 = (1, 9)/5.
     "decoupled_lr": two(H, SAME[0], "14/5 2/5 1/5 9/5", SAME[1]),
     # 1 - γλ/n = 7/8. (7, 7/2) - (6, 8)/5 = (58, 19)/10; (406, 133)/80 - (96, -128)/80.
@@ -111,7 +111,7 @@ HAND: dict[str, Hand] = {
     # (8, 4) - (6, 8)/5 = (34, 12)/5, and from there (28, 20)/5.
     "decay_ignored": two(H, SAME[0], "34/5 12/5 28/5 4", SAME[1]),
     # λw = (2, 1): (10, 15) is what makes (12, 16). Then λw = (17, 6)/10: 14 - 17/10 = 123/10.
-    "coupled_unscaled": Hand(
+    "coupled_unscaled": MatrixCase(
         H,
         [[[10, 15]], [rationals("123/10", "-123/5")]],
         [rationals("34/5", "12/5"), rationals("28/5", 4)],

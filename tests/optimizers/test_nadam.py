@@ -8,7 +8,6 @@ steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction as F
 from typing import Any
 
@@ -19,21 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracles.optimizers.nadam import RULE, Hyper
+from tests.support.byhand import Setting
 from tests.support.many_bits import BITS, same
 from tests.support.rooted import follow
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
 START = F(10)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a hand case runs on, with torch's answer to it."""
-
-    gradients: tuple[F, ...]
-    schedule: tuple[Hyper, ...]
-    w: tuple[F, ...]
 
 
 def _both(first: Hyper) -> tuple[Hyper, Hyper]:
@@ -134,22 +125,16 @@ HAND: dict[str, tuple[Setting, tuple[F, ...]]] = {
 }
 
 
-def moved(name: str, setting: Setting, steps: int | None = None) -> list[Any]:
-    schedule = setting.schedule[:steps]
-    run = follow(RULE, name, START, setting.gradients[: len(schedule)], schedule)
-    return [w for w, _ in run]
-
-
 class TestByHand:
     @pytest.mark.parametrize("name", NAMES)
     def test_convention(self, name: str) -> None:
         """A convention without a case here is an error, by its name."""
         setting, expected = HAND[name]
-        assert moved(name, setting, len(expected)) == list(expected)
+        assert setting.path(RULE, name)[: len(expected)] == list(expected)
 
     @pytest.mark.parametrize("setting", [DECAYED, ASCENDING, AHEAD, ROOTED, HEAVY])
     def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert moved(TORCH, setting) == list(setting.w)
+        assert setting.path(RULE, TORCH) == list(setting.w)
 
     @pytest.mark.parametrize("name", NAMES[1:])
     def test_case_tells_the_convention_from_torch(self, name: str) -> None:
@@ -175,7 +160,7 @@ class TestByHand:
     def test_decoupled_weight_decay_is_the_convention_of_that_name(self) -> None:
         schedule = tuple(h._replace(decoupled_weight_decay=True) for h in DECAYED.schedule)
         decoupled = Setting(DECAYED.gradients, schedule, HAND["decoupled_lr"][1])
-        assert moved(TORCH, decoupled) == list(decoupled.w)
+        assert decoupled.path(RULE, TORCH) == list(decoupled.w)
 
     @pytest.mark.parametrize("name", NAMES)
     def test_a_step_without_gradient_is_no_step(self, name: str) -> None:

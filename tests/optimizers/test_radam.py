@@ -9,7 +9,6 @@ derives it, from where those weights have their centre, and r from the variances
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction as F
 from typing import Any
 
@@ -20,21 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracles.optimizers.radam import RULE, Hyper
+from tests.support.byhand import Setting
 from tests.support.many_bits import BITS, same
 from tests.support.rooted import follow
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
 START = F(10)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a hand case runs on, with torch's answer to it."""
-
-    gradients: tuple[F, ...]
-    schedule: tuple[Hyper, ...]
-    w: tuple[F, ...]
 
 
 _FIRST = Hyper(F(1, 2), F(1, 2), F(24, 25), F(1), F(1, 5), batch_size=4)
@@ -95,19 +86,15 @@ LATER = (
 """Conventions that differ from torch's only once the wait is over."""
 
 
-def moved(name: str, setting: Setting) -> list[Any]:
-    return [w for w, _ in follow(RULE, name, START, setting.gradients, setting.schedule)]
-
-
 class TestWaitingByHand:
     @pytest.mark.parametrize("name", HAND)
     def test_convention(self, name: str) -> None:
         setting, expected = HAND[name]
-        assert moved(name, setting) == list(expected)
+        assert setting.path(RULE, name) == list(expected)
 
     @pytest.mark.parametrize("setting", [DECAYED, ASCENDING, PLAIN])
     def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert moved(TORCH, setting) == list(setting.w)
+        assert setting.path(RULE, TORCH) == list(setting.w)
 
     @pytest.mark.parametrize("name", [name for name in HAND if name != TORCH])
     def test_case_tells_the_convention_from_torch(self, name: str) -> None:
@@ -121,7 +108,7 @@ class TestWaitingByHand:
     @pytest.mark.parametrize("name", LATER)
     @pytest.mark.parametrize("setting", [DECAYED, ASCENDING, PLAIN])
     def test_as_torch(self, name: str, setting: Setting) -> None:
-        assert moved(name, setting) == list(setting.w)
+        assert setting.path(RULE, name) == list(setting.w)
 
     def test_state(self) -> None:
         states = [s for _, s in follow(RULE, TORCH, START, PLAIN.gradients, PLAIN.schedule)]
@@ -133,7 +120,7 @@ class TestWaitingByHand:
     def test_decoupled_weight_decay_is_the_convention_of_that_name(self) -> None:
         schedule = tuple(h._replace(decoupled_weight_decay=True) for h in DECAYED.schedule)
         decoupled = Setting(DECAYED.gradients, schedule, HAND["decoupled_lr"][1])
-        assert moved(TORCH, decoupled) == list(decoupled.w)
+        assert decoupled.path(RULE, TORCH) == list(decoupled.w)
 
     @pytest.mark.parametrize("name", HAND)
     def test_a_step_without_gradient_is_no_step(self, name: str) -> None:

@@ -37,7 +37,7 @@ TORCH = RULE.torch.name
 
 
 @dataclass(frozen=True)
-class Setting:
+class BufferedSetting:
     """Hyperparameters under which a hand case runs, with torch's answer under them."""
 
     schedule: tuple[Hyper, ...]
@@ -54,12 +54,12 @@ _SECOND = _FIRST._replace(lr=F(1, 4))
 # Everything on: γ = 1/2 then 1/4, μ = 3/4, τ = 1/3, λ = 1/5, m = 4; w = 10, g = 1 then -2.
 #   d = 1 + 10/5 = 3          b = 3                              w = 10 - 3/2 = 17/2
 #   d = -2 + 17/10 = -3/10    b = 9/4 + 2/3·(-3/10) = 41/20      w = 17/2 - 41/80 = 639/80
-DAMPENED = Setting((_FIRST, _SECOND), (F(17, 2), F(639, 80)), (F(3), F(41, 20)))
+DAMPENED = BufferedSetting((_FIRST, _SECOND), (F(17, 2), F(639, 80)), (F(3), F(41, 20)))
 
 # The same, ascending: the gradient changes its sign and the decay does not.
 #   d = -1 + 2 = 1            b = 1                              w = 10 - 1/2 = 19/2
 #   d = 2 + 19/10 = 39/10     b = 3/4 + 2/3·39/10 = 67/20        w = 19/2 - 67/80 = 693/80
-ASCENDING = Setting(
+ASCENDING = BufferedSetting(
     tuple(h._replace(maximize=True) for h in DAMPENED.schedule),
     (F(19, 2), F(693, 80)),
     (F(1), F(67, 20)),
@@ -74,18 +74,18 @@ ASCENDING = Setting(
 #     = 7797/3200               = 11937/3200                w = 4597/640 - 66999/25600
 #                                                             = 116881/25600
 _AHEAD = [h._replace(dampening=ZERO, nesterov=True) for h in DAMPENED.schedule]
-LOOKING_AHEAD = Setting(
+LOOKING_AHEAD = BufferedSetting(
     (_AHEAD[0], _AHEAD[1], _AHEAD[0]),
     (F(59, 8), F(4597, 640), F(116881, 25600)),
     (F(3), F(69, 40), F(11937, 3200)),
 )
 
-Hand = tuple[Setting, tuple[Fraction, ...], tuple[Fraction, ...]]
+Answer = tuple[BufferedSetting, tuple[Fraction, ...], tuple[Fraction, ...]]
 """A setting, then parameter and buffer after each step."""
 
 _UNDECAYED = (F(1), F(-7, 12))  # b of all that keep λ out of it: 1, then 3/4 + 2/3·(-2) = -7/12
 
-HAND: dict[str, Hand] = {
+HAND: dict[str, Answer] = {
     "coupled_unscaled": (DAMPENED, DAMPENED.w, DAMPENED.b),
     # λ/m = 1/20. d = 3/2, w = 10 - 3/4 = 37/4; d = -2 + 37/80 = -123/80,
     # b = 9/8 - 41/40 = 1/10, w = 37/4 - 1/40 = 369/40.
@@ -140,7 +140,7 @@ class TestByHand:
         assert got == list(zip(*expected, strict=True))
 
     @pytest.mark.parametrize("setting", [DAMPENED, ASCENDING, LOOKING_AHEAD])
-    def test_torch_in_every_setting(self, setting: Setting) -> None:
+    def test_torch_in_every_setting(self, setting: BufferedSetting) -> None:
         got = states(TORCH, START, GRADIENTS[: len(setting.w)], setting.schedule)
         assert got == list(zip(setting.w, setting.b, strict=True))
 

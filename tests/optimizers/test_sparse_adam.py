@@ -8,9 +8,7 @@ both √c₂ are rational, 1/5 and 7/25, and so is √v where g is 5 and then 1;
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction as F
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,20 +16,12 @@ from hypothesis import strategies as st
 
 from oracles.optimizers import adam
 from oracles.optimizers.sparse_adam import RULE, Hyper
-from tests.support.rooted import follow
+from tests.support.byhand import Setting
+from tests.support.rooted import follow, path
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
 START = F(10)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a hand case runs on, with torch's answer to it."""
-
-    gradients: tuple[F, ...]
-    schedule: tuple[Hyper, ...]
-    w: tuple[F, ...]
 
 
 _FIRST = Hyper(F(1, 2), F(1, 2), F(24, 25), F(1))
@@ -85,21 +75,16 @@ HAND: dict[str, tuple[Setting, tuple[F, ...]]] = {
 }
 
 
-def moved(name: str, setting: Setting, gradients: Sequence[F | None] | None = None) -> list[Any]:
-    run = follow(RULE, name, START, gradients or setting.gradients, setting.schedule)
-    return [w for w, _ in run]
-
-
 class TestByHand:
     @pytest.mark.parametrize("name", NAMES)
     def test_convention(self, name: str) -> None:
         """A convention without a case here is an error, by its name."""
         setting, expected = HAND[name]
-        assert moved(name, setting)[: len(expected)] == list(expected)
+        assert setting.path(RULE, name)[: len(expected)] == list(expected)
 
     @pytest.mark.parametrize("setting", [STORED, LARGE, MISSING])
     def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert moved(TORCH, setting) == list(setting.w)
+        assert setting.path(RULE, TORCH) == list(setting.w)
 
     @pytest.mark.parametrize("name", NAMES[1:])
     def test_case_tells_the_convention_from_torch(self, name: str) -> None:
@@ -111,7 +96,7 @@ class TestByHand:
 
     def test_ascending_is_mirrored(self) -> None:
         up = tuple(h._replace(maximize=True) for h in STORED.schedule)
-        got = moved(TORCH, Setting(STORED.gradients, up, ()))
+        got = path(RULE, TORCH, START, STORED.gradients, up)
         assert got == [2 * START - w for w in STORED.w]
 
     def test_state(self) -> None:
@@ -126,7 +111,7 @@ class TestByHand:
         setting, w = HAND[name]
         other = Hyper(lr=F(7), beta1=F(1, 3), eps=F(1, 9))
         gradients = (None, setting.gradients[0])
-        got = moved(name, Setting((), (other, setting.schedule[0]), ()), gradients)
+        got = path(RULE, name, START, gradients, (other, setting.schedule[0]))
         assert got == [START, w[0]]
 
     def test_adam_with_a_larger_epsilon(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import mpmath
@@ -13,12 +14,25 @@ from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.rule import Rule
 from tests.support.many_bits import BITS, same
-from tests.support.rooted import Rooted, lifted
+from tests.support.rooted import Rooted, lifted, path
 
 
 def numbers(*texts: str) -> tuple[Rooted, ...]:
     """``numbers("3/4", "2")``: rationals as they are written on paper."""
     return tuple(Rooted(text) for text in texts)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What several hand cases run on, from 10, with torch's answer: the number after each step."""
+
+    gradients: tuple[Fraction | None, ...]
+    schedule: tuple[Hyper, ...]
+    w: tuple[Fraction, ...]
+
+    def path(self, rule: Rule, name: str) -> list[Any]:
+        """Where the convention of that name leads."""
+        return path(rule, name, 10, self.gradients, self.schedule)
 
 
 @dataclass(frozen=True)

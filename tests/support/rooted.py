@@ -59,3 +59,10 @@ def follow(
     numbers = [None if g is None else number(g) for g in gradients]
     run = rule.run(rule.convention(name), number(w), numbers, [lifted(h, number) for h in schedule])
     return list(run)
+
+
+def path(
+    rule: Rule, name: str, w: Any, gradients: Sequence[Any], schedule: Sequence[Hyper]
+) -> list[Any]:
+    """The number alone, after each step."""
+    return [w for w, _ in follow(rule, name, w, gradients, schedule)]
