@@ -279,7 +279,11 @@ BEYOND: list[tuple[float, float, Any, bool, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("s", "e", "w", "is_literal", "expected"), BEYOND)
+@pytest.mark.parametrize(
+    ("s", "e", "w", "is_literal", "expected"),
+    BEYOND,
+    ids=lambda x: f"{x:.3g}" if isinstance(x, float) else None,
+)
 def test_beyond_the_finite_range(
     s: float, e: float, w: Any, is_literal: bool, expected: Any
 ) -> None:

@@ -8,32 +8,20 @@ both √c₂ are rational, 1/5 and 7/25, and so is √v where g is 5 and then 1;
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction as F
-from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oracles.optimizers import adam
 from oracles.optimizers.sparse_adam import RULE, Hyper
-from tests.support.byhand import strays
-from tests.support.rooted import follow
+from tests.support.byhand import Setting
+from tests.support.rooted import follow, path
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
 START = F(10)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a hand case runs on, with torch's answer to it."""
-
-    gradients: tuple[F, ...]
-    schedule: tuple[Hyper, ...]
-    w: tuple[F, ...]
 
 
 _FIRST = Hyper(F(1, 2), F(1, 2), F(24, 25), F(1))
@@ -87,21 +75,16 @@ HAND: dict[str, tuple[Setting, tuple[F, ...]]] = {
 }
 
 
-def moved(name: str, setting: Setting, gradients: Sequence[F | None] | None = None) -> list[Any]:
-    run = follow(RULE, name, START, gradients or setting.gradients, setting.schedule)
-    return [w for w, _ in run]
-
-
 class TestByHand:
     @pytest.mark.parametrize("name", NAMES)
     def test_convention(self, name: str) -> None:
         """A convention without a case here is an error, by its name."""
         setting, expected = HAND[name]
-        assert moved(name, setting)[: len(expected)] == list(expected)
+        assert setting.path(RULE, name)[: len(expected)] == list(expected)
 
     @pytest.mark.parametrize("setting", [STORED, LARGE, MISSING])
     def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert moved(TORCH, setting) == list(setting.w)
+        assert setting.path(RULE, TORCH) == list(setting.w)
 
     @pytest.mark.parametrize("name", NAMES[1:])
     def test_case_tells_the_convention_from_torch(self, name: str) -> None:
@@ -113,7 +96,7 @@ class TestByHand:
 
     def test_ascending_is_mirrored(self) -> None:
         up = tuple(h._replace(maximize=True) for h in STORED.schedule)
-        got = moved(TORCH, Setting(STORED.gradients, up, ()))
+        got = path(RULE, TORCH, START, STORED.gradients, up)
         assert got == [2 * START - w for w in STORED.w]
 
     def test_state(self) -> None:
@@ -128,7 +111,7 @@ class TestByHand:
         setting, w = HAND[name]
         other = Hyper(lr=F(7), beta1=F(1, 3), eps=F(1, 9))
         gradients = (None, setting.gradients[0])
-        got = moved(name, Setting((), (other, setting.schedule[0]), ()), gradients)
+        got = path(RULE, name, START, gradients, (other, setting.schedule[0]))
         assert got == [START, w[0]]
 
     def test_adam_with_a_larger_epsilon(self) -> None:
@@ -177,36 +160,7 @@ class TestSums:
         assert got == START - moves
 
 
-class TestNumberSystems:
-    @settings(max_examples=settings().max_examples // 12)  # it runs every convention five times
-    @given(
-        st.lists(st.sampled_from([0.0, 1.0, -2.0, 0.75, 6.0, -0.125]), min_size=6, max_size=6),
-        st.sampled_from([0.25, 1.0]),
-        st.sampled_from([0.25, 0.5, 0.9]),
-        st.sampled_from([0.5, 0.999]),
-        st.booleans(),
-    )
-    def test_all_are_inside_the_enclosure(
-        self, drawn: list[float], lr: float, beta1: float, beta2: float, maximize: bool
-    ) -> None:
-        """Each element has a gradient once: some conventions divide by √v."""
-        data = np.array(drawn).reshape(3, 2)
-        data[1] = np.where(data[1] == 0, 3.0, data[1])
-        h = Hyper(lr, beta1, beta2, 0.5, maximize)
-        assert not strays(RULE, data[0], list(data[1:]), [h, h])
-
-
 class TestStep:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_arguments_are_left_as_they_were(self, name: str) -> None:
-        w, g, m, v = (np.array(x) for x in ([1.0, -2.0], [0.5, 0.0], [-4.0, 5.0], [1.0, 2.0]))
-        kept = [x.copy() for x in (w, g, m, v)]
-        state = {"exp_avg": m, "exp_avg_sq": v}
-        moved, after = RULE.step(w, g, 2, state, Hyper(0.5), RULE.convention(name))
-        assert all(np.array_equal(x, y) for x, y in zip((w, g, m, v), kept, strict=True))
-        assert not np.shares_memory(moved, w)
-        assert not np.shares_memory(after["exp_avg"], m)
-
     def test_a_gradient_that_stores_nothing_counts(self) -> None:
         """c₁ and c₂ at the second step are those of t = 2, whatever the first one stored."""
         h = [Hyper(F(1), F(1, 2), F(0), F(1))] * 2

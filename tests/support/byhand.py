@@ -4,22 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
+from fractions import Fraction
 from typing import Any
 
+import mpmath
 import numpy as np
 
 from oracles.drawing import Hyper
-from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import FORMATS, FloatArray
-from oracles.harness.oracle import exactly
-from oracles.rule import Rule, State
-from tests.support.rooted import Rooted, lifted
+from oracles.harness.arithmetic.formats import FloatArray
+from oracles.rule import Rule
+from tests.support.many_bits import BITS, same
+from tests.support.rooted import Rooted, lifted, path
 
 
 def numbers(*texts: str) -> tuple[Rooted, ...]:
     """``numbers("3/4", "2")``: rationals as they are written on paper."""
     return tuple(Rooted(text) for text in texts)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What several hand cases run on, from 10, with torch's answer: the number after each step."""
+
+    gradients: tuple[Fraction | None, ...]
+    schedule: tuple[Hyper, ...]
+    w: tuple[Fraction, ...]
+
+    def path(self, rule: Rule, name: str) -> list[Any]:
+        """Where the convention of that name leads."""
+        return path(rule, name, 10, self.gradients, self.schedule)
 
 
 @dataclass(frozen=True)
@@ -52,51 +65,16 @@ def followed(
     return [(w, {k: v for k, v in state.items() if k != "step"}) for w, state in run]
 
 
-def apart(rule: Rule, name: str, w: Rooted, hand: Hand) -> float:
-    """How far from torch's the convention ends on a case (in float64: roots are rounded)."""
-    gradients = [np.float64(g) for g in hand.gradients]
-    schedule = [lifted(h, float) for h in hand.schedule]
-    one, other = (
-        followed(rule, convention, np.float64(w), gradients, schedule)[-1][0]
-        for convention in (name, rule.torch.name)
-    )
-    return float(abs(one - other))
-
-
-def strays(
-    rule: Rule, w: FloatArray, gradients: Sequence[FloatArray], schedule: Sequence[Hyper]
-) -> list[str]:
-    """Conventions whose value in fifty digits leaves their enclosure, in some dtype.
-
-    Parameters and gradients are values that every dtype holds.
-    """
-    with localcontext(prec=50):
-        exact = [lifted(h, Decimal) for h in schedule]
-        lift = np.frompyfunc(Decimal, 1, 1)
-        found = []
-        for convention in rule.conventions:
-            values = list(rule.run(convention, lift(w), [lift(g) for g in gradients], exact))
-            for dtype, format in FORMATS.items():
-                start, *balls = (Enclosure.exact(x, format) for x in (w, *gradients))
-                run = rule.run(convention, start, balls, [exactly(h) for h in schedule])
-                if not all(map(_holds, run, values)):
-                    found.append(f"{convention.name} in {dtype}")
-    return found
-
-
-def _holds(ball: tuple[Any, State], value: tuple[Any, State]) -> bool:
-    """Whether the parameter is known and all its elements are within their radii."""
-    mids, rads = ball[0].mid, ball[0].rad
-    return all(
-        np.isfinite(rad) and abs(_decimal(mid) - x) <= _decimal(rad)
-        for mid, rad, x in zip(mids, rads, value[0], strict=True)
-    )
-
-
-def _decimal(x: Any) -> Decimal:
-    """A float of any width; ``Decimal`` itself would lose what float64 does not hold."""
-    numerator, denominator = x.as_integer_ratio()
-    return Decimal(numerator) / Decimal(denominator)
+def tells(rule: Rule, name: str, w: Rooted, hand: Hand) -> bool:
+    """Whether the convention ends elsewhere than torch's on a case (where roots are rounded)."""
+    with mpmath.workprec(BITS):
+        gradients = [mpmath.mpmathify(g) for g in hand.gradients]
+        schedule = [lifted(h, mpmath.mpmathify) for h in hand.schedule]
+        one, other = (
+            followed(rule, convention, mpmath.mpmathify(w), gradients, schedule)[-1][0]
+            for convention in (name, rule.torch.name)
+        )
+        return not same(one, other)
 
 
 def printed(values: FloatArray, digits: int = 4) -> list[float]:
