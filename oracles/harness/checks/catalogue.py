@@ -27,6 +27,14 @@ from oracles.harness.checks.contract import (
     restarts,
     surroundings_kept,
 )
+from oracles.harness.checks.surroundings import (
+    WIDER,
+    groups_kept,
+    kept_alike,
+    loading_changes_nothing,
+    loading_shares_nothing,
+    same_in,
+)
 from oracles.harness.checks.values import (
     agreement,
     rejection,
@@ -35,6 +43,8 @@ from oracles.harness.checks.values import (
     transposing,
     zeroed,
 )
+from oracles.harness.subjects.paths import Path
+from oracles.harness.subjects.subject import World
 from oracles.rule import Rule
 
 
@@ -80,7 +90,7 @@ def checks(rule: Rule) -> list[Check]:
                 f"{how} in mid-run continues",
                 lasting,
                 partial(restarts, how),
-                applies=lambda path: not path.graph and path.wrap is None,
+                applies=_saved,
             )
             for how in ("state_dict", "deepcopy", "pickle")
         ),
@@ -112,7 +122,51 @@ def checks(rule: Rule) -> list[Check]:
             applies=lambda path: path.wrap == "scaler",
             weight=0.5,
         ),
+        *_surroundings(),
     ]
+
+
+NUMBERS = (World.BFLOAT16, World.FLOAT64, World.AUTOCAST)
+"""Worlds in which numbers may be rounded otherwise, which the simplest values do not show."""
+
+
+def _surroundings() -> list[Check]:
+    """Checks of what a step has around it: a few cases each, since any case that moves shows."""
+    lasting = partial(strategies.cases, lasting=True)
+    few = partial(Check, cases=lasting, weight=0.25)
+    return [
+        *(
+            Check(
+                f"the same under {world}",
+                _in_float32_too if world in NUMBERS else lasting,
+                partial(same_in, world),
+                applies=partial(_there, world),
+                world=world,
+                weight=0.4 if world in NUMBERS else 0.25,
+            )
+            for world in World
+            if world is not World.PLAIN
+        ),
+        few("what is kept has the same dtype under any default", ask=kept_alike, world=WIDER),
+        few("groups handed over stay as they were", ask=groups_kept, applies=_plain),
+        few("a loaded state_dict stays as it was", ask=loading_changes_nothing, applies=_saved),
+        few("a loaded state_dict is not shared", ask=loading_shares_nothing, applies=_saved),
+    ]
+
+
+def _there(world: World, path: Path) -> bool:
+    """Whether a path is in the world at all: torch up to 2.6 cannot fill complex float16."""
+    return world is not World.DETERMINISTIC or path.wrap != "complex"
+
+
+def _saved(path: Path) -> bool:
+    """Whether the optimizer itself, with no graph around it, can be saved and copied."""
+    return not path.graph and path.wrap is None
+
+
+def _plain(path: Path) -> bool:
+    """Whether nothing is switched on: what is handed over is no matter of a path."""
+    return not path.switches and not path.tensors and path.wrap is None
 
 
 def _general_or_single_option(rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
@@ -126,6 +180,16 @@ def _unmixed(rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
     return strategies.cases(rule, **options).map(
         lambda case: replace(case, precisions=("float32",)) if MIXED in case.precisions else case
     )
+
+
+def _in_float32_too(rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
+    """General cases that last; in float32 as well, which other defaults change the most."""
+
+    def widened(case: Case) -> Case:
+        both = dict.fromkeys((*case.precisions, "float32"))
+        return case if MIXED in case.precisions else replace(case, precisions=tuple(both))
+
+    return strategies.cases(rule, lasting=True, **options).map(widened)
 
 
 def _zeroed(to_none: bool, rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
