@@ -7,6 +7,7 @@ torch that runs it, from whose answers nothing is expected but that they lie ins
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def test_a_checkpoint_continues(rule: Rule, path: Path) -> None:
         pytest.skip(f"torch {torch.__version__} is older than the checkpoint")
     if rule.name not in read(path):
         pytest.skip(f"torch {path.stem} had no {rule.name}")
-    saved = read(path)[rule.name]
+    saved = deepcopy(read(path)[rule.name])  # whose tensors steps would change
     run = started(rule)
     for row in active(rule.name, path.stem):
         if row.covers(GENERAL, run.subject, run.case):
