@@ -1,4 +1,9 @@
-"""Why some mutants survive and are no hole; and which holes are known."""
+"""Why some mutants survive and are no hole; and which holes are known.
+
+A row excuses what its author has read, and no more: its patterns name the change as ``ast`` writes
+both sides, the statement it is in, and the function, as far as that is needed to leave out whatever
+would be a fault. A change that is *always* the same program may be excused wherever it stands.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.meta.mutation import Mutant
-
-COMPILED = r"(is_scripting|is_compiling|is_dynamo_compiling|_stack_if_compiling)"
-
-CONSTANT = r"^(None|False|True|[\d.e-]+) -> "
 
 HOLE = "HOLE: "
 """What a reason begins with that is none: a hole that is known."""
@@ -22,7 +23,7 @@ class Row:
 
     Attributes:
         why: the reason.
-        change: in ``"before -> after"``.
+        change: in ``"before -> after"``, both as ``ast`` writes them.
         place: in the text of the statement and of the headers around it.
         where: in ``"file/function"``.
         reached: whether some answer runs the place; None if that does not matter.
@@ -34,57 +35,266 @@ class Row:
     where: str = ""
     reached: bool | None = None
 
+    @property
+    def hole(self) -> bool:
+        """Whether it names a hole that is known."""
+        return self.why.startswith(HOLE)
+
+    @property
+    def text(self) -> str:
+        """The reason, or what is not asked."""
+        return self.why.removeprefix(HOLE)
+
     def covers(self, file: str, mutant: Mutant, *, reached: bool) -> bool:
         """Whether the row is about this survivor."""
         return (
             self.reached in (None, reached)
-            and bool(re.search(self.change, f"{mutant.before} -> {mutant.after}", re.DOTALL))
+            and bool(re.search(self.change, mutant.change))
             and bool(re.search(self.place, mutant.place))
             and bool(re.search(self.where, f"{file}/{mutant.function}"))
         )
 
 
+COMPILING = r"(torch\.jit\.is_scripting\(\)|torch\.compiler\.is_compiling\(\))"
+"""What is False outside of a compiler."""
+
+GUARD = r"in capturable_supported_devices( for .*)? \):$"
+"""Of a step that can be captured: are all tensors on a device that can capture?"""
+
+COUNTER = r"if not torch\.compiler\.is_compiling\(\) and \w+\[0\]\.is_cpu:$"
+
+LOOP = r"(?<!lbfgs)/_(single|multi)_tensor_"
+
 HARMLESS: Sequence[Row] = (
-    # Code that a CPU, or a run outside of a compiler, does not come to.
-    Row("only TorchScript or torch.compile comes here", place=COMPILED + r".* / ", reached=False),
-    Row("only TorchScript or torch.compile tells them apart", change=COMPILED),
-    Row("only TorchScript or torch.compile tells them apart", place=COMPILED + r"[^/]*raise"),
-    Row("only a CUDA graph tells them apart", place="graph_capture_health_check"),
-    Row("needs parameters on several devices", place=r"_dict\b|\.to\((device|.*non_blocking)"),
-    Row("needs a device that keeps its counters itself", place=r"is_cpu", reached=False),
-    Row("needs a device without capture", place=r"apturable_supported_devices|device\.type"),
-    # What a caller is told.
-    Row(
-        HOLE + "refusals are asked of constructors only, by tests/test_constructor.py",
-        place=r"raise (\w+Error)",
-        reached=False,
-    ),
-    Row(HOLE + "conditions of a refusal that no case meets", place=r"if [^/]*$", where="__init__"),
-    Row(HOLE + "what a group keeps, without --tests", where="__init__"),
-    Row(HOLE + "a functional entry is told no path", where=r"adamw/adamw$"),
-    Row(HOLE + "states of older releases, without --tests", where="__setstate__"),
-    # Which path is taken, not what it does.
-    Row(
-        "which path a CPU takes by default, not what the path does",
-        place=r"fused is None|foreach is None|_default_to_fused_or_foreach",
-    ),
-    Row("defaults that the class never leaves to them", change=CONSTANT, place=r"^\w+: .* = \w+,$"),
-    # The same thing, written differently.
-    Row("both count as false, or as true", change=r"^(None -> False|False -> None|True -> None)$"),
-    Row("parameters, groups and devices do not depend on one another", change=r"\[::-1\]\)$"),
-    Row("lists are as long as one another", change=r"strict=True|^True -> ", place="strict=True"),
-    Row("never negative", change=r"(\w+|\]) (!=|==) 0 -> .* (<=|>|<|>=) 0$"),
-    Row("the order in which views are taken does not matter", change=r"_view_as_real\("),
-    Row("the largest of two is that of the other two", change=r"maximum"),
-    Row("memory is used again or not; the numbers are the same", place=r"if maximize:[^/]*$"),
-    Row("kernels refuse what was refused before them", place="is_sparse|has_sparse_grad"),
+    # The same program, wherever it stands.
     Row(
         "products and sums do not depend on the order",
-        change=r"^(\w+) ([*+]) (\w+) -> \(\3 \2 \1\)$",
+        change=r"^\(?(.+?)\)? ([*+]) \(?(.+?)\)? -> \(?\3\)? \2 \(?\1\)?$",
+    ),
+    Row(
+        "products and sums do not depend on the order",
+        change=r"^(.+)\.mul\((.+)\) -> \2\.mul\(\1\)$"
+        r"|^(\w+\.addcmul_?)\((.+), (.+?)(, value=[^,()]+|)\) -> \3\(\5, \4\6\)$"
+        r"|^(torch\._foreach_mul)\((\w+), (\w+)\) -> \7\(\9, \8\)$"
+        r"|^(torch\._foreach_addcmul_?\(\w+), (\w+), (\w+)(, .+|)\) -> \10, \12, \11\13\)$",
+    ),
+    Row(
+        "the largest of two is that of the other two",
+        change=r"^(torch\.maximum|torch\._foreach_maximum|max)\((.+), (.+?)(, out=\w+|)\) -> "
+        r"\1\(\3, \2\4\)$",
+    ),
+    Row(
+        "never negative: a count, or a hyperparameter that is refused then",
+        change=r"^(len\(.*\)|.*\.(?:numel|dim)\(\)|weight_decay|momentum|lr_decay"
+        r"|group\['(?:weight_decay|momentum|lr_decay)'\]) "
+        r"(== 0 -> \1 <= 0|!= 0 -> \1 > 0)$",
+    ),
+    Row(
+        "new tensors are laid out like the old one, if nobody says how",
+        change=r"^(.*?)(, )?memory_format=torch\.preserve_format\) -> \1\)$",
+    ),
+    Row(
+        "what is left out is what it is by default",
+        change=r"^(.+), alpha=1(?:\.0)?\) -> \1\)$"
+        r"|^(group\.setdefault\('\w+'), None\) -> \2\)$"
+        r"|^(torch\.tensor\(1\.0), device='cpu'\) -> \3\)$"
+        r"|^(torch\.tensor\(0\.0, dtype=_get_scalar_dtype\(\)), device='cpu'\) -> \4\)$"
+        r"|^(torch\.amax\(.+), keepdim=False\) -> \5\)$"
+        r"|^(_default_to_fused_or_foreach\(.+), use_fused=False\) -> \6\)$",
+    ),
+    Row(
+        "parameters, groups and devices do not depend on one another",
+        change=r"\[::-1\]$",
+        where=r"^(?!lbfgs/)",
+    ),
+    Row(
+        "lists are as long as one another",
+        change=r"^True -> (False|None)$|^zip\((.+), strict=True\) -> zip\(\2\)$",
+        place="strict=True",
+    ),
+    Row(
+        "there are as many gradients as parameters",
+        change=r"^params -> (grads|d_p_list)$",
+        place=r"^(if len\(params\) == 0:|if not params:)$",
+    ),
+    Row("both count as false", change=r"^(None -> False|False -> None)$", place=r"= (None|False)$"),
+    Row("a number becomes the same tensor", change=r"^float\(p_state\['step'\]\) -> "),
+    # Code that a CPU, or a run outside of a compiler, does not come to.
+    Row(
+        "only TorchScript or torch.compile comes here",
+        place=r"is_(scripting|compiling)\(\).* / ",
+        reached=False,
+    ),
+    Row(
+        "only TorchScript or torch.compile comes here",
+        place=r"if (foreach|fused) and torch\.jit\.is_scripting\(\):$",
+    ),
+    Row(
+        "only TorchScript or torch.compile tells them apart",
+        change=rf"^not {COMPILING} and (.+) -> \2$|^(.+) and \(?not {COMPILING}\)? -> \3$"
+        rf"|^(.+ and )?{COMPILING} -> (False|{COMPILING})$|^not {COMPILING} -> True$",
+    ),
+    Row("only torch.compile tells them apart", change="^_disable_dynamo_if_unsupported"),
+    Row("only a CUDA graph tells them apart", place="^self._(cuda|accelerator)_graph_capture"),
+    Row(
+        "on a CPU all of them are on one device, and none is for XLA",
+        change=r"^\w+\.device\.type == |^zip\(|^(params|state_steps) -> ",
+        place=GUARD,
+    ),
+    Row(
+        "on a CPU all of them are on one device, and none is for XLA",
+        change=r"^_get_capturable_supported_devices\(|^False -> ",
+        place=r"= _get_capturable_supported_devices\( supports_xla=False \)$",
+    ),
+    Row(
+        "on a CPU a new tensor is where the parameter is, whether it is told or not",
+        change=r"^(torch\.\w+\(.*), device=p\.device\) -> \1\)$|^group\['(capturable|fused)'\] "
+        r"|^torch\.\w+\(.+, device=p\.device\) if .+ else torch\.\w+\(.+\) -> ",
+        place=r"device=p\.device",
+    ),
+    # Two ways to the same numbers.
+    Row("both ways of counting add one", place=COUNTER),
+    Row(
+        "each tensor is looked at, whether it is complex",
+        change=r"^(has_complex|False) -> True$",
+        place=r"^has_complex = False$|if has_complex:$",
+        where=r"/_multi_tensor_|\._init_group$",
+    ),
+    Row(
+        "the order in which views are taken does not matter",
+        change=r"^_view_as_real\((.*?)(\w+), (\w+)(.*)\) -> _view_as_real\(\1\3, \2\4\)$",
+    ),
+    Row(
+        "whether memory is used again, not what is computed",
+        place=r"already allocated for maximize / if maximize:$"
+        r"|already allocated for maximize if maximize:$",
+    ),
+    Row(
+        "a step that can be captured computes its scalars in tensors, others in numbers, which "
+        "are inside the same radius",
+        change=r"^capturable -> (False|None|has_complex|differentiable)$",
+        place=r"if capturable:$",
+        where=LOOP,
+    ),
+    Row(
+        "with torch.where or through a mask, the same elements are set",
+        place=r"if capturable:$",
+        where="^rprop/",
+    ),
+    Row(
+        "a sign is computed from the same numbers, copied or not",
+        place=r"if differentiable:$",
+        where="^rprop/",
+    ),
+    Row(
+        "a rate of one element does the same with its dimensions as without",
+        change=r"^lr = _to_scalar\(lr\) -> pass$|^_to_scalar\((.+)\) -> \1$",
+    ),
+    Row(
+        "a list is a list already",
+        change=r"^(grouped_grads = )?list\(grouped_grads\) -> (pass|grouped_grads)$",
+        where="^rprop/",
+    ),
+    Row(
+        "None counts as false",
+        change=r"-> (False|pass)$|^fused -> foreach$",
+        place=r"if (foreach|fused) is None:( / (foreach|fused) = False)?$",
+        where="^(sgd/sgd|adam/adam|adagrad/adagrad)$",
+    ),
+    Row(
+        "gradients are where their parameters are, and None counts as false",
+        change=r"^params -> (grads|d_p_list)$|^False -> None$",
+        place=r"_default_to_fused_or_foreach\(",
+    ),
+    # Several devices.
+    Row(
+        "on one device a tensor that is handed over is where it is needed",
+        place=r"(grad_scale|found_inf)_dict: DeviceDict = |_dict\.setdefault\(",
+        change=r"-> (\{\}|False|None)$|\.to\(|^\w+_dict\.setdefault\((device), .+\) -> \w+_dict",
+    ),
+    Row(
+        "there always is such a table",
+        change=r"^found_inf_dict is not None and (found_inf is not None) -> \1$|^None -> ",
+        place="if found_inf_dict is not None and found_inf is not None:$",
+    ),
+    # SGD.
+    Row(
+        "a check that is made again says the same",
+        change=r"= (True|False) -> pass$|^False -> True$|^group\['fused'\] and .* -> group\['fused'\]$",
+        place=r"_need_device_dtype_check_for_fused",
+        where="^(sgd|adagrad)/",
+    ),
+    Row(
+        "without momentum nobody looks at the buffers",
+        change=r"-> (True|-1)$",
+        place=r"if group\[\"momentum\"\] != 0:$",
+        where=r"^sgd/SGD\._init_group$",
+    ),
+    Row(
+        "in a graph a decay is added in place, which the ledger knows for a mistake",
+        change=r"^grad\.addcmul_(\(.+\)) -> grad\.addcmul\1$",
+        place=r"grad = grad\.addcmul_\(param\.clone\(\), weight_decay\)$",
+    ),
+    Row(
+        "two ways to write a product, each rounded once or twice",
+        change=r"^lr\.requires_grad -> True$",
+        where="^sgd/_single_tensor_sgd$",
+    ),
+    Row(
+        "two ways to write a product, each rounded once or twice",
+        place=r"if isinstance\(lr, torch\.Tensor\) and torch\.compiler\.is_compiling\(\):$",
+        where="^sgd/_multi_tensor_sgd$",
+    ),
+    Row(
+        "kernels for many tensors take sparse gradients one by one",
+        place=r"device_has_sparse_grad( = .*|:.*)$",
+        where="^sgd/_multi_tensor_sgd$",
+    ),
+    Row(
+        "buffers are moved one by one or together",
+        place=r"if momentum != 0: / (all_states_with_momentum_buffer = True|if all_states_with_"
+        r"momentum_buffer:|for i in range\(len\(device_momentum_buffer_list\)\): / "
+        r"if device_momentum_buffer_list\[i\] is None:( / break)?)$",
+        where="^sgd/_multi_tensor_sgd$",
+    ),
+    Row(
+        "an entry that has been read, and is not again",
+        change=r"^device_momentum_buffer_list\[i\] -> device_momentum_buffer_list\[0\]$",
+        place=r"buf = device_momentum_buffer_list\[i\] = ",
+        where="^sgd/_multi_tensor_sgd$",
+    ),
+    Row(
+        "foreach steps are outside of any graph",
+        change=r"^device_grads\[i\]\.detach\(\) -> device_grads\[i\]$",
+        where="^sgd/_multi_tensor_sgd$",
+    ),
+    Row(
+        "buffers of some parameters only raise, which the ledger knows for a mistake",
+        change=r"^momentum_buffer_list -> list\(momentum_buffer_list\)\[:1\]$",
+        place=r"is_first_step = ",
+        where="^sgd/_fused_sgd$",
+    ),
+    Row(
+        "a buffer that is written before it is read; where gradients are laid out otherwise than "
+        "parameters, the ledger knows the kernel to be wrong",
+        change=r"^grads -> params$",
+        place=r"if is_first_step: / for i, g in enumerate\(grads\):$",
+        where="^sgd/_fused_sgd$",
+    ),
+    Row(
+        "nobody looks at the indices",
+        change=r", with_indices=False\) -> |^False -> (True|None)$",
+        place=r"with_indices=False",
+        where="^sgd/_fused_sgd$",
+    ),
+    Row(
+        "without momentum there are no buffers",
+        change=r"^no_momentum_buffer -> False$|^\[\] if no_momentum_buffer else (.+) -> \1$",
+        where="^sgd/_fused_sgd$",
     ),
 )
 
 
-def reason(file: str, mutant: Mutant, *, reached: bool) -> str:
-    """Why a survivor is no hole; empty if nobody has said."""
-    return next((row.why for row in HARMLESS if row.covers(file, mutant, reached=reached)), "")
+def excuse(file: str, mutant: Mutant, *, reached: bool) -> Row | None:
+    """The first row about a survivor; None if nobody has said why it survives."""
+    return next((row for row in HARMLESS if row.covers(file, mutant, reached=reached)), None)

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 LONGEST, AROUND = 90, 24
@@ -43,6 +44,11 @@ class Mutant:
         end = self.start + len(self.before.encode())
         changed = self.original[: self.start] + self.after.encode() + self.original[end:]
         return changed.decode()
+
+    @cached_property
+    def change(self) -> str:
+        """``before -> after``, both as ``ast`` writes them."""
+        return f"{_plain(self.before)} -> {_plain(self.after)}"
 
     def __str__(self) -> str:
         return f"{self.function}:{self.line}: {_difference(self.before, self.after)}"
