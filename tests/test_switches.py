@@ -174,6 +174,58 @@ def test_sparse_adam_refuses_dense_gradients() -> None:
     refuses(torch.optim.SparseAdam(owned), owned, RuntimeError, "dense gradients")
 
 
+adafactor = pytest.mark.skipif(
+    not hasattr(torch.optim, "Adafactor"), reason="this torch has no Adafactor"
+)
+
+foreach = pytest.mark.parametrize("foreach", [False, True])
+
+
+@adafactor
+def test_adafactor_refuses_a_decay_that_grows() -> None:
+    torch.optim.Adafactor(parameters(RULES["Adafactor"]), beta2_decay=0.0)
+    for exponent in (1e-300, 0.5):
+        with pytest.raises(ValueError, match="beta2_decay"):
+            torch.optim.Adafactor(parameters(RULES["Adafactor"]), beta2_decay=exponent)
+
+
+@foreach
+@adafactor
+def test_adafactor_refuses_complex_parameters(foreach: bool) -> None:
+    owned = parameters(RULES["Adafactor"], dtype=torch.complex64)
+    refuses(torch.optim.Adafactor(owned, foreach=foreach), owned, RuntimeError, "complex")
+
+
+@pytest.mark.parametrize("name", ["grad_scale", "found_inf"])
+@foreach
+@adafactor
+def test_adafactor_unscales_nothing(foreach: bool, name: str) -> None:
+    """Neither as a class that a grad scaler has told, nor as a function."""
+    owned = parameters(RULES["Adafactor"])
+    optimizer = torch.optim.Adafactor(owned, foreach=foreach)
+    setattr(optimizer, name, torch.ones(()))
+    refuses(optimizer, owned, AssertionError, "outside of optimizer.step")
+    switches = {"foreach": foreach, name: torch.ones(())}
+    made = told(RULES["Adafactor"], **switches)(owned)
+    refuses(made, owned, AssertionError, "outside of optimizer.step")
+
+
+@pytest.mark.parametrize(
+    ("shape", "name"), [((2,), "variance"), ((2, 2), "row_var"), ((2, 2), "col_var")], ids=str
+)
+@foreach
+@adafactor
+def test_adafactor_misses_what_its_state_lacks(
+    foreach: bool, shape: tuple[int, ...], name: str
+) -> None:
+    p = torch.ones(shape, requires_grad=True)
+    p.grad = torch.ones_like(p)
+    optimizer = torch.optim.Adafactor([p], foreach=foreach)
+    optimizer.step()
+    del optimizer.state[p][name]
+    refuses(optimizer, [p], AssertionError, "should be defined")
+
+
 muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="this torch has no Muon")
 
 

@@ -80,7 +80,7 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "the largest of two is that of the other two",
-        change=r"^(torch\.maximum|torch\._foreach_maximum|max)\((.+), (.+?)(, out=\w+|)\) -> "
+        change=r"^(torch\.maximum|torch\._foreach_maximum|max)\((.+), (.+?)(, out=[\w\[\]]+|)\) -> "
         r"\1\(\3, \2\4\)$",
     ),
     Row(
@@ -96,7 +96,7 @@ HARMLESS: Sequence[Row] = (
     Row(
         "what is left out is what it is by default",
         change=r"^(.+), alpha=1(?:\.0)?\) -> \1\)$"
-        r"|^(group\.setdefault\('\w+'), None\) -> \2\)$"
+        r"|^(group\.setdefault\('\w+'|state\.get\('\w+'), None\) -> \2\)$"
         r"|^(torch\.tensor\(1\.0), device='cpu'\) -> \3\)$"
         r"|^(torch\.tensor\(0\.0, dtype=_get_scalar_dtype\(\)), device='cpu'\) -> \4\)$"
         r"|^(torch\.amax\(.+), keepdim=False\) -> \5\)$"
@@ -104,7 +104,7 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "parameters, groups and devices do not depend on one another",
-        change=r"\[::-1\]$",
+        change=r"^(?!range\(len\(device_momentum_buffer_list\)\)).*\[::-1\]$",
         where=r"^(?!lbfgs/)",
     ),
     Row(
@@ -127,6 +127,7 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "only TorchScript or torch.compile comes here",
+        change=r"-> (False|torch\.jit\.is_scripting\(\))$|^(foreach|fused) -> ",
         place=r"if (foreach|fused) and torch\.jit\.is_scripting\(\):$",
     ),
     Row(
@@ -138,7 +139,7 @@ HARMLESS: Sequence[Row] = (
     Row("only a CUDA graph tells them apart", place="^self._(cuda|accelerator)_graph_capture"),
     Row(
         "on a CPU all of them are on one device, and none is for XLA",
-        change=r"^\w+\.device\.type == |^zip\(|^(params|state_steps) -> ",
+        change=r"^\w+\.device\.type == |^zip\(|^(params|state_steps|mus|etas|mu_products) -> \w+$",
         place=GUARD,
     ),
     Row(
@@ -148,9 +149,15 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "on a CPU a new tensor is where the parameter is, whether it is told or not",
-        change=r"^(torch\.\w+\(.*), device=p\.device\) -> \1\)$|^group\['(capturable|fused)'\] "
+        change=r"^(torch\.\w+\(.*), device=(?:p\.)?device(.*) -> \1\2$"
+        r"|^group\['(capturable|fused)'\] "
         r"|^torch\.\w+\(.+, device=p\.device\) if .+ else torch\.\w+\(.+\) -> ",
-        place=r"device=p\.device",
+        place=r"device=(p\.)?device",
+    ),
+    Row(
+        "a tensor that nobody else has is written in place or copied",
+        change=r"^(\(.+ [-+*/] .+\)|.+\.(?:sqrt|abs|pow|sub|add|mul|div|square|neg)\(.*\))"
+        r"\.(\w+)_\((.*)\) -> \1\.\2\(\3\)$",
     ),
     # Two ways to the same numbers.
     Row("both ways of counting add one", place=COUNTER),
@@ -166,14 +173,17 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "whether memory is used again, not what is computed",
-        place=r"already allocated for maximize / if maximize:$"
-        r"|already allocated for maximize if maximize:$",
+        change=r"^maximize -> (False|None|\w+)$",
+        place=r"if weight_decay != 0:( # Re-?use the intermediate memory \(\w+\) already "
+        r"allocated for maximize)?( / if decoupled_weight_decay:( # Perform step weight decay)?)?"
+        r" / if maximize:$|already allocated for maximize if maximize:$",
     ),
     Row(
         "a step that can be captured computes its scalars in tensors, others in numbers, which "
         "are inside the same radius",
-        change=r"^capturable -> (False|None|has_complex|differentiable)$",
-        place=r"if capturable:$",
+        change=r"^capturable -> (False|None|has_complex|differentiable)$"
+        r"|^capturable or differentiable -> differentiable$",
+        place=r"if capturable( or differentiable)?:[^/]*$",
         where=LOOP,
     ),
     Row(
@@ -187,8 +197,9 @@ HARMLESS: Sequence[Row] = (
         where="^rprop/",
     ),
     Row(
-        "a rate of one element does the same with its dimensions as without",
-        change=r"^lr = _to_scalar\(lr\) -> pass$|^_to_scalar\((.+)\) -> \1$",
+        "a number of one element does the same with its dimensions as without",
+        change=r"^(\w+) = _to_scalar\(\1\) -> pass$|^_to_scalar\((.+)\) -> \2$"
+        r"|^betas = tuple\(map\(_to_scalar, betas\)\) -> pass$",
     ),
     Row(
         "a list is a list already",
@@ -209,18 +220,190 @@ HARMLESS: Sequence[Row] = (
     # Several devices.
     Row(
         "on one device a tensor that is handed over is where it is needed",
-        place=r"(grad_scale|found_inf)_dict: DeviceDict = |_dict\.setdefault\(",
-        change=r"-> (\{\}|False|None)$|\.to\(|^\w+_dict\.setdefault\((device), .+\) -> \w+_dict",
+        change=r"-> \{\}$|^\w+ is not None -> False$|^(grad_scale|found_inf) -> None$",
+        place=r"(grad_scale|found_inf)_dict: DeviceDict = ",
+    ),
+    Row(
+        "on one device a tensor that is handed over is where it is needed",
+        change=r"^\w+\.to\(device(, non_blocking=True)?\) -> "
+        r"|^(\w+_dict\.setdefault\(device), \w+\.to\(.+\)\) -> \2\)$",
+        place=r"_dict\.setdefault\(",
     ),
     Row(
         "there always is such a table",
         change=r"^found_inf_dict is not None and (found_inf is not None) -> \1$|^None -> ",
         place="if found_inf_dict is not None and found_inf is not None:$",
     ),
+    Row(
+        "a table of hyperparameters for each device, which the CPU does without",
+        place=r"(beta1|lr)_dict: DeviceDict \| None = |if (beta1|lr)_dict is not None and device "
+        r"not in (beta1|lr)_dict:|device_beta1 = beta1_dict\[device\] if beta1_dict else beta1",
+        change=r"^(\{|str|isinstance\(\w+, Tensor\) and|beta1|lr|'cpu'|True|device|\w+_dict)",
+        where="^(adam|nadam|radam)/_(multi_tensor|fused)_",
+    ),
+    Row(
+        "asked only of devices that need such a table",
+        place=r"^device = device_params\[0\]\.device$|/ device = device_params\[0\]\.device$",
+        where="^adam/_multi_tensor_adam$",
+    ),
+    Row(
+        "-1 is its own reciprocal",
+        change=r"^(.+) \* -1 -> \1 / -1$",
+    ),
+    Row(
+        "only torch.compile tells them apart",
+        change=r"^_stack_if_compiling\((.+)\) -> \1$",
+    ),
+    Row(
+        "each tensor is looked at, whether it is complex",
+        change=r"^(\w+\(.*), has_complex=has_complex(.*)\) -> \1, has_complex=[\w\[\]'.]+\2\)$",
+    ),
+    # Adam.
+    Row(
+        "both betas are tensors or none, so the first one has been refused",
+        change=r"^0 -> -?1$|^1 -> (0|-1)$|^isinstance\(betas\[.\], Tensor\) -> False$",
+        place=r"^if isinstance\(betas\[[01]\], Tensor\):$",
+        where=r"^adam/Adam\.__init__$",
+    ),
+    Row(
+        "both betas are tensors or none, so the first one has been refused",
+        place=r"^if isinstance\(betas\[1\], Tensor\): / if not capturable and foreach:",
+        where=r"^adam/Adam\.__init__$",
+    ),
+    Row(
+        "comparing a tensor of several elements, or of none, has been refused",
+        place=r"^if isinstance\(betas\[[01]\], Tensor\): / if betas\[[01]\]\.numel\(\) != 1:",
+        where=r"^adam/Adam\.__init__$",
+    ),
+    Row(
+        "a table that is filled again with the same",
+        change=r"^key not in beta1_dict -> True$|^(beta1\.to\()(?:device=device, )?(.*?)"
+        r"(?:, non_blocking=True)?\) -> \1\2(?:, non_blocking=True)?\)$|^True -> (False|None)$",
+        place=r"if key not in beta1_dict:",
+        where="^adam/_single_tensor_adam$",
+    ),
+    Row(
+        "a copy of what is compared and overwritten, or that itself",
+        change="^differentiable -> True$",
+        place=r"if amsgrad: .*/ if differentiable:$",
+        where="^adam/_single_tensor_adam$",
+    ),
+    Row(
+        "the list is made anew for each step, and its entries share the memory of the state",
+        place=r"if amsgrad and torch\.is_complex\(params\[i\]\):",
+        where="^adam/_single_tensor_adam$",
+    ),
+    Row(
+        "two ways to write a product, each rounded once or twice",
+        change=r"^isinstance\(beta2, torch\.Tensor\) -> True$",
+        where="^adam/_multi_tensor_adam$",
+    ),
+    # ASGD.
+    Row(
+        "a linear step moves complex numbers as it moves their parts",
+        place=r"if has_complex:$|if torch\.is_complex\(param\):$|has_complex=has_complex, \)$",
+        where="^asgd/",
+    ),
+    Row(
+        "a first average is the parameter, copied or added up",
+        place=r"if capturable or mu\.item\(\) != 1:$",
+        where="^asgd/_single_tensor_asgd$",
+    ),
+    Row(
+        "a number is copied as a tensor of it is",
+        change=r"^torch\.as_tensor\((.+?)(, device=device)?\) -> \1$|^_get_value\(step\) -> step$",
+        where="^asgd/",
+    ),
+    Row(
+        "0 times a finite parameter is 0; at infinity a second decay makes no number of it anyway",
+        change=r"^weight_decay != 0 -> True$|^0 -> -1$|^weight_decay -> \w+$",
+        place=r"if weight_decay != 0:$",
+        where="^asgd/_multi_tensor_asgd$",
+    ),
+    Row(
+        "rates are kept in float32, in which numbers and tensors come to the same",
+        change="^capturable -> True$",
+        place="if capturable: # update grouped_mus$",
+        where="^asgd/_multi_tensor_asgd$",
+    ),
+    # RAdam.
+    Row(
+        "ρ is 5 by a rounding only, which may leave it on either side",
+        change=r"^(rho_t|rect|\w+) > 5(\.0)? -> \1 >= 5",
+        where="^radam/",
+    ),
+    # Adafactor.
+    Row(
+        "complex parameters have been refused",
+        change=r"^return False -> return None$|^False -> (True|None)$|has_complex",
+        place=r"has_complex|^return False",
+        where="^(_adafactor|_muon)/",
+    ),
+    Row(
+        "a root that nobody else has is written in place or copied",
+        change=r"^differentiable -> True$|^exp_avg_sq_sqrt\.add_\(eps\) -> exp_avg_sq_sqrt\.add\(",
+        place=r"def _compute_adaptive_lr\(\): / if differentiable:",
+        where="^radam/_single_tensor_radam$",
+    ),
+    # Muon.
+    Row(
+        "what is no matrix, or complex, has been refused",
+        place=r"^if len\(grad\.shape\) != 2:",
+        where="^_muon/_zeropower_via_newtonschulz$",
+    ),
+    Row(
+        "what is no matrix, or complex, has been refused",
+        change=r"^2 -> 3$",
+        place=r"^A, B = param_shape\[:2\]$",
+        where="^_muon/_adjust_lr$",
+    ),
+    Row(
+        "the constructor knows two names only",
+        change=r"^adjust_lr_fn == 'original' -> adjust_lr_fn >="
+        r"|^adjust_lr_fn == 'match_rms_adamw' -> (adjust_lr_fn [<>]=|True$)",
+        where="^_muon/_adjust_lr$",
+    ),
+    Row(
+        "the constructor knows two names only",
+        place=r"/ adjusted_ratio = 1\.0$",
+        where="^_muon/_adjust_lr$",
+    ),
+    Row(
+        "None counts as false",
+        change=r"^foreach is not None and foreach -> foreach$|^None -> False$",
+        place=r"^if foreach is not None and foreach:$",
+        where="^_muon/muon$",
+    ),
+    # SparseAdam.
+    Row(
+        "the base class refuses groups that are no dicts",
+        place=r"if not isinstance\(param_group, dict\):",
+        where=r"^sparse_adam/SparseAdam\.__init__$",
+    ),
+    Row(
+        "where nothing is moved, moving is the same",
+        change=r"^grad_values\.numel\(\) == 0 -> False$|^0 -> -1$",
+        place=r"if grad_values\.numel\(\) == 0:",
+        where="^_functional/sparse_adam$",
+    ),
+    Row(
+        "indices have two dimensions, and values at least one",
+        place=r"if grad_indices\.dim\(\) == 0 or values\.dim\(\) == 0:",
+        where="^_functional/sparse_adam$",
+    ),
+    Row(
+        "values that nobody else has, and nobody reads again",
+        change=r"^exp_avg_update_values\.add_\((old_exp_avg_values)\) -> "
+        r"(exp_avg_update_values\.add\(\1\)|\1\.add_\(exp_avg_update_values\))$"
+        r"|^exp_avg_sq_update_values\.sqrt_\(\)\.add_\(eps\) -> .+\.sqrt_\(\)\.add\(eps\)$"
+        r"|^numer\.div_\(denom\) -> numer\.div\(denom\)$",
+        where="^_functional/sparse_adam$",
+    ),
     # SGD.
     Row(
         "a check that is made again says the same",
-        change=r"= (True|False) -> pass$|^False -> True$|^group\['fused'\] and .* -> group\['fused'\]$",
+        change=r"= (True|False) -> pass$|^False -> True$"
+        r"|^group\['fused'\] and .* -> group\['fused'\]$",
         place=r"_need_device_dtype_check_for_fused",
         where="^(sgd|adagrad)/",
     ),
@@ -247,7 +430,7 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "kernels for many tensors take sparse gradients one by one",
-        place=r"device_has_sparse_grad( = .*|:.*)$",
+        place=r"device_has_sparse_grad( = |:)[^/]*$",
         where="^sgd/_multi_tensor_sgd$",
     ),
     Row(

@@ -67,7 +67,7 @@ class Effort:
     """
 
     examples: int = 8
-    questions: int = 600
+    questions: int = 250
     seed: int = 0
     jobs: int = 1
     verbose: bool = False
@@ -177,10 +177,18 @@ def ask_all(
                 process.kill()
                 caught = "it never ends"
             else:
-                caught = receiver.recv() if receiver.poll() else "it crashes"
+                caught = _answer(receiver)
             process.join()
             receiver.close()
             yield mutant, caught, seconds
+
+
+def _answer(receiver: Any) -> str:
+    """What a process that has ended had to say."""
+    try:
+        return str(receiver.recv())
+    except EOFError:
+        return "it crashes"
 
 
 def _child(ask: Ask, job: Job, sender: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -341,11 +342,11 @@ def _difference(before: str, after: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """An expression or a statement as ``ast`` writes it."""
-    try:
-        return ast.unparse(ast.parse(f"({text})"))
-    except SyntaxError:
-        return ast.unparse(ast.parse(text))
+    """An expression or a statement as ``ast`` writes it; what is neither, on one line."""
+    for source in (f"({text})", text):
+        with suppress(SyntaxError):
+            return ast.unparse(ast.parse(source))
+    return " ".join(text.split())
 
 
 def _shared(a: str, b: str) -> int:

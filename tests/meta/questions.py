@@ -43,6 +43,8 @@ TESTS = (
 """What else asks an optimizer, from the suite's own tests."""
 
 OF_ONE = {
+    "Adam": ("tests.test_adam_tensors",),
+    "AdamW": ("tests.test_adam_tensors",),
     "SGD": ("tests.test_constructor", "tests.test_old_checkpoints", "tests.test_differentiable"),
     "LBFGS": ("tests.test_lbfgs", "tests.test_lbfgs_deviations"),
 }
