@@ -40,6 +40,9 @@ SWITCHES: tuple[tuple[Options, str], ...] = (
 """On a CPU, where torch takes the for-loop if nobody says."""
 
 
+COMPLEX = ("SGD", "Adam", "AdamW", "Adagrad")
+"""Some rules that take complex parameters."""
+
 FASTER = {"Adafactor": "single_tensor"}
 """Which loop a rule takes where foreach is faster, if it is not foreach."""
 
@@ -201,3 +204,29 @@ def test_no_decay_is_none_at_infinity(rule: Rule) -> None:
             owned[0].fill_(torch.inf)
         there(rule)(owned, lr=0.5, weight_decay=0.0, **options).step()
         assert owned[0].tolist() == [torch.inf, torch.inf]
+
+
+@pytest.mark.parametrize("default", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@looping
+def test_a_group_that_joins_begins_like_one_that_was_there(
+    rule: Rule, default: torch.dtype
+) -> None:
+    """With the same state, and the same step after it."""
+    options: Options
+    chosen = [(options, torch.float32) for options in loops(rule)]
+    chosen += [({"foreach": f}, torch.complex64) for f in (False, True) if rule.name in COMPLEX]
+    extra = {"initial_accumulator_value": 0.5} if rule.name == "Adagrad" else {}
+    before = torch.get_default_dtype()
+    for options, dtype in chosen:
+        first, second, late = (parameters(dtype) for _ in range(3))
+        torch.set_default_dtype(default)
+        try:
+            early = there(rule)([{"params": first}, {"params": second}], **options, **extra)
+            joined = there(rule)(parameters(dtype), **options, **extra)
+            joined.add_param_group({"params": late})
+            early.step()
+            joined.step()
+        finally:
+            torch.set_default_dtype(before)
+        assert repr(early.state[second[0]]) == repr(joined.state[late[0]])
+        assert torch.equal(second[0], late[0])

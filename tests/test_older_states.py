@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from copy import deepcopy
@@ -105,26 +106,30 @@ def test_what_a_group_lacks_means_what_it_meant(rule: Rule) -> None:
 @pytest.mark.parametrize("switch", ["", "capturable", "fused"])
 @counting
 def test_numbers_become_tensors(rule: Rule, switch: str) -> None:
-    """Of torch's default dtype if that is float64, and float32 otherwise, as a fresh state has."""
-    for dtype in DTYPES:
+    """Of torch's default dtype if that is float64, and float32 otherwise, as a fresh state has.
+
+    All of them, or all but those of the first parameter.
+    """
+    for dtype, first in itertools.product(DTYPES, (0, 1)):
         optimizer = started(rule)
         saved = deepcopy(optimizer.state_dict())
         kept = [name for name in NUMBERS if name in saved["state"][0]]
-        expected = {number: {n: float(own[n]) for n in kept} for number, own in numbered(saved)}
-        for number, own in numbered(saved):
-            own.update(expected[number])
+        old = [own for _, own in numbered(saved)][first:]
+        for own in old:
+            own.update({name: float(own[name]) for name in kept})
+        expected = [{name: own[name] for name in kept} for own in old]
         for group in saved["param_groups"]:
             group.update({switch: True} if switch in group else {})
         with defaulting(dtype):
             optimizer.load_state_dict(saved)
         fused = "fused" in optimizer.param_groups[0] and switch == "fused"
-        double = dtype == torch.float64 and not fused
-        for number, own in numbered(optimizer.state_dict()):
-            assert all(torch.is_tensor(own[name]) and own[name].ndim == 0 for name in kept)
-            assert {name: own[name].item() for name in kept} == expected[number]
-            assert {own[name].dtype for name in kept} <= {
-                torch.float64 if double else torch.float32
-            }
+        allowed = torch.float64 if dtype == torch.float64 and not fused else torch.float32
+        new = [own for _, own in numbered(optimizer.state_dict())][first:]
+        assert all(
+            torch.is_tensor(own[name]) and own[name].ndim == 0 for own in new for name in kept
+        )
+        assert [{name: own[name].item() for name in kept} for own in new] == expected
+        assert {own[name].dtype for own in new for name in kept} == {allowed}
 
 
 def numbered(saved: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:

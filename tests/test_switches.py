@@ -178,6 +178,33 @@ adafactor = pytest.mark.skipif(
     not hasattr(torch.optim, "Adafactor"), reason="this torch has no Adafactor"
 )
 
+
+def test_adagrad_decays_no_sparse_gradients() -> None:
+    owned = parameters(RULES["Adagrad"])
+    owned[1].grad = torch.ones_like(owned[1]).to_sparse()
+    optimizer = torch.optim.Adagrad(owned[1:], weight_decay=0.5)
+    refuses(optimizer, owned, RuntimeError, "not compatible with sparse")
+
+
+def test_adagrad_shares_its_sums() -> None:
+    """Those of every parameter of every group."""
+    groups = [{"params": parameters(RULES["Adagrad"])} for _ in range(2)]
+    optimizer = torch.optim.Adagrad(groups)
+    optimizer.share_memory()
+    sums = [optimizer.state[p]["sum"] for group in groups for p in group["params"]]
+    assert all(one.is_shared() for one in sums)
+
+
+@having("fused", without=("SGD",))
+def test_a_complex_group_that_joins_fused_ones(rule: Rule) -> None:
+    owned = parameters(rule)
+    optimizer = class_of(rule)(owned, fused=True)
+    optimizer.step()
+    late = parameters(rule, dtype=torch.complex64)
+    optimizer.add_param_group({"params": late})
+    refuses(optimizer, late, RuntimeError, "requires all the params to be floating point")
+
+
 foreach = pytest.mark.parametrize("foreach", [False, True])
 
 

@@ -79,9 +79,9 @@ HARMLESS: Sequence[Row] = (
         r"|^(torch\._foreach_addcmul_?\(\w+), (\w+), (\w+)(, .+|)\) -> \10, \12, \11\13\)$",
     ),
     Row(
-        "the largest of two is that of the other two",
-        change=r"^(torch\.maximum|torch\._foreach_maximum|max)\((.+), (.+?)(, out=[\w\[\]]+|)\) -> "
-        r"\1\(\3, \2\4\)$",
+        "the largest of two is that of the other two, and the smallest",
+        change=r"^(torch\.maximum|torch\._foreach_maximum|max|min)\((.+), (.+?)(, out=[\w\[\]]+|)"
+        r"\) -> \1\(\3, \2\4\)$",
     ),
     Row(
         "never negative: a count, or a hyperparameter that is refused then",
@@ -95,7 +95,7 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "what is left out is what it is by default",
-        change=r"^(.+), alpha=1(?:\.0)?\) -> \1\)$"
+        change=r"^(.+), (?:alpha|value)=1(?:\.0)?\) -> \1\)$"
         r"|^(group\.setdefault\('\w+'|state\.get\('\w+'), None\) -> \2\)$"
         r"|^(torch\.tensor\(1\.0), device='cpu'\) -> \3\)$"
         r"|^(torch\.tensor\(0\.0, dtype=_get_scalar_dtype\(\)), device='cpu'\) -> \4\)$"
@@ -132,8 +132,9 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "only TorchScript or torch.compile tells them apart",
-        change=rf"^not {COMPILING} and (.+) -> \2$|^(.+) and \(?not {COMPILING}\)? -> \3$"
-        rf"|^(.+ and )?{COMPILING} -> (False|{COMPILING})$|^not {COMPILING} -> True$",
+        change=rf"^not {COMPILING} and (not all\(|)(.+) -> \2\(?\3\)?$"
+        rf"|^(.+) and \(?not {COMPILING}\)? -> \4$|^not {COMPILING} -> True$"
+        rf"|^(.+ and )?{COMPILING} -> (False|{COMPILING})$",
     ),
     Row("only torch.compile tells them apart", change="^_disable_dynamo_if_unsupported"),
     Row("only a CUDA graph tells them apart", place="^self._(cuda|accelerator)_graph_capture"),
@@ -156,8 +157,8 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "a tensor that nobody else has is written in place or copied",
-        change=r"^(\(.+ [-+*/] .+\)|.+\.(?:sqrt|abs|pow|sub|add|mul|div|square|neg)\(.*\))"
-        r"\.(\w+)_\((.*)\) -> \1\.\2\(\3\)$",
+        change=r"^(\(.+ [-+*/] .+\)|.+\.(?:sqrt|abs|pow|sub|add|mul|div|square|neg)\(.*\)"
+        r"|torch\.norm\(.*\)\.square_\(\))\.(\w+)_\((.*)\) -> \1\.\2\(\3\)$",
     ),
     # Two ways to the same numbers.
     Row("both ways of counting add one", place=COUNTER),
@@ -208,7 +209,7 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "None counts as false",
-        change=r"-> (False|pass)$|^fused -> foreach$",
+        change=r"-> (False|pass)$|^fused -> foreach$|^foreach -> fused$",
         place=r"if (foreach|fused) is None:( / (foreach|fused) = False)?$",
         where="^(sgd/sgd|adam/adam|adagrad/adagrad)$",
     ),
@@ -221,12 +222,12 @@ HARMLESS: Sequence[Row] = (
     Row(
         "on one device a tensor that is handed over is where it is needed",
         change=r"-> \{\}$|^\w+ is not None -> False$|^(grad_scale|found_inf) -> None$",
-        place=r"(grad_scale|found_inf)_dict: DeviceDict = ",
+        place=r"(grad_scale|found_inf)_dict(: DeviceDict)? = ",
     ),
     Row(
         "on one device a tensor that is handed over is where it is needed",
-        change=r"^\w+\.to\(device(, non_blocking=True)?\) -> "
-        r"|^(\w+_dict\.setdefault\(device), \w+\.to\(.+\)\) -> \2\)$",
+        change=r"^\w+\.to\(device(?:, non_blocking=True)?\) -> |^True -> (?:False|None)$"
+        r"|^(\w+_dict\.setdefault\(device), \w+\.to\(.+\)\) -> \1\)$",
         place=r"_dict\.setdefault\(",
     ),
     Row(
@@ -236,10 +237,10 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "a table of hyperparameters for each device, which the CPU does without",
-        place=r"(beta1|lr)_dict: DeviceDict \| None = |if (beta1|lr)_dict is not None and device "
-        r"not in (beta1|lr)_dict:|device_beta1 = beta1_dict\[device\] if beta1_dict else beta1",
+        place=r"(beta1|lr)_dict(: DeviceDict \| None)? = |if (beta1|lr)_dict is not None and "
+        r"device not in (beta1|lr)_dict:|device_beta1 = beta1_dict\[device\] if beta1_dict else beta1",
         change=r"^(\{|str|isinstance\(\w+, Tensor\) and|beta1|lr|'cpu'|True|device|\w+_dict)",
-        where="^(adam|nadam|radam)/_(multi_tensor|fused)_",
+        where="^(adam|adagrad)/_(multi_tensor|fused)_",
     ),
     Row(
         "asked only of devices that need such a table",
@@ -326,11 +327,107 @@ HARMLESS: Sequence[Row] = (
         place="if capturable: # update grouped_mus$",
         where="^asgd/_multi_tensor_asgd$",
     ),
+    Row(
+        "a shrinking by nothing is a product with 1",
+        change=r"^weight_decay != 0 -> True$|^0 -> -1$|^weight_decay -> None$",
+        place=r"if weight_decay != 0:$",
+        where="^_adafactor/",
+    ),
+    Row(
+        "all of a state is there, or a step that lacks it has been refused",
+        change=r"^0 -> -1$",
+        place=r"(device_col_vars|device_variances)\[0\] is None:$",
+        where="^_adafactor/",
+    ),
+    Row(
+        "a norm of no other kind, and a number or a tensor of it",
+        change=r"^(\w+)\.norm\(2\)(\.item\(\) -> \1\.norm\(2\)| -> \1\.norm\(\))$",
+        where="^_adafactor/",
+    ),
+    Row(
+        "gradients are there, and as long as their parameters",
+        change=r"^tensor is None -> False$|^None -> (True|False)$|^raise |^1 -> 0$|^False -> None$",
+        place=r"in enumerate\(tensorlists\[1\]\):( / if tensor is None:.*)?$|vector_key = ",
+        where="^_adafactor/_group_tensors_by_device_dtype_and_is_multidim$",
+    ),
+    Row(
+        "a group has one dtype, that of its parameters",
+        place=r"eps_dtype = dtype if dtype is not None else device_params\[0\]\.dtype$",
+        where="^_adafactor/_multi_tensor_adafactor$",
+    ),
+    Row(
+        "only type checkers come here, and it is so",
+        place=r"if TYPE_CHECKING:",
+        where="^_adafactor/_multi_tensor_adafactor$",
+    ),
+    Row(
+        "a list that torch makes and nobody reads",
+        place=r"beta2_ts\.append\(1 - s\.item\(\) \*\* beta2_decay\)$",
+        where="^_adafactor/_multi_tensor_adafactor$",
+    ),
     # RAdam.
     Row(
         "ρ is 5 by a rounding only, which may leave it on either side",
         change=r"^(rho_t|rect|\w+) > 5(\.0)? -> \1 >= 5",
         where="^radam/",
+    ),
+    # Adagrad.
+    Row(
+        "the constructor has begun the state of every parameter",
+        change=r"^self\.state\.get\(p, \[\]\) -> self\.state\.get\(p\)$|^0 -> -?1$"
+        r"|^len\(p_state\) != 0 and (.+) -> \1$|^len\(p_state\) -> p_state$",
+        place=r"p_state = self\.state\.get|if len\(p_state\) != 0 and not ",
+        where=r"^adagrad/Adagrad\.__setstate__$",
+    ),
+    Row(
+        "the loop before it has made tensors of all numbers",
+        place=r"^(state_values|step_is_tensor) = |^if not step_is_tensor:",
+        where=r"^adagrad/Adagrad\.__setstate__$",
+    ),
+    Row(
+        "each group says it again",
+        place=r"^fused = None$",
+        where=r"^adagrad/Adagrad\.__setstate__$",
+    ),
+    Row(
+        "values that nobody else has, and nobody reads again",
+        change=r"^(std\._values\(\)\.sqrt_\(\))\.add_\(eps\) -> \1\.add\(eps\)$"
+        r"|^is_complex -> False$",
+        where="^adagrad/_single_tensor_adagrad$",
+    ),
+    Row(
+        "values that nobody else has, and nobody reads again",
+        place=r"/ if is_complex: / (param|state_sum) = torch\.view_as_complex\(\w+\)$",
+        where="^adagrad/_single_tensor_adagrad$",
+    ),
+    Row(
+        "a root that nobody else has is written in place or copied",
+        change=r"^differentiable -> True$",
+        place=r"/ if differentiable:$",
+        where="^adagrad/_single_tensor_adagrad$",
+    ),
+    Row(
+        "the for-loop steps on the same gradients",
+        place=r"device_has_sparse_grad = has_sparse_grad and any\(",
+        where="^adagrad/_multi_tensor_adagrad$",
+    ),
+    Row(
+        "the for-loop looks at each gradient itself, and foreach has refused the rest",
+        change=r"^_single_tensor_adagrad\(|^True -> (False|None)$"
+        r"|^(differentiable|has_complex|grad_scale|found_inf) -> ",
+        place=r"if device_has_sparse_grad: / _single_tensor_adagrad\(",
+        where="^adagrad/_multi_tensor_adagrad$",
+    ),
+    Row(
+        "whether memory is used again, not what is computed",
+        place=r"if weight_decay != 0 or maximize: # Again, re-?use the intermediate memory[^/]*$",
+        where="^adagrad/_multi_tensor_adagrad$",
+    ),
+    Row(
+        "complex parameters have been refused",
+        change=r"^has_sparse_grad or has_complex -> has_sparse_grad$|^has_complex -> ",
+        place=r"^if has_sparse_grad or has_complex:$",
+        where="^adagrad/_fused_adagrad$",
     ),
     # Adafactor.
     Row(
@@ -402,7 +499,7 @@ HARMLESS: Sequence[Row] = (
     # SGD.
     Row(
         "a check that is made again says the same",
-        change=r"= (True|False) -> pass$|^False -> True$"
+        change=r"= (True|False) -> pass$|^False -> True$|^'\w+' -> '\w+'$"
         r"|^group\['fused'\] and .* -> group\['fused'\]$",
         place=r"_need_device_dtype_check_for_fused",
         where="^(sgd|adagrad)/",

@@ -1,4 +1,8 @@
-"""Hunting the mutants of one file: each is asked in a process of its own, which it may spoil."""
+"""Hunting the mutants of one file, in processes that they may spoil.
+
+A process asks a few mutants, one after another, and in the end the unchanged file, too, what has
+caught them: if that is caught now, or if the process ends before, each is asked in one of its own.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +32,9 @@ NAME = "torch.optim._mutant"
 
 PATIENCE = 30
 """How often as long as the unchanged file a mutant may take to answer, and some seconds more."""
+
+BATCH = 12
+"""Mutants that share a process."""
 
 FAULT = "this command failed: "
 
@@ -105,9 +112,7 @@ class Hunt:
     def _ask(self, mutants: Sequence[Mutant], most: int | None) -> Iterator[Outcome]:
         reaching = {mutant: self._reaching(mutant) for mutant in mutants}
         jobs = [(mutant, asked[:most]) for mutant, asked in reaching.items()]
-        for mutant, caught, seconds in ask_all(
-            jobs, self._verdict, self.effort.jobs, self._timeout
-        ):
+        for mutant, caught, seconds in self._answers(jobs):
             if caught.startswith(FAULT):
                 raise SystemExit(f"{self.target}: {mutant}: {caught}; no verdict is to be trusted")
             reached = len(reaching[mutant])
@@ -117,26 +122,60 @@ class Hunt:
                 print(f"{seconds:6.1f} s  {mutant}  {caught or 'SURVIVED'}", flush=True)
             yield outcome
 
+    def _answers(self, jobs: Sequence[Job]) -> Iterator[tuple[Mutant, str, float]]:
+        """What catches each: some at a time, and one by one what is left of those."""
+        alone: list[Job] = []
+        ask, timeout = partial(verdicts, self.target), self._timeout
+        batches = [jobs[i : i + BATCH] for i in range(0, len(jobs), BATCH)]
+        for batch, answer, seconds in ask_all(batches, ask, self.effort.jobs, timeout):
+            if isinstance(answer, str):
+                alone += batch
+                continue
+            for (mutant, _), caught in zip(batch, answer, strict=True):
+                yield mutant, caught, seconds / len(batch)
+        for (job,), answer, seconds in ask_all(
+            [[job] for job in alone], ask, self.effort.jobs, timeout
+        ):
+            yield job[0], answer if isinstance(answer, str) else answer[0], seconds
+
     def _hold_unchanged(self) -> float:
         """Seconds in which the unchanged file answers everything."""
         unchanged = Mutant("unchanged", 0, "", "", range(0), "", self.target.source().encode(), 0)
-        ((_, caught, seconds),) = ask_all([(unchanged, self.asked)], self._verdict, 1, 600.0)
-        if caught:
-            raise SystemExit(f"{self.target}: the unchanged file is caught: {caught}")
+        ask = partial(verdicts, self.target)
+        ((_, answer, seconds),) = ask_all([[(unchanged, self.asked)]], ask, 1, 600.0)
+        if answer != [""]:
+            raise SystemExit(f"{self.target}: the unchanged file is caught: {answer}")
         return seconds
 
-    @property
-    def _verdict(self) -> Ask:
-        return partial(verdict, self.target)
+
+def verdicts(target: Target, batch: Sequence[Job]) -> list[str]:
+    """What catches each mutant, in a process that they may spoil; empty if nothing does.
+
+    Raises:
+        Spoilt: the unchanged file is caught afterwards by what has caught a mutant.
+    """
+    catchers = [catcher(target, mutant, asked) for mutant, asked in batch]
+    if len(batch) > 1:
+        unchanged = target.plant(target.source())
+        if any(one.fails(unchanged) for one in catchers if one and one is not UNIMPORTABLE):
+            raise Spoilt
+    return ["" if one is None else one.name for one in catchers]
 
 
-def verdict(target: Target, mutant: Mutant, asked: Sequence[Question]) -> str:
-    """What catches a mutant, in a process that may be spoilt; empty if nothing does."""
+class Spoilt(Exception):
+    """What a process says after some mutant in it is not to be trusted."""
+
+
+UNIMPORTABLE = Question("it cannot be imported", lambda optimizer: True, frozenset())
+
+
+def catcher(target: Target, mutant: Mutant, asked: Sequence[Question]) -> Question | None:
+    """The first question that catches a mutant."""
     try:
         optimizer = target.plant(mutant.source)
     except Exception:
-        return "it cannot be imported"
-    return next((question.name for question in asked if question.fails(optimizer)), "")
+        return UNIMPORTABLE
+    return next((question for question in asked if question.fails(optimizer)), None)
 
 
 def build(source: str, package: str) -> types.ModuleType:
@@ -149,54 +188,55 @@ def build(source: str, package: str) -> types.ModuleType:
 
 
 Job = tuple[Mutant, list[Question]]
-Ask = Callable[[Mutant, list[Question]], str]
+Ask = Callable[[Sequence[Job]], list[str]]
 
 
 def ask_all(
-    waiting: Sequence[Job], ask: Ask, jobs: int, timeout: float
-) -> Iterator[tuple[Mutant, str, float]]:
-    """``(mutant, what caught it, seconds)``, each from a process of its own."""
+    waiting: Sequence[Sequence[Job]], ask: Ask, jobs: int, timeout: float
+) -> Iterator[tuple[Sequence[Job], list[str] | str, float]]:
+    """``(batch, answers, seconds)``, each from a process of its own; or why there is no answer."""
     fork = get_context("fork")
     queue = list(waiting)[::-1]
-    running: dict[int, tuple[Any, Any, Mutant, float]] = {}
+    running: dict[int, tuple[Any, Any, Sequence[Job], float]] = {}
     while queue or running:
         while queue and len(running) < jobs:
-            job = queue.pop()
+            batch = queue.pop()
             receiver, sender = fork.Pipe(duplex=False)
-            process = fork.Process(target=_child, args=(ask, job, sender), daemon=True)
+            process = fork.Process(target=_child, args=(ask, batch, sender), daemon=True)
             process.start()
             sender.close()
-            running[process.sentinel] = (process, receiver, job[0], time.monotonic())
+            running[process.sentinel] = (process, receiver, batch, time.monotonic())
         connection.wait(list(running), timeout=1)
-        for key, (process, receiver, mutant, began) in list(running.items()):
+        for key, (process, receiver, batch, began) in list(running.items()):
             seconds = time.monotonic() - began
             if process.is_alive() and seconds < timeout:
                 continue
             del running[key]
             if process.is_alive():
                 process.kill()
-                caught = "it never ends"
+                answer: list[str] | str = "it never ends"
             else:
-                caught = _answer(receiver)
+                answer = _answer(receiver)
             process.join()
             receiver.close()
-            yield mutant, caught, seconds
+            yield batch, answer, seconds
 
 
-def _answer(receiver: Any) -> str:
+def _answer(receiver: Any) -> list[str] | str:
     """What a process that has ended had to say."""
     try:
-        return str(receiver.recv())
+        answer: list[str] | str = receiver.recv()
     except EOFError:
         return "it crashes"
+    return answer
 
 
-def _child(ask: Ask, job: Job, sender: Any) -> None:
+def _child(ask: Ask, batch: Sequence[Job], sender: Any) -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     try:
-        sender.send(ask(*job))
+        sender.send(ask(batch))
     except BaseException as error:
         sender.send(f"{FAULT}{type(error).__name__}: {error}")
 

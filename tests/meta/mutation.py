@@ -343,9 +343,10 @@ def _difference(before: str, after: str) -> str:
 
 def _plain(text: str) -> str:
     """An expression or a statement as ``ast`` writes it; what is neither, on one line."""
-    for source in (f"({text})", text):
-        with suppress(SyntaxError):
-            return ast.unparse(ast.parse(source))
+    with suppress(SyntaxError):
+        return ast.unparse(ast.parse(f"({text})", mode="eval"))
+    with suppress(SyntaxError):
+        return ast.unparse(ast.parse(text))
     return " ".join(text.split())
 
 
