@@ -238,7 +238,7 @@ HARMLESS: Sequence[Row] = (
     Row(
         "a table of hyperparameters for each device, which the CPU does without",
         place=r"(beta1|lr)_dict(: DeviceDict \| None)? = |if (beta1|lr)_dict is not None and "
-        r"device not in (beta1|lr)_dict:|device_beta1 = beta1_dict\[device\] if beta1_dict else beta1",
+        r"device not in (beta1|lr)_dict:|device_beta1 = beta1_dict\[device\] if beta1_dict else",
         change=r"^(\{|str|isinstance\(\w+, Tensor\) and|beta1|lr|'cpu'|True|device|\w+_dict)",
         where="^(adam|adagrad)/_(multi_tensor|fused)_",
     ),

@@ -7,11 +7,14 @@ Those of constructors and of ``__setstate__`` are left to their own tests, which
 from __future__ import annotations
 
 import inspect
+import os
+import signal
 import sys
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -32,7 +35,7 @@ from tests.meta.hunt import Outcome
 from tests.meta.mutation import Mutant
 from tests.meta.mutation import mutants as mutants_of
 from tests.meta.planting import AGREEMENT
-from tests.meta.questions import parameters
+from tests.meta.questions import Question, Target, parameters
 
 # What is not shrunk is long, and Hypothesis warns of printing it.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -380,3 +383,88 @@ def test_what_a_test_is_called_with() -> None:
     given_both.__dict__.clear()
     assert list(parameters(one(given_both))) == [], "b would be a fixture"
     assert list(parameters(other(given_both))) == [{"b": 5, "a": 1}, {"b": 5, "a": 2}]
+
+
+# --- Processes ------------------------------------------------------------------------------------
+
+
+class Planting(Target):
+    """Plants nothing: a text stands for what becomes of it."""
+
+    def source(self) -> str:
+        return TEXT
+
+    def plant(self, source: str) -> str:
+        if "a - b" not in source:
+            raise SyntaxError
+        return source
+
+
+SPOILT: list[str] = []
+"""What a process has planted that stays."""
+
+
+def noticing(text: str, *, spoiling: bool = False) -> Question:
+    """Notices a text; and if it spoils, whatever comes after it."""
+
+    def fails(source: str) -> bool:
+        if spoiling and text in source:
+            SPOILT.append(text)
+        return text in source or bool(SPOILT)
+
+    return Question(f"has {text}", fails, frozenset())
+
+
+def hunting_for(*asked: Question) -> hunt.Hunt:
+    """A hunt that only has its questions in common with a real one."""
+    made = object.__new__(hunt.Hunt)
+    made.target, made.effort, made.asked = Planting("SGD", "one"), hunt.Effort(), list(asked)
+    made.__dict__["_timeout"] = 1.0
+    return made
+
+
+FOUR = [mutant(c) for c in ("a - b -> a", "a != 0 -> a > 0", "a != 0 -> a == 0", "0 -> 1")]
+
+
+@pytest.mark.parametrize("spoiling", [False, True])
+def test_mutants_that_share_a_process_are_not_caught_for_one_another(spoiling: bool) -> None:
+    question = noticing("a > 0", spoiling=spoiling)
+    hunted = hunting_for(question)
+    found = {m: caught for m, caught, _ in hunted._answers([(m, [question]) for m in FOUR])}  # noqa: SLF001
+    assert [found[m] for m in FOUR] == ["it cannot be imported", "has a > 0", "", ""]
+    assert not SPOILT, "what spoils is in a process of its own"
+
+
+def test_a_process_that_is_spoilt_says_so() -> None:
+    jobs = [(m, [noticing("a > 0", spoiling=True)]) for m in FOUR]
+    try:
+        with pytest.raises(hunt.Spoilt):
+            hunt.verdicts(Planting("SGD", "one"), jobs)
+    finally:
+        SPOILT.clear()
+
+
+@pytest.mark.parametrize(
+    ("act", "answer"),
+    [
+        (lambda batch: time.sleep(60), "it never ends"),
+        (lambda batch: os.kill(os.getpid(), signal.SIGKILL), "it crashes"),
+        (lambda batch: 1 / 0, f"{hunt.FAULT}ZeroDivisionError: division by zero"),
+        (lambda batch: ["fine"], ["fine"]),
+    ],
+    ids=["endless", "killed", "failing", "fine"],
+)
+def test_a_process_may_end_as_it_likes(act: Any, answer: Any) -> None:
+    ((batch, found, _),) = hunt.ask_all([[(FOUR[0], [])]], act, 1, 1.0)
+    assert batch == [(FOUR[0], [])]
+    assert found == answer
+
+
+def test_a_fault_of_the_command_is_no_verdict() -> None:
+    def fails(source: str) -> bool:
+        raise RuntimeError("in the harness")
+
+    hunted = hunting_for(Question("broken", fails, frozenset({1, 2, 3, 4})))
+    hunted.__dict__["_by_line"] = {line: [0] for line in range(9)}
+    with pytest.raises(SystemExit, match="in the harness; no verdict is to be trusted"):
+        hunted.examine(FOUR)
