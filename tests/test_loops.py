@@ -230,3 +230,23 @@ def test_a_group_that_joins_begins_like_one_that_was_there(
             torch.set_default_dtype(before)
         assert repr(early.state[second[0]]) == repr(joined.state[late[0]])
         assert torch.equal(second[0], late[0])
+
+
+@pytest.mark.parametrize("foreach", [False, True])
+@looping
+def test_complex_numbers_step_as_pairs_of_real_ones(rule: Rule, foreach: bool) -> None:
+    """To the bits, with and without decay. Adafactor refuses them."""
+    if rule.name == "Adafactor":
+        return
+    decays = [{}, {"weight_decay": 0.25}] if "weight_decay" in accepted(there(rule)) else [{}]
+    for options in decays:
+        (pairs,) = parameters(torch.complex64)
+        real = torch.view_as_real(pairs.detach()).clone().requires_grad_()
+        for t in range(3):
+            pairs.grad = torch.tensor([0.25 + 0.5j, 2.0 - 1.0j]) / (t + 1)
+            real.grad = torch.view_as_real(pairs.grad).clone()
+            if t == 0:
+                both = [there(rule)([p], lr=0.5, foreach=foreach, **options) for p in (pairs, real)]
+            for optimizer in both:
+                optimizer.step()
+        assert torch.equal(torch.view_as_real(pairs.detach()), real)

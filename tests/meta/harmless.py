@@ -99,8 +99,8 @@ HARMLESS: Sequence[Row] = (
         r"|^(group\.setdefault\('\w+'|state\.get\('\w+'), None\) -> \2\)$"
         r"|^(torch\.tensor\(1\.0), device='cpu'\) -> \3\)$"
         r"|^(torch\.tensor\(0\.0, dtype=_get_scalar_dtype\(\)), device='cpu'\) -> \4\)$"
-        r"|^(torch\.amax\(.+), keepdim=False\) -> \5\)$"
-        r"|^(_default_to_fused_or_foreach\(.+), use_fused=False\) -> \6\)$",
+        r"|^(torch\.amax\(.+), keepdim=False\) -> \5\)$|^(torch\.cat\(.+), 0\) -> \6\)$"
+        r"|^(_default_to_fused_or_foreach\(.+), use_fused=False\) -> \7\)$",
     ),
     Row(
         "parameters, groups and devices do not depend on one another",
@@ -132,8 +132,8 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "only TorchScript or torch.compile tells them apart",
-        change=rf"^not {COMPILING} and (not all\(|)(.+) -> \2\(?\3\)?$"
-        rf"|^(.+) and \(?not {COMPILING}\)? -> \4$|^not {COMPILING} -> True$"
+        change=rf"^\(?not {COMPILING}\)? and \(?(.+?)\)? -> \2$"
+        rf"|^(.+) and \(?not {COMPILING}\)? -> \3$|^not {COMPILING} -> True$"
         rf"|^(.+ and )?{COMPILING} -> (False|{COMPILING})$",
     ),
     Row("only torch.compile tells them apart", change="^_disable_dynamo_if_unsupported"),
@@ -170,14 +170,14 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "the order in which views are taken does not matter",
-        change=r"^_view_as_real\((.*?)(\w+), (\w+)(.*)\) -> _view_as_real\(\1\3, \2\4\)$",
+        change=r"^_view_as_real\((.*?)(\*?\w+), (\*?\w+)(.*)\) -> _view_as_real\(\1\3, \2\4\)$",
     ),
     Row(
         "whether memory is used again, not what is computed",
         change=r"^maximize -> (False|None|\w+)$",
         place=r"if weight_decay != 0:( # Re-?use the intermediate memory \(\w+\) already "
         r"allocated for maximize)?( / if decoupled_weight_decay:( # Perform step weight decay)?)?"
-        r" / if maximize:$|already allocated for maximize if maximize:$",
+        r" / if maximize:( # Re-?use [^/]*)?$",
     ),
     Row(
         "a step that can be captured computes its scalars in tensors, others in numbers, which "
@@ -365,6 +365,24 @@ HARMLESS: Sequence[Row] = (
         place=r"beta2_ts\.append\(1 - s\.item\(\) \*\* beta2_decay\)$",
         where="^_adafactor/_multi_tensor_adafactor$",
     ),
+    # Adamax.
+    Row(
+        "the norm is overwritten with the larger of the two, which two ways compute",
+        change=r"^exp_inf\.mul_\(beta2\) -> exp_inf\.mul\(beta2\)$|^not differentiable -> False$",
+        place=r"if not differentiable:( / torch\.maximum\(.*| / norm_buf = .*)?$",
+        where="^adamax/_single_tensor_adamax$",
+    ),
+    Row(
+        "whether memory is used again, not what is computed",
+        place=r"/ if not maximize and weight_decay == 0:$",
+        where="^adamax/_multi_tensor_adamax$",
+    ),
+    # RMSprop.
+    Row(
+        "two ways to write a product, each rounded once or twice",
+        place=r"/ if capturable and isinstance\(lr, torch\.Tensor\):$",
+        where="^(adadelta|rmsprop)/_multi_tensor_",
+    ),
     # RAdam.
     Row(
         "ρ is 5 by a rounding only, which may leave it on either side",
@@ -402,9 +420,9 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "a root that nobody else has is written in place or copied",
-        change=r"^differentiable -> True$",
-        place=r"/ if differentiable:$",
-        where="^adagrad/_single_tensor_adagrad$",
+        change=r"^differentiable -> True$|^avg\.add_\(eps\) -> avg\.add\(eps\)$",
+        place=r"/ if differentiable:( / avg = [^/]*)?$",
+        where="^(adadelta|adagrad|rmsprop)/_single_tensor_",
     ),
     Row(
         "the for-loop steps on the same gradients",

@@ -30,10 +30,10 @@ PROFILE = "mutants"
 NAME = "torch.optim._mutant"
 """Where a mutant lives that is built beside the original."""
 
-PATIENCE = 30
+PATIENCE = 10
 """How often as long as the unchanged file a mutant may take to answer, and some seconds more."""
 
-BATCH = 12
+BATCH = 40
 """Mutants that share a process."""
 
 FAULT = "this command failed: "

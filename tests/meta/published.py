@@ -24,13 +24,14 @@ INTRODUCTION = """\
 One place of an optimizer's file in `torch/optim` is changed at a time, as a slip of the pen could
 change it: a comparison, an operator, a number, an argument, a call, a statement left out. Then the
 suite's questions are asked of it: {examples} cases of each check of weight 1 on every path and
-dtype of the CPU; the tests that ask a class what it keeps, refuses, loads and differentiates; and,
-of LBFGS, recorded runs. A mutant is *caught* if an answer is wrong, or if it cannot be imported,
-crashes or never ends.
+dtype of the CPU, and the tests that ask a class what it keeps, refuses, loads and differentiates.
+`lbfgs.py`, which no general check asks, is asked its recorded runs and its own tests. A mutant is
+*caught* if an answer is wrong, or if it cannot be imported, crashes or never ends.
 
 What survives is either the same program, or one that a CPU outside of a compiler cannot tell from
-it (*reasons*, below), or a *hole*: something that nobody asks, and that is known. A survivor for
-which nobody has written down why makes the command fail.
+it (*reasons*, below), or a *hole*: something that nobody asks, and that is known. Reasons are rows
+of [`harmless.py`](tests/meta/harmless.py), which name the places they excuse. A survivor for which
+nobody has written down why makes the command fail.
 
 This page is written by `{command}`
 with torch {torch} (its CPU build) and Hypothesis {hypothesis}; the cases are always the same.
