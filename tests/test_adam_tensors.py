@@ -5,6 +5,7 @@ The checks ask the paths that torch documents; these are the branches behind the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -15,6 +16,7 @@ from packaging.version import Version
 
 from oracles import RULES
 from oracles.harness.case import single
+from oracles.harness.checks import gradients_kept
 from oracles.harness.oracle import Oracle
 from oracles.harness.subjects.classes import functional, module_of
 from oracles.harness.subjects.paths import Path
@@ -27,6 +29,12 @@ pytestmark = pytest.mark.skipif(
 )
 
 adams = pytest.mark.parametrize("rule", [RULES["Adam"], RULES["AdamW"]], ids=lambda rule: rule.name)
+
+PATHS = (
+    Path("for-loop", {"foreach": False}),
+    Path("differentiable", {"differentiable": True}),
+    Path("in the graph", {"differentiable": True}, graph=True),
+)
 
 GIVEN = ("lr", "betas", "weight_decay")
 
@@ -46,18 +54,20 @@ def stepped(rule: Rule, *dtypes: torch.dtype, **options: Any) -> list[torch.Tens
     return owned
 
 
-@pytest.mark.parametrize("switches", [{"foreach": False}, {"differentiable": True}], ids=str)
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
 @pytest.mark.parametrize("given", [("betas",), ("lr",), ("weight_decay",), GIVEN], ids=str)
 @adams
-def test_tensors_outside_of_a_graph_follow_the_rule(
-    rule: Rule, given: tuple[str, ...], switches: dict[str, bool]
-) -> None:
+def test_tensors_follow_the_rule(rule: Rule, given: tuple[str, ...], path: Path) -> None:
+    """Inside of a graph and outside; outside, gradients are left as they were, too."""
     h = rule.hyper(lr=0.5, beta1=0.5, beta2=0.75, weight_decay=0.25, eps=0.125)
     case = single([1.0, -0.5], [[0.25, 2.0], [-1.0, 0.5], [0.5, 0.5]], h)
-    path = Path("tensors", switches, tensors=given)
-    subject = Subject(rule, getattr(torch.optim, rule.name), path, "float64")
+    own = replace(path, tensors=given)
+    subject = Subject(rule, getattr(torch.optim, rule.name), own, "float64")
     verdict = judge(Oracle(rule, case), subject, subject.ask(case))
     assert verdict.outcome == INSIDE, verdict.sentence
+    if not path.graph:
+        kept = gradients_kept(subject, Oracle(rule, case))
+        assert kept.outcome == INSIDE, kept.sentence
 
 
 @adams

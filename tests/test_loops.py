@@ -102,6 +102,11 @@ def elsewhere() -> Iterator[None]:
         yield
 
 
+def anywhere(**options: bool) -> list[str]:
+    """Devices that can capture a step."""
+    return ["cpu"]
+
+
 @looping
 def test_the_loop_that_is_taken_where_foreach_is_faster(rule: Rule) -> None:
     """Unless another is asked for, or Adam's rate is a tensor, which its foreach loop refuses."""
@@ -111,6 +116,9 @@ def test_the_loop_that_is_taken_where_foreach_is_faster(rule: Rule) -> None:
         assert ran(rule, partial(there(rule), foreach=False)) == ["single_tensor"]
         if rule.name in ("Adam", "AdamW"):
             assert ran(rule, partial(there(rule), **boxed)) == ["single_tensor"]
+            with patch.object(home(rule)[0], "_get_capturable_supported_devices", anywhere):
+                captured = partial(there(rule), **boxed, capturable=True)
+                assert ran(rule, captured) == ["multi_tensor"]
         if "fused" in accepted(there(rule)):
             assert ran(rule, partial(there(rule), fused=True)) == ["fused"]
             assert ran(rule, partial(there(rule), fused=False)) == ["single_tensor"]

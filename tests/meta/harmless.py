@@ -284,9 +284,9 @@ HARMLESS: Sequence[Row] = (
         where="^adam/_single_tensor_adam$",
     ),
     Row(
-        "a copy of what is compared and overwritten, or that itself",
+        "a copy of what is only read, or that itself",
         change="^differentiable -> True$",
-        place=r"if amsgrad: .*/ if differentiable:$",
+        place=r"if capturable or differentiable: /( if amsgrad: .*/)? if differentiable:$",
         where="^adam/_single_tensor_adam$",
     ),
     Row(
@@ -298,6 +298,27 @@ HARMLESS: Sequence[Row] = (
         "two ways to write a product, each rounded once or twice",
         change=r"^isinstance\(beta2, torch\.Tensor\) -> True$",
         where="^adam/_multi_tensor_adam$",
+    ),
+    Row(
+        "the loop itself refuses it, too",
+        change=r"^group\['foreach'\] and .+ -> False$|^raise RuntimeError\('lr as a Tensor",
+        place=r"if \( group\[\"foreach\"\] and torch\.is_tensor\(group\[\"lr\"\]\)",
+        where=r"^adam/Adam\._init_group$",
+    ),
+    Row(
+        "a tensor without dimensions is taken in every dtype, cast or not",
+        change=r"^isinstance\(beta1, Tensor\) -> False$|^beta1 -> (None|beta2)$"
+        r"|^beta1_dict is not None -> False$|^beta1\.to\(device=device, dtype=dtype, non_blocking=",
+        place=r"^if isinstance\(beta1, Tensor\):|/ if beta1_dict is not None:",
+        where="^adam/_single_tensor_adam$",
+    ),
+    Row(
+        "tensors that require gradients are for differentiable steps; others step alike",
+        change=r"^differentiable and (isinstance\(\w+, Tensor\)) -> \1$"
+        r"|^(weight_decay|beta1|beta2)\.requires_grad -> True$|^beta1 -> beta2$",
+        place=r"if differentiable and isinstance\((weight_decay|beta1|beta2), Tensor\):"
+        r"( / if (weight_decay|beta1|beta2)\.requires_grad:[^/]*)?$",
+        where="^adam/_single_tensor_adam$",
     ),
     # ASGD.
     Row(
