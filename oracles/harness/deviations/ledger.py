@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +76,17 @@ class Deviation:
 
     def in_region(self, asked: Asked) -> bool:
         """Whether the deviation shows there."""
-        return REGIONS[self.region](asked)
+        return _in_region(self.region, asked)
 
     def reproducer(self, rule: Rule) -> Case:
         """The row's minimal case."""
         return from_data(rule, self.case)
+
+
+@lru_cache(maxsize=256)
+def _in_region(region: str, asked: Asked) -> bool:
+    """Many subjects are asked one case in one precision."""
+    return REGIONS[region](asked)
 
 
 @cache

@@ -99,6 +99,7 @@ class Run:
         compiled = subject.path.wrap == "compile"
         self._compiled = torch.compile(self.optimizer.step) if compiled else None
         self._rows: list[torch.Tensor] = []
+        self._absent = zeros(case, subject.dtype, subject.place.device)
         self._present: dict[str, list[list[bool]]] = {name: [] for name in subject.rule.states}
 
     def members(self, group: Group) -> list[torch.Tensor]:
@@ -149,13 +150,13 @@ class Run:
     def record(self) -> None:
         """Remember parameters and buffers as they are now."""
         tensors = list(self.parameters)
-        for name in self.subject.rule.states:
-            buffers = [self.optimizer.state.get(p, {}).get(name) for p in self.parameters]
-            self._present[name].append([b is not None for b in buffers])
-            absent = zeros(self.case, self.subject.dtype, self.subject.place.device)
+        states = [self.optimizer.state.get(p, {}) for p in self.parameters]
+        for name, present in self._present.items():
+            buffers = [state.get(name) for state in states]
+            present.append([b is not None for b in buffers])
             tensors += [
                 nothing if buffer is None else filling(buffer, p)
-                for nothing, buffer, p in zip(absent, buffers, self.parameters, strict=True)
+                for nothing, buffer, p in zip(self._absent, buffers, self.parameters, strict=True)
             ]
         self._rows.append(end_to_end(tensors))
 
@@ -482,10 +483,10 @@ def capturable_anywhere(subject: Built) -> Iterator[None]:
     to here.
     """
     name = "_get_capturable_supported_devices"
-    modules = {module_of(cls) for cls in subject.optimizer.__mro__[:-1]}
-    guards = {module: getattr(module, name) for module in modules if hasattr(module, name)}
-    if not subject.path.switches.get("capturable"):
-        guards = {}
+    guards = {}
+    if subject.path.switches.get("capturable"):
+        modules = {module_of(cls) for cls in subject.optimizer.__mro__[:-1]}
+        guards = {module: getattr(module, name) for module in modules if hasattr(module, name)}
     for module, guard in guards.items():
         setattr(module, name, partial(_with_cpu, guard))
     try:
