@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from oracles.optimizers.asgd import RULE, Hyper
 from tests.support.byhand import Setting
 from tests.support.rooted import follow, lifted, path
+from tests.support.sums import geometric
 
 F = Fraction
 NAMES = [c.name for c in RULE.conventions]
@@ -121,11 +122,6 @@ class TestByHand:
             10,
             F(10) * F(3, 4) - F(3, 4),
         ]
-
-
-def geometric(ratio: Fraction, terms: int) -> Fraction:
-    """1 + ratio + ... + ratio^(terms-1)."""
-    return F(terms) if ratio == 1 else (1 - ratio**terms) / (1 - ratio)
 
 
 values = st.integers(-30, 30).map(lambda n: F(n, 7))

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from oracles.optimizers.rprop import RULE, Hyper
 from tests.support.byhand import Setting
 from tests.support.rooted import follow, path
+from tests.support.sums import geometric
 
 F = Fraction
 NAMES = [c.name for c in RULE.conventions]
@@ -128,11 +129,6 @@ class TestByHand:
         """s = 1, w = 9; s = 1·2, w = 7; s = 4 -> 1/2, w = 13/2."""
         schedule = (FREE, FREE._replace(etaplus=F(2)), FREE._replace(step_size_max=F(1, 2)))
         assert path(RULE, TORCH, START, (F(2), F(3), F(1)), schedule) == [9, 7, F(13, 2)]
-
-
-def geometric(ratio: Fraction, terms: int) -> Fraction:
-    """1 + ratio + ... + ratio^(terms-1), for a ratio that is not 1."""
-    return (1 - ratio**terms) / (1 - ratio)
 
 
 RUN = re.compile(r"(?P<sign>[+-])(?P<rest>(?P=sign)*)(?P<end>[+-]|0|$)|0")

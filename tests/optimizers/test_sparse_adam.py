@@ -7,7 +7,6 @@ both √c₂ are rational, 1/5 and 7/25, and so is √v where g is 5 and then 1;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction as F
 
 import pytest
@@ -18,6 +17,7 @@ from oracles.optimizers import adam
 from oracles.optimizers.sparse_adam import RULE, Hyper
 from tests.support.byhand import Setting
 from tests.support.rooted import follow, path
+from tests.support.sums import averaged
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
@@ -130,12 +130,6 @@ gradients = st.lists(
 factors = st.sampled_from([F(0), F(1, 2), F(3, 5), F(9, 10)])
 
 
-def weighted(values: Sequence[F], beta: F) -> F:
-    """(1−β) Σ β^(k−i) values[i], the last of k with weight 1−β."""
-    powers = [beta**age for age in range(len(values))][::-1]
-    return (1 - beta) * sum((p * v for p, v in zip(powers, values, strict=True)), F(0))
-
-
 class TestSums:
     @given(gradients, factors, factors)
     def test_moments_remember_what_was_stored(self, drawn: list[F], beta1: F, beta2: F) -> None:
@@ -143,8 +137,8 @@ class TestSums:
         run = follow(RULE, TORCH, START, drawn, [h] * len(drawn))
         for t, (_, state) in enumerate(run, start=1):
             stored = [g for g in drawn[:t] if g]
-            assert state["exp_avg"] == weighted(stored, beta1)
-            assert state["exp_avg_sq"] == weighted([g * g for g in stored], beta2)
+            assert state["exp_avg"] == averaged(stored, beta1)
+            assert state["exp_avg_sq"] == averaged([g * g for g in stored], beta2)
 
     @given(gradients, factors)
     def test_the_parameter_moves_where_it_is_stored(self, drawn: list[F], beta1: F) -> None:
@@ -155,7 +149,7 @@ class TestSums:
         for t, g in enumerate(drawn, start=1):
             if g:
                 stored.append(g)
-                moves += weighted(stored, beta1) / (2 * (1 - beta1**t) * (abs(g) + 3))
+                moves += averaged(stored, beta1) / (2 * (1 - beta1**t) * (abs(g) + 3))
         got = follow(RULE, TORCH, START, drawn, [h] * len(drawn))[-1][0]
         assert got == START - moves
 
