@@ -8,19 +8,20 @@ forms are those of a constant gradient without memory (ρ = 0) and without anyth
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import mpmath
 import numpy as np
 import pytest
 
 from oracles.optimizers.adadelta import RULE, Hyper
-from tests.support.byhand import Hand, followed, numbers, printed, tells
+from tests.support.byhand import START, ByHandWithBuffers, Hand, followed, numbers, printed
 from tests.support.many_bits import BITS, same
 from tests.support.rooted import Rooted, lifted
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
 
-START = Rooted(10)
 
 # γ = 1/2, then 1/4; ρ = 3/4; ε = 1, then 81/64; with decay λ = 1/5, n = 4.
 BASE = Hyper(Rooted("1/2"), Rooted("3/4"), Rooted(1), Rooted(0), batch_size=4)
@@ -91,33 +92,20 @@ HAND: dict[str, Hand] = {
 }
 
 
-class TestByHand:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_convention(self, name: str) -> None:
-        """A convention without a case here is an error, by its name."""
-        case = HAND[name]
-        assert followed(RULE, name, START, case.gradients, case.schedule) == case.rows
-
-    @pytest.mark.parametrize("name", NAMES[1:])
-    def test_case_tells_the_convention_from_torch(self, name: str) -> None:
-        assert tells(RULE, name, START, HAND[name])
-
-    def test_no_case_is_left_over(self) -> None:
-        assert set(HAND) <= set(NAMES)
+class TestByHand(ByHandWithBuffers):
+    rule = RULE
+    cases = HAND
+    other: ClassVar = {
+        "lr": Rooted(7),
+        "rho": Rooted("1/9"),
+        "eps": Rooted(3),
+        "weight_decay": Rooted(2),
+    }
 
     def test_ascending(self) -> None:
         """d = -1/2 + 2 = 3/2: the same Δ as descending with g = -1/2."""
         got = followed(RULE, TORCH, START, numbers("1/2", "19/50"), _twice(ASCENDING))
         assert got == HAND[TORCH].rows
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_a_step_without_gradient_is_no_step(self, name: str) -> None:
-        case = HAND[name]
-        (one, two), (first, second) = case.schedule, case.gradients
-        other = Hyper(Rooted(7), Rooted("1/9"), Rooted(3), Rooted(2))
-        got = followed(RULE, name, START, (None, first, None, second), (other, one, other, two))
-        assert got[0] == (START, {})
-        assert got[1:] == [case.rows[0], case.rows[0], case.rows[1]]
 
 
 def _twice(h: Hyper) -> tuple[Hyper, Hyper]:

@@ -7,12 +7,14 @@ forms are sums over a constant gradient; published values are those of other pro
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import mpmath
 import numpy as np
 import pytest
 
 from oracles.optimizers.adagrad import RULE, Hyper
-from tests.support.byhand import Hand, followed, numbers, printed, tells
+from tests.support.byhand import START, ByHandWithBuffers, Hand, followed, numbers, printed
 from tests.support.many_bits import BITS, same
 from tests.support.rooted import Rooted, lifted
 
@@ -20,7 +22,6 @@ NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
 
 ZERO, ONE = numbers("0", "1")
-START = Rooted(10)
 
 # γ = 1/2, η = 1, so γ̃ = 1/2 and then 1/4; ε = 1, τ = 0; with decay λ = 1/5, n = 4.
 BASE = Hyper(Rooted("1/2"), ONE, ZERO, ZERO, ONE, batch_size=4)
@@ -85,19 +86,10 @@ HAND: dict[str, Hand] = {
 }
 
 
-class TestByHand:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_convention(self, name: str) -> None:
-        """A convention without a case here is an error, by its name."""
-        case = HAND[name]
-        assert followed(RULE, name, START, case.gradients, case.schedule) == case.rows
-
-    @pytest.mark.parametrize("name", NAMES[1:])
-    def test_case_tells_the_convention_from_torch(self, name: str) -> None:
-        assert tells(RULE, name, START, HAND[name])
-
-    def test_no_case_is_left_over(self) -> None:
-        assert set(HAND) <= set(NAMES)
+class TestByHand(ByHandWithBuffers):
+    rule = RULE
+    cases = HAND
+    other: ClassVar = {"lr": Rooted(7), "lr_decay": Rooted("1/9"), "weight_decay": Rooted(2)}
 
     def test_ascending(self) -> None:
         """d = -1 + 2 = 1, D = 2, w = 10 - 1/4 = 39/4; d = -g + 39/20 = 4/3 makes (3, 4, 5) again.

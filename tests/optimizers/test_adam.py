@@ -10,7 +10,6 @@ where g is 5 and then 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from fractions import Fraction as F
 from typing import Any
 
@@ -24,6 +23,7 @@ from oracles.optimizers.adam import Hyper
 from oracles.rule import Rule
 from tests.support.byhand import Setting
 from tests.support.rooted import follow, path
+from tests.support.sums import averaged
 
 RULES = {"Adam": adam.RULE, "AdamW": adamw.RULE}
 NAMES = [(rule.name, c.name) for rule in RULES.values() for c in rule.conventions]
@@ -206,12 +206,6 @@ drawn_gradients = st.lists(values, min_size=1, max_size=5)
 factors = st.sampled_from([F(0), F(1, 2), F(3, 5), F(9, 10)])
 
 
-def weighted(gradients: Sequence[F], beta: F) -> F:
-    """(1−β) Σ β^(T−t) g_t."""
-    powers = [beta**age for age in range(len(gradients))][::-1]
-    return (1 - beta) * sum((p * g for p, g in zip(powers, gradients, strict=True)), F(0))
-
-
 class TestSums:
     @settings(max_examples=settings().max_examples // 2)
     @given(drawn_gradients, factors, factors, st.booleans())
@@ -222,9 +216,9 @@ class TestSums:
         largest = F(0)
         run = follow(adam.RULE, adam.TORCH.name, START, gradients, [h] * len(gradients))
         for t, (_, state) in enumerate(run, start=1):
-            variance = weighted([g * g for g in signed[:t]], beta2)
+            variance = averaged([g * g for g in signed[:t]], beta2)
             largest = max(largest, variance)
-            assert state["exp_avg"] == weighted(signed[:t], beta1)
+            assert state["exp_avg"] == averaged(signed[:t], beta1)
             assert (state["exp_avg_sq"], state["max_exp_avg_sq"]) == (variance, largest)
             assert state["step"] == t
 
@@ -237,7 +231,7 @@ class TestSums:
         a = 1 - decay / 2
         expected = a**steps * START
         for t, g in enumerate(gradients, start=1):
-            mean = weighted(gradients[:t], beta1) / (1 - beta1**t)
+            mean = averaged(gradients[:t], beta1) / (1 - beta1**t)
             expected -= a ** (steps - t) * mean / (2 * (abs(g) + 3))
         assert (
             follow(adamw.RULE, adamw.TORCH.name, START, gradients, [h] * steps)[-1][0] == expected

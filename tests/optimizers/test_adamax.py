@@ -7,6 +7,7 @@ a weighted mean of all gradients and u the largest of all shrunk ones. All of it
 from __future__ import annotations
 
 from fractions import Fraction as F
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -14,12 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracles.optimizers.adamax import RULE, Hyper
-from tests.support.byhand import Setting
-from tests.support.rooted import follow, path
+from tests.support.byhand import START, ByHand, Setting
+from tests.support.rooted import follow
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
-START = F(10)
 
 
 _FIRST = Hyper(F(1, 2), F(1, 2), F(3, 4), F(1), F(1, 5), batch_size=4)
@@ -90,24 +90,10 @@ HAND: dict[str, tuple[Setting, tuple[F, ...]]] = {
 }
 
 
-class TestByHand:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_convention(self, name: str) -> None:
-        """A convention without a case here is an error, by its name."""
-        setting, expected = HAND[name]
-        assert setting.path(RULE, name) == list(expected)
-
-    @pytest.mark.parametrize("setting", [DECAYED, ASCENDING, FALLING])
-    def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert setting.path(RULE, TORCH) == list(setting.w)
-
-    @pytest.mark.parametrize("name", NAMES[1:])
-    def test_case_tells_the_convention_from_torch(self, name: str) -> None:
-        setting, w = HAND[name]
-        assert w[-1] != setting.w[-1]
-
-    def test_no_case_is_left_over(self) -> None:
-        assert set(HAND) == set(NAMES)
+class TestByHand(ByHand):
+    rule = RULE
+    cases = HAND
+    other: ClassVar = {"lr": F(7), "weight_decay": F(3), "eps": F(1, 9)}
 
     def test_state(self) -> None:
         states = [state for _, state in follow(RULE, TORCH, START, (F(1), F(-2)), _BOTH)]
@@ -115,15 +101,6 @@ class TestByHand:
             {"step": 1, "exp_avg": F(3, 2), "exp_inf": F(4)},
             {"step": 2, "exp_avg": F(57, 80), "exp_inf": F(3)},
         ]
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_a_step_without_gradient_is_no_step(self, name: str) -> None:
-        setting, w = HAND[name]
-        other = Hyper(lr=F(7), weight_decay=F(3), eps=F(1, 9))
-        schedule = (other, setting.schedule[0], other, setting.schedule[1])
-        gradients = (None, setting.gradients[0], None, setting.gradients[1])
-        got = path(RULE, name, START, gradients, schedule)
-        assert got == [START, w[0], w[0], w[1]]
 
 
 STEPS = 5

@@ -7,19 +7,19 @@ the decays of all steps cancel but for the first and the last, and the average i
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import ClassVar
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oracles.optimizers.asgd import RULE, Hyper
-from tests.support.byhand import Setting
+from tests.support.byhand import START, ByHand, Setting
 from tests.support.rooted import follow, lifted, path
+from tests.support.sums import geometric
 
 F = Fraction
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
-START = F(10)
 GRADIENTS = (F(1), F(-2), F(1))
 
 
@@ -78,24 +78,16 @@ HAND: dict[str, tuple[Setting, tuple[Fraction, ...]]] = {
 }
 
 
-class TestByHand:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_convention(self, name: str) -> None:
-        """A convention without a case here is an error, by its name."""
-        setting, expected = HAND[name]
-        assert setting.path(RULE, name)[: len(expected)] == list(expected)
-
-    @pytest.mark.parametrize("setting", [DECAYED, ASCENDING])
-    def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert setting.path(RULE, TORCH) == list(setting.w)
-
-    @pytest.mark.parametrize("name", NAMES[1:])
-    def test_case_tells_the_convention_from_torch(self, name: str) -> None:
-        setting, w = HAND[name]
-        assert w[-1] != setting.w[len(w) - 1]
-
-    def test_no_case_is_left_over(self) -> None:
-        assert set(HAND) == set(NAMES)
+class TestByHand(ByHand):
+    rule = RULE
+    cases = HAND
+    other: ClassVar = {
+        "lr": F(7),
+        "lambd": F(1, 9),
+        "alpha": F(3),
+        "t0": F(5),
+        "weight_decay": F(3),
+    }
 
     def test_state(self) -> None:
         """t₀ = 0: w̄ is w twice, and then the mean of the last two: (271/90 + 3373/1350)/2."""
@@ -105,14 +97,6 @@ class TestByHand:
         assert [s["ax"] for s in states] == [F(7, 2), F(271, 90), F(3719, 1350)]
         assert [s["step"] for s in states] == [1, 2, 3]
 
-    @pytest.mark.parametrize("name", NAMES)
-    def test_a_step_without_gradient_is_no_step(self, name: str) -> None:
-        setting, w = HAND[name]
-        other = Hyper(F(7), F(1, 9), F(3), F(5), F(3))
-        schedule = (other, setting.schedule[0], other, setting.schedule[1])
-        got = path(RULE, name, START, (None, F(1), None, F(-2)), schedule)
-        assert got == [START, w[0], w[0], w[1]]
-
     def test_the_last_rate_moves_nothing(self) -> None:
         """η was made a step before; at the first step it is γ, of the step that makes the state."""
         other = _LATER._replace(lr=F(9))
@@ -121,11 +105,6 @@ class TestByHand:
             10,
             F(10) * F(3, 4) - F(3, 4),
         ]
-
-
-def geometric(ratio: Fraction, terms: int) -> Fraction:
-    """1 + ratio + ... + ratio^(terms-1)."""
-    return F(terms) if ratio == 1 else (1 - ratio**terms) / (1 - ratio)
 
 
 values = st.integers(-30, 30).map(lambda n: F(n, 7))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction as F
-from typing import Any
+from typing import Any, ClassVar
 
 import mpmath
 import numpy as np
@@ -18,13 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracles.optimizers.nadam import RULE, Hyper
-from tests.support.byhand import Setting
+from tests.support.byhand import START, ByHand, Setting
 from tests.support.many_bits import BITS, same
 from tests.support.rooted import follow
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
-START = F(10)
 
 
 def _both(first: Hyper) -> tuple[Hyper, Hyper]:
@@ -125,24 +124,10 @@ HAND: dict[str, tuple[Setting, tuple[F, ...]]] = {
 }
 
 
-class TestByHand:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_convention(self, name: str) -> None:
-        """A convention without a case here is an error, by its name."""
-        setting, expected = HAND[name]
-        assert setting.path(RULE, name)[: len(expected)] == list(expected)
-
-    @pytest.mark.parametrize("setting", [DECAYED, ASCENDING, AHEAD, ROOTED, HEAVY])
-    def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert setting.path(RULE, TORCH) == list(setting.w)
-
-    @pytest.mark.parametrize("name", NAMES[1:])
-    def test_case_tells_the_convention_from_torch(self, name: str) -> None:
-        setting, w = HAND[name]
-        assert w[-1] != setting.w[len(w) - 1]
-
-    def test_no_case_is_left_over(self) -> None:
-        assert set(HAND) == set(NAMES)
+class TestByHand(ByHand):
+    rule = RULE
+    cases = HAND
+    other: ClassVar = {"lr": F(7), "weight_decay": F(3), "momentum_decay": F(2)}
 
     def test_state(self) -> None:
         states = [s for _, s in follow(RULE, TORCH, START, AHEAD.gradients, AHEAD.schedule)]
@@ -161,15 +146,6 @@ class TestByHand:
         schedule = tuple(h._replace(decoupled_weight_decay=True) for h in DECAYED.schedule)
         decoupled = Setting(DECAYED.gradients, schedule, HAND["decoupled_lr"][1])
         assert decoupled.path(RULE, TORCH) == list(decoupled.w)
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_a_step_without_gradient_is_no_step(self, name: str) -> None:
-        setting, w = HAND[name]
-        gradients = [x for g in setting.gradients[: len(w)] for x in (None, g)]
-        other = Hyper(lr=F(7), weight_decay=F(3), momentum_decay=F(2))
-        schedule = [x for h in setting.schedule[: len(w)] for x in (other, h)]
-        got = [w for w, _ in follow(RULE, name, START, gradients, schedule)]
-        assert got == [x for pair in zip((START, *w), w, strict=False) for x in pair]
 
 
 values = st.integers(-30, 30).map(lambda n: F(n, 7))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction as F
-from typing import Any
+from typing import Any, ClassVar
 
 import mpmath
 import numpy as np
@@ -19,13 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracles.optimizers.radam import RULE, Hyper
-from tests.support.byhand import Setting
+from tests.support.byhand import START, ByHand, Setting
 from tests.support.many_bits import BITS, same
 from tests.support.rooted import follow
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
-START = F(10)
 
 
 _FIRST = Hyper(F(1, 2), F(1, 2), F(24, 25), F(1), F(1, 5), batch_size=4)
@@ -86,29 +85,16 @@ LATER = (
 """Conventions that differ from torch's only once the wait is over."""
 
 
-class TestWaitingByHand:
-    @pytest.mark.parametrize("name", HAND)
-    def test_convention(self, name: str) -> None:
-        setting, expected = HAND[name]
-        assert setting.path(RULE, name) == list(expected)
+class TestWaitingByHand(ByHand):
+    rule = RULE
+    cases = HAND
+    other: ClassVar = {"lr": F(7), "weight_decay": F(3), "eps": F(1, 9)}
+    later = LATER
 
+    @pytest.mark.parametrize("waiting", LATER)
     @pytest.mark.parametrize("setting", [DECAYED, ASCENDING, PLAIN])
-    def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert setting.path(RULE, TORCH) == list(setting.w)
-
-    @pytest.mark.parametrize("name", [name for name in HAND if name != TORCH])
-    def test_case_tells_the_convention_from_torch(self, name: str) -> None:
-        setting, w = HAND[name]
-        assert w[-1] != setting.w[-1]
-
-    def test_every_convention_has_a_case_or_waits_as_torch_does(self) -> None:
-        assert set(HAND) | set(LATER) == set(NAMES)
-        assert set(HAND).isdisjoint(LATER)
-
-    @pytest.mark.parametrize("name", LATER)
-    @pytest.mark.parametrize("setting", [DECAYED, ASCENDING, PLAIN])
-    def test_as_torch(self, name: str, setting: Setting) -> None:
-        assert setting.path(RULE, name) == list(setting.w)
+    def test_as_torch(self, waiting: str, setting: Setting) -> None:
+        assert setting.path(RULE, waiting) == list(setting.w)
 
     def test_state(self) -> None:
         states = [s for _, s in follow(RULE, TORCH, START, PLAIN.gradients, PLAIN.schedule)]
@@ -121,15 +107,6 @@ class TestWaitingByHand:
         schedule = tuple(h._replace(decoupled_weight_decay=True) for h in DECAYED.schedule)
         decoupled = Setting(DECAYED.gradients, schedule, HAND["decoupled_lr"][1])
         assert decoupled.path(RULE, TORCH) == list(decoupled.w)
-
-    @pytest.mark.parametrize("name", HAND)
-    def test_a_step_without_gradient_is_no_step(self, name: str) -> None:
-        setting, w = HAND[name]
-        gradients = [x for g in setting.gradients for x in (None, g)]
-        other = Hyper(lr=F(7), weight_decay=F(3), eps=F(1, 9))
-        schedule = [x for h in setting.schedule for x in (other, h)]
-        got = [w for w, _ in follow(RULE, name, START, gradients, schedule)]
-        assert got == [START, w[0], w[0], w[1]]
 
     def test_with_a_small_beta2_it_waits_for_ever(self) -> None:
         """ρ∞ = 2/(1/3) - 1 = 5: a constant gradient of 1 is followed at the rate γ."""

@@ -8,6 +8,7 @@ of a constant gradient; published values are those of another project's document
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import mpmath
 import numpy as np
@@ -17,14 +18,13 @@ from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import DTYPES, FORMATS
 from oracles.harness.oracle import exactly
 from oracles.optimizers.rmsprop import RULE, Hyper, nearest_allowed
-from tests.support.byhand import Hand, followed, numbers, printed, tells
+from tests.support.byhand import START, ByHandWithBuffers, Hand, followed, numbers, printed
 from tests.support.many_bits import BITS, same
 from tests.support.rooted import Rooted, lifted
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
 
-START = Rooted(10)
 
 # γ = 1/2, then 1/4. Everything on: α = 4/5, ε = 3, μ = 1/2, λ = 1/5, centered, n = 4.
 ZERO, ONE = numbers("0", "1")
@@ -109,19 +109,10 @@ HAND: dict[str, Hand] = {
 }
 
 
-class TestByHand:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_convention(self, name: str) -> None:
-        """A convention without a case here is an error, by its name."""
-        case = HAND[name]
-        assert followed(RULE, name, START, case.gradients, case.schedule) == case.rows
-
-    @pytest.mark.parametrize("name", NAMES[1:])
-    def test_case_tells_the_convention_from_torch(self, name: str) -> None:
-        assert tells(RULE, name, START, HAND[name])
-
-    def test_no_case_is_left_over(self) -> None:
-        assert set(HAND) <= set(NAMES)
+class TestByHand(ByHandWithBuffers):
+    rule = RULE
+    cases = HAND
+    other: ClassVar = {"lr": Rooted(7), "alpha": Rooted("1/9"), "weight_decay": Rooted(2)}
 
     @pytest.mark.parametrize(
         "case",
@@ -137,15 +128,6 @@ class TestByHand:
     )
     def test_torch_with_less_switched_on(self, case: Hand) -> None:
         assert followed(RULE, TORCH, START, case.gradients, case.schedule) == case.rows
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_a_step_without_gradient_is_no_step(self, name: str) -> None:
-        case = HAND[name]
-        (one, two), (first, second) = case.schedule, case.gradients
-        other = one._replace(lr=Rooted(7), alpha=Rooted("1/9"), weight_decay=Rooted(2))
-        got = followed(RULE, name, START, (None, first, None, second), (other, one, other, two))
-        assert got[0] == (START, {})
-        assert got[1:] == [case.rows[0], case.rows[0], case.rows[1]]
 
     def test_momentum_switched_off_leaves_the_buffer_waiting(self) -> None:
         """Step 2 ignores b = 1 and moves by 1/2·1/2; step 3 goes on from it.

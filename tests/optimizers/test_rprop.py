@@ -9,20 +9,20 @@ from __future__ import annotations
 import math
 import re
 from fractions import Fraction
+from typing import ClassVar
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oracles.optimizers.rprop import RULE, Hyper
-from tests.support.byhand import Setting
+from tests.support.byhand import START, ByHand, Setting
 from tests.support.rooted import follow, path
+from tests.support.sums import geometric
 
 F = Fraction
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
-START = F(10)
 GRADIENTS = (F(2), F(3), F(-1), F(-5))
 
 FREE = Hyper(F(1), F(1, 2), F(3, 2), F(0), F(100))
@@ -80,24 +80,10 @@ HAND: dict[str, tuple[Setting, tuple[Fraction, ...]]] = {
 }
 
 
-class TestByHand:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_convention(self, name: str) -> None:
-        """A convention without a case here is an error, by its name."""
-        setting, expected = HAND[name]
-        assert setting.path(RULE, name) == list(expected)
-
-    @pytest.mark.parametrize("setting", [UNBOUND, ASCENDING, BOUND])
-    def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert setting.path(RULE, TORCH) == list(setting.w)
-
-    @pytest.mark.parametrize("name", NAMES[1:])
-    def test_case_tells_the_convention_from_torch(self, name: str) -> None:
-        setting, w = HAND[name]
-        assert w[-1] != setting.w[-1]
-
-    def test_no_case_is_left_over(self) -> None:
-        assert set(HAND) == set(NAMES)
+class TestByHand(ByHand):
+    rule = RULE
+    cases = HAND
+    other: ClassVar = {"lr": F(7), "etaplus": F(9), "step_size_max": F(1, 3)}
 
     def test_state(self) -> None:
         """g₋ is 0 after a turn; s is there before the first step ends."""
@@ -105,15 +91,6 @@ class TestByHand:
         assert [s["prev"] for s in states] == [2, 3, 0, -5]
         assert [s["step_size"] for s in states] == [1, F(3, 2), F(3, 4), F(3, 4)]
         assert [s["step"] for s in states] == [1, 2, 3, 4]
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_a_step_without_gradient_is_no_step(self, name: str) -> None:
-        setting, w = HAND[name]
-        other = Hyper(lr=F(7), etaplus=F(9), step_size_max=F(1, 3))
-        gradients = (None, F(2), None, F(3))
-        (h, *_) = setting.schedule
-        got = path(RULE, name, START, gradients, (other, h, other, h))
-        assert got == [START, w[0], w[0], w[1]]
 
     def test_a_gradient_of_zero_moves_nothing_and_forgets_the_sign(self) -> None:
         """s = 1, w = 9; waits, g₋ = 0; then as a first step with s = 1: w = 10."""
@@ -128,11 +105,6 @@ class TestByHand:
         """s = 1, w = 9; s = 1·2, w = 7; s = 4 -> 1/2, w = 13/2."""
         schedule = (FREE, FREE._replace(etaplus=F(2)), FREE._replace(step_size_max=F(1, 2)))
         assert path(RULE, TORCH, START, (F(2), F(3), F(1)), schedule) == [9, 7, F(13, 2)]
-
-
-def geometric(ratio: Fraction, terms: int) -> Fraction:
-    """1 + ratio + ... + ratio^(terms-1), for a ratio that is not 1."""
-    return (1 - ratio**terms) / (1 - ratio)
 
 
 RUN = re.compile(r"(?P<sign>[+-])(?P<rest>(?P=sign)*)(?P<end>[+-]|0|$)|0")

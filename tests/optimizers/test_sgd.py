@@ -30,6 +30,7 @@ from tests.support.fractional import (
     trajectory,
     values,
 )
+from tests.support.sums import geometric
 
 F = Fraction
 NAMES = [c.name for c in RULE.conventions]
@@ -200,11 +201,6 @@ class TestByHand:
         schedule = (_FIRST, _SECOND._replace(momentum=ZERO), _FIRST)
         got = states(TORCH, START, GRADIENTS, schedule)
         assert got == [(F(17, 2), F(3)), (F(343, 40), F(3)), (F(1309, 200), F(203, 50))]
-
-
-def geometric(ratio: Fraction, terms: int) -> Fraction:
-    """1 + ratio + ... + ratio^(terms-1)."""
-    return F(terms) if ratio == 1 else (1 - ratio**terms) / (1 - ratio)
 
 
 def _displacement(name: str, h: Hyper, t: int) -> Fraction:

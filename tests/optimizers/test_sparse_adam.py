@@ -7,21 +7,20 @@ both √c₂ are rational, 1/5 and 7/25, and so is √v where g is 5 and then 1;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fractions import Fraction as F
+from typing import ClassVar
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oracles.optimizers import adam
 from oracles.optimizers.sparse_adam import RULE, Hyper
-from tests.support.byhand import Setting
+from tests.support.byhand import START, ByHand, Setting
 from tests.support.rooted import follow, path
+from tests.support.sums import averaged
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
-START = F(10)
 
 
 _FIRST = Hyper(F(1, 2), F(1, 2), F(24, 25), F(1))
@@ -75,24 +74,10 @@ HAND: dict[str, tuple[Setting, tuple[F, ...]]] = {
 }
 
 
-class TestByHand:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_convention(self, name: str) -> None:
-        """A convention without a case here is an error, by its name."""
-        setting, expected = HAND[name]
-        assert setting.path(RULE, name)[: len(expected)] == list(expected)
-
-    @pytest.mark.parametrize("setting", [STORED, LARGE, MISSING])
-    def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert setting.path(RULE, TORCH) == list(setting.w)
-
-    @pytest.mark.parametrize("name", NAMES[1:])
-    def test_case_tells_the_convention_from_torch(self, name: str) -> None:
-        setting, w = HAND[name]
-        assert w[-1] != setting.w[len(w) - 1]
-
-    def test_no_case_is_left_over(self) -> None:
-        assert set(HAND) == set(NAMES)
+class TestByHand(ByHand):
+    rule = RULE
+    cases = HAND
+    other: ClassVar = {"lr": F(7), "beta1": F(1, 3), "eps": F(1, 9)}
 
     def test_ascending_is_mirrored(self) -> None:
         up = tuple(h._replace(maximize=True) for h in STORED.schedule)
@@ -105,14 +90,6 @@ class TestByHand:
         assert [s["exp_avg"] for s in states] == [2, 2, 2]
         assert [s["exp_avg_sq"] for s in states] == [16, 16, 4]
         assert [s["step"] for s in states] == [1, 2, 3]
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_a_step_without_gradient_is_no_step(self, name: str) -> None:
-        setting, w = HAND[name]
-        other = Hyper(lr=F(7), beta1=F(1, 3), eps=F(1, 9))
-        gradients = (None, setting.gradients[0])
-        got = path(RULE, name, START, gradients, (other, setting.schedule[0]))
-        assert got == [START, w[0]]
 
     def test_adam_with_a_larger_epsilon(self) -> None:
         """Adam's D√c₂ = √v + ε√c₂ is this one's √v + ε if its ε is ε/√c₂: 5 and 25/7."""
@@ -130,12 +107,6 @@ gradients = st.lists(
 factors = st.sampled_from([F(0), F(1, 2), F(3, 5), F(9, 10)])
 
 
-def weighted(values: Sequence[F], beta: F) -> F:
-    """(1−β) Σ β^(k−i) values[i], the last of k with weight 1−β."""
-    powers = [beta**age for age in range(len(values))][::-1]
-    return (1 - beta) * sum((p * v for p, v in zip(powers, values, strict=True)), F(0))
-
-
 class TestSums:
     @given(gradients, factors, factors)
     def test_moments_remember_what_was_stored(self, drawn: list[F], beta1: F, beta2: F) -> None:
@@ -143,8 +114,8 @@ class TestSums:
         run = follow(RULE, TORCH, START, drawn, [h] * len(drawn))
         for t, (_, state) in enumerate(run, start=1):
             stored = [g for g in drawn[:t] if g]
-            assert state["exp_avg"] == weighted(stored, beta1)
-            assert state["exp_avg_sq"] == weighted([g * g for g in stored], beta2)
+            assert state["exp_avg"] == averaged(stored, beta1)
+            assert state["exp_avg_sq"] == averaged([g * g for g in stored], beta2)
 
     @given(gradients, factors)
     def test_the_parameter_moves_where_it_is_stored(self, drawn: list[F], beta1: F) -> None:
@@ -155,7 +126,7 @@ class TestSums:
         for t, g in enumerate(drawn, start=1):
             if g:
                 stored.append(g)
-                moves += weighted(stored, beta1) / (2 * (1 - beta1**t) * (abs(g) + 3))
+                moves += averaged(stored, beta1) / (2 * (1 - beta1**t) * (abs(g) + 3))
         got = follow(RULE, TORCH, START, drawn, [h] * len(drawn))[-1][0]
         assert got == START - moves
 
