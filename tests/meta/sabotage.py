@@ -23,6 +23,9 @@ from tests.meta.planting import (
     EDGE,
     GAPS,
     GRADIENTS,
+    LARGE,
+    LONG,
+    MANY,
     ORDER,
     PLANTED,
     SAVED,
@@ -31,6 +34,7 @@ from tests.meta.planting import (
     SPARSE,
     SPLITTING,
     SURROUNDINGS,
+    THREADED,
     TRANSPOSING,
     ZEROED,
     Around,
@@ -478,6 +482,51 @@ def subnormals_flushed(opt: Any) -> Iterator[None]:
     yield
     for _, p in opt.moving():
         p.copy_(torch.where(p.abs() < torch.finfo(p.dtype).tiny, torch.zeros_like(p), p))
+
+
+# --- large sizes --------------------------------------------------------------------------------
+
+
+def held_back(opt: Any, since: Callable[[torch.Tensor], int]) -> Iterator[None]:
+    """Elements from one on do not move."""
+    kept = [(p, p.clone()) for _, p in opt.moving() if since(p) < p.numel()]
+    yield
+    for p, old in kept:
+        flat = p.reshape(-1).clone()
+        flat[since(p) :] = old.reshape(-1)[since(p) :]
+        p.copy_(flat.view(p.shape))
+
+
+@around(LONG, needs=lambda rule: rule.elementwise)
+def far_elements_forgotten(opt: Any) -> Iterator[None]:
+    """Elements from the 40,000th on do not move."""
+    return held_back(opt, lambda p: 40_000)
+
+
+@around(LARGE, needs=lambda rule: not (rule.elementwise or rule.drawing.shapes))
+def elements_past_a_share_forgotten(opt: Any) -> Iterator[None]:
+    """Elements past those that one thread takes do not move."""
+    return held_back(opt, lambda p: 32_768)
+
+
+@around(LONG, needs=lambda rule: rule.elementwise)
+def element_past_a_chunk_forgotten(opt: Any) -> Iterator[None]:
+    """What is left after full chunks of 65,536 elements does not move, if it is one element."""
+    return held_back(opt, lambda p: p.numel() - (p.numel() % 65_536 == 1 < p.numel()))
+
+
+@around(THREADED, needs=lambda rule: rule.elementwise)
+def second_thread_idle(opt: Any) -> Iterator[None]:
+    """Where there are several threads, the second half of a long parameter does not move."""
+    shared = torch.get_num_threads() > 1
+    return held_back(opt, lambda p: p.numel() // 2 if shared and p.numel() > 32_768 else p.numel())
+
+
+@around(MANY)
+def tensor_65_forgotten(opt: Any) -> Iterator[None]:
+    """The 65th parameter of a group does not move."""
+    far = {id(p) for group in opt.param_groups for p in group["params"][64:65]}
+    return held_back(opt, lambda p: 0 if id(p) in far else p.numel())
 
 
 # --- what else there is -------------------------------------------------------------------------

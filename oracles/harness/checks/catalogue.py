@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from oracles.harness.cases import strategies
 from oracles.harness.cases.case import MIXED, Case, Parameter
 from oracles.harness.cases.changing import regrouped
+from oracles.harness.cases.large import long_cases, many_cases, matrix_cases
 from oracles.harness.cases.separating import separating_cases
 from oracles.harness.checks.check import AGREEMENT, Check
 from oracles.harness.checks.contract import (
@@ -27,6 +28,7 @@ from oracles.harness.checks.contract import (
     restarts,
     surroundings_kept,
 )
+from oracles.harness.checks.large import enlarged, threaded
 from oracles.harness.checks.values import (
     agreement,
     rejection,
@@ -56,6 +58,7 @@ def checks(rule: Rule) -> list[Check]:
             strategies.sparse_cases,
             agreement,
         ),
+        *_large(rule),
         *(
             Check(
                 f"rejects {convention.name}",
@@ -111,6 +114,26 @@ def checks(rule: Rule) -> list[Check]:
             skipped,
             applies=lambda path: path.wrap == "scaler",
             weight=0.5,
+        ),
+    ]
+
+
+def _large(rule: Rule) -> list[Check]:
+    """Checks of size, each element of which costs what it costs torch: few cases are asked."""
+    many = Check("agreement on many parameters", many_cases, enlarged, weight=0.4)
+    if rule.drawing.shapes:  # which are all that is known of its roundings
+        return [many]
+    if not rule.elementwise:
+        return [many, Check("agreement on large matrices", matrix_cases, agreement, weight=0.4)]
+    return [
+        many,
+        Check("agreement on long vectors", long_cases, enlarged, weight=0.5),
+        Check(
+            "agreement on several threads",
+            partial(long_cases, alone=True),
+            threaded,
+            applies=lambda path: path.wrap is None and not path.tensors,  # kernels of their own
+            weight=0.25,
         ),
     ]
 

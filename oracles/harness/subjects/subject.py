@@ -156,3 +156,6 @@ class SteppedSubject(Subject, Protocol):
 
     def start(self, case: Case) -> SteppedRun:
         """Build parameters and optimizer, before the first step."""
+
+    def ask_on_threads(self, case: Case, threads: int) -> Answer:
+        """Run a whole case where so many threads share the work."""
