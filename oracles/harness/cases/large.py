@@ -17,7 +17,6 @@ number of values is a prime, so that no piece ends where they begin anew.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -27,7 +26,7 @@ from numpy.typing import NDArray
 
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.cases.case import MIXED, Case, Group, Parameter
-from oracles.harness.cases.choices import VALUES, Choices, strategy
+from oracles.harness.cases.choices import Choices, strategy
 from oracles.harness.cases.strategies import drawn_precision, made, scale_of, schedule_of
 from oracles.rule import Rule
 
@@ -99,7 +98,7 @@ class Enlarged(Case):
     def folded(self, values: NDArray[Any], by: np.ufunc) -> NDArray[Any]:
         """All elements that repeat one of this case become one; ``by`` says which."""
         order, starts = self._alike
-        return np.asarray(by.reduceat(values[:, order], starts, axis=1))
+        return np.asarray(by.reduceat(np.take(values, order, axis=1), starts, axis=1))
 
 
 def _repeated(p: Parameter, size: int) -> Parameter:
@@ -113,15 +112,6 @@ def _repeated(p: Parameter, size: int) -> Parameter:
     return replace(
         p, initial=np.resize(p.initial, size), gradients=tuple(filling(g) for g in p.gradients)
     )
-
-
-def _values(choices: Choices, shape: tuple[int, ...]) -> FloatArray:
-    """Full-length values from a drawn place on; not simple ones even if nothing hard is drawn.
-
-    Few such cases are asked, and a first one of zeros would show nothing.
-    """
-    start = 256 + choices.index(2**16)
-    return np.take(VALUES, start + np.arange(math.prod(shape)), mode="wrap").reshape(shape)
 
 
 @strategy
@@ -142,8 +132,8 @@ def long_cases(choices: Choices, rule: Rule, *, alone: bool = False) -> Enlarged
     members = tuple(
         made(
             rule,
-            _values(choices, (PERIOD,)) * scale,
-            [_values(choices, (PERIOD,)) for _ in range(steps)],
+            choices.full_array((PERIOD,)) * scale,
+            [choices.full_array((PERIOD,)) for _ in range(steps)],
             layout,
             layout,
         )
@@ -163,10 +153,11 @@ def matrix_cases(choices: Choices, rule: Rule) -> Case:
     steps = 1 + choices.index(2)
     schedule = schedule_of(choices, rule, steps, precisions)
     scale = scale_of(choices, schedule)
+    drawn = choices.full_array
     shapes = [choices.pick(MATRICES), *((3, 2),) * (len(DTYPES) - 1 if MIXED in precisions else 0)]
     first = choices.index(len(shapes))
     members = tuple(
-        made(rule, _values(choices, shape) * scale, [_values(choices, shape) for _ in range(steps)])
+        made(rule, drawn(shape) * scale, [drawn(shape) for _ in range(steps)])
         for shape in (*shapes[first:], *shapes[:first])
     )
     return Case((Group(members, schedule),), precisions)
@@ -184,7 +175,7 @@ def many_cases(choices: Choices, rule: Rule) -> Enlarged:
     for _ in range(DISTINCT):
         shape = choices.pick(rule.drawing.shapes or ((3,), (1,), (2, 2), (8,)))
         missing = choices.index(2 * steps) if gaps else steps  # the step without gradient, if any
-        gradients = [None if t == missing else _values(choices, shape) for t in range(steps)]
-        members.append(made(rule, _values(choices, shape) * scale, gradients))
+        gradients = [None if t == missing else choices.full_array(shape) for t in range(steps)]
+        members.append(made(rule, choices.full_array(shape) * scale, gradients))
     copies = [(i % DISTINCT, members[i % DISTINCT].initial.size) for i in range(choices.pick(MANY))]
     return Enlarged((Group(tuple(members), schedule),), precisions, copies=tuple(copies))

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from oracles.harness.cases import strategies
 from oracles.harness.cases.case import MIXED, Case, Parameter
 from oracles.harness.cases.changing import regrouped
+from oracles.harness.cases.enduring import late_cases, long_runs
 from oracles.harness.cases.large import long_cases, many_cases, matrix_cases
 from oracles.harness.cases.separating import separating_cases
 from oracles.harness.checks.check import AGREEMENT, Check
@@ -28,6 +29,7 @@ from oracles.harness.checks.contract import (
     restarts,
     surroundings_kept,
 )
+from oracles.harness.checks.endurance import enduring, late
 from oracles.harness.checks.large import enlarged, threaded
 from oracles.harness.checks.values import (
     agreement,
@@ -59,6 +61,7 @@ def checks(rule: Rule) -> list[Check]:
             agreement,
         ),
         *_large(rule),
+        *_enduring(rule),
         *(
             Check(
                 f"rejects {convention.name}",
@@ -135,6 +138,22 @@ def _large(rule: Rule) -> list[Check]:
             applies=lambda path: path.wrap is None and not path.tensors,  # kernels of their own
             weight=0.25,
         ),
+    ]
+
+
+def _enduring(rule: Rule) -> list[Check]:
+    """Checks of many steps, of which a run of a thousand costs as much as all others."""
+    counting = Check("agreement where many steps have gone before", late_cases, late, weight=0.5)
+    return [
+        Check(
+            "agreement in long runs",
+            long_runs,
+            enduring,
+            applies=lambda path: path.wrap is None and not path.tensors,
+            weight=0.125,
+            shrinks=False,
+        ),
+        *([counting] if "step" in rule.states else []),
     ]
 
 

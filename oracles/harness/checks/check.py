@@ -38,6 +38,7 @@ class Check:
         applies: which paths it can be asked on.
         rejects: the convention it proves to be another one, if that is its purpose.
         weight: its share of the examples, relative to the others.
+        shrinks: whether a failing case is simplified; one that takes a second would take minutes.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Check:
     applies: Callable[[Path], bool] = lambda path: True
     rejects: Convention | None = None
     weight: float = 1.0
+    shrinks: bool = True
 
     def examples(self, of_profile: int) -> int:
         """How many cases to ask where a test of its own would ask ``of_profile``."""

@@ -41,6 +41,9 @@ SMALLEST_FLOAT16 = 2.0**-24
 LARGE = 2.0**8
 """Squares of this are infinite in float16."""
 
+LAST_COUNTED = 2**24
+"""Adding 1 to it in float32 gives it back."""
+
 LOW_RATE = 2.0**-10
 """Below it a denominator of RAdam's of up to 64, divided by the rate, leaves float16."""
 
@@ -363,6 +366,12 @@ def _has_float16(asked: Asked) -> bool:
 DECAYS = _moved(lambda h: h.weight_decay != 0)
 
 
+def _counter_ends(asked: Asked) -> bool:
+    """A counter is to pass the last number up to which float32 holds every whole one."""
+    case = asked.case
+    return case.elapsed + case.steps - 1 > LAST_COUNTED
+
+
 REGIONS: Mapping[str, Region] = {
     "late_buffer": _late_buffer,
     "layouts_differ": _layouts_differ,
@@ -410,6 +419,7 @@ REGIONS: Mapping[str, Region] = {
     "scalars": _moved(lambda h: True, lambda p: p.initial.ndim == 0),
     "eps_matters": _eps_matters,
     "rate_in_float32": _rate_in_float32,
+    "counter_ends": _counter_ends,
     "half_parameters": lambda asked: any(
         asked.dtype(i) in ("bfloat16", "float16") for i in range(len(asked.case.parameters))
     ),

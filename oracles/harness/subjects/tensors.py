@@ -130,7 +130,9 @@ def paired(values: torch.Tensor) -> torch.Tensor:
 
 def filling(buffer: Any, p: torch.Tensor) -> torch.Tensor:
     """A buffer as large as its parameter: counters and factors are repeated to fill it."""
-    values = torch.as_tensor(buffer, device=p.device)
+    # A counter that is Python's number may be one that float32 does not hold.
+    exact = torch.float64 if isinstance(buffer, int) and p.device.type == "cpu" else None
+    values = torch.as_tensor(buffer, dtype=exact, device=p.device)
     if values.shape == p.shape:
         return values
     return _real(values).expand(torch.view_as_real(p).shape if p.is_complex() else p.shape)
