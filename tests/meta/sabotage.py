@@ -21,9 +21,11 @@ from tests.meta.planting import (
     CLOSURE,
     COPIED,
     EDGE,
+    ENDURING,
     GAPS,
     GRADIENTS,
     LARGE,
+    LATE,
     LONG,
     MANY,
     ORDER,
@@ -527,6 +529,48 @@ def tensor_65_forgotten(opt: Any) -> Iterator[None]:
     """The 65th parameter of a group does not move."""
     far = {id(p) for group in opt.param_groups for p in group["params"][64:65]}
     return held_back(opt, lambda p: 0 if id(p) in far else p.numel())
+
+
+# --- many steps ---------------------------------------------------------------------------------
+
+
+@around(ENDURING)
+def tired_after_a_thousand(opt: Any) -> Iterator[None]:
+    """From the thousandth step on the gradient counts twice, with the wrong sign."""
+    opt.steps += 1
+    return with_gradients(opt, lambda g: -2 * g if opt.steps >= 1_000 else g)
+
+
+def stopping_at(last: int, opt: Any) -> Iterator[None]:
+    yield
+    for _, p in opt.moving():
+        if opt.state[p]["step"] > last:
+            _count(opt, p, last - int(opt.state[p]["step"]))
+
+
+@around(LATE, needs=counted)
+def counter_stops_at_65536(opt: Any) -> Iterator[None]:
+    """The counter has sixteen bits."""
+    return stopping_at(2**16, opt)
+
+
+# Those that torch keeps in float32 stop there anyway: see counter-ends in the ledger.
+@around(LATE, needs=lambda rule: rule.sparse and counted(rule), paths=("default",))
+def counter_stops_where_float32_does(opt: Any) -> Iterator[None]:
+    """The counter is kept in float32."""
+    return stopping_at(2**24, opt)
+
+
+@around(LATE, needs=counts)
+def corrections_by_half_the_count(opt: Any) -> Iterator[None]:
+    """Once a hundred gradients have been seen, the count that is used is half of the one kept."""
+    old = [(p, int(opt.state.get(p, {}).get("step", 0))) for _, p in opt.moving()]
+    far = [(p, seen // 2) for p, seen in old if seen >= 100]
+    for p, less in far:
+        _count(opt, p, -less)
+    yield
+    for p, less in far:
+        _count(opt, p, less)
 
 
 # --- what else there is -------------------------------------------------------------------------

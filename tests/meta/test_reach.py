@@ -16,6 +16,7 @@ from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.cases import strategies
 from oracles.harness.cases.case import Case, Group, Parameter, dtype_of
+from oracles.harness.cases.enduring import ELAPSED, STEPS, late_cases, long_runs
 from oracles.harness.cases.large import (
     CHUNK,
     GRAIN,
@@ -414,6 +415,30 @@ def test_large_cases(rule: Rule) -> None:
             for dtype in DTYPES
         }
         assert not missed(matrix_cases(rule), features, 60)
+
+
+LATE: Features = {
+    **{f"counters at {n:,}": partial(lambda n, case: case.elapsed == n, n) for n in ELAPSED},
+    **{f"all in {dtype}": in_dtype(dtype, lambda case: True) for dtype in (*DTYPES, "mixed")},
+}
+
+
+@ALL
+def test_late_cases(rule: Rule) -> None:
+    assert not missed(late_cases(rule), LATE, 360)
+
+
+def test_counters_come_to_the_end_of_float32_and_no_further() -> None:
+    assert {n + 2 - 2**24 for n in ELAPSED} >= {-2, -1, 0, 1, 2}
+
+
+@ALL
+def test_long_runs(rule: Rule) -> None:
+    features = {
+        f"{STEPS} steps in {dtype}": in_dtype(dtype, partial(of_steps, STEPS))
+        for dtype in (*DTYPES, "mixed")
+    }
+    assert not missed(long_runs(rule), features, 100)
 
 
 @ALL

@@ -130,8 +130,9 @@ def paired(values: torch.Tensor) -> torch.Tensor:
 
 def filling(buffer: Any, p: torch.Tensor) -> torch.Tensor:
     """A buffer as large as its parameter: counters and factors are repeated to fill it."""
-    # A counter that is Python's number may be one that float32 does not hold.
-    exact = torch.float64 if isinstance(buffer, int) and p.device.type == "cpu" else None
+    # What is Python's number may be one that torch's default dtype does not hold.
+    given = torch.is_tensor(buffer) or p.device.type != "cpu"
+    exact = None if given else torch.float64
     values = torch.as_tensor(buffer, dtype=exact, device=p.device)
     if values.shape == p.shape:
         return values
