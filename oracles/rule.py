@@ -220,22 +220,26 @@ class Rule:
         decays: bool = True,
         late: bool = False,
         count: Callable[[int], Scalar] = int,
+        seen: int = 0,
+        state: State | None = None,
     ) -> Iterator[tuple[Array, State]]:
         """Follow one parameter: yields ``(w, state)`` after each step.
 
         A step whose gradient is None moves neither the parameter nor its state.
         ``decays=False`` takes the parameter out of weight decay; ``late`` says that it joined after
         construction, so that its buffers start with its first gradient; ``count`` makes a number of
-        the arithmetic out of the number of gradients seen.
+        the arithmetic out of the number of gradients seen. Who goes on from the middle says how
+        many have been ``seen``, and in which ``state`` the parameter is.
 
         >>> from oracles.optimizers.sgd import RULE, Hyper
         >>> schedule = [Hyper(lr=0.5, weight_decay=0.5)] * 3
         >>> [w for w, _ in RULE.run(RULE.torch, 4.0, [0.0, None, 1.0], schedule)]
         [3.0, 3.0, 1.75]
         """
-        t = 0
+        t = seen
         eager = self.eager and not late
-        state: State = self._started(w, schedule[0]) if eager else {}
+        if state is None:
+            state = self._started(w, schedule[0]) if eager else {}
         for g, h in zip(gradients, schedule, strict=True):
             if g is not None:
                 h = h if decays else self.undecayed(h)

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from oracles.harness.cases import strategies
 from oracles.harness.cases.case import MIXED, Case, Parameter
 from oracles.harness.cases.changing import regrouped
+from oracles.harness.cases.enduring import late_cases, long_runs
+from oracles.harness.cases.large import long_cases, many_cases, matrix_cases
 from oracles.harness.cases.separating import separating_cases
 from oracles.harness.checks.check import AGREEMENT, Check
 from oracles.harness.checks.contract import (
@@ -27,6 +29,8 @@ from oracles.harness.checks.contract import (
     restarts,
     surroundings_kept,
 )
+from oracles.harness.checks.endurance import enduring, late
+from oracles.harness.checks.large import enlarged, threaded
 from oracles.harness.checks.surroundings import (
     WIDER,
     groups_kept,
@@ -66,6 +70,8 @@ def checks(rule: Rule) -> list[Check]:
             strategies.sparse_cases,
             agreement,
         ),
+        *_large(rule),
+        *_enduring(rule),
         *(
             Check(
                 f"rejects {convention.name}",
@@ -167,6 +173,42 @@ def _saved(path: Path) -> bool:
 def _plain(path: Path) -> bool:
     """Whether nothing is switched on: what is handed over is no matter of a path."""
     return not path.switches and not path.tensors and path.wrap is None
+
+
+def _large(rule: Rule) -> list[Check]:
+    """Checks of size, each element of which costs what it costs torch: few cases are asked."""
+    many = Check("agreement on many parameters", many_cases, enlarged, weight=0.4)
+    if rule.drawing.shapes:  # which are all that is known of its roundings
+        return [many]
+    if not rule.elementwise:
+        return [many, Check("agreement on large matrices", matrix_cases, agreement, weight=0.4)]
+    return [
+        many,
+        Check("agreement on long vectors", long_cases, enlarged, weight=0.5),
+        Check(
+            "agreement on several threads",
+            partial(long_cases, alone=True),
+            threaded,
+            applies=lambda path: path.wrap is None and not path.tensors,  # kernels of their own
+            weight=0.25,
+        ),
+    ]
+
+
+def _enduring(rule: Rule) -> list[Check]:
+    """Checks of many steps, of which a run of a thousand costs as much as all others."""
+    counting = Check("agreement where many steps have gone before", late_cases, late)
+    return [
+        Check(
+            "agreement in long runs",
+            long_runs,
+            enduring,
+            applies=lambda path: path.wrap is None and not path.tensors,
+            weight=0.125,
+            shrinks=False,
+        ),
+        *([counting] if "step" in rule.states else []),
+    ]
 
 
 def _general_or_single_option(rule: Rule, **options: Any) -> st.SearchStrategy[Case]:

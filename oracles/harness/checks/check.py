@@ -39,6 +39,7 @@ class Check:
         world: the global state of torch it is asked in; who lacks it is not asked.
         rejects: the convention it proves to be another one, if that is its purpose.
         weight: its share of the examples, relative to the others.
+        shrinks: whether a failing case is simplified; one that takes a second would take minutes.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Check:
     world: World = World.PLAIN
     rejects: Convention | None = None
     weight: float = 1.0
+    shrinks: bool = True
 
     def examples(self, of_profile: int) -> int:
         """How many cases to ask where a test of its own would ask ``of_profile``."""

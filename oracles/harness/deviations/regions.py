@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +41,9 @@ SMALLEST_FLOAT16 = 2.0**-24
 
 LARGE = 2.0**8
 """Squares of this are infinite in float16."""
+
+LAST_COUNTED = 2**24
+"""Adding 1 to it in float32 gives it back."""
 
 LOW_RATE = 2.0**-10
 """Below it a denominator of RAdam's of up to 64, divided by the rate, leaves float16."""
@@ -167,14 +171,21 @@ def _waits_on_nothing(asked: Asked) -> bool:
 def _slow_float16(asked: Asked) -> bool:
     """A float16 parameter makes a rectified step at a low rate."""
     return any(
-        g is not None
-        and 0
-        < _rectified_rate(asked.rule, h, sum(x is not None for x in p.gradients[: t + 1]))
-        < LOW_RATE
+        g is not None and 0 < _rectified_rate(asked.rule, h, _seen(asked.case, p, t)) < LOW_RATE
         for i, group, p in asked.case.walk()
         if asked.dtype(i) == "float16"
         for t, (g, h) in enumerate(zip(p.gradients, group.schedule, strict=True))
     )
+
+
+def _seen(case: Case, p: Parameter, t: int) -> int:
+    """Gradients that a parameter has seen after a step, as its counter has it."""
+    return _counted(case, sum(g is not None for g in p.gradients[: t + 1]))
+
+
+def _counted(case: Case, taken: int) -> int:
+    """What a counter says after so many gradients of the case."""
+    return case.elapsed + taken - 1 if case.elapsed and taken > 1 else taken
 
 
 def _rectified_rate(rule: Rule, h: Hyper, t: int) -> float:
@@ -190,7 +201,7 @@ def _rectified_rate(rule: Rule, h: Hyper, t: int) -> float:
 def _eps_matters(asked: Asked) -> bool:
     """A rectified step has an ε, or a mean square may be zero."""
     return any(
-        _rectified_rate(asked.rule, h, sum(x is not None for x in p.gradients[: t + 1])) > 0
+        _rectified_rate(asked.rule, h, _seen(asked.case, p, t)) > 0
         or asked.case.edge
         or h.weight_decay != 0
         or not g.all()
@@ -257,19 +268,20 @@ def _some(by: Callable[[_Move], bool]) -> Region:
     return lambda asked: any(
         by(move)
         for i, group, p in asked.case.walk()
-        for move in _followed(asked.rule, group.schedule, p, asked.dtype(i))
+        for move in _followed(asked, group.schedule, p, asked.dtype(i))
     )
 
 
 @np.errstate(all="ignore")
-def _followed(rule: Rule, schedule: Sequence[Hyper], p: Parameter, dtype: str) -> list[_Move]:
+def _followed(asked: Asked, schedule: Sequence[Hyper], p: Parameter, dtype: str) -> list[_Move]:
     """What a parameter goes through, by the rule."""
     gradients = [None if g is None else round_to(dtype, g) for g in p.gradients]
     w, moves = round_to(dtype, p.initial), []
-    for g, h, (moved, state) in zip(
-        gradients, schedule, rule.run(rule.torch, w, gradients, schedule), strict=True
-    ):
+    rule, count = asked.rule, partial(_counted, asked.case)
+    followed = rule.run(rule.torch, w, gradients, schedule, count=count)
+    for g, h, (moved, state) in zip(gradients, schedule, followed, strict=True):
         if g is not None:
+            state = {**state, "step": count(state["step"])}
             moves.append(_Move(dtype, h, w, g, state))
         w = moved
     return moves
@@ -363,6 +375,12 @@ def _has_float16(asked: Asked) -> bool:
 DECAYS = _moved(lambda h: h.weight_decay != 0)
 
 
+def _counter_ends(asked: Asked) -> bool:
+    """A counter is to pass the last number up to which float32 holds every whole one."""
+    case = asked.case
+    return case.elapsed + case.steps - 1 > LAST_COUNTED
+
+
 REGIONS: Mapping[str, Region] = {
     "late_buffer": _late_buffer,
     "layouts_differ": _layouts_differ,
@@ -413,6 +431,7 @@ REGIONS: Mapping[str, Region] = {
     "scalars": _moved(lambda h: True, lambda p: p.initial.ndim == 0),
     "eps_matters": _eps_matters,
     "rate_in_float32": _rate_in_float32,
+    "counter_ends": _counter_ends,
     "half_parameters": lambda asked: any(
         asked.dtype(i) in ("bfloat16", "float16") for i in range(len(asked.case.parameters))
     ),

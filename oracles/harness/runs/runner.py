@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 
 from oracles.harness.cases.case import PRECISIONS, Case
 from oracles.harness.checks.catalogue import checks
@@ -76,7 +76,10 @@ def run_check(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], tall
     there = {s.dtype for s in subjects if check.applies(s.path) and usable(check.name, s)}
     among = tuple(precision for precision in PRECISIONS if precision in there)
 
-    @settings(max_examples=check.examples(settings().max_examples))
+    profile = settings()
+    phases = [p for p in profile.phases if check.shrinks or p is not Phase.shrink]
+
+    @settings(max_examples=check.examples(profile.max_examples), phases=phases)
     @given(check.cases(rule, among=among))
     def refute(case: Case) -> None:
         failures = examine(check, subjects, Oracle(rule, case), seen)

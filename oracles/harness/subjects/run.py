@@ -196,6 +196,14 @@ class Run:
             with answering():
                 self.parameters, self.optimizer = copy((self.parameters, self.optimizer))
 
+    def set_counters(self, seen: int) -> None:
+        """Let every parameter have seen so many gradients."""
+        for state in self.optimizer.state.values():
+            if torch.is_tensor(state["step"]):
+                state["step"] = torch.full_like(state["step"], seen)
+            else:
+                state["step"] = seen
+
     def gradients(self) -> list[FloatArray | None]:
         """What ``.grad`` holds now."""
         return [

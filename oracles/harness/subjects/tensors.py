@@ -133,7 +133,9 @@ def filling(buffer: Any, p: torch.Tensor) -> torch.Tensor:
     """A buffer as large as its parameter: counters and factors are repeated to fill it."""
     if torch.is_tensor(buffer) and buffer.shape == p.shape:
         return buffer
-    values = torch.as_tensor(buffer, device=p.device)
+    # What is Python's number may be one that torch's default dtype does not hold.
+    given = torch.is_tensor(buffer) or p.device.type != "cpu"
+    values = torch.as_tensor(buffer, dtype=None if given else torch.float64, device=p.device)
     return _real(values).expand(torch.view_as_real(p).shape if p.is_complex() else p.shape)
 
 

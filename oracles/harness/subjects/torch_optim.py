@@ -159,6 +159,15 @@ class TorchSubject:
             run.record()
         return run.answer()
 
+    def ask_on_threads(self, case: Case, threads: int) -> Answer:
+        """Run a whole case where so many threads share the work."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            return self.ask(case)
+        finally:
+            torch.set_num_threads(before)
+
 
 @cache
 def absent(
