@@ -611,6 +611,51 @@ HARMLESS: Sequence[Row] = (
         change=r"^no_momentum_buffer -> False$|^\[\] if no_momentum_buffer else (.+) -> \1$",
         where="^sgd/_fused_sgd$",
     ),
+    # LBFGS.
+    Row(
+        "a dot product does not depend on the order",
+        change=r"^(.+)\.dot\((.+)\) -> \2\.dot\(\1\)$|^torch\.mul\((\w+), (\w+)\) -> "
+        r"torch\.mul\(\4, \3\)$",
+        where="^lbfgs/",
+    ),
+    Row(
+        "gradients are gathered in a row at each evaluation, and kept or copied",
+        change=r"^((?:g|g_new|flat_grad|p))\.clone\(memory_format=torch\.contiguous_format\) -> "
+        r"\1(\.clone\(\))?$",
+        where=r"^lbfgs/(_strong_wolfe|LBFGS\.(step|_clone_param))$",
+    ),
+    Row(
+        "a search is always told how many trials it has",
+        change="^25 -> 2[46]$",
+        where="^lbfgs/_strong_wolfe$",
+    ),
+    Row(
+        "a distance is the same from either end",
+        change=r"^t - (max|min)\(bracket\) -> \1\(bracket\) - t$|^loss - prev_loss -> prev_loss - ",
+        place=r"abs\(",
+        where="^lbfgs/",
+    ),
+    Row(
+        "all parameters together are as long as their parts",
+        change=r"^offset != self\._numel\(\) -> |^raise |^self\._numel_cache is None -> True$",
+        where=r"^lbfgs/LBFGS\.(_add_grad|_numel)$",
+    ),
+    Row(
+        "there is one group, and at least one",
+        change=r"^len\(self\.param_groups\) != 1 -> len\(self\.param_groups\) > 1$|^0 -> -1$",
+        place=r"self\.param_groups",
+        where=r"^lbfgs/LBFGS\.(__init__|step)$",
+    ),
+    Row(
+        "parts are copied to their own parameters, and counted, in any order",
+        change=r"\[::-1\]$",
+        where=r"^lbfgs/LBFGS\.(_numel|_set_param)$",
+    ),
+    Row(
+        HOLE + "LBFGS: told apart by no run and no test that this command asks; that is, at a tie, "
+        "or in a line search that only a longer draw would meet",
+        where="^lbfgs/",
+    ),
 )
 
 

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from oracles.harness.subjects.torch_optim import quiet
-from tests.meta import published
+from tests.meta import kept, published
 from tests.meta.hunt import Effort, Hunt, Outcome, load_profile
 from tests.meta.mutation import Mutant, mutants
 from tests.meta.questions import Target, targets
@@ -69,7 +69,13 @@ def _chosen(target: Target, options: argparse.Namespace) -> list[Mutant]:
 def _hunted(target: Target, chosen: Sequence[Mutant], options: argparse.Namespace) -> list[Outcome]:
     began = time.monotonic()
     given = {name: getattr(options, name) for name in Effort.__dataclass_fields__}
-    outcomes = Hunt(target, Effort(**given)).examine(chosen)
+    outcomes = kept.settled(options.resume, target, chosen) if options.resume else []
+    known = {outcome.mutant for outcome in outcomes}
+    if rest := [mutant for mutant in chosen if mutant not in known]:
+        outcomes += Hunt(target, Effort(**given)).examine(rest)
+    outcomes.sort(key=lambda o: (o.mutant.start, o.mutant.after))
+    if options.resume:
+        kept.keep(options.resume, target, outcomes)
     show(target, outcomes)
     print(f"{target}: {time.monotonic() - began:.0f} s", flush=True)
     return outcomes
@@ -108,6 +114,7 @@ def _parser(there: dict[str, Target]) -> argparse.ArgumentParser:
     add("--seed", type=int, default=effort.seed, help="of the sample and the order of questions")
     add("--jobs", type=int, default=effort.jobs, help="mutants at a time")
     add("--report", type=Path, metavar="FILE", help="ask all, and write what survives")
+    add("--resume", type=Path, metavar="FOLDER", help="keep what is found there, and go on from it")
     add("--verbose", action="store_true", help="print every mutant, not only those that survive")
     add("--list", action="store_true", help="list the mutants and stop")
     return parser

@@ -28,7 +28,7 @@ from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.torch_optim import TorchSubject, absent
 from oracles.optimizers.registry import RULES
-from tests.meta import hunt, mutants, published
+from tests.meta import hunt, kept, mutants, published
 from tests.meta.harmless import HARMLESS, HOLE, excuse
 from tests.meta.harmless import Row as Excuse
 from tests.meta.hunt import Outcome
@@ -313,6 +313,36 @@ def test_a_hunt(
     assert (status, "survives without a reason: _functional" in out) == (
         (0, False) if excused else (1, True)
     )
+
+
+def test_a_hunt_goes_on_where_it_was_cut_off(
+    hunting: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is settled is not asked again; what survives without a reason is."""
+    command = [*HUNTED, r"lr \* math.sqrt\(bias_correction2\) -> \((math\S+ \*|lr /)"]
+    command += ["--resume", str(tmp_path / "kept")]
+    with monkeypatch.context() as unread:
+        unread.setattr(hunt, "excuse", lambda *args, **options: None)
+        assert mutants.main(command) == 1
+    asked: list[str] = []
+    examine = hunt.Hunt.examine
+
+    def noting(self: hunt.Hunt, chosen: list[Mutant]) -> list[Outcome]:
+        asked.extend(m.change for m in chosen)
+        return examine(self, chosen)
+
+    monkeypatch.setattr(hunt.Hunt, "examine", noting)
+    with monkeypatch.context() as unread:
+        unread.setattr(hunt, "excuse", lambda *args, **options: None)
+        unread.setattr(kept, "excuse", lambda *args, **options: None)
+        assert mutants.main(command) == 1
+        assert asked == ["lr * math.sqrt(bias_correction2) -> math.sqrt(bias_correction2) * lr"]
+    assert mutants.main(command) == 0
+    assert len(asked) == 1, "a reason that has been written since settles it"
+    assert "1 of 2 caught" in capsys.readouterr().out.split("_functional: caught")[-1]
 
 
 def example(change: str, place: str = "", where: str = "sgd/_multi_tensor_sgd") -> Excuse | None:
