@@ -97,18 +97,33 @@ def test_an_interrupted_run_reports_and_leaves_nobody(arguments: list[str], unti
     call = [sys.executable, "-m", "oracles.cli", *arguments]
     pipe: Any = subprocess.PIPE
     with subprocess.Popen(
-        call, stdout=pipe, stderr=pipe, text=True, cwd=ROOT, start_new_session=True
+        call,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+        preexec_fn=interruptible,
     ) as running:
         assert running.stdout is not None
         while not running.stdout.readline().startswith(until):
             assert running.poll() is None
         os.killpg(running.pid, signal.SIGINT)
-        output, error = running.communicate()
+        try:
+            output, error = running.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)
+            raise
     assert (running.returncode, error) == (130, "")
     assert "INCOMPLETE: Ctrl-C after" in output
     assert "element-steps compared" in output
     while alive(running.pid):  # nobody is told to stop twice
         time.sleep(0.05)
+
+
+def interruptible() -> None:
+    """What shells start in the background ignores Ctrl-C, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def alive(group: int) -> bool:
