@@ -6,7 +6,7 @@ tuples -- and of what the optimizer takes; never of its name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -32,6 +32,7 @@ from tests.meta.planting import (
     PLANTED,
     SAVED,
     SCALED,
+    SHORT,
     SKIPPED,
     SPARSE,
     SPLITTING,
@@ -484,6 +485,60 @@ def subnormals_flushed(opt: Any) -> Iterator[None]:
     yield
     for _, p in opt.moving():
         p.copy_(torch.where(p.abs() < torch.finfo(p.dtype).tiny, torch.zeros_like(p), p))
+
+
+# --- short formats ------------------------------------------------------------------------------
+
+
+def in_short_groups(
+    opt: Any, dtypes: Sequence[torch.dtype], name: str, change: Callable[[Any], Any]
+) -> Any:
+    """Another hyperparameter in groups of such parameters."""
+
+    def new(number: int, group: Group) -> dict[str, Any]:
+        short = all(p.dtype in dtypes for p in group["params"])
+        return {name: change(group[name]) if short else group[name]}
+
+    return swapped(opt, new)
+
+
+def starts_on_eps(rule: Rule) -> bool:
+    """Whether ε enters the first step."""
+    w, g, h = np.zeros((2, 3)), np.full((2, 3), 4.0), rule.drawing.trial
+    if "eps" not in h._fields:
+        return False
+    one, other = (
+        rule.step(w, g, 1, rule.start(w, eps), eps, rule.torch)[0]
+        for eps in (h._replace(eps=0.25), h._replace(eps=0.125))
+    )
+    return not np.array_equal(one, other)
+
+
+@around(SHORT, needs=starts_on_eps)
+def eps_floored_in_float16(opt: Any) -> Iterator[None]:
+    """In float16 alone ε is 1e-4 at least."""
+    with in_short_groups(opt, [torch.float16], "eps", lambda eps: max(eps, 1e-4)):
+        yield
+
+
+@around(SHORT, needs=has("beta2"))
+def forgetting_floored_in_short_formats(opt: Any) -> Iterator[None]:
+    """In bfloat16 and float16 β₂ is one half at least."""
+    short = [torch.bfloat16, torch.float16]
+    with in_short_groups(opt, short, "betas", lambda betas: (betas[0], max(betas[1], 0.5))):
+        yield
+
+
+@around(SHORT)
+def last_bit_lost_in_short_formats(opt: Any) -> Iterator[None]:
+    """In bfloat16 and float16 gradients keep two bits."""
+
+    def fewer(g: torch.Tensor) -> torch.Tensor:
+        significand, exponent = torch.frexp(g.to_dense().float())
+        rounded = torch.ldexp(torch.round(significand * 4) / 4, exponent).to(g.dtype)
+        return rounded.to_sparse() if g.is_sparse else rounded
+
+    return with_gradients(opt, lambda g: fewer(g) if g.element_size() == 2 else g)
 
 
 # --- large sizes --------------------------------------------------------------------------------

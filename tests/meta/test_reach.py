@@ -13,7 +13,7 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from oracles.drawing import Hyper
-from oracles.harness.arithmetic.formats import DTYPES
+from oracles.harness.arithmetic.formats import DTYPES, round_each
 from oracles.harness.cases import strategies
 from oracles.harness.cases.case import Case, Group, Parameter, dtype_of
 from oracles.harness.cases.enduring import ELAPSED, STEPS, late_cases, long_runs
@@ -27,6 +27,7 @@ from oracles.harness.cases.large import (
     matrix_cases,
 )
 from oracles.harness.cases.separating import separating_cases
+from oracles.harness.cases.short import short_cases
 from oracles.optimizers.registry import RULES
 from oracles.rule import Convention, Rule
 
@@ -430,6 +431,62 @@ def test_late_cases(rule: Rule) -> None:
 
 def test_counters_come_to_the_end_of_float32_and_no_further() -> None:
     assert {n + 2 - 2**24 for n in ELAPSED} >= {-2, -1, 0, 1, 2}
+
+
+def below_floors(rule: Rule) -> Features:
+    """What is floored elsewhere is not, in each short format."""
+    lowered = {n: d.least_in_half for n, d in rule.drawing.domains.items() if d.least_in_half}
+    features: Features = {
+        f"{name} below {floor} in {dtype}": in_dtype(dtype, partial(below, name, floor))
+        for name, floor in lowered.items()
+        for dtype in ("bfloat16", "float16", "mixed")
+    }
+    if "eps" in lowered:
+        features["an eps of less than 1e-4 and a gradient beside which that shows"] = in_dtype(
+            "float16", lambda case: below("eps", 5e-5, case) and small_gradient(case)
+        )
+    return features
+
+
+def small_gradient(case: Case) -> bool:
+    (first, *_) = case.parameters[0].gradients
+    return first is not None and bool(np.max(np.abs(first)) < 2**-6)
+
+
+def below(name: str, floor: float, case: Case) -> bool:
+    value = getattr(case.groups[0].schedule[0], name)
+    return value is not None and 0 < value < floor
+
+
+SHORT: Features = {
+    "one step": partial(of_steps, 1),
+    "two steps": partial(of_steps, 2),
+    "a gradient that falls": some_parameter(
+        lambda p: len(p.gradients) > 1 and bool(np.all(p.gradients[1] == p.gradients[0] / 4))  # type: ignore[operator]
+    ),
+    "a start at zero": some_parameter(lambda p: not np.any(p.initial)),
+    "another start": some_parameter(lambda p: bool(np.any(p.initial))),
+}
+
+
+@ALL
+def test_short_cases(rule: Rule) -> None:
+    assert not missed(short_cases(rule), SHORT | below_floors(rule), 200)
+
+
+@ALL
+def test_scalars_of_short_cases_are_short(rule: Rule) -> None:
+    """Those that are drawn from a range; an option such as 1.2 may have no short neighbour."""
+
+    def holds(case: Case) -> bool:
+        h = case.groups[0].schedule[0]
+        return all(
+            bool(np.all(round_each(np.array([getattr(h, name)], dtype=float)) == getattr(h, name)))
+            for name in ("lr", "eps", "beta1", "beta2")
+            if name in h._fields
+        )
+
+    always(short_cases(rule), holds)
 
 
 @ALL

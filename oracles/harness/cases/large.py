@@ -7,7 +7,8 @@ Kernels walk memory in pieces, and a fault may sit past the first one. The piece
     65,536 elements   a chunk of CUDA's multi-tensor kernels (``kChunkSize``, MultiTensorApply.cuh)
     110 ... 30        tensors in one launch of those, by how many lists they walk at once
                       (``depth_to_max_tensors`` there)
-    320               chunks in one launch (``depth_to_max_blocks`` there)
+
+The 320 chunks of one launch are out of reach: twenty million elements would take seconds each time.
 
 An enclosure of so many elements would cost more than all else. Rules that look at no other element
 give equal elements equal results, so a few values are repeated until they fill the long vector: the
@@ -33,7 +34,7 @@ from oracles.rule import Rule
 PERIOD = 31
 """Values that are repeated: a prime, and more than the shortest SIMD register holds."""
 
-GRAIN, CHUNK, BLOCKS = 32_768, 65_536, 320
+GRAIN, CHUNK = 32_768, 65_536
 TENSORS = (110, 64, 48, 36, 30)
 
 

@@ -92,7 +92,7 @@ def made(
     return Parameter(initial, tuple(gradients), layout, gradient_layout)
 
 
-def _hyper(choices: Choices, rule: Rule, precisions: Sequence[str]) -> Hyper:
+def hyper_of(choices: Choices, rule: Rule, precisions: Sequence[str]) -> Hyper:
     """One set of hyperparameters the rule allows."""
     values: dict[str, Any] = {
         name: choices.yes()
@@ -109,7 +109,7 @@ def schedule_of(
     choices: Choices, rule: Rule, steps: int, precisions: Sequence[str]
 ) -> tuple[Hyper, ...]:
     """Constant hyperparameters or, as often, one that changes between steps."""
-    first = _hyper(choices, rule, precisions)
+    first = hyper_of(choices, rule, precisions)
     if steps == 1 or not choices.yes():
         return (first,) * steps
     # The first domain is the learning rate, which is what schedules change most.

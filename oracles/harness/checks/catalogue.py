@@ -21,6 +21,7 @@ from oracles.harness.cases.changing import regrouped
 from oracles.harness.cases.enduring import late_cases, long_runs
 from oracles.harness.cases.large import long_cases, many_cases, matrix_cases
 from oracles.harness.cases.separating import separating_cases
+from oracles.harness.cases.short import short_cases
 from oracles.harness.checks.check import AGREEMENT, Check
 from oracles.harness.checks.contract import (
     closure,
@@ -65,6 +66,7 @@ def checks(rule: Rule) -> list[Check]:
             agreement,
             weight=2,
         ),
+        Check("agreement in short formats", short_cases, agreement, weight=2),
         Check(
             "agreement on sparse gradients",
             strategies.sparse_cases,
