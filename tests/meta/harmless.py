@@ -104,7 +104,10 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "parameters, groups and devices do not depend on one another",
-        change=r"^(?!range\(len\(device_momentum_buffer_list\)\)).*\[::-1\]$",
+        change=r"^(self\.param_groups|\w+\['params'\]|params|device_grads|state_steps|signs"
+        r"|momentum_buffer_list|state_values|grouped_step_sizes|tensorlists|zip\(params, .+\)"
+        r"|enumerate\(.+\)|grouped_\w+\.(values|items)\(\)|range\(ns_steps\)"
+        r"|range\(len\((grouped_grads|device_params|tensorlists)\)\)) -> list\(.+\)\[::-1\]$",
         where=r"^(?!lbfgs/)",
     ),
     Row(
@@ -117,8 +120,12 @@ HARMLESS: Sequence[Row] = (
         change=r"^params -> (grads|d_p_list)$",
         place=r"^(if len\(params\) == 0:|if not params:)$",
     ),
-    Row("both count as false", change=r"^(None -> False|False -> None)$", place=r"= (None|False)$"),
-    Row("a number becomes the same tensor", change=r"^float\(p_state\['step'\]\) -> "),
+    Row(
+        "both count as false",
+        change=r"^(None -> False|False -> None)$",
+        place=r"(foreach|fused|_for_fused|has_sparse_grad|has_complex|with_momentum_buffer) = \w+$",
+    ),
+    Row("a number becomes the same tensor", change=r"^float\((p_state\['step'\])\) -> \1$"),
     # Code that a CPU, or a run outside of a compiler, does not come to.
     Row(
         "only TorchScript or torch.compile comes here",
@@ -140,7 +147,9 @@ HARMLESS: Sequence[Row] = (
     Row("only a CUDA graph tells them apart", place="^self._(cuda|accelerator)_graph_capture"),
     Row(
         "on a CPU all of them are on one device, and none is for XLA",
-        change=r"^\w+\.device\.type == |^zip\(|^(params|state_steps|mus|etas|mu_products) -> \w+$",
+        change=r"^\w+\.device\.type == .+ and (\w+\.device\.type in \w+) -> \1$"
+        r"|^(\w+\.device\.type) == (\w+\.device\.type) -> \2 [<>]= \3$"
+        r"|^zip\(|^(params|state_steps|mus|etas|mu_products) -> \w+$",
         place=GUARD,
     ),
     Row(
@@ -194,6 +203,7 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "a sign is computed from the same numbers, copied or not",
+        change="^differentiable -> True$",
         place=r"if differentiable:$",
         where="^rprop/",
     ),
@@ -323,11 +333,14 @@ HARMLESS: Sequence[Row] = (
     # ASGD.
     Row(
         "a linear step moves complex numbers as it moves their parts",
+        change=r"^has_complex -> |^torch\.is_complex\(param\) -> False$"
+        r"|^(\w+\(.*), has_complex=has_complex\) -> \1, has_complex=.+\)$",
         place=r"if has_complex:$|if torch\.is_complex\(param\):$|has_complex=has_complex, \)$",
         where="^asgd/",
     ),
     Row(
         "a first average is the parameter, copied or added up",
+        change=r"-> (mu\.item\(\) != 1|True|mu\.item\(\) < 1|mu|0|2)$|^capturable -> \w+$",
         place=r"if capturable or mu\.item\(\) != 1:$",
         where="^asgd/_single_tensor_asgd$",
     ),
@@ -395,6 +408,8 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "whether memory is used again, not what is computed",
+        change=r"^not maximize and weight_decay == 0 -> (?!False)|^maximize -> \w+$"
+        r"|^weight_decay == 0 -> weight_decay >= 0$",
         place=r"/ if not maximize and weight_decay == 0:$",
         where="^adamax/_multi_tensor_adamax$",
     ),
@@ -459,6 +474,8 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "whether memory is used again, not what is computed",
+        change=r"^weight_decay != 0 or maximize -> (?!True)|^maximize -> \w+$"
+        r"|^weight_decay != 0 -> weight_decay < 0$",
         place=r"if weight_decay != 0 or maximize: # Again, re-?use the intermediate memory[^/]*$",
         where="^adagrad/_multi_tensor_adagrad$",
     ),
@@ -471,7 +488,8 @@ HARMLESS: Sequence[Row] = (
     # Adafactor.
     Row(
         "complex parameters have been refused",
-        change=r"^return False -> return None$|^False -> (True|None)$|has_complex",
+        change=r"^return False -> return None$|^False -> (True|None)$|^has_complex -> \w+$|^raise "
+        r"|^(\w+\(.*), has_complex=has_complex\) -> \1(, has_complex=.+)?\)$",
         place=r"has_complex|^return False",
         where="^(_adafactor|_muon)/",
     ),

@@ -178,6 +178,31 @@ def test_dtypes_side_by_side_are_stepped_alike(rule: Rule) -> None:
         assert all(torch.equal(p, own[0]) for p, own in zip(together, alone, strict=True))
 
 
+@looping
+def test_parameters_with_unlike_counts_are_stepped_alike(rule: Rule) -> None:
+    """Their gradients come late, one after another: each gets the bits that it gets alone.
+
+    There are as many steps as RAdam needs for the first to be rectified while the last is not.
+    """
+    captured = {"capturable": True} if "capturable" in accepted(there(rule)) else {}
+    for options in (*loops(rule), {"foreach": True, **captured}):
+        together, alone = (
+            parameters(*[torch.float32] * 4),
+            [parameters(torch.float32) for _ in "abcd"],
+        )
+        with patch.object(
+            home(rule)[0], "_get_capturable_supported_devices", anywhere, create=True
+        ):
+            made = [there(rule)(owned, lr=0.5, **options) for owned in (together, *alone)]
+            for t in range(8):
+                for i, p in [*enumerate(together), *enumerate(own[0] for own in alone)]:
+                    late = torch.tensor([0.25 + i + t, -2.0 / (1 + t)])
+                    p.grad = late if t >= 2 * i else None
+                for optimizer in made:
+                    optimizer.step()
+        assert all(torch.equal(p, own[0]) for p, own in zip(together, alone, strict=True))
+
+
 @pytest.mark.parametrize("name", ["SGD", "Adagrad"])
 def test_sparse_gradients_side_by_side_are_stepped_alike(name: str) -> None:
     """Among dense ones, too: each to the bits that it gets alone."""
