@@ -393,7 +393,7 @@ def example(change: str, place: str = "", where: str = "sgd/_multi_tensor_sgd") 
             ["capturable -> False", "f(capturable=capturable)"],
         ),
     ],
-    ids=lambda one: one[0],
+    ids=lambda one: one[0][:20],
 )
 def test_a_row_excuses_what_it_names_and_not_its_neighbour(
     harmless: list[str], fault: list[str]

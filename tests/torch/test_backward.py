@@ -90,7 +90,7 @@ ENDURING = [
 
 
 @pytest.mark.parametrize(
-    ("rule", "options"), ENDURING, ids=lambda one: getattr(one, "name", str(one))
+    ("rule", "options"), ENDURING, ids=lambda one: getattr(one, "name", None) or " ".join(one)
 )
 def test_derivatives_come_through_three_steps(rule: Rule, options: dict[str, Any]) -> None:
     """By betas, too, which Adam takes as tensors."""
@@ -111,7 +111,9 @@ def test_derivatives_come_through_three_steps(rule: Rule, options: dict[str, Any
     assert torch.autograd.gradcheck(stepped, leaves)
 
 
-@pytest.mark.parametrize(("rule", "options"), CASES, ids=lambda one: getattr(one, "name", str(one)))
+@pytest.mark.parametrize(
+    ("rule", "options"), CASES, ids=lambda one: getattr(one, "name", None) or " ".join(one)
+)
 def test_derivatives_come_through(rule: Rule, options: dict[str, Any]) -> None:
     """By the learning rate and the decay, too, where they may be tensors."""
     class_ = getattr(torch.optim, rule.name)
