@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any, NamedTuple
 
 import mpmath
@@ -72,8 +72,13 @@ class System:
 
     def hyper(self, h: Hyper) -> Hyper:
         """Hyperparameters; counts stay what they are."""
-        counts = {name: getattr(h, name) for name in COUNTS if name in h._fields}
-        return lifted(h, self.number)._replace(**counts)
+        return _hyper(self.number, h)
+
+
+@lru_cache(maxsize=64, typed=True)  # by type: NamedTuples of two rules may be equal
+def _hyper(number: Callable[[Any], Any], h: Hyper) -> Hyper:
+    counts = {name: getattr(h, name) for name in COUNTS if name in h._fields}
+    return lifted(h, number)._replace(**counts)
 
 
 FLOATS = System("float64", lambda values: values.view(Floats), lambda x: x)
@@ -139,9 +144,9 @@ class Course:
     def shape(self) -> tuple[int, ...]:
         return self.parameter.initial.shape
 
-    def follow(self, system: System) -> Values:
+    def follow(self, system: System) -> Iterator[dict[str, Any]]:
         """What there is after each step, as far as it is defined (only floats have a 1/0)."""
-        p, found = self.parameter, []
+        p = self.parameter
         run = self.rule.run(
             self.convention,
             system.lift(p.initial),
@@ -153,19 +158,18 @@ class Course:
         )
         with suppress(ArithmeticError):
             for w, state in run:
-                found.append({name: self._laid(x) for name, x in {WEIGHT: w, **state}.items()})
-        return found
+                yield {name: self._laid(x) for name, x in {WEIGHT: w, **state}.items()}
 
     def _laid(self, value: Any) -> Any:
         return np.broadcast_to(np.asarray(value), self.shape) if self.shape else value
 
     def answers(self) -> Iterator[tuple[Place, str, Values]]:
         """What each number system gives, and where in the parameter."""
-        yield (), FLOATS.name, self.follow(FLOATS)
+        yield (), FLOATS.name, list(self.follow(FLOATS))
         if self.rule.elementwise:
             yield from ((at, *element.exactly()) for at, element in self.elements())
         else:
-            yield (), MANY_BITS.name, self.follow(MANY_BITS)
+            yield (), MANY_BITS.name, list(self.follow(MANY_BITS))
 
     def elements(self) -> Iterator[tuple[Place, Course]]:
         p = self.parameter
@@ -178,10 +182,12 @@ class Course:
 
     def exactly(self) -> tuple[str, Values]:
         """In rationals, where all numbers are rational, and in many bits otherwise."""
-        values = self.follow(RATIONALS)
-        if all(x == x for step in values for x in step.values()):
-            return RATIONALS.name, values
-        return MANY_BITS.name, self.follow(MANY_BITS)
+        values: Values = []
+        for step in self.follow(RATIONALS):
+            if any(x != x for x in step.values()):  # nan: there is a root, so begin again
+                return MANY_BITS.name, list(self.follow(MANY_BITS))
+            values.append(step)
+        return RATIONALS.name, values
 
 
 def courses(rule: Rule, convention: Convention, case: Case) -> Iterator[tuple[slice, Course]]:
@@ -223,15 +229,19 @@ def compared(rule: Rule, convention: Convention, case: Case) -> Iterator[Compare
                 element = f"{where.start}{at or ''}"
                 for t, name in ((t, name) for t, step in enumerate(values) for name in step):
                     mid, rad = (x[(slice(None), t, *at)] for x in parts[name])
-                    inside = bool(np.all(_within(mid, rad, values[t][name])))
+                    inside = _within(mid, rad, values[t][name])
                     known = bool(np.isfinite(rad).all())
                     yield Compared(system, t + 1, name, element, inside, known)
 
 
-def _within(mid: Any, rad: Any, value: Any) -> Any:
+def _within(mid: Any, rad: Any, value: Any) -> bool:
     if np.asarray(value).dtype != object:
-        return holds(mid, rad, value)
-    return _admits(mid, rad, _exact(value))
+        return bool(holds(mid, rad, value).all())
+    numbers = _exact(value)
+    rough = np.asarray(numbers, dtype=float)  # off by 2^-53 of itself
+    if np.all(np.abs(rough - mid) + 2.0**-52 * np.abs(rough) < rad):
+        return True
+    return bool(np.all(_admits(mid, rad, numbers)))
 
 
 _exact = np.frompyfunc(exact, 1, 1)
