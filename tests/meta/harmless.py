@@ -682,6 +682,19 @@ HARMLESS: Sequence[Row] = (
         where=r"^lbfgs/LBFGS\.(_numel|_set_param)$",
     ),
     Row(
+        "None counts as false",
+        change="^False -> None$",
+        place=r"^(done|insuf_progress) = False$",
+        where="^lbfgs/_strong_wolfe$",
+    ),
+    Row(
+        "the loop ends there anyway, and what is asked between changes nothing",
+        change=r"^n_iter == max_iter -> (False|n_iter >= max_iter)$|^break -> (continue|pass)$"
+        r"|^n_iter != max_iter -> n_iter < max_iter$",
+        place=r"^while n_iter < max_iter: .*if n_iter [!=]= max_iter:",
+        where=r"^lbfgs/LBFGS\.step$",
+    ),
+    Row(
         HOLE + "LBFGS: told apart by no run and no test that this command asks; that is, at a tie, "
         "or in a line search that only a longer draw would meet",
         where="^lbfgs/",
