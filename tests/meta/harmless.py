@@ -105,8 +105,8 @@ HARMLESS: Sequence[Row] = (
     Row(
         "parameters, groups and devices do not depend on one another",
         change=r"^(self\.param_groups|\w+\['params'\]|params|device_grads|state_steps|signs"
-        r"|momentum_buffer_list|state_values|grouped_step_sizes|tensorlists|zip\(params, .+\)"
-        r"|enumerate\(.+\)|grouped_\w+\.(values|items)\(\)|range\(ns_steps\)"
+        r"|momentum_buffer_list|mu_products|state_values|grouped_step_sizes|tensorlists"
+        r"|zip\(params, .+\)|enumerate\(.+\)|grouped_\w+\.(values|items)\(\)|range\(ns_steps\)"
         r"|range\(len\((grouped_grads|device_params|tensorlists)\)\)) -> list\(.+\)\[::-1\]$",
         where=r"^(?!lbfgs/)",
     ),
@@ -185,15 +185,15 @@ HARMLESS: Sequence[Row] = (
         "whether memory is used again, not what is computed",
         change=r"^maximize -> (False|None|\w+)$",
         place=r"if weight_decay != 0:( # Re-?use the intermediate memory \(\w+\) already "
-        r"allocated for maximize)?( / if decoupled_weight_decay:( # Perform step weight decay)?)?"
+        r"allocated for maximize)?( / if decoupled_weight_decay:( # Perform step ?weight decay)?)?"
         r" / if maximize:( # Re-?use [^/]*)?$",
     ),
     Row(
         "a step that can be captured computes its scalars in tensors, others in numbers, which "
         "are inside the same radius",
         change=r"^capturable -> (False|None|has_complex|differentiable)$"
-        r"|^capturable or differentiable -> differentiable$",
-        place=r"if capturable( or differentiable)?:[^/]*$",
+        r"|^(capturable or differentiable|differentiable or capturable) -> differentiable$",
+        place=r"if (differentiable or )?capturable( or differentiable)?:[^/]*$",
         where=LOOP,
     ),
     Row(
@@ -345,6 +345,11 @@ HARMLESS: Sequence[Row] = (
         where="^asgd/_single_tensor_asgd$",
     ),
     Row(
+        "a rate in the state is read as a number, in no graph",
+        change=r"^(torch\.as_tensor\(_to_scalar.+\)\.clone\(\))\.detach\(\) -> \1$",
+        where=r"^asgd/ASGD\._init_group$",
+    ),
+    Row(
         "a number is copied as a tensor of it is",
         change=r"^torch\.as_tensor\((.+?)(, device=device)?\) -> \1$|^_get_value\(step\) -> step$",
         where="^asgd/",
@@ -429,7 +434,7 @@ HARMLESS: Sequence[Row] = (
     Row(
         "the constructor has begun the state of every parameter",
         change=r"^self\.state\.get\(p, \[\]\) -> self\.state\.get\(p\)$|^0 -> -?1$"
-        r"|^len\(p_state\) != 0 and (.+) -> \1$|^len\(p_state\) -> p_state$",
+        r"|^len\(p_state\) != 0 and \(?(.+?)\)? -> \1$|^len\(p_state\) -> p_state$",
         place=r"p_state = self\.state\.get|if len\(p_state\) != 0 and not ",
         where=r"^adagrad/Adagrad\.__setstate__$",
     ),
@@ -488,7 +493,8 @@ HARMLESS: Sequence[Row] = (
     # Adafactor.
     Row(
         "complex parameters have been refused",
-        change=r"^return False -> return None$|^False -> (True|None)$|^has_complex -> \w+$|^raise "
+        change=r"^return False -> return None$|^False -> (?:True|None)$|^has_complex -> \w+$"
+        r"|^raise "
         r"|^(\w+\(.*), has_complex=has_complex\) -> \1(, has_complex=.+)?\)$",
         place=r"has_complex|^return False",
         where="^(_adafactor|_muon)/",
@@ -498,6 +504,12 @@ HARMLESS: Sequence[Row] = (
         change=r"^differentiable -> True$|^exp_avg_sq_sqrt\.add_\(eps\) -> exp_avg_sq_sqrt\.add\(",
         place=r"def _compute_adaptive_lr\(\): / if differentiable:",
         where="^radam/_single_tensor_radam$",
+    ),
+    Row(
+        "None counts as false",
+        change=r"^(group\.get\('maximize'), False\) -> \1\)$|^False -> None$",
+        place=r'maximize = group\.get\("maximize", False\)$',
+        where=r"^sparse_adam/SparseAdam\.step$",
     ),
     # Muon.
     Row(
@@ -668,6 +680,19 @@ HARMLESS: Sequence[Row] = (
         "parts are copied to their own parameters, and counted, in any order",
         change=r"\[::-1\]$",
         where=r"^lbfgs/LBFGS\.(_numel|_set_param)$",
+    ),
+    Row(
+        "None counts as false",
+        change="^False -> None$",
+        place=r"^(done|insuf_progress) = False$",
+        where="^lbfgs/_strong_wolfe$",
+    ),
+    Row(
+        "the loop ends there anyway, and what is asked between changes nothing",
+        change=r"^n_iter == max_iter -> (False|n_iter >= max_iter)$|^break -> (continue|pass)$"
+        r"|^n_iter != max_iter -> n_iter < max_iter$",
+        place=r"^while n_iter < max_iter: .*if n_iter [!=]= max_iter:",
+        where=r"^lbfgs/LBFGS\.step$",
     ),
     Row(
         HOLE + "LBFGS: told apart by no run and no test that this command asks; that is, at a tie, "

@@ -380,8 +380,8 @@ def example(change: str, place: str = "", where: str = "sgd/_multi_tensor_sgd") 
                 "for x, y in zip(a, b, strict=True):",
             ],
         ),
-        (["p -> list(p)[::-1]"], ["p -> list(p)[1:]"]),
-        (["p -> list(p)[::-1]"], ["p -> list(p)[::-1]", "", "lbfgs/LBFGS.step"]),
+        (["params -> list(params)[::-1]"], ["params -> list(params)[1:]"]),
+        (["params -> list(params)[::-1]"], ["rect -> list(rect)[::-1]"]),
         (["params -> grads", "if len(params) == 0:"], ["params -> grads", "f(params)"]),
         (
             ["a and not torch.jit.is_scripting() -> a"],
@@ -399,7 +399,7 @@ def test_a_row_excuses_what_it_names_and_not_its_neighbour(
     harmless: list[str], fault: list[str]
 ) -> None:
     assert example(*harmless)
-    assert not example(*fault)
+    assert not example(*fault), "a fault would be excused"
 
 
 def given_both(a: int, b: int) -> None: ...

@@ -133,12 +133,3 @@ def test_derivatives_come_through(rule: Rule, options: dict[str, Any]) -> None:
     values = [START, GRADIENT, *(given[name] for name in boxed)]
     leaves = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in values]
     assert torch.autograd.gradcheck(stepped, leaves)
-
-
-def test_the_first_rate_of_asgd_is_outside_the_graph() -> None:
-    """It is copied when the state begins, so that the first step does not depend on it."""
-    p = torch.tensor(START, dtype=torch.float64)
-    p.grad = torch.tensor(GRADIENT, dtype=torch.float64)
-    rate = torch.tensor(0.25, requires_grad=True)
-    torch.optim.ASGD([p], lr=rate, differentiable=True).step()
-    assert not p.requires_grad

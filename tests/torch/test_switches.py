@@ -87,6 +87,24 @@ def test_what_is_not_given_is_the_rules(rule: Rule) -> None:
 
 
 @rules
+def test_each_hyperparameter_is_kept_under_its_own_name(rule: Rule) -> None:
+    """One at a time, and the others stay what they are if nobody says."""
+    default = rule.hyper()
+    counts = ("batch_size", "ns_steps")
+    numbers = [n for n, v in default._asdict().items() if type(v) in (int, float)]
+    numbers = [n for n in numbers if n not in counts]
+    asked = 0
+    for name, value in itertools.product(numbers, (0.25, 0.625, 2.0)):
+        h = default._replace(**{name: value})
+        arguments = {n: v for n, v in rule.arguments(h).items() if takes(rule, n)}
+        if rule.constraint(h) is None:
+            group = class_of(rule)(parameters(rule), **arguments).param_groups[0]
+            assert {n: group[n] for n in arguments} == arguments
+            asked += 1
+    assert asked >= len(numbers)
+
+
+@rules
 def test_a_rate_in_a_tensor_is_one_number(rule: Rule) -> None:
     for options in FOREACH if takes(rule, "foreach") else ({},):
         if rule.name in ("Adam", "AdamW") and options.get("foreach"):
@@ -220,7 +238,9 @@ def test_adafactor_refuses_a_decay_that_grows() -> None:
 @adafactor
 def test_adafactor_refuses_complex_parameters(foreach: bool) -> None:
     owned = parameters(RULES["Adafactor"], dtype=torch.complex64)
-    refuses(torch.optim.Adafactor(owned, foreach=foreach), owned, RuntimeError, "complex")
+    refuses(
+        torch.optim.Adafactor(owned, foreach=foreach), owned, RuntimeError, "not support complex"
+    )
 
 
 @pytest.mark.parametrize("name", ["grad_scale", "found_inf"])
@@ -247,8 +267,8 @@ def test_adafactor_misses_what_its_state_lacks(
 ) -> None:
     p = torch.ones(shape, requires_grad=True)
     p.grad = torch.ones_like(p)
-    optimizer = torch.optim.Adafactor([p], foreach=foreach)
-    optimizer.step()  # type: ignore[no-untyped-call]
+    optimizer: Any = torch.optim.Adafactor([p], foreach=foreach)
+    optimizer.step()
     del optimizer.state[p][name]
     refuses(optimizer, [p], AssertionError, "should be defined")
 
