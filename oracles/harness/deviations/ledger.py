@@ -83,7 +83,7 @@ class Deviation:
         return from_data(rule, self.case)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=32)  # of one case or two: a long one is megabytes
 def _in_region(region: str, asked: Asked) -> bool:
     """Many subjects are asked one case in one precision."""
     return REGIONS[region](asked)
