@@ -100,6 +100,7 @@ OUTSIDE = {
     "eps_matters": single([1.0], [[1.0]] * 5, RULES["RAdam"].hyper()),
     "rate_in_float32": single([1.0], [[1.0]], RULES["Adagrad"].hyper(lr=0.5)),
     "low_rate_float16": single([1.0], [[1.0]], ADAM._replace(lr=2.0**-11)),
+    "strided_parameter": single([1.0, 2.0], [[1.0, 1.0]], H),
     "counter_ends": replace(single([1.0], [[1.0]] * 2, ADAM), elapsed=2**24 - 1),
 }
 

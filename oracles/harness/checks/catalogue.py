@@ -193,6 +193,7 @@ def _large(rule: Rule) -> list[Check]:
             threaded,
             applies=lambda path: path.wrap is None and not path.tensors,  # kernels of their own
             weight=0.25,
+            shrinks=False,  # who waits on other threads may take seconds
         ),
     ]
 

@@ -25,7 +25,10 @@ def enlarged(subject: SteppedSubject, oracle: Oracle) -> Verdict:
 
 def threaded(subject: SteppedSubject, oracle: Oracle) -> Verdict:
     """The same where several threads share the work."""
-    return _held(subject, oracle, subject.ask_on_threads(_case(oracle).whole, THREADS))
+    case = oracle.case
+    if not isinstance(case, Enlarged):  # the ledger's are written out
+        return judge(oracle, subject, subject.ask_on_threads(case, THREADS))
+    return _held(subject, oracle, subject.ask_on_threads(case.whole, THREADS))
 
 
 def _case(oracle: Oracle) -> Enlarged:

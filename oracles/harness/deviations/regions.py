@@ -432,6 +432,7 @@ REGIONS: Mapping[str, Region] = {
     "eps_matters": _eps_matters,
     "rate_in_float32": _rate_in_float32,
     "counter_ends": _counter_ends,
+    "strided_parameter": _moved(lambda h: True, lambda p: _memory(p.layout, p) != "contiguous"),
     "half_parameters": lambda asked: any(
         asked.dtype(i) in ("bfloat16", "float16") for i in range(len(asked.case.parameters))
     ),
