@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -19,9 +19,12 @@ import mpmath
 import numpy as np
 import pytest
 
+from oracles.harness.arithmetic.formats import DTYPES
+from oracles.harness.cases.case import single
 from oracles.optimizers.adafactor import RULE, Hyper
 from tests.support.byhand import numbers, printed
 from tests.support.many_bits import BITS, precise, same
+from tests.support.number_systems import compared
 from tests.support.rooted import Rooted, lifted
 
 NAMES = [c.name for c in RULE.conventions]
@@ -536,6 +539,14 @@ class TestPublished:
 
 
 class TestStep:
+    def test_every_dtype_resolves_a_step_that_decays_little(self) -> None:
+        """In half precision, too, nothing is left open of two steps of every convention."""
+        w, *gradients = np.random.default_rng(7).integers(-16, 17, (3, 2, 2)) / 8
+        case = replace(single(w, gradients, FLOORS), precisions=DTYPES)
+        for convention in RULE.conventions:
+            found = compared(RULE, convention, case)
+            assert all(x.inside and x.known for x in found), convention.name
+
     @pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 3)], ids=str)
     def test_nothing_stays_as_it_is(self, shape: tuple[int, ...]) -> None:
         moved = followed(TORCH, np.zeros(shape), [np.zeros(shape)] * 2, Hyper(weight_decay=0.1))

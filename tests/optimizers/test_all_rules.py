@@ -27,13 +27,12 @@ from tests.support.number_systems import WEIGHT, compared, shortened
 def resolving(rule: Rule, convention: Convention) -> Sequence[str]:
     """Dtypes in which the case that is made for a convention leaves nothing open.
 
-    In half precision that is not so where a gradient is missing, since ε = 1e-8 is 0 in float16
-    beside the root of nothing; nor where a rule that divides by the length of a whole parameter is
-    asked of its own convention, which no case has to tell from another.
+    In half precision something is, where a gradient is missing, since ε = 1e-8 is 0 in float16
+    beside the root of nothing; and where a whole parameter's length, by which a rule divides, may
+    be 0 after a decay.
     """
-    vanishing = "missing" in convention.parts
-    own = convention is rule.torch and not rule.elementwise
-    return DTYPES[:2] if vanishing or own else DTYPES
+    full = "missing" in convention.parts or not rule.elementwise
+    return DTYPES[:2] if full else DTYPES
 
 
 class TestNumberSystems:
