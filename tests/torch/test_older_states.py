@@ -19,6 +19,10 @@ from oracles.harness.subjects.classes import accepted
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
+pytestmark = pytest.mark.skipif(
+    Version(torch.__version__) < Version("2.13"), reason="keys are those of 2.13"
+)
+
 PATH = ("foreach", "maximize", "differentiable")
 
 COMPLETED: dict[str, tuple[str, ...]] = {
@@ -172,7 +176,6 @@ def test_tensors_stay_what_they_are(rule: Rule) -> None:
         assert repr(one) == repr(other)
 
 
-@pytest.mark.skipif(Version(torch.__version__) < Version("2.13"), reason="keys are those of 2.13")
 def test_every_key_that_came_later_is_asked() -> None:
     """Of those rules that complete a group; the others never gained a key."""
     assert set(RULES) - set(COMPLETED) == {"Muon", "SparseAdam"}
