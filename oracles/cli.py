@@ -16,8 +16,7 @@ from typing import Any
 from oracles.harness.deviations.ledger import Deviation
 from oracles.harness.runs import profiles
 from oracles.harness.runs.outcome import ABSENT, FAILED, OK, Outcome, outcome
-from oracles.harness.runs.runner import vacuities
-from oracles.harness.runs.tally import Tally
+from oracles.harness.runs.tally import Tally, vacuities
 from oracles.harness.runs.walk import Task, walk
 from oracles.harness.runs.workers import Died, cores, in_order
 from oracles.harness.subjects.paths import CHOICES
@@ -304,8 +303,10 @@ def _soak(options: argparse.Namespace) -> int:
         for name, there in chosen.items():
             running.ask(name)
             todo = partial(soak, RULES[name], there, seconds=seconds, seed=options.seed)
-            running.tell(f"{name}: soak", outcome(todo, tally))
-    return _reported(running, good=not running.failed)
+            told = outcome(todo, tally)
+            running.wholes[told.word] += 1
+            running.tell(f"{name}: soak", told)
+    return _reported(running, good={*running.wholes} == {OK})
 
 
 def _nobody(tally: Tally) -> Usage:

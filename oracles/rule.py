@@ -246,8 +246,8 @@ class Rule:
                 if not (t or eager):  # made with the first gradient, from what holds at that step
                     state = self._started(w, h)
                 t += 1
-                seen = count(t)
-                w, state = self.step(w, g, seen, self._recalled(state, seen), h, convention)
+                number = count(t)
+                w, state = self.step(w, g, number, self._recalled(state, number), h, convention)
                 state = self._kept(state, t)
             yield w, state
 

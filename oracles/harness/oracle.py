@@ -79,7 +79,7 @@ class Enclosures:
         return tuple(name for name, present in self.present.items() if present.any())
 
     def row(self, precision: str) -> int:
-        """Where an precision is in the first dimension."""
+        """Where a precision is in the first dimension."""
         return self.precisions.index(precision)
 
     @cached_property

@@ -445,18 +445,12 @@ ESTIMATES = (
 """What else the estimate of g² and the clipping may be."""
 
 
-def _positive(h: Hyper) -> str | None:
-    if h.beta2_decay <= 0:
-        return None
-    return f"beta2_decay={h.beta2_decay!r} is positive; allowed: 0 or less"
-
-
 def constraint(h: Hyper) -> str | None:
     """Why torch's constructor refuses these hyperparameters, or None."""
     eps = ("eps2",) if h.eps1 is None else ("eps1", "eps2")
     return (
         negative(h, "lr", *eps, "weight_decay")
-        or _positive(h)
+        or outside(h, "beta2_decay", h.beta2_decay <= 0, "0 or less")
         or outside(h, "d", h.d >= 1, "1 or more")
         or no_batch(h)
     )

@@ -45,7 +45,7 @@ How paths compute it
 There is one path, a for-loop. Step 3 runs in bfloat16 whatever the dtype of w is, so parameters of
 float64 have eight correct bits of X, and less after iterations, which magnify what is rounded away.
 How much less is derived for one iteration and for one row or column, and measured for two or more
-of both (``oracles/harness/newton_schulz.py``).
+of both (``oracles/harness/arithmetic/newton_schulz.py``).
 
 Each convention below is the first one with one of the lines replaced.
 """

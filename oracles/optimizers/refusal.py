@@ -29,7 +29,9 @@ def negative(h: Hyper, *names: str, nan: bool = False) -> str | None:
     """
     for name in names:
         value = getattr(h, name)
-        if value < 0 if nan else not value >= 0:
+        if value != value and not nan:
+            return outside(h, name, False, "0 or more")
+        if value < 0:
             return f"{name}={value!r} is negative; allowed: 0 or more"
     return None
 

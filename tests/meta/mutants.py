@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from oracles.harness.golden import write
 from oracles.harness.subjects.torch_optim import quiet
 from tests.meta import kept, published
 from tests.meta.hunt import Effort, Hunt, Outcome, load_profile
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def concluded(found: published.Found, report: Path | None) -> int:
     """Write the report, if there is to be one, and say what is unexplained: the exit status."""
     if report:
-        published.write(report, published.text(found))
+        write(report, published.text(found).encode())
     open_ = [f"{name}/{o.mutant}" for name, own in found.items() for o in own if o.unexplained]
     print(*(f"survives without a reason: {mutant}" for mutant in open_), sep="\n")
     return int(bool(open_))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import torch
 from packaging.version import Version
@@ -45,13 +43,6 @@ NOT_MUTATED = """\
 * `optimizer.py`, the base class, and the schedulers and averages beside it: they hold no rule.
 * Kernels in C++: of fused and foreach steps it is the Python around them that is changed.
 """
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all."""
-    beside = path.with_name(f"{path.name}.new")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
 
 
 def text(found: Found) -> str:

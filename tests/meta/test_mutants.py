@@ -267,19 +267,6 @@ def test_a_survivor_without_a_reason_is_red(
     )
 
 
-def test_a_page_is_written_as_a_whole_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = tmp_path / "page.md"
-    published.write(page, "old")
-    monkeypatch.setattr(
-        Path, "write_text", lambda self, text, **_: self.write_bytes(b"ha") and 1 / 0
-    )
-    with pytest.raises(ZeroDivisionError):
-        published.write(page, "half of it")
-    assert page.read_text(encoding="utf-8") == "old"
-
-
 @pytest.mark.parametrize("part", [["--sample", "1"], ["--only", "x"], ["--optimizer", "sgd"]])
 def test_a_page_is_of_everything(part: list[str], tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="2"):

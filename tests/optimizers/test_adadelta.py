@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/adadelta.py``: numbers worked by hand, and closed forms.
+"""The second witness of ``optimizers/adadelta.py``: numbers worked by hand, and closed forms.
 
 Nothing here computes a step the way the rule does. Hand cases were worked on paper, with the work
 in the comment beside them; ε changes from step to step, so that both roots are rational. Closed

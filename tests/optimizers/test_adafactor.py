@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/adafactor.py``: numbers worked by hand, and what must be so.
+"""The second witness of ``optimizers/adafactor.py``: numbers worked by hand, and what must be so.
 
 Nothing here computes a step the way the rule does. Hand cases were worked on paper, with the work
 in the comment beside them: a diagonal of 3 and 4 has row, column and whole lengths 3, 4 and 5, so

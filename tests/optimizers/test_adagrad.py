@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/adagrad.py``: numbers worked by hand, and closed forms.
+"""The second witness of ``optimizers/adagrad.py``: numbers worked by hand, and closed forms.
 
 Nothing here computes a step the way the rule does. Hand cases were worked on paper, with the work
 in the comment beside them: gradients are such that sums of squares are squares (3, 4, 5). Closed

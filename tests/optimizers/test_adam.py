@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/adam.py`` and ``oracles/adamw.py``.
+"""The second witness of ``optimizers/adam.py`` and ``oracles/optimizers/adamw.py``.
 
 Nothing here computes a step the way the rules do: hand cases have their work beside them, moments
 are weighted sums of all gradients, and of a constant gradient there is a closed form. All of it is

@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/adamax.py``: numbers worked by hand, sums, published values.
+"""The second witness of ``optimizers/adamax.py``: numbers worked by hand, sums, published values.
 
 Nothing here computes a step the way the rule does: hand cases have their work beside them, m/c₁ is
 a weighted mean of all gradients and u the largest of all shrunk ones. All of it is exact.

@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/asgd.py``: numbers worked by hand, telescoping products, means.
+"""The second witness of ``optimizers/asgd.py``: numbers worked by hand, telescoping products.
 
 Nothing here computes a step the way the rule does: hand cases have their work beside them, at α = 1
 the decays of all steps cancel but for the first and the last, and the average is a plain mean.

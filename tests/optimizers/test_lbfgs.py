@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/lbfgs.py``: hand-worked numbers, matrices, conjugate gradients.
+"""The second witness of ``optimizers/lbfgs.py``: hand-worked numbers, conjugate gradients.
 
 Nothing here runs two loops. The matrix H, which the rule never forms, is formed here, by the
 product formula (7.19) of Nocedal & Wright, *Numerical Optimization*, 2nd ed.; on quadratics the

@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/muon.py``: numbers worked by hand, and what must not matter.
+"""The second witness of ``optimizers/muon.py``: numbers worked by hand, and what must not matter.
 
 Nothing here computes a step the way the rule does. Hand cases were worked on paper, with the work
 in the comment beside them: what is normalized has a whole norm (3, 4, 5). Iterations are asked of

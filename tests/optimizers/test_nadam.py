@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/nadam.py``: numbers worked by hand, sums, published values.
+"""The second witness of ``optimizers/nadam.py``: numbers worked by hand, sums, published values.
 
 Nothing here computes a step the way the rule does: hand cases have their work beside them, in
 numbers whose roots are rational; m and v are sums over all gradients, and Π is a product over all

@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/radam.py``: numbers worked by hand, sums, published values.
+"""The second witness of ``optimizers/radam.py``: numbers worked by hand, sums, published values.
 
 Nothing here computes a step the way the rule does. While RAdam waits, steps are rational and worked
 by hand. From the sixth on they have roots of which no two are rational together, so they are

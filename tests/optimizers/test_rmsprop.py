@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/rmsprop.py``: numbers worked by hand, and closed forms.
+"""The second witness of ``optimizers/rmsprop.py``: numbers worked by hand, and closed forms.
 
 Nothing here computes a step the way the rule does. Hand cases were worked on paper, with the work
 in the comment beside them; gradients are such that the roots are rational. Closed forms are those

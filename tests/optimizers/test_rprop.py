@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/rprop.py``: numbers worked by hand, and whole runs of signs.
+"""The second witness of ``optimizers/rprop.py``: numbers worked by hand, and whole runs of signs.
 
 Nothing here computes a step the way the rule does: hand cases have their work beside them, and a
 sequence of signs is cut into runs by a regular expression, each of which is a geometric sum.

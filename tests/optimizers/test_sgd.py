@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/sgd.py``: numbers worked by hand, and closed forms.
+"""The second witness of ``optimizers/sgd.py``: numbers worked by hand, and closed forms.
 
 Nothing here computes a step the way the rule does. Hand cases were worked on paper, with the work
 in the comment beside them; closed forms are geometric sums, and polynomials in the hyperparameters

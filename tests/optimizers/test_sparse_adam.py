@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/sparse_adam.py``: hand-worked numbers, sums over what is stored.
+"""The second witness of ``optimizers/sparse_adam.py``: hand-worked numbers, and sums.
 
 Nothing here computes a step the way the rule does: hand cases have their work beside them, and the
 moments are weighted sums over those steps that had a gradient. All of it is exact: at β₂ = 24/25

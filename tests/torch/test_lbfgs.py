@@ -1,4 +1,4 @@
-"""Does ``torch.optim.LBFGS`` compute what ``oracles/lbfgs.py`` says? See ``recording.py`` for how.
+"""Does ``torch.optim.LBFGS`` compute what ``optimizers/lbfgs.py`` says?
 
 What can be proven is: each evaluation, step and state from the recorded ones before it; counts;
 the Wolfe conditions of the accepted step; where it ends on quadratics; what changes no bit.

@@ -1,8 +1,8 @@
 """What released versions of ``torch.optim.LBFGS`` get wrong, as rows that are run.
 
-The ledger (``oracles/harness/deviations.toml``) holds rows whose reproducer is a case of supplied
-gradients. These are about copies, saved state, searches and hyperparameters that change, so each
-brings its own few lines. A row that has healed is red, like one that was never true.
+The ledger (``oracles/harness/deviations/deviations.toml``) holds rows whose reproducer is a case of
+supplied gradients. These are about copies, saved state, searches and hyperparameters that change,
+so each brings its own few lines. A row that has healed is red, like one that was never true.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from oracles.drawing import Domain, Hyper
-from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.arithmetic.formats import FULL, FloatArray
 from oracles.harness.cases.case import LAYOUTS, MIXED, PRECISIONS, Case, Group, Parameter
 from oracles.harness.cases.choices import Choices, strategy
 from oracles.rule import Rule
@@ -63,7 +63,7 @@ def _number(choices: Choices, domain: Domain, precisions: Sequence[str]) -> Any:
 
 def in_full(precisions: Sequence[str]) -> bool:
     """Whether all parameters have 24 bits or more."""
-    return set(precisions) <= {"float64", "float32"}
+    return set(precisions) <= {*FULL}
 
 
 def _shape(choices: Choices, rule: Rule) -> tuple[int, ...]:
@@ -183,7 +183,7 @@ def _parameter(
 
 
 def drawn_precision(
-    choices: Choices, options: Sequence[str] = (*PRECISIONS[:2], *PRECISIONS)
+    choices: Choices, options: Sequence[str] = (*FULL, *PRECISIONS)
 ) -> tuple[str, ...]:
     """One dtype for the whole case: every dtype is reached, and each example stays cheap.
 

@@ -103,10 +103,11 @@ def _differences(plain: SteppedRun, run: SteppedRun) -> str:
     """What the second run keeps otherwise than the first; empty if it is all the same."""
     return next(
         (
-            f"{name} of parameter {number} as {now.get(name, 'nothing')}, not {kind},"
+            f"{name} of parameter {number} as {now.get(name, 'nothing')}, "
+            f"not {was.get(name, 'nothing')},"
             for number, (was, now) in enumerate(zip(plain.kinds(), run.kinds(), strict=True))
-            for name, kind in was.items()
-            if now.get(name) != kind
+            for name in was | now
+            if now.get(name) != was.get(name)
         ),
         "",
     )

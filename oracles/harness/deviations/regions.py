@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.drawing import Hyper
-from oracles.harness.arithmetic.formats import FORMATS, FloatArray, Format, round_to
+from oracles.harness.arithmetic.formats import FORMATS, FULL, HALF, FloatArray, Format, round_to
 from oracles.harness.cases.case import MIXED, Case, Group, Parameter, dtype_of
 from oracles.rule import Rule
 
@@ -93,7 +93,7 @@ def _memory(layout: str, p: Parameter) -> str:
 def _half_vectors(asked: Asked) -> bool:
     """A half-precision parameter is long enough for a SIMD register."""
     return any(
-        asked.dtype(i) in ("bfloat16", "float16") and p.initial.size >= SHORTEST_REGISTER
+        asked.dtype(i) in HALF and p.initial.size >= SHORTEST_REGISTER
         for i, p in enumerate(asked.case.parameters)
     )
 
@@ -216,7 +216,7 @@ def _rate_in_float32(asked: Asked) -> bool:
     return any(
         h.lr_decay != 0 or (asked.dtype(i) == "float64" and h.lr != float(np.float32(h.lr)))
         for i, group, p in asked.case.walk()
-        if asked.dtype(i) in ("float64", "float32")
+        if asked.dtype(i) in FULL
         for g, h in zip(p.gradients, group.schedule, strict=True)
         if g is not None
     )
@@ -332,7 +332,7 @@ def _half_betas(asked: Asked) -> bool:
     return any(
         _rounds(dtype, h.beta1, 1 - h.beta1)
         for i, group, p in asked.case.walk()
-        if (dtype := asked.dtype(i)) in ("bfloat16", "float16")
+        if (dtype := asked.dtype(i)) in HALF
         for _, h in _steps_taken(group, p)
     )
 
@@ -434,6 +434,6 @@ REGIONS: Mapping[str, Region] = {
     "counter_ends": _counter_ends,
     "strided_parameter": _moved(lambda h: True, lambda p: _memory(p.layout, p) != "contiguous"),
     "half_parameters": lambda asked: any(
-        asked.dtype(i) in ("bfloat16", "float16") for i in range(len(asked.case.parameters))
+        asked.dtype(i) in HALF for i in range(len(asked.case.parameters))
     ),
 }
