@@ -125,7 +125,7 @@ def checks(rule: Rule) -> list[Check]:
 
 def _large(rule: Rule) -> list[Check]:
     """Checks of size, each element of which costs what it costs torch: few cases are asked."""
-    many = Check("agreement on many parameters", many_cases, enlarged, weight=0.4)
+    many = Check("agreement on many parameters", many_cases, enlarged, weight=0.25)
     if rule.drawing.shapes:  # which are all that is known of its roundings
         return [many]
     if not rule.elementwise:
@@ -146,7 +146,7 @@ def _large(rule: Rule) -> list[Check]:
 
 def _enduring(rule: Rule) -> list[Check]:
     """Checks of many steps, of which a run of a thousand costs as much as all others."""
-    counting = Check("agreement where many steps have gone before", late_cases, late)
+    counting = Check("agreement where many steps have gone before", late_cases, late, weight=0.75)
     return [
         Check(
             "agreement in long runs",

@@ -16,7 +16,7 @@ from oracles.harness.verdict import Verdict, compared, judge
 
 THREADS = 3
 """An odd number, so that shares are not halves. Also, on a machine of two cores they are more than
-can run, and then those of OpenMP sleep while they wait; two would spin, and cost more than the work."""
+can run, and OpenMP's then sleep while they wait; two would spin, and cost more than the work."""
 
 
 def enlarged(subject: SteppedSubject, oracle: Oracle) -> Verdict:
