@@ -146,7 +146,7 @@ def _large(rule: Rule) -> list[Check]:
 
 def _enduring(rule: Rule) -> list[Check]:
     """Checks of many steps, of which a run of a thousand costs as much as all others."""
-    counting = Check("agreement where many steps have gone before", late_cases, late, weight=0.75)
+    counting = Check("agreement where many steps have gone before", late_cases, late)
     return [
         Check(
             "agreement in long runs",
