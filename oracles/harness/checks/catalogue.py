@@ -179,7 +179,7 @@ def _plain(path: Path) -> bool:
 
 def _large(rule: Rule) -> list[Check]:
     """Checks of size, each element of which costs what it costs torch: few cases are asked."""
-    many = Check("agreement on many parameters", many_cases, enlarged, weight=0.4)
+    many = Check("agreement on many parameters", many_cases, enlarged, weight=0.25)
     if rule.drawing.shapes:  # which are all that is known of its roundings
         return [many]
     if not rule.elementwise:

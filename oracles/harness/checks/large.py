@@ -14,8 +14,9 @@ from oracles.harness.oracle import Oracle
 from oracles.harness.subjects.subject import Answer, SteppedSubject
 from oracles.harness.verdict import Verdict, compared, judge
 
-THREADS = 2
-"""As many as show that work is shared; a machine of one core makes them take turns."""
+THREADS = 3
+"""An odd number, so that shares are not halves. Also, on a machine of two cores they are more than
+can run, and OpenMP's then sleep while they wait; two would spin, and cost more than the work."""
 
 
 def enlarged(subject: SteppedSubject, oracle: Oracle) -> Verdict:
