@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import MIXED, PRECISIONS, Case, Group, Parameter, single
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.deviations.ledger import Deviation, active, ledger
@@ -146,6 +146,16 @@ def test_a_region_ends(name: str) -> None:
 )
 def test_a_region_ends_on_other_sides_too(name: str, precision: str, case: Case) -> None:
     assert not REGIONS[name](asked(case, precision))
+
+
+def test_a_variance_vanishes_where_gradient_and_decay_cancel() -> None:
+    """In bfloat16, where their sum is zero; the rule, in float64, has a remainder."""
+    w, decay = -0.051025390625, 1.4834470226220255
+    g = -float(round_to("bfloat16", [decay * w])[0])
+    case = single([w], [[g]], RULES["Adam"].hyper(lr=0.0, eps=0.01, weight_decay=decay))
+    assert g + decay * w != 0
+    assert REGIONS["zero_rate"](asked(case, "bfloat16"))
+    assert not REGIONS["zero_rate"](asked(case, "float64"))
 
 
 def test_a_row_holds_for_its_versions_paths_and_dtypes_only() -> None:

@@ -43,7 +43,7 @@ def _around(*boundaries: int) -> tuple[int, ...]:
     return tuple(n + d for n in boundaries for d in (1, 0, -1))
 
 
-LONG = (*_around(CHUNK, 2 * CHUNK), 3 * GRAIN + 17, GRAIN + CHUNK // 2 - 1)
+LONG = (*_around(CHUNK, 2 * CHUNK), 3 * GRAIN + 17)
 """Elements of the longest parameter: past a thread's share, around CUDA's chunks."""
 
 LESS_LONG = (*_around(GRAIN, 512, 1024, 4096), 2 * GRAIN + 9, 331)
@@ -52,10 +52,16 @@ LESS_LONG = (*_around(GRAIN, 512, 1024, 4096), 2 * GRAIN + 9, 331)
 MATRICES = ((182, 181), (2, GRAIN // 2 + 1), (GRAIN + 1,), (GRAIN // 4 + 1, 4), (33, 31, 33))
 """Shapes of somewhat more elements than one thread takes."""
 
+LEAST = 67
+"""Parameters of a group of many: fewer than two launches of 36 are not what is asked here."""
+
 MANY = tuple(
-    n for tensors in TENSORS for n in _around(tensors * (110 // tensors + 1), 2 * tensors) if n > 66
+    n
+    for tensors in TENSORS
+    for n in _around(tensors * (110 // tensors + 1), 2 * tensors)
+    if n >= LEAST
 )
-"""Parameters of a group: around what one launch holds, and twice or more of it."""
+"""Parameters of a group: around two launches, and around those that make more than 110."""
 
 DISTINCT = 12
 """Different parameters in a long list: a multiple of the dtypes, which take turns, and of nothing
@@ -166,7 +172,7 @@ def matrix_cases(choices: Choices, rule: Rule) -> Case:
 
 @strategy
 def many_cases(choices: Choices, rule: Rule) -> Enlarged:
-    """A group of a hundred parameters and more, of few elements each, for two steps."""
+    """A group of some hundred parameters, of few elements each, for two steps."""
     precisions = drawn_precision(choices)
     steps = 1 + choices.index(2)
     schedule = schedule_of(choices, rule, steps, precisions)

@@ -296,8 +296,15 @@ def _root(move: _Move) -> FloatArray:
 
 
 def _vanishing(move: _Move) -> bool:
-    """Adam's variance may be 0: every step rounds it by η at most, and has other roundings."""
-    return bool(np.any(move.variance <= 4 * move.state["step"] * move.format.eta))
+    """Adam's variance may be 0: every step rounds it by η at most, and has other roundings.
+
+    Or g and λw cancel, but for the roundings of λ, of the product and of the sum.
+    """
+    decay = _decay(move)
+    seen = np.where(decay > 0, np.abs(move.g) + decay, 0)
+    cancels = (4 * float(move.format.u) * seen) ** 2
+    least = 4 * move.state["step"] * float(move.format.eta)
+    return bool(np.any(move.variance <= np.maximum(cancels, least)))
 
 
 @np.errstate(all="ignore")
