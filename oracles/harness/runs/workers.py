@@ -97,21 +97,15 @@ class _Worker(Generic[Errand, Result]):
         with suppress(OSError):  # it is gone, which reading tells, too
             self.connection.send(errand)
 
-    def result(self) -> Result | Died:
-        """What has come of the errand.
-
-        Raises:
-            Exception: it raised.
-        """
+    def result(self) -> Result | Died | _Raised:
+        """What has come of the errand."""
         try:
             received = self.connection.recv()
         except (EOFError, OSError):
             self.process.join()
             return Died(self.process.exitcode or 0)
-        if isinstance(received, _Raised):
-            raise received.error
         self.number = None
-        result: Result = received
+        result: Result | _Raised = received
         return result
 
 
@@ -133,12 +127,15 @@ class _Crew(Generic[Errand, Result]):
                 forkserver.ensure_running()
 
     def results(self, errands: Sequence[Errand], jobs: int) -> Iterator[Result | Died]:
-        todo, done = deque(enumerate(errands)), dict[int, Result | Died]()
+        todo, done = deque(enumerate(errands)), dict[int, Result | Died | _Raised]()
         for number in range(len(errands)):
             while number not in done:
                 self._hand_out(todo, jobs)
                 done |= self._collected()
-            yield done.pop(number)
+            result = done.pop(number)
+            if isinstance(result, _Raised):  # in its turn, as without workers
+                raise result.error
+            yield result
 
     def end(self) -> None:
         """Kill all: none has anything to put in order."""
@@ -147,6 +144,7 @@ class _Crew(Generic[Errand, Result]):
                 worker.process.kill()
             for worker in self.workers:
                 worker.process.join()
+                worker.connection.close()
 
     def _hand_out(self, todo: deque[tuple[int, Errand]], jobs: int) -> None:
         """Keep everybody busy, and as many as were wanted."""
@@ -157,10 +155,10 @@ class _Crew(Generic[Errand, Result]):
             self.workers.append(_Worker(self.context, self.work))
             self.workers[-1].take(*todo.popleft())
 
-    def _collected(self) -> dict[int, Result | Died]:
+    def _collected(self) -> dict[int, Result | Died | _Raised]:
         """Wait for a result, and take all there are; who died is off the list."""
         busy = {w.connection: w for w in self.workers if w.number is not None}
-        collected: dict[int, Result | Died] = {}
+        collected: dict[int, Result | Died | _Raised] = {}
         for ready in connection.wait([*busy]):
             worker = busy[ready]
             number = worker.number
