@@ -48,10 +48,13 @@ def short(value: float) -> float:
 
 
 def _shortened(rule: Rule, h: Hyper) -> Hyper:
-    """The same hyperparameters with short numbers, as far as torch takes those."""
-    for name in rule.drawing.domains:
+    """The same hyperparameters with short numbers, as far as torch takes those.
+
+    Those that have no range are given numbers, such as coefficients that belong together.
+    """
+    for name, domain in rule.drawing.domains.items():
         value: Any = getattr(h, name)
-        if isinstance(value, float):
+        if isinstance(value, float) and domain.high:
             shorter = h._replace(**{name: short(value)})
             h = shorter if rule.constraint(shorter) is None else h
     return h
