@@ -16,8 +16,7 @@ import torch
 from hypothesis import settings
 
 from oracles.harness.runs import profiles
-from oracles.harness.runs.runner import vacuities
-from oracles.harness.runs.tally import Tally
+from oracles.harness.runs.tally import Tally, vacuities
 from oracles.harness.subjects.paths import CHOICES
 from oracles.harness.subjects.selection import refuse_unknown, select
 from oracles.harness.subjects.torch_optim import TorchSubject, devices, quiet

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from oracles.harness.arithmetic.formats import FloatArray
-from oracles.optimizers.registry import SGD
+from oracles.optimizers.sgd import RULE as SGD
 
 ROWS, FEATURES, EPOCHS = 1096, 4, 1000
 H = SGD.hyper(lr=0.05, weight_decay=0.1, batch_size=ROWS)
@@ -91,17 +91,15 @@ def main() -> None:
     """Write the picture beside this file."""
     x, y = problem()
     g = gradient(x, y)
-    figure, precisions = plt.subplots(figsize=(10, 5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
     for name, (colour, up) in SHOWN.items():
         lengths = follow(name, g)
         style = {"coupled_unscaled": {"linewidth": 2.5}, "decay_ignored": {"dashes": (4, 4)}}
-        precisions.plot(lengths, color=colour, **style.get(name, {}))
+        axes.plot(lengths, color=colour, **style.get(name, {}))
         label = f"{name}   {SGD.convention(name).equation.split(':')[0]}"
-        precisions.text(
-            EPOCHS * 1.01, lengths[-1] + up, label, color=colour, va="center", fontsize=9
-        )
+        axes.text(EPOCHS * 1.01, lengths[-1] + up, label, color=colour, va="center", fontsize=9)
     every = slice(0, None, 50)
-    precisions.plot(
+    axes.plot(
         range(EPOCHS + 1)[every],
         torch_runs(x, y)[every],
         "o",
@@ -110,15 +108,13 @@ def main() -> None:
         zorder=5,
         label=f"torch.optim.SGD(lr={H.lr}, weight_decay={H.weight_decay})",
     )
-    precisions.set_xlim(0, EPOCHS * 1.85)
-    precisions.set_xticks(range(0, EPOCHS + 1, 200))
-    precisions.set_xlabel("epoch (full batch of 1096 rows)", x=0.27)
-    precisions.set_ylabel("length of (weights, bias)")
-    precisions.set_title(
-        "Same data, same λ = 0.1: where each reading of “weight decay” goes", loc="left"
-    )
-    precisions.legend(loc="upper left", frameon=False)
-    precisions.spines[["top", "right"]].set_visible(False)
+    axes.set_xlim(0, EPOCHS * 1.85)
+    axes.set_xticks(range(0, EPOCHS + 1, 200))
+    axes.set_xlabel("epoch (full batch of 1096 rows)", x=0.27)
+    axes.set_ylabel("length of (weights, bias)")
+    axes.set_title("Same data, same λ = 0.1: where each reading of “weight decay” goes", loc="left")
+    axes.legend(loc="upper left", frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(Path(__file__).with_suffix(".png"), dpi=130, metadata={"Software": None})
 
 

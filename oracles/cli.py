@@ -5,37 +5,56 @@ from __future__ import annotations
 import argparse
 import importlib
 import math
+import signal
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from oracles.harness.deviations.ledger import Deviation
 from oracles.harness.runs import profiles
-from oracles.harness.runs.runner import Refuted, vacuities
-from oracles.harness.runs.tally import Tally
-from oracles.harness.runs.walk import walk
+from oracles.harness.runs.outcome import ABSENT, FAILED, OK, Outcome, outcome
+from oracles.harness.runs.tally import Tally, vacuities
+from oracles.harness.runs.walk import Task, walk
+from oracles.harness.runs.workers import Died, cores, in_order
 from oracles.harness.subjects.paths import CHOICES
-from oracles.harness.verdict import Vacuous
+from oracles.harness.subjects.subject import Place
 from oracles.optimizers.registry import REPLAYED, RULES
+from oracles.reports.progress import Running
 from oracles.reports.terminal import render
-from oracles.rule import Rule
 
-STATUSES = "exit status: 0 if all is as expected, 1 if something failed, 2 if the call is off"
+STATUSES = (
+    "exit status: 0 if all is as expected, 1 if something failed, 2 if the call is off, 130 if "
+    "Ctrl-C ended it"
+)
+
+INTERRUPTED = 128 + signal.SIGINT
+"""As shells report it."""
+
+AHEAD = (
+    "oracles.harness.runs.walk",
+    "oracles.harness.subjects.ahead",
+    "oracles.optimizers.registry",
+    "oracles.reports.progress",
+)
+"""What workers find imported."""
 
 ALL = RULES | REPLAYED
 """Rules whose conventions can be listed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns 0 if all is well, 1 if a subject failed, 2 if the call is off."""
+    """Run a command; returns its exit status, as :data:`STATUSES` says."""
     options = _parser().parse_args(arguments)
     try:
         status: int = options.run(options)
     except Usage as error:
         print(f"oracles: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before there was anything to report
+        return INTERRUPTED
     return status
 
 
@@ -56,6 +75,15 @@ def _parser() -> argparse.ArgumentParser:
         choices=profiles.EXAMPLES,
         default="default",
         help="how long to look (default: %(default)s)",
+    )
+    check.add_argument(
+        "-j",
+        "--jobs",
+        type=_count,
+        default=cores(),
+        metavar="N",
+        help="processes that share the work; the report is the same (default: %(default)s, the "
+        "cores there are)",
     )
     check.set_defaults(run=_check)
 
@@ -119,8 +147,49 @@ def _natural(text: str) -> int:
     return int(text)
 
 
-def _subjects(options: argparse.Namespace, tally: Tally) -> Iterator[tuple[Rule, list[Any]]]:
-    """The chosen rules with the chosen subjects; what is lacking goes into the tally.
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 1 on")
+    return int(text)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Who is asked, as the command line says it and workers are told it."""
+
+    optimizer: str | None
+    paths: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    devices: tuple[str, ...]
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> Choice:
+        """What was chosen."""
+        return cls(options.optimizer, *(tuple(getattr(options, option)) for option in CHOICES))
+
+    def tasks(self, chosen: Iterable[str] | None) -> dict[str, list[Task]]:
+        """What is to be done, by rule: the chosen ones, or that of the class's name, or all.
+
+        Raises:
+            Usage: the class is not there, or no rule has its name.
+        """
+        names = chosen or _rules(_imported(self.optimizer) if self.optimizer else None)
+        return {
+            name: [
+                task
+                for task in walk(RULES[name])
+                # What torch gets wrong is not asked of others.
+                if not (self.optimizer and isinstance(task.what, Deviation))
+            ]
+            for name in names
+        }
+
+
+@cache
+def subjects(choice: Choice, name: str) -> tuple[list[Any], dict[Place, str]]:
+    """The chosen subjects of a rule and, by place, why others are absent.
+
+    They are looked for once in each process.
 
     Raises:
         Usage: torch, the class or a chosen path, dtype or device is not there.
@@ -133,23 +202,28 @@ def _subjects(options: argparse.Namespace, tally: Tally) -> Iterator[tuple[Rule,
             f"this needs torch (pip install 'optimizer-oracles[torch]'): {error}"
         ) from error
     quiet()
-    optimizer = _imported(options.optimizer) if options.optimizer else None
-    found = False
-    for name in options.rule or _rules(optimizer):
-        rule = RULES[name]
-        try:
-            subjects, missing = select(
-                rule, options.path, options.dtype, options.device, optimizer=optimizer
-            )
-        except ValueError as error:
-            raise Usage(str(error)) from error
-        tally.absent |= missing
-        found = found or bool(subjects)
-        if subjects:
-            yield rule, subjects
-    if not found:
-        reasons = "; ".join(f"{place}: {why}" for place, why in tally.absent.items())
-        raise Usage(f"nothing that was chosen is there: {reasons}")
+    optimizer = _imported(choice.optimizer) if choice.optimizer else None
+    chosen = choice.paths, choice.dtypes, choice.devices
+    try:
+        return select(RULES[name], *chosen, optimizer=optimizer)
+    except ValueError as error:
+        raise Usage(str(error)) from error
+
+
+def answered(choice: Choice, profile: str, errand: tuple[str, str]) -> Outcome:
+    """Do one task, which is given by the names of its rule and its own.
+
+    Raises:
+        Usage: nobody can be asked because the call is off.
+    """
+    rule, name = errand
+    profiles.load(profile)
+    there, missing = subjects(choice, rule)
+    tally = Tally(absent=dict(missing))
+    if not there:
+        return Outcome(ABSENT, tally=tally)
+    task = next(task for task in walk(RULES[rule]) if task.name == name)
+    return outcome(partial(task.run, there), tally)
 
 
 def _rules(optimizer: Any) -> Iterable[str]:
@@ -186,51 +260,67 @@ def _imported(name: str) -> Any:
 
 
 def _check(options: argparse.Namespace) -> int:
-    profiles.load(options.profile)
-    tally = Tally()
-    failed = False
-    for rule, subjects in _subjects(options, tally):
-        answers = Counter[str]()
-        for task in walk(rule):
-            if options.optimizer and isinstance(task.what, Deviation):
-                continue  # what torch gets wrong is not asked of others
-            # Who left the rule is not told again for each convention that it is no proof against.
-            told = bool(answers["FAILED"]) and getattr(task.what, "rejects", None) is not None
-            todo = partial(task.run, subjects, tally)
-            answers[_say(task.name, todo, options.verbose, told=told)] += 1
-        counts = ", ".join(f"{n} {answer}" for answer, n in answers.items())
-        whole = "FAILED" if answers["FAILED"] else "ok" if answers["ok"] else "VACUOUS"
-        print(f"{whole:9} {rule.name}: {counts}", flush=True)
-        failed = failed or whole != "ok"
-    print(render(tally, full=options.verbose))
-    return int(failed or bool(vacuities(tally)))
+    choice = Choice.of(options)
+    todo = choice.tasks(options.rule)
+    errands = [(name, task.name) for name, tasks in todo.items() for task in tasks]
+    work = partial(answered, choice, options.profile)
+    running = Running(len(errands), Tally(), verbose=options.verbose)
+    running.say(f"{len(errands)} questions about {', '.join(todo)}")
+    with running, closing(in_order(work, errands, options.jobs, ahead=AHEAD)) as results:
+        for name, tasks in todo.items():
+            running.optimizer(name, map(_told, tasks, results))  # in step: no result too many
+    if {*running.wholes} == {ABSENT} and not running.interrupted:
+        raise _nobody(running.tally)
+    good = {*running.wholes} <= {OK, ABSENT} and not vacuities(running.tally)
+    return _reported(running, good=good)
 
 
-def _say(name: str, todo: Callable[[], int], verbose: bool, *, told: bool = False) -> str:
-    """Do it and say how it went, if it failed and the reason has not been ``told``."""
-    try:
-        answer, text = "ok" if todo() else "not asked", ""
-    except (Refuted, Vacuous) as failure:
-        answer, text = "FAILED", f"\n{failure}"
-        if verbose:  # Hypothesis says there how to see it again
-            text = "\n".join([text, *getattr(failure, "__notes__", [])])
-    if verbose or (answer == "FAILED" and not told):
-        print(f"{answer:9} {name}{text}", flush=True)
-    return answer
+def _told(task: Task, result: Outcome | Died) -> tuple[str, bool, Outcome]:
+    """A task's outcome with its name, and whether it says nothing new of who has failed before.
+
+    Who has left the rule is not told again for each convention that it is no proof against.
+    """
+    if isinstance(result, Died):
+        return task.name, False, Outcome(FAILED, str(result))
+    return task.name, getattr(task.what, "rejects", None) is not None, result
 
 
 def _soak(options: argparse.Namespace) -> int:
     from oracles.harness.runs.soak import soak
 
-    tally = Tally()
-    chosen = [*_subjects(options, tally)]
-    answers = []
-    for rule, subjects in chosen:
-        seconds = options.seconds / len(chosen)
-        todo = partial(soak, rule, subjects, tally, seconds=seconds, seed=options.seed)
-        answers.append(_say(f"{rule.name}: soak", todo, verbose=True))
-    print(render(tally, full=options.verbose))
-    return int("FAILED" in answers)
+    choice, tally = Choice.of(options), Tally()
+    chosen = {}
+    for name in choice.tasks(options.rule):
+        there, missing = subjects(choice, name)
+        tally.absent |= missing
+        if there:
+            chosen[name] = there
+    if not chosen:
+        raise _nobody(tally)
+    seconds = options.seconds / len(chosen)
+    with Running(len(chosen), tally, verbose=options.verbose) as running:
+        running.say(f"{seconds:g} seconds of questions about each of {', '.join(chosen)}")
+        for name, there in chosen.items():
+            running.ask(name)
+            todo = partial(soak, RULES[name], there, seconds=seconds, seed=options.seed)
+            told = outcome(todo, tally)
+            running.wholes[told.word] += 1
+            running.tell(f"{name}: soak", told)
+    return _reported(running, good={*running.wholes} == {OK})
+
+
+def _nobody(tally: Tally) -> Usage:
+    reasons = "; ".join(f"{place}: {why}" for place, why in tally.absent.items())
+    return Usage(f"nothing that was chosen is there: {reasons}")
+
+
+def _reported(running: Running, *, good: bool) -> int:
+    """Print what is known; returns the exit status."""
+    print(render(running.tally, full=running.verbose))
+    if running.interrupted:
+        print(f"INCOMPLETE: Ctrl-C after {running.done} of {running.total}")
+        return INTERRUPTED
+    return int(not good)
 
 
 def _conventions(options: argparse.Namespace) -> int:

@@ -20,6 +20,9 @@ class Domain:
     A special value that is written twice is drawn twice as often. Without a range there are only
     special values, which need not be numbers.
 
+    >>> Domain(special=(0.9, 0.5, 0.9), low=0.05, high=0.99)  # 0.9 is drawn twice as often
+    Domain(special=(0.9, 0.5, 0.9), low=0.05, high=0.99, least_in_half=0.0)
+
     Attributes:
         least_in_half: the least value in formats of fewer than 24 bits, where smaller ones would
             vanish beside what they are added to, or leave a denominator to a gradient that cancels.
@@ -81,7 +84,8 @@ class Drawing:
             ones.
         free: hyperparameters that may be on without making up for another's difference.
         nearest_allowed: the nearest hyperparameters that are allowed and keep the arithmetic
-            finite.
+            finite. Each is drawn by itself, and those that do not go together are moved instead of
+            thrown away: every draw is a case.
         with_buffers: the same hyperparameters with all buffers in use, not yet the nearest allowed.
         shapes: the only shapes of parameters (empty: all).
         steps: numbers of steps cases should have, where the usual few show too little.
@@ -98,5 +102,10 @@ class Drawing:
     steps: tuple[int, ...] = ()
 
     def remembering(self, h: Hyper) -> Hyper:
-        """The nearest hyperparameters with which the rule uses its buffers."""
+        """The nearest hyperparameters with which the rule uses its buffers.
+
+        >>> from oracles.optimizers.sgd import DRAWING, Hyper
+        >>> DRAWING.remembering(Hyper(lr=0.5, dampening=1.0, nesterov=True))[:3]
+        (0.5, 0.5, 0.0)
+        """
         return self.nearest_allowed(self.with_buffers(h))

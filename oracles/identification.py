@@ -201,7 +201,7 @@ def remaining(
             answer = box.run(rule, setting.case)
         except SubjectError:  # it does not take what this rule's settings are
             return [], total
-        oracle = Oracle(rule, setting.case, margin)
+        oracle = Oracle(rule, setting.case, margin=margin)
         left = [c for c in left if near(c, setting.case, answer) and within(oracle, c, answer)]
         spoken_for |= {c for c in left if decided(oracle, c)}
         if not left:

@@ -7,6 +7,7 @@ several forms a path computes, and what it accumulates in, is theirs to know.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
 
@@ -16,12 +17,15 @@ Array = Any
 """What a rule computes on: a float64 array, an object array of ``fractions.Fraction`` or
 ``mpmath.mpf``, or an :class:`~oracles.harness.arithmetic.enclosure.Enclosure`. Rules use
 ``+ - * / **`` and those functions of NumPy on it that all of them have: ``sqrt``, ``abs``,
-``maximum``, ``minimum``, ``where``, ``sum``, ``max``, ``zeros_like`` and ``full_like``."""
+``maximum``, ``minimum``, ``where``, ``sum``, ``max``, ``shape``, ``ndim`` and ``full_like``. What
+NumPy makes of no number type but its own, zeros and the number one, is :func:`zeros_like` and
+:func:`one`."""
 
 Scalar = Any
 """A hyperparameter: ``float``, ``Fraction``, ``mpf`` or a 0-d enclosure. Rules may compare it."""
 
 Coefficients = tuple[Scalar, Scalar, Scalar]
+"""a, b₃ and b₅ of :func:`newton_schulz`."""
 
 
 @singledispatch
@@ -36,6 +40,28 @@ def lerp(start: Array, end: Array, weight: Scalar, *, literal: bool = False) -> 
     1.5
     """
     return start + weight * (end - start)
+
+
+def ema(old: Array, new: Array, beta: Scalar, *, literal: bool = False) -> Array:
+    """``β·old + (1−β)·new``: one step of an exponential moving average.
+
+    Torch computes it as ``lerp(old, new, 1 − β)``; ``literal`` as for :func:`lerp`.
+
+    >>> ema(4.0, 8.0, beta=0.75)
+    5.0
+    """
+    return lerp(old, new, 1 - beta, literal=literal)
+
+
+def ema_of_squares(old: Array, x: Array, beta: Scalar) -> Array:
+    """``β·old + (1−β)·x²``: an average of squares, which torch computes as it is written here.
+
+    (``mul`` and ``addcmul``: no difference ``x² − old`` is taken, so none can cancel.)
+
+    >>> ema_of_squares(4.0, 2.0, beta=0.75)
+    4.0
+    """
+    return beta * old + (1 - beta) * (x * x)
 
 
 def scaled(scale: Scalar, numerator: Array, denominator: Array) -> Array:
@@ -57,28 +83,14 @@ def scaled_quotient(numerator: Array, denominator: Array, scale: Scalar) -> Arra
 
 
 @singledispatch
-def kept(value: Scalar) -> Scalar:
-    """A number that torch keeps from step to step in a 0-d tensor, which is float32 on all paths.
-
-    The rule is the number itself; only an enclosure is told of the rounding.
-    """
-    return value
-
-
-@singledispatch
-def beside(value: Scalar, other: Scalar) -> Scalar:
-    """A number as it enters arithmetic with another one: as a tensor, where that is one.
-
-    The rule is the number itself; only an enclosure is told of the format.
-    """
-    return value
-
-
-@singledispatch
 def either(one: Array, other: Array) -> Array:
     """The same number written in two ways, each of which some path computes.
 
     The rule is ``one``; an enclosure holds what either of them can round to.
+
+    >>> w, g = 2.0, 4.0
+    >>> either(w - 0.5 * g, w * (1 - 0.5 * g / w))
+    0.0
     """
     return one
 
@@ -97,19 +109,31 @@ def norm(x: Array, axis: int | None = None) -> Array:
 
 @singledispatch
 def mean(x: Array, axis: int) -> Array:
-    """Mean along an axis, which stays with length 1; accumulated as a norm is."""
+    """Mean along an axis, which stays with length 1; accumulated as a norm is.
+
+    >>> mean(np.array([[1.0, 3.0], [5.0, 7.0]]), axis=-1).tolist()
+    [[2.0], [6.0]]
+    """
     return np.sum(x, axis=axis, keepdims=True) / max(x.shape[axis], 1)
 
 
 @singledispatch
 def rsqrt(x: Array) -> Array:
-    """``1/√x``, which is one function in some libraries, less exact than the two it stands for."""
+    """``1/√x``, which is one function in some libraries, less exact than the two it stands for.
+
+    >>> float(rsqrt(4.0))
+    0.5
+    """
     return 1 / np.sqrt(x)
 
 
 @singledispatch
 def item(value: Array) -> Scalar:
-    """A result without dimensions, read back into a Python number."""
+    """A result without dimensions, read back into a Python number.
+
+    >>> item(np.array(0.5))
+    0.5
+    """
     return value
 
 
@@ -133,6 +157,9 @@ def resolution(x: Array) -> Scalar:
     """The distance from 1 to the next number of the format ``x`` is kept in (``finfo.eps``).
 
     Exact numbers, which have none, get float64's.
+
+    >>> resolution(np.zeros(2, dtype=np.float32)) == 2**-23
+    True
     """
     return float(np.finfo(float).eps)
 
@@ -150,14 +177,48 @@ def _resolution(x: Any) -> float:
 
 
 @singledispatch
+def one(x: Scalar) -> Scalar:
+    """1, as a number of x's arithmetic: quotients and roots of it are exact where x is.
+
+    A plain ``1 / 3`` is a float, and exact numbers that meet a float are exact no more.
+
+    >>> from fractions import Fraction
+    >>> one(Fraction(2, 5)) / 3
+    Fraction(1, 3)
+    """
+    return type(x)(1)
+
+
+@singledispatch
+def zeros_like(w: Array) -> Array:
+    """Zeros in the shape of ``w``, as numbers of its arithmetic, which have roots as its own have.
+
+    NumPy's zeros of an object array are ints.
+
+    >>> from fractions import Fraction
+    >>> zeros_like(np.array([Fraction(1, 2), Fraction(3)])).tolist()
+    [Fraction(0, 1), Fraction(0, 1)]
+    """
+    return type(w)(0)
+
+
+@zeros_like.register(np.ndarray)
+def _zeros_like(w: Any) -> Any:
+    zeros = np.zeros_like(w)
+    if w.dtype == object:
+        zeros.flat = [type(v)(0) for v in w.flat]
+    return zeros
+
+
+@singledispatch
 def in_bfloat16(x: Array) -> Array:
-    """``x``, kept in bfloat16 from here on (only an enclosure can tell)."""
+    """``x``, kept in bfloat16 from here on. The rule is x itself: only an enclosure can tell."""
     return x
 
 
 @singledispatch
 def kept_like(x: Array, w: Array) -> Array:
-    """``x``, as it meets ``w`` in the dtype of w."""
+    """``x``, as it meets ``w`` in the dtype of w. The rule is x itself."""
     return x
 
 
@@ -167,6 +228,9 @@ def newton_schulz(x: Array, coefficients: Coefficients, steps: int) -> Array:
 
     Error bounds that run along with this text explode, because it forgets that the three terms have
     the same x in common; an enclosure has bounds of its own.
+
+    >>> newton_schulz(np.array([[0.5]]), (1.5, -0.5, 0.0), steps=1).tolist()
+    [[0.6875]]
     """
     if x.shape[0] > x.shape[1]:
         return newton_schulz(x.T, coefficients, steps).T
@@ -180,3 +244,41 @@ def newton_schulz(x: Array, coefficients: Coefficients, steps: int) -> Array:
 def _product(x: Array, y: Array) -> Array:
     """``x @ y`` with the sums in order: BLAS gives other bits on every processor."""
     return np.sum(x[:, :, None] * y[None, :, :], axis=1)
+
+
+# --- what Rule.run tells of numbers without dimensions: no rule's text calls these ---------------
+
+
+@singledispatch
+def kept(value: Scalar) -> Scalar:
+    """A number that torch keeps from step to step in a 0-d tensor, which is float32 on all paths.
+
+    The rule is the number itself; only an enclosure is told of the rounding.
+    """
+    return value
+
+
+@singledispatch
+def beside(value: Scalar, other: Scalar) -> Scalar:
+    """A number as it enters arithmetic with another one: as a tensor, where that is one.
+
+    The rule is the number itself; only an enclosure is told of the format.
+    """
+    return value
+
+
+@dataclass(frozen=True)
+class Product:
+    """A running product, which is multiplied in the 0-d float32 tensor that torch keeps it in.
+
+    So both the factor and the product are rounded to float32, before any other number meets it.
+
+    >>> Product(0.5) * 0.25
+    0.125
+    """
+
+    value: Scalar
+
+    def __mul__(self, factor: Scalar) -> Scalar:
+        """The product from here on, as a number like any other."""
+        return kept(self.value * kept(factor))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from oracles.drawing import PARTS, Drawing, Hyper
-from oracles.numerics import Array, Scalar
+from oracles.numerics import Array, Product, Scalar, beside, kept, zeros_like
 
 State = Mapping[str, Array]
 """Named buffers of one parameter, under the names torch gives them; of its shape, or of one that
@@ -18,6 +18,9 @@ broadcasts to it."""
 @dataclass(frozen=True, kw_only=True)
 class Convention:
     """A named variant of a rule.
+
+    A rule file extends it by a field for each line of its step, torch's line by default, so that
+    another convention is torch's with some of them replaced (:func:`dataclasses.replace`).
 
     Attributes:
         name: how verdicts name it.
@@ -45,6 +48,11 @@ C = TypeVar("C", bound=Convention)
 def named(conventions: Iterable[C], *names: str) -> tuple[C, ...]:
     """Those conventions of that name, in the order of the names.
 
+    >>> first = Convention(name="coupled", equation="d = g + λw", source="torch")
+    >>> other = Convention(name="decay_ignored", equation="d = g", source="an old port")
+    >>> [convention.equation for convention in named((first, other), "decay_ignored")]
+    ['d = g']
+
     Raises:
         KeyError: there is none of that name.
     """
@@ -52,8 +60,38 @@ def named(conventions: Iterable[C], *names: str) -> tuple[C, ...]:
     return tuple(known[name] for name in names)
 
 
+def carried_over(conventions: Iterable[Convention], origin: Convention, to: C) -> tuple[C, ...]:
+    """Conventions of one rule for another: what they replace in ``origin`` they replace in ``to``.
+
+    Args:
+        conventions: those of the one rule, each its first one with some lines replaced.
+        origin: that first one.
+        to: the first convention of the other rule, which has those lines, too.
+
+    >>> torch = Convention(name="coupled", equation="d = g + λw", source="torch.optim.Adam")
+    >>> other = replace(torch, name="decay_ignored", equation="d = g")
+    >>> mine = replace(torch, source="torch.optim.NAdam")
+    >>> [(c.name, c.source) for c in carried_over([other], torch, mine)]
+    [('decay_ignored', 'torch.optim.NAdam')]
+    """
+    names = [field.name for field in fields(origin)]
+    return tuple(
+        replace(to, **{n: getattr(c, n) for n in names if getattr(c, n) != getattr(origin, n)})
+        for c in conventions
+    )
+
+
+def zeros(w: Array, *names: str) -> State:
+    """Buffers of those names, of zeros in the shape of ``w``.
+
+    >>> zeros(0.5, "exp_avg", "exp_inf")
+    {'exp_avg': 0.0, 'exp_inf': 0.0}
+    """
+    return {name: zeros_like(w) for name in names}
+
+
 def _nothing(w: Array, h: Hyper) -> State:
-    return {}
+    return zeros(w)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -64,10 +102,16 @@ class Binding:
         tuples: arguments of torch's constructor that hold several hyperparameters, by name.
         tensor_step: switches of torch's constructor with which ``t`` enters the arithmetic as a
             float32 tensor instead of a Python number.
+        float32_states: states without dimensions that a step makes for the next one, and torch
+            keeps in a float32 tensor meanwhile, whatever the parameter is.
+        float32_products: states without dimensions that a step multiplies in such a tensor. Steps
+            do nothing else with them.
     """
 
     tuples: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     tensor_step: frozenset[str] = frozenset()
+    float32_states: tuple[str, ...] = ()
+    float32_products: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -87,7 +131,9 @@ class Rule:
         drawing: how its cases are drawn.
         binding: what ties it to torch's class.
         start: ``(w, h) -> state``, the buffers a parameter has before its first step.
-        eager: whether they exist from construction on, rather than from the first gradient on.
+        eager: whether they exist from construction on, rather than from the first gradient on. Then
+            a checkpoint has them before any step, and they start from the hyperparameters of
+            construction, whatever those of the first step are.
         elementwise: whether no element's step looks at another element.
         sparse: whether it takes sparse gradients only.
         linear: whether the step is linear in the gradient, so that an optimizer may add an index
@@ -153,7 +199,12 @@ class Rule:
         return h._replace(weight_decay=0.0) if "weight_decay" in h._fields else h
 
     def arguments(self, h: Hyper) -> dict[str, Any]:
-        """Hyperparameters as torch's constructor takes them, and ``batch_size``."""
+        """Hyperparameters as torch's constructor takes them, and ``batch_size``.
+
+        >>> from oracles.optimizers.rprop import RULE, Hyper
+        >>> RULE.arguments(Hyper())["etas"]
+        (0.5, 1.2)
+        """
         values: dict[str, Any] = h._asdict()
         for name, members in self.binding.tuples.items():
             values[name] = tuple(values.pop(member) for member in members)
@@ -169,28 +220,48 @@ class Rule:
         decays: bool = True,
         late: bool = False,
         count: Callable[[int], Scalar] = int,
+        seen: int = 0,
+        state: State | None = None,
     ) -> Iterator[tuple[Array, State]]:
         """Follow one parameter: yields ``(w, state)`` after each step.
 
         A step whose gradient is None moves neither the parameter nor its state.
         ``decays=False`` takes the parameter out of weight decay; ``late`` says that it joined after
         construction, so that its buffers start with its first gradient; ``count`` makes a number of
-        the arithmetic out of the number of gradients seen.
+        the arithmetic out of the number of gradients seen. Who goes on from the middle says how
+        many have been ``seen``, and in which ``state`` the parameter is.
+
+        >>> from oracles.optimizers.sgd import RULE, Hyper
+        >>> schedule = [Hyper(lr=0.5, weight_decay=0.5)] * 3
+        >>> [w for w, _ in RULE.run(RULE.torch, 4.0, [0.0, None, 1.0], schedule)]
+        [3.0, 3.0, 1.75]
         """
-        t = 0
+        t = seen
         eager = self.eager and not late
-        state: State = self._started(w, schedule[0]) if eager else {}
+        if state is None:
+            state = self._started(w, schedule[0]) if eager else {}
         for g, h in zip(gradients, schedule, strict=True):
             if g is not None:
                 h = h if decays else self.undecayed(h)
-                state = state if t or eager else self._started(w, h)
+                if not (t or eager):  # made with the first gradient, from what holds at that step
+                    state = self._started(w, h)
                 t += 1
-                w, state = self.step(w, g, count(t), state, h, convention)
-                state = self._counted(state, t)
+                number = count(t)
+                w, state = self.step(w, g, number, self._recalled(state, number), h, convention)
+                state = self._kept(state, t)
             yield w, state
 
     def _started(self, w: Array, h: Hyper) -> State:
-        return self._counted(self.start(w, h), 0)
+        return self._kept(self.start(w, h), 0)
 
-    def _counted(self, state: State, t: int) -> State:
-        return {**state, "step": t} if "step" in self.states else state
+    def _recalled(self, state: State, t: Scalar) -> State:
+        """A state as a step finds it: where t is a tensor, what it meets is one as well."""
+        met = {name: beside(state[name], t) for name in self.binding.float32_states}
+        products = {name: Product(state[name]) for name in self.binding.float32_products}
+        return {**state, **met, **products}
+
+    def _kept(self, state: State, t: int) -> State:
+        """A state as it waits for the next step, after t gradients."""
+        rounded = {name: kept(state[name]) for name in self.binding.float32_states}
+        counted = {"step": t} if "step" in self.states else {}
+        return {**state, **rounded, **counted}

@@ -161,7 +161,7 @@ def apart(rule: Rule, convention: Convention, case: Case) -> float:
     return largest
 
 
-@lru_cache(maxsize=2**12)
+@lru_cache(maxsize=2**7)  # torch's own is asked again for each convention
 def _precisely(rule: Rule, name: str, case: Case) -> list[list[Any]]:
     """Each parameter's elements after all steps, in 80 digits."""
     convention = rule.convention(name)

@@ -18,6 +18,7 @@ from oracles.harness.arithmetic.formats import (
     FLOAT64,
     FORMATS,
     SMALLEST,
+    TENSOR,
     FloatArray,
     Format,
     Wide,
@@ -29,7 +30,7 @@ from oracles.harness.arithmetic.formats import (
 )
 from oracles.harness.cases.case import Case, Parameter, dtype_of
 from oracles.numerics import Scalar
-from oracles.rule import Convention, Rule
+from oracles.rule import Convention, Rule, State
 
 PYTHON: frozenset[str] = frozenset()
 """No scalar is a tensor: hyperparameters and the count of steps are Python numbers."""
@@ -124,7 +125,7 @@ class Enclosures:
         return tuple(name for name, present in self.present.items() if present.any())
 
     def row(self, precision: str) -> int:
-        """Where an precision is in the first dimension."""
+        """Where a precision is in the first dimension."""
         return self.precisions.index(precision)
 
     @cached_property
@@ -142,6 +143,8 @@ class Enclosures:
 class Oracle:
     """Answers to one case, each computed once and only when asked for.
 
+    Those of a case whose parameters have moved before go on ``since`` then.
+
     >>> from oracles import RULES
     >>> from oracles.harness.cases.case import single
     >>> rule = RULES["SGD"]
@@ -152,9 +155,16 @@ class Oracle:
     '4.100 ± 8e-07'
     """
 
-    def __init__(self, rule: Rule, case: Case, margin: Margin = TORCH_TEXT) -> None:
+    def __init__(
+        self,
+        rule: Rule,
+        case: Case,
+        since: Since | None = None,
+        margin: Margin = TORCH_TEXT,
+    ) -> None:
         self.rule = rule
         self.case = case
+        self.since = since
         self.margin = margin
         self._answers: dict[tuple[str, frozenset[str]], Enclosures] = {}
 
@@ -169,7 +179,9 @@ class Oracle:
         convention = convention or self.rule.torch
         key = (convention.name, tensors)
         if key not in self._answers:
-            self._answers[key] = enclose(self.rule, convention, self.case, tensors, self.margin)
+            self._answers[key] = enclose(
+                self.rule, convention, self.case, tensors, self.since, self.margin
+            )
         return self._answers[key]
 
     @cached_property
@@ -185,17 +197,60 @@ class Oracle:
         return any(self.rule.measured(shape, h) for h in schedule)
 
 
+@dataclass(frozen=True)
+class Since:
+    """Where the parameters of a case stand before its first step, if they have moved before.
+
+    Attributes:
+        seen: gradients that each of them has seen.
+        states: their buffers, elements end to end, as numbers of each one's format.
+    """
+
+    seen: int
+    states: Mapping[str, FloatArray]
+
+    def state(self, rule: Rule, batch: _Batch, tensors: frozenset[str]) -> State:
+        """A parameter's buffers, in the shapes and formats that the rule keeps them in."""
+        number = TENSOR if tensors else FLOAT64
+        return {
+            name: _known(self.states[name][batch.where], batch.w, shape, number)
+            for name, shape in _shapes(rule, batch.w.shape, batch.schedule[0]).items()
+        }
+
+
+@lru_cache(maxsize=256)
+@np.errstate(all="ignore")
+def _shapes(rule: Rule, shape: tuple[int, ...], h: Hyper) -> dict[str, tuple[int, ...]]:
+    """The shapes of a parameter's buffers: those of a step on plain numbers."""
+    one = np.ones(shape)
+    _, state = rule.step(one, one, 1, rule.start(one, h), h, rule.torch)
+    return {name: np.shape(buffer) for name, buffer in state.items()}
+
+
+def _known(values: FloatArray, w: Enclosure, shape: tuple[int, ...], number: Format) -> Enclosure:
+    """A buffer that fills its parameter, in its own shape again, as exact numbers."""
+    if not shape and w.ndim:
+        return Enclosure.exact(values[0], number)
+    whole = values.reshape(w.shape)
+    own = whole[tuple(slice(n) for n in shape)]
+    exact = Enclosure.exact(own, w.format)
+    exact.nonnegative = bool(np.all(own >= 0))
+    return exact
+
+
 def enclose(
     rule: Rule,
     convention: Convention,
     case: Case,
     tensors: frozenset[str] = PYTHON,
+    since: Since | None = None,
     margin: Margin = TORCH_TEXT,
 ) -> Enclosures:
     """Follow a convention through a case in enclosure arithmetic, on all the case's precisions.
 
     Parameters that share hyperparameters and have their gradients at the same steps go through an
-    elementwise rule as one array; another rule gets each parameter by itself, in its shape.
+    elementwise rule as one array; another rule gets each parameter by itself, in its shape. So does
+    any rule that goes on from somewhere.
     """
     shape = (len(case.precisions), case.steps, case.offsets[-1])
     filled = Enclosures(
@@ -206,7 +261,8 @@ def enclose(
         np.empty((shape[0], shape[2])),
     )
     count = Enclosure.tensor if "step" in tensors else margin.count
-    for batch in _batches(rule, convention, case, margin):
+    together = rule.elementwise and since is None
+    for batch in _batches(convention, case, margin, together=together):
         hypers = [exactly(h, tensors, margin) for h in batch.schedule]
         trajectory = rule.run(
             convention,
@@ -216,6 +272,8 @@ def enclose(
             decays=batch.decays,
             late=batch.late,
             count=count,
+            seen=since.seen if since else 0,
+            state=since.state(rule, batch, tensors) if since else None,
         )
         filled.start[batch.rows, batch.where] = batch.laid(batch.w.mid)
         for t, (value, state) in enumerate(trajectory):
@@ -273,18 +331,20 @@ class _Batch:
         return np.broadcast_to(values, self.w.shape).ravel()
 
 
-def _batches(rule: Rule, convention: Convention, case: Case, margin: Margin) -> Iterator[_Batch]:
+def _batches(
+    convention: Convention, case: Case, margin: Margin, *, together: bool
+) -> Iterator[_Batch]:
     alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     groups = {}
     for index, group, parameter in case.walk():
         pattern = tuple(g is not None for g in parameter.gradients)
-        alone = () if rule.elementwise else (index,)
+        alone = () if together else (index,)
         key = (id(group), pattern, convention.decays(parameter.initial.ndim), *alone)
         alike[key].append(index)
         groups[key] = group
     for key, members in alike.items():
         common = (groups[key].schedule, key[2], groups[key].joins > 0)
-        if rule.elementwise:
+        if together:
             where, w, gradients = _gather(case, members, case.precisions, margin)
             yield _Batch(*common, where, slice(None), w, gradients)
             continue

@@ -49,10 +49,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.drawing import Domain, Drawing, Separating
-from oracles.numerics import Array, Scalar
+from oracles.numerics import Array, Scalar, ema_of_squares
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch, outside
-from oracles.rule import Convention, Rule, State
+from oracles.rule import Convention, Rule, State, zeros
 
 
 class Hyper(NamedTuple):
@@ -67,7 +67,7 @@ class Hyper(NamedTuple):
 
 
 def _average(mean: Array, x: Array, h: Hyper) -> Array:
-    return h.rho * mean + (1 - h.rho) * (x * x)
+    return ema_of_squares(mean, x, h.rho)
 
 
 def _root(mean: Array, h: Hyper) -> Array:
@@ -108,7 +108,7 @@ class AdadeltaConvention(Convention):
 
 def start(w: Array, h: Hyper) -> State:
     """Averages of zero."""
-    return {"square_avg": np.zeros_like(w), "acc_delta": np.zeros_like(w)}
+    return zeros(w, "square_avg", "acc_delta")
 
 
 def step(
@@ -126,6 +126,11 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=1.0, rho=0.75, eps=0.25)
+    >>> w, state = step(1.0, 1.0, 1, start(1.0, h), h, TORCH)  # v = 1/4, Δ = √¼ / √½
+    >>> round(float(w), 4), state["square_avg"], round(float(state["acc_delta"]), 4)
+    (0.2929, 0.25, 0.125)
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)
@@ -151,11 +156,6 @@ EPS = frozenset({"eps"})
 
 MEMORY = EPS | {"rho"}
 """With averages that soon hold as much as ε."""
-
-
-def _bare_root(mean: Array, h: Hyper) -> Array:
-    """``√mean``; zeros of an object array are ints, whose root NumPy does not take."""
-    return np.sqrt(mean + 0 * h.eps)
 
 
 UPDATES = (
@@ -205,7 +205,7 @@ UPDATES = (
         equation="Δ = (√u + ε)/(√v + ε) d",
         source="ε outside the roots, as Adam and torch's RMSprop have it",
         parts=EPS,
-        ratio=lambda u, v, h: (_bare_root(u, h) + h.eps) / (_bare_root(v, h) + h.eps),
+        ratio=lambda u, v, h: (np.sqrt(u) + h.eps) / (np.sqrt(v) + h.eps),
     ),
     replace(
         TORCH,

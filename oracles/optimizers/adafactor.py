@@ -69,10 +69,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.drawing import Domain, Drawing, Separating
-from oracles.numerics import Array, Scalar, item, larger, lerp, mean, norm, resolution, rsqrt
+from oracles.numerics import (
+    Array,
+    Scalar,
+    item,
+    larger,
+    lerp,
+    mean,
+    norm,
+    one,
+    resolution,
+    rsqrt,
+    zeros_like,
+)
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch, outside
-from oracles.rule import Binding, Convention, Rule, State
+from oracles.rule import Binding, Convention, Rule, State, zeros
 
 Averages = Callable[[State, Array, Scalar, Scalar], State]
 
@@ -90,10 +102,6 @@ class Hyper(NamedTuple):
     batch_size: Scalar = 1
 
 
-def _shape(x: Array) -> tuple[int, ...]:
-    return getattr(x, "shape", ())  # rationals without dimension are bare numbers
-
-
 def _root(size: int) -> Scalar:
     """√size: a whole number, which joins numbers of every kind, or a float64."""
     whole = math.isqrt(size)
@@ -102,12 +110,12 @@ def _root(size: int) -> Scalar:
 
 def rms(x: Array) -> Scalar:
     """Root mean square of all elements, as a Python number; that of none is 0."""
-    return item(norm(x)) / _root(max(math.prod(_shape(x)), 1))
+    return item(norm(x)) / _root(max(math.prod(np.shape(x)), 1))
 
 
 def _mean_square(x: Array, axis: int) -> Array:
     length = norm(x, axis)
-    return length * length / max(_shape(x)[axis], 1)
+    return length * length / max(x.shape[axis], 1)
 
 
 def _rate(t: Scalar, h: Hyper) -> Scalar:
@@ -122,7 +130,7 @@ def _decayed(w: Array, alpha: Scalar, h: Any) -> Array:
     return decay.shrunk_lr(w, h)
 
 
-def _whole(w: Array, alpha: Scalar, h: Any) -> Array:
+def _unchanged(w: Array, alpha: Scalar, h: Any) -> Array:
     return w
 
 
@@ -134,7 +142,7 @@ def _averaging(seen: Callable[[Array, Scalar], Array]) -> Averages:
     """Averages of what ``(g², ε₁)`` is seen as, factored where there are rows and columns."""
 
     def averages(old: State, g: Array, fresh: Scalar, floor: Scalar) -> State:
-        if len(_shape(g)) < 2:
+        if np.ndim(g) < 2:
             return {"variance": lerp(old["variance"], seen(g * g, floor), fresh)}
         rows, columns = (seen(_mean_square(g, axis), floor) for axis in (-1, -2))
         return {
@@ -149,7 +157,7 @@ _averages = _averaging(lambda square, floor: square)
 
 
 def _whole_squares(old: State, g: Array, fresh: Scalar, floor: Scalar) -> State:
-    return {"variance": lerp(old.get("variance", np.zeros_like(g)), g * g, fresh)}
+    return {"variance": lerp(old.get("variance", zeros_like(g)), g * g, fresh)}
 
 
 def _factored(averages: State, floor: Scalar) -> Array:
@@ -200,10 +208,10 @@ class AdafactorConvention(Convention):
 
 def start(w: Array, h: Hyper) -> State:
     """Averages of zero."""
-    if len(_shape(w)) < 2:
-        return {"variance": np.zeros_like(w)}
+    if np.ndim(w) < 2:
+        return zeros(w, "variance")
     rows, columns = (np.sum(w, axis=axis, keepdims=True) for axis in (-1, -2))
-    return {"row_var": np.zeros_like(rows), "col_var": np.zeros_like(columns)}
+    return {"row_var": zeros_like(rows), "col_var": zeros_like(columns)}
 
 
 def step(
@@ -221,6 +229,14 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, eps1=0.5)
+    >>> w, g = np.array([3.0, 4.0]), np.array([2.0, 2.0])
+    >>> w, state = step(w, g, 1, start(w, h), h, TORCH)
+    >>> state["variance"].tolist()  # β₂ = 0 at first: u = (1, 1), α = ½ √(25/2)
+    [4.0, 4.0]
+    >>> np.round(w, 4).tolist()
+    [1.2322, 2.2322]
     """
     floor = resolution(w) if h.eps1 is None else h.eps1
     g = convention.descent(w, g, h)
@@ -246,7 +262,7 @@ DECAYS = (
         source="L2 regularization, as weight_decay of torch.optim.Adam",
         parts=decay.DECAY,
         descent=decay.coupled,
-        before=_whole,
+        before=_unchanged,
     ),
     replace(
         TORCH,
@@ -254,7 +270,7 @@ DECAYS = (
         equation="w = (1 − γλ/n)w before the step",
         source="scratch code that divides the penalty by the batch size",
         parts=decay.DECAY | {"batch_size"},
-        before=lambda w, alpha, h: decay.shrunk(w, h.lr * h.weight_decay / h.batch_size, h),
+        before=lambda w, alpha, h: decay.shrunk_batch_scaled(w, h),
     ),
     replace(
         TORCH,
@@ -270,7 +286,7 @@ DECAYS = (
         equation="w = (1 − λ)w before the step",
         source="optax.adafactor(weight_decay_rate=), which adds λw to the finished update",
         parts=decay.DECAY,
-        before=lambda w, alpha, h: decay.shrunk(w, h.weight_decay, h),
+        before=lambda w, alpha, h: decay.shrunk_bare(w, h),
     ),
     replace(
         TORCH,
@@ -286,7 +302,7 @@ DECAYS = (
         equation="w = (1 − γλ)w after the step",
         source="training loops that call p.mul_(1 - lr * wd) after optimizer.step()",
         parts=decay.DECAY,
-        before=_whole,
+        before=_unchanged,
         after=decay.shrunk_lr,
     ),
     replace(
@@ -295,7 +311,7 @@ DECAYS = (
         equation="w = (1 − λ)w after the step",
         source="norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to Adafactor",
         parts=decay.DECAY,
-        before=_whole,
+        before=_unchanged,
         after=decay.shrunk_bare,
     ),
     replace(
@@ -304,7 +320,7 @@ DECAYS = (
         equation="no decay",
         source="the paper's algorithm; an optimizer built without weight_decay",
         parts=decay.DECAY,
-        before=_whole,
+        before=_unchanged,
     ),
     replace(
         TORCH,
@@ -312,17 +328,10 @@ DECAYS = (
         equation="w = (1 + γλ)w under maximize: the decay grows w",
         source="code that negates the learning rate to maximize",
         parts=decay.DECAY | {"maximize"},
-        before=lambda w, alpha, h: decay.shrunk(
-            w, -h.lr * h.weight_decay if h.maximize else h.lr * h.weight_decay, h
-        ),
+        before=lambda w, alpha, h: decay.shrunk_sign_flipped(w, h),
     ),
 )
 """What else ``weight_decay`` may mean."""
-
-
-def _one(h: Hyper) -> Scalar:
-    """1, as a number of the arithmetic in use."""
-    return h.d / h.d
 
 
 SIZES = (
@@ -339,7 +348,7 @@ SIZES = (
         name="rate_paper",
         equation="ρ = min(1/100, 1/√t), whatever γ is",
         source="arXiv:1804.04235, its proposed hyperparameters; transformers.Adafactor(lr=None)",
-        rate=lambda t, h: np.minimum(_one(h) / 100, 1 / np.sqrt(t)),
+        rate=lambda t, h: np.minimum(one(h.d) / 100, 1 / np.sqrt(t)),
     ),
     replace(
         TORCH,
@@ -414,7 +423,7 @@ ESTIMATES = (
         equation="1 − β₂ = 1/128 at every step, without bias correction",
         source="plausible slip: β₂ as in Adam, without Adam's correction",
         parts=frozenset({"beta2_decay", "falling", "vector"}),
-        fresh=lambda t, h: _one(h) / 128,
+        fresh=lambda t, h: one(h.d) / 128,
     ),
     replace(
         TORCH,
@@ -436,18 +445,12 @@ ESTIMATES = (
 """What else the estimate of g² and the clipping may be."""
 
 
-def _positive(h: Hyper) -> str | None:
-    if h.beta2_decay <= 0:
-        return None
-    return f"beta2_decay={h.beta2_decay!r} is positive; allowed: 0 or less"
-
-
 def constraint(h: Hyper) -> str | None:
     """Why torch's constructor refuses these hyperparameters, or None."""
     eps = ("eps2",) if h.eps1 is None else ("eps1", "eps2")
     return (
         negative(h, "lr", *eps, "weight_decay")
-        or _positive(h)
+        or outside(h, "beta2_decay", h.beta2_decay <= 0, "0 or less")
         or outside(h, "d", h.d >= 1, "1 or more")
         or no_batch(h)
     )

@@ -51,7 +51,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.drawing import Domain, Drawing, Separating
-from oracles.numerics import Array, Scalar, scaled
+from oracles.numerics import Array, Scalar, scaled, zeros_like
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch
 from oracles.rule import Convention, Rule, State
@@ -125,6 +125,14 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, lr_decay=1.0, eps=1.0)
+    >>> w, state = step(1.0, 3.0, 1, start(np.array(1.0), h), h, TORCH)  # D = 3 + 1
+    >>> float(w), float(state["sum"])
+    (0.625, 9.0)
+    >>> w, state = step(w, 4.0, 2, state, h, TORCH)  # D = √(9 + 16) + 1, γ̃ = ½/2
+    >>> round(float(w), 4), float(state["sum"])
+    (0.4583, 25.0)
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)
@@ -165,7 +173,7 @@ SUMS = (
         equation="s starts at 0 whatever τ is",
         source="torch's documentation until 2.3; Paddle and MLX have no τ or default to 0",
         parts=frozenset({"initial_accumulator_value"}),
-        started=lambda s, t, h: np.zeros_like(s) if t == 1 else s,
+        started=lambda s, t, h: zeros_like(s) if t == 1 else s,
     ),
     replace(
         TORCH,
@@ -283,6 +291,6 @@ RULE = Rule(
     states=("step", "sum"),
     constraint=constraint,
     start=start,
-    eager=True,
+    eager=True,  # torch fills the sum in its constructor, with the τ that is there
     drawing=DRAWING,
 )

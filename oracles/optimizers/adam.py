@@ -46,17 +46,17 @@ Each convention below is the first one with one of the lines replaced.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, replace
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from oracles.drawing import Domain, Drawing, Separating
-from oracles.numerics import Array, Scalar, either, lerp, scaled
+from oracles.numerics import Array, Scalar, either, ema, ema_of_squares, one, scaled
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch, no_beta
-from oracles.rule import Binding, Convention, Rule, State
+from oracles.rule import Binding, Convention, Rule, State, zeros
 
 
 class Hyper(NamedTuple):
@@ -87,8 +87,13 @@ def correction(beta: Scalar, t: Scalar) -> Scalar:
 
 
 def uncorrected(beta: Scalar, t: Scalar) -> Scalar:
-    """1, in the arithmetic of the others."""
-    return beta**0
+    """1: no correction."""
+    return one(beta)
+
+
+def _second_moment(v: Array, d: Array, h: Hyper) -> Array:
+    """``β₂v + (1−β₂)d²``, which is a ``lerp`` on some paths."""
+    return either(ema_of_squares(v, d, h.beta2), ema(v, d * d, h.beta2))
 
 
 def _largest(maximum: Array, v: Array, c2: Scalar) -> Array:
@@ -123,7 +128,7 @@ class AdamConvention(Convention):
 def start(w: Array, h: Hyper) -> State:
     """Moments of zero."""
     names = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if h.amsgrad else ()))
-    return {name: np.zeros_like(w) for name in names}
+    return zeros(w, *names)
 
 
 def step(
@@ -141,12 +146,16 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, beta1=0.5, beta2=0.75, eps=1.0)
+    >>> w, state = step(1.0, 2.0, 1, start(1.0, h), h, TORCH)  # c₁ = 1/2, √c₂ = 1/2, D = 1/½ + 1
+    >>> round(float(w), 4), state
+    (0.6667, {'exp_avg': 1.0, 'exp_avg_sq': 1.0})
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)
-    m = lerp(state["exp_avg"], d, 1 - h.beta1)
-    v, square = state["exp_avg_sq"], d * d
-    v = either(h.beta2 * v + (1 - h.beta2) * square, lerp(v, square, 1 - h.beta2))
+    m = ema(state["exp_avg"], d, h.beta1)
+    v = _second_moment(state["exp_avg_sq"], d, h)
     moments = {"exp_avg": m, "exp_avg_sq": v}
     c1, c2 = convention.first_correction(h.beta1, t), convention.second_correction(h.beta2, t)
     if h.amsgrad:
@@ -154,18 +163,6 @@ def step(
         moments["max_exp_avg_sq"] = v
     w = w - scaled(h.lr / c1, m, convention.denominator(v, c2, h))
     return convention.after(w, h), moments
-
-
-C = TypeVar("C", bound=Convention)
-
-
-def in_place_of(torch: C, rows: Iterable[AdamConvention]) -> tuple[C, ...]:
-    """Adam's conventions for another rule: what they replace in Adam's they replace in its."""
-    names = [field.name for field in fields(TORCH)]
-    return tuple(
-        replace(torch, **{n: getattr(c, n) for n in names if getattr(c, n) != getattr(TORCH, n)})
-        for c in rows
-    )
 
 
 TORCH = AdamConvention(
@@ -256,44 +253,40 @@ def constraint(h: Hyper) -> str | None:
     return negative(h, "lr", "eps", "weight_decay") or no_beta(h, "beta1", "beta2") or no_batch(h)
 
 
-DOMAINS = {
-    "lr": Domain(special=(1.0, 0.5, 0.1, 1e-3, 1.0, 0.5, 0.1, 1e-3, 0.0), low=1e-4, high=2.0),
-    "beta1": Domain(special=(0.9, 0.5, 0.0, 0.9, 0.95), low=0.05, high=0.99),
-    "beta2": Domain(special=(0.999, 0.5, 0.0, 0.95, 0.999), low=0.1, high=0.999, least_in_half=0.5),
-    "eps": Domain(special=(1e-8, 0.5, 1e-3, 1e-8), low=1e-8, high=1.0, least_in_half=1e-2),
-    "weight_decay": Domain(special=(0.0, 1.0, 0.1, 1e-2), low=1e-4, high=4.0),
-}
-
-FULL = Separating(
-    hyper={
-        "lr": (0.1, 0.9),
-        "beta1": (0.5, 0.9),
-        "beta2": (0.4, 0.6),
-        "eps": (0.1, 1),
-        "weight_decay": (0.1, 1),
-    },
-    w=(2, 8),
-    g=(1, 1.25),
-)
-
-HALF = Separating(
-    hyper={
-        "lr": (1.5, 2),
-        "beta1": (0.5, 0.6),
-        "beta2": (0.55, 0.58),
-        "eps": (3, 4),
-        "weight_decay": (0.8, 1),
-    },
-    w=(3, 4),
-    g=(0.9, 1.1),
-)
-
 DRAWING = Drawing(
-    domains=DOMAINS,
+    domains={
+        "lr": Domain(special=(1.0, 0.5, 0.1, 1e-3, 1.0, 0.5, 0.1, 1e-3, 0.0), low=1e-4, high=2.0),
+        "beta1": Domain(special=(0.9, 0.5, 0.0, 0.9, 0.95), low=0.05, high=0.99),
+        "beta2": Domain(
+            special=(0.999, 0.5, 0.0, 0.95, 0.999), low=0.1, high=0.999, least_in_half=0.5
+        ),
+        "eps": Domain(special=(1e-8, 0.5, 1e-3, 1e-8), low=1e-8, high=1.0, least_in_half=1e-2),
+        "weight_decay": Domain(special=(0.0, 1.0, 0.1, 1e-2), low=1e-4, high=4.0),
+    },
     nearest_allowed=decay.nearest_allowed,
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
-    full=FULL,
-    half=HALF,
+    full=Separating(
+        hyper={
+            "lr": (0.1, 0.9),
+            "beta1": (0.5, 0.9),
+            "beta2": (0.4, 0.6),
+            "eps": (0.1, 1),
+            "weight_decay": (0.1, 1),
+        },
+        w=(2, 8),
+        g=(1, 1.25),
+    ),
+    half=Separating(
+        hyper={
+            "lr": (1.5, 2),
+            "beta1": (0.5, 0.6),
+            "beta2": (0.55, 0.58),
+            "eps": (3, 4),
+            "weight_decay": (0.8, 1),
+        },
+        w=(3, 4),
+        g=(0.9, 1.1),
+    ),
 )
 
 RULE = Rule(

@@ -48,9 +48,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.drawing import Separating
-from oracles.numerics import Array, Scalar, lerp, scaled
+from oracles.numerics import Array, Scalar, ema, scaled
 from oracles.optimizers import adam, decay
-from oracles.rule import Convention, State
+from oracles.rule import Convention, State, zeros
 
 
 class Hyper(NamedTuple):
@@ -99,7 +99,7 @@ class AdamaxConvention(Convention):
 
 def start(w: Array, h: Hyper) -> State:
     """Moment and norm of zero."""
-    return {name: np.zeros_like(w) for name in ("exp_avg", "exp_inf")}
+    return zeros(w, "exp_avg", "exp_inf")
 
 
 def step(
@@ -117,10 +117,15 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, beta1=0.5, eps=0.5)
+    >>> w, state = step(1.0, 1.5, 1, start(1.0, h), h, TORCH)  # c₁ = 1/2, u = 3/2 + 1/2
+    >>> float(w), {name: float(value) for name, value in state.items()}
+    (0.625, {'exp_avg': 0.75, 'exp_inf': 2.0})
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)
-    m = lerp(state["exp_avg"], d, 1 - h.beta1)
+    m = ema(state["exp_avg"], d, h.beta1)
     u = convention.norm(state["exp_inf"], d, h)
     c1 = convention.correction(h.beta1, t)
     w = w - scaled(h.lr / c1, m, convention.denominator(u, t, h))
@@ -205,35 +210,31 @@ NORMS: tuple[AdamaxConvention, ...] = (
 )
 """What else the norm, ε and the correction may be."""
 
-FULL = Separating(
-    hyper={
-        "lr": (0.1, 0.9),
-        "beta1": (0.5, 0.9),
-        "beta2": (0.85, 0.95),
-        "eps": (0.1, 1),
-        "weight_decay": (0.1, 1),
-    },
-    w=(2, 8),
-    g=(1, 2),
-)
-
-HALF = Separating(
-    hyper={
-        "lr": (1.5, 2),
-        "beta1": (0.5, 0.6),
-        "beta2": (0.79, 0.82),
-        "eps": (1.2, 1.3),
-        "weight_decay": (1.3, 1.5),
-    },
-    w=(1.2, 1.4),
-    g=(1, 1.1),
-)
-
 DRAWING = replace(
-    adam.RULE.drawing,
+    adam.DRAWING,
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
-    full=FULL,
-    half=HALF,
+    full=Separating(
+        hyper={
+            "lr": (0.1, 0.9),
+            "beta1": (0.5, 0.9),
+            "beta2": (0.85, 0.95),
+            "eps": (0.1, 1),
+            "weight_decay": (0.1, 1),
+        },
+        w=(2, 8),
+        g=(1, 2),
+    ),
+    half=Separating(
+        hyper={
+            "lr": (1.5, 2),
+            "beta1": (0.5, 0.6),
+            "beta2": (0.79, 0.82),
+            "eps": (1.2, 1.3),
+            "weight_decay": (1.3, 1.5),
+        },
+        w=(1.2, 1.4),
+        g=(1, 1.1),
+    ),
     free=frozenset({"beta1", "beta2"}),
     steps=(4, 5, 4, 8),
 )

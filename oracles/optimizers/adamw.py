@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from oracles.numerics import Scalar
 from oracles.optimizers import adam, decay
-from oracles.rule import named
+from oracles.rule import carried_over
 
 
 class Hyper(NamedTuple):
@@ -55,31 +55,11 @@ COUPLED = replace(
     before=decay.unchanged,
 )
 
-DECAYS = (
-    COUPLED,
-    replace(
-        TORCH,
-        name="batch_scaled",
-        equation="w = (1 − γλ/n)w before the step",
-        source="scratch code that divides the penalty by the batch size",
-        parts=decay.WITH_EPS | {"batch_size"},
-        before=lambda w, h: decay.shrunk(w, h.lr * h.weight_decay / h.batch_size, h),
-    ),
-    *named(decay.meanings(TORCH), "decoupled", "decay_after_lr", "decay_after", "decay_ignored"),
-    replace(
-        TORCH,
-        name="decay_sign_flipped",
-        equation="w = (1 + γλ)w under maximize: the decay grows w",
-        source="code that negates the learning rate to maximize",
-        parts=decay.WITH_EPS | {"maximize"},
-        before=lambda w, h: decay.shrunk(
-            w, -h.lr * h.weight_decay if h.maximize else h.lr * h.weight_decay, h
-        ),
-    ),
-)
+DECAYS = (COUPLED, *decay.meanings(TORCH, table=decay.DECOUPLED))
+"""What else ``weight_decay`` may mean."""
 
 DRAWING = replace(
-    adam.RULE.drawing,
+    adam.DRAWING,
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
 )
 
@@ -90,7 +70,7 @@ RULE = replace(
     conventions=(
         TORCH,
         *DECAYS,
-        *adam.in_place_of(TORCH, adam.MOMENTS),
+        *carried_over(adam.MOMENTS, adam.TORCH, to=TORCH),
     ),
     drawing=DRAWING,
 )

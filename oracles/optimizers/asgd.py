@@ -33,10 +33,10 @@ Where sources disagree
 
 How paths compute it
 --------------------
-η and μ are 0-d float32 tensors, whatever the parameter is: a float64 parameter moves by a rate
-that is good to seven digits. foreach has t in a float32 tensor as well, and capturable paths
-everything; foreach writes the move as w − η(d + ℓw). The for-loop copies w where μ is 1, others
-add the difference, which gives nan for an infinite w.
+η and μ are 0-d float32 tensors, whatever the parameter is: a float64 parameter moves by a rate that
+is good to seven digits (``float32_states`` of :data:`RULE` says so). foreach has t in a float32
+tensor as well, and capturable paths everything; foreach writes the move as w − η(d + ℓw). The
+for-loop copies w where μ is 1, others add the difference, which gives nan for an infinite w.
 
 Each convention below is the first one with one of the lines replaced. What w̄ does is in the state
 and is judged there: no convention of averaging is among them, because w does not show it.
@@ -46,19 +46,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from oracles.drawing import Domain, Drawing, Separating
-from oracles.numerics import Array, Scalar, beside, either, kept, lerp
+from oracles.numerics import Array, Scalar, either, lerp, one, zeros_like
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch
 from oracles.rule import Binding, Convention, Rule, State
-
-ONE = Fraction(1)
-"""Divided by a float it gives a float; divided by a whole number it stays a rational."""
 
 
 class Hyper(NamedTuple):
@@ -90,7 +86,7 @@ def _averaged(ax: Array, w: Array, mu: Scalar) -> Array:
 
 
 def _weight(t: Scalar, h: Hyper) -> Scalar:
-    return ONE / np.maximum(1, t - h.t0)
+    return one(h.t0) / np.maximum(1, t - h.t0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +111,7 @@ class ASGDConvention(Convention):
 
 def start(w: Array, h: Hyper) -> State:
     """The first rate is γ; the first average becomes w, because the first weight is 1."""
-    return {"eta": kept(h.lr), "mu": 1, "ax": np.zeros_like(w)}
+    return {"eta": h.lr, "mu": 1, "ax": zeros_like(w)}
 
 
 def step(
@@ -133,13 +129,19 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, lambd=0.5, alpha=1.0)
+    >>> w, state = step(4.0, 1.0, 1, start(4.0, h), h, TORCH)  # w = (1 − ½·½)4 − ½
+    >>> w, state["ax"], state["eta"]  # η = ½ / (1 + ½·½)
+    (2.5, 2.5, 0.4)
     """
-    eta = convention.in_force(beside(state["eta"], t), t, h)
+    eta = convention.in_force(state["eta"], t, h)
     d = convention.descent(w, g, h)
-    w = convention.moved(convention.before(w, h), d, eta, h)
+    w = convention.before(w, h)
+    w = convention.moved(w, d, eta, h)
     w = convention.after(w, h)
     ax = _averaged(state["ax"], w, state["mu"])
-    return w, {"eta": kept(convention.rate(t, h)), "mu": kept(_weight(t, h)), "ax": ax}
+    return w, {"eta": convention.rate(t, h), "mu": _weight(t, h), "ax": ax}
 
 
 TORCH = ASGDConvention(
@@ -151,12 +153,10 @@ TORCH = ASGDConvention(
 LAMBD = frozenset({"lambd"})
 """The default is so small that only rates of many steps would show it."""
 
-
-DECAYS = tuple(
-    c
-    if c.name != "decoupled_lr"
-    else replace(c, equation="w = (1 − γλ)w before the step; d = g", parts=c.parts | LAMBD)
-    for c in decay.meanings(TORCH, decay.DECAY)
+DECAYS = decay.meanings(
+    TORCH,
+    decay.DECAY,
+    decoupled_lr={"equation": "w = (1 − γλ)w before the step; d = g", "parts": LAMBD},
 )
 """What else ``weight_decay`` may mean, which here needs no ε to be seen. Decay scaled by the rate
 differs by the product of λ and ℓ, and by how late a rate acts."""
@@ -243,7 +243,7 @@ def constraint(h: Hyper) -> str | None:
 
 
 def nearest_allowed(h: Hyper) -> Hyper:
-    """Cap both decays where γλ or γℓ above 1 would make w grow."""
+    """Cap both decays where γλ or γℓ is above 1: ℓ as λ is, and for the same reason."""
     h = decay.nearest_allowed(h)
     return h._replace(lambd=1 / h.lr) if h.lr * h.lambd > 1 else h
 
@@ -293,5 +293,6 @@ RULE = Rule(
     drawing=DRAWING,
     binding=Binding(
         tensor_step=frozenset({"foreach", "capturable"}),
+        float32_states=("eta", "mu"),
     ),
 )

@@ -145,16 +145,52 @@ def largest(x: Array) -> Scalar:
     return np.max(np.abs(x))
 
 
+# --- one iteration ---
+
+
+@dataclass(frozen=True, kw_only=True)
+class LBFGSConvention(Convention):
+    """One line for each part of an iteration; the defaults are torch's.
+
+    Attributes:
+        taken: ``(d, t) -> s``.
+        pair: ``(y, s) -> (y, s)``, the pair that is remembered.
+        curved: ``(yᵀs, s, g₋₁) -> bool``, whether it is.
+        capacity: ``history_size -> m``.
+        scale: ``(y, s, h) -> h``.
+        order: the pairs, oldest first.
+        first, later: lengths, ``g -> t/γ`` and ``(g, hyperparameters) -> t``.
+        trials: ``(hyperparameters, evaluations so far) -> how many a line search may add``.
+    """
+
+    taken: Callable[[Array, Scalar], Array] = lambda d, t: d * t
+    pair: Callable[[Array, Array], tuple[Array, Array]] = lambda y, s: (y, s)
+    curved: Callable[[Scalar, Array, Array], bool] = lambda ys, s, g: bool(ys > CURVATURE)
+    capacity: Callable[[int], int] = lambda size: size
+    scale: Callable[[Array, Array, Scalar], Scalar] = lambda y, s, h: dot(y, s) / dot(y, y)
+    order: Callable[[list[Any]], list[Any]] = lambda pairs: pairs
+    first: Callable[[Array], Scalar] = lambda g: np.minimum(1, 1 / np.sum(np.abs(g)))
+    later: Callable[[Array, Hyper], Scalar] = lambda g, h: h.lr
+    trials: Callable[[Hyper, int], int] = lambda h, calls: h.evaluations - calls
+
+
+MEMORY = ("old_dirs", "old_stps", "ro", "H_diag")
+"""What the state holds of earlier iterations: the y, the s, the ρ, and h."""
+
+BLANK: dict[str, Any] = {"old_dirs": (), "old_stps": (), "ro": (), "H_diag": 1}
+"""The memory before the first pair."""
+
+
 def direction(g: Array, memory: State, c: LBFGSConvention) -> Array:
     """``−Hg`` by the two loops."""
     pairs = c.order(list(zip(memory["old_dirs"], memory["old_stps"], memory["ro"], strict=True)))
-    q, shares = -g, []
-    for y, s, ro in reversed(pairs):
-        shares.append(dot(s, q) * ro)
-        q = q - shares[-1] * y
+    q, a = -g, []
+    for y, s, rho in reversed(pairs):
+        a.append(dot(s, q) * rho)
+        q = q - a[-1] * y
     d = q * memory["H_diag"]
-    for (y, s, ro), share in zip(pairs, reversed(shares), strict=True):
-        d = d + (share - dot(y, d) * ro) * s
+    for (y, s, rho), share in zip(pairs, reversed(a), strict=True):
+        d = d + (share - dot(y, d) * rho) * s
     return d
 
 
@@ -167,7 +203,7 @@ def remembered(g: Array, state: State, h: Hyper, c: LBFGSConvention) -> dict[str
         return memory
     full = len(memory["ro"]) == c.capacity(h.history_size)
     for name, new in (("old_dirs", y), ("old_stps", s), ("ro", 1 / ys)):
-        memory[name] = (*memory[name][full:], new)
+        memory[name] = (*memory[name][full:], new)  # without the oldest, if there is no room
     return memory | {"H_diag": c.scale(y, s, state["H_diag"])}
 
 
@@ -184,6 +220,34 @@ def advanced(at: Point, state: State, h: Hyper, c: LBFGSConvention) -> dict[str,
         "prev_loss": at.loss,
         "n_iter": state["n_iter"] + 1,
     }
+
+
+def step(
+    w: Array, g: Array, t: Scalar, state: State, h: Hyper, convention: LBFGSConvention
+) -> tuple[Array, dict[str, Any]]:
+    """One call with one iteration and without line search, after which the gradient is asked for.
+
+    Args:
+        w: all parameters as one array, any shape.
+        g: gradient of the mean loss, same shape.
+        t: number of gradients seen, which is ``func_evals``.
+        state: torch's, by its names; the pairs are tuples of arrays.
+        h: hyperparameters of this step; those about iterations and evaluations are not looked at.
+        convention: which variant of the rule to follow.
+
+    Returns:
+        The new parameters and the new state; the arguments are left as they were.
+
+    >>> h, g = Hyper(lr=0.5), np.array([3.0, 1.0])
+    >>> w, state = step(np.zeros(2), g, 1, {}, h, TORCH)  # t = ½ min(1, 1/4), d = −g
+    >>> w.tolist(), float(state["t"])
+    ([-0.375, -0.125], 0.125)
+    """
+    alone = h._replace(max_iter=1, max_eval=1, line_search_fn=None)
+    return call(lambda at: Point(at, 0, g), w, state, alone, convention)
+
+
+# --- whole calls, and the line search ---
 
 
 def call(
@@ -372,58 +436,8 @@ def _at_least(x: Scalar, y: Scalar) -> bool:
     return x is y or bool(x >= y)
 
 
-# --- the rule of one iteration ----------------------------------------------------------------
+# --- conventions ---
 
-
-def step(
-    w: Array, g: Array, t: Scalar, state: State, h: Hyper, convention: LBFGSConvention
-) -> tuple[Array, dict[str, Any]]:
-    """One call with one iteration and without line search, after which the gradient is asked for.
-
-    Args:
-        w: all parameters as one array, any shape.
-        g: gradient of the mean loss, same shape.
-        t: number of gradients seen, which is ``func_evals``.
-        state: torch's, by its names; the pairs are tuples of arrays.
-        h: hyperparameters of this step; those about iterations and evaluations are not looked at.
-        convention: which variant of the rule to follow.
-
-    Returns:
-        The new parameters and the new state; the arguments are left as they were.
-    """
-    alone = h._replace(max_iter=1, max_eval=1, line_search_fn=None)
-    return call(lambda at: Point(at, 0, g), w, state, alone, convention)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LBFGSConvention(Convention):
-    """One line for each part of an iteration; the defaults are torch's.
-
-    Attributes:
-        taken: ``(d, t) -> s``.
-        pair: ``(y, s) -> (y, s)``, the pair that is remembered.
-        curved: ``(yᵀs, s, g₋₁) -> bool``, whether it is.
-        capacity: ``history_size -> m``.
-        scale: ``(y, s, h) -> h``.
-        order: the pairs, oldest first.
-        first, later: lengths, ``g -> t/γ`` and ``(g, hyperparameters) -> t``.
-        trials: ``(hyperparameters, evaluations so far) -> how many a line search may add``.
-    """
-
-    taken: Callable[[Array, Scalar], Array] = lambda d, t: d * t
-    pair: Callable[[Array, Array], tuple[Array, Array]] = lambda y, s: (y, s)
-    curved: Callable[[Scalar, Array, Array], bool] = lambda ys, s, g: bool(ys > CURVATURE)
-    capacity: Callable[[int], int] = lambda size: size
-    scale: Callable[[Array, Array, Scalar], Scalar] = lambda y, s, h: dot(y, s) / dot(y, y)
-    order: Callable[[list[Any]], list[Any]] = lambda pairs: pairs
-    first: Callable[[Array], Scalar] = lambda g: np.minimum(1, 1 / np.sum(np.abs(g)))
-    later: Callable[[Array, Hyper], Scalar] = lambda g, h: h.lr
-    trials: Callable[[Hyper, int], int] = lambda h, calls: h.evaluations - calls
-
-
-MEMORY = ("old_dirs", "old_stps", "ro", "H_diag")
-
-BLANK: dict[str, Any] = {"old_dirs": (), "old_stps": (), "ro": (), "H_diag": 1}
 
 TORCH = LBFGSConvention(
     name="minfunc",
@@ -564,20 +578,18 @@ def constraint(h: Hyper) -> str | None:
     return negative(h, "lr") or no_batch(h)
 
 
-DOMAINS = {
-    "lr": Domain(special=(1.0, 0.5, 0.1, 1.0, 0.0), low=1e-3, high=2.0),
-    "tolerance_grad": Domain(special=(1e-7, 0.0, 0.5)),
-    "tolerance_change": Domain(special=(1e-9, 0.0, 0.5)),
-    "history_size": Domain(special=(100, 1, 2, 3)),
-    "max_iter": Domain(special=(1,)),
-    "max_eval": Domain(special=(None,)),
-    "line_search_fn": Domain(special=(None,)),
-}
-
 SEPARATING = Separating(hyper={"lr": (0.25, 0.5), "history_size": (2, 3)}, w=(2, 8), g=(0.5, 2))
 
 DRAWING = Drawing(
-    domains=DOMAINS,
+    domains={
+        "lr": Domain(special=(1.0, 0.5, 0.1, 1.0, 0.0), low=1e-3, high=2.0),
+        "tolerance_grad": Domain(special=(1e-7, 0.0, 0.5)),
+        "tolerance_change": Domain(special=(1e-9, 0.0, 0.5)),
+        "history_size": Domain(special=(100, 1, 2, 3)),
+        "max_iter": Domain(special=(1,)),
+        "max_eval": Domain(special=(None,)),
+        "line_search_fn": Domain(special=(None,)),
+    },
     trial=Hyper(lr=0.5, max_iter=1),
     full=SEPARATING,
     half=SEPARATING,

@@ -9,8 +9,8 @@ a, b₃, b₅  coefficients of the iteration (ns_coefficients)
 
 The rule (torch's documentation, ``torch.optim.Muon``; code in ``torch/optim/_muon.py``)
 -----------------------------------------------------------------------------------------
-1.  momentum     b = b + (1−μ)(g − b)           from 0
-2.  look-ahead   u = g + μ(b − g)               with *nesterov*; otherwise u = b
+1.  momentum     b = μb + (1−μ)g                from 0
+2.  look-ahead   u = (1−μ)g + μb                with *nesterov*; otherwise u = b
 3.  orthogonal   X = u / max(|u|, ε)            Frobenius norm
                  k times:  X = aX + b₃(XXᵀ)X + b₅(XXᵀ)²X
 4.  decay        w = (1 − γλ)w
@@ -45,7 +45,7 @@ How paths compute it
 There is one path, a for-loop. Step 3 runs in bfloat16 whatever the dtype of w is, so parameters of
 float64 have eight correct bits of X, and less after iterations, which magnify what is rounded away.
 How much less is derived for one iteration and for one row or column, and measured for two or more
-of both (``oracles/harness/newton_schulz.py``).
+of both (``oracles/harness/arithmetic/newton_schulz.py``).
 
 Each convention below is the first one with one of the lines replaced.
 """
@@ -64,11 +64,13 @@ from oracles.numerics import (
     Array,
     Coefficients,
     Scalar,
+    ema,
     in_bfloat16,
     kept_like,
     lerp,
     newton_schulz,
     norm,
+    zeros_like,
 )
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch, outside
@@ -91,8 +93,12 @@ class Hyper(NamedTuple):
     batch_size: Scalar = 1
 
 
+def _descent(w: Array, g: Array, h: Hyper) -> Array:
+    return g
+
+
 def _momentum(b: Array | None, g: Array, h: Hyper) -> Array:
-    return lerp(np.zeros_like(g) if b is None else b, g, 1 - h.momentum)
+    return ema(zeros_like(g) if b is None else b, g, h.momentum)
 
 
 def _direction(g: Array, b: Array, h: Hyper) -> Array:
@@ -103,8 +109,8 @@ def _scaled(u: Array, h: Hyper) -> Array:
     return u / np.maximum(norm(u), h.eps)
 
 
-def _coefficients(h: Hyper) -> Coefficients:
-    return h.ns_a, h.ns_b, h.ns_c
+def _iterated(x: Array, h: Hyper) -> Array:
+    return newton_schulz(x, (h.ns_a, h.ns_b, h.ns_c), int(h.ns_steps))
 
 
 def _taller(a: int, b: int) -> float:
@@ -128,16 +134,16 @@ class MuonConvention(Convention):
         momentum: ``(b or None, g, h) -> b``.
         direction: ``(g, b, h) -> u``.
         scaled: ``(u, h) -> X``, before the iterations.
-        coefficients: ``h -> (a, b₃, b₅)``; None for no iteration.
+        iterated: ``(X, h) -> X``.
         before, after: ``(w, h) -> w``, what happens to w itself around the step.
         ratio: ``((A, B), h) -> r``.
     """
 
-    descent: Callable[[Array, Array, Any], Array] = lambda w, g, h: g
+    descent: Callable[[Array, Array, Any], Array] = _descent
     momentum: Callable[[Array | None, Array, Hyper], Array] = _momentum
     direction: Callable[[Array, Array, Hyper], Array] = _direction
     scaled: Callable[[Array, Hyper], Array] = _scaled
-    coefficients: Callable[[Hyper], Coefficients | None] = _coefficients
+    iterated: Callable[[Array, Hyper], Array] = _iterated
     before: Callable[[Array, Any], Array] = decay.shrunk_lr
     ratio: Callable[[tuple[int, int], Hyper], float] = _ratio
     after: Callable[[Array, Any], Array] = decay.unchanged
@@ -158,13 +164,17 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, momentum=0.5, nesterov=False, ns_steps=0, weight_decay=0.5)
+    >>> w, g = np.array([[1.0, 2.0]]), np.array([[6.0, 8.0]])
+    >>> w, state = step(w, g, 1, {}, h, TORCH)  # X = (3, 4)/5, w = ¾w − ½X
+    >>> np.round(w, 4).tolist(), state["momentum_buffer"].tolist()
+    ([[0.45, 1.1]], [[3.0, 4.0]])
     """
     g = convention.descent(w, g, h)
     b = convention.momentum(state.get("momentum_buffer"), g, h)
-    x = convention.scaled(in_bfloat16(convention.direction(g, b, h)), h)
-    coefficients = convention.coefficients(h)
-    if coefficients is not None:
-        x = newton_schulz(x, coefficients, int(h.ns_steps))
+    u = convention.direction(g, b, h)
+    x = convention.iterated(convention.scaled(in_bfloat16(u), h), h)
     w = convention.before(w, h)
     w = w - (h.lr * convention.ratio(w.shape, h)) * kept_like(x, w)
     return convention.after(w, h), {"momentum_buffer": b}
@@ -195,47 +205,21 @@ DECAYS = (
         descent=lambda w, g, h: decay.plus(g, h.weight_decay, w, h),
         before=decay.unchanged,
     ),
-    replace(
+    *decay.meanings(
         BARE,
-        name="batch_scaled",
-        equation="w = (1 − γλ/n)w before the step",
-        source="scratch code that divides the penalty by the batch size",
-        parts=decay.DECAY | {"batch_size"},
-        before=lambda w, h: decay.shrunk(w, h.lr * h.weight_decay / h.batch_size, h),
-    ),
-    replace(
-        BARE,
-        name="decoupled",
-        equation="w = (1 − λ)w before the step",
-        source="decay that is not scaled by the rate, as in TensorFlow Addons",
-        parts=decay.DECAY,
-        before=decay.shrunk_bare,
-    ),
-    replace(
-        BARE,
-        name="decay_after_lr",
-        equation="w = (1 − γλ)w after the step",
-        source="training loops that call p.mul_(1 - lr * wd) after optimizer.step()",
-        parts=decay.DECAY,
-        before=decay.unchanged,
-        after=decay.shrunk_lr,
-    ),
-    replace(
-        BARE,
-        name="decay_after",
-        equation="w = (1 − λ)w after the step",
-        source="norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to Muon",
-        parts=decay.DECAY,
-        before=decay.unchanged,
-        after=decay.shrunk_bare,
-    ),
-    replace(
-        BARE,
-        name="decay_ignored",
-        equation="no decay",
-        source="github.com/KellerJordan/Muon before weight decay was added",
-        parts=decay.DECAY,
-        before=decay.unchanged,
+        decay.DECAY,
+        table=decay.DECOUPLED[:-1],  # the last one needs maximize, which Muon lacks
+        decoupled={
+            "source": "decay that is not scaled by the rate, as in TensorFlow Addons",
+        },
+        decay_after={
+            "source": "norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to "
+            "Muon",
+        },
+        decay_ignored={
+            "equation": "no decay",
+            "source": "github.com/KellerJordan/Muon before weight decay was added",
+        },
     ),
 )
 """What else ``weight_decay`` may mean."""
@@ -277,27 +261,32 @@ DIRECTIONS = (
 """What else may be orthogonalized."""
 
 
+def _iterating(coefficients: Coefficients) -> Callable[[Array, Hyper], Array]:
+    """The iteration with other coefficients than those that are given."""
+    return lambda x, h: newton_schulz(x, coefficients, int(h.ns_steps))
+
+
 ORTHOGONALS = (
     replace(
         ONCE,
         name="normalized",
         equation="X = u/max(|u|, ε), without iterations",
         source="normalized gradient descent; Muon with the iteration forgotten",
-        coefficients=lambda h: None,
+        iterated=lambda x, h: x,
     ),
     replace(
         ONCE,
         name="cubic",
         equation="X = 3/2 X − 1/2 (XXᵀ)X, k times",
         source="Björck & Bowie 1971; the iteration Muon's is named after",
-        coefficients=lambda h: (1.5, -0.5, 0),
+        iterated=_iterating((1.5, -0.5, 0)),
     ),
     replace(
         ONCE,
         name="quintic",
         equation="X = 15/8 X − 5/4 (XXᵀ)X + 3/8 (XXᵀ)²X, k times",
         source="the convergent iteration of the same degree, whose slope at 0 is half as steep",
-        coefficients=lambda h: (1.875, -1.25, 0.375),
+        iterated=_iterating((1.875, -1.25, 0.375)),
     ),
     replace(
         BARE,
@@ -350,7 +339,10 @@ TRIPLES = {3.4445: (-4.775, 2.0315), 1.5: (-0.5, 0.0), 1.875: (-1.25, 0.375)}
 
 
 def nearest_allowed(h: Hyper) -> Hyper:
-    """Coefficients that belong together, and the decay capped where γλ > 1 would make w grow."""
+    """Coefficients that belong together, and the decay capped as elsewhere.
+
+    Each of the three is drawn by itself; the first one decides, and brings its own b₃ and b₅.
+    """
     b, c = TRIPLES.get(h.ns_a, (h.ns_b, h.ns_c))
     capped: Hyper = decay.nearest_allowed(h._replace(ns_b=b, ns_c=c))
     return capped

@@ -38,9 +38,10 @@ How paths compute it
 --------------------
 Π is kept, and multiplied by μₜ, in a 0-d float32 tensor on all paths, also where parameters are
 float64, which are then right to some seven digits only; the tensor is float64 if that is torch's
-default dtype. Without *capturable* everything else that has no dimension is a Python number. With
-it t is a float32 tensor, hence also μₜ and c₂; with *differentiable* the factors of the move are,
-since they are made of Π. One parameter after the other takes √(v/c₂), all at once √v/√c₂.
+default dtype. (``float32_products`` of :data:`RULE` says so.) Without *capturable* everything else
+that has no dimension is a Python number. With it t is a float32 tensor, hence also μₜ and c₂; with
+*differentiable* the factors of the move are, since they are made of Π. One parameter after the
+other takes √(v/c₂), all at once √v/√c₂.
 
 Each convention below is the first one with one of the lines replaced.
 """
@@ -55,10 +56,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.drawing import Domain, Separating
-from oracles.numerics import Array, Scalar, kept, lerp, scaled
+from oracles.numerics import Array, Scalar, ema, ema_of_squares, scaled
 from oracles.optimizers import adam, decay
 from oracles.optimizers.refusal import negative
-from oracles.rule import Convention, State, named
+from oracles.rule import Convention, State, carried_over, named, zeros
 
 BASE = Fraction(96, 100)
 """Dozat's 0.96: its powers with floats are those of torch's literal, and rationals stay exact."""
@@ -87,7 +88,7 @@ def _momentum(t: Scalar, h: Hyper) -> Scalar:
 
 
 def _average(m: Array, d: Array, mu: Scalar, h: Hyper) -> Array:
-    return lerp(m, d, 1 - h.beta1)
+    return ema(m, d, h.beta1)
 
 
 def _factors(mu: Scalar, following: Scalar, product: Scalar, t: Scalar, h: Hyper) -> Factors:
@@ -118,7 +119,7 @@ class NAdamConvention(Convention):
 
 def start(w: Array, h: Hyper) -> State:
     """Moments of zero, and a product of nothing."""
-    return {"mu_product": 1, "exp_avg": np.zeros_like(w), "exp_avg_sq": np.zeros_like(w)}
+    return {"mu_product": 1, **zeros(w, "exp_avg", "exp_avg_sq")}
 
 
 def step(
@@ -136,13 +137,18 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, beta1=0.5, beta2=0.75, eps=1.0, momentum_decay=0)  # μ = ½ (1 − ½)
+    >>> w, state = step(1.0, 2.0, 1, start(1.0, h), h, TORCH)  # Π = 1/4, D = 1/½ + 1
+    >>> round(float(w), 4), state["mu_product"]  # 1 − ½ (¾/¾) 2/3 − ½ (¼/(1 − ¼·¼)) 1/3
+    (0.6222, 0.25)
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)
     mu, following = convention.momentum(t, h), convention.momentum(t + 1, h)
-    product = kept(state["mu_product"] * kept(mu))
+    product = state["mu_product"] * mu
     m = convention.average(state["exp_avg"], d, mu, h)
-    v = h.beta2 * state["exp_avg_sq"] + (1 - h.beta2) * (d * d)
+    v = ema_of_squares(state["exp_avg_sq"], d, h.beta2)
     denominator = convention.denominator(v, 1 - h.beta2**t, h)
     now, ahead = convention.factors(mu, following, product, t, h)
     w = w - scaled(h.lr * now, d, denominator) - scaled(h.lr * ahead, m, denominator)
@@ -170,7 +176,7 @@ LOOKING_AHEAD: tuple[NAdamConvention, ...] = (
         equation="m = μₜm + (1−μₜ)d",
         source="algorithm 2 of Dozat 2016, which torch cites",
         parts=frozenset({"beta1"}),
-        average=lambda m, d, mu, h: lerp(m, d, 1 - mu),
+        average=lambda m, d, mu, h: ema(m, d, mu),
     ),
     replace(
         TORCH,
@@ -263,7 +269,7 @@ VARIANCES: tuple[NAdamConvention, ...] = (
         source="code that corrects the mean and forgets the variance",
         denominator=lambda v, c2, h: np.sqrt(v) + h.eps,
     ),
-    *adam.in_place_of(TORCH, named(adam.MOMENTS, "eps_inside", "eps_hat")),
+    *carried_over(named(adam.MOMENTS, "eps_inside", "eps_hat"), adam.TORCH, to=TORCH),
 )
 """What else the variance and ε may be."""
 
@@ -273,43 +279,37 @@ def constraint(h: Hyper) -> str | None:
     return negative(h, "momentum_decay") or adam.RULE.constraint(h)
 
 
-DOMAINS = {
-    **adam.DOMAINS,
-    "momentum_decay": Domain(special=(4e-3, 1.0, 0.0, 4e-3), low=1e-4, high=100.0),
-}
-
-FULL = Separating(
-    hyper={
-        "lr": (0.1, 0.9),
-        "beta1": (0.8, 0.9),
-        "beta2": (0.5, 0.9),
-        "eps": (0.1, 1),
-        "weight_decay": (0.1, 1),
-        "momentum_decay": (10, 60),
-    },
-    w=(2, 8),
-    g=(0.5, 2),
-)
-
-HALF = Separating(
-    hyper={
-        "lr": (0.5, 0.62),
-        "beta1": (0.93, 0.95),
-        "beta2": (0.5, 0.6),
-        "eps": (0.33, 0.4),
-        "weight_decay": (0.9, 1),
-        "momentum_decay": (100, 110),
-    },
-    w=(0.8, 1),
-    g=(0.1, 0.15),
-)
-
 DRAWING = replace(
-    adam.RULE.drawing,
-    domains=DOMAINS,
+    adam.DRAWING,
+    domains={
+        **adam.DRAWING.domains,
+        "momentum_decay": Domain(special=(4e-3, 1.0, 0.0, 4e-3), low=1e-4, high=100.0),
+    },
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
-    full=FULL,
-    half=HALF,
+    full=Separating(
+        hyper={
+            "lr": (0.1, 0.9),
+            "beta1": (0.8, 0.9),
+            "beta2": (0.5, 0.9),
+            "eps": (0.1, 1),
+            "weight_decay": (0.1, 1),
+            "momentum_decay": (10, 60),
+        },
+        w=(2, 8),
+        g=(0.5, 2),
+    ),
+    half=Separating(
+        hyper={
+            "lr": (0.5, 0.62),
+            "beta1": (0.93, 0.95),
+            "beta2": (0.5, 0.6),
+            "eps": (0.33, 0.4),
+            "weight_decay": (0.9, 1),
+            "momentum_decay": (100, 110),
+        },
+        w=(0.8, 1),
+        g=(0.1, 0.15),
+    ),
     free=frozenset({"beta1", "beta2"}),
 )
 
@@ -326,5 +326,6 @@ RULE = replace(
     constraint=constraint,
     start=start,
     drawing=DRAWING,
+    binding=replace(adam.RULE.binding, float32_products=("mu_product",)),
 )
 """Adam's rule with a look-ahead."""

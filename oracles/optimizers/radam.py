@@ -59,9 +59,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.drawing import Domain, Separating
-from oracles.numerics import Array, Scalar, either, lerp
+from oracles.numerics import Array, Scalar, either, ema, ema_of_squares
 from oracles.optimizers import adam, decay
-from oracles.rule import Convention, State
+from oracles.rule import Convention, State, zeros
 
 
 class Hyper(NamedTuple):
@@ -89,8 +89,8 @@ def _scale(v: Array, c2: Scalar, h: Hyper) -> Array:
     return 1 / (np.sqrt(v) + h.eps) * np.sqrt(c2)
 
 
-def _unscaled(m: Array, scale: Array) -> Array:
-    return m
+def _momentum_alone(moved: Array, scale: Array) -> Array:
+    return moved
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ class RAdamConvention(Convention):
     threshold: int = 5
     rectification: Callable[[Scalar, Scalar], Scalar] = _rectification
     scale: Callable[[Array, Scalar, Hyper], Array] = _scale
-    waiting: Callable[[Array, Array], Array] = _unscaled
+    waiting: Callable[[Array, Array], Array] = _momentum_alone
     after: Callable[[Array, Any], Array] = decay.unchanged
 
     def length(self, t: Scalar, h: Hyper) -> Scalar:
@@ -125,7 +125,7 @@ class RAdamConvention(Convention):
 
 def start(w: Array, h: Hyper) -> State:
     """Moments of zero."""
-    return {name: np.zeros_like(w) for name in ("exp_avg", "exp_avg_sq")}
+    return zeros(w, "exp_avg", "exp_avg_sq")
 
 
 def step(
@@ -143,11 +143,16 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, beta1=0.5, beta2=0.5)
+    >>> w, state = step(1.0, 2.0, 1, start(1.0, h), h, TORCH)  # ρ∞ = 3: it never exceeds 5
+    >>> float(w), state  # w = 1 − ½ · 1/½
+    (0.0, {'exp_avg': 1.0, 'exp_avg_sq': 2.0})
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)
-    m = lerp(state["exp_avg"], d, 1 - h.beta1)
-    v = h.beta2 * state["exp_avg_sq"] + (1 - h.beta2) * (d * d)
+    m = ema(state["exp_avg"], d, h.beta1)
+    v = ema_of_squares(state["exp_avg_sq"], d, h.beta2)
     c1, c2 = convention.correction(h.beta1, t), 1 - h.beta2**t
     length, limit = convention.length(t, h), convention.limit(h)
     long = length > convention.threshold
@@ -194,7 +199,7 @@ WAITING: tuple[RAdamConvention, ...] = (
         name="waiting_still",
         equation="w = w while ρ <= 5",
         source="RAdam of the paper's authors, whose degenerated_to_sgd is off by default",
-        waiting=lambda moved, scale: 0 * moved,
+        waiting=lambda moved, scale: 0,
     ),
     replace(
         TORCH,
@@ -257,41 +262,35 @@ SCALES: tuple[RAdamConvention, ...] = (
 )
 """What else the adaptive part may be."""
 
-DOMAINS = {
-    **adam.DOMAINS,
-    "beta2": Domain(special=(0.999, 0.9, 0.5, 0.75, 0.95, 0.0), low=0.1, high=0.999),
-}
-
-FULL = Separating(
-    hyper={
-        "lr": (0.1, 0.9),
-        "beta1": (0.5, 0.9),
-        "beta2": (0.85, 0.95),
-        "eps": (0.1, 1),
-        "weight_decay": (0.1, 1),
-    },
-    w=(2, 8),
-    g=(0.1, 0.5),
-)
-
-HALF = Separating(
-    hyper={
-        "lr": (0.5, 0.62),
-        "beta1": (0.5, 0.6),
-        "beta2": (0.94, 0.95),
-        "eps": (0.06, 0.08),
-        "weight_decay": (0.8, 1),
-    },
-    w=(0.02, 0.03),
-    g=(0.015, 0.02),
-)
-
 DRAWING = replace(
-    adam.RULE.drawing,
-    domains=DOMAINS,
+    adam.DRAWING,
+    domains={
+        **adam.DRAWING.domains,
+        "beta2": Domain(special=(0.999, 0.9, 0.5, 0.75, 0.95, 0.0), low=0.1, high=0.999),
+    },
     trial=Hyper(lr=0.5, eps=0.5, weight_decay=0.5),
-    full=FULL,
-    half=HALF,
+    full=Separating(
+        hyper={
+            "lr": (0.1, 0.9),
+            "beta1": (0.5, 0.9),
+            "beta2": (0.85, 0.95),
+            "eps": (0.1, 1),
+            "weight_decay": (0.1, 1),
+        },
+        w=(2, 8),
+        g=(0.1, 0.5),
+    ),
+    half=Separating(
+        hyper={
+            "lr": (0.5, 0.62),
+            "beta1": (0.5, 0.6),
+            "beta2": (0.94, 0.95),
+            "eps": (0.06, 0.08),
+            "weight_decay": (0.8, 1),
+        },
+        w=(0.02, 0.03),
+        g=(0.015, 0.02),
+    ),
     free=frozenset({"beta1"}),
     steps=(7, 8, 7),
 )

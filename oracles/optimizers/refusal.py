@@ -9,7 +9,12 @@ from oracles.drawing import Hyper
 
 
 def outside(h: Hyper, name: str, inside: bool, allowed: str) -> str | None:
-    """The sentence that refuses a hyperparameter, unless it is ``inside`` what is allowed."""
+    """The sentence that refuses a hyperparameter, unless it is ``inside`` what is allowed.
+
+    >>> from oracles.optimizers.adadelta import Hyper
+    >>> outside(Hyper(rho=2), "rho", 0 <= 2 <= 1, "0 <= rho <= 1")
+    'rho=2 is not allowed; allowed: 0 <= rho <= 1'
+    """
     return None if inside else f"{name}={getattr(h, name)!r} is not allowed; allowed: {allowed}"
 
 
@@ -17,16 +22,27 @@ def negative(h: Hyper, *names: str, nan: bool = False) -> str | None:
     """The sentence that refuses the first of these that is below 0, or None.
 
     A nan is refused as well, as by torch's usual ``not x >= 0``, unless ``nan`` is allowed.
+
+    >>> from oracles.optimizers.sgd import Hyper
+    >>> negative(Hyper(lr=-1.0), "momentum", "lr")
+    'lr=-1.0 is negative; allowed: 0 or more'
     """
     for name in names:
         value = getattr(h, name)
-        if value < 0 if nan else not value >= 0:
+        if value != value and not nan:
+            return outside(h, name, False, "0 or more")
+        if value < 0:
             return f"{name}={value!r} is negative; allowed: 0 or more"
     return None
 
 
 def no_beta(h: Hyper, *names: str) -> str | None:
-    """The sentence that refuses the first of these that is no decay rate of an average, or None."""
+    """The sentence that refuses the first of these that is no decay rate of an average, or None.
+
+    >>> from oracles.optimizers.adam import Hyper
+    >>> no_beta(Hyper(beta2=1.0), "beta1", "beta2")
+    'beta2=1.0 is not allowed; allowed: 0 <= beta2 < 1'
+    """
     for name in names:
         if not 0 <= getattr(h, name) < 1:
             return outside(h, name, False, f"0 <= {name} < 1")

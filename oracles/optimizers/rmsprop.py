@@ -62,10 +62,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.drawing import Domain, Drawing, Separating
-from oracles.numerics import Array, Scalar, lerp, scaled
+from oracles.numerics import Array, Scalar, ema, ema_of_squares, scaled, zeros_like
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch
-from oracles.rule import Convention, Rule, State
+from oracles.rule import Convention, Rule, State, zeros
 
 
 class Hyper(NamedTuple):
@@ -86,7 +86,7 @@ def _started(v: Array, t: Scalar) -> Array:
 
 
 def _square(v: Array, d: Array, h: Hyper) -> Array:
-    return h.alpha * v + (1 - h.alpha) * (d * d)
+    return ema_of_squares(v, d, h.alpha)
 
 
 def _variance(v: Array, old: Array, new: Array) -> Array:
@@ -134,7 +134,7 @@ class RMSpropConvention(Convention):
 def start(w: Array, h: Hyper) -> State:
     """Averages and a buffer of zero, those that are in use."""
     used = {"square_avg": True, "grad_avg": h.centered, "momentum_buffer": h.momentum != 0}
-    return {name: np.zeros_like(w) for name, there in used.items() if there}
+    return zeros(w, *(name for name, there in used.items() if there))
 
 
 def step(
@@ -152,19 +152,24 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, alpha=0.75, eps=1.0)
+    >>> w, state = step(1.0, 2.0, 1, start(1.0, h), h, TORCH)  # v = 1, D = 1 + 1
+    >>> float(w), state
+    (0.5, {'square_avg': 1.0})
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)
     v = convention.square(convention.started(state["square_avg"], t), d, h)
     state = {**state, "square_avg": v}
     if h.centered:
-        mean = lerp(state["grad_avg"], d, 1 - h.alpha)
-        v = convention.variance(v, state["grad_avg"], mean)
-        state["grad_avg"] = mean
+        a = ema(state["grad_avg"], d, h.alpha)
+        v = convention.variance(v, state["grad_avg"], a)
+        state["grad_avg"] = a
     denominator = convention.denominator(v, t, h)
     if h.momentum == 0:
         return convention.after(w - scaled(h.lr, d, denominator), h), state
-    b = state.get("momentum_buffer", np.zeros_like(w))  # torch has none if μ was 0 at first
+    b = state.get("momentum_buffer", zeros_like(w))  # torch has none if μ was 0 at first
     b = convention.velocity(b, d, denominator, h)
     w = convention.move(w, b, denominator, h)
     return convention.after(w, h), {**state, "momentum_buffer": b}

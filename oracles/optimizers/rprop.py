@@ -53,7 +53,7 @@ from typing import NamedTuple
 import numpy as np
 
 from oracles.drawing import Domain, Drawing, Separating
-from oracles.numerics import Array, Scalar
+from oracles.numerics import Array, Scalar, zeros_like
 from oracles.optimizers import decay
 from oracles.optimizers.refusal import negative, no_batch
 from oracles.rule import Binding, Convention, Rule, State
@@ -104,7 +104,7 @@ def _bounded(turn: Turn, size: Array, h: Hyper) -> Array:
 
 
 def _halted(turn: Turn, g: Array) -> Array:
-    return np.where(turn.sign < 0, np.zeros_like(g), g)
+    return np.where(turn.sign < 0, zeros_like(g), g)
 
 
 def _moved(turn: Turn, w: Array, g: Array, size: Array) -> Array:
@@ -138,7 +138,7 @@ class RpropConvention(Convention):
 
 def start(w: Array, h: Hyper) -> State:
     """No gradient so far, and a step size of γ."""
-    return {"prev": np.zeros_like(w), "step_size": np.full_like(w, h.lr)}
+    return {"prev": zeros_like(w), "step_size": np.full_like(w, h.lr)}
 
 
 def step(
@@ -156,6 +156,13 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, etaplus=2.0)
+    >>> state = start(np.zeros(2), h)
+    >>> w, state = step(np.zeros(2), np.array([3.0, -1.0]), 1, state, h, TORCH)
+    >>> w, state = step(w, np.array([1.0, 1.0]), 2, state, h, TORCH)  # one goes on, one turned
+    >>> w.tolist(), state["step_size"].tolist(), state["prev"].tolist()
+    ([-1.5, 0.5], [1.0, 0.25], [1.0, 0.0])
     """
     g = decay.signed(g, h)
     turn = Turn(convention.sign(g, state["prev"]), state["prev"], state["step_size"])
@@ -285,7 +292,10 @@ def constraint(h: Hyper) -> str | None:
 
 
 def nearest_allowed(h: Hyper) -> Hyper:
-    """Factors that are on their side of 1."""
+    """Factors that are on their side of 1: those drawn, or the default ones in place of both.
+
+    One factor alone could not be taken from the defaults: only the pair is known to be allowed.
+    """
     if constraint(h) is None:
         return h
     return h._replace(etaminus=Hyper().etaminus, etaplus=Hyper().etaplus)

@@ -17,7 +17,8 @@ The rule (torch's documentation, ``torch.optim.SGD``; code in ``torch/optim/sgd.
 With μ = 0 steps 2 and 3 are left out and no buffer appears; with λ = 0 the decay term is left out
 (which matters when w is infinite). A parameter without gradient is not touched, nor is its buffer,
 so "first step" means the first step *with a gradient and μ ≠ 0*, per parameter. γ, λ, μ and τ are
-those of the step: nothing is remembered of earlier values but what is in b.
+those of the step: nothing is remembered of earlier values but what is in b. (In rules whose m is a
+moment the batch size is n.)
 
 Where sources disagree
 ----------------------
@@ -110,6 +111,14 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, momentum=0.5, weight_decay=0.25)
+    >>> w, state = step(4.0, 1.0, 1, {}, h, TORCH)  # d = 1 + 4/4, b = d
+    >>> w, state
+    (3.0, {'momentum_buffer': 2.0})
+    >>> w, state = step(w, 0.25, 2, state, h, TORCH)  # d = 1/4 + 3/4, b = 2/2 + d
+    >>> w, state
+    (2.0, {'momentum_buffer': 2.0})
     """
     d = convention.descent(w, g, h)
     w = convention.before(w, h)
@@ -127,26 +136,29 @@ TORCH = SGDConvention(
 )
 
 
-def _from_zero(b: Array | None, d: Array, h: Hyper) -> Array:
-    dampened = (1 - h.dampening) * d
-    return dampened if b is None else h.momentum * b + dampened
-
-
-def _moving_average(b: Array | None, d: Array, h: Hyper) -> Array:
-    average = (1 - h.momentum) * d
-    return average if b is None else h.momentum * b + average
-
-
-CONVENTIONS = (
-    TORCH,
-    replace(
+DECAYS = (
+    *decay.meanings(
         TORCH,
-        name="batch_scaled",
-        equation="d = g + (λ/m)w",
-        source="scratch code that divides loss and penalty by m; scikit-learn MLPClassifier and "
-        "MLPRegressor (_multilayer_perceptron.py, _compute_loss_grad: += alpha·coef, /= n)",
-        parts=decay.DECAY | {"batch_size"},
-        descent=lambda w, g, h: decay.plus(decay.signed(g, h), h.weight_decay / h.batch_size, w, h),
+        decay.DECAY,
+        batch_scaled={
+            "equation": "d = g + (λ/m)w",
+            "source": "scratch code that divides loss and penalty by m; scikit-learn MLPClassifier "
+            "and MLPRegressor (_multilayer_perceptron.py, _compute_loss_grad: += alpha·coef, /= n)",
+        },
+        decoupled_lr={
+            "equation": "w = (1 − γλ)w before the step; λw never enters b",
+            "source": "SGDW of arXiv:1711.05101 with its schedule multiplier equal to γ; Keras SGD "
+            "weight_decay=, timm SGDW",
+            "parts": {"momentum"},
+        },
+        decoupled={"source": "TensorFlow Addons SGDW (weight_decay_optimizers.py)"},
+        decay_after={
+            "source": "norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to SGD",
+        },
+        decay_sign_flipped={
+            "source": "code that negates after adding the decay, or minimizes −loss with λ negated "
+            "too",
+        },
     ),
     replace(
         TORCH,
@@ -155,43 +167,6 @@ CONVENTIONS = (
         source="Keras regularizers.L2(λ): penalty λ|w|² without the ½",
         parts=decay.DECAY,
         descent=lambda w, g, h: decay.plus(decay.signed(g, h), 2 * h.weight_decay, w, h),
-    ),
-    replace(
-        TORCH,
-        name="decoupled_lr",
-        equation="w = (1 − γλ)w before the step; λw never enters b",
-        source="SGDW of arXiv:1711.05101 with its schedule multiplier equal to γ; Keras SGD "
-        "weight_decay=, timm SGDW",
-        parts=decay.DECAY | {"momentum"},
-        descent=decay.undecayed,
-        before=decay.shrunk_lr,
-    ),
-    replace(
-        TORCH,
-        name="decoupled",
-        equation="w = (1 − λ)w before the step",
-        source="TensorFlow Addons SGDW (weight_decay_optimizers.py)",
-        parts=decay.DECAY,
-        descent=decay.undecayed,
-        before=decay.shrunk_bare,
-    ),
-    replace(
-        TORCH,
-        name="decay_after",
-        equation="w = (1 − λ)w after the step",
-        source="norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to SGD",
-        parts=decay.DECAY,
-        descent=decay.undecayed,
-        after=decay.shrunk_bare,
-    ),
-    replace(
-        TORCH,
-        name="decay_after_lr",
-        equation="w = (1 − γλ)w after the step",
-        source="training loops that call p.mul_(1 - lr * wd) after optimizer.step()",
-        parts=decay.DECAY,
-        descent=decay.undecayed,
-        after=decay.shrunk_lr,
     ),
     replace(
         TORCH,
@@ -204,28 +179,27 @@ CONVENTIONS = (
     ),
     replace(
         TORCH,
-        name="decay_ignored",
-        equation="d = g",
-        source="an optimizer built without weight_decay, or a group that overrides it with 0",
-        parts=decay.DECAY,
-        descent=decay.undecayed,
-    ),
-    replace(
-        TORCH,
-        name="decay_sign_flipped",
-        equation="d = −(g + λw) under maximize: the decay grows w",
-        source="code that negates after adding the decay, or minimizes −loss with λ negated too",
-        parts=decay.DECAY | {"maximize"},
-        descent=lambda w, g, h: decay.signed(decay.plus(g, h.weight_decay, w, h), h),
-    ),
-    replace(
-        TORCH,
         name="bias_undecayed",
         equation="λ = 0 for parameters of at most one dimension",
         source="timm create_optimizer_v2, scikit-learn, MXNet and MindSpore (by name)",
         parts=decay.DECAY | {"vector"},
         decays=lambda ndim: ndim > 1,
     ),
+)
+"""What else ``weight_decay`` may mean. Without momentum, decoupled decay is the same as coupled."""
+
+
+def _from_zero(b: Array | None, d: Array, h: Hyper) -> Array:
+    dampened = (1 - h.dampening) * d
+    return dampened if b is None else h.momentum * b + dampened
+
+
+def _moving_average(b: Array | None, d: Array, h: Hyper) -> Array:
+    average = (1 - h.momentum) * d
+    return average if b is None else h.momentum * b + average
+
+
+VELOCITIES = (
     replace(
         TORCH,
         name="lr_in_velocity",
@@ -252,6 +226,10 @@ CONVENTIONS = (
         parts=frozenset({"momentum"}),
         velocity=_moving_average,
     ),
+)
+"""What else the velocity may be."""
+
+LOOKING_AHEAD = (
     replace(
         TORCH,
         name="nesterov_undecayed",
@@ -280,6 +258,7 @@ CONVENTIONS = (
         direction=lambda g, d, b, h: b,
     ),
 )
+"""What else *nesterov* may mean."""
 
 
 def _blind(h: Hyper) -> str | None:
@@ -294,7 +273,11 @@ def constraint(h: Hyper) -> str | None:
 
 
 def nearest_allowed(h: Hyper) -> Hyper:
-    """Make room for what is allowed, and cap the decay where γλ > 1 would make w grow."""
+    """Make room for what is allowed, and cap the decay as :func:`decay.nearest_allowed` does.
+
+    Nesterov needs momentum and no dampening. What was drawn of momentum is kept: where there is
+    some, the dampening gives way, and where there is none, Nesterov does.
+    """
     if constraint(h) is not None:
         h = h._replace(dampening=0.0) if h.momentum > 0 else h._replace(nesterov=False)
     capped: Hyper = decay.nearest_allowed(h)
@@ -336,13 +319,13 @@ DRAWING = Drawing(
 
 RULE = Rule(
     name="SGD",
-    linear=True,
     symbols="w parameter, g gradient, b momentum buffer, v velocity, d descent direction, γ lr, "
     "λ weight decay, μ momentum, τ dampening, m batch size",
     hyper=Hyper,
     step=step,
-    conventions=CONVENTIONS,
+    conventions=(TORCH, *DECAYS, *VELOCITIES, *LOOKING_AHEAD),
     states=("momentum_buffer",),
     constraint=constraint,
+    linear=True,
     drawing=DRAWING,
 )

@@ -45,11 +45,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.drawing import Drawing
-from oracles.numerics import Array, Scalar, lerp, scaled
+from oracles.drawing import Domain, Drawing
+from oracles.numerics import Array, Scalar, ema, scaled
 from oracles.optimizers import adam, decay
 from oracles.optimizers.refusal import no_batch, no_beta, outside
-from oracles.rule import Binding, Convention, Rule, State, named
+from oracles.rule import Binding, Convention, Rule, State, carried_over, named, zeros
 
 
 class Hyper(NamedTuple):
@@ -98,8 +98,7 @@ class SparseAdamConvention(Convention):
 
 def start(w: Array, h: Hyper) -> State:
     """Moments of zero."""
-    zero = 0 * h.lr  # in the arithmetic of the others: an element without gradient keeps it
-    return {"exp_avg": np.full_like(w, zero), "exp_avg_sq": np.full_like(w, zero)}
+    return zeros(w, "exp_avg", "exp_avg_sq")
 
 
 def step(
@@ -117,11 +116,17 @@ def step(
 
     Returns:
         The new parameter and the new state; the arguments are left as they were.
+
+    >>> h = Hyper(lr=0.5, beta1=0.5, beta2=0.75, eps=1.0)
+    >>> w = np.array([1.0, 1.0])  # √c₂/c₁ = 1, D = 1 + 1
+    >>> w, state = step(w, np.array([2.0, 0.0]), 1, start(w, h), h, TORCH)
+    >>> w.tolist(), state["exp_avg"].tolist()
+    ([0.75, 1.0], [1.0, 0.0])
     """
     d = decay.signed(g, h)
     m, v = state["exp_avg"], state["exp_avg_sq"]
-    m = convention.remembered(g, lerp(m, d, 1 - h.beta1, literal=True), m)
-    v = convention.remembered(g, lerp(v, d * d, 1 - h.beta2, literal=True), v)
+    m = convention.remembered(g, ema(m, d, h.beta1, literal=True), m)
+    v = convention.remembered(g, ema(v, d * d, h.beta2, literal=True), v)
     c1, c2 = convention.first_correction(h.beta1, t), convention.second_correction(h.beta2, t)
     rate = h.lr * np.sqrt(c2) / c1
     w = convention.moved(g, w - scaled(rate, m, convention.denominator(v, c2, h)), w)
@@ -192,8 +197,10 @@ DENOMINATORS = (
         parts=EPS,
         denominator=lambda v, c2, h: np.sqrt(v),
     ),
-    *adam.in_place_of(
-        TORCH, named(adam.MOMENTS, "uncorrected", "second_uncorrected", "correction_late")
+    *carried_over(
+        named(adam.MOMENTS, "uncorrected", "second_uncorrected", "correction_late"),
+        adam.TORCH,
+        to=TORCH,
     ),
 )
 """What else ε and the correction may be."""
@@ -209,17 +216,21 @@ def constraint(h: Hyper) -> str | None:
     )
 
 
-DOMAINS = {
-    name: replace(domain, special=tuple(v for v in domain.special if v or name.startswith("beta")))
-    for name, domain in adam.DOMAINS.items()
-    if name != "weight_decay"
-}
+def _allowed(name: str, domain: Domain) -> Domain:
+    """Adam's domain without the 0, which only betas may be here."""
+    special = tuple(v for v in domain.special if v or name.startswith("beta"))
+    return replace(domain, special=special)
+
 
 DRAWING = Drawing(
-    domains=DOMAINS,
+    domains={
+        name: _allowed(name, domain)
+        for name, domain in adam.DRAWING.domains.items()
+        if name != "weight_decay"
+    },
     trial=Hyper(lr=0.5, eps=0.5),
-    full=adam.FULL,
-    half=adam.HALF,
+    full=adam.DRAWING.full,
+    half=adam.DRAWING.half,
 )
 
 RULE = Rule(

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from oracles.harness.deviations.ledger import ledger
-from oracles.harness.runs.runner import vacuities
-from oracles.harness.runs.tally import Line, Tally
+from oracles.harness.runs.tally import Line, Tally, vacuities
 from oracles.harness.subjects.subject import Place
 
 SHARES = "largest share of the radius used"

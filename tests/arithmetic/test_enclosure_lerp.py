@@ -19,7 +19,7 @@ import pytest
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import DTYPES, FLOAT64, FORMATS, TENSOR, WIDE_EPS, Wide
 from oracles.numerics import lerp
-from tests.support.witness import BINARY, admits, rational
+from tests.support.witness import BINARY, admits, fraction
 
 F = Fraction
 inf, nan = math.inf, math.nan
@@ -97,12 +97,6 @@ def one_ball(mid: float, rad: float, dtype: str) -> Enclosure:
     return Enclosure(np.array([mid], dtype=Wide), np.array([rad], dtype=Wide), FORMATS[dtype])
 
 
-def exactly(x: Any) -> Fraction:
-    value = rational(x)
-    assert isinstance(value, Fraction)
-    return value
-
-
 def undecided_form(w: float) -> bool:
     """Whether a weight may enter on either side of 1/2, so that both forms are charged."""
     return 0.49 < w < 0.51 and w != 0.5
@@ -120,7 +114,7 @@ def test_of_exact_ends(dtype: str, w: float, forms: tuple[Form, ...]) -> None:
     for s, e in ENDS:
         start, end = one_ball(s, 0, dtype), one_ball(e, 0, dtype)
         ball = lerp(start, end, w, literal=forms == (literal,))
-        mid, rad = exactly(ball.mid[0]), exactly(ball.rad[0])
+        mid, rad = fraction(ball.mid[0]), fraction(ball.rad[0])
         assert abs(mid - (F(s) + F(w) * (F(e) - F(s)))) <= 4 * EPS * max(abs(s), abs(e))
         results = list(reach(forms, dtype, (F(s),), (F(e),), ((F(w), 1 - F(w)),)))
         farthest = max(abs(x - mid) for x in results)
@@ -139,8 +133,8 @@ def test_short_weights_enter_exactly(dtype: str, w: float) -> None:
         difference = abs(F(e) - F(s))
         forms = [u * (abs((1 - F(w)) * F(s)) + abs(F(w) * F(e)))]
         forms += [2 * u * F(w) * difference] if w < 0.5 else [3 * u * (1 - F(w)) * difference]
-        rad = max(forms) + u * abs(exactly(ball.mid[0])) + 2 * BINARY[dtype].tiny
-        assert exactly(ball.rad[0]) <= rad * (1 + 10 * u) * (1 + 32 * EPS / u)
+        rad = max(forms) + u * abs(fraction(ball.mid[0])) + 2 * BINARY[dtype].tiny
+        assert fraction(ball.rad[0]) <= rad * (1 + 10 * u) * (1 + 32 * EPS / u)
 
 
 @each_dtype
@@ -155,7 +149,7 @@ def test_of_balls(dtype: str, w: float, forms: tuple[Form, ...]) -> None:
     starts, ends = (F(31, 32), F(33, 32)), (F(-13, 16), F(-11, 16))
     weights = tuple((F(w) + x, 1 - F(w) - x) for x in (-off, off))
     results = list(reach(forms, dtype, starts, ends, weights))
-    mid, rad = exactly(ball.mid[0]), exactly(ball.rad[0])
+    mid, rad = fraction(ball.mid[0]), fraction(ball.rad[0])
     farthest = max(abs(x - mid) for x in results)
     assert farthest <= rad
     if not undecided_form(w):
@@ -170,7 +164,7 @@ def test_a_tensor_s_weight(dtype: str, tensor: float) -> None:
     weight = 1 - beta
     assert weight.format is TENSOR
     ball = lerp(one_ball(1.5, 0, dtype), one_ball(-0.75, 0, dtype), weight)
-    share, off = exactly(weight.mid), exactly(weight.rad)
+    share, off = fraction(weight.mid), fraction(weight.rad)
     weights = tuple((share + x, 1 - share - x) for x in (-off, off))
     for x in reach(TORCH, dtype, (F(3, 2),), (F(-3, 4),), weights):
         assert admits(ball.mid[0], ball.rad[0], x)
@@ -180,7 +174,7 @@ def test_a_tensor_s_weight(dtype: str, tensor: float) -> None:
 def test_the_rule_of_plain_numbers_is_the_midpoint(dtype: str) -> None:
     for (s, e), w in itertools.product(ENDS, (0.25, 0.75)):
         ball = lerp(one_ball(s, 0, dtype), one_ball(e, 0, dtype), w)
-        assert exactly(ball.mid[0]) == lerp(F(s), F(e), F(w))
+        assert fraction(ball.mid[0]) == lerp(F(s), F(e), F(w))
 
 
 @each_dtype
@@ -215,7 +209,7 @@ def test_products_that_underflow(dtype: str, w: float, is_literal: bool) -> None
     for n in range(4):
         if abs(n - 3 * w) <= 0.5:
             assert admits(ball.mid[0], ball.rad[0], n * to.tiny)
-    assert exactly(ball.rad[0]) <= to.tiny * (1 + 30 * to.u)
+    assert fraction(ball.rad[0]) <= to.tiny * (1 + 30 * to.u)
 
 
 class TestNonnegative:
@@ -279,7 +273,11 @@ BEYOND: list[tuple[float, float, Any, bool, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("s", "e", "w", "is_literal", "expected"), BEYOND)
+@pytest.mark.parametrize(
+    ("s", "e", "w", "is_literal", "expected"),
+    BEYOND,
+    ids=lambda x: f"{x:.3g}" if isinstance(x, float) else None,
+)
 def test_beyond_the_finite_range(
     s: float, e: float, w: Any, is_literal: bool, expected: Any
 ) -> None:

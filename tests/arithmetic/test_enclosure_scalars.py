@@ -25,7 +25,7 @@ from oracles.harness.arithmetic.formats import (
 )
 from oracles.numerics import kept
 from tests.support.adversaries import short
-from tests.support.witness import BINARY, admits, nearest, rational
+from tests.support.witness import BINARY, admits, fraction, nearest, rational
 
 F = Fraction
 inf, nan = math.inf, math.nan
@@ -34,12 +34,6 @@ EPS = F(*WIDE_EPS.as_integer_ratio())
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 FLOAT32 = BINARY["float32"]
-
-
-def exactly(x: Any) -> Fraction:
-    value = rational(x)
-    assert isinstance(value, Fraction)
-    return value
 
 
 def array(mid: float, dtype: str, nonnegative: bool = False) -> Any:
@@ -79,7 +73,7 @@ class TestEntering:
         """c + 0 rounds nothing else: the conversion errs by u, by eta near zero, or not at all."""
         result = np.maximum(array(-inf, dtype), c)
         assert result.mid == Wide(c)
-        to, rad = BINARY[dtype], exactly(result.rad[0])
+        to, rad = BINARY[dtype], fraction(result.rad[0])
         converted = nearest(F(c), to) if dtype != "float64" else F(c)
         assert admits(result.mid[0], result.rad[0], converted)
         if dtype == "float64" or short(c):
@@ -117,7 +111,7 @@ class TestEntering:
         number: Any = Enclosure(Wide(0.5), Wide(0.25), FLOAT64)
         result = np.maximum(array(-inf, dtype), number)
         u = F(0) if dtype == "float64" else BINARY[dtype].u
-        assert exactly(result.rad[0]) == F(1, 4) + F(3, 4) * u
+        assert fraction(result.rad[0]) == F(1, 4) + F(3, 4) * u
 
     @each_dtype
     def test_plain_numbers_and_enclosures_are_the_same(self, dtype: str) -> None:
@@ -141,7 +135,7 @@ class TestPythonNumbers:
         assert third.format is FLOAT64
         assert admits(third.mid, third.rad, rational(1 / 3))
         u = BINARY["float64"].u
-        assert exactly(third.rad) <= F(1, 3) * u * (1 + 3 * EPS / u)
+        assert fraction(third.rad) <= F(1, 3) * u * (1 + 3 * EPS / u)
 
     def test_fractions_join(self) -> None:
         half = Fraction(1, 2) / Enclosure.exact(1)
@@ -198,15 +192,15 @@ class TestTensors:
         for value in (0.1, 1e-30, 12345.678):
             x = tensor(value)
             assert admits(x.mid, x.rad, rational(np.float32(value)))
-            assert exactly(x.rad) <= F(value) * u * (1 + EPS)
+            assert fraction(x.rad) <= F(value) * u * (1 + EPS)
         assert tensor(0.5).rad == 0
         assert tensor(1e39).unknown
 
     def test_operations_are_charged_twice(self) -> None:
         x, y, u = tensor(0.75), tensor(3), FLOAT32.u
         for result in (x * y, x / y, x + y, x - y):
-            size = abs(exactly(result.mid))
-            assert size * 2 * u <= exactly(result.rad) <= size * 2 * u * (1 + 16 * EPS / u)
+            size = abs(fraction(result.mid))
+            assert size * 2 * u <= fraction(result.rad) <= size * 2 * u * (1 + 16 * EPS / u)
 
     @each_dtype
     def test_arrays_convert_them(self, dtype: str) -> None:
@@ -220,7 +214,7 @@ class TestTensors:
             assert admits(result.mid[0], result.rad[0], nearest(single, BINARY[dtype]))
             u = F(0) if dtype == "float64" else BINARY[dtype].u
             reach = F(0.1) * (1 + FLOAT32.u)
-            assert exactly(result.rad[0]) <= F(0.1) * FLOAT32.u * (1 + EPS) + reach * u * (1 + EPS)
+            assert fraction(result.rad[0]) <= F(0.1) * FLOAT32.u * (1 + EPS) + reach * u * (1 + EPS)
 
     def test_python_numbers_join_them(self) -> None:
         x = tensor(0.5)
@@ -245,7 +239,7 @@ class TestKept:
         assert admits(x.mid, x.rad, rational(np.float32(value)))
         u, eta = FLOAT32.u, FLOAT32.tiny / 2
         most = max(u * abs(F(value)), min(eta, abs(F(value))))
-        assert exactly(x.rad) <= most * (1 + 9 * EPS)
+        assert fraction(x.rad) <= most * (1 + 9 * EPS)
 
     def test_it_goes_on_as_a_python_number(self) -> None:
         x = kept(Enclosure.exact(0.1)) * 3
@@ -260,7 +254,7 @@ class TestKept:
     def test_radii(self) -> None:
         x = kept(Enclosure(Wide(1), Wide(0.25), FLOAT64, nonnegative=True))
         u = FLOAT32.u
-        assert F(1, 4) + F(5, 4) * u <= exactly(x.rad) <= (F(1, 4) + F(5, 4) * u) * (1 + 9 * EPS)
+        assert F(1, 4) + F(5, 4) * u <= fraction(x.rad) <= (F(1, 4) + F(5, 4) * u) * (1 + 9 * EPS)
         assert x.nonnegative
 
     def test_a_tensor_is_kept_as_it_is(self) -> None:

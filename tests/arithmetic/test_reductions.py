@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from oracles import numerics
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import DTYPES, FORMATS
-from tests.support.witness import BINARY, Binary, nearest, rational
+from tests.support.witness import BINARY, Binary, nearest, rational, root
 
 F = Fraction
 inf, nan = math.inf, math.nan
@@ -43,11 +43,6 @@ def fraction(x: Any) -> Fraction:
 
 def ball(values: list[Fraction], dtype: str) -> Enclosure:
     return Enclosure.exact([float(v) for v in values], FORMATS[dtype])
-
-
-def root(x: Fraction) -> Fraction:
-    """√x, cut off far beyond any format."""
-    return F(math.isqrt(int(x * 2**600)), 2**300)
 
 
 class Reducer:

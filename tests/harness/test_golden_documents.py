@@ -25,7 +25,8 @@ from oracles.harness.cases.case import Case
 from oracles.optimizers.sgd import RULE
 from oracles.rule import Convention, Rule
 from tests.support.golden_extension import GOLDEN, PINNED, differences, ulps
-from tests.torch.test_goldens import document, each_convention, questions, vectors
+from tests.support.marks import each_convention
+from tests.support.pinned import document, questions, vectors
 
 SCHEMA = json.loads((GOLDEN / "schema.json").read_bytes())
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -245,7 +246,8 @@ def test_only_the_update_flag_writes(tmp_path: Path) -> None:
 
 
 def _unneeded(folder: str, names: list[str]) -> list[str]:
-    kept = {"__init__.py", "support", "golden_extension.py", "told.py", "torch", "test_goldens.py"}
+    support = {"golden_extension.py", "marks.py", "pinned.py", "told.py"}
+    kept = {"__init__.py", "support", "torch", "test_goldens.py", *support}
     return [name for name in names if name not in kept]
 
 

@@ -10,8 +10,8 @@ import pytest
 from oracles import cli
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.runs import profiles, walk
-from oracles.harness.runs.runner import Refuted, vacuities
-from oracles.harness.runs.tally import Line, Tally
+from oracles.harness.runs.runner import Refuted
+from oracles.harness.runs.tally import Line, Tally, vacuities
 from oracles.harness.subjects.selection import EVERYWHERE
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, OUTSIDE, UNDECIDED, Verdict
@@ -195,7 +195,7 @@ def test_what_one_device_lacks_is_not_absent_altogether() -> None:
 def test_a_call_that_is_off(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(arguments) == 2
+    assert cli.main([*arguments, "--jobs", "1"]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -204,6 +204,13 @@ def test_a_soak_takes_some_time(seconds: str, capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit, match="2"):
         cli.main(["soak", "--seconds", seconds])
     assert f"{seconds} is not a finite number of seconds above 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "1.5", "x"])
+def test_somebody_has_to_do_it(jobs: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["check", f"--jobs={jobs}"])
+    assert f"{jobs} is not a whole number from 1 on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("seed", ["-1", "1.5", "x"])
@@ -226,7 +233,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_status_says_whether_a_class_follows_the_rule(
     optimizer: str, status: int, brief: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = cli.main(["check", "--path", "foreach", "--optimizer", optimizer])
+    said = cli.main(["check", "-j", "1", "--path", "foreach", "--optimizer", optimizer])
     output = capsys.readouterr().out
     assert said == status
     assert ("FAILED" in output) == ("the values fit batch_scaled" in output) == bool(status)
@@ -244,7 +251,7 @@ def refuse(*args: Any, **options: Any) -> int:
 def test_the_status_says_what_else_is_wrong(
     module: Any, name: str, planted: Any, brief: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call = ["check", "--rule", "SGD", "--path", "foreach"]
+    call = ["check", "-j", "1", "--rule", "SGD", "--path", "foreach"]
     assert cli.main(call) == 0
     monkeypatch.setattr(module, name, planted)
     assert cli.main(call) == 1
@@ -263,7 +270,8 @@ def test_who_can_be_asked_nothing_is_no_success(
     brief: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(walk, "run_check", lambda *args: 0)
-    assert cli.main(["check", "--path", "foreach", "--optimizer", "torch.optim:SGD"]) == 1
+    call = ["check", "-j", "1", "--path", "foreach", "--optimizer", "torch.optim:SGD"]
+    assert cli.main(call) == 1
     assert "VACUOUS   SGD: 1 not asked" in capsys.readouterr().out
 
 

@@ -13,13 +13,14 @@ from packaging.specifiers import SpecifierSet
 from oracles.harness.cases.case import single
 from oracles.harness.checks import values
 from oracles.harness.checks.catalogue import checks
+from oracles.harness.checks.check import AGREEMENT
 from oracles.harness.checks.values import rejection, skipped
 from oracles.harness.deviations.ledger import Deviation, ledger
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs import runner
 from oracles.harness.runs.asking import ask, examine
-from oracles.harness.runs.runner import Refuted, confirm, count_decided, run_check
-from oracles.harness.runs.tally import Line, Tally
+from oracles.harness.runs.runner import Refuted, confirm, run_check
+from oracles.harness.runs.tally import Line, Tally, count_decided
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.subject import Answer, Place
 from oracles.harness.subjects.torch_optim import TorchSubject
@@ -90,19 +91,19 @@ def test_a_check_that_decides_little_is_vacuous(line: Line, said: str) -> None:
     seen = Tally()
     seen.lines[Place("SGD", "for-loop", "float64", "cpu")] = line
     with pytest.raises(Vacuous, match=said):
-        count_decided(CHECKS["agreement"], seen)
+        count_decided(AGREEMENT, seen)
 
 
 def test_half_of_a_check_is_enough() -> None:
     seen = Tally()
     seen.lines[Place("SGD", "for-loop", "float64", "cpu")] = Line(runs=20, undecided=10)
-    assert count_decided(CHECKS["agreement"], seen) == 20
+    assert count_decided(AGREEMENT, seen) == 20
 
 
 def test_a_few_verdicts_are_not_judged() -> None:
     seen = Tally()
     seen.lines[Place("SGD", "for-loop", "float64", "cpu")] = Line(runs=19, empty=19, undecided=19)
-    assert count_decided(CHECKS["agreement"], seen) == 0
+    assert count_decided(AGREEMENT, seen) == 0
 
 
 @pytest.mark.parametrize("decay", [0.0, 2.0**-12])

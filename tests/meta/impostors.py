@@ -64,7 +64,8 @@ class Impostor(torch.optim.Optimizer):
 
     def _remember(self, p: torch.Tensor, state: State, t: int) -> None:
         counted = {**state, "step": t} if "step" in self.rule.states else state
-        self.state[p] = {name: _kept(value, p) for name, value in counted.items()}
+        if counted:
+            self.state[p] = {name: _kept(value, p) for name, value in counted.items()}
 
 
 class Numbers(np.ndarray):
@@ -92,7 +93,7 @@ def _kept(value: Any, p: torch.Tensor) -> Any:
     """Arrays in the parameter's dtype, and in its shape if they have as many elements."""
     if np.ndim(value) == 0:
         return getattr(value, "item", lambda: value)()
-    kept = torch.tensor(value, dtype=p.dtype)
+    kept = torch.tensor(value, dtype=p.dtype, device=p.device)
     return kept.view(p.shape) if kept.numel() == p.numel() else kept
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 LONGEST, AROUND = 90, 24
@@ -43,6 +45,11 @@ class Mutant:
         end = self.start + len(self.before.encode())
         changed = self.original[: self.start] + self.after.encode() + self.original[end:]
         return changed.decode()
+
+    @cached_property
+    def change(self) -> str:
+        """``before -> after``, both as ``ast`` writes them."""
+        return f"{_plain(self.before)} -> {_plain(self.after)}"
 
     def __str__(self) -> str:
         return f"{self.function}:{self.line}: {_difference(self.before, self.after)}"
@@ -335,11 +342,12 @@ def _difference(before: str, after: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """An expression or a statement as ``ast`` writes it."""
-    try:
-        return ast.unparse(ast.parse(f"({text})"))
-    except SyntaxError:
+    """An expression or a statement as ``ast`` writes it; what is neither, on one line."""
+    with suppress(SyntaxError):
+        return ast.unparse(ast.parse(f"({text})", mode="eval"))
+    with suppress(SyntaxError):
         return ast.unparse(ast.parse(text))
+    return " ".join(text.split())
 
 
 def _shared(a: str, b: str) -> int:

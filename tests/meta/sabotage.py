@@ -6,7 +6,7 @@ tuples -- and of what the optimizer takes; never of its name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -21,16 +21,23 @@ from tests.meta.planting import (
     CLOSURE,
     COPIED,
     EDGE,
+    ENDURING,
     GAPS,
     GRADIENTS,
+    LARGE,
+    LATE,
+    LONG,
+    MANY,
     ORDER,
     PLANTED,
     SAVED,
     SCALED,
+    SHORT,
     SKIPPED,
     SPARSE,
     SPLITTING,
     SURROUNDINGS,
+    THREADED,
     TRANSPOSING,
     ZEROED,
     Around,
@@ -478,6 +485,147 @@ def subnormals_flushed(opt: Any) -> Iterator[None]:
     yield
     for _, p in opt.moving():
         p.copy_(torch.where(p.abs() < torch.finfo(p.dtype).tiny, torch.zeros_like(p), p))
+
+
+# --- short formats ------------------------------------------------------------------------------
+
+
+def in_short_groups(
+    opt: Any, dtypes: Sequence[torch.dtype], name: str, change: Callable[[Any], Any]
+) -> Any:
+    """Another hyperparameter in groups of such parameters."""
+
+    def new(number: int, group: Group) -> dict[str, Any]:
+        short = all(p.dtype in dtypes for p in group["params"])
+        return {name: change(group[name]) if short else group[name]}
+
+    return swapped(opt, new)
+
+
+def starts_on_eps(rule: Rule) -> bool:
+    """Whether ε enters the first step."""
+    w, g, h = np.zeros((2, 3)), np.full((2, 3), 4.0), rule.drawing.trial
+    if "eps" not in h._fields:
+        return False
+    one, other = (
+        rule.step(w, g, 1, rule.start(w, eps), eps, rule.torch)[0]
+        for eps in (h._replace(eps=0.25), h._replace(eps=0.125))
+    )
+    return not np.array_equal(one, other)
+
+
+@around(SHORT, needs=starts_on_eps)
+def eps_floored_in_float16(opt: Any) -> Iterator[None]:
+    """In float16 alone ε is 1e-4 at least."""
+    with in_short_groups(opt, [torch.float16], "eps", lambda eps: max(eps, 1e-4)):
+        yield
+
+
+@around(SHORT, needs=has("beta2"))
+def forgetting_floored_in_short_formats(opt: Any) -> Iterator[None]:
+    """In bfloat16 and float16 β₂ is one half at least."""
+    short = [torch.bfloat16, torch.float16]
+    with in_short_groups(opt, short, "betas", lambda betas: (betas[0], max(betas[1], 0.5))):
+        yield
+
+
+@around(SHORT)
+def last_bit_lost_in_short_formats(opt: Any) -> Iterator[None]:
+    """In bfloat16 and float16 gradients keep two bits."""
+
+    def fewer(g: torch.Tensor) -> torch.Tensor:
+        significand, exponent = torch.frexp(g.to_dense().float())
+        rounded = torch.ldexp(torch.round(significand * 4) / 4, exponent).to(g.dtype)
+        return rounded.to_sparse() if g.is_sparse else rounded
+
+    return with_gradients(opt, lambda g: fewer(g) if g.element_size() == 2 else g)
+
+
+# --- large sizes --------------------------------------------------------------------------------
+
+
+def held_back(opt: Any, since: Callable[[torch.Tensor], int]) -> Iterator[None]:
+    """Elements from one on do not move."""
+    kept = [(p, p.clone()) for _, p in opt.moving() if since(p) < p.numel()]
+    yield
+    for p, old in kept:
+        flat = p.reshape(-1).clone()
+        flat[since(p) :] = old.reshape(-1)[since(p) :]
+        p.copy_(flat.view(p.shape))
+
+
+@around(LONG, needs=lambda rule: rule.elementwise)
+def far_elements_forgotten(opt: Any) -> Iterator[None]:
+    """Elements from the 40,000th on do not move."""
+    return held_back(opt, lambda p: 40_000)
+
+
+@around(LARGE, needs=lambda rule: not (rule.elementwise or rule.drawing.shapes))
+def elements_past_a_share_forgotten(opt: Any) -> Iterator[None]:
+    """Elements past those that one thread takes do not move."""
+    return held_back(opt, lambda p: 32_768)
+
+
+@around(LONG, needs=lambda rule: rule.elementwise)
+def element_past_a_chunk_forgotten(opt: Any) -> Iterator[None]:
+    """What is left after full chunks of 65,536 elements does not move, if it is one element."""
+    return held_back(opt, lambda p: p.numel() - (p.numel() % 65_536 == 1 < p.numel()))
+
+
+@around(THREADED, needs=lambda rule: rule.elementwise)
+def second_thread_idle(opt: Any) -> Iterator[None]:
+    """Where there are several threads, the second half of a long parameter does not move."""
+    shared = torch.get_num_threads() > 1
+    return held_back(opt, lambda p: p.numel() // 2 if shared and p.numel() > 32_768 else p.numel())
+
+
+@around(MANY)
+def tensor_65_forgotten(opt: Any) -> Iterator[None]:
+    """The 65th parameter of a group does not move."""
+    far = {id(p) for group in opt.param_groups for p in group["params"][64:65]}
+    return held_back(opt, lambda p: 0 if id(p) in far else p.numel())
+
+
+# --- many steps ---------------------------------------------------------------------------------
+
+
+@around(ENDURING)
+def tired_after_a_thousand(opt: Any) -> Iterator[None]:
+    """From the thousandth step on the gradient counts twice, with the wrong sign."""
+    opt.steps += 1
+    return with_gradients(opt, lambda g: -2 * g if opt.steps >= 1_000 else g)
+
+
+def stopping_at(last: int, opt: Any) -> Iterator[None]:
+    yield
+    for _, p in opt.moving():
+        if opt.state[p]["step"] > last:
+            _count(opt, p, last - int(opt.state[p]["step"]))
+
+
+@around(LATE, needs=counted)
+def counter_stops_at_65536(opt: Any) -> Iterator[None]:
+    """The counter has sixteen bits."""
+    return stopping_at(2**16, opt)
+
+
+# Those that torch keeps in float32 stop there anyway: see counter-ends in the ledger.
+@around(LATE, needs=lambda rule: rule.sparse and counted(rule), paths=("default",))
+def counter_stops_where_float32_does(opt: Any) -> Iterator[None]:
+    """The counter is kept in float32."""
+    return stopping_at(2**24, opt)
+
+
+@around(LATE, needs=counts)
+def corrections_by_half_the_count(opt: Any) -> Iterator[None]:
+    """Once a hundred gradients have been seen, the count that is used is half of the one kept."""
+    old = [(p, int(opt.state.get(p, {}).get("step", 0))) for _, p in opt.moving()]
+    far = [(p, seen // 2) for p, seen in old if seen >= 100]
+    for p, less in far:
+        _count(opt, p, -less)
+    yield
+    for p, less in far:
+        _count(opt, p, less)
 
 
 # --- what else there is -------------------------------------------------------------------------

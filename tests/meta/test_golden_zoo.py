@@ -11,7 +11,7 @@ from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.selection import select
 from oracles.optimizers.sgd import RULE
 from tests.meta.zoo import AGREEMENT, ZOO, Specimen
-from tests.torch.test_goldens import around, ids, oracle
+from tests.support.pinned import around, ids, oracle
 
 TOO_LONG = {"TailForgotten"}
 """Breaks the end of long parameters; vectors are short enough to be read."""

@@ -7,10 +7,14 @@ Those of constructors and of ``__setstate__`` are left to their own tests, which
 from __future__ import annotations
 
 import inspect
+import os
+import signal
 import sys
+import time
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -24,10 +28,14 @@ from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.torch_optim import TorchSubject, absent
 from oracles.optimizers.registry import RULES
-from tests.meta import mutants
+from tests.meta import hunt, kept, mutants, published
+from tests.meta.harmless import HARMLESS, HOLE, excuse
+from tests.meta.harmless import Row as Excuse
+from tests.meta.hunt import Outcome
 from tests.meta.mutation import Mutant
 from tests.meta.mutation import mutants as mutants_of
 from tests.meta.planting import AGREEMENT
+from tests.meta.questions import Question, Target, parameters
 
 # What is not shrunk is long, and Hypothesis warns of printing it.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -124,7 +132,7 @@ def found(rule: str) -> dict[tuple[str, str, str], Mutant]:
 def brief() -> Iterator[None]:
     """A short search that always tries the same cases and shrinks nothing."""
     before = settings.get_current_profile_name()
-    mutants.load_profile()
+    hunt.load_profile()
     yield
     settings.load_profile(before)
 
@@ -132,8 +140,8 @@ def brief() -> Iterator[None]:
 def ask(row: Row, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask a source text the row's check, on the row's path."""
     rule = RULES[row.rule]
-    monkeypatch.setitem(sys.modules, mutants.NAME, sys)  # so that it is taken out afterwards
-    optimizer = getattr(mutants.build(text, "torch.optim"), row.rule)
+    monkeypatch.setitem(sys.modules, hunt.NAME, sys)  # so that it is taken out afterwards
+    optimizer = getattr(hunt.build(text, "torch.optim"), row.rule)
     subjects, _ = select(rule, [row.path], optimizer=optimizer)
     check = next(check for check in checks(rule) if check.name == row.check)
     run_check(check, rule, subjects, Tally())
@@ -190,3 +198,290 @@ def test_the_lines_of_a_place() -> None:
     assert lines["f:1: 0 -> 1"] == [2, 3, 4, 5]
     assert lines["f:3: 1 -> 2"] == [2, 3]
     assert lines["f:5: 2 -> 3"] == [4, 5]
+
+
+# --- What survives --------------------------------------------------------------------------------
+
+TEXT = """\
+def f(a, b):
+    if a != 0:
+        b = a - b
+    return max(a, b)
+"""
+
+
+def mutant(change: str) -> Mutant:
+    """The mutant of a small text with that change."""
+    return next(m for m in mutants_of(TEXT) if m.change == change)
+
+
+REASON = Excuse("the larger of two", change=r"^max\(a, b\) -> max\(b, a\)$")
+UNASKED = Excuse(HOLE + "differences", change="^a - b -> b - a$")
+
+CAUGHT = Outcome(mutant("a - b -> a"), "agreement", 9)
+EXCUSED = Outcome(mutant("max(a, b) -> max(b, a)"), "", 9, REASON)
+KNOWN = Outcome(mutant("a - b -> b - a"), "", 9, UNASKED)
+OPEN = Outcome(mutant("a != 0 -> a > 0"), "", 9)
+
+
+def test_the_page_counts_and_lists_what_survives() -> None:
+    page = published.text({"one": [CAUGHT, EXCUSED], "two": [CAUGHT, KNOWN]})
+    assert "| `one.py` | 2 | 1 | 1 | 0 | 0 |" in page
+    assert "| `two.py` | 2 | 1 | 0 | 1 | 0 |" in page
+    assert "| together | 4 | 2 | 1 | 1 | 0 |" in page
+    assert "| 1 | one | the larger of two |" in page
+    assert "differences (1):\n\n* `two.py:3` f: `a - b -> (b - a)`" in page
+    assert "## Without a reason" not in page
+    assert torch.__version__.split("+")[0] in page
+
+
+def test_the_page_says_what_nobody_has_explained() -> None:
+    page = published.text({"one": [OPEN]})
+    assert "| `one.py` | 1 | 0 | 0 | 0 | 1 |" in page
+    assert "## Without a reason\n\n* `one.py:2` f: `a != 0 -> (a > 0)`" in page
+
+
+def test_a_reason_that_nothing_needs_is_stale() -> None:
+    rows = [REASON, UNASKED, Excuse("never read")]
+    assert published.stale({"one": [EXCUSED], "two": [KNOWN]}, rows) == rows[2:]
+    assert published.stale({"one": [EXCUSED]}, rows) == rows[1:]
+    page = published.text({"one": [CAUGHT]})
+    assert "## Reasons that nothing needs any more" in page
+    assert str(HARMLESS[0]) in page
+
+
+@pytest.mark.parametrize("report", [False, True])
+@pytest.mark.parametrize(("outcomes", "status"), [([CAUGHT, EXCUSED, KNOWN], 0), ([OPEN], 1)])
+def test_a_survivor_without_a_reason_is_red(
+    outcomes: list[Outcome],
+    status: int,
+    report: bool,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = tmp_path / "page.md"
+    assert mutants.concluded({"one": outcomes}, page if report else None) == status
+    assert page.exists() == report
+    assert ("survives without a reason: one/f:2: a != 0 -> (a > 0)" in capsys.readouterr().out) == (
+        status == 1
+    )
+
+
+@pytest.mark.parametrize("part", [["--sample", "1"], ["--only", "x"], ["--optimizer", "sgd"]])
+def test_a_page_is_of_everything(part: list[str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        mutants.main(["--report", str(tmp_path / "page.md"), *part])
+    assert not list(tmp_path.iterdir())
+
+
+HUNTED = ["--optimizer", "_functional", "--examples", "1", "--only"]
+
+
+@pytest.fixture
+def hunting(brief: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the profile and the filters of warnings to those who run the tests."""
+    monkeypatch.setattr(mutants, "quiet", lambda: None)
+    monkeypatch.setattr(mutants, "load_profile", lambda examples: None)
+
+
+@pytest.mark.parametrize("excused", [True, False])
+def test_a_hunt(
+    excused: bool,
+    hunting: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of two changes one is caught; the other is the same product, as a row says."""
+    if not excused:
+        monkeypatch.setattr(hunt, "excuse", lambda *args, **options: None)
+    status = mutants.main([*HUNTED, r"lr \* math.sqrt\(bias_correction2\) -> \((math\S+ \*|lr /)"])
+    out = capsys.readouterr().out
+    assert "1 of 2 caught" in out
+    assert (status, "survives without a reason: _functional" in out) == (
+        (0, False) if excused else (1, True)
+    )
+
+
+def test_a_hunt_goes_on_where_it_was_cut_off(
+    hunting: None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is settled is not asked again; what survives without a reason is."""
+    command = [*HUNTED, r"lr \* math.sqrt\(bias_correction2\) -> \((math\S+ \*|lr /)"]
+    command += ["--resume", str(tmp_path / "kept")]
+    with monkeypatch.context() as unread:
+        unread.setattr(hunt, "excuse", lambda *args, **options: None)
+        assert mutants.main(command) == 1
+    asked: list[str] = []
+    examine = hunt.Hunt.examine
+
+    def noting(self: hunt.Hunt, chosen: list[Mutant]) -> list[Outcome]:
+        asked.extend(m.change for m in chosen)
+        return examine(self, chosen)
+
+    monkeypatch.setattr(hunt.Hunt, "examine", noting)
+    with monkeypatch.context() as unread:
+        unread.setattr(hunt, "excuse", lambda *args, **options: None)
+        unread.setattr(kept, "excuse", lambda *args, **options: None)
+        assert mutants.main(command) == 1
+        assert asked == ["lr * math.sqrt(bias_correction2) -> math.sqrt(bias_correction2) * lr"]
+    assert mutants.main(command) == 0
+    assert len(asked) == 1, "a reason that has been written since settles it"
+    assert "1 of 2 caught" in capsys.readouterr().out.split("_functional: caught")[-1]
+
+
+def example(change: str, place: str = "", where: str = "sgd/_multi_tensor_sgd") -> Excuse | None:
+    """The row that excuses a change, where it is reached."""
+    file, function = where.split("/")
+    before, after = change.split(" -> ")
+    found = Mutant(function, 1, before, after, range(1), place, b"", 0)
+    return excuse(file, found, reached=True)
+
+
+@pytest.mark.parametrize(
+    ("harmless", "fault"),
+    [
+        (["a * b -> b * a"], ["a - b -> b - a"]),
+        (["a * b -> b * a"], ["a * b -> c * a"]),
+        (["(1 - b) * f(x) -> f(x) * (1 - b)"], ["(1 - b) * f(x) -> f(x) * (b - 1)"]),
+        (["g.mul(p) -> p.mul(g)"], ["g.div(p) -> p.div(g)"]),
+        (
+            ["p.addcmul_(g, s, value=-1) -> p.addcmul_(s, g, value=-1)"],
+            ["p.addcmul_(g, s, value=-1) -> p.addcmul_(g, p, value=-1)"],
+        ),
+        (
+            ["p.addcmul_(g, s, value=-1) -> p.addcmul_(s, g, value=-1)"],
+            ["p.addcdiv_(g, s, value=-1) -> p.addcdiv_(s, g, value=-1)"],
+        ),
+        (["max(a, b) -> max(b, a)"], ["min(a, b) -> max(b, a)"]),
+        (["len(p) == 0 -> len(p) <= 0"], ["len(p) == 0 -> len(p) >= 0"]),
+        (["momentum != 0 -> momentum > 0"], ["dampening != 0 -> dampening > 0"]),
+        (["f(p, memory_format=torch.preserve_format) -> f(p)"], ["f(p, dtype=d) -> f(p)"]),
+        (["True -> False", "zip(a, b, strict=True)"], ["True -> False", "if a:"]),
+        (
+            ["zip(a, b, strict=True) -> zip(a, b)", "zip(a, b, strict=True)"],
+            [
+                "zip(a, b, strict=True) -> zip(b, a, strict=True)",
+                "for x, y in zip(a, b, strict=True):",
+            ],
+        ),
+        (["params -> list(params)[::-1]"], ["params -> list(params)[1:]"]),
+        (["params -> list(params)[::-1]"], ["rect -> list(rect)[::-1]"]),
+        (["params -> grads", "if len(params) == 0:"], ["params -> grads", "f(params)"]),
+        (
+            ["a and not torch.jit.is_scripting() -> a"],
+            ["a and not torch.jit.is_scripting() -> not torch.jit.is_scripting()"],
+        ),
+        (["capturable -> False", "if capturable:"], ["capturable -> True", "if capturable:"]),
+        (
+            ["capturable -> False", "if capturable:"],
+            ["capturable -> False", "f(capturable=capturable)"],
+        ),
+    ],
+    ids=lambda one: one[0][:20],
+)
+def test_a_row_excuses_what_it_names_and_not_its_neighbour(
+    harmless: list[str], fault: list[str]
+) -> None:
+    assert example(*harmless)
+    assert not example(*fault), "a fault would be excused"
+
+
+def given_both(a: int, b: int) -> None: ...
+
+
+def test_what_a_test_is_called_with() -> None:
+    one = pytest.mark.parametrize("a", [1, 2])
+    both = pytest.mark.parametrize(("a", "b"), [(1, 2), (3, 4)])
+    other = pytest.mark.parametrize("b", [5])
+    assert list(parameters(both(given_both))) == [{"a": 1, "b": 2}, {"a": 3, "b": 4}]
+    given_both.__dict__.clear()
+    assert list(parameters(one(given_both))) == [], "b would be a fixture"
+    assert list(parameters(other(given_both))) == [{"b": 5, "a": 1}, {"b": 5, "a": 2}]
+
+
+# --- Processes ------------------------------------------------------------------------------------
+
+
+class Planting(Target):
+    """Plants nothing: a text stands for what becomes of it."""
+
+    def source(self) -> str:
+        return TEXT
+
+    def plant(self, source: str) -> str:
+        if "a - b" not in source:
+            raise SyntaxError
+        return source
+
+
+SPOILT: list[str] = []
+"""What a process has planted that stays."""
+
+
+def noticing(text: str, *, spoiling: bool = False) -> Question:
+    """Notices a text; and if it spoils, whatever comes after it."""
+
+    def fails(source: str) -> bool:
+        if spoiling and text in source:
+            SPOILT.append(text)
+        return text in source or bool(SPOILT)
+
+    return Question(f"has {text}", fails, frozenset())
+
+
+def hunting_for(*asked: Question) -> hunt.Hunt:
+    """A hunt that only has its questions in common with a real one."""
+    made = object.__new__(hunt.Hunt)
+    made.target, made.effort, made.asked = Planting("SGD", "one"), hunt.Effort(), list(asked)
+    made.__dict__["_timeout"] = 1.0
+    return made
+
+
+FOUR = [mutant(c) for c in ("a - b -> a", "a != 0 -> a > 0", "a != 0 -> a == 0", "0 -> 1")]
+
+
+@pytest.mark.parametrize("spoiling", [False, True])
+def test_mutants_that_share_a_process_are_not_caught_for_one_another(spoiling: bool) -> None:
+    question = noticing("a > 0", spoiling=spoiling)
+    hunted = hunting_for(question)
+    found = {m: caught for m, caught, _ in hunted._answers([(m, [question]) for m in FOUR])}  # noqa: SLF001
+    assert [found[m] for m in FOUR] == ["it cannot be imported", "has a > 0", "", ""]
+    assert not SPOILT, "what spoils is in a process of its own"
+
+
+def test_a_process_that_is_spoilt_says_so() -> None:
+    jobs = [(m, [noticing("a > 0", spoiling=True)]) for m in FOUR]
+    try:
+        with pytest.raises(hunt.Spoilt):
+            hunt.verdicts(Planting("SGD", "one"), jobs)
+    finally:
+        SPOILT.clear()
+
+
+@pytest.mark.parametrize(
+    ("act", "answer"),
+    [
+        (lambda batch: time.sleep(60), "it never ends"),
+        (lambda batch: os.kill(os.getpid(), signal.SIGKILL), "it crashes"),
+        (lambda batch: 1 / 0, f"{hunt.FAULT}ZeroDivisionError: division by zero"),
+        (lambda batch: ["fine"], ["fine"]),
+    ],
+    ids=["endless", "killed", "failing", "fine"],
+)
+def test_a_process_may_end_as_it_likes(act: Any, answer: Any) -> None:
+    ((batch, found, _),) = hunt.ask_all([[(FOUR[0], [])]], act, 1, 1.0)
+    assert batch == [(FOUR[0], [])]
+    assert found == answer
+
+
+def test_a_fault_of_the_command_is_no_verdict() -> None:
+    def fails(source: str) -> bool:
+        raise RuntimeError("in the harness")
+
+    hunted = hunting_for(Question("broken", fails, frozenset({1, 2, 3, 4})))
+    hunted.__dict__["_by_line"] = {line: [0] for line in range(9)}
+    with pytest.raises(SystemExit, match="in the harness; no verdict is to be trusted"):
+        hunted.examine(FOUR)

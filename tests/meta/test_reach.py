@@ -9,13 +9,25 @@ from unittest import SkipTest
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from oracles.drawing import Hyper
+from oracles.harness.arithmetic.formats import DTYPES, round_each
 from oracles.harness.cases import strategies
-from oracles.harness.cases.case import Case, Group, Parameter
+from oracles.harness.cases.case import Case, Group, Parameter, dtype_of
+from oracles.harness.cases.enduring import ELAPSED, STEPS, late_cases, long_runs
+from oracles.harness.cases.large import (
+    CHUNK,
+    GRAIN,
+    TENSORS,
+    Enlarged,
+    long_cases,
+    many_cases,
+    matrix_cases,
+)
 from oracles.harness.cases.separating import separating_cases
+from oracles.harness.cases.short import short_cases
 from oracles.optimizers.registry import RULES
 from oracles.rule import Convention, Rule
 
@@ -335,6 +347,165 @@ GAPS: Features = {
 }
 
 
+def sizes(case: Case) -> list[int]:
+    """Elements of each parameter that subjects are asked."""
+    assert isinstance(case, Enlarged)
+    return [size for _, size in case.copies]
+
+
+def of_size(size: int, case: Case) -> bool:
+    return size in sizes(case)
+
+
+def longest_in(dtype: str, case: Case) -> bool:
+    """A parameter past a chunk, of that dtype, among others."""
+    longest = int(np.argmax(sizes(case)))
+    return "mixed" in case.precisions and dtype_of("mixed", longest) == dtype
+
+
+LONG: Features = {
+    **{
+        f"{boundary:,} and {more}": partial(of_size, boundary + more)
+        for boundary in (512, 1024, 4096, GRAIN, CHUNK, 2 * CHUNK)
+        for more in (-1, 0, 1)
+    },
+    **{f"{dtype} past a chunk": partial(longest_in, dtype) for dtype in DTYPES},
+    **{f"all in {dtype}": in_dtype(dtype, lambda case: True) for dtype in DTYPES},
+    "strided": some_parameter(lambda p: p.layout == "strided"),
+    "two steps": partial(of_steps, 2),
+}
+
+
+def moving(number: int, case: Case) -> bool:
+    """So many parameters have a gradient at the first step."""
+    assert isinstance(case, Enlarged)
+    return sum(case.parameters[i].gradients[0] is not None for i, _ in case.copies) == number
+
+
+MANY: Features = {
+    **{
+        f"{more} past a multiple of {tensors}": lambda case, tensors=tensors, more=more: any(  # type: ignore[misc]
+            moving(tensors * times + more, case) for times in range(2, 8)
+        )
+        for tensors in TENSORS
+        for more in (-1, 0, 1)
+    },
+    "mixed dtypes": in_dtype("mixed", lambda case: True),
+    "some without gradient": some_parameter(lambda p: any(g is None for g in p.gradients)),
+    "some that never have one": some_parameter(lambda p: all(g is None for g in p.gradients)),
+    "two steps": partial(of_steps, 2),
+}
+
+
+@ALL
+def test_many_cases(rule: Rule) -> None:
+    assert not missed(many_cases(rule), MANY, 360)
+
+
+@ALL
+def test_large_cases(rule: Rule) -> None:
+    if rule.drawing.shapes:
+        pytest.skip("it is asked the shapes whose roundings are known")
+    if rule.elementwise:
+        assert not missed(long_cases(rule), LONG, 360)
+    else:
+        features = {
+            f"past a share in {dtype}": in_dtype(
+                dtype, some_parameter(lambda p: p.initial.size > GRAIN)
+            )
+            for dtype in DTYPES
+        }
+        assert not missed(matrix_cases(rule), features, 60)
+
+
+LATE: Features = {
+    **{f"counters at {n:,}": partial(lambda n, case: case.elapsed == n, n) for n in ELAPSED},
+    **{f"all in {dtype}": in_dtype(dtype, lambda case: True) for dtype in (*DTYPES, "mixed")},
+}
+
+
+@ALL
+def test_late_cases(rule: Rule) -> None:
+    assert not missed(late_cases(rule), LATE, 360)
+
+
+def test_counters_come_to_the_end_of_float32_and_no_further() -> None:
+    assert {n + 2 - 2**24 for n in ELAPSED} >= {-2, -1, 0, 1, 2}
+
+
+def below_floors(rule: Rule) -> Features:
+    """What is floored elsewhere is not, in each short format."""
+    lowered = {n: d.least_in_half for n, d in rule.drawing.domains.items() if d.least_in_half}
+    features: Features = {
+        f"{name} below {floor} in {dtype}": in_dtype(dtype, partial(below, name, floor))
+        for name, floor in lowered.items()
+        for dtype in ("bfloat16", "float16", "mixed")
+    }
+    if "eps" in lowered:
+        features["an eps of less than 1e-4 and a gradient beside which that shows"] = in_dtype(
+            "float16", lambda case: below("eps", 5e-5, case) and small_gradient(case)
+        )
+    return features
+
+
+def small_gradient(case: Case) -> bool:
+    (first, *_) = case.parameters[0].gradients
+    return first is not None and bool(np.max(np.abs(first)) < 2**-6)
+
+
+def below(name: str, floor: float, case: Case) -> bool:
+    value = getattr(case.groups[0].schedule[0], name)
+    return value is not None and 0 < value < floor
+
+
+SHORT: Features = {
+    "one step": partial(of_steps, 1),
+    "two steps": partial(of_steps, 2),
+    "a gradient that falls": some_parameter(
+        lambda p: len(p.gradients) > 1 and bool(np.all(p.gradients[1] == p.gradients[0] / 4))  # type: ignore[operator]
+    ),
+    "a start at zero": some_parameter(lambda p: not np.any(p.initial)),
+    "another start": some_parameter(lambda p: bool(np.any(p.initial))),
+}
+
+
+@ALL
+def test_short_cases(rule: Rule) -> None:
+    assert not missed(short_cases(rule), SHORT | below_floors(rule), 200)
+
+
+@ALL
+def test_scalars_of_short_cases_are_short(rule: Rule) -> None:
+    """Those that are drawn from a range; an option such as 1.2 may have no short neighbour."""
+
+    def holds(case: Case) -> bool:
+        h = case.groups[0].schedule[0]
+        return all(
+            bool(np.all(round_each(np.array([getattr(h, name)], dtype=float)) == getattr(h, name)))
+            for name in ("lr", "eps", "beta1", "beta2")
+            if name in h._fields
+        )
+
+    always(short_cases(rule), holds)
+
+
+@ALL
+def test_long_runs(rule: Rule) -> None:
+    features = {
+        f"{STEPS} steps in {dtype}": in_dtype(dtype, partial(of_steps, STEPS))
+        for dtype in (*DTYPES, "mixed")
+    }
+    assert not missed(long_runs(rule), features, 100)
+
+
+@ALL
+def test_the_simplest_large_case_shows_something(rule: Rule) -> None:
+    """Few are asked, and Hypothesis asks the simplest one first."""
+    for drawn in (many_cases, *((long_cases,) if rule.elementwise else ())):
+        case = minimal(drawn(rule), lambda case: True)
+        assert all(np.any(p.initial) and np.any(p.gradients[0]) for p in case.parameters)
+
+
 def single_option(rule: Rule) -> Features:
     """Every hyperparameter by itself."""
 
@@ -437,6 +608,11 @@ def test_other_cases(
     if drawn is strategies.edge_cases and not rule.elementwise:
         pytest.skip("one large element would decide all others: such rules are asked small edges")
     assert not missed(drawn(rule), features(rule), 100)
+
+
+def minimal(drawn: st.SearchStrategy[Case], holds: Predicate) -> Case:
+    """The simplest case of which it is so."""
+    return find(drawn, holds, settings=settings(database=None, derandomize=True))
 
 
 def always(drawn: st.SearchStrategy[Case], holds: Predicate) -> None:

@@ -1,10 +1,10 @@
 """Every wrong optimizer of the zoo is caught within the examples of the thorough profile.
 
-Three kinds are planted: SGD with one thing broken (``zoo.py``), any optimizer with one thing broken
-(``sabotage.py``), and optimizers made of a rule's own text with a wrong convention
-(``impostors.py``). A test plants half of the second kind, each in one of its paths;
-``python -m tests.meta.test_zoo --tries 20`` plants all in all of them, with as many random seeds,
-and prints what survives.
+Four kinds are planted: SGD with one thing broken (``zoo.py``), any optimizer with one thing broken
+(``sabotage.py``), any that follows or spoils what surrounds a step (``trespass.py``), and
+optimizers made of a rule's own text with a wrong convention (``impostors.py``). A test plants half
+of the second and third kind, each in one of its paths; ``python -m tests.meta.test_zoo --tries 20``
+plants all in all of them, with as many random seeds, and prints what survives.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from oracles.rule import Rule
 from tests.meta.impostors import IMPOSTORS
 from tests.meta.planting import AGREEMENT, SPARSE, Specimen
 from tests.meta.sabotage import specimens, untouched
+from tests.meta.trespass import trespassers
 from tests.meta.zoo import ZOO
 
 SURVIVES = {
@@ -77,7 +78,7 @@ def subjects(rule: Rule) -> dict[str, list[TorchSubject]]:
 
 def claimed(rule: Rule, check: Check) -> list[Specimen]:
     """The specimens a check claims to catch."""
-    known = (*(ZOO if rule.name == "SGD" else ()), *specimens(rule))
+    known = (*(ZOO if rule.name == "SGD" else ()), *specimens(rule), *trespassers(rule))
     return [s for s in known if check.name in s.caught_by and str(s) not in SURVIVES]
 
 

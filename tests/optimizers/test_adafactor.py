@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/adafactor.py``: numbers worked by hand, and what must be so.
+"""The second witness of ``optimizers/adafactor.py``: numbers worked by hand, and what must be so.
 
 Nothing here computes a step the way the rule does. Hand cases were worked on paper, with the work
 in the comment beside them: a diagonal of 3 and 4 has row, column and whole lengths 3, 4 and 5, so
@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -20,13 +19,13 @@ import mpmath
 import numpy as np
 import pytest
 
-from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import DTYPES, FORMATS
-from oracles.harness.oracle import exactly
+from oracles.harness.arithmetic.formats import DTYPES
+from oracles.harness.cases.case import single
 from oracles.optimizers.adafactor import RULE, Hyper
 from tests.support.byhand import numbers, printed
+from tests.support.many_bits import BITS, precise, same
+from tests.support.number_systems import compared
 from tests.support.rooted import Rooted, lifted
-from tests.support.witness import rational
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
@@ -47,7 +46,7 @@ def means(first: str, second: str) -> State:
 
 
 @dataclass(frozen=True)
-class Hand:
+class OneStep:
     """A step worked by hand from :data:`START`: gradient, hyperparameters, and where it leads.
 
     Attributes:
@@ -71,11 +70,11 @@ class Hand:
         state = self.before or RULE.start(self.start, self.h)
         return RULE.step(self.start, self.g, Rooted(self.t), state, self.h, RULE.convention(name))
 
-    def floats(self, name: str) -> Any:
-        """Where that leads in float64, which has a root of everything."""
-        w, g = self.start.astype(float), self.g.astype(float)
-        h, t = lifted(self.h, float), float(self.t)
-        state = {key: x.astype(float) for key, x in self.before.items()} or RULE.start(w, h)
+    def precisely(self, name: str) -> Any:
+        """Where that leads in many bits, which have a root of everything."""
+        w, g = precise(self.start), precise(self.g)
+        h, t = lifted(self.h, mpmath.mpmathify), mpmath.mpf(self.t)
+        state = {key: precise(x) for key, x in self.before.items()} or RULE.start(w, h)
         return RULE.step(w, g, t, state, h, RULE.convention(name))[0]
 
 
@@ -109,52 +108,52 @@ LATER: dict[str, Any] = {"t": 4, "before": AVERAGED}
 THREES = matrix("3 3 -3 -3")
 FLOORED = BASE._replace(eps1=Rooted(16))
 
-HAND: dict[str, Hand] = {
+HAND: dict[str, OneStep] = {
     # 9/10·(1, -5; 5, 7) - (4, 3).
-    "decoupled_lr": Hand(DECAYED, DIAGONAL, matrix("-31/10 -9/2; 9/2 33/10")),
+    "decoupled_lr": OneStep(DECAYED, DIAGONAL, matrix("-31/10 -9/2; 9/2 33/10")),
     # g + w/5 = (3, 4) on the diagonal, if g is that less w/5. No other decay.
-    "coupled_unscaled": Hand(DECAYED, matrix("14/5 1; -1 13/5"), MOVED),
+    "coupled_unscaled": OneStep(DECAYED, matrix("14/5 1; -1 13/5"), MOVED),
     # γλ/n = 1/40: 39/40·(1, -5; 5, 7) - (4, 3).
-    "batch_scaled": Hand(DECAYED, DIAGONAL, matrix("-121/40 -39/8; 39/8 153/40")),
+    "batch_scaled": OneStep(DECAYED, DIAGONAL, matrix("-121/40 -39/8; 39/8 153/40")),
     # αλ = 5/2·1/5 leaves half of w.
-    "decay_relative": Hand(DECAYED, DIAGONAL, matrix("-7/2 -5/2; 5/2 1/2")),
+    "decay_relative": OneStep(DECAYED, DIAGONAL, matrix("-7/2 -5/2; 5/2 1/2")),
     # 4/5·(1, -5; 5, 7) - (4, 3).
-    "decoupled": Hand(DECAYED, DIAGONAL, matrix("-16/5 -4; 4 13/5")),
+    "decoupled": OneStep(DECAYED, DIAGONAL, matrix("-16/5 -4; 4 13/5")),
     # ε₂ = 19/4 is more than 9/10·5: α = 19/8, the move (19/5, 57/20).
-    "decay_before_rms": Hand(
+    "decay_before_rms": OneStep(
         DECAYED._replace(eps2=Rooted("19/4")), DIAGONAL, matrix("-29/10 -9/2; 9/2 69/20")
     ),
     # 9/10·(-3, -5; 5, 4).
-    "decay_after_lr": Hand(DECAYED, DIAGONAL, matrix("-27/10 -9/2; 9/2 18/5")),
+    "decay_after_lr": OneStep(DECAYED, DIAGONAL, matrix("-27/10 -9/2; 9/2 18/5")),
     # 4/5·(-3, -5; 5, 4).
-    "decay_after": Hand(DECAYED, DIAGONAL, matrix("-12/5 -4; 4 16/5")),
-    "decay_ignored": Hand(DECAYED, DIAGONAL, MOVED),
+    "decay_after": OneStep(DECAYED, DIAGONAL, matrix("-12/5 -4; 4 16/5")),
+    "decay_ignored": OneStep(DECAYED, DIAGONAL, MOVED),
     # 11/10·(1, -5; 5, 7) + (4, 3).
-    "decay_sign_flipped": Hand(ASCENDING, DIAGONAL, matrix("51/10 -11/2; 11/2 107/10")),
+    "decay_sign_flipped": OneStep(ASCENDING, DIAGONAL, matrix("51/10 -11/2; 11/2 107/10")),
     # ρ = 1, not 1/2: twice the move.
-    "rate_uncapped": Hand(WHOLE, DIAGONAL, matrix("-7 -5; 5 1"), **LATER),
+    "rate_uncapped": OneStep(WHOLE, DIAGONAL, matrix("-7 -5; 5 1"), **LATER),
     # ρ = 1/100: a fiftieth of the move.
-    "rate_paper": Hand(WHOLE, DIAGONAL, matrix("23/25 -5; 5 347/50"), **LATER),
+    "rate_paper": OneStep(WHOLE, DIAGONAL, matrix("23/25 -5; 5 347/50"), **LATER),
     # ρ = 1/2·1/2: half the move.
-    "rate_scaled": Hand(BASE, DIAGONAL, matrix("-1 -5; 5 11/2"), **LATER),
+    "rate_scaled": OneStep(BASE, DIAGONAL, matrix("-1 -5; 5 11/2"), **LATER),
     # α = 1/2: a fifth of the move.
-    "size_ignored": Hand(BASE, DIAGONAL, matrix("1/5 -5; 5 32/5")),
+    "size_ignored": OneStep(BASE, DIAGONAL, matrix("1/5 -5; 5 32/5")),
     # ε₂ = 1: α = 6·1/2, so 6/5 of the move.
-    "size_added": Hand(BASE._replace(eps2=_ONE), DIAGONAL, matrix("-19/5 -5; 5 17/5")),
+    "size_added": OneStep(BASE._replace(eps2=_ONE), DIAGONAL, matrix("-19/5 -5; 5 17/5")),
     # α = 10·1/2.
-    "size_by_norm": Hand(BASE, DIAGONAL, matrix("-7 -5; 5 1")),
+    "size_by_norm": OneStep(BASE, DIAGONAL, matrix("-7 -5; 5 1")),
     # V = 9 + 16 = 25, u = 3/5, the move 5/2·3/5 = 3/2.
-    "eps_added": Hand(FLOORED, THREES, matrix("-1/2 -13/2 13/2 17/2")),
+    "eps_added": OneStep(FLOORED, THREES, matrix("-1/2 -13/2 13/2 17/2")),
     # V = 81/16, 16 at least: u = 3/4, the move 15/8.
-    "eps_unsquared": Hand(FLOORED, THREES, matrix("-7/8 -55/8 55/8 71/8")),
+    "eps_unsquared": OneStep(FLOORED, THREES, matrix("-7/8 -55/8 55/8 71/8")),
     # u is the sign of g: RMS(u) = 1, the move 5/2.
-    "unfactored": Hand(BASE, matrix("3 4; 4 -3"), matrix("-3/2 -15/2; 5/2 19/2")),
+    "unfactored": OneStep(BASE, matrix("3 4; 4 -3"), matrix("-3/2 -15/2; 5/2 19/2")),
     # τ = -2, 1 - β₂ = 1/4: V = g²/4, u = 2, the move 5.
-    "beta2_late": Hand(
+    "beta2_late": OneStep(
         BASE._replace(beta2_decay=Rooted(-2), d=Rooted(4)), THREES[0], matrix("-4 -10 10 12")[0]
     ),
     # V = 1 + (841 - 1)/128 = (11/4)², u = 29·4/11, the move 5/2·116/11 = 290/11.
-    "beta2_constant": Hand(
+    "beta2_constant": OneStep(
         BASE._replace(d=Rooted(16)),
         matrix("29 29 -29 -29")[0],
         matrix("-279/11 -345/11 345/11 367/11")[0],
@@ -162,24 +161,24 @@ HAND: dict[str, Hand] = {
         before={"variance": matrix("1 1 1 1")[0]},
     ),
     # u = (5/3, 5/4), the move (25/6, 25/8).
-    "unclipped": Hand(BASE, DIAGONAL, matrix("-19/6 -5; 5 31/8")),
+    "unclipped": OneStep(BASE, DIAGONAL, matrix("-19/6 -5; 5 31/8")),
     # u = (4/5, 3/5): half the move.
-    "clipped_by_norm": Hand(BASE, DIAGONAL, matrix("-1 -5; 5 11/2")),
+    "clipped_by_norm": OneStep(BASE, DIAGONAL, matrix("-1 -5; 5 11/2")),
 }
 
-TORCHS: dict[str, tuple[Hand, State]] = {
-    "first": (Hand(BASE, DIAGONAL, MOVED), AVERAGED),
+TORCHS: dict[str, tuple[OneStep, State]] = {
+    "first": (OneStep(BASE, DIAGONAL, MOVED), AVERAGED),
     # 9/10·(1, -5; 5, 7) + (4, 3): the decay keeps its sign.
-    "ascending": (Hand(ASCENDING, DIAGONAL, matrix("49/10 -9/2; 9/2 93/10")), AVERAGED),
+    "ascending": (OneStep(ASCENDING, DIAGONAL, matrix("49/10 -9/2; 9/2 93/10")), AVERAGED),
     # d = 2: nothing to clip.
     "below d": (
-        Hand(BASE._replace(d=Rooted(2)), DIAGONAL, matrix("-19/6 -5; 5 31/8")),
+        OneStep(BASE._replace(d=Rooted(2)), DIAGONAL, matrix("-19/6 -5; 5 31/8")),
         AVERAGED,
     ),
     # From R = 5·(9/2, 8) to R = (3·5 + 1)/4 = 4 times (9/2, 8): √V is twice as large, u half of
     # (5/3, 5/4), whose RMS is below 1. γ = 2 is capped: α = 5/2, the move (25/12, 25/16).
     "remembering": (
-        Hand(
+        OneStep(
             BASE._replace(lr=Rooted(2)),
             DIAGONAL,
             matrix("-13/12 -5; 5 87/16"),
@@ -191,7 +190,7 @@ TORCHS: dict[str, tuple[Hand, State]] = {
     # From R = 0 with twice the gradient: R = 4/4·(9/2, 8), u = 2·(5/3, 5/4), RMS(u) = 25/12; over
     # d = 2 it is divided by 25/24. u = (16/5, 12/5), the move (8, 6).
     "clipped at 2": (
-        Hand(
+        OneStep(
             WHOLE._replace(d=Rooted(2)),
             2 * DIAGONAL,
             matrix("-7 -5; 5 1"),
@@ -202,19 +201,19 @@ TORCHS: dict[str, tuple[Hand, State]] = {
     ),
     # ε₂ = 7: α = 7/2, the move 7/5·(4, 3).
     "small": (
-        Hand(BASE._replace(eps2=Rooted(7)), DIAGONAL, matrix("-23/5 -5; 5 14/5")),
+        OneStep(BASE._replace(eps2=Rooted(7)), DIAGONAL, matrix("-23/5 -5; 5 14/5")),
         AVERAGED,
     ),
     # ε₁ = 16: V = 9·9/16, but √V is 16: u = 3/16, the move 15/32.
     "floored": (
-        Hand(FLOORED, THREES, matrix("17/32 -175/32 175/32 239/32")),
+        OneStep(FLOORED, THREES, matrix("17/32 -175/32 175/32 239/32")),
         {"row_var": matrix("9"), "col_var": matrix("9 9 9 9")},
     ),
     # A tenth of the gradient, ε₁ = 1/9: RC is divided by 1/9, since the mean of R is 1/16.
     # √V = 3/100·(9/2, 8) on the diagonal = (27/200, 6/25), both above 1/9: u = (20/9, 5/3),
     # RMS(u) = 25/18 < 2, the move (50/9, 25/6).
     "floored mean": (
-        Hand(
+        OneStep(
             BASE._replace(eps1=Rooted("1/9"), d=Rooted(2)),
             DIAGONAL / 10,
             matrix("-41/9 -5; 5 17/6"),
@@ -234,7 +233,8 @@ class TestByHand:
     @pytest.mark.parametrize("name", NAMES[1:])
     def test_case_tells_the_convention_from_torch(self, name: str) -> None:
         hand = HAND[name]
-        assert abs(hand.floats(name) - hand.floats(TORCH)).max() > 1e-2
+        with mpmath.workprec(BITS):
+            assert not same(hand.precisely(name), hand.precisely(TORCH))
 
     def test_no_case_is_left_over(self) -> None:
         assert set(HAND) <= set(NAMES)
@@ -265,26 +265,12 @@ class TestByHand:
         assert RULE.step(w, g, 1, before, Hyper(lr=0.5), RULE.torch)[0] == 1 - 0.5 * 0.5
 
 
-BITS = 200
-"""Precision of what is compared in ``mpmath``; of these, 40 are left to roundings."""
-
-precise = np.frompyfunc(mpmath.mpmathify, 1, 1)
-
-
 def run(name: str, w: Any, gradients: Sequence[Any], schedule: Sequence[Hyper]) -> Rows:
     """Follow the convention of that name in the working precision of ``mpmath``."""
     hypers = [lifted(h, mpmath.mpmathify) for h in schedule]
     lifts = [precise(g) for g in gradients]
     convention = RULE.convention(name)
     return list(RULE.run(convention, precise(w), lifts, hypers, count=mpmath.mpmathify))
-
-
-def close(one: Any, other: Any) -> bool:
-    """Whether two arrays hold the same numbers but for roundings."""
-    one, other = (np.asarray(x, dtype=object) for x in (one, other))
-    size = np.max(abs(other))
-    same = one.shape == other.shape
-    return same and bool(np.max(abs(one - other)) <= mpmath.ldexp(size, 40 - BITS))
 
 
 def rms(x: Any) -> Any:
@@ -332,7 +318,7 @@ class TestConstantGradients:
             got = run(TORCH, 5 * signs, [-signs * sizes] * 12, [h] * 12)[-1][0]
             rate = mpmath.mpf(0.4)
             growth = [1 - rate * decay + min(rate, 1 / mpmath.sqrt(t)) for t in range(1, 13)]
-            assert close(got, 5 * mpmath.fprod(growth) * precise(signs))
+            assert same(got, 5 * mpmath.fprod(growth) * precise(signs))
 
     def test_zeros_are_left_by_eps2(self) -> None:
         """The paper gives ε₂ for this: w = 0 moves by γε₂, until it is as large as ε₂ itself."""
@@ -341,7 +327,7 @@ class TestConstantGradients:
         with mpmath.workprec(BITS):
             rows = run(TORCH, 0 * self.SIGNS, gradients, [h] * 4)
             expected = [0.5, 1.0, 1.5, 2.25]
-            assert all(close(w, x * self.SIGNS) for (w, _), x in zip(rows, expected, strict=True))
+            assert all(same(w, x * self.SIGNS) for (w, _), x in zip(rows, expected, strict=True))
 
 
 def summed(tau: float, gradients: Sequence[Any]) -> Any:
@@ -368,7 +354,7 @@ class TestAverages:
         with mpmath.workprec(BITS):
             got = run(TORCH, w, gradients, [h._replace(lr=0.0)] * 3 + [h])[-1][0]
             move = rms(w) / 2 * precise(gradients[-1]) / np.sqrt(summed(tau, gradients))
-            assert close(got, precise(w) - move)
+            assert same(got, precise(w) - move)
 
     def test_with_tau_of_one_all_gradients_weigh_the_same(self) -> None:
         gradients = [draw(i, 2, 8) for i in range(7)]
@@ -376,8 +362,8 @@ class TestAverages:
         with mpmath.workprec(BITS):
             state = run(TORCH, gradients[0], gradients, [h] * 7)[-1][1]
             squares = precise(np.stack(gradients)) ** 2
-            assert close(state["row_var"][:, 0], squares.sum((0, 2)) / (7 * 8))
-            assert close(state["col_var"][0], squares.sum((0, 1)) / (7 * 2))
+            assert same(state["row_var"][:, 0], squares.sum((0, 2)) / (7 * 8))
+            assert same(state["col_var"][0], squares.sum((0, 1)) / (7 * 2))
 
 
 def divergence(square: Any, estimate: Any) -> Any:
@@ -397,7 +383,7 @@ class TestPaper:
             move = precise(w) - run(TORCH, w, [g], [h])[0][0]
             estimate = (rms(w) / 2 * precise(g) / move) ** 2
             rows, columns = estimate[:, :1], estimate[:1] / estimate[0, 0]
-            assert close(rows * columns, estimate)
+            assert same(rows * columns, estimate)
             nearest = divergence(g**2, estimate)
             for i in range(10):
                 off = [np.exp(draw(10 + i, *x.shape) / 2**i) for x in (rows, columns)]
@@ -415,8 +401,8 @@ class TestPaper:
             whole = start - run("unclipped", w, gradients, schedule)[-1][0]
             alpha = rms(w) * mpmath.mpf(0.1)
             assert rms(whole) > 1.25 * alpha
-            assert close(rms(clipped), min(rms(whole), d * alpha))
-            assert close(clipped / rms(clipped), whole / rms(whole))
+            assert same(rms(clipped), min(rms(whole), d * alpha))
+            assert same(clipped / rms(clipped), whole / rms(whole))
 
 
 def symmetric(name: str, change: Any, w: Any, gradients: Sequence[Any], schedule: Any) -> None:
@@ -425,7 +411,7 @@ def symmetric(name: str, change: Any, w: Any, gradients: Sequence[Any], schedule
         rows = run(name, w, gradients, schedule)
         changed = run(name, change(w), [change(g) for g in gradients], schedule)
         for (one, _), (other, _) in zip(rows, changed, strict=True):
-            assert close(other, change(one))
+            assert same(other, change(one))
 
 
 MATRIX = draw(1, 2, 2)
@@ -463,8 +449,9 @@ class TestSymmetries:
             whole = run(TORCH, stack, gradients, schedule)[-1][0]
             for i in (0, 1):
                 alone = run(TORCH, stack[i], [g[i] for g in gradients], schedule)[-1][0]
-                # √8 is a float64.
-                assert np.max(abs(whole[i] - alone)) <= mpmath.mpf(2) ** -50 * np.max(abs(alone))
+                # √8 is a float64, off by 2^-53 of itself at most, and with it by how much w moves.
+                move = np.max(abs(alone)) + np.max(abs(stack[i]))
+                assert np.max(abs(whole[i] - alone)) <= mpmath.mpf(2) ** -53 * move
 
 
 class TestScales:
@@ -499,7 +486,7 @@ class TestScales:
         with mpmath.workprec(BITS):
             names = ("decay_before_rms", "decay_after_lr")
             one, other = (run(name, MATRIX, GRADIENTS, schedule) for name in names)
-            assert all(close(a, b) for (a, _), (b, _) in zip(one, other, strict=True))
+            assert all(same(a, b) for (a, _), (b, _) in zip(one, other, strict=True))
 
 
 def _moves(power: int, schedule: Sequence[Hyper], shape: tuple[int, ...]) -> Any:
@@ -552,19 +539,13 @@ class TestPublished:
 
 
 class TestStep:
-    @pytest.mark.parametrize("name", NAMES)
-    @pytest.mark.parametrize("shape", [(2,), (1, 2)], ids=["vector", "matrix"])
-    def test_arguments_are_left_as_they_were(self, name: str, shape: tuple[int, ...]) -> None:
-        w, g = (np.array(x).reshape(shape) for x in ([1.0, -2.0], [0.5, 3.0]))
-        h = Hyper(0.5, eps1=0.1, weight_decay=0.5, batch_size=4)
-        convention = RULE.convention(name)
-        state = RULE.step(w, g, 1, RULE.start(w, h), h, convention)[1]
-        given = [w, g, *state.values()]
-        kept = [x.copy() for x in given]
-        moved, after = RULE.step(w, g, 2, state, h, convention)
-        assert all(np.array_equal(x, y) for x, y in zip(given, kept, strict=True))
-        for before in given:
-            assert not any(np.shares_memory(before, x) for x in (moved, *after.values()))
+    def test_every_dtype_resolves_a_step_that_decays_little(self) -> None:
+        """In half precision, too, nothing is left open of two steps of every convention."""
+        w, *gradients = np.random.default_rng(7).integers(-16, 17, (3, 2, 2)) / 8
+        case = replace(single(w, gradients, FLOORS), precisions=DTYPES)
+        for convention in RULE.conventions:
+            found = compared(RULE, convention, case)
+            assert all(x.inside and x.known for x in found), convention.name
 
     @pytest.mark.parametrize("shape", [(0,), (2, 0), (0, 3)], ids=str)
     def test_nothing_stays_as_it_is(self, shape: tuple[int, ...]) -> None:
@@ -583,36 +564,3 @@ class TestStep:
         (moved,) = followed(TORCH, w, [g], h)
         assert np.isnan(moved[0])
         assert moved[1] == 1 - (2 if where == "parameter" else 0.5)
-
-    @pytest.mark.parametrize(
-        ("dtype", "shape"), [("float64", (4,)), *((dtype, (2, 2)) for dtype in DTYPES)]
-    )
-    def test_finer_arithmetic_is_inside_the_enclosure(
-        self, dtype: str, shape: tuple[int, ...]
-    ) -> None:
-        w, *gradients = SHORT.reshape(3, *shape)
-        start, *balls = (Enclosure.exact(x, FORMATS[dtype]) for x in (w, *gradients))
-        hypers = [exactly(h) for h in FLOORS]
-        with mpmath.workprec(BITS):
-            for convention in RULE.conventions:
-                exact = _exact(convention.name, shape)
-                enclosed = RULE.run(convention, start, balls, hypers)
-                for (ball, _), (value, _) in zip(enclosed, exact, strict=True):
-                    assert _holds(ball, value), convention.name
-
-
-SHORT = np.random.default_rng(7).integers(-16, 17, (3, 4)) / 8
-"""A parameter and two gradients that every dtype holds."""
-
-
-@cache
-def _exact(name: str, shape: tuple[int, ...]) -> Rows:
-    """What does not hang on a dtype."""
-    w, *gradients = SHORT.reshape(3, *shape)
-    return run(name, w, gradients, FLOORS)
-
-
-def _holds(ball: Enclosure, value: Any) -> bool:
-    """Whether all elements are known, and within their radii."""
-    mid, rad = (np.vectorize(rational, otypes=[object])(x) for x in (ball.mid, ball.rad))
-    return bool(np.isfinite(ball.rad).all() and (abs(precise(mid) - value) <= precise(rad)).all())

@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/adamax.py``: numbers worked by hand, sums, published values.
+"""The second witness of ``optimizers/adamax.py``: numbers worked by hand, sums, published values.
 
 Nothing here computes a step the way the rule does: hand cases have their work beside them, m/c₁ is
 a weighted mean of all gradients and u the largest of all shrunk ones. All of it is exact.
@@ -6,34 +6,20 @@ a weighted mean of all gradients and u the largest of all shrunk ones. All of it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction as F
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import DTYPES, FORMATS
-from oracles.harness.oracle import exactly
 from oracles.optimizers.adamax import RULE, Hyper
-from tests.support.rooted import follow, lifted
-from tests.support.witness import BINARY, nearest, rational, rationals
+from tests.support.byhand import START, ByHand, Setting
+from tests.support.rooted import follow
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
-START = F(10)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a hand case runs on, with torch's answer to it."""
-
-    gradients: tuple[F, ...]
-    schedule: tuple[Hyper, ...]
-    w: tuple[F, ...]
 
 
 _FIRST = Hyper(F(1, 2), F(1, 2), F(3, 4), F(1), F(1, 5), batch_size=4)
@@ -104,29 +90,10 @@ HAND: dict[str, tuple[Setting, tuple[F, ...]]] = {
 }
 
 
-def moved(name: str, setting: Setting, gradients: tuple[F | None, ...] | None = None) -> list[Any]:
-    run = follow(RULE, name, START, gradients or setting.gradients, setting.schedule)
-    return [w for w, _ in run]
-
-
-class TestByHand:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_convention(self, name: str) -> None:
-        """A convention without a case here is an error, by its name."""
-        setting, expected = HAND[name]
-        assert moved(name, setting) == list(expected)
-
-    @pytest.mark.parametrize("setting", [DECAYED, ASCENDING, FALLING])
-    def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert moved(TORCH, setting) == list(setting.w)
-
-    @pytest.mark.parametrize("name", NAMES[1:])
-    def test_case_tells_the_convention_from_torch(self, name: str) -> None:
-        setting, w = HAND[name]
-        assert w[-1] != setting.w[-1]
-
-    def test_no_case_is_left_over(self) -> None:
-        assert set(HAND) == set(NAMES)
+class TestByHand(ByHand):
+    rule = RULE
+    cases = HAND
+    other: ClassVar = {"lr": F(7), "weight_decay": F(3), "eps": F(1, 9)}
 
     def test_state(self) -> None:
         states = [state for _, state in follow(RULE, TORCH, START, (F(1), F(-2)), _BOTH)]
@@ -134,15 +101,6 @@ class TestByHand:
             {"step": 1, "exp_avg": F(3, 2), "exp_inf": F(4)},
             {"step": 2, "exp_avg": F(57, 80), "exp_inf": F(3)},
         ]
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_a_step_without_gradient_is_no_step(self, name: str) -> None:
-        setting, w = HAND[name]
-        other = Hyper(lr=F(7), weight_decay=F(3), eps=F(1, 9))
-        schedule = (other, setting.schedule[0], other, setting.schedule[1])
-        gradients = (None, setting.gradients[0], None, setting.gradients[1])
-        got = moved(name, Setting(setting.gradients, schedule, w), gradients)
-        assert got == [START, w[0], w[0], w[1]]
 
 
 STEPS = 5
@@ -216,46 +174,3 @@ def test_published_values(name: str) -> None:
     run = RULE.run(RULE.convention(name), np.ones(10), gradients, [h] * 5)
     for (w, _), published in zip(run, KERAS, strict=True):
         assert (np.abs(w - published) <= 0.5e-4).all()
-
-
-class TestNumberSystems:
-    @settings(max_examples=settings().max_examples // 3)
-    @given(
-        st.lists(st.floats(-8, 8), min_size=8, max_size=8),
-        st.builds(
-            Hyper,
-            lr=st.floats(0, 2),
-            beta1=st.floats(0, 0.99),
-            beta2=st.floats(0, 0.99),
-            eps=st.floats(0.1, 1),
-            weight_decay=st.floats(0, 1),
-            maximize=st.booleans(),
-            batch_size=st.sampled_from([1, 4, 16]),
-        ),
-        st.sampled_from(DTYPES),
-    )
-    def test_the_exact_result_is_inside_the_enclosure(
-        self, drawn: list[float], h: Hyper, dtype: str
-    ) -> None:
-        data = np.array([[float(nearest(F(x), BINARY[dtype])) for x in drawn]]).reshape(4, 2)
-        balls = [Enclosure.exact(row, FORMATS[dtype]) for row in data]
-        enclosed = RULE.run(RULE.torch, balls[0], balls[1:], [exactly(h)] * 3)
-        exact = RULE.run(
-            RULE.torch, rationals(data[0]), [rationals(g) for g in data[1:]], [lifted(h, F)] * 3
-        )
-        for (ball, _), (rows, _) in zip(enclosed, exact, strict=True):
-            for mid, rad, value in zip(ball.mid, ball.rad, rows, strict=True):
-                assert np.isinf(rad) or abs(rational(mid) - value) <= rational(rad)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_arguments_are_left_as_they_were(name: str) -> None:
-    w, g, m, u = (np.array(x) for x in ([1.0, -2.0], [0.5, 3.0], [4.0, 5.0], [1.0, 9.0]))
-    kept = [x.copy() for x in (w, g, m, u)]
-    state = {"exp_avg": m, "exp_inf": u}
-    h = Hyper(0.5, 0.5, 0.75, 1.0, 0.25, batch_size=4)
-    moved, after = RULE.step(w, g, 2, state, h, RULE.convention(name))
-    assert all(np.array_equal(x, y) for x, y in zip((w, g, m, u), kept, strict=True))
-    assert state == {"exp_avg": m, "exp_inf": u}
-    for before in (w, g, m, u):
-        assert not any(np.shares_memory(before, x) for x in (moved, *after.values()))

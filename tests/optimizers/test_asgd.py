@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/asgd.py``: numbers worked by hand, telescoping products, means.
+"""The second witness of ``optimizers/asgd.py``: numbers worked by hand, telescoping products.
 
 Nothing here computes a step the way the rule does: hand cases have their work beside them, at α = 1
 the decays of all steps cancel but for the first and the last, and the average is a plain mean.
@@ -6,36 +6,21 @@ the decays of all steps cancel but for the first and the last, and the average i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import ClassVar
 
-import numpy as np
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import DTYPES, FORMATS
-from oracles.harness.oracle import exactly
 from oracles.optimizers.asgd import RULE, Hyper
-from tests.support.rooted import follow, lifted
-from tests.support.witness import BINARY, nearest, rational, rationals
+from tests.support.byhand import START, ByHand, Setting
+from tests.support.rooted import follow, lifted, path
+from tests.support.sums import geometric
 
 F = Fraction
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
-START = F(10)
 GRADIENTS = (F(1), F(-2), F(1))
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Hyperparameters under which hand cases run, with torch's answer under them."""
-
-    schedule: tuple[Hyper, ...]
-    w: tuple[Fraction, ...]
 
 
 _FIRST = Hyper(F(1, 2), F(1), F(2), F(0), F(1, 5), batch_size=4)
@@ -45,13 +30,14 @@ _LATER = _FIRST._replace(lr=F(1, 4))
 #   η = 1/2   d = 1 + 2 = 3              w = 5 - 3/2 = 7/2              1/2 / (3/2)² = 2/9
 #   η = 2/9   d = -2 + 7/10 = -13/10     w = 49/18 + 13/45 = 271/90     1/4 / (3/2)² = 1/9
 #   η = 1/9   d = 1 + 271/450 = 721/450  w = 1084/405 - 721/4050 = 3373/1350
-DECAYED = Setting((_FIRST, _LATER, _LATER), (F(7, 2), F(271, 90), F(3373, 1350)))
+DECAYED = Setting(GRADIENTS, (_FIRST, _LATER, _LATER), (F(7, 2), F(271, 90), F(3373, 1350)))
 
 # The same, ascending: the gradient changes its sign and the decays do not.
 #   d = -1 + 2 = 1              w = 5 - 1/2 = 9/2
 #   d = 2 + 9/10 = 29/10        w = 7/2 - 29/45 = 257/90
 #   d = -1 + 257/450 = -193/450 w = 1028/405 + 193/4050 = 3491/1350
 ASCENDING = Setting(
+    GRADIENTS,
     tuple(h._replace(maximize=True) for h in DECAYED.schedule),
     (F(9, 2), F(257, 90), F(3491, 1350)),
 )
@@ -92,32 +78,16 @@ HAND: dict[str, tuple[Setting, tuple[Fraction, ...]]] = {
 }
 
 
-def moved(
-    name: str, schedule: Sequence[Hyper], gradients: Sequence[Fraction | None] = GRADIENTS
-) -> list[Any]:
-    """The parameter after each step."""
-    steps = min(len(gradients), len(schedule))
-    return [w for w, _ in follow(RULE, name, START, gradients[:steps], schedule[:steps], F)]
-
-
-class TestByHand:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_convention(self, name: str) -> None:
-        """A convention without a case here is an error, by its name."""
-        setting, expected = HAND[name]
-        assert moved(name, setting.schedule)[: len(expected)] == list(expected)
-
-    @pytest.mark.parametrize("setting", [DECAYED, ASCENDING])
-    def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert moved(TORCH, setting.schedule) == list(setting.w)
-
-    @pytest.mark.parametrize("name", NAMES[1:])
-    def test_case_tells_the_convention_from_torch(self, name: str) -> None:
-        setting, w = HAND[name]
-        assert w[-1] != setting.w[len(w) - 1]
-
-    def test_no_case_is_left_over(self) -> None:
-        assert set(HAND) == set(NAMES)
+class TestByHand(ByHand):
+    rule = RULE
+    cases = HAND
+    other: ClassVar = {
+        "lr": F(7),
+        "lambd": F(1, 9),
+        "alpha": F(3),
+        "t0": F(5),
+        "weight_decay": F(3),
+    }
 
     def test_state(self) -> None:
         """t₀ = 0: w̄ is w twice, and then the mean of the last two: (271/90 + 3373/1350)/2."""
@@ -127,24 +97,14 @@ class TestByHand:
         assert [s["ax"] for s in states] == [F(7, 2), F(271, 90), F(3719, 1350)]
         assert [s["step"] for s in states] == [1, 2, 3]
 
-    @pytest.mark.parametrize("name", NAMES)
-    def test_a_step_without_gradient_is_no_step(self, name: str) -> None:
-        setting, w = HAND[name]
-        other = Hyper(F(7), F(1, 9), F(3), F(5), F(3))
-        schedule = (other, setting.schedule[0], other, setting.schedule[1])
-        got = moved(name, schedule, (None, F(1), None, F(-2)))
-        assert got == [START, w[0], w[0], w[1]]
-
     def test_the_last_rate_moves_nothing(self) -> None:
         """η was made a step before; at the first step it is γ, of the step that makes the state."""
         other = _LATER._replace(lr=F(9))
-        assert moved(TORCH, (_FIRST, other)) == list(DECAYED.w[:2])
-        assert moved(TORCH, (other, _LATER), (None, F(1))) == [10, F(10) * F(3, 4) - F(3, 4)]
-
-
-def geometric(ratio: Fraction, terms: int) -> Fraction:
-    """1 + ratio + ... + ratio^(terms-1)."""
-    return F(terms) if ratio == 1 else (1 - ratio**terms) / (1 - ratio)
+        assert path(RULE, TORCH, START, GRADIENTS[:2], (_FIRST, other)) == list(DECAYED.w[:2])
+        assert path(RULE, TORCH, START, (None, F(1)), (other, _LATER)) == [
+            10,
+            F(10) * F(3, 4) - F(3, 4),
+        ]
 
 
 values = st.integers(-30, 30).map(lambda n: F(n, 7))
@@ -162,7 +122,7 @@ class TestClosedForms:
         expected = a**steps * START - rate * g * geometric(a, steps)
         for first, second in ((ell, decay), (decay, ell)):
             h = Hyper(rate, first, F(0), F(0), second)
-            assert moved(TORCH, [h] * steps, [g] * steps)[-1] == expected
+            assert path(RULE, TORCH, START, [g] * steps, [h] * steps)[-1] == expected
 
     @given(values, rates, decays, st.booleans(), st.integers(1, 9))
     def test_constant_gradient(
@@ -175,7 +135,7 @@ class TestClosedForms:
         h = Hyper(rate, ell, F(1), F(0), F(0), maximize)
         signed = -g if maximize else g
         expected = START * (1 - ell * rate) - steps * rate * signed
-        got = moved(TORCH, [h] * steps, [g] * steps)[-1]
+        got = path(RULE, TORCH, START, [g] * steps, [h] * steps)[-1]
         assert got * (1 + ell * rate * (steps - 1)) == expected
 
     @given(st.lists(values, min_size=1, max_size=9), rates, st.integers(0, 5))
@@ -191,55 +151,3 @@ class TestClosedForms:
         h = lifted(Hyper(), F)._replace(alpha=F(1))
         run = follow(RULE, TORCH, START, GRADIENTS, [h] * 3, F)
         assert all(state["ax"] == w for w, state in run)
-
-
-class TestNumberSystems:
-    """The text of the rule runs on float64, on rationals and on enclosures, and they agree."""
-
-    @settings(max_examples=settings().max_examples // 3)  # it runs every convention thrice
-    @given(
-        st.lists(st.floats(-8, 8), min_size=6, max_size=6),
-        st.builds(
-            Hyper,
-            lr=st.floats(0, 2),
-            lambd=st.floats(0, 1),
-            alpha=st.sampled_from([0.0, 1.0, 2.0]),  # other powers of rationals are irrational
-            t0=st.floats(0, 3),
-            weight_decay=st.floats(0, 1),
-            maximize=st.booleans(),
-            batch_size=st.sampled_from([1, 3]),
-        ),
-        st.sampled_from(DTYPES),
-    )
-    def test_all_are_inside_the_enclosure(self, drawn: list[float], h: Hyper, dtype: str) -> None:
-        to = BINARY[dtype]
-        data = np.array([[float(nearest(F(x), to)) for x in drawn]]).reshape(3, 2)
-        for convention in RULE.conventions:
-            balls = [Enclosure.exact(row, FORMATS[dtype]) for row in data]
-            enclosed = RULE.run(convention, balls[0], balls[1:], [exactly(h)] * 2)
-            fractions = RULE.run(
-                convention,
-                rationals(data[0]),
-                [rationals(g) for g in data[1:]],
-                [lifted(h, F)] * 2,
-            )
-            floats = RULE.run(convention, data[0], list(data[1:]), [h] * 2)
-            for (ball, _), (rows, _), (array, _) in zip(enclosed, fractions, floats, strict=True):
-                assert not ball.unknown.any()
-                for mid, rad, value in zip(ball.mid, ball.rad, rows, strict=True):
-                    assert abs(rational(mid) - value) <= rational(rad), convention.name
-                assert dtype != "float64" or ball.contains(array).all(), convention.name
-
-
-class TestStep:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_arguments_are_left_as_they_were(self, name: str) -> None:
-        w, g, ax = (np.array(x) for x in ([1.0, -2.0], [0.5, 3.0], [-4.0, 5.0]))
-        kept = [x.copy() for x in (w, g, ax)]
-        state = {"eta": 0.5, "mu": 1, "ax": ax}
-        h = Hyper(0.5, 0.5, weight_decay=0.5, batch_size=2)
-        moved, after = RULE.step(w, g, 2, state, h, RULE.convention(name))
-        assert all(np.array_equal(x, y) for x, y in zip((w, g, ax), kept, strict=True))
-        assert state["eta"] == 0.5
-        assert not np.shares_memory(moved, w)
-        assert not np.shares_memory(after["ax"], moved)

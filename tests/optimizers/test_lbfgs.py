@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/lbfgs.py``: hand-worked numbers, matrices, conjugate gradients.
+"""The second witness of ``optimizers/lbfgs.py``: hand-worked numbers, conjugate gradients.
 
 Nothing here runs two loops. The matrix H, which the rule never forms, is formed here, by the
 product formula (7.19) of Nocedal & Wright, *Numerical Optimization*, 2nd ed.; on quadratics the
@@ -102,7 +102,7 @@ GRADIENTS = [vector(2, 0), vector(1, -1), vector(0, -1)]
 ORIGIN = vector(0, 0)
 
 
-class Hand(NamedTuple):
+class IterationCase(NamedTuple):
     """Where a convention and torch are in the end, after these gradients."""
 
     own: Vector
@@ -116,48 +116,48 @@ ALONE = vector(F(-9, 8), F(5, 8))
 
 EPS = F(1, 2**20)
 
-HAND: dict[str, Hand] = {
-    TORCH.name: Hand(THREE, THREE),
+HAND: dict[str, IterationCase] = {
+    TORCH.name: IterationCase(THREE, THREE),
     # All lengths are twice as long, and so is the path.
-    "first_step_full": Hand(vector(F(-9, 4), F(7, 8)), THREE),
+    "first_step_full": IterationCase(vector(F(-9, 4), F(7, 8)), THREE),
     # t = 1/4, w = (−3/4, 1/8); s = (−1/4, 1/8), ρ = 4, h = 1/4; a₂ = 1/2, a₁ = −1/2, q = (0, 1/2),
     # d = (0, 1/8), b₁ = −1/4, d = (1/8, 1/8), b₂ = −1/2, d = (−1/8, 1/4); t = 1/2 as ‖g‖₁ = 1.
-    "every_step_shortened": Hand(vector(F(-13, 16), F(1, 4)), THREE),
+    "every_step_shortened": IterationCase(vector(F(-13, 16), F(1, 4)), THREE),
     # w = (−3/2, 1/2); s = (−1, 1/2), ρ = 1, h = 1; q = (0, 1/2), d = (0, 1/2), b₁ = −1,
     # d = (−1/4, 1/2), b₂ = 1/4, d = (−1/4, 1/2) + (−1, 1/2)/4 = (−1/2, 5/8).
-    "lr_at_first_only": Hand(vector(-2, F(9, 8)), THREE),
+    "lr_at_first_only": IterationCase(vector(-2, F(9, 8)), THREE),
     # d = (0, 2), b = −4, d = (−5/2, 2), w = (−7/4, 1); s = (−5/4, 1), ρ = 4/5, a₂ = 4/5,
     # q = (4/5, 1), a₁ = −4/5, q = (0, 1/5) = d, b₁ = −2/5, d = (1/5, 1/5), b₂ = −4/25,
     # d = (1/5, 1/5) + 24/25·(−5/4, 1) = (−1, 29/25).
-    "identity": Hand(vector(F(-9, 4), F(79, 50)), THREE),
+    "identity": IterationCase(vector(F(-9, 4), F(79, 50)), THREE),
     # d = (0, 1/8), b₁ = −1/4, d = (1/8, 1/8), b₂ = −1/4, d = (1/8, 1/8) + 3/4 s₂ = (−1/4, 5/16).
-    "first_scale_for_ever": Hand(vector(F(-9, 8), F(13, 32)), THREE),
+    "first_scale_for_ever": IterationCase(vector(F(-9, 8), F(13, 32)), THREE),
     # h = 1/4 : 1/2; d = (0, 1), b = −2, d = (−3/2, 1), w = (−5/4, 1/2); s = (−3/4, 1/2), ρ = 4/3,
     # h = 13/16 : 3/4; a₂ = 2/3, q = (2/3, 1), a₁ = −2/3, q = (0, 1/3), d = (0, 13/36), b₁ = −13/18,
     # d = (−1/36, 13/36), b₂ = 1/27, d = (−1/36, 13/36) + 17/27 s₂ = (−1/2, 73/108).
-    "long_scale": Hand(vector(F(-3, 2), F(181, 216)), THREE),
+    "long_scale": IterationCase(vector(F(-3, 2), F(181, 216)), THREE),
     # a₁ = 0, a₂ = 1/2, q = (1/2, 1), d = (1/4, 1/2), b₂ = −1/2, d = (−1/4, 3/4), b₁ = −1,
     # d = (−1/4, 3/4) + s₁ = (−3/4, 3/4).
-    "oldest_pair_first": Hand(vector(F(-11, 8), F(5, 8)), THREE),
+    "oldest_pair_first": IterationCase(vector(F(-11, 8), F(5, 8)), THREE),
     # One pair: q = (1/2, 1), d = (1/4, 1/2), b₂ = −1/2, d = (1/4, 1/2) + s₂ = (−1/4, 3/4).
-    "history_longer": Hand(THREE, ALONE, h=HALF._replace(history_size=1)),
-    "history_shorter": Hand(ALONE, THREE, h=HALF._replace(history_size=2)),
+    "history_longer": IterationCase(THREE, ALONE, h=HALF._replace(history_size=1)),
+    "history_shorter": IterationCase(ALONE, THREE, h=HALF._replace(history_size=2)),
     # y = (−1/2, 0), s = (−1, −1), h = 2; a = 0, d = (−2, 2), b = 2, d = (0, 4), w = (−1/2, 2).
     # The next pair has (0, 2)ᵀ(−1, 0) = 0; a = −2, q = (−1, 1), d = (−2, 2), b = 2, d = (2, 6).
-    "roles_exchanged": Hand(vector(F(1, 2), 5), THREE),
+    "roles_exchanged": IterationCase(vector(F(1, 2), 5), THREE),
     # s = (−2, 0), ρ = 1/2, h = 1; q = (0, 2) = d, b = −1, d = (−4, 2), w = (−5/2, 1);
     # s = (−4, 2), ρ = 1/4, h = 4; a₂ = 1/2, a₁ = −1/2, q = (0, 1/2), d = (0, 2), b₁ = −1,
     # d = (−1, 2), b₂ = 1/4, d = (−1, 2) + s₂/4 = (−2, 5/2).
-    "direction_for_step": Hand(vector(F(-7, 2), F(9, 4)), THREE),
+    "direction_for_step": IterationCase(vector(F(-7, 2), F(9, 4)), THREE),
     # Gradient (2, −1) at last: y = (1, 0), yᵀs = −1/2. torch refuses it, and a = 2, q = (0, 3),
     # d = (0, 3/4), b = −3/2, d = (0, 3/4) + 7/2 s₁ = (−7/4, 3/4). With it d would be (5/4, −5/8),
     # uphill, gᵀd = 25/8: nothing moves.
-    "curvature_unasked": Hand(
+    "curvature_unasked": IterationCase(
         vector(-1, F(1, 4)), vector(F(-15, 8), F(5, 8)), [*GRADIENTS[:2], vector(2, -1)]
     ),
     # ε = 2⁻²⁰, gradients 2ε and 3ε/2: w = −ε, yᵀs = ε²/2 < 1e-10, so torch has d = −3ε/2; with the
     # pair, d = −3ε/2·s/y = −3ε.
-    "curvature_relative": Hand(
+    "curvature_relative": IterationCase(
         vector(F(-5, 2) * EPS), vector(F(-7, 4) * EPS), [vector(2 * EPS), vector(F(3, 2) * EPS)]
     ),
 }

@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/muon.py``: numbers worked by hand, and what must not matter.
+"""The second witness of ``optimizers/muon.py``: numbers worked by hand, and what must not matter.
 
 Nothing here computes a step the way the rule does. Hand cases were worked on paper, with the work
 in the comment beside them: what is normalized has a whole norm (3, 4, 5). Iterations are asked of
@@ -8,18 +8,21 @@ what rotations and transposition change, and where they lead.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import localcontext
 from fractions import Fraction
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
 from oracles.harness.arithmetic.decimals import PRECISE, Precise
 from oracles.numerics import newton_schulz
 from oracles.optimizers.muon import RULE, Hyper
+from tests.support.many_bits import BITS, precise, same
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
@@ -29,9 +32,16 @@ H = Hyper(2.0, 0.25, 0.5, eps=1.0, ns_steps=0, batch_size=4)
 BARE = H._replace(weight_decay=0.0)
 ONCE = BARE._replace(eps=24.0, ns_steps=1, ns_a=3.0, ns_b=-3.0, ns_c=1.0)
 
+BUFFER = "momentum_buffer"
+
 Matrix = Sequence[Sequence[Any]]
 Rows = list[tuple[list[Any], list[Any]]]
 """The elements of w and b after each step."""
+
+
+def norm(x: Any) -> Any:
+    """Euclidean length, in the working precision of ``mpmath``."""
+    return mpmath.sqrt((x * x).sum())
 
 
 def rationals(*texts: Any) -> list[Fraction]:
@@ -51,13 +61,13 @@ def followed(
         start, *given = (None if x is None else number(np.array(x)) for x in (w, *gradients))
         run = RULE.run(RULE.convention(name), start, given, exact)
         return [
-            ([*map(Fraction, np.ravel(w))], [*map(Fraction, np.ravel(state["momentum_buffer"]))])
+            ([*map(Fraction, np.ravel(w))], [*map(Fraction, np.ravel(state.get(BUFFER, ())))])
             for w, state in run
         ]
 
 
 @dataclass(frozen=True)
-class Hand:
+class MatrixCase:
     """A row that starts at (8, 4), or (8, 4, 0, 0), and its elements after each step."""
 
     h: Hyper
@@ -70,24 +80,24 @@ class Hand:
         return followed(name, start, self.gradients, [self.h] * len(self.gradients))
 
 
-def two(h: Hyper, second: Sequence[Any], w: str, b: str) -> Hand:
+def two(h: Hyper, second: Sequence[Any], w: str, b: str) -> MatrixCase:
     """Two steps, the first with g = (12, 16)."""
     pairs = [text.split() for text in (w, b)]
     w_rows, b_rows = ([rationals(*p[:2]), rationals(*p[2:])] for p in pairs)
-    return Hand(h, [[[12, 16]], [second]], w_rows, b_rows)
+    return MatrixCase(h, [[[12, 16]], [second]], w_rows, b_rows)
 
 
-def one(h: Hyper, *w: Any) -> Hand:
+def one(h: Hyper, *w: Any) -> MatrixCase:
     """One step with g = (12, 16, ...), b = (6, 8, ...), u = (9, 12, ...)."""
     rest = [0] * (len(w) - 2)
-    return Hand(h, [[[12, 16, *rest]]], [rationals(*w)], [rationals(6, 8, *rest)])
+    return MatrixCase(h, [[[12, 16, *rest]]], [rationals(*w)], [rationals(6, 8, *rest)])
 
 
 # g = (12, 16), b = (6, 8), u = (9, 12), X = (3, 4)/5, γX = (6, 8)/5;
 # g = (14, -24), b = (10, -8), u = (12, -16), X = (3, -4)/5, γX = (6, -8)/5.
 SAME = ([14, -24], "6 8 10 -8")
 
-HAND: dict[str, Hand] = {
+HAND: dict[str, MatrixCase] = {
     # 1 - γλ = 1/2. (4, 2) - (6, 8)/5 = (14, 2)/5; (7, 1)/5 - (6, -8)/5 = (1, 9)/5.
     "decoupled_lr": two(H, SAME[0], "14/5 2/5 1/5 9/5", SAME[1]),
     # 1 - γλ/n = 7/8. (7, 7/2) - (6, 8)/5 = (58, 19)/10; (406, 133)/80 - (96, -128)/80.
@@ -101,7 +111,7 @@ HAND: dict[str, Hand] = {
     # (8, 4) - (6, 8)/5 = (34, 12)/5, and from there (28, 20)/5.
     "decay_ignored": two(H, SAME[0], "34/5 12/5 28/5 4", SAME[1]),
     # λw = (2, 1): (10, 15) is what makes (12, 16). Then λw = (17, 6)/10: 14 - 17/10 = 123/10.
-    "coupled_unscaled": Hand(
+    "coupled_unscaled": MatrixCase(
         H,
         [[[10, 15]], [rationals("123/10", "-123/5")]],
         [rationals("34/5", "12/5"), rationals("28/5", 4)],
@@ -140,7 +150,7 @@ class TestByHand:
     @pytest.mark.parametrize("name", NAMES[1:])
     def test_case_tells_the_convention_from_torch(self, name: str) -> None:
         (one, _), (other, _) = (HAND[name].run(c)[-1] for c in (name, TORCH))
-        assert max(abs(v - w) for v, w in zip(one, other, strict=True)) > 1e-2
+        assert one != other
 
     def test_no_case_is_left_over(self) -> None:
         assert set(HAND) == set(NAMES)
@@ -165,17 +175,9 @@ class TestByHand:
         assert rows[-1] == (rationals("121/100", "32/100"), rationals(8, 0))
 
     def test_steps_without_a_gradient_change_nothing(self) -> None:
-        gradients = [None, [[12, 16]], None, [[14, -24]]]
-        run = RULE.run(
-            RULE.torch,
-            np.array([[8.0, 4.0]]),
-            [None if g is None else np.array(g, dtype=float) for g in gradients],
-            [H] * 4,
-        )
-        moved = [w.ravel().tolist() for w, _ in run]
-        assert moved[0] == [8, 4]
-        assert moved[1] == moved[2] == pytest.approx([2.8, 0.4], rel=1e-15)
-        assert moved[3] == pytest.approx([0.2, 1.8], rel=1e-14)
+        rows = followed(TORCH, [[8, 4]], [None, [[12, 16]], None, [[14, -24]]], [H] * 4)
+        expected = [(8, 4), ("14/5", "2/5"), ("14/5", "2/5"), ("1/5", "9/5")]
+        assert [w for w, _ in rows] == [rationals(*numbers) for numbers in expected]
 
 
 def test_less_than_no_iteration_is_none() -> None:
@@ -196,7 +198,7 @@ RATIOS: list[tuple[tuple[int, int], str | None, float]] = [
     ((2, 18), "original", 1),
     ((4, 1), "match_rms_adamw", 0.4),
     ((1, 4), "match_rms_adamw", 0.4),
-    ((2, 9), "match_rms_adamw", 0.6),
+    ((2, 9), "match_rms_adamw", 0.2 * 3),
     ((25, 3), "match_rms_adamw", 1),
 ]
 
@@ -209,9 +211,11 @@ class TestRateAndDecay:
         """|X| = 1 without iterations: |w| = γr from zero, and against the gradient."""
         g = np.random.default_rng(1).normal(size=shape)
         h = Hyper(0.5, eps=0.0, ns_steps=0, adjust_lr_fn=adjusted)
-        w, _ = RULE.step(np.zeros(shape), g, 1, {}, h, RULE.torch)
-        assert np.linalg.norm(w) == pytest.approx(0.5 * ratio, rel=1e-14)
-        assert np.vdot(w, g) == pytest.approx(-0.5 * ratio * np.linalg.norm(g), rel=1e-14)
+        with mpmath.workprec(BITS):
+            g = precise(g)
+            w, _ = RULE.step(0 * g, g, 1, {}, h, RULE.torch)
+            assert same(norm(w), 0.5 * ratio)
+            assert same((w * g).sum(), -0.5 * ratio * norm(g))
 
     @pytest.mark.parametrize("shape", [(3, 0), (0, 3), (0, 0)], ids=str)
     @pytest.mark.parametrize("adjusted", [None, "original", "match_rms_adamw"])
@@ -248,7 +252,7 @@ COEFFICIENTS = [
 ]
 
 
-@pytest.mark.parametrize("c", COEFFICIENTS, ids=str)
+@pytest.mark.parametrize("c", COEFFICIENTS, ids=lambda c: " ".join(map(str, c)))
 class TestIteration:
     @pytest.mark.parametrize("steps", [0, 1, 2, 3])
     @pytest.mark.parametrize("upright", [False, True])
@@ -296,12 +300,18 @@ class TestPublished:
     def test_the_convergent_iteration_leads_to_the_polar_factor(
         self, shape: tuple[int, int]
     ) -> None:
-        """Björck & Bowie 1971: UVᵀ of UΣVᵀ."""
+        """Björck & Bowie 1971: the Q of X = QH, with QᵀQ = 1 and H symmetric and positive."""
         x = np.random.default_rng(3).normal(size=shape)
-        left, _, right = np.linalg.svd(x, full_matrices=False)
         for c in ((1.5, -0.5, 0.0), (1.875, -1.25, 0.375)):
-            got = newton_schulz(x / np.linalg.norm(x), c, 30)
-            assert np.allclose(got, left @ right, rtol=0, atol=1e-13)
+            with mpmath.workprec(BITS):
+                wide = precise(x)
+                q = newton_schulz(wide / norm(wide), c, 30)
+                if shape[0] < shape[1]:  # the transposed of the tall one's
+                    wide, q = wide.T, q.T
+                h = q.T @ wide
+                assert same(q.T @ q, np.eye(min(shape)))
+                assert same(h, h.T)
+            assert (np.linalg.eigvalsh(h.astype(float)) > 0).all()
 
     def test_torch_s_five_iterations_lead_to_about_one(self) -> None:
         """Jordan's post: the coefficients take [0.01, 1] to [0.7, 1.2], or nearly."""
@@ -315,15 +325,15 @@ class TestPublished:
     def test_the_documented_momentum_gives_the_same_parameters(self) -> None:
         """torch documents b = μb + g, u = g + μb: 1/(1-μ) times the code's, unseen by X."""
         rng = np.random.default_rng(4)
-        gradients = rng.normal(size=(5, 3, 2))
+        gradients = precise(rng.normal(size=(5, 3, 2)))
         h = Hyper(0.5, 0.0, 0.75, eps=0.0, ns_steps=0)
-        run = RULE.run(RULE.torch, np.zeros((3, 2)), list(gradients), [h] * 5)
-        got = np.stack([w for w, _ in run])
         powers = 0.75 ** np.subtract.outer(np.arange(5), np.arange(5)) * np.tri(5)
-        documented = np.einsum("ts,sij->tij", np.eye(5) + 0.75 * powers, gradients)
-        lengths = np.linalg.norm(documented, axis=(1, 2), keepdims=True)
-        expected = -0.5 * np.sqrt(1.5) * np.cumsum(documented / lengths, axis=0)
-        assert np.allclose(got, expected, rtol=0, atol=1e-14)
+        with mpmath.workprec(BITS):
+            run = RULE.run(RULE.torch, 0 * gradients[0], list(gradients), [h] * 5)
+            got = np.stack([w for w, _ in run])
+            documented = np.tensordot(np.eye(5) + 0.75 * powers, gradients, axes=1)
+            moves = np.stack([u / norm(u) for u in documented])
+            assert same(got, -0.5 * math.sqrt(1.5) * np.cumsum(moves, axis=0))
 
 
 class TestMomentum:
@@ -334,16 +344,3 @@ class TestMomentum:
         assert [b for _, b in rows] == [
             [(1 - Fraction(3, 4) ** t) * g for g in (12, 16)] for t in range(1, 7)
         ]
-
-
-class TestStep:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_arguments_are_left_as_they_were(self, name: str) -> None:
-        w, g, b = np.array([[1.0, -2.0]]), np.array([[0.5, 3.0]]), np.array([[4.0, 5.0]])
-        kept = [x.copy() for x in (w, g, b)]
-        state = {"momentum_buffer": b}
-        moved, after = RULE.step(w, g, 1, state, ONCE, RULE.convention(name))
-        assert all(np.array_equal(x, y) for x, y in zip((w, g, b), kept, strict=True))
-        assert state == {"momentum_buffer": b}
-        assert not np.shares_memory(moved, w)
-        assert not np.shares_memory(after["momentum_buffer"], b)

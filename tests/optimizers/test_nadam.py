@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/nadam.py``: numbers worked by hand, sums, published values.
+"""The second witness of ``optimizers/nadam.py``: numbers worked by hand, sums, published values.
 
 Nothing here computes a step the way the rule does: hand cases have their work beside them, in
 numbers whose roots are rational; m and v are sums over all gradients, and Π is a product over all
@@ -7,11 +7,9 @@ steps.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction as F
-from typing import Any
+from typing import Any, ClassVar
 
 import mpmath
 import numpy as np
@@ -19,27 +17,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import DTYPES, FORMATS
-from oracles.harness.oracle import exactly
 from oracles.optimizers.nadam import RULE, Hyper
-from tests.support.rooted import follow, lifted
-from tests.support.witness import BINARY, nearest, rational
+from tests.support.byhand import START, ByHand, Setting
+from tests.support.many_bits import BITS, same
+from tests.support.rooted import follow
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
-START = F(10)
-BITS = 200
-"""Precision of what is compared in ``mpmath``; of these, 40 are left to roundings."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a hand case runs on, with torch's answer to it."""
-
-    gradients: tuple[F, ...]
-    schedule: tuple[Hyper, ...]
-    w: tuple[F, ...]
 
 
 def _both(first: Hyper) -> tuple[Hyper, Hyper]:
@@ -140,30 +124,10 @@ HAND: dict[str, tuple[Setting, tuple[F, ...]]] = {
 }
 
 
-def moved(name: str, setting: Setting, steps: int | None = None) -> list[Any]:
-    schedule = setting.schedule[:steps]
-    run = follow(RULE, name, START, setting.gradients[: len(schedule)], schedule)
-    return [w for w, _ in run]
-
-
-class TestByHand:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_convention(self, name: str) -> None:
-        """A convention without a case here is an error, by its name."""
-        setting, expected = HAND[name]
-        assert moved(name, setting, len(expected)) == list(expected)
-
-    @pytest.mark.parametrize("setting", [DECAYED, ASCENDING, AHEAD, ROOTED, HEAVY])
-    def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert moved(TORCH, setting) == list(setting.w)
-
-    @pytest.mark.parametrize("name", NAMES[1:])
-    def test_case_tells_the_convention_from_torch(self, name: str) -> None:
-        setting, w = HAND[name]
-        assert w[-1] != setting.w[len(w) - 1]
-
-    def test_no_case_is_left_over(self) -> None:
-        assert set(HAND) == set(NAMES)
+class TestByHand(ByHand):
+    rule = RULE
+    cases = HAND
+    other: ClassVar = {"lr": F(7), "weight_decay": F(3), "momentum_decay": F(2)}
 
     def test_state(self) -> None:
         states = [s for _, s in follow(RULE, TORCH, START, AHEAD.gradients, AHEAD.schedule)]
@@ -181,16 +145,7 @@ class TestByHand:
     def test_decoupled_weight_decay_is_the_convention_of_that_name(self) -> None:
         schedule = tuple(h._replace(decoupled_weight_decay=True) for h in DECAYED.schedule)
         decoupled = Setting(DECAYED.gradients, schedule, HAND["decoupled_lr"][1])
-        assert moved(TORCH, decoupled) == list(decoupled.w)
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_a_step_without_gradient_is_no_step(self, name: str) -> None:
-        setting, w = HAND[name]
-        gradients = [x for g in setting.gradients[: len(w)] for x in (None, g)]
-        other = Hyper(lr=F(7), weight_decay=F(3), momentum_decay=F(2))
-        schedule = [x for h in setting.schedule[: len(w)] for x in (other, h)]
-        got = [w for w, _ in follow(RULE, name, START, gradients, schedule)]
-        assert got == [x for pair in zip((START, *w), w, strict=False) for x in pair]
+        assert decoupled.path(RULE, TORCH) == list(decoupled.w)
 
 
 values = st.integers(-30, 30).map(lambda n: F(n, 7))
@@ -256,7 +211,7 @@ class TestSums:
                 got = follow(RULE, name, w, gradients, schedule, mpmath.mpmathify)[-1][0]
                 expected = by_sums(name, w, gradients, h)
                 scale = abs(w) + sum(abs(g) for g in gradients) + 1
-                assert abs(got - expected) <= mpmath.ldexp(scale, 40 - BITS), name
+                assert same(got, expected, scale), name
 
 
 KERAS = np.array(
@@ -280,47 +235,3 @@ def test_published_values(name: str, psi: float) -> None:
     run = RULE.run(RULE.convention(name), np.ones(10), gradients, [h] * 5)
     for (w, _), published in zip(run, KERAS, strict=True):
         assert (np.abs(w - published) <= 0.5e-4).all()
-
-
-class TestNumberSystems:
-    @settings(max_examples=settings().max_examples // 5)
-    @given(
-        st.lists(st.floats(-8, 8), min_size=4, max_size=4),
-        st.builds(
-            Hyper,
-            lr=st.floats(0, 2),
-            beta1=st.floats(0, 0.99),
-            beta2=st.floats(0, 0.99),
-            eps=st.floats(0.1, 1),
-            weight_decay=st.floats(0, 1),
-            momentum_decay=st.floats(0, 50),
-            maximize=st.booleans(),
-            decoupled_weight_decay=st.booleans(),
-            batch_size=st.sampled_from([1, 4, 16]),
-        ),
-        st.sampled_from(DTYPES),
-    )
-    def test_the_exact_result_is_inside_the_enclosure(
-        self, drawn: list[float], h: Hyper, dtype: str
-    ) -> None:
-        data = [float(nearest(F(x), BINARY[dtype])) for x in drawn]
-        balls = [Enclosure.exact(np.array([x]), FORMATS[dtype]) for x in data]
-        enclosed = RULE.run(RULE.torch, balls[0], balls[1:], [exactly(h)] * 3)
-        with mpmath.workprec(BITS):
-            exact = follow(RULE, TORCH, data[0], data[1:], [lifted(h, float)] * 3, mpmath.mpmathify)
-            for (ball, _), (value, _) in zip(enclosed, exact, strict=True):
-                mid, rad = (mpmath.mpmathify(rational(x[0])) for x in (ball.mid, ball.rad))
-                assert math.isinf(rad) or abs(mid - value) <= rad
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_arguments_are_left_as_they_were(name: str) -> None:
-    w, g, m, v = (np.array(x) for x in ([1.0, -2.0], [0.5, 3.0], [4.0, 5.0], [1.0, 9.0]))
-    kept = [x.copy() for x in (w, g, m, v)]
-    state = {"mu_product": 0.25, "exp_avg": m, "exp_avg_sq": v}
-    h = Hyper(0.5, 0.5, 0.75, 1.0, 0.25, batch_size=4)
-    moved, after = RULE.step(w, g, 2, state, h, RULE.convention(name))
-    assert all(np.array_equal(x, y) for x, y in zip((w, g, m, v), kept, strict=True))
-    assert state == {"mu_product": 0.25, "exp_avg": m, "exp_avg_sq": v}
-    for before in (w, g, m, v):
-        assert not any(np.shares_memory(before, x) for x in (moved, *after.values()))

@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/radam.py``: numbers worked by hand, sums, published values.
+"""The second witness of ``optimizers/radam.py``: numbers worked by hand, sums, published values.
 
 Nothing here computes a step the way the rule does. While RAdam waits, steps are rational and worked
 by hand. From the sixth on they have roots of which no two are rational together, so they are
@@ -8,11 +8,9 @@ derives it, from where those weights have their centre, and r from the variances
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction as F
-from typing import Any
+from typing import Any, ClassVar
 
 import mpmath
 import numpy as np
@@ -20,27 +18,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import DTYPES, FORMATS
-from oracles.harness.oracle import exactly
 from oracles.optimizers.radam import RULE, Hyper
-from tests.support.rooted import follow, lifted
-from tests.support.witness import BINARY, nearest, rational
+from tests.support.byhand import START, ByHand, Setting
+from tests.support.many_bits import BITS, same
+from tests.support.rooted import follow
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
-START = F(10)
-BITS = 200
-"""Precision of what is compared in ``mpmath``; of these, 40 are left to roundings."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a hand case runs on, with torch's answer to it."""
-
-    gradients: tuple[F, ...]
-    schedule: tuple[Hyper, ...]
-    w: tuple[F, ...]
 
 
 _FIRST = Hyper(F(1, 2), F(1, 2), F(24, 25), F(1), F(1, 5), batch_size=4)
@@ -101,33 +85,16 @@ LATER = (
 """Conventions that differ from torch's only once the wait is over."""
 
 
-def moved(name: str, setting: Setting) -> list[Any]:
-    return [w for w, _ in follow(RULE, name, START, setting.gradients, setting.schedule)]
+class TestWaitingByHand(ByHand):
+    rule = RULE
+    cases = HAND
+    other: ClassVar = {"lr": F(7), "weight_decay": F(3), "eps": F(1, 9)}
+    later = LATER
 
-
-class TestWaitingByHand:
-    @pytest.mark.parametrize("name", HAND)
-    def test_convention(self, name: str) -> None:
-        setting, expected = HAND[name]
-        assert moved(name, setting) == list(expected)
-
+    @pytest.mark.parametrize("waiting", LATER)
     @pytest.mark.parametrize("setting", [DECAYED, ASCENDING, PLAIN])
-    def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert moved(TORCH, setting) == list(setting.w)
-
-    @pytest.mark.parametrize("name", [name for name in HAND if name != TORCH])
-    def test_case_tells_the_convention_from_torch(self, name: str) -> None:
-        setting, w = HAND[name]
-        assert w[-1] != setting.w[-1]
-
-    def test_every_convention_has_a_case_or_waits_as_torch_does(self) -> None:
-        assert set(HAND) | set(LATER) == set(NAMES)
-        assert set(HAND).isdisjoint(LATER)
-
-    @pytest.mark.parametrize("name", LATER)
-    @pytest.mark.parametrize("setting", [DECAYED, ASCENDING, PLAIN])
-    def test_as_torch(self, name: str, setting: Setting) -> None:
-        assert moved(name, setting) == list(setting.w)
+    def test_as_torch(self, waiting: str, setting: Setting) -> None:
+        assert setting.path(RULE, waiting) == list(setting.w)
 
     def test_state(self) -> None:
         states = [s for _, s in follow(RULE, TORCH, START, PLAIN.gradients, PLAIN.schedule)]
@@ -139,16 +106,7 @@ class TestWaitingByHand:
     def test_decoupled_weight_decay_is_the_convention_of_that_name(self) -> None:
         schedule = tuple(h._replace(decoupled_weight_decay=True) for h in DECAYED.schedule)
         decoupled = Setting(DECAYED.gradients, schedule, HAND["decoupled_lr"][1])
-        assert moved(TORCH, decoupled) == list(decoupled.w)
-
-    @pytest.mark.parametrize("name", HAND)
-    def test_a_step_without_gradient_is_no_step(self, name: str) -> None:
-        setting, w = HAND[name]
-        gradients = [x for g in setting.gradients for x in (None, g)]
-        other = Hyper(lr=F(7), weight_decay=F(3), eps=F(1, 9))
-        schedule = [x for h in setting.schedule for x in (other, h)]
-        got = [w for w, _ in follow(RULE, name, START, gradients, schedule)]
-        assert got == [START, w[0], w[0], w[1]]
+        assert decoupled.path(RULE, TORCH) == list(decoupled.w)
 
     def test_with_a_small_beta2_it_waits_for_ever(self) -> None:
         """ρ∞ = 2/(1/3) - 1 = 5: a constant gradient of 1 is followed at the rate γ."""
@@ -225,7 +183,7 @@ class TestSums:
                 got = follow(RULE, name, w, gradients, schedule, mpmath.mpmathify)[-1][0]
                 expected = by_sums(name, w, gradients, h)
                 scale = abs(w) + sum(abs(g) for g in gradients) + 1
-                assert abs(got - expected) <= mpmath.ldexp(mpmath.mpmathify(scale), 40 - BITS), name
+                assert same(got, expected, scale), name
 
     @pytest.mark.parametrize(
         ("beta2", "steps"),
@@ -262,48 +220,3 @@ def test_published_values(decay: float, published: list[float]) -> None:
     run = list(RULE.run(RULE.convention("eps_corrected"), start, [gradient] * 100, [h] * 100))
     off = np.abs(run[-1][0] - published)
     assert (off <= 0.5e-6 + 100 * np.spacing(start.astype(np.float32)) / 2).all()
-
-
-class TestNumberSystems:
-    @settings(max_examples=settings().max_examples // 10)
-    @given(
-        st.lists(st.floats(-8, 8), min_size=8, max_size=8),
-        st.builds(
-            Hyper,
-            lr=st.floats(0, 2),
-            beta1=st.floats(0, 0.99),
-            beta2=st.floats(0, 0.999),
-            eps=st.floats(0.1, 1),
-            weight_decay=st.floats(0, 1),
-            maximize=st.booleans(),
-            decoupled_weight_decay=st.booleans(),
-            batch_size=st.sampled_from([1, 4, 16]),
-        ),
-        st.sampled_from(DTYPES),
-    )
-    def test_the_exact_result_is_inside_the_enclosure(
-        self, drawn: list[float], h: Hyper, dtype: str
-    ) -> None:
-        data = [float(nearest(F(x), BINARY[dtype])) for x in drawn]
-        balls = [Enclosure.exact(np.array([x]), FORMATS[dtype]) for x in data]
-        enclosed = RULE.run(RULE.torch, balls[0], balls[1:], [exactly(h)] * 7)
-        with mpmath.workprec(BITS):
-            schedule = [lifted(h, float)] * 7
-            exact = follow(RULE, TORCH, data[0], data[1:], schedule, mpmath.mpmathify)
-            for (ball, _), (value, _) in zip(enclosed, exact, strict=True):
-                mid, rad = (mpmath.mpmathify(rational(x[0])) for x in (ball.mid, ball.rad))
-                assert math.isinf(rad) or abs(mid - value) <= rad
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("t", [2, 8])
-def test_arguments_are_left_as_they_were(name: str, t: int) -> None:
-    w, g, m, v = (np.array(x) for x in ([1.0, -2.0], [0.5, 3.0], [4.0, 5.0], [1.0, 9.0]))
-    kept = [x.copy() for x in (w, g, m, v)]
-    state = {"exp_avg": m, "exp_avg_sq": v}
-    h = Hyper(0.5, 0.5, 0.9, 1.0, 0.25, batch_size=4)
-    moved, after = RULE.step(w, g, t, state, h, RULE.convention(name))
-    assert all(np.array_equal(x, y) for x, y in zip((w, g, m, v), kept, strict=True))
-    assert state == {"exp_avg": m, "exp_avg_sq": v}
-    for before in (w, g, m, v):
-        assert not any(np.shares_memory(before, x) for x in (moved, *after.values()))

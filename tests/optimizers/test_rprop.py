@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/rprop.py``: numbers worked by hand, and whole runs of signs.
+"""The second witness of ``optimizers/rprop.py``: numbers worked by hand, and whole runs of signs.
 
 Nothing here computes a step the way the rule does: hand cases have their work beside them, and a
 sequence of signs is cut into runs by a regular expression, each of which is a geometric sum.
@@ -8,38 +8,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import DTYPES, FORMATS
-from oracles.harness.oracle import exactly
 from oracles.optimizers.rprop import RULE, Hyper
-from tests.support.rooted import follow, lifted
-from tests.support.witness import BINARY, nearest, rational, rationals
+from tests.support.byhand import START, ByHand, Setting
+from tests.support.rooted import follow, path
+from tests.support.sums import geometric
 
 F = Fraction
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
-START = F(10)
 GRADIENTS = (F(2), F(3), F(-1), F(-5))
 
 FREE = Hyper(F(1), F(1, 2), F(3, 2), F(0), F(100))
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Hyperparameters under which hand cases run, with torch's answer under them."""
-
-    h: Hyper
-    w: tuple[Fraction, ...]
 
 
 # η₋ = 1/2, η₊ = 3/2, γ = 1, gradients 2, 3, -1, -5: first, agreement, turn, as if first.
@@ -47,10 +33,12 @@ class Setting:
 #   s = 3/2          w = 9 - 3/2 = 15/2
 #   s = 3/4          w waits
 #   s = 3/4          w = 15/2 + 3/4 = 33/4
-UNBOUND = Setting(FREE, (F(9), F(15, 2), F(15, 2), F(33, 4)))
+UNBOUND = Setting(GRADIENTS, (FREE,) * 4, (F(9), F(15, 2), F(15, 2), F(33, 4)))
 
 # The same, ascending: everything is mirrored at 10.
-ASCENDING = Setting(FREE._replace(maximize=True), (F(11), F(25, 2), F(25, 2), F(47, 4)))
+ASCENDING = Setting(
+    GRADIENTS, (FREE._replace(maximize=True),) * 4, (F(11), F(25, 2), F(25, 2), F(47, 4))
+)
 
 # γ = 2 and s between 1 and 3/2.
 #   s = 2 -> 3/2     w = 10 - 3/2 = 17/2
@@ -58,7 +46,8 @@ ASCENDING = Setting(FREE._replace(maximize=True), (F(11), F(25, 2), F(25, 2), F(
 #   s = 3/4 -> 1     w waits
 #   s = 1            w = 8
 BOUND = Setting(
-    FREE._replace(lr=F(2), step_size_min=F(1), step_size_max=F(3, 2)),
+    GRADIENTS,
+    (FREE._replace(lr=F(2), step_size_min=F(1), step_size_max=F(3, 2)),) * 4,
     (F(17, 2), F(7), F(7), F(8)),
 )
 
@@ -91,32 +80,10 @@ HAND: dict[str, tuple[Setting, tuple[Fraction, ...]]] = {
 }
 
 
-def moved(
-    name: str, h: Hyper | Sequence[Hyper], gradients: Sequence[Fraction | None] = GRADIENTS
-) -> list[Any]:
-    """The parameter after each step."""
-    schedule = [h] * len(gradients) if isinstance(h, Hyper) else h
-    return [w for w, _ in follow(RULE, name, START, gradients, schedule, F)]
-
-
-class TestByHand:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_convention(self, name: str) -> None:
-        """A convention without a case here is an error, by its name."""
-        setting, expected = HAND[name]
-        assert moved(name, setting.h) == list(expected)
-
-    @pytest.mark.parametrize("setting", [UNBOUND, ASCENDING, BOUND])
-    def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert moved(TORCH, setting.h) == list(setting.w)
-
-    @pytest.mark.parametrize("name", NAMES[1:])
-    def test_case_tells_the_convention_from_torch(self, name: str) -> None:
-        setting, w = HAND[name]
-        assert w[-1] != setting.w[-1]
-
-    def test_no_case_is_left_over(self) -> None:
-        assert set(HAND) == set(NAMES)
+class TestByHand(ByHand):
+    rule = RULE
+    cases = HAND
+    other: ClassVar = {"lr": F(7), "etaplus": F(9), "step_size_max": F(1, 3)}
 
     def test_state(self) -> None:
         """g₋ is 0 after a turn; s is there before the first step ends."""
@@ -125,32 +92,19 @@ class TestByHand:
         assert [s["step_size"] for s in states] == [1, F(3, 2), F(3, 4), F(3, 4)]
         assert [s["step"] for s in states] == [1, 2, 3, 4]
 
-    @pytest.mark.parametrize("name", NAMES)
-    def test_a_step_without_gradient_is_no_step(self, name: str) -> None:
-        setting, w = HAND[name]
-        other = Hyper(lr=F(7), etaplus=F(9), step_size_max=F(1, 3))
-        gradients = (None, F(2), None, F(3))
-        got = moved(name, (other, setting.h, other, setting.h), gradients)
-        assert got == [START, w[0], w[0], w[1]]
-
     def test_a_gradient_of_zero_moves_nothing_and_forgets_the_sign(self) -> None:
         """s = 1, w = 9; waits, g₋ = 0; then as a first step with s = 1: w = 10."""
-        assert moved(TORCH, FREE, (F(2), F(0), F(-3))) == [9, 9, 10]
+        assert path(RULE, TORCH, START, (F(2), F(0), F(-3)), [FREE] * 3) == [9, 9, 10]
 
     def test_the_first_step_is_each_parameter_s_own(self) -> None:
         """γ is that of the step which makes the state: 1/4 here, and 1 before it moves nothing."""
         late = FREE._replace(lr=F(1, 4))
-        assert moved(TORCH, (FREE, late), (None, F(2))) == [10, F(39, 4)]
+        assert path(RULE, TORCH, START, (None, F(2)), (FREE, late)) == [10, F(39, 4)]
 
     def test_factors_and_bounds_are_those_of_the_step(self) -> None:
         """s = 1, w = 9; s = 1·2, w = 7; s = 4 -> 1/2, w = 13/2."""
         schedule = (FREE, FREE._replace(etaplus=F(2)), FREE._replace(step_size_max=F(1, 2)))
-        assert moved(TORCH, schedule, (F(2), F(3), F(1))) == [9, 7, F(13, 2)]
-
-
-def geometric(ratio: Fraction, terms: int) -> Fraction:
-    """1 + ratio + ... + ratio^(terms-1), for a ratio that is not 1."""
-    return (1 - ratio**terms) / (1 - ratio)
+        assert path(RULE, TORCH, START, (F(2), F(3), F(1)), schedule) == [9, 7, F(13, 2)]
 
 
 RUN = re.compile(r"(?P<sign>[+-])(?P<rest>(?P=sign)*)(?P<end>[+-]|0|$)|0")
@@ -207,8 +161,9 @@ class TestClosedForms:
         h = free(rate, pair)
         bound = rate * h.etaplus**2
         terms = [rate * h.etaplus**k for k in range(steps)]
-        assert moved(TORCH, h, [F(3)] * steps)[-1] == START - sum(terms)
-        bounded = moved(TORCH, h._replace(step_size_max=bound), [F(3)] * steps)[-1]
+        assert path(RULE, TORCH, START, [F(3)] * steps, [h] * steps)[-1] == START - sum(terms)
+        held = [h._replace(step_size_max=bound)] * steps
+        bounded = path(RULE, TORCH, START, [F(3)] * steps, held)[-1]
         capped = sum(terms[:3]) + max(steps - 3, 0) * bound
         assert bounded == START - capped
 
@@ -220,68 +175,20 @@ class TestClosedForms:
         h = free(rate, pair)
         gradients = [F(2), F(-1)] * pairs
         expected = START - rate * geometric(h.etaminus, pairs)
-        assert moved(TORCH, h, gradients)[-1] == expected
-        assert moved("rprop_plus", h, gradients)[-1] == START
+        assert path(RULE, TORCH, START, gradients, [h] * len(gradients))[-1] == expected
+        assert path(RULE, "rprop_plus", START, gradients, [h] * len(gradients))[-1] == START
 
     @given(signs, factors)
     def test_a_scheduler_moves_nothing(self, text: str, pair: tuple[Fraction, Fraction]) -> None:
         gradients = [F(0) if c == "0" else F(int(c + "1")) for c in text]
         h = free(F(1), pair)
         schedule = [h, *(h._replace(lr=F(k)) for k in range(1, len(text)))]
-        assert moved(TORCH, schedule, gradients) == moved(TORCH, h, gradients)
-
-
-class TestNumberSystems:
-    """The text of the rule runs on float64, on rationals and on enclosures, and they agree."""
-
-    @settings(max_examples=settings().max_examples // 3)  # it runs every convention thrice
-    @given(
-        st.lists(st.floats(-8, 8), min_size=8, max_size=8),
-        st.builds(
-            Hyper,
-            lr=st.floats(0, 4),
-            etaminus=st.floats(0.125, 0.875),
-            etaplus=st.floats(1.125, 4),
-            step_size_min=st.floats(0, 1),
-            step_size_max=st.floats(0.5, 8),
-            maximize=st.booleans(),
-            batch_size=st.just(1),
-        ),
-        st.sampled_from(DTYPES),
-    )
-    def test_all_are_inside_the_enclosure(self, drawn: list[float], h: Hyper, dtype: str) -> None:
-        to = BINARY[dtype]
-        data = np.array([[float(nearest(F(x), to)) for x in drawn]]).reshape(4, 2)
-        for convention in RULE.conventions:
-            balls = [Enclosure.exact(row, FORMATS[dtype]) for row in data]
-            enclosed = RULE.run(convention, balls[0], balls[1:], [exactly(h)] * 3)
-            fractions = RULE.run(
-                convention,
-                rationals(data[0]),
-                [rationals(g) for g in data[1:]],
-                [lifted(h, F)] * 3,
-            )
-            floats = RULE.run(convention, data[0], list(data[1:]), [h] * 3)
-            for (ball, _), (rows, _), (array, _) in zip(enclosed, fractions, floats, strict=True):
-                known = ~ball.unknown  # a product that may underflow has an open sign
-                for mid, rad, value in zip(
-                    ball.mid[known], ball.rad[known], rows[known], strict=True
-                ):
-                    assert abs(rational(mid) - value) <= rational(rad), convention.name
-                assert dtype != "float64" or ball.contains(array).all(), convention.name
+        assert path(RULE, TORCH, START, gradients, schedule) == path(
+            RULE, TORCH, START, gradients, [h] * len(gradients)
+        )
 
 
 class TestStep:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_arguments_are_left_as_they_were(self, name: str) -> None:
-        w, g, prev, size = (np.array(x) for x in ([1.0, -2.0], [0.5, 3.0], [-4.0, 5.0], [1.0, 2.0]))
-        kept = [x.copy() for x in (w, g, prev, size)]
-        state = {"prev": prev, "step_size": size}
-        moved, after = RULE.step(w, g, 2, state, Hyper(0.5), RULE.convention(name))
-        assert all(np.array_equal(x, y) for x, y in zip((w, g, prev, size), kept, strict=True))
-        assert not np.shares_memory(moved, w)
-        assert not np.shares_memory(after["step_size"], size)
-
     def test_a_product_that_underflows_is_neither_agreement_nor_turn(self) -> None:
         tiny = np.array([1e-200, -1e-200])
         state = {"prev": np.full(2, 1e-200), "step_size": np.ones(2)}

@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/sgd.py``: numbers worked by hand, and closed forms.
+"""The second witness of ``optimizers/sgd.py``: numbers worked by hand, and closed forms.
 
 Nothing here computes a step the way the rule does. Hand cases were worked on paper, with the work
 in the comment beside them; closed forms are geometric sums, and polynomials in the hyperparameters
@@ -15,27 +15,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import DTYPES, FORMATS
-from oracles.harness.oracle import exactly
 from oracles.optimizers.sgd import RULE, Hyper
 from tests.support.fractional import (
     ONE,
     ZERO,
-    flags,
     hypers,
     momenta,
     rates,
     shares,
-    sizes,
     states,
     trajectory,
     values,
 )
-from tests.support.witness import BINARY, nearest, rational, rationals
+from tests.support.sums import geometric
 
 F = Fraction
 NAMES = [c.name for c in RULE.conventions]
@@ -43,7 +38,7 @@ TORCH = RULE.torch.name
 
 
 @dataclass(frozen=True)
-class Setting:
+class BufferedSetting:
     """Hyperparameters under which a hand case runs, with torch's answer under them."""
 
     schedule: tuple[Hyper, ...]
@@ -60,12 +55,12 @@ _SECOND = _FIRST._replace(lr=F(1, 4))
 # Everything on: γ = 1/2 then 1/4, μ = 3/4, τ = 1/3, λ = 1/5, m = 4; w = 10, g = 1 then -2.
 #   d = 1 + 10/5 = 3          b = 3                              w = 10 - 3/2 = 17/2
 #   d = -2 + 17/10 = -3/10    b = 9/4 + 2/3·(-3/10) = 41/20      w = 17/2 - 41/80 = 639/80
-DAMPENED = Setting((_FIRST, _SECOND), (F(17, 2), F(639, 80)), (F(3), F(41, 20)))
+DAMPENED = BufferedSetting((_FIRST, _SECOND), (F(17, 2), F(639, 80)), (F(3), F(41, 20)))
 
 # The same, ascending: the gradient changes its sign and the decay does not.
 #   d = -1 + 2 = 1            b = 1                              w = 10 - 1/2 = 19/2
 #   d = 2 + 19/10 = 39/10     b = 3/4 + 2/3·39/10 = 67/20        w = 19/2 - 67/80 = 693/80
-ASCENDING = Setting(
+ASCENDING = BufferedSetting(
     tuple(h._replace(maximize=True) for h in DAMPENED.schedule),
     (F(19, 2), F(693, 80)),
     (F(1), F(67, 20)),
@@ -80,18 +75,18 @@ ASCENDING = Setting(
 #     = 7797/3200               = 11937/3200                w = 4597/640 - 66999/25600
 #                                                             = 116881/25600
 _AHEAD = [h._replace(dampening=ZERO, nesterov=True) for h in DAMPENED.schedule]
-LOOKING_AHEAD = Setting(
+LOOKING_AHEAD = BufferedSetting(
     (_AHEAD[0], _AHEAD[1], _AHEAD[0]),
     (F(59, 8), F(4597, 640), F(116881, 25600)),
     (F(3), F(69, 40), F(11937, 3200)),
 )
 
-Hand = tuple[Setting, tuple[Fraction, ...], tuple[Fraction, ...]]
+Answer = tuple[BufferedSetting, tuple[Fraction, ...], tuple[Fraction, ...]]
 """A setting, then parameter and buffer after each step."""
 
 _UNDECAYED = (F(1), F(-7, 12))  # b of all that keep λ out of it: 1, then 3/4 + 2/3·(-2) = -7/12
 
-HAND: dict[str, Hand] = {
+HAND: dict[str, Answer] = {
     "coupled_unscaled": (DAMPENED, DAMPENED.w, DAMPENED.b),
     # λ/m = 1/20. d = 3/2, w = 10 - 3/4 = 37/4; d = -2 + 37/80 = -123/80,
     # b = 9/8 - 41/40 = 1/10, w = 37/4 - 1/40 = 369/40.
@@ -146,7 +141,7 @@ class TestByHand:
         assert got == list(zip(*expected, strict=True))
 
     @pytest.mark.parametrize("setting", [DAMPENED, ASCENDING, LOOKING_AHEAD])
-    def test_torch_in_every_setting(self, setting: Setting) -> None:
+    def test_torch_in_every_setting(self, setting: BufferedSetting) -> None:
         got = states(TORCH, START, GRADIENTS[: len(setting.w)], setting.schedule)
         assert got == list(zip(setting.w, setting.b, strict=True))
 
@@ -206,11 +201,6 @@ class TestByHand:
         schedule = (_FIRST, _SECOND._replace(momentum=ZERO), _FIRST)
         got = states(TORCH, START, GRADIENTS, schedule)
         assert got == [(F(17, 2), F(3)), (F(343, 40), F(3)), (F(1309, 200), F(203, 50))]
-
-
-def geometric(ratio: Fraction, terms: int) -> Fraction:
-    """1 + ratio + ... + ratio^(terms-1)."""
-    return F(terms) if ratio == 1 else (1 - ratio**terms) / (1 - ratio)
 
 
 def _displacement(name: str, h: Hyper, t: int) -> Fraction:
@@ -387,55 +377,7 @@ class TestClosedForms:
             assert descend(TORCH, w, slope, ZERO, schedule[: t + 1])[0] == w1
 
 
-class TestNumberSystems:
-    """The text of the rule runs on float64, on rationals and on enclosures, and they agree."""
-
-    @settings(max_examples=settings().max_examples // 3)  # it runs every convention thrice
-    @given(
-        st.lists(st.floats(-8, 8), min_size=6, max_size=6),
-        st.builds(
-            Hyper,
-            lr=st.floats(0, 4),
-            momentum=st.floats(0, 1),
-            dampening=st.floats(0, 1),
-            weight_decay=st.floats(0, 1),
-            nesterov=flags,
-            maximize=flags,
-            batch_size=sizes,
-        ),
-        st.sampled_from(DTYPES),
-    )
-    def test_all_are_inside_the_enclosure(self, drawn: list[float], h: Hyper, dtype: str) -> None:
-        to = BINARY[dtype]
-        data = np.array([[float(nearest(F(x), to)) for x in drawn]]).reshape(3, 2)
-        exact = Hyper._make(F(v) if isinstance(v, float) else v for v in h)
-        for convention in RULE.conventions:
-            balls = [Enclosure.exact(row, FORMATS[dtype]) for row in data]
-            enclosed = RULE.run(convention, balls[0], balls[1:], [exactly(h)] * 2)
-            fractions = RULE.run(
-                convention, rationals(data[0]), [rationals(g) for g in data[1:]], [exact] * 2
-            )
-            floats = RULE.run(convention, data[0], list(data[1:]), [h] * 2)
-            for (ball, _), (rows, _), (array, _) in zip(enclosed, fractions, floats, strict=True):
-                assert not ball.unknown.any()
-                for mid, rad, value in zip(ball.mid, ball.rad, rows, strict=True):
-                    assert abs(rational(mid) - value) <= rational(rad), convention.name
-                assert dtype != "float64" or ball.contains(array).all(), convention.name
-
-
 class TestStep:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_arguments_are_left_as_they_were(self, name: str) -> None:
-        w, g, b = np.array([1.0, -2.0]), np.array([0.5, 3.0]), np.array([4.0, 5.0])
-        kept = [x.copy() for x in (w, g, b)]
-        state = {"momentum_buffer": b}
-        h = Hyper(0.5, 0.75, 0.25, 0.5, batch_size=2)
-        moved, after = RULE.step(w, g, 1, state, h, RULE.convention(name))
-        assert all(np.array_equal(x, y) for x, y in zip((w, g, b), kept, strict=True))
-        assert state == {"momentum_buffer": b}
-        assert not np.shares_memory(moved, w)
-        assert not np.shares_memory(after["momentum_buffer"], b)
-
     def test_decay_of_zero_leaves_an_infinite_parameter_out(self) -> None:
         """0·inf would be nan: without decay no term λw is added."""
         _, state = RULE.step(np.array(math.inf), np.array(2.0), 1, {}, Hyper(0.5, 0.5), RULE.torch)

@@ -1,4 +1,4 @@
-"""The second witness of ``oracles/sparse_adam.py``: hand-worked numbers, sums over what is stored.
+"""The second witness of ``optimizers/sparse_adam.py``: hand-worked numbers, and sums.
 
 Nothing here computes a step the way the rule does: hand cases have their work beside them, and the
 moments are weighted sums over those steps that had a gradient. All of it is exact: at β₂ = 24/25
@@ -7,33 +7,20 @@ both √c₂ are rational, 1/5 and 7/25, and so is √v where g is 5 and then 1;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction as F
-from typing import Any
+from typing import ClassVar
 
-import numpy as np
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from oracles.optimizers import adam
 from oracles.optimizers.sparse_adam import RULE, Hyper
-from tests.support.byhand import strays
-from tests.support.rooted import follow
+from tests.support.byhand import START, ByHand, Setting
+from tests.support.rooted import follow, path
+from tests.support.sums import averaged
 
 NAMES = [c.name for c in RULE.conventions]
 TORCH = RULE.torch.name
-START = F(10)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a hand case runs on, with torch's answer to it."""
-
-    gradients: tuple[F, ...]
-    schedule: tuple[Hyper, ...]
-    w: tuple[F, ...]
 
 
 _FIRST = Hyper(F(1, 2), F(1, 2), F(24, 25), F(1))
@@ -87,33 +74,14 @@ HAND: dict[str, tuple[Setting, tuple[F, ...]]] = {
 }
 
 
-def moved(name: str, setting: Setting, gradients: Sequence[F | None] | None = None) -> list[Any]:
-    run = follow(RULE, name, START, gradients or setting.gradients, setting.schedule)
-    return [w for w, _ in run]
-
-
-class TestByHand:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_convention(self, name: str) -> None:
-        """A convention without a case here is an error, by its name."""
-        setting, expected = HAND[name]
-        assert moved(name, setting)[: len(expected)] == list(expected)
-
-    @pytest.mark.parametrize("setting", [STORED, LARGE, MISSING])
-    def test_torch_in_every_setting(self, setting: Setting) -> None:
-        assert moved(TORCH, setting) == list(setting.w)
-
-    @pytest.mark.parametrize("name", NAMES[1:])
-    def test_case_tells_the_convention_from_torch(self, name: str) -> None:
-        setting, w = HAND[name]
-        assert w[-1] != setting.w[len(w) - 1]
-
-    def test_no_case_is_left_over(self) -> None:
-        assert set(HAND) == set(NAMES)
+class TestByHand(ByHand):
+    rule = RULE
+    cases = HAND
+    other: ClassVar = {"lr": F(7), "beta1": F(1, 3), "eps": F(1, 9)}
 
     def test_ascending_is_mirrored(self) -> None:
         up = tuple(h._replace(maximize=True) for h in STORED.schedule)
-        got = moved(TORCH, Setting(STORED.gradients, up, ()))
+        got = path(RULE, TORCH, START, STORED.gradients, up)
         assert got == [2 * START - w for w in STORED.w]
 
     def test_state(self) -> None:
@@ -122,14 +90,6 @@ class TestByHand:
         assert [s["exp_avg"] for s in states] == [2, 2, 2]
         assert [s["exp_avg_sq"] for s in states] == [16, 16, 4]
         assert [s["step"] for s in states] == [1, 2, 3]
-
-    @pytest.mark.parametrize("name", NAMES)
-    def test_a_step_without_gradient_is_no_step(self, name: str) -> None:
-        setting, w = HAND[name]
-        other = Hyper(lr=F(7), beta1=F(1, 3), eps=F(1, 9))
-        gradients = (None, setting.gradients[0])
-        got = moved(name, Setting((), (other, setting.schedule[0]), ()), gradients)
-        assert got == [START, w[0]]
 
     def test_adam_with_a_larger_epsilon(self) -> None:
         """Adam's D√c₂ = √v + ε√c₂ is this one's √v + ε if its ε is ε/√c₂: 5 and 25/7."""
@@ -147,12 +107,6 @@ gradients = st.lists(
 factors = st.sampled_from([F(0), F(1, 2), F(3, 5), F(9, 10)])
 
 
-def weighted(values: Sequence[F], beta: F) -> F:
-    """(1−β) Σ β^(k−i) values[i], the last of k with weight 1−β."""
-    powers = [beta**age for age in range(len(values))][::-1]
-    return (1 - beta) * sum((p * v for p, v in zip(powers, values, strict=True)), F(0))
-
-
 class TestSums:
     @given(gradients, factors, factors)
     def test_moments_remember_what_was_stored(self, drawn: list[F], beta1: F, beta2: F) -> None:
@@ -160,8 +114,8 @@ class TestSums:
         run = follow(RULE, TORCH, START, drawn, [h] * len(drawn))
         for t, (_, state) in enumerate(run, start=1):
             stored = [g for g in drawn[:t] if g]
-            assert state["exp_avg"] == weighted(stored, beta1)
-            assert state["exp_avg_sq"] == weighted([g * g for g in stored], beta2)
+            assert state["exp_avg"] == averaged(stored, beta1)
+            assert state["exp_avg_sq"] == averaged([g * g for g in stored], beta2)
 
     @given(gradients, factors)
     def test_the_parameter_moves_where_it_is_stored(self, drawn: list[F], beta1: F) -> None:
@@ -172,41 +126,12 @@ class TestSums:
         for t, g in enumerate(drawn, start=1):
             if g:
                 stored.append(g)
-                moves += weighted(stored, beta1) / (2 * (1 - beta1**t) * (abs(g) + 3))
+                moves += averaged(stored, beta1) / (2 * (1 - beta1**t) * (abs(g) + 3))
         got = follow(RULE, TORCH, START, drawn, [h] * len(drawn))[-1][0]
         assert got == START - moves
 
 
-class TestNumberSystems:
-    @settings(max_examples=settings().max_examples // 12)  # it runs every convention five times
-    @given(
-        st.lists(st.sampled_from([0.0, 1.0, -2.0, 0.75, 6.0, -0.125]), min_size=6, max_size=6),
-        st.sampled_from([0.25, 1.0]),
-        st.sampled_from([0.25, 0.5, 0.9]),
-        st.sampled_from([0.5, 0.999]),
-        st.booleans(),
-    )
-    def test_all_are_inside_the_enclosure(
-        self, drawn: list[float], lr: float, beta1: float, beta2: float, maximize: bool
-    ) -> None:
-        """Each element has a gradient once: some conventions divide by √v."""
-        data = np.array(drawn).reshape(3, 2)
-        data[1] = np.where(data[1] == 0, 3.0, data[1])
-        h = Hyper(lr, beta1, beta2, 0.5, maximize)
-        assert not strays(RULE, data[0], list(data[1:]), [h, h])
-
-
 class TestStep:
-    @pytest.mark.parametrize("name", NAMES)
-    def test_arguments_are_left_as_they_were(self, name: str) -> None:
-        w, g, m, v = (np.array(x) for x in ([1.0, -2.0], [0.5, 0.0], [-4.0, 5.0], [1.0, 2.0]))
-        kept = [x.copy() for x in (w, g, m, v)]
-        state = {"exp_avg": m, "exp_avg_sq": v}
-        moved, after = RULE.step(w, g, 2, state, Hyper(0.5), RULE.convention(name))
-        assert all(np.array_equal(x, y) for x, y in zip((w, g, m, v), kept, strict=True))
-        assert not np.shares_memory(moved, w)
-        assert not np.shares_memory(after["exp_avg"], m)
-
     def test_a_gradient_that_stores_nothing_counts(self) -> None:
         """c₁ and c₂ at the second step are those of t = 2, whatever the first one stored."""
         h = [Hyper(F(1), F(1, 2), F(0), F(1))] * 2

@@ -222,7 +222,7 @@ class Seen:
 
     Attributes:
         calls, forked, open: how many were replayed, met an open branch, and stayed undecided.
-        points, blunt: points held against an enclosure, and those no farther from the last one
+        points, unresolved: points held against an enclosure, and those no farther from the last one
             than the enclosure's radius.
         share: the largest part of a radius that torch has used.
     """
@@ -240,13 +240,13 @@ class Seen:
             sum_or_max = max if name == "share" else int.__add__
             setattr(self, name, sum_or_max(getattr(self, name), count))
 
-    def run_check(self, what: str, ball: Any, value: Any) -> None:
+    def expect_inside(self, what: str, ball: Any, value: Any) -> None:
         """Torch's value is inside, or the numbers are the same where nothing was rounded."""
         if isinstance(ball, tuple):
             if len(ball) != len(value):
                 raise Mismatch(f"{what}: {len(value)} entries, not {len(ball)}")
             for i, (one, other) in enumerate(zip(ball, value, strict=True)):
-                self.run_check(f"{what}[{i}]", one, other)
+                self.expect_inside(f"{what}[{i}]", one, other)
             return
         if not isinstance(ball, Enclosure):
             if not _same(ball, value):
@@ -316,7 +316,7 @@ def _follow(recorded: Call, dtype: str, seen: Seen, convention: LBFGSConvention)
         evaluation = next(left, None)
         if evaluation is None:
             raise Mismatch(f"stops after {len(last)} evaluations, before one at {w}")
-        seen.run_check(f"evaluation {len(last) + 1}", w, evaluation.w)
+        seen.expect_inside(f"evaluation {len(last) + 1}", w, evaluation.w)
         if last:
             seen.points += 1
             with np.errstate(invalid="ignore"):  # a run that diverges may go from inf to inf
@@ -327,10 +327,10 @@ def _follow(recorded: Call, dtype: str, seen: Seen, convention: LBFGSConvention)
     before = {name: _lifted(value, ball) for name, value in recorded.before.items()}
     w, after = call(closure, ball(recorded.evaluations[0].w), before, recorded.h, convention)
     expect(next(left, None) is None, f"asks again after {len(last)} evaluations")
-    seen.run_check("the parameter", w, recorded.w)
+    seen.expect_inside("the parameter", w, recorded.w)
     expect(set(after) == set(recorded.after), f"keeps {set(recorded.after)}, not {set(after)}")
     for name, value in after.items():
-        seen.run_check(name, value, recorded.after[name])
+        seen.expect_inside(name, value, recorded.after[name])
 
 
 def replayed(run: Run, seen: Seen, optimizer: Any = None, convention: Any = NOW) -> list[Call]:

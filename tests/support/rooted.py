@@ -43,8 +43,8 @@ for _name in ("neg", "abs"):
 
 
 def lifted(h: Hyper, number: Callable[[Any], Any] = Rooted) -> Hyper:
-    """Hyperparameters in another arithmetic; switches stay switches."""
-    return type(h)(*(v if isinstance(v, bool) else number(v) for v in h))
+    """Hyperparameters in another arithmetic; switches, words and None stay what they are."""
+    return type(h)(*(v if v is None or isinstance(v, bool | str) else number(v) for v in h))
 
 
 def follow(
@@ -59,3 +59,10 @@ def follow(
     numbers = [None if g is None else number(g) for g in gradients]
     run = rule.run(rule.convention(name), number(w), numbers, [lifted(h, number) for h in schedule])
     return list(run)
+
+
+def path(
+    rule: Rule, name: str, w: Any, gradients: Sequence[Any], schedule: Sequence[Hyper]
+) -> list[Any]:
+    """The number alone, after each step."""
+    return [w for w, _ in follow(rule, name, w, gradients, schedule)]

@@ -78,6 +78,13 @@ def rational(x: Any) -> Number:
     return Fraction(*x.as_integer_ratio()) if np.isfinite(x) else float(x)
 
 
+def fraction(x: Any) -> Fraction:
+    """A finite float of any width as the rational it is."""
+    value = rational(x)
+    assert isinstance(value, Fraction)
+    return value
+
+
 def rationals(values: Any) -> np.ndarray[Any, Any]:
     """An array of rationals, of the same shape."""
     wide = np.asarray(values)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import MIXED, PRECISIONS, Case, Group, Parameter, single
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.deviations.ledger import Deviation, active, ledger
@@ -86,6 +86,9 @@ OUTSIDE = {
     "default_eps": single([1.0], [[1.0]], RULES["Adafactor"].hyper(lr=0.5, eps1=0.5)),
     "half_parameters": single([1.0], [[1.0]], H),
     "moves": single([1.0], [None], H),
+    "with_momentum": single([1.0], [[1.0], None], (H, H._replace(momentum=0.5))),
+    "without_momentum": single([1.0], [[1.0]], H._replace(momentum=0.5)),
+    "matrices": single([1.0], [[1.0]], RULES["Adafactor"].hyper()),
     "sparse_ascent": single([1.0], [[1.0]], H._replace(maximize=True)),
     "bent_rate": single([1.0], [[1.0]], RULES["ASGD"].hyper(lr=0.5, alpha=1.0)),
     "ascends": single([1.0], [[1.0]], H),
@@ -97,6 +100,8 @@ OUTSIDE = {
     "eps_matters": single([1.0], [[1.0]] * 5, RULES["RAdam"].hyper()),
     "rate_in_float32": single([1.0], [[1.0]], RULES["Adagrad"].hyper(lr=0.5)),
     "low_rate_float16": single([1.0], [[1.0]], ADAM._replace(lr=2.0**-11)),
+    "strided_parameter": single([1.0, 2.0], [[1.0, 1.0]], H),
+    "counter_ends": replace(single([1.0], [[1.0]] * 2, ADAM), elapsed=2**24 - 1),
 }
 
 
@@ -141,6 +146,16 @@ def test_a_region_ends(name: str) -> None:
 )
 def test_a_region_ends_on_other_sides_too(name: str, precision: str, case: Case) -> None:
     assert not REGIONS[name](asked(case, precision))
+
+
+def test_a_variance_vanishes_where_gradient_and_decay_cancel() -> None:
+    """In bfloat16, where their sum is zero; the rule, in float64, has a remainder."""
+    w, decay = -0.051025390625, 1.4834470226220255
+    g = -float(round_to("bfloat16", [decay * w])[0])
+    case = single([w], [[g]], RULES["Adam"].hyper(lr=0.0, eps=0.01, weight_decay=decay))
+    assert g + decay * w != 0
+    assert REGIONS["zero_rate"](asked(case, "bfloat16"))
+    assert not REGIONS["zero_rate"](asked(case, "float64"))
 
 
 def test_a_row_holds_for_its_versions_paths_and_dtypes_only() -> None:

@@ -21,7 +21,6 @@ W, G, C = [1.0, -2.0, 4.0], [0.5, 0.25, -1.0], [1.0, 2.0, -0.5]
 LR, DECAY = 0.5, 0.25
 
 
-@pytest.fixture
 def rates() -> tuple[torch.Tensor, torch.Tensor]:
     """Learning rate and weight decay as leaves of a graph."""
     if reason := absent(RULE, torch.optim.SGD, GRAPH, "float32", "cpu"):
@@ -42,16 +41,17 @@ def stepped(
     return w, optimizer
 
 
-def test_derivatives_of_one_step(rates: tuple[torch.Tensor, torch.Tensor]) -> None:
-    w, _ = stepped(rates, momentum=0.0)
-    by_rates = torch.autograd.grad((torch.tensor(C) * w).sum(), rates)
+def test_derivatives_of_one_step() -> None:
+    given = rates()
+    w, _ = stepped(given, momentum=0.0)
+    by_rates = torch.autograd.grad((torch.tensor(C) * w).sum(), given)
     by_lr = -sum(c * (g + DECAY * w) for c, g, w in zip(C, G, W, strict=True))
     by_decay = -LR * sum(c * w for c, w in zip(C, W, strict=True))
     assert [d.item() for d in by_rates] == [by_lr, by_decay]
 
 
-def test_the_first_buffer_is_outside_the_graph(rates: tuple[torch.Tensor, torch.Tensor]) -> None:
-    w, optimizer = stepped(rates, momentum=0.5)
+def test_the_first_buffer_is_outside_the_graph() -> None:
+    w, optimizer = stepped(rates(), momentum=0.5)
     buffer = optimizer.state[w]["momentum_buffer"]
     assert not buffer.requires_grad
     assert buffer.tolist() == [g + DECAY * w for g, w in zip(G, W, strict=True)]

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.lbfgs_runs import SCRIPTS, STOPS, along, scripted
 from tests.support.recording import SIZE, Run, Seen, drawn, replayed
 from tests.support.searches import SEARCHES
-from tests.torch.test_lbfgs import SCRIPTS, STOPS, along, scripted
 
 FIRST = "min(1.0, 1.0 / flat_grad.abs().sum()) * lr"
 LATER = "\n                t = lr\n"

@@ -246,3 +246,18 @@ def test_a_class_takes_tensors_where_it_hands_them_to_one_that_does(
     reason = "" if taken else "Restricting takes no tensor for lr="
     assert takes_tensor(optimizer, "lr") == taken
     assert absent(RULE, optimizer, path, "float32", "cpu") == reason
+
+
+def test_threads_are_as_before_once_somebody_was_asked_on_several() -> None:
+    before, seen = torch.get_num_threads(), []
+
+    class Counting(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            seen.append(torch.get_num_threads())
+            return super().step(closure)
+
+    case = single(W, [ALIKE], H)
+    threaded = replace(on("for-loop"), optimizer=Counting).ask_on_threads(case, before + 1)
+    assert seen == [before + 1]
+    assert torch.get_num_threads() == before
+    assert threaded.has_the_bits_of(on("for-loop").ask(case))

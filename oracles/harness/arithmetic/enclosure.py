@@ -42,7 +42,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import ArrayLike, NDArray
 
 from oracles.harness.arithmetic.formats import FLOAT64, FORMATS, TENSOR, WIDE_EPS, Format, Wide
-from oracles.numerics import beside, in_bfloat16, item, kept, kept_like, resolution
+from oracles.numerics import beside, in_bfloat16, item, kept, kept_like, one, resolution
 
 INFLATE = 1 + 8 * WIDE_EPS
 """Covers the rounding of the radius' own arithmetic (fewer than eight operations each time)."""
@@ -401,6 +401,15 @@ def _beside(value: Enclosure, other: Any) -> Enclosure:
 def _item(value: Enclosure) -> Enclosure:
     """The number as Python's, which is float64."""
     return Enclosure(value.mid, value.rad, value.format.numbers or value.format, value.nonnegative)
+
+
+@one.register(Enclosure)
+def _one(x: Enclosure) -> Enclosure:
+    return Enclosure.exact(1, x.format)
+
+
+implements(np.shape)(lambda x: x.shape)
+implements(np.ndim)(lambda x: x.ndim)
 
 
 @resolution.register(Enclosure)

@@ -33,6 +33,9 @@ WideArray = NDArray[Any]
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 
+FULL, HALF = DTYPES[:2], DTYPES[2:]
+"""Those of 24 bits and more, and the shorter ones."""
+
 _SIGNIFICAND_BITS = {"float64": 53, "float32": 24, "bfloat16": 8, "float16": 11}
 _MAX_EXPONENT = {"float64": 1024, "float32": 128, "bfloat16": 128, "float16": 16}
 

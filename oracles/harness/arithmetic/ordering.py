@@ -23,7 +23,7 @@ from oracles.harness.arithmetic.enclosure import (
     quiet,
 )
 from oracles.harness.arithmetic.formats import FLOAT64, Format
-from oracles.numerics import floored
+from oracles.numerics import floored, zeros_like
 
 
 class Truth:
@@ -87,6 +87,7 @@ def _floored(x: Enclosure, floor: Any) -> Enclosure:
     return Enclosure(mid, rad, format, winner.nonnegative)
 
 
+@zeros_like.register(Enclosure)
 @implements(np.zeros_like)
 def _zeros_like(x: Enclosure) -> Enclosure:
     zeros = Enclosure.exact(np.zeros(x.shape), x.format)

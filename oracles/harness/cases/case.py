@@ -78,6 +78,8 @@ class Case:
     """The dtypes it is to be asked in."""
     edge: bool = False
     """Whether values were put at the edge of the finite range on purpose."""
+    elapsed: int = 0
+    """What counters are set to after the first step, by a check that does so."""
 
     def __post_init__(self) -> None:
         if not self.groups or self.groups[0].joins:
@@ -186,13 +188,14 @@ def from_data(rule: Rule, data: Mapping[str, Any]) -> Case:
     are lists, one entry a step), and ``parameters``: tables with ``initial``, ``gradients`` (an
     empty list for a step without gradient) and optional layouts; with ``shape``, values are
     repeated to fill it. Several groups are tables of ``hyper`` and ``parameters`` under ``groups``,
-    and of the step before which one ``joins``.
+    and of the step before which one ``joins``. ``elapsed`` may be given.
 
     Raises:
         ValueError: a list of hyperparameters or gradients is not ``steps`` long.
     """
     groups = data.get("groups", [data])
-    return Case(tuple(_group(rule, data["steps"], table) for table in groups))
+    read = tuple(_group(rule, data["steps"], table) for table in groups)
+    return Case(read, elapsed=data.get("elapsed", 0))
 
 
 def _group(rule: Rule, steps: int, table: Mapping[str, Any]) -> Group:

@@ -108,6 +108,17 @@ class Choices:
         """An array of table values."""
         return VALUES[self.codes(math.prod(shape))].reshape(shape)
 
+    def full_array(self, shape: tuple[int, ...]) -> FloatArray:
+        """Full-length values, from a drawn place of the table on and another one for each array.
+
+        They are not simple even if nothing hard is drawn: where few cases are asked, the first one,
+        which is the simplest, is to show something, too.
+        """
+        self._arrays += 1
+        start = 256 + self.index(2**16) + 997 * self._arrays
+        values = np.take(VALUES, start + np.arange(math.prod(shape)), mode="wrap")
+        return values.reshape(shape)
+
     def edge_array(self, shape: tuple[int, ...], *, small: bool = False) -> FloatArray:
         """An array of :data:`EDGES` (or the small ones) with ordinary values between them."""
         among = SMALL_EDGES if small else EDGES

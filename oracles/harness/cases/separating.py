@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from oracles.drawing import Range
-from oracles.harness.arithmetic.formats import FloatArray
-from oracles.harness.cases.case import PRECISIONS, Case, Group
+from oracles.harness.arithmetic.formats import FULL, FloatArray
+from oracles.harness.cases.case import Case, Group
 from oracles.harness.cases.choices import Choices, strategy
 from oracles.harness.cases.strategies import BATCH_SIZES, drawn_precision, in_full, made
 from oracles.rule import Convention, Rule
@@ -42,9 +42,7 @@ def separating_cases(choices: Choices, rule: Rule, convention: Convention) -> Ca
     -- shape, values, rates, batch size -- is drawn. That the two do part is proven by enclosures.
     """
     precisions = (
-        drawn_precision(choices, PRECISIONS[:2])
-        if "full" in convention.parts
-        else drawn_precision(choices)
+        drawn_precision(choices, FULL) if "full" in convention.parts else drawn_precision(choices)
     )
     separating = rule.drawing.full if in_full(precisions) else rule.drawing.half
     parts = convention.parts

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from oracles.drawing import Domain, Hyper
-from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.arithmetic.formats import FULL, FloatArray
 from oracles.harness.cases.case import LAYOUTS, MIXED, PRECISIONS, Case, Group, Parameter
 from oracles.harness.cases.choices import Choices, strategy
 from oracles.rule import Rule
@@ -63,7 +63,7 @@ def _number(choices: Choices, domain: Domain, precisions: Sequence[str]) -> Any:
 
 def in_full(precisions: Sequence[str]) -> bool:
     """Whether all parameters have 24 bits or more."""
-    return set(precisions) <= {"float64", "float32"}
+    return set(precisions) <= {*FULL}
 
 
 def _shape(choices: Choices, rule: Rule) -> tuple[int, ...]:
@@ -92,7 +92,7 @@ def made(
     return Parameter(initial, tuple(gradients), layout, gradient_layout)
 
 
-def _hyper(choices: Choices, rule: Rule, precisions: Sequence[str]) -> Hyper:
+def hyper_of(choices: Choices, rule: Rule, precisions: Sequence[str]) -> Hyper:
     """One set of hyperparameters the rule allows."""
     values: dict[str, Any] = {
         name: choices.yes()
@@ -105,11 +105,11 @@ def _hyper(choices: Choices, rule: Rule, precisions: Sequence[str]) -> Hyper:
     return rule.drawing.nearest_allowed(rule.hyper(**values, batch_size=choices.pick(BATCH_SIZES)))
 
 
-def _schedule(
+def schedule_of(
     choices: Choices, rule: Rule, steps: int, precisions: Sequence[str]
 ) -> tuple[Hyper, ...]:
     """Constant hyperparameters or, as often, one that changes between steps."""
-    first = _hyper(choices, rule, precisions)
+    first = hyper_of(choices, rule, precisions)
     if steps == 1 or not choices.yes():
         return (first,) * steps
     # The first domain is the learning rate, which is what schedules change most.
@@ -134,7 +134,7 @@ def _steps(choices: Choices, rule: Rule) -> int:
     return choices.pick(rule.drawing.steps or STEPS)
 
 
-def _scale(choices: Choices, schedule: tuple[Hyper, ...]) -> float:
+def scale_of(choices: Choices, schedule: tuple[Hyper, ...]) -> float:
     """1, or about the learning rate: moves of a parameter much larger are below its radius."""
     lr = schedule[0].lr
     return choices.pick((1.0, 2.0 ** math.floor(math.log2(lr)) if lr else 1.0))
@@ -183,7 +183,7 @@ def _parameter(
 
 
 def drawn_precision(
-    choices: Choices, options: Sequence[str] = (*PRECISIONS[:2], *PRECISIONS)
+    choices: Choices, options: Sequence[str] = (*FULL, *PRECISIONS)
 ) -> tuple[str, ...]:
     """One dtype for the whole case: every dtype is reached, and each example stays cheap.
 
@@ -208,13 +208,13 @@ def cases(choices: Choices, rule: Rule, *, lasting: bool = False) -> Case:
     groups: list[Group] = []
     for _ in range(choices.pick((1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 3))):
         joins = groups[-1].joins + choices.index(steps - groups[-1].joins) if groups else 0
-        schedule = _schedule(choices, rule, steps, precisions)
+        schedule = schedule_of(choices, rule, steps, precisions)
         members: list[Parameter] = []
         # Neighbouring parameters of a mixed case take the dtypes in turn: four show all.
         for _ in range(
             4 if MIXED in precisions and not groups else choices.pick((1, 1, 2, 1, 1, 3))
         ):
-            scale = _scale(choices, schedule)
+            scale = scale_of(choices, schedule)
             gaps = bool(groups or members) or not lasting
             members.append(
                 _parameter(choices, rule, steps, joins=joins, scale=scale, plain=plain, gaps=gaps)
@@ -226,10 +226,10 @@ def cases(choices: Choices, rule: Rule, *, lasting: bool = False) -> Case:
 def long_case(choices: Choices, rule: Rule) -> Case:
     """A case for soaking: one group of long parameters, or of tails, in every dtype."""
     steps, edge = choices.pick((2, 3, 4, 1)), choices.index(16) == 15
-    schedule = _schedule(choices, rule, steps, PRECISIONS)
+    schedule = schedule_of(choices, rule, steps, PRECISIONS)
     small = not rule.elementwise
     array = partial(choices.edge_array, small=small) if edge else choices.array
-    scale = 1.0 if edge else _scale(choices, schedule)
+    scale = 1.0 if edge else scale_of(choices, schedule)
     gaps = choices.index(4) == 3
     members = []
     for shape in rule.drawing.shapes[-3:] or choices.pick(LONG_SHAPES):
@@ -277,7 +277,7 @@ def gaps_and_late_groups(choices: Choices, rule: Rule) -> Case:
     groups = []
     for joins in (0, 1 + choices.index(steps - 1)):
         schedule = tuple(
-            rule.drawing.remembering(h) for h in _schedule(choices, rule, steps, precisions)
+            rule.drawing.remembering(h) for h in schedule_of(choices, rule, steps, precisions)
         )
         shape = _small_shape(choices, rule, (2,), (1,), (7,), (2, 3))
         bits = choices.index(2**steps) | 1 << joins  # present as soon as it has joined
@@ -294,7 +294,7 @@ def edge_cases(choices: Choices, rule: Rule) -> Case:
     """One small parameter whose values lie at the edge of the formats, for up to three steps."""
     precisions = drawn_precision(choices)
     steps = 1 + choices.index(3)
-    schedule = _schedule(choices, rule, steps, precisions)
+    schedule = schedule_of(choices, rule, steps, precisions)
     shape = _small_shape(choices, rule, (4,), (1,), (19,))
     array = partial(choices.edge_array, small=not rule.elementwise)
     gradients = [array(shape) for _ in range(steps)]
@@ -307,7 +307,7 @@ def sparse_cases(choices: Choices, rule: Rule) -> Case:
     """Sparse gradients, which torch takes only without weight decay."""
     precisions = drawn_precision(choices)
     steps = 1 + choices.index(4)
-    schedule = tuple(rule.undecayed(h) for h in _schedule(choices, rule, steps, precisions))
+    schedule = tuple(rule.undecayed(h) for h in schedule_of(choices, rule, steps, precisions))
     first, *others = (_parameter(choices, rule, steps) for _ in range(1 + choices.index(3)))
     members = [
         replace(p, gradient_layout="sparse" if p.initial.ndim else rule.gradient_layout)
@@ -327,7 +327,7 @@ def skipping_cases(choices: Choices, rule: Rule) -> Case:
     """Finite gradients but for one step, at which one element is not."""
     precisions = drawn_precision(choices)
     steps = 1 + choices.index(4)
-    schedule = _schedule(choices, rule, steps, precisions)
+    schedule = schedule_of(choices, rule, steps, precisions)
     shape = _small_shape(choices, rule, (2,), (1,), (5,), (2, 3))
     gradients = [choices.array(shape) for _ in range(steps)]
     gradients[choices.index(steps)].flat[0] = choices.pick((math.inf, -math.inf, math.nan))

@@ -18,7 +18,10 @@ from hypothesis import strategies as st
 from oracles.harness.cases import strategies
 from oracles.harness.cases.case import MIXED, Case, Parameter
 from oracles.harness.cases.changing import regrouped
+from oracles.harness.cases.enduring import late_cases, long_runs
+from oracles.harness.cases.large import long_cases, many_cases, matrix_cases
 from oracles.harness.cases.separating import separating_cases
+from oracles.harness.cases.short import short_cases
 from oracles.harness.checks.check import AGREEMENT, Check
 from oracles.harness.checks.contract import (
     closure,
@@ -26,6 +29,16 @@ from oracles.harness.checks.contract import (
     order,
     restarts,
     surroundings_kept,
+)
+from oracles.harness.checks.endurance import enduring, late
+from oracles.harness.checks.large import enlarged, threaded
+from oracles.harness.checks.surroundings import (
+    WIDER,
+    groups_kept,
+    kept_alike,
+    loading_changes_nothing,
+    loading_shares_nothing,
+    same_in,
 )
 from oracles.harness.checks.values import (
     agreement,
@@ -35,6 +48,8 @@ from oracles.harness.checks.values import (
     transposing,
     zeroed,
 )
+from oracles.harness.subjects.paths import Path
+from oracles.harness.subjects.subject import World
 from oracles.rule import Rule
 
 
@@ -51,11 +66,14 @@ def checks(rule: Rule) -> list[Check]:
             agreement,
             weight=2,
         ),
+        Check("agreement in short formats", short_cases, agreement, weight=2),
         Check(
             "agreement on sparse gradients",
             strategies.sparse_cases,
             agreement,
         ),
+        *_large(rule),
+        *_enduring(rule),
         *(
             Check(
                 f"rejects {convention.name}",
@@ -80,7 +98,7 @@ def checks(rule: Rule) -> list[Check]:
                 f"{how} in mid-run continues",
                 lasting,
                 partial(restarts, how),
-                applies=lambda path: not path.graph and path.wrap is None,
+                applies=_saved,
             )
             for how in ("state_dict", "deepcopy", "pickle")
         ),
@@ -112,6 +130,87 @@ def checks(rule: Rule) -> list[Check]:
             applies=lambda path: path.wrap == "scaler",
             weight=0.5,
         ),
+        *_surroundings(),
+    ]
+
+
+NUMBERS = (World.BFLOAT16, World.FLOAT64, World.AUTOCAST)
+"""Worlds in which numbers may be rounded otherwise, which the simplest values do not show."""
+
+
+def _surroundings() -> list[Check]:
+    """Checks of what a step has around it: a few cases each, since any case that moves shows."""
+    lasting = partial(strategies.cases, lasting=True)
+    few = partial(Check, cases=lasting, weight=0.25)
+    return [
+        *(
+            Check(
+                f"the same under {world}",
+                _in_float32_too if world in NUMBERS else lasting,
+                partial(same_in, world),
+                applies=partial(_there, world),
+                world=world,
+                weight=0.4 if world in NUMBERS else 0.25,
+            )
+            for world in World
+            if world is not World.PLAIN
+        ),
+        few("what is kept has the same dtype under any default", ask=kept_alike, world=WIDER),
+        few("groups handed over stay as they were", ask=groups_kept, applies=_plain),
+        few("a loaded state_dict stays as it was", ask=loading_changes_nothing, applies=_saved),
+        few("a loaded state_dict is not shared", ask=loading_shares_nothing, applies=_saved),
+    ]
+
+
+def _there(world: World, path: Path) -> bool:
+    """Whether a path is in the world at all: torch up to 2.6 cannot fill complex float16."""
+    return world is not World.DETERMINISTIC or path.wrap != "complex"
+
+
+def _saved(path: Path) -> bool:
+    """Whether the optimizer itself, with no graph around it, can be saved and copied."""
+    return not path.graph and path.wrap is None
+
+
+def _plain(path: Path) -> bool:
+    """Whether nothing is switched on: what is handed over is no matter of a path."""
+    return not path.switches and not path.tensors and path.wrap is None
+
+
+def _large(rule: Rule) -> list[Check]:
+    """Checks of size, each element of which costs what it costs torch: few cases are asked."""
+    many = Check("agreement on many parameters", many_cases, enlarged, weight=0.25)
+    if rule.drawing.shapes:  # which are all that is known of its roundings
+        return [many]
+    if not rule.elementwise:
+        return [many, Check("agreement on large matrices", matrix_cases, agreement, weight=0.4)]
+    return [
+        many,
+        Check("agreement on long vectors", long_cases, enlarged, weight=0.5),
+        Check(
+            "agreement on several threads",
+            partial(long_cases, alone=True),
+            threaded,
+            applies=lambda path: path.wrap is None and not path.tensors,  # kernels of their own
+            weight=0.25,
+            shrinks=False,  # who waits on other threads may take seconds
+        ),
+    ]
+
+
+def _enduring(rule: Rule) -> list[Check]:
+    """Checks of many steps, of which a run of a thousand costs as much as all others."""
+    counting = Check("agreement where many steps have gone before", late_cases, late)
+    return [
+        Check(
+            "agreement in long runs",
+            long_runs,
+            enduring,
+            applies=lambda path: path.wrap is None and not path.tensors,
+            weight=0.125,
+            shrinks=False,
+        ),
+        *([counting] if "step" in rule.states else []),
     ]
 
 
@@ -126,6 +225,16 @@ def _unmixed(rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
     return strategies.cases(rule, **options).map(
         lambda case: replace(case, precisions=("float32",)) if MIXED in case.precisions else case
     )
+
+
+def _in_float32_too(rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
+    """General cases that last; in float32 as well, which other defaults change the most."""
+
+    def widened(case: Case) -> Case:
+        both = dict.fromkeys((*case.precisions, "float32"))
+        return case if MIXED in case.precisions else replace(case, precisions=tuple(both))
+
+    return strategies.cases(rule, lasting=True, **options).map(widened)
 
 
 def _zeroed(to_none: bool, rule: Rule, **options: Any) -> st.SearchStrategy[Case]:

@@ -34,7 +34,7 @@ def gradients_kept(subject: SteppedSubject, oracle: Oracle) -> Verdict:
                     f"changed the gradient of parameter {number} at step {t + 1}: "
                     f"{_short(one)} became {_short(other)}",
                 )
-    return _held(case)
+    return held(case)
 
 
 def surroundings_kept(subject: SteppedSubject, oracle: Oracle) -> Verdict:
@@ -53,7 +53,7 @@ def surroundings_kept(subject: SteppedSubject, oracle: Oracle) -> Verdict:
             return broken(case, subject, f"changed {', '.join(changed)} at step {t + 1}")
         if run.strays():
             return broken(case, subject, f"keeps more state than the rule: {run.strays()}")
-    return _held(case)
+    return held(case)
 
 
 def restarts(how: str, subject: SteppedSubject, oracle: Oracle) -> Verdict:
@@ -68,7 +68,7 @@ def restarts(how: str, subject: SteppedSubject, oracle: Oracle) -> Verdict:
         run.record()
     if not run.answer().has_the_bits_of(subject.ask(case)):
         return broken(case, subject, f"continues to other bits after {how} in mid-run")
-    return _held(case)
+    return held(case)
 
 
 def closure(subject: SteppedSubject, oracle: Oracle) -> Verdict:
@@ -96,10 +96,10 @@ def order(subject: SteppedSubject, oracle: Oracle) -> Verdict:
     back = np.argsort(np.concatenate([places for own in each for places in own[::-1]]))
     if not answer.rearranged(back).has_the_bits_of(subject.ask(case)):
         return broken(case, subject, "gives other bits when the parameters are reversed")
-    return _held(case)
+    return held(case)
 
 
-def _held(case: Case) -> Verdict:
+def held(case: Case) -> Verdict:
     """A promise about all elements at every step is kept."""
     return Verdict(INSIDE, elements=case.steps * int(case.offsets[-1]))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,11 @@ LEDGER = Path(__file__).with_name("deviations.toml")
 
 @dataclass(frozen=True)
 class Deviation:
-    """One row of the ledger."""
+    """One row of the ledger.
+
+    One with a ``method`` is about that method of ``torch.optim.Optimizer``, and concerns whoever
+    inherits it; any other concerns torch's own class of the rule, and what extends that.
+    """
 
     rules: tuple[str, ...]
     id: str
@@ -40,18 +44,19 @@ class Deviation:
     reason: str
     upstream: str
     case: Mapping[str, Any]
+    method: str = ""
 
     def __str__(self) -> str:
         return f"{self.reason} {self.upstream}".strip()
 
     def concerns(self, subject: SteppedSubject) -> bool:
-        """Whether the row is about this path, dtype and device."""
+        """Whether the row is about this class, path, dtype and device."""
         place = subject.place
         return (
             not {place.path, subject.effective_path.name}.isdisjoint(self.paths)
             and (not self.dtypes or place.dtype in self.dtypes)
             and (not self.devices or not set(self.devices).isdisjoint(place.device.split("+")))
-            and subject.of_torch
+            and (subject.inherits(self.method) if self.method else subject.of_torch)
         )
 
     def holds_for(self, torch_version: str) -> bool:
@@ -71,11 +76,17 @@ class Deviation:
 
     def in_region(self, asked: Asked) -> bool:
         """Whether the deviation shows there."""
-        return REGIONS[self.region](asked)
+        return _in_region(self.region, asked)
 
     def reproducer(self, rule: Rule) -> Case:
         """The row's minimal case."""
         return from_data(rule, self.case)
+
+
+@lru_cache(maxsize=32)  # of one case or two: a long one is megabytes
+def _in_region(region: str, asked: Asked) -> bool:
+    """Many subjects are asked one case in one precision."""
+    return REGIONS[region](asked)
 
 
 @cache

@@ -6,12 +6,13 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from oracles.drawing import Hyper
-from oracles.harness.arithmetic.formats import FORMATS, FloatArray, Format, round_to
+from oracles.harness.arithmetic.formats import FORMATS, FULL, HALF, FloatArray, Format, round_to
 from oracles.harness.cases.case import MIXED, Case, Group, Parameter, dtype_of
 from oracles.rule import Rule
 
@@ -40,6 +41,9 @@ SMALLEST_FLOAT16 = 2.0**-24
 
 LARGE = 2.0**8
 """Squares of this are infinite in float16."""
+
+LAST_COUNTED = 2**24
+"""Adding 1 to it in float32 gives it back."""
 
 LOW_RATE = 2.0**-10
 """Below it a denominator of RAdam's of up to 64, divided by the rate, leaves float16."""
@@ -89,7 +93,7 @@ def _memory(layout: str, p: Parameter) -> str:
 def _half_vectors(asked: Asked) -> bool:
     """A half-precision parameter is long enough for a SIMD register."""
     return any(
-        asked.dtype(i) in ("bfloat16", "float16") and p.initial.size >= SHORTEST_REGISTER
+        asked.dtype(i) in HALF and p.initial.size >= SHORTEST_REGISTER
         for i, p in enumerate(asked.case.parameters)
     )
 
@@ -167,14 +171,21 @@ def _waits_on_nothing(asked: Asked) -> bool:
 def _slow_float16(asked: Asked) -> bool:
     """A float16 parameter makes a rectified step at a low rate."""
     return any(
-        g is not None
-        and 0
-        < _rectified_rate(asked.rule, h, sum(x is not None for x in p.gradients[: t + 1]))
-        < LOW_RATE
+        g is not None and 0 < _rectified_rate(asked.rule, h, _seen(asked.case, p, t)) < LOW_RATE
         for i, group, p in asked.case.walk()
         if asked.dtype(i) == "float16"
         for t, (g, h) in enumerate(zip(p.gradients, group.schedule, strict=True))
     )
+
+
+def _seen(case: Case, p: Parameter, t: int) -> int:
+    """Gradients that a parameter has seen after a step, as its counter has it."""
+    return _counted(case, sum(g is not None for g in p.gradients[: t + 1]))
+
+
+def _counted(case: Case, taken: int) -> int:
+    """What a counter says after so many gradients of the case."""
+    return case.elapsed + taken - 1 if case.elapsed and taken > 1 else taken
 
 
 def _rectified_rate(rule: Rule, h: Hyper, t: int) -> float:
@@ -190,7 +201,7 @@ def _rectified_rate(rule: Rule, h: Hyper, t: int) -> float:
 def _eps_matters(asked: Asked) -> bool:
     """A rectified step has an ε, or a mean square may be zero."""
     return any(
-        _rectified_rate(asked.rule, h, sum(x is not None for x in p.gradients[: t + 1])) > 0
+        _rectified_rate(asked.rule, h, _seen(asked.case, p, t)) > 0
         or asked.case.edge
         or h.weight_decay != 0
         or not g.all()
@@ -205,7 +216,7 @@ def _rate_in_float32(asked: Asked) -> bool:
     return any(
         h.lr_decay != 0 or (asked.dtype(i) == "float64" and h.lr != float(np.float32(h.lr)))
         for i, group, p in asked.case.walk()
-        if asked.dtype(i) in ("float64", "float32")
+        if asked.dtype(i) in FULL
         for g, h in zip(p.gradients, group.schedule, strict=True)
         if g is not None
     )
@@ -257,19 +268,20 @@ def _some(by: Callable[[_Move], bool]) -> Region:
     return lambda asked: any(
         by(move)
         for i, group, p in asked.case.walk()
-        for move in _followed(asked.rule, group.schedule, p, asked.dtype(i))
+        for move in _followed(asked, group.schedule, p, asked.dtype(i))
     )
 
 
 @np.errstate(all="ignore")
-def _followed(rule: Rule, schedule: Sequence[Hyper], p: Parameter, dtype: str) -> list[_Move]:
+def _followed(asked: Asked, schedule: Sequence[Hyper], p: Parameter, dtype: str) -> list[_Move]:
     """What a parameter goes through, by the rule."""
     gradients = [None if g is None else round_to(dtype, g) for g in p.gradients]
     w, moves = round_to(dtype, p.initial), []
-    for g, h, (moved, state) in zip(
-        gradients, schedule, rule.run(rule.torch, w, gradients, schedule), strict=True
-    ):
+    rule, count = asked.rule, partial(_counted, asked.case)
+    followed = rule.run(rule.torch, w, gradients, schedule, count=count)
+    for g, h, (moved, state) in zip(gradients, schedule, followed, strict=True):
         if g is not None:
+            state = {**state, "step": count(state["step"])}
             moves.append(_Move(dtype, h, w, g, state))
         w = moved
     return moves
@@ -284,8 +296,15 @@ def _root(move: _Move) -> FloatArray:
 
 
 def _vanishing(move: _Move) -> bool:
-    """Adam's variance may be 0: every step rounds it by η at most, and has other roundings."""
-    return bool(np.any(move.variance <= 4 * move.state["step"] * move.format.eta))
+    """Adam's variance may be 0: every step rounds it by η at most, and has other roundings.
+
+    Or g and λw cancel, but for the roundings of λ, of the product and of the sum.
+    """
+    decay = _decay(move)
+    seen = np.where(decay > 0, np.abs(move.g) + decay, 0)
+    cancels = (4 * float(move.format.u) * seen) ** 2
+    least = 4 * move.state["step"] * float(move.format.eta)
+    return bool(np.any(move.variance <= np.maximum(cancels, least)))
 
 
 @np.errstate(all="ignore")
@@ -320,7 +339,7 @@ def _half_betas(asked: Asked) -> bool:
     return any(
         _rounds(dtype, h.beta1, 1 - h.beta1)
         for i, group, p in asked.case.walk()
-        if (dtype := asked.dtype(i)) in ("bfloat16", "float16")
+        if (dtype := asked.dtype(i)) in HALF
         for _, h in _steps_taken(group, p)
     )
 
@@ -363,6 +382,12 @@ def _has_float16(asked: Asked) -> bool:
 DECAYS = _moved(lambda h: h.weight_decay != 0)
 
 
+def _counter_ends(asked: Asked) -> bool:
+    """A counter is to pass the last number up to which float32 holds every whole one."""
+    case = asked.case
+    return case.elapsed + case.steps - 1 > LAST_COUNTED
+
+
 REGIONS: Mapping[str, Region] = {
     "late_buffer": _late_buffer,
     "layouts_differ": _layouts_differ,
@@ -402,6 +427,9 @@ REGIONS: Mapping[str, Region] = {
     "sparse_ascent": lambda asked: asked.case.has("sparse") and _moved(lambda h: h.maximize)(asked),
     "bent_rate": _moved(lambda h: h.lr != 0 and h.lambd != 0 and h.alpha != 1),
     "moves": _moved(lambda h: True),
+    "with_momentum": _moved(lambda h: h.momentum != 0),
+    "without_momentum": _moved(lambda h: h.momentum == 0),
+    "matrices": _moved(lambda h: True, lambda p: p.initial.ndim > 1),
     "ascends": _moved(lambda h: h.maximize),
     "decays": DECAYS,
     "amsgrad": _moved(lambda h: h.amsgrad),
@@ -410,7 +438,9 @@ REGIONS: Mapping[str, Region] = {
     "scalars": _moved(lambda h: True, lambda p: p.initial.ndim == 0),
     "eps_matters": _eps_matters,
     "rate_in_float32": _rate_in_float32,
+    "counter_ends": _counter_ends,
+    "strided_parameter": _moved(lambda h: True, lambda p: _memory(p.layout, p) != "contiguous"),
     "half_parameters": lambda asked: any(
-        asked.dtype(i) in ("bfloat16", "float16") for i in range(len(asked.case.parameters))
+        asked.dtype(i) in HALF for i in range(len(asked.case.parameters))
     ),
 }

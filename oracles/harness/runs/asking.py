@@ -47,6 +47,7 @@ def concerned(check: Check, subject: SteppedSubject, case: Case) -> bool:
     return (
         subject.dtype in case.precisions
         and check.applies(path)
+        and subject.has(check.world)
         and (not case.has("sparse") or subject.takes_sparse)
         and (path.expanded or not case.has("expanded"))
         and (path.nonfinite or not case.edge)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 
 from oracles.harness.cases.case import PRECISIONS, Case
 from oracles.harness.checks.catalogue import checks
@@ -13,29 +13,10 @@ from oracles.harness.checks.check import Check
 from oracles.harness.deviations.ledger import Deviation, active, usable
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.asking import ask, concerned, examine
-from oracles.harness.runs.tally import Tally
+from oracles.harness.runs.tally import Tally, count_decided
 from oracles.harness.subjects.subject import SteppedSubject
-from oracles.harness.verdict import Vacuous, Verdict
+from oracles.harness.verdict import Verdict
 from oracles.rule import Rule
-
-MAX_UNDECIDED_CHECK = 0.5
-"""Largest share of undecided element-steps in the average verdict of one check. At the edge of the
-formats a few elements in a hundred hang on a rounding, and of a rule that squares its gradients one
-in six."""
-
-MAX_UNDECIDED = 0.01
-"""The same of all that an optimizer was asked away from the edge, where cases stay finite."""
-
-MAX_UNRESOLVED = 0.1
-"""Largest share of an optimizer's verdicts in float64 and float32 that may be blunt, most of the
-moves narrower than their radius. It is one in thirty at most; bfloat16, which resolves eight bits,
-makes one in five of RAdam's blunt."""
-
-ENOUGH = 400
-"""Verdicts on an optimizer before its shares are judged: those of a few cases jump."""
-
-ENOUGH_CHECK = 20
-"""The same of one check, which a narrow choice of subjects is asked a few times only."""
 
 SHOWN = 6
 """Failing subjects spelled out for one case; the others are counted."""
@@ -76,7 +57,10 @@ def run_check(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], tall
     there = {s.dtype for s in subjects if check.applies(s.path) and usable(check.name, s)}
     among = tuple(precision for precision in PRECISIONS if precision in there)
 
-    @settings(max_examples=check.examples(settings().max_examples))
+    profile = settings()
+    phases = [p for p in profile.phases if check.shrinks or p is not Phase.shrink]
+
+    @settings(max_examples=check.examples(profile.max_examples), phases=phases)
     @given(check.cases(rule, among=among))
     def refute(case: Case) -> None:
         failures = examine(check, subjects, Oracle(rule, case), seen)
@@ -89,49 +73,7 @@ def run_check(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], tall
         refute()
     finally:
         tally.merge(seen)
-    return count_decided(check, seen)
-
-
-def count_decided(check: Check, seen: Tally) -> int:
-    """How many verdicts of a check that nobody failed decided something.
-
-    Raises:
-        Vacuous: none did, or most elements were undecided (of :data:`ENOUGH_CHECK` verdicts).
-    """
-    whole = seen.whole()
-    if whole.runs < ENOUGH_CHECK:
-        return seen.decided
-    share = max(whole.undecided_share, whole.edge_share)
-    if share > MAX_UNDECIDED_CHECK:
-        raise Vacuous(
-            f"{check.name}: {_excess('elements were undecided', share, MAX_UNDECIDED_CHECK)}"
-        )
-    if seen.lines and not seen.decided:
-        raise Vacuous(f"{check.name}: nothing was decided")
-    return seen.decided
-
-
-def vacuities(tally: Tally) -> list[str]:
-    """What a run cannot claim to have shown, a line for each optimizer of which little was decided.
-
-    Unlike :func:`shown` this looks at all checks together, so that the shares are of many cases.
-    """
-    doubts = []
-    for name in dict.fromkeys(place.optimizer for place in tally.lines):
-        line, fine = tally.whole(name), tally.whole(name, ("float64", "float32"))
-        doubts += [
-            f"{name}: {_excess(what, share, bound)}"
-            for runs, what, share, bound in (
-                (line.runs, "elements were undecided", line.undecided_share, MAX_UNDECIDED),
-                (fine.runs, "verdicts were unresolved", fine.unresolved_share, MAX_UNRESOLVED),
-            )
-            if runs >= ENOUGH and share > bound
-        ]
-    return doubts
-
-
-def _excess(what: str, share: float, bound: float) -> str:
-    return f"{share:.1%} of the {what}; allowed {bound:.0%}"
+    return count_decided(check.name, seen)
 
 
 def confirm(row: Deviation, rule: Rule, subjects: Sequence[SteppedSubject], tally: Tally) -> int:

@@ -29,8 +29,8 @@ from oracles.harness.checks.check import Check
 from oracles.harness.checks.values import agreement
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.asking import examine
-from oracles.harness.runs.runner import Refuted, Report, count_decided, vacuities
-from oracles.harness.runs.tally import Tally
+from oracles.harness.runs.runner import Refuted, Report
+from oracles.harness.runs.tally import Tally, count_decided, vacuities
 from oracles.harness.subjects.subject import SteppedSubject, Subject, SubjectError
 from oracles.harness.verdict import Vacuous, compared
 from oracles.rule import Rule
@@ -90,7 +90,7 @@ def soak(
         tally.merge(seen)
     if doubts := vacuities(seen):
         raise Vacuous("; ".join(doubts))
-    return count_decided(CHECK, seen)
+    return count_decided(CHECK.name, seen)
 
 
 def endless(rule: Rule, seed: int) -> Iterator[Case]:

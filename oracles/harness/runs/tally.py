@@ -8,8 +8,28 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from oracles.harness.arithmetic.formats import FULL
 from oracles.harness.subjects.subject import Place
-from oracles.harness.verdict import UNDECIDED, Verdict
+from oracles.harness.verdict import UNDECIDED, Vacuous, Verdict
+
+MAX_UNDECIDED_CHECK = 0.5
+"""Largest share of undecided element-steps in the average verdict of one check. At the edge of the
+formats a few elements in a hundred hang on a rounding, and of a rule that squares its gradients one
+in six."""
+
+MAX_UNDECIDED = 0.01
+"""The same of all that an optimizer was asked away from the edge, where cases stay finite."""
+
+MAX_UNRESOLVED = 0.1
+"""Largest share of an optimizer's verdicts in float64 and float32 that may be unresolved: most of
+their moves are narrower than their radius. It is one in thirty at most; bfloat16, which resolves
+eight bits, makes one in five of RAdam's unresolved."""
+
+ENOUGH = 400
+"""Verdicts on an optimizer before its shares are judged: those of a few cases jump."""
+
+ENOUGH_CHECK = 20
+"""The same of one check, which a narrow choice of subjects is asked a few times only."""
 
 
 @dataclass
@@ -20,12 +40,13 @@ class Line:
         runs: verdicts.
         failed: of them, those that failed.
         empty: those that decided nothing, of which there may have been nothing to decide.
-        blunt: those in which most moves were narrower than their radius.
+        unresolved: those in which most moves were narrower than their radius.
         elements: element-steps compared.
         edge: verdicts on cases at the edge of the formats.
         undecided, undecided_edge: sum of the shares of undecided element-steps in the verdicts away
             from the edge, and at it.
-        moved, swallowed: element-steps that the rule moves, and those narrower than their radius.
+        moved, below_radius: element-steps that the rule moves, and those narrower than their
+            radius.
         measured: verdicts that rest on a measurement.
         share: largest share of a radius used.
     """
@@ -44,10 +65,10 @@ class Line:
     share: float = 0.0
 
     def add(self, verdict: Verdict) -> None:
-        """Count one verdict; an empty one decided nothing, a blunt one few of the moves.
+        """Count one verdict; an empty one decided nothing, an unresolved one few of the moves.
 
-        Undecided elements are counted as their share of the verdict, and blunt moves by verdict:
-        one long vector in bfloat16 would outweigh all other elements.
+        Undecided elements are counted as their share of the verdict, and unresolved moves by
+        verdict: one long vector in bfloat16 would outweigh all other elements.
         """
         self.runs += 1
         self.failed += verdict.failed
@@ -176,3 +197,44 @@ class Tally:
             set(data["healed"]),
             {Place(*place): why for *place, why in data["absent"]},
         )
+
+
+def count_decided(check: str, seen: Tally) -> int:
+    """How many verdicts of a check that nobody failed decided something.
+
+    Raises:
+        Vacuous: of :data:`ENOUGH_CHECK` verdicts or more, none did, or most elements were
+            undecided.
+    """
+    whole = seen.whole()
+    if whole.runs < ENOUGH_CHECK:
+        return seen.decided
+    share = max(whole.undecided_share, whole.edge_share)
+    if share > MAX_UNDECIDED_CHECK:
+        raise Vacuous(f"{check}: {_excess('elements were undecided', share, MAX_UNDECIDED_CHECK)}")
+    if seen.lines and not seen.decided:
+        raise Vacuous(f"{check}: nothing was decided")
+    return seen.decided
+
+
+def vacuities(tally: Tally) -> list[str]:
+    """What a run cannot claim to have shown, a line for each optimizer of which little was decided.
+
+    Unlike :func:`count_decided` this looks at all checks together: the shares are of many cases.
+    """
+    doubts = []
+    for name in dict.fromkeys(place.optimizer for place in tally.lines):
+        line, full = tally.whole(name), tally.whole(name, FULL)
+        doubts += [
+            f"{name}: {_excess(what, share, bound)}"
+            for runs, what, share, bound in (
+                (line.runs, "elements were undecided", line.undecided_share, MAX_UNDECIDED),
+                (full.runs, "verdicts were unresolved", full.unresolved_share, MAX_UNRESOLVED),
+            )
+            if runs >= ENOUGH and share > bound
+        ]
+    return doubts
+
+
+def _excess(what: str, share: float, bound: float) -> str:
+    return f"{share:.1%} of the {what}; allowed {bound:.0%}"

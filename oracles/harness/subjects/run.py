@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import pickle
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -31,6 +32,7 @@ from oracles.harness.subjects.tensors import (
     writable,
     zeros,
 )
+from oracles.harness.subjects.worlds import Entered
 
 
 class Built(SteppedSubject, Protocol):
@@ -58,12 +60,38 @@ FORGOTTEN = 0.375
 """Learning rate of an optimizer that is about to load another one's state."""
 
 
-class Run:
-    """A subject in the middle of a case."""
+@dataclass(frozen=True)
+class Handed:
+    """A group as it was handed over, and what it was then."""
 
-    def __init__(self, subject: Built, case: Case) -> None:
+    table: dict[str, Any]
+    given: dict[str, Any]
+    members: tuple[torch.Tensor, ...]
+
+    @property
+    def changes(self) -> list[str]:
+        """Entries that came, went or changed since."""
+        now = {name: _plain(value) for name, value in self.table.items() if name != "params"}
+        same = len(self.table["params"]) == len(self.members) and all(
+            one is other for one, other in zip(self.table["params"], self.members, strict=True)
+        )
+        names = sorted(name for name in now | self.given if now.get(name) != self.given.get(name))
+        return names if same else [*names, "params"]
+
+
+class Run:
+    """A subject in the middle of a case.
+
+    Calls into the optimizer are made in a world; all else is done outside of it.
+    """
+
+    def __init__(self, subject: Built, case: Case, world: Entered = nullcontext) -> None:
         self.subject = subject
         self.case = case
+        self._world = world
+        self._grad_mode = torch.is_grad_enabled()
+        self._handed: list[Handed] = []
+        self._loaded: dict[str, Any] = {}
         self._prepared = prepared(case, subject.dtype, subject.place.device)
         self.parameters = [self._parameter(i, p) for i, p in enumerate(case.parameters)]
         self.optimizer = self._build()
@@ -71,6 +99,7 @@ class Run:
         compiled = subject.path.wrap == "compile"
         self._compiled = torch.compile(self.optimizer.step) if compiled else None
         self._rows: list[torch.Tensor] = []
+        self._absent = zeros(case, subject.dtype, subject.place.device)
         self._present: dict[str, list[list[bool]]] = {name: [] for name in subject.rule.states}
 
     def members(self, group: Group) -> list[torch.Tensor]:
@@ -81,8 +110,9 @@ class Run:
         """Put step ``t``'s hyperparameters and gradients in place; bring in groups that join."""
         for group in self.case.groups:
             if group.joins == t > 0:
-                with answering():
-                    self.optimizer.add_param_group(self._table(group, t))
+                table = self._hand(self._table(group, t))
+                with self._calling():
+                    self.optimizer.add_param_group(table)
         joined = [group for group in self.case.groups if group.joins <= t]
         for table, group in zip(self.optimizer.param_groups, joined, strict=True):
             if t > group.joins and group.schedule[t] != group.schedule[t - 1]:
@@ -109,7 +139,7 @@ class Run:
 
         A scaler refuses to step when there is no gradient at all, and takes no closure.
         """
-        with answering(), capturable_anywhere(self.subject):
+        with self._calling(), capturable_anywhere(self.subject):
             if self.scaler is not None and any(p.grad is not None for p in self.parameters):
                 loss = self.scaler.step(self.optimizer)
                 self.scaler.update()
@@ -120,13 +150,13 @@ class Run:
     def record(self) -> None:
         """Remember parameters and buffers as they are now."""
         tensors = list(self.parameters)
-        for name in self.subject.rule.states:
-            buffers = [self.optimizer.state.get(p, {}).get(name) for p in self.parameters]
-            self._present[name].append([b is not None for b in buffers])
-            absent = zeros(self.case, self.subject.dtype, self.subject.place.device)
+        states = [self.optimizer.state.get(p, {}) for p in self.parameters]
+        for name, present in self._present.items():
+            buffers = [state.get(name) for state in states]
+            present.append([b is not None for b in buffers])
             tensors += [
                 nothing if buffer is None else filling(buffer, p)
-                for nothing, buffer, p in zip(absent, buffers, self.parameters, strict=True)
+                for nothing, buffer, p in zip(self._absent, buffers, self.parameters, strict=True)
             ]
         self._rows.append(end_to_end(tensors))
 
@@ -166,6 +196,14 @@ class Run:
             with answering():
                 self.parameters, self.optimizer = copy((self.parameters, self.optimizer))
 
+    def set_counters(self, seen: int) -> None:
+        """Let every parameter have seen so many gradients."""
+        for state in self.optimizer.state.values():
+            if torch.is_tensor(state["step"]):
+                state["step"] = torch.full_like(state["step"], seen)
+            else:
+                state["step"] = seen
+
     def gradients(self) -> list[FloatArray | None]:
         """What ``.grad`` holds now."""
         return [
@@ -180,17 +218,15 @@ class Run:
             for p, drawn in zip(self.parameters, self.case.parameters, strict=True)
             if drawn.layout == "strided" and p.ndim
         ]
-        hyper = [
-            {k: _plain(v) for k, v in table.items() if k != "params"}
-            for table in self.optimizer.param_groups
-        ]
         random = [torch.get_rng_state()]
         if "cuda" in self.subject.place.device:
             random.append(torch.cuda.get_rng_state())
         return {
             "memory between the elements of a strided parameter": between,
-            "the hyperparameters": hyper,
-            "grad mode": torch.is_grad_enabled(),
+            "the hyperparameters": self._hyperparameters(),
+            "the defaults": {k: _plain(v) for k, v in self.optimizer.defaults.items()},
+            "grad mode": self._grad_mode,
+            "torch's default dtype": torch.get_default_dtype(),
             "the random state": [state.numpy().tobytes() for state in random],
             "which tensors require grad": [p.requires_grad for p in self.parameters],
             "where the parameters live": [p.data_ptr() for p in self.parameters],
@@ -201,11 +237,80 @@ class Run:
         }
 
     def strays(self) -> list[str]:
-        """State that is not the rule's: unknown names, or keyed by something not a parameter."""
-        own = {id(p) for p in self.parameters}
+        """State that is not the rule's: unknown names, empty entries, keys that are no parameter.
+
+        ``optimizer.state`` is a ``defaultdict``: merely looking a parameter up leaves an entry,
+        which then is in every ``state_dict``.
+        """
+        own = {id(p): number for number, p in enumerate(self.parameters)}
+        known = {own[id(k)]: v for k, v in self.optimizer.state.items() if id(k) in own}
         keys = [f"state of {type(k).__name__}" for k in self.optimizer.state if id(k) not in own]
-        names = {name for state in self.optimizer.state.values() for name in state}
-        return keys + sorted(names - set(self.subject.rule.states))
+        names = {name for entry in self.optimizer.state.values() for name in entry}
+        empty = [
+            f"an empty entry for parameter {number}"
+            for number, entry in known.items()
+            if all(value is None for value in entry.values())
+        ]
+        return keys + sorted(names - set(self.subject.rule.states)) + empty
+
+    def kinds(self) -> list[dict[str, str]]:
+        """Of what is kept for each parameter, by name: the dtype, and the kind of device."""
+        return [
+            {name: _kind(value) for name, value in self.optimizer.state.get(p, {}).items()}
+            for p in self.parameters
+        ]
+
+    def altered(self) -> list[str]:
+        """Which entries of the groups handed over are no longer what they were."""
+        return sorted({name for handed in self._handed for name in handed.changes})
+
+    def spoil(self) -> None:
+        """Reuse the groups handed over for something else, as whoever made them may."""
+        for handed in self._handed:
+            _forget(handed.table)
+            handed.table["params"].clear()
+        self._handed.clear()
+
+    def reload(self) -> list[str]:
+        """Let another optimizer load this one's ``state_dict``, with no file in between.
+
+        Returns:
+            What of the ``state_dict`` changed when it was loaded, and which hyperparameters of the
+            new optimizer change when it is edited afterwards.
+        """
+        with self._calling():
+            given = self._loaded = self.optimizer.state_dict()
+        before = _frozen(given)
+        self.optimizer = self._build(len(self.optimizer.param_groups))
+        with self._calling():
+            self.optimizer.load_state_dict(given)
+        changed = [part for part, was in before.items() if _frozen(given.get(part)) != was]
+        loaded = self._hyperparameters()
+        for table in given["param_groups"]:
+            _forget(table)
+        return changed + ["hyperparameters"] * (self._hyperparameters() != loaded)
+
+    def shared(self) -> list[str]:
+        """The kept tensors that change when those of the ``state_dict`` it loaded do."""
+        before = self._kept()
+        with torch.no_grad():
+            for value in (v for entry in self._loaded["state"].values() for v in entry.values()):
+                if torch.is_tensor(value):
+                    value.add_(1)
+        return [name for name, was in self._kept().items() if was != before[name]]
+
+    def _kept(self) -> dict[str, Any]:
+        """What the optimizer keeps for all parameters, by name."""
+        entries = [self.optimizer.state.get(p, {}) for p in self.parameters]
+        names = sorted({name for entry in entries for name in entry})
+        return {name: _frozen([entry.get(name) for entry in entries]) for name in names}
+
+    def _hyperparameters(self) -> list[dict[str, Any]]:
+        """Each group's, as values that can be compared."""
+        return [
+            {k: _plain(v) for k, v in table.items() if k != "params"}
+            for table in self.optimizer.param_groups
+        ]
 
     def zero_grad(self, *, set_to_none: bool) -> None:
         """``optimizer.zero_grad``."""
@@ -229,11 +334,32 @@ class Run:
         joined = [g for g in self.case.groups if g.joins == 0]
         tables = [self._table(g, 0) for g in (self.case.groups[:groups] if groups else joined)]
         defaults = {k: v for k, v in tables[0].items() if k != "params"}
-        with answering():
+        handed = [self._hand(table) for table in tables]
+        with self._calling():
             built: torch.optim.Optimizer = self.subject.factory(
-                tables, **defaults, **self.subject.path.switches
+                handed, **defaults, **self.subject.path.switches
             )
         return built
+
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        """Around every call into the optimizer: in the world, and what it raises is an answer.
+
+        A grad mode that it leaves behind is noted, and does not spoil what comes next.
+        """
+        before = torch.is_grad_enabled()
+        try:
+            with self._world(), answering():
+                yield
+        finally:
+            self._grad_mode = torch.is_grad_enabled()
+            torch.set_grad_enabled(before)
+
+    def _hand(self, table: dict[str, Any]) -> dict[str, Any]:
+        """Remember a group that is handed over."""
+        given = {name: _plain(value) for name, value in table.items() if name != "params"}
+        self._handed.append(Handed(table, given, tuple(table["params"])))
+        return table
 
     def _table(self, group: Group, t: int) -> dict[str, Any]:
         return {"params": self.members(group), **self._hyper(group.schedule[t])}
@@ -320,6 +446,36 @@ def _fill(held: Any, value: Any) -> None:
         held.fill_(value)
 
 
+def _forget(table: dict[str, Any]) -> None:
+    """Overwrite a group's learning rate: in place where it is a tensor."""
+    if torch.is_tensor(table["lr"]):
+        table["lr"].fill_(FORGOTTEN)
+    else:
+        table["lr"] = FORGOTTEN
+
+
+def _kind(value: Any) -> str:
+    """How a value is kept.
+
+    >>> _kind(torch.tensor(1.0)), _kind(1)
+    ('float32 on cpu', 'int')
+    """
+    if not torch.is_tensor(value):
+        return type(value).__name__
+    return f"{str(value.dtype).removeprefix('torch.')} on {value.device.type}"
+
+
+def _frozen(value: Any) -> Any:
+    """Nested data with the bits of its tensors in place of them, to be compared with later ones."""
+    if torch.is_tensor(value):
+        return _kind(value), as_float64([end_to_end([value])]).tobytes()
+    if isinstance(value, dict):
+        return {name: _frozen(member) for name, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_frozen(member) for member in value]
+    return value
+
+
 def _plain(value: Any) -> Any:
     """A hyperparameter as a value that can be compared."""
     if isinstance(value, tuple):
@@ -335,10 +491,10 @@ def capturable_anywhere(subject: Built) -> Iterator[None]:
     to here.
     """
     name = "_get_capturable_supported_devices"
-    modules = {module_of(cls) for cls in subject.optimizer.__mro__[:-1]}
-    guards = {module: getattr(module, name) for module in modules if hasattr(module, name)}
-    if not subject.path.switches.get("capturable"):
-        guards = {}
+    guards = {}
+    if subject.path.switches.get("capturable"):
+        modules = {module_of(cls) for cls in subject.optimizer.__mro__[:-1]}
+        guards = {module: getattr(module, name) for module in modules if hasattr(module, name)}
     for module, guard in guards.items():
         setattr(module, name, partial(_with_cpu, guard))
     try:

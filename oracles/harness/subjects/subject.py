@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -14,6 +15,24 @@ from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.cases.case import Case
 from oracles.harness.subjects.paths import Path
 from oracles.rule import Rule
+
+
+class World(StrEnum):
+    """What torch's global state may be while an optimizer is built and stepped.
+
+    Each is entered around calls into the optimizer only, and left again. What a step computes, and
+    the dtype and device of what it keeps, follow from its parameters, gradients and
+    hyperparameters; none of these is among them.
+    """
+
+    PLAIN = "the plain world"
+    BFLOAT16 = "a default dtype of bfloat16"
+    FLOAT64 = "a default dtype of float64"
+    DEVICE = "another default device"
+    AUTOCAST = "autocast"
+    NO_GRAD = "no_grad"
+    INFERENCE = "inference mode"
+    DETERMINISTIC = "deterministic algorithms"
 
 
 class Place(NamedTuple):
@@ -121,7 +140,13 @@ class SteppedRun(Protocol):
     def gradients(self) -> list[FloatArray | None]: ...
     def surroundings(self) -> dict[str, Any]: ...
     def strays(self) -> list[str]: ...
+    def kinds(self) -> list[dict[str, str]]: ...
+    def altered(self) -> list[str]: ...
+    def spoil(self) -> None: ...
+    def reload(self) -> list[str]: ...
+    def shared(self) -> list[str]: ...
     def restart(self, how: str) -> None: ...
+    def set_counters(self, seen: int) -> None: ...
     def closure_step(self) -> tuple[list[bool], bool]: ...
     def zero_grad(self, *, set_to_none: bool) -> None: ...
 
@@ -154,5 +179,14 @@ class SteppedSubject(Subject, Protocol):
     def takes(self, case: Case) -> bool:
         """Whether the case leaves alone what the constructor lacks."""
 
-    def start(self, case: Case) -> SteppedRun:
+    def has(self, world: World) -> bool:
+        """Whether there is such a world here."""
+
+    def inherits(self, method: str) -> bool:
+        """Whether that method is the one of torch's base class of all optimizers."""
+
+    def start(self, case: Case, world: World = World.PLAIN) -> SteppedRun:
         """Build parameters and optimizer, before the first step."""
+
+    def ask_on_threads(self, case: Case, threads: int) -> Answer:
+        """Run a whole case where so many threads share the work."""

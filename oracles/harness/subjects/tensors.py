@@ -113,8 +113,9 @@ def gaps(p: torch.Tensor) -> list[float]:
 
 def end_to_end(tensors: list[torch.Tensor]) -> torch.Tensor:
     """All elements end to end; ``torch.cat`` promotes mixed dtypes to one that holds them all."""
+    device = tensors[0].device
     with torch.no_grad():
-        return torch.cat([_real(t).reshape(-1).to(tensors[0].device) for t in tensors])
+        return torch.cat([_real(t).reshape(-1).to(device) for t in tensors])
 
 
 def _real(values: torch.Tensor) -> torch.Tensor:
@@ -130,9 +131,11 @@ def paired(values: torch.Tensor) -> torch.Tensor:
 
 def filling(buffer: Any, p: torch.Tensor) -> torch.Tensor:
     """A buffer as large as its parameter: counters and factors are repeated to fill it."""
-    values = torch.as_tensor(buffer, device=p.device)
-    if values.shape == p.shape:
-        return values
+    if torch.is_tensor(buffer) and buffer.shape == p.shape:
+        return buffer
+    # What is Python's number may be one that torch's default dtype does not hold.
+    given = torch.is_tensor(buffer) or p.device.type != "cpu"
+    values = torch.as_tensor(buffer, dtype=None if given else torch.float64, device=p.device)
     return _real(values).expand(torch.view_as_real(p).shape if p.is_complex() else p.shape)
 
 

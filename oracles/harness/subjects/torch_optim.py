@@ -22,7 +22,8 @@ from oracles.harness.subjects.classes import (
 from oracles.harness.subjects.paths import FOREACH, LACKS, OptimizerClass, Path
 from oracles.harness.subjects.presence import SPARSE, expected_arguments, expects
 from oracles.harness.subjects.run import Run, scalar_dtype
-from oracles.harness.subjects.subject import Answer, Place, SubjectError
+from oracles.harness.subjects.subject import Answer, Place, SubjectError, World
+from oracles.harness.subjects.worlds import WORLDS
 from oracles.rule import Rule
 
 
@@ -136,9 +137,18 @@ class TorchSubject:
             return functional(self.optimizer, self.rule)
         return self.optimizer
 
-    def start(self, case: Case) -> Run:
+    def has(self, world: World) -> bool:
+        """Whether this torch has such a global state."""
+        return world in WORLDS
+
+    def inherits(self, method: str) -> bool:
+        """Whether that method is ``torch.optim.Optimizer``'s own: its faults are torch's."""
+        base = getattr(torch.optim.Optimizer, method)
+        return getattr(self.optimizer, method, None) is base
+
+    def start(self, case: Case, world: World = World.PLAIN) -> Run:
         """Build parameters and optimizer, before the first step."""
-        return Run(self, case)
+        return Run(self, case, WORLDS[world])
 
     def ask(self, case: Case) -> Answer:
         """Run a whole case and read parameters and buffers after every step."""
@@ -148,6 +158,15 @@ class TorchSubject:
             run.step()
             run.record()
         return run.answer()
+
+    def ask_on_threads(self, case: Case, threads: int) -> Answer:
+        """Run a whole case where so many threads share the work."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            return self.ask(case)
+        finally:
+            torch.set_num_threads(before)
 
 
 @cache

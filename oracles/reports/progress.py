@@ -1,0 +1,113 @@
+"""What a run says while it goes on: a line each and, on a terminal, a bar below them."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from oracles.harness.runs.outcome import ABSENT, FAILED, NOT_ASKED, OK, Outcome
+from oracles.harness.runs.tally import Tally
+
+MARKS = {NOT_ASKED: "VACUOUS"}
+"""What is said of an optimizer altogether, where that is another word than of its tasks."""
+
+
+class Running:
+    """A run while it goes on: ``with`` it, tell it the outcomes, and read afterwards what it knows.
+
+    Ctrl-C ends the ``with`` block, and nothing else: what has been told until then stays.
+
+    Args:
+        total: how many outcomes there will be.
+        tally: what is seen.
+        verbose: whether to print those that are good, too, and all that is known of the others.
+
+    Attributes:
+        done: how many outcomes were told.
+        failed: how many of them failed.
+        wholes: what is to be said of each optimizer altogether, and how often.
+        interrupted: whether Ctrl-C has ended it.
+    """
+
+    def __init__(self, total: int, tally: Tally, *, verbose: bool) -> None:
+        self.total, self.tally, self.verbose = total, tally, verbose
+        self.done, self.failed = 0, 0
+        self.wholes, self.interrupted = Counter[str](), False
+        self._bar = _bar()
+        self._line = self._bar.add_task("", total=total, failed=0)
+
+    def __enter__(self) -> Running:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        self._bar.stop()
+        self.interrupted = kind is KeyboardInterrupt
+        return self.interrupted
+
+    def optimizer(self, name: str, outcomes: Iterable[tuple[str, bool, Outcome]]) -> None:
+        """Tell what comes of all tasks of one optimizer, count it, and tell the sum.
+
+        Args:
+            name: whose.
+            outcomes: each with its task's name, and whether it tells nothing new of who has failed
+                another.
+        """
+        self.ask(name)
+        words = Counter[str]()
+        for task, old, outcome in outcomes:
+            self.tally.merge(outcome.tally)
+            fails = outcome.word == FAILED and not (old and FAILED in words)
+            self.tell(task, outcome, shown=fails or self.verbose)
+            words[outcome.word] += 1
+        whole = next((word for word in (FAILED, OK, NOT_ASKED) if word in words), ABSENT)
+        self.wholes[whole] += 1
+        if whole != ABSENT:
+            counts = ", ".join(f"{n} {word}" for word, n in words.items())
+            self.say(f"{MARKS.get(whole, whole):9} {name}: {counts}")
+
+    def ask(self, name: str) -> None:
+        """Show who is asked next."""
+        self._bar.update(self._line, description=name)
+
+    def tell(self, task: str, outcome: Outcome, *, shown: bool = True) -> None:
+        """Count an outcome and, if it is to be ``shown``, say how its task went."""
+        self.done += 1
+        self.failed += outcome.word == FAILED
+        self._bar.update(self._line, advance=1, failed=self.failed)
+        if shown:
+            notes = outcome.notes if self.verbose else ()
+            lines = [f"{outcome.word:9} {task}", outcome.text, *notes]
+            self.say("\n".join(filter(None, lines)))
+
+    def say(self, text: str) -> None:
+        """Print, above the bar if there is one."""
+        if self._bar.disable:
+            print(text, flush=True)
+        else:
+            self._bar.console.print(text, soft_wrap=True)
+
+
+def _bar() -> Progress:
+    """Who is asked, how many tasks are done and how many failed; silent where nobody watches."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failed]} failed"),
+        TimeElapsedColumn(),
+        console=Console(highlight=False, markup=False),
+        transient=True,
+        refresh_per_second=4,
+        disable=not sys.stdout.isatty(),
+    )

@@ -1,0 +1,177 @@
+"""Workers: the same report whoever does it, one that dies is named, and Ctrl-C leaves nobody."""
+
+from __future__ import annotations
+
+import io
+import operator
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oracles.harness.runs.outcome import FAILED, NOT_ASKED, OK, Outcome
+from oracles.harness.runs.tally import Tally
+from oracles.harness.runs.workers import Died, in_order
+from oracles.reports.progress import Running
+
+ROOT = Path(__file__).parents[2]
+
+SHORT = ["check", "--profile", "ci", "--rule", "SGD", "--path", "foreach", "--dtype", "float32"]
+"""A part of the check that takes moments."""
+
+NEGATED: Any = operator.neg
+"""What workers find without importing this."""
+
+
+def ran(arguments: Sequence[str], where: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """The command, in a process of its own."""
+    call = [sys.executable, "-m", "oracles.cli", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(call, capture_output=True, text=True, cwd=where, env=environment)
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+def test_results_come_in_order(jobs: int) -> None:
+    assert [*in_order(NEGATED, [3, 1, 2], jobs)] == [-3, -1, -2]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_errors_of_our_own_are_raised(jobs: int) -> None:
+    results = in_order(NEGATED, [1, "x", 2], jobs)
+    assert next(results) == -1
+    with pytest.raises(TypeError, match="bad operand"):
+        next(results)
+
+
+def test_who_dies_is_replaced() -> None:
+    assert [*in_order(os._exit, [3, 4, 5], 2)] == [Died(3), Died(4), Died(5)]
+
+
+def test_a_death_has_a_name() -> None:
+    (died,) = in_order(signal.raise_signal, [signal.SIGTERM], 2)
+    assert str(died) == "the process that asked died of signal SIGTERM"
+    assert str(Died(3)) == "the process that asked died of exit code 3"
+
+
+def test_the_report_is_the_same_whoever_does_it() -> None:
+    one, two = (ran([*SHORT, "-v", "-j", jobs]) for jobs in "12")
+    assert (one.returncode, one.stderr) == (0, "")
+    assert "ok        SGD: agreement\n" in one.stdout
+    assert "\x1b" not in one.stdout
+    assert (two.returncode, two.stdout, two.stderr) == (0, one.stdout, "")
+
+
+def test_the_task_that_kills_is_named_and_the_others_are_done(tmp_path: Path) -> None:
+    """Killed by an optimizer that takes its process along, once, whichever process is first."""
+    (tmp_path / "mine.py").write_text(
+        "import os, torch\n"
+        "class SGD(torch.optim.SGD):\n"
+        "    steps = 0\n"
+        "    def step(self, closure=None):\n"
+        "        SGD.steps += 1\n"
+        "        if SGD.steps == 7 and first():\n"
+        "            os._exit(3)\n"
+        "        return super().step(closure)\n"
+        "def first():\n"
+        "    try:\n"
+        "        return os.open('killed', os.O_CREAT | os.O_EXCL)\n"
+        "    except FileExistsError:\n"
+        "        return None\n"
+    )
+    done = ran([*SHORT, "-j", "2", "--optimizer", "mine:SGD"], tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.count("the process that asked died of exit code 3") == 1
+    assert "FAILED    SGD: " in done.stdout
+    assert ", 1 FAILED" in done.stdout or "1 FAILED, " in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows knows no process groups to interrupt")
+@pytest.mark.parametrize(
+    ("arguments", "until"),
+    [(["check", "-v", "-j", "2"], "ok"), (["soak", "--rule", "SGD", "--seconds", "999"], "999")],
+    ids=["check", "soak"],
+)
+def test_an_interrupted_run_reports_and_leaves_nobody(arguments: list[str], until: str) -> None:
+    call = [sys.executable, "-m", "oracles.cli", *arguments]
+    pipe: Any = subprocess.PIPE
+    with subprocess.Popen(
+        call,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        cwd=ROOT,
+        start_new_session=True,
+        preexec_fn=interruptible,
+    ) as running:
+        assert running.stdout is not None
+        while not running.stdout.readline().startswith(until):
+            assert running.poll() is None
+        os.killpg(running.pid, signal.SIGINT)
+        try:
+            output, error = running.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(running.pid, signal.SIGKILL)
+            raise
+    assert (running.returncode, error) == (130, "")
+    assert "INCOMPLETE: Ctrl-C after" in output
+    assert "element-steps compared" in output
+    while alive(running.pid):  # nobody is told to stop twice
+        time.sleep(0.05)
+
+
+def interruptible() -> None:
+    """What shells start in the background ignores Ctrl-C, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def alive(group: int) -> bool:
+    """Whether a process of the group is there."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def watched(out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What is seen of a run of three tasks, one of which fails."""
+    monkeypatch.setattr(sys, "stdout", out)
+    with Running(3, Tally(), verbose=False) as running:
+        words = (OK, FAILED, NOT_ASKED)
+        running.optimizer("SGD", [(f"SGD: {w}", False, Outcome(w, "why" * 50)) for w in words])
+    return out.getvalue()
+
+
+SAID = f"FAILED    SGD: FAILED\n{'why' * 50}\nFAILED    SGD: 1 ok, 1 FAILED, 1 not asked\n"
+
+
+def test_nobody_watches_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert watched(io.StringIO(), monkeypatch) == SAID
+
+
+def test_a_terminal_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    seen = watched(Terminal(), monkeypatch)
+    assert all(line in seen for line in SAID.split("\n"))
+    assert "SGD" in seen
+    assert "3/3" in seen
+    assert "1 failed" in seen
+    assert "\x1b[3" not in seen.replace("\x1b[3A", "")  # no colour
+
+
+def test_ctrl_c_is_noted() -> None:
+    with Running(3, Tally(), verbose=False) as running:
+        raise KeyboardInterrupt
+    assert running.interrupted

@@ -1,0 +1,47 @@
+"""How the tests are kept: what several of them need is in ``support``, and names are short."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+LONGEST = 100
+"""Characters of a test's name, with what stands in its brackets."""
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Dotted names of all that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_no_test_module_is_imported() -> None:
+    """What two of them need is in ``tests/support``."""
+    modules = {file.stem for file in TESTS.rglob("test_*.py")}
+    found = {
+        f"{file.relative_to(TESTS)} imports {name}"
+        for file in TESTS.rglob("*.py")
+        for name in imported(file)
+        if modules & set(name.split("."))
+    }
+    assert not found
+
+
+def test_names_are_short(request: pytest.FixtureRequest) -> None:
+    """Of all tests that this run has collected."""
+    assert not [item.name for item in request.session.items if len(item.name) >= LONGEST]
+
+
+def test_the_guide_names_no_module_that_is_gone() -> None:
+    """A name with a star stands for several, one in brackets for each rule's."""
+    guide = (TESTS / "README.md").read_text(encoding="utf-8")
+    told = re.findall(r"[\w*]+\.py", guide.replace("checks/catalogue.py", ""))
+    assert [name for name in told if not any(TESTS.rglob(name))] == []
