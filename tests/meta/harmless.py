@@ -332,13 +332,6 @@ HARMLESS: Sequence[Row] = (
     ),
     # ASGD.
     Row(
-        "a linear step moves complex numbers as it moves their parts",
-        change=r"^has_complex -> |^torch\.is_complex\(param\) -> False$"
-        r"|^(\w+\(.*), has_complex=has_complex\) -> \1, has_complex=.+\)$",
-        place=r"if has_complex:$|if torch\.is_complex\(param\):$|has_complex=has_complex, \)$",
-        where="^asgd/",
-    ),
-    Row(
         "a first average is the parameter, copied or added up",
         change=r"-> (mu\.item\(\) != 1|True|mu\.item\(\) < 1|mu|0|2)$|^capturable -> \w+$",
         place=r"if capturable or mu\.item\(\) != 1:$",

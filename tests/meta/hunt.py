@@ -87,6 +87,7 @@ class Hunt:
         self.target, self.effort = target, effort
         began = time.monotonic()
         self.asked, unfit = questions(target, effort.examples, effort.seed)
+        gc.collect()
         gc.freeze()  # so that children share what they only read
         left_out = f" ({unfit} fail without any change and are left out)" if unfit else ""
         spent = time.monotonic() - began

@@ -295,6 +295,7 @@ def _root(move: _Move) -> FloatArray:
     return root
 
 
+@np.errstate(all="ignore")
 def _vanishing(move: _Move) -> bool:
     """Adam's variance may be 0: every step rounds it by η at most, and has other roundings.
 
