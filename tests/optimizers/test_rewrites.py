@@ -42,7 +42,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "alpha": (0.75, 0.5),
     "etaminus": (0.5, 0.25),
     "etaplus": (1.25, 1.5),
-    "step_size_min": (0.25, 0.3125),
+    "step_size_min": (0.25, 0.5),
     "step_size_max": (0.5, 0.4375),
     "lambd": (0.5, 0.25),
     "t0": (1.0, 1.0),
@@ -56,7 +56,10 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "ns_steps": (2, 2),
     "batch_size": (4, 2),
 }
-"""Of each hyperparameter, what it is at odd steps and at even ones; binary fractions, and short."""
+"""Of each hyperparameter, what it is at odd steps and at even ones; binary fractions, and short.
+
+Rprop's least step size may be above the largest, which then is what counts.
+"""
 
 OWN: dict[str, dict[str, tuple[Any, Any]]] = {"Muon": {"eps": (4.0, 8.0)}}
 """Muon's ε is the least norm, and is felt where norms are smaller."""

@@ -218,7 +218,7 @@ def _muon(r: Rounding) -> One:
 
 
 def _documented(w: Array, g: Array, kept: Kept, h: Hyper) -> Array:
-    """``b = μb + g, u = g + μb``, both 1/(1−μ) times too long, and ε with them."""
+    """``b = μb + g, u = g + μb``, both 1/(1−μ) times too long, and ε with them; for μ below 1."""
     mu = h["momentum"]
     kept["b"] = mu * kept.get("b", 0 * g) + g
     u = g + mu * kept["b"] if h["nesterov"] else kept["b"]

@@ -94,7 +94,7 @@ def _old_buffer(w: Array, g: Array, kept: Kept, h: Hyper) -> Array:
 
 
 def _averaging(w: Array, g: Array, kept: Kept, h: Hyper) -> Array:
-    """``e = μe + (1−μ)d``, a true average, and a rate of ``γ/(1−μ)``."""
+    """``e = μe + (1−μ)d``, a true average, and a rate of ``γ/(1−μ)``; for μ below 1."""
     mu = h["momentum"]
     d = coupled(w, g, h)
     kept["e"] = mu * kept.get("e", 0 * w) + (1 - mu) * d

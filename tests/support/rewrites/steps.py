@@ -118,13 +118,13 @@ def _elements(w: Array, g: Array, kept: Kept, h: Hyper) -> Array:
 
 
 def _unit_sizes(w: Array, g: Array, kept: Kept, h: Hyper) -> Array:
-    """Step sizes in units of the first one, w moved by ``γ (s/γ)``."""
+    """Step sizes in units of the first one, w moved by ``γ (s/γ)``; for γ above 0."""
     lr, (less, more), (least, most) = kept.setdefault("lr", h["lr"]), h["etas"], h["step_sizes"]
     kept.setdefault("before", 0 * w)
     size, g = kept.get("size", 0 * w + 1), signed(g, h)
     turn = sign(g) * sign(kept["before"])
     size = np.where(turn > 0, more * size, np.where(turn < 0, less * size, size))
-    kept["size"] = np.maximum(np.minimum(size, most / lr), least / lr)
+    kept["size"] = np.minimum(np.maximum(size, least / lr), most / lr)
     kept["before"] = np.where(turn < 0, 0 * g, g)
     return w - lr * (sign(kept["before"]) * kept["size"])
 
