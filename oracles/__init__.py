@@ -18,19 +18,23 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from oracles.checking import check
     from oracles.harness.verdict import Verdict
+    from oracles.identification import identify
     from oracles.optimizers.registry import RULES
     from oracles.rule import Convention, Rule
 
     __version__: str
 
-__all__ = ["RULES", "Convention", "Rule", "Verdict", "__version__"]
+__all__ = ["RULES", "Convention", "Rule", "Verdict", "__version__", "check", "identify"]
 
 _HOMES = {
     "RULES": "oracles.optimizers.registry",
     "Convention": "oracles.rule",
     "Rule": "oracles.rule",
     "Verdict": "oracles.harness.verdict",
+    "check": "oracles.checking",
+    "identify": "oracles.identification",
 }
 
 

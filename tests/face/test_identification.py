@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,17 @@ import pytest
 
 from oracles.harness.candidates import Candidate, candidates
 from oracles.harness.subjects.blackbox import Function
+from oracles.harness.subjects.foreign import ForeignOptimizer
 from oracles.identification import identify
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
+from tests.support.foreign import FOREIGN, Foreign
 from tests.support.planted import Planted
+from tests.support.rewrites import REWRITES, Rewrite
 
 NAMED = [rule for rule in RULES.values() if rule.elementwise and not rule.sparse]
-"""Rules whose conventions a few plain cases tell apart. Muon's iteration in bfloat16 leaves eight
-bits, and masks differ on sparse gradients only."""
+"""Rules whose conventions a few plain cases tell apart: Muon's iteration in bfloat16 leaves eight
+bits, masks differ on sparse gradients only, and Adafactor's default ε₁ is each format's own."""
 
 SINGLE = [Candidate(rule, (c,)) for rule in NAMED for c in rule.conventions[1:]]
 
@@ -100,3 +104,45 @@ def test_what_is_not_in_the_registry_is_not_named(step: Callable[..., Any]) -> N
     found = identify(Function(each(step)))
     assert found.fits == ()
     assert "follows no known rule" in str(found)
+
+
+@dataclass(frozen=True)
+class Rewritten(Function):
+    """An honest rewrite of a rule, which has no place for some of its hyperparameters."""
+
+    lacks: frozenset[str] = frozenset()
+
+    def takes(self, rule: Rule) -> frozenset[str]:
+        members = {m for name in self.lacks for m in rule.binding.tuples.get(name, (name,))}
+        return super().takes(rule) - members - {"batch_size"}
+
+
+TEXTS = [r for r in REWRITES if not r.constant and r.rule in {rule.name for rule in NAMED}]
+"""Those that hold whatever changes from step to step."""
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: f"{text.rule}-{text.name}")
+def test_other_texts_of_a_rule_are_that_rule(text: Rewrite) -> None:
+    """Whoever writes it otherwise, and whatever is kept in float32."""
+    rule = RULES[text.rule]
+    found = identify(Rewritten(text.step, lacks=text.lacks), [rule])
+    assert [str(c) for c in found.fits] == [f"{rule.name}'s {rule.torch.name}"]
+    assert text.float32_scalars or found.scalars == "float64"
+
+
+SAID_OTHERWISE = {
+    "OptaxAmsgrad": None,  # it has no switch: amsgrad is always on, which no setting asks for
+    "Bottou": "lr_at_once",  # which it is, where the rate changes
+}
+"""Of these classes something else is said, or nothing, with the reason."""
+
+NAMEABLE = [f for f in FOREIGN if f.rule in {rule.name for rule in NAMED}]
+
+
+@pytest.mark.parametrize("foreign", NAMEABLE, ids=lambda one: one.id)
+def test_optimizers_of_other_packages_are_named(foreign: Foreign) -> None:
+    rule = RULES[foreign.rule]
+    found = identify(ForeignOptimizer(foreign.cls, foreign.names), [rule])
+    convention = SAID_OTHERWISE.get(foreign.cls.__name__, foreign.convention)
+    expected = [] if convention is None else [f"{rule.name}'s {convention}"]
+    assert [str(c) for c in found.fits] == expected

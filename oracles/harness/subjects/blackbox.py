@@ -95,7 +95,8 @@ class Function:
     def _stepped(
         self, params: list[Any], grads: Sequence[Any], state: Any, rule: Rule, h: Hyper
     ) -> list[Any]:
-        values = {self.names.get(k, k): v for k, v in h._asdict().items()}
+        given = {**h._asdict(), **rule.arguments(h)}
+        values = {self.names.get(name, name): value for name, value in given.items()}
         with answering(), np.errstate(all="ignore"):
             if self._keywords is None:
                 returned = self.step(params, grads, state, values)

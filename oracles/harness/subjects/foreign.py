@@ -91,7 +91,7 @@ class ForeignOptimizer:
     def _reschedule(self, optimizer: Any, rule: Rule, h: Hyper) -> None:
         """What changes between steps is written where torch's schedulers write it."""
         for table in optimizer.param_groups:
-            table["lr"] = h.lr
+            table[self.arguments(rule)["lr"]] = h.lr
 
     @staticmethod
     def _tensor(values: FloatArray, dtype: str) -> torch.Tensor:
