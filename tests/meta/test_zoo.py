@@ -37,10 +37,11 @@ from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.torch_optim import TorchSubject, quiet
+from oracles.harness.subjects.worlds import WORLDS
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 from tests.meta.impostors import IMPOSTORS
-from tests.meta.planting import AGREEMENT, SPARSE, Specimen
+from tests.meta.planting import AGREEMENT, SHORT, SPARSE, Specimen
 from tests.meta.sabotage import specimens, untouched
 from tests.meta.trespass import trespassers
 from tests.meta.zoo import ZOO
@@ -179,7 +180,10 @@ PAIRS = [
     ("rule", "check"), PAIRS, ids=[f"{rule.name}: {check.name}" for rule, check in PAIRS]
 )
 def test_all_are_caught(rule: Rule, check: Check) -> None:
-    escaped = survivors(rule, check, planted(rule, check, everywhere=False), random_seed=1)
+    wrong = planted(rule, check, everywhere=False)
+    if check.name == SHORT and not select(rule, ["default"], ["float16"], ["cpu"])[0]:
+        pytest.skip("no float16 on this torch's CPU, in which alone some of these are wrong")
+    escaped = survivors(rule, check, wrong, random_seed=1)
     assert not escaped, "\n".join(["", *sorted(escaped)])
 
 
@@ -188,7 +192,8 @@ def test_every_check_claims_somebody(rule: Rule) -> None:
     """A check that claims nobody has never been seen to fail."""
     if not hasattr(torch.optim, rule.name):
         pytest.skip(f"torch {torch.__version__} has no {rule.name}")
-    idle = {c.name for c in checks(rule) if c.rejects is None and not claimed(rule, c)}
+    there = [c for c in checks(rule) if c.rejects is None and c.world in WORLDS]
+    idle = {c.name for c in there if not claimed(rule, c)}
     assert not idle
 
 
