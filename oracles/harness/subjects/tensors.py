@@ -106,8 +106,11 @@ def writable(values: torch.Tensor) -> bool:
 
 
 def gaps(p: torch.Tensor) -> list[float]:
-    """What lies between the elements of a :func:`strided` parameter."""
-    wider = p.detach().as_strided((2 * p.numel(),), (1,), p.storage_offset())
+    """What lies between the elements of a :func:`strided` parameter; nothing if it has moved."""
+    try:
+        wider = p.detach().as_strided((2 * p.numel(),), (1,), p.storage_offset())
+    except RuntimeError:  # to memory that ends with it
+        return []
     return [float(v) for v in wider[1::2]]
 
 
