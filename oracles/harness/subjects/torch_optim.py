@@ -243,3 +243,4 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", message="You are using `torch.load`")
     warnings.filterwarnings("ignore", message="ComplexHalf support is experimental")
     warnings.filterwarnings("ignore", message="Sparse invariant checks are implicitly disabled")
+    warnings.filterwarnings("ignore", message="Generating overly large repr")
