@@ -61,11 +61,10 @@ def accuracy(box: BlackBox, candidate: Candidate, dtype: str) -> Accuracy:
         answer = box.run(rule, case, dtype)
         oracle = Oracle(rule, case)
         radii = _radii(oracle, candidate, answer)
-        ulps = max(worst.ulps, _ulps(oracle, candidate, answer))
-        cause = _cause(oracle, candidate, answer) if radii > 1 else ""
         if radii > worst.radii:
-            worst = Accuracy(dtype, radii, ulps, setting.what, cause)
-        worst = replace(worst, ulps=ulps)
+            cause = _cause(oracle, candidate, answer) if radii > 1 else ""
+            worst = replace(worst, radii=radii, setting=setting.what, cause=cause)
+        worst = replace(worst, ulps=max(worst.ulps, _ulps(oracle, candidate, answer)))
     return worst
 
 

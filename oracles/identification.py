@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -141,38 +140,43 @@ def identify(box: BlackBox, rules: Sequence[Rule] | None = None) -> Identificati
     >>> print(identify(Function(step)))
     step follows SGD's coupled_unscaled
     """
-    asked = tuple(rules or RULES.values())
-    for margin, ignoring in product(MARGINS, (False, True)):
-        ignored = {r: insensitive(box, r) if ignoring else frozenset() for r in asked}
-        found = [remaining(box, r, margin, ignored[r]) for r in asked if ignored[r] or not ignoring]
-        fits = simplest(candidate for left, _ in found for candidate in left)
-        if fits:
-            break
-        ruled_out = sum(out for _, out in found)
-    if not fits:
-        return Identification(box.name, (), ruled_out)
-    ruled_out = sum(out for _, out in found)
-    return Identification(box.name, tuple(fits), ruled_out, ignored[fits[0].rule], margin.scalars)
+    ruled_out = 0
+    for ignored in attempts(box, tuple(rules or RULES.values())):
+        for margin in MARGINS:
+            found = [remaining(box, rule, margin, ignored[rule]) for rule in ignored]
+            fits = simplest(candidate for left, _ in found for candidate in left)
+            ruled_out = max(ruled_out, sum(out for _, out in found))
+            if fits:
+                without = ignored[fits[0].rule]
+                return Identification(box.name, tuple(fits), ruled_out, without, margin.scalars)
+    return Identification(box.name, (), ruled_out)
+
+
+def attempts(box: BlackBox, rules: Sequence[Rule]) -> Iterator[dict[Rule, frozenset[str]]]:
+    """For each rule what is not asked of the code: nothing at first, then what it ignores."""
+    yield dict.fromkeys(rules, frozenset())
+    ignored = {rule: insensitive(box, rule) for rule in rules}
+    yield {rule: names for rule, names in ignored.items() if names}
 
 
 def insensitive(box: BlackBox, rule: Rule) -> frozenset[str]:
     """The hyperparameters that a code takes and whose value changes no bit of its answers."""
     takes = box.takes(rule)
     case = next(settings(rule, takes)).case
-    (group,) = case.groups
     try:
         answer = box.run(rule, case)
         return frozenset(
             name
             for name in takes - {"lr"}
-            if np.array_equal(box.run(rule, _changed(rule, case, group, name)), answer)
+            if np.array_equal(box.run(rule, _changed(rule, case, name)), answer)
         )
     except SubjectError:
         return frozenset()
 
 
-def _changed(rule: Rule, case: Case, group: Group, name: str) -> Case:
+def _changed(rule: Rule, case: Case, name: str) -> Case:
     """The same case with another value of one hyperparameter."""
+    (group,) = case.groups
 
     def other(h: Hyper) -> Hyper:
         value = getattr(h, name)

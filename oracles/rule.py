@@ -91,7 +91,7 @@ def zeros(w: Array, *names: str) -> State:
 
 
 def _nothing(w: Array, h: Hyper) -> State:
-    return zeros(w)
+    return {}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -133,9 +133,9 @@ _TABLE = {
 }
 
 
-def mixed(indices: NDArray[np.intp], numbers: Format = FLOAT64) -> Format:
+def mixed(indices: NDArray[np.intp]) -> Format:
     """The format of an array whose element ``i`` has dtype ``DTYPES[indices[i]]``."""
-    return Format(**{field: column[indices] for field, column in _TABLE.items()}, numbers=numbers)
+    return Format(**{field: column[indices] for field, column in _TABLE.items()}, numbers=FLOAT64)
 
 
 def loosened(format: Format, roundings: int) -> Format:
