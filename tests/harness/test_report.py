@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from oracles import cli
+from oracles.commands import check
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.runs import profiles, walk
 from oracles.harness.runs.runner import Refuted
@@ -245,7 +246,7 @@ def refuse(*args: Any, **options: Any) -> int:
 
 @pytest.mark.parametrize(
     ("module", "name", "planted"),
-    [(cli, "vacuities", lambda tally: ["planted"]), (walk, "confirm", refuse)],
+    [(check, "vacuities", lambda tally: ["planted"]), (walk, "confirm", refuse)],
     ids=["vacuities", "confirm"],
 )
 def test_the_status_says_what_else_is_wrong(

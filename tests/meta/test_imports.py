@@ -60,6 +60,7 @@ FLOORS = (
     "oracles.identification",
     "oracles.checking",
     "oracles.reports",
+    "oracles.commands",
     "oracles.cli",
     "oracles",
 )

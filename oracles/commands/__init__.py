@@ -1,0 +1,1 @@
+"""The commands: each one adds its arguments and runs."""

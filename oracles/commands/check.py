@@ -1,0 +1,92 @@
+"""``oracles check``: hold the installed torch, or a class of one's own, against the oracles."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+from oracles.commands.chosen import Choice, add_choices, nobody, reported, subjects
+from oracles.commands.command import STATUSES, count
+from oracles.harness.runs import profiles
+from oracles.harness.runs.outcome import ABSENT, FAILED, OK, Outcome, outcome
+from oracles.harness.runs.tally import Tally, vacuities
+from oracles.harness.runs.walk import Task, walk
+from oracles.harness.runs.workers import Died, cores, in_order
+from oracles.optimizers.registry import RULES
+from oracles.reports.progress import Running
+
+AHEAD = (
+    "oracles.harness.runs.walk",
+    "oracles.harness.subjects.ahead",
+    "oracles.optimizers.registry",
+    "oracles.reports.progress",
+)
+"""What workers find imported."""
+
+
+def add(commands: Any) -> None:
+    """Its arguments."""
+    parser = commands.add_parser(
+        "check", help="hold the installed torch against the oracles", epilog=STATUSES
+    )
+    add_choices(parser)
+    parser.add_argument(
+        "--profile",
+        choices=profiles.EXAMPLES,
+        default="default",
+        help="how long to look (default: %(default)s)",
+    )
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        type=count,
+        default=cores(),
+        metavar="N",
+        help="processes that share the work; the report is the same (default: %(default)s, the "
+        "cores there are)",
+    )
+    parser.set_defaults(run=_run)
+
+
+def answered(choice: Choice, profile: str, errand: tuple[str, str]) -> Outcome:
+    """Do one task, which is given by the names of its rule and its own.
+
+    Raises:
+        Usage: nobody can be asked because the call is off.
+    """
+    rule, name = errand
+    profiles.load(profile)
+    there, missing = subjects(choice, rule)
+    tally = Tally(absent=dict(missing))
+    if not there:
+        return Outcome(ABSENT, tally=tally)
+    task = next(task for task in walk(RULES[rule]) if task.name == name)
+    return outcome(partial(task.run, there), tally)
+
+
+def _run(options: argparse.Namespace) -> int:
+    choice = Choice.of(options)
+    todo = choice.tasks(options.rule)
+    errands = [(name, task.name) for name, tasks in todo.items() for task in tasks]
+    work = partial(answered, choice, options.profile)
+    running = Running(len(errands), Tally(), verbose=options.verbose)
+    running.say(f"{len(errands)} questions about {', '.join(todo)}")
+    with running, closing(in_order(work, errands, options.jobs, ahead=AHEAD)) as results:
+        for name, tasks in todo.items():
+            running.optimizer(name, map(_told, tasks, results))  # in step: no result too many
+    if {*running.wholes} == {ABSENT} and not running.interrupted:
+        raise nobody(running.tally)
+    good = {*running.wholes} <= {OK, ABSENT} and not vacuities(running.tally)
+    return reported(running, good=good)
+
+
+def _told(task: Task, result: Outcome | Died) -> tuple[str, bool, Outcome]:
+    """A task's outcome with its name, and whether it says nothing new of who has failed before.
+
+    Who has left the rule is not told again for each convention that it is no proof against.
+    """
+    if isinstance(result, Died):
+        return task.name, False, Outcome(FAILED, str(result))
+    return task.name, getattr(task.what, "rejects", None) is not None, result

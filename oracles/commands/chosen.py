@@ -1,0 +1,132 @@
+"""Who is asked, as the command line says it, and how a run over them ends."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from oracles.commands.command import INTERRUPTED, Usage, imported
+from oracles.harness.deviations.ledger import Deviation
+from oracles.harness.runs.tally import Tally
+from oracles.harness.runs.walk import Task, walk
+from oracles.harness.subjects.paths import CHOICES
+from oracles.harness.subjects.subject import Place
+from oracles.optimizers.registry import REPLAYED, RULES
+from oracles.reports.progress import Running
+from oracles.reports.terminal import render
+
+
+def add_choices(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say who is asked."""
+    parser.add_argument(
+        "--optimizer",
+        metavar="MODULE:CLASS",
+        help="ask a class of your own, with the arguments of torch's (default: torch's classes)",
+    )
+    parser.add_argument(
+        "--rule",
+        choices=RULES,
+        action="append",
+        metavar="RULE",
+        help=f"hold it to this one of {', '.join(RULES)}; may be given several times (default: "
+        "all, or the one whose name the class or a base of it bears)",
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="each check and each path")
+    for option, example in CHOICES.items():
+        parser.add_argument(
+            f"--{option}",
+            action="append",
+            default=[],
+            help=f"ask only this one, e.g. {example}; may be given several times (default: all)",
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Who is asked, as the command line says it and workers are told it."""
+
+    optimizer: str | None
+    paths: tuple[str, ...]
+    dtypes: tuple[str, ...]
+    devices: tuple[str, ...]
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> Choice:
+        """What was chosen."""
+        return cls(options.optimizer, *(tuple(getattr(options, option)) for option in CHOICES))
+
+    def tasks(self, chosen: Iterable[str] | None) -> dict[str, list[Task]]:
+        """What is to be done, by rule: the chosen ones, or that of the class's name, or all.
+
+        Raises:
+            Usage: the class is not there, or no rule has its name.
+        """
+        names = chosen or rules_of(imported(self.optimizer) if self.optimizer else None)
+        return {
+            name: [
+                task
+                for task in walk(RULES[name])
+                # What torch gets wrong is not asked of others.
+                if not (self.optimizer and isinstance(task.what, Deviation))
+            ]
+            for name in names
+        }
+
+
+@cache
+def subjects(choice: Choice, name: str) -> tuple[list[Any], dict[Place, str]]:
+    """The chosen subjects of a rule and, by place, why others are absent.
+
+    They are looked for once in each process.
+
+    Raises:
+        Usage: torch, the class or a chosen path, dtype or device is not there.
+    """
+    try:
+        from oracles.harness.subjects.selection import select
+        from oracles.harness.subjects.torch_optim import quiet
+    except ModuleNotFoundError as error:
+        raise Usage(
+            f"this needs torch (pip install 'optimizer-oracles[torch]'): {error}"
+        ) from error
+    quiet()
+    optimizer = imported(choice.optimizer) if choice.optimizer else None
+    chosen = choice.paths, choice.dtypes, choice.devices
+    try:
+        return select(RULES[name], *chosen, optimizer=optimizer)
+    except ValueError as error:
+        raise Usage(str(error)) from error
+
+
+def rules_of(optimizer: Any) -> Iterable[str]:
+    """All rules or, for a class of one's own, the one whose name it or a base of it bears.
+
+    Raises:
+        Usage: there is no such name.
+    """
+    if optimizer is None:
+        return RULES
+    for cls in optimizer.__mro__:
+        if cls.__name__ in RULES:
+            return (cls.__name__,)
+        if cls.__name__ in REPLAYED:
+            raise Usage(f"{cls.__name__} is replayed by pytest, from its own gradients; not here")
+    raise Usage(f"say with --rule which rule {optimizer.__name__} is to follow")
+
+
+def nobody(tally: Tally) -> Usage:
+    """None of the chosen is there, and why."""
+    reasons = "; ".join(f"{place}: {why}" for place, why in tally.absent.items())
+    return Usage(f"nothing that was chosen is there: {reasons}")
+
+
+def reported(running: Running, *, good: bool) -> int:
+    """Print what is known; returns the exit status."""
+    print(render(running.tally, full=running.verbose))
+    if running.interrupted:
+        print(f"INCOMPLETE: Ctrl-C after {running.done} of {running.total}")
+        return INTERRUPTED
+    return int(not good)
