@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 from oracles.harness.cases.case import single
 from oracles.harness.checks import values
 from oracles.harness.checks.catalogue import checks
-from oracles.harness.checks.check import AGREEMENT
+from oracles.harness.checks.names import AGREEMENT
 from oracles.harness.checks.values import rejection, skipped
 from oracles.harness.deviations.ledger import Deviation, ledger
 from oracles.harness.oracle import Oracle
