@@ -42,6 +42,7 @@ def imported(file: Path) -> frozenset[str]:
 
 
 FLOORS = (
+    "oracles.files",
     "oracles.numerics",
     "oracles.drawing",
     "oracles.rule",
