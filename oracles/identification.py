@@ -9,14 +9,18 @@ none.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
 from oracles.harness.evidence.effective import with_one_argument, with_other_arguments
 from oracles.harness.evidence.exceptions import divided
 from oracles.harness.evidence.nearness import Near, ranked
@@ -45,6 +49,7 @@ class Identification:
         open: if nothing fits, candidates that cannot be ruled out because no step is larger than
             what rounding may do to it.
         nearest: if nothing fits, the candidate whose answers are the nearest; it is not followed.
+        sieve: what the candidates were held against, as long as it is at hand.
     """
 
     name: str
@@ -56,6 +61,27 @@ class Identification:
     untold: tuple[Untold, ...] = ()
     open: tuple[Candidate, ...] = ()
     nearest: Near | None = None
+    sieve: Sieve | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def torchs(self) -> bool:
+        """Whether it is torch's own rule, everywhere and with the arguments as they are given."""
+        own = [c for c in self.fits if not (c.conventions or c.arguments)]
+        return bool(own) and not self.exceptions
+
+    @cached_property
+    def examples(self) -> tuple[ByHand, ...]:
+        """The smallest numbers that rule out what it might follow, which a person can check."""
+        if self.sieve is None:
+            return ()
+        if self.fits:
+            return by_hand(self.sieve, self.fits[0])
+        nearest = self.nearest and shown(self.sieve, None, self.nearest.candidate)
+        return (nearest,) if nearest else ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Between processes it travels with its examples, and without whom they were asked."""
+        return {**self.__dict__, "examples": self.examples, "sieve": None}
 
     def __str__(self) -> str:
         if self.open:
@@ -67,6 +93,59 @@ class Identification:
         follows = f"{self.name} follows {' or '.join(map(str, self.fits))}"
         without = [f"ignoring {', '.join(sorted(self.ignores))}"] if self.ignores else []
         return ", ".join([follows, *without, *(f"but {e}" for e in self.exceptions)])
+
+    def to_json(self) -> dict[str, Any]:
+        """It as plain data, as ``oracles/reports/identification.schema.json`` describes it."""
+        return {
+            "format": 1,
+            "oracles": version("optimizer-oracles"),
+            "subject": self.name,
+            "summary": str(self),
+            "torchs": self.torchs,
+            "fits": [plain(candidate) for candidate in self.fits],
+            "exceptions": [{"where": e.where, **plain(e.candidate)} for e in self.exceptions],
+            "ignores": sorted(self.ignores),
+            "scalars": self.scalars,
+            "ruled_out": self.ruled_out,
+            "open": len(self.open),
+            "untold": [
+                {"needs": list(u.needs), "candidates": [plain(c) for c in u.candidates]}
+                for u in self.untold
+            ],
+            "nearest": self.nearest
+            and {
+                **plain(self.nearest.candidate),
+                "right": self.nearest.share,
+                "largest": finite(self.nearest.largest),
+            },
+            "examples": [
+                {
+                    "rejected": plain(e.rejected),
+                    "w": e.w,
+                    "gradients": list(e.gradients),
+                    "settings": dict(e.settings),
+                    "where": e.where.strip(),
+                    "expected": finite(e.expected),
+                    "got": finite(e.got),
+                }
+                for e in self.examples
+            ],
+        }
+
+
+def plain(candidate: Candidate) -> dict[str, Any]:
+    """A candidate as plain data."""
+    return {
+        "name": str(candidate),
+        "rule": candidate.rule.name,
+        "conventions": [c.name for c in candidate.conventions or (candidate.rule.torch,)],
+        "arguments": [str(argument) for argument in candidate.arguments],
+    }
+
+
+def finite(number: float) -> float | None:
+    """JSON has no infinity: null stands for it."""
+    return number if math.isfinite(number) else None
 
 
 def identify(
@@ -138,7 +217,7 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         if found.fits:
             return _named(sieve, found)
     nearest = next((near for near in ranked(asked[-1]) if near.typical < LIKE), None)
-    return Identification(readings[0].name, (), last.ruled_out, nearest=nearest)
+    return Identification(readings[0].name, (), last.ruled_out, nearest=nearest, sieve=asked[-1])
 
 
 def _named(sieve: Sieve, found: Sifted) -> Identification:
@@ -153,6 +232,7 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         sieve.margin.scalars if wider and not found.exceptions else "float64",
         found.exceptions,
         () if found.exceptions else untold(sieve, fit),
+        sieve=sieve,
     )
 
 

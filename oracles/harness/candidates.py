@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
 from typing import Any
 
@@ -106,10 +106,13 @@ def candidates(rule: Rule, most: int = MOST) -> Iterator[Candidate]:
         yield from combined(rule, count)
 
 
-def combined(rule: Rule, count: int) -> Iterator[Candidate]:
+@cache
+def combined(rule: Rule, count: int) -> tuple[Candidate, ...]:
     """Each combination of that many conventions in which no two replace the same line."""
     replaced = {c.name: lines(rule, c) for c in rule.conventions[1:]}
+    found = []
     for some in combinations(rule.conventions[1:], count):
         taken = [replaced[c.name] for c in some]
         if sum(map(len, taken)) == len(frozenset().union(*taken)):
-            yield Candidate(rule, some)
+            found.append(Candidate(rule, some))
+    return tuple(found)

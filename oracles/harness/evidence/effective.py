@@ -83,7 +83,7 @@ def _solved(sieve: Sieve, some: Iterable[Candidate]) -> Iterator[Candidate]:
     """Candidates with the value of one argument that brings one element where it was seen."""
     for candidate in some:
         known, rule = sieve.known(candidate.rule), candidate.rule
-        for name in numeric(rule) if known else ():
+        for name in numeric(rule) if known and rule.elementwise else ():
             spread = SIZES if rule.drawing.domains[name].high > 1 else RATES
             how, grid = ("times", FACTORS) if name in sieve.takes(rule) else ("is", spread)
             for value in _solutions(partial(_with, candidate, name, how), known[0], grid):
@@ -115,11 +115,18 @@ def _solutions(
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function changes its sign, halved until no float64 is between."""
-    falling = function(low) > 0
-    while low < (middle := (low + high) / 2) < high:
-        if (function(middle) > 0) == falling:
-            low = middle
+    """Where a function changes its sign, by the Illinois form of false position."""
+    at_low, at_high = function(low), function(high)
+    for _ in range(100):
+        middle = (low * at_high - high * at_low) / (at_high - at_low)
+        if not min(low, high) < middle < max(low, high):
+            break
+        value = function(middle)
+        if value == 0:
+            return middle
+        if (value > 0) != (at_high > 0):
+            low, at_low = high, at_high
         else:
-            high = middle
+            at_low /= 2
+        high, at_high = middle, value
     return high
