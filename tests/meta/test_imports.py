@@ -53,6 +53,7 @@ FLOORS = (
     "oracles.harness.subjects.aliases",
     "oracles.harness.subjects.blackbox",
     "oracles.harness",
+    "oracles.harness.subjects.equations",
     "oracles.harness.subjects",
     "oracles.harness.checks",
     "oracles.harness.deviations",
