@@ -246,10 +246,14 @@ def check(source: Spelled, tree: ast.Module) -> None:
     Raises:
         EquationError: it does, with the place.
     """
+    methods = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
     for node, depth in _nested(tree, 0):
-        if reason := _refusal(node) or (
-            depth > MAX_NESTED and "more than 100 levels in one another"
-        ):
+        reason = _refusal(node)
+        if isinstance(node, ast.Attribute) and node not in methods:
+            reason = f"{node.attr!r} is no attribute that is read here; allowed: data, grad"
+        if depth > MAX_NESTED:
+            reason = f"more than {MAX_NESTED} levels in one another"
+        if reason:
             raise source.error(reason, getattr(node, "lineno", 1), getattr(node, "col_offset", 0))
 
 
