@@ -195,13 +195,37 @@ def test_a_rule_without_what_the_text_takes_is_not_asked() -> None:
         equation.run(RULES["SGD"], asked)
 
 
+SAME = {
+    "v' = μ v + g; w' = w − η (μ v + v')": "u = v; v = mu*v + g; w -= lr*(mu*u + v)",
+    "v.mul_(mu).add_(g); w -= lr*v_old": "u = v; v = mu*v + g; w -= lr*u",
+    "v_t = μ v_{t-1} + g; w -= lr*(v_t + v_{t-1})": "u = v; v = mu*v + g; w -= lr*(v + u)",
+    "w -= lr*(g - g_{t-1})": "w -= lr*(g - h); h = g",
+    "w_{i} -= lr g_{i}": "w -= lr*g",
+    "w -= lr sqrt (|g|)": "w -= lr*abs(g)**0.5",
+    r"w -= \frac{lr}{2} \sqrt{|g|}": "w -= lr/2*sqrt(abs(g))",
+    "w -= lr * 2^{-1} g": "w -= lr*0.5*g",
+    "a = b = g; a.mul_(2); w -= lr*b": "w -= lr*(g*2)",
+    "s_0 = lr; s = 2 s; w -= s g": "if t == 1:\n    s = lr\ns = 2*s\nw -= s*g",
+    "w -= lr*(g if g > 0 else 2*g)": "w -= lr*where(g > 0, g, 2*g)",
+    "if 'v' not in state:\n  v = g\nw -= lr*v": "if v is None:\n  v = g\nw -= lr*v",
+}
+
+
+@pytest.mark.parametrize("text", SAME, ids=range(len(SAME)))
+def test_two_texts_compute_the_same(text: str) -> None:
+    """To the bit; each is what the other is in plain signs."""
+    asked = case(read("v = mu*v + g; w -= lr*v"), Pasted("SGD", "coupled_unscaled", ""))
+    one, other = (read(x).run(RULES["SGD"], asked) for x in (text, SAME[text]))
+    assert (one == other).all()
+
+
 def test_float32_is_float32() -> None:
-    """A root of Python's numbers is no reason to compute in float64."""
-    equation = read("t += 1; w -= lr * sqrt(1 - β1**t) * g")
-    seen = case(equation, Pasted("Adam", "coupled_unscaled", ""))
-    answer = equation.run(RULES["Adam"], seen, "float32")
-    assert (answer == answer.astype(np.float32)).all()
-    assert (answer != equation.run(RULES["Adam"], seen)).any()
+    """Numbers meet arrays as Python's numbers do, whatever function they are from."""
+    asked = case(read("w -= lr*g"), Pasted("SGD", "coupled_unscaled", ""))
+    (parameter,) = asked.groups[0].parameters
+    g = parameter.gradients[0].astype(np.float32)
+    answer = read("w = w*0 + sqrt(2)*g*g*g*g*g").run(RULES["SGD"], asked, "float32")
+    assert (answer[0] == float(np.sqrt(2.0)) * g * g * g * g * g).all()
 
 
 @pytest.mark.parametrize(
