@@ -223,7 +223,7 @@ def test_float32_is_float32() -> None:
     """Numbers meet arrays as Python's numbers do, whatever function they are from."""
     asked = case(read("w -= lr*g"), Pasted("SGD", "coupled_unscaled", ""))
     (parameter,) = asked.groups[0].parameters
-    g = parameter.gradients[0].astype(np.float32)
+    g = np.asarray(parameter.gradients[0], np.float32)
     answer = read("w = w*0 + sqrt(2)*g*g*g*g*g").run(RULES["SGD"], asked, "float32")
     assert (answer[0] == float(np.sqrt(2.0)) * g * g * g * g * g).all()
 
