@@ -89,12 +89,13 @@ def confirm(row: Deviation, rule: Rule, subjects: Sequence[SteppedSubject], tall
     """
     check = next(check for check in checks(rule) if check.name == row.check)
     case = row.reproducer(rule)
+    oracle = Oracle(rule, case)
     asked = 0
     for subject in subjects:
         if not concerned(check, subject, case) or not row.covers(check.name, subject, case):
             continue
         asked += 1
-        verdict = ask(check, subject, Oracle(rule, case))
+        verdict = ask(check, subject, oracle)
         expected = row.holds_for(subject.version)
         others = active(rule.name, subject.version)
         known = any(other.covers(check.name, subject, case) for other in others)
