@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -26,17 +27,22 @@ class Outcome:
         text: why it failed.
         notes: Hypothesis's, on how to see it again.
         tally: what was seen.
+        seconds: how long it took.
     """
 
     word: str
     text: str = ""
     notes: tuple[str, ...] = ()
     tally: Tally = field(default_factory=Tally)
+    seconds: float = 0.0
 
 
 def outcome(todo: Callable[[Tally], int], tally: Tally) -> Outcome:
     """Do it, counting in ``tally``, and say how it went."""
+    start = time.perf_counter()
+    word, text, notes = OK, "", ()
     try:
-        return Outcome(OK if todo(tally) else NOT_ASKED, tally=tally)
+        word = OK if todo(tally) else NOT_ASKED
     except (Refuted, Vacuous) as failure:
-        return Outcome(FAILED, str(failure), tuple(getattr(failure, "__notes__", ())), tally)
+        word, text, notes = FAILED, str(failure), tuple(getattr(failure, "__notes__", ()))
+    return Outcome(word, text, notes, tally, time.perf_counter() - start)
