@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from oracles.harness.runs.runner import Refuted
 from oracles.harness.runs.tally import Tally
@@ -35,6 +36,16 @@ class Outcome:
     notes: tuple[str, ...] = ()
     tally: Tally = field(default_factory=Tally)
     seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, for a worker to hand to its controller."""
+        return {**vars(self), "notes": [*self.notes], "tally": self.tally.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
+        """The inverse of :meth:`to_json`."""
+        tally = Tally.from_json(data["tally"])
+        return cls(**{**data, "notes": tuple(data["notes"]), "tally": tally})
 
 
 def outcome(todo: Callable[[Tally], int], tally: Tally) -> Outcome:
