@@ -70,11 +70,10 @@ class Difference:
         """The smallest numbers that show it, on one line."""
         if self.example is None:
             return "none are small"
-        w, torchs, its = map(
-            _short, (self.example.initial, self.example.first, self.example.second)
-        )
-        said = ", ".join([f"w = {w}", _gradients(self.example), *_settings(self.example.changed)])
-        return f"{said}: torch {torchs}, {self.convention.name} {its}"
+        example = self.example
+        w, first, second = map(_short, (example.initial, example.first, example.second))
+        said = ", ".join([f"w = {w}", _gradients(example), *_settings(example.changed)])
+        return f"{said}: torch {first}, {self.convention.name} {second}"
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""

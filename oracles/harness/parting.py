@@ -158,8 +158,9 @@ def _parameters(
     spans = rule.drawing.full
 
     def array(span: Range, shape: tuple[int, ...]) -> FloatArray:
-        signs: FloatArray = rng.choice([-1.0, 1.0], shape)
-        return signs * rng.uniform(*span, shape) * rng.choice([0.5, 1.0, 2.0])
+        signs = rng.choice([-1.0, 1.0], shape)
+        values: FloatArray = signs * rng.uniform(*span, shape) * rng.choice([0.5, 1.0, 2.0])
+        return values
 
     def gradient(shape: tuple[int, ...]) -> FloatArray:
         values = array(spans.g, shape)
