@@ -72,7 +72,7 @@ class Difference:
             return "none are small"
         example = self.example
         w, first, second = map(_short, (example.initial, example.first, example.second))
-        said = ", ".join([f"w = {w}", _gradients(example), *_settings(example.changed)])
+        said = ", ".join([f"w = {w}", _gradients(example), *settings(example.changed)])
         return f"{said}: torch {first}, {self.convention.name} {second}"
 
     def to_json(self) -> dict[str, Any]:
@@ -126,7 +126,7 @@ class Explanation:
         """torch's arguments, and what they make of the conventions."""
         arguments = self.rule.arguments(self.rule.hyper())
         del arguments["batch_size"]
-        yield f"By default {', '.join(_settings(arguments))}."
+        yield f"By default {', '.join(settings(arguments))}."
         after = "After ten steps with these arguments"
         alike = [d.convention.name for d in self.differences if d.share == 0]
         if alike:
@@ -239,7 +239,8 @@ def _short(value: Any) -> str:
     return str(value)
 
 
-def _settings(values: Mapping[str, Any]) -> list[str]:
+def settings(values: Mapping[str, Any]) -> list[str]:
+    """Arguments and their values, as a call has them but for digits."""
     return [f"{name}={_short(value)}" for name, value in values.items()]
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from oracles import cli, explain
 from oracles.explanation import ALL, SAID, Explanation
@@ -19,6 +21,7 @@ from oracles.harness.cases.case import Group, Parameter
 from oracles.harness.golden import DIFFERS
 from oracles.optimizers.registry import RULES
 from oracles.optimizers.sgd import RULE as SGD
+from oracles.reports.picture import drawn, follow, picture
 from oracles.rule import Convention, Rule
 from tests.support.pinned import vectors
 
@@ -133,6 +136,42 @@ def test_what_is_not_known_is_refused() -> None:
 def test_a_rule_of_one_s_own_is_explained() -> None:
     own = Rule(**{f: getattr(SGD, f) for f in SGD.__dataclass_fields__} | {"name": "Mine"})
     assert "Mine" in json.dumps(explain(own, "batch_scaled").to_json())
+
+
+@pytest.mark.parametrize("name", ["Muon", "SparseAdam"])
+def test_a_picture_has_a_panel_a_convention_and_no_words_over_others(name: str) -> None:
+    """Of one with long settings, and of one whose gradients are missing."""
+    figure = drawn(explained(name))
+    figure.draw_without_rendering()
+    panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    titles = [axes.get_title(loc="left") for axes in panels]
+    assert titles == [d.convention.name for d in explained(name).differences]
+    boxes = [figure.legends[0].get_window_extent()]
+    for axes in panels:
+        words = [text for text in axes.findobj(Text) if text.get_text() in titles]
+        boxes += [text.get_window_extent() for text in (*words, *axes.texts)]
+    assert len(boxes) == 1 + 2 * len(titles)
+    assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
+
+
+@pytest.mark.parametrize(("kind", "first"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
+def test_a_picture_is_the_same_bytes_each_time(kind: str, first: bytes) -> None:
+    one, two = (picture(explain("SGD", "decoupled"), kind) for _ in range(2))
+    assert one == two and one.startswith(first)
+
+
+def test_two_lines_part_where_the_ring_is() -> None:
+    """Rprop's alternatives go with it until the gradient turns; the ring is no step too late."""
+    (difference,) = explain("Rprop", "rprop_minus").differences
+    schedule = tuple([ALL["Rprop"].hyper(lr=0.25)] * 12)
+    ours, theirs = (
+        follow(ALL["Rprop"], c, difference, schedule)
+        for c in (ALL["Rprop"].torch, difference.convention)
+    )
+    (axes, *_) = drawn(explain("Rprop", "rprop_minus")).axes
+    (ring,) = np.asarray(axes.lines[-1].get_xdata(), dtype=int)
+    assert np.array_equal(ours[: ring + 1], theirs[: ring + 1])
+    assert ours[ring + 1] != theirs[ring + 1]
 
 
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
