@@ -16,7 +16,6 @@ from oracles.harness.runs.tally import Line, Tally, vacuities
 from oracles.harness.subjects.selection import EVERYWHERE
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, OUTSIDE, UNDECIDED, Verdict
-from oracles.optimizers.sgd import RULE
 from oracles.reports.terminal import render
 
 HERE = Place("SGD", "for-loop", "float32", "cpu")
@@ -306,10 +305,3 @@ def test_a_vacuous_run_fails(runs: int, status: int, hooks: Any) -> None:
     session = SimpleNamespace(config=SimpleNamespace(stash={hooks.TALLY: seen}), exitstatus=0)
     hooks.pytest_sessionfinish(session)
     assert session.exitstatus == status
-
-
-def test_conventions_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["conventions"]) == 0
-    output = capsys.readouterr().out
-    assert f"{RULE.torch.name}  (torch)" in output
-    assert all(convention.name in output for convention in RULE.conventions)

@@ -61,6 +61,7 @@ FLOORS = (
     "oracles.harness.checks",
     "oracles.harness.deviations",
     "oracles.harness.runs",
+    "oracles.explanation",
     "oracles.identification",
     "oracles.checking",
     "oracles.reports",
