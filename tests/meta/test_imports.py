@@ -56,6 +56,7 @@ FLOORS = (
     "oracles.harness.subjects.trace",
     "oracles.harness.subjects.trace_files",
     "oracles.harness",
+    "oracles.harness.subjects.equations",
     "oracles.harness.subjects",
     "oracles.harness.evidence",
     "oracles.harness.checks",
