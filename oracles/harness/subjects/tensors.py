@@ -146,9 +146,10 @@ def filling(buffer: Any, p: torch.Tensor) -> torch.Tensor:
         # float64.
         dtype = torch.float64 if p.device.type == "cpu" else None
         buffer = torch.as_tensor(buffer, dtype=dtype, device=p.device)
-    if buffer.shape == p.shape:
-        return buffer
-    numbers = _real(buffer)
+    held: torch.Tensor = buffer
+    if held.shape == p.shape:
+        return held
+    numbers = _real(held)
     if not numbers.ndim:  # end to end at once, which costs no copy
         return numbers.expand(p.numel() * (2 if p.is_complex() else 1))
     return numbers.expand(torch.view_as_real(p).shape if p.is_complex() else p.shape)
