@@ -16,7 +16,7 @@ from tests import support
 DOCUMENT = Path(support.__file__).with_name("pasted.toml")
 PASTED = tomllib.loads(DOCUMENT.read_text("utf-8"))["pasted"]
 PLAIN = [r for r in PASTED if not ("flags" in r or "dampening" in r["text"] or "τ" in r["text"])]
-SAMPLE = PLAIN[::7]
+SAMPLE = PLAIN[::3]
 
 
 @pytest.mark.parametrize("row", SAMPLE, ids=lambda row: f"{row['rule']}-{row['convention']}")

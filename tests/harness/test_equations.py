@@ -262,7 +262,17 @@ PIECES = """w g v m t β₁ ᵗ ² ̂ √ ( ) | + - * / ^ ** = += ; , . { } [ ] 
 \\hat < ' if else is None not in state sqrt( x.add_( alpha= lr eps _{t-1} _{t+1} ∇ ← _new .grad
 v_0 self. betas[0] \\\\ \\text{ dL/dw"""
 pieces = st.lists(st.sampled_from([*PIECES.split(), " ", "\n", "\n    "]), max_size=30)
-texts = st.one_of(st.text(max_size=60), pieces.map(" ".join), pieces.map("".join))
+PLACES = st.integers(0, 200)
+
+
+@st.composite
+def edited(draw: st.DrawFn) -> str:
+    """A text as people write it, with a piece of it replaced."""
+    text, start = draw(st.sampled_from(PASTED)).text, draw(PLACES)
+    return text[:start] + draw(st.sampled_from(PIECES.split())) + text[start + draw(PLACES) // 40 :]
+
+
+texts = st.one_of(st.text(max_size=60), pieces.map(" ".join), pieces.map("".join), edited())
 
 
 @given(texts)
