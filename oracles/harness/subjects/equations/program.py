@@ -284,6 +284,10 @@ def _refusal(node: ast.AST) -> str:
             return "a statement assigns something: '=', '←', '+=', or x.add_(…)"
         case ast.Compare() if len(node.ops) > 1:
             return "comparisons in a row: join them with 'and'"
+        case ast.Compare(left=ast.Name(), comparators=[ast.Constant(value=None)]):
+            return ""
+        case ast.Compare(ops=[ast.Is() | ast.IsNot()]):
+            return "only whether a name is None can be asked so"
         case ast.Call():
             return _refused_call(node)
         case ast.BinOp(op=ast.MatMult(), left=left) if _bare(node, left):

@@ -247,7 +247,8 @@ class _Writer:
         elif text in _BRACKETS:
             yield self._opened(word)
         elif kind == "raised":
-            yield f"** ({text.translate(_RAISED_AS)})"
+            exponent = re.sub(r"(?<=[0-9tkn)])(?=[tkn(])", " @ ", text.translate(_RAISED_AS))
+            yield f"** ({exponent})"
         else:
             yield text
 
