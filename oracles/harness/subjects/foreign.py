@@ -76,6 +76,8 @@ class ForeignOptimizer:
             for p, drawn in zip(params, case.parameters, strict=True):
                 gradient = drawn.gradients[t]
                 p.grad = None if gradient is None else self._tensor(gradient, dtype)
+                if p.grad is not None and drawn.gradient_layout == "sparse":
+                    p.grad = p.grad.to_sparse()
             with answering():
                 if t:
                     self._reschedule(optimizer, rule, h)
