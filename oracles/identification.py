@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,17 @@ def settings(rule: Rule, takes: frozenset[str], seed: int = 0) -> Iterator[Setti
             yield setting(f"{name}=0", off=name)
     for flag in flags:
         yield setting(f"{flag}=True", on=flag)
+
+
+@lru_cache(maxsize=64)
+def questions(rule: Rule, takes: frozenset[str]) -> tuple[tuple[Case, dict[Margin, Oracle]], ...]:
+    """The cases of :func:`settings`, with the oracle in each margin.
+
+    Whoever takes the same hyperparameters is asked the same, and what a candidate's margin holds
+    does not hang on who is asked.
+    """
+    cases = [setting.case for setting in settings(rule, takes)]
+    return tuple((case, {m: Oracle(rule, case, margin=m) for m in MARGINS}) for case in cases)
 
 
 def _allowed(rule: Rule, h: Hyper, names: Iterable[str]) -> Hyper:
@@ -200,13 +212,13 @@ def remaining(
     left = list(candidates(rule))
     total = len(left)
     spoken_for: set[Candidate] = set()
-    for setting in settings(rule, box.takes(rule) - ignored):
+    for case, oracles in questions(rule, box.takes(rule) - ignored):
         try:
-            answer = box.run(rule, setting.case)
+            answer = box.run(rule, case)
         except SubjectError:  # it does not take what this rule's settings are
             return [], total
-        oracle = Oracle(rule, setting.case, margin=margin)
-        left = [c for c in left if near(c, setting.case, answer) and within(oracle, c, answer)]
+        oracle = oracles[margin]
+        left = [c for c in left if near(c, case, answer) and within(oracle, c, answer)]
         spoken_for |= {c for c in left if decided(oracle, c)}
         if not left:
             break
@@ -219,19 +231,36 @@ NEAR = 1e-3
 that decides anything is as wide; this spares most candidates theirs, which take longer."""
 
 
+@np.errstate(all="ignore")
 def near(candidate: Candidate, case: Case, answer: FloatArray) -> bool:
     """Whether an answer is where the candidate's own text leads in float64, but for roundings."""
-    rule, convention = candidate.rule, candidate.convention
-    (group,) = case.groups
-    for start, p in zip(case.offsets, group.parameters, strict=False):
-        decays = convention.decays(p.initial.ndim)
-        with np.errstate(all="ignore"):
-            run = rule.run(convention, p.initial, p.gradients, group.schedule, decays=decays)
-            for (w, _), row in zip(run, answer, strict=True):
-                off = np.abs(row[start : start + w.size] - np.ravel(w))
-                if np.any(off > NEAR * np.abs(w).max()):
-                    return False
+    if _far(first_move(candidate, case), answer[0]):
+        return False
+    for start, p in zip(case.offsets, case.parameters, strict=False):
+        for (w, _), row in zip(_trajectory(candidate, case, p), answer, strict=True):
+            if _far(w, row[start:]):
+                return False
     return True
+
+
+@lru_cache(maxsize=2**14)
+def first_move(candidate: Candidate, case: Case) -> FloatArray:
+    """The first parameter after one step, where most candidates have gone elsewhere already."""
+    w, _ = next(_trajectory(candidate, case, case.parameters[0]))
+    return np.asarray(w)
+
+
+def _trajectory(candidate: Candidate, case: Case, p: Parameter) -> Iterator[tuple[Any, Any]]:
+    """A parameter and its state after each step, in float64."""
+    convention = candidate.convention
+    decays, schedule = convention.decays(p.initial.ndim), case.groups[0].schedule
+    return candidate.rule.run(convention, p.initial, p.gradients, schedule, decays=decays)
+
+
+def _far(w: FloatArray, row: FloatArray) -> bool:
+    """Whether the row that begins with a parameter's elements has it elsewhere."""
+    off = np.abs(row[: w.size] - np.ravel(w))
+    return bool((off > NEAR * np.abs(w).max()).any())
 
 
 def within(oracle: Oracle, candidate: Candidate, answer: FloatArray) -> bool:

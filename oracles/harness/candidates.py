@@ -7,9 +7,8 @@ such combination.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
 from typing import Any
 
@@ -70,12 +69,14 @@ def lines(rule: Rule, convention: Convention) -> frozenset[str]:
     )
 
 
-def candidates(rule: Rule, most: int = MOST) -> Iterator[Candidate]:
+@cache
+def candidates(rule: Rule, most: int = MOST) -> tuple[Candidate, ...]:
     """torch's own, each convention, and what can be combined of them, the simplest first."""
     replaced = {c.name: lines(rule, c) for c in rule.conventions[1:]}
-    yield Candidate(rule)
+    found = [Candidate(rule)]
     for count in range(1, most + 1):
         for some in combinations(rule.conventions[1:], count):
             taken = [replaced[c.name] for c in some]
             if sum(map(len, taken)) == len(frozenset().union(*taken)):
-                yield Candidate(rule, some)
+                found.append(Candidate(rule, some))
+    return tuple(found)
