@@ -18,7 +18,7 @@ from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.cases.case import MIXED, Case, Group, Parameter
 from oracles.harness.subjects.classes import accepted, module_of
-from oracles.harness.subjects.paths import OptimizerClass
+from oracles.harness.subjects.paths import OptimizerClass, Wrap
 from oracles.harness.subjects.subject import Answer, SteppedSubject, answering
 from oracles.harness.subjects.tensors import (
     LAYOUTS,
@@ -99,8 +99,8 @@ class Run:
         self._prepared = prepared(case, subject.dtype, subject.place.device)
         self.parameters = [self._parameter(i, p) for i, p in enumerate(case.parameters)]
         self.optimizer = self._build()
-        self.scaler = self._scaler() if subject.path.wrap == "scaler" else None
-        compiled = subject.path.wrap == "compile"
+        self.scaler = self._scaler() if subject.path.wrap is Wrap.SCALER else None
+        compiled = subject.path.wrap is Wrap.COMPILE
         self._compiled = torch.compile(self.optimizer.step) if compiled else None
         self._rows: list[torch.Tensor] = []
         self._absent = zeros(case, subject.dtype, subject.place.device)
@@ -415,7 +415,7 @@ class Run:
     def _is_complex(self, p: Parameter) -> bool:
         """Whether a parameter's numbers are handed over in pairs, as complex ones."""
         return (
-            self.subject.path.wrap == "complex"
+            self.subject.path.wrap is Wrap.COMPLEX
             and p.layout == p.gradient_layout == "contiguous"
             and p.initial.ndim > 0
             and p.initial.shape[-1] % 2 == 0

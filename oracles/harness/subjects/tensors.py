@@ -141,15 +141,15 @@ def paired(values: torch.Tensor) -> torch.Tensor:
 
 def filling(buffer: Any, p: torch.Tensor) -> torch.Tensor:
     """A buffer as large as its parameter: counters and factors are repeated to fill it."""
-    # Python's number may be one that torch's default dtype does not hold; not every device has
-    # float64.
-    wide = torch.float64 if p.device.type == "cpu" else None
-    kept: torch.Tensor = (
-        buffer if torch.is_tensor(buffer) else torch.as_tensor(buffer, dtype=wide, device=p.device)
-    )
-    if kept.shape == p.shape:
-        return kept
-    numbers = _real(kept)
+    if not torch.is_tensor(buffer):
+        # Python's number may be one that torch's default dtype does not hold; not every device has
+        # float64.
+        dtype = torch.float64 if p.device.type == "cpu" else None
+        buffer = torch.as_tensor(buffer, dtype=dtype, device=p.device)
+    held: torch.Tensor = buffer
+    if held.shape == p.shape:
+        return held
+    numbers = _real(held)
     if not numbers.ndim:  # end to end at once, which costs no copy
         return numbers.expand(p.numel() * (2 if p.is_complex() else 1))
     return numbers.expand(torch.view_as_real(p).shape if p.is_complex() else p.shape)
