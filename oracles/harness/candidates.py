@@ -7,9 +7,9 @@ such combination.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
 from typing import Any
 
@@ -83,10 +83,16 @@ def candidates(rule: Rule, most: int = MOST) -> Iterator[Candidate]:
         yield from combined(rule, count)
 
 
-def combined(rule: Rule, count: int) -> Iterator[Candidate]:
+@cache
+def combined(rule: Rule, count: int) -> tuple[Candidate, ...]:
     """Each combination of that many conventions in which no two replace the same line."""
     replaced = {c.name: lines(rule, c) for c in rule.conventions[1:]}
-    for some in combinations(rule.conventions[1:], count):
-        taken = [replaced[c.name] for c in some]
-        if sum(map(len, taken)) == len(frozenset().union(*taken)):
-            yield Candidate(rule, some)
+    return tuple(
+        Candidate(rule, some)
+        for some in combinations(rule.conventions[1:], count)
+        if _apart([replaced[c.name] for c in some])
+    )
+
+
+def _apart(replaced: Sequence[frozenset[str]]) -> bool:
+    return sum(map(len, replaced)) == len(frozenset().union(*replaced))

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from oracles.harness.arithmetic.enclosure import Enclosure, holds
 from oracles.harness.arithmetic.formats import (
-    DTYPES,
     HALF,
     FloatArray,
     Format,
     Wide,
-    mixed,
+    uniform,
 )
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.observation import Observation
@@ -72,7 +71,7 @@ def follow(
     schedule, format = group.schedule, None
     if margin:
         schedule = tuple(exactly(h, margin=margin) for h in schedule)
-        format = margin.arrays(mixed(np.array(DTYPES.index(observation.dtype))))
+        format = margin.arrays(uniform(observation.dtype))
     for batch in _batches(candidate, observation):
         known = _known(observation, batch, format)
         run = candidate.rule.run(
