@@ -58,6 +58,7 @@ FLOORS = (
     "oracles.harness.deviations",
     "oracles.harness.runs",
     "oracles.identification",
+    "oracles.fitting",
     "oracles.checking",
     "oracles.reports",
     "oracles.commands",

@@ -1,0 +1,399 @@
+"""Somebody else's training loop: a function ``fit(X, y, lr=..., epochs=...)``, or a class with one.
+
+It is called with small data and 0, 1, 2, ... epochs, so that what it returns is where its weights
+were after each. What its arguments are called, in which form it takes labels, where it starts and
+where in its answer the weights are is found by looking.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import random
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from types import FunctionType, MappingProxyType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.subjects.aliases import matched
+from oracles.harness.subjects.subject import SubjectError, answering
+from oracles.harness.training import FEATURES, Data
+
+DATA = (
+    ("x", "x_train", "xs", "features", "inputs", "data", "a"),
+    ("y", "y_train", "ys", "t", "labels", "targets", "target"),
+)
+"""What the first two arguments are called, in small letters."""
+
+LOOP: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "epochs": (
+            *("epochs", "n_epochs", "num_epochs", "nb_epochs", "max_epochs", "epoch"),
+            *("n_iter", "n_iters", "num_iter", "num_iters", "n_iterations", "num_iterations"),
+            *("iterations", "iters", "niter", "max_iter", "max_iters", "max_iterations"),
+            *("steps", "n_steps", "num_steps"),
+        ),
+        "batch_size": ("batch_size", "batch", "batchsize", "bs", "minibatch_size", "mini_batch"),
+        "seed": ("seed", "random_state", "random_seed"),
+        "shuffle": ("shuffle",),
+        "verbose": ("verbose", "verbosity"),
+        "tol": ("tol", "tolerance"),
+    }
+)
+"""What belongs to the loop and to no rule, by what it is called."""
+
+START: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "start": (
+            *("w0", "w_in", "w_init", "init_w", "initial_w", "w", "weights", "initial_weights"),
+            *("theta", "theta0", "theta_init", "initial_theta", "beta", "beta0", "init", "params"),
+        ),
+        "bias_start": ("b0", "b_in", "b_init", "init_b", "initial_b", "b", "bias"),
+    }
+)
+"""Where it starts, if it has to be told."""
+
+BEGINNING = (0.5, -0.25, 0.75, 0.25)
+"""What it is told then, the last one for the bias."""
+
+QUIET: Mapping[str, Any] = MappingProxyType(
+    {"seed": 0, "shuffle": False, "verbose": False, "tol": 0.0}
+)
+"""What these are given: rows in order, no early end, nothing printed, the same start each time."""
+
+HYPER: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "lr": ("eta0", "learning_rate_init", "step", "lrate"),
+        "weight_decay": (
+            *("lambd", "lmb", "lambda_reg", "reg_lambda", "l2_lambda", "l2_penalty", "penalty"),
+            *("regularization", "reg_strength", "ridge", "alpha"),
+        ),
+    }
+)
+"""What training loops call hyperparameters, beside what optimizers do."""
+
+WEIGHTS, BIASES = ("w", "weight", "coef"), ("b", "bias", "intercept")
+"""How names of weights and of a bias begin, tried in this order among those of the right size."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """In which form code is given its data.
+
+    Attributes:
+        low: the label beside 1.
+        column: whether labels are (m, 1) instead of (m,).
+        arrays: ``"numpy"``, or torch's dtype of tensors.
+        start: the shape of what it is told to start from, where it has to be told.
+    """
+
+    low: int = 0
+    column: bool = False
+    arrays: str = "numpy"
+    start: tuple[int, ...] = (FEATURES,)
+
+    def __str__(self) -> str:
+        """What is unusual about it, if anything."""
+        words = [f"labels {self.low} and 1"] * (self.low != 0) + [
+            "labels as a column"
+        ] * self.column
+        return ", ".join(words)
+
+    def data(self, m: int) -> tuple[Any, Any]:
+        """Rows and labels, made anew each time, since code may write into them."""
+        data = Data(m, self.low)
+        x, y = np.array(data.x), np.array(data.y)
+        return self._array(x), self._array(y[:, None] if self.column else y)
+
+    def beginning(self) -> dict[str, Any]:
+        """What it is told to start from."""
+        size = int(np.prod(self.start))
+        w = np.array(BEGINNING[:size]).reshape(self.start)
+        return {"start": self._array(w), "bias_start": BEGINNING[-1]}
+
+    def _array(self, values: FloatArray) -> Any:
+        if self.arrays == "numpy":
+            return values
+        torch = sys.modules["torch"]
+        return torch.from_numpy(values).to(getattr(torch, self.arrays))
+
+
+STARTS = ((FEATURES,), (FEATURES + 1,), (FEATURES, 1), (FEATURES + 1, 1))
+"""Shapes of what code is told to start from."""
+
+
+def forms(*, told: bool = False) -> Iterator[Form]:
+    """The usual ones first; tensors only where torch is loaded, by the code if by nobody else.
+
+    Those of code that has to be ``told`` where to start differ in that, too.
+    """
+    for arrays in ("numpy", "float64", "float32") if "torch" in sys.modules else ("numpy",):
+        for low, column, start in product((0, -1), (False, True), STARTS[: 4 if told else 1]):
+            yield Form(low, column, arrays, start)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Where in an answer the weights and the bias are.
+
+    Attributes:
+        weights: what holds the weights, or weights and bias end to end.
+        bias: what holds the bias; None if there is none, or it is beside the weights.
+        first: where the bias is in ``weights``: True before them, False after them.
+    """
+
+    weights: str
+    bias: str | None = None
+    first: bool | None = None
+
+    @property
+    def biased(self) -> bool:
+        """Whether there is a bias."""
+        return self.bias is not None or self.first is not None
+
+    def __call__(self, leaves: Mapping[str, FloatArray]) -> list[FloatArray]:
+        """Weights and bias out of an answer.
+
+        >>> Reading("", first=True)({"": np.array([9.0, 1.0, 2.0, 3.0])})
+        [array([1., 2., 3.]), array([9.])]
+        """
+        w = np.ravel(leaves[self.weights]).astype(np.float64)
+        if self.first is not None:
+            return [w[1:], w[:1]] if self.first else [w[:-1], w[-1:]]
+        if self.bias is None:
+            return [w]
+        return [w, np.ravel(leaves[self.bias]).astype(np.float64)]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: the data, the loop's own arguments, and hyperparameters by torch's names."""
+
+    form: Form
+    m: int
+    batch: int
+    epochs: int
+    hyper: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A training loop that is asked for nothing but the weights it ends with.
+
+    Attributes:
+        subject: a function ``(X, y, ...)``, or a class whose instances have ``fit(X, y, ...)``.
+        names: torch's names of hyperparameters (or ``epochs``, ``batch_size``, ...), and what the
+            code calls them, where that is none of the usual names.
+        fixed: further arguments, always given.
+        values: hyperparameters that are written in the code, by torch's names.
+
+    >>> def fit(X, y, eta, epochs):
+    ...     w = 0 * X[0]
+    ...     for _ in range(epochs):
+    ...         w = w - eta * X.T @ (X @ w - y) / len(y)
+    ...     return w
+    >>> box = Fit(fit)
+    >>> box.arguments(("lr", "momentum"))
+    {'lr': 'eta', 'epochs': 'epochs'}
+    """
+
+    subject: Callable[..., Any]
+    names: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, float] = field(default_factory=dict)
+    _answers: dict[Call, dict[str, FloatArray]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return getattr(self.subject, "__name__", type(self.subject).__name__)
+
+    @cached_property
+    def makes(self) -> bool:
+        """Whether it is a class of estimators, and no function."""
+        return hasattr(self.subject, "fit")
+
+    @cached_property
+    def _own(self) -> dict[str, inspect.Parameter]:
+        """Its arguments beside the data, those of the constructor included."""
+        fit = _named(getattr(self.subject, "fit", self.subject))
+        own = {p.name: p for p in fit[3 if self.makes else 2 :]}
+        return own | ({p.name: p for p in _named(self.subject)} if self.makes else {})
+
+    def arguments(self, wanted: tuple[str, ...]) -> dict[str, str]:
+        """Of the loop's own names and those that are wanted: what the code calls them."""
+        left = [name for name in self._own if name not in self.fixed]
+        loop = {}
+        for name, aliases in {**LOOP, **START}.items():
+            free = [a for a in (self.names.get(name), *aliases) if a in left]
+            if free and (name in LOOP or self._own[free[0]].default is inspect.Parameter.empty):
+                loop[name] = free[0]
+                left.remove(free[0])
+        found = {n: own for n, own in self.names.items() if n in wanted and own in left}
+        left = [name for name in left if name not in found.values()]
+        found |= matched(left, [name for name in wanted if name not in found])
+        for name, aliases in HYPER.items():
+            free = [a for a in aliases if a in left and a not in found.values()]
+            if name in wanted and name not in found and free:
+                found[name] = free[0]
+        return {name: found[name] for name in wanted if name in found} | loop
+
+    def takes(self, wanted: tuple[str, ...]) -> frozenset[str]:
+        """Which of the names it can be given."""
+        return frozenset(self.arguments(wanted))
+
+    def forms(self) -> Iterator[Form]:
+        """In which it may want its data."""
+        return forms(told="start" in self.takes(()))
+
+    def leaves(self, call: Call) -> dict[str, FloatArray]:
+        """All numbers in the answer to a call, by where they are.
+
+        Raises:
+            SubjectError: the code raised.
+        """
+        if call not in self._answers:
+            self._answers[call] = self._ask(call)
+        return self._answers[call]
+
+    def _ask(self, call: Call) -> dict[str, FloatArray]:
+        hyper = dict(call.hyper)
+        values = {**QUIET, **call.form.beginning(), **hyper}
+        values |= {"epochs": call.epochs, "batch_size": call.batch}
+        known = self.arguments(tuple(hyper))
+        given = {own: values[name] for name, own in known.items()} | dict(self.fixed)
+        missing = [n for n, p in self._own.items() if p.default is p.empty and n not in given]
+        if missing:
+            raise SubjectError(
+                f"{self.name} needs {', '.join(missing)}, which is not known; allowed: a value for "
+                "it in fixed={...}, or its meaning in names={...}"
+            )
+        with surrounded(), answering():
+            return dict(numbers(self._answer(call.form.data(call.m), given)))
+
+    def _answer(self, data: tuple[Any, Any], given: Mapping[str, Any]) -> Any:
+        if not self.makes:
+            return self.subject(*data, **given)
+        built = {p.name for p in _named(self.subject)}
+        estimator = self.subject(**{k: v for k, v in given.items() if k in built})
+        returned = estimator.fit(*data, **{k: v for k, v in given.items() if k not in built})
+        return estimator if returned is None else returned
+
+    def readings(self, call: Call) -> list[Reading]:
+        """Where the weights may be, the likeliest first: what has their size and moves.
+
+        Raises:
+            SubjectError: the code raised.
+        """
+        before = self.leaves(call)
+        after = self.leaves(Call(call.form, call.m, call.batch, call.epochs + 1, call.hyper))
+        moving = {
+            path: value
+            for path, value in after.items()
+            if path in before
+            and value.shape == before[path].shape
+            and np.isfinite(value).all()
+            and not np.array_equal(value, before[path])
+        }
+        sized = {
+            n: [p for p, v in moving.items() if v.size == n] for n in (1, FEATURES, FEATURES + 1)
+        }
+        biases = [*_likely(sized[1], BIASES), None]
+        both = _likely(sized[FEATURES + 1], WEIGHTS)
+        return [
+            *(Reading(w, b) for w in _likely(sized[FEATURES], WEIGHTS) for b in biases),
+            *(Reading(w, first=first) for w in both for first in (True, False)),
+        ]
+
+
+def _named(function: Any) -> list[inspect.Parameter]:
+    """The arguments that can be given by name."""
+    kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return [p for p in inspect.signature(function).parameters.values() if p.kind not in kinds]
+
+
+def _likely(paths: list[str], beginnings: tuple[str, ...]) -> list[str]:
+    """Those first whose last name begins so."""
+    return sorted(paths, key=lambda p: not p.rpartition(".")[2].lower().startswith(beginnings))
+
+
+def is_fit(subject: Any) -> bool:
+    """Whether something is called as a training loop is: with rows and labels.
+
+    >>> is_fit(lambda X, y, lr, epochs: None), is_fit(lambda params, grads, state: None)
+    (True, False)
+    """
+    if not callable(subject):
+        return False
+    fit = getattr(subject, "fit", None)
+    first = _named(fit)[1:3] if fit else _named(subject)[:2]
+    return len(first) == 2 and all(
+        p.name.lower() in names for p, names in zip(first, DATA, strict=True)
+    )
+
+
+DEEPEST = 4
+"""How far an answer is looked into."""
+
+
+def numbers(answer: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, FloatArray]]:
+    """All arrays and floats in an answer, by where they are: in what is nested, and in attributes.
+
+    >>> [(path, value.tolist()) for path, value in numbers({"w": [1.0, 2.0], "b": 0.5, "n": 3})]
+    [('.w', [1.0, 2.0]), ('.b', 0.5)]
+    """
+    if hasattr(answer, "detach"):
+        answer = answer.detach().cpu().numpy()
+    if isinstance(answer, list) and answer and all(isinstance(v, float) for v in answer):
+        answer = np.array(answer)
+    if isinstance(answer, float | np.floating | np.ndarray):
+        value = np.array(answer)
+        if value.dtype.kind == "f":
+            yield path, value
+        return
+    for name, inner in _inside(answer) if depth < DEEPEST else ():
+        yield from numbers(inner, f"{path}.{name}", depth + 1)
+
+
+def _inside(answer: Any) -> Iterator[tuple[str, Any]]:
+    """What something holds, by name."""
+    if isinstance(answer, list | tuple):
+        yield from ((str(i), value) for i, value in enumerate(answer))
+    elif isinstance(answer, Mapping):
+        yield from ((str(name), value) for name, value in answer.items())
+    elif hasattr(answer, "state_dict"):
+        yield from dict(answer.state_dict()).items()
+    elif hasattr(answer, "__dict__") and not isinstance(answer, type | ModuleType | FunctionType):
+        yield from vars(answer).items()
+
+
+@contextlib.contextmanager
+def surrounded() -> Iterator[None]:
+    """Around each call: the same random numbers, nothing printed, and all as it was afterwards."""
+    torch = sys.modules.get("torch")
+    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    tensors = torch.random.get_rng_state() if torch else None
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 (what code that is asked draws from)
+    if torch:
+        torch.manual_seed(0)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        stack.enter_context(np.errstate(all="ignore"))
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(legacy)  # noqa: NPY002
+            if torch:
+                torch.random.set_rng_state(tensors)
