@@ -411,7 +411,9 @@ class Hunt:
         for loop, bias, scale in product(loops, flags, decays if self.decaying else ("",)):
             for candidate, name in zip(self.candidates, names, strict=True):
                 if name == loop.candidate.names:
-                    yield replace(loop, candidate=candidate, bias_decayed=bias, weight_decay=scale)
+                    yield from replace(
+                        loop, candidate=candidate, bias_decayed=bias, weight_decay=scale
+                    ).counts()
 
     @cached_property
     def decaying(self) -> bool:
@@ -422,9 +424,8 @@ class Hunt:
         """Accounts that come to the given ones on all rows at once, but may differ in batches."""
         for loop, batches in product(loops, self.ways):
             for reduction in ("mean", "sum", "share"):
-                for counted in ("batch", "all") if _divides(loop) else ("batch",):
-                    loss = replace(loop.loss, reduction=reduction)
-                    yield replace(loop, loss=loss, batches=batches, counted=counted)
+                loss = replace(loop.loss, reduction=reduction)
+                yield from replace(loop, loss=loss, batches=batches).counts()
 
     def sifted(self, loops: list[Loop], settings: Sequence[Setting]) -> list[Loop]:
         """The accounts that are near in each setting, one of those that come to the same."""
@@ -445,29 +446,27 @@ class Hunt:
             near = Near(number, -self.evidence.farthest(loop, setting), loop, setting.what)
             self.nearest = near if self.nearest is None else max(self.nearest, near)
 
-    def proven(self, loops: list[Loop], settings: Sequence[Setting]) -> list[Loop]:
-        """The accounts whose margin holds all answers, and says something of most of them."""
+    def proven(self, loops: list[Loop]) -> list[Loop]:
+        """The accounts whose margin holds all answers on few rows, and says something of most."""
         for margin in MARGINS:
-            found = [loop for loop in loops if self.holds(loop, settings, margin)]
+            found = [loop for loop in loops if self.speaks(loop, margin)]
             if found:
                 return found
         return []
 
-    def holds(self, loop: Loop, settings: Sequence[Setting], margin: Margin) -> bool:
-        """Whether an account's margin holds all answers."""
-        told = []
-        for setting in settings:
+    def speaks(self, loop: Loop, margin: Margin) -> bool:
+        """Whether an account's margin holds all answers on few rows, and is narrow for most."""
+        narrow = 0
+        for setting in self.full:
             inside, known = self.evidence.within(loop, margin, setting)
             if not inside:
                 return False
-            told.append(known)
-        return 2 * sum(told) > len(told)
+            narrow += known
+        return 2 * narrow > len(self.full)
 
-
-def _divides(loop: Loop) -> bool:
-    """Whether it matters to an account which rows are counted."""
-    counts = any("batch_size" in c.parts for c in loop.candidate.conventions)
-    return counts or "m" in loop.lr + loop.weight_decay
+    def holds(self, loop: Loop, settings: Sequence[Setting]) -> bool:
+        """Whether an account's wider margin holds all answers in further settings."""
+        return all(self.evidence.within(loop, MARGINS[-1], s)[0] for s in settings)
 
 
 NAMEABLE = tuple(rule for rule in RULES.values() if rule.elementwise and not rule.sparse)
@@ -494,18 +493,39 @@ def identify_fit(box: Fit, rules: Sequence[Rule] | None = None) -> FitIdentifica
     (<SGD's batch_scaled>, '/m')
     """
     hunts: list[Hunt] = []
-    for rule in rules or NAMEABLE:
+    refused: list[SubjectError] = []
+    for rule in rules or nameable(box):
         if any(hunt.nearest and hunt.nearest.settings for hunt in hunts):
             break  # some account holds where only the gradient counts: no other rule's does
-        for evidence in evidences(box, rule):
+        try:
+            found = evidences(box, rule)
+        except SubjectError as error:  # it takes what this rule does not
+            refused.append(error)
+            continue
+        for evidence in found:
             hunt = Hunt(evidence, rule, settings(rule, box))
             hunts.append(hunt)
             for rates, decays in SCALINGS:
-                loops = hunt.proven(hunt.accounts(rates, decays), hunt.full)
+                loops = hunt.proven(hunt.accounts(rates, decays))
                 if loops:
                     return answered(hunt, loops)
+    if not hunts:
+        raise refused[0]
     near = max((hunt.nearest for hunt in hunts if hunt.nearest), default=None)
     return FitIdentification(box.name, (), (), sum(hunt.ruled_out for hunt in hunts), near)
+
+
+WRITTEN = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad")
+"""Rules whose numbers may be written in a loop; others are tried if it takes what is theirs."""
+
+
+def nameable(box: Fit) -> Iterator[Rule]:
+    """The rules that a loop may step by, the simplest first."""
+    plain = {*RULES["SGD"].hyper()._fields}
+    for rule in NAMEABLE:
+        own = {*rule.hyper()._fields} - plain
+        if rule.name in WRITTEN or own & (box.takes(tuple(own)) | {*box.values}):
+            yield rule
 
 
 def evidences(box: Fit, rule: Rule) -> list[Evidence]:
@@ -540,9 +560,11 @@ def answered(hunt: Hunt, loops: list[Loop]) -> FitIdentification:
     """What is to be said, once accounts have been proven on all rows at once."""
     rest = [s for s in hunt.settings if s not in hunt.full]
     everywhere = hunt.sifted(list(hunt.batched(loops)), hunt.settings)
-    proven = hunt.proven(everywhere, rest) if rest else everywhere
+    proven = [loop for loop in everywhere if hunt.holds(loop, rest)]
     limits = "" if proven else f"; {LIMITS[rest[0].m]}"
-    fits = simplest(proven or loops)
+    left = proven or loops
+    fits = simplest(left)
+    flags = {loop.bias_decayed for loop in left if loop.candidate.names == fits[0].candidate.names}
     form = str(hunt.evidence.form)
     return FitIdentification(
         hunt.evidence.box.name,
@@ -552,7 +574,7 @@ def answered(hunt: Hunt, loops: list[Loop]) -> FitIdentification:
         limits=limits,
         untold=tuple(untold(hunt)),
         form=form,
-        bias=hunt.evidence.biased and hunt.decaying,
+        bias=hunt.evidence.biased and hunt.decaying and len(flags) == 1,
     )
 
 
@@ -569,7 +591,7 @@ def simplest(loops: Iterable[Loop]) -> list[Loop]:
     """Those that differ from torch's rule in the fewest places, one for each rule."""
     ordered = sorted(loops, key=lambda loop: loop.complexity)
     least = [loop for loop in ordered if loop.complexity == ordered[0].complexity]
-    return list({(c.candidate.names, c.bias_decayed): c for c in reversed(least)}.values())[::-1]
+    return list({c.candidate.names: c for c in reversed(least)}.values())[::-1]
 
 
 def torchs(hunt: Hunt, loop: Loop, settings: Sequence[Setting]) -> list[Loop]:

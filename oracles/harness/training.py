@@ -23,7 +23,7 @@ forms, autograd, XᵀXw − Xᵀy, labels −1 and 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -60,7 +60,7 @@ class Data:
         low: the label of those that are not 1: 0 or −1.
 
     >>> Data(5).x[0].tolist(), Data(5, low=-1).y.tolist()
-    ([-0.875, 0.375, 0.0], [-1.0, 1.0, 1.0, -1.0, 1.0])
+    ([-0.875, 0.375, 0.0], [1.0, 1.0, -1.0, -1.0, 1.0])
     """
 
     m: int
@@ -78,7 +78,7 @@ class Data:
     def classes(self) -> FloatArray:
         """0 or 1 a row, of no plane; (m,)."""
         i = np.arange(1, self.m + 1)
-        ones: FloatArray = (i * i % 11 % 3 != 1).astype(np.float64)
+        ones: FloatArray = (i * i % 7 % 3 == 1).astype(np.float64)
         return ones
 
     @cached_property
@@ -217,6 +217,14 @@ class Loop:
         """In how many places it differs from torch's rule, and in how many of them the rate is."""
         scaled = (self.lr != "") + (self.weight_decay != "")
         return len(self.candidate.conventions) + scaled, int(self.weight_decay != "")
+
+    def counts(self) -> Iterator[Loop]:
+        """The account, by each number of rows that its decay or its rate may be divided by."""
+        divides = any("batch_size" in c.parts for c in self.candidate.conventions)
+        counted = ("batch", "all") if divides or "m" in self.lr + self.weight_decay else ("batch",)
+        if self.batches.kind == "full":
+            counted = counted[:1]
+        yield from (replace(self, counted=rows) for rows in counted)
 
     def hyper(self, h: Hyper, n: int, m: int) -> Hyper:
         """A step's hyperparameters, as the rule sees them."""

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from oracles.harness.arithmetic.formats import FloatArray
-from oracles.harness.subjects.aliases import matched
+from oracles.harness.subjects.aliases import ALIASES, matched
 from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.harness.training import FEATURES, Data
 
@@ -71,14 +71,16 @@ QUIET: Mapping[str, Any] = MappingProxyType(
 
 HYPER: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "lr": ("eta0", "learning_rate_init", "step", "lrate"),
+        **ALIASES,
+        "lr": ("eta0", "learning_rate_init", "lrate", *ALIASES["lr"], "step"),
         "weight_decay": (
+            *ALIASES["weight_decay"],
             *("lambd", "lmb", "lambda_reg", "reg_lambda", "l2_lambda", "l2_penalty", "penalty"),
             *("regularization", "reg_strength", "ridge", "alpha"),
         ),
     }
 )
-"""What training loops call hyperparameters, beside what optimizers do."""
+"""What training loops call hyperparameters. ``alpha`` is a decay where another name is the rate."""
 
 WEIGHTS, BIASES = ("w", "weight", "coef"), ("b", "bias", "intercept")
 """How names of weights and of a bias begin, tried in this order among those of the right size."""
@@ -238,11 +240,7 @@ class Fit:
                 left.remove(free[0])
         found = {n: own for n, own in self.names.items() if n in wanted and own in left}
         left = [name for name in left if name not in found.values()]
-        found |= matched(left, [name for name in wanted if name not in found])
-        for name, aliases in HYPER.items():
-            free = [a for a in aliases if a in left and a not in found.values()]
-            if name in wanted and name not in found and free:
-                found[name] = free[0]
+        found |= matched(left, [name for name in wanted if name not in found], HYPER)
         return {name: found[name] for name in wanted if name in found} | loop
 
     def takes(self, wanted: tuple[str, ...]) -> frozenset[str]:
