@@ -283,7 +283,8 @@ class FitIdentification:
     def __str__(self) -> str:
         if not self.fits:
             near = f"; {self.nearest}" if self.nearest and self.nearest.settings else ""
-            return f"{self.name} follows no known account ({self.ruled_out:,} were ruled out){near}"
+            said = f"{self.name} follows no known account ({self.ruled_out:,} were ruled out)"
+            return said + near + self.limits
         also = "".join(f"; the same as {_told(loop)}" for loop in self.also)
         found = " or ".join(_told(loop, bias=self.bias) for loop in self.fits)
         return f"{self.name} minimizes {found}{also}{self.limits}"
@@ -492,6 +493,7 @@ def identify_fit(box: Fit, rules: Sequence[Rule] | None = None) -> FitIdentifica
     >>> found.fits[0].candidate, found.also[0].weight_decay
     (<SGD's batch_scaled>, '/m')
     """
+    needed(box)
     hunts: list[Hunt] = []
     refused: list[SubjectError] = []
     for rule in rules or nameable(box):
@@ -512,7 +514,29 @@ def identify_fit(box: Fit, rules: Sequence[Rule] | None = None) -> FitIdentifica
     if not hunts:
         raise refused[0]
     near = max((hunt.nearest for hunt in hunts if hunt.nearest), default=None)
-    return FitIdentification(box.name, (), (), sum(hunt.ruled_out for hunt in hunts), near)
+    left = box.unknown(tuple({n for hunt in hunts for n in hunt.rule.hyper()._fields}))
+    limits = f"; what {', '.join(left)} may mean is not known" if left else ""
+    out = sum(hunt.ruled_out for hunt in hunts)
+    return FitIdentification(box.name, (), (), out, near, limits)
+
+
+def needed(box: Fit) -> None:
+    """Check that it can be asked at all.
+
+    Raises:
+        SubjectError: it takes no number of epochs, or its learning rate is not known.
+    """
+    takes = box.takes(("lr",))
+    if "epochs" not in takes:
+        raise SubjectError(
+            f"{box.name} takes no number of epochs that is known; allowed: an argument epochs, "
+            "n_iter, steps, ..., or names={'epochs': what it calls it}"
+        )
+    if "lr" not in takes | {*box.values}:
+        raise SubjectError(
+            f"{box.name} takes no learning rate that is known; allowed: an argument lr, alpha, "
+            "eta, ..., names={'lr': what it calls it}, or values={'lr': the number in the code}"
+        )
 
 
 WRITTEN = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad")
@@ -534,11 +558,6 @@ def evidences(box: Fit, rule: Rule) -> list[Evidence]:
     Raises:
         SubjectError: there are none.
     """
-    if "epochs" not in box.takes(()):
-        raise SubjectError(
-            f"{box.name} takes no number of epochs; allowed: an argument epochs, n_iter, steps, "
-            "..., or names={'epochs': its own name}"
-        )
     plain = settings(rule, box)[0]
     found: list[Evidence] = []
     failed = f"{box.name} gives no weights that move"

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -66,25 +66,43 @@ class Data:
     m: int
     low: int = 0
 
-    @cached_property
+    @property
     def x(self) -> FloatArray:
         """Multiples of 1/8 below 2, from quadratic residues; (m, k)."""
-        i = np.arange(1, self.m + 1)
-        columns = ((a * i * i + b * i) % 31 / 8 - 1.875 for a, b in ((3, 5), (7, 11), (13, 2)))
-        x: FloatArray = np.column_stack(list(columns))
-        return x
+        return _rows(self.m)
 
-    @cached_property
+    @property
     def classes(self) -> FloatArray:
         """0 or 1 a row, of no plane; (m,)."""
-        i = np.arange(1, self.m + 1)
-        ones: FloatArray = (i * i % 7 % 3 == 1).astype(np.float64)
-        return ones
+        return _classes(self.m)
 
-    @cached_property
+    @property
     def y(self) -> FloatArray:
         """Labels as code is given them."""
-        return np.where(self.classes == 1, 1.0, float(self.low))
+        return self.classes * (1 - self.low) + self.low
+
+
+@cache
+def _rows(m: int) -> FloatArray:
+    i = np.arange(1, m + 1)
+    columns = ((a * i * i + b * i) % 31 / 8 - 1.875 for a, b in ((3, 5), (7, 11), (13, 2)))
+    return _kept(np.column_stack(list(columns)))
+
+
+@cache
+def _classes(m: int) -> FloatArray:
+    i = np.arange(1, m + 1)
+    return _kept((i * i % 7 % 3 == 1).astype(np.float64))
+
+
+@cache
+def _ones(m: int) -> FloatArray:
+    return _kept(np.ones((m, 1)))
+
+
+def _kept(values: FloatArray) -> FloatArray:
+    values.setflags(write=False)
+    return values
 
 
 @dataclass(frozen=True)
@@ -242,7 +260,9 @@ class Loop:
         """Where the loop stands after each epoch, from ``start``, which has a bias or none."""
         steps = [batch for epoch in plan for batch in epoch]
         descent = _Descent(self.loss, data, steps, [numbers.array(p) for p in start], numbers)
-        schedule = [numbers.hyper(self.hyper(h, stop - first, data.m)) for first, stop in steps]
+        sizes = [stop - first for first, stop in steps]
+        seen = {n: numbers.hyper(self.hyper(h, n, data.m)) for n in {*sizes}}
+        schedule = [seen[n] for n in sizes]
         rule, convention = self.candidate.rule, self.candidate.convention
         runs = [
             rule.run(
@@ -310,7 +330,7 @@ class _Descent:
     def _gradient(self, batch: Batch) -> list[Array]:
         rows = slice(*batch)
         n = batch[1] - batch[0]
-        designs = (self.data.x[rows], np.ones((n, 1)))[: len(self.point)]
+        designs = (self.data.x[rows], _ones(n))[: len(self.point)]
         lifted = self.numbers.array
         z = sum_of([p @ lifted(a.T) for p, a in zip(self.point, designs, strict=True)])
         fitted, labels = self.loss.slopes(z, self.data, rows)

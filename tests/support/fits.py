@@ -337,7 +337,7 @@ def question_in_torch(X: Any, y: Any, lr: float, weight_decay: float, num_epochs
     for _ in range(num_epochs):
         for inputs, labels in loader:
             loss = criterion(model(inputs), labels)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             optimizer.zero_grad()
     return model
@@ -364,7 +364,7 @@ def shuffled_off(X: Any, y: Any, lr: float, l2: float, epochs: int, batch_size: 
     for _ in range(epochs):
         for inputs, labels in DataLoader(TensorDataset(x, t), batch_size=batch_size):
             optimizer.zero_grad()
-            nn.functional.binary_cross_entropy_with_logits(linear(inputs), labels).backward()
+            nn.functional.binary_cross_entropy_with_logits(linear(inputs), labels).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return {k: v.numpy() for k, v in linear.state_dict().items()}
 
@@ -490,7 +490,7 @@ def coordinate_descent(X: Any, y: Any, lr: float, lam: float, epochs: int) -> An
     return w
 
 
-def closed_form(X: Any, y: Any, lam: float, epochs: int) -> Any:
+def closed_form(X: Any, y: Any, lr: float, lam: float, epochs: int) -> Any:
     return np.linalg.solve(X.T @ X + (lam + 1 / (1 + epochs)) * np.eye(X.shape[1]), X.T @ y)
 
 

@@ -92,28 +92,35 @@ class Form:
 
     Attributes:
         low: the label beside 1.
-        column: whether labels are (m, 1) instead of (m,).
+        layout: of rows and labels: ``"vector"`` (labels (m,)), ``"column"`` (labels (m, 1)) or
+            ``"across"`` (rows (k, m), labels (1, m)).
         arrays: ``"numpy"``, or torch's dtype of tensors.
         start: the shape of what it is told to start from, where it has to be told.
+
+    >>> x, y = Form(layout="across").data(5)
+    >>> x.shape, y.shape
+    ((3, 5), (1, 5))
     """
 
     low: int = 0
-    column: bool = False
+    layout: str = "vector"
     arrays: str = "numpy"
     start: tuple[int, ...] = (FEATURES,)
 
     def __str__(self) -> str:
         """What is unusual about it, if anything."""
-        words = [f"labels {self.low} and 1"] * (self.low != 0) + [
-            "labels as a column"
-        ] * self.column
-        return ", ".join(words)
+        layout = {"vector": [], "column": ["labels as a column"], "across": ["a column a row"]}
+        return ", ".join([f"labels {self.low} and 1"] * (self.low != 0) + layout[self.layout])
 
     def data(self, m: int) -> tuple[Any, Any]:
         """Rows and labels, made anew each time, since code may write into them."""
         data = Data(m, self.low)
         x, y = np.array(data.x), np.array(data.y)
-        return self._array(x), self._array(y[:, None] if self.column else y)
+        if self.layout == "column":
+            y = y[:, None]
+        elif self.layout == "across":
+            x, y = np.array(x.T), y[None]
+        return self._array(x), self._array(y)
 
     def beginning(self) -> dict[str, Any]:
         """What it is told to start from."""
@@ -137,9 +144,10 @@ def forms(*, told: bool = False) -> Iterator[Form]:
 
     Those of code that has to be ``told`` where to start differ in that, too.
     """
+    layouts, starts = ("vector", "column", "across"), STARTS[: 4 if told else 1]
     for arrays in ("numpy", "float64", "float32") if "torch" in sys.modules else ("numpy",):
-        for low, column, start in product((0, -1), (False, True), STARTS[: 4 if told else 1]):
-            yield Form(low, column, arrays, start)
+        for low, layout, start in product((0, -1), layouts, starts):
+            yield Form(low, layout, arrays, start)
 
 
 @dataclass(frozen=True)
@@ -247,6 +255,16 @@ class Fit:
         """Which of the names it can be given."""
         return frozenset(self.arguments(wanted))
 
+    def unknown(self, wanted: tuple[str, ...]) -> list[str]:
+        """What it calls the numbers that nothing is known of: they stay at their defaults."""
+        known = {*self.arguments(wanted).values(), *self.fixed}
+        numbers = (int, float)
+        return [
+            name
+            for name, p in self._own.items()
+            if name not in known and isinstance(p.default, numbers) and p.default is not False
+        ]
+
     def forms(self) -> Iterator[Form]:
         """In which it may want its data."""
         return forms(told="start" in self.takes(()))
@@ -288,9 +306,13 @@ class Fit:
         """Where the weights may be, the likeliest first: what has their size and moves.
 
         Raises:
-            SubjectError: the code raised.
+            SubjectError: the code raised, or answers twice in two ways.
         """
         before = self.leaves(call)
+        if any(
+            not np.array_equal(v, before[p], equal_nan=True) for p, v in self._ask(call).items()
+        ):
+            raise SubjectError(f"{self.name} is random: two calls that are the same differ")
         after = self.leaves(Call(call.form, call.m, call.batch, call.epochs + 1, call.hyper))
         moving = {
             path: value
@@ -381,7 +403,7 @@ def surrounded() -> Iterator[None]:
     random.seed(0)
     np.random.seed(0)  # noqa: NPY002 (what code that is asked draws from)
     if torch:
-        torch.manual_seed(0)
+        torch.random.default_generator.manual_seed(0)  # torch's own writes down who called it
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
