@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oracles.checking import check
+    from oracles.explanation import Explanation, explain
     from oracles.harness.verdict import Verdict
     from oracles.identification import identify
     from oracles.optimizers.registry import RULES
@@ -26,14 +27,26 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["RULES", "Convention", "Rule", "Verdict", "__version__", "check", "identify"]
+__all__ = [
+    "RULES",
+    "Convention",
+    "Explanation",
+    "Rule",
+    "Verdict",
+    "__version__",
+    "check",
+    "explain",
+    "identify",
+]
 
 _HOMES = {
     "RULES": "oracles.optimizers.registry",
     "Convention": "oracles.rule",
+    "Explanation": "oracles.explanation",
     "Rule": "oracles.rule",
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
+    "explain": "oracles.explanation",
     "identify": "oracles.identification",
 }
 
