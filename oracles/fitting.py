@@ -25,11 +25,12 @@ from oracles.drawing import Hyper
 from oracles.harness.arithmetic.enclosure import holds
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.candidates import MOST, Candidate, candidates
+from oracles.harness.evidence.sifting import MARGINS
 from oracles.harness.oracle import Margin
 from oracles.harness.subjects.fits import Call, Fit, Form, Reading
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.training import (
-    FEATURES,
+    HANDFUL,
     LOSSES,
     PLAIN,
     SCALES,
@@ -39,7 +40,6 @@ from oracles.harness.training import (
     Numbers,
     Plan,
 )
-from oracles.identification import MARGINS, NEAR
 from oracles.optimizers.registry import RULES
 from oracles.rule import Convention, Rule
 
@@ -52,6 +52,10 @@ LR = 0.02
 ROWS, FEWER, BATCHED, BATCH, MANY = 7, 5, 8, 3, 150
 """Rows of most settings; of one more, to tell λ from λ/m; of those in batches, whose last one is
 short, and the size; of the one that shows a size which is written in the code."""
+
+NEAR = 1e-3
+"""How far an answer may be from an account in plain float64, in terms of the largest weight. No
+margin that decides anything is as wide; this spares most accounts theirs, which take longer."""
 
 PLAINLY = "a learning rate alone"
 
@@ -128,6 +132,14 @@ def settings(rule: Rule, box: Fit) -> list[Setting]:
     return list({(s.m, s.batch, s.given): s for s in reversed(allowed)}.values())[::-1]
 
 
+def by_hand(asked: Sequence[Setting]) -> Setting:
+    """The same with round numbers, on two rows."""
+    most = asked[1] if len(asked) > 1 else asked[0]
+    round_ones = {n: 0.5 for n in ("lr", "weight_decay", "momentum") if n in dict(most.given)}
+    given = tuple((n, round_ones.get(n, v)) for n, v in most.given if v)
+    return Setting("by hand", HANDFUL, HANDFUL, most.h._replace(**round_ones), given, epochs=3)
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """What a loop answers, read in one way; and which accounts of it hold.
@@ -180,7 +192,7 @@ class Evidence:
             if all(np.isfinite(part).all() for part in start):
                 return start
         self._guessed.append(setting)
-        return [np.zeros(FEATURES)] + [np.zeros(1)] * self.reading.biased
+        return [np.zeros(self.data(setting).x.shape[1])] + [np.zeros(1)] * self.reading.biased
 
     @property
     def start_seen(self) -> bool:
@@ -268,6 +280,7 @@ class FitIdentification:
         untold: what these settings cannot tell, and what would.
         form: what is unusual about how it takes its data.
         bias: whether it is to be said that the bias is decayed, or not.
+        example: numbers on which it and torch's rule part.
     """
 
     name: str
@@ -279,6 +292,7 @@ class FitIdentification:
     untold: tuple[str, ...] = ()
     form: str = ""
     bias: bool = False
+    example: Example | None = None
 
     def __str__(self) -> str:
         if not self.fits:
@@ -324,6 +338,61 @@ class Near:
             f"with {self.setting} nothing known holds (nearest: {self.loop.candidate}, off by "
             f"{-self.off:.1g} of the largest weight)"
         )
+
+
+@dataclass(frozen=True)
+class Example:
+    """The smallest numbers on which an answer and torch's rule part, to be worked by hand.
+
+    Attributes:
+        given: hyperparameters.
+        epoch: after which they are seen to part.
+        got: the weights, and the bias if there is one, end to end.
+        torchs: what torch's rule would give.
+        loss: on which.
+    """
+
+    given: tuple[tuple[str, Any], ...]
+    epoch: int
+    got: tuple[float, ...]
+    torchs: tuple[float, ...]
+    loss: str
+
+    def __str__(self) -> str:
+        given = ", ".join(f"{name} = {value:g}" for name, value in self.given)
+        got, torchs = (", ".join(f"{v:.4g}" for v in each) for each in (self.got, self.torchs))
+        return (
+            f"by hand: x = 1 and 2 with labels 0 and 1, {given}: {got} after {self.epoch} epochs; "
+            f"torch's rule on {self.loss} gives {torchs}"
+        )
+
+
+def example(hunt: Hunt, loop: Loop) -> Example | None:
+    """An answer on two rows that torch's rule on the mean of the losses would not give."""
+    torch = replace(
+        loop,
+        loss=replace(loop.loss, reduction="mean"),
+        candidate=Candidate(hunt.rule),
+        lr="",
+        weight_decay="",
+    )
+    setting = by_hand(hunt.settings)
+    try:
+        start, rows = hunt.evidence.seen(setting)
+    except SubjectError:  # the number of features may be written in it
+        return None
+    data, plan = hunt.evidence.data(setting), setting.plan(torch.batches)
+    run = torch.run(data, plan, setting.h, start, PLAIN)
+    for epoch, (got, point) in enumerate(zip(rows, run, strict=True), 1):
+        expected = np.concatenate(point)
+        if np.abs(got - expected).max() > PLAINLY_OFF * np.abs(expected).max():
+            numbers = tuple(map(float, got)), tuple(map(float, expected))
+            return Example(setting.given, epoch, *numbers, str(torch.loss))
+    return None
+
+
+PLAINLY_OFF = 0.01
+"""By how much of the largest weight an answer has to be off to convince by hand."""
 
 
 @cache
@@ -581,7 +650,7 @@ def answered(hunt: Hunt, loops: list[Loop]) -> FitIdentification:
     everywhere = hunt.sifted(list(hunt.batched(loops)), hunt.settings)
     proven = [loop for loop in everywhere if hunt.holds(loop, rest)]
     limits = "" if proven else f"; {LIMITS[rest[0].m]}"
-    left = proven or loops
+    left = proven or [replace(loop, batches=Batches()) for loop in loops]
     fits = simplest(left)
     flags = {loop.bias_decayed for loop in left if loop.candidate.names == fits[0].candidate.names}
     form = str(hunt.evidence.form)
@@ -594,6 +663,7 @@ def answered(hunt: Hunt, loops: list[Loop]) -> FitIdentification:
         untold=tuple(untold(hunt)),
         form=form,
         bias=hunt.evidence.biased and hunt.decaying and len(flags) == 1,
+        example=example(hunt, fits[0]),
     )
 
 
@@ -629,10 +699,10 @@ def torchs(hunt: Hunt, loop: Loop, settings: Sequence[Setting]) -> list[Loop]:
         for lr, decay in sorted(product(SCALES, SCALES), key=lambda pair: pair.count(""))[::-1]
     ]
     told = (loop.loss.reduction, loop.candidate.names, loop.lr, loop.weight_decay)
-    for setting in settings:
-        found = [other for other in found if hunt.evidence.near(other, setting)]
     others = [o for o in found if (o.loss.reduction, frozenset(), o.lr, o.weight_decay) != told]
-    return others[:1]
+    for setting in settings:
+        others = [other for other in others if hunt.evidence.near(other, setting)]
+    return [other for other in others if hunt.holds(other, settings)][:1]
 
 
 def untold(hunt: Hunt) -> Iterator[str]:

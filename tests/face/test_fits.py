@@ -16,7 +16,7 @@ def account(found: str) -> str:
     return found.partition(" minimizes ")[2].partition("; the same as ")[0]
 
 
-@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.expected[:90])
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.expected[:60])
 def test_a_planted_loop_is_named(planted: Planted) -> None:
     assert account(str(identify_fit(Fit(planted.fit())))) == planted.expected
 
