@@ -14,255 +14,22 @@ and then the other one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from oracles.drawing import Hyper
-from oracles.harness.arithmetic.enclosure import holds
-from oracles.harness.arithmetic.formats import FloatArray, round_to
-from oracles.harness.candidates import MOST, Candidate, candidates
-from oracles.harness.evidence.sifting import MARGINS
-from oracles.harness.oracle import Margin
-from oracles.harness.subjects.fits import Call, Fit, Form, Reading
+from oracles.harness.candidates import MOST, Candidate
+from oracles.harness.evidence.fits.evidence import Evidence
+from oracles.harness.evidence.fits.hunt import Hunt, Near
+from oracles.harness.evidence.fits.settings import BATCHED, MANY, ROWS, Setting, by_hand, settings
+from oracles.harness.subjects.fits.fit import Call, Fit
 from oracles.harness.subjects.subject import SubjectError
-from oracles.harness.training import (
-    HANDFUL,
-    LOSSES,
-    PLAIN,
-    SCALES,
-    Batches,
-    Data,
-    Loop,
-    Numbers,
-    Plan,
-)
+from oracles.harness.training.batches import FULL
+from oracles.harness.training.loop import PLAIN, SCALES, Loop
 from oracles.optimizers.registry import RULES
-from oracles.rule import Convention, Rule
-
-EPOCHS = 5
-"""How many are asked for: the least number at which moments, corrections and decay all show."""
-
-LR = 0.02
-"""Low, so that what one step rounds is not magnified by the steps after it: 2γΣ|x|² is about 1."""
-
-ROWS, FEWER, BATCHED, BATCH, MANY = 7, 5, 8, 3, 150
-"""Rows of most settings; of one more, to tell λ from λ/m; of those in batches, whose last one is
-short, and the size; of the one that shows a size which is written in the code."""
-
-NEAR = 1e-3
-"""How far an answer may be from an account in plain float64, in terms of the largest weight. No
-margin that decides anything is as wide; this spares most accounts theirs, which take longer."""
-
-PLAINLY = "a learning rate alone"
-
-TOLD = (Batches("short"), Batches("dropped"), Batches("single"), Batches())
-"""What code that takes a batch size may do with it."""
-
-UNTOLD = (
-    Batches(),
-    Batches("short", 1),
-    Batches("single", 1),
-    *(Batches("short", n) for n in (8, 10, 16, 20, 32, 50, 64, 100, 128)),
-)
-"""What code that takes none may do."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What is asked of a loop: so many rows, a batch size, hyperparameters, so many epochs."""
-
-    what: str
-    m: int
-    batch: int
-    h: Hyper
-    given: tuple[tuple[str, Any], ...]
-    epochs: int = EPOCHS
-
-    def plan(self, batches: Batches) -> Plan:
-        """The batches of each epoch."""
-        return batches.plan(self.m, self.batch, self.epochs)
-
-    def active(self, convention: Convention) -> bool:
-        """Whether the hyperparameters that a convention is about are on."""
-        parts = convention.parts & {*self.h._fields} - {"batch_size"}
-        return all(getattr(self.h, name) for name in parts)
-
-
-def settings(rule: Rule, box: Fit) -> list[Setting]:
-    """Plain first, then all that it takes at once, and with each thing left out; then batches.
-
-    >>> def fit(X, y, lr, l2, epochs, batch_size): ...
-    >>> for setting in settings(RULES["SGD"], Fit(fit)):
-    ...     print(setting.what)
-    a learning rate alone
-    weight_decay
-    weight_decay on 5 rows
-    a learning rate alone in batches
-    weight_decay in batches
-    """
-    taken = box.takes(rule.hyper()._fields)
-    default = rule.hyper(**{k: v for k, v in box.values.items() if k in rule.hyper()._fields})
-    spans = {n: s for n, s in rule.drawing.full.hyper.items() if n in taken and n != "lr"}
-    values = {n: float(np.cbrt(low * high * high)) for n, (low, high) in spans.items()}
-    off = {n: 0.0 for n in values if not getattr(rule.hyper(), n)}
-    switches = [n for n, v in default._asdict().items() if isinstance(v, bool) and n in taken]
-    rate = {"lr": LR} if "lr" in taken else {}
-
-    def setting(what: str, m: int, batch: int, changed: dict[str, Any], **rest: Any) -> Setting:
-        h = default._replace(**rate, **values | dict.fromkeys(switches, False) | changed)
-        names = [n for n in h._fields if n in taken]
-        return Setting(what, m, batch, h, tuple((n, getattr(h, n)) for n in names), **rest)
-
-    everything = ", ".join(off) or PLAINLY
-    found = [setting(PLAINLY, ROWS, ROWS, off), setting(everything, ROWS, ROWS, {})]
-    if len(off) > 1:
-        found += [setting(f"{everything} without {n}", ROWS, ROWS, {n: 0.0}) for n in off]
-    found += [setting(n, ROWS, ROWS, {n: True}) for n in switches if n != "maximize"]
-    found.append(setting(f"{everything} on {FEWER} rows", FEWER, FEWER, {}))
-    if "batch_size" in box.takes(()):
-        found.append(setting(f"{PLAINLY} in batches", BATCHED, BATCH, off))
-        found.append(setting(f"{everything} in batches", BATCHED, BATCH, {}))
-    else:
-        found.append(setting(f"{everything} on {MANY} rows", MANY, MANY, {}, epochs=1))
-    allowed = [s for s in found if rule.constraint(s.h) is None]
-    return list({(s.m, s.batch, s.given): s for s in reversed(allowed)}.values())[::-1]
-
-
-def by_hand(asked: Sequence[Setting]) -> Setting:
-    """The same with round numbers, on two rows."""
-    most = asked[1] if len(asked) > 1 else asked[0]
-    round_ones = {n: 0.5 for n in ("lr", "weight_decay", "momentum") if n in dict(most.given)}
-    given = tuple((n, round_ones.get(n, v)) for n, v in most.given if v)
-    return Setting("by hand", HANDFUL, HANDFUL, most.h._replace(**round_ones), given, epochs=3)
-
-
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What a loop answers, read in one way; and which accounts of it hold.
-
-    Attributes:
-        box: the loop.
-        form: in which it is given data.
-        reading: where in its answers the weights are.
-    """
-
-    box: Fit
-    form: Form
-    reading: Reading
-    _seen: dict[Setting, tuple[list[FloatArray], list[FloatArray]]] = field(default_factory=dict)
-    _off: dict[Any, float] = field(default_factory=dict)
-    _guessed: list[Setting] = field(default_factory=list)
-
-    def data(self, setting: Setting) -> Data:
-        return Data(setting.m, self.form.low)
-
-    def seen(self, setting: Setting) -> tuple[list[FloatArray], list[FloatArray]]:
-        """The start, and weights and bias end to end after each epoch.
-
-        Raises:
-            SubjectError: the code raised.
-        """
-        if setting not in self._seen:
-            rows = [self._read(setting, epochs) for epochs in range(1, setting.epochs + 1)]
-            self._seen[setting] = self._start(setting), [np.concatenate(row) for row in rows]
-        return self._seen[setting]
-
-    def _read(self, setting: Setting, epochs: int, **changed: float) -> list[FloatArray]:
-        given = tuple((name, changed.get(name, value)) for name, value in setting.given)
-        call = Call(self.form, setting.m, setting.batch, epochs, given)
-        try:
-            return self.reading(self.box.leaves(call))
-        except (KeyError, ValueError) as error:
-            raise SubjectError(f"{self.box.name} gives no weights after {epochs} epochs") from error
-
-    def _start(self, setting: Setting) -> list[FloatArray]:
-        """What no epochs give, or a learning rate of 0; else it is zero, as far as can be seen."""
-        nothing = {name: 0.0 for name, value in setting.given if not isinstance(value, bool)}
-        asked: list[tuple[int, dict[str, float]]] = [(0, {}), (1, nothing)]
-        asked = asked if "lr" in nothing else asked[:1]
-        for epochs, changed in asked:
-            try:
-                start = self._read(setting, epochs, **changed)
-            except SubjectError:
-                continue
-            if all(np.isfinite(part).all() for part in start):
-                return start
-        self._guessed.append(setting)
-        return [np.zeros(self.data(setting).x.shape[1])] + [np.zeros(1)] * self.reading.biased
-
-    @property
-    def start_seen(self) -> bool:
-        """Whether it showed where it starts in all settings so far."""
-        return not self._guessed
-
-    @cached_property
-    def biased(self) -> bool:
-        """Whether there is a bias."""
-        return self.reading.biased
-
-    def near(self, loop: Loop, setting: Setting) -> bool:
-        """Whether the answers are where an account leads in plain float64, but for roundings."""
-        return self.off(loop, setting) <= NEAR
-
-    def off(self, loop: Loop, setting: Setting) -> float:
-        """How far an answer is off, the first one that is, in terms of the largest weight."""
-        key = (setting.what, self.same(loop, setting))
-        if key not in self._off:
-            distances = self._distances(loop, setting)
-            self._off[key] = next((off for off in distances if not off <= NEAR), 0.0)
-        return self._off[key]
-
-    def farthest(self, loop: Loop, setting: Setting) -> float:
-        """The largest distance of all epochs."""
-        return max(self._distances(loop, setting))
-
-    def same(self, loop: Loop, setting: Setting) -> Any:
-        """What an account comes to in a setting: accounts of which it is the same lead alike."""
-        plan = setting.plan(loop.batches)
-        sizes = sorted({stop - first for epoch in plan for first, stop in epoch})
-        named = [c for c in loop.candidate.conventions if setting.active(c)]
-        h = [loop.hyper(setting.h, n, setting.m) for n in sizes]
-        if not any("batch_size" in c.parts for c in named):
-            h = [one._replace(batch_size=1) for one in h]
-        decayed = loop.bias_decayed or not getattr(setting.h, "weight_decay", 0)
-        scales = tuple(loop.loss.scale(n, setting.m) for n in sizes)
-        names = frozenset(c.name for c in named)
-        return loop.candidate.rule, names, plan, loop.loss.model, scales, tuple(h), decayed
-
-    def _distances(self, loop: Loop, setting: Setting) -> Iterator[float]:
-        """How far the answer after each epoch is from an account's, in terms of its largest."""
-        start, rows = self.seen(setting)
-        run = loop.run(self.data(setting), setting.plan(loop.batches), setting.h, start, PLAIN)
-        with np.errstate(all="ignore"):
-            for row, point in zip(rows, run, strict=True):
-                expected = np.concatenate(point)
-                off = np.abs(row - expected).max() / np.abs(expected).max()
-                yield float(off) if off < np.inf else np.inf
-
-    def within(self, loop: Loop, margin: Margin, setting: Setting) -> tuple[bool, bool]:
-        """Whether the answers are within an account's margin, and whether that says something."""
-        start, rows = self.seen(setting)
-        numbers = Numbers.enclosed(self.dtype(setting), margin)
-        plan = setting.plan(loop.batches)
-        known = []
-        for row, point in zip(
-            rows, loop.run(self.data(setting), plan, setting.h, start, numbers), strict=True
-        ):
-            mid, rad = (np.concatenate([getattr(p, end) for p in point]) for end in ("mid", "rad"))
-            if not holds(mid, rad, row).all():
-                return False, True
-            known.append(bool((rad <= NEAR * np.abs(mid).max()).all()))
-        return True, any(known[1:] or known)
-
-    def dtype(self, setting: Setting) -> str:
-        """What it computes in: float32, if that holds all its answers."""
-        _, rows = self.seen(setting)
-        short = all(np.array_equal(row, round_to("float32", row)) for row in rows)
-        return "float32" if short else "float64"
+from oracles.rule import Rule
 
 
 @dataclass(frozen=True)
@@ -311,33 +78,9 @@ def _told(loop: Loop, *, bias: bool = False) -> str:
     words = f"{loop.loss} by {loop.candidate}"
     words += f" with {scaled}" if scaled else ""
     words += " (m being all rows)" if loop.counted == "all" else ""
-    words += f", {loop.batches}" if loop.batches != Batches() else ""
+    words += f", {loop.batches}" if loop.batches != FULL else ""
     words += f"; the bias is {'decayed, too' if loop.bias_decayed else 'not decayed'}" * bias
     return words
-
-
-@dataclass(frozen=True, order=True)
-class Near:
-    """How far an account held.
-
-    Attributes:
-        settings: in how many settings.
-        off: by how much it then left the answer, in terms of the largest weight, negated.
-        loop: the account.
-        setting: the first one in which it did not hold.
-    """
-
-    settings: int
-    off: float
-    loop: Loop = field(compare=False)
-    setting: str = field(compare=False)
-
-    def __str__(self) -> str:
-        return (
-            f"with a learning rate alone it minimizes {self.loop.loss}, {self.loop.batches}, but "
-            f"with {self.setting} nothing known holds (nearest: {self.loop.candidate}, off by "
-            f"{-self.off:.1g} of the largest weight)"
-        )
 
 
 @dataclass(frozen=True)
@@ -359,7 +102,7 @@ class Example:
     loss: str
 
     def __str__(self) -> str:
-        given = ", ".join(f"{name} = {value:g}" for name, value in self.given)
+        given = ", ".join(f"{name} = {value:g}" for name, value in self.given if value)
         got, torchs = (", ".join(f"{v:.4g}" for v in each) for each in (self.got, self.torchs))
         return (
             f"by hand: x = 1 and 2 with labels 0 and 1, {given}: {got} after {self.epoch} epochs; "
@@ -395,152 +138,9 @@ PLAINLY_OFF = 0.01
 """By how much of the largest weight an answer has to be off to convince by hand."""
 
 
-@cache
-def combined(rule: Rule) -> tuple[Candidate, ...]:
-    """The candidates of a rule, made once."""
-    return tuple(candidates(rule))
-
-
-UNASKED = frozenset({"schedule", "maximize", "vector"})
-"""What no setting has: the learning rate of a loop stays what it is; which parameters are decayed
-is a question of its own."""
-
-
-@dataclass(eq=False)
-class Hunt:
-    """The accounts of one rule that hold one reading of a loop's answers."""
-
-    evidence: Evidence
-    rule: Rule
-    settings: list[Setting]
-    scaled: bool = False
-    ruled_out: int = 0
-    nearest: Near | None = None
-
-    def accounts(self, rates: Sequence[str], decays: Sequence[str]) -> list[Loop]:
-        """Those that hold on all rows at once, whose rate and decay are scaled in these ways."""
-        plain, *rest = self.full
-        self.scaled = len(rates) > 1
-        rates = rates if self.rule.linear else ("",)
-        first = [
-            Loop(loss, core, batches, lr=lr)
-            for batches in self.ways[:3]
-            for loss in LOSSES
-            for lr in rates
-            for core in self.cores(plain)
-        ]
-        return self.sifted(list(self.decayed(self.sifted(first, [plain]), decays)), rest)
-
-    @property
-    def ways(self) -> tuple[Batches, ...]:
-        """What it may do in batches."""
-        return TOLD if "batch_size" in self.evidence.box.takes(()) else UNTOLD
-
-    @cached_property
-    def full(self) -> list[Setting]:
-        """Settings on few rows and all at once."""
-        return [s for s in self.settings if s.m in (ROWS, FEWER)]
-
-    @cached_property
-    def asked(self) -> list[Candidate]:
-        """The candidates that some setting asks for."""
-        asked = {
-            c.name
-            for c in self.rule.conventions
-            if not c.parts & UNASKED and any(s.active(c) for s in self.settings)
-        }
-        return [c for c in combined(self.rule) if c.names <= asked]
-
-    @property
-    def candidates(self) -> list[Candidate]:
-        """Those that are tried: all that are asked for, or few where rate and decay are scaled."""
-        return [c for c in self.asked if len(c.conventions) <= self.most - 2 * self.scaled]
-
-    @cached_property
-    def most(self) -> int:
-        """How many conventions are combined: one, if the code takes nothing that is the rule's."""
-        own = {*self.rule.hyper()._fields} - {*RULES["SGD"].hyper()._fields}
-        taken = self.evidence.box.takes(tuple(own))
-        return MOST if self.rule.linear or own & taken else 1
-
-    def core(self, candidate: Candidate, setting: Setting) -> Candidate:
-        """What a candidate comes to in a setting."""
-        some = tuple(c for c in candidate.conventions if setting.active(c))
-        return Candidate(self.rule, some)
-
-    def cores(self, setting: Setting) -> list[Candidate]:
-        """What all candidates come to."""
-        found = [self.core(c, setting) for c in self.candidates]
-        return list({c.names: c for c in reversed(found)}.values())[::-1]
-
-    def decayed(self, loops: list[Loop], decays: Sequence[str]) -> Iterator[Loop]:
-        """Accounts that come to the given ones in the plain setting."""
-        plain = self.full[0]
-        names = [self.core(c, plain).names for c in self.candidates]
-        flags = (True, False) if self.evidence.biased and self.decaying else (True,)
-        for loop, bias, scale in product(loops, flags, decays if self.decaying else ("",)):
-            for candidate, name in zip(self.candidates, names, strict=True):
-                if name == loop.candidate.names:
-                    yield from replace(
-                        loop, candidate=candidate, bias_decayed=bias, weight_decay=scale
-                    ).counts()
-
-    @cached_property
-    def decaying(self) -> bool:
-        """Whether some setting has weight decay."""
-        return any(getattr(s.h, "weight_decay", 0) for s in self.settings)
-
-    def batched(self, loops: Iterable[Loop]) -> Iterator[Loop]:
-        """Accounts that come to the given ones on all rows at once, but may differ in batches."""
-        for loop, batches in product(loops, self.ways):
-            for reduction in ("mean", "sum", "share"):
-                loss = replace(loop.loss, reduction=reduction)
-                yield from replace(loop, loss=loss, batches=batches).counts()
-
-    def sifted(self, loops: list[Loop], settings: Sequence[Setting]) -> list[Loop]:
-        """The accounts that are near in each setting, one of those that come to the same."""
-        for setting in settings:
-            left = [loop for loop in loops if self.evidence.near(loop, setting)]
-            self.ruled_out += len(loops) - len(left)
-            if loops and not left:
-                self._note(loops, setting)
-            loops = left
-        same = [tuple(self.evidence.same(loop, s) for s in settings) for loop in loops]
-        return list(dict(zip(reversed(same), reversed(loops), strict=True)).values())[::-1]
-
-    def _note(self, loops: list[Loop], setting: Setting) -> None:
-        """Remember which account came closest in a setting in which none held."""
-        number = self.settings.index(setting)
-        plain = [loop for loop in loops if number or not loop.candidate.conventions]
-        for loop in plain if not self.scaled else []:
-            near = Near(number, -self.evidence.farthest(loop, setting), loop, setting.what)
-            self.nearest = near if self.nearest is None else max(self.nearest, near)
-
-    def proven(self, loops: list[Loop]) -> list[Loop]:
-        """The accounts whose margin holds all answers on few rows, and says something of most."""
-        for margin in MARGINS:
-            found = [loop for loop in loops if self.speaks(loop, margin)]
-            if found:
-                return found
-        return []
-
-    def speaks(self, loop: Loop, margin: Margin) -> bool:
-        """Whether an account's margin holds all answers on few rows, and is narrow for most."""
-        narrow = 0
-        for setting in self.full:
-            inside, known = self.evidence.within(loop, margin, setting)
-            if not inside:
-                return False
-            narrow += known
-        return 2 * narrow > len(self.full)
-
-    def holds(self, loop: Loop, settings: Sequence[Setting]) -> bool:
-        """Whether an account's wider margin holds all answers in further settings."""
-        return all(self.evidence.within(loop, MARGINS[-1], s)[0] for s in settings)
-
-
 NAMEABLE = tuple(rule for rule in RULES.values() if rule.elementwise and not rule.sparse)
 """Rules whose steps look at one element at a time: weights and bias may be any two parameters."""
+
 
 SCALINGS = ((("",), ("",)), (tuple(SCALES), tuple(SCALES)))
 """By what rate and decay may be multiplied: nothing, and only then anything."""
@@ -574,7 +174,8 @@ def identify_fit(box: Fit, rules: Sequence[Rule] | None = None) -> FitIdentifica
             refused.append(error)
             continue
         for evidence in found:
-            hunt = Hunt(evidence, rule, settings(rule, box))
+            most = MOST if rule.linear or takes_own(box, rule) else 1
+            hunt = Hunt(evidence, rule, settings(rule, box), most)
             hunts.append(hunt)
             for rates, decays in SCALINGS:
                 loops = hunt.proven(hunt.accounts(rates, decays))
@@ -614,11 +215,15 @@ WRITTEN = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad")
 
 def nameable(box: Fit) -> Iterator[Rule]:
     """The rules that a loop may step by, the simplest first."""
-    plain = {*RULES["SGD"].hyper()._fields}
     for rule in NAMEABLE:
-        own = {*rule.hyper()._fields} - plain
-        if rule.name in WRITTEN or own & (box.takes(tuple(own)) | {*box.values}):
+        if rule.name in WRITTEN or takes_own(box, rule):
             yield rule
+
+
+def takes_own(box: Fit, rule: Rule) -> bool:
+    """Whether a loop takes some hyperparameter that SGD has not."""
+    own = {*rule.hyper()._fields} - {*RULES["SGD"].hyper()._fields}
+    return bool(own & (box.takes(tuple(own)) | {*box.values}))
 
 
 def evidences(box: Fit, rule: Rule) -> list[Evidence]:
@@ -650,7 +255,7 @@ def answered(hunt: Hunt, loops: list[Loop]) -> FitIdentification:
     everywhere = hunt.sifted(list(hunt.batched(loops)), hunt.settings)
     proven = [loop for loop in everywhere if hunt.holds(loop, rest)]
     limits = "" if proven else f"; {LIMITS[rest[0].m]}"
-    left = proven or [replace(loop, batches=Batches()) for loop in loops]
+    left = proven or [replace(loop, batches=FULL) for loop in loops]
     fits = simplest(left)
     flags = {loop.bias_decayed for loop in left if loop.candidate.names == fits[0].candidate.names}
     form = str(hunt.evidence.form)

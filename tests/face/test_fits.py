@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from oracles.fitting import identify_fit
-from oracles.harness.subjects.fits import Fit
+from oracles.harness.subjects.fits.fit import Fit
 from tests.support.fits import OTHERS, PLANTED, REWRITES, Planted, Written
 
 

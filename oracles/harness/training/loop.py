@@ -25,179 +25,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cache
 from typing import Any
-
-import numpy as np
 
 from oracles.drawing import Hyper
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FORMATS, FloatArray, Format
 from oracles.harness.candidates import Candidate
-from oracles.harness.models import sigmoid
 from oracles.harness.oracle import PYTHON, Margin, exactly
+from oracles.harness.training.batches import FULL, Batch, Batches, Plan
+from oracles.harness.training.data import Data, ones
+from oracles.harness.training.losses import Loss
 from oracles.numerics import Array
-
-FEATURES = 3
-"""Columns of the data. No number of rows below is 3 or 4, so that shapes tell what is what."""
-
-HANDFUL = 2
-"""Rows that can be worked by hand."""
-
-Batch = tuple[int, int]
-"""The first row of a batch and the one after its last."""
-
-Plan = tuple[tuple[Batch, ...], ...]
-"""The batches of each epoch."""
 
 Point = Sequence[Array]
 """The weights, and the bias if there is one: (k,) and (1,)."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """Rows and labels that every format of 8 bits and more holds, so that no conversion rounds.
-
-    Attributes:
-        m: how many rows. Two of them are for people, and have one number each: 1 and 2, labels 0
-            and 1.
-        low: the label of those that are not 1: 0 or −1.
-
-    >>> Data(5).x[0].tolist(), Data(5, low=-1).y.tolist()
-    ([-0.875, 0.375, 0.0], [1.0, 1.0, -1.0, -1.0, 1.0])
-    """
-
-    m: int
-    low: int = 0
-
-    @property
-    def x(self) -> FloatArray:
-        """Multiples of 1/8 below 2, from quadratic residues; (m, k)."""
-        return _rows(self.m)
-
-    @property
-    def classes(self) -> FloatArray:
-        """0 or 1 a row, of no plane; (m,)."""
-        return _classes(self.m)
-
-    @property
-    def y(self) -> FloatArray:
-        """Labels as code is given them."""
-        return self.classes * (1 - self.low) + self.low
-
-
-@cache
-def _rows(m: int) -> FloatArray:
-    i = np.arange(1, m + 1)
-    if m == HANDFUL:
-        return _kept(i[:, None].astype(np.float64))
-    columns = ((a * i * i + b * i) % 31 / 8 - 1.875 for a, b in ((3, 5), (7, 11), (13, 2)))
-    return _kept(np.column_stack(list(columns)))
-
-
-@cache
-def _classes(m: int) -> FloatArray:
-    i = np.arange(1, m + 1)
-    return _kept((i == HANDFUL if m == HANDFUL else i * i % 7 % 3 == 1).astype(np.float64))
-
-
-@cache
-def _ones(m: int) -> FloatArray:
-    return _kept(np.ones((m, 1)))
-
-
-def _kept(values: FloatArray) -> FloatArray:
-    values.setflags(write=False)
-    return values
-
-
-@dataclass(frozen=True)
-class Loss:
-    """What is minimized, without a penalty.
-
-    Attributes:
-        model: ``"linear"`` or ``"logistic"``.
-        factor: f, which is 2 for squared errors and 1 for half of them, or for logistic losses.
-        reduction: ``"mean"`` (over the batch), ``"sum"`` or ``"share"`` (over all rows).
-
-    >>> print(Loss("linear", 1, "mean"))
-    half the mean squared error
-    """
-
-    model: str
-    factor: int
-    reduction: str
-
-    def __str__(self) -> str:
-        return _WORDS[self.model, self.factor].format(*_REDUCTIONS[self.reduction])
-
-    def scale(self, n: int, m: int) -> Fraction:
-        """f/N for a batch of n rows of m in all."""
-        return Fraction(self.factor, {"mean": n, "sum": 1, "share": m}[self.reduction])
-
-    def slopes(self, z: Array, data: Data, rows: slice) -> tuple[Array, FloatArray]:
-        """What the labels are taken from, and the labels: s is their difference."""
-        if self.model == "linear":
-            return z, data.y[rows]
-        return sigmoid(z), data.classes[rows]
-
-
-_WORDS = {
-    ("linear", 2): "the {0} squared {1}{2}",
-    ("linear", 1): "half the {0} squared {1}{2}",
-    ("logistic", 1): "the {0} logistic {3}{2}",
-}
-_REDUCTIONS = {
-    "mean": ("mean", "error", "", "loss"),
-    "sum": ("sum of", "errors", "", "losses"),
-    "share": ("sum of", "errors", " of a batch divided by all rows", "losses"),
-}
-
-LOSSES = tuple(
-    Loss(model, factor, reduction)
-    for reduction in ("mean", "sum", "share")
-    for model, factor in (("logistic", 1), ("linear", 2), ("linear", 1))
-)
-"""The simplest reading first."""
-
-
-@dataclass(frozen=True)
-class Batches:
-    """Which rows a step sees.
-
-    Attributes:
-        kind: ``"full"`` (all of them), ``"short"`` (in order, the last batch with what is left),
-            ``"dropped"`` (in order, without what is left) or ``"single"`` (a batch an epoch, in
-            turn).
-        size: how many rows; None if the code is told.
-
-    >>> Batches("short").plan(m=8, told=3, epochs=1)
-    (((0, 3), (3, 6), (6, 8)),)
-    >>> Batches("single", 1).plan(m=8, told=8, epochs=2)
-    (((0, 1),), ((1, 2),))
-    """
-
-    kind: str = "full"
-    size: int | None = None
-
-    def __str__(self) -> str:
-        size = "the size given" if self.size is None else f"{self.size} rows"
-        return {
-            "full": "on all rows at once",
-            "short": "row after row" if self.size == 1 else f"in batches of {size}",
-            "dropped": f"in batches of {size}, leaving out a short last one",
-            "single": f"on one {'row' if self.size == 1 else f'batch of {size}'} an epoch, in turn",
-        }[self.kind]
-
-    def plan(self, m: int, told: int, epochs: int) -> Plan:
-        """The batches of each epoch, of m rows and a size that the code is told."""
-        n = m if self.kind == "full" else min(self.size or told, m)
-        whole = tuple((start, min(start + n, m)) for start in range(0, m, n))
-        if self.kind == "dropped":
-            whole = tuple(b for b in whole if b[1] - b[0] == n)
-        if self.kind == "single":
-            return tuple((whole[t % len(whole)],) for t in range(epochs))
-        return (whole,) * epochs
 
 
 SCALES: dict[str, Callable[[int], Fraction]] = {
@@ -225,7 +66,7 @@ class Loop:
 
     loss: Loss
     candidate: Candidate
-    batches: Batches = Batches()
+    batches: Batches = FULL
     bias_decayed: bool = True
     counted: str = "batch"
     lr: str = ""
@@ -336,16 +177,16 @@ class _Descent:
     def _gradient(self, batch: Batch) -> list[Array]:
         rows = slice(*batch)
         n = batch[1] - batch[0]
-        designs = (self.data.x[rows], _ones(n))[: len(self.point)]
+        designs = (self.data.x[rows], ones(n))[: len(self.point)]
         lifted = self.numbers.array
-        z = sum_of([p @ lifted(a.T) for p, a in zip(self.point, designs, strict=True)])
+        z = _summed([p @ lifted(a.T) for p, a in zip(self.point, designs, strict=True)])
         fitted, labels = self.loss.slopes(z, self.data, rows)
         s = fitted - lifted(labels)
         scale = self.loss.scale(n, self.data.m)
         return [s @ lifted(a) * scale.numerator / scale.denominator for a in designs]
 
 
-def sum_of(terms: Sequence[Array]) -> Array:
+def _summed(terms: Sequence[Array]) -> Array:
     """Their sum, from left to right, with no 0 before the first."""
     total = terms[0]
     for term in terms[1:]:

@@ -16,171 +16,17 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import product
-from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 import numpy as np
 
 from oracles.harness.arithmetic.formats import FloatArray
-from oracles.harness.subjects.aliases import ALIASES, matched
+from oracles.harness.subjects.aliases import matched
+from oracles.harness.subjects.fits.answers import BIASES, WEIGHTS, Reading, _likely, numbers
+from oracles.harness.subjects.fits.forms import Form, forms
+from oracles.harness.subjects.fits.names import DATA, HYPER, LOOP, QUIET, START
 from oracles.harness.subjects.subject import SubjectError, answering
-from oracles.harness.training import FEATURES, Data
-
-DATA = (
-    ("x", "x_train", "xs", "features", "inputs", "data", "a"),
-    ("y", "y_train", "ys", "t", "labels", "targets", "target"),
-)
-"""What the first two arguments are called, in small letters."""
-
-LOOP: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "epochs": (
-            *("epochs", "n_epochs", "num_epochs", "nb_epochs", "max_epochs", "epoch"),
-            *("n_iter", "n_iters", "num_iter", "num_iters", "n_iterations", "num_iterations"),
-            *("iterations", "iters", "niter", "max_iter", "max_iters", "max_iterations"),
-            *("steps", "n_steps", "num_steps"),
-        ),
-        "batch_size": ("batch_size", "batch", "batchsize", "bs", "minibatch_size", "mini_batch"),
-        "seed": ("seed", "random_state", "random_seed"),
-        "shuffle": ("shuffle",),
-        "verbose": ("verbose", "verbosity"),
-        "tol": ("tol", "tolerance"),
-    }
-)
-"""What belongs to the loop and to no rule, by what it is called."""
-
-START: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "start": (
-            *("w0", "w_in", "w_init", "init_w", "initial_w", "w", "weights", "initial_weights"),
-            *("theta", "theta0", "theta_init", "initial_theta", "beta", "beta0", "init", "params"),
-        ),
-        "bias_start": ("b0", "b_in", "b_init", "init_b", "initial_b", "b", "bias"),
-    }
-)
-"""Where it starts, if it has to be told."""
-
-BEGINNING = (0.5, -0.25, 0.75, 0.25)
-"""What it is told then, the last one for the bias."""
-
-QUIET: Mapping[str, Any] = MappingProxyType(
-    {"seed": 0, "shuffle": False, "verbose": False, "tol": 0.0}
-)
-"""What these are given: rows in order, no early end, nothing printed, the same start each time."""
-
-HYPER: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        **ALIASES,
-        "lr": ("eta0", "learning_rate_init", "lrate", *ALIASES["lr"], "step"),
-        "weight_decay": (
-            *ALIASES["weight_decay"],
-            *("lambd", "lmb", "lambda_reg", "reg_lambda", "l2_lambda", "l2_penalty", "penalty"),
-            *("regularization", "reg_strength", "ridge", "alpha"),
-        ),
-    }
-)
-"""What training loops call hyperparameters. ``alpha`` is a decay where another name is the rate."""
-
-WEIGHTS, BIASES = ("w", "weight", "coef"), ("b", "bias", "intercept")
-"""How names of weights and of a bias begin, tried in this order among those of the right size."""
-
-
-@dataclass(frozen=True)
-class Form:
-    """In which form code is given its data.
-
-    Attributes:
-        low: the label beside 1.
-        layout: of rows and labels: ``"vector"`` (labels (m,)), ``"column"`` (labels (m, 1)) or
-            ``"across"`` (rows (k, m), labels (1, m)).
-        arrays: ``"numpy"``, or torch's dtype of tensors.
-        start: the shape of what it is told to start from, where it has to be told.
-
-    >>> x, y = Form(layout="across").data(5)
-    >>> x.shape, y.shape
-    ((3, 5), (1, 5))
-    """
-
-    low: int = 0
-    layout: str = "vector"
-    arrays: str = "numpy"
-    start: tuple[int, ...] = (FEATURES,)
-
-    def __str__(self) -> str:
-        """What is unusual about it, if anything."""
-        layout = {"vector": [], "column": ["labels as a column"], "across": ["a column a row"]}
-        return ", ".join([f"labels {self.low} and 1"] * (self.low != 0) + layout[self.layout])
-
-    def data(self, m: int) -> tuple[Any, Any]:
-        """Rows and labels, made anew each time, since code may write into them."""
-        data = Data(m, self.low)
-        x, y = np.array(data.x), np.array(data.y)
-        if self.layout == "column":
-            y = y[:, None]
-        elif self.layout == "across":
-            x, y = np.array(x.T), y[None]
-        return self._array(x), self._array(y)
-
-    def beginning(self) -> dict[str, Any]:
-        """What it is told to start from."""
-        size = int(np.prod(self.start))
-        w = np.array(BEGINNING[:size]).reshape(self.start)
-        return {"start": self._array(w), "bias_start": BEGINNING[-1]}
-
-    def _array(self, values: FloatArray) -> Any:
-        if self.arrays == "numpy":
-            return values
-        torch = sys.modules["torch"]
-        return torch.from_numpy(values).to(getattr(torch, self.arrays))
-
-
-STARTS = ((FEATURES,), (FEATURES + 1,), (FEATURES, 1), (FEATURES + 1, 1))
-"""Shapes of what code is told to start from."""
-
-
-def forms(*, told: bool = False) -> Iterator[Form]:
-    """The usual ones first; tensors only where torch is loaded, by the code if by nobody else.
-
-    Those of code that has to be ``told`` where to start differ in that, too.
-    """
-    layouts, starts = ("vector", "column", "across"), STARTS[: 4 if told else 1]
-    for arrays in ("numpy", "float64", "float32") if "torch" in sys.modules else ("numpy",):
-        for low, layout, start in product((0, -1), layouts, starts):
-            yield Form(low, layout, arrays, start)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Where in an answer the weights and the bias are.
-
-    Attributes:
-        weights: what holds the weights, or weights and bias end to end.
-        bias: what holds the bias; None if there is none, or it is beside the weights.
-        first: where the bias is in ``weights``: True before them, False after them.
-    """
-
-    weights: str
-    bias: str | None = None
-    first: bool | None = None
-
-    @property
-    def biased(self) -> bool:
-        """Whether there is a bias."""
-        return self.bias is not None or self.first is not None
-
-    def __call__(self, leaves: Mapping[str, FloatArray]) -> list[FloatArray]:
-        """Weights and bias out of an answer.
-
-        >>> Reading("", first=True)({"": np.array([9.0, 1.0, 2.0, 3.0])})
-        [array([1., 2., 3.]), array([9.])]
-        """
-        w = np.ravel(leaves[self.weights]).astype(np.float64)
-        if self.first is not None:
-            return [w[1:], w[:1]] if self.first else [w[:-1], w[-1:]]
-        if self.bias is None:
-            return [w]
-        return [w, np.ravel(leaves[self.bias]).astype(np.float64)]
+from oracles.harness.training.data import FEATURES
 
 
 @dataclass(frozen=True)
@@ -339,11 +185,6 @@ def _named(function: Any) -> list[inspect.Parameter]:
     return [p for p in inspect.signature(function).parameters.values() if p.kind not in kinds]
 
 
-def _likely(paths: list[str], beginnings: tuple[str, ...]) -> list[str]:
-    """Those first whose last name begins so."""
-    return sorted(paths, key=lambda p: not p.rpartition(".")[2].lower().startswith(beginnings))
-
-
 def is_fit(subject: Any) -> bool:
     """Whether something is called as a training loop is: with rows and labels.
 
@@ -357,41 +198,6 @@ def is_fit(subject: Any) -> bool:
     return len(first) == 2 and all(
         p.name.lower() in names for p, names in zip(first, DATA, strict=True)
     )
-
-
-DEEPEST = 4
-"""How far an answer is looked into."""
-
-
-def numbers(answer: Any, path: str = "", depth: int = 0) -> Iterator[tuple[str, FloatArray]]:
-    """All arrays and floats in an answer, by where they are: in what is nested, and in attributes.
-
-    >>> [(path, value.tolist()) for path, value in numbers({"w": [1.0, 2.0], "b": 0.5, "n": 3})]
-    [('.w', [1.0, 2.0]), ('.b', 0.5)]
-    """
-    if hasattr(answer, "detach"):
-        answer = answer.detach().cpu().numpy()
-    if isinstance(answer, list) and answer and all(isinstance(v, float) for v in answer):
-        answer = np.array(answer)
-    if isinstance(answer, float | np.floating | np.ndarray):
-        value = np.array(answer)
-        if value.dtype.kind == "f":
-            yield path, value
-        return
-    for name, inner in _inside(answer) if depth < DEEPEST else ():
-        yield from numbers(inner, f"{path}.{name}", depth + 1)
-
-
-def _inside(answer: Any) -> Iterator[tuple[str, Any]]:
-    """What something holds, by name."""
-    if isinstance(answer, list | tuple):
-        yield from ((str(i), value) for i, value in enumerate(answer))
-    elif isinstance(answer, Mapping):
-        yield from ((str(name), value) for name, value in answer.items())
-    elif hasattr(answer, "state_dict"):
-        yield from dict(answer.state_dict()).items()
-    elif hasattr(answer, "__dict__") and not isinstance(answer, type | ModuleType | FunctionType):
-        yield from vars(answer).items()
 
 
 @contextlib.contextmanager
