@@ -150,8 +150,7 @@ def identify_fit(box: Fit, rules: Sequence[Rule] | None = None) -> FitIdentifica
     """Find what a training loop does.
 
     Raises:
-        SubjectError: it cannot be asked: it takes no number of epochs, raised whatever it was
-            given, or gave no weights.
+        SubjectError: it cannot be asked: it takes no number of epochs, raised, or gave no weights.
 
     >>> def fit(X, y, alpha, lam, iterations):
     ...     w = 0 * X[0]
@@ -170,19 +169,31 @@ def identify_fit(box: Fit, rules: Sequence[Rule] | None = None) -> FitIdentifica
             break  # some account holds where only the gradient counts: no other rule's does
         try:
             found = evidences(box, rule)
-        except SubjectError as error:  # it takes what this rule does not
+        except SubjectError as error:  # it does not take what this rule's settings are
             refused.append(error)
             continue
+        most = MOST if rule.linear or takes_own(box, rule) else 1
         for evidence in found:
-            most = MOST if rule.linear or takes_own(box, rule) else 1
-            hunt = Hunt(evidence, rule, settings(rule, box), most)
-            hunts.append(hunt)
-            for rates, decays in SCALINGS:
-                loops = hunt.proven(hunt.accounts(rates, decays))
-                if loops:
-                    return answered(hunt, loops)
+            hunts.append(Hunt(evidence, rule, settings(rule, box), most))
+            loops = proven(hunts[-1])
+            if loops:
+                return answered(hunts[-1], loops)
     if not hunts:
         raise refused[0]
+    return unknown(box, hunts)
+
+
+def proven(hunt: Hunt) -> list[Loop]:
+    """The accounts that hold on all rows at once: with the numbers given, or with scaled ones."""
+    for rates, decays in SCALINGS:
+        loops = hunt.proven(hunt.accounts(rates, decays))
+        if loops:
+            return loops
+    return []
+
+
+def unknown(box: Fit, hunts: Sequence[Hunt]) -> FitIdentification:
+    """What is to be said where nothing holds."""
     near = max((hunt.nearest for hunt in hunts if hunt.nearest), default=None)
     left = box.unknown(tuple({n for hunt in hunts for n in hunt.rule.hyper()._fields}))
     limits = f"; what {', '.join(left)} may mean is not known" if left else ""

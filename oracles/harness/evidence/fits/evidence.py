@@ -66,7 +66,7 @@ class Evidence:
 
     def _start(self, setting: Setting) -> list[FloatArray]:
         """What no epochs give, or a learning rate of 0; else it is zero, as far as can be seen."""
-        nothing = {name: 0.0 for name, value in setting.given if not isinstance(value, bool)}
+        nothing = {name: 0.0 for name, _ in setting.given if name in ("lr", "weight_decay")}
         asked: list[tuple[int, dict[str, float]]] = [(0, {}), (1, nothing)]
         asked = asked if "lr" in nothing else asked[:1]
         for epochs, changed in asked:

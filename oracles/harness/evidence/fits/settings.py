@@ -22,6 +22,9 @@ LR = 0.02
 """Low, so that what one step rounds is not magnified by the steps after it: 2γΣ|x|² is about 1."""
 
 
+DECAY = 0.9
+"""High, so that what is only nearly a decay of γλ shows in float32 as well: (γλ)² is 3e-4."""
+
 ROWS, FEWER, BATCHED, BATCH, MANY = 7, 5, 8, 3, 150
 """Rows of most settings; of one more, to tell λ from λ/m; of those in batches, whose last one is
 short, and the size; of the one that shows a size which is written in the code."""
@@ -81,6 +84,7 @@ def settings(rule: Rule, box: Fit) -> list[Setting]:
     default = rule.hyper(**{k: v for k, v in box.values.items() if k in rule.hyper()._fields})
     spans = {n: s for n, s in rule.drawing.full.hyper.items() if n in taken and n != "lr"}
     values = {n: float(np.cbrt(low * high * high)) for n, (low, high) in spans.items()}
+    values |= {"weight_decay": DECAY} if "weight_decay" in values else {}
     off = {n: 0.0 for n in values if not getattr(rule.hyper(), n)}
     switches = [n for n, v in default._asdict().items() if isinstance(v, bool) and n in taken]
     rate = {"lr": LR} if "lr" in taken else {}
