@@ -14,7 +14,7 @@ and then the other one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -69,6 +69,54 @@ class FitIdentification:
         also = "".join(f"; the same as {_told(loop)}" for loop in self.also)
         found = " or ".join(_told(loop, bias=self.bias) for loop in self.fits)
         return f"{self.name} minimizes {found}{also}{self.limits}"
+
+    def lines(self) -> list[str]:
+        """The answer, and what else there is to say: a line each."""
+        form = [f"asked with {self.form}"] if self.form else []
+        elsewhere = [ELSEWHERE] if self.torchs else []
+        hand = [str(self.example)] if self.example else []
+        return [str(self), *elsewhere, *hand, *form, *self.untold]
+
+    @property
+    def torchs(self) -> bool:
+        """Whether it is torch's own rule, with the numbers that are given."""
+        return bool(self.fits) and self.fits[0].torchs and not self.limits
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer as plain data."""
+        return {
+            "name": self.name,
+            "said": str(self),
+            "torchs": self.torchs,
+            "fits": [_plain(loop) for loop in self.fits],
+            "also": [_plain(loop) for loop in self.also],
+            "ruled_out": self.ruled_out,
+            "nearest": _plain(self.nearest.loop) if self.nearest else None,
+            "untold": list(self.untold),
+            "form": self.form,
+            "example": asdict(self.example) if self.example else None,
+        }
+
+
+ELSEWHERE = (
+    "this is torch's own rule: if two runs differ all the same, the difference is elsewhere (the "
+    "loss that is minimized there, its mean or sum, the start, the order of rows, dtypes)"
+)
+
+
+def _plain(loop: Loop) -> dict[str, Any]:
+    """An account as plain data."""
+    return {
+        "said": _told(loop),
+        "loss": asdict(loop.loss),
+        "rule": loop.candidate.rule.name,
+        "conventions": [c.name for c in loop.candidate.conventions],
+        "batches": asdict(loop.batches),
+        "bias_decayed": loop.bias_decayed,
+        "counted": loop.counted,
+        "lr": loop.lr,
+        "weight_decay": loop.weight_decay,
+    }
 
 
 def _told(loop: Loop, *, bias: bool = False) -> str:
@@ -332,7 +380,8 @@ def untold(hunt: Hunt) -> Iterator[str]:
                 f"{convention.name} ({convention.equation}) is the same while the learning rate "
                 "stays what it is"
             )
-    if "weight_decay" in h._fields and not hunt.decaying:
-        yield "it takes no weight_decay, so nothing is known of its decay"
+    for name in ("weight_decay", "momentum"):
+        if name in h._fields and name not in taken and not getattr(h, name):
+            yield f"it takes no {name}: what it would do with one is not known"
     if not hunt.evidence.start_seen:
         yield "it takes neither 0 epochs nor a learning rate of 0; that it starts at 0 is assumed"
