@@ -375,7 +375,7 @@ def untold(hunt: Hunt) -> Iterator[str]:
     taken = hunt.evidence.box.takes(h._fields)
     for convention in hunt.rule.conventions[1:]:
         names = convention.parts & {*h._fields} - {"batch_size"}
-        if "schedule" in convention.parts and names <= taken:
+        if "schedule" in convention.parts and all(n in taken or getattr(h, n) for n in names):
             yield (
                 f"{convention.name} ({convention.equation}) is the same while the learning rate "
                 "stays what it is"

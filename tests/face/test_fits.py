@@ -101,7 +101,7 @@ def test_numbers_to_work_by_hand() -> None:
 def test_what_is_told_beside() -> None:
     found = asked(shuffled_off, values={"momentum": 0.9})
     assert found.lines()[1].startswith("this is torch's own rule")
-    assert not any(line.startswith("lr_in_velocity") for line in found.untold)
+    assert found.untold[0].startswith("lr_in_velocity (v = μv + (1−τ)γd, w = w − v) is the same")
     plain = Planted("", momentum="torch").fit()
     assert any(line.startswith("lr_in_velocity") for line in asked(plain).untold)
     assert (
