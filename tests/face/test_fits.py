@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from oracles.fitting import FitIdentification, identify_fit
+from oracles.fitting import FitIdentification, evidences, identify_fit, proven
+from oracles.harness.evidence.fits.hunt import Hunt
+from oracles.harness.evidence.fits.settings import settings
+from oracles.harness.oracle import Margin
 from oracles.harness.subjects.fits.fit import Fit
 from oracles.harness.subjects.subject import SubjectError
+from oracles.optimizers.registry import RULES
 from tests.support.fits import (
     OTHERS,
     PLANTED,
@@ -214,3 +218,25 @@ def test_the_world_is_left_as_it_was(capsys: pytest.CaptureFixture[str]) -> None
     assert before[:2] == after[:2]
     assert torch.equal(before[2], after[2])
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("number", [0, 3, 10, 22, 27])
+def test_it_is_margins_that_decide(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What plain float64 spares them changes no answer, however little that is."""
+    planted = PLANTED[number]
+    expected = asked(planted.fit())
+    monkeypatch.setattr("oracles.harness.evidence.fits.evidence.NEAR", 0.3)
+    found = asked(planted.fit())
+    assert account(str(found)) == planted.expected
+    assert str(found) == str(expected)
+
+
+def test_a_margin_that_holds_anything_proves_nothing() -> None:
+    box, rule = Fit(answer), RULES["SGD"]
+    (evidence, *_) = evidences(box, rule)
+    hunt = Hunt(evidence, rule, settings(rule, box))
+    (loop,) = proven(hunt)
+    assert hunt.speaks(loop, Margin(16))
+    wide = Margin(10**13)
+    assert all(evidence.within(loop, wide, setting)[0] for setting in hunt.full)
+    assert not hunt.speaks(loop, wide)
