@@ -155,7 +155,9 @@ class Fit:
             SubjectError: the code raised, or answers twice in two ways.
         """
         before, again = self.leaves(call), self._ask(call)
-        if repr(before) != repr(again):
+        if {p: v.tobytes() for p, v in before.items()} != {
+            p: v.tobytes() for p, v in again.items()
+        }:
             raise SubjectError(f"{self.name} is random: two calls that are the same differ")
         after = self.leaves(Call(call.form, call.m, call.batch, call.epochs + 1, call.hyper))
         moving = {
