@@ -280,9 +280,9 @@ def nameable(box: Fit) -> Iterator[Rule]:
 
 
 def takes_own(box: Fit, rule: Rule) -> bool:
-    """Whether a loop takes some hyperparameter that SGD has not."""
+    """Whether a loop takes two hyperparameters that SGD has not; one may be called so by chance."""
     own = {*rule.hyper()._fields} - {*RULES["SGD"].hyper()._fields}
-    return bool(own & (box.takes(tuple(own)) | {*box.values}))
+    return len(own & (box.takes(rule.hyper()._fields) | {*box.values})) > 1
 
 
 def evidences(box: Fit, rule: Rule) -> list[Evidence]:
@@ -293,18 +293,18 @@ def evidences(box: Fit, rule: Rule) -> list[Evidence]:
     """
     plain = settings(rule, box)[0]
     found: list[Evidence] = []
-    failed = f"{box.name} gives no weights that move"
+    failed: list[str] = []
     for form in box.forms():
         if form.arrays != "numpy" and any(e.form.arrays != form.arrays for e in found):
             break  # it takes simpler ones
         try:
             readings = box.readings(Call(form, plain.m, plain.batch, 1, plain.given))
         except SubjectError as error:
-            failed = str(error)
+            failed.append(str(error))
             continue
         found += [Evidence(box, form, reading) for reading in readings]
     if not found:
-        raise SubjectError(failed)
+        raise SubjectError([*failed, f"{box.name} gives no weights that move"][0])
     return found
 
 

@@ -85,7 +85,8 @@ class Fit:
 
     def arguments(self, wanted: tuple[str, ...]) -> dict[str, str]:
         """Of the loop's own names and those that are wanted: what the code calls them."""
-        left = [name for name in self._own if name not in self.fixed]
+        own = {n: p for n, p in self._own.items() if not isinstance(p.default, str)}
+        left = [name for name in own if name not in self.fixed]
         loop = {}
         for name, aliases in {**LOOP, **START}.items():
             free = [a for a in (self.names.get(name), *aliases) if a in left]
