@@ -63,6 +63,7 @@ FLOORS = (
     "oracles.harness.deviations",
     "oracles.harness.runs",
     "oracles.explanation",
+    "oracles.fitting",
     "oracles.identification",
     "oracles.checking",
     "oracles.reports",
