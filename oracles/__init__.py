@@ -23,10 +23,20 @@ if TYPE_CHECKING:
     from oracles.identification import identify
     from oracles.optimizers.registry import RULES
     from oracles.rule import Convention, Rule
+    from oracles.translation import translate
 
     __version__: str
 
-__all__ = ["RULES", "Convention", "Rule", "Verdict", "__version__", "check", "identify"]
+__all__ = [
+    "RULES",
+    "Convention",
+    "Rule",
+    "Verdict",
+    "__version__",
+    "check",
+    "identify",
+    "translate",
+]
 
 _HOMES = {
     "RULES": "oracles.optimizers.registry",
@@ -35,6 +45,7 @@ _HOMES = {
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
     "identify": "oracles.identification",
+    "translate": "oracles.translation",
 }
 
 
