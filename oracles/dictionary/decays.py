@@ -131,6 +131,9 @@ def _in_two(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
     return {"lr": h.lr / rest, "weight_decay": h.weight_decay * rest}
 
 
+DECAYED_OTHERWISE: Manner = frozenset({"decay_before_rms"})
+"""Adafactor's size of a parameter, which is measured after a decay of its own."""
+
 Row = tuple[str, str, Change, str, Range, tuple[str, ...], str]
 
 N, LR = ("batch_size",), ("lr",)
@@ -242,6 +245,7 @@ def _entries(rule: Rule, rows: tuple[Row, ...]) -> Iterator[Entry]:
             change=change,
             formula=formula,
             range=where,
+            without=DECAYED_OTHERWISE,
             needs=needs,
             reason=reason,
         )
@@ -286,6 +290,7 @@ BIASES = (
         rule="SGD",
         drops="bias_undecayed",
         adds=TORCHS,
+        without=frozenset({"decay_drift"}),
         vectors=VECTORS,
         formula="weight_decay = 0 for biases and other parameters of at most one dimension, in a "
         "group of their own",

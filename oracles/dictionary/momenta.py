@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from oracles.dictionary.decays import LR_SCALED, NO_MOMENTUM
-from oracles.dictionary.entry import TORCHS, Entry, Range, Refusal, both, constant, off
+from oracles.dictionary.entry import TORCHS, Entry, Manner, Range, Refusal, both, constant, off
 from oracles.drawing import Hyper
 
 STEADY = Range(
@@ -38,6 +38,9 @@ def _summed(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
     return {"lr": h.lr / (1 - h.momentum)}
 
 
+WEIGHED: Manner = frozenset({"ema_momentum"})
+"""What weighs by 1 − μ, which another momentum would change."""
+
 UNITS = "the velocity holds steps (lr times gradients), torch's buffer holds gradients"
 AVERAGE = "an average weighs what comes in by 1 − μ, torch's sum by 1, at the first step as well"
 
@@ -51,6 +54,7 @@ def _units(rule: str, name: str, plain: Range) -> Iterator[Entry]:
         change=_in_gradients,
         formula="momentum_t = μ·lr_{t−1}/lr_t",
         range=both(plain, MOVING),
+        without=WEIGHED,
         reason=UNITS,
     )
     yield Entry(
@@ -60,6 +64,7 @@ def _units(rule: str, name: str, plain: Range) -> Iterator[Entry]:
         change=_in_steps,
         formula="momentum_t = μ·lr_t/lr_{t−1}",
         range=both(plain, MOVING),
+        without=WEIGHED,
         reason=UNITS,
     )
     for range in (constant("lr"), NO_MOMENTUM):

@@ -161,7 +161,7 @@ def _accumulated() -> Iterator[Entry]:
         rule="Adagrad",
         drops="start_ignored",
         adds=TORCHS,
-        change=lambda h, before, t: {tau: 0},
+        change=lambda h, before, t: {tau: 0 * h.initial_accumulator_value},
         formula=f"{tau} = 0",
         reason="it starts at 0 whatever is given",
     )
@@ -331,7 +331,7 @@ def _switches() -> Iterator[Entry]:
             adds=TORCHS,
             change=lambda h, before, t, values=values: values,  # type: ignore[misc]
             formula=f"{argument} = {value}",
-            without=LR_SCALED if argument == "lr" else frozenset(),
+            without=LR_SCALED | {"lr_remembered"} if argument == "lr" else frozenset(),
             reason="whatever is given is ignored",
         )
     yield from _swapped()

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 import oracles.reports
 from oracles import cli
-from oracles.dictionary.decays import called
-from oracles.dictionary.entry import SPOKEN, Entry, Manner, Refusal, taken
+from oracles.dictionary.decays import FORMS, OWN_NAMES, called
+from oracles.dictionary.entry import SPOKEN, Entry, Manner, Refusal, same, taken
 from oracles.dictionary.frameworks import PRESETS
 from oracles.dictionary.parting import text
 from oracles.dictionary.preset import spoken_as_adam
@@ -68,11 +68,25 @@ def known(entry: Entry) -> str:
     return f"{entry.rule}: {entry.drops or 'torch'} to {entry.adds or 'torch'}, {entry.range.words}"
 
 
-def held(rule: str, entry: Entry, rng: random.Random) -> None:
+def held(rule: str, entry: Entry, rng: random.Random, also: Manner = frozenset()) -> None:
     with mpmath.workprec(BITS):
         schedule = meeting(entry, drawn(RULES[rule], rng))
         assert entry.range.holds(schedule), known(entry)
-        assert trade(entry, RULES[rule], schedule, values(RULES[rule], rng)), known(entry)
+        drew = values(RULES[rule], rng)
+        assert trade(entry, RULES[rule], schedule, drew, also), (known(entry), also)
+
+
+def company(rule: str, entry: Entry) -> list[Manner]:
+    """What an entry says it holds beside: each convention that can be had with its own."""
+    alone = (entry.beside | {entry.drops}) - {""}
+    lines = frozenset().union(*(taken(RULES[rule], name) for name in alone))
+    return [
+        frozenset({c.name})
+        for c in RULES[rule].conventions[1:]
+        if not taken(RULES[rule], c.name) & lines
+        and entry.fits(RULES[rule], alone | {c.name})
+        and not alone & set(OWN_NAMES)
+    ]
 
 
 class TestEntries:
@@ -86,8 +100,20 @@ class TestEntries:
     @given(seed=seeds)
     def test_any_holds_where_it_says_so(self, seed: int) -> None:
         rng = random.Random(seed)
-        for rule, entry in rng.sample(OURS, 2):
-            held(rule, entry, rng)
+        rule, entry = rng.choice(OURS)
+        held(rule, entry, rng, rng.choice([frozenset(), *company(rule, entry)]))
+
+    def test_each_that_changes_numbers_holds_beside_any_decay(self) -> None:
+        """Which may hang on the learning rate, or be part of what is remembered."""
+        rng, tried = random.Random(0), 0
+        for rule, entry in OURS:
+            if entry.change is same or {entry.drops, entry.adds} & set(FORMS):
+                continue
+            for other in company(rule, entry):
+                if other & set(FORMS):
+                    tried += 1
+                    held(rule, entry, rng, other)
+        assert tried > 100
 
     def test_each_parts_outside(self) -> None:
         """With each of its conditions failed by itself, the others met."""

@@ -131,7 +131,7 @@ def meeting(entry: Entry, schedule: list[Hyper], *, but: str = "") -> list[Hyper
 
 def values(rule: Rule, rng: random.Random) -> tuple[Any, list[Any]]:
     """A parameter and its gradients, as arrays of fractions."""
-    shape = (rule.drawing.shapes or ((2,),))[0]
+    shape = (rule.drawing.shapes or ((1,),))[0]
 
     def array(span: Range) -> Any:
         flat = [rng.choice((-1, 1)) * _within(span, rng) for _ in range(int(np.prod(shape)))]
@@ -175,14 +175,16 @@ def alike(one: Any, other: Any) -> bool:
     return same(one, other)
 
 
-def sides(entry: Entry) -> tuple[Manner, Manner]:
-    """The two manners that an entry trades, with no more beside them than it asks for."""
-    return (entry.beside | {entry.drops}) - {""}, (entry.beside | {entry.adds}) - {""}
-
-
-def trade(entry: Entry, rule: Rule, schedule: list[Hyper], drew: tuple[Any, list[Any]]) -> bool:
-    """Whether the trajectories on both sides of an entry are one."""
-    one, other = sides(entry)
+def trade(
+    entry: Entry,
+    rule: Rule,
+    schedule: list[Hyper],
+    drew: tuple[Any, list[Any]],
+    also: Manner = frozenset(),
+) -> bool:
+    """Whether the trajectories on both sides of an entry are one, with more beside it or no more."""
+    one = (entry.beside | also | {entry.drops}) - {""}
+    other = entry.after(one)
     ndim = 1 if entry.vectors else 2
     numbers = lifted(rule, schedule)
     reached = entry.apply(numbers)
