@@ -182,7 +182,7 @@ def trade(
     drew: tuple[Any, list[Any]],
     also: Manner = frozenset(),
 ) -> bool:
-    """Whether the trajectories on both sides of an entry are one, with more beside it or no more."""
+    """Whether the trajectories on both sides of an entry are one, ``also`` with more beside it."""
     one = (entry.beside | also | {entry.drops}) - {""}
     other = entry.after(one)
     ndim = 1 if entry.vectors else 2
