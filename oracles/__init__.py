@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from oracles.identification import identify
     from oracles.optimizers.registry import RULES
     from oracles.rule import Convention, Rule
+    from oracles.translation import translate
 
     __version__: str
 
@@ -37,6 +38,7 @@ __all__ = [
     "check",
     "explain",
     "identify",
+    "translate",
 ]
 
 _HOMES = {
@@ -48,6 +50,7 @@ _HOMES = {
     "check": "oracles.checking",
     "explain": "oracles.explanation",
     "identify": "oracles.identification",
+    "translate": "oracles.translation",
 }
 
 
