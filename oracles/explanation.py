@@ -39,6 +39,9 @@ SAID = ("Symbols", "The rule", "Where sources disagree")
 """How the sections of a rule's file begin that are told to people."""
 
 
+SWITCHES = ", while switches are off that it has nothing to do with"
+
+
 @dataclass(frozen=True)
 class Difference:
     """A convention beside torch's.
@@ -105,9 +108,29 @@ class Explanation:
     def __str__(self) -> str:
         """For people, in as many columns as the terminal has, 100 elsewhere."""
         width = max(80, shutil.get_terminal_size((100, 24)).columns)
-        return "\n\n".join(part.strip("\n") for part in self._parts(width))
+        parts = (
+            self._one(*self.differences, width) if len(self.differences) == 1 else self._all(width)
+        )
+        return "\n\n".join(part.strip("\n") for part in parts)
 
-    def _parts(self, width: int) -> Iterator[str]:
+    def _one(self, difference: Difference, width: int) -> Iterator[str]:
+        """One convention beside torch's."""
+        torch, other = self.rule.torch, difference.convention
+        switches = SWITCHES if difference.same else ""
+        yield f"{self.rule.name}: {other.name} beside torch's {torch.name}"
+        for heading, *lines in (
+            ("torch", torch.equation, torch.source),
+            (other.name, other.equation, other.source),
+            ("the same where", f"{difference.where}{switches}"),
+            ("the smallest numbers that show it", difference.numbers),
+            ("with torch's arguments", *self.defaults()),
+            ("the letters", self.rule.symbols),
+        ):
+            filled = (textwrap.fill(line, width - 4) for line in lines)
+            yield "\n".join([heading, textwrap.indent("\n".join(filled), "    ")])
+
+    def _all(self, width: int) -> Iterator[str]:
+        """The rule and its conventions."""
         yield self.title
         for name, text in self.sections.items():
             if name.startswith(SAID):
@@ -118,7 +141,7 @@ class Explanation:
         if not self.differences:
             return
         yield _table(self.differences, width)
-        yield "(where: switches that a convention has nothing to do with are off)"
+        yield f"(the same{SWITCHES})"
         sources = (f"{d.convention.name}: {d.convention.source}" for d in self.differences)
         yield "\n".join(textwrap.fill(line, width, subsequent_indent="    ") for line in sources)
 
@@ -130,10 +153,10 @@ class Explanation:
         after = "After ten steps with these arguments"
         alike = [d.convention.name for d in self.differences if d.share == 0]
         if alike:
-            yield f"{after} nothing but rounding is between torch's and {', '.join(alike)}."
+            yield f"{after} nothing but rounding is between torch and {', '.join(alike)}."
         apart = [f"{d.convention.name} {_share(d)}" for d in self.differences if d.share > 0]
         if apart:
-            yield f"{after} off by so much of the way that torch's goes: {', '.join(apart)}."
+            yield f"{after} off by so much of torch's way: {', '.join(apart)}."
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
