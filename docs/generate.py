@@ -60,7 +60,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Give the commands that a page shows what they print."""
     markdown = re.sub(r"```console\n\$ (oracles .*)\n```", _ran, markdown)
-    return re.sub(r"```console\n\$ python examples/(\w+)\.py\n```", _said, markdown)
+    markdown = re.sub(r"```console\n\$ python examples/(\w+)\.py\n```", _said, markdown)
+    return re.sub(r"```python\n# examples/(\w+)\.py\n```", _code, markdown)
 
 
 def on_page_content(html: str, **_: Any) -> str:
@@ -89,9 +90,22 @@ def _ran(block: re.Match[str]) -> str:
 
 def _said(block: re.Match[str]) -> str:
     """A console block with what an example says that it prints, which tests hold it to."""
-    text = (EXAMPLES / f"{block[1]}.py").read_text(encoding="utf-8")
-    said = dedent(text.partition("It prints:\n\n")[2].partition('\n"""')[0])
+    said, _ = _example(block[1])
+    said = dedent(said.partition("It prints:\n\n")[2])
     return f"```text\n$ python examples/{block[1]}.py\n{said}\n```"
+
+
+def _code(block: re.Match[str]) -> str:
+    """The example itself."""
+    _, code = _example(block[1])
+    return f"```python\n{code.strip()}\n```"
+
+
+def _example(name: str) -> tuple[str, str]:
+    """What an example says of itself, and its code."""
+    text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    said, _, code = text.partition('\n"""\n')
+    return said, code
 
 
 def generated() -> Iterator[tuple[str, str | bytes]]:

@@ -98,6 +98,12 @@ class Explanation:
         title: one line.
         sections: of the rule's file, by heading.
         differences: conventions beside torch's.
+
+    >>> explanation = explain("AdamW", "coupled_unscaled")
+    >>> print(str(explanation).splitlines()[0])
+    AdamW: coupled_unscaled beside torch's decoupled_lr
+    >>> explanation.to_json()["torch"]["equation"]
+    'w = (1 − γλ)w before the step; λw enters no moment'
     """
 
     rule: Rule
@@ -209,7 +215,7 @@ def _theory(rule: Rule) -> tuple[str, dict[str, str]]:
 def without_marks(text: str) -> str:
     """A docstring as plain text; columns stay where they are."""
     aligned = re.sub(r"``([^`]+)``(\S*)( {2,})", r"\1\2\3    ", text)
-    return re.sub(r":mod:`([^`]+)`|``([^`]+)``|\*(\w[^*\n]*)\*", r"\1\2\3", aligned)
+    return re.sub(r":\w+:`([^`]+)`|``([^`]+)``|\*(\w[^*\n]*)\*", r"\1\2\3", aligned)
 
 
 def _difference(rule: Rule, convention: Convention) -> Difference:
