@@ -201,11 +201,12 @@ def rules_page(explanations: Sequence[Explanation]) -> str:
             f"[{e.rule.name}]({e.rule.name}.md)",
             f"`{e.rule.torch.name}`",
             _cell(e.rule.torch.equation),
+            str(getattr(e.rule.hyper(), "weight_decay", "none")),
             str(len(e.rule.conventions)),
         )
         for e in explanations
     ]
-    columns = ("optimizer", "torch's convention", "its lines", "conventions")
+    columns = ("optimizer", "torch's convention", "its lines", "weight_decay", "conventions")
     return f"# Rules\n\nEvery optimizer of `torch.optim`.\n\n{table(columns, rows)}\n"
 
 
