@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from oracles.harness.verdict import Verdict
     from oracles.identification import identify
     from oracles.optimizers.registry import RULES
+    from oracles.reports.comparison import compare
     from oracles.rule import Convention, Rule
 
     __version__: str
 
-__all__ = ["RULES", "Convention", "Rule", "Verdict", "__version__", "check", "identify"]
+__all__ = ["RULES", "Convention", "Rule", "Verdict", "__version__", "check", "compare", "identify"]
 
 _HOMES = {
     "RULES": "oracles.optimizers.registry",
@@ -34,6 +35,7 @@ _HOMES = {
     "Rule": "oracles.rule",
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
+    "compare": "oracles.reports.comparison",
     "identify": "oracles.identification",
 }
 
