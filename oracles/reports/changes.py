@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from oracles.harness.subjects.subject import Place
-from oracles.reports.comparison import Change, Comparison, Difference
+from oracles.reports.comparison import WORSE, Change, Comparison, Difference
+from oracles.reports.fingerprint import KNOWN
 
 OF_ARGUMENTS = frozenset({Change.DEFAULT, Change.ARGUMENT_GONE, Change.ARGUMENT_NEW})
 
@@ -24,12 +25,12 @@ NAMED = OF_ARGUMENTS | frozenset(
         Change.UNASKED,
     }
 )
-"""Changes that have a row for each thing they are about; others have one for each optimizer."""
+"""Changes that have a row for each thing they are about."""
 
 REASONED = frozenset({Change.VANISHED, Change.UNKNOWN})
 """Changes that have a row for each reason."""
 
-COLUMNS = ("what", "optimizer", "where", "about")
+COLUMNS = ("what", "optimizers", "where", "about")
 
 
 HEADED = ("suite", "hypothesis", "numpy", "python", "system", "threads", "midpoints")
@@ -54,19 +55,24 @@ class Row:
 
     Attributes:
         change: of what kind.
-        optimizer: whose.
+        optimizers: whose.
         where: paths and dtypes.
         about: checks, arguments, reasons or an amount.
     """
 
     change: Change
-    optimizer: str
+    optimizers: tuple[str, ...]
     where: str
     about: str
 
+    @property
+    def cells(self) -> tuple[str, str, str, str]:
+        """As :data:`COLUMNS` says."""
+        return self.change, ", ".join(self.optimizers), self.where, self.about
+
 
 def rows(comparison: Comparison) -> list[Row]:
-    """What changed, the worst first."""
+    """What changed, the worst first; of several optimizers at once where it is the same."""
     groups: dict[tuple[Change, str, str], list[Difference]] = defaultdict(list)
     for d in comparison.differences:
         apart = d.about if d.change in NAMED else d.detail if d.change in REASONED else ""
@@ -74,10 +80,11 @@ def rows(comparison: Comparison) -> list[Row]:
     everywhere: dict[str, set[Place]] = defaultdict(set)
     for place in (*comparison.same, *(d.place for d in comparison.differences if d.path)):
         everywhere[place.optimizer].add(place)
-    return [
-        Row(change, optimizer, where((d.place for d in group), everywhere[optimizer]), about(group))
-        for (change, optimizer, _), group in groups.items()
-    ]
+    alike: dict[tuple[Change, str, str], list[str]] = defaultdict(list)
+    for (change, optimizer, _), group in groups.items():
+        at = where((d.place for d in group), everywhere[optimizer])
+        alike[change, at, about(group)].append(optimizer)
+    return [Row(change, tuple(names), at, what) for (change, at, what), names in alike.items()]
 
 
 def where(places: Iterable[Place], everywhere: set[Place]) -> str:
@@ -109,7 +116,7 @@ def about(group: list[Difference]) -> str:
         return max(group, key=lambda d: d.ulps).detail
     if first.change in REASONED:
         return first.detail
-    names = [*dict.fromkeys(d.about for d in group if d.about)]
+    names = [*dict.fromkeys(d.about.removeprefix(KNOWN).strip() for d in group if d.about)]
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     told = first.detail if first.change in OF_ARGUMENTS else ""
     return ": ".join(filter(None, [f"{names[0]}{more}" if names else "", told]))
@@ -132,8 +139,8 @@ def terminal(comparison: Comparison, *, full: bool = False, width: int = 100) ->
     if comparison.differences:
         table = Table(*COLUMNS, box=None, header_style="bold", pad_edge=False)
         for row in rows(comparison):
-            mark = "WORSE " if row.change in {d.change for d in comparison.worse} else ""
-            table.add_row(f"{mark}{row.change}", row.optimizer, row.where, row.about)
+            change, *others = row.cells
+            table.add_row(f"WORSE {change}" if row.change in WORSE else change, *others)
         console.print(table)
     for d in comparison.differences if full else ():
         at = f"{d.place}" if d.path else d.optimizer
@@ -152,8 +159,8 @@ def markdown(comparison: Comparison) -> str:
     if comparison.differences:
         lines += ["", line(COLUMNS), line("---" for _ in COLUMNS)]
         for row in rows(comparison):
-            bold = f"**{row.change}**" if row.change in {d.change for d in comparison.worse} else ""
-            lines.append(line((bold or row.change, row.optimizer, row.where, row.about)))
+            change, *others = row.cells
+            lines.append(line((f"**{change}**" if row.change in WORSE else change, *others)))
     return "\n".join(lines) + "\n"
 
 

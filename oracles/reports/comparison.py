@@ -284,8 +284,8 @@ def _places(a: _Index, b: _Index) -> Iterator[Difference]:
 
 
 def _arguments(a: _Index, b: _Index) -> Iterator[Difference]:
-    for name in a.arguments.keys() & b.arguments.keys():
-        before, after = a.arguments[name], b.arguments[name]
+    for name, after in b.arguments.items():
+        before = a.arguments.get(name, after)
         for argument in {**before, **after}:
             old, new = before.get(argument), after.get(argument)
             if old == new:

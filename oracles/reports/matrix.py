@@ -77,7 +77,8 @@ def _changed(reports: Mapping[str, RunReport]) -> Mapping[str, list[tuple[str, R
     for (_, before), (release, after) in pairwise(reports.items()):
         for row in rows(compare(before, after)):
             if row.change not in OF_DEVIATIONS:
-                changed[row.optimizer].append((release, row))
+                for optimizer in row.optimizers:
+                    changed[optimizer].append((release, row))
     return changed
 
 
