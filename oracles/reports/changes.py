@@ -30,7 +30,7 @@ NAMED = OF_ARGUMENTS | frozenset(
 REASONED = frozenset({Change.VANISHED, Change.UNKNOWN})
 """Changes that have a row for each reason."""
 
-COLUMNS = ("what", "optimizers", "where", "about")
+COLUMNS = ("what", "optimizers", "about", "where")
 
 
 HEADED = ("suite", "hypothesis", "numpy", "python", "system", "threads", "midpoints")
@@ -68,7 +68,7 @@ class Row:
     @property
     def cells(self) -> tuple[str, str, str, str]:
         """As :data:`COLUMNS` says."""
-        return self.change, ", ".join(self.optimizers), self.where, self.about
+        return self.change, ", ".join(self.optimizers), self.about, self.where
 
 
 def rows(comparison: Comparison) -> list[Row]:

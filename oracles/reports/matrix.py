@@ -86,9 +86,9 @@ def _history(changed: Sequence[tuple[str, Row]]) -> Iterator[str]:
     if not changed:
         yield "Nothing changed: every place is the same to the bit in all of them."
         return
-    yield from (line(("torch", "what", "where", "about")), line(["---"] * 4))
+    yield from (line(("torch", "what", "about", "where")), line(["---"] * 4))
     for release, row in changed:
-        yield line((release, row.change, row.where, row.about))
+        yield line((release, row.change, row.about, row.where))
 
 
 def _deviations(reports: Mapping[str, RunReport]) -> Iterator[str]:

@@ -210,7 +210,7 @@ def test_versions_say_what_changed_in_which_release() -> None:
     )
     text = versions({"2.9.1": of_torch(), "2.10.0": other, "2.11.0": other})
     rows = [line for line in text.splitlines() if "default changed" in line]
-    assert rows == [f"| 2.10.0 | default changed |  | lr: {arguments['lr']}, now 1.0 |"]
+    assert rows == [f"| 2.10.0 | default changed | lr: {arguments['lr']}, now 1.0 |  |"]
     same = versions({"2.9.1": of_torch(), "2.10.0": of_torch()})
     assert "Nothing changed: every place is the same to the bit" in same
 
