@@ -114,7 +114,7 @@ def about(group: list[Difference]) -> str:
     first = group[0]
     if first.change == Change.ROUNDING:
         return max(group, key=lambda d: d.ulps).detail
-    if first.change in REASONED:
+    if first.change in REASONED and first.detail:
         return first.detail
     names = [*dict.fromkeys(d.about.removeprefix(KNOWN).strip() for d in group if d.about)]
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
