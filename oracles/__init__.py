@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from oracles.harness.verdict import Verdict
     from oracles.identification import identify
     from oracles.optimizers.registry import RULES
+    from oracles.reports.comparison import compare
     from oracles.rule import Convention, Rule
     from oracles.translation import translate
 
@@ -36,6 +37,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "check",
+    "compare",
     "explain",
     "identify",
     "translate",
@@ -48,6 +50,7 @@ _HOMES = {
     "Rule": "oracles.rule",
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
+    "compare": "oracles.reports.comparison",
     "explain": "oracles.explanation",
     "identify": "oracles.identification",
     "translate": "oracles.translation",
