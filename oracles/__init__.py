@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oracles.checking import check
     from oracles.explanation import Explanation, explain
+    from oracles.harness.subjects.trace import Trace
     from oracles.harness.verdict import Verdict
-    from oracles.identification import identify
+    from oracles.identification import Identification, identify
     from oracles.optimizers.registry import RULES
     from oracles.reports.comparison import compare
     from oracles.rule import Convention, Rule
@@ -33,7 +34,9 @@ __all__ = [
     "RULES",
     "Convention",
     "Explanation",
+    "Identification",
     "Rule",
+    "Trace",
     "Verdict",
     "__version__",
     "check",
@@ -47,7 +50,9 @@ _HOMES = {
     "RULES": "oracles.optimizers.registry",
     "Convention": "oracles.rule",
     "Explanation": "oracles.explanation",
+    "Identification": "oracles.identification",
     "Rule": "oracles.rule",
+    "Trace": "oracles.harness.subjects.trace",
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
     "compare": "oracles.reports.comparison",

@@ -78,7 +78,8 @@ def test_a_run_without_decay_or_batch_leaves_decay_open() -> None:
 def test_names_of_its_own() -> None:
     hyper = {"speed": TORCH.hyper["lr"], "l2": TORCH.hyper["weight_decay"]}
     trace = Trace("mine", TORCH.parameters, TORCH.gradients, hyper)
-    assert not oracles.identify(trace).fits
+    without = oracles.identify(trace)
+    assert str(without) == "mine follows SGD's coupled_unscaled, lr = 0.05 whatever is given"
     found = oracles.identify(trace, names={"lr": "speed"})
     assert str(found) == "mine follows SGD's coupled_unscaled"
 
