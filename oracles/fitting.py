@@ -304,7 +304,12 @@ def evidences(box: Fit, rule: Rule) -> list[Evidence]:
             continue
         found += [Evidence(box, form, reading) for reading in readings]
     if not found:
-        raise SubjectError([*failed, f"{box.name} gives no weights that move"][0])
+        raise SubjectError(
+            [
+                *failed,
+                f"{box.name} gives no weights that move (for 3 numbers a row: 3, or 4 with a bias)",
+            ][0]
+        )
     return found
 
 

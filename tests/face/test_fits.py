@@ -196,7 +196,10 @@ def test_what_cannot_be_asked_says_why() -> None:
     for fit, reason in (
         (broken, "RuntimeError: not today"),
         (needs, "needs needs activation, which is not known"),
-        (still, "still gives no weights that move"),
+        (
+            still,
+            "still gives no weights that move .for 3 numbers a row: 3, or 4 with a bias.",
+        ),
         (noisy, "noisy is random: two calls that are the same differ"),
     ):
         with pytest.raises(SubjectError, match=reason):
