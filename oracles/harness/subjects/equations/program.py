@@ -246,10 +246,14 @@ def check(source: Spelled, tree: ast.Module) -> None:
     Raises:
         EquationError: it does, with the place.
     """
+    methods = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
     for node, depth in _nested(tree, 0):
-        if reason := _refusal(node) or (
-            depth > MAX_NESTED and "more than 100 levels in one another"
-        ):
+        reason = _refusal(node)
+        if isinstance(node, ast.Attribute) and node not in methods:
+            reason = f"{node.attr!r} is no attribute that is read here; allowed: data, grad"
+        if depth > MAX_NESTED:
+            reason = f"more than {MAX_NESTED} levels in one another"
+        if reason:
             raise source.error(reason, getattr(node, "lineno", 1), getattr(node, "col_offset", 0))
 
 
@@ -280,6 +284,10 @@ def _refusal(node: ast.AST) -> str:
             return "a statement assigns something: '=', '←', '+=', or x.add_(…)"
         case ast.Compare() if len(node.ops) > 1:
             return "comparisons in a row: join them with 'and'"
+        case ast.Compare(left=ast.Name(), comparators=[ast.Constant(value=None)]):
+            return ""
+        case ast.Compare(ops=[ast.Is() | ast.IsNot()]):
+            return "only whether a name is None can be asked so"
         case ast.Call():
             return _refused_call(node)
         case ast.BinOp(op=ast.MatMult(), left=left) if _bare(node, left):

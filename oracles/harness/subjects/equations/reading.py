@@ -51,6 +51,8 @@ class Equation:
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
         fields = self._fields(rule)
+        if rule.sparse or not rule.elementwise:
+            raise SubjectError(f"what {rule.name} does is no matter of one element")
         if len(set(fields.values())) < len(self.hyper):
             raise SubjectError(f"{rule.name} does not have all of {', '.join(sorted(self.hyper))}")
         (group,) = case.groups

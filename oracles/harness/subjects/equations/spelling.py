@@ -49,16 +49,17 @@ _END = r"(?![A-Za-z])"
 _OWNER = r"(?:self|state|param_state|group|param_group|config|args)(?![\w])"
 _TOKEN = re.compile(
     rf"""(?P<newline>\n|\\\\[^\S\n]*\n?)
-    |(?P<space>[^\S\n]+|\\\n|\\[,;:!]|[&$]|\#[^\n]*|(?:(?<=\n)|\A)[^\S\n]*(?://|%)[^\n]*
-        |\\(?:left|right|q?quad|displaystyle|big[lr]?){_END}|\\(?:begin|end)\{{\w+\*?\}}
-        |\.data\b|\[[ijkpl:]\]|(?:np|numpy|torch|math|jnp|tf|xp|K)\.(?=[a-z])
+    |(?P<space>[^\S\n]+|\\\n|\\[,;:!\[\]()]|[&$`]|\#[^\n]*|(?:(?<=\n)|\A)[^\S\n]*(?://|%)[^\n]*
+        |\\(?:left|right|q?quad|displaystyle|big[lr]?){_END}|\\(?:begin|end)\{{\w+\*?\}}|\\text\{{\([^{{}}\n]*\)\}}
+        |\.data\b|\[(?:[ijklp:]|key|name|param|idx)\]|(?:np|numpy|torch|math|jnp|tf|xp|K)\.(?=[a-z])
         |\w+,\s*\w+\s*=\s*{_OWNER}\[.betas.\])
     |(?P<missing>['"](?P<key>\w+)['"]\s+(?P<not>not\s+)?in\s+{_OWNER})
+    |(?P<beta>(?:{_OWNER}\.)?betas\[(?P<which>[01])\])
     |(?P<owned>{_OWNER}(?:\.(?P<attribute>\w+)|\[(?:'(?P<item>\w+)'|"(?P<text>\w+)")\]))
     |(?P<grad>(?P<of>[A-Za-z]\w*)(?:\.data)?\.grad\b)
     |(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
     |(?P<raised>[{RAISED}]+)
-    |(?P<nabla>(?:∇|\\nabla{_END})(?:_\{{?\\?\w+\}}?)?(?:\s*\\?\w+(?=\())?
+    |(?P<nabla>(?:∇|\\nabla{_END})(?:_\{{?\\?\w+\}}?)?(?:\s*(?:\\?\w+(?=\()|(?:[LJECf]|[Ll]oss)\b))?
             (?:\(\s*(?P<at>{NAME})\s*\))?
         |(?:∂|d)(?:[LJECf]|[Ll]oss)\s*/\s*(?:∂|d)(?:θ|theta|[wWxp])(?!\w)
         |\\[dt]?frac\{{\\partial\s*[\w\\]+\}}\{{\\partial\s*[\w\\]+\}})
@@ -168,6 +169,8 @@ def _words(text: str) -> Iterator[Word]:
         kind = match.lastgroup or ""
         if match["missing"]:
             yield Word("word", f"{match['key']} is{' ' if match['not'] else ' not '}None", at, at)
+        elif match["beta"]:
+            yield Word("name", f"beta{int(match['which']) + 1}", at, match.end())
         elif match["owned"]:
             name = match["attribute"] or match["item"] or match["text"]
             yield Word("name", identifier(name), at, match.end())
@@ -244,7 +247,8 @@ class _Writer:
         elif text in _BRACKETS:
             yield self._opened(word)
         elif kind == "raised":
-            yield f"** ({text.translate(_RAISED_AS)})"
+            exponent = re.sub(r"(?<=[0-9tkn)])(?=[tkn(])", " @ ", text.translate(_RAISED_AS))
+            yield f"** ({exponent})"
         else:
             yield text
 
