@@ -30,6 +30,7 @@ from oracles.harness.evidence.untold import Untold, untold
 from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
 from oracles.harness.subjects.asking import black_box
 from oracles.harness.subjects.fits.fit import Fit, is_fit
+from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import read
 from oracles.optimizers.registry import RULES
@@ -182,8 +183,8 @@ def identify(
 
     Raises:
         TypeError: the subject is nothing that can be asked or read.
-        ValueError: a rule is not known, or a record is not what it should be.
-        SubjectError: a training loop cannot be asked.
+        ValueError: a rule is not known, a record is not what it should be, or a training loop
+            cannot be asked.
     """
     among = [rule if isinstance(rule, Rule) else _rule(rule) for rule in rules or RULES.values()]
     if is_fit(subject):
@@ -194,8 +195,15 @@ def identify(
 
 
 def _looped(box: Fit, rules: Sequence[Rule] | None) -> Identification:
-    """What a training loop does, as an identification of its rule."""
-    loop = identify_fit(box, rules)
+    """What a training loop does, as an identification of its rule.
+
+    Raises:
+        ValueError: it cannot be asked.
+    """
+    try:
+        loop = identify_fit(box, rules)
+    except SubjectError as error:
+        raise ValueError(str(error)) from error
     fits = tuple(dict.fromkeys(account.candidate for account in loop.fits))
     return Identification(loop.name, fits, loop.ruled_out, loop=loop)
 

@@ -145,6 +145,8 @@ def test_identify_takes_loops() -> None:
     assert not found.torchs
     assert oracles.identify(answer, ["SGD"]).torchs
     assert "by hand: x = 1 and 2" in render(oracles.identify(question))
+    with pytest.raises(ValueError, match="fit takes no number of epochs"):
+        oracles.identify(fit)
 
 
 def test_rows_in_another_order_show_in_batches_only() -> None:
