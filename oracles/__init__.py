@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from oracles.harness.verdict import Verdict
     from oracles.identification import identify
     from oracles.optimizers.registry import RULES
+    from oracles.reports.comparison import compare
     from oracles.rule import Convention, Rule
+    from oracles.translation import translate
 
     __version__: str
 
@@ -35,8 +37,10 @@ __all__ = [
     "Verdict",
     "__version__",
     "check",
+    "compare",
     "explain",
     "identify",
+    "translate",
 ]
 
 _HOMES = {
@@ -46,8 +50,10 @@ _HOMES = {
     "Rule": "oracles.rule",
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
+    "compare": "oracles.reports.comparison",
     "explain": "oracles.explanation",
     "identify": "oracles.identification",
+    "translate": "oracles.translation",
 }
 
 

@@ -225,7 +225,7 @@ class Rule:
         self,
         convention: Any,
         w: Array,
-        gradients: Sequence[Array | None],
+        gradients: Iterable[Array | None],
         schedule: Sequence[Hyper],
         *,
         decays: bool = True,
@@ -237,7 +237,8 @@ class Rule:
     ) -> Iterator[tuple[Array, State]]:
         """Follow one parameter: yields ``(w, state)`` after each step.
 
-        A step whose gradient is None moves neither the parameter nor its state.
+        A step whose gradient is None moves neither the parameter nor its state. Each gradient is
+        asked for when its step comes, so it may depend on where the step before has led.
         ``decays=False`` takes the parameter out of weight decay; ``late`` says that it joined after
         construction, so that its buffers start with its first gradient; ``count`` makes a number of
         the arithmetic out of the number of gradients seen. Who goes on from the middle says how

@@ -157,7 +157,7 @@ def report(chosen: Chosen, told: Told, subjects: Subjects) -> RunReport:
         "suite": version("optimizer-oracles"),
         "hypothesis": version("hypothesis"),
         **machine(),
-        "chosen": vars(chosen),
+        "chosen": json.loads(json.dumps(vars(chosen))),  # as it will be read
         "rules": [*rules],
         "golden": {name: _digest(pinned(rule)) for name, rule in rules.items()},
     }

@@ -44,12 +44,12 @@ def settings(rule: Rule, takes: frozenset[str], seed: int = 0) -> Iterator[Setti
     flags = [n for n, v in default._asdict().items() if isinstance(v, bool) and n in takes]
     steps = max(rule.drawing.steps, default=4)
 
-    def setting(what: str, off: str = "", on: str = "") -> Setting:
+    def setting(what: str, off: str = "", on: str = "", tiny: float = 1.0) -> Setting:
         values: dict[str, Any] = {n: 0.0 if n == off else _within(s, rng) for n, s in spans.items()}
         values |= {name: name == on for name in flags}
         values |= {"batch_size": ROWS} if "batch_size" in takes else {}
         h = _allowed(rule, default._replace(**values), spans)
-        return Setting(what, _case(rule, h, steps, rng))
+        return Setting(what, _case(rule, h, steps, rng, tiny))
 
     yield setting("all")
     for name in spans:
@@ -57,6 +57,8 @@ def settings(rule: Rule, takes: frozenset[str], seed: int = 0) -> Iterator[Setti
             yield setting(f"{name}=0", off=name)
     for flag in flags:
         yield setting(f"{flag}=True", on=flag)
+    for size in SMALL if "eps" in default._fields and "eps" not in takes else ():
+        yield setting(f"gradients of {size:g}", off="weight_decay", tiny=size)
 
 
 def _allowed(rule: Rule, h: Hyper, names: Iterable[str]) -> Hyper:
@@ -72,15 +74,25 @@ def _within(span: Range, rng: np.random.Generator) -> float:
     return float(low * (high / low) ** rng.random())
 
 
-def _case(rule: Rule, h: Hyper, steps: int, rng: np.random.Generator) -> Case:
+def shapes(rule: Rule) -> tuple[tuple[int, ...], ...]:
+    """Of the parameters that code is given."""
+    return rule.drawing.shapes[:2] or SHAPES
+
+
+SMALL = (1e-3, 1e-7)
+"""Sizes of gradients beside which the ε of a code that takes none is seen: inside of a root, and
+outside."""
+
+
+def _case(rule: Rule, h: Hyper, steps: int, rng: np.random.Generator, tiny: float) -> Case:
     def array(span: Range, shape: tuple[int, ...]) -> FloatArray:
         signs: FloatArray = rng.choice([-1.0, 1.0], shape)
         return signs * rng.uniform(*span, shape)
 
     spans = rule.drawing.full
     members = tuple(
-        Parameter(array(spans.w, shape), tuple(array(spans.g, shape) for _ in range(steps)))
-        for shape in (rule.drawing.shapes[:2] or SHAPES)
+        Parameter(array(spans.w, shape), tuple(tiny * array(spans.g, shape) for _ in range(steps)))
+        for shape in shapes(rule)
     )
     schedule = tuple(h._replace(lr=h.lr * (1, 0.5, 0.75)[t % 3]) for t in range(steps))
     return Case((Group(members, schedule),), ("float64",))
