@@ -26,7 +26,8 @@ SEEN = (0.1, 0.01)
 LARGEST = 100.0
 """Beyond this a result is no small number."""
 
-STARTS = (1.0, 2.0)
+START = 2.0
+"""A number that a factor and a power of it tell from 1."""
 
 PATTERNS = (
     lambda t: 1.0,
@@ -176,5 +177,5 @@ def _values(
 ) -> Iterator[tuple[FloatArray, tuple[FloatArray, ...]]]:
     """Parameters and their gradients; where there are several elements they go separate ways."""
     size = np.arange(1.0, 1 + np.prod(shape)).reshape(shape)
-    for start, pattern in product(STARTS, PATTERNS):
-        yield start * size, tuple(pattern(t) * np.roll(size, t) for t in range(steps))
+    for pattern in PATTERNS:
+        yield START * size, tuple(pattern(t) * np.roll(size, t) for t in range(steps))
