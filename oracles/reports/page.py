@@ -200,6 +200,7 @@ def _page(releases: Sequence[Release], steps: Mapping[str, Comparison]) -> str:
         dtypes=_dtypes(releases),
         deviations=[*_histories(releases)],
         plots={name: shares(name, releases) for name in newest["rules"]},
+        drifts={name: [*drifts(name, steps)] for name in newest["rules"]},
         states=STATES,
     )
 
@@ -304,6 +305,18 @@ def shares(optimizer: str, releases: Sequence[Release]) -> str:
             y = HEIGHT * (1 - min(release.share(place), 1.1) / 1.1)
             dots.append(f"M{x:.0f} {y:.0f}h0")
     return "".join(dots)
+
+
+def drifts(optimizer: str, steps: Mapping[str, Comparison]) -> Iterator[tuple[str, float]]:
+    """In which releases roundings of an optimizer changed, and by how many ulps at most."""
+    for release, step in steps.items():
+        ulps = [
+            d.ulps
+            for d in step.differences
+            if d.optimizer == optimizer and d.change == Change.ROUNDING
+        ]
+        if ulps:
+            yield release, max(ulps)
 
 
 def _feed(steps: Mapping[str, Comparison]) -> str:
