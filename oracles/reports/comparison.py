@@ -24,7 +24,7 @@ from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, UNDECIDED
 from oracles.reports import environments
 from oracles.reports.fingerprint import KNOWN, drift
-from oracles.reports.run_report import JsonLine, Kind, Result, RunReport, read
+from oracles.reports.run_report import JsonLine, Kind, Result, RunReport, place_of, read
 
 SCHEMA_VERSION = 1
 
@@ -232,13 +232,13 @@ class _Index:
 
     @cached_property
     def there(self) -> dict[Place, JsonLine]:
-        return {_place(line): line for line in self.report.of(Kind.PLACE) if line["there"]}
+        return {place_of(line): line for line in self.report.of(Kind.PLACE) if line["there"]}
 
     @cached_property
     def absent(self) -> dict[Place, str]:
         """By place why; one for a whole optimizer has no dtype."""
         lines = self.report.of(Kind.PLACE)
-        return {_place(line): line["reason"] for line in lines if not line["there"]}
+        return {place_of(line): line["reason"] for line in lines if not line["there"]}
 
     @cached_property
     def arguments(self) -> dict[str, Mapping[str, str]]:
@@ -251,7 +251,7 @@ class _Index:
 
     @cached_property
     def cells(self) -> dict[tuple[Place, str], JsonLine]:
-        return {(_place(line), line["check"]): line for line in self.report.of(Kind.CELL)}
+        return {(place_of(line), line["check"]): line for line in self.report.of(Kind.CELL)}
 
     @cached_property
     def asked(self) -> set[Place]:
@@ -268,10 +268,6 @@ class _Index:
             for line in self.report.of(Kind.ANSWER)
             for path in line["paths"]
         }
-
-
-def _place(line: JsonLine) -> Place:
-    return Place(line["optimizer"], line["path"], line["dtype"], line["device"])
 
 
 def _places(a: _Index, b: _Index) -> Iterator[Difference]:
