@@ -151,6 +151,8 @@ def terminal(comparison: Comparison, *, full: bool = False, width: int = 100) ->
         at = f"{d.place}" if d.path else d.optimizer
         told = [f"{d.change}: {at}", d.about, d.detail.split("\n")[0], d.command]
         console.print("; ".join(filter(None, told)), soft_wrap=True)
+    for (optimizer, check), places in comparison.known.items() if full else ():
+        console.print(f"in both: {optimizer}, {check}, at {places} places", soft_wrap=True)
     console.print(verdict(comparison))
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 

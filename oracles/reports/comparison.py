@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -116,6 +116,7 @@ class Comparison:
         same: places of both, of which there is nothing to tell: every golden answer is the same to
             the bit, and no check fails that did not.
         failing: how many checks at how many places fail in both.
+        known: by optimizer and row of the ledger, at how many places it deviates in both.
     """
 
     before: JsonLine
@@ -123,6 +124,7 @@ class Comparison:
     differences: tuple[Difference, ...]
     same: tuple[Place, ...]
     failing: int
+    known: Mapping[tuple[str, str], int]
 
     @property
     def worse(self) -> tuple[Difference, ...]:
@@ -142,6 +144,7 @@ class Comparison:
             ],
             "same": [list(place) for place in self.same],
             "failing": self.failing,
+            "known": [[*key, places] for key, places in self.known.items()],
         }
 
 
@@ -169,12 +172,18 @@ def compare(before: str | Path | RunReport, after: str | Path | RunReport) -> Co
     )
     told = {d.place for d in found}
     same = tuple(place for place in a.there if place in b.there and place not in told)
-    both = sum(
-        b.cells.get(key, {}).get("outcome") in FAILURES
-        for key, cell in a.cells.items()
-        if cell["outcome"] in FAILURES
+    both = [
+        (key, a.cells[key]["outcome"], cell["outcome"])
+        for key, cell in b.cells.items()
+        if key in a.cells
+    ]
+    failing = sum(old in FAILURES and new in FAILURES for _, old, new in both)
+    known = Counter(
+        (place.optimizer, check)
+        for (place, check), old, new in both
+        if old == new == Result.CONFIRMED
     )
-    return Comparison(a.header, b.header, tuple(found), same, both)
+    return Comparison(a.header, b.header, tuple(found), same, failing, known)
 
 
 def load(which: str | Path | RunReport) -> RunReport:

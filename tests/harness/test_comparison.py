@@ -296,6 +296,15 @@ def test_what_fails_in_both_is_counted_and_not_told() -> None:
     assert (found.differences, found.failing) == ((), 1)
 
 
+def test_what_is_known_in_both_is_told_if_asked() -> None:
+    """The row is about foreach, in both dtypes."""
+    found = compare(of_torch(), of_torch())
+    assert found.known == {("SGD", ROW): 2}
+    told = f"in both: SGD, {ROW}, at 2 places"
+    assert told in terminal(found, full=True)
+    assert told not in terminal(found)
+
+
 def test_other_golden_questions_are_not_compared() -> None:
     other = {**of_torch().header, "golden": {"SGD": "0" * 64}}
     after = answering(replace(of_torch(), header=other), ONE, "outside", 2**40)
