@@ -129,6 +129,11 @@ class RunReport:
         return (line for line in self.lines if line["kind"] == kind)
 
 
+def place_of(line: JsonLine) -> Place:
+    """Where a line about a place or a cell belongs."""
+    return Place(line["optimizer"], line["path"], line["dtype"], line["device"])
+
+
 # --- making ---
 
 Told = Sequence[tuple[Task, Outcome]]
