@@ -1,107 +1,71 @@
 """check: which rule, how accurate, and which promises of a step.
 
-Three questions, asked apart. The first is
-:mod:`oracles.identification`'s. The second gives a figure, not a verdict: how many radii of torch's
-own enclosure the code is off at most, by dtype, and how many units in the last place of an update.
+Three questions, asked apart. Which rule is :mod:`oracles.identification`'s question. How accurate
+gives a figure, not a verdict (:mod:`oracles.accuracy`). Each promise is a line: kept, broken, not
+promised or not asked.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import importlib.metadata
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from oracles.harness.arithmetic.formats import DTYPES, FORMATS, FloatArray
+from oracles.accuracy import Accuracy
+from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.candidates import Candidate
-from oracles.harness.oracle import PYTHON, Oracle
-from oracles.harness.subjects.blackbox import BlackBox, Function
-from oracles.harness.subjects.subject import SubjectError
-from oracles.identification import Identification, identify, settings
+from oracles.harness.promise import Line, Word, faults
+from oracles.harness.runs.confined import Lost, at_once, confined
+from oracles.identification import Identification
+from oracles.inquiry import ACCURACY, RULE, STEP, SUBJECT, Inquiry, Told, answer, line_of
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
+ARRAYS = ("numpy", "torch", "jax")
+"""What functional steps may compute with."""
+
 
 @dataclass(frozen=True)
-class Accuracy:
-    """How far answers in one dtype are from the rule.
+class Claim:
+    """What the author says the code follows: ``"Adam"``, or ``"Adam's eps_hat with decoupled_lr"``.
+
+    A rule alone means torch's convention of it.
 
     Attributes:
-        dtype: of parameters and gradients.
-        radii: the largest error, in radii of the enclosure around torch's own text: 1 is torch's
-            standard.
-        ulps: the largest error in units in the last place of the update it is part of.
-        setting: where the first of them was seen.
-        cause: which operation loses it, where that can be told.
+        rule: the rule.
+        names: of its conventions, without torch's.
     """
 
-    dtype: str
-    radii: float
-    ulps: float
-    setting: str
-    cause: str = ""
+    rule: Rule
+    names: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, text: str | Rule) -> Claim:
+        """What a text claims.
+
+        Raises:
+            ValueError: there is no such rule, or no such convention of it.
+
+        >>> sorted(Claim.of("Adam's eps_hat with decoupled_lr").names)
+        ['decoupled_lr', 'eps_hat']
+        """
+        if isinstance(text, Rule):
+            return cls(text)
+        name, _, conventions = text.partition("'s ")
+        if name not in RULES:
+            raise ValueError(f"rule={text!r} is not known; allowed: {', '.join(RULES)}")
+        rule = RULES[name]
+        names = [rule.convention(part).name for part in conventions.split(" with ") if part]
+        return cls(rule, frozenset(names) - {rule.torch.name})
 
     def __str__(self) -> str:
-        cause = f" ({self.cause})" if self.cause else ""
-        return f"{self.dtype} within {self.radii:.2g} radii{cause}"
+        return f"{self.rule.name}'s {' with '.join(sorted(self.names)) or self.rule.torch.name}"
 
-
-def accuracy(box: BlackBox, candidate: Candidate, dtype: str) -> Accuracy:
-    """The error of a piece of code in one dtype, against the candidate it follows.
-
-    Raises:
-        SubjectError: the code does not take that dtype.
-    """
-    worst = Accuracy(dtype, 0.0, 0.0, "")
-    rule = candidate.rule
-    for setting in settings(rule, box.takes(rule)):
-        case = replace(setting.case, precisions=(dtype,))
-        answer = box.run(rule, case, dtype)
-        oracle = Oracle(rule, case)
-        radii = _radii(oracle, candidate, answer)
-        if radii > worst.radii:
-            cause = _cause(oracle, candidate, answer) if radii > 1 else ""
-            worst = replace(worst, radii=radii, setting=setting.what, cause=cause)
-        worst = replace(worst, ulps=max(worst.ulps, _ulps(oracle, candidate, answer)))
-    return worst
-
-
-def _radii(
-    oracle: Oracle, candidate: Candidate, answer: FloatArray, tensors: frozenset[str] = PYTHON
-) -> float:
-    balls = oracle(candidate.convention, tensors).parameters
-    known = np.isfinite(balls.rad[0]) & (balls.rad[0] > 0)
-    off = np.abs(answer - balls.mid[0])[known] / balls.rad[0][known]
-    return float(off.max(initial=0.0))
-
-
-def _ulps(oracle: Oracle, candidate: Candidate, answer: FloatArray) -> float:
-    """Errors in units of the last place of the moves they are part of."""
-    balls = oracle(candidate.convention)
-    mid = balls.parameters.mid[0]
-    before = np.concatenate([balls.start[0][None], mid[:-1]])
-    move = np.abs(mid - before)
-    moved = move > 0
-    last_place = 2 * FORMATS[oracle.case.precisions[0]].u * 2 ** np.floor(np.log2(move[moved]))
-    return float((np.abs(answer - mid)[moved] / last_place).max(initial=0.0))
-
-
-CAUSES: Sequence[tuple[str, frozenset[str]]] = (
-    ("counters in float32, so that 1 − βᵗ loses digits", frozenset({"step"})),
-    ("a learning rate in float32", frozenset({"lr"})),
-)
-"""Which scalars may be kept in float32, and what that means."""
-
-
-def _cause(oracle: Oracle, candidate: Candidate, answer: FloatArray) -> str:
-    """The scalars that explain the error if they are kept in float32."""
-    names = frozenset(oracle.rule.hyper()._fields) | {"step"}
-    for cause, tensors in (*CAUSES, ("scalars in float32", names)):
-        if _radii(oracle, candidate, answer, tensors) <= 1:
-            return cause
-    return ""
+    def holds(self, fits: Iterable[Candidate]) -> bool:
+        """Whether it is among what fits."""
+        return any(c.rule is self.rule and c.names == self.names for c in fits)
 
 
 @dataclass(frozen=True)
@@ -110,93 +74,269 @@ class Report:
 
     Attributes:
         name: of the code.
-        found: which rule it follows.
+        found: which rule it follows; None if it could not be asked.
         accuracies: by dtype that it takes.
-        refused: dtypes that it does not take, and what it says.
+        refused: dtypes in which there is no figure, and why.
+        promises: a line each.
+        fault: why it could not be asked, or not which rule it follows.
+        claim: what its author says it follows.
+        bound: of its errors in radii, if its author has set one.
+        printed: how many lines it has printed meanwhile.
+        imported: whether there was anybody to ask.
     """
 
     name: str
-    found: Identification
+    found: Identification | None = None
     accuracies: tuple[Accuracy, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
+    promises: tuple[Line, ...] = ()
+    fault: str = ""
+    claim: Claim | None = None
+    bound: float | None = None
+    printed: int = 0
+    imported: bool = True
 
     @property
     def follows(self) -> bool:
-        """Whether it follows a known rule."""
-        return bool(self.found.fits)
+        """Whether it follows a known rule: the claimed one, if one is claimed."""
+        fits = self.found.fits if self.found else ()
+        return bool(fits) if self.claim is None else self.claim.holds(fits)
+
+    @property
+    def broken(self) -> tuple[Line, ...]:
+        """The promises that it breaks."""
+        return tuple(line for line in self.promises if line.word is Word.BROKEN)
+
+    @property
+    def too_far(self) -> tuple[Accuracy, ...]:
+        """The dtypes in which it is further off than its author's bound allows."""
+        if self.bound is None:
+            return ()
+        return tuple(a for a in self.accuracies if not a.radii <= self.bound)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it follows its rule within the bound and breaks no promise."""
+        return self.follows and not (self.fault or self.broken or self.too_far)
+
+    @property
+    def asked(self) -> int:
+        """How many questions have an answer."""
+        lines = [line for line in self.promises if line.word in (Word.KEPT, Word.BROKEN)]
+        return (self.found is not None) + len(self.accuracies) + len(lines)
+
+    def faults(self) -> list[str]:
+        """What is wrong, a sentence for each fault."""
+        sentences = [f"{self.name} {self.fault}"] if self.fault else []
+        if self.found is not None and not self.follows and self.claim is not None:
+            fits = " or ".join(map(str, self.found.fits)) or "no known rule"
+            sentences.append(f"{self.name} follows {fits}, not {self.claim} as claimed")
+        sentences += [
+            f"{a.dtype} is off by {a.radii:.2g} radii ({a.setting}); its author's bound is "
+            f"{self.bound:g}"
+            for a in self.too_far
+        ]
+        return sentences + faults(self.promises)
 
     def __str__(self) -> str:
         """The one line that a person can quote."""
-        return "; ".join([str(self.found), *map(str, self.accuracies)])
+        if self.found is None:
+            return f"{self.name} {self.fault}"
+        parts = [str(self.found), *map(str, self.accuracies)]
+        told = dict.fromkeys(line.why for line in self.broken)
+        if told:
+            first = [next(ln.name for ln in self.broken if ln.why == why) for why in told]
+            more = len(self.broken) - len(first)
+            parts.append(f"breaks: {', '.join(first)}{f' and {more} more alike' if more else ''}")
+        return "; ".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain data, as ``oracles/reports/check.schema.json`` describes it."""
+        found = self.found
+        return {
+            "format": 1,
+            "oracles": importlib.metadata.version("optimizer-oracles"),
+            "subject": self.name,
+            "ok": self.ok,
+            "follows": self.follows,
+            "summary": str(self),
+            "faults": self.faults(),
+            "claim": None if self.claim is None else str(self.claim),
+            "rule": None
+            if found is None
+            else {
+                "fits": [str(candidate) for candidate in found.fits],
+                "ruled_out": found.ruled_out,
+                "ignores": sorted(found.ignores),
+                "scalars": found.scalars,
+            },
+            "bound": self.bound,
+            "accuracy": [_finite(asdict(accuracy)) for accuracy in self.accuracies],
+            "refused": [{"dtype": dtype, "why": why} for dtype, why in self.refused],
+            "promises": [{"name": p.name, "word": p.word, "why": p.why} for p in self.promises],
+            "printed": self.printed,
+            "asked": self.asked,
+        }
+
+
+def _finite(record: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity: null stands for it."""
+    infinite = {name for name, value in record.items() if value == math.inf}
+    return {name: None if name in infinite else value for name, value in record.items()}
 
 
 def check(
     subject: Any,
     rule: str | Rule | None = None,
     *,
-    names: dict[str, str] | None = None,
-    fixed: dict[str, Any] | None = None,
-    dtypes: Iterable[str] = DTYPES,
+    names: Mapping[str, str] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    dtypes: Sequence[str] = DTYPES,
+    within: float | None = None,
+    not_promised: Sequence[str] = (),
+    arrays: str | None = None,
+    time_limit: float | None = None,
 ) -> Report:
-    """Ask somebody's code which rule it follows and how accurately.
+    """Which rule a piece of code follows, how accurately, and which promises of a step it keeps.
 
     Args:
-        subject: a subclass of ``torch.optim.Optimizer``, a function that makes one of
-            ``(params, **hyperparameters)``, or a functional step
-            ``(params, grads, state, hyper) -> params`` on NumPy arrays.
-        rule: what it is said to follow, by name; by default it is found among all.
-        names: torch's names of hyperparameters, and what the subject calls them, where these are
-            not among the usual ones.
+        subject: a class of optimizers, a function that makes one (``(params, **h)``), or a
+            functional step ``(params, grads, state, hyper) -> params``; or where one is imported
+            from, as ``"package.module:name"``.
+        rule: what its author says it follows, as reports write it: ``"Adam"`` for torch's
+            convention, or ``"Adam's eps_hat"``; None to look among all.
+        names: torch's names of hyperparameters, and the subject's own for them.
         fixed: arguments that the subject is always given.
         dtypes: in which accuracy is measured, as far as the subject takes them.
+        within: the author's bound of errors, in radii; 1 is torch's own standard.
+        not_promised: names of promises that the author does not make.
+        arrays: what a functional step computes with (numpy, torch or jax); None for the first of
+            them that it takes.
+        time_limit: in seconds. The subject is asked in a process of its own, which is ended then.
+            None asks in this process, for as long as it takes.
 
     Raises:
-        ValueError: there is no rule of that name.
+        ValueError: there is no such rule, dtype, promise or kind of arrays.
+        TypeError: the subject is nothing that can be asked.
 
     >>> def step(params, grads, state, hyper):
     ...     lr, decay = hyper["lr"], hyper["weight_decay"]
     ...     return [w - lr * (g + decay / hyper["batch_size"] * w) for w, g in zip(params, grads)]
-    >>> check(step, "SGD", dtypes=["float64"]).found.fits
+    >>> report = check(step, dtypes=["float64"])
+    >>> report.found.fits
     (<SGD's batch_scaled>,)
+    >>> check(step, "SGD", dtypes=["float64"]).faults()
+    ["step follows SGD's batch_scaled, not SGD's coupled_unscaled as claimed"]
     """
-    box = black_box(subject, names or {}, fixed or {})
-    found = identify(box, None if rule is None else [_rule(rule)])
-    accuracies, refused = [], []
-    for dtype in dtypes if found.fits else ():
-        try:
-            accuracies.append(accuracy(box, found.fits[0], dtype))
-        except (SubjectError, TypeError) as error:
-            refused.append((dtype, str(error)))
-    return Report(box.name, found, tuple(accuracies), tuple(refused))
+    checking = Checking.of(
+        subject,
+        rule,
+        names=names,
+        fixed=fixed,
+        dtypes=dtypes,
+        within=within,
+        not_promised=not_promised,
+        arrays=arrays,
+        time_limit=time_limit,
+    )
+    return checking.report(dict(checking.answers()))
 
 
-def black_box(subject: Any, names: dict[str, str], fixed: dict[str, Any]) -> BlackBox:
-    """What asks a subject, by what it is.
+@dataclass(frozen=True, eq=False)
+class Checking:
+    """A check, to be asked question by question.
 
-    Raises:
-        TypeError: it is nothing that can be asked.
+    Attributes:
+        inquiry: what is asked.
+        claim: what the code is said to follow.
+        bound: of its errors in radii.
+        time_limit: in seconds, in a process of its own; None for neither.
     """
-    if not callable(subject):
-        raise TypeError(
-            f"subject={subject!r} cannot be asked; allowed: a class of optimizers, a function that "
-            "makes one, or a step (params, grads, state, hyper) -> params"
+
+    inquiry: Inquiry
+    claim: Claim | None
+    bound: float | None
+    time_limit: float | None
+
+    @classmethod
+    def of(
+        cls,
+        subject: Any,
+        rule: str | Rule | None = None,
+        *,
+        names: Mapping[str, str] | None = None,
+        fixed: Mapping[str, Any] | None = None,
+        dtypes: Sequence[str] = DTYPES,
+        within: float | None = None,
+        not_promised: Sequence[str] = (),
+        arrays: str | None = None,
+        time_limit: float | None = None,
+    ) -> Checking:
+        """As :func:`check` is called.
+
+        Raises:
+            ValueError: there is no such rule, dtype or kind of arrays, or a number is none that
+                is allowed.
+        """
+        for dtype in dtypes:
+            _among("dtypes", dtype, DTYPES)
+        if arrays is not None:
+            _among("arrays", arrays, ARRAYS)
+        for name, number in (("within", within), ("time_limit", time_limit)):
+            if number is not None and not 0 < number < math.inf:
+                raise ValueError(f"{name}={number!r} must be a finite number above 0, or None")
+        claim = None if rule is None else Claim.of(rule)
+        rules = (*RULES.values(),) if claim is None else (claim.rule,)
+        inquiry = Inquiry(
+            subject, rules, names or {}, fixed or {}, dtypes, tuple(not_promised), arrays
         )
-    if not isinstance(subject, type) and _is_step(subject):
-        return Function(subject, names)
-    from oracles.harness.subjects.foreign import ForeignOptimizer  # which needs torch
+        return cls(inquiry, claim, within, time_limit)
 
-    return ForeignOptimizer(subject, names, fixed)
+    def answers(self) -> Iterator[tuple[str, Any]]:
+        """Questions and answers, as they come.
+
+        Raises:
+            ValueError: the code has no promise of some name.
+            TypeError: it is nothing that can be asked.
+        """
+        if self.time_limit is not None:
+            return confined(self.inquiry, self.time_limit)
+        return at_once(self.inquiry)
+
+    def report(self, known: Mapping[str, Any]) -> Report:
+        """What the answers say."""
+        printed = sum(told.printed for told in known.values() if isinstance(told, Told))
+        named, arrangement = answer(known, SUBJECT), answer(known, STEP)
+        if isinstance(named, Lost):
+            name = str(self.inquiry.subject)
+            return Report(name, fault=f"cannot be imported: {named}", imported=False)
+        if isinstance(arrangement, Lost):
+            fault = f"cannot be stepped: {arrangement}"
+            return Report(named.name, fault=fault, claim=self.claim, printed=printed)
+        found = answer(known, RULE)
+        lost = f"cannot be told which rule it follows: {found}" if isinstance(found, Lost) else ""
+        return Report(
+            named.name,
+            None if lost else found,
+            fault=lost,
+            claim=self.claim,
+            bound=self.bound,
+            printed=printed,
+            promises=tuple(line_of(promise, known) for promise in named.promises),
+            **self._accuracies(known),
+        )
+
+    def _accuracies(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        figures, refused = [], []
+        for dtype in self.inquiry.dtypes:
+            told = answer(known, ACCURACY + dtype)
+            if isinstance(told, Accuracy):
+                figures.append(told)
+            elif ACCURACY + dtype in known:
+                refused.append((dtype, str(told)))
+        return {"accuracies": tuple(figures), "refused": tuple(refused)}
 
 
-def _is_step(function: Any) -> bool:
-    """Whether a function takes gradients next to parameters."""
-    second = list(inspect.signature(function).parameters)[1:2]
-    return bool(second) and second[0] in ("grads", "gradients", "gs", "g", "grad")
-
-
-def _rule(rule: str | Rule) -> Rule:
-    if isinstance(rule, Rule):
-        return rule
-    if rule not in RULES:
-        raise ValueError(f"rule={rule!r} is not known; allowed: {', '.join(RULES)}")
-    return RULES[rule]
+def _among(argument: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{argument}={value!r} is not known; allowed: {', '.join(allowed)}")

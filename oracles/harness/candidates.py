@@ -39,6 +39,10 @@ class Candidate:
     def __repr__(self) -> str:
         return f"<{self}>"
 
+    def __reduce__(self) -> Any:
+        """Between processes it travels without what is kept of its lines."""
+        return Candidate, (self.rule, self.conventions)
+
     def __str__(self) -> str:
         names = [c.name for c in self.conventions] or [self.rule.torch.name]
         return f"{self.rule.name}'s {' with '.join(names)}"

@@ -58,6 +58,8 @@ FLOORS = (
     "oracles.harness.deviations",
     "oracles.harness.runs",
     "oracles.identification",
+    "oracles.accuracy",
+    "oracles.inquiry",
     "oracles.checking",
     "oracles.reports",
     "oracles.commands",

@@ -1,0 +1,315 @@
+"""All that is asked of one piece of code, question by question."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Any, NamedTuple, Protocol
+
+from oracles.accuracy import accuracy
+from oracles.harness.arithmetic.formats import DTYPES
+from oracles.harness.candidates import Candidate
+from oracles.harness.oracle import Margin, Oracle
+from oracles.harness.promise import Line, Promise, Word, chosen, line
+from oracles.harness.runs.confined import Lost
+from oracles.harness.subjects.blackbox import BlackBox, Function
+from oracles.harness.subjects.subject import SubjectError, answering
+from oracles.harness.subjects.surroundings import undisturbed
+from oracles.identification import ROUNDINGS, Identification, identify, settings, within
+from oracles.optimizers.registry import RULES
+from oracles.rule import Rule
+
+SUBJECT, STEP, RULE, ACCURACY, PROMISE = "subject", "a step", "rule", "accuracy: ", "promise: "
+"""What questions are called; the last two are followed by a dtype, and by a promise's name."""
+
+GRADIENTS = ("grads", "gradients", "gs", "g", "grad")
+"""What a function of a step may call its second argument."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer, and how many lines the code has printed meanwhile."""
+
+    answer: Any
+    printed: int = 0
+
+
+class Named(NamedTuple):
+    """Who is asked.
+
+    Attributes:
+        name: as reports call it.
+        promises: what such code may promise.
+    """
+
+    name: str
+    promises: tuple[str, ...]
+
+
+class Kind(Protocol):
+    """One kind of code, and how it is stepped."""
+
+    @property
+    def box(self) -> BlackBox: ...
+
+    @property
+    def promises(self) -> tuple[Promise, ...]: ...
+
+    def arranged(self) -> Any:
+        """How it can be stepped at all, as plain data.
+
+        Raises:
+            SubjectError: it cannot.
+        """
+
+    def settled(self, arrangement: Any) -> BlackBox:
+        """What is asked, stepped like that."""
+
+    def trial(self, arrangement: Any, identification: Identification | None) -> Any:
+        """What its promises are asked on."""
+
+
+@dataclass(frozen=True)
+class OptimizerKind:
+    """Classes of optimizers, and functions that make one."""
+
+    subject: Any
+    names: Mapping[str, str]
+    fixed: Mapping[str, Any]
+
+    @cached_property
+    def box(self) -> Any:
+        from oracles.harness.subjects.foreign import ForeignOptimizer
+
+        return ForeignOptimizer(self.subject, self.names, self.fixed)
+
+    @property
+    def promises(self) -> tuple[Promise, ...]:
+        from oracles.harness.subjects.optimizer_promises import OPTIMIZER_PROMISES
+
+        return OPTIMIZER_PROMISES
+
+    def arranged(self) -> Any:
+        from oracles.harness.subjects.trial import arranged
+
+        return arranged(self.box)
+
+    def settled(self, arrangement: Any) -> BlackBox:
+        box: BlackBox = self.box
+        return box
+
+    def trial(self, arrangement: Any, identification: Identification | None) -> Any:
+        from oracles.harness.subjects.trial import Trial
+
+        if identification is None or not identification.fits:
+            return Trial(self.box, arrangement)
+        follows = partial(follows_in, self.box, identification)
+        return Trial(self.box, arrangement, identification.fits[0], follows)
+
+
+class Stepping(NamedTuple):
+    """How a function can be stepped: on which arrays, with whose hyperparameters."""
+
+    arrays: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class FunctionKind:
+    """Functional steps."""
+
+    subject: Any
+    names: Mapping[str, str]
+    fixed: Mapping[str, Any]
+    arrays: str | None
+
+    @cached_property
+    def box(self) -> Function:
+        return Function(self.subject, self.names, self.fixed)
+
+    @property
+    def promises(self) -> tuple[Promise, ...]:
+        from oracles.harness.subjects.function_promises import FUNCTION_PROMISES
+
+        return FUNCTION_PROMISES
+
+    def arranged(self) -> Stepping:
+        from oracles.harness.subjects.arrays import there
+
+        first: SubjectError | None = None
+        for arrays in [self.arrays] if self.arrays else there():
+            for name, rule in RULES.items():
+                found = Stepping(arrays, name)
+                box = self.settled(found)
+                try:
+                    box.run(rule, next(settings(rule, box.takes(rule))).case)
+                except SubjectError as error:
+                    first = first or error
+                else:
+                    return found
+        assert first is not None
+        raise first
+
+    def settled(self, arrangement: Stepping) -> Function:
+        from oracles.harness.subjects.arrays import KINDS
+
+        return replace(self.box, arrays=KINDS[arrangement.arrays]())
+
+    def trial(self, arrangement: Stepping, identification: Identification | None) -> Any:
+        from oracles.harness.subjects.function_promises import FunctionTrial
+
+        box = self.settled(arrangement)
+        fits = identification.fits if identification else ()
+        rule = fits[0].rule if fits else RULES[arrangement.rule]
+        takes = box.takes(rule)
+        return FunctionTrial(box, rule, next(settings(rule, takes)).case, bool(fits))
+
+
+def follows_in(box: BlackBox, identification: Identification, promise: str) -> bool:
+    """Whether code follows its rule where tensors are laid out as that promise says."""
+    candidate, rule = identification.fits[0], identification.fits[0].rule
+    margin = Margin(ROUNDINGS, scalars=identification.scalars)
+    first = next(settings(rule, box.takes(rule) - identification.ignores)).case
+    for layout in ("strided", "transposed"):
+        where: dict[str, Any]
+        where = {"layout" if "parameters" in promise else "gradient_layout": layout}
+        (group,) = first.groups
+        members = tuple(replace(p, **where) for p in group.parameters)
+        case = replace(first, groups=(replace(group, parameters=members),))
+        if not within(Oracle(rule, case, margin=margin), candidate, box.run(rule, case)):
+            return False
+    return True
+
+
+@dataclass(frozen=True, eq=False)
+class Inquiry:
+    """All that is asked of one piece of code.
+
+    Attributes:
+        subject: a class, a factory, a function or, as ``module:name``, where one is imported from.
+        rules: what it may follow.
+        names: torch's names of hyperparameters, and the code's own for them.
+        fixed: arguments that it is always given.
+        dtypes: in which its accuracy is measured.
+        not_promised: names of promises that it does not make.
+        arrays: what a function computes with; None for whatever it takes.
+    """
+
+    subject: Any
+    rules: Sequence[Rule] = (*RULES.values(),)
+    names: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    dtypes: Sequence[str] = DTYPES
+    not_promised: Sequence[str] = ()
+    arrays: str | None = None
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What asks the code.
+
+        Raises:
+            SubjectError: it cannot be imported.
+            TypeError: it is nothing that can be asked.
+        """
+        subject = imported(self.subject) if isinstance(self.subject, str) else self.subject
+        if not callable(subject):
+            raise TypeError(
+                f"subject={subject!r} cannot be asked; allowed: a class of optimizers, a function "
+                "that makes one, or a step (params, grads, state, hyper) -> params"
+            )
+        if not isinstance(subject, type) and is_step(subject):
+            return FunctionKind(subject, self.names, self.fixed, self.arrays)
+        return OptimizerKind(subject, self.names, self.fixed)
+
+    def __call__(self, known: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
+        """Its questions. One that hangs on an answer comes after it."""
+        yield SUBJECT, _heard(self._named)
+        yield STEP, _heard(lambda: self.kind.arranged())
+        arrangement = answer(known, STEP)
+        if isinstance(arrangement, Lost):
+            return
+        yield RULE, _heard(lambda: identify(self.kind.settled(arrangement), self.rules))
+        found = answer(known, RULE)
+        identification = None if isinstance(found, Lost) else found
+        if identification and identification.fits:
+            best = identification.fits[0], identification.ignores
+            for dtype in self.dtypes:
+                yield ACCURACY + dtype, _heard(partial(self._accuracy, arrangement, *best, dtype))
+        lines: dict[str, Line] = {}
+        for promise in self.kind.promises:
+            ask = partial(self._line, promise, arrangement, identification, lines)
+            yield PROMISE + promise.name, _heard(ask)
+            lines[promise.name] = line_of(promise.name, known)
+
+    def _named(self) -> Named:
+        chosen(self.kind.promises, self.not_promised, "not_promised")
+        return Named(self.kind.box.name, tuple(promise.name for promise in self.kind.promises))
+
+    def _accuracy(
+        self, arrangement: Any, candidate: Candidate, ignores: frozenset[str], dtype: str
+    ) -> Any:
+        return accuracy(self.kind.settled(arrangement), candidate, dtype, ignores)
+
+    def _line(
+        self,
+        promise: Promise,
+        arrangement: Any,
+        identification: Identification | None,
+        lines: Mapping[str, Line],
+    ) -> Line:
+        if promise.name in self.not_promised:
+            return Line(promise.name, Word.NOT_PROMISED)
+        return line(promise, self.kind.trial(arrangement, identification), lines)
+
+
+def answer(known: Mapping[str, Any], question: str) -> Any:
+    """What was answered; :class:`Lost` if nothing was."""
+    told = known.get(question, Lost("the time was up"))
+    return told.answer if isinstance(told, Told) else told
+
+
+def line_of(name: str, known: Mapping[str, Any]) -> Line:
+    """What has come of a promise; a question that the code does not survive breaks it."""
+    told = answer(known, PROMISE + name)
+    if isinstance(told, Line):
+        return told
+    return Line(name, Word.BROKEN if PROMISE + name in known else Word.NOT_ASKED, str(told))
+
+
+def _heard(ask: Callable[[], Any]) -> Callable[[], Told]:
+    """A question with what is printed meanwhile; what the code raises is its answer."""
+
+    def told() -> Told:
+        with undisturbed() as heard:
+            try:
+                found = ask()
+            except SubjectError as error:
+                found = Lost(error.sentence)
+        return Told(found, heard.lines)
+
+    return told
+
+
+def imported(name: str) -> Any:
+    """What ``package.module:name`` is, looked up from the current folder, too.
+
+    Raises:
+        SubjectError: it is not there, or its module cannot be imported.
+    """
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    module, _, attribute = name.partition(":")
+    if not (module and attribute):
+        raise SubjectError(f"{name!r} is not MODULE:NAME")
+    with answering():
+        return getattr(importlib.import_module(module), attribute)
+
+
+def is_step(function: Any) -> bool:
+    """Whether a function takes gradients next to parameters."""
+    second = list(inspect.signature(function).parameters)[1:2]
+    return bool(second) and second[0] in GRADIENTS
