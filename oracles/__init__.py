@@ -18,23 +18,36 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oracles.checking import check
+    from oracles.checking import Report, check
     from oracles.harness.verdict import Verdict
     from oracles.identification import identify
     from oracles.optimizers.registry import RULES
+    from oracles.pytest_plugin import parametrize_with_checks
     from oracles.rule import Convention, Rule
 
     __version__: str
 
-__all__ = ["RULES", "Convention", "Rule", "Verdict", "__version__", "check", "identify"]
+__all__ = [
+    "RULES",
+    "Convention",
+    "Report",
+    "Rule",
+    "Verdict",
+    "__version__",
+    "check",
+    "identify",
+    "parametrize_with_checks",
+]
 
 _HOMES = {
     "RULES": "oracles.optimizers.registry",
     "Convention": "oracles.rule",
+    "Report": "oracles.checking",
     "Rule": "oracles.rule",
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
     "identify": "oracles.identification",
+    "parametrize_with_checks": "oracles.pytest_plugin",
 }
 
 

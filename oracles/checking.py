@@ -7,9 +7,12 @@ promised or not asked.
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,7 +22,18 @@ from oracles.harness.candidates import Candidate
 from oracles.harness.promise import Line, Word, faults
 from oracles.harness.runs.confined import Lost, at_once, confined
 from oracles.identification import Identification
-from oracles.inquiry import ACCURACY, RULE, STEP, SUBJECT, Inquiry, Told, answer, line_of
+from oracles.inquiry import (
+    ACCURACY,
+    AS_TORCH,
+    PROMISE,
+    RULE,
+    STEP,
+    SUBJECT,
+    Inquiry,
+    Told,
+    answer,
+    line_of,
+)
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
@@ -78,6 +92,7 @@ class Report:
         accuracies: by dtype that it takes.
         refused: dtypes in which there is no figure, and why.
         promises: a line each.
+        as_torch: a line for each check that its class was held to as a clone of torch's.
         fault: why it could not be asked, or not which rule it follows.
         claim: what its author says it follows.
         bound: of its errors in radii, if its author has set one.
@@ -90,6 +105,7 @@ class Report:
     accuracies: tuple[Accuracy, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
     promises: tuple[Line, ...] = ()
+    as_torch: tuple[Line, ...] = ()
     fault: str = ""
     claim: Claim | None = None
     bound: float | None = None
@@ -104,8 +120,8 @@ class Report:
 
     @property
     def broken(self) -> tuple[Line, ...]:
-        """The promises that it breaks."""
-        return tuple(line for line in self.promises if line.word is Word.BROKEN)
+        """The promises that it breaks, and the checks of a clone of torch's that it fails."""
+        return tuple(ln for ln in (*self.promises, *self.as_torch) if ln.word is Word.BROKEN)
 
     @property
     def too_far(self) -> tuple[Accuracy, ...]:
@@ -122,21 +138,47 @@ class Report:
     @property
     def asked(self) -> int:
         """How many questions have an answer."""
-        lines = [line for line in self.promises if line.word in (Word.KEPT, Word.BROKEN)]
-        return (self.found is not None) + len(self.accuracies) + len(lines)
+        lines = Counter(line.word for line in (*self.promises, *self.as_torch))
+        answered = lines[Word.KEPT] + lines[Word.BROKEN]
+        return (self.found is not None) + len(self.accuracies) + answered
+
+    def outcome(self, check: str) -> tuple[bool | None, str]:
+        """Whether one check of :meth:`Checking.checks` is passed, None if it has no answer; why."""
+        if check == RULE:
+            told = [] if self.follows else self._of_the_rule() or [str(self.found)]
+            return not told, "".join(told)
+        if self.fault:
+            return None, self.fault
+        if check.startswith(ACCURACY):
+            return self._of_accuracy(check.removeprefix(ACCURACY))
+        (line,) = (line for line in self.promises if line.name == check)
+        passed = {Word.KEPT: True, Word.BROKEN: False}.get(line.word)
+        return passed, line.why or line.word
+
+    def _of_the_rule(self) -> list[str]:
+        """What is wrong about the rule it follows."""
+        if self.fault:
+            return [f"{self.name} {self.fault}"]
+        if self.found is None or self.follows or self.claim is None:
+            return []
+        fits = " or ".join(map(str, self.found.fits)) or "no known rule"
+        return [f"{self.name} follows {fits}, not {self.claim} as claimed"]
+
+    def _of_accuracy(self, dtype: str) -> tuple[bool | None, str]:
+        for accuracy in self.accuracies:
+            if accuracy.dtype == dtype:
+                return accuracy not in self.too_far, str(accuracy)
+        return None, dict(self.refused).get(dtype, "it follows no known rule")
 
     def faults(self) -> list[str]:
         """What is wrong, a sentence for each fault."""
-        sentences = [f"{self.name} {self.fault}"] if self.fault else []
-        if self.found is not None and not self.follows and self.claim is not None:
-            fits = " or ".join(map(str, self.found.fits)) or "no known rule"
-            sentences.append(f"{self.name} follows {fits}, not {self.claim} as claimed")
+        sentences = self._of_the_rule()
         sentences += [
             f"{a.dtype} is off by {a.radii:.2g} radii ({a.setting}); its author's bound is "
             f"{self.bound:g}"
             for a in self.too_far
         ]
-        return sentences + faults(self.promises)
+        return sentences + faults((*self.promises, *self.as_torch))
 
     def __str__(self) -> str:
         """The one line that a person can quote."""
@@ -173,7 +215,8 @@ class Report:
             "bound": self.bound,
             "accuracy": [_finite(asdict(accuracy)) for accuracy in self.accuracies],
             "refused": [{"dtype": dtype, "why": why} for dtype, why in self.refused],
-            "promises": [{"name": p.name, "word": p.word, "why": p.why} for p in self.promises],
+            "promises": [asdict(line) for line in self.promises],
+            "as_torch": [asdict(line) for line in self.as_torch],
             "printed": self.printed,
             "asked": self.asked,
         }
@@ -195,6 +238,7 @@ def check(
     within: float | None = None,
     not_promised: Sequence[str] = (),
     arrays: str | None = None,
+    as_torch: bool = False,
     time_limit: float | None = None,
 ) -> Report:
     """Which rule a piece of code follows, how accurately, and which promises of a step it keeps.
@@ -212,6 +256,8 @@ def check(
         not_promised: names of promises that the author does not make.
         arrays: what a functional step computes with (numpy, torch or jax); None for the first of
             them that it takes.
+        as_torch: hold a class to being a clone of torch's, too: states, names, paths and edges, and
+            torch's own forms of rounding. That takes longer.
         time_limit: in seconds. The subject is asked in a process of its own, which is ended then.
             None asks in this process, for as long as it takes.
 
@@ -237,6 +283,7 @@ def check(
         within=within,
         not_promised=not_promised,
         arrays=arrays,
+        as_torch=as_torch,
         time_limit=time_limit,
     )
     return checking.report(dict(checking.answers()))
@@ -270,6 +317,7 @@ class Checking:
         within: float | None = None,
         not_promised: Sequence[str] = (),
         arrays: str | None = None,
+        as_torch: bool = False,
         time_limit: float | None = None,
     ) -> Checking:
         """As :func:`check` is called.
@@ -288,9 +336,26 @@ class Checking:
         claim = None if rule is None else Claim.of(rule)
         rules = (*RULES.values(),) if claim is None else (claim.rule,)
         inquiry = Inquiry(
-            subject, rules, names or {}, fixed or {}, dtypes, tuple(not_promised), arrays
+            subject,
+            rules,
+            names or {},
+            fixed or {},
+            dtypes,
+            tuple(not_promised),
+            arrays,
+            as_torch,
         )
         return cls(inquiry, claim, within, time_limit)
+
+    def checks(self) -> list[str]:
+        """The names of all checks, in the order in which they are asked.
+
+        Raises:
+            ValueError: the code has no promise of some name.
+            TypeError: it is nothing that can be asked.
+        """
+        dtypes = (ACCURACY + dtype for dtype in self.inquiry.dtypes)
+        return [RULE, *dtypes, *self.inquiry.named().promises]
 
     def answers(self) -> Iterator[tuple[str, Any]]:
         """Questions and answers, as they come.
@@ -300,6 +365,8 @@ class Checking:
             TypeError: it is nothing that can be asked.
         """
         if self.time_limit is not None:
+            with suppress(ModuleNotFoundError):  # a step on NumPy's arrays needs none
+                importlib.import_module("oracles.harness.subjects.trial")
             return confined(self.inquiry, self.time_limit)
         return at_once(self.inquiry)
 
@@ -322,7 +389,8 @@ class Checking:
             claim=self.claim,
             bound=self.bound,
             printed=printed,
-            promises=tuple(line_of(promise, known) for promise in named.promises),
+            promises=tuple(line_of(PROMISE + promise, known) for promise in named.promises),
+            as_torch=tuple(line_of(asked, known) for asked in known if asked.startswith(AS_TORCH)),
             **self._accuracies(known),
         )
 

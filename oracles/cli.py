@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from oracles import __version__
 from oracles.commands import check, conventions, soak
 from oracles.commands.command import INTERRUPTED, STATUSES, Usage
 
@@ -30,6 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="oracles", description="Conformance of optimizer update rules.", epilog=STATUSES
     )
+    parser.add_argument("--version", action="version", version=f"oracles {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)

@@ -23,8 +23,9 @@ from oracles.identification import ROUNDINGS, Identification, identify, settings
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
-SUBJECT, STEP, RULE, ACCURACY, PROMISE = "subject", "a step", "rule", "accuracy: ", "promise: "
-"""What questions are called; the last two are followed by a dtype, and by a promise's name."""
+SUBJECT, STEP, RULE = "subject", "a step", "rule"
+ACCURACY, PROMISE, AS_TORCH = "accuracy: ", "promise: ", "as torch: "
+"""What questions are called; these three are followed by a dtype, a promise or a check."""
 
 GRADIENTS = ("grads", "gradients", "gs", "g", "grad")
 """What a function of a step may call its second argument."""
@@ -52,6 +53,9 @@ class Named(NamedTuple):
 
 class Kind(Protocol):
     """One kind of code, and how it is stepped."""
+
+    @property
+    def subject(self) -> Any: ...
 
     @property
     def box(self) -> BlackBox: ...
@@ -197,6 +201,7 @@ class Inquiry:
         dtypes: in which its accuracy is measured.
         not_promised: names of promises that it does not make.
         arrays: what a function computes with; None for whatever it takes.
+        as_torch: whether it is held to being a clone of torch's class, too.
     """
 
     subject: Any
@@ -206,6 +211,7 @@ class Inquiry:
     dtypes: Sequence[str] = DTYPES
     not_promised: Sequence[str] = ()
     arrays: str | None = None
+    as_torch: bool = False
 
     @cached_property
     def kind(self) -> Kind:
@@ -227,7 +233,7 @@ class Inquiry:
 
     def __call__(self, known: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
         """Its questions. One that hangs on an answer comes after it."""
-        yield SUBJECT, _heard(self._named)
+        yield SUBJECT, _heard(self.named)
         yield STEP, _heard(lambda: self.kind.arranged())
         arrangement = answer(known, STEP)
         if isinstance(arrangement, Lost):
@@ -243,9 +249,23 @@ class Inquiry:
         for promise in self.kind.promises:
             ask = partial(self._line, promise, arrangement, identification, lines)
             yield PROMISE + promise.name, _heard(ask)
-            lines[promise.name] = line_of(promise.name, known)
+            lines[promise.name] = line_of(PROMISE + promise.name, known)
+        if self.as_torch and identification and identification.fits:
+            from oracles.strictness import questions
 
-    def _named(self) -> Named:
+            rule = identification.fits[0].rule
+            for name, question in questions(self.kind.subject, rule):
+                yield AS_TORCH + name, _heard(question)
+
+    def named(self) -> Named:
+        """Who is asked.
+
+        Raises:
+            ValueError: it has no promise of some name, or is no class where one is asked.
+            TypeError: it is nothing that can be asked.
+        """
+        if self.as_torch and not isinstance(self.kind.subject, type):
+            raise ValueError("as_torch=True asks a class of optimizers, and this is none")
         chosen(self.kind.promises, self.not_promised, "not_promised")
         return Named(self.kind.box.name, tuple(promise.name for promise in self.kind.promises))
 
@@ -272,12 +292,13 @@ def answer(known: Mapping[str, Any], question: str) -> Any:
     return told.answer if isinstance(told, Told) else told
 
 
-def line_of(name: str, known: Mapping[str, Any]) -> Line:
+def line_of(question: str, known: Mapping[str, Any]) -> Line:
     """What has come of a promise; a question that the code does not survive breaks it."""
-    told = answer(known, PROMISE + name)
+    told = answer(known, question)
     if isinstance(told, Line):
         return told
-    return Line(name, Word.BROKEN if PROMISE + name in known else Word.NOT_ASKED, str(told))
+    _, _, name = question.partition(": ")
+    return Line(name, Word.BROKEN if question in known else Word.NOT_ASKED, str(told))
 
 
 def _heard(ask: Callable[[], Any]) -> Callable[[], Told]:

@@ -34,6 +34,7 @@ def test_the_operation_that_loses_digits_is_named() -> None:
     report = oracles.check(adam, "Adam", dtypes=["float64", "float32"])
     double, single = report.accuracies
     assert report.follows
+    assert report.found is not None
     assert report.found.scalars == "float32"
     assert double.radii > 1e3
     assert double.cause == "counters in float32, so that 1 − βᵗ loses digits"

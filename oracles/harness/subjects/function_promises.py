@@ -202,7 +202,7 @@ def state_is_all(trial: FunctionTrial) -> str:
     return "" if same(run.steps(half).read(), whole) else "does not continue from copies"
 
 
-_RUN = ("moves", "deterministic")
+_RUN = ("moves", "finite", "shapes and dtypes", "deterministic")
 
 FUNCTION_PROMISES: tuple[Promise, ...] = (
     Promise("moves", "every parameter is moved", moves),
@@ -210,7 +210,7 @@ FUNCTION_PROMISES: tuple[Promise, ...] = (
     Promise("shapes and dtypes", "what comes back is of the kind of what was given", kinds_kept),
     Promise("gradients", "gradients are after a step what they were before", gradients_kept),
     Promise("inputs", "parameters are changed in place, or left as they were", inputs_kept),
-    Promise("deterministic", "the same numbers give the same bits", deterministic, ("moves",)),
+    Promise("deterministic", "the same numbers give the same bits", deterministic, _RUN[:3]),
     Promise("independence", "a parameter's step hangs on itself alone", independent, _RUN),
     Promise("order", "the order of parameters changes nothing", order, (*_RUN, "independence")),
     Promise("state", "what is remembered is in the state that is given", state_is_all, _RUN),

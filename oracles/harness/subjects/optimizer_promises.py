@@ -486,7 +486,7 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-_RUN = ("moves", "deterministic")
+_RUN = ("moves", "finite", "deterministic")
 _ALONE = (*_RUN, "independence")
 
 OPTIMIZER_PROMISES: tuple[Promise, ...] = (
@@ -498,7 +498,7 @@ OPTIMIZER_PROMISES: tuple[Promise, ...] = (
         stay_themselves,
     ),
     Promise("gradients", "gradients are after a step what they were before", gradients_kept),
-    Promise("deterministic", "the same numbers give the same bits", deterministic, ("moves",)),
+    Promise("deterministic", "the same numbers give the same bits", deterministic, _RUN[:2]),
     Promise("independence", "a parameter's step hangs on itself alone", independent, _RUN),
     Promise("order", "the order of parameters changes nothing", order, _ALONE),
     Promise("no result", "without a closure a step returns None", returns_nothing),

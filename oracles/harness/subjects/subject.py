@@ -79,7 +79,8 @@ def answering() -> Iterator[None]:
     except (Exception, SystemExit) as error:
         # The first sentence: what follows may list every backend torch knows.
         reason = str(error).strip().split("\n")[0].split(". ")[0]
-        raise SubjectError(f"{type(error).__name__}: {reason}") from error
+        named = type(error).__name__
+        raise SubjectError(f"{named}: {reason}" if reason else named) from error
     finally:
         if os.getpid() != process:
             os._exit(0)

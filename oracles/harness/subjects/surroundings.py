@@ -128,6 +128,10 @@ def namespaces() -> dict[str, Any]:
     return found
 
 
+OF_DTYPE = "torch.Storage"
+"""What ``torch.set_default_dtype`` replaces; that is told as what it is."""
+
+
 @dataclass
 class Snapshot:
     """What surrounds a piece of code, at the moment it was made."""
@@ -151,7 +155,7 @@ class Snapshot:
             f"{name}.{key}"
             for name, home, before in self.names
             for key, value in before.items()
-            if vars(home).get(key) is not value
+            if vars(home).get(key) is not value and f"{name}.{key}" != OF_DTYPE
         ]
 
     def restore(self) -> None:
