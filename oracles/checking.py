@@ -365,8 +365,8 @@ class Checking:
             TypeError: it is nothing that can be asked.
         """
         if self.time_limit is not None:
-            with suppress(ModuleNotFoundError):  # a step on NumPy's arrays needs none
-                importlib.import_module("oracles.harness.subjects.trial")
+            with suppress(ModuleNotFoundError):  # a step on NumPy's arrays needs no torch
+                importlib.import_module("oracles.harness.subjects.trial").warm()
             return confined(self.inquiry, self.time_limit)
         return at_once(self.inquiry)
 

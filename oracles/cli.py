@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
-from oracles import __version__
 from oracles.commands import check, conventions, soak
 from oracles.commands.command import INTERRUPTED, STATUSES, Usage
 
@@ -31,7 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="oracles", description="Conformance of optimizer update rules.", epilog=STATUSES
     )
-    parser.add_argument("--version", action="version", version=f"oracles {__version__}")
+    parser.add_argument(
+        "--version", action="version", version=f"oracles {version('optimizer-oracles')}"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)

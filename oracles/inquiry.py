@@ -310,6 +310,11 @@ def _heard(ask: Callable[[], Any]) -> Callable[[], Told]:
                 found = ask()
             except SubjectError as error:
                 found = Lost(error.sentence)
+            except Exception:  # ours, unless it has taken what we work with
+                damage = heard.before.damage()
+                if not damage:
+                    raise
+                found = Lost(damage)
         return Told(found, heard.lines)
 
     return told

@@ -84,7 +84,7 @@ def test_the_task_that_kills_is_named_and_the_others_are_done(tmp_path: Path) ->
         "    except FileExistsError:\n"
         "        return None\n"
     )
-    done = ran([*SHORT, "-j", "2", "--optimizer", "mine:SGD"], tmp_path)
+    done = ran([*SHORT, "-j", "2", "--as-torch", "mine:SGD"], tmp_path)
     assert done.returncode == 1
     assert done.stdout.count("the process that asked died of exit code 3") == 1
     assert "FAILED    SGD: " in done.stdout

@@ -59,6 +59,14 @@ class Clean(torch.optim.Optimizer):
         return float(group["lr"])
 
 
+class Frozen(Clean):
+    """Leaves parameters that have no gradients any more."""
+
+    def update(self, p: Any, g: Any, group: Group) -> None:
+        super().update(p, g, group)
+        p.requires_grad_(False)
+
+
 class Still(Clean):
     def update(self, p: Any, g: Any, group: Group) -> None:
         if p.ndim > 1:
@@ -289,9 +297,10 @@ class Forking(Clean):
 
 
 BREAKERS: dict[str, type[Clean]] = {
+    "parameters stay themselves": Frozen,
     "moves": Still,
     "finite": Infinite,
-    "parameters stay themselves": Rebinding,
+    "in place": Rebinding,
     "gradients": DecaysGradients,
     "deterministic": Noisy,
     "independence": Averaging,

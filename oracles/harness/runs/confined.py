@@ -47,7 +47,7 @@ class Lost:
 class _Raised:
     """An error of our own."""
 
-    error: BaseException
+    error: Exception
 
 
 _DONE = ("no more questions",)
@@ -151,9 +151,11 @@ def _serve(pipe: Any, interview: Interview, known: dict[str, Any]) -> None:
             known[question] = ask()
             pipe.send(known[question])
         pipe.send(_DONE)
-    except BaseException as error:
+    except Exception as error:
         error.add_note(traceback.format_exc())
         pipe.send(_Raised(error))
+    except BaseException as error:  # nobody else can interrupt us
+        pipe.send(Lost(f"raises {type(error).__name__}"))
     finally:
         os._exit(0)
 

@@ -102,18 +102,15 @@ class ForeignOptimizer:
             optimizer = self.make(params, **self.given(rule, group.schedule[0]), **self.fixed)
         rows = []
         for t, h in enumerate(group.schedule):
-            for p, drawn in zip(params, case.parameters, strict=True):
-                gradient = drawn.gradients[t]
-                p.grad = (
-                    None
-                    if gradient is None
-                    else LAYOUTS[drawn.gradient_layout](self._tensor(gradient, dtype))
-                )
             with answering():
+                for p, drawn in zip(params, case.parameters, strict=True):
+                    p.grad = self._gradient(drawn.gradients[t], drawn.gradient_layout, dtype)
                 if t:
                     self._reschedule(optimizer, rule, h)
                 optimizer.step()
             rows.append(end_to_end(params))
+            if rows[-1].numel() != case.offsets[-1]:
+                raise SubjectError("changes the shape of its parameters")
         return as_float64(rows)
 
     def given(self, rule: Rule, h: Hyper) -> dict[str, Any]:
@@ -125,6 +122,9 @@ class ForeignOptimizer:
         """What changes between steps is written where torch's schedulers write it."""
         for table in optimizer.param_groups:
             table[self.arguments(rule)["lr"]] = h.lr
+
+    def _gradient(self, values: FloatArray | None, layout: str, dtype: str) -> torch.Tensor | None:
+        return None if values is None else LAYOUTS[layout](self._tensor(values, dtype))
 
     @staticmethod
     def _tensor(values: FloatArray, dtype: str) -> torch.Tensor:

@@ -202,12 +202,12 @@ def state_is_all(trial: FunctionTrial) -> str:
     return "" if same(run.steps(half).read(), whole) else "does not continue from copies"
 
 
-_RUN = ("moves", "finite", "shapes and dtypes", "deterministic")
+_RUN = ("shapes and dtypes", "moves", "finite", "deterministic")
 
 FUNCTION_PROMISES: tuple[Promise, ...] = (
-    Promise("moves", "every parameter is moved", moves),
-    Promise("finite", "finite numbers stay finite", stays_finite),
     Promise("shapes and dtypes", "what comes back is of the kind of what was given", kinds_kept),
+    Promise("moves", "every parameter is moved", moves, _RUN[:1]),
+    Promise("finite", "finite numbers stay finite", stays_finite, _RUN[:2]),
     Promise("gradients", "gradients are after a step what they were before", gradients_kept),
     Promise("inputs", "parameters are changed in place, or left as they were", inputs_kept),
     Promise("deterministic", "the same numbers give the same bits", deterministic, _RUN[:3]),

@@ -42,7 +42,7 @@ def moves(trial: Trial) -> str:
     before = run.bits()
     after = run.steps().bits()
     still = [n for n in before if equal(before[n], after[n])]
-    return f"leaves {_numbered(still)} where it was, {STEPS} gradients long" if still else ""
+    return f"leaves parameter {still[0]} where it was, {STEPS} gradients long" if still else ""
 
 
 def stays_finite(trial: Trial) -> str:
@@ -50,23 +50,24 @@ def stays_finite(trial: Trial) -> str:
     run = trial.start()
     for t in range(STEPS):
         run.step(t)
-        if wild := [n for n, p in run.bits().items() if not p.isfinite().all()]:
-            return f"{_numbered(wild)} is not finite after step {t + 1}"
+        for n, p in run.bits().items():
+            if not p.isfinite().all():
+                return f"parameter {n} is not finite after step {t + 1}"
     return ""
 
 
 def stay_themselves(trial: Trial) -> str:
-    """Parameters are the same objects, of the same kind, in the same memory."""
+    """Parameters are the same objects, of the same kind."""
     run = trial.start()
     before = {n: _kind(p) for n, p in run.params.items()}
     for t in range(STEPS):
         run.step(t)
         for n, p in run.params.items():
             now = _kind(p)
-            if now != before[n]:
-                what = next(name for name in now if now[name] != before[n][name])
-                told = "" if what == "memory" else f": {before[n][what]} became {now[what]}"
-                return f"changes the {what} of parameter {n} at step {t + 1}{told}"
+            for what in now:
+                if now[what] != before[n][what]:
+                    change = f"{before[n][what]} became {now[what]}"
+                    return f"changes the {what} of parameter {n} at step {t + 1}: {change}"
     with answering():
         held = [p for group in run.optimizer.param_groups for p in group["params"]]
     if {*map(id, held)} != {*map(id, run.params.values())}:
@@ -76,12 +77,23 @@ def stay_themselves(trial: Trial) -> str:
 
 def _kind(p: torch.Tensor) -> dict[str, Any]:
     return {
-        "dtype": p.dtype,
         "shape": tuple(p.shape),
+        "dtype": p.dtype,
         "device": p.device,
         "requires_grad": p.requires_grad,
-        "memory": p.data_ptr(),
     }
+
+
+def in_place(trial: Trial) -> str:
+    """A step writes where its parameters are: whoever shares their memory sees it."""
+    run = trial.start()
+    before = {n: p.data_ptr() for n, p in run.params.items()}
+    for t in range(STEPS):
+        run.step(t)
+        for n, p in run.params.items():
+            if p.data_ptr() != before[n]:
+                return f"puts parameter {n} into other memory at step {t + 1}"
+    return ""
 
 
 def gradients_kept(trial: Trial) -> str:
@@ -112,7 +124,7 @@ def independent(trial: Trial) -> str:
     coupled = [n for n in together if not same(trial.run((n,)), {n: together[n]})]
     if coupled and trial.candidate is None:
         raise NotAsked("it couples parameters, as the rule it follows may")
-    return f"{_numbered(coupled)} is stepped otherwise alone" if coupled else ""
+    return f"parameter {coupled[0]} is stepped otherwise alone" if coupled else ""
 
 
 def order(trial: Trial) -> str:
@@ -474,10 +486,6 @@ def _equals(one: Any, other: Any) -> bool:
         return False
 
 
-def _numbered(numbers: Sequence[int]) -> str:
-    return "parameter " + " and ".join(map(str, numbers))
-
-
 def _short(value: Any) -> str:
     try:
         text = " ".join(repr(value).split())
@@ -486,23 +494,31 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-_RUN = ("moves", "finite", "deterministic")
+_RUN = ("parameters stay themselves", "moves", "finite", "deterministic")
 _ALONE = (*_RUN, "independence")
 
 OPTIMIZER_PROMISES: tuple[Promise, ...] = (
-    Promise("moves", "every parameter with gradients is moved", moves),
-    Promise("finite", "finite numbers stay finite", stays_finite),
     Promise(
         "parameters stay themselves",
-        "parameters keep identity, dtype, shape, device and memory",
+        "parameters keep identity, shape, dtype and device",
         stay_themselves,
     ),
-    Promise("gradients", "gradients are after a step what they were before", gradients_kept),
-    Promise("deterministic", "the same numbers give the same bits", deterministic, _RUN[:2]),
+    Promise("moves", "every parameter with gradients is moved", moves, _RUN[:1]),
+    Promise("finite", "finite numbers stay finite", stays_finite, _RUN[:2]),
+    Promise("in place", "parameters keep their memory", in_place, _RUN[:1]),
+    Promise(
+        "gradients", "gradients are after a step what they were before", gradients_kept, _RUN[:1]
+    ),
+    Promise("deterministic", "the same numbers give the same bits", deterministic, _RUN[:3]),
     Promise("independence", "a parameter's step hangs on itself alone", independent, _RUN),
     Promise("order", "the order of parameters changes nothing", order, _ALONE),
-    Promise("no result", "without a closure a step returns None", returns_nothing),
-    Promise("closure", "a closure is called with gradients enabled, its value returned", closure),
+    Promise("no result", "without a closure a step returns None", returns_nothing, _RUN[:1]),
+    Promise(
+        "closure",
+        "a closure is called with gradients enabled, its value returned",
+        closure,
+        _RUN[:1],
+    ),
     Promise(
         "closure's gradients",
         "a step uses the gradients that its closure makes",
@@ -525,7 +541,7 @@ OPTIMIZER_PROMISES: tuple[Promise, ...] = (
     Promise("group added later", "a group that joins is stepped from then on", group_added, _ALONE),
     Promise("edited lr", "a learning rate written into the groups takes effect", edited_lr, _RUN),
     Promise("scheduler", "torch's schedulers drive it", scheduler, (*_RUN, "edited lr")),
-    Promise("lr of zero", "a learning rate of zero is taken", zero_lr),
+    Promise("lr of zero", "a learning rate of zero is taken", zero_lr, _RUN),
     Promise("zero_grad", "zero_grad removes or zeroes gradients, no more", zero_grad, _RUN),
     Promise(
         "state_dict in mid-run", "load_state_dict continues to the same bits", state_dict, _RUN
@@ -554,7 +570,9 @@ OPTIMIZER_PROMISES: tuple[Promise, ...] = (
     Promise("empty parameters", "a parameter without elements is stepped", no_elements, _ALONE),
     Promise("any iterable", "parameters may come from a generator", any_iterable, _RUN),
     Promise("maximize", "maximize steps as on negated gradients", maximize, _RUN),
-    Promise("other tensors", "tensors that were not given are left alone", bystanders_kept),
+    Promise(
+        "other tensors", "tensors that were not given are left alone", bystanders_kept, _RUN[:1]
+    ),
     *SURROUNDING_PROMISES,
 )
 """In the order in which they are asked: those that others hang on come first."""

@@ -64,6 +64,19 @@ class SubjectError(Exception):
         return f"raises {self}" if self.__cause__ is not None else str(self)
 
 
+def told(error: BaseException) -> str:
+    """The kind of an error, and the first sentence of its message.
+
+    What follows may list every backend torch knows.
+    """
+    try:
+        reason = str(error).strip().split("\n")[0].split(". ")[0]
+    except Exception:  # its message may be made by whoever is asked
+        reason = ""
+    named = type(error).__name__
+    return f"{named}: {reason}" if reason else named
+
+
 @contextmanager
 def answering() -> Iterator[None]:
     """Around every call into the optimizer: what it raises is its answer, not our error.
@@ -77,10 +90,7 @@ def answering() -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:
-        # The first sentence: what follows may list every backend torch knows.
-        reason = str(error).strip().split("\n")[0].split(". ")[0]
-        named = type(error).__name__
-        raise SubjectError(f"{named}: {reason}" if reason else named) from error
+        raise SubjectError(told(error)) from error
     finally:
         if os.getpid() != process:
             os._exit(0)

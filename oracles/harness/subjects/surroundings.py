@@ -13,13 +13,14 @@ import random
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from oracles.harness.promise import Promise
+from oracles.harness.subjects.subject import SubjectError
 
 
 @dataclass
@@ -158,6 +159,13 @@ class Snapshot:
             if vars(home).get(key) is not value and f"{name}.{key}" != OF_DTYPE
         ]
 
+    def damage(self) -> str:
+        """A sentence about that; empty if there is none. Everything is put back before."""
+        replaced = self.replaced()
+        self.restore()
+        more = f" and {len(replaced) - 1} more" if len(replaced) > 1 else ""
+        return f"replaces {replaced[0]}{more}" if replaced else ""
+
     def restore(self) -> None:
         """Put everything back."""
         for _, home, before in self.names:
@@ -178,8 +186,14 @@ class _Open(io.StringIO):
 
 @dataclass
 class Heard:
-    """What a piece of code has printed."""
+    """What a piece of code has printed, and what was around it before.
 
+    Attributes:
+        before: that.
+        stream: where prints go.
+    """
+
+    before: Snapshot
     stream: io.StringIO = field(default_factory=_Open)
 
     @property
@@ -194,7 +208,7 @@ def undisturbed() -> Iterator[Heard]:
 
     torch works on one thread meanwhile: the number of threads may change the bits of a sum.
     """
-    before, heard = Snapshot(), Heard()
+    heard = Heard(Snapshot())
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.set_num_threads(1)
@@ -207,7 +221,7 @@ def undisturbed() -> Iterator[Heard]:
             warnings.simplefilter("ignore")
             yield heard
     finally:
-        before.restore()
+        heard.before.restore()
 
 
 def _leaves(settings: Callable[[], tuple[Setting, ...]]) -> Callable[[Any], str]:
@@ -215,7 +229,8 @@ def _leaves(settings: Callable[[], tuple[Setting, ...]]) -> Callable[[Any], str]
 
     def ask(trial: Any) -> str:
         before = Snapshot()
-        trial.run()
+        with suppress(SubjectError):  # which is told elsewhere
+            trial.run()
         return ", ".join(before.changed(settings()))
 
     return ask
@@ -223,10 +238,9 @@ def _leaves(settings: Callable[[], tuple[Setting, ...]]) -> Callable[[Any], str]
 
 def _functions_kept(trial: Any) -> str:
     before = Snapshot()
-    trial.run()
-    replaced = before.replaced()
-    more = f" and {len(replaced) - 1} others" if len(replaced) > 1 else ""
-    return f"replaces {replaced[0]}{more}" if replaced else ""
+    with suppress(SubjectError):
+        trial.run()
+    return before.damage()
 
 
 SURROUNDING_PROMISES = (

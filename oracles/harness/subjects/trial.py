@@ -75,6 +75,11 @@ def arranged(box: ForeignOptimizer) -> Arrangement:
     raise first
 
 
+def warm() -> None:
+    """Build an optimizer: the first one of a process imports much of torch."""
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+
+
 def _options(box: ForeignOptimizer, extras: Mapping[str, Any]) -> dict[str, Any]:
     own = matched(box.accepts, [*REQUIRED, *extras]) | {
         name: box.names[name] for name in (*REQUIRED, *extras) if name in box.names
@@ -196,8 +201,8 @@ class Run:
         Raises:
             SubjectError: the optimizer raised.
         """
-        self.load(t)
         with answering():
+            self.load(t)
             if self.trial.arrangement.closure:
                 return self.optimizer.step(self.closure(t))
             return self.optimizer.step()
