@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from oracles.accuracy import Accuracy
@@ -96,6 +96,7 @@ class Report:
         fault: why it could not be asked, or not which rule it follows.
         claim: what its author says it follows.
         bound: of its errors in radii, if its author has set one.
+        declined: by the names of rules, how it refused to be stepped as theirs are.
         printed: how many lines it has printed meanwhile.
         imported: whether there was anybody to ask.
     """
@@ -109,6 +110,7 @@ class Report:
     fault: str = ""
     claim: Claim | None = None
     bound: float | None = None
+    declined: Mapping[str, str] = field(default_factory=dict)
     printed: int = 0
     imported: bool = True
 
@@ -209,6 +211,7 @@ class Report:
             else {
                 "fits": [str(candidate) for candidate in found.fits],
                 "ruled_out": found.ruled_out,
+                "declined": dict(self.declined),
                 "ignores": sorted(found.ignores),
                 "scalars": found.scalars,
             },
@@ -333,6 +336,11 @@ class Checking:
         for name, number in (("within", within), ("time_limit", time_limit)):
             if number is not None and not 0 < number < math.inf:
                 raise ValueError(f"{name}={number!r} must be a finite number above 0, or None")
+        if as_torch and time_limit is not None:
+            raise ValueError(
+                "as_torch=True asks on several threads, and time_limit in a forked process, which "
+                "has none: give one of them"
+            )
         claim = None if rule is None else Claim.of(rule)
         rules = (*RULES.values(),) if claim is None else (claim.rule,)
         inquiry = Inquiry(
@@ -384,7 +392,8 @@ class Checking:
         lost = f"cannot be told which rule it follows: {found}" if isinstance(found, Lost) else ""
         return Report(
             named.name,
-            None if lost else found,
+            None if lost else found.identification,
+            declined={} if lost else found.refused,
             fault=lost,
             claim=self.claim,
             bound=self.bound,

@@ -11,8 +11,9 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple, Protocol
 
 from oracles.accuracy import accuracy
-from oracles.harness.arithmetic.formats import DTYPES
+from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.candidates import Candidate
+from oracles.harness.cases.case import Case
 from oracles.harness.oracle import Margin, Oracle
 from oracles.harness.promise import Line, Promise, Word, chosen, line
 from oracles.harness.runs.confined import Lost
@@ -49,6 +50,40 @@ class Named(NamedTuple):
 
     name: str
     promises: tuple[str, ...]
+
+
+class Found(NamedTuple):
+    """Which rule it follows.
+
+    Attributes:
+        identification: that.
+        refused: by the names of rules, how the code refused to be stepped as theirs are.
+    """
+
+    identification: Identification
+    refused: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A piece of code, and by the names of rules how it refused to be stepped as theirs are."""
+
+    box: BlackBox
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.box.name
+
+    def takes(self, rule: Rule) -> frozenset[str]:
+        return self.box.takes(rule)
+
+    def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
+        try:
+            return self.box.run(rule, case, dtype)
+        except SubjectError as error:
+            self.refused.setdefault(rule.name, error.sentence)
+            raise
 
 
 class Kind(Protocol):
@@ -238,9 +273,9 @@ class Inquiry:
         arrangement = answer(known, STEP)
         if isinstance(arrangement, Lost):
             return
-        yield RULE, _heard(lambda: identify(self.kind.settled(arrangement), self.rules))
+        yield RULE, _heard(partial(self._found, arrangement))
         found = answer(known, RULE)
-        identification = None if isinstance(found, Lost) else found
+        identification = None if isinstance(found, Lost) else found.identification
         if identification and identification.fits:
             best = identification.fits[0], identification.ignores
             for dtype in self.dtypes:
@@ -268,6 +303,10 @@ class Inquiry:
             raise ValueError("as_torch=True asks a class of optimizers, and this is none")
         chosen(self.kind.promises, self.not_promised, "not_promised")
         return Named(self.kind.box.name, tuple(promise.name for promise in self.kind.promises))
+
+    def _found(self, arrangement: Any) -> Found:
+        watched = Watched(self.kind.settled(arrangement))
+        return Found(identify(watched, self.rules), watched.refused)
 
     def _accuracy(
         self, arrangement: Any, candidate: Candidate, ignores: frozenset[str], dtype: str

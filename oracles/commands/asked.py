@@ -16,8 +16,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from oracles.checking import ARRAYS, Checking, Report
 from oracles.commands.command import Usage, natural, positive
 from oracles.harness.arithmetic.formats import DTYPES
-from oracles.identification import Identification
-from oracles.inquiry import RULE, answer
+from oracles.inquiry import RULE, Found, answer
 from oracles.reports.checked import show
 
 OPTIONS: Mapping[str, Any] = {
@@ -161,8 +160,8 @@ def _watched(
         for question, told in _begun(checking):
             progress.update(line, description=question, refresh=True)
             found = answer({question: told}, RULE)
-            if isinstance(found, Identification):
-                console.print(str(found), soft_wrap=True)
+            if isinstance(found, Found):
+                console.print(str(found.identification), soft_wrap=True)
             yield question, told
 
 

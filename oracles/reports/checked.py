@@ -48,6 +48,9 @@ def remarks(report: Report) -> list[str]:
             reasons.setdefault("not promised", []).append(line.name)
         if line.word is Word.NOT_ASKED and not line.why.endswith("is broken"):
             reasons.setdefault(f"not asked ({line.why})", []).append(line.name)
+    if report.found is not None and not report.found.fits:
+        for rule, why in report.declined.items():
+            reasons.setdefault(f"{why} when asked as these are", []).append(rule)
     told = [f"{why}: {', '.join(names)}" for why, names in reasons.items()]
     if report.printed:
         told.append(f"printed {report.printed:,} lines, which are not shown")
