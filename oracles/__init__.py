@@ -18,11 +18,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oracles.checking import Report, check
+    from oracles.checking import check
     from oracles.harness.verdict import Verdict
     from oracles.identification import identify
     from oracles.optimizers.registry import RULES
     from oracles.pytest_plugin import parametrize_with_checks
+    from oracles.report import Report
     from oracles.rule import Convention, Rule
 
     __version__: str
@@ -42,7 +43,7 @@ __all__ = [
 _HOMES = {
     "RULES": "oracles.optimizers.registry",
     "Convention": "oracles.rule",
-    "Report": "oracles.checking",
+    "Report": "oracles.report",
     "Rule": "oracles.rule",
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",

@@ -15,7 +15,7 @@ from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.cases.case import Case
 from oracles.harness.oracle import Margin, Oracle
-from oracles.harness.promise import Line, Promise, Word, chosen, line
+from oracles.harness.promise import Line, Promise, Word, line
 from oracles.harness.runs.confined import Lost
 from oracles.harness.subjects.blackbox import BlackBox, Function
 from oracles.harness.subjects.subject import SubjectError, answering
@@ -128,7 +128,7 @@ class OptimizerKind:
 
     @property
     def promises(self) -> tuple[Promise, ...]:
-        from oracles.harness.subjects.optimizer_promises import OPTIMIZER_PROMISES
+        from oracles.harness.subjects.promises.optimizers import OPTIMIZER_PROMISES
 
         return OPTIMIZER_PROMISES
 
@@ -172,7 +172,7 @@ class FunctionKind:
 
     @property
     def promises(self) -> tuple[Promise, ...]:
-        from oracles.harness.subjects.function_promises import FUNCTION_PROMISES
+        from oracles.harness.subjects.promises.functions import FUNCTION_PROMISES
 
         return FUNCTION_PROMISES
 
@@ -199,7 +199,7 @@ class FunctionKind:
         return replace(self.box, arrays=KINDS[arrangement.arrays]())
 
     def trial(self, arrangement: Stepping, identification: Identification | None) -> Any:
-        from oracles.harness.subjects.function_promises import FunctionTrial
+        from oracles.harness.subjects.promises.functions import FunctionTrial
 
         box = self.settled(arrangement)
         fits = identification.fits if identification else ()
@@ -301,8 +301,14 @@ class Inquiry:
         """
         if self.as_torch and not isinstance(self.kind.subject, type):
             raise ValueError("as_torch=True asks a class of optimizers, and this is none")
-        chosen(self.kind.promises, self.not_promised, "not_promised")
-        return Named(self.kind.box.name, tuple(promise.name for promise in self.kind.promises))
+        promises = tuple(promise.name for promise in self.kind.promises)
+        for name in self.not_promised:
+            if name not in (RULE, *promises):
+                raise ValueError(
+                    f"not_promised={name!r} is no promise of this code; allowed: "
+                    f"{', '.join((RULE, *promises))}"
+                )
+        return Named(self.kind.box.name, promises)
 
     def _found(self, arrangement: Any) -> Found:
         watched = Watched(self.kind.settled(arrangement))

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from oracles.checking import Checking, Report
+    from oracles.checking import Checking
+    from oracles.report import Report
 
 ARGUMENT = "check"
 """What the decorated test calls the check that it is handed."""

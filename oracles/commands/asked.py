@@ -13,10 +13,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from oracles.checking import ARRAYS, Checking, Report
+from oracles.checking import ARRAYS, Checking
 from oracles.commands.command import Usage, natural, positive
 from oracles.harness.arithmetic.formats import DTYPES
 from oracles.inquiry import RULE, Found, answer
+from oracles.report import Report
 from oracles.reports.checked import show
 
 OPTIONS: Mapping[str, Any] = {

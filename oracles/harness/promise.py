@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -104,18 +104,3 @@ def _further(same: int, hanging: int) -> str:
     if hanging:
         parts.append(f"so that {hanging} {'others were' if hanging > 1 else 'other was'} not asked")
     return f" ({', '.join(parts)})" if parts else ""
-
-
-def chosen(promises: Sequence[Promise], names: Iterable[str], argument: str) -> frozenset[str]:
-    """Those names, if there are such promises.
-
-    Raises:
-        ValueError: there is none of some name.
-    """
-    known = [promise.name for promise in promises]
-    for name in names:
-        if name not in known:
-            raise ValueError(
-                f"{argument}={name!r} is no promise of this code; allowed: {', '.join(known)}"
-            )
-    return frozenset(names)

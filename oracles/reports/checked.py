@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from oracles.checking import Report
 from oracles.harness.promise import Line, Word
+from oracles.report import Report
 
 STYLES = {Word.KEPT: "green", Word.BROKEN: "bold red"}
 

@@ -11,7 +11,7 @@ import pytest
 
 import oracles
 from oracles import cli
-from oracles.checking import Report
+from oracles.report import Report
 from oracles.reports.checked import render
 from tests.support.breakers import BREAKERS, Clean
 from tests.support.hostile import Unbuilt

@@ -106,6 +106,23 @@ def batch_scaled(params: Any, grads: Any, state: Any, lr: Any, wd: Any, n: Any) 
     return [w - lr * (g + wd / n * w) for w, g in zip(params, grads, strict=True)]
 
 
+def test_a_rule_of_one_s_own_need_not_be_known() -> None:
+    def signs(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+        return [w - lr * np.sign(g) * abs(g) ** 0.25 for w, g in zip(params, grads, strict=True)]
+
+    (sentence,) = oracles.check(signs, dtypes=[]).faults()
+    assert sentence.startswith("signs follows no known rule")
+    report = oracles.check(signs, dtypes=[], not_promised=["rule"])
+    assert report.ok
+    assert not report.follows
+    assert report.outcome("rule") == (None, "not promised")
+
+
+def test_a_bound_without_a_figure_is_no_success() -> None:
+    report = oracles.check(adam, "Adam", dtypes=["bfloat16"], within=1)
+    assert report.faults() == ["there is no figure that the bound of 1 radii can hold"]
+
+
 def test_what_is_not_a_number_is_infinitely_far() -> None:
     def step(params: Any, grads: Any, state: Any, lr: Any) -> Any:
         good = [w - lr * g for w, g in zip(params, grads, strict=True)]

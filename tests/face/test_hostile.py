@@ -9,6 +9,8 @@ import pytest
 import torch
 
 import oracles
+from oracles.checking import Checking
+from tests.support.breakers import Clean
 from tests.support.hostile import BROKEN, ENDLESS, STOPPED, Closing, Printing
 
 OURS = torch.zeros_like, builtins.len, torch.equal, torch.is_tensor
@@ -30,6 +32,15 @@ def test_whoever_cannot_be_stepped_is_one_sentence(cls: type) -> None:
 def test_whoever_never_returns_is_ended(cls: type) -> None:
     report = oracles.check(cls, "SGD", dtypes=[], time_limit=3)
     assert str(report) == f"{cls.__name__} cannot be stepped: does not return within 1 s"
+
+
+def test_what_was_not_asked_in_time_is_no_success() -> None:
+    checking = Checking.of(Clean, "SGD", dtypes=[])
+    known = dict(checking.answers())
+    answered = [question for question in known if question != "promise: pickle"]
+    report = checking.report({question: known[question] for question in answered})
+    assert not report.ok
+    assert report.faults() == ["the time was up, and 1 of the questions have no answer"]
 
 
 @pytest.mark.parametrize("cls", BROKEN)

@@ -11,8 +11,8 @@ import pytest
 import oracles
 from oracles.harness.promise import Word, line
 from oracles.harness.subjects.foreign import ForeignOptimizer
-from oracles.harness.subjects.function_promises import FUNCTION_PROMISES
-from oracles.harness.subjects.optimizer_promises import OPTIMIZER_PROMISES
+from oracles.harness.subjects.promises.functions import FUNCTION_PROMISES
+from oracles.harness.subjects.promises.optimizers import OPTIMIZER_PROMISES
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.harness.subjects.trial import SHAPES, Arrangement, Trial
 from tests.support.breakers import BREAKERS, Clean

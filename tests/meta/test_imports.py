@@ -61,6 +61,7 @@ FLOORS = (
     "oracles.accuracy",
     "oracles.strictness",
     "oracles.inquiry",
+    "oracles.report",
     "oracles.checking",
     "oracles.pytest_plugin",
     "oracles.reports",

@@ -64,7 +64,7 @@ def at_once(interview: Interview) -> Iterator[tuple[str, Any]]:
 def confined(interview: Interview, seconds: float) -> Iterator[tuple[str, Any]]:
     """Questions and their answers, as they come; those that are lost as :class:`Lost`.
 
-    When the time is up, no more come.
+    When the time is up, no more come, and whatever is being asked has no answer.
 
     Args:
         interview: what is asked; it and its answers are pickled where processes are not forked.
@@ -81,9 +81,12 @@ def confined(interview: Interview, seconds: float) -> Iterator[tuple[str, Any]]:
         child = _Child(interview, known)
         try:
             while isinstance(question := child.received(end - time.monotonic()), str):
-                known[question] = child.received(min(seconds * SHARE, end - time.monotonic()))
-                yield question, known[question]
-                if isinstance(known[question], Lost):
+                answer = child.received(min(seconds * SHARE, end - time.monotonic()))
+                if isinstance(answer, Lost) and time.monotonic() >= end:
+                    return  # it might have had one
+                known[question] = answer
+                yield question, answer
+                if isinstance(answer, Lost):
                     break
         finally:
             child.end()

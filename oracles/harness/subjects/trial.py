@@ -27,6 +27,8 @@ STEPS = 8
 
 HALF = STEPS // 2
 
+OTHER_BITS = "steps to other bits"
+
 SHAPES = (((3,), (2, 3)), ((2, 3), (3, 2)))
 """Of the two parameters; some rules take matrices only."""
 
@@ -289,3 +291,37 @@ def through_bytes(value: Any) -> Any:
 def pickled(value: Any) -> Any:
     """Through :mod:`pickle`."""
     return pickle.loads(pickle.dumps(value))
+
+
+def rates(trial: Trial) -> tuple[float, float]:
+    """Two learning rates."""
+    rate = float(trial.arrangement.options.get(trial.lr, 0.01))
+    return rate, rate / 4
+
+
+def lacks(run: Run, name: str) -> str:
+    """A sentence if its groups have no such entry."""
+    with answering():
+        there = all(name in group for group in run.optimizer.param_groups)
+    return "" if there else f"keeps no {name!r} in its param_groups"
+
+
+def compared(one: Bits, other: Bits, when: str) -> str:
+    """A sentence if they are not the same."""
+    return "" if same(one, other) else f"{OTHER_BITS} {when}"
+
+
+def either(value: torch.Tensor, runs: Sequence[Run], when: str) -> str:
+    """The same as one that starts then, or as one that has counted from the beginning."""
+    if any(equal(value, run.bits()[1]) for run in runs):
+        return ""
+    return f"{OTHER_BITS} {when}"
+
+
+def short(value: Any) -> str:
+    """A value on one line, and not a long one."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # what it returns may be anything
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 40 else f"{text[:37]}..."
