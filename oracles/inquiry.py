@@ -382,5 +382,8 @@ def imported(name: str) -> Any:
 
 def is_step(function: Any) -> bool:
     """Whether a function takes gradients next to parameters."""
-    second = list(inspect.signature(function).parameters)[1:2]
+    try:
+        second = list(inspect.signature(function).parameters)[1:2]
+    except ValueError:  # it is one of C's, which has no names
+        return False
     return bool(second) and second[0] in GRADIENTS

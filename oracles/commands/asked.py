@@ -16,6 +16,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from oracles.checking import ARRAYS, Checking
 from oracles.commands.command import Usage, natural, positive
 from oracles.harness.arithmetic.formats import DTYPES
+from oracles.harness.runs.workers import cores
 from oracles.inquiry import RULE, Found, answer
 from oracles.report import Report
 from oracles.reports.checked import show
@@ -33,7 +34,7 @@ OPTIONS: Mapping[str, Any] = {
 }
 """What only code of one's own is told, by default."""
 
-STRICT: Mapping[str, Any] = {"profile": "default", "path": [], "device": []}
+STRICT: Mapping[str, Any] = {"profile": "default", "path": [], "device": [], "jobs": cores()}
 """What only torch's classes and their clones are told."""
 
 

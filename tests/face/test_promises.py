@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 
 import oracles
-from oracles.harness.promise import Word, line
+from oracles.harness.candidates import Candidate
+from oracles.harness.promise import Line, Word, line
 from oracles.harness.subjects.foreign import ForeignOptimizer
 from oracles.harness.subjects.promises.functions import FUNCTION_PROMISES
 from oracles.harness.subjects.promises.optimizers import OPTIMIZER_PROMISES
 from oracles.harness.subjects.surroundings import undisturbed
-from oracles.harness.subjects.trial import SHAPES, Arrangement, Trial
+from oracles.harness.subjects.trial import SHAPES, Arrangement, Trial, arranged
+from oracles.optimizers.registry import RULES
 from tests.support.breakers import BREAKERS, Clean
+from tests.support.foreign import FOREIGN, Foreign
 
 
 def test_a_clean_optimizer_keeps_all() -> None:
@@ -28,6 +31,8 @@ def test_a_clean_optimizer_keeps_all() -> None:
 def test_every_promise_has_somebody_who_breaks_it() -> None:
     assert [*BREAKERS] == [promise.name for promise in OPTIMIZER_PROMISES][: len(BREAKERS)]
 
+
+NAMED = [rule.name for rule in RULES.values() if rule.elementwise and not rule.sparse]
 
 SLOW = {"other tensors", "one process"}
 """Promises whose breakers take long in every run."""
@@ -47,6 +52,19 @@ def test_a_promise_whose_breaker_takes_long(promise: str) -> None:
     with undisturbed():
         found = line(asked, Trial(box, Arrangement(SHAPES[0], {})), {})
     assert found.word is Word.BROKEN
+
+
+@pytest.mark.parametrize("foreign", [f for f in FOREIGN if f.rule in NAMED], ids=lambda f: f.id)
+def test_optimizers_of_other_packages_keep_theirs(foreign: Foreign) -> None:
+    """But that torch's schedulers look for a rate by their own name."""
+    names = {k: v for k, v in foreign.names.items() if k in ("lr", "momentum", "weight_decay")}
+    box = ForeignOptimizer(foreign.cls, names)
+    trial = Trial(box, arranged(box), Candidate(RULES[foreign.rule]))
+    known: dict[str, Line] = {}
+    for promise in OPTIMIZER_PROMISES:
+        known[promise.name] = line(promise, trial, known)
+    broken = {name for name, told in known.items() if told.word is Word.BROKEN}
+    assert broken == (set() if names.get("lr", "lr") == "lr" else {"scheduler"})
 
 
 def adam(params: Any, grads: Any, state: Any, lr: Any, b1: Any, b2: Any, eps: Any) -> Any:

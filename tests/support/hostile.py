@@ -142,6 +142,12 @@ class Speechless(Step):
         raise Unspeakable
 
 
+class NoOptimizer:
+    """Takes anything, and is nothing."""
+
+    def __init__(self, *args: Any, **given: Any) -> None: ...
+
+
 class Recursive(Step):
     def misbehave(self, p: Any) -> None:
         self.misbehave(p)
@@ -169,6 +175,8 @@ ENDLESS: tuple[type, ...] = (Hanging, Busy)
 STOPPED: dict[type, str] = {
     Unbuilt: "raises ValueError: not today",
     Nothing: "raises AttributeError: 'NoneType' object has no attribute 'step'",
+    NoOptimizer: "raises AttributeError: 'NoOptimizer' object has no attribute 'step'",
+    dict: "raises ValueError: no signature found for builtin type <class 'dict'>",
     Leaving: "raises SystemExit: 3",
     Vanishing: "ends its process with exit code 3",
     Killing: "is ended by signal SIGKILL",

@@ -30,8 +30,8 @@ def arguments_of(cls: type) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for one in cls.__mro__:
-        _, *parameters = inspect.signature(one).parameters.values()
-        named = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        parameters = list(inspect.signature(one).parameters.values())
+        named = [p for p in parameters[1:] if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
         found = {p.name: p.default for p in named} | found
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
@@ -59,11 +59,16 @@ class ForeignOptimizer:
 
     @cached_property
     def accepts(self) -> tuple[str, ...]:
-        """The names ``make`` takes, beside parameters; those of a ``**`` are found by trying."""
-        if isinstance(self.make, type):
-            return tuple(arguments_of(self.make))
-        parameters = inspect.signature(self.make).parameters.values()
-        _, *named = (p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
+        """The names ``make`` takes, beside parameters; those of a ``**`` are found by trying.
+
+        Raises:
+            SubjectError: nobody can tell.
+        """
+        with answering():
+            if isinstance(self.make, type):
+                return tuple(arguments_of(self.make))
+            parameters = list(inspect.signature(self.make).parameters.values())
+        named = [p.name for p in parameters[1:] if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return tuple(named)
         made = next(filter(None, map(self._made, ({}, {"lr": 0.01}))), None)
