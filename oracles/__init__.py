@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oracles.checking import check
+    from oracles.explanation import Explanation, explain
     from oracles.harness.verdict import Verdict
     from oracles.identification import identify
     from oracles.optimizers.registry import RULES
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
 __all__ = [
     "RULES",
     "Convention",
+    "Explanation",
     "Report",
     "Rule",
     "Verdict",
     "__version__",
     "check",
+    "explain",
     "identify",
     "parametrize_with_checks",
 ]
@@ -43,10 +46,12 @@ __all__ = [
 _HOMES = {
     "RULES": "oracles.optimizers.registry",
     "Convention": "oracles.rule",
+    "Explanation": "oracles.explanation",
     "Report": "oracles.report",
     "Rule": "oracles.rule",
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
+    "explain": "oracles.explanation",
     "identify": "oracles.identification",
     "parametrize_with_checks": "oracles.pytest_plugin",
 }

@@ -9,10 +9,10 @@ import numpy as np
 
 from oracles.harness.arithmetic.formats import FORMATS, FloatArray
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.settings import settings
 from oracles.harness.oracle import PYTHON, Oracle
 from oracles.harness.subjects.blackbox import BlackBox
 from oracles.harness.subjects.subject import SubjectError
-from oracles.identification import settings
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from oracles.commands import check, conventions, soak
+from oracles.commands import check, explain, soak
 from oracles.commands.command import INTERRUPTED, STATUSES, Usage
 
-COMMANDS = (check, soak, conventions)
+COMMANDS = (check, soak, explain)
 """In the order in which help lists them."""
 
 

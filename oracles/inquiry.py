@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,22 +13,20 @@ from oracles.accuracy import accuracy
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.cases.case import Case
-from oracles.harness.oracle import Margin, Oracle
+from oracles.harness.evidence.settings import settings
 from oracles.harness.promise import Line, Promise, Word, line
 from oracles.harness.runs.confined import Lost
+from oracles.harness.subjects.asking import black_box
 from oracles.harness.subjects.blackbox import BlackBox, Function
 from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.harness.subjects.surroundings import undisturbed
-from oracles.identification import ROUNDINGS, Identification, identify, settings, within
+from oracles.identification import Identification, identify
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
 SUBJECT, STEP, RULE = "subject", "a step", "rule"
 ACCURACY, PROMISE, AS_TORCH = "accuracy: ", "promise: ", "as torch: "
 """What questions are called; these three are followed by a dtype, a promise or a check."""
-
-GRADIENTS = ("grads", "gradients", "gs", "g", "grad")
-"""What a function of a step may call its second argument."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +87,7 @@ class Kind(Protocol):
     """One kind of code, and how it is stepped."""
 
     @property
-    def subject(self) -> Any: ...
-
-    @property
-    def box(self) -> BlackBox: ...
+    def box(self) -> Any: ...
 
     @property
     def promises(self) -> tuple[Promise, ...]: ...
@@ -116,15 +110,7 @@ class Kind(Protocol):
 class OptimizerKind:
     """Classes of optimizers, and functions that make one."""
 
-    subject: Any
-    names: Mapping[str, str]
-    fixed: Mapping[str, Any]
-
-    @cached_property
-    def box(self) -> Any:
-        from oracles.harness.subjects.foreign import ForeignOptimizer
-
-        return ForeignOptimizer(self.subject, self.names, self.fixed)
+    box: Any
 
     @property
     def promises(self) -> tuple[Promise, ...]:
@@ -146,8 +132,8 @@ class OptimizerKind:
 
         if identification is None or not identification.fits:
             return Trial(self.box, arrangement)
-        follows = partial(follows_in, self.box, identification)
-        return Trial(self.box, arrangement, identification.fits[0], follows)
+        candidate = identification.fits[0]
+        return Trial(self.box, arrangement, candidate, partial(follows_in, self.box, candidate))
 
 
 class Stepping(NamedTuple):
@@ -161,14 +147,8 @@ class Stepping(NamedTuple):
 class FunctionKind:
     """Functional steps."""
 
-    subject: Any
-    names: Mapping[str, str]
-    fixed: Mapping[str, Any]
+    box: Function
     arrays: str | None
-
-    @cached_property
-    def box(self) -> Function:
-        return Function(self.subject, self.names, self.fixed)
 
     @property
     def promises(self) -> tuple[Promise, ...]:
@@ -208,20 +188,39 @@ class FunctionKind:
         return FunctionTrial(box, rule, next(settings(rule, takes)).case, bool(fits))
 
 
-def follows_in(box: BlackBox, identification: Identification, promise: str) -> bool:
+@dataclass(frozen=True)
+class LaidOut:
+    """A piece of code whose parameters or gradients do not lie side by side.
+
+    Attributes:
+        box: the code.
+        where: fields of its parameters, and the layouts they get.
+    """
+
+    box: BlackBox
+    where: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.box.name
+
+    def takes(self, rule: Rule) -> frozenset[str]:
+        return self.box.takes(rule)
+
+    def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
+        (group,) = case.groups
+        members = tuple(replace(p, **self.where) for p in group.parameters)
+        laid_out = replace(case, groups=(replace(group, parameters=members),))
+        return self.box.run(rule, laid_out, dtype)
+
+
+def follows_in(box: BlackBox, candidate: Candidate, promise: str) -> bool:
     """Whether code follows its rule where tensors are laid out as that promise says."""
-    candidate, rule = identification.fits[0], identification.fits[0].rule
-    margin = Margin(ROUNDINGS, scalars=identification.scalars)
-    first = next(settings(rule, box.takes(rule) - identification.ignores)).case
-    for layout in ("strided", "transposed"):
-        where: dict[str, Any]
-        where = {"layout" if "parameters" in promise else "gradient_layout": layout}
-        (group,) = first.groups
-        members = tuple(replace(p, **where) for p in group.parameters)
-        case = replace(first, groups=(replace(group, parameters=members),))
-        if not within(Oracle(rule, case, margin=margin), candidate, box.run(rule, case)):
-            return False
-    return True
+    name = "layout" if "parameters" in promise else "gradient_layout"
+    return all(
+        str(candidate) in map(str, identify(LaidOut(box, {name: layout}), [candidate.rule]).fits)
+        for layout in ("strided", "transposed")
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,14 +256,8 @@ class Inquiry:
             TypeError: it is nothing that can be asked.
         """
         subject = imported(self.subject) if isinstance(self.subject, str) else self.subject
-        if not callable(subject):
-            raise TypeError(
-                f"subject={subject!r} cannot be asked; allowed: a class of optimizers, a function "
-                "that makes one, or a step (params, grads, state, hyper) -> params"
-            )
-        if not isinstance(subject, type) and is_step(subject):
-            return FunctionKind(subject, self.names, self.fixed, self.arrays)
-        return OptimizerKind(subject, self.names, self.fixed)
+        box = black_box(subject, self.names, self.fixed)
+        return FunctionKind(box, self.arrays) if isinstance(box, Function) else OptimizerKind(box)
 
     def __call__(self, known: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
         """Its questions. One that hangs on an answer comes after it."""
@@ -289,7 +282,7 @@ class Inquiry:
             from oracles.strictness import questions
 
             rule = identification.fits[0].rule
-            for name, question in questions(self.kind.subject, rule):
+            for name, question in questions(self.kind.box.make, rule):
                 yield AS_TORCH + name, _heard(question)
 
     def named(self) -> Named:
@@ -299,7 +292,7 @@ class Inquiry:
             ValueError: it has no promise of some name, or is no class where one is asked.
             TypeError: it is nothing that can be asked.
         """
-        if self.as_torch and not isinstance(self.kind.subject, type):
+        if self.as_torch and not isinstance(getattr(self.kind.box, "make", None), type):
             raise ValueError("as_torch=True asks a class of optimizers, and this is none")
         promises = tuple(promise.name for promise in self.kind.promises)
         for name in self.not_promised:
@@ -378,12 +371,3 @@ def imported(name: str) -> Any:
         raise SubjectError(f"{name!r} is not MODULE:NAME")
     with answering():
         return getattr(importlib.import_module(module), attribute)
-
-
-def is_step(function: Any) -> bool:
-    """Whether a function takes gradients next to parameters."""
-    try:
-        second = list(inspect.signature(function).parameters)[1:2]
-    except ValueError:  # it is one of C's, which has no names
-        return False
-    return bool(second) and second[0] in GRADIENTS

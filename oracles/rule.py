@@ -222,6 +222,7 @@ class Rule:
         count: Callable[[int], Scalar] = int,
         seen: int = 0,
         state: State | None = None,
+        known: Sequence[Array] | None = None,
     ) -> Iterator[tuple[Array, State]]:
         """Follow one parameter: yields ``(w, state)`` after each step.
 
@@ -229,18 +230,22 @@ class Rule:
         ``decays=False`` takes the parameter out of weight decay; ``late`` says that it joined after
         construction, so that its buffers start with its first gradient; ``count`` makes a number of
         the arithmetic out of the number of gradients seen. Who goes on from the middle says how
-        many have been ``seen``, and in which ``state`` the parameter is.
+        many have been ``seen``, and in which ``state`` the parameter is. Where it is ``known`` what
+        the parameter is before each step, that is what each step starts from.
 
         >>> from oracles.optimizers.sgd import RULE, Hyper
         >>> schedule = [Hyper(lr=0.5, weight_decay=0.5)] * 3
         >>> [w for w, _ in RULE.run(RULE.torch, 4.0, [0.0, None, 1.0], schedule)]
         [3.0, 3.0, 1.75]
+        >>> [w for w, _ in RULE.run(RULE.torch, 4.0, [0.0, 0.0], schedule[:2], known=[4.0, 8.0])]
+        [3.0, 6.0]
         """
         t = seen
         eager = self.eager and not late
         if state is None:
             state = self._started(w, schedule[0]) if eager else {}
-        for g, h in zip(gradients, schedule, strict=True):
+        for step, (g, h) in enumerate(zip(gradients, schedule, strict=True)):
+            w = w if known is None else known[step]
             if g is not None:
                 h = h if decays else self.undecayed(h)
                 if not (t or eager):  # made with the first gradient, from what holds at that step

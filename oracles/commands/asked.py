@@ -34,7 +34,13 @@ OPTIONS: Mapping[str, Any] = {
 }
 """What only code of one's own is told, by default."""
 
-STRICT: Mapping[str, Any] = {"profile": "default", "path": [], "device": [], "jobs": cores()}
+STRICT: Mapping[str, Any] = {
+    "profile": "default",
+    "path": [],
+    "device": [],
+    "jobs": cores(),
+    "report": None,
+}
 """What only torch's classes and their clones are told."""
 
 

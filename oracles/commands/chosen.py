@@ -25,9 +25,9 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
         "--rule",
         action="append",
         metavar="RULE",
-        help=f"hold it to this one of {', '.join(RULES)}; code of your own also to a convention, as "
-        "reports name it: \"Adam's eps_hat\"; torch's classes may be given several (default: all; "
-        "with --as-torch the one whose name the class or a base of it bears)",
+        help=f"hold it to this one of {', '.join(RULES)}; code of your own to a convention, too, "
+        "as reports name it (\"Adam's eps_hat\"); of torch's classes several may be given "
+        "(default: all; with --as-torch the one whose name the class or a base of it bears)",
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="each check and each path")
     for option, example in CHOICES.items():

@@ -41,7 +41,7 @@ class Candidate:
 
     def __reduce__(self) -> Any:
         """Between processes it travels without what is kept of its lines."""
-        return Candidate, (self.rule, self.conventions)
+        return type(self), tuple(getattr(self, f.name) for f in fields(self))
 
     def __str__(self) -> str:
         names = [c.name for c in self.conventions] or [self.rule.torch.name]
@@ -63,6 +63,13 @@ class Candidate:
         }
         return replace(torch, name="+".join(c.name for c in self.conventions), **replaced)
 
+    def extended(self) -> Iterator[Candidate]:
+        """It with each convention that can be had as well."""
+        taken = frozenset().union(*(lines(self.rule, c) for c in self.conventions))
+        for convention in self.rule.conventions[1:]:
+            if not lines(self.rule, convention) & taken and convention not in self.conventions:
+                yield Candidate(self.rule, (*self.conventions, convention))
+
 
 def lines(rule: Rule, convention: Convention) -> frozenset[str]:
     """The lines of the step that a convention replaces."""
@@ -76,10 +83,14 @@ def lines(rule: Rule, convention: Convention) -> frozenset[str]:
 
 def candidates(rule: Rule, most: int = MOST) -> Iterator[Candidate]:
     """torch's own, each convention, and what can be combined of them, the simplest first."""
+    for count in range(most + 1):
+        yield from combined(rule, count)
+
+
+def combined(rule: Rule, count: int) -> Iterator[Candidate]:
+    """Each combination of that many conventions in which no two replace the same line."""
     replaced = {c.name: lines(rule, c) for c in rule.conventions[1:]}
-    yield Candidate(rule)
-    for count in range(1, most + 1):
-        for some in combinations(rule.conventions[1:], count):
-            taken = [replaced[c.name] for c in some]
-            if sum(map(len, taken)) == len(frozenset().union(*taken)):
-                yield Candidate(rule, some)
+    for some in combinations(rule.conventions[1:], count):
+        taken = [replaced[c.name] for c in some]
+        if sum(map(len, taken)) == len(frozenset().union(*taken)):
+            yield Candidate(rule, some)

@@ -45,6 +45,7 @@ ASKED = ["check", "--rule", "SGD", "--dtype", "float64"]
         ([CLEAN, "--profile", "ci"], 2, "--profile is for torch's classes, and with --as-torch"),
         (["--within", "1"], 2, "--within is for code of your own"),
     ],
+    ids=lambda value: "-".join(value)[:40] if isinstance(value, list) else "",
 )
 def test_what_is_said_and_the_status(
     arguments: list[str], status: int, said: str, capsys: pytest.CaptureFixture[str]

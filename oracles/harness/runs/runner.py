@@ -89,23 +89,25 @@ def confirm(row: Deviation, rule: Rule, subjects: Sequence[SteppedSubject], tall
     """
     check = next(check for check in checks(rule) if check.name == row.check)
     case = row.reproducer(rule)
-    asked = 0
+    oracle = Oracle(rule, case)
+    asked, stale = 0, []
     for subject in subjects:
         if not concerned(check, subject, case) or not row.covers(check.name, subject, case):
             continue
         asked += 1
-        verdict = ask(check, subject, Oracle(rule, case))
-        expected = row.holds_for(subject.version)
+        verdict = ask(check, subject, oracle)
+        if row.holds_for(subject.version):
+            tally.rerun(row.id, subject.place, fails=verdict.failed)
+            if not verdict.failed:
+                stale.append(
+                    f"{row.id} has healed on {subject.place} in torch {subject.version}: bound its "
+                    f"versions ({row.versions}) in deviations.toml; what it was: {row}"
+                )
+            continue
         others = active(rule.name, subject.version)
-        known = any(other.covers(check.name, subject, case) for other in others)
-        if verdict.failed and not expected and not known:
-            raise Refuted(f"{row.id} is back: {verdict.sentence}; what it was: {row}")
-        if expected and not verdict.failed:
-            tally.healed.add(row.id)
-            raise Refuted(
-                f"{row.id} has healed on {subject.place} in torch {subject.version}: bound its "
-                f"versions ({row.versions}) in deviations.toml; what it was: {row}"
-            )
-        if expected:
-            tally.confirmed.add(row.id)
+        if verdict.failed and not any(o.covers(check.name, subject, case) for o in others):
+            tally.add(subject.place, verdict)
+            stale.append(f"{row.id} is back: {verdict.sentence}; what it was: {row}")
+    if stale:
+        raise Refuted("\n".join(stale))
     return asked

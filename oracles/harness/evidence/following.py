@@ -1,0 +1,156 @@
+"""What a candidate makes of each step of an observation, from what was there before that step.
+
+Each step starts from the parameters that were observed, so that what rounding did in earlier steps
+is no matter: a run of a thousand steps says as much as a thousand runs of one, and what is
+remembered from step to step (moments, counters) is followed all the same.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oracles.harness.arithmetic.enclosure import Enclosure, holds
+from oracles.harness.arithmetic.formats import (
+    DTYPES,
+    HALF,
+    FloatArray,
+    Format,
+    Wide,
+    mixed,
+)
+from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.observation import Observation
+from oracles.harness.oracle import Margin, exactly
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Elements that go through a rule as one array.
+
+    Attributes:
+        parameters: the numbers of those that it holds.
+        where: their elements in the layout of the case.
+        shape: of the array.
+        decays: whether the candidate decays them.
+    """
+
+    parameters: tuple[int, ...]
+    where: NDArray[np.intp]
+    shape: tuple[int, ...]
+    decays: bool
+
+
+def _batches(candidate: Candidate, observation: Observation) -> Iterator[_Batch]:
+    """Parameters that are treated alike, end to end; each by itself if elements are not alone."""
+    case, rule = observation.case, candidate.rule
+    alike: dict[Any, list[int]] = defaultdict(list)
+    for number, _, parameter in case.walk():
+        decays = candidate.convention.decays(parameter.initial.ndim)
+        pattern = tuple(g is None for g in parameter.gradients)
+        alike[decays, pattern, None if rule.elementwise else number].append(number)
+    for (decays, _, alone), numbers in alike.items():
+        spans = [np.arange(*case.offsets[n : n + 2]) for n in numbers]
+        where = np.concatenate(spans)
+        shape = where.shape if alone is None else case.parameters[alone].initial.shape
+        yield _Batch(tuple(numbers), where, shape, decays)
+
+
+def follow(
+    candidate: Candidate, observation: Observation, margin: Margin | None = None
+) -> Iterator[tuple[NDArray[np.intp], int, Any]]:
+    """Elements, step, and what the candidate makes of them at that step.
+
+    In float64, or in enclosures if there is a margin.
+    """
+    (group,) = observation.case.groups
+    schedule, format = group.schedule, None
+    if margin:
+        schedule = tuple(exactly(h, margin=margin) for h in schedule)
+        format = margin.arrays(mixed(np.array(DTYPES.index(observation.dtype))))
+    for batch in _batches(candidate, observation):
+        known = _known(observation, batch, format)
+        run = candidate.rule.run(
+            candidate.convention,
+            known[0],
+            _gradients(observation, batch, format),
+            schedule,
+            decays=batch.decays,
+            count=margin.count if margin else int,
+            known=known,
+        )
+        for step, (w, _) in enumerate(run):
+            yield batch.where, step, w
+
+
+def _known(observation: Observation, batch: _Batch, format: Format | None) -> list[Any]:
+    doubt = observation.doubt
+    return [
+        _lifted(row, None if doubt is None else doubt.parameters[step], batch, format)
+        for step, row in enumerate(observation.before)
+    ]
+
+
+def _gradients(observation: Observation, batch: _Batch, format: Format | None) -> list[Any]:
+    doubt = observation.doubt
+    one = observation.case.parameters[batch.parameters[0]]  # the others lack the same gradients
+    return [
+        None
+        if given is None
+        else _lifted(row, None if doubt is None else doubt.gradients[step], batch, format)
+        for step, (given, row) in enumerate(zip(one.gradients, observation.gradients, strict=True))
+    ]
+
+
+def _lifted(
+    values: FloatArray, off: FloatArray | None, batch: _Batch, format: Format | None
+) -> Any:
+    """A batch's elements in its shape: as they are, or as balls."""
+    mid = values[batch.where].reshape(batch.shape)[()]
+    if format is None:
+        return mid
+    rad = np.zeros(batch.shape) if off is None else off[batch.where].reshape(batch.shape)
+    return Enclosure(mid.astype(Wide), rad.astype(Wide)[()], format)
+
+
+NEAR = 1e-2
+"""How far an answer may be from the rule in plain float64, in parts of the largest move. No margin
+that decides anything is as wide; this spares most candidates theirs, which take longer."""
+
+
+def near(candidate: Candidate, observation: Observation) -> bool:
+    """Whether an answer is where the candidate's own text leads in float64, but for roundings."""
+    if observation.doubt or observation.dtype in HALF:
+        return True
+    answer, moves = observation.answer, observation.moves
+    slack = 1e-9 if observation.dtype == "float64" else 1e-4
+    with np.errstate(all="ignore"):
+        for where, step, w in follow(candidate, observation):
+            off = np.abs(answer[step, where] - np.ravel(w))
+            if np.any(off > NEAR * moves[step] + slack * np.abs(answer[step, where])):
+                return False
+    return True
+
+
+def held(candidate: Candidate, observation: Observation, margin: Margin) -> bool | None:
+    """Whether answers speak for a candidate; None if one is outside of its margin.
+
+    Every element is looked at, at every step. They speak for it if most of the moves are larger
+    than the margin, which else would hold them if they were none.
+    """
+    known = moved = 0
+    for where, step, ball in follow(candidate, observation, margin):
+        mid, rad = np.ravel(ball.mid), np.ravel(ball.rad)
+        if observation.doubt:
+            rad = rad + observation.doubt.parameters[step + 1, where]
+        if not holds(mid, rad, observation.answer[step, where]).all():
+            return None
+        move = np.abs(mid - observation.before[step, where])
+        known += int((rad < move).sum())
+        moved += int(((move > 0) | (rad == np.inf)).sum())
+    return 2 * known > moved
