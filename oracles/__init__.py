@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from oracles.harness.verdict import Verdict
     from oracles.identification import Identification, identify
     from oracles.optimizers.registry import RULES
+    from oracles.pytest_plugin import parametrize_with_checks
+    from oracles.report import Report
+    from oracles.reports.comparison import compare
     from oracles.rule import Convention, Rule
+    from oracles.translation import translate
 
     __version__: str
 
@@ -33,13 +37,17 @@ __all__ = [
     "Convention",
     "Explanation",
     "Identification",
+    "Report",
     "Rule",
     "Trace",
     "Verdict",
     "__version__",
     "check",
+    "compare",
     "explain",
     "identify",
+    "parametrize_with_checks",
+    "translate",
 ]
 
 _HOMES = {
@@ -47,12 +55,16 @@ _HOMES = {
     "Convention": "oracles.rule",
     "Explanation": "oracles.explanation",
     "Identification": "oracles.identification",
+    "Report": "oracles.report",
     "Rule": "oracles.rule",
     "Trace": "oracles.harness.subjects.trace",
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
+    "compare": "oracles.reports.comparison",
     "explain": "oracles.explanation",
     "identify": "oracles.identification",
+    "translate": "oracles.translation",
+    "parametrize_with_checks": "oracles.pytest_plugin",
 }
 
 

@@ -19,6 +19,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from oracles.fitting import FitIdentification, identify_fit
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
 from oracles.harness.evidence.effective import with_one_argument, with_other_arguments
@@ -28,6 +29,8 @@ from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
 from oracles.harness.evidence.untold import Untold, untold
 from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
 from oracles.harness.subjects.asking import black_box
+from oracles.harness.subjects.fits.fit import Fit, is_fit
+from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import KINDS, read
 from oracles.optimizers.registry import RULES
@@ -53,6 +56,16 @@ class Identification:
         nearest: if nothing fits, the candidate whose answers are the nearest; it is not followed.
         fault: why nothing can be asked of it, or read in its record.
         sieve: what the candidates were held against, as long as it is at hand.
+        loop: of a training loop, the loss that it minimizes, and all that belongs to a loop.
+
+    >>> def step(params, grads, state, lr, wd, m):
+    ...     return [w - lr * (g + wd / m * w) for w, g in zip(params, grads)]
+    >>> found = identify(step, ["SGD"])
+    >>> found.fits, found.torchs
+    ((<SGD's batch_scaled>,), False)
+    >>> print(found.examples[1])
+    w = 1, g = 1, lr = 0.1, weight_decay = 1.0, batch_size = 2: SGD's decay_ignored or SGD's \
+bias_undecayed gives 0.9, the code 0.85
     """
 
     name: str
@@ -66,10 +79,13 @@ class Identification:
     nearest: Near | None = None
     fault: str = ""
     sieve: Sieve | None = field(default=None, repr=False, compare=False)
+    loop: FitIdentification | None = None
 
     @property
     def torchs(self) -> bool:
         """Whether it is torch's own rule, everywhere and with the arguments as they are given."""
+        if self.loop is not None:
+            return self.loop.torchs
         own = [c for c in self.fits if not (c.conventions or c.arguments)]
         return bool(own) and not self.exceptions
 
@@ -84,14 +100,16 @@ class Identification:
         return (nearest,) if nearest else ()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Between processes it travels with its examples, and without whom they were asked."""
-        return {**self.__dict__, "examples": self.examples, "sieve": None}
+        """Between processes it travels without whom it asks; examples that were read stay."""
+        return {**self.__dict__, "sieve": None}
 
     def __str__(self) -> str:
         if self.fault:
             return f"{self.name} cannot be asked: {self.fault}"
         if self.open:
             return f"{self.name} cannot be told: its steps are no larger than its roundings"
+        if self.loop is not None:
+            return str(self.loop)
         if not self.fits:
             nearest = f"; nearest is {self.nearest}" if self.nearest else ""
             out = f"{self.ruled_out:,} were ruled out"
@@ -108,6 +126,7 @@ class Identification:
             "subject": self.name,
             "summary": str(self),
             "torchs": self.torchs,
+            "loop": self.loop and self.loop.to_json(),
             "fits": [plain(candidate) for candidate in self.fits],
             "exceptions": [{"where": e.where, **plain(e.candidate)} for e in self.exceptions],
             "ignores": sorted(self.ignores),
@@ -161,14 +180,17 @@ def identify(
     *,
     names: Mapping[str, str] | None = None,
     fixed: Mapping[str, Any] | None = None,
+    values: Mapping[str, float] | None = None,
 ) -> Identification:
     """Find what a piece of code follows.
 
     Args:
-        subject: whatever :func:`evidence` takes.
+        subject: whatever :func:`evidence` takes, or a training loop: a function ``(X, y, ...)`` or
+            a class that has ``fit(X, y)``.
         rules: what it may follow; all known rules by default.
         names: torch's names of hyperparameters, and what the code calls them.
         fixed: further arguments that the code is always given.
+        values: hyperparameters that are written in a training loop, by torch's names.
 
     >>> def step(params, grads, state, lr, wd):
     ...     return [w * (1 - lr * wd) - lr * g for w, g in zip(params, grads)]
@@ -177,10 +199,29 @@ def identify(
 
     Raises:
         TypeError: the subject is nothing that can be asked or read.
-        ValueError: a rule is not known, or a record is not what it should be.
+        ValueError: a rule is not known, a record is not what it should be, or a training loop
+            cannot be asked.
     """
     among = [rule if isinstance(rule, Rule) else _rule(rule) for rule in rules or RULES.values()]
+    if is_fit(subject):
+        return _looped(
+            Fit(subject, names or {}, fixed or {}, values or {}), among if rules else None
+        )
     return _told(evidence(subject, names or {}, fixed or {}), among)
+
+
+def _looped(box: Fit, rules: Sequence[Rule] | None) -> Identification:
+    """What a training loop does, as an identification of its rule.
+
+    Raises:
+        ValueError: it cannot be asked.
+    """
+    try:
+        loop = identify_fit(box, rules)
+    except SubjectError as error:
+        raise ValueError(str(error)) from error
+    fits = tuple(dict.fromkeys(account.candidate for account in loop.fits))
+    return Identification(loop.name, fits, loop.ruled_out, loop=loop)
 
 
 def evidence(

@@ -8,7 +8,7 @@ such combination.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from itertools import combinations
@@ -16,6 +16,7 @@ from typing import Any
 
 from oracles.drawing import Hyper
 from oracles.harness.arguments import Argument
+from oracles.harness.cases.case import Case, Group
 from oracles.rule import Convention, Rule
 
 SAID = frozenset(f.name for f in fields(Convention)) - {"decays"}
@@ -45,12 +46,12 @@ class Candidate:
     conventions: tuple[Any, ...] = ()
     arguments: tuple[Argument, ...] = ()
 
-    def __reduce__(self) -> Any:
-        """Between processes it travels without what is kept of its lines."""
-        return Candidate, (self.rule, self.conventions, self.arguments)
-
     def __repr__(self) -> str:
         return f"<{self}>"
+
+    def __reduce__(self) -> Any:
+        """Between processes it travels without what is kept of its lines."""
+        return type(self), tuple(getattr(self, f.name) for f in fields(self))
 
     def __str__(self) -> str:
         names = [c.name for c in self.conventions] or [self.rule.torch.name]
@@ -82,6 +83,27 @@ class Candidate:
         """What a gradient is multiplied with before the rule sees it."""
         return math.prod(argument.gradient(h) for argument in self.arguments)
 
+    def of(self, case: Case) -> Case:
+        """A case as the rule sees it."""
+        if not self.arguments:
+            return case
+        return replace(case, groups=tuple(map(self._group, case.groups)))
+
+    def _group(self, group: Group) -> Group:
+        factors = [self.gradient(h) for h in group.schedule]
+        members = tuple(
+            replace(
+                p,
+                gradients=tuple(
+                    None if g is None else factor * g
+                    for factor, g in zip(factors, p.gradients, strict=True)
+                ),
+            )
+            for p in group.parameters
+        )
+        schedule = tuple(map(self.heard, group.schedule))
+        return replace(group, parameters=members, schedule=schedule)
+
     def extended(self) -> Iterator[Candidate]:
         """It with each convention that can be had as well."""
         taken = frozenset().union(*(lines(self.rule, c) for c in self.conventions))
@@ -110,9 +132,12 @@ def candidates(rule: Rule, most: int = MOST) -> Iterator[Candidate]:
 def combined(rule: Rule, count: int) -> tuple[Candidate, ...]:
     """Each combination of that many conventions in which no two replace the same line."""
     replaced = {c.name: lines(rule, c) for c in rule.conventions[1:]}
-    found = []
-    for some in combinations(rule.conventions[1:], count):
-        taken = [replaced[c.name] for c in some]
-        if sum(map(len, taken)) == len(frozenset().union(*taken)):
-            found.append(Candidate(rule, some))
-    return tuple(found)
+    return tuple(
+        Candidate(rule, some)
+        for some in combinations(rule.conventions[1:], count)
+        if _apart([replaced[c.name] for c in some])
+    )
+
+
+def _apart(replaced: Sequence[frozenset[str]]) -> bool:
+    return sum(map(len, replaced)) == len(frozenset().union(*replaced))

@@ -47,6 +47,8 @@ def _equations(found: Identification) -> Iterator[str]:
 
 
 def _remarks(found: Identification) -> Iterator[str]:
+    if found.loop is not None:
+        yield from found.loop.remarks()
     if found.torchs:
         yield ELSEWHERE
     if found.scalars != "float64":

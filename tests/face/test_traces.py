@@ -85,7 +85,7 @@ def test_names_of_its_own() -> None:
 
 
 def test_steps_below_the_roundings_of_w_say_nothing() -> None:
-    found = oracles.identify(run(0.1, lr=1e-7, dtype="float32"))
+    found = oracles.identify(run(0.1, lr=1e-7, dtype="float32"), ["SGD"])
     assert not found.fits and len(found.open) > 100
     assert str(found) == "scratch cannot be told: its steps are no larger than its roundings"
 

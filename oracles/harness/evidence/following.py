@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from oracles.harness.arithmetic.enclosure import Enclosure, holds
 from oracles.harness.arithmetic.formats import (
-    DTYPES,
     HALF,
     FloatArray,
     Format,
     Wide,
-    mixed,
+    uniform,
 )
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.observation import Observation
@@ -79,7 +78,7 @@ def follow(
         schedule = tuple(map(candidate.heard, schedule))
     if margin:
         schedule = tuple(exactly(h, margin=margin) for h in schedule)
-        format = margin.arrays(mixed(np.array(DTYPES.index(observation.dtype))))
+        format = margin.arrays(uniform(observation.dtype))
     decays = tuple(candidate.convention.decays(p.initial.ndim) for p in group.parameters)
     for batch in _batches(observation, decays, candidate.rule.elementwise):
         known = _known(observation, batch, format)
@@ -167,12 +166,14 @@ def near(candidate: Candidate, observation: Observation) -> bool:
     slack = 1e-9 if observation.dtype == "float64" else 1e-4
     with np.errstate(all="ignore"):
         for where, step, w in follow(candidate, observation):
-            off = np.abs(answer[step, where] - np.ravel(w))
-            if np.any(off > part * moves[step] + slack * np.abs(answer[step, where])):
+            expected, got = np.ravel(w), answer[step, where]
+            far = np.abs(got - expected) > part * moves[step] + slack * np.abs(got)
+            if np.any(far | (np.isnan(got) & ~np.isnan(expected))):
                 return False
     return True
 
 
+@np.errstate(invalid="ignore")
 def held(candidate: Candidate, observation: Observation, margin: Margin) -> bool | None:
     """Whether answers speak for a candidate; None if one is outside of its margin.
 
