@@ -49,6 +49,16 @@ class Witness(Protocol):
         """
 
 
+def observed(
+    witness: Witness, rule: Rule, without: frozenset[str] = NOTHING
+) -> tuple[Observation, ...]:
+    """All of them; nothing if the code does not take what this rule's cases are."""
+    try:
+        return tuple(witness.observations(rule, without))
+    except SubjectError:
+        return ()
+
+
 @dataclass(frozen=True, eq=False)
 class Asked:
     """Code that can be asked: it is given cases that tell conventions apart."""
