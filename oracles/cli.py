@@ -27,13 +27,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
+class _Version(argparse.Action):
+    """Look for the version only if it is asked for: a checkout need not be installed."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"oracles {version('optimizer-oracles')}")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="oracles", description="Conformance of optimizer update rules.", epilog=STATUSES
     )
-    parser.add_argument(
-        "--version", action="version", version=f"oracles {version('optimizer-oracles')}"
-    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print it")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)
