@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from oracles.commands import check, explain, soak
+from oracles.commands import check, compare, explain, identify, matrix, page, soak, translate
 from oracles.commands.command import INTERRUPTED, STATUSES, Usage
 
-COMMANDS = (check, soak, explain)
+COMMANDS = (check, explain, translate, compare, matrix, page, soak, identify)
 """In the order in which help lists them."""
 
 

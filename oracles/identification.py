@@ -9,23 +9,34 @@ none.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from oracles.fitting import FitIdentification, identify_fit
 from oracles.harness.candidates import Candidate
-from oracles.harness.evidence.sifting import MARGINS, Sifted, Without, simplest
+from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
+from oracles.harness.evidence.effective import with_one_argument, with_other_arguments
+from oracles.harness.evidence.exceptions import divided
+from oracles.harness.evidence.nearness import Near, ranked
+from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
 from oracles.harness.evidence.untold import Untold, untold
 from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
-from oracles.harness.oracle import Margin
 from oracles.harness.subjects.asking import black_box
+from oracles.harness.subjects.fits.fit import Fit, is_fit
+from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
-from oracles.harness.subjects.trace_files import read
+from oracles.harness.subjects.trace_files import KINDS, read
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
+
+__all__ = ["KINDS", "Identification", "evidence", "identify"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +49,14 @@ class Identification:
         ruled_out: how many candidates some answer excluded.
         ignores: hyperparameters of what fits that the code takes and makes nothing of.
         scalars: what hyperparameters are kept in, as far as answers tell.
+        exceptions: where another candidate holds than the one that fits elsewhere.
         untold: candidates that hold all answers as well, and what would tell them apart.
         open: if nothing fits, candidates that cannot be ruled out because no step is larger than
             what rounding may do to it.
+        nearest: if nothing fits, the candidate whose answers are the nearest; it is not followed.
+        fault: why nothing can be asked of it, or read in its record.
+        sieve: what the candidates were held against, as long as it is at hand.
+        loop: of a training loop, the loss that it minimizes, and all that belongs to a loop.
     """
 
     name: str
@@ -48,16 +64,105 @@ class Identification:
     ruled_out: int
     ignores: frozenset[str] = frozenset()
     scalars: str = "float64"
+    exceptions: tuple[Exceptional, ...] = ()
     untold: tuple[Untold, ...] = ()
     open: tuple[Candidate, ...] = ()
+    nearest: Near | None = None
+    fault: str = ""
+    sieve: Sieve | None = field(default=None, repr=False, compare=False)
+    loop: FitIdentification | None = None
+
+    @property
+    def torchs(self) -> bool:
+        """Whether it is torch's own rule, everywhere and with the arguments as they are given."""
+        if self.loop is not None:
+            return self.loop.torchs
+        own = [c for c in self.fits if not (c.conventions or c.arguments)]
+        return bool(own) and not self.exceptions
+
+    @cached_property
+    def examples(self) -> tuple[ByHand, ...]:
+        """The smallest numbers that rule out what it might follow, which a person can check."""
+        if self.sieve is None:
+            return ()
+        if self.fits:
+            return by_hand(self.sieve, self.fits[0])
+        nearest = self.nearest and shown(self.sieve, None, self.nearest.candidate)
+        return (nearest,) if nearest else ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Between processes it travels with its examples, and without whom they were asked."""
+        return {**self.__dict__, "examples": self.examples, "sieve": None}
 
     def __str__(self) -> str:
+        if self.fault:
+            return f"{self.name} cannot be asked: {self.fault}"
         if self.open:
             return f"{self.name} cannot be told: its steps are no larger than its roundings"
+        if self.loop is not None:
+            return str(self.loop)
         if not self.fits:
-            return f"{self.name} follows no known rule ({self.ruled_out:,} were ruled out)"
-        without = f", ignoring {', '.join(sorted(self.ignores))}" if self.ignores else ""
-        return f"{self.name} follows {' or '.join(map(str, self.fits))}{without}"
+            nearest = f"; nearest is {self.nearest}" if self.nearest else ""
+            out = f"{self.ruled_out:,} were ruled out"
+            return f"{self.name} follows no known rule ({out}{nearest})"
+        follows = f"{self.name} follows {' or '.join(map(str, self.fits))}"
+        without = [f"ignoring {', '.join(sorted(self.ignores))}"] if self.ignores else []
+        return ", ".join([follows, *without, *(f"but {e}" for e in self.exceptions)])
+
+    def to_json(self) -> dict[str, Any]:
+        """It as plain data, as ``oracles/reports/identification.schema.json`` describes it."""
+        return {
+            "format": 1,
+            "oracles": version("optimizer-oracles"),
+            "subject": self.name,
+            "summary": str(self),
+            "torchs": self.torchs,
+            "loop": self.loop and self.loop.to_json(),
+            "fits": [plain(candidate) for candidate in self.fits],
+            "exceptions": [{"where": e.where, **plain(e.candidate)} for e in self.exceptions],
+            "ignores": sorted(self.ignores),
+            "scalars": self.scalars,
+            "fault": self.fault,
+            "ruled_out": self.ruled_out,
+            "open": len(self.open),
+            "untold": [
+                {"needs": list(u.needs), "candidates": [plain(c) for c in u.candidates]}
+                for u in self.untold
+            ],
+            "nearest": self.nearest
+            and {
+                **plain(self.nearest.candidate),
+                "right": self.nearest.share,
+                "largest": finite(self.nearest.largest),
+            },
+            "examples": [
+                {
+                    "rejected": [plain(candidate) for candidate in e.rejected],
+                    "w": e.w,
+                    "gradients": list(e.gradients),
+                    "settings": dict(e.settings),
+                    "where": e.where.strip(),
+                    "expected": finite(e.expected),
+                    "got": finite(e.got),
+                }
+                for e in self.examples
+            ],
+        }
+
+
+def plain(candidate: Candidate) -> dict[str, Any]:
+    """A candidate as plain data."""
+    return {
+        "name": str(candidate),
+        "rule": candidate.rule.name,
+        "conventions": [c.name for c in candidate.conventions or (candidate.rule.torch,)],
+        "arguments": [str(argument) for argument in candidate.arguments],
+    }
+
+
+def finite(number: float) -> float | None:
+    """JSON has no infinity: null stands for it."""
+    return number if math.isfinite(number) else None
 
 
 def identify(
@@ -66,14 +171,17 @@ def identify(
     *,
     names: Mapping[str, str] | None = None,
     fixed: Mapping[str, Any] | None = None,
+    values: Mapping[str, float] | None = None,
 ) -> Identification:
     """Find what a piece of code follows.
 
     Args:
-        subject: whatever :func:`evidence` takes.
+        subject: whatever :func:`evidence` takes, or a training loop: a function ``(X, y, ...)`` or
+            a class that has ``fit(X, y)``.
         rules: what it may follow; all known rules by default.
         names: torch's names of hyperparameters, and what the code calls them.
         fixed: further arguments that the code is always given.
+        values: hyperparameters that are written in a training loop, by torch's names.
 
     >>> def step(params, grads, state, lr, wd):
     ...     return [w * (1 - lr * wd) - lr * g for w, g in zip(params, grads)]
@@ -82,10 +190,29 @@ def identify(
 
     Raises:
         TypeError: the subject is nothing that can be asked or read.
-        ValueError: a rule is not known, or a record is not what it should be.
+        ValueError: a rule is not known, a record is not what it should be, or a training loop
+            cannot be asked.
     """
     among = [rule if isinstance(rule, Rule) else _rule(rule) for rule in rules or RULES.values()]
+    if is_fit(subject):
+        return _looped(
+            Fit(subject, names or {}, fixed or {}, values or {}), among if rules else None
+        )
     return _told(evidence(subject, names or {}, fixed or {}), among)
+
+
+def _looped(box: Fit, rules: Sequence[Rule] | None) -> Identification:
+    """What a training loop does, as an identification of its rule.
+
+    Raises:
+        ValueError: it cannot be asked.
+    """
+    try:
+        loop = identify_fit(box, rules)
+    except SubjectError as error:
+        raise ValueError(str(error)) from error
+    fits = tuple(dict.fromkeys(account.candidate for account in loop.fits))
+    return Identification(loop.name, fits, loop.ruled_out, loop=loop)
 
 
 def evidence(
@@ -106,39 +233,64 @@ def evidence(
     return (Asked(black_box(subject, names, fixed)),)
 
 
+LIKE = 0.5
+"""If the nearest candidate is off by more of a step's largest move than that, none is near."""
+
+ENOUGH = 8
+"""So many moves of elements must be known before something is made of other values of arguments:
+one move is explained by one number, whatever the rule is."""
+
+STAGES: tuple[Callable[[Sieve], Sifted], ...] = (divided, with_one_argument, with_other_arguments)
+"""What may hold if no candidate holds everywhere: one, but for exceptions, or with other values of
+its arguments."""
+
+
 def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
     last = Sifted()
-    for witness, without, margin in attempts(readings, rules):
-        found = simplest(witness, without, margin)
+    asked = list(sieves(readings, rules))
+    for sieve in asked:
+        found = sieve.simplest()
         if found.fits:
-            return _named(witness, found, margin, without[found.fits[0].rule])
+            return _named(sieve, found)
         last = max(last, found, key=lambda sifted: (len(sifted.open), sifted.ruled_out))
-    return Identification(readings[0].name, (), last.ruled_out, open=last.open)
+    if last.open:
+        return Identification(readings[0].name, (), last.ruled_out, open=last.open)
+    if fault := asked[0].fault():
+        return Identification(readings[0].name, (), 0, fault=fault)
+    for stage, sieve in product(
+        STAGES, asked[len(asked) // 2 :] if asked[0].size >= ENOUGH else ()
+    ):
+        found = stage(sieve)
+        if found.fits:
+            return _named(sieve, found)
+    nearest = next((near for near in ranked(asked[-1]) if near.typical < LIKE), None)
+    return Identification(readings[0].name, (), last.ruled_out, nearest=nearest, sieve=asked[-1])
 
 
-def _named(
-    witness: Witness, found: Sifted, margin: Margin, without: frozenset[str]
-) -> Identification:
+def _named(sieve: Sieve, found: Sifted) -> Identification:
+    fit = found.fits[0]
+    narrow = replace(sieve, margin=MARGINS[0])
+    wider = sieve.margin is not MARGINS[0] and not narrow.sift(fit.rule, [fit]).fits
     return Identification(
-        witness.name,
+        sieve.witness.name,
         found.fits,
         found.ruled_out,
-        without,
-        margin.scalars,
-        untold(witness, found.fits[0], margin, without),
+        sieve.rules[fit.rule] - {"batch_size", *(n for a in fit.arguments for n in a.names)},
+        sieve.margin.scalars if wider and not found.exceptions else "float64",
+        found.exceptions,
+        () if found.exceptions else untold(sieve, fit),
+        sieve=sieve,
     )
 
 
-def attempts(
-    readings: Sequence[Witness], rules: Sequence[Rule]
-) -> Iterator[tuple[Witness, Without, Margin]]:
+def sieves(readings: Sequence[Witness], rules: Sequence[Rule]) -> Iterator[Sieve]:
     """What is asked, the strictest first; at last without what the code ignores."""
     for margin, witness in product(MARGINS, readings):
-        yield witness, dict.fromkeys(rules, frozenset()), margin
-    for witness in readings:
-        ignored = {rule: witness.ignores(rule) for rule in rules}
-        for margin in MARGINS:
-            yield witness, {rule: names for rule, names in ignored.items() if names}, margin
+        yield Sieve(witness, dict.fromkeys(rules, frozenset()), margin)
+    ignored = [{rule: witness.ignores(rule) for rule in rules} for witness in readings]
+    for margin in MARGINS:
+        for witness, without in zip(readings, ignored, strict=True):
+            yield Sieve(witness, without, margin)
 
 
 def _rule(name: str) -> Rule:

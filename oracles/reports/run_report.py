@@ -129,6 +129,11 @@ class RunReport:
         return (line for line in self.lines if line["kind"] == kind)
 
 
+def place_of(line: JsonLine) -> Place:
+    """Where a line about a place or a cell belongs."""
+    return Place(line["optimizer"], line["path"], line["dtype"], line["device"])
+
+
 # --- making ---
 
 Told = Sequence[tuple[Task, Outcome]]
@@ -157,7 +162,7 @@ def report(chosen: Chosen, told: Told, subjects: Subjects) -> RunReport:
         "suite": version("optimizer-oracles"),
         "hypothesis": version("hypothesis"),
         **machine(),
-        "chosen": vars(chosen),
+        "chosen": json.loads(json.dumps(vars(chosen))),  # as it will be read
         "rules": [*rules],
         "golden": {name: _digest(pinned(rule)) for name, rule in rules.items()},
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,11 @@ from numpy.typing import NDArray
 
 from oracles.harness.arithmetic.enclosure import Enclosure, holds
 from oracles.harness.arithmetic.formats import (
-    DTYPES,
     HALF,
     FloatArray,
     Format,
     Wide,
-    mixed,
+    uniform,
 )
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.observation import Observation
@@ -46,19 +46,22 @@ class _Batch:
     decays: bool
 
 
-def _batches(candidate: Candidate, observation: Observation) -> Iterator[_Batch]:
+@lru_cache(maxsize=64)
+def _batches(
+    observation: Observation, decays: tuple[bool, ...], together: bool
+) -> tuple[_Batch, ...]:
     """Parameters that are treated alike, end to end; each by itself if elements are not alone."""
-    case, rule = observation.case, candidate.rule
+    case = observation.case
     alike: dict[Any, list[int]] = defaultdict(list)
     for number, _, parameter in case.walk():
-        decays = candidate.convention.decays(parameter.initial.ndim)
         pattern = tuple(g is None for g in parameter.gradients)
-        alike[decays, pattern, None if rule.elementwise else number].append(number)
-    for (decays, _, alone), numbers in alike.items():
-        spans = [np.arange(*case.offsets[n : n + 2]) for n in numbers]
-        where = np.concatenate(spans)
+        alike[decays[number], pattern, None if together else number].append(number)
+    found = []
+    for (decayed, _, alone), numbers in alike.items():
+        where = np.concatenate([np.arange(*case.offsets[n : n + 2]) for n in numbers])
         shape = where.shape if alone is None else case.parameters[alone].initial.shape
-        yield _Batch(tuple(numbers), where, shape, decays)
+        found.append(_Batch(tuple(numbers), where, shape, decayed))
+    return tuple(found)
 
 
 def follow(
@@ -70,15 +73,18 @@ def follow(
     """
     (group,) = observation.case.groups
     schedule, format = group.schedule, None
+    if candidate.arguments:
+        schedule = tuple(map(candidate.heard, schedule))
     if margin:
         schedule = tuple(exactly(h, margin=margin) for h in schedule)
-        format = margin.arrays(mixed(np.array(DTYPES.index(observation.dtype))))
-    for batch in _batches(candidate, observation):
+        format = margin.arrays(uniform(observation.dtype))
+    decays = tuple(candidate.convention.decays(p.initial.ndim) for p in group.parameters)
+    for batch in _batches(observation, decays, candidate.rule.elementwise):
         known = _known(observation, batch, format)
         run = candidate.rule.run(
             candidate.convention,
             known[0],
-            _gradients(observation, batch, format),
+            list(_gradients(candidate, observation, batch, format)),
             schedule,
             decays=batch.decays,
             count=margin.count if margin else int,
@@ -96,15 +102,20 @@ def _known(observation: Observation, batch: _Batch, format: Format | None) -> li
     ]
 
 
-def _gradients(observation: Observation, batch: _Batch, format: Format | None) -> list[Any]:
+def _gradients(
+    candidate: Candidate, observation: Observation, batch: _Batch, format: Format | None
+) -> Iterator[Any]:
     doubt = observation.doubt
-    one = observation.case.parameters[batch.parameters[0]]  # the others lack the same gradients
-    return [
-        None
-        if given is None
-        else _lifted(row, None if doubt is None else doubt.gradients[step], batch, format)
-        for step, (given, row) in enumerate(zip(one.gradients, observation.gradients, strict=True))
-    ]
+    (group,) = observation.case.groups
+    one = group.parameters[batch.parameters[0]]  # the others lack the same gradients
+    for step, (given, h) in enumerate(zip(one.gradients, group.schedule, strict=True)):
+        if given is None:
+            yield None
+            continue
+        off = None if doubt is None else doubt.gradients[step]
+        g = _lifted(observation.gradients[step], off, batch, format)
+        factor = candidate.gradient(h)
+        yield g if factor == 1 else g * factor
 
 
 def _lifted(
@@ -118,6 +129,15 @@ def _lifted(
     return Enclosure(mid.astype(Wide), rad.astype(Wide)[()], format)
 
 
+def plainly(candidate: Candidate, observation: Observation) -> FloatArray:
+    """What the candidate makes of each step in float64: (steps, elements)."""
+    found = np.empty(observation.answer.shape)
+    with np.errstate(all="ignore"):
+        for where, step, w in follow(candidate, observation):
+            found[step, where] = np.ravel(w)
+    return found
+
+
 NEAR = 1e-2
 """How far an answer may be from the rule in plain float64, in parts of the largest move. No margin
 that decides anything is as wide; this spares most candidates theirs, which take longer."""
@@ -125,6 +145,11 @@ that decides anything is as wide; this spares most candidates theirs, which take
 
 def near(candidate: Candidate, observation: Observation) -> bool:
     """Whether an answer is where the candidate's own text leads in float64, but for roundings."""
+    (group,) = observation.case.groups
+    if candidate.arguments and any(
+        map(candidate.rule.constraint, map(candidate.heard, group.schedule))
+    ):
+        return False
     if observation.doubt or observation.dtype in HALF:
         return True
     answer, moves = observation.answer, observation.moves

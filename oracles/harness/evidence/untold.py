@@ -13,10 +13,7 @@ from oracles.drawing import LATE, PARTS, SHAPED
 from oracles.harness.arithmetic.formats import FULL, FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.observation import Observation
-from oracles.harness.evidence.sifting import sift
-from oracles.harness.evidence.witnesses import Witness
-from oracles.harness.oracle import Margin
-from oracles.harness.subjects.subject import SubjectError
+from oracles.harness.evidence.sifting import Sieve
 
 
 @dataclass(frozen=True)
@@ -37,24 +34,15 @@ class Untold:
         return f"{names} ({' and '.join(self.needs) or 'more digits'} would tell)"
 
 
-def untold(
-    witness: Witness, fit: Candidate, margin: Margin, without: frozenset[str]
-) -> tuple[Untold, ...]:
+def untold(sieve: Sieve, fit: Candidate) -> tuple[Untold, ...]:
     """What holds everything with one convention more, by what would tell it from ``fit``."""
-    left = sift(witness, fit.rule, fit.extended(), margin, without)
-    seen = _seen(witness, fit, without)
+    left = sieve.sift(fit.rule, fit.extended())
+    seen = list(sieve.observations(fit.rule))
     found: dict[tuple[str, ...], list[Candidate]] = {}
     for candidate in (*left.fits, *left.open):
         needs = tuple(lacking(candidate.conventions[-1].parts, seen))
         found.setdefault(needs, []).append(candidate)
     return tuple(Untold(tuple(members), needs) for needs, members in found.items())
-
-
-def _seen(witness: Witness, fit: Candidate, without: frozenset[str]) -> list[Observation]:
-    try:
-        return list(witness.observations(fit.rule, without))
-    except SubjectError:
-        return []
 
 
 def lacking(parts: frozenset[str], seen: Sequence[Observation]) -> list[str]:

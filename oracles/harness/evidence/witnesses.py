@@ -12,7 +12,7 @@ from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case, Group, Parameter
 from oracles.harness.evidence.observation import Doubt, Observation
-from oracles.harness.evidence.settings import Setting, settings
+from oracles.harness.evidence.settings import Setting, settings, shapes
 from oracles.harness.subjects.aliases import matched
 from oracles.harness.subjects.blackbox import BlackBox
 from oracles.harness.subjects.subject import SubjectError
@@ -38,6 +38,9 @@ class Witness(Protocol):
     def ignores(self, rule: Rule) -> frozenset[str]:
         """Those of them that are known to make no difference to the code."""
 
+    def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
+        """Parameters that code may treat in ways of their own: which, by what they are called."""
+
     def observations(self, rule: Rule, without: frozenset[str] = NOTHING) -> Iterator[Observation]:
         """What it does, as cases of a rule; hyperparameters ``without`` which stay at defaults.
 
@@ -51,7 +54,9 @@ class Asked:
     """Code that can be asked: it is given cases that tell conventions apart."""
 
     box: BlackBox
-    _known: dict[Any, list[Observation | SubjectError]] = field(default_factory=dict, repr=False)
+    _known: dict[Any, tuple[tuple[Setting, ...], list[Observation | SubjectError]]] = field(
+        default_factory=dict, repr=False
+    )
 
     @property
     def name(self) -> str:
@@ -61,8 +66,11 @@ class Asked:
         return self.box.takes(rule)
 
     def observations(self, rule: Rule, without: frozenset[str] = NOTHING) -> Iterator[Observation]:
-        known = self._known.setdefault((rule.name, without), [])
-        for number, setting in enumerate(settings(rule, self.takes(rule) - without)):
+        key = rule.name, without
+        if key not in self._known:
+            self._known[key] = tuple(settings(rule, self.takes(rule) - without)), []
+        cases, known = self._known[key]
+        for number, setting in enumerate(cases):
             if number == len(known):  # each case is asked once, and only when it is needed
                 known.append(self._asked(rule, setting))
             told = known[number]
@@ -93,6 +101,13 @@ class Asked:
             )
         except SubjectError:
             return NOTHING
+
+    def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
+        found: dict[str, tuple[int, ...]] = {}
+        for number, shape in enumerate(shapes(rule)):
+            kind = "matrices" if len(shape) > 1 else "parameters of at most one dimension"
+            found[kind] = (*found.get(kind, ()), number)
+        return found
 
 
 def _changed(rule: Rule, case: Case, name: str) -> Case:
@@ -139,6 +154,9 @@ class Recorded:
 
     def ignores(self, rule: Rule) -> frozenset[str]:
         return NOTHING
+
+    def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
+        return {name: (number,) for number, name in enumerate(self.trace.parameters)}
 
     def observations(self, rule: Rule, without: frozenset[str] = NOTHING) -> Iterator[Observation]:
         trace = self.trace
