@@ -138,7 +138,7 @@ class Report:
         if check == RULE:
             told = self._of_the_rule()
             return (None, "not promised") if self.own and not told else (not told, "".join(told))
-        if self.fault:
+        if self.fault and not self.promises:
             return None, self.fault
         if check.startswith(ACCURACY):
             return self._of_accuracy(check.removeprefix(ACCURACY))
@@ -148,9 +148,9 @@ class Report:
 
     def _of_the_rule(self) -> list[str]:
         """What is wrong about the rule it follows."""
-        if self.found is None:
+        if self.found is None and not (self.own and self.promises):
             return [f"{self.name} {self.fault}"]
-        if self.follows or self.own:
+        if self.found is None or self.follows or self.own:
             return []
         if self.claim is None:
             return [str(self.found)]
