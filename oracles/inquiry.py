@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+
 from oracles.accuracy import Accuracy, accuracy
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.candidates import Candidate
@@ -77,7 +79,10 @@ class Watched:
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
         try:
-            return self.box.run(rule, case, dtype)
+            answer = self.box.run(rule, case, dtype)
+            if not np.isfinite(answer).all():  # which no rule gives on such cases
+                raise SubjectError("gives numbers that are not finite")
+            return answer
         except SubjectError as error:
             self.refused.setdefault(rule.name, error.sentence)
             raise
