@@ -1,10 +1,10 @@
 """identify, for a training loop: which loss does it minimize, by which rule?
 
 A loop is asked for its weights after 1, 2, 3, ... epochs on a few rows, and each account of it (a
-loss, a rule with its conventions, batches; :class:`~oracles.harness.training.Loop`) is run beside
-it from the same start. An account is out as soon as the loop leaves its margin. Settings go from
-plain (all rows, nothing but a learning rate) to everything at once, so the loss is known before
-decay and momentum are asked for, and those before batches.
+loss, a rule with its conventions, batches; see :class:`~oracles.harness.training.loop.Loop`) is
+run beside it from the same start. An account is out as soon as the loop leaves its margin.
+Settings go from plain (all rows, nothing but a learning rate) to everything at once, so the loss is
+known before decay and momentum are asked for, and those before batches.
 
 Different accounts can be the same loop: a sum of losses with weight decay λ at rate γ is the mean
 over m rows with λ/m at γm. The one that differs from torch's rule in the fewest places is given,
@@ -179,10 +179,6 @@ NAMEABLE = tuple(rule for rule in RULES.values() if rule.elementwise and not rul
 """Rules whose steps look at one element at a time: weights and bias may be any two parameters."""
 
 
-SCALINGS = ((("",), ("",)), (tuple(SCALES), tuple(SCALES)))
-"""By what rate and decay may be multiplied: nothing, and only then anything."""
-
-
 def identify_fit(box: Fit, rules: Sequence[Rule] | None = None) -> FitIdentification:
     """Find what a training loop does.
 
@@ -199,34 +195,46 @@ def identify_fit(box: Fit, rules: Sequence[Rule] | None = None) -> FitIdentifica
     (<SGD's batch_scaled>, '/m')
     """
     needed(box)
+    hunts = []
+    for hunt in hunted(box, rules or nameable(box)):
+        hunts.append(hunt)
+        loops = hunt.proven(hunt.accounts())
+        if loops:
+            return answered(hunt, loops)
+    return unknown(box, hunts)
+
+
+def hunted(box: Fit, rules: Iterable[Rule]) -> Iterator[Hunt]:
+    """Hunts for accounts, rule by rule, until one holds where only the gradient counts.
+
+    Then no other rule's account does.
+
+    Raises:
+        SubjectError: no rule's settings can be asked.
+    """
     hunts: list[Hunt] = []
     refused: list[SubjectError] = []
-    for rule in rules or nameable(box):
-        if any(hunt.nearest and hunt.nearest.settings for hunt in hunts):
-            break  # some account holds where only the gradient counts: no other rule's does
+    for rule in rules:
         try:
             found = evidences(box, rule)
         except SubjectError as error:  # it does not take what this rule's settings are
             refused.append(error)
             continue
-        most = MOST if rule.linear or takes_own(box, rule) else 1
-        for evidence in found:
-            hunts.append(Hunt(evidence, rule, settings(rule, box), most))
-            loops = proven(hunts[-1])
-            if loops:
-                return answered(hunts[-1], loops)
+        hunts = [
+            Hunt(evidence, rule, settings(rule, box), most(box, rule, scaled=scaled), scaled)
+            for evidence, scaled in product(found, (False, True))
+        ]
+        yield from hunts
+        if any(hunt.nearest and hunt.nearest.settings for hunt in hunts):
+            return
     if not hunts:
         raise refused[0]
-    return unknown(box, hunts)
 
 
-def proven(hunt: Hunt) -> list[Loop]:
-    """The accounts that hold on all rows at once: with the numbers given, or with scaled ones."""
-    for rates, decays in SCALINGS:
-        loops = hunt.proven(hunt.accounts(rates, decays))
-        if loops:
-            return loops
-    return []
+def most(box: Fit, rule: Rule, *, scaled: bool) -> int:
+    """How many conventions are combined: fewer, if rate and decay are scaled as well."""
+    all_of_them = MOST if rule.linear or takes_own(box, rule) else 1
+    return max(0, all_of_them - 2 * scaled)
 
 
 def unknown(box: Fit, hunts: Sequence[Hunt]) -> FitIdentification:
@@ -318,7 +326,7 @@ def answered(hunt: Hunt, loops: list[Loop]) -> FitIdentification:
         tuple(torchs(hunt, fits[0], hunt.settings if proven else hunt.full)),
         hunt.ruled_out,
         limits=limits,
-        untold=tuple(untold(hunt)),
+        untold=(*losses(fits[0], left), *untold(hunt)),
         form=form,
         bias=hunt.evidence.biased and hunt.decaying and len(flags) == 1,
         example=example(hunt, fits[0]),
@@ -361,6 +369,14 @@ def torchs(hunt: Hunt, loop: Loop, settings: Sequence[Setting]) -> list[Loop]:
     for setting in settings:
         others = [other for other in others if hunt.evidence.near(other, setting)]
     return [other for other in others if hunt.holds(other, settings)][:1]
+
+
+def losses(loop: Loop, left: Iterable[Loop]) -> Iterator[str]:
+    """Other losses with which the same rule holds, because it hardly sees their scale."""
+    same = [other for other in left if replace(other, loss=loop.loss) == loop]
+    words = [str(other.loss) for other in same if other.loss != loop.loss]
+    if words:
+        yield f"the same rule on {', or '.join(words)} leads to the same"
 
 
 def untold(hunt: Hunt) -> Iterator[str]:

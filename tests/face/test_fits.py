@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import oracles
-from oracles.fitting import FitIdentification, evidences, identify_fit, proven
+from oracles.fitting import FitIdentification, evidences, identify_fit
 from oracles.harness.evidence.fits.hunt import Hunt
 from oracles.harness.evidence.fits.settings import settings
 from oracles.harness.oracle import Margin
@@ -265,7 +265,7 @@ def test_a_margin_that_holds_anything_proves_nothing() -> None:
     box, rule = Fit(answer), RULES["SGD"]
     (evidence, *_) = evidences(box, rule)
     hunt = Hunt(evidence, rule, settings(rule, box))
-    (loop,) = proven(hunt)
+    (loop,) = hunt.proven(hunt.accounts())
     assert hunt.speaks(loop, Margin(16))
     wide = Margin(10**13)
     assert all(evidence.within(loop, wide, setting)[0] for setting in hunt.full)
