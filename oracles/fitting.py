@@ -14,7 +14,7 @@ and then the other one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -46,6 +46,7 @@ class FitIdentification:
         limits: where the answer ends.
         untold: what these settings cannot tell, and what would.
         form: what is unusual about how it takes its data.
+        written: hyperparameters that the code does not take and acts with.
         bias: whether it is to be said that the bias is decayed, or not.
         example: numbers on which it and torch's rule part.
     """
@@ -58,6 +59,7 @@ class FitIdentification:
     limits: str = ""
     untold: tuple[str, ...] = ()
     form: str = ""
+    written: tuple[tuple[str, float], ...] = ()
     bias: bool = False
     example: Example | None = None
 
@@ -68,7 +70,8 @@ class FitIdentification:
             return said + near + self.limits
         also = "".join(f"; the same as {_told(loop)}" for loop in self.also)
         found = " or ".join(_told(loop, bias=self.bias) for loop in self.fits)
-        return f"{self.name} minimizes {found}{also}{self.limits}"
+        written = "".join(f"; {name} is {value:g} in it" for name, value in self.written)
+        return f"{self.name} minimizes {found}{also}{written}{self.limits}"
 
     def remarks(self) -> list[str]:
         """What there is to say beside the answer: a line each."""
@@ -89,6 +92,7 @@ class FitIdentification:
             "nearest": _plain(self.nearest.loop) if self.nearest else None,
             "untold": list(self.untold),
             "form": self.form,
+            "written": dict(self.written),
             "example": asdict(self.example) if self.example else None,
         }
 
@@ -195,46 +199,80 @@ def identify_fit(box: Fit, rules: Sequence[Rule] | None = None) -> FitIdentifica
     (<SGD's batch_scaled>, '/m')
     """
     needed(box)
-    hunts = []
-    for hunt in hunted(box, rules or nameable(box)):
-        hunts.append(hunt)
-        loops = hunt.proven(hunt.accounts())
-        if loops:
-            return answered(hunt, loops)
-    return unknown(box, hunts)
+    search = Search()
+    for rule in rules or nameable(box):
+        search.ask(box, rule)
+    for written, rule in product(with_eps(box), rules or nameable(box)):
+        if "eps" in rule.hyper()._fields and not search.found:
+            search.ask(written, rule, plain=True)
+    if search.found:
+        return together(search.found)
+    if not search.hunts:
+        raise search.refused[0]
+    return unknown(box, search.hunts)
 
 
-def hunted(box: Fit, rules: Iterable[Rule]) -> Iterator[Hunt]:
-    """Hunts for accounts, rule by rule, until one holds where only the gradient counts.
+@dataclass
+class Search:
+    """Hunts for accounts, rule by rule.
 
-    Then no other rule's account does.
-
-    Raises:
-        SubjectError: no rule's settings can be asked.
+    Attributes:
+        hunts: all so far.
+        found: the answer for each rule that has one.
+        refused: why rules could not be asked for.
     """
-    hunts: list[Hunt] = []
-    refused: list[SubjectError] = []
-    for rule in rules:
+
+    hunts: list[Hunt] = field(default_factory=list)
+    found: list[FitIdentification] = field(default_factory=list)
+    refused: list[SubjectError] = field(default_factory=list)
+
+    @property
+    def settled(self) -> bool:
+        """Whether an account holds where only the gradient counts: no other rule's does."""
+        held = any(hunt.nearest and hunt.nearest.settings for hunt in self.hunts)
+        return held or any(one.fits[0].candidate.rule.linear for one in self.found)
+
+    def ask(self, box: Fit, rule: Rule, *, plain: bool = False) -> None:
+        """Look for accounts of a rule; if ``plain``, for the rule itself."""
+        if self.settled:
+            return
         try:
             found = evidences(box, rule)
         except SubjectError as error:  # it does not take what this rule's settings are
-            refused.append(error)
-            continue
-        hunts = [
-            Hunt(evidence, rule, settings(rule, box), most(box, rule, scaled=scaled), scaled)
-            for evidence, scaled in product(found, (False, True))
-        ]
-        yield from hunts
-        if any(hunt.nearest and hunt.nearest.settings for hunt in hunts):
+            self.refused.append(error)
             return
-    if not hunts:
-        raise refused[0]
+        for evidence, scaled in product(found, (False,) if plain else (False, True)):
+            most = 0 if plain else self.most(box, rule, scaled=scaled)
+            hunt = Hunt(evidence, rule, settings(rule, box), most, scaled)
+            self.hunts.append(hunt)
+            loops = hunt.proven(hunt.accounts())
+            if loops:
+                self.found.append(answered(hunt, loops))
+                return
+
+    def most(self, box: Fit, rule: Rule, *, scaled: bool) -> int:
+        """How many conventions are combined: no more than in what is found."""
+        most = MOST if rule.linear or takes_own(box, rule) else 1
+        most = max(0, most - 2 * scaled)
+        return min([most, *(one.fits[0].complexity[0] for one in self.found)])
 
 
-def most(box: Fit, rule: Rule, *, scaled: bool) -> int:
-    """How many conventions are combined: fewer, if rate and decay are scaled as well."""
-    all_of_them = MOST if rule.linear or takes_own(box, rule) else 1
-    return max(0, all_of_them - 2 * scaled)
+EPSILONS = (1e-8, 1e-7, 1e-6)
+"""What ε usually is where it is written in the code, beside torch's own."""
+
+
+def with_eps(box: Fit) -> list[Fit]:
+    """The loop as one in which ε is written, if it takes none."""
+    if "eps" in box.takes(("lr", "eps")) | {*box.values}:
+        return []
+    return [replace(box, values={**box.values, "eps": eps}) for eps in EPSILONS]
+
+
+def together(found: Sequence[FitIdentification]) -> FitIdentification:
+    """The answers for several rules that are equally simple, as one."""
+    found = sorted(found, key=lambda one: one.fits[0].complexity)
+    least = [one for one in found if one.fits[0].complexity == found[0].fits[0].complexity]
+    return replace(least[0], fits=tuple(loop for one in least for loop in one.fits))
 
 
 def unknown(box: Fit, hunts: Sequence[Hunt]) -> FitIdentification:
@@ -328,6 +366,7 @@ def answered(hunt: Hunt, loops: list[Loop]) -> FitIdentification:
         limits=limits,
         untold=(*losses(fits[0], left), *untold(hunt)),
         form=form,
+        written=tuple(hunt.evidence.box.values.items()),
         bias=hunt.evidence.biased and hunt.decaying and len(flags) == 1,
         example=example(hunt, fits[0]),
     )
