@@ -41,8 +41,8 @@ class FitIdentification:
         fits: the accounts that hold all its answers, those that differ least from torch's rule.
         also: the same loop by torch's rule itself, with numbers of its own, if there is such a one.
         ruled_out: how many accounts some answer excluded.
-        nearest: where nothing fits, the account that holds in most settings, and there comes
-            closest.
+        nearest: where nothing fits, the account that holds in most settings, if one holds in any,
+            and there comes closest.
         limits: where the answer ends.
         untold: what these settings cannot tell, and what would.
         form: what is unusual about how it takes its data.
@@ -65,7 +65,7 @@ class FitIdentification:
 
     def __str__(self) -> str:
         if not self.fits:
-            near = f"; {self.nearest}" if self.nearest and self.nearest.settings else ""
+            near = f"; {self.nearest}" if self.nearest else ""
             said = f"{self.name} follows no known account ({self.ruled_out:,} were ruled out)"
             return said + near + self.limits
         also = "".join(f"; the same as {_told(loop)}" for loop in self.also)
@@ -229,7 +229,7 @@ class Search:
     @property
     def settled(self) -> bool:
         """Whether an account holds where only the gradient counts: no other rule's does."""
-        held = any(hunt.nearest and hunt.nearest.settings for hunt in self.hunts)
+        held = any(hunt.nearest for hunt in self.hunts)
         return held or any(one.fits[0].candidate.rule.linear for one in self.found)
 
     def ask(self, box: Fit, rule: Rule, *, plain: bool = False) -> None:

@@ -64,7 +64,7 @@ class Hunt:
         most: how many conventions are combined at most.
         scaled: whether rate and decay may be scaled before the rule sees them.
         ruled_out: how many accounts did not hold.
-        nearest: the account that came closest, if none holds.
+        nearest: the account that came closest where none held any more, if one ever did.
     """
 
     evidence: Evidence
@@ -156,10 +156,9 @@ class Hunt:
         return list(dict(zip(reversed(same), reversed(loops), strict=True)).values())[::-1]
 
     def _note(self, loops: list[Loop], setting: Setting) -> None:
-        """Remember which account came closest in a setting in which none held."""
+        """Remember which account came closest where none held any more, if one ever did."""
         number = self.settings.index(setting)
-        told = [loop for loop in loops if number or not loop.candidate.conventions]
-        for loop in () if self.scaled else told:
+        for loop in loops if number and not self.scaled else []:
             near = Near(number, -self.evidence.farthest(loop, setting), loop, setting.what)
             self.nearest = near if self.nearest is None else max(self.nearest, near)
 
