@@ -19,6 +19,7 @@ from hypothesis import settings
 from oracles.harness.runs import profiles
 from oracles.harness.runs.outcome import Outcome
 from oracles.harness.runs.tally import Tally, vacuities
+from oracles.harness.subjects.description import device_name
 from oracles.harness.subjects.paths import CHOICES
 from oracles.harness.subjects.selection import refuse_unknown, select
 from oracles.harness.subjects.torch_optim import TorchSubject, devices, quiet
@@ -66,12 +67,7 @@ def _chosen(config: pytest.Config) -> list[list[str]]:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    capability = getattr(torch.backends.cpu, "get_cpu_capability", lambda: "unknown")()
-    names = [
-        torch.cuda.get_device_name() if device == "cuda" else f"{device} ({capability})"
-        for device in devices()
-        if "+" not in device
-    ]
+    names = [f"{device} ({device_name(device)})" for device in devices() if "+" not in device]
     profile = settings.get_current_profile_name()
     return [
         f"torch {torch.__version__}, NumPy {np.__version__}, Python {platform.python_version()}, "

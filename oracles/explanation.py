@@ -39,6 +39,9 @@ SAID = ("Symbols", "The rule", "Where sources disagree")
 """How the sections of a rule's file begin that are told to people."""
 
 
+SWITCHES = ", while switches are off that it has nothing to do with"
+
+
 @dataclass(frozen=True)
 class Difference:
     """A convention beside torch's.
@@ -95,6 +98,12 @@ class Explanation:
         title: one line.
         sections: of the rule's file, by heading.
         differences: conventions beside torch's.
+
+    >>> explanation = explain("AdamW", "coupled_unscaled")
+    >>> print(str(explanation).splitlines()[0])
+    AdamW: coupled_unscaled beside torch's decoupled_lr
+    >>> explanation.to_json()["torch"]["equation"]
+    'w = (1 − γλ)w before the step; λw enters no moment'
     """
 
     rule: Rule
@@ -105,9 +114,29 @@ class Explanation:
     def __str__(self) -> str:
         """For people, in as many columns as the terminal has, 100 elsewhere."""
         width = max(80, shutil.get_terminal_size((100, 24)).columns)
-        return "\n\n".join(part.strip("\n") for part in self._parts(width))
+        parts = (
+            self._one(*self.differences, width) if len(self.differences) == 1 else self._all(width)
+        )
+        return "\n\n".join(part.strip("\n") for part in parts)
 
-    def _parts(self, width: int) -> Iterator[str]:
+    def _one(self, difference: Difference, width: int) -> Iterator[str]:
+        """One convention beside torch's."""
+        torch, other = self.rule.torch, difference.convention
+        switches = SWITCHES if difference.same else ""
+        yield f"{self.rule.name}: {other.name} beside torch's {torch.name}"
+        for heading, *lines in (
+            ("torch", torch.equation, torch.source),
+            (other.name, other.equation, other.source),
+            ("the same where", f"{difference.where}{switches}"),
+            ("the smallest numbers that show it", difference.numbers),
+            ("with torch's arguments", *self.defaults()),
+            ("the letters", self.rule.symbols),
+        ):
+            filled = (textwrap.fill(line, width - 4) for line in lines)
+            yield "\n".join([heading, textwrap.indent("\n".join(filled), "    ")])
+
+    def _all(self, width: int) -> Iterator[str]:
+        """The rule and its conventions."""
         yield self.title
         for name, text in self.sections.items():
             if name.startswith(SAID):
@@ -118,7 +147,7 @@ class Explanation:
         if not self.differences:
             return
         yield _table(self.differences, width)
-        yield "(where: switches that a convention has nothing to do with are off)"
+        yield f"(the same{SWITCHES})"
         sources = (f"{d.convention.name}: {d.convention.source}" for d in self.differences)
         yield "\n".join(textwrap.fill(line, width, subsequent_indent="    ") for line in sources)
 
@@ -130,10 +159,10 @@ class Explanation:
         after = "After ten steps with these arguments"
         alike = [d.convention.name for d in self.differences if d.share == 0]
         if alike:
-            yield f"{after} nothing but rounding is between torch's and {', '.join(alike)}."
+            yield f"{after} nothing but rounding is between torch and {', '.join(alike)}."
         apart = [f"{d.convention.name} {_share(d)}" for d in self.differences if d.share > 0]
         if apart:
-            yield f"{after} off by so much of the way that torch's goes: {', '.join(apart)}."
+            yield f"{after} off by so much of torch's way: {', '.join(apart)}."
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -186,7 +215,7 @@ def _theory(rule: Rule) -> tuple[str, dict[str, str]]:
 def without_marks(text: str) -> str:
     """A docstring as plain text; columns stay where they are."""
     aligned = re.sub(r"``([^`]+)``(\S*)( {2,})", r"\1\2\3    ", text)
-    return re.sub(r":mod:`([^`]+)`|``([^`]+)``|\*(\w[^*\n]*)\*", r"\1\2\3", aligned)
+    return re.sub(r":\w+:`([^`]+)`|``([^`]+)``|\*(\w[^*\n]*)\*", r"\1\2\3", aligned)
 
 
 def _difference(rule: Rule, convention: Convention) -> Difference:

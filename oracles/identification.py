@@ -32,9 +32,11 @@ from oracles.harness.subjects.asking import black_box
 from oracles.harness.subjects.fits.fit import Fit, is_fit
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
-from oracles.harness.subjects.trace_files import read
+from oracles.harness.subjects.trace_files import KINDS, read
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
+
+__all__ = ["KINDS", "Identification", "evidence", "identify"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Identification:
         open: if nothing fits, candidates that cannot be ruled out because no step is larger than
             what rounding may do to it.
         nearest: if nothing fits, the candidate whose answers are the nearest; it is not followed.
+        fault: why nothing can be asked of it, or read in its record.
         sieve: what the candidates were held against, as long as it is at hand.
         loop: of a training loop, the loss that it minimizes, and all that belongs to a loop.
     """
@@ -65,6 +68,7 @@ class Identification:
     untold: tuple[Untold, ...] = ()
     open: tuple[Candidate, ...] = ()
     nearest: Near | None = None
+    fault: str = ""
     sieve: Sieve | None = field(default=None, repr=False, compare=False)
     loop: FitIdentification | None = None
 
@@ -91,6 +95,8 @@ class Identification:
         return {**self.__dict__, "examples": self.examples, "sieve": None}
 
     def __str__(self) -> str:
+        if self.fault:
+            return f"{self.name} cannot be asked: {self.fault}"
         if self.open:
             return f"{self.name} cannot be told: its steps are no larger than its roundings"
         if self.loop is not None:
@@ -116,6 +122,7 @@ class Identification:
             "exceptions": [{"where": e.where, **plain(e.candidate)} for e in self.exceptions],
             "ignores": sorted(self.ignores),
             "scalars": self.scalars,
+            "fault": self.fault,
             "ruled_out": self.ruled_out,
             "open": len(self.open),
             "untold": [
@@ -130,7 +137,7 @@ class Identification:
             },
             "examples": [
                 {
-                    "rejected": plain(e.rejected),
+                    "rejected": [plain(candidate) for candidate in e.rejected],
                     "w": e.w,
                     "gradients": list(e.gradients),
                     "settings": dict(e.settings),
@@ -229,6 +236,10 @@ def evidence(
 LIKE = 0.5
 """If the nearest candidate is off by more of a step's largest move than that, none is near."""
 
+ENOUGH = 8
+"""So many moves of elements must be known before something is made of other values of arguments:
+one move is explained by one number, whatever the rule is."""
+
 STAGES: tuple[Callable[[Sieve], Sifted], ...] = (divided, with_one_argument, with_other_arguments)
 """What may hold if no candidate holds everywhere: one, but for exceptions, or with other values of
 its arguments."""
@@ -244,7 +255,11 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         last = max(last, found, key=lambda sifted: (len(sifted.open), sifted.ruled_out))
     if last.open:
         return Identification(readings[0].name, (), last.ruled_out, open=last.open)
-    for stage, sieve in product(STAGES, asked[len(asked) // 2 :]):
+    if fault := asked[0].fault():
+        return Identification(readings[0].name, (), 0, fault=fault)
+    for stage, sieve in product(
+        STAGES, asked[len(asked) // 2 :] if asked[0].size >= ENOUGH else ()
+    ):
         found = stage(sieve)
         if found.fits:
             return _named(sieve, found)

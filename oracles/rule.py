@@ -32,6 +32,11 @@ class Convention:
         fixed: values of hyperparameters that leave the difference bare.
         decays: whether a parameter of that many dimensions is decayed (a choice made by whoever
             builds the parameter groups, not by the optimizer).
+
+    >>> from oracles import RULES
+    >>> convention = RULES["SGD"].convention("batch_scaled")
+    >>> convention.equation, sorted(convention.parts)
+    ('d = g + (λ/m)w', ['batch_size', 'weight_decay'])
     """
 
     name: str
@@ -140,6 +145,12 @@ class Rule:
             that a sparse gradient repeats to the parameter each time it comes.
         measured: ``(shape, h) -> bool``, whether the radius of such a parameter's step rests on a
             measurement, because no bound of its roundings is known.
+
+    >>> from oracles import RULES
+    >>> rule = RULES["SGD"]
+    >>> h = rule.hyper(lr=0.5, momentum=0.5)
+    >>> rule.step(4.0, 1.0, 1, {}, h, rule.torch)
+    (3.5, {'momentum_buffer': 1.0})
     """
 
     name: str

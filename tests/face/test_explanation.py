@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_what_the_file_says_is_told(name: str) -> None:
     assert [s for s in SAID if not any(h.startswith(s) for h in explanation.sections)] == []
     assert f"torch.optim.{name}" in explanation.title
     assert all(c.name in text and c.source.split()[0] in text for c in rule.conventions)
-    assert "``" not in text and ":mod:" not in text
+    assert "``" not in text and ":`" not in text
     assert max(map(len, text.splitlines())) <= 100
     for argument, value in rule.arguments(rule.hyper()).items():
         assert argument == "batch_size" or f"{argument}=" in text, value
@@ -184,6 +185,31 @@ def test_the_command_says_what_the_function_says(capsys: pytest.CaptureFixture[s
     data = json.loads(told(capsys, "SGD", "--convention", "decoupled", "--json"))
     assert data == json.loads(json.dumps(explain("SGD", "decoupled").to_json()))
     assert [c["name"] for c in data["conventions"]] == ["decoupled"]
+
+
+def test_the_command_draws(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "pictures" / "sgd.svg"
+    assert told(capsys, "SGD", "--convention", "decoupled", "--picture", str(file))
+    assert file.read_bytes() == picture(explain("SGD", "decoupled"), "svg")
+
+
+@pytest.mark.parametrize(
+    ("convention", "file", "said"),
+    [
+        ("decoupled", "sgd.gif", "sgd.gif' is of no known kind; allowed: .png, .svg"),
+        ("coupled_unscaled", "sgd.png", "'coupled_unscaled' is torch's, nothing parts from it"),
+        ("decoupled", "a file/sgd.png", "a file/sgd.png' cannot be written"),
+    ],
+    ids=("kind", "nothing", "place"),
+)
+def test_what_cannot_be_drawn_is_told(
+    convention: str, file: str, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "a file").touch()
+    picture = str(tmp_path / file)
+    assert cli.main(["explain", "SGD", "--convention", convention, "--picture", picture]) == 2
+    assert said in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a file"]
 
 
 def test_the_command_is_off_without_such_a_convention(capsys: pytest.CaptureFixture[str]) -> None:

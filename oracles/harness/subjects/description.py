@@ -38,7 +38,8 @@ def device_name(device: str) -> str:
     if device.startswith("cuda"):
         return str(torch.cuda.get_device_name(device))
     if device == "cpu":
-        return str(getattr(torch.backends.cpu, "get_cpu_capability", lambda: "unknown")())
+        told = re.search(r"CPU capability usage: (\w+)", torch.__config__.show())
+        return told[1] if told else "unknown"
     return device
 
 
