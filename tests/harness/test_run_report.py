@@ -128,6 +128,8 @@ def test_a_wrong_optimizer_fails_where_it_was_asked_with_a_command_that_shows_it
         for cell in failed:
             place = f"--path {cell['path']} --dtype {cell['dtype']} --device cpu"
             assert place in cell["command"]
+            own = f"{optimizer.__name__} [{cell['path']}, {cell['dtype']}, cpu]"
+            assert all(line.startswith(own) for line in filter(None, cell["text"].split("\n")))
         (told,) = whole.of(Kind.CHECK)
         assert told["outcome"] == "failed"
         assert "case=Case(" in told["case"]
