@@ -19,24 +19,46 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oracles.checking import check
+    from oracles.explanation import Explanation, explain
+    from oracles.harness.subjects.trace import Trace
     from oracles.harness.verdict import Verdict
-    from oracles.identification import identify
+    from oracles.identification import Identification, identify
     from oracles.optimizers.registry import RULES
     from oracles.reports.comparison import compare
     from oracles.rule import Convention, Rule
+    from oracles.translation import translate
 
     __version__: str
 
-__all__ = ["RULES", "Convention", "Rule", "Verdict", "__version__", "check", "compare", "identify"]
+__all__ = [
+    "RULES",
+    "Convention",
+    "Explanation",
+    "Identification",
+    "Rule",
+    "Trace",
+    "Verdict",
+    "__version__",
+    "check",
+    "compare",
+    "explain",
+    "identify",
+    "translate",
+]
 
 _HOMES = {
     "RULES": "oracles.optimizers.registry",
     "Convention": "oracles.rule",
+    "Explanation": "oracles.explanation",
+    "Identification": "oracles.identification",
     "Rule": "oracles.rule",
+    "Trace": "oracles.harness.subjects.trace",
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
     "compare": "oracles.reports.comparison",
+    "explain": "oracles.explanation",
     "identify": "oracles.identification",
+    "translate": "oracles.translation",
 }
 
 

@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from oracles.commands import check, compare, conventions, matrix, page, soak
+from oracles.commands import check, compare, explain, identify, matrix, page, soak, translate
 from oracles.commands.command import INTERRUPTED, STATUSES, Usage
 
-COMMANDS = (check, soak, conventions, compare, matrix, page)
+COMMANDS = (check, explain, translate, compare, matrix, page, soak, identify)
 """In the order in which help lists them."""
 
 

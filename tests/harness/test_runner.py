@@ -47,6 +47,36 @@ def test_a_wrong_optimizer_is_refuted_by_name() -> None:
     assert sum(line.failed for line in tally.lines.values()) > 0
 
 
+class Uncalled(torch.optim.SGD):
+    """Right but for closures, which it does not call."""
+
+    def step(self, closure: object = None) -> None:  # type: ignore[override]
+        super().step()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name", "shrinks"),
+    [
+        (BatchScaledDecay, AGREEMENT, True),
+        (BatchScaledDecay, "a closure is called once", False),
+        (Uncalled, "a closure is called once", True),
+    ],
+)
+def test_a_failure_is_shrunk_where_it_shows_alone(
+    optimizer: type, name: str, shrinks: bool
+) -> None:
+    """Once one case has failed, others are asked only to find a smaller one; all paths are told."""
+    subjects, _ = select(RULE, ["for-loop", "foreach"], ["float64"], ["cpu"], optimizer=optimizer)
+    tally = Tally()
+    with pytest.raises(Refuted) as refuted:
+        run_check(CHECKS[name], RULE, subjects, tally)
+    assert all(
+        f"{optimizer.__name__} [{path}, " in str(refuted.value) for path in ("for-loop", "foreach")
+    )
+    failed = [line.failed for line in tally.lines.values()]
+    assert (max(failed) > 1) == shrinks
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "mixed"])
 def test_cases_are_drawn_for_those_who_are_asked(dtype: str) -> None:
     subjects, _ = select(RULE, ["for-loop"], [dtype], ["cpu"])

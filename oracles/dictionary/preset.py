@@ -1,0 +1,123 @@
+"""Who speaks: a rule with conventions, and the names under which its numbers are typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from oracles.dictionary.decays import FORMS, OWN_NAMES
+from oracles.dictionary.entry import SPOKEN, Manner
+from oracles.optimizers.registry import RULES
+from oracles.rule import Rule
+
+UNTYPED = frozenset({"batch_size"})
+"""What is known of a step, and typed nowhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """An optimizer of a framework, as it was seen to act, or a convention by its own name.
+
+    Attributes:
+        name: how it is called, ``framework.Optimizer``.
+        seen: the version that was run to find out.
+        rule: whose it is.
+        manner: the conventions in which it differs from torch's.
+        names: by torch's name, what it calls what it takes.
+        defaults: by its own name, where it differs from torch's default.
+        fixed: by torch's name, as what it acts where it takes nothing, if not as torch's default.
+        silent: hyperparameters of which nothing is said (a solver has steps of its own).
+    """
+
+    name: str
+    rule: str
+    names: Mapping[str, str]
+    seen: str = ""
+    manner: Manner = frozenset()
+    defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    fixed: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    silent: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Check that its rule has all that it names.
+
+        Raises:
+            ValueError: it does not.
+        """
+        known = set(self.base.hyper()._fields)
+        for name in sorted({*self.names, *self.fixed, *self.silent} - known):
+            raise ValueError(f"{self.name} has {name!r}; allowed: {', '.join(sorted(known))}")
+        for name in sorted(self.manner - SPOKEN.keys()):
+            self.base.convention(name)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.seen})" if self.seen else self.name
+
+    @property
+    def base(self) -> Rule:
+        """The rule in whose terms the dictionary speaks of it: AdamW is Adam."""
+        return RULES["Adam" if self.rule == "AdamW" else self.rule]
+
+    @property
+    def tuples(self) -> Mapping[str, tuple[str, ...]]:
+        """Arguments that hold several hyperparameters, where it calls them as torch does."""
+        return {
+            name: members
+            for name, members in self.base.binding.tuples.items()
+            if all(self.names.get(m) == m for m in members)
+        }
+
+    @property
+    def manners(self) -> tuple[Manner, ...]:
+        """What it can be made to do: its own, and decoupled decay where torch has a switch."""
+        if "decoupled_weight_decay" not in self.names or self.manner & set(FORMS):
+            return (self.manner,)
+        return self.manner, self.manner | {"switched"}
+
+    def default(self, name: str) -> Any:
+        """As what it acts where nothing is given, by torch's name of it."""
+        if name in self.names:
+            own = self.names[name]
+            return self.defaults.get(own, getattr(RULES[self.rule].hyper(), name, None))
+        return self.fixed.get(name, getattr(self.base.hyper(), name))
+
+
+def spoken_as_adam(names: Manner) -> Manner:
+    """Conventions of AdamW, as those of Adam.
+
+    >>> sorted(spoken_as_adam(frozenset({"eps_hat"})))
+    ['decoupled_lr', 'eps_hat']
+    """
+    forms = (
+        ("coupled_unscaled", ""),
+        *((own, form) for form, own in OWN_NAMES.items()),
+        *((f, f) for f in ("decoupled", "decay_after_lr", "decay_after", "decay_ignored")),
+    )
+    for own, form in forms:
+        if own in names:
+            return (names - {own}) | ({form} - {""})
+    return names | {"decoupled_lr"}
+
+
+def convention(rule: str, names: Manner = frozenset(), name: str = "") -> Preset:
+    """A rule with conventions, under torch's names.
+
+    >>> convention("SGD", frozenset({"batch_scaled"})).name
+    'SGD/batch_scaled'
+
+    Raises:
+        ValueError: there is no such convention.
+    """
+    for one in sorted(names - SPOKEN.keys()):
+        RULES[rule].convention(one)
+    said = names - {RULES[rule].torch.name}
+    manner = spoken_as_adam(said) if rule == "AdamW" else said
+    known = RULES[rule].hyper()._fields
+    return Preset(
+        name=name or "/".join([rule, *(["+".join(sorted(said))] if said else [])]),
+        rule=rule,
+        manner=manner,
+        names={n: n for n in known},
+    )
