@@ -63,8 +63,8 @@ _HOMES = {
     "compare": "oracles.reports.comparison",
     "explain": "oracles.explanation",
     "identify": "oracles.identification",
-    "parametrize_with_checks": "oracles.pytest_plugin",
     "translate": "oracles.translation",
+    "parametrize_with_checks": "oracles.pytest_plugin",
 }
 
 

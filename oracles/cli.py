@@ -10,7 +10,7 @@ from importlib.metadata import version
 from oracles.commands import check, compare, explain, identify, matrix, page, soak, translate
 from oracles.commands.command import INTERRUPTED, STATUSES, Usage
 
-COMMANDS = (check, explain, translate, compare, matrix, page, soak, identify)
+COMMANDS = (check, identify, translate, explain, compare, matrix, page, soak)
 """In the order in which help lists them."""
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from oracles import cli
@@ -44,6 +45,7 @@ def test_a_release_needs_what_the_last_known_one_does(
 def test_what_is_installed_differs_in_torch_and_in_what_it_needs() -> None:
     one, other = requirements("1.13.1", ("numpy<2",)), requirements("2.13.0", ())
     assert {*one} - {*other} == {"torch==1.13.1", "numpy<2"}
+    assert {*other} - {*one} == {"torch==2.13.0", f"numpy=={np.__version__}"}
     own = {"torch", "numpy", "hypothesis", "packaging", "rich"}
     assert {requirement.split("==")[0] for requirement in other} == own
 
