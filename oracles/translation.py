@@ -148,9 +148,9 @@ def translate(values: Mapping[str, Any], source: Speaker, target: Speaker) -> Tr
 
     >>> translate({"weight_decay": 0.1, "batch_size": 1096}, "SGD/batch_scaled", "SGD").values
     {'weight_decay': 9.124087591240875e-05}
-    >>> print(translate({"weight_decay": 0.1, "momentum": 0.9}, "SGD/decoupled_lr", "torch.SGD"))
-    no numbers: coupled decay is part of what the momentum remembers, decoupled decay is not; they \
-end at the same optimum with weight_decay·(1 − momentum), and get there by other ways
+    >>> numbers = {"lr": 0.1, "weight_decay": 0.1, "momentum": 0.9}
+    >>> print(translate(numbers, "SGD/decoupled_lr", "torch.SGD").refusal.example)
+    w = 1, g = 1: w is 0.89 after step 1, and 0.899 with the numbers carried over
     """
     speaks, listens = speaker(source), speaker(target)
     asked = Question(speaks, listens, heard(speaks, values))
@@ -228,8 +228,7 @@ class Question:
     @property
     def known(self) -> frozenset[str]:
         """What was given, and what a framework takes by default."""
-        defaults = frozenset(self.speaks.names) - UNTYPED if self.speaks.seen else frozenset()
-        return defaults.union(self.given)
+        return self.speaks.known.union(self.given)
 
 
 def heard(speaks: Preset, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -340,14 +339,16 @@ def _worth_telling(name: str, asked: Question, reached: Schedule) -> bool:
     made = [getattr(h, name) for h in reached] != [getattr(h, name) for h in asked.schedule]
     if name in asked.given or made:
         return True
+    if name not in asked.known:
+        return False
     default = exact(name, asked.listens.default(name))
-    return bool(asked.speaks.seen) and any(getattr(h, name) != default for h in reached)
+    return name not in asked.listens.known or any(getattr(h, name) != default for h in reached)
 
 
 def _untypable(listens: Preset, reached: Schedule) -> str | None:
     """What the target cannot be told, or its rule does not allow."""
     for name in reached[0]._fields:
-        if name in {*listens.names, *UNTYPED, *listens.silent}:
+        if name in {*listens.names, *UNTYPED, *listens.silent, *listens.ignored}:
             continue
         acts = exact(name, listens.default(name))
         for value in {getattr(h, name) for h in reached} - {acts}:

@@ -135,6 +135,16 @@ class TestEntries:
             drew = values(RULES[rule], rng)
             return not entry.range.holds(schedule) and not trade(entry, RULES[rule], schedule, drew)
 
+    def test_what_is_said_of_matrices_is_not_so_of_biases(self) -> None:
+        rng, tried = random.Random(0), 0
+        for rule, entry in OURS:
+            if entry.matrices:
+                tried += 1
+                schedule, drew = drawn(RULES[rule], rng), values(RULES[rule], rng)
+                with mpmath.workprec(BITS):
+                    assert not trade(entry, RULES[rule], schedule, drew, ndim=1)
+        assert tried
+
     @pytest.mark.parametrize("rule", ENTRIES)
     def test_a_formula_says_what_changes(self, rule: str) -> None:
         """Each argument that a change returns is named in the formula."""
