@@ -22,6 +22,8 @@ KERAS_EPS = {**KERAS, "eps": "epsilon"}
 KERAS_MOMENTS = {**KERAS_EPS, "beta1": "beta_1", "beta2": "beta_2"}
 OPTAX_MOMENTS = {**RATE, "beta1": "b1", "beta2": "b2", "eps": "eps"}
 MLX_MOMENTS = {**RATE, "beta1": "betas[0]", "beta2": "betas[1]", "eps": "eps"}
+MXNET = {**RATE, "weight_decay": "wd"}
+MXNET_MOMENTS = {**MXNET, **_same("beta1", "beta2")}
 TINYGRAD_SGD = _same("lr", "momentum", "weight_decay", "nesterov")
 TINYGRAD_MOMENTS = {"lr": "lr", "beta1": "b1", "beta2": "b2", "eps": "eps"}
 ONNX = {"lr": "R", "weight_decay": "norm_coefficient"}
@@ -89,6 +91,14 @@ ARGUMENTS: Mapping[str, tuple[str, Names]] = MappingProxyType(
         "mlx.Adagrad": ("Adagrad", {**RATE, **_same("eps")}),
         "mlx.AdaDelta": ("Adadelta", {**RATE, **_same("rho", "eps")}),
         "mlx.RMSprop": ("RMSprop", {**RATE, **_same("alpha", "eps")}),
+        "mxnet.SGD": ("SGD", {**MXNET, **_same("momentum")}),
+        "mxnet.NAG": ("SGD", {**MXNET, **_same("momentum")}),
+        "mxnet.Adam": ("Adam", {**MXNET_MOMENTS, "eps": "epsilon"}),
+        "mxnet.Adamax": ("Adamax", MXNET_MOMENTS),
+        "mxnet.Nadam": (
+            "NAdam",
+            {**MXNET_MOMENTS, "eps": "epsilon", "momentum_decay": "schedule_decay"},
+        ),
         "tinygrad.SGD": ("SGD", TINYGRAD_SGD),
         "tinygrad.SGD(classic)": ("SGD", TINYGRAD_SGD),
         "tinygrad.Adam": ("Adam", TINYGRAD_MOMENTS),

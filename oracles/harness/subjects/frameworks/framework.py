@@ -155,6 +155,7 @@ FRAMEWORKS: Mapping[str, Framework] = MappingProxyType(
             Framework("optax", "optax", "optax"),
             Framework("onnx", "onnx", "onnx"),
             Framework("mlx", "mlx", "mlx"),
+            Framework("mxnet", "mxnet", "mxnet"),
             Framework("tinygrad", "tinygrad", "tinygrad"),
         )
     }
