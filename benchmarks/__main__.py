@@ -27,6 +27,7 @@ from hypothesis import given, settings
 from rich.console import Console
 from rich.table import Table
 
+from oracles.files import write
 from oracles.harness.cases import strategies
 from oracles.harness.cases.case import Case
 from oracles.harness.checks.catalogue import checks
@@ -198,7 +199,7 @@ def main() -> None:
     console.print(table(results, {k: Layer(**v) for k, v in before["layers"].items()}))
     if options.json:
         plain = {name: asdict(layer) for name, layer in results.items()}
-        options.json.write_text(json.dumps({"here": here, "layers": plain}, indent=1) + "\n")
+        write(options.json, (json.dumps({"here": here, "layers": plain}, indent=1) + "\n").encode())
 
 
 if __name__ == "__main__":

@@ -24,16 +24,18 @@ import numpy as np
 
 from oracles.dictionary.frameworks import PRESETS, SEEN, Seen
 from oracles.drawing import Hyper
+from oracles.files import write
 from oracles.harness.arithmetic.enclosure import holds
 from oracles.harness.cases.case import Case, Group
-from oracles.harness.golden import write
+from oracles.harness.evidence.settings import settings
+from oracles.harness.evidence.sifting import ROUNDINGS
 from oracles.harness.oracle import Margin, Oracle
 from oracles.harness.subjects.frameworks.framework import (
     FRAMEWORKS,
     Framework,
     FrameworkOptimizer,
 )
-from oracles.identification import ROUNDINGS, identify, settings
+from oracles.identification import identify
 from oracles.optimizers.registry import RULES
 from oracles.reports.frameworks import page
 from oracles.rule import Rule
@@ -49,11 +51,12 @@ def seen(framework: Framework, optimizer: FrameworkOptimizer) -> Seen:
     rule = RULES[optimizer.rule]
     found = identify(optimizer, [rule])
     (fit, *others) = found.fits or (None,)
+    named = fit is not None and not (others or fit.arguments or found.exceptions)
     return Seen(
         name=optimizer.name,
         version=f"{framework.package} {framework.version}",
         rule=rule.name,
-        conventions=None if fit is None or others else tuple(sorted(fit.names)),
+        conventions=tuple(sorted(fit.names)) if fit is not None and named else None,
         names=dict(optimizer.names),
         defaults={own: _plain(value) for own, value in optimizer.defaults.items()},
         decays_biases=optimizer.decays_biases(rule),

@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from oracles.files import write
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FORMATS, FloatArray, Wide, round_to
 from oracles.harness.arithmetic.newton_schulz import (
@@ -32,7 +33,6 @@ from oracles.harness.arithmetic.newton_schulz import (
     deviation,
     iterated,
 )
-from oracles.harness.golden import write
 from oracles.harness.subjects.torch_optim import quiet
 from oracles.numerics import in_bfloat16
 from oracles.optimizers import muon

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oracles.checking import check
+    from oracles.explanation import Explanation, explain
     from oracles.harness.verdict import Verdict
     from oracles.identification import identify
     from oracles.optimizers.registry import RULES
+    from oracles.reports.comparison import compare
     from oracles.rule import Convention, Rule
     from oracles.translation import translate
 
@@ -30,10 +32,13 @@ if TYPE_CHECKING:
 __all__ = [
     "RULES",
     "Convention",
+    "Explanation",
     "Rule",
     "Verdict",
     "__version__",
     "check",
+    "compare",
+    "explain",
     "identify",
     "translate",
 ]
@@ -41,9 +46,12 @@ __all__ = [
 _HOMES = {
     "RULES": "oracles.optimizers.registry",
     "Convention": "oracles.rule",
+    "Explanation": "oracles.explanation",
     "Rule": "oracles.rule",
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
+    "compare": "oracles.reports.comparison",
+    "explain": "oracles.explanation",
     "identify": "oracles.identification",
     "translate": "oracles.translation",
 }

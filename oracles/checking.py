@@ -7,7 +7,6 @@ own enclosure the code is off at most, by dtype, and how many units in the last 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,10 +15,12 @@ import numpy as np
 
 from oracles.harness.arithmetic.formats import DTYPES, FORMATS, FloatArray
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.settings import settings
 from oracles.harness.oracle import PYTHON, Oracle
-from oracles.harness.subjects.blackbox import BlackBox, Function
+from oracles.harness.subjects.asking import black_box
+from oracles.harness.subjects.blackbox import BlackBox
 from oracles.harness.subjects.subject import SubjectError
-from oracles.identification import Identification, identify, settings
+from oracles.identification import Identification, identify
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
@@ -168,30 +169,6 @@ def check(
         except (SubjectError, TypeError) as error:
             refused.append((dtype, str(error)))
     return Report(box.name, found, tuple(accuracies), tuple(refused))
-
-
-def black_box(subject: Any, names: dict[str, str], fixed: dict[str, Any]) -> BlackBox:
-    """What asks a subject, by what it is.
-
-    Raises:
-        TypeError: it is nothing that can be asked.
-    """
-    if not callable(subject):
-        raise TypeError(
-            f"subject={subject!r} cannot be asked; allowed: a class of optimizers, a function that "
-            "makes one, or a step (params, grads, state, hyper) -> params"
-        )
-    if not isinstance(subject, type) and _is_step(subject):
-        return Function(subject, names)
-    from oracles.harness.subjects.foreign import ForeignOptimizer  # which needs torch
-
-    return ForeignOptimizer(subject, names, fixed)
-
-
-def _is_step(function: Any) -> bool:
-    """Whether a function takes gradients next to parameters."""
-    second = list(inspect.signature(function).parameters)[1:2]
-    return bool(second) and second[0] in ("grads", "gradients", "gs", "g", "grad")
 
 
 def _rule(rule: str | Rule) -> Rule:

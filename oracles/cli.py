@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from oracles.commands import check, conventions, soak, translate
+from oracles.commands import check, compare, explain, matrix, page, soak, translate
 from oracles.commands.command import INTERRUPTED, STATUSES, Usage
 
-COMMANDS = (check, soak, conventions, translate)
+COMMANDS = (check, explain, translate, compare, matrix, page, soak)
 """In the order in which help lists them."""
 
 

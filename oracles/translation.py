@@ -9,7 +9,7 @@ Numbers are rational as long as no root is taken of them: 0.1 (1 − 0.9) is 0.0
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,7 @@ from oracles.dictionary.preset import UNTYPED, Preset, convention
 from oracles.dictionary.refusing import SAME, refusal
 from oracles.dictionary.way import Way, way
 from oracles.drawing import Hyper
+from oracles.harness.arguments import GRADIENT
 from oracles.harness.candidates import Candidate
 from oracles.harness.subjects.aliases import matched
 from oracles.identification import Identification
@@ -117,11 +118,11 @@ def speaker(who: Speaker) -> Preset:
     if isinstance(who, Preset):
         return who
     if isinstance(who, Identification):
-        if len(who.fits) != 1:
-            raise ValueError(f"{who}; allowed: code that follows one known rule")
+        if len(who.fits) != 1 or who.exceptions:
+            raise ValueError(f"{who}; allowed: code that follows one known rule throughout")
         return speaker(who.fits[0])
     if isinstance(who, Candidate):
-        return convention(who.rule.name, who.names)
+        return _candidate(who)
     if who in PRESETS:
         return PRESETS[who]
     rule, _, names = who.partition("/")
@@ -131,6 +132,26 @@ def speaker(who: Speaker) -> Preset:
             f"conventions (SGD/batch_scaled+lr_in_velocity), or {', '.join(PRESETS)}"
         )
     return convention(rule, frozenset(names.split("+")) - {""})
+
+
+def _candidate(who: Candidate) -> Preset:
+    """Code that may make something of its arguments before the rule sees them.
+
+    Raises:
+        ValueError: it multiplies the gradient, and not by the batch size.
+    """
+    names, spoken = who.names, convention(who.rule.name, who.names)
+    for argument in who.arguments:
+        if GRADIENT in argument.names:
+            if argument.how != "times m":
+                raise ValueError(f"{who}; allowed: a gradient as it is, or times the batch size")
+            names |= {"sum_loss"}
+    if not who.arguments:
+        return spoken
+    rows = {"over m", "times m"} & {argument.how for argument in who.arguments}
+    needs = UNTYPED if rows else frozenset()
+    spoken = convention(who.rule.name, names, str(who))
+    return replace(spoken, heard=who.heard, needs=needs)
 
 
 def translate(values: Mapping[str, Any], source: Speaker, target: Speaker) -> Translation:
@@ -153,7 +174,11 @@ def translate(values: Mapping[str, Any], source: Speaker, target: Speaker) -> Tr
     w = 1, g = 1: w is 0.89 after step 1, and 0.899 with the numbers carried over
     """
     speaks, listens = speaker(source), speaker(target)
+    if listens.heard:
+        raise ValueError(f"{listens} cannot be told what it acts with; allowed: as a source")
     asked = Question(speaks, listens, heard(speaks, values))
+    for name in sorted(speaks.needs - asked.given.keys()):
+        raise ValueError(f"{name} is needed and was not given: {speaks}")
     if speaks.base is not listens.base:
         return Translation(speaks, listens, refusal=_strangers(asked))
     for wanted in listens.manners:
@@ -216,9 +241,12 @@ class Question:
     @property
     def schedule(self) -> list[Hyper]:
         """The hyperparameters as the dictionary takes them: that switch is a convention to it."""
-        if not self.switched:
-            return self.typed
-        return [h._replace(decoupled_weight_decay=False) for h in self.typed]
+        seen = self.typed
+        if self.speaks.heard:
+            seen = [self.speaks.heard(h) for h in seen]
+        if self.switched:
+            seen = [h._replace(decoupled_weight_decay=False) for h in seen]
+        return seen
 
     @property
     def manner(self) -> Manner:

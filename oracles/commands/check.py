@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from oracles.commands.chosen import Choice, add_choices, nobody, reported, subjects
@@ -16,6 +17,7 @@ from oracles.harness.runs.walk import Task, walk
 from oracles.harness.runs.workers import Died, cores, in_order
 from oracles.optimizers.registry import RULES
 from oracles.reports.progress import Running
+from oracles.reports.run_report import Chosen, report, write
 
 AHEAD = (
     "oracles.harness.runs.walk",
@@ -47,6 +49,12 @@ def add(commands: Any) -> None:
         help="processes that share the work; the report is the same (default: %(default)s, the "
         "cores there are)",
     )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="keep what was seen there, for `oracles compare`; compressed if it ends in .xz",
+    )
     parser.set_defaults(run=_run)
 
 
@@ -73,20 +81,30 @@ def _run(options: argparse.Namespace) -> int:
     work = partial(answered, choice, options.profile)
     running = Running(len(errands), Tally(), verbose=options.verbose)
     running.say(f"{len(errands)} questions about {', '.join(todo)}")
+    seen: list[tuple[Task, Outcome]] = []
     with running, closing(in_order(work, errands, options.jobs, ahead=AHEAD)) as results:
         for name, tasks in todo.items():
-            running.optimizer(name, map(_told, tasks, results))  # in step: no result too many
+            tell = partial(_told, seen)
+            running.optimizer(name, map(tell, tasks, results))  # in step: no result too many
     if {*running.wholes} == {ABSENT} and not running.interrupted:
         raise nobody(running.tally)
     good = {*running.wholes} <= {OK, ABSENT} and not vacuities(running.tally)
+    if options.report and not running.interrupted:
+        chosen = Chosen(
+            choice.paths, choice.dtypes, choice.devices, choice.optimizer, options.profile
+        )
+        write(options.report, report(chosen, seen, partial(subjects, choice)))
     return reported(running, good=good)
 
 
-def _told(task: Task, result: Outcome | Died) -> tuple[str, bool, Outcome]:
+def _told(
+    seen: list[tuple[Task, Outcome]], task: Task, result: Outcome | Died
+) -> tuple[str, bool, Outcome]:
     """A task's outcome with its name, and whether it says nothing new of who has failed before.
 
     Who has left the rule is not told again for each convention that it is no proof against.
     """
-    if isinstance(result, Died):
-        return task.name, False, Outcome(FAILED, str(result))
-    return task.name, getattr(task.what, "rejects", None) is not None, result
+    died = isinstance(result, Died)
+    outcome = Outcome(FAILED, str(result)) if isinstance(result, Died) else result
+    seen.append((task, outcome))
+    return task.name, not died and getattr(task.what, "rejects", None) is not None, outcome

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from oracles.dictionary.decays import FORMS, OWN_NAMES
 from oracles.dictionary.entry import SPOKEN, Manner
+from oracles.drawing import Hyper
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
@@ -27,6 +28,8 @@ class Preset:
         manner: the conventions in which it differs from torch's.
         names: by torch's name, what it calls what it takes.
         defaults: by its own name, of what may be left out; None is off.
+        heard: what it makes of given numbers before it uses them; None for nothing.
+        needs: what it must be given for that.
         silent: hyperparameters of which nothing is said (a solver has steps of its own).
     """
 
@@ -36,6 +39,8 @@ class Preset:
     seen: str = ""
     manner: Manner = frozenset()
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    heard: Callable[[Hyper], Hyper] | None = None
+    needs: frozenset[str] = frozenset()
     silent: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

@@ -40,7 +40,8 @@ RULES: dict[str, Rule] = {
         sparse_adam,
     )
 }
-"""All rules that the general checks ask, in the order in which they are asked."""
+"""All rules that the general checks ask, by the name of torch's class, in the order in which they
+are asked."""
 
 REPLAYED: dict[str, Rule] = {lbfgs.RULE.name: lbfgs.RULE}
 """Rules that branch on values and iterate to a criterion. Enclosures do not follow those from their

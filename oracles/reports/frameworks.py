@@ -17,7 +17,7 @@ found the one combination of known conventions that holds them. `python -m bench
 --write` asks what is installed and writes this page anew (rows of what is not installed stay, with
 the version that was seen); `tox -m frameworks` holds it against the versions pinned in `tox.ini`.
 Differences to `torch.optim`'s rule of that name are spelled out; "as torch" is none, "–" is no such
-argument. Equations are those of `oracles conventions RULE`, which has the symbols.
+argument. Equations are those of `oracles explain RULE`, which has the symbols.
 
 `oracles translate --from keras.SGD --to torch.SGD lr=0.1 momentum=0.9` says which numbers to type.
 """

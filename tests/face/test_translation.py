@@ -27,6 +27,7 @@ from oracles.dictionary.refusing import refusal
 from oracles.dictionary.table import ENTRIES, REFUSALS
 from oracles.dictionary.way import way
 from oracles.drawing import Hyper
+from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
 from oracles.harness.subjects.blackbox import Function
 from oracles.identification import Identification, identify
@@ -350,6 +351,22 @@ class TestNumbers:
         assert numbers(found, "torch.SGD", weight_decay=1, batch_size=8) == {"weight_decay": 0.125}
         candidate = Candidate(RULES["SGD"], (RULES["SGD"].convention("coupled_doubled"),))
         assert numbers(candidate, "torch.SGD", weight_decay=1) == {"weight_decay": 2.0}
+
+    def test_code_that_makes_something_of_its_arguments(self) -> None:
+        """Its decay doubled; gradients of the sum with torch's decay, 0.5 by 4 rows, and lr·4."""
+        sgd = RULES["SGD"]
+        doubled = Candidate(sgd, (), (Argument(("weight_decay",), "times", 2),))
+        assert numbers(doubled, "SGD", wd=0.25) == {"weight_decay": 0.5}
+        summed = Candidate(sgd, (), (Argument(("gradient",), "times m"),))
+        given = {"lr": 0.1, "weight_decay": 0.5, "batch_size": 4}
+        assert numbers(summed, "SGD", **given) == {"lr": 0.4, "weight_decay": 0.125}
+        with pytest.raises(ValueError, match="batch_size is needed"):
+            translate({"lr": 0.1}, summed, "SGD")
+        with pytest.raises(ValueError, match="weight_decay × 2 cannot be told what it acts with"):
+            translate({"lr": 0.1}, "SGD", doubled)
+        halved = Candidate(sgd, (), (Argument(("gradient",), "times", 0.5),))
+        with pytest.raises(ValueError, match="allowed: a gradient as it is"):
+            translate({"lr": 0.1}, halved, "SGD")
 
     def test_where_it_holds_is_said(self) -> None:
         found = translate(

@@ -20,6 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from oracles.files import write
 from oracles.harness import golden
 from oracles.harness.cases.case import Case
 from oracles.optimizers.sgd import RULE
@@ -207,18 +208,18 @@ def test_ulps_are_counted_across_zero() -> None:
     assert ulps(0.0, -0.0) == 0
 
 
-def test_a_document_is_written_whole_or_not_at_all(
+def test_a_file_is_written_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "sgd" / "torch.json"
-    golden.write(path, b"old")
+    write(path, b"old")
 
     def full(*_: Any) -> None:
         raise OSError("no space left")
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="no space"):
-        golden.write(path, b"new")
+        write(path, b"new")
     assert path.read_bytes() == b"old"
     assert os.listdir(path.parent) == ["torch.json"]
 

@@ -16,7 +16,6 @@ from oracles.harness.runs.tally import Line, Tally, vacuities
 from oracles.harness.subjects.selection import EVERYWHERE
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, OUTSIDE, UNDECIDED, Verdict
-from oracles.optimizers.sgd import RULE
 from oracles.reports.terminal import render
 
 HERE = Place("SGD", "for-loop", "float32", "cpu")
@@ -34,9 +33,10 @@ def tally(**lists: str) -> Tally:
     made.cases["agreement"] += 2
     made.reject("SGD", "batch_scaled", 7.0)
     made.reject("SGD", "batch_scaled", 5.0)
-    made.deviations["fused-cpu-layout"] += 3
-    made.confirmed.add(lists.get("confirmed", "fused-cpu-layout"))
-    made.healed.add(lists.get("healed", "fused-late-gradient"))
+    for _ in range(3):
+        made.leave_out("fused-cpu-layout", FUSED)
+    made.rerun(lists.get("confirmed", "fused-cpu-layout"), FUSED, fails=True)
+    made.rerun(lists.get("healed", "fused-late-gradient"), FUSED, fails=False)
     made.absent[FUSED] = "no kernel"
     return made
 
@@ -93,9 +93,9 @@ def test_tallies_merge_and_travel() -> None:
     assert both.lines[HERE].share == 3.0
     assert both.cases["agreement"] == 4
     assert both.rejected["SGD", "batch_scaled"] == (4, 5.0)
-    assert both.deviations["fused-cpu-layout"] == 6
-    assert both.confirmed == {"fused-cpu-layout", "a"}
-    assert both.healed == {"fused-late-gradient", "b"}
+    assert both.deviations == {"fused-cpu-layout": {FUSED: 6}}
+    assert both.confirmed == {"fused-cpu-layout": {FUSED}, "a": {FUSED}}
+    assert both.healed == {"fused-late-gradient": {FUSED}, "b": {FUSED}}
 
 
 @pytest.mark.parametrize(("mine", "other"), [(5.0, 3.0), (3.0, 5.0)])
@@ -305,10 +305,3 @@ def test_a_vacuous_run_fails(runs: int, status: int, hooks: Any) -> None:
     session = SimpleNamespace(config=SimpleNamespace(stash={hooks.TALLY: seen}), exitstatus=0)
     hooks.pytest_sessionfinish(session)
     assert session.exitstatus == status
-
-
-def test_conventions_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["conventions"]) == 0
-    output = capsys.readouterr().out
-    assert f"{RULE.torch.name}  (torch)" in output
-    assert all(convention.name in output for convention in RULE.conventions)

@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from oracles.files import write
 from tests.meta.harmless import excuse
 from tests.meta.hunt import Outcome
 from tests.meta.mutation import Mutant
@@ -33,10 +34,9 @@ def settled(folder: Path, target: Target, chosen: Sequence[Mutant]) -> list[Outc
 
 def keep(folder: Path, target: Target, outcomes: Sequence[Outcome]) -> None:
     """Write them down in place of what was known."""
-    folder.mkdir(exist_ok=True)
     known = {_key(o.mutant): (o.caught, o.reached) for o in outcomes}
     text = json.dumps({"source": _digest(target), "outcomes": known})
-    (folder / f"{target}.json").write_text(text, encoding="utf-8")
+    write(folder / f"{target}.json", text.encode())
 
 
 def _key(mutant: Mutant) -> str:

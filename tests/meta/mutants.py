@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from oracles.harness.golden import write
+from oracles.files import write
 from oracles.harness.subjects.torch_optim import quiet
 from tests.meta import kept, published
 from tests.meta.hunt import Effort, Hunt, Outcome, load_profile

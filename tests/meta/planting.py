@@ -13,30 +13,6 @@ from typing import Any
 
 import torch
 
-from oracles.harness.checks.check import AGREEMENT as GENERAL
-
-AGREEMENT = GENERAL
-GAPS = "agreement through gaps and late groups"
-EDGE = "agreement at the edge"
-SPARSE = "agreement on sparse gradients"
-LONG = "agreement on long vectors"
-LARGE = "agreement on large matrices"
-THREADED = "agreement on several threads"
-MANY = "agreement on many parameters"
-SHORT = "agreement in short formats"
-ENDURING = "agreement in long runs"
-LATE = "agreement where many steps have gone before"
-GRADIENTS = "gradients are left as they were"
-SURROUNDINGS = "nothing else changes"
-SAVED = "state_dict in mid-run continues"
-COPIED = ("deepcopy in mid-run continues", "pickle in mid-run continues")
-CLOSURE = "a closure is called once"
-ORDER = "the order of parameters does not matter"
-SPLITTING = "splitting a parameter commutes"
-TRANSPOSING = "transposing commutes"
-ZEROED = ("zero_grad to none", "zero_grad to zero")
-SKIPPED = "a skipped step changes nothing"
-
 PLANTED = ("for-loop", "foreach", "fused", "differentiable")
 """The paths a wrong optimizer is planted in, as far as the optimizer has them."""
 

@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from oracles.harness.subjects.classes import accepted
-from oracles.rule import Rule
-from tests.meta.planting import (
+from oracles.harness.checks.names import (
     AGREEMENT,
     CLOSURE,
     COPIED,
@@ -29,9 +27,7 @@ from tests.meta.planting import (
     LONG,
     MANY,
     ORDER,
-    PLANTED,
     SAVED,
-    SCALED,
     SHORT,
     SKIPPED,
     SPARSE,
@@ -40,12 +36,10 @@ from tests.meta.planting import (
     THREADED,
     TRANSPOSING,
     ZEROED,
-    Around,
-    Group,
-    Specimen,
-    Wrong,
-    swapped,
 )
+from oracles.harness.subjects.classes import accepted
+from oracles.rule import Rule
+from tests.meta.planting import PLANTED, SCALED, Around, Group, Specimen, Wrong, swapped
 
 Needs = Callable[[Rule], bool]
 

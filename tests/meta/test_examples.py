@@ -59,6 +59,12 @@ def test_every_rule_shows_a_step(name: str) -> None:
     assert f"{step.__module__}.{step.__name__}" in EXAMPLES
 
 
+@pytest.mark.parametrize("name", [n for n in oracles.__all__ if callable(getattr(oracles, n))])
+def test_whatever_the_face_has_shows_itself(name: str) -> None:
+    value = getattr(oracles, name)
+    assert f"{value.__module__}.{value.__qualname__}" in EXAMPLES
+
+
 @pytest.mark.parametrize("module", [drawing, numerics, rule], ids=lambda module: module.__name__)
 def test_what_rules_are_made_of_is_explained(module: ModuleType) -> None:
     public = {

@@ -6,11 +6,13 @@ import pytest
 
 from oracles.harness.cases.strategies import cases
 from oracles.harness.checks.check import Check
+from oracles.harness.checks.names import AGREEMENT
 from oracles.harness.runs.asking import examine
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.selection import select
 from oracles.optimizers.sgd import RULE
-from tests.meta.zoo import AGREEMENT, ZOO, Specimen
+from tests.meta.planting import Specimen
+from tests.meta.zoo import ZOO
 from tests.support.pinned import around, ids, oracle
 
 TOO_LONG = {"TailForgotten"}

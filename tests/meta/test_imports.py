@@ -42,6 +42,7 @@ def imported(file: Path) -> frozenset[str]:
 
 
 FLOORS = (
+    "oracles.files",
     "oracles.numerics",
     "oracles.drawing",
     "oracles.rule",
@@ -52,11 +53,17 @@ FLOORS = (
     "oracles.harness.subjects.subject",
     "oracles.harness.subjects.aliases",
     "oracles.harness.subjects.blackbox",
+    "oracles.harness.subjects.trace",
+    "oracles.harness.subjects.trace_files",
     "oracles.harness",
+    "oracles.harness.subjects.equations",
     "oracles.harness.subjects",
+    "oracles.harness.evidence",
     "oracles.harness.checks",
     "oracles.harness.deviations",
     "oracles.harness.runs",
+    "oracles.explanation",
+    "oracles.fitting",
     "oracles.dictionary",
     "oracles.identification",
     "oracles.checking",

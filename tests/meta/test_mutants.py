@@ -21,6 +21,7 @@ import torch
 from hypothesis import settings
 
 from oracles.harness.checks.catalogue import checks
+from oracles.harness.checks.names import AGREEMENT
 from oracles.harness.deviations.ledger import usable
 from oracles.harness.runs.runner import Refuted, run_check
 from oracles.harness.runs.tally import Tally
@@ -34,7 +35,6 @@ from tests.meta.harmless import Row as Excuse
 from tests.meta.hunt import Outcome
 from tests.meta.mutation import Mutant
 from tests.meta.mutation import mutants as mutants_of
-from tests.meta.planting import AGREEMENT
 from tests.meta.questions import Question, Target, parameters
 
 # What is not shrunk is long, and Hypothesis warns of printing it.

@@ -31,7 +31,7 @@ def test_the_workflow_asks_every_release() -> None:
         [sys.executable, "toxfile.py"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     asked = json.loads(program.stdout)
-    assert asked == ["lint", "types", *(f"py311-{f}" for f in sorted(FACTORS, key=_number))]
+    assert asked == ["lint", "types", "docs", *(f"py311-{f}" for f in sorted(FACTORS, key=_number))]
     workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text("utf-8")
     assert "python toxfile.py" in workflow
     assert "env: ${{ fromJSON(needs.environments.outputs.list) }}" in workflow

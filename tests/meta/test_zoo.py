@@ -28,6 +28,7 @@ from oracles.harness.cases.case import PRECISIONS, Case
 from oracles.harness.cases.strategies import cases
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.checks.check import Check
+from oracles.harness.checks.names import AGREEMENT, SHORT, SPARSE
 from oracles.harness.deviations.ledger import usable
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.asking import examine
@@ -41,7 +42,7 @@ from oracles.harness.subjects.worlds import WORLDS
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 from tests.meta.impostors import IMPOSTORS
-from tests.meta.planting import AGREEMENT, SHORT, SPARSE, Specimen
+from tests.meta.planting import Specimen
 from tests.meta.sabotage import specimens, untouched
 from tests.meta.trespass import trespassers
 from tests.meta.zoo import ZOO

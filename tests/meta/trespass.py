@@ -13,17 +13,14 @@ from typing import Any
 
 import torch
 
+from oracles.harness.checks.names import GROUPS, KEPT, LOADED, SURROUNDINGS, UNSHARED
 from oracles.harness.subjects.classes import accepted, takes_tensor
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.subject import World
 from oracles.harness.subjects.worlds import WORLDS
 from oracles.rule import Rule
-from tests.meta.planting import PLANTED, SURROUNDINGS, Around, Group, Specimen, swapped
+from tests.meta.planting import PLANTED, Around, Group, Specimen, swapped
 
-KEPT = "what is kept has the same dtype under any default"
-GROUPS = "groups handed over stay as they were"
-LOADED = "a loaded state_dict stays as it was"
-UNSHARED = "a loaded state_dict is not shared"
 RATES = tuple(path.name for path in PATHS if "lr" in path.tensors and not path.graph)
 
 Needs = Callable[[Rule, Any], bool]

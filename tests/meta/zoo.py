@@ -12,10 +12,9 @@ from typing import Any
 
 import torch
 
-from tests.meta.planting import AGREEMENT, GRADIENTS, PLANTED, Around, Specimen
+from oracles.harness.checks.names import AGREEMENT, GRADIENTS
+from tests.meta.planting import PLANTED, Around, Specimen
 from tests.meta.planting import swapped as swapped_in
-
-__all__ = ["AGREEMENT", "ZOO", "Specimen"]
 
 
 class Wrong(Around, torch.optim.SGD):

@@ -18,7 +18,8 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension
 from syrupy.location import PyTestLocation
 from syrupy.types import SerializedData, SnapshotIndex
 
-from oracles.harness.golden import NUMBER, folder, write
+from oracles.files import write
+from oracles.harness.golden import NUMBER, folder
 from oracles.optimizers.registry import RULES
 
 GOLDEN = folder()

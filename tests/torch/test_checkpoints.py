@@ -19,7 +19,7 @@ import torch
 from packaging.version import Version
 
 from oracles.harness.cases.case import Case, Group, Parameter
-from oracles.harness.checks.check import AGREEMENT as GENERAL
+from oracles.harness.checks.names import AGREEMENT as GENERAL
 from oracles.harness.deviations.ledger import active
 from oracles.harness.oracle import Oracle
 from oracles.harness.subjects.paths import PATHS

@@ -13,9 +13,9 @@ import pytest
 import torch
 from packaging.version import Version
 
+from oracles.files import write
 from oracles.harness.cases.case import PRECISIONS
 from oracles.harness.checks.catalogue import checks
-from oracles.harness.golden import write
 from oracles.harness.runs.runner import Refuted, run_check
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.classes import accepted

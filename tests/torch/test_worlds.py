@@ -7,7 +7,7 @@ import torch
 
 from oracles.harness.cases.case import Case, plain, single
 from oracles.harness.checks.catalogue import checks
-from oracles.harness.checks.check import AGREEMENT
+from oracles.harness.checks.names import AGREEMENT, GROUPS, LOADED, UNSHARED
 from oracles.harness.deviations.ledger import ledger, usable
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.asking import ask, concerned
@@ -19,10 +19,7 @@ from oracles.harness.verdict import Verdict
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 from tests.meta.trespass import (
-    GROUPS,
-    LOADED,
     SIGNS,
-    UNSHARED,
     CopiesGroups,
     CopiesLoaded,
     planted,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -136,6 +136,12 @@ _TABLE = {
 def mixed(indices: NDArray[np.intp]) -> Format:
     """The format of an array whose element ``i`` has dtype ``DTYPES[indices[i]]``."""
     return Format(**{field: column[indices] for field, column in _TABLE.items()}, numbers=FLOAT64)
+
+
+@cache
+def uniform(dtype: str) -> Format:
+    """The format of an array whose elements all have that dtype: its fields are numbers."""
+    return mixed(np.array(DTYPES.index(dtype)))
 
 
 def loosened(format: Format, roundings: int) -> Format:

@@ -22,7 +22,8 @@ from oracles.harness.cases.enduring import late_cases, long_runs
 from oracles.harness.cases.large import long_cases, many_cases, matrix_cases
 from oracles.harness.cases.separating import separating_cases
 from oracles.harness.cases.short import short_cases
-from oracles.harness.checks.check import AGREEMENT, Check
+from oracles.harness.checks import names
+from oracles.harness.checks.check import Check
 from oracles.harness.checks.contract import (
     closure,
     gradients_kept,
@@ -48,7 +49,7 @@ from oracles.harness.checks.values import (
     transposing,
     zeroed,
 )
-from oracles.harness.subjects.paths import Path
+from oracles.harness.subjects.paths import Path, Wrap
 from oracles.harness.subjects.subject import World
 from oracles.rule import Rule
 
@@ -58,17 +59,17 @@ def checks(rule: Rule) -> list[Check]:
     general, whole = strategies.cases, _unmixed
     lasting = partial(strategies.cases, lasting=True)
     return [
-        Check(AGREEMENT, general, agreement, weight=6),
-        Check("agreement through gaps and late groups", strategies.gaps_and_late_groups, agreement),
+        Check(names.AGREEMENT, general, agreement, weight=6),
+        Check(names.GAPS, strategies.gaps_and_late_groups, agreement),
         Check(
-            "agreement at the edge",
+            names.EDGE,
             strategies.edge_cases,
             agreement,
             weight=2,
         ),
-        Check("agreement in short formats", short_cases, agreement, weight=2),
+        Check(names.SHORT, short_cases, agreement, weight=2),
         Check(
-            "agreement on sparse gradients",
+            names.SPARSE,
             strategies.sparse_cases,
             agreement,
         ),
@@ -84,50 +85,48 @@ def checks(rule: Rule) -> list[Check]:
             )
             for convention in rule.conventions[1:]
         ),
+        Check(names.GRADIENTS, _general_or_single_option, gradients_kept, weight=2),
         Check(
-            "gradients are left as they were", _general_or_single_option, gradients_kept, weight=2
-        ),
-        Check(
-            "nothing else changes",
+            names.SURROUNDINGS,
             general,
             surroundings_kept,
             applies=lambda path: not path.graph,
         ),
         *(
             Check(
-                f"{how} in mid-run continues",
+                name,
                 lasting,
-                partial(restarts, how),
+                partial(restarts, name.split()[0]),
                 applies=_saved,
             )
-            for how in ("state_dict", "deepcopy", "pickle")
+            for name in (names.SAVED, *names.COPIED)
         ),
         Check(
-            "a closure is called once",
+            names.CLOSURE,
             general,
             closure,
-            applies=lambda path: path.wrap != "scaler",
+            applies=lambda path: path.wrap is not Wrap.SCALER,
             weight=0.5,
         ),
-        Check("the order of parameters does not matter", whole, order, weight=0.5),
+        Check(names.ORDER, whole, order, weight=0.5),
         *(
-            Check(f"{how} commutes", whole, ask, weight=0.5)
-            for how, ask in (("splitting a parameter", splitting), ("transposing", transposing))
+            Check(name, whole, ask, weight=0.5)
+            for name, ask in ((names.SPLITTING, splitting), (names.TRANSPOSING, transposing))
             if rule.elementwise
         ),
-        Check("zero_grad to none", partial(_zeroed, True), partial(zeroed, True)),
+        Check(names.TO_NONE, partial(_zeroed, True), partial(zeroed, True)),
         Check(
-            "zero_grad to zero",
+            names.TO_ZERO,
             partial(_zeroed, False),
             partial(zeroed, False),
             # A differentiated step leaves gradients inside its graph, to be dropped only.
             applies=lambda path: not path.graph,
         ),
         Check(
-            "a skipped step changes nothing",
+            names.SKIPPED,
             strategies.skipping_cases,
             skipped,
-            applies=lambda path: path.wrap == "scaler",
+            applies=lambda path: path.wrap is Wrap.SCALER,
             weight=0.5,
         ),
         *_surroundings(),
@@ -155,16 +154,16 @@ def _surroundings() -> list[Check]:
             for world in World
             if world is not World.PLAIN
         ),
-        few("what is kept has the same dtype under any default", ask=kept_alike, world=WIDER),
-        few("groups handed over stay as they were", ask=groups_kept, applies=_plain),
-        few("a loaded state_dict stays as it was", ask=loading_changes_nothing, applies=_saved),
-        few("a loaded state_dict is not shared", ask=loading_shares_nothing, applies=_saved),
+        few(names.KEPT, ask=kept_alike, world=WIDER),
+        few(names.GROUPS, ask=groups_kept, applies=_plain),
+        few(names.LOADED, ask=loading_changes_nothing, applies=_saved),
+        few(names.UNSHARED, ask=loading_shares_nothing, applies=_saved),
     ]
 
 
 def _there(world: World, path: Path) -> bool:
     """Whether a path is in the world at all: torch up to 2.6 cannot fill complex float16."""
-    return world is not World.DETERMINISTIC or path.wrap != "complex"
+    return world is not World.DETERMINISTIC or path.wrap is not Wrap.COMPLEX
 
 
 def _saved(path: Path) -> bool:
@@ -179,16 +178,16 @@ def _plain(path: Path) -> bool:
 
 def _large(rule: Rule) -> list[Check]:
     """Checks of size, each element of which costs what it costs torch: few cases are asked."""
-    many = Check("agreement on many parameters", many_cases, enlarged, weight=0.25)
+    many = Check(names.MANY, many_cases, enlarged, weight=0.25)
     if rule.drawing.shapes:  # which are all that is known of its roundings
         return [many]
     if not rule.elementwise:
-        return [many, Check("agreement on large matrices", matrix_cases, agreement, weight=0.4)]
+        return [many, Check(names.LARGE, matrix_cases, agreement, weight=0.4)]
     return [
         many,
-        Check("agreement on long vectors", long_cases, enlarged, weight=0.5),
+        Check(names.LONG, long_cases, enlarged, weight=0.5),
         Check(
-            "agreement on several threads",
+            names.THREADED,
             partial(long_cases, alone=True),
             threaded,
             applies=lambda path: path.wrap is None and not path.tensors,  # kernels of their own
@@ -200,10 +199,10 @@ def _large(rule: Rule) -> list[Check]:
 
 def _enduring(rule: Rule) -> list[Check]:
     """Checks of many steps, of which a run of a thousand costs as much as all others."""
-    counting = Check("agreement where many steps have gone before", late_cases, late)
+    counting = Check(names.LATE, late_cases, late)
     return [
         Check(
-            "agreement in long runs",
+            names.ENDURING,
             long_runs,
             enduring,
             applies=lambda path: path.wrap is None and not path.tensors,

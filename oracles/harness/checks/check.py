@@ -14,11 +14,6 @@ from oracles.harness.subjects.subject import SteppedSubject, World
 from oracles.harness.verdict import Verdict
 from oracles.rule import Convention
 
-AGREEMENT = "agreement"
-"""The name of the general check. What torch is known to get wrong there shows in every check that
-steps the same case."""
-
-
 Ask = Callable[[SteppedSubject, Oracle], Verdict]
 
 

@@ -17,7 +17,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from oracles.harness.cases.case import Case, from_data, plain
-from oracles.harness.checks.check import AGREEMENT
+from oracles.harness.checks.names import AGREEMENT
 from oracles.harness.deviations.regions import REGIONS, Asked
 from oracles.harness.subjects.subject import SteppedSubject
 from oracles.rule import Rule

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +19,19 @@ OptimizerClass = Any
 """``type[torch.optim.Optimizer]``, which type checkers do not take for hashable."""
 
 
+class Wrap(StrEnum):
+    """What happens around a step."""
+
+    FUNCTIONAL = "functional"
+    """The module's function is called in place of the class."""
+    SCALER = "scaler"
+    """A ``GradScaler`` takes the step."""
+    COMPLEX = "complex"
+    """Neighbouring numbers are handed over as one complex number."""
+    COMPILE = "compile"
+    """The step is compiled."""
+
+
 @dataclass(frozen=True)
 class Path:
     """One way through an optimizer's code.
@@ -26,9 +40,7 @@ class Path:
         name: as reports and ``--path`` write it.
         switches: constructor arguments that select it.
         tensors: hyperparameters given as 0-d tensors instead of Python numbers.
-        wrap: what happens around the step: ``"functional"`` calls the module's function in place
-            of the class, ``"scaler"`` steps through a ``GradScaler``, ``"complex"`` hands over
-            neighbouring numbers as one complex number, ``"compile"`` compiles the step.
+        wrap: what happens around the step, if anything does.
         graph: whether those tensors require grad, so that the step itself can be differentiated.
         sparse: whether it takes sparse gradients.
         nonfinite: whether it steps on inf and nan gradients (a ``GradScaler`` skips those).
@@ -39,7 +51,7 @@ class Path:
     name: str
     switches: Mapping[str, bool] = field(default_factory=lambda: MappingProxyType({}))
     tensors: tuple[str, ...] = ()
-    wrap: str | None = None
+    wrap: Wrap | None = None
     graph: bool = False
     sparse: bool = False
     nonfinite: bool = True
@@ -61,7 +73,7 @@ FUSED = {"fused": True}
 
 CAPTURABLE = {"capturable": True}
 DIFFERENTIABLE = {"differentiable": True}
-SCALED: Mapping[str, Any] = {"wrap": "scaler", "nonfinite": False, "expanded": False}
+SCALED: Mapping[str, Any] = {"wrap": Wrap.SCALER, "nonfinite": False, "expanded": False}
 
 PATHS = (
     _row("default", sparse=True),
@@ -102,9 +114,9 @@ PATHS = (
     ),
     _row("for-loop, tensor weight_decay", foreach=False, tensors=("weight_decay",)),
     _row("foreach, tensor weight_decay", foreach=True, tensors=("weight_decay",)),
-    _row("functional", wrap="functional", sparse=True),
-    _row("for-loop, complex", foreach=False, wrap="complex"),
-    _row("foreach, complex", foreach=True, wrap="complex"),
+    _row("functional", wrap=Wrap.FUNCTIONAL, sparse=True),
+    _row("for-loop, complex", foreach=False, wrap=Wrap.COMPLEX),
+    _row("foreach, complex", foreach=True, wrap=Wrap.COMPLEX),
     _row("for-loop, grad scaler", foreach=False, **SCALED),
     _row("fused, grad scaler", switches=FUSED, **SCALED),
 )
@@ -113,8 +125,8 @@ PATHS = (
 FOREACH = next(path for path in PATHS if path.name == "foreach")
 
 COMPILED = (
-    _row("compiled", wrap="compile"),
-    _row("compiled, tensor lr", wrap="compile", tensors=("lr",)),
+    _row("compiled", wrap=Wrap.COMPILE),
+    _row("compiled, tensor lr", wrap=Wrap.COMPILE, tensors=("lr",)),
 )
 """Paths that cost seconds each, and are asked apart from the others."""
 

@@ -19,7 +19,7 @@ from oracles.harness.subjects.classes import (
     module_of,
     takes_tensor,
 )
-from oracles.harness.subjects.paths import FOREACH, LACKS, OptimizerClass, Path
+from oracles.harness.subjects.paths import FOREACH, LACKS, OptimizerClass, Path, Wrap
 from oracles.harness.subjects.presence import SPARSE, expected_arguments, expects
 from oracles.harness.subjects.run import Run, scalar_dtype
 from oracles.harness.subjects.subject import Answer, Place, SubjectError, World
@@ -65,7 +65,7 @@ class TorchSubject:
     @cached_property
     def effective_path(self) -> Path:
         """The path whose code runs: where nobody chooses, torch takes foreach on some devices."""
-        if self.path.switches or self.path.wrap not in (None, "functional"):
+        if self.path.switches or self.path.wrap not in (None, Wrap.FUNCTIONAL):
             return self.path
         places = [torch.empty(0, device=place) for place in self.device.split("+")]
         choose = getattr(module_of(torch.optim.Optimizer), "_default_to_fused_or_foreach", None)
@@ -81,7 +81,7 @@ class TorchSubject:
         Where any is a tensor, the learning rate is taken for one, too: that costs one rounding of
         the radius and saves an oracle.
         """
-        if self.path.wrap == "compile":  # whatever may change between calls is a tensor there
+        if self.path.wrap is Wrap.COMPILE:  # whatever may change between calls is a tensor there
             return frozenset({"lr", "step"})
         counted = any(
             self.effective_path.switches.get(switch) for switch in self.rule.binding.tensor_step
@@ -133,7 +133,7 @@ class TorchSubject:
     @cached_property
     def factory(self) -> OptimizerClass:
         """What builds the optimizer: the class, or its functional entry in a class."""
-        if self.path.wrap == "functional":
+        if self.path.wrap is Wrap.FUNCTIONAL:
             return functional(self.optimizer, self.rule)
         return self.optimizer
 
@@ -203,9 +203,9 @@ def refusal(
     error that :data:`LACKS` knows is a refusal; a path that raises anything else is there, and
     broken, which the checks will say.
     """
-    if path.wrap == "functional" and (lack := lacks_functional(optimizer)):
+    if path.wrap is Wrap.FUNCTIONAL and (lack := lacks_functional(optimizer)):
         return lack
-    if path.wrap == "scaler" and "+" in device:
+    if path.wrap is Wrap.SCALER and "+" in device:
         return "a grad scaler is for one kind of device"
     for name in (*path.switches, *path.tensors):
         if name not in accepted(optimizer):

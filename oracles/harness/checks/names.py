@@ -1,0 +1,32 @@
+"""The names of checks, as reports, the ledger and the zoo write them."""
+
+AGREEMENT = "agreement"
+"""The general check: what torch is known to get wrong there shows in every check that steps the
+same case."""
+
+GAPS = "agreement through gaps and late groups"
+EDGE = "agreement at the edge"
+SHORT = "agreement in short formats"
+SPARSE = "agreement on sparse gradients"
+MANY = "agreement on many parameters"
+LONG = "agreement on long vectors"
+LARGE = "agreement on large matrices"
+THREADED = "agreement on several threads"
+ENDURING = "agreement in long runs"
+LATE = "agreement where many steps have gone before"
+GRADIENTS = "gradients are left as they were"
+SURROUNDINGS = "nothing else changes"
+SAVED = "state_dict in mid-run continues"
+COPIED = ("deepcopy in mid-run continues", "pickle in mid-run continues")
+CLOSURE = "a closure is called once"
+ORDER = "the order of parameters does not matter"
+SPLITTING = "splitting a parameter commutes"
+TRANSPOSING = "transposing commutes"
+TO_NONE = "zero_grad to none"
+TO_ZERO = "zero_grad to zero"
+SKIPPED = "a skipped step changes nothing"
+ZEROED = (TO_NONE, TO_ZERO)
+KEPT = "what is kept has the same dtype under any default"
+GROUPS = "groups handed over stay as they were"
+LOADED = "a loaded state_dict stays as it was"
+UNSHARED = "a loaded state_dict is not shared"

@@ -1,0 +1,72 @@
+"""How far a candidate is from what is known, and which ones are nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.candidates import Candidate, combined
+from oracles.harness.evidence.following import plainly
+from oracles.harness.evidence.observation import Observation
+from oracles.harness.evidence.sifting import Sieve
+
+DEEP = 2
+"""Candidates of so many conventions are looked at."""
+
+
+@dataclass(frozen=True)
+class Near:
+    """A candidate that does not fit, and how far it is from what is known.
+
+    Attributes:
+        candidate: the candidate.
+        share: of the moves that it has right but for roundings.
+        typical: the usual difference, in parts of the largest move of a step.
+        largest: the largest difference.
+    """
+
+    candidate: Candidate
+    share: float
+    typical: float
+    largest: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.candidate}, which has {self.share:.0%} of the moves right and is off by up to "
+            f"{self.largest:.2g} of a step's largest"
+        )
+
+
+@lru_cache(maxsize=1)
+def ranked(sieve: Sieve, most: int = DEEP) -> list[Near]:
+    """All candidates of so many conventions, the nearest first."""
+    found = [
+        nearness(candidate, known)
+        for rule in sieve.rules
+        if (known := sieve.known(rule))
+        for count in range(most + 1)
+        for candidate in combined(rule, count)
+    ]
+    return sorted(found, key=lambda near: (near.typical, near.largest))
+
+
+def nearness(candidate: Candidate, known: Sequence[Observation]) -> Near:
+    """How far a candidate is from what is known, in plain float64."""
+    off = np.concatenate([_off(candidate, observation) for observation in known])
+    right = float((off < RIGHT).mean())
+    return Near(candidate, right, float(np.minimum(off, 1).mean()), float(off.max()))
+
+
+RIGHT = 1e-4
+"""A difference below this part of a step's largest move is one of roundings, even of float32."""
+
+
+def _off(candidate: Candidate, observation: Observation) -> FloatArray:
+    """Differences of all elements at all steps, in parts of each step's largest move."""
+    with np.errstate(all="ignore"):
+        off = np.abs(plainly(candidate, observation) - observation.answer) / observation.moves
+    return np.where(np.isnan(off), np.where(observation.moves == 0, 0.0, np.inf), off).ravel()

@@ -1,0 +1,130 @@
+"""The matrix: a report of each release of torch, and what they say together.
+
+A release is recorded in an environment of its own (:mod:`oracles.reports.environments`), and what
+is recorded is not asked again. ``VERSIONS.md`` then says for each optimizer what changed when, and
+of each known deviation in which releases it was seen: found by running them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from packaging.version import Version
+
+from oracles.harness.deviations.ledger import ledger
+from oracles.harness.subjects.subject import Place
+from oracles.reports.changes import Row, line, rows, where
+from oracles.reports.comparison import Change, compare
+from oracles.reports.environments import NotMade, record
+from oracles.reports.run_report import Invalid, Kind, Result, RunReport, read
+
+OF_DEVIATIONS = frozenset({Change.DEVIATES, Change.DEVIATES_THERE, Change.CONFORMS})
+"""What has a table of its own."""
+
+
+def file_of(release: str, folder: Path) -> Path:
+    """Where a release is recorded."""
+    return folder / f"torch-{release}.jsonl.xz"
+
+
+def record_missing(known: Mapping[str, Sequence[str]], folder: Path) -> Iterator[tuple[str, str]]:
+    """Record the releases that are not, one by one; yields each with the reason if it failed."""
+    there = recorded(known, folder)
+    for release in known:
+        if release in there:
+            continue
+        try:
+            record(release, file_of(release, folder), known)
+            yield release, ""
+        except NotMade as error:
+            yield release, str(error)
+
+
+def recorded(known: Iterable[str], folder: Path) -> dict[str, RunReport]:
+    """By release, in order, the reports that there are; a damaged one is none."""
+    found = {}
+    for release in known:
+        try:
+            found[release] = read(file_of(release, folder))
+        except (Invalid, OSError):
+            continue
+    return found
+
+
+def versions(reports: Mapping[str, RunReport]) -> str:
+    """What the releases say together, as Markdown."""
+    newest = [*reports.values()][-1].header
+    cpu = newest["devices"].get("cpu", "unknown")
+    lines = [
+        "# What changed in torch.optim, and when",
+        "",
+        f"Found by running torch {', '.join(reports)}, each with the same questions, on a CPU "
+        f"({newest['system']}, {cpu}), and comparing each release with the one before it. "
+        "`oracles matrix` writes this page; do not edit it.",
+    ]
+    changed = _changed(reports)
+    for optimizer in newest["rules"]:
+        lines += ["", f"## {optimizer}", "", *_history(changed[optimizer])]
+    return "\n".join([*lines, *_deviations(reports), *_failures(reports)]) + "\n"
+
+
+def _changed(reports: Mapping[str, RunReport]) -> Mapping[str, list[tuple[str, Row]]]:
+    """By optimizer, what changed in which release."""
+    changed: dict[str, list[tuple[str, Row]]] = defaultdict(list)
+    for (_, before), (release, after) in pairwise(reports.items()):
+        for row in rows(compare(before, after)):
+            if row.change not in OF_DEVIATIONS:
+                for optimizer in row.optimizers:
+                    changed[optimizer].append((release, row))
+    return changed
+
+
+def _history(changed: Sequence[tuple[str, Row]]) -> Iterator[str]:
+    if not changed:
+        yield "Nothing changed: every place is the same to the bit in all of them."
+        return
+    yield from (line(("torch", "what", "about", "where")), line(["---"] * 4))
+    for release, row in changed:
+        yield line((release, row.change, row.about, row.where))
+
+
+def _deviations(reports: Mapping[str, RunReport]) -> Iterator[str]:
+    """Of each row of the ledger, where it was seen, since when and until when."""
+    seen: dict[tuple[str, str], dict[str, list[Place]]] = defaultdict(dict)
+    for release, report in reports.items():
+        for cell in report.of(Kind.CELL):
+            if cell["outcome"] == Result.CONFIRMED:
+                place = Place(*(cell[k] for k in ("optimizer", "path", "dtype", "device")))
+                key = (cell["optimizer"], cell["check"].removeprefix("known deviation "))
+                seen[key].setdefault(release, []).append(place)
+    upstream = {row.id: row.upstream for row in ledger()}
+    yield from ("", "## Known deviations", "")
+    columns = ("optimizer", "deviation", "since", "until", "where, in the last of them", "upstream")
+    yield from (line(columns), line(["---"] * len(columns)))
+    oldest, newest = min(reports, key=Version), max(reports, key=Version)
+    for (optimizer, id), releases in seen.items():
+        first, last = min(releases, key=Version), max(releases, key=Version)
+        since = f"{first} or before" if first == oldest else first
+        until = "still there" if last == newest else last
+        at = where(releases[last], set())
+        yield line((optimizer, id, since, until, at, upstream.get(id, "")))
+
+
+def _failures(reports: Mapping[str, RunReport]) -> Iterator[str]:
+    """What fails and no row of the ledger knows."""
+    yield from ("", "## Failures that the ledger does not know", "")
+    failed = [
+        (release, check)
+        for release, report in reports.items()
+        for check in report.of(Kind.CHECK)
+        if check["outcome"] == "failed"
+    ]
+    if not failed:
+        yield "None, in any of these releases."
+        return
+    yield from (line(("torch", "optimizer", "check", "first sentence")), line(["---"] * 4))
+    for release, check in failed:
+        yield line((release, check["optimizer"], check["check"], check["text"].split("\n")[0]))
