@@ -20,9 +20,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oracles.checking import check
     from oracles.explanation import Explanation, explain
+    from oracles.harness.subjects.trace import Trace
     from oracles.harness.verdict import Verdict
-    from oracles.identification import identify
+    from oracles.identification import Identification, identify
     from oracles.optimizers.registry import RULES
+    from oracles.pytest_plugin import parametrize_with_checks
+    from oracles.report import Report
     from oracles.reports.comparison import compare
     from oracles.rule import Convention, Rule
     from oracles.translation import translate
@@ -33,13 +36,17 @@ __all__ = [
     "RULES",
     "Convention",
     "Explanation",
+    "Identification",
+    "Report",
     "Rule",
+    "Trace",
     "Verdict",
     "__version__",
     "check",
     "compare",
     "explain",
     "identify",
+    "parametrize_with_checks",
     "translate",
 ]
 
@@ -47,13 +54,17 @@ _HOMES = {
     "RULES": "oracles.optimizers.registry",
     "Convention": "oracles.rule",
     "Explanation": "oracles.explanation",
+    "Identification": "oracles.identification",
+    "Report": "oracles.report",
     "Rule": "oracles.rule",
+    "Trace": "oracles.harness.subjects.trace",
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
     "compare": "oracles.reports.comparison",
     "explain": "oracles.explanation",
     "identify": "oracles.identification",
     "translate": "oracles.translation",
+    "parametrize_with_checks": "oracles.pytest_plugin",
 }
 
 

@@ -70,12 +70,11 @@ class FitIdentification:
         found = " or ".join(_told(loop, bias=self.bias) for loop in self.fits)
         return f"{self.name} minimizes {found}{also}{self.limits}"
 
-    def lines(self) -> list[str]:
-        """The answer, and what else there is to say: a line each."""
+    def remarks(self) -> list[str]:
+        """What there is to say beside the answer: a line each."""
         form = [f"asked with {self.form}"] if self.form else []
-        elsewhere = [ELSEWHERE] if self.torchs else []
         hand = [str(self.example)] if self.example else []
-        return [str(self), *elsewhere, *hand, *form, *self.untold]
+        return [*hand, *form, *self.untold]
 
     @property
     def torchs(self) -> bool:
@@ -85,23 +84,13 @@ class FitIdentification:
     def to_json(self) -> dict[str, Any]:
         """The answer as plain data."""
         return {
-            "name": self.name,
-            "said": str(self),
-            "torchs": self.torchs,
             "fits": [_plain(loop) for loop in self.fits],
             "also": [_plain(loop) for loop in self.also],
-            "ruled_out": self.ruled_out,
             "nearest": _plain(self.nearest.loop) if self.nearest else None,
             "untold": list(self.untold),
             "form": self.form,
             "example": asdict(self.example) if self.example else None,
         }
-
-
-ELSEWHERE = (
-    "this is torch's own rule: if two runs differ all the same, the difference is elsewhere (the "
-    "loss that is minimized there, its mean or sum, the start, the order of rows, dtypes)"
-)
 
 
 def _plain(loop: Loop) -> dict[str, Any]:
@@ -304,7 +293,12 @@ def evidences(box: Fit, rule: Rule) -> list[Evidence]:
             continue
         found += [Evidence(box, form, reading) for reading in readings]
     if not found:
-        raise SubjectError([*failed, f"{box.name} gives no weights that move"][0])
+        raise SubjectError(
+            [
+                *failed,
+                f"{box.name} gives no weights that move (for 3 numbers a row: 3, or 4 with a bias)",
+            ][0]
+        )
     return found
 
 

@@ -19,6 +19,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from oracles.fitting import FitIdentification, identify_fit
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
 from oracles.harness.evidence.effective import with_one_argument, with_other_arguments
@@ -28,10 +29,14 @@ from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
 from oracles.harness.evidence.untold import Untold, untold
 from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
 from oracles.harness.subjects.asking import black_box
+from oracles.harness.subjects.fits.fit import Fit, is_fit
+from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
-from oracles.harness.subjects.trace_files import read
+from oracles.harness.subjects.trace_files import KINDS, read
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
+
+__all__ = ["KINDS", "Identification", "evidence", "identify"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,9 @@ class Identification:
         open: if nothing fits, candidates that cannot be ruled out because no step is larger than
             what rounding may do to it.
         nearest: if nothing fits, the candidate whose answers are the nearest; it is not followed.
+        fault: why nothing can be asked of it, or read in its record.
         sieve: what the candidates were held against, as long as it is at hand.
+        loop: of a training loop, the loss that it minimizes, and all that belongs to a loop.
     """
 
     name: str
@@ -61,11 +68,15 @@ class Identification:
     untold: tuple[Untold, ...] = ()
     open: tuple[Candidate, ...] = ()
     nearest: Near | None = None
+    fault: str = ""
     sieve: Sieve | None = field(default=None, repr=False, compare=False)
+    loop: FitIdentification | None = None
 
     @property
     def torchs(self) -> bool:
         """Whether it is torch's own rule, everywhere and with the arguments as they are given."""
+        if self.loop is not None:
+            return self.loop.torchs
         own = [c for c in self.fits if not (c.conventions or c.arguments)]
         return bool(own) and not self.exceptions
 
@@ -84,8 +95,12 @@ class Identification:
         return {**self.__dict__, "examples": self.examples, "sieve": None}
 
     def __str__(self) -> str:
+        if self.fault:
+            return f"{self.name} cannot be asked: {self.fault}"
         if self.open:
             return f"{self.name} cannot be told: its steps are no larger than its roundings"
+        if self.loop is not None:
+            return str(self.loop)
         if not self.fits:
             nearest = f"; nearest is {self.nearest}" if self.nearest else ""
             out = f"{self.ruled_out:,} were ruled out"
@@ -102,10 +117,12 @@ class Identification:
             "subject": self.name,
             "summary": str(self),
             "torchs": self.torchs,
+            "loop": self.loop and self.loop.to_json(),
             "fits": [plain(candidate) for candidate in self.fits],
             "exceptions": [{"where": e.where, **plain(e.candidate)} for e in self.exceptions],
             "ignores": sorted(self.ignores),
             "scalars": self.scalars,
+            "fault": self.fault,
             "ruled_out": self.ruled_out,
             "open": len(self.open),
             "untold": [
@@ -120,7 +137,7 @@ class Identification:
             },
             "examples": [
                 {
-                    "rejected": plain(e.rejected),
+                    "rejected": [plain(candidate) for candidate in e.rejected],
                     "w": e.w,
                     "gradients": list(e.gradients),
                     "settings": dict(e.settings),
@@ -154,14 +171,17 @@ def identify(
     *,
     names: Mapping[str, str] | None = None,
     fixed: Mapping[str, Any] | None = None,
+    values: Mapping[str, float] | None = None,
 ) -> Identification:
     """Find what a piece of code follows.
 
     Args:
-        subject: whatever :func:`evidence` takes.
+        subject: whatever :func:`evidence` takes, or a training loop: a function ``(X, y, ...)`` or
+            a class that has ``fit(X, y)``.
         rules: what it may follow; all known rules by default.
         names: torch's names of hyperparameters, and what the code calls them.
         fixed: further arguments that the code is always given.
+        values: hyperparameters that are written in a training loop, by torch's names.
 
     >>> def step(params, grads, state, lr, wd):
     ...     return [w * (1 - lr * wd) - lr * g for w, g in zip(params, grads)]
@@ -170,10 +190,29 @@ def identify(
 
     Raises:
         TypeError: the subject is nothing that can be asked or read.
-        ValueError: a rule is not known, or a record is not what it should be.
+        ValueError: a rule is not known, a record is not what it should be, or a training loop
+            cannot be asked.
     """
     among = [rule if isinstance(rule, Rule) else _rule(rule) for rule in rules or RULES.values()]
+    if is_fit(subject):
+        return _looped(
+            Fit(subject, names or {}, fixed or {}, values or {}), among if rules else None
+        )
     return _told(evidence(subject, names or {}, fixed or {}), among)
+
+
+def _looped(box: Fit, rules: Sequence[Rule] | None) -> Identification:
+    """What a training loop does, as an identification of its rule.
+
+    Raises:
+        ValueError: it cannot be asked.
+    """
+    try:
+        loop = identify_fit(box, rules)
+    except SubjectError as error:
+        raise ValueError(str(error)) from error
+    fits = tuple(dict.fromkeys(account.candidate for account in loop.fits))
+    return Identification(loop.name, fits, loop.ruled_out, loop=loop)
 
 
 def evidence(
@@ -197,6 +236,10 @@ def evidence(
 LIKE = 0.5
 """If the nearest candidate is off by more of a step's largest move than that, none is near."""
 
+ENOUGH = 8
+"""So many moves of elements must be known before something is made of other values of arguments:
+one move is explained by one number, whatever the rule is."""
+
 STAGES: tuple[Callable[[Sieve], Sifted], ...] = (divided, with_one_argument, with_other_arguments)
 """What may hold if no candidate holds everywhere: one, but for exceptions, or with other values of
 its arguments."""
@@ -212,7 +255,11 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         last = max(last, found, key=lambda sifted: (len(sifted.open), sifted.ruled_out))
     if last.open:
         return Identification(readings[0].name, (), last.ruled_out, open=last.open)
-    for stage, sieve in product(STAGES, asked[len(asked) // 2 :]):
+    if fault := asked[0].fault():
+        return Identification(readings[0].name, (), 0, fault=fault)
+    for stage, sieve in product(
+        STAGES, asked[len(asked) // 2 :] if asked[0].size >= ENOUGH else ()
+    ):
         found = stage(sieve)
         if found.fits:
             return _named(sieve, found)

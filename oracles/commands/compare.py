@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from typing import Any
 
 from oracles.commands.command import Usage
@@ -45,5 +46,6 @@ def _run(options: argparse.Namespace) -> int:
     elif options.markdown:
         print(markdown(comparison), end="")
     else:
-        print(terminal(comparison, full=options.verbose))
+        width = shutil.get_terminal_size((100, 24)).columns
+        print(terminal(comparison, full=options.verbose, width=max(80, width)))
     return int(bool(comparison.worse))

@@ -7,7 +7,7 @@ other values are general, and enclosures say whether the two still part.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from typing import Any
 
@@ -135,6 +135,7 @@ def _special(rule: Rule, h: Hyper) -> Iterator[tuple[str, Any]]:
                 yield name, 1
 
 
+@lru_cache(maxsize=1024)
 def general_case(
     rule: Rule,
     h: Hyper,
@@ -195,22 +196,40 @@ def agree(
         return way > 0 and apart == 0
     if not (way > 0 and apart <= min(NEAR * largest, most)):
         return False
-    oracle = Oracle(rule, case)
+    oracle = _oracle(rule, case)
     return separation(oracle(), oracle(convention), "float64") <= 1
+
+
+@lru_cache(maxsize=1024)
+def _oracle(rule: Rule, case: Case) -> Oracle:
+    """The oracle of a case, in which all conventions are set beside torch's."""
+    return Oracle(rule, case)
 
 
 def _measured(rule: Rule, convention: Convention, case: Case) -> tuple[float, float, float]:
     """In float64: how far two conventions are apart, the largest parameter, and torch's way."""
-    (group,) = case.groups
-    apart = largest = way = 0.0
+    ours, largest, way = _torchs(rule, case)
     with np.errstate(all="ignore"):
-        for p in group.parameters:
-            ours, theirs = (
-                rule.run(c, p.initial, p.gradients, group.schedule, decays=c.decays(p.initial.ndim))
-                for c in (rule.torch, convention)
-            )
-            for (w, _), (other, _) in zip(ours, theirs, strict=True):
-                apart = max(apart, float(np.abs(other - w).max()))
-                largest = max(largest, float(np.abs(w).max()))
-                way = max(way, float(np.abs(w - p.initial).max()))
-    return apart, largest, way
+        theirs = _trajectory(rule, convention, case)
+        offs = [float(np.abs(b - a).max()) for a, b in zip(ours, theirs, strict=True)]
+    return max(0.0, *offs), largest, way
+
+
+@lru_cache(maxsize=1024)
+def _torchs(rule: Rule, case: Case) -> tuple[list[FloatArray], float, float]:
+    """torch's trajectory, its largest parameter, and how far it goes from its start."""
+    with np.errstate(all="ignore"):
+        found = [*_trajectory(rule, rule.torch, case)]
+        starts = [p.initial for p in case.parameters for _ in range(case.steps)]
+        sizes = [float(np.abs(w).max()) for w in found]
+        ways = [float(np.abs(w - start).max()) for w, start in zip(found, starts, strict=True)]
+    return found, max(0.0, *sizes), max(0.0, *ways)
+
+
+def _trajectory(rule: Rule, convention: Convention, case: Case) -> Iterator[FloatArray]:
+    """Each parameter after each step."""
+    (group,) = case.groups
+    for p in group.parameters:
+        decays = convention.decays(p.initial.ndim)
+        run = rule.run(convention, p.initial, p.gradients, group.schedule, decays=decays)
+        yield from (w for w, _ in run)

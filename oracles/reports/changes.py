@@ -88,13 +88,12 @@ def rows(comparison: Comparison) -> list[Row]:
 
 
 def where(places: Iterable[Place], everywhere: set[Place]) -> str:
-    """Paths and dtypes in words; those that have the same dtypes together.
+    """Paths and dtypes in words; dtypes are named where they are not all of ``everywhere``.
 
     >>> one, other = (Place("SGD", "foreach", dtype, "cpu") for dtype in ("float64", "float32"))
-    >>> where([one, other], {one, other, one._replace(path="fused")})
-    'foreach (float64, float32)'
-    >>> where([one, other], {one, other})
-    'everywhere'
+    >>> both = {one, other, one._replace(path="fused")}
+    >>> where([one, other], {one, other}), where([one, other], both), where([one], both)
+    ('everywhere', 'foreach', 'foreach (float64)')
     """
     named = dict.fromkeys(place for place in places if place.path)
     if named and {*named} == everywhere:
@@ -106,7 +105,11 @@ def where(places: Iterable[Place], everywhere: set[Place]) -> str:
     paths: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for path, these in dtypes.items():
         paths[tuple(these)].append(path)
-    return "; ".join(f"{'; '.join(names)} ({', '.join(k)})" for k, names in paths.items())
+    every = {place.dtype for place in everywhere}
+    return "; ".join(
+        "; ".join(names) + (f" ({', '.join(these)})" if {*these} != every else "")
+        for these, names in paths.items()
+    )
 
 
 def about(group: list[Difference]) -> str:
@@ -126,7 +129,7 @@ def verdict(comparison: Comparison) -> str:
     """What matters, in one line."""
     counts = Counter(d.change for d in comparison.worse)
     worse = ", ".join(f"{change} {number}" for change, number in counts.items())
-    same = f"{len(comparison.same)} places are the same to the bit"
+    same = f"{len(comparison.same)} places are as they were, to the bit"
     failing = f"; {comparison.failing} fail in both" if comparison.failing else ""
     return f"{f'WORSE: {worse}' if worse else 'nothing is worse'}; {same}{failing}"
 
@@ -137,7 +140,9 @@ def terminal(comparison: Comparison, *, full: bool = False, width: int = 100) ->
     console = Console(file=out, width=width, highlight=False, markup=False)
     console.print("; ".join(title(comparison)))
     if comparison.differences:
-        table = Table(*COLUMNS, box=None, header_style="bold", pad_edge=False)
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in COLUMNS:
+            table.add_column(column, overflow="fold")
         for row in rows(comparison):
             change, *others = row.cells
             table.add_row(f"WORSE {change}" if row.change in WORSE else change, *others)
@@ -146,6 +151,8 @@ def terminal(comparison: Comparison, *, full: bool = False, width: int = 100) ->
         at = f"{d.place}" if d.path else d.optimizer
         told = [f"{d.change}: {at}", d.about, d.detail.split("\n")[0], d.command]
         console.print("; ".join(filter(None, told)), soft_wrap=True)
+    for (optimizer, check), places in comparison.known.items() if full else ():
+        console.print(f"in both: {optimizer}, {check}, at {places} places", soft_wrap=True)
     console.print(verdict(comparison))
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 

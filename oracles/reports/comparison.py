@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -24,7 +24,7 @@ from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, UNDECIDED
 from oracles.reports import environments
 from oracles.reports.fingerprint import KNOWN, drift
-from oracles.reports.run_report import JsonLine, Kind, Result, RunReport, read
+from oracles.reports.run_report import JsonLine, Kind, Result, RunReport, place_of, read
 
 SCHEMA_VERSION = 1
 
@@ -116,6 +116,7 @@ class Comparison:
         same: places of both, of which there is nothing to tell: every golden answer is the same to
             the bit, and no check fails that did not.
         failing: how many checks at how many places fail in both.
+        known: by optimizer and row of the ledger, at how many places it deviates in both.
     """
 
     before: JsonLine
@@ -123,6 +124,7 @@ class Comparison:
     differences: tuple[Difference, ...]
     same: tuple[Place, ...]
     failing: int
+    known: Mapping[tuple[str, str], int]
 
     @property
     def worse(self) -> tuple[Difference, ...]:
@@ -142,6 +144,7 @@ class Comparison:
             ],
             "same": [list(place) for place in self.same],
             "failing": self.failing,
+            "known": [[*key, places] for key, places in self.known.items()],
         }
 
 
@@ -169,12 +172,18 @@ def compare(before: str | Path | RunReport, after: str | Path | RunReport) -> Co
     )
     told = {d.place for d in found}
     same = tuple(place for place in a.there if place in b.there and place not in told)
-    both = sum(
-        b.cells.get(key, {}).get("outcome") in FAILURES
-        for key, cell in a.cells.items()
-        if cell["outcome"] in FAILURES
+    both = [
+        (key, a.cells[key]["outcome"], cell["outcome"])
+        for key, cell in b.cells.items()
+        if key in a.cells
+    ]
+    failing = sum(old in FAILURES and new in FAILURES for _, old, new in both)
+    known = Counter(
+        (place.optimizer, check)
+        for (place, check), old, new in both
+        if old == new == Result.CONFIRMED
     )
-    return Comparison(a.header, b.header, tuple(found), same, both)
+    return Comparison(a.header, b.header, tuple(found), same, failing, known)
 
 
 def load(which: str | Path | RunReport) -> RunReport:
@@ -232,13 +241,13 @@ class _Index:
 
     @cached_property
     def there(self) -> dict[Place, JsonLine]:
-        return {_place(line): line for line in self.report.of(Kind.PLACE) if line["there"]}
+        return {place_of(line): line for line in self.report.of(Kind.PLACE) if line["there"]}
 
     @cached_property
     def absent(self) -> dict[Place, str]:
         """By place why; one for a whole optimizer has no dtype."""
         lines = self.report.of(Kind.PLACE)
-        return {_place(line): line["reason"] for line in lines if not line["there"]}
+        return {place_of(line): line["reason"] for line in lines if not line["there"]}
 
     @cached_property
     def arguments(self) -> dict[str, Mapping[str, str]]:
@@ -251,7 +260,7 @@ class _Index:
 
     @cached_property
     def cells(self) -> dict[tuple[Place, str], JsonLine]:
-        return {(_place(line), line["check"]): line for line in self.report.of(Kind.CELL)}
+        return {(place_of(line), line["check"]): line for line in self.report.of(Kind.CELL)}
 
     @cached_property
     def asked(self) -> set[Place]:
@@ -268,10 +277,6 @@ class _Index:
             for line in self.report.of(Kind.ANSWER)
             for path in line["paths"]
         }
-
-
-def _place(line: JsonLine) -> Place:
-    return Place(line["optimizer"], line["path"], line["dtype"], line["device"])
 
 
 def _places(a: _Index, b: _Index) -> Iterator[Difference]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from oracles import files
 from oracles.harness import golden
 
 DISTRIBUTION = "optimizer-oracles"
@@ -95,8 +96,7 @@ def record(release: str, report: Path, known: Mapping[str, Sequence[str]]) -> No
         said = _run([python, "-m", "oracles.cli", *asked], room, allowed=(0, 1))
         if not whole.exists():
             raise NotMade(f"torch {release} could not be asked:\n{_last(said)}")
-        report.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(whole, report)
+        files.write(report, whole.read_bytes())
 
 
 def _make(folder: Path, wanted: Sequence[str]) -> Path:

@@ -28,13 +28,10 @@ def render(found: Identification, *, full: bool = False, width: int = 100) -> st
     console.print(f"{found}.")
     for paragraph in (*_equations(found), *_remarks(found)):
         console.print(f"\n{paragraph}")
-    shown = found.examples if full else found.examples[:MOST]
-    if shown:
-        console.print()
-        console.print(_examples(found, full=full))
-    if found.untold:
-        console.print()
-        console.print(_untold(found))
+    for title, table in (_examples(found, full=full), _untold(found)):
+        if table.row_count:
+            console.print(f"\n{title}")
+            console.print(table)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 
 
@@ -50,6 +47,8 @@ def _equations(found: Identification) -> Iterator[str]:
 
 
 def _remarks(found: Identification) -> Iterator[str]:
+    if found.loop is not None:
+        yield from found.loop.remarks()
     if found.torchs:
         yield ELSEWHERE
     if found.scalars != "float64":
@@ -59,16 +58,15 @@ def _remarks(found: Identification) -> Iterator[str]:
         yield f"Nothing is ruled out for {names}. Record it in float64, or with larger steps."
 
 
-def _examples(found: Identification, *, full: bool) -> Table:
-    rest = 0 if full else max(0, len(found.examples) - MOST)
+def _examples(found: Identification, *, full: bool) -> tuple[str, Table]:
+    shown = found.examples if full else found.examples[:MOST]
+    rest = len(found.examples) - len(shown)
+    table = _table("given", "rule", "gives", "code")
+    for e in shown:
+        names = ", ".join(map(_short, e.rejected))
+        table.add_row(e.given, names, f"{e.expected:.7g}", f"{e.got:.7g}")
     more = f" ({rest} more with --full)" if rest else ""
-    table = _table(f"By hand: what rules the others out{more}", "given", "rule", "gives", "code")
-    for e in found.examples[: None if full else MOST]:
-        gradients = ", then ".join(f"{g:.6g}" for g in e.gradients)
-        settings = "".join(f", {name} = {value}" for name, value in e.settings.items())
-        given = f"w = {e.w:.6g}, g = {gradients}{settings}{e.where}"
-        table.add_row(given, _short(e.rejected), f"{e.expected:.7g}", f"{e.got:.7g}")
-    return table
+    return f"By hand, what rules others out{more}:", table
 
 
 def _short(candidate: Candidate) -> str:
@@ -76,16 +74,16 @@ def _short(candidate: Candidate) -> str:
     return names or f"{candidate.rule.torch.name} (torch)"
 
 
-def _untold(found: Identification) -> Table:
-    table = _table("Not told apart from it: these settings are the same for", "these", "what would")
+def _untold(found: Identification) -> tuple[str, Table]:
+    table = _table("these", "what would")
     for untold in found.untold:
         names = ", ".join(c.conventions[-1].name for c in untold.candidates)
         table.add_row(names, " and ".join(untold.needs) or "more digits")
-    return table
+    return "Not told apart from it, because all that is known is the same for", table
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     return table

@@ -19,7 +19,8 @@ from oracles.harness.subjects.subject import Place
 from oracles.reports.changes import Row, line, rows, where
 from oracles.reports.comparison import Change, compare
 from oracles.reports.environments import NotMade, record
-from oracles.reports.run_report import Invalid, Kind, Result, RunReport, read
+from oracles.reports.fingerprint import KNOWN
+from oracles.reports.run_report import Invalid, Kind, Result, RunReport, place_of, read
 
 OF_DEVIATIONS = frozenset({Change.DEVIATES, Change.DEVIATES_THERE, Change.CONFORMS})
 """What has a table of its own."""
@@ -97,9 +98,8 @@ def _deviations(reports: Mapping[str, RunReport]) -> Iterator[str]:
     for release, report in reports.items():
         for cell in report.of(Kind.CELL):
             if cell["outcome"] == Result.CONFIRMED:
-                place = Place(*(cell[k] for k in ("optimizer", "path", "dtype", "device")))
-                key = (cell["optimizer"], cell["check"].removeprefix("known deviation "))
-                seen[key].setdefault(release, []).append(place)
+                key = (cell["optimizer"], cell["check"].removeprefix(KNOWN).strip())
+                seen[key].setdefault(release, []).append(place_of(cell))
     upstream = {row.id: row.upstream for row in ledger()}
     yield from ("", "## Known deviations", "")
     columns = ("optimizer", "deviation", "since", "until", "where, in the last of them", "upstream")
@@ -109,7 +109,9 @@ def _deviations(reports: Mapping[str, RunReport]) -> Iterator[str]:
         first, last = min(releases, key=Version), max(releases, key=Version)
         since = f"{first} or before" if first == oldest else first
         until = "still there" if last == newest else last
-        at = where(releases[last], set())
+        lines = [*reports[last].of(Kind.PLACE)]
+        there = {place_of(each) for each in lines if each["optimizer"] == optimizer}
+        at = where(releases[last], {place for place in there if place.dtype})
         yield line((optimizer, id, since, until, at, upstream.get(id, "")))
 
 

@@ -20,7 +20,8 @@ from oracles.harness.deviations.ledger import ledger
 from oracles.harness.subjects.subject import Place
 from oracles.reports.changes import Row, rows
 from oracles.reports.comparison import WORSE, Change, Comparison, compare
-from oracles.reports.run_report import BAD, JsonLine, Kind, Result, RunReport
+from oracles.reports.fingerprint import KNOWN
+from oracles.reports.run_report import BAD, JsonLine, Kind, Result, RunReport, place_of
 
 TEMPLATE = "page.html.jinja"
 
@@ -54,14 +55,14 @@ class Release:
         """What was asked at each place."""
         found: dict[Place, list[JsonLine]] = defaultdict(list)
         for line in self.report.of(Kind.CELL):
-            found[_place(line)].append(line)
+            found[place_of(line)].append(line)
         return found
 
     @cached_property
     def absent(self) -> Mapping[Place, str]:
         """Why places are not there."""
         lines = self.report.of(Kind.PLACE)
-        return {_place(line): line["reason"] for line in lines if not line["there"]}
+        return {place_of(line): line["reason"] for line in lines if not line["there"]}
 
     def states(self, place: Place) -> Counter[str]:
         """How many checks came out how at a place; none where it is absent."""
@@ -200,6 +201,7 @@ def _page(releases: Sequence[Release], steps: Mapping[str, Comparison]) -> str:
         dtypes=_dtypes(releases),
         deviations=[*_histories(releases)],
         plots={name: shares(name, releases) for name in newest["rules"]},
+        drifts={name: [*drifts(name, steps)] for name in newest["rules"]},
         states=STATES,
     )
 
@@ -238,7 +240,7 @@ def _standing(release: Release, known: Sequence[Place], dtypes: Sequence[str]) -
     counts[ABSENT] = max(1, len(asked)) * sum(not states[place] for place in known)
     cells = [cell for place in known for cell in release.cells.get(place, ())]
     met = Counter(
-        cell["check"].removeprefix("known deviation ")
+        cell["check"].removeprefix(KNOWN).strip()
         for cell in cells
         if cell["outcome"] == Result.CONFIRMED
     )
@@ -271,7 +273,7 @@ def _histories(releases: Sequence[Release]) -> Iterator[History]:
     for release in releases:
         for cell in release.report.of(Kind.CELL):
             if cell["outcome"] == Result.CONFIRMED:
-                id = cell["check"].removeprefix("known deviation ")
+                id = cell["check"].removeprefix(KNOWN).strip()
                 seen[cell["optimizer"], id].add(release.name)
     told = {row.id: row for row in ledger()}
     names = [release.name for release in releases]
@@ -304,6 +306,18 @@ def shares(optimizer: str, releases: Sequence[Release]) -> str:
             y = HEIGHT * (1 - min(release.share(place), 1.1) / 1.1)
             dots.append(f"M{x:.0f} {y:.0f}h0")
     return "".join(dots)
+
+
+def drifts(optimizer: str, steps: Mapping[str, Comparison]) -> Iterator[tuple[str, float]]:
+    """In which releases roundings of an optimizer changed, and by how many ulps at most."""
+    for release, step in steps.items():
+        ulps = [
+            d.ulps
+            for d in step.differences
+            if d.optimizer == optimizer and d.change == Change.ROUNDING
+        ]
+        if ulps:
+            yield release, max(ulps)
 
 
 def _feed(steps: Mapping[str, Comparison]) -> str:
@@ -348,7 +362,3 @@ def badge(release: Release) -> str:
         f'<text x="6" y="14">torch {release.name}</text><text x="{left + 6}" y="14">{told}</text>'
         "</svg>\n"
     )
-
-
-def _place(line: JsonLine) -> Place:
-    return Place(line["optimizer"], line["path"], line["dtype"], line["device"])

@@ -108,7 +108,7 @@ class Chosen:
         if place is not None:
             words += ["--path", place.path, "--dtype", place.dtype, "--device", place.device]
         if self.subject:
-            words += ["--optimizer", self.subject]
+            words += ["--as-torch", self.subject]
         return shlex.join([*words, "--profile", self.profile])
 
 
@@ -127,6 +127,11 @@ class RunReport:
     def of(self, kind: Kind) -> Iterator[JsonLine]:
         """The lines about one kind of thing."""
         return (line for line in self.lines if line["kind"] == kind)
+
+
+def place_of(line: JsonLine) -> Place:
+    """Where a line about a place or a cell belongs."""
+    return Place(line["optimizer"], line["path"], line["dtype"], line["device"])
 
 
 # --- making ---

@@ -200,6 +200,7 @@ def test_the_command_draws(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
         ("coupled_unscaled", "sgd.png", "'coupled_unscaled' is torch's, nothing parts from it"),
         ("decoupled", "a file/sgd.png", "a file/sgd.png' cannot be written"),
     ],
+    ids=("kind", "nothing", "place"),
 )
 def test_what_cannot_be_drawn_is_told(
     convention: str, file: str, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path

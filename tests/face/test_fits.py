@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 import random
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 import torch
 
+import oracles
 from oracles.fitting import FitIdentification, evidences, identify_fit, proven
 from oracles.harness.evidence.fits.hunt import Hunt
 from oracles.harness.evidence.fits.settings import settings
@@ -18,6 +21,7 @@ from oracles.harness.oracle import Margin
 from oracles.harness.subjects.fits.fit import Fit
 from oracles.harness.subjects.subject import SubjectError
 from oracles.optimizers.registry import RULES
+from oracles.reports.identification import render
 from tests.support.fits import (
     OTHERS,
     PLANTED,
@@ -104,8 +108,7 @@ def test_numbers_to_work_by_hand() -> None:
 
 def test_what_is_told_beside() -> None:
     found = asked(shuffled_off, values={"momentum": 0.9})
-    assert found.lines()[1].startswith("this is torch's own rule")
-    assert found.untold[0].startswith("lr_in_velocity (v = μv + (1−τ)γd, w = w − v) is the same")
+    assert found.remarks()[0].startswith("lr_in_velocity (v = μv + (1−τ)γd, w = w − v) is the same")
     plain = Planted("", momentum="torch").fit()
     assert any(line.startswith("lr_in_velocity") for line in asked(plain).untold)
     assert (
@@ -114,12 +117,36 @@ def test_what_is_told_beside() -> None:
     assert asked(plus_and_minus).form == "labels -1 and 1"
 
 
-def test_a_plain_record_of_it() -> None:
-    told = json.loads(json.dumps(asked(question).to_json()))
-    assert told["fits"][0]["conventions"] == ["batch_scaled"]
-    assert told["also"][0]["weight_decay"] == "/m"
-    assert told["example"]["epoch"] == 2
-    assert json.loads(json.dumps(asked(lasso).to_json()))["fits"] == []
+REPORTS = Path(oracles.__file__).parent / "reports"
+
+SCHEMA = json.loads((REPORTS / "identification.schema.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("loop", [question, answer, course, lasso], ids=lambda loop: loop.__name__)
+def test_a_plain_record_of_it(loop: Any) -> None:
+    told = json.loads(json.dumps(oracles.identify(loop).to_json()))
+    jsonschema.validate(told, SCHEMA)
+    assert [c["name"] for c in told["fits"]] == [str(c.candidate) for c in asked(loop).fits]
+    assert told["summary"] == str(asked(loop))
+
+
+def test_identify_takes_loops() -> None:
+    """The face, with names, further arguments and numbers of one's own; and what is printed."""
+
+    def fit(X: Any, y: Any, speed: float, rounds: int, penalty: Any = None) -> Any:
+        w = np.zeros(X.shape[1])
+        for _ in range(rounds):
+            w = w - speed * (X.T @ (X @ w - y) + 0.5 * w) / len(y)
+        return w
+
+    names, values = {"lr": "speed", "epochs": "rounds"}, {"weight_decay": 0.5}
+    found = oracles.identify(fit, names=names, fixed={"penalty": None}, values=values)
+    assert [str(c) for c in found.fits] == ["SGD's batch_scaled"]
+    assert not found.torchs
+    assert oracles.identify(answer, ["SGD"]).torchs
+    assert "by hand: x = 1 and 2" in render(oracles.identify(question))
+    with pytest.raises(ValueError, match="fit takes no number of epochs"):
+        oracles.identify(fit)
 
 
 def test_rows_in_another_order_show_in_batches_only() -> None:
@@ -196,7 +223,10 @@ def test_what_cannot_be_asked_says_why() -> None:
     for fit, reason in (
         (broken, "RuntimeError: not today"),
         (needs, "needs needs activation, which is not known"),
-        (still, "still gives no weights that move"),
+        (
+            still,
+            "still gives no weights that move .for 3 numbers a row: 3, or 4 with a bias.",
+        ),
         (noisy, "noisy is random: two calls that are the same differ"),
     ):
         with pytest.raises(SubjectError, match=reason):

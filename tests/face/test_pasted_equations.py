@@ -31,10 +31,14 @@ OTHERS = {
     "AdaBelief": "m = β1 m + (1-β1) g; s = β2 s + (1-β2)(g - m)² + ε; w -= lr*m/(√s + ε)",
     "a sum of roots": "s += |g|; w -= lr*g/(√s + ε)",
     "momentum squared": "v = μ² v + g; w -= lr*v",
-    "an ascent that decays": "w += lr*(g - wd*w)",
 }
 
 
 @pytest.mark.parametrize("text", OTHERS.values(), ids=OTHERS)
 def test_what_is_no_known_rule_is_not_named(text: str) -> None:
     assert not identify(read(text)).fits
+
+
+def test_an_ascent_is_a_switch_that_is_always_on() -> None:
+    found = identify(read("w += lr*(g - wd*w)"))
+    assert str(found.fits[0]) == "SGD's coupled_unscaled, maximize = True whatever is given"

@@ -78,13 +78,14 @@ def test_a_run_without_decay_or_batch_leaves_decay_open() -> None:
 def test_names_of_its_own() -> None:
     hyper = {"speed": TORCH.hyper["lr"], "l2": TORCH.hyper["weight_decay"]}
     trace = Trace("mine", TORCH.parameters, TORCH.gradients, hyper)
-    assert not oracles.identify(trace).fits
+    without = oracles.identify(trace)
+    assert str(without) == "mine follows SGD's coupled_unscaled, lr = 0.05 whatever is given"
     found = oracles.identify(trace, names={"lr": "speed"})
     assert str(found) == "mine follows SGD's coupled_unscaled"
 
 
 def test_steps_below_the_roundings_of_w_say_nothing() -> None:
-    found = oracles.identify(run(0.1, lr=1e-7, dtype="float32"))
+    found = oracles.identify(run(0.1, lr=1e-7, dtype="float32"), ["SGD"])
     assert not found.fits and len(found.open) > 100
     assert str(found) == "scratch cannot be told: its steps are no larger than its roundings"
 

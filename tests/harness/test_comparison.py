@@ -20,7 +20,7 @@ from oracles.harness.subjects.subject import Place
 from oracles.reports import comparison, environments
 from oracles.reports.changes import markdown, terminal
 from oracles.reports.comparison import WORSE, Change, Comparison, Difference, compare
-from oracles.reports.fingerprint import drift
+from oracles.reports.fingerprint import KNOWN, drift
 from oracles.reports.run_report import JsonLine, Kind, Result, RunReport, write
 from tests.support.reported import DTYPES, PATHS, ROW, changed, of_torch, run
 
@@ -296,6 +296,15 @@ def test_what_fails_in_both_is_counted_and_not_told() -> None:
     assert (found.differences, found.failing) == ((), 1)
 
 
+def test_what_is_known_in_both_is_told_if_asked() -> None:
+    """The row is about foreach, in both dtypes."""
+    found = compare(of_torch(), of_torch())
+    assert found.known == {("SGD", ROW): 2}
+    told = f"in both: SGD, {ROW}, at 2 places"
+    assert told in terminal(found, full=True)
+    assert told not in terminal(found)
+
+
 def test_other_golden_questions_are_not_compared() -> None:
     other = {**of_torch().header, "golden": {"SGD": "0" * 64}}
     after = answering(replace(of_torch(), header=other), ONE, "outside", 2**40)
@@ -315,6 +324,8 @@ def test_a_later_run_that_was_asked_less_is_refused(name: str, narrow: list[str]
         compare(less, of_torch())
     everything = replace(of_torch(), header={**header, "chosen": {**header["chosen"], name: []}})
     compare(of_torch(), everything)
+    with pytest.raises(ValueError, match="and before: all"):
+        compare(everything, less)
 
 
 def test_two_subjects_are_refused() -> None:
@@ -322,6 +333,29 @@ def test_two_subjects_are_refused() -> None:
     other = replace(of_torch(), header={**header, "chosen": {**header["chosen"], "subject": "a:B"}})
     with pytest.raises(ValueError, match="two subjects cannot be compared: None and a:B"):
         compare(of_torch(), other)
+
+
+def test_an_answer_that_is_known_to_be_wrong_is_left_to_the_ledger() -> None:
+    """Which tells of it by itself."""
+
+    def known(line: dict[str, Any]) -> JsonLine:
+        line.pop("values")
+        return {**line, "outcome": KNOWN, "deviation": "a row"}
+
+    some = changed(of_torch(), known, kind=Kind.ANSWER, dtype="float32")
+    assert not told(some, of_torch())
+    assert not told(of_torch(), some)
+
+
+def test_of_several_roundings_the_largest_is_told() -> None:
+    def later(line: dict[str, Any]) -> JsonLine:
+        by = 3 if line["question"] == "published_example" else 1
+        return {**line, "values": moved(line["values"], by)}
+
+    found = compare(of_torch(), changed(of_torch(), later, kind=Kind.ANSWER, dtype="float32"))
+    assert {(d.dtype, d.ulps, d.about) for d in found.differences} == {
+        ("float32", 3.0, "golden question published_example")
+    }
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,19 @@ def test_a_badge_says_how_many_places_fail_and_deviate(report: Any, told: str) -
     assert (page.COLOURS[True] in drawn) == ("0 fail" not in told)
 
 
+def test_a_page_says_where_roundings_changed(tmp_path: Path, site: Path) -> None:
+    def rounded(line: dict[str, Any]) -> JsonLine:
+        first, *others = line["values"]["parameter"]
+        return {**line, "values": {**line["values"], "parameter": [first + 3, *others]}}
+
+    later = changed(of_torch(), rounded, kind=Kind.ANSWER, dtype="float32")
+    page.write(tmp_path, {"2.9.1": of_torch(), "2.10.0": later, "2.11.0": later})
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "<p>Roundings changed in 2.10.0 (at most 3 ulp).</p>" in text
+    same = (site / "index.html").read_text(encoding="utf-8")
+    assert "<p>Its roundings are the same in all of them.</p>" in same
+
+
 def test_one_release_is_shown_as_well(tmp_path: Path) -> None:
     page.write(tmp_path, {"2.9.1": of_torch()})
     text = (tmp_path / "index.html").read_text(encoding="utf-8")

@@ -426,6 +426,16 @@ def course(X: Any, y: Any, w_in: Any, b_in: Any, alpha: float, num_iters: int) -
     return w, b, history
 
 
+def across(w: Any, b: Any, X: Any, Y: Any, num_iterations: int, learning_rate: float) -> Any:
+    """As another course has it: a row is a column, and gradients are given back, too."""
+    m = X.shape[1]
+    for _ in range(num_iterations):
+        activations = sigmoid(np.dot(w.T, X) + b)
+        dw, db = np.dot(X, (activations - Y).T) / m, np.sum(activations - Y) / m
+        w, b = w - learning_rate * dw, b - learning_rate * db
+    return {"w": w, "b": b}, {"dw": dw, "db": db}, [0.5]  # which raises if there is no iteration
+
+
 def adam_by_hand(
     X: Any, y: Any, lr: float, beta1: float, beta2: float, wd: float, epochs: int
 ) -> Any:
@@ -466,6 +476,7 @@ REWRITES = (
     Written(plus_and_minus, LOGISTIC + NO_BIAS),
     Written(Regressor, SQUARED + NO_BIAS),
     Written(course, f"half {SQUARED}"),
+    Written(across, LOGISTIC),
     Written(adam_by_hand, "the mean logistic loss by Adam's eps_hat"),
 )
 

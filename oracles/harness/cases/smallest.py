@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -26,7 +26,8 @@ SEEN = (0.1, 0.01)
 LARGEST = 100.0
 """Beyond this a result is no small number."""
 
-STARTS = (1.0, 2.0)
+START = 2.0
+"""A number that a factor and a power of it tell from 1."""
 
 PATTERNS = (
     lambda t: 1.0,
@@ -97,11 +98,11 @@ def smallest(rule: Rule, convention: Convention) -> Smallest | None:
     runs = {shape: _runs(rule, convention, shape) for shape in shapes}
     sizes = product(shapes, range(1, LONGEST + 1))
     for shape, steps in sorted(sizes, key=lambda size: prod(size[0]) * size[1]):
-        ends = [run.ends() for run in runs[shape]]
+        ends = [(run.schedule, *end) for run in runs[shape] for end in run.ends()]
         for seen in SEEN:
             found = [
-                Smallest(run.schedule[:steps], run.initial, run.gradients[:steps], *both)
-                for run, both in zip(runs[shape], ends, strict=True)
+                Smallest(schedule[:steps], initial, gradients[:steps], *both)
+                for schedule, (initial, gradients), both in ends
                 if _are_seen(*both, seen)
             ]
             if found:
@@ -109,28 +110,37 @@ def smallest(rule: Rule, convention: Convention) -> Smallest | None:
     return None
 
 
+_Values = tuple[FloatArray, tuple[FloatArray, ...]]
+"""A parameter and its gradients."""
+
+
 class _Run:
-    """Two conventions on the same numbers, a step at a time."""
+    """Two conventions on the same numbers, a step at a time.
+
+    Several parameters are one array here, for rules that look at no other element.
+    """
 
     def __init__(
         self,
         rule: Rule,
         convention: Convention,
         schedule: tuple[Hyper, ...],
-        initial: FloatArray,
-        gradients: tuple[FloatArray, ...],
+        values: Sequence[_Values],
     ) -> None:
-        self.schedule, self.initial, self.gradients = schedule, initial, gradients
+        self.schedule, self.values = schedule, values
+        initial = np.concatenate([initial for initial, _ in values])
+        gradients = [*map(np.concatenate, zip(*(each for _, each in values), strict=True))]
         self._runs = [
             rule.run(c, initial, gradients, schedule, decays=c.decays(initial.ndim))
             for c in (rule.torch, convention)
         ]
 
-    def ends(self) -> tuple[FloatArray, FloatArray]:
-        """Where the two are after one more step."""
+    def ends(self) -> Iterator[tuple[_Values, tuple[FloatArray, FloatArray]]]:
+        """Where the two are after one more step, for each parameter."""
         with np.errstate(all="ignore"):
             (first, _), (second, _) = map(next, self._runs)
-        return np.asarray(first), np.asarray(second)
+        parts = (np.split(end, len(self.values)) for end in (first, second))
+        return zip(self.values, zip(*parts, strict=True), strict=True)
 
 
 def _are_seen(first: FloatArray, second: FloatArray, seen: float) -> bool:
@@ -141,10 +151,11 @@ def _are_seen(first: FloatArray, second: FloatArray, seen: float) -> bool:
 
 def _runs(rule: Rule, convention: Convention, shape: tuple[int, ...]) -> list[_Run]:
     """All that is tried, of one shape."""
+    values = [*_values(shape, LONGEST)]
     return [
-        _Run(rule, convention, schedule, *values)
+        _Run(rule, convention, schedule, together)
         for schedule in _schedules(rule, convention, LONGEST)
-        for values in _values(shape, LONGEST)
+        for together in ([values] if rule.elementwise else [[each] for each in values])
     ]
 
 
@@ -171,10 +182,8 @@ def _schedules(rule: Rule, convention: Convention, steps: int) -> Iterator[tuple
             yield tuple(h._replace(lr=h.lr * halves[t % 2]) for t in range(steps))
 
 
-def _values(
-    shape: tuple[int, ...], steps: int
-) -> Iterator[tuple[FloatArray, tuple[FloatArray, ...]]]:
+def _values(shape: tuple[int, ...], steps: int) -> Iterator[_Values]:
     """Parameters and their gradients; where there are several elements they go separate ways."""
     size = np.arange(1.0, 1 + np.prod(shape)).reshape(shape)
-    for start, pattern in product(STARTS, PATTERNS):
-        yield start * size, tuple(pattern(t) * np.roll(size, t) for t in range(steps))
+    for pattern in PATTERNS:
+        yield START * size, tuple(pattern(t) * np.roll(size, t) for t in range(steps))

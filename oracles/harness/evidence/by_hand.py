@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from types import MappingProxyType
 from typing import Any
@@ -15,7 +15,6 @@ from oracles.harness.candidates import Candidate, combined
 from oracles.harness.cases.case import Case, single
 from oracles.harness.evidence.following import plainly
 from oracles.harness.evidence.nearness import nearness
-from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.sifting import Sieve
 from oracles.harness.evidence.witnesses import Asked
 from oracles.harness.subjects.subject import SubjectError
@@ -47,16 +46,16 @@ class ByHand:
     """Numbers that a person can check.
 
     Attributes:
-        rejected: a candidate that the code does not follow.
+        rejected: candidates that the code does not follow.
         w: the parameter before these steps.
         gradients: one a step.
         settings: the hyperparameters that matter, one of each step where they change.
         where: the place in a record.
-        expected: what the rejected candidate gives.
+        expected: what the rejected candidates give.
         got: what the code gave.
     """
 
-    rejected: Candidate
+    rejected: tuple[Candidate, ...]
     w: float
     gradients: tuple[float, ...]
     settings: Mapping[str, Any]
@@ -64,17 +63,16 @@ class ByHand:
     got: float
     where: str = ""
 
-    def __str__(self) -> str:
+    @property
+    def given(self) -> str:
+        """What went in, in words."""
         g = ", then ".join(f"{value:.6g}" for value in self.gradients)
-        values = [
-            f"w = {self.w:.6g}",
-            f"g = {g}",
-            *(f"{n} = {v}" for n, v in self.settings.items()),
-        ]
-        return (
-            f"{', '.join(values)}{self.where}: {self.rejected} gives {self.expected:.7g}, "
-            f"the code {self.got:.7g}"
-        )
+        settings = "".join(f", {name} = {value}" for name, value in self.settings.items())
+        return f"w = {self.w:.6g}, g = {g}{settings}{self.where}"
+
+    def __str__(self) -> str:
+        rejected = " or ".join(map(str, self.rejected))
+        return f"{self.given}: {rejected} gives {self.expected:.7g}, the code {self.got:.7g}"
 
 
 def by_hand(sieve: Sieve, fit: Candidate) -> tuple[ByHand, ...]:
@@ -83,8 +81,13 @@ def by_hand(sieve: Sieve, fit: Candidate) -> tuple[ByHand, ...]:
     others = [Candidate(fit.rule), *combined(fit.rule, 1)]
     others = [c for c in others if str(c) != str(fit)]
     others.sort(key=lambda c: (bool(c.conventions), nearness(c, known).typical))
-    found = (shown(sieve, fit, other) for other in others)
-    return tuple(example for example in found if example)
+    found: dict[tuple[str, float], ByHand] = {}
+    for other in others:
+        if example := shown(sieve, fit, other):
+            key = example.given, round(example.expected, 12)
+            same = found[key].rejected if key in found else ()
+            found[key] = replace(example, rejected=(*same, other))
+    return tuple(found.values())
 
 
 def shown(sieve: Sieve, fit: Candidate | None, rejected: Candidate) -> ByHand | None:
@@ -114,7 +117,7 @@ def _asked(
             return None
         if fit and _differ(got, followed, 1.0):
             continue
-        return ByHand(rejected, 1.0, gradients, _told(case, sieve.takes(rule)), expected, got)
+        return ByHand((rejected,), 1.0, gradients, _told(case, sieve.takes(rule)), expected, got)
     return None
 
 
@@ -187,29 +190,24 @@ def _told(case: Case, takes: frozenset[str]) -> dict[str, Any]:
 
 def _recorded(sieve: Sieve, rejected: Candidate) -> ByHand | None:
     """The first step and element where a candidate leaves a record by more than a glance."""
+    takes, kinds = sieve.takes(rejected.rule), list(sieve.witness.kinds(rejected.rule))
     for observation in sieve.known(rejected.rule):
-        off = np.abs(plainly(rejected, observation) - observation.answer)
+        expected = plainly(rejected, observation)
+        off = np.abs(expected - observation.answer)
         plain = off > PLAIN * observation.moves
         if not plain.any():
             continue
         step = int(np.argmax(plain.any(axis=1)))
         element = int(np.argmax(off[step]))
-        return _at(observation, rejected, step, element, sieve.takes(rejected.rule))
+        number, index = observation.case.locate(element)
+        h = observation.case.groups[0].schedule[step]
+        return ByHand(
+            (rejected,),
+            float(observation.before[step, element]),
+            (float(observation.gradients[step][element]),),
+            {name: value for name, value in h._asdict().items() if name in takes and value},
+            float(expected[step, element]),
+            float(observation.answer[step, element]),
+            f" (step {step + 1}, {kinds[number]}{list(index) if index else ''})",
+        )
     return None
-
-
-def _at(
-    observation: Observation, rejected: Candidate, step: int, element: int, takes: frozenset[str]
-) -> ByHand:
-    h = observation.case.groups[0].schedule[step]
-    number, index = observation.case.locate(element)
-    place = f"{list(index)}" if index else ""
-    return ByHand(
-        rejected,
-        float(observation.before[step, element]),
-        (float(observation.gradients[step][element]),),
-        {n: v for n, v in h._asdict().items() if n in takes and v},
-        float(plainly(rejected, observation)[step, element]),
-        float(observation.answer[step, element]),
-        f" at step {step + 1}, element {place} of parameter {number + 1}",
-    )

@@ -91,6 +91,23 @@ class Sieve:
         except SubjectError:
             return ()
 
+    @property
+    def size(self) -> int:
+        """How many moves of elements are known, at most of any rule's cases."""
+        return max(sum(o.answer.size for o in self.known(rule)) for rule in self.rules)
+
+    def fault(self) -> str:
+        """Why nothing is known, as cases of any rule; empty if something is."""
+        fault = "no rule was given"
+        for rule in self.rules:
+            try:
+                next(self.observations(rule))
+            except SubjectError as error:
+                fault = str(error)
+            else:
+                return ""
+        return fault
+
     def simplest(self, most: int = MOST) -> Sifted:
         """All candidates, up to those with the fewest conventions of which some fits.
 

@@ -25,7 +25,7 @@ MAX_UNRESOLVED = 0.1
 their moves are narrower than their radius. It is one in thirty at most; bfloat16, which resolves
 eight bits, makes one in five of RAdam's unresolved."""
 
-ENOUGH = 400
+ENOUGH = 300
 """Verdicts on an optimizer before its shares are judged: those of a few cases jump."""
 
 ENOUGH_CHECK = 20

@@ -282,3 +282,6 @@ def _radii(written: list[_Written]) -> FloatArray:
 
 
 _READERS: Mapping[str, Callable[[Path], Table]] = {".npz": _npz, ".csv": _csv, ".jsonl": _jsonl}
+
+KINDS = tuple(_READERS)
+"""What the names of files end in that can be read."""

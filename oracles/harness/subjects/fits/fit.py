@@ -79,9 +79,13 @@ class Fit:
     @cached_property
     def _own(self) -> dict[str, inspect.Parameter]:
         """Its arguments beside the data, those of the constructor included."""
-        fit = _named(getattr(self.subject, "fit", self.subject))
-        own = {p.name: p for p in fit[3 if self.makes else 2 :]}
+        own = {p.name: p for p in _trained(self.subject) if p.name not in self._data}
         return own | ({p.name: p for p in _named(self.subject)} if self.makes else {})
+
+    @cached_property
+    def _data(self) -> list[str]:
+        """What it calls rows and labels: usual names, or else its first two arguments."""
+        return _told(self.subject) or [p.name for p in _trained(self.subject)[:2]]
 
     def arguments(self, wanted: tuple[str, ...]) -> dict[str, str]:
         """Of the loop's own names and those that are wanted: what the code calls them."""
@@ -142,11 +146,12 @@ class Fit:
             return dict(numbers(self._answer(call.form.data(call.m), given)))
 
     def _answer(self, data: tuple[Any, Any], given: Mapping[str, Any]) -> Any:
+        rows = dict(zip(self._data, data, strict=True))
         if not self.makes:
-            return self.subject(*data, **given)
+            return self.subject(**rows, **given)
         built = {p.name for p in _named(self.subject)}
         estimator = self.subject(**{k: v for k, v in given.items() if k in built})
-        returned = estimator.fit(*data, **{k: v for k, v in given.items() if k not in built})
+        returned = estimator.fit(**rows, **{k: v for k, v in given.items() if k not in built})
         return estimator if returned is None else returned
 
     def readings(self, call: Call) -> list[Reading]:
@@ -186,19 +191,28 @@ def _named(function: Any) -> list[inspect.Parameter]:
     return [p for p in inspect.signature(function).parameters.values() if p.kind not in kinds]
 
 
+def _trained(subject: Any) -> list[inspect.Parameter]:
+    """The arguments of what trains: the function itself, or ``fit`` of a class, without self."""
+    return _named(subject.fit)[1:] if hasattr(subject, "fit") else _named(subject)
+
+
+def _told(subject: Any) -> list[str]:
+    """What rows and labels are called, if both have usual names."""
+    names = [p.name for p in _trained(subject)]
+    found = [next((n for n in names if n.lower() in usual), "") for usual in DATA]
+    return found if all(found) else []
+
+
 def is_fit(subject: Any) -> bool:
     """Whether something is called as a training loop is: with rows and labels.
 
     >>> is_fit(lambda X, y, lr, epochs: None), is_fit(lambda params, grads, state: None)
     (True, False)
     """
-    if not callable(subject):
+    try:
+        return callable(subject) and bool(_told(subject))
+    except ValueError:  # what is written in C may have no signature
         return False
-    fit = getattr(subject, "fit", None)
-    first = _named(fit)[1:3] if fit else _named(subject)[:2]
-    return len(first) == 2 and all(
-        p.name.lower() in names for p, names in zip(first, DATA, strict=True)
-    )
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ DATA = (
     ("x", "x_train", "xs", "features", "inputs", "data", "a"),
     ("y", "y_train", "ys", "t", "labels", "targets", "target"),
 )
-"""What the first two arguments are called, in small letters."""
+"""What rows and labels are called, in small letters."""
 
 
 LOOP: Mapping[str, tuple[str, ...]] = MappingProxyType(
