@@ -81,6 +81,7 @@ class Translation:
         range: where it holds; empty if always.
         why: for each line that differs, what becomes of it and the reason.
         refusal: set if there is no translation.
+        way: the entries of the dictionary that it is made of.
 
     >>> found = translate({"eps": 1e-7}, "Adam/eps_hat", "torch.Adam")
     >>> found.schedules["eps"].formula, round(found.schedules["eps"].at(1), 12), found.range
@@ -95,6 +96,17 @@ class Translation:
     range: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
     refusal: Refused | None = None
+    way: Way = field(default_factory=Way)
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Whether it would hold under other values of the source: its range, as a predicate.
+
+        >>> found = translate({"weight_decay": 0.5}, "SGD/decoupled_lr", "SGD")
+        >>> found.range, found.holds({"weight_decay": 0.1}), found.holds({"momentum": 0.5})
+        (('momentum=0',), True, False)
+        """
+        asked = Question(self.source, self.target, heard(self.source, values))
+        return self.refusal is None and self.way.holds(asked.schedule)
 
     def __bool__(self) -> bool:
         """Whether there is one."""
@@ -333,6 +345,7 @@ def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
         {listens.names[n]: value for e in found.entries for n, value in e.vectors.items()},
         found.ranges,
         tuple(": ".join(filter(None, (e.formula, e.reason))) for e in found.entries),
+        way=found,
     )
 
 

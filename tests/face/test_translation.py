@@ -373,6 +373,9 @@ class TestNumbers:
             {"lr": 0.1, "momentum": 0.9, "nesterov": True}, "SGD/lr_in_velocity", "SGD"
         )
         assert found.range == ("while lr is constant",)
+        assert found.holds({**given, "lr": 7})
+        assert found.holds({**given, "lr": [0.1, 0.1]})
+        assert not found.holds({**given, "lr": [0.1, 0.05]})
         assert translate({"lr": 0.1}, "SGD/batch_scaled", "SGD").range == ("weight_decay=0",)
 
 
