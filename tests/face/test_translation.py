@@ -369,13 +369,12 @@ class TestNumbers:
             translate({"lr": 0.1}, halved, "SGD")
 
     def test_where_it_holds_is_said(self) -> None:
-        found = translate(
-            {"lr": 0.1, "momentum": 0.9, "nesterov": True}, "SGD/lr_in_velocity", "SGD"
-        )
+        ahead = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
+        found = translate(ahead, "SGD/lr_in_velocity", "SGD")
         assert found.range == ("while lr is constant",)
-        assert found.holds({**given, "lr": 7})
-        assert found.holds({**given, "lr": [0.1, 0.1]})
-        assert not found.holds({**given, "lr": [0.1, 0.05]})
+        assert found.holds({**ahead, "lr": 7})
+        assert found.holds({**ahead, "lr": [0.1, 0.1]})
+        assert not found.holds({**ahead, "lr": [0.1, 0.05]})
         assert translate({"lr": 0.1}, "SGD/batch_scaled", "SGD").range == ("weight_decay=0",)
 
 
