@@ -21,7 +21,7 @@ from oracles.reports.matrix import file_of, recorded, versions
 from oracles.reports.run_report import Kind, Result, RunReport, write
 from tests.support.reported import DTYPES, ROW, changed, of_torch
 
-KNOWN = {"1.13.1": ("numpy<2",), "2.3.1": (), "2.13.0": ()}
+KNOWN = {"1.13.1": ("numpy<2",), "2.3.1": ("numpy<3",), "2.13.0": ()}
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ KNOWN = {"1.13.1": ("numpy<2",), "2.3.1": (), "2.13.0": ()}
         ("1.12.0", ("numpy<2",)),
         ("1.13.1", ("numpy<2",)),
         ("2.2.9", ("numpy<2",)),
-        ("2.3.1", ()),
-        ("2.10", ()),
+        ("2.3.1", ("numpy<3",)),
+        ("2.10", ("numpy<3",)),
         ("3.0", ()),
     ],
 )
