@@ -214,7 +214,7 @@ def test_versions_say_what_changed_in_which_release() -> None:
     rows = [line for line in text.splitlines() if "default changed" in line]
     assert rows == [f"| 2.10.0 | default changed | lr: {arguments['lr']}, now 1.0 |  |"]
     same = versions({"2.9.1": of_torch(), "2.10.0": of_torch()})
-    assert "Nothing changed: every place is the same to the bit" in same
+    assert "## SGD\n\nNothing, beside known deviations" in same
 
 
 def test_versions_say_what_the_ledger_does_not_know() -> None:
