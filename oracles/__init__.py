@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from oracles.harness.verdict import Verdict
     from oracles.identification import Identification, identify
     from oracles.optimizers.registry import RULES
+    from oracles.pytest_plugin import parametrize_with_checks
+    from oracles.report import Report
     from oracles.reports.comparison import compare
     from oracles.rule import Convention, Rule
     from oracles.translation import translate
@@ -35,6 +37,7 @@ __all__ = [
     "Convention",
     "Explanation",
     "Identification",
+    "Report",
     "Rule",
     "Trace",
     "Verdict",
@@ -43,6 +46,7 @@ __all__ = [
     "compare",
     "explain",
     "identify",
+    "parametrize_with_checks",
     "translate",
 ]
 
@@ -51,6 +55,7 @@ _HOMES = {
     "Convention": "oracles.rule",
     "Explanation": "oracles.explanation",
     "Identification": "oracles.identification",
+    "Report": "oracles.report",
     "Rule": "oracles.rule",
     "Trace": "oracles.harness.subjects.trace",
     "Verdict": "oracles.harness.verdict",
@@ -59,6 +64,7 @@ _HOMES = {
     "explain": "oracles.explanation",
     "identify": "oracles.identification",
     "translate": "oracles.translation",
+    "parametrize_with_checks": "oracles.pytest_plugin",
 }
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
 from oracles.commands import check, compare, explain, identify, matrix, page, soak, translate
 from oracles.commands.command import INTERRUPTED, STATUSES, Usage
 
-COMMANDS = (check, explain, translate, compare, matrix, page, soak, identify)
+COMMANDS = (check, identify, translate, explain, compare, matrix, page, soak)
 """In the order in which help lists them."""
 
 
@@ -29,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="oracles", description="Conformance of optimizer update rules.", epilog=STATUSES
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"oracles {version('optimizer-oracles')}"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:

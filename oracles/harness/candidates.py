@@ -45,12 +45,12 @@ class Candidate:
     conventions: tuple[Any, ...] = ()
     arguments: tuple[Argument, ...] = ()
 
-    def __reduce__(self) -> Any:
-        """Between processes it travels without what is kept of its lines."""
-        return Candidate, (self.rule, self.conventions, self.arguments)
-
     def __repr__(self) -> str:
         return f"<{self}>"
+
+    def __reduce__(self) -> Any:
+        """Between processes it travels without what is kept of its lines."""
+        return type(self), tuple(getattr(self, f.name) for f in fields(self))
 
     def __str__(self) -> str:
         names = [c.name for c in self.conventions] or [self.rule.torch.name]

@@ -108,7 +108,7 @@ class Chosen:
         if place is not None:
             words += ["--path", place.path, "--dtype", place.dtype, "--device", place.device]
         if self.subject:
-            words += ["--optimizer", self.subject]
+            words += ["--as-torch", self.subject]
         return shlex.join([*words, "--profile", self.profile])
 
 

@@ -187,10 +187,12 @@ def test_what_one_device_lacks_is_not_absent_altogether() -> None:
     [
         (["check", "--path", "fore"], "path='fore' is not there; there are: default; for-loop"),
         (["check", "--device", "tpu"], "device='tpu' is not there; there are: cpu"),
-        (["check", "--optimizer", "nowhere:X"], "'nowhere:X' is not MODULE:CLASS"),
-        (["check", "--optimizer", "tests.meta.zoo"], "no class after, a colon"),
-        (["check", "--optimizer", "tests.meta.zoo:X"], "tests.meta.zoo has no X"),
-        (["check", "--optimizer", "tests.meta.zoo:ZOO"], "it is no class of optimizers"),
+        (["check", "--as-torch", "nowhere:X"], "'nowhere:X' is not MODULE:CLASS"),
+        (["check", "--as-torch", "tests.meta.zoo"], "no class after, a colon"),
+        (["check", "--as-torch", "tests.meta.zoo:X"], "tests.meta.zoo has no X"),
+        (["check", "--as-torch", "tests.meta.zoo:ZOO"], "it is no class of optimizers"),
+        (["check", "--as-torch"], "--as-torch asks a class of your own"),
+        (["check", "--rule", "Lion"], "rule='Lion' is not known; allowed: SGD"),
     ],
 )
 def test_a_call_that_is_off(
@@ -234,7 +236,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_status_says_whether_a_class_follows_the_rule(
     optimizer: str, status: int, brief: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = cli.main(["check", "-j", "1", "--path", "foreach", "--optimizer", optimizer])
+    said = cli.main(["check", "-j", "1", "--path", "foreach", "--as-torch", optimizer])
     output = capsys.readouterr().out
     assert said == status
     assert ("FAILED" in output) == ("the values fit batch_scaled" in output) == bool(status)
@@ -271,7 +273,7 @@ def test_who_can_be_asked_nothing_is_no_success(
     brief: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(walk, "run_check", lambda *args: 0)
-    call = ["check", "-j", "1", "--path", "foreach", "--optimizer", "torch.optim:SGD"]
+    call = ["check", "-j", "1", "--path", "foreach", "--as-torch", "torch.optim:SGD"]
     assert cli.main(call) == 1
     assert "VACUOUS   SGD: 1 not asked" in capsys.readouterr().out
 

@@ -107,7 +107,7 @@ def test_the_task_that_kills_is_named_and_the_others_are_done(
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    status, output, _ = ran(*SHORT, "-j", "2", "--optimizer", "killing:SGD")
+    status, output, _ = ran(*SHORT, "-j", "2", "--as-torch", "killing:SGD")
     assert status == 1
     assert output.count("the process that asked died of exit code 3") == 1
     assert "FAILED    SGD: " in output
@@ -129,7 +129,7 @@ def test_an_interrupted_soak_reports(
         "        return super().step(closure)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    arguments = ("--optimizer", "interrupting:SGD", "--path", "foreach", "--seconds", "999")
+    arguments = ("interrupting:SGD", "--path", "foreach", "--seconds", "999")
     status, output, errors = ran("soak", *arguments)
     assert (status, errors) == (130, "")
     assert "INCOMPLETE: Ctrl-C after 0 of 1" in output

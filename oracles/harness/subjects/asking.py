@@ -21,7 +21,7 @@ def black_box(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) 
             "makes one, or a step (params, grads, state, hyper) -> params"
         )
     if not isinstance(subject, type) and _is_step(subject):
-        return Function(subject, names)
+        return Function(subject, names, fixed)
     from oracles.harness.subjects.foreign import ForeignOptimizer  # which needs torch
 
     return ForeignOptimizer(subject, names, fixed)
@@ -29,5 +29,8 @@ def black_box(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) 
 
 def _is_step(function: Any) -> bool:
     """Whether a function takes gradients next to parameters."""
-    second = list(inspect.signature(function).parameters)[1:2]
+    try:
+        second = list(inspect.signature(function).parameters)[1:2]
+    except ValueError:  # it is one of C's, which has no names
+        return False
     return bool(second) and second[0] in ("grads", "gradients", "gs", "g", "grad")
