@@ -20,6 +20,7 @@ from oracles.harness.runs import profiles, walk
 from oracles.harness.runs.outcome import OK, Outcome
 from oracles.harness.runs.tally import Line, Tally
 from oracles.harness.runs.walk import Task
+from oracles.harness.subjects.description import REQUIRED, arguments
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import ERRORED, INSIDE, OUTSIDE, UNDECIDED, Verdict
@@ -188,6 +189,14 @@ def cell(task: Task, tally: Tally, text: str = "") -> Any:
     subjects, _ = select(RULE, [HERE.path], [HERE.dtype], [HERE.device])
     found = run_report._about(RULE, Chosen(), [(task, told)], subjects, {})  # noqa: SLF001
     return next((line for kind, line in found if kind == Kind.CELL), {})
+
+
+def test_defaults_are_told_without_the_addresses_of_objects() -> None:
+    def make(params: Any, lr: float, momentum: float = 0.5, other: object = object(), **more: Any):  # type: ignore[no-untyped-def]
+        """An optimizer of somebody's."""
+
+    told = {"lr": REQUIRED, "momentum": "0.5", "other": "<object object>"}
+    assert arguments(make) == told
 
 
 # From pytest
