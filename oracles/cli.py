@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
 from oracles.commands import check, compare, explain, identify, matrix, page, soak, translate
 from oracles.commands.command import INTERRUPTED, STATUSES, Usage
+
+UNREAD = 128 + signal.SIGPIPE
+"""As shells report it."""
 
 COMMANDS = (check, identify, translate, explain, compare, matrix, page, soak)
 """In the order in which help lists them."""
@@ -24,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:  # before there was anything to report
         return INTERRUPTED
+    except BrokenPipeError:  # whoever reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more is flushed
+        return UNREAD
     return status
 
 
