@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -12,8 +11,8 @@ from importlib.metadata import version
 from oracles.commands import check, compare, explain, identify, matrix, page, soak, translate
 from oracles.commands.command import INTERRUPTED, STATUSES, Usage
 
-UNREAD = 128 + signal.SIGPIPE
-"""As shells report it."""
+UNREAD = 128 + 13
+"""As shells report SIGPIPE, which Windows does not know."""
 
 COMMANDS = (check, identify, translate, explain, compare, matrix, page, soak)
 """In the order in which help lists them."""
