@@ -226,7 +226,7 @@ class TestWays:
 CONCERNED = [
     (rule, told)
     for told in REFUSALS
-    for rule in (told.rules or ENTRIES)
+    for rule in sorted(told.rules or ENTRIES)
     if rule in ENTRIES and called(RULES[rule], told.one) is not None
 ]
 """Refusals with the rules they are about."""
