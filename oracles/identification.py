@@ -199,8 +199,7 @@ def identify(
 
     Raises:
         TypeError: the subject is nothing that can be asked or read.
-        ValueError: a rule is not known, a record is not what it should be, or a training loop
-            cannot be asked.
+        ValueError: a rule is not known, or a record is not what it should be.
     """
     among = [rule if isinstance(rule, Rule) else _rule(rule) for rule in rules or RULES.values()]
     if is_fit(subject):
@@ -211,15 +210,11 @@ def identify(
 
 
 def _looped(box: Fit, rules: Sequence[Rule] | None) -> Identification:
-    """What a training loop does, as an identification of its rule.
-
-    Raises:
-        ValueError: it cannot be asked.
-    """
+    """What a training loop does, as an identification of its rule."""
     try:
         loop = identify_fit(box, rules)
     except SubjectError as error:
-        raise ValueError(str(error)) from error
+        return Identification(box.name, (), 0, fault=str(error))
     fits = tuple(dict.fromkeys(account.candidate for account in loop.fits))
     return Identification(loop.name, fits, loop.ruled_out, loop=loop)
 
