@@ -48,6 +48,7 @@ class Identification:
         fits: the candidates that hold all its answers, the simplest ones of them.
         ruled_out: how many candidates some answer excluded.
         ignores: hyperparameters of what fits that the code takes and makes nothing of.
+        assumed: hyperparameters of what fits that a record does not have, and their defaults.
         scalars: what hyperparameters are kept in, as far as answers tell.
         exceptions: where another candidate holds than the one that fits elsewhere.
         untold: candidates that hold all answers as well, and what would tell them apart.
@@ -80,6 +81,7 @@ bias_undecayed gives 0.9, the code 0.85
     fault: str = ""
     sieve: Sieve | None = field(default=None, repr=False, compare=False)
     loop: FitIdentification | None = None
+    assumed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def torchs(self) -> bool:
@@ -130,6 +132,7 @@ bias_undecayed gives 0.9, the code 0.85
             "fits": [plain(candidate) for candidate in self.fits],
             "exceptions": [{"where": e.where, **plain(e.candidate)} for e in self.exceptions],
             "ignores": sorted(self.ignores),
+            "assumed": dict(self.assumed),
             "scalars": self.scalars,
             "fault": self.fault,
             "ruled_out": self.ruled_out,
@@ -285,7 +288,16 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         found.exceptions,
         () if found.exceptions else untold(sieve, fit),
         sieve=sieve,
+        assumed=_assumed(sieve.witness, fit),
     )
+
+
+def _assumed(witness: Witness, fit: Candidate) -> dict[str, Any]:
+    """The defaults of what a record does not have, but for those that are said to be other."""
+    if not isinstance(witness, Recorded):
+        return {}
+    known = witness.takes(fit.rule).union(*(argument.names for argument in fit.arguments))
+    return {n: value for n, value in fit.rule.hyper()._asdict().items() if n not in known}
 
 
 def sieves(readings: Sequence[Witness], rules: Sequence[Rule]) -> Iterator[Sieve]:
