@@ -28,6 +28,7 @@ from oracles.harness.evidence.nearness import Near, nearness, ranked
 from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
 from oracles.harness.evidence.untold import Untold, untold
 from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
+from oracles.harness.oracle import Margin
 from oracles.harness.subjects.asking import black_box
 from oracles.harness.subjects.fits.fit import Fit, is_fit
 from oracles.harness.subjects.subject import SubjectError
@@ -253,26 +254,42 @@ its arguments."""
 
 
 def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
-    last = Sifted()
-    asked = list(sieves(readings, rules))
-    for sieve in asked:
-        found = sieve.simplest()
-        if found.fits:
-            return _named(sieve, found)
-        last = max(last, found, key=lambda sifted: (len(sifted.open), sifted.ruled_out))
+    short = any(witness.short(rule) for witness in readings for rule in rules)
+    asked = list(sieves(readings, rules, MARGINS if short else MARGINS[:1]))
+    sieve, last = _simplest(asked)
+    if not (last.fits or last.open or (fault := asked[0].fault())):
+        sieve, other = _otherwise(asked) or (sieve, last)
+        if not (short or other.fits):  # what is made of counters alone may still be in float32
+            sieve, other = _simplest(list(sieves(readings, rules, MARGINS[1:])))
+        last = max(last, other, key=_left)
+    if last.fits:
+        return _named(sieve, last)
     if last.open:
         return Identification(readings[0].name, (), last.ruled_out, open=last.open)
-    if fault := asked[0].fault():
+    if fault:
         return Identification(readings[0].name, (), 0, fault=fault)
-    for stage, sieve in product(
-        STAGES, asked[len(asked) // 2 :] if asked[0].size >= ENOUGH else ()
-    ):
-        found = stage(sieve)
-        if found.fits:
-            return _named(sieve, found)
     near = [nearness(c, asked[-1].known(c.rule)) for c in ranked(asked[-1])[:1]]
     nearest = near[0] if near and near[0].typical < LIKE else None
     return Identification(readings[0].name, (), last.ruled_out, nearest=nearest, sieve=asked[-1])
+
+
+def _otherwise(asked: Sequence[Sieve]) -> tuple[Sieve, Sifted] | None:
+    """What holds but for exceptions, or with other values, where ignored arguments are left out."""
+    heeding = asked[len(asked) // 2 :] if asked[0].size >= ENOUGH else ()
+    tried = ((sieve, stage(sieve)) for stage, sieve in product(STAGES, heeding))
+    return next((one for one in tried if one[1].fits), None)
+
+
+def _left(found: Sifted) -> tuple[bool, int, int]:
+    return bool(found.fits), len(found.open), found.ruled_out
+
+
+def _simplest(asked: Sequence[Sieve]) -> tuple[Sieve, Sifted]:
+    """The first in which something fits; else the one that leaves most open."""
+    told: list[tuple[Sieve, Sifted]] = []
+    while len(told) < len(asked) and not (told and told[-1][1].fits):
+        told.append((asked[len(told)], asked[len(told)].simplest()))
+    return max(told, key=lambda one: _left(one[1]))
 
 
 def _named(sieve: Sieve, found: Sifted) -> Identification:
@@ -300,12 +317,14 @@ def _assumed(witness: Witness, fit: Candidate) -> dict[str, Any]:
     return {n: value for n, value in fit.rule.hyper()._asdict().items() if n not in known}
 
 
-def sieves(readings: Sequence[Witness], rules: Sequence[Rule]) -> Iterator[Sieve]:
+def sieves(
+    readings: Sequence[Witness], rules: Sequence[Rule], margins: Sequence[Margin]
+) -> Iterator[Sieve]:
     """What is asked, the strictest first; at last without what the code ignores."""
-    for margin, witness in product(MARGINS, readings):
+    for margin, witness in product(margins, readings):
         yield Sieve(witness, dict.fromkeys(rules, frozenset()), margin)
     ignored = [{rule: witness.ignores(rule) for rule in rules} for witness in readings]
-    for margin in MARGINS:
+    for margin in margins:
         for witness, without in zip(readings, ignored, strict=True):
             yield Sieve(witness, without, margin)
 

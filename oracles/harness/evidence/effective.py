@@ -87,8 +87,8 @@ def _solved(sieve: Sieve, some: Iterable[Candidate]) -> Iterator[Candidate]:
             spread = SIZES if rule.drawing.domains[name].high > 1 else RATES
             how, grid = ("times", FACTORS) if name in sieve.takes(rule) else ("is", spread)
             for value in _solutions(partial(_with, candidate, name, how), known[0], grid):
-                for digits in DIGITS:
-                    yield _with(candidate, name, how, float(f"{value:.{digits}g}"))
+                for short in dict.fromkeys(float(f"{value:.{digits}g}") for digits in DIGITS):
+                    yield _with(candidate, name, how, short)
 
 
 def _with(candidate: Candidate, name: str, how: str, value: float) -> Candidate:
@@ -98,7 +98,10 @@ def _with(candidate: Candidate, name: str, how: str, value: float) -> Candidate:
 def _solutions(
     of: Callable[[float], Candidate], observation: Observation, grid: Sequence[float]
 ) -> Iterator[float]:
-    """Values with which the candidate gives what was seen of the element they move most."""
+    """Values with which the candidate gives what was seen of the element they move most.
+
+    The least of all is one of them: beyond it nothing could change its sign.
+    """
     (group,) = observation.case.groups
     allowed = [
         x for x in grid if not any(of(x).rule.constraint(of(x).heard(h)) for h in group.schedule)
@@ -109,7 +112,10 @@ def _solutions(
     element = int(np.argmax(spread))
     seen = observation.answer.ravel()[element]
     off = rows[:, element] - seen
-    for number in np.flatnonzero(np.diff(np.sign(off))) if spread[element] else ():
+    if not spread[element]:
+        return
+    yield allowed[0]
+    for number in np.flatnonzero(np.diff(off > 0)):
         low, high = allowed[number], allowed[number + 1]
         yield _root(lambda x: float(plainly(of(x), observation).ravel()[element] - seen), low, high)
 
@@ -117,6 +123,8 @@ def _solutions(
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
     """Where a function changes its sign, by the Illinois form of false position."""
     at_low, at_high = function(low), function(high)
+    if at_low == 0:
+        return low
     for _ in range(100):
         middle = (low * at_high - high * at_low) / (at_high - at_low)
         if not min(low, high) < middle < max(low, high):

@@ -38,6 +38,9 @@ class Witness(Protocol):
     def ignores(self, rule: Rule) -> frozenset[str]:
         """Those of them that are known to make no difference to the code."""
 
+    def short(self, rule: Rule) -> bool:
+        """Whether it is seen that hyperparameters are kept in float32, or in less."""
+
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         """Parameters that code may treat in ways of their own: which, by what they are called."""
 
@@ -124,12 +127,37 @@ class Asked:
         except SubjectError:
             return NOTHING
 
+    def short(self, rule: Rule) -> bool:
+        """Whether digits of the learning rate that float32 has no room for change no bit."""
+        if "lr" not in self.takes(rule):
+            return False
+        case = next(settings(rule, self.takes(rule), self._shapes(rule))).case
+        try:
+            given, more, half = (
+                self.box.run(rule, _with_rates(case, factor)) for factor in (1.0, 1 + UNHEARD, 0.5)
+            )
+        except SubjectError:
+            return False
+        return np.array_equal(more, given) and not np.array_equal(half, given)
+
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}
         for number, shape in enumerate(self._shapes(rule)):
             kind = "matrices" if len(shape) > 1 else "parameters of at most one dimension"
             found[kind] = (*found.get(kind, ()), number)
         return found
+
+
+UNHEARD = 2.0**-30
+"""A part of a number that float32, whose roundings are 2⁻²⁴ of it, has no room for."""
+
+
+def _with_rates(case: Case, factor: float) -> Case:
+    """The same case with learning rates that float32 holds, multiplied."""
+    (group,) = case.groups
+    rates = (float(np.float32(h.lr)) * factor for h in group.schedule)
+    schedule = tuple(h._replace(lr=lr) for h, lr in zip(group.schedule, rates, strict=True))
+    return replace(case, groups=(replace(group, schedule=schedule),))
 
 
 def _changed(rule: Rule, case: Case, name: str) -> Case:
@@ -176,6 +204,10 @@ class Recorded:
 
     def ignores(self, rule: Rule) -> frozenset[str]:
         return NOTHING
+
+    def short(self, rule: Rule) -> bool:
+        """Whether all is in float32, or in less: of a record in float64 it cannot be known."""
+        return self.trace.dtype != "float64"
 
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         return {name: (number,) for number, name in enumerate(self.trace.parameters)}
@@ -224,10 +256,6 @@ class Recorded:
 
 def _dimensions(rule: Rule) -> set[int]:
     return {len(shape) for shape in rule.drawing.shapes}
-
-
-def _zeros(values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    return {name: np.zeros_like(v) for name, v in values.items()}
 
 
 def _like(default: Any, value: float) -> Any:
