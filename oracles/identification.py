@@ -31,6 +31,7 @@ from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
 from oracles.harness.oracle import Margin
 from oracles.harness.subjects.asking import black_box
 from oracles.harness.subjects.fits.fit import Fit, is_fit
+from oracles.harness.subjects.fits.names import LOOP, START
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import KINDS, read
@@ -203,14 +204,34 @@ def identify(
 
     Raises:
         TypeError: the subject is nothing that can be asked or read.
-        ValueError: a rule is not known, or a record is not what it should be.
+        ValueError: a rule or a name is not known, there is no use for an argument, or a record is
+            not what it should be.
     """
-    among = [rule if isinstance(rule, Rule) else _rule(rule) for rule in rules or RULES.values()]
-    if is_fit(subject):
-        return _looped(
-            Fit(subject, names or {}, fixed or {}, values or {}), among if rules else None
-        )
-    return _told(evidence(subject, names or {}, fixed or {}), among)
+    asked = list(RULES.values() if rules is None else rules)
+    among = [rule if isinstance(rule, Rule) else _rule(rule) for rule in asked]
+    if not among:
+        raise ValueError(f"rules={asked!r} names no rule; allowed: {', '.join(RULES)}")
+    names, fixed, values = names or {}, fixed or {}, values or {}
+    fits = is_fit(subject)
+    own = [name for r in among for name in (*r.hyper()._fields, *r.binding.tuples)]
+    _known("names", names, [*own, *LOOP, *START] if fits else own)
+    _known("values", values, own)
+    if fits:
+        return _looped(Fit(subject, names, fixed, values), None if rules is None else among)
+    _without("what is no training loop", values=values)
+    return _told(evidence(subject, names, fixed), among)
+
+
+def _known(argument: str, given: Iterable[str], allowed: Iterable[str]) -> None:
+    """Check that whatever is spoken of is there.
+
+    Raises:
+        ValueError: it is not.
+    """
+    there = dict.fromkeys(allowed)
+    for name in given:
+        if name not in there:
+            raise ValueError(f"{argument}: {name!r} is not known; allowed: {', '.join(there)}")
 
 
 def _looped(box: Fit, rules: Sequence[Rule] | None) -> Identification:
@@ -230,15 +251,28 @@ def evidence(
 
     Raises:
         TypeError: the subject is nothing that can be asked or read.
-        ValueError: a record is not what it should be.
+        ValueError: a record is not what it should be, or is given arguments.
     """
-    if isinstance(subject, Trace):
-        return (Recorded(subject, names),)
-    if isinstance(subject, str | os.PathLike):
-        return tuple(Recorded(trace, names) for trace in read(Path(subject)))
+    if isinstance(subject, Trace | str | os.PathLike):
+        _without("a record", fixed=fixed)
+        traces = (subject,) if isinstance(subject, Trace) else read(Path(subject))
+        _known("names", names.values(), traces[0].hyper)
+        return tuple(Recorded(trace, names) for trace in traces)
     if hasattr(subject, "takes") and hasattr(subject, "run"):
+        _without("what says itself what it takes", names=names, fixed=fixed)
         return (Asked(subject),)
     return (Asked(black_box(subject, names, fixed)),)
+
+
+def _without(subject: str, **arguments: Mapping[str, Any]) -> None:
+    """Check that what there is no use for was not given.
+
+    Raises:
+        ValueError: it was.
+    """
+    for name, given in arguments.items():
+        if given:
+            raise ValueError(f"{name}={dict(given)!r}: {subject} has no use for it")
 
 
 LIKE = 0.5

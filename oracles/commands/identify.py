@@ -57,7 +57,8 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    subject, names = _subject(options), _names(options.name)
+    subject = _subject(options)
+    names = {} if options.equation else _names(options.name)  # which a text was read with
     try:
         found = identify(subject, options.rule, names=names)
     except (TypeError, ValueError) as error:

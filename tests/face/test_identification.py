@@ -13,6 +13,7 @@ import pytest
 from oracles.harness.candidates import Candidate, candidates
 from oracles.harness.subjects.blackbox import Function
 from oracles.harness.subjects.foreign import ForeignOptimizer
+from oracles.harness.subjects.trace import Trace
 from oracles.identification import identify
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
@@ -190,3 +191,34 @@ def test_optimizers_of_other_packages_are_named(foreign: Foreign) -> None:
     convention = SAID_OTHERWISE.get(foreign.cls.__name__, foreign.convention)
     assert str(found.fits[0]) == f"{rule.name}'s {convention}"
     assert len(found.fits) == 1 or found.fits[0].arguments
+
+
+def plain(params: Any, grads: Any, state: Any, lr: float) -> Any:
+    return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+
+def loop(X: Any, y: Any, lr: float, epochs: int) -> Any:
+    return np.zeros(X.shape[1])
+
+
+TRACE = Trace("run", {"w": np.ones((2, 1))}, {"w": np.ones((1, 1))}, {"lr": (0.5,)})
+
+OFF: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "no rules": (plain, {"rules": []}, r"rules=\[\] names no rule; allowed: SGD, Adam"),
+    "a name": (plain, {"names": {"nonsense": "lr"}}, "names: 'nonsense' is not known; allowed: lr"),
+    "a name of a loop": (loop, {"names": {"nonsense": "lr"}}, "'nonsense' is not .* epochs"),
+    "a name in a record": (TRACE, {"names": {"nonsense": "lr"}}, "'nonsense' is not known"),
+    "what a record has not": (TRACE, {"names": {"lr": "speed"}}, "names: 'speed' .* allowed: lr"),
+    "a value": (loop, {"values": {"nonsense": 3}}, "values: 'nonsense' is not known; allowed: lr"),
+    "a value of a step": (plain, {"values": {"momentum": 3}}, "values=.* training loop"),
+    "a record's": (TRACE, {"fixed": {"lr": 3}}, r"fixed=\{'lr': 3\}: a record"),
+    "a box's": (Function(plain), {"fixed": {"lr": 3}}, "fixed=.* itself"),
+    "a box's name": (Function(plain), {"names": {"lr": "lr"}}, "names=.* itself"),
+}
+
+
+@pytest.mark.parametrize("what", OFF)
+def test_arguments_that_would_be_lost(what: str) -> None:
+    subject, given, words = OFF[what]
+    with pytest.raises(ValueError, match=words):
+        identify(subject, **given)
