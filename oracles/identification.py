@@ -24,7 +24,7 @@ from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
 from oracles.harness.evidence.effective import with_one_argument, with_other_arguments
 from oracles.harness.evidence.exceptions import divided
-from oracles.harness.evidence.nearness import Near, nearness, ranked
+from oracles.harness.evidence.nearness import Near, nearness
 from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
 from oracles.harness.evidence.untold import Untold, untold
 from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
@@ -302,7 +302,7 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         return Identification(readings[0].name, (), last.ruled_out, open=last.open)
     if fault:
         return Identification(readings[0].name, (), 0, fault=fault)
-    near = [nearness(c, asked[-1].known(c.rule)) for c in ranked(asked[-1])[:1]]
+    near = [nearness(c, asked[-1].known(c.rule)) for c in asked[-1].ranked[:1]]
     nearest = near[0] if near and near[0].typical < LIKE else None
     return Identification(readings[0].name, (), last.ruled_out, nearest=nearest, sieve=asked[-1])
 

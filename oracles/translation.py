@@ -14,9 +14,9 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
+from oracles.dictionary.counterexample import Example, parting, text
 from oracles.dictionary.entry import Manner, Schedule
 from oracles.dictionary.frameworks import PRESETS
-from oracles.dictionary.parting import Example, parting, text
 from oracles.dictionary.preset import UNTYPED, Preset, convention
 from oracles.dictionary.refusing import SAME, refusal
 from oracles.dictionary.way import Way, way

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -222,3 +224,14 @@ def test_arguments_that_would_be_lost(what: str) -> None:
     subject, given, words = OFF[what]
     with pytest.raises(ValueError, match=words):
         identify(subject, **given)
+
+
+def test_code_is_let_go_once_all_is_said() -> None:
+    def step(params: Any, grads: Any, state: Any, lr: float) -> Any:
+        return [w - lr * np.sin(g) for w, g in zip(params, grads, strict=True)]
+
+    alive = weakref.ref(step)
+    assert identify(step, ["SGD"]).fits == ()
+    del step
+    gc.collect()
+    assert alive() is None

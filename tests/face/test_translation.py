@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 import oracles.reports
 from oracles import cli
+from oracles.dictionary.counterexample import text
 from oracles.dictionary.decays import FORMS, OWN_NAMES, called
 from oracles.dictionary.entry import SPOKEN, Entry, Manner, Refusal, same, taken
 from oracles.dictionary.frameworks import PRESETS
-from oracles.dictionary.parting import text
 from oracles.dictionary.preset import spoken_as_adam
 from oracles.dictionary.refusing import refusal
 from oracles.dictionary.table import ENTRIES, REFUSALS

@@ -12,7 +12,6 @@ import numpy as np
 from oracles.harness.arguments import Argument, likely, numeric, pairs
 from oracles.harness.candidates import Candidate, combined
 from oracles.harness.evidence.following import plainly
-from oracles.harness.evidence.nearness import ranked
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.sifting import Sieve, Sifted
 
@@ -39,7 +38,7 @@ def with_other_arguments(sieve: Sieve) -> Sifted:
     """
     found = Sifted()
     own = [Candidate(rule) for rule in sieve.rules]
-    by_nearness = ranked(sieve)
+    by_nearness = sieve.ranked
     near = sorted((c for c in by_nearness[:NEAREST] if c.conventions), key=_size)
     closest = list(dict.fromkeys(c.rule for c in by_nearness[:NEAREST]))[:CLOSEST]
     some = [*own, *near]
