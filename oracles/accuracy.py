@@ -58,7 +58,7 @@ def accuracy(
     for setting in settings(rule, box.takes(rule) - ignores):
         case = replace(setting.case, precisions=(dtype,))
         answer = box.run(rule, case, dtype)
-        oracle = Oracle(rule, case)
+        oracle = Oracle(rule, candidate.of(case))
         radii, count = _radii(oracle, candidate, answer)
         judged += count
         if radii > worst.radii:
