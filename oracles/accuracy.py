@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from oracles.harness.arithmetic.formats import FORMATS, FloatArray
+from oracles.harness.arithmetic.formats import FORMATS, FloatArray, are_float32
 from oracles.harness.candidates import Candidate
+from oracles.harness.cases.case import Case
+from oracles.harness.evidence.accepted import accepted
 from oracles.harness.evidence.settings import settings
 from oracles.harness.oracle import PYTHON, Oracle
 from oracles.harness.subjects.blackbox import BlackBox
@@ -55,10 +57,15 @@ def accuracy(
     """
     worst = Accuracy(dtype, 0.0, 0.0, "")
     rule, judged = candidate.rule, 0
-    for setting in settings(rule, box.takes(rule) - ignores):
+    refused: SubjectError | None = None
+    for setting in settings(rule, accepted(box, rule) - ignores):
         case = replace(setting.case, precisions=(dtype,))
-        answer = box.run(rule, case, dtype)
-        oracle = Oracle(rule, case)
+        try:
+            answer = box.run(rule, case, dtype)
+        except SubjectError as error:
+            refused = refused or error
+            continue
+        oracle = Oracle(rule, _heard(candidate, case))
         radii, count = _radii(oracle, candidate, answer)
         judged += count
         if radii > worst.radii:
@@ -66,8 +73,23 @@ def accuracy(
             worst = replace(worst, radii=radii, setting=setting.what, cause=cause)
         worst = replace(worst, ulps=max(worst.ulps, _ulps(oracle, candidate, answer)))
     if not judged:
-        raise SubjectError(f"no element is judged: rounding to {dtype} leaves everything open")
+        raise refused or SubjectError(
+            f"no element is judged: rounding to {dtype} leaves everything open"
+        )
     return worst
+
+
+def _heard(candidate: Candidate, case: Case) -> Case:
+    """The case with the hyperparameters that the rule sees.
+
+    Raises:
+        SubjectError: it sees other gradients, which the dtype may not hold.
+    """
+    (group,) = case.groups
+    if any(candidate.gradient(h) != 1 for h in group.schedule):
+        raise SubjectError("no figure where gradients are multiplied before the rule sees them")
+    schedule = tuple(map(candidate.heard, group.schedule))
+    return replace(case, groups=(replace(group, schedule=schedule),))
 
 
 def _radii(
@@ -101,6 +123,8 @@ CAUSES: Sequence[tuple[str, frozenset[str]]] = (
 
 def _cause(oracle: Oracle, candidate: Candidate, answer: FloatArray) -> str:
     """The scalars that explain the error if they are kept in float32."""
+    if oracle.case.precisions == ("float64",) and are_float32(answer):
+        return "computes in float32"
     names = frozenset(oracle.rule.hyper()._fields) | {"step"}
     for cause, tensors in (*CAUSES, ("scalars in float32", names)):
         if _radii(oracle, candidate, answer, tensors)[0] <= 1:

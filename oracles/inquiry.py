@@ -270,9 +270,9 @@ class Inquiry:
         found = answer(known, RULE)
         identification = None if isinstance(found, Lost) else found.identification
         if identification and identification.fits:
-            best = identification.fits[0], identification.ignores
             for dtype in self.dtypes:
-                yield ACCURACY + dtype, _heard(partial(self._accuracy, arrangement, *best, dtype))
+                ask = partial(self._accuracy, arrangement, identification, dtype)
+                yield ACCURACY + dtype, _heard(ask)
         lines: dict[str, Line] = {}
         for promise in self.kind.promises:
             ask = partial(self._line, promise, arrangement, identification, lines)
@@ -307,10 +307,10 @@ class Inquiry:
         watched = Watched(self.kind.settled(arrangement))
         return Found(identify(watched, self.rules), watched.refused)
 
-    def _accuracy(
-        self, arrangement: Any, candidate: Candidate, ignores: frozenset[str], dtype: str
-    ) -> Any:
-        return accuracy(self.kind.settled(arrangement), candidate, dtype, ignores)
+    def _accuracy(self, arrangement: Any, found: Identification, dtype: str) -> Any:
+        if found.exceptions:
+            raise SubjectError("no one rule holds for all of it, beside which there is a figure")
+        return accuracy(self.kind.settled(arrangement), found.fits[0], dtype, found.ignores)
 
     def _line(
         self,

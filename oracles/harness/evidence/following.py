@@ -145,11 +145,6 @@ that decides anything is as wide; this spares most candidates theirs, which take
 
 def near(candidate: Candidate, observation: Observation) -> bool:
     """Whether an answer is where the candidate's own text leads in float64, but for roundings."""
-    (group,) = observation.case.groups
-    if candidate.arguments and any(
-        map(candidate.rule.constraint, map(candidate.heard, group.schedule))
-    ):
-        return False
     if observation.doubt or observation.dtype in HALF:
         return True
     answer, moves = observation.answer, observation.moves
