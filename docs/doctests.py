@@ -16,4 +16,5 @@ class Doctests(griffe.Extension):
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
         """Change a docstring in place."""
         if obj.docstring:
-            obj.docstring.value = EXAMPLE.sub(r"\n\n```pycon\n\1\n```", obj.docstring.value)
+            fenced = EXAMPLE.sub(r"\n\n```pycon\n\1\n```", obj.docstring.value)
+            obj.docstring.value = re.sub(r" +# doctest: \+\w+", "", fenced)

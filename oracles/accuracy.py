@@ -9,7 +9,6 @@ import numpy as np
 
 from oracles.harness.arithmetic.formats import FORMATS, FloatArray, are_float32
 from oracles.harness.candidates import Candidate
-from oracles.harness.cases.case import Case
 from oracles.harness.evidence.accepted import accepted
 from oracles.harness.evidence.settings import settings
 from oracles.harness.oracle import PYTHON, Oracle
@@ -65,7 +64,7 @@ def accuracy(
         except SubjectError as error:
             refused = refused or error
             continue
-        oracle = Oracle(rule, _heard(candidate, case))
+        oracle = Oracle(rule, candidate.of(case))
         radii, count = _radii(oracle, candidate, answer)
         judged += count
         if radii > worst.radii:
@@ -77,19 +76,6 @@ def accuracy(
             f"no element is judged: rounding to {dtype} leaves everything open"
         )
     return worst
-
-
-def _heard(candidate: Candidate, case: Case) -> Case:
-    """The case with the hyperparameters that the rule sees.
-
-    Raises:
-        SubjectError: it sees other gradients, which the dtype may not hold.
-    """
-    (group,) = case.groups
-    if any(candidate.gradient(h) != 1 for h in group.schedule):
-        raise SubjectError("no figure where gradients are multiplied before the rule sees them")
-    schedule = tuple(map(candidate.heard, group.schedule))
-    return replace(case, groups=(replace(group, schedule=schedule),))
 
 
 def _radii(

@@ -76,14 +76,13 @@ def check(
         ValueError: there is no such rule, dtype, promise or kind of arrays.
         TypeError: the subject is nothing that can be asked.
 
-    >>> def step(params, grads, state, hyper):
-    ...     lr, decay = hyper["lr"], hyper["weight_decay"]
-    ...     return [w - lr * (g + decay / hyper["batch_size"] * w) for w, g in zip(params, grads)]
+    >>> def step(params, grads, state, lr, wd, n):
+    ...     return [w - lr * (g + wd / n * w) for w, g in zip(params, grads)]
     >>> report = check(step, dtypes=["float64"])
     >>> report.found.fits
     (<SGD's batch_scaled>,)
     >>> check(step, "SGD", dtypes=["float64"]).faults()
-    ["step follows SGD's batch_scaled, not SGD's coupled_unscaled as claimed"]
+    ["step follows SGD's batch_scaled; its author claims SGD's coupled_unscaled"]
     """
     checking = Checking.of(
         subject,

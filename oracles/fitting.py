@@ -1,10 +1,10 @@
 """identify, for a training loop: which loss does it minimize, by which rule?
 
 A loop is asked for its weights after 1, 2, 3, ... epochs on a few rows, and each account of it (a
-loss, a rule with its conventions, batches; :class:`~oracles.harness.training.Loop`) is run beside
-it from the same start. An account is out as soon as the loop leaves its margin. Settings go from
-plain (all rows, nothing but a learning rate) to everything at once, so the loss is known before
-decay and momentum are asked for, and those before batches.
+loss, a rule with its conventions, batches; see :class:`~oracles.harness.training.loop.Loop`) is
+run beside it from the same start. An account is out as soon as the loop leaves its margin.
+Settings go from plain (all rows, nothing but a learning rate) to everything at once, so the loss is
+known before decay and momentum are asked for, and those before batches.
 
 Different accounts can be the same loop: a sum of losses with weight decay λ at rate γ is the mean
 over m rows with λ/m at γm. The one that differs from torch's rule in the fewest places is given,
@@ -14,7 +14,7 @@ and then the other one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from typing import Any
 
@@ -41,11 +41,12 @@ class FitIdentification:
         fits: the accounts that hold all its answers, those that differ least from torch's rule.
         also: the same loop by torch's rule itself, with numbers of its own, if there is such a one.
         ruled_out: how many accounts some answer excluded.
-        nearest: where nothing fits, the account that holds in most settings, and there comes
-            closest.
+        nearest: where nothing fits, the account that holds in most settings, if one holds in any,
+            and there comes closest.
         limits: where the answer ends.
         untold: what these settings cannot tell, and what would.
         form: what is unusual about how it takes its data.
+        written: hyperparameters that the code does not take and acts with.
         bias: whether it is to be said that the bias is decayed, or not.
         example: numbers on which it and torch's rule part.
     """
@@ -58,17 +59,19 @@ class FitIdentification:
     limits: str = ""
     untold: tuple[str, ...] = ()
     form: str = ""
+    written: tuple[tuple[str, float], ...] = ()
     bias: bool = False
     example: Example | None = None
 
     def __str__(self) -> str:
         if not self.fits:
-            near = f"; {self.nearest}" if self.nearest and self.nearest.settings else ""
+            near = f"; {self.nearest}" if self.nearest else ""
             said = f"{self.name} follows no known account ({self.ruled_out:,} were ruled out)"
             return said + near + self.limits
         also = "".join(f"; the same as {_told(loop)}" for loop in self.also)
         found = " or ".join(_told(loop, bias=self.bias) for loop in self.fits)
-        return f"{self.name} minimizes {found}{also}{self.limits}"
+        written = "".join(f"; {name} is {value:g} in it" for name, value in self.written)
+        return f"{self.name} minimizes {found}{also}{written}{self.limits}"
 
     def remarks(self) -> list[str]:
         """What there is to say beside the answer: a line each."""
@@ -89,6 +92,7 @@ class FitIdentification:
             "nearest": _plain(self.nearest.loop) if self.nearest else None,
             "untold": list(self.untold),
             "form": self.form,
+            "written": dict(self.written),
             "example": asdict(self.example) if self.example else None,
         }
 
@@ -179,10 +183,6 @@ NAMEABLE = tuple(rule for rule in RULES.values() if rule.elementwise and not rul
 """Rules whose steps look at one element at a time: weights and bias may be any two parameters."""
 
 
-SCALINGS = ((("",), ("",)), (tuple(SCALES), tuple(SCALES)))
-"""By what rate and decay may be multiplied: nothing, and only then anything."""
-
-
 def identify_fit(box: Fit, rules: Sequence[Rule] | None = None) -> FitIdentification:
     """Find what a training loop does.
 
@@ -199,34 +199,80 @@ def identify_fit(box: Fit, rules: Sequence[Rule] | None = None) -> FitIdentifica
     (<SGD's batch_scaled>, '/m')
     """
     needed(box)
-    hunts: list[Hunt] = []
-    refused: list[SubjectError] = []
+    search = Search()
     for rule in rules or nameable(box):
-        if any(hunt.nearest and hunt.nearest.settings for hunt in hunts):
-            break  # some account holds where only the gradient counts: no other rule's does
+        search.ask(box, rule)
+    for written, rule in product(with_eps(box), rules or nameable(box)):
+        if "eps" in rule.hyper()._fields and not search.found:
+            search.ask(written, rule, plain=True)
+    if search.found:
+        return together(search.found)
+    if not search.hunts:
+        raise search.refused[0]
+    return unknown(box, search.hunts)
+
+
+@dataclass
+class Search:
+    """Hunts for accounts, rule by rule.
+
+    Attributes:
+        hunts: all so far.
+        found: the answer for each rule that has one.
+        refused: why rules could not be asked for.
+    """
+
+    hunts: list[Hunt] = field(default_factory=list)
+    found: list[FitIdentification] = field(default_factory=list)
+    refused: list[SubjectError] = field(default_factory=list)
+
+    @property
+    def settled(self) -> bool:
+        """Whether an account holds where only the gradient counts: no other rule's does."""
+        held = any(hunt.nearest for hunt in self.hunts)
+        return held or any(one.fits[0].candidate.rule.linear for one in self.found)
+
+    def ask(self, box: Fit, rule: Rule, *, plain: bool = False) -> None:
+        """Look for accounts of a rule; if ``plain``, for the rule itself."""
+        if self.settled:
+            return
         try:
             found = evidences(box, rule)
         except SubjectError as error:  # it does not take what this rule's settings are
-            refused.append(error)
-            continue
-        most = MOST if rule.linear or takes_own(box, rule) else 1
-        for evidence in found:
-            hunts.append(Hunt(evidence, rule, settings(rule, box), most))
-            loops = proven(hunts[-1])
+            self.refused.append(error)
+            return
+        for evidence, scaled in product(found, (False,) if plain else (False, True)):
+            most = 0 if plain else self.most(box, rule, scaled=scaled)
+            hunt = Hunt(evidence, rule, settings(rule, box), most, scaled)
+            self.hunts.append(hunt)
+            loops = hunt.proven(hunt.accounts())
             if loops:
-                return answered(hunts[-1], loops)
-    if not hunts:
-        raise refused[0]
-    return unknown(box, hunts)
+                self.found.append(answered(hunt, loops))
+                return
+
+    def most(self, box: Fit, rule: Rule, *, scaled: bool) -> int:
+        """How many conventions are combined: no more than in what is found."""
+        most = MOST if rule.linear or takes_own(box, rule) else 1
+        most = max(0, most - 2 * scaled)
+        return min([most, *(one.fits[0].complexity[0] for one in self.found)])
 
 
-def proven(hunt: Hunt) -> list[Loop]:
-    """The accounts that hold on all rows at once: with the numbers given, or with scaled ones."""
-    for rates, decays in SCALINGS:
-        loops = hunt.proven(hunt.accounts(rates, decays))
-        if loops:
-            return loops
-    return []
+EPSILONS = (1e-8, 1e-7, 1e-6)
+"""What ε usually is where it is written in the code, beside torch's own."""
+
+
+def with_eps(box: Fit) -> list[Fit]:
+    """The loop as one in which ε is written, if it takes none."""
+    if "eps" in box.takes(("lr", "eps")) | {*box.values}:
+        return []
+    return [replace(box, values={**box.values, "eps": eps}) for eps in EPSILONS]
+
+
+def together(found: Sequence[FitIdentification]) -> FitIdentification:
+    """The answers for several rules that are equally simple, as one."""
+    found = sorted(found, key=lambda one: one.fits[0].complexity)
+    least = [one for one in found if one.fits[0].complexity == found[0].fits[0].complexity]
+    return replace(least[0], fits=tuple(loop for one in least for loop in one.fits))
 
 
 def unknown(box: Fit, hunts: Sequence[Hunt]) -> FitIdentification:
@@ -318,8 +364,9 @@ def answered(hunt: Hunt, loops: list[Loop]) -> FitIdentification:
         tuple(torchs(hunt, fits[0], hunt.settings if proven else hunt.full)),
         hunt.ruled_out,
         limits=limits,
-        untold=tuple(untold(hunt)),
+        untold=(*losses(fits[0], left), *untold(hunt)),
         form=form,
+        written=tuple(hunt.evidence.box.values.items()),
         bias=hunt.evidence.biased and hunt.decaying and len(flags) == 1,
         example=example(hunt, fits[0]),
     )
@@ -361,6 +408,14 @@ def torchs(hunt: Hunt, loop: Loop, settings: Sequence[Setting]) -> list[Loop]:
     for setting in settings:
         others = [other for other in others if hunt.evidence.near(other, setting)]
     return [other for other in others if hunt.holds(other, settings)][:1]
+
+
+def losses(loop: Loop, left: Iterable[Loop]) -> Iterator[str]:
+    """Other losses with which the same rule holds, because it hardly sees their scale."""
+    same = [other for other in left if replace(other, loss=loop.loss) == loop]
+    words = [str(other.loss) for other in same if other.loss != loop.loss]
+    if words:
+        yield f"the same rule on {', or '.join(words)} leads to the same"
 
 
 def untold(hunt: Hunt) -> Iterator[str]:

@@ -24,7 +24,7 @@ from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
 from oracles.harness.evidence.effective import with_one_argument, with_other_arguments
 from oracles.harness.evidence.exceptions import divided
-from oracles.harness.evidence.nearness import Near, ranked
+from oracles.harness.evidence.nearness import Near, nearness, ranked
 from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
 from oracles.harness.evidence.untold import Untold, untold
 from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
@@ -49,6 +49,7 @@ class Identification:
         ruled_out: how many candidates some answer excluded.
         ignores: hyperparameters of what fits that the code takes and makes nothing of.
         aside: hyperparameters that the code takes and what fits does not know, if there are some.
+        assumed: hyperparameters of what fits that a record does not have, and their defaults.
         scalars: what hyperparameters are kept in, as far as answers tell.
         exceptions: where another candidate holds than the one that fits elsewhere.
         untold: candidates that hold all answers as well, and what would tell them apart.
@@ -58,6 +59,15 @@ class Identification:
         fault: why nothing can be asked of it, or read in its record.
         sieve: what the candidates were held against, as long as it is at hand.
         loop: of a training loop, the loss that it minimizes, and all that belongs to a loop.
+
+    >>> def step(params, grads, state, lr, wd, m):
+    ...     return [w - lr * (g + wd / m * w) for w, g in zip(params, grads)]
+    >>> found = identify(step, ["SGD"])
+    >>> found.fits, found.torchs
+    ((<SGD's batch_scaled>,), False)
+    >>> print(found.examples[1])
+    w = 1, g = 1, lr = 0.1, weight_decay = 1.0, batch_size = 2: SGD's decay_ignored or SGD's \
+bias_undecayed gives 0.9, the code 0.85
     """
 
     name: str
@@ -73,6 +83,7 @@ class Identification:
     fault: str = ""
     sieve: Sieve | None = field(default=None, repr=False, compare=False)
     loop: FitIdentification | None = None
+    assumed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def torchs(self) -> bool:
@@ -93,8 +104,8 @@ class Identification:
         return (nearest,) if nearest else ()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Between processes it travels with its examples, and without whom they were asked."""
-        return {**self.__dict__, "examples": self.examples, "sieve": None}
+        """Between processes it travels without whom it asks; examples that were read stay."""
+        return {**self.__dict__, "sieve": None}
 
     def __str__(self) -> str:
         if self.fault:
@@ -125,6 +136,7 @@ class Identification:
             "exceptions": [{"where": e.where, **plain(e.candidate)} for e in self.exceptions],
             "ignores": sorted(self.ignores),
             "aside": sorted(self.aside),
+            "assumed": dict(self.assumed),
             "scalars": self.scalars,
             "fault": self.fault,
             "ruled_out": self.ruled_out,
@@ -194,8 +206,7 @@ def identify(
 
     Raises:
         TypeError: the subject is nothing that can be asked or read.
-        ValueError: a rule is not known, a record is not what it should be, or a training loop
-            cannot be asked.
+        ValueError: a rule is not known, or a record is not what it should be.
     """
     among = [rule if isinstance(rule, Rule) else _rule(rule) for rule in rules or RULES.values()]
     if is_fit(subject):
@@ -206,15 +217,11 @@ def identify(
 
 
 def _looped(box: Fit, rules: Sequence[Rule] | None) -> Identification:
-    """What a training loop does, as an identification of its rule.
-
-    Raises:
-        ValueError: it cannot be asked.
-    """
+    """What a training loop does, as an identification of its rule."""
     try:
         loop = identify_fit(box, rules)
     except SubjectError as error:
-        raise ValueError(str(error)) from error
+        return Identification(box.name, (), 0, fault=str(error))
     fits = tuple(dict.fromkeys(account.candidate for account in loop.fits))
     return Identification(loop.name, fits, loop.ruled_out, loop=loop)
 
@@ -272,7 +279,8 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         found = stage(sieve)
         if found.fits:
             return _named(sieve, found)
-    nearest = next((near for near in ranked(asked[-1]) if near.typical < LIKE), None)
+    near = [nearness(c, asked[-1].known(c.rule)) for c in ranked(asked[-1])[:1]]
+    nearest = near[0] if near and near[0].typical < LIKE else None
     return Identification(readings[0].name, (), last.ruled_out, nearest=nearest, sieve=asked[-1])
 
 
@@ -290,7 +298,16 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         found.exceptions,
         () if found.exceptions else untold(sieve, fit),
         sieve=sieve,
+        assumed=_assumed(sieve.witness, fit),
     )
+
+
+def _assumed(witness: Witness, fit: Candidate) -> dict[str, Any]:
+    """The defaults of what a record does not have, but for those that are said to be other."""
+    if not isinstance(witness, Recorded):
+        return {}
+    known = witness.takes(fit.rule).union(*(argument.names for argument in fit.arguments))
+    return {n: value for n, value in fit.rule.hyper()._asdict().items() if n not in known}
 
 
 def sieves(readings: Sequence[Witness], rules: Sequence[Rule]) -> Iterator[Sieve]:

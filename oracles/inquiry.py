@@ -9,7 +9,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple, Protocol
 
-from oracles.accuracy import accuracy
+import numpy as np
+
+from oracles.accuracy import Accuracy, accuracy
+from oracles.harness.arguments import GRADIENT
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.cases.case import Case
@@ -77,7 +80,10 @@ class Watched:
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
         try:
-            return self.box.run(rule, case, dtype)
+            answer = self.box.run(rule, case, dtype)
+            if not np.isfinite(answer).all():  # which no rule gives on such cases
+                raise SubjectError("gives numbers that are not finite")
+            return answer
         except SubjectError as error:
             self.refused.setdefault(rule.name, error.sentence)
             raise
@@ -275,15 +281,15 @@ class Inquiry:
                 yield ACCURACY + dtype, _heard(ask)
         lines: dict[str, Line] = {}
         for promise in self.kind.promises:
-            ask = partial(self._line, promise, arrangement, identification, lines)
-            yield PROMISE + promise.name, _heard(ask)
+            question = partial(self._line, promise, arrangement, identification, lines)
+            yield PROMISE + promise.name, _heard(question)
             lines[promise.name] = line_of(PROMISE + promise.name, known)
         if self.as_torch and identification and identification.fits:
             from oracles.strictness import questions
 
             rule = identification.fits[0].rule
-            for name, question in questions(self.kind.box.make, rule):
-                yield AS_TORCH + name, _heard(question)
+            for name, strict in questions(self.kind.box.make, rule):
+                yield AS_TORCH + name, _heard(strict)
 
     def named(self) -> Named:
         """Who is asked.
@@ -305,12 +311,15 @@ class Inquiry:
 
     def _found(self, arrangement: Any) -> Found:
         watched = Watched(self.kind.settled(arrangement))
-        return Found(identify(watched, self.rules), watched.refused)
+        identification = identify(watched, self.rules)
+        _ = identification.examples  # which are asked for when it travels, where nobody listens
+        return Found(identification, watched.refused)
 
-    def _accuracy(self, arrangement: Any, found: Identification, dtype: str) -> Any:
-        if found.exceptions:
-            raise SubjectError("no one rule holds for all of it, beside which there is a figure")
-        return accuracy(self.kind.settled(arrangement), found.fits[0], dtype, found.ignores)
+    def _accuracy(self, arrangement: Any, found: Identification, dtype: str) -> Accuracy:
+        candidate = found.fits[0]
+        if found.exceptions or any(GRADIENT in argument.names for argument in candidate.arguments):
+            raise SubjectError("the enclosures know no exceptions, and no other gradients")
+        return accuracy(self.kind.settled(arrangement), candidate, dtype, found.ignores)
 
     def _line(
         self,

@@ -56,12 +56,19 @@ class Claim:
 
     def holds(self, fits: Iterable[Candidate]) -> bool:
         """Whether it is among what fits."""
-        return any(c.rule is self.rule and c.names == self.names for c in fits)
+        return any(c.rule is self.rule and c.names == self.names and not c.arguments for c in fits)
 
 
 @dataclass(frozen=True)
 class Report:
     """What is to be said of somebody's code.
+
+    >>> import oracles
+    >>> def sgd(params, grads, state, lr):
+    ...     return [w - lr * g for w, g in zip(params, grads)]
+    >>> report = oracles.check(sgd, "SGD", dtypes=["float64"], within=1)
+    >>> report.ok, report.faults(), [str(candidate) for candidate in report.found.fits]
+    (True, [], ["SGD's coupled_unscaled"])
 
     Attributes:
         name: of the code.
@@ -98,8 +105,9 @@ class Report:
     @property
     def follows(self) -> bool:
         """Whether it follows a known rule: the claimed one, if one is claimed."""
-        fits = self.found.fits if self.found else ()
-        return bool(fits) if self.claim is None else self.claim.holds(fits)
+        if self.found is None or self.claim is None:
+            return bool(self.found and self.found.fits)
+        return self.claim.holds(self.found.fits) and not self.found.exceptions
 
     @property
     def broken(self) -> tuple[Line, ...]:
@@ -130,7 +138,7 @@ class Report:
         if check == RULE:
             told = self._of_the_rule()
             return (None, "not promised") if self.own and not told else (not told, "".join(told))
-        if self.fault:
+        if self.fault and not self.promises:
             return None, self.fault
         if check.startswith(ACCURACY):
             return self._of_accuracy(check.removeprefix(ACCURACY))
@@ -140,14 +148,13 @@ class Report:
 
     def _of_the_rule(self) -> list[str]:
         """What is wrong about the rule it follows."""
-        if self.found is None:
+        if self.found is None and not (self.own and self.promises):
             return [f"{self.name} {self.fault}"]
-        if self.follows or self.own:
+        if self.found is None or self.follows or self.own:
             return []
         if self.claim is None:
             return [str(self.found)]
-        fits = " or ".join(map(str, self.found.fits)) or "no known rule"
-        return [f"{self.name} follows {fits}, not {self.claim} as claimed"]
+        return [f"{self.found}; its author claims {self.claim}"]
 
     def _of_accuracy(self, dtype: str) -> tuple[bool | None, str]:
         for accuracy in self.accuracies:

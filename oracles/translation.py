@@ -9,7 +9,7 @@ Numbers are rational as long as no root is taken of them: 0.1 (1 − 0.9) is 0.0
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,7 @@ from oracles.dictionary.preset import UNTYPED, Preset, convention
 from oracles.dictionary.refusing import SAME, refusal
 from oracles.dictionary.way import Way, way
 from oracles.drawing import Hyper
+from oracles.harness.arguments import GRADIENT
 from oracles.harness.candidates import Candidate
 from oracles.harness.subjects.aliases import matched
 from oracles.identification import Identification
@@ -80,6 +81,7 @@ class Translation:
         range: where it holds; empty if always.
         why: for each line that differs, what becomes of it and the reason.
         refusal: set if there is no translation.
+        way: the entries of the dictionary that it is made of.
 
     >>> found = translate({"eps": 1e-7}, "Adam/eps_hat", "torch.Adam")
     >>> found.schedules["eps"].formula, round(found.schedules["eps"].at(1), 12), found.range
@@ -94,6 +96,17 @@ class Translation:
     range: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
     refusal: Refused | None = None
+    way: Way = field(default_factory=Way)
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Whether it would hold under other values of the source: its range, as a predicate.
+
+        >>> found = translate({"weight_decay": 0.5}, "SGD/decoupled_lr", "SGD")
+        >>> found.range, found.holds({"weight_decay": 0.1}), found.holds({"momentum": 0.5})
+        (('momentum=0',), True, False)
+        """
+        asked = Question(self.source, self.target, heard(self.source, values))
+        return self.refusal is None and self.way.holds(asked.schedule)
 
     def __bool__(self) -> bool:
         """Whether there is one."""
@@ -117,11 +130,11 @@ def speaker(who: Speaker) -> Preset:
     if isinstance(who, Preset):
         return who
     if isinstance(who, Identification):
-        if len(who.fits) != 1:
-            raise ValueError(f"{who}; allowed: code that follows one known rule")
+        if len(who.fits) != 1 or who.exceptions:
+            raise ValueError(f"{who}; allowed: code that follows one known rule throughout")
         return speaker(who.fits[0])
     if isinstance(who, Candidate):
-        return convention(who.rule.name, who.names)
+        return _candidate(who)
     if who in PRESETS:
         return PRESETS[who]
     rule, _, names = who.partition("/")
@@ -131,6 +144,26 @@ def speaker(who: Speaker) -> Preset:
             f"conventions (SGD/batch_scaled+lr_in_velocity), or {', '.join(PRESETS)}"
         )
     return convention(rule, frozenset(names.split("+")) - {""})
+
+
+def _candidate(who: Candidate) -> Preset:
+    """Code that may make something of its arguments before the rule sees them.
+
+    Raises:
+        ValueError: it multiplies the gradient, and not by the batch size.
+    """
+    names, spoken = who.names, convention(who.rule.name, who.names)
+    for argument in who.arguments:
+        if GRADIENT in argument.names:
+            if argument.how != "times m":
+                raise ValueError(f"{who}; allowed: a gradient as it is, or times the batch size")
+            names |= {"sum_loss"}
+    if not who.arguments:
+        return spoken
+    rows = {"over m", "times m"} & {argument.how for argument in who.arguments}
+    needs = UNTYPED if rows else frozenset()
+    spoken = convention(who.rule.name, names, str(who))
+    return replace(spoken, heard=who.heard, needs=needs)
 
 
 def translate(values: Mapping[str, Any], source: Speaker, target: Speaker) -> Translation:
@@ -148,12 +181,16 @@ def translate(values: Mapping[str, Any], source: Speaker, target: Speaker) -> Tr
 
     >>> translate({"weight_decay": 0.1, "batch_size": 1096}, "SGD/batch_scaled", "SGD").values
     {'weight_decay': 9.124087591240875e-05}
-    >>> print(translate({"weight_decay": 0.1, "momentum": 0.9}, "SGD/decoupled_lr", "torch.SGD"))
-    no numbers: coupled decay is part of what the momentum remembers, decoupled decay is not; they \
-end at the same optimum with weight_decay·(1 − momentum), and get there by other ways
+    >>> numbers = {"lr": 0.1, "weight_decay": 0.1, "momentum": 0.9}
+    >>> print(translate(numbers, "SGD/decoupled_lr", "torch.SGD").refusal.example)
+    w = 1, g = 1: w is 0.89 after step 1, and 0.899 with the numbers carried over
     """
     speaks, listens = speaker(source), speaker(target)
+    if listens.heard:
+        raise ValueError(f"{listens} cannot be told what it acts with; allowed: as a source")
     asked = Question(speaks, listens, heard(speaks, values))
+    for name in sorted(speaks.needs - asked.given.keys()):
+        raise ValueError(f"{name} is needed and was not given: {speaks}")
     if speaks.base is not listens.base:
         return Translation(speaks, listens, refusal=_strangers(asked))
     for wanted in listens.manners:
@@ -216,9 +253,12 @@ class Question:
     @property
     def schedule(self) -> list[Hyper]:
         """The hyperparameters as the dictionary takes them: that switch is a convention to it."""
-        if not self.switched:
-            return self.typed
-        return [h._replace(decoupled_weight_decay=False) for h in self.typed]
+        seen = self.typed
+        if self.speaks.heard:
+            seen = [self.speaks.heard(h) for h in seen]
+        if self.switched:
+            seen = [h._replace(decoupled_weight_decay=False) for h in seen]
+        return seen
 
     @property
     def manner(self) -> Manner:
@@ -228,8 +268,7 @@ class Question:
     @property
     def known(self) -> frozenset[str]:
         """What was given, and what a framework takes by default."""
-        defaults = frozenset(self.speaks.names) - UNTYPED if self.speaks.seen else frozenset()
-        return defaults.union(self.given)
+        return self.speaks.known.union(self.given)
 
 
 def heard(speaks: Preset, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -306,6 +345,7 @@ def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
         {listens.names[n]: value for e in found.entries for n, value in e.vectors.items()},
         found.ranges,
         tuple(": ".join(filter(None, (e.formula, e.reason))) for e in found.entries),
+        way=found,
     )
 
 
@@ -340,14 +380,16 @@ def _worth_telling(name: str, asked: Question, reached: Schedule) -> bool:
     made = [getattr(h, name) for h in reached] != [getattr(h, name) for h in asked.schedule]
     if name in asked.given or made:
         return True
+    if name not in asked.known:
+        return False
     default = exact(name, asked.listens.default(name))
-    return bool(asked.speaks.seen) and any(getattr(h, name) != default for h in reached)
+    return name not in asked.listens.known or any(getattr(h, name) != default for h in reached)
 
 
 def _untypable(listens: Preset, reached: Schedule) -> str | None:
     """What the target cannot be told, or its rule does not allow."""
     for name in reached[0]._fields:
-        if name in {*listens.names, *UNTYPED, *listens.silent}:
+        if name in {*listens.names, *UNTYPED, *listens.silent, *listens.ignored}:
             continue
         acts = exact(name, listens.default(name))
         for value in {getattr(h, name) for h in reached} - {acts}:

@@ -27,7 +27,7 @@ OPTIONS: Mapping[str, Any] = {
     "within": None,
     "not_promised": [],
     "arrays": None,
-    "time_limit": 30.0,
+    "time_limit": 60.0,
     "expect_checks": None,
     "json": False,
     "no_color": False,

@@ -284,30 +284,31 @@ def _without_any(rule: Rule) -> Iterator[Entry]:
                 )
 
 
-VECTORS = {"weight_decay": 0}
-BIASES = (
-    Entry(
-        rule="SGD",
+BIASES = "one decays matrices only, torch whatever is in a group with weight_decay"
+
+
+def _biases(rule: Rule) -> Iterator[Entry]:
+    """A group of their own for parameters of at most one dimension."""
+    yield Entry(
+        rule=rule.name,
         drops="bias_undecayed",
         adds=TORCHS,
         without=frozenset({"decay_drift"}),
-        vectors=VECTORS,
-        formula="weight_decay = 0 for biases and other parameters of at most one dimension, in a "
-        "group of their own",
-        reason="one decays matrices only, torch whatever is in a group with weight_decay",
-    ),
-    Entry(
-        rule="SGD",
+        vectors={"weight_decay": 0},
+        formula="weight_decay = 0 for biases and other parameters of at most one dimension",
+        reason=BIASES,
+    )
+    yield Entry(
+        rule=rule.name,
         drops=TORCHS,
         adds="bias_undecayed",
-        range=Range(
-            "for matrices: there is no way to decay a bias",
-            lambda schedule: True,
-        ),
+        range=Range("for matrices: there is no way to decay a bias", lambda schedule: True),
         matrices=True,
-        reason="one decays matrices only, torch whatever is in a group with weight_decay",
-    ),
-)
+        reason=BIASES,
+    )
+    for drops, adds in (("bias_undecayed", TORCHS), (TORCHS, "bias_undecayed")):
+        where = off("weight_decay")
+        yield Entry(rule=rule.name, drops=drops, adds=adds, range=where, reason=ALIKE.format(where))
 
 
 def entries() -> Iterator[Entry]:
@@ -318,10 +319,10 @@ def entries() -> Iterator[Entry]:
         yield from _entries(rule, PAIRS)
         if rule.name == "SGD":
             yield from _entries(rule, AT_ONCE)
-            yield from BIASES
         if rule.name == "Adam":
             yield from _unflipped()
         yield from _without_any(rule)
+        yield from _biases(rule)
 
 
 def _optimum(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
@@ -335,13 +336,17 @@ def _no_optimum(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
 ADAPTIVE = frozenset(RULES) - {"SGD", "ASGD", "Muon", "Rprop", "SparseAdam"}
 """Rules that divide by a root of squares."""
 
+INSTEAD = (
+    "; what no number does, a line does: p.mul_(1 - lr * λ) before the step is decoupled decay, "
+    "p.grad.add_(p, alpha=λ) is coupled decay"
+)
 REMEMBERED = (
     "coupled decay is part of what the momentum remembers, decoupled decay is not; they end at the "
-    "same optimum with weight_decay·(1 − momentum), and get there by other ways"
+    "same optimum with weight_decay·(1 − momentum), and get there by other ways" + INSTEAD
 )
 ADAPTED = (
     "coupled decay is divided by the root of the squares, so that where gradients are large there "
-    "is hardly any; decoupled decay is not, and no one number is both"
+    "is hardly any; decoupled decay is not, and no one number is both" + INSTEAD
 )
 REFUSALS = (
     Refusal(

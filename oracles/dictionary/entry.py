@@ -34,15 +34,17 @@ SPOKEN: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "sum_loss": frozenset({"loss"}),
         "inverse_strength": frozenset({"loss"}),
+        "bias_undecayed": frozenset({"decays"}),
         "switched": frozenset({"descent", "before"}),
         "decoupled_batch_scaled": frozenset({"before", "descent"}),
         "decoupled_sign_flipped": frozenset({"before", "descent"}),
     }
 )
-"""What is no convention of a rule's text, and the lines that it takes the place of.
+"""What is no convention of every rule's text, and the lines that it takes the place of.
 
 ``sum_loss``: gradients are those of the summed loss, n times the mean's. ``inverse_strength``: the
-sum of losses is weighed by C against ½|w|². ``switched``: torch's Adam, NAdam and RAdam with
+sum of losses is weighed by C against ½|w|². ``bias_undecayed``: parameters of at most one dimension
+are not decayed, in whichever rule. ``switched``: torch's Adam, NAdam and RAdam with
 ``decoupled_weight_decay=True``. ``decoupled_...``: what AdamW calls batch_scaled and
 decay_sign_flipped.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,16 +25,24 @@ class Spoken:
     Attributes:
         candidate: the rule and its conventions.
         summed: whether gradients are those of a sum of losses.
+        biased: whether parameters of at most one dimension are decayed.
         fixed: hyperparameters that make it what it is.
     """
 
     candidate: Candidate
     summed: bool = False
+    biased: bool = True
     fixed: Mapping[str, Any] | None = None
 
     @property
     def rule(self) -> Rule:
         return self.candidate.rule
+
+    @property
+    def convention(self) -> Any:
+        """All lines in one."""
+        whole = self.candidate.convention
+        return whole if self.biased else replace(whole, decays=lambda ndim: ndim > 1)
 
     def hyper(self, h: Hyper) -> Hyper:
         """Hyperparameters of the dictionary's rule as those of the text's."""
@@ -52,7 +60,7 @@ class Spoken:
         self, w: Any, gradients: Sequence[Any], schedule: Schedule, *, ndim: int = 2, **options: Any
     ) -> list[Any]:
         """The parameter after each step, in whatever numbers it is given in."""
-        convention = self.candidate.convention
+        convention = self.convention
         run = self.rule.run(
             convention,
             w,
@@ -76,7 +84,8 @@ def text(rule: str, manner: Manner) -> Spoken:
         if form in manner:
             rule, names = "AdamW", names | {own}
     conventions = tuple(RULES[rule].convention(name) for name in sorted(names))
-    return Spoken(Candidate(RULES[rule], conventions), "sum_loss" in manner, fixed)
+    candidate = Candidate(RULES[rule], conventions)
+    return Spoken(candidate, "sum_loss" in manner, "bias_undecayed" not in manner, fixed)
 
 
 GRADIENTS: Sequence[Sequence[float]] = (
@@ -159,8 +168,8 @@ def _balls(spoken: Spoken, gradients: Sequence[float], schedule: Schedule, ndim:
     given = [np.full(shape, float(g)) for g in spoken.gradients(gradients, numbers)]
     case = single(np.ones(shape), given, [spoken.hyper(h) for h in numbers])
     oracle = Oracle(spoken.rule, case)
-    row = oracle(spoken.candidate.convention).row("float64")
-    balls = oracle(spoken.candidate.convention).parameters
+    answer = oracle(spoken.convention)
+    row, balls = answer.row("float64"), answer.parameters
     return Balls(balls.mid[row : row + 1], balls.rad[row : row + 1])
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from oracles.dictionary.decays import FORMS, OWN_NAMES
 from oracles.dictionary.entry import SPOKEN, Manner
+from oracles.drawing import Hyper
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
@@ -26,8 +27,9 @@ class Preset:
         rule: whose it is.
         manner: the conventions in which it differs from torch's.
         names: by torch's name, what it calls what it takes.
-        defaults: by its own name, where it differs from torch's default.
-        fixed: by torch's name, as what it acts where it takes nothing, if not as torch's default.
+        defaults: by its own name, of what may be left out; None is off.
+        heard: what it makes of given numbers before it uses them; None for nothing.
+        needs: what it must be given for that.
         silent: hyperparameters of which nothing is said (a solver has steps of its own).
     """
 
@@ -37,7 +39,8 @@ class Preset:
     seen: str = ""
     manner: Manner = frozenset()
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    fixed: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    heard: Callable[[Hyper], Hyper] | None = None
+    needs: frozenset[str] = frozenset()
     silent: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -47,7 +50,7 @@ class Preset:
             ValueError: it does not.
         """
         known = set(self.base.hyper()._fields)
-        for name in sorted({*self.names, *self.fixed, *self.silent} - known):
+        for name in sorted({*self.names, *self.silent} - known):
             raise ValueError(f"{self.name} has {name!r}; allowed: {', '.join(sorted(known))}")
         for name in sorted(self.manner - SPOKEN.keys()):
             self.base.convention(name)
@@ -70,18 +73,44 @@ class Preset:
         }
 
     @property
+    def ignored(self) -> frozenset[str]:
+        """What it makes nothing of."""
+        return frozenset(IGNORED[name] for name in self.manner & IGNORED.keys())
+
+    @property
     def manners(self) -> tuple[Manner, ...]:
         """What it can be made to do: its own, and decoupled decay where torch has a switch."""
         if "decoupled_weight_decay" not in self.names or self.manner & set(FORMS):
             return (self.manner,)
         return self.manner, self.manner | {"switched"}
 
+    @property
+    def known(self) -> frozenset[str]:
+        """What is known of it where nothing is given: its defaults, and what it does not take."""
+        if not self.seen:
+            return frozenset()
+        taken = {name for name, own in self.names.items() if own not in self.defaults}
+        return frozenset(self.base.hyper()._fields) - taken - UNTYPED - self.silent
+
     def default(self, name: str) -> Any:
-        """As what it acts where nothing is given, by torch's name of it."""
-        if name in self.names:
-            own = self.names[name]
-            return self.defaults.get(own, getattr(RULES[self.rule].hyper(), name, None))
-        return self.fixed.get(name, getattr(self.base.hyper(), name))
+        """As what it acts where nothing is given, by torch's name: off, or torch's default."""
+        torchs = getattr(self.base.hyper(), name)
+        value = self.defaults.get(self.names.get(name, ""), torchs)
+        return type(torchs)(0) if value is None and torchs is not None else value
+
+
+IGNORED = MappingProxyType(
+    {
+        "amsgrad_ignored": "amsgrad",
+        "constant_momentum": "momentum_decay",
+        "decay_ignored": "weight_decay",
+        "decay_of_one": "momentum_decay",
+        "eps_ignored": "eps",
+        "lr_decay_ignored": "lr_decay",
+        "lr_ignored": "lr",
+    }
+)
+"""By convention, what it makes nothing of."""
 
 
 def spoken_as_adam(names: Manner) -> Manner:

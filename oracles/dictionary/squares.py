@@ -336,12 +336,40 @@ def _switches() -> Iterator[Entry]:
         )
     yield from _swapped()
     yield from _decaying()
+    yield from _settled()
     yield Entry(
         rule="NAdam",
         drops=TORCHS,
         adds="decay_of_one",
         range=Range("momentum_decay=1", lambda s: all(h.momentum_decay == 1 for h in s)),
         reason="its factor is 0.96^t, whatever is given",
+    )
+
+
+SETTLED = 10_000
+"""As NAdam's momentum decay: 0.96^SETTLED is 2⁻⁵⁸⁹, which no format notices beside 1."""
+
+
+def _settled() -> Iterator[Entry]:
+    """A momentum without a schedule is one whose schedule is over at once."""
+    reason = "μ_t = β1(1 − ½·0.96^(t·ψ)) is β1 where 0.96^ψ is less than any format notices"
+    yield Entry(
+        rule="NAdam",
+        drops="constant_momentum",
+        adds=TORCHS,
+        change=lambda h, before, t: {"momentum_decay": SETTLED},
+        formula=f"momentum_decay = {SETTLED}",
+        reason=reason,
+    )
+    yield Entry(
+        rule="NAdam",
+        drops=TORCHS,
+        adds="constant_momentum",
+        range=Range(
+            f"momentum_decay >= {SETTLED}",
+            lambda schedule: all(h.momentum_decay >= SETTLED for h in schedule),
+        ),
+        reason=reason,
     )
 
 
@@ -459,6 +487,12 @@ REFUSALS = (
         other=TORCHS,
         reason="the maximum of corrected moments lets an early one stand that the maximum of raw "
         "ones does not: which is larger depends on the gradients",
+    ),
+    Refusal(
+        rules=frozenset({"NAdam"}),
+        one="constant_momentum",
+        other=TORCHS,
+        reason="its momentum is β1 from the first step on, torch's rises to it with momentum_decay",
     ),
     Refusal(
         rules=frozenset({"RMSprop"}),

@@ -126,9 +126,10 @@ def likely(rule: Rule, takes: frozenset[str]) -> Iterator[Argument]:
 
 
 def numeric(rule: Rule) -> list[str]:
-    """The hyperparameters of a rule that are numbers, but for the batch size."""
+    """The hyperparameters of a rule that may be any number of a range."""
     h = rule.hyper()._asdict()
-    return [n for n, v in h.items() if type(v) in (int, float) and n != "batch_size"]
+    domains = rule.drawing.domains
+    return [n for n, v in h.items() if n in domains and domains[n].high and v is not None]
 
 
 def pairs(arguments: Iterable[Argument]) -> Iterator[tuple[Argument, Argument]]:

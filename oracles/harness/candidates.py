@@ -16,6 +16,7 @@ from typing import Any
 
 from oracles.drawing import Hyper
 from oracles.harness.arguments import Argument
+from oracles.harness.cases.case import Case, Group
 from oracles.rule import Convention, Rule
 
 SAID = frozenset(f.name for f in fields(Convention)) - {"decays"}
@@ -85,6 +86,27 @@ class Candidate:
     def gradient(self, h: Hyper) -> float:
         """What a gradient is multiplied with before the rule sees it."""
         return math.prod(argument.gradient(h) for argument in self.arguments)
+
+    def of(self, case: Case) -> Case:
+        """A case as the rule sees it."""
+        if not self.arguments:
+            return case
+        return replace(case, groups=tuple(map(self._group, case.groups)))
+
+    def _group(self, group: Group) -> Group:
+        factors = [self.gradient(h) for h in group.schedule]
+        members = tuple(
+            replace(
+                p,
+                gradients=tuple(
+                    None if g is None else factor * g
+                    for factor, g in zip(factors, p.gradients, strict=True)
+                ),
+            )
+            for p in group.parameters
+        )
+        schedule = tuple(map(self.heard, group.schedule))
+        return replace(group, parameters=members, schedule=schedule)
 
     def extended(self) -> Iterator[Candidate]:
         """It with each convention that can be had as well."""

@@ -44,8 +44,10 @@ class Margin:
     A rule can be written in many ways that are the same by algebra: sums in another order, a
     correction folded into the step size, a decay and a move in one expression. Each rounds
     elsewhere. Where every operation is charged several roundings, any text is inside that makes no
-    more of them, of numbers of that size, where the rule's own text makes one. What stays outside
-    are texts that add and take away numbers larger than any the rule has.
+    more of them, of numbers of that size, where the rule's own text makes one; fused operations and
+    wider intermediates make fewer, and products that underflow may be flushed to zero. What stays
+    outside are texts that add and take away numbers larger than any the rule has, and sums that
+    are flushed. (``tests/harness/test_margin.py`` holds it to that.)
 
     Attributes:
         roundings: how many each operation is charged.

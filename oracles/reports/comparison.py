@@ -162,7 +162,12 @@ def compare(before: str | Path | RunReport, after: str | Path | RunReport) -> Co
         ValueError: the later run was asked less than the earlier one, or neither a file nor a
             version was given.
 
-    >>> compare("reports/torch-2.9.1.jsonl.xz", "reports/torch-2.13.0.jsonl.xz")  # doctest: +SKIP
+    >>> def run(lr):
+    ...     chosen = {"paths": [], "dtypes": [], "devices": [], "subject": None}
+    ...     taken = {"kind": "optimizer", "optimizer": "SGD", "arguments": {"lr": lr}}
+    ...     return RunReport({"chosen": chosen, "rules": ["SGD"], "golden": {}}, (taken,))
+    >>> [(str(d.change), d.detail) for d in compare(run("0.001"), run("0.01")).differences]
+    [('default changed', '0.001, now 0.01')]
     """
     a, b = _Index(load(before)), _Index(load(after))
     _refuse_less(a.header, b.header)

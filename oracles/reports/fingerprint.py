@@ -11,6 +11,7 @@ Places whose answers are the same to the bit share a line.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -157,6 +158,13 @@ def _unit(dtype: str, value: float) -> float:
     if not (value and math.isfinite(value)):
         return smallest
     return max(smallest, math.ldexp(float(format.u), math.frexp(value)[1]))
+
+
+def asked(rule: Rule) -> bytes:
+    """Golden questions and answers of a rule, without what is said of them."""
+    vectors = json.loads(pinned(rule))["vectors"]
+    told = [{k: v for k, v in each.items() if k not in ("comment", "flags")} for each in vectors]
+    return json.dumps(told).encode()
 
 
 @np.errstate(over="ignore", invalid="ignore")

@@ -51,6 +51,9 @@ def _remarks(found: Identification) -> Iterator[str]:
         yield from found.loop.remarks()
     if found.torchs:
         yield ELSEWHERE
+    if found.assumed:
+        values = ", ".join(f"{name} = {value}" for name, value in found.assumed.items())
+        yield f"The record does not say, so torch's defaults are taken: {values}."
     if found.scalars != "float64":
         yield f"It keeps hyperparameters, or what it makes of them, in {found.scalars}."
     if found.open:

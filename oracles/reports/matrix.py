@@ -58,13 +58,17 @@ def recorded(known: Iterable[str], folder: Path) -> dict[str, RunReport]:
 def versions(reports: Mapping[str, RunReport]) -> str:
     """What the releases say together, as Markdown."""
     newest = [*reports.values()][-1].header
-    cpu = newest["devices"].get("cpu", "unknown")
+    kernels: dict[str, list[str]] = defaultdict(list)
+    for release, report in reports.items():
+        kernels[report.header["devices"].get("cpu", "unknown")].append(release)
+    told = "; ".join(f"{kind} in {', '.join(names)}" for kind, names in kernels.items())
     lines = [
         "# What changed in torch.optim, and when",
         "",
-        f"Found by running torch {', '.join(reports)}, each with the same questions, on a CPU "
-        f"({newest['system']}, {cpu}), and comparing each release with the one before it. "
-        "`oracles matrix` writes this page; do not edit it.",
+        f"Found by running torch {', '.join(reports)}, each with the same questions, on one CPU "
+        f"({newest['system']}), and comparing each release with the one before it. torch's kernels "
+        f"use {told}: where that changes, roundings may, too. `oracles matrix` writes this page; "
+        "do not edit it.",
     ]
     changed = _changed(reports)
     for optimizer in newest["rules"]:
@@ -85,7 +89,7 @@ def _changed(reports: Mapping[str, RunReport]) -> Mapping[str, list[tuple[str, R
 
 def _history(changed: Sequence[tuple[str, Row]]) -> Iterator[str]:
     if not changed:
-        yield "Nothing changed: every place is the same to the bit in all of them."
+        yield "Nothing, beside known deviations (below)."
         return
     yield from (line(("torch", "what", "about", "where")), line(["---"] * 4))
     for release, row in changed:

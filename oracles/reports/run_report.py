@@ -33,7 +33,7 @@ from oracles.harness.runs.outcome import ABSENT, FAILED, NOT_ASKED, OK, Outcome
 from oracles.harness.runs.tally import Line, Tally
 from oracles.harness.runs.walk import Task
 from oracles.harness.subjects.subject import Place
-from oracles.reports.fingerprint import fingerprint, pinned
+from oracles.reports.fingerprint import asked, fingerprint
 from oracles.rule import Rule
 
 SCHEMA_VERSION = 1
@@ -164,7 +164,7 @@ def report(chosen: Chosen, told: Told, subjects: Subjects) -> RunReport:
         **machine(),
         "chosen": json.loads(json.dumps(vars(chosen))),  # as it will be read
         "rules": [*rules],
-        "golden": {name: _digest(pinned(rule)) for name, rule in rules.items()},
+        "golden": {name: _digest(asked(rule)) for name, rule in rules.items()},
     }
     return RunReport(header, tuple(lines))
 

@@ -95,7 +95,7 @@ def test_settings_that_are_refused_are_told() -> None:
 
 
 def test_a_claim_is_a_rule_or_a_convention_of_it() -> None:
-    for claim, ok in (("SGD", False), ("SGD's batch_scaled", True), (None, True)):
+    for claim, ok in (("SGD", False), ("SGD's batch_scaled", True)):
         report = oracles.check(batch_scaled, claim, dtypes=[])
         assert (report.follows, report.ok) == (ok, ok)
     with pytest.raises(ValueError, match="convention='x' is not one of SGD's; known: coupled"):
@@ -110,9 +110,9 @@ def test_a_rule_of_one_s_own_need_not_be_known() -> None:
     def signs(params: Any, grads: Any, state: Any, lr: Any) -> Any:
         return [w - lr * np.sign(g) * abs(g) ** 0.25 for w, g in zip(params, grads, strict=True)]
 
-    (sentence,) = oracles.check(signs, dtypes=[]).faults()
+    (sentence,) = oracles.check(signs, "SGD", dtypes=[]).faults()
     assert sentence.startswith("signs follows no known rule")
-    report = oracles.check(signs, dtypes=[], not_promised=["rule"])
+    report = oracles.check(signs, "SGD", dtypes=[], not_promised=["rule"])
     assert report.ok
     assert not report.follows
     assert report.outcome("rule") == (None, "not promised")

@@ -70,6 +70,7 @@ def test_torch_s_own_rule_says_where_else_to_look(
         ("none_known", "none_known follows no known rule (267 were ruled out; nearest is SGD's "),
         ("raises", "raises cannot be asked: RuntimeError: not today"),
     ],
+    ids=["none_known", "raises"],
 )
 def test_nothing_is_named(
     code: str, capsys: pytest.CaptureFixture[str], name: str, summary: str

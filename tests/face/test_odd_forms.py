@@ -33,7 +33,7 @@ def test_what_has_one_dimension_is_an_exception() -> None:
     (exception,) = report.found.exceptions
     assert str(exception) == "decay_ignored for parameters of at most one dimension"
     assert not report.accuracies
-    assert "no one rule holds for all of it" in dict(report.refused)["float64"]
+    assert "the enclosures know no exceptions" in dict(report.refused)["float64"]
 
 
 def test_the_figure_is_beside_what_the_rule_sees() -> None:

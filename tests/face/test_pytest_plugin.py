@@ -66,7 +66,7 @@ def test_checks_are_tests(tmp_path: Path) -> None:
         "test_wrong[batch_scaled-rule]",
     }
     assert sum(name.startswith("test_forgotten") for name in names) == 14
-    assert "batch_scaled: rule: batch_scaled follows SGD's batch_scaled, not SGD's" in done.stdout
+    assert "batch_scaled: rule: batch_scaled follows SGD's batch_scaled; its author" in done.stdout
     assert "does not call the check it is handed" in done.stdout
     assert "SKIPPED [1]" in done.stdout
     assert "numpy has no bfloat16" in done.stdout

@@ -75,6 +75,15 @@ def test_a_run_without_decay_or_batch_leaves_decay_open() -> None:
     assert told["batch_scaled"] == ("weight_decay != 0",)
 
 
+def test_what_a_record_does_not_have_is_said() -> None:
+    assert oracles.identify(TORCH).assumed == {
+        "momentum": 0,
+        "dampening": 0,
+        "nesterov": False,
+        "maximize": False,
+    }
+
+
 def test_names_of_its_own() -> None:
     hyper = {"speed": TORCH.hyper["lr"], "l2": TORCH.hyper["weight_decay"]}
     trace = Trace("mine", TORCH.parameters, TORCH.gradients, hyper)

@@ -27,6 +27,7 @@ from oracles.dictionary.refusing import refusal
 from oracles.dictionary.table import ENTRIES, REFUSALS
 from oracles.dictionary.way import way
 from oracles.drawing import Hyper
+from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
 from oracles.harness.subjects.blackbox import Function
 from oracles.identification import Identification, identify
@@ -135,6 +136,16 @@ class TestEntries:
             drew = values(RULES[rule], rng)
             return not entry.range.holds(schedule) and not trade(entry, RULES[rule], schedule, drew)
 
+    def test_what_is_said_of_matrices_is_not_so_of_biases(self) -> None:
+        rng, tried = random.Random(0), 0
+        for rule, entry in OURS:
+            if entry.matrices:
+                tried += 1
+                schedule, drew = drawn(RULES[rule], rng), values(RULES[rule], rng)
+                with mpmath.workprec(BITS):
+                    assert not trade(entry, RULES[rule], schedule, drew, ndim=1)
+        assert tried
+
     @pytest.mark.parametrize("rule", ENTRIES)
     def test_a_formula_says_what_changes(self, rule: str) -> None:
         """Each argument that a change returns is named in the formula."""
@@ -215,7 +226,7 @@ class TestWays:
 CONCERNED = [
     (rule, told)
     for told in REFUSALS
-    for rule in (told.rules or ENTRIES)
+    for rule in sorted(told.rules or ENTRIES)
     if rule in ENTRIES and called(RULES[rule], told.one) is not None
 ]
 """Refusals with the rules they are about."""
@@ -341,11 +352,29 @@ class TestNumbers:
         candidate = Candidate(RULES["SGD"], (RULES["SGD"].convention("coupled_doubled"),))
         assert numbers(candidate, "torch.SGD", weight_decay=1) == {"weight_decay": 2.0}
 
+    def test_code_that_makes_something_of_its_arguments(self) -> None:
+        """Its decay doubled; gradients of the sum with torch's decay, 0.5 by 4 rows, and lr·4."""
+        sgd = RULES["SGD"]
+        doubled = Candidate(sgd, (), (Argument(("weight_decay",), "times", 2),))
+        assert numbers(doubled, "SGD", wd=0.25) == {"weight_decay": 0.5}
+        summed = Candidate(sgd, (), (Argument(("gradient",), "times m"),))
+        given = {"lr": 0.1, "weight_decay": 0.5, "batch_size": 4}
+        assert numbers(summed, "SGD", **given) == {"lr": 0.4, "weight_decay": 0.125}
+        with pytest.raises(ValueError, match="batch_size is needed"):
+            translate({"lr": 0.1}, summed, "SGD")
+        with pytest.raises(ValueError, match="weight_decay × 2 cannot be told what it acts with"):
+            translate({"lr": 0.1}, "SGD", doubled)
+        halved = Candidate(sgd, (), (Argument(("gradient",), "times", 0.5),))
+        with pytest.raises(ValueError, match="allowed: a gradient as it is"):
+            translate({"lr": 0.1}, halved, "SGD")
+
     def test_where_it_holds_is_said(self) -> None:
-        found = translate(
-            {"lr": 0.1, "momentum": 0.9, "nesterov": True}, "SGD/lr_in_velocity", "SGD"
-        )
+        ahead = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
+        found = translate(ahead, "SGD/lr_in_velocity", "SGD")
         assert found.range == ("while lr is constant",)
+        assert found.holds({**ahead, "lr": 7})
+        assert found.holds({**ahead, "lr": [0.1, 0.1]})
+        assert not found.holds({**ahead, "lr": [0.1, 0.05]})
         assert translate({"lr": 0.1}, "SGD/batch_scaled", "SGD").range == ("weight_decay=0",)
 
 

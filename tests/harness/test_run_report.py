@@ -20,6 +20,7 @@ from oracles.harness.runs import profiles, walk
 from oracles.harness.runs.outcome import OK, Outcome
 from oracles.harness.runs.tally import Line, Tally
 from oracles.harness.runs.walk import Task
+from oracles.harness.subjects.description import REQUIRED, arguments
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import ERRORED, INSIDE, OUTSIDE, UNDECIDED, Verdict
@@ -128,6 +129,8 @@ def test_a_wrong_optimizer_fails_where_it_was_asked_with_a_command_that_shows_it
         for cell in failed:
             place = f"--path {cell['path']} --dtype {cell['dtype']} --device cpu"
             assert place in cell["command"]
+            own = f"{optimizer.__name__} [{cell['path']}, {cell['dtype']}, cpu]"
+            assert all(line.startswith(own) for line in filter(None, cell["text"].split("\n")))
         (told,) = whole.of(Kind.CHECK)
         assert told["outcome"] == "failed"
         assert "case=Case(" in told["case"]
@@ -173,12 +176,27 @@ def test_a_row_of_the_ledger_is_told_where_it_belongs(fails: bool, result: Resul
     assert cell(row, tally).get("outcome") == result
 
 
-def cell(task: Task, tally: Tally) -> Any:
+def test_a_place_that_fails_is_given_its_own_sentence() -> None:
+    tally = Tally()
+    tally.add(HERE, Verdict(OUTSIDE, elements=2))
+    other = HERE._replace(dtype="float32")
+    assert cell(TASK, tally, f"{other} is wrong\n{HERE} is, too")["text"] == f"{HERE} is, too"
+
+
+def cell(task: Task, tally: Tally, text: str = "") -> Any:
     """Of one place, in a report of one task."""
-    told = Outcome(OK, tally=tally)
+    told = Outcome(OK, text, tally=tally)
     subjects, _ = select(RULE, [HERE.path], [HERE.dtype], [HERE.device])
     found = run_report._about(RULE, Chosen(), [(task, told)], subjects, {})  # noqa: SLF001
     return next((line for kind, line in found if kind == Kind.CELL), {})
+
+
+def test_defaults_are_told_without_the_addresses_of_objects() -> None:
+    def make(params: Any, lr: float, momentum: float = 0.5, other: object = object(), **more: Any):  # type: ignore[no-untyped-def]
+        """An optimizer of somebody's."""
+
+    told = {"lr": REQUIRED, "momentum": "0.5", "other": "<object object>"}
+    assert arguments(make) == told
 
 
 # From pytest

@@ -217,8 +217,10 @@ def test_a_deviation_that_fails_where_it_should_pass_is_back(
     row: Deviation = replace(ROW, versions=SpecifierSet(">=99"))
     assert confirm(row, RULE, on("foreach"), Tally()) == 1  # another row knows it: ROW itself
     monkeypatch.setattr(runner, "active", lambda rule, version: ())
+    tally = Tally()
     with pytest.raises(Refuted, match="is back"):
-        confirm(row, RULE, on("foreach"), Tally())
+        confirm(row, RULE, on("foreach"), tally)
+    assert tally.whole().failed == 1
 
 
 def test_an_error_of_our_own_is_not_the_subjects() -> None:

@@ -448,6 +448,50 @@ def adam_by_hand(
     return w
 
 
+def adamw_by_hand(
+    X: Any, y: Any, lr: float, b1: float, b2: float, eps: float, wd: float, epochs: int
+) -> Any:
+    """Decay after the gradient was taken, before the step."""
+    w, m, v = np.zeros(X.shape[1]), 0.0, 0.0
+    for t in range(1, epochs + 1):
+        g = X.T @ (X @ w - y) / len(y)
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        w = w * (1 - lr * wd) - lr * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+    return w
+
+
+def adam_times_m(
+    X: Any, y: Any, lr: float, b1: float, b2: float, eps: float, wd: float, epochs: int
+) -> Any:
+    """The decay of a sum beside the gradient of a mean."""
+    w, m, v = np.zeros(X.shape[1]), 0.0, 0.0
+    for t in range(1, epochs + 1):
+        g = X.T @ (X @ w - y) / len(y) + wd * len(y) * w
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        w = w - lr * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+    return w
+
+
+def adagrad_by_hand(X: Any, y: Any, lr: float, epochs: int) -> Any:
+    """With an ε of its own, which is not torch's."""
+    w, v = np.zeros(X.shape[1]), 0.0
+    for _ in range(epochs):
+        g = X.T @ (X @ w - y) / len(y)
+        v = v + g * g
+        w = w - lr * g / (np.sqrt(v) + 1e-8)
+    return w
+
+
+def rmsprop_by_hand(X: Any, y: Any, lr: float, rho: float, eps: float, epochs: int) -> Any:
+    """With ε inside of the root: Adadelta without its numerator is the same."""
+    w, v = np.zeros(X.shape[1]), 0.0
+    for _ in range(epochs):
+        g = X.T @ (X @ w - y) / len(y)
+        v = rho * v + (1 - rho) * g * g
+        w = w - lr * g / np.sqrt(v + eps)
+    return w
+
+
 @dataclass(frozen=True)
 class Written:
     """A loop, and what is said of it.
@@ -465,12 +509,16 @@ BATCH_SCALED = f"the mean logistic loss by SGD's batch_scaled{BIAS}"
 LOGISTIC = f"the mean logistic loss by {TORCH}"
 SQUARED = f"the mean squared error by {TORCH}"
 
+RMSPROP = "half the mean squared error"
+
 REWRITES = (
     Written(question, BATCH_SCALED),
     Written(answer, LOGISTIC + BIAS),
     Written(question_in_torch, LOGISTIC + BIAS),
     Written(answer_s_example, SQUARED + BIAS),
-    Written(shuffled_off, LOGISTIC + IN_BATCHES + BIAS, {"momentum": 0.9}),
+    Written(
+        shuffled_off, f"{LOGISTIC}{IN_BATCHES}{BIAS}; momentum is 0.9 in it", {"momentum": 0.9}
+    ),
     Written(normal_equations, f"half {SQUARED}"),
     Written(column_of_ones, LOGISTIC + BIAS),
     Written(plus_and_minus, LOGISTIC + NO_BIAS),
@@ -478,6 +526,18 @@ REWRITES = (
     Written(course, f"half {SQUARED}"),
     Written(across, LOGISTIC),
     Written(adam_by_hand, "the mean logistic loss by Adam's eps_hat"),
+    Written(adamw_by_hand, "half the mean squared error by AdamW's decoupled_lr"),
+    Written(
+        adagrad_by_hand,
+        "half the mean squared error by Adagrad's coupled_unscaled; eps is 1e-08 in it",
+    ),
+    Written(
+        rmsprop_by_hand,
+        f"{RMSPROP} by Adadelta's updates_ignored or {RMSPROP} by RMSprop's eps_inside",
+    ),
+    Written(
+        adam_times_m, "half the mean squared error by Adam's coupled_unscaled with weight_decay·m"
+    ),
 )
 
 
@@ -568,6 +628,29 @@ def implicit_in_float32(X: Any, y: Any, lr: float, lam: float, epochs: int) -> A
     return w
 
 
+def adamw_off_by_a_line(
+    X: Any, y: Any, lr: float, b1: float, b2: float, eps: float, wd: float, epochs: int
+) -> Any:
+    """The gradient is taken where the decay has led, which no rule of gradients does."""
+    w, m, v = np.zeros(X.shape[1]), 0.0, 0.0
+    for t in range(1, epochs + 1):
+        w = w * (1 - lr * wd)
+        g = X.T @ (X @ w - y) / len(y)
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        w = w - lr * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+    return w
+
+
+def adagrad_of_another(X: Any, y: Any, lr: float, epochs: int) -> Any:
+    """Adagrad with an ε that nobody has."""
+    w, v = np.zeros(X.shape[1]), 0.0
+    for _ in range(epochs):
+        g = X.T @ (X @ w - y) / len(y)
+        v = v + g * g
+        w = w - lr * g / (np.sqrt(v) + 3e-8)
+    return w
+
+
 OTHERS: tuple[Fit, ...] = (
     newton,
     coordinate_descent,
@@ -580,4 +663,6 @@ OTHERS: tuple[Fit, ...] = (
     clipped,
     slowing,
     slightly_off,
+    adamw_off_by_a_line,
+    adagrad_of_another,
 )

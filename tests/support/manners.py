@@ -88,6 +88,7 @@ MEETING: dict[str, Schedules] = {
     **{f"while {name} is constant": _held(name) for name in STEADY},
     "initial_accumulator_value=0.1": _put(initial_accumulator_value=F(1, 10)),
     "momentum_decay=1": _put(momentum_decay=F(1)),
+    "momentum_decay >= 10000": _put(momentum_decay=F(10000)),
 }
 """By condition, what makes a schedule meet it."""
 
@@ -181,11 +182,15 @@ def trade(
     schedule: list[Hyper],
     drew: tuple[Any, list[Any]],
     also: Manner = frozenset(),
+    ndim: int = 0,
 ) -> bool:
-    """Whether the trajectories on both sides of an entry are one, ``also`` with more beside it."""
+    """Whether the trajectories on both sides of an entry are one, ``also`` with more beside it.
+
+    Of a parameter with so many dimensions: one, where an entry is not about matrices alone.
+    """
     one = (entry.beside | also | {entry.drops}) - {""}
     other = entry.after(one)
-    ndim = 1 if entry.vectors else 2
+    ndim = ndim or (2 if entry.matrices else 1)
     numbers = lifted(rule, schedule)
     reached = entry.apply(numbers)
     if entry.vectors:

@@ -145,13 +145,21 @@ def uniform(dtype: str) -> Format:
 
 
 def loosened(format: Format, roundings: int) -> Format:
-    """A format in which every operation may round so many times, instead of once."""
+    """A format in which every operation may round so many times, instead of once.
+
+    ``n`` roundings in a row are off by ``γₙ = nu / (1 − nu)`` at most (Higham, section 3.1). What
+    underflows may become zero instead of a subnormal number, where those are flushed.
+    """
     return replace(
         format,
-        u=roundings * format.u,
-        eta=roundings * format.eta,
-        scalar_u=roundings * format.scalar_u,
+        u=_gamma(roundings, format.u),
+        eta=roundings * format.eta / format.u,
+        scalar_u=_gamma(roundings, format.scalar_u),
     )
+
+
+def _gamma(n: int, u: Any) -> Any:
+    return n * u / (1 - n * u)
 
 
 def round_to(dtype: str, values: ArrayLike) -> FloatArray:

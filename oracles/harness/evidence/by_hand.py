@@ -155,19 +155,13 @@ def _case(rule: Rule, h: Hyper, gradients: tuple[float, ...], parts: set[str]) -
 
 def _last(candidate: Candidate, case: Case) -> float:
     """Where a candidate leads the only element."""
-    (group,) = case.groups
+    (group,) = candidate.of(case).groups
     (p,) = group.parameters
-    schedule = tuple(map(candidate.heard, group.schedule))
-    gradients = [
-        g * candidate.gradient(h)
-        for g, h in zip(p.gradients, group.schedule, strict=True)
-        if g is not None
-    ]
     run = candidate.rule.run(
         candidate.convention,
         p.initial,
-        gradients,
-        schedule,
+        p.gradients,
+        group.schedule,
         decays=candidate.convention.decays(p.initial.ndim),
     )
     *_, (w, _) = run

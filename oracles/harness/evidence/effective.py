@@ -39,7 +39,7 @@ def with_other_arguments(sieve: Sieve) -> Sifted:
     """
     found = Sifted()
     own = [Candidate(rule) for rule in sieve.rules]
-    by_nearness = [near.candidate for near in ranked(sieve)]
+    by_nearness = ranked(sieve)
     near = sorted((c for c in by_nearness[:NEAREST] if c.conventions), key=_size)
     closest = list(dict.fromkeys(c.rule for c in by_nearness[:NEAREST]))[:CLOSEST]
     some = [*own, *near]

@@ -27,6 +27,7 @@ from oracles.harness.arithmetic.formats import (
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.oracle import Margin, exactly
+from oracles.rule import Rule
 
 
 @dataclass(frozen=True)
@@ -142,21 +143,32 @@ NEAR = 1e-2
 """How far an answer may be from the rule in plain float64, in parts of the largest move. No margin
 that decides anything is as wide; this spares most candidates theirs, which take longer."""
 
+ROUGHLY = 0.5
+"""The same of rules that compute in a short format, whatever the parameters are."""
+
+
+def _in_short_formats(rule: Rule) -> bool:
+    """Whether it computes in less than the dtype of its parameters, whatever that is."""
+    return rule.measured((2, 2), rule.hyper())
+
 
 def near(candidate: Candidate, observation: Observation) -> bool:
     """Whether an answer is where the candidate's own text leads in float64, but for roundings."""
     if observation.doubt or observation.dtype in HALF:
         return True
+    part = ROUGHLY if _in_short_formats(candidate.rule) else NEAR
     answer, moves = observation.answer, observation.moves
     slack = 1e-9 if observation.dtype == "float64" else 1e-4
     with np.errstate(all="ignore"):
         for where, step, w in follow(candidate, observation):
-            off = np.abs(answer[step, where] - np.ravel(w))
-            if np.any(off > NEAR * moves[step] + slack * np.abs(answer[step, where])):
+            expected, got = np.ravel(w), answer[step, where]
+            far = np.abs(got - expected) > part * moves[step] + slack * np.abs(got)
+            if np.any(far | (np.isnan(got) & ~np.isnan(expected))):
                 return False
     return True
 
 
+@np.errstate(invalid="ignore")
 def held(candidate: Candidate, observation: Observation, margin: Margin) -> bool | None:
     """Whether answers speak for a candidate; None if one is outside of its margin.
 

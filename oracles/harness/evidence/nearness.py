@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from oracles.harness.candidates import Candidate, combined
 from oracles.harness.evidence.following import plainly
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.sifting import Sieve
+from oracles.harness.evidence.witnesses import observed
+from oracles.rule import Rule
 
 DEEP = 2
 """Candidates of so many conventions are looked at."""
@@ -41,17 +44,27 @@ class Near:
         )
 
 
+FIRST = 2
+"""By so many observations candidates are ranked: those in which all is on that the code takes."""
+
+
+def ranked(sieve: Sieve) -> tuple[Candidate, ...]:
+    """All candidates of a few conventions, the nearest first."""
+    witness: Any = sieve.witness  # which hashes by identity
+    return _ranked(witness, tuple(sieve.rules.items()))
+
+
 @lru_cache(maxsize=1)
-def ranked(sieve: Sieve, most: int = DEEP) -> list[Near]:
-    """All candidates of so many conventions, the nearest first."""
+def _ranked(witness: Any, rules: tuple[tuple[Rule, frozenset[str]], ...]) -> tuple[Candidate, ...]:
+    """The same for any margin."""
+    known = {rule: observed(witness, rule, without)[:FIRST] for rule, without in rules}
     found = [
-        nearness(candidate, known)
-        for rule in sieve.rules
-        if (known := sieve.known(rule))
-        for count in range(most + 1)
+        nearness(candidate, known[rule])
+        for rule in known
+        for count in range(DEEP + 1 if known[rule] else 0)
         for candidate in combined(rule, count)
     ]
-    return sorted(found, key=lambda near: (near.typical, near.largest))
+    return tuple(n.candidate for n in sorted(found, key=lambda n: (n.typical, n.largest)))
 
 
 def nearness(candidate: Candidate, known: Sequence[Observation]) -> Near:

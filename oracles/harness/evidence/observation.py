@@ -67,7 +67,7 @@ class Observation:
         """The largest move of any element at each step, (steps, 1)."""
         with np.errstate(all="ignore"):
             moved = np.abs(self.answer - self.before)
-            largest: FloatArray = moved.max(axis=1, keepdims=True, initial=0.0)
+            largest: FloatArray = np.fmax.reduce(moved, axis=1, keepdims=True, initial=0.0)
         return largest
 
     def only(self, numbers: Sequence[int]) -> Observation:

@@ -14,7 +14,9 @@ from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.cases.case import Case, Group, Parameter
 from oracles.rule import Rule
 
-SHAPES = ((3,), (2, 3))
+Shapes = tuple[tuple[int, ...], ...]
+
+SHAPES: Shapes = ((3,), (2, 3))
 """A vector and a matrix: what is decayed may hang on that."""
 
 ROWS = 7
@@ -29,7 +31,7 @@ class Setting:
     case: Case
 
 
-def settings(rule: Rule, takes: frozenset[str], seed: int = 0) -> Iterator[Setting]:
+def settings(rule: Rule, takes: frozenset[str], shapes: Shapes = ()) -> Iterator[Setting]:
     """Cases of a rule that use what a code takes: all at once, twice, and with each left out.
 
     Values are those between which conventions are told apart (``rule.drawing.full``), away from the
@@ -39,7 +41,8 @@ def settings(rule: Rule, takes: frozenset[str], seed: int = 0) -> Iterator[Setti
     >>> [setting.what for setting in settings(RULES["SGD"], frozenset({"lr", "weight_decay"}))]
     ['all', 'all again', 'weight_decay=0']
     """
-    rng = np.random.Generator(np.random.PCG64(seed))
+    rng = np.random.Generator(np.random.PCG64(0))
+    shapes = shapes or shapes_of(rule)
     default = rule.hyper()
     spans = {name: span for name, span in rule.drawing.full.hyper.items() if name in takes}
     flags = [n for n, v in default._asdict().items() if isinstance(v, bool) and n in takes]
@@ -50,7 +53,7 @@ def settings(rule: Rule, takes: frozenset[str], seed: int = 0) -> Iterator[Setti
         values |= {name: name == on for name in flags}
         values |= {"batch_size": ROWS} if "batch_size" in takes else {}
         h = _allowed(rule, default._replace(**values), spans)
-        return Setting(what, _case(rule, h, sizes, rng))
+        return Setting(what, _case(rule, h, sizes, shapes, rng))
 
     yield setting("all")
     yield setting("all again")
@@ -78,7 +81,7 @@ def _within(span: Range, rng: np.random.Generator) -> float:
     return float(low * (high / low) ** rng.random())
 
 
-def shapes(rule: Rule) -> tuple[tuple[int, ...], ...]:
+def shapes_of(rule: Rule) -> Shapes:
     """Of the parameters that code is given."""
     return rule.drawing.shapes[:2] or SHAPES
 
@@ -94,15 +97,25 @@ FADING = tuple(0.5**t for t in range(16))
 """Sizes that show what is remembered, by a code that takes no rate at which it is forgotten."""
 
 
-def _case(rule: Rule, h: Hyper, sizes: Sizes, rng: np.random.Generator) -> Case:
+def _case(rule: Rule, h: Hyper, sizes: Sizes, shapes: Shapes, rng: np.random.Generator) -> Case:
     def array(span: Range, shape: tuple[int, ...]) -> FloatArray:
         signs: FloatArray = rng.choice([-1.0, 1.0], shape)
         return signs * rng.uniform(*span, shape)
 
     spans = rule.drawing.full
+
+    def given(shape: tuple[int, ...], step: int) -> FloatArray:
+        """A gradient; of sparse ones every other element is there, in turn."""
+        there = (np.indices(shape).sum(axis=0) + step) % 2 if rule.sparse else 1
+        return sizes[step] * array(spans.g, shape) * there
+
     members = tuple(
-        Parameter(array(spans.w, shape), tuple(size * array(spans.g, shape) for size in sizes))
-        for shape in shapes(rule)
+        Parameter(
+            array(spans.w, shape),
+            tuple(given(shape, step) for step in range(len(sizes))),
+            gradient_layout=rule.gradient_layout,
+        )
+        for shape in shapes
     )
     schedule = tuple(h._replace(lr=h.lr * (1, 0.5, 0.75)[t % 3]) for t in range(len(sizes)))
     return Case((Group(members, schedule),), ("float64",))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from oracles.harness.candidates import MOST, Candidate, combined
 from oracles.harness.evidence.following import held, near
 from oracles.harness.evidence.observation import Observation
-from oracles.harness.evidence.witnesses import Witness
+from oracles.harness.evidence.witnesses import Witness, observed
 from oracles.harness.oracle import Margin
 from oracles.harness.subjects.subject import SubjectError
 from oracles.rule import Rule
@@ -86,10 +86,7 @@ class Sieve:
 
     def known(self, rule: Rule) -> tuple[Observation, ...]:
         """All of them; nothing if the code does not take what this rule's cases are."""
-        try:
-            return tuple(self.observations(rule))
-        except SubjectError:
-            return ()
+        return observed(self.witness, rule, self.rules[rule])
 
     @property
     def size(self) -> int:

@@ -13,7 +13,7 @@ from oracles.harness.arithmetic.formats import FloatArray, are_float32, round_to
 from oracles.harness.cases.case import Case, Group, Parameter
 from oracles.harness.evidence.accepted import accepted
 from oracles.harness.evidence.observation import Doubt, Observation
-from oracles.harness.evidence.settings import Setting, settings, shapes
+from oracles.harness.evidence.settings import Setting, Shapes, settings, shapes_of
 from oracles.harness.subjects.aliases import matched
 from oracles.harness.subjects.blackbox import BlackBox
 from oracles.harness.subjects.subject import SubjectError
@@ -50,6 +50,16 @@ class Witness(Protocol):
         """
 
 
+def observed(
+    witness: Witness, rule: Rule, without: frozenset[str] = NOTHING
+) -> tuple[Observation, ...]:
+    """All of them; nothing if the code does not take what this rule's cases are."""
+    try:
+        return tuple(witness.observations(rule, without))
+    except SubjectError:
+        return ()
+
+
 @dataclass(frozen=True, eq=False)
 class Asked:
     """Code that can be asked: it is given cases that tell conventions apart."""
@@ -59,6 +69,7 @@ class Asked:
         default_factory=dict, repr=False
     )
     _takes: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    _taken: dict[str, Shapes] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -72,7 +83,8 @@ class Asked:
     def observations(self, rule: Rule, without: frozenset[str] = NOTHING) -> Iterator[Observation]:
         key = rule.name, without
         if key not in self._known:
-            self._known[key] = tuple(settings(rule, self.takes(rule) - without)), []
+            asked = settings(rule, self.takes(rule) - without, self._shapes(rule))
+            self._known[key] = tuple(asked), []
         cases, known = self._known[key]
         for number, setting in enumerate(cases):
             if number == len(known):  # each case is asked once, and only when it is needed
@@ -82,6 +94,16 @@ class Asked:
                 yield told
             elif not any(isinstance(one, Observation) for one in known):
                 raise told
+
+    def _shapes(self, rule: Rule) -> Shapes:
+        """Those that are usual, or that one of them which the code takes: matrices, maybe."""
+        usual = shapes_of(rule)
+        if rule.name not in self._taken:
+            options = (usual, *((shape,) for shape in reversed(usual)))
+            firsts = ((o, next(settings(rule, self.takes(rule), o))) for o in options)
+            taken = (o for o, first in firsts if isinstance(self._asked(rule, first), Observation))
+            self._taken[rule.name] = next(taken, usual)
+        return self._taken[rule.name]
 
     def _asked(self, rule: Rule, setting: Setting) -> Observation | SubjectError:
         """In float64, unless the code does not compute in that."""
@@ -104,7 +126,7 @@ class Asked:
     def ignores(self, rule: Rule) -> frozenset[str]:
         """Those whose value changes no bit of its answers."""
         takes = self.takes(rule)
-        case = next(settings(rule, takes)).case
+        case = next(settings(rule, takes, self._shapes(rule))).case
         try:
             answer = self.box.run(rule, case)
             return frozenset(
@@ -117,7 +139,7 @@ class Asked:
 
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}
-        for number, shape in enumerate(shapes(rule)):
+        for number, shape in enumerate(self._shapes(rule)):
             kind = "matrices" if len(shape) > 1 else "parameters of at most one dimension"
             found[kind] = (*found.get(kind, ()), number)
         return found

@@ -164,7 +164,8 @@ def _serve(pipe: Any, interview: Interview, known: dict[str, Any]) -> None:
 
 
 def _silence() -> None:
-    """What is printed past Python goes nowhere."""
+    """Whatever is printed without being heard goes nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
+    sys.stdout = sys.stderr = os.fdopen(nowhere, "w", encoding="utf-8")

@@ -178,7 +178,10 @@ class ForeignOptimizer:
             write_rate(table, self.arguments(rule)["lr"], h.lr)
 
     def _gradient(self, values: FloatArray | None, layout: str, dtype: str) -> torch.Tensor | None:
-        return None if values is None else LAYOUTS[layout](self._tensor(values, dtype))
+        if values is None:
+            return None
+        tensor = self._tensor(values, dtype)
+        return tensor.to_sparse() if layout == "sparse" else LAYOUTS[layout](tensor)
 
     @staticmethod
     def _tensor(values: FloatArray, dtype: str) -> torch.Tensor:

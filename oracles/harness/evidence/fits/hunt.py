@@ -13,7 +13,7 @@ from oracles.harness.evidence.fits.settings import FEWER, ROWS, TOLD, UNTOLD, Se
 from oracles.harness.evidence.sifting import MARGINS
 from oracles.harness.oracle import Margin
 from oracles.harness.training.batches import Batches
-from oracles.harness.training.loop import Loop
+from oracles.harness.training.loop import SCALES, Loop
 from oracles.harness.training.losses import LOSSES
 from oracles.rule import Rule
 
@@ -62,9 +62,9 @@ class Hunt:
         rule: which it may step by.
         settings: what it is asked.
         most: how many conventions are combined at most.
-        scaled: whether rate and decay may be scaled as well; then fewer are.
+        scaled: whether rate and decay may be scaled before the rule sees them.
         ruled_out: how many accounts did not hold.
-        nearest: the account that came closest, if none holds.
+        nearest: the account that came closest where none held any more, if one ever did.
     """
 
     evidence: Evidence
@@ -75,11 +75,10 @@ class Hunt:
     ruled_out: int = 0
     nearest: Near | None = None
 
-    def accounts(self, rates: Sequence[str], decays: Sequence[str]) -> list[Loop]:
-        """Those that hold on all rows at once, whose rate and decay are scaled in these ways."""
+    def accounts(self) -> list[Loop]:
+        """Those that hold on all rows at once."""
         plain, *rest = self.full
-        self.scaled = len(rates) > 1
-        rates = rates if self.rule.linear else ("",)
+        rates = SCALES if self.scaled and self.rule.linear else ("",)
         first = [
             Loop(loss, core, batches, lr=lr)
             for batches in self.ways[:3]
@@ -87,7 +86,7 @@ class Hunt:
             for lr in rates
             for core in self.cores(plain)
         ]
-        return self.sifted(list(self.decayed(self.sifted(first, [plain]), decays)), rest)
+        return self.sifted(list(self.decayed(self.sifted(first, [plain]))), rest)
 
     @property
     def ways(self) -> tuple[Batches, ...]:
@@ -100,19 +99,15 @@ class Hunt:
         return [s for s in self.settings if s.m in (ROWS, FEWER)]
 
     @cached_property
-    def asked(self) -> list[Candidate]:
-        """The candidates that some setting asks for."""
+    def candidates(self) -> list[Candidate]:
+        """Those that some setting asks for."""
         asked = {
             c.name
             for c in self.rule.conventions
             if not c.parts & UNASKED and any(s.active(c) for s in self.settings)
         }
-        return [c for c in combined(self.rule) if c.names <= asked]
-
-    @property
-    def candidates(self) -> list[Candidate]:
-        """Those that are tried: all that are asked for, or few where rate and decay are scaled."""
-        return [c for c in self.asked if len(c.conventions) <= self.most - 2 * self.scaled]
+        some = [c for c in combined(self.rule) if len(c.conventions) <= self.most]
+        return [c for c in some if c.names <= asked]
 
     def core(self, candidate: Candidate, setting: Setting) -> Candidate:
         """What a candidate comes to in a setting."""
@@ -124,12 +119,13 @@ class Hunt:
         found = [self.core(c, setting) for c in self.candidates]
         return list({c.names: c for c in reversed(found)}.values())[::-1]
 
-    def decayed(self, loops: list[Loop], decays: Sequence[str]) -> Iterator[Loop]:
+    def decayed(self, loops: list[Loop]) -> Iterator[Loop]:
         """Accounts that come to the given ones in the plain setting."""
         plain = self.full[0]
         names = [self.core(c, plain).names for c in self.candidates]
         flags = (True, False) if self.evidence.biased and self.decaying else (True,)
-        for loop, bias, scale in product(loops, flags, decays if self.decaying else ("",)):
+        decays = SCALES if self.scaled and self.decaying else ("",)
+        for loop, bias, scale in product(loops, flags, decays):
             for candidate, name in zip(self.candidates, names, strict=True):
                 if name == loop.candidate.names:
                     yield from replace(
@@ -160,20 +156,28 @@ class Hunt:
         return list(dict(zip(reversed(same), reversed(loops), strict=True)).values())[::-1]
 
     def _note(self, loops: list[Loop], setting: Setting) -> None:
-        """Remember which account came closest in a setting in which none held."""
+        """Remember which account came closest where none held any more, if one ever did."""
         number = self.settings.index(setting)
-        plain = [loop for loop in loops if number or not loop.candidate.conventions]
-        for loop in plain if not self.scaled else []:
+        for loop in loops if number and not self.scaled else []:
             near = Near(number, -self.evidence.farthest(loop, setting), loop, setting.what)
             self.nearest = near if self.nearest is None else max(self.nearest, near)
 
     def proven(self, loops: list[Loop]) -> list[Loop]:
         """The accounts whose margin holds all answers on few rows, and says something of most."""
-        for margin in MARGINS:
+        for margin in self.margins:
             found = [loop for loop in loops if self.speaks(loop, margin)]
             if found:
                 return found
         return []
+
+    @property
+    def margins(self) -> Sequence[Margin]:
+        """In float64 the narrow one: what scalars in float32 may do there is as much as an ε may.
+
+        Where all is float32 they make little difference.
+        """
+        short = self.evidence.dtype(self.full[0]) == "float32"
+        return MARGINS if short else MARGINS[:1]
 
     def speaks(self, loop: Loop, margin: Margin) -> bool:
         """Whether an account's margin holds all answers on few rows, and is narrow for most."""
@@ -187,4 +191,4 @@ class Hunt:
 
     def holds(self, loop: Loop, settings: Sequence[Setting]) -> bool:
         """Whether an account's wider margin holds all answers in further settings."""
-        return all(self.evidence.within(loop, MARGINS[-1], s)[0] for s in settings)
+        return all(self.evidence.within(loop, self.margins[-1], s)[0] for s in settings)

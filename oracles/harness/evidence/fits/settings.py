@@ -55,7 +55,7 @@ class Setting:
     batch: int
     h: Hyper
     given: tuple[tuple[str, Any], ...]
-    epochs: int = EPOCHS
+    epochs: int
 
     def plan(self, batches: Batches) -> Plan:
         """The batches of each epoch."""
@@ -87,12 +87,15 @@ def settings(rule: Rule, box: Fit) -> list[Setting]:
     values |= {"weight_decay": DECAY} if "weight_decay" in values else {}
     off = {n: 0.0 for n in values if not getattr(rule.hyper(), n)}
     switches = [n for n, v in default._asdict().items() if isinstance(v, bool) and n in taken]
+    epochs = max((EPOCHS, *rule.drawing.steps))
     rate = {"lr": LR} if "lr" in taken else {}
 
-    def setting(what: str, m: int, batch: int, changed: dict[str, Any], **rest: Any) -> Setting:
+    def setting(
+        what: str, m: int, batch: int, changed: dict[str, Any], epochs: int = epochs
+    ) -> Setting:
         h = default._replace(**rate, **values | dict.fromkeys(switches, False) | changed)
         names = [n for n in h._fields if n in taken]
-        return Setting(what, m, batch, h, tuple((n, getattr(h, n)) for n in names), **rest)
+        return Setting(what, m, batch, h, tuple((n, getattr(h, n)) for n in names), epochs)
 
     everything = ", ".join(off) or PLAINLY
     found = [setting(PLAINLY, ROWS, ROWS, off), setting(everything, ROWS, ROWS, {})]
