@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from oracles.harness.arithmetic.formats import FORMATS, FloatArray
+from oracles.harness.arithmetic.formats import FORMATS, FloatArray, are_float32
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.accepted import accepted
 from oracles.harness.evidence.settings import settings
 from oracles.harness.oracle import PYTHON, Oracle
 from oracles.harness.subjects.blackbox import BlackBox
@@ -55,9 +56,14 @@ def accuracy(
     """
     worst = Accuracy(dtype, 0.0, 0.0, "")
     rule, judged = candidate.rule, 0
-    for setting in settings(rule, box.takes(rule) - ignores):
+    refused: SubjectError | None = None
+    for setting in settings(rule, accepted(box, rule) - ignores):
         case = replace(setting.case, precisions=(dtype,))
-        answer = box.run(rule, case, dtype)
+        try:
+            answer = box.run(rule, case, dtype)
+        except SubjectError as error:
+            refused = refused or error
+            continue
         oracle = Oracle(rule, candidate.of(case))
         radii, count = _radii(oracle, candidate, answer)
         judged += count
@@ -66,7 +72,9 @@ def accuracy(
             worst = replace(worst, radii=radii, setting=setting.what, cause=cause)
         worst = replace(worst, ulps=max(worst.ulps, _ulps(oracle, candidate, answer)))
     if not judged:
-        raise SubjectError(f"no element is judged: rounding to {dtype} leaves everything open")
+        raise refused or SubjectError(
+            f"no element is judged: rounding to {dtype} leaves everything open"
+        )
     return worst
 
 
@@ -101,6 +109,8 @@ CAUSES: Sequence[tuple[str, frozenset[str]]] = (
 
 def _cause(oracle: Oracle, candidate: Candidate, answer: FloatArray) -> str:
     """The scalars that explain the error if they are kept in float32."""
+    if oracle.case.precisions == ("float64",) and are_float32(answer):
+        return "computes in float32"
     names = frozenset(oracle.rule.hyper()._fields) | {"step"}
     for cause, tensors in (*CAUSES, ("scalars in float32", names)):
         if _radii(oracle, candidate, answer, tensors)[0] <= 1:

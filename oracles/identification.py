@@ -48,6 +48,7 @@ class Identification:
         fits: the candidates that hold all its answers, the simplest ones of them.
         ruled_out: how many candidates some answer excluded.
         ignores: hyperparameters of what fits that the code takes and makes nothing of.
+        aside: hyperparameters that the code takes and what fits does not know, if there are some.
         assumed: hyperparameters of what fits that a record does not have, and their defaults.
         scalars: what hyperparameters are kept in, as far as answers tell.
         exceptions: where another candidate holds than the one that fits elsewhere.
@@ -73,6 +74,7 @@ bias_undecayed gives 0.9, the code 0.85
     fits: tuple[Candidate, ...]
     ruled_out: int
     ignores: frozenset[str] = frozenset()
+    aside: frozenset[str] = frozenset()
     scalars: str = "float64"
     exceptions: tuple[Exceptional, ...] = ()
     untold: tuple[Untold, ...] = ()
@@ -89,7 +91,7 @@ bias_undecayed gives 0.9, the code 0.85
         if self.loop is not None:
             return self.loop.torchs
         own = [c for c in self.fits if not (c.conventions or c.arguments)]
-        return bool(own) and not self.exceptions
+        return bool(own) and not (self.exceptions or self.aside)
 
     @cached_property
     def examples(self) -> tuple[ByHand, ...]:
@@ -118,6 +120,7 @@ bias_undecayed gives 0.9, the code 0.85
             return f"{self.name} follows no known rule ({out}{nearest})"
         follows = f"{self.name} follows {' or '.join(map(str, self.fits))}"
         without = [f"ignoring {', '.join(sorted(self.ignores))}"] if self.ignores else []
+        without += [f"leaving {', '.join(sorted(self.aside))} aside"] if self.aside else []
         return ", ".join([follows, *without, *(f"but {e}" for e in self.exceptions)])
 
     def to_json(self) -> dict[str, Any]:
@@ -132,6 +135,7 @@ bias_undecayed gives 0.9, the code 0.85
             "fits": [plain(candidate) for candidate in self.fits],
             "exceptions": [{"where": e.where, **plain(e.candidate)} for e in self.exceptions],
             "ignores": sorted(self.ignores),
+            "aside": sorted(self.aside),
             "assumed": dict(self.assumed),
             "scalars": self.scalars,
             "fault": self.fault,
@@ -255,11 +259,16 @@ its arguments."""
 def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
     last = Sifted()
     asked = list(sieves(readings, rules))
+    partial: list[tuple[Sieve, Sifted]] = []
     for sieve in asked:
         found = sieve.simplest()
-        if found.fits:
+        if found.fits and not sieve.aside(found.fits[0].rule):
             return _named(sieve, found)
+        if found.fits:
+            partial.append((sieve, found))
         last = max(last, found, key=lambda sifted: (len(sifted.open), sifted.ruled_out))
+    if partial:
+        return _named(*partial[0])
     if last.open:
         return Identification(readings[0].name, (), last.ruled_out, open=last.open)
     if fault := asked[0].fault():
@@ -284,6 +293,7 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         found.fits,
         found.ruled_out,
         sieve.rules[fit.rule] - {"batch_size", *(n for a in fit.arguments for n in a.names)},
+        sieve.aside(fit.rule),
         sieve.margin.scalars if wider and not found.exceptions else "float64",
         found.exceptions,
         () if found.exceptions else untold(sieve, fit),

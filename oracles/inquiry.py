@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from oracles.accuracy import Accuracy, accuracy
+from oracles.harness.arguments import GRADIENT
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.cases.case import Case
@@ -314,12 +315,11 @@ class Inquiry:
         _ = identification.examples  # which are asked for when it travels, where nobody listens
         return Found(identification, watched.refused)
 
-    def _accuracy(self, arrangement: Any, identification: Identification, dtype: str) -> Accuracy:
-        candidate = identification.fits[0]
-        if identification.exceptions or candidate.arguments:
-            raise SubjectError("the enclosures know no exceptions, and no other arguments")
-        box = self.kind.settled(arrangement)
-        return accuracy(box, candidate, dtype, identification.ignores)
+    def _accuracy(self, arrangement: Any, found: Identification, dtype: str) -> Accuracy:
+        candidate = found.fits[0]
+        if found.exceptions or any(GRADIENT in argument.names for argument in candidate.arguments):
+            raise SubjectError("the enclosures know no exceptions, and no other gradients")
+        return accuracy(self.kind.settled(arrangement), candidate, dtype, found.ignores)
 
     def _line(
         self,

@@ -47,8 +47,11 @@ def remarks(report: Report) -> list[str]:
             reasons.setdefault("not promised", []).append(line.name)
         if line.word is Word.NOT_ASKED and not line.why.endswith("is broken"):
             reasons.setdefault(f"not asked ({line.why})", []).append(line.name)
-    if report.found is not None and not report.found.fits:
-        for rule, why in report.declined.items():
+    followed = {candidate.rule.name for candidate in report.found.fits} if report.found else set()
+    for rule, why in report.declined.items():
+        if rule in followed:
+            reasons.setdefault(f"{why} in some settings", []).append(rule)
+        elif not followed:
             reasons.setdefault(f"{why} when asked as these are", []).append(rule)
     told = [f"{why}: {', '.join(names)}" for why, names in reasons.items()]
     if report.printed:

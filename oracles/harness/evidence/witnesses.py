@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from oracles.drawing import Hyper
-from oracles.harness.arithmetic.formats import FloatArray, round_to
+from oracles.harness.arithmetic.formats import FloatArray, are_float32, round_to
 from oracles.harness.cases.case import Case, Group, Parameter
+from oracles.harness.evidence.accepted import accepted
 from oracles.harness.evidence.observation import Doubt, Observation
 from oracles.harness.evidence.settings import Setting, Shapes, settings, shapes_of
 from oracles.harness.subjects.aliases import matched
@@ -67,6 +68,7 @@ class Asked:
     _known: dict[Any, tuple[tuple[Setting, ...], list[Observation | SubjectError]]] = field(
         default_factory=dict, repr=False
     )
+    _takes: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
     _taken: dict[str, Shapes] = field(default_factory=dict, repr=False)
 
     @property
@@ -74,7 +76,9 @@ class Asked:
         return self.box.name
 
     def takes(self, rule: Rule) -> frozenset[str]:
-        return self.box.takes(rule)
+        if rule.name not in self._takes:
+            self._takes[rule.name] = accepted(self.box, rule)
+        return self._takes[rule.name]
 
     def observations(self, rule: Rule, without: frozenset[str] = NOTHING) -> Iterator[Observation]:
         key = rule.name, without
@@ -86,9 +90,10 @@ class Asked:
             if number == len(known):  # each case is asked once, and only when it is needed
                 known.append(self._asked(rule, setting))
             told = known[number]
-            if isinstance(told, SubjectError):
+            if isinstance(told, Observation):
+                yield told
+            elif not any(isinstance(one, Observation) for one in known):
                 raise told
-            yield told
 
     def _shapes(self, rule: Rule) -> Shapes:
         """Those that are usual, or that one of them which the code takes: matrices, maybe."""
@@ -101,14 +106,22 @@ class Asked:
         return self._taken[rule.name]
 
     def _asked(self, rule: Rule, setting: Setting) -> Observation | SubjectError:
-        case = setting.case
+        """In float64, unless the code does not compute in that."""
+        told = self._asked_in("float64", rule, setting)
+        if isinstance(told, Observation) and not are_float32(told.answer):
+            return told
+        shorter = self._asked_in("float32", rule, setting)
+        return shorter if isinstance(shorter, Observation) else told
+
+    def _asked_in(self, dtype: str, rule: Rule, setting: Setting) -> Observation | SubjectError:
+        case = replace(setting.case, precisions=(dtype,))
         try:
-            answer = self.box.run(rule, case)
+            answer = self.box.run(rule, case, dtype)
         except SubjectError as error:
             return error
         if answer.shape != (case.steps, case.offsets[-1]):
             return SubjectError("parameters of another size than it was given")
-        return Observation(setting.what, case, answer)
+        return Observation(setting.what, case, answer, dtype)
 
     def ignores(self, rule: Rule) -> frozenset[str]:
         """Those whose value changes no bit of its answers."""
