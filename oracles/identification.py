@@ -89,7 +89,7 @@ bias_undecayed gives 0.9, the code 0.85
         if self.loop is not None:
             return self.loop.torchs
         own = [c for c in self.fits if not (c.conventions or c.arguments)]
-        return bool(own) and not self.exceptions
+        return bool(own) and not (self.exceptions or self.ignores)
 
     @cached_property
     def examples(self) -> tuple[ByHand, ...]:
@@ -283,7 +283,7 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         sieve.witness.name,
         found.fits,
         found.ruled_out,
-        sieve.rules[fit.rule] - {"batch_size", *(n for a in fit.arguments for n in a.names)},
+        sieve.rules[fit.rule] - {name for a in fit.arguments for name in a.names},
         sieve.margin.scalars if wider and not found.exceptions else "float64",
         found.exceptions,
         () if found.exceptions else untold(sieve, fit),

@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from oracles.accuracy import Accuracy
-from oracles.harness.candidates import Candidate
 from oracles.harness.promise import Line, Word, faults
 from oracles.identification import Identification
 from oracles.inquiry import ACCURACY, RULE
@@ -54,9 +53,11 @@ class Claim:
     def __str__(self) -> str:
         return f"{self.rule.name}'s {' with '.join(sorted(self.names)) or self.rule.torch.name}"
 
-    def holds(self, fits: Iterable[Candidate]) -> bool:
-        """Whether it is among what fits."""
-        return any(c.rule is self.rule and c.names == self.names and not c.arguments for c in fits)
+    def holds(self, found: Identification) -> bool:
+        """Whether it is among what fits, everywhere and with all hyperparameters heeded."""
+        own = [c for c in found.fits if c.rule is self.rule and c.names == self.names]
+        all_heeded = not (found.exceptions or found.ignores)
+        return all_heeded and any(not candidate.arguments for candidate in own)
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class Report:
         """Whether it follows a known rule: the claimed one, if one is claimed."""
         if self.found is None or self.claim is None:
             return bool(self.found and self.found.fits)
-        return self.claim.holds(self.found.fits) and not self.found.exceptions
+        return self.claim.holds(self.found)
 
     @property
     def broken(self) -> tuple[Line, ...]:

@@ -9,7 +9,10 @@ import pytest
 import torch
 
 import oracles
+from oracles.harness.evidence.witnesses import Asked
 from oracles.harness.promise import Word
+from oracles.harness.subjects.asking import black_box
+from oracles.optimizers.registry import RULES
 from oracles.reports.checked import render
 from tests.support.breakers import Clean
 
@@ -104,6 +107,28 @@ def test_a_claim_is_a_rule_or_a_convention_of_it() -> None:
 
 def batch_scaled(params: Any, grads: Any, state: Any, lr: Any, wd: Any, n: Any) -> Any:
     return [w - lr * (g + wd / n * w) for w, g in zip(params, grads, strict=True)]
+
+
+CLAMPED = "SGD", "Rprop", "ASGD", "Adafactor"
+"""Rules with arguments that make no difference beside some values of others."""
+
+
+def test_whoever_ignores_a_hyperparameter_does_not_follow_the_claimed_rule() -> None:
+    def deaf(params: Any, grads: Any, state: Any, lr: Any, momentum: Any) -> Any:
+        return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+    report = oracles.check(deaf, "SGD", dtypes=[])
+    assert report.faults() == [
+        "deaf follows SGD's coupled_unscaled, ignoring momentum; its author claims SGD's "
+        "coupled_unscaled"
+    ]
+    assert report.found is not None and not report.found.torchs
+
+
+@pytest.mark.parametrize("name", [n for n in CLAMPED if hasattr(torch.optim, n)])
+def test_of_what_torch_s_classes_take_nothing_is_called_ignored(name: str) -> None:
+    """Some of it makes no difference beside other values: nesterov beside dampening, clamps, t0."""
+    assert not Asked(black_box(getattr(torch.optim, name), {}, {})).ignores(RULES[name])
 
 
 def test_a_rule_of_one_s_own_need_not_be_known() -> None:
