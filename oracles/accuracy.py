@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,10 +10,12 @@ import numpy as np
 
 from oracles.harness.arithmetic.formats import FORMATS, FloatArray
 from oracles.harness.candidates import Candidate
+from oracles.harness.cases.case import Case
 from oracles.harness.evidence.settings import settings
 from oracles.harness.oracle import PYTHON, Oracle
 from oracles.harness.subjects.blackbox import BlackBox
-from oracles.harness.subjects.subject import SubjectError
+from oracles.harness.subjects.subject import Declined, SubjectError
+from oracles.rule import Rule
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,14 @@ def accuracy(
         ignores: hyperparameters of which it makes nothing, and which are left alone.
 
     Raises:
-        SubjectError: the code does not take that dtype, or nothing of its answers can be judged.
+        Declined: the code does not take that dtype, or nothing of its answers can be judged.
+        SubjectError: it has raised something else.
     """
     worst = Accuracy(dtype, 0.0, 0.0, "")
     rule, judged = candidate.rule, 0
     for setting in settings(rule, box.takes(rule) - ignores):
         case = replace(setting.case, precisions=(dtype,))
-        answer = box.run(rule, case, dtype)
+        answer = _answer(box, rule, case, dtype)
         oracle = Oracle(rule, candidate.of(case))
         radii, count = _radii(oracle, candidate, answer)
         judged += count
@@ -66,8 +70,23 @@ def accuracy(
             worst = replace(worst, radii=radii, setting=setting.what, cause=cause)
         worst = replace(worst, ulps=max(worst.ulps, _ulps(oracle, candidate, answer)))
     if not judged:
-        raise SubjectError(f"no element is judged: rounding to {dtype} leaves everything open")
+        raise Declined(f"no element is judged: rounding to {dtype} leaves everything open")
     return worst
+
+
+NAMES_DTYPES = re.compile(r"not implemented for|dtype|scalar ?type|float16|half", re.IGNORECASE)
+"""Words of whoever refuses a dtype without a TypeError: torch's kernels do."""
+
+
+def _answer(box: BlackBox, rule: Rule, case: Case, dtype: str) -> FloatArray:
+    """What the code gives; it may decline the dtype."""
+    try:
+        return box.run(rule, case, dtype)
+    except SubjectError as error:
+        refuses = isinstance(error.__cause__, TypeError | NotImplementedError)
+        if refuses or (error.__cause__ and NAMES_DTYPES.search(str(error))):
+            raise Declined(error.sentence) from None
+        raise
 
 
 def _radii(

@@ -17,10 +17,10 @@ from oracles.harness.candidates import Candidate
 from oracles.harness.cases.case import Case
 from oracles.harness.evidence.settings import settings
 from oracles.harness.promise import Line, Promise, Word, line
-from oracles.harness.runs.confined import Lost
+from oracles.harness.runs.confined import REST, Lost
 from oracles.harness.subjects.asking import black_box
 from oracles.harness.subjects.blackbox import BlackBox, Function
-from oracles.harness.subjects.subject import SubjectError, answering
+from oracles.harness.subjects.subject import Declined, SubjectError, answering
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.identification import Identification, identify
 from oracles.optimizers.registry import RULES
@@ -314,12 +314,18 @@ class Inquiry:
         _ = identification.examples  # which are asked for when it travels, where nobody listens
         return Found(identification, watched.refused)
 
-    def _accuracy(self, arrangement: Any, identification: Identification, dtype: str) -> Accuracy:
+    def _accuracy(
+        self, arrangement: Any, identification: Identification, dtype: str
+    ) -> Accuracy | str:
+        """A figure, or why there can be none."""
         candidate = identification.fits[0]
         if identification.exceptions or candidate.arguments:
-            raise SubjectError("the enclosures know no exceptions, and no other arguments")
+            return "the enclosures know no exceptions, and no other arguments"
         box = self.kind.settled(arrangement)
-        return accuracy(box, candidate, dtype, identification.ignores)
+        try:
+            return accuracy(box, candidate, dtype, identification.ignores)
+        except Declined as why:
+            return why.sentence
 
     def _line(
         self,
@@ -335,7 +341,7 @@ class Inquiry:
 
 def answer(known: Mapping[str, Any], question: str) -> Any:
     """What was answered; :class:`Lost` if nothing was."""
-    told = known.get(question, Lost("the time was up"))
+    told = known.get(question, known.get(REST, Lost("it was not asked")))
     return told.answer if isinstance(told, Told) else told
 
 

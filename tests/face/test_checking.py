@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,33 @@ def test_the_operation_that_loses_digits_is_named() -> None:
 def test_a_dtype_that_is_not_taken_is_told() -> None:
     report = oracles.check(adam, "Adam", dtypes=["bfloat16"])
     assert [dtype for dtype, _ in report.refused] == ["bfloat16"]
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (TypeError("no"), "refused"),
+        (NotImplementedError("no"), "refused"),
+        (RuntimeError("\"addmm_impl_cpu_\" not implemented for 'Half'"), "refused"),
+        (RuntimeError("mat1 and mat2 must have the same dtype, but got Half and Float"), "refused"),
+        (RuntimeError("not today"), "failed"),
+        (ZeroDivisionError("float division by zero"), "failed"),
+    ],
+    ids=repr,
+)
+def test_who_fails_in_a_dtype_is_told_from_who_does_not_take_it(
+    error: Exception, word: str
+) -> None:
+    class Single(Clean):
+        def update(self, p: Any, g: Any, group: Any) -> None:
+            if p.dtype is torch.float16:
+                raise error
+            super().update(p, g, group)
+
+    report = oracles.check(Single, "SGD", dtypes=["float32", "float16"], within=1)
+    assert [dtype for dtype, _ in getattr(report, word)] == ["float16"]
+    assert report.ok is (word == "refused")
+    assert [a.dtype for a in report.accuracies] == ["float32"]
 
 
 def test_names_of_one_s_own() -> None:
@@ -161,7 +189,7 @@ def test_what_is_not_a_number_is_infinitely_far() -> None:
 
 def test_as_torch_asks_for_states_as_well() -> None:
     """In the short profile, on what torch's own class is asked."""
-    report = oracles.check(Clean, "SGD", dtypes=[], as_torch=True)
+    report = oracles.check(Clean, "SGD", as_torch=True)
     told = {line.name: line for line in report.as_torch}
     assert told["SGD: agreement"].word is Word.KEPT
     assert "keeps more state than the rule" in told["SGD: nothing else changes"].why
@@ -179,5 +207,15 @@ def test_a_call_that_is_off() -> None:
         oracles.check(adam, within=-1)
     with pytest.raises(ValueError, match="give one of them"):
         oracles.check(Clean, as_torch=True, time_limit=3)
+    with pytest.raises(ValueError, match=r"all dtypes: no names$"):
+        oracles.check(Clean, as_torch=True, names={"momentum": "mu"})
+    with pytest.raises(ValueError, match=r"all dtypes: no fixed$"):
+        oracles.check(Clean, as_torch=True, fixed={"mu": 0.5})
+    with pytest.raises(ValueError, match=r"all dtypes: no dtypes$"):
+        oracles.check(Clean, as_torch=True, dtypes=["float32"])
+    with pytest.raises(ValueError, match="rule=SGD, a rule of one's own, and time_limit=3"):
+        oracles.check(adam, dataclasses.replace(RULES["SGD"]), time_limit=3)
+    with pytest.raises(ValueError, match=r"within=1 bounds errors, and dtypes=\[\] measures none"):
+        oracles.check(adam, dtypes=[], within=1)
     with pytest.raises(TypeError, match="subject=3 cannot be asked; allowed"):
         oracles.check(3)
