@@ -18,6 +18,7 @@ from typing import Any
 from oracles.accuracy import Accuracy
 from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.runs.confined import REST, Lost, at_once, confined
+from oracles.harness.subjects.arrays import KINDS
 from oracles.inquiry import (
     ACCURACY,
     AS_TORCH,
@@ -34,9 +35,6 @@ from oracles.inquiry import (
 from oracles.optimizers.registry import RULES
 from oracles.report import Claim, Report
 from oracles.rule import Rule
-
-ARRAYS = ("numpy", "torch", "jax")
-"""What functional steps may compute with."""
 
 
 def check(
@@ -142,7 +140,7 @@ class Checking:
         for dtype in dtypes:
             _among("dtypes", dtype, DTYPES)
         if arrays is not None:
-            _among("arrays", arrays, ARRAYS)
+            _among("arrays", arrays, [*KINDS])
         for name, number in (("within", within), ("time_limit", time_limit)):
             if number is not None and not 0 < number < math.inf:
                 raise ValueError(f"{name}={number!r} must be a finite number above 0, or None")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -20,7 +18,8 @@ from oracles.harness.promise import Line, Promise, Word, line
 from oracles.harness.runs.confined import REST, Lost
 from oracles.harness.subjects.asking import black_box
 from oracles.harness.subjects.blackbox import BlackBox, Function
-from oracles.harness.subjects.subject import Declined, SubjectError, answering
+from oracles.harness.subjects.importing import imported
+from oracles.harness.subjects.subject import Declined, SubjectError
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.identification import Identification, identify
 from oracles.optimizers.registry import RULES
@@ -371,18 +370,3 @@ def _heard(ask: Callable[[], Any]) -> Callable[[], Told]:
         return Told(found, heard.lines)
 
     return told
-
-
-def imported(name: str) -> Any:
-    """What ``package.module:name`` is, looked up from the current folder, too.
-
-    Raises:
-        SubjectError: it is not there, or its module cannot be imported.
-    """
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    module, _, attribute = name.partition(":")
-    if not (module and attribute):
-        raise SubjectError(f"{name!r} is not MODULE:NAME")
-    with answering():
-        return getattr(importlib.import_module(module), attribute)

@@ -67,6 +67,12 @@ def test_the_json_follows_its_schema(capsys: pytest.CaptureFixture[str]) -> None
     assert told["follows"]
 
 
+def test_a_number_that_is_off_is_told_without_a_unit(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([*ASKED, CLEAN, "--within", "-1"])
+    assert "--within: -1 is not a finite number above 0\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("subject", [Unbuilt, Clean, BREAKERS["finite"]])
 def test_every_report_follows_the_schema(subject: Any) -> None:
     report = oracles.check(subject, "SGD", dtypes=["float64"], within=1)
