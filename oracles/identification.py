@@ -123,7 +123,7 @@ bias_undecayed gives 0.9, the code 0.85
     def to_json(self) -> dict[str, Any]:
         """It as plain data, as ``oracles/reports/identification.schema.json`` describes it."""
         return {
-            "format": 1,
+            "schema": 1,
             "oracles": version("optimizer-oracles"),
             "subject": self.name,
             "summary": str(self),

@@ -208,9 +208,8 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data, as ``oracles/reports/check.schema.json`` describes it."""
-        found = self.found
         return {
-            "format": 1,
+            "schema": 1,
             "oracles": importlib.metadata.version("optimizer-oracles"),
             "subject": self.name,
             "ok": self.ok,
@@ -218,15 +217,8 @@ class Report:
             "summary": str(self),
             "faults": self.faults(),
             "claim": None if self.claim is None else str(self.claim),
-            "rule": None
-            if found is None
-            else {
-                "fits": [str(candidate) for candidate in found.fits],
-                "ruled_out": found.ruled_out,
-                "declined": dict(self.declined),
-                "ignores": sorted(found.ignores),
-                "scalars": found.scalars,
-            },
+            "rule": self.found and self.found.to_json(),
+            "declined": dict(self.declined),
             "bound": self.bound,
             "accuracy": [_finite(asdict(accuracy)) for accuracy in self.accuracies],
             "refused": [{"dtype": dtype, "why": why} for dtype, why in self.refused],
