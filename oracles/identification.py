@@ -91,7 +91,7 @@ bias_undecayed gives 0.9, the code 0.85
         if self.loop is not None:
             return self.loop.torchs
         own = [c for c in self.fits if not (c.conventions or c.arguments)]
-        return bool(own) and not (self.exceptions or self.aside)
+        return bool(own) and not (self.exceptions or self.ignores or self.aside)
 
     @cached_property
     def examples(self) -> tuple[ByHand, ...]:
@@ -126,7 +126,7 @@ bias_undecayed gives 0.9, the code 0.85
     def to_json(self) -> dict[str, Any]:
         """It as plain data, as ``oracles/reports/identification.schema.json`` describes it."""
         return {
-            "format": 1,
+            "schema": 1,
             "oracles": version("optimizer-oracles"),
             "subject": self.name,
             "summary": str(self),
@@ -292,7 +292,7 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         sieve.witness.name,
         found.fits,
         found.ruled_out,
-        sieve.rules[fit.rule] - {"batch_size", *(n for a in fit.arguments for n in a.names)},
+        sieve.rules[fit.rule] - {name for a in fit.arguments for name in a.names},
         sieve.aside(fit.rule),
         sieve.margin.scalars if wider and not found.exceptions else "float64",
         found.exceptions,

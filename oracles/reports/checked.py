@@ -26,7 +26,7 @@ def render(report: Report, *, full: bool = False, width: int = 100) -> str:
 
 def show(report: Report, console: Console, *, full: bool = False) -> None:
     """Print the report."""
-    if report.accuracies or report.refused:
+    if report.accuracies or report.refused or report.failed:
         console.print(_accuracies(report))
     if report.promises:
         console.print(_counted(report.promises), soft_wrap=True)
@@ -70,7 +70,7 @@ def _accuracies(report: Report) -> Table:
         style = "bold red" if a in report.too_far else ""
         figures = f"{a.radii:.2g}", f"{a.ulps:.2g}", a.setting, a.cause
         table.add_row(a.dtype, *figures, style=style)
-    for dtype, why in report.refused:
+    for dtype, why in (*report.refused, *report.failed):
         table.add_row(dtype, "none", "", "", why)
     return table
 

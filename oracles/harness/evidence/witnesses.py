@@ -124,18 +124,25 @@ class Asked:
         return Observation(setting.what, case, answer, dtype)
 
     def ignores(self, rule: Rule) -> frozenset[str]:
-        """Those whose value changes no bit of its answers."""
-        takes = self.takes(rule)
-        case = next(settings(rule, takes, self._shapes(rule))).case
+        """Those whose value changes no bit of its answers, and changes what torch's rule gives."""
+        names = self.takes(rule) - {"lr"}
+        heard: set[str] = set()
         try:
-            answer = self.box.run(rule, case)
-            return frozenset(
-                name
-                for name in takes - {"lr"}
-                if np.array_equal(self.box.run(rule, _changed(rule, case, name)), answer)
-            )
+            for told in self.observations(rule):
+                changed = {name: _changed(rule, told.case, name) for name in names}
+                allowed = {name: case for name, case in changed.items() if case is not None}
+                names -= {n for n, case in allowed.items() if self._answers(rule, case, told)}
+                left = {n: case for n, case in allowed.items() if n in names - heard}
+                heard |= {n for n, case in left.items() if _matters(rule, told.case, case)}
+                if not names:
+                    break
         except SubjectError:
             return NOTHING
+        return names & heard
+
+    def _answers(self, rule: Rule, changed: Case, told: Observation) -> bool:
+        """Whether it gives other bits in a case that was changed."""
+        return not np.array_equal(self.box.run(rule, changed), told.answer)
 
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}
@@ -145,8 +152,8 @@ class Asked:
         return found
 
 
-def _changed(rule: Rule, case: Case, name: str) -> Case:
-    """The same case with another value of one hyperparameter."""
+def _changed(rule: Rule, case: Case, name: str) -> Case | None:
+    """The same case with another value of one hyperparameter; None if it is not allowed there."""
     (group,) = case.groups
 
     def other(h: Hyper) -> Hyper:
@@ -157,8 +164,22 @@ def _changed(rule: Rule, case: Case, name: str) -> Case:
 
     schedule = tuple(other(h) for h in group.schedule)
     if any(rule.constraint(h) for h in schedule):
-        return case
+        return None
     return replace(case, groups=(replace(group, schedule=schedule),))
+
+
+def _matters(rule: Rule, *cases: Case) -> bool:
+    """Whether torch's rule gives different bits in two cases."""
+    one, other = ([w.tobytes() for w in _of_torch(rule, case)] for case in cases)
+    return one != other
+
+
+def _of_torch(rule: Rule, case: Case) -> Iterator[FloatArray]:
+    (group,) = case.groups
+    with np.errstate(all="ignore"):  # another value may let it diverge
+        for p in group.parameters:
+            for w, _ in rule.run(rule.torch, p.initial, p.gradients, group.schedule):
+                yield np.asarray(w)
 
 
 @dataclass(frozen=True, eq=False)
