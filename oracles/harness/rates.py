@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import TENSOR
-from oracles.schedules.composed import Plan, Single, rates
+from oracles.schedules.composed import Plan, Single
 from oracles.schedules.schedule import Timing
 
 
@@ -25,18 +26,28 @@ class Off:
         return f"at epoch {self.epoch}, group {self.group}: expected {ball}, got {self.got!r}"
 
 
-def enclosed(plan: Plan, base: float, epochs: int, *, tensor: bool = False) -> list[Enclosure]:
+def enclosed(
+    plan: Plan,
+    base: float,
+    epochs: int,
+    *,
+    tensor: bool = False,
+    edits: Mapping[int, float] = MappingProxyType({}),
+) -> list[Enclosure]:
     """Balls around γ_0, ..., γ_epochs as a run steps through them.
 
-    In float64 or, with ``tensor``, kept from epoch to epoch in a 0-d float32 tensor.
+    In float64 or, with ``tensor``, kept from epoch to epoch in a 0-d float32 tensor. ``edits`` are
+    the rates that somebody writes into the group, by epoch, once the schedule has set its own.
     """
-    lifted, start = plan.lifted(Enclosure.exact), Enclosure.exact(base)
-    if not tensor:
-        return rates(lifted, start, epochs)
-    found = [start := Enclosure.tensor(base)]
+    number = Enclosure.tensor if tensor else Enclosure.exact
+    lifted, start, rate = plan.lifted(Enclosure.exact), number(base), number(base)
+    found = []
     for t in range(epochs + 1):
-        found.append(lifted.next(found[-1], t, start).to(TENSOR))
-    return found[1:]
+        rate = lifted.next(rate, t, start)
+        rate = rate.to(TENSOR) if tensor else rate
+        found.append(rate)
+        rate = number(edits[t]) if t in edits else rate
+    return found
 
 
 def closed(plan: Single, timing: Timing, base: float, epochs: int) -> list[Enclosure]:

@@ -17,7 +17,11 @@ from oracles.schedules.registry import SCHEDULES
 from oracles.schedules.schedule import Schedule
 from tests.support.many_bits import BITS, SPARE
 
-cospi.register(mpmath.mpf)(mpmath.cospi)
+
+@cospi.register
+def _cospi(x: mpmath.mpf) -> Any:
+    return mpmath.cospi(x)
+
 
 RECURRENT = [schedule for schedule in SCHEDULES.values() if schedule.following]
 each_schedule = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=list(SCHEDULES))
