@@ -8,6 +8,7 @@ import json
 import platform
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,16 @@ import torch
 from hypothesis import settings
 
 from oracles.harness.runs import profiles
+from oracles.harness.runs.outcome import Outcome
 from oracles.harness.runs.tally import Tally, vacuities
+from oracles.harness.subjects.description import device_name
 from oracles.harness.subjects.paths import CHOICES
 from oracles.harness.subjects.selection import refuse_unknown, select
 from oracles.harness.subjects.torch_optim import TorchSubject, devices, quiet
 from oracles.optimizers.registry import RULES
 from oracles.reports.terminal import render
 from oracles.rule import Rule
+from tests.support.recorder import PROPERTY, Recorder
 
 profiles.load()
 TALLY = pytest.StashKey[Tally]()
@@ -38,6 +42,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             metavar=option.upper(),
             help=f"ask only this {option}, e.g. {example!r}; may be given several times",
         )
+    group.addoption(
+        "--oracles-report",
+        type=Path,
+        metavar="FILE",
+        help="keep what was seen there, for `oracles compare`; compressed if it ends in .xz",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,6 +57,9 @@ def pytest_configure(config: pytest.Config) -> None:
         refuse_unknown(*_chosen(config))
     except ValueError as error:
         raise pytest.UsageError(str(error)) from error
+    path = config.getoption("--oracles-report")
+    if path and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(path.absolute(), *_chosen(config)))
 
 
 def _chosen(config: pytest.Config) -> list[list[str]]:
@@ -54,12 +67,7 @@ def _chosen(config: pytest.Config) -> list[list[str]]:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    capability = getattr(torch.backends.cpu, "get_cpu_capability", lambda: "unknown")()
-    names = [
-        torch.cuda.get_device_name() if device == "cuda" else f"{device} ({capability})"
-        for device in devices()
-        if "+" not in device
-    ]
+    names = [f"{device} ({device_name(device)})" for device in devices() if "+" not in device]
     profile = settings.get_current_profile_name()
     return [
         f"torch {torch.__version__}, NumPy {np.__version__}, Python {platform.python_version()}, "
@@ -92,6 +100,20 @@ def subjects(subjects_of: Callable[[Rule], list[TorchSubject]]) -> list[TorchSub
 def tally(pytestconfig: pytest.Config) -> Tally:
     """Where this run is counted."""
     return pytestconfig.stash[TALLY]
+
+
+@pytest.fixture
+def recorded(
+    pytestconfig: pytest.Config, record_property: Callable[[str, object], None]
+) -> Callable[[Outcome], None]:
+    """To be told what came of a task: counts it, and hands it over if there is to be a report."""
+
+    def record(told: Outcome) -> None:
+        pytestconfig.stash[TALLY].merge(told.tally)
+        if pytestconfig.getoption("--oracles-report"):
+            record_property(PROPERTY, told.to_json())
+
+    return record
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -15,7 +15,7 @@ RELEASES = tomllib.loads(
     (Path(__file__).parent / "oracles" / "releases.toml").read_text(encoding="utf-8")
 )["release"]
 
-CHECKERS = ["lint", "types"]
+CHECKERS = ["lint", "types", "docs"]
 
 
 def environments() -> Iterator[tuple[str, list[str], bool]]:

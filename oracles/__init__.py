@@ -19,22 +19,52 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oracles.checking import check
+    from oracles.explanation import Explanation, explain
+    from oracles.harness.subjects.trace import Trace
     from oracles.harness.verdict import Verdict
-    from oracles.identification import identify
+    from oracles.identification import Identification, identify
     from oracles.optimizers.registry import RULES
+    from oracles.pytest_plugin import parametrize_with_checks
+    from oracles.report import Report
+    from oracles.reports.comparison import compare
     from oracles.rule import Convention, Rule
+    from oracles.translation import translate
 
     __version__: str
 
-__all__ = ["RULES", "Convention", "Rule", "Verdict", "__version__", "check", "identify"]
+__all__ = [
+    "RULES",
+    "Convention",
+    "Explanation",
+    "Identification",
+    "Report",
+    "Rule",
+    "Trace",
+    "Verdict",
+    "__version__",
+    "check",
+    "compare",
+    "explain",
+    "identify",
+    "parametrize_with_checks",
+    "translate",
+]
 
 _HOMES = {
     "RULES": "oracles.optimizers.registry",
     "Convention": "oracles.rule",
+    "Explanation": "oracles.explanation",
+    "Identification": "oracles.identification",
+    "Report": "oracles.report",
     "Rule": "oracles.rule",
+    "Trace": "oracles.harness.subjects.trace",
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
+    "compare": "oracles.reports.comparison",
+    "explain": "oracles.explanation",
     "identify": "oracles.identification",
+    "translate": "oracles.translation",
+    "parametrize_with_checks": "oracles.pytest_plugin",
 }
 
 

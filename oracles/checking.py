@@ -1,202 +1,228 @@
 """check: which rule, how accurate, and which promises of a step.
 
-Three questions, asked apart. The first is
-:mod:`oracles.identification`'s. The second gives a figure, not a verdict: how many radii of torch's
-own enclosure the code is off at most, by dtype, and how many units in the last place of an update.
+Three questions, asked apart. Which rule is :mod:`oracles.identification`'s question. How accurate
+gives a figure, not a verdict (:mod:`oracles.accuracy`). Each promise is a line: kept, broken, not
+promised or not asked.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import importlib
+import importlib.metadata
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from oracles.harness.arithmetic.formats import DTYPES, FORMATS, FloatArray
-from oracles.harness.candidates import Candidate
-from oracles.harness.oracle import PYTHON, Oracle
-from oracles.harness.subjects.blackbox import BlackBox, Function
-from oracles.harness.subjects.subject import SubjectError
-from oracles.identification import Identification, identify, settings
+from oracles.accuracy import Accuracy
+from oracles.harness.arithmetic.formats import DTYPES
+from oracles.harness.runs.confined import Lost, at_once, confined
+from oracles.inquiry import (
+    ACCURACY,
+    AS_TORCH,
+    PROMISE,
+    RULE,
+    STEP,
+    SUBJECT,
+    Inquiry,
+    Told,
+    answer,
+    line_of,
+)
 from oracles.optimizers.registry import RULES
+from oracles.report import Claim, Report
 from oracles.rule import Rule
 
-
-@dataclass(frozen=True)
-class Accuracy:
-    """How far answers in one dtype are from the rule.
-
-    Attributes:
-        dtype: of parameters and gradients.
-        radii: the largest error, in radii of the enclosure around torch's own text: 1 is torch's
-            standard.
-        ulps: the largest error in units in the last place of the update it is part of.
-        setting: where the first of them was seen.
-        cause: which operation loses it, where that can be told.
-    """
-
-    dtype: str
-    radii: float
-    ulps: float
-    setting: str
-    cause: str = ""
-
-    def __str__(self) -> str:
-        cause = f" ({self.cause})" if self.cause else ""
-        return f"{self.dtype} within {self.radii:.2g} radii{cause}"
-
-
-def accuracy(box: BlackBox, candidate: Candidate, dtype: str) -> Accuracy:
-    """The error of a piece of code in one dtype, against the candidate it follows.
-
-    Raises:
-        SubjectError: the code does not take that dtype.
-    """
-    worst = Accuracy(dtype, 0.0, 0.0, "")
-    rule = candidate.rule
-    for setting in settings(rule, box.takes(rule)):
-        case = replace(setting.case, precisions=(dtype,))
-        answer = box.run(rule, case, dtype)
-        oracle = Oracle(rule, case)
-        radii = _radii(oracle, candidate, answer)
-        if radii > worst.radii:
-            cause = _cause(oracle, candidate, answer) if radii > 1 else ""
-            worst = replace(worst, radii=radii, setting=setting.what, cause=cause)
-        worst = replace(worst, ulps=max(worst.ulps, _ulps(oracle, candidate, answer)))
-    return worst
-
-
-def _radii(
-    oracle: Oracle, candidate: Candidate, answer: FloatArray, tensors: frozenset[str] = PYTHON
-) -> float:
-    balls = oracle(candidate.convention, tensors).parameters
-    known = np.isfinite(balls.rad[0]) & (balls.rad[0] > 0)
-    off = np.abs(answer - balls.mid[0])[known] / balls.rad[0][known]
-    return float(off.max(initial=0.0))
-
-
-def _ulps(oracle: Oracle, candidate: Candidate, answer: FloatArray) -> float:
-    """Errors in units of the last place of the moves they are part of."""
-    balls = oracle(candidate.convention)
-    mid = balls.parameters.mid[0]
-    before = np.concatenate([balls.start[0][None], mid[:-1]])
-    move = np.abs(mid - before)
-    moved = move > 0
-    last_place = 2 * FORMATS[oracle.case.precisions[0]].u * 2 ** np.floor(np.log2(move[moved]))
-    return float((np.abs(answer - mid)[moved] / last_place).max(initial=0.0))
-
-
-CAUSES: Sequence[tuple[str, frozenset[str]]] = (
-    ("counters in float32, so that 1 − βᵗ loses digits", frozenset({"step"})),
-    ("a learning rate in float32", frozenset({"lr"})),
-)
-"""Which scalars may be kept in float32, and what that means."""
-
-
-def _cause(oracle: Oracle, candidate: Candidate, answer: FloatArray) -> str:
-    """The scalars that explain the error if they are kept in float32."""
-    names = frozenset(oracle.rule.hyper()._fields) | {"step"}
-    for cause, tensors in (*CAUSES, ("scalars in float32", names)):
-        if _radii(oracle, candidate, answer, tensors) <= 1:
-            return cause
-    return ""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What is to be said of somebody's code.
-
-    Attributes:
-        name: of the code.
-        found: which rule it follows.
-        accuracies: by dtype that it takes.
-        refused: dtypes that it does not take, and what it says.
-    """
-
-    name: str
-    found: Identification
-    accuracies: tuple[Accuracy, ...] = ()
-    refused: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def follows(self) -> bool:
-        """Whether it follows a known rule."""
-        return bool(self.found.fits)
-
-    def __str__(self) -> str:
-        """The one line that a person can quote."""
-        return "; ".join([str(self.found), *map(str, self.accuracies)])
+ARRAYS = ("numpy", "torch", "jax")
+"""What functional steps may compute with."""
 
 
 def check(
     subject: Any,
     rule: str | Rule | None = None,
     *,
-    names: dict[str, str] | None = None,
-    fixed: dict[str, Any] | None = None,
-    dtypes: Iterable[str] = DTYPES,
+    names: Mapping[str, str] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    dtypes: Sequence[str] = DTYPES,
+    within: float | None = None,
+    not_promised: Sequence[str] = (),
+    arrays: str | None = None,
+    as_torch: bool = False,
+    time_limit: float | None = None,
 ) -> Report:
-    """Ask somebody's code which rule it follows and how accurately.
+    """Which rule a piece of code follows, how accurately, and which promises of a step it keeps.
 
     Args:
-        subject: a subclass of ``torch.optim.Optimizer``, a function that makes one of
-            ``(params, **hyperparameters)``, or a functional step
-            ``(params, grads, state, hyper) -> params`` on NumPy arrays.
-        rule: what it is said to follow, by name; by default it is found among all.
-        names: torch's names of hyperparameters, and what the subject calls them, where these are
-            not among the usual ones.
+        subject: a class of optimizers, a function that makes one (``(params, **h)``), or a
+            functional step ``(params, grads, state, hyper) -> params``; or where one is imported
+            from, as ``"package.module:name"``.
+        rule: what its author says it follows, as reports write it: ``"Adam"`` for torch's
+            convention, or ``"Adam's eps_hat"``; None to look among all.
+        names: torch's names of hyperparameters, and the subject's own for them.
         fixed: arguments that the subject is always given.
         dtypes: in which accuracy is measured, as far as the subject takes them.
+        within: the author's bound of errors, in radii; 1 is torch's own standard.
+        not_promised: names of promises that the author does not make; ``"rule"`` stands for
+            following one that is known.
+        arrays: what a functional step computes with (numpy, torch or jax); None for the first of
+            them that it takes.
+        as_torch: hold a class to being a clone of torch's, too: states, names, paths and edges, and
+            torch's own forms of rounding. That takes longer.
+        time_limit: in seconds. The subject is asked in a process of its own, which is ended then.
+            None asks in this process, for as long as it takes.
 
     Raises:
-        ValueError: there is no rule of that name.
+        ValueError: there is no such rule, dtype, promise or kind of arrays.
+        TypeError: the subject is nothing that can be asked.
 
-    >>> def step(params, grads, state, hyper):
-    ...     lr, decay = hyper["lr"], hyper["weight_decay"]
-    ...     return [w - lr * (g + decay / hyper["batch_size"] * w) for w, g in zip(params, grads)]
-    >>> check(step, "SGD", dtypes=["float64"]).found.fits
+    >>> def step(params, grads, state, lr, wd, n):
+    ...     return [w - lr * (g + wd / n * w) for w, g in zip(params, grads)]
+    >>> report = check(step, dtypes=["float64"])
+    >>> report.found.fits
     (<SGD's batch_scaled>,)
+    >>> check(step, "SGD", dtypes=["float64"]).faults()
+    ["step follows SGD's batch_scaled; its author claims SGD's coupled_unscaled"]
     """
-    box = black_box(subject, names or {}, fixed or {})
-    found = identify(box, None if rule is None else [_rule(rule)])
-    accuracies, refused = [], []
-    for dtype in dtypes if found.fits else ():
-        try:
-            accuracies.append(accuracy(box, found.fits[0], dtype))
-        except (SubjectError, TypeError) as error:
-            refused.append((dtype, str(error)))
-    return Report(box.name, found, tuple(accuracies), tuple(refused))
+    checking = Checking.of(
+        subject,
+        rule,
+        names=names,
+        fixed=fixed,
+        dtypes=dtypes,
+        within=within,
+        not_promised=not_promised,
+        arrays=arrays,
+        as_torch=as_torch,
+        time_limit=time_limit,
+    )
+    return checking.report(dict(checking.answers()))
 
 
-def black_box(subject: Any, names: dict[str, str], fixed: dict[str, Any]) -> BlackBox:
-    """What asks a subject, by what it is.
+@dataclass(frozen=True, eq=False)
+class Checking:
+    """A check, to be asked question by question.
 
-    Raises:
-        TypeError: it is nothing that can be asked.
+    Attributes:
+        inquiry: what is asked.
+        claim: what the code is said to follow.
+        bound: of its errors in radii.
+        time_limit: in seconds, in a process of its own; None for neither.
     """
-    if not callable(subject):
-        raise TypeError(
-            f"subject={subject!r} cannot be asked; allowed: a class of optimizers, a function that "
-            "makes one, or a step (params, grads, state, hyper) -> params"
+
+    inquiry: Inquiry
+    claim: Claim | None
+    bound: float | None
+    time_limit: float | None
+
+    @classmethod
+    def of(
+        cls,
+        subject: Any,
+        rule: str | Rule | None = None,
+        *,
+        names: Mapping[str, str] | None = None,
+        fixed: Mapping[str, Any] | None = None,
+        dtypes: Sequence[str] = DTYPES,
+        within: float | None = None,
+        not_promised: Sequence[str] = (),
+        arrays: str | None = None,
+        as_torch: bool = False,
+        time_limit: float | None = None,
+    ) -> Checking:
+        """As :func:`check` is called.
+
+        Raises:
+            ValueError: there is no such rule, dtype or kind of arrays, or a number is none that
+                is allowed.
+        """
+        for dtype in dtypes:
+            _among("dtypes", dtype, DTYPES)
+        if arrays is not None:
+            _among("arrays", arrays, ARRAYS)
+        for name, number in (("within", within), ("time_limit", time_limit)):
+            if number is not None and not 0 < number < math.inf:
+                raise ValueError(f"{name}={number!r} must be a finite number above 0, or None")
+        if as_torch and time_limit is not None:
+            raise ValueError(
+                "as_torch=True asks on several threads, and time_limit in a forked process, which "
+                "has none: give one of them"
+            )
+        claim = None if rule is None else Claim.of(rule)
+        rules = (*RULES.values(),) if claim is None else (claim.rule,)
+        inquiry = Inquiry(
+            subject,
+            rules,
+            names or {},
+            fixed or {},
+            dtypes,
+            tuple(not_promised),
+            arrays,
+            as_torch,
         )
-    if not isinstance(subject, type) and _is_step(subject):
-        return Function(subject, names)
-    from oracles.harness.subjects.foreign import ForeignOptimizer  # which needs torch
+        return cls(inquiry, claim, within, time_limit)
 
-    return ForeignOptimizer(subject, names, fixed)
+    def checks(self) -> list[str]:
+        """The names of all checks, in the order in which they are asked.
+
+        Raises:
+            ValueError: the code has no promise of some name.
+            TypeError: it is nothing that can be asked.
+        """
+        dtypes = (ACCURACY + dtype for dtype in self.inquiry.dtypes)
+        return [RULE, *dtypes, *self.inquiry.named().promises]
+
+    def answers(self) -> Iterator[tuple[str, Any]]:
+        """Questions and answers, as they come.
+
+        Raises:
+            ValueError: the code has no promise of some name.
+            TypeError: it is nothing that can be asked.
+        """
+        if self.time_limit is not None:
+            with suppress(ModuleNotFoundError):  # a step on NumPy's arrays needs no torch
+                importlib.import_module("oracles.harness.subjects.trial").warm()
+            return confined(self.inquiry, self.time_limit)
+        return at_once(self.inquiry)
+
+    def report(self, known: Mapping[str, Any]) -> Report:
+        """What the answers say."""
+        printed = sum(told.printed for told in known.values() if isinstance(told, Told))
+        named, arrangement = answer(known, SUBJECT), answer(known, STEP)
+        if isinstance(named, Lost):
+            name = str(self.inquiry.subject)
+            return Report(name, fault=f"cannot be imported: {named}", imported=False)
+        if isinstance(arrangement, Lost):
+            fault = f"cannot be stepped: {arrangement}"
+            return Report(named.name, fault=fault, claim=self.claim, printed=printed)
+        found = answer(known, RULE)
+        lost = f"cannot be told which rule it follows: {found}" if isinstance(found, Lost) else ""
+        return Report(
+            named.name,
+            None if lost else found.identification,
+            declined={} if lost else found.refused,
+            fault=lost,
+            claim=self.claim,
+            bound=self.bound,
+            printed=printed,
+            own=RULE in self.inquiry.not_promised,
+            late=sum(PROMISE + promise not in known for promise in named.promises),
+            promises=tuple(line_of(PROMISE + promise, known) for promise in named.promises),
+            as_torch=tuple(line_of(asked, known) for asked in known if asked.startswith(AS_TORCH)),
+            **self._accuracies(known),
+        )
+
+    def _accuracies(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        figures, refused = [], []
+        for dtype in self.inquiry.dtypes:
+            told = answer(known, ACCURACY + dtype)
+            if isinstance(told, Accuracy):
+                figures.append(told)
+            elif ACCURACY + dtype in known:
+                refused.append((dtype, str(told)))
+        return {"accuracies": tuple(figures), "refused": tuple(refused)}
 
 
-def _is_step(function: Any) -> bool:
-    """Whether a function takes gradients next to parameters."""
-    second = list(inspect.signature(function).parameters)[1:2]
-    return bool(second) and second[0] in ("grads", "gradients", "gs", "g", "grad")
-
-
-def _rule(rule: str | Rule) -> Rule:
-    if isinstance(rule, Rule):
-        return rule
-    if rule not in RULES:
-        raise ValueError(f"rule={rule!r} is not known; allowed: {', '.join(RULES)}")
-    return RULES[rule]
+def _among(argument: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{argument}={value!r} is not known; allowed: {', '.join(allowed)}")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 
-from oracles.commands import check, conventions, soak
+from oracles.commands import check, compare, explain, identify, matrix, page, soak, translate
 from oracles.commands.command import INTERRUPTED, STATUSES, Usage
 
-COMMANDS = (check, soak, conventions)
+UNREAD = 128 + 13
+"""As shells report SIGPIPE, which Windows does not know."""
+
+COMMANDS = (check, identify, translate, explain, compare, matrix, page, soak)
 """In the order in which help lists them."""
 
 
@@ -23,13 +28,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:  # before there was anything to report
         return INTERRUPTED
+    except BrokenPipeError:  # whoever reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more is flushed
+        return UNREAD
     return status
+
+
+class _Version(argparse.Action):
+    """Look for the version only if it is asked for: a checkout need not be installed."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"oracles {version('optimizer-oracles')}")
+        parser.exit()
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="oracles", description="Conformance of optimizer update rules.", epilog=STATUSES
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print it")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)

@@ -54,6 +54,20 @@ PARTS: Mapping[str, str] = MappingProxyType(
 """What a case may need beside hyperparameters, by the word for it."""
 
 
+SHAPED: Mapping[str, Callable[[tuple[int, ...]], bool]] = MappingProxyType(
+    {
+        "vector": lambda shape: len(shape) < 2,
+        "matrix": lambda shape: len(shape) > 1,
+        "oblong": lambda shape: len(shape) > 1 and shape[0] != shape[1],
+        "row": lambda shape: 1 in shape,
+    }
+)
+"""Which shapes a part of a case asks for."""
+
+LATE = (4, 5, 6)
+"""Numbers of steps of a case that is to show what two or three do not."""
+
+
 @dataclass(frozen=True)
 class Separating:
     """Ranges in which conventions differ so far that a format of some precision resolves it.

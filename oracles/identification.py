@@ -1,109 +1,42 @@
 """identify: which rule does this code follow?
 
-The code is asked cases in which what it may follow differs, in float64. A candidate (a rule with
-any conventions that can be combined) is out as soon as one answer leaves its margin, which holds
-every text of it (:class:`~oracles.harness.oracle.Margin`). What is left at the end is the answer:
-one candidate; several, if no setting of this code tells them apart; or none.
+The code is asked cases in which what it may follow differs, in float64; or a recorded run of it is
+read. A candidate (a rule with any conventions that can be combined) is out as soon as one answer
+leaves its margin, which holds every text of it (:class:`~oracles.harness.oracle.Margin`). What is
+left at the end is the answer: one candidate; several, if nothing that is known tells them apart; or
+none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from oracles.drawing import Hyper, Range
-from oracles.harness.arithmetic.enclosure import holds
-from oracles.harness.arithmetic.formats import FloatArray
-from oracles.harness.candidates import Candidate, candidates
-from oracles.harness.cases.case import Case, Group, Parameter
-from oracles.harness.oracle import Margin, Oracle
-from oracles.harness.subjects.blackbox import BlackBox
+from oracles.fitting import FitIdentification, identify_fit
+from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
+from oracles.harness.evidence.effective import with_one_argument, with_other_arguments
+from oracles.harness.evidence.exceptions import divided
+from oracles.harness.evidence.nearness import Near, nearness, ranked
+from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
+from oracles.harness.evidence.untold import Untold, untold
+from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
+from oracles.harness.subjects.asking import black_box
+from oracles.harness.subjects.fits.fit import Fit, is_fit
 from oracles.harness.subjects.subject import SubjectError
+from oracles.harness.subjects.trace import Trace
+from oracles.harness.subjects.trace_files import KINDS, read
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
-ROUNDINGS = 16
-"""How many roundings a text may make where a rule's own makes one. Rules that differ do so by parts
-of the numbers themselves, which in float64 is ten orders of magnitude more."""
-
-MARGINS = (Margin(ROUNDINGS), Margin(ROUNDINGS, scalars="float32"))
-"""The narrower one first: who is inside it needs no wider one. JAX and MLX keep scalars in
-float32."""
-
-SHAPES = ((3,), (2, 3))
-"""A vector and a matrix: what is decayed may hang on that."""
-
-ROWS = 7
-"""The batch size, where a code asks for it: no power of two, and not 1."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One case that is asked, and what it was made for."""
-
-    what: str
-    case: Case
-
-
-def settings(rule: Rule, takes: frozenset[str], seed: int = 0) -> Iterator[Setting]:
-    """Cases of a rule that use what a code takes: all at once, and with each thing left out.
-
-    Values are those between which conventions are told apart (``rule.drawing.full``), away from the
-    edges of the formats and from special values, and the learning rate changes.
-
-    >>> from oracles.optimizers.registry import RULES
-    >>> [setting.what for setting in settings(RULES["SGD"], frozenset({"lr", "weight_decay"}))]
-    ['all', 'weight_decay=0']
-    """
-    rng = np.random.Generator(np.random.PCG64(seed))
-    default = rule.hyper()
-    spans = {name: span for name, span in rule.drawing.full.hyper.items() if name in takes}
-    flags = [n for n, v in default._asdict().items() if isinstance(v, bool) and n in takes]
-    steps = max(rule.drawing.steps, default=4)
-
-    def setting(what: str, off: str = "", on: str = "") -> Setting:
-        values: dict[str, Any] = {n: 0.0 if n == off else _within(s, rng) for n, s in spans.items()}
-        values |= {name: name == on for name in flags}
-        values |= {"batch_size": ROWS} if "batch_size" in takes else {}
-        h = _allowed(rule, default._replace(**values), spans)
-        return Setting(what, _case(rule, h, steps, rng))
-
-    yield setting("all")
-    for name in spans:
-        if name != "lr" and rule.constraint(default._replace(**{name: 0.0})) is None:
-            yield setting(f"{name}=0", off=name)
-    for flag in flags:
-        yield setting(f"{flag}=True", on=flag)
-
-
-def _allowed(rule: Rule, h: Hyper, names: Iterable[str]) -> Hyper:
-    """Without whatever the rule does not allow beside the rest."""
-    for name in names:
-        if rule.constraint(h) is not None and rule.constraint(h._replace(**{name: 0.0})) is None:
-            h = h._replace(**{name: 0.0})
-    return h
-
-
-def _within(span: Range, rng: np.random.Generator) -> float:
-    low, high = span
-    return float(low * (high / low) ** rng.random())
-
-
-def _case(rule: Rule, h: Hyper, steps: int, rng: np.random.Generator) -> Case:
-    def array(span: Range, shape: tuple[int, ...]) -> FloatArray:
-        signs: FloatArray = rng.choice([-1.0, 1.0], shape)
-        return signs * rng.uniform(*span, shape)
-
-    spans = rule.drawing.full
-    members = tuple(
-        Parameter(array(spans.w, shape), tuple(array(spans.g, shape) for _ in range(steps)))
-        for shape in (rule.drawing.shapes[:2] or SHAPES)
-    )
-    schedule = tuple(h._replace(lr=h.lr * (1, 0.5, 0.75)[t % 3]) for t in range(steps))
-    return Case((Group(members, schedule),), ("float64",))
+__all__ = ["KINDS", "Identification", "evidence", "identify"]
 
 
 @dataclass(frozen=True)
@@ -115,7 +48,25 @@ class Identification:
         fits: the candidates that hold all its answers, the simplest ones of them.
         ruled_out: how many candidates some answer excluded.
         ignores: hyperparameters of what fits that the code takes and makes nothing of.
+        assumed: hyperparameters of what fits that a record does not have, and their defaults.
         scalars: what hyperparameters are kept in, as far as answers tell.
+        exceptions: where another candidate holds than the one that fits elsewhere.
+        untold: candidates that hold all answers as well, and what would tell them apart.
+        open: if nothing fits, candidates that cannot be ruled out because no step is larger than
+            what rounding may do to it.
+        nearest: if nothing fits, the candidate whose answers are the nearest; it is not followed.
+        fault: why nothing can be asked of it, or read in its record.
+        sieve: what the candidates were held against, as long as it is at hand.
+        loop: of a training loop, the loss that it minimizes, and all that belongs to a loop.
+
+    >>> def step(params, grads, state, lr, wd, m):
+    ...     return [w - lr * (g + wd / m * w) for w, g in zip(params, grads)]
+    >>> found = identify(step, ["SGD"])
+    >>> found.fits, found.torchs
+    ((<SGD's batch_scaled>,), False)
+    >>> print(found.examples[1])
+    w = 1, g = 1, lr = 0.1, weight_decay = 1.0, batch_size = 2: SGD's decay_ignored or SGD's \
+bias_undecayed gives 0.9, the code 0.85
     """
 
     name: str
@@ -123,130 +74,243 @@ class Identification:
     ruled_out: int
     ignores: frozenset[str] = frozenset()
     scalars: str = "float64"
+    exceptions: tuple[Exceptional, ...] = ()
+    untold: tuple[Untold, ...] = ()
+    open: tuple[Candidate, ...] = ()
+    nearest: Near | None = None
+    fault: str = ""
+    sieve: Sieve | None = field(default=None, repr=False, compare=False)
+    loop: FitIdentification | None = None
+    assumed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def torchs(self) -> bool:
+        """Whether it is torch's own rule, everywhere and with the arguments as they are given."""
+        if self.loop is not None:
+            return self.loop.torchs
+        own = [c for c in self.fits if not (c.conventions or c.arguments)]
+        return bool(own) and not self.exceptions
+
+    @cached_property
+    def examples(self) -> tuple[ByHand, ...]:
+        """The smallest numbers that rule out what it might follow, which a person can check."""
+        if self.sieve is None:
+            return ()
+        if self.fits:
+            return by_hand(self.sieve, self.fits[0])
+        nearest = self.nearest and shown(self.sieve, None, self.nearest.candidate)
+        return (nearest,) if nearest else ()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Between processes it travels without whom it asks; examples that were read stay."""
+        return {**self.__dict__, "sieve": None}
 
     def __str__(self) -> str:
+        if self.fault:
+            return f"{self.name} cannot be asked: {self.fault}"
+        if self.open:
+            return f"{self.name} cannot be told: its steps are no larger than its roundings"
+        if self.loop is not None:
+            return str(self.loop)
         if not self.fits:
-            return f"{self.name} follows no known rule ({self.ruled_out:,} were ruled out)"
-        without = f", ignoring {', '.join(sorted(self.ignores))}" if self.ignores else ""
-        return f"{self.name} follows {' or '.join(map(str, self.fits))}{without}"
+            nearest = f"; nearest is {self.nearest}" if self.nearest else ""
+            out = f"{self.ruled_out:,} were ruled out"
+            return f"{self.name} follows no known rule ({out}{nearest})"
+        follows = f"{self.name} follows {' or '.join(map(str, self.fits))}"
+        without = [f"ignoring {', '.join(sorted(self.ignores))}"] if self.ignores else []
+        return ", ".join([follows, *without, *(f"but {e}" for e in self.exceptions)])
+
+    def to_json(self) -> dict[str, Any]:
+        """It as plain data, as ``oracles/reports/identification.schema.json`` describes it."""
+        return {
+            "format": 1,
+            "oracles": version("optimizer-oracles"),
+            "subject": self.name,
+            "summary": str(self),
+            "torchs": self.torchs,
+            "loop": self.loop and self.loop.to_json(),
+            "fits": [plain(candidate) for candidate in self.fits],
+            "exceptions": [{"where": e.where, **plain(e.candidate)} for e in self.exceptions],
+            "ignores": sorted(self.ignores),
+            "assumed": dict(self.assumed),
+            "scalars": self.scalars,
+            "fault": self.fault,
+            "ruled_out": self.ruled_out,
+            "open": len(self.open),
+            "untold": [
+                {"needs": list(u.needs), "candidates": [plain(c) for c in u.candidates]}
+                for u in self.untold
+            ],
+            "nearest": self.nearest
+            and {
+                **plain(self.nearest.candidate),
+                "right": self.nearest.share,
+                "largest": finite(self.nearest.largest),
+            },
+            "examples": [
+                {
+                    "rejected": [plain(candidate) for candidate in e.rejected],
+                    "w": e.w,
+                    "gradients": list(e.gradients),
+                    "settings": dict(e.settings),
+                    "where": e.where.strip(),
+                    "expected": finite(e.expected),
+                    "got": finite(e.got),
+                }
+                for e in self.examples
+            ],
+        }
 
 
-def identify(box: BlackBox, rules: Sequence[Rule] | None = None) -> Identification:
-    """Find what the code follows, among the given rules or all.
+def plain(candidate: Candidate) -> dict[str, Any]:
+    """A candidate as plain data."""
+    return {
+        "name": str(candidate),
+        "rule": candidate.rule.name,
+        "conventions": [c.name for c in candidate.conventions or (candidate.rule.torch,)],
+        "arguments": [str(argument) for argument in candidate.arguments],
+    }
 
-    >>> from oracles.harness.subjects.blackbox import Function
+
+def finite(number: float) -> float | None:
+    """JSON has no infinity: null stands for it."""
+    return number if math.isfinite(number) else None
+
+
+def identify(
+    subject: Any,
+    rules: Iterable[Rule | str] | None = None,
+    *,
+    names: Mapping[str, str] | None = None,
+    fixed: Mapping[str, Any] | None = None,
+    values: Mapping[str, float] | None = None,
+) -> Identification:
+    """Find what a piece of code follows.
+
+    Args:
+        subject: whatever :func:`evidence` takes, or a training loop: a function ``(X, y, ...)`` or
+            a class that has ``fit(X, y)``.
+        rules: what it may follow; all known rules by default.
+        names: torch's names of hyperparameters, and what the code calls them.
+        fixed: further arguments that the code is always given.
+        values: hyperparameters that are written in a training loop, by torch's names.
+
     >>> def step(params, grads, state, lr, wd):
     ...     return [w * (1 - lr * wd) - lr * g for w, g in zip(params, grads)]
-    >>> print(identify(Function(step)))
+    >>> print(identify(step))
     step follows SGD's coupled_unscaled
+
+    Raises:
+        TypeError: the subject is nothing that can be asked or read.
+        ValueError: a rule is not known, or a record is not what it should be.
     """
-    ruled_out = 0
-    for ignored in attempts(box, tuple(rules or RULES.values())):
-        for margin in MARGINS:
-            found = [remaining(box, rule, margin, ignored[rule]) for rule in ignored]
-            fits = simplest(candidate for left, _ in found for candidate in left)
-            ruled_out = max(ruled_out, sum(out for _, out in found))
-            if fits:
-                without = ignored[fits[0].rule]
-                return Identification(box.name, tuple(fits), ruled_out, without, margin.scalars)
-    return Identification(box.name, (), ruled_out)
-
-
-def attempts(box: BlackBox, rules: Sequence[Rule]) -> Iterator[dict[Rule, frozenset[str]]]:
-    """For each rule what is not asked of the code: nothing at first, then what it ignores."""
-    yield dict.fromkeys(rules, frozenset())
-    ignored = {rule: insensitive(box, rule) for rule in rules}
-    yield {rule: names for rule, names in ignored.items() if names}
-
-
-def insensitive(box: BlackBox, rule: Rule) -> frozenset[str]:
-    """The hyperparameters that a code takes and whose value changes no bit of its answers."""
-    takes = box.takes(rule)
-    case = next(settings(rule, takes)).case
-    try:
-        answer = box.run(rule, case)
-        return frozenset(
-            name
-            for name in takes - {"lr"}
-            if np.array_equal(box.run(rule, _changed(rule, case, name)), answer)
+    among = [rule if isinstance(rule, Rule) else _rule(rule) for rule in rules or RULES.values()]
+    if is_fit(subject):
+        return _looped(
+            Fit(subject, names or {}, fixed or {}, values or {}), among if rules else None
         )
-    except SubjectError:
-        return frozenset()
+    return _told(evidence(subject, names or {}, fixed or {}), among)
 
 
-def _changed(rule: Rule, case: Case, name: str) -> Case:
-    """The same case with another value of one hyperparameter."""
-    (group,) = case.groups
-
-    def other(h: Hyper) -> Hyper:
-        value = getattr(h, name)
-        if isinstance(value, bool):
-            return h._replace(**{name: not value})
-        return h._replace(**{name: value / 2 if value else 0.5})
-
-    schedule = tuple(other(h) for h in group.schedule)
-    if any(rule.constraint(h) for h in schedule):
-        return case
-    return replace(case, groups=(replace(group, schedule=schedule),))
+def _looped(box: Fit, rules: Sequence[Rule] | None) -> Identification:
+    """What a training loop does, as an identification of its rule."""
+    try:
+        loop = identify_fit(box, rules)
+    except SubjectError as error:
+        return Identification(box.name, (), 0, fault=str(error))
+    fits = tuple(dict.fromkeys(account.candidate for account in loop.fits))
+    return Identification(loop.name, fits, loop.ruled_out, loop=loop)
 
 
-def remaining(
-    box: BlackBox, rule: Rule, margin: Margin, ignored: frozenset[str] = frozenset()
-) -> tuple[list[Candidate], int]:
-    """The candidates of a rule that hold all answers, and how many do not.
+def evidence(
+    subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]
+) -> tuple[Witness, ...]:
+    """Who tells what a subject does, by what it is; of several readings the strictest first.
 
-    Those whose margin left most elements open in every setting have no answer that speaks for them.
+    Raises:
+        TypeError: the subject is nothing that can be asked or read.
+        ValueError: a record is not what it should be.
     """
-    left = list(candidates(rule))
-    total = len(left)
-    spoken_for: set[Candidate] = set()
-    for setting in settings(rule, box.takes(rule) - ignored):
-        try:
-            answer = box.run(rule, setting.case)
-        except SubjectError:  # it does not take what this rule's settings are
-            return [], total
-        oracle = Oracle(rule, setting.case, margin=margin)
-        left = [c for c in left if near(c, setting.case, answer) and within(oracle, c, answer)]
-        spoken_for |= {c for c in left if decided(oracle, c)}
-        if not left:
-            break
-    left = [c for c in left if c in spoken_for]
-    return left, total - len(left)
+    if isinstance(subject, Trace):
+        return (Recorded(subject, names),)
+    if isinstance(subject, str | os.PathLike):
+        return tuple(Recorded(trace, names) for trace in read(Path(subject)))
+    if hasattr(subject, "takes") and hasattr(subject, "run"):
+        return (Asked(subject),)
+    return (Asked(black_box(subject, names, fixed)),)
 
 
-NEAR = 1e-3
-"""How far an answer may be from the rule in plain float64, in terms of the parameters. No margin
-that decides anything is as wide; this spares most candidates theirs, which take longer."""
+LIKE = 0.5
+"""If the nearest candidate is off by more of a step's largest move than that, none is near."""
+
+ENOUGH = 8
+"""So many moves of elements must be known before something is made of other values of arguments:
+one move is explained by one number, whatever the rule is."""
+
+STAGES: tuple[Callable[[Sieve], Sifted], ...] = (divided, with_one_argument, with_other_arguments)
+"""What may hold if no candidate holds everywhere: one, but for exceptions, or with other values of
+its arguments."""
 
 
-def near(candidate: Candidate, case: Case, answer: FloatArray) -> bool:
-    """Whether an answer is where the candidate's own text leads in float64, but for roundings."""
-    rule, convention = candidate.rule, candidate.convention
-    (group,) = case.groups
-    for start, p in zip(case.offsets, group.parameters, strict=False):
-        decays = convention.decays(p.initial.ndim)
-        with np.errstate(all="ignore"):
-            run = rule.run(convention, p.initial, p.gradients, group.schedule, decays=decays)
-            for (w, _), row in zip(run, answer, strict=True):
-                off = np.abs(row[start : start + w.size] - np.ravel(w))
-                if np.any(off > NEAR * np.abs(w).max()):
-                    return False
-    return True
+def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
+    last = Sifted()
+    asked = list(sieves(readings, rules))
+    for sieve in asked:
+        found = sieve.simplest()
+        if found.fits:
+            return _named(sieve, found)
+        last = max(last, found, key=lambda sifted: (len(sifted.open), sifted.ruled_out))
+    if last.open:
+        return Identification(readings[0].name, (), last.ruled_out, open=last.open)
+    if fault := asked[0].fault():
+        return Identification(readings[0].name, (), 0, fault=fault)
+    for stage, sieve in product(
+        STAGES, asked[len(asked) // 2 :] if asked[0].size >= ENOUGH else ()
+    ):
+        found = stage(sieve)
+        if found.fits:
+            return _named(sieve, found)
+    near = [nearness(c, asked[-1].known(c.rule)) for c in ranked(asked[-1])[:1]]
+    nearest = near[0] if near and near[0].typical < LIKE else None
+    return Identification(readings[0].name, (), last.ruled_out, nearest=nearest, sieve=asked[-1])
 
 
-def within(oracle: Oracle, candidate: Candidate, answer: FloatArray) -> bool:
-    """Whether an answer is within a candidate's margin, every element at every step."""
-    balls = oracle(candidate.convention).parameters
-    return bool(holds(balls.mid[0], balls.rad[0], answer).all())
+def _named(sieve: Sieve, found: Sifted) -> Identification:
+    fit = found.fits[0]
+    narrow = replace(sieve, margin=MARGINS[0])
+    wider = sieve.margin is not MARGINS[0] and not narrow.sift(fit.rule, [fit]).fits
+    return Identification(
+        sieve.witness.name,
+        found.fits,
+        found.ruled_out,
+        sieve.rules[fit.rule] - {"batch_size", *(n for a in fit.arguments for n in a.names)},
+        sieve.margin.scalars if wider and not found.exceptions else "float64",
+        found.exceptions,
+        () if found.exceptions else untold(sieve, fit),
+        sieve=sieve,
+        assumed=_assumed(sieve.witness, fit),
+    )
 
 
-def decided(oracle: Oracle, candidate: Candidate) -> bool:
-    """Whether a candidate's margin says something of most elements."""
-    known = np.isfinite(oracle(candidate.convention).parameters.rad[0])
-    return bool(2 * known.sum() > known.size)
+def _assumed(witness: Witness, fit: Candidate) -> dict[str, Any]:
+    """The defaults of what a record does not have, but for those that are said to be other."""
+    if not isinstance(witness, Recorded):
+        return {}
+    known = witness.takes(fit.rule).union(*(argument.names for argument in fit.arguments))
+    return {n: value for n, value in fit.rule.hyper()._asdict().items() if n not in known}
 
 
-def simplest(left: Iterable[Candidate]) -> list[Candidate]:
-    """Those with the fewest conventions: the others have some that no answer speaks for."""
-    found = sorted(left, key=lambda candidate: len(candidate.conventions))
-    return [c for c in found if len(c.conventions) == len(found[0].conventions)]
+def sieves(readings: Sequence[Witness], rules: Sequence[Rule]) -> Iterator[Sieve]:
+    """What is asked, the strictest first; at last without what the code ignores."""
+    for margin, witness in product(MARGINS, readings):
+        yield Sieve(witness, dict.fromkeys(rules, frozenset()), margin)
+    ignored = [{rule: witness.ignores(rule) for rule in rules} for witness in readings]
+    for margin in MARGINS:
+        for witness, without in zip(readings, ignored, strict=True):
+            yield Sieve(witness, without, margin)
+
+
+def _rule(name: str) -> Rule:
+    if name not in RULES:
+        raise ValueError(f"rule={name!r} is not known; allowed: {', '.join(RULES)}")
+    return RULES[name]

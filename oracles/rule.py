@@ -32,6 +32,11 @@ class Convention:
         fixed: values of hyperparameters that leave the difference bare.
         decays: whether a parameter of that many dimensions is decayed (a choice made by whoever
             builds the parameter groups, not by the optimizer).
+
+    >>> from oracles import RULES
+    >>> convention = RULES["SGD"].convention("batch_scaled")
+    >>> convention.equation, sorted(convention.parts)
+    ('d = g + (λ/m)w', ['batch_size', 'weight_decay'])
     """
 
     name: str
@@ -140,6 +145,12 @@ class Rule:
             that a sparse gradient repeats to the parameter each time it comes.
         measured: ``(shape, h) -> bool``, whether the radius of such a parameter's step rests on a
             measurement, because no bound of its roundings is known.
+
+    >>> from oracles import RULES
+    >>> rule = RULES["SGD"]
+    >>> h = rule.hyper(lr=0.5, momentum=0.5)
+    >>> rule.step(4.0, 1.0, 1, {}, h, rule.torch)
+    (3.5, {'momentum_buffer': 1.0})
     """
 
     name: str
@@ -214,7 +225,7 @@ class Rule:
         self,
         convention: Any,
         w: Array,
-        gradients: Sequence[Array | None],
+        gradients: Iterable[Array | None],
         schedule: Sequence[Hyper],
         *,
         decays: bool = True,
@@ -222,25 +233,31 @@ class Rule:
         count: Callable[[int], Scalar] = int,
         seen: int = 0,
         state: State | None = None,
+        known: Sequence[Array] | None = None,
     ) -> Iterator[tuple[Array, State]]:
         """Follow one parameter: yields ``(w, state)`` after each step.
 
-        A step whose gradient is None moves neither the parameter nor its state.
+        A step whose gradient is None moves neither the parameter nor its state. Each gradient is
+        asked for when its step comes, so it may depend on where the step before has led.
         ``decays=False`` takes the parameter out of weight decay; ``late`` says that it joined after
         construction, so that its buffers start with its first gradient; ``count`` makes a number of
         the arithmetic out of the number of gradients seen. Who goes on from the middle says how
-        many have been ``seen``, and in which ``state`` the parameter is.
+        many have been ``seen``, and in which ``state`` the parameter is. Where it is ``known`` what
+        the parameter is before each step, that is what each step starts from.
 
         >>> from oracles.optimizers.sgd import RULE, Hyper
         >>> schedule = [Hyper(lr=0.5, weight_decay=0.5)] * 3
         >>> [w for w, _ in RULE.run(RULE.torch, 4.0, [0.0, None, 1.0], schedule)]
         [3.0, 3.0, 1.75]
+        >>> [w for w, _ in RULE.run(RULE.torch, 4.0, [0.0, 0.0], schedule[:2], known=[4.0, 8.0])]
+        [3.0, 6.0]
         """
         t = seen
         eager = self.eager and not late
         if state is None:
             state = self._started(w, schedule[0]) if eager else {}
-        for g, h in zip(gradients, schedule, strict=True):
+        for step, (g, h) in enumerate(zip(gradients, schedule, strict=True)):
+            w = w if known is None else known[step]
             if g is not None:
                 h = h if decays else self.undecayed(h)
                 if not (t or eager):  # made with the first gradient, from what holds at that step

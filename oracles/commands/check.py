@@ -1,14 +1,16 @@
-"""``oracles check``: hold the installed torch, or a class of one's own, against the oracles."""
+"""``oracles check``: hold the installed torch, or code of one's own, against the oracles."""
 
 from __future__ import annotations
 
 import argparse
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from oracles.commands import asked
 from oracles.commands.chosen import Choice, add_choices, nobody, reported, subjects
-from oracles.commands.command import STATUSES, count
+from oracles.commands.command import STATUSES, Usage, count
 from oracles.harness.runs import profiles
 from oracles.harness.runs.outcome import ABSENT, FAILED, OK, Outcome, outcome
 from oracles.harness.runs.tally import Tally, vacuities
@@ -16,6 +18,7 @@ from oracles.harness.runs.walk import Task, walk
 from oracles.harness.runs.workers import Died, cores, in_order
 from oracles.optimizers.registry import RULES
 from oracles.reports.progress import Running
+from oracles.reports.run_report import Chosen, report, write
 
 AHEAD = (
     "oracles.harness.runs.walk",
@@ -29,16 +32,32 @@ AHEAD = (
 def add(commands: Any) -> None:
     """Its arguments."""
     parser = commands.add_parser(
-        "check", help="hold the installed torch against the oracles", epilog=STATUSES
+        "check",
+        help="hold the installed torch, or code of your own, against the oracles",
+        epilog=STATUSES,
     )
-    add_choices(parser)
     parser.add_argument(
+        "subject",
+        nargs="?",
+        metavar="MODULE:NAME",
+        help="a class of optimizers, a function that makes one, or a functional step: which rule "
+        "does it follow, how accurately, and which promises of a step does it keep? (default: "
+        "torch's classes, asked all that there is)",
+    )
+    parser.add_argument(
+        "--as-torch",
+        action="store_true",
+        help="ask the class all that torch's are asked: states, names, paths, edges, roundings",
+    )
+    strict = parser.add_argument_group("of torch's classes, and with --as-torch")
+    add_choices(parser)
+    strict.add_argument(
         "--profile",
         choices=profiles.EXAMPLES,
         default="default",
         help="how long to look (default: %(default)s)",
     )
-    parser.add_argument(
+    strict.add_argument(
         "-j",
         "--jobs",
         type=count,
@@ -47,6 +66,13 @@ def add(commands: Any) -> None:
         help="processes that share the work; the report is the same (default: %(default)s, the "
         "cores there are)",
     )
+    strict.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="keep what was seen there, for `oracles compare`; compressed if it ends in .xz",
+    )
+    asked.add(parser.add_argument_group("of code of your own"))
     parser.set_defaults(run=_run)
 
 
@@ -67,26 +93,45 @@ def answered(choice: Choice, profile: str, errand: tuple[str, str]) -> Outcome:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.subject and not options.as_torch:
+        return asked.run(options)
+    if options.as_torch and not options.subject:
+        raise Usage("--as-torch asks a class of your own: name one, as MODULE:CLASS")
+    asked.refuse(options)
+    return _strict(options)
+
+
+def _strict(options: argparse.Namespace) -> int:
     choice = Choice.of(options)
     todo = choice.tasks(options.rule)
     errands = [(name, task.name) for name, tasks in todo.items() for task in tasks]
     work = partial(answered, choice, options.profile)
     running = Running(len(errands), Tally(), verbose=options.verbose)
     running.say(f"{len(errands)} questions about {', '.join(todo)}")
+    seen: list[tuple[Task, Outcome]] = []
     with running, closing(in_order(work, errands, options.jobs, ahead=AHEAD)) as results:
         for name, tasks in todo.items():
-            running.optimizer(name, map(_told, tasks, results))  # in step: no result too many
+            tell = partial(_told, seen)
+            running.optimizer(name, map(tell, tasks, results))  # in step: no result too many
     if {*running.wholes} == {ABSENT} and not running.interrupted:
         raise nobody(running.tally)
     good = {*running.wholes} <= {OK, ABSENT} and not vacuities(running.tally)
+    if options.report and not running.interrupted:
+        chosen = Chosen(
+            choice.paths, choice.dtypes, choice.devices, choice.optimizer, options.profile
+        )
+        write(options.report, report(chosen, seen, partial(subjects, choice)))
     return reported(running, good=good)
 
 
-def _told(task: Task, result: Outcome | Died) -> tuple[str, bool, Outcome]:
+def _told(
+    seen: list[tuple[Task, Outcome]], task: Task, result: Outcome | Died
+) -> tuple[str, bool, Outcome]:
     """A task's outcome with its name, and whether it says nothing new of who has failed before.
 
     Who has left the rule is not told again for each convention that it is no proof against.
     """
-    if isinstance(result, Died):
-        return task.name, False, Outcome(FAILED, str(result))
-    return task.name, getattr(task.what, "rejects", None) is not None, result
+    died = isinstance(result, Died)
+    outcome = Outcome(FAILED, str(result)) if isinstance(result, Died) else result
+    seen.append((task, outcome))
+    return task.name, not died and getattr(task.what, "rejects", None) is not None, outcome

@@ -22,17 +22,12 @@ from oracles.reports.terminal import render
 def add_choices(parser: argparse.ArgumentParser) -> None:
     """Arguments that say who is asked."""
     parser.add_argument(
-        "--optimizer",
-        metavar="MODULE:CLASS",
-        help="ask a class of your own, with the arguments of torch's (default: torch's classes)",
-    )
-    parser.add_argument(
         "--rule",
-        choices=RULES,
         action="append",
         metavar="RULE",
-        help=f"hold it to this one of {', '.join(RULES)}; may be given several times (default: "
-        "all, or the one whose name the class or a base of it bears)",
+        help=f"hold it to this one of {', '.join(RULES)}; code of your own to a convention, too, "
+        "as reports name it (\"Adam's eps_hat\"); of torch's classes several may be given "
+        "(default: all; with --as-torch the one whose name the class or a base of it bears)",
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="each check and each path")
     for option, example in CHOICES.items():
@@ -56,14 +51,17 @@ class Choice:
     @classmethod
     def of(cls, options: argparse.Namespace) -> Choice:
         """What was chosen."""
-        return cls(options.optimizer, *(tuple(getattr(options, option)) for option in CHOICES))
+        return cls(options.subject, *(tuple(getattr(options, option)) for option in CHOICES))
 
     def tasks(self, chosen: Iterable[str] | None) -> dict[str, list[Task]]:
         """What is to be done, by rule: the chosen ones, or that of the class's name, or all.
 
         Raises:
-            Usage: the class is not there, or no rule has its name.
+            Usage: the class or a rule is not there, or no rule has the name of the class.
         """
+        for name in chosen or ():
+            if name not in RULES:
+                raise Usage(f"rule={name!r} is not known; allowed: {', '.join(RULES)}")
         names = chosen or rules_of(imported(self.optimizer) if self.optimizer else None)
         return {
             name: [

@@ -58,7 +58,7 @@ def imported(name: str) -> Any:
         if found is None:
             raise ImportError(f"{module} has no {attribute}")
     except ImportError as error:
-        raise Usage(f"--optimizer={name!r} is not MODULE:CLASS of a class: {error}") from error
+        raise Usage(f"subject={name!r} is not MODULE:CLASS of a class: {error}") from error
     if not isinstance(found, type) or not hasattr(found, "step"):
-        raise Usage(f"--optimizer={name!r} has no step: it is no class of optimizers")
+        raise Usage(f"subject={name!r} has no step: it is no class of optimizers")
     return found

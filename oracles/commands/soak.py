@@ -19,6 +19,12 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "soak", help="large random batches, for as long as you like", epilog=STATUSES
     )
+    parser.add_argument(
+        "subject",
+        nargs="?",
+        metavar="MODULE:CLASS",
+        help="a class of your own, with the arguments of torch's (default: torch's classes)",
+    )
     add_choices(parser)
     parser.add_argument(
         "--seconds", type=positive, default=60.0, help="shared by the rules (default: %(default)s)"

@@ -7,12 +7,16 @@ such combination.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
 from typing import Any
 
+from oracles.drawing import Hyper
+from oracles.harness.arguments import Argument
+from oracles.harness.cases.case import Case, Group
 from oracles.rule import Convention, Rule
 
 SAID = frozenset(f.name for f in fields(Convention)) - {"decays"}
@@ -24,7 +28,12 @@ MOST = 3
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A rule and the conventions in which it differs from torch's, none for torch's own.
+    """A rule, the conventions in which it differs from torch's, and what becomes of its arguments.
+
+    Attributes:
+        rule: the rule.
+        conventions: none for torch's own.
+        arguments: those that the rule does not see as they are given.
 
     >>> from oracles import RULES
     >>> rule = RULES["Adam"]
@@ -35,13 +44,18 @@ class Candidate:
 
     rule: Rule
     conventions: tuple[Any, ...] = ()
+    arguments: tuple[Argument, ...] = ()
 
     def __repr__(self) -> str:
         return f"<{self}>"
 
+    def __reduce__(self) -> Any:
+        """Between processes it travels without what is kept of its lines."""
+        return type(self), tuple(getattr(self, f.name) for f in fields(self))
+
     def __str__(self) -> str:
         names = [c.name for c in self.conventions] or [self.rule.torch.name]
-        return f"{self.rule.name}'s {' with '.join(names)}"
+        return ", ".join([f"{self.rule.name}'s {' with '.join(names)}", *map(str, self.arguments)])
 
     @property
     def names(self) -> frozenset[str]:
@@ -59,6 +73,44 @@ class Candidate:
         }
         return replace(torch, name="+".join(c.name for c in self.conventions), **replaced)
 
+    def heard(self, h: Hyper) -> Hyper:
+        """Of given hyperparameters, those that the rule sees."""
+        for argument in self.arguments:
+            h = argument.heard(h)
+        return h
+
+    def gradient(self, h: Hyper) -> float:
+        """What a gradient is multiplied with before the rule sees it."""
+        return math.prod(argument.gradient(h) for argument in self.arguments)
+
+    def of(self, case: Case) -> Case:
+        """A case as the rule sees it."""
+        if not self.arguments:
+            return case
+        return replace(case, groups=tuple(map(self._group, case.groups)))
+
+    def _group(self, group: Group) -> Group:
+        factors = [self.gradient(h) for h in group.schedule]
+        members = tuple(
+            replace(
+                p,
+                gradients=tuple(
+                    None if g is None else factor * g
+                    for factor, g in zip(factors, p.gradients, strict=True)
+                ),
+            )
+            for p in group.parameters
+        )
+        schedule = tuple(map(self.heard, group.schedule))
+        return replace(group, parameters=members, schedule=schedule)
+
+    def extended(self) -> Iterator[Candidate]:
+        """It with each convention that can be had as well."""
+        taken = frozenset().union(*(lines(self.rule, c) for c in self.conventions))
+        for convention in self.rule.conventions[1:]:
+            if not lines(self.rule, convention) & taken and convention not in self.conventions:
+                yield replace(self, conventions=(*self.conventions, convention))
+
 
 def lines(rule: Rule, convention: Convention) -> frozenset[str]:
     """The lines of the step that a convention replaces."""
@@ -72,10 +124,20 @@ def lines(rule: Rule, convention: Convention) -> frozenset[str]:
 
 def candidates(rule: Rule, most: int = MOST) -> Iterator[Candidate]:
     """torch's own, each convention, and what can be combined of them, the simplest first."""
+    for count in range(most + 1):
+        yield from combined(rule, count)
+
+
+@cache
+def combined(rule: Rule, count: int) -> tuple[Candidate, ...]:
+    """Each combination of that many conventions in which no two replace the same line."""
     replaced = {c.name: lines(rule, c) for c in rule.conventions[1:]}
-    yield Candidate(rule)
-    for count in range(1, most + 1):
-        for some in combinations(rule.conventions[1:], count):
-            taken = [replaced[c.name] for c in some]
-            if sum(map(len, taken)) == len(frozenset().union(*taken)):
-                yield Candidate(rule, some)
+    return tuple(
+        Candidate(rule, some)
+        for some in combinations(rule.conventions[1:], count)
+        if _apart([replaced[c.name] for c in some])
+    )
+
+
+def _apart(replaced: Sequence[frozenset[str]]) -> bool:
+    return sum(map(len, replaced)) == len(frozenset().union(*replaced))

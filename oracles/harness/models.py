@@ -45,7 +45,7 @@ BCE_EPSILON = 1e-12
 
 def sigmoid(z: Array) -> Array:
     """σ(z) = 1 / (1 + exp(−z)), as torch and NumPy code write it."""
-    return _one(z) / (np.exp(-z) + _one(z))
+    return 1 / (np.exp(-z) + 1)
 
 
 def squared(z: Array, y: Array) -> Array:

@@ -27,6 +27,7 @@ from oracles.harness.arithmetic.formats import (
     mixed,
     round_each,
     round_to,
+    uniform,
 )
 from oracles.harness.cases.case import Case, Parameter, dtype_of
 from oracles.numerics import Scalar
@@ -43,8 +44,10 @@ class Margin:
     A rule can be written in many ways that are the same by algebra: sums in another order, a
     correction folded into the step size, a decay and a move in one expression. Each rounds
     elsewhere. Where every operation is charged several roundings, any text is inside that makes no
-    more of them, of numbers of that size, where the rule's own text makes one. What stays outside
-    are texts that add and take away numbers larger than any the rule has.
+    more of them, of numbers of that size, where the rule's own text makes one; fused operations and
+    wider intermediates make fewer, and products that underflow may be flushed to zero. What stays
+    outside are texts that add and take away numbers larger than any the rule has, and sums that
+    are flushed. (``tests/harness/test_margin.py`` holds it to that.)
 
     Attributes:
         roundings: how many each operation is charged.
@@ -360,7 +363,7 @@ def _shaped(
 ) -> tuple[Enclosure, list[Enclosure | None]]:
     """One parameter in its own shape and one dtype."""
     dtype = dtype_of(precision, index)
-    format = margin.arrays(mixed(np.array(DTYPES.index(dtype))))
+    format = margin.arrays(uniform(dtype))
 
     def lifted(values: FloatArray | None) -> Enclosure | None:
         return None if values is None else Enclosure.exact(round_to(dtype, values), format)
@@ -379,8 +382,7 @@ def _gather(
 ) -> tuple[slice | NDArray[np.intp], Enclosure, list[Enclosure | None]]:
     """The members' values end to end, a row for each precision, rounded to each one's dtype."""
     # Parameters that share a schedule and a pattern of gradients differ in values alone, so one
-    # evaluation serves them all, in all dtypes: every value is rounded to every dtype at once, and
-    # each element then takes the row of its own.
+    # evaluation serves them all, in all dtypes.
     parameters = [case.parameters[i] for i in members]
     spans = [np.arange(case.offsets[i], case.offsets[i + 1]) for i in members]
     where = np.concatenate(spans)
@@ -391,22 +393,31 @@ def _gather(
             *(np.concatenate([p.gradients[t].ravel() for p in parameters]) for t in steps),  # type: ignore[union-attr]
         ]
     )
-    dtypes = np.stack(
-        [
-            np.repeat(
-                [DTYPES.index(dtype_of(precision, i)) for i in members], [len(s) for s in spans]
-            )
-            for precision in precisions
-        ]
-    )
-    rounded = round_each(drawn)
-    columns = np.arange(drawn.shape[1])
-    format = margin.arrays(mixed(dtypes))
-    values = [Enclosure.exact(rounded[dtypes, row, columns], format) for row in range(len(drawn))]
+    dtypes = [[dtype_of(precision, i) for i in members] for precision in precisions]
+    rounded, own = _rounded(drawn, dtypes, [len(span) for span in spans])
+    format = margin.arrays(own)
+    values = [Enclosure.exact(row, format) for row in rounded]
     gradients: list[Enclosure | None] = [None] * case.steps
     for t, value in zip(steps, values[1:], strict=True):
         gradients[t] = value
     return where, values[0], gradients
+
+
+def _rounded(
+    drawn: FloatArray, dtypes: Sequence[Sequence[str]], sizes: Sequence[int]
+) -> tuple[FloatArray, Format]:
+    """Rows of values in the dtypes of each precision's members, (rows, precisions, elements).
+
+    Numbers of one dtype, which most cases ask for, are rounded and computed with at less cost.
+    """
+    if len(kinds := {dtype for row in dtypes for dtype in row}) == 1:
+        (dtype,) = kinds
+        shape = (len(drawn), len(dtypes), drawn.shape[1])
+        return np.broadcast_to(round_to(dtype, drawn)[:, None], shape), uniform(dtype)
+    # Every value is rounded to every dtype at once, and each element takes the row of its own.
+    which = np.stack([np.repeat([DTYPES.index(d) for d in row], sizes) for row in dtypes])
+    rows = np.arange(len(drawn))[:, None, None]
+    return round_each(drawn)[which, rows, np.arange(drawn.shape[1])], mixed(which)
 
 
 def _scatter(balls: Balls, t: int, batch: _Batch, value: Scalar) -> None:

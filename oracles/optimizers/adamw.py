@@ -1,11 +1,24 @@
 r"""AdamW: the rule of ``torch.optim.AdamW``, which is Adam's with decoupled decay.
 
-Symbols and steps are those of :mod:`oracles.optimizers.adam`; the first line is always
+Symbols
+-------
+w  parameter                      g  gradient of the loss            t  number of gradients seen
+m  first moment (``exp_avg``)     v  second moment (``exp_avg_sq``)
+v̄  largest v so far (``max_exp_avg_sq``)
+γ  learning rate (lr)             β₁, β₂  decay rates (betas)        ε  term for stability (eps)
+λ  weight decay                   c₁ = 1 − β₁ᵗ, c₂ = 1 − β₂ᵗ         n  batch size
 
+The rule (torch's documentation, ``torch.optim.AdamW``; code in ``torch/optim/adam.py``)
+-----------------------------------------------------------------------------------------
 1.  descent      w = (1 − γλ)w,  d = g     (−g if *maximize*)
+2.  moments      m = β₁m + (1−β₁)d     v = β₂v + (1−β₂)d²       both from 0
+3.  maximum      v = v̄ = max(v̄, v)     with *amsgrad* only; what enters is v, not v/c₂
+4.  denominator  D = √v/√c₂ + ε
+5.  move         w = w − (γ/c₁) m/D
 
-and λ is 0.01 unless given. Since torch 2.7 the class is ``Adam(decoupled_weight_decay=True)`` under
-another name; before, it was a copy of the code.
+λ is 0.01 unless given. All lines but the first are those of :mod:`oracles.optimizers.adam`. Since
+torch 2.7 the class is ``Adam(decoupled_weight_decay=True)`` under another name; before, it was a
+copy of the code.
 
 Where sources disagree
 ----------------------

@@ -7,8 +7,8 @@ d  direction (``d``)      t  step length (``t``)      γ  learning rate (lr)    
 s  step taken, t·d (``old_stps``)      y  change of the gradient over it (``old_dirs``)
 ρ  1/yᵀs (``ro``)      h  scale of the initial inverse Hessian (``H_diag``)
 
-One iteration (Nocedal & Wright, *Numerical Optimization*, 2nd ed., algorithms 7.4 and 7.5)
--------------------------------------------------------------------------------------------
+The rule, one iteration (Nocedal & Wright, *Numerical Optimization*, 2nd ed., 7.4 and 7.5)
+------------------------------------------------------------------------------------------
 1.  memory     y = g − g₋₁, s = t₋₁d₋₁. If yᵀs > 1e-10, the pair is kept, the oldest one dropped
                where there are m already, and h = yᵀs/yᵀy; otherwise all stays as it is
 2.  direction  d = −Hg by two loops over the pairs, without forming the matrix H:
@@ -520,6 +520,7 @@ CONVENTIONS = (
         name="history_longer",
         equation="m + 1 pairs",
         source="code that drops the oldest pair where there are more than m, before the new one",
+        fixed={"history_size": 1},
         capacity=lambda size: size + 1,
     ),
     replace(
@@ -527,6 +528,7 @@ CONVENTIONS = (
         name="history_shorter",
         equation="m − 1 pairs",
         source="code that counts the pair to come",
+        fixed={"history_size": 2},
         capacity=lambda size: size - 1,
     ),
     replace(

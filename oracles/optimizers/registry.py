@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copyreg
+from typing import Any
+
 from oracles.optimizers import (
     adadelta,
     adafactor,
@@ -40,8 +43,29 @@ RULES: dict[str, Rule] = {
         sparse_adam,
     )
 }
-"""All rules that the general checks ask, in the order in which they are asked."""
+"""All rules that the general checks ask, by the name of torch's class, in the order in which they
+are asked."""
 
 REPLAYED: dict[str, Rule] = {lbfgs.RULE.name: lbfgs.RULE}
 """Rules that branch on values and iterate to a criterion. Enclosures do not follow those from their
 start, so the general checks leave them out; tests of their own replay what was recorded."""
+
+
+def _of_that_name(rule: str, convention: str | None = None) -> Any:
+    found = (RULES | REPLAYED)[rule]
+    return found if convention is None else found.convention(convention)
+
+
+def _by_name(record: Any) -> str | tuple[Any, ...]:
+    """What a rule or convention is pickled as: functions in it have no names of their own."""
+    for rule in (RULES | REPLAYED).values():
+        if record is rule:
+            return _of_that_name, (rule.name,)
+        if any(record is convention for convention in rule.conventions):
+            return _of_that_name, (rule.name, record.name)
+    return object.__reduce_ex__(record, 4)  # one that is not of the registry
+
+
+for _rule in (RULES | REPLAYED).values():
+    copyreg.pickle(type(_rule), _by_name)
+    copyreg.pickle(type(_rule.torch), _by_name)

@@ -36,7 +36,7 @@ Where sources disagree
 * *Nesterov.* torch's documentation credits Sutskever et al.; the formula is the re-parameterized
   one of Bengio et al. (2012, arXiv:1212.0901, eq. 7), which evaluates g at the looked-ahead point.
 
-Each convention below is the first one with one of the four lines replaced.
+Each convention below is the first one with one of its lines replaced.
 """
 
 from __future__ import annotations
@@ -64,6 +64,10 @@ class Hyper(NamedTuple):
     batch_size: Scalar = 1
 
 
+def _unscaled(d: Array, h: Hyper) -> Array:
+    return d
+
+
 def _velocity(b: Array | None, d: Array, h: Hyper) -> Array:
     return d if b is None else h.momentum * b + (1 - h.dampening) * d
 
@@ -83,13 +87,16 @@ class SGDConvention(Convention):
     Attributes:
         descent: ``(w, g, h) -> d``, what the velocity sees.
         before, after: ``(w, h) -> w``, what happens to w itself around the step.
+        scaled: ``(d, h) -> d``, in which units the velocity is kept: torch's are the gradient's.
         velocity: ``(b or None, d, h) -> b``.
-        direction: ``(g, d, b, h) -> d``, where w goes; g is the signed gradient without decay.
+        direction: ``(g, d, b, h) -> d``, where w goes; g is the signed gradient without decay, in
+            the velocity's units.
         move: ``(w, d, h) -> w``.
     """
 
     descent: Callable[[Array, Array, Hyper], Array] = decay.coupled
     before: Callable[[Array, Hyper], Array] = decay.unchanged
+    scaled: Callable[[Array, Hyper], Array] = _unscaled
     velocity: Callable[[Array | None, Array, Hyper], Array] = _velocity
     direction: Callable[[Array, Array, Array, Hyper], Array] = _direction
     move: Callable[[Array, Array, Hyper], Array] = _move
@@ -120,12 +127,12 @@ def step(
     >>> w, state
     (2.0, {'momentum_buffer': 2.0})
     """
-    d = convention.descent(w, g, h)
+    d = convention.scaled(convention.descent(w, g, h), h)
     w = convention.before(w, h)
     if h.momentum != 0:
         b = convention.velocity(state.get("momentum_buffer"), d, h)
         state = {"momentum_buffer": b}
-        d = convention.direction(decay.signed(g, h), d, b, h)
+        d = convention.direction(convention.scaled(decay.signed(g, h), h), d, b, h)
     return convention.after(convention.move(w, d, h), h), state
 
 
@@ -206,7 +213,7 @@ VELOCITIES = (
         equation="v = μv + (1−τ)γd, w = w − v",
         source="Sutskever et al. 2013 eq. 3; Keras, Chainer MomentumSGD, MXNet, scikit-learn MLP",
         parts=frozenset({"momentum", "schedule"}),
-        descent=lambda w, g, h: h.lr * decay.coupled(w, g, h),
+        scaled=lambda d, h: h.lr * d,
         move=lambda w, d, h: w - d,
     ),
     replace(

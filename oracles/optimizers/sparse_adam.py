@@ -1,7 +1,11 @@
 r"""SparseAdam: the rule of ``torch.optim.SparseAdam``, Adam on the elements that have a gradient.
 
-Symbols are those of :mod:`oracles.optimizers.adam`: w parameter, g gradient, m and v moments,
-t number of gradients seen, γ lr, β₁ and β₂ betas, ε eps, cᵢ = 1 − βᵢᵗ.
+Symbols
+-------
+w  parameter                      g  gradient of the loss            t  number of gradients seen
+m  first moment (``exp_avg``)     v  second moment (``exp_avg_sq``)
+γ  learning rate (lr)             β₁, β₂  decay rates (betas)        ε  term for stability (eps)
+c₁ = 1 − β₁ᵗ, c₂ = 1 − β₂ᵗ
 
 The rule (torch's documentation, ``torch.optim.SparseAdam``; code in ``torch/optim/_functional.py``)
 --------------------------------------------------------------------------------------------------

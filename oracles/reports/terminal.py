@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from rich.console import Console
@@ -104,7 +104,7 @@ def _conventions(tally: Tally) -> Table:
 def _deviations(tally: Tally) -> Table:
     table = _table("known deviations of this torch", "deviation", "left out", "its reproducer")
     for row in ledger():
-        met = tally.deviations[row.id]
+        met = tally.deviations.get(row.id, Counter()).total()
         state = "HEALED" if row.id in tally.healed else ""
         state = state or ("still fails" if row.id in tally.confirmed else "not run")
         if met or state != "not run":

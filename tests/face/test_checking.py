@@ -9,6 +9,9 @@ import pytest
 import torch
 
 import oracles
+from oracles.harness.promise import Word
+from oracles.reports.checked import render
+from tests.support.breakers import Clean
 
 
 def adam(params: Any, grads: Any, state: Any, lr: Any, b1: Any, b2: Any, eps: Any) -> Any:
@@ -34,6 +37,7 @@ def test_the_operation_that_loses_digits_is_named() -> None:
     report = oracles.check(adam, "Adam", dtypes=["float64", "float32"])
     double, single = report.accuracies
     assert report.follows
+    assert report.found is not None
     assert report.found.scalars == "float32"
     assert double.radii > 1e3
     assert double.cause == "counters in float32, so that 1 − βᵗ loses digits"
@@ -67,14 +71,88 @@ def raising(params: Any, grads: Any, state: Any, hyper: Any) -> Any:
     raise RuntimeError("not today")
 
 
-def test_code_that_raises_follows_nothing() -> None:
+def test_code_that_raises_is_one_sentence() -> None:
     report = oracles.check(raising, "SGD")
     assert not report.follows
-    assert "follows no known rule" in str(report)
+    assert str(report) == "raising cannot be stepped: raises RuntimeError: not today"
+
+
+class Careful(Clean):
+    """Takes no learning rate that is large."""
+
+    def __init__(self, params: Any, lr: float = 1e-3) -> None:
+        if lr > 1e-2:
+            raise ValueError(f"lr={lr} is too large")
+        super().__init__(params, lr)
+
+
+def test_settings_that_are_refused_are_told() -> None:
+    """No rule could be told then, and not because none fits."""
+    report = oracles.check(Careful, "SGD", dtypes=[])
+    assert not report.follows
+    assert "raises ValueError: lr=" in report.declined["SGD"]
+    assert "is too large when asked as these are: SGD" in render(report)
+
+
+def test_a_claim_is_a_rule_or_a_convention_of_it() -> None:
+    for claim, ok in (("SGD", False), ("SGD's batch_scaled", True)):
+        report = oracles.check(batch_scaled, claim, dtypes=[])
+        assert (report.follows, report.ok) == (ok, ok)
+    with pytest.raises(ValueError, match="convention='x' is not one of SGD's; known: coupled"):
+        oracles.check(batch_scaled, "SGD's x")
+
+
+def batch_scaled(params: Any, grads: Any, state: Any, lr: Any, wd: Any, n: Any) -> Any:
+    return [w - lr * (g + wd / n * w) for w, g in zip(params, grads, strict=True)]
+
+
+def test_a_rule_of_one_s_own_need_not_be_known() -> None:
+    def signs(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+        return [w - lr * np.sign(g) * abs(g) ** 0.25 for w, g in zip(params, grads, strict=True)]
+
+    (sentence,) = oracles.check(signs, "SGD", dtypes=[]).faults()
+    assert sentence.startswith("signs follows no known rule")
+    report = oracles.check(signs, "SGD", dtypes=[], not_promised=["rule"])
+    assert report.ok
+    assert not report.follows
+    assert report.outcome("rule") == (None, "not promised")
+
+
+def test_a_bound_without_a_figure_is_no_success() -> None:
+    report = oracles.check(adam, "Adam", dtypes=["bfloat16"], within=1)
+    assert report.faults() == ["there is no figure that the bound of 1 radii can hold"]
+
+
+def test_what_is_not_a_number_is_infinitely_far() -> None:
+    def step(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+        good = [w - lr * g for w, g in zip(params, grads, strict=True)]
+        return [w if w.dtype == np.float64 else w * np.nan for w in good]
+
+    report = oracles.check(step, "SGD", dtypes=["float64", "float32"], within=1)
+    assert [a.radii <= 1 for a in report.accuracies] == [True, False]
+    assert [a.dtype for a in report.too_far] == ["float32"]
+    assert report.to_json()["accuracy"][1]["radii"] is None
+
+
+def test_as_torch_asks_for_states_as_well() -> None:
+    """In the short profile, on what torch's own class is asked."""
+    report = oracles.check(Clean, "SGD", dtypes=[], as_torch=True)
+    told = {line.name: line for line in report.as_torch}
+    assert told["SGD: agreement"].word is Word.KEPT
+    assert "keeps more state than the rule" in told["SGD: nothing else changes"].why
+    assert not report.ok
+    with pytest.raises(ValueError, match="as_torch=True asks a class of optimizers"):
+        oracles.check(adam, as_torch=True)
 
 
 def test_a_call_that_is_off() -> None:
     with pytest.raises(ValueError, match="rule='Lion' is not known; allowed: SGD"):
         oracles.check(adam, "Lion")
+    with pytest.raises(ValueError, match="dtypes='int8' is not known; allowed: float64"):
+        oracles.check(adam, dtypes=["int8"])
+    with pytest.raises(ValueError, match="within=-1 must be a finite number above 0, or None"):
+        oracles.check(adam, within=-1)
+    with pytest.raises(ValueError, match="give one of them"):
+        oracles.check(Clean, as_torch=True, time_limit=3)
     with pytest.raises(TypeError, match="subject=3 cannot be asked; allowed"):
         oracles.check(3)

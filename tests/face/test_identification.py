@@ -20,9 +20,10 @@ from tests.support.foreign import FOREIGN, Foreign
 from tests.support.planted import Planted
 from tests.support.rewrites import REWRITES, Rewrite
 
-NAMED = [rule for rule in RULES.values() if rule.elementwise and not rule.sparse]
-"""Rules whose conventions a few plain cases tell apart: Muon's iteration in bfloat16 leaves eight
-bits, masks differ on sparse gradients only, and Adafactor's default ε₁ is each format's own."""
+NAMED = list(RULES.values())
+
+ALIKE = {"cubic", "quintic"}
+"""Other coefficients of Muon's iteration, which eight bits do not tell apart where it converges."""
 
 SINGLE = [Candidate(rule, (c,)) for rule in NAMED for c in rule.conventions[1:]]
 
@@ -36,7 +37,9 @@ def test_torch_s_own_convention_is_named(rule: Rule) -> None:
 @pytest.mark.parametrize("candidate", SINGLE, ids=str)
 def test_a_convention_is_named(candidate: Candidate) -> None:
     found = identify(Planted(candidate), [candidate.rule])
-    assert [str(c) for c in found.fits] == [str(candidate)]
+    names = {name for c in found.fits for name in c.names}
+    assert names == (ALIKE if candidate.names & ALIKE else candidate.names)
+    assert all(len(c.conventions) == 1 and not c.arguments for c in found.fits)
 
 
 def same(one: Candidate, other: Candidate) -> bool:
@@ -86,7 +89,7 @@ def adabelief(w: Any, g: Any, state: dict[str, Any], h: dict[str, Any]) -> Any:
 
 
 def noisy(w: Any, g: Any, state: dict[str, Any], h: dict[str, Any]) -> Any:
-    return w - h["lr"] * g * (1 + 1e-5)  # a hundred float32 roundings of the rate
+    return w - h["lr"] * g * (1 + 1e-5 * np.sin(g))  # a hundred float32 roundings
 
 
 def each(one: Callable[..., Any]) -> Callable[..., Any]:
@@ -99,9 +102,49 @@ def each(one: Callable[..., Any]) -> Callable[..., Any]:
     return step
 
 
-@pytest.mark.parametrize("step", [lion, sign_descent, normalized, adabelief, noisy])
+def lamb(w: Any, g: Any, state: dict[str, Any], h: dict[str, Any]) -> Any:
+    t = state["t"] = state.get("t", 0) + 1
+    m = state["m"] = h["beta1"] * state.get("m", 0 * w) + (1 - h["beta1"]) * g
+    v = state["v"] = h["beta2"] * state.get("v", 0 * w) + (1 - h["beta2"]) * g**2
+    c1, c2 = 1 - h["beta1"] ** t, 1 - h["beta2"] ** t
+    u = m / c1 / (np.sqrt(v / c2) + h["eps"]) + h["weight_decay"] * w
+    return w - h["lr"] * np.linalg.norm(w) / np.linalg.norm(u) * u
+
+
+def adan(w: Any, g: Any, state: dict[str, Any], h: dict[str, Any]) -> Any:
+    change = g - state.get("g", g)
+    m = state["m"] = h["beta1"] * state.get("m", 0 * w) + (1 - h["beta1"]) * g
+    d = state["d"] = h["beta2"] * state.get("d", 0 * w) + (1 - h["beta2"]) * change
+    n = state["n"] = 0.99 * state.get("n", 0 * w) + 0.01 * (g + h["beta2"] * change) ** 2
+    state["g"] = g
+    u = (m + h["beta2"] * d) / (np.sqrt(n) + h["eps"])
+    return (w - h["lr"] * u) / (1 + h["lr"] * h["weight_decay"])
+
+
+def whitened(w: Any, g: Any, state: dict[str, Any], h: dict[str, Any]) -> Any:
+    """Shampoo's way, with one side."""
+    two = g.reshape(len(g), -1)
+    s = state["s"] = state.get("s", np.eye(len(two))) + two @ two.T
+    values, vectors = np.linalg.eigh(s)
+    return w - h["lr"] * ((vectors / np.sqrt(values)) @ vectors.T @ two).reshape(g.shape)
+
+
+def prodigal(w: Any, g: Any, state: dict[str, Any], h: dict[str, Any]) -> Any:
+    """A rate that grows with the distance from the start, as in D-Adaptation and Prodigy."""
+    far = np.abs(w - state.setdefault("start", w)).max() + 1e-3
+    return w - h["lr"] * far * (g + h["weight_decay"] * w)
+
+
+OTHERS = (lion, sign_descent, normalized, adabelief, noisy, lamb, adan, whitened, prodigal)
+
+SOME = ("SGD", "Adam", "RMSprop")
+"""Rules whose kin these are; the first of them is held against all rules, which takes longer."""
+
+
+@pytest.mark.parametrize("step", OTHERS)
 def test_what_is_not_in_the_registry_is_not_named(step: Callable[..., Any]) -> None:
-    found = identify(Function(each(step)))
+    among = [RULES[name] for name in (RULES if step is lion else SOME)]
+    found = identify(Function(each(step)), among)
     assert found.fits == ()
     assert "follows no known rule" in str(found)
 
@@ -131,10 +174,11 @@ def test_other_texts_of_a_rule_are_that_rule(text: Rewrite) -> None:
 
 
 SAID_OTHERWISE = {
-    "OptaxAmsgrad": None,  # it has no switch: amsgrad is always on, which no setting asks for
+    "OptaxAmsgrad": "amsgrad_corrected, amsgrad = True whatever is given",  # it has no switch
+    "Moonlight": "decoupled_lr, eps = 1e-08 whatever is given",  # or less: it has none at all
     "Bottou": "lr_at_once",  # which it is, where the rate changes
 }
-"""Of these classes something else is said, or nothing, with the reason."""
+"""Of these classes something else is said, with the reason."""
 
 NAMEABLE = [f for f in FOREIGN if f.rule in {rule.name for rule in NAMED}]
 
@@ -144,5 +188,5 @@ def test_optimizers_of_other_packages_are_named(foreign: Foreign) -> None:
     rule = RULES[foreign.rule]
     found = identify(ForeignOptimizer(foreign.cls, foreign.names), [rule])
     convention = SAID_OTHERWISE.get(foreign.cls.__name__, foreign.convention)
-    expected = [] if convention is None else [f"{rule.name}'s {convention}"]
-    assert [str(c) for c in found.fits] == expected
+    assert str(found.fits[0]) == f"{rule.name}'s {convention}"
+    assert len(found.fits) == 1 or found.fits[0].arguments

@@ -73,8 +73,9 @@ class TestWhole:
 
     def test_folding_takes_all_that_repeat_an_element(self) -> None:
         values = np.arange(16.0)[None]
-        assert case(COPIES).folded(values, np.maximum).tolist() == [[13, 14, 15, 12, 11]]
-        assert case(COPIES).folded(values, np.fmin).tolist() == [[0, 1, 2, 8, 9]]
+        least, most = case(COPIES).folded(values, np.fmin, np.maximum)
+        assert least.tolist() == [[0, 1, 2, 8, 9]]
+        assert most.tolist() == [[13, 14, 15, 12, 11]]
 
 
 class TestVerdict:

@@ -47,6 +47,36 @@ def test_a_wrong_optimizer_is_refuted_by_name() -> None:
     assert sum(line.failed for line in tally.lines.values()) > 0
 
 
+class Uncalled(torch.optim.SGD):
+    """Right but for closures, which it does not call."""
+
+    def step(self, closure: object = None) -> None:  # type: ignore[override]
+        super().step()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name", "shrinks"),
+    [
+        (BatchScaledDecay, AGREEMENT, True),
+        (BatchScaledDecay, "a closure is called once", False),
+        (Uncalled, "a closure is called once", True),
+    ],
+)
+def test_a_failure_is_shrunk_where_it_shows_alone(
+    optimizer: type, name: str, shrinks: bool
+) -> None:
+    """Once one case has failed, others are asked only to find a smaller one; all paths are told."""
+    subjects, _ = select(RULE, ["for-loop", "foreach"], ["float64"], ["cpu"], optimizer=optimizer)
+    tally = Tally()
+    with pytest.raises(Refuted) as refuted:
+        run_check(CHECKS[name], RULE, subjects, tally)
+    assert all(
+        f"{optimizer.__name__} [{path}, " in str(refuted.value) for path in ("for-loop", "foreach")
+    )
+    failed = [line.failed for line in tally.lines.values()]
+    assert (max(failed) > 1) == shrinks
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "mixed"])
 def test_cases_are_drawn_for_those_who_are_asked(dtype: str) -> None:
     subjects, _ = select(RULE, ["for-loop"], [dtype], ["cpu"])
@@ -64,7 +94,7 @@ def test_cases_are_drawn_where_no_deviation_leaves_all_of_them_out() -> None:
     tally = Tally()
     run_check(check, rule, subjects, tally)
     assert {place.dtype for place in tally.lines} == {"float32"}
-    assert tally.deviations["reloaded-product"] == 0
+    assert "reloaded-product" not in tally.deviations
 
 
 def test_rejections_bear_the_name_of_who_was_asked() -> None:
@@ -152,16 +182,17 @@ def test_a_known_deviation_is_left_out_and_counted() -> None:
     """Where the row covers it; on other cases the same subject is asked."""
     known, tally = ROW.reproducer(RULE), Tally()
     assert examine(CHECKS[ROW.check], on("foreach"), Oracle(RULE, known), tally) == []
-    assert (tally.deviations, tally.lines) == ({ROW.id: 1}, {})
+    met = {ROW.id: {on("foreach")[0].place: 1}}
+    assert (tally.deviations, tally.lines) == (met, {})
     other = single([1.0], [[1.0]], RULE.hyper(lr=0.5))
     assert examine(CHECKS[ROW.check], on("foreach"), Oracle(RULE, other), tally) == []
-    assert (tally.deviations, tally.whole().runs) == ({ROW.id: 1}, 1)
+    assert (tally.deviations, tally.whole().runs) == (met, 1)
 
 
 def test_a_deviation_that_fails_where_it_should_is_confirmed() -> None:
     tally = Tally()
     assert confirm(ROW, RULE, on("foreach"), tally) == 1
-    assert (tally.confirmed, tally.healed) == ({ROW.id}, set())
+    assert (tally.confirmed, tally.healed) == ({ROW.id: {on("foreach")[0].place}}, {})
 
 
 def test_a_case_that_nobody_was_asked_is_not_counted() -> None:
@@ -177,7 +208,7 @@ def test_a_deviation_that_passes_where_it_should_fail_has_healed() -> None:
     tally = Tally()
     with pytest.raises(Refuted, match="has healed"):
         confirm(row, RULE, on("for-loop"), tally)
-    assert tally.healed == {ROW.id}
+    assert tally.healed == {ROW.id: {on("for-loop")[0].place}}
 
 
 def test_a_deviation_that_fails_where_it_should_pass_is_back(
@@ -186,8 +217,10 @@ def test_a_deviation_that_fails_where_it_should_pass_is_back(
     row: Deviation = replace(ROW, versions=SpecifierSet(">=99"))
     assert confirm(row, RULE, on("foreach"), Tally()) == 1  # another row knows it: ROW itself
     monkeypatch.setattr(runner, "active", lambda rule, version: ())
+    tally = Tally()
     with pytest.raises(Refuted, match="is back"):
-        confirm(row, RULE, on("foreach"), Tally())
+        confirm(row, RULE, on("foreach"), tally)
+    assert tally.whole().failed == 1
 
 
 def test_an_error_of_our_own_is_not_the_subjects() -> None:

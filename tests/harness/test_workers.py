@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
+from oracles import cli
+from oracles.commands.check import AHEAD
 from oracles.harness.runs.outcome import FAILED, NOT_ASKED, OK, Outcome
 from oracles.harness.runs.tally import Tally
 from oracles.harness.runs.workers import Died, in_order
@@ -28,12 +31,27 @@ SHORT = ["check", "--profile", "ci", "--rule", "SGD", "--path", "foreach", "--dt
 NEGATED: Any = operator.neg
 """What workers find without importing this."""
 
+Ran = Callable[..., tuple[int, str, str]]
 
-def ran(arguments: Sequence[str], where: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """The command, in a process of its own."""
-    call = [sys.executable, "-m", "oracles.cli", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(call, capture_output=True, text=True, cwd=where, env=environment)
+
+@pytest.fixture(scope="module", autouse=True)
+def server() -> None:
+    """Start what all workers here are forked from with what those of the command find imported.
+
+    There is one in each process that has workers; whoever starts it says what it imports.
+    """
+    assert [*in_order(NEGATED, [1, 2], 2, ahead=AHEAD)] == [-1, -2]
+
+
+@pytest.fixture
+def ran(capsys: pytest.CaptureFixture[str]) -> Iterator[Ran]:
+    """The command in this process, which has imported what it needs: status, output and errors.
+
+    It loads a profile of Hypothesis; that of this run is loaded again afterwards.
+    """
+    profile = settings.get_current_profile_name()
+    yield lambda *arguments: (cli.main(arguments), *capsys.readouterr())
+    settings.load_profile(profile)
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 5])
@@ -59,17 +77,20 @@ def test_a_death_has_a_name() -> None:
     assert str(Died(3)) == "the process that asked died of exit code 3"
 
 
-def test_the_report_is_the_same_whoever_does_it() -> None:
-    one, two = (ran([*SHORT, "-v", "-j", jobs]) for jobs in "12")
-    assert (one.returncode, one.stderr) == (0, "")
-    assert "ok        SGD: agreement\n" in one.stdout
-    assert "\x1b" not in one.stdout
-    assert (two.returncode, two.stdout, two.stderr) == (0, one.stdout, "")
+def test_the_report_is_the_same_whoever_does_it(ran: Ran) -> None:
+    one, two = (ran(*SHORT, "-v", "-j", jobs) for jobs in "12")
+    status, output, errors = one
+    assert (status, errors) == (0, "")
+    assert "ok        SGD: agreement\n" in output
+    assert "\x1b" not in output
+    assert two == one
 
 
-def test_the_task_that_kills_is_named_and_the_others_are_done(tmp_path: Path) -> None:
+def test_the_task_that_kills_is_named_and_the_others_are_done(
+    ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Killed by an optimizer that takes its process along, once, whichever process is first."""
-    (tmp_path / "mine.py").write_text(
+    (tmp_path / "killing.py").write_text(
         "import os, torch\n"
         "class SGD(torch.optim.SGD):\n"
         "    steps = 0\n"
@@ -84,21 +105,40 @@ def test_the_task_that_kills_is_named_and_the_others_are_done(tmp_path: Path) ->
         "    except FileExistsError:\n"
         "        return None\n"
     )
-    done = ran([*SHORT, "-j", "2", "--optimizer", "mine:SGD"], tmp_path)
-    assert done.returncode == 1
-    assert done.stdout.count("the process that asked died of exit code 3") == 1
-    assert "FAILED    SGD: " in done.stdout
-    assert ", 1 FAILED" in done.stdout or "1 FAILED, " in done.stdout
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    status, output, _ = ran(*SHORT, "-j", "2", "--as-torch", "killing:SGD")
+    assert status == 1
+    assert output.count("the process that asked died of exit code 3") == 1
+    assert "FAILED    SGD: " in output
+    assert ", 1 FAILED" in output or "1 FAILED, " in output
+
+
+def test_an_interrupted_soak_reports(
+    ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an optimizer that is at its hundredth step when somebody presses Ctrl-C."""
+    (tmp_path / "interrupting.py").write_text(
+        "import signal, torch\n"
+        "class SGD(torch.optim.SGD):\n"
+        "    steps = 0\n"
+        "    def step(self, closure=None):\n"
+        "        SGD.steps += 1\n"
+        "        if SGD.steps == 100:\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "        return super().step(closure)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = ("interrupting:SGD", "--path", "foreach", "--seconds", "999")
+    status, output, errors = ran("soak", *arguments)
+    assert (status, errors) == (130, "")
+    assert "INCOMPLETE: Ctrl-C after 0 of 1" in output
+    assert "element-steps compared" in output
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows knows no process groups to interrupt")
-@pytest.mark.parametrize(
-    ("arguments", "until"),
-    [(["check", "-v", "-j", "2"], "ok"), (["soak", "--rule", "SGD", "--seconds", "999"], "999")],
-    ids=["check", "soak"],
-)
-def test_an_interrupted_run_reports_and_leaves_nobody(arguments: list[str], until: str) -> None:
-    call = [sys.executable, "-m", "oracles.cli", *arguments]
+def test_an_interrupted_check_reports_and_leaves_nobody() -> None:
+    call = [sys.executable, "-m", "oracles.cli", "check", "-v", "-j", "2"]
     pipe: Any = subprocess.PIPE
     with subprocess.Popen(
         call,
@@ -110,7 +150,7 @@ def test_an_interrupted_run_reports_and_leaves_nobody(arguments: list[str], unti
         preexec_fn=interruptible,
     ) as running:
         assert running.stdout is not None
-        while not running.stdout.readline().startswith(until):
+        while not running.stdout.readline().startswith("ok"):
             assert running.poll() is None
         os.killpg(running.pid, signal.SIGINT)
         try:

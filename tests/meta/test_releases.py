@@ -31,7 +31,7 @@ def test_the_workflow_asks_every_release() -> None:
         [sys.executable, "toxfile.py"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     asked = json.loads(program.stdout)
-    assert asked == ["lint", "types", *(f"py311-{f}" for f in sorted(FACTORS, key=_number))]
+    assert asked == ["lint", "types", "docs", *(f"py311-{f}" for f in sorted(FACTORS, key=_number))]
     workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text("utf-8")
     assert "python toxfile.py" in workflow
     assert "env: ${{ fromJSON(needs.environments.outputs.list) }}" in workflow
@@ -54,3 +54,13 @@ def test_tox_makes_no_list_of_its_own() -> None:
     text = (ROOT / "tox.ini").read_text("utf-8")
     assert "env_list" not in text
     assert not re.search(r"^ *torch[\d.{]", text, re.MULTILINE)
+
+
+def test_reports_that_are_kept_are_of_releases_of_the_list_and_small() -> None:
+    kept = sorted((ROOT / "reports").glob("*.jsonl.xz"))
+    assert {file.name for file in kept} <= {f"torch-{r}.jsonl.xz" for r in RELEASES}
+    assert not [file.name for file in kept if file.stat().st_size > 150_000]
+    page = (ROOT / "reports" / "VERSIONS.md").read_text("utf-8")
+    told = re.search(r"Found by running torch ([\d., ]+), each", page)
+    assert told
+    assert {f"torch-{r}.jsonl.xz" for r in told[1].split(", ")} == {file.name for file in kept}

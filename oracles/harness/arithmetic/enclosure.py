@@ -362,6 +362,20 @@ def divide(x: Any, y: Any) -> Enclosure:
     return _rounded(np.divide, x, y, mid, rad, format)
 
 
+def _operators(name: str, handler: Callable[[Any, Any], Enclosure]) -> None:
+    """Let Python's operator call it at once: NumPy's way round costs half as much again."""
+
+    def swapped(y: Any, x: Any) -> Enclosure:
+        return handler(x, y)
+
+    setattr(Enclosure, f"__{name}__", quiet(handler))
+    setattr(Enclosure, f"__r{name}__", quiet(swapped))
+
+
+for _name, _handler in (("add", _add), ("sub", _subtract), ("mul", multiply), ("truediv", divide)):
+    _operators(_name, _handler)
+
+
 def converted(x: Enclosure, format: Format) -> Enclosure:
     """One rounding, or none to a wider format.
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -138,14 +138,28 @@ def mixed(indices: NDArray[np.intp]) -> Format:
     return Format(**{field: column[indices] for field, column in _TABLE.items()}, numbers=FLOAT64)
 
 
+@cache
+def uniform(dtype: str) -> Format:
+    """The format of an array whose elements all have that dtype: its fields are numbers."""
+    return mixed(np.array(DTYPES.index(dtype)))
+
+
 def loosened(format: Format, roundings: int) -> Format:
-    """A format in which every operation may round so many times, instead of once."""
+    """A format in which every operation may round so many times, instead of once.
+
+    ``n`` roundings in a row are off by ``γₙ = nu / (1 − nu)`` at most (Higham, section 3.1). What
+    underflows may become zero instead of a subnormal number, where those are flushed.
+    """
     return replace(
         format,
-        u=roundings * format.u,
-        eta=roundings * format.eta,
-        scalar_u=roundings * format.scalar_u,
+        u=_gamma(roundings, format.u),
+        eta=roundings * format.eta / format.u,
+        scalar_u=_gamma(roundings, format.scalar_u),
     )
+
+
+def _gamma(n: int, u: Any) -> Any:
+    return n * u / (1 - n * u)
 
 
 def round_to(dtype: str, values: ArrayLike) -> FloatArray:

@@ -102,10 +102,11 @@ class Enlarged(Case):
         order = np.argsort(self.stands_for, kind="stable")
         return order, np.searchsorted(self.stands_for[order], np.arange(self.offsets[-1]))
 
-    def folded(self, values: NDArray[Any], by: np.ufunc) -> NDArray[Any]:
-        """All elements that repeat one of this case become one; ``by`` says which."""
+    def folded(self, values: NDArray[Any], *by: np.ufunc) -> list[NDArray[Any]]:
+        """All elements that repeat one of this case become one; each of ``by`` says which."""
         order, starts = self._alike
-        return np.asarray(by.reduceat(np.take(values, order, axis=1), starts, axis=1))
+        alike = np.take(values, order, axis=1)  # which costs more than all that follows
+        return [np.asarray(one.reduceat(alike, starts, axis=1)) for one in by]
 
 
 def _repeated(p: Parameter, size: int) -> Parameter:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from oracles.drawing import Range
+from oracles.drawing import LATE, SHAPED, Range
 from oracles.harness.arithmetic.formats import FULL, FloatArray
 from oracles.harness.cases.case import Case, Group
 from oracles.harness.cases.choices import Choices, strategy
@@ -17,19 +16,6 @@ from oracles.rule import Convention, Rule
 
 RATIOS = {"falling": 0.5, "rising": 2.0, "turning": -1.0}
 """What a gradient is to the one before, by the part of a case that asks for it."""
-
-
-SHAPED: dict[str, Callable[[tuple[int, ...]], bool]] = {
-    "vector": lambda shape: len(shape) < 2,
-    "matrix": lambda shape: len(shape) > 1,
-    "oblong": lambda shape: shape[0] != shape[1],
-    "row": lambda shape: 1 in shape,
-}
-"""Which shapes a part of a case asks for."""
-
-
-LATE = (4, 5, 6)
-"""Numbers of steps of a case that is to show what two or three do not."""
 
 
 @strategy

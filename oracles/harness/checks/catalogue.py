@@ -81,7 +81,7 @@ def checks(rule: Rule) -> list[Check]:
                 partial(separating_cases, convention=convention),
                 partial(rejection, convention),
                 rejects=convention,
-                weight=0.5,
+                weight=0.25,
             )
             for convention in rule.conventions[1:]
         ),

@@ -73,7 +73,7 @@ def _followed(
 ) -> Verdict:
     """Whether one step, the ``step``-th of the case, leads from one answer to the next."""
     states = {name: each[0] for name, each in before.states.items()}
-    case = _one_step(oracle.case, step, before.parameters[0])
+    case = _one_step(oracle.case, step, before.parameters[0], subject.dtype)
     verdict = judge(Oracle(oracle.rule, case, Since(seen, states)), subject, after)
     return (
         replace(verdict, explain=partial(_told, verdict, step, seen)) if verdict.failed else verdict
@@ -87,8 +87,8 @@ def _told(verdict: Verdict, step: int, seen: int) -> str:
     )
 
 
-def _one_step(case: Case, step: int, start: FloatArray) -> Case:
-    """That step alone, with parameters that start where they stand."""
+def _one_step(case: Case, step: int, start: FloatArray, precision: str) -> Case:
+    """That step alone, with parameters that start where they stand, in their precision."""
     number = count()
 
     def standing(p: Parameter) -> Parameter:
@@ -99,7 +99,7 @@ def _one_step(case: Case, step: int, start: FloatArray) -> Case:
     groups = (
         Group(tuple(map(standing, g.parameters)), g.schedule[step - 1 : step]) for g in case.groups
     )
-    return Case(tuple(groups), case.precisions)
+    return Case(tuple(groups), (precision,))
 
 
 def _joined(verdicts: Sequence[Verdict]) -> Verdict:

@@ -57,15 +57,20 @@ def _extremes(case: Enlarged, answer: Answer) -> tuple[Answer, Answer]:
     A nan is the least where there is nothing else, and the largest where there is any, so that both
     are inside only where all are.
     """
-
-    def by(values: np.ufunc, present: np.ufunc) -> Answer:
-        return Answer(
-            case.folded(answer.parameters, values),
-            {name: case.folded(each, values) for name, each in answer.states.items()},
-            {name: case.folded(each, present) for name, each in answer.present.items()},
+    parameters = case.folded(answer.parameters, np.fmin, np.maximum)
+    states = {n: case.folded(each, np.fmin, np.maximum) for n, each in answer.states.items()}
+    present = {
+        n: case.folded(each, np.logical_and, np.logical_or) for n, each in answer.present.items()
+    }
+    least, most = (
+        Answer(
+            parameters[i],
+            {name: each[i] for name, each in states.items()},
+            {name: each[i] for name, each in present.items()},
         )
-
-    return by(np.fmin, np.logical_and), by(np.maximum, np.logical_or)
+        for i in range(2)
+    )
+    return least, most
 
 
 def _located(subject: SteppedSubject, oracle: Oracle, answer: Answer, worse: Verdict) -> str:

@@ -30,7 +30,7 @@ def examine(
             if row.covers(check.name, subject, oracle.case)
         ]
         if known:
-            tally.deviations[known[0].id] += 1
+            tally.leave_out(known[0].id, subject.place)
             continue
         verdict = ask(check, subject, oracle)
         tally.add(subject.place, verdict)

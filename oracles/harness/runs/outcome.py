@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from oracles.harness.runs.runner import Refuted
 from oracles.harness.runs.tally import Tally
@@ -26,17 +28,32 @@ class Outcome:
         text: why it failed.
         notes: Hypothesis's, on how to see it again.
         tally: what was seen.
+        seconds: how long it took.
     """
 
     word: str
     text: str = ""
     notes: tuple[str, ...] = ()
     tally: Tally = field(default_factory=Tally)
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, for a worker to hand to its controller."""
+        return {**vars(self), "notes": [*self.notes], "tally": self.tally.to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Outcome:
+        """The inverse of :meth:`to_json`."""
+        tally = Tally.from_json(data["tally"])
+        return cls(**{**data, "notes": tuple(data["notes"]), "tally": tally})
 
 
 def outcome(todo: Callable[[Tally], int], tally: Tally) -> Outcome:
     """Do it, counting in ``tally``, and say how it went."""
+    start = time.perf_counter()
+    word, text, notes = OK, "", ()
     try:
-        return Outcome(OK if todo(tally) else NOT_ASKED, tally=tally)
+        word = OK if todo(tally) else NOT_ASKED
     except (Refuted, Vacuous) as failure:
-        return Outcome(FAILED, str(failure), tuple(getattr(failure, "__notes__", ())), tally)
+        word, text, notes = FAILED, str(failure), tuple(getattr(failure, "__notes__", ()))
+    return Outcome(word, text, notes, tally, time.perf_counter() - start)

@@ -10,6 +10,7 @@ from hypothesis import Phase, given, settings
 from oracles.harness.cases.case import PRECISIONS, Case
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.checks.check import Check
+from oracles.harness.checks.names import AGREEMENT
 from oracles.harness.deviations.ledger import Deviation, active, usable
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.asking import ask, concerned, examine
@@ -50,10 +51,11 @@ def run_check(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], tall
         asked.
 
     Raises:
-        Refuted: a subject failed; Hypothesis has shrunk the case.
+        Refuted: a subject failed; Hypothesis has shrunk the case, unless agreement fails on it.
         Vacuous: most elements were undecided.
     """
     seen = Tally()
+    search = _Search(check, rule, subjects, seen)
     there = {s.dtype for s in subjects if check.applies(s.path) and usable(check.name, s)}
     among = tuple(precision for precision in PRECISIONS if precision in there)
 
@@ -63,17 +65,74 @@ def run_check(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], tall
     @settings(max_examples=check.examples(profile.max_examples), phases=phases)
     @given(check.cases(rule, among=among))
     def refute(case: Case) -> None:
-        failures = examine(check, subjects, Oracle(rule, case), seen)
-        if failures:
-            raise Refuted(Report(failures))
+        search.ask(case)
 
     # The example database files examples under the name of the function that failed on them.
     refute.__name__ = f"{rule.name}: {check.name}"
     try:
         refute()
+    except Refuted as failure:
+        raise _noted(search.refuted(), failure) from None
     finally:
         tally.merge(seen)
+    if search.found:
+        raise search.refuted()
     return count_decided(check.name, seen)
+
+
+def _noted(refuted: Refuted, failure: Refuted) -> Refuted:
+    """With what Hypothesis has noted of a failure."""
+    for note in getattr(failure, "__notes__", ()):
+        refuted.add_note(note)
+    return refuted
+
+
+class _Search:
+    """A search for a case that a subject fails, and for a small one.
+
+    To shrink a case is to ask hundreds, of which one path alone is asked. None are where agreement
+    fails on the first case as well: the check of agreement shows a small one of those.
+    """
+
+    def __init__(
+        self, check: Check, rule: Rule, subjects: Sequence[SteppedSubject], seen: Tally
+    ) -> None:
+        self.check, self.rule, self.subjects, self.seen = check, rule, subjects, seen
+        self.asked = subjects
+        self.found: tuple[Oracle, list[Verdict]] | None = None
+        self.over = False
+
+    def ask(self, case: Case) -> None:
+        """Ask a case; raises if somebody fails it and there may be a smaller one."""
+        if self.over:
+            return
+        oracle = Oracle(self.rule, case)
+        failures = examine(self.check, self.asked, oracle, self.seen)
+        if not failures:
+            return
+        if self.found is None:
+            self.asked = self._on_the_path_that_fails(oracle)
+            self.over = self._shown_elsewhere(oracle)
+        self.found = oracle, failures
+        if not self.over:
+            raise Refuted
+
+    def _on_the_path_that_fails(self, oracle: Oracle) -> Sequence[SteppedSubject]:
+        """The subjects, one a dtype, of the first path that fails; all if none fails again."""
+        for one in self.subjects:
+            if examine(self.check, [one], oracle, Tally()):
+                return [s for s in self.subjects if s.place == one.place._replace(dtype=s.dtype)]
+        return self.subjects
+
+    def _shown_elsewhere(self, oracle: Oracle) -> bool:
+        general = next(check for check in checks(self.rule) if check.name == AGREEMENT)
+        return self.check.name != AGREEMENT and bool(examine(general, self.asked, oracle, Tally()))
+
+    def refuted(self) -> Refuted:
+        """Everybody who fails the last case that somebody failed, and in what."""
+        assert self.found is not None
+        oracle, failures = self.found
+        return Refuted(Report(examine(self.check, self.subjects, oracle, Tally()) or failures))
 
 
 def confirm(row: Deviation, rule: Rule, subjects: Sequence[SteppedSubject], tally: Tally) -> int:
@@ -89,23 +148,25 @@ def confirm(row: Deviation, rule: Rule, subjects: Sequence[SteppedSubject], tall
     """
     check = next(check for check in checks(rule) if check.name == row.check)
     case = row.reproducer(rule)
-    asked = 0
+    oracle = Oracle(rule, case)
+    asked, stale = 0, []
     for subject in subjects:
         if not concerned(check, subject, case) or not row.covers(check.name, subject, case):
             continue
         asked += 1
-        verdict = ask(check, subject, Oracle(rule, case))
-        expected = row.holds_for(subject.version)
+        verdict = ask(check, subject, oracle)
+        if row.holds_for(subject.version):
+            tally.rerun(row.id, subject.place, fails=verdict.failed)
+            if not verdict.failed:
+                stale.append(
+                    f"{row.id} has healed on {subject.place} in torch {subject.version}: bound its "
+                    f"versions ({row.versions}) in deviations.toml; what it was: {row}"
+                )
+            continue
         others = active(rule.name, subject.version)
-        known = any(other.covers(check.name, subject, case) for other in others)
-        if verdict.failed and not expected and not known:
-            raise Refuted(f"{row.id} is back: {verdict.sentence}; what it was: {row}")
-        if expected and not verdict.failed:
-            tally.healed.add(row.id)
-            raise Refuted(
-                f"{row.id} has healed on {subject.place} in torch {subject.version}: bound its "
-                f"versions ({row.versions}) in deviations.toml; what it was: {row}"
-            )
-        if expected:
-            tally.confirmed.add(row.id)
+        if verdict.failed and not any(o.covers(check.name, subject, case) for o in others):
+            tally.add(subject.place, verdict)
+            stale.append(f"{row.id} is back: {verdict.sentence}; what it was: {row}")
+    if stale:
+        raise Refuted("\n".join(stale))
     return asked

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from oracles.harness.arithmetic.formats import FULL
 from oracles.harness.subjects.subject import Place
-from oracles.harness.verdict import UNDECIDED, Vacuous, Verdict
+from oracles.harness.verdict import ERRORED, UNDECIDED, Vacuous, Verdict
 
 MAX_UNDECIDED_CHECK = 0.5
 """Largest share of undecided element-steps in the average verdict of one check. At the edge of the
@@ -25,7 +25,7 @@ MAX_UNRESOLVED = 0.1
 their moves are narrower than their radius. It is one in thirty at most; bfloat16, which resolves
 eight bits, makes one in five of RAdam's unresolved."""
 
-ENOUGH = 400
+ENOUGH = 300
 """Verdicts on an optimizer before its shares are judged: those of a few cases jump."""
 
 ENOUGH_CHECK = 20
@@ -39,6 +39,7 @@ class Line:
     Attributes:
         runs: verdicts.
         failed: of them, those that failed.
+        errored: of those, the ones in which the subject raised.
         empty: those that decided nothing, of which there may have been nothing to decide.
         unresolved: those in which most moves were narrower than their radius.
         elements: element-steps compared.
@@ -53,6 +54,7 @@ class Line:
 
     runs: int = 0
     failed: int = 0
+    errored: int = 0
     empty: int = 0
     unresolved: int = 0
     elements: int = 0
@@ -72,6 +74,7 @@ class Line:
         """
         self.runs += 1
         self.failed += verdict.failed
+        self.errored += verdict.outcome == ERRORED
         self.empty += verdict.outcome == UNDECIDED or not (verdict.elements or verdict.failed)
         self.unresolved += 2 * verdict.below_radius > verdict.moved
         self.elements += verdict.elements
@@ -125,22 +128,30 @@ class Tally:
         cases: cases tried, by check.
         lines: by place.
         rejected: by optimizer and convention, how often and with which smallest separation.
-        deviations: by id, how often the region was met and left out.
-        confirmed, healed: ids whose reproducer still fails, or passes.
+        deviations: by id and place, how often the region was met and left out.
+        confirmed, healed: by id, where its reproducer still fails, or passes.
         absent: by place, why it is not there.
     """
 
     cases: Counter[str] = field(default_factory=Counter)
     lines: dict[Place, Line] = field(default_factory=dict)
     rejected: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
-    deviations: Counter[str] = field(default_factory=Counter)
-    confirmed: set[str] = field(default_factory=set)
-    healed: set[str] = field(default_factory=set)
+    deviations: dict[str, Counter[Place]] = field(default_factory=dict)
+    confirmed: dict[str, set[Place]] = field(default_factory=dict)
+    healed: dict[str, set[Place]] = field(default_factory=dict)
     absent: dict[Place, str] = field(default_factory=dict)
 
     def add(self, place: Place, verdict: Verdict) -> None:
         """Count one verdict."""
         self.lines.setdefault(place, Line()).add(verdict)
+
+    def leave_out(self, deviation: str, place: Place) -> None:
+        """Count one case that was not asked because of a known deviation."""
+        self.deviations.setdefault(deviation, Counter())[place] += 1
+
+    def rerun(self, deviation: str, place: Place, *, fails: bool) -> None:
+        """Note what came of a known deviation's reproducer."""
+        (self.confirmed if fails else self.healed).setdefault(deviation, set()).add(place)
 
     def reject(self, optimizer: str, convention: str, separation: float) -> None:
         """Count one rejection with its separation."""
@@ -163,9 +174,11 @@ class Tally:
     def merge(self, other: Tally) -> None:
         """Add another run's counters to these."""
         self.cases += other.cases
-        self.deviations += other.deviations
-        self.confirmed |= other.confirmed
-        self.healed |= other.healed
+        for id, places in other.deviations.items():
+            self.deviations.setdefault(id, Counter()).update(places)
+        for kept, added in ((self.confirmed, other.confirmed), (self.healed, other.healed)):
+            for id, seen in added.items():
+                kept.setdefault(id, set()).update(seen)
         self.absent |= other.absent
         for place, line in other.lines.items():
             self.lines.setdefault(place, Line()).merge(line)
@@ -179,9 +192,13 @@ class Tally:
             "cases": dict(self.cases),
             "lines": [[*place, vars(line)] for place, line in self.lines.items()],
             "rejected": [[*key, *value] for key, value in self.rejected.items()],
-            "deviations": dict(self.deviations),
-            "confirmed": sorted(self.confirmed),
-            "healed": sorted(self.healed),
+            "deviations": [
+                [id, *place, times]
+                for id, places in self.deviations.items()
+                for place, times in places.items()
+            ],
+            "confirmed": _listed(self.confirmed),
+            "healed": _listed(self.healed),
             "absent": [[*place, why] for place, why in self.absent.items()],
         }
 
@@ -192,11 +209,30 @@ class Tally:
             Counter(data["cases"]),
             {Place(*place): Line(**line) for *place, line in data["lines"]},
             {(o, c): (count, least) for o, c, count, least in data["rejected"]},
-            Counter(data["deviations"]),
-            set(data["confirmed"]),
-            set(data["healed"]),
+            _met(data["deviations"]),
+            _placed(data["confirmed"]),
+            _placed(data["healed"]),
             {Place(*place): why for *place, why in data["absent"]},
         )
+
+
+def _listed(places: Mapping[str, set[Place]]) -> list[list[str]]:
+    return [[id, *place] for id, seen in places.items() for place in sorted(seen)]
+
+
+def _placed(rows: Iterable[Sequence[str]]) -> dict[str, set[Place]]:
+    """The inverse of :func:`_listed`."""
+    places: dict[str, set[Place]] = {}
+    for id, *place in rows:
+        places.setdefault(id, set()).add(Place(*place))
+    return places
+
+
+def _met(rows: Iterable[Sequence[Any]]) -> dict[str, Counter[Place]]:
+    met: dict[str, Counter[Place]] = {}
+    for id, *place, times in rows:
+        met.setdefault(id, Counter())[Place(*place)] = times
+    return met
 
 
 def count_decided(check: str, seen: Tally) -> int:

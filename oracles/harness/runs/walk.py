@@ -33,9 +33,14 @@ class Task:
     @property
     def name(self) -> str:
         """How reports and test ids write it."""
+        return f"{self.rule.name}: {self.asks}"
+
+    @property
+    def asks(self) -> str:
+        """The same without whose it is."""
         if isinstance(self.what, Check):
-            return f"{self.rule.name}: {self.what.name}"
-        return f"{self.rule.name}: known deviation {self.what.id}"
+            return self.what.name
+        return f"known deviation {self.what.id}"
 
     def run(self, subjects: Sequence[SteppedSubject], tally: Tally) -> int:
         """Ask; returns how many verdicts decided something, 0 if nobody could be asked.

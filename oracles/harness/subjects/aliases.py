@@ -28,7 +28,9 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """By torch's name, in the order in which they are tried: a name that is torch's own comes first."""
 
 
-def matched(names: Iterable[str], wanted: Iterable[str]) -> dict[str, str]:
+def matched(
+    names: Iterable[str], wanted: Iterable[str], aliases: Mapping[str, tuple[str, ...]] = ALIASES
+) -> dict[str, str]:
     """Which of the names a piece of code takes stands for which of those that are wanted.
 
     torch's own names are theirs; then each wanted name takes its first alias that nobody else has.
@@ -41,7 +43,7 @@ def matched(names: Iterable[str], wanted: Iterable[str]) -> dict[str, str]:
     there, wanted = list(names), list(wanted)
     found = {name: name for name in wanted if name in there}
     for name in wanted:
-        free = [a for a in ALIASES.get(name, ()) if a in there and a not in found.values()]
+        free = [a for a in aliases.get(name, ()) if a in there and a not in found.values()]
         if name not in found and free:
             found[name] = free[0]
     return {name: found[name] for name in wanted if name in found}

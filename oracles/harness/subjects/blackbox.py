@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
@@ -14,7 +15,7 @@ from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case
 from oracles.harness.subjects.aliases import matched
-from oracles.harness.subjects.subject import answering
+from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.rule import Rule
 
 
@@ -39,12 +40,48 @@ class BlackBox(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Arrays:
+    """A kind of arrays.
+
+    Attributes:
+        name: of the library.
+        dtypes: that it has.
+        make: such an array, of float64 numbers that the dtype holds.
+        read: its numbers in float64.
+        around: what calls are made in.
+    """
+
+    name: str
+    dtypes: Sequence[str]
+    make: Callable[[FloatArray, str], Any]
+    read: Callable[[Any], FloatArray]
+    around: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    def array(self, values: FloatArray, dtype: str) -> Any:
+        """An array of that dtype.
+
+        Raises:
+            SubjectError: there are none.
+        """
+        if dtype not in self.dtypes:
+            raise SubjectError(f"{self.name} has no {dtype}")
+        return self.make(round_to(dtype, values), dtype)
+
+
+NUMPY = Arrays(
+    "numpy",
+    ("float64", "float32", "float16"),
+    lambda values, dtype: values.astype(dtype),
+    lambda array: np.asarray(array).astype(np.float64),
+)
+
 Step = Callable[..., Any]
 
 
 @dataclass(frozen=True)
 class Function:
-    """A functional step ``(params, grads, state, hyper) -> params`` on NumPy arrays.
+    """A functional step ``(params, grads, state, hyper) -> params``.
 
     ``params`` and ``grads`` are lists of arrays (a gradient may be None), ``state`` is a dict that
     is the function's own, ``hyper`` a dict under torch's names or, after :attr:`names`, others. A
@@ -55,10 +92,14 @@ class Function:
     Attributes:
         step: the function.
         names: torch's names of hyperparameters, and what the function calls them.
+        fixed: further arguments, always given.
+        arrays: what it computes with.
     """
 
     step: Step
     names: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    arrays: Arrays = NUMPY
 
     @property
     def name(self) -> str:
@@ -78,34 +119,49 @@ class Function:
         return frozenset(matched([*self._keywords, *self.names.values()], wanted))
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
-        kind = np.dtype(dtype)
-        params = [round_to(dtype, p.initial).astype(kind) for p in case.parameters]
+        params = [self.arrays.array(p.initial, dtype) for p in case.parameters]
         state: dict[Any, Any] = {}
         rows = []
         (group,) = case.groups
         for t, h in enumerate(group.schedule):
-            grads = [
-                None if (g := p.gradients[t]) is None else round_to(dtype, g).astype(kind)
-                for p in case.parameters
-            ]
-            params = self._stepped(params, grads, state, rule, h)
-            rows.append(np.concatenate([np.ravel(p).astype(np.float64) for p in params]))
+            params = self.stepped(params, self.gradients(case, t, dtype), state, rule, h)
+            with answering():
+                read = [np.ravel(self.arrays.read(p)) for p in params]
+            rows.append(np.concatenate(read))
+            if rows[-1].size != case.offsets[-1]:
+                raise SubjectError(
+                    f"returns {rows[-1].size} elements for {case.offsets[-1]} of parameters"
+                )
         return np.stack(rows)
 
-    def _stepped(
+    def gradients(self, case: Case, t: int, dtype: str) -> list[Any]:
+        """The gradients of a step."""
+        return [
+            None if (g := p.gradients[t]) is None else self.arrays.array(g, dtype)
+            for p in case.parameters
+        ]
+
+    def stepped(
         self, params: list[Any], grads: Sequence[Any], state: Any, rule: Rule, h: Hyper
     ) -> list[Any]:
-        given = {**h._asdict(), **rule.arguments(h)}
-        values = {self.names.get(name, name): value for name, value in given.items()}
-        with answering(), np.errstate(all="ignore"):
-            if self._keywords is None:
-                returned = self.step(params, grads, state, values)
-            else:
-                known = matched(self._keywords, h._fields)
-                returned = self.step(
-                    params,
-                    grads,
-                    state,
-                    **{known[k]: v for k, v in h._asdict().items() if k in known},
-                )
-        return params if returned is None else list(returned)
+        """The parameters after a step; the same ones if it has changed them in place.
+
+        Raises:
+            SubjectError: the function raised.
+        """
+        with answering(), np.errstate(all="ignore"), self.arrays.around():
+            returned = self._called(params, grads, state, rule, h)
+            return params if returned is None else list(returned)
+
+    def _called(
+        self, params: list[Any], grads: Sequence[Any], state: Any, rule: Rule, h: Hyper
+    ) -> Any:
+        if self._keywords is None:
+            given = {**h._asdict(), **rule.arguments(h)}
+            values = {self.names.get(name, name): value for name, value in given.items()}
+            return self.step(params, grads, state, {**values, **self.fixed})
+        known = matched(self._keywords, h._fields) | {
+            name: own for name, own in self.names.items() if own in self._keywords
+        }
+        keywords = {known[k]: v for k, v in h._asdict().items() if k in known}
+        return self.step(params, grads, state, **{**keywords, **self.fixed})

@@ -15,12 +15,27 @@ from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case
 from oracles.harness.subjects.aliases import matched
-from oracles.harness.subjects.subject import answering
-from oracles.harness.subjects.tensors import as_float64, end_to_end
+from oracles.harness.subjects.subject import SubjectError, answering
+from oracles.harness.subjects.tensors import LAYOUTS, as_float64, end_to_end
 from oracles.rule import Rule
 
 Make = Callable[..., Any]
 """A class of optimizers, or a function that makes one: ``(params, **hyperparameters)``."""
+
+
+def arguments_of(cls: type) -> dict[str, Any]:
+    """What a constructor takes beside parameters, with defaults.
+
+    With a ``**`` it takes what the class it extends takes, too.
+    """
+    found: dict[str, Any] = {}
+    for one in cls.__mro__:
+        parameters = list(inspect.signature(one).parameters.values())
+        named = [p for p in parameters[1:] if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        found = {p.name: p.default for p in named} | found
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return found
 
 
 @dataclass(frozen=True)
@@ -44,14 +59,30 @@ class ForeignOptimizer:
 
     @cached_property
     def accepts(self) -> tuple[str, ...]:
-        """The names ``make`` takes, beside parameters; those of a ``**`` are found by trying."""
-        found: list[str] = []
-        for cls in getattr(self.make, "__mro__", (self.make,)):
-            parameters = inspect.signature(cls).parameters.values()
-            found += [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-                break
-        return tuple(dict.fromkeys(found[1:]))
+        """The names ``make`` takes, beside parameters; those of a ``**`` are found by trying.
+
+        Raises:
+            SubjectError: nobody can tell.
+        """
+        with answering():
+            if isinstance(self.make, type):
+                return tuple(arguments_of(self.make))
+            parameters = list(inspect.signature(self.make).parameters.values())
+        named = [p.name for p in parameters[1:] if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return tuple(named)
+        made = next(filter(None, map(self._made, ({}, {"lr": 0.01}))), None)
+        defaults = arguments_of(type(made)) if made else {}
+        tried = [name for name, value in defaults.items() if self._made({"lr": 0.01, name: value})]
+        return tuple(dict.fromkeys([*named, *tried]))
+
+    def _made(self, given: Mapping[str, Any]) -> Any:
+        """What ``make`` makes of these arguments, if they are any it takes."""
+        try:
+            with answering():
+                return self.make([torch.zeros(2, 2, requires_grad=True)], **{**given, **self.fixed})
+        except SubjectError:
+            return None
 
     def arguments(self, rule: Rule) -> dict[str, str]:
         """torch's names of the arguments that it takes, and its own for them."""
@@ -67,20 +98,24 @@ class ForeignOptimizer:
         return frozenset(given & set(rule.hyper()._fields))
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
-        params = [self._tensor(p.initial, dtype).requires_grad_() for p in case.parameters]
+        params = [
+            LAYOUTS[p.layout](self._tensor(p.initial, dtype)).requires_grad_()
+            for p in case.parameters
+        ]
         (group,) = case.groups
         with answering():
             optimizer = self.make(params, **self.given(rule, group.schedule[0]), **self.fixed)
         rows = []
         for t, h in enumerate(group.schedule):
-            for p, drawn in zip(params, case.parameters, strict=True):
-                gradient = drawn.gradients[t]
-                p.grad = None if gradient is None else self._tensor(gradient, dtype)
             with answering():
+                for p, drawn in zip(params, case.parameters, strict=True):
+                    p.grad = self._gradient(drawn.gradients[t], drawn.gradient_layout, dtype)
                 if t:
                     self._reschedule(optimizer, rule, h)
                 optimizer.step()
             rows.append(end_to_end(params))
+            if rows[-1].numel() != case.offsets[-1]:
+                raise SubjectError("changes the shape of its parameters")
         return as_float64(rows)
 
     def given(self, rule: Rule, h: Hyper) -> dict[str, Any]:
@@ -92,6 +127,12 @@ class ForeignOptimizer:
         """What changes between steps is written where torch's schedulers write it."""
         for table in optimizer.param_groups:
             table[self.arguments(rule)["lr"]] = h.lr
+
+    def _gradient(self, values: FloatArray | None, layout: str, dtype: str) -> torch.Tensor | None:
+        if values is None:
+            return None
+        tensor = self._tensor(values, dtype)
+        return tensor.to_sparse() if layout == "sparse" else LAYOUTS[layout](tensor)
 
     @staticmethod
     def _tensor(values: FloatArray, dtype: str) -> torch.Tensor:

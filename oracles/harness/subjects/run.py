@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -92,6 +92,10 @@ class Run:
         self._grad_mode = torch.is_grad_enabled()
         self._handed: list[Handed] = []
         self._loaded: dict[str, Any] = {}
+        captured = subject.path.switches.get("capturable")
+        self._capturable = (
+            partial(capturable_anywhere, subject.optimizer) if captured else nullcontext
+        )
         self._prepared = prepared(case, subject.dtype, subject.place.device)
         self.parameters = [self._parameter(i, p) for i, p in enumerate(case.parameters)]
         self.optimizer = self._build()
@@ -118,28 +122,30 @@ class Run:
             if t > group.joins and group.schedule[t] != group.schedule[t - 1]:
                 self._reschedule(table, group.schedule[t])
         if gradients:
-            for i, p in enumerate(self.case.parameters):
-                self._put(self.parameters[i], self._gradient(i, p, t))
+            for number, p in enumerate(self.parameters):
+                self._put(number, p, self._prepared[number][1 + t])
 
-    def _put(self, p: torch.Tensor, gradient: torch.Tensor | None) -> None:
+    def _put(self, number: int, p: torch.Tensor, drawn: torch.Tensor | None) -> None:
         """Overwrite the last gradient where there is one, as a backward pass does.
 
         A buffer that aliases ``.grad`` shows then. Gradients that cannot be written in place
         (expanded, sparse, inside a graph) are replaced.
         """
         old = p.grad
-        if old is None or gradient is None or self.subject.path.graph or not writable(old):
-            p.grad = gradient
+        if drawn is None:
+            p.grad = None
+        elif old is None or self.subject.path.graph or not writable(old):
+            p.grad = self._gradient(number, drawn)
         else:
             with torch.no_grad():
-                old.copy_(gradient)
+                old.copy_(self._in_numbers_of(p, drawn))
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of the optimizer, through the grad scaler on its path.
 
         A scaler refuses to step when there is no gradient at all, and takes no closure.
         """
-        with self._calling(), capturable_anywhere(self.subject):
+        with self._calling(), self._capturable():
             if self.scaler is not None and any(p.grad is not None for p in self.parameters):
                 loss = self.scaler.step(self.optimizer)
                 self.scaler.update()
@@ -353,7 +359,8 @@ class Run:
                 yield
         finally:
             self._grad_mode = torch.is_grad_enabled()
-            torch.set_grad_enabled(before)
+            if self._grad_mode is not before:
+                torch.set_grad_enabled(before)
 
     def _hand(self, table: dict[str, Any]) -> dict[str, Any]:
         """Remember a group that is handed over."""
@@ -414,18 +421,18 @@ class Run:
             and p.initial.shape[-1] % 2 == 0
         )
 
-    def _gradient(self, number: int, p: Parameter, t: int) -> torch.Tensor | None:
-        drawn = self._prepared[number][1 + t]
-        if drawn is None:
-            return None
-        values: torch.Tensor = drawn.clone()
-        if self.scaler is not None:
-            values *= self.scaler.get_scale()
-        if self._is_complex(p):
-            return paired(values)
-        if p.gradient_layout == "sparse":
+    def _gradient(self, number: int, drawn: torch.Tensor) -> torch.Tensor:
+        """A gradient of its own, laid out as the case says."""
+        values = self._in_numbers_of(self.parameters[number], drawn.clone())
+        layout = self.case.parameters[number].gradient_layout
+        if layout == "sparse":
             return sparse(values, halved=not self.subject.rule.linear)
-        return LAYOUTS[p.gradient_layout](values)
+        return LAYOUTS[layout](values)
+
+    def _in_numbers_of(self, p: torch.Tensor, drawn: torch.Tensor) -> torch.Tensor:
+        """A gradient as its parameter gets it: scaled on the scaler's path, complex if that is."""
+        values = drawn if self.scaler is None else drawn * self.scaler.get_scale()
+        return paired(values) if p.is_complex() else values
 
 
 def _pickled(value: Any) -> Any:
@@ -483,25 +490,31 @@ def _plain(value: Any) -> Any:
     return value.tolist() if torch.is_tensor(value) else value
 
 
+GUARD = "_get_capturable_supported_devices"
+
+
 @contextmanager
-def capturable_anywhere(subject: Built) -> Iterator[None]:
+def capturable_anywhere(optimizer: OptimizerClass) -> Iterator[None]:
     """Let a capturable optimizer step where torch guards it against devices without graphs.
 
     The guard is about capture; the arithmetic behind it runs anywhere, and so does what it is held
     to here.
     """
-    name = "_get_capturable_supported_devices"
-    guards = {}
-    if subject.path.switches.get("capturable"):
-        modules = {module_of(cls) for cls in subject.optimizer.__mro__[:-1]}
-        guards = {module: getattr(module, name) for module in modules if hasattr(module, name)}
+    guards = {module: getattr(module, GUARD) for module in _guarded(optimizer)}
     for module, guard in guards.items():
-        setattr(module, name, partial(_with_cpu, guard))
+        setattr(module, GUARD, partial(_with_cpu, guard))
     try:
         yield
     finally:
         for module, guard in guards.items():
-            setattr(module, name, guard)
+            setattr(module, GUARD, guard)
+
+
+@cache
+def _guarded(optimizer: OptimizerClass) -> frozenset[Any]:
+    """The modules of its code that have such a guard."""
+    modules = {module_of(cls) for cls in optimizer.__mro__[:-1]}
+    return frozenset(module for module in modules if hasattr(module, GUARD))
 
 
 def _with_cpu(guard: Callable[..., list[str]], *args: Any, **options: Any) -> list[str]:

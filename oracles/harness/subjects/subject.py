@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,22 +53,47 @@ class Place(NamedTuple):
 
 
 class SubjectError(Exception):
-    """The optimizer under test raised; the message says what, the cause is its exception."""
+    """The optimizer under test raised; the message says what, the cause is its exception.
+
+    Without a cause, it has done something else that it should not.
+    """
+
+    @property
+    def sentence(self) -> str:
+        """What it does, as a sentence goes on."""
+        return f"raises {self}" if self.__cause__ is not None else str(self)
+
+
+def told(error: BaseException) -> str:
+    """The kind of an error, and the first sentence of its message.
+
+    What follows may list every backend torch knows.
+    """
+    try:
+        reason = str(error).strip().split("\n")[0].split(". ")[0]
+    except Exception:  # its message may be made by whoever is asked
+        reason = ""
+    named = type(error).__name__
+    return f"{named}: {reason}" if reason else named
 
 
 @contextmanager
 def answering() -> Iterator[None]:
     """Around every call into the optimizer: what it raises is its answer, not our error.
 
+    A process that it has forked ends where the call does.
+
     Raises:
         SubjectError: the optimizer raised.
     """
+    process = os.getpid()
     try:
         yield
-    except Exception as error:
-        # The first sentence: what follows may list every backend torch knows.
-        reason = str(error).strip().split("\n")[0].split(". ")[0]
-        raise SubjectError(f"{type(error).__name__}: {reason}") from error
+    except (Exception, SystemExit) as error:
+        raise SubjectError(told(error)) from error
+    finally:
+        if os.getpid() != process:
+            os._exit(0)
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,14 @@ def end_to_end(tensors: list[torch.Tensor]) -> torch.Tensor:
     """All elements end to end; ``torch.cat`` promotes mixed dtypes to one that holds them all."""
     device = tensors[0].device
     with torch.no_grad():
-        return torch.cat([_real(t).reshape(-1).to(device) for t in tensors])
+        return torch.cat([_flat(t, device) for t in tensors])
+
+
+def _flat(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Real numbers without dimensions, on that device; nothing is called that changes nothing."""
+    values = _real(values)
+    flat = values if values.ndim == 1 else values.reshape(-1)
+    return flat if flat.device == device else flat.to(device)
 
 
 def _real(values: torch.Tensor) -> torch.Tensor:
@@ -134,12 +141,18 @@ def paired(values: torch.Tensor) -> torch.Tensor:
 
 def filling(buffer: Any, p: torch.Tensor) -> torch.Tensor:
     """A buffer as large as its parameter: counters and factors are repeated to fill it."""
-    if torch.is_tensor(buffer) and buffer.shape == p.shape:
-        return buffer
-    # What is Python's number may be one that torch's default dtype does not hold.
-    given = torch.is_tensor(buffer) or p.device.type != "cpu"
-    values = torch.as_tensor(buffer, dtype=None if given else torch.float64, device=p.device)
-    return _real(values).expand(torch.view_as_real(p).shape if p.is_complex() else p.shape)
+    if not torch.is_tensor(buffer):
+        # Python's number may be one that torch's default dtype does not hold; not every device has
+        # float64.
+        dtype = torch.float64 if p.device.type == "cpu" else None
+        buffer = torch.as_tensor(buffer, dtype=dtype, device=p.device)
+    held: torch.Tensor = buffer
+    if held.shape == p.shape:
+        return held
+    numbers = _real(held)
+    if not numbers.ndim:  # end to end at once, which costs no copy
+        return numbers.expand(p.numel() * (2 if p.is_complex() else 1))
+    return numbers.expand(torch.view_as_real(p).shape if p.is_complex() else p.shape)
 
 
 def as_float64(rows: list[torch.Tensor]) -> FloatArray:

@@ -20,6 +20,8 @@ class Trace:
         gradients: by name, (steps, *shape): what each step was given.
         hyper: by name, torch's or any usual one, the value at each step.
         dtype: in which the run computed.
+        parameter_radii, gradient_radii: by name, in the same shapes, how far the true values may be
+            from these; those that are not there are what the run had to the bit.
 
     >>> import numpy as np
     >>> w, g = np.array([[1.0], [0.9]]), np.array([[1.0]])
@@ -32,6 +34,8 @@ class Trace:
     gradients: Mapping[str, FloatArray]
     hyper: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     dtype: str = "float64"
+    parameter_radii: Mapping[str, FloatArray] = field(default_factory=dict)
+    gradient_radii: Mapping[str, FloatArray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that all of it belongs together.
@@ -55,6 +59,19 @@ class Trace:
                     f"gradients of {name!r} have shape {np.shape(self.gradients[name])}; allowed: "
                     f"{expected}, one less than its parameters have rows, and at least one"
                 )
+            if not (np.isfinite(values).all() and np.isfinite(self.gradients[name]).all()):
+                raise ValueError(
+                    f"{name!r} or its gradients are not finite; allowed: the steps before that"
+                )
+        for what in ("parameter", "gradient"):
+            radii, values_of = getattr(self, f"{what}_radii"), getattr(self, f"{what}s")
+            for name, off in radii.items():
+                expected = np.shape(values_of.get(name))
+                if np.shape(off) != expected or not np.all(np.asarray(off) >= 0):
+                    raise ValueError(
+                        f"{what}_radii of {name!r} have shape {np.shape(off)}; allowed: numbers "
+                        f"from 0 on in the shape of its values, {expected}"
+                    )
         for name, schedule in self.hyper.items():
             if len(schedule) != self.steps:
                 raise ValueError(

@@ -1,0 +1,108 @@
+"""How accurate is a piece of code that follows a rule? A figure, not a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from oracles.harness.arithmetic.formats import FORMATS, FloatArray
+from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.settings import settings
+from oracles.harness.oracle import PYTHON, Oracle
+from oracles.harness.subjects.blackbox import BlackBox
+from oracles.harness.subjects.subject import SubjectError
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How far answers in one dtype are from the rule.
+
+    Attributes:
+        dtype: of parameters and gradients.
+        radii: the largest error, in radii of the enclosure around torch's own text: 1 is torch's
+            standard.
+        ulps: the largest error in units in the last place of the update it is part of.
+        setting: where the first of them was seen.
+        cause: which operation loses it, where that can be told.
+    """
+
+    dtype: str
+    radii: float
+    ulps: float
+    setting: str
+    cause: str = ""
+
+    def __str__(self) -> str:
+        cause = f" ({self.cause})" if self.cause else ""
+        return f"{self.dtype} within {self.radii:.2g} radii{cause}"
+
+
+def accuracy(
+    box: BlackBox, candidate: Candidate, dtype: str, ignores: frozenset[str] = frozenset()
+) -> Accuracy:
+    """The error of a piece of code in one dtype, against the candidate it follows.
+
+    Args:
+        box: the code.
+        candidate: what it follows.
+        dtype: of parameters and gradients.
+        ignores: hyperparameters of which it makes nothing, and which are left alone.
+
+    Raises:
+        SubjectError: the code does not take that dtype, or nothing of its answers can be judged.
+    """
+    worst = Accuracy(dtype, 0.0, 0.0, "")
+    rule, judged = candidate.rule, 0
+    for setting in settings(rule, box.takes(rule) - ignores):
+        case = replace(setting.case, precisions=(dtype,))
+        answer = box.run(rule, case, dtype)
+        oracle = Oracle(rule, candidate.of(case))
+        radii, count = _radii(oracle, candidate, answer)
+        judged += count
+        if radii > worst.radii:
+            cause = _cause(oracle, candidate, answer) if radii > 1 else ""
+            worst = replace(worst, radii=radii, setting=setting.what, cause=cause)
+        worst = replace(worst, ulps=max(worst.ulps, _ulps(oracle, candidate, answer)))
+    if not judged:
+        raise SubjectError(f"no element is judged: rounding to {dtype} leaves everything open")
+    return worst
+
+
+def _radii(
+    oracle: Oracle, candidate: Candidate, answer: FloatArray, tensors: frozenset[str] = PYTHON
+) -> tuple[float, int]:
+    """The largest error and how many elements tell; what is not a number is infinitely far."""
+    balls = oracle(candidate.convention, tensors).parameters
+    known = np.isfinite(balls.rad[0]) & (balls.rad[0] > 0)
+    off = np.abs(answer - balls.mid[0])[known] / balls.rad[0][known]
+    return float(np.nan_to_num(off, nan=np.inf).max(initial=0.0)), int(known.sum())
+
+
+def _ulps(oracle: Oracle, candidate: Candidate, answer: FloatArray) -> float:
+    """Errors in units of the last place of the moves they are part of."""
+    balls = oracle(candidate.convention)
+    mid = balls.parameters.mid[0]
+    before = np.concatenate([balls.start[0][None], mid[:-1]])
+    move = np.abs(mid - before)
+    moved = (move > 0) & np.isfinite(balls.parameters.rad[0])
+    last_place = 2 * FORMATS[oracle.case.precisions[0]].u * 2 ** np.floor(np.log2(move[moved]))
+    off = np.abs(answer - mid)[moved] / last_place
+    return float(np.nan_to_num(off, nan=np.inf).max(initial=0.0))
+
+
+CAUSES: Sequence[tuple[str, frozenset[str]]] = (
+    ("counters in float32, so that 1 − βᵗ loses digits", frozenset({"step"})),
+    ("a learning rate in float32", frozenset({"lr"})),
+)
+"""Which scalars may be kept in float32, and what that means."""
+
+
+def _cause(oracle: Oracle, candidate: Candidate, answer: FloatArray) -> str:
+    """The scalars that explain the error if they are kept in float32."""
+    names = frozenset(oracle.rule.hyper()._fields) | {"step"}
+    for cause, tensors in (*CAUSES, ("scalars in float32", names)):
+        if _radii(oracle, candidate, answer, tensors)[0] <= 1:
+            return cause
+    return ""

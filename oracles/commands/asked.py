@@ -1,0 +1,210 @@
+"""Code of one's own, as ``oracles check MODULE:NAME`` asks it."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+from oracles.checking import ARRAYS, Checking
+from oracles.commands.command import Usage, natural, positive
+from oracles.harness.arithmetic.formats import DTYPES
+from oracles.harness.runs.workers import cores
+from oracles.inquiry import RULE, Found, answer
+from oracles.report import Report
+from oracles.reports.checked import show
+
+OPTIONS: Mapping[str, Any] = {
+    "name": [],
+    "fixed": [],
+    "within": None,
+    "not_promised": [],
+    "arrays": None,
+    "time_limit": 60.0,
+    "expect_checks": None,
+    "json": False,
+    "no_color": False,
+}
+"""What only code of one's own is told, by default."""
+
+STRICT: Mapping[str, Any] = {
+    "profile": "default",
+    "path": [],
+    "device": [],
+    "jobs": cores(),
+    "report": None,
+}
+"""What only torch's classes and their clones are told."""
+
+
+def add(group: Any) -> None:
+    """Its arguments."""
+    group.add_argument(
+        "--name",
+        action="append",
+        type=_pair,
+        metavar="TORCHS=OWN",
+        help="what it calls one of torch's hyperparameters, e.g. lr=speed; may be given again",
+    )
+    group.add_argument(
+        "--fixed",
+        action="append",
+        type=_pair,
+        metavar="NAME=VALUE",
+        help="an argument that it is always given; may be given again",
+    )
+    group.add_argument(
+        "--within",
+        type=positive,
+        metavar="RADII",
+        help="how far off it may be, in radii of torch's own enclosure (default: no bound)",
+    )
+    group.add_argument(
+        "--not-promised",
+        action="append",
+        metavar="PROMISE",
+        help="a promise that it does not make, e.g. deepcopy; may be given again",
+    )
+    group.add_argument(
+        "--arrays",
+        choices=ARRAYS,
+        help="what a functional step computes with (default: the first of them that it takes)",
+    )
+    group.add_argument(
+        "--time-limit",
+        type=positive,
+        metavar="SECONDS",
+        help=f"after which it is ended (default: {OPTIONS['time_limit']:g}); one question may take "
+        "a third of it",
+    )
+    group.add_argument(
+        "--expect-checks",
+        type=natural,
+        metavar="N",
+        help="fail unless that many questions have an answer, however they are answered",
+    )
+    group.add_argument("--json", action="store_true", help="print the report as JSON, and no more")
+    group.add_argument("--no-color", action="store_true", help="as the variable NO_COLOR does")
+    group.set_defaults(**OPTIONS)
+
+
+def refuse(options: argparse.Namespace, of: Mapping[str, Any] = OPTIONS) -> None:
+    """Options that would have no effect.
+
+    Raises:
+        Usage: one was given.
+    """
+    for name, default in of.items():
+        if getattr(options, name) != default:
+            who = "code of your own" if of is OPTIONS else "torch's classes, and with --as-torch"
+            raise Usage(f"--{name.replace('_', '-')} is for {who}")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask; returns the exit status.
+
+    Raises:
+        Usage: an option has a value that is not allowed, or there is nobody to ask.
+    """
+    refuse(options, STRICT)
+    checking = _checking(options)
+    console = Console(highlight=False, markup=False, no_color=options.no_color or None)
+    report = checking.report(dict(_watched(checking, options, console)))
+    if not report.imported:
+        raise Usage(f"{report.name} {report.fault}")
+    if options.json:
+        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+    else:
+        show(report, console, full=options.verbose)
+    return max(int(not report.ok), _counted(report, options.expect_checks))
+
+
+def _checking(options: argparse.Namespace) -> Checking:
+    if options.rule and len(options.rule) > 1:
+        raise Usage("--rule is given once for code of your own: it follows one rule")
+    try:
+        return Checking.of(
+            options.subject,
+            options.rule[0] if options.rule else None,
+            names=dict(options.name),
+            fixed={name: _value(text) for name, text in options.fixed},
+            dtypes=options.dtype or DTYPES,
+            within=options.within,
+            not_promised=options.not_promised,
+            arrays=options.arrays,
+            time_limit=options.time_limit,
+        )
+    except ValueError as error:
+        raise Usage(str(error)) from error
+
+
+def _watched(
+    checking: Checking, options: argparse.Namespace, console: Console
+) -> Iterator[tuple[str, Any]]:
+    """The answers; the first one is told at once and, on a terminal, how far it is."""
+    if options.json:
+        yield from _begun(checking)
+        return
+    console.print(f"asking {options.subject}", soft_wrap=True)
+    # No thread of its own redraws the line: processes are forked meanwhile.
+    columns = TextColumn("asked: {task.description}"), TimeElapsedColumn()
+    with Progress(
+        *columns,
+        console=console,
+        transient=True,
+        auto_refresh=False,
+        redirect_stdout=False,
+        redirect_stderr=False,
+        disable=not console.is_terminal,
+    ) as progress:
+        line = progress.add_task("")
+        for question, told in _begun(checking):
+            progress.update(line, description=question, refresh=True)
+            found = answer({question: told}, RULE)
+            if isinstance(found, Found):
+                console.print(str(found.identification), soft_wrap=True)
+            yield question, told
+
+
+def _begun(checking: Checking) -> Iterator[tuple[str, Any]]:
+    """The answers.
+
+    Raises:
+        Usage: there is nobody who could be asked.
+    """
+    answers = checking.answers()
+    try:
+        first = next(answers)
+    except (ValueError, TypeError, ModuleNotFoundError) as error:
+        raise Usage(str(error)) from error
+    yield from chain([first], answers)
+
+
+def _counted(report: Report, expected: int | None) -> int:
+    """The status that the number of answers makes."""
+    if expected is None or report.asked == expected:
+        return 0
+    print(f"oracles: {report.asked} checks were asked; {expected} expected", file=sys.stderr)
+    return 1
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
+    return name, value
+
+
+def _value(text: str) -> Any:
+    """A number, a truth value or another literal of Python's; else the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text

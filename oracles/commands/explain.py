@@ -1,0 +1,67 @@
+"""``oracles explain``: what an optimizer computes, and what else may be taken for it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from oracles import files
+from oracles.commands.command import Usage
+from oracles.explanation import ALL, Explanation, explain
+
+KINDS = (".png", ".svg")
+"""Of pictures."""
+
+
+def add(commands: Any) -> None:
+    """Its arguments."""
+    parser = commands.add_parser(
+        "explain", help="what an optimizer computes, and what else may be taken for it"
+    )
+    parser.add_argument("rule", choices=ALL, metavar="RULE", help=f"of {', '.join(ALL)}")
+    parser.add_argument(
+        "--convention", metavar="NAME", help="set only this one beside torch's (default: all)"
+    )
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument(
+        "--picture", metavar="FILE", type=Path, help=f"draw it, too: {' or '.join(KINDS)}"
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        explanation = explain(options.rule, options.convention)
+    except ValueError as error:
+        raise Usage(f"--convention: {error}") from error
+    if options.picture:
+        _draw(explanation, options.picture)
+    if options.json:
+        print(json.dumps(explanation.to_json(), ensure_ascii=False, indent=2))
+    else:
+        print(explanation)
+    return 0
+
+
+def _draw(explanation: Explanation, path: Path) -> None:
+    """Write the picture.
+
+    Raises:
+        Usage: it cannot be drawn or written.
+    """
+    from oracles.reports.picture import picture
+
+    given = f"--picture={str(path)!r}"
+    if path.suffix not in KINDS:
+        raise Usage(f"{given} is of no known kind; allowed: {', '.join(KINDS)}")
+    if not explanation.differences:
+        raise Usage(f"{given}: {explanation.rule.torch.name!r} is torch's, nothing parts from it")
+    try:
+        files.write(path, picture(explanation, path.suffix[1:]))
+    except ModuleNotFoundError as error:
+        need = "pip install 'optimizer-oracles[plot]'"
+        raise Usage(f"{given} needs matplotlib ({need}): {error}") from error
+    except OSError as error:
+        raise Usage(f"{given} cannot be written: {error}") from error

@@ -1,0 +1,54 @@
+"""``oracles matrix``: a report of each release of torch, one environment at a time."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from oracles.commands.command import Usage
+from oracles.reports.environments import RELEASES, releases
+
+
+def add(commands: Any) -> None:
+    """Its arguments."""
+    parser = commands.add_parser(
+        "matrix",
+        help="run the releases of torch one by one, and write what changed when",
+        epilog="An environment is made for each release, asked, and removed. What has been "
+        "recorded is not asked again, so that an interrupted run goes on where it stopped. Exit "
+        "status: 0 if all releases are recorded, 1 if one could not be installed or asked, 2 if "
+        "the call is off.",
+    )
+    parser.add_argument(
+        "--releases",
+        type=Path,
+        default=RELEASES,
+        metavar="FILE",
+        help="which (default: those that the suite is run on)",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("reports"),
+        help="where reports are kept (default: %(default)s)",
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from oracles import files
+    from oracles.reports.matrix import record_missing, recorded, versions
+
+    try:
+        known = releases(options.releases)
+        failed = 0
+        for release, error in record_missing(known, options.folder):
+            print(f"torch {release}: {error or 'recorded'}", flush=True)
+            failed += bool(error)
+        reports = recorded(known, options.folder)
+    except (OSError, ValueError) as error:
+        raise Usage(str(error)) from error
+    if reports:
+        files.write(options.folder / "VERSIONS.md", versions(reports).encode())
+    return int(bool(failed))

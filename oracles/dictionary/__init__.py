@@ -1,0 +1,1 @@
+"""Which numbers say in one convention what other numbers say in another: tables, and no more."""

@@ -1,0 +1,402 @@
+"""What ``weight_decay`` means: the entries between its conventions, for every rule that has it.
+
+γ is the learning rate, λ the decay, n the batch size of the step. torch's own is ``coupled`` (d = g
++ λw) or ``decoupled_lr`` (w = (1 − γλ)w before the step), by rule. Coupled decay enters whatever a
+rule remembers; where it remembers nothing (SGD without momentum) the two are one, and elsewhere no
+number makes them so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from oracles.dictionary.entry import (
+    ALWAYS,
+    SPOKEN,
+    TORCHS,
+    Change,
+    Entry,
+    Manner,
+    Range,
+    Refusal,
+    both,
+    off,
+    same,
+)
+from oracles.drawing import Hyper
+from oracles.optimizers.registry import RULES
+from oracles.rule import Rule
+
+COUPLED = "coupled_unscaled"
+
+FORMS = (
+    COUPLED,
+    "batch_scaled",
+    "coupled_doubled",
+    "decay_sign_flipped",
+    "decoupled_lr",
+    "decoupled_batch_scaled",
+    "decoupled_sign_flipped",
+    "decoupled",
+    "decay_after_lr",
+    "decay_after",
+    "decay_ignored",
+    "decay_drift",
+    "switched",
+)
+"""All that decay can be."""
+
+OWN_NAMES = {
+    "decoupled_batch_scaled": "batch_scaled",
+    "decoupled_sign_flipped": "decay_sign_flipped",
+}
+"""How rules call them whose torch decays so; there, the coupled ones of those names are none."""
+
+LR_SCALED: Manner = frozenset(
+    {
+        "decoupled_lr",
+        "decoupled_batch_scaled",
+        "decoupled_sign_flipped",
+        "decay_after_lr",
+        "decay_drift",
+        "switched",
+    }
+)
+"""Those that shrink w by a multiple of the learning rate, and so hang on it."""
+
+SHRINKING: Manner = LR_SCALED | {"decoupled", "decay_after"}
+"""Those in which λw is no part of d."""
+
+SWITCHED = frozenset({"Adam", "NAdam", "RAdam"})
+"""Rules whose torch class takes ``decoupled_weight_decay``."""
+
+UNMOVED = Range(
+    "lr is not 0",
+    lambda schedule: all(h.lr != 0 for h in schedule),
+)
+WHOLE = Range(
+    "lr times weight_decay is not 1",
+    lambda schedule: all(h.lr * h.weight_decay != 1 for h in schedule),
+)
+NO_MOMENTUM = off("momentum")
+
+
+def called(rule: Rule, form: str) -> str | None:
+    """The convention that is that form of decay in a rule; None if it has none.
+
+    >>> called(RULES["Adam"], "decoupled_lr"), called(RULES["Adam"], COUPLED)
+    ('decoupled_lr', '')
+    >>> called(RULES["Muon"], "decoupled_lr"), called(RULES["Muon"], "decoupled_batch_scaled")
+    ('', 'batch_scaled')
+    """
+    if form == rule.torch.name:
+        return TORCHS
+    if form == "switched":
+        return form if rule.name in SWITCHED else None
+    if rule.torch.name == "decoupled_lr":
+        form = OWN_NAMES.get(form, "" if form in OWN_NAMES.values() else form)
+    elif form in OWN_NAMES:
+        return form if rule.name == "Adam" else None
+    spoken = form in SPOKEN and form not in FORMS
+    return form if spoken or any(c.name == form for c in rule.conventions) else None
+
+
+def _by_rows(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
+    return {"weight_decay": h.weight_decay / h.batch_size}
+
+
+def _times_rows(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
+    return {"weight_decay": h.weight_decay * h.batch_size}
+
+
+def _by_rate(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
+    return {"weight_decay": h.weight_decay / h.lr}
+
+
+def _times_rate(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
+    return {"weight_decay": h.weight_decay * h.lr}
+
+
+def _none(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
+    return {"weight_decay": 0}
+
+
+def _in_one(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
+    rest = 1 - h.lr * h.weight_decay
+    return {"lr": h.lr * rest, "weight_decay": h.weight_decay / rest}
+
+
+def _in_two(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
+    rest = 1 - h.lr * h.weight_decay
+    return {"lr": h.lr / rest, "weight_decay": h.weight_decay * rest}
+
+
+DECAYED_OTHERWISE: Manner = frozenset({"decay_before_rms"})
+"""Adafactor's size of a parameter, which is measured after a decay of its own."""
+
+Row = tuple[str, str, Change, str, Range, tuple[str, ...], str]
+
+N, LR = ("batch_size",), ("lr",)
+ROWS = "the penalty is divided by the batch size with the losses, or it is not"
+RATE = "the shrinkage is multiplied by the learning rate, or it is not"
+PAIRS: tuple[Row, ...] = (
+    ("batch_scaled", COUPLED, _by_rows, "weight_decay = λ/n", ALWAYS, N, ROWS),
+    (COUPLED, "batch_scaled", _times_rows, "weight_decay = λ·n", ALWAYS, N, ROWS),
+    ("decoupled_batch_scaled", "decoupled_lr", _by_rows, "weight_decay = λ/n", ALWAYS, N, ROWS),
+    ("decoupled_lr", "decoupled_batch_scaled", _times_rows, "weight_decay = λ·n", ALWAYS, N, ROWS),
+    ("decoupled", "decoupled_lr", _by_rate, "weight_decay = λ/lr", UNMOVED, LR, RATE),
+    ("decoupled_lr", "decoupled", _times_rate, "weight_decay = λ·lr", ALWAYS, LR, RATE),
+    ("decay_after", "decay_after_lr", _by_rate, "weight_decay = λ/lr", UNMOVED, LR, RATE),
+    ("decay_after_lr", "decay_after", _times_rate, "weight_decay = λ·lr", ALWAYS, LR, RATE),
+    (
+        "coupled_doubled",
+        COUPLED,
+        lambda h, before, t: {"weight_decay": 2 * h.weight_decay},
+        "weight_decay = 2λ",
+        ALWAYS,
+        (),
+        "the gradient of λ|w|² is 2λw, that of ½λ|w|² is λw",
+    ),
+    (
+        COUPLED,
+        "coupled_doubled",
+        lambda h, before, t: {"weight_decay": h.weight_decay / 2},
+        "weight_decay = λ/2",
+        ALWAYS,
+        (),
+        "the gradient of λ|w|² is 2λw, that of ½λ|w|² is λw",
+    ),
+    (
+        "switched",
+        "decoupled_lr",
+        same,
+        "",
+        ALWAYS,
+        (),
+        "decoupled_weight_decay=True is the same decay by another name",
+    ),
+    (
+        "decoupled_lr",
+        "switched",
+        same,
+        "decoupled_weight_decay=True",
+        ALWAYS,
+        (),
+        "decoupled_weight_decay=True is the same decay by another name",
+    ),
+    (
+        "decay_ignored",
+        COUPLED,
+        _none,
+        "weight_decay = 0",
+        ALWAYS,
+        (),
+        "whatever is given is ignored",
+    ),
+    (
+        "decay_ignored",
+        "decoupled_lr",
+        _none,
+        "weight_decay = 0",
+        ALWAYS,
+        (),
+        "whatever is given is ignored",
+    ),
+)
+"""What holds in every rule: from, to, the numbers, the formula, where, what must be known, why."""
+
+ONE_STEP = (
+    "without momentum nothing is remembered: w − γ(g + λw) is (1 − γλ)w − γg, in whichever order"
+)
+AT_ONCE: tuple[Row, ...] = (
+    ("decoupled_lr", COUPLED, same, "", NO_MOMENTUM, (), ONE_STEP),
+    (COUPLED, "decoupled_lr", same, "", NO_MOMENTUM, (), ONE_STEP),
+    (
+        "decay_after_lr",
+        COUPLED,
+        _in_one,
+        "lr = lr(1 − lr·λ), weight_decay = λ/(1 − lr·λ)",
+        both(NO_MOMENTUM, WHOLE),
+        LR,
+        "decay after the step shrinks the step, too: (1 − γλ)(w − γg)",
+    ),
+    (
+        COUPLED,
+        "decay_after_lr",
+        _in_two,
+        "lr = lr/(1 − lr·λ), weight_decay = λ(1 − lr·λ)",
+        both(NO_MOMENTUM, WHOLE),
+        LR,
+        "decay after the step shrinks the step, too: (1 − γλ)(w − γg)",
+    ),
+)
+"""What holds in SGD, which remembers nothing without momentum."""
+
+
+def _entries(rule: Rule, rows: tuple[Row, ...]) -> Iterator[Entry]:
+    for one, other, change, formula, where, needs, reason in rows:
+        drops, adds = called(rule, one), called(rule, other)
+        if drops is None or adds is None:
+            continue
+        yield Entry(
+            rule=rule.name,
+            drops=drops,
+            adds=adds,
+            change=change,
+            formula=formula,
+            range=where,
+            without=DECAYED_OTHERWISE,
+            needs=needs,
+            reason=reason,
+        )
+
+
+def _unflipped() -> Iterator[Entry]:
+    """AdamW's flipped sign is decoupled decay, where nothing is maximized."""
+    for drops, adds in (
+        ("decoupled_sign_flipped", "decoupled_lr"),
+        ("decoupled_lr", "decoupled_sign_flipped"),
+    ):
+        where = off("maximize")
+        yield Entry(rule="Adam", drops=drops, adds=adds, range=where, reason=ALIKE.format(where))
+
+
+ALIKE = "with {0.words} they are the same"
+
+
+def _without_any(rule: Rule) -> Iterator[Entry]:
+    """Where there is no decay, or its sign is not turned, it does not matter which it is."""
+    for form in FORMS:
+        name = called(rule, form)
+        if not name:
+            continue
+        ranges = [off("weight_decay")]
+        if form == "decay_sign_flipped" or name == "decay_sign_flipped":
+            ranges.append(off("maximize"))
+        for where in ranges:
+            for drops, adds in ((name, TORCHS), (TORCHS, name)):
+                yield Entry(
+                    rule=rule.name,
+                    drops=drops,
+                    adds=adds,
+                    range=where,
+                    reason=ALIKE.format(where),
+                )
+
+
+BIASES = "one decays matrices only, torch whatever is in a group with weight_decay"
+
+
+def _biases(rule: Rule) -> Iterator[Entry]:
+    """A group of their own for parameters of at most one dimension."""
+    yield Entry(
+        rule=rule.name,
+        drops="bias_undecayed",
+        adds=TORCHS,
+        without=frozenset({"decay_drift"}),
+        vectors={"weight_decay": 0},
+        formula="weight_decay = 0 for biases and other parameters of at most one dimension",
+        reason=BIASES,
+    )
+    yield Entry(
+        rule=rule.name,
+        drops=TORCHS,
+        adds="bias_undecayed",
+        range=Range("for matrices: there is no way to decay a bias", lambda schedule: True),
+        matrices=True,
+        reason=BIASES,
+    )
+    for drops, adds in (("bias_undecayed", TORCHS), (TORCHS, "bias_undecayed")):
+        where = off("weight_decay")
+        yield Entry(rule=rule.name, drops=drops, adds=adds, range=where, reason=ALIKE.format(where))
+
+
+def entries() -> Iterator[Entry]:
+    """Of all rules, those that hold more widely first."""
+    for rule in RULES.values():
+        if rule.name == "AdamW" or "weight_decay" not in rule.hyper()._fields:
+            continue  # AdamW is Adam with decoupled_lr
+        yield from _entries(rule, PAIRS)
+        if rule.name == "SGD":
+            yield from _entries(rule, AT_ONCE)
+        if rule.name == "Adam":
+            yield from _unflipped()
+        yield from _without_any(rule)
+        yield from _biases(rule)
+
+
+def _optimum(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
+    return {"weight_decay": h.weight_decay * (1 - h.momentum)}
+
+
+def _no_optimum(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
+    return {"weight_decay": h.weight_decay / (1 - h.momentum) if h.momentum != 1 else 0}
+
+
+ADAPTIVE = frozenset(RULES) - {"SGD", "ASGD", "Muon", "Rprop", "SparseAdam"}
+"""Rules that divide by a root of squares."""
+
+INSTEAD = (
+    "; what no number does, a line does: p.mul_(1 - lr * λ) before the step is decoupled decay, "
+    "p.grad.add_(p, alpha=λ) is coupled decay"
+)
+REMEMBERED = (
+    "coupled decay is part of what the momentum remembers, decoupled decay is not; they end at the "
+    "same optimum with weight_decay·(1 − momentum), and get there by other ways" + INSTEAD
+)
+ADAPTED = (
+    "coupled decay is divided by the root of the squares, so that where gradients are large there "
+    "is hardly any; decoupled decay is not, and no one number is both" + INSTEAD
+)
+REFUSALS = (
+    Refusal(
+        rules=frozenset({"SGD"}),
+        one="decoupled_lr",
+        other=COUPLED,
+        reason=REMEMBERED,
+        folk=_optimum,
+        saying="weight_decay = λ(1 − momentum)",
+        back=_no_optimum,
+        said_back="weight_decay = λ/(1 − momentum)",
+    ),
+    Refusal(rules=ADAPTIVE, one="decoupled_lr", other=COUPLED, reason=ADAPTED),
+    Refusal(
+        rules=frozenset({"ASGD", "Muon"}),
+        one="decoupled_lr",
+        other=COUPLED,
+        reason="coupled decay goes through all that the rule makes of a gradient, decoupled decay "
+        "goes by it",
+    ),
+    Refusal(
+        one="decay_after_lr",
+        other=COUPLED,
+        reason="a decay after the step shrinks the step as well, which nothing before it does",
+    ),
+    Refusal(
+        one="decay_after_lr",
+        other="decoupled_lr",
+        reason="a decay after the step shrinks the step as well, which nothing before it does",
+    ),
+    Refusal(
+        one="decoupled_sign_flipped",
+        other="decoupled_lr",
+        reason="under maximize its decay grows w, and torch allows no negative weight_decay",
+    ),
+    Refusal(
+        one="decay_sign_flipped",
+        other=COUPLED,
+        reason="under maximize its decay grows w, and torch allows no negative weight_decay",
+    ),
+    Refusal(
+        rules=frozenset({"SGD"}),
+        one="decay_drift",
+        other=COUPLED,
+        reason="it pulls by lr·λ whatever w is: no decay, which is in proportion to w",
+    ),
+    Refusal(
+        one="decay_ignored",
+        other=COUPLED,
+        reason="it has no decay: pull the penalty into the loss instead",
+    ),
+)
+"""Forms that no number makes the same."""

@@ -1,0 +1,175 @@
+"""Gradients of a sum where the mean's were meant, and an objective that weighs them otherwise.
+
+n is the batch size; where k micro-batches' mean losses are added up, n is k. SGD on gradients that
+are n times as large is SGD at a rate n times smaller, and rules that divide by a root of squares do
+not notice, if what they add to gradients (ε, λw) is n times as large, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from oracles.dictionary.decays import LR_SCALED, SHRINKING
+from oracles.dictionary.entry import (
+    ALWAYS,
+    TORCHS,
+    Change,
+    Entry,
+    Manner,
+    Range,
+    Refusal,
+    constant,
+)
+from oracles.dictionary.momenta import NO_NESTEROV
+from oracles.drawing import Hyper
+from oracles.numerics import Scalar
+
+REASON = "the gradient of a sum of n losses is n times that of their mean"
+AVERAGES: Manner = frozenset({"ema_momentum", "first_step_dampened"})
+
+Scale = Mapping[str, int]
+"""By which power of n a hyperparameter grows with the gradients."""
+
+
+def _scaled(h: Hyper, powers: Scale, n: Scalar) -> dict[str, Any]:
+    return {name: getattr(h, name) * n**power for name, power in powers.items()}
+
+
+def _rows(h: Hyper) -> Scalar:
+    """n, as a number that divides exactly."""
+    return h.batch_size + 0 * h.lr
+
+
+def _changes(powers: Scale, *, remembers: bool = False) -> tuple[Change, Change]:
+    """From the sum's numbers to the mean's and back."""
+
+    def to_mean(h: Hyper, before: Hyper, t: int) -> dict[str, Any]:
+        ratio = {"momentum": h.momentum * _rows(before) / _rows(h)} if remembers else {}
+        return {**_scaled(h, powers, 1 / _rows(h)), **ratio}
+
+    def to_sum(h: Hyper, before: Hyper, t: int) -> dict[str, Any]:
+        ratio = {"momentum": h.momentum * _rows(h) / _rows(before)} if remembers else {}
+        return {**_scaled(h, powers, _rows(h)), **ratio}
+
+    return to_mean, to_sum
+
+
+SIGNS = {-1: ("·n", "/n"), 1: ("/n", "·n"), 2: ("/n²", "·n²")}
+
+
+def _both_ways(
+    rule: str, powers: Scale, *, remembers: bool = False, **options: Any
+) -> Iterator[Entry]:
+    momenta = ("momentum_t = μ·n_{t−1}/n_t",), ("momentum_t = μ·n_t/n_{t−1}",)
+    for way, change in enumerate(_changes(powers, remembers=remembers)):
+        terms = [f"{name} = {name}{SIGNS[power][way]}" for name, power in powers.items()]
+        yield Entry(
+            rule=rule,
+            drops=("sum_loss", TORCHS)[way],
+            adds=(TORCHS, "sum_loss")[way],
+            change=change,
+            formula=", ".join([*terms, *(momenta[way] if remembers else ())]),
+            needs=("batch_size", *(["lr"] if "lr" in powers else [])),
+            reason=REASON,
+            **options,
+        )
+
+
+def _of_sgd() -> Iterator[Entry]:
+    """By whether λw is part of the gradient, and by what the velocity holds."""
+    coupled: tuple[Manner, Manner] = (frozenset(), SHRINKING)
+    apart = ((frozenset({name}), LR_SCALED) for name in ("decoupled", "decay_after"))
+    for beside, without in (coupled, *apart):
+        powers = {"lr": -1} | ({} if beside else {"weight_decay": 1})
+        steps = beside | {"lr_in_velocity"}
+        out = without | AVERAGES
+        yield from _both_ways("SGD", powers, beside=steps, without=out, range=ALWAYS)
+        out |= {"lr_in_velocity"}
+        kept: dict[str, Any] = {"beside": beside, "without": out}
+        yield from _both_ways("SGD", powers, remembers=True, range=NO_NESTEROV, **kept)
+        yield from _both_ways("SGD", powers, range=constant("batch_size"), **kept)
+
+
+ADAPTIVE: Mapping[str, Scale] = {
+    "Adam": {"eps": 1},
+    "NAdam": {"eps": 1},
+    "Adamax": {"eps": 1},
+    "RMSprop": {"eps": 1},
+    "SparseAdam": {"eps": 1},
+    "Adagrad": {"eps": 1, "initial_accumulator_value": 2},
+}
+"""Rules whose step does not notice how large gradients are, and what must grow with them. (RAdam's
+does until it is rectified.)"""
+
+
+def _of_the_adaptive() -> Iterator[Entry]:
+    for rule, powers in ADAPTIVE.items():
+        out: Manner = frozenset({"eps_inside", "rootless", "accumulator_one", "accumulator_tenth"})
+        options: dict[str, Any] = {"range": constant("batch_size")}
+        if rule == "SparseAdam":
+            yield from _both_ways(rule, powers, without=out, **options)
+            continue
+        coupled = {**powers, "weight_decay": 1}
+        yield from _both_ways(rule, coupled, without=out | SHRINKING, **options)
+        for decay in sorted(SHRINKING - {"decay_drift", "decoupled_batch_scaled", "switched"}):
+            beside = frozenset({decay})
+            yield from _both_ways(rule, powers, without=out, beside=beside, **options)
+
+
+OPTIMUM = Range(
+    "where training ends: solvers of the same objective take steps of their own",
+    lambda schedule: True,
+)
+
+
+def _strength(h: Hyper, before: Hyper, t: int) -> dict[str, Any]:
+    return {"weight_decay": 1 / (h.weight_decay * _rows(h))}
+
+
+def _objectives() -> Iterator[Entry]:
+    """½|w|² + C Σ losses is Cn times mean loss + ½λ|w|² with λ = 1/(Cn)."""
+    positive = Range(
+        "the strength is not 0", lambda schedule: all(h.weight_decay != 0 for h in schedule)
+    )
+    for drops, adds, formula in (
+        ("inverse_strength", TORCHS, "weight_decay = 1/(n·C)"),
+        (TORCHS, "inverse_strength", "C = 1/(n·λ)"),
+    ):
+        yield Entry(
+            rule="SGD",
+            drops=drops,
+            adds=adds,
+            change=_strength,
+            formula=formula,
+            range=Range(
+                OPTIMUM.words, lambda schedule: OPTIMUM.holds(schedule) and positive.holds(schedule)
+            ),
+            without=SHRINKING,
+            needs=("weight_decay", "batch_size"),
+            reason="½|w|² + C Σ losses is Cn times the mean loss + ½λ|w|² with λ = 1/(Cn)",
+        )
+
+
+def entries() -> Iterator[Entry]:
+    """Of all rules, those that hold more widely first."""
+    yield from _of_sgd()
+    yield from _of_the_adaptive()
+    yield from _objectives()
+
+
+REFUSALS = (
+    Refusal(
+        rules=frozenset({"RAdam"}),
+        one="sum_loss",
+        other=TORCHS,
+        reason="until it is rectified RAdam follows the momentum itself, which grows with the "
+        "gradients, and afterwards a quotient that does not",
+    ),
+    Refusal(
+        rules=frozenset({"SGD", *ADAPTIVE}),
+        one="sum_loss",
+        other=TORCHS,
+        reason="what is remembered of earlier batches was scaled by their sizes, not by this one's",
+    ),
+)

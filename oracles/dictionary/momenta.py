@@ -1,0 +1,230 @@
+"""What ``momentum`` means in SGD and RMSprop: the entries between its conventions.
+
+γ is the learning rate, μ the momentum, τ the dampening, t the step, t−1 the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from oracles.dictionary.decays import LR_SCALED, NO_MOMENTUM
+from oracles.dictionary.entry import TORCHS, Entry, Manner, Range, Refusal, both, constant, off
+from oracles.drawing import Hyper
+
+STEADY = Range(
+    "momentum is not switched on or off",
+    lambda schedule: len({h.momentum == 0 for h in schedule}) == 1,
+)
+NO_NESTEROV = both(off("nesterov"), STEADY)
+NOT_ONE = Range("momentum is not 1", lambda schedule: all(h.momentum != 1 for h in schedule))
+UNDAMPED = Range("dampening is not 1", lambda schedule: all(h.dampening != 1 for h in schedule))
+MOVING = Range("lr is not 0", lambda schedule: all(h.lr != 0 for h in schedule))
+ON = Range("momentum is not 0", lambda schedule: all(h.momentum != 0 for h in schedule))
+
+
+def _in_gradients(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
+    return {"momentum": h.momentum * before.lr / h.lr}
+
+
+def _in_steps(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
+    return {"momentum": h.momentum * h.lr / before.lr}
+
+
+def _averaged(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
+    return {"lr": h.lr * (1 - h.momentum)}
+
+
+def _summed(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
+    return {"lr": h.lr / (1 - h.momentum)}
+
+
+WEIGHED: Manner = frozenset({"ema_momentum"})
+"""What weighs by 1 − μ, which another momentum would change."""
+
+UNITS = "the velocity holds steps (lr times gradients), torch's buffer holds gradients"
+AVERAGE = "an average weighs what comes in by 1 − μ, torch's sum by 1, at the first step as well"
+
+
+def _units(rule: str, name: str, plain: Range) -> Iterator[Entry]:
+    """The learning rate inside the velocity, or outside."""
+    yield Entry(
+        rule=rule,
+        drops=name,
+        adds=TORCHS,
+        change=_in_gradients,
+        formula="momentum_t = μ·lr_{t−1}/lr_t",
+        range=both(plain, MOVING),
+        without=WEIGHED,
+        reason=UNITS,
+    )
+    yield Entry(
+        rule=rule,
+        drops=TORCHS,
+        adds=name,
+        change=_in_steps,
+        formula="momentum_t = μ·lr_t/lr_{t−1}",
+        range=both(plain, MOVING),
+        without=WEIGHED,
+        reason=UNITS,
+    )
+    for range in (constant("lr"), NO_MOMENTUM):
+        for drops, adds in ((name, TORCHS), (TORCHS, name)):
+            yield Entry(rule=rule, drops=drops, adds=adds, range=range, reason=UNITS)
+
+
+def _average(rule: str, plain: Range, undamped: Range) -> Iterator[Entry]:
+    """A moving average, or a sum."""
+    steady = both(plain, ON, constant("momentum"))
+    yield Entry(
+        rule=rule,
+        drops="ema_momentum",
+        adds=TORCHS,
+        change=lambda h, before, t: {**_averaged(h, before, t), **_undamped(rule)},
+        formula="lr = lr(1 − μ)" + (", dampening = 0" if rule == "SGD" else ""),
+        range=steady,
+        without=LR_SCALED,
+        needs=("lr",),
+        reason=AVERAGE,
+    )
+    yield Entry(
+        rule=rule,
+        drops=TORCHS,
+        adds="ema_momentum",
+        change=_summed,
+        formula="lr = lr/(1 − μ)",
+        range=both(steady, undamped, NOT_ONE),
+        without=LR_SCALED,
+        needs=("lr",),
+        reason=AVERAGE,
+    )
+    for drops, adds in (("ema_momentum", TORCHS), (TORCHS, "ema_momentum")):
+        yield Entry(rule=rule, drops=drops, adds=adds, range=NO_MOMENTUM, reason=AVERAGE)
+
+
+def _undamped(rule: str) -> dict[str, object]:
+    return {"dampening": 0} if rule == "SGD" else {}
+
+
+def entries() -> Iterator[Entry]:
+    """Of both rules, those that hold more widely first."""
+    yield from _units("SGD", "lr_in_velocity", NO_NESTEROV)
+    yield from _units("RMSprop", "lr_in_buffer", STEADY)
+    yield from _average("SGD", off("nesterov"), off("dampening"))
+    yield from _average("RMSprop", STEADY, STEADY)
+    yield from _dampened()
+    yield from _looking_ahead()
+    for drops, adds in (("momentum_inside", TORCHS), (TORCHS, "momentum_inside")):
+        yield Entry(
+            rule="RMSprop", drops=drops, adds=adds, range=NO_MOMENTUM, reason="there is none"
+        )
+    yield Entry(
+        rule="RMSprop",
+        drops="momentum_ignored",
+        adds=TORCHS,
+        change=lambda h, before, t: {"momentum": 0},
+        formula="momentum = 0",
+        reason="whatever is given is ignored",
+    )
+    yield Entry(
+        rule="RMSprop",
+        drops=TORCHS,
+        adds="momentum_ignored",
+        range=NO_MOMENTUM,
+        reason="there is none",
+    )
+
+
+def _dampened() -> Iterator[Entry]:
+    first = "torch leaves the first step whole, the other dampens it as all that follow"
+    yield Entry(
+        rule="SGD",
+        drops="first_step_dampened",
+        adds=TORCHS,
+        change=lambda h, before, t: {"lr": h.lr * (1 - h.dampening), "dampening": 0},
+        formula="lr = lr(1 − τ), dampening = 0",
+        range=both(off("nesterov"), ON, constant("dampening"), UNDAMPED),
+        without=LR_SCALED,
+        needs=("lr",),
+        reason=first,
+    )
+    yield Entry(
+        rule="SGD",
+        drops="ema_momentum",
+        adds="first_step_dampened",
+        change=lambda h, before, t: {"dampening": h.momentum},
+        formula="dampening = μ",
+        reason="an average is a sum that starts at 0 and weighs by 1 − μ",
+    )
+    for where in (off("dampening"), NO_MOMENTUM):
+        for drops, adds in (("first_step_dampened", TORCHS), (TORCHS, "first_step_dampened")):
+            yield Entry(rule="SGD", drops=drops, adds=adds, range=where, reason=first)
+
+
+def _looking_ahead() -> Iterator[Entry]:
+    """What *nesterov* looks ahead with."""
+    yield Entry(
+        rule="SGD",
+        drops="nesterov_ignored",
+        adds=TORCHS,
+        change=lambda h, before, t: {"nesterov": False},
+        formula="nesterov = False",
+        reason="whatever is given is ignored",
+    )
+    parts = {
+        "nesterov_undecayed": ("nesterov", "weight_decay", "momentum"),
+        "nesterov_squared": ("nesterov", "momentum"),
+        "nesterov_ignored": ("nesterov", "momentum"),
+    }
+    for name, parts_of in parts.items():
+        for part in parts_of:
+            for drops, adds in ((name, TORCHS), (TORCHS, name)):
+                where = off(part)
+                reason = f"with {where.words} they are the same"
+                yield Entry(rule="SGD", drops=drops, adds=adds, range=where, reason=reason)
+
+
+REFUSALS = (
+    Refusal(
+        rules=frozenset({"SGD"}),
+        one="lr_in_velocity",
+        other=TORCHS,
+        reason="torch's look-ahead takes the same momentum as its buffer, so that no momentum of a "
+        "step makes up for another learning rate in both",
+    ),
+    Refusal(
+        rules=frozenset({"SGD"}),
+        one="ema_momentum",
+        other=TORCHS,
+        reason="an average is torch's sum under a smaller lr, (1 − μ) times it, only without "
+        "nesterov and dampening, and while momentum is constant",
+        folk=lambda h, before, t: {"dampening": h.momentum, "nesterov": False},
+        saying="dampening = μ",
+    ),
+    Refusal(
+        rules=frozenset({"SGD"}),
+        one="first_step_dampened",
+        other=TORCHS,
+        reason="torch leaves the first step whole; from a dampened first step there is a way only "
+        "while dampening is constant and not 1, and to it there is none",
+    ),
+    Refusal(
+        rules=frozenset({"SGD"}),
+        one="nesterov_undecayed",
+        other=TORCHS,
+        reason="its look-ahead leaves the decay out and torch's does not; what differs is a "
+        "multiple of w that nothing else makes up for",
+    ),
+    Refusal(
+        rules=frozenset({"SGD"}),
+        one="nesterov_squared",
+        other=TORCHS,
+        reason="it looks ahead twice, by (1 + μ)d + μ²b with the new buffer, torch by d + μb",
+    ),
+    Refusal(
+        rules=frozenset({"RMSprop"}),
+        one="momentum_inside",
+        other=TORCHS,
+        reason="it divides the sum of gradients by the root of this step, torch sums gradients "
+        "that were divided by the root of their own",
+    ),
+)

@@ -1,0 +1,92 @@
+"""A way through the dictionary: entries that lead from one manner to another."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
+from typing import Any
+
+from oracles.dictionary.entry import Entry, Manner, Schedule
+from oracles.dictionary.table import ENTRIES
+from oracles.drawing import Hyper
+from oracles.optimizers.registry import RULES
+
+
+@dataclass(frozen=True)
+class Way:
+    """Entries in the order in which they are gone."""
+
+    entries: tuple[Entry, ...] = ()
+
+    def schedule(self, schedule: Schedule, start: int = 1) -> list[Hyper]:
+        """The numbers at its end, of steps that are counted from ``start`` on."""
+        reached = list(schedule)
+        for entry in self.entries:
+            reached = entry.apply(reached, start)
+        return reached
+
+    def holds(self, schedule: Schedule) -> bool:
+        """Whether each entry does, under the numbers that reach it."""
+        reached = list(schedule)
+        for entry in self.entries:
+            if not entry.range.holds(reached):
+                return False
+            reached = entry.apply(reached)
+        return True
+
+    @cached_property
+    def ranges(self) -> tuple[str, ...]:
+        """Where it holds, in words."""
+        words = [e.range.words for e in self.entries if e.narrow]
+        return tuple(dict.fromkeys(words))
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """What must be known."""
+        return frozenset(name for entry in self.entries for name in entry.needs)
+
+
+def way(
+    rule: str,
+    source: Manner,
+    target: Manner,
+    schedule: Schedule,
+    known: frozenset[str] = frozenset(),
+) -> Way | None:
+    """The way between two manners that holds most widely, if there is one under these numbers.
+
+    Those come first that need nothing unknown, then those with the fewest conditions, then the
+    shortest (Dijkstra's algorithm).
+
+    >>> from oracles.optimizers.sgd import Hyper
+    >>> keras = frozenset({"lr_in_velocity"})
+    >>> found = way("SGD", keras, frozenset(), [Hyper(momentum=0.5)] * 2)
+    >>> [entry.formula for entry in found.entries]
+    ['momentum_t = μ·lr_{t−1}/lr_t']
+    """
+    order = count()
+    waiting: list[tuple[Any, ...]] = [((0, 0, 0), next(order), source, (), list(schedule))]
+    done: set[Manner] = set()
+    while waiting:
+        (unknown, narrow, length), _, manner, entries, reached = heapq.heappop(waiting)
+        if manner == target:
+            return Way(entries)
+        if manner in done:
+            continue
+        done.add(manner)
+        for entry in _open(rule, manner, reached):
+            more = len(set(entry.needs) - known)
+            cost = (unknown + more, narrow + entry.narrow, length + 1)
+            after = (entry.after(manner), (*entries, entry), entry.apply(reached))
+            heapq.heappush(waiting, (cost, next(order), *after))
+    return None
+
+
+def _open(rule: str, manner: Manner, schedule: Schedule) -> Iterator[Entry]:
+    """The entries that apply here."""
+    for entry in ENTRIES.get(rule, ()):
+        if entry.fits(RULES[rule], manner) and entry.range.holds(schedule):
+            yield entry

@@ -1,0 +1,1 @@
+"""What is known of a piece of code, and which candidates it leaves standing."""

@@ -1,0 +1,207 @@
+"""The smallest numbers that show which of two candidates a piece of code follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from oracles.drawing import Hyper
+from oracles.harness.candidates import Candidate, combined
+from oracles.harness.cases.case import Case, single
+from oracles.harness.evidence.following import plainly
+from oracles.harness.evidence.nearness import nearness
+from oracles.harness.evidence.sifting import Sieve
+from oracles.harness.evidence.witnesses import Asked
+from oracles.harness.subjects.subject import SubjectError
+from oracles.rule import Rule
+
+PLAIN = 0.01
+"""Two results that differ by less than this part of the move are not told apart at a glance."""
+
+SIMPLE: Mapping[str, float] = MappingProxyType(
+    {
+        "lr": 0.1,
+        "batch_size": 2,
+        "weight_decay": 1.0,
+        "eps": 1.0,
+        "initial_accumulator_value": 1.0,
+        "etaplus": 2.0,
+        "step_size_max": 2.0,
+        "beta2_decay": -1.0,
+        "d": 1.0,
+    }
+)
+"""Numbers to reckon with; of others one half is taken."""
+
+GRADIENTS = ((1,), (2,), (1, 1), (1, 2), (2, 1), (1, -1), (1, 1, 1), (4, 2, 1), (1, -1, 1))
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """Numbers that a person can check.
+
+    Attributes:
+        rejected: candidates that the code does not follow.
+        w: the parameter before these steps.
+        gradients: one a step.
+        settings: the hyperparameters that matter, one of each step where they change.
+        where: the place in a record.
+        expected: what the rejected candidates give.
+        got: what the code gave.
+    """
+
+    rejected: tuple[Candidate, ...]
+    w: float
+    gradients: tuple[float, ...]
+    settings: Mapping[str, Any]
+    expected: float
+    got: float
+    where: str = ""
+
+    @property
+    def given(self) -> str:
+        """What went in, in words."""
+        g = ", then ".join(f"{value:.6g}" for value in self.gradients)
+        settings = "".join(f", {name} = {value}" for name, value in self.settings.items())
+        return f"w = {self.w:.6g}, g = {g}{settings}{self.where}"
+
+    def __str__(self) -> str:
+        rejected = " or ".join(map(str, self.rejected))
+        return f"{self.given}: {rejected} gives {self.expected:.7g}, the code {self.got:.7g}"
+
+
+def by_hand(sieve: Sieve, fit: Candidate) -> tuple[ByHand, ...]:
+    """Of torch's own convention and each other one, the numbers that rule it out, nearest first."""
+    known = sieve.known(fit.rule)
+    others = [Candidate(fit.rule), *combined(fit.rule, 1)]
+    others = [c for c in others if str(c) != str(fit)]
+    others.sort(key=lambda c: (bool(c.conventions), nearness(c, known).typical))
+    found: dict[tuple[str, float], ByHand] = {}
+    for other in others:
+        if example := shown(sieve, fit, other):
+            key = example.given, round(example.expected, 12)
+            same = found[key].rejected if key in found else ()
+            found[key] = replace(example, rejected=(*same, other))
+    return tuple(found.values())
+
+
+def shown(sieve: Sieve, fit: Candidate | None, rejected: Candidate) -> ByHand | None:
+    """The smallest numbers that tell a rejected candidate from the one that fits, if there are."""
+    if isinstance(sieve.witness, Asked):
+        return _asked(sieve, sieve.witness, fit, rejected)
+    return _recorded(sieve, rejected)
+
+
+# --- code that can be asked ---
+
+
+def _asked(
+    sieve: Sieve, witness: Asked, fit: Candidate | None, rejected: Candidate
+) -> ByHand | None:
+    rule = rejected.rule
+    parts = {p for c in (fit, rejected) if c for v in c.conventions for p in v.parts}
+    for h, gradients in product(_hypers(rule, parts, sieve.takes(rule)), GRADIENTS):
+        case = _case(rule, h, gradients, parts)
+        with np.errstate(all="ignore"):
+            expected, followed = (_last(c, case) if c else np.nan for c in (rejected, fit))
+        if not _differ(expected, followed, 1.0):
+            continue
+        try:
+            got = float(witness.box.run(rule, case)[-1, 0])
+        except (SubjectError, ValueError):
+            return None
+        if fit and _differ(got, followed, 1.0):
+            continue
+        return ByHand((rejected,), 1.0, gradients, _told(case, sieve.takes(rule)), expected, got)
+    return None
+
+
+def _differ(one: float, other: float, w: float) -> bool:
+    """Whether two results are plainly different moves."""
+    moved = max(abs(one - w), abs(other - w))
+    return bool(np.isfinite(one - other) and abs(one - other) > PLAIN * moved)
+
+
+def _hypers(rule: Rule, parts: set[str], takes: frozenset[str]) -> Iterator[Hyper]:
+    """Hyperparameters with nothing on but what tells two conventions apart, then with more."""
+    default = rule.hyper()
+    for on in (parts, {*parts, *rule.drawing.full.hyper}):
+        h = default
+        for name in (n for n in default._fields if n in takes):
+            value = getattr(default, name)
+            if isinstance(value, bool):
+                h = h._replace(**{name: name in parts})
+            elif isinstance(value, int | float):
+                number = SIMPLE.get(name, 0.5)
+                off = h._replace(**{name: 1 if name == "batch_size" else 0.0})
+                keep = name in on or name == "lr" or rule.constraint(off) is not None
+                h = h._replace(**{name: number}) if keep else off
+        if rule.constraint(h) is None:
+            yield h
+
+
+def _case(rule: Rule, h: Hyper, gradients: tuple[float, ...], parts: set[str]) -> Case:
+    falling = h._replace(lr=h.lr / 2) if "schedule" in parts else h
+    schedule = tuple(falling if t else h for t in range(len(gradients)))
+    dimensions = 2 if rule.drawing.shapes or ("matrix" in parts and "vector" not in parts) else 1
+    shape = (1,) * dimensions
+    return single(np.ones(shape), [np.full(shape, float(g)) for g in gradients], schedule)
+
+
+def _last(candidate: Candidate, case: Case) -> float:
+    """Where a candidate leads the only element."""
+    (group,) = candidate.of(case).groups
+    (p,) = group.parameters
+    run = candidate.rule.run(
+        candidate.convention,
+        p.initial,
+        p.gradients,
+        group.schedule,
+        decays=candidate.convention.decays(p.initial.ndim),
+    )
+    *_, (w, _) = run
+    return float(np.ravel(w)[0])
+
+
+def _told(case: Case, takes: frozenset[str]) -> dict[str, Any]:
+    """The hyperparameters that are not at rest, as they change."""
+    (group,) = case.groups
+    columns = {n: [getattr(h, n) for h in group.schedule] for n in group.schedule[0]._fields}
+    return {
+        n: values[0] if len(set(values)) == 1 else ", then ".join(map(str, values))
+        for n, values in columns.items()
+        if n in takes and any(values) and values[0] != (n == "batch_size")
+    }
+
+
+# --- a record ---
+
+
+def _recorded(sieve: Sieve, rejected: Candidate) -> ByHand | None:
+    """The first step and element where a candidate leaves a record by more than a glance."""
+    takes, kinds = sieve.takes(rejected.rule), list(sieve.witness.kinds(rejected.rule))
+    for observation in sieve.known(rejected.rule):
+        expected = plainly(rejected, observation)
+        off = np.abs(expected - observation.answer)
+        plain = off > PLAIN * observation.moves
+        if not plain.any():
+            continue
+        step = int(np.argmax(plain.any(axis=1)))
+        element = int(np.argmax(off[step]))
+        number, index = observation.case.locate(element)
+        h = observation.case.groups[0].schedule[step]
+        return ByHand(
+            (rejected,),
+            float(observation.before[step, element]),
+            (float(observation.gradients[step][element]),),
+            {name: value for name, value in h._asdict().items() if name in takes and value},
+            float(expected[step, element]),
+            float(observation.answer[step, element]),
+            f" (step {step + 1}, {kinds[number]}{list(index) if index else ''})",
+        )
+    return None

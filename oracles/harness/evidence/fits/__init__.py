@@ -1,0 +1,1 @@
+"""What training loops answer, and which accounts of them hold."""

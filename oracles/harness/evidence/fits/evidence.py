@@ -1,0 +1,150 @@
+"""What a training loop answers, and how far accounts of it are from that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from oracles.harness.arithmetic.enclosure import holds
+from oracles.harness.arithmetic.formats import FloatArray, round_to
+from oracles.harness.evidence.fits.settings import Setting
+from oracles.harness.oracle import Margin
+from oracles.harness.subjects.fits.answers import Reading
+from oracles.harness.subjects.fits.fit import Call, Fit
+from oracles.harness.subjects.fits.forms import Form
+from oracles.harness.subjects.subject import SubjectError
+from oracles.harness.training.data import Data
+from oracles.harness.training.loop import PLAIN, Loop, Numbers
+
+NEAR = 1e-3
+"""How far an answer may be from an account in plain float64, in terms of the largest weight. No
+margin that decides anything is as wide; this spares most accounts theirs, which take longer."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a loop answers, read in one way; and which accounts of it hold.
+
+    Attributes:
+        box: the loop.
+        form: in which it is given data.
+        reading: where in its answers the weights are.
+    """
+
+    box: Fit
+    form: Form
+    reading: Reading
+    _seen: dict[Setting, tuple[list[FloatArray], list[FloatArray]]] = field(default_factory=dict)
+    _off: dict[Any, float] = field(default_factory=dict)
+    _guessed: list[Setting] = field(default_factory=list)
+
+    def data(self, setting: Setting) -> Data:
+        return Data(setting.m, self.form.low)
+
+    def seen(self, setting: Setting) -> tuple[list[FloatArray], list[FloatArray]]:
+        """The start, and weights and bias end to end after each epoch.
+
+        Raises:
+            SubjectError: the code raised.
+        """
+        if setting not in self._seen:
+            rows = [self._read(setting, epochs) for epochs in range(1, setting.epochs + 1)]
+            self._seen[setting] = self._start(setting), [np.concatenate(row) for row in rows]
+        return self._seen[setting]
+
+    def _read(self, setting: Setting, epochs: int, **changed: float) -> list[FloatArray]:
+        given = tuple((name, changed.get(name, value)) for name, value in setting.given)
+        call = Call(self.form, setting.m, setting.batch, epochs, given)
+        try:
+            return self.reading(self.box.leaves(call))
+        except (KeyError, ValueError) as error:
+            raise SubjectError(f"{self.box.name} gives no weights after {epochs} epochs") from error
+
+    def _start(self, setting: Setting) -> list[FloatArray]:
+        """What no epochs give, or a learning rate of 0; else it is zero, as far as can be seen."""
+        nothing = {name: 0.0 for name, _ in setting.given if name in ("lr", "weight_decay")}
+        asked: list[tuple[int, dict[str, float]]] = [(0, {}), (1, nothing)]
+        asked = asked if "lr" in nothing else asked[:1]
+        for epochs, changed in asked:
+            try:
+                start = self._read(setting, epochs, **changed)
+            except SubjectError:
+                continue
+            if all(np.isfinite(part).all() for part in start):
+                return start
+        self._guessed.append(setting)
+        return [np.zeros(self.data(setting).x.shape[1])] + [np.zeros(1)] * self.reading.biased
+
+    @property
+    def start_seen(self) -> bool:
+        """Whether it showed where it starts in all settings so far."""
+        return not self._guessed
+
+    @cached_property
+    def biased(self) -> bool:
+        """Whether there is a bias."""
+        return self.reading.biased
+
+    def near(self, loop: Loop, setting: Setting) -> bool:
+        """Whether the answers are where an account leads in plain float64, but for roundings."""
+        return self.off(loop, setting) <= NEAR
+
+    def off(self, loop: Loop, setting: Setting) -> float:
+        """How far an answer is off, the first one that is, in terms of the largest weight."""
+        key = (setting.what, self.same(loop, setting))
+        if key not in self._off:
+            distances = self._distances(loop, setting)
+            self._off[key] = next((off for off in distances if not off <= NEAR), 0.0)
+        return self._off[key]
+
+    def farthest(self, loop: Loop, setting: Setting) -> float:
+        """The largest distance of all epochs."""
+        return max(self._distances(loop, setting))
+
+    def same(self, loop: Loop, setting: Setting) -> Any:
+        """What an account comes to in a setting: accounts of which it is the same lead alike."""
+        plan = setting.plan(loop.batches)
+        sizes = sorted({stop - first for epoch in plan for first, stop in epoch})
+        named = [c for c in loop.candidate.conventions if setting.active(c)]
+        h = [loop.hyper(setting.h, n, setting.m) for n in sizes]
+        if not any("batch_size" in c.parts for c in named):
+            h = [one._replace(batch_size=1) for one in h]
+        decayed = loop.bias_decayed or not getattr(setting.h, "weight_decay", 0)
+        scales = tuple(loop.loss.scale(n, setting.m) for n in sizes)
+        names = frozenset(c.name for c in named)
+        return loop.candidate.rule, names, plan, loop.loss.model, scales, tuple(h), decayed
+
+    def _distances(self, loop: Loop, setting: Setting) -> Iterator[float]:
+        """How far the answer after each epoch is from an account's, in terms of its largest."""
+        start, rows = self.seen(setting)
+        run = loop.run(self.data(setting), setting.plan(loop.batches), setting.h, start, PLAIN)
+        with np.errstate(all="ignore"):
+            for row, point in zip(rows, run, strict=True):
+                expected = np.concatenate(point)
+                off = np.abs(row - expected).max() / np.abs(expected).max()
+                yield float(off) if off < np.inf else np.inf
+
+    def within(self, loop: Loop, margin: Margin, setting: Setting) -> tuple[bool, bool]:
+        """Whether the answers are within an account's margin, and whether that says something."""
+        start, rows = self.seen(setting)
+        numbers = Numbers.enclosed(self.dtype(setting), margin)
+        plan = setting.plan(loop.batches)
+        known = []
+        for row, point in zip(
+            rows, loop.run(self.data(setting), plan, setting.h, start, numbers), strict=True
+        ):
+            mid, rad = (np.concatenate([getattr(p, end) for p in point]) for end in ("mid", "rad"))
+            if not holds(mid, rad, row).all():
+                return False, True
+            known.append(bool((rad <= NEAR * np.abs(mid).max()).all()))
+        return True, any(known[1:] or known)
+
+    def dtype(self, setting: Setting) -> str:
+        """What it computes in: float32, if that holds all its answers."""
+        _, rows = self.seen(setting)
+        short = all(np.array_equal(row, round_to("float32", row)) for row in rows)
+        return "float32" if short else "float64"

@@ -1,0 +1,124 @@
+"""What a training loop is asked: from a learning rate alone to everything at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from oracles.drawing import Hyper
+from oracles.harness.subjects.fits.fit import Fit
+from oracles.harness.training.batches import Batches, Plan
+from oracles.harness.training.data import HANDFUL
+from oracles.rule import Convention, Rule
+
+EPOCHS = 5
+"""How many are asked for: the least number at which moments, corrections and decay all show."""
+
+
+LR = 0.02
+"""Low, so that what one step rounds is not magnified by the steps after it: 2γΣ|x|² is about 1."""
+
+
+DECAY = 0.9
+"""High, so that what is only nearly a decay of γλ shows in float32 as well: (γλ)² is 3e-4."""
+
+ROWS, FEWER, BATCHED, BATCH, MANY = 7, 5, 8, 3, 150
+"""Rows of most settings; of one more, to tell λ from λ/m; of those in batches, whose last one is
+short, and the size; of the one that shows a size which is written in the code."""
+
+
+PLAINLY = "a learning rate alone"
+
+
+TOLD = (Batches("short"), Batches("dropped"), Batches("single"), Batches())
+"""What code that takes a batch size may do with it."""
+
+
+UNTOLD = (
+    Batches(),
+    Batches("short", 1),
+    Batches("single", 1),
+    *(Batches("short", n) for n in (8, 10, 16, 20, 32, 50, 64, 100, 128)),
+)
+"""What code that takes none may do."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is asked of a loop: so many rows, a batch size, hyperparameters, so many epochs."""
+
+    what: str
+    m: int
+    batch: int
+    h: Hyper
+    given: tuple[tuple[str, Any], ...]
+    epochs: int
+
+    def plan(self, batches: Batches) -> Plan:
+        """The batches of each epoch."""
+        return batches.plan(self.m, self.batch, self.epochs)
+
+    def active(self, convention: Convention) -> bool:
+        """Whether the hyperparameters that a convention is about are on."""
+        parts = convention.parts & {*self.h._fields} - {"batch_size"}
+        return all(getattr(self.h, name) for name in parts)
+
+
+def settings(rule: Rule, box: Fit) -> list[Setting]:
+    """Plain first, then all that it takes at once, and with each thing left out; then batches.
+
+    >>> def fit(X, y, lr, l2, epochs, batch_size): ...
+    >>> from oracles import RULES
+    >>> for setting in settings(RULES["SGD"], Fit(fit)):
+    ...     print(setting.what)
+    a learning rate alone
+    weight_decay
+    weight_decay on 5 rows
+    a learning rate alone in batches
+    weight_decay in batches
+    """
+    taken = box.takes(rule.hyper()._fields)
+    default = rule.hyper(**{k: v for k, v in box.values.items() if k in rule.hyper()._fields})
+    spans = {n: s for n, s in rule.drawing.full.hyper.items() if n in taken and n != "lr"}
+    values = {n: float(np.cbrt(low * high * high)) for n, (low, high) in spans.items()}
+    values |= {"weight_decay": DECAY} if "weight_decay" in values else {}
+    off = {n: 0.0 for n in values if not getattr(rule.hyper(), n)}
+    switches = [n for n, v in default._asdict().items() if isinstance(v, bool) and n in taken]
+    epochs = max((EPOCHS, *rule.drawing.steps))
+    rate = {"lr": LR} if "lr" in taken else {}
+
+    def setting(
+        what: str, m: int, batch: int, changed: dict[str, Any], epochs: int = epochs
+    ) -> Setting:
+        h = default._replace(**rate, **values | dict.fromkeys(switches, False) | changed)
+        names = [n for n in h._fields if n in taken]
+        return Setting(what, m, batch, h, tuple((n, getattr(h, n)) for n in names), epochs)
+
+    everything = ", ".join(off) or PLAINLY
+    found = [setting(PLAINLY, ROWS, ROWS, off), setting(everything, ROWS, ROWS, {})]
+    if len(off) > 1:
+        found += [setting(f"{everything} without {n}", ROWS, ROWS, {n: 0.0}) for n in off]
+    found += [setting(n, ROWS, ROWS, {n: True}) for n in switches if n != "maximize"]
+    found.append(setting(f"{everything} on {FEWER} rows", FEWER, FEWER, {}))
+    if "batch_size" in box.takes(()):
+        found.append(setting(f"{PLAINLY} in batches", BATCHED, BATCH, off))
+        found.append(setting(f"{everything} in batches", BATCHED, BATCH, {}))
+    else:
+        found.append(setting(f"{everything} on {MANY} rows", MANY, MANY, {}, epochs=1))
+    allowed = [s for s in found if rule.constraint(s.h) is None]
+    return list({(s.m, s.batch, s.given): s for s in reversed(allowed)}.values())[::-1]
+
+
+def by_hand(asked: Sequence[Setting]) -> Setting:
+    """The same with round numbers, on two rows."""
+    most = asked[1] if len(asked) > 1 else asked[0]
+    given = tuple((name, HALVES.get(name, value)) for name, value in most.given)
+    h = most.h._replace(**{name: value for name, value in given if name in HALVES})
+    return Setting("by hand", HANDFUL, HANDFUL, h, given, epochs=3)
+
+
+HALVES = {"lr": 0.5, "weight_decay": 0.5, "momentum": 0.5}
+"""Round numbers."""

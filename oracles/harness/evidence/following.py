@@ -1,0 +1,193 @@
+"""What a candidate makes of each step of an observation, from what was there before that step.
+
+Each step starts from the parameters that were observed, so that what rounding did in earlier steps
+is no matter: a run of a thousand steps says as much as a thousand runs of one, and what is
+remembered from step to step (moments, counters) is followed all the same.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oracles.harness.arithmetic.enclosure import Enclosure, holds
+from oracles.harness.arithmetic.formats import (
+    HALF,
+    FloatArray,
+    Format,
+    Wide,
+    uniform,
+)
+from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.observation import Observation
+from oracles.harness.oracle import Margin, exactly
+from oracles.rule import Rule
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Elements that go through a rule as one array.
+
+    Attributes:
+        parameters: the numbers of those that it holds.
+        where: their elements in the layout of the case.
+        shape: of the array.
+        decays: whether the candidate decays them.
+    """
+
+    parameters: tuple[int, ...]
+    where: NDArray[np.intp]
+    shape: tuple[int, ...]
+    decays: bool
+
+
+@lru_cache(maxsize=64)
+def _batches(
+    observation: Observation, decays: tuple[bool, ...], together: bool
+) -> tuple[_Batch, ...]:
+    """Parameters that are treated alike, end to end; each by itself if elements are not alone."""
+    case = observation.case
+    alike: dict[Any, list[int]] = defaultdict(list)
+    for number, _, parameter in case.walk():
+        pattern = tuple(g is None for g in parameter.gradients)
+        alike[decays[number], pattern, None if together else number].append(number)
+    found = []
+    for (decayed, _, alone), numbers in alike.items():
+        where = np.concatenate([np.arange(*case.offsets[n : n + 2]) for n in numbers])
+        shape = where.shape if alone is None else case.parameters[alone].initial.shape
+        found.append(_Batch(tuple(numbers), where, shape, decayed))
+    return tuple(found)
+
+
+def follow(
+    candidate: Candidate, observation: Observation, margin: Margin | None = None
+) -> Iterator[tuple[NDArray[np.intp], int, Any]]:
+    """Elements, step, and what the candidate makes of them at that step.
+
+    In float64, or in enclosures if there is a margin.
+    """
+    (group,) = observation.case.groups
+    schedule, format = group.schedule, None
+    if candidate.arguments:
+        schedule = tuple(map(candidate.heard, schedule))
+    if margin:
+        schedule = tuple(exactly(h, margin=margin) for h in schedule)
+        format = margin.arrays(uniform(observation.dtype))
+    decays = tuple(candidate.convention.decays(p.initial.ndim) for p in group.parameters)
+    for batch in _batches(observation, decays, candidate.rule.elementwise):
+        known = _known(observation, batch, format)
+        run = candidate.rule.run(
+            candidate.convention,
+            known[0],
+            list(_gradients(candidate, observation, batch, format)),
+            schedule,
+            decays=batch.decays,
+            count=margin.count if margin else int,
+            known=known,
+        )
+        for step, (w, _) in enumerate(run):
+            yield batch.where, step, w
+
+
+def _known(observation: Observation, batch: _Batch, format: Format | None) -> list[Any]:
+    doubt = observation.doubt
+    return [
+        _lifted(row, None if doubt is None else doubt.parameters[step], batch, format)
+        for step, row in enumerate(observation.before)
+    ]
+
+
+def _gradients(
+    candidate: Candidate, observation: Observation, batch: _Batch, format: Format | None
+) -> Iterator[Any]:
+    doubt = observation.doubt
+    (group,) = observation.case.groups
+    one = group.parameters[batch.parameters[0]]  # the others lack the same gradients
+    for step, (given, h) in enumerate(zip(one.gradients, group.schedule, strict=True)):
+        if given is None:
+            yield None
+            continue
+        off = None if doubt is None else doubt.gradients[step]
+        g = _lifted(observation.gradients[step], off, batch, format)
+        factor = candidate.gradient(h)
+        yield g if factor == 1 else g * factor
+
+
+def _lifted(
+    values: FloatArray, off: FloatArray | None, batch: _Batch, format: Format | None
+) -> Any:
+    """A batch's elements in its shape: as they are, or as balls."""
+    mid = values[batch.where].reshape(batch.shape)[()]
+    if format is None:
+        return mid
+    rad = np.zeros(batch.shape) if off is None else off[batch.where].reshape(batch.shape)
+    return Enclosure(mid.astype(Wide), rad.astype(Wide)[()], format)
+
+
+def plainly(candidate: Candidate, observation: Observation) -> FloatArray:
+    """What the candidate makes of each step in float64: (steps, elements)."""
+    found = np.empty(observation.answer.shape)
+    with np.errstate(all="ignore"):
+        for where, step, w in follow(candidate, observation):
+            found[step, where] = np.ravel(w)
+    return found
+
+
+NEAR = 1e-2
+"""How far an answer may be from the rule in plain float64, in parts of the largest move. No margin
+that decides anything is as wide; this spares most candidates theirs, which take longer."""
+
+ROUGHLY = 0.5
+"""The same of rules that compute in a short format, whatever the parameters are."""
+
+
+def _in_short_formats(rule: Rule) -> bool:
+    """Whether it computes in less than the dtype of its parameters, whatever that is."""
+    return rule.measured((2, 2), rule.hyper())
+
+
+def near(candidate: Candidate, observation: Observation) -> bool:
+    """Whether an answer is where the candidate's own text leads in float64, but for roundings."""
+    (group,) = observation.case.groups
+    if candidate.arguments and any(
+        map(candidate.rule.constraint, map(candidate.heard, group.schedule))
+    ):
+        return False
+    if observation.doubt or observation.dtype in HALF:
+        return True
+    part = ROUGHLY if _in_short_formats(candidate.rule) else NEAR
+    answer, moves = observation.answer, observation.moves
+    slack = 1e-9 if observation.dtype == "float64" else 1e-4
+    with np.errstate(all="ignore"):
+        for where, step, w in follow(candidate, observation):
+            expected, got = np.ravel(w), answer[step, where]
+            far = np.abs(got - expected) > part * moves[step] + slack * np.abs(got)
+            if np.any(far | (np.isnan(got) & ~np.isnan(expected))):
+                return False
+    return True
+
+
+@np.errstate(invalid="ignore")
+def held(candidate: Candidate, observation: Observation, margin: Margin) -> bool | None:
+    """Whether answers speak for a candidate; None if one is outside of its margin.
+
+    Every element is looked at, at every step. They speak for it if most of the moves are larger
+    than the margin, which else would hold them if they were none.
+    """
+    known = moved = 0
+    for where, step, ball in follow(candidate, observation, margin):
+        mid, rad = np.ravel(ball.mid), np.ravel(ball.rad)
+        if observation.doubt:
+            rad = rad + observation.doubt.parameters[step + 1, where]
+        if not holds(mid, rad, observation.answer[step, where]).all():
+            return None
+        move = np.abs(mid - observation.before[step, where])
+        known += int((rad < move).sum())
+        moved += int(((move > 0) | (rad == np.inf)).sum())
+    return 2 * known > moved

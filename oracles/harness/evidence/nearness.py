@@ -1,0 +1,85 @@
+"""How far a candidate is from what is known, and which ones are nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.candidates import Candidate, combined
+from oracles.harness.evidence.following import plainly
+from oracles.harness.evidence.observation import Observation
+from oracles.harness.evidence.sifting import Sieve
+from oracles.harness.evidence.witnesses import observed
+from oracles.rule import Rule
+
+DEEP = 2
+"""Candidates of so many conventions are looked at."""
+
+
+@dataclass(frozen=True)
+class Near:
+    """A candidate that does not fit, and how far it is from what is known.
+
+    Attributes:
+        candidate: the candidate.
+        share: of the moves that it has right but for roundings.
+        typical: the usual difference, in parts of the largest move of a step.
+        largest: the largest difference.
+    """
+
+    candidate: Candidate
+    share: float
+    typical: float
+    largest: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.candidate}, which has {self.share:.0%} of the moves right and is off by up to "
+            f"{self.largest:.2g} of a step's largest"
+        )
+
+
+FIRST = 2
+"""By so many observations candidates are ranked: those in which all is on that the code takes."""
+
+
+def ranked(sieve: Sieve) -> tuple[Candidate, ...]:
+    """All candidates of a few conventions, the nearest first."""
+    witness: Any = sieve.witness  # which hashes by identity
+    return _ranked(witness, tuple(sieve.rules.items()))
+
+
+@lru_cache(maxsize=1)
+def _ranked(witness: Any, rules: tuple[tuple[Rule, frozenset[str]], ...]) -> tuple[Candidate, ...]:
+    """The same for any margin."""
+    known = {rule: observed(witness, rule, without)[:FIRST] for rule, without in rules}
+    found = [
+        nearness(candidate, known[rule])
+        for rule in known
+        for count in range(DEEP + 1 if known[rule] else 0)
+        for candidate in combined(rule, count)
+    ]
+    return tuple(n.candidate for n in sorted(found, key=lambda n: (n.typical, n.largest)))
+
+
+def nearness(candidate: Candidate, known: Sequence[Observation]) -> Near:
+    """How far a candidate is from what is known, in plain float64."""
+    off = np.concatenate([_off(candidate, observation) for observation in known])
+    right = float((off < RIGHT).mean())
+    return Near(candidate, right, float(np.minimum(off, 1).mean()), float(off.max()))
+
+
+RIGHT = 1e-4
+"""A difference below this part of a step's largest move is one of roundings, even of float32."""
+
+
+def _off(candidate: Candidate, observation: Observation) -> FloatArray:
+    """Differences of all elements at all steps, in parts of each step's largest move."""
+    with np.errstate(all="ignore"):
+        off = np.abs(plainly(candidate, observation) - observation.answer) / observation.moves
+    return np.where(np.isnan(off), np.where(observation.moves == 0, 0.0, np.inf), off).ravel()

@@ -1,0 +1,83 @@
+"""One case with what a piece of code made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from oracles.harness.arithmetic.formats import FloatArray, round_to
+from oracles.harness.cases.case import Case
+
+
+@dataclass(frozen=True, eq=False)
+class Doubt:
+    """How far the true numbers may be from what was written down.
+
+    Attributes:
+        parameters: (steps + 1, elements), before the first step and after each.
+        gradients: (steps, elements).
+    """
+
+    parameters: FloatArray
+    gradients: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """A case of one group, and the parameters after each of its steps.
+
+    Attributes:
+        what: the case was made for, as reports call it.
+        case: what was given.
+        answer: (steps, elements), elements end to end.
+        dtype: in which the code computes.
+        doubt: None where all numbers are what the code had to the bit.
+    """
+
+    what: str
+    case: Case
+    answer: FloatArray
+    dtype: str = "float64"
+    doubt: Doubt | None = None
+
+    @cached_property
+    def before(self) -> FloatArray:
+        """The parameters before each step, (steps, elements)."""
+        start = np.concatenate([p.initial.ravel() for p in self.case.parameters])
+        return np.concatenate([round_to(self.dtype, start)[None], self.answer[:-1]])
+
+    @cached_property
+    def gradients(self) -> tuple[FloatArray, ...]:
+        """Of each step, elements end to end; nan for those of a parameter that has none."""
+
+        def row(step: int) -> FloatArray:
+            given = [
+                np.full(p.initial.size, np.nan) if (g := p.gradients[step]) is None else g.ravel()
+                for p in self.case.parameters
+            ]
+            return round_to(self.dtype, np.concatenate(given))
+
+        return tuple(map(row, range(self.case.steps)))
+
+    @cached_property
+    def moves(self) -> FloatArray:
+        """The largest move of any element at each step, (steps, 1)."""
+        with np.errstate(all="ignore"):
+            moved = np.abs(self.answer - self.before)
+            largest: FloatArray = np.fmax.reduce(moved, axis=1, keepdims=True, initial=0.0)
+        return largest
+
+    def only(self, numbers: Sequence[int]) -> Observation:
+        """What it says of some of its parameters."""
+        offsets = self.case.offsets
+        where = np.concatenate([np.arange(offsets[n], offsets[n + 1]) for n in numbers])
+        (group,) = self.case.groups
+        kept = replace(group, parameters=tuple(group.parameters[n] for n in numbers))
+        doubt = self.doubt and Doubt(
+            self.doubt.parameters[:, where], self.doubt.gradients[:, where]
+        )
+        case = replace(self.case, groups=(kept,))
+        return replace(self, case=case, answer=self.answer[:, where], doubt=doubt)

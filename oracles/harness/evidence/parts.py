@@ -1,0 +1,55 @@
+"""A part of what is known: of some parameters, or where the settings are of some kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from oracles.harness.evidence.observation import Observation
+from oracles.harness.evidence.witnesses import NOTHING, Witness
+from oracles.rule import Rule
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A witness that tells a part of what another one knows.
+
+    Attributes:
+        whole: the other.
+        cut: what of an observation belongs to it; None for nothing.
+    """
+
+    whole: Witness
+    cut: Callable[[Observation], Observation | None]
+
+    @property
+    def name(self) -> str:
+        return self.whole.name
+
+    def takes(self, rule: Rule) -> frozenset[str]:
+        return self.whole.takes(rule)
+
+    def ignores(self, rule: Rule) -> frozenset[str]:
+        return self.whole.ignores(rule)
+
+    def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
+        return self.whole.kinds(rule)
+
+    def observations(self, rule: Rule, without: frozenset[str] = NOTHING) -> Iterator[Observation]:
+        cut = map(self.cut, self.whole.observations(rule, without))
+        yield from (observation for observation in cut if observation is not None)
+
+
+def of(whole: Witness, numbers: tuple[int, ...]) -> Part:
+    """What is known of some parameters."""
+    return Part(whole, lambda o: o.only(numbers))
+
+
+def where(whole: Witness, what: str) -> Part:
+    """What is known where the settings are of one kind."""
+    return Part(whole, lambda o: o if o.what == what else None)
+
+
+def elsewhere(whole: Witness, what: str) -> Part:
+    """What is known where the settings are of any other kind."""
+    return Part(whole, lambda o: None if o.what == what else o)

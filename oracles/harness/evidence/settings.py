@@ -1,0 +1,121 @@
+"""Cases for code that can be asked: they tell conventions apart by what the code can be given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from oracles.drawing import Hyper, Range
+from oracles.harness.arguments import numeric
+from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.cases.case import Case, Group, Parameter
+from oracles.rule import Rule
+
+Shapes = tuple[tuple[int, ...], ...]
+
+SHAPES: Shapes = ((3,), (2, 3))
+"""A vector and a matrix: what is decayed may hang on that."""
+
+ROWS = 7
+"""The batch size, where a code asks for it: no power of two, and not 1."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One case that is asked, and what it was made for."""
+
+    what: str
+    case: Case
+
+
+def settings(rule: Rule, takes: frozenset[str], shapes: Shapes = ()) -> Iterator[Setting]:
+    """Cases of a rule that use what a code takes: all at once, twice, and with each left out.
+
+    Values are those between which conventions are told apart (``rule.drawing.full``), away from the
+    edges of the formats and from special values, and the learning rate changes.
+
+    >>> from oracles.optimizers.registry import RULES
+    >>> [setting.what for setting in settings(RULES["SGD"], frozenset({"lr", "weight_decay"}))]
+    ['all', 'all again', 'weight_decay=0']
+    """
+    rng = np.random.Generator(np.random.PCG64(0))
+    shapes = shapes or shapes_of(rule)
+    default = rule.hyper()
+    spans = {name: span for name, span in rule.drawing.full.hyper.items() if name in takes}
+    flags = [n for n, v in default._asdict().items() if isinstance(v, bool) and n in takes]
+    usual = (1.0,) * max(rule.drawing.steps, default=4)
+
+    def setting(what: str, off: str = "", on: str = "", sizes: Sizes = usual) -> Setting:
+        values: dict[str, Any] = {n: 0.0 if n == off else _within(s, rng) for n, s in spans.items()}
+        values |= {name: name == on for name in flags}
+        values |= {"batch_size": ROWS} if "batch_size" in takes else {}
+        h = _allowed(rule, default._replace(**values), spans)
+        return Setting(what, _case(rule, h, sizes, shapes, rng))
+
+    yield setting("all")
+    yield setting("all again")
+    for name in spans:
+        if name != "lr" and rule.constraint(default._replace(**{name: 0.0})) is None:
+            yield setting(f"{name}=0", off=name)
+    for flag in flags:
+        yield setting(f"{flag}=True", on=flag)
+    for size in SMALL if "eps" in default._fields and "eps" not in takes else ():
+        yield setting(f"gradients of {size:g}", off="weight_decay", sizes=(size,) * len(usual))
+    if any(0.5 < getattr(default, name) < 1 for name in numeric(rule) if name not in takes):
+        yield setting("gradients that fade", off="weight_decay", sizes=FADING)
+
+
+def _allowed(rule: Rule, h: Hyper, names: Iterable[str]) -> Hyper:
+    """Without whatever the rule does not allow beside the rest."""
+    for name in names:
+        if rule.constraint(h) is not None and rule.constraint(h._replace(**{name: 0.0})) is None:
+            h = h._replace(**{name: 0.0})
+    return h
+
+
+def _within(span: Range, rng: np.random.Generator) -> float:
+    low, high = span
+    return float(low * (high / low) ** rng.random())
+
+
+def shapes_of(rule: Rule) -> Shapes:
+    """Of the parameters that code is given."""
+    return rule.drawing.shapes[:2] or SHAPES
+
+
+Sizes = tuple[float, ...]
+"""Of gradients, one a step, in terms of those that tell conventions apart."""
+
+SMALL = (1e-3, 1e-7)
+"""Sizes of gradients beside which the ε of a code that takes none is seen: inside of a root, and
+outside."""
+
+FADING = tuple(0.5**t for t in range(16))
+"""Sizes that show what is remembered, by a code that takes no rate at which it is forgotten."""
+
+
+def _case(rule: Rule, h: Hyper, sizes: Sizes, shapes: Shapes, rng: np.random.Generator) -> Case:
+    def array(span: Range, shape: tuple[int, ...]) -> FloatArray:
+        signs: FloatArray = rng.choice([-1.0, 1.0], shape)
+        return signs * rng.uniform(*span, shape)
+
+    spans = rule.drawing.full
+
+    def given(shape: tuple[int, ...], step: int) -> FloatArray:
+        """A gradient; of sparse ones every other element is there, in turn."""
+        there = (np.indices(shape).sum(axis=0) + step) % 2 if rule.sparse else 1
+        return sizes[step] * array(spans.g, shape) * there
+
+    members = tuple(
+        Parameter(
+            array(spans.w, shape),
+            tuple(given(shape, step) for step in range(len(sizes))),
+            gradient_layout=rule.gradient_layout,
+        )
+        for shape in shapes
+    )
+    schedule = tuple(h._replace(lr=h.lr * (1, 0.5, 0.75)[t % 3]) for t in range(len(sizes)))
+    return Case((Group(members, schedule),), ("float64",))

@@ -1,0 +1,139 @@
+"""Which candidates hold all that is known of a piece of code, the simplest ones first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from oracles.harness.candidates import MOST, Candidate, combined
+from oracles.harness.evidence.following import held, near
+from oracles.harness.evidence.observation import Observation
+from oracles.harness.evidence.witnesses import Witness, observed
+from oracles.harness.oracle import Margin
+from oracles.harness.subjects.subject import SubjectError
+from oracles.rule import Rule
+
+ROUNDINGS = 16
+"""How many roundings a text may make where a rule's own makes one. Rules that differ do so by parts
+of the numbers themselves, which in float64 is ten orders of magnitude more."""
+
+MARGINS = (Margin(ROUNDINGS), Margin(ROUNDINGS, scalars="float32"))
+"""The narrower one first: who is inside it needs no wider one. JAX and MLX keep scalars in
+float32."""
+
+
+@dataclass(frozen=True)
+class Exceptional:
+    """Where another candidate holds than everywhere else.
+
+    Attributes:
+        where: in words.
+        candidate: that holds there.
+    """
+
+    where: str
+    candidate: Candidate
+
+    def __str__(self) -> str:
+        names = str(self.candidate).partition("'s ")[2]
+        return f"{names} {self.where}"
+
+
+@dataclass(frozen=True)
+class Sifted:
+    """What is left of some candidates.
+
+    Attributes:
+        fits: those that hold everything, and for which something speaks.
+        open: those that hold everything only because their margin holds almost anything.
+        ruled_out: how many do not.
+        exceptions: where something else holds than what fits.
+    """
+
+    fits: tuple[Candidate, ...] = ()
+    open: tuple[Candidate, ...] = ()
+    ruled_out: int = 0
+    exceptions: tuple[Exceptional, ...] = ()
+
+    def __add__(self, other: Sifted) -> Sifted:
+        return Sifted(
+            self.fits + other.fits, self.open + other.open, self.ruled_out + other.ruled_out
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Sieve:
+    """What decides whether a candidate is left.
+
+    Attributes:
+        witness: what is known.
+        rules: of which candidates may be, and the hyperparameters of each that stay at their
+            defaults, because the code makes nothing of them.
+        margin: around each candidate.
+    """
+
+    witness: Witness
+    rules: Mapping[Rule, frozenset[str]]
+    margin: Margin
+
+    def takes(self, rule: Rule) -> frozenset[str]:
+        """The hyperparameters of a rule that the code heeds."""
+        return self.witness.takes(rule) - self.rules[rule]
+
+    def observations(self, rule: Rule) -> Iterator[Observation]:
+        """What is known, as cases of a rule."""
+        return self.witness.observations(rule, self.rules[rule])
+
+    def known(self, rule: Rule) -> tuple[Observation, ...]:
+        """All of them; nothing if the code does not take what this rule's cases are."""
+        return observed(self.witness, rule, self.rules[rule])
+
+    @property
+    def size(self) -> int:
+        """How many moves of elements are known, at most of any rule's cases."""
+        return max(sum(o.answer.size for o in self.known(rule)) for rule in self.rules)
+
+    def fault(self) -> str:
+        """Why nothing is known, as cases of any rule; empty if something is."""
+        fault = "no rule was given"
+        for rule in self.rules:
+            try:
+                next(self.observations(rule))
+            except SubjectError as error:
+                fault = str(error)
+            else:
+                return ""
+        return fault
+
+    def simplest(self, most: int = MOST) -> Sifted:
+        """All candidates, up to those with the fewest conventions of which some fits.
+
+        Those with more conventions have some that nothing speaks for.
+        """
+        found = Sifted()
+        for count in range(most + 1):
+            for rule in self.rules:
+                found += self.sift(rule, combined(rule, count))
+            if found.fits:
+                break
+        return found
+
+    def sift(self, rule: Rule, pool: Iterable[Candidate]) -> Sifted:
+        """Which of a rule's candidates hold everything."""
+        pool = list(pool)
+        left = pool
+        spoken_for: set[Candidate] = set()
+        try:
+            for observation in self.observations(rule):
+                told = {c: held(c, observation, self.margin) for c in left if near(c, observation)}
+                left = [c for c in left if told.get(c) is not None]
+                spoken_for |= {c for c in left if told[c]}
+                if not left:
+                    break
+        except SubjectError:  # the code does not take what this rule's cases are
+            left = []
+        return Sifted(
+            tuple(c for c in left if c in spoken_for),
+            tuple(c for c in left if c not in spoken_for),
+            len(pool) - len(left),
+        )

@@ -1,0 +1,104 @@
+"""What a piece of code was not asked: conventions that no case told apart, and which case would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from oracles.drawing import LATE, PARTS, SHAPED
+from oracles.harness.arithmetic.formats import FULL, FloatArray
+from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.observation import Observation
+from oracles.harness.evidence.sifting import Sieve
+
+
+@dataclass(frozen=True)
+class Untold:
+    """Candidates that hold all that is known as well as the simplest one does.
+
+    Attributes:
+        candidates: these.
+        needs: what would tell them apart from it; empty if nothing is known to be lacking but
+            digits.
+    """
+
+    candidates: tuple[Candidate, ...]
+    needs: tuple[str, ...]
+
+    def __str__(self) -> str:
+        names = ", ".join(c.conventions[-1].name for c in self.candidates)
+        return f"{names} ({' and '.join(self.needs) or 'more digits'} would tell)"
+
+
+def untold(sieve: Sieve, fit: Candidate) -> tuple[Untold, ...]:
+    """What holds everything with one convention more, by what would tell it from ``fit``."""
+    left = sieve.sift(fit.rule, fit.extended())
+    seen = list(sieve.observations(fit.rule))
+    found: dict[tuple[str, ...], list[Candidate]] = {}
+    for candidate in (*left.fits, *left.open):
+        needs = tuple(lacking(candidate.conventions[-1].parts, seen))
+        found.setdefault(needs, []).append(candidate)
+    return tuple(Untold(tuple(members), needs) for needs, members in found.items())
+
+
+def lacking(parts: frozenset[str], seen: Sequence[Observation]) -> list[str]:
+    """The parts that no case has, in words; else those whose values may be too small to show."""
+    absent = [_words(part) for part in sorted(parts) if not any(has(o, part) for o in seen)]
+    numbers = sorted(parts - set(PARTS) - {"batch_size"})
+    return absent or [f"a larger {' or '.join(numbers)}" for _ in numbers[:1]]
+
+
+def _words(part: str) -> str:
+    if part in PARTS:
+        return PARTS[part]
+    return "batch_size > 1" if part == "batch_size" else f"{part} != 0"
+
+
+def has(observation: Observation, part: str) -> bool:
+    """Whether a case has what tells some conventions apart: a hyperparameter, or a word of PARTS.
+
+    >>> from oracles import RULES
+    >>> from oracles.harness.cases.case import single
+    >>> case = single([1.0], [[2.0], [1.0]], RULES["SGD"].hyper(lr=0.5, momentum=0.5))
+    >>> seen = Observation("", case, np.zeros((2, 1)))
+    >>> [part for part in ("momentum", "weight_decay", "schedule", "falling") if has(seen, part)]
+    ['momentum', 'falling']
+    """
+    if part in PARTS:
+        return _PRESENT[part](observation)
+    (group,) = observation.case.groups
+    values = [getattr(h, part) for h in group.schedule]
+    return any(v > 1 for v in values) if part == "batch_size" else any(values)
+
+
+def _gradients(observation: Observation) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Each gradient with the next one."""
+    for p in observation.case.parameters:
+        given = [g for g in p.gradients if g is not None]
+        yield from pairwise(given)
+
+
+def _some(test: Callable[[FloatArray, FloatArray], Any]) -> Callable[[Observation], bool]:
+    return lambda o: any(bool(np.any(test(g, after))) for g, after in _gradients(o))
+
+
+def _shaped(test: Callable[[tuple[int, ...]], bool]) -> Callable[[Observation], bool]:
+    return lambda o: any(test(p.initial.shape) for p in o.case.parameters)
+
+
+_PRESENT: dict[str, Callable[[Observation], bool]] = {
+    **{name: _shaped(test) for name, test in SHAPED.items()},
+    "schedule": lambda o: len({h.lr for h in o.case.groups[0].schedule}) > 1,
+    "falling": _some(lambda g, after: abs(after) < abs(g)),
+    "rising": _some(lambda g, after: abs(after) > abs(g)),
+    "turning": _some(lambda g, after: g * after < 0),
+    "checkered": _some(lambda g, after: abs(after * g.flat[0] - g * after.flat[0]) > 0),
+    "missing": _some(lambda g, after: (g == 0) != (after == 0)),
+    "late": lambda o: o.case.steps >= LATE[0],
+    "full": lambda o: o.dtype in FULL,
+}
+"""By word, whether a case has it."""

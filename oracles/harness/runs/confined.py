@@ -1,0 +1,171 @@
+"""Questions about somebody's code, asked in a process of its own, which can be ended.
+
+Such code may hang, exit or crash. A question that it does not survive is lost, with the reason, and
+the others are asked of a new process.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+Interview = Callable[[Mapping[str, Any]], Iterator[tuple[str, Callable[[], Any]]]]
+"""Told the answers there are, by question, it goes on with the next questions, each with a function
+that answers it. It sees new answers in the same mapping."""
+
+SHARE = 1 / 3
+"""How much of the time one question may take: one that hangs leaves some for the others."""
+
+SLICE = 0.02
+"""Seconds between two looks at whether a process is there: one that it has forked may keep its pipe
+open."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """There is no answer.
+
+    Attributes:
+        why: what the code did instead.
+    """
+
+    why: str
+
+    def __str__(self) -> str:
+        return self.why
+
+
+@dataclass(frozen=True)
+class _Raised:
+    """An error of our own."""
+
+    error: Exception
+
+
+_DONE = ("no more questions",)
+
+
+def at_once(interview: Interview) -> Iterator[tuple[str, Any]]:
+    """Questions and their answers, in this process."""
+    known: dict[str, Any] = {}
+    for question, ask in interview(known):
+        known[question] = ask()
+        yield question, known[question]
+
+
+def confined(interview: Interview, seconds: float) -> Iterator[tuple[str, Any]]:
+    """Questions and their answers, as they come; those that are lost as :class:`Lost`.
+
+    When the time is up, no more come, and whatever is being asked has no answer.
+
+    Args:
+        interview: what is asked; it and its answers are pickled where processes are not forked.
+        seconds: for all questions together.
+
+    Raises:
+        Exception: what our own part of a question raised, with its traceback as a note.
+    """
+    known: dict[str, Any] = {}
+    end = time.monotonic() + seconds
+    before = -1
+    while len(known) > before:  # a process that asks nothing at all is the last one
+        before = len(known)
+        child = _Child(interview, known)
+        try:
+            while isinstance(question := child.received(end - time.monotonic()), str):
+                answer = child.received(min(seconds * SHARE, end - time.monotonic()))
+                if isinstance(answer, Lost) and time.monotonic() >= end:
+                    return  # it might have had one
+                known[question] = answer
+                yield question, answer
+                if isinstance(answer, Lost):
+                    break
+        finally:
+            child.end()
+        if question == _DONE or time.monotonic() >= end:
+            return
+
+
+class _Child:
+    """The process that asks."""
+
+    def __init__(self, interview: Interview, known: Mapping[str, Any]) -> None:
+        # A forked process knows classes that have no name to be imported by.
+        context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+        self.pipe, theirs = context.Pipe(duplex=False)
+        self.process = context.Process(target=_serve, args=(theirs, interview, known))
+        self.process.start()
+        theirs.close()
+
+    def received(self, seconds: float) -> Any:
+        """The next that it says, or that it is lost.
+
+        Raises:
+            Exception: our own part of it raised.
+        """
+        end = time.monotonic() + seconds
+        while not self.pipe.poll(SLICE):
+            if self.process.exitcode is not None and not self.pipe.poll():
+                return Lost(_ending(self.process.exitcode))
+            if time.monotonic() > end:
+                return Lost(f"does not return within {seconds:.2g} s")
+        try:
+            said = self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return Lost(_ending(self.process.exitcode))
+        if isinstance(said, _Raised):
+            raise said.error
+        return said
+
+    def end(self) -> None:
+        """Kill it, and whatever it has started."""
+        with suppress(ProcessLookupError, PermissionError, AttributeError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def _ending(code: int) -> str:
+    names = {-number: f"is ended by signal {number.name}" for number in signal.Signals}
+    return names.get(code, f"ends its process with exit code {code}")
+
+
+def _serve(pipe: Any, interview: Interview, known: dict[str, Any]) -> None:
+    """What the process does. It leaves nothing behind: no handlers at exit, no waiting threads."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is interrupted ends us
+    if hasattr(os, "setsid"):
+        os.setsid()
+    _silence()
+    try:
+        for question, ask in interview(known):
+            if question in known:
+                continue
+            pipe.send(question)
+            known[question] = ask()
+            pipe.send(known[question])
+        pipe.send(_DONE)
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        pipe.send(_Raised(error))
+    except BaseException as error:  # nobody else can interrupt us
+        pipe.send(Lost(f"raises {type(error).__name__}"))
+    finally:
+        os._exit(0)
+
+
+def _silence() -> None:
+    """Whatever is printed without being heard goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    sys.stdout = sys.stderr = os.fdopen(nowhere, "w", encoding="utf-8")

@@ -1,0 +1,157 @@
+"""A pasted update rule as a black box, which is asked like any other code."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from oracles.harness.arithmetic.formats import FloatArray, round_to
+from oracles.harness.cases.case import Case, Parameter
+from oracles.harness.subjects.equations.program import Memory, Program, check
+from oracles.harness.subjects.equations.roles import FIELDS, Roles, is_hyper
+from oracles.harness.subjects.equations.spelling import Spelled, spelled
+from oracles.harness.subjects.equations.tree import Timed, ids, lines
+from oracles.harness.subjects.subject import SubjectError, answering
+from oracles.rule import Rule
+
+GIVEN = frozenset({"parameter", "gradient", "t", "t-1"})
+"""Roles of what is no hyperparameter."""
+
+
+@dataclass(frozen=True, eq=False)
+class Equation:
+    """An update rule that was read from a text.
+
+    Attributes:
+        program: what it says.
+    """
+
+    program: Program
+
+    @property
+    def name(self) -> str:
+        return "the equation"
+
+    @property
+    def hyper(self) -> frozenset[str]:
+        """The hyperparameters that it is given."""
+        return frozenset(self.program.roles.values()) - GIVEN
+
+    def _fields(self, rule: Rule) -> dict[str, str]:
+        """What a rule calls each hyperparameter, as far as it has them."""
+        known = rule.hyper()._fields
+        found = {role: [n for n in FIELDS.get(role, (role,)) if n in known] for role in self.hyper}
+        return {role: names[0] for role, names in found.items() if names}
+
+    def takes(self, rule: Rule) -> frozenset[str]:
+        return frozenset(self._fields(rule).values())
+
+    def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
+        fields = self._fields(rule)
+        if rule.sparse or not rule.elementwise:
+            raise SubjectError(f"what {rule.name} does is no matter of one element")
+        if len(set(fields.values())) < len(self.hyper):
+            raise SubjectError(f"{rule.name} does not have all of {', '.join(sorted(self.hyper))}")
+        (group,) = case.groups
+        schedule = [
+            {role: getattr(h, name) for role, name in fields.items()} for h in group.schedule
+        ]
+        with answering():
+            columns = [self._followed(p, schedule, dtype) for p in case.parameters]
+        return np.concatenate(columns, axis=1)
+
+    def _followed(
+        self, p: Parameter, schedule: Sequence[Mapping[str, float]], dtype: str
+    ) -> FloatArray:
+        """One parameter after each step: (steps, elements)."""
+        row = _flat(p.initial, dtype)
+        memory, rows, t = Memory(row), [], 0
+        for g, hyper in zip(p.gradients, schedule, strict=True):
+            if g is not None:
+                t += 1
+                row = self.program.step(memory, _flat(g, dtype), t, hyper)
+            rows.append(row.astype(np.float64))
+        return np.stack(rows)
+
+
+def _flat(values: FloatArray, dtype: str) -> FloatArray:
+    return np.ravel(round_to(dtype, values)).astype(np.dtype(dtype))
+
+
+def read(text: str, names: Mapping[str, str] | None = None) -> Equation:
+    r"""Read an update rule: Python, NumPy, torch, mathematics, or LaTeX of a simple kind.
+
+    The text says what one step does to one element of a parameter, a statement a line or between
+    semicolons. What it reads before it assigns it is carried from step to step and starts at 0,
+    unless the text says ``v_0 = …``, or asks ``if v is None`` or ``if t == 1``. Nothing of the text
+    is executed: Python's parser makes a tree of it, and what a tree may hold is in a few tables.
+
+    >>> equation = read("v_t = μ v_{t-1} + g_t + λ w; w ← w − η v_t")
+    >>> sorted(equation.hyper)
+    ['lr', 'momentum', 'weight_decay']
+
+    Args:
+        text: the update rule.
+        names: what the text calls a hyperparameter (by torch's name), the ``"parameter"``, the
+            ``"gradient"``, or the step's number from 1 (``"t"``) or 0 (``"t-1"``), where that is
+            none of the usual names: ``{"lr": "κ"}``.
+
+    Raises:
+        EquationError: it is not read, with the place, what was found and what is allowed.
+    """
+    source = spelled(text)
+    tree = source.parsed()
+    check(source, tree)
+    timed = Timed(source, tree, is_hyper)
+    body, first = _parted(timed.visit(tree).body)
+    _check_resets(source, body)
+    roles = Roles(source, [*lines(body), *lines(first)], names or {})
+    meaning = roles.settle(bool(timed.ahead - {roles.parameter}))
+    program = Program(source, meaning, frozenset(timed.before), first, body)
+    _try(program)
+    return Equation(program)
+
+
+def _parted(body: list[ast.stmt]) -> tuple[list[ast.stmt], list[ast.stmt]]:
+    """What is done at each step, and before the first one: ``v_0 = …`` where v is assigned, too."""
+    written = {name for line in lines(body) for name in ids(line.writes)}
+    read = {name for line in lines(body) for name in ids(line.reads)}
+    first = []
+    for statement in body:
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+        if isinstance(target, ast.Name) and target.id not in read:
+            stem = target.id.removesuffix("0")
+            if stem != target.id and stem in written:
+                target.id = stem
+                first.append(statement)
+    return [statement for statement in body if statement not in first], first
+
+
+def _check_resets(source: Spelled, body: list[ast.stmt]) -> None:
+    """``v = 0`` above ``v = μ v + g`` is meant to be done once, but does not say so."""
+    for number, statement in enumerate(body):
+        (line, *_), later = lines([statement]), list(lines(body[number + 1 :]))
+        carried = {x for other in later for x in ids(other.reads) & ids(other.writes)}
+        if isinstance(statement, ast.Assign) and not line.reads:
+            for name in carried & ids(line.writes):
+                reason = (
+                    f"is {name} set at each step, or before the first one only? What is carried "
+                    f"starts at 0: leave this out, or write {name}_0 = …"
+                )
+                raise source.error(reason, statement.lineno, statement.col_offset)
+
+
+def _try(program: Program) -> None:
+    """Step a little, on either side of conditions on hyperparameters.
+
+    Raises:
+        EquationError: the text cannot be computed.
+    """
+    for value in (0.5, 0.0):
+        memory = Memory(np.array([1.0, -2.0]))
+        for t in (1, 2, 3):
+            hyper = dict.fromkeys(program.roles.values(), value)
+            program.step(memory, np.array([0.5, t]), t, hyper)

@@ -1,0 +1,203 @@
+"""What the names of an update rule stand for: the parameter, its gradient, hyperparameters."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NoReturn
+
+from oracles.harness.subjects.aliases import ALIASES
+from oracles.harness.subjects.equations.names import identifier
+from oracles.harness.subjects.equations.spelling import EquationError, Spelled
+from oracles.harness.subjects.equations.tree import BEFORE, Line, ids
+
+GRAD, NABLA = "__grad", "nabla"
+"""How ``p.grad`` ends, and what ∇ is called."""
+
+USUAL: Mapping[str, tuple[str, ...]] = {
+    "parameter": (
+        *("w", "W", "theta", "Theta", "p", "param", "params", "x", "weight", "weights"),
+        *("parameter", "parameters", "var", "variable"),
+    ),
+    "gradient": ("g", "grad", "grads", "gradient", "d_p", "dp", "dw", "dW", "dx", "dtheta", "G"),
+    "t": ("t", "step", "steps", "iteration", "iterations", "k", "i"),
+}
+"""Names of what is no hyperparameter."""
+
+LETTERS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("alpha", "gamma"), ("rho", "momentum", "lr")),
+    **dict.fromkeys(("beta", "rho", "decay_rate", "smoothing"), ("rho", "momentum")),
+    "epsilon": ("eps", "lr"),
+    "delta": ("eps",),
+    "decay": ("rho", "lr_decay", "weight_decay"),
+}
+"""Names of several meanings, of which the text shows one. ``rho`` is what averages squares."""
+
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    "rho": ("rho", "alpha", "beta2"),
+    "beta2": ("beta2", "rho", "alpha"),
+    "momentum": ("momentum", "beta1"),
+    "beta1": ("beta1", "momentum"),
+    "lambd": ("lambd", "weight_decay"),
+}
+"""What rules call a role, whichever they have first; all others have one name."""
+
+HYPER = (
+    *ALIASES,
+    *("etaplus", "etaminus", "step_size_min", "step_size_max", "lambd", "t0", "centered"),
+)
+"""What a text, which says what happens to one element, can be given."""
+
+MEANING: Mapping[str, str] = {
+    name: role
+    for role in reversed(HYPER)
+    for name in (role, *ALIASES.get(role, ()), *("BN" if role == "batch_size" else ""))
+    if name not in LETTERS
+}
+"""Roles by name."""
+
+_TIMES = "[*@]"
+_SQUARE = re.compile(rf"\*\* 2|square|addcmul|\b(\w+) {_TIMES} \1\b")
+
+
+def is_hyper(name: str) -> bool:
+    """Whether a name is more likely a hyperparameter than what a step computes."""
+    return name in LETTERS or MEANING.get(name, "batch_size") != "batch_size"
+
+
+class Roles:
+    """Finds them by name, by use where a name has several meanings, or by what is said."""
+
+    def __init__(self, source: Spelled, found: Sequence[Line], names: Mapping[str, str]) -> None:
+        self.source = source
+        self.lines = [(ast.unparse(line.node), line) for line in found]
+        self.written = {name for line in found for name in ids(line.writes)}
+        self.open: dict[str, ast.Name] = {}
+        """What is read before the text gives it a value, and where."""
+        assigned: set[str] = set()
+        for line in found:
+            for name in line.reads:
+                if name.id not in assigned:
+                    self.open.setdefault(name.id.removesuffix(BEFORE), name)
+            assigned |= {name.id for name in line.writes}
+        self.of = dict(self._said(role, word) for role, word in names.items())
+        """The role of each name that has one."""
+        self.parameter = self._only("parameter", self._parameters())
+        self.gradient = self._only("gradient", self._gradients())
+
+    def _said(self, role: str, word: str) -> tuple[str, str]:
+        known = ("parameter", "gradient", "t", "t-1", "rho", *HYPER)
+        if role not in known:
+            raise EquationError(f"names: {role!r} is no role; allowed: {', '.join(known)}")
+        name = identifier(word.replace(".grad", GRAD))
+        if name not in self.open:
+            given = ", ".join(self.open)
+            raise EquationError(f"names: {word!r} is not given to the text; it reads {given}")
+        return name, role
+
+    def _only(self, role: str, candidates: list[str]) -> str:
+        said = [name for name, known in self.of.items() if known == role]
+        candidates = said or [name for name in candidates if name not in self.of]
+        if len(candidates) == 1:
+            self.of[candidates[0]] = role
+            return candidates[0]
+        found = f"{' and '.join(candidates)} may each be it" if candidates else "none is found"
+        raise EquationError(
+            f"a step changes one parameter by one gradient; as {role} {found}: usual names are "
+            f"{', '.join(USUAL[role])}, another is told by names={{{role!r}: …}}"
+        )
+
+    def _parameters(self) -> list[str]:
+        graded = [name.removesuffix(GRAD) for name in self.open if name.endswith(GRAD)]
+        changed = self.written & self.open.keys()
+        return [name for name in dict.fromkeys(graded or USUAL["parameter"]) if name in changed]
+
+    def _gradients(self) -> list[str]:
+        certain = [name for name in self.open if name.endswith(GRAD) or name == NABLA]
+        usual = [name for name in USUAL["gradient"] if name in self.open]
+        return certain or [name for name in usual if name not in self.written] or usual
+
+    def settle(self, ahead: bool) -> dict[str, str]:
+        """The role of each name that the text is given.
+
+        Args:
+            ahead: whether the text counts in ``t+1`` what it computes in this step.
+
+        Raises:
+            EquationError: what a name means is not known.
+        """
+        for name, node in self.open.items():
+            if name not in self.of and name not in self.written:
+                self.of[name] = self._count(node, ahead) if self._counts(name) else self._role(node)
+            if name not in self.of and (is_hyper(name) or self._counts(name)):
+                self._check_carried(node)
+        for node in (node for _, line in self.lines for node in line.reads):
+            name, before, _ = node.id.partition(BEFORE)
+            if before and name not in {*self.written, self.gradient}:
+                self._fail(f"{name} of the step before is not kept: assign it to a name", node)
+        roles: dict[str, str] = {}
+        for name, role in self.of.items():
+            if (other := roles.setdefault(role, name)) != name:
+                self._fail(f"{other} and {name} would both be {role}", self.open[name])
+        return self.of
+
+    def _role(self, node: ast.Name) -> str:
+        name = node.id.removesuffix(BEFORE)
+        if name in MEANING:
+            return MEANING[name]
+        uses = list(self._uses(name))
+        known = [use for use in uses if use in LETTERS.get(name, ())]
+        return known[0] if known else self._ask(node, uses[0], "is not understood")
+
+    def _check_carried(self, node: ast.Name) -> None:
+        """A step's number is counted first of all; what else is given is not changed."""
+        counted = next(
+            line for _, line in self.lines if node.id in ids((*line.reads, *line.writes))
+        )
+        if not self._counts(node.id):
+            self._ask(node, MEANING.get(node.id, "lr"), "changes: give what it becomes a new name")
+        if node.id not in ids(counted.writes):
+            self._ask(node, "t", "is counted after it was read: count it first")
+
+    def _counts(self, name: str) -> bool:
+        """Whether it is the number of the step; k and i are if something is raised to them."""
+        raised = any(re.search(rf"\*\* \(?{name}\b", text) for text, _ in self.lines)
+        return name in USUAL["t"] and (raised or name not in ("k", "i"))
+
+    def _count(self, node: ast.Name, ahead: bool) -> str:
+        """Whether it is 1 at the first step (``t``), or 0 (``t-1``)."""
+        code = "\\n".join(text for text, _ in self.lines)
+        compared = re.search(rf"\b{node.id} [=!<>]+ 0\b", code) is not None
+        later = re.search(rf"\b{node.id} \+ 1\b", code) is not None
+        if later != ahead and not compared:
+            self._ask(node, "t-1", "may be 1 ('t') or 0 ('t-1') at the first step")
+        return "t-1" if compared or later else "t"
+
+    def _uses(self, name: str) -> Iterator[str]:
+        """The roles that a name can have by what the text does with it, the likeliest first."""
+        for text, line in self.lines:
+            for target in ids(line.writes) - {self.parameter}:
+                old = rf"{target}(?:{BEFORE})?"
+                if re.search(
+                    rf"\b{name} {_TIMES} {old}\b|\b{old} {_TIMES}=? {name}\b|\b1(\.0*)? - {name}\b"
+                    rf"|mul_\({name}\)",
+                    text,
+                ):
+                    same = [other for other, line in self.lines if target in ids(line.writes)]
+                    yield "rho" if any(map(_SQUARE.search, same)) else "momentum"
+        code = "\n".join(text for text, _ in self.lines)
+        if re.search(rf"\+ {name}\b(?! [*@/])|(?<![*@/] )\b{name} \+|add_?\({name}\)", code):
+            yield "eps"
+        if re.search(rf"\b{name} {_TIMES} (?:t|step)\b|\b(?:t|step) {_TIMES} {name}\b", code):
+            yield "lr_decay"
+        if re.search(rf"\b{name} {_TIMES} {self.parameter}\b", code):
+            yield "weight_decay"
+        yield "lr"
+
+    def _ask(self, node: ast.Name, role: str, why: str) -> NoReturn:
+        name = node.id.rstrip("_")
+        self._fail(f"{name} {why}; or say what it is, such as names={{{role!r}: {name!r}}}", node)
+
+    def _fail(self, reason: str, node: ast.Name) -> NoReturn:
+        raise self.source.error(reason, node.lineno, node.col_offset)

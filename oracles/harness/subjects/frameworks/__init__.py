@@ -1,0 +1,1 @@
+"""Optimizers of other frameworks, run for real: a framework a file, imported when it is asked."""

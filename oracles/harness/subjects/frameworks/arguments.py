@@ -1,0 +1,108 @@
+"""What frameworks call their arguments: data, which needs none of them installed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+Names = Mapping[str, str]
+
+
+def _same(*names: str) -> dict[str, str]:
+    """Those that are called as torch calls them."""
+    return {name: name for name in names}
+
+
+DECAY = _same("weight_decay")
+NESTEROV = _same("momentum", "nesterov")
+
+RATE = {"lr": "learning_rate"}
+KERAS = {**RATE, **DECAY}
+KERAS_EPS = {**KERAS, "eps": "epsilon"}
+KERAS_MOMENTS = {**KERAS_EPS, "beta1": "beta_1", "beta2": "beta_2"}
+OPTAX_MOMENTS = {**RATE, "beta1": "b1", "beta2": "b2", "eps": "eps"}
+MLX_MOMENTS = {**RATE, "beta1": "betas[0]", "beta2": "betas[1]", "eps": "eps"}
+MXNET = {**RATE, "weight_decay": "wd"}
+MXNET_MOMENTS = {**MXNET, **_same("beta1", "beta2")}
+TINYGRAD_SGD = _same("lr", "momentum", "weight_decay", "nesterov")
+TINYGRAD_MOMENTS = {"lr": "lr", "beta1": "b1", "beta2": "b2", "eps": "eps"}
+ONNX = {"lr": "R", "weight_decay": "norm_coefficient"}
+ONNX_MOMENTS = {"lr": "R", "beta1": "alpha", "beta2": "beta", "eps": "epsilon"}
+NETWORK = {"lr": "learning_rate_init", "weight_decay": "alpha", "batch_size": "batch_size"}
+
+ARGUMENTS: Mapping[str, tuple[str, Names]] = MappingProxyType(
+    {
+        "sklearn.MLPRegressor(sgd)": (
+            "SGD",
+            {**NETWORK, "momentum": "momentum", "nesterov": "nesterovs_momentum"},
+        ),
+        "sklearn.MLPRegressor(adam)": (
+            "Adam",
+            {**NETWORK, "beta1": "beta_1", "beta2": "beta_2", "eps": "epsilon"},
+        ),
+        "sklearn.SGDRegressor": ("SGD", {"lr": "eta0", "weight_decay": "alpha"}),
+        "keras.SGD": ("SGD", {**KERAS, **NESTEROV}),
+        "keras.SGD(regularizers.L2)": (
+            "SGD",
+            {**RATE, **NESTEROV, "weight_decay": "regularizers.L2"},
+        ),
+        "keras.Adam": ("Adam", {**KERAS_MOMENTS, **_same("amsgrad")}),
+        "keras.AdamW": ("AdamW", {**KERAS_MOMENTS, **_same("amsgrad")}),
+        "keras.Adamax": ("Adamax", KERAS_MOMENTS),
+        "keras.Nadam": ("NAdam", KERAS_MOMENTS),
+        "keras.Adagrad": ("Adagrad", {**KERAS_EPS, **_same("initial_accumulator_value")}),
+        "keras.Adadelta": ("Adadelta", {**KERAS_EPS, **_same("rho")}),
+        "keras.RMSprop": (
+            "RMSprop",
+            {**KERAS_EPS, "alpha": "rho", **_same("momentum", "centered")},
+        ),
+        "optax.sgd": ("SGD", {**RATE, **DECAY, **NESTEROV}),
+        "optax.adam": ("Adam", {**OPTAX_MOMENTS, **_same("amsgrad")}),
+        "optax.adamw": ("AdamW", {**OPTAX_MOMENTS, **DECAY}),
+        "optax.adamax": ("Adamax", OPTAX_MOMENTS),
+        "optax.adamaxw": ("Adamax", {**OPTAX_MOMENTS, **DECAY}),
+        "optax.nadam": ("NAdam", OPTAX_MOMENTS),
+        "optax.nadamw": ("NAdam", {**OPTAX_MOMENTS, **DECAY}),
+        "optax.radam": ("RAdam", OPTAX_MOMENTS),
+        "optax.adagrad": ("Adagrad", {**RATE, **_same("eps", "initial_accumulator_value")}),
+        "optax.adadelta": ("Adadelta", {**RATE, **DECAY, **_same("rho", "eps")}),
+        "optax.rmsprop": (
+            "RMSprop",
+            {**RATE, "alpha": "decay", **_same("eps", "momentum", "centered")},
+        ),
+        "onnx.Momentum": ("SGD", {**ONNX, "momentum": "alpha", "nesterov": "mode=nesterov"}),
+        "onnx.Adam": ("Adam", {**ONNX_MOMENTS, "weight_decay": "norm_coefficient"}),
+        "onnx.Adam(post)": ("Adam", {**ONNX_MOMENTS, "weight_decay": "norm_coefficient_post"}),
+        "onnx.Adagrad": (
+            "Adagrad",
+            {
+                **ONNX,
+                "lr_decay": "decay_factor",
+                "eps": "epsilon",
+                "initial_accumulator_value": "H",
+            },
+        ),
+        "mlx.SGD": ("SGD", {**RATE, **DECAY, **NESTEROV, **_same("dampening")}),
+        "mlx.Adam": ("Adam", MLX_MOMENTS),
+        "mlx.Adam(bias_correction)": ("Adam", MLX_MOMENTS),
+        "mlx.AdamW": ("AdamW", {**MLX_MOMENTS, **DECAY}),
+        "mlx.AdamW(bias_correction)": ("AdamW", {**MLX_MOMENTS, **DECAY}),
+        "mlx.Adamax": ("Adamax", MLX_MOMENTS),
+        "mlx.Adagrad": ("Adagrad", {**RATE, **_same("eps")}),
+        "mlx.AdaDelta": ("Adadelta", {**RATE, **_same("rho", "eps")}),
+        "mlx.RMSprop": ("RMSprop", {**RATE, **_same("alpha", "eps")}),
+        "mxnet.SGD": ("SGD", {**MXNET, **_same("momentum")}),
+        "mxnet.NAG": ("SGD", {**MXNET, **_same("momentum")}),
+        "mxnet.Adam": ("Adam", {**MXNET_MOMENTS, "eps": "epsilon"}),
+        "mxnet.Adamax": ("Adamax", MXNET_MOMENTS),
+        "mxnet.Nadam": (
+            "NAdam",
+            {**MXNET_MOMENTS, "eps": "epsilon", "momentum_decay": "schedule_decay"},
+        ),
+        "tinygrad.SGD": ("SGD", TINYGRAD_SGD),
+        "tinygrad.SGD(classic)": ("SGD", TINYGRAD_SGD),
+        "tinygrad.Adam": ("Adam", TINYGRAD_MOMENTS),
+        "tinygrad.AdamW": ("AdamW", {**TINYGRAD_MOMENTS, **DECAY}),
+    }
+)
+"""By optimizer, the rule whose name it bears, and by torch's name what it calls what it takes."""

@@ -1,0 +1,65 @@
+"""Who goes on from the middle goes on to the same bits."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from oracles.harness.promise import NotAsked
+from oracles.harness.subjects.subject import answering
+from oracles.harness.subjects.trial import (
+    HALF,
+    STEPS,
+    Run,
+    Trial,
+    compared,
+    pickled,
+    same,
+    short,
+    through_bytes,
+)
+
+
+def zero_grad(trial: Trial) -> str:
+    """``zero_grad`` removes or zeroes gradients, and nothing else."""
+    run = trial.start()
+    for t in range(STEPS):
+        run.step(t)
+        for to_none in (False, True):
+            run.load(t)
+            with answering():
+                run.optimizer.zero_grad(set_to_none=to_none)
+            for p in run.params.values():
+                if to_none != (p.grad is None):
+                    return f"zero_grad(set_to_none={to_none}) leaves {short(p.grad)}"
+                if p.grad is not None and p.grad.any():
+                    return "zero_grad leaves a gradient that is not zero"
+    return compared(run.bits(), trial.run(), "when gradients are zeroed between steps")
+
+
+def _continues(other: Callable[[Run], Run], when: str) -> Callable[[Trial], str]:
+    """Whoever takes over in the middle ends at the same bits, and leaves the first one alone."""
+
+    def ask(trial: Trial) -> str:
+        run = trial.start().steps(0, HALF)
+        heir = other(run)
+        whole = trial.run()
+        if not same(heir.steps(HALF).bits(), whole):
+            return f"continues to other bits {when}"
+        if not same(run.steps(HALF).bits(), whole):
+            return f"is moved by the steps of the one that goes on {when}"
+        return ""
+
+    return ask
+
+
+def _pickle(run: Run) -> Run:
+    if "<locals>" in type(run.optimizer).__qualname__:
+        raise NotAsked("a class within a function cannot be pickled")
+    return run.duplicated(pickled)
+
+
+state_dict = _continues(lambda run: run.reloaded(copy.deepcopy), "after load_state_dict")
+saved = _continues(lambda run: run.reloaded(through_bytes), "after torch.save and torch.load")
+deepcopy = _continues(lambda run: run.duplicated(copy.deepcopy), "after a deepcopy")
+pickling = _continues(_pickle, "after pickle")

@@ -1,0 +1,169 @@
+"""Groups, their hyperparameters, and parameters that miss or join."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from oracles.harness.promise import NotAsked
+from oracles.harness.subjects.subject import answering
+from oracles.harness.subjects.trial import (
+    HALF,
+    OTHER_BITS,
+    STEPS,
+    Run,
+    Trial,
+    compared,
+    either,
+    equal,
+    lacks,
+    rates,
+    same,
+)
+
+
+def missing_gradients(trial: Trial) -> str:
+    """A parameter without gradient is left alone, and does not touch the others."""
+    run = trial.start()
+    run.missing = frozenset({1})
+    run.steps()
+    if not equal(run.bits()[1], trial.parameter(1).detach()):
+        return "moves a parameter that has no gradient"
+    if not equal(run.bits()[0], trial.run((0,))[0]):
+        return f"{OTHER_BITS} when another parameter has no gradient"
+    trial.without_closure()
+    run.missing = frozenset({0, 1})
+    before = run.bits()
+    run.steps(0, 1)
+    return "" if same(before, run.bits()) else "moves parameters that have no gradients"
+
+
+def late_gradients(trial: Trial) -> str:
+    """A parameter whose first gradient comes later is stepped from then on."""
+    run = trial.start()
+    run.missing = frozenset({1})
+    run.steps(0, HALF)
+    run.missing = frozenset()
+    run.steps(HALF)
+    alone = trial.start((1,)).steps(HALF)
+    waiting = trial.start((1,))
+    waiting.missing = frozenset({1})
+    if not trial.arrangement.closure:
+        waiting.steps(0, HALF)
+    waiting.missing = frozenset()
+    return either(run.bits()[1], (alone, waiting.steps(HALF)), "after its first gradient was late")
+
+
+def groups(trial: Trial) -> str:
+    """Each group is stepped with its own learning rate, as by an optimizer of its own."""
+    given_rates = rates(trial)
+    params = {n: trial.parameter(n) for n in (0, 1)}
+    given = [
+        {"params": [p], trial.lr: rate}
+        for p, rate in zip(params.values(), given_rates, strict=True)
+    ]
+    together = Run(trial, params, trial.made(given)).steps().bits()
+    for n, rate in enumerate(given_rates):
+        if not same(trial.run((n,), rate), {n: together[n]}):
+            return f"{OTHER_BITS} in a group with a learning rate of its own"
+    return ""
+
+
+def group_added(trial: Trial) -> str:
+    """A group that is added between steps is stepped from then on."""
+    run = trial.start((0,)).steps(0, HALF)
+    late = trial.parameter(1)
+    run.params[1] = late
+    with answering():
+        run.optimizer.add_param_group({"params": [late]})
+    run.steps(HALF)
+    waiting = trial.start((1,))
+    waiting.missing = frozenset({1})
+    if not trial.arrangement.closure:
+        waiting.steps(0, HALF)
+    waiting.missing = frozenset()
+    alone = trial.start((1,)).steps(HALF)
+    return either(run.bits()[1], (alone, waiting.steps(HALF)), "in a group that joined later")
+
+
+def edited_lr(trial: Trial) -> str:
+    """A learning rate that is written into ``param_groups`` takes effect."""
+    first, second = rates(trial)
+    run = trial.start(lr=first)
+    if lacking := lacks(run, trial.lr):
+        return lacking
+    edited = run.reset(second).steps().bits()
+    if not same(edited, trial.run(lr=second)):
+        return "does not step as one that was built with the learning rate written into its groups"
+    late = trial.start(lr=first).steps(0, HALF)
+    late.reset(second).steps(HALF)
+    if same(late.bits(), trial.run(lr=first)) and _heeds_rate(trial, first, second):
+        return "does not heed a learning rate that is edited between steps"
+    return ""
+
+
+def _heeds_rate(trial: Trial, first: float, second: float) -> bool:
+    """Whether the rule it follows, if that is known, does: Rprop's looks at its first one only."""
+    if trial.candidate is None:
+        return True
+    rule, convention = trial.candidate.rule, trial.candidate.convention
+    gradients = [np.ones((2, 2))] * STEPS
+
+    def moved(rates: Sequence[float]) -> Any:
+        schedule = [rule.hyper(lr=rate) for rate in rates]
+        *_, (w, _) = rule.run(convention, np.ones((2, 2)), gradients, schedule)
+        return w
+
+    edited = [first] * HALF + [second] * (STEPS - HALF)
+    return not np.array_equal(moved(edited), moved([first] * STEPS))
+
+
+def scheduler(trial: Trial) -> str:
+    """torch's schedulers drive it."""
+    first, _ = rates(trial)
+
+    def factor(t: int) -> float:
+        return 0.5**t
+
+    run, edited = trial.start(lr=first), trial.start(lr=first)
+    if trial.lr != "lr":
+        return f"its param_groups have {trial.lr!r}; torch's schedulers write 'lr'"
+    with answering():
+        driven = torch.optim.lr_scheduler.LambdaLR(run.optimizer, factor)
+    for t in range(STEPS):
+        run.step(t)
+        with answering():
+            driven.step()
+        edited.reset(first * factor(t)).step(t)
+    return compared(run.bits(), edited.bits(), "driven by a scheduler than with its rates written")
+
+
+def zero_lr(trial: Trial) -> str:
+    """A learning rate of zero, with which warm-ups begin, is a step like others."""
+    run = trial.start()
+    if lacking := lacks(run, trial.lr):
+        raise NotAsked(lacking)
+    run.reset(0.0).steps(0, 2)
+    if not all(p.isfinite().all() for p in run.bits().values()):
+        return "makes parameters that are not finite at a learning rate of zero"
+    return ""
+
+
+def maximize(trial: Trial) -> str:
+    """With ``maximize`` it steps as on negated gradients."""
+    if "maximize" not in trial.box.accepts:
+        raise NotAsked("it takes no maximize")
+    trial.without_closure()
+    params = {n: trial.parameter(n) for n in (0, 1)}
+    run = Run(trial, params, trial.made([*params.values()], maximize=True))
+    for t in range(STEPS):
+        run.load(t)
+        for p in run.params.values():
+            assert p.grad is not None
+            p.grad.neg_()
+        with answering():
+            run.optimizer.step()
+    return compared(run.bits(), trial.run(), "under maximize than on negated gradients")

@@ -1,0 +1,109 @@
+"""How parameters and gradients lie in memory, and which shapes they have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from oracles.harness.promise import NotAsked
+from oracles.harness.subjects.subject import answering
+from oracles.harness.subjects.tensors import UNTOUCHED, gaps, strided, transposed
+from oracles.harness.subjects.trial import (
+    OTHER_BITS,
+    SHAPES,
+    STEPS,
+    Bits,
+    Run,
+    Trial,
+    compared,
+    equal,
+    same,
+)
+
+PARAMETERS, GRADIENTS = "non-contiguous parameters", "non-contiguous gradients"
+
+
+def strided_parameters(trial: Trial) -> str:
+    """Parameters whose elements do not lie side by side are stepped like others."""
+    expected = trial.run()
+    for layout in (strided, transposed):
+        run = _laid_out(trial, layout)
+        untouched = {n: p.detach().clone() for n, p in run.params.items()}
+        run.steps()
+        if why := _moved_as(trial, expected, run.bits(), untouched, PARAMETERS):
+            return why
+        if layout is strided and any(
+            gap != UNTOUCHED for p in run.params.values() for gap in gaps(p)
+        ):
+            return "writes between the elements of a non-contiguous parameter"
+    return ""
+
+
+def strided_gradients(trial: Trial) -> str:
+    """Gradients whose elements do not lie side by side are those numbers."""
+    trial.without_closure()
+    expected = trial.run()
+    for layout in (strided, transposed):
+        run = trial.start()
+        untouched = run.bits()
+        for t in range(STEPS):
+            run.load(t)
+            for p in run.params.values():
+                assert p.grad is not None
+                p.grad = layout(p.grad)
+            with answering():
+                run.optimizer.step()
+        if why := _moved_as(trial, expected, run.bits(), untouched, GRADIENTS):
+            return why
+    return ""
+
+
+def _laid_out(trial: Trial, layout: Callable[[torch.Tensor], torch.Tensor]) -> Run:
+    params = {n: layout(trial.parameter(n).detach()).requires_grad_() for n in (0, 1)}
+    return Run(trial, params, trial.made([*params.values()]))
+
+
+def _moved_as(trial: Trial, expected: Bits, got: Bits, before: Bits, what: str) -> str:
+    """How parameters are moved otherwise; sums over them may round otherwise, within the margin."""
+    if same(expected, got):
+        return ""
+    if any(equal(got[n], before[n]) for n in got):
+        return f"does not move {what}"
+    if trial.follows is None:
+        raise NotAsked(f"{OTHER_BITS} on {what}, and no rule says how far they may be")
+    return "" if trial.follows(what) else f"leaves its rule on {what}"
+
+
+def no_dimensions(trial: Trial) -> str:
+    """A parameter without dimensions is stepped."""
+    return _odd(trial, (), "a parameter without dimensions")
+
+
+def no_elements(trial: Trial) -> str:
+    """A parameter without elements is stepped, and the others as ever."""
+    return _odd(trial, (0, 3), "a parameter without elements")
+
+
+def _odd(trial: Trial, shape: tuple[int, ...], what: str) -> str:
+    """Beside a parameter of that shape the first one is stepped as ever, and itself if it can."""
+    if trial.arrangement.shapes != SHAPES[0]:
+        raise NotAsked("it takes matrices only")
+    shapes = (trial.arrangement.shapes[0], shape)
+    other = replace(trial, arrangement=replace(trial.arrangement, shapes=shapes))
+    run = other.start()
+    before = run.bits()
+    run.steps()
+    if not equal(run.bits()[0], trial.run((0,))[0]):
+        return f"{OTHER_BITS} beside {what}"
+    if before[1].numel() and equal(run.bits()[1], before[1]):
+        return f"does not move {what}"
+    return "" if run.bits()[1].shape == shape else f"changes the shape of {what}"
+
+
+def any_iterable(trial: Trial) -> str:
+    """Parameters may come from a generator."""
+    params = {n: trial.parameter(n) for n in (0, 1)}
+    run = Run(trial, params, trial.made(iter([*params.values()])))
+    return compared(run.steps().bits(), trial.run(), "when parameters come from a generator")

@@ -1,0 +1,287 @@
+"""Recorded runs in files: ``.npz``, ``.csv`` and ``.jsonl``, which any language can write.
+
+A file has a row for each step, with the parameters *before* that step, what its gradient was and
+the hyperparameters in force; and one row more with the parameters after the last step. The names
+are the same in all three:
+
+``w``, ``g``            a parameter and its gradient
+``w.bias``, ``g.bias``  those of a parameter that has a name, where there are several
+anything else           a hyperparameter, under torch's name or a usual one; one that is not in a
+                        row is what it was in the row before
+
+======== ===========================================================================================
+CSV      columns; an element a column, ``w[0]``, ``w[1]`` or ``w.weight[0,1]``
+JSON     an object a line: ``{"w": [1.0, 2.0], "g": [0.5, 0.5], "lr": 0.1}``
+NPZ      arrays: ``w`` (steps + 1, ...), ``g`` (steps, ...), hyperparameters (steps,) or one number
+======== ===========================================================================================
+
+Numbers in text are taken for what the run had to the bit, as languages print them by default; and
+if that fits nothing, for rounded to the digits that were written
+(:func:`read` gives both readings).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oracles.harness.arithmetic.formats import FULL, FloatArray, round_to
+from oracles.harness.subjects.trace import Trace
+
+Rows = list[tuple[str, dict[str, Any]]]
+"""Where each row is, and by name what is in it: numbers as they are written, in lists."""
+
+
+DIGITS = 8
+"""Fewer do not tell one number of float32 from the next: who writes them to the bit needs so many
+for most numbers."""
+
+
+class TraceError(ValueError):
+    """A file is no record of a run; the message says where it is off, and what is allowed."""
+
+
+def read(path: Path, dtype: str | None = None) -> tuple[Trace, ...]:
+    """What a file may say, the strictest reading first.
+
+    In float64, or in float32 if all its numbers can be that; to the bit, or rounded to the digits
+    that were written.
+
+    Args:
+        path: of the file, whose name ends in ``.npz``, ``.csv`` or ``.jsonl``.
+        dtype: in which the run computed, if it is known.
+
+    Raises:
+        TraceError: it is no record of a run, or cannot be read.
+    """
+    if path.suffix not in _READERS:
+        raise TraceError(f"{path.name} is of no known kind; allowed: {', '.join(_READERS)}")
+    try:
+        table = _READERS[path.suffix](path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise TraceError(f"{path.name} cannot be read: {error}") from error
+    dtypes = (dtype,) if dtype else tuple(d for d in FULL if table.may_be(d))
+    exact = [table.trace(path.stem, d) for d in dtypes if d == "float64" or table.digits >= DIGITS]
+    return (*exact, *(table.trace(path.stem, d, rounded=True) for d in dtypes if table.radii))
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a file has, by name.
+
+    Attributes:
+        values: (rows, ...) of parameters; one row less of gradients and hyperparameters.
+        radii: how far numbers may be from those that are written, where they are written as text.
+        digits: as many as some number is written with.
+    """
+
+    values: Mapping[str, FloatArray]
+    radii: Mapping[str, FloatArray] = field(default_factory=dict)
+    digits: float = math.inf
+
+    def of(self, letter: str, values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+        """By the name of a parameter, what there is of it: its values, or its gradients."""
+        return {n.partition(".")[2] or n: v for n, v in values.items() if _letter(n) == letter}
+
+    def may_be(self, dtype: str) -> bool:
+        """Whether all parameters and gradients can be numbers of a dtype, as they are written."""
+        return not any(
+            np.any(np.abs(round_to(dtype, v) - v) > self.radii.get(name, 0.0))
+            for name, v in self.values.items()
+            if _letter(name)
+        )
+
+    def trace(self, name: str, dtype: str, *, rounded: bool = False) -> Trace:
+        """As one record.
+
+        Raises:
+            TraceError: its parts do not belong together.
+        """
+        parameters, gradients = self.of("w", self.values), self.of("g", self.values)
+        if set(parameters) == {"w"} and set(gradients) == {"g"}:
+            gradients = {"w": gradients["g"]}
+        steps = min((len(g) for g in gradients.values()), default=0)
+        radii = self.radii if rounded else {}
+        try:
+            return Trace(
+                name,
+                parameters,
+                gradients,
+                {n: _constant(v, steps) for n, v in self.values.items() if not _letter(n)},
+                dtype,
+                self.of("w", radii),
+                dict(zip(gradients, self.of("g", radii).values(), strict=False)),
+            )
+        except ValueError as error:
+            raise TraceError(f"{name}: {error}") from error
+
+
+def _letter(name: str) -> str:
+    """w for a parameter, g for a gradient, nothing for a hyperparameter."""
+    return name[0] if re.fullmatch(r"[wg](\..+)?", name) else ""
+
+
+def _constant(values: FloatArray, steps: int) -> tuple[float, ...]:
+    return tuple(np.broadcast_to(values, (steps,)).tolist() if values.ndim < 1 else values.tolist())
+
+
+def _npz(path: Path) -> Table:
+    try:
+        with np.load(path) as file:
+            return Table({name: np.asarray(file[name], dtype=np.float64) for name in file.files})
+    except (ValueError, EOFError) as error:
+        raise TraceError(f"{path.name} is no .npz of numbers: {error}") from error
+
+
+def _jsonl(path: Path) -> Table:
+    rows: Rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        place = f"{path.name}, line {number}"
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+        except json.JSONDecodeError as error:
+            raise TraceError(f"{place}, column {error.colno}: {error.msg}") from error
+        if not isinstance(row, dict):
+            raise TraceError(f"{place} is no object; allowed: one like {{'w': 1.0, 'g': 0.5}}")
+        rows.append((place, row))
+    return _table(path, rows)
+
+
+def _csv(path: Path) -> Table:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file)
+        columns = [name.strip() for name in next(lines, [])]
+        rows: Rows = []
+        for cells in lines:
+            place = f"{path.name}, line {lines.line_num}"
+            if not any(map(str.strip, cells)):
+                continue
+            if len(cells) != len(columns):
+                raise TraceError(f"{place} has {len(cells)} cells; allowed: {len(columns)}")
+            there = {n: c.strip() for n, c in zip(columns, cells, strict=True) if c.strip()}
+            rows.append((place, _gathered(place, there)))
+    return _table(path, rows)
+
+
+def _gathered(place: str, cells: Mapping[str, str]) -> dict[str, Any]:
+    """Elements ``w[0,1]`` as the nested lists that they are part of."""
+    row: dict[str, Any] = {}
+    arrays: dict[str, dict[tuple[int, ...], str]] = {}
+    for column, cell in cells.items():
+        name, bracket, inside = column.partition("[")
+        if not bracket:
+            row[name] = cell
+            continue
+        try:
+            index = tuple(int(i) for i in inside.rstrip("] ").split(","))
+        except ValueError as error:
+            raise TraceError(f"{place}, column {column!r}: allowed are w[0] or w[0,1]") from error
+        arrays.setdefault(name, {})[index] = cell
+    return row | {name: _nested(place, name, cells) for name, cells in arrays.items()}
+
+
+def _nested(place: str, name: str, cells: Mapping[tuple[int, ...], str]) -> Any:
+    shape = tuple(max(i) + 1 for i in zip(*cells, strict=True))
+    array = np.empty(shape, dtype=object)
+    for index, cell in cells.items():
+        array[index] = cell
+    if len(cells) != array.size:
+        raise TraceError(f"{place}: {name} has {len(cells)} elements; allowed: all of {shape}")
+    return array.tolist()
+
+
+def _table(path: Path, rows: Rows) -> Table:
+    """Rows of text as arrays of numbers."""
+    names = dict.fromkeys(name for _, row in rows for name in row)
+    if len(rows) < 2 or not any(_letter(name) == "w" for name in names):
+        raise TraceError(
+            f"{path.name} has {len(rows)} rows with {', '.join(names) or 'nothing'}; allowed: one "
+            "for each step with w and g, and one with the w after the last step"
+        )
+    values, radii, digits = {}, {}, 0
+    for name in names:
+        letter = _letter(name)
+        given = rows if letter == "w" else rows[:-1]
+        texts = [_cell(place, row, name, letter) for place, row in given]
+        if not letter:
+            texts = _carried(rows[0][0], name, texts)
+        values[name] = _numbers([place for place, _ in given], name, texts)
+        if letter:
+            written = [_Written.of(str(text)) for text in np.array(texts, dtype=object).ravel()]
+            radii[name] = _radii(written).reshape(values[name].shape)
+            digits = max(digits, *(number.digits for number in written))
+    if any(_letter(name) == "g" and name in rows[-1][1] for name in names):
+        raise TraceError(
+            f"{rows[-1][0]} has a gradient; allowed: the parameters after the last step alone"
+        )
+    return Table(values, radii, digits)
+
+
+def _cell(place: str, row: Mapping[str, Any], name: str, letter: str) -> Any:
+    if letter and name not in row:
+        raise TraceError(f"{place} has no {name!r}; allowed: a number or a list of numbers")
+    return row.get(name)
+
+
+def _carried(place: str, name: str, texts: list[Any]) -> list[Any]:
+    """A hyperparameter that is not in a row is what it was before."""
+    if texts[0] is None:
+        raise TraceError(f"{place} has no {name!r}; allowed: every hyperparameter in the first row")
+    for number, text in enumerate(texts):
+        texts[number] = texts[number - 1] if text is None else text
+    return texts
+
+
+def _numbers(places: Iterable[str], name: str, texts: list[Any]) -> FloatArray:
+    rows: list[FloatArray] = []
+    for place, text in zip(places, texts, strict=True):
+        try:
+            row = np.array(text, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise TraceError(f"{place}: {name!r} is {text!r}; allowed: numbers") from error
+        if rows and row.shape != rows[0].shape:
+            raise TraceError(f"{place}: {name!r} has shape {row.shape}; before: {rows[0].shape}")
+        rows.append(row)
+    return np.stack(rows)
+
+
+class _Written(NamedTuple):
+    """A number as text: its size, how many digits it has, and how many after the point."""
+
+    size: float
+    digits: int
+    decimals: int
+
+    @classmethod
+    def of(cls, text: str) -> _Written:
+        mantissa, _, exponent = text.lower().lstrip("+-").partition("e")
+        decimals = len(mantissa.partition(".")[2]) - int(exponent or 0)
+        return cls(abs(float(text)), len(mantissa.replace(".", "").lstrip("0")), decimals)
+
+
+def _radii(written: list[_Written]) -> FloatArray:
+    """Half a unit of the last digit that was written, of any number in the column.
+
+    Whether a column was rounded to decimals or to significant digits cannot be seen: the larger.
+    """
+    decimals = max(number.decimals for number in written)
+    digits = max(1, *(number.digits for number in written))
+    with np.errstate(divide="ignore"):
+        leading = np.floor(np.log10([number.size for number in written]))
+    return np.maximum(0.5 * 10.0**-decimals, 0.5 * 10.0 ** (leading - digits + 1))
+
+
+_READERS: Mapping[str, Callable[[Path], Table]] = {".npz": _npz, ".csv": _csv, ".jsonl": _jsonl}
+
+KINDS = tuple(_READERS)
+"""What the names of files end in that can be read."""

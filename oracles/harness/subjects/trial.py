@@ -1,0 +1,327 @@
+"""Somebody's optimizer on a few small parameters: what its promises are asked on."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+
+from oracles.harness.candidates import Candidate
+from oracles.harness.promise import NotAsked
+from oracles.harness.subjects.aliases import matched
+from oracles.harness.subjects.foreign import ForeignOptimizer, arguments_of
+from oracles.harness.subjects.subject import SubjectError, answering
+
+Bits = dict[int, torch.Tensor]
+"""Parameters by their numbers."""
+
+STEPS = 8
+"""RAdam's first steps may be none, until its sixth."""
+
+HALF = STEPS // 2
+
+OTHER_BITS = "steps to other bits"
+
+SHAPES = (((3,), (2, 3)), ((2, 3), (3, 2)))
+"""Of the two parameters; some rules take matrices only."""
+
+REQUIRED: Mapping[str, float] = {"lr": 0.01}
+"""What is given where there is no default."""
+
+EXTRAS: Sequence[Mapping[str, float]] = (
+    {"momentum": 0.9, "weight_decay": 0.01},
+    {"momentum": 0.9},
+    {},
+)
+"""What is given, by torch's names, so that a step has something to remember."""
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """How a piece of code can be stepped at all.
+
+    Attributes:
+        shapes: of the parameters.
+        options: for its constructor.
+        closure: whether its step needs one.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    options: Mapping[str, Any]
+    closure: bool = False
+
+
+def arranged(box: ForeignOptimizer) -> Arrangement:
+    """The first arrangement in which it takes a step.
+
+    Raises:
+        SubjectError: there is none; the error of the first.
+    """
+    first: SubjectError | None = None
+    for closure, shapes, extras in itertools.product((False, True), SHAPES, EXTRAS):
+        found = Arrangement(shapes, _options(box, extras), closure)
+        try:
+            Trial(box, found).start().step(0)
+        except SubjectError as error:
+            first = first or error
+        else:
+            return found
+    assert first is not None
+    raise first
+
+
+def warm() -> None:
+    """Build an optimizer: the first one of a process imports much of torch."""
+    torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+
+
+def _options(box: ForeignOptimizer, extras: Mapping[str, Any]) -> dict[str, Any]:
+    own = matched(box.accepts, [*REQUIRED, *extras]) | {
+        name: box.names[name] for name in (*REQUIRED, *extras) if name in box.names
+    }
+    given = {own[name]: value for name, value in extras.items() if name in own}
+    lr = own.get("lr")
+    if lr is not None and not (isinstance(box.make, type) and _defaulted(box.make, lr)):
+        given[lr] = REQUIRED["lr"]
+    return {name: value for name, value in given.items() if name not in box.fixed}
+
+
+def _defaulted(cls: type, name: str) -> bool:
+    """Whether a constructor has a number for that by default."""
+    return isinstance(arguments_of(cls).get(name), (int, float))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A piece of code that can be stepped, again and again from the start.
+
+    Attributes:
+        box: the code.
+        arrangement: how it is stepped.
+        candidate: the rule it follows, if that is known.
+        follows: whether it does so where tensors are laid out as that promise says.
+    """
+
+    box: ForeignOptimizer
+    arrangement: Arrangement
+    candidate: Candidate | None = None
+    follows: Callable[[str], bool] | None = None
+
+    def made(self, parameters: Any, **options: Any) -> Any:
+        """An optimizer of these parameters.
+
+        Raises:
+            SubjectError: there is none.
+        """
+        with answering():
+            given = {**self.arrangement.options, **options, **self.box.fixed}
+            return self.box.make(parameters, **given)
+
+    def start(self, numbers: Sequence[int] = (0, 1), lr: float | None = None) -> Run:
+        """Parameters of these numbers, and their optimizer, before the first step."""
+        params = {n: self.parameter(n) for n in numbers}
+        given = {} if lr is None else {self.lr: lr}
+        return Run(self, params, self.made([*params.values()], **given))
+
+    def run(self, numbers: Sequence[int] = (0, 1), lr: float | None = None) -> Bits:
+        """The same after all steps."""
+        return self.start(numbers, lr).steps().bits()
+
+    def parameter(self, number: int) -> torch.Tensor:
+        """The same at each call, and each time a new one."""
+        return values(number, -1, self.arrangement.shapes[number]).requires_grad_()
+
+    def gradient(self, number: int, t: int) -> torch.Tensor:
+        """The same at each call, and each time a new one."""
+        return values(number, t, self.arrangement.shapes[number])
+
+    @property
+    def lr(self) -> str:
+        """What it calls its learning rate.
+
+        Raises:
+            NotAsked: it has none.
+        """
+        own = self.box.names.get("lr") or matched(self.box.accepts, ["lr"]).get("lr")
+        if own is None or own in self.box.fixed:
+            raise NotAsked("it takes no learning rate")
+        return own
+
+    def without_closure(self) -> None:
+        """For what is asked of steps that need no closure.
+
+        Raises:
+            NotAsked: this one does.
+        """
+        if self.arrangement.closure:
+            raise NotAsked("its step needs a closure")
+
+
+def values(number: int, t: int, shape: tuple[int, ...]) -> torch.Tensor:
+    """Numbers away from zero and from each other's, in float32."""
+    return torch.tensor(_values(number, t, shape))
+
+
+@cache
+def _values(number: int, t: int, shape: tuple[int, ...]) -> Any:
+    rng = np.random.Generator(np.random.PCG64([number, t + 1]))
+    signs = rng.choice([-1.0, 1.0], shape)
+    return np.asarray(signs * rng.uniform(0.25, 2.0, shape), np.float32)
+
+
+@dataclass
+class Run:
+    """Parameters and their optimizer, in the middle of it.
+
+    Attributes:
+        trial: whose.
+        params: by number.
+        optimizer: of them.
+        missing: numbers of those that get no gradients.
+    """
+
+    trial: Trial
+    params: dict[int, torch.Tensor]
+    optimizer: Any
+    missing: frozenset[int] = field(default_factory=frozenset)
+
+    def load(self, t: int) -> None:
+        """Put the gradients of a step where they belong."""
+        for n, p in self.params.items():
+            p.grad = None if n in self.missing else self.trial.gradient(n, t)
+
+    def step(self, t: int) -> Any:
+        """One step.
+
+        Raises:
+            SubjectError: the optimizer raised.
+        """
+        with answering():
+            self.load(t)
+            if self.trial.arrangement.closure:
+                return self.optimizer.step(self.closure(t))
+            return self.optimizer.step()
+
+    def steps(self, first: int = 0, last: int = STEPS) -> Run:
+        """Several."""
+        for t in range(first, last):
+            self.step(t)
+        return self
+
+    def closure(self, t: int, calls: list[bool] | None = None) -> Callable[[], Any]:
+        """A loss whose gradients are those of step ``t``, wherever the parameters are."""
+
+        def loss() -> torch.Tensor:
+            if calls is not None:
+                calls.append(torch.is_grad_enabled())
+            for p in self.params.values():
+                p.grad = None
+            given = [
+                (p * self.trial.gradient(n, t)).sum()
+                for n, p in self.params.items()
+                if n not in self.missing
+            ]
+            total = torch.stack(given).sum()
+            if total.requires_grad:
+                torch.autograd.backward(total)
+            return total.detach()
+
+        return loss
+
+    def bits(self) -> Bits:
+        """What the parameters are now."""
+        return {n: p.detach().clone() for n, p in self.params.items()}
+
+    def reset(self, lr: float) -> Run:
+        """Write a learning rate into all groups, where schedulers write."""
+        with answering():
+            for group in self.optimizer.param_groups:
+                group[self.trial.lr] = lr
+        return self
+
+    def reloaded(self, through: Callable[[Any], Any]) -> Run:
+        """Another optimizer, of copies of the parameters, with this one's state."""
+        params = {n: copied(p) for n, p in self.params.items()}
+        other = Run(self.trial, params, self.trial.made([*params.values()]), self.missing)
+        with answering():
+            other.optimizer.load_state_dict(through(self.optimizer.state_dict()))
+        return other
+
+    def duplicated(self, duplicate: Callable[[Any], Any]) -> Run:
+        """Copies of parameters and optimizer, made together."""
+        for p in self.params.values():
+            p.grad = None
+        with answering():
+            params, optimizer = duplicate((self.params, self.optimizer))
+        return Run(self.trial, params, optimizer, self.missing)
+
+
+def copied(p: torch.Tensor) -> torch.Tensor:
+    """Another parameter of the same value."""
+    return p.detach().clone().requires_grad_()
+
+
+def same(one: Mapping[int, torch.Tensor], other: Mapping[int, torch.Tensor]) -> bool:
+    """Whether all are the same to the bit, but for the sign of a zero."""
+    return one.keys() == other.keys() and all(equal(one[n], other[n]) for n in one)
+
+
+def equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors are the same to the bit, but for the sign of a zero."""
+    if (one.dtype, one.shape) != (other.dtype, other.shape):
+        return False
+    return bool(((one == other) | (one.isnan() & other.isnan())).all())
+
+
+def through_bytes(value: Any) -> Any:
+    """Saved by torch, and loaded again."""
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=False)
+
+
+def pickled(value: Any) -> Any:
+    """Through :mod:`pickle`."""
+    return pickle.loads(pickle.dumps(value))
+
+
+def rates(trial: Trial) -> tuple[float, float]:
+    """Two learning rates."""
+    rate = float(trial.arrangement.options.get(trial.lr, 0.01))
+    return rate, rate / 4
+
+
+def lacks(run: Run, name: str) -> str:
+    """A sentence if its groups have no such entry."""
+    with answering():
+        there = all(name in group for group in run.optimizer.param_groups)
+    return "" if there else f"keeps no {name!r} in its param_groups"
+
+
+def compared(one: Bits, other: Bits, when: str) -> str:
+    """A sentence if they are not the same."""
+    return "" if same(one, other) else f"{OTHER_BITS} {when}"
+
+
+def either(value: torch.Tensor, runs: Sequence[Run], when: str) -> str:
+    """The same as one that starts then, or as one that has counted from the beginning."""
+    if any(equal(value, run.bits()[1]) for run in runs):
+        return ""
+    return f"{OTHER_BITS} {when}"
+
+
+def short(value: Any) -> str:
+    """A value on one line, and not a long one."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # what it returns may be anything
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 40 else f"{text[:37]}..."

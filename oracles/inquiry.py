@@ -1,0 +1,382 @@
+"""All that is asked of one piece of code, question by question."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from oracles.accuracy import Accuracy, accuracy
+from oracles.harness.arithmetic.formats import DTYPES, FloatArray
+from oracles.harness.candidates import Candidate
+from oracles.harness.cases.case import Case
+from oracles.harness.evidence.settings import settings
+from oracles.harness.promise import Line, Promise, Word, line
+from oracles.harness.runs.confined import Lost
+from oracles.harness.subjects.asking import black_box
+from oracles.harness.subjects.blackbox import BlackBox, Function
+from oracles.harness.subjects.subject import SubjectError, answering
+from oracles.harness.subjects.surroundings import undisturbed
+from oracles.identification import Identification, identify
+from oracles.optimizers.registry import RULES
+from oracles.rule import Rule
+
+SUBJECT, STEP, RULE = "subject", "a step", "rule"
+ACCURACY, PROMISE, AS_TORCH = "accuracy: ", "promise: ", "as torch: "
+"""What questions are called; these three are followed by a dtype, a promise or a check."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer, and how many lines the code has printed meanwhile."""
+
+    answer: Any
+    printed: int = 0
+
+
+class Named(NamedTuple):
+    """Who is asked.
+
+    Attributes:
+        name: as reports call it.
+        promises: what such code may promise.
+    """
+
+    name: str
+    promises: tuple[str, ...]
+
+
+class Found(NamedTuple):
+    """Which rule it follows.
+
+    Attributes:
+        identification: that.
+        refused: by the names of rules, how the code refused to be stepped as theirs are.
+    """
+
+    identification: Identification
+    refused: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A piece of code, and by the names of rules how it refused to be stepped as theirs are."""
+
+    box: BlackBox
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.box.name
+
+    def takes(self, rule: Rule) -> frozenset[str]:
+        return self.box.takes(rule)
+
+    def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
+        try:
+            answer = self.box.run(rule, case, dtype)
+            if not np.isfinite(answer).all():  # which no rule gives on such cases
+                raise SubjectError("gives numbers that are not finite")
+            return answer
+        except SubjectError as error:
+            self.refused.setdefault(rule.name, error.sentence)
+            raise
+
+
+class Kind(Protocol):
+    """One kind of code, and how it is stepped."""
+
+    @property
+    def box(self) -> Any: ...
+
+    @property
+    def promises(self) -> tuple[Promise, ...]: ...
+
+    def arranged(self) -> Any:
+        """How it can be stepped at all, as plain data.
+
+        Raises:
+            SubjectError: it cannot.
+        """
+
+    def settled(self, arrangement: Any) -> BlackBox:
+        """What is asked, stepped like that."""
+
+    def trial(self, arrangement: Any, identification: Identification | None) -> Any:
+        """What its promises are asked on."""
+
+
+@dataclass(frozen=True)
+class OptimizerKind:
+    """Classes of optimizers, and functions that make one."""
+
+    box: Any
+
+    @property
+    def promises(self) -> tuple[Promise, ...]:
+        from oracles.harness.subjects.promises.optimizers import OPTIMIZER_PROMISES
+
+        return OPTIMIZER_PROMISES
+
+    def arranged(self) -> Any:
+        from oracles.harness.subjects.trial import arranged
+
+        return arranged(self.box)
+
+    def settled(self, arrangement: Any) -> BlackBox:
+        box: BlackBox = self.box
+        return box
+
+    def trial(self, arrangement: Any, identification: Identification | None) -> Any:
+        from oracles.harness.subjects.trial import Trial
+
+        if identification is None or not identification.fits:
+            return Trial(self.box, arrangement)
+        candidate = identification.fits[0]
+        return Trial(self.box, arrangement, candidate, partial(follows_in, self.box, candidate))
+
+
+class Stepping(NamedTuple):
+    """How a function can be stepped: on which arrays, with whose hyperparameters."""
+
+    arrays: str
+    rule: str
+
+
+@dataclass(frozen=True)
+class FunctionKind:
+    """Functional steps."""
+
+    box: Function
+    arrays: str | None
+
+    @property
+    def promises(self) -> tuple[Promise, ...]:
+        from oracles.harness.subjects.promises.functions import FUNCTION_PROMISES
+
+        return FUNCTION_PROMISES
+
+    def arranged(self) -> Stepping:
+        from oracles.harness.subjects.arrays import there
+
+        first: SubjectError | None = None
+        for arrays in [self.arrays] if self.arrays else there():
+            for name, rule in RULES.items():
+                found = Stepping(arrays, name)
+                box = self.settled(found)
+                try:
+                    box.run(rule, next(settings(rule, box.takes(rule))).case)
+                except SubjectError as error:
+                    first = first or error
+                else:
+                    return found
+        assert first is not None
+        raise first
+
+    def settled(self, arrangement: Stepping) -> Function:
+        from oracles.harness.subjects.arrays import KINDS
+
+        return replace(self.box, arrays=KINDS[arrangement.arrays]())
+
+    def trial(self, arrangement: Stepping, identification: Identification | None) -> Any:
+        from oracles.harness.subjects.promises.functions import FunctionTrial
+
+        box = self.settled(arrangement)
+        fits = identification.fits if identification else ()
+        rule = fits[0].rule if fits else RULES[arrangement.rule]
+        takes = box.takes(rule)
+        return FunctionTrial(box, rule, next(settings(rule, takes)).case, bool(fits))
+
+
+@dataclass(frozen=True)
+class LaidOut:
+    """A piece of code whose parameters or gradients do not lie side by side.
+
+    Attributes:
+        box: the code.
+        where: fields of its parameters, and the layouts they get.
+    """
+
+    box: BlackBox
+    where: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.box.name
+
+    def takes(self, rule: Rule) -> frozenset[str]:
+        return self.box.takes(rule)
+
+    def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
+        (group,) = case.groups
+        members = tuple(replace(p, **self.where) for p in group.parameters)
+        laid_out = replace(case, groups=(replace(group, parameters=members),))
+        return self.box.run(rule, laid_out, dtype)
+
+
+def follows_in(box: BlackBox, candidate: Candidate, promise: str) -> bool:
+    """Whether code follows its rule where tensors are laid out as that promise says."""
+    name = "layout" if "parameters" in promise else "gradient_layout"
+    return all(
+        str(candidate) in map(str, identify(LaidOut(box, {name: layout}), [candidate.rule]).fits)
+        for layout in ("strided", "transposed")
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Inquiry:
+    """All that is asked of one piece of code.
+
+    Attributes:
+        subject: a class, a factory, a function or, as ``module:name``, where one is imported from.
+        rules: what it may follow.
+        names: torch's names of hyperparameters, and the code's own for them.
+        fixed: arguments that it is always given.
+        dtypes: in which its accuracy is measured.
+        not_promised: names of promises that it does not make.
+        arrays: what a function computes with; None for whatever it takes.
+        as_torch: whether it is held to being a clone of torch's class, too.
+    """
+
+    subject: Any
+    rules: Sequence[Rule] = (*RULES.values(),)
+    names: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    dtypes: Sequence[str] = DTYPES
+    not_promised: Sequence[str] = ()
+    arrays: str | None = None
+    as_torch: bool = False
+
+    @cached_property
+    def kind(self) -> Kind:
+        """What asks the code.
+
+        Raises:
+            SubjectError: it cannot be imported.
+            TypeError: it is nothing that can be asked.
+        """
+        subject = imported(self.subject) if isinstance(self.subject, str) else self.subject
+        box = black_box(subject, self.names, self.fixed)
+        return FunctionKind(box, self.arrays) if isinstance(box, Function) else OptimizerKind(box)
+
+    def __call__(self, known: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
+        """Its questions. One that hangs on an answer comes after it."""
+        yield SUBJECT, _heard(self.named)
+        yield STEP, _heard(lambda: self.kind.arranged())
+        arrangement = answer(known, STEP)
+        if isinstance(arrangement, Lost):
+            return
+        yield RULE, _heard(partial(self._found, arrangement))
+        found = answer(known, RULE)
+        identification = None if isinstance(found, Lost) else found.identification
+        if identification and identification.fits:
+            for dtype in self.dtypes:
+                ask = partial(self._accuracy, arrangement, identification, dtype)
+                yield ACCURACY + dtype, _heard(ask)
+        lines: dict[str, Line] = {}
+        for promise in self.kind.promises:
+            question = partial(self._line, promise, arrangement, identification, lines)
+            yield PROMISE + promise.name, _heard(question)
+            lines[promise.name] = line_of(PROMISE + promise.name, known)
+        if self.as_torch and identification and identification.fits:
+            from oracles.strictness import questions
+
+            rule = identification.fits[0].rule
+            for name, strict in questions(self.kind.box.make, rule):
+                yield AS_TORCH + name, _heard(strict)
+
+    def named(self) -> Named:
+        """Who is asked.
+
+        Raises:
+            ValueError: it has no promise of some name, or is no class where one is asked.
+            TypeError: it is nothing that can be asked.
+        """
+        if self.as_torch and not isinstance(getattr(self.kind.box, "make", None), type):
+            raise ValueError("as_torch=True asks a class of optimizers, and this is none")
+        promises = tuple(promise.name for promise in self.kind.promises)
+        for name in self.not_promised:
+            if name not in (RULE, *promises):
+                raise ValueError(
+                    f"not_promised={name!r} is no promise of this code; allowed: "
+                    f"{', '.join((RULE, *promises))}"
+                )
+        return Named(self.kind.box.name, promises)
+
+    def _found(self, arrangement: Any) -> Found:
+        watched = Watched(self.kind.settled(arrangement))
+        identification = identify(watched, self.rules)
+        _ = identification.examples  # which are asked for when it travels, where nobody listens
+        return Found(identification, watched.refused)
+
+    def _accuracy(self, arrangement: Any, identification: Identification, dtype: str) -> Accuracy:
+        candidate = identification.fits[0]
+        if identification.exceptions or candidate.arguments:
+            raise SubjectError("the enclosures know no exceptions, and no other arguments")
+        box = self.kind.settled(arrangement)
+        return accuracy(box, candidate, dtype, identification.ignores)
+
+    def _line(
+        self,
+        promise: Promise,
+        arrangement: Any,
+        identification: Identification | None,
+        lines: Mapping[str, Line],
+    ) -> Line:
+        if promise.name in self.not_promised:
+            return Line(promise.name, Word.NOT_PROMISED)
+        return line(promise, self.kind.trial(arrangement, identification), lines)
+
+
+def answer(known: Mapping[str, Any], question: str) -> Any:
+    """What was answered; :class:`Lost` if nothing was."""
+    told = known.get(question, Lost("the time was up"))
+    return told.answer if isinstance(told, Told) else told
+
+
+def line_of(question: str, known: Mapping[str, Any]) -> Line:
+    """What has come of a promise; a question that the code does not survive breaks it."""
+    told = answer(known, question)
+    if isinstance(told, Line):
+        return told
+    _, _, name = question.partition(": ")
+    return Line(name, Word.BROKEN if question in known else Word.NOT_ASKED, str(told))
+
+
+def _heard(ask: Callable[[], Any]) -> Callable[[], Told]:
+    """A question with what is printed meanwhile; what the code raises is its answer."""
+
+    def told() -> Told:
+        with undisturbed() as heard:
+            try:
+                found = ask()
+            except SubjectError as error:
+                found = Lost(error.sentence)
+            except Exception:  # ours, unless it has taken what we work with
+                damage = heard.before.damage()
+                if not damage:
+                    raise
+                found = Lost(damage)
+        return Told(found, heard.lines)
+
+    return told
+
+
+def imported(name: str) -> Any:
+    """What ``package.module:name`` is, looked up from the current folder, too.
+
+    Raises:
+        SubjectError: it is not there, or its module cannot be imported.
+    """
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    module, _, attribute = name.partition(":")
+    if not (module and attribute):
+        raise SubjectError(f"{name!r} is not MODULE:NAME")
+    with answering():
+        return getattr(importlib.import_module(module), attribute)

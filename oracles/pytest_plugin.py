@@ -1,0 +1,196 @@
+"""The pytest plugin: each check of somebody's code is a test of its own.
+
+It is loaded by its entry point, without a line in anybody's ``conftest.py``, and does nothing where
+nobody asks anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from oracles.checking import Checking
+    from oracles.report import Report
+
+ARGUMENT = "check"
+"""What the decorated test calls the check that it is handed."""
+
+
+@dataclass(eq=False)
+class Checked:
+    """One piece of code, asked once, when the first of its checks is run."""
+
+    checking: Checking
+
+    @cached_property
+    def report(self) -> Report:
+        """What is to be said of it."""
+        return self.checking.report(dict(self.checking.answers()))
+
+
+@dataclass(eq=False)
+class Check:
+    """One check of one piece of code: call it in a test.
+
+    Attributes:
+        name: of the check, as ``expected_failures`` writes it.
+        subject: the code.
+        called: whether the test has done so.
+        asked: whether there was an answer.
+    """
+
+    name: str
+    subject: Checked = field(repr=False)
+    called: bool = False
+    asked: bool = False
+
+    def __call__(self) -> None:
+        """Nothing, if the check is passed.
+
+        Raises:
+            AssertionError: it is not; the message says why.
+            Skipped: it cannot be asked, with the reason.
+        """
+        __tracebackhide__ = True
+        self.called = True
+        report = self.subject.report
+        passed, why = report.outcome(self.name)
+        if passed is None:
+            pytest.skip(why)
+        self.asked = True
+        if not passed:
+            raise AssertionError(f"{report.name}: {self.name}: {why}")
+
+
+def parametrize_with_checks(
+    subjects: Sequence[Any],
+    *,
+    expected_failures: Mapping[str, str] | None = None,
+    **options: Any,
+) -> Callable[[Callable[..., None]], Any]:
+    """A test for each subject and each check: which rule, how accurate, and every promise.
+
+    The decorated function has the argument ``check``, and calls it.
+
+    Args:
+        subjects: classes of optimizers, functions that make one, or functional steps.
+        expected_failures: names of checks that are known to fail, each with the reason. One that
+            does not fail any more is red.
+        **options: of :func:`oracles.check`.
+
+    Raises:
+        ValueError: a name in ``expected_failures`` is no check, or an option is not allowed.
+
+    >>> import oracles
+    >>> def step(params, grads, state, lr):
+    ...     return [w - lr * g for w, g in zip(params, grads)]
+    >>> @oracles.parametrize_with_checks([step], rule="SGD", within=1)
+    ... def test_my_step(check):
+    ...     check()
+    """
+    expected = dict(expected_failures or {})
+    tests = [test for subject in subjects for test in _tests(subject, expected, options)]
+    known = dict.fromkeys(test.values[0].name for test in tests)
+    for name in expected:
+        if name not in known:
+            raise ValueError(
+                f"expected_failures has {name!r}, which is no check; allowed: {', '.join(known)}"
+            )
+
+    def decorate(test: Callable[..., None]) -> Any:
+        @wraps(test)
+        def calling(*args: Any, **given: Any) -> None:
+            __tracebackhide__ = True
+            test(*args, **given)
+            if not given[ARGUMENT].called:
+                raise AssertionError(f"{test.__name__} does not call the check it is handed")
+
+        return pytest.mark.parametrize(ARGUMENT, tests)(calling)
+
+    return decorate
+
+
+def _tests(subject: Any, expected: Mapping[str, str], options: Mapping[str, Any]) -> list[Any]:
+    """A parameter of pytest's for each check of one subject."""
+    from oracles.checking import Checking
+
+    checked = Checked(Checking.of(subject, **options))
+    title = getattr(subject, "__name__", str(subject))
+    return [
+        pytest.param(Check(name, checked), id=f"{title}-{name}", marks=_failing(expected.get(name)))
+        for name in checked.checking.checks()
+    ]
+
+
+def _failing(reason: str | None) -> list[pytest.MarkDecorator]:
+    if reason is None:
+        return []
+    return [pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason)]
+
+
+COUNT = pytest.StashKey[int]()
+"""How many checks had an answer."""
+
+PROPERTY = "oracles check"
+"""Under which name that travels from workers to whoever counts."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The number of checks may be locked."""
+    parser.getgroup("oracles").addoption(
+        "--expect-checks",
+        type=int,
+        metavar="N",
+        help="fail unless N checks of oracles.parametrize_with_checks have an answer: those that "
+        "are skipped have none",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Nothing is counted yet."""
+    config.stash[COUNT] = 0
+    config.pluginmanager.register(_Counter(config), "oracles-counter")
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Say that a check had an answer."""
+    callspec = getattr(item, "callspec", None)
+    check = callspec.params.get(ARGUMENT) if callspec else None
+    if isinstance(check, Check) and check.asked:
+        item.user_properties.append((PROPERTY, check.name))
+
+
+class _Counter:
+    """Counts what all workers report."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        told = [name for name, _ in report.user_properties if name == PROPERTY]
+        self.config.stash[COUNT] += len(told) if report.when == "teardown" else 0
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Another number of checks than was expected is a failure."""
+    if _unexpected(session.config):
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say so."""
+    if _unexpected(config):
+        expected = config.getoption("--expect-checks")
+        counted = config.stash[COUNT]
+        terminalreporter.write_line(f"oracles: {counted} checks were asked; {expected} expected")
+
+
+def _unexpected(config: pytest.Config) -> bool:
+    expected = config.getoption("--expect-checks")
+    is_worker = hasattr(config, "workerinput")
+    return expected is not None and not is_worker and config.stash[COUNT] != expected

@@ -1,0 +1,87 @@
+"""A report on somebody's code as a person reads it."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from oracles.harness.promise import Line, Word
+from oracles.report import Report
+
+STYLES = {Word.KEPT: "green", Word.BROKEN: "bold red"}
+
+
+def render(report: Report, *, full: bool = False, width: int = 100) -> str:
+    """The report as text: figures, faults, and the line that can be quoted.
+
+    With ``full``, each promise, too.
+    """
+    out = io.StringIO()
+    show(report, Console(file=out, width=width, highlight=False, markup=False), full=full)
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
+
+
+def show(report: Report, console: Console, *, full: bool = False) -> None:
+    """Print the report."""
+    if report.accuracies or report.refused:
+        console.print(_accuracies(report))
+    if report.promises:
+        console.print(_counted(report.promises), soft_wrap=True)
+    if report.promises and full:
+        console.print(_promises(report.promises))
+    for sentence in report.faults():
+        console.print(Text.assemble(("FAILED    ", "bold red"), sentence), soft_wrap=True)
+    for sentence in remarks(report):
+        console.print(sentence, soft_wrap=True)
+    console.print(Text(str(report), style="bold"), soft_wrap=True)
+
+
+def remarks(report: Report) -> list[str]:
+    """What is no fault, and is not to be passed over: what was not asked, and what was printed."""
+    reasons: dict[str, list[str]] = {}
+    for line in report.promises:
+        if line.word is Word.NOT_PROMISED:
+            reasons.setdefault("not promised", []).append(line.name)
+        if line.word is Word.NOT_ASKED and not line.why.endswith("is broken"):
+            reasons.setdefault(f"not asked ({line.why})", []).append(line.name)
+    if report.found is not None and not report.found.fits:
+        for rule, why in report.declined.items():
+            reasons.setdefault(f"{why} when asked as these are", []).append(rule)
+    told = [f"{why}: {', '.join(names)}" for why, names in reasons.items()]
+    if report.printed:
+        told.append(f"printed {report.printed:,} lines, which are not shown")
+    return told
+
+
+def _counted(lines: tuple[Line, ...]) -> str:
+    counts = Counter(line.word for line in lines)
+    return f"promises: {', '.join(f'{counts[word]} {word}' for word in Word if counts[word])}"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _accuracies(report: Report) -> Table:
+    table = _table("accuracy", "radii", "ulps", "seen at", "where it is lost")
+    for a in report.accuracies:
+        style = "bold red" if a in report.too_far else ""
+        figures = f"{a.radii:.2g}", f"{a.ulps:.2g}", a.setting, a.cause
+        table.add_row(a.dtype, *figures, style=style)
+    for dtype, why in report.refused:
+        table.add_row(dtype, "none", "", "", why)
+    return table
+
+
+def _promises(lines: tuple[Line, ...]) -> Table:
+    table = _table("promise", "", "")
+    for line in lines:
+        table.add_row(line.name, Text(line.word, style=STYLES.get(line.word, "")), line.why)
+    return table

@@ -1,0 +1,410 @@
+"""compare: what changed from one torch to another, and nothing else.
+
+Two reports of runs are held against each other place by place. What is *worse* makes an upgrade
+stop: a rule that changed, a failure that is new, a place or an argument that is gone. A rounding
+that changed inside the radius is told and is not worse; neither is a place that is new, nor a check
+that only the later run was asked.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from packaging.version import InvalidVersion, Version
+
+from oracles.harness.subjects.subject import Place
+from oracles.harness.verdict import INSIDE, UNDECIDED
+from oracles.reports import environments
+from oracles.reports.fingerprint import KNOWN, drift
+from oracles.reports.run_report import JsonLine, Kind, Result, RunReport, place_of, read
+
+SCHEMA_VERSION = 1
+
+SCHEMA = Path(__file__).with_suffix(".schema.json")
+
+
+class Change(StrEnum):
+    """What can be said of a place, or of a whole optimizer; the worst first."""
+
+    RULE = "rule changed"
+    FAILS = "fails"
+    VANISHED = "vanished"
+    DEFAULT = "default changed"
+    ARGUMENT_GONE = "argument gone"
+    DEVIATES = "known to deviate"
+    DEVIATES_THERE = "known to deviate where it is new"
+    FIRST_ASKED = "fails a check that is new"
+    UNASKED = "no longer asked"
+    UNKNOWN = "cannot be told"
+    ROUNDING = "rounding changed"
+    HEALED = "fails no longer"
+    CONFORMS = "deviates no longer"
+    APPEARED = "appeared"
+    ARGUMENT_NEW = "argument new"
+
+
+WORSE = frozenset(
+    {
+        Change.RULE,
+        Change.FAILS,
+        Change.VANISHED,
+        Change.DEFAULT,
+        Change.ARGUMENT_GONE,
+        Change.DEVIATES,
+    }
+)
+"""What a team that is about to upgrade has to look at first."""
+
+FAILURES = frozenset({Result.FAILED, Result.ERRORED})
+
+GOOD = frozenset({INSIDE, UNDECIDED})
+"""Outcomes of golden answers that follow the rule, as far as can be said."""
+
+NOWHERE = ("", "", "")
+"""Path, dtype and device of what concerns a whole optimizer."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One thing that changed.
+
+    Attributes:
+        change: what kind of thing.
+        optimizer: by the name of its rule.
+        path, dtype, device: where; empty if it concerns the whole optimizer.
+        about: the check, the argument, the row of the ledger or the golden question.
+        detail: what is to be said beyond that.
+        command: what shows it, on the later torch.
+        ulps: by how much a rounding changed at most, in units in the last place; nan if it is none.
+    """
+
+    change: Change
+    optimizer: str
+    path: str = ""
+    dtype: str = ""
+    device: str = ""
+    about: str = ""
+    detail: str = ""
+    command: str = ""
+    ulps: float = math.nan
+
+    @property
+    def worse(self) -> bool:
+        """Whether it makes an upgrade stop."""
+        return self.change in WORSE
+
+    @property
+    def place(self) -> Place:
+        return Place(self.optimizer, self.path, self.dtype, self.device)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What changed between two runs.
+
+    Attributes:
+        before, after: their headers.
+        differences: the worst first.
+        same: places of both, of which there is nothing to tell: every golden answer is the same to
+            the bit, and no check fails that did not.
+        failing: how many checks at how many places fail in both.
+        known: by optimizer and row of the ledger, at how many places it deviates in both.
+    """
+
+    before: JsonLine
+    after: JsonLine
+    differences: tuple[Difference, ...]
+    same: tuple[Place, ...]
+    failing: int
+    known: Mapping[tuple[str, str], int]
+
+    @property
+    def worse(self) -> tuple[Difference, ...]:
+        """Those that make an upgrade stop."""
+        return tuple(d for d in self.differences if d.worse)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as ``comparison.schema.json`` says."""
+        return {
+            "schema": SCHEMA_VERSION,
+            "before": dict(self.before),
+            "after": dict(self.after),
+            "worse": bool(self.worse),
+            "differences": [
+                {**vars(d), "worse": d.worse, "ulps": d.ulps if math.isfinite(d.ulps) else None}
+                for d in self.differences
+            ],
+            "same": [list(place) for place in self.same],
+            "failing": self.failing,
+            "known": [[*key, places] for key, places in self.known.items()],
+        }
+
+
+def compare(before: str | Path | RunReport, after: str | Path | RunReport) -> Comparison:
+    """What changed from one run to another.
+
+    Args:
+        before: a report, its file, or a version of torch, which is then run in an environment that
+            is made for it and removed.
+        after: the same of the later one.
+
+    Raises:
+        Invalid: a file is no report, or was cut.
+        NotMade: a version could not be installed or asked.
+        ValueError: the later run was asked less than the earlier one, or neither a file nor a
+            version was given.
+
+    >>> def run(lr):
+    ...     chosen = {"paths": [], "dtypes": [], "devices": [], "subject": None}
+    ...     taken = {"kind": "optimizer", "optimizer": "SGD", "arguments": {"lr": lr}}
+    ...     return RunReport({"chosen": chosen, "rules": ["SGD"], "golden": {}}, (taken,))
+    >>> [(str(d.change), d.detail) for d in compare(run("0.001"), run("0.01")).differences]
+    [('default changed', '0.001, now 0.01')]
+    """
+    a, b = _Index(load(before)), _Index(load(after))
+    _refuse_less(a.header, b.header)
+    found = sorted(
+        (d for step in STEPS for d in step(a, b)),
+        key=lambda d: [*Change].index(d.change),
+    )
+    told = {d.place for d in found}
+    same = tuple(place for place in a.there if place in b.there and place not in told)
+    both = [
+        (key, a.cells[key]["outcome"], cell["outcome"])
+        for key, cell in b.cells.items()
+        if key in a.cells
+    ]
+    failing = sum(old in FAILURES and new in FAILURES for _, old, new in both)
+    known = Counter(
+        (place.optimizer, check)
+        for (place, check), old, new in both
+        if old == new == Result.CONFIRMED
+    )
+    return Comparison(a.header, b.header, tuple(found), same, failing, known)
+
+
+def load(which: str | Path | RunReport) -> RunReport:
+    """A report: itself, in a file, or of a version that is run now.
+
+    Raises:
+        Invalid: the file is no report, or was cut.
+        NotMade: the version could not be installed or asked.
+        ValueError: it is neither a file nor a version.
+    """
+    if isinstance(which, RunReport):
+        return which
+    if Path(which).is_file():
+        return read(Path(which))
+    try:
+        release = str(Version(str(which)))
+    except InvalidVersion:
+        raise ValueError(
+            f"{str(which)!r} cannot be compared; allowed: the file of a report, or a version of "
+            "torch, such as 2.13.0"
+        ) from None
+    with tempfile.TemporaryDirectory(prefix="oracles-") as folder:
+        path = Path(folder) / f"torch-{release}.jsonl"
+        environments.record(release, path, environments.releases())
+        return read(path)
+
+
+def _refuse_less(before: JsonLine, after: JsonLine) -> None:
+    """Refuse to call good what was not asked.
+
+    Raises:
+        ValueError: with what the later run was not asked.
+    """
+    a, b = before["chosen"], after["chosen"]
+    if a["subject"] != b["subject"]:
+        raise ValueError(f"two subjects cannot be compared: {a['subject']} and {b['subject']}")
+    asked = [(name, a[name], b[name]) for name in ("paths", "dtypes", "devices")]
+    for name, wide, narrow in [*asked, ("rules", before["rules"], after["rules"])]:
+        if narrow and not (wide and {*wide} <= {*narrow}):
+            raise ValueError(
+                f"the later run was asked less than the earlier one: {name}={', '.join(narrow)}, "
+                f"and before: {', '.join(wide) or 'all'}"
+            )
+
+
+@dataclass
+class _Index:
+    """A report, by what its lines are about."""
+
+    report: RunReport
+    header: JsonLine = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.header = self.report.header
+
+    @cached_property
+    def there(self) -> dict[Place, JsonLine]:
+        return {place_of(line): line for line in self.report.of(Kind.PLACE) if line["there"]}
+
+    @cached_property
+    def absent(self) -> dict[Place, str]:
+        """By place why; one for a whole optimizer has no dtype."""
+        lines = self.report.of(Kind.PLACE)
+        return {place_of(line): line["reason"] for line in lines if not line["there"]}
+
+    @cached_property
+    def arguments(self) -> dict[str, Mapping[str, str]]:
+        return {o["optimizer"]: o["arguments"] for o in self.report.of(Kind.OPTIMIZER)}
+
+    @cached_property
+    def checks(self) -> dict[tuple[str, str], JsonLine]:
+        lines = self.report.of(Kind.CHECK)
+        return {(line["optimizer"], line["check"]): line for line in lines}
+
+    @cached_property
+    def cells(self) -> dict[tuple[Place, str], JsonLine]:
+        return {(place_of(line), line["check"]): line for line in self.report.of(Kind.CELL)}
+
+    @cached_property
+    def asked(self) -> set[Place]:
+        """Places at which something was decided."""
+        undecided = (Result.NOT_ASKED, Result.LEFT_OUT, Result.UNDECIDED)
+        return {
+            place for (place, _), cell in self.cells.items() if cell["outcome"] not in undecided
+        }
+
+    @cached_property
+    def answers(self) -> dict[tuple[Place, str], JsonLine]:
+        return {
+            (Place(line["optimizer"], path, line["dtype"], line["device"]), line["question"]): line
+            for line in self.report.of(Kind.ANSWER)
+            for path in line["paths"]
+        }
+
+
+def _places(a: _Index, b: _Index) -> Iterator[Difference]:
+    for place in a.there:
+        if place not in b.there:
+            everywhere = {p.optimizer: why for p, why in b.absent.items() if not p.dtype}
+            why = b.absent.get(place) or everywhere.get(place.optimizer, "not asked there")
+            yield Difference(Change.VANISHED, *place, detail=why)
+    yield from (Difference(Change.APPEARED, *place) for place in b.there if place not in a.there)
+
+
+def _arguments(a: _Index, b: _Index) -> Iterator[Difference]:
+    for name, after in b.arguments.items():
+        before = a.arguments.get(name, after)
+        for argument in {**before, **after}:
+            old, new = before.get(argument), after.get(argument)
+            if old == new:
+                continue
+            change, detail = Change.DEFAULT, f"{old}, now {new}"
+            if old is None:
+                change, detail = Change.ARGUMENT_NEW, f"default {new}"
+            elif new is None:
+                change, detail = Change.ARGUMENT_GONE, f"was {old} by default"
+            yield Difference(change, name, *NOWHERE, about=argument, detail=detail)
+
+
+def _results(a: _Index, b: _Index) -> Iterator[Difference]:
+    """Of each check at each place."""
+    for (place, check), cell in b.cells.items():
+        old = a.cells.get((place, check), {}).get("outcome")
+        change = _change(
+            old,
+            cell["outcome"],
+            was_there=place in a.there,
+            was_asked=(place.optimizer, check) in a.checks,
+        )
+        if change:
+            detail, command = cell.get("text", ""), cell.get("command", "")
+            yield Difference(change, *place, about=check, detail=detail, command=command)
+    for (place, check), cell in a.cells.items():  # a row of the ledger that is no longer about it
+        gone = place in b.there and (place, check) not in b.cells
+        if gone and cell["outcome"] == Result.CONFIRMED:
+            yield Difference(Change.CONFORMS, *place, about=check)
+
+
+def _change(old: str | None, new: str, *, was_there: bool, was_asked: bool) -> Change | None:
+    """What a result at a place says, beside the earlier one."""
+    if new in FAILURES and old not in FAILURES:
+        return Change.FAILS if was_asked else Change.FIRST_ASKED
+    if new == Result.CONFIRMED and old != Result.CONFIRMED:
+        if not was_asked:
+            return Change.FIRST_ASKED
+        return Change.DEVIATES if was_there else Change.DEVIATES_THERE
+    if old in FAILURES and new not in FAILURES:
+        return Change.HEALED if new == Result.PASSED else Change.UNKNOWN
+    if old == Result.CONFIRMED and new != Result.CONFIRMED:
+        return Change.CONFORMS
+    return None
+
+
+def _checks(a: _Index, b: _Index) -> Iterator[Difference]:
+    """Of checks that fail at no place: what they decided was too little, or a process died."""
+    placed = {
+        (place.optimizer, check)
+        for (place, check), cell in b.cells.items()
+        if cell["outcome"] in (*FAILURES, Result.HEALED)
+    }
+    for (name, check), line in b.checks.items():
+        failed = line["outcome"] == "failed" and (name, check) not in placed
+        if failed and a.checks.get((name, check), {}).get("outcome") != "failed":
+            change = Change.FAILS if (name, check) in a.checks else Change.FIRST_ASKED
+            said = {"about": check, "detail": line["text"], "command": line["command"]}
+            yield Difference(change, name, *NOWHERE, **said)
+
+
+def _coverage(a: _Index, b: _Index) -> Iterator[Difference]:
+    """Of checks, and of places, that nobody was asked, or at which nothing was, in the later run.
+
+    That one check was not asked at one place may be chance: it depends on the cases drawn.
+    """
+    for key, line in a.checks.items():
+        now = b.checks.get(key, {}).get("outcome", "not asked")
+        if line["outcome"] == "passed" and now == "not asked":
+            yield Difference(Change.UNASKED, key[0], *NOWHERE, about=key[1])
+    for place in b.there:
+        if place in a.asked and place not in b.asked:
+            yield Difference(Change.UNASKED, *place, about="every check")
+
+
+def _answers(a: _Index, b: _Index) -> Iterator[Difference]:
+    """Of golden questions: a rule that changed, or else by how much the roundings did."""
+    others = {
+        name for name, digest in a.header["golden"].items() if b.header["golden"][name] != digest
+    }
+    for name in sorted(others):
+        detail = "the golden questions of the two runs are not the same"
+        yield Difference(Change.UNKNOWN, name, *NOWHERE, about="golden answers", detail=detail)
+    ulps: dict[Place, list[tuple[float, str]]] = defaultdict(list)
+    for (place, question), new in b.answers.items():
+        old = a.answers.get((place, question))
+        if old is None or place.optimizer in others or KNOWN in (old["outcome"], new["outcome"]):
+            continue
+        told = f"{old['outcome']}, now {new['outcome']}"
+        about = {"about": f"golden question {question}", "detail": new.get("text", told)}
+        if _same(old, new):
+            continue
+        if old["outcome"] in GOOD and new["outcome"] in GOOD:
+            ulps[place].append((drift(old["values"], new["values"]), question))
+        elif new["outcome"] in GOOD:
+            yield Difference(Change.HEALED, *place, **about)
+        else:
+            yield Difference(Change.RULE, *place, **about)
+    for place, drifts in ulps.items():
+        most, question = max(drifts)
+        told = f"at most {most:g} ulp" if math.isfinite(most) else "more than can be told"
+        detail = f"{told}, inside the radius"
+        about = {"about": f"golden question {question}", "detail": detail}
+        yield Difference(Change.ROUNDING, *place, **about, ulps=most)
+
+
+def _same(old: JsonLine, new: JsonLine) -> bool:
+    """Whether two answers are the same to the bit, or the same refusal."""
+    return all(old.get(key) == new.get(key) for key in ("outcome", "values", "text"))
+
+
+STEPS = (_places, _arguments, _results, _checks, _coverage, _answers)

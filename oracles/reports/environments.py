@@ -1,0 +1,151 @@
+"""Environments with one release of torch each: made, asked, and removed.
+
+They hold a copy of this very package and of the dependencies it runs with here, so that nothing but
+torch, and what a release cannot do without, differs between two of them. ``uv`` makes them where it
+is found, and is told what its variables say (``UV_TORCH_BACKEND=cpu`` saves gigabytes); otherwise
+``venv`` and ``pip`` do.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from oracles import files
+from oracles.harness import golden
+
+DISTRIBUTION = "optimizer-oracles"
+
+PACKAGE = Path(__file__).parents[1]
+
+RELEASES = PACKAGE / "releases.toml"
+
+PROFILE = "ci"
+"""Derandomized: two runs of one release on one machine ask the same."""
+
+LEFT_OUT = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
+"""Variables that would let in what is installed here, or make torch's import slow."""
+
+SHOWN = 15
+"""Last lines of a program's output that are told when it failed."""
+
+
+class NotMade(RuntimeError):
+    """A release could not be installed or asked."""
+
+
+def releases(path: Path = RELEASES) -> Mapping[str, Sequence[str]]:
+    """By release, oldest first, what it cannot do without.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is no TOML, or a release in it lacks ``torch``.
+    """
+    tables = tomllib.loads(path.read_text(encoding="utf-8")).get("release", [])
+    for table in tables:
+        if "torch" not in table:
+            raise ValueError(f"{path.name}: a release has no torch= of its own: {table}")
+    return {table["torch"]: tuple(table.get("needs", ())) for table in tables}
+
+
+def needs(release: str, known: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """What a release cannot do without: as the last one that is known and not newer.
+
+    >>> needs("2.2.1", {"1.13.1": ["numpy<2"], "2.3.1": []})
+    ['numpy<2']
+    """
+    older = [r for r in known if Version(r) <= Version(release)] or [*known][:1]
+    return known[max(older, key=Version)] if older else ()
+
+
+def requirements(release: str, needed: Sequence[str]) -> list[str]:
+    """All that is installed: torch, what it needs, and what this package runs with here."""
+    pinned = {Requirement(need).name for need in needed}
+    own = [Requirement(text) for text in requires(DISTRIBUTION) or ()]
+    names = [r.name for r in own if r.marker is None or r.marker.evaluate({"extra": ""})]
+    return [
+        f"torch=={release}",
+        *needed,
+        *(f"{name}=={version(name)}" for name in names if name not in pinned),
+    ]
+
+
+def record(release: str, report: Path, known: Mapping[str, Sequence[str]]) -> None:
+    """Make an environment with a release of torch, keep a report of it, and remove it.
+
+    Raises:
+        NotMade: the release could not be installed or asked.
+    """
+    with tempfile.TemporaryDirectory(prefix="oracles-", ignore_cleanup_errors=True) as name:
+        room = Path(name)
+        python = _make(room / "env", requirements(release, needs(release, known)))
+        _copy(python)
+        whole = room / report.name
+        asked = ("check", "--profile", PROFILE, "--report", whole)
+        # That something fails is what a report is for; that there is none is another thing.
+        said = _run([python, "-m", "oracles.cli", *asked], room, allowed=(0, 1))
+        if not whole.exists():
+            raise NotMade(f"torch {release} could not be asked:\n{_last(said)}")
+        files.write(report, whole.read_bytes())
+
+
+def _make(folder: Path, wanted: Sequence[str]) -> Path:
+    """A virtual environment; returns its interpreter."""
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if uv := shutil.which("uv"):
+        _run([uv, "venv", "--quiet", "--python", sys.executable, folder], folder.parent)
+        _run([uv, "pip", "install", "--quiet", "--python", python, *wanted], folder.parent)
+    else:
+        _run([sys.executable, "-m", "venv", folder], folder.parent)
+        _run([python, "-m", "pip", "install", "--quiet", *wanted], folder.parent)
+    return python
+
+
+def _copy(python: Path) -> None:
+    """Put this package beside what is installed there."""
+    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    home = Path(_run([python, "-c", ask], python.parent).strip())
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(PACKAGE, home / "oracles", ignore=ignored)
+    shutil.copytree(golden.folder(), home / "oracles" / "golden", dirs_exist_ok=True)
+    told = home / f"optimizer_oracles-{version(DISTRIBUTION)}.dist-info" / "METADATA"
+    told.parent.mkdir()
+    told.write_text(
+        f"Metadata-Version: 2.1\nName: {DISTRIBUTION}\nVersion: {version(DISTRIBUTION)}\n"
+    )
+
+
+def _run(command: Sequence[str | Path], folder: Path, allowed: Sequence[int] = (0,)) -> str:
+    """Run a program; returns what it printed.
+
+    Raises:
+        NotMade: it ended with a status that is not allowed.
+    """
+    variables = {key: value for key, value in os.environ.items() if key not in LEFT_OUT}
+    done = subprocess.run(
+        list(map(str, command)),
+        cwd=folder,
+        env=variables | {"HYPOTHESIS_STORAGE_DIRECTORY": str(folder / ".hypothesis")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode not in allowed:
+        program = " ".join(map(str, command[:4]))
+        raise NotMade(f"{program} ended with {done.returncode}:\n{_last(done.stdout)}")
+    return done.stdout
+
+
+def _last(said: str) -> str:
+    return "\n".join(said.splitlines()[-SHOWN:])

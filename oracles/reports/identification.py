@@ -1,0 +1,92 @@
+"""What a piece of code follows, as text that a person can act on."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from oracles.harness.candidates import Candidate
+from oracles.identification import Identification
+
+ELSEWHERE = (
+    "This is torch's own rule: if results differ all the same, the step is not why. Look at the "
+    "gradient, which may not be that of the loss that was named (a sum where torch takes a mean, a "
+    "half, a penalty inside of the loss beside weight_decay), at the order of data, at the start, "
+    "and at the dtype."
+)
+MOST = 8
+"""So many examples are shown."""
+
+
+def render(found: Identification, *, full: bool = False, width: int = 100) -> str:
+    """All of it; of the examples only the first few unless ``full``."""
+    out = io.StringIO()
+    console = Console(file=out, width=width, highlight=False, markup=False)
+    console.print(f"{found}.")
+    for paragraph in (*_equations(found), *_remarks(found)):
+        console.print(f"\n{paragraph}")
+    for title, table in (_examples(found, full=full), _untold(found)):
+        if table.row_count:
+            console.print(f"\n{title}")
+            console.print(table)
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
+
+
+def _equations(found: Identification) -> Iterator[str]:
+    """The lines in which it is not torch's, with torch's beside them."""
+    told = [*found.fits[:1], *(e.candidate for e in found.exceptions)]
+    for candidate in told:
+        for convention in candidate.conventions:
+            yield f"{convention.name}: {convention.equation}\n    {convention.source}"
+    if any(candidate.conventions for candidate in told):
+        torch = found.fits[0].rule.torch
+        yield f"torch has {torch.name}: {torch.equation}"
+
+
+def _remarks(found: Identification) -> Iterator[str]:
+    if found.loop is not None:
+        yield from found.loop.remarks()
+    if found.torchs:
+        yield ELSEWHERE
+    if found.assumed:
+        values = ", ".join(f"{name} = {value}" for name, value in found.assumed.items())
+        yield f"The record does not say, so torch's defaults are taken: {values}."
+    if found.scalars != "float64":
+        yield f"It keeps hyperparameters, or what it makes of them, in {found.scalars}."
+    if found.open:
+        names = ", ".join(dict.fromkeys(c.rule.name for c in found.open))
+        yield f"Nothing is ruled out for {names}. Record it in float64, or with larger steps."
+
+
+def _examples(found: Identification, *, full: bool) -> tuple[str, Table]:
+    shown = found.examples if full else found.examples[:MOST]
+    rest = len(found.examples) - len(shown)
+    table = _table("given", "rule", "gives", "code")
+    for e in shown:
+        names = ", ".join(map(_short, e.rejected))
+        table.add_row(e.given, names, f"{e.expected:.7g}", f"{e.got:.7g}")
+    more = f" ({rest} more with --full)" if rest else ""
+    return f"By hand, what rules others out{more}:", table
+
+
+def _short(candidate: Candidate) -> str:
+    names = " with ".join(c.name for c in candidate.conventions)
+    return names or f"{candidate.rule.torch.name} (torch)"
+
+
+def _untold(found: Identification) -> tuple[str, Table]:
+    table = _table("these", "what would")
+    for untold in found.untold:
+        names = ", ".join(c.conventions[-1].name for c in untold.candidates)
+        table.add_row(names, " and ".join(untold.needs) or "more digits")
+    return "Not told apart from it, because all that is known is the same for", table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -1,0 +1,136 @@
+"""The matrix: a report of each release of torch, and what they say together.
+
+A release is recorded in an environment of its own (:mod:`oracles.reports.environments`), and what
+is recorded is not asked again. ``VERSIONS.md`` then says for each optimizer what changed when, and
+of each known deviation in which releases it was seen: found by running them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from packaging.version import Version
+
+from oracles.harness.deviations.ledger import ledger
+from oracles.harness.subjects.subject import Place
+from oracles.reports.changes import Row, line, rows, where
+from oracles.reports.comparison import Change, compare
+from oracles.reports.environments import NotMade, record
+from oracles.reports.fingerprint import KNOWN
+from oracles.reports.run_report import Invalid, Kind, Result, RunReport, place_of, read
+
+OF_DEVIATIONS = frozenset({Change.DEVIATES, Change.DEVIATES_THERE, Change.CONFORMS})
+"""What has a table of its own."""
+
+
+def file_of(release: str, folder: Path) -> Path:
+    """Where a release is recorded."""
+    return folder / f"torch-{release}.jsonl.xz"
+
+
+def record_missing(known: Mapping[str, Sequence[str]], folder: Path) -> Iterator[tuple[str, str]]:
+    """Record the releases that are not, one by one; yields each with the reason if it failed."""
+    there = recorded(known, folder)
+    for release in known:
+        if release in there:
+            continue
+        try:
+            record(release, file_of(release, folder), known)
+            yield release, ""
+        except NotMade as error:
+            yield release, str(error)
+
+
+def recorded(known: Iterable[str], folder: Path) -> dict[str, RunReport]:
+    """By release, in order, the reports that there are; a damaged one is none."""
+    found = {}
+    for release in known:
+        try:
+            found[release] = read(file_of(release, folder))
+        except (Invalid, OSError):
+            continue
+    return found
+
+
+def versions(reports: Mapping[str, RunReport]) -> str:
+    """What the releases say together, as Markdown."""
+    newest = [*reports.values()][-1].header
+    kernels: dict[str, list[str]] = defaultdict(list)
+    for release, report in reports.items():
+        kernels[report.header["devices"].get("cpu", "unknown")].append(release)
+    told = "; ".join(f"{kind} in {', '.join(names)}" for kind, names in kernels.items())
+    lines = [
+        "# What changed in torch.optim, and when",
+        "",
+        f"Found by running torch {', '.join(reports)}, each with the same questions, on one CPU "
+        f"({newest['system']}), and comparing each release with the one before it. torch's kernels "
+        f"use {told}: where that changes, roundings may, too. `oracles matrix` writes this page; "
+        "do not edit it.",
+    ]
+    changed = _changed(reports)
+    for optimizer in newest["rules"]:
+        lines += ["", f"## {optimizer}", "", *_history(changed[optimizer])]
+    return "\n".join([*lines, *_deviations(reports), *_failures(reports)]) + "\n"
+
+
+def _changed(reports: Mapping[str, RunReport]) -> Mapping[str, list[tuple[str, Row]]]:
+    """By optimizer, what changed in which release."""
+    changed: dict[str, list[tuple[str, Row]]] = defaultdict(list)
+    for (_, before), (release, after) in pairwise(reports.items()):
+        for row in rows(compare(before, after)):
+            if row.change not in OF_DEVIATIONS:
+                for optimizer in row.optimizers:
+                    changed[optimizer].append((release, row))
+    return changed
+
+
+def _history(changed: Sequence[tuple[str, Row]]) -> Iterator[str]:
+    if not changed:
+        yield "Nothing, beside known deviations (below)."
+        return
+    yield from (line(("torch", "what", "about", "where")), line(["---"] * 4))
+    for release, row in changed:
+        yield line((release, row.change, row.about, row.where))
+
+
+def _deviations(reports: Mapping[str, RunReport]) -> Iterator[str]:
+    """Of each row of the ledger, where it was seen, since when and until when."""
+    seen: dict[tuple[str, str], dict[str, list[Place]]] = defaultdict(dict)
+    for release, report in reports.items():
+        for cell in report.of(Kind.CELL):
+            if cell["outcome"] == Result.CONFIRMED:
+                key = (cell["optimizer"], cell["check"].removeprefix(KNOWN).strip())
+                seen[key].setdefault(release, []).append(place_of(cell))
+    upstream = {row.id: row.upstream for row in ledger()}
+    yield from ("", "## Known deviations", "")
+    columns = ("optimizer", "deviation", "since", "until", "where, in the last of them", "upstream")
+    yield from (line(columns), line(["---"] * len(columns)))
+    oldest, newest = min(reports, key=Version), max(reports, key=Version)
+    for (optimizer, id), releases in seen.items():
+        first, last = min(releases, key=Version), max(releases, key=Version)
+        since = f"{first} or before" if first == oldest else first
+        until = "still there" if last == newest else last
+        lines = [*reports[last].of(Kind.PLACE)]
+        there = {place_of(each) for each in lines if each["optimizer"] == optimizer}
+        at = where(releases[last], {place for place in there if place.dtype})
+        yield line((optimizer, id, since, until, at, upstream.get(id, "")))
+
+
+def _failures(reports: Mapping[str, RunReport]) -> Iterator[str]:
+    """What fails and no row of the ledger knows."""
+    yield from ("", "## Failures that the ledger does not know", "")
+    failed = [
+        (release, check)
+        for release, report in reports.items()
+        for check in report.of(Kind.CHECK)
+        if check["outcome"] == "failed"
+    ]
+    if not failed:
+        yield "None, in any of these releases."
+        return
+    yield from (line(("torch", "optimizer", "check", "first sentence")), line(["---"] * 4))
+    for release, check in failed:
+        yield line((release, check["optimizer"], check["check"], check["text"].split("\n")[0]))

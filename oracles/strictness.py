@@ -1,0 +1,40 @@
+"""The strict question: is a class a clone of torch's, names, states, paths, edges and all?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from hypothesis import settings
+
+from oracles.harness.deviations.ledger import Deviation
+from oracles.harness.promise import Line, Word
+from oracles.harness.runs import profiles
+from oracles.harness.runs.outcome import FAILED, OK, outcome
+from oracles.harness.runs.tally import Tally
+from oracles.harness.runs.walk import Task, walk
+from oracles.rule import Rule
+
+WORDS = {OK: Word.KEPT, FAILED: Word.BROKEN}
+
+
+def questions(cls: type, rule: Rule) -> Iterator[tuple[str, Callable[[], Line]]]:
+    """The checks that torch's class is asked, but for what torch is known to get wrong."""
+    from oracles.harness.subjects.selection import select
+
+    there, _ = select(rule, optimizer=cls)
+    for task in walk(rule):
+        if not isinstance(task.what, Deviation):
+            yield task.name, partial(_asked, task, there)
+
+
+def _asked(task: Task, subjects: list[Any]) -> Line:
+    """One of them, in the short profile; that of whoever calls comes back."""
+    before = settings.get_current_profile_name()
+    profiles.load("ci")
+    try:
+        told = outcome(partial(task.run, subjects), Tally())
+    finally:
+        settings.load_profile(before)
+    return Line(task.name, WORDS.get(told.word, Word.NOT_ASKED), told.text.split("\n")[0])

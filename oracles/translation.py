@@ -1,0 +1,409 @@
+"""translate: which number do I type?
+
+What somebody has is said in one convention and wanted in another. The dictionary
+(:mod:`oracles.dictionary`) has entries that trade one convention for another; a translation is a
+way through them, and where there is none, an example on which what people do instead goes wrong.
+Numbers are rational as long as no root is taken of them: 0.1 (1 − 0.9) is 0.01.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+from oracles.dictionary.entry import Manner, Schedule
+from oracles.dictionary.frameworks import PRESETS
+from oracles.dictionary.parting import Example, parting, text
+from oracles.dictionary.preset import UNTYPED, Preset, convention
+from oracles.dictionary.refusing import SAME, refusal
+from oracles.dictionary.way import Way, way
+from oracles.drawing import Hyper
+from oracles.harness.arguments import GRADIENT
+from oracles.harness.candidates import Candidate
+from oracles.harness.subjects.aliases import matched
+from oracles.identification import Identification
+from oracles.optimizers.registry import RULES
+
+Speaker = str | Candidate | Identification | Preset
+"""A convention (``"SGD/batch_scaled"``), a framework's optimizer (``"keras.SGD"``), a candidate, or
+what a piece of code was found to follow."""
+
+SHOWN = (1, 2, 3, 10, 100, 1000)
+"""The steps at which a schedule is shown."""
+
+
+@dataclass(frozen=True)
+class Varying:
+    """A number that is another one at each step.
+
+    Attributes:
+        formula: what it is at step t.
+        at: the number at step t, which counts a parameter's gradients from 1 on.
+    """
+
+    formula: str
+    at: Callable[[int], float]
+
+    @property
+    def shown(self) -> dict[int, float]:
+        """At some steps."""
+        return {t: self.at(t) for t in SHOWN}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why there is no translation, and what becomes of those that people use.
+
+    Attributes:
+        reason: in a sentence.
+        folk: what people type instead; empty if nothing is known of any.
+        example: a case on which it goes wrong, where one was found.
+    """
+
+    reason: str
+    folk: str = ""
+    example: Example | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Translation:
+    """The numbers to type.
+
+    Attributes:
+        source, target: who speaks, with the version that was seen.
+        values: by the target's name, those that stay what they are, or a tuple with one a step
+            where the source's were so.
+        schedules: by the target's name, those that are other numbers at each step.
+        vectors: what parameters of at most one dimension (biases) are given instead.
+        range: where it holds; empty if always.
+        why: for each line that differs, what becomes of it and the reason.
+        refusal: set if there is no translation.
+        way: the entries of the dictionary that it is made of.
+
+    >>> found = translate({"eps": 1e-7}, "Adam/eps_hat", "torch.Adam")
+    >>> found.schedules["eps"].formula, round(found.schedules["eps"].at(1), 12), found.range
+    ('eps_t = ε/√(1 − β2^t)', 3.162278e-06, ())
+    """
+
+    source: Preset
+    target: Preset
+    values: Mapping[str, Any] = field(default_factory=dict)
+    schedules: Mapping[str, Varying] = field(default_factory=dict)
+    vectors: Mapping[str, Any] = field(default_factory=dict)
+    range: tuple[str, ...] = ()
+    why: tuple[str, ...] = ()
+    refusal: Refused | None = None
+    way: Way = field(default_factory=Way)
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Whether it would hold under other values of the source: its range, as a predicate.
+
+        >>> found = translate({"weight_decay": 0.5}, "SGD/decoupled_lr", "SGD")
+        >>> found.range, found.holds({"weight_decay": 0.1}), found.holds({"momentum": 0.5})
+        (('momentum=0',), True, False)
+        """
+        asked = Question(self.source, self.target, heard(self.source, values))
+        return self.refusal is None and self.way.holds(asked.schedule)
+
+    def __bool__(self) -> bool:
+        """Whether there is one."""
+        return self.refusal is None
+
+    def __str__(self) -> str:
+        """The numbers, then where they hold."""
+        if self.refusal:
+            return f"no numbers: {self.refusal.reason}"
+        numbers = [f"{name}={value!r}" for name, value in self.values.items()]
+        numbers += [varying.formula for varying in self.schedules.values()]
+        return f"{', '.join(dict.fromkeys(numbers))} ({'; '.join(self.range) or 'always'})"
+
+
+def speaker(who: Speaker) -> Preset:
+    """Whoever is named.
+
+    Raises:
+        ValueError: nobody is called so, or the code that was identified follows not just one rule.
+    """
+    if isinstance(who, Preset):
+        return who
+    if isinstance(who, Identification):
+        if len(who.fits) != 1 or who.exceptions:
+            raise ValueError(f"{who}; allowed: code that follows one known rule throughout")
+        return speaker(who.fits[0])
+    if isinstance(who, Candidate):
+        return _candidate(who)
+    if who in PRESETS:
+        return PRESETS[who]
+    rule, _, names = who.partition("/")
+    if rule not in RULES:
+        raise ValueError(
+            f"{who!r} is nobody's name; allowed: a rule ({', '.join(RULES)}), a rule with "
+            f"conventions (SGD/batch_scaled+lr_in_velocity), or {', '.join(PRESETS)}"
+        )
+    return convention(rule, frozenset(names.split("+")) - {""})
+
+
+def _candidate(who: Candidate) -> Preset:
+    """Code that may make something of its arguments before the rule sees them.
+
+    Raises:
+        ValueError: it multiplies the gradient, and not by the batch size.
+    """
+    names, spoken = who.names, convention(who.rule.name, who.names)
+    for argument in who.arguments:
+        if GRADIENT in argument.names:
+            if argument.how != "times m":
+                raise ValueError(f"{who}; allowed: a gradient as it is, or times the batch size")
+            names |= {"sum_loss"}
+    if not who.arguments:
+        return spoken
+    rows = {"over m", "times m"} & {argument.how for argument in who.arguments}
+    needs = UNTYPED if rows else frozenset()
+    spoken = convention(who.rule.name, names, str(who))
+    return replace(spoken, heard=who.heard, needs=needs)
+
+
+def translate(values: Mapping[str, Any], source: Speaker, target: Speaker) -> Translation:
+    """The numbers that do in one convention what others do in another.
+
+    Args:
+        values: what one has: ``lr``, ``momentum``, ``weight_decay``, ``batch_size``, ..., by the
+            source's own names, torch's or any usual one. A list has one value for each step.
+        source: whose numbers they are.
+        target: whose numbers are wanted.
+
+    Raises:
+        ValueError: nobody is called so, a value has no name or is not allowed, lists have different
+            lengths, or something must be known that was not given.
+
+    >>> translate({"weight_decay": 0.1, "batch_size": 1096}, "SGD/batch_scaled", "SGD").values
+    {'weight_decay': 9.124087591240875e-05}
+    >>> numbers = {"lr": 0.1, "weight_decay": 0.1, "momentum": 0.9}
+    >>> print(translate(numbers, "SGD/decoupled_lr", "torch.SGD").refusal.example)
+    w = 1, g = 1: w is 0.89 after step 1, and 0.899 with the numbers carried over
+    """
+    speaks, listens = speaker(source), speaker(target)
+    if listens.heard:
+        raise ValueError(f"{listens} cannot be told what it acts with; allowed: as a source")
+    asked = Question(speaks, listens, heard(speaks, values))
+    for name in sorted(speaks.needs - asked.given.keys()):
+        raise ValueError(f"{name} is needed and was not given: {speaks}")
+    if speaks.base is not listens.base:
+        return Translation(speaks, listens, refusal=_strangers(asked))
+    for wanted in listens.manners:
+        found = way(speaks.base.name, asked.manner, wanted, asked.schedule, asked.known)
+        if found is not None:
+            return _answer(asked, found, switched="switched" in wanted)
+    told = refusal(speaks.base.name, asked.manner, listens.manner, asked.schedule)
+    return Translation(speaks, listens, refusal=Refused(*told))
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be translated.
+
+    Attributes:
+        given: values by torch's names, as :func:`heard` makes them.
+    """
+
+    speaks: Preset
+    listens: Preset
+    given: Mapping[str, Any]
+
+    @cached_property
+    def lists(self) -> Mapping[str, tuple[Any, ...]]:
+        """What was given step by step.
+
+        Raises:
+            ValueError: they are not equally long, or empty.
+        """
+        lists = {name: value for name, value in self.given.items() if isinstance(value, tuple)}
+        if len({len(value) for value in lists.values()}) > 1 or () in lists.values():
+            said = ", ".join(f"{name} has {len(value)}" for name, value in lists.items())
+            raise ValueError(f"{said}; allowed: lists with one value for each step")
+        return lists
+
+    @cached_property
+    def typed(self) -> list[Hyper]:
+        """The hyperparameters at each step, as many as show what stays what it is.
+
+        Raises:
+            ValueError: they are none that the rule takes.
+        """
+        steps = max(map(len, self.lists.values()), default=2)
+        base = self.speaks.base
+        values = {n: exact(n, self.speaks.default(n)) for n in base.hyper()._fields}
+        values |= self.given
+        schedule = [
+            base.hyper(**{n: v[t] if isinstance(v, tuple) else v for n, v in values.items()})
+            for t in range(steps)
+        ]
+        for why in filter(None, map(base.constraint, schedule)):
+            raise ValueError(f"{self.speaks}: {why}")
+        return schedule
+
+    @property
+    def switched(self) -> bool:
+        """Whether torch's decoupled_weight_decay is on."""
+        return getattr(self.typed[0], "decoupled_weight_decay", False)
+
+    @property
+    def schedule(self) -> list[Hyper]:
+        """The hyperparameters as the dictionary takes them: that switch is a convention to it."""
+        seen = self.typed
+        if self.speaks.heard:
+            seen = [self.speaks.heard(h) for h in seen]
+        if self.switched:
+            seen = [h._replace(decoupled_weight_decay=False) for h in seen]
+        return seen
+
+    @property
+    def manner(self) -> Manner:
+        """The conventions that the source follows."""
+        return self.speaks.manner | ({"switched"} if self.switched else set())
+
+    @property
+    def known(self) -> frozenset[str]:
+        """What was given, and what a framework takes by default."""
+        return self.speaks.known.union(self.given)
+
+
+def heard(speaks: Preset, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values under torch's names, as exact numbers; lists as tuples of them.
+
+    >>> heard(speaker("SGD"), {"learning_rate": 0.5, "m": 32})
+    {'lr': Fraction(1, 2), 'batch_size': Fraction(32, 1)}
+
+    Raises:
+        ValueError: a name is not known, or a value is no number.
+    """
+    plain = dict(values)
+    for name, members in speaks.tuples.items():
+        if name in plain:
+            plain |= zip(members, plain.pop(name), strict=True)
+    own = {theirs: name for name, theirs in speaks.names.items()}
+    found = {own[name]: value for name, value in plain.items() if name in own}
+    rest = [name for name in plain if name not in own]
+    usual = matched(rest, [n for n in (*speaks.names, *UNTYPED) if n not in found])
+    for name in rest:
+        if name not in usual.values():
+            allowed = dict.fromkeys([*speaks.names.values(), *speaks.tuples, *UNTYPED])
+            raise ValueError(f"{name!r} is no argument of {speaks}; allowed: {', '.join(allowed)}")
+    found |= {name: plain[theirs] for name, theirs in usual.items()}
+    for name, value in found.items():
+        if isinstance(value, str) and name in speaks.base.drawing.full.hyper:
+            raise ValueError(f"{name}={value!r} is not allowed; allowed: finite numbers")
+    return {name: exact(name, value) for name, value in found.items()}
+
+
+def exact(name: str, value: Any) -> Any:
+    """A number as the decimal that it is written as; lists as tuples, all else as it is.
+
+    >>> exact("lr", [0.1, True])
+    (Fraction(1, 10), True)
+
+    Raises:
+        ValueError: it is no finite number.
+    """
+    if isinstance(value, bool | str | Fraction) or value is None:
+        return value
+    if isinstance(value, Iterable):
+        return tuple(exact(name, one) for one in value)
+    try:
+        return Fraction(str(value))
+    except ValueError:
+        raise ValueError(f"{name}={value!r} is not allowed; allowed: finite numbers") from None
+
+
+def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
+    """The numbers at the end of a way, as the target takes them."""
+    speaks, listens = asked.speaks, asked.listens
+    for name in sorted(found.needs - asked.known):
+        formulas = "; ".join(e.formula for e in found.entries if name in e.needs)
+        raise ValueError(f"{name} is needed and was not given: {formulas}")
+    reached = [
+        h._replace(decoupled_weight_decay=True) if switched else h
+        for h in found.schedule(asked.schedule)
+    ]
+    if (why := _untypable(listens, reached)) is not None:
+        return Translation(speaks, listens, refusal=Refused(why))
+    names = [name for name in listens.names if _worth_telling(name, asked, reached)]
+    varying = [n for n in names if len({getattr(h, n) for h in reached}) > 1 and not asked.lists]
+    values = {
+        listens.names[name]: tuple(series) if len(set(series)) > 1 else series[0]
+        for name in names
+        if name not in varying and (series := [plain(getattr(h, name)) for h in reached])
+    }
+    return Translation(
+        speaks,
+        listens,
+        _joined(listens, values),
+        {listens.names[name]: _varying(name, asked, found) for name in varying},
+        {listens.names[n]: value for e in found.entries for n, value in e.vectors.items()},
+        found.ranges,
+        tuple(": ".join(filter(None, (e.formula, e.reason))) for e in found.entries),
+        way=found,
+    )
+
+
+def plain(value: Any) -> Any:
+    """A number as a person types it."""
+    return float(value) if isinstance(value, Fraction) else value
+
+
+def _varying(name: str, asked: Question, found: Way) -> Varying:
+    """A number that is another one at each step."""
+
+    def at(t: int) -> float:
+        before = asked.schedule[:1] * min(t, 2)
+        return float(getattr(found.schedule(before, max(t - 1, 1))[-1], name))
+
+    formulas = (e.formula for e in found.entries if name in e.formula)
+    return Varying(", then ".join(formulas), at)
+
+
+def _joined(listens: Preset, values: dict[str, Any]) -> dict[str, Any]:
+    """With those in one argument that the target takes in one."""
+    for name, members in listens.tuples.items():
+        if all(m in values for m in members):
+            values[name] = tuple(values.pop(m) for m in members)
+    return values
+
+
+def _worth_telling(name: str, asked: Question, reached: Schedule) -> bool:
+    """Whether a number was given or made, or the target's default would be another."""
+    if name in UNTYPED | asked.listens.silent or name in asked.speaks.silent - asked.given.keys():
+        return False
+    made = [getattr(h, name) for h in reached] != [getattr(h, name) for h in asked.schedule]
+    if name in asked.given or made:
+        return True
+    if name not in asked.known:
+        return False
+    default = exact(name, asked.listens.default(name))
+    return name not in asked.listens.known or any(getattr(h, name) != default for h in reached)
+
+
+def _untypable(listens: Preset, reached: Schedule) -> str | None:
+    """What the target cannot be told, or its rule does not allow."""
+    for name in reached[0]._fields:
+        if name in {*listens.names, *UNTYPED, *listens.silent, *listens.ignored}:
+            continue
+        acts = exact(name, listens.default(name))
+        for value in {getattr(h, name) for h in reached} - {acts}:
+            return f"{listens} takes no {name} and acts as with {plain(acts)}, not {plain(value)}"
+    for why in filter(None, map(listens.base.constraint, reached)):
+        return f"{listens} would have to take what torch does not allow: {why}"
+    return None
+
+
+def _strangers(asked: Question) -> Refused:
+    """Optimizers of two rules, which remember different things."""
+    mine, theirs = asked.speaks.base, asked.listens.base
+    shared = set(mine.hyper()._fields) & set(theirs.hyper()._fields)
+    carried = [theirs.hyper(**{n: getattr(h, n) for n in shared}) for h in asked.typed]
+    one, other = text(mine.name, asked.manner), text(theirs.name, asked.listens.manner)
+    reason = f"{mine.name} and {theirs.name} are different rules, whatever the numbers"
+    return Refused(reason, SAME, parting(one, other, asked.schedule, carried))

@@ -1,0 +1,165 @@
+"""Exceptions and other values of arguments are found, solved for, and said in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import oracles
+from oracles.harness.arithmetic.formats import round_to
+from oracles.harness.subjects.trace import Trace
+from oracles.identification import Identification
+
+Value = Callable[[Any, dict[str, Any]], Any]
+"""What code takes for an argument: ``(w, h) -> value``."""
+
+
+def given(name: str) -> Value:
+    return lambda w, h: h[name]
+
+
+LR, DECAY, MOMENTUM = given("lr"), given("weight_decay"), given("momentum")
+EPS, BETA2, AMSGRAD = given("eps"), given("beta2"), given("amsgrad")
+
+
+def sgd(decay: Value = DECAY, lr: Value = LR) -> Callable[..., Any]:
+    return lambda w, g, kept, h: w - lr(w, h) * (g + decay(w, h) * w)
+
+
+def heavy_ball(momentum: Value = MOMENTUM) -> Callable[..., Any]:
+    def one(w: Any, g: Any, kept: dict[str, Any], h: dict[str, Any]) -> Any:
+        d, mu = g + h["weight_decay"] * w, momentum(w, h)
+        kept["b"] = mu * kept["b"] + d if "b" in kept else d
+        return w - h["lr"] * (d + mu * kept["b"] if h["nesterov"] else kept["b"])
+
+    return one
+
+
+def adam(
+    decay: Value = DECAY,
+    eps: Value = EPS,
+    beta2: Value = BETA2,
+    largest: Value = AMSGRAD,
+) -> Callable[..., Any]:
+    def one(w: Any, g: Any, kept: dict[str, Any], h: dict[str, Any]) -> Any:
+        t = kept["t"] = kept.get("t", 0) + 1
+        b1, b2, d = h["beta1"], beta2(w, h), g + decay(w, h) * w
+        m = kept["m"] = b1 * kept.get("m", 0) + (1 - b1) * d
+        v = kept["v"] = b2 * kept.get("v", 0) + (1 - b2) * d * d
+        if largest(w, h):
+            v = kept["largest"] = np.maximum(kept.get("largest", 0), v)
+        return w - h["lr"] / (1 - b1**t) * m / (np.sqrt(v / (1 - b2**t)) + eps(w, h))
+
+    return one
+
+
+def early(w: Any, g: Any, kept: dict[str, Any], h: dict[str, Any]) -> Any:
+    """Without momentum it returns before the decay."""
+    return w - h["lr"] * g if h["momentum"] == 0 else heavy_ball()(w, g, kept, h)
+
+
+def found(one: Callable[..., Any], rule: str) -> Identification:
+    def code(params: Any, grads: Any, state: Any, hyper: Any) -> Any:
+        pairs = enumerate(zip(params, grads, strict=True))
+        return [one(w, g, state.setdefault(i, {}), hyper) for i, (w, g) in pairs]
+
+    return oracles.identify(code, [rule])
+
+
+MATRICES: Value = lambda w, h: h["weight_decay"] * (w.ndim > 1)  # noqa: E731
+MEAN_LR: Value = lambda w, h: h["lr"] / h["batch_size"]  # noqa: E731
+
+PLANTED: dict[str, tuple[str, Callable[..., Any], str]] = {
+    "a bias undecayed": (
+        "Adam",
+        adam(decay=MATRICES),
+        "coupled_unscaled, but decay_ignored for parameters of at most one dimension",
+    ),
+    "a regime": ("SGD", early, "coupled_unscaled, but decay_ignored where momentum=0"),
+    "half a rate": ("SGD", sgd(lr=lambda w, h: h["lr"] / 2), "coupled_unscaled, lr × 0.5"),
+    "a penalty without its half": (
+        "Adam",
+        adam(decay=lambda w, h: 2 * h["weight_decay"]),
+        "coupled_unscaled, weight_decay × 2",
+    ),
+    "any factor": (
+        "SGD",
+        sgd(decay=lambda w, h: 2.5 * h["weight_decay"]),
+        "coupled_unscaled, weight_decay × 2.5",
+    ),
+    "a default of another framework": (
+        "Adam",
+        adam(eps=lambda w, h: 1e-7),
+        "coupled_unscaled, eps = 1e-07 whatever is given",
+    ),
+    "any constant": (
+        "Adam",
+        adam(eps=lambda w, h: 0.3),
+        "coupled_unscaled, eps = 0.3 whatever is given",
+    ),
+    "a constant rate of decay": (
+        "SGD",
+        heavy_ball(lambda w, h: 0.873),
+        "coupled_unscaled, momentum = 0.873 whatever is given",
+    ),
+    "a number cut short": (
+        "Adam",
+        adam(beta2=lambda w, h: float(round_to("bfloat16", h["beta2"]))),
+        "coupled_unscaled, beta2 in bfloat16",
+    ),
+    "a constant cut short": (
+        "Adam",
+        adam(beta2=lambda w, h: 0.99609375),
+        "coupled_unscaled, beta2 = 0.99609375 whatever is given",
+    ),
+    "a switch that is on": (
+        "Adam",
+        adam(largest=lambda w, h: True),
+        "coupled_unscaled, amsgrad = True whatever is given",
+    ),
+    "a gradient of a sum": (
+        "SGD",
+        sgd(lr=MEAN_LR),
+        "coupled_unscaled, lr / batch_size",
+    ),
+    "decay times m, rate over m": (  # torch's rule, in units of the mean
+        "SGD",
+        sgd(
+            lambda w, h: h["weight_decay"] * h["batch_size"], lambda w, h: h["lr"] / h["batch_size"]
+        ),
+        "coupled_unscaled, gradient / batch_size",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", PLANTED)
+def test_what_the_code_acts_with(what: str) -> None:
+    rule, one, expected = PLANTED[what]
+    told = found(one, rule)
+    assert told.fits
+    said = ", but ".join(map(str, (told.fits[0], *told.exceptions)))
+    assert said == f"{rule}'s {expected}"
+
+
+def test_a_trace_that_leaves_a_parameter_undecayed_by_its_name() -> None:
+    steps, rng = 5, np.random.Generator(np.random.PCG64(3))
+    g = {name: rng.normal(size=(steps, 3)) for name in ("scale", "shift", "weight")}
+    w = {name: [rng.normal(size=3)] for name in g}
+    for name, t in ((name, t) for name in g for t in range(steps)):
+        decay = 0.0 if name == "shift" else 0.1
+        w[name].append(w[name][t] - 0.05 * (g[name][t] + decay * w[name][t]))
+    hyper = {"lr": (0.05,) * steps, "weight_decay": (0.1,) * steps}
+    trace = Trace("run", {name: np.stack(values) for name, values in w.items()}, g, hyper)
+    assert str(oracles.identify(trace)) == (
+        "run follows SGD's coupled_unscaled, but decay_ignored for shift"
+    )
+
+
+def test_the_nearest_is_no_answer() -> None:
+    told = found(lambda w, g, kept, h: w - h["lr"] * (g + 0.1 * np.sin(g)), "SGD")
+    assert not told.fits
+    assert told.nearest is not None
+    assert "follows no known rule" in str(told) and "nearest is SGD's coupled_unscaled" in str(told)

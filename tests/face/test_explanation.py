@@ -1,0 +1,217 @@
+"""explain: it tells what a rule's file says, and what it says of conventions is true.
+
+The golden documents are the witness: they say, from 80 digits, which of their cases tell a
+convention from torch's.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.text import Text
+
+from oracles import cli, explain
+from oracles.explanation import ALL, SAID, Explanation
+from oracles.harness.cases.case import Group, Parameter
+from oracles.harness.golden import DIFFERS
+from oracles.optimizers.registry import RULES
+from oracles.optimizers.sgd import RULE as SGD
+from oracles.reports.picture import drawn, follow, picture
+from oracles.rule import Convention, Rule
+from tests.support.pinned import vectors
+
+each_rule = pytest.mark.parametrize("name", ALL)
+each_enclosed = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+
+
+@cache
+def explained(name: str) -> Explanation:
+    return explain(name)
+
+
+def holds(condition: str, group: Group, parameter: Parameter) -> bool:
+    """Whether a case is one of those in which a convention is said to be torch's."""
+    if condition == "lr never changes":
+        return len({h.lr for h in group.schedule}) == 1
+    if condition.startswith("w has"):
+        return (parameter.initial.ndim > 1) == condition.endswith("several dimensions")
+    name, value = condition.split(" = ")
+    return all(str(getattr(h, name)) in (value, f"{value}.0") for h in group.schedule)
+
+
+def switched(convention: Convention, group: Group) -> bool:
+    """Whether a case turns on what a convention has nothing to do with."""
+    switches = {n for h in group.schedule for n, v in h._asdict().items() if v is True}
+    return bool(switches - convention.parts)
+
+
+@each_enclosed
+def test_a_case_that_tells_two_apart_is_none_in_which_they_are_the_same(rule: Rule) -> None:
+    for difference in explained(rule.name).differences:
+        seen = 0
+        for vector in vectors(rule, difference.convention.name).values():
+            (group,) = vector.case.groups
+            if DIFFERS not in vector.flags or switched(difference.convention, group):
+                continue
+            seen += 1
+            for condition in difference.same:
+                everywhere = all(holds(condition, group, p) for p in group.parameters)
+                assert not everywhere, f"{difference.convention.name}, {vector.id}: {condition}"
+        assert seen
+
+
+@pytest.mark.parametrize("convention", SGD.conventions[1:], ids=lambda c: c.name)
+def test_of_sgd_the_conditions_are_the_parts(convention: Convention) -> None:
+    """That it is torch's without any of them is shown elsewhere, in fractions."""
+    words = {"lr never changes": "schedule", "w has several dimensions": "vector"}
+    (difference,) = (d for d in explained("SGD").differences if d.convention is convention)
+    found = {words.get(condition, condition.split(" = ")[0]) for condition in difference.same}
+    assert found >= convention.parts - {"momentum"}
+    assert found <= convention.parts
+
+
+@each_rule
+def test_the_smallest_numbers_are_the_rule_s(name: str) -> None:
+    rule = ALL[name]
+    for difference in explained(name).differences:
+        example, convention = difference.example, difference.convention
+        if example is None:
+            assert (name, convention.name) == ("LBFGS", "curvature_relative")
+            continue
+        h = rule.hyper(**{k: v for k, v in example.changed.items() if k != "lr"})
+        rates = example.changed.get("lr", h.lr)
+        schedule = [h._replace(lr=r) for r in (rates if isinstance(rates, list) else [rates] * 8)]
+        for c, expected in ((rule.torch, example.first), (convention, example.second)):
+            decays = c.decays(example.initial.ndim)
+            steps = schedule[: len(example.gradients)]
+            *_, (w, _) = rule.run(c, example.initial, example.gradients, steps, decays=decays)
+            assert np.array_equal(w, expected)
+        assert difference.numbers.count(str(convention.name)) == 1
+        shown = difference.numbers.split(": torch ")[1].split(f", {convention.name} ")
+        assert shown[0] != shown[1], "four digits do not show it"
+
+
+def test_numbers_that_can_be_checked_by_hand() -> None:
+    """w = 2, g = 1: torch's 2 − (1 + ½·2) = 0, and 2 − (1 + ½/2·2) = ½ if λ is divided by 2."""
+    (difference,) = explain("SGD", "batch_scaled").differences
+    assert difference.numbers == (
+        "w = 2, g = 1, lr=1, weight_decay=0.5, batch_size=2: torch 0, batch_scaled 0.5"
+    )
+
+
+@each_rule
+def test_what_the_file_says_is_told(name: str) -> None:
+    explanation, rule = explained(name), ALL[name]
+    text = str(explanation)
+    assert [s for s in SAID if not any(h.startswith(s) for h in explanation.sections)] == []
+    assert f"torch.optim.{name}" in explanation.title
+    assert all(c.name in text and c.source.split()[0] in text for c in rule.conventions)
+    assert "``" not in text and ":`" not in text
+    assert max(map(len, text.splitlines())) <= 100
+    for argument, value in rule.arguments(rule.hyper()).items():
+        assert argument == "batch_size" or f"{argument}=" in text, value
+
+
+def test_at_the_defaults() -> None:
+    """Adam's λ is 0 there and AdamW's is not; ε is small, and a missing correction is not."""
+    adam = {d.convention.name: d.share for d in explained("Adam").differences}
+    adamw = {d.convention.name: d.share for d in explained("AdamW").differences}
+    assert adam["batch_scaled"] == adam["decoupled_lr"] == adam["amsgrad_ignored"] == 0
+    assert adamw["batch_scaled"] > 0 and adamw["coupled_unscaled"] > 0
+    assert 0 < adam["eps_hat"] < 1e-6 < adam["uncorrected"]
+
+
+def test_what_is_not_known_is_refused() -> None:
+    with pytest.raises(ValueError, match="rule='Adamm' is not known; allowed: SGD, Adam"):
+        explain("Adamm")
+    with pytest.raises(ValueError, match="convention='none' is not one of SGD's; known: coupled"):
+        explain("SGD", "none")
+
+
+def test_a_rule_of_one_s_own_is_explained() -> None:
+    own = Rule(**{f: getattr(SGD, f) for f in SGD.__dataclass_fields__} | {"name": "Mine"})
+    assert "Mine" in json.dumps(explain(own, "batch_scaled").to_json())
+
+
+@pytest.mark.parametrize("name", ["Muon", "SparseAdam"])
+def test_a_picture_has_a_panel_a_convention_and_no_words_over_others(name: str) -> None:
+    """Of one with long settings, and of one whose gradients are missing."""
+    figure = drawn(explained(name))
+    figure.draw_without_rendering()
+    panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    titles = [axes.get_title(loc="left") for axes in panels]
+    assert titles == [d.convention.name for d in explained(name).differences]
+    boxes = [figure.legends[0].get_window_extent()]
+    for axes in panels:
+        words = [text for text in axes.findobj(Text) if text.get_text() in titles]
+        boxes += [text.get_window_extent() for text in (*words, *axes.texts)]
+    assert len(boxes) == 1 + 2 * len(titles)
+    assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
+
+
+@pytest.mark.parametrize(("kind", "first"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
+def test_a_picture_is_the_same_bytes_each_time(kind: str, first: bytes) -> None:
+    one, two = (picture(explain("SGD", "decoupled"), kind) for _ in range(2))
+    assert one == two and one.startswith(first)
+
+
+def test_two_lines_part_where_the_ring_is() -> None:
+    """Rprop's alternatives go with it until the gradient turns; the ring is no step too late."""
+    (difference,) = explain("Rprop", "rprop_minus").differences
+    schedule = tuple([ALL["Rprop"].hyper(lr=0.25)] * 12)
+    ours, theirs = (
+        follow(ALL["Rprop"], c, difference, schedule)
+        for c in (ALL["Rprop"].torch, difference.convention)
+    )
+    (axes, *_) = drawn(explain("Rprop", "rprop_minus")).axes
+    (ring,) = np.asarray(axes.lines[-1].get_xdata(), dtype=int)
+    assert np.array_equal(ours[: ring + 1], theirs[: ring + 1])
+    assert ours[ring + 1] != theirs[ring + 1]
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    assert cli.main(["explain", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_command_says_what_the_function_says(capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(capsys, "SGD") == f"{explained('SGD')}\n"
+    data = json.loads(told(capsys, "SGD", "--convention", "decoupled", "--json"))
+    assert data == json.loads(json.dumps(explain("SGD", "decoupled").to_json()))
+    assert [c["name"] for c in data["conventions"]] == ["decoupled"]
+
+
+def test_the_command_draws(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "pictures" / "sgd.svg"
+    assert told(capsys, "SGD", "--convention", "decoupled", "--picture", str(file))
+    assert file.read_bytes() == picture(explain("SGD", "decoupled"), "svg")
+
+
+@pytest.mark.parametrize(
+    ("convention", "file", "said"),
+    [
+        ("decoupled", "sgd.gif", "sgd.gif' is of no known kind; allowed: .png, .svg"),
+        ("coupled_unscaled", "sgd.png", "'coupled_unscaled' is torch's, nothing parts from it"),
+        ("decoupled", "a file/sgd.png", "a file/sgd.png' cannot be written"),
+    ],
+    ids=("kind", "nothing", "place"),
+)
+def test_what_cannot_be_drawn_is_told(
+    convention: str, file: str, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "a file").touch()
+    picture = str(tmp_path / file)
+    assert cli.main(["explain", "SGD", "--convention", convention, "--picture", picture]) == 2
+    assert said in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a file"]
+
+
+def test_the_command_is_off_without_such_a_convention(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explain", "SGD", "--convention", "none"]) == 2
+    assert "convention='none' is not one of SGD's" in capsys.readouterr().err

@@ -1,0 +1,273 @@
+"""identify names what a training loop minimizes and by which rule, and never what it does not."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+import torch
+
+import oracles
+from oracles.fitting import FitIdentification, evidences, identify_fit
+from oracles.harness.evidence.fits.hunt import Hunt
+from oracles.harness.evidence.fits.settings import settings
+from oracles.harness.oracle import Margin
+from oracles.harness.subjects.fits.fit import Fit
+from oracles.harness.subjects.subject import SubjectError
+from oracles.optimizers.registry import RULES
+from oracles.reports.identification import render
+from tests.support.fits import (
+    OTHERS,
+    PLANTED,
+    REWRITES,
+    Planted,
+    Written,
+    answer,
+    course,
+    lasso,
+    plus_and_minus,
+    question,
+    shuffled_off,
+)
+
+
+def account(found: str) -> str:
+    """What is said of a loop first: without its name and without other readings."""
+    return found.partition(" minimizes ")[2].partition("; the same as ")[0]
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.expected[:60])
+def test_a_planted_loop_is_named(planted: Planted) -> None:
+    assert account(str(identify_fit(Fit(planted.fit())))) == planted.expected
+
+
+@pytest.mark.parametrize("written", REWRITES, ids=lambda written: written.fit.__name__)
+def test_whoever_writes_it_otherwise(written: Written) -> None:
+    found = identify_fit(Fit(written.fit, values=written.values))
+    assert account(str(found)) == written.expected
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: other.__name__)
+def test_what_is_no_such_loop_is_not_named(other: Any) -> None:
+    found = identify_fit(Fit(other))
+    assert not found.fits, str(found)
+    assert "follows no known account" in str(found)
+
+
+def asked(fit: Any, **more: Any) -> FitIdentification:
+    return identify_fit(Fit(fit, **more))
+
+
+def test_torch_s_own_numbers_for_it() -> None:
+    """As the published answer says: λ is divided by m there; torch's is not."""
+    found = asked(question)
+    assert [str(loop.candidate) for loop in found.fits] == ["SGD's batch_scaled"]
+    assert [(str(c.loss), str(c.candidate), c.lr, c.weight_decay) for c in found.also] == [
+        ("the mean logistic loss", "SGD's coupled_unscaled", "", "/m")
+    ]
+    assert not found.torchs
+    assert asked(answer).torchs
+
+
+def test_a_sum_is_a_mean_at_another_rate() -> None:
+    summed = Planted("", "linear", 1, "sum", bias=False, returns="weights").fit()
+    (also,) = asked(summed).also
+    assert (also.loss.reduction, also.lr, also.weight_decay) == ("mean", "·m", "/m")
+
+
+def test_decay_times_m_at_a_rate_over_m_is_torch_s() -> None:
+    """−(γ/m)(Σ + λmw): what cancels is no convention."""
+
+    def fit(X: Any, y: Any, lr: float, lam: float, epochs: int) -> Any:
+        w = np.zeros(X.shape[1])
+        for _ in range(epochs):
+            w = w - lr / len(y) * (X.T @ (X @ w - y) + lam * len(y) * w)
+        return w
+
+    assert str(asked(fit)) == "fit minimizes half the mean squared error by SGD's coupled_unscaled"
+
+
+def test_numbers_to_work_by_hand() -> None:
+    """w = 0, b = 0, σ = 1/2: slopes 1/2 and −1/2, so w = −γ(1/2 − 1)/2 = 1/8 after one epoch."""
+    example = asked(question).example
+    assert example is not None
+    assert (dict(example.given), example.epoch) == ({"lr": 0.5, "weight_decay": 0.5}, 2)
+    w, b = 1 / 8, 0.0
+    s1, s2 = 1 / (1 + math.exp(-w - b)), 1 / (1 + math.exp(-2 * w - b)) - 1
+    scaled, plain = ((s1 + 2 * s2 + 0.5 * w) / 2, (s1 + 2 * s2) / 2 + 0.5 * w)
+    got, torchs = example.got[0], example.torchs[0]  # the weight; then the bias
+    assert f"{got:.9f} {torchs:.9f}" == f"{w - 0.5 * scaled:.9f} {w - 0.5 * plain:.9f}"
+    assert "by hand: x = 1 and 2 with labels 0 and 1, lr = 0.5, weight_decay = 0.5" in str(example)
+
+
+def test_what_is_told_beside() -> None:
+    found = asked(shuffled_off, values={"momentum": 0.9})
+    assert found.remarks()[0].startswith("lr_in_velocity (v = μv + (1−τ)γd, w = w − v) is the same")
+    plain = Planted("", momentum="torch").fit()
+    assert any(line.startswith("lr_in_velocity") for line in asked(plain).untold)
+    assert (
+        "it takes no weight_decay: what it would do with one is not known" in asked(course).untold
+    )
+    assert asked(plus_and_minus).form == "labels -1 and 1"
+
+
+REPORTS = Path(oracles.__file__).parent / "reports"
+
+SCHEMA = json.loads((REPORTS / "identification.schema.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("loop", [question, answer, course, lasso], ids=lambda loop: loop.__name__)
+def test_a_plain_record_of_it(loop: Any) -> None:
+    told = json.loads(json.dumps(oracles.identify(loop).to_json()))
+    jsonschema.validate(told, SCHEMA)
+    assert [c["name"] for c in told["fits"]] == [str(c.candidate) for c in asked(loop).fits]
+    assert told["summary"] == str(asked(loop))
+
+
+def test_identify_takes_loops() -> None:
+    """The face, with names, further arguments and numbers of one's own; and what is printed."""
+
+    def fit(X: Any, y: Any, speed: float, rounds: int, penalty: Any = None) -> Any:
+        w = np.zeros(X.shape[1])
+        for _ in range(rounds):
+            w = w - speed * (X.T @ (X @ w - y) + 0.5 * w) / len(y)
+        return w
+
+    names, values = {"lr": "speed", "epochs": "rounds"}, {"weight_decay": 0.5}
+    found = oracles.identify(fit, names=names, fixed={"penalty": None}, values=values)
+    assert [str(c) for c in found.fits] == ["SGD's batch_scaled"]
+    assert not found.torchs
+    assert oracles.identify(answer, ["SGD"]).torchs
+    assert "by hand: x = 1 and 2" in render(oracles.identify(question))
+    unasked = oracles.identify(fit)
+    assert not unasked.fits
+    assert str(unasked).startswith("fit cannot be asked: fit takes no number of epochs")
+
+
+def test_rows_in_another_order_show_in_batches_only() -> None:
+    def fit(X: Any, y: Any, lr: float, epochs: int, batch_size: int) -> Any:
+        w, order = np.zeros(X.shape[1]), np.random.default_rng(1)
+        for _ in range(epochs):
+            rows = order.permutation(len(y))
+            for i in range(0, len(y), batch_size):
+                some = rows[i : i + batch_size]
+                w = w - lr * X[some].T @ (X[some] @ w - y[some]) / len(some)
+        return w
+
+    found = asked(fit)
+    assert "this holds on all rows at once; in batches it follows no known account" in str(found)
+    assert not found.torchs
+
+
+def test_a_start_that_cannot_be_seen_is_assumed() -> None:
+    def fit(X: Any, y: Any, lr: float, epochs: int) -> Any:
+        if not (lr and epochs):
+            raise ValueError("nothing to do")
+        w = np.zeros(X.shape[1])
+        for _ in range(epochs):
+            w = w - lr * X.T @ (X @ w - y) / len(y)
+        return w
+
+    found = asked(fit)
+    assert found.fits
+    assert found.untold[-1].endswith("that it starts at 0 is assumed")
+
+
+def test_a_number_written_in_the_code() -> None:
+    def fit(X: Any, y: Any, epochs: int) -> Any:
+        w = np.zeros(X.shape[1])
+        for _ in range(epochs):
+            w = w - 0.05 * (X.T @ (X @ w - y) + 0.1 * w) / len(y)
+        return w
+
+    with pytest.raises(SubjectError, match=r"fit takes no learning rate.*values=\{'lr'"):
+        asked(fit)
+    found = asked(fit, values={"lr": 0.05, "weight_decay": 0.1})
+    assert account(str(found)) == "half the mean squared error by SGD's batch_scaled"
+    assert not asked(fit, values={"lr": 0.05}).fits  # it decays
+
+
+def test_names_of_its_own() -> None:
+    def fit(X: Any, y: Any, speed: float, shrink: float = 0.5, rounds: int = 3) -> Any:
+        w = np.zeros(X.shape[1])
+        for _ in range(rounds):
+            w = w - speed * (X.T @ (X @ w - y) / len(y) + shrink * w)
+        return w
+
+    names = {"lr": "speed", "epochs": "rounds"}
+    found = asked(fit, names={**names, "weight_decay": "shrink"})
+    assert found.torchs
+    assert str(asked(fit, names=names)).endswith("what shrink may mean is not known")
+    assert asked(fit, names=names, fixed={"shrink": 0.0}).torchs
+    with pytest.raises(SubjectError, match=r"fit takes no number of epochs.*names=\{'epochs'"):
+        asked(fit)
+
+
+def test_what_cannot_be_asked_says_why() -> None:
+    def broken(X: Any, y: Any, lr: float, epochs: int) -> Any:
+        raise RuntimeError("not today")
+
+    def needs(X: Any, y: Any, activation: Any, lr: float, epochs: int) -> Any: ...
+
+    def still(X: Any, y: Any, lr: float, epochs: int) -> Any:
+        return np.ones(X.shape[1])
+
+    def noisy(X: Any, y: Any, lr: float, epochs: int) -> Any:
+        return np.random.default_rng().normal(size=X.shape[1])
+
+    for fit, reason in (
+        (broken, "RuntimeError: not today"),
+        (needs, "needs needs activation, which is not known"),
+        (
+            still,
+            "still gives no weights that move .for 3 numbers a row: 3, or 4 with a bias.",
+        ),
+        (noisy, "noisy is random: two calls that are the same differ"),
+    ):
+        with pytest.raises(SubjectError, match=reason):
+            asked(fit)
+
+
+def test_the_world_is_left_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    def fit(X: Any, y: Any, lr: float, epochs: int) -> Any:
+        print("epoch")
+        w = np.random.normal(size=X.shape[1]) + torch.rand(1).item() + random.random()  # noqa: NPY002
+        for _ in range(epochs):
+            w -= lr * X.T @ (X @ w - y) / len(y)
+        X[:], y[:] = 0, 0
+        return w
+
+    before = repr(np.random.get_state()), random.getstate(), torch.get_rng_state()  # noqa: NPY002
+    assert asked(fit).torchs
+    after = repr(np.random.get_state()), random.getstate(), torch.get_rng_state()  # noqa: NPY002
+    assert before[:2] == after[:2]
+    assert torch.equal(before[2], after[2])
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("number", [0, 3, 10, 24, 27])
+def test_it_is_margins_that_decide(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What plain float64 spares them changes no answer, however little that is."""
+    planted = PLANTED[number]
+    expected = asked(planted.fit())
+    monkeypatch.setattr("oracles.harness.evidence.fits.evidence.NEAR", 0.3)
+    found = asked(planted.fit())
+    assert account(str(found)) == planted.expected
+    assert str(found) == str(expected)
+
+
+def test_a_margin_that_holds_anything_proves_nothing() -> None:
+    box, rule = Fit(answer), RULES["SGD"]
+    (evidence, *_) = evidences(box, rule)
+    hunt = Hunt(evidence, rule, settings(rule, box))
+    (loop,) = hunt.proven(hunt.accounts())
+    assert hunt.speaks(loop, Margin(16))
+    wide = Margin(10**13)
+    assert all(evidence.within(loop, wide, setting)[0] for setting in hunt.full)
+    assert not hunt.speaks(loop, wide)

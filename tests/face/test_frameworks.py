@@ -1,0 +1,114 @@
+"""What was seen of other frameworks, as far as none of them need be there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.frameworks import HELD, REFUSED, carried, kept, seen
+from oracles.dictionary.frameworks import PRESETS, SEEN
+from oracles.harness.subjects.frameworks.arguments import ARGUMENTS
+from oracles.harness.subjects.frameworks.framework import (
+    FRAMEWORKS,
+    Framework,
+    FrameworkOptimizer,
+    Step,
+)
+from oracles.optimizers.registry import RULES
+from oracles.reports.frameworks import page
+from oracles.translation import translate
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_says_what_the_table_says() -> None:
+    assert (ROOT / "FRAMEWORKS.md").read_text(encoding="utf-8") == page(SEEN)
+
+
+def test_every_optimizer_has_been_seen() -> None:
+    assert [row.name for row in SEEN] == sorted(
+        ARGUMENTS, key=lambda name: [row.name for row in SEEN].index(name)
+    )
+    assert {row.name: (row.rule, row.names) for row in SEEN} == dict(ARGUMENTS)
+
+
+def test_tox_pins_the_versions_that_were_seen() -> None:
+    pinned = re.findall(
+        r"^ +\w+: ([\w-]+)(?:\[\w+\])?==(\S+)", (ROOT / "tox.ini").read_text(), re.MULTILINE
+    )
+    assert {f"{name} {version}" for name, version in pinned} == {row.version for row in SEEN}
+    assert [name for name, _ in pinned] == list(FRAMEWORKS)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_carried_over_to_torch_or_it_is_said_why_not(name: str) -> None:
+    """With all its defaults but a learning rate."""
+    preset = PRESETS[name]
+    given = {"batch_size": 7} | ({"lr": 0.5} if "lr" in preset.names else {})
+    found = translate(given, name, f"torch.{preset.rule}")
+    assert bool(found.values or found.schedules) == (found.refusal is None)
+    assert found.refusal is None or found.refusal.example is not None
+    assert translate(given, name, name).range == ()
+
+
+def _start(parameters: Any, values: Mapping[str, Any]) -> Step:
+    """A framework of ours that follows torch's SGD, or decays by twice as much."""
+    held = [p.copy() for p in parameters]
+    buffers = [np.zeros_like(p) for p in parameters]
+
+    def step(gradients: Any, values: Mapping[str, Any]) -> Any:
+        for w, b, g in zip(held, buffers, gradients, strict=True):
+            d = g + values["weight_decay"] * w
+            b[...] = values["momentum"] * b + d
+            w -= values["lr"] * (d + values["momentum"] * b if values["nesterov"] else b)
+        return [w.copy() for w in held]
+
+    return step
+
+
+def _signature(lr: float, weight_decay: float = 0.25, momentum: Any = None) -> None: ...
+
+
+OURS = FrameworkOptimizer("tinygrad.SGD", _start, _signature)
+
+
+class TestOfAFrameworkOfOurs:
+    """Under the name and arguments of one that was seen."""
+
+    def test_it_is_seen(self) -> None:
+        row = seen(Framework("numpy", "numpy", "ours"), OURS)
+        assert row.version == f"numpy {np.__version__}"
+        assert (row.rule, row.conventions, row.decays_biases) == ("SGD", (), True)
+        assert row.defaults == {"weight_decay": 0.25, "momentum": None}
+
+    def test_numbers_that_are_carried_over_are_run(self) -> None:
+        assert set(carried(OURS)) == {HELD}
+
+    def test_numbers_that_do_not_do_are_told(self) -> None:
+        def doubled(parameters: Any, values: Mapping[str, Any]) -> Step:
+            step = _start(parameters, values)
+            return lambda gradients, values: step(
+                gradients, {**values, "weight_decay": 2 * values["weight_decay"]}
+            )
+
+        told = list(carried(FrameworkOptimizer("tinygrad.SGD", doubled, _signature)))
+        assert HELD in told  # without decay
+        assert [x for x in told if x.startswith("tinygrad.SGD without () is not torch's with lr=(")]
+        assert REFUSED not in told
+
+    def test_what_it_refuses_at_0_is_the_least_number(self) -> None:
+        box = FrameworkOptimizer("tinygrad.Adam", _start, _signature, above_zero=frozenset({"eps"}))
+        assert box.given(RULES["Adam"].hyper(eps=0.0))["eps"] == 5e-324
+
+
+def test_what_is_not_installed_keeps_its_rows() -> None:
+    """A run that saw one framework, and one optimizer of it, replaces that framework's rows."""
+    (row, *_) = [row for row in SEEN if row.name == "optax.sgd"]
+    rows = kept({row.name: row}, [FRAMEWORKS["optax"]])
+    assert [r.name for r in rows if "optax" in r.name] == ["optax.sgd"]
+    assert [r for r in rows if "optax" not in r.name] == [r for r in SEEN if "optax" not in r.name]

@@ -1,0 +1,120 @@
+"""What oracles identify prints, as text and as JSON, and its exit status."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from oracles.cli import main
+from oracles.reports.identification import ELSEWHERE
+
+SCHEMA = json.loads((files("oracles") / "reports/identification.schema.json").read_text("utf-8"))
+
+CODE = """
+def scratch(params, grads, state, lr, wd, m):
+    return [w - lr * (g + wd / m * w) for w, g in zip(params, grads)]
+
+def torchs(params, grads, state, lr, wd):
+    return [w - lr * (g + wd * w) for w, g in zip(params, grads)]
+
+def none_known(params, grads, state, lr):
+    return [w - lr * (g + 0.1 * abs(g)) for w, g in zip(params, grads)]
+
+def raises(params, grads, state, lr):
+    raise RuntimeError("not today")
+"""
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module of somebody's, in the current folder."""
+    (tmp_path / "somebodys.py").write_text(CODE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(__import__("sys").modules, "somebodys", raising=False)
+    return "somebodys"
+
+
+def identified(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    status = main(["identify", "--rule", "SGD", *arguments])
+    return status, capsys.readouterr().out
+
+
+def test_a_step_with_numbers_to_check(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, text = identified(capsys, f"{code}:scratch")
+    assert status == 0
+    assert text.startswith("scratch follows SGD's batch_scaled.\n")
+    assert "torch has coupled_unscaled: d = g + λw" in text
+    told = " ".join(text.split())
+    assert "w = 1, g = 1, lr = 0.1, weight_decay = 1.0, coupled_unscaled (torch), " in told
+    assert "0.8 0.85 batch_size = 2" in told
+    assert ELSEWHERE not in text
+
+
+def test_torch_s_own_rule_says_where_else_to_look(
+    code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, text = identified(capsys, f"{code}:torchs")
+    assert status == 0
+    assert text.startswith("torchs follows SGD's coupled_unscaled.\n\nThis is torch's own rule")
+    assert "batch_scaled" in text.partition("Not told apart")[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "summary"),
+    [
+        ("none_known", "none_known follows no known rule (267 were ruled out; nearest is SGD's "),
+        ("raises", "raises cannot be asked: RuntimeError: not today"),
+    ],
+    ids=["none_known", "raises"],
+)
+def test_nothing_is_named(
+    code: str, capsys: pytest.CaptureFixture[str], name: str, summary: str
+) -> None:
+    status, text = identified(capsys, f"{code}:{name}")
+    assert status == 1
+    assert text.startswith(summary)
+
+
+@pytest.mark.parametrize("name", ["scratch", "none_known", "raises"])
+def test_json_is_what_its_schema_says(
+    code: str, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    _, text = identified(capsys, f"{code}:{name}", "--json")
+    told = json.loads(text)
+    jsonschema.validate(told, SCHEMA)
+    assert told["subject"] == name
+
+
+def test_a_record_and_an_equation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "hand.jsonl"
+    rows = '{"w": 1, "g": -32, "speed": 0.1, "weight_decay": 1, "m": 2}\n{"w": 4.15}\n'
+    path.write_text(rows, encoding="utf-8")
+    status, text = identified(capsys, str(path), "--name", "lr=speed")
+    assert status == 0 and text.startswith("hand follows SGD's batch_scaled.\n")
+    assert "(step 1, w)" in text
+    status, text = identified(capsys, "--equation", "v = mu*v + g + wd*w; w -= lr*v")
+    assert status == 0 and "follows SGD's coupled_unscaled.\n" in text
+
+
+OFF = {
+    "nothing": ([], "give one of MODULE:NAME, FILE and --equation"),
+    "two things": (["a:b", "--equation", "w -= lr*g"], "give one of"),
+    "no such thing": (["json:gone"], "'json:gone' is not there"),
+    "no such file": (["gone.csv"], "gone.csv cannot be read"),
+    "no kind of thing": (["gone.txt"], "allowed: package.module:name, or a file that ends in .npz"),
+    "nothing to ask": (["sys:path"], "cannot be asked"),
+    "no name": (["json:loads", "--name", "lr"], "--name='lr' names nothing"),
+    "no equation": (["--equation", "w -= "], "--equation: "),
+}
+
+
+@pytest.mark.parametrize("what", OFF)
+def test_a_call_that_is_off(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments, message = OFF[what]
+    assert main(["identify", *arguments]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,189 @@
+"""Each promise is broken by who breaks it, named, and by nobody else."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import oracles
+from oracles.harness.candidates import Candidate
+from oracles.harness.promise import Line, Word, line
+from oracles.harness.subjects.foreign import ForeignOptimizer
+from oracles.harness.subjects.promises.functions import FUNCTION_PROMISES
+from oracles.harness.subjects.promises.optimizers import OPTIMIZER_PROMISES
+from oracles.harness.subjects.surroundings import undisturbed
+from oracles.harness.subjects.trial import SHAPES, Arrangement, Trial, arranged
+from oracles.optimizers.registry import RULES
+from tests.support.breakers import BREAKERS, Clean
+from tests.support.foreign import FOREIGN, Foreign
+
+
+def test_a_clean_optimizer_keeps_all() -> None:
+    report = oracles.check(Clean, "SGD", dtypes=[])
+    assert {line.word for line in report.promises} == {Word.KEPT}
+    assert len(report.promises) == len(OPTIMIZER_PROMISES)
+    assert report.ok
+
+
+def test_every_promise_has_somebody_who_breaks_it() -> None:
+    assert [*BREAKERS] == [promise.name for promise in OPTIMIZER_PROMISES][: len(BREAKERS)]
+
+
+NAMED = [rule.name for rule in RULES.values() if rule.elementwise and not rule.sparse]
+
+SLOW = {"other tensors", "one process"}
+"""Promises whose breakers take long in every run."""
+
+
+@pytest.mark.parametrize("promise", [name for name in BREAKERS if name not in SLOW])
+def test_a_broken_promise_is_named_and_no_other(promise: str) -> None:
+    report = oracles.check(BREAKERS[promise], "SGD", dtypes=[])
+    assert [line.name for line in report.broken] == [promise]
+    assert not report.ok
+
+
+@pytest.mark.parametrize("promise", [name for name in BREAKERS if name in SLOW])
+def test_a_promise_whose_breaker_takes_long(promise: str) -> None:
+    box = ForeignOptimizer(BREAKERS[promise])
+    (asked,) = (p for p in OPTIMIZER_PROMISES if p.name == promise)
+    with undisturbed():
+        found = line(asked, Trial(box, Arrangement(SHAPES[0], {})), {})
+    assert found.word is Word.BROKEN
+
+
+@pytest.mark.parametrize("foreign", [f for f in FOREIGN if f.rule in NAMED], ids=lambda f: f.id)
+def test_optimizers_of_other_packages_keep_theirs(foreign: Foreign) -> None:
+    """But that torch's schedulers look for a rate by their own name."""
+    names = {k: v for k, v in foreign.names.items() if k in ("lr", "momentum", "weight_decay")}
+    box = ForeignOptimizer(foreign.cls, names)
+    trial = Trial(box, arranged(box), Candidate(RULES[foreign.rule]))
+    known: dict[str, Line] = {}
+    for promise in OPTIMIZER_PROMISES:
+        known[promise.name] = line(promise, trial, known)
+    broken = {name for name, told in known.items() if told.word is Word.BROKEN}
+    assert broken == (set() if names.get("lr", "lr") == "lr" else {"scheduler"})
+
+
+def adam(params: Any, grads: Any, state: Any, lr: Any, b1: Any, b2: Any, eps: Any) -> Any:
+    """A function that keeps every promise."""
+    t = state["t"] = state.get("t", 0) + 1
+    moved = []
+    for i, (w, g) in enumerate(zip(params, grads, strict=True)):
+        m = state["m", i] = b1 * state.get(("m", i), 0 * w) + (1 - b1) * g
+        v = state["v", i] = b2 * state.get(("v", i), 0 * w) + (1 - b2) * g * g
+        moved.append(w - lr * (m / (1 - b1**t)) / ((v / (1 - b2**t)) ** 0.5 + eps))
+    return moved
+
+
+REMEMBERED: dict[int, Any] = {}
+
+
+def still(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    return [params[0], params[1] - lr * grads[1]] if len(params) == 2 else params
+
+
+def wild(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    return [w - g / 0.0 for w, g in zip(params, grads, strict=True)]
+
+
+def widening(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    return [w.astype("float64") - lr * g for w, g in zip(params, grads, strict=True)]
+
+
+def scaling(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    for g in grads:
+        g *= lr
+    return [w - g for w, g in zip(params, grads, strict=True)]
+
+
+def both(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    for w, g in zip(params, grads, strict=True):
+        w -= lr * g
+    return [w.copy() for w in params]
+
+
+def noisy(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    rate = lr * BREAKERS["deterministic"].noise.random()  # type: ignore[attr-defined]
+    return [w - rate * g for w, g in zip(params, grads, strict=True)]
+
+
+def averaging(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    return [w - 2 * lr / len(params) * g for w, g in zip(params, grads, strict=True)]
+
+
+def first_only(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    rate = 2 * lr if len(params) == 2 and params[0].ndim == 2 else lr
+    return [w - rate * g for w, g in zip(params, grads, strict=True)]
+
+
+def elsewhere(params: Any, grads: Any, state: Any, lr: Any, momentum: Any) -> Any:
+    moved = []
+    for w, g in zip(params, grads, strict=True):
+        last = REMEMBERED.get(g.size) if state else None
+        REMEMBERED[g.size] = g if last is None else momentum * last + g
+        moved.append(w - lr * REMEMBERED[g.size])
+    state["begun"] = True
+    return moved
+
+
+def drawing(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    random.random()
+    return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+
+def in_place(params: Any, grads: Any, state: Any, lr: Any) -> None:
+    for w, g in zip(params, grads, strict=True):
+        w -= lr * g
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "moves": still,
+    "finite": wild,
+    "shapes and dtypes": widening,
+    "gradients": scaling,
+    "inputs": both,
+    "deterministic": noisy,
+    "independence": averaging,
+    "order": first_only,
+    "state": elsewhere,
+    "random state": drawing,
+}
+
+
+@pytest.mark.parametrize(("step", "rule"), [(adam, "Adam"), (in_place, "SGD")])
+def test_a_clean_function_keeps_all(step: Any, rule: str) -> None:
+    report = oracles.check(step, rule, dtypes=[])
+    assert {promise.name: promise.word for promise in report.promises} == {
+        promise.name: Word.KEPT for promise in FUNCTION_PROMISES
+    }
+
+
+@pytest.mark.parametrize("promise", FUNCTIONS)
+def test_a_function_s_broken_promise_is_named(promise: str) -> None:
+    report = oracles.check(FUNCTIONS[promise], "SGD", dtypes=[])
+    assert [line.name for line in report.broken] == [promise]
+
+
+def test_what_is_not_promised_is_listed() -> None:
+    report = oracles.check(BREAKERS["deepcopy"], "SGD", dtypes=[], not_promised=["deepcopy"])
+    words = {line.name: line.word for line in report.promises}
+    assert words["deepcopy"] is Word.NOT_PROMISED
+    assert words["pickle"] is Word.NOT_ASKED
+    assert report.ok
+    with pytest.raises(ValueError, match="not_promised='depcopy' is no promise of this code"):
+        oracles.check(Clean, "SGD", not_promised=["depcopy"])
+
+
+def test_one_fault_is_one_sentence() -> None:
+    """Whoever is random breaks all that hangs on being the same twice, and is told so once."""
+    report = oracles.check(BREAKERS["deterministic"], "SGD", dtypes=[])
+    (sentence,) = (s for s in report.faults() if s.startswith("deterministic"))
+    hanging = sum(line.why == "deterministic is broken" for line in report.promises)
+    assert hanging > 10
+    assert sentence == (
+        "deterministic: two runs on the same numbers give other bits "
+        f"(so that {hanging} others were not asked)"
+    )

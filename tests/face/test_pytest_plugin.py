@@ -1,0 +1,98 @@
+"""The pytest plugin: a test for each check, strict, counted, and not in anybody's way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import oracles
+
+ROOT = Path(oracles.__file__).parents[1]
+
+TESTS = """
+import oracles
+
+def step(params, grads, state, lr):
+    return [w - lr * g for w, g in zip(params, grads)]
+
+def batch_scaled(params, grads, state, lr, wd, n):
+    return [w - lr * (g + wd / n * w) for w, g in zip(params, grads)]
+
+@oracles.parametrize_with_checks([step], rule="SGD", within=1, dtypes=["float64", "bfloat16"])
+def test_right(check):
+    check()
+
+@oracles.parametrize_with_checks(
+    [batch_scaled], rule="SGD", dtypes=[], expected_failures={"rule": "scaled by the batch"}
+)
+def test_known(check):
+    check()
+
+@oracles.parametrize_with_checks(
+    [step], rule="SGD", dtypes=[], expected_failures={"state": "none is kept"}
+)
+def test_healed(check):
+    check()
+
+@oracles.parametrize_with_checks([batch_scaled], rule="SGD", dtypes=[])
+def test_wrong(check):
+    check()
+
+@oracles.parametrize_with_checks([step], dtypes=[])
+def test_forgotten(check):
+    pass
+"""
+
+
+def ran(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """pytest on those tests, in a process and a folder of its own."""
+    (folder / "test_mine.py").write_text(TESTS)
+    call = [sys.executable, "-m", "pytest", "-p", "oracles.pytest_plugin", "-q", "-rA", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return subprocess.run(call, capture_output=True, text=True, cwd=folder, env=environment)
+
+
+def test_checks_are_tests(tmp_path: Path) -> None:
+    done = ran(tmp_path, "--expect-checks", "57")
+    told = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "XFAIL"))]
+    names = {line.split(" - ")[0].split("::")[1] for line in told}
+    assert {name for name in names if not name.startswith("test_forgotten")} == {
+        "test_known[batch_scaled-rule]",
+        "test_healed[step-state]",
+        "test_wrong[batch_scaled-rule]",
+    }
+    assert sum(name.startswith("test_forgotten") for name in names) == 14
+    assert "batch_scaled: rule: batch_scaled follows SGD's batch_scaled; its author" in done.stdout
+    assert "does not call the check it is handed" in done.stdout
+    assert "SKIPPED [1]" in done.stdout
+    assert "numpy has no bfloat16" in done.stdout
+    assert "checks were asked" not in done.stdout
+
+
+@pytest.mark.parametrize(("expected", "status"), [("15", 0), ("16", 1)])
+def test_their_number_may_be_locked(expected: str, status: int, tmp_path: Path) -> None:
+    done = ran(tmp_path, "-k", "test_right", "--expect-checks", expected)
+    assert done.returncode == status, done.stdout
+    assert ("15 checks were asked; 16 expected" in done.stdout) == bool(status)
+
+
+def test_whoever_does_not_use_it_pays_nothing() -> None:
+    program = (
+        "import sys; import pytest; import oracles.pytest_plugin\n"
+        "print([name for name in ('torch', 'numpy', 'hypothesis', 'rich') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_call_that_is_off() -> None:
+    def step(params: list[float], grads: list[float], state: object, lr: float) -> None: ...
+
+    with pytest.raises(ValueError, match="expected_failures has 'x', which is no check; allowed"):
+        oracles.parametrize_with_checks([step], expected_failures={"x": "because"})
+    with pytest.raises(ValueError, match="rule='Lion' is not known"):
+        oracles.parametrize_with_checks([step], rule="Lion")

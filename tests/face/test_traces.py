@@ -1,0 +1,214 @@
+"""A recorded run says which rule it follows, as far as its settings tell, in any kind of file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import oracles
+from oracles.harness.subjects.trace import Trace
+from oracles.harness.subjects.trace_files import TraceError, read
+
+M = 16
+"""Rows of the batch."""
+
+
+def run(
+    penalty: float, *, steps: int = 6, lr: float = 0.05, dtype: str = "float64", undecayed: str = ""
+) -> Trace:
+    """Logistic regression by a hand-written loop: a matrix, a bias, and a decay of so much."""
+    rng = np.random.Generator(np.random.PCG64(7))
+    number = np.dtype(dtype).type
+    x, y = rng.normal(size=(M, 4)).astype(dtype), rng.integers(0, 2, M).astype(dtype)
+    w = {"weight": np.full((1, 4), 0.5, dtype), "bias": np.full(1, 0.25, dtype)}
+    known: dict[str, list[Any]] = {name: [value] for name, value in w.items()}
+    given: dict[str, list[Any]] = {name: [] for name in w}
+    for _ in range(steps):
+        off = 1 / (1 + np.exp(-(x @ w["weight"][0] + w["bias"]))) - y
+        gradients = {"weight": (off @ x / number(M))[None], "bias": off.mean(keepdims=True)}
+        for name, g in gradients.items():
+            decay = number(0 if name == undecayed else penalty)
+            w[name] = w[name] - number(lr) * (g + decay * w[name])
+            known[name].append(w[name])
+            given[name].append(g)
+    hyper = {"lr": lr, "weight_decay": 0.1, "batch_size": M}
+    return Trace(
+        "scratch",
+        {name: np.stack(values).astype(np.float64) for name, values in known.items()},
+        {name: np.stack(values).astype(np.float64) for name, values in given.items()},
+        {name: (float(value),) * steps for name, value in hyper.items()},
+        dtype,
+    )
+
+
+TORCH, SCRATCH = run(0.1), run(0.1 / M)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_two_loops_of_the_question(dtype: str) -> None:
+    """The one divides the penalty by the number of rows, as the published answer says."""
+    assert str(oracles.identify(run(0.1 / M, dtype=dtype))) == "scratch follows SGD's batch_scaled"
+    torchs = oracles.identify(run(0.1, dtype=dtype))
+    assert str(torchs) == "scratch follows SGD's coupled_unscaled"
+
+
+def test_what_its_settings_do_not_tell() -> None:
+    """Without momentum, what momentum means is open; of decay all is told."""
+    found = oracles.identify(TORCH)
+    told = {c.conventions[-1].name: u.needs for u in found.untold for c in u.candidates}
+    assert told["lr_in_velocity"] == ("momentum != 0", "a learning rate that changes")
+    assert told["decoupled_lr"] == ("momentum != 0",)
+    assert not {"batch_scaled", "decoupled", "decay_ignored", "bias_undecayed"} & set(told)
+
+
+def test_a_run_without_decay_or_batch_leaves_decay_open() -> None:
+    hyper = {**TORCH.hyper, "weight_decay": (0.0,) * TORCH.steps}
+    found = oracles.identify(Trace("plain", run(0.0).parameters, run(0.0).gradients, hyper))
+    told = {c.conventions[-1].name: u.needs for u in found.untold for c in u.candidates}
+    assert str(found) == "plain follows SGD's coupled_unscaled"
+    assert told["batch_scaled"] == ("weight_decay != 0",)
+
+
+def test_what_a_record_does_not_have_is_said() -> None:
+    assert oracles.identify(TORCH).assumed == {
+        "momentum": 0,
+        "dampening": 0,
+        "nesterov": False,
+        "maximize": False,
+    }
+
+
+def test_names_of_its_own() -> None:
+    hyper = {"speed": TORCH.hyper["lr"], "l2": TORCH.hyper["weight_decay"]}
+    trace = Trace("mine", TORCH.parameters, TORCH.gradients, hyper)
+    without = oracles.identify(trace)
+    assert str(without) == "mine follows SGD's coupled_unscaled, lr = 0.05 whatever is given"
+    found = oracles.identify(trace, names={"lr": "speed"})
+    assert str(found) == "mine follows SGD's coupled_unscaled"
+
+
+def test_steps_below_the_roundings_of_w_say_nothing() -> None:
+    found = oracles.identify(run(0.1, lr=1e-7, dtype="float32"), ["SGD"])
+    assert not found.fits and len(found.open) > 100
+    assert str(found) == "scratch cannot be told: its steps are no larger than its roundings"
+
+
+# --- files ---
+
+
+def rows(trace: Trace, text: Any = float) -> list[dict[str, Any]]:
+    """A row a step, and one for what is there at the end."""
+    table: list[dict[str, Any]] = []
+    for t in range(trace.steps + 1):
+        table.append({f"w.{n}": text(w[t]) for n, w in trace.parameters.items()})
+        if t < trace.steps:
+            table[t] |= {f"g.{n}": text(g[t]) for n, g in trace.gradients.items()}
+            table[t] |= {name: values[t] for name, values in trace.hyper.items()} if not t else {}
+    return table
+
+
+def write_jsonl(path: Path, trace: Trace) -> None:
+    table = rows(trace, lambda values: values.tolist())
+    path.write_text("\n".join(map(json.dumps, table)), encoding="utf-8")
+
+
+def write_csv(path: Path, trace: Trace, form: str = "") -> None:
+    table: list[dict[str, str]] = []
+    for row in rows(trace, np.asarray):
+        cells: dict[str, str] = {}
+        for name, value in row.items():
+            for index, number in np.ndenumerate(value):
+                place = f"[{','.join(map(str, index))}]" if index else ""
+                cells[name + place] = format(float(number), form if index else "")
+        table.append(cells)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(table[0]))
+        writer.writeheader()
+        writer.writerows(table)
+
+
+def write_npz(path: Path, trace: Trace) -> None:
+    arrays = {f"w.{n}": w.astype(trace.dtype) for n, w in trace.parameters.items()}
+    arrays |= {f"g.{n}": g.astype(trace.dtype) for n, g in trace.gradients.items()}
+    arrays |= {name: np.array(values) for name, values in trace.hyper.items()}
+    np.savez(path, allow_pickle=False, **arrays)
+
+
+WRITERS = {".jsonl": write_jsonl, ".csv": write_csv, ".npz": write_npz}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_files_say_the_same(tmp_path: Path, suffix: str, dtype: str) -> None:
+    path = tmp_path / f"scratch{suffix}"
+    WRITERS[suffix](path, run(0.1 / M, dtype=dtype))
+    assert str(oracles.identify(path)) == "scratch follows SGD's batch_scaled"
+
+
+@pytest.mark.parametrize("form", [".6f", ".7g", ".5e"])
+def test_numbers_that_were_printed_to_few_digits(tmp_path: Path, form: str) -> None:
+    """Nothing fits them as they stand; rounded to the digits that are there, one rule does."""
+    path = tmp_path / "printed.csv"
+    write_csv(path, run(0.1, lr=0.5), form)
+    found = oracles.identify(path)
+    assert str(found) == "printed follows SGD's coupled_unscaled"
+    assert not oracles.identify(read(path)[0], ["SGD"]).fits
+
+
+def test_digits_bound_what_was_rounded(tmp_path: Path) -> None:
+    """Every number is within its radius of what it was before it was printed."""
+    path = tmp_path / "printed.csv"
+    write_csv(path, TORCH, ".3g")
+    (trace,) = (t for t in read(path, "float64") if t.parameter_radii)
+    for name, values in TORCH.parameters.items():
+        off = np.abs(trace.parameters[name] - values)
+        assert np.all(off <= trace.parameter_radii[name])
+        assert np.all(trace.parameter_radii[name] <= 0.005)
+
+
+HAND = '{"w": 1, "g": -32, "lr": 0.1, "weight_decay": 1, "m": 2}'
+
+
+def test_by_hand(tmp_path: Path) -> None:
+    """The worked example of the published answer: 4.1, or 4.15 where the penalty is divided."""
+    for last, name in ((4.1, "coupled_unscaled"), (4.15, "batch_scaled")):
+        path = tmp_path / "hand.jsonl"
+        path.write_text(f'{HAND}\n{{"w": {last}}}\n', encoding="utf-8")
+        assert name in str(oracles.identify(path, ["SGD"]))
+
+
+OFF: Mapping[str, tuple[str, str, str]] = {
+    "not JSON": ("a.jsonl", HAND + "\n{'w': 1}", "line 2, column 2: Expecting property name"),
+    "no object": ("a.jsonl", HAND + "\n[1]", "line 2 is no object"),
+    "no number": ("a.jsonl", HAND.replace("-32", '"x"') + '\n{"w": 1}', "line 1: 'g' is 'x'"),
+    "no last row": ("a.jsonl", HAND, "has 1 rows"),
+    "too many g": ("a.jsonl", f"{HAND}\n{HAND}", "line 2 has a gradient"),
+    "no w": ("a.jsonl", HAND + '\n{"lr": 1}', "line 2 has no 'w'"),
+    "other shape": ("a.jsonl", HAND + '\n{"w": [1]}', "line 2: 'w' has shape"),
+    "no setting": ("a.jsonl", '{"w": 1, "g": 1}\n{"w": 1, "g": 1, "lr": 1}\n{"w": 1}', "no 'lr'"),
+    "not finite": ("a.jsonl", HAND.replace("-32", "NaN") + '\n{"w": 1}', "not finite"),
+    "cells": ("a.csv", "w,g,lr\n1,2\n", "line 2 has 2 cells; allowed: 3"),
+    "an index": ("a.csv", "w[a],g\n1,2\n1,\n", "column 'w\\[a\\]'"),
+    "elements": ("a.csv", "w[0],w[2],g\n1,2,3\n1,2,\n", "w has 2 elements"),
+    "the kind": ("a.txt", "", "allowed: .npz, .csv, .jsonl"),
+    "an archive": ("a.npz", "nothing", "is no .npz of numbers"),
+}
+
+
+@pytest.mark.parametrize("what", OFF)
+def test_a_file_that_is_off(tmp_path: Path, what: str) -> None:
+    name, text, message = OFF[what]
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(TraceError, match=message):
+        read(tmp_path / name)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(TraceError, match=r"gone.csv cannot be read"):
+        read(tmp_path / "gone.csv")

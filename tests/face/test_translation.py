@@ -1,0 +1,487 @@
+"""Every translation holds where it says so, parts outside, and what is refused cannot be had."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import mpmath
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import oracles.reports
+from oracles import cli
+from oracles.dictionary.decays import FORMS, OWN_NAMES, called
+from oracles.dictionary.entry import SPOKEN, Entry, Manner, Refusal, same, taken
+from oracles.dictionary.frameworks import PRESETS
+from oracles.dictionary.parting import text
+from oracles.dictionary.preset import spoken_as_adam
+from oracles.dictionary.refusing import refusal
+from oracles.dictionary.table import ENTRIES, REFUSALS
+from oracles.dictionary.way import way
+from oracles.drawing import Hyper
+from oracles.harness.arguments import Argument
+from oracles.harness.candidates import Candidate
+from oracles.harness.subjects.blackbox import Function
+from oracles.identification import Identification, identify
+from oracles.optimizers.registry import RULES
+from oracles.rule import Rule
+from oracles.translation import Speaker, translate
+from tests.support.manners import (
+    DEGENERATE,
+    OFF,
+    alike,
+    conditions,
+    drawn,
+    lifted,
+    meeting,
+    run,
+    trade,
+    values,
+)
+from tests.support.many_bits import BITS
+
+F = Fraction
+SCHEMA = json.loads(
+    (Path(oracles.reports.__file__).parent / "translation.schema.json").read_bytes()
+)
+seeds = st.integers(0, 2**32 - 1)
+
+OPTIMA = frozenset({"inverse_strength"})
+"""Entries about where training ends, and not about trajectories."""
+
+OURS: list[tuple[str, Entry]] = [
+    (rule, entry)
+    for rule, entries in ENTRIES.items()
+    for entry in entries
+    if not {entry.drops, entry.adds} & OPTIMA
+]
+
+
+def known(entry: Entry) -> str:
+    return f"{entry.rule}: {entry.drops or 'torch'} to {entry.adds or 'torch'}, {entry.range.words}"
+
+
+def held(rule: str, entry: Entry, rng: random.Random, also: Manner = frozenset()) -> None:
+    with mpmath.workprec(BITS):
+        schedule = meeting(entry, drawn(RULES[rule], rng))
+        assert entry.range.holds(schedule), known(entry)
+        drew = values(RULES[rule], rng)
+        assert trade(entry, RULES[rule], schedule, drew, also), (known(entry), also)
+
+
+def company(rule: str, entry: Entry) -> list[Manner]:
+    """What an entry says it holds beside: each convention that can be had with its own."""
+    alone = (entry.beside | {entry.drops}) - {""}
+    lines = frozenset().union(*(taken(RULES[rule], name) for name in alone))
+    return [
+        frozenset({c.name})
+        for c in RULES[rule].conventions[1:]
+        if not taken(RULES[rule], c.name) & lines
+        and entry.fits(RULES[rule], alone | {c.name})
+        and not alone & set(OWN_NAMES)
+    ]
+
+
+class TestEntries:
+    """In fractions and in 200 bits: both trajectories are one."""
+
+    def test_each_holds_where_it_says_so(self) -> None:
+        rng = random.Random(0)
+        for rule, entry in OURS:
+            held(rule, entry, rng)
+
+    @given(seed=seeds)
+    def test_any_holds_where_it_says_so(self, seed: int) -> None:
+        rng = random.Random(seed)
+        rule, entry = rng.choice(OURS)
+        held(rule, entry, rng, rng.choice([frozenset(), *company(rule, entry)]))
+
+    def test_each_that_changes_numbers_holds_beside_any_decay(self) -> None:
+        """Which may hang on the learning rate, or be part of what is remembered."""
+        rng, tried = random.Random(0), 0
+        for rule, entry in OURS:
+            if entry.change is same or {entry.drops, entry.adds} & set(FORMS):
+                continue
+            for other in company(rule, entry):
+                if other & set(FORMS):
+                    tried += 1
+                    held(rule, entry, rng, other)
+        assert tried > 100
+
+    def test_each_parts_outside(self) -> None:
+        """With each of its conditions failed by itself, the others met."""
+        tried = 0
+        for rule, entry in OURS:
+            for condition in set(conditions(entry)) - DEGENERATE:
+                tried += 1
+                assert any(self.parts(rule, entry, condition, seed) for seed in range(20)), (
+                    known(entry),
+                    condition,
+                )
+        assert tried > len(OURS) / 2
+
+    @staticmethod
+    def parts(rule: str, entry: Entry, condition: str, seed: int) -> bool:
+        rng = random.Random(seed)
+        schedule = meeting(entry, drawn(RULES[rule], rng), but=condition)
+        with mpmath.workprec(BITS):
+            drew = values(RULES[rule], rng)
+            return not entry.range.holds(schedule) and not trade(entry, RULES[rule], schedule, drew)
+
+    def test_what_is_said_of_matrices_is_not_so_of_biases(self) -> None:
+        rng, tried = random.Random(0), 0
+        for rule, entry in OURS:
+            if entry.matrices:
+                tried += 1
+                schedule, drew = drawn(RULES[rule], rng), values(RULES[rule], rng)
+                with mpmath.workprec(BITS):
+                    assert not trade(entry, RULES[rule], schedule, drew, ndim=1)
+        assert tried
+
+    @pytest.mark.parametrize("rule", ENTRIES)
+    def test_a_formula_says_what_changes(self, rule: str) -> None:
+        """Each argument that a change returns is named in the formula."""
+        h = drawn(RULES[rule], random.Random(1))
+        for entry in ENTRIES[rule]:
+            changed = [n for n, v in entry.change(h[1], h[0], 2).items() if v != getattr(h[1], n)]
+            formula = entry.formula.replace("C = ", "weight_decay = ")
+            assert [n for n in changed if n not in formula] == [], known(entry)
+
+    def test_adamw_is_adam(self) -> None:
+        """The dictionary has AdamW's conventions as Adam's: the texts are one."""
+        rng = random.Random(3)
+        schedule, drew = drawn(RULES["Adam"], rng), values(RULES["Adam"], rng)
+        with mpmath.workprec(BITS):
+            numbers = lifted(RULES["Adam"], schedule)
+            for convention in RULES["AdamW"].conventions:
+                names = frozenset({convention.name}) - {RULES["AdamW"].torch.name}
+                own = run(text("AdamW", names), numbers, drew, 2)
+                assert alike(own, run(text("Adam", spoken_as_adam(names)), numbers, drew, 2))
+
+
+def manner(rule: Rule, rng: random.Random) -> Manner:
+    """Some conventions that can be had at once."""
+    spoken = {"SGD": ["sum_loss"], "Adam": sorted(SPOKEN.keys() - OPTIMA)}.get(rule.name, [])
+    chosen: set[str] = set()
+    pool = [*(c.name for c in rule.conventions[1:]), *spoken]
+    for name in rng.sample(pool, rng.choice((0, 1, 2, 2, 3))):
+        if not any(taken(rule, name) & taken(rule, other) for other in chosen):
+            chosen.add(name)
+    return frozenset(chosen)
+
+
+def exactly(h: Hyper) -> Hyper:
+    return h._replace(**{n: F(v) for n, v in h._asdict().items() if isinstance(v, float)})
+
+
+def some(rule: Rule, rng: random.Random) -> list[Hyper]:
+    """Allowed hyperparameters, constant in half of the cases, with some of them off."""
+    schedule = [exactly(rule.drawing.nearest_allowed(h)) for h in drawn(rule, rng)]
+    schedule = schedule[:1] * len(schedule) if rng.random() < 0.5 else schedule
+    for name in OFF:
+        if name in rule.hyper()._fields and rng.random() < 0.25:
+            without = [h._replace(**{name: F(0)}) for h in schedule]
+            schedule = schedule if any(map(rule.constraint, without)) else without
+    return schedule
+
+
+class TestWays:
+    """Entries that follow on one another, and what is said where none do."""
+
+    def ended(self, rule: Rule, rng: random.Random) -> str:
+        source, target, schedule = manner(rule, rng), manner(rule, rng), some(rule, rng)
+        assert not any(rule.constraint(h) for h in schedule)
+        found = way(rule.name, source, target, schedule, frozenset(rule.hyper()._fields))
+        if found is None:
+            _, _, example = refusal(rule.name, source, target, schedule)
+            return "shown" if example else "unshown"
+        with mpmath.workprec(BITS):
+            numbers, drew = lifted(rule, schedule), values(rule, rng)
+            expected = run(text(rule.name, source), numbers, drew, 2)
+            got = run(text(rule.name, target), found.schedule(numbers), drew, 2)
+            assert alike(expected, got), (source, target, [known(e) for e in found.entries])
+        return "held"
+
+    @pytest.mark.parametrize("rule", ENTRIES)
+    def test_whatever_is_combined(self, rule: str) -> None:
+        ended = Counter(self.ended(RULES[rule], random.Random(seed)) for seed in range(10))
+        assert ended["held"] and ended["shown"]
+        if rule not in ("Adadelta", "Adafactor", "Muon", "ASGD"):
+            assert not ended["unshown"]
+
+    @given(seed=seeds)
+    def test_whatever_is_drawn(self, seed: int) -> None:
+        rng = random.Random(seed)
+        self.ended(RULES[rng.choice(list(ENTRIES))], rng)
+
+
+CONCERNED = [
+    (rule, told)
+    for told in REFUSALS
+    for rule in sorted(told.rules or ENTRIES)
+    if rule in ENTRIES and called(RULES[rule], told.one) is not None
+]
+"""Refusals with the rules they are about."""
+
+AHEAD = {"nesterov": True, "dampening": F(0)}
+ON: dict[str, dict[str, Any]] = {
+    "lr_in_velocity": AHEAD,
+    "ema_momentum": AHEAD,
+    "nesterov_undecayed": AHEAD,
+    "nesterov_squared": AHEAD,
+    "sum_loss": AHEAD,
+    "decay_sign_flipped": {"maximize": True},
+    "decoupled_sign_flipped": {"maximize": True},
+    "amsgrad_corrected": {"amsgrad": True},
+}
+"""What must be on for a refusal to concern anybody."""
+
+
+def side(rule: str, name: str) -> Manner:
+    return frozenset({called(RULES[rule], name) or ""}) - {""}
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"), CONCERNED, ids=lambda x: x if isinstance(x, str) else f"{x.one}-{x.other}"
+)
+def test_what_is_done_instead_breaks(rule: str, told: Refusal) -> None:
+    """Where there is no way, one at least, enclosures show that the usual numbers do not do."""
+    on = ON.get(told.one, {"nesterov": False})
+    on = {name: value for name, value in on.items() if name in RULES[rule].hyper()._fields}
+    schedule = [h._replace(**on) for h in drawn(RULES[rule], random.Random(0))]
+    sides = side(rule, told.one), side(rule, told.other)
+    refused = [
+        (told.saying, sides) if forth else (told.said_back, sides[::-1]) for forth in (True, False)
+    ]
+    refused = [(saying, ends) for saying, ends in refused if not way(rule, *ends, schedule)]
+    assert refused
+    for saying, ends in refused:
+        reason, folk, example = refusal(rule, *ends, schedule)
+        assert (reason, folk) == (told.reason, saying)
+        if rule == "Muon" and example is None:  # whose iteration has eight bits
+            continue
+        assert example is not None
+        assert example.expected[example.step - 1] != example.got[example.step - 1]
+
+
+def numbers(source: Speaker, target: Speaker, **values: Any) -> dict[str, Any]:
+    """What is to be typed, constant and varying (at the first steps)."""
+    found = translate(values, source, target)
+    assert found.refusal is None
+    shown = {name: [varying.at(t) for t in (1, 2)] for name, varying in found.schedules.items()}
+    return {**found.values, **shown}
+
+
+class TestNumbers:
+    """What a person gets, against what was worked by hand."""
+
+    def test_batch_scaled_decay(self) -> None:
+        """1/10 by 1096 rows; with batches of 16, 16 and 8 the last decays twice as much."""
+        given = {"weight_decay": 0.1, "batch_size": 1000}
+        assert numbers("SGD/batch_scaled", "torch.SGD", **given) == {"weight_decay": 1e-4}
+        batches = numbers("SGD/batch_scaled", "SGD", weight_decay=16, batch_size=[16, 16, 8])
+        assert batches == {"weight_decay": (1.0, 1.0, 2.0)}
+
+    def test_momentum_under_a_schedule(self) -> None:
+        """0.5·1/0.1 = 5 at the step at which lr falls to a tenth."""
+        got = numbers("SGD/lr_in_velocity", "SGD", lr=[1, 0.1, 0.1], momentum=0.5)
+        assert got == {"lr": (1.0, 0.1, 0.1), "momentum": (0.5, 5.0, 0.5)}
+
+    def test_numbers_are_decimals(self) -> None:
+        """0.1 (1 - 0.9) is 0.01; floats make 0.009999999999999998 of it."""
+        got = numbers("SGD/ema_momentum", "SGD", lr=0.1, momentum=0.9)
+        assert got == {"lr": 0.01, "momentum": 0.9}
+
+    def test_eps_of_a_step(self) -> None:
+        """0.6/√(1 - 0.64) = 1 at the first step."""
+        got = numbers("Adam/eps_hat", "torch.Adam", eps=0.6, betas=(0.9, 0.64))
+        assert got["eps"][0] == 1.0
+        assert got["betas"] == (0.9, 0.64)
+
+    def test_adagrad_s_eps_in_the_sum(self) -> None:
+        got = numbers("Adagrad/eps_inside", "Adagrad", eps=0.01, initial_accumulator_value=0.1)
+        assert got == {"eps": 0, "initial_accumulator_value": 0.11}
+
+    def test_torch_s_switch(self) -> None:
+        got = numbers("torch.AdamW", "torch.Adam", lr=0.5)
+        assert got == {"lr": 0.5, "weight_decay": 0.01, "decoupled_weight_decay": True}
+        got = numbers("torch.Adam", "torch.AdamW", weight_decay=0.5, decoupled_weight_decay=True)
+        assert got == {"weight_decay": 0.5}
+
+    def test_a_way_over_another_decay(self) -> None:
+        """An average at lr = 0.1 is a sum at 0.01, which shrinks by 0.01·λ' = 0.1·0.02."""
+        given = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.02}
+        got = numbers("SGD/ema_momentum+decoupled_lr", "SGD/decoupled_lr", **given)
+        assert got == {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.2}
+
+    def test_biases(self) -> None:
+        given = {"weight_decay": 0.5, "batch_size": 5}
+        found = translate(given, "SGD/batch_scaled+bias_undecayed", "SGD")
+        assert (found.values, found.vectors) == ({"weight_decay": 0.1}, {"weight_decay": 0})
+
+    def test_usual_names(self) -> None:
+        got = numbers("SGD/batch_scaled", "SGD", learning_rate=0.5, wd=1, n=4)
+        assert got == {"lr": 0.5, "weight_decay": 0.25}
+
+    def test_the_strength_of_an_objective(self) -> None:
+        """C = 1/(nλ): at the optimum w + C Σ g = 0 and mean g + λw = 0 say the same."""
+        given = {"weight_decay": 0.5, "batch_size": 4}
+        assert numbers("SGD", "SGD/inverse_strength", **given) == {"weight_decay": 0.5}
+        lam, n, c = (
+            F(1, 5),
+            4,
+            F(numbers("SGD", "SGD/inverse_strength", wd=0.2, m=4)["weight_decay"]),
+        )
+        w, gradients = F(3), [F(-1), F(1, 2), F(-2), F(1, 10)]
+        assert w + c * sum(gradients) == c * n * (sum(gradients) / n + lam * w)
+
+    def test_code_that_was_identified(self) -> None:
+        def step(params: Any, grads: Any, state: Any, lr: Any, wd: Any, n: Any) -> Any:
+            return [w - lr * (g + wd / n * w) for w, g in zip(params, grads, strict=True)]
+
+        found = identify(Function(step), [RULES["SGD"]])
+        assert numbers(found, "torch.SGD", weight_decay=1, batch_size=8) == {"weight_decay": 0.125}
+        candidate = Candidate(RULES["SGD"], (RULES["SGD"].convention("coupled_doubled"),))
+        assert numbers(candidate, "torch.SGD", weight_decay=1) == {"weight_decay": 2.0}
+
+    def test_code_that_makes_something_of_its_arguments(self) -> None:
+        """Its decay doubled; gradients of the sum with torch's decay, 0.5 by 4 rows, and lr·4."""
+        sgd = RULES["SGD"]
+        doubled = Candidate(sgd, (), (Argument(("weight_decay",), "times", 2),))
+        assert numbers(doubled, "SGD", wd=0.25) == {"weight_decay": 0.5}
+        summed = Candidate(sgd, (), (Argument(("gradient",), "times m"),))
+        given = {"lr": 0.1, "weight_decay": 0.5, "batch_size": 4}
+        assert numbers(summed, "SGD", **given) == {"lr": 0.4, "weight_decay": 0.125}
+        with pytest.raises(ValueError, match="batch_size is needed"):
+            translate({"lr": 0.1}, summed, "SGD")
+        with pytest.raises(ValueError, match="weight_decay × 2 cannot be told what it acts with"):
+            translate({"lr": 0.1}, "SGD", doubled)
+        halved = Candidate(sgd, (), (Argument(("gradient",), "times", 0.5),))
+        with pytest.raises(ValueError, match="allowed: a gradient as it is"):
+            translate({"lr": 0.1}, halved, "SGD")
+
+    def test_where_it_holds_is_said(self) -> None:
+        ahead = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
+        found = translate(ahead, "SGD/lr_in_velocity", "SGD")
+        assert found.range == ("while lr is constant",)
+        assert found.holds({**ahead, "lr": 7})
+        assert found.holds({**ahead, "lr": [0.1, 0.1]})
+        assert not found.holds({**ahead, "lr": [0.1, 0.05]})
+        assert translate({"lr": 0.1}, "SGD/batch_scaled", "SGD").range == ("weight_decay=0",)
+
+
+class TestBadCalls:
+    @pytest.mark.parametrize(
+        ("values", "source", "target", "said"),
+        [
+            ({}, "SDG", "SGD", "'SDG' is nobody's name; allowed: a rule (SGD, "),
+            ({}, "SGD/batch_sclaed", "SGD", "convention='batch_sclaed' is not one of SGD's"),
+            ({"betas": 1}, "SGD", "SGD", "'betas' is no argument of SGD; allowed: lr, momentum"),
+            ({"lr": "x"}, "SGD", "SGD", "lr='x'"),
+            ({"lr": float("nan")}, "SGD", "SGD", "lr=nan is not allowed; allowed: finite numbers"),
+            ({"lr": -1}, "SGD", "SGD", "SGD: "),
+            ({"lr": [1, 2], "momentum": [1]}, "SGD", "SGD", "lr has 2, momentum has 1; allowed"),
+            ({"lr": []}, "SGD", "SGD", "lr has 0; allowed"),
+            ({"wd": 1}, "SGD/batch_scaled", "SGD", "batch_size is needed and was not given"),
+        ],
+        ids=range(9),
+    )
+    def test_what_is_off_is_named(
+        self, values: dict[str, Any], source: str, target: str, said: str
+    ) -> None:
+        with pytest.raises(ValueError, match=re.escape(said)):
+            translate(values, source, target)
+
+    def test_code_that_follows_nothing(self) -> None:
+        with pytest.raises(ValueError, match="follows no known rule"):
+            translate({}, Identification("code", (), 7), "SGD")
+
+
+class TestRefused:
+    def test_decoupled_decay_with_momentum(self) -> None:
+        found = translate({"lr": 0.5, "momentum": 0.5, "wd": 0.5}, "SGD/decoupled_lr", "SGD")
+        assert found.refusal is not None
+        assert not found.values
+        assert found.refusal.folk == "weight_decay = λ(1 − momentum)"
+        assert found.refusal.example is not None
+        # By hand, w = 1, g = 1: 1·(1 - 1/4) - 1/2 = 1/4, and 1 - (1 + 1/4)/2 = 3/8.
+        assert found.refusal.example.expected[0] == 0.25
+        assert found.refusal.example.got[0] == 0.375
+
+    def test_rules_that_are_strangers(self) -> None:
+        found = translate({"lr": 0.5}, "SGD", "Adam")
+        assert found.refusal is not None
+        assert found.refusal.reason == "SGD and Adam are different rules, whatever the numbers"
+        assert found.refusal.example is not None
+
+    def test_what_the_target_does_not_take(self) -> None:
+        found = translate({"amsgrad": True}, "Adam", "AdamW")
+        assert found.values == {"amsgrad": True}
+        found = translate({"maximize": True, "weight_decay": 1}, "SGD/decay_sign_flipped", "SGD")
+        assert found.refusal is not None
+        assert "under maximize its decay grows w" in found.refusal.reason
+
+
+def called_as(*arguments: str) -> int:
+    return cli.main(["translate", *arguments])
+
+
+class TestDoor:
+    def test_the_number_comes_first(self, capsys: pytest.CaptureFixture[str]) -> None:
+        ends = ("--from", "SGD/batch_scaled", "--to", "torch.SGD")
+        assert called_as(*ends, "weight_decay=1", "m=8,4") == 0
+        said = capsys.readouterr().out.splitlines()
+        assert said[:2] == ["weight_decay = (0.125, 0.25)", "holds: always"]
+
+    def test_a_refusal_shows_what_breaks(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert called_as("--from", "Adam", "--to", "AdamW", "wd=0.1", "lr=0.1") == 1
+        said = capsys.readouterr().out.splitlines()
+        assert said[0].startswith("no numbers: coupled decay is divided by")
+        assert said[1].startswith("with the same numbers it goes wrong: w = 1, g = 1: w is ")
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("--from", "Adam/uncorrected", "--to", "Adam", "lr=0.1"),
+            ("--from", "Adam", "--to", "AdamW", "wd=0.1", "betas=0.9,0.99"),
+            ("--from", "SGD", "--to", "Adam", "lr=0.1,0.2", "nesterov=False"),
+            ("--from", "SGD/bias_undecayed", "--to", "SGD", "wd=0.1"),
+        ],
+    )
+    def test_json_follows_its_schema(
+        self, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        called_as(*arguments, "--json")
+        jsonschema.validate(json.loads(capsys.readouterr().out), SCHEMA)
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            (),
+            ("--from", "SGD"),
+            ("--from", "SGD", "--to", "SGD", "lr"),
+            ("--from", "x", "--to", "y"),
+            ("--from", "SGD", "--to", "SGD", "lr=ten"),
+        ],
+    )
+    def test_a_call_that_is_off(
+        self, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert called_as(*arguments) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err.startswith("oracles: ")
+
+    def test_the_list_has_all_entries(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert called_as("--list") == 0
+        said = capsys.readouterr().out
+        assert said.count(" -> ") == sum(map(len, ENTRIES.values()))
+        assert all(f"  {preset} " in said for preset in PRESETS)

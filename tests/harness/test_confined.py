@@ -1,0 +1,89 @@
+"""Questions in a process of their own: whatever happens to it, the other answers come."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import pytest
+
+from oracles.harness.runs.confined import Lost, at_once, confined
+
+Asked = tuple[str, Callable[[], Any]]
+
+
+def exits() -> Any:
+    os._exit(3)
+
+
+def hangs() -> Any:
+    time.sleep(1e6)
+
+
+def interrupts() -> Any:
+    raise KeyboardInterrupt
+
+
+def leaves_a_process_behind() -> Any:
+    """One that keeps the pipe open."""
+    if os.fork() == 0:
+        time.sleep(1e6)
+    os._exit(3)
+
+
+def interview(middle: Callable[[], Any], known: Mapping[str, Any]) -> Iterator[Asked]:
+    """Three questions; the last one hangs on the first answer."""
+    yield "first", partial(int, "3")
+    yield "middle", middle
+    yield "last", partial(str, known["first"])
+
+
+@pytest.mark.parametrize(
+    ("middle", "why"),
+    [
+        (exits, "ends its process with exit code 3"),
+        (partial(signal.raise_signal, signal.SIGTERM), "is ended by signal SIGTERM"),
+        (hangs, "does not return within 2 s"),
+        (interrupts, "raises KeyboardInterrupt"),
+        pytest.param(
+            leaves_a_process_behind,
+            "ends its process with exit code 3",
+            marks=pytest.mark.skipif(not hasattr(os, "fork"), reason="nobody forks here"),
+        ),
+    ],
+)
+def test_a_lost_question_leaves_the_others(middle: Callable[[], Any], why: str) -> None:
+    seconds = 6 if middle is hangs else 600
+    told = dict(confined(partial(interview, middle), seconds))
+    assert told == {"first": 3, "middle": Lost(why), "last": "3"}
+
+
+def test_answers_are_the_same_in_this_process() -> None:
+    todo = partial(interview, partial(int, "7"))
+    assert (
+        [*at_once(todo)] == [*confined(todo, 600)] == [("first", 3), ("middle", 7), ("last", "3")]
+    )
+
+
+def test_nothing_comes_after_the_time() -> None:
+    told = dict(confined(partial(interview, hangs), 1e-3))
+    assert "last" not in told
+
+
+def test_our_own_errors_are_raised() -> None:
+    with pytest.raises(ValueError, match="invalid literal") as caught:
+        dict(confined(partial(interview, partial(int, "x")), 600))
+    assert "in _serve" in "".join(caught.value.__notes__)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only forked processes know what is local")
+def test_what_is_asked_may_be_local() -> None:
+    def todo(known: Mapping[str, Any]) -> Iterator[Asked]:
+        yield "it", lambda: os.getpid()
+
+    assert dict(confined(todo, 600))["it"] != os.getpid()

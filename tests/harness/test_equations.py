@@ -1,0 +1,284 @@
+"""Pasted update rules: what they mean, what is refused and how, and that nothing else happens."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oracles import RULES
+from oracles.harness.arithmetic.enclosure import holds
+from oracles.harness.candidates import candidates
+from oracles.harness.cases.case import Case, Group, Parameter
+from oracles.harness.oracle import Margin, Oracle
+from oracles.harness.subjects.equations import Equation, EquationError, read
+from oracles.harness.subjects.equations.roles import HYPER
+from oracles.harness.subjects.subject import SubjectError
+from tests import support
+
+
+@dataclass(frozen=True)
+class Pasted:
+    """A text as people write it, and what it follows."""
+
+    rule: str
+    convention: str
+    text: str
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.rule}-{self.convention}"
+
+
+DOCUMENT = Path(support.__file__).with_name("pasted.toml")
+PASTED = [Pasted(**row) for row in tomllib.loads(DOCUMENT.read_text("utf-8"))["pasted"]]
+
+
+def case(equation: Equation, pasted: Pasted) -> Case:
+    """One that uses all that the text takes, with a learning rate that changes."""
+    rule, rng = RULES[pasted.rule], np.random.default_rng(1)
+    spans = rule.drawing.full
+    drawn = {n: rng.uniform(*s) for n, s in spans.hyper.items() if n in equation.takes(rule)}
+    drawn |= {"batch_size": 7}
+    h = rule.hyper()._replace(**drawn, **pasted.flags)
+    assert rule.constraint(h) is None
+    schedule = tuple(h._replace(lr=h.lr * factor) for factor in (1, 0.5, 0.75, 1))
+    signs = rng.choice([-1.0, 1.0], (5, 3))
+    w, *gradients = signs * [rng.uniform(*span, 3) for span in (spans.w, *[spans.g] * 4)]
+    return Case((Group((Parameter(w, tuple(gradients)),), schedule),), ("float64",))
+
+
+def followed(equation: Equation, pasted: Pasted) -> set[str]:
+    """The conventions that hold what the text computes: all of the rule's, or is it torch's?"""
+    rule, asked = RULES[pasted.rule], case(equation, pasted)
+    answer = equation.run(rule, asked)
+    oracle = Oracle(rule, asked, margin=Margin(16))
+    torchs = pasted.convention == rule.torch.name
+    found = set()
+    for candidate in candidates(rule, 0 if torchs else 1):
+        balls = oracle(candidate.convention).parameters
+        if holds(balls.mid[0], balls.rad[0], answer).all():
+            found.add(candidate.convention.name)
+    return found
+
+
+@pytest.mark.parametrize("pasted", PASTED, ids=str)
+def test_a_text_follows_what_it_spells(pasted: Pasted) -> None:
+    """torch's own convention (which others may equal where a part is lacking), or another alone."""
+    assert followed(read(pasted.text, pasted.names), pasted) == {pasted.convention}
+
+
+def roles(text: str, names: Mapping[str, str] | None = None) -> Mapping[str, str]:
+    return read(text, names).program.roles
+
+
+ROLES = {
+    "w -= α*g": {"alpha": "lr"},
+    "v = α v + g; w -= η v": {"alpha": "momentum", "eta": "lr"},
+    "v = α v + (1-α) g²; w -= γ g/√v": {"alpha": "rho", "gamma": "lr"},
+    "v += (1-α)*(g² - v); w -= γ g/√v": {"alpha": "rho", "gamma": "lr"},
+    "v.mul_(α).addcmul_(g, g, value=1-α); w -= γ g/√v": {"alpha": "rho", "gamma": "lr"},
+    "v = β v + g; w -= α v": {"beta": "momentum", "alpha": "lr"},
+    "v = ρ v + g; w -= ε v": {"rho": "momentum", "epsilon": "lr"},
+    "v = ρ v + g²; w -= lr*g/(√v + ε)": {"rho": "rho", "epsilon": "eps", "lr": "lr"},
+    "G += g²; w -= lr/(1 + decay*t) g/(√G + ε)".replace(" g/", "*g/"): {"decay": "lr_decay"},
+    "w = w - lr*(g + decay*w)": {"decay": "weight_decay"},
+    "m = g + λ/n*w; w -= lr*m": {"lambda_": "weight_decay", "n": "batch_size"},
+    "w -= lr*(g + λ/m*w)": {"lambda_": "weight_decay", "m": "batch_size"},
+    "g = p.grad; p -= self.lr*g": {"p__grad": "gradient", "lr": "lr"},
+    "w = μ w + p.grad; p -= lr*w": {"p": "parameter", "p__grad": "gradient", "mu": "momentum"},
+    "if t == 0:\n v = g\nelse:\n v = mu*v + g\nw -= lr*v": {"t": "t-1"},
+    "m_{t+1} = β1 m_t + g_t; w_{t+1} = w_t - η m_{t+1}/(1-β1^{t+1})": {"t": "t-1", "eta": "lr"},
+}
+
+
+@pytest.mark.parametrize("text", ROLES, ids=range(len(ROLES)))
+def test_roles_follow_from_the_text(text: str) -> None:
+    assert ROLES[text].items() <= roles(text).items()
+
+
+def test_what_is_said_beats_what_is_guessed() -> None:
+    names = {"parameter": "q", "gradient": "e", "momentum": "κ"}
+    assert roles("u = κ u + e; q -= α u", names) == {
+        "q": "parameter",
+        "e": "gradient",
+        "kappa": "momentum",
+        "alpha": "lr",
+    }
+
+
+REFUSED = {
+    "w -= lr*foo(g)": ("'foo' is no function", 1, 9),
+    "w -= lr*g\nw -= lr * h": ("names={'lr': 'h'}", 2, 11),
+    "w -= lr*g.__class__": ("'_' means nothing", 1, 11),
+    "w -= lr*g.real": ("allowed: data, grad", 1, 9),
+    "__import__('os').system('true')": ("'_' means nothing", 1, 1),
+    "import os": ("Import is no part", 1, 1),
+    "w = [x for x in g]": ("GeneratorExp", 1, 5),
+    "w -= (lambda: g)()": ("invalid syntax", 1, 13),
+    "for p in params:\n    p -= lr*g": ("For is no part", 1, 1),
+    "w -= lr*exec('w')": ("means nothing", 1, 14),
+    "w = w - lr*g/n w": ("(a/b)·c", 1, 9),
+    "w = w - √g w": ("how far does the root reach", 1, 9),
+    "w = w - √g²": ("how far does the root reach", 1, 9),
+    "w = w - lr*(g": ("never closed", 1, 12),
+    "w = w - lr*g)": ("unmatched ')'", 1, 13),
+    "w - lr*g": ("a statement assigns something", 1, 1),
+    "w + g = lr": ("cannot assign", 1, 1),
+    "a, b = w": ("a name is needed for each value", 1, 1),
+    "lr = lr*β1; w -= lr*g": ("lr changes", 1, 6),
+    "w -= lr if g is w else g": ("whether a name is None", 1, 12),
+    "w -= g/t; t += 1": ("counted after it was read", 1, 8),
+    "w = w @ g": ("'@' means nothing", 1, 7),
+    "w = w - β(g)": ("'beta' is no function", 1, 9),
+    "w = w - 1e999*g": ("of at most 1e+100", 1, 9),
+    "w = w - add(g)": ("missing a required argument", 1, 9),
+    "w = w - ∇f(w + v)": ("elsewhere than at the parameter", 1, 9),
+    "y = w + v; v = μ v - η ∇f(y); w = w + v": ("none is found", 0, 0),
+    "if wd:\nw -= g": ("expected an indented block", 2, 1),
+    "v_t = β v_{t-2} + g; w -= lr*v_t": ("is of two steps", 1, 9),
+    "v_t = β1 v_t-1 + g; v_{t+1} = g; w -= lr*v_t": ("is of two steps", 1, 1),
+    "w_t = w_{t-1} - lr_{t-1} g + lr_t": ("of the step before is not kept", 1, 17),
+    "w -= lr*g + η*w": ("would both be lr", 1, 13),
+    "w -= β*g": ("beta is not understood", 1, 6),
+    "m = β1 m + g; w -= lr*m/(1-β1**(t+1))": ("names={'t-1': 't'}", 1, 33),
+    "d = g/2; e = d; d += w; w -= lr*e": ("may be one array", 1, 33),
+    "v = 0; v = μ v + g; w -= lr*v": ("write v_0 = …", 1, 1),
+    "if g > 0:\n    w -= g": ("cannot be computed", 1, 1),
+    "m̂ = g; w = w - lr*m̂ $ @": ("'@' means nothing", 1, 25),
+    "": ("none is found", 0, 0),
+    "d = g + w": ("as parameter none is found", 0, 0),
+    "w = w*2": ("as gradient none is found", 0, 0),
+    "w -= g; x -= g": ("w and x may each be it", 0, 0),
+}
+
+
+@pytest.mark.parametrize("text", REFUSED, ids=range(len(REFUSED)))
+def test_an_error_says_what_and_where(text: str) -> None:
+    reason, line, column = REFUSED[text]
+    with pytest.raises(EquationError) as caught:
+        read(text)
+    assert reason in caught.value.reason
+    assert (caught.value.line, caught.value.column) == (line, column)
+
+
+def test_the_caret_is_below_what_is_meant() -> None:
+    """A hat takes no room of its own."""
+    with pytest.raises(EquationError) as caught:
+        read("v = g\nm̂ = foo(v)")
+    _, shown, caret = str(caught.value).split("\n")
+    assert shown == "    m̂ = foo(v)"
+    assert caret == "        ^"
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [({"speed": "g"}, "'speed' is no role"), ({"lr": "v"}, "'v' is not given to the text")],
+)
+def test_names_that_are_not_there(names: dict[str, str], reason: str) -> None:
+    with pytest.raises(EquationError, match=reason):
+        read("w -= g", names)
+
+
+def test_a_rule_without_what_the_text_takes_is_not_asked() -> None:
+    equation = read("m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; w -= lr*m/(√v + ε)")
+    asked = case(equation, Pasted("Adam", "uncorrected", ""))
+    with pytest.raises(SubjectError, match="SGD does not have all of"):
+        equation.run(RULES["SGD"], asked)
+
+
+SAME = {
+    "v' = μ v + g; w' = w − η (μ v + v')": "u = v; v = mu*v + g; w -= lr*(mu*u + v)",
+    "v.mul_(mu).add_(g); w -= lr*v_old": "u = v; v = mu*v + g; w -= lr*u",
+    "v_t = μ v_{t-1} + g; w -= lr*(v_t + v_{t-1})": "u = v; v = mu*v + g; w -= lr*(v + u)",
+    "w -= lr*(g - g_{t-1})": "w -= lr*(g - h); h = g",
+    "w_{i} -= lr g_{i}": "w -= lr*g",
+    "w -= lr sqrt (|g|)": "w -= lr*abs(g)**0.5",
+    r"w -= \frac{lr}{2} \sqrt{|g|}": "w -= lr/2*sqrt(abs(g))",
+    "w -= lr μ²ᵗ g": "w -= lr*μ**(2*t)*g",
+    "w -= lr * 2^{-1} g": "w -= lr*0.5*g",
+    "a = b = g; a.mul_(2); w -= lr*b": "w -= lr*(g*2)",
+    "s_0 = lr; s = 2 s; w -= s g": "if t == 1:\n    s = lr\ns = 2*s\nw -= s*g",
+    "w -= lr*(g if g > 0 else 2*g)": "w -= lr*where(g > 0, g, 2*g)",
+    "if 'v' not in state:\n  v = g\nw -= lr*v": "if v is None:\n  v = g\nw -= lr*v",
+}
+
+
+@pytest.mark.parametrize("text", SAME, ids=range(len(SAME)))
+def test_two_texts_compute_the_same(text: str) -> None:
+    """To the bit; each is what the other is in plain signs."""
+    asked = case(read("v = mu*v + g; w -= lr*v"), Pasted("SGD", "coupled_unscaled", ""))
+    one, other = (read(x).run(RULES["SGD"], asked) for x in (text, SAME[text]))
+    assert (one == other).all()
+
+
+def test_float32_is_float32() -> None:
+    """Numbers meet arrays as Python's numbers do, whatever function they are from."""
+    asked = case(read("w -= lr*g"), Pasted("SGD", "coupled_unscaled", ""))
+    (parameter,) = asked.groups[0].parameters
+    g = np.asarray(parameter.gradients[0], np.float32)
+    answer = read("w = w*0 + sqrt(2)*g*g*g*g*g").run(RULES["SGD"], asked, "float32")
+    assert (answer[0] == float(np.sqrt(2.0)) * g * g * g * g * g).all()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 100_000,
+        "w = " + "(" * 150,
+        "w = " + "-" * 1400 + "g",
+        "w = " + "+".join("g" * 700),
+        "w = " + "√" * 150 + "g",
+        "w = " + "g if t else " * 200 + "g",
+        "w = " + "g^(" * 60,
+        "w = " + "|" * 150,
+        "w = g" + ".sqrt()" * 200,
+        "\n".join(" " * n + "if t:" for n in range(150)),
+        "w -= g # " + "x" * 1_000_000,
+        "if t:\n w -= g\n" + "elif t:\n w -= g\n" * 150,
+        "w = " + "9" * 15_000,
+        "w = g" + "^9" * 400,
+        "\\hat{" * 3000,
+        "'" * 19_000,
+        "\\" * 19_999,
+        "_" * 19_999,
+        "\u0302" * 19_999,
+    ],
+    ids=range(19),
+)
+def test_hostile_texts_are_one_error(text: str) -> None:
+    with pytest.raises(EquationError):
+        read(text)
+
+
+PIECES = """w g v m t β₁ ᵗ ² ̂ √ ( ) | + - * / ^ ** = += ; , . { } [ ] 1 0.5 1e9 : _ \\ \\frac{
+\\hat < ' if else is None not in state sqrt( x.add_( alpha= lr eps _{t-1} _{t+1} ∇ ← _new .grad
+v_0 self. betas[0] \\\\ \\text{ dL/dw"""
+pieces = st.lists(st.sampled_from([*PIECES.split(), " ", "\n", "\n    "]), max_size=30)
+PLACES = st.integers(0, 200)
+
+
+@st.composite
+def edited(draw: st.DrawFn) -> str:
+    """A text as people write it, with a piece of it replaced."""
+    text, start = draw(st.sampled_from(PASTED)).text, draw(PLACES)
+    return text[:start] + draw(st.sampled_from(PIECES.split())) + text[start + draw(PLACES) // 40 :]
+
+
+texts = st.one_of(st.text(max_size=60), pieces.map(" ".join), pieces.map("".join), edited())
+
+
+@given(texts)
+def test_any_text_is_read_or_refused(text: str) -> None:
+    """Nothing but an EquationError comes out, whatever goes in."""
+    with suppress(EquationError):
+        assert read(text).hyper <= {*HYPER, "rho"}

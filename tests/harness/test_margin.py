@@ -1,0 +1,100 @@
+"""A margin holds every text that makes no more roundings than it says where the rule makes one.
+
+The rule's own text is run on numbers that err with each operation by all that so many roundings
+can do, to either side, or not at all as where operations are fused. What is claimed is held at the
+claimed number of roundings, and not at many more: the margin is no wider than its claim.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from oracles.harness.candidates import Candidate
+from oracles.harness.cases.case import single
+from oracles.harness.evidence.following import held
+from oracles.harness.evidence.observation import Observation
+from oracles.harness.evidence.settings import settings
+from oracles.harness.evidence.sifting import MARGINS, ROUNDINGS
+from oracles.optimizers.registry import RULES
+from oracles.rule import Rule
+
+EXACT = (np.maximum, np.minimum, np.absolute, np.negative, np.sign)
+"""Functions that round nothing."""
+
+
+class Drifting(NDArrayOperatorsMixin):
+    """An array in which each operation errs by so many roundings of float32, to a drawn side.
+
+    Attributes:
+        roundings: how many.
+        rng: draws the side.
+    """
+
+    roundings: int
+    rng: np.random.Generator
+
+    def __init__(self, values: Any) -> None:
+        self.values = np.asarray(values)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.values.shape)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **_: Any) -> Any:
+        out = ufunc(*(x.values if isinstance(x, Drifting) else x for x in inputs))
+        if out.dtype == bool:
+            return out
+        side = 0 if ufunc in EXACT else self.rng.choice([-1, 1, 0], out.shape)
+        return type(self)(out * (1 + side * 2.0**-24) ** self.roundings)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        plain = [x.values if isinstance(x, Drifting) else x for x in args]
+        return type(self)(function(*plain, **kwargs))
+
+
+def drifted(rule: Rule, observation: Observation, roundings: int, seed: int) -> Observation:
+    """What such numbers make of a case in float32."""
+    own = {"roundings": roundings, "rng": np.random.Generator(np.random.PCG64(seed))}
+    kind: Any = type("Drifting", (Drifting,), own)
+    (group,) = observation.case.groups
+    columns = []
+    for p in group.parameters:
+        w, *gradients = (
+            kind(x.astype(np.float32).astype(np.float64))
+            for x in (p.initial, *p.gradients)
+            if x is not None
+        )
+        run = rule.run(rule.torch, w, gradients, group.schedule)
+        columns.append(np.stack([np.ravel(x.values) for x, _ in run]))
+    answer = np.concatenate(columns, axis=1)
+    return Observation("", observation.case, answer, "float32")
+
+
+EACH = [rule for rule in RULES.values() if rule.elementwise and not rule.sparse]
+
+
+@pytest.mark.parametrize("rule", EACH, ids=lambda rule: rule.name)
+def test_what_is_claimed_is_held_and_not_much_more(rule: Rule) -> None:
+    takes = frozenset(rule.hyper()._fields)
+    case = next(settings(rule, takes)).case
+    plain = Observation("", case, np.zeros((case.steps, case.offsets[-1])), "float32")
+    own = Candidate(rule)
+    for seed in range(5):
+        claimed = drifted(rule, plain, ROUNDINGS, seed)
+        assert held(own, claimed, MARGINS[0]) is not None
+    beyond = [drifted(rule, plain, 12 * ROUNDINGS, seed) for seed in range(5)]
+    assert any(held(own, one, MARGINS[0]) is None for one in beyond)
+
+
+def test_a_product_that_is_flushed_to_zero_is_held() -> None:
+    """The square of the gradient is a subnormal number, or zero where those are flushed."""
+    rule = RULES["Adagrad"]
+    case = single([1.0], [[1e-20]], rule.hyper(lr=0.5, eps=1e-20))
+    for root, inside in ((1e-20, True), (0.0, True), (-0.2e-20, False)):
+        answer = np.array([[1.0 - 0.5 * 1e-20 / (root + 1e-20)]])
+        observation = Observation("", case, answer, "float32")
+        assert (held(Candidate(rule), observation, MARGINS[0]) is not None) == inside
