@@ -12,6 +12,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.cases import plans
@@ -94,6 +96,8 @@ def test_momentum(name: str, cls: Any, data: Any) -> None:
     plan = Single(schedule, data.draw(plans.settings(schedule)))
     options = {"momentum": 0.5} if cls is torch.optim.SGD else {}
     owner = cls([torch.zeros(1)], lr=0.1, **options)
+    if not schedulers.cycles(plan, owner):
+        pytest.skip(f"this torch cycles no {cls.__name__} by {name}")
     with schedulers.unwarned():
         scheduler = schedulers.build(plan, owner)
         for t in range(8):
@@ -130,6 +134,7 @@ class Deviation:
         covers: whether it may show in a plan.
         reason: what torch does there.
         upstream: where that is known.
+        versions: of torch, found by running them.
     """
 
     name: str
@@ -137,9 +142,15 @@ class Deviation:
     covers: Callable[[Sequential], bool]
     reason: str
     upstream: str = ""
+    versions: str = ">=1.13"
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def here(self) -> bool:
+        """Whether this torch is one of them."""
+        return Version(torch.__version__).base_version in SpecifierSet(self.versions)
 
     def shows(self) -> bool:
         """Whether this torch still does it."""
@@ -172,6 +183,7 @@ DEVIATIONS = (
         lambda plan: not isinstance(plan.parts[0], Single),
         "SequentialLR steps a composition at its head once more as it is built",
         "https://github.com/pytorch/pytorch/issues/196243",
+        "!=2.6.*,!=2.7.*",
     ),
     Deviation(
         "a composition later",
@@ -181,13 +193,13 @@ DEVIATIONS = (
         "https://github.com/pytorch/pytorch/issues/132745",
     ),
 )
-KNOWN = [row for row in DEVIATIONS if row.shows()]
+KNOWN = [row for row in DEVIATIONS if row.here]
 
 
 @pytest.mark.parametrize("row", DEVIATIONS, ids=str)
 def test_a_deviation_shows_where_it_is_known(row: Deviation) -> None:
     assert row.covers(row.reproducer)
-    assert row in KNOWN, f"{row} has healed in torch {torch.__version__}: {row.reason}"
+    assert row.shows() == row.here, f"{row} in torch {torch.__version__}: {row.reason}"
 
 
 def sequential(parts: st.SearchStrategy[Any]) -> st.SearchStrategy[Sequential]:
@@ -205,6 +217,8 @@ def test_sequences(plan: Sequential) -> None:
 @given(st.data())
 def test_rates_in_tensors(schedule: Schedule, data: Any) -> None:
     """A rate in a tensor stays that tensor, and takes no other one's values with it."""
+    if not schedulers.keeps_tensors():
+        pytest.skip("this torch writes numbers over rates in tensors")
     plan = Single(schedule, data.draw(plans.settings(schedule)))
     owner = schedulers.optimizer([0.5, 0.25], tensor=True)
     held = [group["lr"] for group in owner.param_groups]
@@ -258,7 +272,7 @@ def test_groups_that_join_later(schedule: Schedule, data: Any, joins: int) -> No
             scheduler.step()
 
 
-RESUMED = plans.singles(HERE)
+CYCLIC = single("CyclicLR", gamma=0.5, step_size_up=2, step_size_down=2)
 Kept = tuple[Any, Any]
 
 
@@ -305,31 +319,74 @@ def by_constructor(plan: Plan, kept: Kept) -> tuple[Any, Any]:
 
 
 STARTS = [0.5, 0.25]
-LOST = {
-    by_constructor: {
-        "StepLR": (single("StepLR", step_size=1, gamma=0.5), 1),
-        "MultiStepLR": (single("MultiStepLR", milestones=(1,), gamma=0.5), 1),
-        "ConstantLR": (single("ConstantLR", factor=0.5, total_iters=1), 1),
-        "CosineAnnealingWarmRestarts": (
-            single("CosineAnnealingWarmRestarts", T_0=1, T_mult=2),
-            2,
-        ),
-    },
-    built_later: {
-        "LambdaLR": (single("LambdaLR", factors=(1.0, 0.5)), 1),
-        "MultiStepLR": (single("MultiStepLR", milestones=(0,), gamma=0.5), 1),
-        "ConstantLR": (single("ConstantLR", factor=0.5, total_iters=1), 1),
-        "LinearLR": (single("LinearLR", start_factor=0.5, total_iters=2), 1),
-        "CosineAnnealingWarmRestarts": (single("CosineAnnealingWarmRestarts", T_0=2), 1),
-        "CyclicLR": (single("CyclicLR", gamma=0.5, step_size_up=2, step_size_down=2), 1),
-        "OneCycleLR": (single("OneCycleLR"), 1),
-    },
-}
-"""What cannot be resumed so, with the smallest plan that shows it, and the epoch of the checkpoint.
 
-A constructor takes the step of its epoch: it multiplies once more where that is a milestone
+
+@dataclass(frozen=True)
+class Lost:
+    """What cannot be resumed in some order: the smallest plan that shows it.
+
+    Attributes:
+        how: the order.
+        plan: the plan.
+        at: the epoch of the checkpoint.
+        versions: of torch, found by running them.
+    """
+
+    how: Any
+    plan: Single
+    at: int
+    versions: str = ">=1.13"
+
+    @property
+    def name(self) -> str:
+        """Of the schedule."""
+        return self.plan.schedule.name
+
+    @property
+    def here(self) -> bool:
+        """Whether this torch is one of them."""
+        version = Version(torch.__version__).base_version
+        return schedulers.there(self.name) and version in SpecifierSet(self.versions)
+
+    def __str__(self) -> str:
+        return f"{self.how.__name__}-{self.name}"
+
+
+OLD = "<2.8"
+LOST = (
+    Lost(by_constructor, single("StepLR", step_size=1, gamma=0.5), 1),
+    Lost(by_constructor, single("MultiStepLR", milestones=(1,), gamma=0.5), 1),
+    Lost(by_constructor, single("ConstantLR", factor=0.5, total_iters=1), 1),
+    Lost(by_constructor, single("CosineAnnealingWarmRestarts", T_0=1, T_mult=2), 3),
+    Lost(by_constructor, single("CosineAnnealingLR", T_max=4, eta_min=0.01), 2, OLD),
+    Lost(by_constructor, single("ExponentialLR", gamma=0.5), 1, OLD),
+    Lost(by_constructor, single("LinearLR", start_factor=0.5, total_iters=3), 1, OLD),
+    Lost(by_constructor, single("MultiplicativeLR", factors=(0.9,)), 1, OLD),
+    Lost(by_constructor, single("PolynomialLR", total_iters=3), 1, OLD),
+    Lost(built_later, single("LambdaLR", factors=(1.0, 0.5)), 1),
+    Lost(built_later, single("MultiStepLR", milestones=(0,), gamma=0.5), 1),
+    Lost(built_later, single("ConstantLR", factor=0.5, total_iters=1), 1),
+    Lost(built_later, single("LinearLR", start_factor=0.5, total_iters=2), 1),
+    Lost(built_later, single("CosineAnnealingWarmRestarts", T_0=2), 1),
+    Lost(built_later, single("OneCycleLR"), 1),
+    *(
+        Lost(how, CYCLIC, 1, versions)
+        for how, versions in (
+            (built_later, ">=1.13"),
+            # A bound method that is kept weakly cannot be saved.
+            *((how, "<2") for how in (scheduler_first, optimizer_first, by_constructor)),
+        )
+    ),
+)
+"""A constructor takes the step of its epoch: it multiplies once more where that is a milestone
 (https://github.com/pytorch/pytorch/issues/65342), or sets the rate of epoch 0 over the one that was
 loaded, which loading the schedule does not take back; restarts forget which period they are in."""
+
+
+def resumable(how: Any) -> dict[str, Schedule]:
+    """Schedules that this torch is not known to lose in that order."""
+    lost = {row.name for row in LOST if row.how is how and row.here}
+    return {name: schedule for name, schedule in HERE.items() if name not in lost}
 
 
 def resumed(plan: Plan, how: Any, at: int, steps: int = 4) -> tuple[list[Any], list[Any]]:
@@ -352,31 +409,36 @@ def resumed(plan: Plan, how: Any, at: int, steps: int = 4) -> tuple[list[Any], l
         return going_on, [*followed(again, scheduler_again, steps)]
 
 
-@pytest.mark.parametrize("how", [scheduler_first, optimizer_first])
+@pytest.mark.parametrize("how", [scheduler_first, optimizer_first, built_later, by_constructor])
 @fewer
-@given(st.one_of(RESUMED, plans.chains(singles)), st.integers(0, 3))
-def test_resuming(how: Any, plan: Plan, at: int) -> None:
+@given(st.data(), st.integers(1, 3))
+def test_resuming(how: Any, data: Any, at: int) -> None:
     """To the same bits, from every step on."""
+    plan = data.draw(plans.singles(resumable(how)))
     going_on, again = resumed(plan, how, at)
     assert going_on == again, f"{plan} at {at}"
 
 
-@pytest.mark.parametrize("how", LOST)
+@pytest.mark.parametrize("how", [scheduler_first, optimizer_first])
 @fewer
-@given(st.data(), st.integers(1, 3))
-def test_resuming_in_other_orders(how: Any, data: Any, at: int) -> None:
-    rest = {name: schedule for name, schedule in HERE.items() if name not in LOST[how]}
-    going_on, again = resumed(data.draw(plans.singles(rest)), how, at)
-    assert going_on == again
-
-
-@pytest.mark.parametrize(("how", "name"), [(how, name) for how in LOST for name in LOST[how]])
-def test_what_an_order_loses(how: Any, name: str) -> None:
-    plan, at = LOST[how][name]
-    if not schedulers.there(name):
-        pytest.skip(f"this torch has no {name}")
+@given(plans.chains(singles), st.integers(0, 3))
+def test_resuming_chains(how: Any, plan: Plan, at: int) -> None:
     going_on, again = resumed(plan, how, at)
-    assert going_on != again, f"{plan} can be resumed so in torch {torch.__version__}"
+    assert going_on == again, f"{plan} at {at}"
+
+
+@pytest.mark.parametrize("row", [row for row in LOST if row.here], ids=str)
+def test_what_an_order_loses(row: Lost) -> None:
+    assert loses(row), f"{row} can be resumed so in torch {torch.__version__}"
+
+
+def loses(row: Lost) -> bool:
+    """Whether the rates part, or cannot be saved at all."""
+    try:
+        going_on, again = resumed(row.plan, row.how, row.at)
+    except TypeError:
+        return True
+    return going_on != again
 
 
 METRICS = st.sampled_from(

@@ -57,6 +57,23 @@ def there(name: str) -> bool:
     return hasattr(torch.optim.lr_scheduler, name)
 
 
+def keeps_tensors() -> bool:
+    """Whether this torch writes into a rate that is a tensor, and not a number over it."""
+    owner = optimizer([1.0], tensor=True)
+    held = owner.param_groups[0]["lr"]
+    torch.optim.lr_scheduler.ConstantLR(owner)
+    return owner.param_groups[0]["lr"] is held
+
+
+def cycles(plan: Single, owner: Optimizer) -> bool:
+    """Whether this torch cycles what an optimizer has: momentum or, in later releases, betas."""
+    try:
+        build(plan, owner)
+    except ValueError:
+        return False
+    return True
+
+
 def classes() -> list[str]:
     """The names of all schedules that this torch has."""
     module = torch.optim.lr_scheduler
