@@ -50,6 +50,7 @@ class Identification:
         fits: the candidates that hold all its answers, the simplest ones of them.
         ruled_out: how many candidates some answer excluded.
         ignores: hyperparameters of what fits that the code takes and makes nothing of.
+        aside: hyperparameters that the code takes and what fits does not know, if there are some.
         assumed: hyperparameters of what fits that a record does not have, and their defaults.
         scalars: what hyperparameters are kept in, as far as answers tell.
         exceptions: where another candidate holds than the one that fits elsewhere.
@@ -75,6 +76,7 @@ bias_undecayed gives 0.9, the code 0.85
     fits: tuple[Candidate, ...]
     ruled_out: int
     ignores: frozenset[str] = frozenset()
+    aside: frozenset[str] = frozenset()
     scalars: str = "float64"
     exceptions: tuple[Exceptional, ...] = ()
     untold: tuple[Untold, ...] = ()
@@ -91,7 +93,7 @@ bias_undecayed gives 0.9, the code 0.85
         if self.loop is not None:
             return self.loop.torchs
         own = [c for c in self.fits if not (c.conventions or c.arguments)]
-        return bool(own) and not self.exceptions
+        return bool(own) and not (self.exceptions or self.ignores or self.aside)
 
     @cached_property
     def examples(self) -> tuple[ByHand, ...]:
@@ -120,12 +122,13 @@ bias_undecayed gives 0.9, the code 0.85
             return f"{self.name} follows no known rule ({out}{nearest})"
         follows = f"{self.name} follows {' or '.join(map(str, self.fits))}"
         without = [f"ignoring {', '.join(sorted(self.ignores))}"] if self.ignores else []
+        without += [f"leaving {', '.join(sorted(self.aside))} aside"] if self.aside else []
         return ", ".join([follows, *without, *(f"but {e}" for e in self.exceptions)])
 
     def to_json(self) -> dict[str, Any]:
         """It as plain data, as ``oracles/reports/identification.schema.json`` describes it."""
         return {
-            "format": 1,
+            "schema": 1,
             "oracles": version("optimizer-oracles"),
             "subject": self.name,
             "summary": str(self),
@@ -134,6 +137,7 @@ bias_undecayed gives 0.9, the code 0.85
             "fits": [plain(candidate) for candidate in self.fits],
             "exceptions": [{"where": e.where, **plain(e.candidate)} for e in self.exceptions],
             "ignores": sorted(self.ignores),
+            "aside": sorted(self.aside),
             "assumed": dict(self.assumed),
             "scalars": self.scalars,
             "fault": self.fault,
@@ -319,11 +323,15 @@ def _left(found: Sifted) -> tuple[bool, int, int]:
 
 
 def _simplest(asked: Sequence[Sieve]) -> tuple[Sieve, Sifted]:
-    """The first in which something fits; else the one that leaves most open."""
+    """The first in which something fits, at best all that the code takes; else the most open."""
     told: list[tuple[Sieve, Sifted]] = []
-    while len(told) < len(asked) and not (told and told[-1][1].fits):
-        told.append((asked[len(told)], asked[len(told)].simplest()))
-    return max(told, key=lambda one: _left(one[1]))
+    for sieve in asked:
+        found = sieve.simplest()
+        if found.fits and not sieve.aside(found.fits[0].rule):
+            return sieve, found
+        told.append((sieve, found))
+    partial = (one for one in told if one[1].fits)
+    return next(partial, max(told, key=lambda one: _left(one[1])))
 
 
 def _named(sieve: Sieve, found: Sifted) -> Identification:
@@ -334,7 +342,8 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         sieve.witness.name,
         found.fits,
         found.ruled_out,
-        sieve.rules[fit.rule] - {"batch_size", *(n for a in fit.arguments for n in a.names)},
+        sieve.rules[fit.rule] - {name for a in fit.arguments for name in a.names},
+        sieve.aside(fit.rule),
         sieve.margin.scalars if wider and not found.exceptions else "float64",
         found.exceptions,
         () if found.exceptions else untold(sieve, fit),

@@ -74,9 +74,13 @@ class Candidate:
         return replace(torch, name="+".join(c.name for c in self.conventions), **replaced)
 
     def heard(self, h: Hyper) -> Hyper:
-        """Of given hyperparameters, those that the rule sees."""
+        """Of given hyperparameters, those that the rule sees.
+
+        What it does not allow is not set: without momentum Nesterov's is gradient descent, too.
+        """
         for argument in self.arguments:
-            h = argument.heard(h)
+            other = argument.heard(h)
+            h = h if self.rule.constraint(other) else other
         return h
 
     def gradient(self, h: Hyper) -> float:

@@ -88,33 +88,40 @@ def record(release: str, report: Path, known: Mapping[str, Sequence[str]]) -> No
     """
     with tempfile.TemporaryDirectory(prefix="oracles-", ignore_cleanup_errors=True) as name:
         room = Path(name)
-        python = _make(room / "env", requirements(release, needs(release, known)))
+        python = make(room / "env", requirements(release, needs(release, known)))
         _copy(python)
         whole = room / report.name
         asked = ("check", "--profile", PROFILE, "--report", whole)
         # That something fails is what a report is for; that there is none is another thing.
-        said = _run([python, "-m", "oracles.cli", *asked], room, allowed=(0, 1))
+        said = run([python, "-m", "oracles.cli", *asked], room, allowed=(0, 1))
         if not whole.exists():
             raise NotMade(f"torch {release} could not be asked:\n{_last(said)}")
         files.write(report, whole.read_bytes())
 
 
-def _make(folder: Path, wanted: Sequence[str]) -> Path:
-    """A virtual environment; returns its interpreter."""
+def make(folder: Path, wanted: Sequence[str]) -> Path:
+    """A virtual environment in which that is installed; returns its interpreter.
+
+    Args:
+        folder: where it is made.
+        wanted: requirements, and options, as ``pip install`` takes them.
+
+    Raises:
+        NotMade: something cannot be installed.
+    """
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if uv := shutil.which("uv"):
-        _run([uv, "venv", "--quiet", "--python", sys.executable, folder], folder.parent)
-        _run([uv, "pip", "install", "--quiet", "--python", python, *wanted], folder.parent)
+        run([uv, "venv", "--quiet", "--python", sys.executable, folder], folder.parent)
+        run([uv, "pip", "install", "--quiet", "--python", python, *wanted], folder.parent)
     else:
-        _run([sys.executable, "-m", "venv", folder], folder.parent)
-        _run([python, "-m", "pip", "install", "--quiet", *wanted], folder.parent)
+        run([sys.executable, "-m", "venv", folder], folder.parent)
+        run([python, "-m", "pip", "install", "--quiet", *wanted], folder.parent)
     return python
 
 
 def _copy(python: Path) -> None:
     """Put this package beside what is installed there."""
-    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    home = Path(_run([python, "-c", ask], python.parent).strip())
+    home = packages(python)
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(PACKAGE, home / "oracles", ignore=ignored)
     shutil.copytree(golden.folder(), home / "oracles" / "golden", dirs_exist_ok=True)
@@ -125,8 +132,25 @@ def _copy(python: Path) -> None:
     )
 
 
-def _run(command: Sequence[str | Path], folder: Path, allowed: Sequence[int] = (0,)) -> str:
+def packages(python: Path) -> Path:
+    """Where an interpreter's packages are."""
+    ask = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    return Path(run([python, "-c", ask], python.parent).strip())
+
+
+def run(
+    command: Sequence[str | Path],
+    folder: Path,
+    allowed: Sequence[int] = (0,),
+    errors: int = subprocess.STDOUT,
+) -> str:
     """Run a program; returns what it printed.
+
+    Args:
+        command: the program and its arguments.
+        folder: in which it runs.
+        allowed: statuses that are no failure.
+        errors: where what it prints as errors goes.
 
     Raises:
         NotMade: it ended with a status that is not allowed.
@@ -137,13 +161,15 @@ def _run(command: Sequence[str | Path], folder: Path, allowed: Sequence[int] = (
         cwd=folder,
         env=variables | {"HYPOTHESIS_STORAGE_DIRECTORY": str(folder / ".hypothesis")},
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=errors,
         text=True,
         check=False,
     )
     if done.returncode not in allowed:
         program = " ".join(map(str, command[:4]))
-        raise NotMade(f"{program} ended with {done.returncode}:\n{_last(done.stdout)}")
+        raise NotMade(
+            f"{program} ended with {done.returncode}:\n{_last(done.stdout + (done.stderr or ''))}"
+        )
     return done.stdout
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from oracles.harness.candidates import Candidate, candidates
+from oracles.harness.evidence.witnesses import Asked
 from oracles.harness.subjects.blackbox import Function
 from oracles.harness.subjects.foreign import ForeignOptimizer
 from oracles.harness.subjects.trace import Trace
@@ -176,9 +177,16 @@ def test_other_texts_of_a_rule_are_that_rule(text: Rewrite) -> None:
     assert text.float32_scalars or found.scalars == "float64"
 
 
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: f"{text.rule}-{text.name}")
+def test_what_keeps_numbers_in_float32_shows_it(text: Rewrite) -> None:
+    witness = Asked(Rewritten(text.step, lacks=text.lacks))
+    assert witness.short(RULES[text.rule]) == text.float32_scalars
+
+
 SAID_OTHERWISE = {
     "OptaxAmsgrad": "amsgrad_corrected, amsgrad = True whatever is given",  # it has no switch
     "Moonlight": "decoupled_lr, eps = 1e-08 whatever is given",  # or less: it has none at all
+    "Resilient": "irprop_minus, etaplus in float32",  # torch's dtype of a number times a mask
     "Bottou": "lr_at_once",  # which it is, where the rate changes
 }
 """Of these classes something else is said, with the reason."""

@@ -191,3 +191,13 @@ def round_to(dtype: str, values: ArrayLike) -> FloatArray:
 def round_each(values: FloatArray, dtypes: Sequence[str] = DTYPES) -> FloatArray:
     """Stack of ``values`` rounded to every dtype: shape ``(len(dtypes), *values.shape)``."""
     return np.stack([round_to(dtype, values) for dtype in dtypes])
+
+
+def are_float32(values: FloatArray) -> bool:
+    """Whether all numbers are float32's, and some are: random ones of float64 are not.
+
+    >>> are_float32(np.array([0.5, np.inf])), are_float32(np.array([0.1]))
+    (True, False)
+    """
+    finite = values[np.isfinite(values)]
+    return finite.size > 0 and bool((round_to("float32", finite) == finite).all())

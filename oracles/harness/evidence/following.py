@@ -155,11 +155,6 @@ def _in_short_formats(rule: Rule) -> bool:
 
 def near(candidate: Candidate, observation: Observation) -> bool:
     """Whether an answer is where the candidate's own text leads in float64, but for roundings."""
-    (group,) = observation.case.groups
-    if candidate.arguments and any(
-        map(candidate.rule.constraint, map(candidate.heard, group.schedule))
-    ):
-        return False
     if observation.doubt or observation.dtype in HALF:
         return True
     part = ROUGHLY if _in_short_formats(candidate.rule) else NEAR

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from oracles.harness.candidates import MOST, Candidate, candidates, combined
@@ -129,15 +129,27 @@ class Sieve:
     def simplest(self, most: int = MOST) -> Sifted:
         """All candidates, up to those with the fewest conventions of which some fits.
 
-        Those with more conventions have some that nothing speaks for.
+        Those with more conventions have some that nothing speaks for. Candidates that leave an
+        argument of the code aside count where none fits that does not.
         """
-        found = Sifted()
+        found, first = Sifted(), Sifted()
         for count in range(most + 1):
             for rule in self.rules:
                 found += self.sift(rule, combined(rule, count))
-            if found.fits:
-                break
-        return found
+            first = first if first.fits else found
+            if whole := tuple(c for c in found.fits if not self.aside(c.rule)):
+                return replace(found, fits=whole)
+        return replace(found, fits=first.fits)
+
+    def aside(self, rule: Rule) -> frozenset[str]:
+        """What the code takes beside all hyperparameters of a rule, as another rule's.
+
+        Adadelta's ``square_late`` is gradient descent: it holds whatever a code with a momentum
+        does as long as that is left alone.
+        """
+        takes = self.takes(rule)
+        more = [other for each in self.rules if takes < (other := self.takes(each))]
+        return max(more, key=len, default=takes) - takes
 
     def sift(self, rule: Rule, pool: Iterable[Candidate]) -> Sifted:
         """Which of a rule's candidates hold everything."""

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from oracles.drawing import Hyper
-from oracles.harness.arithmetic.formats import FloatArray, round_to
+from oracles.harness.arithmetic.formats import FloatArray, are_float32, round_to
 from oracles.harness.cases.case import Case, Group, Parameter
+from oracles.harness.evidence.accepted import accepted
 from oracles.harness.evidence.observation import Doubt, Observation
 from oracles.harness.evidence.settings import Setting, Shapes, settings, shapes_of
 from oracles.harness.subjects.aliases import matched
@@ -70,6 +71,7 @@ class Asked:
     _known: dict[Any, tuple[tuple[Setting, ...], list[Observation | SubjectError]]] = field(
         default_factory=dict, repr=False
     )
+    _takes: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
     _taken: dict[str, Shapes] = field(default_factory=dict, repr=False)
 
     @property
@@ -77,7 +79,9 @@ class Asked:
         return self.box.name
 
     def takes(self, rule: Rule) -> frozenset[str]:
-        return self.box.takes(rule)
+        if rule.name not in self._takes:
+            self._takes[rule.name] = accepted(self.box, rule)
+        return self._takes[rule.name]
 
     def observations(self, rule: Rule, without: frozenset[str] = NOTHING) -> Iterator[Observation]:
         key = rule.name, without
@@ -89,9 +93,10 @@ class Asked:
             if number == len(known):  # each case is asked once, and only when it is needed
                 known.append(self._asked(rule, setting))
             told = known[number]
-            if isinstance(told, SubjectError):
+            if isinstance(told, Observation):
+                yield told
+            elif not any(isinstance(one, Observation) for one in known):
                 raise told
-            yield told
 
     def _shapes(self, rule: Rule) -> Shapes:
         """Those that are usual, or that one of them which the code takes: matrices, maybe."""
@@ -104,41 +109,56 @@ class Asked:
         return self._taken[rule.name]
 
     def _asked(self, rule: Rule, setting: Setting) -> Observation | SubjectError:
-        case = setting.case
+        """In float64, unless the code does not compute in that."""
+        told = self._asked_in("float64", rule, setting)
+        if isinstance(told, Observation) and not are_float32(told.answer):
+            return told
+        shorter = self._asked_in("float32", rule, setting)
+        return shorter if isinstance(shorter, Observation) else told
+
+    def _asked_in(self, dtype: str, rule: Rule, setting: Setting) -> Observation | SubjectError:
+        case = replace(setting.case, precisions=(dtype,))
         try:
-            answer = self.box.run(rule, case)
+            answer = self.box.run(rule, case, dtype)
         except SubjectError as error:
             return error
         if answer.shape != (case.steps, case.offsets[-1]):
             return SubjectError("parameters of another size than it was given")
-        return Observation(setting.what, case, answer)
+        return Observation(setting.what, case, answer, dtype)
 
     def ignores(self, rule: Rule) -> frozenset[str]:
-        """Those whose value changes no bit of its answers."""
-        takes = self.takes(rule)
-        case = next(settings(rule, takes, self._shapes(rule))).case
+        """Those whose value changes no bit of its answers, and changes what torch's rule gives."""
+        names = self.takes(rule) - {"lr"}
+        heard: set[str] = set()
         try:
-            answer = self.box.run(rule, case)
-            return frozenset(
-                name
-                for name in takes - {"lr"}
-                if np.array_equal(self.box.run(rule, _changed(rule, case, name)), answer)
-            )
+            for told in self.observations(rule):
+                changed = {name: _changed(rule, told.case, name) for name in names}
+                allowed = {name: case for name, case in changed.items() if case is not None}
+                names -= {n for n, case in allowed.items() if self._answers(rule, case, told)}
+                left = {n: case for n, case in allowed.items() if n in names - heard}
+                heard |= {n for n, case in left.items() if _matters(rule, told.case, case)}
+                if not names:
+                    break
         except SubjectError:
             return NOTHING
+        return names & heard
+
+    def _answers(self, rule: Rule, changed: Case, told: Observation) -> bool:
+        """Whether it gives other bits in a case that was changed."""
+        return not np.array_equal(self.box.run(rule, changed), told.answer)
 
     def short(self, rule: Rule) -> bool:
-        """Whether digits of the learning rate that float32 has no room for change no bit."""
-        if "lr" not in self.takes(rule):
-            return False
-        case = next(settings(rule, self.takes(rule), self._shapes(rule))).case
+        """Whether it computes in float32, or heeds no digits of numbers that float32 has not."""
         try:
-            given, more, half = (
-                self.box.run(rule, _with_rates(case, factor)) for factor in (1.0, 1 + UNHEARD, 0.5)
+            told = next(iter(self.observations(rule)))
+            given, more, other = (
+                self.box.run(rule, _multiplied(told.case, self.takes(rule), factor), told.dtype)
+                for factor in (1.0, 1 + UNHEARD, 1 - HEARD)
             )
         except SubjectError:
             return False
-        return np.array_equal(more, given) and not np.array_equal(half, given)
+        deaf = np.array_equal(more, given) and not np.array_equal(other, given)
+        return deaf or told.dtype != "float64"
 
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}
@@ -148,20 +168,24 @@ class Asked:
         return found
 
 
-UNHEARD = 2.0**-30
-"""A part of a number that float32, whose roundings are 2⁻²⁴ of it, has no room for."""
+UNHEARD, HEARD = 2.0**-30, 2.0**-6
+"""A part of a number that float32, whose roundings are 2⁻²⁴ of it, has no room for; and one that
+any format has room for."""
 
 
-def _with_rates(case: Case, factor: float) -> Case:
-    """The same case with learning rates that float32 holds, multiplied."""
+def _multiplied(case: Case, names: frozenset[str], factor: float) -> Case:
+    """The same case with numbers that float32 holds for those that code takes, multiplied."""
     (group,) = case.groups
-    rates = (float(np.float32(h.lr)) * factor for h in group.schedule)
-    schedule = tuple(h._replace(lr=lr) for h, lr in zip(group.schedule, rates, strict=True))
-    return replace(case, groups=(replace(group, schedule=schedule),))
+
+    def numbers(h: Hyper) -> Hyper:
+        taken = {n: v for n, v in h._asdict().items() if n in names and isinstance(v, float)}
+        return h._replace(**{n: float(np.float32(v)) * factor for n, v in taken.items()})
+
+    return replace(case, groups=(replace(group, schedule=tuple(map(numbers, group.schedule))),))
 
 
-def _changed(rule: Rule, case: Case, name: str) -> Case:
-    """The same case with another value of one hyperparameter."""
+def _changed(rule: Rule, case: Case, name: str) -> Case | None:
+    """The same case with another value of one hyperparameter; None if it is not allowed there."""
     (group,) = case.groups
 
     def other(h: Hyper) -> Hyper:
@@ -172,8 +196,22 @@ def _changed(rule: Rule, case: Case, name: str) -> Case:
 
     schedule = tuple(other(h) for h in group.schedule)
     if any(rule.constraint(h) for h in schedule):
-        return case
+        return None
     return replace(case, groups=(replace(group, schedule=schedule),))
+
+
+def _matters(rule: Rule, *cases: Case) -> bool:
+    """Whether torch's rule gives different bits in two cases."""
+    one, other = ([w.tobytes() for w in _of_torch(rule, case)] for case in cases)
+    return one != other
+
+
+def _of_torch(rule: Rule, case: Case) -> Iterator[FloatArray]:
+    (group,) = case.groups
+    with np.errstate(all="ignore"):  # another value may let it diverge
+        for p in group.parameters:
+            for w, _ in rule.run(rule.torch, p.initial, p.gradients, group.schedule):
+                yield np.asarray(w)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,6 +23,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "initial_accumulator_value": ("initial_accumulator", "init_accumulator"),
         "batch_size": ("batch", "n", "m", "n_samples"),
         "maximize": ("ascend",),
+        "d": ("clip_threshold",),
+        "beta2_decay": ("decay_rate",),
     }
 )
 """By torch's name, in the order in which they are tried: a name that is torch's own comes first."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,25 @@ def arguments_of(cls: type) -> dict[str, Any]:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return found
+
+
+def _alike(own: Any, torchs: Any) -> bool:
+    """Whether an argument may be torch's of that name, by its default.
+
+    ``dampening=False`` is a switch, and ``weight_decay=WeightDecay()`` an object.
+    """
+    if own is None or own is inspect.Parameter.empty:
+        return True
+    plain = (bool, int, float, complex, tuple, list, str, torch.Tensor)
+    return isinstance(own, plain) and isinstance(own, bool) == isinstance(torchs, bool)
+
+
+def write_rate(group: dict[str, Any], name: str, rate: float) -> None:
+    """Write a learning rate into a group as torch's schedulers do: into a tensor if it is one."""
+    if isinstance(group.get(name), torch.Tensor):
+        group[name].fill_(rate)
+    else:
+        group[name] = rate
 
 
 @dataclass(frozen=True)
@@ -89,7 +109,21 @@ class ForeignOptimizer:
         wanted = rule.arguments(rule.hyper())
         singles = [m for members in rule.binding.tuples.values() for m in members]
         known = matched(self.accepts, [*wanted, *singles])
-        return {**{k: v for k, v in known.items() if v not in self.fixed}, **self.names}
+        alike = {
+            name: own
+            for name, own in known.items()
+            if own not in self.fixed and _alike(self._defaults.get(own), wanted.get(name, 0.0))
+        }
+        return {**alike, **self.names}
+
+    @cached_property
+    def _defaults(self) -> Mapping[str, Any]:
+        """What it takes where nothing is given."""
+        with answering():
+            if isinstance(self.make, type):
+                return arguments_of(self.make)
+            parameters = inspect.signature(self.make).parameters
+        return {name: parameter.default for name, parameter in parameters.items()}
 
     def takes(self, rule: Rule) -> frozenset[str]:
         given = set(self.arguments(rule))
@@ -98,6 +132,16 @@ class ForeignOptimizer:
         return frozenset(given & set(rule.hyper()._fields))
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
+        """As every black box; a step that raises without a closure is given one."""
+        try:
+            return self._run(rule, case, dtype)
+        except SubjectError as error:
+            without = error
+        with suppress(SubjectError):
+            return self._run(rule, case, dtype, closure=True)
+        raise without
+
+    def _run(self, rule: Rule, case: Case, dtype: str, *, closure: bool = False) -> FloatArray:
         params = [
             LAYOUTS[p.layout](self._tensor(p.initial, dtype)).requires_grad_()
             for p in case.parameters
@@ -105,14 +149,19 @@ class ForeignOptimizer:
         (group,) = case.groups
         with answering():
             optimizer = self.make(params, **self.given(rule, group.schedule[0]), **self.fixed)
+
+        def load(t: int) -> torch.Tensor:
+            for p, drawn in zip(params, case.parameters, strict=True):
+                p.grad = self._gradient(drawn.gradients[t], drawn.gradient_layout, dtype)
+            return torch.zeros(())
+
         rows = []
         for t, h in enumerate(group.schedule):
             with answering():
-                for p, drawn in zip(params, case.parameters, strict=True):
-                    p.grad = self._gradient(drawn.gradients[t], drawn.gradient_layout, dtype)
+                load(t)
                 if t:
                     self._reschedule(optimizer, rule, h)
-                optimizer.step()
+                optimizer.step(*([partial(load, t)] if closure else []))
             rows.append(end_to_end(params))
             if rows[-1].numel() != case.offsets[-1]:
                 raise SubjectError("changes the shape of its parameters")
@@ -126,7 +175,7 @@ class ForeignOptimizer:
     def _reschedule(self, optimizer: Any, rule: Rule, h: Hyper) -> None:
         """What changes between steps is written where torch's schedulers write it."""
         for table in optimizer.param_groups:
-            table[self.arguments(rule)["lr"]] = h.lr
+            write_rate(table, self.arguments(rule)["lr"], h.lr)
 
     def _gradient(self, values: FloatArray | None, layout: str, dtype: str) -> torch.Tensor | None:
         if values is None:

@@ -16,7 +16,7 @@ import torch
 from oracles.harness.candidates import Candidate
 from oracles.harness.promise import NotAsked
 from oracles.harness.subjects.aliases import matched
-from oracles.harness.subjects.foreign import ForeignOptimizer, arguments_of
+from oracles.harness.subjects.foreign import ForeignOptimizer, arguments_of, write_rate
 from oracles.harness.subjects.subject import SubjectError, answering
 
 Bits = dict[int, torch.Tensor]
@@ -243,7 +243,7 @@ class Run:
         """Write a learning rate into all groups, where schedulers write."""
         with answering():
             for group in self.optimizer.param_groups:
-                group[self.trial.lr] = lr
+                write_rate(group, self.trial.lr, lr)
         return self
 
     def reloaded(self, through: Callable[[Any], Any]) -> Run:

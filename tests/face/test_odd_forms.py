@@ -1,0 +1,61 @@
+"""Right code in forms that nobody has foreseen is not refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import oracles
+from oracles.identification import identify
+from tests.support.odd_forms import ODD_FORMS, InAClosure, by_name, look_ahead
+
+LARGEST = 2
+"""Radii: these forms make a few roundings more than torch's, and none of them a shorter one."""
+
+
+def name(form: Any) -> str:
+    return getattr(form, "__name__", "partial")
+
+
+@pytest.mark.parametrize("form", ODD_FORMS, ids=name)
+def test_it_follows_its_rule(form: Any) -> None:
+    found = identify(form)
+    assert str(found.fits[0]) == ODD_FORMS[form]
+    assert not found.aside
+
+
+def test_what_has_one_dimension_is_an_exception() -> None:
+    """And there is no one figure for what follows two conventions."""
+    report = oracles.check(by_name, dtypes=["float64"])
+    assert report.found
+    (exception,) = report.found.exceptions
+    assert str(exception) == "decay_ignored for parameters of at most one dimension"
+    assert not report.accuracies
+    assert "the enclosures know no exceptions" in dict(report.refused)["float64"]
+
+
+def test_the_figure_is_beside_what_the_rule_sees() -> None:
+    """Its Nesterov switch is on whatever is given."""
+    report = oracles.check(look_ahead, dtypes=["float64"])
+    assert report.accuracies[0].radii < LARGEST
+
+
+def test_a_step_that_needs_a_closure_is_given_one() -> None:
+    report = oracles.check(InAClosure, "Adam", dtypes=["float32"])
+    assert report.ok
+    assert report.accuracies[0].radii < LARGEST
+
+
+class Once(InAClosure):
+    """Raises whether it is given a closure or not."""
+
+    def step(self, closure: Any = None) -> Any:
+        raise RuntimeError("no closure" if closure is None else "a closure")
+
+
+def test_who_raises_with_a_closure_as_well_is_told_without() -> None:
+    found = identify(lambda params, lr: Once(params, lr))
+    assert found.fault == "RuntimeError: no closure"
+    assert torch.is_grad_enabled()

@@ -1,0 +1,239 @@
+"""What code takes, refuses, leaves aside or computes in does not hide its rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+import oracles
+from oracles.identification import identify
+from oracles.reports.checked import render
+
+
+class Own(torch.optim.Optimizer):
+    """Steps each parameter by itself: ``move(group, state, p, g)`` returns its new value."""
+
+    def __init__(self, params: Any, **defaults: Any) -> None:
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for p in (p for p in group["params"] if p.grad is not None):
+                p.copy_(self.move(group, self.state[p], p, p.grad))
+        return loss
+
+    def move(self, group: Any, state: Any, w: torch.Tensor, g: torch.Tensor) -> Any:
+        raise NotImplementedError
+
+
+class Keras(Own):
+    """Keras' SGD: two conventions at once."""
+
+    def __init__(
+        self, params: Any, lr: float = 0.01, momentum: float = 0.0, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay)
+
+    def move(self, group: Any, state: Any, w: torch.Tensor, g: torch.Tensor) -> Any:
+        state["v"] = group["momentum"] * state.get("v", 0 * w) - group["lr"] * g
+        return w * (1 - group["lr"] * group["weight_decay"]) + state["v"]
+
+
+def test_a_rule_that_knows_all_arguments_comes_first() -> None:
+    """Without momentum Keras' SGD is Adadelta's ``square_late``, which is simpler."""
+    found = identify(Keras)
+    assert list(map(str, found.fits)) == ["SGD's decoupled_lr with lr_in_velocity"]
+    assert not found.aside
+
+
+class Doubling(Keras):
+    """Momentum as nobody has it."""
+
+    def move(self, group: Any, state: Any, w: torch.Tensor, g: torch.Tensor) -> Any:
+        state["v"] = group["momentum"] ** 2 * state.get("v", 0 * w) + g
+        return w * (1 - group["lr"] * group["weight_decay"]) - group["lr"] * state["v"]
+
+
+def test_what_is_left_aside_is_told() -> None:
+    found = identify(Doubling)
+    assert found.aside == {"momentum"}
+    assert str(found).endswith(", leaving momentum aside")
+    assert found.to_json()["aside"] == ["momentum"]
+    assert not found.torchs
+
+
+class Switched(Own):
+    """optimi's SGD: ``dampening`` is a switch between two conventions of momentum."""
+
+    def __init__(
+        self, params: Any, lr: float, momentum: float = 0.0, dampening: bool = False
+    ) -> None:
+        super().__init__(params, lr=lr, momentum=momentum, dampening=dampening)
+
+    def move(self, group: Any, state: Any, w: torch.Tensor, g: torch.Tensor) -> Any:
+        new = 1 - group["momentum"] if group["dampening"] else 1
+        state["v"] = group["momentum"] * state.get("v", 0 * w) + new * g
+        return w - group["lr"] * state["v"]
+
+
+@pytest.mark.parametrize(
+    ("on", "convention"), [(False, "coupled_unscaled"), (True, "ema_momentum")]
+)
+def test_a_switch_is_none_of_torch_s_numbers(on: bool, convention: str) -> None:
+    found = identify(Switched, fixed={"dampening": True} if on else {})
+    assert list(map(str, found.fits)) == [f"SGD's {convention}"]
+
+
+def switched(params: Any, lr: float, momentum: float = 0.0, dampening: bool = False) -> Switched:
+    return Switched(params, lr, momentum, dampening)
+
+
+def test_so_it_is_in_a_function_that_makes_one() -> None:
+    assert list(map(str, identify(switched).fits)) == ["SGD's coupled_unscaled"]
+
+
+class Tensors(Keras):
+    """torchao's: the learning rate is a tensor, and must stay one."""
+
+    def __init__(self, params: Any, lr: float = 0.01, momentum: float = 0.0) -> None:
+        super().__init__(params, lr, momentum)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        super().add_param_group(param_group)
+        for group in self.param_groups:
+            group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float64)
+
+    def move(self, group: Any, state: Any, w: torch.Tensor, g: torch.Tensor) -> Any:
+        if not isinstance(group["lr"], torch.Tensor):
+            raise RuntimeError("lr was changed to a non-Tensor object")
+        return super().move(group, state, w, g)
+
+
+def test_a_rate_that_is_a_tensor_stays_one() -> None:
+    report = oracles.check(Tensors, "SGD's lr_in_velocity", dtypes=["float64"])
+    assert report.ok
+    assert report.accuracies[0].radii < 2
+
+
+class Short(Own):
+    """bitsandbytes' RMSprop: everything is computed in float32."""
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        centered: bool = False,
+    ) -> None:
+        if centered:
+            raise NotImplementedError("Centered RMSprop is not supported!")
+        super().__init__(params, lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay)
+
+    def move(self, group: Any, state: Any, w: torch.Tensor, g: torch.Tensor) -> Any:
+        w, g = w.float(), g.float()
+        g = g + group["weight_decay"] * w
+        kept = group["alpha"] * state.get("s", 0 * w)
+        state["s"] = kept + (1 - group["alpha"]) * g * g
+        return w - group["lr"] * g / (state["s"].sqrt() + group["eps"])
+
+
+class Decay:
+    """labml's: an object, which is called."""
+
+
+class Objects(Own):
+    """Its ``weight_decay`` is no number."""
+
+    def __init__(self, params: Any, lr: float = 0.01, weight_decay: Decay = Decay()) -> None:  # noqa: B008
+        if not isinstance(weight_decay, Decay):
+            raise TypeError("'float' object is not callable")
+        super().__init__(params, lr=lr)
+
+    def move(self, group: Any, state: Any, w: torch.Tensor, g: torch.Tensor) -> Any:
+        return w - group["lr"] * g
+
+
+def test_an_object_is_none_of_torch_s_numbers() -> None:
+    found = identify(Objects, ["SGD"])
+    assert list(map(str, found.fits)) == ["SGD's coupled_unscaled"]
+
+
+def test_code_that_computes_in_float32_is_asked_in_that() -> None:
+    report = oracles.check(Short, "RMSprop", dtypes=["float64", "float32"])
+    assert report.ok
+    double, single = report.accuracies
+    assert double.radii > 2**20  # of 29 bits that are lost some are hidden by the others
+    assert double.cause == "computes in float32"
+    assert single.radii < 2
+
+
+class Refused(Short):
+    """Takes no float64."""
+
+    def step(self, closure: Any = None) -> Any:
+        if any(p.dtype == torch.float64 for group in self.param_groups for p in group["params"]):
+            raise TypeError("expected float32")
+        return super().step(closure)
+
+
+def test_so_is_code_that_refuses_float64() -> None:
+    assert list(map(str, identify(Refused).fits)) == ["RMSprop's coupled_unscaled"]
+
+
+class Unhurried(Keras):
+    """bitsandbytes' SGD: no momentum of 0."""
+
+    def __init__(
+        self, params: Any, lr: float = 0.01, momentum: float = 0.0, weight_decay: float = 0.0
+    ) -> None:
+        if momentum == 0:
+            raise NotImplementedError("SGD without momentum is not supported!")
+        super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay)
+
+
+def test_a_setting_that_is_refused_is_left_out_and_told() -> None:
+    report = oracles.check(Unhurried, "SGD's decoupled_lr with lr_in_velocity", dtypes=["float32"])
+    assert report.follows
+    assert report.accuracies
+    told = "raises NotImplementedError: SGD without momentum is not supported! in some settings"
+    assert f"{told}: SGD" in render(report)
+
+
+class Steadfast(Own):
+    """bitsandbytes' Adagrad: two of torch's arguments must be 0."""
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        lr_decay: float = 0,
+        weight_decay: float = 0,
+        initial_accumulator_value: float = 0,
+        eps: float = 1e-10,
+    ) -> None:
+        if lr_decay or initial_accumulator_value:
+            raise ValueError("not supported!")
+        super().__init__(params, lr=lr, weight_decay=weight_decay, eps=eps)
+
+    def move(self, group: Any, state: Any, w: torch.Tensor, g: torch.Tensor) -> Any:
+        g = g + group["weight_decay"] * w
+        state["s"] = state.get("s", 0 * w) + g * g
+        return w - group["lr"] * g / (state["s"].sqrt() + group["eps"])
+
+
+def test_an_argument_that_takes_its_default_only_is_left_there() -> None:
+    report = oracles.check(Steadfast, dtypes=["float64"])
+    assert report.found
+    assert list(map(str, report.found.fits)) == ["Adagrad's coupled_unscaled"]
+    assert report.accuracies[0].radii < 2
+    assert "raises ValueError: not supported! in some settings: Adagrad" in render(report)
