@@ -64,7 +64,7 @@ def test_a_dtype_that_is_not_taken_is_told() -> None:
         (RuntimeError("not today"), "failed"),
         (ZeroDivisionError("float division by zero"), "failed"),
     ],
-    ids=repr,
+    ids=["type", "not_implemented", "kernel", "dtypes", "other", "arithmetic"],
 )
 def test_who_fails_in_a_dtype_is_told_from_who_does_not_take_it(
     error: Exception, word: str
