@@ -22,6 +22,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.adapters.framework import (
+    FRAMEWORKS,
+    Framework,
+    FrameworkOptimizer,
+)
+from benchmarks.page import page
 from oracles.dictionary.frameworks import PRESETS, SEEN, Seen
 from oracles.drawing import Hyper
 from oracles.files import write
@@ -30,14 +36,8 @@ from oracles.harness.cases.case import Case, Group
 from oracles.harness.evidence.settings import settings
 from oracles.harness.evidence.sifting import ROUNDINGS
 from oracles.harness.oracle import Margin, Oracle
-from oracles.harness.subjects.frameworks.framework import (
-    FRAMEWORKS,
-    Framework,
-    FrameworkOptimizer,
-)
 from oracles.identification import identify
 from oracles.optimizers.registry import RULES
-from oracles.reports.frameworks import page
 from oracles.rule import Rule
 from oracles.translation import Translation, translate
 

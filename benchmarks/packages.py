@@ -26,8 +26,8 @@ from oracles.files import write
 from oracles.harness.arithmetic.formats import DTYPES
 from oracles.report import Claim
 from oracles.reports import environments
-from oracles.reports.changes import line
 from oracles.reports.environments import DISTRIBUTION, NotMade
+from oracles.reports.text import line
 
 TABLE = Path(__file__).with_suffix(".toml")
 

@@ -1,8 +1,8 @@
 """Whether each pair of conventions is named in a black box: ``python -m benchmarks.pairs``.
 
-Every pair of a rule that can be combined is planted in code and asked for among all rules. What
-comes out is the pair, or something simpler that is the same by all that is asked (told so, and
-listed), or anything else, which is an error. A few minutes.
+Every pair of a rule that can be combined is planted in code and asked for among what that rule can
+be. What comes out is the pair, or something simpler that is the same by all that is asked (told so,
+and listed), or anything else, which is an error. A few minutes.
 """
 
 from __future__ import annotations

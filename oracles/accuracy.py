@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,11 +10,13 @@ import numpy as np
 
 from oracles.harness.arithmetic.formats import FORMATS, FloatArray, are_float32
 from oracles.harness.candidates import Candidate
+from oracles.harness.cases.case import Case
 from oracles.harness.evidence.accepted import accepted
 from oracles.harness.evidence.settings import settings
 from oracles.harness.oracle import PYTHON, Oracle
 from oracles.harness.subjects.blackbox import BlackBox
-from oracles.harness.subjects.subject import SubjectError
+from oracles.harness.subjects.subject import Declined, SubjectError
+from oracles.rule import Rule
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ def accuracy(
         ignores: hyperparameters of which it makes nothing, and which are left alone.
 
     Raises:
-        SubjectError: the code does not take that dtype, or nothing of its answers can be judged.
+        Declined: the code does not take that dtype, or nothing of its answers can be judged.
+        SubjectError: it has raised something else.
     """
     worst = Accuracy(dtype, 0.0, 0.0, "")
     rule, judged = candidate.rule, 0
@@ -60,8 +64,8 @@ def accuracy(
     for setting in settings(rule, accepted(box, rule) - ignores):
         case = replace(setting.case, precisions=(dtype,))
         try:
-            answer = box.run(rule, case, dtype)
-        except SubjectError as error:
+            answer = _answer(box, rule, case, dtype)
+        except SubjectError as error:  # which may be about the setting
             refused = refused or error
             continue
         oracle = Oracle(rule, candidate.of(case))
@@ -72,10 +76,24 @@ def accuracy(
             worst = replace(worst, radii=radii, setting=setting.what, cause=cause)
         worst = replace(worst, ulps=max(worst.ulps, _ulps(oracle, candidate, answer)))
     if not judged:
-        raise refused or SubjectError(
-            f"no element is judged: rounding to {dtype} leaves everything open"
-        )
+        nothing = f"no element is judged: rounding to {dtype} leaves everything open"
+        raise refused or Declined(nothing)
     return worst
+
+
+NAMES_DTYPES = re.compile(r"not implemented for|dtype|scalar ?type|float16|half", re.IGNORECASE)
+"""Words of whoever refuses a dtype without a TypeError: torch's kernels do."""
+
+
+def _answer(box: BlackBox, rule: Rule, case: Case, dtype: str) -> FloatArray:
+    """What the code gives; it may decline the dtype."""
+    try:
+        return box.run(rule, case, dtype)
+    except SubjectError as error:
+        refuses = isinstance(error.__cause__, TypeError | NotImplementedError)
+        if refuses or (error.__cause__ and NAMES_DTYPES.search(str(error))):
+            raise Declined(error.sentence) from None
+        raise
 
 
 def _radii(

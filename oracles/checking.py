@@ -17,7 +17,8 @@ from typing import Any
 
 from oracles.accuracy import Accuracy
 from oracles.harness.arithmetic.formats import DTYPES
-from oracles.harness.runs.confined import Lost, at_once, confined
+from oracles.harness.runs.confined import REST, Lost, at_once, confined
+from oracles.harness.subjects.arrays import KINDS
 from oracles.inquiry import (
     ACCURACY,
     AS_TORCH,
@@ -26,6 +27,7 @@ from oracles.inquiry import (
     STEP,
     SUBJECT,
     Inquiry,
+    Named,
     Told,
     answer,
     line_of,
@@ -33,9 +35,6 @@ from oracles.inquiry import (
 from oracles.optimizers.registry import RULES
 from oracles.report import Claim, Report
 from oracles.rule import Rule
-
-ARRAYS = ("numpy", "torch", "jax")
-"""What functional steps may compute with."""
 
 
 def check(
@@ -68,12 +67,14 @@ def check(
         arrays: what a functional step computes with (numpy, torch or jax); None for the first of
             them that it takes.
         as_torch: hold a class to being a clone of torch's, too: states, names, paths and edges, and
-            torch's own forms of rounding. That takes longer.
+            torch's own forms of rounding, in all dtypes. That takes longer, and goes with none of
+            names, fixed, dtypes and time_limit.
         time_limit: in seconds. The subject is asked in a process of its own, which is ended then.
             None asks in this process, for as long as it takes.
 
     Raises:
-        ValueError: there is no such rule, dtype, promise or kind of arrays.
+        ValueError: there is no such rule, dtype, promise or kind of arrays, or two arguments do not
+            go together.
         TypeError: the subject is nothing that can be asked.
 
     >>> def step(params, grads, state, lr, wd, n):
@@ -133,13 +134,13 @@ class Checking:
         """As :func:`check` is called.
 
         Raises:
-            ValueError: there is no such rule, dtype or kind of arrays, or a number is none that
-                is allowed.
+            ValueError: there is no such rule, dtype or kind of arrays, a number is none that is
+                allowed, or two arguments do not go together.
         """
         for dtype in dtypes:
             _among("dtypes", dtype, DTYPES)
         if arrays is not None:
-            _among("arrays", arrays, ARRAYS)
+            _among("arrays", arrays, [*KINDS])
         for name, number in (("within", within), ("time_limit", time_limit)):
             if number is not None and not 0 < number < math.inf:
                 raise ValueError(f"{name}={number!r} must be a finite number above 0, or None")
@@ -148,6 +149,16 @@ class Checking:
                 "as_torch=True asks on several threads, and time_limit in a forked process, which "
                 "has none: give one of them"
             )
+        given = {"names": names, "fixed": fixed, "dtypes": tuple(dtypes) != DTYPES}
+        for name in (name for name, value in given.items() if as_torch and value):
+            raise ValueError(f"as_torch=True asks torch's own arguments, in all dtypes: no {name}")
+        if time_limit is not None and isinstance(rule, Rule) and rule not in RULES.values():
+            raise ValueError(
+                f"rule={rule.name}, a rule of one's own, and time_limit={time_limit:g}, whose "
+                "process knows those of oracles.RULES: give one of them"
+            )
+        if within is not None and not dtypes:
+            raise ValueError(f"within={within:g} bounds errors, and dtypes=[] measures none")
         claim = None if rule is None else Claim.of(rule)
         rules = (*RULES.values(),) if claim is None else (claim.rule,)
         inquiry = Inquiry(
@@ -206,21 +217,28 @@ class Checking:
             bound=self.bound,
             printed=printed,
             own=RULE in self.inquiry.not_promised,
-            late=sum(PROMISE + promise not in known for promise in named.promises),
+            late=self._late(known, named, found),
+            rest=str(answer(known, REST)),
             promises=tuple(line_of(PROMISE + promise, known) for promise in named.promises),
             as_torch=tuple(line_of(asked, known) for asked in known if asked.startswith(AS_TORCH)),
             **self._accuracies(known),
         )
 
+    def _late(self, known: Mapping[str, Any], named: Named, found: Any) -> tuple[str, ...]:
+        """The checks that were to be asked, and were not."""
+        measured = not isinstance(found, Lost) and found.identification.fits
+        dtypes = [ACCURACY + dtype for dtype in self.inquiry.dtypes if measured]
+        asked = {name: name for name in dtypes} | {p: PROMISE + p for p in named.promises}
+        return tuple(name for name, question in asked.items() if question not in known)
+
     def _accuracies(self, known: Mapping[str, Any]) -> dict[str, Any]:
-        figures, refused = [], []
-        for dtype in self.inquiry.dtypes:
-            told = answer(known, ACCURACY + dtype)
-            if isinstance(told, Accuracy):
-                figures.append(told)
-            elif ACCURACY + dtype in known:
-                refused.append((dtype, str(told)))
-        return {"accuracies": tuple(figures), "refused": tuple(refused)}
+        asked = [dtype for dtype in self.inquiry.dtypes if ACCURACY + dtype in known]
+        told = {dtype: answer(known, ACCURACY + dtype) for dtype in asked}
+        return {
+            "accuracies": tuple(t for t in told.values() if isinstance(t, Accuracy)),
+            "refused": tuple((d, t) for d, t in told.items() if isinstance(t, str)),
+            "failed": tuple((d, str(t)) for d, t in told.items() if isinstance(t, Lost)),
+        }
 
 
 def _among(argument: str, value: str, allowed: Sequence[str]) -> None:

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from oracles.harness.agreement import agree, at_defaults, same, share_of_way
 from oracles.harness.cases.smallest import Smallest, smallest
-from oracles.harness.parting import agree, at_defaults, same, share_of_way
 from oracles.optimizers.registry import REPLAYED, RULES
 from oracles.rule import Convention, Rule
 

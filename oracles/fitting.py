@@ -22,7 +22,7 @@ import numpy as np
 
 from oracles.harness.candidates import MOST, Candidate
 from oracles.harness.evidence.fits.evidence import Evidence
-from oracles.harness.evidence.fits.hunt import Hunt, Near
+from oracles.harness.evidence.fits.hunt import Hunt, Partial
 from oracles.harness.evidence.fits.settings import BATCHED, MANY, ROWS, Setting, by_hand, settings
 from oracles.harness.subjects.fits.fit import Call, Fit
 from oracles.harness.subjects.subject import SubjectError
@@ -55,7 +55,7 @@ class FitIdentification:
     fits: tuple[Loop, ...]
     also: tuple[Loop, ...] = ()
     ruled_out: int = 0
-    nearest: Near | None = None
+    nearest: Partial | None = None
     limits: str = ""
     untold: tuple[str, ...] = ()
     form: str = ""

@@ -24,12 +24,14 @@ from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
 from oracles.harness.evidence.effective import with_one_argument, with_other_arguments
 from oracles.harness.evidence.exceptions import divided
-from oracles.harness.evidence.nearness import Near, nearness, ranked
+from oracles.harness.evidence.nearness import Near, nearness
 from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
 from oracles.harness.evidence.untold import Untold, untold
 from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
+from oracles.harness.oracle import Margin
 from oracles.harness.subjects.asking import black_box
 from oracles.harness.subjects.fits.fit import Fit, is_fit
+from oracles.harness.subjects.fits.names import LOOP, START
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import KINDS, read
@@ -91,7 +93,7 @@ bias_undecayed gives 0.9, the code 0.85
         if self.loop is not None:
             return self.loop.torchs
         own = [c for c in self.fits if not (c.conventions or c.arguments)]
-        return bool(own) and not (self.exceptions or self.aside)
+        return bool(own) and not (self.exceptions or self.ignores or self.aside)
 
     @cached_property
     def examples(self) -> tuple[ByHand, ...]:
@@ -126,7 +128,7 @@ bias_undecayed gives 0.9, the code 0.85
     def to_json(self) -> dict[str, Any]:
         """It as plain data, as ``oracles/reports/identification.schema.json`` describes it."""
         return {
-            "format": 1,
+            "schema": 1,
             "oracles": version("optimizer-oracles"),
             "subject": self.name,
             "summary": str(self),
@@ -206,14 +208,34 @@ def identify(
 
     Raises:
         TypeError: the subject is nothing that can be asked or read.
-        ValueError: a rule is not known, or a record is not what it should be.
+        ValueError: a rule or a name is not known, there is no use for an argument, or a record is
+            not what it should be.
     """
-    among = [rule if isinstance(rule, Rule) else _rule(rule) for rule in rules or RULES.values()]
-    if is_fit(subject):
-        return _looped(
-            Fit(subject, names or {}, fixed or {}, values or {}), among if rules else None
-        )
-    return _told(evidence(subject, names or {}, fixed or {}), among)
+    asked = list(RULES.values() if rules is None else rules)
+    among = [rule if isinstance(rule, Rule) else _rule(rule) for rule in asked]
+    if not among:
+        raise ValueError(f"rules={asked!r} names no rule; allowed: {', '.join(RULES)}")
+    names, fixed, values = names or {}, fixed or {}, values or {}
+    fits = is_fit(subject)
+    own = [name for r in among for name in (*r.hyper()._fields, *r.binding.tuples)]
+    _known("names", names, [*own, *LOOP, *START] if fits else own)
+    _known("values", values, own)
+    if fits:
+        return _looped(Fit(subject, names, fixed, values), None if rules is None else among)
+    _without("what is no training loop", values=values)
+    return _told(evidence(subject, names, fixed), among)
+
+
+def _known(argument: str, given: Iterable[str], allowed: Iterable[str]) -> None:
+    """Check that whatever is spoken of is there.
+
+    Raises:
+        ValueError: it is not.
+    """
+    there = dict.fromkeys(allowed)
+    for name in given:
+        if name not in there:
+            raise ValueError(f"{argument}: {name!r} is not known; allowed: {', '.join(there)}")
 
 
 def _looped(box: Fit, rules: Sequence[Rule] | None) -> Identification:
@@ -233,15 +255,28 @@ def evidence(
 
     Raises:
         TypeError: the subject is nothing that can be asked or read.
-        ValueError: a record is not what it should be.
+        ValueError: a record is not what it should be, or is given arguments.
     """
-    if isinstance(subject, Trace):
-        return (Recorded(subject, names),)
-    if isinstance(subject, str | os.PathLike):
-        return tuple(Recorded(trace, names) for trace in read(Path(subject)))
+    if isinstance(subject, Trace | str | os.PathLike):
+        _without("a record", fixed=fixed)
+        traces = (subject,) if isinstance(subject, Trace) else read(Path(subject))
+        _known("names", names.values(), traces[0].hyper)
+        return tuple(Recorded(trace, names) for trace in traces)
     if hasattr(subject, "takes") and hasattr(subject, "run"):
+        _without("what says itself what it takes", names=names, fixed=fixed)
         return (Asked(subject),)
     return (Asked(black_box(subject, names, fixed)),)
+
+
+def _without(subject: str, **arguments: Mapping[str, Any]) -> None:
+    """Check that what there is no use for was not given.
+
+    Raises:
+        ValueError: it was.
+    """
+    for name, given in arguments.items():
+        if given:
+            raise ValueError(f"{name}={dict(given)!r}: {subject} has no use for it")
 
 
 LIKE = 0.5
@@ -257,31 +292,46 @@ its arguments."""
 
 
 def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
-    last = Sifted()
-    asked = list(sieves(readings, rules))
-    partial: list[tuple[Sieve, Sifted]] = []
+    short = any(witness.short(rule) for witness in readings for rule in rules)
+    asked = list(sieves(readings, rules, MARGINS if short else MARGINS[:1]))
+    sieve, last = _simplest(asked)
+    if not (last.fits or last.open or (fault := asked[0].fault())):
+        sieve, other = _otherwise(asked) or (sieve, last)
+        if not (short or other.fits):  # what is made of counters alone may still be in float32
+            sieve, other = _simplest(list(sieves(readings, rules, MARGINS[1:])))
+        last = max(last, other, key=_left)
+    if last.fits:
+        return _named(sieve, last)
+    if last.open:
+        return Identification(readings[0].name, (), last.ruled_out, open=last.open)
+    if fault:
+        return Identification(readings[0].name, (), 0, fault=fault)
+    near = [nearness(c, asked[-1].known(c.rule)) for c in asked[-1].ranked[:1]]
+    nearest = near[0] if near and near[0].typical < LIKE else None
+    return Identification(readings[0].name, (), last.ruled_out, nearest=nearest, sieve=asked[-1])
+
+
+def _otherwise(asked: Sequence[Sieve]) -> tuple[Sieve, Sifted] | None:
+    """What holds but for exceptions, or with other values, where ignored arguments are left out."""
+    heeding = asked[len(asked) // 2 :] if asked[0].size >= ENOUGH else ()
+    tried = ((sieve, stage(sieve)) for stage, sieve in product(STAGES, heeding))
+    return next((one for one in tried if one[1].fits), None)
+
+
+def _left(found: Sifted) -> tuple[bool, int, int]:
+    return bool(found.fits), len(found.open), found.ruled_out
+
+
+def _simplest(asked: Sequence[Sieve]) -> tuple[Sieve, Sifted]:
+    """The first in which something fits, at best all that the code takes; else the most open."""
+    told: list[tuple[Sieve, Sifted]] = []
     for sieve in asked:
         found = sieve.simplest()
         if found.fits and not sieve.aside(found.fits[0].rule):
-            return _named(sieve, found)
-        if found.fits:
-            partial.append((sieve, found))
-        last = max(last, found, key=lambda sifted: (len(sifted.open), sifted.ruled_out))
-    if partial:
-        return _named(*partial[0])
-    if last.open:
-        return Identification(readings[0].name, (), last.ruled_out, open=last.open)
-    if fault := asked[0].fault():
-        return Identification(readings[0].name, (), 0, fault=fault)
-    for stage, sieve in product(
-        STAGES, asked[len(asked) // 2 :] if asked[0].size >= ENOUGH else ()
-    ):
-        found = stage(sieve)
-        if found.fits:
-            return _named(sieve, found)
-    near = [nearness(c, asked[-1].known(c.rule)) for c in ranked(asked[-1])[:1]]
-    nearest = near[0] if near and near[0].typical < LIKE else None
-    return Identification(readings[0].name, (), last.ruled_out, nearest=nearest, sieve=asked[-1])
+            return sieve, found
+        told.append((sieve, found))
+    partial = (one for one in told if one[1].fits)
+    return next(partial, max(told, key=lambda one: _left(one[1])))
 
 
 def _named(sieve: Sieve, found: Sifted) -> Identification:
@@ -292,7 +342,7 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         sieve.witness.name,
         found.fits,
         found.ruled_out,
-        sieve.rules[fit.rule] - {"batch_size", *(n for a in fit.arguments for n in a.names)},
+        sieve.rules[fit.rule] - {name for a in fit.arguments for name in a.names},
         sieve.aside(fit.rule),
         sieve.margin.scalars if wider and not found.exceptions else "float64",
         found.exceptions,
@@ -310,12 +360,14 @@ def _assumed(witness: Witness, fit: Candidate) -> dict[str, Any]:
     return {n: value for n, value in fit.rule.hyper()._asdict().items() if n not in known}
 
 
-def sieves(readings: Sequence[Witness], rules: Sequence[Rule]) -> Iterator[Sieve]:
+def sieves(
+    readings: Sequence[Witness], rules: Sequence[Rule], margins: Sequence[Margin]
+) -> Iterator[Sieve]:
     """What is asked, the strictest first; at last without what the code ignores."""
-    for margin, witness in product(MARGINS, readings):
+    for margin, witness in product(margins, readings):
         yield Sieve(witness, dict.fromkeys(rules, frozenset()), margin)
     ignored = [{rule: witness.ignores(rule) for rule in rules} for witness in readings]
-    for margin in MARGINS:
+    for margin in margins:
         for witness, without in zip(readings, ignored, strict=True):
             yield Sieve(witness, without, margin)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -18,10 +16,11 @@ from oracles.harness.candidates import Candidate
 from oracles.harness.cases.case import Case
 from oracles.harness.evidence.settings import settings
 from oracles.harness.promise import Line, Promise, Word, line
-from oracles.harness.runs.confined import Lost
+from oracles.harness.runs.confined import REST, Lost
 from oracles.harness.subjects.asking import black_box
 from oracles.harness.subjects.blackbox import BlackBox, Function
-from oracles.harness.subjects.subject import SubjectError, answering
+from oracles.harness.subjects.importing import imported
+from oracles.harness.subjects.subject import Declined, SubjectError
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.identification import Identification, identify
 from oracles.optimizers.registry import RULES
@@ -315,11 +314,19 @@ class Inquiry:
         _ = identification.examples  # which are asked for when it travels, where nobody listens
         return Found(identification, watched.refused)
 
-    def _accuracy(self, arrangement: Any, found: Identification, dtype: str) -> Accuracy:
-        candidate = found.fits[0]
-        if found.exceptions or any(GRADIENT in argument.names for argument in candidate.arguments):
-            raise SubjectError("the enclosures know no exceptions, and no other gradients")
-        return accuracy(self.kind.settled(arrangement), candidate, dtype, found.ignores)
+    def _accuracy(
+        self, arrangement: Any, identification: Identification, dtype: str
+    ) -> Accuracy | str:
+        """A figure, or why there can be none."""
+        candidate = identification.fits[0]
+        scaled = any(GRADIENT in argument.names for argument in candidate.arguments)
+        if identification.exceptions or scaled:
+            return "the enclosures know no exceptions, and no other gradients"
+        box = self.kind.settled(arrangement)
+        try:
+            return accuracy(box, candidate, dtype, identification.ignores)
+        except Declined as why:
+            return why.sentence
 
     def _line(
         self,
@@ -335,7 +342,7 @@ class Inquiry:
 
 def answer(known: Mapping[str, Any], question: str) -> Any:
     """What was answered; :class:`Lost` if nothing was."""
-    told = known.get(question, Lost("the time was up"))
+    told = known.get(question, known.get(REST, Lost("it was not asked")))
     return told.answer if isinstance(told, Told) else told
 
 
@@ -365,18 +372,3 @@ def _heard(ask: Callable[[], Any]) -> Callable[[], Told]:
         return Told(found, heard.lines)
 
     return told
-
-
-def imported(name: str) -> Any:
-    """What ``package.module:name`` is, looked up from the current folder, too.
-
-    Raises:
-        SubjectError: it is not there, or its module cannot be imported.
-    """
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    module, _, attribute = name.partition(":")
-    if not (module and attribute):
-        raise SubjectError(f"{name!r} is not MODULE:NAME")
-    with answering():
-        return getattr(importlib.import_module(module), attribute)

@@ -7,6 +7,7 @@ several forms a path computes, and what it accumulates in, is theirs to know.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
@@ -125,6 +126,16 @@ def rsqrt(x: Array) -> Array:
     0.5
     """
     return 1 / np.sqrt(x)
+
+
+@singledispatch
+def cospi(x: Scalar) -> Scalar:
+    """``cos(πx)``, as code writes it: the cosine of a product with π, both of which are rounded.
+
+    >>> cospi(1.0)
+    -1.0
+    """
+    return math.cos(math.pi * x)
 
 
 @singledispatch

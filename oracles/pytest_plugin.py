@@ -84,7 +84,8 @@ def parametrize_with_checks(
         **options: of :func:`oracles.check`.
 
     Raises:
-        ValueError: a name in ``expected_failures`` is no check, or an option is not allowed.
+        ValueError: a name in ``expected_failures`` is no check, or an option is not allowed:
+            ``as_torch``, too, whose checks have names only when it is known which rule is followed.
 
     >>> import oracles
     >>> def step(params, grads, state, lr):
@@ -93,6 +94,11 @@ def parametrize_with_checks(
     ... def test_my_step(check):
     ...     check()
     """
+    if options.get("as_torch"):
+        raise ValueError(
+            "as_torch=True is no option of parametrize_with_checks; allowed: a test that asserts "
+            "oracles.check(subject, as_torch=True).ok"
+        )
     expected = dict(expected_failures or {})
     tests = [test for subject in subjects for test in _tests(subject, expected, options)]
     known = dict.fromkeys(test.values[0].name for test in tests)

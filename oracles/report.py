@@ -5,12 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from oracles.accuracy import Accuracy
-from oracles.harness.candidates import Candidate
 from oracles.harness.promise import Line, Word, faults
 from oracles.identification import Identification
 from oracles.inquiry import ACCURACY, RULE
@@ -54,9 +53,11 @@ class Claim:
     def __str__(self) -> str:
         return f"{self.rule.name}'s {' with '.join(sorted(self.names)) or self.rule.torch.name}"
 
-    def holds(self, fits: Iterable[Candidate]) -> bool:
-        """Whether it is among what fits."""
-        return any(c.rule is self.rule and c.names == self.names and not c.arguments for c in fits)
+    def holds(self, found: Identification) -> bool:
+        """Whether it is among what fits, everywhere and with all hyperparameters heeded."""
+        own = [c for c in found.fits if c.rule is self.rule and c.names == self.names]
+        all_heeded = not (found.exceptions or found.ignores)
+        return all_heeded and any(not candidate.arguments for candidate in own)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Report:
         name: of the code.
         found: which rule it follows; None if it could not be asked.
         accuracies: by dtype that it takes.
-        refused: dtypes in which there is no figure, and why.
+        refused: dtypes that it does not take, or in which nothing can be judged, and why.
+        failed: dtypes in which it raises, ends its process or does not return.
         promises: a line each.
         as_torch: a line for each check that its class was held to as a clone of torch's.
         fault: why it could not be asked, or not which rule it follows.
@@ -83,7 +85,8 @@ class Report:
         declined: by the names of rules, how it refused to be stepped as theirs are.
         printed: how many lines it has printed meanwhile.
         imported: whether there was anybody to ask.
-        late: how many questions were not asked because the time was up.
+        late: the checks that were to be asked and were not.
+        rest: why not.
         own: whether it is said to follow a rule of its own, which need be none that is known.
     """
 
@@ -91,6 +94,7 @@ class Report:
     found: Identification | None = None
     accuracies: tuple[Accuracy, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
+    failed: tuple[tuple[str, str], ...] = ()
     promises: tuple[Line, ...] = ()
     as_torch: tuple[Line, ...] = ()
     fault: str = ""
@@ -99,7 +103,8 @@ class Report:
     declined: Mapping[str, str] = field(default_factory=dict)
     printed: int = 0
     imported: bool = True
-    late: int = 0
+    late: tuple[str, ...] = ()
+    rest: str = ""
     own: bool = False
 
     @property
@@ -107,7 +112,7 @@ class Report:
         """Whether it follows a known rule: the claimed one, if one is claimed."""
         if self.found is None or self.claim is None:
             return bool(self.found and self.found.fits)
-        return self.claim.holds(self.found.fits) and not self.found.exceptions
+        return self.claim.holds(self.found)
 
     @property
     def broken(self) -> tuple[Line, ...]:
@@ -120,6 +125,11 @@ class Report:
         if self.bound is None:
             return ()
         return tuple(a for a in self.accuracies if not a.radii <= self.bound)
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether its author has set a bound, and there is no figure that it can hold."""
+        return self.bound is not None and self.found is not None and not self.accuracies
 
     @property
     def ok(self) -> bool:
@@ -140,6 +150,8 @@ class Report:
             return (None, "not promised") if self.own and not told else (not told, "".join(told))
         if self.fault and not self.promises:
             return None, self.fault
+        if check in self.late:
+            return False, self.rest
         if check.startswith(ACCURACY):
             return self._of_accuracy(check.removeprefix(ACCURACY))
         (line,) = (line for line in self.promises if line.name == check)
@@ -160,7 +172,12 @@ class Report:
         for accuracy in self.accuracies:
             if accuracy.dtype == dtype:
                 return accuracy not in self.too_far, str(accuracy)
-        return None, dict(self.refused).get(dtype, "it follows no known rule")
+        if failed := dict(self.failed).get(dtype):
+            return False, failed
+        why = dict(self.refused).get(dtype, "it follows no known rule")
+        if self.unbounded:
+            return False, f"{why}: no figure that the bound can hold"
+        return None, why
 
     def faults(self) -> list[str]:
         """What is wrong, a sentence for each fault."""
@@ -170,10 +187,11 @@ class Report:
             f"{self.bound:g}"
             for a in self.too_far
         ]
-        if self.bound is not None and self.found and not self.accuracies:
+        sentences += [f"{dtype}: {why}" for dtype, why in self.failed]
+        if self.unbounded:
             sentences.append(f"there is no figure that the bound of {self.bound:g} radii can hold")
         if self.late:
-            sentences.append(f"the time was up, and {self.late} of the questions have no answer")
+            sentences.append(f"{self.rest}, and {len(self.late)} of the questions have no answer")
         return sentences + faults((*self.promises, *self.as_torch))
 
     def __str__(self) -> str:
@@ -190,9 +208,8 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data, as ``oracles/reports/check.schema.json`` describes it."""
-        found = self.found
         return {
-            "format": 1,
+            "schema": 1,
             "oracles": importlib.metadata.version("optimizer-oracles"),
             "subject": self.name,
             "ok": self.ok,
@@ -200,18 +217,12 @@ class Report:
             "summary": str(self),
             "faults": self.faults(),
             "claim": None if self.claim is None else str(self.claim),
-            "rule": None
-            if found is None
-            else {
-                "fits": [str(candidate) for candidate in found.fits],
-                "ruled_out": found.ruled_out,
-                "declined": dict(self.declined),
-                "ignores": sorted(found.ignores),
-                "scalars": found.scalars,
-            },
+            "rule": self.found and self.found.to_json(),
+            "declined": dict(self.declined),
             "bound": self.bound,
             "accuracy": [_finite(asdict(accuracy)) for accuracy in self.accuracies],
             "refused": [{"dtype": dtype, "why": why} for dtype, why in self.refused],
+            "failed": [{"dtype": dtype, "why": why} for dtype, why in self.failed],
             "promises": [asdict(line) for line in self.promises],
             "as_torch": [asdict(line) for line in self.as_torch],
             "printed": self.printed,

@@ -8,22 +8,27 @@ Numbers are rational as long as no root is taken of them: 0.1 (1 − 0.9) is 0.0
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
+from oracles.dictionary.counterexample import Example, parting, text
 from oracles.dictionary.entry import Manner, Schedule
 from oracles.dictionary.frameworks import PRESETS
-from oracles.dictionary.parting import Example, parting, text
 from oracles.dictionary.preset import UNTYPED, Preset, convention
 from oracles.dictionary.refusing import SAME, refusal
 from oracles.dictionary.way import Way, way
 from oracles.drawing import Hyper
+from oracles.fitting import FitIdentification
 from oracles.harness.arguments import GRADIENT
 from oracles.harness.candidates import Candidate
 from oracles.harness.subjects.aliases import matched
+from oracles.harness.training.batches import FULL
+from oracles.harness.training.loop import SCALES
 from oracles.identification import Identification
 from oracles.optimizers.registry import RULES
 
@@ -130,9 +135,7 @@ def speaker(who: Speaker) -> Preset:
     if isinstance(who, Preset):
         return who
     if isinstance(who, Identification):
-        if len(who.fits) != 1 or who.exceptions:
-            raise ValueError(f"{who}; allowed: code that follows one known rule throughout")
-        return speaker(who.fits[0])
+        return _identified(who)
     if isinstance(who, Candidate):
         return _candidate(who)
     if who in PRESETS:
@@ -144,6 +147,56 @@ def speaker(who: Speaker) -> Preset:
             f"conventions (SGD/batch_scaled+lr_in_velocity), or {', '.join(PRESETS)}"
         )
     return convention(rule, frozenset(names.split("+")) - {""})
+
+
+def _identified(who: Identification) -> Preset:
+    """Code that was asked: of what it ignores it is told the value that it acts with.
+
+    Raises:
+        ValueError: it follows not just one rule, or a training loop counts rows in two ways.
+    """
+    accounts = who.loop.fits if who.loop else ()
+    limits = who.loop.limits if who.loop else ""
+    if len(accounts or who.fits) != 1 or who.exceptions or limits:
+        raise ValueError(f"{who}; allowed: code that follows one known rule throughout")
+    if who.loop:
+        return _loop(who.loop)
+    spoken = _candidate(who.fits[0])
+    if not who.ignores:
+        return spoken
+    default = who.fits[0].rule.hyper()
+    values = {name: exact(name, getattr(default, name)) for name in sorted(who.ignores)}
+    inner = spoken.heard or (lambda h: h)
+    name = f"{spoken.name}, ignoring {', '.join(values)}"
+    return replace(spoken, name=name, heard=lambda h: inner(h)._replace(**values))
+
+
+def _loop(found: FitIdentification) -> Preset:
+    """A training loop: its loss, its numbers and its bias belong to what it means by them.
+
+    Raises:
+        ValueError: a batch's rows and all rows both enter a step, for which there is one name.
+    """
+    (loop,) = found.fits
+    both = loop.counted == "all" or loop.loss.reduction == "share"
+    if both and loop.batches != FULL:
+        raise ValueError(f"{found}; allowed: a loop whose numbers depend on the rows of a batch")
+    names = loop.candidate.names
+    names |= {"sum_loss"} if loop.loss.reduction == "sum" else frozenset()
+    names |= frozenset() if loop.bias_decayed else {"bias_undecayed"}
+    scales = {"lr": loop.lr, "weight_decay": loop.weight_decay}
+    scales = {name: scale for name, scale in scales.items() if scale}
+
+    def acts(h: Hyper) -> Hyper:
+        return h._replace(**{n: getattr(h, n) * SCALES[s](h.batch_size) for n, s in scales.items()})
+
+    return replace(
+        convention(loop.candidate.rule.name, names, found.name),
+        seen="as it was identified",
+        defaults=dict(found.written),
+        heard=acts if scales else None,
+        needs=UNTYPED if any("m" in scale for scale in scales.values()) else frozenset(),
+    )
 
 
 def _candidate(who: Candidate) -> Preset:
@@ -241,24 +294,26 @@ class Question:
             base.hyper(**{n: v[t] if isinstance(v, tuple) else v for n, v in values.items()})
             for t in range(steps)
         ]
-        for why in filter(None, map(base.constraint, schedule)):
+        for why in filter(None, map(base.constraint, map(as_typed, schedule))):
             raise ValueError(f"{self.speaks}: {why}")
         return schedule
+
+    @cached_property
+    def acting(self) -> list[Hyper]:
+        """What the source makes of them before it uses them."""
+        return list(map(self.speaks.heard, self.typed)) if self.speaks.heard else self.typed
 
     @property
     def switched(self) -> bool:
         """Whether torch's decoupled_weight_decay is on."""
-        return getattr(self.typed[0], "decoupled_weight_decay", False)
+        return getattr(self.acting[0], "decoupled_weight_decay", False)
 
     @property
     def schedule(self) -> list[Hyper]:
         """The hyperparameters as the dictionary takes them: that switch is a convention to it."""
-        seen = self.typed
-        if self.speaks.heard:
-            seen = [self.speaks.heard(h) for h in seen]
         if self.switched:
-            seen = [h._replace(decoupled_weight_decay=False) for h in seen]
-        return seen
+            return [h._replace(decoupled_weight_decay=False) for h in self.acting]
+        return self.acting
 
     @property
     def manner(self) -> Manner:
@@ -283,7 +338,7 @@ def heard(speaks: Preset, values: Mapping[str, Any]) -> dict[str, Any]:
     plain = dict(values)
     for name, members in speaks.tuples.items():
         if name in plain:
-            plain |= zip(members, plain.pop(name), strict=True)
+            plain |= _members(name, members, plain.pop(name))
     own = {theirs: name for name, theirs in speaks.names.items()}
     found = {own[name]: value for name, value in plain.items() if name in own}
     rest = [name for name in plain if name not in own]
@@ -293,10 +348,49 @@ def heard(speaks: Preset, values: Mapping[str, Any]) -> dict[str, Any]:
             allowed = dict.fromkeys([*speaks.names.values(), *speaks.tuples, *UNTYPED])
             raise ValueError(f"{name!r} is no argument of {speaks}; allowed: {', '.join(allowed)}")
     found |= {name: plain[theirs] for name, theirs in usual.items()}
-    for name, value in found.items():
-        if isinstance(value, str) and name in speaks.base.drawing.full.hyper:
-            raise ValueError(f"{name}={value!r} is not allowed; allowed: finite numbers")
-    return {name: exact(name, value) for name, value in found.items()}
+    default = speaks.base.hyper()
+    return {name: _kind(name, value, getattr(default, name)) for name, value in found.items()}
+
+
+def _members(name: str, members: Sequence[str], value: Any) -> dict[str, Any]:
+    """What one argument holds, by the names of its members.
+
+    Raises:
+        ValueError: it does not hold one number for each.
+    """
+    held = tuple(value) if _is_list(value) else ()
+    if len(held) != len(members) or any(map(_is_list, held)):
+        raise ValueError(
+            f"{name}={_said(value)} is not allowed; allowed: {len(members)} numbers, "
+            f"({', '.join(members)}), or lists with one value for each step by those names"
+        )
+    return dict(zip(members, held, strict=True))
+
+
+def _kind(name: str, value: Any, default: Any) -> Any:
+    """A value as exact numbers, of the kind that torch's default is of.
+
+    Raises:
+        ValueError: it is of another one.
+    """
+    kind, said = (bool, "True or False") if isinstance(default, bool) else (Fraction, NUMBERS)
+    found = exact(name, value)
+    for one in found if isinstance(found, tuple) else (found,):
+        if default is not None and not isinstance(one, kind):
+            raise ValueError(f"{name}={_said(value)} is not allowed; allowed: {said}")
+    return found
+
+
+NUMBERS = "finite numbers, or a list with one for each step"
+
+
+def _said(value: Any) -> str:
+    return repr(list(map(plain, value)) if isinstance(value, list) else plain(value))
+
+
+def _is_list(value: Any) -> Any:
+    """Whether it has one value for each step; an array without dimensions is one number."""
+    return isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1)
 
 
 def exact(name: str, value: Any) -> Any:
@@ -310,12 +404,14 @@ def exact(name: str, value: Any) -> Any:
     """
     if isinstance(value, bool | str | Fraction) or value is None:
         return value
-    if isinstance(value, Iterable):
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if _is_list(value):
         return tuple(exact(name, one) for one in value)
     try:
         return Fraction(str(value))
     except ValueError:
-        raise ValueError(f"{name}={value!r} is not allowed; allowed: finite numbers") from None
+        raise ValueError(f"{name}={value!r} is not allowed; allowed: {NUMBERS}") from None
 
 
 def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
@@ -352,6 +448,11 @@ def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
 def plain(value: Any) -> Any:
     """A number as a person types it."""
     return float(value) if isinstance(value, Fraction) else value
+
+
+def as_typed(h: Hyper) -> Hyper:
+    """All of a step's, as a person types them."""
+    return type(h)(*map(plain, h))
 
 
 def _varying(name: str, asked: Question, found: Way) -> Varying:
@@ -394,7 +495,7 @@ def _untypable(listens: Preset, reached: Schedule) -> str | None:
         acts = exact(name, listens.default(name))
         for value in {getattr(h, name) for h in reached} - {acts}:
             return f"{listens} takes no {name} and acts as with {plain(acts)}, not {plain(value)}"
-    for why in filter(None, map(listens.base.constraint, reached)):
+    for why in filter(None, map(listens.base.constraint, map(as_typed, reached))):
         return f"{listens} would have to take what torch does not allow: {why}"
     return None
 

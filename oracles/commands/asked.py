@@ -13,10 +13,11 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
-from oracles.checking import ARRAYS, Checking
+from oracles.checking import Checking
 from oracles.commands.command import Usage, natural, positive
 from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.runs.workers import cores
+from oracles.harness.subjects.arrays import KINDS
 from oracles.inquiry import RULE, Found, answer
 from oracles.report import Report
 from oracles.reports.checked import show
@@ -74,7 +75,7 @@ def add(group: Any) -> None:
     )
     group.add_argument(
         "--arrays",
-        choices=ARRAYS,
+        choices=KINDS,
         help="what a functional step computes with (default: the first of them that it takes)",
     )
     group.add_argument(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from oracles.commands.command import INTERRUPTED, Usage, imported
+from oracles.commands.command import INTERRUPTED, Usage, optimizer
 from oracles.harness.deviations.ledger import Deviation
 from oracles.harness.runs.tally import Tally
 from oracles.harness.runs.walk import Task, walk
@@ -62,7 +62,7 @@ class Choice:
         for name in chosen or ():
             if name not in RULES:
                 raise Usage(f"rule={name!r} is not known; allowed: {', '.join(RULES)}")
-        names = chosen or rules_of(imported(self.optimizer) if self.optimizer else None)
+        names = chosen or rules_of(optimizer(self.optimizer) if self.optimizer else None)
         return {
             name: [
                 task
@@ -91,28 +91,28 @@ def subjects(choice: Choice, name: str) -> tuple[list[Any], dict[Place, str]]:
             f"this needs torch (pip install 'optimizer-oracles[torch]'): {error}"
         ) from error
     quiet()
-    optimizer = imported(choice.optimizer) if choice.optimizer else None
+    cls = optimizer(choice.optimizer) if choice.optimizer else None
     chosen = choice.paths, choice.dtypes, choice.devices
     try:
-        return select(RULES[name], *chosen, optimizer=optimizer)
+        return select(RULES[name], *chosen, optimizer=cls)
     except ValueError as error:
         raise Usage(str(error)) from error
 
 
-def rules_of(optimizer: Any) -> Iterable[str]:
+def rules_of(cls: Any) -> Iterable[str]:
     """All rules or, for a class of one's own, the one whose name it or a base of it bears.
 
     Raises:
         Usage: there is no such name.
     """
-    if optimizer is None:
+    if cls is None:
         return RULES
-    for cls in optimizer.__mro__:
-        if cls.__name__ in RULES:
-            return (cls.__name__,)
-        if cls.__name__ in REPLAYED:
-            raise Usage(f"{cls.__name__} is replayed by pytest, from its own gradients; not here")
-    raise Usage(f"say with --rule which rule {optimizer.__name__} is to follow")
+    for base in cls.__mro__:
+        if base.__name__ in RULES:
+            return (base.__name__,)
+        if base.__name__ in REPLAYED:
+            raise Usage(f"{base.__name__} is replayed by pytest, from its own gradients; not here")
+    raise Usage(f"say with --rule which rule {cls.__name__} is to follow")
 
 
 def nobody(tally: Tally) -> Usage:

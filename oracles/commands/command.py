@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import math
 import signal
-import sys
 from typing import Any
+
+from oracles.harness.subjects import importing
+from oracles.harness.subjects.subject import SubjectError
 
 STATUSES = (
     "exit status: 0 if all is as expected, 1 if something failed, 2 if the call is off, 130 if "
@@ -23,13 +24,13 @@ class Usage(ValueError):
 
 
 def positive(text: str) -> float:
-    """A number of seconds."""
+    """A number above 0: of seconds, or of radii."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not a finite number of seconds above 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number above 0")
     return value
 
 
@@ -48,17 +49,24 @@ def count(text: str) -> int:
 
 
 def imported(name: str) -> Any:
-    """The class that ``package.module:Class`` names, looked up from the current folder, too."""
-    sys.path.insert(0, "")
-    module, _, attribute = name.partition(":")
+    """What ``package.module:name`` is.
+
+    Raises:
+        Usage: it is not there, or its module cannot be imported.
+    """
     try:
-        if not (module and attribute):
-            raise ImportError("there is no module before, or no class after, a colon")
-        found = getattr(importlib.import_module(module), attribute, None)
-        if found is None:
-            raise ImportError(f"{module} has no {attribute}")
-    except ImportError as error:
-        raise Usage(f"subject={name!r} is not MODULE:CLASS of a class: {error}") from error
+        return importing.imported(name)
+    except SubjectError as error:
+        raise Usage(f"subject={name!r} cannot be imported: {error.sentence}") from error
+
+
+def optimizer(name: str) -> Any:
+    """The class of optimizers that ``package.module:Class`` is.
+
+    Raises:
+        Usage: it is not there, or is no such class.
+    """
+    found = imported(name)
     if not isinstance(found, type) or not hasattr(found, "step"):
         raise Usage(f"subject={name!r} has no step: it is no class of optimizers")
     return found

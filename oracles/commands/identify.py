@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from oracles.commands.command import Usage
+from oracles.commands.command import Usage, imported
 from oracles.identification import KINDS, identify
 from oracles.optimizers.registry import RULES
 from oracles.reports.identification import render
@@ -57,7 +56,8 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    subject, names = _subject(options), _names(options.name)
+    subject = _subject(options)
+    names = {} if options.equation else _names(options.name)  # which a text was read with
     try:
         found = identify(subject, options.rule, names=names)
     except (TypeError, ValueError) as error:
@@ -81,7 +81,12 @@ def _subject(options: argparse.Namespace) -> Any:
         return _equation(options)
     if Path(options.subject).suffix in KINDS:
         return Path(options.subject)
-    return _imported(options.subject)
+    if ":" not in options.subject:
+        raise Usage(
+            f"{options.subject!r} is nothing that can be asked; allowed: package.module:name, or a "
+            f"file that ends in {', '.join(KINDS)}"
+        )
+    return imported(options.subject)
 
 
 def _equation(options: argparse.Namespace) -> Any:
@@ -100,19 +105,3 @@ def _names(pairs: list[str]) -> dict[str, str]:
         if not (torchs and own):
             raise Usage(f"--name={torchs!r} names nothing; allowed: lr=speed, for example")
     return named
-
-
-def _imported(name: str) -> Any:
-    """What ``package.module:name`` names, looked up from the current folder, too."""
-    module, _, attribute = name.partition(":")
-    if not (module and attribute):
-        raise Usage(
-            f"{name!r} is nothing that can be asked; allowed: package.module:name, or a file that "
-            f"ends in {', '.join(KINDS)}"
-        )
-    sys.path.insert(0, "")
-    try:
-        found = importlib.import_module(module)
-        return getattr(found, attribute)
-    except (ImportError, AttributeError) as error:
-        raise Usage(f"{name!r} is not there: {error}") from error

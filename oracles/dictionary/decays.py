@@ -19,6 +19,7 @@ from oracles.dictionary.entry import (
     Manner,
     Range,
     Refusal,
+    alike,
     both,
     off,
     same,
@@ -253,15 +254,7 @@ def _entries(rule: Rule, rows: tuple[Row, ...]) -> Iterator[Entry]:
 
 def _unflipped() -> Iterator[Entry]:
     """AdamW's flipped sign is decoupled decay, where nothing is maximized."""
-    for drops, adds in (
-        ("decoupled_sign_flipped", "decoupled_lr"),
-        ("decoupled_lr", "decoupled_sign_flipped"),
-    ):
-        where = off("maximize")
-        yield Entry(rule="Adam", drops=drops, adds=adds, range=where, reason=ALIKE.format(where))
-
-
-ALIKE = "with {0.words} they are the same"
+    yield from alike("Adam", "decoupled_sign_flipped", off("maximize"), other="decoupled_lr")
 
 
 def _without_any(rule: Rule) -> Iterator[Entry]:
@@ -274,14 +267,7 @@ def _without_any(rule: Rule) -> Iterator[Entry]:
         if form == "decay_sign_flipped" or name == "decay_sign_flipped":
             ranges.append(off("maximize"))
         for where in ranges:
-            for drops, adds in ((name, TORCHS), (TORCHS, name)):
-                yield Entry(
-                    rule=rule.name,
-                    drops=drops,
-                    adds=adds,
-                    range=where,
-                    reason=ALIKE.format(where),
-                )
+            yield from alike(rule.name, name, where)
 
 
 BIASES = "one decays matrices only, torch whatever is in a group with weight_decay"
@@ -306,9 +292,7 @@ def _biases(rule: Rule) -> Iterator[Entry]:
         matrices=True,
         reason=BIASES,
     )
-    for drops, adds in (("bias_undecayed", TORCHS), (TORCHS, "bias_undecayed")):
-        where = off("weight_decay")
-        yield Entry(rule=rule.name, drops=drops, adds=adds, range=where, reason=ALIKE.format(where))
+    yield from alike(rule.name, "bias_undecayed", off("weight_decay"))
 
 
 def entries() -> Iterator[Entry]:

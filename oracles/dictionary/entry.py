@@ -8,7 +8,7 @@ place, and says which numbers make up for it at each step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
@@ -169,6 +169,34 @@ class Entry:
             h._replace(**self.change(h, last, t))
             for t, (h, last) in enumerate(zip(schedule, before, strict=False), start)
         ]
+
+
+def pair(
+    rule: str,
+    name: str,
+    there: Change,
+    formula: str,
+    back: Change,
+    back_formula: str,
+    reason: str,
+    *,
+    other: str = TORCHS,
+    **options: Any,
+) -> Iterator[Entry]:
+    """From a convention to another, torch's if none is named, and back."""
+    shared: dict[str, Any] = {"rule": rule, "reason": reason, **options}
+    yield Entry(drops=name, adds=other, change=there, formula=formula, **shared)
+    yield Entry(drops=other, adds=name, change=back, formula=back_formula, **shared)
+
+
+def alike(rule: str, name: str, where: Range, reason: str = "", **options: Any) -> Iterator[Entry]:
+    """The same numbers, there and back.
+
+    >>> [(e.drops, e.adds) for e in alike("Adam", "eps_hat", off("eps"))]
+    [('eps_hat', ''), ('', 'eps_hat')]
+    """
+    why = reason or f"with {where.words} they are the same"
+    yield from pair(rule, name, same, "", same, "", why, range=where, **options)
 
 
 @dataclass(frozen=True, kw_only=True)

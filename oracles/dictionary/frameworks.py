@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from oracles.dictionary.arguments import ARGUMENTS
 from oracles.dictionary.entry import Manner
 from oracles.dictionary.preset import Preset, convention, spoken_as_adam
 from oracles.optimizers.registry import RULES
@@ -41,8 +42,8 @@ class Seen:
     decays_biases: bool | None
 
     def as_json(self) -> dict[str, Any]:
-        """As a row of the table."""
-        return asdict(self)
+        """As a row of the table: what :data:`ARGUMENTS` says stays there."""
+        return {name: value for name, value in asdict(self).items() if name not in SAID}
 
     @property
     def manner(self) -> Manner:
@@ -53,10 +54,15 @@ class Seen:
         return spoken_as_adam(names) if self.rule == "AdamW" else names
 
 
+SAID = ("rule", "names")
+"""Of an optimizer, what is no finding."""
+
+
 def _read() -> Iterator[Seen]:
     path = Path(__file__).parent / "frameworks.json"
     for row in json.loads(path.read_bytes()):
         conventions = row.pop("conventions")
+        row |= zip(SAID, ARGUMENTS[row["name"]], strict=True)
         yield Seen(conventions=None if conventions is None else tuple(conventions), **row)
 
 

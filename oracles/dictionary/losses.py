@@ -20,6 +20,7 @@ from oracles.dictionary.entry import (
     Range,
     Refusal,
     constant,
+    pair,
 )
 from oracles.dictionary.momenta import NO_NESTEROV
 from oracles.drawing import Hyper
@@ -61,19 +62,17 @@ SIGNS = {-1: ("·n", "/n"), 1: ("/n", "·n"), 2: ("/n²", "·n²")}
 def _both_ways(
     rule: str, powers: Scale, *, remembers: bool = False, **options: Any
 ) -> Iterator[Entry]:
-    momenta = ("momentum_t = μ·n_{t−1}/n_t",), ("momentum_t = μ·n_t/n_{t−1}",)
-    for way, change in enumerate(_changes(powers, remembers=remembers)):
-        terms = [f"{name} = {name}{SIGNS[power][way]}" for name, power in powers.items()]
-        yield Entry(
-            rule=rule,
-            drops=("sum_loss", TORCHS)[way],
-            adds=(TORCHS, "sum_loss")[way],
-            change=change,
-            formula=", ".join([*terms, *(momenta[way] if remembers else ())]),
-            needs=("batch_size", *(["lr"] if "lr" in powers else [])),
-            reason=REASON,
-            **options,
+    momenta = ("momentum_t = μ·n_{t−1}/n_t", "momentum_t = μ·n_t/n_{t−1}")
+    there, back = (
+        ", ".join(
+            [f"{name} = {name}{SIGNS[power][way]}" for name, power in powers.items()]
+            + [momentum] * remembers
         )
+        for way, momentum in enumerate(momenta)
+    )
+    to_mean, to_sum = _changes(powers, remembers=remembers)
+    needs = ("batch_size", *(["lr"] if "lr" in powers else []))
+    yield from pair(rule, "sum_loss", to_mean, there, to_sum, back, REASON, needs=needs, **options)
 
 
 def _of_sgd() -> Iterator[Entry]:
@@ -132,23 +131,20 @@ def _objectives() -> Iterator[Entry]:
     positive = Range(
         "the strength is not 0", lambda schedule: all(h.weight_decay != 0 for h in schedule)
     )
-    for drops, adds, formula in (
-        ("inverse_strength", TORCHS, "weight_decay = 1/(n·C)"),
-        (TORCHS, "inverse_strength", "C = 1/(n·λ)"),
-    ):
-        yield Entry(
-            rule="SGD",
-            drops=drops,
-            adds=adds,
-            change=_strength,
-            formula=formula,
-            range=Range(
-                OPTIMUM.words, lambda schedule: OPTIMUM.holds(schedule) and positive.holds(schedule)
-            ),
-            without=SHRINKING,
-            needs=("weight_decay", "batch_size"),
-            reason="½|w|² + C Σ losses is Cn times the mean loss + ½λ|w|² with λ = 1/(Cn)",
-        )
+    yield from pair(
+        "SGD",
+        "inverse_strength",
+        _strength,
+        "weight_decay = 1/(n·C)",
+        _strength,
+        "C = 1/(n·λ)",
+        "½|w|² + C Σ losses is Cn times the mean loss + ½λ|w|² with λ = 1/(Cn)",
+        range=Range(
+            OPTIMUM.words, lambda schedule: OPTIMUM.holds(schedule) and positive.holds(schedule)
+        ),
+        without=SHRINKING,
+        needs=("weight_decay", "batch_size"),
+    )
 
 
 def entries() -> Iterator[Entry]:

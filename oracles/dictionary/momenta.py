@@ -8,7 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from oracles.dictionary.decays import LR_SCALED, NO_MOMENTUM
-from oracles.dictionary.entry import TORCHS, Entry, Manner, Range, Refusal, both, constant, off
+from oracles.dictionary.entry import (
+    TORCHS,
+    Entry,
+    Manner,
+    Range,
+    Refusal,
+    alike,
+    both,
+    constant,
+    off,
+    pair,
+)
 from oracles.drawing import Hyper
 
 STEADY = Range(
@@ -47,29 +58,19 @@ AVERAGE = "an average weighs what comes in by 1 − μ, torch's sum by 1, at the
 
 def _units(rule: str, name: str, plain: Range) -> Iterator[Entry]:
     """The learning rate inside the velocity, or outside."""
-    yield Entry(
-        rule=rule,
-        drops=name,
-        adds=TORCHS,
-        change=_in_gradients,
-        formula="momentum_t = μ·lr_{t−1}/lr_t",
+    yield from pair(
+        rule,
+        name,
+        _in_gradients,
+        "momentum_t = μ·lr_{t−1}/lr_t",
+        _in_steps,
+        "momentum_t = μ·lr_t/lr_{t−1}",
+        UNITS,
         range=both(plain, MOVING),
         without=WEIGHED,
-        reason=UNITS,
     )
-    yield Entry(
-        rule=rule,
-        drops=TORCHS,
-        adds=name,
-        change=_in_steps,
-        formula="momentum_t = μ·lr_t/lr_{t−1}",
-        range=both(plain, MOVING),
-        without=WEIGHED,
-        reason=UNITS,
-    )
-    for range in (constant("lr"), NO_MOMENTUM):
-        for drops, adds in ((name, TORCHS), (TORCHS, name)):
-            yield Entry(rule=rule, drops=drops, adds=adds, range=range, reason=UNITS)
+    for where in (constant("lr"), NO_MOMENTUM):
+        yield from alike(rule, name, where, UNITS)
 
 
 def _average(rule: str, plain: Range, undamped: Range) -> Iterator[Entry]:
@@ -97,8 +98,7 @@ def _average(rule: str, plain: Range, undamped: Range) -> Iterator[Entry]:
         needs=("lr",),
         reason=AVERAGE,
     )
-    for drops, adds in (("ema_momentum", TORCHS), (TORCHS, "ema_momentum")):
-        yield Entry(rule=rule, drops=drops, adds=adds, range=NO_MOMENTUM, reason=AVERAGE)
+    yield from alike(rule, "ema_momentum", NO_MOMENTUM, AVERAGE)
 
 
 def _undamped(rule: str) -> dict[str, object]:
@@ -113,10 +113,7 @@ def entries() -> Iterator[Entry]:
     yield from _average("RMSprop", STEADY, STEADY)
     yield from _dampened()
     yield from _looking_ahead()
-    for drops, adds in (("momentum_inside", TORCHS), (TORCHS, "momentum_inside")):
-        yield Entry(
-            rule="RMSprop", drops=drops, adds=adds, range=NO_MOMENTUM, reason="there is none"
-        )
+    yield from alike("RMSprop", "momentum_inside", NO_MOMENTUM, "there is none")
     yield Entry(
         rule="RMSprop",
         drops="momentum_ignored",
@@ -156,8 +153,7 @@ def _dampened() -> Iterator[Entry]:
         reason="an average is a sum that starts at 0 and weighs by 1 − μ",
     )
     for where in (off("dampening"), NO_MOMENTUM):
-        for drops, adds in (("first_step_dampened", TORCHS), (TORCHS, "first_step_dampened")):
-            yield Entry(rule="SGD", drops=drops, adds=adds, range=where, reason=first)
+        yield from alike("SGD", "first_step_dampened", where, first)
 
 
 def _looking_ahead() -> Iterator[Entry]:
@@ -177,10 +173,7 @@ def _looking_ahead() -> Iterator[Entry]:
     }
     for name, parts_of in parts.items():
         for part in parts_of:
-            for drops, adds in ((name, TORCHS), (TORCHS, name)):
-                where = off(part)
-                reason = f"with {where.words} they are the same"
-                yield Entry(rule="SGD", drops=drops, adds=adds, range=where, reason=reason)
+            yield from alike("SGD", name, off(part))
 
 
 REFUSALS = (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from oracles.dictionary.counterexample import Example, parting, text
 from oracles.dictionary.decays import COUPLED, FORMS, called
 from oracles.dictionary.entry import TORCHS, Change, Entry, Manner, Refusal, Schedule, same
-from oracles.dictionary.parting import Example, parting, text
 from oracles.dictionary.table import ENTRIES, REFUSALS
 from oracles.dictionary.way import way
 from oracles.optimizers.registry import RULES

@@ -18,11 +18,12 @@ from oracles.dictionary.entry import (
     Manner,
     Range,
     Refusal,
+    alike,
     constant,
     correction,
     off,
+    pair,
     root,
-    same,
 )
 from oracles.dictionary.momenta import STEADY
 from oracles.drawing import Hyper
@@ -51,50 +52,13 @@ def _eps_down(h: Hyper, before: Hyper, t: int) -> Mapping[str, Any]:
 UP, DOWN = "eps_t = ε/√(1 − β2^t)", "eps_t = ε·√(1 − β2^t)"
 
 
-def _pair(
-    rule: str,
-    name: str,
-    there: Change,
-    formula: str,
-    back: Change,
-    back_formula: str,
-    reason: str,
-    **options: Any,
-) -> Iterator[Entry]:
-    """From a convention to torch's, and back."""
-    yield Entry(
-        rule=rule,
-        drops=name,
-        adds=TORCHS,
-        change=there,
-        formula=formula,
-        reason=reason,
-        **options,
-    )
-    yield Entry(
-        rule=rule,
-        drops=TORCHS,
-        adds=name,
-        change=back,
-        formula=back_formula,
-        reason=reason,
-        **options,
-    )
-
-
-def _alike(rule: str, name: str, where: Range, reason: str = "", **options: Any) -> Iterator[Entry]:
-    """The same numbers, there and back."""
-    why = reason or f"with {where.words} they are the same"
-    yield from _pair(rule, name, same, "", same, "", why, range=where, **options)
-
-
 def _eps() -> Iterator[Entry]:
     beside: dict[str, Any] = {"without": CORRECTIONS}
     for rule in ("Adam", "NAdam"):
-        yield from _pair(rule, "eps_hat", _eps_up, UP, _eps_down, DOWN, EPS_HAT, **beside)
-    yield from _pair("Adam", "eps_scaled", _eps_down, DOWN, _eps_up, UP, EPS_HAT, **beside)
-    yield from _pair("RAdam", "eps_corrected", _eps_down, DOWN, _eps_up, UP, EPS_HAT)
-    yield from _pair("SparseAdam", "eps_corrected", _eps_down, DOWN, _eps_up, UP, EPS_HAT, **beside)
+        yield from pair(rule, "eps_hat", _eps_up, UP, _eps_down, DOWN, EPS_HAT, **beside)
+    yield from pair("Adam", "eps_scaled", _eps_down, DOWN, _eps_up, UP, EPS_HAT, **beside)
+    yield from pair("RAdam", "eps_corrected", _eps_down, DOWN, _eps_up, UP, EPS_HAT)
+    yield from pair("SparseAdam", "eps_corrected", _eps_down, DOWN, _eps_up, UP, EPS_HAT, **beside)
     yield from _accumulated()
     inside = ("Adam", "NAdam", "RAdam", "RMSprop", "Adagrad", "SparseAdam")
     others = (
@@ -112,7 +76,7 @@ def _eps() -> Iterator[Entry]:
         ("Adamax", "eps_on_memory"),
     )
     for rule, name in others:
-        yield from _alike(rule, name, off("eps"))
+        yield from alike(rule, name, off("eps"))
     for rule in ("RAdam", "SparseAdam", "Adagrad", "Adamax"):
         yield Entry(
             rule=rule,
@@ -231,7 +195,7 @@ def _corrections() -> Iterator[Entry]:
                     f"lr_t = lr·{rate}, eps_t = ε·{eps}{where}",
                     f"lr_t = lr·{back_rate}, eps_t = ε·{back_eps}{where}",
                 )
-            yield from _pair(rule, name, there, formulas[0], back, formulas[1], BIAS, **LR_FREE)
+            yield from pair(rule, name, there, formulas[0], back, formulas[1], BIAS, **LR_FREE)
     yield from _mean_alone()
     yield from _of_squares_alone()
 
@@ -244,7 +208,7 @@ def _rated(
     rule: str, name: str, scale: Any, formula: str, back: str, reason: str = BIAS
 ) -> Iterator[Entry]:
     """Where a learning rate of the step makes up for all."""
-    yield from _pair(
+    yield from pair(
         rule,
         name,
         lambda h, before, t: {"lr": h.lr * scale(h, t)},
@@ -298,7 +262,7 @@ def _of_squares_alone() -> Iterator[Entry]:
         "without": LR_SCALED | {"lr_in_buffer", "momentum_inside", "ema_momentum"},
         "needs": ("lr",),
     }
-    yield from _pair(
+    yield from pair(
         "RMSprop",
         "corrected",
         there,
@@ -312,10 +276,10 @@ def _of_squares_alone() -> Iterator[Entry]:
 
 def _switches() -> Iterator[Entry]:
     """Flags and factors that are ignored, turned round or counted from another step."""
-    yield from _alike("Adam", "amsgrad_corrected", off("amsgrad"))
-    yield from _alike("Adam", "amsgrad_ignored", off("amsgrad"))
-    yield from _alike("RMSprop", "centered_late", off("centered"))
-    yield from _alike("RMSprop", "centered_ignored", off("centered"))
+    yield from alike("Adam", "amsgrad_corrected", off("amsgrad"))
+    yield from alike("Adam", "amsgrad_ignored", off("amsgrad"))
+    yield from alike("RMSprop", "centered_late", off("centered"))
+    yield from alike("RMSprop", "centered_ignored", off("centered"))
     ignored = (
         ("Adam", "amsgrad_ignored", {"amsgrad": False}),
         ("RMSprop", "centered_ignored", {"centered": False}),
@@ -375,7 +339,7 @@ def _settled() -> Iterator[Entry]:
 
 def _swapped() -> Iterator[Entry]:
     other: Change = lambda h, before, t: {"alpha": 1 - h.alpha}  # noqa: E731
-    yield from _pair(
+    yield from pair(
         "RMSprop",
         "alpha_swapped",
         other,
@@ -388,7 +352,7 @@ def _swapped() -> Iterator[Entry]:
         needs=("alpha",),
     )
     other = lambda h, before, t: {"rho": 1 - h.rho}  # noqa: E731
-    yield from _pair(
+    yield from pair(
         "Adadelta",
         "rho_swapped",
         other,
@@ -412,7 +376,7 @@ def _decaying() -> Iterator[Entry]:
         needs=("lr",),
         reason="lr_decay is a schedule of the learning rate",
     )
-    yield from _alike("Adagrad", "lr_decay_ignored", off("lr_decay"))
+    yield from alike("Adagrad", "lr_decay_ignored", off("lr_decay"))
     yield Entry(
         rule="Adagrad",
         drops="lr_decay_late",
@@ -440,7 +404,7 @@ def _decaying() -> Iterator[Entry]:
         needs=("lr",),
         reason="lr/(1 + (t − 1)η) is lr/(1 − η) / (1 + tη/(1 − η))",
     )
-    yield from _alike("Adagrad", "lr_decay_late", off("lr_decay"))
+    yield from alike("Adagrad", "lr_decay_late", off("lr_decay"))
 
 
 def entries() -> Iterator[Entry]:

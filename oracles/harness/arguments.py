@@ -81,7 +81,7 @@ HOWS: Mapping[str, How] = MappingProxyType(
 """By word."""
 
 FACTORS = (("times", 2), ("times", 0.5), ("over m", None), ("times m", None))
-SHORT = (("in", "bfloat16"), ("in", "float16"))
+SHORT = (("in", "bfloat16"), ("in", "float16"), ("in", "float32"))
 
 USUAL: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {

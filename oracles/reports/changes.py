@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
-from rich.table import Table
 
 from oracles.harness.subjects.subject import Place
 from oracles.reports.comparison import WORSE, Change, Comparison, Difference
 from oracles.reports.fingerprint import KNOWN
+from oracles.reports.text import columns, line, printed
 
 OF_ARGUMENTS = frozenset({Change.DEFAULT, Change.ARGUMENT_GONE, Change.ARGUMENT_NEW})
 
@@ -136,13 +136,13 @@ def verdict(comparison: Comparison) -> str:
 
 def terminal(comparison: Comparison, *, full: bool = False, width: int = 100) -> str:
     """What changed, as a table; if ``full``, then each place, with what shows it."""
-    out = io.StringIO()
-    console = Console(file=out, width=width, highlight=False, markup=False)
+    return printed(partial(_show, comparison, full=full), width)
+
+
+def _show(comparison: Comparison, console: Console, *, full: bool) -> None:
     console.print("; ".join(title(comparison)))
     if comparison.differences:
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for column in COLUMNS:
-            table.add_column(column, overflow="fold")
+        table = columns(*COLUMNS)
         for row in rows(comparison):
             change, *others = row.cells
             table.add_row(f"WORSE {change}" if row.change in WORSE else change, *others)
@@ -154,7 +154,6 @@ def terminal(comparison: Comparison, *, full: bool = False, width: int = 100) ->
     for (optimizer, check), places in comparison.known.items() if full else ():
         console.print(f"in both: {optimizer}, {check}, at {places} places", soft_wrap=True)
     console.print(verdict(comparison))
-    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 
 
 def markdown(comparison: Comparison) -> str:
@@ -169,8 +168,3 @@ def markdown(comparison: Comparison) -> str:
             change, *others = row.cells
             lines.append(line((f"**{change}**" if row.change in WORSE else change, *others)))
     return "\n".join(lines) + "\n"
-
-
-def line(cells: Iterable[str]) -> str:
-    """A row of a table in Markdown."""
-    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
+from functools import partial
 
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from oracles.harness.promise import Line, Word
 from oracles.report import Report
+from oracles.reports.text import columns, printed
 
 STYLES = {Word.KEPT: "green", Word.BROKEN: "bold red"}
 
@@ -20,14 +21,12 @@ def render(report: Report, *, full: bool = False, width: int = 100) -> str:
 
     With ``full``, each promise, too.
     """
-    out = io.StringIO()
-    show(report, Console(file=out, width=width, highlight=False, markup=False), full=full)
-    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
+    return printed(partial(show, report, full=full), width)
 
 
 def show(report: Report, console: Console, *, full: bool = False) -> None:
     """Print the report."""
-    if report.accuracies or report.refused:
+    if report.accuracies or report.refused or report.failed:
         console.print(_accuracies(report))
     if report.promises:
         console.print(_counted(report.promises), soft_wrap=True)
@@ -65,26 +64,19 @@ def _counted(lines: tuple[Line, ...]) -> str:
     return f"promises: {', '.join(f'{counts[word]} {word}' for word in Word if counts[word])}"
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
 def _accuracies(report: Report) -> Table:
-    table = _table("accuracy", "radii", "ulps", "seen at", "where it is lost")
+    table = columns("accuracy", "radii", "ulps", "seen at", "where it is lost")
     for a in report.accuracies:
         style = "bold red" if a in report.too_far else ""
         figures = f"{a.radii:.2g}", f"{a.ulps:.2g}", a.setting, a.cause
         table.add_row(a.dtype, *figures, style=style)
-    for dtype, why in report.refused:
+    for dtype, why in (*report.refused, *report.failed):
         table.add_row(dtype, "none", "", "", why)
     return table
 
 
 def _promises(lines: tuple[Line, ...]) -> Table:
-    table = _table("promise", "", "")
+    table = columns("promise", "", "")
     for line in lines:
         table.add_row(line.name, Text(line.word, style=STYLES.get(line.word, "")), line.why)
     return table

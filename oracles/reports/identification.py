@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
+from functools import partial
 
 from rich.console import Console
 from rich.table import Table
 
 from oracles.harness.candidates import Candidate
 from oracles.identification import Identification
+from oracles.reports.text import columns, printed
 
 ELSEWHERE = (
     "This is torch's own rule: if results differ all the same, the step is not why. Look at the "
@@ -23,8 +24,10 @@ MOST = 8
 
 def render(found: Identification, *, full: bool = False, width: int = 100) -> str:
     """All of it; of the examples only the first few unless ``full``."""
-    out = io.StringIO()
-    console = Console(file=out, width=width, highlight=False, markup=False)
+    return printed(partial(_show, found, full=full), width)
+
+
+def _show(found: Identification, console: Console, *, full: bool) -> None:
     console.print(f"{found}.")
     for paragraph in (*_equations(found), *_remarks(found)):
         console.print(f"\n{paragraph}")
@@ -32,7 +35,6 @@ def render(found: Identification, *, full: bool = False, width: int = 100) -> st
         if table.row_count:
             console.print(f"\n{title}")
             console.print(table)
-    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 
 
 def _equations(found: Identification) -> Iterator[str]:
@@ -64,7 +66,7 @@ def _remarks(found: Identification) -> Iterator[str]:
 def _examples(found: Identification, *, full: bool) -> tuple[str, Table]:
     shown = found.examples if full else found.examples[:MOST]
     rest = len(found.examples) - len(shown)
-    table = _table("given", "rule", "gives", "code")
+    table = columns("given", "rule", "gives", "code")
     for e in shown:
         names = ", ".join(map(_short, e.rejected))
         table.add_row(e.given, names, f"{e.expected:.7g}", f"{e.got:.7g}")
@@ -78,15 +80,8 @@ def _short(candidate: Candidate) -> str:
 
 
 def _untold(found: Identification) -> tuple[str, Table]:
-    table = _table("these", "what would")
+    table = columns("these", "what would")
     for untold in found.untold:
         names = ", ".join(c.conventions[-1].name for c in untold.candidates)
         table.add_row(names, " and ".join(untold.needs) or "more digits")
     return "Not told apart from it, because all that is known is the same for", table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table

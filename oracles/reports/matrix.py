@@ -16,11 +16,12 @@ from packaging.version import Version
 
 from oracles.harness.deviations.ledger import ledger
 from oracles.harness.subjects.subject import Place
-from oracles.reports.changes import Row, line, rows, where
+from oracles.reports.changes import Row, rows, where
 from oracles.reports.comparison import Change, compare
 from oracles.reports.environments import NotMade, record
 from oracles.reports.fingerprint import KNOWN
 from oracles.reports.run_report import Invalid, Kind, Result, RunReport, place_of, read
+from oracles.reports.text import line
 
 OF_DEVIATIONS = frozenset({Change.DEVIATES, Change.DEVIATES_THERE, Change.CONFORMS})
 """What has a table of its own."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from rich.console import Console
 from rich.table import Table
@@ -12,14 +12,17 @@ from rich.table import Table
 from oracles.harness.deviations.ledger import ledger
 from oracles.harness.runs.tally import Line, Tally, vacuities
 from oracles.harness.subjects.subject import Place
+from oracles.reports.text import printed
 
 SHARES = "largest share of the radius used"
 
 
 def render(tally: Tally, *, full: bool = True, width: int = 100) -> str:
     """The report as text: of each path and convention or, if not ``full``, of each optimizer."""
-    out = io.StringIO()
-    console = Console(file=out, width=width, highlight=False, markup=False)
+    return printed(partial(_show, tally, full=full), width)
+
+
+def _show(tally: Tally, console: Console, *, full: bool) -> None:
     if tally.lines:
         console.print(_paths(tally) if full else _optimizers(tally))
     if tally.rejected and full:
@@ -31,7 +34,6 @@ def render(tally: Tally, *, full: bool = True, width: int = 100) -> str:
     console.print(_sum(tally))
     for sentence in vacuities(tally):
         console.print(f"VACUOUS {sentence}")
-    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 
 
 def _sum(tally: Tally) -> str:

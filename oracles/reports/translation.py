@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from oracles.dictionary.counterexample import Example
 from oracles.dictionary.entry import Entry
 from oracles.dictionary.frameworks import PRESETS
-from oracles.dictionary.parting import Example
 from oracles.dictionary.preset import Preset
 from oracles.dictionary.table import ENTRIES
 from oracles.translation import Refused, Translation, plain

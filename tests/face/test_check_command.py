@@ -8,6 +8,8 @@ from typing import Any
 
 import jsonschema
 import pytest
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
 
 import oracles
 from oracles import cli
@@ -16,7 +18,14 @@ from oracles.reports.checked import render
 from tests.support.breakers import BREAKERS, Clean
 from tests.support.hostile import Unbuilt
 
-SCHEMA = json.loads(files("oracles.reports").joinpath("check.schema.json").read_text("utf-8"))
+CHECK, IDENTIFICATION = (
+    json.loads(files("oracles.reports").joinpath(f"{name}.schema.json").read_text("utf-8"))
+    for name in ("check", "identification")
+)
+WITHIN = DRAFT202012.create_resource(IDENTIFICATION)
+SCHEMA = jsonschema.Draft202012Validator(
+    CHECK, registry=Registry().with_resource("identification.schema.json", WITHIN)
+)
 
 CLEAN = "tests.support.breakers:Clean"
 ASKED = ["check", "--rule", "SGD", "--dtype", "float64"]
@@ -59,22 +68,28 @@ def test_what_is_said_and_the_status(
 def test_the_json_follows_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*ASKED, "--json", "tests.support.breakers:Cold"]) == 1
     told = json.loads(capsys.readouterr().out)
-    jsonschema.validate(told, SCHEMA)
-    assert told["rule"]["fits"] == ["SGD's coupled_unscaled"]
+    SCHEMA.validate(told)
+    assert told["rule"]["summary"] == "Cold follows SGD's coupled_unscaled"
     assert [a["dtype"] for a in told["accuracy"]] == ["float64"]
     assert {p["word"] for p in told["promises"]} == {"kept", "broken", "not asked"}
     assert not told["ok"]
     assert told["follows"]
 
 
+def test_a_number_that_is_off_is_told_without_a_unit(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main([*ASKED, CLEAN, "--within", "-1"])
+    assert "--within: -1 is not a finite number above 0\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("subject", [Unbuilt, Clean, BREAKERS["finite"]])
 def test_every_report_follows_the_schema(subject: Any) -> None:
     report = oracles.check(subject, "SGD", dtypes=["float64"], within=1)
-    jsonschema.validate(json.loads(json.dumps(report.to_json(), allow_nan=False)), SCHEMA)
+    SCHEMA.validate(json.loads(json.dumps(report.to_json(), allow_nan=False)))
 
 
 def test_a_report_without_anything_follows_the_schema() -> None:
-    jsonschema.validate(Report("x", fault="cannot be imported").to_json(), SCHEMA)
+    SCHEMA.validate(Report("x", fault="cannot be imported").to_json())
 
 
 def test_the_report_ends_in_the_line_that_can_be_quoted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,10 @@ import pytest
 import torch
 
 import oracles
+from oracles.harness.evidence.witnesses import Asked
 from oracles.harness.promise import Word
+from oracles.harness.subjects.asking import black_box
+from oracles.optimizers.registry import RULES
 from oracles.reports.checked import render
 from tests.support.breakers import Clean
 
@@ -48,6 +52,33 @@ def test_the_operation_that_loses_digits_is_named() -> None:
 def test_a_dtype_that_is_not_taken_is_told() -> None:
     report = oracles.check(adam, "Adam", dtypes=["bfloat16"])
     assert [dtype for dtype, _ in report.refused] == ["bfloat16"]
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (TypeError("no"), "refused"),
+        (NotImplementedError("no"), "refused"),
+        (RuntimeError("\"addmm_impl_cpu_\" not implemented for 'Half'"), "refused"),
+        (RuntimeError("mat1 and mat2 must have the same dtype, but got Half and Float"), "refused"),
+        (RuntimeError("not today"), "failed"),
+        (ZeroDivisionError("float division by zero"), "failed"),
+    ],
+    ids=["type", "not_implemented", "kernel", "dtypes", "other", "arithmetic"],
+)
+def test_who_fails_in_a_dtype_is_told_from_who_does_not_take_it(
+    error: Exception, word: str
+) -> None:
+    class Single(Clean):
+        def update(self, p: Any, g: Any, group: Any) -> None:
+            if p.dtype is torch.float16:
+                raise error
+            super().update(p, g, group)
+
+    report = oracles.check(Single, "SGD", dtypes=["float32", "float16"], within=1)
+    assert [dtype for dtype, _ in getattr(report, word)] == ["float16"]
+    assert report.ok is (word == "refused")
+    assert [a.dtype for a in report.accuracies] == ["float32"]
 
 
 def test_names_of_one_s_own() -> None:
@@ -106,6 +137,28 @@ def batch_scaled(params: Any, grads: Any, state: Any, lr: Any, wd: Any, n: Any) 
     return [w - lr * (g + wd / n * w) for w, g in zip(params, grads, strict=True)]
 
 
+CLAMPED = "SGD", "Rprop", "ASGD", "Adafactor"
+"""Rules with arguments that make no difference beside some values of others."""
+
+
+def test_whoever_ignores_a_hyperparameter_does_not_follow_the_claimed_rule() -> None:
+    def deaf(params: Any, grads: Any, state: Any, lr: Any, momentum: Any) -> Any:
+        return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+    report = oracles.check(deaf, "SGD", dtypes=[])
+    assert report.faults() == [
+        "deaf follows SGD's coupled_unscaled, ignoring momentum; its author claims SGD's "
+        "coupled_unscaled"
+    ]
+    assert report.found is not None and not report.found.torchs
+
+
+@pytest.mark.parametrize("name", [n for n in CLAMPED if hasattr(torch.optim, n)])
+def test_of_what_torch_s_classes_take_nothing_is_called_ignored(name: str) -> None:
+    """Some of it makes no difference beside other values: nesterov beside dampening, clamps, t0."""
+    assert not Asked(black_box(getattr(torch.optim, name), {}, {})).ignores(RULES[name])
+
+
 def test_a_rule_of_one_s_own_need_not_be_known() -> None:
     def signs(params: Any, grads: Any, state: Any, lr: Any) -> Any:
         return [w - lr * np.sign(g) * abs(g) ** 0.25 for w, g in zip(params, grads, strict=True)]
@@ -136,7 +189,7 @@ def test_what_is_not_a_number_is_infinitely_far() -> None:
 
 def test_as_torch_asks_for_states_as_well() -> None:
     """In the short profile, on what torch's own class is asked."""
-    report = oracles.check(Clean, "SGD", dtypes=[], as_torch=True)
+    report = oracles.check(Clean, "SGD", as_torch=True)
     told = {line.name: line for line in report.as_torch}
     assert told["SGD: agreement"].word is Word.KEPT
     assert "keeps more state than the rule" in told["SGD: nothing else changes"].why
@@ -154,5 +207,15 @@ def test_a_call_that_is_off() -> None:
         oracles.check(adam, within=-1)
     with pytest.raises(ValueError, match="give one of them"):
         oracles.check(Clean, as_torch=True, time_limit=3)
+    with pytest.raises(ValueError, match=r"all dtypes: no names$"):
+        oracles.check(Clean, as_torch=True, names={"momentum": "mu"})
+    with pytest.raises(ValueError, match=r"all dtypes: no fixed$"):
+        oracles.check(Clean, as_torch=True, fixed={"mu": 0.5})
+    with pytest.raises(ValueError, match=r"all dtypes: no dtypes$"):
+        oracles.check(Clean, as_torch=True, dtypes=["float32"])
+    with pytest.raises(ValueError, match="rule=SGD, a rule of one's own, and time_limit=3"):
+        oracles.check(adam, dataclasses.replace(RULES["SGD"]), time_limit=3)
+    with pytest.raises(ValueError, match=r"within=1 bounds errors, and dtypes=\[\] measures none"):
+        oracles.check(adam, dtypes=[], within=1)
     with pytest.raises(TypeError, match="subject=3 cannot be asked; allowed"):
         oracles.check(3)

@@ -38,6 +38,23 @@ def heavy_ball(momentum: Value = MOMENTUM) -> Callable[..., Any]:
     return one
 
 
+def rmsprop(alpha: float) -> Callable[..., Any]:
+    def one(w: Any, g: Any, kept: dict[str, Any], h: dict[str, Any]) -> Any:
+        v = kept["v"] = alpha * kept.get("v", 0) + (1 - alpha) * g * g
+        return w - h["lr"] * g / (np.sqrt(v) + h["eps"])
+
+    return one
+
+
+def adagrad(outside: float, inside: float = 0.0, decay: Value = DECAY) -> Callable[..., Any]:
+    def one(w: Any, g: Any, kept: dict[str, Any], h: dict[str, Any]) -> Any:
+        d = g + decay(w, h) * w
+        v = kept["v"] = kept.get("v", 0) + d * d
+        return w - h["lr"] * d / (np.sqrt(v + inside) + outside)
+
+    return one
+
+
 def adam(
     decay: Value = DECAY,
     eps: Value = EPS,
@@ -105,6 +122,16 @@ PLANTED: dict[str, tuple[str, Callable[..., Any], str]] = {
         heavy_ball(lambda w, h: 0.873),
         "coupled_unscaled, momentum = 0.873 whatever is given",
     ),
+    "a rate of nothing": (
+        "RMSprop",
+        rmsprop(0.0),
+        "coupled_unscaled, alpha = 0.0 whatever is given",
+    ),
+    "two constants, one of which is small": (
+        "Adagrad",
+        adagrad(1e-8, decay=lambda w, h: 0.1),
+        "coupled_unscaled, weight_decay = 0.1 whatever is given, eps = 1e-08 whatever is given",
+    ),
     "a number cut short": (
         "Adam",
         adam(beta2=lambda w, h: float(round_to("bfloat16", h["beta2"]))),
@@ -156,6 +183,72 @@ def test_a_trace_that_leaves_a_parameter_undecayed_by_its_name() -> None:
     assert str(oracles.identify(trace)) == (
         "run follows SGD's coupled_unscaled, but decay_ignored for shift"
     )
+
+
+def recorded(one: Callable[..., Any], **h: float) -> Trace:
+    """A run in float64 with hyperparameters that stay what they are."""
+    steps, kept, rng = 8, {}, np.random.Generator(np.random.PCG64(3))  # type: ignore[var-annotated]
+    g, w = rng.normal(size=(steps, 6)), [rng.normal(size=6)]
+    for t in range(steps):
+        w.append(one(w[t], g[t], kept, {"weight_decay": 0, "nesterov": False, **h}))
+    hyper = {name: (value,) * steps for name, value in h.items()}
+    return Trace("run", {"w": np.stack(w)}, {"w": g}, hyper)
+
+
+SMALL = {
+    "outside": (adagrad(1e-8), "coupled_unscaled, eps = 1e-08 whatever is given"),
+    "of no table": (adagrad(3e-8), "coupled_unscaled, eps = 3e-08 whatever is given"),
+    "inside": (adagrad(0, 1e-7), "eps_inside, eps = 1e-07 whatever is given"),
+}
+
+
+@pytest.mark.parametrize("where", SMALL)
+def test_a_small_number_in_a_record_is_no_rounding_of_float32(where: str) -> None:
+    one, expected = SMALL[where]
+    told = oracles.identify(recorded(one, lr=0.1), ["Adagrad"])
+    assert str(told) == f"run follows Adagrad's {expected}"
+    assert told.scalars == "float64"
+
+
+def test_small_numbers_beside_a_convention_are_no_rounding_of_float32() -> None:
+    told = found(adagrad(0, 1e-7, decay=lambda w, h: 0.1), "Adagrad")
+    assert not told.fits
+
+
+def test_numbers_cut_to_float32_in_a_record() -> None:
+    def one(w: Any, g: Any, kept: dict[str, Any], h: dict[str, Any]) -> Any:
+        return heavy_ball()(w, g, kept, {n: float(np.float32(value)) for n, value in h.items()})
+
+    told = oracles.identify(recorded(one, lr=0.1, momentum=0.9), ["SGD"])
+    assert str(told) == "run follows SGD's coupled_unscaled, lr and momentum in float32"
+
+
+def bias_corrections_in_float32(w: Any, g: Any, kept: dict[str, Any], h: dict[str, Any]) -> Any:
+    """As where the step's number is a tensor in float32, and nothing else is."""
+    t = kept["t"] = kept.get("t", 0) + 1
+    b1, b2 = h["beta1"], h["beta2"]
+    c1, c2 = (float(1 - np.float32(b) ** np.float32(t)) for b in (b1, b2))
+    m = kept["m"] = b1 * kept.get("m", 0) + (1 - b1) * g
+    v = kept["v"] = b2 * kept.get("v", 0) + (1 - b2) * g * g
+    return w - h["lr"] * m / c1 / (np.sqrt(v / c2) + h["eps"])
+
+
+def test_counters_alone_may_be_in_float32() -> None:
+    h = {"lr": 0.1, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+
+    def code(
+        params: Any, grads: Any, state: Any, lr: float, beta1: float, beta2: float, eps: float
+    ) -> Any:
+        h = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps}
+        pairs = enumerate(zip(params, grads, strict=True))
+        return [
+            bias_corrections_in_float32(w, g, state.setdefault(i, {}), h) for i, (w, g) in pairs
+        ]
+
+    for subject in (code, recorded(bias_corrections_in_float32, **h)):
+        told = oracles.identify(subject, ["Adam"])
+        assert str(told).endswith("follows Adam's coupled_unscaled")
+        assert told.scalars == "float32"
 
 
 def test_the_nearest_is_no_answer() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,7 @@ def test_what_cannot_be_asked_says_why() -> None:
 def test_the_world_is_left_as_it_was(capsys: pytest.CaptureFixture[str]) -> None:
     def fit(X: Any, y: Any, lr: float, epochs: int) -> Any:
         print("epoch")
+        os.environ["PLANTED"] = "by a loop"
         w = np.random.normal(size=X.shape[1]) + torch.rand(1).item() + random.random()  # noqa: NPY002
         for _ in range(epochs):
             w -= lr * X.T @ (X @ w - y) / len(y)
@@ -249,6 +251,7 @@ def test_the_world_is_left_as_it_was(capsys: pytest.CaptureFixture[str]) -> None
     assert before[:2] == after[:2]
     assert torch.equal(before[2], after[2])
     assert capsys.readouterr().out == ""
+    assert "PLANTED" not in os.environ
 
 
 @pytest.mark.parametrize("number", [0, 3, 10, 24, 27])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,17 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.frameworks import HELD, REFUSED, carried, kept, seen
-from oracles.dictionary.frameworks import PRESETS, SEEN
-from oracles.harness.subjects.frameworks.arguments import ARGUMENTS
-from oracles.harness.subjects.frameworks.framework import (
+import benchmarks.page
+from benchmarks.adapters.framework import (
     FRAMEWORKS,
     Framework,
     FrameworkOptimizer,
     Step,
 )
+from benchmarks.frameworks import HELD, REFUSED, carried, kept, seen
+from benchmarks.page import page
+from oracles.dictionary.arguments import ARGUMENTS
+from oracles.dictionary.frameworks import PRESETS, SEEN
 from oracles.optimizers.registry import RULES
-from oracles.reports.frameworks import page
 from oracles.translation import translate
 
 ROOT = Path(__file__).parents[2]
@@ -30,11 +33,22 @@ def test_the_page_says_what_the_table_says() -> None:
     assert (ROOT / "FRAMEWORKS.md").read_text(encoding="utf-8") == page(SEEN)
 
 
+def test_its_examples_give_what_they_say() -> None:
+    tried = doctest.testmod(benchmarks.page)
+    assert (tried.failed, tried.attempted > 0) == (0, True)
+
+
+def test_a_row_is_read_as_it_is_written() -> None:
+    """What is said of arguments once, in the package, is in no row of the table."""
+    table = json.loads((ROOT / "oracles/dictionary/frameworks.json").read_text("utf-8"))
+    assert [json.loads(json.dumps(row.as_json())) for row in SEEN] == table
+    assert not {"rule", "names"} & {key for row in table for key in row}
+
+
 def test_every_optimizer_has_been_seen() -> None:
     assert [row.name for row in SEEN] == sorted(
         ARGUMENTS, key=lambda name: [row.name for row in SEEN].index(name)
     )
-    assert {row.name: (row.rule, row.names) for row in SEEN} == dict(ARGUMENTS)
 
 
 def test_tox_pins_the_versions_that_were_seen() -> None:

@@ -10,8 +10,9 @@ import torch
 
 import oracles
 from oracles.checking import Checking
+from oracles.harness.runs.confined import REST, Lost
 from tests.support.breakers import Clean
-from tests.support.hostile import BROKEN, ENDLESS, STOPPED, Closing, Printing
+from tests.support.hostile import BROKEN, ENDLESS, STOPPED, Closing, HalfVanishing, Printing
 
 OURS = torch.zeros_like, builtins.len, torch.equal, torch.is_tensor
 
@@ -38,9 +39,19 @@ def test_what_was_not_asked_in_time_is_no_success() -> None:
     checking = Checking.of(Clean, "SGD", dtypes=[])
     known = dict(checking.answers())
     answered = [question for question in known if question != "promise: pickle"]
-    report = checking.report({question: known[question] for question in answered})
+    told = {question: known[question] for question in answered}
+    report = checking.report({**told, REST: Lost("the time was up")})
     assert not report.ok
     assert report.faults() == ["the time was up, and 1 of the questions have no answer"]
+    assert report.outcome("pickle") == (False, "the time was up")
+
+
+def test_a_dtype_that_ends_its_process_is_a_fault() -> None:
+    report = oracles.check(
+        HalfVanishing, "SGD", dtypes=["float32", "float16"], within=1, time_limit=60
+    )
+    assert report.faults() == ["float16: ends its process with exit code 3"]
+    assert report.outcome("accuracy: float16") == (False, "ends its process with exit code 3")
 
 
 @pytest.mark.parametrize("cls", BROKEN)
@@ -51,13 +62,10 @@ def test_whoever_can_be_stepped_is_told_what_is_wrong(cls: type) -> None:
     assert (torch.zeros_like, builtins.len, torch.equal, torch.is_tensor) == OURS
 
 
-@pytest.mark.parametrize("cls", [Printing, Closing])
-@pytest.mark.parametrize("limit", [None, 60])
+@pytest.mark.parametrize(("cls", "limit"), [(Printing, None), (Printing, 60), (Closing, 60)])
 def test_what_it_prints_is_counted_and_not_shown(
     cls: type, limit: float | None, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    if cls is Closing and limit is None:
-        return
     report = oracles.check(cls, "SGD", dtypes=[], time_limit=limit)
     assert report.ok
     assert (report.printed > 0) == (cls is Printing)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +13,10 @@ import numpy as np
 import pytest
 
 from oracles.harness.candidates import Candidate, candidates
+from oracles.harness.evidence.witnesses import Asked
 from oracles.harness.subjects.blackbox import Function
 from oracles.harness.subjects.foreign import ForeignOptimizer
+from oracles.harness.subjects.trace import Trace
 from oracles.identification import identify
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
@@ -173,9 +177,16 @@ def test_other_texts_of_a_rule_are_that_rule(text: Rewrite) -> None:
     assert text.float32_scalars or found.scalars == "float64"
 
 
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: f"{text.rule}-{text.name}")
+def test_what_keeps_numbers_in_float32_shows_it(text: Rewrite) -> None:
+    witness = Asked(Rewritten(text.step, lacks=text.lacks))
+    assert witness.short(RULES[text.rule]) == text.float32_scalars
+
+
 SAID_OTHERWISE = {
     "OptaxAmsgrad": "amsgrad_corrected, amsgrad = True whatever is given",  # it has no switch
     "Moonlight": "decoupled_lr, eps = 1e-08 whatever is given",  # or less: it has none at all
+    "Resilient": "irprop_minus, etaplus in float32",  # torch's dtype of a number times a mask
     "Bottou": "lr_at_once",  # which it is, where the rate changes
 }
 """Of these classes something else is said, with the reason."""
@@ -190,3 +201,45 @@ def test_optimizers_of_other_packages_are_named(foreign: Foreign) -> None:
     convention = SAID_OTHERWISE.get(foreign.cls.__name__, foreign.convention)
     assert str(found.fits[0]) == f"{rule.name}'s {convention}"
     assert len(found.fits) == 1 or found.fits[0].arguments
+
+
+def plain(params: Any, grads: Any, state: Any, lr: float) -> Any:
+    return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+
+def loop(X: Any, y: Any, lr: float, epochs: int) -> Any:
+    return np.zeros(X.shape[1])
+
+
+TRACE = Trace("run", {"w": np.ones((2, 1))}, {"w": np.ones((1, 1))}, {"lr": (0.5,)})
+
+OFF: dict[str, tuple[Any, dict[str, Any], str]] = {
+    "no rules": (plain, {"rules": []}, r"rules=\[\] names no rule; allowed: SGD, Adam"),
+    "a name": (plain, {"names": {"nonsense": "lr"}}, "names: 'nonsense' is not known; allowed: lr"),
+    "a name of a loop": (loop, {"names": {"nonsense": "lr"}}, "'nonsense' is not .* epochs"),
+    "a name in a record": (TRACE, {"names": {"nonsense": "lr"}}, "'nonsense' is not known"),
+    "what a record has not": (TRACE, {"names": {"lr": "speed"}}, "names: 'speed' .* allowed: lr"),
+    "a value": (loop, {"values": {"nonsense": 3}}, "values: 'nonsense' is not known; allowed: lr"),
+    "a value of a step": (plain, {"values": {"momentum": 3}}, "values=.* training loop"),
+    "a record's": (TRACE, {"fixed": {"lr": 3}}, r"fixed=\{'lr': 3\}: a record"),
+    "a box's": (Function(plain), {"fixed": {"lr": 3}}, "fixed=.* itself"),
+    "a box's name": (Function(plain), {"names": {"lr": "lr"}}, "names=.* itself"),
+}
+
+
+@pytest.mark.parametrize("what", OFF)
+def test_arguments_that_would_be_lost(what: str) -> None:
+    subject, given, words = OFF[what]
+    with pytest.raises(ValueError, match=words):
+        identify(subject, **given)
+
+
+def test_code_is_let_go_once_all_is_said() -> None:
+    def step(params: Any, grads: Any, state: Any, lr: float) -> Any:
+        return [w - lr * np.sin(g) for w, g in zip(params, grads, strict=True)]
+
+    alive = weakref.ref(step)
+    assert identify(step, ["SGD"]).fits == ()
+    del step
+    gc.collect()
+    assert alive() is None

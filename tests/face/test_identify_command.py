@@ -104,13 +104,25 @@ def test_a_record_and_an_equation(tmp_path: Path, capsys: pytest.CaptureFixture[
 OFF = {
     "nothing": ([], "give one of MODULE:NAME, FILE and --equation"),
     "two things": (["a:b", "--equation", "w -= lr*g"], "give one of"),
-    "no such thing": (["json:gone"], "'json:gone' is not there"),
+    "no such thing": (
+        ["json:gone"],
+        "subject='json:gone' cannot be imported: raises AttributeError: ",
+    ),
     "no such file": (["gone.csv"], "gone.csv cannot be read"),
     "no kind of thing": (["gone.txt"], "allowed: package.module:name, or a file that ends in .npz"),
     "nothing to ask": (["sys:path"], "cannot be asked"),
     "no name": (["json:loads", "--name", "lr"], "--name='lr' names nothing"),
     "no equation": (["--equation", "w -= "], "--equation: "),
 }
+
+
+@pytest.mark.parametrize("command", [["identify"], ["check"], ["check", "--as-torch"], ["soak"]])
+def test_a_module_that_raises_is_a_sentence(
+    command: list[str], code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / f"{code}.py").write_text("raise RuntimeError('not today')", encoding="utf-8")
+    assert main([*command, f"{code}:scratch"]) == 2
+    assert "cannot be imported: raises RuntimeError: not today" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("what", OFF)

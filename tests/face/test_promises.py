@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
 import oracles
 from oracles.harness.candidates import Candidate
@@ -29,7 +31,9 @@ def test_a_clean_optimizer_keeps_all() -> None:
 
 
 def test_every_promise_has_somebody_who_breaks_it() -> None:
-    assert [*BREAKERS] == [promise.name for promise in OPTIMIZER_PROMISES][: len(BREAKERS)]
+    for breakers, promises in ((BREAKERS, OPTIMIZER_PROMISES), (FUNCTIONS, FUNCTION_PROMISES)):
+        unbroken = {promise.name for promise in promises} - {*breakers}
+        assert unbroken == (set() if hasattr(os, "fork") else {"one process"})
 
 
 NAMED = [rule.name for rule in RULES.values() if rule.elementwise and not rule.sparse]
@@ -134,6 +138,23 @@ def drawing(params: Any, grads: Any, state: Any, lr: Any) -> Any:
     return [w - lr * g for w, g in zip(params, grads, strict=True)]
 
 
+def switching(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    torch.set_default_dtype(torch.float64)
+    return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+
+def patching(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    random.random = state.get
+    return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+
+def forking(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    if not state and (other := os.fork()):
+        os.waitpid(other, 0)
+    state["begun"] = True
+    return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+
 def in_place(params: Any, grads: Any, state: Any, lr: Any) -> None:
     for w, g in zip(params, grads, strict=True):
         w -= lr * g
@@ -150,7 +171,11 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "order": first_only,
     "state": elsewhere,
     "random state": drawing,
+    "global switches": switching,
+    "functions of libraries": patching,
 }
+if hasattr(os, "fork"):
+    FUNCTIONS["one process"] = forking
 
 
 @pytest.mark.parametrize(("step", "rule"), [(adam, "Adam"), (in_place, "SGD")])

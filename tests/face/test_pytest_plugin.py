@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import oracles
+from oracles.checking import Checking
+from oracles.harness.runs.confined import REST, Lost
+from tests.support.breakers import BREAKERS, Clean
+from tests.support.hostile import Unbuilt
 
 ROOT = Path(oracles.__file__).parents[1]
 
@@ -89,10 +95,61 @@ def test_whoever_does_not_use_it_pays_nothing() -> None:
     assert done.stdout == "[]\n", done.stderr
 
 
+def batch_scaled(params: Any, grads: Any, state: Any, lr: Any, wd: Any, n: Any) -> Any:
+    return [w - lr * (g + wd / n * w) for w, g in zip(params, grads, strict=True)]
+
+
+def odd(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    return [w - lr * g**3 for w, g in zip(params, grads, strict=True)]
+
+
+def double(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    if params[0].dtype != "float64":
+        raise RuntimeError("not today")
+    return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("subject", "options", "ok"),
+    [
+        (double, {"rule": "SGD", "dtypes": ["float64"], "within": 1}, False),  # at promises
+        (batch_scaled, {"rule": "SGD"}, False),
+        (batch_scaled, {"dtypes": ["bfloat16", "float32"], "within": 1}, True),
+        (batch_scaled, {"dtypes": ["bfloat16"], "within": 1}, False),  # NumPy has none
+        (batch_scaled, {"dtypes": ["float32"], "within": 1e-9}, False),
+        (odd, {"not_promised": ["rule"], "dtypes": ["float32"]}, True),
+        (odd, {"not_promised": ["rule"], "dtypes": ["float32"], "within": 1}, False),
+        (BREAKERS["deepcopy"], {"rule": "SGD", "dtypes": []}, False),
+        (Unbuilt, {"rule": "SGD"}, False),
+    ],
+)
+def test_a_report_is_ok_where_no_check_fails(
+    subject: Any, options: dict[str, Any], ok: bool
+) -> None:
+    """Whatever is a fault of the report makes some test red."""
+    checking = Checking.of(subject, **options)
+    report = checking.report(dict(checking.answers()))
+    assert report.ok is ok
+    assert [report.outcome(check)[0] for check in checking.checks()].count(False) >= (not ok)
+    assert not ok or all(report.outcome(check)[0] is not False for check in checking.checks())
+
+
+def test_what_was_not_asked_is_red() -> None:
+    checking = Checking.of(Clean, "SGD", dtypes=["float32"])
+    known = dict(islice(checking.answers(), 3))
+    report = checking.report({**known, REST: Lost("the time was up")})
+    outcomes = {check: report.outcome(check) for check in checking.checks()}
+    assert outcomes.pop("rule")[0]
+    assert {*outcomes.values()} == {(False, "the time was up")}
+    assert len(report.late) == len(outcomes)
+
+
 def test_a_call_that_is_off() -> None:
     def step(params: list[float], grads: list[float], state: object, lr: float) -> None: ...
 
     with pytest.raises(ValueError, match="expected_failures has 'x', which is no check; allowed"):
         oracles.parametrize_with_checks([step], expected_failures={"x": "because"})
+    with pytest.raises(ValueError, match="as_torch=True is no option of parametrize_with_checks"):
+        oracles.parametrize_with_checks([step], as_torch=True)
     with pytest.raises(ValueError, match="rule='Lion' is not known"):
         oracles.parametrize_with_checks([step], rule="Lion")

@@ -6,30 +6,36 @@ import json
 import random
 import re
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import mpmath
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import oracles.reports
 from oracles import cli
+from oracles.dictionary.counterexample import text
 from oracles.dictionary.decays import FORMS, OWN_NAMES, called
 from oracles.dictionary.entry import SPOKEN, Entry, Manner, Refusal, same, taken
 from oracles.dictionary.frameworks import PRESETS
-from oracles.dictionary.parting import text
 from oracles.dictionary.preset import spoken_as_adam
 from oracles.dictionary.refusing import refusal
 from oracles.dictionary.table import ENTRIES, REFUSALS
 from oracles.dictionary.way import way
 from oracles.drawing import Hyper
+from oracles.fitting import FitIdentification
 from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
 from oracles.harness.subjects.blackbox import Function
+from oracles.harness.training.batches import FULL, Batches
+from oracles.harness.training.loop import Loop
+from oracles.harness.training.losses import Loss
 from oracles.identification import Identification, identify
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
@@ -280,6 +286,21 @@ def numbers(source: Speaker, target: Speaker, **values: Any) -> dict[str, Any]:
     return {**found.values, **shown}
 
 
+DECOUPLED = "decoupled_weight_decay"
+
+
+def account(*, reduction: str = "mean", **options: Any) -> Loop:
+    """A loop of squared errors by SGD."""
+    return Loop(Loss("linear", 1, reduction), Candidate(RULES["SGD"]), **options)
+
+
+def looped(*loops: Loop, limits: str = "") -> Identification:
+    """A training loop that was found to be these, with a momentum of its own."""
+    found = FitIdentification("fit", loops, limits=limits, written=(("momentum", 0.5),))
+    fits = tuple({loop.candidate: loop.candidate for loop in loops}.values())
+    return Identification("fit", fits, 0, loop=found)
+
+
 class TestNumbers:
     """What a person gets, against what was worked by hand."""
 
@@ -368,6 +389,61 @@ class TestNumbers:
         with pytest.raises(ValueError, match="allowed: a gradient as it is"):
             translate({"lr": 0.1}, halved, "SGD")
 
+    def test_what_code_ignores_is_told_as_what_it_acts_with(self) -> None:
+        def step(params: Any, grads: Any, state: Any, lr: Any, momentum: Any) -> Any:
+            return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+        found = identify(Function(step), [RULES["SGD"]])
+        assert found.ignores == {"momentum"}
+        assert numbers(found, "torch.SGD", lr=0.5, momentum=0.75) == {"lr": 0.5, "momentum": 0.0}
+
+    def test_a_switch_that_code_ignores_is_off(self) -> None:
+        """Decay as torch's Adam has it, whatever the switch says."""
+        found = Identification("code", (Candidate(RULES["Adam"]),), 0, frozenset({DECOUPLED}))
+        given = {"lr": 0.5, "weight_decay": 0.25, DECOUPLED: True}
+        assert numbers(found, "Adam", **given) == {
+            "lr": 0.5,
+            "weight_decay": 0.25,
+            DECOUPLED: False,
+        }
+
+    def test_a_training_loop(self) -> None:
+        """Of the sum of 4 losses: lr·4 and λ/4; the mean's is torch's own."""
+
+        def fit(X: Any, y: Any, lr: float, lam: float, epochs: int) -> Any:
+            w = np.zeros(X.shape[1])
+            for _ in range(epochs):
+                w = w - lr * (X.T @ (X @ w - y) + lam * w)
+            return w
+
+        given = {"lr": 0.5, "weight_decay": 0.25, "batch_size": 4}
+        got = numbers(identify(fit, ["SGD"]), "torch.SGD", **given)
+        assert got == {"lr": 2.0, "weight_decay": 0.0625}
+
+    def test_what_a_training_loop_does_with_its_numbers(self) -> None:
+        """2·lr, and 1 by 4 rows; the bias is left alone, and the momentum is in the code."""
+        loop = account(lr="·2", weight_decay="/m", bias_decayed=False)
+        found = translate({"lr": 0.5, "weight_decay": 1, "m": 4}, looped(loop), "torch.SGD")
+        assert found.values == {"lr": 1.0, "momentum": 0.5, "weight_decay": 0.25}
+        assert found.vectors == {"weight_decay": 0}
+        with pytest.raises(ValueError, match=r"batch_size is needed .* fit \(as it was identified"):
+            translate({"lr": 0.5}, looped(loop), "torch.SGD")
+
+    @pytest.mark.parametrize("options", [{"counted": "all"}, {"reduction": "share"}])
+    def test_a_training_loop_that_counts_rows_in_two_ways(self, options: Any) -> None:
+        loop = account(batches=Batches("short"), **options)
+        with pytest.raises(ValueError, match="a loop whose numbers depend on the rows of a batch"):
+            translate({"lr": 0.5}, looped(loop), "SGD")
+        whole = looped(replace(loop, batches=FULL))
+        assert translate({"lr": 0.5}, whole, "SGD").values["lr"] == 0.5
+
+    def test_a_training_loop_that_is_not_one_account(self) -> None:
+        allowed = "allowed: code that follows one known rule throughout"
+        with pytest.raises(ValueError, match=allowed):
+            translate({"lr": 0.5}, looped(account(), account(lr="·2")), "SGD")
+        with pytest.raises(ValueError, match=allowed):
+            translate({"lr": 0.5}, looped(account(), limits="; this holds on 4 rows"), "SGD")
+
     def test_where_it_holds_is_said(self) -> None:
         ahead = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
         found = translate(ahead, "SGD/lr_in_velocity", "SGD")
@@ -391,14 +467,31 @@ class TestBadCalls:
             ({"lr": [1, 2], "momentum": [1]}, "SGD", "SGD", "lr has 2, momentum has 1; allowed"),
             ({"lr": []}, "SGD", "SGD", "lr has 0; allowed"),
             ({"wd": 1}, "SGD/batch_scaled", "SGD", "batch_size is needed and was not given"),
+            ({"lr": ["x"]}, "SGD", "SGD", "lr=['x'] is not allowed; allowed: finite numbers"),
+            ({"lr": None}, "SGD", "SGD", "lr=None is not allowed; allowed: finite numbers"),
+            ({"lr": [[1, 2]]}, "SGD", "SGD", "lr=[[1, 2]] is not allowed; allowed: finite"),
+            ({"nesterov": 2}, "SGD", "SGD", "nesterov=2 is not allowed; allowed: True or False"),
+            ({"m": 0}, "SGD", "SGD", "SGD: batch_size=0.0 is not allowed; allowed: 1 or more"),
+            (
+                {"betas": F(9, 10)},
+                "Adam",
+                "Adam",
+                "betas=0.9 is not allowed; allowed: 2 numbers, (",
+            ),
+            ({"betas": [0.9]}, "Adam", "Adam", "betas=[0.9] is not allowed; allowed: 2 numbers, ("),
+            ({"betas": [(0.9, 0.9)] * 2}, "Adam", "Adam", "allowed: 2 numbers, (beta1, beta2), or"),
         ],
-        ids=range(9),
+        ids=range(17),
     )
     def test_what_is_off_is_named(
         self, values: dict[str, Any], source: str, target: str, said: str
     ) -> None:
         with pytest.raises(ValueError, match=re.escape(said)):
             translate(values, source, target)
+
+    def test_an_array_without_dimensions_is_a_number(self) -> None:
+        given = {"lr": np.array(0.1), "nesterov": np.False_}
+        assert numbers("SGD", "SGD", **given) == {"lr": 0.1, "nesterov": False}
 
     def test_code_that_follows_nothing(self) -> None:
         with pytest.raises(ValueError, match="follows no known rule"):
@@ -470,6 +563,7 @@ class TestDoor:
             ("--from", "SGD", "--to", "SGD", "lr"),
             ("--from", "x", "--to", "y"),
             ("--from", "SGD", "--to", "SGD", "lr=ten"),
+            ("--from", "Adam", "--to", "Adam", "betas=0.9"),
         ],
     )
     def test_a_call_that_is_off(

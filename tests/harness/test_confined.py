@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from oracles.harness.runs.confined import Lost, at_once, confined
+from oracles.harness.runs.confined import REST, Lost, at_once, confined
 
 Asked = tuple[str, Callable[[], Any]]
 
@@ -73,6 +73,18 @@ def test_answers_are_the_same_in_this_process() -> None:
 def test_nothing_comes_after_the_time() -> None:
     told = dict(confined(partial(interview, hangs), 1e-3))
     assert "last" not in told
+    assert told[REST] == Lost("the time was up")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only forked processes know what is local")
+def test_it_is_told_why_the_rest_was_not_asked() -> None:
+    def todo(known: Mapping[str, Any]) -> Iterator[Asked]:
+        yield "first", partial(int, "3")
+        exits()
+        yield "last", partial(int, "7")
+
+    told = dict(confined(todo, 600))
+    assert told == {"first": 3, REST: Lost("ends its process with exit code 3")}
 
 
 def test_our_own_errors_are_raised() -> None:

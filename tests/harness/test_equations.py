@@ -97,6 +97,7 @@ ROLES = {
     "g = p.grad; p -= self.lr*g": {"p__grad": "gradient", "lr": "lr"},
     "w = μ w + p.grad; p -= lr*w": {"p": "parameter", "p__grad": "gradient", "mu": "momentum"},
     "if t == 0:\n v = g\nelse:\n v = mu*v + g\nw -= lr*v": {"t": "t-1"},
+    "d = g + λ*w\nif t == 0:\n v = d\nelse:\n v = mu*v + d\nw -= lr*v": {"t": "t-1"},
     "m_{t+1} = β1 m_t + g_t; w_{t+1} = w_t - η m_{t+1}/(1-β1^{t+1})": {"t": "t-1", "eta": "lr"},
 }
 

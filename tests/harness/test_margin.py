@@ -13,14 +13,17 @@ import numpy as np
 import pytest
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from oracles.harness.candidates import Candidate
+from oracles.harness.candidates import Candidate, candidates
 from oracles.harness.cases.case import single
+from oracles.harness.evidence import following
 from oracles.harness.evidence.following import held
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.settings import settings
-from oracles.harness.evidence.sifting import MARGINS, ROUNDINGS
+from oracles.harness.evidence.sifting import MARGINS, ROUNDINGS, Sieve
+from oracles.harness.evidence.witnesses import Asked
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
+from tests.support.planted import Planted
 
 EXACT = (np.maximum, np.minimum, np.absolute, np.negative, np.sign)
 """Functions that round nothing."""
@@ -86,8 +89,21 @@ def test_what_is_claimed_is_held_and_not_much_more(rule: Rule) -> None:
     for seed in range(5):
         claimed = drifted(rule, plain, ROUNDINGS, seed)
         assert held(own, claimed, MARGINS[0]) is not None
+        assert following.near(own, claimed)
     beyond = [drifted(rule, plain, 12 * ROUNDINGS, seed) for seed in range(5)]
     assert any(held(own, one, MARGINS[0]) is None for one in beyond)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+def test_plain_float64_spares_margins_but_decides_nothing(
+    rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the widest margin holds is near, with each convention beside torch's answers."""
+    sieve = Sieve(Asked(Planted(Candidate(rule))), {rule: frozenset()}, MARGINS[-1])
+    spared = sieve.sift(rule, candidates(rule, 1))
+    for bound in ("NEAR", "ROUGHLY"):
+        monkeypatch.setattr(following, bound, np.inf)
+    assert sieve.sift(rule, candidates(rule, 1)) == spared
 
 
 def test_a_product_that_is_flushed_to_zero_is_held() -> None:

@@ -13,24 +13,14 @@ import pytest
 
 import oracles
 from oracles import drawing, numerics, rule
-from oracles.harness.subjects import frameworks
-from oracles.harness.subjects.frameworks.framework import FRAMEWORKS
 from oracles.optimizers.registry import REPLAYED, RULES
-
-ABSENT = frozenset(
-    f"{frameworks.__name__}.{framework.adapter}"
-    for framework in FRAMEWORKS.values()
-    if not framework.installed
-)
-"""Adapters of frameworks that are not here; they are run where they are (``tox -m frameworks``)."""
 
 
 def modules() -> Iterator[ModuleType]:
     """The package's."""
     yield oracles
     for found in pkgutil.walk_packages(oracles.__path__, "oracles."):
-        if found.name not in ABSENT:
-            yield importlib.import_module(found.name)
+        yield importlib.import_module(found.name)
 
 
 def examples() -> Iterator[doctest.DocTest]:

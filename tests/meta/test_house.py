@@ -45,3 +45,14 @@ def test_the_guide_names_no_module_that_is_gone() -> None:
     guide = (TESTS / "README.md").read_text(encoding="utf-8")
     told = re.findall(r"[\w*]+\.py", guide.replace("checks/catalogue.py", ""))
     assert [name for name in told if not any(TESTS.rglob(name))] == []
+
+
+def test_the_map_of_the_house_is_whole() -> None:
+    """Each room, and each file that is in none of the rooms, and nothing that is gone."""
+    page = (TESTS.parent / "docs" / "inside.md").read_text(encoding="utf-8")
+    told = page.partition("```text")[2].partition("```")[0]
+    package = TESTS.parent / "oracles"
+    rooms = {f"{file.parent.name}/" for file in package.rglob("*.py")}
+    named = set(re.findall(r"\w+/|\w+\.py", told))
+    assert named >= rooms | {file.name for file in package.glob("*.py")}
+    assert named <= rooms | {file.name for file in package.rglob("*.py")}

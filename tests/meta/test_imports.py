@@ -47,6 +47,7 @@ FLOORS = (
     "oracles.drawing",
     "oracles.rule",
     "oracles.optimizers",
+    "oracles.schedules",
     "oracles.harness.arithmetic",
     "oracles.harness.cases",
     "oracles.harness.subjects.paths",
@@ -115,7 +116,7 @@ def test_packages(module: str) -> None:
     """Rules know NumPy only, torch enters through subjects, and pytest calls the harness."""
     packages = {name.partition(".")[0] for name in imported(MODULES[module])}
     foreign = packages - sys.stdlib_module_names - {"oracles"}
-    if FLOORS.index(floor(module)) <= FLOORS.index("oracles.optimizers"):
+    if FLOORS.index(floor(module)) <= FLOORS.index("oracles.schedules"):
         assert foreign <= {"numpy"}
     if floor(module) != "oracles.harness.subjects":
         assert "torch" not in foreign

@@ -96,6 +96,14 @@ class Vanishing(Step):
         os._exit(3)
 
 
+class HalfVanishing(Step):
+    """Takes its process along in float16."""
+
+    def misbehave(self, p: Any) -> None:
+        if p.dtype is torch.float16:
+            os._exit(3)
+
+
 class Killing(Step):
     def misbehave(self, p: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)

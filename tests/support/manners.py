@@ -14,8 +14,8 @@ from typing import Any
 import mpmath
 import numpy as np
 
+from oracles.dictionary.counterexample import Spoken, text
 from oracles.dictionary.entry import Entry, Manner
-from oracles.dictionary.parting import Spoken, text
 from oracles.drawing import Hyper, Range
 from oracles.rule import Rule
 from tests.support.many_bits import same

@@ -20,8 +20,8 @@ from oracles.harness.arithmetic.enclosure import (
     operands,
     quiet,
 )
-from oracles.harness.arithmetic.formats import FORMATS, SMALLEST, TENSOR, WIDE_EPS, Format
-from oracles.numerics import rsqrt
+from oracles.harness.arithmetic.formats import FORMATS, SMALLEST, TENSOR, WIDE_EPS, Format, Wide
+from oracles.numerics import cospi, rsqrt
 
 _EXP_ULPS = 4
 """Roundings charged to one ``exp`` or ``log``: vector libraries promise 2 ulp, that is 4 u
@@ -31,6 +31,15 @@ maximum errors)."""
 
 _POW_ULPS = 8
 """Roundings charged to one power: ``powf`` is within 4 ulp, that is 8 u (the same tables)."""
+
+
+_COS_ULPS = 2
+"""Roundings charged to one cosine: the C library's is within 1 ulp, that is 2 u (glibc manual,
+*Known Maximum Errors in Math Functions*)."""
+
+
+_PI = Wide(np.arctan2(ZERO, Wide(-1)))
+"""π, to the last place of midpoints."""
 
 
 def _function_u(format: Format) -> Any:
@@ -129,3 +138,17 @@ def _rsqrt(x: Enclosure) -> Enclosure:
     definite = (result.rad == 0) & ~np.isfinite(result.mid)
     rad = choose(definite, ZERO, (result.rad + charged) * INFLATE)
     return Enclosure(result.mid, rad, result.format, nonnegative=True)
+
+
+@cospi.register(Enclosure)
+@quiet
+def _cospi(x: Enclosure) -> Enclosure:
+    """A cosine is no farther off than its argument is, and the product πx rounds twice.
+
+    What is known of the midpoint's own argument is known to ``WIDE_EPS`` of it.
+    """
+    angle = _PI * x.mid
+    off = _PI * x.rad + (2 * x.format.u + 4 * WIDE_EPS) * (abs(angle) + _PI * x.rad)
+    mid = np.cos(angle)
+    rad = off + (_COS_ULPS * _function_u(x.format) + 4 * WIDE_EPS) * (abs(mid) + off)
+    return Enclosure(mid, rad * INFLATE, x.format)

@@ -12,7 +12,6 @@ import numpy as np
 from oracles.harness.arguments import Argument, likely, numeric, pairs
 from oracles.harness.candidates import Candidate, combined
 from oracles.harness.evidence.following import plainly
-from oracles.harness.evidence.nearness import ranked
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.sifting import Sieve, Sifted
 
@@ -39,7 +38,7 @@ def with_other_arguments(sieve: Sieve) -> Sifted:
     """
     found = Sifted()
     own = [Candidate(rule) for rule in sieve.rules]
-    by_nearness = ranked(sieve)
+    by_nearness = sieve.ranked
     near = sorted((c for c in by_nearness[:NEAREST] if c.conventions), key=_size)
     closest = list(dict.fromkeys(c.rule for c in by_nearness[:NEAREST]))[:CLOSEST]
     some = [*own, *near]
@@ -87,8 +86,8 @@ def _solved(sieve: Sieve, some: Iterable[Candidate]) -> Iterator[Candidate]:
             spread = SIZES if rule.drawing.domains[name].high > 1 else RATES
             how, grid = ("times", FACTORS) if name in sieve.takes(rule) else ("is", spread)
             for value in _solutions(partial(_with, candidate, name, how), known[0], grid):
-                for digits in DIGITS:
-                    yield _with(candidate, name, how, float(f"{value:.{digits}g}"))
+                for short in dict.fromkeys(float(f"{value:.{digits}g}") for digits in DIGITS):
+                    yield _with(candidate, name, how, short)
 
 
 def _with(candidate: Candidate, name: str, how: str, value: float) -> Candidate:
@@ -98,7 +97,10 @@ def _with(candidate: Candidate, name: str, how: str, value: float) -> Candidate:
 def _solutions(
     of: Callable[[float], Candidate], observation: Observation, grid: Sequence[float]
 ) -> Iterator[float]:
-    """Values with which the candidate gives what was seen of the element they move most."""
+    """Values with which the candidate gives what was seen of the element they move most.
+
+    The least of all is one of them: beyond it nothing could change its sign.
+    """
     (group,) = observation.case.groups
     allowed = [
         x for x in grid if not any(of(x).rule.constraint(of(x).heard(h)) for h in group.schedule)
@@ -109,7 +111,10 @@ def _solutions(
     element = int(np.argmax(spread))
     seen = observation.answer.ravel()[element]
     off = rows[:, element] - seen
-    for number in np.flatnonzero(np.diff(np.sign(off))) if spread[element] else ():
+    if not spread[element]:
+        return
+    yield allowed[0]
+    for number in np.flatnonzero(np.diff(off > 0)):
         low, high = allowed[number], allowed[number + 1]
         yield _root(lambda x: float(plainly(of(x), observation).ravel()[element] - seen), low, high)
 
@@ -117,6 +122,8 @@ def _solutions(
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
     """Where a function changes its sign, by the Illinois form of false position."""
     at_low, at_high = function(low), function(high)
+    if at_low == 0:
+        return low
     for _ in range(100):
         middle = (low * at_high - high * at_low) / (at_high - at_low)
         if not min(low, high) < middle < max(low, high):

@@ -1,24 +1,16 @@
-"""How far a candidate is from what is known, and which ones are nearest."""
+"""How far a candidate is from what is known."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from oracles.harness.arithmetic.formats import FloatArray
-from oracles.harness.candidates import Candidate, combined
+from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.following import plainly
 from oracles.harness.evidence.observation import Observation
-from oracles.harness.evidence.sifting import Sieve
-from oracles.harness.evidence.witnesses import observed
-from oracles.rule import Rule
-
-DEEP = 2
-"""Candidates of so many conventions are looked at."""
 
 
 @dataclass(frozen=True)
@@ -42,29 +34,6 @@ class Near:
             f"{self.candidate}, which has {self.share:.0%} of the moves right and is off by up to "
             f"{self.largest:.2g} of a step's largest"
         )
-
-
-FIRST = 2
-"""By so many observations candidates are ranked: those in which all is on that the code takes."""
-
-
-def ranked(sieve: Sieve) -> tuple[Candidate, ...]:
-    """All candidates of a few conventions, the nearest first."""
-    witness: Any = sieve.witness  # which hashes by identity
-    return _ranked(witness, tuple(sieve.rules.items()))
-
-
-@lru_cache(maxsize=1)
-def _ranked(witness: Any, rules: tuple[tuple[Rule, frozenset[str]], ...]) -> tuple[Candidate, ...]:
-    """The same for any margin."""
-    known = {rule: observed(witness, rule, without)[:FIRST] for rule, without in rules}
-    found = [
-        nearness(candidate, known[rule])
-        for rule in known
-        for count in range(DEEP + 1 if known[rule] else 0)
-        for candidate in combined(rule, count)
-    ]
-    return tuple(n.candidate for n in sorted(found, key=lambda n: (n.typical, n.largest)))
 
 
 def nearness(candidate: Candidate, known: Sequence[Observation]) -> Near:

@@ -32,6 +32,9 @@ class Part:
     def ignores(self, rule: Rule) -> frozenset[str]:
         return self.whole.ignores(rule)
 
+    def short(self, rule: Rule) -> bool:
+        return self.whole.short(rule)
+
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         return self.whole.kinds(rule)
 

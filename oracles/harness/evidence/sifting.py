@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from oracles.harness.candidates import MOST, Candidate, combined
+from oracles.harness.candidates import MOST, Candidate, candidates, combined
 from oracles.harness.evidence.following import held, near
+from oracles.harness.evidence.nearness import nearness
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.witnesses import Witness, observed
 from oracles.harness.oracle import Margin
@@ -20,6 +22,13 @@ of the numbers themselves, which in float64 is ten orders of magnitude more."""
 MARGINS = (Margin(ROUNDINGS), Margin(ROUNDINGS, scalars="float32"))
 """The narrower one first: who is inside it needs no wider one. JAX and MLX keep scalars in
 float32."""
+
+
+FIRST = 2
+"""By so many observations candidates are ranked: those in which all is on that the code takes."""
+
+DEEP = 2
+"""Candidates of so many conventions are ranked."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,18 @@ class Sieve:
     def size(self) -> int:
         """How many moves of elements are known, at most of any rule's cases."""
         return max(sum(o.answer.size for o in self.known(rule)) for rule in self.rules)
+
+    @cached_property
+    def ranked(self) -> tuple[Candidate, ...]:
+        """All candidates of a few conventions, the nearest first."""
+        known = {rule: self.known(rule)[:FIRST] for rule in self.rules}
+        off = {
+            c: nearness(c, known[rule])
+            for rule in known
+            if known[rule]
+            for c in candidates(rule, DEEP)
+        }
+        return tuple(sorted(off, key=lambda c: (off[c].typical, off[c].largest)))
 
     def fault(self) -> str:
         """Why nothing is known, as cases of any rule; empty if something is."""

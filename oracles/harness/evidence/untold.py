@@ -29,10 +29,6 @@ class Untold:
     candidates: tuple[Candidate, ...]
     needs: tuple[str, ...]
 
-    def __str__(self) -> str:
-        names = ", ".join(c.conventions[-1].name for c in self.candidates)
-        return f"{names} ({' and '.join(self.needs) or 'more digits'} would tell)"
-
 
 def untold(sieve: Sieve, fit: Candidate) -> tuple[Untold, ...]:
     """What holds everything with one convention more, by what would tell it from ``fit``."""

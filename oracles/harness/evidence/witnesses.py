@@ -39,6 +39,9 @@ class Witness(Protocol):
     def ignores(self, rule: Rule) -> frozenset[str]:
         """Those of them that are known to make no difference to the code."""
 
+    def short(self, rule: Rule) -> bool:
+        """Whether it is seen that hyperparameters are kept in float32, or in less."""
+
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         """Parameters that code may treat in ways of their own: which, by what they are called."""
 
@@ -124,18 +127,38 @@ class Asked:
         return Observation(setting.what, case, answer, dtype)
 
     def ignores(self, rule: Rule) -> frozenset[str]:
-        """Those whose value changes no bit of its answers."""
-        takes = self.takes(rule)
-        case = next(settings(rule, takes, self._shapes(rule))).case
+        """Those whose value changes no bit of its answers, and changes what torch's rule gives."""
+        names = self.takes(rule) - {"lr"}
+        heard: set[str] = set()
         try:
-            answer = self.box.run(rule, case)
-            return frozenset(
-                name
-                for name in takes - {"lr"}
-                if np.array_equal(self.box.run(rule, _changed(rule, case, name)), answer)
-            )
+            for told in self.observations(rule):
+                changed = {name: _changed(rule, told.case, name) for name in names}
+                allowed = {name: case for name, case in changed.items() if case is not None}
+                names -= {n for n, case in allowed.items() if self._answers(rule, case, told)}
+                left = {n: case for n, case in allowed.items() if n in names - heard}
+                heard |= {n for n, case in left.items() if _matters(rule, told.case, case)}
+                if not names:
+                    break
         except SubjectError:
             return NOTHING
+        return names & heard
+
+    def _answers(self, rule: Rule, changed: Case, told: Observation) -> bool:
+        """Whether it gives other bits in a case that was changed."""
+        return not np.array_equal(self.box.run(rule, changed), told.answer)
+
+    def short(self, rule: Rule) -> bool:
+        """Whether it computes in float32, or heeds no digits of numbers that float32 has not."""
+        try:
+            told = next(iter(self.observations(rule)))
+            given, more, other = (
+                self.box.run(rule, _multiplied(told.case, self.takes(rule), factor), told.dtype)
+                for factor in (1.0, 1 + UNHEARD, 1 - HEARD)
+            )
+        except SubjectError:
+            return False
+        deaf = np.array_equal(more, given) and not np.array_equal(other, given)
+        return deaf or told.dtype != "float64"
 
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}
@@ -145,8 +168,24 @@ class Asked:
         return found
 
 
-def _changed(rule: Rule, case: Case, name: str) -> Case:
-    """The same case with another value of one hyperparameter."""
+UNHEARD, HEARD = 2.0**-30, 2.0**-6
+"""A part of a number that float32, whose roundings are 2⁻²⁴ of it, has no room for; and one that
+any format has room for."""
+
+
+def _multiplied(case: Case, names: frozenset[str], factor: float) -> Case:
+    """The same case with numbers that float32 holds for those that code takes, multiplied."""
+    (group,) = case.groups
+
+    def numbers(h: Hyper) -> Hyper:
+        taken = {n: v for n, v in h._asdict().items() if n in names and isinstance(v, float)}
+        return h._replace(**{n: float(np.float32(v)) * factor for n, v in taken.items()})
+
+    return replace(case, groups=(replace(group, schedule=tuple(map(numbers, group.schedule))),))
+
+
+def _changed(rule: Rule, case: Case, name: str) -> Case | None:
+    """The same case with another value of one hyperparameter; None if it is not allowed there."""
     (group,) = case.groups
 
     def other(h: Hyper) -> Hyper:
@@ -157,8 +196,22 @@ def _changed(rule: Rule, case: Case, name: str) -> Case:
 
     schedule = tuple(other(h) for h in group.schedule)
     if any(rule.constraint(h) for h in schedule):
-        return case
+        return None
     return replace(case, groups=(replace(group, schedule=schedule),))
+
+
+def _matters(rule: Rule, *cases: Case) -> bool:
+    """Whether torch's rule gives different bits in two cases."""
+    one, other = ([w.tobytes() for w in _of_torch(rule, case)] for case in cases)
+    return one != other
+
+
+def _of_torch(rule: Rule, case: Case) -> Iterator[FloatArray]:
+    (group,) = case.groups
+    with np.errstate(all="ignore"):  # another value may let it diverge
+        for p in group.parameters:
+            for w, _ in rule.run(rule.torch, p.initial, p.gradients, group.schedule):
+                yield np.asarray(w)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +242,10 @@ class Recorded:
 
     def ignores(self, rule: Rule) -> frozenset[str]:
         return NOTHING
+
+    def short(self, rule: Rule) -> bool:
+        """Whether all is in float32, or in less: of a record in float64 it cannot be known."""
+        return self.trace.dtype != "float64"
 
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         return {name: (number,) for number, name in enumerate(self.trace.parameters)}
@@ -237,10 +294,6 @@ class Recorded:
 
 def _dimensions(rule: Rule) -> set[int]:
     return {len(shape) for shape in rule.drawing.shapes}
-
-
-def _zeros(values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-    return {name: np.zeros_like(v) for name, v in values.items()}
 
 
 def _like(default: Any, value: float) -> Any:

@@ -24,6 +24,9 @@ that answers it. It sees new answers in the same mapping."""
 SHARE = 1 / 3
 """How much of the time one question may take: one that hangs leaves some for the others."""
 
+REST = "all that was not asked"
+"""The last question, where there are others that were not asked; its answer says why."""
+
 SLICE = 0.02
 """Seconds between two looks at whether a process is there: one that it has forked may keep its pipe
 open."""
@@ -64,7 +67,8 @@ def at_once(interview: Interview) -> Iterator[tuple[str, Any]]:
 def confined(interview: Interview, seconds: float) -> Iterator[tuple[str, Any]]:
     """Questions and their answers, as they come; those that are lost as :class:`Lost`.
 
-    When the time is up, no more come, and whatever is being asked has no answer.
+    When the time is up, no more come, and whatever is being asked has no answer. :data:`REST` is
+    the last one then, and where a process does not live to ask anything.
 
     Args:
         interview: what is asked; it and its answers are pickled where processes are not forked.
@@ -83,15 +87,19 @@ def confined(interview: Interview, seconds: float) -> Iterator[tuple[str, Any]]:
             while isinstance(question := child.received(end - time.monotonic()), str):
                 answer = child.received(min(seconds * SHARE, end - time.monotonic()))
                 if isinstance(answer, Lost) and time.monotonic() >= end:
-                    return  # it might have had one
+                    break  # it might have had one
                 known[question] = answer
                 yield question, answer
                 if isinstance(answer, Lost):
                     break
         finally:
             child.end()
-        if question == _DONE or time.monotonic() >= end:
+        if question == _DONE:
             return
+        if time.monotonic() >= end:
+            question = Lost("the time was up")
+            break
+    yield REST, question
 
 
 class _Child:

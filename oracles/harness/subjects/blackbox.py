@@ -15,7 +15,7 @@ from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case
 from oracles.harness.subjects.aliases import matched
-from oracles.harness.subjects.subject import SubjectError, answering
+from oracles.harness.subjects.subject import Declined, SubjectError, answering
 from oracles.rule import Rule
 
 
@@ -65,7 +65,7 @@ class Arrays:
             SubjectError: there are none.
         """
         if dtype not in self.dtypes:
-            raise SubjectError(f"{self.name} has no {dtype}")
+            raise Declined(f"{self.name} has no {dtype}")
         return self.make(round_to(dtype, values), dtype)
 
 

@@ -64,6 +64,10 @@ class SubjectError(Exception):
         return f"raises {self}" if self.__cause__ is not None else str(self)
 
 
+class Declined(SubjectError):
+    """It does not take what it is given, or cannot be judged by that: nothing is wrong with it."""
+
+
 def told(error: BaseException) -> str:
     """The kind of an error, and the first sentence of its message.
 

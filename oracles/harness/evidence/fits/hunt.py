@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import product
 
 from oracles.harness.candidates import MOST, Candidate, candidates
@@ -19,7 +19,7 @@ from oracles.rule import Rule
 
 
 @dataclass(frozen=True, order=True)
-class Near:
+class Partial:
     """How far an account held.
 
     Attributes:
@@ -40,12 +40,6 @@ class Near:
             f"with {self.setting} nothing known holds (nearest: {self.loop.candidate}, off by "
             f"{-self.off:.1g} of the largest weight)"
         )
-
-
-@cache
-def combined(rule: Rule) -> tuple[Candidate, ...]:
-    """The candidates of a rule, made once."""
-    return tuple(candidates(rule))
 
 
 UNASKED = frozenset({"schedule", "maximize", "vector"})
@@ -73,7 +67,7 @@ class Hunt:
     most: int = MOST
     scaled: bool = False
     ruled_out: int = 0
-    nearest: Near | None = None
+    nearest: Partial | None = None
 
     def accounts(self) -> list[Loop]:
         """Those that hold on all rows at once."""
@@ -106,8 +100,7 @@ class Hunt:
             for c in self.rule.conventions
             if not c.parts & UNASKED and any(s.active(c) for s in self.settings)
         }
-        some = [c for c in combined(self.rule) if len(c.conventions) <= self.most]
-        return [c for c in some if c.names <= asked]
+        return [c for c in candidates(self.rule, self.most) if c.names <= asked]
 
     def core(self, candidate: Candidate, setting: Setting) -> Candidate:
         """What a candidate comes to in a setting."""
@@ -159,7 +152,7 @@ class Hunt:
         """Remember which account came closest where none held any more, if one ever did."""
         number = self.settings.index(setting)
         for loop in loops if number and not self.scaled else []:
-            near = Near(number, -self.evidence.farthest(loop, setting), loop, setting.what)
+            near = Partial(number, -self.evidence.farthest(loop, setting), loop, setting.what)
             self.nearest = near if self.nearest is None else max(self.nearest, near)
 
     def proven(self, loops: list[Loop]) -> list[Loop]:

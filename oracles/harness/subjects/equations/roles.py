@@ -167,7 +167,7 @@ class Roles:
 
     def _count(self, node: ast.Name, ahead: bool) -> str:
         """Whether it is 1 at the first step (``t``), or 0 (``t-1``)."""
-        code = "\\n".join(text for text, _ in self.lines)
+        code = "\n".join(text for text, _ in self.lines)
         compared = re.search(rf"\b{node.id} [=!<>]+ 0\b", code) is not None
         later = re.search(rf"\b{node.id} \+ 1\b", code) is not None
         if later != ahead and not compared:

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import io
 import random
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,6 +24,7 @@ from oracles.harness.subjects.fits.answers import BIASES, WEIGHTS, Reading, _lik
 from oracles.harness.subjects.fits.forms import Form, forms
 from oracles.harness.subjects.fits.names import DATA, HYPER, LOOP, QUIET, START
 from oracles.harness.subjects.subject import SubjectError, answering
+from oracles.harness.subjects.surroundings import undisturbed
 from oracles.harness.training.data import FEATURES
 
 
@@ -218,23 +217,9 @@ def is_fit(subject: Any) -> bool:
 @contextlib.contextmanager
 def surrounded() -> Iterator[None]:
     """Around each call: the same random numbers, nothing printed, and all as it was afterwards."""
-    torch = sys.modules.get("torch")
-    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    tensors = torch.random.get_rng_state() if torch else None
-    random.seed(0)
-    np.random.seed(0)  # noqa: NPY002 (what code that is asked draws from)
-    if torch:
-        torch.random.default_generator.manual_seed(0)  # torch's own writes down who called it
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
-        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
-        stack.enter_context(warnings.catch_warnings())
-        warnings.simplefilter("ignore")
-        stack.enter_context(np.errstate(all="ignore"))
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(legacy)  # noqa: NPY002
-            if torch:
-                torch.random.set_rng_state(tensors)
+    with undisturbed(), np.errstate(all="ignore"):
+        random.seed(0)
+        np.random.seed(0)  # noqa: NPY002 (what code that is asked draws from)
+        if torch := sys.modules.get("torch"):
+            torch.random.default_generator.manual_seed(0)  # torch's own writes down who called it
+        yield

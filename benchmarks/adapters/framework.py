@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from oracles.dictionary.arguments import ARGUMENTS, Names
 from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case
-from oracles.harness.subjects.frameworks.arguments import ARGUMENTS, Names
 from oracles.harness.subjects.subject import answering
 from oracles.rule import Rule
 
@@ -141,7 +141,7 @@ class Framework:
 
     def optimizers(self) -> tuple[FrameworkOptimizer, ...]:
         """Its optimizers."""
-        module = importlib.import_module(f"oracles.harness.subjects.frameworks.{self.adapter}")
+        module = importlib.import_module(f"benchmarks.adapters.{self.adapter}")
         found: tuple[FrameworkOptimizer, ...] = module.OPTIMIZERS
         return found
 

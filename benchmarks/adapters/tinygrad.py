@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad import Context, Tensor
 from tinygrad.nn import optim
 
-from oracles.harness.subjects.frameworks.framework import Arrays, FrameworkOptimizer, Step
+from benchmarks.adapters.framework import Arrays, FrameworkOptimizer, Step
 
 Make = Callable[..., Any]
 

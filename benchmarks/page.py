@@ -8,6 +8,7 @@ from typing import Any
 from oracles.dictionary.decays import FORMS
 from oracles.dictionary.frameworks import Seen
 from oracles.optimizers.registry import RULES
+from oracles.reports.text import line
 
 HEAD = """\
 # What the arguments of other frameworks' optimizers mean
@@ -40,14 +41,9 @@ def page(rows: Iterable[Seen]) -> str:
     for row in rows:
         if row.version != version:
             version = row.version
-            told += ["", f"## {version}", "", _line(TITLES), _line(["---"] * len(TITLES))]
-        told.append(_line(_cells(row)))
+            told += ["", f"## {version}", "", line(TITLES), line(["---"] * len(TITLES))]
+        told.append(line(_cells(row)))
     return "\n".join(told) + "\n"
-
-
-def _line(cells: Iterable[str]) -> str:
-    inside = [cell.replace("|", "&#124;") for cell in cells]  # |d| is no border of a cell
-    return f"| {' | '.join(inside)} |"
 
 
 def _cells(row: Seen) -> list[str]:

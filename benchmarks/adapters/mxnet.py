@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from oracles.harness.subjects.frameworks.framework import Arrays, FrameworkOptimizer, Step
+from benchmarks.adapters.framework import Arrays, FrameworkOptimizer, Step
 
 for _name in ("bool", "object", "int", "float"):
     if _name not in vars(np):

@@ -19,7 +19,7 @@ import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from oracles.harness.subjects.frameworks.framework import Arrays, FrameworkOptimizer, Step
+from benchmarks.adapters.framework import Arrays, FrameworkOptimizer, Step
 
 DOMAIN = "ai.onnx.preview.training"
 KEPT = {"Adam": 2, "Momentum": 1, "Adagrad": 1}

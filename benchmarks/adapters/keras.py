@@ -17,7 +17,7 @@ import jax
 import keras
 import numpy as np
 
-from oracles.harness.subjects.frameworks.framework import Arrays, FrameworkOptimizer, Step
+from benchmarks.adapters.framework import Arrays, FrameworkOptimizer, Step
 
 keras.config.set_floatx("float64")
 

@@ -10,7 +10,7 @@ import mlx.core as mx
 import numpy as np
 from mlx import optimizers
 
-from oracles.harness.subjects.frameworks.framework import Arrays, FrameworkOptimizer, Step
+from benchmarks.adapters.framework import Arrays, FrameworkOptimizer, Step
 
 mx.set_default_device(mx.cpu)
 

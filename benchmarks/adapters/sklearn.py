@@ -17,8 +17,8 @@ import numpy as np
 from sklearn.linear_model import SGDRegressor
 from sklearn.neural_network import MLPRegressor
 
+from benchmarks.adapters.framework import Arrays, FrameworkOptimizer, Step
 from oracles.harness.arithmetic.formats import FloatArray
-from oracles.harness.subjects.frameworks.framework import Arrays, FrameworkOptimizer, Step
 
 LEAST = 4
 """Rows of a batch: one for each row of a weight, and one that evens out what the bias sees."""

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import optax
 
-from oracles.harness.subjects.frameworks.framework import Arrays, FrameworkOptimizer, Step
+from benchmarks.adapters.framework import Arrays, FrameworkOptimizer, Step
 
 jax.config.update("jax_enable_x64", True)
 

@@ -1,0 +1,89 @@
+"""A saw between two rates: ``torch.optim.lr_scheduler.CyclicLR``.
+
+Symbols: γ₀ base_lr, γ₁ max_lr, u step_size_up, d step_size_down, q gamma, t steps;
+c = ⌊1 + t/(u+d)⌋ the cycle, x its part that is done, from 0 to 1.
+
+    h = x(u+d)/u  going up (x ≤ u/(u+d)),    (1 − x)(u+d)/d  going down
+    γ_t = γ₀ + (γ₁ − γ₀) h s        s = 1 (triangular), 2^{1−c} (triangular2), qᵗ (exp_range)
+    μ_t = μ₁ − (μ₁ − μ₀) h s        between base_momentum μ₀ and max_momentum μ₁
+
+(Smith 2017, arXiv:1506.01186.) The rate the optimizer was built with plays no part.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from oracles.numerics import Scalar
+from oracles.schedules.schedule import Schedule, Timing, share
+
+
+class Settings(NamedTuple):
+    """Settings, with torch's names and, where it has any, its defaults."""
+
+    base_lr: Scalar = 0.01
+    max_lr: Scalar = 0.1
+    step_size_up: int = 4
+    step_size_down: int = 4
+    mode: str = "triangular"
+    gamma: Scalar = 1.0
+    base_momentum: Scalar = 0.8
+    max_momentum: Scalar = 0.9
+
+
+def _scale(t: int, cycle: int, s: Settings) -> Scalar:
+    scales = {"triangular": 1, "triangular2": 0.5 ** (cycle - 1), "exp_range": s.gamma**t}
+    return scales[s.mode]
+
+
+def _height(t: int, base: Scalar, s: Settings) -> Scalar:
+    """h of the cycle, times its scale.
+
+    What is left of 1 + t/(u+d) without its whole part has lost the digits of that part.
+    """
+    up, whole = s.step_size_up, s.step_size_up + s.step_size_down
+    cycle = 1 + t // whole
+    done = 1 + share(t, whole, base) - cycle
+    if t % whole <= up:
+        return done / share(up, whole, base) * _scale(t, cycle, s)
+    return (done - 1) / (share(up, whole, base) - 1) * _scale(t, cycle, s)
+
+
+def _rate(t: int, base: Scalar, s: Settings) -> Scalar:
+    return s.base_lr + (s.max_lr - s.base_lr) * _height(t, s.base_lr, s)
+
+
+def _momentum(t: int, base: Scalar, s: Settings) -> Scalar:
+    return s.max_momentum - (s.max_momentum - s.base_momentum) * _height(t, s.base_lr, s)
+
+
+SCHEDULE = Schedule(
+    name="CyclicLR",
+    symbols="γ₀ base_lr, γ₁ max_lr, h height within the cycle, s scale of the cycle, t steps",
+    settings=Settings,
+    timings=(
+        Timing(
+            name="from_base",
+            equation="γ_t = γ₀ + (γ₁ − γ₀) h s",
+            source="torch.optim.lr_scheduler.CyclicLR",
+            rate=_rate,
+        ),
+        Timing(
+            name="from_max",
+            equation="γ_t = γ₁ − (γ₁ − γ₀) h s",
+            source="loops that begin at the top",
+            rate=lambda t, base, s: s.max_lr - (s.max_lr - s.base_lr) * _height(t, s.base_lr, s),
+        ),
+    ),
+    draws={
+        "base_lr": (0.001, 0.01),
+        "max_lr": (0.05, 1.0),
+        "step_size_up": (1, 4),
+        "step_size_down": (1, 4),
+        "mode": ["triangular", "triangular2", "exp_range"],
+        "gamma": (0.5, 0.99),
+        "base_momentum": (0.5, 0.8),
+        "max_momentum": (0.85, 0.99),
+    },
+    momentum=_momentum,
+)

@@ -1,0 +1,54 @@
+"""Decay to zero as a power: ``torch.optim.lr_scheduler.PolynomialLR``.
+
+Symbols: γ₀ base learning rate, p power, T total_iters, t epochs.
+
+    γ_t = γ₀ (1 − min(t, T)/T)^p
+    γ_t = γ_{t−1} ((1 − t/T)/(1 − (t−1)/T))^p  for 1 ≤ t ≤ T                     (as a recurrence)
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from oracles.numerics import Scalar
+from oracles.schedules.schedule import Schedule, Timing, share
+
+
+class Settings(NamedTuple):
+    """Settings, with torch's names and defaults."""
+
+    total_iters: int = 5
+    power: Scalar = 1.0
+
+
+def _left(t: int, base: Scalar, s: Settings) -> Scalar:
+    return 1 - share(min(t, s.total_iters), s.total_iters, base)
+
+
+def _following(rate: Scalar, t: int, base: Scalar, s: Settings) -> Scalar:
+    if t == 0 or t > s.total_iters:
+        return rate
+    return rate * (_left(t, base, s) / _left(t - 1, base, s)) ** s.power
+
+
+SCHEDULE = Schedule(
+    name="PolynomialLR",
+    symbols="γ₀ base learning rate, p power, T total_iters, t epochs",
+    settings=Settings,
+    timings=(
+        Timing(
+            name="to_zero",
+            equation="γ_t = γ₀ (1 − min(t, T)/T)^p",
+            source="torch.optim.lr_scheduler.PolynomialLR",
+            rate=lambda t, base, s: base * _left(t, base, s) ** s.power,
+        ),
+        Timing(
+            name="one_ahead",
+            equation="γ_t = γ₀ (1 − min(t+1, T)/T)^p",
+            source="loops that step the schedule before the optimizer",
+            rate=lambda t, base, s: base * _left(t + 1, base, s) ** s.power,
+        ),
+    ),
+    following=_following,
+    draws={"total_iters": (1, 7), "power": (0.5, 3.0)},
+)

@@ -1,0 +1,43 @@
+"""The schedules there are, by the name torch gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from oracles.schedules import (
+    constant,
+    cosine,
+    cosine_restarts,
+    cyclic,
+    exponential,
+    lambda_,
+    linear,
+    multi_step,
+    multiplicative,
+    one_cycle,
+    polynomial,
+    step,
+)
+from oracles.schedules.schedule import Schedule
+
+SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
+    {
+        module.SCHEDULE.name: module.SCHEDULE
+        for module in (
+            lambda_,
+            multiplicative,
+            step,
+            multi_step,
+            constant,
+            linear,
+            exponential,
+            polynomial,
+            cosine,
+            cosine_restarts,
+            cyclic,
+            one_cycle,
+        )
+    }
+)
+"""Those that say by themselves what the rate is at epoch t."""

@@ -1,0 +1,91 @@
+"""What a schedule file is made of: its settings, and the learning rate in two independent forms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from oracles.numerics import Scalar, one
+
+Settings = Any
+"""A schedule's NamedTuple of settings, under torch's names and with its defaults. Rates and factors
+are numbers of whatever arithmetic; counts of epochs are ints in all of them."""
+
+Closed = Callable[[int, Scalar, Settings], Scalar]
+"""``(t, base, settings) -> γ_t``."""
+
+Recurrence = Callable[[Scalar, int, Scalar, Settings], Scalar]
+"""``(γ_{t−1}, t, base, settings) -> γ_t``; at t = 0 it is given the rate of the group."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """A named variant of a schedule: another learning rate at epoch t.
+
+    Attributes:
+        name: how verdicts name it.
+        equation: γ_t, in the symbols of the schedule's file.
+        source: who computes it so.
+        rate: the closed form.
+    """
+
+    name: str
+    equation: str
+    source: str
+    rate: Closed
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Schedule:
+    """One schedule: what the learning rate is at epoch t.
+
+    Attributes:
+        name: the class name in ``torch.optim.lr_scheduler``.
+        symbols: what the letters in the equations stand for, on one line.
+        settings: NamedTuple type of the settings.
+        timings: all known variants; the first one is torch's.
+        following: the recurrence that torch computes at each step, so that schedules can be
+            chained and edits of the rate last; None where it computes the closed form.
+        constraint: why settings are not allowed, or None.
+        draws: from what each setting is drawn: the ends of a range, whole numbers if both are, or
+            a list of values.
+        momentum: the momentum at epoch t, ``(t, base, settings) -> μ_t``, where the schedule
+            cycles it.
+    """
+
+    name: str
+    symbols: str
+    settings: Callable[..., Settings]
+    timings: tuple[Timing, ...]
+    following: Recurrence | None = None
+    constraint: Callable[[Settings], str | None] = lambda s: None
+    draws: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    momentum: Closed | None = None
+
+    @property
+    def torch(self) -> Timing:
+        """What ``torch.optim.lr_scheduler`` follows."""
+        return self.timings[0]
+
+    def next(self, rate: Scalar, t: int, base: Scalar, s: Settings) -> Scalar:
+        """γ_t, where the rate was ``rate`` before, as a run steps to it.
+
+        >>> from oracles.schedules.exponential import SCHEDULE
+        >>> SCHEDULE.next(0.25, 3, 1.0, SCHEDULE.settings(gamma=0.5))
+        0.125
+        """
+        if self.following is None:
+            return self.torch.rate(t, base, s)
+        return self.following(rate, t, base, s)
+
+
+def share(t: int, whole: int, base: Scalar) -> Scalar:
+    """``t / whole`` as a number of the arithmetic that ``base`` is of.
+
+    >>> from fractions import Fraction
+    >>> share(1, 3, Fraction(1))
+    Fraction(1, 3)
+    """
+    return one(base) * t / whole

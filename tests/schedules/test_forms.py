@@ -1,0 +1,140 @@
+"""Two witnesses of each schedule: the closed form and the recurrence, in 200 bits."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oracles.harness.cases import plans
+from oracles.numerics import cospi
+from oracles.schedules.composed import Chained, Plan, Sequential, Single, rates
+from oracles.schedules.registry import SCHEDULES
+from oracles.schedules.schedule import Schedule
+from tests.support.many_bits import BITS, SPARE
+
+
+@cospi.register
+def _cospi(x: mpmath.mpf) -> Any:
+    return mpmath.cospi(x)
+
+
+RECURRENT = [schedule for schedule in SCHEDULES.values() if schedule.following]
+each_schedule = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=list(SCHEDULES))
+
+
+def number(value: Any) -> Any:
+    return mpmath.mpmathify(value)
+
+
+@pytest.mark.parametrize("schedule", RECURRENT, ids=lambda s: s.name)
+@given(st.data(), plans.BASES)
+def test_the_closed_form_is_the_recurrence(schedule: Schedule, data: Any, base: float) -> None:
+    """Until a rate comes to 0, from where no factor leads back."""
+    with mpmath.workprec(BITS):
+        plan = Single(schedule, data.draw(plans.settings(schedule))).lifted(number)
+        stepped = rates(plan, number(base), 16)
+        closed = [schedule.torch.rate(t, number(base), plan.settings) for t in range(17)]
+        for one, other in zip(stepped, closed, strict=True):
+            assert abs(one - other) <= mpmath.ldexp(number(base), 2 * SPARE - BITS)
+
+
+@each_schedule
+def test_a_timing_is_told_from_torchs(schedule: Schedule) -> None:
+    """Each differs from torch's at some epoch, under the default settings or others."""
+
+    @given(plans.settings(schedule))
+    def differs(settings: Any) -> None:
+        for timing in schedule.timings[1:]:
+            pairs = [
+                (schedule.torch.rate(t, 0.5, settings), timing.rate(t, 0.5, settings))
+                for t in range(17)
+            ]
+            seen[timing.name] |= any(abs(a - b) > 1e-3 for a, b in pairs)
+
+    seen = {timing.name: False for timing in schedule.timings[1:]}
+    differs()
+    assert all(seen.values()), seen
+
+
+F = Fraction
+HALF = F(1, 2)
+WORKED: dict[str, tuple[dict[str, Any], list[Fraction]]] = {
+    "LambdaLR": ({"factors": (F(1), F(1, 3))}, [F(6), F(2), F(6), F(2)]),
+    "MultiplicativeLR": ({"factors": (F(5), F(1, 3))}, [F(6), F(2), F(10), F(10, 3)]),
+    "StepLR": ({"step_size": 2, "gamma": HALF}, [F(6), F(6), F(3), F(3), F(3, 2)]),
+    "MultiStepLR": ({"milestones": (1, 3, 3), "gamma": HALF}, [F(6), F(3), F(3), F(3, 4)]),
+    "ConstantLR": ({"factor": F(1, 3), "total_iters": 2}, [F(2), F(2), F(6), F(6)]),
+    "LinearLR": (
+        {"start_factor": F(1, 3), "end_factor": F(1), "total_iters": 2},
+        [F(2), F(4), F(6), F(6)],
+    ),
+    "ExponentialLR": ({"gamma": HALF}, [F(6), F(3), F(3, 2), F(3, 4)]),
+    "PolynomialLR": ({"total_iters": 3, "power": 2}, [F(6), F(8, 3), F(2, 3), F(0), F(0)]),
+    "CyclicLR": (
+        {
+            "base_lr": F(1),
+            "max_lr": F(5),
+            "step_size_up": 2,
+            "step_size_down": 4,
+            "mode": "triangular2",
+        },
+        [F(1), F(3), F(5), F(4), F(3), F(2), F(1), F(2), F(3)],
+    ),
+    "OneCycleLR": (
+        {
+            "max_lr": F(8),
+            "total_steps": 8,
+            "pct_start": HALF,
+            "anneal_strategy": "linear",
+            "div_factor": F(4),
+            "final_div_factor": F(2),
+        },
+        [F(2), F(4), F(6), F(8), F(25, 4), F(9, 2), F(11, 4), F(1)],
+    ),
+}
+"""Worked by hand, from a base rate of 6."""
+
+
+@pytest.mark.parametrize("name", WORKED)
+def test_worked_by_hand(name: str) -> None:
+    given_, expected = WORKED[name]
+    plan = Single(SCHEDULES[name], SCHEDULES[name].settings(**given_))
+    assert rates(plan, F(6), len(expected) - 1) == expected
+    closed = [plan.schedule.torch.rate(t, F(6), plan.settings) for t in range(len(expected))]
+    assert closed == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("CosineAnnealingLR", {"T_max": 2, "eta_min": 0.5}, [1.5, 1.0, 0.5, 1.0, 1.5]),
+        ("CosineAnnealingWarmRestarts", {"T_0": 2, "eta_min": 0.5}, [1.5, 1.0, 1.5, 1.0, 1.5]),
+    ],
+)
+def test_quarters_of_a_turn(name: str, options: Any, expected: list[float]) -> None:
+    """Where the cosine is 1, 0 and −1."""
+    with mpmath.workprec(BITS):
+        plan: Plan = Single(SCHEDULES[name], SCHEDULES[name].settings(**options)).lifted(number)
+        assert rates(plan, number(1.5), 4) == expected
+
+
+def test_every_schedule_is_worked() -> None:
+    cosines = {"CosineAnnealingLR", "CosineAnnealingWarmRestarts"}
+    assert WORKED.keys() | cosines == SCHEDULES.keys()
+
+
+def test_compositions() -> None:
+    """A chain multiplies; a sequence begins each part from the base rate, on a count of its own."""
+    halved = Single(SCHEDULES["ExponentialLR"], SCHEDULES["ExponentialLR"].settings(gamma=HALF))
+    warm = Single(
+        SCHEDULES["ConstantLR"], SCHEDULES["ConstantLR"].settings(factor=F(1, 3), total_iters=1)
+    )
+    assert rates(Chained((warm, halved)), F(12), 2) == [F(4), F(6), F(3)]
+    assert rates(Sequential((halved, warm), (2,)), F(12), 3) == [F(12), F(6), F(4), F(12)]
+    nested = Sequential((warm, Chained((halved, warm))), (1,))
+    assert rates(nested, F(12), 3) == [F(4), F(4), F(6), F(3)]
