@@ -173,7 +173,7 @@ def row(asked: Asked, report: Any) -> list[str]:
     if isinstance(report, str) or report["rule"] is None:
         told = report if isinstance(report, str) else report["summary"]
         return [*first, f"**{told}**", *[""] * len(DTYPES), ""]
-    follows = follows_of(report)
+    follows = follows_of(report["rule"])
     radii = {figure["dtype"]: figure["radii"] for figure in report["accuracy"]}
     figures = [_figure(radii, dtype) for dtype in DTYPES]
     broken = [one["name"] for one in report["promises"] if one["word"] == "broken"]
@@ -185,19 +185,22 @@ def row(asked: Asked, report: Any) -> list[str]:
     ]
 
 
-def holds(asked: Asked, rule: Any) -> bool:
-    """Whether what is followed is what is claimed, with all arguments that there are."""
-    fits = [fit for fit in rule["fits"] if ", " not in fit]  # the others act on other values
+def holds(asked: Asked, found: Any) -> bool:
+    """Whether what is followed is what is claimed: everywhere, with all arguments heeded."""
     if not asked.claims:
-        return not rule["fits"]
-    return Claim.of(asked.claims) in map(Claim.of, fits) and not rule["ignores"]
+        return not found["fits"]
+    claim = Claim.of(asked.claims)
+    lines = claim.names or {claim.rule.torch.name}
+    return not (found["exceptions"] or found["ignores"] or found["aside"]) and any(
+        fit["rule"] == claim.rule.name and {*fit["conventions"]} == lines and not fit["arguments"]
+        for fit in found["fits"]
+    )
 
 
-def follows_of(report: Any) -> str:
-    """What a report says that is followed."""
-    rule = report["rule"]
-    ignored = f", ignoring {', '.join(rule['ignores'])}" if rule["ignores"] else ""
-    return (" or ".join(rule["fits"]) or UNKNOWN) + ignored
+def follows_of(found: Any) -> str:
+    """What is followed, as the line that can be quoted says it."""
+    _, _, follows = found["summary"].partition(" follows ")
+    return follows if found["fits"] else found["fault"] or UNKNOWN
 
 
 def _given(fixed: Mapping[str, Any]) -> str:

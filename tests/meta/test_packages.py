@@ -104,29 +104,47 @@ def test_a_known_rule_is_none_of_its_own() -> None:
     assert found == "**SGD's batch_scaled**"
 
 
+ADAM = {"rule": "Adam", "conventions": ["decoupled_lr", "eps_hat"], "arguments": []}
+SGD = {"rule": "SGD", "conventions": ["coupled_unscaled"], "arguments": []}
+WHOLE: dict[str, Any] = {"fits": [ADAM], "exceptions": [], "ignores": [], "aside": []}
+
+
 @pytest.mark.parametrize(
-    ("fits", "ignores", "held"),
+    ("change", "held"),
     [
-        (["Adam's eps_hat with decoupled_lr"], [], True),
-        (["Adam's decoupled_lr with eps_hat"], [], True),
-        (["SGD's decoupled", "Adam's eps_hat with decoupled_lr"], [], True),
-        (["Adam's eps_hat with decoupled_lr"], ["amsgrad"], False),
-        (["Adam's eps_hat with decoupled_lr, eps = 0.0 whatever is given"], [], False),
-        (["Adam's eps_hat"], [], False),
-        ([], [], False),
+        ({}, True),
+        ({"fits": [SGD, ADAM]}, True),
+        ({"fits": [SGD]}, False),
+        ({"fits": []}, False),
+        ({"fits": [{**ADAM, "conventions": ["eps_hat"]}]}, False),
+        ({"fits": [{**ADAM, "rule": "AdamW"}]}, False),
+        ({"fits": [{**ADAM, "arguments": ["eps = 0.0 whatever is given"]}]}, False),
+        ({"exceptions": [{}]}, False),
+        ({"ignores": ["amsgrad"]}, False),
+        ({"aside": ["momentum"]}, False),
     ],
 )
-def test_a_claim_is_held_by_the_same_lines(fits: list[str], ignores: list[str], held: bool) -> None:
+def test_a_claim_is_held_everywhere_and_with_all_arguments(
+    change: dict[str, Any], held: bool
+) -> None:
     one = Asked("module:step", "Adam's eps_hat with decoupled_lr")
-    assert packages.holds(one, {"fits": fits, "ignores": ignores}) == held
+    assert packages.holds(one, {**WHOLE, **change}) == held
+
+
+def test_torch_s_own_is_claimed_by_the_rule_alone() -> None:
+    assert packages.holds(Asked("module:step", "SGD"), {**WHOLE, "fits": [SGD]})
+
+
+def ignoring(params: Any, grads: Any, state: Any, lr: float, wd: float, momentum: float) -> Any:
+    return [w - lr * (g + wd * w) for w, g in zip(params, grads, strict=True)]
 
 
 def test_broken_promises_and_what_is_ignored_are_told() -> None:
-    broken = [{"name": "pickle", "word": "broken", "why": ""}]
-    rule = {**REPORT["rule"], "fits": [], "ignores": ["momentum"]}
-    report = {**REPORT, "promises": broken, "rule": rule, "accuracy": []}
+    report = oracles.check(ignoring, dtypes=[]).to_json()
+    report["promises"] = [{"name": "pickle", "word": "broken", "why": ""}]
     _, _, found, *_, told = packages.row(Asked("module:step", "SGD"), report)
-    assert (found, told) == (f"**{UNKNOWN}, ignoring momentum**", "pickle")
+    assert found == "**SGD's coupled_unscaled, ignoring momentum**"
+    assert told == "pickle"
 
 
 @pytest.mark.parametrize("report", ["no module", {"rule": None, "summary": "no module"}])
