@@ -45,9 +45,10 @@ What optimizers of other packages follow, and what they say that they follow. `o
 each class, as it asks anybody's: for the parameters that it computes, and for the promises that
 whoever calls a step relies on. A claim is what the package's documentation says, in the words of
 this project: a rule of the registry with its conventions, or one of its own, which must then be
-none that is known. **Bold** is what is not as claimed; why it is so was read in the source. Radii
-are those of torch's own enclosure: 1 is torch's standard, and far more means that a class computes
-in a shorter format than that of its parameters.
+none that is known. Where documentation is silent about a line (what an ε is added to, by which rate
+a decay is scaled) the source was read. **Bold** is what is not as claimed; why it is so was read in
+the source, too. Radii are those of torch's own enclosure: 1 is torch's standard, and far more means
+that a class computes in a shorter format than that of its parameters.
 
 `python -m benchmarks.packages --write` writes this page, from `benchmarks/packages.toml`; do not
 edit it.
@@ -172,19 +173,34 @@ def row(asked: Asked, report: Any) -> list[str]:
     if isinstance(report, str) or report["rule"] is None:
         told = report if isinstance(report, str) else report["summary"]
         return [*first, f"**{told}**", *[""] * len(DTYPES), ""]
-    follows = follows_of(report)
-    held = asked.claim in (report["rule"]["fits"] or [UNKNOWN])
+    follows = follows_of(report["rule"])
     radii = {figure["dtype"]: figure["radii"] for figure in report["accuracy"]}
     figures = [_figure(radii, dtype) for dtype in DTYPES]
     broken = [one["name"] for one in report["promises"] if one["word"] == "broken"]
-    return [*first, follows if held else f"**{follows}**", *figures, ", ".join(broken)]
+    return [
+        *first,
+        follows if holds(asked, report["rule"]) else f"**{follows}**",
+        *figures,
+        ", ".join(broken),
+    ]
 
 
-def follows_of(report: Any) -> str:
-    """What a report says that is followed."""
-    rule = report["rule"]
-    ignored = f", ignoring {', '.join(rule['ignores'])}" if rule["ignores"] else ""
-    return (" or ".join(rule["fits"]) or UNKNOWN) + ignored
+def holds(asked: Asked, found: Any) -> bool:
+    """Whether what is followed is what is claimed: everywhere, with all arguments heeded."""
+    if not asked.claims:
+        return not found["fits"]
+    claim = Claim.of(asked.claims)
+    lines = claim.names or {claim.rule.torch.name}
+    return not (found["exceptions"] or found["ignores"] or found["aside"]) and any(
+        fit["rule"] == claim.rule.name and {*fit["conventions"]} == lines and not fit["arguments"]
+        for fit in found["fits"]
+    )
+
+
+def follows_of(found: Any) -> str:
+    """What is followed, as the line that can be quoted says it."""
+    _, _, follows = found["summary"].partition(" follows ")
+    return follows if found["fits"] else found["fault"] or UNKNOWN
 
 
 def _given(fixed: Mapping[str, Any]) -> str:

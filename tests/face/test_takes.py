@@ -9,6 +9,8 @@ import pytest
 import torch
 
 import oracles
+from oracles.harness.arguments import Argument
+from oracles.harness.candidates import Candidate
 from oracles.identification import identify
 from oracles.reports.checked import render
 
@@ -90,6 +92,7 @@ class Switched(Own):
 def test_a_switch_is_none_of_torch_s_numbers(on: bool, convention: str) -> None:
     found = identify(Switched, fixed={"dampening": True} if on else {})
     assert list(map(str, found.fits)) == [f"SGD's {convention}"]
+    assert not found.ignores
 
 
 def switched(params: Any, lr: float, momentum: float = 0.0, dampening: bool = False) -> Switched:
@@ -97,7 +100,17 @@ def switched(params: Any, lr: float, momentum: float = 0.0, dampening: bool = Fa
 
 
 def test_so_it_is_in_a_function_that_makes_one() -> None:
-    assert list(map(str, identify(switched).fits)) == ["SGD's coupled_unscaled"]
+    found = identify(switched)
+    assert list(map(str, found.fits)) == ["SGD's coupled_unscaled"]
+    assert not found.ignores
+
+
+def test_what_a_rule_does_not_allow_is_not_set() -> None:
+    """torch allows no Nesterov without momentum, where it is gradient descent."""
+    rule = oracles.RULES["SGD"]
+    always = Candidate(rule, arguments=(Argument(("nesterov",), "is", True),))
+    assert always.heard(rule.hyper(momentum=0.5)).nesterov
+    assert not always.heard(rule.hyper()).nesterov
 
 
 class Tensors(Keras):
