@@ -206,8 +206,8 @@ class Rule:
         raise ValueError(f"convention={name!r} is not one of {self.name}'s; known: {known}")
 
     def undecayed(self, h: Hyper) -> Hyper:
-        """The same hyperparameters without weight decay."""
-        return h._replace(weight_decay=0.0) if "weight_decay" in h._fields else h
+        """The same hyperparameters without weight decay: an exact 0, in any arithmetic."""
+        return h._replace(weight_decay=0) if "weight_decay" in h._fields else h
 
     def arguments(self, h: Hyper) -> dict[str, Any]:
         """Hyperparameters as torch's constructor takes them, and ``batch_size``.
