@@ -52,6 +52,7 @@ class Identification:
         ignores: hyperparameters of what fits that the code takes and makes nothing of.
         aside: hyperparameters that the code takes and what fits does not know, if there are some.
         assumed: hyperparameters of what fits that a record does not have, and their defaults.
+        unread: what a record has beside, and no hyperparameter of what fits.
         scalars: what hyperparameters are kept in, as far as answers tell.
         exceptions: where another candidate holds than the one that fits elsewhere.
         untold: candidates that hold all answers as well, and what would tell them apart.
@@ -86,6 +87,7 @@ bias_undecayed gives 0.9, the code 0.85
     sieve: Sieve | None = field(default=None, repr=False, compare=False)
     loop: FitIdentification | None = None
     assumed: Mapping[str, Any] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
 
     @property
     def torchs(self) -> bool:
@@ -139,6 +141,7 @@ bias_undecayed gives 0.9, the code 0.85
             "ignores": sorted(self.ignores),
             "aside": sorted(self.aside),
             "assumed": dict(self.assumed),
+            "unread": list(self.unread),
             "scalars": self.scalars,
             "fault": self.fault,
             "ruled_out": self.ruled_out,
@@ -314,7 +317,7 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
 def _otherwise(asked: Sequence[Sieve]) -> tuple[Sieve, Sifted] | None:
     """What holds but for exceptions, or with other values, where ignored arguments are left out."""
     heeding = asked[len(asked) // 2 :] if asked[0].size >= ENOUGH else ()
-    tried = ((sieve, stage(sieve)) for stage, sieve in product(STAGES, heeding))
+    tried = ((sieve, _own(sieve, stage(sieve))) for stage, sieve in product(STAGES, heeding))
     return next((one for one in tried if one[1].fits), None)
 
 
@@ -326,12 +329,23 @@ def _simplest(asked: Sequence[Sieve]) -> tuple[Sieve, Sifted]:
     """The first in which something fits, at best all that the code takes; else the most open."""
     told: list[tuple[Sieve, Sifted]] = []
     for sieve in asked:
-        found = sieve.simplest()
+        found = _own(sieve, sieve.simplest())
         if found.fits and not sieve.aside(found.fits[0].rule):
             return sieve, found
         told.append((sieve, found))
     partial = (one for one in told if one[1].fits)
     return next(partial, max(told, key=lambda one: _left(one[1])))
+
+
+def _own(sieve: Sieve, found: Sifted) -> Sifted:
+    """Without what leaves hyperparameters of a record aside, which are another rule's then.
+
+    Code that takes more than a rule has can be asked whether it matters; a record cannot, and a few
+    steps of one rule may look like another one's.
+    """
+    if not isinstance(sieve.witness, Recorded):
+        return found
+    return replace(found, fits=tuple(c for c in found.fits if not sieve.aside(c.rule)))
 
 
 def _named(sieve: Sieve, found: Sifted) -> Identification:
@@ -349,6 +363,7 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         () if found.exceptions else untold(sieve, fit),
         sieve=sieve,
         assumed=_assumed(sieve.witness, fit),
+        unread=sieve.witness.unread(fit.rule) if isinstance(sieve.witness, Recorded) else (),
     )
 
 

@@ -56,6 +56,9 @@ def _remarks(found: Identification) -> Iterator[str]:
     if found.assumed:
         values = ", ".join(f"{name} = {value}" for name, value in found.assumed.items())
         yield f"The record does not say, so torch's defaults are taken: {values}."
+    if found.unread:
+        names = ", ".join(found.unread)
+        yield f"Not read, as hyperparameters of this rule go by other names: {names}."
     if found.scalars != "float64":
         yield f"It keeps hyperparameters, or what it makes of them, in {found.scalars}."
     if found.open:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import oracles
+from oracles.harness.evidence.sifting import Exceptional
 from oracles.harness.evidence.witnesses import Asked
 from oracles.harness.promise import Word
 from oracles.harness.subjects.asking import black_box
@@ -219,3 +220,37 @@ def test_a_call_that_is_off() -> None:
         oracles.check(adam, dtypes=[], within=1)
     with pytest.raises(TypeError, match="subject=3 cannot be asked; allowed"):
         oracles.check(3)
+
+
+def test_a_claim_is_of_all_that_is_asked() -> None:
+    """Code that follows it except somewhere, or with a hyperparameter that it does not know."""
+    report = oracles.check(batch_scaled, "SGD's batch_scaled", dtypes=[])
+    found = report.found
+    assert found and report.follows
+    somewhere = dataclasses.replace(found, exceptions=(Exceptional("for the bias", found.fits[0]),))
+    assert not dataclasses.replace(report, found=somewhere).follows
+
+
+def test_torchs_own_rule_leaves_nothing_aside() -> None:
+    def step(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+        return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+    found = oracles.identify(step)
+    assert found.torchs
+    assert not dataclasses.replace(found, aside=frozenset({"beta1"})).torchs
+    assert not dataclasses.replace(found, ignores=frozenset({"lr"})).torchs
+    assert not dataclasses.replace(found, exceptions=(Exceptional("late", found.fits[0]),)).torchs
+
+
+class Fast(Clean):
+    """Calls its learning rate otherwise."""
+
+    def __init__(self, params: Any, speed: float = 1e-3) -> None:
+        super().__init__(params, speed)
+
+
+def test_who_has_no_learning_rate_by_a_usual_name_is_told_how_to_say_it() -> None:
+    report = oracles.check(Fast, dtypes=[])
+    assert "names={'lr': ...} or --name lr=..." in str(report)
+    report = oracles.check(Fast, "SGD", names={"lr": "speed"}, dtypes=[])
+    assert report.follows

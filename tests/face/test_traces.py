@@ -14,6 +14,7 @@ import pytest
 import oracles
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import TraceError, read
+from oracles.reports.identification import render
 
 M = 16
 """Rows of the batch."""
@@ -212,3 +213,25 @@ def test_a_file_that_is_off(tmp_path: Path, what: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"gone.csv cannot be read"):
         read(tmp_path / "gone.csv")
+
+
+def test_what_is_not_read_is_told() -> None:
+    hyper = {"lr": TORCH.hyper["lr"], "weigth_decay": TORCH.hyper["weight_decay"]}
+    found = oracles.identify(Trace("mine", TORCH.parameters, TORCH.gradients, hyper))
+    assert found.unread == ("weigth_decay",)
+    assert found.to_json()["unread"] == ["weigth_decay"]
+    assert "go by other names: weigth_decay." in render(found)
+
+
+def test_a_few_steps_of_another_rule_are_no_known_one() -> None:
+    """Signs of a mean look like Rprop's, but Rprop has no betas."""
+    rng = np.random.default_rng(1)
+    w, m, rows, given = np.array([0.5, -1.0]), np.zeros(2), [], []
+    for _ in range(5):
+        g = rng.uniform(-1, 1, 2)
+        rows.append(w)
+        given.append(g)
+        w, m = w - 0.1 * np.sign(0.9 * m + 0.1 * g), 0.99 * m + 0.01 * g
+    hyper = {"lr": (0.1,) * 5, "beta1": (0.9,) * 5, "beta2": (0.99,) * 5}
+    trace = Trace("lion", {"w": np.stack([*rows, w])}, {"w": np.stack(given)}, hyper)
+    assert not oracles.identify(trace).fits

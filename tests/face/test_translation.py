@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 import re
@@ -32,6 +33,7 @@ from oracles.drawing import Hyper
 from oracles.fitting import FitIdentification
 from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.sifting import Exceptional
 from oracles.harness.subjects.blackbox import Function
 from oracles.harness.training.batches import FULL, Batches
 from oracles.harness.training.loop import Loop
@@ -579,3 +581,14 @@ class TestDoor:
         said = capsys.readouterr().out
         assert said.count(" -> ") == sum(map(len, ENTRIES.values()))
         assert all(f"  {preset} " in said for preset in PRESETS)
+
+
+def test_code_with_exceptions_speaks_no_one_convention() -> None:
+    def step(params: Any, grads: Any, state: Any, lr: Any, wd: Any) -> Any:
+        return [w - lr * (g + wd * w) for w, g in zip(params, grads, strict=True)]
+
+    found = oracles.identify(step)
+    assert oracles.translate({"lr": 0.1}, found, "torch.SGD")
+    somewhere = dataclasses.replace(found, exceptions=(Exceptional("late", found.fits[0]),))
+    with pytest.raises(ValueError, match="late"):
+        oracles.translate({"lr": 0.1}, somewhere, "torch.SGD")

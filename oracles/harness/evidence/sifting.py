@@ -115,16 +115,16 @@ class Sieve:
         return tuple(sorted(off, key=lambda c: (off[c].typical, off[c].largest)))
 
     def fault(self) -> str:
-        """Why nothing is known, as cases of any rule; empty if something is."""
-        fault = "no rule was given"
+        """Why nothing is known, as cases of the first rule; empty if something is of any."""
+        faults = []
         for rule in self.rules:
             try:
                 next(self.observations(rule))
             except SubjectError as error:
-                fault = str(error)
+                faults.append(str(error))
             else:
                 return ""
-        return fault
+        return faults[0]
 
     def simplest(self, most: int = MOST) -> Sifted:
         """All candidates, up to those with the fewest conventions of which some fits.

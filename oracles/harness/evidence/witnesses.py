@@ -240,6 +240,11 @@ class Recorded:
     def takes(self, rule: Rule) -> frozenset[str]:
         return frozenset(self.names(rule))
 
+    def unread(self, rule: Rule) -> tuple[str, ...]:
+        """What the record has beside a rule's hyperparameters: a misspelt name, or a note."""
+        read = set(self.names(rule).values())
+        return tuple(name for name in self.trace.hyper if name not in read)
+
     def ignores(self, rule: Rule) -> frozenset[str]:
         return NOTHING
 

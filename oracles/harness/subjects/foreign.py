@@ -52,7 +52,11 @@ def _alike(own: Any, torchs: Any) -> bool:
 
 
 def write_rate(group: dict[str, Any], name: str, rate: float) -> None:
-    """Write a learning rate into a group as torch's schedulers do: into a tensor if it is one."""
+    """Write a learning rate into a group as torch's schedulers do: into a tensor if it is one.
+
+    Under its own name, or torch's where the constructor's own is none of the group's.
+    """
+    name = name if name in group or "lr" not in group else "lr"
     if isinstance(group.get(name), torch.Tensor):
         group[name].fill_(rate)
     else:
@@ -175,8 +179,14 @@ class ForeignOptimizer:
 
     def _reschedule(self, optimizer: Any, rule: Rule, h: Hyper) -> None:
         """What changes between steps is written where torch's schedulers write it."""
+        own = self.arguments(rule).get("lr")
+        if own is None:
+            raise SubjectError(
+                "has no learning rate under a usual name: say which argument it is, by "
+                "names={'lr': ...} or --name lr=..."
+            )
         for table in optimizer.param_groups:
-            write_rate(table, self.arguments(rule)["lr"], h.lr)
+            write_rate(table, own, h.lr)
 
     def _gradient(self, values: FloatArray | None, layout: str, dtype: str) -> torch.Tensor | None:
         if values is None:

@@ -208,7 +208,7 @@ def _table(path: Path, rows: Rows) -> Table:
             f"{path.name} has {len(rows)} rows with {', '.join(names) or 'nothing'}; allowed: one "
             "for each step with w and g, and one with the w after the last step"
         )
-    values, radii, digits = {}, {}, 0
+    values, written = {}, {}
     for name in names:
         letter = _letter(name)
         given = rows if letter == "w" else rows[:-1]
@@ -217,13 +217,19 @@ def _table(path: Path, rows: Rows) -> Table:
             texts = _carried(rows[0][0], name, texts)
         values[name] = _numbers([place for place, _ in given], name, texts)
         if letter:
-            written = [_Written.of(str(text)) for text in np.array(texts, dtype=object).ravel()]
-            radii[name] = _radii(written).reshape(values[name].shape)
-            digits = max(digits, *(number.digits for number in written))
+            cells = np.array(texts, dtype=object).ravel()
+            written[name] = [_Written.of(str(text)) for text in cells]
     if any(_letter(name) == "g" and name in rows[-1][1] for name in names):
         raise TraceError(
             f"{rows[-1][0]} has a gradient; allowed: the parameters after the last step alone"
         )
+    numbers = [number for column in written.values() for number in column]
+    digits = max(1, *(number.digits for number in numbers))
+    decimals = max(number.decimals for number in numbers)
+    radii = {
+        name: _radii(column, digits, decimals).reshape(values[name].shape)
+        for name, column in written.items()
+    }
     return Table(values, radii, digits)
 
 
@@ -269,13 +275,12 @@ class _Written(NamedTuple):
         return cls(abs(float(text)), len(mantissa.replace(".", "").lstrip("0")), decimals)
 
 
-def _radii(written: list[_Written]) -> FloatArray:
-    """Half a unit of the last digit that was written, of any number in the column.
+def _radii(written: list[_Written], digits: int, decimals: int) -> FloatArray:
+    """Half a unit of the last digit that was written, of any parameter or gradient in the file.
 
-    Whether a column was rounded to decimals or to significant digits cannot be seen: the larger.
+    Whoever writes a file writes all of it alike: that a number is short says nothing of how it was
+    rounded. Whether to decimals or to significant digits cannot be seen: the larger.
     """
-    decimals = max(number.decimals for number in written)
-    digits = max(1, *(number.digits for number in written))
     with np.errstate(divide="ignore"):
         leading = np.floor(np.log10([number.size for number in written]))
     return np.maximum(0.5 * 10.0**-decimals, 0.5 * 10.0 ** (leading - digits + 1))
