@@ -188,7 +188,7 @@ def row(asked: Asked, report: Any) -> list[str]:
 def holds(asked: Asked, found: Any) -> bool:
     """Whether what is followed is what is claimed: everywhere, with all arguments heeded."""
     if not asked.claims:
-        return not found["fits"]
+        return not (found["fits"] or found["fault"])
     claim = Claim.of(asked.claims)
     lines = claim.names or {claim.rule.torch.name}
     return not (found["exceptions"] or found["ignores"] or found["aside"]) and any(

@@ -163,6 +163,9 @@ class Short(Own):
 class Decay:
     """labml's: an object, which is called."""
 
+    def __call__(self, w: torch.Tensor) -> torch.Tensor:
+        return w
+
 
 class Objects(Own):
     """Its ``weight_decay`` is no number."""
@@ -179,6 +182,23 @@ class Objects(Own):
 def test_an_object_is_none_of_torch_s_numbers() -> None:
     found = identify(Objects, ["SGD"])
     assert list(map(str, found.fits)) == ["SGD's coupled_unscaled"]
+
+
+REQUIRED: Any = object()
+"""As packages mark an argument that must be given."""
+
+
+class Sentinel(Keras):
+    """adamp's SGDP: ``lr=required``."""
+
+    def __init__(self, params: Any, lr: float = REQUIRED, momentum: float = 0.0) -> None:
+        if lr is REQUIRED:
+            raise ValueError("no value of required optimization parameter lr")
+        super().__init__(params, lr, momentum)
+
+
+def test_a_sentinel_stands_for_what_must_be_given() -> None:
+    assert list(map(str, identify(Sentinel).fits)) == ["SGD's lr_in_velocity"]
 
 
 def test_code_that_computes_in_float32_is_asked_in_that() -> None:

@@ -139,6 +139,12 @@ def ignoring(params: Any, grads: Any, state: Any, lr: float, wd: float, momentum
     return [w - lr * (g + wd * w) for w, g in zip(params, grads, strict=True)]
 
 
+def test_who_could_not_be_asked_has_shown_no_rule_of_its_own() -> None:
+    rule = {**REPORT["rule"], "fits": [], "fault": "raises ValueError: no lr"}
+    _, _, found, *_ = packages.row(Asked("module:step", own="Mine"), {**REPORT, "rule": rule})
+    assert found == "**raises ValueError: no lr**"
+
+
 def test_broken_promises_and_what_is_ignored_are_told() -> None:
     report = oracles.check(ignoring, dtypes=[]).to_json()
     report["promises"] = [{"name": "pickle", "word": "broken", "why": ""}]

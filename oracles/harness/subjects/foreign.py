@@ -42,12 +42,13 @@ def arguments_of(cls: type) -> dict[str, Any]:
 def _alike(own: Any, torchs: Any) -> bool:
     """Whether an argument may be torch's of that name, by its default.
 
-    ``dampening=False`` is a switch, and ``weight_decay=WeightDecay()`` an object.
+    ``dampening=False`` is a switch, and ``weight_decay=WeightDecay()`` something that is called;
+    nothing, None and sentinels for what must be given tell nothing.
     """
-    if own is None or own is inspect.Parameter.empty:
+    if own is inspect.Parameter.empty:
         return True
-    plain = (bool, int, float, complex, tuple, list, str, torch.Tensor)
-    return isinstance(own, plain) and isinstance(own, bool) == isinstance(torchs, bool)
+    told = isinstance(own, (bool, int, float, complex, tuple, list, str))
+    return not callable(own) and not (told and isinstance(own, bool) != isinstance(torchs, bool))
 
 
 def write_rate(group: dict[str, Any], name: str, rate: float) -> None:
