@@ -182,6 +182,12 @@ class TestPower:
         assert is_definite(ball(x) ** y, expected)
         assert is_definite(number(x) ** y, expected)
 
+    def test_zero_to_a_power_that_may_be_none_is_unknown(self) -> None:
+        """0 to the power of more than 0 is 0, to that of 0 it is 1."""
+        powers = ball([0.5, 0.5], [0.25, 0.75])
+        result = ball([0.0, 0.0], [0.0, 0.0]) ** powers
+        assert result.unknown.tolist() == [False, True]
+
     def test_any_number_to_the_power_of_zero_is_one(self) -> None:
         assert is_definite(ball([1.0, 0.0, -2.0, inf], [0.5, 1.0, 1.0, 0.0]) ** 0, 1.0)
 
