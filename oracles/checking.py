@@ -8,7 +8,6 @@ promised or not asked.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress

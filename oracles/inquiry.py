@@ -20,7 +20,7 @@ from oracles.harness.runs.confined import REST, Lost
 from oracles.harness.subjects.asking import black_box
 from oracles.harness.subjects.blackbox import BlackBox, Function
 from oracles.harness.subjects.importing import imported
-from oracles.harness.subjects.subject import Declined, SubjectError
+from oracles.harness.subjects.subject import Declined, SubjectError, first_taken
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.identification import Identification, identify
 from oracles.optimizers.registry import RULES
@@ -164,19 +164,12 @@ class FunctionKind:
     def arranged(self) -> Stepping:
         from oracles.harness.subjects.arrays import there
 
-        first: SubjectError | None = None
-        for arrays in [self.arrays] if self.arrays else there():
-            for name, rule in RULES.items():
-                found = Stepping(arrays, name)
-                box = self.settled(found)
-                try:
-                    box.run(rule, next(settings(rule, box.takes(rule))).case)
-                except SubjectError as error:
-                    first = first or error
-                else:
-                    return found
-        assert first is not None
-        raise first
+        def step(way: Stepping) -> None:
+            box, rule = self.settled(way), RULES[way.rule]
+            box.run(rule, next(settings(rule, box.takes(rule))).case)
+
+        kinds = [self.arrays] if self.arrays else there()
+        return first_taken((Stepping(arrays, name) for arrays in kinds for name in RULES), step)
 
     def settled(self, arrangement: Stepping) -> Function:
         from oracles.harness.subjects.arrays import KINDS

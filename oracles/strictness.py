@@ -8,12 +8,11 @@ from typing import Any
 
 from hypothesis import settings
 
-from oracles.harness.deviations.ledger import Deviation
 from oracles.harness.promise import Line, Word
 from oracles.harness.runs import profiles
 from oracles.harness.runs.outcome import FAILED, OK, outcome
 from oracles.harness.runs.tally import Tally
-from oracles.harness.runs.walk import Task, walk
+from oracles.harness.runs.walk import Task, walk_checks
 from oracles.rule import Rule
 
 WORDS = {OK: Word.KEPT, FAILED: Word.BROKEN}
@@ -24,9 +23,8 @@ def questions(cls: type, rule: Rule) -> Iterator[tuple[str, Callable[[], Line]]]
     from oracles.harness.subjects.selection import select
 
     there, _ = select(rule, optimizer=cls)
-    for task in walk(rule):
-        if not isinstance(task.what, Deviation):
-            yield task.name, partial(_asked, task, there)
+    for task in walk_checks(rule):
+        yield task.name, partial(_asked, task, there)
 
 
 def _asked(task: Task, subjects: list[Any]) -> Line:

@@ -9,9 +9,8 @@ from functools import cache
 from typing import Any
 
 from oracles.commands.command import INTERRUPTED, Usage, optimizer
-from oracles.harness.deviations.ledger import Deviation
 from oracles.harness.runs.tally import Tally
-from oracles.harness.runs.walk import Task, walk
+from oracles.harness.runs.walk import Task, walk, walk_checks
 from oracles.harness.subjects.paths import CHOICES
 from oracles.harness.subjects.subject import Place
 from oracles.optimizers.registry import REPLAYED, RULES
@@ -63,15 +62,8 @@ class Choice:
             if name not in RULES:
                 raise Usage(f"rule={name!r} is not known; allowed: {', '.join(RULES)}")
         names = chosen or rules_of(optimizer(self.optimizer) if self.optimizer else None)
-        return {
-            name: [
-                task
-                for task in walk(RULES[name])
-                # What torch gets wrong is not asked of others.
-                if not (self.optimizer and isinstance(task.what, Deviation))
-            ]
-            for name in names
-        }
+        asked = walk_checks if self.optimizer else walk
+        return {name: list(asked(RULES[name])) for name in names}
 
 
 @cache

@@ -13,7 +13,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
-from packaging.version import Version
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.cases import plans
@@ -23,6 +22,7 @@ from oracles.schedules import plateau
 from oracles.schedules.composed import Chained, Plan, Sequential, Single
 from oracles.schedules.registry import SCHEDULES
 from oracles.schedules.schedule import Schedule
+from tests.support.recording import VERSION
 
 HERE = {name: schedule for name, schedule in SCHEDULES.items() if schedulers.there(name)}
 RELATIVE = {name: s for name, s in HERE.items() if not s.momentum}
@@ -150,7 +150,7 @@ class Deviation:
     @property
     def here(self) -> bool:
         """Whether this torch is one of them."""
-        return Version(torch.__version__).base_version in SpecifierSet(self.versions)
+        return VERSION in SpecifierSet(self.versions)
 
     def shows(self) -> bool:
         """Whether this torch still does it."""
@@ -345,8 +345,7 @@ class Lost:
     @property
     def here(self) -> bool:
         """Whether this torch is one of them."""
-        version = Version(torch.__version__).base_version
-        return schedulers.there(self.name) and version in SpecifierSet(self.versions)
+        return schedulers.there(self.name) and VERSION in SpecifierSet(self.versions)
 
     def __str__(self) -> str:
         return f"{self.how.__name__}-{self.name}"

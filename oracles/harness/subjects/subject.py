@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.cases.case import Case
 from oracles.harness.subjects.paths import Path
 from oracles.rule import Rule
+
+Way = TypeVar("Way")
 
 
 class World(StrEnum):
@@ -66,6 +68,24 @@ class SubjectError(Exception):
 
 class Declined(SubjectError):
     """It does not take what it is given, or cannot be judged by that: nothing is wrong with it."""
+
+
+def first_taken(ways: Iterable[Way], tried: Callable[[Way], object]) -> Way:
+    """The first way that can be gone; ``tried`` goes it.
+
+    Raises:
+        SubjectError: there is none; the error of the first.
+    """
+    first: SubjectError | None = None
+    for way in ways:
+        try:
+            tried(way)
+        except SubjectError as error:
+            first = first or error
+        else:
+            return way
+    assert first is not None
+    raise first
 
 
 def told(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from oracles.harness.candidates import Candidate
 from oracles.harness.promise import NotAsked
 from oracles.harness.subjects.aliases import matched
 from oracles.harness.subjects.foreign import ForeignOptimizer, arguments_of, write_rate
-from oracles.harness.subjects.subject import SubjectError, answering
+from oracles.harness.subjects.subject import answering, first_taken
 
 Bits = dict[int, torch.Tensor]
 """Parameters by their numbers."""
@@ -64,17 +64,11 @@ def arranged(box: ForeignOptimizer) -> Arrangement:
     Raises:
         SubjectError: there is none; the error of the first.
     """
-    first: SubjectError | None = None
-    for closure, shapes, extras in itertools.product((False, True), SHAPES, EXTRAS):
-        found = Arrangement(shapes, _options(box, extras), closure)
-        try:
-            Trial(box, found).start().step(0)
-        except SubjectError as error:
-            first = first or error
-        else:
-            return found
-    assert first is not None
-    raise first
+    ways = (
+        Arrangement(shapes, _options(box, extras), closure)
+        for closure, shapes, extras in itertools.product((False, True), SHAPES, EXTRAS)
+    )
+    return first_taken(ways, lambda way: Trial(box, way).start().step(0))
 
 
 def warm() -> None:
