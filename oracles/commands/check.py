@@ -11,12 +11,12 @@ from typing import Any
 from oracles.commands import asked
 from oracles.commands.chosen import Choice, add_choices, nobody, reported, subjects
 from oracles.commands.command import STATUSES, Usage, count
+from oracles.everybody import tasks_of
 from oracles.harness.runs import profiles
 from oracles.harness.runs.outcome import ABSENT, FAILED, OK, Outcome, outcome
 from oracles.harness.runs.tally import Tally, vacuities
-from oracles.harness.runs.walk import Task, walk
+from oracles.harness.runs.walk import Task
 from oracles.harness.runs.workers import Died, cores, in_order
-from oracles.optimizers.registry import RULES
 from oracles.reports.progress import Running
 from oracles.reports.run_report import Chosen, report, write
 
@@ -77,18 +77,18 @@ def add(commands: Any) -> None:
 
 
 def answered(choice: Choice, profile: str, errand: tuple[str, str]) -> Outcome:
-    """Do one task, which is given by the names of its rule and its own.
+    """Do one task, which is given by the names of its rule or part and its own.
 
     Raises:
         Usage: nobody can be asked because the call is off.
     """
-    rule, name = errand
+    whose, name = errand
     profiles.load(profile)
-    there, missing = subjects(choice, rule)
+    there, missing = subjects(choice, whose)
     tally = Tally(absent=dict(missing))
     if not there:
         return Outcome(ABSENT, tally=tally)
-    task = next(task for task in walk(RULES[rule]) if task.name == name)
+    task = next(task for task in tasks_of(whose) if task.name == name)
     return outcome(partial(task.run, there), tally)
 
 

@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from oracles.harness.deviations.ledger import ledger
+from oracles.harness.deviations.flaws import known
 from oracles.harness.subjects.subject import Place
 from oracles.reports.changes import Row, rows
 from oracles.reports.comparison import WORSE, Change, Comparison, compare
@@ -275,7 +275,7 @@ def _histories(releases: Sequence[Release]) -> Iterator[History]:
             if cell["outcome"] == Result.CONFIRMED:
                 id = cell["check"].removeprefix(KNOWN).strip()
                 seen[cell["optimizer"], id].add(release.name)
-    told = {row.id: row for row in ledger()}
+    told = {row.id: row for row in known()}
     names = [release.name for release in releases]
     for (optimizer, id), where in seen.items():
         there = [name for name in names if name in where]

@@ -13,8 +13,7 @@ from oracles.harness.checks.catalogue import checks
 from oracles.harness.runs import profiles, walk
 from oracles.harness.runs.runner import Refuted
 from oracles.harness.runs.tally import Line, Tally, vacuities
-from oracles.harness.subjects.selection import EVERYWHERE
-from oracles.harness.subjects.subject import Place
+from oracles.harness.subjects.subject import EVERYWHERE, Place
 from oracles.harness.verdict import INSIDE, OUTSIDE, UNDECIDED, Verdict
 from oracles.reports.terminal import render
 

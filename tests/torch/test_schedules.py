@@ -51,30 +51,6 @@ def test_every_schedule_of_torch_has_an_oracle() -> None:
     assert set(schedulers.classes()) == set(HERE) | {n for n in COMPOSED if schedulers.there(n)}
 
 
-@each_schedule
-@fewer
-@given(st.data(), bases, epochs)
-def test_rates(schedule: Schedule, data: Any, starts: list[float], until: int) -> None:
-    plan = Single(schedule, data.draw(plans.settings(schedule)))
-    until = min(until, getattr(plan.settings, "total_steps", until + 1) - 1)
-    refute(plan, starts, schedulers.stepped(plan, starts, until))
-
-
-@each_schedule
-@fewer
-@given(st.data())
-def test_other_timings_are_rejected(schedule: Schedule, data: Any) -> None:
-    """Wherever a variant is proven to differ, torch's rate is outside of it."""
-    plan = Single(schedule, data.draw(plans.settings(schedule)))
-    until = getattr(plan.settings, "total_steps", 9) - 1
-    (got,) = schedulers.stepped(plan, [0.5], until)
-    torchs = closed(plan, schedule.torch, 0.5, until)
-    for timing in schedule.timings[1:]:
-        for mine, ball, rate in zip(torchs, closed(plan, timing, 0.5, until), got, strict=True):
-            if abs(mine.mid - ball.mid) > mine.rad + ball.rad:
-                assert not ball.contains(rate), f"{plan} is {timing.name}: {timing.equation}"
-
-
 @pytest.mark.parametrize("schedule", CLOSED.values(), ids=list(CLOSED))
 @fewer
 @given(st.data(), plans.BASES, epochs)

@@ -8,12 +8,9 @@ import torch
 
 from oracles.harness.cases.case import PRECISIONS
 from oracles.harness.subjects.paths import PATHS, OptimizerClass
-from oracles.harness.subjects.subject import Place
+from oracles.harness.subjects.subject import EVERYWHERE, Place
 from oracles.harness.subjects.torch_optim import TorchSubject, absent, devices
 from oracles.rule import Rule
-
-EVERYWHERE = "everywhere"
-"""The path of a place that stands for a whole optimizer."""
 
 
 def select(
