@@ -24,9 +24,16 @@ class Home:
     questions: str
 
 
-SCHEDULING = Home("torch.optim.lr_scheduler", "oracles.harness.loop.scheduling")
+HERE, SCHEDULERS = "oracles.harness.loop", "torch.optim.lr_scheduler"
 
-PARTS: Mapping[str, Home] = MappingProxyType(dict.fromkeys(SCHEDULES, SCHEDULING))
+PARTS: Mapping[str, Home] = MappingProxyType(
+    {name: Home(schedule.home, f"{HERE}.scheduling") for name, schedule in SCHEDULES.items()}
+    | {
+        "SequentialLR": Home(SCHEDULERS, f"{HERE}.composing"),
+        "ChainedScheduler": Home(SCHEDULERS, f"{HERE}.composing"),
+        "ReduceLROnPlateau": Home(SCHEDULERS, f"{HERE}.plateaus"),
+    }
+)
 """All parts, in the order in which they are walked."""
 
 
