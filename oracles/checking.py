@@ -31,6 +31,7 @@ from oracles.inquiry import (
     answer,
     line_of,
 )
+from oracles.naming import unknown
 from oracles.optimizers.registry import RULES
 from oracles.report import Claim, Report
 from oracles.rule import Rule
@@ -242,4 +243,4 @@ class Checking:
 
 def _among(argument: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
-        raise ValueError(f"{argument}={value!r} is not known; allowed: {', '.join(allowed)}")
+        raise ValueError(unknown(f"{argument}={value!r} is not known", value, allowed))

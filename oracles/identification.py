@@ -35,6 +35,7 @@ from oracles.harness.subjects.fits.names import LOOP, START
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import KINDS, read
+from oracles.naming import unknown
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
@@ -238,7 +239,7 @@ def _known(argument: str, given: Iterable[str], allowed: Iterable[str]) -> None:
     there = dict.fromkeys(allowed)
     for name in given:
         if name not in there:
-            raise ValueError(f"{argument}: {name!r} is not known; allowed: {', '.join(there)}")
+            raise ValueError(unknown(f"{argument}: {name!r} is not known", name, there))
 
 
 def _looped(box: Fit, rules: Sequence[Rule] | None) -> Identification:
@@ -389,5 +390,5 @@ def sieves(
 
 def _rule(name: str) -> Rule:
     if name not in RULES:
-        raise ValueError(f"rule={name!r} is not known; allowed: {', '.join(RULES)}")
+        raise ValueError(unknown(f"rule={name!r} is not known", name, RULES))
     return RULES[name]

@@ -23,6 +23,7 @@ from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.subject import Declined, SubjectError, first_taken
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.identification import Identification, identify
+from oracles.naming import unknown
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
@@ -295,10 +296,8 @@ class Inquiry:
         promises = tuple(promise.name for promise in self.kind.promises)
         for name in self.not_promised:
             if name not in (RULE, *promises):
-                raise ValueError(
-                    f"not_promised={name!r} is no promise of this code; allowed: "
-                    f"{', '.join((RULE, *promises))}"
-                )
+                told = f"not_promised={name!r} is no promise of this code"
+                raise ValueError(unknown(told, name, (RULE, *promises)))
         return Named(self.kind.box.name, promises)
 
     def _found(self, arrangement: Any) -> Found:

@@ -6,12 +6,15 @@ nobody asks anything.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from oracles.naming import unknown
 
 if TYPE_CHECKING:
     from oracles.checking import Checking
@@ -86,6 +89,7 @@ def parametrize_with_checks(
     Raises:
         ValueError: a name in ``expected_failures`` is no check, or an option is not allowed:
             ``as_torch``, too, whose checks have names only when it is known which rule is followed.
+        TypeError: there is no such option.
 
     >>> import oracles
     >>> def step(params, grads, state, lr):
@@ -104,9 +108,8 @@ def parametrize_with_checks(
     known = dict.fromkeys(test.values[0].name for test in tests)
     for name in expected:
         if name not in known:
-            raise ValueError(
-                f"expected_failures has {name!r}, which is no check; allowed: {', '.join(known)}"
-            )
+            told = f"expected_failures has {name!r}, which is no check"
+            raise ValueError(unknown(told, name, known))
 
     def decorate(test: Callable[..., None]) -> Any:
         @wraps(test)
@@ -125,6 +128,11 @@ def _tests(subject: Any, expected: Mapping[str, str], options: Mapping[str, Any]
     """A parameter of pytest's for each check of one subject."""
     from oracles.checking import Checking
 
+    known = [*inspect.signature(Checking.of).parameters][1:]
+    for name in options:
+        if name not in known:
+            told = f"{name!r} is no option of parametrize_with_checks"
+            raise TypeError(unknown(told, name, known))
     checked = Checked(Checking.of(subject, **options))
     title = getattr(subject, "__name__", str(subject))
     return [

@@ -13,6 +13,7 @@ from oracles.accuracy import Accuracy
 from oracles.harness.promise import Line, Word, faults
 from oracles.identification import Identification
 from oracles.inquiry import ACCURACY, RULE
+from oracles.naming import unknown
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
@@ -45,7 +46,7 @@ class Claim:
             return cls(text)
         name, _, conventions = text.partition("'s ")
         if name not in RULES:
-            raise ValueError(f"rule={text!r} is not known; allowed: {', '.join(RULES)}")
+            raise ValueError(unknown(f"rule={text!r} is not known", name, RULES))
         rule = RULES[name]
         names = [rule.convention(part).name for part in conventions.split(" with ") if part]
         return cls(rule, frozenset(names) - {rule.torch.name})

@@ -13,6 +13,7 @@ from oracles.harness.runs.tally import Tally
 from oracles.harness.runs.walk import Task, walk, walk_checks
 from oracles.harness.subjects.paths import CHOICES
 from oracles.harness.subjects.subject import Place
+from oracles.naming import unknown
 from oracles.optimizers.registry import REPLAYED, RULES
 from oracles.reports.progress import Running
 from oracles.reports.terminal import render
@@ -60,7 +61,7 @@ class Choice:
         """
         for name in chosen or ():
             if name not in RULES:
-                raise Usage(f"rule={name!r} is not known; allowed: {', '.join(RULES)}")
+                raise Usage(unknown(f"rule={name!r} is not known", name, RULES))
         names = chosen or rules_of(optimizer(self.optimizer) if self.optimizer else None)
         asked = walk_checks if self.optimizer else walk
         return {name: list(asked(RULES[name])) for name in names}

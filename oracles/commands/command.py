@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 import signal
+from collections.abc import Sequence
 from typing import Any
 
 from oracles.harness.subjects import importing
 from oracles.harness.subjects.subject import SubjectError
+from oracles.naming import unknown
 
 STATUSES = (
     "exit status: 0 if all is as expected, 1 if something failed, 2 if the call is off, 130 if "
@@ -21,6 +23,26 @@ INTERRUPTED = 128 + signal.SIGINT
 
 class Usage(ValueError):
     """The call cannot be carried out as it stands."""
+
+
+class Parser(argparse.ArgumentParser):
+    """One that says which command, choice or option was meant, as all else here does."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            told = unknown(f"{value!r} is not known", value, map(str, action.choices))
+            raise argparse.ArgumentError(action, told)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but that an option is refused by the command that does not have it."""
+        known, left = super().parse_known_args(args, namespace)
+        for option in (word for word in left if word.startswith("--")):
+            name = option.partition("=")[0]
+            self.error(unknown(f"{name} is no option of {self.prog}", name, self._options()))
+        return known, left
+
+    def _options(self) -> Sequence[str]:
+        return [name for name in self._option_string_actions if name.startswith("--")]
 
 
 def positive(text: str) -> float:

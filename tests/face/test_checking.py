@@ -130,7 +130,7 @@ def test_a_claim_is_a_rule_or_a_convention_of_it() -> None:
     for claim, ok in (("SGD", False), ("SGD's batch_scaled", True)):
         report = oracles.check(batch_scaled, claim, dtypes=[])
         assert (report.follows, report.ok) == (ok, ok)
-    with pytest.raises(ValueError, match="convention='x' is not one of SGD's; known: coupled"):
+    with pytest.raises(ValueError, match="convention='x' is not one of SGD's; allowed: coupled"):
         oracles.check(batch_scaled, "SGD's x")
 
 

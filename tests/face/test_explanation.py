@@ -128,9 +128,9 @@ def test_at_the_defaults() -> None:
 
 
 def test_what_is_not_known_is_refused() -> None:
-    with pytest.raises(ValueError, match="rule='Adamm' is not known; allowed: SGD, Adam"):
+    with pytest.raises(ValueError, match="rule='Adamm' is not known"):
         explain("Adamm")
-    with pytest.raises(ValueError, match="convention='none' is not one of SGD's; known: coupled"):
+    with pytest.raises(ValueError, match="convention='none' is not one of SGD's; allowed: coupled"):
         explain("SGD", "none")
 
 

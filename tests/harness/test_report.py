@@ -185,8 +185,8 @@ def test_what_one_device_lacks_is_not_absent_altogether() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["check", "--path", "fore"], "path='fore' is not there; there are: default; for-loop"),
-        (["check", "--device", "tpu"], "device='tpu' is not there; there are: cpu"),
+        (["check", "--path", "fore"], "path='fore' is not there (did you mean 'foreach'?); allowed: default; "),
+        (["check", "--device", "xla"], "device='xla' is not there; allowed: cpu"),
         (
             ["check", "--as-torch", "nowhere:X"],
             "subject='nowhere:X' cannot be imported: ",
