@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from oracles.naming import unknown
+
+try:
+    import pytest
+except ModuleNotFoundError:  # help() tells of the decorator all the same
+    pytest = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from oracles.checking import Checking
@@ -90,6 +93,7 @@ def parametrize_with_checks(
         ValueError: a name in ``expected_failures`` is no check, or an option is not allowed:
             ``as_torch``, too, whose checks have names only when it is known which rule is followed.
         TypeError: there is no such option.
+        ModuleNotFoundError: pytest is not installed.
 
     >>> import oracles
     >>> def step(params, grads, state, lr):
@@ -98,6 +102,11 @@ def parametrize_with_checks(
     ... def test_my_step(check):
     ...     check()
     """
+    if pytest is None:
+        raise ModuleNotFoundError(
+            "parametrize_with_checks makes tests of pytest's, which is not installed; allowed: pip "
+            "install pytest, or oracles.check(subject), which needs none"
+        )
     if options.get("as_torch"):
         raise ValueError(
             "as_torch=True is no option of parametrize_with_checks; allowed: a test that asserts "
@@ -147,11 +156,11 @@ def _failing(reason: str | None) -> list[pytest.MarkDecorator]:
     return [pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason)]
 
 
-COUNT = pytest.StashKey[int]()
-"""How many checks had an answer."""
-
 PROPERTY = "oracles check"
-"""Under which name that travels from workers to whoever counts."""
+"""Under which name it travels from workers to whoever counts that a check had an answer."""
+
+COUNTER = "oracles-counter"
+"""What pytest knows that one as."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -167,8 +176,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Nothing is counted yet."""
-    config.stash[COUNT] = 0
-    config.pluginmanager.register(_Counter(config), "oracles-counter")
+    config.pluginmanager.register(_Counter(), COUNTER)
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
@@ -182,12 +190,12 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 class _Counter:
     """Counts what all workers report."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
+    def __init__(self) -> None:
+        self.count = 0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         told = [name for name, _ in report.user_properties if name == PROPERTY]
-        self.config.stash[COUNT] += len(told) if report.when == "teardown" else 0
+        self.count += len(told) if report.when == "teardown" else 0
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -200,11 +208,17 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """Say so."""
     if _unexpected(config):
         expected = config.getoption("--expect-checks")
-        counted = config.stash[COUNT]
+        counted = _counted(config)
         terminalreporter.write_line(f"oracles: {counted} checks were asked; {expected} expected")
 
 
 def _unexpected(config: pytest.Config) -> bool:
     expected = config.getoption("--expect-checks")
     is_worker = hasattr(config, "workerinput")
-    return expected is not None and not is_worker and config.stash[COUNT] != expected
+    return expected is not None and not is_worker and _counted(config) != expected
+
+
+def _counted(config: pytest.Config) -> int:
+    counter = config.pluginmanager.get_plugin(COUNTER)
+    assert isinstance(counter, _Counter)
+    return counter.count

@@ -185,7 +185,10 @@ def test_what_one_device_lacks_is_not_absent_altogether() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["check", "--path", "fore"], "path='fore' is not there (did you mean 'foreach'?); allowed: default; "),
+        (
+            ["check", "--path", "fore"],
+            "path='fore' is not there (did you mean 'foreach'?); allowed: ",
+        ),
         (["check", "--device", "xla"], "device='xla' is not there; allowed: cpu"),
         (
             ["check", "--as-torch", "nowhere:X"],
