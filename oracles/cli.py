@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from oracles.commands import check, compare, explain, identify, matrix, page, soak, translate
-from oracles.commands.command import INTERRUPTED, STATUSES, Parser, Usage
+from oracles.commands.command import INTERRUPTED, STATUSES, Parser, Usage, in_options
 
 UNREAD = 128 + 13
 """As shells report SIGPIPE, which Windows does not know."""
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
     except Usage as error:
-        print(f"oracles: {error}", file=sys.stderr)
+        print(f"oracles: {in_options(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before there was anything to report
         return INTERRUPTED

@@ -29,7 +29,7 @@ from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
 from oracles.harness.evidence.untold import Untold, untold
 from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
 from oracles.harness.oracle import Margin
-from oracles.harness.subjects.asking import black_box
+from oracles.harness.subjects.asking import black_box, refuse_unknown
 from oracles.harness.subjects.fits.fit import Fit, is_fit
 from oracles.harness.subjects.fits.names import LOOP, START
 from oracles.harness.subjects.subject import SubjectError
@@ -225,7 +225,9 @@ def identify(
     _known("names", names, [*own, *LOOP, *START] if fits else own)
     _known("values", values, own)
     if fits:
-        return _looped(Fit(subject, names, fixed, values), None if rules is None else among)
+        loop = Fit(subject, names, fixed, values)
+        refuse_unknown(loop.name, names, fixed, loop.own)
+        return _looped(loop, None if rules is None else among)
     _without("what is no training loop", values=values)
     return _told(evidence(subject, names, fixed), among)
 
@@ -264,7 +266,7 @@ def evidence(
     if isinstance(subject, Trace | str | os.PathLike):
         _without("a record", fixed=fixed)
         traces = (subject,) if isinstance(subject, Trace) else read(Path(subject))
-        _known("names", names.values(), traces[0].hyper)
+        refuse_unknown("the record", names, {}, traces[0].hyper)
         return tuple(Recorded(trace, names) for trace in traces)
     if hasattr(subject, "takes") and hasattr(subject, "run"):
         _without("what says itself what it takes", names=names, fixed=fixed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from oracles.checking import Checking
-from oracles.commands.command import Usage, natural, positive
+from oracles.commands.command import Usage, in_options, literal, natural, pair, positive
 from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.runs.workers import cores
 from oracles.harness.subjects.arrays import KINDS
@@ -50,14 +49,14 @@ def add(group: Any) -> None:
     group.add_argument(
         "--name",
         action="append",
-        type=_pair,
+        type=pair,
         metavar="TORCHS=OWN",
         help="what it calls one of torch's hyperparameters, e.g. lr=speed; may be given again",
     )
     group.add_argument(
         "--fixed",
         action="append",
-        type=_pair,
+        type=pair,
         metavar="NAME=VALUE",
         help="an argument that it is always given; may be given again",
     )
@@ -123,7 +122,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:
-        show(report, console, full=options.verbose)
+        show(report, console, full=options.verbose, words=in_options)
     return max(int(not report.ok), _counted(report, options.expect_checks))
 
 
@@ -135,7 +134,7 @@ def _checking(options: argparse.Namespace) -> Checking:
             options.subject,
             options.rule[0] if options.rule else None,
             names=dict(options.name),
-            fixed={name: _value(text) for name, text in options.fixed},
+            fixed={name: literal(text) for name, text in options.fixed},
             dtypes=options.dtype or DTYPES,
             within=options.within,
             not_promised=options.not_promised,
@@ -170,7 +169,7 @@ def _watched(
             progress.update(line, description=question, refresh=True)
             found = answer({question: told}, RULE)
             if isinstance(found, Found):
-                console.print(str(found.identification), soft_wrap=True)
+                console.print(in_options(str(found.identification)), soft_wrap=True)
             yield question, told
 
 
@@ -194,18 +193,3 @@ def _counted(report: Report, expected: int | None) -> int:
         return 0
     print(f"oracles: {report.asked} checks were asked; {expected} expected", file=sys.stderr)
     return 1
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals and value):
-        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
-    return name, value
-
-
-def _value(text: str) -> Any:
-    """A number, a truth value or another literal of Python's; else the text itself."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text

@@ -50,7 +50,13 @@ def add(commands: Any) -> None:
         help="ask the class all that torch's are asked: states, names, paths, edges, roundings",
     )
     strict = parser.add_argument_group("of torch's classes, and with --as-torch")
-    add_choices(parser)
+    add_choices(
+        parser,
+        'code of your own to a convention, too, as reports name it ("Adam\'s eps_hat"); '
+        "of torch's classes several may be given (default: all; with --as-torch the one whose name "
+        "the class or a base of it bears)",
+        strict,
+    )
     strict.add_argument(
         "--profile",
         choices=profiles.EXAMPLES,

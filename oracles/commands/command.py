@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import math
+import re
 import signal
 from collections.abc import Sequence
 from typing import Any
@@ -43,6 +45,59 @@ class Parser(argparse.ArgumentParser):
 
     def _options(self) -> Sequence[str]:
         return [name for name in self._option_string_actions if name.startswith("--")]
+
+
+OPTIONS = {
+    "names": "--name",
+    "fixed": "--fixed",
+    "values": "--value",
+    "rule": "--rule",
+    "rules": "--rule",
+    "dtypes": "--dtype",
+    "not_promised": "--not-promised",
+    "convention": "--convention",
+    "within": "--within",
+    "arrays": "--arrays",
+    "time_limit": "--time-limit",
+}
+"""Arguments of Python's face, as the command line calls them."""
+
+_TABLE = re.compile(rf"\b({'|'.join(OPTIONS)})=\{{(.*?)\}}")
+_ARGUMENT = re.compile(rf"(?:^|(?<=: ))({'|'.join(OPTIONS)})(?==|: )")
+_PAIR = re.compile(r"'([^']*)': (?:'([^']*)'|([^,]*))")
+
+
+def in_options(text: str) -> str:
+    """A sentence that speaks of arguments as Python has them, in options.
+
+    >>> in_options("say what it is by names={'lr': 'v'}, or fixed={...}")
+    'say what it is by --name lr=v, or --fixed NAME=VALUE'
+    >>> in_options("rule='Lion' is not known")
+    "--rule='Lion' is not known"
+    """
+
+    def options(match: re.Match[str]) -> str:
+        pairs = _PAIR.findall(match[2])
+        said = [f"{name}={word or value}" for name, word, value in pairs] or ["NAME=VALUE"]
+        return " ".join(f"{OPTIONS[match[1]]} {pair}" for pair in said)
+
+    return _ARGUMENT.sub(lambda match: OPTIONS[match[1]], _TABLE.sub(options, text))
+
+
+def pair(text: str) -> tuple[str, str]:
+    """A name and what it is given."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
+    return name, value
+
+
+def literal(text: str) -> Any:
+    """A number, a truth value or another literal of Python's; else the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def positive(text: str) -> float:

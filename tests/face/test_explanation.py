@@ -214,4 +214,4 @@ def test_what_cannot_be_drawn_is_told(
 
 def test_the_command_is_off_without_such_a_convention(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["explain", "SGD", "--convention", "none"]) == 2
-    assert "convention='none' is not one of SGD's" in capsys.readouterr().err
+    assert "oracles: --convention='none' is not one of SGD's" in capsys.readouterr().err

@@ -59,7 +59,7 @@ def test_in_python(call: str) -> None:
 
 COMMANDS = {
     "chekc": ("check", "argument COMMAND: 'chekc' is not known"),
-    "check --rule Addam --jobs 1": ("Adam", "rule='Addam' is not known"),
+    "check --rule Addam --jobs 1": ("Adam", "--rule='Addam' is not known"),
     "check --profile thorogh": ("thorough", "argument --profile: 'thorogh' is not known"),
     "check x:y --no-promised z": ("--not-promised", "--no-promised is no option of oracles check"),
     "identify x:y --rule Addam": ("Adam", "argument --rule: 'Addam' is not known"),

@@ -201,7 +201,7 @@ def test_what_one_device_lacks_is_not_absent_altogether() -> None:
         ),
         (["check", "--as-torch", "tests.meta.zoo:ZOO"], "it is no class of optimizers"),
         (["check", "--as-torch"], "--as-torch asks a class of your own"),
-        (["check", "--rule", "Lion"], "rule='Lion' is not known; allowed: SGD"),
+        (["check", "--rule", "Lion"], "--rule='Lion' is not known; allowed: SGD"),
     ],
 )
 def test_a_call_that_is_off(
