@@ -156,6 +156,7 @@ bias_undecayed gives 0.9, the code 0.85
                 **plain(self.nearest.candidate),
                 "right": self.nearest.share,
                 "largest": finite(self.nearest.largest),
+                "aside": list(self.nearest.aside),
             },
             "examples": [
                 {
@@ -312,9 +313,16 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         return Identification(readings[0].name, (), last.ruled_out, open=last.open)
     if fault:
         return Identification(readings[0].name, (), 0, fault=fault)
-    near = [nearness(c, asked[-1].known(c.rule)) for c in asked[-1].ranked[:1]]
+    near = [_near(asked[-1], candidate) for candidate in asked[-1].ranked[:1]]
     nearest = near[0] if near and near[0].typical < LIKE else None
     return Identification(readings[0].name, (), last.ruled_out, nearest=nearest, sieve=asked[-1])
+
+
+def _near(sieve: Sieve, candidate: Candidate) -> Near:
+    """How near a candidate is, and what it leaves aside; of a record in its own words."""
+    rule, witness = candidate.rule, sieve.witness
+    beside = witness.unread(rule) if isinstance(witness, Recorded) else sorted(sieve.aside(rule))
+    return replace(nearness(candidate, sieve.known(rule)), aside=(*beside,))
 
 
 def _otherwise(asked: Sequence[Sieve]) -> tuple[Sieve, Sifted] | None:
