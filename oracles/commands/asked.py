@@ -13,13 +13,17 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from oracles.checking import Checking
-from oracles.commands.command import Usage, in_options, literal, natural, pair, positive
+from oracles.commands.command import Usage, add_seed, in_options, literal, natural, pair, positive
 from oracles.harness.arithmetic.formats import DTYPES
+from oracles.harness.evidence.settings import PROFILES
 from oracles.harness.runs.workers import cores
 from oracles.harness.subjects.arrays import KINDS
 from oracles.inquiry import RULE, Found, answer
 from oracles.report import Report
 from oracles.reports.checked import show
+
+TIME_LIMIT = 60.0
+"""In seconds, for each round of cases that is drawn."""
 
 OPTIONS: Mapping[str, Any] = {
     "name": [],
@@ -27,7 +31,8 @@ OPTIONS: Mapping[str, Any] = {
     "within": None,
     "not_promised": [],
     "arrays": None,
-    "time_limit": 60.0,
+    "time_limit": None,
+    "seed": 0,
     "expect_checks": None,
     "json": False,
     "no_color": False,
@@ -35,7 +40,6 @@ OPTIONS: Mapping[str, Any] = {
 """What only code of one's own is told, by default."""
 
 STRICT: Mapping[str, Any] = {
-    "profile": "default",
     "path": [],
     "device": [],
     "jobs": cores(),
@@ -81,8 +85,8 @@ def add(group: Any) -> None:
         "--time-limit",
         type=positive,
         metavar="SECONDS",
-        help=f"after which it is ended (default: {OPTIONS['time_limit']:g}); one question may take "
-        "a third of it",
+        help=f"after which it is ended; one question may take a third of it (default: "
+        f"{TIME_LIMIT:g}, and {TIME_LIMIT * PROFILES['thorough']:g} with --profile thorough)",
     )
     group.add_argument(
         "--expect-checks",
@@ -92,6 +96,7 @@ def add(group: Any) -> None:
     )
     group.add_argument("--json", action="store_true", help="print the report as JSON, and no more")
     group.add_argument("--no-color", action="store_true", help="as the variable NO_COLOR does")
+    add_seed(group, " for its rule, its accuracy and its promises")
     group.set_defaults(**OPTIONS)
 
 
@@ -139,7 +144,9 @@ def _checking(options: argparse.Namespace) -> Checking:
             within=options.within,
             not_promised=options.not_promised,
             arrays=options.arrays,
-            time_limit=options.time_limit,
+            time_limit=options.time_limit or TIME_LIMIT * PROFILES[options.profile],
+            seed=options.seed,
+            profile=options.profile,
         )
     except ValueError as error:
         raise Usage(str(error)) from error

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Sequence
 from typing import Any
 
+from oracles.harness.evidence.settings import PROFILES
 from oracles.harness.subjects import importing
 from oracles.harness.subjects.subject import SubjectError
 from oracles.naming import unknown
@@ -59,12 +60,36 @@ OPTIONS = {
     "within": "--within",
     "arrays": "--arrays",
     "time_limit": "--time-limit",
+    "seed": "--seed",
+    "profile": "--profile",
 }
 """Arguments of Python's face, as the command line calls them."""
 
 _TABLE = re.compile(rf"\b({'|'.join(OPTIONS)})=\{{(.*?)\}}")
 _ARGUMENT = re.compile(rf"(?:^|(?<=: ))({'|'.join(OPTIONS)})(?==|: )")
 _PAIR = re.compile(r"'([^']*)': (?:'([^']*)'|([^,]*))")
+
+
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """The argument that says how long to look."""
+    parser.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default="default",
+        help="how long to look: thorough draws thirteen times as many cases, ci the same on each "
+        "run (default: %(default)s)",
+    )
+
+
+def add_seed(parser: Any, fixed: str = "") -> None:
+    """The argument that says which cases are drawn, and what none are drawn for."""
+    parser.add_argument(
+        "--seed",
+        type=natural,
+        default=0,
+        metavar="N",
+        help=f"another one draws other cases{fixed} (default: %(default)s)",
+    )
 
 
 def in_options(text: str) -> str:

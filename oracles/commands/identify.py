@@ -8,7 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from oracles.commands.command import Usage, imported, in_options, literal, pair
+from oracles.commands.command import (
+    Usage,
+    add_profile,
+    add_seed,
+    imported,
+    in_options,
+    literal,
+    pair,
+)
 from oracles.identification import KINDS, identify
 from oracles.optimizers.registry import RULES
 from oracles.reports.identification import render
@@ -67,6 +75,8 @@ def add(commands: Any) -> None:
         metavar="TORCHS=NUMBER",
         help="a hyperparameter that is written in a training loop, e.g. lr=0.1; may be given again",
     )
+    add_seed(parser, ", for what can be stepped: a training loop's rows are fixed")
+    add_profile(parser)
     parser.add_argument("--full", action="store_true", help="all numbers to check by hand")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(run=_run)
@@ -74,10 +84,12 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     subject = _subject(options)
-    given = {
+    given: dict[str, Any] = {
         "names": {} if options.equation else dict(options.name),  # which a text was read with
         "fixed": {name: literal(text) for name, text in options.fixed},
         "values": {name: _number(name, text) for name, text in options.value},
+        "seed": options.seed,
+        "profile": options.profile,
     }
     try:
         found = identify(subject, options.rule, **given)

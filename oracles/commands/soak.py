@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from oracles.commands.chosen import Choice, add_choices, nobody, reported, subjects
-from oracles.commands.command import STATUSES, natural, positive
+from oracles.commands.command import STATUSES, add_seed, positive
 from oracles.harness.runs.outcome import OK, outcome
 from oracles.harness.runs.tally import Tally
 from oracles.optimizers.registry import RULES
@@ -36,12 +36,7 @@ def add(commands: Any) -> None:
         default=60.0,
         help="for how long, shared by the rules (default: %(default)g)",
     )
-    parser.add_argument(
-        "--seed",
-        type=natural,
-        default=0,
-        help="another one draws other batches (default: %(default)s)",
-    )
+    add_seed(parser)
     parser.set_defaults(run=_run)
 
 
