@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from oracles.naming import unknown
 
@@ -22,6 +22,8 @@ except ModuleNotFoundError:  # help() tells of the decorator all the same
 if TYPE_CHECKING:
     from oracles.checking import Checking
     from oracles.report import Report
+
+Test = TypeVar("Test", bound=Callable[..., None])
 
 ARGUMENT = "check"
 """What the decorated test calls the check that it is handed."""
@@ -78,7 +80,7 @@ def parametrize_with_checks(
     *,
     expected_failures: Mapping[str, str] | None = None,
     **options: Any,
-) -> Callable[[Callable[..., None]], Any]:
+) -> Callable[[Test], Test]:
     """A test for each subject and each check: which rule, how accurate, and every promise.
 
     The decorated function has the argument ``check``, and calls it.
@@ -120,7 +122,7 @@ def parametrize_with_checks(
             told = f"expected_failures has {name!r}, which is no check"
             raise ValueError(unknown(told, name, known))
 
-    def decorate(test: Callable[..., None]) -> Any:
+    def decorate(test: Test) -> Test:
         @wraps(test)
         def calling(*args: Any, **given: Any) -> None:
             __tracebackhide__ = True
@@ -128,7 +130,8 @@ def parametrize_with_checks(
             if not given[ARGUMENT].called:
                 raise AssertionError(f"{test.__name__} does not call the check it is handed")
 
-        return pytest.mark.parametrize(ARGUMENT, tests)(calling)
+        decorated: Test = pytest.mark.parametrize(ARGUMENT, tests)(calling)
+        return decorated
 
     return decorate
 
