@@ -294,12 +294,13 @@ def needed(box: Fit) -> None:
     if "epochs" not in takes:
         raise SubjectError(
             f"{box.name} takes no number of epochs that is known; allowed: an argument epochs, "
-            "n_iter, steps, ..., or names={'epochs': what it calls it}"
+            "n_iter, steps, ..., or names={'epochs': 'OWN'} that says which it is"
         )
     if "lr" not in takes | {*box.values}:
         raise SubjectError(
             f"{box.name} takes no learning rate that is known; allowed: an argument lr, alpha, "
-            "eta, ..., names={'lr': what it calls it}, or values={'lr': the number in the code}"
+            "eta, ..., names={'lr': 'OWN'} that says which it is, or values={'lr': 0.1} if 0.1 is "
+            "written in it"
         )
 
 

@@ -130,7 +130,7 @@ def test_a_claim_is_a_rule_or_a_convention_of_it() -> None:
     for claim, ok in (("SGD", False), ("SGD's batch_scaled", True)):
         report = oracles.check(batch_scaled, claim, dtypes=[])
         assert (report.follows, report.ok) == (ok, ok)
-    with pytest.raises(ValueError, match="convention='x' is not one of SGD's; known: coupled"):
+    with pytest.raises(ValueError, match="convention='x' is not one of SGD's; allowed: coupled"):
         oracles.check(batch_scaled, "SGD's x")
 
 
@@ -251,6 +251,6 @@ class Fast(Clean):
 
 def test_who_has_no_learning_rate_by_a_usual_name_is_told_how_to_say_it() -> None:
     report = oracles.check(Fast, dtypes=[])
-    assert "names={'lr': ...} or --name lr=..." in str(report)
+    assert "which argument it is, by names={'lr': 'OWN'}" in str(report)
     report = oracles.check(Fast, "SGD", names={"lr": "speed"}, dtypes=[])
     assert report.follows

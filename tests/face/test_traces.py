@@ -235,3 +235,15 @@ def test_a_few_steps_of_another_rule_are_no_known_one() -> None:
     hyper = {"lr": (0.1,) * 5, "beta1": (0.9,) * 5, "beta2": (0.99,) * 5}
     trace = Trace("lion", {"w": np.stack([*rows, w])}, {"w": np.stack(given)}, hyper)
     assert not oracles.identify(trace).fits
+
+
+def test_what_the_nearest_rule_leaves_aside_is_said() -> None:
+    """Gradient descent recorded with moments' rates: it holds every move, and is not the rule."""
+    moments = {"beta1": (0.9,) * TORCH.steps, "eps": (1e-8,) * TORCH.steps}
+    found = oracles.identify(
+        Trace("mine", TORCH.parameters, TORCH.gradients, {**TORCH.hyper, **moments})
+    )
+    assert found.fits == () and found.nearest is not None
+    told = "SGD's coupled_unscaled, which has all moves right, but knows no beta1 or eps"
+    assert str(found.nearest) == told
+    assert found.to_json()["nearest"]["aside"] == ["beta1", "eps"]

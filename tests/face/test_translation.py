@@ -460,8 +460,13 @@ class TestBadCalls:
     @pytest.mark.parametrize(
         ("values", "source", "target", "said"),
         [
-            ({}, "SDG", "SGD", "'SDG' is nobody's name; allowed: a rule (SGD, "),
-            ({}, "SGD/batch_sclaed", "SGD", "convention='batch_sclaed' is not one of SGD's"),
+            (
+                {},
+                "SDG",
+                "SGD",
+                "'SDG' is nobody's name (did you mean 'SGD'?); allowed: a rule (",
+            ),
+            ({}, "SGD/batch_sclaed", "SGD", "is not one of SGD's (did you mean 'batch_scaled'?)"),
             ({"betas": 1}, "SGD", "SGD", "'betas' is no argument of SGD; allowed: lr, momentum"),
             ({"lr": "x"}, "SGD", "SGD", "lr='x'"),
             ({"lr": float("nan")}, "SGD", "SGD", "lr=nan is not allowed; allowed: finite numbers"),
