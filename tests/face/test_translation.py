@@ -588,6 +588,22 @@ class TestDoor:
         assert all(f"  {preset} " in said for preset in PRESETS)
 
 
+@pytest.mark.parametrize(
+    ("source", "target", "name", "value"),
+    [
+        ("NAdam/constant_momentum", "optax.nadam", "momentum_decay", 0.3),
+        ("Adamax/eps_ignored", "mxnet.Adamax", "eps", 1e-3),
+    ],
+)
+def test_what_the_target_makes_nothing_of_need_not_be_typed(
+    source: str, target: str, name: str, value: float
+) -> None:
+    """Whatever it is: the source makes nothing of it, either."""
+    found = translate({"lr": 0.5, name: value}, source, target)
+    assert found and name not in found.values
+    assert translate({"lr": 0.5, name: value}, source.partition("/")[0], target).refusal
+
+
 def test_code_with_exceptions_speaks_no_one_convention() -> None:
     def step(params: Any, grads: Any, state: Any, lr: Any, wd: Any) -> Any:
         return [w - lr * (g + wd * w) for w, g in zip(params, grads, strict=True)]
