@@ -26,7 +26,12 @@ class Home:
 
 SCHEDULING = Home("torch.optim.lr_scheduler", "oracles.harness.loop.scheduling")
 
-PARTS: Mapping[str, Home] = MappingProxyType(dict.fromkeys(SCHEDULES, SCHEDULING))
+SCALING = Home("torch.cuda.amp", "oracles.harness.loop.scaling")
+"""``torch.amp.GradScaler``, by the name under which older releases have it as well."""
+
+PARTS: Mapping[str, Home] = MappingProxyType(
+    dict.fromkeys(SCHEDULES, SCHEDULING) | {"GradScaler": SCALING}
+)
 """All parts, in the order in which they are walked."""
 
 
