@@ -26,7 +26,14 @@ class Home:
 
 SCHEDULING = Home("torch.optim.lr_scheduler", "oracles.harness.loop.scheduling")
 
-PARTS: Mapping[str, Home] = MappingProxyType(dict.fromkeys(SCHEDULES, SCHEDULING))
+RANKS = "oracles.harness.loop.ranks"
+
+PARTS: Mapping[str, Home] = MappingProxyType(
+    dict.fromkeys(SCHEDULES, SCHEDULING)
+    | {
+        "DistributedDataParallel": Home("torch.nn.parallel", RANKS),
+    }
+)
 """All parts, in the order in which they are walked."""
 
 
