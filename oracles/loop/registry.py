@@ -1,12 +1,20 @@
-"""The parts of the loop there are, by the name torch gives them."""
+"""The parts of the loop that have an oracle, by the name torch gives them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from oracles.loop import scaler
+from oracles.loop import ranks, scaler
 from oracles.loop.part import Part
 
-PARTS_OF_LOOP: Mapping[str, Part] = MappingProxyType({part.name: part for part in (scaler.PART,)})
-"""Parts of the loop that are no schedules."""
+PARTS_OF_LOOP: Mapping[str, Part] = MappingProxyType(
+    {
+        part.name: part
+        for part in (
+            scaler.PART,
+            ranks.PART,
+        )
+    }
+)
+"""What each of them does, and what others do in its place."""

@@ -29,8 +29,14 @@ SCHEDULING = Home("torch.optim.lr_scheduler", "oracles.harness.loop.scheduling")
 SCALING = Home("torch.cuda.amp", "oracles.harness.loop.scaling")
 """``torch.amp.GradScaler``, by the name under which older releases have it as well."""
 
+RANKS = "oracles.harness.loop.ranks"
+
 PARTS: Mapping[str, Home] = MappingProxyType(
-    dict.fromkeys(SCHEDULES, SCHEDULING) | {"GradScaler": SCALING}
+    {
+        **dict.fromkeys(SCHEDULES, SCHEDULING),
+        "GradScaler": SCALING,
+        "DistributedDataParallel": Home("torch.nn.parallel", RANKS),
+    }
 )
 """All parts, in the order in which they are walked."""
 
