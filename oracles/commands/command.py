@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import math
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from oracles.harness.subjects import importing
@@ -21,6 +24,32 @@ INTERRUPTED = 128 + signal.SIGINT
 
 class Usage(ValueError):
     """The call cannot be carried out as it stands."""
+
+
+def progress(said: str) -> None:
+    """Say how far it is, beside what is printed."""
+    print(said, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def ending_once() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end what goes on, and with it what it made; a second one changes nothing.
+
+    Raises:
+        SystemExit: with the status that shells report of the signal.
+    """
+
+    def end(number: int, _: Any) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def positive(text: str) -> float:
