@@ -7,7 +7,9 @@ import ast
 import math
 import re
 import signal
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from oracles.harness.evidence.settings import PROFILES
@@ -123,6 +125,32 @@ def literal(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+
+
+def progress(said: str) -> None:
+    """Say how far it is, beside what is printed."""
+    print(said, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def ending_once() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end what goes on, and with it what it made; a second one changes nothing.
+
+    Raises:
+        SystemExit: with the status that shells report of the signal.
+    """
+
+    def end(number: int, _: Any) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def positive(text: str) -> float:

@@ -23,6 +23,7 @@ from packaging.version import InvalidVersion, Version
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, UNDECIDED
 from oracles.reports import environments
+from oracles.reports.environments import Tell, nobody
 from oracles.reports.fingerprint import KNOWN, drift
 from oracles.reports.run_report import JsonLine, Kind, Result, RunReport, place_of, read
 
@@ -148,13 +149,16 @@ class Comparison:
         }
 
 
-def compare(before: str | Path | RunReport, after: str | Path | RunReport) -> Comparison:
+def compare(
+    before: str | Path | RunReport, after: str | Path | RunReport, *, tell: Tell = nobody
+) -> Comparison:
     """What changed from one run to another.
 
     Args:
         before: a report, its file, or a version of torch, which is then run in an environment that
             is made for it and removed.
         after: the same of the later one.
+        tell: is told how far a run is, in a line.
 
     Raises:
         Invalid: a file is no report, or was cut.
@@ -169,7 +173,7 @@ def compare(before: str | Path | RunReport, after: str | Path | RunReport) -> Co
     >>> [(str(d.change), d.detail) for d in compare(run("0.001"), run("0.01")).differences]
     [('default changed', '0.001, now 0.01')]
     """
-    a, b = _Index(load(before)), _Index(load(after))
+    a, b = _Index(load(before, tell)), _Index(load(after, tell))
     _refuse_less(a.header, b.header)
     found = sorted(
         (d for step in STEPS for d in step(a, b)),
@@ -191,7 +195,7 @@ def compare(before: str | Path | RunReport, after: str | Path | RunReport) -> Co
     return Comparison(a.header, b.header, tuple(found), same, failing, known)
 
 
-def load(which: str | Path | RunReport) -> RunReport:
+def load(which: str | Path | RunReport, tell: Tell = nobody) -> RunReport:
     """A report: itself, in a file, or of a version that is run now.
 
     Raises:
@@ -212,7 +216,7 @@ def load(which: str | Path | RunReport) -> RunReport:
         ) from None
     with tempfile.TemporaryDirectory(prefix="oracles-") as folder:
         path = Path(folder) / f"torch-{release}.jsonl"
-        environments.record(release, path, environments.releases())
+        environments.record(release, path, environments.releases(), tell)
         return read(path)
 
 

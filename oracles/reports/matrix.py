@@ -18,7 +18,7 @@ from oracles.harness.deviations.flaws import known
 from oracles.harness.subjects.subject import Place
 from oracles.reports.changes import Row, rows, where
 from oracles.reports.comparison import Change, compare
-from oracles.reports.environments import NotMade, record
+from oracles.reports.environments import NotMade, Tell, nobody, record
 from oracles.reports.fingerprint import KNOWN
 from oracles.reports.run_report import Invalid, Kind, Result, RunReport, place_of, read
 from oracles.reports.text import line
@@ -32,14 +32,16 @@ def file_of(release: str, folder: Path) -> Path:
     return folder / f"torch-{release}.jsonl.xz"
 
 
-def record_missing(known: Mapping[str, Sequence[str]], folder: Path) -> Iterator[tuple[str, str]]:
+def record_missing(
+    known: Mapping[str, Sequence[str]], folder: Path, tell: Tell = nobody
+) -> Iterator[tuple[str, str]]:
     """Record the releases that are not, one by one; yields each with the reason if it failed."""
     there = recorded(known, folder)
     for release in known:
         if release in there:
             continue
         try:
-            record(release, file_of(release, folder), known)
+            record(release, file_of(release, folder), known, tell)
             yield release, ""
         except NotMade as error:
             yield release, str(error)

@@ -455,7 +455,7 @@ def test_versions_are_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the order in which they are given, with what is known of all releases."""
     asked = []
 
-    def record(release: str, path: Path, known: Any) -> None:
+    def record(release: str, path: Path, known: Any, tell: Any) -> None:
         asked.append(release)
         assert known == environments.releases()
         write(path, of_torch())
