@@ -61,7 +61,7 @@ def test_a_promise_whose_breaker_takes_long(promise: str) -> None:
 
 
 @pytest.mark.parametrize("sentence", WAYS)
-def test_each_way_to_break_a_promise_is_told_apart(sentence: str) -> None:
+def test_each_way(sentence: str) -> None:
     promise, breaker = WAYS[sentence]
     box = ForeignOptimizer(breaker)
     trial = Trial(box, Arrangement(SHAPES[0], {"mu": 0.9}), follows=lambda promise: False)
@@ -240,7 +240,7 @@ FUNCTION_WAYS: dict[str, tuple[str, Callable[..., Any]]] = {
 
 
 @pytest.mark.parametrize("sentence", FUNCTION_WAYS)
-def test_each_way_in_which_a_function_breaks_one(sentence: str) -> None:
+def test_each_way_of_a_function(sentence: str) -> None:
     (promise, step), rule = FUNCTION_WAYS[sentence], RULES["SGD"]
     box = Function(step)
     trial = FunctionTrial(box, rule, next(settings(rule, box.takes(rule))).case)
