@@ -48,6 +48,7 @@ FLOORS = (
     "oracles.drawing",
     "oracles.rule",
     "oracles.optimizers",
+    "oracles.loop.part",
     "oracles.schedules",
     "oracles.loop",
     "oracles.harness.arithmetic",

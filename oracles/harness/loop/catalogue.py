@@ -24,18 +24,17 @@ class Home:
     questions: str
 
 
-SCHEDULING = Home("torch.optim.lr_scheduler", "oracles.harness.loop.scheduling")
-
-SCALING = Home("torch.cuda.amp", "oracles.harness.loop.scaling")
-"""``torch.amp.GradScaler``, by the name under which older releases have it as well."""
-
-RANKS = "oracles.harness.loop.ranks"
+HERE, SCHEDULERS = "oracles.harness.loop", "torch.optim.lr_scheduler"
 
 PARTS: Mapping[str, Home] = MappingProxyType(
     {
-        **dict.fromkeys(SCHEDULES, SCHEDULING),
-        "GradScaler": SCALING,
-        "DistributedDataParallel": Home("torch.nn.parallel", RANKS),
+        **{name: Home(schedule.home, f"{HERE}.scheduling") for name, schedule in SCHEDULES.items()},
+        "SequentialLR": Home(SCHEDULERS, f"{HERE}.composing"),
+        "ChainedScheduler": Home(SCHEDULERS, f"{HERE}.composing"),
+        "ReduceLROnPlateau": Home(SCHEDULERS, f"{HERE}.plateaus"),
+        # In torch.amp since 2.3, and by this name in all releases.
+        "GradScaler": Home("torch.cuda.amp", f"{HERE}.scaling"),
+        "DistributedDataParallel": Home("torch.nn.parallel", f"{HERE}.ranks"),
     }
 )
 """All parts, in the order in which they are walked."""
