@@ -29,8 +29,10 @@ SCHEDULING = Home("torch.optim.lr_scheduler", "oracles.harness.loop.scheduling")
 SCALING = Home("torch.cuda.amp", "oracles.harness.loop.scaling")
 """``torch.amp.GradScaler``, by the name under which older releases have it as well."""
 
+ACCUMULATION = Home("torch.autograd", "oracles.harness.loop.accumulating")
+
 PARTS: Mapping[str, Home] = MappingProxyType(
-    dict.fromkeys(SCHEDULES, SCHEDULING) | {"GradScaler": SCALING}
+    dict.fromkeys(SCHEDULES, SCHEDULING) | {"GradScaler": SCALING, "backward": ACCUMULATION}
 )
 """All parts, in the order in which they are walked."""
 
