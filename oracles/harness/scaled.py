@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -138,12 +138,18 @@ class Compared:
     off: str
 
 
+class Numbered(Protocol):
+    """What has numbers, each with what it is: ints, enclosures, or what is held against those."""
+
+    def flat(self) -> Iterator[tuple[str, Any]]: ...
+
+
 TINY = 2.0**-1000
 """In place of a radius of 0, to divide by."""
 
 
-def compared(expected: Trace, got: Trace) -> Compared:
-    """Hold a trace against its enclosures."""
+def compared(expected: Numbered, got: Numbered) -> Compared:
+    """Hold what was seen against its enclosures."""
     elements, share = 0, 0.0
     for (what, ball), (_, value) in zip(expected.flat(), got.flat(), strict=True):
         inside = ball == value if isinstance(ball, int) else ball.contains(value)
@@ -163,8 +169,8 @@ def _told(ball: Any) -> str:
     return ", ".join(f"{float(mid):.9g} ± {float(rad):.2g}" for mid, rad in balls)
 
 
-def separation(one: Trace, other: Trace) -> float:
-    """How far two traces are apart at most, in both radii together."""
+def separation(one: Numbered, other: Numbered) -> float:
+    """How far two are apart at most, in both radii together."""
     return max(
         float(abs(a - b) / TINY)
         if isinstance(a, int)

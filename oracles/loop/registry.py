@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from oracles.loop import ranks, scaler
+from oracles.loop import accumulation, ranks, scaler
 from oracles.loop.part import Part
 
 PARTS_OF_LOOP: Mapping[str, Part] = MappingProxyType(
@@ -13,6 +13,7 @@ PARTS_OF_LOOP: Mapping[str, Part] = MappingProxyType(
         part.name: part
         for part in (
             scaler.PART,
+            accumulation.PART,
             ranks.PART,
         )
     }

@@ -34,6 +34,7 @@ PARTS: Mapping[str, Home] = MappingProxyType(
         "ReduceLROnPlateau": Home(SCHEDULERS, f"{HERE}.plateaus"),
         # In torch.amp since 2.3, and by this name in all releases.
         "GradScaler": Home("torch.cuda.amp", f"{HERE}.scaling"),
+        "backward": Home("torch.autograd", f"{HERE}.accumulating"),
         "DistributedDataParallel": Home("torch.nn.parallel", f"{HERE}.ranks"),
     }
 )

@@ -22,6 +22,7 @@ from oracles.harness.loop import scaling_promises
 from oracles.harness.loop.question import Question, wrong
 from oracles.harness.scaled import Open, compared, enclosed, separation
 from oracles.harness.subjects import scaling
+from oracles.harness.subjects.owners import PATHS
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, UNDECIDED, Verdict
 from oracles.loop.part import Variant
@@ -88,7 +89,7 @@ def places(part: str, *, plain: bool = False) -> list[Place]:
     """On the paths of optimizers, in each dtype they have."""
     return [
         Place(part, path, dtype, device)
-        for path in scaling.PATHS
+        for path in PATHS
         for dtype in DTYPES
         for device in scaling.scaled_devices()
         if not (plain and (path, dtype) != PLAIN)

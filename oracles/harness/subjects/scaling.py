@@ -6,9 +6,8 @@ import copy
 import io
 import pickle
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -17,15 +16,11 @@ from oracles.harness.arithmetic.formats import round_to
 from oracles.harness.cases.scaling import Iteration, Run, Values
 from oracles.harness.scaled import Trace
 from oracles.harness.subjects.classes import accepted
+from oracles.harness.subjects.owners import PATHS, owner
 from oracles.harness.subjects.paths import LACKS
 from oracles.harness.subjects.subject import Place, told
 from oracles.harness.subjects.torch_optim import devices
 from oracles.loop.scaler import OWNERS, Settings
-
-PATHS: Mapping[str, Mapping[str, bool]] = MappingProxyType(
-    {"for-loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
-)
-"""The ways through an optimizer's step, and the switches that take them."""
 
 
 def scaler_class() -> Any:
@@ -49,28 +44,19 @@ def scaled_devices() -> list[str]:
 
 
 @cache
-def lacking(owner: str, path: str, dtype: str, device: str) -> str:
+def lacking(name: str, path: str, dtype: str, device: str) -> str:
     """Why an optimizer has no such path behind a scaler; empty if it has."""
     switches = PATHS[path]
-    if not all(name in accepted(getattr(torch.optim, owner)) for name in switches):
-        return f"{owner} takes no {', '.join(switches)}"
+    if not all(switch in accepted(getattr(torch.optim, name)) for switch in switches):
+        return f"{name} takes no {', '.join(switches)}"
     gradient = (((1.0,),),)
-    trial = Run(Settings(8.0), (owner,), gradient, (Iteration(gradient),))
+    trial = Run(Settings(8.0), (name,), gradient, (Iteration(gradient),))
     try:
         followed(trial, Place("GradScaler", path, dtype, device))
     except (RuntimeError, ValueError) as error:
         if any(re.search(lack, str(error)) for lack in LACKS):
             return told(error)
     return ""
-
-
-def owner(name: str, members: Sequence[torch.Tensor], path: str) -> torch.optim.Optimizer:
-    """An optimizer of a rule that is known here, on one of its paths."""
-    cls = getattr(torch.optim, name)
-    rule, h = OWNERS[name]
-    known = {k: value for k, value in rule.arguments(h).items() if k in accepted(cls)}
-    built: torch.optim.Optimizer = cls(members, **known, **PATHS[path])
-    return built
 
 
 def parameters(values: Sequence[Values], dtype: str, device: str) -> list[torch.Tensor]:
@@ -86,7 +72,9 @@ def _tensor(values: Values, dtype: str, device: str) -> torch.Tensor:
 def followed(run: Run, place: Place) -> Trace:
     """Scale, step and update, iteration by iteration, as torch's documentation has it."""
     owned = [parameters(own, place.dtype, place.device) for own in run.starts]
-    owners = [owner(name, own, place.path) for name, own in zip(run.owners, owned, strict=True)]
+    owners = [
+        owner(*OWNERS[name], own, place.path) for name, own in zip(run.owners, owned, strict=True)
+    ]
     scaler, seen = build(run.settings, place.device), Trace()
     for number, iteration in enumerate(run.iterations):
         if run.restart is not None and run.restart[0] == number:

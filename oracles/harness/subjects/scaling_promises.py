@@ -15,8 +15,9 @@ import torch
 
 from oracles.harness.cases.scaling import MEMBERS, SHAPE, Extreme, Found, Skips
 from oracles.harness.subjects.classes import accepted
+from oracles.harness.subjects.owners import PATHS
 from oracles.harness.subjects.paths import OptimizerClass
-from oracles.harness.subjects.scaling import PATHS, build
+from oracles.harness.subjects.scaling import build
 from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.tensors import strided, transposed
 from oracles.loop.scaler import Settings
