@@ -19,11 +19,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from oracles.fitting import FitIdentification, identify_fit
+from oracles.fitting import identify_fit
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
 from oracles.harness.evidence.effective import with_one_argument, with_other_arguments
 from oracles.harness.evidence.exceptions import divided
+from oracles.harness.evidence.fits.answer import FitIdentification
 from oracles.harness.evidence.nearness import Near, nearness
 from oracles.harness.evidence.settings import DRAWS, Draws
 from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted

@@ -23,9 +23,9 @@ from oracles.dictionary.preset import UNTYPED, Preset, convention
 from oracles.dictionary.refusing import SAME, refusal
 from oracles.dictionary.way import Way, way
 from oracles.drawing import Hyper
-from oracles.fitting import FitIdentification
 from oracles.harness.arguments import GRADIENT
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.fits.answer import FitIdentification
 from oracles.harness.subjects.aliases import matched
 from oracles.harness.training.batches import FULL
 from oracles.harness.training.loop import SCALES

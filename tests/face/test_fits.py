@@ -15,8 +15,10 @@ import pytest
 import torch
 
 import oracles
-from oracles.fitting import FitIdentification, evidences, identify_fit
+from oracles.fitting import identify_fit
+from oracles.harness.evidence.fits.answer import FitIdentification
 from oracles.harness.evidence.fits.hunt import Hunt
+from oracles.harness.evidence.fits.search import evidences
 from oracles.harness.evidence.fits.settings import settings
 from oracles.harness.oracle import Margin
 from oracles.harness.subjects.fits.fit import Fit

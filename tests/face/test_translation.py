@@ -30,9 +30,9 @@ from oracles.dictionary.refusing import refusal
 from oracles.dictionary.table import ENTRIES, REFUSALS
 from oracles.dictionary.way import way
 from oracles.drawing import Hyper
-from oracles.fitting import FitIdentification
 from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.fits.answer import FitIdentification
 from oracles.harness.evidence.sifting import Exceptional
 from oracles.harness.subjects.blackbox import Function
 from oracles.harness.training.batches import FULL, Batches
