@@ -595,7 +595,7 @@ class TestDoor:
         ("Adamax/eps_ignored", "mxnet.Adamax", "eps", 1e-3),
     ],
 )
-def test_what_the_target_makes_nothing_of_need_not_be_typed(
+def test_what_the_target_leaves_aside(
     source: str, target: str, name: str, value: float
 ) -> None:
     """Whatever it is: the source makes nothing of it, either."""
