@@ -43,6 +43,7 @@ def imported(file: Path) -> frozenset[str]:
 
 FLOORS = (
     "oracles.files",
+    "oracles.naming",
     "oracles.numerics",
     "oracles.drawing",
     "oracles.rule",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,17 @@ def total(x: Enclosure, axis: int | None = None, keepdims: bool = False) -> Encl
         np.sum(abs(x.mid) + x.rad, axis=axis, keepdims=keepdims),
         max(terms - 1, 0),
         x,
+    )
+
+
+@implements(np.stack)
+def _stack(parts: Sequence[Enclosure]) -> Enclosure:
+    """Along a new first axis, of one format."""
+    return Enclosure(
+        np.stack([part.mid for part in parts]),
+        np.stack([part.rad for part in parts]),
+        parts[0].format,
+        all(part.nonnegative for part in parts),
     )
 
 

@@ -27,11 +27,15 @@ class Home:
 HERE, SCHEDULERS = "oracles.harness.loop", "torch.optim.lr_scheduler"
 
 PARTS: Mapping[str, Home] = MappingProxyType(
-    {name: Home(schedule.home, f"{HERE}.scheduling") for name, schedule in SCHEDULES.items()}
-    | {
+    {
+        **{name: Home(schedule.home, f"{HERE}.scheduling") for name, schedule in SCHEDULES.items()},
         "SequentialLR": Home(SCHEDULERS, f"{HERE}.composing"),
         "ChainedScheduler": Home(SCHEDULERS, f"{HERE}.composing"),
         "ReduceLROnPlateau": Home(SCHEDULERS, f"{HERE}.plateaus"),
+        # In torch.amp since 2.3, and by this name in all releases.
+        "GradScaler": Home("torch.cuda.amp", f"{HERE}.scaling"),
+        "backward": Home("torch.autograd", f"{HERE}.accumulating"),
+        "DistributedDataParallel": Home("torch.nn.parallel", f"{HERE}.ranks"),
     }
 )
 """All parts, in the order in which they are walked."""
