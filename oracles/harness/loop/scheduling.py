@@ -33,7 +33,9 @@ from oracles.schedules.composed import Single
 from oracles.schedules.registry import SCHEDULES
 from oracles.schedules.schedule import Schedule, Timing
 
-RATES, EDGES, JUMPS, MOMENTUM = "rates", "edges", "step(epoch)", "momentum"
+RATES, LISTS, EDGES = "rates", "lists by group", "edges"
+
+JUMPS, MOMENTUM = "step(epoch)", "momentum"
 
 TINY = 2.0**-1000
 """In place of a radius of 0, to divide by."""
@@ -48,6 +50,8 @@ def _questions(schedule: Schedule) -> Iterator[Question]:
     name = schedule.name
     there, plain = partial(places, name), partial(places, name, [PLAIN])
     yield Question(name, RATES, partial(runs, schedule), rates, there, weight=4)
+    if schedule.listed:
+        yield Question(name, LISTS, partial(_lists, schedule), rates, there)
     cases = partial(_edges, schedule)
     yield Question(name, EDGES, cases, edges, there, EDGE_REGIONS, weight=2)
     if schedule.jumps:
@@ -73,6 +77,14 @@ def _questions(schedule: Schedule) -> Iterator[Question]:
 def rates(run: Run, place: Place) -> Verdict:
     """The rate of each group at each epoch."""
     return judged(place, run, run.balls(place), [*followed(run.start(place), run.epochs)])
+
+
+@st.composite
+def _lists(draw: st.DrawFn, schedule: Schedule) -> Run:
+    """Groups of which each has settings of its own."""
+    bases = draw(st.lists(plans.BASES, min_size=2, max_size=3).map(tuple))
+    plan = Single(schedule, draw(plans.by_group(schedule, len(bases))))
+    return Run(plan, bases, lasts(plan))
 
 
 # --- At the edges -------------------------------------------------------------------------------
