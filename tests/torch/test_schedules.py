@@ -13,16 +13,15 @@ from typing import Any
 import pytest
 import torch
 from torch.optim import lr_scheduler as schedulers_of_torch
-from torch.optim.swa_utils import SWALR
 
-from oracles.harness.loop.catalogue import PARTS
 from oracles.harness.subjects import schedulers
+from oracles.schedules.registry import PARTS, SCHEDULES
 
-ALL = {name: getattr(schedulers.home(name), name) for name in PARTS if schedulers.there(name)}
+HERE = {name for name in (*SCHEDULES, *PARTS) if schedulers.there(name)}
 
 
 def test_every_schedule_of_torch_has_an_oracle() -> None:
-    assert set(schedulers.classes()) == set(ALL)
+    assert set(schedulers.classes()) == HERE
 
 
 class Unknown(schedulers_of_torch.StepLR):
@@ -31,7 +30,7 @@ class Unknown(schedulers_of_torch.StepLR):
 
 def test_one_without_an_oracle_is_told_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedulers_of_torch, "Unknown", Unknown, raising=False)
-    assert set(schedulers.classes()) - set(ALL) == {"Unknown"}
+    assert set(schedulers.classes()) - HERE == {"Unknown"}
 
 
 def optimizer() -> Any:
@@ -49,6 +48,11 @@ def plateau(owner: Any) -> Any:
 
 def step(owner: Any) -> Any:
     return schedulers_of_torch.StepLR(owner, 1)
+
+
+def called(name: str) -> Any:
+    """torch's class of that name."""
+    return getattr(schedulers.home(name), name)
 
 
 REFUSED: dict[str, Callable[[Any], Any]] = {
@@ -93,17 +97,18 @@ def test_what_cannot_be_followed_is_refused(case: str) -> None:
     name, _, said = case.partition(": ")
     owner = optimizer()
     with pytest.raises((ValueError, TypeError), match=re.escape(said)):
-        ALL[name](owner, **REFUSED[case](owner))
+        called(name)(owner, **REFUSED[case](owner))
 
 
-@pytest.mark.parametrize("cls", [schedulers_of_torch.CyclicLR, schedulers_of_torch.OneCycleLR])
-def test_momentum_is_cycled_where_there_is_some(cls: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "options"), [("CyclicLR", {"base_lr": 0.1}), ("OneCycleLR", {"total_steps": 9})]
+)
+def test_momentum_is_cycled_where_there_is_some(name: str, options: dict[str, Any]) -> None:
     """Adagrad has none: that is told, unless it is not to be cycled."""
     owner = torch.optim.Adagrad([torch.zeros(1)], lr=0.5)
-    options = {"base_lr": 0.1} if cls is schedulers_of_torch.CyclicLR else {"total_steps": 9}
     with pytest.raises(ValueError, match="momentum"):
-        cls(owner, max_lr=1.0, **options)
-    cls(owner, max_lr=1.0, cycle_momentum=False, **options)
+        called(name)(owner, max_lr=1.0, **options)
+    called(name)(owner, max_lr=1.0, cycle_momentum=False, **options)
 
 
 def test_a_plateau_is_in_no_composition() -> None:
@@ -118,10 +123,10 @@ def test_a_last_epoch_needs_the_rates_to_begin_with() -> None:
         schedulers_of_torch.StepLR(optimizer(), 1, last_epoch=3)
 
 
-@pytest.mark.parametrize("cls", [schedulers_of_torch.StepLR, SWALR])
-def test_only_optimizers_are_scheduled(cls: Any) -> None:
+@pytest.mark.parametrize("name", ["StepLR", "SWALR"])
+def test_only_optimizers_are_scheduled(name: str) -> None:
     with pytest.raises((TypeError, AttributeError)):
-        cls(torch.nn.Linear(1, 1), 1)
+        called(name)(torch.nn.Linear(1, 1), 1)
 
 
 def warned(act: Callable[[], object]) -> list[str]:

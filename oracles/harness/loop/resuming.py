@@ -183,5 +183,6 @@ REGIONS: dict[str, Region] = {
     "written over": _overwritten,
     "taken twice": _twice,
     "period forgotten": _period_forgotten,
+    "past a period": lambda case, place: case.at > case.plan.settings.T_0,
     "in tensors": lambda case, place: case.tensor,
 }
