@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from oracles.harness.loop.question import Question
+from oracles.loop.averaging import EQUAL, EXPONENTIAL
+from oracles.loop.clipping import GIVEN, NORM, TOTAL, VALUE
 from oracles.schedules.registry import SCHEDULES
 
 
@@ -26,7 +28,16 @@ class Home:
 
 SCHEDULING = Home("torch.optim.lr_scheduler", "oracles.harness.loop.scheduling")
 
-PARTS: Mapping[str, Home] = MappingProxyType(dict.fromkeys(SCHEDULES, SCHEDULING))
+AVERAGING = Home("torch.optim.swa_utils", "oracles.harness.loop.averaging")
+STATISTICS = Home("torch.optim.swa_utils", "oracles.harness.loop.batch_statistics")
+CLIPPING = Home("torch.nn.utils", "oracles.harness.loop.clipping")
+
+PARTS: Mapping[str, Home] = MappingProxyType(
+    dict.fromkeys(SCHEDULES, SCHEDULING)
+    | dict.fromkeys((*EQUAL, *EXPONENTIAL), AVERAGING)
+    | {"update_bn": STATISTICS}
+    | dict.fromkeys((part.name for part in (NORM, VALUE, TOTAL, GIVEN)), CLIPPING)
+)
 """All parts, in the order in which they are walked."""
 
 
