@@ -595,9 +595,7 @@ class TestDoor:
         ("Adamax/eps_ignored", "mxnet.Adamax", "eps", 1e-3),
     ],
 )
-def test_what_the_target_leaves_aside(
-    source: str, target: str, name: str, value: float
-) -> None:
+def test_what_the_target_leaves_aside(source: str, target: str, name: str, value: float) -> None:
     """Whatever it is: the source makes nothing of it, either."""
     found = translate({"lr": 0.5, name: value}, source, target)
     assert found and name not in found.values

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from oracles.harness.loop.question import Question
+from oracles.loop.averaging import EQUAL, EXPONENTIAL
+from oracles.loop.clipping import GIVEN, NORM, TOTAL, VALUE
 from oracles.schedules.registry import SCHEDULES
 
 
@@ -24,7 +26,9 @@ class Home:
     questions: str
 
 
-HERE, SCHEDULERS = "oracles.harness.loop", "torch.optim.lr_scheduler"
+HERE = "oracles.harness.loop"
+SCHEDULERS, AVERAGES = "torch.optim.lr_scheduler", "torch.optim.swa_utils"
+CLIPPED = [part.name for part in (NORM, VALUE, TOTAL, GIVEN)]
 
 PARTS: Mapping[str, Home] = MappingProxyType(
     {
@@ -32,6 +36,9 @@ PARTS: Mapping[str, Home] = MappingProxyType(
         "SequentialLR": Home(SCHEDULERS, f"{HERE}.composing"),
         "ChainedScheduler": Home(SCHEDULERS, f"{HERE}.composing"),
         "ReduceLROnPlateau": Home(SCHEDULERS, f"{HERE}.plateaus"),
+        **dict.fromkeys((*EQUAL, *EXPONENTIAL), Home(AVERAGES, f"{HERE}.averaging")),
+        "update_bn": Home(AVERAGES, f"{HERE}.batch_statistics"),
+        **dict.fromkeys(CLIPPED, Home("torch.nn.utils", f"{HERE}.clipping")),
         # In torch.amp since 2.3, and by this name in all releases.
         "GradScaler": Home("torch.cuda.amp", f"{HERE}.scaling"),
         "backward": Home("torch.autograd", f"{HERE}.accumulating"),
