@@ -17,7 +17,7 @@ from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, Verdict
 
 WHOLE, FINDS, FINITE = "skips are whole", "finds inf and nan", "steps are finite"
-ORDER, OUTPUTS, DISABLED = "order of calls", "outputs", "disabled"
+ORDER, OUTPUTS, SAYS = "order of calls", "outputs", "settings"
 BARE, HOOKS, AGAIN = "disabled steps", "hooks of skipped steps", "a step made again"
 
 Regions = Mapping[str, Region]
@@ -47,6 +47,11 @@ def _far(case: cases.Extreme, place: Place) -> bool:
     return case.scale < LEAST or abs(case.gradient) / case.scale >= LARGEST
 
 
+def _disabled_getter(asked: tuple[str, str], place: Place) -> bool:
+    kind, name = asked
+    return kind == "disabled" and name.strip("()") in promises.GETTERS
+
+
 FUSED: Regions = MappingProxyType(
     {"fused": _fused, "fused_skip": _fused_skip, "first_skip": _first_skip}
 )
@@ -59,9 +64,7 @@ CALLS: Regions = MappingProxyType(
     }
 )
 NAMED: Regions = MappingProxyType({"named": lambda kind, place: kind == promises.NAMED})
-GETTERS: Regions = MappingProxyType(
-    {"getters": lambda name, place: name.strip("()") in promises.GETTERS}
-)
+GETTERS: Regions = MappingProxyType({"getters": _disabled_getter})
 
 
 def questions(part: str) -> tuple[Question, ...]:
@@ -76,7 +79,7 @@ def questions(part: str) -> tuple[Question, ...]:
         asked(FINITE, cases.extremes, promises.steps_finitely, once, weight=6, regions=FAR),
         asked(ORDER, _calls, promises.allows, once, weight=12, regions=CALLS),
         asked(OUTPUTS, _outputs, promises.scales, once, weight=3, regions=NAMED),
-        asked(DISABLED, _disabled, promises.says_disabled, once, weight=4, regions=GETTERS),
+        asked(SAYS, _says, promises.says, once, weight=6, regions=GETTERS),
     )
 
 
@@ -88,8 +91,8 @@ def _outputs() -> st.SearchStrategy[str]:
     return st.sampled_from(list(promises.OUTPUTS))
 
 
-def _disabled() -> st.SearchStrategy[str]:
-    return st.sampled_from(list(promises.DISABLED))
+def _says() -> st.SearchStrategy[tuple[str, str]]:
+    return st.sampled_from([(kind, n) for kind, (_, all_) in promises.SAYS.items() for n in all_])
 
 
 def _question(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +18,7 @@ from oracles.harness.cases.scaling import MEMBERS, SHAPE, Extreme, Found, Skips
 from oracles.harness.subjects.classes import accepted
 from oracles.harness.subjects.owners import PATHS
 from oracles.harness.subjects.paths import OptimizerClass
-from oracles.harness.subjects.scaling import build
+from oracles.harness.subjects.scaling import build, placed, scaler_class
 from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.tensors import strided, transposed
 from oracles.loop.scaler import Settings
@@ -257,6 +258,23 @@ def _without_gradient(s: Stage) -> None:
     s.scaler.step(s.owner)
 
 
+def _for_nothing(s: Stage) -> None:
+    """A scaler for CUDA, where there is none, says so and is disabled."""
+    if torch.cuda.is_available():
+        raise RuntimeError("there is CUDA")
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        scaler = scaler_class()(*placed("cuda"))
+    if seen and not scaler.is_enabled():
+        raise RuntimeError(str(seen[0].message))
+
+
+def _quietly_disabled(s: Stage) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scaler_class()(*placed("cuda"), enabled=False)
+
+
 def _two_optimizers(s: Stage) -> None:
     other = torch.optim.SGD([s.parameter()], lr=0.5)
     for owner in (s.owner, other):
@@ -323,6 +341,8 @@ CALLS: tuple[Call, ...] = (
     Call("a scale elsewhere", lambda s: s.scaler.update(torch.ones(1, device="meta"))),
     Call("growth by 1", lambda s: build(Settings(growth_factor=1.0), s.device)),
     Call("backoff by 1", lambda s: build(Settings(backoff_factor=1.0), s.device)),
+    Call("scaling for CUDA without CUDA", _for_nothing),
+    Call("no scaling for CUDA", _quietly_disabled, refused=False),
     Call("two optimizers", _two_optimizers, refused=False),
     Call("iteration after iteration", _again, refused=False),
     Call("pickling between iterations", _copied_between, refused=False),
@@ -394,29 +414,65 @@ def _same(one: Any, other: Any) -> bool:
 
 GETTERS = ("get_growth_factor", "get_backoff_factor", "get_growth_interval")
 
-DISABLED: Mapping[str, tuple[Callable[[Any], Any], Any]] = MappingProxyType(
+DEFAULTS, CHOSEN = Settings(), Settings(8.0, 4.0, 0.25, 3)
+
+
+def _settings(s: Settings) -> dict[str, Any]:
+    """What the documentation says a ``state_dict`` has, before anything was scaled."""
+    saved = s._asdict()
+    return {"scale": saved.pop("init_scale"), **saved, "_growth_tracker": 0}
+
+
+def _getters(s: Settings) -> dict[str, tuple[Callable[[Any], Any], Any]]:
+    return {
+        f"{name}()": (methodcaller(name), value) for name, value in zip(GETTERS, s[1:], strict=True)
+    }
+
+
+Says = Mapping[str, tuple[Callable[[Any], Any], Any]]
+
+DISABLED: Says = MappingProxyType(
     {
-        "get_scale()": (lambda s: s.get_scale(), 1.0),
-        "is_enabled()": (lambda s: s.is_enabled(), False),
-        "state_dict()": (lambda s: s.state_dict(), {}),
-        "load_state_dict({})": (lambda s: s.load_state_dict({}), None),
-        "load_state_dict(...)": (lambda s: s.load_state_dict({"scale": 2.0}), None),
-        "update()": (lambda s: s.update(), None),
-        "update(2.0)": (lambda s: s.update(2.0), None),
-        **{
-            f"{name}()": (methodcaller(name), value)
-            for name, value in zip(GETTERS, (2.0, 0.5, 2000), strict=True)
-        },
+        "get_scale()": (methodcaller("get_scale"), 1.0),
+        "is_enabled()": (methodcaller("is_enabled"), False),
+        "state_dict()": (methodcaller("state_dict"), {}),
+        "load_state_dict({})": (methodcaller("load_state_dict", {}), None),
+        "load_state_dict(...)": (methodcaller("load_state_dict", _settings(CHOSEN)), None),
+        "update()": (methodcaller("update"), None),
+        "update(2.0)": (methodcaller("update", 2.0), None),
+        **_getters(DEFAULTS),
     }
 )
 """What a disabled scaler says: the call, and the answer."""
 
 
-def says_disabled(name: str, place: Place) -> str:
-    """What a disabled scaler answers instead of what it should."""
-    call, right = DISABLED[name]
-    got = call(build(Settings(8.0), place.device, enabled=False))
-    return "" if got == right and type(got) is type(right) else f"is {got!r}, not {right!r}"
+def _enabled(s: Settings) -> Says:
+    return {
+        "get_scale()": (methodcaller("get_scale"), s.init_scale),
+        "is_enabled()": (methodcaller("is_enabled"), True),
+        "state_dict()": (methodcaller("state_dict"), _settings(s)),
+        **_getters(s),
+    }
+
+
+SAYS: Mapping[str, tuple[Callable[[str], Any], Says]] = MappingProxyType(
+    {
+        "disabled": (lambda device: build(DEFAULTS, device, enabled=False), DISABLED),
+        "by default": (lambda device: scaler_class()(*placed(device)), _enabled(DEFAULTS)),
+        "told": (lambda device: build(CHOSEN, device), _enabled(CHOSEN)),
+    }
+)
+"""Scalers of several kinds, and what each of them says."""
+
+
+def says(asked: tuple[str, str], place: Place) -> str:
+    """What a scaler answers instead of what it should."""
+    kind, name = asked
+    made, answers = SAYS[kind]
+    call, right = answers[name]
+    got = call(made(place.device))
+    same = got == right and type(got) is type(right)
+    return "" if same else f"says {got!r}, and not {right!r}"
 
 
 def steps_disabled(case: Skips, place: Place) -> str:
