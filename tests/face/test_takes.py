@@ -11,6 +11,9 @@ import torch
 import oracles
 from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.accepted import accepted
+from oracles.harness.subjects.blackbox import Function
+from oracles.harness.subjects.foreign import ForeignOptimizer
 from oracles.identification import identify
 from oracles.reports.checked import render
 
@@ -262,6 +265,24 @@ class Steadfast(Own):
         g = g + group["weight_decay"] * w
         state["s"] = state.get("s", 0 * w) + g * g
         return w - group["lr"] * g / (state["s"].sqrt() + group["eps"])
+
+
+def either(params: Any, grads: Any, state: Any, lr: Any, momentum: Any, weight_decay: Any) -> Any:
+    """Takes one of two, but not both."""
+    if momentum and weight_decay:
+        raise ValueError("not supported!")
+    return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+
+def nothing(params: Any, grads: Any, state: Any, lr: Any, momentum: Any) -> Any:
+    raise ValueError("not supported!")
+
+
+def test_of_what_is_refused_together_each_is_tried_beside_those_before_it() -> None:
+    adagrad, sgd = oracles.RULES["Adagrad"], oracles.RULES["SGD"]
+    assert accepted(ForeignOptimizer(Steadfast), adagrad) == {"lr", "weight_decay", "eps"}
+    assert accepted(Function(either), sgd) == {"lr", "momentum"}
+    assert accepted(Function(nothing), sgd) == {"lr", "momentum"}  # nothing is to be learnt
 
 
 def test_an_argument_that_takes_its_default_only_is_left_there() -> None:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from oracles.harness.loop.question import Question
 from oracles.loop.averaging import EQUAL, EXPONENTIAL
-from oracles.loop.clipping import GIVEN, NORM, TOTAL, VALUE
+from oracles.loop.clipping import CLIPPING
 from oracles.schedules.registry import SCHEDULES
 
 
@@ -26,17 +26,23 @@ class Home:
     questions: str
 
 
-SCHEDULING = Home("torch.optim.lr_scheduler", "oracles.harness.loop.scheduling")
-
-AVERAGING = Home("torch.optim.swa_utils", "oracles.harness.loop.averaging")
-STATISTICS = Home("torch.optim.swa_utils", "oracles.harness.loop.batch_statistics")
-CLIPPING = Home("torch.nn.utils", "oracles.harness.loop.clipping")
+HERE, SCHEDULERS = "oracles.harness.loop", "torch.optim.lr_scheduler"
+SWA = "torch.optim.swa_utils"
 
 PARTS: Mapping[str, Home] = MappingProxyType(
-    dict.fromkeys(SCHEDULES, SCHEDULING)
-    | dict.fromkeys((*EQUAL, *EXPONENTIAL), AVERAGING)
-    | {"update_bn": STATISTICS}
-    | dict.fromkeys((part.name for part in (NORM, VALUE, TOTAL, GIVEN)), CLIPPING)
+    {
+        **{name: Home(schedule.home, f"{HERE}.scheduling") for name, schedule in SCHEDULES.items()},
+        "SequentialLR": Home(SCHEDULERS, f"{HERE}.composing"),
+        "ChainedScheduler": Home(SCHEDULERS, f"{HERE}.composing"),
+        "ReduceLROnPlateau": Home(SCHEDULERS, f"{HERE}.plateaus"),
+        # In torch.amp since 2.3, and by this name in all releases.
+        "GradScaler": Home("torch.cuda.amp", f"{HERE}.scaling"),
+        "backward": Home("torch.autograd", f"{HERE}.accumulating"),
+        **dict.fromkeys((*EQUAL, *EXPONENTIAL), Home(SWA, f"{HERE}.averaging")),
+        "update_bn": Home(SWA, f"{HERE}.batch_statistics"),
+        **{part.name: Home("torch.nn.utils", f"{HERE}.clipping") for part in CLIPPING},
+        "DistributedDataParallel": Home("torch.nn.parallel", f"{HERE}.ranks"),
+    }
 )
 """All parts, in the order in which they are walked."""
 

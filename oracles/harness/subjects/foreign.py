@@ -183,7 +183,7 @@ class ForeignOptimizer:
         if own is None:
             raise SubjectError(
                 "has no learning rate under a usual name: say which argument it is, by "
-                "names={'lr': ...} or --name lr=..."
+                "names={'lr': 'OWN'}"
             )
         for table in optimizer.param_groups:
             write_rate(table, own, h.lr)
