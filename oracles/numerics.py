@@ -143,8 +143,13 @@ def of_order(x: Array, order: float) -> Array:
     return np.sum(abs(x) ** order) ** (1 / order)
 
 
+def _nonzero(x: Array) -> Array:
+    """How many there are, as a number of the arithmetic of ``x``."""
+    return np.sum(np.where(x != 0, zeros_like(x) + 1, zeros_like(x)))
+
+
 _NORMS: Mapping[float, Callable[[Array], Array]] = {
-    0: lambda x: np.sum(np.where(x != 0, zeros_like(x) + 1, zeros_like(x))),
+    0: _nonzero,
     1: lambda x: np.sum(abs(x)),
     2: lambda x: norm(x),
     math.inf: lambda x: np.max(abs(x)),

@@ -201,3 +201,6 @@ EXPONENTIAL = {
     name: Part(name=name, symbols=SYMBOLS, variants=OF_EXPONENTIAL)
     for name in ("get_ema_avg_fn", "get_ema_multi_avg_fn")
 }
+
+PARTS = (*EQUAL.values(), *EXPONENTIAL.values())
+"""All that torch has."""

@@ -273,3 +273,6 @@ VALUE = Part(
         ),
     ),
 )
+
+CLIPPING = (NORM, VALUE, TOTAL, GIVEN)
+"""All that torch has."""

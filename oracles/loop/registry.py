@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from oracles.loop import accumulation, ranks, scaler
+from oracles.loop import (
+    accumulation,
+    averaging,
+    batch_statistics,
+    clipped_step,
+    clipping,
+    ranks,
+    scaler,
+)
 from oracles.loop.part import Part
 
 PARTS_OF_LOOP: Mapping[str, Part] = MappingProxyType(
@@ -14,6 +22,10 @@ PARTS_OF_LOOP: Mapping[str, Part] = MappingProxyType(
         for part in (
             scaler.PART,
             accumulation.PART,
+            *averaging.PARTS,
+            batch_statistics.PART,
+            *clipping.CLIPPING,
+            clipped_step.STEP,
             ranks.PART,
         )
     }

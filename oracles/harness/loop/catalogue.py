@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from oracles.harness.loop.question import Question
 from oracles.loop.averaging import EQUAL, EXPONENTIAL
-from oracles.loop.clipping import GIVEN, NORM, TOTAL, VALUE
+from oracles.loop.clipping import CLIPPING
 from oracles.schedules.registry import SCHEDULES
 
 
@@ -26,9 +26,8 @@ class Home:
     questions: str
 
 
-HERE = "oracles.harness.loop"
-SCHEDULERS, AVERAGES = "torch.optim.lr_scheduler", "torch.optim.swa_utils"
-CLIPPED = [part.name for part in (NORM, VALUE, TOTAL, GIVEN)]
+HERE, SCHEDULERS = "oracles.harness.loop", "torch.optim.lr_scheduler"
+SWA = "torch.optim.swa_utils"
 
 PARTS: Mapping[str, Home] = MappingProxyType(
     {
@@ -42,6 +41,9 @@ PARTS: Mapping[str, Home] = MappingProxyType(
         # In torch.amp since 2.3, and by this name in all releases.
         "GradScaler": Home("torch.cuda.amp", f"{HERE}.scaling"),
         "backward": Home("torch.autograd", f"{HERE}.accumulating"),
+        **dict.fromkeys((*EQUAL, *EXPONENTIAL), Home(SWA, f"{HERE}.averaging")),
+        "update_bn": Home(SWA, f"{HERE}.batch_statistics"),
+        **{part.name: Home("torch.nn.utils", f"{HERE}.clipping") for part in CLIPPING},
         "DistributedDataParallel": Home("torch.nn.parallel", f"{HERE}.ranks"),
     }
 )

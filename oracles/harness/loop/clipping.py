@@ -23,10 +23,10 @@ from oracles.harness.subjects import clipping as subject
 from oracles.harness.subjects.clipping import Clipped
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, Verdict
-from oracles.loop.clipping import EPSILON, GIVEN, NORM, TOTAL, VALUE
+from oracles.loop.clipping import CLIPPING, EPSILON, GIVEN, NORM, TOTAL, VALUE
 from oracles.loop.part import Part, Variant
 
-PARTS = {part.name: part for part in (NORM, VALUE, TOTAL, GIVEN)}
+PARTS = {part.name: part for part in CLIPPING}
 
 Left = tuple[Enclosure | None, list[Enclosure | None]]
 """The length that is told, if one is, and the gradients that are left, if any may be."""
