@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from oracles.loop import ranks
+from oracles.loop import compressed, local_steps, ranks, sharded, uneven
 from oracles.loop.part import Part
 
-PARTS_OF_LOOP: Mapping[str, Part] = MappingProxyType({part.name: part for part in (ranks.PART,)})
+PARTS_OF_LOOP: Mapping[str, Part] = MappingProxyType(
+    {
+        part.name: part
+        for part in (
+            ranks.PART,
+            sharded.PART,
+            uneven.PART,
+            local_steps.PART,
+            *compressed.PARTS,
+        )
+    }
+)
 """What each of them does, and what others do in its place."""

@@ -28,10 +28,22 @@ SCHEDULING = Home("torch.optim.lr_scheduler", "oracles.harness.loop.scheduling")
 
 RANKS = "oracles.harness.loop.ranks"
 
+SHARING = f"{RANKS}.sharing"
+
+HOOKS = "torch.distributed.algorithms.ddp_comm_hooks.default_hooks"
+
 PARTS: Mapping[str, Home] = MappingProxyType(
     dict.fromkeys(SCHEDULES, SCHEDULING)
     | {
-        "DistributedDataParallel": Home("torch.nn.parallel", RANKS),
+        "DistributedDataParallel": Home("torch.nn.parallel", SHARING),
+        "fp16_compress_hook": Home(HOOKS, SHARING),
+        "bf16_compress_hook": Home(HOOKS, SHARING),
+        "ZeroRedundancyOptimizer": Home("torch.distributed.optim", SHARING),
+        "Join": Home("torch.distributed.algorithms", f"{RANKS}.uneven"),
+        "PostLocalSGDOptimizer": Home("torch.distributed.optim", f"{RANKS}.local"),
+        "get_state_dict": Home("torch.distributed.checkpoint.state_dict", f"{RANKS}.resuming"),
+        "set_state_dict": Home("torch.distributed.checkpoint.state_dict", f"{RANKS}.resuming"),
+        "fully_shard": Home("torch.distributed.fsdp", SHARING),
     }
 )
 """All parts, in the order in which they are walked."""
