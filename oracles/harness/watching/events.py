@@ -36,7 +36,7 @@ class Look:
 
     Attributes:
         gradients: by the number of the parameter; None where there is none.
-        weights: by the number of the parameter.
+        weights: by the number of the parameter; none where only gradients can have changed.
     """
 
     gradients: tuple[Gradient | None, ...]

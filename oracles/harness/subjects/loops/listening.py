@@ -201,7 +201,7 @@ class Listener:
         safe = None if self._packing else self._safe
         loss = losses.read(roots, gradients, self._scaled, safe, self._scaling)
         training = tuple(model.training for model in self.recorder.models)
-        self.recorder.note(Begun(look=self.recorder.look(), loss=loss, training=training))
+        self.recorder.note(Begun(look=self.recorder.looks.look(), loss=loss, training=training))
         self._passes += 1
         try:
             return original(*args, **kwargs)
@@ -209,7 +209,7 @@ class Listener:
             self._passes -= 1
             self._scaled.clear()
             self._scaling, self._safe = False, 0
-            self._left = self.recorder.look()
+            self._left = self.recorder.looks.look(weights=False)
             self.recorder.note(Ended(look=self._left))
 
     def _packed(self, original: Any, hooks: Any) -> Any:
@@ -238,7 +238,7 @@ class Listener:
             tensors = list(tensors)
             given = (tensor for tensor in tensors)
         known = [n for tensor in tensors if (n := self.recorder.looks.known(tensor)) is not None]
-        before = self.recorder.look()
+        before = self.recorder.looks.look(weights=False)
         self._clipping = True
         try:
             result = original(given, *args[1:], **kwargs)
@@ -246,7 +246,7 @@ class Listener:
             self._clipping = False
         self.recorder.note(
             Clipped(
-                look=self.recorder.look(),
+                look=self.recorder.looks.look(weights=False),
                 before=before,
                 parameters=tuple(known),
                 limit=float(limits[0]),
@@ -327,7 +327,11 @@ class Listener:
         result = original(scaler, optimizer, *args, **kw)
         if scaler.is_enabled() and hasattr(optimizer, "param_groups"):
             number = self.recorder.optimizer(optimizer)
-            self.recorder.note(Unscaled(look=self.recorder.look(), optimizer=number, scale=scale))
+            self.recorder.note(
+                Unscaled(
+                    look=self.recorder.looks.look(weights=False), optimizer=number, scale=scale
+                )
+            )
         return result
 
     def _scaler_step(

@@ -51,11 +51,11 @@ class Looks:
         """The number of a parameter, if it has one."""
         return self._numbers.get(id(tensor))
 
-    def look(self) -> Look:
-        """All of them, as they are now."""
-        gradients = tuple(map(self._gradient, range(len(self.tensors))))
-        weights = tuple(map(self._weight, range(len(self.tensors))))
-        return Look(gradients, weights)
+    def look(self, *, weights: bool = True) -> Look:
+        """All of them, as they are now; or the gradients alone."""
+        numbers = range(len(self.tensors))
+        gradients = tuple(map(self._gradient, numbers))
+        return Look(gradients, tuple(map(self._weight, numbers)) if weights else ())
 
     def _gradient(self, number: int) -> Gradient | None:
         gradient = gradient_of(self.tensors[number])

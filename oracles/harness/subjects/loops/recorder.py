@@ -66,10 +66,6 @@ class Recorder:
         """Something has happened."""
         self.events.append(event)
 
-    def look(self) -> Look:
-        """All parameters, as they are now."""
-        return self.looks.look()
-
     def optimizer(self, optimizer: Any, *, given: bool = False) -> int:
         """The number of an optimizer; all its parameters are looked at from now on.
 
@@ -144,7 +140,7 @@ class Recorder:
     def used(self, optimizer: Any) -> Used:
         """The gradients that an optimizer takes now."""
         number = self.optimizer(optimizer)
-        look = self.look()
+        look = self.looks.look()
         tensors = [p for group in optimizer.param_groups for p in group["params"]]
         given = [(self.looks.number(p), p, g) for p in tensors if (g := gradient_of(p)) is not None]
         return Used(
@@ -161,7 +157,7 @@ class Recorder:
         states = (s.values() for s in optimizer.state.values() if isinstance(s, Mapping))
         kept = any(torch.is_tensor(v) and v.dim() for state in states for v in state)
         number = self.optimizer(optimizer)
-        return Stepped(look=self.look(), optimizer=number, calls=calls, remembers=kept)
+        return Stepped(look=self.looks.look(), optimizer=number, calls=calls, remembers=kept)
 
     def steps(self, number: int | None = None) -> int:
         """How many steps there were, of one optimizer or of all."""
