@@ -18,9 +18,10 @@ from oracles.harness.runs.runner import Refuted
 from oracles.harness.runs.tally import Tally
 from tests.meta.loop_accumulating import SPECIMENS as LOOPS
 from tests.meta.loop_scaling import SPECIMENS as SCALERS
+from tests.meta.loop_schedules import SPECIMENS as SCHEDULES
 from tests.meta.loop_zoo import Specimen
 
-ZOO: tuple[Specimen, ...] = (*SCALERS, *LOOPS)
+ZOO: tuple[Specimen, ...] = (*SCHEDULES, *SCALERS, *LOOPS)
 
 
 @contextmanager
