@@ -28,7 +28,7 @@ Step = list[list[Rows]]
 """By micro-batch and rank, the rows that are seen."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Training:
     """A linear model of three parameters, trained on ranks that have rows of their own.
 
@@ -75,6 +75,8 @@ class Training:
             f"{self.rule.name} {hypers}; {self.reduction} losses{divided} of {steps} rows"
             f"{', ' if words else ''}{', '.join(words)}"
         )
+
+    __repr__ = __str__  # what a rule is made of is too long to read
 
     @property
     def starts(self) -> list[tuple[float, ...]]:
