@@ -43,6 +43,7 @@ PARTS: Mapping[str, Home] = MappingProxyType(
         "PostLocalSGDOptimizer": Home("torch.distributed.optim", f"{RANKS}.local"),
         "get_state_dict": Home("torch.distributed.checkpoint.state_dict", f"{RANKS}.resuming"),
         "set_state_dict": Home("torch.distributed.checkpoint.state_dict", f"{RANKS}.resuming"),
+        "DTensor": Home("torch.distributed.tensor", f"{RANKS}.tensors"),
         "fully_shard": Home("torch.distributed.fsdp", SHARING),
     }
 )
