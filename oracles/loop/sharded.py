@@ -25,6 +25,7 @@ import numpy as np
 from oracles.loop.part import Part, Variant
 from oracles.loop.ranks import over_ranks
 from oracles.numerics import Array, norm, zeros_like
+from oracles.optimizers.registry import RULES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +121,9 @@ CLIPPING = (
     ),
 )
 """Of gradients that ranks share."""
+
+SPREAD = tuple(rule for rule in RULES.values() if not rule.sparse)
+"""Rules that step on parameters whose elements are on several ranks, as on any others."""
 
 PART = Part(
     name="fully_shard",

@@ -52,6 +52,7 @@ PARTS: Mapping[str, Home] = MappingProxyType(
         "PostLocalSGDOptimizer": Home("torch.distributed.optim", f"{HERE}.ranks.local"),
         "get_state_dict": Home(STATE_DICTS, f"{HERE}.ranks.resuming"),
         "set_state_dict": Home(STATE_DICTS, f"{HERE}.ranks.resuming"),
+        "DTensor": Home("torch.distributed.tensor", f"{HERE}.ranks.tensors"),
         "fully_shard": Home("torch.distributed.fsdp", SHARING),
     }
 )

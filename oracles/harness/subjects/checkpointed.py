@@ -148,19 +148,32 @@ def saving(training: Training, place: Place, among: int, folder: str, rank: Rank
     return seen
 
 
-def resuming(
-    training: Training, place: Place, among: int, folder: str, rank: Rank
-) -> tuple[list[Held], list[tuple[float, float]]]:
-    """Go on from there; what is held after each step, and each group's rates before the first."""
+def resuming(training: Training, place: Place, among: int, folder: str, rank: Rank) -> list[Held]:
+    """Go on from there; what is held after each step."""
+    run = _loaded(training, place, folder, rank)
+    return [*run.taking(slice(among, None))]
+
+
+def rates(
+    training: Training, place: Place, folder: str, scheduled: bool, rank: Rank
+) -> list[tuple[float, float]]:
+    """The learning rate of each group and what it was at first, once they are loaded."""
+    run = _loaded(training, place, folder, rank, scheduled=scheduled)
+    return [(group["lr"], group.get("initial_lr")) for group in run.owner.param_groups]
+
+
+def _loaded(
+    training: Training, place: Place, folder: str, rank: Rank, *, scheduled: bool = True
+) -> _Run:
+    """What was saved, in a run that was built with rates of its own."""
     from torch.distributed.checkpoint.state_dict_loader import load
 
     lost = replace(training, groups=tuple(h._replace(lr=ELSEWHERE) for h in training.groups))
-    run = _Run(lost, place, rank, sharded=LATER in training.options)
+    run = _Run(lost, place, rank, sharded=LATER in training.options, scheduled=scheduled)
     state = run.state()
     load(state, checkpoint_id=folder)
     run.load(state)
-    rates = [(group["lr"], group["initial_lr"]) for group in run.owner.param_groups]
-    return [*run.taking(slice(among, None))], rates
+    return run
 
 
 def saved_at_once(training: Training, place: Place, rank: Rank) -> list[Held]:
@@ -173,22 +186,31 @@ def saved_at_once(training: Training, place: Place, rank: Rank) -> list[Held]:
 class _Run:
     """A model, its optimizer and, if rates are halved, their scheduler."""
 
-    def __init__(self, training: Training, place: Place, rank: Rank, *, sharded: bool) -> None:
+    def __init__(
+        self,
+        training: Training,
+        place: Place,
+        rank: Rank,
+        *,
+        sharded: bool,
+        scheduled: bool = True,
+    ) -> None:
         self.training, self.rank = training, rank
         self.inner = model(training, place, rank)
         wrap = partial(shard, place=place) if sharded else replicated
         self.outer: Any = wrap(training, self.inner)
         self.owner = optimizer(training, self.inner)
-        self.schedule = torch.optim.lr_scheduler.ExponentialLR(
-            self.owner, 0.5 if training.halving else 1.0
-        )
+        self.schedules = [
+            torch.optim.lr_scheduler.ExponentialLR(self.owner, 0.5 if training.halving else 1.0)
+        ][: int(scheduled)]
 
     def taking(self, among: slice) -> Iterator[Held]:
         """Take some steps; what is held after each."""
         plain = replace(self.training, halving=False)  # which is left to the scheduler
         apart = unsynchronized(self.outer)
         for _ in steps(plain, self.outer, self.owner, self.rank, apart, among):
-            self.schedule.step()
+            for schedule in self.schedules:
+                schedule.step()
             yield held(self.inner)
 
     def state(self) -> dict[str, Any]:
@@ -196,7 +218,8 @@ class _Run:
         from torch.distributed.checkpoint.state_dict import get_state_dict
 
         parameters, owned = get_state_dict(self.outer, self.owner)
-        return {"model": parameters, "optimizer": owned, "schedule": self.schedule.state_dict()}
+        kept = [schedule.state_dict() for schedule in self.schedules]
+        return {"model": parameters, "optimizer": owned, "schedules": kept}
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from what was saved."""
@@ -208,4 +231,5 @@ class _Run:
             model_state_dict=state["model"],
             optim_state_dict=state["optimizer"],
         )
-        self.schedule.load_state_dict(state["schedule"])
+        for schedule, kept in zip(self.schedules, state["schedules"], strict=True):
+            schedule.load_state_dict(kept)

@@ -85,7 +85,9 @@ class Model(nn.Module):
         bias, first, *others = training.starts
         self.bias = nn.Parameter(torch.tensor(bias, dtype=dtype))
         self.first = Term(first, dtype)
-        self.second = Term(others[0], dtype) if others else self.first
+        self.second = Term(others[0] if others else first, dtype)
+        if training.tied:
+            self.second.weight = self.first.weight
 
     def forward(self, x: Tensor, back: Tensor) -> Tensor:
         z: Tensor = self.first(x) + self.second(back) + self.bias

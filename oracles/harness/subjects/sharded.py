@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import torch
 from torch import nn
 
 from oracles.harness.subjects.processes import Rank
-from oracles.harness.subjects.ranks import Held, held, model, optimizer, steps
+from oracles.harness.subjects.ranks import Held, held, model, optimizer, steps, whole
 from oracles.harness.subjects.subject import Place
-from oracles.harness.training.shards import Training
+from oracles.harness.training.shards import Spread, Stepped, Training
 
 EACH, GATHERED = "each term by itself", "kept gathered"
 """What ``fully_shard`` can be told: to shard the model's terms one by one, and not to let go of
@@ -56,3 +58,65 @@ def unsynchronized(outer: Any) -> Callable[[], AbstractContextManager[None]]:
         outer.set_requires_gradient_sync(True)
 
     return getattr(outer, "no_sync", apart)
+
+
+def kernels(name: str) -> list[str]:
+    """In which ways torch's optimizer of that name can be told to step; none if there is none."""
+    found = getattr(torch.optim, name, None)
+    if found is None:
+        return []
+    told = inspect.signature(found).parameters
+    ways = ["foreach"] if "foreach" in told else []
+    return ["for-loop", *ways, *(["fused"] if "fused" in told else [])]
+
+
+STEPS = 3
+"""How many steps are taken on a parameter that is spread."""
+
+
+def stepped(case: Stepped, place: Place, rank: Rank) -> list[list[float]]:
+    """All elements of a parameter that is spread over ranks, after each step."""
+    mesh_of = mesh(place)
+    parameter = nn.Parameter(_spread(case.spread, 0, place, mesh_of))
+    told = case.rule.arguments(case.rule.drawing.trial)
+    del told["batch_size"]
+    if "foreach" in kernels(case.rule.name):
+        told["foreach"] = case.kernel == "foreach"
+    if case.kernel == "fused":
+        del told["foreach"]
+        told["fused"] = True
+    owner = getattr(torch.optim, case.rule.name)([parameter], **told)
+    seen = []
+    for number in range(1, STEPS + 1):
+        parameter.grad = _spread(case.spread, number, place, mesh_of)
+        owner.step()
+        seen.append(whole(parameter).double().reshape(-1).tolist())
+    return seen
+
+
+def clipped(
+    spread: Sequence[Spread], most: float, place: Place, rank: Rank
+) -> tuple[float, list[list[float]]]:
+    """The norm of gradients that are spread over ranks, and what is left of them."""
+    mesh_of = mesh(place)
+    parameters = []
+    for each in spread:
+        gradient = _spread(each, 0, place, mesh_of)
+        parameters.append(nn.Parameter(torch.zeros_like(gradient)))
+        parameters[-1].grad = gradient
+    norm = whole(nn.utils.clip_grad_norm_(parameters, most))
+    left = [whole(p.grad).double().reshape(-1).tolist() for p in parameters if p.grad is not None]
+    return float(norm), left
+
+
+def _spread(spread: Spread, number: int, place: Place, mesh_of: Any) -> Any:
+    """A DTensor of the values of that number."""
+    from torch.distributed import tensor
+
+    values = torch.tensor(spread.values(number).tolist(), dtype=getattr(torch, place.dtype))
+    way, _, axis = spread.dealt.partition("(")
+    if way != "Partial":
+        dealt = getattr(tensor, way)(*map(int, axis.rstrip(")") or ()))
+        return tensor.distribute_tensor(values.to(place.device), mesh_of, [dealt])
+    mine = values if mesh_of.get_rank() == 0 else torch.zeros_like(values)
+    return tensor.DTensor.from_local(mine.to(place.device), mesh_of, [tensor.Partial()])

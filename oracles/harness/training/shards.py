@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+import numpy as np
 from hypothesis import strategies as st
 
 from oracles.drawing import Hyper
@@ -28,7 +30,7 @@ Step = list[list[Rows]]
 """By micro-batch and rank, the rows that are seen."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Training:
     """A linear model of three parameters, trained on ranks that have rows of their own.
 
@@ -75,6 +77,8 @@ class Training:
             f"{self.rule.name} {hypers}; {self.reduction} losses{divided} of {steps} rows"
             f"{', ' if words else ''}{', '.join(words)}"
         )
+
+    __repr__ = __str__  # what a rule is made of is too long to read
 
     @property
     def starts(self) -> list[tuple[float, ...]]:
@@ -150,3 +154,59 @@ class Uneven:
         over = "all ranks" if self.initial else "those that have a batch"
         stepped = ", ZeRO" if self.partitioned else ""
         return f"{self.training}; {'/'.join(map(str, self.counts))} steps, over {over}{stepped}"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A tensor whose elements are dealt to ranks, whole on each of them, or a sum over them.
+
+    Attributes:
+        shape: of all of it.
+        dealt: ``"Shard(0)"``, ``"Shard(1)"``, ``"Replicate()"`` or ``"Partial()"``.
+        seed: its values are drawn from; short numbers.
+    """
+
+    shape: tuple[int, ...]
+    dealt: str
+    seed: int
+
+    def values(self, number: int = 0) -> FloatArray:
+        """One of as many arrays as are wanted."""
+        drawn = np.random.Generator(np.random.PCG64([self.seed, number]))
+        return drawn.integers(-32, 33, self.shape) / 8
+
+
+@dataclass(frozen=True, repr=False)
+class Stepped:
+    """A parameter that is spread over ranks, and how an optimizer steps on it.
+
+    Attributes:
+        rule: what it follows, with its trial hyperparameters.
+        spread: the parameter and, from number 1 on, its gradients.
+        kernel: ``"for-loop"``, ``"foreach"`` or ``"fused"``.
+    """
+
+    rule: Rule
+    spread: Spread
+    kernel: str
+
+    def __str__(self) -> str:
+        return f"{self.rule.name} {self.kernel}, {self.spread}"
+
+    __repr__ = __str__
+
+
+SHAPES = (5, 3), (4,), (1, 2), (7,), (2, 4), (1,)
+
+
+def spreads(
+    shapes: Sequence[tuple[int, ...]] = SHAPES, *, partial: bool = False
+) -> st.SearchStrategy[Spread]:
+    """Tensors of those shapes, dealt in each way there is."""
+
+    def dealt(shape: tuple[int, ...]) -> st.SearchStrategy[Spread]:
+        ways = [f"Shard({axis})" for axis, _ in enumerate(shape)] + ["Replicate()"]
+        ways += ["Partial()"] * partial
+        return st.builds(Spread, st.just(shape), st.sampled_from(ways), st.integers(0, 99))
+
+    return st.sampled_from(shapes).flatmap(dealt)

@@ -65,7 +65,7 @@ def trainings(
             "divided": st.booleans(),
             "halving": st.booleans(),
         }
-        return st.builds(Training, st.just(rule), **drawn | fixed)
+        return st.fixed_dictionaries(drawn | fixed).map(lambda told: Training(rule, **told))
 
     return st.sampled_from(rules).flatmap(stepped)
 

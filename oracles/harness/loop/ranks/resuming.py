@@ -9,9 +9,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from oracles.harness.loop.question import Question, wrong
+from oracles.harness.loop.question import Question
 from oracles.harness.loop.ranks import asked
-from oracles.harness.loop.ranks.asked import judged, places, trainings, words, world
+from oracles.harness.loop.ranks.asked import agreed, judged, places, trainings, words, world
 from oracles.harness.subjects import checkpointed, processes
 from oracles.harness.subjects.checkpointed import LATER, SHARDED
 from oracles.harness.subjects.subject import Place
@@ -32,13 +32,16 @@ class Resumed:
     Attributes:
         training: what is trained; its rates are halved by a scheduler.
         among: how many steps are taken before.
+        scheduled: whether the optimizer that goes on has its scheduler when it is loaded.
     """
 
     training: Training
     among: int
+    scheduled: bool = True
 
     def __str__(self) -> str:
-        return f"{self.training}; saved after step {self.among}"
+        lacking = "" if self.scheduled else ", loaded without a scheduler"
+        return f"{self.training}; saved after step {self.among}{lacking}"
 
 
 def questions(part: str) -> tuple[Question, ...]:
@@ -64,6 +67,17 @@ def questions(part: str) -> tuple[Question, ...]:
                 regions={"some parameters without a state": _some_stateless},
                 weight=2,
             ),
+            Question(
+                part,
+                "keeps lr and initial_lr",
+                _resumed,
+                keeps_rates,
+                partial(places, part, asked.PAIR),
+                regions={
+                    "some parameters without a state": _some_stateless,
+                    "no scheduler yet": lambda case, place: not case.scheduled,
+                },
+            ),
         ),
     }[part]
 
@@ -79,7 +93,7 @@ def _resumed() -> st.SearchStrategy[Resumed]:
     drawn = _trainings(3, shards=three, options=words([SHARDED, LATER]))
     return drawn.flatmap(
         lambda training: st.builds(
-            Resumed, st.just(training), st.integers(1, len(training.shards) - 1)
+            Resumed, st.just(training), st.integers(1, len(training.shards) - 1), st.booleans()
         )
     )
 
@@ -103,28 +117,34 @@ def untouched(training: Training, place: Place) -> Verdict:
 
 
 def goes_on(case: Resumed, place: Place) -> Verdict:
-    """Both worlds are where one run leads, and the second one's rates are those of the first."""
+    """Both worlds are where one run leads that takes all steps."""
     before, after = (int(word) for word in place.path.split() if word.isdigit())
     training, among = case.training, case.among
+    old, new = (place._replace(path=f"{ranks} ranks") for ranks in (before, after))
     with tempfile.TemporaryDirectory(prefix="oracles-checkpoint-") as folder:
-        given = training, place, among, folder
-        first: Told = processes.ask(before, checkpointed.saving, *given)
-        second = processes.ask(after, checkpointed.resuming, *given)
+        first: Told = processes.ask(before, checkpointed.saving, training, old, among, folder)
+        second: Told = processes.ask(after, checkpointed.resuming, training, new, among, folder)
     rest = len(training.shards) - among
     points = resumed(training, [before] * among + [after] * rest, enclosed(place.dtype))
-    told = [held for held, _ in second]
-    for worlds, world_told, expected in (
-        (before, first, points[:among]),
-        (after, told, points[among:]),
-    ):
-        verdict = judged(place, case, world_told, [expected] * worlds, lambda: ())
-        if verdict.failed:
-            return verdict
-    bases = [h.lr for h in training.groups]
-    scale = 2**among if training.halving else 1
-    for rank, (_, rates) in enumerate(second):
-        wanted = [(base / scale, base) for base in bases]
-        if rates != wanted:
-            said = f"rank {rank} goes on with lr and initial_lr {rates} and not {wanted}"
-            return wrong(place, case, said)
-    return verdict
+    one = judged(place, case, first, [points[:among]] * before, lambda: ())
+    other = judged(place, case, second, [points[among:]] * after, lambda: ())
+    return one if one.failed else other
+
+
+def keeps_rates(case: Resumed, place: Place) -> Verdict:
+    """The rates that are loaded are those that were saved, and so are those of the start."""
+    training, among = case.training, case.among
+    with tempfile.TemporaryDirectory(prefix="oracles-checkpoint-") as folder:
+        processes.ask(world(place), checkpointed.saving, training, place, among, folder)
+        told = processes.ask(
+            world(place), checkpointed.rates, training, place, folder, case.scheduled
+        )
+    wanted = [
+        (training.hyper(parameter, among).lr, training.hyper(parameter).lr)
+        for parameter, _ in enumerate(training.starts)
+    ]
+    found = [
+        [f"has lr and initial_lr {rates} and not {wanted}"] if rates != wanted else []
+        for rates in told
+    ]
+    return agreed(place, case, found)
