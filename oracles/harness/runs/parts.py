@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +45,9 @@ def sites(
 
     home = PARTS[part].torch
     try:
-        owner = pkgutil.resolve_name(f"{home}:{part}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch deprecates of itself, as it is imported
+            owner = pkgutil.resolve_name(f"{home}:{part}")
     except (ImportError, AttributeError):
         return [], {Place(part, EVERYWHERE, "", ""): f"this {home} has no {part}"}
     places = {place: None for question in questions(part) for place in question.places()}
