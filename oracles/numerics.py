@@ -286,6 +286,12 @@ def in_bfloat16(x: Array) -> Array:
 
 
 @singledispatch
+def in_float16(x: Array) -> Array:
+    """``x``, kept in float16 from here on; as for :func:`in_bfloat16`."""
+    return x
+
+
+@singledispatch
 def kept_like(x: Array, w: Array) -> Array:
     """``x``, as it meets ``w`` in the dtype of w. The rule is x itself."""
     return x

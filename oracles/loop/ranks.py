@@ -61,14 +61,14 @@ def _same(value: Any, *told: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Sharing(Variant):
-    """How ranks share a step. ``compute`` is told the g_rj and the m_r, and gives a g to each rank.
+    """How ranks share a step: ``compute`` is told the g_rj, the m_r and t, and gives each its g.
 
     Attributes:
         hyper: ``(h, the m_r, k) -> h``, what each of them steps with.
         after: ``(w of each, t) -> w of each``, once all have taken step t, counted from 1.
     """
 
-    compute: Callable[[Micro, Sequence[int]], PerRank]
+    compute: Callable[[Micro, Sequence[int], int], PerRank]
     hyper: Callable[[Hyper, Sequence[int], int], Hyper] = _same
     after: Callable[[PerRank, int], PerRank] = _same
 
@@ -79,10 +79,10 @@ def accumulated(micro: Micro) -> list[Array]:
     >>> accumulated([[1.0, 2.0], [4.0, 8.0]])
     [3.0, 12.0]
     """
-    return [_summed(gradients) for gradients in micro]
+    return [summed(gradients) for gradients in micro]
 
 
-def _summed(terms: Sequence[Array]) -> Array:
+def summed(terms: Sequence[Array]) -> Array:
     """From left to right, with no 0 before the first."""
     first, *others = terms
     for term in others:
@@ -114,38 +114,38 @@ def everywhere(value: Array, ranks: int) -> PerRank:
     return [value] * ranks
 
 
-def _mean(micro: Micro, rows: Sequence[int]) -> PerRank:
+def _mean(micro: Micro, rows: Sequence[int], t: int) -> PerRank:
     return everywhere(mean(accumulated(micro)), len(micro))
 
 
-def _sum(micro: Micro, rows: Sequence[int]) -> PerRank:
+def _sum(micro: Micro, rows: Sequence[int], t: int) -> PerRank:
     return everywhere(over_ranks(accumulated(micro)), len(micro))
 
 
-def _own(micro: Micro, rows: Sequence[int]) -> PerRank:
+def _own(micro: Micro, rows: Sequence[int], t: int) -> PerRank:
     return accumulated(micro)
 
 
-def _first(micro: Micro, rows: Sequence[int]) -> PerRank:
+def _first(micro: Micro, rows: Sequence[int], t: int) -> PerRank:
     return everywhere(accumulated(micro)[0], len(micro))
 
 
-def _twice(micro: Micro, rows: Sequence[int]) -> PerRank:
-    return [g / len(micro) for g in _mean(micro, rows)]
+def _twice(micro: Micro, rows: Sequence[int], t: int) -> PerRank:
+    return [g / len(micro) for g in _mean(micro, rows, t)]
 
 
-def _by_windows(micro: Micro, rows: Sequence[int]) -> PerRank:
-    return [g / len(micro[0]) for g in _mean(micro, rows)]
+def _by_windows(micro: Micro, rows: Sequence[int], t: int) -> PerRank:
+    return [g / len(micro[0]) for g in _mean(micro, rows, t)]
 
 
-def _by_rows(micro: Micro, rows: Sequence[int]) -> PerRank:
+def _by_rows(micro: Micro, rows: Sequence[int], t: int) -> PerRank:
     weighted = [m * g for m, g in zip(rows, accumulated(micro), strict=True)]
     return everywhere(over_ranks(weighted) / sum(rows), len(micro))
 
 
-def _last_shared(micro: Micro, rows: Sequence[int]) -> PerRank:
+def _last_shared(micro: Micro, rows: Sequence[int], t: int) -> PerRank:
     shared = mean([gradients[-1] for gradients in micro])
-    return [_summed([*gradients[:-1], shared]) for gradients in micro]
+    return [summed([*gradients[:-1], shared]) for gradients in micro]
 
 
 def _averaged(values: PerRank, t: int) -> PerRank:

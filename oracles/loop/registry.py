@@ -11,8 +11,12 @@ from oracles.loop import (
     batch_statistics,
     clipped_step,
     clipping,
+    compressed,
+    local_steps,
     ranks,
     scaler,
+    sharded,
+    uneven,
 )
 from oracles.loop.part import Part
 
@@ -27,6 +31,10 @@ PARTS_OF_LOOP: Mapping[str, Part] = MappingProxyType(
             *clipping.CLIPPING,
             clipped_step.STEP,
             ranks.PART,
+            sharded.PART,
+            uneven.PART,
+            local_steps.PART,
+            *compressed.PARTS,
         )
     }
 )

@@ -291,3 +291,20 @@ def test_an_argument_that_takes_its_default_only_is_left_there() -> None:
     assert list(map(str, report.found.fits)) == ["Adagrad's coupled_unscaled"]
     assert report.accuracies[0].radii < 2
     assert "raises ValueError: not supported! in some settings: Adagrad" in render(report)
+
+
+def test_its_steps_run_on_one_thread_and_others_on_those_there_were() -> None:
+    seen: list[int] = []
+
+    class Threaded(Own):
+        def step(self, closure: Any = None) -> Any:
+            seen.append(torch.get_num_threads())
+            return super().step(closure)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        identify(Threaded, ["SGD"])
+        assert {*seen} == {1} and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

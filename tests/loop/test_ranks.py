@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracles.drawing import Hyper
-from oracles.harness.loop.ranks import trainings
+from oracles.harness.loop.ranks.asked import trainings
 from oracles.harness.training import shards as cases
 from oracles.harness.training.loop import PLAIN, Numbers
 from oracles.harness.training.ranks import enclosed, off, share, trajectory
@@ -41,8 +41,8 @@ class Rationals(Numbers):
 
 def ends(training: Training, number: int, sharing: Sharing = TORCH) -> list[Any]:
     """Where each rank stands at the end, in rationals, elements end to end."""
-    *_, points = trajectory(training, number, sharing, Rationals())
-    return [np.concatenate(point).tolist() for point in points]
+    held = trajectory(training, number, sharing, Rationals())
+    return [np.concatenate(points[-1]).tolist() for points in held]
 
 
 def alone(training: Training, number: int) -> Training:
@@ -96,10 +96,10 @@ def test_one_micro_batch_is_shared_whole(training: Training) -> None:
 
 @given(trainings(), st.sampled_from(SHARING))
 def test_plain_numbers_are_enclosed(training: Training, sharing: Sharing) -> None:
-    balls = list(trajectory(training, 2, sharing, enclosed("float64")))
-    plain = list(trajectory(training, 2, sharing, PLAIN))
-    told = [[[values.tolist() for values in points[rank]] for points in plain] for rank in (0, 1)]
-    assert not list(off(balls, told))
+    balls = trajectory(training, 2, sharing, enclosed("float64"))
+    plain = trajectory(training, 2, sharing, PLAIN)
+    told = [[[values.tolist() for values in point] for point in points] for points in plain]
+    assert not off(balls, told)
     assert share(balls, told) <= 1
 
 
@@ -129,7 +129,7 @@ def test_the_example_on_two_ranks(sharing: Sharing) -> None:
     h = sharing.hyper(h, [1, 1], 1)
     micro = [[np.array(g, dtype=object) for g in own] for own in EXAMPLE]
     one = exact([1, 1])
-    stepped = [SGD.step(one, g, 1, {}, h, SGD.torch)[0] for g in sharing.compute(micro, [1, 1])]
+    stepped = [SGD.step(one, g, 1, {}, h, SGD.torch)[0] for g in sharing.compute(micro, [1, 1], 1)]
     assert sharing.after(stepped, 1)[0].tolist() == [Fraction(n) for n in SEEN[sharing.name]]
 
 

@@ -13,16 +13,16 @@ from typing import Any
 import pytest
 import torch
 from torch.optim import lr_scheduler as schedulers_of_torch
-from torch.optim.swa_utils import SWALR
 
-from oracles.harness.loop.catalogue import PARTS
 from oracles.harness.subjects import schedulers
+from oracles.schedules.composed import Single
+from oracles.schedules.registry import PARTS, SCHEDULES
 
-ALL = {name: getattr(schedulers.home(name), name) for name in PARTS if schedulers.there(name)}
+HERE = {name for name in (*SCHEDULES, *PARTS) if schedulers.there(name)}
 
 
 def test_every_schedule_of_torch_has_an_oracle() -> None:
-    assert set(schedulers.classes()) == set(ALL)
+    assert set(schedulers.classes()) == HERE
 
 
 class Unknown(schedulers_of_torch.StepLR):
@@ -31,7 +31,7 @@ class Unknown(schedulers_of_torch.StepLR):
 
 def test_one_without_an_oracle_is_told_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedulers_of_torch, "Unknown", Unknown, raising=False)
-    assert set(schedulers.classes()) - set(ALL) == {"Unknown"}
+    assert set(schedulers.classes()) - HERE == {"Unknown"}
 
 
 def optimizer() -> Any:
@@ -51,8 +51,15 @@ def step(owner: Any) -> Any:
     return schedulers_of_torch.StepLR(owner, 1)
 
 
+def called(name: str) -> Any:
+    """torch's class of that name."""
+    return getattr(schedulers.home(name), name)
+
+
 REFUSED: dict[str, Callable[[Any], Any]] = {
     "LambdaLR: Expected 2 lr_lambdas, but got 1": lambda o: {"lr_lambda": [float]},
+    "LambdaLR: Expected 2 lr_lambdas, but got 3": lambda o: {"lr_lambda": (float,) * 3},
+    "MultiplicativeLR: Expected 2 lr_lambdas, but got 1": lambda o: {"lr_lambda": [float]},
     "MultiplicativeLR: Expected 2 lr_lambdas, but got 3": lambda o: {"lr_lambda": (float,) * 3},
     "MultiplicativeLR: should be a function, but got int": lambda o: {"lr_lambda": [float, 1]},
     "ConstantLR: expected to be between 0 and 1": lambda o: {"factor": 1.5},
@@ -93,24 +100,76 @@ def test_what_cannot_be_followed_is_refused(case: str) -> None:
     name, _, said = case.partition(": ")
     owner = optimizer()
     with pytest.raises((ValueError, TypeError), match=re.escape(said)):
-        ALL[name](owner, **REFUSED[case](owner))
+        called(name)(owner, **REFUSED[case](owner))
 
 
-@pytest.mark.parametrize("cls", [schedulers_of_torch.CyclicLR, schedulers_of_torch.OneCycleLR])
-def test_momentum_is_cycled_where_there_is_some(cls: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "options"), [("CyclicLR", {"base_lr": 0.1}), ("OneCycleLR", {"total_steps": 9})]
+)
+def test_momentum_is_cycled_where_there_is_some(name: str, options: dict[str, Any]) -> None:
     """Adagrad has none: that is told, unless it is not to be cycled."""
     owner = torch.optim.Adagrad([torch.zeros(1)], lr=0.5)
-    options = {"base_lr": 0.1} if cls is schedulers_of_torch.CyclicLR else {"total_steps": 9}
     with pytest.raises(ValueError, match="momentum"):
-        cls(owner, max_lr=1.0, **options)
-    cls(owner, max_lr=1.0, cycle_momentum=False, **options)
+        called(name)(owner, max_lr=1.0, **options)
+    called(name)(owner, max_lr=1.0, cycle_momentum=False, **options)
 
 
-def test_a_plateau_is_in_no_composition() -> None:
+@pytest.mark.parametrize("name", ["SequentialLR", "ChainedScheduler"])
+def test_a_plateau_is_in_no_composition(name: str) -> None:
     """It wants a metric at each step, which compositions have not."""
     owner = optimizer()
-    with pytest.raises((ValueError, TypeError)):
-        schedulers_of_torch.SequentialLR(owner, [plateau(owner), step(owner)], [1])
+    parts = [step(owner), plateau(owner)]
+    with pytest.raises((ValueError, TypeError, AttributeError)):
+        called(name)(*((owner, parts, [1]) if name == "SequentialLR" else (parts,)))
+
+
+@pytest.mark.parametrize("name", ["SequentialLR", "ChainedScheduler"])
+def test_a_composition_has_schedules_of_one_optimizer(name: str) -> None:
+    owner = optimizer()
+    for parts in ([], [step(owner), other()], [step(owner), object()]):
+        with pytest.raises((ValueError, TypeError, AttributeError, IndexError)):
+            called(name)(*((owner, parts, [1]) if name == "SequentialLR" else (parts,)))
+
+
+def test_a_list_that_is_given_is_not_kept() -> None:
+    """Whoever changes it later changes no rate."""
+    owner, functions = optimizer(), [lambda t: 1.0, lambda t: 1.0]
+    scheduler = called("LambdaLR")(owner, functions)
+    functions[0] = lambda t: 9.0
+    owner.step()
+    scheduler.step()
+    assert schedulers.current(owner) == [0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    "name", sorted(HERE - {"SequentialLR", "ChainedScheduler", "ReduceLROnPlateau"})
+)
+def test_whoever_computes_a_rate_is_told_how_to_read_it(name: str) -> None:
+    """``get_lr`` gives the next rate of most schedules, and not the one that is."""
+    plan = Single(SCHEDULES[name], SCHEDULES[name].settings())
+    owner = optimizer()
+    scheduler = schedulers.build(plan, owner)
+    assert any("get_last_lr" in said for said in warned(scheduler.get_lr))
+
+
+def test_late_groups_have_the_floor_of_all() -> None:
+    owner = schedulers.optimizer([0.5])
+    scheduler = called("ReduceLROnPlateau")(owner, patience=0, factor=0.5, min_lr=0.375)
+    if not hasattr(scheduler, "default_min_lr"):
+        pytest.skip("this torch has no floor for groups that come later")
+    owner.add_param_group({"params": [torch.zeros(1)], "lr": 0.5})
+    for _ in range(2):
+        scheduler.step(1.0)
+    assert schedulers.current(owner) == [0.375, 0.375]
+
+
+def test_late_groups_need_floors_of_their_own_where_there_is_a_list() -> None:
+    owner = schedulers.optimizer([0.5])
+    scheduler = called("ReduceLROnPlateau")(owner, patience=0, min_lr=[0.375])
+    owner.add_param_group({"params": [torch.zeros(1)], "lr": 0.5})
+    scheduler.step(1.0)
+    with pytest.raises((RuntimeError, IndexError)):
+        scheduler.step(1.0)
 
 
 def test_a_last_epoch_needs_the_rates_to_begin_with() -> None:
@@ -118,10 +177,10 @@ def test_a_last_epoch_needs_the_rates_to_begin_with() -> None:
         schedulers_of_torch.StepLR(optimizer(), 1, last_epoch=3)
 
 
-@pytest.mark.parametrize("cls", [schedulers_of_torch.StepLR, SWALR])
-def test_only_optimizers_are_scheduled(cls: Any) -> None:
+@pytest.mark.parametrize("name", sorted(HERE - {"SequentialLR", "ChainedScheduler"}))
+def test_only_optimizers_are_scheduled(name: str) -> None:
     with pytest.raises((TypeError, AttributeError)):
-        cls(torch.nn.Linear(1, 1), 1)
+        called(name)(torch.nn.Linear(1, 1), *[1] * (name != "ReduceLROnPlateau"))
 
 
 def warned(act: Callable[[], object]) -> list[str]:

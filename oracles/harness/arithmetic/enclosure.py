@@ -42,7 +42,17 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import ArrayLike, NDArray
 
 from oracles.harness.arithmetic.formats import FLOAT64, FORMATS, TENSOR, WIDE_EPS, Format, Wide
-from oracles.numerics import beside, entering, in_bfloat16, item, kept, kept_like, one, resolution
+from oracles.numerics import (
+    beside,
+    entering,
+    in_bfloat16,
+    in_float16,
+    item,
+    kept,
+    kept_like,
+    one,
+    resolution,
+)
 
 INFLATE = 1 + 8 * WIDE_EPS
 """Covers the rounding of the radius' own arithmetic (fewer than eight operations each time)."""
@@ -442,6 +452,11 @@ def _resolution(x: Enclosure) -> Enclosure:
 @in_bfloat16.register(Enclosure)
 def _in_bfloat16(x: Enclosure) -> Enclosure:
     return converted(x, FORMATS["bfloat16"])
+
+
+@in_float16.register(Enclosure)
+def _in_float16(x: Enclosure) -> Enclosure:
+    return converted(x, FORMATS["float16"])
 
 
 @kept_like.register(Enclosure)

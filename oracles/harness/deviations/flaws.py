@@ -17,6 +17,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 from oracles.harness.deviations.ledger import Deviation, ledger
+from oracles.harness.subjects.processes import Rank, ask
 from oracles.harness.subjects.subject import Place
 
 FLAWS = Path(__file__).with_name("flaws.toml")
@@ -35,6 +36,7 @@ class Flaw:
         reason: what happens, and where in the code.
         upstream: the issue or pull request nearest to it; empty if none was found.
         reproducer: a program that ends in an ``assert`` of what should hold.
+        ranks: how many processes run it, each in the process group of all; 0: it runs by itself.
         paths, dtypes, devices: of the places where it shows; empty: of all.
     """
 
@@ -46,6 +48,7 @@ class Flaw:
     reason: str
     upstream: str
     reproducer: str
+    ranks: int = 0
     paths: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
@@ -72,10 +75,18 @@ class Flaw:
     def shows(self) -> bool:
         """Whether the reproducer fails here, in whatever way."""
         try:
-            exec(compile(self.reproducer, self.id, "exec"), {"__name__": self.id})
+            if self.ranks:
+                ask(self.ranks, program, self.reproducer, self.id)
+            else:
+                program(self.reproducer, self.id)
         except Exception:
             return True
         return False
+
+
+def program(text: str, name: str, rank: Rank | None = None) -> None:
+    """Run a reproducer, in this process or as one of the ranks of a world."""
+    exec(compile(text, name, "exec"), {"__name__": name})
 
 
 @cache

@@ -28,6 +28,9 @@ class Home:
 
 HERE, SCHEDULERS = "oracles.harness.loop", "torch.optim.lr_scheduler"
 SWA = "torch.optim.swa_utils"
+HOOKS = "torch.distributed.algorithms.ddp_comm_hooks.default_hooks"
+STATE_DICTS = "torch.distributed.checkpoint.state_dict"
+SHARING = f"{HERE}.ranks.sharing"
 
 PARTS: Mapping[str, Home] = MappingProxyType(
     {
@@ -35,13 +38,22 @@ PARTS: Mapping[str, Home] = MappingProxyType(
         "SequentialLR": Home(SCHEDULERS, f"{HERE}.composing"),
         "ChainedScheduler": Home(SCHEDULERS, f"{HERE}.composing"),
         "ReduceLROnPlateau": Home(SCHEDULERS, f"{HERE}.plateaus"),
-        # In torch.amp since 2.3, and by this name in all releases.
-        "GradScaler": Home("torch.cuda.amp", f"{HERE}.scaling"),
-        "backward": Home("torch.autograd", f"{HERE}.accumulating"),
         **dict.fromkeys((*EQUAL, *EXPONENTIAL), Home(SWA, f"{HERE}.averaging")),
         "update_bn": Home(SWA, f"{HERE}.batch_statistics"),
         **{part.name: Home("torch.nn.utils", f"{HERE}.clipping") for part in CLIPPING},
-        "DistributedDataParallel": Home("torch.nn.parallel", f"{HERE}.ranks"),
+        # In torch.amp since 2.3, and by this name in all releases.
+        "GradScaler": Home("torch.cuda.amp", f"{HERE}.scaling"),
+        "backward": Home("torch.autograd", f"{HERE}.accumulating"),
+        "DistributedDataParallel": Home("torch.nn.parallel", SHARING),
+        "fp16_compress_hook": Home(HOOKS, SHARING),
+        "bf16_compress_hook": Home(HOOKS, SHARING),
+        "ZeroRedundancyOptimizer": Home("torch.distributed.optim", SHARING),
+        "Join": Home("torch.distributed.algorithms", f"{HERE}.ranks.uneven"),
+        "PostLocalSGDOptimizer": Home("torch.distributed.optim", f"{HERE}.ranks.local"),
+        "get_state_dict": Home(STATE_DICTS, f"{HERE}.ranks.resuming"),
+        "set_state_dict": Home(STATE_DICTS, f"{HERE}.ranks.resuming"),
+        "DTensor": Home("torch.distributed.tensor", f"{HERE}.ranks.tensors"),
+        "fully_shard": Home("torch.distributed.fsdp", SHARING),
     }
 )
 """All parts, in the order in which they are walked."""

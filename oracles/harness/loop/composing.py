@@ -188,6 +188,12 @@ def _begins_at_once(plan: Plan) -> bool:
     return any(0 in whole.milestones for whole in _sequences(plan))
 
 
+def _two_of_a_kind(plan: Plan) -> bool:
+    """Whether two schedules keep their rate in the same place of the group."""
+    kinds = [part.schedule.name for part in parts(plan) if isinstance(part, Single)]
+    return kinds.count("SWALR") > 1
+
+
 OF_PLANS: dict[str, Callable[[Plan], bool]] = {
     "a product goes on": _goes_on,
     "a composition first": _composed_first,
@@ -195,6 +201,7 @@ OF_PLANS: dict[str, Callable[[Plan], bool]] = {
     "a cycle among others": _takes_the_base,
     "a sequence in a chain": _sequence_in_a_chain,
     "a milestone at 0": _begins_at_once,
+    "two of a kind": _two_of_a_kind,
 }
 """Plans that some torch follows wrongly."""
 

@@ -9,15 +9,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from oracles.harness.cases import scaling as cases
+from oracles.harness.cases import skips as cases
 from oracles.harness.loop.question import Question, Region, wrong
-from oracles.harness.subjects import scaling
+from oracles.harness.subjects import scaling, scaling_calls, scaling_skips
 from oracles.harness.subjects import scaling_promises as promises
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, Verdict
 
 WHOLE, FINDS, FINITE = "skips are whole", "finds inf and nan", "steps are finite"
-ORDER, OUTPUTS, DISABLED = "order of calls", "outputs", "disabled"
+ORDER, OUTPUTS, SAYS = "order of calls", "outputs", "settings"
 BARE, HOOKS, AGAIN = "disabled steps", "hooks of skipped steps", "a step made again"
 
 Regions = Mapping[str, Region]
@@ -47,6 +47,11 @@ def _far(case: cases.Extreme, place: Place) -> bool:
     return case.scale < LEAST or abs(case.gradient) / case.scale >= LARGEST
 
 
+def _disabled_getter(asked: tuple[str, str], place: Place) -> bool:
+    kind, name = asked
+    return kind == "disabled" and name.strip("()") in promises.GETTERS
+
+
 FUSED: Regions = MappingProxyType(
     {"fused": _fused, "fused_skip": _fused_skip, "first_skip": _first_skip}
 )
@@ -54,42 +59,40 @@ COMPLEX: Regions = MappingProxyType({"complex": lambda case, place: case.layout 
 FAR: Regions = MappingProxyType({"far": _far})
 CALLS: Regions = MappingProxyType(
     {
-        "closure": lambda call, place: call.name == promises.CLOSURE,
-        "one_element": lambda call, place: call.name == promises.ONE_ELEMENT,
+        "closure": lambda call, place: call.name == scaling_calls.CLOSURE,
+        "one_element": lambda call, place: call.name == scaling_calls.ONE_ELEMENT,
     }
 )
 NAMED: Regions = MappingProxyType({"named": lambda kind, place: kind == promises.NAMED})
-GETTERS: Regions = MappingProxyType(
-    {"getters": lambda name, place: name.strip("()") in promises.GETTERS}
-)
+GETTERS: Regions = MappingProxyType({"getters": _disabled_getter})
 
 
 def questions(part: str) -> tuple[Question, ...]:
     """What a scaler owes whoever calls it."""
     asked = partial(_question, part)
     return (
-        asked(WHOLE, cases.skips, promises.skipping, of_all, weight=2, regions=FUSED),
-        asked(BARE, cases.skips, promises.steps_disabled, of_all, weight=0.6),
-        asked(HOOKS, cases.skips, promises.hooked, of_all, weight=0.6, regions=FUSED),
-        asked(AGAIN, cases.skips, promises.tried_again, of_all, weight=0.6, regions=FUSED),
+        asked(WHOLE, cases.skips, scaling_skips.skipping, of_all, weight=1.4, regions=FUSED),
+        asked(BARE, cases.skips, scaling_skips.steps_disabled, of_all, weight=0.6),
+        asked(HOOKS, cases.skips, scaling_skips.hooked, of_all, weight=0.6, regions=FUSED),
+        asked(AGAIN, cases.skips, scaling_skips.tried_again, of_all, weight=0.6, regions=FUSED),
         asked(FINDS, cases.found, promises.finds, by_dtype, weight=12, regions=COMPLEX),
         asked(FINITE, cases.extremes, promises.steps_finitely, once, weight=6, regions=FAR),
-        asked(ORDER, _calls, promises.allows, once, weight=12, regions=CALLS),
+        asked(ORDER, _calls, scaling_calls.allows, once, weight=12, regions=CALLS),
         asked(OUTPUTS, _outputs, promises.scales, once, weight=3, regions=NAMED),
-        asked(DISABLED, _disabled, promises.says_disabled, once, weight=4, regions=GETTERS),
+        asked(SAYS, _says, promises.says, once, weight=6, regions=GETTERS),
     )
 
 
-def _calls() -> st.SearchStrategy[promises.Call]:
-    return st.sampled_from(promises.CALLS)
+def _calls() -> st.SearchStrategy[scaling_calls.Call]:
+    return st.sampled_from(scaling_calls.CALLS)
 
 
 def _outputs() -> st.SearchStrategy[str]:
     return st.sampled_from(list(promises.OUTPUTS))
 
 
-def _disabled() -> st.SearchStrategy[str]:
-    return st.sampled_from(list(promises.DISABLED))
+def _says() -> st.SearchStrategy[tuple[str, str]]:
+    return st.sampled_from([(kind, n) for kind, (_, all_) in promises.SAYS.items() for n in all_])
 
 
 def _question(
@@ -123,8 +126,9 @@ def of_all(part: str) -> list[Place]:
     """Every optimizer on every path."""
     return [
         Place(part, name, "float32", device)
-        for name in promises.optimizers()
+        for name in scaling_skips.optimizers()
         for device in scaling.scaled_devices()
+        if not scaling_skips.lacking(name, device)
     ]
 
 
@@ -134,6 +138,7 @@ def by_dtype(part: str) -> list[Place]:
         Place(part, CALM, dtype, device)
         for dtype in ("float32", "float64", "bfloat16")
         for device in scaling.scaled_devices()
+        if not scaling.lacking("SGD", "for-loop", dtype, device)
     ]
 
 

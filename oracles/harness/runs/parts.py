@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +45,9 @@ def sites(
 
     home = PARTS[part].torch
     try:
-        owner = pkgutil.resolve_name(f"{home}:{part}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch deprecates of itself, as it is imported
+            owner = pkgutil.resolve_name(f"{home}:{part}")
     except (ImportError, AttributeError):
         return [], {Place(part, EVERYWHERE, "", ""): f"this {home} has no {part}"}
     places = {place: None for question in questions(part) for place in question.places()}
@@ -101,7 +104,7 @@ def _failures(question: Question, case: Any, asked: Sequence[Site], tally: Tally
     """Ask everywhere but where the ledger knows better; the verdicts that failed."""
     failures = []
     for site in asked:
-        if row := _known(question, case, site):
+        if row := known_flaw(question, case, site):
             tally.leave_out(row.id, site.place)
             continue
         verdict = _verdict(question, case, site.place)
@@ -113,8 +116,8 @@ def _failures(question: Question, case: Any, asked: Sequence[Site], tally: Tally
     return failures
 
 
-def _known(question: Question, case: Any, site: Site) -> Flaw | None:
-    """The row that knows it, if one does."""
+def known_flaw(question: Question, case: Any, site: Site) -> Flaw | None:
+    """The row that knows a case to fail at a site, if one does."""
     return next(
         (
             row

@@ -32,9 +32,12 @@ def scaler_class() -> Any:
 
 def build(settings: Settings, device: str, **options: Any) -> Any:
     """A scaler."""
-    cls = scaler_class()
-    where = (device,) if cls is getattr(torch.amp, "GradScaler", None) else ()
-    return cls(*where, **settings._asdict(), **options)
+    return scaler_class()(*placed(device), **settings._asdict(), **options)
+
+
+def placed(device: str) -> tuple[str, ...]:
+    """What tells a scaler its device, where there is a choice."""
+    return (device,) if hasattr(torch.amp, "GradScaler") else ()
 
 
 def scaled_devices() -> list[str]:

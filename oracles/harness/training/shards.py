@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+import numpy as np
 from hypothesis import strategies as st
 
 from oracles.drawing import Hyper
@@ -24,8 +26,11 @@ STARTS = {"bias": (3.0,), "first": (2.0, -3.0, 1.5), "second": (-1.0, 4.0, 2.5)}
 Rows = slice
 """Of :data:`ROWS`."""
 
+Step = list[list[Rows]]
+"""By micro-batch and rank, the rows that are seen."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Training:
     """A linear model of three parameters, trained on ranks that have rows of their own.
 
@@ -38,6 +43,8 @@ class Training:
         reduction: ``"mean"`` or ``"sum"``, over the rows of a rank's micro-batch.
         tied: whether w₁ and w₂ are one parameter, which has both gradients.
         divided: whether a loss is divided by how many micro-batches there are.
+        halving: whether learning rates are halved after each step, in the optimizer's groups.
+        most: the norm above which the gradient of all parameters together is clipped.
         options: what the wrapper is told, where it takes it.
     """
 
@@ -47,13 +54,20 @@ class Training:
     reduction: str = "mean"
     tied: bool = False
     divided: bool = True
+    halving: bool = False
+    most: float | None = None
     options: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         steps = "; ".join(
             " + ".join("/".join(map(str, counts)) for counts in step) for step in self.shards
         )
-        words = [*self.options, *(["tied"] if self.tied else [])]
+        words = [
+            *(["tied"] if self.tied else []),
+            *(["rates halved after each step"] if self.halving else []),
+            *([f"clipped at {self.most}"] if self.most else []),
+            *self.options,
+        ]
         divided = ", divided by the micro-batches" if self.divided else ""
         hypers = "; ".join(
             " ".join(f"{name}={value!r}" for name, value in h._asdict().items() if value)
@@ -64,17 +78,20 @@ class Training:
             f"{', ' if words else ''}{', '.join(words)}"
         )
 
+    __repr__ = __str__  # what a rule is made of is too long to read
+
     @property
     def starts(self) -> list[tuple[float, ...]]:
         """Where the parameters start."""
         return list(STARTS.values())[: 2 if self.tied else 3]
 
-    def hyper(self, parameter: int) -> Hyper:
-        """What a parameter is stepped with."""
-        return self.groups[parameter % len(self.groups)]
+    def hyper(self, parameter: int, step: int = 0) -> Hyper:
+        """What a parameter is stepped with; the first step is 0."""
+        h = self.groups[parameter % len(self.groups)]
+        return h._replace(lr=h.lr / 2**step) if self.halving else h
 
-    def rows(self, ranks: int) -> list[list[list[Rows]]]:
-        """By step, micro-batch and rank, the rows that are seen."""
+    def rows(self, ranks: int) -> list[Step]:
+        """What is seen at each step by so many ranks."""
         counts = [n for step in self.shards for micro in step for n in micro[:ranks]]
         each = (Rows(end - n, end) for n, end in zip(counts, accumulate(counts), strict=True))
         return [[[next(each) for _ in micro[:ranks]] for micro in step] for step in self.shards]
@@ -115,3 +132,81 @@ def shards(
         each = each.filter(lambda counts: counts[0] != counts[1])
     step = st.integers(*micros).flatmap(lambda k: st.tuples(*[each] * k))
     return st.lists(step, min_size=1, max_size=steps).map(tuple)
+
+
+@dataclass(frozen=True)
+class Uneven:
+    """A training of which some ranks see less than others.
+
+    Attributes:
+        training: what there is to see: a micro-batch a step.
+        counts: how many steps each rank takes.
+        initial: whether it is always divided by the ranks of the start.
+        partitioned: whether a ``ZeroRedundancyOptimizer`` takes the steps.
+    """
+
+    training: Training
+    counts: tuple[int, ...]
+    initial: bool = True
+    partitioned: bool = False
+
+    def __str__(self) -> str:
+        over = "all ranks" if self.initial else "those that have a batch"
+        stepped = ", ZeRO" if self.partitioned else ""
+        return f"{self.training}; {'/'.join(map(str, self.counts))} steps, over {over}{stepped}"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A tensor whose elements are dealt to ranks, whole on each of them, or a sum over them.
+
+    Attributes:
+        shape: of all of it.
+        dealt: ``"Shard(0)"``, ``"Shard(1)"``, ``"Replicate()"`` or ``"Partial()"``.
+        seed: its values are drawn from; short numbers.
+    """
+
+    shape: tuple[int, ...]
+    dealt: str
+    seed: int
+
+    def values(self, number: int = 0) -> FloatArray:
+        """One of as many arrays as are wanted."""
+        drawn = np.random.Generator(np.random.PCG64([self.seed, number]))
+        return drawn.integers(-32, 33, self.shape) / 8
+
+
+@dataclass(frozen=True, repr=False)
+class Stepped:
+    """A parameter that is spread over ranks, and how an optimizer steps on it.
+
+    Attributes:
+        rule: what it follows, with its trial hyperparameters.
+        spread: the parameter and, from number 1 on, its gradients.
+        kernel: ``"for-loop"``, ``"foreach"`` or ``"fused"``.
+    """
+
+    rule: Rule
+    spread: Spread
+    kernel: str
+
+    def __str__(self) -> str:
+        return f"{self.rule.name} {self.kernel}, {self.spread}"
+
+    __repr__ = __str__
+
+
+SHAPES = (5, 3), (4,), (1, 2), (7,), (2, 4), (1,)
+
+
+def spreads(
+    shapes: Sequence[tuple[int, ...]] = SHAPES, *, partial: bool = False
+) -> st.SearchStrategy[Spread]:
+    """Tensors of those shapes, dealt in each way there is."""
+
+    def dealt(shape: tuple[int, ...]) -> st.SearchStrategy[Spread]:
+        ways = [f"Shard({axis})" for axis, _ in enumerate(shape)] + ["Replicate()"]
+        ways += ["Partial()"] * partial
+        return st.builds(Spread, st.just(shape), st.sampled_from(ways), st.integers(0, 99))
+
+    return st.sampled_from(shapes).flatmap(dealt)
