@@ -15,7 +15,8 @@ from oracles.harness.evidence.accepted import accepted
 from oracles.harness.evidence.observation import Doubt, Observation
 from oracles.harness.evidence.settings import DRAWS, Draws, Setting, Shapes, settings, shapes_of
 from oracles.harness.subjects.aliases import matched
-from oracles.harness.subjects.blackbox import BlackBox
+from oracles.harness.subjects.blackbox import BlackBox, shapes_for
+from oracles.harness.subjects.parameter_names import called
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.rule import Rule
@@ -111,8 +112,8 @@ class Asked:
             yield from settings(rule, takes, self._shapes(rule), draws)
 
     def _shapes(self, rule: Rule) -> Shapes:
-        """Those that are usual, or that one of them which the code takes: matrices, maybe."""
-        usual = shapes_of(rule)
+        """Those that have names, or are usual, or that one that the code takes."""
+        usual = self._named(rule) or shapes_of(rule)
         if rule.name not in self._taken:
             options = (usual, *((shape,) for shape in reversed(usual)))
             firsts = ((o, next(settings(rule, self.takes(rule), o))) for o in options)
@@ -174,10 +175,16 @@ class Asked:
 
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}
-        for number, shape in enumerate(self._shapes(rule)):
+        shapes = self._shapes(rule)
+        if shapes == self._named(rule):
+            return {name: (n,) for n, name in enumerate(called([len(shape) for shape in shapes]))}
+        for number, shape in enumerate(shapes):
             kind = "matrices" if len(shape) > 1 else "parameters of at most one dimension"
             found[kind] = (*found.get(kind, ()), number)
         return found
+
+    def _named(self, rule: Rule) -> Shapes:
+        return () if rule.drawing.shapes else shapes_for(self.box)
 
 
 UNHEARD, HEARD = 2.0**-30, 2.0**-6
