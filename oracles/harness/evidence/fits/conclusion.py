@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 
 from oracles.harness.candidates import Candidate
+from oracles.harness.cases.smallest import apart
 from oracles.harness.evidence.fits.answer import Example, FitIdentification
 from oracles.harness.evidence.fits.hunt import Hunt
 from oracles.harness.evidence.fits.settings import (
@@ -132,14 +133,10 @@ def example(hunt: Hunt, loop: Loop) -> Example | None:
     run = torch.run(data, plan, setting.h, start, PLAIN)
     for epoch, (got, point) in enumerate(zip(rows, run, strict=True), 1):
         expected = np.concatenate(point)
-        if np.abs(got - expected).max() > PLAINLY_OFF * np.abs(expected).max():
+        if apart(got, expected, np.abs(expected).max()):
             numbers = tuple(map(float, got)), tuple(map(float, expected))
             return Example(setting.given, epoch, *numbers, str(torch.loss))
     return None
-
-
-PLAINLY_OFF = 0.01
-"""By how much of the largest weight an answer has to be off to convince by hand."""
 
 
 def together(found: Sequence[FitIdentification]) -> FitIdentification:
