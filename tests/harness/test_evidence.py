@@ -22,6 +22,7 @@ from oracles.harness.evidence.sifting import MARGINS, Sieve, Sifted
 from oracles.harness.evidence.untold import has, lacking, untold
 from oracles.harness.evidence.witnesses import Asked
 from oracles.harness.subjects.subject import SubjectError
+from oracles.harness.subjects.trace import Trace
 from oracles.identification import Identification, identify
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
@@ -326,6 +327,35 @@ class TestByHand:
 
         examples = identify(step, [ADAM, SGD]).examples
         assert {name for e in examples for name in e.settings} == {"lr", "weight_decay"}
+
+    def test_numbers_that_code_does_not_take_are_not_said(self) -> None:
+        def adagrad(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+            for i, g in enumerate(grads):
+                state[i] = state.get(i, 0) + g * g
+            roots = [np.sqrt(state[i]) + 1e-10 for i in range(len(params))]
+            return [w - lr * g / r for w, g, r in zip(params, grads, roots, strict=True)]
+
+        (example, *_) = identify(adagrad, ["Adagrad"]).examples
+        assert set(example.settings) == {"lr"}
+
+    def test_of_a_record_the_first_step_that_shows_and_its_plainest_element(self) -> None:
+        """At w = 0 no decay shows; later steps would show more, and the other element does less."""
+        w, rows, g = np.zeros((1, 2)), [np.zeros((1, 2))], np.array([[1.0, 3.0]])
+        for _ in range(4):
+            w = w - 0.5 * (g + 0.5 / 4 * w)
+            rows.append(w)
+        hyper = {"lr": 0.5, "weight_decay": 0.5, "batch_size": 4.0, "momentum": 0.0}
+        trace = Trace(
+            "run",
+            {"bias": np.zeros((5, 1)), "w": np.stack(rows)},
+            {"bias": np.zeros((4, 1)), "w": np.stack([g] * 4)},
+            {name: (value,) * 4 for name, value in hyper.items()},
+        )
+        (example, *_) = identify(trace, ["SGD"]).examples
+        assert example.given == (
+            "w = -1.5, g = 3, lr = 0.5, weight_decay = 0.5, batch_size = 4.0 (step 2, w[0, 1])"
+        )
+        assert (example.expected, example.got) == (-2.625, -2.90625)
 
     def test_numbers_are_of_a_setting_in_which_the_code_does_what_fits(self) -> None:
         """It leaves decay out where there is no momentum: with momentum it is seen."""

@@ -145,8 +145,7 @@ def _hypers(rule: Rule, parts: set[str], takes: frozenset[str]) -> Iterator[Hype
 def _case(rule: Rule, h: Hyper, gradients: tuple[float, ...], parts: set[str]) -> Case:
     falling = h._replace(lr=h.lr / 2) if "schedule" in parts else h
     schedule = tuple(falling if t else h for t in range(len(gradients)))
-    matrix = rule.drawing.shapes or ("matrix" in parts and "vector" not in parts)
-    return of_ones(gradients, schedule, dimensions=2 if matrix else 1)
+    return of_ones(gradients, schedule, dimensions=2 if rule.drawing.shapes else 1)
 
 
 def _last(candidate: Candidate, case: Case) -> float:
