@@ -10,6 +10,7 @@ import numpy as np
 
 from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray, are_float32, round_to
+from oracles.harness.candidates import trajectory
 from oracles.harness.cases.case import Case, Group, Parameter
 from oracles.harness.evidence.accepted import accepted
 from oracles.harness.evidence.observation import Doubt, Observation
@@ -221,16 +222,11 @@ def _changed(rule: Rule, case: Case, name: str) -> Case | None:
 
 def _matters(rule: Rule, *cases: Case) -> bool:
     """Whether torch's rule gives different bits in two cases."""
-    one, other = ([w.tobytes() for w in _of_torch(rule, case)] for case in cases)
-    return one != other
-
-
-def _of_torch(rule: Rule, case: Case) -> Iterator[FloatArray]:
-    (group,) = case.groups
     with np.errstate(all="ignore"):  # another value may let it diverge
-        for p in group.parameters:
-            for w, _ in rule.run(rule.torch, p.initial, p.gradients, group.schedule):
-                yield np.asarray(w)
+        one, other = (
+            [np.asarray(w).tobytes() for w in trajectory(rule, rule.torch, case)] for case in cases
+        )
+    return one != other
 
 
 @dataclass(frozen=True, eq=False)
