@@ -16,12 +16,13 @@ import pytest
 import torch
 from hypothesis import settings
 
+from oracles.everybody import present
 from oracles.harness.runs import profiles
 from oracles.harness.runs.outcome import Outcome
 from oracles.harness.runs.tally import Tally, vacuities
 from oracles.harness.subjects.description import device_name
 from oracles.harness.subjects.paths import CHOICES
-from oracles.harness.subjects.selection import refuse_unknown, select
+from oracles.harness.subjects.selection import refuse_unknown
 from oracles.harness.subjects.torch_optim import TorchSubject, devices, quiet
 from oracles.optimizers.registry import RULES
 from oracles.reports.terminal import render
@@ -78,16 +79,22 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def subjects_of(pytestconfig: pytest.Config) -> Callable[[Rule], list[TorchSubject]]:
-    """Whom to ask of a rule: its optimizer on each chosen path, dtype and device that is there."""
+def present_of(pytestconfig: pytest.Config) -> Callable[[str], list[Any]]:
+    """Whom to ask of a rule or a part of the loop, on each chosen path, dtype and device."""
 
     @cache
-    def asked(rule: Rule) -> list[TorchSubject]:
-        subjects, missing = select(rule, *_chosen(pytestconfig))
+    def asked(name: str) -> list[Any]:
+        there, missing = present(name, *_chosen(pytestconfig))
         pytestconfig.stash[TALLY].absent |= missing
-        return subjects
+        return there
 
     return asked
+
+
+@pytest.fixture(scope="session")
+def subjects_of(present_of: Callable[[str], list[Any]]) -> Callable[[Rule], list[TorchSubject]]:
+    """Whom to ask of a rule: its optimizer on each chosen path, dtype and device that is there."""
+    return lambda rule: present_of(rule.name)
 
 
 @pytest.fixture(scope="session")

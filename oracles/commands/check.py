@@ -10,13 +10,13 @@ from typing import Any
 
 from oracles.commands import asked
 from oracles.commands.chosen import Choice, add_choices, nobody, reported, subjects
-from oracles.commands.command import STATUSES, Usage, count
+from oracles.commands.command import STATUSES, Usage, add_profile, count
+from oracles.everybody import tasks_of
 from oracles.harness.runs import profiles
 from oracles.harness.runs.outcome import ABSENT, FAILED, OK, Outcome, outcome
 from oracles.harness.runs.tally import Tally, vacuities
-from oracles.harness.runs.walk import Task, walk
+from oracles.harness.runs.walk import Task
 from oracles.harness.runs.workers import Died, cores, in_order
-from oracles.optimizers.registry import RULES
 from oracles.reports.progress import Running
 from oracles.reports.run_report import Chosen, report, write
 
@@ -49,13 +49,14 @@ def add(commands: Any) -> None:
         action="store_true",
         help="ask the class all that torch's are asked: states, names, paths, edges, roundings",
     )
+    add_profile(parser)
     strict = parser.add_argument_group("of torch's classes, and with --as-torch")
-    add_choices(parser)
-    strict.add_argument(
-        "--profile",
-        choices=profiles.EXAMPLES,
-        default="default",
-        help="how long to look (default: %(default)s)",
+    add_choices(
+        parser,
+        'code of your own to a convention, too, as reports name it ("Adam\'s eps_hat"); '
+        "of torch's classes several may be given (default: all; with --as-torch the one whose name "
+        "the class or a base of it bears)",
+        strict,
     )
     strict.add_argument(
         "-j",
@@ -77,18 +78,18 @@ def add(commands: Any) -> None:
 
 
 def answered(choice: Choice, profile: str, errand: tuple[str, str]) -> Outcome:
-    """Do one task, which is given by the names of its rule and its own.
+    """Do one task, which is given by the names of its rule or part and its own.
 
     Raises:
         Usage: nobody can be asked because the call is off.
     """
-    rule, name = errand
+    whose, name = errand
     profiles.load(profile)
-    there, missing = subjects(choice, rule)
+    there, missing = subjects(choice, whose)
     tally = Tally(absent=dict(missing))
     if not there:
         return Outcome(ABSENT, tally=tally)
-    task = next(task for task in walk(RULES[rule]) if task.name == name)
+    task = next(task for task in tasks_of(whose) if task.name == name)
     return outcome(partial(task.run, there), tally)
 
 

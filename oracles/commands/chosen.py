@@ -9,28 +9,34 @@ from functools import cache
 from typing import Any
 
 from oracles.commands.command import INTERRUPTED, Usage, optimizer
+from oracles.everybody import EVERYBODY, present, tasks_of
 from oracles.harness.runs.tally import Tally
-from oracles.harness.runs.walk import Task, walk, walk_checks
+from oracles.harness.runs.walk import Task, walk_checks
 from oracles.harness.subjects.paths import CHOICES
 from oracles.harness.subjects.subject import Place
+from oracles.naming import unknown
 from oracles.optimizers.registry import REPLAYED, RULES
 from oracles.reports.progress import Running
 from oracles.reports.terminal import render
 
 
-def add_choices(parser: argparse.ArgumentParser) -> None:
-    """Arguments that say who is asked."""
+def add_choices(parser: argparse.ArgumentParser, rules: str, strict: Any = None) -> None:
+    """Arguments that say who is asked.
+
+    Args:
+        parser: of the command.
+        rules: what is to be said of rules, beside which there are.
+        strict: the group of what only torch's classes and their clones are told.
+    """
     parser.add_argument(
         "--rule",
         action="append",
         metavar="RULE",
-        help=f"hold it to this one of {', '.join(RULES)}; code of your own to a convention, too, "
-        "as reports name it (\"Adam's eps_hat\"); of torch's classes several may be given "
-        "(default: all; with --as-torch the one whose name the class or a base of it bears)",
+        help=f"hold it to this one of {', '.join(RULES)}; {rules}",
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="each check and each path")
     for option, example in CHOICES.items():
-        parser.add_argument(
+        (parser if option == "dtype" else strict or parser).add_argument(
             f"--{option}",
             action="append",
             default=[],
@@ -58,17 +64,19 @@ class Choice:
         Raises:
             Usage: the class or a rule is not there, or no rule has the name of the class.
         """
+        allowed = RULES if self.optimizer else EVERYBODY
         for name in chosen or ():
-            if name not in RULES:
-                raise Usage(f"rule={name!r} is not known; allowed: {', '.join(RULES)}")
-        names = chosen or rules_of(optimizer(self.optimizer) if self.optimizer else None)
-        asked = walk_checks if self.optimizer else walk
-        return {name: list(asked(RULES[name])) for name in names}
+            if name not in allowed:
+                raise Usage(unknown(f"rule={name!r} is not known", name, allowed))
+        if self.optimizer:
+            names = chosen or rules_of(optimizer(self.optimizer))
+            return {name: list(walk_checks(RULES[name])) for name in names}
+        return {name: list(tasks_of(name)) for name in chosen or EVERYBODY}
 
 
 @cache
 def subjects(choice: Choice, name: str) -> tuple[list[Any], dict[Place, str]]:
-    """The chosen subjects of a rule and, by place, why others are absent.
+    """The chosen subjects of a rule, or sites of a part; and, by place, why others are absent.
 
     They are looked for once in each process.
 
@@ -76,7 +84,6 @@ def subjects(choice: Choice, name: str) -> tuple[list[Any], dict[Place, str]]:
         Usage: torch, the class or a chosen path, dtype or device is not there.
     """
     try:
-        from oracles.harness.subjects.selection import select
         from oracles.harness.subjects.torch_optim import quiet
     except ModuleNotFoundError as error:
         raise Usage(
@@ -84,21 +91,18 @@ def subjects(choice: Choice, name: str) -> tuple[list[Any], dict[Place, str]]:
         ) from error
     quiet()
     cls = optimizer(choice.optimizer) if choice.optimizer else None
-    chosen = choice.paths, choice.dtypes, choice.devices
     try:
-        return select(RULES[name], *chosen, optimizer=cls)
+        return present(name, choice.paths, choice.dtypes, choice.devices, optimizer=cls)
     except ValueError as error:
         raise Usage(str(error)) from error
 
 
 def rules_of(cls: Any) -> Iterable[str]:
-    """All rules or, for a class of one's own, the one whose name it or a base of it bears.
+    """The rule whose name a class of one's own, or a base of it, bears.
 
     Raises:
         Usage: there is no such name.
     """
-    if cls is None:
-        return RULES
     for base in cls.__mro__:
         if base.__name__ in RULES:
             return (base.__name__,)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from oracles.commands.chosen import Choice, add_choices, nobody, reported, subjects
-from oracles.commands.command import STATUSES, Usage, count, natural, positive
+from oracles.commands.command import STATUSES, Usage, add_seed, count, positive
 from oracles.harness.runs import fleet
 from oracles.harness.runs.fleet import Done
 from oracles.harness.runs.outcome import OK, outcome
@@ -33,13 +33,18 @@ def add(commands: Any) -> None:
         metavar="MODULE:CLASS",
         help="a class of your own, with the arguments of torch's (default: torch's classes)",
     )
-    add_choices(parser)
-    parser.add_argument(
-        "--seconds", type=positive, default=60.0, help="shared by the rules (default: %(default)s)"
+    add_choices(
+        parser,
+        "may be given several times (default: all; of a class of your own the one whose name it or "
+        "a base of it bears)",
     )
     parser.add_argument(
-        "--seed", type=natural, default=0, help="the same draws the same (default: %(default)s)"
+        "--seconds",
+        type=positive,
+        default=60.0,
+        help="for how long, shared by the rules (default: %(default)g)",
     )
+    add_seed(parser)
     parser.add_argument(
         "--database",
         type=Path,
@@ -66,7 +71,7 @@ def _run(options: argparse.Namespace) -> int:
 
     choice, tally = Choice.of(options), Tally()
     chosen = {}
-    for name in choice.tasks(options.rule):
+    for name in _rules(choice, options.rule):
         there, missing = subjects(choice, name)
         tally.absent |= missing
         if there:
@@ -84,6 +89,19 @@ def _run(options: argparse.Namespace) -> int:
             running.wholes[told.word] += 1
             running.tell(f"{name}: soak", told)
     return reported(running, good={*running.wholes} == {OK})
+
+
+def _rules(choice: Choice, chosen: Sequence[str] | None) -> list[str]:
+    """The rules of those that were chosen, which have cases as long as one likes.
+
+    Raises:
+        Usage: something else was chosen.
+    """
+    names = [*choice.tasks(chosen)]
+    for name in chosen or ():
+        if name not in RULES:
+            raise Usage(f"rule={name!r} is no optimizer's, and has no long cases; ask `check`")
+    return [name for name in names if name in RULES]
 
 
 def _database(folder: Path | None) -> Any:
@@ -126,7 +144,7 @@ def devices() -> str:
 
 def _fleet(options: argparse.Namespace) -> int:
     choice = Choice.of(options)
-    names = [*choice.tasks(options.rule)]
+    names = _rules(choice, options.rule)
     running = Running(len(names), Tally(), verbose=options.verbose)
     try:
         with running, _client(options) as client:

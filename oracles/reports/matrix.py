@@ -14,7 +14,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from oracles.harness.deviations.ledger import ledger
+from oracles.harness.deviations.flaws import known
 from oracles.harness.subjects.subject import Place
 from oracles.reports.changes import OF_DEVIATIONS, Row, rows, where
 from oracles.reports.comparison import Index, between
@@ -105,7 +105,7 @@ def _deviations(reports: Mapping[str, RunReport]) -> Iterator[str]:
             if cell["outcome"] == Result.CONFIRMED:
                 key = (cell["optimizer"], cell["check"].removeprefix(KNOWN).strip())
                 seen[key].setdefault(release, []).append(place_of(cell))
-    upstream = {row.id: row.upstream for row in ledger()}
+    upstream = {row.id: row.upstream for row in known()}
     yield from ("", "## Known deviations", "")
     columns = ("optimizer", "deviation", "since", "until", "where, in the last of them", "upstream")
     yield from (line(columns), line(["---"] * len(columns)))

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from oracles.harness.deviations.flaws import Flaw
+from oracles.harness.deviations.ledger import Deviation
 from oracles.reports.changes import OF_DEVIATIONS, rows, title, verdict
 from oracles.reports.comparison import WORSE, Change, Comparison, Index, between
 from oracles.reports.plots import drift, drifts, largest, shares
@@ -120,7 +122,7 @@ def _index(
         drifts=drifted,
         drift={name: drift(name, names, found) for name, found in drifted.items()},
         states=STATES,
-        case=case,
+        minimal=minimal,
     )
 
 
@@ -133,6 +135,11 @@ def _by_optimizer(found: Iterator[History]) -> Mapping[str, Sequence[History]]:
     for history in found:
         by.setdefault(history.optimizer, []).append(history)
     return by
+
+
+def minimal(row: Deviation | Flaw) -> str:
+    """What shows a deviation: its case, or its program."""
+    return row.reproducer.strip() if isinstance(row, Flaw) else case(row.case)
 
 
 def case(row: Mapping[str, Any]) -> str:

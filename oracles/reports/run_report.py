@@ -28,13 +28,14 @@ from pathlib import Path
 from typing import Any
 
 from oracles import files
+from oracles.harness.deviations.flaws import Flaw
 from oracles.harness.deviations.ledger import Deviation
 from oracles.harness.runs.outcome import ABSENT, FAILED, NOT_ASKED, OK, Outcome
 from oracles.harness.runs.tally import Line, Tally
 from oracles.harness.runs.walk import Task
 from oracles.harness.subjects.subject import Place
+from oracles.optimizers.registry import RULES
 from oracles.reports.fingerprint import asked, fingerprint
-from oracles.rule import Rule
 
 SCHEMA_VERSION = 1
 
@@ -150,11 +151,11 @@ def report(chosen: Chosen, told: Told, subjects: Subjects) -> RunReport:
     """
     from oracles.harness.subjects.description import machine  # which needs torch
 
-    rules = {task.rule.name: task.rule for task, _ in told}
+    names = dict.fromkeys(task.whose for task, _ in told)
     lines = [
         {"kind": kind, "optimizer": name, **_scrubbed(line)}
-        for name, rule in rules.items()
-        for kind, line in _about(rule, chosen, told, *subjects(name))
+        for name in names
+        for kind, line in _about(name, chosen, told, *subjects(name))
     ]
     header = {
         "kind": Kind.HEADER,
@@ -163,23 +164,23 @@ def report(chosen: Chosen, told: Told, subjects: Subjects) -> RunReport:
         "hypothesis": version("hypothesis"),
         **machine(),
         "chosen": json.loads(json.dumps(vars(chosen))),  # as it will be read
-        "rules": [*rules],
-        "golden": {name: _digest(asked(rule)) for name, rule in rules.items()},
+        "rules": [*names],
+        "golden": {name: _digest(asked(RULES[name])) for name in names if name in RULES},
     }
     return RunReport(header, tuple(lines))
 
 
 def _about(
-    rule: Rule, chosen: Chosen, told: Told, there: Sequence[Any], absent: Mapping[Place, str]
+    name: str, chosen: Chosen, told: Told, there: Sequence[Any], absent: Mapping[Place, str]
 ) -> Iterator[tuple[Kind, JsonLine]]:
-    """All lines about one rule."""
+    """All lines about one rule or part."""
     places = [subject.place for subject in there]
     for place in places:
         yield Kind.PLACE, {**_where(place), "there": True}
     for place, why in absent.items():
         yield Kind.PLACE, {**_where(place), "there": False, "reason": why}
     for task, outcome in told:
-        if task.rule is not rule:
+        if task.whose != name:
             continue
         yield Kind.CHECK, _altogether(task, outcome, chosen)
         for place in places:
@@ -189,7 +190,8 @@ def _about(
         from oracles.harness.subjects.description import arguments
 
         yield Kind.OPTIMIZER, {"arguments": arguments(there[0].optimizer)}
-        yield from ((Kind.ANSWER, line) for line in fingerprint(rule, there))
+    if there and name in RULES:
+        yield from ((Kind.ANSWER, line) for line in fingerprint(RULES[name], there))
 
 
 def _where(place: Place) -> JsonLine:
@@ -207,7 +209,7 @@ def _altogether(task: Task, outcome: Outcome, chosen: Chosen) -> JsonLine:
         line |= {
             "text": outcome.text,
             "case": "\n".join(outcome.notes),
-            "command": chosen.command(task.rule.name),
+            "command": chosen.command(task.whose),
         }
     return line
 
@@ -216,7 +218,7 @@ def _cell(task: Task, place: Place, outcome: Outcome, chosen: Chosen) -> JsonLin
     """What came of a task at one place; nothing of a row of the ledger that is not about it."""
     tally = outcome.tally
     result = _result(place, tally)
-    if result == Result.NOT_ASKED and isinstance(task.what, Deviation):
+    if result == Result.NOT_ASKED and isinstance(task.what, Deviation | Flaw):
         return {}
     cell: dict[str, Any] = {"outcome": result}
     if line := tally.lines.get(place):
@@ -225,7 +227,7 @@ def _cell(task: Task, place: Place, outcome: Outcome, chosen: Chosen) -> JsonLin
         cell["left_out"] = met
     if result in BAD:
         cell["text"] = _sentence(place, outcome.text)
-        cell["command"] = chosen.command(task.rule.name, place)
+        cell["command"] = chosen.command(task.whose, place)
     return cell
 
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 
-from oracles.harness.deviations.ledger import Deviation, ledger
+from oracles.harness.deviations import flaws
+from oracles.harness.deviations.flaws import Flaw
+from oracles.harness.deviations.ledger import Deviation
 from oracles.harness.subjects.subject import Place
 from oracles.reports.changes import where
 from oracles.reports.comparison import Index
@@ -281,7 +283,7 @@ class History:
     seen: tuple[bool, ...]
     since: str
     until: str
-    row: Deviation | None
+    row: Deviation | Flaw | None
 
 
 def histories(releases: Sequence[Release]) -> Iterator[History]:
@@ -291,7 +293,7 @@ def histories(releases: Sequence[Release]) -> Iterator[History]:
         for (optimizer, check), cells in release.by_check.items():
             if any(line["outcome"] == Result.CONFIRMED for _, line in cells):
                 seen[optimizer, check.removeprefix(KNOWN).strip()].add(release.name)
-    told = {row.id: row for row in ledger()}
+    told = {row.id: row for row in flaws.known()}
     names = [release.name for release in releases]
     order = releases[-1].index.header["rules"]
     for (optimizer, id), found in sorted(seen.items(), key=lambda item: order.index(item[0][0])):

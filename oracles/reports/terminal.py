@@ -9,7 +9,7 @@ from functools import partial
 from rich.console import Console
 from rich.table import Table
 
-from oracles.harness.deviations.ledger import ledger
+from oracles.harness.deviations.flaws import known
 from oracles.harness.runs.tally import Line, Tally, vacuities
 from oracles.harness.subjects.subject import Place
 from oracles.reports.text import printed
@@ -105,7 +105,7 @@ def _conventions(tally: Tally) -> Table:
 
 def _deviations(tally: Tally) -> Table:
     table = _table("known deviations of this torch", "deviation", "left out", "its reproducer")
-    for row in ledger():
+    for row in known():
         met = tally.deviations.get(row.id, Counter()).total()
         state = "HEALED" if row.id in tally.healed else ""
         state = state or ("still fails" if row.id in tally.confirmed else "not run")

@@ -23,6 +23,7 @@ from oracles.harness.runs.runner import Refuted
 from oracles.harness.runs.soak import Stint, kept
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.description import device_name
+from oracles.optimizers.registry import RULES
 from oracles.optimizers.sgd import RULE
 from tests.support.fleet import STINTS, seen
 from tests.support.stints import HalfDecay, LateSpot, choice
@@ -149,6 +150,17 @@ def test_a_fleet_that_finds_nothing_wrong_is_good(
     said = capsys.readouterr().out
     assert "ok        SGD: soak" in said and "ok        SparseAdam: soak" in said
     assert f"cpu {device_name('cpu')}" in said and "32 cases" in said
+
+
+def test_parts_of_the_loop_are_left_to_check(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = []
+    monkeypatch.setattr(soak, "soak", lambda rule, *_, **__: asked.append(rule.name) or 1)
+    assert cli.main(["soak"]) == 0
+    assert asked == [*RULES]
+    assert cli.main(["soak", "--rule", "StepLR"]) == 2
+    assert "'StepLR' is no optimizer's" in capsys.readouterr().err
 
 
 def test_without_dask_it_says_what_is_missing(

@@ -163,7 +163,7 @@ def test_uv_makes_it_where_there_is_one(
         ("echo Traceback; exit 3", 0, "ended with 3:\nTraceback"),
     ],
 )
-def test_what_cannot_be_installed_or_asked_is_told_and_removed(
+def test_what_fails_is_told(
     asked: str,
     installs: int,
     told: str,

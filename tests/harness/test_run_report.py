@@ -187,7 +187,7 @@ def cell(task: Task, tally: Tally, text: str = "") -> Any:
     """Of one place, in a report of one task."""
     told = Outcome(OK, text, tally=tally)
     subjects, _ = select(RULE, [HERE.path], [HERE.dtype], [HERE.device])
-    found = run_report._about(RULE, Chosen(), [(task, told)], subjects, {})  # noqa: SLF001
+    found = run_report._about(RULE.name, Chosen(), [(task, told)], subjects, {})  # noqa: SLF001
     return next((line for kind, line in found if kind == Kind.CELL), {})
 
 

@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from oracles.everybody import EVERYBODY, present, tasks_of
 from oracles.harness.runs.outcome import FAILED, Outcome
-from oracles.harness.runs.walk import walk
-from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.subject import Place
-from oracles.optimizers.registry import RULES
 from oracles.reports.run_report import Chosen, report, write
 
 PROPERTY = "oracles"
@@ -44,7 +42,7 @@ class Recorder:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: Any) -> None:
         """A run that was stopped leaves no report, which would be taken for a whole one."""
-        tasks = (task for rule in RULES.values() for task in walk(rule))
+        tasks = (task for name in EVERYBODY for task in tasks_of(name))
         told = [(task, self.told[task.name]) for task in tasks if task.name in self.told]
         if told and not (session.shouldstop or session.shouldfail):
             write(self.path, report(self._asked(session.config), told, self._subjects))
@@ -54,5 +52,5 @@ class Recorder:
         profile, seed = settings.get_current_profile_name(), config.getoption("--hypothesis-seed")
         return Chosen(paths, dtypes, devices, profile=profile, seed=seed)
 
-    def _subjects(self, rule: str) -> tuple[Sequence[Any], Mapping[Place, str]]:
-        return select(RULES[rule], *self.chosen)
+    def _subjects(self, name: str) -> tuple[Sequence[Any], Mapping[Place, str]]:
+        return present(name, *self.chosen)

@@ -1,4 +1,4 @@
-"""The walk: every check and every row of the ledger, asked of each path and dtype of torch at once.
+"""The walk: every check and every row of a ledger, asked of each path and dtype of torch at once.
 
 Within one example all paths are asked, because drawing a case costs more than asking one more
 subject; a failing check names each subject that fails, one sentence each.
@@ -8,26 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 
+from oracles.everybody import EVERYBODY, tasks_of
 from oracles.harness.runs.outcome import FAILED, NOT_ASKED, Outcome, outcome
 from oracles.harness.runs.tally import Tally
-from oracles.harness.runs.walk import Task, walk
-from oracles.harness.subjects.torch_optim import TorchSubject
-from oracles.optimizers.registry import RULES
-from oracles.rule import Rule
+from oracles.harness.runs.walk import Task
 
-TASKS = [task for rule in RULES.values() for task in walk(rule)]
+TASKS = [task for name in EVERYBODY for task in tasks_of(name)]
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 def test_task(
     task: Task,
-    subjects_of: Callable[[Rule], list[TorchSubject]],
+    present_of: Callable[[str], list[Any]],
     recorded: Callable[[Outcome], None],
 ) -> None:
-    told = outcome(partial(task.run, subjects_of(task.rule)), Tally())
+    told = outcome(partial(task.run, present_of(task.whose)), Tally())
     recorded(told)
     if told.word == FAILED:
         pytest.fail("\n".join([told.text, *told.notes]), pytrace=False)

@@ -42,7 +42,17 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import ArrayLike, NDArray
 
 from oracles.harness.arithmetic.formats import FLOAT64, FORMATS, TENSOR, WIDE_EPS, Format, Wide
-from oracles.numerics import beside, in_bfloat16, item, kept, kept_like, one, resolution
+from oracles.numerics import (
+    beside,
+    entering,
+    in_bfloat16,
+    in_float16,
+    item,
+    kept,
+    kept_like,
+    one,
+    resolution,
+)
 
 INFLATE = 1 + 8 * WIDE_EPS
 """Covers the rounding of the radius' own arithmetic (fewer than eight operations each time)."""
@@ -411,6 +421,13 @@ def _beside(value: Enclosure, other: Any) -> Enclosure:
     return operands(value, other)[0]
 
 
+@entering.register(Enclosure)
+@quiet
+def _entering(value: Enclosure, x: Enclosure) -> Enclosure:
+    """The number in the format of the array, into which it is converted if it is of another."""
+    return value if value.format is x.format else enter(value, x.format)
+
+
 @item.register(Enclosure)
 def _item(value: Enclosure) -> Enclosure:
     """The number as Python's, which is float64."""
@@ -435,6 +452,11 @@ def _resolution(x: Enclosure) -> Enclosure:
 @in_bfloat16.register(Enclosure)
 def _in_bfloat16(x: Enclosure) -> Enclosure:
     return converted(x, FORMATS["bfloat16"])
+
+
+@in_float16.register(Enclosure)
+def _in_float16(x: Enclosure) -> Enclosure:
+    return converted(x, FORMATS["float16"])
 
 
 @kept_like.register(Enclosure)

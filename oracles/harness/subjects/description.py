@@ -33,6 +33,11 @@ def machine() -> dict[str, Any]:
     }
 
 
+def version() -> str:
+    """torch's, as ledgers look it up."""
+    return str(torch.__version__)
+
+
 def device_name(device: str) -> str:
     """Which kind of device it is: of a CPU, the instructions that torch's kernels use."""
     if device.startswith("cuda"):

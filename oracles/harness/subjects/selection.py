@@ -8,12 +8,10 @@ import torch
 
 from oracles.harness.cases.case import PRECISIONS
 from oracles.harness.subjects.paths import PATHS, OptimizerClass
-from oracles.harness.subjects.subject import Place
+from oracles.harness.subjects.subject import EVERYWHERE, Place
 from oracles.harness.subjects.torch_optim import TorchSubject, absent, devices
+from oracles.naming import unknown
 from oracles.rule import Rule
-
-EVERYWHERE = "everywhere"
-"""The path of a place that stands for a whole optimizer."""
 
 
 def select(
@@ -72,6 +70,5 @@ def refuse_unknown(paths: Sequence[str], dtypes: Sequence[str], on: Sequence[str
     ):
         for value in given:
             if value not in allowed:
-                raise ValueError(
-                    f"{option}={value!r} is not there; there are: {'; '.join(allowed)}"
-                )
+                told = f"{option}={value!r} is not there"
+                raise ValueError(unknown(told, value, allowed, "; ".join(allowed)))

@@ -38,6 +38,10 @@ class World(StrEnum):
     DETERMINISTIC = "deterministic algorithms"
 
 
+EVERYWHERE = "everywhere"
+"""The path of a place that stands for a whole optimizer, or part of the loop."""
+
+
 class Place(NamedTuple):
     """Where an answer comes from: whose it is, on which path, in which precision, on which device.
 
@@ -113,6 +117,8 @@ def answering() -> Iterator[None]:
     process = os.getpid()
     try:
         yield
+    except SubjectError:  # it is told already
+        raise
     except (Exception, SystemExit) as error:
         raise SubjectError(told(error)) from error
     finally:

@@ -1,0 +1,1 @@
+"""Questions about what stands around a step: schedules, averages, clipping, scaling, ranks."""

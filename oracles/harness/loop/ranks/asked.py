@@ -1,0 +1,99 @@
+"""Where ranks are asked, with which trainings, and how what they hold is judged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from oracles.harness.loop.question import wrong
+from oracles.harness.subjects import ranks
+from oracles.harness.subjects.subject import Place
+from oracles.harness.training import shards as cases
+from oracles.harness.training.ranks import Held, Told, off, share
+from oracles.harness.training.shards import Training
+from oracles.harness.verdict import INSIDE, Verdict
+from oracles.loop.ranks import STEPPED
+from oracles.rule import Rule
+
+Asked = Callable[..., Any]
+"""An errand of the subjects."""
+
+PAIR, EXACT_PAIR = ("2 ranks", "float32"), ("2 ranks", "float64")
+TRIO = ("3 ranks", "float32")
+QUARTET = ("4 ranks", "float64")
+ROWS = ("2 × 2 ranks", "float64")
+"""Worlds and the dtype of the parameters in them."""
+
+
+def places(
+    part: str, *wanted: tuple[str, str], devices: Sequence[str] = ("cpu", "cuda")
+) -> list[Place]:
+    """Those worlds that there can be, of processes and, where there are enough, of GPUs."""
+    if not ranks.there():
+        return []
+    return [
+        Place(part, path, dtype, device)
+        for path, dtype in wanted
+        for device in devices
+        if device == "cpu" or ranks.accelerators() >= world(Place(part, path, dtype, device))
+    ]
+
+
+def world(place: Place) -> int:
+    """How many ranks a place has.
+
+    >>> world(Place("fully_shard", "2 × 2 ranks", "float64", "cpu"))
+    4
+    """
+    return math.prod(int(word) for word in place.path.split() if word.isdigit())
+
+
+def trainings(
+    rules: Sequence[Rule] = STEPPED, **fixed: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Training]:
+    """Any training, but for what is fixed."""
+
+    def stepped(rule: Rule) -> st.SearchStrategy[Training]:
+        drawn = {
+            "groups": st.tuples(cases.hypers(rule)),
+            "shards": cases.shards(),
+            "reduction": st.sampled_from(("mean", "sum")),
+            "tied": st.booleans(),
+            "divided": st.booleans(),
+            "halving": st.booleans(),
+        }
+        return st.fixed_dictionaries(drawn | fixed).map(lambda told: Training(rule, **told))
+
+    return st.sampled_from(rules).flatmap(stepped)
+
+
+def words(known: Iterable[str]) -> st.SearchStrategy[tuple[str, ...]]:
+    """Some of what a wrapper can be told."""
+    return st.sets(st.sampled_from(sorted(known))).map(sorted).map(tuple)
+
+
+def judged(
+    place: Place,
+    case: Any,
+    told: Told,
+    expected: Held,
+    fits: Callable[[], Iterable[str]],
+) -> Verdict:
+    """Whether ranks hold what is expected; where they do not, which other ways fit."""
+    for each in off(expected, told):
+        known = ", ".join(fits())
+        end = f"on this case the values fit {known}" if known else "no known way fits"
+        return wrong(place, case, f"at {each}; {end}")
+    elements = sum(len(values) for held in told for step in held for values in step)
+    return Verdict(INSIDE, elements=elements, share=share(expected, told))
+
+
+def agreed(place: Place, case: Any, told: Sequence[Sequence[str]]) -> Verdict:
+    """Whether ranks find nothing wrong themselves."""
+    for rank, sentences in enumerate(told):
+        for sentence in sentences:
+            return wrong(place, case, f"rank {rank}: {sentence}")
+    return Verdict(INSIDE, elements=len(told))

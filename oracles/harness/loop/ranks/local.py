@@ -1,0 +1,118 @@
+"""Questions about ranks that step by themselves and meet now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+from hypothesis import strategies as st
+
+from oracles.harness.loop.question import Question
+from oracles.harness.loop.ranks import asked
+from oracles.harness.loop.ranks.asked import agreed, judged, places, trainings, world
+from oracles.harness.subjects import checkpointed, processes, ranks
+from oracles.harness.subjects.subject import Place
+from oracles.harness.training import shards as cases
+from oracles.harness.training.ranks import Held, Told, enclosed, off, separation, trajectory
+from oracles.harness.training.shards import Training
+from oracles.harness.verdict import Verdict
+from oracles.loop.local_steps import PART, sharing
+from oracles.loop.part import Variant
+
+WHERE = asked.PAIR, asked.EXACT_PAIR, asked.TRIO
+
+STEPS = 5
+"""Enough for a warm-up and two meetings."""
+
+
+@dataclass(frozen=True)
+class Local:
+    """A training whose ranks share gradients for so many steps, and then meet in each period."""
+
+    training: Training
+    warmup: int
+    period: int
+
+    def __str__(self) -> str:
+        return f"{self.training}; warmup_steps={self.warmup} period={self.period}"
+
+
+def _halved(case: Local, place: Place) -> bool:
+    return case.training.halving
+
+
+REGIONS = {"rates that change after loading": _halved}
+
+
+def questions(part: str) -> tuple[Question, ...]:
+    """What is asked about ``PostLocalSGDOptimizer``."""
+    return (
+        Question(part, "meets in time", local, followed, partial(places, part, *WHERE), weight=2),
+        Question(
+            part,
+            "goes on from its state",
+            local,
+            meets_again,
+            partial(places, part, WHERE[0]),
+            regions=REGIONS,
+        ),
+        *(
+            Question(
+                part,
+                f"rejects {way.name}",
+                partial(_separating, way),
+                partial(rejected, way),
+                partial(places, part, WHERE[0]),
+                rejects=way.name,
+            )
+            for way in PART.variants[1:]
+        ),
+    )
+
+
+def local() -> st.SearchStrategy[Local]:
+    """Trainings whose ranks share gradients for 0 to 2 steps, and meet every 1 to 3."""
+    drawn = trainings(shards=cases.shards(steps=STEPS, micros=(1, 2)))
+    return st.builds(Local, drawn, st.integers(0, 2), st.integers(1, 3))
+
+
+def _separating(way: Variant) -> st.SearchStrategy[Local]:
+    place = Place("", *WHERE[0], "cpu")
+    return local().filter(lambda case: apart(case, place, way) > 1)
+
+
+def leads(case: Local, place: Place, way: Variant) -> Held:
+    """Where a way leads."""
+    shared = sharing(way, case.warmup, case.period)
+    return trajectory(case.training, world(place), shared, enclosed(place.dtype))
+
+
+def apart(case: Local, place: Place, way: Variant) -> float:
+    """How far torch's way leads from another one."""
+    return separation(leads(case, place, PART.torch), leads(case, place, way))
+
+
+def followed(case: Local, place: Place) -> Verdict:
+    """Each rank is where its own steps and the meetings lead."""
+    given = case.training, place, case.warmup, case.period
+    told: Told = processes.ask(world(place), ranks.local, *given)
+    expected = leads(case, place, PART.torch)
+    return judged(place, case, told, expected, partial(_fits, case, place, told))
+
+
+def rejected(way: Variant, case: Local, place: Place) -> Verdict:
+    """The same, where another way is proven to lead elsewhere."""
+    return replace(followed(case, place), separation=apart(case, place, way))
+
+
+def meets_again(case: Local, place: Place) -> Verdict:
+    """Who is loaded goes on as who was saved does, to the bit."""
+    given = case.training, place, case.warmup, case.period
+    return agreed(place, case, processes.ask(world(place), checkpointed.meetings, *given))
+
+
+def _fits(case: Local, place: Place, told: Told) -> Iterator[str]:
+    for way in PART.variants:
+        if not off(leads(case, place, way), told):
+            yield way.name

@@ -1,0 +1,115 @@
+"""Questions about tensors that are spread over ranks: steps on them, and their norm."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from hypothesis import strategies as st
+
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import FORMATS
+from oracles.harness.cases.case import single
+from oracles.harness.loop.question import Question, wrong
+from oracles.harness.loop.ranks import asked
+from oracles.harness.loop.ranks.asked import places, world
+from oracles.harness.oracle import Oracle
+from oracles.harness.subjects import processes, sharded
+from oracles.harness.subjects.subject import Place
+from oracles.harness.training.shards import SHAPES, Spread, Stepped, spreads
+from oracles.harness.verdict import INSIDE, Verdict
+from oracles.loop.sharded import CLIPPING, SPREAD, whole_norm
+
+Clipped = tuple[tuple[Spread, ...], float]
+"""Gradients, and the norm above which they are clipped."""
+
+
+def questions(part: str) -> tuple[Question, ...]:
+    """What is asked about ``DTensor``."""
+    return (
+        Question(
+            part,
+            "steps as on one rank",
+            _steps,
+            followed,
+            partial(places, part, asked.PAIR),
+            regions=REGIONS,
+            weight=8,
+        ),
+        Question(
+            part,
+            "a norm counts each element once",
+            _norms,
+            counted_once,
+            partial(places, part, asked.PAIR, asked.TRIO),
+            weight=2,
+        ),
+    )
+
+
+def _rprop(case: Stepped, place: Place) -> bool:
+    return case.rule.name == "Rprop" and (
+        case.kernel == "foreach" or case.spread.dealt != "Replicate()"
+    )
+
+
+def _adafactor(case: Stepped, place: Place) -> bool:
+    return case.rule.name == "Adafactor" and case.spread.dealt != "Replicate()"
+
+
+def _fused(case: Stepped, place: Place) -> bool:
+    return case.rule.name in ("SGD", "Adagrad") and case.kernel == "fused"
+
+
+REGIONS = {
+    "Rprop on shards": _rprop,
+    "Adafactor on shards": _adafactor,
+    "fused SGD and Adagrad": _fused,
+}
+
+
+def _steps() -> st.SearchStrategy[Stepped]:
+    def of(name: str) -> st.SearchStrategy[Stepped]:
+        rule = next(rule for rule in SPREAD if rule.name == name)
+        shapes = rule.drawing.shapes or SHAPES
+        drawn = st.tuples(spreads(shapes), st.sampled_from(sharded.kernels(name)))
+        return drawn.map(lambda told: Stepped(rule, *told))
+
+    there = [rule.name for rule in SPREAD if sharded.kernels(rule.name)]
+    return st.sampled_from(there).flatmap(of)
+
+
+def _norms() -> st.SearchStrategy[Clipped]:
+    each = st.lists(spreads(partial=True), min_size=1, max_size=3).map(tuple)
+    return st.tuples(each, st.sampled_from((1.0, 8.0, 64.0)))
+
+
+def followed(case: Stepped, place: Place) -> Verdict:
+    """An optimizer steps on a parameter that is spread as its rule does on a whole one."""
+    values = [case.spread.values(number) for number in range(sharded.STEPS + 1)]
+    told = processes.ask(world(place), sharded.stepped, case, place)
+    oracle = Oracle(case.rule, single(values[0], values[1:], case.rule.drawing.trial))
+    balls, row = oracle().parameters, oracle().row(place.dtype)
+    ball = Enclosure(balls.mid[row], balls.rad[row], FORMATS[place.dtype])
+    for rank, held in enumerate(told):
+        if not ball.contains(held).all():
+            radii = np.max(abs(np.array(held) - ball.mid) / np.maximum(ball.rad, 2.0**-1000))
+            return wrong(place, case, f"rank {rank} has {held}, {float(radii):.3g} radii off")
+    return Verdict(INSIDE, elements=ball.mid.size * len(told), measured=oracle.measured)
+
+
+def counted_once(case: Clipped, place: Place) -> Verdict:
+    """The norm is that of whole gradients, and they are scaled by it everywhere."""
+    spread, most = case
+    number, format = world(place), FORMATS[place.dtype]
+    gradients = [Enclosure.exact(each.values().ravel(), format) for each in spread]
+    length = whole_norm(gradients, number)
+    left = CLIPPING[0].compute(gradients, most, number)
+    told = processes.ask(number, sharded.clipped, spread, most, place)
+    for rank, (norm, held) in enumerate(told):
+        if not length.contains(norm):
+            return wrong(place, case, f"rank {rank} has the norm {norm} and not {length}")
+        for ball, values in zip(left, held, strict=True):
+            if not ball.contains(values).all():
+                return wrong(place, case, f"rank {rank} is left with {values} and not {ball}")
+    return Verdict(INSIDE, elements=sum(len(values) for _, held in told for values in held))

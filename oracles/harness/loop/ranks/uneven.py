@@ -1,0 +1,101 @@
+"""Questions about ranks that run out of batches before others do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+from hypothesis import strategies as st
+
+from oracles.harness.loop.question import Question
+from oracles.harness.loop.ranks import asked
+from oracles.harness.loop.ranks.asked import judged, places, trainings, world
+from oracles.harness.subjects import processes, ranks
+from oracles.harness.subjects.subject import Place
+from oracles.harness.training import shards as cases
+from oracles.harness.training.ranks import Told, enclosed, off, separation, uneven
+from oracles.harness.training.shards import Uneven
+from oracles.harness.verdict import Verdict
+from oracles.loop.part import Variant
+from oracles.loop.uneven import PART
+
+WHERE = asked.PAIR, asked.EXACT_PAIR, asked.TRIO
+
+
+def questions(part: str) -> tuple[Question, ...]:
+    """What is asked about ``Join``."""
+    return (
+        Question(
+            part,
+            "divides as told",
+            _uneven,
+            followed,
+            partial(places, part, *WHERE),
+            regions=REGIONS,
+            weight=2,
+        ),
+        *(
+            Question(
+                part,
+                f"rejects {way.name}",
+                partial(_separating, way),
+                partial(rejected, way),
+                partial(places, part, WHERE[0]),
+                rejects=way.name,
+            )
+            for way in PART.variants[1:]
+        ),
+    )
+
+
+def _stale(case: Uneven, place: Place) -> bool:
+    return case.partitioned and len({*case.counts[: world(place)]}) > 1
+
+
+REGIONS = {"a partition of a rank that is out": _stale}
+
+
+def _uneven() -> st.SearchStrategy[Uneven]:
+    """Ranks that take 1 to 3 steps, one of them all that there are."""
+    drawn = trainings(shards=cases.shards(micros=(1, 1)), divided=st.just(False))
+    return drawn.flatmap(
+        lambda training: st.builds(
+            Uneven,
+            st.just(training),
+            st.tuples(*[st.integers(1, len(training.shards))] * cases.MOST),
+            st.booleans(),
+            st.booleans(),
+        )
+    )
+
+
+def _separating(way: Variant) -> st.SearchStrategy[Uneven]:
+    place = Place("", *WHERE[0], "cpu")
+    plain = _uneven().map(lambda case: replace(case, partitioned=False))
+    return plain.filter(lambda case: apart(case, place, way) > 1)
+
+
+def apart(case: Uneven, place: Place, way: Variant) -> float:
+    """How far torch's way leads from another one."""
+    numbers = enclosed(place.dtype)
+    one, other = (uneven(case, world(place), each, numbers) for each in (PART.torch, way))
+    return separation(one, other)
+
+
+def followed(case: Uneven, place: Place) -> Verdict:
+    """Each rank is where the gradients of those that have a batch lead, and at the end of all."""
+    told: Told = processes.ask(world(place), ranks.uneven, case, place)
+    expected = uneven(case, world(place), PART.torch, enclosed(place.dtype))
+    return judged(place, case, told, expected, partial(_fits, case, place, told))
+
+
+def rejected(way: Variant, case: Uneven, place: Place) -> Verdict:
+    """The same, where another way is proven to lead elsewhere."""
+    return replace(followed(case, place), separation=apart(case, place, way))
+
+
+def _fits(case: Uneven, place: Place, told: Told) -> Iterator[str]:
+    for way in PART.variants:
+        if not off(uneven(case, world(place), way, enclosed(place.dtype)), told):
+            yield way.name

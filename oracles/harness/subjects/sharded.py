@@ -1,0 +1,122 @@
+"""What a rank does with shards: ``fully_shard``, DTensors, and optimizers that step on them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from oracles.harness.subjects.processes import Rank
+from oracles.harness.subjects.ranks import Held, held, model, optimizer, steps, whole
+from oracles.harness.subjects.subject import Place
+from oracles.harness.training.shards import Spread, Stepped, Training
+
+EACH, GATHERED = "each term by itself", "kept gathered"
+"""What ``fully_shard`` can be told: to shard the model's terms one by one, and not to let go of
+what it has gathered between the passes."""
+
+
+def mesh(place: Place) -> Any:
+    """The ranks of a place: in a row, or in rows each of which has all shards."""
+    from torch.distributed.device_mesh import init_device_mesh
+
+    *rows, columns = (int(word) for word in place.path.split() if word.isdigit())
+    names = ("replicas", "shards") if rows else ("shards",)
+    return init_device_mesh(place.device, (*rows, columns), mesh_dim_names=names)
+
+
+def shard(training: Training, inner: nn.Module, place: Place) -> Any:
+    """The model, fully sharded."""
+    from torch.distributed.fsdp import fully_shard
+
+    options = {"mesh": mesh(place), "reshard_after_forward": GATHERED not in training.options}
+    if EACH in training.options and not training.tied:  # what is tied has to be in one group
+        for term in inner.children():
+            fully_shard(term, **options)
+    fully_shard(inner, **options)
+    return inner
+
+
+def fully_sharded(training: Training, place: Place, rank: Rank) -> list[Held]:
+    """Under ``fully_shard``: what the parameters are, all shards together, after each step."""
+    inner = shard(training, model(training, place, rank), place)
+    owner = optimizer(training, inner)
+    return [held(inner) for _ in steps(training, inner, owner, rank, unsynchronized(inner))]
+
+
+def unsynchronized(outer: Any) -> Callable[[], AbstractContextManager[None]]:
+    """Inside which a wrapped model leaves gradients on their ranks."""
+
+    @contextmanager
+    def apart() -> Iterator[None]:
+        outer.set_requires_gradient_sync(False)
+        yield
+        outer.set_requires_gradient_sync(True)
+
+    return getattr(outer, "no_sync", apart)
+
+
+def kernels(name: str) -> list[str]:
+    """In which ways torch's optimizer of that name can be told to step; none if there is none."""
+    found = getattr(torch.optim, name, None)
+    if found is None:
+        return []
+    told = inspect.signature(found).parameters
+    ways = ["foreach"] if "foreach" in told else []
+    return ["for-loop", *ways, *(["fused"] if "fused" in told else [])]
+
+
+STEPS = 3
+"""How many steps are taken on a parameter that is spread."""
+
+
+def stepped(case: Stepped, place: Place, rank: Rank) -> list[list[float]]:
+    """All elements of a parameter that is spread over ranks, after each step."""
+    mesh_of = mesh(place)
+    parameter = nn.Parameter(_spread(case.spread, 0, place, mesh_of))
+    told = case.rule.arguments(case.rule.drawing.trial)
+    del told["batch_size"]
+    if "foreach" in kernels(case.rule.name):
+        told["foreach"] = case.kernel == "foreach"
+    if case.kernel == "fused":
+        del told["foreach"]
+        told["fused"] = True
+    owner = getattr(torch.optim, case.rule.name)([parameter], **told)
+    seen = []
+    for number in range(1, STEPS + 1):
+        parameter.grad = _spread(case.spread, number, place, mesh_of)
+        owner.step()
+        seen.append(whole(parameter).double().reshape(-1).tolist())
+    return seen
+
+
+def clipped(
+    spread: Sequence[Spread], most: float, place: Place, rank: Rank
+) -> tuple[float, list[list[float]]]:
+    """The norm of gradients that are spread over ranks, and what is left of them."""
+    mesh_of = mesh(place)
+    parameters = []
+    for each in spread:
+        gradient = _spread(each, 0, place, mesh_of)
+        parameters.append(nn.Parameter(torch.zeros_like(gradient)))
+        parameters[-1].grad = gradient
+    norm = whole(nn.utils.clip_grad_norm_(parameters, most))
+    left = [whole(p.grad).double().reshape(-1).tolist() for p in parameters if p.grad is not None]
+    return float(norm), left
+
+
+def _spread(spread: Spread, number: int, place: Place, mesh_of: Any) -> Any:
+    """A DTensor of the values of that number."""
+    from torch.distributed import tensor
+
+    values = torch.tensor(spread.values(number).tolist(), dtype=getattr(torch, place.dtype))
+    way, _, axis = spread.dealt.partition("(")
+    if way != "Partial":
+        dealt = getattr(tensor, way)(*map(int, axis.rstrip(")") or ()))
+        return tensor.distribute_tensor(values.to(place.device), mesh_of, [dealt])
+    mine = values if mesh_of.get_rank() == 0 else torch.zeros_like(values)
+    return tensor.DTensor.from_local(mine.to(place.device), mesh_of, [tensor.Partial()])

@@ -1,0 +1,1 @@
+"""Around a step in a training loop: averages, clipping, scaling, accumulation, ranks."""
