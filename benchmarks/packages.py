@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -142,9 +141,7 @@ def _report(python: Path, room: Path, asked: Asked, seconds: float) -> Any:
     options += [f"--name={name}={own}" for name, own in asked.names.items()]
     command = ["check", asked.subject, "--json", f"--time-limit={seconds:g}", *options]
     try:
-        told = environments.run(
-            [python, "-m", "oracles.cli", *command], room, (0, 1), subprocess.PIPE
-        )
+        told = environments.run([python, "-m", "oracles.cli", *command], room, (0, 1), apart=True)
     except NotMade as error:
         return str(error).splitlines()[-1]
     return json.loads(told)

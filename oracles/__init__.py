@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from oracles.report import Report
     from oracles.reports.comparison import compare
     from oracles.rule import Convention, Rule
-    from oracles.translation import translate
+    from oracles.translation import Translation, translate
 
     __version__: str
 
@@ -40,6 +40,7 @@ __all__ = [
     "Report",
     "Rule",
     "Trace",
+    "Translation",
     "Verdict",
     "__version__",
     "check",
@@ -58,6 +59,7 @@ _HOMES = {
     "Report": "oracles.report",
     "Rule": "oracles.rule",
     "Trace": "oracles.harness.subjects.trace",
+    "Translation": "oracles.translation",
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
     "compare": "oracles.reports.comparison",

@@ -12,7 +12,7 @@ from oracles.harness.arithmetic.formats import FORMATS, FloatArray, are_float32
 from oracles.harness.candidates import Candidate
 from oracles.harness.cases.case import Case
 from oracles.harness.evidence.accepted import accepted
-from oracles.harness.evidence.settings import settings
+from oracles.harness.evidence.settings import DRAWS, Draws, settings
 from oracles.harness.oracle import PYTHON, Oracle
 from oracles.harness.subjects.blackbox import BlackBox
 from oracles.harness.subjects.subject import Declined, SubjectError
@@ -44,7 +44,11 @@ class Accuracy:
 
 
 def accuracy(
-    box: BlackBox, candidate: Candidate, dtype: str, ignores: frozenset[str] = frozenset()
+    box: BlackBox,
+    candidate: Candidate,
+    dtype: str,
+    ignores: frozenset[str] = frozenset(),
+    draws: Draws = DRAWS,
 ) -> Accuracy:
     """The error of a piece of code in one dtype, against the candidate it follows.
 
@@ -53,6 +57,7 @@ def accuracy(
         candidate: what it follows.
         dtype: of parameters and gradients.
         ignores: hyperparameters of which it makes nothing, and which are left alone.
+        draws: which cases it is asked, and how many.
 
     Raises:
         Declined: the code does not take that dtype, or nothing of its answers can be judged.
@@ -61,7 +66,7 @@ def accuracy(
     worst = Accuracy(dtype, 0.0, 0.0, "")
     rule, judged = candidate.rule, 0
     refused: SubjectError | None = None
-    for setting in settings(rule, accepted(box, rule) - ignores):
+    for setting in settings(rule, accepted(box, rule) - ignores, draws=draws):
         case = replace(setting.case, precisions=(dtype,))
         try:
             answer = _answer(box, rule, case, dtype)

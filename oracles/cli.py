@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 from oracles.commands import check, compare, explain, identify, matrix, page, soak, translate
-from oracles.commands.command import INTERRUPTED, STATUSES, Usage
+from oracles.commands.command import INTERRUPTED, STATUSES, Parser, Usage, in_options
 
 UNREAD = 128 + 13
 """As shells report SIGPIPE, which Windows does not know."""
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = options.run(options)
     except Usage as error:
-        print(f"oracles: {error}", file=sys.stderr)
+        print(f"oracles: {in_options(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before there was anything to report
         return INTERRUPTED
@@ -43,7 +43,7 @@ class _Version(argparse.Action):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="oracles", description="Conformance of optimizer update rules.", epilog=STATUSES
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print it")

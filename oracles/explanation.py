@@ -20,6 +20,7 @@ import numpy as np
 
 from oracles.harness.agreement import agree, at_defaults, same, share_of_way
 from oracles.harness.cases.smallest import Smallest, smallest
+from oracles.naming import unknown
 from oracles.optimizers.registry import REPLAYED, RULES
 from oracles.rule import Convention, Rule
 
@@ -197,7 +198,7 @@ def explain(rule: str | Rule, convention: str | None = None) -> Explanation:
     """
     if not isinstance(rule, Rule):
         if rule not in ALL:
-            raise ValueError(f"rule={rule!r} is not known; allowed: {', '.join(ALL)}")
+            raise ValueError(unknown(f"rule={rule!r} is not known", rule, ALL))
         rule = ALL[rule]
     others = rule.conventions[1:] if convention is None else (rule.convention(convention),)
     title, sections = _theory(rule)

@@ -19,22 +19,25 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from oracles.fitting import FitIdentification, identify_fit
+from oracles.fitting import identify_fit
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
 from oracles.harness.evidence.effective import with_one_argument, with_other_arguments
 from oracles.harness.evidence.exceptions import divided
+from oracles.harness.evidence.fits.answer import FitIdentification
 from oracles.harness.evidence.nearness import Near, nearness
+from oracles.harness.evidence.settings import DRAWS, Draws
 from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
 from oracles.harness.evidence.untold import Untold, untold
 from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
 from oracles.harness.oracle import Margin
-from oracles.harness.subjects.asking import black_box
+from oracles.harness.subjects.asking import black_box, refuse_unknown
 from oracles.harness.subjects.fits.fit import Fit, is_fit
 from oracles.harness.subjects.fits.names import LOOP, START
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import KINDS, read
+from oracles.naming import unknown
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
@@ -62,6 +65,7 @@ class Identification:
         fault: why nothing can be asked of it, or read in its record.
         sieve: what the candidates were held against, as long as it is at hand.
         loop: of a training loop, the loss that it minimizes, and all that belongs to a loop.
+        draws: which cases it was asked, and how many; None where none are drawn.
 
     >>> def step(params, grads, state, lr, wd, m):
     ...     return [w - lr * (g + wd / m * w) for w, g in zip(params, grads)]
@@ -88,6 +92,7 @@ bias_undecayed gives 0.9, the code 0.85
     loop: FitIdentification | None = None
     assumed: Mapping[str, Any] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    draws: Draws | None = None
 
     @property
     def torchs(self) -> bool:
@@ -133,6 +138,7 @@ bias_undecayed gives 0.9, the code 0.85
             "schema": 1,
             "oracles": version("optimizer-oracles"),
             "subject": self.name,
+            **({"seed": None, "profile": None} if self.draws is None else vars(self.draws)),
             "summary": str(self),
             "torchs": self.torchs,
             "loop": self.loop and self.loop.to_json(),
@@ -155,6 +161,7 @@ bias_undecayed gives 0.9, the code 0.85
                 **plain(self.nearest.candidate),
                 "right": self.nearest.share,
                 "largest": finite(self.nearest.largest),
+                "aside": list(self.nearest.aside),
             },
             "examples": [
                 {
@@ -193,6 +200,8 @@ def identify(
     names: Mapping[str, str] | None = None,
     fixed: Mapping[str, Any] | None = None,
     values: Mapping[str, float] | None = None,
+    seed: int = 0,
+    profile: str = "default",
 ) -> Identification:
     """Find what a piece of code follows.
 
@@ -203,6 +212,11 @@ def identify(
         names: torch's names of hyperparameters, and what the code calls them.
         fixed: further arguments that the code is always given.
         values: hyperparameters that are written in a training loop, by torch's names.
+        seed: of the cases that are drawn for what can be stepped. Another one than 0 draws others,
+            which are asked beside those of 0: these are known to tell all conventions apart. What a
+            training loop is asked is fixed, and a record is read as it is.
+        profile: how long to look: ``"thorough"`` draws thirteen times as many cases as
+            ``"default"``.
 
     >>> def step(params, grads, state, lr, wd):
     ...     return [w * (1 - lr * wd) - lr * g for w, g in zip(params, grads)]
@@ -211,22 +225,26 @@ def identify(
 
     Raises:
         TypeError: the subject is nothing that can be asked or read.
-        ValueError: a rule or a name is not known, there is no use for an argument, or a record is
-            not what it should be.
+        ValueError: a rule, a name or a profile is not known, a seed is no whole number, there is
+            no use for an argument, or a record is not what it should be.
     """
     asked = list(RULES.values() if rules is None else rules)
     among = [rule if isinstance(rule, Rule) else _rule(rule) for rule in asked]
     if not among:
         raise ValueError(f"rules={asked!r} names no rule; allowed: {', '.join(RULES)}")
     names, fixed, values = names or {}, fixed or {}, values or {}
-    fits = is_fit(subject)
+    draws, fits = Draws(seed, profile), is_fit(subject)
     own = [name for r in among for name in (*r.hyper()._fields, *r.binding.tuples)]
     _known("names", names, [*own, *LOOP, *START] if fits else own)
     _known("values", values, own)
     if fits:
-        return _looped(Fit(subject, names, fixed, values), None if rules is None else among)
+        _without("a training loop, whose rows are fixed,", **draws.told)
+        loop = Fit(subject, names, fixed, values)
+        refuse_unknown(loop.name, names, fixed, loop.own)
+        return _looped(loop, None if rules is None else among)
     _without("what is no training loop", values=values)
-    return _told(evidence(subject, names, fixed), among)
+    found = _told(evidence(subject, names, fixed, draws), among)
+    return replace(found, draws=None if _is_record(subject) else draws)
 
 
 def _known(argument: str, given: Iterable[str], allowed: Iterable[str]) -> None:
@@ -238,7 +256,7 @@ def _known(argument: str, given: Iterable[str], allowed: Iterable[str]) -> None:
     there = dict.fromkeys(allowed)
     for name in given:
         if name not in there:
-            raise ValueError(f"{argument}: {name!r} is not known; allowed: {', '.join(there)}")
+            raise ValueError(unknown(f"{argument}: {name!r} is not known", name, there))
 
 
 def _looped(box: Fit, rules: Sequence[Rule] | None) -> Identification:
@@ -251,8 +269,12 @@ def _looped(box: Fit, rules: Sequence[Rule] | None) -> Identification:
     return Identification(loop.name, fits, loop.ruled_out, loop=loop)
 
 
+def _is_record(subject: Any) -> bool:
+    return isinstance(subject, Trace | str | os.PathLike)
+
+
 def evidence(
-    subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]
+    subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any], draws: Draws = DRAWS
 ) -> tuple[Witness, ...]:
     """Who tells what a subject does, by what it is; of several readings the strictest first.
 
@@ -260,18 +282,18 @@ def evidence(
         TypeError: the subject is nothing that can be asked or read.
         ValueError: a record is not what it should be, or is given arguments.
     """
-    if isinstance(subject, Trace | str | os.PathLike):
-        _without("a record", fixed=fixed)
+    if _is_record(subject):
+        _without("a record", fixed=fixed, **draws.told)
         traces = (subject,) if isinstance(subject, Trace) else read(Path(subject))
-        _known("names", names.values(), traces[0].hyper)
+        refuse_unknown("the record", names, {}, traces[0].hyper)
         return tuple(Recorded(trace, names) for trace in traces)
     if hasattr(subject, "takes") and hasattr(subject, "run"):
         _without("what says itself what it takes", names=names, fixed=fixed)
-        return (Asked(subject),)
-    return (Asked(black_box(subject, names, fixed)),)
+        return (Asked(subject, draws),)
+    return (Asked(black_box(subject, names, fixed), draws),)
 
 
-def _without(subject: str, **arguments: Mapping[str, Any]) -> None:
+def _without(subject: str, **arguments: Any) -> None:
     """Check that what there is no use for was not given.
 
     Raises:
@@ -279,7 +301,8 @@ def _without(subject: str, **arguments: Mapping[str, Any]) -> None:
     """
     for name, given in arguments.items():
         if given:
-            raise ValueError(f"{name}={dict(given)!r}: {subject} has no use for it")
+            told = dict(given) if isinstance(given, Mapping) else given
+            raise ValueError(f"{name}={told!r}: {subject} has no use for it")
 
 
 LIKE = 0.5
@@ -309,9 +332,16 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         return Identification(readings[0].name, (), last.ruled_out, open=last.open)
     if fault:
         return Identification(readings[0].name, (), 0, fault=fault)
-    near = [nearness(c, asked[-1].known(c.rule)) for c in asked[-1].ranked[:1]]
+    near = [_near(asked[-1], candidate) for candidate in asked[-1].ranked[:1]]
     nearest = near[0] if near and near[0].typical < LIKE else None
     return Identification(readings[0].name, (), last.ruled_out, nearest=nearest, sieve=asked[-1])
+
+
+def _near(sieve: Sieve, candidate: Candidate) -> Near:
+    """How near a candidate is, and what it leaves aside; of a record in its own words."""
+    rule, witness = candidate.rule, sieve.witness
+    beside = witness.unread(rule) if isinstance(witness, Recorded) else sorted(sieve.aside(rule))
+    return replace(nearness(candidate, sieve.known(rule)), aside=(*beside,))
 
 
 def _otherwise(asked: Sequence[Sieve]) -> tuple[Sieve, Sifted] | None:
@@ -389,5 +419,5 @@ def sieves(
 
 def _rule(name: str) -> Rule:
     if name not in RULES:
-        raise ValueError(f"rule={name!r} is not known; allowed: {', '.join(RULES)}")
+        raise ValueError(unknown(f"rule={name!r} is not known", name, RULES))
     return RULES[name]

@@ -14,7 +14,7 @@ from oracles.harness.arguments import GRADIENT
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.cases.case import Case
-from oracles.harness.evidence.settings import settings
+from oracles.harness.evidence.settings import DRAWS, Draws, settings
 from oracles.harness.promise import Line, Promise, Word, line
 from oracles.harness.runs.confined import REST, Lost
 from oracles.harness.subjects.asking import black_box
@@ -23,6 +23,7 @@ from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.subject import Declined, SubjectError, first_taken
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.identification import Identification, identify
+from oracles.naming import unknown
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
@@ -107,7 +108,7 @@ class Kind(Protocol):
     def settled(self, arrangement: Any) -> BlackBox:
         """What is asked, stepped like that."""
 
-    def trial(self, arrangement: Any, identification: Identification | None) -> Any:
+    def trial(self, arrangement: Any, identification: Identification | None, draws: Draws) -> Any:
         """What its promises are asked on."""
 
 
@@ -132,13 +133,14 @@ class OptimizerKind:
         box: BlackBox = self.box
         return box
 
-    def trial(self, arrangement: Any, identification: Identification | None) -> Any:
+    def trial(self, arrangement: Any, identification: Identification | None, draws: Draws) -> Any:
         from oracles.harness.subjects.trial import Trial
 
         if identification is None or not identification.fits:
-            return Trial(self.box, arrangement)
+            return Trial(self.box, arrangement, seed=draws.seed)
         candidate = identification.fits[0]
-        return Trial(self.box, arrangement, candidate, partial(follows_in, self.box, candidate))
+        follows = partial(follows_in, self.box, candidate, draws)
+        return Trial(self.box, arrangement, candidate, follows, draws.seed)
 
 
 class Stepping(NamedTuple):
@@ -176,14 +178,17 @@ class FunctionKind:
 
         return replace(self.box, arrays=KINDS[arrangement.arrays]())
 
-    def trial(self, arrangement: Stepping, identification: Identification | None) -> Any:
+    def trial(
+        self, arrangement: Stepping, identification: Identification | None, draws: Draws
+    ) -> Any:
         from oracles.harness.subjects.promises.functions import FunctionTrial
 
         box = self.settled(arrangement)
         fits = identification.fits if identification else ()
         rule = fits[0].rule if fits else RULES[arrangement.rule]
         takes = box.takes(rule)
-        return FunctionTrial(box, rule, next(settings(rule, takes)).case, bool(fits))
+        case = next(settings(rule, takes, draws=draws)).case
+        return FunctionTrial(box, rule, case, bool(fits))
 
 
 @dataclass(frozen=True)
@@ -212,13 +217,14 @@ class LaidOut:
         return self.box.run(rule, laid_out, dtype)
 
 
-def follows_in(box: BlackBox, candidate: Candidate, promise: str) -> bool:
+def follows_in(box: BlackBox, candidate: Candidate, draws: Draws, promise: str) -> bool:
     """Whether code follows its rule where tensors are laid out as that promise says."""
     name = "layout" if "parameters" in promise else "gradient_layout"
-    return all(
-        str(candidate) in map(str, identify(LaidOut(box, {name: layout}), [candidate.rule]).fits)
+    found = (
+        identify(LaidOut(box, {name: layout}), [candidate.rule], **vars(draws))
         for layout in ("strided", "transposed")
     )
+    return all(str(candidate) in map(str, one.fits) for one in found)
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,6 +240,7 @@ class Inquiry:
         not_promised: names of promises that it does not make.
         arrays: what a function computes with; None for whatever it takes.
         as_torch: whether it is held to being a clone of torch's class, too.
+        draws: which cases are drawn, and how many.
     """
 
     subject: Any
@@ -244,6 +251,7 @@ class Inquiry:
     not_promised: Sequence[str] = ()
     arrays: str | None = None
     as_torch: bool = False
+    draws: Draws = DRAWS
 
     @cached_property
     def kind(self) -> Kind:
@@ -280,7 +288,7 @@ class Inquiry:
             from oracles.strictness import questions
 
             rule = identification.fits[0].rule
-            for name, strict in questions(self.kind.box.make, rule):
+            for name, strict in questions(self.kind.box.make, rule, self.draws.profile):
                 yield AS_TORCH + name, _heard(strict)
 
     def named(self) -> Named:
@@ -295,15 +303,13 @@ class Inquiry:
         promises = tuple(promise.name for promise in self.kind.promises)
         for name in self.not_promised:
             if name not in (RULE, *promises):
-                raise ValueError(
-                    f"not_promised={name!r} is no promise of this code; allowed: "
-                    f"{', '.join((RULE, *promises))}"
-                )
+                told = f"not_promised={name!r} is no promise of this code"
+                raise ValueError(unknown(told, name, (RULE, *promises)))
         return Named(self.kind.box.name, promises)
 
     def _found(self, arrangement: Any) -> Found:
         watched = Watched(self.kind.settled(arrangement))
-        identification = identify(watched, self.rules)
+        identification = identify(watched, self.rules, **vars(self.draws))
         _ = identification.examples  # which are asked for when it travels, where nobody listens
         return Found(identification, watched.refused)
 
@@ -317,7 +323,7 @@ class Inquiry:
             return "the enclosures know no exceptions, and no other gradients"
         box = self.kind.settled(arrangement)
         try:
-            return accuracy(box, candidate, dtype, identification.ignores)
+            return accuracy(box, candidate, dtype, identification.ignores, self.draws)
         except Declined as why:
             return why.sentence
 
@@ -328,9 +334,15 @@ class Inquiry:
         identification: Identification | None,
         lines: Mapping[str, Line],
     ) -> Line:
+        """What comes of it; where it is drawn several times, the first that is not kept."""
         if promise.name in self.not_promised:
             return Line(promise.name, Word.NOT_PROMISED)
-        return line(promise, self.kind.trial(arrangement, identification), lines)
+        for number in range(self.draws.rounds):
+            draws = replace(self.draws, seed=self.draws.seed + number)
+            told = line(promise, self.kind.trial(arrangement, identification, draws), lines)
+            if told.word is not Word.KEPT:
+                break
+        return told
 
 
 def answer(known: Mapping[str, Any], question: str) -> Any:

@@ -8,6 +8,7 @@ several forms a path computes, and what it accumulates in, is theirs to know.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any
@@ -18,7 +19,8 @@ Array = Any
 """What a rule computes on: a float64 array, an object array of ``fractions.Fraction`` or
 ``mpmath.mpf``, or an :class:`~oracles.harness.arithmetic.enclosure.Enclosure`. Rules use
 ``+ - * / **`` and those functions of NumPy on it that all of them have: ``sqrt``, ``abs``,
-``maximum``, ``minimum``, ``where``, ``sum``, ``max``, ``shape``, ``ndim`` and ``full_like``. What
+``maximum``, ``minimum``, ``where``, ``sum``, ``max``, ``stack``, ``shape``, ``ndim`` and
+``full_like``. What
 NumPy makes of no number type but its own, zeros and the number one, is :func:`zeros_like` and
 :func:`one`."""
 
@@ -84,6 +86,18 @@ def scaled_quotient(numerator: Array, denominator: Array, scale: Scalar) -> Arra
 
 
 @singledispatch
+def capped_quotient(denominator: Scalar, numerator: Scalar) -> Scalar:
+    """``min(1, numerator / denominator)`` of numbers that are not negative.
+
+    As a quotient or as a product with ``1 / denominator``, of which either may overflow.
+
+    >>> float(capped_quotient(4.0, 1.0)), float(capped_quotient(0.5, 1.0))
+    (0.25, 1.0)
+    """
+    return np.minimum(numerator / denominator, 1)
+
+
+@singledispatch
 def either(one: Array, other: Array) -> Array:
     """The same number written in two ways, each of which some path computes.
 
@@ -106,6 +120,41 @@ def norm(x: Array, axis: int | None = None) -> Array:
     5.0
     """
     return np.sqrt(np.sum(x * x, axis=axis, keepdims=axis is not None))
+
+
+@singledispatch
+def vector_norm(x: Array, order: float) -> Array:
+    """``(Σ|x|ᵖ)^(1/p)`` of all elements of an array that has some.
+
+    For p = ∞ the largest, for −∞ the smallest magnitude, for 0 how many are not 0. Accumulated as
+    :func:`norm` is.
+
+    >>> x = np.array([3.0, 0.0, -4.0])
+    >>> [float(vector_norm(x, p)) for p in (2, 1, np.inf, -np.inf, 0)]
+    [5.0, 7.0, 4.0, 0.0, 2.0]
+    """
+    return of_order(x, order)
+
+
+def of_order(x: Array, order: float) -> Array:
+    """What :func:`vector_norm` says, in the arithmetic of ``x``."""
+    if order in _NORMS:
+        return _NORMS[order](x)
+    return np.sum(abs(x) ** order) ** (1 / order)
+
+
+def _nonzero(x: Array) -> Array:
+    """How many there are, as a number of the arithmetic of ``x``."""
+    return np.sum(np.where(x != 0, zeros_like(x) + 1, zeros_like(x)))
+
+
+_NORMS: Mapping[float, Callable[[Array], Array]] = {
+    0: _nonzero,
+    1: lambda x: np.sum(abs(x)),
+    2: lambda x: norm(x),
+    math.inf: lambda x: np.max(abs(x)),
+    -math.inf: lambda x: -np.max(-abs(x)),
+}
 
 
 @singledispatch
@@ -136,6 +185,15 @@ def cospi(x: Scalar) -> Scalar:
     -1.0
     """
     return math.cos(math.pi * x)
+
+
+@singledispatch
+def entering(value: Scalar, x: Array) -> Scalar:
+    """A result without dimensions, as it meets an array of another dtype than it was computed in.
+
+    The rule is the number itself; only an enclosure is told of the dtypes.
+    """
+    return value
 
 
 @singledispatch

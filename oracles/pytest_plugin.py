@@ -6,16 +6,24 @@ nobody asks anything.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import pytest
+from oracles.naming import unknown
+
+try:
+    import pytest
+except ModuleNotFoundError:  # help() tells of the decorator all the same
+    pytest = None  # type: ignore[assignment]
 
 if TYPE_CHECKING:
     from oracles.checking import Checking
     from oracles.report import Report
+
+Test = TypeVar("Test", bound=Callable[..., None])
 
 ARGUMENT = "check"
 """What the decorated test calls the check that it is handed."""
@@ -72,7 +80,7 @@ def parametrize_with_checks(
     *,
     expected_failures: Mapping[str, str] | None = None,
     **options: Any,
-) -> Callable[[Callable[..., None]], Any]:
+) -> Callable[[Test], Test]:
     """A test for each subject and each check: which rule, how accurate, and every promise.
 
     The decorated function has the argument ``check``, and calls it.
@@ -86,6 +94,8 @@ def parametrize_with_checks(
     Raises:
         ValueError: a name in ``expected_failures`` is no check, or an option is not allowed:
             ``as_torch``, too, whose checks have names only when it is known which rule is followed.
+        TypeError: there is no such option.
+        ModuleNotFoundError: pytest is not installed.
 
     >>> import oracles
     >>> def step(params, grads, state, lr):
@@ -94,6 +104,11 @@ def parametrize_with_checks(
     ... def test_my_step(check):
     ...     check()
     """
+    if pytest is None:
+        raise ModuleNotFoundError(
+            "parametrize_with_checks makes tests of pytest's, which is not installed; allowed: pip "
+            "install pytest, or oracles.check(subject), which needs none"
+        )
     if options.get("as_torch"):
         raise ValueError(
             "as_torch=True is no option of parametrize_with_checks; allowed: a test that asserts "
@@ -104,11 +119,10 @@ def parametrize_with_checks(
     known = dict.fromkeys(test.values[0].name for test in tests)
     for name in expected:
         if name not in known:
-            raise ValueError(
-                f"expected_failures has {name!r}, which is no check; allowed: {', '.join(known)}"
-            )
+            told = f"expected_failures has {name!r}, which is no check"
+            raise ValueError(unknown(told, name, known))
 
-    def decorate(test: Callable[..., None]) -> Any:
+    def decorate(test: Test) -> Test:
         @wraps(test)
         def calling(*args: Any, **given: Any) -> None:
             __tracebackhide__ = True
@@ -116,7 +130,8 @@ def parametrize_with_checks(
             if not given[ARGUMENT].called:
                 raise AssertionError(f"{test.__name__} does not call the check it is handed")
 
-        return pytest.mark.parametrize(ARGUMENT, tests)(calling)
+        decorated: Test = pytest.mark.parametrize(ARGUMENT, tests)(calling)
+        return decorated
 
     return decorate
 
@@ -125,6 +140,11 @@ def _tests(subject: Any, expected: Mapping[str, str], options: Mapping[str, Any]
     """A parameter of pytest's for each check of one subject."""
     from oracles.checking import Checking
 
+    known = [*inspect.signature(Checking.of).parameters][1:]
+    for name in options:
+        if name not in known:
+            told = f"{name!r} is no option of parametrize_with_checks"
+            raise TypeError(unknown(told, name, known))
     checked = Checked(Checking.of(subject, **options))
     title = getattr(subject, "__name__", str(subject))
     return [
@@ -139,11 +159,11 @@ def _failing(reason: str | None) -> list[pytest.MarkDecorator]:
     return [pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason)]
 
 
-COUNT = pytest.StashKey[int]()
-"""How many checks had an answer."""
-
 PROPERTY = "oracles check"
-"""Under which name that travels from workers to whoever counts."""
+"""Under which name it travels from workers to whoever counts that a check had an answer."""
+
+COUNTER = "oracles-counter"
+"""What pytest knows that one as."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -159,8 +179,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Nothing is counted yet."""
-    config.stash[COUNT] = 0
-    config.pluginmanager.register(_Counter(config), "oracles-counter")
+    config.pluginmanager.register(_Counter(), COUNTER)
 
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
@@ -174,12 +193,12 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 class _Counter:
     """Counts what all workers report."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
+    def __init__(self) -> None:
+        self.count = 0
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         told = [name for name, _ in report.user_properties if name == PROPERTY]
-        self.config.stash[COUNT] += len(told) if report.when == "teardown" else 0
+        self.count += len(told) if report.when == "teardown" else 0
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -192,11 +211,17 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """Say so."""
     if _unexpected(config):
         expected = config.getoption("--expect-checks")
-        counted = config.stash[COUNT]
+        counted = _counted(config)
         terminalreporter.write_line(f"oracles: {counted} checks were asked; {expected} expected")
 
 
 def _unexpected(config: pytest.Config) -> bool:
     expected = config.getoption("--expect-checks")
     is_worker = hasattr(config, "workerinput")
-    return expected is not None and not is_worker and config.stash[COUNT] != expected
+    return expected is not None and not is_worker and _counted(config) != expected
+
+
+def _counted(config: pytest.Config) -> int:
+    counter = config.pluginmanager.get_plugin(COUNTER)
+    assert isinstance(counter, _Counter)
+    return counter.count

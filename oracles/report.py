@@ -10,9 +10,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from oracles.accuracy import Accuracy
+from oracles.harness.evidence.settings import DRAWS, Draws
 from oracles.harness.promise import Line, Word, faults
 from oracles.identification import Identification
 from oracles.inquiry import ACCURACY, RULE
+from oracles.naming import unknown
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
@@ -45,7 +47,7 @@ class Claim:
             return cls(text)
         name, _, conventions = text.partition("'s ")
         if name not in RULES:
-            raise ValueError(f"rule={text!r} is not known; allowed: {', '.join(RULES)}")
+            raise ValueError(unknown(f"rule={text!r} is not known", name, RULES))
         rule = RULES[name]
         names = [rule.convention(part).name for part in conventions.split(" with ") if part]
         return cls(rule, frozenset(names) - {rule.torch.name})
@@ -88,6 +90,7 @@ class Report:
         late: the checks that were to be asked and were not.
         rest: why not.
         own: whether it is said to follow a rule of its own, which need be none that is known.
+        draws: which cases were drawn, and how many.
     """
 
     name: str
@@ -106,6 +109,7 @@ class Report:
     late: tuple[str, ...] = ()
     rest: str = ""
     own: bool = False
+    draws: Draws = DRAWS
 
     @property
     def follows(self) -> bool:
@@ -212,6 +216,7 @@ class Report:
             "schema": 1,
             "oracles": importlib.metadata.version("optimizer-oracles"),
             "subject": self.name,
+            **vars(self.draws),
             "ok": self.ok,
             "follows": self.follows,
             "summary": str(self),

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 from oracles.drawing import PARTS, Drawing, Hyper
+from oracles.naming import unknown
 from oracles.numerics import Array, Product, Scalar, beside, kept, zeros_like
 
 State = Mapping[str, Array]
@@ -202,8 +203,8 @@ class Rule:
         for convention in self.conventions:
             if convention.name == name:
                 return convention
-        known = ", ".join(c.name for c in self.conventions)
-        raise ValueError(f"convention={name!r} is not one of {self.name}'s; known: {known}")
+        known = [c.name for c in self.conventions]
+        raise ValueError(unknown(f"convention={name!r} is not one of {self.name}'s", name, known))
 
     def undecayed(self, h: Hyper) -> Hyper:
         """The same hyperparameters without weight decay: an exact 0, in any arithmetic."""

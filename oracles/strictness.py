@@ -18,19 +18,22 @@ from oracles.rule import Rule
 WORDS = {OK: Word.KEPT, FAILED: Word.BROKEN}
 
 
-def questions(cls: type, rule: Rule) -> Iterator[tuple[str, Callable[[], Line]]]:
-    """The checks that torch's class is asked, but for what torch is known to get wrong."""
+def questions(cls: type, rule: Rule, profile: str) -> Iterator[tuple[str, Callable[[], Line]]]:
+    """The checks that torch's class is asked, but for what torch is known to get wrong.
+
+    The default is the short profile, in which Hypothesis draws the same cases each time.
+    """
     from oracles.harness.subjects.selection import select
 
     there, _ = select(rule, optimizer=cls)
     for task in walk_checks(rule):
-        yield task.name, partial(_asked, task, there)
+        yield task.name, partial(_asked, task, there, "ci" if profile == "default" else profile)
 
 
-def _asked(task: Task, subjects: list[Any]) -> Line:
-    """One of them, in the short profile; that of whoever calls comes back."""
+def _asked(task: Task, subjects: list[Any], profile: str) -> Line:
+    """One of them in a profile; that of whoever calls comes back."""
     before = settings.get_current_profile_name()
-    profiles.load("ci")
+    profiles.load(profile)
     try:
         told = outcome(partial(task.run, subjects), Tally())
     finally:

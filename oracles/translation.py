@@ -23,13 +23,14 @@ from oracles.dictionary.preset import UNTYPED, Preset, convention
 from oracles.dictionary.refusing import SAME, refusal
 from oracles.dictionary.way import Way, way
 from oracles.drawing import Hyper
-from oracles.fitting import FitIdentification
 from oracles.harness.arguments import GRADIENT
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.fits.answer import FitIdentification
 from oracles.harness.subjects.aliases import matched
 from oracles.harness.training.batches import FULL
 from oracles.harness.training.loop import SCALES
 from oracles.identification import Identification
+from oracles.naming import unknown
 from oracles.optimizers.registry import RULES
 
 Speaker = str | Candidate | Identification | Preset
@@ -142,10 +143,12 @@ def speaker(who: Speaker) -> Preset:
         return PRESETS[who]
     rule, _, names = who.partition("/")
     if rule not in RULES:
-        raise ValueError(
-            f"{who!r} is nobody's name; allowed: a rule ({', '.join(RULES)}), a rule with "
-            f"conventions (SGD/batch_scaled+lr_in_velocity), or {', '.join(PRESETS)}"
+        allowed = (
+            f"a rule ({', '.join(RULES)}), a rule with conventions "
+            f"(SGD/batch_scaled+lr_in_velocity), or {', '.join(PRESETS)}"
         )
+        told = f"{who!r} is nobody's name"
+        raise ValueError(unknown(told, rule if names else who, [*RULES, *PRESETS], allowed))
     return convention(rule, frozenset(names.split("+")) - {""})
 
 
@@ -346,7 +349,7 @@ def heard(speaks: Preset, values: Mapping[str, Any]) -> dict[str, Any]:
     for name in rest:
         if name not in usual.values():
             allowed = dict.fromkeys([*speaks.names.values(), *speaks.tuples, *UNTYPED])
-            raise ValueError(f"{name!r} is no argument of {speaks}; allowed: {', '.join(allowed)}")
+            raise ValueError(unknown(f"{name!r} is no argument of {speaks}", name, allowed))
     found |= {name: plain[theirs] for name, theirs in usual.items()}
     default = speaks.base.hyper()
     return {name: _kind(name, value, getattr(default, name)) for name, value in found.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import json
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,13 +13,17 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from oracles.checking import Checking
-from oracles.commands.command import Usage, natural, positive
+from oracles.commands.command import Usage, add_seed, in_options, literal, natural, pair, positive
 from oracles.harness.arithmetic.formats import DTYPES
+from oracles.harness.evidence.settings import PROFILES
 from oracles.harness.runs.workers import cores
 from oracles.harness.subjects.arrays import KINDS
 from oracles.inquiry import RULE, Found, answer
 from oracles.report import Report
 from oracles.reports.checked import show
+
+TIME_LIMIT = 60.0
+"""In seconds, for each round of cases that is drawn."""
 
 OPTIONS: Mapping[str, Any] = {
     "name": [],
@@ -28,7 +31,8 @@ OPTIONS: Mapping[str, Any] = {
     "within": None,
     "not_promised": [],
     "arrays": None,
-    "time_limit": 60.0,
+    "time_limit": None,
+    "seed": 0,
     "expect_checks": None,
     "json": False,
     "no_color": False,
@@ -36,7 +40,6 @@ OPTIONS: Mapping[str, Any] = {
 """What only code of one's own is told, by default."""
 
 STRICT: Mapping[str, Any] = {
-    "profile": "default",
     "path": [],
     "device": [],
     "jobs": cores(),
@@ -50,14 +53,14 @@ def add(group: Any) -> None:
     group.add_argument(
         "--name",
         action="append",
-        type=_pair,
+        type=pair,
         metavar="TORCHS=OWN",
         help="what it calls one of torch's hyperparameters, e.g. lr=speed; may be given again",
     )
     group.add_argument(
         "--fixed",
         action="append",
-        type=_pair,
+        type=pair,
         metavar="NAME=VALUE",
         help="an argument that it is always given; may be given again",
     )
@@ -82,8 +85,8 @@ def add(group: Any) -> None:
         "--time-limit",
         type=positive,
         metavar="SECONDS",
-        help=f"after which it is ended (default: {OPTIONS['time_limit']:g}); one question may take "
-        "a third of it",
+        help=f"after which it is ended; one question may take a third of it (default: "
+        f"{TIME_LIMIT:g}, and {TIME_LIMIT * PROFILES['thorough']:g} with --profile thorough)",
     )
     group.add_argument(
         "--expect-checks",
@@ -93,6 +96,7 @@ def add(group: Any) -> None:
     )
     group.add_argument("--json", action="store_true", help="print the report as JSON, and no more")
     group.add_argument("--no-color", action="store_true", help="as the variable NO_COLOR does")
+    add_seed(group, " for its rule, its accuracy and its promises")
     group.set_defaults(**OPTIONS)
 
 
@@ -123,7 +127,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:
-        show(report, console, full=options.verbose)
+        show(report, console, full=options.verbose, words=in_options)
     return max(int(not report.ok), _counted(report, options.expect_checks))
 
 
@@ -135,12 +139,14 @@ def _checking(options: argparse.Namespace) -> Checking:
             options.subject,
             options.rule[0] if options.rule else None,
             names=dict(options.name),
-            fixed={name: _value(text) for name, text in options.fixed},
+            fixed={name: literal(text) for name, text in options.fixed},
             dtypes=options.dtype or DTYPES,
             within=options.within,
             not_promised=options.not_promised,
             arrays=options.arrays,
-            time_limit=options.time_limit,
+            time_limit=options.time_limit or TIME_LIMIT * PROFILES[options.profile],
+            seed=options.seed,
+            profile=options.profile,
         )
     except ValueError as error:
         raise Usage(str(error)) from error
@@ -170,7 +176,7 @@ def _watched(
             progress.update(line, description=question, refresh=True)
             found = answer({question: told}, RULE)
             if isinstance(found, Found):
-                console.print(str(found.identification), soft_wrap=True)
+                console.print(in_options(str(found.identification)), soft_wrap=True)
             yield question, told
 
 
@@ -194,18 +200,3 @@ def _counted(report: Report, expected: int | None) -> int:
         return 0
     print(f"oracles: {report.asked} checks were asked; {expected} expected", file=sys.stderr)
     return 1
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals and value):
-        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
-    return name, value
-
-
-def _value(text: str) -> Any:
-    """A number, a truth value or another literal of Python's; else the text itself."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text

@@ -10,7 +10,7 @@ from typing import Any
 
 from oracles.commands import asked
 from oracles.commands.chosen import Choice, add_choices, nobody, reported, subjects
-from oracles.commands.command import STATUSES, Usage, count
+from oracles.commands.command import STATUSES, Usage, add_profile, count
 from oracles.everybody import tasks_of
 from oracles.harness.runs import profiles
 from oracles.harness.runs.outcome import ABSENT, FAILED, OK, Outcome, outcome
@@ -49,13 +49,14 @@ def add(commands: Any) -> None:
         action="store_true",
         help="ask the class all that torch's are asked: states, names, paths, edges, roundings",
     )
+    add_profile(parser)
     strict = parser.add_argument_group("of torch's classes, and with --as-torch")
-    add_choices(parser)
-    strict.add_argument(
-        "--profile",
-        choices=profiles.EXAMPLES,
-        default="default",
-        help="how long to look (default: %(default)s)",
+    add_choices(
+        parser,
+        'code of your own to a convention, too, as reports name it ("Adam\'s eps_hat"); '
+        "of torch's classes several may be given (default: all; with --as-torch the one whose name "
+        "the class or a base of it bears)",
+        strict,
     )
     strict.add_argument(
         "-j",

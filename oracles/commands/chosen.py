@@ -14,24 +14,29 @@ from oracles.harness.runs.tally import Tally
 from oracles.harness.runs.walk import Task, walk_checks
 from oracles.harness.subjects.paths import CHOICES
 from oracles.harness.subjects.subject import Place
+from oracles.naming import unknown
 from oracles.optimizers.registry import REPLAYED, RULES
 from oracles.reports.progress import Running
 from oracles.reports.terminal import render
 
 
-def add_choices(parser: argparse.ArgumentParser) -> None:
-    """Arguments that say who is asked."""
+def add_choices(parser: argparse.ArgumentParser, rules: str, strict: Any = None) -> None:
+    """Arguments that say who is asked.
+
+    Args:
+        parser: of the command.
+        rules: what is to be said of rules, beside which there are.
+        strict: the group of what only torch's classes and their clones are told.
+    """
     parser.add_argument(
         "--rule",
         action="append",
         metavar="RULE",
-        help=f"hold it to this one of {', '.join(RULES)}; code of your own to a convention, too, "
-        "as reports name it (\"Adam's eps_hat\"); of torch's classes several may be given "
-        "(default: all; with --as-torch the one whose name the class or a base of it bears)",
+        help=f"hold it to this one of {', '.join(RULES)}; {rules}",
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="each check and each path")
     for option, example in CHOICES.items():
-        parser.add_argument(
+        (parser if option == "dtype" else strict or parser).add_argument(
             f"--{option}",
             action="append",
             default=[],
@@ -62,7 +67,7 @@ class Choice:
         allowed = RULES if self.optimizer else EVERYBODY
         for name in chosen or ():
             if name not in allowed:
-                raise Usage(f"rule={name!r} is not known; allowed: {', '.join(allowed)}")
+                raise Usage(unknown(f"rule={name!r} is not known", name, allowed))
         if self.optimizer:
             names = chosen or rules_of(optimizer(self.optimizer))
             return {name: list(walk_checks(RULES[name])) for name in names}

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import math
+import re
 import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from oracles.harness.evidence.settings import PROFILES
 from oracles.harness.subjects import importing
 from oracles.harness.subjects.subject import SubjectError
+from oracles.naming import unknown
 
 STATUSES = (
     "exit status: 0 if all is as expected, 1 if something failed, 2 if the call is off, 130 if "
@@ -21,6 +28,129 @@ INTERRUPTED = 128 + signal.SIGINT
 
 class Usage(ValueError):
     """The call cannot be carried out as it stands."""
+
+
+class Parser(argparse.ArgumentParser):
+    """One that says which command, choice or option was meant, as all else here does."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            told = unknown(f"{value!r} is not known", value, map(str, action.choices))
+            raise argparse.ArgumentError(action, told)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but that an option is refused by the command that does not have it."""
+        known, left = super().parse_known_args(args, namespace)
+        for option in (word for word in left if word.startswith("--")):
+            name = option.partition("=")[0]
+            self.error(unknown(f"{name} is no option of {self.prog}", name, self._options()))
+        return known, left
+
+    def _options(self) -> Sequence[str]:
+        return [name for name in self._option_string_actions if name.startswith("--")]
+
+
+OPTIONS = {
+    "names": "--name",
+    "fixed": "--fixed",
+    "values": "--value",
+    "rule": "--rule",
+    "rules": "--rule",
+    "dtypes": "--dtype",
+    "not_promised": "--not-promised",
+    "convention": "--convention",
+    "within": "--within",
+    "arrays": "--arrays",
+    "time_limit": "--time-limit",
+    "seed": "--seed",
+    "profile": "--profile",
+}
+"""Arguments of Python's face, as the command line calls them."""
+
+_TABLE = re.compile(rf"\b({'|'.join(OPTIONS)})=\{{(.*?)\}}")
+_ARGUMENT = re.compile(rf"(?:^|(?<=: ))({'|'.join(OPTIONS)})(?==|: )")
+_PAIR = re.compile(r"'([^']*)': (?:'([^']*)'|([^,]*))")
+
+
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """The argument that says how long to look."""
+    parser.add_argument(
+        "--profile",
+        choices=PROFILES,
+        default="default",
+        help="how long to look: thorough draws thirteen times as many cases, ci the same on each "
+        "run (default: %(default)s)",
+    )
+
+
+def add_seed(parser: Any, fixed: str = "") -> None:
+    """The argument that says which cases are drawn, and what none are drawn for."""
+    parser.add_argument(
+        "--seed",
+        type=natural,
+        default=0,
+        metavar="N",
+        help=f"another one draws other cases{fixed} (default: %(default)s)",
+    )
+
+
+def in_options(text: str) -> str:
+    """A sentence that speaks of arguments as Python has them, in options.
+
+    >>> in_options("say what it is by names={'lr': 'v'}, or fixed={...}")
+    'say what it is by --name lr=v, or --fixed NAME=VALUE'
+    >>> in_options("rule='Lion' is not known")
+    "--rule='Lion' is not known"
+    """
+
+    def options(match: re.Match[str]) -> str:
+        pairs = _PAIR.findall(match[2])
+        said = [f"{name}={word or value}" for name, word, value in pairs] or ["NAME=VALUE"]
+        return " ".join(f"{OPTIONS[match[1]]} {pair}" for pair in said)
+
+    return _ARGUMENT.sub(lambda match: OPTIONS[match[1]], _TABLE.sub(options, text))
+
+
+def pair(text: str) -> tuple[str, str]:
+    """A name and what it is given."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
+    return name, value
+
+
+def literal(text: str) -> Any:
+    """A number, a truth value or another literal of Python's; else the text itself."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def progress(said: str) -> None:
+    """Say how far it is, beside what is printed."""
+    print(said, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def ending_once() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end what goes on, and with it what it made; a second one changes nothing.
+
+    Raises:
+        SystemExit: with the status that shells report of the signal.
+    """
+
+    def end(number: int, _: Any) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def positive(text: str) -> float:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
-from pathlib import Path
 from typing import Any
 
-from oracles.commands.command import Usage
+from oracles.commands.command import Usage, ending_once, progress
 
 
 def add(commands: Any) -> None:
@@ -39,12 +37,9 @@ def _run(options: argparse.Namespace) -> int:
     from oracles.reports.comparison import compare
     from oracles.reports.environments import NotMade
 
-    for given in (options.before, options.after):
-        if not Path(given).exists():
-            said = f"torch {given}: an environment is made, asked and removed; that takes minutes"
-            print(said, file=sys.stderr, flush=True)
     try:
-        comparison = compare(options.before, options.after)
+        with ending_once():
+            comparison = compare(options.before, options.after, tell=progress)
     except (ValueError, OSError, NotMade) as error:
         raise Usage(str(error)) from error
     if options.json:

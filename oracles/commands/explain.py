@@ -35,7 +35,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         explanation = explain(options.rule, options.convention)
     except ValueError as error:
-        raise Usage(f"--convention: {error}") from error
+        raise Usage(str(error)) from error
     if options.picture:
         _draw(explanation, options.picture)
     if options.json:

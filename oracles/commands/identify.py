@@ -8,7 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from oracles.commands.command import Usage, imported
+from oracles.commands.command import (
+    Usage,
+    add_profile,
+    add_seed,
+    imported,
+    in_options,
+    literal,
+    pair,
+)
 from oracles.identification import KINDS, identify
 from oracles.optimizers.registry import RULES
 from oracles.reports.identification import render
@@ -27,8 +35,8 @@ def add(commands: Any) -> None:
         "subject",
         nargs="?",
         metavar="MODULE:NAME|FILE",
-        help="a step, a class of optimizers or a function that makes one; or a recorded run, "
-        f"{', '.join(KINDS)}",
+        help="a step, a class of optimizers or a function that makes one, a training loop (X, y, "
+        f"...); or a recorded run, {', '.join(KINDS)}",
     )
     parser.add_argument(
         "--equation",
@@ -47,9 +55,28 @@ def add(commands: Any) -> None:
         "--name",
         action="append",
         default=[],
+        type=pair,
         metavar="TORCHS=OWN",
         help="what it calls a hyperparameter, e.g. lr=speed; may be given again",
     )
+    parser.add_argument(
+        "--fixed",
+        action="append",
+        default=[],
+        type=pair,
+        metavar="NAME=VALUE",
+        help="an argument that it is always given; may be given again",
+    )
+    parser.add_argument(
+        "--value",
+        action="append",
+        default=[],
+        type=pair,
+        metavar="TORCHS=NUMBER",
+        help="a hyperparameter that is written in a training loop, e.g. lr=0.1; may be given again",
+    )
+    add_seed(parser, ", for what can be stepped: a training loop's rows are fixed")
+    add_profile(parser)
     parser.add_argument("--full", action="store_true", help="all numbers to check by hand")
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.set_defaults(run=_run)
@@ -57,15 +84,21 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     subject = _subject(options)
-    names = {} if options.equation else _names(options.name)  # which a text was read with
+    given: dict[str, Any] = {
+        "names": {} if options.equation else dict(options.name),  # which a text was read with
+        "fixed": {name: literal(text) for name, text in options.fixed},
+        "values": {name: _number(name, text) for name, text in options.value},
+        "seed": options.seed,
+        "profile": options.profile,
+    }
     try:
-        found = identify(subject, options.rule, names=names)
+        found = identify(subject, options.rule, **given)
     except (TypeError, ValueError) as error:
         raise Usage(str(error)) from error
     if options.json:
         print(json.dumps(found.to_json(), ensure_ascii=False, indent=2))
     else:
-        print(render(found, full=options.full))
+        print(render(found, full=options.full, words=in_options))
     return 0 if found.fits else 1
 
 
@@ -94,14 +127,13 @@ def _equation(options: argparse.Namespace) -> Any:
 
     text = sys.stdin.read() if options.equation == "-" else options.equation
     try:
-        return read(text, _names(options.name))
+        return read(text, dict(options.name))
     except EquationError as error:
         raise Usage(f"--equation: {error}") from error
 
 
-def _names(pairs: list[str]) -> dict[str, str]:
-    named = dict(pair.partition("=")[::2] for pair in pairs)
-    for torchs, own in named.items():
-        if not (torchs and own):
-            raise Usage(f"--name={torchs!r} names nothing; allowed: lr=speed, for example")
-    return named
+def _number(name: str, text: str) -> float:
+    number = literal(text)
+    if not isinstance(number, bool | int | float):
+        raise Usage(f"--value {name}={text} is no number; allowed: {name}=0.1, for example")
+    return number

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from oracles.commands.command import Usage
+from oracles.commands.command import Usage, ending_once, progress
 from oracles.reports.environments import RELEASES, releases
 
 
@@ -43,9 +43,10 @@ def _run(options: argparse.Namespace) -> int:
     try:
         known = releases(options.releases)
         failed = 0
-        for release, error in record_missing(known, options.folder):
-            print(f"torch {release}: {error or 'recorded'}", flush=True)
-            failed += bool(error)
+        with ending_once():
+            for release, error in record_missing(known, options.folder, progress):
+                print(f"torch {release}: {error or 'recorded'}", flush=True)
+                failed += bool(error)
         reports = recorded(known, options.folder)
     except (OSError, ValueError) as error:
         raise Usage(str(error)) from error

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from oracles.commands.chosen import Choice, add_choices, nobody, reported, subjects
-from oracles.commands.command import STATUSES, natural, positive
+from oracles.commands.command import STATUSES, add_seed, positive
 from oracles.harness.runs.outcome import OK, outcome
 from oracles.harness.runs.tally import Tally
 from oracles.optimizers.registry import RULES
@@ -25,13 +25,18 @@ def add(commands: Any) -> None:
         metavar="MODULE:CLASS",
         help="a class of your own, with the arguments of torch's (default: torch's classes)",
     )
-    add_choices(parser)
-    parser.add_argument(
-        "--seconds", type=positive, default=60.0, help="shared by the rules (default: %(default)s)"
+    add_choices(
+        parser,
+        "may be given several times (default: all; of a class of your own the one whose name it or "
+        "a base of it bears)",
     )
     parser.add_argument(
-        "--seed", type=natural, default=0, help="the same draws the same (default: %(default)s)"
+        "--seconds",
+        type=positive,
+        default=60.0,
+        help="for how long, shared by the rules (default: %(default)g)",
     )
+    add_seed(parser)
     parser.set_defaults(run=_run)
 
 

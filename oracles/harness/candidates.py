@@ -87,6 +87,12 @@ class Candidate:
         """What a gradient is multiplied with before the rule sees it."""
         return math.prod(argument.gradient(h) for argument in self.arguments)
 
+    def hearing(self, *arguments: Argument) -> Candidate:
+        """It with other arguments, and the same lines."""
+        other = replace(self, arguments=arguments)
+        vars(other)["convention"] = self.convention
+        return other
+
     def of(self, case: Case) -> Case:
         """A case as the rule sees it."""
         if not self.arguments:

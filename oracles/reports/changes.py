@@ -14,12 +14,14 @@ from oracles.reports.comparison import WORSE, Change, Comparison, Difference
 from oracles.reports.fingerprint import KNOWN
 from oracles.reports.text import columns, line, printed
 
+OF_DEVIATIONS = frozenset({Change.DEVIATES, Change.DEVIATES_THERE, Change.CONFORMS})
+"""Changes that are about rows of the ledger."""
+
 OF_ARGUMENTS = frozenset({Change.DEFAULT, Change.ARGUMENT_GONE, Change.ARGUMENT_NEW})
 
 NAMED = OF_ARGUMENTS | frozenset(
     {
         Change.DEVIATES,
-        Change.DEVIATES_THERE,
         Change.CONFORMS,
         Change.FIRST_ASKED,
         Change.UNASKED,
@@ -115,6 +117,8 @@ def where(places: Iterable[Place], everywhere: set[Place]) -> str:
 def about(group: list[Difference]) -> str:
     """What differences are about; of many checks the first, and how many there are."""
     first = group[0]
+    if first.change == Change.DEVIATES_THERE:
+        return ", ".join(dict.fromkeys(d.about.removeprefix(KNOWN).strip() for d in group))
     if first.change == Change.ROUNDING:
         return max(group, key=lambda d: d.ulps).detail
     if first.change in REASONED and first.detail:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 
 from rich.console import Console
@@ -24,8 +25,10 @@ def render(report: Report, *, full: bool = False, width: int = 100) -> str:
     return printed(partial(show, report, full=full), width)
 
 
-def show(report: Report, console: Console, *, full: bool = False) -> None:
-    """Print the report."""
+def show(
+    report: Report, console: Console, *, full: bool = False, words: Callable[[str], str] = str
+) -> None:
+    """Print the report; sentences in the words of whoever has asked."""
     if report.accuracies or report.refused or report.failed:
         console.print(_accuracies(report))
     if report.promises:
@@ -33,10 +36,10 @@ def show(report: Report, console: Console, *, full: bool = False) -> None:
     if report.promises and full:
         console.print(_promises(report.promises))
     for sentence in report.faults():
-        console.print(Text.assemble(("FAILED    ", "bold red"), sentence), soft_wrap=True)
+        console.print(Text.assemble(("FAILED    ", "bold red"), words(sentence)), soft_wrap=True)
     for sentence in remarks(report):
-        console.print(sentence, soft_wrap=True)
-    console.print(Text(str(report), style="bold"), soft_wrap=True)
+        console.print(words(sentence), soft_wrap=True)
+    console.print(Text(words(str(report)), style="bold"), soft_wrap=True)
 
 
 def remarks(report: Report) -> list[str]:

@@ -12,7 +12,7 @@ import math
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from packaging.version import InvalidVersion, Version
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, UNDECIDED
 from oracles.reports import environments
+from oracles.reports.environments import Tell, nobody
 from oracles.reports.fingerprint import KNOWN, drift
 from oracles.reports.run_report import JsonLine, Kind, Result, RunReport, place_of, read
 
@@ -148,13 +149,16 @@ class Comparison:
         }
 
 
-def compare(before: str | Path | RunReport, after: str | Path | RunReport) -> Comparison:
+def compare(
+    before: str | Path | RunReport, after: str | Path | RunReport, *, tell: Tell = nobody
+) -> Comparison:
     """What changed from one run to another.
 
     Args:
         before: a report, its file, or a version of torch, which is then run in an environment that
             is made for it and removed.
         after: the same of the later one.
+        tell: is told how far a run is, in a line.
 
     Raises:
         Invalid: a file is no report, or was cut.
@@ -169,7 +173,15 @@ def compare(before: str | Path | RunReport, after: str | Path | RunReport) -> Co
     >>> [(str(d.change), d.detail) for d in compare(run("0.001"), run("0.01")).differences]
     [('default changed', '0.001, now 0.01')]
     """
-    a, b = _Index(load(before)), _Index(load(after))
+    return between(Index(load(before, tell)), Index(load(after, tell)))
+
+
+def between(a: Index, b: Index) -> Comparison:
+    """What changed from one run to another, of which the lines have been looked through.
+
+    Raises:
+        ValueError: the later run was asked less than the earlier one.
+    """
     _refuse_less(a.header, b.header)
     found = sorted(
         (d for step in STEPS for d in step(a, b)),
@@ -177,21 +189,14 @@ def compare(before: str | Path | RunReport, after: str | Path | RunReport) -> Co
     )
     told = {d.place for d in found}
     same = tuple(place for place in a.there if place in b.there and place not in told)
-    both = [
-        (key, a.cells[key]["outcome"], cell["outcome"])
-        for key, cell in b.cells.items()
-        if key in a.cells
-    ]
-    failing = sum(old in FAILURES and new in FAILURES for _, old, new in both)
     known = Counter(
-        (place.optimizer, check)
-        for (place, check), old, new in both
-        if old == new == Result.CONFIRMED
+        (place.optimizer, check) for place, check in b.confirmed if (place, check) in a.confirmed
     )
+    failing = sum(key in a.failing for key in b.failing)
     return Comparison(a.header, b.header, tuple(found), same, failing, known)
 
 
-def load(which: str | Path | RunReport) -> RunReport:
+def load(which: str | Path | RunReport, tell: Tell = nobody) -> RunReport:
     """A report: itself, in a file, or of a version that is run now.
 
     Raises:
@@ -212,7 +217,7 @@ def load(which: str | Path | RunReport) -> RunReport:
         ) from None
     with tempfile.TemporaryDirectory(prefix="oracles-") as folder:
         path = Path(folder) / f"torch-{release}.jsonl"
-        environments.record(release, path, environments.releases())
+        environments.record(release, path, environments.releases(), tell)
         return read(path)
 
 
@@ -234,15 +239,15 @@ def _refuse_less(before: JsonLine, after: JsonLine) -> None:
             )
 
 
-@dataclass
-class _Index:
+@dataclass(frozen=True)
+class Index:
     """A report, by what its lines are about."""
 
     report: RunReport
-    header: JsonLine = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.header = self.report.header
+    @property
+    def header(self) -> JsonLine:
+        return self.report.header
 
     @cached_property
     def there(self) -> dict[Place, JsonLine]:
@@ -268,12 +273,32 @@ class _Index:
         return {(place_of(line), line["check"]): line for line in self.report.of(Kind.CELL)}
 
     @cached_property
+    def outcomes(self) -> dict[tuple[Place, str], str]:
+        return {key: cell["outcome"] for key, cell in self.cells.items()}
+
+    @cached_property
+    def failing(self) -> dict[tuple[Place, str], str]:
+        return {key: outcome for key, outcome in self.outcomes.items() if outcome in FAILURES}
+
+    @cached_property
+    def confirmed(self) -> dict[tuple[Place, str], str]:
+        outcomes = self.outcomes.items()
+        return {key: outcome for key, outcome in outcomes if outcome == Result.CONFIRMED}
+
+    @cached_property
+    def placed(self) -> set[tuple[str, str]]:
+        """Of which optimizer, which checks fail at some place."""
+        return {
+            (place.optimizer, check)
+            for (place, check), outcome in self.outcomes.items()
+            if outcome in (*FAILURES, Result.HEALED)
+        }
+
+    @cached_property
     def asked(self) -> set[Place]:
         """Places at which something was decided."""
         undecided = (Result.NOT_ASKED, Result.LEFT_OUT, Result.UNDECIDED)
-        return {
-            place for (place, _), cell in self.cells.items() if cell["outcome"] not in undecided
-        }
+        return {place for (place, _), outcome in self.outcomes.items() if outcome not in undecided}
 
     @cached_property
     def answers(self) -> dict[tuple[Place, str], JsonLine]:
@@ -284,7 +309,7 @@ class _Index:
         }
 
 
-def _places(a: _Index, b: _Index) -> Iterator[Difference]:
+def _places(a: Index, b: Index) -> Iterator[Difference]:
     for place in a.there:
         if place not in b.there:
             everywhere = {p.optimizer: why for p, why in b.absent.items() if not p.dtype}
@@ -293,7 +318,7 @@ def _places(a: _Index, b: _Index) -> Iterator[Difference]:
     yield from (Difference(Change.APPEARED, *place) for place in b.there if place not in a.there)
 
 
-def _arguments(a: _Index, b: _Index) -> Iterator[Difference]:
+def _arguments(a: Index, b: Index) -> Iterator[Difference]:
     for name, after in b.arguments.items():
         before = a.arguments.get(name, after)
         for argument in {**before, **after}:
@@ -308,12 +333,13 @@ def _arguments(a: _Index, b: _Index) -> Iterator[Difference]:
             yield Difference(change, name, *NOWHERE, about=argument, detail=detail)
 
 
-def _results(a: _Index, b: _Index) -> Iterator[Difference]:
+def _results(a: Index, b: Index) -> Iterator[Difference]:
     """Of each check at each place."""
-    for (place, check), cell in b.cells.items():
-        old = a.cells.get((place, check), {}).get("outcome")
+    others = [key for key, new in b.outcomes.items() if a.outcomes.get(key) != new]
+    for place, check in others:
+        cell = b.cells[place, check]
         change = _change(
-            old,
+            a.outcomes.get((place, check)),
             cell["outcome"],
             was_there=place in a.there,
             was_asked=(place.optimizer, check) in a.checks,
@@ -321,9 +347,8 @@ def _results(a: _Index, b: _Index) -> Iterator[Difference]:
         if change:
             detail, command = cell.get("text", ""), cell.get("command", "")
             yield Difference(change, *place, about=check, detail=detail, command=command)
-    for (place, check), cell in a.cells.items():  # a row of the ledger that is no longer about it
-        gone = place in b.there and (place, check) not in b.cells
-        if gone and cell["outcome"] == Result.CONFIRMED:
+    for place, check in a.confirmed:  # a row of the ledger that is no longer about it
+        if place in b.there and (place, check) not in b.cells:
             yield Difference(Change.CONFORMS, *place, about=check)
 
 
@@ -342,22 +367,17 @@ def _change(old: str | None, new: str, *, was_there: bool, was_asked: bool) -> C
     return None
 
 
-def _checks(a: _Index, b: _Index) -> Iterator[Difference]:
+def _checks(a: Index, b: Index) -> Iterator[Difference]:
     """Of checks that fail at no place: what they decided was too little, or a process died."""
-    placed = {
-        (place.optimizer, check)
-        for (place, check), cell in b.cells.items()
-        if cell["outcome"] in (*FAILURES, Result.HEALED)
-    }
     for (name, check), line in b.checks.items():
-        failed = line["outcome"] == "failed" and (name, check) not in placed
+        failed = line["outcome"] == "failed" and (name, check) not in b.placed
         if failed and a.checks.get((name, check), {}).get("outcome") != "failed":
             change = Change.FAILS if (name, check) in a.checks else Change.FIRST_ASKED
             said = {"about": check, "detail": line["text"], "command": line["command"]}
             yield Difference(change, name, *NOWHERE, **said)
 
 
-def _coverage(a: _Index, b: _Index) -> Iterator[Difference]:
+def _coverage(a: Index, b: Index) -> Iterator[Difference]:
     """Of checks, and of places, that nobody was asked, or at which nothing was, in the later run.
 
     That one check was not asked at one place may be chance: it depends on the cases drawn.
@@ -371,7 +391,7 @@ def _coverage(a: _Index, b: _Index) -> Iterator[Difference]:
             yield Difference(Change.UNASKED, *place, about="every check")
 
 
-def _answers(a: _Index, b: _Index) -> Iterator[Difference]:
+def _answers(a: Index, b: Index) -> Iterator[Difference]:
     """Of golden questions: a rule that changed, or else by how much the roundings did."""
     others = {
         name for name, digest in a.header["golden"].items() if b.header["golden"][name] != digest

@@ -9,14 +9,18 @@ is found, and is told what its variables say (``UV_TORCH_BACKEND=cpu`` saves gig
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib.metadata import requires, version
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.version import Version
@@ -36,12 +40,23 @@ PROFILE = "ci"
 LEFT_OUT = ("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "VIRTUAL_ENV")
 """Variables that would let in what is installed here, or make torch's import slow."""
 
+SUM = re.compile(r"\S+ +\S+: \d+ .*")
+"""What a check prints when it is through with an optimizer."""
+
 SHOWN = 15
 """Last lines of a program's output that are told when it failed."""
 
 
+Tell = Callable[[str], None]
+"""Who is told how far it is."""
+
+
 class NotMade(RuntimeError):
     """A release could not be installed or asked."""
+
+
+def nobody(said: str) -> None:
+    """Is told, and does nothing."""
 
 
 def releases(path: Path = RELEASES) -> Mapping[str, Sequence[str]]:
@@ -80,20 +95,35 @@ def requirements(release: str, needed: Sequence[str]) -> list[str]:
     ]
 
 
-def record(release: str, report: Path, known: Mapping[str, Sequence[str]]) -> None:
+def record(
+    release: str, report: Path, known: Mapping[str, Sequence[str]], tell: Tell = nobody
+) -> None:
     """Make an environment with a release of torch, keep a report of it, and remove it.
+
+    Args:
+        release: by its number.
+        report: the file that is written.
+        known: by release, what it cannot do without.
+        tell: is told how far it is, in a line.
 
     Raises:
         NotMade: the release could not be installed or asked.
     """
     with tempfile.TemporaryDirectory(prefix="oracles-", ignore_cleanup_errors=True) as name:
         room = Path(name)
+        tell(f"torch {release}: being installed")
         python = make(room / "env", requirements(release, needs(release, known)))
         _copy(python)
         whole = room / report.name
         asked = ("check", "--profile", PROFILE, "--report", whole)
+        tell(f"torch {release}: being asked")
+
+        def listen(line: str) -> None:
+            if SUM.fullmatch(line):
+                tell(f"torch {release}: {line}")
+
         # That something fails is what a report is for; that there is none is another thing.
-        said = run([python, "-m", "oracles.cli", *asked], room, allowed=(0, 1))
+        said = run([python, "-m", "oracles.cli", *asked], room, allowed=(0, 1), tell=listen)
         if not whole.exists():
             raise NotMade(f"torch {release} could not be asked:\n{_last(said)}")
         files.write(report, whole.read_bytes())
@@ -142,35 +172,57 @@ def run(
     command: Sequence[str | Path],
     folder: Path,
     allowed: Sequence[int] = (0,),
-    errors: int = subprocess.STDOUT,
+    *,
+    apart: bool = False,
+    tell: Tell = nobody,
 ) -> str:
-    """Run a program; returns what it printed.
+    """Run a program; returns what it printed. An exception ends it, and all that it has started.
 
     Args:
         command: the program and its arguments.
         folder: in which it runs.
         allowed: statuses that are no failure.
-        errors: where what it prints as errors goes.
+        apart: whether what it prints as errors is told in a failure only.
+        tell: is told each line, as it comes.
 
     Raises:
         NotMade: it ended with a status that is not allowed.
     """
+    words = list(map(str, command))
+    said = ""
+    with tempfile.TemporaryFile("w+") as errors:
+        with _started(words, folder, errors if apart else subprocess.STDOUT) as process:
+            for line in process.stdout or ():
+                said += line
+                tell(line.rstrip("\n"))
+        errors.seek(0)
+        if process.returncode not in allowed:
+            raise NotMade(
+                f"{' '.join(words[:4])} ended with {process.returncode}:\n"
+                f"{_last(said + errors.read())}"
+            )
+    return said
+
+
+@contextmanager
+def _started(words: list[str], folder: Path, errors: Any) -> Iterator[subprocess.Popen[str]]:
+    """A program, in a session of its own, so that it can be ended with all that it starts."""
     variables = {key: value for key, value in os.environ.items() if key not in LEFT_OUT}
-    done = subprocess.run(
-        list(map(str, command)),
+    with subprocess.Popen(
+        words,
         cwd=folder,
         env=variables | {"HYPOTHESIS_STORAGE_DIRECTORY": str(folder / ".hypothesis")},
         stdout=subprocess.PIPE,
         stderr=errors,
         text=True,
-        check=False,
-    )
-    if done.returncode not in allowed:
-        program = " ".join(map(str, command[:4]))
-        raise NotMade(
-            f"{program} ended with {done.returncode}:\n{_last(done.stdout + (done.stderr or ''))}"
-        )
-    return done.stdout
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL) if os.name == "posix" else process.kill()
+            raise
 
 
 def _last(said: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from rich.console import Console
@@ -22,13 +22,21 @@ MOST = 8
 """So many examples are shown."""
 
 
-def render(found: Identification, *, full: bool = False, width: int = 100) -> str:
-    """All of it; of the examples only the first few unless ``full``."""
-    return printed(partial(_show, found, full=full), width)
+def render(
+    found: Identification,
+    *,
+    full: bool = False,
+    width: int = 100,
+    words: Callable[[str], str] = str,
+) -> str:
+    """All of it, in the words of whoever asks; of examples only the first few unless ``full``."""
+    return printed(partial(_show, found, full=full, words=words), width)
 
 
-def _show(found: Identification, console: Console, *, full: bool) -> None:
-    console.print(f"{found}.")
+def _show(
+    found: Identification, console: Console, *, full: bool, words: Callable[[str], str]
+) -> None:
+    console.print(words(f"{found}."))
     for paragraph in (*_equations(found), *_remarks(found)):
         console.print(f"\n{paragraph}")
     for title, table in (_examples(found, full=full), _untold(found)):

@@ -16,15 +16,12 @@ from packaging.version import Version
 
 from oracles.harness.deviations.flaws import known
 from oracles.harness.subjects.subject import Place
-from oracles.reports.changes import Row, rows, where
-from oracles.reports.comparison import Change, compare
-from oracles.reports.environments import NotMade, record
+from oracles.reports.changes import OF_DEVIATIONS, Row, rows, where
+from oracles.reports.comparison import Index, between
+from oracles.reports.environments import NotMade, Tell, nobody, record
 from oracles.reports.fingerprint import KNOWN
 from oracles.reports.run_report import Invalid, Kind, Result, RunReport, place_of, read
 from oracles.reports.text import line
-
-OF_DEVIATIONS = frozenset({Change.DEVIATES, Change.DEVIATES_THERE, Change.CONFORMS})
-"""What has a table of its own."""
 
 
 def file_of(release: str, folder: Path) -> Path:
@@ -32,14 +29,16 @@ def file_of(release: str, folder: Path) -> Path:
     return folder / f"torch-{release}.jsonl.xz"
 
 
-def record_missing(known: Mapping[str, Sequence[str]], folder: Path) -> Iterator[tuple[str, str]]:
+def record_missing(
+    known: Mapping[str, Sequence[str]], folder: Path, tell: Tell = nobody
+) -> Iterator[tuple[str, str]]:
     """Record the releases that are not, one by one; yields each with the reason if it failed."""
     there = recorded(known, folder)
     for release in known:
         if release in there:
             continue
         try:
-            record(release, file_of(release, folder), known)
+            record(release, file_of(release, folder), known, tell)
             yield release, ""
         except NotMade as error:
             yield release, str(error)
@@ -80,8 +79,9 @@ def versions(reports: Mapping[str, RunReport]) -> str:
 def _changed(reports: Mapping[str, RunReport]) -> Mapping[str, list[tuple[str, Row]]]:
     """By optimizer, what changed in which release."""
     changed: dict[str, list[tuple[str, Row]]] = defaultdict(list)
-    for (_, before), (release, after) in pairwise(reports.items()):
-        for row in rows(compare(before, after)):
+    indexed = {release: Index(report) for release, report in reports.items()}
+    for (_, before), (release, after) in pairwise(indexed.items()):
+        for row in rows(between(before, after)):
             if row.change not in OF_DEVIATIONS:
                 for optimizer in row.optimizers:
                     changed[optimizer].append((release, row))

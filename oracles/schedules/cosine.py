@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from oracles.numerics import Scalar, cospi
-from oracles.schedules.schedule import Schedule, Timing, share
+from oracles.schedules.schedule import Schedule, Timing, ahead, behind, per_batch, share
 
 
 class Settings(NamedTuple):
@@ -42,27 +42,33 @@ def _following(rate: Scalar, t: int, base: Scalar, s: Settings) -> Scalar:
     return _height(t, base, s) / _height(t - 1, base, s) * (rate - s.eta_min) + s.eta_min
 
 
+def _at_floor(t: int, base: Scalar, s: Settings) -> Scalar:
+    return _rate(t, base, s._replace(T_max=max(s.T_max - 1, 1)))
+
+
+TORCH = Timing(
+    name="to_floor",
+    equation="γ_t = η + (γ₀ − η)(1 + cos(πt/T))/2",
+    source="torch.optim.lr_scheduler.CosineAnnealingLR",
+    rate=_rate,
+)
+
 SCHEDULE = Schedule(
     name="CosineAnnealingLR",
     symbols="γ₀ base learning rate, η eta_min, T T_max, t epochs",
     settings=Settings,
     timings=(
-        Timing(
-            name="to_floor",
-            equation="γ_t = η + (γ₀ − η)(1 + cos(πt/T))/2",
-            source="torch.optim.lr_scheduler.CosineAnnealingLR",
-            rate=_rate,
-        ),
+        TORCH,
         Timing(
             name="stays_at_floor",
             equation="γ_t = η + (γ₀ − η)(1 + cos(π min(t, T)/T))/2",
-            source="Keras CosineDecay; optax.cosine_decay_schedule",
+            source="Keras CosineDecay; optax.cosine_decay_schedule; timm CosineLRScheduler",
             rate=lambda t, base, s: _rate(min(t, s.T_max), base, s),
         ),
         Timing(
             name="to_zero",
             equation="γ_t = γ₀(1 + cos(πt/T))/2",
-            source="loops without a floor",
+            source="loops without a floor; transformers get_cosine_schedule_with_warmup",
             rate=lambda t, base, s: base * _height(t, base, s) / 2,
         ),
         Timing(
@@ -71,7 +77,18 @@ SCHEDULE = Schedule(
             source="Keras and optax give the floor as a share of γ₀ (alpha)",
             rate=lambda t, base, s: base * ((1 - s.eta_min) * _height(t, base, s) / 2 + s.eta_min),
         ),
+        Timing(
+            name="floor_at_last",
+            equation="γ_t = η + (γ₀ − η)(1 + cos(πt/(T−1)))/2",
+            source="loops whose last of T epochs is at the floor",
+            rate=_at_floor,
+            shows={"T_max": (2, 6)},
+        ),
+        ahead(TORCH, "loops that step the schedule before the optimizer"),
+        behind(TORCH, "loops that use the first rate twice"),
+        per_batch(TORCH),
     ),
     following=_following,
     draws={"T_max": (1, 6), "eta_min": (0.001, 0.05)},
+    edges=({"eta_min": 0.0}, {"eta_min": 0.7}, {"T_max": 1}, {"T_max": 24, "eta_min": 0.0}),
 )

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from oracles.numerics import Scalar, cospi
-from oracles.schedules.schedule import Schedule, Timing, share
+from oracles.schedules.schedule import Schedule, Timing, ahead, behind, per_batch, share
 
 
 class Settings(NamedTuple):
@@ -49,23 +49,53 @@ def _to_the_floor(t: int, base: Scalar, s: Settings) -> Scalar:
     return _annealed(since, max(length - 1, 1), base, s)
 
 
+def _without(t: int, base: Scalar, s: Settings) -> Scalar:
+    return _annealed(t, s.T_0, base, s)
+
+
+TORCH = Timing(
+    name="restart_before_floor",
+    equation="γ_t = η + (γ₀ − η)(1 + cos(πc/Tᵢ))/2",
+    source="torch.optim.lr_scheduler.CosineAnnealingWarmRestarts",
+    rate=_rate,
+)
+
 SCHEDULE = Schedule(
     name="CosineAnnealingWarmRestarts",
     symbols="γ₀ base learning rate, η eta_min, T₀ T_0, k T_mult, c epochs since the last restart",
     settings=Settings,
     timings=(
-        Timing(
-            name="restart_before_floor",
-            equation="γ_t = η + (γ₀ − η)(1 + cos(πc/Tᵢ))/2",
-            source="torch.optim.lr_scheduler.CosineAnnealingWarmRestarts",
-            rate=_rate,
-        ),
+        TORCH,
         Timing(
             name="reaches_floor",
             equation="γ_t = η + (γ₀ − η)(1 + cos(πc/(Tᵢ−1)))/2",
             source="loops whose last epoch of a period is at the floor",
             rate=_to_the_floor,
+            shows={"T_0": (2, 4)},
         ),
+        Timing(
+            name="no_restart",
+            equation="γ_t = η + (γ₀ − η)(1 + cos(πt/T₀))/2",
+            source="cosine annealing that goes up again as it came down",
+            rate=_without,
+        ),
+        Timing(
+            name="periods_alike",
+            equation="γ_t = η + (γ₀ − η)(1 + cos(π(t mod T₀)/T₀))/2",
+            source="loops that leave T_mult out",
+            rate=lambda t, base, s: _rate(t, base, s._replace(T_mult=1)),
+            shows={"T_mult": (2, 3)},
+        ),
+        ahead(TORCH, "loops that step the schedule before the optimizer", T_0=(2, 4)),
+        behind(TORCH, "loops that use the first rate twice", T_0=(2, 4)),
+        per_batch(TORCH, T_0=(2, 4)),
     ),
     draws={"T_0": (1, 4), "T_mult": (1, 3), "eta_min": (0.001, 0.05)},
+    edges=(
+        {"T_0": 1, "T_mult": 1},
+        {"T_0": 1, "T_mult": 3},
+        {"eta_min": 0.0},
+        {"eta_min": 0.7},
+        {"T_0": 40},
+    ),
 )

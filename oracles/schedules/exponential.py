@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from oracles.numerics import Scalar
-from oracles.schedules.schedule import Schedule, Timing
+from oracles.schedules.schedule import Schedule, Timing, ahead, behind, per_batch
 
 
 class Settings(NamedTuple):
@@ -42,12 +42,17 @@ SCHEDULE = Schedule(
             rate=lambda t, base, s: base / (1 + (1 - s.gamma) * t),
         ),
         Timing(
-            name="one_ahead",
-            equation="γ_t = γ₀qᵗ⁺¹",
-            source="loops that step the schedule before the optimizer",
-            rate=lambda t, base, s: base * s.gamma ** (t + 1),
+            name="staircase_of_two",
+            equation="γ_t = γ₀q^⌊t/2⌋",
+            source="Keras ExponentialDecay(staircase=True), with decay_steps = 2",
+            rate=lambda t, base, s: base * s.gamma ** (t // 2),
         ),
+        ahead(TORCH, "loops that step the schedule before the optimizer"),
+        behind(TORCH, "loops that decay before each epoch but the first two"),
+        per_batch(TORCH),
     ),
     following=lambda rate, t, base, s: rate * s.gamma if t else rate,
     draws={"gamma": (0.3, 0.99)},
+    edges=({"gamma": 0.0}, {"gamma": 1.0}, {"gamma": 1.5}),
+    local=True,
 )

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from oracles.numerics import Scalar
-from oracles.schedules.schedule import Schedule, Timing
+from oracles.schedules.schedule import Schedule, Timing, ahead, behind, per_batch
 
 
 class Settings(NamedTuple):
@@ -26,23 +26,44 @@ def factor(t: int, s: Settings) -> Scalar:
     return s.factors[t % len(s.factors)]
 
 
+def _of_last(t: int, base: Scalar, s: Settings) -> Scalar:
+    for i in range(t + 1):
+        base = base * factor(i, s)
+    return base
+
+
+VARIED = {"factors": [(1.0, 0.5), (0.1, 0.7, 1.3), (2.0, 0.3, 0.3, 0.6)]}
+"""Functions that are told from themselves one epoch later."""
+
+TORCH = Timing(
+    name="of_base",
+    equation="γ_t = γ₀f(t)",
+    source="torch.optim.lr_scheduler.LambdaLR",
+    rate=lambda t, base, s: base * factor(t, s),
+)
+
 SCHEDULE = Schedule(
     name="LambdaLR",
     symbols="γ₀ base learning rate, f lr_lambda, t epochs",
     settings=Settings,
     timings=(
+        TORCH,
         Timing(
-            name="of_base",
-            equation="γ_t = γ₀f(t)",
-            source="torch.optim.lr_scheduler.LambdaLR",
-            rate=lambda t, base, s: base * factor(t, s),
+            name="of_last",
+            equation="γ_t = γ_{t−1}f(t), γ_0 = γ₀f(0)",
+            source="factors that are meant for MultiplicativeLR",
+            rate=_of_last,
+            shows=VARIED,
         ),
-        Timing(
-            name="one_ahead",
-            equation="γ_t = γ₀f(t+1)",
-            source="functions that count from 1",
-            rate=lambda t, base, s: base * factor(t + 1, s),
+        ahead(
+            TORCH,
+            "functions that count from 1, as an inverse root of t must (fairseq, T5)",
+            **VARIED,
         ),
+        behind(TORCH, "loops that use the first rate twice", **VARIED),
+        per_batch(TORCH, **VARIED),
     ),
     draws={"factors": [(1.0, 0.5), (0.1, 0.7, 1.3), (0.9,), (2.0, 0.3, 0.3, 0.6)]},
+    listed=("factors",),
+    edges=({"factors": (0.0, 1.0)}, {"factors": (1.0, -0.5)}),
 )

@@ -3,12 +3,13 @@
 Symbols: γ₁ max_lr, D div_factor, F final_div_factor, T total_steps, r pct_start, t steps.
 
 The rate goes from γ₁/D up to γ₁ at t = rT − 1, and from there down to γ₁/(DF) at t = T − 1; with
-*three_phase* it is back at γ₁/D at t = 2rT − 2 first. The momentum goes the other way, and stays at
-its maximum in a third phase. From a to b it goes by
+*three_phase* it is back at γ₁/D at t = 2rT − 2 first, and stays there at the end. The momentum goes
+the other way, and stays at its maximum in a third phase. From a to b it goes by
 
     b + (a − b)(1 + cos(πp))/2  (cos)        a + (b − a)p  (linear),    p the part that is done
 
-(Smith & Topin 2018, arXiv:1708.07120; the corners at rT − 1 are torch's.)
+(Smith & Topin 2018, arXiv:1708.07120; the corners at rT − 1 are torch's, who goes on past the end
+for one step.) A phase of no length is at its end.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from oracles.numerics import Scalar, cospi, one
-from oracles.schedules.schedule import Schedule, Timing
+from oracles.schedules.schedule import Schedule, Timing, ahead, behind
 
 
 class Settings(NamedTuple):
@@ -32,6 +33,7 @@ class Settings(NamedTuple):
     div_factor: Scalar = 25.0
     final_div_factor: Scalar = 1e4
     three_phase: bool = False
+    cycle_momentum: bool = True
 
 
 Corner = tuple[Scalar, Scalar, Scalar]
@@ -55,44 +57,53 @@ def _annealed(start: Scalar, end: Scalar, part: Scalar, s: Settings) -> Scalar:
     return (end - start) * part + start
 
 
-def _phase(t: int, s: Settings, early: int) -> int:
-    """The phase that a step belongs to; its first and last steps are compared as floats."""
+def _phase(t: int, s: Settings, early: int) -> tuple[int, bool]:
+    """The phase that a step belongs to, and whether that has a length; compared as floats."""
     turn = s.pct_start * s.total_steps
-    ends = [turn - early, 2 * turn - 2 * early] if s.three_phase else [turn - early]
-    return sum(t > end for end in ends)
+    turns = [turn - early, 2 * turn - 2 * early] if s.three_phase else [turn - early]
+    ends = [0, *turns, s.total_steps - 1]
+    phase = sum(t > end for end in turns)
+    return phase, ends[phase] != ends[phase + 1]
 
 
 def _at(t: int, column: int, s: Settings, early: int = 1) -> Scalar:
-    phase = _phase(t, s, early)
+    t = min(t, s.total_steps - 1)
+    phase, long = _phase(t, s, early)
     begin, end = list(_corners(s, early))[phase : phase + 2]
-    return _annealed(begin[column], end[column], (t - begin[0]) / (end[0] - begin[0]), s)
+    part = (t - begin[0]) / (end[0] - begin[0]) if long else 1
+    return _annealed(begin[column], end[column], part, s)
 
 
-def _refused(s: Settings) -> str | None:
-    if s.pct_start * s.total_steps <= 1:
-        return "the first phase has no step: pct_start·total_steps must be above 1"
-    return None
-
+TORCH = Timing(
+    name="one_cycle",
+    equation="from γ₁/D at 0 to γ₁ at rT − 1 to γ₁/(DF) at T − 1",
+    source="torch.optim.lr_scheduler.OneCycleLR",
+    rate=lambda t, base, s: _at(t, 1, s),
+)
 
 SCHEDULE = Schedule(
     name="OneCycleLR",
     symbols="γ₁ max_lr, D div_factor, F final_div_factor, T total_steps, r pct_start, t steps",
     settings=Settings,
     timings=(
-        Timing(
-            name="one_cycle",
-            equation="from γ₁/D at 0 to γ₁ at rT − 1 to γ₁/(DF) at T − 1",
-            source="torch.optim.lr_scheduler.OneCycleLR",
-            rate=lambda t, base, s: _at(t, 1, s),
-        ),
+        TORCH,
         Timing(
             name="later_corners",
             equation="from γ₁/D at 0 to γ₁ at rT to γ₁/(DF) at T − 1",
             source="the corners where pct_start says they are",
             rate=lambda t, base, s: _at(t, 1, s, early=0),
         ),
+        Timing(
+            name="floor_of_peak",
+            equation="from γ₁/D at 0 to γ₁ at rT − 1 to γ₁/F at T − 1",
+            source="fastai and Paddle give the last rate as a share of the peak",
+            rate=lambda t, base, s: _at(
+                t, 1, s._replace(final_div_factor=s.final_div_factor / s.div_factor)
+            ),
+        ),
+        ahead(TORCH, "loops that step the schedule before the optimizer"),
+        behind(TORCH, "loops that use the first rate twice"),
     ),
-    constraint=_refused,
     draws={
         "max_lr": (0.01, 1.0),
         "total_steps": (8, 16),
@@ -103,6 +114,18 @@ SCHEDULE = Schedule(
         "div_factor": (2.0, 25.0),
         "final_div_factor": (10.0, 1e4),
         "three_phase": [False, True],
+        "cycle_momentum": [True, False],
     },
     momentum=lambda t, base, s: _at(t, 2, s),
+    listed=("max_lr", "base_momentum", "max_momentum"),
+    edges=(
+        {"pct_start": 0.0},
+        {"pct_start": 0.1, "total_steps": 10},
+        {"pct_start": 1.0},
+        {"pct_start": 0.5, "three_phase": True},
+        {"total_steps": 1},
+        {"div_factor": 1.0, "final_div_factor": 1.0},
+        {"anneal_strategy": "linear"},
+    ),
+    last=lambda s: s.total_steps - 1,
 )

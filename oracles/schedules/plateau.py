@@ -10,7 +10,7 @@ q factor, γ_min min_lr of a group, ε eps.
 
 A metric that is nan is never better, so it counts as bad; the first finite one is better than the
 ±∞ that b begins with. In mode min with a relative threshold a negative best makes the bar *higher*:
-m < b(1 − θ) lets in metrics that are worse than b, as torch's text has it.
+m < b(1 − θ) lets in metrics that are worse than b, as torch's text has it. Keras compares bad ≥ p.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from oracles.loop.part import Part, Variant
 from oracles.numerics import Scalar
 
 
@@ -85,3 +86,76 @@ def reduced(rate: float, s: Settings) -> float:
     """
     lower = max(rate * s.factor, s.min_lr)
     return lower if rate - lower > s.eps else rate
+
+
+Machine = tuple[State, bool]
+
+
+def _keras(state: State, metric: float, s: Settings) -> Machine:
+    cooling = max(state.cooling - 1, 0)
+    bad = 0 if state.cooling else state.bad
+    if better(metric, state.best, s):
+        return State(metric, 0, cooling), False
+    if cooling:
+        return State(state.best, bad, cooling), False
+    if bad + 1 >= s.patience:
+        return State(state.best, 0, s.cooldown), True
+    return State(state.best, bad + 1, cooling), False
+
+
+def _nan_ignored(state: State, metric: float, s: Settings) -> Machine:
+    return (state, False) if math.isnan(metric) else after(state, metric, s)
+
+
+def _any_better(state: State, metric: float, s: Settings) -> Machine:
+    return after(state, metric, s._replace(threshold=0.0))
+
+
+NEVER = 2**62
+"""Bad steps in a row that nobody sees."""
+
+
+def _cooling_counts(state: State, metric: float, s: Settings) -> Machine:
+    waiting, _ = after(replace(state, cooling=0), metric, s._replace(patience=NEVER))
+    cooling = max(state.cooling - 1, 0)
+    if waiting.bad > s.patience and not state.cooling:
+        return State(waiting.best, 0, s.cooldown), True
+    return replace(waiting, cooling=cooling), False
+
+
+PART = Part(
+    name="ReduceLROnPlateau",
+    symbols="m metric, b best, θ threshold, p patience, c cooldown, q factor, γ_min floor, ε eps",
+    variants=(
+        Variant(
+            name="after_patience",
+            equation="γ = max(γq, γ_min) where bad > p, then bad = 0; a nan is bad",
+            source="torch.optim.lr_scheduler.ReduceLROnPlateau",
+            compute=after,
+        ),
+        Variant(
+            name="at_patience",
+            equation="γ = max(γq, γ_min) where bad ≥ p; it cools before it looks at the metric",
+            source="Keras ReduceLROnPlateau",
+            compute=_keras,
+        ),
+        Variant(
+            name="nan_ignored",
+            equation="a metric that is nan changes nothing",
+            source="loops that skip what is not finite",
+            compute=_nan_ignored,
+        ),
+        Variant(
+            name="any_better",
+            equation="b = m wherever m < b: θ plays no part",
+            source="loops without a threshold",
+            compute=_any_better,
+        ),
+        Variant(
+            name="cooling_counts",
+            equation="bad goes on counting while it cools",
+            source="loops that only forbid to reduce for c steps",
+            compute=_cooling_counts,
+        ),
+    ),
+)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from oracles.numerics import Scalar
-from oracles.schedules.schedule import Schedule, Timing, share
+from oracles.schedules.schedule import Schedule, Timing, ahead, behind, per_batch, share
 
 
 class Settings(NamedTuple):
@@ -31,24 +31,34 @@ def _following(rate: Scalar, t: int, base: Scalar, s: Settings) -> Scalar:
     return rate * (_left(t, base, s) / _left(t - 1, base, s)) ** s.power
 
 
+TORCH = Timing(
+    name="to_zero",
+    equation="γ_t = γ₀ (1 − min(t, T)/T)^p",
+    source="torch.optim.lr_scheduler.PolynomialLR",
+    rate=lambda t, base, s: base * _left(t, base, s) ** s.power,
+)
+
 SCHEDULE = Schedule(
     name="PolynomialLR",
     symbols="γ₀ base learning rate, p power, T total_iters, t epochs",
     settings=Settings,
     timings=(
+        TORCH,
         Timing(
-            name="to_zero",
-            equation="γ_t = γ₀ (1 − min(t, T)/T)^p",
-            source="torch.optim.lr_scheduler.PolynomialLR",
-            rate=lambda t, base, s: base * _left(t, base, s) ** s.power,
+            name="power_outside",
+            equation="γ_t = γ₀ (1 − (min(t, T)/T)^p)",
+            source="loops that raise what is done, and not what is left",
+            rate=lambda t, base, s: (
+                base * (1 - share(min(t, s.total_iters), s.total_iters, base) ** s.power)
+            ),
+            shows={"power": (1.5, 3.0), "total_iters": (2, 7)},
         ),
-        Timing(
-            name="one_ahead",
-            equation="γ_t = γ₀ (1 − min(t+1, T)/T)^p",
-            source="loops that step the schedule before the optimizer",
-            rate=lambda t, base, s: base * _left(t + 1, base, s) ** s.power,
-        ),
+        ahead(TORCH, "loops that step the schedule before the optimizer"),
+        behind(TORCH, "loops that use the first rate twice"),
+        per_batch(TORCH, total_iters=(2, 7)),
     ),
     following=_following,
     draws={"total_iters": (1, 7), "power": (0.5, 3.0)},
+    edges=({"power": 1.0}, {"power": 2.0}, {"total_iters": 1}, {"total_iters": 40}),
+    local=True,
 )

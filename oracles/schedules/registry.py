@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from oracles.loop.part import Part
 from oracles.schedules import (
     constant,
     cosine,
@@ -16,9 +17,12 @@ from oracles.schedules import (
     multi_step,
     multiplicative,
     one_cycle,
+    plateau,
     polynomial,
     step,
+    swa,
 )
+from oracles.schedules.composed import CHAIN, SEQUENCE
 from oracles.schedules.schedule import Schedule
 
 SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
@@ -37,7 +41,13 @@ SCHEDULES: Mapping[str, Schedule] = MappingProxyType(
             cosine_restarts,
             cyclic,
             one_cycle,
+            swa,
         )
     }
 )
 """Those that say by themselves what the rate is at epoch t."""
+
+PARTS: Mapping[str, Part] = MappingProxyType(
+    {part.name: part for part in (SEQUENCE, CHAIN, plateau.PART)}
+)
+"""Those that put schedules together, and the one that goes by a metric."""

@@ -29,12 +29,15 @@ class Timing:
         equation: γ_t, in the symbols of the schedule's file.
         source: who computes it so.
         rate: the closed form.
+        shows: from what settings are drawn where it must differ from torch's, if not from what
+            the schedule draws them from.
     """
 
     name: str
     equation: str
     source: str
     rate: Closed
+    shows: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -48,11 +51,17 @@ class Schedule:
         timings: all known variants; the first one is torch's.
         following: the recurrence that torch computes at each step, so that schedules can be
             chained and edits of the rate last; None where it computes the closed form.
-        constraint: why settings are not allowed, or None.
         draws: from what each setting is drawn: the ends of a range, whole numbers if both are, or
             a list of values.
         momentum: the momentum at epoch t, ``(t, base, settings) -> μ_t``, where the schedule
-            cycles it.
+            cycles it, as it does unless its ``cycle_momentum`` is off.
+        home: the module of torch that has the class.
+        listed: settings of which torch takes a list, too: one for each group.
+        edges: settings at the edge of what is allowed, where texts part that agree elsewhere.
+        jumps: whether ``step(epoch)`` gives the rate of that epoch, whatever came before.
+        local: whether a step looks at nothing but the epoch and the rate that a group has, so that
+            a group may join whenever it likes.
+        last: the last epoch, where the schedule has one.
     """
 
     name: str
@@ -60,9 +69,14 @@ class Schedule:
     settings: Callable[..., Settings]
     timings: tuple[Timing, ...]
     following: Recurrence | None = None
-    constraint: Callable[[Settings], str | None] = lambda s: None
     draws: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     momentum: Closed | None = None
+    home: str = "torch.optim.lr_scheduler"
+    listed: tuple[str, ...] = ()
+    edges: tuple[Mapping[str, Any], ...] = ()
+    jumps: bool = True
+    local: bool = False
+    last: Callable[[Settings], int | None] = lambda s: None
 
     @property
     def torch(self) -> Timing:
@@ -79,6 +93,43 @@ class Schedule:
         if self.following is None:
             return self.torch.rate(t, base, s)
         return self.following(rate, t, base, s)
+
+
+def ahead(timing: Timing, source: str, **shows: Any) -> Timing:
+    """The timing whose first rate is left out."""
+    return _moved(timing, "one_ahead", "t+1", lambda t: t + 1, source, shows)
+
+
+def behind(timing: Timing, source: str, **shows: Any) -> Timing:
+    """The timing whose first rate is used twice."""
+    return _moved(timing, "one_behind", "max(t−1, 0)", lambda t: max(t - 1, 0), source, shows)
+
+
+BATCHES = 2
+"""Of an epoch, where a schedule that counts epochs is stepped at each batch: the fewest."""
+
+
+def per_batch(timing: Timing, **shows: Any) -> Timing:
+    """The timing that is stepped at each of :data:`BATCHES` batches of an epoch."""
+    source = f"loops that step at each of n batches what counts epochs (n = {BATCHES} here)"
+    return _moved(timing, "per_batch", "nt", lambda t: BATCHES * t, source, shows)
+
+
+def _moved(
+    timing: Timing,
+    name: str,
+    at: str,
+    epoch: Callable[[int], int],
+    source: str,
+    shows: Mapping[str, Any],
+) -> Timing:
+    return Timing(
+        name=name,
+        equation=f"torch's γ of epoch {at}",
+        source=source,
+        rate=lambda t, base, s: timing.rate(epoch(t), base, s),
+        shows=shows,
+    )
 
 
 def share(t: int, whole: int, base: Scalar) -> Scalar:

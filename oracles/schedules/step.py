@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from oracles.numerics import Scalar
-from oracles.schedules.schedule import Schedule, Timing
+from oracles.schedules.schedule import Schedule, Timing, behind, per_batch
 
 
 class Settings(NamedTuple):
@@ -39,7 +39,11 @@ SCHEDULE = Schedule(
             source="loops whose first epoch is number 1",
             rate=lambda t, base, s: base * s.gamma ** ((t + 1) // s.step_size),
         ),
+        behind(TORCH, "loops that decay after the epoch that k divides, and not before it"),
+        per_batch(TORCH),
     ),
     following=lambda rate, t, base, s: rate * s.gamma if t and t % s.step_size == 0 else rate,
     draws={"step_size": (1, 5), "gamma": (0.05, 0.95)},
+    edges=({"gamma": 0.0}, {"gamma": 1.0}, {"step_size": 1}, {"step_size": 40}),
+    local=True,
 )

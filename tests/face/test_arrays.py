@@ -55,5 +55,7 @@ def test_arrays_that_it_does_not_take() -> None:
 
 
 def test_arrays_that_nobody_has() -> None:
-    with pytest.raises(ValueError, match="arrays='cupy' is not known; allowed: numpy, torch, jax"):
+    with pytest.raises(
+        ValueError, match=r"arrays='cupy' is not known.*; allowed: numpy, torch, jax"
+    ):
         oracles.check(either, arrays="cupy")

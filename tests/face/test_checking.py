@@ -10,13 +10,22 @@ import pytest
 import torch
 
 import oracles
+from oracles.accuracy import accuracy
+from oracles.harness.arithmetic.formats import FloatArray, round_to
+from oracles.harness.candidates import Candidate
+from oracles.harness.cases.case import Case, single
 from oracles.harness.evidence.sifting import Exceptional
 from oracles.harness.evidence.witnesses import Asked
 from oracles.harness.promise import Word
 from oracles.harness.subjects.asking import black_box
+from oracles.harness.subjects.blackbox import Function
+from oracles.harness.subjects.subject import SubjectError
+from oracles.inquiry import Watched
 from oracles.optimizers.registry import RULES
 from oracles.reports.checked import render
+from oracles.rule import Rule
 from tests.support.breakers import Clean
+from tests.support.planted import Planted
 
 
 def adam(params: Any, grads: Any, state: Any, lr: Any, b1: Any, b2: Any, eps: Any) -> Any:
@@ -48,6 +57,40 @@ def test_the_operation_that_loses_digits_is_named() -> None:
     assert double.cause == "counters in float32, so that 1 − βᵗ loses digits"
     assert single.radii <= 1
     assert str(report).startswith("adam follows Adam's coupled_unscaled; float64 within ")
+
+
+@dataclasses.dataclass(frozen=True)
+class Off(Planted):
+    """Off by so many units in the last place of its last move, unless it is to maximize.
+
+    NumPy says what these units are in float32.
+    """
+
+    by: int
+
+    def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
+        (group,) = case.groups
+        members = tuple(
+            dataclasses.replace(
+                p,
+                initial=round_to(dtype, p.initial),
+                gradients=tuple(round_to(dtype, g) for g in p.gradients if g is not None),
+            )
+            for p in group.parameters
+        )
+        rounded = dataclasses.replace(group, parameters=members)
+        answer = super().run(rule, dataclasses.replace(case, groups=(rounded,)), dtype)
+        start = np.concatenate([p.initial.ravel() for p in members])
+        moves = np.abs(np.diff(answer, axis=0, prepend=start[None]))
+        units = self.by * np.spacing(moves[-1].astype(np.float32)).astype(np.float64)
+        answer[-1] += units * (not getattr(group.schedule[0], "maximize", False))
+        return answer
+
+
+@pytest.mark.parametrize("by", [1, 3])
+def test_ulps_are_of_the_last_place_of_a_move(by: int) -> None:
+    own = Candidate(RULES["SGD"])
+    assert round(accuracy(Off(own, by), own, "float32").ulps, 3) == by
 
 
 def test_a_dtype_that_is_not_taken_is_told() -> None:
@@ -126,11 +169,30 @@ def test_settings_that_are_refused_are_told() -> None:
     assert "is too large when asked as these are: SGD" in render(report)
 
 
+def test_the_first_refusal_is_the_one_that_is_told() -> None:
+    def step(params: Any, grads: Any, state: Any, lr: Any, momentum: Any) -> Any:
+        if not momentum:
+            raise ValueError(f"lr={lr}")
+        return [w / (momentum - 1) for w in params]
+
+    watched, rule = Watched(Function(step)), RULES["SGD"]
+    for h in (rule.hyper(lr=0.5, momentum=1.0), rule.hyper(lr=0.25)):
+        with pytest.raises(SubjectError):
+            watched.run(rule, single([1.0], [[1.0]], h))
+    assert watched.refused == {"SGD": "gives numbers that are not finite"}
+    other = Watched(Function(step))
+    for lr in (0.5, 0.25):
+        with pytest.raises(SubjectError):
+            other.run(rule, single([1.0], [[1.0]], rule.hyper(lr=lr)))
+    assert other.refused == {"SGD": "raises ValueError: lr=0.5"}
+    assert watched.run(rule, single([1.0], [[1.0]], rule.hyper(momentum=0.5))).tolist() == [[-2.0]]
+
+
 def test_a_claim_is_a_rule_or_a_convention_of_it() -> None:
     for claim, ok in (("SGD", False), ("SGD's batch_scaled", True)):
         report = oracles.check(batch_scaled, claim, dtypes=[])
         assert (report.follows, report.ok) == (ok, ok)
-    with pytest.raises(ValueError, match="convention='x' is not one of SGD's; known: coupled"):
+    with pytest.raises(ValueError, match="convention='x' is not one of SGD's; allowed: coupled"):
         oracles.check(batch_scaled, "SGD's x")
 
 
@@ -146,7 +208,8 @@ def test_whoever_ignores_a_hyperparameter_does_not_follow_the_claimed_rule() -> 
     def deaf(params: Any, grads: Any, state: Any, lr: Any, momentum: Any) -> Any:
         return [w - lr * g for w, g in zip(params, grads, strict=True)]
 
-    report = oracles.check(deaf, "SGD", dtypes=[])
+    report = oracles.check(deaf, "SGD", dtypes=["float64"])
+    assert report.accuracies[0].radii <= 1  # of what it does with the rest
     assert report.faults() == [
         "deaf follows SGD's coupled_unscaled, ignoring momentum; its author claims SGD's "
         "coupled_unscaled"
@@ -251,6 +314,6 @@ class Fast(Clean):
 
 def test_who_has_no_learning_rate_by_a_usual_name_is_told_how_to_say_it() -> None:
     report = oracles.check(Fast, dtypes=[])
-    assert "names={'lr': ...} or --name lr=..." in str(report)
+    assert "which argument it is, by names={'lr': 'OWN'}" in str(report)
     report = oracles.check(Fast, "SGD", names={"lr": "speed"}, dtypes=[])
     assert report.follows

@@ -9,9 +9,18 @@ import numpy as np
 import pytest
 
 import oracles
+from oracles.harness.arguments import Argument, numeric
 from oracles.harness.arithmetic.formats import round_to
+from oracles.harness.candidates import Candidate
+from oracles.harness.evidence import effective
+from oracles.harness.evidence.following import plainly
+from oracles.harness.evidence.observation import Observation
+from oracles.harness.evidence.witnesses import Asked
 from oracles.harness.subjects.trace import Trace
 from oracles.identification import Identification
+from oracles.optimizers.registry import RULES
+from oracles.rule import Rule
+from tests.support.planted import Planted
 
 Value = Callable[[Any, dict[str, Any]], Any]
 """What code takes for an argument: ``(w, h) -> value``."""
@@ -256,3 +265,23 @@ def test_the_nearest_is_no_answer() -> None:
     assert not told.fits
     assert told.nearest is not None
     assert "follows no known rule" in str(told) and "nearest is SGD's coupled_unscaled" in str(told)
+
+
+@pytest.mark.parametrize("rule", [r for r in RULES.values() if r.elementwise], ids=lambda r: r.name)
+def test_candidates_that_differ_in_a_number_are_asked_at_once(
+    rule: Rule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They give what each gives by itself, which is asked where a text looks at the number."""
+    observation = next(Asked(Planted(Candidate(rule))).observations(rule))
+    alone: list[Candidate] = []
+
+    def plainly_told(candidate: Candidate, observation: Observation) -> Any:
+        alone.append(candidate)
+        return plainly(candidate, observation)
+
+    monkeypatch.setattr(effective, "plainly", plainly_told)
+    for name in numeric(rule):
+        some = [Candidate(rule).hearing(Argument((name,), "times", x)) for x in (0.5, 0.75)]
+        each = [plainly(candidate, observation).ravel() for candidate in some]
+        np.testing.assert_allclose(effective.answers(some, observation), each, rtol=1e-12)
+    assert len({name for c in alone for a in c.arguments for name in a.names}) <= 2

@@ -15,8 +15,10 @@ import pytest
 import torch
 
 import oracles
-from oracles.fitting import FitIdentification, evidences, identify_fit
+from oracles.fitting import identify_fit
+from oracles.harness.evidence.fits.answer import FitIdentification
 from oracles.harness.evidence.fits.hunt import Hunt
+from oracles.harness.evidence.fits.search import evidences
 from oracles.harness.evidence.fits.settings import settings
 from oracles.harness.oracle import Margin
 from oracles.harness.subjects.fits.fit import Fit
@@ -177,6 +179,50 @@ def test_a_start_that_cannot_be_seen_is_assumed() -> None:
 
     found = asked(fit)
     assert found.fits
+    assert found.untold[-1].endswith("that it starts at 0 is assumed")
+
+
+def test_so_is_that_of_a_bias() -> None:
+    def fit(X: Any, y: Any, lr: float, epochs: int) -> Any:
+        if not (lr and epochs):
+            raise ValueError("nothing to do")
+        w, b = np.zeros(X.shape[1]), 0.0
+        for _ in range(epochs):
+            off = X @ w + b - y
+            w, b = w - lr * X.T @ off / len(y), b - lr * off.mean()
+        return w, b
+
+    assert asked(fit).fits
+
+
+@pytest.mark.parametrize("refusal", [ValueError, None])
+def test_a_start_is_seen_where_nothing_moves(refusal: type[Exception] | None) -> None:
+    """At a rate of 0 the decay would still move it; no epochs give nothing, or no number."""
+
+    def fit(X: Any, y: Any, lr: float, wd: float, epochs: int) -> Any:
+        if not epochs and refusal:
+            raise refusal("nothing to do")
+        w = np.full(X.shape[1], 0.25)
+        for _ in range(epochs):
+            w = w * (1 - wd) - lr * X.T @ (X @ w - y) / len(y)
+        return w if epochs else w * np.nan
+
+    found = asked(fit)
+    assert str(found).startswith("fit minimizes half the mean squared error by SGD's decoupled")
+    assert not any("assumed" in line for line in found.untold)
+
+
+def test_where_a_rate_is_written_in_the_code_one_epoch_is_no_start() -> None:
+    def fit(X: Any, y: Any, wd: float, epochs: int) -> Any:
+        if not epochs:
+            raise ValueError("nothing to do")
+        w = np.zeros(X.shape[1])
+        for _ in range(epochs):
+            w = w - 0.05 * (X.T @ (X @ w - y) / len(y) + wd * w)
+        return w
+
+    found = asked(fit, values={"lr": 0.05})
+    assert account(str(found)).startswith("half the mean squared error by SGD's coupled_unscaled")
     assert found.untold[-1].endswith("that it starts at 0 is assumed")
 
 

@@ -26,6 +26,15 @@ def none_known(params, grads, state, lr):
 
 def raises(params, grads, state, lr):
     raise RuntimeError("not today")
+
+def fit(X, y, speed, epochs):
+    w = 0 * X[0]
+    for _ in range(epochs):
+        w = w - speed * X.T @ (X @ w - y) / len(y)
+    return w
+
+def needs(X, y, lr, passes, kind):
+    return fit(X, y, lr, passes) if kind == "plain" else None
 """
 
 
@@ -111,7 +120,17 @@ OFF = {
     "no such file": (["gone.csv"], "gone.csv cannot be read"),
     "no kind of thing": (["gone.txt"], "allowed: package.module:name, or a file that ends in .npz"),
     "nothing to ask": (["sys:path"], "cannot be asked"),
-    "no name": (["json:loads", "--name", "lr"], "--name='lr' names nothing"),
+    "a name that a step has not": (
+        ["somebodys:torchs", "--name", "lr=w"],
+        "--name lr=w: torchs",
+    ),
+    "a name that a loop has not": (["somebodys:fit", "--name", "lr=w"], "--name lr=w: fit has no"),
+    "a value of nothing": (["somebodys:fit", "--value", "lrr=1"], "--value: 'lrr' is not known"),
+    "a value that is none": (["somebodys:fit", "--value", "lr=x"], "--value lr=x is no number"),
+    "a fixed argument": (["somebodys:torchs", "--fixed", "w=1"], "--fixed w=1: torchs has no 'w'"),
+    "a role": (["--equation", "w -= a*g", "--name", "lrr=a"], "--equation: --name: 'lrr' is no"),
+    "a name without role": (["--equation", "w -= a*g + b*w"], "such as --name lr=a"),
+    "no gradient": (["--equation", "w -= a*q"], "another is told by --name gradient=OWN"),
     "no equation": (["--equation", "w -= "], "--equation: "),
 }
 
@@ -126,7 +145,31 @@ def test_a_module_that_raises_is_a_sentence(
 
 
 @pytest.mark.parametrize("what", OFF)
-def test_a_call_that_is_off(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_call_that_is_off(what: str, code: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments, message = OFF[what]
     assert main(["identify", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_what_a_loop_is_told(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its names, its arguments and the numbers that are written in it, by options."""
+    status, text = identified(capsys, f"{code}:fit")
+    assert status == 1 and "--name lr=OWN" in text and "names=" not in text
+    assert identified(capsys, f"{code}:fit", "--name", "lr=speed")[0] == 0
+    status, text = identified(capsys, f"{code}:needs", "--name", "epochs=passes")
+    assert status == 1 and "a value for it by --fixed NAME=VALUE" in " ".join(text.split())
+    told = ["--name", "epochs=passes", "--fixed", "kind=plain"]
+    assert identified(capsys, f"{code}:needs", *told)[0] == 0
+    fixed = ["--fixed", "speed=0.25", "--value", "lr=0.25"]
+    status, text = identified(capsys, f"{code}:fit", *fixed)
+    assert status == 0 and "lr is 0.25 in it" in text
+    with pytest.raises(SystemExit, match="2"):
+        main(["identify", f"{code}:fit", "--name", "lr"])
+    assert "argument --name: lr is not NAME=VALUE" in capsys.readouterr().err
+
+
+def test_soak_speaks_of_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["soak", "--help"])
+    text = capsys.readouterr().out
+    assert "--as-torch" not in text and "convention" not in text

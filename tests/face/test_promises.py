@@ -12,14 +12,16 @@ import torch
 
 import oracles
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.settings import settings
 from oracles.harness.promise import Line, Word, line
+from oracles.harness.subjects.blackbox import Function
 from oracles.harness.subjects.foreign import ForeignOptimizer
-from oracles.harness.subjects.promises.functions import FUNCTION_PROMISES
+from oracles.harness.subjects.promises.functions import FUNCTION_PROMISES, FunctionTrial
 from oracles.harness.subjects.promises.optimizers import OPTIMIZER_PROMISES
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.harness.subjects.trial import SHAPES, Arrangement, Trial, arranged
 from oracles.optimizers.registry import RULES
-from tests.support.breakers import BREAKERS, Clean
+from tests.support.breakers import BREAKERS, WAYS, Clean
 from tests.support.foreign import FOREIGN, Foreign
 
 
@@ -56,6 +58,16 @@ def test_a_promise_whose_breaker_takes_long(promise: str) -> None:
     with undisturbed():
         found = line(asked, Trial(box, Arrangement(SHAPES[0], {})), {})
     assert found.word is Word.BROKEN
+
+
+@pytest.mark.parametrize("sentence", WAYS)
+def test_each_way(sentence: str) -> None:
+    promise, breaker = WAYS[sentence]
+    box = ForeignOptimizer(breaker)
+    trial = Trial(box, Arrangement(SHAPES[0], {"mu": 0.9}), follows=lambda promise: False)
+    (asked,) = (p for p in OPTIMIZER_PROMISES if p.name == promise)
+    assert line(asked, Trial(ForeignOptimizer(Clean), trial.arrangement), {}).word is Word.KEPT
+    assert line(asked, trial, {}) == Line(promise, Word.BROKEN, sentence)
 
 
 @pytest.mark.parametrize("foreign", [f for f in FOREIGN if f.rule in NAMED], ids=lambda f: f.id)
@@ -190,6 +202,50 @@ def test_a_clean_function_keeps_all(step: Any, rule: str) -> None:
 def test_a_function_s_broken_promise_is_named(promise: str) -> None:
     report = oracles.check(FUNCTIONS[promise], "SGD", dtypes=[])
     assert [line.name for line in report.broken] == [promise]
+
+
+def fewer(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    return [params[0] - lr * grads[0]]
+
+
+def emptying(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    moved = [w - lr * g for w, g in zip(params, grads, strict=True)]
+    grads.clear()
+    return moved
+
+
+class Shared:
+    """What stays the same in every copy."""
+
+    steps = 0
+
+    def __deepcopy__(self, memo: Any) -> Shared:
+        other = type(self)()
+        other.steps = -1
+        return other
+
+
+def uncopied(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    rate = lr if state.setdefault("t", Shared()).steps == 0 else 2 * lr
+    return [w - rate * g for w, g in zip(params, grads, strict=True)]
+
+
+FUNCTION_WAYS: dict[str, tuple[str, Callable[..., Any]]] = {
+    "returns 1 parameters for 2": ("shapes and dtypes", fewer),
+    "returns float64 of shape (3,) for float32 of shape (3,)": ("shapes and dtypes", widening),
+    "changes the gradients it is given, at step 1": ("gradients", emptying),
+    "does not continue from copies": ("state", uncopied),
+    "steps to other bits when another run is stepped in turns": ("state", elsewhere),
+}
+
+
+@pytest.mark.parametrize("sentence", FUNCTION_WAYS)
+def test_each_way_of_a_function(sentence: str) -> None:
+    (promise, step), rule = FUNCTION_WAYS[sentence], RULES["SGD"]
+    box = Function(step)
+    trial = FunctionTrial(box, rule, next(settings(rule, box.takes(rule))).case)
+    (asked,) = (p for p in FUNCTION_PROMISES if p.name == promise)
+    assert line(asked, trial, {}) == Line(promise, Word.BROKEN, sentence)
 
 
 def test_what_is_not_promised_is_listed() -> None:

@@ -153,3 +153,21 @@ def test_a_call_that_is_off() -> None:
         oracles.parametrize_with_checks([step], as_torch=True)
     with pytest.raises(ValueError, match="rule='Lion' is not known"):
         oracles.parametrize_with_checks([step], rule="Lion")
+
+
+def without_pytest(program: str) -> subprocess.CompletedProcess[str]:
+    """A process in which pytest cannot be imported."""
+    before = "import sys; sys.modules['pytest'] = None; import oracles\n"
+    call = [sys.executable, "-c", before + program]
+    return subprocess.run(call, capture_output=True, text=True, cwd=ROOT)
+
+
+def test_help_needs_no_pytest() -> None:
+    done = without_pytest("help(oracles.parametrize_with_checks)")
+    assert "A test for each subject and each check" in done.stdout, done.stderr
+
+
+def test_it_is_said_that_tests_need_pytest() -> None:
+    done = without_pytest("oracles.parametrize_with_checks([])")
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: parametrize_with_checks makes tests of pytest's")

@@ -11,6 +11,9 @@ import torch
 import oracles
 from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.accepted import accepted
+from oracles.harness.subjects.blackbox import Function
+from oracles.harness.subjects.foreign import ForeignOptimizer
 from oracles.identification import identify
 from oracles.reports.checked import render
 
@@ -264,9 +267,44 @@ class Steadfast(Own):
         return w - group["lr"] * g / (state["s"].sqrt() + group["eps"])
 
 
+def either(params: Any, grads: Any, state: Any, lr: Any, momentum: Any, weight_decay: Any) -> Any:
+    """Takes one of two, but not both."""
+    if momentum and weight_decay:
+        raise ValueError("not supported!")
+    return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+
+def nothing(params: Any, grads: Any, state: Any, lr: Any, momentum: Any) -> Any:
+    raise ValueError("not supported!")
+
+
+def test_of_what_is_refused_together_each_is_tried_beside_those_before_it() -> None:
+    adagrad, sgd = oracles.RULES["Adagrad"], oracles.RULES["SGD"]
+    assert accepted(ForeignOptimizer(Steadfast), adagrad) == {"lr", "weight_decay", "eps"}
+    assert accepted(Function(either), sgd) == {"lr", "momentum"}
+    assert accepted(Function(nothing), sgd) == {"lr", "momentum"}  # nothing is to be learnt
+
+
 def test_an_argument_that_takes_its_default_only_is_left_there() -> None:
     report = oracles.check(Steadfast, dtypes=["float64"])
     assert report.found
     assert list(map(str, report.found.fits)) == ["Adagrad's coupled_unscaled"]
     assert report.accuracies[0].radii < 2
     assert "raises ValueError: not supported! in some settings: Adagrad" in render(report)
+
+
+def test_its_steps_run_on_one_thread_and_others_on_those_there_were() -> None:
+    seen: list[int] = []
+
+    class Threaded(Own):
+        def step(self, closure: Any = None) -> Any:
+            seen.append(torch.get_num_threads())
+            return super().step(closure)
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        identify(Threaded, ["SGD"])
+        assert {*seen} == {1} and torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

@@ -59,6 +59,12 @@ def test_the_two_loops_of_the_question(dtype: str) -> None:
     assert str(torchs) == "scratch follows SGD's coupled_unscaled"
 
 
+def test_a_run_in_half_precision() -> None:
+    for penalty, convention in ((0.1, "coupled_unscaled"), (0.1 / M, "batch_scaled")):
+        found = oracles.identify(run(penalty, lr=2.0, dtype="float16"), ["SGD"])
+        assert str(found) == f"scratch follows SGD's {convention}"
+
+
 def test_what_its_settings_do_not_tell() -> None:
     """Without momentum, what momentum means is open; of decay all is told."""
     found = oracles.identify(TORCH)
@@ -83,6 +89,22 @@ def test_what_a_record_does_not_have_is_said() -> None:
         "nesterov": False,
         "maximize": False,
     }
+
+
+def test_what_is_said_to_act_otherwise_is_not_assumed_as_well() -> None:
+    hyper = {"lr": TORCH.hyper["lr"], "batch_size": TORCH.hyper["batch_size"]}
+    found = oracles.identify(Trace("mine", TORCH.parameters, TORCH.gradients, hyper), ["SGD"])
+    assert str(found) == "mine follows SGD's coupled_unscaled, weight_decay = 0.1 whatever is given"
+    assert set(found.assumed) == {"momentum", "dampening", "nesterov", "maximize"}
+
+
+@pytest.mark.parametrize("elements", [3, 4])
+def test_few_moves_are_explained_by_no_other_value(elements: int) -> None:
+    """Two steps of three elements by any number would be; eight moves are told enough."""
+    w, g = np.arange(1.0, 1 + elements), np.ones((2, elements))
+    moved = np.stack([w, w - 0.07, w - 0.14])
+    found = oracles.identify(Trace("run", {"w": moved}, {"w": g}, {"lr": (0.1, 0.1)}), ["SGD"])
+    assert bool(found.fits) == (elements == 4)
 
 
 def test_names_of_its_own() -> None:
@@ -235,3 +257,15 @@ def test_a_few_steps_of_another_rule_are_no_known_one() -> None:
     hyper = {"lr": (0.1,) * 5, "beta1": (0.9,) * 5, "beta2": (0.99,) * 5}
     trace = Trace("lion", {"w": np.stack([*rows, w])}, {"w": np.stack(given)}, hyper)
     assert not oracles.identify(trace).fits
+
+
+def test_what_the_nearest_rule_leaves_aside_is_said() -> None:
+    """Gradient descent recorded with moments' rates: it holds every move, and is not the rule."""
+    moments = {"beta1": (0.9,) * TORCH.steps, "eps": (1e-8,) * TORCH.steps}
+    found = oracles.identify(
+        Trace("mine", TORCH.parameters, TORCH.gradients, {**TORCH.hyper, **moments})
+    )
+    assert found.fits == () and found.nearest is not None
+    told = "SGD's coupled_unscaled, which has all moves right, but knows no beta1 or eps"
+    assert str(found.nearest) == told
+    assert found.to_json()["nearest"]["aside"] == ["beta1", "eps"]

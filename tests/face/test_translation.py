@@ -30,9 +30,9 @@ from oracles.dictionary.refusing import refusal
 from oracles.dictionary.table import ENTRIES, REFUSALS
 from oracles.dictionary.way import way
 from oracles.drawing import Hyper
-from oracles.fitting import FitIdentification
 from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.fits.answer import FitIdentification
 from oracles.harness.evidence.sifting import Exceptional
 from oracles.harness.subjects.blackbox import Function
 from oracles.harness.training.batches import FULL, Batches
@@ -460,8 +460,13 @@ class TestBadCalls:
     @pytest.mark.parametrize(
         ("values", "source", "target", "said"),
         [
-            ({}, "SDG", "SGD", "'SDG' is nobody's name; allowed: a rule (SGD, "),
-            ({}, "SGD/batch_sclaed", "SGD", "convention='batch_sclaed' is not one of SGD's"),
+            (
+                {},
+                "SDG",
+                "SGD",
+                "'SDG' is nobody's name (did you mean 'SGD'?); allowed: a rule (",
+            ),
+            ({}, "SGD/batch_sclaed", "SGD", "is not one of SGD's (did you mean 'batch_scaled'?)"),
             ({"betas": 1}, "SGD", "SGD", "'betas' is no argument of SGD; allowed: lr, momentum"),
             ({"lr": "x"}, "SGD", "SGD", "lr='x'"),
             ({"lr": float("nan")}, "SGD", "SGD", "lr=nan is not allowed; allowed: finite numbers"),
@@ -581,6 +586,20 @@ class TestDoor:
         said = capsys.readouterr().out
         assert said.count(" -> ") == sum(map(len, ENTRIES.values()))
         assert all(f"  {preset} " in said for preset in PRESETS)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "name", "value"),
+    [
+        ("NAdam/constant_momentum", "optax.nadam", "momentum_decay", 0.3),
+        ("Adamax/eps_ignored", "mxnet.Adamax", "eps", 1e-3),
+    ],
+)
+def test_what_the_target_leaves_aside(source: str, target: str, name: str, value: float) -> None:
+    """Whatever it is: the source makes nothing of it, either."""
+    found = translate({"lr": 0.5, name: value}, source, target)
+    assert found and name not in found.values
+    assert translate({"lr": 0.5, name: value}, source.partition("/")[0], target).refusal
 
 
 def test_code_with_exceptions_speaks_no_one_convention() -> None:

@@ -18,7 +18,7 @@ import oracles
 from oracles import cli
 from oracles.harness.subjects.subject import Place
 from oracles.reports import comparison, environments
-from oracles.reports.changes import markdown, terminal
+from oracles.reports.changes import markdown, rows, terminal, title
 from oracles.reports.comparison import WORSE, Change, Comparison, Difference, compare
 from oracles.reports.fingerprint import KNOWN, drift
 from oracles.reports.run_report import JsonLine, Kind, Result, RunReport, write
@@ -406,6 +406,26 @@ def test_what_else_differs_is_said() -> None:
     assert "Also different: numpy" in markdown(found)
 
 
+def test_so_are_devices() -> None:
+    header = of_torch().header
+    one, other = (
+        replace(of_torch(), header={**header, "devices": devices})
+        for devices in ({"cpu": "AVX2", "cuda": "A"}, {"cpu": "AVX512", "mps": "B"})
+    )
+    told = ["cpu AVX2, now AVX512", "cuda A, now not there"]
+    assert title(compare(one, other))[1:] == told
+    assert title(compare(one, one))[1:] == []
+
+
+def test_of_several_places_the_largest_rounding_is_told() -> None:
+    """Whichever comes first."""
+    whole = base()
+    for small, large in ((1, 3), (3, 1)):
+        after = answering(answering(whole, PLACES[0], "inside", small), PLACES[1], "inside", large)
+        (row,) = rows(compare(whole, after))
+        assert row.about == "at most 3 ulp, inside the radius"
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, str]:
     """Of torch, of one that is worse, one with another rounding, and one that was cut."""
@@ -435,7 +455,7 @@ def test_versions_are_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """In the order in which they are given, with what is known of all releases."""
     asked = []
 
-    def record(release: str, path: Path, known: Any) -> None:
+    def record(release: str, path: Path, known: Any, tell: Any) -> None:
         asked.append(release)
         assert known == environments.releases()
         write(path, of_torch())

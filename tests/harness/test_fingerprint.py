@@ -65,19 +65,35 @@ def test_tokens_are_the_bits_of_the_answer(name: str, dtype: str) -> None:
     assert {"parameter"} < seen
 
 
+UNIT = 2.0**-52
+
+
 @pytest.mark.parametrize(
-    ("off", "token"), [(0, 0), (1, 1), (-3, -3), (-0.5, -0.5), (2.0**60, (1 + 2.0**8).hex())]
+    ("value", "expected", "token"),
+    [
+        (1.0, 1.0, 0),
+        (1 + UNIT, 1.0, 1),
+        (1 - 3 * UNIT, 1.0, -3),
+        (1 - 0.5 * UNIT, 1.0, -0.5),
+        (1 + 2.0**8, 1.0, (1 + 2.0**8).hex()),
+        (2.0**-99, 1.0, (2.0**-99).hex()),
+        (-0.0, 0.0, 0),
+        (0.0, -0.0, 0),
+    ],
+    ids=["same", "next", "third", "half", "far", "smaller than a unit", "zero", "other zero"],
 )
-def test_a_distance_is_in_units_of_the_largest_value(off: float, token: Any) -> None:
-    """Of 1, which a parameter has at first; what is too far away for that is written itself."""
-    expected = Answer(np.array([[1.0]]), {}, {})
-    answer = np.array([[1 + off * 2.0**-52]])
-    vector = replace(VECTORS["published_example"], expected=expected)
+def test_a_distance_is_in_units_of_the_largest_value(
+    value: float, expected: float, token: Any
+) -> None:
+    """Of 1, which a parameter has at first; what no distance tells to the bit is written itself."""
+    rounded = Answer(np.array([[expected]]), {}, {})
+    answer = np.array([[value]])
+    vector = replace(VECTORS["published_example"], expected=rounded)
     rule = SimpleNamespace(binding=SGD.binding)
     group = replace(vector.case.groups[0], parameters=vector.case.groups[0].parameters[:1])
     vector = replace(vector, case=replace(vector.case, groups=(group,)))
     values = module._beside(rule, "float64", vector, Answer(answer, {}, {}))  # type: ignore[arg-type]  # noqa: SLF001
-    assert module._tokens(*values["parameter"]) == [token]  # noqa: SLF001
+    assert repr(module._tokens(*values["parameter"])) == repr([token])  # noqa: SLF001
 
 
 def test_what_is_not_finite_is_written_itself() -> None:

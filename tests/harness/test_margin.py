@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from oracles.harness.arithmetic.formats import HALF, round_to
 from oracles.harness.candidates import Candidate, candidates
 from oracles.harness.cases.case import single
 from oracles.harness.evidence import following
 from oracles.harness.evidence.following import held
-from oracles.harness.evidence.observation import Observation
+from oracles.harness.evidence.observation import Doubt, Observation
 from oracles.harness.evidence.settings import settings
 from oracles.harness.evidence.sifting import MARGINS, ROUNDINGS, Sieve
 from oracles.harness.evidence.witnesses import Asked
@@ -104,6 +105,30 @@ def test_plain_float64_spares_margins_but_decides_nothing(
     for bound in ("NEAR", "ROUGHLY"):
         monkeypatch.setattr(following, bound, np.inf)
     assert sieve.sift(rule, candidates(rule, 1)) == spared
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_an_answer_is_in_doubt_by_what_was_written_after_its_step(row: int) -> None:
+    """Off by half of what the number there may be off; what was there before is another's doubt."""
+    case = single([1.0], [[1.0]], RULES["SGD"].hyper(lr=0.5))
+    doubt = Doubt(np.where(np.arange(2)[:, None] == row, 0.02, 0.0), np.zeros((1, 1)))
+    observation = Observation("", case, np.array([[0.51]]), doubt=doubt)
+    other = Observation("", case, np.array([[0.53]]), doubt=doubt)
+    own = Candidate(RULES["SGD"])
+    assert held(own, observation, MARGINS[0]) is True
+    assert following.near(own, observation)
+    assert held(own, other, MARGINS[0]) is None
+
+
+@pytest.mark.parametrize("dtype", HALF)
+def test_an_answer_in_half_precision_is_left_to_margins(dtype: str) -> None:
+    """Rounding it once leaves more than plain float64 would allow."""
+    w, g = np.array([1.01, -2.03, 3.07]), np.array([0.3, -0.2, 0.7])
+    rule = RULES["SGD"]
+    case = single(w, [g], rule.hyper(lr=0.5))
+    rounded = round_to(dtype, round_to(dtype, w) - 0.5 * round_to(dtype, g))
+    assert held(Candidate(rule), Observation("", case, rounded[None], dtype), MARGINS[0])
+    assert following.near(Candidate(rule), Observation("", case, rounded[None], dtype))
 
 
 def test_a_product_that_is_flushed_to_zero_is_held() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,11 @@ import numpy as np
 import pytest
 
 from oracles import cli
+from oracles.commands.command import ending_once
 from oracles.reports import environments, matrix
 from oracles.reports.environments import NotMade, needs, releases, requirements
 from oracles.reports.matrix import file_of, recorded, versions
-from oracles.reports.run_report import Kind, Result, RunReport, write
+from oracles.reports.run_report import Kind, Result, RunReport, read, write
 from tests.support.reported import DTYPES, ROW, changed, of_torch
 
 KNOWN = {"1.13.1": ("numpy<2",), "2.3.1": ("numpy<3",), "2.13.0": ()}
@@ -55,27 +59,55 @@ def test_the_list_of_releases_is_the_one_that_tox_runs() -> None:
     assert releases()["1.13.1"] == ("numpy<2",)
 
 
-@pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[list[str]]]:
-    """What is run to make and ask an environment, of which nothing is installed."""
-    commands: list[list[str]] = []
-    home = tmp_path / "made" / "site"
+UV = """#!/bin/sh
+echo uv "$@" >> "{folder}/commands"
+[ "$1" = venv ] || exit {installs}
+for made; do :; done
+mkdir -p "$made/bin" "$made/site"
+cp "{folder}/python" "$made/bin/python"
+"""
+"""Makes an environment in which nothing is installed."""
 
-    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        commands.append(command)
-        home.mkdir(parents=True, exist_ok=True)
-        if "--report" in command:
-            assert (home / "oracles" / "golden" / "sgd" / "batch_scaled.json").is_file()
-            assert (home / "oracles" / "releases.toml").is_file()
-            assert "PYTHONPATH" not in options["env"]
-            write(Path(command[-1]), of_torch())
-            shutil.rmtree(home)
-        return subprocess.CompletedProcess(command, 0, f"{home}\n")
+PYTHON = """#!/bin/sh
+echo python "$@" >> "{folder}/commands"
+home=$(dirname "$0")/../site
+[ "$1" = -m ] || exec echo "$home"
+test -f "$home/oracles/golden/sgd/batch_scaled.json" || exit 3
+test -f "$home/oracles/releases.toml" || exit 3
+test -z "$PYTHONPATH" || exit 3
+{asked}
+"""
+"""Its interpreter, which knows where packages are and does something else when it is asked."""
 
-    monkeypatch.setenv("PYTHONPATH", "somewhere")
-    monkeypatch.setattr(subprocess, "run", run)
-    yield commands
-    assert not [*Path(tmp_path / "rooms").glob("oracles-*")], "an environment was left behind"
+ANSWERS = """echo 4 questions about SGD
+echo "ok        SGD: 3 ok, 1 not asked"
+for report; do :; done
+cp "{folder}/report" "$report"
+exit 1"""
+"""As a check in which something fails."""
+
+WAITS = """sleep 600 &
+echo $! > "{folder}/sleeper.part"
+mv "{folder}/sleeper.part" "{folder}/sleeper"
+wait"""
+"""As a check that has workers and is not through with them."""
+
+
+def maker(folder: Path, asked: str = ANSWERS, installs: int = 0) -> None:
+    """Put a uv there that makes such environments."""
+    told = {"folder": folder, "asked": asked.format(folder=folder), "installs": installs}
+    for name, text in (("uv", UV), ("python", PYTHON)):
+        (folder / name).write_text(text.format(**told))
+        (folder / name).chmod(0o755)
+    write(folder / "report", of_torch())
+
+
+def commands(folder: Path) -> list[list[str]]:
+    """What was run."""
+    return [line.split() for line in (folder / "commands").read_text().splitlines()]
+
+
+needs_sh = pytest.mark.skipif(os.name != "posix", reason="the environment maker is a shell script")
 
 
 @pytest.fixture
@@ -86,44 +118,119 @@ def rooms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "rooms"
 
 
-@pytest.mark.parametrize("uv", ["uv", None])
+@needs_sh
 def test_an_environment_is_made_asked_and_removed(
-    uv: str | None, made: list[list[str]], rooms: Path, monkeypatch: pytest.MonkeyPatch
+    rooms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: uv)
-    environments.record("1.13.1", rooms.parent / "a.jsonl", KNOWN)
-    create, install, _, ask = made
-    assert create[:2] == (["uv", "venv"] if uv else [sys.executable, "-m"])
+    """It sees nothing of what is installed here, and whoever waits is told how far it is."""
+    monkeypatch.setenv("PYTHONPATH", "somewhere")
+    monkeypatch.setattr(shutil, "which", lambda name: str(tmp_path / name))
+    maker(tmp_path)
+    said: list[str] = []
+    environments.record("1.13.1", tmp_path / "a.jsonl", KNOWN, said.append)
+    create, install, _, ask = commands(tmp_path)
+    assert create[:2] == ["uv", "venv"]
     assert {"torch==1.13.1", "numpy<2"} <= {*install}
     assert ask[1:4] == ["-m", "oracles.cli", "check"]
-    assert (rooms.parent / "a.jsonl").is_file()
-
-
-def test_what_cannot_be_installed_is_told_and_removed(
-    rooms: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(command, 2, "No solution found\n")
-
-    monkeypatch.setattr(subprocess, "run", run)
-    with pytest.raises(NotMade, match="ended with 2:\nNo solution found"):
-        environments.record("9.9", rooms.parent / "a.jsonl", KNOWN)
+    assert read(tmp_path / "a.jsonl") == of_torch()
+    assert said == [
+        "torch 1.13.1: being installed",
+        "torch 1.13.1: being asked",
+        "torch 1.13.1: ok        SGD: 3 ok, 1 not asked",
+    ]
     assert not [*rooms.glob("oracles-*")]
 
 
-def test_a_release_that_writes_no_report_is_told(
-    rooms: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("uv", ["uv", None])
+def test_uv_makes_it_where_there_is_one(
+    uv: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[Sequence[str | Path]] = []
+    monkeypatch.setattr(shutil, "which", lambda name: uv)
+    monkeypatch.setattr(environments, "run", lambda command, folder: ran.append(command))
+    environments.make(tmp_path / "env", ["torch==2.13.0"])
+    create, install = ran
+    assert [*create[:2]] == (["uv", "venv"] if uv else [sys.executable, "-m"])
+    assert install[-1] == "torch==2.13.0"
+
+
+@needs_sh
+@pytest.mark.parametrize(
+    ("asked", "installs", "told"),
+    [
+        (ANSWERS, 2, "pip install --quiet ended with 2:"),
+        ("echo Traceback; exit 1", 0, r"torch 2\.13\.0 could not be asked:\nTraceback"),
+        ("echo Traceback; exit 3", 0, "ended with 3:\nTraceback"),
+    ],
+)
+def test_what_fails_is_told(
+    asked: str,
+    installs: int,
+    told: str,
+    rooms: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """An exception of ours ends with the same status as a check that fails."""
-    home = rooms.parent / "made"
+    monkeypatch.setattr(shutil, "which", lambda name: str(tmp_path / name))
+    maker(tmp_path, asked, installs)
+    with pytest.raises(NotMade, match=told):
+        environments.record("2.13.0", tmp_path / "a.jsonl", KNOWN)
+    assert not [*rooms.glob("oracles-*")]
+    assert not (tmp_path / "a.jsonl").exists()
 
-    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-        said = "Traceback" if "--report" in command else str(home)
-        return subprocess.CompletedProcess(command, 1 if "--report" in command else 0, said)
 
-    monkeypatch.setattr(subprocess, "run", run)
-    with pytest.raises(NotMade, match=r"torch 2\.13\.0 could not be asked:\nTraceback"):
-        environments.record("2.13.0", rooms.parent / "a.jsonl", KNOWN)
+@needs_sh
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", [["compare", "2.9.1", "2.13.0"], ["matrix", "--folder", "."]])
+def test_who_is_ended_leaves_no_environment_and_no_process(
+    command: list[str], number: signal.Signals, rooms: Path, tmp_path: Path
+) -> None:
+    maker(tmp_path, WAITS)
+    variables = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(rooms)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "oracles.cli", *command],
+        cwd=tmp_path,
+        env={**os.environ, **variables, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not (tmp_path / "sleeper").exists():
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "being asked" in errors and "Traceback" not in errors
+    assert not [*rooms.glob("oracles-*")]
+    sleeper = int((tmp_path / "sleeper").read_text())
+    assert any(gone(sleeper) for _ in range(600))
+
+
+def gone(process: int) -> bool:
+    """Whether a process was killed, or is only waited for; if not, a tenth of a second later."""
+    try:
+        told = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return True
+    time.sleep(0.1)
+    return ") Z " in told
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_stop_the_tidying(number: signal.Signals) -> None:
+    before, tidied = signal.getsignal(number), []
+
+    def tidying() -> None:
+        try:
+            signal.raise_signal(number)
+        finally:
+            signal.raise_signal(number)
+            tidied.append(number)
+
+    with pytest.raises(SystemExit) as ended, ending_once():
+        tidying()
+    assert (ended.value.code, tidied) == (128 + number, [number])
+    assert signal.getsignal(number) is before
 
 
 # The matrix
@@ -134,7 +241,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which releases are asked, of which 2.3.1 cannot be."""
     releases: list[str] = []
 
-    def record(release: str, path: Path, known: Any) -> None:
+    def record(release: str, path: Path, known: Any, tell: Any) -> None:
         releases.append(release)
         if release == "2.3.1":
             raise NotMade("no wheel")

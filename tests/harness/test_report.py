@@ -184,8 +184,11 @@ def test_what_one_device_lacks_is_not_absent_altogether() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["check", "--path", "fore"], "path='fore' is not there; there are: default; for-loop"),
-        (["check", "--device", "tpu"], "device='tpu' is not there; there are: cpu"),
+        (
+            ["check", "--path", "fore"],
+            "path='fore' is not there (did you mean 'foreach'?); allowed: ",
+        ),
+        (["check", "--device", "xla"], "device='xla' is not there; allowed: cpu"),
         (
             ["check", "--as-torch", "nowhere:X"],
             "subject='nowhere:X' cannot be imported: ",
@@ -197,7 +200,7 @@ def test_what_one_device_lacks_is_not_absent_altogether() -> None:
         ),
         (["check", "--as-torch", "tests.meta.zoo:ZOO"], "it is no class of optimizers"),
         (["check", "--as-torch"], "--as-torch asks a class of your own"),
-        (["check", "--rule", "Lion"], "rule='Lion' is not known; allowed: SGD"),
+        (["check", "--rule", "Lion"], "--rule='Lion' is not known; allowed: SGD"),
     ],
 )
 def test_a_call_that_is_off(

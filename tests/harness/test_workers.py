@@ -71,6 +71,23 @@ def test_who_dies_is_replaced() -> None:
     assert [*in_order(os._exit, [3, 4, 5], 2)] == [Died(3), Died(4), Died(5)]
 
 
+FORKS = """
+import os, pathlib, time
+if other := os.fork():
+    pathlib.Path({path!r}).write_text(str(other))
+    os._exit(3)
+time.sleep(60)
+"""
+"""What ends a process while one that it has forked keeps its pipe open."""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nobody forks here")
+def test_who_leaves_a_process_behind_is_gone_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "other"
+    assert [*in_order(exec, [FORKS.format(path=str(path))], 2)] == [Died(3)]
+    os.kill(int(path.read_text()), signal.SIGKILL)  # which raises if that one was waited for
+
+
 def test_a_death_has_a_name() -> None:
     (died,) = in_order(signal.raise_signal, [signal.SIGTERM], 2)
     assert str(died) == "the process that asked died of signal SIGTERM"

@@ -1,7 +1,8 @@
 """What a mutant of torch's own file is asked, and which lines of the file each answer runs.
 
-Three kinds: cases of every check on every path; tests of the suite that ask a class by itself (what
-it keeps, refuses, and makes of older state); and the recorded runs that LBFGS is held to.
+Of an optimizer three kinds: cases of every check on every path; tests of the suite that ask a class
+by itself (what it keeps, refuses, and makes of older state); and the recorded runs that LBFGS is
+held to. Of a file around the step: cases of the questions of its parts, and their tests.
 """
 
 from __future__ import annotations
@@ -26,9 +27,14 @@ from oracles.harness.cases.case import Case
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.checks.check import Check
 from oracles.harness.deviations.ledger import active
+from oracles.harness.loop.catalogue import PARTS, Home
+from oracles.harness.loop.catalogue import questions as asked_of
+from oracles.harness.loop.question import Question as Asked
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.asking import ask, concerned
+from oracles.harness.runs.parts import known_flaw, sites
 from oracles.harness.subjects.selection import select
+from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.torch_optim import TorchSubject
 from oracles.harness.verdict import Vacuous
 from oracles.optimizers.registry import REPLAYED, RULES
@@ -69,12 +75,26 @@ Fails = Callable[[Any], bool]
 """Whether an optimizer in the place of torch's is found out."""
 
 
-@dataclass(frozen=True)
-class Target:
-    """A module whose source is mutated, and the name of the optimizer it is about."""
+Kinds = Sequence[Sequence[tuple[str, Fails]]]
+"""Questions by their kind, those that take longest first."""
 
-    optimizer: str
+
+class Target:
+    """A module whose source is mutated."""
+
     module: str
+
+    def unchanged(self) -> Any:
+        """What :meth:`plant` gives of the unchanged source."""
+        raise NotImplementedError
+
+    def plant(self, source: str) -> Any:
+        """Run another text in the module's place, and return what comes of it and is asked."""
+        raise NotImplementedError
+
+    def kinds(self, examples: int) -> Kinds:
+        """Everything that it may be asked."""
+        raise NotImplementedError
 
     def __str__(self) -> str:
         return self.module.rpartition(".")[2]
@@ -91,13 +111,77 @@ class Target:
         with open(self.file, encoding="utf-8") as file:
             return file.read()
 
+
+@dataclass(frozen=True)
+class OfOptimizer(Target):
+    """A module, and the name of the optimizer it is about."""
+
+    optimizer: str
+    module: str
+
+    def unchanged(self) -> Any:
+        return getattr(torch.optim, self.optimizer)
+
     def plant(self, source: str) -> Any:
-        """Run another text in the module's place, and return the optimizer that comes of it."""
         module = importlib.import_module(self.module)
         exec(compile(source, str(module.__file__), "exec"), module.__dict__)
         class_ = module.__dict__.get(self.optimizer, getattr(torch.optim, self.optimizer))
         setattr(torch.optim, self.optimizer, class_)
         return class_
+
+    def kinds(self, examples: int) -> Kinds:
+        rule = RULES.get(self.optimizer)
+        others = [*tests_of(self), *replays_of(self)]
+        return [others, *(cases_of(rule, examples) if rule else ())]
+
+
+@dataclass(frozen=True)
+class Around(Target):
+    """A module of what stands around a step, and the tests that ask it beside the questions."""
+
+    module: str
+    tests: tuple[str, ...]
+
+    def unchanged(self) -> Any:
+        return importlib.import_module(self.module)
+
+    def plant(self, source: str) -> Any:
+        """Run another text in the module, wherever its names have been imported, too."""
+        module = importlib.import_module(self.module)
+        before = {name: value for name, value in vars(module).items() if _is_of(value, module)}
+        exec(compile(source, str(module.__file__), "exec"), module.__dict__)
+        for name, old in before.items():
+            for other in [*sys.modules.values()]:
+                if vars(other).get(name) is old if hasattr(other, "__dict__") else False:
+                    setattr(other, name, vars(module)[name])
+        return module
+
+    def kinds(self, examples: int) -> Kinds:
+        modules = map(importlib.import_module, self.tests)
+        own = [part for part, home in PARTS.items() if _is_in(self.module, home, part)]
+        return [
+            [*calls(modules)],
+            *(cases_of_part(question, examples) for part in own for question in asked_of(part)),
+        ]
+
+
+def _is_of(value: Any, module: types.ModuleType) -> bool:
+    return getattr(value, "__module__", None) == module.__name__
+
+
+def _is_in(module: str, home: Home, part: str) -> bool:
+    """Whether a part is there, and its source is in a module."""
+    owner = getattr(importlib.import_module(home.torch), part, None)
+    return getattr(owner, "__module__", None) == module
+
+
+AROUND = (
+    Around("torch.optim.lr_scheduler", ("tests.torch.test_schedules",)),
+    Around("torch.optim.swa_utils", ()),
+    Around("torch.nn.utils.clip_grad", ()),
+    Around("torch.amp.grad_scaler", ()),
+)
+"""Files around the step."""
 
 
 def targets() -> dict[str, Target]:
@@ -105,8 +189,9 @@ def targets() -> dict[str, Target]:
     names = [name for name in (*RULES, *REPLAYED) if hasattr(torch.optim, name)]
     # A class may say that it is from torch.optim itself; its methods know better.
     pairs = [(name, getattr(torch.optim, name).__init__.__module__) for name in names]
-    found = [Target(*pair) for pair in (*pairs, *HELPERS) if pair[0] in names]
-    return {str(target): target for target in found}
+    found = [OfOptimizer(*pair) for pair in (*pairs, *HELPERS) if pair[0] in names]
+    there = [target for target in AROUND if find_spec(target.module)]
+    return {str(target): target for target in (*found, *there)}
 
 
 @dataclass(frozen=True)
@@ -130,15 +215,13 @@ def questions(target: Target, examples: int, seed: int) -> tuple[list[Question],
     Cases come first, which take a thousandth of a second, the checks in turn; then tests and
     replays, which take longer and see what no case shows; then all other cases.
     """
-    optimizer = getattr(torch.optim, target.optimizer)
-    rule = RULES.get(target.optimizer)
-    others = [*tests_of(target), *replays_of(target)]
+    unchanged = target.unchanged()
     alike: dict[frozenset[int], frozenset[int]] = {}
     kinds, unfit = [], 0
-    for kind in (others, *(cases_of(rule, examples) if rule else ())):
+    for kind in target.kinds(examples):
         fit = []
         for name, fails in kind:
-            lines, failed = traced(target.file, fails, optimizer)
+            lines, failed = traced(target.file, fails, unchanged)
             unfit += failed
             if lines and not failed:
                 fit.append(Question(name, fails, alike.setdefault(lines, lines)))
@@ -216,20 +299,59 @@ def disagrees(check: Check, subject: TorchSubject, oracle: Oracle, optimizer: An
         return True
 
 
+# --- Cases of the questions about a part of the loop ---------------------------------------------
+
+
+def cases_of_part(question: Asked, examples: int) -> list[tuple[str, Fails]]:
+    """Its cases at each place, without those that the ledger knows to fail."""
+    there, _ = sites(question.part)
+    can = {*question.places()}
+    return [
+        (f"{question.part}: {question.name}", partial(part_fails, question, case, site.place))
+        for case in drawn_of_part(question, examples)
+        for site in there
+        if site.place in can and not known_flaw(question, case, site)
+    ]
+
+
+def drawn_of_part(question: Asked, examples: int) -> list[Any]:
+    """As many cases of a question as its weight says; always the same."""
+    cases: list[Any] = []
+
+    @settings(max_examples=max(2, round(examples * question.weight)))
+    @given(question.cases())
+    def draw(case: Any) -> None:
+        cases.append(case)
+
+    draw()
+    return cases
+
+
+def part_fails(question: Asked, case: Any, place: Place, module: Any) -> bool:
+    """Whether a question fails, or the harness."""
+    try:
+        return question.ask(case, place).failed
+    except Exception:
+        return True
+
+
 # --- Tests of the suite ---------------------------------------------------------------------------
 
 
-def tests_of(target: Target) -> list[tuple[str, Fails]]:
+def tests_of(target: OfOptimizer) -> list[tuple[str, Fails]]:
     """Tests that need nothing but their own parameters, and are not about another rule."""
     names = (*TESTS, *OF_ONE.get(target.optimizer, ()))
-    modules = map(importlib.import_module, names)
+    return [*calls(map(importlib.import_module, names), target.optimizer)]
+
+
+def calls(modules: Iterable[Any], rule: str = "") -> Iterator[tuple[str, Fails]]:
+    """Calls of tests that need nothing but their own parameters, of no other rule."""
     tests = [test for module in modules for name, test in vars(module).items() if _is_test(name)]
-    return [
-        (f"{test.__module__}.{test.__name__}", partial(raises, partial(test, **arguments)))
-        for test in tests
-        for arguments in parameters(test)
-        if "rule" not in arguments or arguments["rule"].name == target.optimizer
-    ]
+    for test in tests:
+        for arguments in parameters(test):
+            if "rule" not in arguments or arguments["rule"].name == rule:
+                call = partial(test, **arguments)
+                yield f"{test.__module__}.{test.__name__}", partial(raises, call)
 
 
 def _is_test(name: str) -> bool:
@@ -256,7 +378,7 @@ def raises(test: partial[None], optimizer: Any) -> bool:
 
     Or in its own module, if that has taken it out of there.
     """
-    home, name = vars(sys.modules[test.func.__module__]), optimizer.__name__
+    home, name = vars(sys.modules[test.func.__module__]), getattr(optimizer, "__name__", "")
     if isinstance(home.get(name), type):
         home[name] = optimizer
     try:
@@ -271,7 +393,7 @@ def raises(test: partial[None], optimizer: Any) -> bool:
 # --- Replays --------------------------------------------------------------------------------------
 
 
-def replays_of(target: Target) -> list[tuple[str, Fails]]:
+def replays_of(target: OfOptimizer) -> list[tuple[str, Fails]]:
     """The recorded runs, if it is an optimizer that is replayed."""
     if target.optimizer not in REPLAYED:
         return []

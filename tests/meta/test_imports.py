@@ -43,10 +43,12 @@ def imported(file: Path) -> frozenset[str]:
 
 FLOORS = (
     "oracles.files",
+    "oracles.naming",
     "oracles.numerics",
     "oracles.drawing",
     "oracles.rule",
     "oracles.optimizers",
+    "oracles.loop.part",
     "oracles.schedules",
     "oracles.loop",
     "oracles.harness.arithmetic",

@@ -35,7 +35,7 @@ from tests.meta.harmless import Row as Excuse
 from tests.meta.hunt import Outcome
 from tests.meta.mutation import Mutant
 from tests.meta.mutation import mutants as mutants_of
-from tests.meta.questions import Question, Target, parameters
+from tests.meta.questions import OfOptimizer, Question, parameters
 
 # What is not shrunk is long, and Hypothesis warns of printing it.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -405,7 +405,7 @@ def test_what_a_test_is_called_with() -> None:
 # --- Processes ------------------------------------------------------------------------------------
 
 
-class Planting(Target):
+class Planting(OfOptimizer):
     """Plants nothing: a text stands for what becomes of it."""
 
     def source(self) -> str:

@@ -296,6 +296,172 @@ class Forking(Clean):
         return super().rate(p, group)
 
 
+class Rehoused(Clean):
+    """Goes on with parameters of its own."""
+
+    def groups(self) -> list[Group]:
+        stepped = [{**group} for group in self.param_groups]
+        for group in self.param_groups:
+            group["params"] = [p.detach().clone() for p in group["params"]]
+        return stepped
+
+
+class Cleaning(Clean):
+    """Takes gradients away once they are used."""
+
+    def update(self, p: Any, g: Any, group: Group) -> None:
+        super().update(p, g, group)
+        p.grad = None
+
+
+class Unrecorded(Clean):
+    def evaluated(self, closure: Callable[[], Any] | None) -> Any:
+        return None if closure is None else closure()
+
+
+class Coupled(Clean):
+    """Takes larger steps where some parameter has no gradient."""
+
+    def rate(self, p: Any, group: Group) -> float:
+        alone = any(other.grad is None for other in group["params"])
+        return super().rate(p, group) * (2 if alone else 1)
+
+
+class Idle(Clean):
+    """Shrinks all where nobody has a gradient."""
+
+    def groups(self) -> list[Group]:
+        params = [p for group in self.param_groups for p in group["params"]]
+        for p in params if all(p.grad is None for p in params) else ():
+            p.mul_(0.5)
+        return super().groups()
+
+
+class Settled(Clean):
+    """Keeps the learning rate it was built with."""
+
+    def rate(self, p: Any, group: Group) -> float:
+        return float(self.defaults["lr"])
+
+
+class Rested(Clean):
+    """Adam's way with a learning rate of zero: 0/0."""
+
+    def rate(self, p: Any, group: Group) -> float:
+        rate = super().rate(p, group)
+        return rate or float("nan")
+
+
+class Keeping(Clean):
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        super().zero_grad(set_to_none=True)
+
+
+class Halving(Clean):
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        super().zero_grad(set_to_none)
+        for p in (p for group in self.param_groups for p in group["params"]):
+            p.grad = None if p.grad is None else torch.ones_like(p)
+
+
+class Same(dict[str, Any]):
+    """A state that is the same object in every copy."""
+
+    def __deepcopy__(self, memo: Any) -> Same:
+        return self
+
+
+class Twin(Clean):
+    """Its copies go on with the same buffers."""
+
+    def update(self, p: Any, g: Any, group: Group) -> None:
+        state = self.state[p].setdefault("shared", Same())
+        state.setdefault("v", torch.zeros_like(p)).mul_(group["mu"]).add_(g)
+        p.sub_(group["lr"] * state["v"])
+
+
+class Overflowing(Clean):
+    """Writes where its parameters begin in memory, one place further."""
+
+    def update(self, p: Any, g: Any, group: Group) -> None:
+        super().update(p, g, group)
+        if p.ndim == 1 and not p.is_contiguous():
+            p.as_strided((1,), (1,), p.storage_offset() + 1).zero_()
+
+
+class Copying(Clean):
+    """Steps a copy of parameters that do not lie side by side."""
+
+    def update(self, p: Any, g: Any, group: Group) -> None:
+        super().update(p.contiguous(), g, group)
+
+
+class Uneven(Clean):
+    """Steps by another rule where gradients do not lie side by side."""
+
+    def update(self, p: Any, g: Any, group: Group) -> None:
+        super().update(p, g if g.is_contiguous() else 2 * g, group)
+
+
+class Vectors(Clean):
+    """Leaves what has no dimensions."""
+
+    def update(self, p: Any, g: Any, group: Group) -> None:
+        if p.ndim:
+            super().update(p, g, group)
+
+
+class Crowded(Clean):
+    """Takes larger steps beside what has no dimensions."""
+
+    def rate(self, p: Any, group: Group) -> float:
+        return super().rate(p, group) * (2 if any(q.ndim == 0 for q in group["params"]) else 1)
+
+
+class Unfolding(Clean):
+    """Gives a dimension to what has none, at its last step."""
+
+    def update(self, p: Any, g: Any, group: Group) -> None:
+        super().update(p, g, group)
+        if p.ndim == 0 and self.state[p]["t"] == 8:
+            p.data = p.data[None]
+
+
+WAYS: dict[str, tuple[str, type[Clean]]] = {
+    "its param_groups hold other objects than it was given": (
+        "parameters stay themselves",
+        Rehoused,
+    ),
+    "takes the gradient of parameter 0 away at step 1": ("gradients", Cleaning),
+    "calls the closure while gradients are not recorded": ("closure", Unrecorded),
+    "does not call the closure": ("closure", Deaf),
+    "steps to other bits when another parameter has no gradient": ("missing gradients", Coupled),
+    "moves parameters that have no gradients": ("missing gradients", Idle),
+    "does not step as one that was built with the learning rate written into its groups": (
+        "edited lr",
+        Settled,
+    ),
+    "does not heed a learning rate that is edited between steps": ("edited lr", Stubborn),
+    "makes parameters that are not finite at a learning rate of zero": ("lr of zero", Rested),
+    "zero_grad(set_to_none=False) leaves None": ("zero_grad", Keeping),
+    "zero_grad leaves a gradient that is not zero": ("zero_grad", Halving),
+    "is moved by the steps of the one that goes on after load_state_dict": (
+        "state_dict in mid-run",
+        Twin,
+    ),
+    "writes between the elements of a non-contiguous parameter": (
+        "non-contiguous parameters",
+        Overflowing,
+    ),
+    "does not move non-contiguous parameters": ("non-contiguous parameters", Copying),
+    "leaves its rule on non-contiguous gradients": ("non-contiguous gradients", Uneven),
+    "does not move a parameter without dimensions": ("0-d parameters", Vectors),
+    "steps to other bits beside a parameter without dimensions": ("0-d parameters", Crowded),
+    "changes the shape of a parameter without dimensions": ("0-d parameters", Unfolding),
+}
+"""By the sentence that is said of it: a promise, and who breaks it in that way."""
+
+
 BREAKERS: dict[str, type[Clean]] = {
     "parameters stay themselves": Frozen,
     "moves": Still,

@@ -37,6 +37,10 @@ pytestmark = [
 ]
 
 
+LATE = {"all": (0, 1), "some": (1,)}
+"""Whose gradients are absent at the first step, where a step is traced."""
+
+
 def case_for(rule: Rule) -> Case:
     """Three steps, the learning rate halved before the last, decay where there is any."""
     shape = (rule.drawing.shapes or ((5, 7),))[-1]
@@ -64,6 +68,37 @@ def test_a_compiled_step_follows_the_rule(rule: Rule, path: Path, tally: Tally) 
         pytest.skip(reason)
     subject = TorchSubject(rule, optimizer, path, MIXED)
     case = case_for(rule)
+    verdict = judge(Oracle(rule, case), subject, subject.ask(case))
+    tally.add(subject.place, verdict)
+    assert verdict.outcome == INSIDE, verdict.sentence
+
+
+def late_case(rule: Rule, late: tuple[int, ...]) -> Case:
+    """Two parameters; some have no gradient when the step is traced, the first none at step 3."""
+    rng = np.random.Generator(np.random.PCG64(5))
+    gradients = [list(rng.uniform(-2, 2, (4, 5, 7))) for _ in range(2)]
+    for number in late:
+        gradients[number][0] = None
+    gradients[0][2] = None
+    members = tuple(Parameter(rng.uniform(0.5, 2, (5, 7)), tuple(own)) for own in gradients)
+    return Case((Group(members, (rule.drawing.trial,) * 4),), ("float32",))
+
+
+@pytest.mark.parametrize("late", LATE)
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_gradients_that_were_absent_when_a_step_was_traced(
+    name: str, late: str, tally: Tally
+) -> None:
+    """They are stepped on when they come: the graph is traced again."""
+    if not hasattr(torch, "compile"):
+        pytest.skip("this torch has no torch.compile")
+    torch.compiler.reset()
+    rule = RULES[name]
+    if reason := absent(rule, getattr(torch.optim, name), COMPILED[0], "float32", "cpu"):
+        pytest.skip(reason)
+    torch.compiler.reset()
+    subject = TorchSubject(rule, getattr(torch.optim, name), COMPILED[0], "float32")
+    case = late_case(rule, LATE[late])
     verdict = judge(Oracle(rule, case), subject, subject.ask(case))
     tally.add(subject.place, verdict)
     assert verdict.outcome == INSIDE, verdict.sentence

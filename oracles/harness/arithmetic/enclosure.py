@@ -42,7 +42,17 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import ArrayLike, NDArray
 
 from oracles.harness.arithmetic.formats import FLOAT64, FORMATS, TENSOR, WIDE_EPS, Format, Wide
-from oracles.numerics import beside, in_bfloat16, in_float16, item, kept, kept_like, one, resolution
+from oracles.numerics import (
+    beside,
+    entering,
+    in_bfloat16,
+    in_float16,
+    item,
+    kept,
+    kept_like,
+    one,
+    resolution,
+)
 
 INFLATE = 1 + 8 * WIDE_EPS
 """Covers the rounding of the radius' own arithmetic (fewer than eight operations each time)."""
@@ -409,6 +419,13 @@ def _kept(value: Enclosure) -> Enclosure:
 def _beside(value: Enclosure, other: Any) -> Enclosure:
     """The number in the format in which it meets the other one."""
     return operands(value, other)[0]
+
+
+@entering.register(Enclosure)
+@quiet
+def _entering(value: Enclosure, x: Enclosure) -> Enclosure:
+    """The number in the format of the array, into which it is converted if it is of another."""
+    return value if value.format is x.format else enter(value, x.format)
 
 
 @item.register(Enclosure)

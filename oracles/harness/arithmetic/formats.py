@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from oracles.naming import unknown
+
 Wide = np.longdouble
 """Number type of midpoints and radii: the widest NumPy has (64-bit significand on x86,
 113-bit on AArch64 Linux, and no more than float64 where the platform has nothing wider)."""
@@ -174,7 +176,7 @@ def round_to(dtype: str, values: ArrayLike) -> FloatArray:
     if dtype == "float64":
         return values
     if dtype not in DTYPES:
-        raise ValueError(f"dtype={dtype!r} is not known; allowed: {', '.join(DTYPES)}")
+        raise ValueError(unknown(f"dtype={dtype!r} is not known", dtype, DTYPES))
     if dtype != "bfloat16":
         with np.errstate(over="ignore"):
             rounded: FloatArray = values.astype(dtype).astype(np.float64)

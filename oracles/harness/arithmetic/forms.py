@@ -20,7 +20,7 @@ from oracles.harness.arithmetic.enclosure import (
     quiet,
 )
 from oracles.harness.arithmetic.formats import Format
-from oracles.numerics import either, lerp, scaled_quotient
+from oracles.numerics import capped_quotient, either, lerp, one, scaled, scaled_quotient
 
 
 @lerp.register(Enclosure)
@@ -123,3 +123,19 @@ def _scaled_quotient(x: Enclosure, denominator: Any, scale: Any) -> Enclosure:
     lost = np.minimum(format.eta, product) / nearest
     rad = (result.rad + lost * format.stretch) * INFLATE
     return Enclosure(result.mid, rad, result.format, result.nonnegative)
+
+
+@capped_quotient.register(Enclosure)
+@quiet
+def _capped_quotient(denominator: Enclosure, numerator: Any) -> Enclosure:
+    """Exactly 1 where the numerator is twice the denominator: two roundings take no half away.
+
+    An inverse that is subnormal, of a denominator at the end of its format, is off by 2⁻⁹ of itself
+    at most, and one that overflows is an infinity.
+    """
+    y, x, _ = operands(denominator, numerator)
+    whole: Enclosure = one(y)
+    if y.mid + y.rad > 0 and x.mid - x.rad >= 2 * (y.mid + y.rad):
+        return whole
+    ratio: Enclosure = np.minimum(scaled(numerator, whole, denominator), 1)
+    return ratio

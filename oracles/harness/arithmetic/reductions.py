@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,9 @@ from oracles.harness.arithmetic.enclosure import (
     operands,
     quiet,
 )
-from oracles.harness.arithmetic.formats import WIDE_EPS, Wide
+from oracles.harness.arithmetic.formats import FORMATS, WIDE_EPS, Format, Wide
 from oracles.harness.arithmetic.functions import root
-from oracles.numerics import mean, norm
+from oracles.numerics import mean, norm, of_order, vector_norm
 
 
 @implements(np.max)
@@ -51,23 +51,53 @@ def total(x: Enclosure, axis: int | None = None, keepdims: bool = False) -> Encl
     )
 
 
-@implements(np.stack)
-def _stack(parts: Sequence[Enclosure]) -> Enclosure:
-    """Along a new first axis, of one format."""
-    return Enclosure(
-        np.stack([part.mid for part in parts]),
-        np.stack([part.rad for part in parts]),
-        parts[0].format,
-        all(part.nonnegative for part in parts),
-    )
-
-
 @norm.register(Enclosure)
 @quiet
 def _norm(x: Enclosure, axis: int | None = None) -> Enclosure:
     wide = converted(x, accumulator(x.format))
     squares = total(multiply(wide, wide), axis, keepdims=axis is not None)
     return converted(_poisoned(root(squares), x, axis), x.format)
+
+
+@vector_norm.register(Enclosure)
+@quiet
+def _vector_norm(x: Enclosure, order: float) -> Enclosure:
+    """The steps of ``of_order``, all but the last one in what kernels accumulate in."""
+    reduced = of_order(converted(x, accumulator(x.format)), order)
+    if order > 0:  # others may do without an element that is infinite or nan
+        reduced = _poisoned(reduced, x, None)
+    return converted(reduced, x.format)
+
+
+def _joining(
+    join: Callable[[list[Numbers]], Numbers],
+) -> Callable[[Sequence[Enclosure]], Enclosure]:
+    """Arrays joined to one, in the shortest format that holds the numbers of each."""
+
+    def joined(arrays: Sequence[Enclosure]) -> Enclosure:
+        format = _holding([x.format for x in arrays])
+        mid, rad = join([x.mid for x in arrays]), join([x.rad for x in arrays])
+        return Enclosure(mid, rad, format, all(x.nonnegative for x in arrays))
+
+    return joined
+
+
+_stack = implements(np.stack)(_joining(np.stack))
+_concatenate = implements(np.concatenate)(_joining(np.concatenate))
+
+
+def _holding(formats: Sequence[Format]) -> Format:
+    if all(format is formats[0] for format in formats):
+        return formats[0]
+    return max(
+        (one for one in FORMATS.values() if all(_is_in(other, one) for other in formats)),
+        key=lambda format: float(format.u),
+    )
+
+
+def _is_in(one: Format, other: Format) -> bool:
+    """Whether every number of a format is one of another."""
+    return bool(other.u <= one.u and other.eta <= one.eta and other.largest >= one.largest)
 
 
 @mean.register(Enclosure)

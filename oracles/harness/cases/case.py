@@ -15,6 +15,7 @@ import numpy as np
 
 from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
+from oracles.naming import unknown
 from oracles.rule import Rule
 
 MIXED = "mixed"
@@ -38,9 +39,8 @@ class Parameter:
     def __post_init__(self) -> None:
         for name, allowed in (("layout", LAYOUTS), ("gradient_layout", GRADIENT_LAYOUTS)):
             if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{name}={getattr(self, name)!r} is not known; allowed: {', '.join(allowed)}"
-                )
+                value = getattr(self, name)
+                raise ValueError(unknown(f"{name}={value!r} is not known", value, allowed))
         for t, gradient in enumerate(self.gradients):
             if gradient is not None and gradient.shape != self.initial.shape:
                 raise ValueError(

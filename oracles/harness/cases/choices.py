@@ -127,18 +127,25 @@ class Choices:
         return np.where(codes % 8 < 5, edges, VALUES[codes]).reshape(shape)
 
 
+def built(
+    build: Callable[[Choices], T], *, among: Sequence[str] = PRECISIONS
+) -> st.SearchStrategy[T]:
+    """The strategy for whatever a builder makes of choices."""
+    size = STRUCTURE + 2 * CODES
+    raw = st.binary(min_size=size, max_size=size)
+    return raw.map(lambda drawn: build(Choices(drawn, among)))
+
+
 def strategy(build: Callable[..., Case]) -> Callable[..., st.SearchStrategy[Case]]:
     """Make of a builder ``(choices, rule, ...) -> Case`` a function that gives its strategy.
 
     That also takes ``among``, the precisions of whom its cases will be asked.
     """
-    size = STRUCTURE + 2 * CODES
 
     @wraps(build)
     def strategy_of(
         rule: Rule, *, among: Sequence[str] = PRECISIONS, **options: Any
     ) -> st.SearchStrategy[Case]:
-        raw = st.binary(min_size=size, max_size=size)
-        return raw.map(lambda drawn: build(Choices(drawn, among), rule, **options))
+        return built(lambda choices: build(choices, rule, **options), among=among)
 
     return strategy_of

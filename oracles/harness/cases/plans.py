@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from hypothesis import strategies as st
 
-from oracles.schedules.composed import Chained, Plan, Sequential, Single
+from oracles.schedules.composed import ByGroup, Chained, Plan, Sequential, Single
 from oracles.schedules.schedule import Schedule, Settings
 
 BASES = st.sampled_from((1.0, 0.5, 0.1, 0.003, 2.0, 1 / 3))
 """Learning rates of groups."""
 
 
-def settings(schedule: Schedule) -> st.SearchStrategy[Settings]:
-    """Settings of a schedule, each drawn by itself and all of them allowed together."""
-    drawn = {name: _drawn(ends) for name, ends in schedule.draws.items()}
-    made = st.builds(schedule.settings, **drawn)
-    return made.filter(lambda s: schedule.constraint(s) is None)
+def settings(
+    schedule: Schedule, among: Mapping[str, Any] = MappingProxyType({})
+) -> st.SearchStrategy[Settings]:
+    """Settings of a schedule, each drawn by itself from what the schedule says, or ``among``."""
+    ends = {**schedule.draws, **among}
+    return st.builds(schedule.settings, **{name: _drawn(own) for name, own in ends.items()})
 
 
 def _drawn(ends: Any) -> st.SearchStrategy[Any]:
@@ -26,6 +28,16 @@ def _drawn(ends: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(ends)
     low, high = ends
     return st.integers(low, high) if isinstance(low, int) else st.floats(low, high)
+
+
+def by_group(schedule: Schedule, groups: int) -> st.SearchStrategy[Settings]:
+    """Settings in which whatever may be a list is one."""
+
+    def joined(each: Sequence[Settings]) -> Settings:
+        lists = {n: ByGroup(getattr(own, n) for own in each) for n in schedule.listed}
+        return each[0]._replace(**lists)
+
+    return st.lists(settings(schedule), min_size=groups, max_size=groups).map(joined)
 
 
 def singles(schedules: Mapping[str, Schedule]) -> st.SearchStrategy[Single]:
@@ -41,11 +53,11 @@ def chains(parts: st.SearchStrategy[Plan]) -> st.SearchStrategy[Chained]:
 
 
 def sequences(parts: st.SearchStrategy[Plan]) -> st.SearchStrategy[Sequential]:
-    """Two or three, one after another."""
+    """Up to three, one after another; some that begin at once, and some that never run."""
 
     def timed(some: Sequence[Plan]) -> st.SearchStrategy[Sequential]:
         count = len(some) - 1
-        milestones = st.lists(st.integers(1, 8), min_size=count, max_size=count, unique=True)
+        milestones = st.lists(st.integers(0, 8), min_size=count, max_size=count)
         return st.builds(Sequential, st.just(tuple(some)), milestones.map(sorted).map(tuple))
 
-    return st.lists(parts, min_size=2, max_size=3).flatmap(timed)
+    return st.lists(parts, min_size=1, max_size=3).flatmap(timed)

@@ -9,9 +9,11 @@ from itertools import chain
 
 import numpy as np
 
+from oracles.drawing import Hyper
 from oracles.harness.arguments import Argument, likely, numeric, pairs
+from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.candidates import Candidate, combined
-from oracles.harness.evidence.following import plainly
+from oracles.harness.evidence.following import follow, plainly
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.sifting import Sieve, Sifted
 
@@ -57,13 +59,13 @@ def _size(candidate: Candidate) -> int:
 def _with_one(sieve: Sieve, some: Iterable[Candidate]) -> Iterator[Candidate]:
     for candidate in some:
         for argument in likely(candidate.rule, sieve.takes(candidate.rule)):
-            yield replace(candidate, arguments=(argument,))
+            yield candidate.hearing(argument)
 
 
 def _with_two(sieve: Sieve, some: Iterable[Candidate]) -> Iterator[Candidate]:
     for candidate in some:
         for two in pairs(likely(candidate.rule, sieve.takes(candidate.rule))):
-            yield replace(candidate, arguments=two)
+            yield candidate.hearing(*two)
 
 
 # --- values that are in no table ---
@@ -91,7 +93,7 @@ def _solved(sieve: Sieve, some: Iterable[Candidate]) -> Iterator[Candidate]:
 
 
 def _with(candidate: Candidate, name: str, how: str, value: float) -> Candidate:
-    return replace(candidate, arguments=(Argument((name,), how, value),))
+    return candidate.hearing(Argument((name,), how, value))
 
 
 def _solutions(
@@ -101,11 +103,7 @@ def _solutions(
 
     The least of all is one of them: beyond it nothing could change its sign.
     """
-    (group,) = observation.case.groups
-    allowed = [
-        x for x in grid if not any(of(x).rule.constraint(of(x).heard(h)) for h in group.schedule)
-    ]
-    rows = np.stack([plainly(of(x), observation).ravel() for x in allowed])
+    rows = answers([of(x) for x in grid], observation)
     rows = np.where(np.isfinite(rows), rows, 0.0)
     spread = rows.max(axis=0) - rows.min(axis=0)
     element = int(np.argmax(spread))
@@ -113,10 +111,36 @@ def _solutions(
     off = rows[:, element] - seen
     if not spread[element]:
         return
-    yield allowed[0]
-    for number in np.flatnonzero(np.diff(off > 0)):
-        low, high = allowed[number], allowed[number + 1]
+    yield grid[0]
+    for number in map(int, np.flatnonzero(np.diff(off > 0))):
+        low, high = grid[number], grid[number + 1]
         yield _root(lambda x: float(plainly(of(x), observation).ravel()[element] - seen), low, high)
+
+
+def answers(some: Sequence[Candidate], observation: Observation) -> FloatArray:
+    """What candidates that differ in one number give: (candidates, elements of all steps).
+
+    All at once, where the rule's text takes an array for that number; some texts look whether it
+    is 0.
+    """
+    (group,) = observation.case.groups
+    schedule = tuple(_together([c.heard(h) for c in some]) for h in group.schedule)
+    case = replace(observation.case, groups=(replace(group, schedule=schedule),))
+    found = np.empty((len(some), *observation.answer.shape))
+    try:
+        with np.errstate(all="ignore"):
+            for where, step, w in follow(some[0].hearing(), replace(observation, case=case)):
+                found[:, step, where] = w
+    except (TypeError, ValueError):
+        found = np.stack([plainly(candidate, observation) for candidate in some])
+    return found.reshape(len(some), -1)
+
+
+def _together(some: Sequence[Hyper]) -> Hyper:
+    """Hyperparameters of which the numbers that differ are a column."""
+    columns = {name: {getattr(h, name): None for h in some} for name in some[0]._fields}
+    differ = [name for name, values in columns.items() if len(values) > 1]
+    return some[0]._replace(**{n: np.array([[getattr(h, n)] for h in some]) for n in differ})
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -30,21 +30,32 @@ from oracles.harness.oracle import Margin, exactly
 from oracles.rule import Rule
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Batch:
     """Elements that go through a rule as one array.
 
     Attributes:
+        observation: whose they are.
         parameters: the numbers of those that it holds.
         where: their elements in the layout of the case.
         shape: of the array.
         decays: whether the candidate decays them.
     """
 
+    observation: Observation
     parameters: tuple[int, ...]
     where: NDArray[np.intp]
     shape: tuple[int, ...]
     decays: bool
+
+    @cached_property
+    def plain(self) -> tuple[list[Any], list[Any]]:
+        """Parameters before each step and gradients in float64, which all candidates share."""
+        known, gradients = _given(self, None)
+        for values in (*known, *gradients):
+            if isinstance(values, np.ndarray):
+                values.setflags(write=False)
+        return known, gradients
 
 
 @lru_cache(maxsize=64)
@@ -61,7 +72,7 @@ def _batches(
     for (decayed, _, alone), numbers in alike.items():
         where = np.concatenate([np.arange(*case.offsets[n : n + 2]) for n in numbers])
         shape = where.shape if alone is None else case.parameters[alone].initial.shape
-        found.append(_Batch(tuple(numbers), where, shape, decayed))
+        found.append(_Batch(observation, tuple(numbers), where, shape, decayed))
     return tuple(found)
 
 
@@ -81,11 +92,12 @@ def follow(
         format = margin.arrays(uniform(observation.dtype))
     decays = tuple(candidate.convention.decays(p.initial.ndim) for p in group.parameters)
     for batch in _batches(observation, decays, candidate.rule.elementwise):
-        known = _known(observation, batch, format)
+        known, given = batch.plain if format is None else _given(batch, format)
+        factors = [candidate.gradient(h) for h in group.schedule]
         run = candidate.rule.run(
             candidate.convention,
             known[0],
-            list(_gradients(candidate, observation, batch, format)),
+            [g if f == 1 or g is None else g * f for f, g in zip(factors, given, strict=True)],
             schedule,
             decays=batch.decays,
             count=margin.count if margin else int,
@@ -95,28 +107,22 @@ def follow(
             yield batch.where, step, w
 
 
-def _known(observation: Observation, batch: _Batch, format: Format | None) -> list[Any]:
-    doubt = observation.doubt
-    return [
+def _given(batch: _Batch, format: Format | None) -> tuple[list[Any], list[Any]]:
+    """The parameters before each step and its gradients, as they are or as balls."""
+    observation, doubt = batch.observation, batch.observation.doubt
+    (group,) = observation.case.groups
+    one = group.parameters[batch.parameters[0]]  # the others lack the same gradients
+    known = [
         _lifted(row, None if doubt is None else doubt.parameters[step], batch, format)
         for step, row in enumerate(observation.before)
     ]
-
-
-def _gradients(
-    candidate: Candidate, observation: Observation, batch: _Batch, format: Format | None
-) -> Iterator[Any]:
-    doubt = observation.doubt
-    (group,) = observation.case.groups
-    one = group.parameters[batch.parameters[0]]  # the others lack the same gradients
-    for step, (given, h) in enumerate(zip(one.gradients, group.schedule, strict=True)):
-        if given is None:
-            yield None
-            continue
-        off = None if doubt is None else doubt.gradients[step]
-        g = _lifted(observation.gradients[step], off, batch, format)
-        factor = candidate.gradient(h)
-        yield g if factor == 1 else g * factor
+    gradients = [
+        None
+        if given is None
+        else _lifted(row, None if doubt is None else doubt.gradients[step], batch, format)
+        for step, (given, row) in enumerate(zip(one.gradients, observation.gradients, strict=True))
+    ]
+    return known, gradients
 
 
 def _lifted(
@@ -154,7 +160,16 @@ def _in_short_formats(rule: Rule) -> bool:
 
 
 def near(candidate: Candidate, observation: Observation) -> bool:
-    """Whether an answer is where the candidate's own text leads in float64, but for roundings."""
+    """Whether an answer is where the candidate's own text leads in float64, but for roundings.
+
+    The answer is kept with the observation, of which it is asked again with each margin.
+    """
+    if candidate not in observation.tried:
+        observation.tried[candidate] = _near(candidate, observation)
+    return observation.tried[candidate]
+
+
+def _near(candidate: Candidate, observation: Observation) -> bool:
     if observation.doubt or observation.dtype in HALF:
         return True
     part = ROUGHLY if _in_short_formats(candidate.rule) else NEAR

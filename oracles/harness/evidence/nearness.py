@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,18 +23,30 @@ class Near:
         share: of the moves that it has right but for roundings.
         typical: the usual difference, in parts of the largest move of a step.
         largest: the largest difference.
+        aside: what the code is given, and the candidate knows nothing of.
+
+    >>> from oracles import RULES
+    >>> near = Near(Candidate(RULES["SGD"]), 0.996, 0.0, 0.25, ("beta1", "beta2"))
+    >>> print(near)
+    SGD's coupled_unscaled, which has 99% of the moves right and is off by up to 0.25 of a step's \
+largest, but knows no beta1 or beta2
     """
 
     candidate: Candidate
     share: float
     typical: float
     largest: float
+    aside: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return (
-            f"{self.candidate}, which has {self.share:.0%} of the moves right and is off by up to "
-            f"{self.largest:.2g} of a step's largest"
-        )
+        right = f"has {math.floor(100 * self.share)}% of the moves right and is off by up to "
+        right = "has all moves right" if self.share == 1 else right + self._off
+        without = f", but knows no {' or '.join(self.aside)}" if self.aside else ""
+        return f"{self.candidate}, which {right}{without}"
+
+    @property
+    def _off(self) -> str:
+        return f"{self.largest:.2g} of a step's largest"
 
 
 def nearness(candidate: Candidate, known: Sequence[Observation]) -> Near:

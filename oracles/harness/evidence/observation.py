@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,7 @@ class Observation:
         answer: (steps, elements), elements end to end.
         dtype: in which the code computes.
         doubt: None where all numbers are what the code had to the bit.
+        tried: candidates that were held against it in plain float64, and whether they are near.
     """
 
     what: str
@@ -42,6 +44,7 @@ class Observation:
     answer: FloatArray
     dtype: str = "float64"
     doubt: Doubt | None = None
+    tried: dict[Any, bool] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def before(self) -> FloatArray:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from oracles.drawing import Hyper, Range
 from oracles.harness.arguments import numeric
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.cases.case import Case, Group, Parameter
+from oracles.naming import unknown
 from oracles.rule import Rule
 
 Shapes = tuple[tuple[int, ...], ...]
@@ -23,6 +25,50 @@ ROWS = 7
 """The batch size, where a code asks for it: no power of two, and not 1."""
 
 
+PROFILES: Mapping[str, int] = MappingProxyType({"default": 1, "ci": 1, "thorough": 13})
+"""How often each kind of case is drawn, by how long one wants to look."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Which cases are drawn, and how many.
+
+    Attributes:
+        seed: another one draws others; the same draws the same.
+        profile: how long to look, of :data:`PROFILES`.
+    """
+
+    seed: int = 0
+    profile: str = "default"
+
+    def __post_init__(self) -> None:
+        """Check them.
+
+        Raises:
+            ValueError: the seed is no whole number from 0 on, or there is no such profile.
+        """
+        seed: Any = self.seed
+        if not isinstance(seed, int) or seed < 0:
+            raise ValueError(f"seed={seed!r} is not allowed; allowed: whole numbers from 0 on")
+        if self.profile not in PROFILES:
+            told = f"profile={self.profile!r} is not known"
+            raise ValueError(unknown(told, self.profile, PROFILES))
+
+    @property
+    def rounds(self) -> int:
+        """How often each kind of case is drawn."""
+        return PROFILES[self.profile]
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What somebody has said of them, if anything."""
+        return {n: value for n, value in vars(self).items() if value != getattr(DRAWS, n)}
+
+
+DRAWS = Draws()
+"""What is drawn where nobody says otherwise."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """One case that is asked, and what it was made for."""
@@ -31,8 +77,12 @@ class Setting:
     case: Case
 
 
-def settings(rule: Rule, takes: frozenset[str], shapes: Shapes = ()) -> Iterator[Setting]:
+def settings(
+    rule: Rule, takes: frozenset[str], shapes: Shapes = (), draws: Draws = DRAWS
+) -> Iterator[Setting]:
     """Cases of a rule that use what a code takes: all at once, twice, and with each left out.
+
+    There are as many rounds of them as are to be drawn.
 
     Values are those between which conventions are told apart (``rule.drawing.full``), away from the
     edges of the formats and from special values, and the learning rate changes.
@@ -41,8 +91,14 @@ def settings(rule: Rule, takes: frozenset[str], shapes: Shapes = ()) -> Iterator
     >>> [setting.what for setting in settings(RULES["SGD"], frozenset({"lr", "weight_decay"}))]
     ['all', 'all again', 'weight_decay=0']
     """
-    rng = np.random.Generator(np.random.PCG64(0))
-    shapes = shapes or shapes_of(rule)
+    rng = np.random.Generator(np.random.PCG64(draws.seed))
+    for _ in range(draws.rounds):
+        yield from _round(rule, takes, shapes or shapes_of(rule), rng)
+
+
+def _round(
+    rule: Rule, takes: frozenset[str], shapes: Shapes, rng: np.random.Generator
+) -> Iterator[Setting]:
     default = rule.hyper()
     spans = {name: span for name, span in rule.drawing.full.hyper.items() if name in takes}
     flags = [n for n, v in default._asdict().items() if isinstance(v, bool) and n in takes]

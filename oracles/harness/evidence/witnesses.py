@@ -13,7 +13,7 @@ from oracles.harness.arithmetic.formats import FloatArray, are_float32, round_to
 from oracles.harness.cases.case import Case, Group, Parameter
 from oracles.harness.evidence.accepted import accepted
 from oracles.harness.evidence.observation import Doubt, Observation
-from oracles.harness.evidence.settings import Setting, Shapes, settings, shapes_of
+from oracles.harness.evidence.settings import DRAWS, Draws, Setting, Shapes, settings, shapes_of
 from oracles.harness.subjects.aliases import matched
 from oracles.harness.subjects.blackbox import BlackBox
 from oracles.harness.subjects.subject import SubjectError
@@ -65,9 +65,15 @@ def observed(
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """Code that can be asked: it is given cases that tell conventions apart."""
+    """Code that can be asked: it is given cases that tell conventions apart.
+
+    Attributes:
+        box: the code.
+        draws: which cases it is given, and how many.
+    """
 
     box: BlackBox
+    draws: Draws = DRAWS
     _known: dict[Any, tuple[tuple[Setting, ...], list[Observation | SubjectError]]] = field(
         default_factory=dict, repr=False
     )
@@ -86,7 +92,7 @@ class Asked:
     def observations(self, rule: Rule, without: frozenset[str] = NOTHING) -> Iterator[Observation]:
         key = rule.name, without
         if key not in self._known:
-            asked = settings(rule, self.takes(rule) - without, self._shapes(rule))
+            asked = self._settings(rule, self.takes(rule) - without)
             self._known[key] = tuple(asked), []
         cases, known = self._known[key]
         for number, setting in enumerate(cases):
@@ -97,6 +103,12 @@ class Asked:
                 yield told
             elif not any(isinstance(one, Observation) for one in known):
                 raise told
+
+    def _settings(self, rule: Rule, takes: frozenset[str]) -> Iterator[Setting]:
+        """Those that are known to tell all conventions apart, and beside them another seed's."""
+        known = (DRAWS,) if self.draws.seed else ()
+        for draws in (*known, self.draws):
+            yield from settings(rule, takes, self._shapes(rule), draws)
 
     def _shapes(self, rule: Rule) -> Shapes:
         """Those that are usual, or that one of them which the code takes: matrices, maybe."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from oracles.harness.loop.question import Question
+from oracles.loop.averaging import EQUAL, EXPONENTIAL
+from oracles.loop.clipping import CLIPPING
 from oracles.schedules.registry import SCHEDULES
 
 
@@ -24,26 +26,33 @@ class Home:
     questions: str
 
 
-SCHEDULING = Home("torch.optim.lr_scheduler", "oracles.harness.loop.scheduling")
-
-RANKS = "oracles.harness.loop.ranks"
-
-SHARING = f"{RANKS}.sharing"
-
+HERE, SCHEDULERS = "oracles.harness.loop", "torch.optim.lr_scheduler"
+SWA = "torch.optim.swa_utils"
 HOOKS = "torch.distributed.algorithms.ddp_comm_hooks.default_hooks"
+STATE_DICTS = "torch.distributed.checkpoint.state_dict"
+SHARING = f"{HERE}.ranks.sharing"
 
 PARTS: Mapping[str, Home] = MappingProxyType(
-    dict.fromkeys(SCHEDULES, SCHEDULING)
-    | {
+    {
+        **{name: Home(schedule.home, f"{HERE}.scheduling") for name, schedule in SCHEDULES.items()},
+        "SequentialLR": Home(SCHEDULERS, f"{HERE}.composing"),
+        "ChainedScheduler": Home(SCHEDULERS, f"{HERE}.composing"),
+        "ReduceLROnPlateau": Home(SCHEDULERS, f"{HERE}.plateaus"),
+        **dict.fromkeys((*EQUAL, *EXPONENTIAL), Home(SWA, f"{HERE}.averaging")),
+        "update_bn": Home(SWA, f"{HERE}.batch_statistics"),
+        **{part.name: Home("torch.nn.utils", f"{HERE}.clipping") for part in CLIPPING},
+        # In torch.amp since 2.3, and by this name in all releases.
+        "GradScaler": Home("torch.cuda.amp", f"{HERE}.scaling"),
+        "backward": Home("torch.autograd", f"{HERE}.accumulating"),
         "DistributedDataParallel": Home("torch.nn.parallel", SHARING),
         "fp16_compress_hook": Home(HOOKS, SHARING),
         "bf16_compress_hook": Home(HOOKS, SHARING),
         "ZeroRedundancyOptimizer": Home("torch.distributed.optim", SHARING),
-        "Join": Home("torch.distributed.algorithms", f"{RANKS}.uneven"),
-        "PostLocalSGDOptimizer": Home("torch.distributed.optim", f"{RANKS}.local"),
-        "get_state_dict": Home("torch.distributed.checkpoint.state_dict", f"{RANKS}.resuming"),
-        "set_state_dict": Home("torch.distributed.checkpoint.state_dict", f"{RANKS}.resuming"),
-        "DTensor": Home("torch.distributed.tensor", f"{RANKS}.tensors"),
+        "Join": Home("torch.distributed.algorithms", f"{HERE}.ranks.uneven"),
+        "PostLocalSGDOptimizer": Home("torch.distributed.optim", f"{HERE}.ranks.local"),
+        "get_state_dict": Home(STATE_DICTS, f"{HERE}.ranks.resuming"),
+        "set_state_dict": Home(STATE_DICTS, f"{HERE}.ranks.resuming"),
+        "DTensor": Home("torch.distributed.tensor", f"{HERE}.ranks.tensors"),
         "fully_shard": Home("torch.distributed.fsdp", SHARING),
     }
 )

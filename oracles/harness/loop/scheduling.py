@@ -2,117 +2,272 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from hypothesis import strategies as st
 
+from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.cases import plans
+from oracles.harness.loop import changing, resuming
 from oracles.harness.loop.question import Question, wrong
-from oracles.harness.rates import closed, enclosed, off, share
+from oracles.harness.loop.rating import (
+    PLAIN,
+    Run,
+    followed,
+    judged,
+    lasts,
+    places,
+    runs,
+    singles,
+)
+from oracles.harness.rates import closed
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, Verdict
-from oracles.schedules.composed import Plan, Single
+from oracles.schedules import cosine_restarts
+from oracles.schedules.composed import Single
 from oracles.schedules.registry import SCHEDULES
 from oracles.schedules.schedule import Schedule, Timing
 
-PLAIN, TENSOR = "plain", "tensor lr"
-"""Rates that are numbers, and rates that are kept in tensors."""
-
-RATES = "rates"
+RATES, EDGES, JUMPS, MOMENTUM = "rates", "edges", "step(epoch)", "momentum"
 
 TINY = 2.0**-1000
 """In place of a radius of 0, to divide by."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """A plan, followed from the base rates of some groups for some epochs."""
-
-    plan: Plan
-    bases: tuple[float, ...]
-    epochs: int
-
-    def __str__(self) -> str:
-        return f"{self.plan} from {', '.join(map(str, self.bases))}"
-
-
 def questions(part: str) -> tuple[Question, ...]:
     """What is asked about a schedule."""
-    schedule = SCHEDULES[part]
-    return (
-        Question(part, RATES, partial(_runs, schedule), rates, partial(_places, part), weight=4),
-        *(
-            Question(
-                part,
-                f"rejects {timing.name}",
-                partial(_runs, schedule, differing(timing)),
-                partial(rejection, timing),
-                partial(_places, part, plain=True),
-                rejects=timing.name,
-            )
-            for timing in schedule.timings[1:]
-        ),
-    )
+    return tuple(_questions(SCHEDULES[part]))
 
 
-def _places(part: str, *, plain: bool = False) -> list[Place]:
-    """In numbers, and in tensors where this torch keeps those."""
-    kept = {PLAIN: "float64"} | ({TENSOR: "float32"} if schedulers.keeps_tensors() else {})
-    return [
-        Place(part, path, dtype, "cpu")
-        for path, dtype in kept.items()
-        if schedulers.there(part) and not (plain and path == TENSOR)
-    ]
-
-
-def _runs(
-    schedule: Schedule, among: Callable[[Run], bool] = lambda run: True
-) -> st.SearchStrategy[Run]:
-    def made(settings: object, bases: list[float], epochs: int) -> Run:
-        last = getattr(settings, "total_steps", epochs + 1) - 1
-        return Run(Single(schedule, settings), tuple(bases), min(epochs, last))
-
-    bases = st.lists(plans.BASES, min_size=1, max_size=3)
-    return st.builds(made, plans.settings(schedule), bases, st.integers(0, 16)).filter(among)
+def _questions(schedule: Schedule) -> Iterator[Question]:
+    name = schedule.name
+    there, plain = partial(places, name), partial(places, name, [PLAIN])
+    yield Question(name, RATES, partial(runs, schedule), rates, there, weight=4)
+    cases = partial(_edges, schedule)
+    yield Question(name, EDGES, cases, edges, there, EDGE_REGIONS, weight=2)
+    if schedule.jumps:
+        yield Question(name, JUMPS, partial(_jumps, schedule), jumps, plain, JUMP_REGIONS, weight=2)
+    if schedule.momentum:
+        cases = partial(_cycles, schedule)
+        yield Question(name, MOMENTUM, cases, momenta, partial(_kinds, name), weight=2)
+    yield changing.edits(name, partial(runs, schedule))
+    yield changing.late_groups(schedule)
+    yield resuming.resuming(name, partial(singles, schedule))
+    yield resuming.loading_twice(name, partial(singles, schedule))
+    for timing in schedule.timings[1:]:
+        yield Question(
+            name,
+            f"rejects {timing.name}",
+            partial(_apart, schedule, timing),
+            partial(rejection, timing),
+            plain,
+            rejects=timing.name,
+        )
 
 
 def rates(run: Run, place: Place) -> Verdict:
     """The rate of each group at each epoch."""
-    tensor = place.path == TENSOR
-    got = schedulers.stepped(run.plan, run.bases, run.epochs, tensor=tensor)
-    balls = [enclosed(run.plan, base, run.epochs, tensor=tensor) for base in run.bases]
-    for told in off(balls, got):
-        return wrong(place, run, str(told))
-    return Verdict(INSIDE, elements=sum(map(len, got)), share=share(balls, got))
+    return judged(place, run, run.balls(place), [*followed(run.start(place), run.epochs)])
 
 
-def differing(timing: Timing) -> Callable[[Run], bool]:
-    """Whether a run shows that a timing is not torch's."""
-
-    def differs(run: Run) -> bool:
-        assert isinstance(run.plan, Single)
-        return separation(run.plan, timing, run.bases[0], run.epochs) > 1
-
-    return differs
+# --- At the edges -------------------------------------------------------------------------------
 
 
-def separation(plan: Single, timing: Timing, base: float, epochs: int) -> float:
+LONG = 48
+"""Epochs that reach past what is long at an edge."""
+
+
+@st.composite
+def _edges(draw: st.DrawFn, schedule: Schedule) -> Run:
+    """Settings at an edge, and one epoch more than there are."""
+    settings = draw(plans.settings(schedule))._replace(**draw(st.sampled_from(schedule.edges)))
+    last = schedule.last(settings)
+    epochs = draw(st.integers(0, LONG if last is None else last + 1))
+    return Run(Single(schedule, settings), (draw(plans.BASES),), epochs)
+
+
+def edges(run: Run, place: Place) -> Verdict:
+    """The same where texts part that agree elsewhere; to refuse a setting is right, too."""
+    try:
+        return rates(run, place)
+    except ValueError:
+        return Verdict(INSIDE, elements=1)
+
+
+def _settings(run: Run, *names: str) -> dict[str, Any] | None:
+    """The settings of a run, if it is of one of these schedules."""
+    assert isinstance(run.plan, Single)
+    return run.plan.settings._asdict() if run.plan.schedule.name in names else None
+
+
+def _no_way_back(run: Run, place: Place) -> bool:
+    s = _settings(run, "ConstantLR")
+    return bool(s and s["factor"] == 0 and 0 < s["total_iters"] <= run.epochs)
+
+
+def _no_epochs(run: Run, place: Place) -> bool:
+    s = _settings(run, "ConstantLR", "LinearLR")
+    return bool(s and s["total_iters"] == 0)
+
+
+def _past_the_end(run: Run, place: Place) -> bool:
+    s = _settings(run, "OneCycleLR")
+    return bool(s and run.epochs >= s["total_steps"])
+
+
+def _empty_phase(run: Run, place: Place) -> bool:
+    s = _settings(run, "OneCycleLR")
+    return bool(s and s["pct_start"] * s["total_steps"] == 1)
+
+
+EDGE_REGIONS = {
+    "no way back": _no_way_back,
+    "no epochs": _no_epochs,
+    "past the end": _past_the_end,
+    "empty phase": _empty_phase,
+}
+
+
+# --- step(epoch) --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A schedule that is sent to epochs; None is a step to the next one."""
+
+    plan: Single
+    base: float
+    epochs: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        return f"{self.plan} from {self.base}, to {self.epochs}"
+
+
+FAR = 130
+"""Epochs that are jumped to."""
+
+
+def _jumps(schedule: Schedule) -> st.SearchStrategy[Jump]:
+    def to(plan: Single) -> st.SearchStrategy[Jump]:
+        last = schedule.last(plan.settings)
+        far = st.integers(0, FAR if last is None else last)
+        epochs = st.lists(far, min_size=1, max_size=6)
+        if last is None:
+            epochs = st.lists(st.one_of(far, st.none()), min_size=1, max_size=6)
+        if schedule is cosine_restarts.SCHEDULE:  # which takes parts of an epoch
+            quarters = far.map(lambda epoch: epoch / 4)
+            epochs = st.one_of(epochs, st.lists(quarters, min_size=1, max_size=6))
+        return st.builds(Jump, st.just(plan), plans.BASES, epochs.map(tuple))
+
+    return singles(schedule, 1).flatmap(to)
+
+
+def jumps(case: Jump, place: Place) -> Verdict:
+    """The rate of an epoch in closed form, wherever the schedule was; and what follows it."""
+    run = schedulers.following(case.plan, [case.base])
+    plan, base = case.plan.lifted(Enclosure.exact), Enclosure.exact(case.base)
+    t = 0
+    ball = plan.next(base, 0, base)
+    balls, seen = [ball], [run.seen()]
+    for epoch in case.epochs:
+        t = t + 1 if epoch is None else epoch
+        ball = plan.next(ball, t, base) if epoch is None else plan.at(t, base)
+        run.step(*([] if epoch is None else [epoch]))
+        balls.append(ball)
+        seen.append(run.seen())
+    return judged(place, case, [balls], seen)
+
+
+def _short_log(case: Jump, place: Place) -> bool:
+    """Where a logarithm that is a whole number is rounded to less."""
+    if case.plan.schedule is not cosine_restarts.SCHEDULE or case.plan.settings.T_mult == 1:
+        return False
+    first, times = case.plan.settings.T_0, case.plan.settings.T_mult
+    return any(
+        epoch is not None
+        and epoch >= first
+        and first * times ** int(math.log(epoch / first * (times - 1) + 1, times))
+        != cosine_restarts.period(epoch, case.plan.settings)[1]
+        for epoch in case.epochs
+    )
+
+
+JUMP_REGIONS = {"short logarithm": _short_log}
+
+
+# --- Momentum -----------------------------------------------------------------------------------
+
+
+SGDS, ADAMS = "momentum", "betas"
+"""Of an optimizer that has a momentum, and of one that has betas."""
+
+
+def _kinds(part: str) -> list[Place]:
+    there = [SGDS, ADAMS] if schedulers.there(part) and schedulers.cycles_betas(part) else [SGDS]
+    return places(part, there)
+
+
+@st.composite
+def _cycles(draw: st.DrawFn, schedule: Schedule) -> Run:
+    """Of two groups, long enough to go up and down."""
+    plan = draw(singles(schedule, 2))
+    last = schedule.last(plan.settings)
+    return Run(plan, (0.1, 0.2), 12 if last is None else min(12, last))
+
+
+def momenta(run: Run, place: Place) -> Verdict:
+    """Momentum, or the first beta, goes the other way, and nothing else of the group moves."""
+    following = schedulers.following(run.plan, run.bases, adam=place.path == ADAMS)
+    seen = [*followed(following, run.epochs)]
+    kept = schedulers.BETAS if place.path == ADAMS else (schedulers.MOMENTUM,)
+    for group, base in enumerate(run.bases):
+        plan = run.plan.of_group(group).lifted(Enclosure.exact)
+        assert isinstance(plan, Single)
+        for t, one in enumerate(seen):
+            first, others = one.momenta[group][0], one.momenta[group][1:]
+            ball = Enclosure.exact(kept[0])
+            if plan.settings.cycle_momentum:
+                assert plan.schedule.momentum is not None
+                ball = plan.schedule.momentum(t, Enclosure.exact(base), plan.settings)
+            if not ball.contains(first) or others != kept[1:]:
+                told = f"{one.momenta[group]} at epoch {t}, group {group}"
+                return wrong(place, run, f"has {place.path} {told}; expected {ball}, {kept[1:]}")
+    return Verdict(INSIDE, elements=len(seen) * len(run.bases))
+
+
+# --- Other timings ------------------------------------------------------------------------------
+
+
+def candidates(schedule: Schedule, timing: Timing) -> st.SearchStrategy[Run]:
+    """Runs in which a timing differs from torch's, nearly all of them."""
+    drawn = plans.settings(schedule, timing.shows).map(partial(Single, schedule))
+    return st.builds(lambda plan, base: Run(plan, (base,), lasts(plan)), drawn, plans.BASES)
+
+
+def _apart(schedule: Schedule, timing: Timing) -> st.SearchStrategy[Run]:
+    """Runs in which it is proven to differ."""
+    return candidates(schedule, timing).filter(lambda run: separation(run, timing) > 1)
+
+
+def separation(run: Run, timing: Timing) -> float:
     """How far apart torch's rates and another timing's are, in both radii together."""
-    pairs = zip(
-        closed(plan, plan.schedule.torch, base, epochs),
-        closed(plan, timing, base, epochs),
-        strict=True,
-    )
-    return max(
-        float(abs(one.mid - other.mid) / max(one.rad + other.rad, TINY)) for one, other in pairs
-    )
+    assert isinstance(run.plan, Single)
+    pair = (run.plan.schedule.torch, timing)
+    return apart(*(closed(run.plan, each, run.bases[0], run.epochs) for each in pair))
+
+
+def apart(ones: Sequence[Enclosure], others: Sequence[Enclosure]) -> float:
+    """How far apart two runs of rates are at most, in both radii together."""
+    pairs = zip(ones, others, strict=True)
+    shares = (abs(a.mid - b.mid) / max(a.rad + b.rad, TINY) for a, b in pairs)
+    return max(map(float, shares), default=0.0)
 
 
 def rejection(timing: Timing, run: Run, place: Place) -> Verdict:
     """torch's rates are its own, where another timing's are proven to be others."""
-    assert isinstance(run.plan, Single)
-    apart = separation(run.plan, timing, run.bases[0], run.epochs)
-    return replace(rates(run, place), separation=apart)
+    return replace(rates(run, place), separation=separation(run, timing))

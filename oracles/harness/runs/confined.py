@@ -11,11 +11,12 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+
+from oracles.harness.runs.processes import Child, Gone, Raised
 
 Interview = Callable[[Mapping[str, Any]], Iterator[tuple[str, Callable[[], Any]]]]
 """Told the answers there are, by question, it goes on with the next questions, each with a function
@@ -26,10 +27,6 @@ SHARE = 1 / 3
 
 REST = "all that was not asked"
 """The last question, where there are others that were not asked; its answer says why."""
-
-SLICE = 0.02
-"""Seconds between two looks at whether a process is there: one that it has forked may keep its pipe
-open."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +41,6 @@ class Lost:
 
     def __str__(self) -> str:
         return self.why
-
-
-@dataclass(frozen=True)
-class _Raised:
-    """An error of our own."""
-
-    error: Exception
 
 
 _DONE = ("no more questions",)
@@ -82,10 +72,10 @@ def confined(interview: Interview, seconds: float) -> Iterator[tuple[str, Any]]:
     before = -1
     while len(known) > before:  # a process that asks nothing at all is the last one
         before = len(known)
-        child = _Child(interview, known)
+        child = _started(interview, known)
         try:
-            while isinstance(question := child.received(end - time.monotonic()), str):
-                answer = child.received(min(seconds * SHARE, end - time.monotonic()))
+            while isinstance(question := _received(child, end - time.monotonic()), str):
+                answer = _received(child, min(seconds * SHARE, end - time.monotonic()))
                 if isinstance(answer, Lost) and time.monotonic() >= end:
                     break  # it might have had one
                 known[question] = answer
@@ -93,7 +83,7 @@ def confined(interview: Interview, seconds: float) -> Iterator[tuple[str, Any]]:
                 if isinstance(answer, Lost):
                     break
         finally:
-            child.end()
+            _ended(child)
         if question == _DONE:
             return
         if time.monotonic() >= end:
@@ -102,55 +92,38 @@ def confined(interview: Interview, seconds: float) -> Iterator[tuple[str, Any]]:
     yield REST, question
 
 
-class _Child:
-    """The process that asks."""
-
-    def __init__(self, interview: Interview, known: Mapping[str, Any]) -> None:
-        # A forked process knows classes that have no name to be imported by.
-        context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-        self.pipe, theirs = context.Pipe(duplex=False)
-        self.process = context.Process(target=_serve, args=(theirs, interview, known))
-        self.process.start()
-        theirs.close()
-
-    def received(self, seconds: float) -> Any:
-        """The next that it says, or that it is lost.
-
-        Raises:
-            Exception: our own part of it raised.
-        """
-        end = time.monotonic() + seconds
-        while not self.pipe.poll(SLICE):
-            if self.process.exitcode is not None and not self.pipe.poll():
-                return Lost(_ending(self.process.exitcode))
-            if time.monotonic() > end:
-                return Lost(f"does not return within {seconds:.2g} s")
-        try:
-            said = self.pipe.recv()
-        except (EOFError, OSError):
-            self.process.join()
-            return Lost(_ending(self.process.exitcode))
-        if isinstance(said, _Raised):
-            raise said.error
-        return said
-
-    def end(self) -> None:
-        """Kill it, and whatever it has started."""
-        with suppress(ProcessLookupError, PermissionError, AttributeError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.kill()
-        self.process.join()
-        self.pipe.close()
+def _started(interview: Interview, known: Mapping[str, Any]) -> Child:
+    """The process that asks; a forked one knows classes that have no name to be imported by."""
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    return Child(context, _serve, interview, known)
 
 
-def _ending(code: int) -> str:
-    names = {-number: f"is ended by signal {number.name}" for number in signal.Signals}
-    return names.get(code, f"ends its process with exit code {code}")
+def _received(child: Child, seconds: float) -> Any:
+    """The next that it says, or that it is lost.
+
+    Raises:
+        Exception: our own part of it raised.
+    """
+    try:
+        said = child.received(seconds)
+    except TimeoutError:
+        return Lost(f"does not return within {seconds:.2g} s")
+    if isinstance(said, Gone):
+        return Lost(f"{'is ended by' if said.code < 0 else 'ends its process with'} {said}")
+    if isinstance(said, Raised):
+        raise said.error
+    return said
+
+
+def _ended(child: Child) -> None:
+    """Kill it, and whatever it has started."""
+    with suppress(ProcessLookupError, PermissionError, AttributeError):
+        os.killpg(child.process.pid, signal.SIGKILL)
+    child.end()
 
 
 def _serve(pipe: Any, interview: Interview, known: dict[str, Any]) -> None:
     """What the process does. It leaves nothing behind: no handlers at exit, no waiting threads."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is interrupted ends us
     if hasattr(os, "setsid"):
         os.setsid()
     _silence()
@@ -163,8 +136,7 @@ def _serve(pipe: Any, interview: Interview, known: dict[str, Any]) -> None:
             pipe.send(known[question])
         pipe.send(_DONE)
     except Exception as error:
-        error.add_note(traceback.format_exc())
-        pipe.send(_Raised(error))
+        pipe.send(Raised.noted(error))
     except BaseException as error:  # nobody else can interrupt us
         pipe.send(Lost(f"raises {type(error).__name__}"))
     finally:

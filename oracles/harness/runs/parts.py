@@ -104,7 +104,7 @@ def _failures(question: Question, case: Any, asked: Sequence[Site], tally: Tally
     """Ask everywhere but where the ledger knows better; the verdicts that failed."""
     failures = []
     for site in asked:
-        if row := _known(question, case, site):
+        if row := known_flaw(question, case, site):
             tally.leave_out(row.id, site.place)
             continue
         verdict = _verdict(question, case, site.place)
@@ -116,8 +116,8 @@ def _failures(question: Question, case: Any, asked: Sequence[Site], tally: Tally
     return failures
 
 
-def _known(question: Question, case: Any, site: Site) -> Flaw | None:
-    """The row that knows it, if one does."""
+def known_flaw(question: Question, case: Any, site: Site) -> Flaw | None:
+    """The row that knows a case to fail at a site, if one does."""
     return next(
         (
             row

@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,30 +16,17 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Any, Generic, TypeVar
 
+from oracles.harness.runs.processes import SLICE, Child, Gone, Raised
+
 Errand = TypeVar("Errand")
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
-class Died:
-    """The result of an errand whose worker was gone before it had one.
-
-    Attributes:
-        code: its exit code; if negative, the signal that ended it.
-    """
-
-    code: int
+class Died(Gone):
+    """The result of an errand whose worker was gone before it had one."""
 
     def __str__(self) -> str:
-        names = {-number: f"signal {number.name}" for number in signal.Signals}
-        return f"the process that asked died of {names.get(self.code, f'exit code {self.code}')}"
-
-
-@dataclass(frozen=True)
-class _Raised:
-    """An errand raised, which is our own error: those of subjects are results."""
-
-    error: Exception
+        return f"the process that asked died of {super().__str__()}"
 
 
 def cores() -> int:
@@ -82,30 +68,23 @@ def in_order(
         crew.end()
 
 
-class _Worker(Generic[Errand, Result]):
-    """One process, and the errand it is on."""
+@dataclass(eq=False)
+class _Worker:
+    """One process, and the number of the errand it is on."""
 
-    def __init__(self, context: Any, work: Callable[[Errand], Result]) -> None:
-        self.number: int | None = None
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, work), daemon=True)
-        self.process.start()
-        theirs.close()  # so that the end of the process is the end of the file
+    child: Child
+    number: int | None = None
 
-    def take(self, number: int, errand: Errand) -> None:
+    def take(self, number: int, errand: Any) -> None:
         self.number = number
-        with suppress(OSError):  # it is gone, which reading tells, too
-            self.connection.send(errand)
+        self.child.send(errand)
 
-    def result(self) -> Result | Died | _Raised:
+    def result(self) -> Any:
         """What has come of the errand."""
-        try:
-            received = self.connection.recv()
-        except (EOFError, OSError):
-            self.process.join()
-            return Died(self.process.exitcode or 0)
+        result = self.child.received()
+        if isinstance(result, Gone):
+            return Died(result.code)
         self.number = None
-        result: Result | _Raised = received
         return result
 
 
@@ -118,7 +97,7 @@ class _Crew(Generic[Errand, Result]):
             "forkserver" if sys.platform == "linux" else "spawn"
         )
         self.work = work
-        self.workers: list[_Worker[Errand, Result]] = []
+        self.workers: list[_Worker] = []
         if sys.platform == "linux":
             self.context.set_forkserver_preload([*ahead])
             from multiprocessing import forkserver
@@ -127,13 +106,13 @@ class _Crew(Generic[Errand, Result]):
                 forkserver.ensure_running()
 
     def results(self, errands: Sequence[Errand], jobs: int) -> Iterator[Result | Died]:
-        todo, done = deque(enumerate(errands)), dict[int, Result | Died | _Raised]()
+        todo, done = deque(enumerate(errands)), dict[int, Any]()
         for number in range(len(errands)):
             while number not in done:
                 self._hand_out(todo, jobs)
                 done |= self._collected()
             result = done.pop(number)
-            if isinstance(result, _Raised):  # in its turn, as without workers
+            if isinstance(result, Raised):  # in its turn, as without workers
                 raise result.error
             yield result
 
@@ -141,10 +120,9 @@ class _Crew(Generic[Errand, Result]):
         """Kill all: none has anything to put in order."""
         with uninterrupted():
             for worker in self.workers:
-                worker.process.kill()
+                worker.child.process.kill()
             for worker in self.workers:
-                worker.process.join()
-                worker.connection.close()
+                worker.child.end()
 
     def _hand_out(self, todo: deque[tuple[int, Errand]], jobs: int) -> None:
         """Keep everybody busy, and as many as were wanted."""
@@ -152,39 +130,34 @@ class _Crew(Generic[Errand, Result]):
             if worker.number is None and todo:
                 worker.take(*todo.popleft())
         while todo and len(self.workers) < jobs:
-            self.workers.append(_Worker(self.context, self.work))
+            self.workers.append(_Worker(Child(self.context, _serve, self.work, daemon=True)))
             self.workers[-1].take(*todo.popleft())
 
-    def _collected(self) -> dict[int, Result | Died | _Raised]:
+    def _collected(self) -> dict[int, Any]:
         """Wait for a result, and take all there are; who died is off the list."""
-        busy = {w.connection: w for w in self.workers if w.number is not None}
-        collected: dict[int, Result | Died | _Raised] = {}
-        for ready in connection.wait([*busy]):
-            worker = busy[ready]
-            number = worker.number
-            assert number is not None
-            collected[number] = worker.result()
-            if isinstance(collected[number], Died):
+        busy = {worker.number: worker for worker in self.workers if worker.number is not None}
+        ready = connection.wait([worker.child.pipe for worker in busy.values()], SLICE)
+        collected: dict[int, Any] = {}
+        for number, worker in busy.items():
+            if worker.child.pipe in ready or worker.child.gone:
+                collected[number] = worker.result()
+            if isinstance(collected.get(number), Died):
                 self.workers.remove(worker)
         return collected
 
 
 def _serve(pipe: Any, work: Callable[[Any], Any]) -> None:
     """What a worker does, until nobody is at the other end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is interrupted ends us
-    try:
+    with suppress(EOFError, OSError):
         while True:
             pipe.send(_outcome(work, pipe.recv()))
-    except (EOFError, OSError):
-        return
 
 
 def _outcome(work: Callable[[Any], Any], errand: Any) -> Any:
     try:
         return work(errand)
     except Exception as error:
-        error.add_note(traceback.format_exc())
-        return _Raised(error)
+        return Raised.noted(error)
 
 
 @contextmanager

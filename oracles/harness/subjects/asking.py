@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from oracles.harness.subjects.blackbox import BlackBox, Function
+from oracles.naming import unknown
 
 
 def black_box(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) -> BlackBox:
@@ -14,6 +15,7 @@ def black_box(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) 
 
     Raises:
         TypeError: it is nothing that can be asked.
+        ValueError: it has no argument of a name that was said to be its own.
     """
     if not callable(subject):
         raise TypeError(
@@ -21,10 +23,44 @@ def black_box(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) 
             "makes one, or a step (params, grads, state, hyper) -> params"
         )
     if not isinstance(subject, type) and _is_step(subject):
-        return Function(subject, names, fixed)
+        function = Function(subject, names, fixed)
+        refuse_unknown(function.name, names, fixed, function.keywords)
+        return function
     from oracles.harness.subjects.foreign import ForeignOptimizer  # which needs torch
 
-    return ForeignOptimizer(subject, names, fixed)
+    optimizer = ForeignOptimizer(subject, names, fixed)
+    refuse_unknown(optimizer.name, names, fixed, _named(subject))
+    return optimizer
+
+
+def refuse_unknown(
+    subject: str,
+    names: Mapping[str, str],
+    fixed: Mapping[str, Any],
+    own: Iterable[str] | None,
+) -> None:
+    """Check that what is said to be a subject's own arguments are; None if they may be any.
+
+    Raises:
+        ValueError: it has no such argument.
+    """
+    if own is None:
+        return
+    for argument, given in (("names", names), ("fixed", fixed)):
+        for name, value in given.items():
+            said = value if argument == "names" else name
+            if said not in own:
+                told = f"{argument}={{{name!r}: {value!r}}}: {subject} has no {said!r}"
+                raise ValueError(unknown(told, said, own))
+
+
+def _named(make: Any) -> list[str] | None:
+    """What makes an optimizer takes beside parameters; None if it has a ``**`` or no signature."""
+    try:
+        _, *rest = inspect.signature(make).parameters.values()
+    except (TypeError, ValueError):  # it is one of C's, or takes nothing at all
+        return None
+    return None if any(p.kind is p.VAR_KEYWORD for p in rest) else [p.name for p in rest]
 
 
 def _is_step(function: Any) -> bool:

@@ -106,7 +106,7 @@ class Function:
         return getattr(self.step, "__name__", type(self.step).__name__)
 
     @cached_property
-    def _keywords(self) -> tuple[str, ...] | None:
+    def keywords(self) -> tuple[str, ...] | None:
         """The names it takes one by one; None if it takes a dict of all."""
         _, _, _, *rest = inspect.signature(self.step).parameters.values()
         one = len(rest) == 1 and rest[0].name in ("hyper", "h", "hyperparameters", "config", "hp")
@@ -114,9 +114,9 @@ class Function:
 
     def takes(self, rule: Rule) -> frozenset[str]:
         wanted = rule.hyper()._fields
-        if self._keywords is None:
+        if self.keywords is None:
             return frozenset(wanted)
-        return frozenset(matched([*self._keywords, *self.names.values()], wanted))
+        return frozenset(matched([*self.keywords, *self.names.values()], wanted))
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
         params = [self.arrays.array(p.initial, dtype) for p in case.parameters]
@@ -156,12 +156,12 @@ class Function:
     def _called(
         self, params: list[Any], grads: Sequence[Any], state: Any, rule: Rule, h: Hyper
     ) -> Any:
-        if self._keywords is None:
+        if self.keywords is None:
             given = {**h._asdict(), **rule.arguments(h)}
             values = {self.names.get(name, name): value for name, value in given.items()}
             return self.step(params, grads, state, {**values, **self.fixed})
-        known = matched(self._keywords, h._fields) | {
-            name: own for name, own in self.names.items() if own in self._keywords
+        known = matched(self.keywords, h._fields) | {
+            name: own for name, own in self.names.items() if own in self.keywords
         }
         keywords = {known[k]: v for k, v in h._asdict().items() if k in known}
         return self.step(params, grads, state, **{**keywords, **self.fixed})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -61,6 +61,17 @@ def write_rate(group: dict[str, Any], name: str, rate: float) -> None:
         group[name].fill_(rate)
     else:
         group[name] = rate
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """A few numbers are not shared out: threads that wait for more would spin meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -137,13 +148,14 @@ class ForeignOptimizer:
         return frozenset(given & set(rule.hyper()._fields))
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
-        """As every black box; a step that raises without a closure is given one."""
-        try:
-            return self._run(rule, case, dtype)
-        except SubjectError as error:
-            without = error
-        with suppress(SubjectError):
-            return self._run(rule, case, dtype, closure=True)
+        """As every black box, on one thread; a step that raises without a closure is given one."""
+        with on_one_thread():
+            try:
+                return self._run(rule, case, dtype)
+            except SubjectError as error:
+                without = error
+            with suppress(SubjectError):
+                return self._run(rule, case, dtype, closure=True)
         raise without
 
     def _run(self, rule: Rule, case: Case, dtype: str, *, closure: bool = False) -> FloatArray:
@@ -183,7 +195,7 @@ class ForeignOptimizer:
         if own is None:
             raise SubjectError(
                 "has no learning rate under a usual name: say which argument it is, by "
-                "names={'lr': ...} or --name lr=..."
+                "names={'lr': 'OWN'}"
             )
         for table in optimizer.param_groups:
             write_rate(table, own, h.lr)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+import io
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
+from unittest import mock
 
 import torch
 
-from oracles.schedules.composed import Chained, Plan, Sequential, Single
+from oracles.schedules import cyclic
+from oracles.schedules.composed import ByGroup, Chained, Plan, Sequential, Single
+from oracles.schedules.registry import SCHEDULES
 
 Optimizer = torch.optim.Optimizer
+
+HOMES = ("torch.optim.lr_scheduler", "torch.optim.swa_utils")
+"""Modules that have schedules."""
 
 
 @contextmanager
@@ -23,40 +33,43 @@ def unwarned() -> Iterator[None]:
         yield
 
 
-def optimizer(bases: Sequence[float], *, tensor: bool = False) -> Optimizer:
-    """One parameter in a group for each base rate."""
-    groups = [
-        {"params": [torch.zeros(1)], "lr": torch.tensor(base) if tensor else base} for base in bases
-    ]
-    return torch.optim.SGD(groups, lr=1.0, momentum=0.5)
+# --- Who is there -------------------------------------------------------------------------------
 
 
-@unwarned()
-def build(plan: Plan, owner: Optimizer, **options: Any) -> Any:
-    """torch's scheduler for a plan."""
-    schedulers = torch.optim.lr_scheduler
-    if isinstance(plan, Single):
-        return getattr(schedulers, plan.schedule.name)(owner, **_arguments(plan), **options)
-    parts = [build(part, owner) for part in plan.parts]  # type: ignore[attr-defined]
-    if isinstance(plan, Chained):
-        return schedulers.ChainedScheduler(parts)
-    assert isinstance(plan, Sequential)
-    return schedulers.SequentialLR(owner, parts, list(plan.milestones), **options)
-
-
-def _arguments(plan: Single) -> dict[str, Any]:
-    values: dict[str, Any] = plan.settings._asdict()
-    if "factors" in values:  # which stand for a function
-        factors = values.pop("factors")
-        values["lr_lambda"] = lambda t: factors[t % len(factors)]
-    return values
+def home(name: str) -> Any:
+    """The module that has a class of that name."""
+    return importlib.import_module(SCHEDULES[name].home if name in SCHEDULES else HOMES[0])
 
 
 def there(name: str) -> bool:
     """Whether this torch has a schedule of that name."""
-    return hasattr(torch.optim.lr_scheduler, name)
+    return hasattr(home(name), name)
 
 
+@contextmanager
+def planted(name: str, cls: Any) -> Iterator[None]:
+    """Another class in the place of torch's."""
+    with mock.patch.object(home(name), name, cls):
+        yield
+
+
+def classes() -> list[str]:
+    """The names of all schedules that this torch has."""
+    bases = {"LRScheduler", "_LRScheduler"}
+    found = [pair for module in HOMES for pair in vars(importlib.import_module(module)).items()]
+    return [
+        name
+        for name, cls in found
+        if (
+            inspect.isclass(cls)
+            and name not in bases
+            and any(base.__name__ in bases for base in cls.__mro__)
+        )
+        or name == "ReduceLROnPlateau"
+    ]
+
+
+@cache
 def keeps_tensors() -> bool:
     """Whether this torch writes into a rate that is a tensor, and not a number over it."""
     owner = optimizer([1.0], tensor=True)
@@ -65,29 +78,181 @@ def keeps_tensors() -> bool:
     return owner.param_groups[0]["lr"] is held
 
 
-def cycles(plan: Single, owner: Optimizer) -> bool:
-    """Whether this torch cycles what an optimizer has: momentum or, in later releases, betas."""
+@cache
+def cycles_betas(name: str) -> bool:
+    """Whether this torch cycles the first beta by a schedule where there is no momentum."""
+    schedule = SCHEDULES[name]
     try:
-        build(plan, owner)
+        build(Single(schedule, schedule.settings()), optimizer([1.0], adam=True))
     except ValueError:
         return False
     return True
 
 
-def classes() -> list[str]:
-    """The names of all schedules that this torch has."""
-    module = torch.optim.lr_scheduler
-    bases = {"LRScheduler", "_LRScheduler"}
-    return [
-        name
-        for name, found in vars(module).items()
-        if (
-            inspect.isclass(found)
-            and name not in bases
-            and any(base.__name__ in bases for base in found.__mro__)
-        )
-        or name == "ReduceLROnPlateau"
+# --- Building -----------------------------------------------------------------------------------
+
+
+def optimizer(
+    bases: Sequence[float], *, tensor: bool = False, shared: bool = False, adam: bool = False
+) -> Optimizer:
+    """One parameter in a group for each base rate.
+
+    Args:
+        bases: the rates.
+        tensor: whether they are kept in tensors.
+        shared: whether it is one tensor for all groups, as it is if given once.
+        adam: whether it has betas, and no momentum.
+    """
+    one = torch.tensor(bases[0])
+    groups = [
+        {
+            "params": [torch.zeros(1)],
+            "lr": one if shared else torch.tensor(base) if tensor else base,
+        }
+        for base in bases
     ]
+    if adam:
+        return torch.optim.Adam(groups, lr=1.0, betas=BETAS)
+    return torch.optim.SGD(groups, lr=1.0, momentum=MOMENTUM)
+
+
+MOMENTUM, BETAS = 0.5, (0.25, 0.75)
+"""Before any cycle."""
+
+
+@unwarned()
+def build(plan: Plan, owner: Optimizer, *, blank: bool = False, **options: Any) -> Any:
+    """torch's scheduler for a plan.
+
+    Args:
+        plan: the plan.
+        owner: whose rates it sets.
+        blank: whether functions in it must be told by a state what they give.
+        options: further arguments.
+    """
+    if isinstance(plan, Single):
+        name = plan.schedule.name
+        return getattr(home(name), name)(owner, **_arguments(plan, blank), **options)
+    parts = [build(part, owner, blank=blank) for part in plan.parts]  # type: ignore[attr-defined]
+    schedulers = torch.optim.lr_scheduler
+    if isinstance(plan, Chained):
+        return schedulers.ChainedScheduler(parts)
+    assert isinstance(plan, Sequential)
+    return schedulers.SequentialLR(owner, parts, list(plan.milestones), **options)
+
+
+class Factors:
+    """Factors, as the function that a scheduler calls with an epoch and keeps in its state."""
+
+    def __init__(self, values: Sequence[float]) -> None:
+        self.values = values
+
+    def __call__(self, t: int) -> float:
+        return self.values[t % len(self.values)]
+
+
+class Falling:
+    """One over one more, as the function that a cycle is scaled with."""
+
+    def __init__(self, more: float) -> None:
+        self.more = more
+
+    def __call__(self, x: float) -> float:
+        return 1 / (self.more + x)
+
+
+def _arguments(plan: Single, blank: bool) -> dict[str, Any]:
+    """Settings as torch takes them; an even number of steps as epochs and steps of each."""
+    values: dict[str, Any] = plan.settings._asdict()
+    if "factors" in values:  # which stand for a function
+        values["lr_lambda"] = _each(
+            values.pop("factors"), lambda v: Factors((1.0,) if blank else v)
+        )
+    if values.get("mode") in (cyclic.OF_CYCLE, cyclic.OF_STEP):
+        values["scale_mode"] = "cycle" if values.pop("mode") == cyclic.OF_CYCLE else "iterations"
+        values["scale_fn"] = Falling(0.5 if blank else 1.0)
+    if plan.schedule.name == "OneCycleLR" and values["total_steps"] % 2 == 0:
+        values |= {"epochs": values.pop("total_steps") // 2, "steps_per_epoch": 2}
+    return {name: _each(value, lambda v: v) for name, value in values.items()}
+
+
+def _each(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A setting, or a list of one for each group."""
+    return [change(own) for own in value] if isinstance(value, ByGroup) else change(value)
+
+
+# --- Following ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What there is at one epoch.
+
+    Attributes:
+        rates: of each group.
+        told: what the scheduler says they are.
+        kept: whether each rate is the tensor that it was, and no copy of it.
+        momenta: the momentum of each group, or its betas.
+    """
+
+    rates: tuple[float, ...]
+    told: tuple[float, ...]
+    kept: bool
+    momenta: tuple[tuple[float, ...], ...]
+
+
+class Following:
+    """An optimizer and its scheduler, epoch by epoch."""
+
+    def __init__(self, owner: Optimizer, make: Callable[[Optimizer], Any]) -> None:
+        self.owner = owner
+        self._held = [group["lr"] for group in owner.param_groups]
+        with unwarned():
+            self.scheduler = make(owner)
+
+    def step(self, *arguments: Any) -> None:
+        """One epoch."""
+        with unwarned():
+            self.owner.step()
+            self.scheduler.step(*arguments)
+
+    def tell(self, metric: float, *, boxed: bool = False) -> None:
+        """One epoch that ended with a metric, which may be in a tensor."""
+        self.step(torch.tensor(metric, dtype=torch.float64) if boxed else metric)
+
+    def remembers(self, name: str, default: Any) -> Any:
+        """An attribute of the scheduler."""
+        return getattr(self.scheduler, name, default)
+
+    def seen(self) -> Seen:
+        """What there is now."""
+        rates = current(self.owner)
+        told = getattr(self.scheduler, "get_last_lr", lambda: rates)()
+        groups = zip(self.owner.param_groups, self._held, strict=False)
+        kept = all(group["lr"] is own for group, own in groups if torch.is_tensor(own))
+        return Seen(tuple(rates), tuple(map(float, told)), kept, tuple(self._momenta()))
+
+    def _momenta(self) -> Iterator[tuple[float, ...]]:
+        for group in self.owner.param_groups:
+            yield tuple(map(float, group["betas"] if "betas" in group else (group["momentum"],)))
+
+    def spoil(self) -> None:
+        """Overwrite what the scheduler has told, which must not be what anybody computes with."""
+        for rate in getattr(self.scheduler, "get_last_lr", list)():
+            if torch.is_tensor(rate):
+                rate.fill_(-1.0)
+
+    def write(self, rate: float) -> None:
+        """Somebody sets the rate of the first group."""
+        group = self.owner.param_groups[0]
+        if torch.is_tensor(group["lr"]):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
+
+    def join(self, rate: float) -> None:
+        """A group joins the optimizer."""
+        self.owner.add_param_group({"params": [torch.zeros(1)], "lr": rate})
 
 
 def current(owner: Optimizer, name: str = "lr") -> list[float]:
@@ -95,25 +260,79 @@ def current(owner: Optimizer, name: str = "lr") -> list[float]:
     return [float(group[name]) for group in owner.param_groups]
 
 
-def stepped(plan: Plan, bases: Sequence[float], epochs: int, **options: Any) -> list[list[float]]:
-    """The rates of each group at epochs 0 to ``epochs``, stepped through one by one."""
-    owner = optimizer(bases, **options)
-    return _followed(owner, build(plan, owner), epochs, lambda scheduler, t: scheduler.step())
+def following(plan: Plan, bases: Sequence[float], **options: Any) -> Following:
+    """Somebody who follows a plan."""
+    return Following(optimizer(bases, **options), lambda owner: build(plan, owner))
 
 
-def jumped(plan: Plan, bases: Sequence[float], epochs: int) -> list[list[float]]:
-    """The same by ``step(epoch)``, which torch has deprecated and computes in closed form."""
-    owner = optimizer(bases)
-    return _followed(owner, build(plan, owner), epochs, lambda scheduler, t: scheduler.step(t))
+def plateau(bases: Sequence[float], settings: Mapping[str, Any], **options: Any) -> Following:
+    """Somebody who goes by a metric."""
+    return Following(optimizer(bases, **options), lambda owner: by_metric(owner, settings=settings))
 
 
-def _followed(
-    owner: Optimizer, scheduler: Any, epochs: int, step: Callable[[Any, int], None]
-) -> list[list[float]]:
-    seen = [current(owner)]
-    with unwarned():
-        for t in range(1, epochs + 1):
-            owner.step()
-            step(scheduler, t)
-            seen.append(current(owner))
-    return [list(rates) for rates in zip(*seen, strict=True)]
+def by_metric(owner: Optimizer, *, settings: Mapping[str, Any], blank: bool = False) -> Any:
+    """torch's scheduler that goes by a metric; there is nothing in it to be left blank."""
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(owner, **settings)
+
+
+# --- Resuming -----------------------------------------------------------------------------------
+
+
+Kept = tuple[Any, Any]
+"""The states of an optimizer and of its scheduler."""
+
+Build = Callable[..., Any]
+"""``(optimizer, blank=..., last_epoch=...) -> scheduler``."""
+
+
+def saved(run: Following) -> Kept:
+    """Both states, through a file."""
+    file = io.BytesIO()
+    torch.save((run.owner.state_dict(), run.scheduler.state_dict()), file)
+    file.seek(0)
+    return torch.load(file)  # type: ignore[no-any-return]
+
+
+def _scheduler_first(owner: Optimizer, make: Build, kept: Kept) -> Any:
+    scheduler = make(owner, blank=True)
+    scheduler.load_state_dict(kept[1])
+    owner.load_state_dict(kept[0])
+    return scheduler
+
+
+def _optimizer_first(owner: Optimizer, make: Build, kept: Kept) -> Any:
+    scheduler = make(owner, blank=True)
+    owner.load_state_dict(kept[0])
+    scheduler.load_state_dict(kept[1])
+    return scheduler
+
+
+def _built_later(owner: Optimizer, make: Build, kept: Kept) -> Any:
+    owner.load_state_dict(kept[0])
+    scheduler = make(owner, blank=True)
+    scheduler.load_state_dict(kept[1])
+    return scheduler
+
+
+def _by_constructor(owner: Optimizer, make: Build, kept: Kept) -> Any:
+    owner.load_state_dict(kept[0])
+    return make(owner, last_epoch=kept[1]["last_epoch"] - 1)
+
+
+SCHEDULER_FIRST, OPTIMIZER_FIRST = "loaded: scheduler, optimizer", "loaded: optimizer, scheduler"
+BUILT_LATER, BY_CONSTRUCTOR = "built on a loaded optimizer", "built with last_epoch="
+
+ORDERS: Mapping[str, Callable[[Optimizer, Build, Kept], Any]] = {
+    SCHEDULER_FIRST: _scheduler_first,
+    OPTIMIZER_FIRST: _optimizer_first,
+    BUILT_LATER: _built_later,
+    BY_CONSTRUCTOR: _by_constructor,
+}
+"""The orders in which people go on from a checkpoint. torch's documentation has the scheduler built
+before the optimizer is loaded, and warns of the third; in the fourth the scheduler has no state of
+its own."""
+
+
+def resumed(how: str, owner: Optimizer, make: Build, kept: Kept) -> Following:
+    """Somebody who goes on from a checkpoint."""
+    return Following(owner, lambda owner: ORDERS[how](owner, make, kept))

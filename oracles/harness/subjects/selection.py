@@ -10,6 +10,7 @@ from oracles.harness.cases.case import PRECISIONS
 from oracles.harness.subjects.paths import PATHS, OptimizerClass
 from oracles.harness.subjects.subject import EVERYWHERE, Place
 from oracles.harness.subjects.torch_optim import TorchSubject, absent, devices
+from oracles.naming import unknown
 from oracles.rule import Rule
 
 
@@ -69,6 +70,5 @@ def refuse_unknown(paths: Sequence[str], dtypes: Sequence[str], on: Sequence[str
     ):
         for value in given:
             if value not in allowed:
-                raise ValueError(
-                    f"{option}={value!r} is not there; there are: {'; '.join(allowed)}"
-                )
+                told = f"{option}={value!r} is not there"
+                raise ValueError(unknown(told, value, allowed, "; ".join(allowed)))

@@ -117,6 +117,8 @@ def answering() -> Iterator[None]:
     process = os.getpid()
     try:
         yield
+    except SubjectError:  # it is told already
+        raise
     except (Exception, SystemExit) as error:
         raise SubjectError(told(error)) from error
     finally:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
+from oracles.naming import unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ class Trace:
             ValueError: something is missing, or has another length or shape than the rest.
         """
         if self.dtype not in DTYPES:
-            raise ValueError(f"dtype={self.dtype!r} is not known; allowed: {', '.join(DTYPES)}")
+            raise ValueError(unknown(f"dtype={self.dtype!r} is not known", self.dtype, DTYPES))
         if not self.parameters:
             raise ValueError("parameters={} has none; allowed: one or more")
         if set(self.parameters) != set(self.gradients):

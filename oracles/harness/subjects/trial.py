@@ -101,12 +101,14 @@ class Trial:
         arrangement: how it is stepped.
         candidate: the rule it follows, if that is known.
         follows: whether it does so where tensors are laid out as that promise says.
+        seed: of the numbers that it is given.
     """
 
     box: ForeignOptimizer
     arrangement: Arrangement
     candidate: Candidate | None = None
     follows: Callable[[str], bool] | None = None
+    seed: int = 0
 
     def made(self, parameters: Any, **options: Any) -> Any:
         """An optimizer of these parameters.
@@ -130,11 +132,11 @@ class Trial:
 
     def parameter(self, number: int) -> torch.Tensor:
         """The same at each call, and each time a new one."""
-        return values(number, -1, self.arrangement.shapes[number]).requires_grad_()
+        return values(number, -1, self.arrangement.shapes[number], self.seed).requires_grad_()
 
     def gradient(self, number: int, t: int) -> torch.Tensor:
         """The same at each call, and each time a new one."""
-        return values(number, t, self.arrangement.shapes[number])
+        return values(number, t, self.arrangement.shapes[number], self.seed)
 
     @property
     def lr(self) -> str:
@@ -158,14 +160,14 @@ class Trial:
             raise NotAsked("its step needs a closure")
 
 
-def values(number: int, t: int, shape: tuple[int, ...]) -> torch.Tensor:
+def values(number: int, t: int, shape: tuple[int, ...], seed: int) -> torch.Tensor:
     """Numbers away from zero and from each other's, in float32."""
-    return torch.tensor(_values(number, t, shape))
+    return torch.tensor(_values(number, t, shape, seed))
 
 
 @cache
-def _values(number: int, t: int, shape: tuple[int, ...]) -> Any:
-    rng = np.random.Generator(np.random.PCG64([number, t + 1]))
+def _values(number: int, t: int, shape: tuple[int, ...], seed: int) -> Any:
+    rng = np.random.Generator(np.random.PCG64([number, t + 1, seed]))
     signs = rng.choice([-1.0, 1.0], shape)
     return np.asarray(signs * rng.uniform(0.25, 2.0, shape), np.float32)
 

@@ -11,6 +11,7 @@ from oracles.harness.subjects.aliases import ALIASES
 from oracles.harness.subjects.equations.names import identifier
 from oracles.harness.subjects.equations.spelling import EquationError, Spelled
 from oracles.harness.subjects.equations.tree import BEFORE, Line, ids
+from oracles.naming import unknown
 
 GRAD, NABLA = "__grad", "nabla"
 """How ``p.grad`` ends, and what ∇ is called."""
@@ -87,9 +88,9 @@ class Roles:
         self.gradient = self._only("gradient", self._gradients())
 
     def _said(self, role: str, word: str) -> tuple[str, str]:
-        known = ("parameter", "gradient", "t", "t-1", "rho", *HYPER)
+        known = dict.fromkeys(("parameter", "gradient", "t", "t-1", "rho", *HYPER))
         if role not in known:
-            raise EquationError(f"names: {role!r} is no role; allowed: {', '.join(known)}")
+            raise EquationError(unknown(f"names: {role!r} is no role", role, known))
         name = identifier(word.replace(".grad", GRAD))
         if name not in self.open:
             given = ", ".join(self.open)
@@ -105,7 +106,7 @@ class Roles:
         found = f"{' and '.join(candidates)} may each be it" if candidates else "none is found"
         raise EquationError(
             f"a step changes one parameter by one gradient; as {role} {found}: usual names are "
-            f"{', '.join(USUAL[role])}, another is told by names={{{role!r}: …}}"
+            f"{', '.join(USUAL[role])}, another is told by names={{{role!r}: 'OWN'}}"
         )
 
     def _parameters(self) -> list[str]:

@@ -76,7 +76,7 @@ class Fit:
         return hasattr(self.subject, "fit")
 
     @cached_property
-    def _own(self) -> dict[str, inspect.Parameter]:
+    def own(self) -> dict[str, inspect.Parameter]:
         """Its arguments beside the data, those of the constructor included."""
         own = {p.name: p for p in _trained(self.subject) if p.name not in self._data}
         return own | ({p.name: p for p in _named(self.subject)} if self.makes else {})
@@ -88,12 +88,12 @@ class Fit:
 
     def arguments(self, wanted: tuple[str, ...]) -> dict[str, str]:
         """Of the loop's own names and those that are wanted: what the code calls them."""
-        own = {n: p for n, p in self._own.items() if not isinstance(p.default, str)}
+        own = {n: p for n, p in self.own.items() if not isinstance(p.default, str)}
         left = [name for name in own if name not in self.fixed]
         loop = {}
         for name, aliases in {**LOOP, **START}.items():
             free = [a for a in (self.names.get(name), *aliases) if a in left]
-            if free and (name in LOOP or self._own[free[0]].default is inspect.Parameter.empty):
+            if free and (name in LOOP or self.own[free[0]].default is inspect.Parameter.empty):
                 loop[name] = free[0]
                 left.remove(free[0])
         found = {n: own for n, own in self.names.items() if n in wanted and own in left}
@@ -111,7 +111,7 @@ class Fit:
         numbers = (int, float)
         return [
             name
-            for name, p in self._own.items()
+            for name, p in self.own.items()
             if name not in known and isinstance(p.default, numbers) and p.default is not False
         ]
 
@@ -135,11 +135,11 @@ class Fit:
         values |= {"epochs": call.epochs, "batch_size": call.batch}
         known = self.arguments(tuple(hyper))
         given = {own: values[name] for name, own in known.items()} | dict(self.fixed)
-        missing = [n for n, p in self._own.items() if p.default is p.empty and n not in given]
+        missing = [n for n, p in self.own.items() if p.default is p.empty and n not in given]
         if missing:
             raise SubjectError(
                 f"{self.name} needs {', '.join(missing)}, which is not known; allowed: a value for "
-                "it in fixed={...}, or its meaning in names={...}"
+                "it by fixed={...}, or its meaning by names={...}"
             )
         with surrounded(), answering():
             return dict(numbers(self._answer(call.form.data(call.m), given)))

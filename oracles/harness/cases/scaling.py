@@ -1,0 +1,325 @@
+"""Runs behind a loss scaler as cases: settings, and gradients, some of them inf or nan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from hypothesis import strategies as st
+
+from oracles.harness.cases.choices import VALUES
+from oracles.loop.scaler import Settings
+
+Values = tuple[float, ...]
+"""The elements of one gradient."""
+
+SPOILT = (math.inf, math.nan, -math.inf)
+"""What makes a step be skipped."""
+
+DYADIC = (1.0, 8.0, 2.0**-3, 2.0**16)
+"""Scales by which one multiplies and divides exactly."""
+
+ROUNDED = (3.0, 1000.3, 0.7)
+"""Scales by which one does not."""
+
+EXACT_FACTORS = ((2.0, 0.5), (4.0, 0.25), (2.0, 0.125))
+ROUNDED_FACTORS = ((1.7, 0.3), (3.0, 0.9))
+"""Factors of growth and backoff."""
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One iteration.
+
+    Attributes:
+        gradients: of the loss itself, by optimizer and parameter.
+        unscale: whether gradients are unscaled in a call of its own, before the step.
+        clip: the largest norm to which they are clipped then, or None.
+        new_scale: what the scale is set to instead of being updated, or None.
+        factors: what growth and backoff factors and the interval are set to before it, or None.
+    """
+
+    gradients: tuple[tuple[Values, ...], ...]
+    unscale: bool = False
+    clip: float | None = None
+    new_scale: float | None = None
+    factors: tuple[float, float, int] | None = None
+
+    @property
+    def skips(self) -> tuple[bool, ...]:
+        """Which optimizers find an inf or nan."""
+        return tuple(not all(map(_finite, own)) for own in self.gradients)
+
+
+WAYS = ("loaded before the first scale", "loaded later", "pickled", "deepcopied")
+"""How a scaler may take over what another one remembers."""
+
+
+def _finite(values: Values) -> bool:
+    return all(map(math.isfinite, values))
+
+
+@dataclass(frozen=True)
+class Run:
+    """Some optimizers behind one scaler.
+
+    Attributes:
+        settings: of the scaler.
+        owners: names of the optimizers.
+        starts: the parameters, by optimizer.
+        iterations: in order.
+        restart: before which iteration another scaler takes over the state of this one, and how,
+            one of :data:`WAYS`; or None.
+    """
+
+    settings: Settings
+    owners: tuple[str, ...]
+    starts: tuple[tuple[Values, ...], ...]
+    iterations: tuple[Iteration, ...]
+    restart: tuple[int, str] | None = None
+
+    @property
+    def dyadic(self) -> bool:
+        """Whether each scale is a power of two: then all of them are exact."""
+        given = [*self.settings[:3]]
+        for iteration in self.iterations:
+            given += [] if iteration.new_scale is None else [iteration.new_scale]
+            given += [] if iteration.factors is None else iteration.factors[:2]
+        return all(math.frexp(number)[0] == 0.5 for number in given)
+
+    def plainly(self) -> Run:
+        """The same, with nobody unscaling gradients but the step: float16 has no other way."""
+        plain = (replace(i, unscale=False, clip=None) for i in self.iterations)
+        return replace(self, iterations=tuple(plain))
+
+    def __str__(self) -> str:
+        own = " ".join(f"{name}={value}" for name, value in self.settings._asdict().items())
+        told = "; ".join(f"{_told(self.owners, i)}" for i in self.iterations)
+        again = ""
+        if self.restart is not None:
+            at, how = self.restart
+            again = f", {how} before iteration {at + 1}"
+        return f"{own}{again}: {told}"
+
+
+def _told(owners: Sequence[str], iteration: Iteration) -> str:
+    """An iteration as people say it.
+
+    >>> _told(["SGD"], Iteration((((1.0,), (math.inf,)),), clip=0.5))
+    'SGD (1.0,) (inf,) clip=0.5'
+    """
+    words = [
+        f"{owner} {' '.join(map(str, own))}"
+        for owner, own in zip(owners, iteration.gradients, strict=True)
+    ]
+    if iteration.unscale and iteration.clip is None:
+        words.append("unscale_")
+    words += [
+        f"{name}={value}"
+        for name, value in (
+            ("clip", iteration.clip),
+            ("new_scale", iteration.new_scale),
+            ("factors", iteration.factors),
+        )
+        if value is not None
+    ]
+    return " ".join(words)
+
+
+class Bytes:
+    """Decisions read from drawn bytes, the simplest beyond their end."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw = iter(raw)
+
+    def index(self, count: int) -> int:
+        """A number below ``count``."""
+        return next(self._raw, 0) % count
+
+    def one_in(self, count: int) -> bool:
+        """Whether the one case of so many has come; no is simpler."""
+        return self.index(count) == count - 1
+
+    def value(self) -> float:
+        """A number of a table that is sorted from simple to hard; never 0."""
+        return float(VALUES[256 * self.index(256) + self.index(256) or 1]) or 1.0
+
+    def values(self, count: int) -> Values:
+        """Some of them."""
+        return tuple(self.value() for _ in range(count))
+
+
+BYTES = 192
+
+
+def runs(
+    *,
+    owners: Sequence[tuple[str, ...]] = (("SGD",), ("SGD", "SGD"), ("Adam",), ("SGD", "Adam")),
+    scales: Sequence[float] = DYADIC,
+    factors: Sequence[tuple[float, float]] = EXACT_FACTORS,
+    intervals: Sequence[int] = (2, 1, 3, 100),
+    longest: int = 8,
+    clips: bool = False,
+    changes: bool = False,
+    restarts: bool = False,
+) -> st.SearchStrategy[Run]:
+    """Runs, drawn as one byte string, which costs a tenth of many draws.
+
+    Args:
+        owners: what optimizers there may be.
+        scales, factors, intervals: what settings are drawn from.
+        longest: the most iterations.
+        clips: whether some clip.
+        changes: whether some set the scale or other settings in mid-run.
+        restarts: whether some are taken over by a fresh scaler.
+    """
+
+    def made(raw: bytes) -> Run:
+        draw = Bytes(raw)
+        growth, backoff = factors[draw.index(len(factors))]
+        settings = Settings(
+            scales[draw.index(len(scales))], growth, backoff, intervals[draw.index(len(intervals))]
+        )
+        names = owners[draw.index(len(owners))]
+        sizes = [tuple(1 + draw.index(3) for _ in range(1 + draw.index(2))) for _ in names]
+        starts = tuple(tuple(draw.values(n) for n in own) for own in sizes)
+        iterations = tuple(
+            Iteration(
+                tuple(tuple(_gradient(draw, n) for n in own) for own in sizes),
+                unscale := draw.one_in(2),
+                (0.5, 2.0, 8.0)[draw.index(3)] if clips and unscale and draw.one_in(2) else None,
+                scales[draw.index(len(scales))] if changes and draw.one_in(6) else None,
+                (*factors[draw.index(len(factors))], intervals[draw.index(len(intervals))])
+                if changes and draw.one_in(6)
+                else None,
+            )
+            for _ in range(1 + draw.index(longest))
+        )
+        again = restarts and draw.one_in(2)
+        restart = (draw.index(len(iterations)), WAYS[draw.index(4)]) if again else None
+        return Run(settings, names, starts, iterations, restart)
+
+    return st.binary(min_size=BYTES, max_size=BYTES).map(made)
+
+
+def _gradient(draw: Bytes, size: int) -> Values:
+    values = draw.values(size)
+    if not draw.one_in(6):
+        return values
+    at = draw.index(size)
+    return (*values[:at], SPOILT[draw.index(3)], *values[at + 1 :])
+
+
+@dataclass(frozen=True)
+class Skips:
+    """Iterations of any optimizer, some of which it must skip.
+
+    Attributes:
+        skipped: by iteration, whether it is.
+        at: which element of the first parameter's gradient spoils it.
+        spoilt: what it is then.
+        scale: which multiplies and divides exactly.
+        unscale: whether gradients are unscaled in a call of its own.
+        values: what parameters and gradients are made of.
+    """
+
+    skipped: tuple[bool, ...]
+    at: int
+    spoilt: float
+    scale: float
+    unscale: bool
+    values: Values
+
+    def __str__(self) -> str:
+        told = ", ".join("skipped" if skip else "stepped" for skip in self.skipped)
+        how = "unscaled, " if self.unscale else ""
+        return f"{how}scale={self.scale}, {self.spoilt} at {self.at}: {told}"
+
+
+SHAPE = (2, 3)
+"""Of parameters that every optimizer takes."""
+
+MEMBERS = 2
+"""Parameters of an optimizer that skips."""
+
+
+def skips() -> st.SearchStrategy[Skips]:
+    """Iterations with skips among them."""
+
+    def made(raw: bytes) -> Skips:
+        draw = Bytes(raw)
+        skipped = tuple(draw.one_in(2) for _ in range(2 + draw.index(4)))
+        return Skips(
+            skipped,
+            draw.index(math.prod(SHAPE)),
+            SPOILT[draw.index(3)],
+            DYADIC[draw.index(len(DYADIC))],
+            draw.one_in(2),
+            draw.values(math.prod(SHAPE) * MEMBERS * (1 + len(skipped))),
+        )
+
+    return st.binary(min_size=BYTES, max_size=BYTES).map(made)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One gradient with an inf or nan in some place, or with none.
+
+    Attributes:
+        size: its elements.
+        at: where it is spoilt; None: nowhere.
+        spoilt: by what.
+        layout: how it lies in memory.
+    """
+
+    size: int
+    at: int | None
+    spoilt: float
+    layout: str
+
+    def __str__(self) -> str:
+        what = "finite" if self.at is None else f"{self.spoilt} at {self.at}"
+        return f"{self.size} elements, {self.layout}: {what}"
+
+
+LAYOUTS = ("contiguous", "strided", "transposed", "sparse", "complex")
+"""How gradients may lie in memory, or what they may be."""
+
+
+def found() -> st.SearchStrategy[Found]:
+    """Gradients of up to three blocks of the widest registers and a tail."""
+
+    def made(raw: bytes) -> Found:
+        draw = Bytes(raw)
+        size = draw.index(2) * 64 + draw.index(70)
+        spoilt = size > 0 and not draw.one_in(3)
+        return Found(
+            size,
+            draw.index(size) if spoilt else None,
+            SPOILT[draw.index(3)],
+            LAYOUTS[draw.index(len(LAYOUTS))],
+        )
+
+    return st.binary(min_size=8, max_size=8).map(made)
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """One finite gradient under a scale that is far from 1."""
+
+    scale: float
+    gradient: float
+
+    def __str__(self) -> str:
+        return f"scale={self.scale}, scaled gradient {self.gradient}"
+
+
+def extremes() -> st.SearchStrategy[Extreme]:
+    """Powers of two in all of float32's range, and 0."""
+    powers = st.integers(-149, 127).map(lambda n: math.ldexp(1.0, n))
+    return st.builds(
+        Extreme,
+        st.one_of(powers, st.just(0.0)),
+        st.one_of(powers, st.just(0.0), powers.map(float.__neg__)),
+    )

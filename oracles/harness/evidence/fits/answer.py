@@ -1,0 +1,129 @@
+"""What is to be said of a training loop: a record, in words and as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from oracles.harness.evidence.fits.hunt import Partial
+from oracles.harness.training.batches import FULL
+from oracles.harness.training.loop import Loop
+
+
+@dataclass(frozen=True)
+class FitIdentification:
+    """What a training loop does.
+
+    Attributes:
+        name: of the code.
+        fits: the accounts that hold all its answers, those that differ least from torch's rule.
+        also: the same loop by torch's rule itself, with numbers of its own, if there is such a one.
+        ruled_out: how many accounts some answer excluded.
+        nearest: where nothing fits, the account that holds in most settings, if one holds in any,
+            and there comes closest.
+        limits: where the answer ends.
+        untold: what these settings cannot tell, and what would.
+        form: what is unusual about how it takes its data.
+        written: hyperparameters that the code does not take and acts with.
+        bias: whether it is to be said that the bias is decayed, or not.
+        example: numbers on which it and torch's rule part.
+    """
+
+    name: str
+    fits: tuple[Loop, ...]
+    also: tuple[Loop, ...] = ()
+    ruled_out: int = 0
+    nearest: Partial | None = None
+    limits: str = ""
+    untold: tuple[str, ...] = ()
+    form: str = ""
+    written: tuple[tuple[str, float], ...] = ()
+    bias: bool = False
+    example: Example | None = None
+
+    def __str__(self) -> str:
+        if not self.fits:
+            near = f"; {self.nearest}" if self.nearest else ""
+            said = f"{self.name} follows no known account ({self.ruled_out:,} were ruled out)"
+            return said + near + self.limits
+        also = "".join(f"; the same as {_told(loop)}" for loop in self.also)
+        found = " or ".join(_told(loop, bias=self.bias) for loop in self.fits)
+        written = "".join(f"; {name} is {value:g} in it" for name, value in self.written)
+        return f"{self.name} minimizes {found}{also}{written}{self.limits}"
+
+    def remarks(self) -> list[str]:
+        """What there is to say beside the answer: a line each."""
+        form = [f"asked with {self.form}"] if self.form else []
+        hand = [str(self.example)] if self.example else []
+        return [*hand, *form, *self.untold]
+
+    @property
+    def torchs(self) -> bool:
+        """Whether it is torch's own rule, with the numbers that are given."""
+        return bool(self.fits) and self.fits[0].torchs and not self.limits
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer as plain data."""
+        return {
+            "fits": [_plain(loop) for loop in self.fits],
+            "also": [_plain(loop) for loop in self.also],
+            "nearest": _plain(self.nearest.loop) if self.nearest else None,
+            "untold": list(self.untold),
+            "form": self.form,
+            "written": dict(self.written),
+            "example": asdict(self.example) if self.example else None,
+        }
+
+
+def _plain(loop: Loop) -> dict[str, Any]:
+    """An account as plain data."""
+    return {
+        "said": _told(loop),
+        "loss": asdict(loop.loss),
+        "rule": loop.candidate.rule.name,
+        "conventions": [c.name for c in loop.candidate.conventions],
+        "batches": asdict(loop.batches),
+        "bias_decayed": loop.bias_decayed,
+        "counted": loop.counted,
+        "lr": loop.lr,
+        "weight_decay": loop.weight_decay,
+    }
+
+
+def _told(loop: Loop, *, bias: bool = False) -> str:
+    """An account in words."""
+    scales = {"lr": loop.lr, "weight_decay": loop.weight_decay}
+    scaled = " and ".join(name + scale for name, scale in scales.items() if scale)
+    words = f"{loop.loss} by {loop.candidate}"
+    words += f" with {scaled}" if scaled else ""
+    words += " (m being all rows)" if loop.counted == "all" else ""
+    words += f", {loop.batches}" if loop.batches != FULL else ""
+    words += f"; the bias is {'decayed, too' if loop.bias_decayed else 'not decayed'}" * bias
+    return words
+
+
+@dataclass(frozen=True)
+class Example:
+    """The smallest numbers on which an answer and torch's rule part, to be worked by hand.
+
+    Attributes:
+        given: hyperparameters.
+        epoch: after which they are seen to part.
+        got: the weights, and the bias if there is one, end to end.
+        torchs: what torch's rule would give.
+        loss: on which.
+    """
+
+    given: tuple[tuple[str, Any], ...]
+    epoch: int
+    got: tuple[float, ...]
+    torchs: tuple[float, ...]
+    loss: str
+
+    def __str__(self) -> str:
+        given = ", ".join(f"{name} = {value:g}" for name, value in self.given if value)
+        got, torchs = (", ".join(f"{v:.4g}" for v in each) for each in (self.got, self.torchs))
+        return (
+            f"by hand: x = 1 and 2 with labels 0 and 1, {given}: {got} after {self.epoch} epochs; "
+            f"torch's rule on {self.loss} gives {torchs}"
+        )

@@ -1,0 +1,166 @@
+"""Questions about accumulation: what is left in ``.grad``, and what steps make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from oracles.harness.accumulated import Course, enclosed, whole
+from oracles.harness.cases.accumulating import WAYS, Windows, windows
+from oracles.harness.loop.question import Question, wrong
+from oracles.harness.scaled import compared, separation
+from oracles.harness.subjects import accumulating, scaling
+from oracles.harness.subjects.owners import PATHS
+from oracles.harness.subjects.subject import Place
+from oracles.harness.verdict import INSIDE, Verdict
+from oracles.loop.accumulation import OWNERS, PART
+from oracles.loop.part import Variant
+
+WINDOWS, WHOLE = "windows", "as one batch"
+HOOKS, IN_BACKWARD = "step hooks", "steps in backward"
+
+PLAIN = ("for-loop", "float64")
+"""Where it is enough to ask once."""
+
+CASES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "undivided": {"reductions": ("mean",)},
+        "divided_twice": {"reductions": ("mean",)},
+        "mean_of_means": {"reductions": ("mean",), "whole": True},
+        "divided_by_the_plan": {"reductions": ("mean",), "equal": True},
+        "counted_each": {"owners": ("Adam",)},
+        "clipped_each": {"clips": (0.5,)},
+        "clipped_running": {"clips": (0.5,)},
+    }
+)
+"""From what cases are drawn in which a variant shows, where others may show as well."""
+
+
+def questions(part: str) -> tuple[Question, ...]:
+    """What is asked about accumulation."""
+    return (
+        Question(part, WINDOWS, windows, course, partial(places, part), weight=4),
+        Question(part, WHOLE, windows, as_one_batch, partial(places, part), weight=1.4),
+        Question(
+            part,
+            HOOKS,
+            partial(windows, ways=("hooked",)),
+            hooks,
+            partial(places, part, hooked=True),
+        ),
+        Question(
+            part,
+            IN_BACKWARD,
+            partial(windows, ways=WAYS[:1], clips=(None,)),
+            in_backward,
+            partial(places, part, in_backward=True),
+        ),
+        *(
+            Question(
+                part,
+                f"rejects {variant.name}",
+                partial(_differing, variant),
+                partial(rejection, variant),
+                partial(places, part, plain=True),
+                rejects=variant.name,
+            )
+            for variant in PART.variants[1:]
+        ),
+    )
+
+
+def places(
+    part: str, *, plain: bool = False, hooked: bool = False, in_backward: bool = False
+) -> list[Place]:
+    """On the paths of optimizers, in each dtype that a linear layer has."""
+    if hooked and not accumulating.has_step_hooks():
+        return []
+    if in_backward and not accumulating.steps_in_backward():
+        return []
+    return [
+        Place(part, path, dtype, device)
+        for path in PATHS
+        for dtype in ("float32", "float64", "bfloat16")
+        for device in accumulating.there()
+        if not (plain and (path, dtype) != PLAIN)
+        if not any(accumulating.lacking(owner, path, dtype, device) for owner in OWNERS)
+    ]
+
+
+def course(case: Windows, place: Place) -> Verdict:
+    """Accumulated gradients, and weights after each window."""
+    case = _possible(case, place)
+    found = compared(enclosed(case, PART.torch, place.dtype), accumulating.followed(case, place))
+    if found.off:
+        return wrong(place, case, f"goes wrong: {found.off}")
+    return Verdict(INSIDE, elements=found.elements, share=found.share)
+
+
+def _possible(case: Windows, place: Place) -> Windows:
+    """Where there is no scaler, no loop is behind one."""
+    if case.way == "grad scaler" and place.device not in scaling.scaled_devices():
+        return replace(case, way="backward")
+    return case
+
+
+def as_one_batch(case: Windows, place: Place) -> Verdict:
+    """Weights are where one batch to a window leads, whatever micro-batches it was cut into."""
+    case = _possible(case, place)
+    pieces = enclosed(case, PART.torch, place.dtype).without_gradients()
+    joined = enclosed(whole(case), PART.torch, place.dtype).without_gradients()
+    got = accumulating.followed(case, place).without_gradients()
+    elements = 0
+    for (what, one), (_, other), (_, value) in zip(
+        joined.flat(), pieces.flat(), got.flat(), strict=True
+    ):
+        apart = abs(np.asarray(value) - one.mid)
+        elements += apart.size
+        if not np.all(apart <= one.rad + other.rad):
+            return wrong(place, case, f"is not as with one batch: {what} is {value}, not {one}")
+    return Verdict(INSIDE, elements=elements)
+
+
+def hooks(case: Windows, place: Place) -> Verdict:
+    """Hooks are called once a step: before it the weights are where they were, and then not."""
+    calls, points = accumulating.hook_calls(case, place)
+    right = [
+        (name, point)
+        for before, after in pairwise(points)
+        for name, point in (("pre", before), ("post", after))
+    ]
+    if calls != right:
+        return wrong(place, case, f"calls step hooks so: {calls}, and not so: {right}")
+    return Verdict(INSIDE, elements=len(calls))
+
+
+def in_backward(case: Windows, place: Place) -> Verdict:
+    """Optimizers that step in the backward pass step on each micro-batch by itself."""
+    expected = enclosed(case, PART.variant("stepped_each"), place.dtype).without_gradients()
+    found = compared(expected, accumulating.in_backward(case, place))
+    if found.off:
+        return wrong(place, case, f"goes wrong: {found.off}")
+    return Verdict(INSIDE, elements=found.elements, share=found.share)
+
+
+def _differing(variant: Variant) -> st.SearchStrategy[Windows]:
+    """Loops that show that a variant is not torch's."""
+    return windows(**CASES.get(variant.name, {})).filter(lambda case: _apart(case, variant) > 1)
+
+
+def _apart(case: Windows, variant: Variant) -> float:
+    pair: list[Course] = [
+        enclosed(case, one, PLAIN[1]).without_gradients() for one in (PART.torch, variant)
+    ]
+    return separation(*pair)
+
+
+def rejection(variant: Variant, case: Windows, place: Place) -> Verdict:
+    """torch does what is its own, where another variant is proven to do something else."""
+    return replace(course(case, place), separation=_apart(case, variant))

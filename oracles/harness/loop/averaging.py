@@ -1,0 +1,298 @@
+"""Questions about averages of parameters: what is held after each update, and where it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import DTYPES, FLOAT64, FORMATS, FULL, HALF, round_to
+from oracles.harness.cases import trails as cases
+from oracles.harness.cases.case import dtype_of
+from oracles.harness.cases.trails import Counters, Pull, Trail
+from oracles.harness.loop.judging import Told, judge, separation
+from oracles.harness.loop.question import Question, wrong
+from oracles.harness.subjects import averaging as subject
+from oracles.harness.subjects.subject import Place
+from oracles.harness.verdict import INSIDE, Verdict
+from oracles.loop.averaging import EQUAL, EXPONENTIAL
+from oracles.loop.part import Variant
+from oracles.numerics import kept_like, lerp
+
+PARTS = EQUAL | EXPONENTIAL
+
+
+def questions(part: str) -> tuple[Question, ...]:
+    """What is asked about a way to average."""
+    if not subject.there(part):
+        return ()
+    asked, places = partial(Question, part), partial(subject.places, part)
+    everywhere = partial(places, on=subject.single_devices())
+    single = partial(places, ("float32",))
+    buffers = partial(places, ("float32",), (subject.BUFFERS,))
+    alone = partial(places, DTYPES, (subject.ALONE,))
+    short = partial(places, HALF, (subject.ALONE,))
+    return (
+        asked("average", cases.trails, average, everywhere, IN_FLOAT32, weight=3),
+        asked("goes on elsewhere", cases.trails, goes_on, places),
+        asked("tensors under two names", cases.trails, tied, single),
+        asked("whole numbers", cases.counters, counted, buffers, COUNTED, weight=4),
+        asked("a slow average moves", cases.pulls, moves, alone, STALLED),
+        asked("kept in float32", cases.trails, kept_in_float32, short, LONGER),
+        asked("another model", _others, refuses, single, OTHERS, weight=2),
+        *(_rejection(part, variant) for variant in PARTS[part].variants[1:]),
+        *([_own(part)] if part == "AveragedModel" else ()),
+    )
+
+
+def _rejection(part: str, variant: Variant) -> Question:
+    def differing() -> Any:
+        return cases.apart().filter(lambda trail: _separated(part, variant, trail, "float32") > 1)
+
+    return Question(
+        part,
+        f"rejects {variant.name}",
+        differing,
+        partial(rejection, variant),
+        partial(subject.places, part, FULL, (subject.BUFFERS,)),
+        IN_FLOAT32,
+        rejects=variant.name,
+    )
+
+
+def _own(part: str) -> Question:
+    places = partial(subject.places, part, paths=subject.own_paths())
+    return Question(part, "a function of one's own", cases.trails, own_function, places)
+
+
+def _others() -> st.SearchStrategy[str]:
+    return st.sampled_from(sorted(subject.OTHERS))
+
+
+# --- oracles ---------------------------------------------------------------------------------
+
+
+def lifted(trail: Trail, dtype: str) -> list[list[Enclosure]]:
+    """By tensor, what it is at each point."""
+    return [
+        [Enclosure.exact(round_to(own, array), FORMATS[own]) for array in tensor]
+        for i, tensor in enumerate(zip(*trail.points, strict=True))
+        for own in [dtype_of(dtype, i)]
+    ]
+
+
+def followed(variant: Variant, trail: Trail, dtype: str) -> list[list[Enclosure]]:
+    """By tensor, the average after each update."""
+    decay = Enclosure.exact(trail.decay, FLOAT64)
+    return [list(variant.compute(points, decay)) for points in lifted(trail, dtype)]
+
+
+torch_followed = lru_cache(maxsize=8)(
+    lambda part, trail, dtype: followed(PARTS[part].torch, trail, dtype)
+)
+"""torch's, which all paths share."""
+
+
+def expected(trail: Trail, place: Place) -> list[list[Enclosure]]:
+    """The same, where buffers are the model's own unless they are averaged."""
+    averages = torch_followed(place.optimizer, trail, place.dtype)
+    if place.path != subject.ALONE:
+        return list(averages)
+    own = lifted(trail, place.dtype)
+    return [own[i][1:] if i % 2 else balls for i, balls in enumerate(averages)]
+
+
+def _separated(part: str, variant: Variant, trail: Trail, dtype: str) -> float:
+    pairs = (followed(v, trail, dtype) for v in (PARTS[part].torch, variant))
+    return max(separation(a, b) for a, b in zip(*pairs, strict=True))
+
+
+# --- what is asked ---------------------------------------------------------------------------
+
+
+def average(trail: Trail, place: Place) -> Verdict:
+    """What is held after each update; the model is left alone, and updates are counted."""
+    held, strayed = zip(*subject.averaged(trail, place), strict=True)
+    for k, what in enumerate(strayed, start=1):
+        if what:
+            return wrong(place, trail, f"after update {k} {what}")
+    return judge(place, trail, _told(expected(trail, place), held))
+
+
+def _told(balls: Sequence[Sequence[Enclosure]], held: Sequence[Sequence[Any]]) -> Iterator[Told]:
+    for i, own in enumerate(balls):
+        for k, ball in enumerate(own):
+            yield Told(f"tensor {i} after update {k + 1}", ball, held[k][i])
+
+
+def rejection(variant: Variant, trail: Trail, place: Place) -> Verdict:
+    """torch's, where the variant is proven to be another one."""
+    apart = _separated(place.optimizer, variant, trail, place.dtype)
+    return replace(average(trail, place), separation=apart)
+
+
+def own_function(trail: Trail, place: Place) -> Verdict:
+    """It is given what is held, what is new, and how many were averaged before."""
+    balls = followed(PARTS[place.optimizer].variant("polynomial"), trail, place.dtype)
+    return judge(place, trail, _told(balls, list(subject.by_own_function(trail, place))))
+
+
+def goes_on(trail: Trail, place: Place) -> Verdict:
+    """From a file, as a copy, from another dtype: to the same bits."""
+    *_, (held, _) = subject.averaged(trail, place)
+    for at in range(1, trail.updates):
+        for way in subject.WAYS:
+            got, count = subject.continued(trail, place, at, way)
+            if count != trail.updates:
+                return wrong(place, trail, f"counts {count} updates, with {way} after {at}")
+            if not _same_bits(held, got):
+                return wrong(place, trail, f"goes on to other bits from {way} after update {at}")
+    return Verdict(INSIDE, elements=sum(array.size for array in held))
+
+
+def _same_bits(one: Sequence[Any], other: Sequence[Any]) -> bool:
+    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))
+
+
+def tied(trail: Trail, place: Place) -> Verdict:
+    """A tensor that a model has under two names is one tensor, and is averaged once."""
+    *_, (held, _) = subject.averaged(trail, place)
+    got, torn = subject.tied(trail, place)
+    if torn or not _same_bits(held, got):
+        return wrong(place, trail, torn or "averages a tensor under two names to other bits")
+    return Verdict(INSIDE, elements=sum(array.size for array in held))
+
+
+def counted(case: Counters, place: Place) -> Verdict:
+    """A whole number's average is between the numbers, next to where one step leads."""
+    held = subject.counted(case, place)
+    steps = zip(held, held[1:], case.values[1:], strict=False)
+    for k, (old, got, new) in enumerate(steps, start=2):
+        low, high = _next_to(old, new, _weight(place.optimizer, k, case.decay))
+        if case.kind == "bool":
+            low, high = 0, 1
+        low, high = max(low, min(old, new)), min(high, max(old, new))
+        if not low <= got <= high:
+            return wrong(place, case, f"after update {k}: {low} to {high} expected, got {got}")
+    return Verdict(INSIDE, elements=len(held))
+
+
+def _weight(part: str, k: int, decay: float) -> Enclosure:
+    weight: Enclosure = Enclosure.exact(1.0) / k if part in EQUAL else 1 - Enclosure.exact(decay)
+    return weight
+
+
+def _next_to(old: int, new: int, weight: Enclosure) -> tuple[int, int]:
+    single = FORMATS["float32"]
+    ball = lerp(Enclosure.exact(float(old), single), Enclosure.exact(float(new), single), weight)
+    return int(np.floor(ball.mid - ball.rad)), int(np.ceil(ball.mid + ball.rad))
+
+
+def moves(case: Pull, place: Place) -> Verdict:
+    """An average of ones and then of twos does not stay at 1, a quarter of the way on."""
+    got = subject.pulled(case, place, *_times(case, place.optimizer))
+    if got <= 1:
+        return wrong(place, case, f"stays at {got}, where the average is 1.25 or more")
+    return Verdict(INSIDE, elements=1)
+
+
+def _times(case: Pull, part: str) -> tuple[int, int]:
+    return (case.stays, case.pulls(True)) if part in EQUAL else (1, case.pulls(False))
+
+
+def kept_in_float32(trail: Trail, place: Place) -> Verdict:
+    """An average that was moved to float32 goes on there, and a slow one does not stand still."""
+    held = subject.kept_in_float32(trail, place)[:1]  # buffers are copied
+    given = [
+        Enclosure.exact(round_to(place.dtype, p[0]), FORMATS[place.dtype]) for p in trail.points
+    ]
+    ball = _longer(place.optimizer, given, Enclosure.exact(trail.decay, FLOAT64))
+    return judge(place, trail, (Told("tensor 0 at the end", ball, own) for own in held))
+
+
+def _longer(part: str, given: Sequence[Enclosure], decay: Enclosure) -> Enclosure:
+    """torch's average in float32, of a model in a shorter format.
+
+    Where (1−β)w is a product of its own, it is rounded to the model's format.
+    """
+    single = [Enclosure(w.mid, w.rad, FORMATS["float32"]) for w in given]
+    if part in EQUAL:
+        return PARTS[part].torch.compute(single, decay)[-1]  # type: ignore[no-any-return]
+    average = single[1]
+    for w in given[2:]:
+        average = decay * average + kept_like((1 - decay) * w, average)
+    return average
+
+
+def refuses(kind: str, place: Place) -> Verdict:
+    """A model that is not the one an average was built of is refused."""
+    if subject.refuses(kind, place):
+        return Verdict(INSIDE, elements=1)
+    return wrong(place, kind, "averages a model that is not its own")
+
+
+# --- where known deviations may show ------------------------------------------------------------
+
+
+def _in_float32(trail: Trail, place: Place) -> bool:
+    """A weight that float32 does not hold, of float64 numbers."""
+    thirds = trail.updates > 2
+    return thirds and (place.dtype == "float64" or place.dtype == "mixed")
+
+
+def _falls(case: Counters, place: Place) -> bool:
+    """Where float32 comes out below both numbers and is cut off there."""
+    held = case.values[0]
+    for new in case.values[1:]:
+        parts = (np.float32(held) * np.float32(case.decay), np.float32(new))
+        got = int(parts[0] + parts[1] * np.float32(1 - case.decay))
+        if got < min(held, new):
+            return True
+        held = got
+    return False
+
+
+def _several(case: Counters, place: Place) -> bool:
+    return len(case.values) > 1
+
+
+def _of_bools(case: Counters, place: Place) -> bool:
+    return case.kind == "bool" and len(case.values) > 1
+
+
+def _wraps(case: Counters, place: Place) -> bool:
+    """A difference below 0, which uint8 does not hold."""
+    return case.kind == "uint8" and any(
+        new < max(case.values[:k]) for k, new in enumerate(case.values) if k
+    )
+
+
+def _stalls(case: Pull, place: Place) -> bool:
+    """A first move that rounding takes back."""
+    stays, _ = _times(case, place.optimizer)
+    weight = 1 / (stays + 1) if place.optimizer in EQUAL else 1 - case.decay
+    return bool(round_to(place.dtype, 1 + weight) == 1)
+
+
+IN_FLOAT32 = {"a weight in float32": _in_float32}
+COUNTED = {
+    "falls below": _falls,
+    "several": _several,
+    "bools": _of_bools,
+    "a difference below 0": _wraps,
+}
+STALLED = {"rounded away": _stalls}
+LONGER = {"several updates": lambda trail, place: trail.updates > 1}
+OTHERS = {
+    "tensors left over": lambda kind, place: (
+        kind.endswith(("more", "less"))
+        and (kind.startswith("a parameter") or place.path == subject.BUFFERS)
+    ),
+    "buffers left over": lambda kind, place: kind.startswith("a buffer"),
+    "repeated": lambda kind, place: kind == "a shape that is repeated",
+}

@@ -1,0 +1,91 @@
+"""Questions about ``update_bn``: the statistics it takes, and the model it leaves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import FLOAT64, FORMATS, round_to
+from oracles.harness.cases import passes as cases
+from oracles.harness.cases.passes import Data, Pass
+from oracles.harness.loop.judging import Told, judge, separation
+from oracles.harness.loop.question import Question, wrong
+from oracles.harness.subjects import batch_statistics as subject
+from oracles.harness.subjects.subject import Place
+from oracles.harness.verdict import INSIDE, Verdict
+from oracles.loop.batch_statistics import PART, Statistics
+from oracles.loop.part import Variant
+
+
+def questions(part: str) -> tuple[Question, ...]:
+    """What is asked about a pass that takes statistics anew."""
+    places = partial(subject.places, part)
+    return (
+        Question(part, "statistics", cases.data, statistics, places, weight=2),
+        Question(part, "leaves the model as it was", cases.passes, leaves, places, LEFT, weight=3),
+        *(
+            Question(
+                part,
+                f"rejects {variant.name}",
+                partial(_differing, variant),
+                partial(rejection, variant),
+                places,
+                rejects=variant.name,
+            )
+            for variant in PART.variants[1:]
+        ),
+    )
+
+
+def _differing(variant: Variant) -> Any:
+    drawn = cases.data(known_momentum=True)
+    return drawn.filter(lambda case: _separated(variant, case, "float32") > 1)
+
+
+def balls(variant: Variant, case: Data, dtype: str) -> tuple[Enclosure, Enclosure]:
+    """Mean and variance as a variant takes them."""
+
+    def lifted(values: Any) -> Enclosure:
+        return Enclosure.exact(round_to(dtype, values), FORMATS[dtype])
+
+    before = Statistics(lifted(case.mean), lifted(case.var), case.tracked)
+    momentum = Enclosure.exact(case.momentum or 0.0, FLOAT64)
+    mean, var, *_ = variant.compute([lifted(batch) for batch in case.batches], before, momentum)
+    return mean, var
+
+
+def _separated(variant: Variant, case: Data, dtype: str) -> float:
+    return separation(balls(PART.torch, case, dtype), balls(variant, case, dtype))
+
+
+def statistics(case: Data, place: Place) -> Verdict:
+    """Means of means and of variances; the momentum is what it was."""
+    *got, tracked, momentum = subject.taken(case, place)
+    if tracked != len(case.batches):
+        return wrong(place, case, f"has tracked {tracked} batches")
+    if momentum != case.momentum:
+        return wrong(place, case, f"leaves momentum={momentum}")
+    told = zip(("the mean", "the variance"), balls(PART.torch, case, place.dtype), got, strict=True)
+    return judge(place, case, (Told(name, ball, np.asarray(own)) for name, ball, own in told))
+
+
+def rejection(variant: Variant, case: Data, place: Place) -> Verdict:
+    """torch's, where the variant is proven to be another one."""
+    return replace(statistics(case, place), separation=_separated(variant, case, place.dtype))
+
+
+def leaves(case: Pass, place: Place) -> Verdict:
+    """Momentum and modes are put back, also if the loader raises; what has no layer is not run."""
+    if strayed := subject.left(case, place):
+        return wrong(place, case, strayed)
+    return Verdict(INSIDE, elements=1)
+
+
+LEFT = {
+    "an error on the way": lambda case, place: case.fails and case.normalized,
+    "modules of several modes": lambda case, place: case.normalized and len({*case.training}) > 1,
+}

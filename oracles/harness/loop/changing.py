@@ -1,0 +1,109 @@
+"""Questions about what people do to groups while a schedule runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from hypothesis import strategies as st
+
+from oracles.harness.cases import plans
+from oracles.harness.loop.question import Question, wrong
+from oracles.harness.loop.rating import PLAIN, Run, judged, places, singles
+from oracles.harness.rates import enclosed
+from oracles.harness.subjects import schedulers
+from oracles.harness.subjects.subject import Place
+from oracles.harness.verdict import INSIDE, Verdict
+from oracles.schedules.composed import Single
+from oracles.schedules.schedule import Schedule
+
+EDITS, LATE = "edited rates", "late groups"
+
+WRITTEN = 0.375
+"""A rate that nobody computes."""
+
+
+@dataclass(frozen=True)
+class Edited:
+    """A run in which somebody writes a rate into the first group."""
+
+    run: Run
+    when: int
+
+    def __str__(self) -> str:
+        return f"{self.run}, edited at {self.when}"
+
+
+def edits(part: str, cases: Callable[[], st.SearchStrategy[Run]]) -> Question:
+    """A rate that is written into a group is what a recurrence goes on from, and no other is."""
+
+    def strategy() -> st.SearchStrategy[Edited]:
+        alone = cases().filter(lambda run: not run.shared)
+        return st.builds(Edited, alone, st.integers(0, 5))
+
+    return Question(part, EDITS, strategy, edited, partial(places, part), weight=2)
+
+
+def edited(case: Edited, place: Place) -> Verdict:
+    """The rates before and after the edit, each group's own."""
+    following, seen = case.run.start(place), []
+    for t in range(case.run.epochs + 1):
+        seen.append(following.seen())
+        if t == case.when:
+            following.write(WRITTEN)
+        following.spoil()
+        if t < case.run.epochs:
+            following.step()
+    return judged(place, case, case.run.balls(place, {case.when: WRITTEN}), seen)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A schedule, and a group that joins after some epochs with a rate of its own."""
+
+    plan: Single
+    base: float
+    joins: int
+    late: float
+
+    def __str__(self) -> str:
+        return f"{self.plan} from {self.base}, joined at {self.joins} by a group from {self.late}"
+
+
+AFTER = 4
+"""Epochs for which a late group is followed."""
+
+
+def late_groups(schedule: Schedule) -> Question:
+    """A late group goes on from its own rate, or is refused; it is not passed over."""
+
+    def cases() -> st.SearchStrategy[Joined]:
+        return st.builds(Joined, singles(schedule, 1), plans.BASES, st.integers(0, 3), plans.BASES)
+
+    there = partial(places, schedule.name, [PLAIN])
+    return Question(schedule.name, LATE, cases, joined, there, LATE_REGIONS)
+
+
+def joined(case: Joined, place: Place) -> Verdict:
+    """The rate of the late group at each epoch, and whether the first goes on as it was."""
+    following = schedulers.following(case.plan, [case.base])
+    for _ in range(case.joins):
+        following.step()
+    following.join(case.late)
+    last = case.joins + AFTER
+    first = enclosed(case.plan, case.base, last)
+    second = enclosed(case.plan, case.late, last, edits={case.joins: case.late})
+    for t in range(case.joins + 1, last + 1):
+        try:
+            following.step()
+        except Exception:
+            return Verdict(INSIDE, elements=1)
+        pairs = zip(following.seen().rates, (first[t], second[t]), strict=True)
+        for group, (rate, ball) in enumerate(pairs):
+            if not ball.contains(rate):
+                return wrong(place, case, f"sets {rate} at epoch {t}, group {group}, not {ball}")
+    return Verdict(INSIDE, elements=2 * AFTER)
+
+
+LATE_REGIONS = {"looks at more than the rate": lambda case, place: not case.plan.schedule.local}

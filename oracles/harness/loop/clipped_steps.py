@@ -1,0 +1,80 @@
+"""Questions about where in a step the gradients are clipped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import FLOAT64, FORMATS, round_to
+from oracles.harness.cases.windows import Arrays, Windows, windows
+from oracles.harness.loop.judging import Told, judge, separation
+from oracles.harness.loop.question import Question
+from oracles.harness.subjects import clipped_steps as subject
+from oracles.harness.subjects.subject import Place
+from oracles.harness.verdict import Verdict
+from oracles.loop.clipped_step import STEP
+from oracles.loop.part import Variant
+
+
+def questions(part: str) -> tuple[Question, ...]:
+    """That a loop as torch documents it does what is documented, and nothing else."""
+    places = partial(subject.places, part)
+    return (
+        Question(part, "in a step", windows, values, places),
+        *(
+            Question(
+                part,
+                f"in a step, rejects {variant.name}",
+                partial(_differing, variant),
+                partial(rejection, variant),
+                places,
+                rejects=variant.name,
+            )
+            for variant in STEP.variants[1:]
+        ),
+    )
+
+
+def _differing(variant: Variant) -> Any:
+    return windows().filter(lambda case: _separated(variant, case, "float32") > 1)
+
+
+def balls(variant: Variant, case: Windows, dtype: str) -> Sequence[Sequence[Enclosure]]:
+    """The parameters after each step, as a variant has them."""
+
+    def lifted(arrays: Arrays) -> list[Enclosure]:
+        return [Enclosure.exact(round_to(dtype, a), FORMATS[dtype]) for a in arrays]
+
+    steps = [[lifted(gradients) for gradients in window] for window in case.windows]
+    hyper = case.hyper._replace(
+        **{name: Enclosure.exact(value, FLOAT64) for name, value in case.hyper._asdict().items()}
+    )
+    found: Sequence[Sequence[Enclosure]] = variant.compute(lifted(case.initial), steps, hyper)
+    return found
+
+
+def _separated(variant: Variant, case: Windows, dtype: str) -> float:
+    pairs = zip(balls(STEP.torch, case, dtype), balls(variant, case, dtype), strict=True)
+    return max(separation(one, other) for one, other in pairs)
+
+
+def values(case: Windows, place: Place) -> Verdict:
+    """The parameters after each step."""
+    expected, got = balls(STEP.torch, case, place.dtype), subject.trained(case, place)
+    return judge(
+        place,
+        case,
+        (
+            Told(f"parameter {i} after step {t}", ball, numbers)
+            for t, (row, own) in enumerate(zip(expected, got, strict=True), start=1)
+            for i, (ball, numbers) in enumerate(zip(row, own, strict=True))
+        ),
+    )
+
+
+def rejection(variant: Variant, case: Windows, place: Place) -> Verdict:
+    """torch's, where the variant is proven to be another one."""
+    return replace(values(case, place), separation=_separated(variant, case, place.dtype))

@@ -1,0 +1,272 @@
+"""Questions about clipping: what is left of the gradients, and which length is told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import lru_cache, partial
+from itertools import starmap
+from typing import Any
+
+import numpy as np
+
+from oracles.harness.arithmetic.enclosure import Enclosure, accumulator
+from oracles.harness.arithmetic.formats import DTYPES, FLOAT64, FORMATS, FloatArray, round_to
+from oracles.harness.cases import gradients as cases
+from oracles.harness.cases.case import dtype_of
+from oracles.harness.cases.gradients import FarOut, Gradients
+from oracles.harness.loop import clipped_steps
+from oracles.harness.loop.judging import Told, judge, separation
+from oracles.harness.loop.question import Question, wrong
+from oracles.harness.subjects import clipping as subject
+from oracles.harness.subjects.clipping import Clipped
+from oracles.harness.subjects.subject import Place
+from oracles.harness.verdict import INSIDE, Verdict
+from oracles.loop.clipping import CLIPPING, EPSILON, GIVEN, NORM, TOTAL, VALUE
+from oracles.loop.part import Part, Variant
+
+PARTS = {part.name: part for part in CLIPPING}
+
+Left = tuple[Enclosure | None, list[Enclosure | None]]
+"""The length that is told, if one is, and the gradients that are left, if any may be."""
+
+
+def questions(part: str) -> tuple[Question, ...]:
+    """What is asked about a function that clips, or measures what is to be clipped."""
+    own = partial(Question, part, places=partial(subject.places, part))
+    asked = [own(name="values", cases=cases.gradients, ask=values, regions=REGIONS, weight=3)]
+    asked += [own(name=VARIED, cases=cases.gradients, ask=varied, regions=REGIONS)]
+    asked += [_rejection(PARTS[part], variant) for variant in PARTS[part].variants[1:]]
+    if part in (NORM.name, TOTAL.name, VALUE.name):
+        asked += [own(name="infinities and nan", cases=cases.nonfinite, ask=values)]
+    if part == NORM.name:
+        asked += [
+            own(name="refuses a length that is not finite", cases=cases.nonfinite, ask=refused),
+            own(name="a parameter listed twice", cases=cases.twice, ask=once, regions=TWICE),
+            *clipped_steps.questions(part),
+        ]
+    if part in (NORM.name, TOTAL.name):
+        places = partial(subject.places, part, DTYPES)
+        asked += [
+            replace(
+                own(name="numbers of any size", cases=cases.far_out, ask=far_out, regions=FAR),
+                places=places,
+                weight=2,
+            )
+        ]
+    return tuple(asked)
+
+
+VARIED = "other ways to hand over the same"
+
+
+def _rejection(part: Part, variant: Variant) -> Question:
+    def differing() -> Any:
+        drawn = cases.sized(small=1e-3 if variant.name == "no_epsilon" else 1.0)
+        return drawn.filter(lambda case: _separated(part, variant, case) > 1)
+
+    return Question(
+        part.name,
+        f"rejects {variant.name}",
+        differing,
+        partial(rejection, variant),
+        partial(subject.places, part.name, ("float64",)),
+        rejects=variant.name,
+    )
+
+
+# --- oracles ---------------------------------------------------------------------------------
+
+
+def lifted(case: Gradients, dtype: str) -> list[Enclosure]:
+    """The gradients there are, as numbers of the dtype."""
+    return [
+        Enclosure.exact(round_to(own, g), FORMATS[own])
+        for i, g in enumerate(case.arrays)
+        if g is not None
+        for own in [dtype_of(dtype, i)]
+    ]
+
+
+def left(part: str, variant: Variant, case: Gradients, dtype: str) -> Left:
+    """What a variant leaves."""
+    gradients = lifted(case, dtype)
+    if not gradients:
+        return Enclosure.exact(0.0), [None for _ in case.arrays]
+    total, clipped = _ASK[part](variant.compute, gradients, case)
+    if isinstance(total, float):  # of no elements at all
+        total = Enclosure.exact(total)
+    rest = iter(clipped)
+    return total, [None if g is None else next(rest) for g in case.arrays]
+
+
+torch_left = lru_cache(maxsize=8)(
+    lambda part, case, dtype: left(part, PARTS[part].torch, case, dtype)
+)
+"""torch's, which all paths share."""
+
+
+def _ask_norm(compute: Any, gradients: Any, case: Gradients) -> Any:
+    return compute(gradients, case.limit, case.order, EPSILON)
+
+
+def _ask_value(compute: Any, gradients: Any, case: Gradients) -> Any:
+    return None, compute(gradients, case.limit)
+
+
+def _ask_total(compute: Any, gradients: Any, case: Gradients) -> Any:
+    return compute(gradients, case.order), gradients
+
+
+def _ask_given(compute: Any, gradients: Any, case: Gradients) -> Any:
+    formats = {g.format: None for g in gradients}
+    format = next(iter(formats)) if len(formats) == 1 else FLOAT64
+    dtype = next(name for name, one in FORMATS.items() if one is format)
+    given = Enclosure.exact(round_to(dtype, case.given), format)
+    return None, compute(gradients, given, case.limit, EPSILON)
+
+
+_ASK: dict[str, Callable[..., Any]] = {
+    NORM.name: _ask_norm,
+    VALUE.name: _ask_value,
+    TOTAL.name: _ask_total,
+    GIVEN.name: _ask_given,
+}
+
+
+def _separated(part: Part, variant: Variant, case: Gradients) -> float:
+    """In float64, in what is told and left together."""
+    one, other = (left(part.name, v, case, "float64") for v in (part.torch, variant))
+    return separation(*([b for b in (t, *gs) if b is not None] for t, gs in (one, other)))
+
+
+# --- what is asked ---------------------------------------------------------------------------
+
+
+def values(case: Gradients, place: Place) -> Verdict:
+    """The length and the gradients are what rounding can make of the rule."""
+    expected = torch_left(place.optimizer, case, place.dtype)
+    return held(case, place, subject.clip(case, place), expected)
+
+
+def held(case: Any, place: Place, got: Clipped, expected: Left) -> Verdict:
+    """What is left, against balls."""
+    if got.strayed:
+        return wrong(place, case, got.strayed)
+    return judge(place, case, _told(got, expected))
+
+
+def _told(got: Clipped, expected: Left) -> Iterator[Told]:
+    total, gradients = expected
+    if total is not None and got.total is not None:
+        yield Told("the length", total, got.total)
+    for i, (ball, values) in enumerate(zip(gradients, got.gradients, strict=True)):
+        if ball is not None and values is not None:
+            yield Told(f"gradient {i}", ball, values)
+
+
+def rejection(variant: Variant, case: Gradients, place: Place) -> Verdict:
+    """torch's, where the variant is proven to be another one."""
+    apart = _separated(PARTS[place.optimizer], variant, case)
+    return replace(values(case, place), separation=apart)
+
+
+def varied(case: Gradients, place: Place) -> Verdict:
+    """A tuple, a generator, one tensor alone, a limit in a tensor: the same bits."""
+    plain = subject.clip(case, place)
+    for name, got in subject.varieties(case, place):
+        if not same_bits(plain, got):
+            return wrong(place, case, f"gives other bits for {name}")
+    return Verdict(INSIDE, elements=sum(g.size for g in plain.gradients if g is not None))
+
+
+def same_bits(one: Clipped, other: Clipped) -> bool:
+    """Whether what is left and told are the same."""
+    pairs = [(one.total, other.total), *zip(one.gradients, other.gradients, strict=True)]
+    return one.dtype == other.dtype and all(starmap(_equal, pairs))
+
+
+def _equal(a: FloatArray | None, b: FloatArray | None) -> bool:
+    return a is b if a is None or b is None else np.array_equal(a, b, equal_nan=True)
+
+
+def refused(case: Gradients, place: Place) -> Verdict:
+    """With ``error_if_nonfinite`` an infinite or nan length is an error, and nothing is touched."""
+    if refusal := subject.refusal(case, place):
+        return wrong(place, case, refusal)
+    return Verdict(INSIDE, elements=1)
+
+
+def once(case: Gradients, place: Place) -> Verdict:
+    """Two mentions of a parameter are one parameter."""
+    expected = torch_left(place.optimizer, replace(case, listed=None), place.dtype)
+    return held(case, place, subject.clip(case, place), expected)
+
+
+def far_out(case: FarOut, place: Place) -> Verdict:
+    """The same as of ordinary numbers, times their size, wherever the format holds that."""
+    scale = np.longdouble(2) ** case.exponent(place.dtype)
+    total, gradients = _NEAR[place.optimizer](
+        lifted(case.ordinary, place.dtype), case.ordinary, scale
+    )
+    expected: Left = _scaled(total, scale), [_scaled(g, scale) for g in gradients]
+    return held(case, place, subject.clip(case.at_size(place.dtype), place), expected)
+
+
+def _near_norm(gradients: Any, ordinary: Gradients, scale: Any) -> Any:
+    return NORM.torch.compute(gradients, ordinary.limit, ordinary.order, float(EPSILON / scale))
+
+
+_NEAR: dict[str, Callable[..., Any]] = {
+    NORM.name: _near_norm,
+    TOTAL.name: lambda gradients, ordinary, scale: _ask_total(
+        TOTAL.torch.compute, gradients, ordinary
+    ),
+}
+
+
+def _scaled(ball: Enclosure, scale: Any) -> Enclosure:
+    """Times a power of 2, by which a product may underflow; beyond the format it is unknown."""
+    mid, rad = ball.mid * scale, ball.rad * scale + ball.format.eta
+    fits = np.abs(mid) + rad <= ball.format.largest
+    return Enclosure(mid, np.where(fits, rad, np.inf)[()], ball.format)
+
+
+# --- where known deviations may show ------------------------------------------------------------
+
+
+def _sizes(case: Gradients) -> list[Any]:
+    return [g for g in case.arrays if g is not None]
+
+
+def _empty(case: Gradients, place: Place) -> bool:
+    """A largest or smallest of no elements."""
+    return math.isinf(case.order) and any(g.size == 0 for g in _sizes(case))
+
+
+def _counted(case: Gradients, place: Place) -> bool:
+    """Tensors of several elements that are not 0."""
+    return case.order == 0 and any(np.count_nonzero(g) > 1 for g in _sizes(case))
+
+
+def _doubled(case: Gradients, place: Place) -> bool:
+    """A gradient that is not 0, counted and multiplied twice."""
+    assert case.listed is not None
+    gradient = case.arrays[case.listed[-1]]
+    return gradient is not None and bool(gradient.any())
+
+
+def _beyond(case: FarOut, place: Place) -> bool:
+    """Powers that leave the format they are added up in, or a length that leaves its own."""
+    numbers = np.concatenate([g.ravel() for g in case.at_size(place.dtype).arrays if g is not None])
+    powers = np.abs(numbers[numbers != 0].astype(np.longdouble)) ** case.ordinary.order
+    sums, own = accumulator(FORMATS[place.dtype]), FORMATS[place.dtype]
+    length = np.sum(powers) ** (1 / case.ordinary.order)
+    small = np.min(powers, initial=1) < sums.eta / sums.u
+    return bool(small or np.sum(powers) > sums.largest / 2 or length > own.largest / 2)
+
+
+REGIONS = {"an empty tensor": _empty, "an order of 0": _counted}
+TWICE = {"a gradient twice": _doubled}
+FAR = {"beyond": _beyond}

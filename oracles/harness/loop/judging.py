@@ -1,0 +1,70 @@
+"""Balls against what a part of the loop has computed: one verdict for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from oracles.harness.arithmetic.enclosure import Enclosure, holds
+from oracles.harness.arithmetic.formats import SMALLEST, FloatArray
+from oracles.harness.loop.question import wrong
+from oracles.harness.subjects.subject import Place
+from oracles.harness.verdict import INSIDE, UNDECIDED, Verdict
+
+
+class Told(NamedTuple):
+    """What was computed, and all that correct rounding can have made of it."""
+
+    name: str
+    ball: Enclosure
+    got: FloatArray
+
+
+def judge(place: Place, case: Any, told: Iterable[Told]) -> Verdict:
+    """Inside, or the first number that no rounding explains."""
+    elements = undecided = 0
+    share = 0.0
+    for one in told:
+        if off := first_off(one):
+            return wrong(place, case, off)
+        elements += one.got.size
+        undecided += int(np.count_nonzero(one.ball.unknown))
+        share = max(share, _share(one))
+    outcome = UNDECIDED if 0 < undecided == elements else INSIDE
+    return Verdict(outcome, elements=elements, undecided=undecided, share=share)
+
+
+def first_off(told: Told) -> str:
+    """The first element outside, as a sentence goes on after the place; empty if there is none."""
+    if told.ball.shape != told.got.shape:
+        return f"{told.name} has shape {told.got.shape}: {told.ball.shape} expected"
+    inside = np.asarray(holds(told.ball.mid, told.ball.rad, told.got))
+    if inside.all():
+        return ""
+    at = tuple(int(i) for i in np.argwhere(~inside)[0])
+    mid, rad = np.asarray(told.ball.mid)[at], np.asarray(told.ball.rad)[at]
+    where = f"[{', '.join(map(str, at))}]" if at else ""
+    return f"{told.name}{where}: expected {mid:.10g} ± {rad:.2g}, got {told.got[at]:.10g}"
+
+
+@np.errstate(invalid="ignore", divide="ignore", over="ignore")
+def _share(told: Told) -> float:
+    shares = np.abs(told.got - told.ball.mid) / np.maximum(told.ball.rad, SMALLEST)
+    usable = np.isfinite(shares) & (told.ball.rad > 0) & (told.ball.rad < np.inf)
+    return float(np.max(np.where(usable, shares, 0), initial=0))
+
+
+@np.errstate(invalid="ignore", over="ignore")
+def separation(one: Iterable[Enclosure], other: Iterable[Enclosure]) -> float:
+    """How far balls are from others, ``max |mid − mid'| / (rad + rad')``: above 1 they differ."""
+    return max(_apart(one, other), default=0.0)
+
+
+def _apart(one: Iterable[Enclosure], other: Iterable[Enclosure]) -> Iterator[float]:
+    for a, b in zip(one, other, strict=True):
+        apart, reach = np.abs(a.mid - b.mid), a.rad + b.rad
+        usable = np.isfinite(apart) & np.isfinite(reach)
+        shares = apart / np.maximum(reach, SMALLEST)
+        yield float(np.max(np.where(usable, shares, 0), initial=0))

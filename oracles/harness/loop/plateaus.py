@@ -1,0 +1,232 @@
+"""Questions about the schedule that goes by a metric: a machine, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from hypothesis import strategies as st
+
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import TENSOR as FLOAT32
+from oracles.harness.cases import machines
+from oracles.harness.cases.machines import Metrics
+from oracles.harness.loop.changing import LATE
+from oracles.harness.loop.question import Question, wrong
+from oracles.harness.loop.rating import PLAIN, TENSOR, places
+from oracles.harness.loop.resuming import RESUME
+from oracles.harness.loop.scheduling import apart
+from oracles.harness.subjects import schedulers
+from oracles.harness.subjects.schedulers import (
+    BUILT_LATER,
+    OPTIMIZER_FIRST,
+    SCHEDULER_FIRST,
+    Following,
+)
+from oracles.harness.subjects.subject import Place
+from oracles.harness.verdict import INSIDE, Verdict
+from oracles.loop.part import Variant
+from oracles.schedules import plateau
+from oracles.schedules.plateau import PART
+
+MACHINE = "machine"
+
+
+def questions(part: str) -> tuple[Question, ...]:
+    """What is asked about it."""
+    return tuple(_questions(part))
+
+
+def _questions(name: str) -> Iterator[Question]:
+    there, plain = partial(places, name), partial(places, name, [PLAIN])
+    yield Question(name, MACHINE, machines.told, machine, there, REGIONS, weight=12)
+    orders = partial(places, name, [SCHEDULER_FIRST, OPTIMIZER_FIRST, BUILT_LATER])
+    yield Question(name, RESUME, _checkpoints, resumed, orders, weight=4)
+    yield Question(name, LATE, _joined, joined, plain, weight=2)
+    for variant in PART.variants[1:]:
+        cases = partial(_differing, variant)
+        ask = partial(_rejection, variant)
+        rejects = f"rejects {variant.name}"
+        yield Question(name, rejects, cases, ask, plain, rejects=variant.name)
+
+
+# --- The machine --------------------------------------------------------------------------------
+
+
+def machine(case: Metrics, place: Place) -> Verdict:
+    """What it remembers, each rate, and the moment of each reduction."""
+    run = _start(case, place)
+    state, seen = plateau.start(case.settings), run.seen()
+    for number, metric in enumerate(case.metrics, 1):
+        state, reduces = PART.torch.compute(state, metric, case.settings)
+        balls = _after(case, place, seen.rates, reduces=reduces)
+        run.tell(metric, boxed=case.boxed)
+        seen = run.seen()
+        if told := _wrong(balls, seen, {**_remembered(state), "last_epoch": number}, run):
+            return wrong(place, case, f"{told} after {number}")
+    return Verdict(INSIDE, elements=len(case.bases) * (1 + len(case.metrics)))
+
+
+def _start(case: Metrics, place: Place) -> Following:
+    tensor = place.path == TENSOR
+    options = case.settings._asdict() | {"min_lr": [*case.floors]} if case.listed else {}
+    return schedulers.plateau(
+        case.bases,
+        options or case.settings._asdict(),
+        tensor=tensor,
+        shared=tensor and case.shared,
+    )
+
+
+def _after(
+    case: Metrics, place: Place, rates: Sequence[float], *, reduces: bool
+) -> list[Enclosure]:
+    """What each rate may be after a step, in view of what it was."""
+    return [
+        _ball(case.settings._replace(min_lr=floor), place, rate, reduces=reduces)
+        for rate, floor in zip(rates, case.floors, strict=True)
+    ]
+
+
+def _ball(s: plateau.Settings, place: Place, rate: float, *, reduces: bool) -> Enclosure:
+    lower = plateau.reduced(rate, s) if reduces else rate
+    exact = Enclosure.exact(lower)
+    if lower not in (rate, s.min_lr):
+        exact = Enclosure.exact(rate) * s.factor
+    return exact.to(FLOAT32) if place.path == TENSOR else exact
+
+
+def _remembered(state: plateau.State) -> dict[str, float]:
+    """The state, under torch's names."""
+    return {
+        "best": state.best,
+        "num_bad_epochs": state.bad,
+        "cooldown_counter": state.cooling,
+    }
+
+
+def _wrong(
+    balls: Sequence[Enclosure], seen: schedulers.Seen, remembered: dict[str, float], run: Following
+) -> str:
+    """What is not as it should be; a class of one's own need not remember by these names."""
+    for group, (ball, rate) in enumerate(zip(balls, seen.rates, strict=True)):
+        if not ball.contains(rate):
+            return f"sets {rate} in group {group}, not {ball},"
+    if seen.told != seen.rates:
+        return f"tells {seen.told}, and sets {seen.rates},"
+    if not seen.kept:
+        return "puts another tensor in the place of a rate"
+    for name, value in remembered.items():
+        if (own := run.remembers(name, value)) != value:
+            return f"remembers {name}={own}, not {value},"
+    return ""
+
+
+# --- Checkpoints --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A machine that is saved after some metrics."""
+
+    case: Metrics
+    at: int
+
+    def __str__(self) -> str:
+        return f"{self.case}, saved after {self.at}"
+
+
+def _checkpoints() -> st.SearchStrategy[Saved]:
+    return machines.told().flatmap(
+        lambda case: st.builds(Saved, st.just(case), st.integers(0, len(case.metrics)))
+    )
+
+
+def resumed(saved: Saved, place: Place) -> Verdict:
+    """Going on, and going on from a checkpoint: to the same rates, to the bit."""
+    case = saved.case
+    run = _start(case, place)
+    for metric in case.metrics[: saved.at]:
+        run.tell(metric)
+    settings = {**case.settings._asdict(), "min_lr": [*case.floors]}
+    make = partial(schedulers.by_metric, settings=settings)
+    again = schedulers.resumed(
+        place.path, schedulers.optimizer(case.bases), make, schedulers.saved(run)
+    )
+    for metric in case.metrics[saved.at :]:
+        run.tell(metric)
+        again.tell(metric)
+        one, other = run.seen(), again.seen()
+        if one != other:
+            return wrong(place, saved, f"goes on to {other.rates}, and would have to {one.rates}")
+    return Verdict(INSIDE, elements=1 + len(case.metrics))
+
+
+# --- Late groups --------------------------------------------------------------------------------
+
+
+def _joined() -> st.SearchStrategy[Saved]:
+    """Groups with one floor for all, so that a late one knows its own."""
+    return _checkpoints().map(lambda saved: replace(saved, case=replace(saved.case, listed=False)))
+
+
+JOINS = 0.25
+"""The rate of a late group."""
+
+
+def joined(saved: Saved, place: Place) -> Verdict:
+    """A late group is reduced like all others, or refused."""
+    run = _start(saved.case, place)
+    case = replace(saved.case, bases=(*saved.case.bases, JOINS))
+    state, seen = plateau.start(case.settings), run.seen()
+    for number in range(len(case.metrics) + 1):
+        if number == saved.at:
+            run.join(JOINS)
+            seen = run.seen()
+        if number == len(case.metrics):
+            break
+        state, reduces = plateau.after(state, case.metrics[number], case.settings)
+        there = case if number >= saved.at else saved.case
+        balls = _after(there, place, seen.rates, reduces=reduces)
+        try:
+            run.tell(case.metrics[number])
+        except Exception:
+            return Verdict(INSIDE, elements=1)
+        seen = run.seen()
+        if told := _wrong(balls, seen, {}, run):
+            return wrong(place, saved, f"{told} after {number + 1}, joined after {saved.at}")
+    return Verdict(INSIDE, elements=1 + len(case.metrics))
+
+
+# --- Other machines -----------------------------------------------------------------------------
+
+
+def _differing(variant: Variant) -> st.SearchStrategy[Metrics]:
+    return machines.telling(variant.name).filter(lambda case: separation(case, variant) > 1)
+
+
+def separation(case: Metrics, variant: Variant) -> float:
+    """How far apart the rates of torch's machine and of another are, in both radii together."""
+    return apart(*(_rates(case, each) for each in (PART.torch, variant)))
+
+
+def _rates(case: Metrics, variant: Variant) -> list[Enclosure]:
+    """The rates of the first group under a machine of that kind."""
+    state, rate, found = plateau.start(case.settings), case.bases[0], []
+    for metric in case.metrics:
+        state, reduces = variant.compute(state, metric, case.settings)
+        rate = plateau.reduced(rate, case.settings) if reduces else rate
+        found.append(Enclosure.exact(rate))
+    return found
+
+
+def _rejection(variant: Variant, case: Metrics, place: Place) -> Verdict:
+    """torch's rates are its own, where another machine's are others."""
+    return replace(machine(case, place), separation=separation(case, variant))
+
+
+REGIONS: dict[str, Any] = {
+    "one tensor for all": lambda case, place: place.path == TENSOR and case.shared
+}

@@ -1,0 +1,188 @@
+"""Questions about checkpoints: whoever goes on from one goes on to the same rates, to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+
+from hypothesis import strategies as st
+
+from oracles.harness.loop.question import Question, Region, wrong
+from oracles.harness.loop.rating import places
+from oracles.harness.subjects import schedulers
+from oracles.harness.subjects.schedulers import OPTIMIZER_FIRST, ORDERS, Following
+from oracles.harness.subjects.subject import Place
+from oracles.harness.verdict import INSIDE, Verdict
+from oracles.schedules import cyclic
+from oracles.schedules.composed import Chained, Plan, Sequential, Single
+
+RESUME, TWICE = "resumed", "loaded twice"
+
+BASES = (0.5, 0.25)
+
+AFTER = 4
+"""Epochs for which both are followed."""
+
+LAST = 9
+"""The latest checkpoint."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A plan, saved after some epochs, where rates may be in tensors."""
+
+    plan: Plan
+    at: int
+    tensor: bool
+
+    def __str__(self) -> str:
+        return f"{self.plan}, saved at {self.at}{', rates in tensors' if self.tensor else ''}"
+
+
+Plans = Callable[[int], st.SearchStrategy[Plan]]
+"""Plans for so many groups."""
+
+
+def resuming(
+    part: str,
+    of: Plans,
+    orders: tuple[str, ...] = tuple(ORDERS),
+    regions: Mapping[str, Region] = MappingProxyType({}),
+) -> Question:
+    """The question, in each order in which people write it."""
+    cases = partial(_checkpoints, of)
+    there = partial(places, part, orders)
+    return Question(part, RESUME, cases, resumed, there, {**regions, **REGIONS}, weight=3)
+
+
+def loading_twice(
+    part: str, of: Plans, regions: Mapping[str, Region] = MappingProxyType({})
+) -> Question:
+    """A state that is loaded is as it was, so that it can be loaded again."""
+    cases, there = partial(_checkpoints, of), partial(places, part, ["plain"])
+    return Question(part, TWICE, cases, loaded_twice, there, {**regions, **REGIONS})
+
+
+def _checkpoints(of: Plans) -> st.SearchStrategy[Checkpoint]:
+    tensors = st.booleans() if schedulers.keeps_tensors() else st.just(False)
+
+    def saved(plan: Plan) -> st.SearchStrategy[Checkpoint]:
+        last = plan.schedule.last(plan.settings) if isinstance(plan, Single) else None
+        latest = LAST if last is None else min(LAST, last - AFTER)
+        return st.builds(Checkpoint, st.just(plan), st.integers(1, max(latest, 1)), tensors)
+
+    return of(len(BASES)).flatmap(saved)
+
+
+def resumed(case: Checkpoint, place: Place) -> Verdict:
+    """Rates and momenta after the checkpoint: going on, and going on from it."""
+    run = schedulers.following(case.plan, BASES, tensor=case.tensor)
+    for _ in range(case.at):
+        run.step()
+    make = partial(schedulers.build, case.plan)
+    owner = schedulers.optimizer(BASES, tensor=case.tensor)
+    again = schedulers.resumed(place.path, owner, make, schedulers.saved(run))
+    for t, (one, other) in enumerate(zip(_followed(run), _followed(again), strict=True), case.at):
+        if one != other:
+            return wrong(place, case, f"goes on to {other} at epoch {t}, and would have to {one}")
+    return Verdict(INSIDE, elements=(AFTER + 1) * len(BASES))
+
+
+def loaded_twice(case: Checkpoint, place: Place) -> Verdict:
+    """What is loaded the second time goes on as what is loaded the first time."""
+    run = schedulers.following(case.plan, BASES, tensor=case.tensor)
+    for _ in range(case.at):
+        run.step()
+    make, kept = partial(schedulers.build, case.plan), schedulers.saved(run)
+    once, twice = (
+        schedulers.resumed(
+            OPTIMIZER_FIRST, schedulers.optimizer(BASES, tensor=case.tensor), make, kept
+        )
+        for _ in range(2)
+    )
+    for one, other in zip(_followed(once), _followed(twice), strict=True):
+        if one != other:
+            return wrong(place, case, f"goes on to {other}, loaded again, and to {one} before")
+    return Verdict(INSIDE, elements=(AFTER + 1) * len(BASES))
+
+
+def _followed(run: Following) -> Iterator[tuple[object, object]]:
+    for t in range(AFTER + 1):
+        seen = run.seen()
+        yield seen.rates, seen.momenta
+        if t < AFTER:
+            run.step()
+
+
+# --- Regions ------------------------------------------------------------------------------------
+
+
+def parts(plan: Plan) -> Iterator[Plan]:
+    """A plan and all in it."""
+    yield plan
+    if isinstance(plan, Chained | Sequential):
+        for part in plan.parts:
+            yield from parts(part)
+
+
+def _everything(case: Checkpoint, place: Place) -> bool:
+    return True
+
+
+MARK = 0.171875
+"""A rate that nobody computes."""
+
+
+def writes(plan: Plan, group: int = 0) -> bool:
+    """Whether a scheduler that is built writes another rate over the one that it finds."""
+    return bool(plan.of_group(group).next(MARK, 0, BASES[group]) != MARK)
+
+
+def _overwritten(case: Checkpoint, place: Place) -> bool:
+    """A sequence sets back whatever it finds."""
+    return any(isinstance(part, Sequential) for part in parts(case.plan)) or any(
+        writes(case.plan, group) for group in range(len(BASES))
+    )
+
+
+def _twice(case: Checkpoint, place: Place) -> bool:
+    """Where a step of this very epoch changes the rate, which a constructor takes again."""
+    assert isinstance(case.plan, Single)
+    s = case.plan.settings
+    match case.plan.schedule.name:
+        case "StepLR":
+            return bool(case.at % s.step_size == 0)
+        case "MultiStepLR":
+            return case.at in s.milestones
+    return bool(case.at == s.total_iters)
+
+
+def _period_forgotten(case: Checkpoint, place: Place) -> bool:
+    assert isinstance(case.plan, Single)
+    s = case.plan.settings
+    return bool(s.T_mult > 1 and case.at > s.T_0)
+
+
+def _annealing(case: Checkpoint, place: Place) -> bool:
+    assert isinstance(case.plan, Single)
+    return bool(case.plan.settings.anneal_epochs > 1)
+
+
+def _saw(case: Checkpoint, place: Place) -> bool:
+    return any(
+        isinstance(part, Single) and part.schedule is cyclic.SCHEDULE for part in parts(case.plan)
+    )
+
+
+REGIONS: dict[str, Region] = {
+    "a saw": _saw,
+    "annealing": _annealing,
+    "everything": _everything,
+    "written over": _overwritten,
+    "taken twice": _twice,
+    "period forgotten": _period_forgotten,
+    "past a period": lambda case, place: case.at > case.plan.settings.T_0,
+    "in tensors": lambda case, place: case.tensor,
+}

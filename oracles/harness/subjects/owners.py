@@ -1,0 +1,27 @@
+"""Optimizers built from a rule and the hyperparameters of a step, on one of their paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import torch
+
+from oracles.drawing import Hyper
+from oracles.harness.subjects.classes import accepted
+from oracles.rule import Rule
+
+PATHS: Mapping[str, Mapping[str, bool]] = MappingProxyType(
+    {"for-loop": {"foreach": False}, "foreach": {"foreach": True}, "fused": {"fused": True}}
+)
+"""The ways through an optimizer's step, and the switches that take them."""
+
+
+def owner(
+    rule: Rule, h: Hyper, members: Sequence[torch.Tensor], path: str
+) -> torch.optim.Optimizer:
+    """torch's optimizer of a rule; what an older one does not take, it is not given."""
+    cls = getattr(torch.optim, rule.name)
+    known = {k: value for k, value in rule.arguments(h).items() if k in accepted(cls)}
+    built: torch.optim.Optimizer = cls(members, **known, **PATHS[path])
+    return built

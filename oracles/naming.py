@@ -1,0 +1,37 @@
+"""Names that are not known, and the known one that was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def unknown(told: str, name: object, known: Iterable[str], allowed: str = "") -> str:
+    """What to say of a name that is not known: whether another was meant, and all there are.
+
+    Args:
+        told: that it is not known, as the sentence begins.
+        name: the name that was given.
+        known: what it may have been.
+        allowed: how these are listed, where that is not one after the other.
+
+    >>> unknown("rule='adma' is not known", "adma", ["SGD", "Adam"])
+    "rule='adma' is not known (did you mean 'Adam'?); allowed: SGD, Adam"
+    >>> unknown("rule='Lion' is not known", "Lion", ["SGD", "Adam"])
+    "rule='Lion' is not known; allowed: SGD, Adam"
+    """
+    known = list(known)
+    near = nearest(str(name), known)
+    meant = f" (did you mean {near!r}?)" if near else ""
+    return f"{told}{meant}; allowed: {allowed or ', '.join(known)}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is spelled most like one, in whichever case; empty if none is near.
+
+    >>> nearest("weight-decay", ["lr", "weight_decay"])
+    'weight_decay'
+    """
+    spelled = {each.casefold(): each for each in known}
+    close = get_close_matches(name.casefold(), spelled, n=1)
+    return spelled[close[0]] if close else ""

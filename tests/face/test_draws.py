@@ -1,0 +1,154 @@
+"""A seed says which cases somebody's code is asked, and a profile how many."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import oracles
+from oracles.checking import Checking
+from oracles.cli import main
+from oracles.harness.evidence.settings import PROFILES
+from oracles.harness.runs.profiles import EXAMPLES
+from oracles.harness.subjects.trace import Trace
+from oracles.identification import identify
+
+ASKED = ("rule", "accuracy: float32", "promise: deterministic", "promise: groups")
+"""One question of each kind."""
+
+
+def step(params: Any, grads: Any, state: Any, lr: float) -> Any:
+    return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+
+def recording(kind: str, seen: list[float]) -> Callable[..., Any]:
+    """Code of a kind that writes down a gradient of each step, and a parameter before it."""
+
+    def recorded(params: Any, grads: Any, state: Any, lr: float) -> Any:
+        seen.extend((float(grads[0].ravel()[0]), float(params[0].ravel()[0])))
+        return step(params, grads, state, lr)
+
+    class Recorded(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:
+            p = self.param_groups[0]["params"][0]
+            seen.extend((float(p.grad.ravel()[0]), float(p.ravel()[0])))
+            return super().step(closure)
+
+    def made(params: Any, lr: float = 0.1) -> torch.optim.Optimizer:
+        return Recorded(params, lr=lr)
+
+    return recorded if kind == "step" else made
+
+
+def numbers(kind: str, **given: Any) -> dict[str, list[float]]:
+    """What code was given, by question."""
+    seen: list[float] = []
+    checking = Checking.of(recording(kind, seen), "SGD", dtypes=["float32"], **given)
+    found = {}
+    for question, _ in checking.answers():
+        found[question], seen[:] = list(seen), []
+    return found
+
+
+@pytest.mark.parametrize("kind", ["step", "optimizer"])
+def test_a_seed_says_which(kind: str) -> None:
+    """But for cases that tell conventions apart, and numbers worked by hand."""
+    zero, one, again, other = (numbers(kind, seed=seed) for seed in (0, 3, 3, 4))
+    assert one == again
+    for question in ASKED if kind == "optimizer" else ASKED[:3]:
+        assert not {*one[question]} & {*other[question]} - {*zero["rule"]}, question
+        assert {*one[question]} - {*zero[question]}
+        assert len(one[question]) == len(other[question])
+
+
+def test_a_profile_says_how_many() -> None:
+    few, many = numbers("step"), numbers("step", profile="thorough")
+    assert len({*many["promise: order"]}) == 13 * len({*few["promise: order"]})
+    steps = len(few["accuracy: float32"])
+    first = steps // 3  # a case that shows what it can be given
+    assert len(many["accuracy: float32"]) - first == 13 * (steps - first)
+    assert numbers("step", profile="ci") == few
+
+
+def test_profiles_are_those_of_all_checks() -> None:
+    shares = {name: examples // EXAMPLES["default"] for name, examples in EXAMPLES.items()}
+    assert shares == PROFILES
+
+
+def rare(params: Any, grads: Any, state: Any, lr: float) -> Any:
+    """Is wrong for gradients above any that the default draws."""
+    known = (np.where(abs(g) > 3.982, 2 * g, g) for g in grads)
+    return step(params, list(known), state, lr)
+
+
+def test_what_is_rare_is_found_by_whoever_looks_longer() -> None:
+    found = [str(identify(rare, ["SGD"], profile=profile)) for profile in PROFILES]
+    assert found[0] == "rare follows SGD's coupled_unscaled"
+    assert found[2].startswith("rare follows no known rule")
+
+
+def test_a_promise_is_kept_if_it_is_on_all_draws() -> None:
+    class Fussy(torch.optim.SGD):
+        """Writes into gradients above any that the default draws."""
+
+        def step(self, closure: Any = None) -> Any:
+            loss = super().step(closure)
+            for p in self.param_groups[0]["params"]:
+                if p.grad is not None and (p.grad.abs() > 1.995).any():
+                    p.grad.zero_()
+            return loss
+
+    told = [oracles.check(Fussy, "SGD", dtypes=[], profile=p) for p in ("default", "thorough")]
+    assert [[line.name for line in report.broken] for report in told] == [[], ["gradients"]]
+
+
+def test_they_are_in_the_documents() -> None:
+    report = oracles.check(step, "SGD", dtypes=[], seed=7, profile="thorough").to_json()
+    assert (report["seed"], report["profile"]) == (7, "thorough")
+    assert (report["rule"]["seed"], report["rule"]["profile"]) == (7, "thorough")
+
+
+RECORD = Trace("run", {"w": np.ones((2, 1))}, {"w": np.ones((1, 1))}, {"lr": (0.5,)})
+
+
+def fit(X: Any, y: Any, lr: float, epochs: int) -> Any: ...
+
+
+@pytest.mark.parametrize("subject", [RECORD, fit], ids=["a record", "a training loop"])
+def test_what_is_not_drawn_has_no_seed(subject: Any) -> None:
+    for given in ({"seed": 1}, {"profile": "thorough"}):
+        with pytest.raises(ValueError, match=r"(seed|profile)=.* has no use for it"):
+            identify(subject, **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"seed": -1}, "seed=-1 is not allowed; allowed: whole numbers from 0 on"),
+        ({"seed": 0.5}, "seed=0.5 is not allowed"),
+        ({"profile": "thorogh"}, "profile='thorogh' is not known (did you mean 'thorough'?)"),
+    ],
+)
+def test_what_is_off_is_named(given: dict[str, Any], said: str) -> None:
+    for ask in (oracles.check, identify):
+        with pytest.raises(ValueError, match=re.escape(said)):
+            ask(step, **given)
+
+
+def test_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["tests.face.test_draws:rare", "--rule", "SGD", "--json"]
+    for seed, profile in ((0, "default"), (1, "thorough")):
+        chosen = ["--seed", str(seed), "--profile", profile]
+        for command in (["check", "--dtype", "float64"], ["identify"]):
+            status = main([*command, *asked, *chosen])
+            told = json.loads(capsys.readouterr().out)
+            assert (told["seed"], told["profile"]) == (seed, profile)
+            assert status == (profile == "thorough")
+    assert main(["check", "--seed", "1"]) == 2
+    assert "--seed is for code of your own" in capsys.readouterr().err
