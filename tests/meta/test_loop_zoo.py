@@ -17,10 +17,11 @@ from oracles.harness.runs.parts import run_question, sites
 from oracles.harness.runs.runner import Refuted
 from oracles.harness.runs.tally import Tally
 from tests.meta.loop_accumulating import SPECIMENS as LOOPS
+from tests.meta.loop_ranks import SPECIMENS as RANKS
 from tests.meta.loop_scaling import SPECIMENS as SCALERS
 from tests.meta.loop_zoo import Specimen
 
-ZOO: tuple[Specimen, ...] = (*SCALERS, *LOOPS)
+ZOO: tuple[Specimen, ...] = (*SCALERS, *LOOPS, *RANKS)
 
 
 @contextmanager
