@@ -25,6 +25,7 @@ from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.description import device_name
 from oracles.optimizers.registry import RULES
 from oracles.optimizers.sgd import RULE
+from oracles.rule import Rule
 from tests.support.fleet import STINTS, seen
 from tests.support.stints import HalfDecay, LateSpot, choice
 
@@ -156,7 +157,12 @@ def test_parts_of_the_loop_are_left_to_check(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = []
-    monkeypatch.setattr(soak, "soak", lambda rule, *_, **__: asked.append(rule.name) or 1)
+
+    def asks(rule: Rule, *_: Any, **__: Any) -> int:
+        asked.append(rule.name)
+        return 1
+
+    monkeypatch.setattr(soak, "soak", asks)
     assert cli.main(["soak"]) == 0
     assert asked == [*RULES]
     assert cli.main(["soak", "--rule", "StepLR"]) == 2
