@@ -158,11 +158,11 @@ def test_parts_of_the_loop_are_left_to_check(
 ) -> None:
     asked = []
 
-    def noted(rule: Rule, *_: object, **__: object) -> int:
+    def asks(rule: Rule, *_: Any, **__: Any) -> int:
         asked.append(rule.name)
         return 1
 
-    monkeypatch.setattr(soak, "soak", noted)
+    monkeypatch.setattr(soak, "soak", asks)
     assert cli.main(["soak"]) == 0
     assert asked == [*RULES]
     assert cli.main(["soak", "--rule", "StepLR"]) == 2
