@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import warnings
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock, patch
 
 import pytest
 import torch
@@ -71,6 +74,60 @@ def test_gradients_that_share_memory_are_refused() -> None:
         with pytest.raises(RuntimeError):
             clip([w], 1.0)
     assert w.grad.tolist() == [3.0] * 3
+
+
+@pytest.mark.parametrize("foreach", [None, True, False])
+@pytest.mark.parametrize("name", ["clip_grad_norm_", "clip_grad_value_"])
+def test_the_loop_runs_that_is_asked_for(name: str, foreach: bool | None) -> None:
+    """Kernels for lists of tensors, or for each; lists where nothing is said, on the CPU."""
+    clip = getattr(torch.nn.utils, name)
+    if "foreach" not in inspect.signature(clip).parameters:
+        pytest.skip("this torch has one loop only")
+    kernels = {kernel for kernel in dir(torch) if kernel.startswith("_foreach")}
+    noted = {kernel: Mock(wraps=getattr(torch, kernel)) for kernel in kernels}
+    with patch.multiple(torch, **noted):
+        clip([parameter(3.0, -4.0)], 1.0, foreach=foreach)
+    called = [kernel for kernel, mock in noted.items() if mock.called]
+    assert len(called) == (0 if foreach is False else 2)
+
+
+@pytest.mark.parametrize("name", ["clip_grad_norm_", "clip_grad_value_"])
+def test_lists_are_asked_for_where_there_are_none(name: str) -> None:
+    """On a device without kernels for lists that is an error; each by itself goes without one."""
+    clip = getattr(torch.nn.utils, name)
+    if "foreach" not in inspect.signature(clip).parameters:
+        pytest.skip("this torch has one loop only")
+    w = torch.nn.Parameter(torch.ones(2, device="meta"))
+    w.grad = torch.ones(2, device="meta")
+    for plain in (None, False):
+        clip([w], 1.0, foreach=plain)
+    with pytest.raises(RuntimeError, match="foreach"):
+        clip([w], 1.0, foreach=True)
+
+
+@pytest.mark.parametrize("part", [part.name for part in CLIPPING])
+def test_a_function_has_its_own_name(part: str) -> None:
+    function = getattr(torch.nn.utils, part, None)
+    if function is None:
+        pytest.skip("this torch has none")
+    assert part in function.__name__
+    assert function.__doc__
+
+
+def test_an_order_may_be_text() -> None:
+    assert clip_grad_norm_([parameter(3.0, -4.0)], 1.0, "inf") == 4  # type: ignore[arg-type]
+
+
+def test_an_empty_generator_is_told_of() -> None:
+    """By releases that tell of it; and nothing else is."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        clip_grad_norm_((w for w in [parameter(3.0)]), 1.0)
+        clip_grad_norm_([], 1.0)
+        assert not told
+        clip_grad_norm_((w for w in list[torch.Tensor]()), 1.0)
+    assert all("empty generator" in str(one.message) for one in told)
+    assert len(told) == ("empty generator" in inspect.getsource(clip_grad_norm_))
 
 
 def test_a_limit_below_0_turns_gradients_round() -> None:
