@@ -51,7 +51,7 @@ def named(specimen: Specimen) -> Question:
 @pytest.mark.parametrize("specimen", ZOO, ids=str)
 def test_a_faulty_part_is_caught(specimen: Specimen) -> None:
     question = named(specimen)
-    asked, _ = sites(specimen.part)
+    asked, _ = sites(specimen.part, specimen.paths)
     if not {site.place for site in asked} & {*question.places()}:
         pytest.skip(f"this torch cannot be asked: {question.name}")
     with hurried(), specimen.planted(), pytest.raises(Refuted) as told:
