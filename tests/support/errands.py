@@ -112,7 +112,7 @@ def example(wrapper: str, micros: int, copies: int, rank: Rank) -> list[float]:
     outer, owner = _wrapped(wrapper, model)
     for rows, targets in batches:
         loss: torch.Tensor = nn.functional.mse_loss(outer(rows), targets) / micros
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
     owner.step()
     return [float(whole(p)) for p in (model.weight, model.bias)]
 
