@@ -17,9 +17,14 @@ from torch.distributed.algorithms.join import Join
 from torch.distributed.algorithms.model_averaging import averagers
 from torch.nn.parallel import DistributedDataParallel
 
+from oracles.harness.loop.ranks.asked import PAIR
+from oracles.harness.loop.ranks.resuming import GROWN
 from oracles.harness.loop.ranks.sharing import CLIPS, MEAN, STATES
 from oracles.harness.subjects.processes import planting
 from tests.meta.loop_zoo import Specimen
+
+PAIRS = PAIR[0], GROWN
+"""Where specimens are asked: two ranks are enough to find them."""
 
 Reduced = Callable[[Tensor], Tensor]
 """What becomes of the gradients of a bucket."""
@@ -448,7 +453,7 @@ def _in_ranks(fault: Any, *given: Any) -> Callable[[], AbstractContextManager[No
 def _specimens(
     part: str, caught_by: str, *faults: tuple[str, Callable[[], AbstractContextManager[None]]]
 ) -> tuple[Specimen, ...]:
-    return tuple(Specimen(name, part, planted, caught_by) for name, planted in faults)
+    return tuple(Specimen(name, part, planted, caught_by, PAIRS) for name, planted in faults)
 
 
 SPECIMENS: tuple[Specimen, ...] = (
