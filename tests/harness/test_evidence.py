@@ -106,14 +106,10 @@ def observed(answer: list[float], *, w: float = 0.0, g: float = 1.0) -> Observat
 
 class TestNearness:
     def test_how_far_in_parts_of_the_largest_move(self) -> None:
-        """Four elements go to −½ by the rule; the largest move that was seen is 1."""
-        near = nearness(TORCH, [observed([-0.5, -0.50005, -1.0, 1.0])])
-        assert (near.share, near.largest) == (0.5, 1.5)
-        assert round(near.typical, 6) == round((0 + 0.00005 + 0.5 + 1) / 4, 6)
-        assert str(near) == (
-            "SGD's coupled_unscaled, which has 50% of the moves right and is off by up to 1.5 of a "
-            "step's largest"
-        )
+        """All elements go to −½ by the rule; the largest move that was seen is 1."""
+        near = nearness(TORCH, [observed([-0.5, -0.50005, -0.501, -1.0, 1.0])])
+        assert (near.share, near.largest) == (0.4, 1.5)
+        assert round(near.typical, 6) == round((0 + 0.00005 + 0.001 + 0.5 + 1) / 5, 6)
 
     def test_where_nothing_moves(self) -> None:
         still, moved = observed([0.0], g=0.0), observed([0.0])
