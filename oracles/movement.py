@@ -42,7 +42,7 @@ def movements(loop: Loop) -> Iterator[Movement]:
     for number, optimizer in enumerate(loop.log.optimizers):
         updates = loop.updates[number]
         seen = updates and optimizer.watched and optimizer.fresh
-        if seen and all(u.stepped and u.stepped.calls is None for u in updates):
+        if seen and all(u.stepped and u.stepped.calls in (None, 1) for u in updates):
             for group, parameters in enumerate(optimizer.groups):
                 if found := _Group(loop, number, group, parameters).movement():
                     yield found

@@ -57,7 +57,8 @@ class Machine:
     def length(self, x: list[Fraction], order: Fraction) -> Fraction:
         powers = [abs(v) if order == 1 or not v else self.pow(abs(v), order) for v in x]
         total = self.total(powers)
-        length = self.pow(total, 1 / order) if total and order != 1 else total
+        inverse = F(1 / float(order))  # which nobody has exactly
+        length = self.pow(total, inverse) if total and order != 1 else total
         # What is accumulated in its own format has been rounded to it already.
         return stored(length, self.dtype) if self.dtype in HALF else length
 

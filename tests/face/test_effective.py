@@ -180,6 +180,34 @@ def test_what_the_code_acts_with(what: str) -> None:
     assert said == f"{rule}'s {expected}"
 
 
+def test_a_number_of_any_size_is_solved_for() -> None:
+    def code(params: Any, grads: Any, state: Any, lr: float) -> Any:
+        return [w - lr * (g + 3.7 * w) for w, g in zip(params, grads, strict=True)]
+
+    told = oracles.identify(code, ["SGD"])
+    assert str(told) == "code follows SGD's coupled_unscaled, weight_decay = 3.7 whatever is given"
+
+
+@pytest.mark.parametrize("power", [1, 9])
+def test_what_is_solved_for_is_found_to_the_last_place(power: int) -> None:
+    """On a curve that is flat for long, where false position by itself hardly moves."""
+    found = effective._root(lambda x: x**power - 1, 0.0, 10.0)  # noqa: SLF001
+    assert abs(found - 1) <= np.spacing(1.0)
+    assert effective._root(lambda x: x, 0.0, 10.0) == 0  # noqa: SLF001
+
+
+def test_a_value_that_is_solved_for_beside_a_convention() -> None:
+    """Without momentum it is as near as others: several of the nearest are tried."""
+
+    def code(params: Any, grads: Any, state: Any, lr: float) -> Any:
+        for i, g in enumerate(grads):
+            state[i] = 0.873 * state.get(i, 0) + lr * g
+        return [w - state[i] for i, w in enumerate(params)]
+
+    told = oracles.identify(code, ["SGD"])
+    assert str(told) == ("code follows SGD's lr_in_velocity, momentum = 0.873 whatever is given")
+
+
 def test_a_trace_that_leaves_a_parameter_undecayed_by_its_name() -> None:
     steps, rng = 5, np.random.Generator(np.random.PCG64(3))
     g = {name: rng.normal(size=(steps, 3)) for name in ("scale", "shift", "weight")}

@@ -25,8 +25,8 @@ from oracles import cli
 from oracles.harness.watching.faults import FAULTS
 from oracles.reports.watched import render
 from oracles.watching import LoopReport
-from tests.meta.faulty_loops import FAULTY, Planted
-from tests.support.loops import RIGHT, batches, grad_scaler, group, mlp, sgd, unwatched
+from tests.meta.faulty_loops import ABSENT, FAULTY
+from tests.support.loops import RIGHT, SCALER, batches, grad_scaler, group, mlp, sgd, unwatched
 
 SCHEMA = jsonschema.Draft202012Validator(
     json.loads(files("oracles.reports").joinpath("loop.schema.json").read_text("utf-8"))
@@ -39,16 +39,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:`parameters` is an empty generator:UserWarning"),
     pytest.mark.filterwarnings("ignore:optimizer contains a parameter group:UserWarning"),
 ]
-
-scalers = pytest.mark.skipif(grad_scaler() is None, reason="this torch has no scaler for the CPU")
-SCALED = {"unscaled", "scaled", "skipped", "unscaling", "scaler", "scale"}
-"""Words in the names of loops that have a scaler."""
-
-
-def needs(loop: str) -> Any:
-    """A loop as a parameter of a test, skipped where this torch has not what it needs."""
-    marks = [scalers] if SCALED & set(loop.split("_")) or "scaled_" in loop else []
-    return pytest.param(loop, marks=marks)
 
 
 class Watching:
@@ -93,11 +83,10 @@ def test_a_right_loop_is_not_accused_and_computes_the_same(loop: str) -> None:
 
 @pytest.mark.parametrize("loop", RIGHT)
 def test_a_right_loop_is_not_accused_by_check_loop(loop: str) -> None:
-    report = checked(RIGHT[loop])
-    assert names(report) <= {"no step"} - ({"no step"} if report.seen[0] != "n" else set())
+    checked(RIGHT[loop]).raise_if_wrong()
 
 
-@pytest.mark.parametrize("loop", [needs(name) for name in FAULTY])
+@pytest.mark.parametrize("loop", FAULTY)
 def test_a_planted_fault_is_told_by_its_name_and_nothing_else(loop: str) -> None:
     planted = FAULTY[loop]
     if planted.whole:
@@ -113,10 +102,8 @@ def test_a_planted_fault_is_told_by_its_name_and_nothing_else(loop: str) -> None
 
 
 def test_the_zoo_has_each_fault_but_those_of_several_processes() -> None:
-    assert {fault.name for fault in FAULTS} - {p.fault for p in FAULTY.values()} == {
-        "ranks differ",
-        "summed over ranks",
-    }
+    shown = {planted.fault for planted in FAULTY.values()} | ABSENT
+    assert {f.name for f in FAULTS} - shown == {"ranks differ", "summed over ranks"}
 
 
 @pytest.mark.parametrize("loop", ["zero_grad_forgotten", "accumulation_undivided", "not_finite"])
@@ -160,10 +147,9 @@ def test_the_rule_that_weights_follow_is_told() -> None:
 def replaceable() -> dict[tuple[str, str], Any]:
     """Whatever might be left behind: functions, methods, hooks."""
     schedulers = [v for v in vars(torch.optim.lr_scheduler).values() if isinstance(v, type)]
-    scaler = grad_scaler()
     kinds = [
         *schedulers,
-        *(type(scaler).__mro__[:-1] if scaler else ()),
+        *(type(grad_scaler()).__mro__[:-1] if SCALER else ()),
         torch.optim.Optimizer,
         torch.nn.Module,
         torch.autograd.graph.saved_tensors_hooks,
@@ -326,7 +312,7 @@ def _rank(store: Path, rank: int, scale: float | None, pipe: Any) -> None:
                         torch.distributed.all_reduce(p.grad)
                         p.grad *= scale
                 optimizer.step()
-    pipe.send([str(found) for found in report.findings])
+        pipe.send([str(found) for found in report.findings])  # some gloos hang when they are left
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked")
@@ -363,7 +349,3 @@ def test_ranks_that_are_not_there_cannot_be_compared() -> None:
         oracles.watch(sgd(mlp()), ranks=True),
     ):
         pass
-
-
-def test_planted_loops_say_which_door_shows_them() -> None:
-    assert all(isinstance(planted, Planted) for planted in FAULTY.values())

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
-from tests.support.loops import Loop, batches, grad_scaler, mlp, sgd
+from tests.support.loops import HOOKS, SCALER, Loop, batches, grad_scaler, mlp, sgd
 
 
 class Planted(NamedTuple):
@@ -35,14 +35,20 @@ class Planted(NamedTuple):
 
 
 FAULTY: dict[str, Planted] = {}
-"""By the name of the loop."""
+"""By the name of the loop, those that this torch can run."""
+
+ABSENT: set[str] = set()
+"""Faults of loops that it cannot run."""
 
 
-def planted(fault: str, *, whole: bool = False) -> Callable[[Loop], Loop]:
-    """Enter a loop into the list."""
+def planted(fault: str, *, whole: bool = False, there: bool = True) -> Callable[[Loop], Loop]:
+    """Enter a loop into the list, if this torch has what it needs."""
 
     def enter(loop: Loop) -> Loop:
-        FAULTY[loop.__name__] = Planted(fault, loop, whole)
+        if there:
+            FAULTY[loop.__name__] = Planted(fault, loop, whole)
+        else:
+            ABSENT.add(fault)
         return loop
 
     return enter
@@ -74,12 +80,9 @@ def zero_grad_forgotten_in_a_closure(watch: Any) -> None:
             optimizer.step(closure)
 
 
-@planted("never cleared")
+@planted("never cleared", there=HOOKS)
 def zero_grad_forgotten_in_the_backward_pass(watch: Any) -> None:
     """Steps are made as soon as a gradient is there, and the gradient stays."""
-    if not hasattr(torch.Tensor, "register_post_accumulate_grad_hook"):
-        zero_grad_forgotten(watch)
-        return
     model = mlp()
     optimizers = {p: torch.optim.SGD([p], lr=0.1) for p in model.parameters()}
     for p in model.parameters():
@@ -220,13 +223,10 @@ def accumulation_undivided(watch: Any) -> None:
                 optimizer.zero_grad()
 
 
-@planted("accumulation undivided")
+@planted("accumulation undivided", there=SCALER)
 def accumulation_undivided_with_a_scaler(watch: Any) -> None:
     """The mean is written as a sum over rows, the scale is undone, and nothing divides by 4."""
     scaler = grad_scaler(init_scale=1000.0)
-    if scaler is None:
-        accumulation_undivided(watch)
-        return
     model = mlp()
     optimizer = sgd(model)
     with watch(optimizer, model=model, scaler=scaler, loss="mean"):
@@ -282,10 +282,8 @@ def last_window_divided_as_the_others(watch: Any) -> None:
                 optimizer.zero_grad()
 
 
-def _scaled(
-    watch: Any, step: Callable[[nn.Module, Any, Any], None], scale: bool = True, limit: float = 1.0
-) -> None:
-    """A loop with a scaler; with one by hand where this torch has none for the CPU."""
+def _scaled(watch: Any, step: Callable[[nn.Module, Any, Any], None], scale: bool = True) -> None:
+    """A loop with a scaler."""
     model = mlp()
     optimizer = sgd(model)
     scaler = grad_scaler()
@@ -299,7 +297,7 @@ def _scaled(
             scaler.update()
 
 
-@planted("never unscaled")
+@planted("never unscaled", there=SCALER)
 def step_without_the_scaler(watch: Any) -> None:
     def step(model: nn.Module, optimizer: Any, scaler: Any) -> None:
         optimizer.step()
@@ -308,7 +306,7 @@ def step_without_the_scaler(watch: Any) -> None:
     _scaled(watch, step)
 
 
-@planted("unscaled twice")
+@planted("unscaled twice", there=SCALER)
 def unscaled_by_hand_as_well(watch: Any) -> None:
     def step(model: nn.Module, optimizer: Any, scaler: Any) -> None:
         for p in model.parameters():
@@ -319,12 +317,12 @@ def unscaled_by_hand_as_well(watch: Any) -> None:
     _scaled(watch, step)
 
 
-@planted("never scaled")
+@planted("never scaled", there=SCALER)
 def scale_forgotten(watch: Any) -> None:
     _scaled(watch, lambda model, optimizer, scaler: scaler.step(optimizer), scale=False)
 
 
-@planted("scaled in part")
+@planted("scaled in part", there=SCALER)
 def one_of_two_losses_scaled(watch: Any) -> None:
     model = mlp()
     optimizer = sgd(model)
@@ -350,7 +348,7 @@ def not_finite(watch: Any) -> None:
             optimizer.step()
 
 
-@planted("clips scaled gradients")
+@planted("clips scaled gradients", there=SCALER)
 def clipped_before_unscaling(watch: Any) -> None:
     def step(model: nn.Module, optimizer: Any, scaler: Any) -> None:
         clip_grad_norm_(model.parameters(), 1.0)
@@ -449,7 +447,7 @@ def schedule_at_the_top(watch: Any) -> None:
     _too_early(watch, at_the_top=True)
 
 
-@planted("schedule at a skipped step")
+@planted("schedule at a skipped step", there=SCALER)
 def schedule_at_a_skipped_step(watch: Any) -> None:
     model = mlp()
     optimizer = sgd(model)

@@ -12,7 +12,7 @@ from typing import Any
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import SWALR
 
-from oracles.harness.loop.changing import EDITS, LATE
+from oracles.harness.loop.changing import EDITS, LATE, TOLD
 from oracles.harness.loop.plateaus import MACHINE
 from oracles.harness.loop.resuming import RESUME, TWICE
 from oracles.harness.loop.scheduling import EDGES, JUMPS, LISTS, MOMENTUM, RATES
@@ -292,7 +292,7 @@ COMMON: dict[str, tuple[str, Any, str]] = {
     "tells the rates themselves": (
         "PolynomialLR",
         having(torchs.PolynomialLR, get_last_lr=telling_the_rates_themselves),
-        RATES,
+        TOLD,
     ),
     "two epochs at once": ("StepLR", having(torchs.StepLR, step=twice), RATES),
     "an epoch that is given plays no part": (

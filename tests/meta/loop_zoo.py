@@ -16,12 +16,14 @@ class Specimen:
         part: the part of the loop.
         planted: puts the faulty one in torch's place, for as long as it is entered.
         caught_by: the name of a question that finds it.
+        paths: on which it is asked; empty: on all.
     """
 
     name: str
     part: str
     planted: Callable[[], AbstractContextManager[None]]
     caught_by: str
+    paths: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.part}: {self.name}"

@@ -5,11 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 
 from oracles.harness.loop.catalogue import questions
 from oracles.harness.loop.question import Question
@@ -17,30 +13,15 @@ from oracles.harness.runs.parts import run_question, sites
 from oracles.harness.runs.runner import Refuted
 from oracles.harness.runs.tally import Tally
 from tests.meta.loop_accumulating import SPECIMENS as LOOPS
+from tests.meta.loop_averaging import SPECIMENS as AVERAGES
+from tests.meta.loop_clipping import SPECIMENS as CLIPPERS
+from tests.meta.loop_ranks import SPECIMENS as RANKS
 from tests.meta.loop_scaling import SPECIMENS as SCALERS
 from tests.meta.loop_schedules import SPECIMENS as SCHEDULES
 from tests.meta.loop_zoo import Specimen
+from tests.support.hurried import hurried
 
-ZOO: tuple[Specimen, ...] = (*SCHEDULES, *SCALERS, *LOOPS)
-
-
-@contextmanager
-def hurried() -> Iterator[None]:
-    """The loaded profile, but what is found need not be shrunk, nor kept for the next run."""
-    before = settings.get_current_profile_name()
-    quick = settings(
-        settings.default,
-        phases=(Phase.generate,),
-        database=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-    )
-    settings.register_profile("zoo", quick)
-    settings.load_profile("zoo")
-    try:
-        yield
-    finally:
-        settings.load_profile(before)
+ZOO: tuple[Specimen, ...] = (*SCHEDULES, *SCALERS, *LOOPS, *AVERAGES, *CLIPPERS, *RANKS)
 
 
 def named(specimen: Specimen) -> Question:
@@ -51,7 +32,7 @@ def named(specimen: Specimen) -> Question:
 @pytest.mark.parametrize("specimen", ZOO, ids=str)
 def test_a_faulty_part_is_caught(specimen: Specimen) -> None:
     question = named(specimen)
-    asked, _ = sites(specimen.part)
+    asked, _ = sites(specimen.part, specimen.paths)
     if not {site.place for site in asked} & {*question.places()}:
         pytest.skip(f"this torch cannot be asked: {question.name}")
     with hurried(), specimen.planted(), pytest.raises(Refuted) as told:

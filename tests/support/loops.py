@@ -26,13 +26,25 @@ from torch.utils.checkpoint import checkpoint
 Loop = Callable[[Any], Any]
 
 RIGHT: dict[str, Loop] = {}
-"""By name."""
+"""By name, those that this torch can run."""
 
 
 def right(loop: Loop) -> Loop:
     """Enter a loop into the list."""
     RIGHT[loop.__name__] = loop
     return loop
+
+
+def where(there: bool) -> Callable[[Loop], Loop]:
+    """Enter a loop into the list, if this torch has what it needs."""
+    return right if there else lambda loop: loop
+
+
+SCALER = hasattr(getattr(torch, "amp", None), "GradScaler")
+"""Whether there is a scaler for the CPU."""
+
+HOOKS = hasattr(torch.Tensor, "register_post_accumulate_grad_hook")
+"""Whether a hook can be called when a gradient is there."""
 
 
 @contextmanager
@@ -222,20 +234,15 @@ def several_losses(watch: Any) -> Any:
 
 
 def grad_scaler(**settings: Any) -> Any:
-    """On the CPU, where this torch has it there."""
-    settings = {"init_scale": 1024.0, **settings}
-    if hasattr(torch, "amp") and hasattr(torch.amp, "GradScaler"):
-        return torch.amp.GradScaler("cpu", **settings)
-    return None
+    """On the CPU."""
+    return torch.amp.GradScaler("cpu", **{"init_scale": 1024.0, **settings})
 
 
-@right
+@where(SCALER)
 def scaled(watch: Any) -> Any:
     model = mlp()
     optimizer = sgd(model)
     scaler = grad_scaler()
-    if scaler is None:
-        return model
     with watch(optimizer, model=model, scaler=scaler, loss="mean"):
         for x, y in batches():
             optimizer.zero_grad()
@@ -247,15 +254,13 @@ def scaled(watch: Any) -> Any:
     return model
 
 
-@right
+@where(SCALER)
 def scaled_accumulated_clipped_scheduled(watch: Any) -> Any:
     """Everything at once, and one step that is left out, at which the schedule waits."""
     model = mlp()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 0.5, total_iters=3)
     scaler = grad_scaler(init_scale=1000.0)
-    if scaler is None:
-        return model
     with watch(optimizer, model=model, scheduler=schedule, scaler=scaler, loss="mean"):
         for n, (x, y) in enumerate(batches(8)):
             loss = F.cross_entropy(model(x), y) / 2
@@ -274,14 +279,12 @@ def scaled_accumulated_clipped_scheduled(watch: Any) -> Any:
     return model
 
 
-@right
+@where(SCALER)
 def scaled_by_hand(watch: Any) -> Any:
     """A scaler's scale, and gradients that are divided by it by hand."""
     model = mlp()
     optimizer = sgd(model)
     scaler = grad_scaler()
-    if scaler is None:
-        return model
     with watch(optimizer, model=model, scaler=scaler, loss="mean"):
         for x, y in batches():
             optimizer.zero_grad()
@@ -293,14 +296,12 @@ def scaled_by_hand(watch: Any) -> Any:
     return model
 
 
-@right
+@where(SCALER)
 def scaled_with_a_scaled_limit(watch: Any) -> Any:
     """Gradients are clipped while they are scaled, and so is the limit."""
     model = mlp()
     optimizer = sgd(model)
     scaler = grad_scaler()
-    if scaler is None:
-        return model
     with watch(optimizer, model=model, scaler=scaler):
         for x, y in batches():
             optimizer.zero_grad()
@@ -548,12 +549,10 @@ def hooked(watch: Any) -> Any:
     return model
 
 
-@right
+@where(HOOKS)
 def steps_within_the_backward_pass(watch: Any) -> Any:
     """An optimizer for each parameter, which steps as soon as its gradient is there."""
     model = mlp()
-    if not hasattr(torch.Tensor, "register_post_accumulate_grad_hook"):
-        return model
     optimizers = {p: torch.optim.SGD([p], lr=0.1, momentum=0.9) for p in model.parameters()}
 
     def step(p: Any) -> None:
@@ -872,13 +871,11 @@ def gradients_estimated(watch: Any) -> Any:
     return model
 
 
-@right
+@where(hasattr(torch, "func"))
 def functional(watch: Any) -> Any:
-    """Gradients by transformed functions, where this torch has them."""
+    """Gradients by transformed functions."""
     model = mlp()
     optimizer = sgd(model)
-    if not hasattr(torch, "func"):
-        return model
     names = dict(model.named_parameters())
 
     def loss(parameters: Mapping[str, torch.Tensor], x: Any, y: Any) -> torch.Tensor:

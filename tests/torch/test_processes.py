@@ -11,20 +11,25 @@ from pathlib import Path
 
 import pytest
 
+from oracles.harness.loop.catalogue import questions
+from oracles.harness.runs.parts import run_question, sites
+from oracles.harness.runs.runner import Refuted
+from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects import processes, ranks
 from oracles.harness.subjects.processes import LostRank, ask, planting
 from tests.support import errands, light
+from tests.support.hurried import hurried
 
 pytestmark = pytest.mark.skipif(not ranks.there(), reason="no ranks: torch has no gloo here")
 
-BRIEF = 1.0
+BRIEF = 2.0
 """Seconds that a rank is waited for which never answers."""
 
 
 def lost(errand: Callable[..., object]) -> LostRank:
     """How it is said that two ranks did not answer."""
     with pytest.raises(LostRank) as told:
-        ask(2, errand, seconds=BRIEF if errand is errands.waits else processes.LIMIT)
+        ask(2, errand, seconds=BRIEF if errand is errands.waits else None)
     return told.value
 
 
@@ -55,7 +60,7 @@ def test_there_may_be_worlds_of_several_sizes() -> None:
         (errands.killed, "rank 1 of 2 is ended by signal SIGKILL"),
         (errands.exits, "rank 1 of 2 ends its process with exit code 3"),
         (errands.raises, "rank 1 of 2 raises ValueError: a number that is not there"),
-        (errands.waits, "rank 0 is in all_reduce, rank 1 is in hangs: not back within 1 s"),
+        (errands.waits, "rank 0 is in all_reduce, rank 1 is in hangs: not back within 2 s"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -79,6 +84,30 @@ def test_an_answer_that_cannot_be_handed_over_is_an_error() -> None:
 def test_what_is_planted_is_in_the_ranks_and_gone_again() -> None:
     with planting(errands.doubled):
         assert ask(2, errands.added, 0.0) == [2.0, 2.0]
+    assert ask(2, errands.added, 0.0) == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (errands.dying, "rank 1 of 2 is ended by signal SIGKILL"),
+        (errands.hanging, "rank 1 is in hangs: not back within 2 s"),
+    ],
+    ids=["dying", "hanging"],
+)
+def test_a_question_fails_by_name_if_a_rank_is_lost(
+    fault: processes.Planted, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a question, after which others can be asked."""
+    monkeypatch.setattr(processes, "LIMIT", BRIEF)
+    part = "DistributedDataParallel"
+    question = questions(part)[0]
+    asked, _ = sites(part, ["2 ranks"], ["float32"])
+    with hurried(), planting(fault), pytest.raises(Refuted) as told:
+        run_question(question, asked, Tally())
+    assert sentence in str(told.value)
+    assert str(told.value).startswith(f"{part} [2 ranks, float32, cpu]")
+    monkeypatch.undo()
     assert ask(2, errands.added, 0.0) == [1.0, 1.0]
 
 

@@ -37,6 +37,7 @@ def questions(part: str) -> tuple[Question, ...]:
     own = partial(Question, part, places=partial(subject.places, part))
     asked = [own(name="values", cases=cases.gradients, ask=values, regions=REGIONS, weight=3)]
     asked += [own(name=VARIED, cases=cases.gradients, ask=varied, regions=REGIONS)]
+    asked += [own(name="nothing to clip", cases=cases.missing, ask=nothing, regions=NOTHING)]
     asked += [_rejection(PARTS[part], variant) for variant in PARTS[part].variants[1:]]
     if part in (NORM.name, TOTAL.name, VALUE.name):
         asked += [own(name="infinities and nan", cases=cases.nonfinite, ask=values)]
@@ -92,8 +93,6 @@ def lifted(case: Gradients, dtype: str) -> list[Enclosure]:
 def left(part: str, variant: Variant, case: Gradients, dtype: str) -> Left:
     """What a variant leaves."""
     gradients = lifted(case, dtype)
-    if not gradients:
-        return Enclosure.exact(0.0), [None for _ in case.arrays]
     total, clipped = _ASK[part](variant.compute, gradients, case)
     if isinstance(total, float):  # of no elements at all
         total = Enclosure.exact(total)
@@ -120,7 +119,7 @@ def _ask_total(compute: Any, gradients: Any, case: Gradients) -> Any:
 
 
 def _ask_given(compute: Any, gradients: Any, case: Gradients) -> Any:
-    formats = {g.format: None for g in gradients}
+    formats = {g.format: None for g in gradients} or {FLOAT64: None}
     format = next(iter(formats)) if len(formats) == 1 else FLOAT64
     dtype = next(name for name, one in FORMATS.items() if one is format)
     given = Enclosure.exact(round_to(dtype, case.given), format)
@@ -148,6 +147,12 @@ def values(case: Gradients, place: Place) -> Verdict:
     """The length and the gradients are what rounding can make of the rule."""
     expected = torch_left(place.optimizer, case, place.dtype)
     return held(case, place, subject.clip(case, place), expected)
+
+
+def nothing(case: Gradients, place: Place) -> Verdict:
+    """Where there is no gradient, nothing is done, and nothing is long."""
+    verdict = values(case, place)
+    return verdict if verdict.failed else replace(verdict, elements=1)
 
 
 def held(case: Any, place: Place, got: Clipped, expected: Left) -> Verdict:
@@ -268,5 +273,6 @@ def _beyond(case: FarOut, place: Place) -> bool:
 
 
 REGIONS = {"an empty tensor": _empty, "an order of 0": _counted}
+NOTHING = {"no gradient at all": lambda case, place: True}
 TWICE = {"a gradient twice": _doubled}
 FAR = {"beyond": _beyond}

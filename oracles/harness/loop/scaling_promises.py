@@ -19,6 +19,7 @@ from oracles.harness.verdict import INSIDE, Verdict
 WHOLE, FINDS, FINITE = "skips are whole", "finds inf and nan", "steps are finite"
 ORDER, OUTPUTS, SAYS = "order of calls", "outputs", "settings"
 BARE, HOOKS, AGAIN = "disabled steps", "hooks of skipped steps", "a step made again"
+SCHEDULE = "schedules"
 
 Regions = Mapping[str, Region]
 
@@ -73,6 +74,7 @@ def questions(part: str) -> tuple[Question, ...]:
     return (
         asked(WHOLE, cases.skips, scaling_skips.skipping, of_all, weight=1.4, regions=FUSED),
         asked(BARE, cases.skips, scaling_skips.steps_disabled, of_all, weight=0.6),
+        asked(SCHEDULE, cases.skips, scaling_skips.scheduled, of_all, weight=0.6),
         asked(HOOKS, cases.skips, scaling_skips.hooked, of_all, weight=0.6, regions=FUSED),
         asked(AGAIN, cases.skips, scaling_skips.tried_again, of_all, weight=0.6, regions=FUSED),
         asked(FINDS, cases.found, promises.finds, by_dtype, weight=12, regions=COMPLEX),

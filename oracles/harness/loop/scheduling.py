@@ -60,6 +60,7 @@ def _questions(schedule: Schedule) -> Iterator[Question]:
         cases = partial(_cycles, schedule)
         yield Question(name, MOMENTUM, cases, momenta, partial(_kinds, name), weight=2)
     yield changing.edits(name, partial(runs, schedule))
+    yield changing.told(name, partial(runs, schedule))
     yield changing.late_groups(schedule)
     yield resuming.resuming(name, partial(singles, schedule))
     yield resuming.loading_twice(name, partial(singles, schedule))

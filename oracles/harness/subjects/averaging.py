@@ -8,12 +8,12 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
-from oracles.harness.arithmetic.formats import FloatArray, round_to
+from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.cases.case import PRECISIONS, dtype_of
 from oracles.harness.cases.trails import Counters, Point, Pull, Trail
+from oracles.harness.subjects.clipping import array, tensor
 from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.torch_optim import devices
 
@@ -60,11 +60,11 @@ class Model(torch.nn.Module):
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
         super().__init__()
-        for i, tensor in enumerate(tensors):
+        for i, own in enumerate(tensors):
             if i % 2:
-                self.register_buffer(f"b{i}", tensor)
+                self.register_buffer(f"b{i}", own)
             else:
-                self.register_parameter(f"w{i}", torch.nn.Parameter(tensor))
+                self.register_parameter(f"w{i}", torch.nn.Parameter(own))
 
     def tensors(self) -> list[torch.Tensor]:
         """In the order in which they were given."""
@@ -104,21 +104,14 @@ def points(trail: Trail, place: Place) -> list[list[torch.Tensor]]:
 
 
 def _tensors(point: Point, place: Place) -> list[torch.Tensor]:
-    return [_tensor(values, dtype_of(place.dtype, i), place) for i, values in enumerate(point)]
-
-
-def _tensor(values: FloatArray, dtype: str, place: Place) -> torch.Tensor:
-    rounded = torch.from_numpy(np.array(round_to(dtype, values), order="C"))
-    return rounded.to(dtype=getattr(torch, dtype), device=place.device)
+    return [
+        tensor(values, dtype_of(place.dtype, i), place.device) for i, values in enumerate(point)
+    ]
 
 
 def numbers(average: Average) -> list[FloatArray]:
     """What an average holds now."""
-    return [_array(tensor) for tensor in average.module.tensors()]
-
-
-def _array(tensor: torch.Tensor) -> FloatArray:
-    return np.array(tensor.detach().cpu().to(torch.float64).numpy())
+    return [array(own) for own in average.module.tensors()]
 
 
 def averaged(trail: Trail, place: Place) -> Iterator[tuple[list[FloatArray], str]]:
@@ -133,8 +126,8 @@ def averaged(trail: Trail, place: Place) -> Iterator[tuple[list[FloatArray], str
 
 
 def _strayed(average: Average, model: Model, point: list[torch.Tensor], k: int) -> str:
-    own = zip(model.tensors(), point, strict=True)
-    if not all(torch.equal(tensor, given) for tensor, given in own):
+    pairs = zip(model.tensors(), point, strict=True)
+    if not all(torch.equal(own, given) for own, given in pairs):
         return "changes the model"
     if int(average.n_averaged) != k:
         return f"says n_averaged={int(average.n_averaged)}"
@@ -167,7 +160,7 @@ def _from_file(average: Average, place: Place, trail: Trail) -> Average:
     file = io.BytesIO()
     torch.save(average.state_dict(), file)
     file.seek(0)
-    other = Model([torch.zeros_like(tensor) for tensor in points(trail, place)[0]])
+    other = Model([torch.zeros_like(own) for own in points(trail, place)[0]])
     new = built(place.optimizer, other, place.path, trail.decay)
     new.update_parameters(other)
     new.load_state_dict(torch.load(file))
@@ -175,11 +168,10 @@ def _from_file(average: Average, place: Place, trail: Trail) -> Average:
 
 
 def _through_float64(average: Average, place: Place, trail: Trail) -> Average:
-    dtypes = [tensor.dtype for tensor in average.module.tensors()]
+    dtypes = [own.dtype for own in average.module.tensors()]
     average.double()
     for (owner, name), dtype in zip(_named(average.module), dtypes, strict=True):
-        tensor = owner[name]
-        tensor.data = tensor.data.to(dtype)
+        owner[name].data = owner[name].data.to(dtype)
     return average
 
 
@@ -193,7 +185,7 @@ def _named(model: Any) -> list[tuple[dict[str, Any], str]]:
 def _copied(average: Average, place: Place, trail: Trail) -> Average:
     """The one that was copied goes another way meanwhile."""
     new = copy.deepcopy(average)
-    other = Model([torch.zeros_like(tensor) for tensor in points(trail, place)[0]])
+    other = Model([torch.zeros_like(own) for own in points(trail, place)[0]])
     average.update_parameters(other)
     return new
 
@@ -209,17 +201,17 @@ def tied(trail: Trail, place: Place) -> tuple[list[FloatArray], str]:
     """What is held at the end of a model that has each tensor under two names."""
     start, *rest = points(trail, place)
     model = Model(start)
-    for i, tensor in enumerate(model.tensors()):
+    for i, own in enumerate(model.tensors()):
         if i % 2:
-            model.register_buffer(f"b{i + TWIN}", tensor)
+            model.register_buffer(f"b{i + TWIN}", own)
         else:
-            model.register_parameter(f"w{i + TWIN}", tensor)  # type: ignore[arg-type]
+            model.register_parameter(f"w{i + TWIN}", own)  # type: ignore[arg-type]
     average = built(place.optimizer, model, place.path, trail.decay)
     for point in rest:
         model.go_to(point)
         average.update_parameters(model)
-    own = {int(name[1:]): owner[name] for owner, name in _named(average.module)}
-    torn = [i for i in range(len(start)) if own[i] is not own[i + TWIN]]
+    kept = {int(name[1:]): owner[name] for owner, name in _named(average.module)}
+    torn = [i for i in range(len(start)) if kept[i] is not kept[i + TWIN]]
     return numbers(average), f"tears tensor {torn[0]} from its other name" if torn else ""
 
 

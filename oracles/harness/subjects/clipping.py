@@ -71,10 +71,15 @@ def _parameter(
     made = {"dtype": getattr(torch, dtype), "device": place.device}
     if gradient is None:
         return torch.nn.Parameter(torch.ones(2, **made))
-    rounded = torch.from_numpy(np.array(round_to(dtype, gradient), order="C"))
     parameter = torch.nn.Parameter(torch.ones(gradient.shape, **made))
-    parameter.grad = LAYOUTS[layout](rounded.to(**made))
+    parameter.grad = LAYOUTS[layout](tensor(gradient, dtype, place.device))
     return parameter
+
+
+def tensor(values: FloatArray, dtype: str, device: str = "cpu") -> torch.Tensor:
+    """Numbers, rounded to a dtype."""
+    rounded = torch.from_numpy(np.array(round_to(dtype, values), order="C"))
+    return rounded.to(dtype=getattr(torch, dtype), device=device)
 
 
 Way = Callable[[list[Any]], Any]
@@ -129,7 +134,8 @@ def _given(way: Way, listed: list[torch.nn.Parameter], case: Gradients, options:
     """The length is handed over in the dtype in which it would be told."""
     dtypes = {p.grad.dtype for p in listed if p.grad is not None}
     dtype = dtypes.pop() if len(dtypes) == 1 else torch.float64
-    given = torch.tensor(case.given, dtype=dtype, device=listed[0].device)
+    device = listed[0].device if listed else "cpu"
+    given = torch.tensor(case.given, dtype=dtype, device=device)
     return torch.nn.utils.clip_grads_with_norm_(way(listed), case.limit, given, **options)
 
 

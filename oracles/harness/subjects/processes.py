@@ -41,7 +41,12 @@ LIMIT = 60.0
 SLACK = 60.0
 """More seconds for the nursery, which imports torch and starts a world first."""
 
-PRELOADED = ("oracles.harness.subjects.ahead", "oracles.harness.subjects.ranks")
+PRELOADED = (
+    "oracles.harness.subjects.ahead",
+    "oracles.loop.registry",
+    "oracles.harness.subjects.checkpointed",
+    "oracles.harness.subjects.ranks",
+)
 """What ranks find imported; the last one has a function ``join``, which each does first."""
 
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
@@ -88,20 +93,20 @@ class LostRank(SubjectError):
     """Not all ranks of a world have answered; the message says which one did what instead."""
 
 
-def ask(world: int, errand: Errand, *given: Any, seconds: float = LIMIT) -> list[Any]:
+def ask(world: int, errand: Errand, *given: Any, seconds: float | None = None) -> list[Any]:
     """What each rank of a world returns.
 
     Args:
         world: how many ranks.
         errand: what each of them does.
         given: its arguments before the last one.
-        seconds: how long they have.
+        seconds: how long they have, :data:`LIMIT` by default.
 
     Raises:
         LostRank: a rank died, raised or did not return. Nothing of its world is left.
     """
     sent = pickle.dumps((errand, given, tuple(_planted)))
-    return _Nursery.of_this_process().ask(world, sent, seconds)
+    return _Nursery.of_this_process().ask(world, sent, LIMIT if seconds is None else seconds)
 
 
 @contextmanager

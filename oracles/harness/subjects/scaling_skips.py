@@ -17,6 +17,7 @@ from oracles.harness.subjects.classes import accepted
 from oracles.harness.subjects.owners import PATHS
 from oracles.harness.subjects.paths import LACKS, OptimizerClass
 from oracles.harness.subjects.scaling import build
+from oracles.harness.subjects.schedulers import unwarned
 from oracles.harness.subjects.subject import Place, told
 from oracles.loop.scaler import Settings
 
@@ -164,6 +165,26 @@ def steps_disabled(case: Skips, place: Place) -> str:
         if off := differs(kept(behind.members, behind.owner), kept(alone.members, alone.owner)):
             return f"is not the step itself at iteration {t + 1}: {off}"
     return ""
+
+
+@unwarned()
+def scheduled(case: Skips, place: Place) -> str:
+    """Where a schedule is that takes a smaller scale for a skip, if not where it should be."""
+    run = _Run(case, place)
+    scaler = build(Settings(case.scale, 2.0, 0.5, 1), place.device)
+    scaler.scale(torch.zeros((), device=place.device))
+    schedule = torch.optim.lr_scheduler.ExponentialLR(run.owner, gamma=0.5)
+    for t, skipped in enumerate(case.skipped):
+        run.load(t, scaler.get_scale(), spoilt=skipped)
+        before = scaler.get_scale()
+        scaler.step(run.owner)
+        scaler.update()
+        if scaler.get_scale() >= before:
+            schedule.step()
+    steps = case.skipped.count(False)
+    rates = [float(group["lr"]) for group in run.owner.param_groups]
+    right = [OPTIONS["lr"] * 0.5**steps] * len(rates)
+    return "" if rates == right else f"has the rates {rates} after {steps} steps, and not {right}"
 
 
 def hooked(case: Skips, place: Place) -> str:

@@ -250,11 +250,15 @@ class Following:
 
     def seen(self) -> Seen:
         """What there is now."""
-        rates = current(self.owner)
+        rates = self.rates()
         told = getattr(self.scheduler, "get_last_lr", lambda: rates)()
         groups = zip(self.owner.param_groups, self._held, strict=False)
         kept = all(group["lr"] is own for group, own in groups if torch.is_tensor(own))
-        return Seen(tuple(rates), tuple(map(float, told)), kept, tuple(self._momenta()))
+        return Seen(rates, tuple(map(float, told)), kept, tuple(self._momenta()))
+
+    def rates(self) -> tuple[float, ...]:
+        """Of each group."""
+        return tuple(current(self.owner))
 
     def _momenta(self) -> Iterator[tuple[float, ...]]:
         for group in self.owner.param_groups:

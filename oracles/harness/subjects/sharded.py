@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -22,11 +23,15 @@ what it has gathered between the passes."""
 
 def mesh(place: Place) -> Any:
     """The ranks of a place: in a row, or in rows each of which has all shards."""
+    return _mesh(place.device, *(int(word) for word in place.path.split() if word.isdigit()))
+
+
+@cache  # which makes groups of processes
+def _mesh(device: str, *shape: int) -> Any:
     from torch.distributed.device_mesh import init_device_mesh
 
-    *rows, columns = (int(word) for word in place.path.split() if word.isdigit())
-    names = ("replicas", "shards") if rows else ("shards",)
-    return init_device_mesh(place.device, (*rows, columns), mesh_dim_names=names)
+    names = ("replicas", "shards")[-len(shape) :]
+    return init_device_mesh(device, shape, mesh_dim_names=names)
 
 
 def shard(training: Training, inner: nn.Module, place: Place) -> Any:

@@ -97,7 +97,8 @@ def no_gradient(loop: Loop) -> Iterator[str]:
     known = {optimizer.name for optimizer, *_ in replaced(loop)}
     if not given and not any(u.backwards for _, u in watched):
         for optimizer, updates in loop.watched:
-            if len(updates) > 1 and optimizer.name not in known:
+            trainable = any(loop.log.parameters[p].trainable for p in optimizer.parameters)
+            if len(updates) > 1 and trainable and optimizer.name not in known:
                 yield (
                     f"none of the {len(updates)} steps of {optimizer.name} was given a gradient: "
                     "no backward pass has reached its parameters"

@@ -154,13 +154,16 @@ class Update:
     def kept(self, backward: Backward, parameter: int) -> bool | None:
         """Whether what a pass left of a gradient is in what the step takes; None if none can tell.
 
-        It is not if another tensor, none, or one of zeros was there in between.
+        It is not if there was none, or one of zeros, in between. What somebody has put in its place
+        may have been made of it.
         """
         left = backward.after(parameter)
         if left is None or not backward.reached(parameter) or not any(left.values):
             return None
-        looks = (e.look.gradient(parameter) for e in self.after(backward.ended) if e.look)
-        return all(g and g.tensor == left.tensor and any(g.values) for g in looks)
+        looks = [e.look.gradient(parameter) for e in self.after(backward.ended) if e.look]
+        if not all(g and any(g.values) for g in looks):
+            return False
+        return True if {g.tensor for g in looks if g} == {left.tensor} else None
 
     @cached_property
     def landed(self) -> tuple[Backward, ...]:

@@ -52,10 +52,11 @@ def questions(part: str) -> tuple[Question, ...]:
         Question(
             part,
             "goes on from its state",
-            local,
+            partial(local, periods=(2, 3)),
             meets_again,
             partial(places, part, WHERE[0]),
             regions=REGIONS,
+            weight=2,
         ),
         *(
             Question(
@@ -65,16 +66,17 @@ def questions(part: str) -> tuple[Question, ...]:
                 partial(rejected, way),
                 partial(places, part, WHERE[0]),
                 rejects=way.name,
+                weight=asked.REJECTIONS,
             )
             for way in PART.variants[1:]
         ),
     )
 
 
-def local() -> st.SearchStrategy[Local]:
-    """Trainings whose ranks share gradients for 0 to 2 steps, and meet every 1 to 3."""
+def local(periods: tuple[int, int] = (1, 3)) -> st.SearchStrategy[Local]:
+    """Trainings whose ranks share gradients for 0 to 2 steps, and meet after so many."""
     drawn = trainings(shards=cases.shards(steps=STEPS, micros=(1, 2)))
-    return st.builds(Local, drawn, st.integers(0, 2), st.integers(1, 3))
+    return st.builds(Local, drawn, st.integers(0, 2), st.integers(*periods))
 
 
 def _separating(way: Variant) -> st.SearchStrategy[Local]:

@@ -65,7 +65,6 @@ def questions(part: str) -> tuple[Question, ...]:
                 goes_on,
                 partial(places, part, *((path, "float32") for path in (GROWN, SHRUNK, ALONE))),
                 regions={"some parameters without a state": _some_stateless},
-                weight=2,
             ),
             Question(
                 part,

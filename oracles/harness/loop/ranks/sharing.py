@@ -84,7 +84,7 @@ WRAPPERS = {
     ),
     "fully_shard": Wrapper(
         sharded.fully_sharded,
-        (asked.PAIR, asked.EXACT_PAIR, asked.TRIO, asked.ROWS),
+        (asked.PAIR, asked.TRIO, asked.ROWS),
         (sharded.EACH, sharded.GATHERED),
         sharing=(*SHARING[:3], SHARING[4]),
     ),
@@ -132,13 +132,12 @@ def questions(part: str) -> tuple[Question, ...]:
             partial(followed, wrapper),
             everywhere,
             regions=REGIONS,
-            weight=2,
         ),
     )
     states = (Question(part, STATES, drawn, consolidated, everywhere),)
     return (
         Question(
-            part, MEAN, drawn, partial(followed, wrapper), everywhere, regions=REGIONS, weight=4
+            part, MEAN, drawn, partial(followed, wrapper), everywhere, regions=REGIONS, weight=2
         ),
         *(states if wrapper.several else ()),
         *(clips if wrapper.clipping else ()),
@@ -150,6 +149,7 @@ def questions(part: str) -> tuple[Question, ...]:
                 partial(rejected, wrapper, way),
                 partial(places, part, wrapper.where[0], devices=wrapper.devices),
                 rejects=way.name,
+                weight=asked.REJECTIONS,
             )
             for way in wrong_ways
         ),

@@ -34,7 +34,7 @@ def questions(part: str) -> tuple[Question, ...]:
             followed,
             partial(places, part, asked.PAIR),
             regions=REGIONS,
-            weight=8,
+            weight=5,
         ),
         Question(
             part,
@@ -42,7 +42,6 @@ def questions(part: str) -> tuple[Question, ...]:
             _norms,
             counted_once,
             partial(places, part, asked.PAIR, asked.TRIO),
-            weight=2,
         ),
     )
 

@@ -43,6 +43,7 @@ def questions(part: str) -> tuple[Question, ...]:
                 partial(rejected, way),
                 partial(places, part, WHERE[0]),
                 rejects=way.name,
+                weight=asked.REJECTIONS,
             )
             for way in PART.variants[1:]
         ),

@@ -35,6 +35,7 @@ class Looks:
         self._where: list[torch.Tensor | None] = []
         self._held: list[torch.Tensor | None] = []
         self._which: list[int] = []
+        self._dark: set[int] = set()
 
     def number(self, tensor: torch.Tensor) -> int:
         """The number of a parameter, which is looked at from now on."""
@@ -64,10 +65,19 @@ class Looks:
             self._which[number] += 1
         if gradient is None:
             return None
-        if self._where[number] is None and readable(gradient):
-            self._where[number] = _spread(gradient) if self.alike else _largest(gradient)
+        if self._where[number] is None and number not in self._dark and readable(gradient):
+            self._choose(number, gradient)
         values = _values(gradient, self._where[number])
         return Gradient(self._which[number], _version(gradient), values)
+
+    def _choose(self, number: int, gradient: torch.Tensor) -> None:
+        """Choose where a parameter is looked at; nowhere if its elements cannot be had."""
+        try:
+            where = _spread(gradient) if self.alike else _largest(gradient)
+            _ = _values(gradient, where), _values(self.tensors[number], where)
+            self._where[number] = where
+        except (RuntimeError, TypeError):  # of tensors that are no plain ones
+            self._dark.add(number)
 
     def _weight(self, number: int) -> Values:
         return _values(self.tensors[number], self._where[number])

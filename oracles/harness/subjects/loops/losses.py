@@ -37,11 +37,19 @@ def read(
             hooks have packed must not be unpacked: a checkpoint computes its part anew then.
         scaling: whether a scaler has scaled anything since the last pass.
     """
-    unknown = Loss(scale=None if scaling else 1.0)
+    scale = None if scaling else 1.0
     root = roots if isinstance(roots, torch.Tensor) else _only(roots)
     if not isinstance(root, torch.Tensor) or root.dim() or gradients is not None:
-        return unknown
-    node, factor, scale = root.grad_fn, 1.0, unknown.scale
+        return Loss(scale=scale)
+    try:
+        return _read(root.grad_fn, scale, scales, safe)
+    except RuntimeError:  # the graph has been freed
+        return Loss(scale=scale)
+
+
+def _read(node: Any, scale: float | None, scales: Mapping[Any, float], safe: int | None) -> Loss:
+    """From a node downwards."""
+    factor = 1.0
     for _ in range(DEEP):
         if node is None:
             return Loss(scale=scale)

@@ -135,7 +135,7 @@ class Recorder:
         before = self._groups.get(id(owner), groups)
         self._groups[id(owner)] = list(groups)
         same = len(before) == len(groups) and all(map(_is, before, groups))
-        return tuple(float(group["lr"]) for group in groups) if same else ()
+        return tuple(float(group.get("lr", math.nan)) for group in groups) if same else ()
 
     def used(self, optimizer: Any) -> Used:
         """The gradients that an optimizer takes now."""

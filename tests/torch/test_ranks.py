@@ -1,0 +1,67 @@
+"""What torch does on several ranks, by hand: the question this project began with, and edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.formats import FORMATS
+from oracles.harness.loop.catalogue import PARTS
+from oracles.harness.oracle import exactly
+from oracles.harness.runs.parts import sites
+from oracles.harness.subjects import processes, ranks
+from oracles.optimizers.registry import RULES
+from tests.support import errands
+
+pytestmark = pytest.mark.skipif(not ranks.there(), reason="no ranks: torch has no gloo here")
+
+WRAPPERS = (
+    "DistributedDataParallel",
+    "fully_shard",
+    "ZeroRedundancyOptimizer",
+    "PostLocalSGDOptimizer",
+)
+
+
+def there(part: str) -> None:
+    """Skip where this torch has no such part."""
+    if not sites(part)[0]:
+        pytest.skip(f"this {PARTS[part].torch} has no {part}")
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+@pytest.mark.parametrize("micros", [1, 2])
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_decay_is_scaled_by_no_count(wrapper: str, micros: int, copies: int) -> None:
+    """Not by rows, micro-batches or ranks: w = 4.1 and b = 1.9, as in the answer.
+
+    Scaled by the rows of the example, or by two ranks, it would be 4.15 and 1.95; by 1/6, 4.18.
+    """
+    there(wrapper)
+    rule = RULES["SGD"]
+    start, gradient = (
+        Enclosure.exact(np.array(values), FORMATS["float32"])
+        for values in ([1.0, 1.0], [-32.0, -10.0])
+    )
+    h = exactly(rule.hyper(lr=0.1, weight_decay=1.0))
+    (ball, _) = rule.step(start, gradient, 1, {}, h, rule.torch)
+    for held in processes.ask(2, errands.example, wrapper, micros, copies):
+        assert [round(value, 6) for value in held] == [4.1, 1.9]
+        assert ball.contains(held).all()
+
+
+@pytest.mark.parametrize(
+    ("users", "gradient"), [((0, 1), [1.5]), ((0,), [0.5]), ((1,), [1.0]), ((), None)]
+)
+def test_a_rank_that_does_not_use_a_parameter_counts(
+    users: tuple[int, ...], gradient: list[float] | None
+) -> None:
+    """As one with a gradient of zero, unless nobody uses it: then nobody has a gradient."""
+    assert processes.ask(2, errands.partly_used, users) == [gradient, gradient]
+
+
+def test_clipping_refuses_dtensors_beside_plain_ones() -> None:
+    there("DTensor")
+    for said in processes.ask(2, errands.mixed):
+        assert "got mixed torch.Tensor and DTensor" in said
