@@ -37,6 +37,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler:UserWarning"),
     pytest.mark.filterwarnings("ignore:The epoch parameter in `scheduler:UserWarning"),
     pytest.mark.filterwarnings("ignore:`parameters` is an empty generator:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Using backward.. with create_graph=True:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Lazy modules are a new feature:UserWarning"),
     pytest.mark.filterwarnings("ignore:optimizer contains a parameter group:UserWarning"),
 ]
 

@@ -1281,3 +1281,246 @@ def one_step(watch: Any) -> Any:
         optimizer.step()
         optimizer.zero_grad()
     return model
+
+
+def fused_on_the_cpu() -> bool:
+    """Whether this torch has fused steps there."""
+    try:
+        torch.optim.AdamW([torch.zeros(1, requires_grad=True)], fused=True)
+    except (RuntimeError, TypeError):
+        return False
+    return True
+
+
+@where(SCALER and fused_on_the_cpu())
+def scaled_and_fused(watch: Any) -> Any:
+    """The step unscales the gradients itself, and leaves itself out."""
+    model = mlp()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, fused=True)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    scaler = grad_scaler()
+    with watch(optimizer, model=model, scaler=scaler, loss="mean"):
+        for n, (x, y) in enumerate(batches()):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            scaler.scale(loss * math.inf if n == 1 else loss).backward()
+            scale = scaler.get_scale()
+            scaler.step(optimizer)
+            scaler.update()
+            if scaler.get_scale() >= scale:
+                schedule.step()
+    return model
+
+
+@where(SCALER)
+def two_optimizers_one_scaler(watch: Any) -> Any:
+    model = mlp()
+    one, other = sgd(model[0]), sgd(model[2])
+    scaler = grad_scaler()
+    with watch([one, other], model=model, scaler=scaler, loss="mean"):
+        for x, y in batches():
+            one.zero_grad()
+            other.zero_grad()
+            scaler.scale(F.cross_entropy(model(x), y)).backward()
+            for optimizer in (one, other):
+                scaler.unscale_(optimizer)
+            clip_grad_norm_(model.parameters(), 0.1)
+            for optimizer in (one, other):
+                scaler.step(optimizer)
+            scaler.update()
+    return model
+
+
+@right
+def scaled_without_a_scaler(watch: Any) -> Any:
+    """Static loss scaling, as it was done before there were scalers."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            (F.cross_entropy(model(x), y) * 128).backward()
+            for p in model.parameters():
+                assert p.grad is not None
+                p.grad.data.mul_(1 / 128)
+            optimizer.step()
+    return model
+
+
+@right
+def graph_of_the_gradient(watch: Any) -> Any:
+    """The gradient is a part of a graph, whose own pass is cleared."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward(create_graph=True)
+            norm = sum(p.grad.square().sum() for p in model.parameters() if p.grad is not None)
+            (0.01 * norm).backward()  # type: ignore[union-attr]
+            for p in model.parameters():
+                assert p.grad is not None
+                p.grad = p.grad.detach()
+            optimizer.step()
+            model.zero_grad()
+    return model
+
+
+@right
+def several_roots(watch: Any) -> Any:
+    """One pass of two losses, and passes for some of the parameters."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            out = model(x)
+            torch.autograd.backward([F.cross_entropy(out, y), out.square().mean()])
+            optimizer.step()
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward(inputs=[model[2].weight, model[2].bias])
+            optimizer.step()
+    return model
+
+
+@right
+def left_over_for_the_next_epoch(watch: Any) -> Any:
+    """Five micro-batches an epoch, four for a step: some wait for the next epoch."""
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    done = 0
+    with watch(optimizer, model=model, scheduler=schedule, loss="mean", accumulation=4):
+        for _ in range(3):
+            for x, y in batches(5):
+                (F.cross_entropy(model(x), y) / 4).backward()
+                done += 1
+                if done % 4 == 0:
+                    optimizer.step()
+                    optimizer.zero_grad()
+            schedule.step()
+    return model
+
+
+@right
+def weighted_and_smoothed(watch: Any) -> Any:
+    """Weights of classes in one optimizer's loss, smoothed labels in the other's."""
+    one, other = mlp(), mlp()
+    weights = torch.tensor([0.3, 0.7])
+    optimizers = [sgd(one), sgd(other)]
+    with watch(optimizers, model=[one, other], loss="mean"):
+        for n, (x, y) in enumerate(batches(6)):
+            (F.cross_entropy(one(x), y, weight=weights) / 2).backward()
+            (F.cross_entropy(other(x), y, label_smoothing=0.1) / 2).backward()
+            if n % 2:
+                for optimizer in optimizers:
+                    optimizer.step()
+                    optimizer.zero_grad()
+    return nn.ModuleList([one, other])
+
+
+@right
+def rate_in_a_tensor(watch: Any) -> Any:
+    model = mlp()
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=torch.tensor(0.01), foreach=False, amsgrad=True
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.9**epoch)
+    with watch(optimizer, model=model, scheduler=schedule, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            schedule.step()
+    return model
+
+
+@right
+def warm_up_beside_the_schedule(watch: Any) -> Any:
+    """Two schedules on one optimizer: one per step, one per epoch; a step without gradients."""
+    model = mlp()
+    optimizer = sgd(model)
+    warm = torch.optim.lr_scheduler.LinearLR(optimizer, 0.1, total_iters=4)
+    main = torch.optim.lr_scheduler.MultiStepLR(optimizer, [1, 2])
+    late = torch.optim.swa_utils.SWALR(optimizer, swa_lr=0.05)
+    with watch(optimizer, model=model, scheduler=[warm, main, late]):
+        optimizer.zero_grad()
+        optimizer.step()
+        for epoch in range(2):
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+                warm.step()
+            if epoch < 2:
+                main.step()
+            else:
+                late.step()
+    return model
+
+
+@right
+def complex_and_large(watch: Any) -> Any:
+    """Complex parameters, in memory formats of their own, and one of no elements."""
+    torch.manual_seed(5)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 2, 1))
+    for p in model.parameters():
+        p.data = p.data.contiguous(memory_format=torch.channels_last) if p.dim() == 4 else p.data
+    phase, none = nn.Parameter(torch.randn(2, dtype=torch.complex64)), nn.Parameter(torch.ones(0))
+    optimizer = torch.optim.SGD([*model.parameters(), phase, none], lr=0.01, momentum=0.9)
+    with watch(optimizer, model=model):
+        for _ in range(3):
+            optimizer.zero_grad()
+            out = model(torch.randn(4, 3, 6, 6).contiguous(memory_format=torch.channels_last))
+            (out.mean((0, 2, 3)) * phase).abs().square().sum().backward()
+            none.grad = torch.ones(0)
+            optimizer.step()
+    return model
+
+
+@right
+def frozen_for_now(watch: Any) -> Any:
+    """The encoder's optimizer is stepped though the encoder is frozen."""
+    model = mlp()
+    model[0].requires_grad_(False)
+    encoder = torch.optim.Adam(model[0].parameters(), lr=0.01, weight_decay=0.1)
+    head = torch.optim.Adam(model[2].parameters(), lr=0.01)
+    with watch(encoder), watch(head, model=model, loss="mean"):
+        for x, y in batches():
+            for optimizer in (encoder, head):
+                optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            for optimizer in (encoder, head):
+                optimizer.step()
+    return model
+
+
+@right
+def gradients_replaced(watch: Any) -> Any:
+    """After each pass what has been summed up is put into a new tensor."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean", accumulation=3):
+        for n, (x, y) in enumerate(batches(6)):
+            (F.cross_entropy(model(x), y) / 3).backward()
+            for p in model.parameters():
+                assert p.grad is not None
+                p.grad = p.grad.clone()
+            if n % 3 == 2:
+                optimizer.step()
+                optimizer.zero_grad()
+    return model
+
+
+@right
+def made_late(watch: Any) -> Any:
+    """Parameters get their shapes at the first batch, when the optimizer is there already."""
+    torch.manual_seed(5)
+    model = nn.Sequential(nn.LazyLinear(4), nn.Tanh(), nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model

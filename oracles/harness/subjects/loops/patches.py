@@ -61,11 +61,18 @@ class Patches:
 
 
 def _replace(others: Mapping[Any, Any]) -> None:
-    """Put others in the place of functions, wherever in a module one is."""
+    """Put others in the place of functions, wherever in a module one is.
+
+    Python's own modules have none of them, and torch's have them by their own names.
+    """
     by_id = {id(old): new for old, new in others.items()}
-    found: list[Any] = list(sys.modules.values())
-    for module in found:
-        names = vars(module) if isinstance(module, ModuleType) else {}
-        if not by_id.keys().isdisjoint(map(id, names.values())):
-            for name in [name for name, value in names.items() if id(value) in by_id]:
+    own = [name for old in others for name in (old.__name__, old.__name__.lstrip("_"))]
+    found: list[tuple[str, Any]] = list(sys.modules.items())
+    for module, value in found:
+        package = module.partition(".")[0]
+        if package in sys.stdlib_module_names or not isinstance(value, ModuleType):
+            continue
+        names = vars(value)
+        for name in own if package == "torch" else list(names):
+            if id(names.get(name)) in by_id:
                 names[name] = by_id[id(names[name])]
