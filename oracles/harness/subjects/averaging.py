@@ -6,14 +6,16 @@ import copy
 import inspect
 import io
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 
-from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.cases.case import PRECISIONS, dtype_of
 from oracles.harness.cases.trails import Counters, Point, Pull, Trail
-from oracles.harness.subjects.clipping import array, tensor
+from oracles.harness.subjects.clipping import array, is_lack, tensor
 from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.torch_optim import devices
 
@@ -29,6 +31,11 @@ def swa_utils() -> Any:
     return torch.optim.swa_utils
 
 
+def averaged_model() -> Any:
+    """The class, as it is now."""
+    return swa_utils().AveragedModel
+
+
 def there(part: str) -> bool:
     """Whether this torch has a function or class of that name."""
     return hasattr(swa_utils(), part)
@@ -41,13 +48,23 @@ def places(
     on: Sequence[str] = ("cpu",),
 ) -> list[Place]:
     """Where a way to average can be asked."""
-    return [
-        Place(part, path, dtype, device)
-        for path in paths
-        for dtype in dtypes
-        for device in on
-        if there(part) and not (device == "mps" and dtype in ("float64", "mixed"))
+    if not there(part):
+        return []
+    asked = [
+        Place(part, path, dtype, device) for path in paths for dtype in dtypes for device in on
     ]
+    return [place for place in asked if not lacking(place)]
+
+
+@cache
+def lacking(place: Place) -> bool:
+    """Whether a kernel is missing there, as a trial says; what else it raises is to be asked."""
+    point = (np.ones(1),) * len(DTYPES)
+    try:
+        list(averaged(Trail((point,) * 3), place))
+    except (RuntimeError, TypeError) as error:
+        return is_lack(error)
+    return False
 
 
 def single_devices() -> list[str]:
@@ -94,8 +111,7 @@ def functions(part: str, decay: float) -> dict[str, Any]:
 
 def built(part: str, model: Any, path: str, decay: float) -> Average:
     """An average of a model."""
-    averaged = swa_utils().AveragedModel
-    return averaged(model, **functions(part, decay), use_buffers=path == BUFFERS)
+    return averaged_model()(model, **functions(part, decay), use_buffers=path == BUFFERS)
 
 
 def points(trail: Trail, place: Place) -> list[list[torch.Tensor]]:
@@ -223,7 +239,7 @@ OWN, OWN_MULTI = "an avg_fn of one's own", "a multi_avg_fn of one's own"
 
 def own_paths() -> list[str]:
     """How this torch takes a function of one's own."""
-    taken = inspect.signature(swa_utils().AveragedModel).parameters
+    taken = inspect.signature(averaged_model()).parameters
     return [path for path, name in ((OWN, "avg_fn"), (OWN_MULTI, "multi_avg_fn")) if name in taken]
 
 
@@ -240,7 +256,7 @@ def by_own_function(trail: Trail, place: Place) -> Iterator[list[FloatArray]]:
     given: dict[str, Any] = {"avg_fn": one} if place.path == OWN else {"multi_avg_fn": several}
     start, *rest = points(trail, place)
     model = Model(start)
-    average = swa_utils().AveragedModel(model, use_buffers=True, **given)
+    average = averaged_model()(model, use_buffers=True, **given)
     for point in rest:
         model.go_to(point)
         average.update_parameters(model)

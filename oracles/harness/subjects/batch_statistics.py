@@ -46,9 +46,10 @@ class Broken(Exception):
 
 def left(case: Pass, place: Place) -> str:
     """What is not as it was after a pass, as a sentence goes on; empty if everything is."""
-    middle: Any = (
-        torch.nn.BatchNorm1d(2, momentum=case.momentum) if case.normalized else torch.nn.ReLU()
-    )
+    middle: Any = torch.nn.ReLU()
+    if case.normalized:
+        tracking = case.layer == "tracking"
+        middle = torch.nn.BatchNorm1d(2, momentum=case.momentum, track_running_stats=tracking)
     model = torch.nn.Sequential(middle, torch.nn.Dropout())
     for module, training in zip((model, *model), case.training, strict=True):
         module.training = training
