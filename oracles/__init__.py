@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from oracles.report import Report
     from oracles.reports.comparison import compare
     from oracles.rule import Convention, Rule
+    from oracles.scheduling import check_schedule
     from oracles.translation import Translation, translate
     from oracles.watching import LoopReport, check_loop, watch
 
@@ -47,6 +48,7 @@ __all__ = [
     "__version__",
     "check",
     "check_loop",
+    "check_schedule",
     "compare",
     "explain",
     "identify",
@@ -68,6 +70,7 @@ _HOMES = {
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
     "check_loop": "oracles.watching",
+    "check_schedule": "oracles.scheduling",
     "compare": "oracles.reports.comparison",
     "explain": "oracles.explanation",
     "identify": "oracles.identification",

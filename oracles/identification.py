@@ -34,12 +34,14 @@ from oracles.harness.oracle import Margin
 from oracles.harness.subjects.asking import black_box, refuse_unknown
 from oracles.harness.subjects.fits.fit import Fit, is_fit
 from oracles.harness.subjects.fits.names import LOOP, START
+from oracles.harness.subjects.scheduled import is_scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import KINDS, read
 from oracles.naming import unknown
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
+from oracles.scheduling import ScheduleIdentification, identify_schedule
 
 __all__ = ["KINDS", "Identification", "evidence", "identify"]
 
@@ -65,6 +67,7 @@ class Identification:
         fault: why nothing can be asked of it, or read in its record.
         sieve: what the candidates were held against, as long as it is at hand.
         loop: of a training loop, the loss that it minimizes, and all that belongs to a loop.
+        schedule: of what says what the learning rate is, the schedule that it follows.
         draws: which cases it was asked, and how many; None where none are drawn.
 
     >>> def step(params, grads, state, lr, wd, m):
@@ -90,15 +93,23 @@ bias_undecayed gives 0.9, the code 0.85
     fault: str = ""
     sieve: Sieve | None = field(default=None, repr=False, compare=False)
     loop: FitIdentification | None = None
+    schedule: ScheduleIdentification | None = None
     assumed: Mapping[str, Any] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     draws: Draws | None = None
+
+    @property
+    def named(self) -> bool:
+        """Whether it is told what it follows."""
+        return bool(self.fits) or (self.schedule is not None and self.schedule.named)
 
     @property
     def torchs(self) -> bool:
         """Whether it is torch's own rule, everywhere and with the arguments as they are given."""
         if self.loop is not None:
             return self.loop.torchs
+        if self.schedule is not None:
+            return self.schedule.torchs
         own = [c for c in self.fits if not (c.conventions or c.arguments)]
         return bool(own) and not (self.exceptions or self.ignores or self.aside)
 
@@ -117,6 +128,8 @@ bias_undecayed gives 0.9, the code 0.85
         return {**self.__dict__, "sieve": None}
 
     def __str__(self) -> str:
+        if self.schedule is not None:
+            return str(self.schedule)
         if self.fault:
             return f"{self.name} cannot be asked: {self.fault}"
         if self.open:
@@ -142,6 +155,7 @@ bias_undecayed gives 0.9, the code 0.85
             "summary": str(self),
             "torchs": self.torchs,
             "loop": self.loop and self.loop.to_json(),
+            "schedule": self.schedule and self.schedule.to_json(),
             "fits": [plain(candidate) for candidate in self.fits],
             "exceptions": [{"where": e.where, **plain(e.candidate)} for e in self.exceptions],
             "ignores": sorted(self.ignores),
@@ -207,8 +221,9 @@ def identify(
 
     Args:
         subject: whatever :func:`evidence` takes, or a training loop: a function ``(X, y, ...)`` or
-            a class that has ``fit(X, y)``.
-        rules: what it may follow; all known rules by default.
+            a class that has ``fit(X, y)``; or whatever says what the learning rate is: a class of
+            schedulers, a function that makes one of an optimizer, a function of the epoch, a list.
+        rules: what it may follow; all known rules by default, or all schedules.
         names: torch's names of hyperparameters, and what the code calls them.
         fixed: further arguments that the code is always given.
         values: hyperparameters that are written in a training loop, by torch's names.
@@ -228,6 +243,8 @@ def identify(
         ValueError: a rule, a name or a profile is not known, a seed is no whole number, there is
             no use for an argument, or a record is not what it should be.
     """
+    if is_scheduled(subject):
+        return _scheduled(subject, rules, names, fixed)
     asked = list(RULES.values() if rules is None else rules)
     among = [rule if isinstance(rule, Rule) else _rule(rule) for rule in asked]
     if not among:
@@ -257,6 +274,17 @@ def _known(argument: str, given: Iterable[str], allowed: Iterable[str]) -> None:
     for name in given:
         if name not in there:
             raise ValueError(unknown(f"{argument}: {name!r} is not known", name, there))
+
+
+def _scheduled(
+    subject: Any,
+    schedules: Iterable[Any] | None,
+    names: Mapping[str, str] | None,
+    fixed: Mapping[str, Any] | None,
+) -> Identification:
+    """Which schedule it follows, as an identification."""
+    found = identify_schedule(subject, schedules, names=names, fixed=fixed)
+    return Identification(found.name, (), found.ruled_out, fault=found.fault, schedule=found)
 
 
 def _looped(box: Fit, rules: Sequence[Rule] | None) -> Identification:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from oracles.commands import asked
+from oracles.commands import asked, scheduled
 from oracles.commands.chosen import Choice, add_choices, nobody, reported, subjects
 from oracles.commands.command import STATUSES, Usage, add_profile, count
 from oracles.everybody import tasks_of
@@ -42,7 +42,8 @@ def add(commands: Any) -> None:
         metavar="MODULE:NAME",
         help="a class of optimizers, a function that makes one, or a functional step: which rule "
         "does it follow, how accurately, and which promises of a step does it keep? (default: "
-        "torch's classes, asked all that there is)",
+        "torch's classes, asked all that there is); or, with --rule and the name of a schedule, a "
+        "class of schedulers",
     )
     parser.add_argument(
         "--as-torch",
@@ -94,6 +95,8 @@ def answered(choice: Choice, profile: str, errand: tuple[str, str]) -> Outcome:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if scheduled.is_one(options):
+        return scheduled.run(options)
     if options.subject and not options.as_torch:
         return asked.run(options)
     if options.as_torch and not options.subject:

@@ -20,6 +20,7 @@ from oracles.commands.command import (
 from oracles.identification import KINDS, identify
 from oracles.optimizers.registry import RULES
 from oracles.reports.identification import render
+from oracles.schedules.registry import SCHEDULES
 
 EPILOG = (
     "exit status: 0 if it is named, 1 if nothing fits or it cannot be told, 2 if the call is off"
@@ -46,10 +47,11 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--rule",
-        choices=RULES,
+        choices=(*RULES, *SCHEDULES),
         action="append",
         metavar="RULE",
-        help=f"what it may follow, of {', '.join(RULES)}; may be given again (default: all)",
+        help=f"what it may follow, of {', '.join(RULES)}, or what a rate may, of "
+        f"{', '.join(SCHEDULES)}; may be given again (default: all)",
     )
     parser.add_argument(
         "--name",
@@ -99,7 +101,7 @@ def _run(options: argparse.Namespace) -> int:
         print(json.dumps(found.to_json(), ensure_ascii=False, indent=2))
     else:
         print(render(found, full=options.full, words=in_options))
-    return 0 if found.fits else 1
+    return 0 if found.named else 1
 
 
 def _subject(options: argparse.Namespace) -> Any:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
-from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.enclosure import INFLATE, Enclosure
 from oracles.harness.arithmetic.formats import TENSOR
+from oracles.harness.oracle import TORCH_TEXT, Margin
 from oracles.schedules.composed import Plan, Single
 from oracles.schedules.schedule import Timing
 
@@ -26,6 +30,43 @@ class Off:
         return f"at epoch {self.epoch}, group {self.group}: expected {ball}, got {self.got!r}"
 
 
+@dataclass(frozen=True)
+class Reading:
+    """Which texts of a schedule are held.
+
+    torch's own, rounded once an operation; or, of other people's code, any text of a timing within
+    a margin, by its closed form or by the recurrence.
+    """
+
+    timing: Timing | None = None
+    margin: Margin = TORCH_TEXT
+
+
+TORCHS = Reading()
+
+_READING: ContextVar[Reading] = ContextVar("reading", default=TORCHS)
+
+
+@contextmanager
+def read_as(reading: Reading) -> Iterator[None]:
+    """For a while other texts are held."""
+    token = _READING.set(reading)
+    try:
+        yield
+    finally:
+        _READING.reset(token)
+
+
+def number(value: Any, *, tensor: bool = False) -> Enclosure:
+    """A rate or a setting, as whatever text is held takes it."""
+    reading = _READING.get()
+    if reading.timing is None:
+        return Enclosure.tensor(value) if tensor else Enclosure.exact(value)
+    margin = replace(reading.margin, scalars="float32") if tensor else reading.margin
+    lifted: Enclosure = margin.number(value)
+    return lifted
+
+
 def enclosed(
     plan: Plan,
     base: float,
@@ -39,14 +80,54 @@ def enclosed(
     In float64 or, with ``tensor``, kept from epoch to epoch in a 0-d float32 tensor. ``edits`` are
     the rates that somebody writes into the group, by epoch, once the schedule has set its own.
     """
-    number = Enclosure.tensor if tensor else Enclosure.exact
-    lifted, start, rate = plan.lifted(Enclosure.exact), number(base), number(base)
+    timing = _READING.get().timing
+    if timing is None or not isinstance(plan, Single):
+        return _stepped(plan, base, epochs, tensor=tensor, edits=edits)
+    formula = [_closing(plan, timing, t, number(base, tensor=tensor)) for t in range(epochs + 1)]
+    if timing is not plan.schedule.torch:
+        return formula
+    stepped = _stepped(plan, base, epochs, tensor=tensor, edits=edits)
+    if edits and plan.schedule.following is not None:
+        return stepped
+    return [_hull(*pair) for pair in zip(formula, stepped, strict=True)]
+
+
+def _stepped(
+    plan: Plan, base: float, epochs: int, *, tensor: bool, edits: Mapping[int, float]
+) -> list[Enclosure]:
+    lifted = plan.lifted(number)
+    start = rate = number(base, tensor=tensor)
     found = []
     for t in range(epochs + 1):
         rate = lifted.next(rate, t, start)
         rate = rate.to(TENSOR) if tensor else rate
         found.append(rate)
-        rate = number(edits[t]) if t in edits else rate
+        rate = number(edits[t], tensor=tensor) if t in edits else rate
+    return found
+
+
+def _hull(one: Enclosure, other: Enclosure) -> Enclosure:
+    """A ball that holds both."""
+    low = min(one.mid - one.rad, other.mid - other.rad)
+    high = max(one.mid + one.rad, other.mid + other.rad)
+    return Enclosure((low + high) / 2, (high - low) / 2 * INFLATE, one.format)
+
+
+def _closing(plan: Single, timing: Timing, t: int, start: Enclosure) -> Enclosure:
+    """The closed form, rounded once more as it is stored."""
+    ball: Enclosure = number(1) * timing.rate(t, start, plan.lifted(number).settings)
+    return ball
+
+
+def jumped(plan: Single, base: float, epochs: Sequence[int | None]) -> list[Enclosure]:
+    """Balls around γ_0 and the rate of each epoch that is jumped to; None is the next one."""
+    timing, lifted, start = _READING.get().timing, plan.lifted(number), number(base)
+    t, rate = 0, lifted.next(start, 0, start)
+    found = [rate if timing is None else _closing(plan, timing, 0, start)]
+    for epoch in epochs:
+        t = t + 1 if epoch is None else epoch
+        rate = lifted.next(rate, t, start) if epoch is None else lifted.at(t, start)
+        found.append(rate if timing is None else _closing(plan, timing, t, start))
     return found
 
 

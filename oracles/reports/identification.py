@@ -57,6 +57,9 @@ def _equations(found: Identification) -> Iterator[str]:
 
 
 def _remarks(found: Identification) -> Iterator[str]:
+    if found.schedule is not None:
+        yield from found.schedule.remarks()
+        return
     if found.loop is not None:
         yield from found.loop.remarks()
     if found.torchs:

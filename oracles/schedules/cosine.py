@@ -62,7 +62,7 @@ SCHEDULE = Schedule(
         Timing(
             name="stays_at_floor",
             equation="γ_t = η + (γ₀ − η)(1 + cos(π min(t, T)/T))/2",
-            source="Keras CosineDecay; optax.cosine_decay_schedule; timm CosineLRScheduler",
+            source="timm CosineLRScheduler; optax.cosine_decay_schedule with alpha = 0",
             rate=lambda t, base, s: _rate(min(t, s.T_max), base, s),
         ),
         Timing(
@@ -74,8 +74,16 @@ SCHEDULE = Schedule(
         Timing(
             name="floor_as_share",
             equation="γ_t = γ₀((1 − η)(1 + cos(πt/T))/2 + η)",
-            source="Keras and optax give the floor as a share of γ₀ (alpha)",
+            source="loops that give the floor as a share of γ₀",
             rate=lambda t, base, s: base * ((1 - s.eta_min) * _height(t, base, s) / 2 + s.eta_min),
+        ),
+        Timing(
+            name="stays_at_share",
+            equation="γ_t = γ₀((1 − η)(1 + cos(π min(t, T)/T))/2 + η)",
+            source="Keras CosineDecay; optax.cosine_decay_schedule (η is alpha, T decay_steps)",
+            rate=lambda t, base, s: (
+                base * ((1 - s.eta_min) * _height(min(t, s.T_max), base, s) / 2 + s.eta_min)
+            ),
         ),
         Timing(
             name="floor_at_last",

@@ -25,9 +25,15 @@ def _left(t: int, base: Scalar, s: Settings) -> Scalar:
     return 1 - share(min(t, s.total_iters), s.total_iters, base)
 
 
+def _rate(t: int, base: Scalar, s: Settings) -> Scalar:
+    return base * _left(t, base, s) ** s.power if t < s.total_iters else base * 0
+
+
 def _following(rate: Scalar, t: int, base: Scalar, s: Settings) -> Scalar:
     if t == 0 or t > s.total_iters:
         return rate
+    if t == s.total_iters:
+        return rate * 0
     return rate * (_left(t, base, s) / _left(t - 1, base, s)) ** s.power
 
 
@@ -35,7 +41,7 @@ TORCH = Timing(
     name="to_zero",
     equation="γ_t = γ₀ (1 − min(t, T)/T)^p",
     source="torch.optim.lr_scheduler.PolynomialLR",
-    rate=lambda t, base, s: base * _left(t, base, s) ** s.power,
+    rate=_rate,
 )
 
 SCHEDULE = Schedule(

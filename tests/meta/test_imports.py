@@ -72,6 +72,7 @@ FLOORS = (
     "oracles.explanation",
     "oracles.fitting",
     "oracles.dictionary",
+    "oracles.scheduling",
     "oracles.identification",
     "oracles.accuracy",
     "oracles.strictness",

@@ -24,7 +24,7 @@ from oracles.harness.loop.rating import (
     runs,
     singles,
 )
-from oracles.harness.rates import closed
+from oracles.harness.rates import closed, jumped, number
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, Verdict
@@ -184,15 +184,9 @@ def _jumps(schedule: Schedule) -> st.SearchStrategy[Jump]:
 def jumps(case: Jump, place: Place) -> Verdict:
     """The rate of an epoch in closed form, wherever the schedule was; and what follows it."""
     run = schedulers.following(case.plan, [case.base])
-    plan, base = case.plan.lifted(Enclosure.exact), Enclosure.exact(case.base)
-    t = 0
-    ball = plan.next(base, 0, base)
-    balls, seen = [ball], [run.seen()]
+    balls, seen = jumped(case.plan, case.base, case.epochs), [run.seen()]
     for epoch in case.epochs:
-        t = t + 1 if epoch is None else epoch
-        ball = plan.next(ball, t, base) if epoch is None else plan.at(t, base)
         run.step(*([] if epoch is None else [epoch]))
-        balls.append(ball)
         seen.append(run.seen())
     return judged(place, case, [balls], seen)
 
@@ -240,14 +234,14 @@ def momenta(run: Run, place: Place) -> Verdict:
     seen = [*followed(following, run.epochs)]
     kept = schedulers.BETAS if place.path == ADAMS else (schedulers.MOMENTUM,)
     for group, base in enumerate(run.bases):
-        plan = run.plan.of_group(group).lifted(Enclosure.exact)
+        plan = run.plan.of_group(group).lifted(number)
         assert isinstance(plan, Single)
         for t, one in enumerate(seen):
             first, others = one.momenta[group][0], one.momenta[group][1:]
-            ball = Enclosure.exact(kept[0])
+            ball = number(kept[0])
             if plan.settings.cycle_momentum:
                 assert plan.schedule.momentum is not None
-                ball = plan.schedule.momentum(t, Enclosure.exact(base), plan.settings)
+                ball = plan.schedule.momentum(t, number(base), plan.settings)
             if not ball.contains(first) or others != kept[1:]:
                 told = f"{one.momenta[group]} at epoch {t}, group {group}"
                 return wrong(place, run, f"has {place.path} {told}; expected {ball}, {kept[1:]}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from hypothesis import HealthCheck, Phase, settings
 
 EXAMPLES = {"default": 60, "ci": 60, "thorough": 800}
@@ -13,6 +16,29 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 # Cases are built, so nothing is filtered, but the first optimizer of a process imports much of
 # torch, which "too slow" would take for the strategy's fault.
 IGNORED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
+
+
+PROFILES = tuple(EXAMPLES)
+
+
+@contextmanager
+def lasting(name: str) -> Iterator[None]:
+    """For a while a profile's length, with the same cases each time and none kept for the next."""
+    before, own = settings.get_current_profile_name(), f"{name}, for a while"
+    settings.register_profile(
+        own,
+        max_examples=EXAMPLES[name],
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=PHASES,
+        suppress_health_check=IGNORED,
+    )
+    settings.load_profile(own)
+    try:
+        yield
+    finally:
+        settings.load_profile(before)
 
 
 def load(name: str = "default") -> None:

@@ -1,0 +1,44 @@
+"""A class of schedulers of one's own, as ``oracles check MODULE:NAME --rule SCHEDULE`` asks it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from oracles.commands import asked
+from oracles.commands.command import Usage
+from oracles.scheduling import ALL, check_schedule
+
+ALSO = ("json", "no_color", "seed")
+"""Options of other code that it has, or that make no difference."""
+
+OPTIMIZERS: Mapping[str, Any] = {n: v for n, v in asked.OPTIONS.items() if n not in ALSO}
+
+
+def is_one(options: argparse.Namespace) -> bool:
+    """Whether a schedule is named as the rule of a class of one's own."""
+    return bool(options.subject and options.rule and options.rule[0] in ALL)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask; returns the exit status.
+
+    Raises:
+        Usage: an option is for optimizers, or there is nobody to ask.
+    """
+    for name, default in {**OPTIMIZERS, **asked.STRICT, "dtype": []}.items():
+        if name != "profile" and getattr(options, name) != default:
+            raise Usage(f"--{name.replace('_', '-')} is for optimizers, and no schedule has it")
+    if len(options.rule) > 1 or options.as_torch:
+        raise Usage(f"a class of schedulers is held to one schedule, here {options.rule[0]}")
+    try:
+        report = check_schedule(options.subject, options.rule[0], profile=options.profile)
+    except ValueError as error:
+        raise Usage(str(error)) from error
+    except ModuleNotFoundError as error:
+        need = "pip install 'optimizer-oracles[torch]'"
+        raise Usage(f"this needs torch ({need}): {error}") from error
+    print(json.dumps(report.to_json(), ensure_ascii=False, indent=2) if options.json else report)
+    return int(not report.ok)

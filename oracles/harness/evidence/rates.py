@@ -1,0 +1,451 @@
+"""Which schedule some rates are of: candidates, and what leaves their margin.
+
+A candidate is a timing of a schedule. Where a subject takes settings, it is asked for rates under
+settings in which timings part, and whoever leaves a candidate's margin once is not it. Where it
+takes none, its rates are all there is, and settings are made of them: a schedule of whole numbers
+and words is a straight line in its real settings, or a power of one.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import product
+from typing import Any
+
+from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.evidence.sifting import MARGINS
+from oracles.harness.oracle import Margin
+from oracles.harness.subjects.scheduled import SHORTEST, Scheduled
+from oracles.harness.subjects.subject import SubjectError
+from oracles.schedules import cyclic
+from oracles.schedules.composed import Plan, Sequential, Single
+from oracles.schedules.schedule import BATCHES, Schedule, Settings, Timing
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A candidate that holds all rates.
+
+    Attributes:
+        schedule: the schedule.
+        timing: the variant of it.
+        settings: what it is followed with, where that is one thing.
+        base: the base rate, where that is made of the rates.
+        assumed: what settings are that the subject does not take.
+    """
+
+    schedule: Schedule
+    timing: Timing
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    base: float | None = None
+    assumed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def torchs(self) -> bool:
+        """Whether it is torch's timing."""
+        return self.timing is self.schedule.torch
+
+    @property
+    def simplicity(self) -> tuple[bool, int, int]:
+        """Its place among others that hold the same: torch's first, and what needs few words."""
+        return not self.torchs, len(self.settings), len(str(self))
+
+    def __str__(self) -> str:
+        given = ", ".join(f"{name}={_short(value)}" for name, value in self.settings.items())
+        base = f" from {_short(self.base)}" if self.base is not None else ""
+        with_ = f" with {given}" if given else ""
+        return f"{self.schedule.name}'s {self.timing.name}{with_}{base}"
+
+
+MANY = 6
+"""Values of a list that are written out."""
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, tuple):
+        shown = [_short(own) for own in value[:MANY]]
+        rest = [f"... ({len(value)} in all)"] * (len(value) > MANY)
+        return f"({', '.join(shown + rest)})"
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def holds(
+    schedule: Schedule,
+    timing: Timing,
+    settings: Settings,
+    base: float,
+    rates: Mapping[int, float] | Sequence[float],
+    margin: Margin = MARGINS[0],
+) -> bool:
+    """Whether rates are inside a timing's margin: by epoch, or from epoch 0 on."""
+    plan, start = Single(schedule, settings).lifted(margin.number), margin.number(base)
+    by_epoch = rates.items() if isinstance(rates, Mapping) else enumerate(rates)
+    pairs = ((timing.rate(t, start, plan.settings), rate) for t, rate in by_epoch)
+    return _all_inside(pairs, margin)
+
+
+def follows(plan: Plan, base: float, rates: Sequence[float], margin: Margin = MARGINS[0]) -> bool:
+    """Whether rates are inside the margin of a plan that is followed step by step."""
+    lifted, start = plan.lifted(margin.number), margin.number(base)
+
+    def stepped() -> Iterator[tuple[Any, float]]:
+        rate = start
+        for t, got in enumerate(rates):
+            rate = lifted.next(rate, t, start)
+            yield rate, got
+
+    return _all_inside(stepped(), margin)
+
+
+def _all_inside(pairs: Iterable[tuple[Any, float]], margin: Margin) -> bool:
+    """Whether rates are what is expected, rounded in the end; where nothing is known none is."""
+    for expected, rate in pairs:
+        ball: Enclosure = margin.number(1) * expected
+        if not (math.isfinite(ball.rad) and ball.contains(rate)):
+            return False
+    return True
+
+
+# --- Where settings can be given ------------------------------------------------------------------
+
+
+BASES = (1.0, 0.1, 0.3)
+EPOCHS = 16
+
+
+def possible(subject: Scheduled, schedules: Iterable[Schedule]) -> list[Schedule]:
+    """Schedules that have all settings that a subject takes."""
+    taken = set(subject.takes or ())
+    return [schedule for schedule in schedules if taken <= {*schedule.settings._fields}]  # type: ignore[attr-defined]
+
+
+def asked(subject: Scheduled, schedule: Schedule, rounds: int) -> Iterator[Fit]:
+    """The timings of a schedule that hold all rates of a subject that takes its settings.
+
+    Raises:
+        SubjectError: it raised.
+    """
+    for assumed in assumptions(subject, schedule):
+        fits = [*_alive(subject, schedule, assumed, rounds)]
+        yield from fits
+        if fits:
+            break
+
+
+def assumptions(subject: Scheduled, schedule: Schedule) -> Iterator[dict[str, Any]]:
+    """What settings may be that a subject does not take: torch's defaults, or a start at 0."""
+    yield {}
+    if schedule.name == "LinearLR" and "start_factor" not in (subject.takes or ()):
+        yield {"start_factor": 0.0}
+
+
+def _alive(
+    subject: Scheduled, schedule: Schedule, assumed: Mapping[str, Any], rounds: int
+) -> Iterator[Fit]:
+    alive = list(schedule.timings)
+    for drawn, base in _drawn(subject, schedule, rounds):
+        settings = drawn._replace(**assumed)
+        last = schedule.last(settings)
+        epochs = EPOCHS if last is None else min(EPOCHS, last)
+        given = settings._asdict()
+        if "factors" in given:
+            given["factors"] = _function(settings.factors)
+        rates = subject.rates(base, epochs, given)
+        start = base if subject.scaled else 1.0
+        alive = [one for one in alive if holds(schedule, one, settings, start, rates)]
+    default = {**schedule.settings()._asdict(), **assumed}
+    left = {n: value for n, value in default.items() if n not in (subject.takes or ())}
+    yield from (Fit(schedule, timing, assumed=left) for timing in alive)
+
+
+def _function(values: Sequence[float]) -> Any:
+    return lambda t: values[t % len(values)]
+
+
+def _drawn(subject: Scheduled, schedule: Schedule, rounds: int) -> Iterator[tuple[Settings, float]]:
+    """Settings, some of them for each timing, and base rates; what is not taken is torch's."""
+    default = schedule.settings()
+    for timing, number in product(schedule.timings, range(rounds)):
+        chance = random.Random(f"{schedule.name} {timing.name} {number}")
+        ends = {**schedule.draws, **timing.shows}
+        values = {n: _draw(own, chance) for n, own in ends.items() if n in (subject.takes or ())}
+        yield default._replace(**values), chance.choice(BASES)
+
+
+def _draw(ends: Any, chance: random.Random) -> Any:
+    if isinstance(ends, list):
+        words = [value for value in ends if value not in (cyclic.OF_CYCLE, cyclic.OF_STEP)]
+        return chance.choice(words)
+    low, high = ends
+    return chance.randint(low, high) if isinstance(low, int) else chance.uniform(low, high)
+
+
+# --- Where there are nothing but rates ------------------------------------------------------------
+
+
+def made_of(
+    rates: Sequence[float], schedules: Iterable[Schedule], base: float | None, *, torchs: bool
+) -> Iterator[Fit]:
+    """Timings and settings that give some rates, if one knows how to make settings of them.
+
+    Args:
+        rates: from epoch 0 on.
+        schedules: whose.
+        base: the base rate, where it is known.
+        torchs: whether torch's timings are tried, or all others.
+    """
+    if not all(map(_finite, rates)):
+        return
+    margin = MARGINS[1] if all(rate == _in_float32(rate) for rate in rates) else MARGINS[0]
+    for schedule in schedules:
+        for timing in schedule.timings[:1] if torchs else schedule.timings[1:]:
+            for settings, start in _guessed(schedule, timing, rates, base):
+                if holds(schedule, timing, settings, start, rates, margin):
+                    known = {n: v for n, v in settings._asdict().items() if n in schedule.draws}
+                    yield Fit(schedule, timing, known, start if base is None else None)
+                    break
+
+
+def goes_on(fit: Fit, base: float, far: Mapping[int, float]) -> bool:
+    """Whether a fit holds later rates as well."""
+    settings = fit.schedule.settings(**fit.settings)
+    start = base if fit.base is None else fit.base
+    return holds(fit.schedule, fit.timing, settings, start, far)
+
+
+def _finite(rate: float) -> bool:
+    return abs(rate) < float("inf")
+
+
+def _in_float32(rate: float) -> float:
+    import numpy as np
+
+    return float(np.float32(rate))
+
+
+LINES: Mapping[str, tuple[str, ...]] = {
+    "ConstantLR": ("factor",),
+    "LinearLR": ("start_factor",),
+    "PolynomialLR": (),
+    "CosineAnnealingLR": ("eta_min",),
+    "CosineAnnealingWarmRestarts": ("eta_min",),
+}
+"""Schedules that are straight lines in the base rate and this setting, or its product with it."""
+
+SCALED = ("ConstantLR", "LinearLR")
+"""Those whose setting is a share of the base rate."""
+
+POWERS = (1.0, 2.0, 0.5, 0.9, 3.0)
+"""Of polynomial decays, those that people use."""
+
+
+def _guessed(
+    schedule: Schedule, timing: Timing, rates: Sequence[float], base: float | None
+) -> Iterator[tuple[Settings, float]]:
+    if schedule.name in ("ExponentialLR", "StepLR", "MultiStepLR"):
+        yield from _powers(schedule, timing, rates, base)
+    elif schedule.name in LINES:
+        for settings in _whole(schedule, len(rates)):
+            yield from _line(schedule, timing, settings, rates, base)
+
+
+LONG = 200
+"""Rates of which periods are tried that are longer than they are."""
+
+
+def _whole(schedule: Schedule, count: int) -> Iterator[Settings]:
+    """Settings that are whole numbers or words, or few enough to be tried."""
+    choices: dict[str, Sequence[Any]] = {}
+    for name, ends in schedule.draws.items():
+        if name == "power":
+            choices[name] = POWERS
+        elif name == "T_mult":
+            choices[name] = (1, 2, 3)
+        elif isinstance(ends, list):
+            choices[name] = ends
+        elif isinstance(ends[0], int):
+            choices[name] = range(1, 2 * count if count <= LONG else count + 2)
+    for values in product(*choices.values()):
+        yield schedule.settings(**dict(zip(choices, values, strict=True)))
+
+
+def _line(
+    schedule: Schedule,
+    timing: Timing,
+    settings: Settings,
+    rates: Sequence[float],
+    base: float | None,
+) -> Iterator[tuple[Settings, float]]:
+    """The base rate and the setting that a line through two rates gives, if others are on it."""
+    names, some = LINES[schedule.name], _telling(len(rates))
+
+    def at(t: int, start: float, value: float) -> float:
+        if schedule.name in SCALED:
+            value = value / start if start else 0.0
+        return float(timing.rate(t, start, settings._replace(**dict.fromkeys(names, value))))
+
+    if not _roughly(at, rates, base, names):
+        return
+    unit = 1.0
+    first = [at(t, unit, 0.0) for t in some]
+    second = [at(t, unit, unit) - own for t, own in zip(some, first, strict=True)]
+    solved = _solved(first, second, [rates[t] for t in some], base, names)
+    if solved is None:
+        return
+    start, value = solved
+    if schedule.name in SCALED:
+        value = value / start
+    for near_start, near in product(_shorter(start) if base is None else (start,), _shorter(value)):
+        yield settings._replace(**dict.fromkeys(names, near)), near_start
+
+
+def _roughly(
+    at: Callable[[int, float, float], float],
+    rates: Sequence[float],
+    base: float | None,
+    names: Sequence[str],
+) -> bool:
+    """Whether the line through some rates meets one more: a look that costs little."""
+    some = sorted({0, len(rates) // 3, 2 * len(rates) // 3, len(rates) - 1})
+    first = [at(t, 1.0, 0.0) for t in some]
+    second = [at(t, 1.0, 1.0) - own for t, own in zip(some, first, strict=True)]
+    return _solved(first, second, [rates[t] for t in some], base, names) is not None
+
+
+def _telling(count: int) -> list[int]:
+    """Epochs by which settings are guessed: all of a few, and some of many."""
+    quarters = (count // 4, count // 2, 3 * count // 4, count - 1)
+    return sorted({*range(min(count, 6)), *quarters})
+
+
+def _solved(
+    first: Sequence[float],
+    second: Sequence[float],
+    rates: Sequence[float],
+    base: float | None,
+    names: Sequence[str],
+) -> tuple[float, float] | None:
+    """u and v of ``rates = u * first + v * second``, if all of it is so but for roundings."""
+    if base is None and not names:
+        t = max(range(len(rates)), key=lambda i: abs(first[i]))
+        pair = (rates[t] / first[t], 0.0) if first[t] else None
+    elif base is not None:
+        t = max(range(len(rates)), key=lambda i: abs(second[i]))
+        pair = (base, (rates[t] - base * first[t]) / second[t] if second[t] else 0.0)
+    else:
+        pair = _through_two(first, second, rates)
+    if pair is None or pair[0] == 0:
+        return None
+    u, v = pair
+    size = max(map(abs, rates))
+    rows = zip(first, second, rates, strict=True)
+    return pair if all(abs(u * a + v * b - r) <= ROUGHLY * size for a, b, r in rows) else None
+
+
+ROUGHLY = 1e-5
+"""A share of the largest rate, within which a guess is worth being held against a margin."""
+
+
+def _through_two(
+    first: Sequence[float], second: Sequence[float], rates: Sequence[float]
+) -> tuple[float, float] | None:
+    """By the two epochs that tell most."""
+    pairs = [(i, j) for i in range(len(rates)) for j in range(i)]
+    i, j = max(pairs, key=lambda p: abs(first[p[0]] * second[p[1]] - first[p[1]] * second[p[0]]))
+    determinant = first[i] * second[j] - first[j] * second[i]
+    if abs(determinant) < ROUGHLY:
+        return None
+    u = (rates[i] * second[j] - rates[j] * second[i]) / determinant
+    v = (first[i] * rates[j] - first[j] * rates[i]) / determinant
+    return u, v
+
+
+def _powers(
+    schedule: Schedule, timing: Timing, rates: Sequence[float], base: float | None
+) -> Iterator[tuple[Settings, float]]:
+    """Where rates fall, and by which factor; steps that are alike are of one length."""
+    falls = [t for t in range(1, len(rates)) if rates[t] != rates[t - 1] and rates[t - 1]]
+    if not falls:
+        return
+    share = rates[falls[0]] / rates[falls[0] - 1]
+    by_time = 2 - 1 / share if share else share  # of what falls as 1/(1 + (1−q)t)
+    for gamma in (g for q in (share, by_time) if q > 0 for g in _shorter(q)):
+        for settings in _falling(schedule, gamma, falls, len(rates)):
+            first = timing.rate(0, 1.0, settings)
+            for start in _shorter(rates[0] / first) if base is None else (base,):
+                yield settings, start
+
+
+FEW = 12
+"""Milestones that anybody writes down."""
+
+
+def _falling(
+    schedule: Schedule, gamma: float, falls: Sequence[int], count: int
+) -> Iterator[Settings]:
+    if schedule.name == "ExponentialLR":
+        yield schedule.settings(gamma=gamma)
+    elif schedule.name == "StepLR":
+        apart = falls[1] - falls[0] if len(falls) > 1 else count
+        for k in sorted({falls[0], falls[0] + 1, falls[0] - 1, apart, BATCHES * apart}):
+            if k > 0:
+                yield schedule.settings(step_size=k, gamma=gamma)
+    elif len(falls) <= FEW:
+        for shift in (0, -1, 1):
+            milestones = tuple(max(t + shift, 0) for t in falls)
+            yield schedule.settings(milestones=milestones, gamma=gamma)
+
+
+def _shorter(value: float) -> Iterator[float]:
+    """A number that is as good as another, the ones that people write first."""
+    seen = set()
+    for short in (
+        *(float(f"{value:.{digits}g}") for digits in range(1, 9)),
+        float(Fraction(value).limit_denominator(100)),
+        value,
+    ):
+        if abs(short - value) <= ROUGHLY * abs(value) and short not in seen:
+            seen.add(short)
+            yield short or 0.0  # which may be -0
+
+
+def declined(subject: Scheduled, schedule: Schedule) -> str:
+    """Why a subject cannot be asked as a schedule is; empty if it can."""
+    try:
+        settings = schedule.settings()._asdict()
+        if "factors" in settings:
+            settings["factors"] = _function(settings["factors"])
+        subject.rates(1.0, 2, settings)
+    except SubjectError as error:
+        return error.sentence
+    return ""
+
+
+# --- A warm-up before something else --------------------------------------------------------------
+
+
+WARM = ("LinearLR", "ConstantLR")
+
+
+def warmed_up(rates: Sequence[float], schedules: Iterable[Schedule]) -> Plan | None:
+    """A sequence of a warm-up and another schedule that gives some rates, if there is one.
+
+    Where the rate is largest first, the second one begins.
+    """
+    among = list(schedules)
+    turn = max(range(len(rates)), key=lambda t: (rates[t], -t))
+    warm = [schedule for schedule in among if schedule.name in WARM]
+    if not 1 < turn < len(rates) - SHORTEST:
+        return None
+    for one in made_of(rates[:turn], warm, rates[turn], torchs=True):
+        for other in made_of(rates[turn:], among, rates[turn], torchs=True):
+            return Sequential((_plan(one), _plan(other)), (turn,))
+    return None
+
+
+def _plan(fit: Fit) -> Single:
+    return Single(fit.schedule, fit.schedule.settings(**fit.settings))

@@ -1,0 +1,306 @@
+"""Whoever says what the learning rate is: a scheduler, a function of the epoch, or a list of rates.
+
+Whatever it is, it is asked for the rates of epochs 0 to n, in float64. Only schedulers need torch.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from oracles.harness.subjects.subject import SubjectError
+from oracles.naming import unknown
+from oracles.schedules.composed import Chained, Plan, Sequential, Single
+from oracles.schedules.registry import SCHEDULES
+
+EPOCH = ("t", "epoch", "epochs", "step", "steps", "count", "iteration", "it", "n", "num_updates")
+"""What the first argument of a function of the epoch is called."""
+
+BASE = ("base", "base_lr", "lr", "lr0", "initial_lr", "init_lr", "init_value", "peak_lr", "gamma0")
+"""What the base rate is called in it."""
+
+OWNER = ("optimizer", "opt", "optim", "o")
+"""What the first argument of a scheduler is called."""
+
+FACTORS = "lr_lambda"
+"""The argument in whose place oracles have the list of its values."""
+
+
+class Scheduled(Protocol):
+    """Whoever has rates.
+
+    Attributes:
+        name: of it.
+        takes: the settings that it takes, by torch's names, and its own names for them; None if it
+            takes none.
+        scaled: whether it takes the base rate.
+        lasts: the most epochs that it has rates for.
+    """
+
+    name: str
+    takes: Mapping[str, str] | None
+    scaled: bool
+    lasts: int
+
+    def far(self, base: float) -> Mapping[int, float]:
+        """Some rates of later epochs, if it can be asked for them."""
+
+    def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
+        """Those of epochs 0 to ``epochs``.
+
+        Raises:
+            SubjectError: it raised, or gave no numbers.
+        """
+
+    def shown(self) -> Plan | None:
+        """The plan that it shows that it follows, by torch's names."""
+
+
+MOST = 200
+"""Epochs that are asked for, where nothing says how many there are."""
+
+FAR = (300, 500, 1000, 2000, 5000, 20000)
+"""Epochs that are looked at beside."""
+
+
+class Function:
+    """A function ``(epoch, ...)`` of which some arguments are settings, and one the base rate."""
+
+    lasts = MOST
+
+    def __init__(self, function: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) -> None:
+        self.name = getattr(function, "__name__", type(function).__name__)
+        self._function, self._fixed = function, dict(fixed)
+        own = wanted(function, names, fixed)
+        self._base = next((name for name in own if name in (names.get("base"), *BASE)), None)
+        self.scaled = self._base is not None
+        taken = named([name for name in own if name != self._base], names, self.name)
+        self.takes: Mapping[str, str] | None = taken or None
+
+    def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
+        return [*self._at(range(epochs + 1), base, settings).values()]
+
+    def far(self, base: float) -> Mapping[int, float]:
+        return self._at(FAR, base, {})
+
+    def _at(
+        self, epochs: Iterable[int], base: float, settings: Mapping[str, Any]
+    ) -> dict[int, float]:
+        given = {own: settings[torchs] for torchs, own in (self.takes or {}).items()}
+        if self._base is not None:
+            given[self._base] = base
+        with raising():
+            return {t: float(self._function(t, **given, **self._fixed)) for t in epochs}
+
+    def shown(self) -> None:
+        return None
+
+
+class Listed:
+    """Rates that somebody has written down, from epoch 0 on."""
+
+    takes: Mapping[str, str] | None = None
+    scaled, name = False, "the list"
+
+    def __init__(self, rates: Sequence[float]) -> None:
+        self._rates = [float(rate) for rate in rates]
+        self.lasts = len(self._rates) - 1
+
+    def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
+        return self._rates[: epochs + 1]
+
+    def far(self, base: float) -> Mapping[int, float]:
+        return {}
+
+    def shown(self) -> None:
+        return None
+
+
+class Made:
+    """A class of schedulers, or a function that makes one of an optimizer."""
+
+    scaled, lasts = True, MOST
+
+    def __init__(self, make: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) -> None:
+        self.name = getattr(make, "__name__", type(make).__name__)
+        self._make, self._fixed = make, dict(fixed)
+        taken = named(wanted(make, names, fixed), names, self.name)
+        self.takes: Mapping[str, str] | None = taken or None
+
+    def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
+        from oracles.harness.subjects import schedulers  # which needs torch
+
+        with raising():
+            run = schedulers.Following(
+                schedulers.optimizer([base]), lambda owner: self._made(owner, settings)
+            )
+            found = [run.rates()[0]]
+            for _ in range(epochs):
+                run.step()
+                found += run.rates()
+        return found
+
+    def far(self, base: float) -> Mapping[int, float]:
+        return {}
+
+    def shown(self) -> Plan | None:
+        from oracles.harness.subjects import schedulers
+
+        with raising(), schedulers.unwarned():
+            return read(self._make(schedulers.optimizer([1.0]), **self._fixed), MOST)
+
+    def _made(self, owner: Any, settings: Mapping[str, Any]) -> Any:
+        given = {own: settings[torchs] for torchs, own in (self.takes or {}).items()}
+        return self._make(owner, **given, **self._fixed)
+
+
+class raising:
+    """What a subject raises is its fault, and said to be."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, Exception) and not isinstance(error, SubjectError):
+            told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            raise SubjectError(told) from error
+
+
+def parameters(function: Any) -> list[str]:
+    """The names of what can be given to it."""
+    return [p.name for p in _each(function)]
+
+
+def wanted(function: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) -> list[str]:
+    """What it takes beside its first argument: settings, and whatever else it needs."""
+    known = {*SETTINGS, *names.values(), *BASE, FACTORS}
+    _, *rest = [*_each(function)]
+    return [
+        p.name for p in rest if p.name not in fixed and (p.name in known or p.default is p.empty)
+    ]
+
+
+SETTINGS = {name for schedule in SCHEDULES.values() for name in schedule.draws}
+
+
+def _each(function: Any) -> list[inspect.Parameter]:
+    try:
+        each = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # it is one of C's
+        return []
+    return [p for p in each if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+def named(own: Sequence[str], names: Mapping[str, str], subject: str) -> dict[str, str]:
+    """Settings by torch's names, and the subject's names for them.
+
+    Raises:
+        ValueError: it has no argument of a name that is said to be its own.
+    """
+    for torchs, said in names.items():
+        if said not in own and torchs != "base":
+            told = f"names={{{torchs!r}: {said!r}}}: {subject} has no {said!r}"
+            raise ValueError(unknown(told, said, own))
+    by_own = {said: torchs for torchs, said in names.items()}
+    return {by_own.get(name, "factors" if name == FACTORS else name): name for name in own}
+
+
+def is_scheduler(subject: Any) -> bool:
+    """Whether it is a class of schedulers, or makes one of an optimizer."""
+    if isinstance(subject, type):
+        bases = {base.__name__ for base in subject.__mro__}
+        return bool(bases & {"LRScheduler", "_LRScheduler", "ReduceLROnPlateau"})
+    return callable(subject) and parameters(subject)[:1] != [] and parameters(subject)[0] in OWNER
+
+
+def is_scheduled(subject: Any) -> bool:
+    """Whether it says what the learning rate is: see the classes here.
+
+    >>> is_scheduled(lambda t, base, gamma: base * gamma**t), is_scheduled([0.1, 0.05])
+    (True, True)
+    """
+    if isinstance(subject, Sequence) and not isinstance(subject, str | bytes):
+        return len(subject) > 0 and all(isinstance(rate, int | float) for rate in subject)
+    if is_scheduler(subject):
+        return True
+    if isinstance(subject, type) or not callable(subject):
+        return False
+    return parameters(subject)[:1] != [] and parameters(subject)[0] in EPOCH
+
+
+def scheduled(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) -> Scheduled:
+    """Who is asked for the rates of a subject that :func:`is_scheduled`.
+
+    Raises:
+        ValueError: it has no argument of a name that was said to be its own, or a list is too
+            short to tell anything.
+    """
+    if isinstance(subject, Sequence):
+        if len(subject) < SHORTEST:
+            raise ValueError(f"{len(subject)} rates tell nothing; allowed: {SHORTEST} and more")
+        return Listed(subject)
+    return Made(subject, names, fixed) if is_scheduler(subject) else Function(subject, names, fixed)
+
+
+SHORTEST = 4
+"""Rates that are needed: two settle a base rate and a setting."""
+
+
+# --- What a scheduler shows of itself -------------------------------------------------------------
+
+
+def read(scheduler: Any, epochs: int) -> Plan | None:
+    """The plan that a scheduler's attributes name, if they name one of torch's."""
+    parts = getattr(scheduler, "_schedulers", None)
+    if parts is not None:
+        plans = [read(part, epochs) for part in parts]
+        if None in plans:
+            return None
+        milestones = getattr(scheduler, "_milestones", None)
+        together: Any = tuple(plans)
+        return Chained(together) if milestones is None else Sequential(together, (*milestones,))
+    for base in type(scheduler).__mro__:
+        if base.__name__ in SCHEDULES:
+            schedule = SCHEDULES[base.__name__]
+            values = {n: _attribute(scheduler, n, epochs) for n in schedule.settings._fields}  # type: ignore[attr-defined]
+            known = {n: value for n, value in values.items() if value is not None}
+            return Single(schedule, schedule.settings(**known))
+    return None
+
+
+def _attribute(scheduler: Any, name: str, epochs: int) -> Any:
+    """A setting, wherever torch's classes keep it; None where they do not."""
+    group = scheduler.optimizer.param_groups[0]
+    found: dict[str, Callable[[], Any]] = {
+        "factors": lambda: tuple(scheduler.lr_lambdas[0](t) for t in range(epochs + 1)),
+        "milestones": lambda: tuple(sorted(scheduler.milestones.elements())),
+        "swa_lr": lambda: group["swa_lr"],
+        "anneal_strategy": lambda: _strategy(scheduler),
+        "base_lr": lambda: scheduler.base_lrs[0],
+        "max_lr": lambda: (
+            scheduler.max_lrs[0] if hasattr(scheduler, "max_lrs") else group["max_lr"]
+        ),
+        "step_size_up": lambda: round(scheduler.total_size * scheduler.step_ratio),
+        "step_size_down": lambda: round(scheduler.total_size * (1 - scheduler.step_ratio)),
+        "div_factor": lambda: group["max_lr"] / group["initial_lr"],
+        "final_div_factor": lambda: group["initial_lr"] / group["min_lr"],
+        "three_phase": lambda: len(scheduler._schedule_phases) == 3,  # noqa: SLF001
+        "pct_start": lambda: _share(scheduler),
+    }
+    try:
+        value = found[name]() if name in found else getattr(scheduler, name)
+        return value[0] if isinstance(value, list) else value
+    except (AttributeError, KeyError, TypeError):
+        return None
+
+
+def _strategy(scheduler: Any) -> Any:
+    for name in ("_anneal_func_type", "_anneal_strategy"):
+        if hasattr(scheduler, name):
+            return getattr(scheduler, name)
+    return None
+
+
+def _share(scheduler: Any) -> float:
+    """Of a cycle's first phase, which ends a step before."""
+    return float((scheduler._schedule_phases[0]["end_step"] + 1) / scheduler.total_steps)  # noqa: SLF001

@@ -1,0 +1,302 @@
+"""Schedules of one's own: is it named what they follow, and told what they get wrong?"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from jsonschema import Draft202012Validator
+
+import oracles
+from oracles import cli
+from oracles.harness.loop.changing import EDITS
+from oracles.harness.loop.plateaus import MACHINE
+from oracles.harness.loop.scheduling import RATES
+from oracles.harness.promise import Word
+from oracles.harness.subjects import schedulers
+from oracles.schedules.composed import Single
+from oracles.schedules.registry import SCHEDULES
+from oracles.schedules.schedule import Schedule, Timing
+from oracles.scheduling import identify_schedule
+from tests.support import schedules
+
+PACKAGE = Path(oracles.__file__).parent
+CHECKED = Draft202012Validator(json.loads((PACKAGE / "reports/schedule.schema.json").read_bytes()))
+IDENTIFIED = Draft202012Validator(
+    json.loads((PACKAGE / "reports/identification.schema.json").read_bytes())
+)
+
+TIMINGS = [(schedule, timing) for schedule in SCHEDULES.values() for timing in schedule.timings]
+
+
+def function(schedule: Schedule, timing: Timing) -> Any:
+    """The rate at epoch t, as a function of the base rate and all settings."""
+
+    def rate(t: int, base: float, **settings: Any) -> Any:
+        if "lr_lambda" in settings:
+            values = settings.pop("lr_lambda")
+            settings["factors"] = [values(i) for i in range(64)]
+        return timing.rate(t, base, schedule.settings(**settings))
+
+    names = ["lr_lambda" if name == "factors" else name for name in schedule.draws]
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    each = [inspect.Parameter(name, kind) for name in ("t", "base", *names)]
+    rate.__signature__ = inspect.Signature(each)  # type: ignore[attr-defined]
+    return rate
+
+
+@pytest.mark.parametrize(("schedule", "timing"), TIMINGS, ids=lambda one: getattr(one, "name", ""))
+def test_a_function_of_the_epoch_follows_its_timing(schedule: Schedule, timing: Timing) -> None:
+    found = identify_schedule(function(schedule, timing), [schedule.name])
+    assert [fit.timing.name for fit in found.fits] == [timing.name]
+    assert found.torchs == (timing is schedule.torch)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_torchs_own_classes_follow_torch(name: str) -> None:
+    if not schedulers.there(name):
+        pytest.skip(f"this torch has no {name}")
+    found = oracles.identify(getattr(schedulers.home(name), name))
+    assert found.torchs
+    assert str(found) == f"{name} follows {name}'s {SCHEDULES[name].torch.name}"
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_what_makes_a_scheduler_shows_its_settings(name: str) -> None:
+    if not schedulers.there(name):
+        pytest.skip(f"this torch has no {name}")
+    schedule = SCHEDULES[name]
+    settings = schedule.settings()
+
+    def made(optimizer: Any) -> Any:
+        return schedulers.build(Single(schedule, settings), optimizer)
+
+    (fit,) = identify_schedule(made).fits
+    told = settings._asdict() | (
+        {"factors": fit.settings["factors"]} if "factors" in settings._fields else {}
+    )
+    assert (fit.schedule, fit.torchs) == (schedule, True)
+    assert {n: v for n, v in fit.settings.items() if isinstance(v, float)} == pytest.approx(
+        {n: v for n, v in told.items() if isinstance(v, float)}, rel=2**-50, abs=0
+    )
+    assert {n: v for n, v in fit.settings.items() if not isinstance(v, float)} == {
+        n: v for n, v in told.items() if not isinstance(v, float)
+    }
+
+
+def cosine(t: int, whole: int) -> float:
+    return (1 + math.cos(math.pi * t / whole)) / 2
+
+
+LISTS: list[tuple[Sequence[float], str]] = [
+    (
+        [0.1, 0.1, 0.01, 0.01, 0.001, 0.001],
+        "StepLR's staircase with step_size=2, gamma=0.1 from 0.1",
+    ),
+    ([0.1 * 0.9**t for t in range(12)], "ExponentialLR's per_epoch with gamma=0.9 from 0.1"),
+    (
+        [0.5 / (1 + 0.25 * t) for t in range(12)],
+        "ExponentialLR's inverse_time with gamma=0.75 from 0.5",
+    ),
+    (
+        [0.3 * 0.1 ** sum(m <= t for m in (3, 4, 9)) for t in range(12)],
+        "MultiStepLR's from_milestone with milestones=(3, 4, 9), gamma=0.1 from 0.3",
+    ),
+    ([0.05] * 3 + [0.2] * 5, "ConstantLR's constant with factor=0.25, total_iters=3 from 0.2"),
+    (
+        [0.2 * (0.25 + 0.75 * min(t, 5) / 5) for t in range(9)],
+        "LinearLR's from_zero with start_factor=0.25, end_factor=1, total_iters=5 from 0.2",
+    ),
+    (
+        [0.3 * (1 - min(t, 8) / 8) ** 0.9 for t in range(10)],
+        "PolynomialLR's to_zero with total_iters=8, power=0.9 from 0.3",
+    ),
+    (
+        [0.01 + 0.29 * cosine(t, 7) for t in range(12)],
+        "CosineAnnealingLR's to_floor with T_max=7, eta_min=0.01 from 0.3",
+    ),
+    (
+        [0.01 + 0.29 * cosine(min(t, 7), 7) for t in range(12)],
+        "CosineAnnealingLR's stays_at_floor with T_max=7, eta_min=0.01 from 0.3",
+    ),
+    (
+        [0.3 * cosine(t % 4, 4) for t in range(12)],
+        "CosineAnnealingWarmRestarts's restart_before_floor "
+        "with T_0=4, T_mult=1, eta_min=0 from 0.3",
+    ),
+    (
+        [1e-3 * t / 10 if t < 10 else 1e-3 * cosine(t - 10, 40) for t in range(50)],
+        "SequentialLR(LinearLR(start_factor=0.0, end_factor=1.0, total_iters=10), "
+        "CosineAnnealingLR(T_max=40, eta_min=0.0), milestones=(10,))",
+    ),
+    (
+        torch.tensor([0.1 * 0.95**t for t in range(20)]).tolist(),
+        "ExponentialLR's per_epoch with gamma=0.95 from 0.1",
+    ),
+]
+"""Rates as a log has them, and what is said of them."""
+
+
+@pytest.mark.parametrize(("rates", "expected"), LISTS, ids=lambda one: str(one)[:24])
+def test_a_list_of_rates_is_read(rates: Sequence[float], expected: str) -> None:
+    """Also one that was kept in float32, and one with a warm-up before something else."""
+    assert str(oracles.identify([*rates])) == f"the list follows {expected}"
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        [0.1 * (t + 1) ** -0.5 for t in range(30)],
+        [0.1 + 0.01 * (t * t % 7) for t in range(30)],
+        [0.1, float("nan"), 0.1, 0.1],
+    ],
+    ids=["inverse root", "at random", "nan"],
+)
+def test_what_is_in_no_registry_is_not_named(rates: list[float]) -> None:
+    found = oracles.identify(rates)
+    assert not found.named
+    assert "follows no known schedule" in str(found)
+
+
+def test_a_list_is_what_a_wrong_digit_makes_it() -> None:
+    """One rate in twelve that is off by a millionth."""
+    rates = [0.1 * 0.9**t for t in range(12)]
+    rates[7] *= 1.000001
+    assert not oracles.identify(rates).named
+
+
+def test_settings_that_are_not_taken_are_told() -> None:
+    found = identify_schedule(schedules.warm_up)
+    (fit,) = found.fits
+    assert str(found) == "warm_up follows LinearLR's from_one"
+    assert fit.assumed == {"start_factor": 0.0, "end_factor": 1.0}
+    assert any("start_factor = 0.0" in said for said in found.remarks())
+
+
+def test_names_of_ones_own() -> None:
+    def keras(step: int, initial: float, decay_steps: int, alpha: float) -> float:
+        return initial * ((1 - alpha) * cosine(min(step, decay_steps), decay_steps) + alpha)
+
+    names = {"T_max": "decay_steps", "eta_min": "alpha", "base": "initial"}
+    found = oracles.identify(keras, names=names)
+    assert str(found) == "keras follows CosineAnnealingLR's stays_at_share"
+
+
+def test_a_setting_that_nobody_knows_is_told() -> None:
+    found = oracles.identify(lambda t, base, gama: base * gama**t)
+    assert "it takes 'gama', which is no setting" in str(found)
+    assert "did you mean 'gamma'?" in str(found)
+
+
+def test_what_is_off_is_told() -> None:
+    with pytest.raises(ValueError, match=r"schedule='StepLr' is not known .did you mean 'StepLR'"):
+        oracles.identify([0.1] * 5, ["StepLr"])
+    with pytest.raises(ValueError, match="2 rates tell nothing; allowed: 4 and more"):
+        oracles.identify([0.1, 0.2])
+    with pytest.raises(ValueError, match=r"names=.*has no 'decay'"):
+        oracles.identify(schedules.warm_up, names={"gamma": "decay"})
+    assert "raises ZeroDivisionError" in str(oracles.identify(lambda t, base, gamma: base / 0))
+
+
+def test_a_composition_is_what_it_shows() -> None:
+    found = oracles.identify(schedules.in_turn)
+    assert found.torchs
+    assert str(found).startswith("in_turn follows SequentialLR(LinearLR(start_factor=0.25")
+
+
+# --- A class of one's own -------------------------------------------------------------------------
+
+
+def test_another_text_of_torchs_schedule_is_held() -> None:
+    """By its closed form, which loses what somebody writes into a group; that is told."""
+    report = oracles.check_schedule(schedules.ClosedCosine, "CosineAnnealingLR")
+    words = {line.name: line.word for line in report.lines}
+    assert report.found is not None
+    assert report.found.torchs
+    assert words[RATES] is Word.KEPT
+    assert words[EDITS] is Word.BROKEN
+    assert not list(CHECKED.iter_errors(report.to_json()))
+
+
+def test_another_timing_is_named_and_then_held_to_itself() -> None:
+    report = oracles.check_schedule(schedules.FlooredCosine, "CosineAnnealingLR")
+    words = {line.name: line.word for line in report.lines}
+    assert report.faults()[0] == "FlooredCosine follows CosineAnnealingLR's stays_at_floor"
+    assert words[RATES] is Word.KEPT, "the same fault is not told again"
+    assert words[EDITS] is Word.NOT_ASKED
+
+
+def test_a_machine_of_ones_own() -> None:
+    """Found by the name of its base."""
+    report = oracles.check_schedule(schedules.Impatient)
+    assert report.schedule == "ReduceLROnPlateau"
+    assert next(line.name for line in report.lines if line.word is Word.BROKEN) == MACHINE
+
+
+def test_torchs_class_is_well() -> None:
+    """What the ledger knows of it is not told."""
+    report = oracles.check_schedule(torch.optim.lr_scheduler.StepLR)
+    assert report.ok, report.faults()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("torch:nowhere",), "subject='torch:nowhere' cannot be imported"),
+        ((schedules.ClosedCosine,), "say which schedule"),
+        ((schedules.ClosedCosine, "Cosine"), "schedule='Cosine' is not known"),
+    ],
+)
+def test_a_call_that_is_off(arguments: tuple[Any, ...], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        oracles.check_schedule(*arguments)
+
+
+# --- The command ----------------------------------------------------------------------------------
+
+Printed = Callable[..., tuple[int, str]]
+HERE = "tests.support.schedules"
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
+    def run(*arguments: str) -> tuple[int, str]:
+        return cli.main(arguments), capsys.readouterr().out
+
+    return run
+
+
+def test_the_command_checks_a_class(printed: Printed) -> None:
+    status, out = printed("check", f"{HERE}:FlooredCosine", "--rule", "CosineAnnealingLR")
+    assert status == 1
+    assert "FlooredCosine follows CosineAnnealingLR's stays_at_floor\n" in out
+
+
+def test_the_command_prints_json(printed: Printed) -> None:
+    name = "torch.optim.lr_scheduler:ExponentialLR"
+    status, out = printed("check", name, "--rule", "ExponentialLR", "--json")
+    assert status == 0
+    assert not list(CHECKED.iter_errors(json.loads(out)))
+
+
+@pytest.mark.parametrize("option", [("--within", "1"), ("--rule", "StepLR"), ("--path", "foreach")])
+def test_options_of_optimizers_are_refused(
+    option: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ("check", f"{HERE}:ClosedCosine", "--rule", "CosineAnnealingLR", *option)
+    assert cli.main(command) == 2
+    assert "schedul" in capsys.readouterr().err
+
+
+def test_the_command_identifies(printed: Printed) -> None:
+    status, out = printed("identify", f"{HERE}:warm_up")
+    assert (status, out.splitlines()[0]) == (0, "warm_up follows LinearLR's from_one.")
+    status, out = printed("identify", f"{HERE}:annealed", "--rule", "CosineAnnealingLR", "--json")
+    assert status == 0
+    assert not list(IDENTIFIED.iter_errors(json.loads(out)))
