@@ -21,6 +21,8 @@ class Skips:
         scale: which multiplies and divides exactly.
         unscale: whether gradients are unscaled in a call of its own.
         values: what parameters and gradients are made of.
+        alone: by iteration, whether only the first parameter has a gradient; not at the first,
+            since a fused SGD does not take buffers that come later.
     """
 
     skipped: tuple[bool, ...]
@@ -29,6 +31,7 @@ class Skips:
     scale: float
     unscale: bool
     values: Values
+    alone: tuple[bool, ...] = ()
 
     def __str__(self) -> str:
         told = ", ".join("skipped" if skip else "stepped" for skip in self.skipped)
@@ -44,11 +47,13 @@ MEMBERS = 2
 
 
 def skips() -> st.SearchStrategy[Skips]:
-    """Iterations with skips among them."""
+    """Iterations with a skip among them, if not more."""
 
     def made(raw: bytes) -> Skips:
         draw = Bytes(raw)
-        skipped = tuple(draw.one_in(2) for _ in range(2 + draw.index(4)))
+        count = 3 + draw.index(3)
+        certain = (1 + draw.index(count)) % count
+        skipped = tuple(draw.one_in(2) or t == certain for t in range(count))
         return Skips(
             skipped,
             draw.index(math.prod(SHAPE)),
@@ -56,6 +61,7 @@ def skips() -> st.SearchStrategy[Skips]:
             DYADIC[draw.index(len(DYADIC))],
             draw.one_in(2),
             draw.values(math.prod(SHAPE) * MEMBERS * (1 + len(skipped))),
+            tuple(t > 0 and draw.one_in(3) for t in range(len(skipped))),
         )
 
     return st.binary(min_size=BYTES, max_size=BYTES).map(made)
@@ -70,16 +76,18 @@ class Found:
         at: where it is spoilt; None: nowhere.
         spoilt: by what.
         layout: how it lies in memory.
+        beside: the dtype of another parameter, with gradients that are finite.
     """
 
     size: int
     at: int | None
     spoilt: float
     layout: str
+    beside: str
 
     def __str__(self) -> str:
         what = "finite" if self.at is None else f"{self.spoilt} at {self.at}"
-        return f"{self.size} elements, {self.layout}: {what}"
+        return f"{self.size} elements, {self.layout}, beside {self.beside}: {what}"
 
 
 LAYOUTS = ("contiguous", "strided", "transposed", "sparse", "complex")
@@ -98,6 +106,7 @@ def found() -> st.SearchStrategy[Found]:
             draw.index(size) if spoilt else None,
             SPOILT[draw.index(3)],
             LAYOUTS[draw.index(len(LAYOUTS))],
+            ("float32", "float64", "bfloat16")[draw.index(3)],
         )
 
     return st.binary(min_size=8, max_size=8).map(made)

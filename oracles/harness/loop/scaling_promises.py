@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from oracles.harness.cases import skips as cases
 from oracles.harness.loop.question import Question, Region, wrong
-from oracles.harness.subjects import scaling, scaling_calls, scaling_skips
+from oracles.harness.subjects import scaling, scaling_calls, scaling_customs, scaling_skips
 from oracles.harness.subjects import scaling_promises as promises
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, Verdict
@@ -19,7 +19,7 @@ from oracles.harness.verdict import INSIDE, Verdict
 WHOLE, FINDS, FINITE = "skips are whole", "finds inf and nan", "steps are finite"
 ORDER, OUTPUTS, SAYS = "order of calls", "outputs", "settings"
 BARE, HOOKS, AGAIN = "disabled steps", "hooks of skipped steps", "a step made again"
-SCHEDULE = "schedules"
+SCHEDULE, CUSTOM = "schedules", "one's own optimizers"
 
 Regions = Mapping[str, Region]
 
@@ -64,6 +64,7 @@ CALLS: Regions = MappingProxyType(
         "one_element": lambda call, place: call.name == scaling_calls.ONE_ELEMENT,
     }
 )
+GRADED: Regions = MappingProxyType({"graded": lambda kind, place: kind == scaling_customs.GRADED})
 NAMED: Regions = MappingProxyType({"named": lambda kind, place: kind == promises.NAMED})
 GETTERS: Regions = MappingProxyType({"getters": _disabled_getter})
 
@@ -81,6 +82,7 @@ def questions(part: str) -> tuple[Question, ...]:
         asked(FINITE, cases.extremes, promises.steps_finitely, once, weight=6, regions=FAR),
         asked(ORDER, _calls, scaling_calls.allows, once, weight=12, regions=CALLS),
         asked(OUTPUTS, _outputs, promises.scales, once, weight=3, regions=NAMED),
+        asked(CUSTOM, _customs, scaling_customs.customs, once, weight=2, regions=GRADED),
         asked(SAYS, _says, promises.says, once, weight=6, regions=GETTERS),
     )
 
@@ -91,6 +93,10 @@ def _calls() -> st.SearchStrategy[scaling_calls.Call]:
 
 def _outputs() -> st.SearchStrategy[str]:
     return st.sampled_from(list(promises.OUTPUTS))
+
+
+def _customs() -> st.SearchStrategy[str]:
+    return st.sampled_from(list(scaling_customs.CUSTOMS))
 
 
 def _says() -> st.SearchStrategy[tuple[str, str]]:

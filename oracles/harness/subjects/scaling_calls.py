@@ -84,7 +84,7 @@ def _for_nothing(s: Stage) -> None:
         raise RuntimeError("there is CUDA")
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        scaler = scaler_class()(*placed("cuda"))
+        scaler = scaler_class()()
     if seen and not scaler.is_enabled():
         raise RuntimeError(str(seen[0].message))
 
@@ -102,6 +102,12 @@ def _two_optimizers(s: Stage) -> None:
     for owner in (s.owner, other):
         s.scaler.step(owner)
     s.scaler.update()
+
+
+def _going_on_after_pickling(s: Stage) -> None:
+    pickle.dumps(s.scaler)
+    s.scaler.unscale_(s.owner)
+    s.scaler.step(s.owner)
 
 
 def _again(s: Stage) -> None:
@@ -157,7 +163,7 @@ CALLS: tuple[Call, ...] = (
     Call("loading nothing", lambda s: s.scaler.load_state_dict({})),
     Call("scaling what is no tensor", lambda s: s.scaler.scale(1.0)),
     Call("two scales", lambda s: s.scaler.update(s.tensor([1.0, 2.0]))),
-    Call("a scale in a graph", lambda s: s.scaler.update(s.tensor([1.0]).requires_grad_())),
+    Call("a scale in a graph", lambda s: s.scaler.update(s.tensor(1.0).requires_grad_())),
     Call("a scale elsewhere", lambda s: s.scaler.update(torch.ones(1, device="meta"))),
     Call("growth by 1", lambda s: build(Settings(growth_factor=1.0), s.device)),
     Call("backoff by 1", lambda s: build(Settings(backoff_factor=1.0), s.device)),
@@ -166,6 +172,7 @@ CALLS: tuple[Call, ...] = (
     Call("two optimizers", _two_optimizers, refused=False),
     Call("iteration after iteration", _again, refused=False),
     Call("pickling between iterations", _copied_between, refused=False),
+    Call("going on after pickling", _going_on_after_pickling, refused=False),
     Call("a scale in a tensor", lambda s: s.scaler.update(s.tensor(4.0)), refused=False),
     Call(ONE_ELEMENT, lambda s: s.scaler.update(s.tensor([4.0])), refused=False),
     Call("a scale as a number", lambda s: s.scaler.update(4.0), refused=False),

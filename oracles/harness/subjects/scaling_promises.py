@@ -27,14 +27,18 @@ def finds(case: Found, place: Place) -> str:
         values[case.at] = case.spoilt
     p = torch.zeros_like(_laid(values, layout)).requires_grad_()
     p.grad = _laid(values, layout)
-    owner = torch.optim.SGD([p], lr=1.0)
+    other = torch.zeros(1, dtype=getattr(torch, case.beside), device=place.device)
+    other.requires_grad_().grad = torch.full_like(other, 8.0)
+    owner = torch.optim.SGD([other, p], lr=1.0)
     scaler = build(Settings(4.0), place.device)
     scaler.scale(torch.zeros((), device=place.device))
     scaler.unscale_(owner)
     scaler.step(owner)
     moved = _flat(p.detach())
     if case.at is not None:
-        return "" if not moved.any() else f"steps on {case.spoilt} at {case.at}"
+        return "" if not (moved.any() or other.any()) else f"steps on {case.spoilt} at {case.at}"
+    if other.item() != -2:
+        return f"moves the parameter beside it to {other.item()}, and not to -2"
     return "" if torch.equal(moved, -right) else f"moves by {moved.tolist()}"
 
 

@@ -88,10 +88,13 @@ def kept(members: Sequence[torch.Tensor], owner: torch.optim.Optimizer) -> Kept:
 
 
 def differs(one: Kept, two: Kept) -> str:
-    """What of the first is not to the bit what it is in the second; empty if nothing."""
+    """What of the first is not to the bit what it is in the second; empty if nothing.
+
+    Zeros may be absent there: a step that is skipped may make buffers, but put nothing into them.
+    """
     for number, (a, b) in enumerate(zip(one, two, strict=True)):
         for name, value in a.items():
-            if name not in b or not torch.equal(value, b[name]):
+            if not torch.equal(value, b.get(name, torch.zeros_like(value))):
                 other = b[name].tolist() if name in b else "absent"
                 return f"{name} of parameter {number} is {value.tolist()}, not {other}"
     return ""
@@ -148,6 +151,8 @@ class _Run:
             if spoilt and i == 0:
                 g.view(-1)[self.case.at] = self.case.spoilt
             p.grad = g.to_sparse(1) if self.sparse else g
+            if i and any(self.case.alone[t : t + 1]):
+                p.grad = None
         return self
 
 
