@@ -32,6 +32,7 @@ from oracles.dictionary.frameworks import PRESETS, SEEN, Seen
 from oracles.drawing import Hyper
 from oracles.files import write
 from oracles.harness.arithmetic.enclosure import holds
+from oracles.harness.candidates import Candidate
 from oracles.harness.cases.case import Case, Group
 from oracles.harness.evidence.settings import settings
 from oracles.harness.evidence.sifting import ROUNDINGS
@@ -48,10 +49,10 @@ PAGE = ROOT / "FRAMEWORKS.md"
 
 def seen(framework: Framework, optimizer: FrameworkOptimizer) -> Seen:
     """What an optimizer does, by running it."""
-    rule = RULES[optimizer.rule]
+    rule = optimizer.acts_by
     found = identify(optimizer, [rule])
     (fit, *others) = found.fits or (None,)
-    named = fit is not None and not (others or fit.arguments or found.exceptions)
+    named = fit is not None and not (others or _changed(fit) or found.exceptions)
     return Seen(
         name=optimizer.name,
         version=f"{framework.package} {framework.version}",
@@ -60,7 +61,13 @@ def seen(framework: Framework, optimizer: FrameworkOptimizer) -> Seen:
         names=dict(optimizer.names),
         defaults={own: _plain(value) for own, value in optimizer.defaults.items()},
         decays_biases=optimizer.decays_biases(rule),
+        always=dict(optimizer.always),
     )
+
+
+def _changed(fit: Candidate) -> bool:
+    """Whether it acts with other numbers than it is given, but for float32 that keeps them."""
+    return any((argument.how, argument.by) != ("in", "float32") for argument in fit.arguments)
 
 
 def _plain(value: Any) -> Any:
@@ -111,7 +118,9 @@ def _outcome(optimizer: FrameworkOptimizer, rule: Rule, case: Case, off: Sequenc
     told = translate(typed, optimizer.name, f"torch.{rule.name}")
     if told.refusal is not None:
         return REFUSED
-    answer = replace(optimizer, start=optimizer.biased or optimizer.start).run(rule, case)
+    case = replace(case, precisions=(optimizer.dtype,))
+    asked = replace(optimizer, start=optimizer.biased or optimizer.start)
+    answer = asked.run(rule, case, optimizer.dtype)
     text = Oracle(rule, _as_torch(told, rule, case), margin=Margin(ROUNDINGS, scalars="float32"))
     balls = text().parameters
     if holds(balls.mid[0], balls.rad[0], answer).all():

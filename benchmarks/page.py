@@ -93,7 +93,8 @@ def _differing(row: Seen, title: str) -> str:
 
 
 def _arguments(row: Seen) -> list[str]:
-    return [_argument(own, name, row) for name, own in row.names.items()]
+    always = [f"always {name}={value}" for name, value in row.always.items()]
+    return [*(_argument(own, name, row) for name, own in row.names.items()), *always]
 
 
 def _argument(own: str, name: str, row: Seen) -> str:

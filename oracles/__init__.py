@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from oracles.reports.comparison import compare
     from oracles.rule import Convention, Rule
     from oracles.translation import Translation, translate
+    from oracles.watching import LoopReport, check_loop, watch
 
     __version__: str
 
@@ -37,6 +38,7 @@ __all__ = [
     "Convention",
     "Explanation",
     "Identification",
+    "LoopReport",
     "Report",
     "Rule",
     "Trace",
@@ -44,11 +46,13 @@ __all__ = [
     "Verdict",
     "__version__",
     "check",
+    "check_loop",
     "compare",
     "explain",
     "identify",
     "parametrize_with_checks",
     "translate",
+    "watch",
 ]
 
 _HOMES = {
@@ -56,16 +60,19 @@ _HOMES = {
     "Convention": "oracles.rule",
     "Explanation": "oracles.explanation",
     "Identification": "oracles.identification",
+    "LoopReport": "oracles.watching",
     "Report": "oracles.report",
     "Rule": "oracles.rule",
     "Trace": "oracles.harness.subjects.trace",
     "Translation": "oracles.translation",
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
+    "check_loop": "oracles.watching",
     "compare": "oracles.reports.comparison",
     "explain": "oracles.explanation",
     "identify": "oracles.identification",
     "translate": "oracles.translation",
+    "watch": "oracles.watching",
     "parametrize_with_checks": "oracles.pytest_plugin",
 }
 

@@ -56,9 +56,9 @@ def check(
     """Which rule a piece of code follows, how accurately, and which promises of a step it keeps.
 
     Args:
-        subject: a class of optimizers, a function that makes one (``(params, **h)``), or a
-            functional step ``(params, grads, state, hyper) -> params``; or where one is imported
-            from, as ``"package.module:name"``.
+        subject: a class of optimizers, a function that makes one (``(params, **h)``, of tensors, of
+            pairs of a name and a tensor, or of a model), or a functional step ``(params, grads,
+            state, hyper) -> params``; or where one is imported from, as ``"package.module:name"``.
         rule: what its author says it follows, as reports write it: ``"Adam"`` for torch's
             convention, or ``"Adam's eps_hat"``; None to look among all.
         names: torch's names of hyperparameters, and the subject's own for them.

@@ -8,13 +8,13 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from oracles.commands import check, compare, explain, identify, matrix, page, soak, translate
+from oracles.commands import check, compare, explain, identify, loop, matrix, page, soak, translate
 from oracles.commands.command import INTERRUPTED, STATUSES, Parser, Usage, in_options
 
 UNREAD = 128 + 13
 """As shells report SIGPIPE, which Windows does not know."""
 
-COMMANDS = (check, identify, translate, explain, compare, matrix, page, soak)
+COMMANDS = (check, loop, identify, translate, explain, compare, matrix, page, soak)
 """In the order in which help lists them."""
 
 

@@ -14,11 +14,11 @@ from oracles.harness.arguments import GRADIENT
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.cases.case import Case
-from oracles.harness.evidence.settings import DRAWS, Draws, settings
+from oracles.harness.evidence.settings import DRAWS, Draws, Shapes, settings
 from oracles.harness.promise import Line, Promise, Word, line
 from oracles.harness.runs.confined import REST, Lost
 from oracles.harness.subjects.asking import black_box
-from oracles.harness.subjects.blackbox import BlackBox, Function
+from oracles.harness.subjects.blackbox import BlackBox, Function, shapes_for
 from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.subject import Declined, SubjectError, first_taken
 from oracles.harness.subjects.surroundings import undisturbed
@@ -74,6 +74,10 @@ class Watched:
     @property
     def name(self) -> str:
         return self.box.name
+
+    @property
+    def shapes(self) -> Shapes:
+        return shapes_for(self.box)
 
     def takes(self, rule: Rule) -> frozenset[str]:
         return self.box.takes(rule)
@@ -206,6 +210,10 @@ class LaidOut:
     @property
     def name(self) -> str:
         return self.box.name
+
+    @property
+    def shapes(self) -> Shapes:
+        return shapes_for(self.box)
 
     def takes(self, rule: Rule) -> frozenset[str]:
         return self.box.takes(rule)

@@ -7,7 +7,8 @@ import importlib.metadata
 import importlib.util
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -17,7 +18,8 @@ from oracles.dictionary.arguments import ARGUMENTS, Names
 from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case
-from oracles.harness.subjects.subject import answering
+from oracles.harness.subjects.subject import SubjectError, answering
+from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
 Arrays = list[FloatArray]
@@ -43,6 +45,8 @@ class FrameworkOptimizer:
         above_zero: by torch's name, what it refuses to have at 0, and is given the least number
             instead, which no sum notices.
         biased: what makes one whose vectors are biases, where ``start`` does not.
+        always: by torch's name, what it acts with and takes no argument for.
+        dtype: the longest in which it computes.
     """
 
     name: str
@@ -50,6 +54,8 @@ class FrameworkOptimizer:
     signature: Callable[..., Any]
     above_zero: frozenset[str] = frozenset()
     biased: Start | None = None
+    always: Mapping[str, Any] = field(default_factory=dict)
+    dtype: str = "float64"
 
     @property
     def rule(self) -> str:
@@ -73,10 +79,18 @@ class FrameworkOptimizer:
             own: found[own] for own in self.names.values() if own in found and _said(found[own])
         }
 
+    @property
+    def acts_by(self) -> Rule:
+        """The rule whose name it bears, with what it always acts with as its default."""
+        rule = RULES[self.rule]
+        return replace(rule, hyper=partial(rule.hyper, **self.always)) if self.always else rule
+
     def takes(self, rule: Rule) -> frozenset[str]:
         return frozenset(self.names) & frozenset(rule.hyper()._fields)
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
+        if dtype == "float64" != self.dtype:
+            raise SubjectError(f"computes in {self.dtype}")
         (group,) = case.groups
         kind = np.dtype(dtype)
         rounded = [round_to(dtype, p.initial).astype(kind) for p in group.parameters]
@@ -93,9 +107,9 @@ class FrameworkOptimizer:
         if "weight_decay" not in self.names:
             return None
         values = self.given(rule.drawing.trial._replace(batch_size=8))
-        bias, weights = np.ones(3), np.ones((2, 3))
-        step = (self.biased or self.start)([bias, weights], values)
-        moved, _ = step([np.zeros(3), np.zeros((2, 3))], values)
+        ones, zeros = ([make(s, self.dtype) for s in (3, (2, 3))] for make in (np.ones, np.zeros))
+        step = (self.biased or self.start)(ones, values)
+        moved, _ = step(zeros, values)
         return bool(np.any(np.asarray(moved) != 1))
 
     def given(self, h: Hyper) -> dict[str, Any]:
@@ -157,6 +171,10 @@ FRAMEWORKS: Mapping[str, Framework] = MappingProxyType(
             Framework("mlx", "mlx", "mlx"),
             Framework("mxnet", "mxnet", "mxnet"),
             Framework("tinygrad", "tinygrad", "tinygrad"),
+            Framework("paddlepaddle", "paddle", "paddle"),
+            Framework("mindspore", "mindspore", "mindspore"),
+            Framework("tensorflow-cpu", "tensorflow", "tensorflow1"),
+            Framework("chainer", "chainer", "chainer"),
         )
     }
 )

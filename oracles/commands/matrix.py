@@ -33,11 +33,15 @@ def add(commands: Any) -> None:
         default=Path("reports"),
         help="where reports are kept (default: %(default)s)",
     )
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="also write what `oracles page` does there"
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     from oracles import files
+    from oracles.commands import page
     from oracles.reports.matrix import record_missing, recorded, versions
 
     try:
@@ -52,4 +56,6 @@ def _run(options: argparse.Namespace) -> int:
         raise Usage(str(error)) from error
     if reports:
         files.write(options.folder / "VERSIONS.md", versions(reports).encode())
+    if reports and options.output:
+        page.put(options.output, reports)
     return int(bool(failed))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oracles.commands.command import Usage
 from oracles.reports.environments import RELEASES, releases
+
+if TYPE_CHECKING:
+    from oracles.reports.run_report import RunReport
 
 
 def add(commands: Any) -> None:
@@ -36,14 +40,27 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from oracles.reports.matrix import recorded
+
+    try:
+        put(options.output, recorded(releases(options.releases), options.folder))
+    except (OSError, ValueError) as error:
+        raise Usage(str(error)) from error
+    return 0
+
+
+def put(folder: Path, reports: Mapping[str, RunReport]) -> None:
+    """Write the page.
+
+    Raises:
+        Usage: there is no Jinja2.
+        ValueError: there are no reports.
+        OSError: it cannot be written.
+    """
     from oracles.reports.page import write
 
     try:
-        write(options.output, recorded(releases(options.releases), options.folder))
+        write(folder, reports)
     except ModuleNotFoundError as error:
         raise Usage(
             f"this needs Jinja2 (pip install 'optimizer-oracles[page]'): {error}"
         ) from error
-    except (OSError, ValueError) as error:
-        raise Usage(str(error)) from error
-    return 0

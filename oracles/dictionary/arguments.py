@@ -30,6 +30,15 @@ ONNX = {"lr": "R", "weight_decay": "norm_coefficient"}
 ONNX_MOMENTS = {"lr": "R", "beta1": "alpha", "beta2": "beta", "eps": "epsilon"}
 NETWORK = {"lr": "learning_rate_init", "weight_decay": "alpha", "batch_size": "batch_size"}
 
+PADDLE = {**RATE, **DECAY}
+PADDLE_EPS = {**PADDLE, "eps": "epsilon"}
+PADDLE_MOMENTS = {**PADDLE_EPS, **_same("beta1", "beta2")}
+MINDSPORE_MOMENTS = {**PADDLE, **_same("beta1", "beta2", "eps")}
+TF = {**RATE, "eps": "epsilon"}
+HOOKED = {"lr": "lr", "weight_decay": "WeightDecay"}
+CHAINER_MOMENTS = {"lr": "alpha", **_same("beta1", "beta2", "eps")}
+CHAINER_ADAM = {**CHAINER_MOMENTS, "weight_decay": "weight_decay_rate"}
+
 ARGUMENTS: Mapping[str, tuple[str, Names]] = MappingProxyType(
     {
         "sklearn.MLPRegressor(sgd)": (
@@ -103,6 +112,52 @@ ARGUMENTS: Mapping[str, tuple[str, Names]] = MappingProxyType(
         "tinygrad.SGD(classic)": ("SGD", TINYGRAD_SGD),
         "tinygrad.Adam": ("Adam", TINYGRAD_MOMENTS),
         "tinygrad.AdamW": ("AdamW", {**TINYGRAD_MOMENTS, **DECAY}),
+        "paddle.SGD": ("SGD", PADDLE),
+        "paddle.Momentum": ("SGD", {**PADDLE, "momentum": "momentum", "nesterov": "use_nesterov"}),
+        "paddle.Adam": ("Adam", {**PADDLE_MOMENTS, **_same("amsgrad")}),
+        "paddle.AdamW": ("AdamW", {**PADDLE_MOMENTS, **_same("amsgrad")}),
+        "paddle.Adamax": ("Adamax", PADDLE_MOMENTS),
+        "paddle.NAdam": ("NAdam", {**PADDLE_MOMENTS, **_same("momentum_decay")}),
+        "paddle.RAdam": ("RAdam", PADDLE_MOMENTS),
+        "paddle.Adagrad": ("Adagrad", {**PADDLE_EPS, **_same("initial_accumulator_value")}),
+        "paddle.Adadelta": ("Adadelta", {**PADDLE_EPS, **_same("rho")}),
+        "paddle.RMSProp": (
+            "RMSprop",
+            {**PADDLE_EPS, "alpha": "rho", **_same("momentum", "centered")},
+        ),
+        "mindspore.SGD": ("SGD", {**PADDLE, **NESTEROV, **_same("dampening")}),
+        "mindspore.Momentum": (
+            "SGD",
+            {**PADDLE, "momentum": "momentum", "nesterov": "use_nesterov"},
+        ),
+        "mindspore.Adam": ("Adam", {**MINDSPORE_MOMENTS, "amsgrad": "use_amsgrad"}),
+        "mindspore.AdamWeightDecay": ("AdamW", MINDSPORE_MOMENTS),
+        "mindspore.AdaMax": ("Adamax", MINDSPORE_MOMENTS),
+        "mindspore.Adagrad": ("Adagrad", {**PADDLE, "initial_accumulator_value": "accum"}),
+        "mindspore.RMSProp": (
+            "RMSprop",
+            {**PADDLE_EPS, "alpha": "decay", **_same("momentum", "centered")},
+        ),
+        "tf.train.GradientDescentOptimizer": ("SGD", RATE),
+        "tf.train.MomentumOptimizer": (
+            "SGD",
+            {**RATE, "momentum": "momentum", "nesterov": "use_nesterov"},
+        ),
+        "tf.train.AdamOptimizer": ("Adam", {**TF, **_same("beta1", "beta2")}),
+        "tf.train.AdagradOptimizer": ("Adagrad", {**RATE, **_same("initial_accumulator_value")}),
+        "tf.train.AdadeltaOptimizer": ("Adadelta", {**TF, **_same("rho")}),
+        "tf.train.RMSPropOptimizer": (
+            "RMSprop",
+            {**TF, "alpha": "decay", **_same("momentum", "centered")},
+        ),
+        "chainer.SGD": ("SGD", HOOKED),
+        "chainer.MomentumSGD": ("SGD", {**HOOKED, **_same("momentum")}),
+        "chainer.NesterovAG": ("SGD", {**HOOKED, **_same("momentum")}),
+        "chainer.Adam": ("Adam", {**CHAINER_ADAM, **_same("amsgrad")}),
+        "chainer.AdamW": ("AdamW", CHAINER_ADAM),
+        "chainer.AMSGrad": ("Adam", CHAINER_MOMENTS),
+        "chainer.RMSprop": ("RMSprop", {**HOOKED, **_same("alpha", "eps")}),
+        "chainer.AdaGrad": ("Adagrad", {**HOOKED, **_same("eps")}),
     }
 )
 """By optimizer, the rule whose name it bears, and by torch's name what it calls what it takes."""

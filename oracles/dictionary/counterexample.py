@@ -12,7 +12,7 @@ from oracles.dictionary.decays import OWN_NAMES
 from oracles.dictionary.entry import SPOKEN, Manner, Schedule
 from oracles.drawing import Hyper
 from oracles.harness.candidates import Candidate
-from oracles.harness.cases.case import single
+from oracles.harness.cases.case import of_ones
 from oracles.harness.oracle import Balls, Oracle
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
@@ -163,10 +163,9 @@ def _lasting(schedule: Schedule, steps: int) -> list[Hyper]:
 
 
 def _balls(spoken: Spoken, gradients: Sequence[float], schedule: Schedule, ndim: int) -> Balls:
-    shape = (1,) * ndim
     numbers = [type(h)(**_numbers(h)) for h in schedule]
-    given = [np.full(shape, float(g)) for g in spoken.gradients(gradients, numbers)]
-    case = single(np.ones(shape), given, [spoken.hyper(h) for h in numbers])
+    given = spoken.gradients(gradients, numbers)
+    case = of_ones(given, [spoken.hyper(h) for h in numbers], ndim)
     oracle = Oracle(spoken.rule, case)
     answer = oracle(spoken.convention)
     row, balls = answer.row("float64"), answer.parameters

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -31,6 +31,7 @@ class Seen:
         names: by torch's name, what it calls what it takes.
         defaults: by its own name, what it takes where nothing is given; None is off.
         decays_biases: whether parameters of one dimension are decayed; None if there is no decay.
+        always: by torch's name, what it acts with and takes no argument for.
     """
 
     name: str
@@ -40,10 +41,12 @@ class Seen:
     names: Mapping[str, str]
     defaults: Mapping[str, Any]
     decays_biases: bool | None
+    always: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """As a row of the table: what :data:`ARGUMENTS` says stays there."""
-        return {name: value for name, value in asdict(self).items() if name not in SAID}
+        row = {name: value for name, value in asdict(self).items() if name not in SAID}
+        return row if self.always else {n: value for n, value in row.items() if n != "always"}
 
     @property
     def manner(self) -> Manner:
@@ -107,6 +110,7 @@ def _preset(row: Seen, name: str, seen: str) -> Preset:
         manner=row.manner,
         names=row.names,
         defaults=row.defaults,
+        heard=(lambda h: h._replace(**row.always)) if row.always else None,
     )
 
 

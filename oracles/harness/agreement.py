@@ -15,6 +15,7 @@ import numpy as np
 
 from oracles.drawing import Hyper, Range
 from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.candidates import trajectory
 from oracles.harness.cases.case import Case, Group, Parameter
 from oracles.harness.oracle import Oracle
 from oracles.harness.verdict import separation
@@ -210,7 +211,7 @@ def _measured(rule: Rule, convention: Convention, case: Case) -> tuple[float, fl
     """In float64: how far two conventions are apart, the largest parameter, and torch's way."""
     ours, largest, way = _torchs(rule, case)
     with np.errstate(all="ignore"):
-        theirs = _trajectory(rule, convention, case)
+        theirs = trajectory(rule, convention, case)
         offs = [float(np.abs(b - a).max()) for a, b in zip(ours, theirs, strict=True)]
     return max(0.0, *offs), largest, way
 
@@ -219,17 +220,8 @@ def _measured(rule: Rule, convention: Convention, case: Case) -> tuple[float, fl
 def _torchs(rule: Rule, case: Case) -> tuple[list[FloatArray], float, float]:
     """torch's trajectory, its largest parameter, and how far it goes from its start."""
     with np.errstate(all="ignore"):
-        found = [*_trajectory(rule, rule.torch, case)]
+        found = [*trajectory(rule, rule.torch, case)]
         starts = [p.initial for p in case.parameters for _ in range(case.steps)]
         sizes = [float(np.abs(w).max()) for w in found]
         ways = [float(np.abs(w - start).max()) for w, start in zip(found, starts, strict=True)]
     return found, max(0.0, *sizes), max(0.0, *ways)
-
-
-def _trajectory(rule: Rule, convention: Convention, case: Case) -> Iterator[FloatArray]:
-    """Each parameter after each step."""
-    (group,) = case.groups
-    for p in group.parameters:
-        decays = convention.decays(p.initial.ndim)
-        run = rule.run(convention, p.initial, p.gradients, group.schedule, decays=decays)
-        yield from (w for w, _ in run)

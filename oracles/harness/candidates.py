@@ -122,6 +122,15 @@ class Candidate:
                 yield replace(self, conventions=(*self.conventions, convention))
 
 
+def trajectory(rule: Rule, convention: Convention, case: Case) -> Iterator[Any]:
+    """Where a convention leads each parameter of a case, after each step."""
+    (group,) = case.groups
+    for p in group.parameters:
+        decays = convention.decays(p.initial.ndim)
+        run = rule.run(convention, p.initial, p.gradients, group.schedule, decays=decays)
+        yield from (w for w, _ in run)
+
+
 def lines(rule: Rule, convention: Convention) -> frozenset[str]:
     """The lines of the step that a convention replaces."""
     torch = rule.torch

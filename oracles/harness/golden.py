@@ -224,7 +224,7 @@ def text(rule: Rule, convention: Convention, asked: Questions) -> bytes:
         "flags": {flag: meaning for flag, meaning in asked.flags.items() if flag in used},
         "vectors": vectors,
     }
-    return (_laid_out(document) + "\n").encode()
+    return (laid_out(document) + "\n").encode()
 
 
 def show(value: float) -> str:
@@ -314,7 +314,7 @@ def _counts(rule: Rule, name: str) -> bool:
     )
 
 
-def _laid_out(value: Json, indent: str = "", taken: int = 0) -> str:
+def laid_out(value: Json, indent: str = "", taken: int = 0) -> str:
     """JSON in which whatever fits is on one line and everything else is broken up."""
     line = json.dumps(value, ensure_ascii=False)
     if not isinstance(value, dict | list) or len(indent) + taken + len(line) < WIDTH:
@@ -323,11 +323,11 @@ def _laid_out(value: Json, indent: str = "", taken: int = 0) -> str:
     if isinstance(value, dict):
         keys = [f"{json.dumps(key)}: " for key in value]
         items = [
-            key + _laid_out(item, deeper, len(key))
+            key + laid_out(item, deeper, len(key))
             for key, item in zip(keys, value.values(), strict=True)
         ]
         return "{\n" + ",\n".join(deeper + item for item in items) + f"\n{indent}}}"
-    items = [deeper + _laid_out(item, deeper) for item in value]
+    items = [deeper + laid_out(item, deeper) for item in value]
     return "[\n" + ",\n".join(items) + f"\n{indent}]"
 
 
@@ -422,4 +422,5 @@ def strays(rules: tuple[Rule, ...], root: Path) -> list[str]:
         known.add(f"cases/{rule.name.lower()}.toml")
         known |= {f"{name(rule, convention)}.json" for convention in rule.conventions}
     found = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    return sorted(p.as_posix() for p in found if p.as_posix() not in known)
+    own = (path for path in found if path.parts[0] != "schedules")  # which have their own
+    return sorted(p.as_posix() for p in own if p.as_posix() not in known)

@@ -28,6 +28,9 @@ from oracles.loop.clipping import EPSILON, NORM, VALUE
 from oracles.loop.part import Part, Variant
 from oracles.numerics import Array, Scalar
 
+ORDER = 2
+"""Of the length; torch's default."""
+
 Arrays = Sequence[Array]
 """One array a parameter."""
 
@@ -56,7 +59,7 @@ def untouched(arrays: Arrays, h: Hyper) -> Arrays:
 
 def clip(arrays: Arrays, h: Hyper) -> Arrays:
     """To the length M."""
-    _, clipped = NORM.torch.compute(arrays, h.max_norm, 2, EPSILON)
+    _, clipped = NORM.torch.compute(arrays, h.max_norm, ORDER, EPSILON)
     return list(clipped)
 
 

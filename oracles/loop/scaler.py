@@ -44,11 +44,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-import numpy as np
-
 from oracles.drawing import Hyper
+from oracles.loop.clipping import EPSILON, NORM
 from oracles.loop.part import Part, Variant
-from oracles.numerics import Array, Scalar, kept, norm, one, zeros_like
+from oracles.numerics import Array, Scalar, kept, one, zeros_like
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
@@ -103,9 +102,6 @@ FLOOR, CEILING = 1.0, 2.0**24
 
 PATIENCE = 2
 """After how many iterations that overflow in a row others back off."""
-
-EPS = 1e-6
-"""What ``clip_grad_norm_`` adds to a norm."""
 
 
 def start(s: Settings) -> State:
@@ -206,19 +202,16 @@ def reciprocal(scale: Scalar) -> Scalar:
 
 
 def clipped(gradients: Sequence[Array], c: Scalar | None) -> list[Array]:
-    """``g min(1, c/(|g| + 1e-6))``, where g is all of them end to end.
+    """What ``clip_grad_norm_`` makes of them, by the length of all of them end to end.
 
+    >>> import numpy as np
     >>> [float(g[0]) for g in clipped([np.array([3.0]), np.array([4.0])], 10.0)]
     [3.0, 4.0]
     """
     if c is None or not gradients:
         return list(gradients)
-    norms = [norm(g) for g in gradients]
-    squares = norms[0] * norms[0]
-    for length in norms[1:]:
-        squares = squares + length * length
-    shrunk = np.minimum(c / (np.sqrt(squares) + EPS), 1.0)
-    return [g * shrunk for g in gradients]
+    _, found = NORM.torch.compute(gradients, c, 2, EPSILON)
+    return list(found)
 
 
 def _whole(own: Owned, factors: Sequence[Scalar], c: Scalar | None) -> Handed:
@@ -238,6 +231,7 @@ def hand(
 ) -> list[Handed]:
     """What each optimizer steps on in torch.
 
+    >>> import numpy as np
     >>> scaled = [[Gradient(np.array([8.0]))], [Gradient(np.array([0.0, 8.0]), finite=False)]]
     >>> hand(scaled, State(4.0), State(2.0))
     [[array([2.])], None]

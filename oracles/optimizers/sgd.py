@@ -241,8 +241,9 @@ LOOKING_AHEAD = (
         TORCH,
         name="nesterov_undecayed",
         equation="d = g + μb: the look-ahead leaves λw out",
-        source="MXNet 1.x NAG, documented as weight − lr (grad + momentum · state), which equals "
-        "the standard form only at wd = 0",
+        source="the documentation of MXNet 1.x NAG, weight − lr (grad + momentum · state), which "
+        "is the standard form only at wd = 0; what it runs has λ in both, and remembers that of "
+        "the weight it has just written",
         parts=decay.DECAY | {"momentum", "nesterov"},
         direction=lambda g, d, b, h: _direction(g, g, b, h),
     ),

@@ -61,6 +61,9 @@ def _remarks(found: Identification) -> Iterator[str]:
         yield from found.loop.remarks()
     if found.torchs:
         yield ELSEWHERE
+    for exception in found.exceptions:
+        if "decay_ignored" in exception.candidate.names:
+            yield f"No weight decay {exception.where}."
     if found.assumed:
         values = ", ".join(f"{name} = {value}" for name, value in found.assumed.items())
         yield f"The record does not say, so torch's defaults are taken: {values}."

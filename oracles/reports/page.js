@@ -62,11 +62,16 @@
     beside.append(button);
   };
   const quoted = word => /^[\w.-]+$/.test(word) ? word : `'${word}'`;
-  const newest = wides => {  // which is at the right, where a narrow screen does not show it
-    for (const wide of wides) wide.scrollLeft = wide.scrollWidth;
+  // On a narrow screen the newest release is out of view, and so is the text of a wide cell.
+  const lay = wides => {
+    for (const wide of wides) {
+      if (!wide.checkVisibility()) continue;
+      const side = wide.querySelector("th")?.offsetWidth || 0;
+      wide.style.setProperty("--side", `${side + 8}px`);
+      wide.scrollLeft = wide.scrollWidth;
+    }
   };
   const prepare = details => {
-    newest(details.querySelectorAll(".wide"));
     if (details.dataset.ready) return;
     details.dataset.ready = "yes";
     for (const code of details.querySelectorAll("p > code.command")) copying(code.parentElement, code.textContent);
@@ -77,8 +82,11 @@
       copying(head, [...words, "--device", device || "cpu", "-v"].map(quoted).join(" "));
     }
   };
-  for (const details of document.querySelectorAll("details.optimizer"))
-    details.addEventListener("toggle", () => details.open && prepare(details));
-  newest(document.querySelectorAll("section > .wide"));  // what is closed is not laid out
+  document.addEventListener("toggle", event => {
+    if (!event.target.open) return;
+    lay(event.target.querySelectorAll(".wide"));
+    if (event.target.className === "optimizer") prepare(event.target);
+  }, true);
+  lay(document.querySelectorAll("section > .wide"));  // what is closed is not laid out
   open();
 })();

@@ -20,7 +20,7 @@ Recurrence = Callable[[Scalar, int, Scalar, Settings], Scalar]
 """``(γ_{t−1}, t, base, settings) -> γ_t``; at t = 0 it is given the rate of the group."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Timing:
     """A named variant of a schedule: another learning rate at epoch t.
 

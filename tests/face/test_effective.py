@@ -87,6 +87,10 @@ def early(w: Any, g: Any, kept: dict[str, Any], h: dict[str, Any]) -> Any:
     return w - h["lr"] * g if h["momentum"] == 0 else heavy_ball()(w, g, kept, h)
 
 
+def early_and_scaled(w: Any, g: Any, kept: dict[str, Any], h: dict[str, Any]) -> Any:
+    return early(w, g, kept, {**h, "weight_decay": h["weight_decay"] / h["batch_size"]})
+
+
 def found(one: Callable[..., Any], rule: str) -> Identification:
     def code(params: Any, grads: Any, state: Any, hyper: Any) -> Any:
         pairs = enumerate(zip(params, grads, strict=True))
@@ -105,6 +109,11 @@ PLANTED: dict[str, tuple[str, Callable[..., Any], str]] = {
         "coupled_unscaled, but decay_ignored for parameters of at most one dimension",
     ),
     "a regime": ("SGD", early, "coupled_unscaled, but decay_ignored where momentum=0"),
+    "a regime of a convention": (
+        "SGD",
+        early_and_scaled,
+        "batch_scaled, but decay_ignored where momentum=0",
+    ),
     "half a rate": ("SGD", sgd(lr=lambda w, h: h["lr"] / 2), "coupled_unscaled, lr × 0.5"),
     "a penalty without its half": (
         "Adam",
@@ -180,6 +189,48 @@ def test_what_the_code_acts_with(what: str) -> None:
     assert said == f"{rule}'s {expected}"
 
 
+def test_a_number_of_any_size_is_solved_for() -> None:
+    def code(params: Any, grads: Any, state: Any, lr: float) -> Any:
+        return [w - lr * (g + 3.7 * w) for w, g in zip(params, grads, strict=True)]
+
+    told = oracles.identify(code, ["SGD"])
+    assert str(told) == "code follows SGD's coupled_unscaled, weight_decay = 3.7 whatever is given"
+
+
+@pytest.mark.parametrize("power", [1, 9])
+def test_what_is_solved_for_is_found_to_the_last_place(power: int) -> None:
+    """On a curve that is flat for long, where false position by itself hardly moves."""
+    found = effective._root(lambda x: x**power - 1, 0.0, 10.0)  # noqa: SLF001
+    assert abs(found - 1) <= np.spacing(1.0)
+    assert effective._root(lambda x: x, 0.0, 10.0) == 0  # noqa: SLF001
+
+
+def test_a_value_that_is_solved_for_beside_a_convention() -> None:
+    """Without momentum it is as near as others: several of the nearest are tried."""
+
+    def code(params: Any, grads: Any, state: Any, lr: float) -> Any:
+        for i, g in enumerate(grads):
+            state[i] = 0.873 * state.get(i, 0) + lr * g
+        return [w - state[i] for i, w in enumerate(params)]
+
+    told = oracles.identify(code, ["SGD"])
+    assert str(told) == ("code follows SGD's lr_in_velocity, momentum = 0.873 whatever is given")
+
+
+def test_what_has_everything_is_no_exception() -> None:
+    """A threshold between two settings in which all is on has no name."""
+
+    def one(w: Any, g: Any, kept: dict[str, Any], h: dict[str, Any]) -> Any:
+        undecayed = h["dampening"] > 0.25
+        d = (-g if h["maximize"] else g) + (0 if undecayed else h["weight_decay"]) * w
+        if not h["momentum"]:
+            return w - h["lr"] * d
+        kept["b"] = h["momentum"] * kept["b"] + (1 - h["dampening"]) * d if "b" in kept else d
+        return w - h["lr"] * (d + h["momentum"] * kept["b"] if h["nesterov"] else kept["b"])
+
+    assert not any("all" in told.where for told in found(one, "SGD").exceptions)
+
+
 def test_a_trace_that_leaves_a_parameter_undecayed_by_its_name() -> None:
     steps, rng = 5, np.random.Generator(np.random.PCG64(3))
     g = {name: rng.normal(size=(steps, 3)) for name in ("scale", "shift", "weight")}
@@ -189,9 +240,10 @@ def test_a_trace_that_leaves_a_parameter_undecayed_by_its_name() -> None:
         w[name].append(w[name][t] - 0.05 * (g[name][t] + decay * w[name][t]))
     hyper = {"lr": (0.05,) * steps, "weight_decay": (0.1,) * steps}
     trace = Trace("run", {name: np.stack(values) for name, values in w.items()}, g, hyper)
-    assert str(oracles.identify(trace)) == (
-        "run follows SGD's coupled_unscaled, but decay_ignored for shift"
-    )
+    told = oracles.identify(trace)
+    assert str(told) == "run follows SGD's coupled_unscaled, but decay_ignored for shift"
+    ruled_out = {str(c) for example in told.examples for c in example.rejected}
+    assert str(told.fits[0]) not in ruled_out
 
 
 def recorded(one: Callable[..., Any], **h: float) -> Trace:

@@ -109,6 +109,31 @@ def test_numbers_to_work_by_hand() -> None:
     assert "by hand: x = 1 and 2 with labels 0 and 1, lr = 0.5, weight_decay = 0.5" in str(example)
 
 
+def rprop(X: Any, y: Any, lr: float, etaminus: float, etaplus: float, epochs: int) -> Any:
+    """Only the signs of its gradients matter, and it has no decay."""
+    w, step = np.zeros(X.shape[1]), np.full(X.shape[1], lr)
+    before = 0 * w
+    for _ in range(epochs):
+        g = X.T @ (X @ w - y)
+        turned = np.sign(g * before)
+        factor = np.where(turned > 0, etaplus, np.where(turned < 0, etaminus, 1))
+        step = np.clip(step * factor, 1e-6, 50)
+        before = np.where(turned < 0, 0, g)
+        w = w - step * np.sign(before)
+    return w
+
+
+def test_a_rule_that_hardly_sees_the_scale_of_a_loss() -> None:
+    """The simplest one is named, and the others beside it."""
+    found = asked(rprop)
+    assert account(str(found)) == "the mean squared error by Rprop's irprop_minus"
+    assert found.torchs and not found.also
+    assert found.untold[0] == (
+        "the same rule on the sum of squared errors, or half the mean squared error, or half the "
+        "sum of squared errors leads to the same"
+    )
+
+
 def test_what_is_told_beside() -> None:
     found = asked(shuffled_off, values={"momentum": 0.9})
     assert found.remarks()[0].startswith("lr_in_velocity (v = μv + (1−τ)γd, w = w − v) is the same")

@@ -6,6 +6,7 @@ import doctest
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,11 @@ def test_a_preset_is_carried_over_to_torch_or_it_is_said_why_not(name: str) -> N
     found = translate(given, name, f"torch.{preset.rule}")
     assert bool(found.values or found.schedules) == (found.refusal is None)
     assert found.refusal is None or found.refusal.example is not None
-    assert translate(given, name, name).range == ()
+    if preset.heard is None:
+        assert translate(given, name, name).range == ()
+        return
+    with pytest.raises(ValueError, match="cannot be told what it acts with; allowed: as a source"):
+        translate(given, name, name)
 
 
 def _start(parameters: Any, values: Mapping[str, Any]) -> Step:
@@ -88,6 +93,7 @@ def _start(parameters: Any, values: Mapping[str, Any]) -> Step:
 def _signature(lr: float, weight_decay: float = 0.25, momentum: Any = None) -> None: ...
 
 
+NUMPY = Framework("numpy", "numpy", "ours")
 OURS = FrameworkOptimizer("tinygrad.SGD", _start, _signature)
 
 
@@ -95,10 +101,47 @@ class TestOfAFrameworkOfOurs:
     """Under the name and arguments of one that was seen."""
 
     def test_it_is_seen(self) -> None:
-        row = seen(Framework("numpy", "numpy", "ours"), OURS)
+        row = seen(NUMPY, OURS)
         assert row.version == f"numpy {np.__version__}"
         assert (row.rule, row.conventions, row.decays_biases) == ("SGD", (), True)
         assert row.defaults == {"weight_decay": 0.25, "momentum": None}
+
+    def test_what_it_always_acts_with_is_seen_and_carried_over(self) -> None:
+        """Without a switch it looks ahead; chainer's AMSGrad is such a one."""
+
+        def ahead(parameters: Any, values: Mapping[str, Any]) -> Step:
+            step = _start(parameters, {**values, "nesterov": True})
+            return lambda gradients, values: step(gradients, {**values, "nesterov": True})
+
+        ours = FrameworkOptimizer("chainer.NesterovAG", ahead, _signature)
+        names = {"lr": "lr", "weight_decay": "weight_decay", "momentum": "momentum"}
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(FrameworkOptimizer, "names", names)
+            assert seen(NUMPY, ours).conventions is None
+            row = seen(NUMPY, replace(ours, always={"nesterov": True}))
+        assert (row.conventions, row.always) == ((), {"nesterov": True})
+        assert row.as_json()["always"] == {"nesterov": True}
+        told = translate({"alpha": 0.5}, "chainer.AMSGrad", "torch.Adam")
+        assert told.values["amsgrad"] is True
+
+    def test_what_keeps_numbers_in_float32_is_seen_as_the_rule(self) -> None:
+        def short(parameters: Any, values: Mapping[str, Any]) -> Step:
+            def cut(values: Mapping[str, Any]) -> dict[str, Any]:
+                return {**values, "momentum": float(np.float32(values["momentum"]))}
+
+            step = _start(parameters, cut(values))
+            return lambda gradients, values: step(gradients, cut(values))
+
+        assert seen(NUMPY, replace(OURS, start=short)).conventions == ()
+
+    def test_what_computes_in_float32_is_asked_in_that(self) -> None:
+        def started(parameters: Any, values: Mapping[str, Any]) -> Step:
+            assert parameters[0].dtype == np.float32
+            return _start(parameters, values)
+
+        ours = replace(OURS, start=started, dtype="float32")
+        assert seen(NUMPY, ours).conventions == ()
+        assert set(carried(ours)) == {HELD}
 
     def test_numbers_that_are_carried_over_are_run(self) -> None:
         assert set(carried(OURS)) == {HELD}

@@ -283,6 +283,14 @@ def test_a_check_that_nobody_was_asked() -> None:
     assert not told(of_torch(), failing(of_torch(), ONE, "agreement", Result.NOT_ASKED))
 
 
+def test_a_check_of_which_a_deviation_leaves_nothing_is_told_of_by_the_deviation() -> None:
+    after = changed(of_torch(), having(outcome="not asked"), kind=Kind.CHECK, check="agreement")
+    after = changed(after, having(outcome=Result.LEFT_OUT), kind=Kind.CELL, check="agreement")
+    assert not told(of_torch(), after)
+    after = changed(of_torch(), having(outcome="not asked"), kind=Kind.CHECK, check=ROW)
+    assert not told(of_torch(), after)
+
+
 def test_a_check_that_decided_too_little_fails_nowhere_and_is_told() -> None:
     entries = {"outcome": "failed", "text": "nothing was decided", "command": "oracles check"}
     after = changed(of_torch(), having(**entries), kind=Kind.CHECK, check="agreement")

@@ -265,7 +265,8 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert cli.main(call(tmp_path)) == 1
     assert "torch 2.3.1: no wheel" in capsys.readouterr().out
     assert asked == [*KNOWN]
-    assert cli.main(call(tmp_path)) == 1
+    assert cli.main([*call(tmp_path), "--output", str(tmp_path / "site")]) == 1
+    assert (tmp_path / "site" / "1.13.1-2.13.0.html").is_file()
     assert asked == [*KNOWN, "2.3.1"]
     assert [*recorded(KNOWN, tmp_path)] == ["1.13.1", "2.13.0"]
     assert "Found by running torch 1.13.1, 2.13.0" in (tmp_path / "VERSIONS.md").read_text()

@@ -388,6 +388,14 @@ def test_twenty_releases_fit_on_a_phone(twenty: Path, seen: Browser) -> None:
         for which, left in (("th:first-child", 0), ("th:last-child", 300)):
             head = f'document.querySelector("{table} thead {which}").getBoundingClientRect()'
             assert left <= seen.evaluate(f"{head}.left") < seen.evaluate(f"{head}.right") <= 390
+    cell = 'document.querySelector("#SGD0 table.places tbody td")'
+    assert seen.evaluate(f"{cell}.colSpan") == 20
+    assert seen.evaluate(f"{cell}.getBoundingClientRect().left") < 0
+    side = seen.evaluate(
+        'document.querySelector("#SGD0 table.places th").getBoundingClientRect().right'
+    )
+    text = f"{cell}.firstElementChild.getBoundingClientRect()"
+    assert side <= seen.evaluate(f"{text}.left") < seen.evaluate(f"{text}.right") <= 390
 
 
 @in_a_browser

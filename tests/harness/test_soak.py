@@ -20,33 +20,10 @@ from oracles.harness.subjects.torch_optim import TorchSubject
 from oracles.harness.verdict import Vacuous
 from oracles.optimizers.sgd import RULE
 from oracles.rule import Rule
+from tests.support.stints import HalfDecay, LateSpot
 from tests.support.told import Told
 
 CASES = 200
-
-
-class HalfDecay(torch.optim.SGD):
-    """Wrong: decays half as much as it was told."""
-
-    def step(self, closure: Any = None) -> Any:
-        told = [group["weight_decay"] for group in self.param_groups]
-        for group, decay in zip(self.param_groups, told, strict=True):
-            group["weight_decay"] = decay / 2
-        super().step(closure)
-        for group, decay in zip(self.param_groups, told, strict=True):
-            group["weight_decay"] = decay
-
-
-class LateSpot(torch.optim.SGD):
-    """Wrong: one element of long parameters moves from the second step with momentum on."""
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
-        late = [p for p, state in self.state.items() if state.get("momentum_buffer") is not None]
-        super().step(closure)
-        for p in late:
-            if p.numel() > 300:
-                p.view(-1)[77] += 1
 
 
 class SecondSpot(torch.optim.SGD):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -13,10 +14,10 @@ from oracles.harness.arithmetic.enclosure import holds
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.oracle import Margin
-from oracles.harness.training.batches import Batches
+from oracles.harness.training.batches import FULL, Batches
 from oracles.harness.training.data import Data
-from oracles.harness.training.loop import PLAIN, Loop, Numbers, Point
-from oracles.harness.training.losses import Loss
+from oracles.harness.training.loop import PLAIN, SCALES, Loop, Numbers, Point
+from oracles.harness.training.losses import LOSSES, Loss
 from oracles.optimizers.sgd import RULE, Hyper
 
 H = Hyper(lr=0.25, weight_decay=0.5, momentum=0.5)
@@ -150,6 +151,65 @@ def test_the_bias_may_stay_undecayed() -> None:
     assert [part.tolist() for part in point] == [[-0.5], [0.5]]  # s = 1, 0
 
 
+def test_labels_are_those_that_code_is_given() -> None:
+    """−1 and 1 to a line; a curve between 0 and 1 has classes."""
+    start = [np.array([0.0])]
+    for model, w in (("linear", 0.5), ("logistic", 0.25)):  # s = 1, −1, or ½ and −½
+        loop = Loop(Loss(model, 1, "sum"), Candidate(RULE))
+        (point,) = loop.run(Data(2, low=-1), Batches().plan(2, 2, 1), Hyper(lr=0.5), start, PLAIN)
+        assert point[0].tolist() == [w]
+
+
+def test_data_are_shared_and_stay_what_they_are() -> None:
+    for values in (Data(5).x, Data(5).classes):
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = 1
+
+
+SCALED = {"": 1.0, "·m": 4.0, "/m": 0.25, "·2": 2.0, "/2": 0.5}
+"""What 1 becomes, of four rows in a batch of eight."""
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_what_numbers_are_multiplied_by(scale: str) -> None:
+    plain, h = Loop(Loss("linear", 1, "mean"), Candidate(RULE)), Hyper(lr=1.0, weight_decay=1.0)
+    rate, decay = replace(plain, lr=scale), replace(plain, weight_decay=scale)
+    assert rate.hyper(h, n=4, m=8) == Hyper(lr=SCALED[scale], weight_decay=1.0, batch_size=4)
+    assert decay.hyper(h, n=4, m=8) == Hyper(lr=1.0, weight_decay=SCALED[scale], batch_size=4)
+    for loop in (rate, decay):
+        assert loop.torchs == (not scale)
+        rows = replace(loop, counted="all")
+        assert rows.hyper(h, n=4, m=8) == loop.hyper(h, n=8, m=8)
+
+
+@pytest.mark.parametrize(
+    ("loop", "counts"),
+    [
+        ({}, ["batch"]),
+        ({"lr": "/2"}, ["batch"]),
+        ({"lr": "/m"}, ["batch", "all"]),
+        ({"weight_decay": "·m"}, ["batch", "all"]),
+        ({"candidate": Candidate(RULE, (RULE.convention("batch_scaled"),))}, ["batch", "all"]),
+        ({"lr": "/m", "batches": FULL}, ["batch"]),
+    ],
+)
+def test_rows_are_counted_in_two_ways_where_that_matters(
+    loop: dict[str, Any], counts: list[str]
+) -> None:
+    plain = Loop(Loss("linear", 1, "mean"), Candidate(RULE), Batches("short"))
+    assert [one.counted for one in replace(plain, **loop).counts()] == counts
+
+
+def test_the_simplest_loss_is_read_first() -> None:
+    """A mean before a sum, and what is not divided by two before what is."""
+    assert list(map(str, LOSSES[:4])) == [
+        "the mean logistic loss",
+        "the mean squared error",
+        "half the mean squared error",
+        "the sum of logistic losses",
+    ]
+
+
 @pytest.mark.parametrize(
     ("batches", "expected"),
     [
@@ -158,6 +218,8 @@ def test_the_bias_may_stay_undecayed() -> None:
         (Batches("dropped"), (((0, 3), (3, 6)),) * 2),
         (Batches("single"), (((0, 3),), ((3, 6),))),
         (Batches("short", 64), (((0, 8),),) * 2),
+        (Batches("single", 64), (((0, 8),),) * 2),
+        (Batches("dropped", 64), ((),) * 2),
     ],
 )
 def test_plans(batches: Batches, expected: Any) -> None:

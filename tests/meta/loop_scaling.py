@@ -89,6 +89,16 @@ def never_updated(real: Any, *arguments: Any) -> None:
     pass
 
 
+PENDING: dict[int, Any] = {}
+"""What was found in the last iteration, by scale."""
+
+
+def updated_late(real: Any, scale: Any, tracker: Any, found: Any, *rest: Any) -> None:
+    before = PENDING.pop(id(scale), torch.zeros_like(found))
+    PENDING[id(scale)] = found.clone()
+    real(scale, tracker, before, *rest)
+
+
 # --- What is found, and what is unscaled: (gradients, found, inverse) -----------------------------
 
 
@@ -276,9 +286,14 @@ UPDATES: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("a floor of 1", floored),
     ("grows to inf", unbounded),
     ("never updated", never_updated),
+    ("updated an iteration late", updated_late),
 )
-REJECTED = {"a floor of 1": "rejects floor_of_one", "grows to inf": "rejects unbounded"}
-"""Where runs at the edges are asked."""
+ELSEWHERE = {
+    "a floor of 1": "rejects floor_of_one",
+    "grows to inf": "rejects unbounded",
+    "updated an iteration late": "schedules",
+}
+"""What finds those that runs within the usual range may not."""
 
 CHECKS: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("nan not found", partial(blind_to, torch.isnan), FOUND),
@@ -317,7 +332,7 @@ METHODS: tuple[tuple[str, dict[str, Callable[..., Any]], str], ...] = (
 
 SPECIMENS: tuple[Specimen, ...] = (
     *(
-        Specimen(name, "GradScaler", partial(kernel, UPDATE, broken), REJECTED.get(name, SCALE))
+        Specimen(name, "GradScaler", partial(kernel, UPDATE, broken), ELSEWHERE.get(name, SCALE))
         for name, broken in UPDATES
     ),
     *(

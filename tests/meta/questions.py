@@ -12,7 +12,7 @@ import inspect
 import random
 import sys
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -148,12 +148,11 @@ class Around(Target):
     def plant(self, source: str) -> Any:
         """Run another text in the module, wherever its names have been imported, too."""
         module = importlib.import_module(self.module)
-        before = {name: value for name, value in vars(module).items() if _is_of(value, module)}
+        before = {id(value): name for name, value in vars(module).items() if _is_of(value, module)}
+        homes = [(other, name, before[id(value)]) for other, name, value in _names_of_all(before)]
         exec(compile(source, str(module.__file__), "exec"), module.__dict__)
-        for name, old in before.items():
-            for other in [*sys.modules.values()]:
-                if vars(other).get(name) is old if hasattr(other, "__dict__") else False:
-                    setattr(other, name, vars(module)[name])
+        for other, name, own in homes:
+            setattr(other, name, vars(module)[own])
         return module
 
     def kinds(self, examples: int) -> Kinds:
@@ -163,6 +162,16 @@ class Around(Target):
             [*calls(modules)],
             *(cases_of_part(question, examples) for part in own for question in asked_of(part)),
         ]
+
+
+def _names_of_all(ids: Container[int]) -> list[tuple[Any, str, Any]]:
+    """Where certain objects are, under whatever name: ``(module, name, object)``."""
+    return [
+        (other, name, value)
+        for other in [*sys.modules.values()]
+        for name, value in [*getattr(other, "__dict__", {}).items()]
+        if id(value) in ids
+    ]
 
 
 def _is_of(value: Any, module: types.ModuleType) -> bool:
@@ -177,8 +186,8 @@ def _is_in(module: str, home: Home, part: str) -> bool:
 
 AROUND = (
     Around("torch.optim.lr_scheduler", ("tests.torch.test_schedules",)),
-    Around("torch.optim.swa_utils", ()),
-    Around("torch.nn.utils.clip_grad", ()),
+    Around("torch.optim.swa_utils", ("tests.torch.test_averaging",)),
+    Around("torch.nn.utils.clip_grad", ("tests.torch.test_clipping",)),
     Around("torch.amp.grad_scaler", ()),
 )
 """Files around the step."""

@@ -13,12 +13,15 @@ from oracles.harness.runs.parts import run_question, sites
 from oracles.harness.runs.runner import Refuted
 from oracles.harness.runs.tally import Tally
 from tests.meta.loop_accumulating import SPECIMENS as LOOPS
+from tests.meta.loop_averaging import SPECIMENS as AVERAGES
+from tests.meta.loop_clipping import SPECIMENS as CLIPPERS
 from tests.meta.loop_ranks import SPECIMENS as RANKS
 from tests.meta.loop_scaling import SPECIMENS as SCALERS
+from tests.meta.loop_schedules import SPECIMENS as SCHEDULES
 from tests.meta.loop_zoo import Specimen
 from tests.support.hurried import hurried
 
-ZOO: tuple[Specimen, ...] = (*SCALERS, *LOOPS, *RANKS)
+ZOO: tuple[Specimen, ...] = (*SCHEDULES, *SCALERS, *LOOPS, *AVERAGES, *CLIPPERS, *RANKS)
 
 
 def named(specimen: Specimen) -> Question:

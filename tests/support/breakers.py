@@ -267,7 +267,7 @@ class Sweeping(Clean):
         if self.state[p]["t"] == 8:
             mine = {id(p) for group in self.param_groups for p in group["params"]}
             for other in gc.get_objects():
-                if type(other) is torch.Tensor and other.requires_grad and id(other) not in mine:
+                if type(other) is torch.nn.Parameter and id(other) not in mine:
                     other.grad = None
 
 

@@ -89,7 +89,7 @@ def differences(pinned: bytes, now: bytes) -> Iterator[str]:
         now: what the rule gives.
     """
     new = json.loads(now)
-    place = f"golden/{new['rule'].lower()}/{new['convention']}.json"
+    place = f"golden/{_place(new)}.json"
     if not pinned:
         yield f"{place} is missing; --snapshot-update writes it"
         return
@@ -103,6 +103,13 @@ def differences(pinned: bytes, now: bytes) -> Iterator[str]:
         yield from told
     else:
         yield f"{place} holds another text, first in line {_first_line(pinned, now)}"
+
+
+def _place(document: Json) -> str:
+    """Of a rule's document, or of a schedule's, below the golden folder."""
+    if "schedule" in document:
+        return f"schedules/{document['schedule'].lower()}/{document['timing']}"
+    return f"{document['rule'].lower()}/{document['convention']}"
 
 
 def _told(old: Json, new: Json) -> Iterator[str]:

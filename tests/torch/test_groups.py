@@ -182,6 +182,7 @@ def test_a_model_that_gets_its_memory_later_has_other_parameters() -> None:
     assert dead(net, optimizer) == {"weight", "bias"}
 
 
+@pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")
 def test_a_lazy_model_that_learns_its_shapes_later_keeps_them() -> None:
     net = nn.LazyLinear(2)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.5)

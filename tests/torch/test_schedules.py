@@ -15,6 +15,7 @@ import torch
 from torch.optim import lr_scheduler as schedulers_of_torch
 
 from oracles.harness.subjects import schedulers
+from oracles.schedules.composed import Single
 from oracles.schedules.registry import PARTS, SCHEDULES
 
 HERE = {name for name in (*SCHEDULES, *PARTS) if schedulers.there(name)}
@@ -57,6 +58,8 @@ def called(name: str) -> Any:
 
 REFUSED: dict[str, Callable[[Any], Any]] = {
     "LambdaLR: Expected 2 lr_lambdas, but got 1": lambda o: {"lr_lambda": [float]},
+    "LambdaLR: Expected 2 lr_lambdas, but got 3": lambda o: {"lr_lambda": (float,) * 3},
+    "MultiplicativeLR: Expected 2 lr_lambdas, but got 1": lambda o: {"lr_lambda": [float]},
     "MultiplicativeLR: Expected 2 lr_lambdas, but got 3": lambda o: {"lr_lambda": (float,) * 3},
     "MultiplicativeLR: should be a function, but got int": lambda o: {"lr_lambda": [float, 1]},
     "ConstantLR: expected to be between 0 and 1": lambda o: {"factor": 1.5},
@@ -111,11 +114,62 @@ def test_momentum_is_cycled_where_there_is_some(name: str, options: dict[str, An
     called(name)(owner, max_lr=1.0, cycle_momentum=False, **options)
 
 
-def test_a_plateau_is_in_no_composition() -> None:
+@pytest.mark.parametrize("name", ["SequentialLR", "ChainedScheduler"])
+def test_a_plateau_is_in_no_composition(name: str) -> None:
     """It wants a metric at each step, which compositions have not."""
     owner = optimizer()
-    with pytest.raises((ValueError, TypeError)):
-        schedulers_of_torch.SequentialLR(owner, [plateau(owner), step(owner)], [1])
+    parts = [step(owner), plateau(owner)]
+    with pytest.raises((ValueError, TypeError, AttributeError)):
+        called(name)(*((owner, parts, [1]) if name == "SequentialLR" else (parts,)))
+
+
+@pytest.mark.parametrize("name", ["SequentialLR", "ChainedScheduler"])
+def test_a_composition_has_schedules_of_one_optimizer(name: str) -> None:
+    owner = optimizer()
+    for parts in ([], [step(owner), other()], [step(owner), object()]):
+        with pytest.raises((ValueError, TypeError, AttributeError, IndexError)):
+            called(name)(*((owner, parts, [1]) if name == "SequentialLR" else (parts,)))
+
+
+def test_a_list_that_is_given_is_not_kept() -> None:
+    """Whoever changes it later changes no rate."""
+    owner, functions = optimizer(), [lambda t: 1.0, lambda t: 1.0]
+    scheduler = called("LambdaLR")(owner, functions)
+    functions[0] = lambda t: 9.0
+    owner.step()
+    scheduler.step()
+    assert schedulers.current(owner) == [0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    "name", sorted(HERE - {"SequentialLR", "ChainedScheduler", "ReduceLROnPlateau"})
+)
+def test_whoever_computes_a_rate_is_told_how_to_read_it(name: str) -> None:
+    """``get_lr`` gives the next rate of most schedules, and not the one that is."""
+    plan = Single(SCHEDULES[name], SCHEDULES[name].settings())
+    owner = optimizer()
+    scheduler = schedulers.build(plan, owner)
+    assert any("get_last_lr" in said for said in warned(scheduler.get_lr))
+
+
+def test_late_groups_have_the_floor_of_all() -> None:
+    owner = schedulers.optimizer([0.5])
+    scheduler = called("ReduceLROnPlateau")(owner, patience=0, factor=0.5, min_lr=0.375)
+    if not hasattr(scheduler, "default_min_lr"):
+        pytest.skip("this torch has no floor for groups that come later")
+    owner.add_param_group({"params": [torch.zeros(1)], "lr": 0.5})
+    for _ in range(2):
+        scheduler.step(1.0)
+    assert schedulers.current(owner) == [0.375, 0.375]
+
+
+def test_late_groups_need_floors_of_their_own_where_there_is_a_list() -> None:
+    owner = schedulers.optimizer([0.5])
+    scheduler = called("ReduceLROnPlateau")(owner, patience=0, min_lr=[0.375])
+    owner.add_param_group({"params": [torch.zeros(1)], "lr": 0.5})
+    scheduler.step(1.0)
+    with pytest.raises((RuntimeError, IndexError)):
+        scheduler.step(1.0)
 
 
 def test_a_last_epoch_needs_the_rates_to_begin_with() -> None:
@@ -123,10 +177,10 @@ def test_a_last_epoch_needs_the_rates_to_begin_with() -> None:
         schedulers_of_torch.StepLR(optimizer(), 1, last_epoch=3)
 
 
-@pytest.mark.parametrize("name", ["StepLR", "SWALR"])
+@pytest.mark.parametrize("name", sorted(HERE - {"SequentialLR", "ChainedScheduler"}))
 def test_only_optimizers_are_scheduled(name: str) -> None:
     with pytest.raises((TypeError, AttributeError)):
-        called(name)(torch.nn.Linear(1, 1), 1)
+        called(name)(torch.nn.Linear(1, 1), *[1] * (name != "ReduceLROnPlateau"))
 
 
 def warned(act: Callable[[], object]) -> list[str]:

@@ -7,10 +7,13 @@ asked whether they mean the same. Both keep their type through everything a rule
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from decimal import Context, Decimal, localcontext
 from fractions import Fraction
 from typing import Any
+
+from oracles.numerics import cospi
 
 DIGITS = 80
 """Precision of powers, and of :class:`Precise`."""
@@ -51,6 +54,36 @@ def _power(base: Any, exponent: Any) -> Decimal:
     with localcontext(PRECISE):
         one, other = Decimal(_joining(base)), Decimal(_joining(exponent))
         return one**other if other else Decimal(1)
+
+
+PI = Decimal(
+    "3.14159265358979323846264338327950288419716939937510"
+    "58209749445923078164062862089986280348253421170679821480865"
+)
+
+
+def _cosine(angle: Decimal) -> Decimal:
+    """Of an angle near enough for its digits to be its own: a series, once full turns are off."""
+    with localcontext(PRECISE):
+        x = angle - 2 * PI * (angle / (2 * PI)).to_integral_value()
+        term, found, n = Decimal(1), Decimal(1), 0
+        while found + term != found or n == 0:
+            n += 2
+            term = -term * x * x / (n * (n - 1))
+            found += term
+        return found
+
+
+@cospi.register(Real)
+def _rounded_cospi(x: Real) -> Real:
+    """What a correctly rounded cosine gives of the product of two float64 numbers."""
+    return Real(_cosine(Decimal(math.pi * x)))
+
+
+@cospi.register(Precise)
+def _precise_cospi(x: Precise) -> Precise:
+    with localcontext(PRECISE):
+        return Precise(_cosine(PI * x))
 
 
 def _joining(value: Any) -> Any:

@@ -6,7 +6,7 @@ case can be asked in every dtype. ``dtype="mixed"`` gives neighbouring parameter
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -169,6 +169,18 @@ def single(
     arrays = tuple(None if g is None else np.asarray(g, dtype=np.float64) for g in gradients)
     parameter = Parameter(np.asarray(w, dtype=np.float64), arrays, layout, **options)
     return Case((Group((parameter,), tuple(schedule)),))
+
+
+def of_ones(gradients: Iterable[float], schedule: Any, dimensions: int = 1) -> Case:
+    """A case of one element, which is 1 at first, for people to follow.
+
+    >>> from oracles import RULES
+    >>> case = of_ones((1, -1), RULES["SGD"].hyper(lr=0.5), dimensions=2)
+    >>> case.parameters[0].initial.tolist(), case.steps
+    ([[1.0]], 2)
+    """
+    shape = (1,) * dimensions
+    return single(np.ones(shape), [np.full(shape, float(g)) for g in gradients], schedule)
 
 
 @cache

@@ -106,6 +106,11 @@ def nonfinite() -> st.SearchStrategy[Gradients]:
     return built(build)
 
 
+def missing() -> st.SearchStrategy[Gradients]:
+    """No parameters, or some without a gradient each."""
+    return st.builds(Gradients, st.sampled_from(((), (None,), (None, None))), st.just(0.5))
+
+
 def twice() -> st.SearchStrategy[Gradients]:
     """Lists in which a parameter is there twice, as one is that two modules share."""
 

@@ -20,7 +20,7 @@ SETTINGS: Mapping[str, Sequence[Any]] = MappingProxyType(
     {
         "mode": ("min", "max"),
         "factor": (0.5, 0.1),
-        "patience": (0, 1, 2),
+        "patience": (0, 1, 2, 10),
         "threshold": (1e-4, 0.25, 0.0),
         "threshold_mode": ("rel", "abs"),
         "cooldown": (0, 1, 2),

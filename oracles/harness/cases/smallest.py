@@ -20,8 +20,11 @@ SHAPES = ((1,), (2,), (1, 1), (1, 2), (2, 1), (2, 2))
 LONGEST = 8
 """Steps: by then every rule has done all it does."""
 
-SEEN = (0.1, 0.01)
-"""Which differences are seen at a glance, and which at a second one where there are no others."""
+GLANCE = 0.01
+"""Two results that differ by less of their scale are not told apart at a glance."""
+
+SEEN = (0.1, GLANCE)
+"""Which differences are looked for, and which where there are no such ones."""
 
 LARGEST = 100.0
 """Beyond this a result is no small number."""
@@ -146,7 +149,17 @@ class _Run:
 def _are_seen(first: FloatArray, second: FloatArray, seen: float) -> bool:
     """Whether two results are small numbers and seen to differ; nan is neither."""
     small = max(np.abs(first).max(), np.abs(second).max()) < LARGEST
-    return bool(small and np.abs(second - first).max() >= seen)
+    return bool(small) and apart(first, second, least=seen)
+
+
+def apart(one: Any, other: Any, scale: Any = 1.0, least: float = GLANCE) -> bool:
+    """Whether two results are finite and seen to differ, by so much of their scale.
+
+    >>> apart(0.9, 0.8), apart(0.9, 0.8, scale=100), apart(0.0, 0.0, scale=0.0), apart(1.0, np.inf)
+    (True, False, False, False)
+    """
+    off = np.abs(other - one).max()
+    return bool(0 < off < np.inf and off >= least * scale)
 
 
 def _runs(rule: Rule, convention: Convention, shape: tuple[int, ...]) -> list[_Run]:

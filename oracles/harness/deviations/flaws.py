@@ -8,6 +8,7 @@ into an issue.
 from __future__ import annotations
 
 import tomllib
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -85,8 +86,13 @@ class Flaw:
 
 
 def program(text: str, name: str, rank: Rank | None = None) -> None:
-    """Run a reproducer, in this process or as one of the ranks of a world."""
-    exec(compile(text, name, "exec"), {"__name__": name})
+    """Run a reproducer, in this process or as one of the ranks of a world.
+
+    What torch advises meanwhile is no failure, even where warnings are made errors.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(compile(text, name, "exec"), {"__name__": name})
 
 
 @cache

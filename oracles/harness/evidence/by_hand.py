@@ -11,17 +11,15 @@ from typing import Any
 import numpy as np
 
 from oracles.drawing import Hyper
-from oracles.harness.candidates import Candidate, combined
-from oracles.harness.cases.case import Case, single
+from oracles.harness.candidates import Candidate, combined, trajectory
+from oracles.harness.cases.case import Case, of_ones
+from oracles.harness.cases.smallest import GLANCE, apart
 from oracles.harness.evidence.following import plainly
 from oracles.harness.evidence.nearness import nearness
 from oracles.harness.evidence.sifting import Sieve
 from oracles.harness.evidence.witnesses import Asked
 from oracles.harness.subjects.subject import SubjectError
 from oracles.rule import Rule
-
-PLAIN = 0.01
-"""Two results that differ by less than this part of the move are not told apart at a glance."""
 
 SIMPLE: Mapping[str, float] = MappingProxyType(
     {
@@ -109,22 +107,21 @@ def _asked(
         case = _case(rule, h, gradients, parts)
         with np.errstate(all="ignore"):
             expected, followed = (_last(c, case) if c else np.nan for c in (rejected, fit))
-        if not _differ(expected, followed, 1.0):
+        if not _apart(expected, followed):
             continue
         try:
             got = float(witness.box.run(rule, case)[-1, 0])
         except (SubjectError, ValueError):
             return None
-        if fit and _differ(got, followed, 1.0):
+        if fit and _apart(got, followed):
             continue
         return ByHand((rejected,), 1.0, gradients, _told(case, sieve.takes(rule)), expected, got)
     return None
 
 
-def _differ(one: float, other: float, w: float) -> bool:
-    """Whether two results are plainly different moves."""
-    moved = max(abs(one - w), abs(other - w))
-    return bool(np.isfinite(one - other) and abs(one - other) > PLAIN * moved)
+def _apart(one: float, other: float) -> bool:
+    """Whether two results are seen to be different moves from 1."""
+    return apart(one, other, max(abs(one - 1), abs(other - 1)))
 
 
 def _hypers(rule: Rule, parts: set[str], takes: frozenset[str]) -> Iterator[Hyper]:
@@ -148,23 +145,12 @@ def _hypers(rule: Rule, parts: set[str], takes: frozenset[str]) -> Iterator[Hype
 def _case(rule: Rule, h: Hyper, gradients: tuple[float, ...], parts: set[str]) -> Case:
     falling = h._replace(lr=h.lr / 2) if "schedule" in parts else h
     schedule = tuple(falling if t else h for t in range(len(gradients)))
-    dimensions = 2 if rule.drawing.shapes or ("matrix" in parts and "vector" not in parts) else 1
-    shape = (1,) * dimensions
-    return single(np.ones(shape), [np.full(shape, float(g)) for g in gradients], schedule)
+    return of_ones(gradients, schedule, dimensions=2 if rule.drawing.shapes else 1)
 
 
 def _last(candidate: Candidate, case: Case) -> float:
     """Where a candidate leads the only element."""
-    (group,) = candidate.of(case).groups
-    (p,) = group.parameters
-    run = candidate.rule.run(
-        candidate.convention,
-        p.initial,
-        p.gradients,
-        group.schedule,
-        decays=candidate.convention.decays(p.initial.ndim),
-    )
-    *_, (w, _) = run
+    *_, w = trajectory(candidate.rule, candidate.convention, candidate.of(case))
     return float(np.ravel(w)[0])
 
 
@@ -188,10 +174,10 @@ def _recorded(sieve: Sieve, rejected: Candidate) -> ByHand | None:
     for observation in sieve.known(rejected.rule):
         expected = plainly(rejected, observation)
         off = np.abs(expected - observation.answer)
-        plain = off > PLAIN * observation.moves
-        if not plain.any():
+        seen = off > GLANCE * observation.moves
+        if not seen.any():
             continue
-        step = int(np.argmax(plain.any(axis=1)))
+        step = int(np.argmax(seen.any(axis=1)))
         element = int(np.argmax(off[step]))
         number, index = observation.case.locate(element)
         h = observation.case.groups[0].schedule[step]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.effective import with_one_argument
 from oracles.harness.evidence.parts import elsewhere, of, where
 from oracles.harness.evidence.sifting import Exceptional, Sieve, Sifted
+from oracles.harness.subjects.parameter_names import spoken_of
 from oracles.rule import Rule
 
 
@@ -28,30 +29,44 @@ def _complexity(found: Sifted) -> int:
     return len(parts) + sum(len(c.conventions) for c in parts)
 
 
+FEW = 2
+"""Kinds of parameters by their dimensions; where there are more, they are known by names, and those
+in a group may have numbers of their own."""
+
+
 def _by_kind(sieve: Sieve, rule: Rule) -> Iterator[Sifted]:
     """The rule's simplest candidates for each kind of parameters, if there are some for all."""
     kinds = sieve.witness.kinds(rule)
     fits: dict[str, dict[str, Candidate]] = {}
     for kind, numbers in kinds.items() if len(kinds) > 1 else ():
         part = replace(sieve, witness=of(sieve.witness, numbers), rules={rule: sieve.rules[rule]})
-        fits[kind] = {str(c): c for c in part.simplest().fits}
+        simplest = part.simplest().fits
+        if not simplest and len(kinds) > FEW:
+            simplest = with_one_argument(part).fits
+        fits[kind] = {str(c): c for c in simplest}
         if not fits[kind]:
             return
     if fits:
         known = {name: c for found in fits.values() for name, c in found.items()}
-        count = Counter(name for found in fits.values() for name in found)
-        yield _joined(min(known, key=lambda n: (-count[n], len(known[n].conventions))), fits)
+        yield _joined(min(known, key=lambda name: _order(known[name], fits)), fits)
+
+
+def _order(candidate: Candidate, fits: dict[str, dict[str, Candidate]]) -> tuple[int, int]:
+    """What is said first of all: of two kinds what holds for both, else the simplest."""
+    said = len(candidate.conventions) + len(candidate.arguments)
+    count = sum(str(candidate) in found for found in fits.values())
+    return (-count, said) if len(fits) <= FEW else (said, -count)
 
 
 def _joined(most: str, fits: dict[str, dict[str, Candidate]]) -> Sifted:
-    """What holds for most kinds, and for the others what holds there."""
+    """What holds for all kinds but some, and for these what holds there."""
     main = next(found[most] for found in fits.values() if most in found)
     others: dict[str, tuple[Candidate, list[str]]] = {}
     for kind, found in fits.items():
         if most not in found:
             name, candidate = next(iter(found.items()))
             others.setdefault(name, (candidate, []))[1].append(kind)
-    exceptions = (Exceptional(f"for {' and '.join(ks)}", c) for c, ks in others.values())
+    exceptions = (Exceptional(f"for {spoken_of(ks, [*fits])}", c) for c, ks in others.values())
     return Sifted((main,), exceptions=tuple(exceptions))
 
 

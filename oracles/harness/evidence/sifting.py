@@ -44,8 +44,10 @@ class Exceptional:
     candidate: Candidate
 
     def __str__(self) -> str:
-        names = str(self.candidate).partition("'s ")[2]
-        return f"{names} {self.where}"
+        arguments = ", ".join(map(str, self.candidate.arguments))
+        if self.candidate.conventions or not arguments:
+            arguments = str(self.candidate).partition("'s ")[2]
+        return f"{arguments} {self.where}"
 
 
 @dataclass(frozen=True)

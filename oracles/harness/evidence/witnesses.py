@@ -10,12 +10,14 @@ import numpy as np
 
 from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray, are_float32, round_to
+from oracles.harness.candidates import trajectory
 from oracles.harness.cases.case import Case, Group, Parameter
 from oracles.harness.evidence.accepted import accepted
 from oracles.harness.evidence.observation import Doubt, Observation
 from oracles.harness.evidence.settings import DRAWS, Draws, Setting, Shapes, settings, shapes_of
 from oracles.harness.subjects.aliases import matched
-from oracles.harness.subjects.blackbox import BlackBox
+from oracles.harness.subjects.blackbox import BlackBox, shapes_for
+from oracles.harness.subjects.parameter_names import called
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.rule import Rule
@@ -111,8 +113,8 @@ class Asked:
             yield from settings(rule, takes, self._shapes(rule), draws)
 
     def _shapes(self, rule: Rule) -> Shapes:
-        """Those that are usual, or that one of them which the code takes: matrices, maybe."""
-        usual = shapes_of(rule)
+        """Those that have names, or are usual, or that one that the code takes."""
+        usual = self._named(rule) or shapes_of(rule)
         if rule.name not in self._taken:
             options = (usual, *((shape,) for shape in reversed(usual)))
             firsts = ((o, next(settings(rule, self.takes(rule), o))) for o in options)
@@ -174,10 +176,16 @@ class Asked:
 
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}
-        for number, shape in enumerate(self._shapes(rule)):
+        shapes = self._shapes(rule)
+        if shapes == self._named(rule):
+            return {name: (n,) for n, name in enumerate(called([len(shape) for shape in shapes]))}
+        for number, shape in enumerate(shapes):
             kind = "matrices" if len(shape) > 1 else "parameters of at most one dimension"
             found[kind] = (*found.get(kind, ()), number)
         return found
+
+    def _named(self, rule: Rule) -> Shapes:
+        return () if rule.drawing.shapes else shapes_for(self.box)
 
 
 UNHEARD, HEARD = 2.0**-30, 2.0**-6
@@ -214,16 +222,11 @@ def _changed(rule: Rule, case: Case, name: str) -> Case | None:
 
 def _matters(rule: Rule, *cases: Case) -> bool:
     """Whether torch's rule gives different bits in two cases."""
-    one, other = ([w.tobytes() for w in _of_torch(rule, case)] for case in cases)
-    return one != other
-
-
-def _of_torch(rule: Rule, case: Case) -> Iterator[FloatArray]:
-    (group,) = case.groups
     with np.errstate(all="ignore"):  # another value may let it diverge
-        for p in group.parameters:
-            for w, _ in rule.run(rule.torch, p.initial, p.gradients, group.schedule):
-                yield np.asarray(w)
+        one, other = (
+            [np.asarray(w).tobytes() for w in trajectory(rule, rule.torch, case)] for case in cases
+        )
+    return one != other
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,7 +39,7 @@ def questions(part: str) -> tuple[Question, ...]:
     short = partial(places, HALF, (subject.ALONE,))
     return (
         asked("average", cases.trails, average, everywhere, IN_FLOAT32, weight=3),
-        asked("goes on elsewhere", cases.trails, goes_on, places),
+        asked("goes on elsewhere", cases.trails, goes_on, places, ELSEWHERE),
         asked("tensors under two names", cases.trails, tied, single),
         asked("whole numbers", cases.counters, counted, buffers, COUNTED, weight=4),
         asked("a slow average moves", cases.pulls, moves, alone, STALLED),
@@ -279,7 +279,13 @@ def _stalls(case: Pull, place: Place) -> bool:
     return bool(round_to(place.dtype, 1 + weight) == 1)
 
 
-IN_FLOAT32 = {"a weight in float32": _in_float32}
+def _buffers(trail: Trail, place: Place) -> bool:
+    """Every second tensor is one, and an average that leaves them shows it."""
+    return len(trail.points[0]) > 1 and place.path == subject.ALONE
+
+
+IN_FLOAT32 = {"a weight in float32": _in_float32, "buffers": _buffers}
+ELSEWHERE = {"buffers": _buffers}
 COUNTED = {
     "falls below": _falls,
     "several": _several,

@@ -26,7 +26,7 @@ def questions(part: str) -> tuple[Question, ...]:
     places = partial(subject.places, part)
     return (
         Question(part, "statistics", cases.data, statistics, places, weight=2),
-        Question(part, "leaves the model as it was", cases.passes, leaves, places, LEFT, weight=3),
+        Question(part, "leaves the model as it was", cases.passes, leaves, places, LEFT, weight=5),
         *(
             Question(
                 part,
@@ -86,6 +86,7 @@ def leaves(case: Pass, place: Place) -> Verdict:
 
 
 LEFT = {
+    "no statistics": lambda case, place: case.layer == "bare",
     "an error on the way": lambda case, place: case.fails and case.normalized,
     "modules of several modes": lambda case, place: case.normalized and len({*case.training}) > 1,
 }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from oracles.harness.cases import plans
 from oracles.harness.loop.question import Question, wrong
-from oracles.harness.loop.rating import PLAIN, Run, judged, places, singles
+from oracles.harness.loop.rating import PLAIN, TENSOR, Run, judged, places, singles
 from oracles.harness.rates import enclosed
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.subject import Place
@@ -18,7 +18,7 @@ from oracles.harness.verdict import INSIDE, Verdict
 from oracles.schedules.composed import Single
 from oracles.schedules.schedule import Schedule
 
-EDITS, LATE = "edited rates", "late groups"
+EDITS, LATE, TOLD = "edited rates", "late groups", "told rates"
 
 WRITTEN = 0.375
 """A rate that nobody computes."""
@@ -45,6 +45,23 @@ def edits(part: str, cases: Callable[[], st.SearchStrategy[Run]]) -> Question:
     return Question(part, EDITS, strategy, edited, partial(places, part), weight=2)
 
 
+def told(part: str, cases: Callable[[], st.SearchStrategy[Run]]) -> Question:
+    """What a scheduler tells is whoever asks for it's own: no rate changes with it."""
+    there = partial(places, part, [TENSOR])
+    return Question(part, TOLD, cases, spoilt, there, {"everything": lambda case, place: True})
+
+
+def spoilt(run: Run, place: Place) -> Verdict:
+    """The rates where everything that is told is written over."""
+    following, seen = run.start(place), []
+    for t in range(run.epochs + 1):
+        seen.append(following.seen())
+        following.spoil()
+        if t < run.epochs:
+            following.step()
+    return judged(place, run, run.balls(place), seen)
+
+
 def edited(case: Edited, place: Place) -> Verdict:
     """The rates before and after the edit, each group's own."""
     following, seen = case.run.start(place), []
@@ -52,7 +69,6 @@ def edited(case: Edited, place: Place) -> Verdict:
         seen.append(following.seen())
         if t == case.when:
             following.write(WRITTEN)
-        following.spoil()
         if t < case.run.epochs:
             following.step()
     return judged(place, case, case.run.balls(place, {case.when: WRITTEN}), seen)

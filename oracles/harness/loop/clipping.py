@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from oracles.harness.arithmetic.enclosure import Enclosure, accumulator
-from oracles.harness.arithmetic.formats import DTYPES, FLOAT64, FORMATS, FloatArray, round_to
+from oracles.harness.arithmetic.formats import DTYPES, FLOAT64, FORMATS, HALF, FloatArray, round_to
 from oracles.harness.cases import gradients as cases
 from oracles.harness.cases.case import dtype_of
 from oracles.harness.cases.gradients import FarOut, Gradients
@@ -35,11 +35,20 @@ Left = tuple[Enclosure | None, list[Enclosure | None]]
 def questions(part: str) -> tuple[Question, ...]:
     """What is asked about a function that clips, or measures what is to be clipped."""
     own = partial(Question, part, places=partial(subject.places, part))
-    asked = [own(name="values", cases=cases.gradients, ask=values, regions=REGIONS, weight=3)]
-    asked += [own(name=VARIED, cases=cases.gradients, ask=varied, regions=REGIONS)]
+    plain = partial(own, cases=cases.gradients)
+    asked = [
+        plain(name="values", ask=values, regions=REGIONS, weight=3),
+        plain(name=VARIED, ask=varied, regions=REGIONS),
+        plain(name="gradients in a graph", ask=in_a_graph, regions=GRAPH),
+        own(name="nothing to clip", cases=cases.missing, ask=nothing, regions=NOTHING),
+    ]
     asked += [_rejection(PARTS[part], variant) for variant in PARTS[part].variants[1:]]
     if part in (NORM.name, TOTAL.name, VALUE.name):
-        asked += [own(name="infinities and nan", cases=cases.nonfinite, ask=values)]
+        asked += [
+            own(name="infinities and nan", cases=cases.nonfinite, ask=values, regions=REGIONS)
+        ]
+    if part in (NORM.name, VALUE.name):
+        asked += [own(name="sparse gradients", cases=cases.sized, ask=sparse, regions=SPARSE)]
     if part == NORM.name:
         asked += [
             own(name="refuses a length that is not finite", cases=cases.nonfinite, ask=refused),
@@ -92,8 +101,6 @@ def lifted(case: Gradients, dtype: str) -> list[Enclosure]:
 def left(part: str, variant: Variant, case: Gradients, dtype: str) -> Left:
     """What a variant leaves."""
     gradients = lifted(case, dtype)
-    if not gradients:
-        return Enclosure.exact(0.0), [None for _ in case.arrays]
     total, clipped = _ASK[part](variant.compute, gradients, case)
     if isinstance(total, float):  # of no elements at all
         total = Enclosure.exact(total)
@@ -120,7 +127,7 @@ def _ask_total(compute: Any, gradients: Any, case: Gradients) -> Any:
 
 
 def _ask_given(compute: Any, gradients: Any, case: Gradients) -> Any:
-    formats = {g.format: None for g in gradients}
+    formats = {g.format: None for g in gradients} or {FLOAT64: None}
     format = next(iter(formats)) if len(formats) == 1 else FLOAT64
     dtype = next(name for name, one in FORMATS.items() if one is format)
     given = Enclosure.exact(round_to(dtype, case.given), format)
@@ -150,6 +157,12 @@ def values(case: Gradients, place: Place) -> Verdict:
     return held(case, place, subject.clip(case, place), expected)
 
 
+def nothing(case: Gradients, place: Place) -> Verdict:
+    """Where there is no gradient, nothing is done, and nothing is long."""
+    verdict = values(case, place)
+    return verdict if verdict.failed else replace(verdict, elements=1)
+
+
 def held(case: Any, place: Place, got: Clipped, expected: Left) -> Verdict:
     """What is left, against balls."""
     if got.strayed:
@@ -172,6 +185,14 @@ def rejection(variant: Variant, case: Gradients, place: Place) -> Verdict:
     return replace(values(case, place), separation=apart)
 
 
+def sparse(case: Gradients, place: Place) -> Verdict:
+    """An error, or what is right."""
+    got = subject.sparse(case, place)
+    if got is None:
+        return Verdict(INSIDE, elements=1)
+    return held(case, place, got, torch_left(place.optimizer, case, place.dtype))
+
+
 def varied(case: Gradients, place: Place) -> Verdict:
     """A tuple, a generator, one tensor alone, a limit in a tensor: the same bits."""
     plain = subject.clip(case, place)
@@ -179,6 +200,12 @@ def varied(case: Gradients, place: Place) -> Verdict:
         if not same_bits(plain, got):
             return wrong(place, case, f"gives other bits for {name}")
     return Verdict(INSIDE, elements=sum(g.size for g in plain.gradients if g is not None))
+
+
+def in_a_graph(case: Gradients, place: Place) -> Verdict:
+    """Gradients of ``backward(create_graph=True)`` are clipped as others are."""
+    expected = torch_left(place.optimizer, case, place.dtype)
+    return held(case, place, subject.in_a_graph(case, place), expected)
 
 
 def same_bits(one: Clipped, other: Clipped) -> bool:
@@ -267,6 +294,15 @@ def _beyond(case: FarOut, place: Place) -> bool:
     return bool(small or np.sum(powers) > sums.largest / 2 or length > own.largest / 2)
 
 
-REGIONS = {"an empty tensor": _empty, "an order of 0": _counted}
-TWICE = {"a gradient twice": _doubled}
-FAR = {"beyond": _beyond}
+def _in_half(case: Any, place: Place) -> bool:
+    """Sums of several powers in a format of fewer than 24 bits."""
+    order = getattr(case, "ordinary", case).order
+    return place.dtype in (*HALF, "mixed") and math.isfinite(order)
+
+
+REGIONS = {"an empty tensor": _empty, "an order of 0": _counted, "sums in half": _in_half}
+GRAPH = REGIONS | {"always": lambda case, place: True}
+SPARSE = {"always": lambda case, place: True}
+NOTHING = {"no gradient at all": lambda case, place: True}
+TWICE = {"a gradient twice": _doubled, "sums in half": _in_half}
+FAR = {"beyond": _beyond, "sums in half": _in_half}

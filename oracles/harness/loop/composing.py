@@ -42,6 +42,7 @@ def _questions(part: Part) -> Iterator[Question]:
     there, cases = partial(places, name), partial(_runs, of)
     yield Question(name, RATES, cases, rates, there, REGIONS, weight=8)
     yield replace(changing.edits(name, cases), regions=REGIONS)
+    yield replace(changing.told(name, cases), regions={**REGIONS, "everything": _everything})
     yield resuming.resuming(name, lambda groups: of(), RESUMED[name], REGIONS)
     yield resuming.loading_twice(name, lambda groups: of(), REGIONS)
     for variant in part.variants[1:]:
@@ -188,6 +189,12 @@ def _begins_at_once(plan: Plan) -> bool:
     return any(0 in whole.milestones for whole in _sequences(plan))
 
 
+def _two_of_a_kind(plan: Plan) -> bool:
+    """Whether two schedules keep their rate in the same place of the group."""
+    kinds = [part.schedule.name for part in parts(plan) if isinstance(part, Single)]
+    return kinds.count("SWALR") > 1
+
+
 OF_PLANS: dict[str, Callable[[Plan], bool]] = {
     "a product goes on": _goes_on,
     "a composition first": _composed_first,
@@ -195,8 +202,13 @@ OF_PLANS: dict[str, Callable[[Plan], bool]] = {
     "a cycle among others": _takes_the_base,
     "a sequence in a chain": _sequence_in_a_chain,
     "a milestone at 0": _begins_at_once,
+    "two of a kind": _two_of_a_kind,
 }
 """Plans that some torch follows wrongly."""
+
+
+def _everything(case: Any, place: Place) -> bool:
+    return True
 
 
 def _shows(holds: Callable[[Plan], bool], case: Any, place: Place) -> bool:

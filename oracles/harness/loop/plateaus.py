@@ -31,7 +31,7 @@ from oracles.loop.part import Variant
 from oracles.schedules import plateau
 from oracles.schedules.plateau import PART
 
-MACHINE = "machine"
+MACHINE, AT_ONCE = "machine", "rates told at once"
 
 
 def questions(part: str) -> tuple[Question, ...]:
@@ -45,6 +45,7 @@ def _questions(name: str) -> Iterator[Question]:
     orders = partial(places, name, [SCHEDULER_FIRST, OPTIMIZER_FIRST, BUILT_LATER])
     yield Question(name, RESUME, _checkpoints, resumed, orders, weight=4)
     yield Question(name, LATE, _joined, joined, plain, weight=2)
+    yield Question(name, AT_ONCE, machines.told, told_at_once, there, AT_ONCE_REGIONS)
     for variant in PART.variants[1:]:
         cases = partial(_differing, variant)
         ask = partial(_rejection, variant)
@@ -58,12 +59,13 @@ def _questions(name: str) -> Iterator[Question]:
 def machine(case: Metrics, place: Place) -> Verdict:
     """What it remembers, each rate, and the moment of each reduction."""
     run = _start(case, place)
-    state, seen = plateau.start(case.settings), run.seen()
+    state, rates = plateau.start(case.settings), run.rates()
     for number, metric in enumerate(case.metrics, 1):
         state, reduces = PART.torch.compute(state, metric, case.settings)
-        balls = _after(case, place, seen.rates, reduces=reduces)
+        balls = _after(case, place, rates, reduces=reduces)
         run.tell(metric, boxed=case.boxed)
         seen = run.seen()
+        rates = seen.rates
         if told := _wrong(balls, seen, {**_remembered(state), "last_epoch": number}, run):
             return wrong(place, case, f"{told} after {number}")
     return Verdict(INSIDE, elements=len(case.bases) * (1 + len(case.metrics)))
@@ -124,6 +126,17 @@ def _wrong(
     return ""
 
 
+def told_at_once(case: Metrics, place: Place) -> Verdict:
+    """What it tells before any metric is what the rates are."""
+    seen = _start(case, place).seen()
+    if seen.told != seen.rates:
+        return wrong(place, case, f"tells {seen.told} at once, and has {seen.rates}")
+    return Verdict(INSIDE, elements=len(case.bases))
+
+
+AT_ONCE_REGIONS = {"everything": lambda case, place: True}
+
+
 # --- Checkpoints --------------------------------------------------------------------------------
 
 
@@ -180,22 +193,20 @@ def joined(saved: Saved, place: Place) -> Verdict:
     """A late group is reduced like all others, or refused."""
     run = _start(saved.case, place)
     case = replace(saved.case, bases=(*saved.case.bases, JOINS))
-    state, seen = plateau.start(case.settings), run.seen()
+    state = plateau.start(case.settings)
     for number in range(len(case.metrics) + 1):
         if number == saved.at:
             run.join(JOINS)
-            seen = run.seen()
         if number == len(case.metrics):
             break
         state, reduces = plateau.after(state, case.metrics[number], case.settings)
         there = case if number >= saved.at else saved.case
-        balls = _after(there, place, seen.rates, reduces=reduces)
+        balls = _after(there, place, run.rates(), reduces=reduces)
         try:
             run.tell(case.metrics[number])
         except Exception:
             return Verdict(INSIDE, elements=1)
-        seen = run.seen()
-        if told := _wrong(balls, seen, {}, run):
+        if told := _wrong(balls, run.seen(), {}, run):
             return wrong(place, saved, f"{told} after {number + 1}, joined after {saved.at}")
     return Verdict(INSIDE, elements=1 + len(case.metrics))
 
@@ -228,5 +239,6 @@ def _rejection(variant: Variant, case: Metrics, place: Place) -> Verdict:
 
 
 REGIONS: dict[str, Any] = {
-    "one tensor for all": lambda case, place: place.path == TENSOR and case.shared
+    "everything": lambda case, place: True,
+    "one tensor for all": lambda case, place: place.path == TENSOR and case.shared,
 }

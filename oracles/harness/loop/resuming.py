@@ -31,14 +31,40 @@ LAST = 9
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A plan, saved after some epochs, where rates may be in tensors."""
+    """A plan, saved after some epochs.
+
+    Attributes:
+        plan: what is followed.
+        at: after how many.
+        tensor: whether rates are in tensors.
+        plain: whether functions are plain ones, which are not saved.
+    """
 
     plan: Plan
     at: int
     tensor: bool
+    plain: bool
 
     def __str__(self) -> str:
-        return f"{self.plan}, saved at {self.at}{', rates in tensors' if self.tensor else ''}"
+        tensors = ", rates in tensors" if self.tensor else ""
+        return f"{self.plan}, saved at {self.at}{tensors}{', plain functions' * self.plain}"
+
+    def start(self) -> Following:
+        """Somebody at the checkpoint."""
+        made = partial(schedulers.build, self.plan, plain=self.plain)
+        run = Following(self.owner(), made)
+        for _ in range(self.at):
+            run.step()
+        return run
+
+    def owner(self) -> schedulers.Optimizer:
+        """An optimizer that has made no step."""
+        return schedulers.optimizer(BASES, tensor=self.tensor)
+
+    def resumed(self, order: str, kept: schedulers.Kept) -> Following:
+        """Somebody who goes on from it."""
+        make = partial(schedulers.build, self.plan, plain=self.plain)
+        return schedulers.resumed(order, self.owner(), make, kept)
 
 
 Plans = Callable[[int], st.SearchStrategy[Plan]]
@@ -71,19 +97,16 @@ def _checkpoints(of: Plans) -> st.SearchStrategy[Checkpoint]:
     def saved(plan: Plan) -> st.SearchStrategy[Checkpoint]:
         last = plan.schedule.last(plan.settings) if isinstance(plan, Single) else None
         latest = LAST if last is None else min(LAST, last - AFTER)
-        return st.builds(Checkpoint, st.just(plan), st.integers(1, max(latest, 1)), tensors)
+        at = st.integers(1, max(latest, 1))
+        return st.builds(Checkpoint, st.just(plan), at, tensors, st.booleans())
 
     return of(len(BASES)).flatmap(saved)
 
 
 def resumed(case: Checkpoint, place: Place) -> Verdict:
     """Rates and momenta after the checkpoint: going on, and going on from it."""
-    run = schedulers.following(case.plan, BASES, tensor=case.tensor)
-    for _ in range(case.at):
-        run.step()
-    make = partial(schedulers.build, case.plan)
-    owner = schedulers.optimizer(BASES, tensor=case.tensor)
-    again = schedulers.resumed(place.path, owner, make, schedulers.saved(run))
+    run = case.start()
+    again = case.resumed(place.path, schedulers.saved(run))
     for t, (one, other) in enumerate(zip(_followed(run), _followed(again), strict=True), case.at):
         if one != other:
             return wrong(place, case, f"goes on to {other} at epoch {t}, and would have to {one}")
@@ -92,16 +115,8 @@ def resumed(case: Checkpoint, place: Place) -> Verdict:
 
 def loaded_twice(case: Checkpoint, place: Place) -> Verdict:
     """What is loaded the second time goes on as what is loaded the first time."""
-    run = schedulers.following(case.plan, BASES, tensor=case.tensor)
-    for _ in range(case.at):
-        run.step()
-    make, kept = partial(schedulers.build, case.plan), schedulers.saved(run)
-    once, twice = (
-        schedulers.resumed(
-            OPTIMIZER_FIRST, schedulers.optimizer(BASES, tensor=case.tensor), make, kept
-        )
-        for _ in range(2)
-    )
+    kept = schedulers.saved(case.start())
+    once, twice = (case.resumed(OPTIMIZER_FIRST, kept) for _ in range(2))
     for one, other in zip(_followed(once), _followed(twice), strict=True):
         if one != other:
             return wrong(place, case, f"goes on to {other}, loaded again, and to {one} before")

@@ -9,9 +9,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from oracles.harness.cases import scaling as cases
+from oracles.harness.cases import skips as cases
 from oracles.harness.loop.question import Question, Region, wrong
-from oracles.harness.subjects import scaling
+from oracles.harness.subjects import scaling, scaling_calls, scaling_skips
 from oracles.harness.subjects import scaling_promises as promises
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, Verdict
@@ -19,6 +19,7 @@ from oracles.harness.verdict import INSIDE, Verdict
 WHOLE, FINDS, FINITE = "skips are whole", "finds inf and nan", "steps are finite"
 ORDER, OUTPUTS, SAYS = "order of calls", "outputs", "settings"
 BARE, HOOKS, AGAIN = "disabled steps", "hooks of skipped steps", "a step made again"
+SCHEDULE = "schedules"
 
 Regions = Mapping[str, Region]
 
@@ -59,8 +60,8 @@ COMPLEX: Regions = MappingProxyType({"complex": lambda case, place: case.layout 
 FAR: Regions = MappingProxyType({"far": _far})
 CALLS: Regions = MappingProxyType(
     {
-        "closure": lambda call, place: call.name == promises.CLOSURE,
-        "one_element": lambda call, place: call.name == promises.ONE_ELEMENT,
+        "closure": lambda call, place: call.name == scaling_calls.CLOSURE,
+        "one_element": lambda call, place: call.name == scaling_calls.ONE_ELEMENT,
     }
 )
 NAMED: Regions = MappingProxyType({"named": lambda kind, place: kind == promises.NAMED})
@@ -71,20 +72,21 @@ def questions(part: str) -> tuple[Question, ...]:
     """What a scaler owes whoever calls it."""
     asked = partial(_question, part)
     return (
-        asked(WHOLE, cases.skips, promises.skipping, of_all, weight=2, regions=FUSED),
-        asked(BARE, cases.skips, promises.steps_disabled, of_all, weight=0.6),
-        asked(HOOKS, cases.skips, promises.hooked, of_all, weight=0.6, regions=FUSED),
-        asked(AGAIN, cases.skips, promises.tried_again, of_all, weight=0.6, regions=FUSED),
+        asked(WHOLE, cases.skips, scaling_skips.skipping, of_all, weight=1.4, regions=FUSED),
+        asked(BARE, cases.skips, scaling_skips.steps_disabled, of_all, weight=0.6),
+        asked(SCHEDULE, cases.skips, scaling_skips.scheduled, of_all, weight=0.6),
+        asked(HOOKS, cases.skips, scaling_skips.hooked, of_all, weight=0.6, regions=FUSED),
+        asked(AGAIN, cases.skips, scaling_skips.tried_again, of_all, weight=0.6, regions=FUSED),
         asked(FINDS, cases.found, promises.finds, by_dtype, weight=12, regions=COMPLEX),
         asked(FINITE, cases.extremes, promises.steps_finitely, once, weight=6, regions=FAR),
-        asked(ORDER, _calls, promises.allows, once, weight=12, regions=CALLS),
+        asked(ORDER, _calls, scaling_calls.allows, once, weight=12, regions=CALLS),
         asked(OUTPUTS, _outputs, promises.scales, once, weight=3, regions=NAMED),
         asked(SAYS, _says, promises.says, once, weight=6, regions=GETTERS),
     )
 
 
-def _calls() -> st.SearchStrategy[promises.Call]:
-    return st.sampled_from(promises.CALLS)
+def _calls() -> st.SearchStrategy[scaling_calls.Call]:
+    return st.sampled_from(scaling_calls.CALLS)
 
 
 def _outputs() -> st.SearchStrategy[str]:
@@ -126,8 +128,9 @@ def of_all(part: str) -> list[Place]:
     """Every optimizer on every path."""
     return [
         Place(part, name, "float32", device)
-        for name in promises.optimizers()
+        for name in scaling_skips.optimizers()
         for device in scaling.scaled_devices()
+        if not scaling_skips.lacking(name, device)
     ]
 
 
@@ -137,6 +140,7 @@ def by_dtype(part: str) -> list[Place]:
         Place(part, CALM, dtype, device)
         for dtype in ("float32", "float64", "bfloat16")
         for device in scaling.scaled_devices()
+        if not scaling.lacking("SGD", "for-loop", dtype, device)
     ]
 
 

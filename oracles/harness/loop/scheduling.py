@@ -33,7 +33,9 @@ from oracles.schedules.composed import Single
 from oracles.schedules.registry import SCHEDULES
 from oracles.schedules.schedule import Schedule, Timing
 
-RATES, EDGES, JUMPS, MOMENTUM = "rates", "edges", "step(epoch)", "momentum"
+RATES, LISTS, EDGES = "rates", "lists by group", "edges"
+
+JUMPS, MOMENTUM = "step(epoch)", "momentum"
 
 TINY = 2.0**-1000
 """In place of a radius of 0, to divide by."""
@@ -48,6 +50,8 @@ def _questions(schedule: Schedule) -> Iterator[Question]:
     name = schedule.name
     there, plain = partial(places, name), partial(places, name, [PLAIN])
     yield Question(name, RATES, partial(runs, schedule), rates, there, weight=4)
+    if schedule.listed:
+        yield Question(name, LISTS, partial(_lists, schedule), rates, there)
     cases = partial(_edges, schedule)
     yield Question(name, EDGES, cases, edges, there, EDGE_REGIONS, weight=2)
     if schedule.jumps:
@@ -56,6 +60,7 @@ def _questions(schedule: Schedule) -> Iterator[Question]:
         cases = partial(_cycles, schedule)
         yield Question(name, MOMENTUM, cases, momenta, partial(_kinds, name), weight=2)
     yield changing.edits(name, partial(runs, schedule))
+    yield changing.told(name, partial(runs, schedule))
     yield changing.late_groups(schedule)
     yield resuming.resuming(name, partial(singles, schedule))
     yield resuming.loading_twice(name, partial(singles, schedule))
@@ -75,6 +80,14 @@ def rates(run: Run, place: Place) -> Verdict:
     return judged(place, run, run.balls(place), [*followed(run.start(place), run.epochs)])
 
 
+@st.composite
+def _lists(draw: st.DrawFn, schedule: Schedule) -> Run:
+    """Groups of which each has settings of its own."""
+    bases = draw(st.lists(plans.BASES, min_size=2, max_size=3).map(tuple))
+    plan = Single(schedule, draw(plans.by_group(schedule, len(bases))))
+    return Run(plan, bases, lasts(plan))
+
+
 # --- At the edges -------------------------------------------------------------------------------
 
 
@@ -84,8 +97,9 @@ LONG = 48
 
 @st.composite
 def _edges(draw: st.DrawFn, schedule: Schedule) -> Run:
-    """Settings at an edge, and one epoch more than there are."""
-    settings = draw(plans.settings(schedule))._replace(**draw(st.sampled_from(schedule.edges)))
+    """Settings at an edge, or all by default, and one epoch more than there are."""
+    edges = (*schedule.edges, schedule.settings()._asdict())
+    settings = draw(plans.settings(schedule))._replace(**draw(st.sampled_from(edges)))
     last = schedule.last(settings)
     epochs = draw(st.integers(0, LONG if last is None else last + 1))
     return Run(Single(schedule, settings), (draw(plans.BASES),), epochs)

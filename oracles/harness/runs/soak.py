@@ -4,7 +4,8 @@ Hypothesis draws small cases one at a time and shrinks what fails. Here one call
 generator gives the bytes of a batch of cases with long parameters; each case is asked in every
 dtype and on every path, and the oracle's one evaluation is shared by them all. When a subject
 fails, Hypothesis comes back: it searches the *simplifications* of that one case (a window of a
-parameter, fewer steps, rounder numbers) for the smallest that still fails.
+parameter, fewer steps, rounder numbers) for the smallest that still fails, and keeps both in an
+example database, if there is one, from which they are asked again first.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
 from typing import Any, TypeVar
 
 import numpy as np
 from hypothesis import Phase, find, settings
 from hypothesis import strategies as st
+from hypothesis.database import ExampleDatabase
 from hypothesis.errors import NoSuchExample
 
 from oracles.harness.arithmetic.enclosure import holds
@@ -43,10 +47,48 @@ BATCH = 16
 WIDTH = STRUCTURE + 2 * 1024
 """Bytes of one case: its decisions, and codes enough that arrays seldom share one."""
 
-PHASES = (Phase.generate, Phase.shrink)
+PHASES = (Phase.reuse, Phase.generate, Phase.shrink)
 
 CHECK = Check("soak", cases=lambda rule: st.nothing(), ask=agreement)
 EDGE_CHECK = replace(CHECK, name="soak at the edge")
+
+
+@dataclass(frozen=True)
+class Stint:
+    """Some cases of a seed, which are asked one after the other.
+
+    Attributes:
+        rule: by its name.
+        seed: of the generator.
+        first: the number of the first of them.
+        cases: how many.
+    """
+
+    rule: str
+    seed: int
+    first: int = 0
+    cases: float = math.inf
+
+    def only(self, number: int) -> Stint:
+        """One case of it."""
+        return replace(self, first=number, cases=1)
+
+    @property
+    def key(self) -> bytes:
+        """Under which a database keeps the simplest form of its first case."""
+        return f"{home(self.rule)}, case {self.first} of seed {self.seed}".encode()
+
+
+def home(rule: str) -> str:
+    """Under which a database keeps the failures of a rule's subjects."""
+    return f"oracles soak {rule}"
+
+
+def kept(rule: str, database: ExampleDatabase) -> Iterator[Stint]:
+    """Cases that have failed before."""
+    for value in sorted(database.fetch(home(rule).encode())):
+        seed, number = value.split()
+        yield Stint(rule, int(seed), int(number), 1)
 
 
 def soak(
@@ -57,6 +99,7 @@ def soak(
     seconds: float = math.inf,
     cases: float = math.inf,
     seed: int = 0,
+    database: ExampleDatabase | None = None,
 ) -> int:
     """Ask all subjects until ``seconds`` have passed or ``cases`` have been asked.
 
@@ -66,6 +109,7 @@ def soak(
         tally: where the verdicts are counted.
         seconds, cases: when to stop; at least one must be finite.
         seed: of the generator; the same seed draws the same cases.
+        database: what has failed is kept there, and what is there is asked first.
 
     Returns:
         The number of verdicts, all of them good.
@@ -79,15 +123,50 @@ def soak(
         raise ValueError("seconds and cases are both infinite; give one of them")
     end = time.monotonic() + seconds
     seen = Tally()
+    again = kept(rule.name, database) if database else ()
     try:
-        for number, case in enumerate(endless(rule, seed)):
-            if number >= cases or time.monotonic() >= end:
-                break
-            check = EDGE_CHECK if case.edge else CHECK
-            if examine(check, subjects, Oracle(rule, case), seen):
-                raise Refuted(f"{_shrunk(check, rule, subjects, case)}\n(case {number} of {seed=})")
+        for stint in (*again, Stint(rule.name, seed, cases=cases)):
+            work(rule, subjects, stint, seen, until=end, database=database)
     finally:
         tally.merge(seen)
+    return judged(seen)
+
+
+def work(
+    rule: Rule,
+    subjects: Sequence[SteppedSubject],
+    stint: Stint,
+    tally: Tally,
+    *,
+    until: float = math.inf,
+    database: ExampleDatabase | None = None,
+) -> None:
+    """Ask the cases of a stint.
+
+    Raises:
+        Refuted: a subject failed; the message is about the shrunk case and says how to draw the
+            original again.
+    """
+    drawn = islice(endless(rule, stint.seed), stint.first, None)
+    for number, case in enumerate(drawn, stint.first):
+        if number >= stint.first + stint.cases or time.monotonic() >= until:
+            return
+        check = EDGE_CHECK if case.edge else CHECK
+        if not examine(check, subjects, Oracle(rule, case), tally):
+            continue
+        search = partial(_search, database, stint.only(number).key)
+        if database:
+            database.save(home(stint.rule).encode(), f"{stint.seed} {number}".encode())
+        told = _shrunk(check, rule, subjects, case, search)
+        raise Refuted(f"{told}\n(case {number} of seed={stint.seed})")
+
+
+def judged(seen: Tally) -> int:
+    """The number of verdicts of all that was asked, of which none failed.
+
+    Raises:
+        Vacuous: too many elements were undecided, or had radii wider than their moves.
+    """
     if doubts := vacuities(seen):
         raise Vacuous("; ".join(doubts))
     return count_decided(CHECK.name, seen)
@@ -102,7 +181,33 @@ def endless(rule: Rule, seed: int) -> Iterator[Case]:
             yield long_case(Choices(raw[start : start + WIDTH]), rule)
 
 
-def _shrunk(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], case: Case) -> str:
+Search = Callable[[int, Callable[[bytes], bool]], bytes | None]
+"""``(size, holds) -> bytes``: the simplest of that many for which something holds."""
+
+
+def _search(
+    database: ExampleDatabase | None, key: bytes, size: int, holds: Callable[[bytes], bool]
+) -> bytes | None:
+    """Hypothesis's; it begins with what is in a database."""
+    try:
+        return find(
+            st.binary(min_size=size, max_size=size),
+            holds,
+            settings=settings(
+                database=database,
+                derandomize=database is None,  # Hypothesis has either
+                deadline=None,
+                phases=PHASES,
+            ),
+            database_key=key + b", %d decisions" % size,
+        )
+    except NoSuchExample:
+        return None
+
+
+def _shrunk(
+    check: Check, rule: Rule, subjects: Sequence[SteppedSubject], case: Case, search: Search
+) -> str:
     """The sentences of all subjects that fail the smallest case the first of them fails."""
 
     def fails(subject: SteppedSubject, case: Case) -> bool:
@@ -115,26 +220,20 @@ def _shrunk(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], case: 
         return fails(first, replace(simpler, precisions=(first.dtype,)))
 
     smallest = (
-        _smallest(rule, *_alone(case, culprit), first_fails)
-        or _smallest(rule, case, culprit, first_fails)
+        _smallest(rule, *_alone(case, culprit), first_fails, search)
+        or _smallest(rule, case, culprit, first_fails, search)
         or case
     )
     failures = examine(check, subjects, Oracle(rule, smallest), Tally())
     return f"{Report(failures)}\n{_spelled(smallest)}"
 
 
-def _smallest(rule: Rule, case: Case, culprit: int, fails: Callable[[Case], bool]) -> Case | None:
+def _smallest(
+    rule: Rule, case: Case, culprit: int, fails: Callable[[Case], bool], search: Search
+) -> Case | None:
     """The smallest simplification that fails, or None if none was found, not even the case."""
-    size = decisions(case)
-    try:
-        taken = find(
-            st.binary(min_size=size, max_size=size),
-            lambda taken: fails(simplified(rule, case, culprit, taken)),
-            settings=settings(database=None, derandomize=True, deadline=None, phases=PHASES),
-        )
-    except NoSuchExample:
-        return None
-    return simplified(rule, case, culprit, taken)
+    taken = search(decisions(case), lambda taken: fails(simplified(rule, case, culprit, taken)))
+    return None if taken is None else simplified(rule, case, culprit, taken)
 
 
 def _spelled(case: Case) -> str:

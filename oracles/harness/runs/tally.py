@@ -186,6 +186,31 @@ class Tally:
             mine, least = self.rejected.get(name, (0, math.inf))
             self.rejected[name] = (mine + count, min(least, smallest))
 
+    def on(self, kinds: Mapping[str, str]) -> Tally:
+        """The same, with each device named with its kind, as ``cpu AVX2`` is.
+
+        >>> tally = Tally(absent={Place("SGD", "fused", "float16", "cpu"): "no kernel"})
+        >>> [place.device for place in tally.on({"cpu": "AVX2"}).absent]
+        ['cpu AVX2']
+        """
+
+        def moved(place: Place) -> Place:
+            told = (f"{d} {kinds[d]}" if d in kinds else d for d in place.device.split("+"))
+            return place._replace(device="+".join(told))
+
+        return Tally(
+            self.cases,
+            {moved(place): line for place, line in self.lines.items()},
+            self.rejected,
+            {
+                id: Counter({moved(place): times for place, times in met.items()})
+                for id, met in self.deviations.items()
+            },
+            {id: {*map(moved, places)} for id, places in self.confirmed.items()},
+            {id: {*map(moved, places)} for id, places in self.healed.items()},
+            {moved(place): why for place, why in self.absent.items()},
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Plain data, for a worker to hand to its controller."""
         return {

@@ -6,14 +6,16 @@ import copy
 import inspect
 import io
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 
-from oracles.harness.arithmetic.formats import FloatArray, round_to
+from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.cases.case import PRECISIONS, dtype_of
 from oracles.harness.cases.trails import Counters, Point, Pull, Trail
+from oracles.harness.subjects.clipping import array, is_lack, tensor
 from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.torch_optim import devices
 
@@ -29,6 +31,11 @@ def swa_utils() -> Any:
     return torch.optim.swa_utils
 
 
+def averaged_model() -> Any:
+    """The class, as it is now."""
+    return swa_utils().AveragedModel
+
+
 def there(part: str) -> bool:
     """Whether this torch has a function or class of that name."""
     return hasattr(swa_utils(), part)
@@ -41,13 +48,23 @@ def places(
     on: Sequence[str] = ("cpu",),
 ) -> list[Place]:
     """Where a way to average can be asked."""
-    return [
-        Place(part, path, dtype, device)
-        for path in paths
-        for dtype in dtypes
-        for device in on
-        if there(part) and not (device == "mps" and dtype in ("float64", "mixed"))
+    if not there(part):
+        return []
+    asked = [
+        Place(part, path, dtype, device) for path in paths for dtype in dtypes for device in on
     ]
+    return [place for place in asked if not lacking(place)]
+
+
+@cache
+def lacking(place: Place) -> bool:
+    """Whether a kernel is missing there, as a trial says; what else it raises is to be asked."""
+    point = (np.ones(1),) * len(DTYPES)
+    try:
+        list(averaged(Trail((point,) * 3), place))
+    except (RuntimeError, TypeError) as error:
+        return is_lack(error)
+    return False
 
 
 def single_devices() -> list[str]:
@@ -60,11 +77,11 @@ class Model(torch.nn.Module):
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
         super().__init__()
-        for i, tensor in enumerate(tensors):
+        for i, own in enumerate(tensors):
             if i % 2:
-                self.register_buffer(f"b{i}", tensor)
+                self.register_buffer(f"b{i}", own)
             else:
-                self.register_parameter(f"w{i}", torch.nn.Parameter(tensor))
+                self.register_parameter(f"w{i}", torch.nn.Parameter(own))
 
     def tensors(self) -> list[torch.Tensor]:
         """In the order in which they were given."""
@@ -94,8 +111,7 @@ def functions(part: str, decay: float) -> dict[str, Any]:
 
 def built(part: str, model: Any, path: str, decay: float) -> Average:
     """An average of a model."""
-    averaged = swa_utils().AveragedModel
-    return averaged(model, **functions(part, decay), use_buffers=path == BUFFERS)
+    return averaged_model()(model, **functions(part, decay), use_buffers=path == BUFFERS)
 
 
 def points(trail: Trail, place: Place) -> list[list[torch.Tensor]]:
@@ -104,21 +120,14 @@ def points(trail: Trail, place: Place) -> list[list[torch.Tensor]]:
 
 
 def _tensors(point: Point, place: Place) -> list[torch.Tensor]:
-    return [_tensor(values, dtype_of(place.dtype, i), place) for i, values in enumerate(point)]
-
-
-def _tensor(values: FloatArray, dtype: str, place: Place) -> torch.Tensor:
-    rounded = torch.from_numpy(np.array(round_to(dtype, values), order="C"))
-    return rounded.to(dtype=getattr(torch, dtype), device=place.device)
+    return [
+        tensor(values, dtype_of(place.dtype, i), place.device) for i, values in enumerate(point)
+    ]
 
 
 def numbers(average: Average) -> list[FloatArray]:
     """What an average holds now."""
-    return [_array(tensor) for tensor in average.module.tensors()]
-
-
-def _array(tensor: torch.Tensor) -> FloatArray:
-    return np.array(tensor.detach().cpu().to(torch.float64).numpy())
+    return [array(own) for own in average.module.tensors()]
 
 
 def averaged(trail: Trail, place: Place) -> Iterator[tuple[list[FloatArray], str]]:
@@ -133,8 +142,8 @@ def averaged(trail: Trail, place: Place) -> Iterator[tuple[list[FloatArray], str
 
 
 def _strayed(average: Average, model: Model, point: list[torch.Tensor], k: int) -> str:
-    own = zip(model.tensors(), point, strict=True)
-    if not all(torch.equal(tensor, given) for tensor, given in own):
+    pairs = zip(model.tensors(), point, strict=True)
+    if not all(torch.equal(own, given) for own, given in pairs):
         return "changes the model"
     if int(average.n_averaged) != k:
         return f"says n_averaged={int(average.n_averaged)}"
@@ -167,7 +176,7 @@ def _from_file(average: Average, place: Place, trail: Trail) -> Average:
     file = io.BytesIO()
     torch.save(average.state_dict(), file)
     file.seek(0)
-    other = Model([torch.zeros_like(tensor) for tensor in points(trail, place)[0]])
+    other = Model([torch.zeros_like(own) for own in points(trail, place)[0]])
     new = built(place.optimizer, other, place.path, trail.decay)
     new.update_parameters(other)
     new.load_state_dict(torch.load(file))
@@ -175,11 +184,10 @@ def _from_file(average: Average, place: Place, trail: Trail) -> Average:
 
 
 def _through_float64(average: Average, place: Place, trail: Trail) -> Average:
-    dtypes = [tensor.dtype for tensor in average.module.tensors()]
+    dtypes = [own.dtype for own in average.module.tensors()]
     average.double()
     for (owner, name), dtype in zip(_named(average.module), dtypes, strict=True):
-        tensor = owner[name]
-        tensor.data = tensor.data.to(dtype)
+        owner[name].data = owner[name].data.to(dtype)
     return average
 
 
@@ -193,7 +201,7 @@ def _named(model: Any) -> list[tuple[dict[str, Any], str]]:
 def _copied(average: Average, place: Place, trail: Trail) -> Average:
     """The one that was copied goes another way meanwhile."""
     new = copy.deepcopy(average)
-    other = Model([torch.zeros_like(tensor) for tensor in points(trail, place)[0]])
+    other = Model([torch.zeros_like(own) for own in points(trail, place)[0]])
     average.update_parameters(other)
     return new
 
@@ -209,17 +217,17 @@ def tied(trail: Trail, place: Place) -> tuple[list[FloatArray], str]:
     """What is held at the end of a model that has each tensor under two names."""
     start, *rest = points(trail, place)
     model = Model(start)
-    for i, tensor in enumerate(model.tensors()):
+    for i, own in enumerate(model.tensors()):
         if i % 2:
-            model.register_buffer(f"b{i + TWIN}", tensor)
+            model.register_buffer(f"b{i + TWIN}", own)
         else:
-            model.register_parameter(f"w{i + TWIN}", tensor)  # type: ignore[arg-type]
+            model.register_parameter(f"w{i + TWIN}", own)  # type: ignore[arg-type]
     average = built(place.optimizer, model, place.path, trail.decay)
     for point in rest:
         model.go_to(point)
         average.update_parameters(model)
-    own = {int(name[1:]): owner[name] for owner, name in _named(average.module)}
-    torn = [i for i in range(len(start)) if own[i] is not own[i + TWIN]]
+    kept = {int(name[1:]): owner[name] for owner, name in _named(average.module)}
+    torn = [i for i in range(len(start)) if kept[i] is not kept[i + TWIN]]
     return numbers(average), f"tears tensor {torn[0]} from its other name" if torn else ""
 
 
@@ -231,7 +239,7 @@ OWN, OWN_MULTI = "an avg_fn of one's own", "a multi_avg_fn of one's own"
 
 def own_paths() -> list[str]:
     """How this torch takes a function of one's own."""
-    taken = inspect.signature(swa_utils().AveragedModel).parameters
+    taken = inspect.signature(averaged_model()).parameters
     return [path for path, name in ((OWN, "avg_fn"), (OWN_MULTI, "multi_avg_fn")) if name in taken]
 
 
@@ -248,7 +256,7 @@ def by_own_function(trail: Trail, place: Place) -> Iterator[list[FloatArray]]:
     given: dict[str, Any] = {"avg_fn": one} if place.path == OWN else {"multi_avg_fn": several}
     start, *rest = points(trail, place)
     model = Model(start)
-    average = swa_utils().AveragedModel(model, use_buffers=True, **given)
+    average = averaged_model()(model, use_buffers=True, **given)
     for point in rest:
         model.go_to(point)
         average.update_parameters(model)

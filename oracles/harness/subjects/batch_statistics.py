@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
 
-from oracles.harness.arithmetic.formats import FULL, FloatArray, round_to
+from oracles.harness.arithmetic.formats import FULL, FloatArray
 from oracles.harness.cases.passes import Data, Pass
 from oracles.harness.subjects.averaging import swa_utils
-from oracles.harness.subjects.clipping import array
+from oracles.harness.subjects.clipping import array, tensor
 from oracles.harness.subjects.subject import Place
 
 HANDED: dict[str, Callable[[torch.Tensor], Any]] = {
@@ -32,18 +31,13 @@ def taken(case: Data, place: Place) -> tuple[FloatArray, FloatArray, int, float 
     dtype = getattr(torch, place.dtype)
     layer: Any = torch.nn.BatchNorm1d(len(case.mean), momentum=case.momentum, dtype=dtype)
     with torch.no_grad():
-        layer.running_mean.copy_(_tensor(case.mean, place))
-        layer.running_var.copy_(_tensor(case.var, place))
+        layer.running_mean.copy_(tensor(case.mean, place.dtype))
+        layer.running_var.copy_(tensor(case.var, place.dtype))
         layer.num_batches_tracked.fill_(case.tracked)
-    loader = (HANDED[place.path](_tensor(batch, place)) for batch in case.batches)
+    loader = (HANDED[place.path](tensor(batch, place.dtype)) for batch in case.batches)
     swa_utils().update_bn(loader, torch.nn.Sequential(layer, torch.nn.ReLU()), device="cpu")
     mean, var = array(layer.running_mean), array(layer.running_var)
     return mean, var, int(layer.num_batches_tracked), layer.momentum
-
-
-def _tensor(values: FloatArray, place: Place) -> Any:
-    rounded = np.array(round_to(place.dtype, values), order="C")
-    return torch.from_numpy(rounded).to(getattr(torch, place.dtype))
 
 
 class Broken(Exception):
@@ -52,9 +46,10 @@ class Broken(Exception):
 
 def left(case: Pass, place: Place) -> str:
     """What is not as it was after a pass, as a sentence goes on; empty if everything is."""
-    middle: Any = (
-        torch.nn.BatchNorm1d(2, momentum=case.momentum) if case.normalized else torch.nn.ReLU()
-    )
+    middle: Any = torch.nn.ReLU()
+    if case.normalized:
+        tracking = case.layer == "tracking"
+        middle = torch.nn.BatchNorm1d(2, momentum=case.momentum, track_running_stats=tracking)
     model = torch.nn.Sequential(middle, torch.nn.Dropout())
     for module, training in zip((model, *model), case.training, strict=True):
         module.training = training

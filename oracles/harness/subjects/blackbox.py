@@ -40,6 +40,12 @@ class BlackBox(Protocol):
         """
 
 
+def shapes_for(box: BlackBox) -> tuple[tuple[int, ...], ...]:
+    """Of parameters that code looks at the names of; empty if it looks at none."""
+    shapes: tuple[tuple[int, ...], ...] = getattr(box, "shapes", ())
+    return shapes
+
+
 @dataclass(frozen=True)
 class Arrays:
     """A kind of arrays.

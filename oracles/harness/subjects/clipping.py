@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 
-from oracles.harness.arithmetic.formats import FloatArray, round_to
+from oracles.harness.arithmetic.formats import DTYPES, FloatArray, round_to
 from oracles.harness.cases.case import PRECISIONS, dtype_of
 from oracles.harness.cases.gradients import Gradients
+from oracles.harness.subjects.paths import LACKS
 from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.tensors import LAYOUTS
 from oracles.harness.subjects.torch_optim import devices
@@ -50,13 +53,29 @@ def places(part: str, dtypes: Iterable[str] = PRECISIONS) -> list[Place]:
     if function is None:
         return []
     chosen = "foreach" in inspect.signature(function).parameters
-    return [
+    asked = [
         Place(part, path, dtype, device)
         for path in (PATHS if chosen else ("default",))
         for dtype in dtypes
         for device in devices()
-        if "+" not in device and not (device == "mps" and dtype in ("float64", "mixed"))
+        if "+" not in device
     ]
+    return [place for place in asked if not lacking(place)]
+
+
+@cache
+def lacking(place: Place) -> bool:
+    """Whether a kernel is missing there, as a trial says; what else it raises is to be asked."""
+    try:
+        clip(Gradients((np.ones(1),) * len(DTYPES)), place)
+    except (RuntimeError, TypeError) as error:
+        return is_lack(error)
+    return False
+
+
+def is_lack(error: Exception) -> bool:
+    """Whether an error says that something is not written for a dtype or device."""
+    return any(re.search(lack, str(error)) for lack in LACKS)
 
 
 def parameters(case: Gradients, place: Place) -> list[torch.nn.Parameter]:
@@ -71,14 +90,32 @@ def _parameter(
     made = {"dtype": getattr(torch, dtype), "device": place.device}
     if gradient is None:
         return torch.nn.Parameter(torch.ones(2, **made))
-    rounded = torch.from_numpy(np.array(round_to(dtype, gradient), order="C"))
     parameter = torch.nn.Parameter(torch.ones(gradient.shape, **made))
-    parameter.grad = LAYOUTS[layout](rounded.to(**made))
+    parameter.grad = LAYOUTS[layout](tensor(gradient, dtype, place.device))
     return parameter
+
+
+def tensor(values: FloatArray, dtype: str, device: str = "cpu") -> torch.Tensor:
+    """Numbers, rounded to a dtype."""
+    rounded = torch.from_numpy(np.array(round_to(dtype, values), order="C"))
+    return rounded.to(dtype=getattr(torch, dtype), device=device)
 
 
 Way = Callable[[list[Any]], Any]
 """How parameters, or gradients, are handed over."""
+
+
+def sparse(case: Gradients, place: Place) -> Clipped | None:
+    """What is left of gradients that are kept sparse; None if that is refused."""
+    own = parameters(case, place)
+    for p in own:
+        p.grad = None if p.grad is None else p.grad.to_sparse()
+    before = [p.grad for p in own]
+    try:
+        told = _ASK[place.optimizer](list, own, case, PATHS[place.path])
+    except (RuntimeError, NotImplementedError):
+        return None
+    return clipped(own, before, told)
 
 
 def clip(case: Gradients, place: Place, way: Way = list, **options: Any) -> Clipped:
@@ -101,7 +138,8 @@ def clipped(own: list[torch.nn.Parameter], before: list[Any], told: Any = None) 
 
 def array(values: torch.Tensor) -> FloatArray:
     """The numbers of a tensor, as they are now."""
-    return np.array(values.detach().cpu().to(torch.float64).numpy())
+    values = values.detach().to_dense() if values.is_sparse else values.detach()
+    return np.array(values.cpu().to(torch.float64).numpy())
 
 
 def _strayed(own: list[torch.nn.Parameter], before: list[Any]) -> str:
@@ -129,7 +167,8 @@ def _given(way: Way, listed: list[torch.nn.Parameter], case: Gradients, options:
     """The length is handed over in the dtype in which it would be told."""
     dtypes = {p.grad.dtype for p in listed if p.grad is not None}
     dtype = dtypes.pop() if len(dtypes) == 1 else torch.float64
-    given = torch.tensor(case.given, dtype=dtype, device=listed[0].device)
+    device = listed[0].device if listed else "cpu"
+    given = torch.tensor(case.given, dtype=dtype, device=device)
     return torch.nn.utils.clip_grads_with_norm_(way(listed), case.limit, given, **options)
 
 
@@ -160,9 +199,13 @@ def varieties(case: Gradients, place: Place) -> Iterator[tuple[str, Clipped]]:
         yield "a tensor alone", clip(case, place, lambda listed: listed[0])
     limit: Any = torch.tensor(case.limit, dtype=torch.float64)
     yield "a limit in a tensor", clip(replace(case, limit=limit), place)
-    yield "gradients that require grad", clip(case, place, _requiring)
     if place.optimizer in ("clip_grad_norm_", "get_total_norm"):
         yield "error_if_nonfinite", clip(case, place, error_if_nonfinite=True)
+
+
+def in_a_graph(case: Gradients, place: Place) -> Clipped:
+    """What is left of gradients that can be differentiated themselves."""
+    return clip(case, place, _requiring)
 
 
 def _requiring(listed: list[Any]) -> list[Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import chain, product, repeat
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,14 @@ from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case
 from oracles.harness.subjects.aliases import matched
+from oracles.harness.subjects.handing import HANDINGS, TENSORS, tried
+from oracles.harness.subjects.parameter_names import NAMES
 from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.harness.subjects.tensors import LAYOUTS, as_float64, end_to_end
 from oracles.rule import Rule
+
+OTHERS = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+"""Arguments that have no names of their own."""
 
 Make = Callable[..., Any]
 """A class of optimizers, or a function that makes one: ``(params, **hyperparameters)``."""
@@ -104,7 +110,7 @@ class ForeignOptimizer:
             if isinstance(self.make, type):
                 return tuple(arguments_of(self.make))
             parameters = list(inspect.signature(self.make).parameters.values())
-        named = [p.name for p in parameters[1:] if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        named = [p.name for p in parameters[1:] if p.kind not in OTHERS]
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return tuple(named)
         made = next(filter(None, map(self._made, ({}, {"lr": 0.01}))), None)
@@ -112,13 +118,38 @@ class ForeignOptimizer:
         tried = [name for name, value in defaults.items() if self._made({"lr": 0.01, name: value})]
         return tuple(dict.fromkeys([*named, *tried]))
 
-    def _made(self, given: Mapping[str, Any]) -> Any:
+    def _made(self, given: Mapping[str, Any], form: str = "") -> Any:
         """What ``make`` makes of these arguments, if they are any it takes."""
+        params = [torch.nn.Parameter(torch.zeros(shape)) for shape in ((3,), (5, 7))]
         try:
             with answering():
-                return self.make([torch.zeros(2, 2, requires_grad=True)], **{**given, **self.fixed})
+                handed = HANDINGS[form or self.form](params)
+                return self.make(handed, **{**given, **self.fixed})
         except SubjectError:
             return None
+
+    @cached_property
+    def form(self) -> str:
+        """In which form it takes its parameters: the first one that it does not refuse."""
+        with answering():
+            first, *rest = inspect.signature(self.make).parameters.values()
+        forms = tried(first.name)
+        if isinstance(self.make, type) and forms[0] == TENSORS:
+            return TENSORS  # as all classes of torch's kind
+        required = {p.name: 0.01 for p in rest if p.default is p.empty and p.kind not in OTHERS}
+        ways = product(forms, (required, required | {"lr": 0.01}))
+        return next((form for form, given in ways if self._made(given, form)), TENSORS)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of parameters that have names, what is to be told apart; otherwise any will do."""
+        if self.form == TENSORS:
+            return ()
+        return tuple((2, 3)[-dimension:] for dimension, names in NAMES.items() for _ in names)
+
+    def handed(self, params: Iterable[Any]) -> Any:
+        """Parameters as it takes them."""
+        return params if self.form == TENSORS else HANDINGS[self.form](params)
 
     def arguments(self, rule: Rule) -> dict[str, str]:
         """torch's names of the arguments that it takes, and its own for them."""
@@ -159,13 +190,15 @@ class ForeignOptimizer:
         raise without
 
     def _run(self, rule: Rule, case: Case, dtype: str, *, closure: bool = False) -> FloatArray:
-        params = [
-            LAYOUTS[p.layout](self._tensor(p.initial, dtype)).requires_grad_()
+        params: list[torch.Tensor] = [
+            torch.nn.Parameter(LAYOUTS[p.layout](self._tensor(p.initial, dtype)))
             for p in case.parameters
         ]
         (group,) = case.groups
+        first = group.schedule[0]
         with answering():
-            optimizer = self.make(params, **self.given(rule, group.schedule[0]), **self.fixed)
+            optimizer = self.make(self.handed(params), **self.given(rule, first), **self.fixed)
+            factors = self._factors(optimizer, rule, first)
 
         def load(t: int) -> torch.Tensor:
             for p, drawn in zip(params, case.parameters, strict=True):
@@ -177,7 +210,7 @@ class ForeignOptimizer:
             with answering():
                 load(t)
                 if t:
-                    self._reschedule(optimizer, rule, h)
+                    self._reschedule(optimizer, rule, h, factors)
                 optimizer.step(*([partial(load, t)] if closure else []))
             rows.append(end_to_end(params))
             if rows[-1].numel() != case.offsets[-1]:
@@ -189,7 +222,13 @@ class ForeignOptimizer:
         values = {**h._asdict(), **rule.arguments(h)}
         return {own: values[name] for name, own in self.arguments(rule).items()}
 
-    def _reschedule(self, optimizer: Any, rule: Rule, h: Hyper) -> None:
+    def _factors(self, optimizer: Any, rule: Rule, h: Hyper) -> list[float]:
+        """What its groups multiply a given rate with, where it makes them by name."""
+        own = self.arguments(rule).get("lr")
+        alike = self.form == TENSORS or own is None
+        return [1.0 if alike else table.get(own, h.lr) / h.lr for table in optimizer.param_groups]
+
+    def _reschedule(self, optimizer: Any, rule: Rule, h: Hyper, factors: Sequence[float]) -> None:
         """What changes between steps is written where torch's schedulers write it."""
         own = self.arguments(rule).get("lr")
         if own is None:
@@ -197,8 +236,8 @@ class ForeignOptimizer:
                 "has no learning rate under a usual name: say which argument it is, by "
                 "names={'lr': 'OWN'}"
             )
-        for table in optimizer.param_groups:
-            write_rate(table, own, h.lr)
+        for table, factor in zip(optimizer.param_groups, chain(factors, repeat(1.0)), strict=False):
+            write_rate(table, own, h.lr * factor)
 
     def _gradient(self, values: FloatArray | None, layout: str, dtype: str) -> torch.Tensor | None:
         if values is None:

@@ -121,19 +121,22 @@ MOMENTUM, BETAS = 0.5, (0.25, 0.75)
 
 
 @unwarned()
-def build(plan: Plan, owner: Optimizer, *, blank: bool = False, **options: Any) -> Any:
+def build(
+    plan: Plan, owner: Optimizer, *, blank: bool = False, plain: bool = False, **options: Any
+) -> Any:
     """torch's scheduler for a plan.
 
     Args:
         plan: the plan.
         owner: whose rates it sets.
         blank: whether functions in it must be told by a state what they give.
+        plain: whether they are plain functions, which no state keeps.
         options: further arguments.
     """
     if isinstance(plan, Single):
-        name = plan.schedule.name
-        return getattr(home(name), name)(owner, **_arguments(plan, blank), **options)
-    parts = [build(part, owner, blank=blank) for part in plan.parts]  # type: ignore[attr-defined]
+        cls = getattr(home(plan.schedule.name), plan.schedule.name)
+        return cls(owner, **_left_out(cls, _arguments(plan, blank, plain)), **options)
+    parts = [build(part, owner, blank=blank, plain=plain) for part in plan.parts]  # type: ignore[attr-defined]
     schedulers = torch.optim.lr_scheduler
     if isinstance(plan, Chained):
         return schedulers.ChainedScheduler(parts)
@@ -161,19 +164,40 @@ class Falling:
         return 1 / (self.more + x)
 
 
-def _arguments(plan: Single, blank: bool) -> dict[str, Any]:
+def _arguments(plan: Single, blank: bool, plain: bool) -> dict[str, Any]:
     """Settings as torch takes them; an even number of steps as epochs and steps of each."""
     values: dict[str, Any] = plan.settings._asdict()
     if "factors" in values:  # which stand for a function
-        values["lr_lambda"] = _each(
-            values.pop("factors"), lambda v: Factors((1.0,) if blank else v)
-        )
+
+        def function(factors: Sequence[float]) -> Callable[[int], float]:
+            made = Factors((1.0,) if blank and not plain else factors)
+            return (lambda t: made(t)) if plain else made
+
+        values["lr_lambda"] = _each(values.pop("factors"), function)
     if values.get("mode") in (cyclic.OF_CYCLE, cyclic.OF_STEP):
+        falling = Falling(0.5 if blank and not plain else 1.0)
         values["scale_mode"] = "cycle" if values.pop("mode") == cyclic.OF_CYCLE else "iterations"
-        values["scale_fn"] = Falling(0.5 if blank else 1.0)
+        values["scale_fn"] = (lambda x: falling(x)) if plain else falling
     if plan.schedule.name == "OneCycleLR" and values["total_steps"] % 2 == 0:
         values |= {"epochs": values.pop("total_steps") // 2, "steps_per_epoch": 2}
     return {name: _each(value, lambda v: v) for name, value in values.items()}
+
+
+def _left_out(cls: Any, values: dict[str, Any]) -> dict[str, Any]:
+    """Without what the class does by itself, by default."""
+    if values.get("step_size_down") == values.get("step_size_up", ""):
+        del values["step_size_down"]
+    known = _defaults(cls)
+    return {n: v for n, v in values.items() if n not in known or not _is(known[n], v)}
+
+
+@cache
+def _defaults(cls: Any) -> dict[str, Any]:
+    return {n: one.default for n, one in inspect.signature(cls).parameters.items()}
+
+
+def _is(default: Any, value: Any) -> bool:
+    return type(default) is type(value) and bool(default == value)
 
 
 def _each(value: Any, change: Callable[[Any], Any]) -> Any:
@@ -226,11 +250,15 @@ class Following:
 
     def seen(self) -> Seen:
         """What there is now."""
-        rates = current(self.owner)
+        rates = self.rates()
         told = getattr(self.scheduler, "get_last_lr", lambda: rates)()
         groups = zip(self.owner.param_groups, self._held, strict=False)
         kept = all(group["lr"] is own for group, own in groups if torch.is_tensor(own))
-        return Seen(tuple(rates), tuple(map(float, told)), kept, tuple(self._momenta()))
+        return Seen(rates, tuple(map(float, told)), kept, tuple(self._momenta()))
+
+    def rates(self) -> tuple[float, ...]:
+        """Of each group."""
+        return tuple(current(self.owner))
 
     def _momenta(self) -> Iterator[tuple[float, ...]]:
         for group in self.owner.param_groups:
@@ -272,7 +300,8 @@ def plateau(bases: Sequence[float], settings: Mapping[str, Any], **options: Any)
 
 def by_metric(owner: Optimizer, *, settings: Mapping[str, Any], blank: bool = False) -> Any:
     """torch's scheduler that goes by a metric; there is nothing in it to be left blank."""
-    return torch.optim.lr_scheduler.ReduceLROnPlateau(owner, **settings)
+    cls = torch.optim.lr_scheduler.ReduceLROnPlateau
+    return cls(owner, **_left_out(cls, dict(settings)))
 
 
 # --- Resuming -----------------------------------------------------------------------------------

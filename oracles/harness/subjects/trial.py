@@ -17,6 +17,7 @@ from oracles.harness.candidates import Candidate
 from oracles.harness.promise import NotAsked
 from oracles.harness.subjects.aliases import matched
 from oracles.harness.subjects.foreign import ForeignOptimizer, arguments_of, write_rate
+from oracles.harness.subjects.handing import TENSORS
 from oracles.harness.subjects.subject import answering, first_taken
 
 Bits = dict[int, torch.Tensor]
@@ -116,9 +117,18 @@ class Trial:
         Raises:
             SubjectError: there is none.
         """
+        given = {**self.arrangement.options, **options, **self.box.fixed}
         with answering():
-            given = {**self.arrangement.options, **options, **self.box.fixed}
-            return self.box.make(parameters, **given)
+            return self.box.make(self.box.handed(parameters), **given)
+
+    def without_names(self) -> None:
+        """For what is asked of groups, which whoever looks at names makes.
+
+        Raises:
+            NotAsked: this one does.
+        """
+        if self.box.form != TENSORS:
+            raise NotAsked(f"it takes {self.box.form}, and makes its own groups")
 
     def start(self, numbers: Sequence[int] = (0, 1), lr: float | None = None) -> Run:
         """Parameters of these numbers, and their optimizer, before the first step."""
@@ -132,7 +142,7 @@ class Trial:
 
     def parameter(self, number: int) -> torch.Tensor:
         """The same at each call, and each time a new one."""
-        return values(number, -1, self.arrangement.shapes[number], self.seed).requires_grad_()
+        return torch.nn.Parameter(values(number, -1, self.arrangement.shapes[number], self.seed))
 
     def gradient(self, number: int, t: int) -> torch.Tensor:
         """The same at each call, and each time a new one."""
@@ -149,6 +159,17 @@ class Trial:
         if own is None or own in self.box.fixed:
             raise NotAsked("it takes no learning rate")
         return own
+
+    def without_rates(self, run: Run) -> None:
+        """For what is asked of groups that have the learning rate which was given.
+
+        Raises:
+            NotAsked: whoever looks at names has given them others.
+        """
+        with answering():
+            rates = {float(group.get(self.lr, 0.0)) for group in run.optimizer.param_groups}
+        if self.box.form != TENSORS and len(rates) > 1:
+            raise NotAsked("its groups have learning rates of their own")
 
     def without_closure(self) -> None:
         """For what is asked of steps that need no closure.
@@ -261,7 +282,7 @@ class Run:
 
 def copied(p: torch.Tensor) -> torch.Tensor:
     """Another parameter of the same value."""
-    return p.detach().clone().requires_grad_()
+    return torch.nn.Parameter(p.detach().clone())
 
 
 def same(one: Mapping[int, torch.Tensor], other: Mapping[int, torch.Tensor]) -> bool:

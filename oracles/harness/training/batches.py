@@ -42,7 +42,7 @@ class Batches:
 
     def plan(self, m: int, told: int, epochs: int) -> Plan:
         """The batches of each epoch, of m rows and a size that the code is told."""
-        n = m if self.kind == "full" else min(self.size or told, m)
+        n = m if self.kind == "full" else self.size or told
         whole = tuple((start, min(start + n, m)) for start in range(0, m, n))
         if self.kind == "dropped":
             whole = tuple(b for b in whole if b[1] - b[0] == n)

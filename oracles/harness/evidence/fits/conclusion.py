@@ -9,9 +9,17 @@ from itertools import product
 import numpy as np
 
 from oracles.harness.candidates import Candidate
+from oracles.harness.cases.smallest import apart
 from oracles.harness.evidence.fits.answer import Example, FitIdentification
 from oracles.harness.evidence.fits.hunt import Hunt
-from oracles.harness.evidence.fits.settings import BATCHED, MANY, ROWS, Setting, by_hand
+from oracles.harness.evidence.fits.settings import (
+    BATCHED,
+    MANY,
+    ROWS,
+    Setting,
+    by_hand,
+    firsts,
+)
 from oracles.harness.subjects.fits.fit import Fit
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.training.batches import FULL
@@ -55,13 +63,14 @@ def simplest(loops: Iterable[Loop]) -> list[Loop]:
     """Those that differ from torch's rule in the fewest places, one for each rule."""
     ordered = sorted(loops, key=lambda loop: loop.complexity)
     least = [loop for loop in ordered if loop.complexity == ordered[0].complexity]
-    return list({c.candidate.names: c for c in reversed(least)}.values())[::-1]
+    return firsts(least, lambda loop: loop.candidate.names)
 
 
 def torchs(hunt: Hunt, loop: Loop, settings: Sequence[Setting]) -> list[Loop]:
     """The same loop as torch's rule on a mean, or on a sum, with numbers of its own."""
     if loop.torchs and loop.loss.reduction == "mean":
         return []
+    decays = SCALES if hunt.decaying else [""]
     found = [
         replace(
             loop,
@@ -71,7 +80,7 @@ def torchs(hunt: Hunt, loop: Loop, settings: Sequence[Setting]) -> list[Loop]:
             weight_decay=decay,
         )
         for reduction in ("mean", "sum")
-        for lr, decay in sorted(product(SCALES, SCALES), key=lambda pair: pair.count(""))[::-1]
+        for lr, decay in sorted(product(SCALES, decays), key=lambda pair: -pair.count(""))
     ]
     told = (loop.loss.reduction, loop.candidate.names, loop.lr, loop.weight_decay)
     others = [o for o in found if (o.loss.reduction, frozenset(), o.lr, o.weight_decay) != told]
@@ -124,14 +133,10 @@ def example(hunt: Hunt, loop: Loop) -> Example | None:
     run = torch.run(data, plan, setting.h, start, PLAIN)
     for epoch, (got, point) in enumerate(zip(rows, run, strict=True), 1):
         expected = np.concatenate(point)
-        if np.abs(got - expected).max() > PLAINLY_OFF * np.abs(expected).max():
+        if apart(got, expected, np.abs(expected).max()):
             numbers = tuple(map(float, got)), tuple(map(float, expected))
             return Example(setting.given, epoch, *numbers, str(torch.loss))
     return None
-
-
-PLAINLY_OFF = 0.01
-"""By how much of the largest weight an answer has to be off to convince by hand."""
 
 
 def together(found: Sequence[FitIdentification]) -> FitIdentification:

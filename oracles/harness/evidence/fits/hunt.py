@@ -9,7 +9,7 @@ from itertools import product
 
 from oracles.harness.candidates import MOST, Candidate, candidates
 from oracles.harness.evidence.fits.evidence import Evidence
-from oracles.harness.evidence.fits.settings import FEWER, ROWS, TOLD, UNTOLD, Setting
+from oracles.harness.evidence.fits.settings import FEWER, ROWS, TOLD, UNTOLD, Setting, firsts
 from oracles.harness.evidence.sifting import MARGINS
 from oracles.harness.oracle import Margin
 from oracles.harness.training.batches import Batches
@@ -109,8 +109,8 @@ class Hunt:
 
     def cores(self, setting: Setting) -> list[Candidate]:
         """What all candidates come to."""
-        found = [self.core(c, setting) for c in self.candidates]
-        return list({c.names: c for c in reversed(found)}.values())[::-1]
+        found = (self.core(c, setting) for c in self.candidates)
+        return firsts(found, lambda candidate: candidate.names)
 
     def decayed(self, loops: list[Loop]) -> Iterator[Loop]:
         """Accounts that come to the given ones in the plain setting."""
@@ -145,8 +145,7 @@ class Hunt:
             if loops and not left:
                 self._note(loops, setting)
             loops = left
-        same = [tuple(self.evidence.same(loop, s) for s in settings) for loop in loops]
-        return list(dict(zip(reversed(same), reversed(loops), strict=True)).values())[::-1]
+        return firsts(loops, lambda loop: tuple(self.evidence.same(loop, s) for s in settings))
 
     def _note(self, loops: list[Loop], setting: Setting) -> None:
         """Remember which account came closest where none held any more, if one ever did."""

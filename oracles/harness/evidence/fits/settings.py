@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from oracles.harness.subjects.fits.fit import Fit
 from oracles.harness.training.batches import Batches, Plan
 from oracles.harness.training.data import HANDFUL
 from oracles.rule import Convention, Rule
+
+T = TypeVar("T")
 
 EPOCHS = 5
 """How many are asked for: the least number at which moments, corrections and decay all show."""
@@ -109,7 +111,19 @@ def settings(rule: Rule, box: Fit) -> list[Setting]:
     else:
         found.append(setting(f"{everything} on {MANY} rows", MANY, MANY, {}, epochs=1))
     allowed = [s for s in found if rule.constraint(s.h) is None]
-    return list({(s.m, s.batch, s.given): s for s in reversed(allowed)}.values())[::-1]
+    return firsts(allowed, lambda s: (s.m, s.batch, s.given))
+
+
+def firsts(items: Iterable[T], alike: Callable[[T], Any]) -> list[T]:
+    """One of those that are alike: the first.
+
+    >>> firsts(["one", "two", "other"], len)
+    ['one', 'other']
+    """
+    found: dict[Any, T] = {}
+    for item in items:
+        found.setdefault(alike(item), item)
+    return [*found.values()]
 
 
 def by_hand(asked: Sequence[Setting]) -> Setting:

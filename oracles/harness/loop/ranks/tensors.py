@@ -60,10 +60,18 @@ def _fused(case: Stepped, place: Place) -> bool:
     return case.rule.name in ("SGD", "Adagrad") and case.kernel == "fused"
 
 
+def _muon(case: Stepped, place: Place) -> bool:
+    """Where the axis that is dealt has one element, most ranks hold nothing."""
+    dealt = case.spread.dealt
+    axis = int(dealt[len("Shard(")]) if dealt.startswith("Shard") else None
+    return case.rule.name == "Muon" and axis is not None and case.spread.shape[axis] == 1
+
+
 REGIONS = {
     "Rprop on shards": _rprop,
     "Adafactor on shards": _adafactor,
     "fused SGD and Adagrad": _fused,
+    "Muon on an axis of one": _muon,
 }
 
 

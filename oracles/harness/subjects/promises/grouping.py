@@ -59,6 +59,7 @@ def late_gradients(trial: Trial) -> str:
 
 def groups(trial: Trial) -> str:
     """Each group is stepped with its own learning rate, as by an optimizer of its own."""
+    trial.without_names()
     given_rates = rates(trial)
     params = {n: trial.parameter(n) for n in (0, 1)}
     given = [
@@ -74,6 +75,7 @@ def groups(trial: Trial) -> str:
 
 def group_added(trial: Trial) -> str:
     """A group that is added between steps is stepped from then on."""
+    trial.without_names()
     run = trial.start((0,)).steps(0, HALF)
     late = trial.parameter(1)
     run.params[1] = late
@@ -95,6 +97,7 @@ def edited_lr(trial: Trial) -> str:
     run = trial.start(lr=first)
     if lacking := lacks(run, trial.lr):
         return lacking
+    trial.without_rates(run)
     edited = run.reset(second).steps().bits()
     if not same(edited, trial.run(lr=second)):
         return "does not step as one that was built with the learning rate written into its groups"

@@ -61,7 +61,7 @@ def strided_gradients(trial: Trial) -> str:
 
 
 def _laid_out(trial: Trial, layout: Callable[[torch.Tensor], torch.Tensor]) -> Run:
-    params = {n: layout(trial.parameter(n).detach()).requires_grad_() for n in (0, 1)}
+    params: Bits = {n: torch.nn.Parameter(layout(trial.parameter(n).detach())) for n in (0, 1)}
     return Run(trial, params, trial.made([*params.values()]))
 
 
@@ -104,6 +104,7 @@ def _odd(trial: Trial, shape: tuple[int, ...], what: str) -> str:
 
 def any_iterable(trial: Trial) -> str:
     """Parameters may come from a generator."""
+    trial.without_names()
     params = {n: trial.parameter(n) for n in (0, 1)}
     run = Run(trial, params, trial.made(iter([*params.values()])))
     return compared(run.steps().bits(), trial.run(), "when parameters come from a generator")

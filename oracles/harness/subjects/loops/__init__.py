@@ -1,0 +1,1 @@
+"""Training loops of torch, watched while they run."""

@@ -1,0 +1,118 @@
+"""What a backward pass is called on, read in its graph without touching it.
+
+From the loss downwards there are products and quotients with numbers, then a mean or a sum over
+rows, or one of torch's losses, which says how it reduces. Whatever else there is ends the reading.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from oracles.harness.watching.events import MEAN, SUM, Loss
+
+REDUCTIONS = {1: MEAN, 2: SUM}
+"""As torch's losses number them."""
+
+SAVED = "_saved_"
+"""What a node keeps is an attribute that begins so."""
+
+DEEP = 16
+"""So many operations are read."""
+
+
+def read(
+    roots: Any, gradients: Any, scales: Mapping[Any, float], safe: int | None, scaling: bool
+) -> Loss:
+    """What is known of a loss.
+
+    Args:
+        roots: what ``backward`` is called on.
+        gradients: what it is given to begin with; only None is read.
+        scales: nodes of losses that a scaler has scaled, and by what.
+        safe: nodes from that number on hold tensors that can be looked at; None for no node. What
+            hooks have packed must not be unpacked: a checkpoint computes its part anew then.
+        scaling: whether a scaler has scaled anything since the last pass.
+    """
+    scale = None if scaling else 1.0
+    root = roots if isinstance(roots, torch.Tensor) else _only(roots)
+    if not isinstance(root, torch.Tensor) or root.dim() or gradients is not None:
+        return Loss(scale=scale)
+    try:
+        return _read(root.grad_fn, scale, scales, safe)
+    except RuntimeError:  # the graph has been freed
+        return Loss(scale=scale)
+
+
+def _read(node: Any, scale: float | None, scales: Mapping[Any, float], safe: int | None) -> Loss:
+    """From a node downwards."""
+    factor = 1.0
+    for _ in range(DEEP):
+        if node is None:
+            return Loss(scale=scale)
+        scale = scales.get(node, scale)
+        if not _safe(node, safe):
+            return Loss(scale=scale)
+        if (ending := _ending(node)) is not None:
+            return ending._replace(factor=factor, scale=1.0 if scale is None else scale)
+        by = _factor(node)
+        if by is None:
+            return Loss(scale=scale)
+        factor *= by
+        node = next((f for f, _ in node.next_functions if f is not None), None)
+    return Loss(scale=scale)
+
+
+def _only(roots: Any) -> Any:
+    return roots[0] if isinstance(roots, tuple | list) and len(roots) == 1 else None
+
+
+def _safe(node: Any, safe: int | None) -> bool:
+    number = getattr(node, "_sequence_nr", None)
+    return safe is not None and (not safe or (number is not None and number() >= safe))
+
+
+def _ending(node: Any) -> Loss | None:
+    """How a loss is reduced, and what of; None if this is no reduction to one number."""
+    if node.name().startswith(("MeanBackward", "SumBackward")) and not hasattr(node, SAVED + "dim"):
+        sizes = getattr(node, SAVED + "self_sym_sizes", getattr(node, SAVED + "self_sizes", ()))
+        reduction = MEAN if node.name().startswith("Mean") else SUM
+        return Loss(1.0, reduction, _first(sizes), math.prod(map(int, sizes)))
+    reduction = REDUCTIONS.get(getattr(node, SAVED + "reduction", None) or 0, "")
+    if not reduction:
+        return None
+    sizes = getattr(node, SAVED + "target").shape
+    counted = getattr(node, SAVED + "weight", None) is None  # else classes have weights
+    losses = _number(getattr(node, SAVED + "total_weight", None)) if counted else None
+    return Loss(1.0, reduction, _first(sizes), math.prod(sizes) if losses is None else losses)
+
+
+def _first(sizes: Any) -> int | None:
+    return int(sizes[0]) if len(sizes) else None
+
+
+def _factor(node: Any) -> float | None:
+    """By what an operation multiplies its one operand; None if it does anything else."""
+    name = node.name().rstrip("0123456789")
+    operands = [f for f, _ in node.next_functions if f is not None]
+    if len(operands) != 1:
+        return None
+    if name in ("AliasBackward", "ViewBackward", "CloneBackward", "SqueezeBackward"):
+        return 1.0
+    if name == "NegBackward":
+        return -1.0
+    other = _number(getattr(node, SAVED + "other", None))
+    if name == "MulBackward" and other is not None:
+        return other
+    if name == "DivBackward" and other and node.next_functions[0][0] is not None:
+        return 1 / other
+    return None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, torch.Tensor):
+        return float(value) if value.numel() == 1 else None
+    return None if value is None else float(value)

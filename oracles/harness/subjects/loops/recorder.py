@@ -1,0 +1,319 @@
+"""What is known of a training loop of torch while it runs, and the log of it afterwards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.nn.parameter import is_lazy
+
+from oracles.harness.subjects.loops.looks import (
+    Looks,
+    all_finite,
+    gradient_of,
+    local,
+    mark,
+    readable,
+)
+from oracles.harness.watching.events import (
+    Event,
+    Log,
+    Look,
+    Meant,
+    Model,
+    Optimizer,
+    Parameter,
+    Scheduler,
+    Stepped,
+    Told,
+    Used,
+    Values,
+)
+from oracles.schedules.registry import SCHEDULES
+
+SWITCHES = frozenset({"params", "initial_lr", "foreach", "fused", "capturable", "differentiable"})
+"""What a group has beside settings of its rule."""
+
+MODAL = ("Dropout", "BatchNorm")
+"""Parts of the names of modules that work otherwise in training mode."""
+
+
+class Recorder:
+    """Events as they come, and who takes part in them, by number.
+
+    Attributes:
+        meant: what was said of the loop.
+        every: whether all optimizers are asked about, and not only those that were given.
+    """
+
+    def __init__(self, meant: Meant, *, every: bool) -> None:
+        self.meant = meant
+        self.every = every
+        self.looks = Looks(alike=meant.ranks)
+        self.events: list[Event] = []
+        self.optimizers: list[Any] = []
+        self.schedulers: list[Any] = []
+        self.models: list[torch.nn.Module] = []
+        self.told: dict[tuple[int, int], Told] = {}
+        self._optimizers: dict[int, dict[str, Any]] = {}
+        self._schedulers: dict[int, dict[str, Any]] = {}
+        self._given: list[int] = []
+        self._groups: dict[int, list[Any]] = {}
+
+    def note(self, event: Event) -> None:
+        """Something has happened."""
+        self.events.append(event)
+
+    def optimizer(self, optimizer: Any, *, given: bool = False) -> int:
+        """The number of an optimizer; all its parameters are looked at from now on.
+
+        One that is wrapped around another and has the same groups is the same.
+        """
+        alike = (other for other in self.optimizers if _same_groups(other, optimizer))
+        number = _place(self.optimizers, next(alike, optimizer))
+        if number not in self._optimizers:
+            hooks = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+            self._optimizers[number] = {
+                "watched": given or self.every,
+                "fresh": not any(optimizer.state.values()),
+                "torchs": type(optimizer) is getattr(torch.optim, type(optimizer).__name__, None),
+                "hooked": any(getattr(optimizer, name, None) for name in hooks),
+            }
+        for group in optimizer.param_groups:
+            for tensor in group["params"]:
+                self.looks.number(tensor)
+        return number
+
+    def scheduler(self, scheduler: Any) -> int:
+        """The number of a scheduler."""
+        number = _place(self.schedulers, scheduler)
+        if number not in self._schedulers:
+            name = type(scheduler).__name__
+            torchs = type(scheduler) is getattr(torch.optim.lr_scheduler, name, None)
+            closed = torchs and name in SCHEDULES and SCHEDULES[name].following is None
+            owner = getattr(scheduler, "optimizer", None)
+            self._schedulers[number] = {
+                "name": name,
+                "optimizer": self.optimizer(owner) if hasattr(owner, "param_groups") else None,
+                "fresh": getattr(scheduler, "last_epoch", None) == 0,
+                "closed": closed,
+                "metric": "ReduceLROnPlateau"
+                in {base.__name__ for base in type(scheduler).__mro__},
+            }
+        return number
+
+    def model(self, model: torch.nn.Module, *, given: bool = False) -> None:
+        """A model; its parameters are looked at from now on."""
+        if not any(known is model for known in self.models):
+            for tensor in tensors_of(model).values():
+                self.looks.number(tensor)
+            self.models.append(model)
+            if given:
+                self._given.append(len(self.models) - 1)
+
+    def settings(self, optimizer: Any) -> tuple[Mapping[str, Any], ...]:
+        """What the groups of an optimizer have, as numbers."""
+        self._groups[id(optimizer)] = list(optimizer.param_groups)
+        return tuple(
+            {
+                n: number
+                for n, v in group.items()
+                if n not in SWITCHES and (number := _plain(v)) != ()
+            }
+            for group in optimizer.param_groups
+        )
+
+    def rates(self, scheduler: Any) -> Values:
+        """The rates that a scheduler sets; none where the groups are others than they were.
+
+        They are after a state was loaded, whose rates nobody has set by hand.
+        """
+        owner = getattr(scheduler, "optimizer", None)
+        groups = getattr(owner, "param_groups", [])
+        before = self._groups.get(id(owner), groups)
+        self._groups[id(owner)] = list(groups)
+        same = len(before) == len(groups) and all(map(_is, before, groups))
+        return tuple(float(group.get("lr", math.nan)) for group in groups) if same else ()
+
+    def used(self, optimizer: Any) -> Used:
+        """The gradients that an optimizer takes now."""
+        number = self.optimizer(optimizer)
+        look = self.looks.look()
+        tensors = [p for group in optimizer.param_groups for p in group["params"]]
+        given = [(self.looks.number(p), p, g) for p in tensors if (g := gradient_of(p)) is not None]
+        return Used(
+            look=look,
+            optimizer=number,
+            groups=self.settings(optimizer),
+            infinite=tuple(n for n, _, g in given if not all_finite(g)),
+            frozen=tuple(n for n, p, g in given if not p.requires_grad and _zeros(g)),
+            unscaling=getattr(optimizer, "grad_scale", None) is not None,
+        )
+
+    def stepped(self, optimizer: Any, calls: int | None) -> Stepped:
+        """A step that an optimizer has made."""
+        states = (s.values() for s in optimizer.state.values() if isinstance(s, Mapping))
+        kept = any(torch.is_tensor(v) and v.dim() for state in states for v in state)
+        number = self.optimizer(optimizer)
+        return Stepped(look=self.looks.look(), optimizer=number, calls=calls, remembers=kept)
+
+    def steps(self, number: int | None = None) -> int:
+        """How many steps there were, of one optimizer or of all."""
+        steps = (e for e in self.events if isinstance(e, Stepped))
+        return sum(number is None or e.optimizer == number for e in steps)
+
+    def tell(self, number: int, own: Look) -> None:
+        """Keep what other processes are told of a step that was just made."""
+        members = [p for group in self.optimizers[number].param_groups for p in group["params"]]
+        places = [self.looks.number(p) for p in members]
+        used = next(
+            e for e in reversed(self.events) if isinstance(e, Used) and e.optimizer == number
+        )
+        self.told[number, self.steps(number)] = Told(
+            tuple(map(mark, members)),
+            tuple(_values(own, n) for n in places),
+            tuple(_values(used.look, n) for n in places),
+        )
+
+    def log(
+        self, *, whole: bool, error: str = "", ranks: Sequence[Mapping[tuple[int, int], Told]] = ()
+    ) -> Log:
+        """All of it, without any tensor."""
+        models = list(self._models())
+        return Log(
+            tuple(self.events),
+            tuple(self._parameters()),
+            tuple(self._optimizer(number) for number in range(len(self.optimizers))),
+            tuple(map(self._scheduler, range(len(self.schedulers)))),
+            tuple(models),
+            self.meant,
+            whole,
+            error,
+            tuple(ranks),
+        )
+
+    def _optimizer(self, number: int) -> Optimizer:
+        kinds = [type(optimizer).__name__ for optimizer in self.optimizers]
+        groups = tuple(
+            tuple(self.looks.number(p) for p in group["params"])
+            for group in self.optimizers[number].param_groups
+        )
+        return Optimizer(_numbered(kinds, number), groups, **self._optimizers[number])
+
+    def _scheduler(self, number: int) -> Scheduler:
+        parts = [p for s in self.schedulers for p in getattr(s, "_schedulers", ())]
+        mine = any(part is self.schedulers[number] for part in parts)
+        return Scheduler(part=mine, **self._schedulers[number])
+
+    def _models(self) -> Iterator[Model]:
+        """All of them, in the order of their numbers."""
+        for number, model in enumerate(self.models):
+            known = (self.looks.known(p) for p in tensors_of(model).values())
+            modal = any(
+                part in type(module).__name__ for module in model.modules() for part in MODAL
+            )
+            parameters = tuple(n for n in known if n is not None)
+            name = _numbered([type(m).__name__ for m in self.models], number)
+            yield Model(name, parameters, number in self._given, modal)
+
+    def _parameters(self) -> Iterator[Parameter]:
+        names = self._names()
+        kinds = self._kinds()
+        for number, tensor in enumerate(self.looks.tensors):
+            yield Parameter(
+                names.get(number, f"parameter {number}"),
+                () if is_lazy(tensor) else tuple(tensor.shape),
+                str(tensor.dtype).removeprefix("torch."),
+                tensor.requires_grad,
+                self.looks.still(number),
+                kinds.get(number),
+            )
+
+    def _names(self) -> dict[int, str]:
+        """By number: what the largest model calls a parameter, or where its optimizer has it."""
+        found: dict[int, str] = {}
+        for place, optimizer in enumerate(self.optimizers):
+            several = f" of {self._optimizer(place).name}" if len(self.optimizers) > 1 else ""
+            for n, group in enumerate(optimizer.param_groups):
+                for m, tensor in enumerate(group["params"]):
+                    found[self.looks.number(tensor)] = f"parameter {m} of group {n}{several}"
+        models = [(model, tensors_of(model)) for model in self.models]
+        whole = [pair for pair in models if not any(_within(pair[1], m) for _, m in models)]
+        for place, (_, tensors) in enumerate(whole):
+            name = _numbered([type(model).__name__ for model, _ in whole], place)
+            for own, tensor in tensors.items():
+                if (known := self.looks.known(tensor)) is not None:
+                    found[known] = f"{own} of {name}" if len(whole) > 1 else own
+        return found
+
+    def _kinds(self) -> dict[int, tuple[str, str]]:
+        """By number: the class of the module that has a parameter, and its name there."""
+        return {
+            known: (type(module).__name__, name)
+            for model in self.models
+            for module in model.modules()
+            for name, tensor in vars(module)["_parameters"].items()
+            if tensor is not None and (known := self.looks.known(tensor)) is not None
+        }
+
+
+def tensors_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The parameters of a model by name, without asking it."""
+    return {
+        f"{place}.{name}" if place else name: tensor
+        for place, module in model.named_modules()
+        for name, tensor in vars(module)["_parameters"].items()
+        if tensor is not None
+    }
+
+
+def _same_groups(one: Any, other: Any) -> bool:
+    """Whether two optimizers are one, or share the groups themselves."""
+    mine = {id(group) for group in other.param_groups}
+    return one is other or any(id(group) in mine for group in one.param_groups)
+
+
+def _place(known: list[Any], one: Any) -> int:
+    """Where something is in a list, to which it is added if it is not there."""
+    for place, other in enumerate(known):
+        if other is one:
+            return place
+    known.append(one)
+    return len(known) - 1
+
+
+def _numbered(names: Sequence[str], place: int) -> str:
+    """One of some names, with a number if it was there before."""
+    before = names[:place].count(names[place])
+    return f"{names[place]} ({before + 1})" if before else names[place]
+
+
+def _within(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    """Whether another model has all parameters of a model, and more."""
+    mine, all_ = ({id(tensor) for tensor in tensors.values()} for tensors in (one, other))
+    return mine < all_
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other
+
+
+def _plain(value: Any) -> Any:
+    """A setting as a number or a tuple of numbers; nothing if it is neither."""
+    if isinstance(value, tuple | list):
+        numbers = tuple(map(_plain, value))
+        return numbers if all(isinstance(n, float) for n in numbers) else ()
+    if isinstance(value, torch.Tensor):
+        return float(value) if value.numel() == 1 else ()
+    return float(value) if isinstance(value, bool | int | float) else ()
+
+
+def _zeros(gradient: torch.Tensor) -> bool:
+    return readable(gradient) and not bool(local(gradient).any())
+
+
+def _values(look: Look | None, parameter: int) -> Values:
+    found = look.gradient(parameter) if look else None
+    return found.values if found and all(map(math.isfinite, found.values)) else ()

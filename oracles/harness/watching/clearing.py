@@ -1,0 +1,194 @@
+"""Gradients that are cleared too late, too early or never, and steps without any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from oracles.harness.watching.loop import Loop, Update, listed, steps, verb
+from oracles.harness.watching.parameters import replaced
+
+
+def never_cleared(loop: Loop) -> Iterator[str]:
+    """A step follows what the step before has followed, and what has come since."""
+    for optimizer, updates in loop.watched:
+        told = [u.step for u in updates if any(_carried(u, p) for p in optimizer.parameters)]
+        if told:
+            yield (
+                f"{steps(told)} of {optimizer.name} {verb(told, 'follows', 'follow')} once more "
+                "gradients that were followed before: nothing has cleared them"
+            )
+
+
+def _carried(update: Update, parameter: int) -> bool:
+    """Whether a gradient has grown from the one that was taken before, without a break."""
+    old = update.earlier(parameter)
+    first = next((b.look for b in update.begun if b.look), None)
+    at_first = first and first.gradient(parameter)
+    if not (old and at_first and any(old[0].values)):
+        return False
+    found = (look.gradient(parameter) for look in update.looks)
+    unbroken = all(g and g.tensor == old[0].tensor and any(g.values) for g in found)
+    return (
+        unbroken
+        and at_first.values in {g.values for g in old}
+        and update.taken(parameter) != at_first
+    )
+
+
+def stale(loop: Loop) -> Iterator[str]:
+    """Some parameters have new gradients, and others those of the step before."""
+    for optimizer, updates in loop.watched:
+        again = [(u, [p for p in optimizer.parameters if _repeated(u, p)]) for u in updates]
+        told = [(u.step, ps) for u, ps in again if ps and u.backwards]
+        if told:
+            numbers = [step for step, _ in told]
+            names = loop.names(sorted({p for _, ps in told for p in ps}))
+            yield (
+                f"{steps(numbers)} of {optimizer.name} {verb(numbers, 'moves', 'move')} {names} by "
+                "the very gradient of the step before, which no backward pass has renewed"
+            )
+
+
+def repeated(loop: Loop) -> Iterator[str]:
+    """All gradients are those of the step before."""
+    for optimizer, updates in loop.watched:
+        told = [u.step for u in updates if _all_repeated(u)]
+        if told:
+            yield (
+                f"{steps(told)} of {optimizer.name} {verb(told, 'follows', 'follow')} the very "
+                "gradients of the step before: there was no backward pass in between"
+            )
+
+
+def _repeated(update: Update, parameter: int) -> bool:
+    """Whether a gradient is the one that was taken before, which nobody has written into since."""
+    old, now = update.earlier(parameter), update.taken(parameter)
+    if not old or now is None or not any(now.values):
+        return False
+    found = [look.gradient(parameter) for look in update.looks]
+    return all(g == old[-1] for g in found)
+
+
+def _all_repeated(update: Update) -> bool:
+    own = [p for p in update.optimizer.parameters if update.taken(p) is not None]
+    return bool(own) and not update.backwards and all(_repeated(update, p) for p in own)
+
+
+def cleared_before_step(loop: Loop) -> Iterator[str]:
+    """At every step the gradients have been cleared since the last backward pass."""
+    for optimizer, updates in loop.watched:
+        if len(updates) > 1 and all(map(_cleared, updates)):
+            yield (
+                f"{steps([u.step for u in updates])} of {optimizer.name} come after the gradients "
+                "were cleared: none is left of what the backward passes computed"
+            )
+
+
+def _cleared(update: Update) -> bool:
+    """Whether passes have left gradients, and the step takes none, or zeros."""
+    taken = (update.taken(p) for p in update.optimizer.parameters)
+    return bool(update.lost) and not any(g and any(g.values) for g in taken)
+
+
+def no_gradient(loop: Loop) -> Iterator[str]:
+    """No optimizer that was watched had a gradient at any of its steps."""
+    watched = [(o, u) for o, updates in loop.watched for u in updates]
+    given = any(u.taken(p) is not None for o, u in watched for p in o.parameters)
+    known = {optimizer.name for optimizer, *_ in replaced(loop)}
+    if not given and not any(u.backwards for _, u in watched):
+        for optimizer, updates in loop.watched:
+            trainable = any(loop.log.parameters[p].trainable for p in optimizer.parameters)
+            if len(updates) > 1 and trainable and optimizer.name not in known:
+                yield (
+                    f"none of the {len(updates)} steps of {optimizer.name} was given a gradient: "
+                    "no backward pass has reached its parameters"
+                )
+
+
+def cleared_between(loop: Loop) -> Iterator[str]:
+    """The gradients of all micro-batches but the last ones are cleared before the step."""
+    for optimizer, updates in loop.watched:
+        told = [u for u in updates if _wasted(loop, u)]
+        if told:
+            lost, all_ = len(told[0].lost), len(told[0].backwards)
+            yield (
+                f"{steps([u.step for u in told])} of {optimizer.name} "
+                f"{verb(told, 'follows', 'follow')} {all_ - lost} of {all_} backward passes: the "
+                f"gradients of the other{verb(range(lost), '', 's')} were cleared before"
+            )
+
+
+def _wasted(loop: Loop, update: Update) -> bool:
+    """Whether passes were lost that were meant to be in the step.
+
+    They were if the step takes less than it was said to, or if each loss is divided by their
+    number. Where weights have changed in between, the first passes were for something else.
+    """
+    count = len(update.backwards)
+    starts = [b.begun.look.weights for b in update.backwards if b.begun.look]
+    if not update.lost or not update.landed or len(set(starts)) > 1:
+        return False
+    if loop.log.meant.accumulation:
+        return len(update.landed) < min(count, loop.log.meant.accumulation)
+    shares = [b.begun.loss.factor for b in update.backwards]
+    whole = loop.log.meant.loss is not None and update.factor is not None
+    return whole and all(s and update.near(s * (update.factor or 0), 1 / count) for s in shares)
+
+
+def step_each_pass(loop: Loop) -> Iterator[str]:
+    """A step is made after each pass, where several were to make one."""
+    count = loop.log.meant.accumulation or 1
+    for optimizer, updates in loop.watched:
+        single = all(len(u.landed) == 1 and not u.lost for u in updates)
+        if count > 1 and len(updates) > 1 and single:
+            yield (
+                f"{optimizer.name} makes a step after each backward pass; {count} of them were to "
+                "make one"
+            )
+
+
+def unused(loop: Loop) -> Iterator[str]:
+    """Parameters of an optimizer that no pass has reached, where others were."""
+    for optimizer, updates in loop.watched:
+        idle = [
+            p
+            for p in optimizer.parameters
+            if loop.log.parameters[p].trainable
+            and not loop.reached(p)
+            and not any(u.taken(p) for u in updates)
+        ]
+        if idle and len(idle) < len(optimizer.parameters) and len(updates) > 1:
+            yield (
+                f"why no backward pass reaches {loop.names(idle)}, which {optimizer.name} has: "
+                "not used in these steps, or cut off by detach, no_grad, .data or .item"
+            )
+
+
+def summed(loop: Loop) -> Iterator[str]:
+    """Several passes make a step, and nobody says what of."""
+    if loop.log.meant.loss or loop.log.meant.accumulation:
+        return
+    for optimizer, updates in loop.watched:
+        several = [u for u in updates if len(u.landed) > 1]
+        if several:
+            counts = listed([str(n) for n in sorted({len(u.landed) for u in several})])
+            yield (
+                f"whether {steps([u.step for u in several])} of {optimizer.name} were to follow "
+                f"the sum of {counts} backward passes"
+            )
+
+
+def dropped(loop: Loop) -> Iterator[str]:
+    """Some passes were cleared, and nobody says how many a step takes."""
+    if loop.log.meant.loss or loop.log.meant.accumulation:
+        return
+    for optimizer, updates in loop.watched:
+        own = set(optimizer.parameters)
+        others = {p for o in loop.log.optimizers for p in o.parameters} - own
+        lost = [(u, [b for b in u.lost if not any(map(b.reached, others))]) for u in updates]
+        told = [u.step for u, passes in lost if passes and u.landed]
+        if told:
+            yield (
+                f"why backward passes were cleared before {steps(told)} of {optimizer.name}, which "
+                "takes only what came later"
+            )

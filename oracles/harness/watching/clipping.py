@@ -1,0 +1,139 @@
+"""Clipping in the wrong place: of scaled gradients, of each micro-batch, after the step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from oracles.harness.watching.events import Asked, Begun, Clipped, Event, Look, Stepped
+from oracles.harness.watching.loop import NOWHERE, Backward, Loop, Update, steps, verb
+
+
+def _changed(clip: Clipped) -> bool:
+    """Whether a call has made some gradient smaller."""
+    after = clip.look or NOWHERE
+    return any(clip.before.gradient(p) != after.gradient(p) for p in clip.parameters)
+
+
+def _clips(update: Update) -> list[Clipped]:
+    """Calls that limit gradients of the optimizer; one without a limit measures their norm."""
+    own = set(update.optimizer.parameters)
+    found = [e for e in update.window if isinstance(e, Clipped) and math.isfinite(e.limit)]
+    return [clip for clip in found if own & set(clip.parameters)]
+
+
+def of_scaled(loop: Loop) -> Iterator[str]:
+    """The limit is meant for gradients, and is put on a multiple of them."""
+    for optimizer, updates in loop.watched:
+        told = [(u, c, s) for u in updates for c in _clips(u) if (s := _still_scaled(u, c))]
+        if told:
+            numbers = [u.step for u, _, _ in told]
+            _, clip, scale = told[0]
+            yield (
+                f"before {steps(numbers)} of {optimizer.name} gradients are clipped while they are "
+                f"multiplied with the scale, {scale:g}: the limit of {clip.limit:g} is one of "
+                f"{clip.limit / scale:.3g} for the gradients themselves"
+            )
+
+
+def _still_scaled(update: Update, clip: Clipped) -> float | None:
+    """The scale that gradients are multiplied with when they are clipped.
+
+    Whoever asks the scaler for its scale, or has a limit as large as the scale, may have multiplied
+    the limit, too.
+    """
+    place = update.window.index(clip)
+    before = update.window[:place]
+    scales = {b.begun.loss.scale for b in update.landed if b.ended in before}
+    (scale,) = scales if len(scales) == 1 else (None,)
+    if not scale or scale == 1 or clip.limit >= scale:
+        return None
+    asked = any(isinstance(e, Asked) for e in before)
+    return scale if not asked and _untouched(update, clip, before) else None
+
+
+def _untouched(update: Update, clip: Clipped, before: tuple[Event, ...]) -> bool:
+    """Whether gradients are what the last backward pass has left when they are clipped."""
+    last = [b for b in update.landed if b.ended in before][-1]
+    own = [p for p in update.optimizer.parameters if p in clip.parameters]
+    left = [(last.after(p), clip.before.gradient(p)) for p in own if last.reached(p)]
+    return bool(left) and all(a and g and a.values == g.values for a, g in left)
+
+
+def each_pass(loop: Loop) -> Iterator[str]:
+    """What has been clipped is added to by the next micro-batch."""
+    for optimizer, updates in loop.watched:
+        told = [u.step for u in updates if any(_added_to(u, clip) for clip in _clips(u))]
+        if told:
+            yield (
+                f"before {steps(told)} of {optimizer.name} gradients are clipped between backward "
+                "passes that are added: the sum that the step follows has no limit"
+            )
+
+
+def _added_to(update: Update, clip: Clipped) -> bool:
+    """Whether a pass adds to gradients that a call has limited."""
+    place = update.window.index(clip)
+    earlier = [b for b in update.landed if b.ended in update.window[:place]]
+    later = [b for b in update.landed if b.begun in update.window[place:]]
+    own = [p for p in clip.parameters if p in update.optimizer.parameters]
+    return bool(earlier) and _changed(clip) and any(_adds(b, clip, p) for b in later for p in own)
+
+
+def _adds(backward: Backward, clip: Clipped, parameter: int) -> bool:
+    """Whether a pass finds what a call has left of a gradient, and adds to it."""
+    found, left = backward.before(parameter), (clip.look or NOWHERE).gradient(parameter)
+    same = found is not None and left is not None and found.tensor == left.tensor
+    return same and found is not None and any(found.values) and backward.reached(parameter)
+
+
+def after_step(loop: Loop) -> Iterator[str]:
+    """Gradients are clipped only when the step has followed them already."""
+    for optimizer, updates in loop.watched:
+        own = set(optimizer.parameters)
+        clips = [
+            (place, e)
+            for place, e in enumerate(loop.log.events)
+            if isinstance(e, Clipped) and math.isfinite(e.limit) and own & set(e.parameters)
+        ]
+        late = [clip for place, clip in clips if _late(loop, updates, place, clip)]
+        if len(late) == len(clips) > 1 and any(map(_changed, late)):
+            yield (
+                f"gradients of {optimizer.name} are clipped after its steps, which have followed "
+                "them by then, and are cleared before the next one"
+            )
+
+
+def _late(loop: Loop, updates: tuple[Update, ...], place: int, clip: Clipped) -> bool:
+    """Whether gradients were taken when they are clipped, and are gone before the next pass."""
+    events = loop.log.events
+    number = updates[0].used.optimizer
+    since = _back_to_step(events[:place], number)
+    if since is None or any(isinstance(e, Begun) for e in since):
+        return False
+    following = (e.look for e in events[place + 1 :] if isinstance(e, Begun) and e.look)
+    return all(_gone(next(following, None), p) for p in clip.parameters[:1])
+
+
+def _back_to_step(events: tuple[Event, ...], number: int) -> tuple[Event, ...] | None:
+    """What has happened since an optimizer's last step; None if it has made none."""
+    for place in range(len(events) - 1, -1, -1):
+        event = events[place]
+        if isinstance(event, Stepped) and event.optimizer == number:
+            return events[place + 1 :]
+    return None
+
+
+def _gone(look: Look | None, parameter: int) -> bool:
+    found = look.gradient(parameter) if look else None
+    return found is None or not any(found.values)
+
+
+def used_up(loop: Loop) -> Iterator[str]:
+    """Parameters are given as a generator that has been walked through before."""
+    spent = [e for e in loop.log.events if isinstance(e, Clipped) and e.spent]
+    if spent:
+        yield (
+            f"{len(spent)} {verb(spent, 'call clips', 'calls clip')} nothing: the parameters are a "
+            "generator that was used up before"
+        )

@@ -1,0 +1,331 @@
+"""What was seen of a training loop: a frozen record for each event, numbers in place of tensors.
+
+Parameters, optimizers, schedulers and models go by the numbers that they have in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+Values = tuple[float, ...]
+"""Some elements of a tensor, the same ones each time; none where they cannot be read."""
+
+MEAN, SUM = "mean", "sum"
+"""What the losses of rows may be reduced to."""
+
+
+class Gradient(NamedTuple):
+    """One gradient, as a look finds it.
+
+    Attributes:
+        tensor: which tensor it is: another number is another tensor.
+        version: how often torch has written into it.
+        values: some of its elements.
+    """
+
+    tensor: int
+    version: int
+    values: Values
+
+
+@dataclass(frozen=True)
+class Look:
+    """All parameters at one moment.
+
+    Attributes:
+        gradients: by the number of the parameter; None where there is none.
+        weights: by the number of the parameter; none where only gradients can have changed.
+    """
+
+    gradients: tuple[Gradient | None, ...]
+    weights: tuple[Values, ...]
+
+    def gradient(self, parameter: int) -> Gradient | None:
+        """Of a parameter, which may not have been known yet."""
+        return self.gradients[parameter] if parameter < len(self.gradients) else None
+
+    def weight(self, parameter: int) -> Values:
+        """Of a parameter, which may not have been known yet."""
+        return self.weights[parameter] if parameter < len(self.weights) else ()
+
+
+class Loss(NamedTuple):
+    """What ``backward`` is called on, as far as its graph can be read.
+
+    Attributes:
+        factor: what the reduced loss is multiplied with, the scale of a scaler included; None if
+            it is not known.
+        reduction: ``"mean"`` or ``"sum"`` of the losses of rows; None if it is not known.
+        rows: how many there are.
+        elements: how many losses were reduced, or the sum of their weights: one for each row, or
+            more.
+        scale: of the scaler that has scaled it, 1 if none has; None if that is not known.
+    """
+
+    factor: float | None = None
+    reduction: str | None = None
+    rows: int | None = None
+    elements: float | None = None
+    scale: float | None = None
+
+
+NOT_READ = Loss()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Event:
+    """Something that happened, and what there was at that moment, or right after it.
+
+    Attributes:
+        look: that; None where nothing can have changed.
+    """
+
+    look: Look | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Begun(Event):
+    """A backward pass begins.
+
+    Attributes:
+        loss: what it was called on.
+        training: by the number of the model, whether it is in training mode.
+    """
+
+    loss: Loss = NOT_READ
+    training: tuple[bool, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ended(Event):
+    """It is over."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Used(Event):
+    """An optimizer takes the gradients that there are.
+
+    It does so at the beginning of a step, or after each call of its closure.
+
+    Attributes:
+        optimizer: whose.
+        groups: the settings of each group.
+        infinite: parameters whose gradient has elements that are not finite.
+        frozen: parameters that require no gradient and have one of zeros.
+        unscaling: the step unscales the gradients itself.
+    """
+
+    optimizer: int
+    groups: tuple[Mapping[str, Any], ...] = ()
+    infinite: tuple[int, ...] = ()
+    frozen: tuple[int, ...] = ()
+    unscaling: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stepped(Event):
+    """An optimizer has made a step.
+
+    Attributes:
+        optimizer: which.
+        calls: how often it has called its closure; None if it was given none.
+        remembers: whether it keeps tensors for its next step.
+    """
+
+    optimizer: int
+    calls: int | None = None
+    remembers: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Skipped(Event):
+    """A scaler has left out a step, as gradients were not finite."""
+
+    optimizer: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Unscaled(Event):
+    """A scaler has divided the gradients of an optimizer by its scale."""
+
+    optimizer: int
+    scale: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Asked(Event):
+    """Somebody has asked a scaler for its scale."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clipped(Event):
+    """Gradients were clipped; the look is the one after that.
+
+    Attributes:
+        before: the look before.
+        parameters: whose gradients.
+        limit: ``max_norm``, or ``clip_value``.
+        spent: it was given an iterator that it had been given before.
+    """
+
+    before: Look
+    parameters: tuple[int, ...]
+    limit: float
+    spent: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Advanced(Event):
+    """A scheduler has made a step.
+
+    Attributes:
+        scheduler: which.
+        placed: it was told the epoch, and has not gone on by one.
+        before: the rates of the groups before, where it has an optimizer.
+        after: and after.
+    """
+
+    scheduler: int
+    placed: bool = False
+    before: Values = ()
+    after: Values = ()
+
+
+class Parameter(NamedTuple):
+    """A parameter of an optimizer or of a model.
+
+    Attributes:
+        name: that its model has for it, or where it is in its optimizer.
+        shape: its shape.
+        dtype: its dtype, without ``torch.``.
+        trainable: whether it required a gradient when it was last seen.
+        still: whether no bit of it is another than when it was first seen.
+        kind: the class of the module that has it, and its name there; None if no model is known.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    trainable: bool = True
+    still: bool = False
+    kind: tuple[str, str] | None = None
+
+
+class Optimizer(NamedTuple):
+    """An optimizer.
+
+    Attributes:
+        name: of its class; with a number, if there are several of it.
+        groups: parameters, by group, as often as they are listed.
+        watched: whether it is one of those that were to be watched.
+        fresh: whether it had made no step when it was first seen.
+        torchs: whether its class is torch's own.
+        hooked: whether code of the user runs within its steps.
+    """
+
+    name: str
+    groups: tuple[tuple[int, ...], ...]
+    watched: bool = True
+    fresh: bool = True
+    torchs: bool = True
+    hooked: bool = False
+
+    @property
+    def parameters(self) -> tuple[int, ...]:
+        """Of all groups, each one once."""
+        return tuple(dict.fromkeys(p for group in self.groups for p in group))
+
+
+class Scheduler(NamedTuple):
+    """A scheduler of learning rates.
+
+    Attributes:
+        name: of its class.
+        optimizer: whose rates it sets; None if it does not say.
+        fresh: whether it had made no step when it was first seen.
+        closed: whether it computes its rates from the first one, and not from the last one.
+        metric: whether it goes by a metric, and not by the number of its steps.
+        part: whether it is a part of another one, which makes its steps.
+    """
+
+    name: str
+    optimizer: int | None
+    fresh: bool = False
+    closed: bool = False
+    metric: bool = False
+    part: bool = False
+
+
+class Model(NamedTuple):
+    """A model.
+
+    Attributes:
+        name: of its class.
+        parameters: its parameters.
+        given: whether it was said to be what is trained.
+        modal: whether it computes something else in training mode.
+    """
+
+    name: str
+    parameters: tuple[int, ...]
+    given: bool = False
+    modal: bool = False
+
+
+class Meant(NamedTuple):
+    """What whoever watches says the loop is meant to do; None and False where nothing is said.
+
+    Attributes:
+        loss: what a step follows: the ``"mean"`` or the ``"sum"`` of the losses of all rows.
+        accumulation: how many backward passes a step takes.
+        weight_decay: of the groups that are decayed.
+        ranks: all processes are to hold the same parameters after each step.
+    """
+
+    loss: str | None = None
+    accumulation: int | None = None
+    weight_decay: float | None = None
+    ranks: bool = False
+
+
+NOTHING_SAID = Meant()
+
+
+class Told(NamedTuple):
+    """What one process tells the others of one step of an optimizer.
+
+    Attributes:
+        marks: for each parameter, a number made of all its bits after the step.
+        own: elements of the gradients after its last backward pass.
+        used: the same elements, as the step took them.
+    """
+
+    marks: tuple[int, ...]
+    own: tuple[Values, ...]
+    used: tuple[Values, ...]
+
+
+@dataclass(frozen=True)
+class Log:
+    """All that was seen of a loop.
+
+    Attributes:
+        events: in the order in which they came.
+        parameters, optimizers, schedulers, models: by their numbers.
+        meant: what was said of the loop.
+        whole: whether the loop was watched from its beginning to its own end.
+        error: what it raised.
+        ranks: what each process told, by optimizer and step, where all were asked.
+    """
+
+    events: tuple[Event, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    optimizers: tuple[Optimizer, ...] = ()
+    schedulers: tuple[Scheduler, ...] = ()
+    models: tuple[Model, ...] = ()
+    meant: Meant = NOTHING_SAID
+    whole: bool = False
+    error: str = ""
+    ranks: tuple[Mapping[tuple[int, int], Told], ...] = field(default=())

@@ -1,0 +1,296 @@
+"""What may be wrong with a training loop: all of it, by name, and what to do about it.
+
+A fault is said only where what was seen leaves no other reading. What may be meant so is asked: a
+question, with what would answer it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from oracles.harness.watching import (
+    clearing,
+    clipping,
+    losses,
+    movements,
+    parameters,
+    ranks,
+    scaling,
+    schedules,
+)
+from oracles.harness.watching.events import Stepped
+from oracles.harness.watching.loop import Loop
+
+Look = Callable[[Loop], Iterator[str]]
+"""It looks at a loop, and says in a sentence each what it finds."""
+
+
+class Fault(NamedTuple):
+    """Something that may be wrong.
+
+    Attributes:
+        name: as reports and ``allow`` write it.
+        find: says where it is.
+        advice: what to do.
+    """
+
+    name: str
+    find: Look
+    advice: str
+
+
+class Question(NamedTuple):
+    """Something that cannot be told by looking.
+
+    Attributes:
+        name: of it.
+        find: says what.
+        needs: what would tell it.
+    """
+
+    name: str
+    find: Look
+    needs: str
+
+
+class Finding(NamedTuple):
+    """What is wrong with one loop, or what cannot be told of it.
+
+    Attributes:
+        name: of the fault, or of the question.
+        sentence: what was seen.
+        advice: what to do, or what would tell.
+    """
+
+    name: str
+    sentence: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.sentence}"
+
+
+def _error(loop: Loop) -> Iterator[str]:
+    if loop.log.error:
+        yield f"the training {loop.log.error}"
+
+
+def _no_step(loop: Loop) -> Iterator[str]:
+    stepped = {e.optimizer for e in loop.log.events if isinstance(e, Stepped)}
+    watched = {number for number, optimizer in enumerate(loop.log.optimizers) if optimizer.watched}
+    if not loop.log.error and not stepped & watched:
+        yield "no optimizer of torch that is watched has made a step"
+
+
+FAULTS = (
+    Fault("raises", _error, "mend that first: only what came before it was seen"),
+    Fault("no step", _no_step, "watch the loop around optimizer.step()"),
+    Fault(
+        "never cleared",
+        clearing.never_cleared,
+        "call optimizer.zero_grad() before the first backward pass of each step",
+    ),
+    Fault(
+        "stale gradient",
+        clearing.stale,
+        "clear the gradients of all parameters of the optimizer, not of some of them",
+    ),
+    Fault(
+        "gradients used twice",
+        clearing.repeated,
+        "call backward() and zero_grad() once for each step",
+    ),
+    Fault(
+        "cleared before the step",
+        clearing.cleared_before_step,
+        "call zero_grad() after step(), or before backward()",
+    ),
+    Fault(
+        "cleared between micro-batches",
+        clearing.cleared_between,
+        "call zero_grad() once for each step, not once for each micro-batch",
+    ),
+    Fault(
+        "step after each micro-batch",
+        clearing.step_each_pass,
+        "call step() and zero_grad() after the last micro-batch only",
+    ),
+    Fault(
+        "no gradient",
+        clearing.no_gradient,
+        "see that the loss depends on the parameters, and that backward() is called",
+    ),
+    Fault("sum for mean", losses.sum_for_mean, "reduce by the mean, or divide by the rows"),
+    Fault("mean for sum", losses.mean_for_sum, "reduce by the sum"),
+    Fault(
+        "accumulation undivided",
+        losses.undivided,
+        "divide each loss by the number of micro-batches",
+    ),
+    Fault("accumulation divided twice", losses.divided_twice, "divide once"),
+    Fault(
+        "mean of unequal means",
+        losses.unequal,
+        "multiply each mean with its rows, and divide by all rows of the step",
+    ),
+    Fault("short window", losses.short, "divide by the micro-batches that the step really has"),
+    Fault(
+        "never unscaled",
+        scaling.never_unscaled,
+        "call scaler.step(optimizer) in place of optimizer.step()",
+    ),
+    Fault(
+        "unscaled twice",
+        scaling.unscaled_twice,
+        "leave it to scaler.unscale_ or scaler.step, and do not divide by hand",
+    ),
+    Fault("never scaled", scaling.never_scaled, "call scaler.scale(loss).backward()"),
+    Fault("scaled in part", scaling.scaled_in_part, "scale each loss of the step"),
+    Fault(
+        "not finite",
+        scaling.not_finite,
+        "look at the loss of that step; leave it out, or use a GradScaler",
+    ),
+    Fault(
+        "clips scaled gradients",
+        clipping.of_scaled,
+        "call scaler.unscale_(optimizer) before clipping",
+    ),
+    Fault(
+        "clips each micro-batch",
+        clipping.each_pass,
+        "clip once, after the last backward pass of the step",
+    ),
+    Fault("clips after the step", clipping.after_step, "clip between backward() and step()"),
+    Fault(
+        "clips nothing",
+        clipping.used_up,
+        "keep a list: parameters = list(model.parameters())",
+    ),
+    Fault(
+        "schedule per micro-batch",
+        schedules.each_pass,
+        "call scheduler.step() where optimizer.step() is called",
+    ),
+    Fault("schedule never advances", schedules.never, "call scheduler.step()"),
+    Fault(
+        "schedule before the step",
+        schedules.before_step,
+        "call scheduler.step() after optimizer.step()",
+    ),
+    Fault(
+        "schedule at a skipped step",
+        schedules.at_skipped,
+        "call scheduler.step() only if the scale has not become smaller at scaler.update()",
+    ),
+    Fault(
+        "rate overwritten",
+        schedules.overwritten,
+        "change the scheduler's base_lrs, or leave the rate to it",
+    ),
+    Fault(
+        "schedule of nobody",
+        schedules.of_nobody,
+        "build the scheduler again after the optimizer",
+    ),
+    Fault(
+        "dead parameters",
+        parameters.dead,
+        "build the optimizer after the model is copied, replaced or wrapped",
+    ),
+    Fault(
+        "in no group",
+        parameters.in_no_group,
+        "give them to an optimizer, or freeze them by requires_grad_(False)",
+    ),
+    Fault("listed twice", parameters.listed_twice, "list each parameter once"),
+    Fault(
+        "two optimizers, one gradient",
+        parameters.two_optimizers,
+        "give each parameter to one optimizer, or clear its gradient in between",
+    ),
+    Fault(
+        "lost in rounding",
+        parameters.lost_in_rounding,
+        "keep the parameters in float32, and compute under autocast",
+    ),
+    Fault(
+        "frozen and moving",
+        parameters.frozen_moves,
+        "set its .grad to None, or take it out of the optimizer",
+    ),
+    Fault(
+        "exemption of nothing",
+        parameters.empty_exemption,
+        "look at the names that the groups were made by",
+    ),
+    Fault(
+        "exemption of some",
+        parameters.uneven_exemption,
+        "look at the names that the groups were made by; ask for the module's class instead",
+    ),
+    Fault("optimizer made anew", parameters.made_anew, "build the optimizer before the loop"),
+    Fault(
+        "closure never called",
+        parameters.closure_unused,
+        "call the closure in step(), or backward() before it",
+    ),
+    Fault("left in eval mode", parameters.left_in_eval, "call model.train() after validation"),
+    Fault(
+        "decay divided by a count",
+        movements.decay_divided,
+        "give the decay as it is meant: torch adds it to the gradient of the mean loss",
+    ),
+    Fault(
+        "decay multiplied with a count",
+        movements.decay_multiplied,
+        "give the decay as it is meant: torch adds it once for each step",
+    ),
+    Fault(
+        "left behind",
+        movements.left_behind,
+        "compile or capture the step again when all gradients are there",
+    ),
+    Fault(
+        "ranks differ",
+        ranks.differ,
+        "average the gradients over all ranks before the step, and begin from the same parameters",
+    ),
+    Fault("summed over ranks", ranks.summed, "divide by the number of ranks"),
+)
+"""In the order in which they are told."""
+
+QUESTIONS = (
+    Question("sum or mean of the passes", clearing.summed, 'loss="mean" or loss="sum"'),
+    Question("cleared on purpose", clearing.dropped, "accumulation=1, or as many as a step takes"),
+    Question(
+        "unused parameters",
+        clearing.unused,
+        "freeze them, or leave them out of the optimizer, if that is meant",
+    ),
+    Question(
+        "what the loss is",
+        losses.unread,
+        "a loss of torch.nn.functional, or a mean or sum over rows, times a number",
+    ),
+    Question(
+        "whether the schedule advances",
+        schedules.not_yet,
+        "watching as far as scheduler.step(), or check_loop to the end",
+    ),
+    Question("a rate set by hand", schedules.short_lived, "what is to have the last word"),
+    Question("eval mode", parameters.always_in_eval, "model.train(), unless it is meant"),
+)
+
+
+def findings(loop: Loop) -> Iterator[Finding]:
+    """What is wrong."""
+    for fault in FAULTS:
+        yield from (Finding(fault.name, said, fault.advice) for said in fault.find(loop))
+
+
+def doubts(loop: Loop) -> Iterator[Finding]:
+    """What cannot be told."""
+    for question in QUESTIONS:
+        yield from (Finding(question.name, said, question.needs) for said in question.find(loop))

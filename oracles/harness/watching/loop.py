@@ -1,0 +1,352 @@
+"""The course of a loop: what lies between one step of an optimizer and the next.
+
+What became of a gradient is told by looks at it: which tensor it is, how often it was written into,
+and what some of its elements are. Whoever clears or multiplies gradients by hand is seen like those
+who call torch's functions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from oracles.harness.arithmetic.formats import FORMATS
+from oracles.harness.watching.events import (
+    Advanced,
+    Begun,
+    Clipped,
+    Ended,
+    Event,
+    Gradient,
+    Log,
+    Look,
+    Model,
+    Optimizer,
+    Scheduler,
+    Stepped,
+    Used,
+)
+
+ROUNDINGS = 4
+"""A gradient is multiplied twice at most, by a count and by a scale; each factor is rounded, and
+each product."""
+
+NOWHERE = Look((), ())
+
+
+class Movement(NamedTuple):
+    """Which rule the weights of a group were seen to follow.
+
+    Attributes:
+        optimizer: the number of the optimizer.
+        group: the number of the group.
+        follows: the rule, in words; empty if it could not be told.
+        divided: the count by which the weight decay is divided, in words.
+        multiplied: the count with which it is multiplied, in words.
+        behind: parameters that do not move, though others do by the same rule.
+    """
+
+    optimizer: int
+    group: int
+    follows: str = ""
+    divided: str = ""
+    multiplied: str = ""
+    behind: tuple[int, ...] = ()
+
+
+def unit(dtype: str) -> float:
+    """Roundoff of what multiplies gradients of a dtype: scalers keep their scale in float32."""
+    return max(float(FORMATS[d].u) for d in ("float32", dtype) if d in FORMATS)
+
+
+@dataclass(frozen=True, eq=False)
+class Backward:
+    """A backward pass.
+
+    Attributes:
+        begun, ended: its ends.
+    """
+
+    begun: Begun
+    ended: Ended
+
+    def before(self, parameter: int) -> Gradient | None:
+        return (self.begun.look or NOWHERE).gradient(parameter)
+
+    def after(self, parameter: int) -> Gradient | None:
+        return (self.ended.look or NOWHERE).gradient(parameter)
+
+    def reached(self, parameter: int) -> bool:
+        """Whether it has left something in the gradient of a parameter."""
+        before, after = self.before(parameter), self.after(parameter)
+        return after is not None and before != after
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """The gradients that an optimizer takes once, and what happened since it took some before.
+
+    Attributes:
+        optimizer: which.
+        step: which of its steps, counted from 1.
+        previous: when it took some before; None if it was not seen to.
+        window: what happened since then, or since the beginning.
+        used: the moment at which it takes them.
+        stepped: its step is over; None if it takes gradients again before that.
+        unit: roundoff of what multiplies its gradients.
+    """
+
+    optimizer: Optimizer
+    step: int
+    previous: Used | None
+    window: tuple[Event, ...]
+    used: Used
+    stepped: Stepped | None
+    unit: float
+
+    def taken(self, parameter: int) -> Gradient | None:
+        """The gradient of a parameter that the step takes."""
+        return (self.used.look or NOWHERE).gradient(parameter)
+
+    def earlier(self, parameter: int) -> tuple[Gradient, ...]:
+        """The gradient of a parameter that was taken before, and what the step then left of it."""
+        if self.previous is None:
+            return ()
+        after = (e for e in self.window[:1] if isinstance(e, Stepped))
+        looks = (e.look for e in (self.previous, *after) if e.look)
+        return tuple(g for look in looks if (g := look.gradient(parameter)) is not None)
+
+    def moved(self, parameter: int) -> bool:
+        """Whether the step has changed a parameter, as far as that was looked at."""
+        after = self.stepped and self.stepped.look
+        before = self.used.look
+        return bool(after and before and after.weight(parameter) != before.weight(parameter))
+
+    @cached_property
+    def looks(self) -> tuple[Look, ...]:
+        """All looks since, the one of the step included."""
+        return tuple(e.look for e in (*self.window, self.used) if e.look is not None)
+
+    @cached_property
+    def begun(self) -> tuple[Begun, ...]:
+        return tuple(e for e in self.window if isinstance(e, Begun))
+
+    @cached_property
+    def passes(self) -> tuple[Backward, ...]:
+        """All backward passes since, whatever they reached."""
+        return tuple(paired(self.window))
+
+    @cached_property
+    def backwards(self) -> tuple[Backward, ...]:
+        """Those that have reached parameters of the optimizer."""
+        own = self.optimizer.parameters
+        return tuple(b for b in self.passes if any(map(b.reached, own)))
+
+    def after(self, event: Event) -> tuple[Event, ...]:
+        """What happened after an event, up to the step."""
+        place = next(n for n, e in enumerate(self.window) if e is event)
+        return (*self.window[place + 1 :], self.used)
+
+    def kept(self, backward: Backward, parameter: int) -> bool | None:
+        """Whether what a pass left of a gradient is in what the step takes; None if none can tell.
+
+        It is not if there was none, or one of zeros, in between. What somebody has put in its place
+        may have been made of it.
+        """
+        left = backward.after(parameter)
+        if left is None or not backward.reached(parameter) or not any(left.values):
+            return None
+        looks = [e.look.gradient(parameter) for e in self.after(backward.ended) if e.look]
+        if not all(g and any(g.values) for g in looks):
+            return False
+        return True if {g.tensor for g in looks if g} == {left.tensor} else None
+
+    @cached_property
+    def landed(self) -> tuple[Backward, ...]:
+        """The passes whose gradients the step takes."""
+        return tuple(b for b in self.backwards if True in self._fates(b))
+
+    @cached_property
+    def lost(self) -> tuple[Backward, ...]:
+        """The passes whose gradients were cleared before the step."""
+        return tuple(b for b in self.backwards if self._fates(b) == {False})
+
+    def _fates(self, backward: Backward) -> set[bool | None]:
+        return {self.kept(backward, p) for p in self.optimizer.parameters} - {None}
+
+    @cached_property
+    def factor(self) -> float | None:
+        """What the gradients were multiplied with after the last pass, clipping left out.
+
+        None if that is no one number.
+        """
+        if not self.landed:
+            return None
+        last = self.landed[-1]
+        found = [f for p in self.optimizer.parameters if (f := self._factor(last, p)) is not None]
+        if not found or max(found) - min(found) > ROUNDINGS * self.unit * abs(found[0]):
+            return None
+        return found[0]
+
+    def _factor(self, last: Backward, parameter: int) -> float | None:
+        left = last.after(parameter)
+        if left is None or not self.kept(last, parameter):
+            return None
+        place = max(range(len(left.values)), key=lambda n: abs(left.values[n]))
+        factor, value = 1.0, left.values[place]
+        for event in self.after(last.ended):
+            if event.look is None:
+                continue
+            until = event.before if isinstance(event, Clipped) else event.look
+            now, then = until.gradient(parameter), event.look.gradient(parameter)
+            if now is None or then is None or not value or not math.isfinite(value):
+                return None
+            factor *= now.values[place] / value
+            value = then.values[place]
+        return factor
+
+    def near(self, value: float | None, target: float) -> bool:
+        """Whether a product of factors is a number, but for roundings."""
+        return value is not None and abs(value - target) <= ROUNDINGS * self.unit * abs(target)
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """A log, read.
+
+    Attributes:
+        log: that.
+        movements: which rules its weights were seen to follow.
+    """
+
+    log: Log
+    movements: tuple[Movement, ...] = ()
+
+    @cached_property
+    def updates(self) -> tuple[tuple[Update, ...], ...]:
+        """By the number of the optimizer."""
+        return tuple(
+            tuple(self._updates(number, optimizer))
+            for number, optimizer in enumerate(self.log.optimizers)
+        )
+
+    def _updates(self, number: int, optimizer: Optimizer) -> Iterator[Update]:
+        events = self.log.events
+        mine = [
+            (place, event)
+            for place, event in enumerate(events)
+            if isinstance(event, Used | Stepped) and event.optimizer == number
+        ]
+        dtypes = [self.log.parameters[p].dtype for p in optimizer.parameters]
+        worst = max(map(unit, dtypes), default=unit("float32"))
+        previous, start, step = None, 0, 1
+        for index, (place, event) in enumerate(mine):
+            if isinstance(event, Stepped):
+                step += 1
+                continue
+            following = mine[index + 1][1] if index + 1 < len(mine) else None
+            stepped = following if isinstance(following, Stepped) else None
+            window = events[start:place]
+            yield Update(optimizer, step, previous, window, event, stepped, worst)
+            previous, start = event, place + 1
+
+    @property
+    def watched(self) -> Iterator[tuple[Optimizer, tuple[Update, ...]]]:
+        """Those that are asked about and have stepped, and their updates."""
+        for optimizer, updates in zip(self.log.optimizers, self.updates, strict=True):
+            if optimizer.watched and updates:
+                yield optimizer, updates
+
+    @cached_property
+    def passes(self) -> tuple[Backward, ...]:
+        """All backward passes."""
+        return tuple(paired(self.log.events))
+
+    def reached(self, parameter: int) -> bool:
+        """Whether any pass has reached a parameter."""
+        return any(backward.reached(parameter) for backward in self.passes)
+
+    def owners(self, parameter: int) -> list[Optimizer]:
+        """The optimizers that have a parameter."""
+        return [o for o in self.log.optimizers if parameter in o.parameters]
+
+    @property
+    def scheduled(self) -> Iterator[tuple[int, Scheduler, Optimizer, tuple[Update, ...]]]:
+        """Schedulers that count their steps, by number, with their optimizers."""
+        for number, scheduler in enumerate(self.log.schedulers):
+            if scheduler.optimizer is not None and not (scheduler.metric or scheduler.part):
+                optimizer = self.log.optimizers[scheduler.optimizer]
+                if optimizer.watched and self.updates[scheduler.optimizer]:
+                    yield number, scheduler, optimizer, self.updates[scheduler.optimizer]
+
+    def names(self, parameters: Sequence[int], most: int = 3) -> str:
+        """Parameters in words: the first ones by name."""
+        named = [self.log.parameters[p].name for p in parameters]
+        rest = len(named) - most
+        return listed(named if rest < 1 else [*named[:most], f"{rest} more"])
+
+    def trained(self) -> Iterator[Model]:
+        """Models that some backward pass has reached."""
+        for model in self.log.models:
+            if any(map(self.reached, model.parameters)):
+                yield model
+
+
+def paired(events: Sequence[Event]) -> Iterator[Backward]:
+    """The backward passes that begin and end among some events."""
+    begun: Begun | None = None
+    for event in events:
+        if isinstance(event, Begun):
+            begun = event
+        elif isinstance(event, Ended) and begun is not None:
+            yield Backward(begun, event)
+            begun = None
+
+
+def advances(scheduler: int, events: Sequence[Event]) -> list[int]:
+    """Where, among events, a scheduler goes on by one."""
+    return [
+        place
+        for place, e in enumerate(events)
+        if isinstance(e, Advanced) and e.scheduler == scheduler and not e.placed
+    ]
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def verb(told: Sequence[object], one: str, more: str) -> str:
+    """A verb for one thing, or for more."""
+    return more if len(set(map(str, told))) > 1 else one
+
+
+def of(optimizer: Optimizer, told: Sequence[Update]) -> str:
+    """Some steps of an optimizer in words."""
+    return f"{steps([update.step for update in told])} of {optimizer.name}"
+
+
+def steps(numbers: Sequence[int]) -> str:
+    """Numbers of steps in words; runs of them by their ends.
+
+    >>> steps([1]), steps([2, 3]), steps([1, 2, 3, 5])
+    ('step 1', 'steps 2 and 3', 'steps 1 to 3 and 5')
+    """
+    runs: dict[int, list[int]] = defaultdict(list)
+    for index, number in enumerate(sorted(set(numbers))):
+        runs[number - index].append(number)
+    told = [
+        [f"{run[0]} to {run[-1]}"] if len(run) > 2 else list(map(str, run)) for run in runs.values()
+    ]
+    words = [word for run in told for word in run]
+    return f"step{'s' if len(set(numbers)) > 1 else ''} {listed(words)}"

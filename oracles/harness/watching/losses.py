@@ -1,0 +1,181 @@
+"""What the gradients of a step are the gradients of: the mean or the sum of the losses of its rows.
+
+What the loss of each backward pass is multiplied with is read in its graph, what its gradients were
+multiplied with afterwards is measured. The product is the share of that loss in the step: with R
+passes over as many rows each, the mean of all losses takes 1/R of each mean, their sum takes 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from oracles.harness.watching.events import MEAN, SUM
+from oracles.harness.watching.loop import Loop, Update, listed, of, verb
+
+
+class Share(NamedTuple):
+    """One loss in a step.
+
+    Attributes:
+        reduction: of the losses of its rows.
+        rows: how many.
+        elements: how many losses these have.
+        factor: what they enter the step with, after their reduction.
+    """
+
+    reduction: str
+    rows: int
+    elements: float
+    factor: float
+
+    @property
+    def whole(self) -> float | None:
+        """With what the mean of the losses enters the step.
+
+        None if it is their sum and a row has several: by which number it is to be divided is not
+        known then.
+        """
+        if self.reduction == MEAN:
+            return self.factor
+        return self.factor * self.rows if self.rows == self.elements else None
+
+
+def shares(update: Update) -> tuple[Share, ...]:
+    """Those of a step; none if some of them cannot be read."""
+    found: list[Share] = []
+    for backward in update.landed:
+        loss = backward.begun.loss
+        if loss.factor is None or update.factor is None or not (loss.rows and loss.elements):
+            return ()
+        factor = loss.factor * update.factor
+        found.append(Share(loss.reduction or "", loss.rows, loss.elements, factor))
+    return tuple(found)
+
+
+def _means(update: Update, found: Sequence[Share], factor: float) -> bool:
+    """Whether the mean of each loss of a step enters with that factor."""
+    return all(update.near(share.whole, factor) for share in found)
+
+
+Judge = Callable[[Update, tuple[Share, ...]], bool]
+
+
+def _judged(loop: Loop, meant: str, judge: Judge) -> Iterator[tuple[str, list[Update]]]:
+    """The optimizers some of whose steps are judged so, and these steps."""
+    if loop.log.meant.loss == meant:
+        for optimizer, updates in loop.watched:
+            told = [u for u in updates if (found := shares(u)) and judge(u, found)]
+            if told:
+                yield of(optimizer, told), told
+
+
+def sum_for_mean(loop: Loop) -> Iterator[str]:
+    """The losses of rows are summed, and nothing divides them."""
+
+    def judge(update: Update, found: tuple[Share, ...]) -> bool:
+        return all(s.reduction == SUM and s.rows > 1 and update.near(s.factor, 1) for s in found)
+
+    for which, told in _judged(loop, MEAN, judge):
+        rows = listed([str(n) for n in sorted({s.rows for u in told for s in shares(u)})])
+        yield (
+            f"{which} {verb(told, 'follows', 'follow')} the sum of the losses of {rows} rows, "
+            "which nothing divides; their mean was meant"
+        )
+
+
+def mean_for_sum(loop: Loop) -> Iterator[str]:
+    """The losses of rows are averaged where their sum was meant."""
+
+    def judge(update: Update, found: tuple[Share, ...]) -> bool:
+        return all(s.rows > 1 for s in found) and _means(update, found, 1)
+
+    for which, told in _judged(loop, SUM, judge):
+        yield (
+            f"{which} {verb(told, 'follows', 'follow')} the mean of the losses of their rows; "
+            "their sum was meant"
+        )
+
+
+def undivided(loop: Loop) -> Iterator[str]:
+    """The means of several micro-batches are added."""
+
+    def judge(update: Update, found: tuple[Share, ...]) -> bool:
+        return len(found) > 1 and _means(update, found, 1)
+
+    for which, told in _judged(loop, MEAN, judge):
+        count = _counts(told)
+        yield (
+            f"{which} {verb(told, 'follows', 'follow')} the sum of the means of {count} "
+            f"micro-batches, {count} times the mean that was meant: nothing divides by {count}"
+        )
+
+
+def divided_twice(loop: Loop) -> Iterator[str]:
+    """The means of several micro-batches are divided by the square of their number."""
+    usual = _usual(loop)
+
+    def judge(update: Update, found: tuple[Share, ...]) -> bool:
+        fewer = usual[update.used.optimizer] == len(found) ** 2
+        return len(found) > 1 and not fewer and _means(update, found, len(found) ** -2)
+
+    for which, told in _judged(loop, MEAN, judge):
+        count = _counts(told)
+        yield (
+            f"{which} {verb(told, 'divides', 'divide')} by the {count} micro-batches twice: their "
+            f"gradients are 1/{count} of the mean that was meant"
+        )
+
+
+def _usual(loop: Loop) -> list[int]:
+    """By optimizer, how many micro-batches its steps have, but for short ones."""
+    meant = loop.log.meant.accumulation or 0
+    return [max([meant, *(len(u.landed) for u in updates)]) for updates in loop.updates]
+
+
+def unequal(loop: Loop) -> Iterator[str]:
+    """Micro-batches of unequal size weigh the same."""
+
+    def judge(update: Update, found: tuple[Share, ...]) -> bool:
+        return len({s.elements for s in found}) > 1 and _means(update, found, 1 / len(found))
+
+    for which, told in _judged(loop, MEAN, judge):
+        losses = listed([f"{s.elements:g}" for s in shares(told[0])])
+        yield (
+            f"{which} {verb(told, 'gives', 'give')} the same weight to micro-batches of {losses} "
+            "losses: the mean of their means is not the mean of all"
+        )
+
+
+def short(loop: Loop) -> Iterator[str]:
+    """A step of fewer micro-batches than others divides by the number that the others have."""
+    usual = _usual(loop)
+
+    def judge(update: Update, found: tuple[Share, ...]) -> bool:
+        count = usual[update.used.optimizer]
+        return len(found) < count and _means(update, found, 1 / count)
+
+    for which, told in _judged(loop, MEAN, judge):
+        count = usual[told[0].used.optimizer]
+        yield (
+            f"{which} {verb(told, 'has', 'have')} {_counts(told)} micro-batches and "
+            f"{verb(told, 'divides', 'divide')} by {count}, as steps of {count} do: "
+            f"{verb(told, 'its gradient is', 'their gradients are')} too small"
+        )
+
+
+def _counts(told: Sequence[Update]) -> str:
+    return listed([str(n) for n in sorted({len(u.landed) for u in told})])
+
+
+def unread(loop: Loop) -> Iterator[str]:
+    """It is said what a step follows, and the losses cannot be read."""
+    if loop.log.meant.loss:
+        for optimizer, updates in loop.watched:
+            dark = [u for u in updates if u.landed and not shares(u)]
+            if dark:
+                yield (
+                    f"whether {of(optimizer, dark)} {verb(dark, 'follows', 'follow')} the "
+                    f"{loop.log.meant.loss} of the losses: they are put together of several, or in "
+                    "a way that is not known"
+                )

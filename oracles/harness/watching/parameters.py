@@ -1,0 +1,293 @@
+"""Parameters that nobody trains, that are trained twice, or that move when they should not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+from oracles.harness.watching.events import Begun, Log, Model, Optimizer, Stepped
+from oracles.harness.watching.loop import NOWHERE, Loop, Update, listed, steps, verb
+
+COARSE = ("bfloat16", "float16")
+"""Formats in which the usual steps are less than half a unit in the last place."""
+
+
+def dead(loop: Loop) -> Iterator[str]:
+    """An optimizer has tensors that have become those of no model that is trained."""
+    for optimizer, lost, orphans in replaced(loop):
+        yield (
+            f"{optimizer.name} has {len(lost)} {verb(lost, 'tensor', 'tensors')} that no backward "
+            f"pass reaches, and {loop.names(orphans)} of the same {verb(lost, 'shape', 'shapes')}, "
+            "which the passes do reach, are in no optimizer: it was built before they were there"
+        )
+
+
+def replaced(loop: Loop) -> Iterator[tuple[Optimizer, list[int], list[int]]]:
+    """Optimizers all tensors of one of whose groups are dead: these, and what is in their place.
+
+    No pass reaches the ones, no optimizer has the others, and they are of the same shapes.
+    """
+    models = list(loop.trained())
+    known = {p for model in models for p in model.parameters}
+    orphans = list(dict.fromkeys(p for model in models for p in _orphans(loop, model)))
+    for optimizer, updates in loop.watched:
+        for group in optimizer.groups:
+            lost = [p for p in group if p not in known and _never_given(loop, updates, p)]
+            shapes = Counter(loop.log.parameters[p].shape for p in lost)
+            here = [p for p in orphans if loop.log.parameters[p].shape in shapes]
+            alike = shapes <= Counter(loop.log.parameters[p].shape for p in here)
+            if lost and len(lost) == len(group) and alike:
+                yield optimizer, lost, here
+
+
+def _orphans(loop: Loop, model: Model) -> list[int]:
+    """What passes reach of a model and no optimizer has."""
+    return [p for p in model.parameters if loop.reached(p) and not loop.owners(p)]
+
+
+def _never_given(loop: Loop, updates: Sequence[Update], parameter: int) -> bool:
+    given = any(u.taken(parameter) is not None for u in updates)
+    return not given and not loop.reached(parameter)
+
+
+def in_no_group(loop: Loop) -> Iterator[str]:
+    """A model was said to be trained, and some of what it learns from a loss is in no optimizer."""
+    stepped = any(True for _ in loop.watched)
+    told = {p for *_, here in replaced(loop) for p in here}
+    for model in loop.log.models:
+        alone = [p for p in _orphans(loop, model) if p not in told]
+        left = [p for p in alone if loop.log.parameters[p].trainable]
+        still = [p for p in left if loop.log.parameters[p].still]
+        if model.given and still and stepped:
+            yield (
+                f"{loop.names(still)} of {model.name} {verb(still, 'has', 'have')} gradients, and "
+                f"{verb(still, 'is', 'are')} in no group of any optimizer"
+            )
+
+
+def listed_twice(loop: Loop) -> Iterator[str]:
+    """A parameter is in the groups of an optimizer more than once."""
+    for optimizer, _ in loop.watched:
+        counts = Counter(p for group in optimizer.groups for p in group)
+        twice = [p for p, count in counts.items() if count > 1]
+        if twice:
+            yield (
+                f"{loop.names(twice)} {verb(twice, 'is', 'are')} listed more than once in the "
+                f"groups of {optimizer.name}, which moves {verb(twice, 'it', 'them')} as often"
+            )
+
+
+def two_optimizers(loop: Loop) -> Iterator[str]:
+    """Two optimizers move a parameter by the same gradient."""
+    taken = sorted(
+        (u for updates in loop.updates for u in updates),
+        key=lambda u: loop.log.events.index(u.used),
+    )
+    told: dict[tuple[str, str], set[int]] = {}
+    for one, other in pairwise(taken):
+        if one.used.optimizer != other.used.optimizer and one.optimizer.torchs:
+            both = set(one.optimizer.parameters) & set(other.optimizer.parameters)
+            twice = {p for p in both if other.optimizer.torchs and _moved_twice(one, other, p)}
+            pair = sorted((one.optimizer.name, other.optimizer.name))
+            told.setdefault((pair[0], pair[1]), set()).update(twice)
+    for names, parameters in told.items():
+        if parameters:
+            yield (
+                f"{listed(names)} move {loop.names(sorted(parameters))} one after the other by the "
+                "same gradient"
+            )
+
+
+def _moved_twice(one: Update, other: Update, parameter: int) -> bool:
+    first, second = one.taken(parameter), other.taken(parameter)
+    same = first is not None and first == second and any(first.values)
+    return same and one.moved(parameter) and other.moved(parameter)
+
+
+def lost_in_rounding(loop: Loop) -> Iterator[str]:
+    """A coarse parameter has gradients at each step, and no step moves any of its elements."""
+    for optimizer, updates in loop.watched:
+        stuck = [p for p in optimizer.parameters if _stuck(loop, updates, p)]
+        if stuck:
+            dtype = loop.log.parameters[stuck[0]].dtype
+            yield (
+                f"{loop.names(stuck)} {verb(stuck, 'is', 'are')} where {verb(stuck, 'it', 'they')} "
+                f"began after {updates[-1].step} steps of {optimizer.name}: each step is lost in "
+                f"the rounding of {dtype}"
+            )
+
+
+def _stuck(loop: Loop, updates: Sequence[Update], parameter: int) -> bool:
+    """Whether all steps were lost, the rates being no smaller than they will be."""
+    seen = loop.log.parameters[parameter]
+    given = [g for u in updates if (g := u.taken(parameter)) and any(g.values)]
+    rates = [_setting(u, parameter, "lr") for u in updates]
+    return (
+        updates[0].optimizer.torchs  # others may keep finer ones beside
+        and seen.still
+        and seen.dtype in COARSE
+        and len(given) == len(updates) > 1
+        and all(rate and rate > 0 for rate in rates)
+        and (rates[-1] or 0) <= (rates[0] or 0)
+    )
+
+
+def _setting(update: Update, parameter: int, name: str) -> Any:
+    """A setting of the group that has a parameter; None if it has none of that name."""
+    places = zip(update.optimizer.groups, update.used.groups, strict=False)
+    return next((settings.get(name) for group, settings in places if parameter in group), None)
+
+
+def frozen_moves(loop: Loop) -> Iterator[str]:
+    """A parameter requires no gradient, has one of zeros, and a step moves it."""
+    for optimizer, updates in loop.watched:
+        told = [(u.step, [p for p in u.used.frozen if u.moved(p)]) for u in updates]
+        moved = sorted({p for _, ps in told for p in ps})
+        if moved:
+            numbers = [step for step, ps in told if ps]
+            yield (
+                f"{loop.names(moved)} {verb(moved, 'is', 'are')} frozen, and {steps(numbers)} of "
+                f"{optimizer.name} {verb(numbers, 'moves', 'move')} {verb(moved, 'it', 'them')}: "
+                f"{verb(moved, 'its gradient is', 'their gradients are')} not None but zeros, and "
+                "momentum and decay go on"
+            )
+
+
+def empty_exemption(loop: Loop) -> Iterator[str]:
+    """A group without decay has no parameter, and norms and biases are decayed."""
+    for optimizer, updates in loop.watched:
+        decays = _decays(updates[0])
+        empty = [n for n, group in enumerate(optimizer.groups) if not group and decays[n] == 0]
+        vectors = [
+            p
+            for group, decay in zip(optimizer.groups, decays, strict=True)
+            for p in group
+            if decay and len(loop.log.parameters[p].shape) < 2
+        ]
+        if empty and vectors:
+            yield (
+                f"group {empty[0]} of {optimizer.name}, which has no weight decay, has no "
+                f"parameter, and {loop.names(vectors)} {verb(vectors, 'is', 'are')} decayed"
+            )
+
+
+def _decays(update: Update) -> list[Any]:
+    """The weight decay of each group; None where there is none."""
+    known = [settings.get("weight_decay") for settings in update.used.groups]
+    return known + [None] * (len(update.optimizer.groups) - len(known))
+
+
+def uneven_exemption(loop: Loop) -> Iterator[str]:
+    """Of the norms or biases of one kind, some are exempt from decay and others are not."""
+    for optimizer, updates in loop.watched:
+        decays = _decays(updates[0])
+        groups = list(zip(optimizer.groups, decays, strict=True))
+        exempt = [p for group, decay in groups for p in group if decay == 0]
+        for group in (group for group, decay in groups if decay):
+            if _partners(loop.log, exempt, group):
+                yield from _missed(loop, optimizer, exempt, group)
+
+
+def _module(log: Log, parameter: int) -> str:
+    return log.parameters[parameter].name.rpartition(".")[0]
+
+
+def _partners(log: Log, exempt: Sequence[int], group: Sequence[int]) -> bool:
+    """Whether a group has the weights of modules whose biases are exempt, and these are vectors."""
+    if any(len(log.parameters[p].shape) > 1 for p in exempt):
+        return False
+    homes = {_module(log, p) for p in exempt if log.parameters[p].kind}
+    matrices = [p for p in group if len(log.parameters[p].shape) > 1]
+    return any(_module(log, p) in homes for p in matrices)
+
+
+def _missed(
+    loop: Loop, optimizer: Optimizer, exempt: Sequence[int], group: Sequence[int]
+) -> Iterator[str]:
+    kinds = {kind for p in exempt if (kind := loop.log.parameters[p].kind)}
+    missed = [
+        p
+        for p in group
+        if loop.log.parameters[p].kind in kinds and len(loop.log.parameters[p].shape) < 2
+    ]
+    if missed:
+        kind = loop.log.parameters[missed[0]].kind
+        alike = [p for p in exempt if loop.log.parameters[p].kind == kind]
+        yield (
+            f"{loop.names(missed)} {verb(missed, 'is', 'are')} decayed by {optimizer.name}, which "
+            f"has {loop.names(alike)}, of the same kind, in a group without weight decay"
+        )
+
+
+def made_anew(loop: Loop) -> Iterator[str]:
+    """Each step is made by a new optimizer, and what the last one remembered is lost."""
+    chains: list[list[tuple[Optimizer, Update]]] = []
+    for optimizer, updates in loop.watched:
+        if len(updates) == 1 and updates[0].stepped and updates[0].stepped.remembers:
+            if chains and _follows(chains[-1][-1], (optimizer, updates[0])):
+                chains[-1].append((optimizer, updates[0]))
+            else:
+                chains.append([(optimizer, updates[0])])
+    for chain in chains:
+        if len(chain) > 2:
+            names = listed([optimizer.name for optimizer, _ in chain[:3]])
+            yield (
+                f"{names} have the same parameters, and each of them makes one step: what an "
+                "optimizer remembers is lost with it"
+            )
+
+
+def _follows(one: tuple[Optimizer, Update], other: tuple[Optimizer, Update]) -> bool:
+    """Whether one optimizer goes on where the other has left the same parameters."""
+    own = one[0].parameters
+    if not other[0].fresh or set(own) != set(other[0].parameters):
+        return False
+    left = (one[1].stepped and one[1].stepped.look) or NOWHERE
+    found = other[1].used.look or NOWHERE
+    return all(left.weight(p) == found.weight(p) for p in own)
+
+
+def closure_unused(loop: Loop) -> Iterator[str]:
+    """Steps are given closures, and none is called."""
+    calls: dict[int, list[int]] = {}
+    for event in loop.log.events:
+        if isinstance(event, Stepped) and event.calls is not None:
+            calls.setdefault(event.optimizer, []).append(event.calls)
+    for number, given in calls.items():
+        optimizer = loop.log.optimizers[number]
+        if optimizer.watched and not any(given):
+            times = verb(range(len(given)), "time", "times")
+            yield f"{optimizer.name} is given a closure {len(given)} {times}, and never calls it"
+
+
+def left_in_eval(loop: Loop) -> Iterator[str]:
+    """A model is trained in training mode at first, and in eval mode from some moment on."""
+    for number, model in enumerate(loop.log.models):
+        modes = [
+            b.begun.training[number]
+            for b in loop.passes
+            if number < len(b.begun.training) and any(map(b.reached, model.parameters))
+        ]
+        first = sum(modes)
+        if model.modal and first and len(modes) > first + 1 and not any(modes[first:]):
+            yield (
+                f"{model.name} is in training mode for the first {first} backward passes and in "
+                f"eval mode for the {len(modes) - first} after them"
+            )
+
+
+def always_in_eval(loop: Loop) -> Iterator[str]:
+    """A model is trained in eval mode."""
+    for number, model in enumerate(loop.log.models):
+        modes = [
+            e.training[number]
+            for e in loop.log.events
+            if isinstance(e, Begun) and number < len(e.training)
+        ]
+        if model.modal and modes and not any(modes):
+            yield (
+                f"whether {model.name}, whose dropout or batch norm works otherwise in training "
+                "mode, was to be trained in eval mode"
+            )

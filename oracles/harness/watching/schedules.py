@@ -1,0 +1,202 @@
+"""Schedulers that go on too often, too early, never, or for nobody; rates that are set twice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+
+from oracles.harness.watching.events import Advanced, Event, Skipped, Used, Values
+from oracles.harness.watching.loop import Loop, Update, advances
+
+
+def each_pass(loop: Loop) -> Iterator[str]:
+    """A scheduler goes on after each of the micro-batches that make a step."""
+    for number, scheduler, optimizer, updates in loop.scheduled:
+        windows = [u for u in updates if u.previous]
+        counts = {len(u.backwards) for u in windows}
+        if len(windows) > 1 and min(counts) > 1 and all(_alternates(number, u) for u in windows):
+            times = windows[0]
+            yield (
+                f"{scheduler.name} goes on {len(times.backwards)} times for each step of "
+                f"{optimizer.name}: once after each backward pass"
+            )
+
+
+def _alternates(scheduler: int, update: Update) -> bool:
+    """Whether there is one advance for each pass, and one between each and the next."""
+    places = advances(scheduler, update.window)
+    ends = [update.window.index(b.ended) for b in update.backwards]
+    between = (sum(start < place < end for place in places) for start, end in pairwise(ends))
+    return len(places) == len(ends) and all(count == 1 for count in between)
+
+
+def never(loop: Loop) -> Iterator[str]:
+    """A scheduler is there, and has not gone on when the training is over."""
+    for _, scheduler, optimizer, updates in loop.scheduled:
+        others = [
+            n
+            for n, other in enumerate(loop.log.schedulers)
+            if other.optimizer == scheduler.optimizer
+        ]
+        turns = any(_calls(loop, n) for n in others)  # whose turn may not have come
+        if loop.log.whole and len(updates) > 1 and not turns:
+            yield (
+                f"{scheduler.name} never goes on: {optimizer.name} has made {updates[-1].step} "
+                "steps, and the training is over"
+            )
+
+
+def _calls(loop: Loop, number: int) -> list[Event]:
+    return [e for e in loop.log.events if isinstance(e, Advanced) and e.scheduler == number]
+
+
+def not_yet(loop: Loop) -> Iterator[str]:
+    """A scheduler has not gone on, and the training was not watched to its end."""
+    for number, scheduler, optimizer, updates in loop.scheduled:
+        if not loop.log.whole and len(updates) > 1 and not _calls(loop, number):
+            yield (
+                f"whether {scheduler.name} goes on: it has not in {updates[-1].step} steps of "
+                f"{optimizer.name}"
+            )
+
+
+def before_step(loop: Loop) -> Iterator[str]:
+    """A scheduler goes on before the first step, which the first rate was meant for."""
+    for number, scheduler, optimizer, updates in loop.scheduled:
+        if (
+            scheduler.fresh
+            and optimizer.fresh
+            and len(updates) > 1
+            and _early(loop, number, updates)
+        ):
+            yield (
+                f"{scheduler.name} goes on before the first step of {optimizer.name}: the first "
+                "rate of the schedule is used by no step"
+            )
+
+
+def _early(loop: Loop, number: int, updates: tuple[Update, ...]) -> bool:
+    """Whether each step comes right after an advance, and not the other way round.
+
+    The advance is between the last backward pass and the step; or one precedes each step, and none
+    follows the last one. Whoever takes up a schedule in the middle, by steps before the training,
+    is not among them: there each step is followed by an advance.
+    """
+    first = updates[0].window
+    if len(advances(number, first)) != 1 or any(isinstance(e, Skipped) for e in first):
+        return False
+    if all(_within(number, u) for u in updates):
+        return True
+    last = loop.log.events.index(updates[-1].used)
+    after = advances(number, loop.log.events[last:])
+    once = all(len(advances(number, u.window)) == 1 for u in updates)
+    return loop.log.whole and once and not after
+
+
+def _within(number: int, update: Update) -> bool:
+    """Whether the one advance is between the last pass and the step."""
+    places = advances(number, update.window)
+    ends = [update.window.index(b.ended) for b in update.backwards]
+    return len(places) == 1 and bool(ends) and places[0] > ends[-1]
+
+
+def at_skipped(loop: Loop) -> Iterator[str]:
+    """A scheduler that goes on once a step goes on where the step was left out."""
+    for number, scheduler, optimizer, _ in loop.scheduled:
+        if not (scheduler.fresh and optimizer.fresh):
+            continue
+        made, skipped = _between(loop, number)
+        idle = [n for n, left in enumerate(skipped) if left and not made[n]]
+        if idle and max(made) == 1:
+            yield (
+                f"{scheduler.name} goes on, as its call {idle[0] + 1}, for a step of "
+                f"{optimizer.name} that the scaler has left out"
+            )
+
+
+def _between(loop: Loop, number: int) -> tuple[list[int], list[int]]:
+    """Before each advance, since the one before: how many steps were made, how many left out."""
+    owner = loop.log.schedulers[number].optimizer
+    made, skipped = [], []
+    start = 0
+    for place in advances(number, loop.log.events):
+        events = loop.log.events[start:place]
+        made.append(sum(isinstance(e, Used) and e.optimizer == owner for e in events))
+        skipped.append(sum(isinstance(e, Skipped) and e.optimizer == owner for e in events))
+        start = place
+    return made or [0], skipped or [0]
+
+
+def overwritten(loop: Loop) -> Iterator[str]:
+    """A rate that was set by hand is replaced before any step has used it."""
+    for number, scheduler, optimizer, _ in loop.scheduled:
+        if scheduler.closed:
+            for by_hand, after in _edits(loop, number):
+                yield (
+                    f"the rate of {optimizer.name} was set to {by_hand:g} by hand, and "
+                    f"{scheduler.name} has set it to {after:g} before any step has used it"
+                )
+                break
+
+
+def _edits(loop: Loop, number: int) -> Iterator[tuple[float, float]]:
+    """Rates that somebody has set since the last step or advance, and what became of them."""
+    owner = loop.log.schedulers[number].optimizer
+    known: Values = ()
+    for event in loop.log.events:
+        if isinstance(event, Used) and event.optimizer == owner:
+            known = tuple(float(group.get("lr", math.nan)) for group in event.groups)
+        elif (
+            isinstance(event, Advanced) and loop.log.schedulers[event.scheduler].optimizer == owner
+        ):
+            if event.scheduler == number and not event.placed and len(known) == len(event.before):
+                for was, now, after in zip(known, event.before, event.after, strict=True):
+                    if now not in (was, after):
+                        yield now, after
+            known = event.after
+
+
+def of_nobody(loop: Loop) -> Iterator[str]:
+    """A scheduler sets the rates of an optimizer that another one has taken the place of."""
+    for number, scheduler in enumerate(loop.log.schedulers):
+        if scheduler.optimizer is None or loop.updates[scheduler.optimizer]:
+            continue
+        dead = loop.log.optimizers[scheduler.optimizer]
+        for optimizer, updates in loop.watched:
+            shared = set(dead.parameters) & set(optimizer.parameters)
+            if shared and len(updates) > 1 and len(_calls(loop, number)) > 1:
+                yield (
+                    f"{scheduler.name} sets the rates of an optimizer that makes no step: the "
+                    f"parameters are those of another one, {optimizer.name}, by now"
+                )
+                break
+
+
+def short_lived(loop: Loop) -> Iterator[str]:
+    """A rate that was set by hand was used, and then replaced."""
+    for number, scheduler, optimizer, _ in loop.scheduled:
+        if scheduler.closed and (found := _replaced(loop, number)):
+            yield (
+                f"whether the rate {found[0]:g}, set by hand for {optimizer.name}, was to last: "
+                f"{scheduler.name} has set {found[1]:g} after it"
+            )
+
+
+def _replaced(loop: Loop, number: int) -> tuple[float, float] | None:
+    """A rate that a step has used and no scheduler had set, and the one that followed it."""
+    owner = loop.log.schedulers[number].optimizer
+    known: Values = ()
+    own: Values = ()
+    for event in loop.log.events:
+        if isinstance(event, Used) and event.optimizer == owner:
+            rates = tuple(float(group.get("lr", math.nan)) for group in event.groups)
+            own = rates if known and rates != known else own
+            known = rates
+        elif (
+            isinstance(event, Advanced) and loop.log.schedulers[event.scheduler].optimizer == owner
+        ):
+            if own and event.scheduler == number and event.before == own and event.after != own:
+                return own[0], event.after[0]
+            known, own = event.after, ()
+    return None

@@ -1,0 +1,353 @@
+"""watch and check_loop: each planted fault by its name, and nothing of loops that are right."""
+
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import torch
+import torch.nn.functional as F
+
+import oracles
+from oracles import cli
+from oracles.harness.watching.faults import FAULTS
+from oracles.reports.watched import render
+from oracles.watching import LoopReport
+from tests.meta.faulty_loops import ABSENT, FAULTY
+from tests.support.loops import RIGHT, SCALER, batches, grad_scaler, group, mlp, sgd, unwatched
+
+SCHEMA = jsonschema.Draft202012Validator(
+    json.loads(files("oracles.reports").joinpath("loop.schema.json").read_text("utf-8"))
+)
+
+pytestmark = [
+    # What torch itself says of some of these loops, right and wrong ones.
+    pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler:UserWarning"),
+    pytest.mark.filterwarnings("ignore:The epoch parameter in `scheduler:UserWarning"),
+    pytest.mark.filterwarnings("ignore:`parameters` is an empty generator:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Using backward.. with create_graph=True:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Lazy modules are a new feature:UserWarning"),
+    pytest.mark.filterwarnings("ignore:optimizer contains a parameter group:UserWarning"),
+]
+
+
+class Watching:
+    """It watches as ``oracles.watch`` does, and keeps the reports and what was said of a loop."""
+
+    def __init__(self) -> None:
+        self.reports: list[LoopReport] = []
+        self.said: dict[str, Any] = {}
+
+    @contextmanager
+    def __call__(self, optimizer: Any, **said: Any) -> Iterator[None]:
+        self.said = {n: said[n] for n in ("loss", "accumulation", "weight_decay") if n in said}
+        with oracles.watch(optimizer, **said) as report:
+            self.reports.append(report)
+            yield
+
+
+def checked(loop: Callable[[Any], Any], said: dict[str, Any] | None = None) -> LoopReport:
+    """A loop that nobody watches from within, as ``check_loop`` sees it."""
+    return oracles.check_loop(partial(loop, unwatched), **(said or {}))
+
+
+def bits(trained: Any) -> list[torch.Tensor]:
+    return [trained] if isinstance(trained, torch.Tensor) else [*trained.state_dict().values()]
+
+
+def names(report: LoopReport) -> set[str]:
+    return {found.name for found in report.findings}
+
+
+@pytest.mark.parametrize("loop", RIGHT)
+def test_a_right_loop_is_not_accused_and_computes_the_same(loop: str) -> None:
+    watching = Watching()
+    torch.manual_seed(1)
+    alone = bits(RIGHT[loop](unwatched))
+    torch.manual_seed(1)
+    watched = bits(RIGHT[loop](watching))
+    for report in watching.reports:
+        report.raise_if_wrong()
+    assert all(map(torch.equal, alone, watched))
+
+
+@pytest.mark.parametrize("loop", RIGHT)
+def test_a_right_loop_is_not_accused_by_check_loop(loop: str) -> None:
+    checked(RIGHT[loop]).raise_if_wrong()
+
+
+@pytest.mark.parametrize("loop", FAULTY)
+def test_a_planted_fault_is_told_by_its_name_and_nothing_else(loop: str) -> None:
+    planted = FAULTY[loop]
+    if planted.whole:
+        assert names(checked(planted.loop)) == {planted.fault}
+        return
+    watching = Watching()
+    with suppress(RuntimeError):
+        planted.loop(watching)
+    (report,) = watching.reports
+    assert names(report) == {planted.fault}
+    with pytest.raises(AssertionError, match=planted.fault):
+        report.raise_if_wrong()
+
+
+def test_the_zoo_has_each_fault_but_those_of_several_processes() -> None:
+    shown = {planted.fault for planted in FAULTY.values()} | ABSENT
+    assert {f.name for f in FAULTS} - shown == {"ranks differ", "summed over ranks"}
+
+
+@pytest.mark.parametrize("loop", ["zero_grad_forgotten", "accumulation_undivided", "not_finite"])
+def test_check_loop_tells_the_same(loop: str) -> None:
+    watching = Watching()
+    FAULTY[loop].loop(watching)
+    report = checked(FAULTY[loop].loop, watching.said)
+    assert [f.sentence for f in report.findings] == [
+        f.sentence for f in watching.reports[0].findings
+    ]
+
+
+def test_what_is_allowed_is_not_told() -> None:
+    report = oracles.check_loop(
+        partial(FAULTY["zero_grad_forgotten"].loop, unwatched), allow=["never cleared"]
+    )
+    assert report.ok
+    assert report.to_json()["allowed"] == ["never cleared"]
+
+
+def test_what_is_a_question_of_intention_is_no_fault() -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with oracles.watch(optimizer, model=model) as report:
+        for n, (x, y) in enumerate(batches()):
+            F.cross_entropy(model(x), y).backward()
+            if n % 2:
+                optimizer.step()
+                optimizer.zero_grad()
+    assert report.ok
+    assert [doubt.name for doubt in report.doubts] == ["sum or mean of the passes"]
+    assert report.doubts[0].advice == 'loss="mean" or loss="sum"'
+
+
+def test_the_rule_that_weights_follow_is_told() -> None:
+    watching = Watching()
+    RIGHT["plain"](watching)
+    assert watching.reports[0].follows == ("the weights of SGD move as SGD's coupled_unscaled",)
+
+
+def replaceable() -> dict[tuple[str, str], Any]:
+    """Whatever might be left behind: functions, methods, hooks."""
+    schedulers = [v for v in vars(torch.optim.lr_scheduler).values() if isinstance(v, type)]
+    kinds = [
+        *schedulers,
+        *(type(grad_scaler()).__mro__[:-1] if SCALER else ()),
+        torch.optim.Optimizer,
+        torch.nn.Module,
+        torch.autograd.graph.saved_tensors_hooks,
+        sys.modules[__name__],
+        sys.modules["tests.support.loops"],
+        torch.nn.utils,
+        torch.nn.utils.clip_grad,
+        torch.autograd,
+    ]
+    hooks = vars(sys.modules["torch.optim.optimizer"]).get("_global_optimizer_pre_hooks", {})
+    found = {(str(kind), name): value for kind in kinds for name, value in vars(kind).items()}
+    return found | {("hooks", str(n)): hook for n, hook in hooks.items()}
+
+
+def test_nothing_stays_behind() -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    before = replaceable()
+    during: dict[tuple[str, str], Any] = {}
+    watching = Watching()
+
+    def train() -> None:
+        with watching(optimizer):
+            during.update(replaceable())
+            schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+            F.cross_entropy(model(batches()[0][0]), batches()[0][1]).backward()
+            optimizer.step()
+            schedule.step()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train()
+    after = replaceable()
+    assert after.keys() == before.keys()
+    assert [key for key, value in before.items() if after[key] is not value] == []
+    assert [key for key, value in before.items() if during[key] is not value]
+    (report,) = watching.reports
+    assert report.findings[0].sentence == "the training raises ZeroDivisionError"
+    events = len(report.log.events)
+    optimizer.step()
+    assert len(report.log.events) == events
+
+
+def test_a_report_is_read_when_the_loop_is_over() -> None:
+    with oracles.watch(sgd(mlp())) as report, pytest.raises(RuntimeError, match=r"is not over"):
+        _ = report.findings
+
+
+def test_two_may_watch_at_once() -> None:
+    one, other = Watching(), Watching()
+
+    @contextmanager
+    def both(optimizer: Any, **said: Any) -> Iterator[None]:
+        with one(optimizer, **said), other(optimizer, **said):
+            yield
+
+    FAULTY["clipped_after_the_step"].loop(both)
+    assert names(one.reports[0]) == names(other.reports[0]) == {"clips after the step"}
+
+
+def test_a_training_can_be_ended_after_some_steps() -> None:
+    report = oracles.check_loop(partial(RIGHT["plain"], unwatched), steps=2)
+    assert str(report) == "partial, 2 steps of SGD after 2 backward passes: nothing is wrong"
+    assert not report.log.whole
+
+
+def hangs() -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    optimizer.step()
+    while True:
+        pass
+
+
+def trains() -> None:
+    print("nobody sees this")
+    torch.manual_seed(0)
+    FAULTY["zero_grad_forgotten"].loop(unwatched)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["trains"], 1, "FAILED    never cleared: steps 2 to 4 of SGD follow once more"),
+        (["trains", "--steps", "1"], 0, "trains, 1 step of SGD after 1 backward pass: nothing"),
+        (["trains", "--allow", "never cleared"], 0, "move as SGD's coupled_unscaled"),
+        (["hangs", "--time-limit", "0.3"], 1, "the training does not return within 0.3 s"),
+        (["trains", "--allow", "x"], 2, "allow='x' is no fault; allowed: raises, no step"),
+        (["nowhere"], 2, "cannot be imported: AttributeError: module"),
+        (["names"], 2, "names needs arguments (missing a required argument: 'report')"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else "",
+)
+def test_what_the_command_says_and_its_status(
+    arguments: list[str], status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, *options = arguments
+    assert cli.main(["loop", f"{__name__}:{name}", *options]) == status
+    output = capsys.readouterr()
+    assert said in output.out + output.err
+    assert "nobody sees this" not in output.out
+
+
+def test_the_json_follows_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["loop", f"{__name__}:trains", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    SCHEMA.validate(told)
+    assert [found["name"] for found in told["findings"]] == ["never cleared"]
+    assert not told["ok"]
+
+
+def test_the_report_ends_in_the_line_that_can_be_quoted() -> None:
+    report = checked(RIGHT["several_losses"])
+    lines = render(report).splitlines()
+    assert lines[0].startswith("could not tell whether steps 1 to 4 of SGD were to follow the sum")
+    assert lines[-1] == str(report)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"optimizer": 3}, TypeError, "optimizer=3 is no optimizer of torch"),
+        ({"optimizer": []}, ValueError, r"optimizer=\[\] is empty"),
+        ({"model": "x"}, TypeError, "model='x' is no module of torch"),
+        ({"loss": "average"}, ValueError, "loss='average' is not known; allowed: 'mean', 'sum'"),
+        ({"accumulation": 0}, ValueError, "accumulation=0 must be a whole number from 1 on"),
+        ({"weight_decay": math.nan}, ValueError, "weight_decay=nan must be a finite number from"),
+        ({"allow": ["x"]}, ValueError, "allow='x' is no fault; allowed: raises"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_what_cannot_be_is_refused(
+    arguments: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with (
+        pytest.raises(error, match=said),
+        oracles.watch(**{"optimizer": sgd(mlp())} | arguments),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("steps", [0, -1, math.inf])
+def test_a_number_of_steps_that_cannot_be_is_refused(steps: Any) -> None:
+    with pytest.raises(ValueError, match=r"steps=.* must be a finite number above 0"):
+        oracles.check_loop(trains, steps=steps)
+
+
+def _rank(store: Path, rank: int, scale: float | None, pipe: Any) -> None:
+    """Two steps, the gradients added over ranks and multiplied; None for each by itself."""
+    torch.set_num_threads(1)
+    with group(store, rank, 2):
+        model = mlp()
+        optimizer = sgd(model)
+        with oracles.watch(optimizer, model=model, loss="mean", ranks=True) as report:
+            for x, y in batches(4)[rank::2]:
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                for p in model.parameters():
+                    if scale is not None and p.grad is not None:
+                        torch.distributed.all_reduce(p.grad)
+                        p.grad *= scale
+                optimizer.step()
+        pipe.send([str(found) for found in report.findings])  # some gloos hang when they are left
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked")
+@pytest.mark.parametrize(
+    ("scale", "said"),
+    [
+        (0.5, []),
+        (1.0, ["summed over ranks: steps 1 and 2 of SGD follow the sum of the gradients of 2"]),
+        (None, ["ranks differ: after step 1 of SGD, rank 1 holds other values of 0.weight, 0.bi"]),
+    ],
+)
+def test_ranks_are_compared(tmp_path: Path, scale: float | None, said: list[str]) -> None:
+    context = multiprocessing.get_context("fork")
+    ends = [context.Pipe(duplex=False) for _ in range(2)]
+    processes = [
+        context.Process(target=_rank, args=(tmp_path / "store", rank, scale, pipe))
+        for rank, (_, pipe) in enumerate(ends)
+    ]
+    try:
+        for process in processes:
+            process.start()
+        told = [end.recv() if end.poll(60) else ["nothing"] for end, _ in ends]
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+    for found in told:
+        assert [sentence[: len(start)] for sentence, start in zip(found, said, strict=True)] == said
+
+
+def test_ranks_that_are_not_there_cannot_be_compared() -> None:
+    with (
+        pytest.raises(RuntimeError, match=r"torch.distributed is not initialized"),
+        oracles.watch(sgd(mlp()), ranks=True),
+    ):
+        pass

@@ -1,0 +1,764 @@
+"""Training loops with one fault each, by the name under which ``oracles.watch`` tells it.
+
+A loop is given what watches it, as the right ones of ``tests/support/loops.py`` are.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+
+from tests.support.loops import HOOKS, SCALER, Loop, batches, grad_scaler, mlp, sgd
+
+
+class Planted(NamedTuple):
+    """A loop with a fault.
+
+    Attributes:
+        fault: its name.
+        loop: the loop.
+        whole: whether it shows only where the training is watched to its end, by ``check_loop``.
+    """
+
+    fault: str
+    loop: Loop
+    whole: bool = False
+
+
+FAULTY: dict[str, Planted] = {}
+"""By the name of the loop, those that this torch can run."""
+
+ABSENT: set[str] = set()
+"""Faults of loops that it cannot run."""
+
+
+def planted(fault: str, *, whole: bool = False, there: bool = True) -> Callable[[Loop], Loop]:
+    """Enter a loop into the list, if this torch has what it needs."""
+
+    def enter(loop: Loop) -> Loop:
+        if there:
+            FAULTY[loop.__name__] = Planted(fault, loop, whole)
+        else:
+            ABSENT.add(fault)
+        return loop
+
+    return enter
+
+
+@planted("never cleared")
+def zero_grad_forgotten(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+@planted("never cleared")
+def zero_grad_forgotten_in_a_closure(watch: Any) -> None:
+    model = mlp()
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=3)
+    ((x, y),) = batches(1)
+
+    def closure() -> torch.Tensor:
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        return loss
+
+    with watch(optimizer, model=model):
+        for _ in range(2):
+            optimizer.step(closure)
+
+
+@planted("never cleared", there=HOOKS)
+def zero_grad_forgotten_in_the_backward_pass(watch: Any) -> None:
+    """Steps are made as soon as a gradient is there, and the gradient stays."""
+    model = mlp()
+    optimizers = {p: torch.optim.SGD([p], lr=0.1) for p in model.parameters()}
+    for p in model.parameters():
+        p.register_post_accumulate_grad_hook(lambda p: optimizers[p].step())
+    with watch([*optimizers.values()], model=model):
+        for x, y in batches():
+            F.cross_entropy(model(x), y).backward()
+
+
+@planted("stale gradient")
+def another_model_cleared(watch: Any) -> None:
+    """Only the head is cleared; the body's gradient stays where a pass does not reach it."""
+    body, head = nn.Linear(3, 3), nn.Linear(3, 2)
+    optimizer = torch.optim.SGD([*body.parameters(), *head.parameters()], lr=0.1)
+    with watch(optimizer, model=[body, head]):
+        for n, (x, y) in enumerate(batches()):
+            head.zero_grad()
+            F.cross_entropy(head(body(x) if n == 0 else x), y).backward()
+            optimizer.step()
+
+
+@planted("gradients used twice")
+def two_steps_for_a_pass(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            optimizer.step()
+
+
+@planted("cleared before the step")
+def zero_grad_too_late(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            F.cross_entropy(model(x), y).backward()
+            optimizer.zero_grad(set_to_none=False)
+            optimizer.step()
+
+
+@planted("cleared between micro-batches")
+def zero_grad_for_each_micro_batch(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches(8)):
+            optimizer.zero_grad()
+            (F.cross_entropy(model(x), y) / 4).backward()
+            if n % 4 == 3:
+                optimizer.step()
+
+
+@planted("cleared between micro-batches")
+def zero_grad_in_the_middle(watch: Any) -> None:
+    """The losses do not say how many there are; whoever watches does."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, accumulation=4):
+        for n, (x, y) in enumerate(batches(8)):
+            if n % 2 == 0:
+                optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            if n % 4 == 3:
+                optimizer.step()
+
+
+@planted("step after each micro-batch")
+def step_for_each_micro_batch(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, accumulation=4):
+        for x, y in batches(8):
+            (F.cross_entropy(model(x), y) / 4).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+@planted("no gradient")
+def no_backward_pass(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y)
+            optimizer.step()
+
+
+@planted("no gradient")
+def loss_cut_off(watch: Any) -> None:
+    """What is differentiated is not what depends on the parameters."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            out = torch.tensor(model(x).tolist(), requires_grad=True)
+            F.cross_entropy(out, y).backward()
+            optimizer.step()
+
+
+@planted("sum for mean")
+def sum_of_rows(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model, lr=0.01)
+    criterion = nn.CrossEntropyLoss(reduction="sum")
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            criterion(model(x), y).backward()
+            optimizer.step()
+
+
+@planted("mean for sum")
+def mean_of_rows(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="sum"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+@planted("accumulation undivided")
+def accumulation_undivided(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches(8)):
+            F.cross_entropy(model(x), y).backward()
+            if n % 4 == 3:
+                optimizer.step()
+                optimizer.zero_grad()
+
+
+@planted("accumulation undivided", there=SCALER)
+def accumulation_undivided_with_a_scaler(watch: Any) -> None:
+    """The mean is written as a sum over rows, the scale is undone, and nothing divides by 4."""
+    scaler = grad_scaler(init_scale=1000.0)
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, scaler=scaler, loss="mean"):
+        for n, (x, y) in enumerate(batches(8)):
+            loss = F.cross_entropy(model(x), y, reduction="none").sum() / len(x)
+            scaler.scale(loss).backward()
+            if n % 4 == 3:
+                scaler.unscale_(optimizer)
+                clip_grad_norm_(model.parameters(), 0.1)
+                scaler.step(optimizer)
+                scaler.update()
+                optimizer.zero_grad()
+
+
+@planted("accumulation divided twice")
+def accumulation_divided_twice(watch: Any) -> None:
+    """Each loss is divided, and then the gradients are."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches(8)):
+            (F.cross_entropy(model(x), y) / 4).backward()
+            if n % 4 == 3:
+                for p in model.parameters():
+                    assert p.grad is not None
+                    p.grad.mul_(0.25)
+                optimizer.step()
+                optimizer.zero_grad()
+
+
+@planted("mean of unequal means")
+def unequal_micro_batches(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for sizes in ((8, 8, 3), (8, 8, 3)):
+            for rows in sizes:
+                ((x, y),) = batches(1, rows)
+                (F.cross_entropy(model(x), y) / 3).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+@planted("short window")
+def last_window_divided_as_the_others(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches(10)):
+            (F.cross_entropy(model(x), y) / 4).backward()
+            if n % 4 == 3 or n == 9:
+                optimizer.step()
+                optimizer.zero_grad()
+
+
+def _scaled(watch: Any, step: Callable[[nn.Module, Any, Any], None], scale: bool = True) -> None:
+    """A loop with a scaler."""
+    model = mlp()
+    optimizer = sgd(model)
+    scaler = grad_scaler()
+    with watch(optimizer, model=model, scaler=scaler):
+        for x, y in batches():
+            optimizer.zero_grad()
+            scaler.scale(torch.zeros(1))  # another loss, which may have been scaled
+            loss = F.cross_entropy(model(x), y)
+            (scaler.scale(loss) if scale else loss).backward()
+            step(model, optimizer, scaler)
+            scaler.update()
+
+
+@planted("never unscaled", there=SCALER)
+def step_without_the_scaler(watch: Any) -> None:
+    def step(model: nn.Module, optimizer: Any, scaler: Any) -> None:
+        optimizer.step()
+        scaler.unscale_(optimizer)  # too late
+
+    _scaled(watch, step)
+
+
+@planted("unscaled twice", there=SCALER)
+def unscaled_by_hand_as_well(watch: Any) -> None:
+    def step(model: nn.Module, optimizer: Any, scaler: Any) -> None:
+        for p in model.parameters():
+            assert p.grad is not None
+            p.grad /= scaler.get_scale()
+        scaler.step(optimizer)
+
+    _scaled(watch, step)
+
+
+@planted("never scaled", there=SCALER)
+def scale_forgotten(watch: Any) -> None:
+    _scaled(watch, lambda model, optimizer, scaler: scaler.step(optimizer), scale=False)
+
+
+@planted("scaled in part", there=SCALER)
+def one_of_two_losses_scaled(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    scaler = grad_scaler()
+    with watch(optimizer, model=model, scaler=scaler):
+        for x, y in batches():
+            optimizer.zero_grad()
+            scaler.scale(F.cross_entropy(model(x), y)).backward()
+            model(x).square().mean().backward()
+            scaler.step(optimizer)
+            scaler.update()
+
+
+@planted("not finite")
+def not_finite(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches(3)):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            (loss * math.nan if n == 2 else loss).backward()
+            optimizer.step()
+
+
+@planted("clips scaled gradients", there=SCALER)
+def clipped_before_unscaling(watch: Any) -> None:
+    def step(model: nn.Module, optimizer: Any, scaler: Any) -> None:
+        clip_grad_norm_(model.parameters(), 1.0)
+        scaler.step(optimizer)
+
+    _scaled(watch, step)
+
+
+@planted("clips each micro-batch")
+def clipped_for_each_micro_batch(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches(8)):
+            (F.cross_entropy(model(x), y) / 4).backward()
+            clip_grad_norm_(model.parameters(), 0.05)
+            if n % 4 == 3:
+                optimizer.step()
+                optimizer.zero_grad()
+
+
+@planted("clips after the step")
+def clipped_after_the_step(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            clip_grad_value_(model.parameters(), 0.01)
+
+
+@planted("clips nothing")
+def clips_a_generator(watch: Any) -> None:
+    """It has no parameters any more when it is given for the second time."""
+    model = mlp()
+    parameters = model.parameters()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            clip_grad_norm_(parameters, 0.1)
+            optimizer.step()
+
+
+@planted("schedule per micro-batch")
+def schedule_for_each_micro_batch(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3)
+    with watch(optimizer, model=model, scheduler=schedule):
+        for n, (x, y) in enumerate(batches(12)):
+            (F.cross_entropy(model(x), y) / 4).backward()
+            if n % 4 == 3:
+                optimizer.step()
+                optimizer.zero_grad()
+            schedule.step()
+
+
+@planted("schedule never advances", whole=True)
+def schedule_forgotten(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    with watch(optimizer, model=model, scheduler=schedule):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+def _too_early(watch: Any, *, at_the_top: bool) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    with watch(optimizer, model=model, scheduler=schedule):
+        for x, y in batches():
+            if at_the_top:
+                schedule.step()
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            if not at_the_top:
+                schedule.step()
+            optimizer.step()
+
+
+@planted("schedule before the step")
+def schedule_right_before_the_step(watch: Any) -> None:
+    _too_early(watch, at_the_top=False)
+
+
+@planted("schedule before the step", whole=True)
+def schedule_at_the_top(watch: Any) -> None:
+    _too_early(watch, at_the_top=True)
+
+
+@planted("schedule at a skipped step", there=SCALER)
+def schedule_at_a_skipped_step(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    scaler = grad_scaler()
+    with watch(optimizer, model=model, scheduler=schedule, scaler=scaler):
+        for n, (x, y) in enumerate(batches()):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            scaler.scale(loss * math.inf if n == 1 else loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            schedule.step()
+
+
+@planted("rate overwritten")
+def rate_set_by_hand(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.9**epoch)
+    with watch(optimizer, model=model, scheduler=schedule):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            optimizer.param_groups[0]["lr"] *= 0.5
+            schedule.step()
+
+
+@planted("schedule of nobody")
+def schedule_of_a_former_optimizer(watch: Any) -> None:
+    model = mlp()
+    schedule = torch.optim.lr_scheduler.ExponentialLR(sgd(model), 0.5)
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, scheduler=schedule):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            schedule.step()
+
+
+@planted("dead parameters")
+def model_copied_after_the_optimizer(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    model = copy.deepcopy(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            model.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+@planted("dead parameters")
+def head_replaced_after_the_optimizer(watch: Any) -> None:
+    model = mlp()
+    groups: list[dict[str, Any]] = [
+        {"params": model[0].parameters()},
+        {"params": model[2].parameters(), "lr": 0.5},
+    ]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    model[2] = nn.Linear(6, 2)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            model.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+@planted("in no group")
+def layer_left_out(watch: Any) -> None:
+    model = mlp()
+    weights = [p for name, p in model.named_parameters() if "weight" in name]
+    optimizer = torch.optim.SGD(weights, lr=0.1)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            model.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+@planted("listed twice")
+def parameter_listed_twice(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    optimizer.param_groups[0]["params"].append(model[0].weight)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+@planted("two optimizers, one gradient")
+def shared_by_two_optimizers(watch: Any) -> None:
+    body, actor, value = nn.Linear(3, 4), nn.Linear(4, 2), nn.Linear(4, 1)
+    one = torch.optim.Adam([*body.parameters(), *actor.parameters()], lr=0.01)
+    other = torch.optim.Adam([*body.parameters(), *value.parameters()], lr=0.01)
+    with watch([one, other], model=[body, actor, value]):
+        for x, y in batches():
+            one.zero_grad()
+            other.zero_grad()
+            F.cross_entropy(actor(body(x)), y).backward()
+            value(body(x)).square().mean().backward()
+            one.step()
+            other.step()
+
+
+@planted("lost in rounding")
+def steps_too_small_for_bfloat16(watch: Any) -> None:
+    model = mlp().bfloat16()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-5)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x.bfloat16()).float(), y).backward()
+            optimizer.step()
+
+
+@planted("frozen and moving")
+def frozen_with_zeros(watch: Any) -> None:
+    """Frozen in the middle, with a gradient that is cleared to zeros, and decay."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches()):
+            if n == 2:
+                model[0].requires_grad_(False)
+            optimizer.zero_grad(set_to_none=False)
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+def _exempt(watch: Any, *words: str) -> None:
+    """Parameters whose names have one of some words are not decayed."""
+    torch.manual_seed(5)
+    model = nn.Sequential()
+    for name, layer in {
+        "first": nn.Linear(3, 6),
+        "norm": nn.LayerNorm(6),
+        "second": nn.Linear(6, 6),
+        "ln": nn.LayerNorm(6),
+        "head": nn.Linear(6, 2),
+    }.items():
+        model.add_module(name, layer)
+    named = dict(model.named_parameters())
+    exempt = [name for name in named if any(word in name for word in words)]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for name, p in named.items() if name not in exempt], "weight_decay": 0.1},
+            {"params": [named[name] for name in exempt], "weight_decay": 0.0},
+        ],
+        lr=0.01,
+    )
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+@planted("exemption of nothing")
+def names_that_nothing_has(watch: Any) -> None:
+    _exempt(watch, "LayerNorm.weight", "beta")
+
+
+@planted("exemption of some")
+def names_that_some_have(watch: Any) -> None:
+    _exempt(watch, "bias", "norm.weight")
+
+
+@planted("optimizer made anew")
+def optimizer_in_the_loop(watch: Any) -> None:
+    model = mlp()
+    optimizers = [torch.optim.Adam(model.parameters(), lr=0.01) for _ in range(4)]
+    with watch(optimizers, model=model):
+        for optimizer, (x, y) in zip(optimizers, batches(), strict=True):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+class Deaf(torch.optim.SGD):
+    """It takes a closure, and does not call it."""
+
+    def step(self, closure: Any = None) -> Any:
+        return super().step()
+
+
+@planted("closure never called")
+def closure_never_called(watch: Any) -> None:
+    model = mlp()
+    optimizer = Deaf(model.parameters(), lr=0.1)
+    ((x, y),) = batches(1)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        return loss
+
+    with watch(optimizer, model=model):
+        for _ in range(3):
+            optimizer.step(closure)
+
+
+@planted("left in eval mode")
+def left_in_eval_mode(watch: Any) -> None:
+    model = mlp(norm=True)
+    optimizer = sgd(model)
+    model.train()
+    with watch(optimizer, model=model):
+        for _ in range(3):
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+            model.eval()
+            with torch.no_grad():
+                for x, y in batches(2):
+                    F.cross_entropy(model(x), y)
+
+
+@planted("decay divided by a count")
+def decay_divided_by_the_rows(watch: Any) -> None:
+    """Somebody has divided the decay by the batch size, as the losses are."""
+    model = mlp()
+    optimizer = sgd(model, weight_decay=0.1 / 8)
+    with watch(optimizer, model=model, weight_decay=0.1):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+class BatchScaled(torch.optim.SGD):
+    """An optimizer that divides its decay by the batch size, which it is told."""
+
+    def step(self, closure: Any = None) -> Any:
+        decay = self.param_groups[0]["weight_decay"]
+        self.param_groups[0]["weight_decay"] = decay / 8
+        super().step(closure)
+        self.param_groups[0]["weight_decay"] = decay
+
+
+@planted("decay divided by a count")
+def decay_divided_by_the_optimizer(watch: Any) -> None:
+    model = mlp()
+    optimizer = BatchScaled(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+@planted("decay multiplied with a count")
+def decay_for_each_micro_batch(watch: Any) -> None:
+    """The gradients are a sum over four micro-batches, so somebody has multiplied the decay."""
+    model = mlp()
+    optimizer = sgd(model, weight_decay=0.4)
+    with watch(optimizer, model=model, weight_decay=0.1):
+        for n, (x, y) in enumerate(batches(12)):
+            (F.cross_entropy(model(x), y) / 4).backward()
+            if n % 4 == 3:
+                optimizer.step()
+                optimizer.zero_grad()
+
+
+class Traced(torch.optim.SGD):
+    """A step that goes by the gradients which there were when it was traced."""
+
+    def step(self, closure: Any = None) -> Any:
+        if not hasattr(self, "traced"):
+            self.traced = [p for p in self.param_groups[0]["params"] if p.grad is not None]
+        every = self.param_groups[0]["params"]
+        self.param_groups[0]["params"] = self.traced
+        super().step(closure)
+        self.param_groups[0]["params"] = every
+
+
+@planted("left behind")
+def traced_without_some_gradients(watch: Any) -> None:
+    """At the first step the first layer had no gradient."""
+    model = mlp()
+    optimizer = Traced(model.parameters(), lr=0.1)
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches(5)):
+            optimizer.zero_grad()
+            model[0].requires_grad_(n > 0)
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+@planted("raises")
+def backward_twice(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    ((x, y),) = batches(1)
+    loss = F.cross_entropy(model(x), y)
+    with watch(optimizer, model=model):
+        for _ in range(2):
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+@planted("no step")
+def no_step(watch: Any) -> None:
+    model = mlp()
+    with watch(sgd(model), model=model):
+        for x, y in batches():
+            F.cross_entropy(model(x), y).backward()

@@ -1,0 +1,1526 @@
+"""Right training loops of many styles, each short enough to be read.
+
+A loop is given what watches it, ``watch(optimizer, **meant)``, a context manager, and returns what
+it has trained.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import copy
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as distributed
+import torch.nn.functional as F
+from torch import nn
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+from torch.utils.checkpoint import checkpoint
+
+Loop = Callable[[Any], Any]
+
+RIGHT: dict[str, Loop] = {}
+"""By name, those that this torch can run."""
+
+
+def right(loop: Loop) -> Loop:
+    """Enter a loop into the list."""
+    RIGHT[loop.__name__] = loop
+    return loop
+
+
+def where(there: bool) -> Callable[[Loop], Loop]:
+    """Enter a loop into the list, if this torch has what it needs."""
+    return right if there else lambda loop: loop
+
+
+SCALER = hasattr(getattr(torch, "amp", None), "GradScaler")
+"""Whether there is a scaler for the CPU."""
+
+HOOKS = hasattr(torch.Tensor, "register_post_accumulate_grad_hook")
+"""Whether a hook can be called when a gradient is there."""
+
+
+@contextmanager
+def unwatched(*_: Any, **__: Any) -> Iterator[None]:
+    """In place of ``oracles.watch``."""
+    yield
+
+
+def mlp(norm: bool = False) -> nn.Sequential:
+    torch.manual_seed(5)
+    middle: list[nn.Module] = [nn.BatchNorm1d(6)] if norm else []
+    return nn.Sequential(nn.Linear(3, 6), *middle, nn.Tanh(), nn.Linear(6, 2))
+
+
+def batches(count: int = 4, rows: int = 8) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    generator = torch.Generator().manual_seed(11)
+    return [
+        (
+            torch.randn(rows, 3, generator=generator),
+            torch.randint(0, 2, (rows,), generator=generator),
+        )
+        for _ in range(count)
+    ]
+
+
+def sgd(model: nn.Module, **settings: Any) -> torch.optim.SGD:
+    return torch.optim.SGD(
+        model.parameters(), **{"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01} | settings
+    )
+
+
+@right
+def plain(watch: Any) -> Any:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean", accumulation=1, weight_decay=0.01):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+@right
+def cleared_at_the_end(watch: Any) -> Any:
+    model = mlp()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    criterion = nn.CrossEntropyLoss()
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            criterion(model(x), y).backward()
+            optimizer.step()
+            model.zero_grad()
+    return model
+
+
+@right
+def cleared_to_zeros(watch: Any) -> Any:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad(set_to_none=False)
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+@right
+def cleared_by_hand(watch: Any) -> Any:
+    """As it was done before there were optimizers: nothing of this is counted by torch."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            for p in model.parameters():
+                assert p.grad is not None
+                p.grad.data.zero_()
+    return model
+
+
+@right
+def same_batch_constant_gradient(watch: Any) -> Any:
+    """Each step has the very numbers of the step before, and a gradient of its own."""
+    w = nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([w], lr=0.5)
+    with watch(optimizer, loss="sum"):
+        for _ in range(4):
+            optimizer.zero_grad()
+            (w * torch.tensor([1.0, 2.0, 3.0])).sum().backward()
+            optimizer.step()
+    return w
+
+
+@right
+def accumulated(watch: Any) -> Any:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean", accumulation=4):
+        for n, (x, y) in enumerate(batches(12)):
+            (F.cross_entropy(model(x), y) / 4).backward()
+            if n % 4 == 3:
+                optimizer.step()
+                optimizer.zero_grad()
+    return model
+
+
+@right
+def accumulated_then_divided(watch: Any) -> Any:
+    """The gradients are divided, not the losses."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches(9)):
+            F.cross_entropy(model(x), y).backward()
+            if n % 3 == 2:
+                for p in model.parameters():
+                    assert p.grad is not None
+                    p.grad /= 3
+                optimizer.step()
+                optimizer.zero_grad()
+    return model
+
+
+@right
+def accumulated_unequal(watch: Any) -> Any:
+    """Each mean weighs as much as it has rows; the last step has fewer micro-batches."""
+    model = mlp()
+    optimizer = sgd(model)
+    sizes = [[8, 8, 3], [5, 8, 8], [8, 2]]
+    with watch(optimizer, model=model, loss="mean"):
+        for rows in sizes:
+            for count in rows:
+                ((x, y),) = batches(1, count)
+                (F.cross_entropy(model(x), y) * (count / sum(rows))).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    return model
+
+
+@right
+def accumulated_sums(watch: Any) -> Any:
+    """Sums, divided by the rows of the whole step; tokens that are ignored do not count."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for _ in range(2):
+            parts = batches(3)
+            for _, y in parts:
+                y[:2] = -100
+            total = sum(int((y != -100).sum()) for _, y in parts)
+            for x, y in parts:
+                loss = F.cross_entropy(model(x), y, reduction="sum")
+                (loss / total).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    return model
+
+
+@right
+def summed(watch: Any) -> Any:
+    model = mlp()
+    optimizer = sgd(model, lr=0.01)
+    with watch(optimizer, model=model, loss="sum"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y, reduction="sum").backward()
+            optimizer.step()
+    return model
+
+
+@right
+def several_losses(watch: Any) -> Any:
+    """Parts of one loss, each with a backward pass of its own, and one that is put together."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            out = model(x)
+            F.cross_entropy(out, y).backward(retain_graph=True)
+            (0.1 * out.square().mean() + 0.01 * model(x).abs().sum()).backward()
+            optimizer.step()
+    return model
+
+
+def grad_scaler(**settings: Any) -> Any:
+    """On the CPU."""
+    return torch.amp.GradScaler("cpu", **{"init_scale": 1024.0, **settings})
+
+
+@where(SCALER)
+def scaled(watch: Any) -> Any:
+    model = mlp()
+    optimizer = sgd(model)
+    scaler = grad_scaler()
+    with watch(optimizer, model=model, scaler=scaler, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                loss = F.cross_entropy(model(x), y)
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+    return model
+
+
+@where(SCALER)
+def scaled_accumulated_clipped_scheduled(watch: Any) -> Any:
+    """Everything at once, and one step that is left out, at which the schedule waits."""
+    model = mlp()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 0.5, total_iters=3)
+    scaler = grad_scaler(init_scale=1000.0)
+    with watch(optimizer, model=model, scheduler=schedule, scaler=scaler, loss="mean"):
+        for n, (x, y) in enumerate(batches(8)):
+            loss = F.cross_entropy(model(x), y) / 2
+            if n == 2:
+                loss = loss * math.inf
+            scaler.scale(loss).backward()
+            if n % 2:
+                scaler.unscale_(optimizer)
+                clip_grad_norm_(model.parameters(), 0.05)
+                scaler.step(optimizer)
+                scale = scaler.get_scale()
+                scaler.update()
+                optimizer.zero_grad(set_to_none=True)
+                if scaler.get_scale() >= scale:
+                    schedule.step()
+    return model
+
+
+@where(SCALER)
+def scaled_by_hand(watch: Any) -> Any:
+    """A scaler's scale, and gradients that are divided by it by hand."""
+    model = mlp()
+    optimizer = sgd(model)
+    scaler = grad_scaler()
+    with watch(optimizer, model=model, scaler=scaler, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            scaler.scale(F.cross_entropy(model(x), y)).backward()
+            for p in model.parameters():
+                assert p.grad is not None
+                p.grad.div_(scaler.get_scale())
+            optimizer.step()
+    return model
+
+
+@where(SCALER)
+def scaled_with_a_scaled_limit(watch: Any) -> Any:
+    """Gradients are clipped while they are scaled, and so is the limit."""
+    model = mlp()
+    optimizer = sgd(model)
+    scaler = grad_scaler()
+    with watch(optimizer, model=model, scaler=scaler):
+        for x, y in batches():
+            optimizer.zero_grad()
+            scaler.scale(F.cross_entropy(model(x), y)).backward()
+            clip_grad_norm_(model.parameters(), 0.25 * scaler.get_scale())
+            scaler.step(optimizer)
+            scaler.update()
+    return model
+
+
+@right
+def distributed_data_parallel(watch: Any) -> Any:
+    """One process of one, micro-batches without synchronization included."""
+    with tempfile.TemporaryDirectory() as folder, group(Path(folder) / "store"):
+        inner = mlp()
+        model = nn.parallel.DistributedDataParallel(inner)
+        optimizer = sgd(model)
+        with watch(optimizer, model=model, loss="mean", accumulation=2):
+            for n, (x, y) in enumerate(batches(6)):
+                last = n % 2 == 1
+                with nullcontext() if last else model.no_sync():
+                    (F.cross_entropy(model(x), y) / 2).backward()
+                if last:
+                    optimizer.step()
+                    optimizer.zero_grad()
+    return inner
+
+
+@contextmanager
+def group(store: Path, rank: int = 0, size: int = 1) -> Iterator[None]:
+    """A process group of gloo."""
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{store}", rank=rank, world_size=size
+    )
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+@right
+def clipped_by_norm(watch: Any) -> Any:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            clip_grad_norm_((p for p in model.parameters() if p.requires_grad), 0.1)
+            optimizer.step()
+    return model
+
+
+@right
+def clipped_by_value(watch: Any) -> Any:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches(6)):
+            (F.cross_entropy(model(x), y) / 2).backward()
+            if n % 2:
+                clip_grad_value_(model.parameters(), 0.01)
+                optimizer.step()
+                optimizer.zero_grad()
+    return model
+
+
+@right
+def norm_measured(watch: Any) -> Any:
+    """A norm is logged after each pass and each step, by clipping with no limit."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches(6)):
+            (F.cross_entropy(model(x), y) / 2).backward()
+            clip_grad_norm_(model.parameters(), math.inf)
+            if n % 2:
+                optimizer.step()
+                clip_grad_norm_(model.parameters(), math.inf)
+                optimizer.zero_grad()
+    return model
+
+
+def _scheduled(watch: Any, build: Callable[[Any], Any], *, per_epoch: bool) -> Any:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = build(optimizer)
+    with watch(optimizer, model=model, scheduler=schedule, loss="mean"):
+        for _ in range(3):
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+                if not per_epoch:
+                    schedule.step()
+            if per_epoch:
+                schedule.step()
+    return model
+
+
+@right
+def scheduled_per_step(watch: Any) -> Any:
+    return _scheduled(
+        watch,
+        lambda optimizer: torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.2, total_steps=6),
+        per_epoch=False,
+    )
+
+
+@right
+def scheduled_per_epoch(watch: Any) -> Any:
+    return _scheduled(
+        watch, lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1), per_epoch=True
+    )
+
+
+@right
+def scheduled_in_sequence(watch: Any) -> Any:
+    schedulers = torch.optim.lr_scheduler
+    return _scheduled(
+        watch,
+        lambda optimizer: schedulers.SequentialLR(
+            optimizer,
+            [schedulers.LinearLR(optimizer), schedulers.CosineAnnealingLR(optimizer, 4)],
+            [2],
+        ),
+        per_epoch=False,
+    )
+
+
+@right
+def scheduled_by_metric(watch: Any) -> Any:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
+    with watch(optimizer, model=model, scheduler=schedule, loss="mean"):
+        for _ in range(3):
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(x), y)
+                loss.backward()
+                optimizer.step()
+            schedule.step(float(loss.detach()))
+    return model
+
+
+@right
+def scheduled_by_hand_at_first(watch: Any) -> Any:
+    """A warm-up writes the rates before each of its steps, a schedule per epoch does the rest."""
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.9**epoch)
+    with watch(optimizer, model=model, scheduler=schedule, loss="mean"):
+        for epoch in range(4):
+            for n, (x, y) in enumerate(batches(2)):
+                done = 2 * epoch + n
+                if done < 3:
+                    for settings in optimizer.param_groups:
+                        settings["lr"] = 0.1 * 0.9**epoch * (done + 1) / 4
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+            schedule.step()
+    return model
+
+
+@right
+def scheduled_by_fraction_of_epochs(watch: Any) -> Any:
+    """The schedule is told where it is at each micro-batch, and does not count."""
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 2)
+    with watch(optimizer, model=model, scheduler=schedule):
+        for n, (x, y) in enumerate(batches(8)):
+            (F.cross_entropy(model(x), y) / 2).backward()
+            if n % 2:
+                optimizer.step()
+                optimizer.zero_grad()
+            schedule.step(n / 4)
+    return model
+
+
+@right
+def resumed(watch: Any) -> Any:
+    """States of optimizer and schedule are loaded, and another schedule is brought up by steps."""
+    model = mlp()
+    first = sgd(model)
+    first_schedule = torch.optim.lr_scheduler.LambdaLR(first, lambda epoch: 0.5**epoch)
+    for x, y in batches(2):
+        first.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        first.step()
+        first_schedule.step()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.5**epoch)
+    with watch(optimizer, model=model, scheduler=schedule, loss="mean"):
+        optimizer.load_state_dict(copy.deepcopy(first.state_dict()))
+        schedule.load_state_dict(first_schedule.state_dict())
+        for x, y in batches(3):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            schedule.step()
+    return model
+
+
+@right
+def brought_up_by_steps(watch: Any) -> Any:
+    """A schedule is taken up in its middle by stepping it before the training."""
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    with watch(optimizer, model=model, scheduler=schedule):
+        optimizer.zero_grad()
+        schedule.step()
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            schedule.step()
+    return model
+
+
+@right
+def hooked(watch: Any) -> Any:
+    """Hooks on tensors, modules and steps, some of which change what they are given."""
+    model = mlp()
+    optimizer = sgd(model)
+    noise = torch.Generator().manual_seed(3)
+    for p in model.parameters():
+        p.register_hook(lambda g: g + 0.01 * torch.randn(g.shape, generator=noise))
+    model[0].register_forward_hook(lambda module, given, out: out * 2)
+
+    def clamp(*_: Any) -> None:
+        for p in model.parameters():
+            p.data.clamp_(-1, 1)
+
+    if hasattr(optimizer, "register_step_post_hook"):
+        optimizer.register_step_post_hook(clamp)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+@where(HOOKS)
+def steps_within_the_backward_pass(watch: Any) -> Any:
+    """An optimizer for each parameter, which steps as soon as its gradient is there."""
+    model = mlp()
+    optimizers = {p: torch.optim.SGD([p], lr=0.1, momentum=0.9) for p in model.parameters()}
+
+    def step(p: Any) -> None:
+        optimizers[p].step()
+        optimizers[p].zero_grad()
+
+    for p in model.parameters():
+        p.register_post_accumulate_grad_hook(step)
+    with watch([*optimizers.values()], model=model, loss="mean"):
+        for x, y in batches():
+            F.cross_entropy(model(x), y).backward()
+    return model
+
+
+@right
+def line_searched(watch: Any) -> Any:
+    model = mlp()
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=4, line_search_fn="strong_wolfe")
+    ((x, y),) = batches(1)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        return loss
+
+    with watch(optimizer, model=model, loss="mean"):
+        for _ in range(3):
+            optimizer.step(closure)
+    return model
+
+
+@right
+def by_closures(watch: Any) -> Any:
+    """As Lightning calls steps: all of one is in the closure."""
+    model = mlp()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 4)
+
+    def training_step(batch: Any) -> torch.Tensor:
+        x, y = batch
+        return F.cross_entropy(model(x), y)
+
+    with watch(optimizer, model=model, scheduler=schedule, loss="mean"):
+        for batch in batches():
+
+            def closure(batch: Any = batch) -> torch.Tensor:
+                optimizer.zero_grad()
+                loss = training_step(batch)
+                loss.backward()
+                clip_grad_norm_(model.parameters(), 0.5)
+                return loss
+
+            optimizer.step(closure=closure)
+            schedule.step()
+    return model
+
+
+@right
+def adversarial(watch: Any) -> Any:
+    """Two networks, two optimizers; the generator's pass reaches the discriminator, too."""
+    torch.manual_seed(5)
+    generator, judge = nn.Linear(2, 3), nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    of_judge = torch.optim.Adam(judge.parameters(), lr=0.01)
+    of_generator = torch.optim.Adam(generator.parameters(), lr=0.01)
+    ones, zeros = torch.ones(8, 1), torch.zeros(8, 1)
+    with watch([of_judge, of_generator], model=[generator, judge]):
+        for x, _ in batches(6):
+            made = generator(x[:, :2])
+            judge.zero_grad()
+            F.binary_cross_entropy_with_logits(judge(x), ones).backward()
+            F.binary_cross_entropy_with_logits(judge(made.detach()), zeros).backward()
+            of_judge.step()
+            generator.zero_grad()
+            F.binary_cross_entropy_with_logits(judge(made), ones).backward()
+            of_generator.step()
+    return nn.ModuleList([generator, judge])
+
+
+@right
+def critic(watch: Any) -> Any:
+    """Several steps of a critic, whose weights are clamped, for each of the generator."""
+    torch.manual_seed(5)
+    generator, judge = nn.Linear(2, 3), nn.Linear(3, 1)
+    of_judge = torch.optim.RMSprop(judge.parameters(), lr=0.01)
+    of_generator = torch.optim.RMSprop(generator.parameters(), lr=0.01)
+    with watch([of_judge, of_generator], model=[generator, judge]):
+        for n, (x, _) in enumerate(batches(9)):
+            of_judge.zero_grad()
+            mixed = x.clone().requires_grad_()
+            (slope,) = torch.autograd.grad(judge(mixed).sum(), mixed, create_graph=True)
+            loss = judge(generator(x[:, :2]).detach()).mean() - judge(x).mean()
+            (loss + 10 * (slope.norm(dim=1) - 1).square().mean()).backward()
+            of_judge.step()
+            for p in judge.parameters():
+                p.data.clamp_(-0.5, 0.5)
+            if n % 3 == 2:
+                of_generator.zero_grad()
+                (-judge(generator(x[:, :2])).mean()).backward()
+                of_generator.step()
+    return nn.ModuleList([generator, judge])
+
+
+@right
+def one_parameter_in_two_optimizers(watch: Any) -> Any:
+    """Each optimizer has a loss of its own, and clears before it."""
+    model = mlp()
+    one, other = sgd(model), torch.optim.Adam(model[0].parameters(), lr=0.01)
+    with watch([one, other], model=model):
+        for x, y in batches():
+            one.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            one.step()
+            other.zero_grad()
+            model[0](x).square().mean().backward()
+            other.step()
+    return model
+
+
+@right
+def one_optimizer_after_another(watch: Any) -> Any:
+    """Adam at first, and then the parameters are LBFGS's."""
+    model = mlp()
+    ((x, y),) = batches(1)
+    first = torch.optim.Adam(model.parameters(), lr=0.01)
+    second = torch.optim.LBFGS(model.parameters(), max_iter=3)
+
+    def closure() -> torch.Tensor:
+        second.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        return loss
+
+    with watch([first, second], model=model, loss="mean"):
+        for _ in range(3):
+            first.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            first.step()
+        for _ in range(2):
+            second.step(closure)
+    return model
+
+
+@right
+def frozen_backbone(watch: Any) -> Any:
+    model = mlp()
+    for p in model[0].parameters():
+        p.requires_grad_(False)
+    groups: list[dict[str, Any]] = [
+        {"params": model[0].parameters(), "lr": 0.0},
+        {"params": model[2].parameters()},
+    ]
+    optimizer = torch.optim.SGD(groups, lr=0.1, momentum=0.9, weight_decay=0.1)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+@right
+def unfrozen_in_the_middle(watch: Any) -> Any:
+    model = mlp()
+    for p in model[0].parameters():
+        p.requires_grad_(False)
+    optimizer = torch.optim.Adam(model[2].parameters(), lr=0.01)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches(6)):
+            if n == 3:
+                for p in model[0].parameters():
+                    p.requires_grad_(True)
+                optimizer.add_param_group({"params": model[0].parameters(), "lr": 0.001})
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+@right
+def groups_by_name(watch: Any) -> Any:
+    """Norms and biases are exempt from decay; the head has a group of its own, which is decayed."""
+    torch.manual_seed(5)
+    model = nn.Sequential(
+        nn.Linear(3, 6), nn.LayerNorm(6), nn.Linear(6, 6), nn.LayerNorm(6), nn.Linear(6, 2)
+    )
+    body = [p for name, p in model.named_parameters() if not name.startswith("4")]
+    groups = [
+        {"params": [p for p in body if p.dim() > 1], "weight_decay": 0.1},
+        {"params": [p for p in body if p.dim() < 2], "weight_decay": 0.0},
+        {"params": model[4].parameters(), "weight_decay": 0.1},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=0.01)
+    with watch(optimizer, model=model, loss="mean", weight_decay=0.1):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+@right
+def nothing_to_exempt(watch: Any) -> Any:
+    """The same code for a model that has neither norms nor biases."""
+    torch.manual_seed(5)
+    model = nn.Sequential(nn.Linear(3, 6, bias=False), nn.Tanh(), nn.Linear(6, 2, bias=False))
+    groups = [
+        {"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": 0.1},
+        {"params": [p for p in model.parameters() if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=0.01)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+@right
+def averaged_beside(watch: Any) -> Any:
+    """A momentum encoder and an average, which follow the model by hand."""
+    model = mlp()
+    average = torch.optim.swa_utils.AveragedModel(model)
+    teacher = copy.deepcopy(model)
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, _ in batches():
+            optimizer.zero_grad()
+            with torch.no_grad():
+                aim = teacher(x)
+            F.mse_loss(model(x), aim + 1).backward()
+            optimizer.step()
+            average.update_parameters(model)
+            with torch.no_grad():
+                for p, q in zip(teacher.parameters(), model.parameters(), strict=True):
+                    p.lerp_(q, 0.1)
+    return nn.ModuleList([model, average, teacher])
+
+
+def _checkpointed(watch: Any, *, reentrant: bool) -> Any:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches(6)):
+            x.requires_grad_()
+            middle = checkpoint(model[:2], x, use_reentrant=reentrant)
+            (F.cross_entropy(model[2](middle), y) / 2).backward()
+            if n % 2:
+                optimizer.step()
+                optimizer.zero_grad()
+    return model
+
+
+@right
+def checkpointed(watch: Any) -> Any:
+    return _checkpointed(watch, reentrant=False)
+
+
+@right
+def checkpointed_reentrant(watch: Any) -> Any:
+    return _checkpointed(watch, reentrant=True)
+
+
+@right
+def checkpointed_with_its_loss(watch: Any) -> Any:
+    """Nothing in the graph of the loss may be unpacked."""
+    model = mlp()
+    optimizer = sgd(model)
+
+    def loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(model(x), y) * 0.5
+
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            checkpoint(loss, x.requires_grad_(), y, use_reentrant=False).backward()
+            optimizer.step()
+    return model
+
+
+@right
+def gradients_by_hand(watch: Any) -> Any:
+    """No backward pass: gradients are computed apart and put in place, new or in the old tensor."""
+    model = mlp()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches()):
+            found = torch.autograd.grad(F.cross_entropy(model(x), y), [*model.parameters()])
+            for p, g in zip(model.parameters(), found, strict=True):
+                if p.grad is None or n == 2:
+                    p.grad = g
+                else:
+                    p.grad.data.copy_(g)
+            optimizer.step()
+    return model
+
+
+@right
+def gradients_estimated(watch: Any) -> Any:
+    """Evolution strategies: gradients of parameters that require none."""
+    model = mlp().requires_grad_(False)
+    optimizer = sgd(model, lr=0.01)
+    noise = torch.Generator().manual_seed(3)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            for p in model.parameters():
+                move = torch.randn(p.shape, generator=noise)
+                p.add_(move, alpha=0.01)
+                more = F.cross_entropy(model(x), y)
+                p.sub_(move, alpha=0.02)
+                less = F.cross_entropy(model(x), y)
+                p.add_(move, alpha=0.01)
+                p.grad = (more - less) / 0.02 * move
+            optimizer.step()
+    return model
+
+
+@where(hasattr(torch, "func"))
+def functional(watch: Any) -> Any:
+    """Gradients by transformed functions."""
+    model = mlp()
+    optimizer = sgd(model)
+    names = dict(model.named_parameters())
+
+    def loss(parameters: Mapping[str, torch.Tensor], x: Any, y: Any) -> torch.Tensor:
+        return F.cross_entropy(torch.func.functional_call(model, dict(parameters), (x,)), y)
+
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            found = torch.func.grad(loss)({n: p.detach() for n, p in names.items()}, x, y)
+            for name, p in names.items():
+                p.grad = found[name]
+            optimizer.step()
+    return model
+
+
+class Tied(nn.Module):
+    """An embedding that is the last layer, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(5)
+        self.embedding = nn.Embedding(6, 4)
+        self.norm = nn.LayerNorm(4)
+        self.head = nn.Linear(4, 6, bias=False)
+        self.head.weight = self.embedding.weight
+
+    def forward(self, words: torch.Tensor) -> Any:
+        return self.head(self.norm(self.embedding(words)))
+
+
+@right
+def tied(watch: Any) -> Any:
+    model = Tied()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    words = torch.tensor([[0, 1, 2], [3, 4, 0]])
+    with watch(optimizer, model=model, loss="mean"):
+        for _ in range(3):
+            optimizer.zero_grad()
+            out = model(words)
+            F.cross_entropy(out[:, :-1].reshape(-1, 6), words[:, 1:].reshape(-1)).backward()
+            optimizer.step()
+    return model
+
+
+@right
+def sparse(watch: Any) -> Any:
+    torch.manual_seed(5)
+    words, head = nn.Embedding(9, 3, sparse=True), nn.Linear(3, 2)
+    of_words = torch.optim.SparseAdam([*words.parameters()], lr=0.01)
+    of_head = torch.optim.Adam(head.parameters(), lr=0.01)
+    with watch([of_words, of_head], model=[words, head], loss="mean"):
+        for n, (_, y) in enumerate(batches(6)):
+            (F.cross_entropy(head(words(y + n)), y) / 2).backward()
+            if n % 2:
+                for optimizer in (of_words, of_head):
+                    optimizer.step()
+                    optimizer.zero_grad()
+    return nn.ModuleList([words, head])
+
+
+@right
+def validated(watch: Any) -> Any:
+    """Training and eval mode take turns; early on there is dropout, and batch norm."""
+    model = nn.Sequential(mlp(norm=True), nn.Dropout(0.5))
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for _ in range(3):
+            model.train()
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+            model.eval()
+            with torch.no_grad():
+                for x, y in batches(2):
+                    F.cross_entropy(model(x), y)
+    return model
+
+
+@right
+def trainer_style(watch: Any) -> Any:
+    """As the Trainer of transformers has it: groups by name, accumulation, clipping, warm-up."""
+    model = Tied()
+    plain = [p for name, p in model.named_parameters() if "norm" not in name]
+    rest = [p for name, p in model.named_parameters() if "norm" in name]
+    optimizer = torch.optim.AdamW(
+        [{"params": plain, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}], lr=0.01
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min(1, step / 2) * max(0, (6 - step) / 6)
+    )
+    words = torch.randint(0, 6, (8, 2, 4), generator=torch.Generator().manual_seed(2))
+    with watch(optimizer, model=model, scheduler=schedule, loss="mean", accumulation=2):
+        model.zero_grad()
+        for n, batch in enumerate(words):
+            model.train()
+            out = model(batch)[:, :-1]
+            loss = F.cross_entropy(out.reshape(-1, 6), batch[:, 1:].reshape(-1))
+            loss = loss / 2
+            loss.backward()
+            if (n + 1) % 2 == 0:
+                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+                schedule.step()
+                model.zero_grad()
+    return model
+
+
+@right
+def sharpness_aware(watch: Any) -> Any:
+    """Two passes for each step: the first one is for where the second one is made."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            F.cross_entropy(model(x), y).backward()
+            moves = [
+                0.05 * p.grad / p.grad.norm() for p in model.parameters() if p.grad is not None
+            ]
+            with torch.no_grad():
+                for p, move in zip(model.parameters(), moves, strict=True):
+                    p.add_(move)
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            with torch.no_grad():
+                for p, move in zip(model.parameters(), moves, strict=True):
+                    p.sub_(move)
+            optimizer.step()
+            optimizer.zero_grad()
+    return model
+
+
+@right
+def gradients_mended(watch: Any) -> Any:
+    """Gradients of two tasks are read, cleared, and put together by hand."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            tasks = []
+            for loss in (F.cross_entropy(model(x), y) / 2, model(x).square().mean() / 2):
+                optimizer.zero_grad()
+                loss.backward()
+                tasks.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+            for p, g, h in zip(model.parameters(), *tasks, strict=True):
+                p.grad = g + (h if (g * h).sum() > 0 else 0)
+            optimizer.step()
+    return model
+
+
+@right
+def noise_measured(watch: Any) -> Any:
+    """The gradient of another batch is looked at before each step, and cleared."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x[:4]), y[:4]).backward()
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+class Lookahead(torch.optim.Optimizer):
+    """An optimizer around an optimizer, which goes back half of the way after two steps."""
+
+    def __init__(self, inner: torch.optim.Optimizer) -> None:
+        self.inner = inner
+        self.count = 0
+        self.slow = [[p.detach().clone() for p in g["params"]] for g in inner.param_groups]
+        super().__init__(inner.param_groups, {})
+
+    def step(self, closure: Any = None) -> Any:
+        loss = self.inner.step(closure)
+        self.count += 1
+        if self.count % 2 == 0:
+            for group, slow in zip(self.inner.param_groups, self.slow, strict=True):
+                for p, s in zip(group["params"], slow, strict=True):
+                    s.lerp_(p.detach(), 0.5)
+                    p.data.copy_(s)
+        return loss
+
+
+@right
+def an_optimizer_around_another(watch: Any) -> Any:
+    model = mlp()
+    optimizer = Lookahead(sgd(model))
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+@right
+def master_weights(watch: Any) -> Any:
+    """The model is in bfloat16, and an optimizer has copies of its parameters in float32."""
+    model = mlp().bfloat16()
+    masters = [nn.Parameter(p.detach().float()) for p in model.parameters()]
+    optimizer = torch.optim.SGD(masters, lr=0.1, momentum=0.9)
+    with watch(optimizer):
+        for x, y in batches():
+            model.zero_grad()
+            F.cross_entropy(model(x.bfloat16()).float(), y).backward()
+            for master, p in zip(masters, model.parameters(), strict=True):
+                assert p.grad is not None
+                master.grad = p.grad.float()
+            optimizer.step()
+            for master, p in zip(masters, model.parameters(), strict=True):
+                p.data.copy_(master.data)
+    return model
+
+
+@right
+def in_bfloat16(watch: Any) -> Any:
+    """Coarse parameters, and steps that they have room for; the rates of the first are small."""
+    model = mlp().bfloat16()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1e-5, total_iters=3)
+    with watch(optimizer, model=model, scheduler=schedule):
+        for x, y in batches(5):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x.bfloat16()).float(), y).backward()
+            optimizer.step()
+            schedule.step()
+    return model
+
+
+@right
+def warmed_up_in_bfloat16(watch: Any) -> Any:
+    """Only the first steps of a warm-up are seen, which no coarse parameter has room for."""
+    model = mlp().bfloat16()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1e-7, total_iters=10**6)
+    with watch(optimizer, model=model, scheduler=schedule):
+        for x, y in batches(3):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x.bfloat16()).float(), y).backward()
+            optimizer.step()
+            schedule.step()
+    return model
+
+
+@right
+def experts(watch: Any) -> Any:
+    """An expert for each batch, some for none; each has its own optimizer."""
+    torch.manual_seed(5)
+    gate, parts = mlp(), nn.ModuleList(nn.Linear(2, 2) for _ in range(3))
+    optimizers = [sgd(gate), *(torch.optim.Adam(part.parameters(), lr=0.01) for part in parts)]
+    with watch(optimizers, model=[gate, parts], loss="mean"):
+        for n, (x, y) in enumerate(batches()):
+            for optimizer in optimizers:
+                optimizer.zero_grad()
+            F.cross_entropy(parts[n % 2](gate(x)), y).backward()
+            for optimizer in optimizers:
+                optimizer.step()
+    return nn.ModuleList([gate, parts])
+
+
+@right
+def a_head_that_is_not_used(watch: Any) -> Any:
+    model = nn.ModuleDict({"body": mlp(), "pooler": nn.Linear(2, 2)})
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            out = model["body"](x)
+            model["pooler"](out)
+            F.cross_entropy(out, y).backward()
+            optimizer.step()
+    return model
+
+
+@right
+def batches_left_out(watch: Any) -> Any:
+    """Losses that are not finite are passed over, gradients and all."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches(6)):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            if n == 2:
+                loss = loss * math.nan
+            loss.backward()
+            if not torch.isfinite(loss):
+                optimizer.zero_grad()
+                continue
+            optimizer.step()
+    return model
+
+
+@right
+def through_time(watch: Any) -> Any:
+    """Truncated backpropagation: the state goes on, the graph does not."""
+    torch.manual_seed(5)
+    cell, head = nn.GRUCell(3, 4), nn.Linear(4, 2)
+    optimizer = torch.optim.Adam([*cell.parameters(), *head.parameters()], lr=0.01)
+    state = torch.zeros(8, 4)
+    with watch(optimizer, model=[cell, head], loss="mean"):
+        for x, y in batches(6):
+            state = cell(x, state.detach())
+            optimizer.zero_grad()
+            F.cross_entropy(head(state), y).backward()
+            optimizer.step()
+    return nn.ModuleList([cell, head])
+
+
+@right
+def learning_to_learn(watch: Any) -> Any:
+    """Reptile: a new optimizer for each task, from the same start, and a step towards its end."""
+    model = mlp()
+    meta = torch.optim.SGD(model.parameters(), lr=0.5)
+    with watch(meta, model=model):
+        for x, y in batches():
+            start = copy.deepcopy(model.state_dict())
+            inner = torch.optim.Adam(model.parameters(), lr=0.01)
+            inner.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            inner.step()
+            meta.zero_grad()
+            for (name, p), q in zip(start.items(), model.parameters(), strict=True):
+                q.grad = p - q.detach()
+                q.data.copy_(start[name])
+            meta.step()
+    return model
+
+
+@right
+def reinforced(watch: Any) -> Any:
+    """The loss is minus the mean of weighted log-probabilities; the baseline has its own."""
+    policy, value = mlp(), nn.Linear(3, 1)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=0.01)
+    baseline = torch.optim.Adam(value.parameters(), lr=0.01)
+    with watch([optimizer, baseline], model=[policy, value]):
+        for x, y in batches():
+            reward = y - value(x).squeeze(1)
+            chosen = policy(x).log_softmax(1).gather(1, y[:, None]).squeeze(1)
+            optimizer.zero_grad()
+            baseline.zero_grad()
+            (-(chosen * reward.detach()).mean()).backward()
+            reward.square().mean().backward()
+            optimizer.step()
+            baseline.step()
+    return nn.ModuleList([policy, value])
+
+
+@right
+def half_squares(watch: Any) -> Any:
+    """Half of the mean square is a loss, too; four passes of it are added as they are meant."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for n, (x, _) in enumerate(batches(8)):
+            (0.5 * F.mse_loss(model(x), torch.zeros(8, 2))).backward()
+            if n % 4 == 3:
+                optimizer.step()
+                optimizer.zero_grad()
+    return model
+
+
+@right
+def summed_over_outputs(watch: Any) -> Any:
+    """The loss of a row is a sum over outputs: four outputs, four micro-batches."""
+    torch.manual_seed(5)
+    model = nn.Linear(3, 4)
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, _) in enumerate(batches(8)):
+            loss = F.mse_loss(model(x), torch.zeros(8, 4), reduction="sum")
+            (loss / (4 * 8)).backward()
+            if n % 4 == 3:
+                optimizer.step()
+                optimizer.zero_grad()
+    return model
+
+
+@right
+def decayed_by_hand(watch: Any) -> Any:
+    """Decay that the loop does itself, outside of the optimizer."""
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            with torch.no_grad():
+                for p in model.parameters():
+                    p.mul_(1 - 0.1 * 0.01)
+    return model
+
+
+@right
+def one_step(watch: Any) -> Any:
+    model = mlp()
+    optimizer = sgd(model)
+    ((x, y),) = batches(1)
+    with watch(optimizer, model=model, loss="mean"):
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return model
+
+
+def fused_on_the_cpu() -> bool:
+    """Whether this torch has fused steps there."""
+    try:
+        torch.optim.AdamW([torch.zeros(1, requires_grad=True)], fused=True)
+    except (RuntimeError, TypeError):
+        return False
+    return True
+
+
+@where(SCALER and fused_on_the_cpu())
+def scaled_and_fused(watch: Any) -> Any:
+    """The step unscales the gradients itself, and leaves itself out."""
+    model = mlp()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, fused=True)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    scaler = grad_scaler()
+    with watch(optimizer, model=model, scaler=scaler, loss="mean"):
+        for n, (x, y) in enumerate(batches()):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            scaler.scale(loss * math.inf if n == 1 else loss).backward()
+            scale = scaler.get_scale()
+            scaler.step(optimizer)
+            scaler.update()
+            if scaler.get_scale() >= scale:
+                schedule.step()
+    return model
+
+
+@where(SCALER)
+def two_optimizers_one_scaler(watch: Any) -> Any:
+    model = mlp()
+    one, other = sgd(model[0]), sgd(model[2])
+    scaler = grad_scaler()
+    with watch([one, other], model=model, scaler=scaler, loss="mean"):
+        for x, y in batches():
+            one.zero_grad()
+            other.zero_grad()
+            scaler.scale(F.cross_entropy(model(x), y)).backward()
+            for optimizer in (one, other):
+                scaler.unscale_(optimizer)
+            clip_grad_norm_(model.parameters(), 0.1)
+            for optimizer in (one, other):
+                scaler.step(optimizer)
+            scaler.update()
+    return model
+
+
+@right
+def scaled_without_a_scaler(watch: Any) -> Any:
+    """Static loss scaling, as it was done before there were scalers."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            (F.cross_entropy(model(x), y) * 128).backward()
+            for p in model.parameters():
+                assert p.grad is not None
+                p.grad.data.mul_(1 / 128)
+            optimizer.step()
+    return model
+
+
+@right
+def graph_of_the_gradient(watch: Any) -> Any:
+    """The gradient is a part of a graph, whose own pass is cleared."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward(create_graph=True)
+            norm = sum(p.grad.square().sum() for p in model.parameters() if p.grad is not None)
+            (0.01 * norm).backward()  # type: ignore[union-attr]
+            for p in model.parameters():
+                assert p.grad is not None
+                p.grad = p.grad.detach()
+            optimizer.step()
+            model.zero_grad()
+    return model
+
+
+@right
+def several_roots(watch: Any) -> Any:
+    """One pass of two losses, and passes for some of the parameters."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            out = model(x)
+            torch.autograd.backward([F.cross_entropy(out, y), out.square().mean()])
+            optimizer.step()
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward(inputs=[model[2].weight, model[2].bias])
+            optimizer.step()
+    return model
+
+
+@right
+def left_over_for_the_next_epoch(watch: Any) -> Any:
+    """Five micro-batches an epoch, four for a step: some wait for the next epoch."""
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    done = 0
+    with watch(optimizer, model=model, scheduler=schedule, loss="mean", accumulation=4):
+        for _ in range(3):
+            for x, y in batches(5):
+                (F.cross_entropy(model(x), y) / 4).backward()
+                done += 1
+                if done % 4 == 0:
+                    optimizer.step()
+                    optimizer.zero_grad()
+            schedule.step()
+    return model
+
+
+@right
+def weighted_and_smoothed(watch: Any) -> Any:
+    """Weights of classes in one optimizer's loss, smoothed labels in the other's."""
+    one, other = mlp(), mlp()
+    weights = torch.tensor([0.3, 0.7])
+    optimizers = [sgd(one), sgd(other)]
+    with watch(optimizers, model=[one, other], loss="mean"):
+        for n, (x, y) in enumerate(batches(6)):
+            (F.cross_entropy(one(x), y, weight=weights) / 2).backward()
+            (F.cross_entropy(other(x), y, label_smoothing=0.1) / 2).backward()
+            if n % 2:
+                for optimizer in optimizers:
+                    optimizer.step()
+                    optimizer.zero_grad()
+    return nn.ModuleList([one, other])
+
+
+@right
+def rate_in_a_tensor(watch: Any) -> Any:
+    model = mlp()
+    optimizer = torch.optim.Adam(
+        model.parameters(), lr=torch.tensor(0.01), foreach=False, amsgrad=True
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.9**epoch)
+    with watch(optimizer, model=model, scheduler=schedule, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            schedule.step()
+    return model
+
+
+@right
+def warm_up_beside_the_schedule(watch: Any) -> Any:
+    """Two schedules on one optimizer: one per step, one per epoch; a step without gradients."""
+    model = mlp()
+    optimizer = sgd(model)
+    warm = torch.optim.lr_scheduler.LinearLR(optimizer, 0.1, total_iters=4)
+    main = torch.optim.lr_scheduler.MultiStepLR(optimizer, [1, 2])
+    late = torch.optim.swa_utils.SWALR(optimizer, swa_lr=0.05)
+    with watch(optimizer, model=model, scheduler=[warm, main, late]):
+        optimizer.zero_grad()
+        optimizer.step()
+        for epoch in range(2):
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+                warm.step()
+            if epoch < 2:
+                main.step()
+            else:
+                late.step()
+    return model
+
+
+@right
+def complex_and_large(watch: Any) -> Any:
+    """Complex parameters, in memory formats of their own, and one of no elements."""
+    torch.manual_seed(5)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 2, 1))
+    for p in model.parameters():
+        p.data = p.data.contiguous(memory_format=torch.channels_last) if p.dim() == 4 else p.data
+    phase, none = nn.Parameter(torch.randn(2, dtype=torch.complex64)), nn.Parameter(torch.ones(0))
+    optimizer = torch.optim.SGD([*model.parameters(), phase, none], lr=0.01, momentum=0.9)
+    with watch(optimizer, model=model):
+        for _ in range(3):
+            optimizer.zero_grad()
+            out = model(torch.randn(4, 3, 6, 6).contiguous(memory_format=torch.channels_last))
+            (out.mean((0, 2, 3)) * phase).abs().square().sum().backward()
+            none.grad = torch.ones(0)
+            optimizer.step()
+    return model
+
+
+@right
+def frozen_for_now(watch: Any) -> Any:
+    """The encoder's optimizer is stepped though the encoder is frozen."""
+    model = mlp()
+    model[0].requires_grad_(False)
+    encoder = torch.optim.Adam(model[0].parameters(), lr=0.01, weight_decay=0.1)
+    head = torch.optim.Adam(model[2].parameters(), lr=0.01)
+    with watch(encoder), watch(head, model=model, loss="mean"):
+        for x, y in batches():
+            for optimizer in (encoder, head):
+                optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            for optimizer in (encoder, head):
+                optimizer.step()
+    return model
+
+
+@right
+def gradients_replaced(watch: Any) -> Any:
+    """After each pass what has been summed up is put into a new tensor."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean", accumulation=3):
+        for n, (x, y) in enumerate(batches(6)):
+            (F.cross_entropy(model(x), y) / 3).backward()
+            for p in model.parameters():
+                assert p.grad is not None
+                p.grad = p.grad.clone()
+            if n % 3 == 2:
+                optimizer.step()
+                optimizer.zero_grad()
+    return model
+
+
+@right
+def made_late(watch: Any) -> Any:
+    """Parameters get their shapes at the first batch, when the optimizer is there already."""
+    torch.manual_seed(5)
+    model = nn.Sequential(nn.LazyLinear(4), nn.Tanh(), nn.Linear(4, 2))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model

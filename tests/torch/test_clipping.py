@@ -1,0 +1,181 @@
+"""What clipping does beside the questions: other kinds of gradients, and what it refuses."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import Mock, patch
+
+import pytest
+import torch
+from torch.nn.utils import clip_grad_norm_, clip_grad_value_
+
+from oracles.loop.clipping import CLIPPING
+
+LIMITS = {1.0: 7.0, 2.0: 5.0, math.inf: 4.0}
+"""Lengths of (3, 0, −4) by order."""
+
+
+def parameter(*values: Any) -> torch.nn.Parameter:
+    made = torch.nn.Parameter(torch.zeros(len(values), dtype=torch.tensor(values).dtype))
+    made.grad = torch.tensor(values)
+    return made
+
+
+def test_every_function_that_clips_has_an_oracle() -> None:
+    """But the one whose name has lost its underscore."""
+    there = {name for name in dir(torch.nn.utils) if "clip" in name or "total_norm" in name}
+    known = {part.name for part in CLIPPING}
+    assert there - {"clip_grad", "clip_grad_norm"} <= known
+    assert {"clip_grad_norm_", "clip_grad_value_"} <= there
+
+
+def test_the_old_name_does_the_same() -> None:
+    old, new = parameter(3.0, -4.0), parameter(3.0, -4.0)
+    with pytest.warns((FutureWarning, UserWarning), match="clip_grad_norm_"):
+        told = torch.nn.utils.clip_grad_norm([old], 1.0)
+    assert torch.equal(told, clip_grad_norm_([new], 1.0))
+    assert old.grad is not None and new.grad is not None
+    assert torch.equal(old.grad, new.grad)
+
+
+@pytest.mark.parametrize(("order", "length"), [(1.0, 12.0), (2.0, 74**0.5), (math.inf, 7.0)])
+def test_complex_numbers_are_as_long_as_they_are(order: float, length: float) -> None:
+    """|3 + 4i| = 5; clipping keeps their direction."""
+    w = parameter(3 + 4j, -7 + 0j)
+    told = clip_grad_norm_([w], length / 2, order)
+    assert told.item() == pytest.approx(length, rel=2**-20)
+    assert w.grad is not None
+    halves = torch.tensor([1.5 + 2j, -3.5])
+    torch.testing.assert_close(w.grad, halves, rtol=2**-20, atol=0)
+
+
+def test_complex_numbers_have_no_order() -> None:
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        clip_grad_value_([parameter(3 + 4j)], 1.0)
+
+
+def test_gradients_that_share_memory_are_refused() -> None:
+    w = torch.nn.Parameter(torch.zeros(3))
+    w.grad = torch.tensor([3.0]).expand(3)
+    for clip in (clip_grad_norm_, clip_grad_value_):
+        with pytest.raises(RuntimeError):
+            clip([w], 1.0)
+    assert w.grad.tolist() == [3.0] * 3
+
+
+@pytest.mark.parametrize("foreach", [None, True, False])
+@pytest.mark.parametrize("name", ["clip_grad_norm_", "clip_grad_value_"])
+def test_the_loop_runs_that_is_asked_for(name: str, foreach: bool | None) -> None:
+    """Kernels for lists of tensors, or for each; lists where nothing is said, on the CPU."""
+    clip = getattr(torch.nn.utils, name)
+    if "foreach" not in inspect.signature(clip).parameters:
+        pytest.skip("this torch has one loop only")
+    kernels = {kernel for kernel in dir(torch) if kernel.startswith("_foreach")}
+    noted = {kernel: Mock(wraps=getattr(torch, kernel)) for kernel in kernels}
+    with patch.multiple(torch, **noted):
+        clip([parameter(3.0, -4.0)], 1.0, foreach=foreach)
+    called = [kernel for kernel, mock in noted.items() if mock.called]
+    assert len(called) == (0 if foreach is False else 2)
+
+
+@pytest.mark.parametrize("name", ["clip_grad_norm_", "clip_grad_value_"])
+def test_lists_are_asked_for_where_there_are_none(name: str) -> None:
+    """On a device without kernels for lists that is an error; each by itself goes without one."""
+    clip = getattr(torch.nn.utils, name)
+    if "foreach" not in inspect.signature(clip).parameters:
+        pytest.skip("this torch has one loop only")
+    w = torch.nn.Parameter(torch.ones(2, device="meta"))
+    w.grad = torch.ones(2, device="meta")
+    for plain in (None, False):
+        clip([w], 1.0, foreach=plain)
+    with pytest.raises(RuntimeError, match="foreach"):
+        clip([w], 1.0, foreach=True)
+
+
+@pytest.mark.parametrize("part", [part.name for part in CLIPPING])
+def test_a_function_has_its_own_name(part: str) -> None:
+    function = getattr(torch.nn.utils, part, None)
+    if function is None:
+        pytest.skip("this torch has none")
+    assert part in function.__name__
+    assert function.__doc__
+
+
+def test_an_order_may_be_text() -> None:
+    assert clip_grad_norm_([parameter(3.0, -4.0)], 1.0, "inf") == 4  # type: ignore[arg-type]
+
+
+def test_an_empty_generator_is_told_of() -> None:
+    """By releases that tell of it; and nothing else is."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        clip_grad_norm_((w for w in [parameter(3.0)]), 1.0)
+        clip_grad_norm_([], 1.0)
+        assert not told
+        clip_grad_norm_((w for w in list[torch.Tensor]()), 1.0)
+    assert all("empty generator" in str(one.message) for one in told)
+    assert len(told) == ("empty generator" in inspect.getsource(clip_grad_norm_))
+
+
+def test_a_limit_below_0_turns_gradients_round() -> None:
+    """torch refuses none: M/(N + ε) is what it is."""
+    w = parameter(3.0, -4.0)
+    clip_grad_norm_([w], -5.0)
+    assert w.grad is not None
+    torch.testing.assert_close(w.grad, torch.tensor([-3.0, 4.0]), rtol=2**-20, atol=0)
+
+
+def test_measuring_by_an_infinite_limit_is_not_harmless() -> None:
+    """∞/∞: where the length is infinite, all gradients become nan, and not one alone."""
+    w, v = parameter(math.inf), parameter(1.0)
+    assert clip_grad_norm_([w, v], math.inf).item() == math.inf
+    assert v.grad is not None
+    assert math.isnan(v.grad.item())
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Iterator[Any]:
+    """A mesh of this process alone, which needs no port."""
+    distributed = pytest.importorskip("torch.distributed")
+    tensor = pytest.importorskip("torch.distributed.tensor", exc_type=ImportError)
+    meshes = pytest.importorskip("torch.distributed.device_mesh", exc_type=ImportError)
+    if not hasattr(tensor, "distribute_tensor"):
+        pytest.skip("this torch has distributed tensors elsewhere")
+    if not (distributed.is_available() and distributed.is_gloo_available()):
+        pytest.skip("this torch has no gloo")
+    if distributed.is_initialized():
+        pytest.skip("somebody else's group of processes is there")
+    store = distributed.HashStore()
+    distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        yield meshes.init_device_mesh("cpu", (1,))
+    finally:
+        distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("order", LIMITS)
+@pytest.mark.parametrize("foreach", [None, False, True])
+@pytest.mark.parametrize("placement", ["Shard", "Replicate"])
+def test_a_distributed_tensor_of_one_process(
+    mesh: Any, order: float, foreach: bool | None, placement: str
+) -> None:
+    """The same bits as a tensor; the length is a distributed tensor, too."""
+    tensor: Any = torch.distributed.tensor
+    how = [tensor.Shard(0)] if placement == "Shard" else [tensor.Replicate()]
+    plain, spread = [parameter(3.0, 0.0), parameter(-4.0)], []
+    for w in plain:
+        assert w.grad is not None
+        own = torch.nn.Parameter(tensor.distribute_tensor(w.detach(), mesh, how))
+        own.grad = tensor.distribute_tensor(w.grad.clone(), mesh, how)
+        spread.append(own)
+    told = clip_grad_norm_(plain, 2.0, order, foreach=foreach)
+    of_all: Any = clip_grad_norm_(spread, 2.0, order, foreach=foreach)
+    assert told.item() == of_all.full_tensor().item() == LIMITS[order]
+    for w, own in zip(plain, spread, strict=True):
+        left: Any = own.grad
+        assert w.grad is not None
+        assert torch.equal(w.grad, left.full_tensor())
