@@ -143,7 +143,7 @@ def through_a_file(state: Mapping[str, Any]) -> Any:
 
 def saving(training: Training, place: Place, among: int, folder: str, rank: Rank) -> list[Held]:
     """Take so many steps, and save all of it; what is held after each step."""
-    from torch.distributed.checkpoint import FileSystemWriter
+    from torch.distributed.checkpoint.filesystem import FileSystemWriter
     from torch.distributed.checkpoint.state_dict_saver import save
 
     run = _Run(training, place, rank, sharded=SHARDED in training.options)
@@ -170,7 +170,7 @@ def _loaded(
     training: Training, place: Place, folder: str, rank: Rank, *, scheduled: bool = True
 ) -> _Run:
     """What was saved, in a run that was built with rates of its own."""
-    from torch.distributed.checkpoint import FileSystemReader
+    from torch.distributed.checkpoint.filesystem import FileSystemReader
     from torch.distributed.checkpoint.state_dict_loader import load
 
     lost = replace(training, groups=tuple(h._replace(lr=ELSEWHERE) for h in training.groups))
