@@ -48,7 +48,7 @@ def sites(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch deprecates of itself, as it is imported
             owner = pkgutil.resolve_name(f"{home}:{part}")
-    except (ImportError, AttributeError):
+    except Exception:  # some of torch cannot be imported by every Python that it runs on
         return [], {Place(part, EVERYWHERE, "", ""): f"this {home} has no {part}"}
     places = {place: None for question in questions(part) for place in question.places()}
     chosen = [

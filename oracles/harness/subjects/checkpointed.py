@@ -29,12 +29,15 @@ from oracles.harness.subjects.ranks import (
     replicated,
     steps,
 )
-from oracles.harness.subjects.sharded import shard, unsynchronized
+from oracles.harness.subjects.sharded import shard, shards, unsynchronized
 from oracles.harness.subjects.subject import Place
 from oracles.harness.training.shards import Training
 
 SHARDED, LATER = "saved from fully_shard", "goes on under fully_shard"
 """Among the options of a training; otherwise it is under ``DistributedDataParallel``."""
+
+WAYS = (SHARDED, LATER) if shards() else ()
+"""Those that this torch has."""
 
 ELSEWHERE = 7.0
 """A learning rate that nobody has saved."""
@@ -140,11 +143,12 @@ def through_a_file(state: Mapping[str, Any]) -> Any:
 
 def saving(training: Training, place: Place, among: int, folder: str, rank: Rank) -> list[Held]:
     """Take so many steps, and save all of it; what is held after each step."""
+    from torch.distributed.checkpoint.filesystem import FileSystemWriter
     from torch.distributed.checkpoint.state_dict_saver import save
 
     run = _Run(training, place, rank, sharded=SHARDED in training.options)
     seen = [*run.taking(slice(among))]
-    save(run.state(), checkpoint_id=folder)
+    save(run.state(), storage_writer=FileSystemWriter(folder))
     return seen
 
 
@@ -166,12 +170,13 @@ def _loaded(
     training: Training, place: Place, folder: str, rank: Rank, *, scheduled: bool = True
 ) -> _Run:
     """What was saved, in a run that was built with rates of its own."""
+    from torch.distributed.checkpoint.filesystem import FileSystemReader
     from torch.distributed.checkpoint.state_dict_loader import load
 
     lost = replace(training, groups=tuple(h._replace(lr=ELSEWHERE) for h in training.groups))
     run = _Run(lost, place, rank, sharded=LATER in training.options, scheduled=scheduled)
     state = run.state()
-    load(state, checkpoint_id=folder)
+    load(state, storage_reader=FileSystemReader(folder))
     run.load(state)
     return run
 

@@ -21,6 +21,15 @@ EACH, GATHERED = "each term by itself", "kept gathered"
 what it has gathered between the passes."""
 
 
+def shards() -> bool:
+    """Whether this torch has ``fully_shard``."""
+    try:
+        from torch.distributed.fsdp import fully_shard  # noqa: F401
+    except Exception:  # or cannot be imported by this Python
+        return False
+    return True
+
+
 def mesh(place: Place) -> Any:
     """The ranks of a place: in a row, or in rows each of which has all shards."""
     return _mesh(place.device, *(int(word) for word in place.path.split() if word.isdigit()))

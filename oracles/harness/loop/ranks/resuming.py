@@ -13,7 +13,7 @@ from oracles.harness.loop.question import Question
 from oracles.harness.loop.ranks import asked
 from oracles.harness.loop.ranks.asked import agreed, judged, places, trainings, words, world
 from oracles.harness.subjects import checkpointed, processes
-from oracles.harness.subjects.checkpointed import LATER, SHARDED
+from oracles.harness.subjects.checkpointed import LATER
 from oracles.harness.subjects.subject import Place
 from oracles.harness.training import shards as cases
 from oracles.harness.training.ranks import Told, enclosed, resumed, trajectory
@@ -51,7 +51,7 @@ def questions(part: str) -> tuple[Question, ...]:
             Question(
                 part,
                 "asking for a state changes nothing",
-                partial(_trainings, options=words([SHARDED])),
+                partial(_trainings, options=words(set(checkpointed.WAYS) - {LATER})),
                 untouched,
                 partial(places, part, asked.PAIR),
                 regions={"a state that a step without gradients makes": _made},
@@ -89,7 +89,7 @@ def _trainings(groups: int = 1, **fixed: st.SearchStrategy[Any]) -> st.SearchStr
 
 def _resumed() -> st.SearchStrategy[Resumed]:
     three = cases.shards(steps=3).filter(lambda shards: len(shards) > 1)
-    drawn = _trainings(3, shards=three, options=words([SHARDED, LATER]))
+    drawn = _trainings(3, shards=three, options=words(checkpointed.WAYS))
     return drawn.flatmap(
         lambda training: st.builds(
             Resumed, st.just(training), st.integers(1, len(training.shards) - 1), st.booleans()
