@@ -58,7 +58,7 @@ def test_nothing_lies_there_that_nothing_reads() -> None:
 
 
 @each_timing
-def test_documents_follow_the_schema_and_ask_what_people_wrote(
+def test_documents_follow_the_schema(
     schedule: Schedule, timing: Timing
 ) -> None:
     assert not list(VALIDATOR.iter_errors(json.loads(document(schedule, timing))))
@@ -67,7 +67,7 @@ def test_documents_follow_the_schema_and_ask_what_people_wrote(
 
 
 @each_timing
-def test_a_timing_is_told_from_torchs_by_some_vector(schedule: Schedule, timing: Timing) -> None:
+def test_some_vector_tells_a_timing(schedule: Schedule, timing: Timing) -> None:
     """Where a document says so, enclosures are disjoint; elsewhere they are not."""
     told = json.loads(document(schedule, timing))["told_from_torch_by"]
     assert bool(told) == (timing is not schedule.torch)
