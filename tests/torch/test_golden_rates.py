@@ -58,7 +58,7 @@ def test_nothing_lies_there_that_nothing_reads() -> None:
 
 
 @each_timing
-def test_documents_follow_the_schema_and_ask_what_people_wrote(
+def test_documents_ask_what_people_wrote(
     schedule: Schedule, timing: Timing
 ) -> None:
     assert not list(VALIDATOR.iter_errors(json.loads(document(schedule, timing))))
