@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 from hypothesis import strategies as st
 
 from oracles.harness.cases import plans
-from oracles.harness.loop.question import Question, wrong
+from oracles.harness.loop.question import Question, Region, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, Run, judged, places, singles
 from oracles.harness.rates import enclosed
 from oracles.harness.subjects import schedulers
@@ -35,6 +36,9 @@ class Edited:
         return f"{self.run}, edited at {self.when}"
 
 
+EVERYTHING: Mapping[str, Region] = MappingProxyType({"everything": lambda case, place: True})
+
+
 def edits(part: str, cases: Callable[[], st.SearchStrategy[Run]]) -> Question:
     """A rate that is written into a group is what a recurrence goes on from, and no other is."""
 
@@ -42,13 +46,13 @@ def edits(part: str, cases: Callable[[], st.SearchStrategy[Run]]) -> Question:
         alone = cases().filter(lambda run: not run.shared)
         return st.builds(Edited, alone, st.integers(0, 5))
 
-    return Question(part, EDITS, strategy, edited, partial(places, part), weight=2)
+    return Question(part, EDITS, strategy, edited, partial(places, part), EVERYTHING, weight=2)
 
 
 def told(part: str, cases: Callable[[], st.SearchStrategy[Run]]) -> Question:
     """What a scheduler tells is whoever asks for it's own: no rate changes with it."""
     there = partial(places, part, [TENSOR])
-    return Question(part, TOLD, cases, spoilt, there, {"everything": lambda case, place: True})
+    return Question(part, TOLD, cases, spoilt, there, EVERYTHING)
 
 
 def spoilt(run: Run, place: Place) -> Verdict:

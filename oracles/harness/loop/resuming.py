@@ -15,7 +15,6 @@ from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.schedulers import OPTIMIZER_FIRST, ORDERS, Following
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, Verdict
-from oracles.schedules import cyclic
 from oracles.schedules.composed import Chained, Plan, Sequential, Single
 
 RESUME, TWICE = "resumed", "loaded twice"
@@ -185,14 +184,14 @@ def _annealing(case: Checkpoint, place: Place) -> bool:
     return bool(case.plan.settings.anneal_epochs > 1)
 
 
-def _saw(case: Checkpoint, place: Place) -> bool:
-    return any(
-        isinstance(part, Single) and part.schedule is cyclic.SCHEDULE for part in parts(case.plan)
-    )
+def _has(name: str, case: Checkpoint, place: Place) -> bool:
+    """Whether a schedule is in it."""
+    return any(isinstance(p, Single) and p.schedule.name == name for p in parts(case.plan))
 
 
 REGIONS: dict[str, Region] = {
-    "a saw": _saw,
+    "a saw": partial(_has, "CyclicLR"),
+    "an averaging rate": partial(_has, "SWALR"),
     "annealing": _annealing,
     "everything": _everything,
     "written over": _overwritten,

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.cases import plans
 from oracles.harness.loop import changing, resuming
-from oracles.harness.loop.question import Question, wrong
+from oracles.harness.loop.changing import EVERYTHING
+from oracles.harness.loop.question import Question, Region, wrong
 from oracles.harness.loop.rating import (
     PLAIN,
     Run,
@@ -49,9 +50,9 @@ def questions(part: str) -> tuple[Question, ...]:
 def _questions(schedule: Schedule) -> Iterator[Question]:
     name = schedule.name
     there, plain = partial(places, name), partial(places, name, [PLAIN])
-    yield Question(name, RATES, partial(runs, schedule), rates, there, weight=4)
+    yield Question(name, RATES, partial(runs, schedule), rates, there, EVERYTHING, weight=4)
     if schedule.listed:
-        yield Question(name, LISTS, partial(_lists, schedule), rates, there)
+        yield Question(name, LISTS, partial(_lists, schedule), rates, there, EVERYTHING)
     cases = partial(_edges, schedule)
     yield Question(name, EDGES, cases, edges, there, EDGE_REGIONS, weight=2)
     if schedule.jumps:
@@ -139,7 +140,8 @@ def _empty_phase(run: Run, place: Place) -> bool:
     return bool(s and s["pct_start"] * s["total_steps"] == 1)
 
 
-EDGE_REGIONS = {
+EDGE_REGIONS: dict[str, Region] = {
+    **EVERYTHING,
     "no way back": _no_way_back,
     "no epochs": _no_epochs,
     "past the end": _past_the_end,
