@@ -58,9 +58,7 @@ def test_nothing_lies_there_that_nothing_reads() -> None:
 
 
 @each_timing
-def test_documents_ask_what_people_wrote(
-    schedule: Schedule, timing: Timing
-) -> None:
+def test_documents_ask_what_people_wrote(schedule: Schedule, timing: Timing) -> None:
     assert not list(VALIDATOR.iter_errors(json.loads(document(schedule, timing))))
     read = [vector.question for vector in vectors(schedule, timing)]
     assert read == [*golden_rates.questions(schedule, GOLDEN)]
