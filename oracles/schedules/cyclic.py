@@ -119,6 +119,7 @@ SCHEDULE = Schedule(
         "cycle_momentum": [True, False],
     },
     momentum=_momentum,
+    lent=("step_size_up", "step_size_down"),
     listed=("base_lr", "max_lr", "base_momentum", "max_momentum"),
     edges=(
         {"step_size_up": 1, "step_size_down": 1},

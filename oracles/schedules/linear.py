@@ -82,10 +82,10 @@ SCHEDULE = Schedule(
     following=_following,
     draws={"start_factor": (0.05, 1.0), "end_factor": (0.05, 1.0), "total_iters": (1, 7)},
     edges=(
-        {"total_iters": 0},
         {"end_factor": 0.0},
         {"start_factor": 1.0, "end_factor": 1.0},
         {"total_iters": 40},
     ),
+    brinks=({"total_iters": 0},),
     local=True,
 )

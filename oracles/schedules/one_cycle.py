@@ -120,12 +120,11 @@ SCHEDULE = Schedule(
     listed=("max_lr", "base_momentum", "max_momentum"),
     edges=(
         {"pct_start": 0.0},
-        {"pct_start": 0.1, "total_steps": 10},
-        {"pct_start": 1.0},
         {"pct_start": 0.5, "three_phase": True},
-        {"total_steps": 1},
         {"div_factor": 1.0, "final_div_factor": 1.0},
         {"anneal_strategy": "linear"},
     ),
+    brinks=({"pct_start": 0.1, "total_steps": 10}, {"pct_start": 1.0}, {"total_steps": 1}),
+    lent=("total_steps",),
     last=lambda s: s.total_steps - 1,
 )

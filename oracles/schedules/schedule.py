@@ -58,6 +58,8 @@ class Schedule:
         home: the module of torch that has the class.
         listed: settings of which torch takes a list, too: one for each group.
         edges: settings at the edge of what is allowed, where texts part that agree elsewhere.
+        brinks: settings that may as well be refused.
+        lent: settings whose default here is not torch's, which has none or another.
         jumps: whether ``step(epoch)`` gives the rate of that epoch, whatever came before.
         local: whether a step looks at nothing but the epoch and the rate that a group has, so that
             a group may join whenever it likes.
@@ -74,6 +76,8 @@ class Schedule:
     home: str = "torch.optim.lr_scheduler"
     listed: tuple[str, ...] = ()
     edges: tuple[Mapping[str, Any], ...] = ()
+    brinks: tuple[Mapping[str, Any], ...] = ()
+    lent: tuple[str, ...] = ()
     jumps: bool = True
     local: bool = False
     last: Callable[[Settings], int | None] = lambda s: None

@@ -5,6 +5,7 @@ What its classes do epoch by epoch is asked by ``oracles.harness.loop``, through
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from collections.abc import Callable
@@ -71,12 +72,14 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
     "LinearLR: Ending multiplicative": lambda o: {"end_factor": -0.5},
     "SequentialLR: same optimizer": lambda o: {"schedulers": [step(o), other()], "milestones": [1]},
     "SequentialLR: number of milestone": lambda o: {"schedulers": [step(o)], "milestones": [1]},
+    "SequentialLR: milestone points": lambda o: {"schedulers": [step(o)] * 2, "milestones": []},
     "ReduceLROnPlateau: Factor should be < 1.0": lambda o: {"factor": 1.0},
     "ReduceLROnPlateau: expected 2 min_lrs, got 1": lambda o: {"min_lr": [0.0]},
     "ReduceLROnPlateau: mode best is unknown": lambda o: {"mode": "best"},
     "ReduceLROnPlateau: threshold mode far is unknown": lambda o: {"threshold_mode": "far"},
     "CyclicLR: mode is invalid": lambda o: {"base_lr": 0.1, "max_lr": 1.0, "mode": "square"},
     "CyclicLR: base_lr": lambda o: {"base_lr": [0.1], "max_lr": 1.0},
+    "CyclicLR: max_lr": lambda o: {"base_lr": 0.1, "max_lr": [1.0] * 3},
     "CosineAnnealingWarmRestarts: positive integer T_0": lambda o: {"T_0": 0},
     "CosineAnnealingWarmRestarts: integer T_0": lambda o: {"T_0": 1.5},
     "CosineAnnealingWarmRestarts: integer T_mult": lambda o: {"T_0": 1, "T_mult": 0},
@@ -99,6 +102,7 @@ SINCE = {
     "MultiplicativeLR: should be a function, but got int": "2.8",
     "LinearLR: greater than 0 and less or equal to 1": "2.0",
     "a plateau in a composition": "2.3",
+    "no optimizer in a composition": "2.3",
 }
 """The release from which something is refused, where the oldest one supported takes it."""
 
@@ -135,17 +139,28 @@ def test_a_plateau_is_in_no_composition(name: str) -> None:
     """It wants a metric at each step, which compositions have not."""
     refused_from("a plateau in a composition")
     owner = optimizer()
-    parts = [step(owner), plateau(owner)]
-    with pytest.raises((ValueError, TypeError, AttributeError)):
-        called(name)(*((owner, parts, [1]) if name == "SequentialLR" else (parts,)))
+    for parts in ([step(owner), plateau(owner)], [plateau(owner), step(owner)]):
+        with pytest.raises(ValueError, match="does not support `ReduceLROnPlateau`"):
+            composed(name, owner, parts)
+
+
+def composed(name: str, owner: Any, parts: list[Any]) -> Any:
+    """What puts them together."""
+    return called(name)(*((owner, parts, [1]) if name == "SequentialLR" else (parts,)))
 
 
 @pytest.mark.parametrize("name", ["SequentialLR", "ChainedScheduler"])
 def test_a_composition_has_schedules_of_one_optimizer(name: str) -> None:
     owner = optimizer()
-    for parts in ([], [step(owner), other()], [step(owner), object()]):
-        with pytest.raises((ValueError, TypeError, AttributeError, IndexError)):
-            called(name)(*((owner, parts, [1]) if name == "SequentialLR" else (parts,)))
+    refused_from("no optimizer in a composition")
+    with pytest.raises(ValueError, match="same optimizer"):
+        composed(name, owner, [step(owner), other()])
+    for parts in ([step(owner), object()], [object(), step(owner)]):
+        if name == "SequentialLR" or hasattr(parts[0], "optimizer"):
+            with pytest.raises(TypeError, match="should have `optimizer` as its attribute"):
+                composed(name, owner, parts)
+    with pytest.raises(ValueError, match="at least one scheduler"):
+        composed(name, owner, [])
 
 
 def test_a_list_that_is_given_is_not_kept() -> None:
@@ -169,6 +184,57 @@ def test_whoever_computes_a_rate_is_told_how_to_read_it(name: str) -> None:
     assert any("get_last_lr" in said for said in warned(scheduler.get_lr))
 
 
+def test_whoever_gives_no_rate_is_told() -> None:
+    bare: Any = getattr(schedulers_of_torch, "LRScheduler", schedulers_of_torch._LRScheduler)  # noqa: SLF001
+    with pytest.raises(NotImplementedError):
+        bare(optimizer())
+
+
+def test_a_schedule_of_ones_own_begins_at_epoch_0() -> None:
+    bare: Any = getattr(schedulers_of_torch, "LRScheduler", schedulers_of_torch._LRScheduler)  # noqa: SLF001
+
+    class Own(bare):  # type: ignore[misc]
+        def get_lr(self) -> list[float]:
+            return [base * 0.5**self.last_epoch for base in self.base_lrs]
+
+    owner = optimizer()
+    scheduler = Own(owner)
+    assert (scheduler.last_epoch, schedulers.current(owner)) == (0, [0.5, 0.25])
+
+
+def test_a_state_that_is_taken_stays_as_it_is() -> None:
+    """Also of a function that changes later."""
+    for name in ("LambdaLR", "MultiplicativeLR"):
+        function = schedulers.Factors((1.0, 0.5))
+        state = called(name)(optimizer(), function).state_dict()
+        function.values = (9.0,)
+        assert state["lr_lambdas"][0] == {"values": (1.0, 0.5)}
+
+
+def test_a_tensor_that_is_given_is_not_kept() -> None:
+    """Whoever changes it later changes no peak."""
+    if not schedulers.keeps_tensors():
+        pytest.skip("this torch takes numbers")
+    peak = torch.tensor(1.0)
+    owner = schedulers.optimizer([0.5])
+    scheduler = called("CyclicLR")(owner, base_lr=0.5, max_lr=peak, step_size_up=2)
+    peak.fill_(9.0)
+    owner.step()
+    scheduler.step()
+    assert schedulers.current(owner) == [0.75]
+
+
+@pytest.mark.parametrize("name", sorted(HERE & SCHEDULES.keys()))
+def test_defaults_are_torchs(name: str) -> None:
+    """Where a setting has one in torch, it is the one that is taken here, unless it is lent."""
+    schedule = SCHEDULES[name]
+    known = inspect.signature(called(name)).parameters
+    for setting, value in schedule.settings()._asdict().items():
+        default = known[setting].default if setting in known else inspect.Parameter.empty
+        if default is not inspect.Parameter.empty and setting not in schedule.lent:
+            assert default == value, setting
+
+
 def test_late_groups_have_the_floor_of_all() -> None:
     owner = schedulers.optimizer([0.5])
     scheduler = called("ReduceLROnPlateau")(owner, patience=0, factor=0.5, min_lr=0.375)
@@ -189,15 +255,22 @@ def test_late_groups_need_floors_of_their_own_where_there_is_a_list() -> None:
         scheduler.step(1.0)
 
 
-def test_a_last_epoch_needs_the_rates_to_begin_with() -> None:
-    with pytest.raises(KeyError, match="initial_lr"):
-        schedulers_of_torch.StepLR(optimizer(), 1, last_epoch=3)
+@pytest.mark.parametrize("lacks", [0, 1])
+def test_a_last_epoch_needs_the_rates_to_begin_with(lacks: int) -> None:
+    owner = optimizer()
+    owner.param_groups[1 - lacks]["initial_lr"] = 0.5
+    with pytest.raises(KeyError, match=f"not specified in param_groups.{lacks}."):
+        schedulers_of_torch.StepLR(owner, 1, last_epoch=3)
 
 
 @pytest.mark.parametrize("name", sorted(HERE - {"SequentialLR", "ChainedScheduler"}))
 def test_only_optimizers_are_scheduled(name: str) -> None:
-    with pytest.raises((TypeError, AttributeError)):
-        called(name)(torch.nn.Linear(1, 1), *[1] * (name != "ReduceLROnPlateau"))
+    given: list[Any] = [1] * (name != "ReduceLROnPlateau")
+    given = {"CyclicLR": [0.1, 1.0], "MultiStepLR": [[1]]}.get(name, given)
+    groupless = pytest.raises(TypeError, match="Linear is not an Optimizer")
+    grouped = pytest.raises((TypeError, AttributeError))
+    with grouped if name in ("LambdaLR", "MultiplicativeLR", "SWALR") else groupless:
+        called(name)(torch.nn.Linear(1, 1), *given)
 
 
 def warned(act: Callable[[], object]) -> list[str]:
@@ -210,13 +283,14 @@ def warned(act: Callable[[], object]) -> list[str]:
 def test_a_scheduler_before_the_optimizer_is_told() -> None:
     """Its first rate is left out, which no rate can show."""
     owner = optimizer()
+    assert not warned(lambda: step(owner)), "whoever is built has made no step"
     scheduler = step(owner)
     assert "before `optimizer.step()`" in warned(scheduler.step)[0]
+    assert not warned(scheduler.step), "it is told once"
     owner = optimizer()
     scheduler = step(owner)
     owner.step()
     assert not warned(scheduler.step)
-    assert not warned(scheduler.step), "it is told once"
 
 
 def test_an_optimizer_that_is_wrapped_later_is_told() -> None:
@@ -244,7 +318,8 @@ def test_the_optimizer_steps_as_before() -> None:
     assert owner.step is wrapped or owner.step == wrapped
     w.grad = torch.ones(1)
     assert owner.step(lambda: torch.tensor(3.0)) == 3.0
-    assert w.item() == 0.5
+    assert owner.step(closure=lambda: torch.tensor(4.0)) == 4.0
+    assert w.item() == 0.0
 
 
 def test_a_metric_of_an_epoch_is_counted_from_there() -> None:

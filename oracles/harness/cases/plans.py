@@ -53,11 +53,11 @@ def chains(parts: st.SearchStrategy[Plan]) -> st.SearchStrategy[Chained]:
 
 
 def sequences(parts: st.SearchStrategy[Plan]) -> st.SearchStrategy[Sequential]:
-    """Up to three, one after another; some that begin at once, and some that never run."""
+    """Up to four, one after another; some that begin at once, and some that never run."""
 
     def timed(some: Sequence[Plan]) -> st.SearchStrategy[Sequential]:
         count = len(some) - 1
         milestones = st.lists(st.integers(0, 8), min_size=count, max_size=count)
         return st.builds(Sequential, st.just(tuple(some)), milestones.map(sorted).map(tuple))
 
-    return st.lists(parts, min_size=1, max_size=3).flatmap(timed)
+    return st.lists(parts, min_size=1, max_size=4).flatmap(timed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from types import MappingProxyType
 
 from hypothesis import strategies as st
@@ -110,14 +111,23 @@ def followed(run: Following, epochs: int) -> Iterator[Seen]:
         yield run.seen()
 
 
-def judged(place: Place, case: object, balls: Balls, seen: Sequence[Seen]) -> Verdict:
-    """Whether all rates are inside, and are what the scheduler says they are."""
+def judged(
+    place: Place, case: object, balls: Balls, seen: Sequence[Seen], *, count: bool = True
+) -> Verdict:
+    """Whether all rates are inside, and are what the scheduler says they are.
+
+    Epochs are counted, too, unless they are jumped to.
+    """
     got = [list(rates) for rates in zip(*(one.rates for one in seen), strict=True)]
     for told in off(balls, got):
         return wrong(place, case, str(told))
     for epoch, one in enumerate(seen):
+        if count and one.epoch not in (None, epoch):
+            return wrong(place, case, f"counts {one.epoch} epochs at {epoch}")
         if one.told != one.rates:
             return wrong(place, case, f"tells {one.told} at epoch {epoch}, and sets {one.rates}")
         if not one.kept:
             return wrong(place, case, f"puts another tensor in the place of a rate at {epoch}")
-    return Verdict(INSIDE, elements=sum(map(len, got)), share=share(balls, got))
+    unknown = sum(not isfinite(ball.rad) for own in balls for ball in own)
+    elements = sum(map(len, got))
+    return Verdict(INSIDE, elements=elements, undecided=unknown, share=share(balls, got))

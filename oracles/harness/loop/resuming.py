@@ -122,10 +122,10 @@ def loaded_twice(case: Checkpoint, place: Place) -> Verdict:
     return Verdict(INSIDE, elements=(AFTER + 1) * len(BASES))
 
 
-def _followed(run: Following) -> Iterator[tuple[object, object]]:
+def _followed(run: Following) -> Iterator[tuple[object, ...]]:
     for t in range(AFTER + 1):
         seen = run.seen()
-        yield seen.rates, seen.momenta
+        yield seen.rates, seen.momenta, seen.epoch
         if t < AFTER:
             run.step()
 

@@ -16,6 +16,7 @@ from oracles.harness.loop import changing, resuming
 from oracles.harness.loop.changing import EVERYTHING
 from oracles.harness.loop.question import Question, Region, wrong
 from oracles.harness.loop.rating import (
+    BASES,
     PLAIN,
     Run,
     followed,
@@ -99,7 +100,7 @@ LONG = 48
 @st.composite
 def _edges(draw: st.DrawFn, schedule: Schedule) -> Run:
     """Settings at an edge, or all by default, and one epoch more than there are."""
-    edges = (*schedule.edges, schedule.settings()._asdict())
+    edges = (*schedule.edges, *schedule.brinks, schedule.settings()._asdict())
     settings = draw(plans.settings(schedule))._replace(**draw(st.sampled_from(edges)))
     last = schedule.last(settings)
     epochs = draw(st.integers(0, LONG if last is None else last + 1))
@@ -107,11 +108,22 @@ def _edges(draw: st.DrawFn, schedule: Schedule) -> Run:
 
 
 def edges(run: Run, place: Place) -> Verdict:
-    """The same where texts part that agree elsewhere; to refuse a setting is right, too."""
+    """The same where texts part that agree elsewhere; some settings may as well be refused."""
     try:
         return rates(run, place)
     except ValueError:
-        return Verdict(INSIDE, elements=1)
+        if _may_be_refused(run):
+            return Verdict(INSIDE, elements=1)
+        raise
+
+
+def _may_be_refused(run: Run) -> bool:
+    assert isinstance(run.plan, Single)
+    given, schedule = run.plan.settings._asdict(), run.plan.schedule
+    last = schedule.last(run.plan.settings)
+    return (last is not None and run.epochs > last) or any(
+        brink.items() <= given.items() for brink in schedule.brinks
+    )
 
 
 def _settings(run: Run, *names: str) -> dict[str, Any] | None:
@@ -157,40 +169,43 @@ class Jump:
     """A schedule that is sent to epochs; None is a step to the next one."""
 
     plan: Single
-    base: float
+    bases: tuple[float, ...]
     epochs: tuple[Any, ...]
 
     def __str__(self) -> str:
-        return f"{self.plan} from {self.base}, to {self.epochs}"
+        return f"{self.plan} from {', '.join(map(str, self.bases))}, to {self.epochs}"
 
 
-FAR = 130
+NEAR, FAR = 9, 130
 """Epochs that are jumped to."""
 
 
 def _jumps(schedule: Schedule) -> st.SearchStrategy[Jump]:
     def to(plan: Single) -> st.SearchStrategy[Jump]:
         last = schedule.last(plan.settings)
-        far = st.integers(0, FAR if last is None else last)
+        far = st.integers(0, last or 0)
+        if last is None:
+            far = st.one_of(st.integers(0, NEAR), st.integers(0, FAR))
         epochs = st.lists(far, min_size=1, max_size=6)
         if last is None:
             epochs = st.lists(st.one_of(far, st.none()), min_size=1, max_size=6)
         if schedule is cosine_restarts.SCHEDULE:  # which takes parts of an epoch
             quarters = far.map(lambda epoch: epoch / 4)
             epochs = st.one_of(epochs, st.lists(quarters, min_size=1, max_size=6))
-        return st.builds(Jump, st.just(plan), plans.BASES, epochs.map(tuple))
+        return st.builds(Jump, st.just(plan), BASES, epochs.map(tuple))
 
     return singles(schedule, 1).flatmap(to)
 
 
 def jumps(case: Jump, place: Place) -> Verdict:
     """The rate of an epoch in closed form, wherever the schedule was; and what follows it."""
-    run = schedulers.following(case.plan, [case.base])
-    balls, seen = jumped(case.plan, case.base, case.epochs), [run.seen()]
+    run = schedulers.following(case.plan, case.bases)
+    balls = [jumped(case.plan, base, case.epochs) for base in case.bases]
+    seen = [run.seen()]
     for epoch in case.epochs:
         run.step(*([] if epoch is None else [epoch]))
         seen.append(run.seen())
-    return judged(place, case, [balls], seen)
+    return judged(place, case, balls, seen, count=False)
 
 
 def _short_log(case: Jump, place: Place) -> bool:

@@ -16,8 +16,10 @@ from unittest import mock
 import torch
 
 from oracles.schedules import cyclic
+from oracles.schedules import plateau as plateaus
 from oracles.schedules.composed import ByGroup, Chained, Plan, Sequential, Single
 from oracles.schedules.registry import SCHEDULES
+from oracles.schedules.schedule import Schedule
 
 Optimizer = torch.optim.Optimizer
 
@@ -135,7 +137,8 @@ def build(
     """
     if isinstance(plan, Single):
         cls = getattr(home(plan.schedule.name), plan.schedule.name)
-        return cls(owner, **_left_out(cls, _arguments(plan, blank, plain)), **options)
+        given = _left_out(cls, _arguments(plan, blank, plain), _defaults(plan.schedule))
+        return cls(owner, **given, **options)
     parts = [build(part, owner, blank=blank, plain=plain) for part in plan.parts]  # type: ignore[attr-defined]
     schedulers = torch.optim.lr_scheduler
     if isinstance(plan, Chained):
@@ -174,6 +177,8 @@ def _arguments(plan: Single, blank: bool, plain: bool) -> dict[str, Any]:
             return (lambda t: made(t)) if plain else made
 
         values["lr_lambda"] = _each(values.pop("factors"), function)
+    if values.get("step_size_down") == values.get("step_size_up", ""):
+        del values["step_size_down"]  # which is the same by itself
     if values.get("mode") in (cyclic.OF_CYCLE, cyclic.OF_STEP):
         falling = Falling(0.5 if blank and not plain else 1.0)
         values["scale_mode"] = "cycle" if values.pop("mode") == cyclic.OF_CYCLE else "iterations"
@@ -183,17 +188,28 @@ def _arguments(plan: Single, blank: bool, plain: bool) -> dict[str, Any]:
     return {name: _each(value, lambda v: v) for name, value in values.items()}
 
 
-def _left_out(cls: Any, values: dict[str, Any]) -> dict[str, Any]:
-    """Without what the class does by itself, by default."""
-    if values.get("step_size_down") == values.get("step_size_up", ""):
-        del values["step_size_down"]
-    known = _defaults(cls)
-    return {n: v for n, v in values.items() if n not in known or not _is(known[n], v)}
+def _left_out(cls: Any, values: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is so by default, where torch's class has one."""
+    optional = _optional(cls)
+    return {
+        name: value
+        for name, value in values.items()
+        if not (name in optional and name in defaults and _is(defaults[name], value))
+    }
 
 
 @cache
-def _defaults(cls: Any) -> dict[str, Any]:
-    return {n: one.default for n, one in inspect.signature(cls).parameters.items()}
+def _defaults(schedule: Schedule) -> dict[str, Any]:
+    """Settings that are torch's by default."""
+    every = schedule.settings()._asdict()
+    return {name: value for name, value in every.items() if name not in schedule.lent}
+
+
+@cache
+def _optional(cls: Any) -> frozenset[str]:
+    """Arguments that have a default."""
+    each = inspect.signature(cls).parameters.values()
+    return frozenset(one.name for one in each if one.default is not one.empty)
 
 
 def _is(default: Any, value: Any) -> bool:
@@ -217,12 +233,14 @@ class Seen:
         told: what the scheduler says they are.
         kept: whether each rate is the tensor that it was, and no copy of it.
         momenta: the momentum of each group, or its betas.
+        epoch: the last one that the scheduler has counted, if it counts them.
     """
 
     rates: tuple[float, ...]
     told: tuple[float, ...]
     kept: bool
     momenta: tuple[tuple[float, ...], ...]
+    epoch: int | None
 
 
 class Following:
@@ -254,7 +272,8 @@ class Following:
         told = getattr(self.scheduler, "get_last_lr", lambda: rates)()
         groups = zip(self.owner.param_groups, self._held, strict=False)
         kept = all(group["lr"] is own for group, own in groups if torch.is_tensor(own))
-        return Seen(rates, tuple(map(float, told)), kept, tuple(self._momenta()))
+        epoch = getattr(self.scheduler, "last_epoch", None)
+        return Seen(rates, tuple(map(float, told)), kept, tuple(self._momenta()), epoch)
 
     def rates(self) -> tuple[float, ...]:
         """Of each group."""
@@ -301,7 +320,7 @@ def plateau(bases: Sequence[float], settings: Mapping[str, Any], **options: Any)
 def by_metric(owner: Optimizer, *, settings: Mapping[str, Any], blank: bool = False) -> Any:
     """torch's scheduler that goes by a metric; there is nothing in it to be left blank."""
     cls = torch.optim.lr_scheduler.ReduceLROnPlateau
-    return cls(owner, **_left_out(cls, dict(settings)))
+    return cls(owner, **_left_out(cls, dict(settings), plateaus.Settings()._asdict()))
 
 
 # --- Resuming -----------------------------------------------------------------------------------
