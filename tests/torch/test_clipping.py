@@ -157,6 +157,7 @@ def mesh() -> Iterator[Any]:
         distributed.destroy_process_group()
 
 
+@pytest.mark.filterwarnings("ignore:DTensor random operators")
 @pytest.mark.parametrize("order", LIMITS)
 @pytest.mark.parametrize("foreach", [None, False, True])
 @pytest.mark.parametrize("placement", ["Shard", "Replicate"])
