@@ -6,8 +6,10 @@ import inspect
 import math
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import wraps
 from typing import Any
-from unittest.mock import Mock, patch
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
 from oracles.loop.clipping import CLIPPING
 
+PARTS = [part.name for part in CLIPPING]
 LIMITS = {1.0: 7.0, 2.0: 5.0, math.inf: 4.0}
 """Lengths of (3, 0, −4) by order."""
 
@@ -33,13 +36,20 @@ def test_every_function_that_clips_has_an_oracle() -> None:
     assert {"clip_grad_norm_", "clip_grad_value_"} <= there
 
 
-def test_the_old_name_does_the_same() -> None:
-    old, new = parameter(3.0, -4.0), parameter(3.0, -4.0)
+@pytest.mark.parametrize("arguments", [(1.0,), (1.0, math.inf), (1.0, 1.0, True)])
+@pytest.mark.parametrize("last", [-4.0, math.inf])
+def test_the_old_name_does_the_same(arguments: tuple[Any, ...], last: float) -> None:
+    """And refuses a length that is not finite where it is told to."""
+    old, new = parameter(3.0, last), parameter(3.0, last)
+    if last == math.inf and True in arguments[2:]:
+        with pytest.warns((FutureWarning, UserWarning)), pytest.raises(RuntimeError):
+            torch.nn.utils.clip_grad_norm([old], *arguments)
+        return
     with pytest.warns((FutureWarning, UserWarning), match="clip_grad_norm_"):
-        told = torch.nn.utils.clip_grad_norm([old], 1.0)
-    assert torch.equal(told, clip_grad_norm_([new], 1.0))
+        told = torch.nn.utils.clip_grad_norm([old], *arguments)
+    assert torch.equal(told, clip_grad_norm_([new], *arguments))
     assert old.grad is not None and new.grad is not None
-    assert torch.equal(old.grad, new.grad)
+    torch.testing.assert_close(old.grad, new.grad, rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize(("order", "length"), [(1.0, 12.0), (2.0, 74**0.5), (math.inf, 7.0)])
@@ -67,36 +77,77 @@ def test_gradients_that_share_memory_are_refused() -> None:
     assert w.grad.tolist() == [3.0] * 3
 
 
-@pytest.mark.parametrize("foreach", [None, True, False])
-@pytest.mark.parametrize("name", ["clip_grad_norm_", "clip_grad_value_"])
-def test_the_loop_runs_that_is_asked_for(name: str, foreach: bool | None) -> None:
+def taken(part: str, w: torch.nn.Parameter, **options: Any) -> Any:
+    """Ask a function about one parameter, if this torch has it, and it chooses between loops."""
+    function = getattr(torch.nn.utils, part, None)
+    if function is None or "foreach" not in inspect.signature(function).parameters:
+        pytest.skip("this torch has one loop only")
+    assert w.grad is not None
+    given: dict[str, tuple[Any, ...]] = {
+        "get_total_norm": ([w.grad],),
+        "clip_grads_with_norm_": ([w], 1.0, torch.ones((), device=w.device)),
+    }
+    return function(*given.get(part, ([w], 1.0)), **options)
+
+
+@contextmanager
+def kernels_for_lists() -> Iterator[set[str]]:
+    """The names of those that are called meanwhile."""
+    called: set[str] = set()
+
+    def noting(kernel: str) -> Any:
+        real = getattr(torch, kernel)
+
+        @wraps(real)
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            called.add(kernel)
+            return real(*args, **kwargs)
+
+        return noted
+
+    kernels = [kernel for kernel in dir(torch) if kernel.startswith("_foreach")]
+    with patch.multiple(torch, **{kernel: noting(kernel) for kernel in kernels}):
+        yield called
+
+
+@pytest.mark.parametrize("options", [{}, {"foreach": None}, {"foreach": True}, {"foreach": False}])
+@pytest.mark.parametrize("part", PARTS)
+def test_the_loop_runs_that_is_asked_for(part: str, options: dict[str, Any]) -> None:
     """Kernels for lists of tensors, or for each; lists where nothing is said, on the CPU."""
-    clip = getattr(torch.nn.utils, name)
-    if "foreach" not in inspect.signature(clip).parameters:
-        pytest.skip("this torch has one loop only")
-    kernels = {kernel for kernel in dir(torch) if kernel.startswith("_foreach")}
-    noted = {kernel: Mock(wraps=getattr(torch, kernel)) for kernel in kernels}
-    with patch.multiple(torch, **noted):
-        clip([parameter(3.0, -4.0)], 1.0, foreach=foreach)
-    called = [kernel for kernel, mock in noted.items() if mock.called]
-    assert len(called) == (0 if foreach is False else 2)
+    with kernels_for_lists() as called:
+        taken(part, parameter(3.0, -4.0), **options)
+    kernels = 2 if part in ("clip_grad_norm_", "clip_grad_value_") else 1
+    assert len(called) == (0 if options.get("foreach") is False else kernels)
 
 
-@pytest.mark.parametrize("name", ["clip_grad_norm_", "clip_grad_value_"])
-def test_lists_are_asked_for_where_there_are_none(name: str) -> None:
+@pytest.mark.parametrize("part", PARTS)
+def test_lists_are_asked_for_where_there_are_none(part: str) -> None:
     """On a device without kernels for lists that is an error; each by itself goes without one."""
-    clip = getattr(torch.nn.utils, name)
-    if "foreach" not in inspect.signature(clip).parameters:
-        pytest.skip("this torch has one loop only")
     w = torch.nn.Parameter(torch.ones(2, device="meta"))
     w.grad = torch.ones(2, device="meta")
-    for plain in (None, False):
-        clip([w], 1.0, foreach=plain)
+    with kernels_for_lists() as called:
+        for options in ({}, {"foreach": None}, {"foreach": False}):
+            taken(part, w, **options)
+    assert not called
     with pytest.raises(RuntimeError, match="foreach"):
-        clip([w], 1.0, foreach=True)
+        taken(part, w, foreach=True)
 
 
-@pytest.mark.parametrize("part", [part.name for part in CLIPPING])
+@pytest.mark.parametrize("part", ["clip_grad_norm_", "get_total_norm"])
+def test_what_is_not_said(part: str) -> None:
+    """The Euclidean norm, whatever it is."""
+    w = parameter(3.0, -4.0)
+    assert taken(part, w) == 5
+    assert taken(part, parameter(3.0, math.inf)) == math.inf
+
+
+def test_a_tensor_without_dimensions_has_a_length() -> None:
+    if not hasattr(torch.nn.utils, "get_total_norm"):
+        pytest.skip("this torch has none")
+    assert torch.nn.utils.get_total_norm(torch.tensor(-3.0)) == 3
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_a_function_has_its_own_name(part: str) -> None:
     function = getattr(torch.nn.utils, part, None)
     if function is None:
@@ -157,6 +208,7 @@ def mesh() -> Iterator[Any]:
         distributed.destroy_process_group()
 
 
+@pytest.mark.filterwarnings("ignore:DTensor random operators")
 @pytest.mark.parametrize("order", LIMITS)
 @pytest.mark.parametrize("foreach", [None, False, True])
 @pytest.mark.parametrize("placement", ["Shard", "Replicate"])
