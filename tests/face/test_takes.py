@@ -67,7 +67,7 @@ class Doubling(Keras):
 def test_what_is_left_aside_is_told() -> None:
     found = identify(Doubling)
     assert found.aside == {"momentum"}
-    assert str(found).endswith(", leaving momentum aside")
+    assert str(found) == "Doubling follows SGD's coupled_unscaled, leaving momentum aside"
     assert found.to_json()["aside"] == ["momentum"]
     assert not found.torchs
 
