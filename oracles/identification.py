@@ -355,7 +355,8 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
             sieve, other = _simplest(list(sieves(readings, rules, MARGINS[1:])))
         last = max(last, other, key=_left)
     if last.fits:
-        return _named(sieve, last)
+        aside = sieve.aside(last.fits[0].rule)
+        return _named(*_at_rest(sieve, last, aside), aside)
     if last.open:
         return Identification(readings[0].name, (), last.ruled_out, open=last.open)
     if fault:
@@ -363,6 +364,18 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
     near = [_near(asked[-1], candidate) for candidate in asked[-1].ranked[:1]]
     nearest = near[0] if near and near[0].typical < LIKE else None
     return Identification(readings[0].name, (), last.ruled_out, nearest=nearest, sieve=asked[-1])
+
+
+def _at_rest(sieve: Sieve, found: Sifted, aside: frozenset[str]) -> tuple[Sieve, Sifted]:
+    """What leaves arguments aside, as the rule that has them, if it is simpler while they rest.
+
+    A momentum of its own kind is gradient descent without; so is Adadelta with a late square.
+    """
+    rules = {r: without | (aside & {*r.hyper()._fields}) for r, without in sieve.rules.items()}
+    resting = replace(sieve, rules=rules)
+    plain = resting.simplest() if aside else Sifted()
+    fewest = (len(one.fits[0].conventions) if one.fits else math.inf for one in (plain, found))
+    return (resting, plain) if next(fewest) < next(fewest) else (sieve, found)
 
 
 def _near(sieve: Sieve, candidate: Candidate) -> Near:
@@ -406,7 +419,7 @@ def _own(sieve: Sieve, found: Sifted) -> Sifted:
     return replace(found, fits=tuple(c for c in found.fits if not sieve.aside(c.rule)))
 
 
-def _named(sieve: Sieve, found: Sifted) -> Identification:
+def _named(sieve: Sieve, found: Sifted, aside: frozenset[str]) -> Identification:
     fit = found.fits[0]
     narrow = replace(sieve, margin=MARGINS[0])
     wider = sieve.margin is not MARGINS[0] and not narrow.sift(fit.rule, [fit]).fits
@@ -414,8 +427,8 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         sieve.witness.name,
         found.fits,
         found.ruled_out,
-        sieve.rules[fit.rule] - {name for a in fit.arguments for name in a.names},
-        sieve.aside(fit.rule),
+        sieve.rules[fit.rule] - aside - {name for a in fit.arguments for name in a.names},
+        aside,
         sieve.margin.scalars if wider and not found.exceptions else "float64",
         found.exceptions,
         () if found.exceptions else untold(sieve, fit),

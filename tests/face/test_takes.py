@@ -71,7 +71,7 @@ def test_what_is_left_aside_is_told() -> None:
     found = identify(Doubling)
     assert found.aside == {"momentum"}
     assert len({len(c.conventions) for c in found.fits}) == 1  # the fewest with which any fits
-    assert str(found).endswith(", leaving momentum aside")
+    assert str(found) == "Doubling follows SGD's coupled_unscaled, leaving momentum aside"
     assert found.to_json()["aside"] == ["momentum"]
     assert not found.torchs
 
