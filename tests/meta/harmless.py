@@ -228,6 +228,42 @@ HARMLESS: Sequence[Row] = (
         change=r"^params -> (grads|d_p_list)$|^False -> None$",
         place=r"_default_to_fused_or_foreach\(",
     ),
+    # Clipping of gradients.
+    Row(
+        "gradients do not depend on one another, and sums do not on the order",
+        change=r"^(parameters|grads|norms|device_tensors) -> list\(.+\)\[::-1\]$"
+        r"|^torch\.logical_or\((.+), (.+)\) -> torch\.logical_or\(\3, \2\)$",
+        where="^clip_grad/",
+    ),
+    Row(
+        "both count as false",
+        change=r"^False -> None$",
+        place="^error_if_nonfinite: bool = False,$",
+        where="^clip_grad/",
+    ),
+    Row(
+        "where a warning points to, and its full stop",
+        place=r"warnings\.warn\(.*stacklevel=3",
+        change=r"^[23] -> |^\w+\.warn\((.+), stacklevel=3\) -> \w+\.warn\(\1\)$"
+        r"|^'.+\.' -> '.+\._'$",
+        where="^clip_grad/clip_grad_norm_$",
+    ),
+    Row(
+        "kernels take a limit in a tensor as they take a number",
+        change=r"^(clip_value = )?float\((clip_value|max_norm)\) -> |^max_norm = .+ -> pass$",
+        where="^clip_grad/",
+    ),
+    Row(
+        "run as the file is read, which nobody traces: names are asked for in test_clipping.py",
+        where="^clip_grad/_no_grad$",
+        reached=False,
+    ),
+    Row(
+        "on one device a tensor that is handed over is where it is needed",
+        change=r"^(norm|clip_coef_clamped)\.to\(\w+\) -> (\1|\1\.to\(\))$|^0 -> -1$",
+        place=r"\.to\((first_)?device\)|first_device = tensors\[0\]\.device",
+        where="^clip_grad/",
+    ),
     # Several devices.
     Row(
         "on one device a tensor that is handed over is where it is needed",

@@ -167,6 +167,8 @@ def held(case: Any, place: Place, got: Clipped, expected: Left) -> Verdict:
     """What is left, against balls."""
     if got.strayed:
         return wrong(place, case, got.strayed)
+    if expected[0] is not None and got.total is None:
+        return wrong(place, case, "tells no length")
     return judge(place, case, _told(got, expected))
 
 
