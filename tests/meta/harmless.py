@@ -264,6 +264,54 @@ HARMLESS: Sequence[Row] = (
         place=r"\.to\((first_)?device\)|first_device = tensors\[0\]\.device",
         where="^clip_grad/",
     ),
+    # Averages of parameters.
+    Row(
+        "tensors do not depend on one another, and batches count alike",
+        change=r"^(zip\(self_param, model_param, strict=False\)|loader|self_param_detached"
+        r"|grouped_tensors\.items\(\)|momenta|model\.modules\(\)) -> list\(.+\)\[::-1\]$",
+        where="^swa_utils/",
+    ),
+    Row(
+        "on one device a tensor that is handed over is where it is needed",
+        change=r"^(p_model\.detach\(\)|self\.n_averaged|b_model\.detach\(\))\.to\(.+\) -> "
+        r"\1(\.to\(\))?$",
+        where="^swa_utils/",
+    ),
+    Row(
+        "pairs end with the shorter list, which is the ledger's average-of-another-model",
+        change=r"^self\.use_buffers -> (True|False)$|^False -> (True|None)$|, strict=False\) -> "
+        r"zip\(self_param, model_param\)$|^itertools\.chain\(.+\) if self\.use_buffers else ",
+        place=r"self_param|model_param|strict=False",
+        where="^swa_utils/AveragedModel.update_parameters$",
+    ),
+    Row(
+        "devices with kernels for lists alone come here; on the CPU it is the same average",
+        change=r"_get_foreach_kernels_supported_devices\(\)( -> False$)?",
+        where="^swa_utils/AveragedModel.update_parameters$",
+    ),
+    Row(
+        "devices with kernels for lists alone come here; on the CPU it is the same average",
+        place=r"device\.type in _get_foreach_kernels_supported_devices\(\)",
+        where="^swa_utils/AveragedModel.update_parameters$",
+        reached=False,
+    ),
+    Row(
+        "not both are given",
+        change=r"^self\.multi_avg_fn is not None or (self\.avg_fn is None) -> \1$",
+        where="^swa_utils/",
+    ),
+    Row(
+        "one number counts as it is, and a buffer is in no graph",
+        change=r"^bool\((self\.n_averaged == 0)\) -> \1$|^(b_swa|b_model)\.detach\(\) -> \2$",
+        where="^swa_utils/",
+    ),
+    Row(
+        "of whole numbers it raises, which is the ledger's average-whole-refused; of others it is "
+        "the same average in another form",
+        place=r"is_floating_point\( ?averaged_param_list|_foreach_(sub|addcdiv_|add_)\(|"
+        r"isinstance\(num_averaged, Tensor\)|num_averaged \+ 1\)?\] ?\*",
+        where="^swa_utils/get_swa_multi_avg_fn$",
+    ),
     # Several devices.
     Row(
         "on one device a tensor that is handed over is where it is needed",

@@ -51,6 +51,47 @@ def test_a_device_of_its_own(part: str) -> None:
     torch.testing.assert_close(held.cpu(), moved(part, torch.float32), rtol=2**-20, atol=0)
 
 
+@pytest.mark.parametrize("part", [name for name in HERE if "ema" in name])
+def test_the_decay_that_is_not_given(part: str) -> None:
+    """0.999."""
+    plain, given = (subject.Single(torch.ones(1)) for _ in range(2))
+    held = []
+    for model, function in ((plain, getattr(SWA, part)()), (given, getattr(SWA, part)(0.999))):
+        name = "multi_avg_fn" if "multi" in part else "avg_fn"
+        average = SWA.AveragedModel(model, **{name: function})
+        for value in (1.0, 2.0):
+            model.weight.data.fill_(value)
+            average.update_parameters(model)
+        held.append(average.module.weight.item())
+    assert held[0] == held[1]
+    assert held[0] > 1
+
+
+@pytest.mark.parametrize("count", [3, torch.tensor(3)], ids=["int", "tensor"])
+@pytest.mark.parametrize("part", [name for name in HERE if "_fn" in name])
+def test_a_function_by_itself(part: str, count: Any) -> None:
+    """Of 1 and 9, where three were averaged before, or with a decay of 1/4; one of each dtype."""
+    function = getattr(SWA, part)(*((0.25,) if "ema" in part else ()))
+    right = 7 if "ema" in part else 3
+    kept = [torch.full((2,), 1.0), torch.full((), 1.0)]
+    new = [torch.full((2,), 9.0), torch.full((), 9.0)]
+    if "multi" in part:
+        assert function(kept, new, count) is None
+    else:
+        kept = [function(own, other, count) for own, other in zip(kept, new, strict=True)]
+    assert all(bool((own == right).all()) for own in kept)
+
+
+def test_a_device_that_has_no_memory() -> None:
+    """The copy and the count are where they are said to be."""
+    model = torch.nn.Linear(1, 1)
+    average = SWA.AveragedModel(model, device="meta")
+    assert {own.device.type for own in (*average.parameters(), *average.buffers())} == {"meta"}
+    here = SWA.AveragedModel(model)
+    assert {own.device.type for own in (*here.parameters(), *here.buffers())} == {"cpu"}
+    assert here.n_averaged.dtype == torch.long
+
+
 def test_one_way_to_average_is_enough() -> None:
     if "multi_avg_fn" not in inspect.signature(SWA.AveragedModel).parameters:
         pytest.skip("this torch takes one only")
@@ -118,7 +159,11 @@ def test_a_pass_over_nothing_forgets_the_statistics() -> None:
 
 
 def test_two_layers_see_what_comes_before_them() -> None:
-    """The second takes its statistics of what the first makes, which trains: near 0, and not 3."""
+    """The second takes its statistics of what the first makes, which trains: near 0, and not 3.
+
+    Variances are v/(v + ε) of 4 and of 1, and twice that without bias: with a momentum of its own
+    the second would be near 1 still.
+    """
     first, second = torch.nn.BatchNorm1d(1), torch.nn.BatchNorm1d(1)
     model = torch.nn.Sequential(first, second).eval()
     SWA.update_bn([torch.tensor([[1.0], [5.0]]), torch.tensor([[2.0], [4.0]])], model)
@@ -126,3 +171,6 @@ def test_two_layers_see_what_comes_before_them() -> None:
     assert second.running_mean is not None
     assert first.running_mean.item() == 3
     assert abs(second.running_mean.item()) < 1
+    assert second.running_var is not None
+    assert 2 / (1 + 1e-5) - 2**-20 < second.running_var.item() < 2 + 2**-20
+    assert first.momentum == second.momentum == 0.1
