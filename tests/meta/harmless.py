@@ -267,8 +267,8 @@ HARMLESS: Sequence[Row] = (
     # Averages of parameters.
     Row(
         "tensors do not depend on one another, and batches count alike",
-        change=r"^(zip\(self_param, model_param, strict=False\)|loader|self_param_detached"
-        r"|grouped_tensors\.items\(\)|momenta|model\.modules\(\)) -> list\(.+\)\[::-1\]$",
+        change=r"^(zip\(.+\)|loader|grouped_tensors\.items\(\)|momenta|model\.modules\(\)) -> "
+        r"list\(.+\)\[::-1\]$",
         where="^swa_utils/",
     ),
     Row(
@@ -286,7 +286,9 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "devices with kernels for lists alone come here; on the CPU it is the same average",
-        change=r"_get_foreach_kernels_supported_devices\(\)( -> False$)?",
+        change=r"^device is not None and (.+) -> (False|\1)$|^device is not None -> device is None$"
+        r"|^None -> (True|False)$",
+        place=r"device is not None and device\.type in _get_foreach_kernels_supported_devices\(\)",
         where="^swa_utils/AveragedModel.update_parameters$",
     ),
     Row(
@@ -294,6 +296,41 @@ HARMLESS: Sequence[Row] = (
         place=r"device\.type in _get_foreach_kernels_supported_devices\(\)",
         where="^swa_utils/AveragedModel.update_parameters$",
         reached=False,
+    ),
+    Row(
+        "an annotation, which nobody reads",
+        change=r"^Tensor \| int -> (Tensor|int)$|^None -> (True|False)$",
+        place=r"\) -> None:|: Tensor \| int,?",
+        where="^swa_utils/get_",
+    ),
+    Row(
+        "no device is where a tensor is already, and a whole number is a long one",
+        change=r"^device is not None -> True$|^None -> (True|False)$"
+        r"|^(torch\.tensor\(0), dtype=torch\.long, (device=device\)) -> \2, \3$",
+        place=r"if device is not None:$|torch\.tensor\(0, dtype=torch\.long, device=device\)",
+        where="^swa_utils/(AveragedModel.__init__|update_bn)$",
+    ),
+    Row(
+        "both count as false",
+        change="^False -> None$",
+        place="^use_buffers=False,$",
+        where="^swa_utils/AveragedModel.__init__$",
+    ),
+    Row(
+        "never negative",
+        change=r"^(self\.n_averaged) == 0 -> \1 <= 0$",
+        where="^swa_utils/",
+    ),
+    Row(
+        "it is copied into what is in no graph, by a function that records none",
+        change=r"^(p_model|p_averaged)\.detach\(\) -> \1$",
+        where="^swa_utils/AveragedModel.update_parameters$",
+    ),
+    Row(
+        "the same average in another form: the branch for whole numbers is right for all",
+        change=r"^torch\.is_floating_point\(ema_param_list\[0\]\) or |^0 -> -1$",
+        place=r"is_floating_point\( ?ema_param_list\[0\]",
+        where="^swa_utils/get_ema_multi_avg_fn$",
     ),
     Row(
         "not both are given",

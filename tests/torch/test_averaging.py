@@ -117,6 +117,7 @@ def test_an_average_is_a_module() -> None:
     average.update_parameters(model)
     x = torch.ones(3, 2)
     assert torch.equal(average(x), model(x))
+    assert torch.equal(average(input=x), model(x))
     assert set(average.state_dict()) == {"n_averaged", "module.weight", "module.bias"}
     assert not average.eval().module.training
 
@@ -130,6 +131,37 @@ def test_nothing_is_averaged_into_a_graph() -> None:
         for _ in range(3):
             average.update_parameters(model)
     assert all(p.is_leaf and p.requires_grad and p.grad is None for p in average.parameters())
+
+
+def test_buffers_are_copied_where_nothing_is_said() -> None:
+    model: Any = torch.nn.BatchNorm1d(1)
+    average = SWA.AveragedModel(model)
+    for value in (1.0, 5.0):
+        model.running_mean.fill_(value)
+        average.update_parameters(model)
+    assert average.module.running_mean.item() == 5
+
+
+@pytest.mark.parametrize("part", [name for name in HERE if "ema" in name])
+def test_several_whole_numbers(part: str) -> None:
+    """Each is averaged."""
+    model: Any = subject.Single(torch.ones(1), torch.tensor(10))
+    model.register_buffer("other", torch.tensor([20, 30]))
+    average = SWA.AveragedModel(model, **subject.functions(part, 0.5), use_buffers=True)
+    average.update_parameters(model)
+    model.counter.fill_(20)
+    model.other.fill_(40)
+    average.update_parameters(model)
+    assert (average.module.counter.item(), average.module.other.tolist()) == (15, [30, 35])
+
+
+def test_batches_are_brought_to_a_device() -> None:
+    """A model without memory takes none that has some."""
+    layer = torch.nn.BatchNorm1d(2, device="meta", track_running_stats=False)
+    seen = []
+    layer.register_forward_hook(lambda _, given, made: seen.append(given[0].device.type))
+    SWA.update_bn([torch.ones(2, 2), (torch.ones(2, 2), 1)], layer, device="meta")
+    assert seen == ["meta", "meta"]
 
 
 def test_frozen_parameters_are_averaged_as_well() -> None:
