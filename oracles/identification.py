@@ -57,7 +57,8 @@ class Identification:
         ignores: hyperparameters of what fits that the code takes and makes nothing of.
         aside: hyperparameters that the code takes and what fits does not know, if there are some.
         assumed: hyperparameters of what fits that a record does not have, and their defaults.
-        unread: what a record has beside, and no hyperparameter of what fits.
+        unread: what a record has beside, or code takes and was not given, because what fits has no
+            such hyperparameter.
         scalars: what hyperparameters are kept in, as far as answers tell.
         exceptions: where another candidate holds than the one that fits elsewhere.
         untold: candidates that hold all answers as well, and what would tell them apart.
@@ -434,7 +435,7 @@ def _named(sieve: Sieve, found: Sifted, aside: frozenset[str]) -> Identification
         () if found.exceptions else untold(sieve, fit),
         sieve=sieve,
         assumed=_assumed(sieve.witness, fit),
-        unread=sieve.witness.unread(fit.rule) if isinstance(sieve.witness, Recorded) else (),
+        unread=sieve.witness.unread(fit.rule),
     )
 
 

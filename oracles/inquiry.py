@@ -18,7 +18,7 @@ from oracles.harness.evidence.settings import DRAWS, Draws, Shapes, settings
 from oracles.harness.promise import Line, Promise, Word, line
 from oracles.harness.runs.confined import REST, Lost
 from oracles.harness.subjects.asking import black_box
-from oracles.harness.subjects.blackbox import BlackBox, Function, shapes_for
+from oracles.harness.subjects.blackbox import BlackBox, Function, shapes_for, unread
 from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.subject import Declined, SubjectError, first_taken
 from oracles.harness.subjects.surroundings import undisturbed
@@ -78,6 +78,9 @@ class Watched:
     @property
     def shapes(self) -> Shapes:
         return shapes_for(self.box)
+
+    def unread(self, rule: Rule) -> tuple[str, ...]:
+        return unread(self.box, rule)
 
     def takes(self, rule: Rule) -> frozenset[str]:
         return self.box.takes(rule)

@@ -56,6 +56,9 @@ def remarks(report: Report) -> list[str]:
             reasons.setdefault(f"{why} in some settings", []).append(rule)
         elif not followed:
             reasons.setdefault(f"{why} when asked as these are", []).append(rule)
+    if report.found and report.found.unread:
+        why = "left at their defaults, as its rule has no such hyperparameters"
+        reasons[why] = list(report.found.unread)
     told = [f"{why}: {', '.join(names)}" for why, names in reasons.items()]
     if report.printed:
         told.append(f"printed {report.printed:,} lines, which are not shown")

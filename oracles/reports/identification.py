@@ -72,7 +72,9 @@ def _remarks(found: Identification) -> Iterator[str]:
         yield f"The record does not say, so torch's defaults are taken: {values}."
     if found.unread:
         names = ", ".join(found.unread)
-        yield f"Not read, as hyperparameters of this rule go by other names: {names}."
+        asked = "Left at their defaults, as this rule has no such hyperparameters"
+        told = "Not read, as hyperparameters of this rule go by other names"
+        yield f"{asked if found.draws else told}: {names}."
     if found.scalars != "float64":
         yield f"It keeps hyperparameters, or what it makes of them, in {found.scalars}."
     if found.open:

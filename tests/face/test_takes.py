@@ -309,3 +309,21 @@ def test_its_steps_run_on_one_thread_and_others_on_those_there_were() -> None:
         assert {*seen} == {1} and torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def test_numbers_that_its_rule_does_not_have_are_told() -> None:
+    """AdaBound is Adam until its bounds close in, which they do by numbers of its own."""
+
+    class Bounded(Keras):
+        def __init__(self, params: Any, lr: float = 0.1, final_lr: float = 0.1) -> None:
+            super().__init__(params, lr=lr, momentum=0.0, weight_decay=0.0)
+
+    def step(params: Any, grads: Any, state: Any, lr: float, gamma: float = 1e-3) -> Any:
+        return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+    assert identify(Bounded, ["SGD"]).unread == ("final_lr",)
+    assert identify(Bounded, ["SGD"], fixed={"final_lr": 0.5}).unread == ()
+    assert identify(step, ["SGD"]).unread == ("gamma",)
+    told = "left at their defaults, as its rule has no such hyperparameters: gamma"
+    assert told in render(oracles.check(step, "SGD", dtypes=[]))
+    assert identify(step, ["SGD"], names={"lr": "lr"}).to_json()["unread"] == ["gamma"]

@@ -35,6 +35,9 @@ class Part:
     def short(self, rule: Rule) -> bool:
         return self.whole.short(rule)
 
+    def unread(self, rule: Rule) -> tuple[str, ...]:
+        return self.whole.unread(rule)
+
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         return self.whole.kinds(rule)
 

@@ -16,7 +16,7 @@ from oracles.harness.evidence.accepted import accepted
 from oracles.harness.evidence.observation import Doubt, Observation
 from oracles.harness.evidence.settings import DRAWS, Draws, Setting, Shapes, settings, shapes_of
 from oracles.harness.subjects.aliases import matched
-from oracles.harness.subjects.blackbox import BlackBox, shapes_for
+from oracles.harness.subjects.blackbox import BlackBox, shapes_for, unread
 from oracles.harness.subjects.parameter_names import called
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
@@ -43,6 +43,9 @@ class Witness(Protocol):
 
     def short(self, rule: Rule) -> bool:
         """Whether it is seen that hyperparameters are kept in float32, or in less."""
+
+    def unread(self, rule: Rule) -> tuple[str, ...]:
+        """What the code, or a record, calls numbers that a rule does not have."""
 
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         """Parameters that code may treat in ways of their own: which, by what they are called."""
@@ -173,6 +176,9 @@ class Asked:
             return False
         deaf = np.array_equal(more, given) and not np.array_equal(other, given)
         return deaf or told.dtype != "float64"
+
+    def unread(self, rule: Rule) -> tuple[str, ...]:
+        return unread(self.box, rule)
 
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}

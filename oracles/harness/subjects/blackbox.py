@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -44,6 +44,17 @@ def shapes_for(box: BlackBox) -> tuple[tuple[int, ...], ...]:
     """Of parameters that code looks at the names of; empty if it looks at none."""
     shapes: tuple[tuple[int, ...], ...] = getattr(box, "shapes", ())
     return shapes
+
+
+def unread(box: BlackBox, rule: Rule) -> tuple[str, ...]:
+    """What code calls numbers that a rule does not have: they stay at their defaults."""
+    told: Callable[[Rule], tuple[str, ...]] = getattr(box, "unread", lambda rule: ())
+    return told(rule)
+
+
+def numbers(defaults: Mapping[str, Any], given: Container[str]) -> tuple[str, ...]:
+    """Arguments that are numbers by default, and are not given."""
+    return tuple(n for n, v in defaults.items() if type(v) in (int, float) and n not in given)
 
 
 @dataclass(frozen=True)
@@ -123,6 +134,13 @@ class Function:
         if self.keywords is None:
             return frozenset(wanted)
         return frozenset(matched([*self.keywords, *self.names.values()], wanted))
+
+    def unread(self, rule: Rule) -> tuple[str, ...]:
+        """What it calls numbers that the rule does not have."""
+        parameters = inspect.signature(self.step).parameters if self.keywords else {}
+        defaults = {name: p.default for name, p in parameters.items()}
+        known = matched(self.keywords or (), rule.hyper()._fields)
+        return numbers(defaults, {*known.values(), *self.names.values(), *self.fixed})
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
         params = [self.arrays.array(p.initial, dtype) for p in case.parameters]

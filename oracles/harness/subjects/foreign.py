@@ -17,6 +17,7 @@ from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case
 from oracles.harness.subjects.aliases import matched
+from oracles.harness.subjects.blackbox import numbers
 from oracles.harness.subjects.handing import HANDINGS, TENSORS, tried
 from oracles.harness.subjects.parameter_names import NAMES
 from oracles.harness.subjects.subject import SubjectError, answering
@@ -177,6 +178,10 @@ class ForeignOptimizer:
         for name, members in rule.binding.tuples.items():
             given |= set(members) if name in given else set()
         return frozenset(given & set(rule.hyper()._fields))
+
+    def unread(self, rule: Rule) -> tuple[str, ...]:
+        """What it calls numbers that the rule does not have."""
+        return numbers(self._defaults, {*self.arguments(rule).values(), *self.fixed})
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
         """As every black box, on one thread; a step that raises without a closure is given one."""
