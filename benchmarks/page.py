@@ -23,6 +23,16 @@ argument. Equations are those of `oracles explain RULE`, which has the symbols.
 `oracles translate --from keras.SGD --to torch.SGD lr=0.1 momentum=0.9` says which numbers to type.
 """
 
+NOTES = {
+    "mxnet.NAG": "its kernel writes the weight before the momentum, which then remembers the decay "
+    "of the weight just written: w + (1 + μ)v' − μv with v' = μv − γ(g + λw), but what is kept is "
+    "μv − γ(g + λw') with the new w'. Without decay it is the standard form, always on.",
+    "mxnet.Nadam": "its product of momenta belongs to the optimizer and is multiplied once a "
+    "parameter, not once a step, so that parameters change each other's steps. With a single one "
+    "it is torch's rule.",
+}
+"""Of optimizers that fit nothing, why: read in their source and seen in their steps."""
+
 MOMENTUM = ("momentum", "velocity", "buffer", "dampened")
 LOOKING_AHEAD = ("nesterov", "amsgrad")
 COLUMNS = ("weight decay", "momentum, first step", "ε", "nesterov, amsgrad", "other")
@@ -36,14 +46,15 @@ def page(rows: Iterable[Seen]) -> str:
     >>> print(page([row]).splitlines()[-1])
     | `mine.SGD` | SGD | batch_scaled: d = g + (λ/m)w | – | – | – | as torch | – | `lr` |
     """
-    told = [HEAD]
+    told, rows = [HEAD], list(rows)
     version = ""
     for row in rows:
         if row.version != version:
             version = row.version
             told += ["", f"## {version}", "", line(TITLES), line(["---"] * len(TITLES))]
         told.append(line(_cells(row)))
-    return "\n".join(told) + "\n"
+    told += ["", *(f"* `{row.name}`: {NOTES[row.name]}" for row in rows if row.name in NOTES)]
+    return "\n".join(told).rstrip() + "\n"
 
 
 def _cells(row: Seen) -> list[str]:
