@@ -279,7 +279,6 @@ def _biases(rule: Rule) -> Iterator[Entry]:
         rule=rule.name,
         drops="bias_undecayed",
         adds=TORCHS,
-        without=frozenset({"decay_drift"}),
         vectors={"weight_decay": 0},
         formula="weight_decay = 0 for biases and other parameters of at most one dimension",
         reason=BIASES,

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from oracles.dictionary.counterexample import text
 from oracles.dictionary.decays import FORMS, OWN_NAMES, called
 from oracles.dictionary.entry import SPOKEN, Entry, Manner, Refusal, same, taken
 from oracles.dictionary.frameworks import PRESETS
+from oracles.dictionary.losses import ADAPTIVE
 from oracles.dictionary.preset import spoken_as_adam
 from oracles.dictionary.refusing import refusal
 from oracles.dictionary.table import ENTRIES, REFUSALS
@@ -98,6 +100,18 @@ def company(rule: str, entry: Entry) -> list[Manner]:
     ]
 
 
+OUTSIDE: dict[str, list[list[dict[str, Any]]]] = {
+    "momentum is not switched on or off": [[{"momentum": F(1, 2)}, {"momentum": F(0)}]],
+    "momentum is not 0": [[{"momentum": F(0)}]],
+    "momentum is not 1": [[{"momentum": F(1)}]],
+    "dampening is not 1": [[{"dampening": F(1)}]],
+    "lr is not 0": [[{"lr": F(1)}, {"lr": F(0)}]],
+    "lr times weight_decay is not 1": [[{"lr": F(1, 2), "weight_decay": F(2)}]],
+    "lr_decay < 1": [[{"lr_decay": F(1)}], [{"lr_decay": F(2)}]],
+}
+"""Conditions that all that is drawn meets: what does not."""
+
+
 class TestEntries:
     """In fractions and in 200 bits: both trajectories are one."""
 
@@ -123,6 +137,61 @@ class TestEntries:
                     tried += 1
                     held(rule, entry, rng, other)
         assert tried > 100
+
+    def test_each_holds_beside_what_might_notice_its_numbers(self) -> None:
+        """Decay: Adafactor's size of a parameter. Biases: each decay. Sums: what is remembered."""
+        rng, tried = random.Random(0), 0
+        for rule, entry in OURS:
+            decays = {entry.drops, entry.adds} & set(FORMS) and entry.change is not same
+            for other in company(rule, entry):
+                sized = any("scale" in taken(RULES[rule], name) for name in other)
+                summed = rule == "SGD" and "sum_loss" in (entry.drops, entry.adds)
+                if (decays and sized) or (entry.vectors and other & set(FORMS)) or summed:
+                    for _ in range(3 if sized else 1):
+                        tried += 1
+                        held(rule, entry, rng, other)
+        assert tried > 100
+
+    @pytest.mark.parametrize("condition", OUTSIDE)
+    def test_where_there_are_no_numbers_none_are_given(self, condition: str) -> None:
+        tried = 0
+        for rule, entry in OURS:
+            if condition in conditions(entry):
+                tried += 1
+                h = meeting(entry, drawn(RULES[rule], random.Random(0)))[0]
+                for outside in OUTSIDE[condition]:
+                    schedule = [h._replace(**values) for values in outside]
+                    assert not entry.range.holds(schedule), known(entry)
+        assert tried
+
+    @pytest.mark.parametrize("name", [*ADAPTIVE, "SGD"])
+    def test_a_sum_of_losses_is_their_mean_with_other_numbers(self, name: str) -> None:
+        """Exact ones, also where the batch size is a whole number of Python's."""
+        h = exactly(RULES[name].hyper(lr=0.5))._replace(batch_size=3)
+        found = way(name, frozenset({"sum_loss"}), frozenset(), [h, h])
+        assert found is not None
+        reached = found.schedule([h, h])[0]
+        grown: dict[str, dict[str, Any]] = {
+            "SGD": {"lr": 3},
+            "Adagrad": {"eps": F(1, 3), "initial_accumulator_value": F(1, 9)},
+        }
+        for argument, factor in grown.get(name, {"eps": F(1, 3)}).items():
+            value = getattr(reached, argument)
+            assert value == getattr(h, argument) * factor
+            assert isinstance(value, F)
+        formulas = ", ".join(entry.formula for entry in found.entries)
+        assert ("initial_accumulator_value/n²" in formulas) == (name == "Adagrad")
+        assert ("lr·n" in formulas) == (name == "SGD")
+
+    def test_a_decay_of_the_other_sign_is_the_same_where_nothing_is_maximized(self) -> None:
+        flipped = {"decay_sign_flipped": FORMS[0], "decoupled_sign_flipped": "decoupled_lr"}
+        for name, (form, right) in product(ENTRIES, flipped.items()):
+            if called(RULES[name], form):
+                h = exactly(RULES[name].hyper(weight_decay=0.5, lr=0.5))
+                for turned in (False, True):
+                    schedule = [h._replace(maximize=turned)] * 2
+                    found = way(name, side(name, form), side(name, right), schedule)
+                    assert (found is None) == turned, (name, form)
 
     def test_each_parts_outside(self) -> None:
         """With each of its conditions failed by itself, the others met."""
@@ -600,6 +669,20 @@ def test_what_the_target_leaves_aside(source: str, target: str, name: str, value
     found = translate({"lr": 0.5, name: value}, source, target)
     assert found and name not in found.values
     assert translate({"lr": 0.5, name: value}, source.partition("/")[0], target).refusal
+
+
+def test_a_rate_that_changes_must_be_known() -> None:
+    with pytest.raises(ValueError, match="lr is needed and was not given: lr = lr·n"):
+        translate({"batch_size": 32, "momentum": 0.9}, "SGD/sum_loss", "SGD")
+    with pytest.raises(ValueError, match="batch_size is needed and was not given"):
+        translate({"lr": 0.1, "eps": 1e-8}, "Adam/sum_loss", "Adam")
+
+
+def test_a_momentum_of_one_is_refused_like_others() -> None:
+    """What people do instead has no number there."""
+    given = {"lr": 0.5, "momentum": 1, "weight_decay": 0.1}
+    told = translate(given, "SGD", "SGD/decoupled_lr").refusal
+    assert told and told.folk == "weight_decay = λ/(1 − momentum)"
 
 
 def test_code_with_exceptions_speaks_no_one_convention() -> None:
