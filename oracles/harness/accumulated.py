@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,7 @@ class _Descent:
         return [self._exact(features.T) @ s, np.sum(s, axis=0, keepdims=True)]
 
 
+@lru_cache(maxsize=16)  # all paths of a dtype are held against the same
 def enclosed(case: Windows, variant: Variant, dtype: str) -> Course:
     """Enclosures of where a loop that follows a variant may go, in a dtype."""
     descent, course = _Descent(case, dtype), Course()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -48,6 +49,7 @@ class Trace:
                     yield f"after iteration {t + 1} parameter {i} of optimizer {k + 1}", w
 
 
+@lru_cache(maxsize=16)  # all paths of a dtype are held against the same
 def enclosed(run: Run, variant: Variant, dtype: str) -> Trace:
     """Enclosures of all that a run may come to in a dtype, where a scaler follows a variant.
 

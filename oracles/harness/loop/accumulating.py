@@ -46,7 +46,7 @@ CASES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 def questions(part: str) -> tuple[Question, ...]:
     """What is asked about accumulation."""
     return (
-        Question(part, WINDOWS, windows, course, partial(places, part), weight=4),
+        Question(part, WINDOWS, windows, course, partial(places, part), weight=3),
         Question(part, WHOLE, windows, as_one_batch, partial(places, part), weight=1.4),
         Question(
             part,

@@ -68,7 +68,7 @@ def questions(part: str) -> tuple[Question, ...]:
             partial(trace, PART.torch),
             partial(places, part),
             regions=MappingProxyType({"first_skip": first_skip}),
-            weight=8,
+            weight=6,
         ),
         *(
             Question(
