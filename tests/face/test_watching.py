@@ -108,6 +108,19 @@ def test_the_zoo_has_each_fault_but_those_of_several_processes() -> None:
     assert {f.name for f in FAULTS} - shown == {"ranks differ", "summed over ranks"}
 
 
+def test_the_guide_lists_all_faults() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "loop.md").read_text(encoding="utf-8")
+    rows = "".join(f"| {fault.name} | {fault.advice} |\n" for fault in FAULTS)
+    assert guide.endswith(rows)
+
+
+@pytest.mark.parametrize("loop", ["checkpointed", "checkpointed_reentrant", "plain", "scaled"])
+def test_of_a_loop_that_can_be_read_nothing_is_asked(loop: str) -> None:
+    watching = Watching()
+    RIGHT.get(loop, RIGHT["plain"])(watching)
+    assert watching.reports[0].doubts == ()
+
+
 @pytest.mark.parametrize("loop", ["zero_grad_forgotten", "accumulation_undivided", "not_finite"])
 def test_check_loop_tells_the_same(loop: str) -> None:
     watching = Watching()

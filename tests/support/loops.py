@@ -622,7 +622,7 @@ def adversarial(watch: Any) -> Any:
     with watch([of_judge, of_generator], model=[generator, judge]):
         for x, _ in batches(6):
             made = generator(x[:, :2])
-            judge.zero_grad()
+            of_judge.zero_grad(set_to_none=False)
             F.binary_cross_entropy_with_logits(judge(x), ones).backward()
             F.binary_cross_entropy_with_logits(judge(made.detach()), zeros).backward()
             of_judge.step()
@@ -989,8 +989,8 @@ def sharpness_aware(watch: Any) -> Any:
     model = mlp()
     optimizer = sgd(model)
     with watch(optimizer, model=model, loss="mean"):
-        for x, y in batches():
-            F.cross_entropy(model(x), y).backward()
+        for x, _ in batches():
+            (0.5 * F.mse_loss(model(x), torch.zeros(8, 2))).backward()
             moves = [
                 0.05 * p.grad / p.grad.norm() for p in model.parameters() if p.grad is not None
             ]
@@ -998,7 +998,7 @@ def sharpness_aware(watch: Any) -> Any:
                 for p, move in zip(model.parameters(), moves, strict=True):
                     p.add_(move)
             optimizer.zero_grad()
-            F.cross_entropy(model(x), y).backward()
+            (0.5 * F.mse_loss(model(x), torch.zeros(8, 2))).backward()
             with torch.no_grad():
                 for p, move in zip(model.parameters(), moves, strict=True):
                     p.sub_(move)
@@ -1241,14 +1241,14 @@ def half_squares(watch: Any) -> Any:
 
 @right
 def summed_over_outputs(watch: Any) -> Any:
-    """The loss of a row is a sum over outputs: four outputs, four micro-batches."""
+    """A sum that is divided by all outputs of all micro-batches: four of each."""
     torch.manual_seed(5)
     model = nn.Linear(3, 4)
     optimizer = sgd(model)
     with watch(optimizer, model=model, loss="mean"):
         for n, (x, _) in enumerate(batches(8)):
             loss = F.mse_loss(model(x), torch.zeros(8, 4), reduction="sum")
-            (loss / (4 * 8)).backward()
+            (loss / (4 * 8 * 4)).backward()
             if n % 4 == 3:
                 optimizer.step()
                 optimizer.zero_grad()
@@ -1505,7 +1505,7 @@ def gradients_replaced(watch: Any) -> Any:
             (F.cross_entropy(model(x), y) / 3).backward()
             for p in model.parameters():
                 assert p.grad is not None
-                p.grad = p.grad.clone()
+                p.grad = p.grad.clone() if n % 3 < 2 else p.grad
             if n % 3 == 2:
                 optimizer.step()
                 optimizer.zero_grad()
@@ -1522,5 +1522,184 @@ def made_late(watch: Any) -> Any:
         for x, y in batches():
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+@right
+def gradients_remembered(watch: Any) -> Any:
+    """Momentum by hand: half of each gradient stays for the next step."""
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            for p in model.parameters():
+                assert p.grad is not None
+                p.grad.mul_(0.5)
+    return model
+
+
+@right
+def noise_measured_before_a_short_window(watch: Any) -> Any:
+    """A pass is cleared now and then, and the last step has fewer than are said to make one."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, accumulation=2):
+        for count in (2, 2, 1):
+            ((x, y),) = batches(1)
+            F.cross_entropy(model(x[:4]), y[:4]).backward()
+            optimizer.zero_grad()
+            for x, y in batches(count):
+                (F.cross_entropy(model(x), y) / count).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    return model
+
+
+@where(SCALER)
+def scaled_with_a_limit_for_that(watch: Any) -> Any:
+    """The scale is known, and the limit is a multiple of it."""
+    model = mlp()
+    optimizer = sgd(model)
+    scaler = grad_scaler(init_scale=64.0, growth_interval=10**6)
+    with watch(optimizer, model=model, scaler=scaler):
+        for x, y in batches():
+            optimizer.zero_grad()
+            scaler.scale(F.cross_entropy(model(x), y)).backward()
+            clip_grad_norm_(model.parameters(), 2 * 64.0)
+            scaler.step(optimizer)
+            scaler.update()
+    return model
+
+
+@where(SCALER)
+def an_epoch_of_skipped_steps(watch: Any) -> Any:
+    """The schedule counts epochs, whatever becomes of their steps."""
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    scaler = grad_scaler()
+    with watch(optimizer, model=model, scheduler=schedule, scaler=scaler, loss="mean"):
+        for epoch in range(3):
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(x), y)
+                scaler.scale(loss * math.inf if epoch == 1 else loss).backward()
+                scaler.step(optimizer)
+                scaler.update()
+            schedule.step()
+    return model
+
+
+@right
+def rate_changed_by_hand(watch: Any) -> Any:
+    """A schedule that multiplies the rate there is: what is set by hand lasts."""
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    with watch(optimizer, model=model, scheduler=schedule, loss="mean"):
+        for n, (x, y) in enumerate(batches()):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            if n == 1:
+                optimizer.param_groups[0]["lr"] *= 0.5
+            schedule.step()
+    return model
+
+
+@right
+def taken_back(watch: Any) -> Any:
+    """A state is saved and loaded in the middle, rates and all, before the schedule goes on."""
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.5**epoch)
+    with watch(optimizer, model=model, scheduler=schedule, loss="mean"):
+        saved = copy.deepcopy((optimizer.state_dict(), schedule.state_dict()))
+        for n, (x, y) in enumerate(batches()):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            if n == 2:
+                optimizer.load_state_dict(saved[0])
+                schedule.load_state_dict(saved[1])
+            schedule.step()
+    return model
+
+
+class Fine(torch.optim.Optimizer):
+    """Gradient descent on copies in float32, of which coarse parameters are the roundings."""
+
+    def __init__(self, parameters: Any, lr: float) -> None:
+        super().__init__(parameters, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        for settings in self.param_groups:
+            for p in settings["params"]:
+                fine = self.state[p].setdefault("fine", p.float().clone())
+                fine.sub_(p.grad.float(), alpha=settings["lr"])
+                p.copy_(fine)
+
+
+@right
+def fine_copies_in_the_optimizer(watch: Any) -> Any:
+    model = mlp().bfloat16()
+    optimizer = Fine(model.parameters(), lr=1e-6)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x.bfloat16()).float(), y).backward()
+            optimizer.step()
+    return model
+
+
+class Around:
+    """What a framework hands out in place of an optimizer."""
+
+    def __init__(self, inner: torch.optim.Optimizer) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+@right
+def wrapped_by_a_framework(watch: Any) -> Any:
+    model = mlp()
+    inner = sgd(model)
+    optimizer: Any = Around(inner)
+    schedule = torch.optim.lr_scheduler.StepLR(inner, 1)
+    with watch(optimizer, model=model, scheduler=schedule, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            schedule.step()
+    return model
+
+
+@right
+def unpacked_once(watch: Any) -> Any:
+    """What a graph keeps is packed away by hooks, and can be had once."""
+    model = mlp()
+    optimizer = sgd(model)
+    kept: dict[int, torch.Tensor] = {}
+
+    def pack(tensor: torch.Tensor) -> int:
+        kept[len(kept) + 1000 * len(counts)] = tensor
+        return [*kept][-1]
+
+    counts: list[int] = []
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            counts.append(len(kept))
+            kept.clear()
+            optimizer.zero_grad()
+            with torch.autograd.graph.saved_tensors_hooks(pack, kept.pop):
+                loss = F.cross_entropy(model(x), y) * 0.5
+            loss.backward()
             optimizer.step()
     return model

@@ -108,7 +108,8 @@ def no_gradient(loop: Loop) -> Iterator[str]:
 def cleared_between(loop: Loop) -> Iterator[str]:
     """The gradients of all micro-batches but the last ones are cleared before the step."""
     for optimizer, updates in loop.watched:
-        told = [u for u in updates if _wasted(loop, u)]
+        most = max(len(u.landed) for u in updates)
+        told = [u for u in updates if _wasted(loop, u, most)]
         if told:
             lost, all_ = len(told[0].lost), len(told[0].backwards)
             yield (
@@ -118,18 +119,19 @@ def cleared_between(loop: Loop) -> Iterator[str]:
             )
 
 
-def _wasted(loop: Loop, update: Update) -> bool:
+def _wasted(loop: Loop, update: Update, most: int) -> bool:
     """Whether passes were lost that were meant to be in the step.
 
-    They were if the step takes less than it was said to, or if each loss is divided by their
-    number. Where weights have changed in between, the first passes were for something else.
+    They were if no step takes as many as it was said to, ``most`` being what any takes, or if each
+    loss is divided by their number. Where weights have changed in between, the first passes were
+    for something else.
     """
     count = len(update.backwards)
     starts = [b.begun.look.weights for b in update.backwards if b.begun.look]
-    if not update.lost or not update.landed or len(set(starts)) > 1:
+    if not (update.lost and update.landed and update.sure) or len(set(starts)) > 1:
         return False
     if loop.log.meant.accumulation:
-        return len(update.landed) < min(count, loop.log.meant.accumulation)
+        return most < loop.log.meant.accumulation <= count
     shares = [b.begun.loss.factor for b in update.backwards]
     whole = loop.log.meant.loss is not None and update.factor is not None
     return whole and all(s and update.near(s * (update.factor or 0), 1 / count) for s in shares)
@@ -139,7 +141,7 @@ def step_each_pass(loop: Loop) -> Iterator[str]:
     """A step is made after each pass, where several were to make one."""
     count = loop.log.meant.accumulation or 1
     for optimizer, updates in loop.watched:
-        single = all(len(u.landed) == 1 and not u.lost for u in updates)
+        single = all(len(u.landed) == len(u.backwards) == 1 for u in updates)
         if count > 1 and len(updates) > 1 and single:
             yield (
                 f"{optimizer.name} makes a step after each backward pass; {count} of them were to "

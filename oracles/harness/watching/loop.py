@@ -175,6 +175,11 @@ class Update:
         """The passes whose gradients were cleared before the step."""
         return tuple(b for b in self.backwards if self._fates(b) == {False})
 
+    @property
+    def sure(self) -> bool:
+        """Whether it is known of each pass if the step takes its gradients."""
+        return len(self.landed) + len(self.lost) == len(self.backwards)
+
     def _fates(self, backward: Backward) -> set[bool | None]:
         return {self.kept(backward, p) for p in self.optimizer.parameters} - {None}
 

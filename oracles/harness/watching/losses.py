@@ -42,7 +42,9 @@ class Share(NamedTuple):
 
 
 def shares(update: Update) -> tuple[Share, ...]:
-    """Those of a step; none if some of them cannot be read."""
+    """Those of a step; none if some of them cannot be read, or may be missing."""
+    if not update.sure:
+        return ()
     found: list[Share] = []
     for backward in update.landed:
         loss = backward.begun.loss
