@@ -65,7 +65,124 @@ COUNTER = r"if not torch\.compiler\.is_compiling\(\) and \w+\[0\]\.is_cpu:$"
 
 LOOP = r"(?<!lbfgs)/_(single|multi)_tensor_"
 
+SCHEDULER = r"^lr_scheduler/"
+
 HARMLESS: Sequence[Row] = (
+    # Schedules.
+    Row(
+        "the place, the kind and the last words of a warning",
+        place=r"^(.* / )?(warnings\.warn\(|elif not getattr\(self\.optimizer, '_opt_called')",
+        change=r"^2 -> [13]$|UserWarning|_'\)?$|^False -> None$",
+        where=SCHEDULER,
+    ),
+    Row(
+        "groups, schedules and keys do not depend on one another",
+        change=r"^(optimizer\.param_groups|self\.base_lrs|self\.optimizer\.param_groups"
+        r"|scheds\._schedulers|self\.lr_lambdas|zip\(.*\)|self\.__dict__\.items\(\)"
+        r"|enumerate\(.*\)) -> list\(\1\)\[::-1\]$",
+        where=SCHEDULER,
+    ),
+    Row(
+        "what a scheduler is built with it is built with again, saved or not",
+        change=r"^self\.__dict__\.items\(\) -> list\(self\.__dict__\.items\(\)\)\[1:\]$"
+        r"|^key != 'optimizer' -> key < 'optimizer'$",
+        where=SCHEDULER,
+    ),
+    Row(
+        "an entry that is written over at once",
+        change=r"^'(lr_lambdas|_schedulers)' -> '\1_'$|^None -> (True|False)$",
+        place=r"key not in|= \[None\] \* len",
+        where=SCHEDULER,
+    ),
+    Row("both count as false", change=r"^(None -> False|False -> None)$", where=SCHEDULER),
+    Row(
+        "a count of epochs or steps is never below that",
+        change=r"^(self\.(?:last_epoch|_step_count)|last_epoch) == (-1|0|1) -> "
+        r"\(?\1\)? <= \(?\2\)?$",
+        where=SCHEDULER,
+    ),
+    Row(
+        "a remainder is never negative",
+        change=r"^(.* % .*) != 0 -> \1 > 0$|^(.* % .*) == 0 -> \2 <= 0$",
+        where=SCHEDULER,
+    ),
+    Row("a factor to the power of 0 is 1", change=" -> False$", place="not in self.milestones:$"),
+    Row(
+        "nobody steps there: whoever has counted one step is at epoch 0",
+        place=r"elif self\._step_count == 1 and self\.last_epoch > 0:",
+        where="CosineAnnealingLR.get_lr$",
+    ),
+    Row(
+        "a cosine is that of the opposite angle, and has a period",
+        change=r"^self\.last_epoch - 1 -> 1 - \(?self\.last_epoch\)?$"
+        r"|^self\.last_epoch - 1 - self\.T_max -> "
+        r"(\(self\.last_epoch - 1\) \+ \(?self\.T_max\)?|self\.T_max - \(self\.last_epoch - 1\))$",
+        where="CosineAnnealingLR.get_lr$",
+    ),
+    Row(
+        "it is set again by the base class, or by the first step",
+        change=r"^self\.optimizer = optimizer -> pass$|^last_epoch == -1 -> False$"
+        r"|^'(max_|base_|)momentum' -> ",
+        where=r"^lr_scheduler/(LambdaLR|MultiplicativeLR|CyclicLR|OneCycleLR)\.__init__$",
+    ),
+    Row(
+        "all schedules of a composition have one optimizer",
+        change=r"^self\._schedulers\[-1\] -> self\._schedulers\[0\]$|^-1 -> 1$|^1 -> [02]$"
+        r"|^optimizer or schedulers\[0\]\.optimizer -> schedulers\[0\]\.optimizer$|^0 -> (1|-1)$",
+        place=r"self\._schedulers\[-1\]\.optimizer|optimizer = optimizer or schedulers\[0\]",
+        where=r"^lr_scheduler/ChainedScheduler",
+    ),
+    Row(
+        "a milestone is never later than the epoch it is looked up for",
+        change=r"^self\._milestones\[idx - 1\] == self\.last_epoch -> "
+        r"\(?self\._milestones\[idx - 1\]\)? >= \(?self\.last_epoch\)?$",
+    ),
+    Row(
+        "an argument that is always given",
+        change=r"^None -> (True|False)$",
+        place=r"^def _update_lr\(self, epoch: int \| None = None\)",
+    ),
+    Row(
+        "nobody looks at what it returns",
+        change=r"^return (self|opt\.step) -> return None$",
+        where=SCHEDULER,
+    ),
+    Row(
+        "only whether it is there is looked at",
+        change=r"^True -> (False|None)$",
+        place=r"_wrapped_by_lr_sched = True",
+    ),
+    Row(
+        "the optimizer that is wrapped is the same, kept weakly or not",
+        change=r"^opt = opt_ref\(\) -> pass$"
+        r"|^func\.__get__\(opt, opt\.__class__\) -> func\.__get__\(opt\)$",
+        where=r"^lr_scheduler/LRScheduler\.__init__$",
+    ),
+    Row(
+        "a plain function has no attributes to be saved",
+        change=r"^not isinstance\(fn, types\.FunctionType\) -> True$",
+        where=SCHEDULER,
+    ),
+    Row(
+        "whatever may be refused at this edge",
+        change=r"^factor < 0 -> factor <= 0$",
+        where=r"^lr_scheduler/ConstantLR\.__init__$",
+    ),
+    Row(
+        "the epoch plays no part in it",
+        change=r"^super\(\)\.__init__\(optimizer, last_epoch\) -> super\(\)\.__init__\(optimizer\)$",
+        where=r"^lr_scheduler/ExponentialLR",
+    ),
+    Row(
+        "a composition has parts or is none",
+        change=r"^hasattr\(scheds, 'last_epoch'\) -> True$",
+        where="SequentialLR.recursive_undo$",
+    ),
+    Row(
+        "the strategy is one of two words",
+        change=r"_anneal_func_type == 'linear' -> .* >= 'linear'$|\*\*kwargs",
+        where="OneCycleLR._anneal_func$",
+    ),
     # The same program, wherever it stands.
     Row(
         "products and sums do not depend on the order",

@@ -163,6 +163,17 @@ def test_a_composition_has_schedules_of_one_optimizer(name: str) -> None:
         composed(name, owner, [])
 
 
+def test_a_chain_takes_the_optimizer_of_its_schedules() -> None:
+    """It may be said, and must be theirs."""
+    known = inspect.signature(called("ChainedScheduler")).parameters
+    if "optimizer" not in known:
+        pytest.skip("this torch is not told")
+    owner = optimizer()
+    assert called("ChainedScheduler")([step(owner)], optimizer=owner).optimizer is owner
+    with pytest.raises(ValueError, match="same optimizer"):
+        called("ChainedScheduler")([step(owner)], optimizer=optimizer())
+
+
 def test_a_list_that_is_given_is_not_kept() -> None:
     """Whoever changes it later changes no rate."""
     owner, functions = optimizer(), [lambda t: 1.0, lambda t: 1.0]
@@ -265,16 +276,15 @@ def test_a_last_epoch_needs_the_rates_to_begin_with(lacks: int) -> None:
 
 @pytest.mark.parametrize("name", sorted(HERE - {"SequentialLR", "ChainedScheduler"}))
 def test_only_optimizers_are_scheduled(name: str) -> None:
-    odd: dict[str, list[Any]] = {
+    others: dict[str, list[Any]] = {
         "CyclicLR": [0.1, 1.0],
         "MultiStepLR": [[1]],
         "ReduceLROnPlateau": [],
     }
-    given = odd.get(name, [1])
     groupless = pytest.raises(TypeError, match="Linear is not an Optimizer")
     grouped = pytest.raises((TypeError, AttributeError))
     with grouped if name in ("LambdaLR", "MultiplicativeLR", "SWALR") else groupless:
-        called(name)(torch.nn.Linear(1, 1), *given)
+        called(name)(torch.nn.Linear(1, 1), *others.get(name, [1]))
 
 
 def warned(act: Callable[[], object]) -> list[str]:

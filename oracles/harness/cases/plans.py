@@ -48,8 +48,8 @@ def singles(schedules: Mapping[str, Schedule]) -> st.SearchStrategy[Single]:
 
 
 def chains(parts: st.SearchStrategy[Plan]) -> st.SearchStrategy[Chained]:
-    """Two or three at once."""
-    return st.builds(Chained, st.lists(parts, min_size=2, max_size=3).map(tuple))
+    """Up to three at once."""
+    return st.builds(Chained, st.lists(parts, min_size=1, max_size=3).map(tuple))
 
 
 def sequences(parts: st.SearchStrategy[Plan]) -> st.SearchStrategy[Sequential]:

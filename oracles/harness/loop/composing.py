@@ -103,8 +103,8 @@ TELLING: dict[str, st.SearchStrategy[Plan]] = {
     "counted_on": IN_TURN,
     "from_last": IN_TURN,
     "one_late": IN_TURN,
-    "last_only": plans.chains(FALLING),
-    "first_only": plans.chains(FALLING),
+    "last_only": st.builds(Chained, st.tuples(FALLING, FALLING)),
+    "first_only": st.builds(Chained, st.tuples(FALLING, FALLING)),
     "turned_round": st.builds(
         Chained, st.tuples(FALLING, plans.singles({"LambdaLR": SCHEDULES["LambdaLR"]}))
     ),

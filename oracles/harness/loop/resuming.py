@@ -125,7 +125,7 @@ def loaded_twice(case: Checkpoint, place: Place) -> Verdict:
 def _followed(run: Following) -> Iterator[tuple[object, ...]]:
     for t in range(AFTER + 1):
         seen = run.seen()
-        yield seen.rates, seen.momenta, seen.epoch
+        yield seen.rates, seen.told, seen.momenta, seen.epoch
         if t < AFTER:
             run.step()
 
