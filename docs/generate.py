@@ -31,10 +31,13 @@ from oracles.explanation import (
     explain,
     without_marks,
 )
-from oracles.harness import golden
+from oracles.harness import golden, golden_rates
+from oracles.harness.deviations.flaws import flaws_of
 from oracles.harness.deviations.ledger import Deviation, ledger
 from oracles.optimizers.registry import RULES
 from oracles.reports.picture import picture
+from oracles.schedule_explanation import ALL as SCHEDULES
+from oracles.schedule_explanation import ScheduleExplanation, explain_schedule
 
 WIDTH = 96
 """Columns of what commands print on the site."""
@@ -46,7 +49,13 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Put the generated pages into the navigation."""
     assert config.nav is not None
     rules = [{"All": "rules/index.md"}, *({name: f"rules/{name}.md"} for name in ALL)]
-    config.nav += [{"Rules": rules}, {"Deviations": "deviations.md"}, {"Python": "python.md"}]
+    timed = [{"All": "schedules/index.md"}, *({n: f"schedules/{n}.md"} for n in SCHEDULES)]
+    config.nav += [
+        {"Rules": rules},
+        {"Schedules": timed},
+        {"Deviations": "deviations.md"},
+        {"Python": "python.md"},
+    ]
     return config
 
 
@@ -116,6 +125,10 @@ def generated() -> Iterator[tuple[str, str | bytes]]:
         yield f"rules/{name}.md", rule_page(explanation)
         yield f"rules/{name}.svg", picture(explanation, "svg")
     yield "rules/index.md", rules_page(explanations)
+    timed = [explain_schedule(name) for name in SCHEDULES]
+    for schedule in timed:
+        yield f"schedules/{schedule.name}.md", schedule_page(schedule)
+    yield "schedules/index.md", schedules_page(timed)
     yield "deviations.md", deviations_page()
     yield "python.md", python_page()
     yield "pygments.css", HtmlFormatter(style="friendly").get_style_defs(".highlight")
@@ -191,6 +204,70 @@ def _golden(name: str) -> str:
     )
 
 
+# --- a schedule ---
+
+
+def schedule_page(explanation: ScheduleExplanation) -> str:
+    """All that is known of a schedule."""
+    torch, name = explanation.torch, explanation.name
+    parts = [
+        f"# {name}\n\n{explanation.title}",
+        f"```text\n{explanation.theory}\n```",
+        f"## Its timings\n\ntorch follows `{torch.name}`: {torch.equation} ({torch.source}). "
+        "Other code follows one of these:\n\n"
+        + table(
+            ("timing", "its line, and who computes it so", "where it shows first"),
+            [
+                (f"`{o.name}`", f"{_cell(o.equation)}<br>*{_cell(o.source)}*", _cell(o.numbers))
+                for o in explanation.others
+            ],
+        ),
+        explanation.defaults,
+    ]
+    if name in golden_rates.SCHEDULES:
+        asked = golden_rates.questions(golden_rates.SCHEDULES[name], golden.folder())
+        rows = [(f"`{question.id}`", _cell(question.comment)) for question in asked]
+        parts.append(
+            f"## The pinned rates\n\nOne document a timing in `golden/schedules/{name.lower()}/` "
+            "answers, to the bit:\n\n" + table(("question", "why it is asked"), rows)
+        )
+    parts.append(f"## What torch gets wrong\n\n{_flaws(name)}")
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _flaws(name: str) -> str:
+    rows = [
+        (
+            f"`{row.id}`",
+            _cell(str(row.versions)) or "all",
+            f"{_cell(row.reason)}{_link(row.upstream)}",
+        )
+        for row in flaws_of(name)
+    ]
+    if not rows:
+        return "Nothing is in the ledger."
+    return table(("deviation", "torch", "what happens"), rows)
+
+
+def _link(upstream: str) -> str:
+    return f" [#{upstream.rsplit('/', 1)[-1]}]({upstream})" if upstream else ""
+
+
+def schedules_page(explanations: Sequence[ScheduleExplanation]) -> str:
+    """A line for each schedule."""
+    rows = [
+        (f"[{e.name}]({e.name}.md)", f"`{e.torch.name}`", _cell(e.torch.equation), len(e.others))
+        for e in explanations
+    ]
+    columns = ("schedule", "torch's timing", "its line", "others")
+    cells = [tuple(map(str, row)) for row in rows]
+    intro = (
+        "Every class of `torch.optim.lr_scheduler`, and SWALR. "
+        "[What can be asked](../schedules.md)."
+    )
+    return f"# Schedules\n\n{intro}\n\n{table(columns, cells)}\n"
+
+
 # --- other pages ---
 
 
@@ -230,9 +307,8 @@ def _deviations(name: str) -> str:
 
 def _known(row: Deviation) -> tuple[str, ...]:
     versions = _cell(str(row.versions)) or "all"
-    upstream = f" [#{row.upstream.rsplit('/', 1)[-1]}]({row.upstream})" if row.upstream else ""
     paths = "; ".join(row.paths) or "all"
-    return f"`{row.id}`", versions, paths, f"{_cell(row.reason)}{upstream}"
+    return f"`{row.id}`", versions, paths, f"{_cell(row.reason)}{_link(row.upstream)}"
 
 
 def python_page() -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from oracles.report import Report
     from oracles.reports.comparison import compare
     from oracles.rule import Convention, Rule
+    from oracles.schedule_explanation import explain_schedule
     from oracles.scheduling import check_schedule
     from oracles.translation import Translation, translate
     from oracles.watching import LoopReport, check_loop, watch
@@ -51,6 +52,7 @@ __all__ = [
     "check_schedule",
     "compare",
     "explain",
+    "explain_schedule",
     "identify",
     "parametrize_with_checks",
     "translate",
@@ -73,6 +75,7 @@ _HOMES = {
     "check_schedule": "oracles.scheduling",
     "compare": "oracles.reports.comparison",
     "explain": "oracles.explanation",
+    "explain_schedule": "oracles.schedule_explanation",
     "identify": "oracles.identification",
     "translate": "oracles.translation",
     "watch": "oracles.watching",

@@ -10,6 +10,8 @@ from typing import Any
 from oracles import files
 from oracles.commands.command import Usage
 from oracles.explanation import ALL, Explanation, explain
+from oracles.schedule_explanation import ALL as SCHEDULES
+from oracles.schedule_explanation import explain_schedule
 
 KINDS = (".png", ".svg")
 """Of pictures."""
@@ -20,7 +22,12 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "explain", help="what an optimizer computes, and what else may be taken for it"
     )
-    parser.add_argument("rule", choices=ALL, metavar="RULE", help=f"of {', '.join(ALL)}")
+    parser.add_argument(
+        "rule",
+        choices=(*ALL, *SCHEDULES),
+        metavar="RULE",
+        help=f"of {', '.join(ALL)}; or a schedule, of {', '.join(SCHEDULES)}",
+    )
     parser.add_argument(
         "--convention", metavar="NAME", help="set only this one beside torch's (default: all)"
     )
@@ -32,6 +39,8 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.rule in SCHEDULES:
+        return _schedule(options)
     try:
         explanation = explain(options.rule, options.convention)
     except ValueError as error:
@@ -42,6 +51,23 @@ def _run(options: argparse.Namespace) -> int:
         print(json.dumps(explanation.to_json(), ensure_ascii=False, indent=2))
     else:
         print(explanation)
+    return 0
+
+
+def _schedule(options: argparse.Namespace) -> int:
+    """The same of a schedule, whose conventions are timings.
+
+    Raises:
+        Usage: it has no such timing, or there is to be a picture.
+    """
+    if options.picture:
+        raise Usage("--picture is for optimizers")
+    try:
+        explanation = explain_schedule(options.rule, options.convention)
+    except ValueError as error:
+        raise Usage(f"--convention: {error}") from error
+    told = json.dumps(explanation.to_json(), ensure_ascii=False, indent=2)
+    print(told if options.json else explanation)
     return 0
 
 

@@ -170,7 +170,8 @@ HARMLESS: Sequence[Row] = (
     ),
     Row(
         "the epoch plays no part in it",
-        change=r"^super\(\)\.__init__\(optimizer, last_epoch\) -> super\(\)\.__init__\(optimizer\)$",
+        change=r"^super\(\)\.__init__\(optimizer, last_epoch\) -> "
+        r"super\(\)\.__init__\(optimizer\)$",
         where=r"^lr_scheduler/ExponentialLR",
     ),
     Row(

@@ -70,6 +70,7 @@ FLOORS = (
     "oracles.everybody",
     "oracles.movement",
     "oracles.explanation",
+    "oracles.schedule_explanation",
     "oracles.fitting",
     "oracles.dictionary",
     "oracles.scheduling",

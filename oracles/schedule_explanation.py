@@ -1,0 +1,212 @@
+"""explain, for learning-rate schedules: what a schedule's file says, and its timings."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import shutil
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from oracles.explanation import settings, without_marks
+from oracles.loop.part import Part
+from oracles.naming import unknown
+from oracles.schedules import composed, plateau
+from oracles.schedules.registry import PARTS, SCHEDULES
+from oracles.schedules.schedule import Schedule, Timing
+
+ALL = (*SCHEDULES, *PARTS)
+"""Schedules that can be explained, by name."""
+
+BASE, EPOCHS = 0.1, 200
+"""From which rate, and for how long timings are held against each other."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One variant of a schedule, beside torch's.
+
+    Attributes:
+        name, equation, source: of it.
+        numbers: the first epoch in which it is not torch's, and what must be set for it; empty if
+            there is none.
+    """
+
+    name: str
+    equation: str
+    source: str
+    numbers: str
+
+
+@dataclass(frozen=True)
+class ScheduleExplanation:
+    """What is to be said of a schedule.
+
+    Attributes:
+        name: torch's class.
+        title: one line.
+        theory: what its file says.
+        symbols: what the letters stand for.
+        torch: torch's variant.
+        others: those to be told from it.
+        defaults: settings under which the numbers are computed.
+
+    >>> print(explain_schedule("LinearLR", "from_one").others[0].numbers)
+    epoch 0: torch 0.03333, from_one 0.04667
+    """
+
+    name: str
+    title: str
+    theory: str
+    symbols: str
+    torch: Line
+    others: tuple[Line, ...]
+    defaults: str
+
+    def __str__(self) -> str:
+        """For people, in as many columns as the terminal has, 100 elsewhere."""
+        width = max(80, shutil.get_terminal_size((100, 24)).columns)
+        parts = self._one(self.others[0], width) if len(self.others) == 1 else self._all(width)
+        return "\n\n".join(part.strip("\n") for part in parts)
+
+    def _one(self, other: Line, width: int) -> Iterator[str]:
+        """One variant beside torch's."""
+        yield f"{self.name}: {other.name} beside torch's {self.torch.name}"
+        for heading, *lines in (
+            ("torch", self.torch.equation, self.torch.source),
+            (other.name, other.equation, other.source),
+            ("where it shows first", other.numbers or "in no epoch, under these settings"),
+            ("the letters", self.symbols),
+        ):
+            filled = (textwrap.fill(line, width - 4) for line in lines)
+            yield "\n".join([heading, textwrap.indent("\n".join(filled), "    ")])
+        if self.defaults:
+            yield textwrap.fill(self.defaults, width)
+
+    def _all(self, width: int) -> Iterator[str]:
+        """The schedule and its variants."""
+        yield self.title
+        yield self.theory
+        yield f"torch follows {self.torch.name}\n\n{self.torch.equation}\n({self.torch.source})"
+        yield _table(self.others, width)
+        if self.defaults:
+            yield textwrap.fill(self.defaults, width)
+        sources = (f"{line.name}: {line.source}" for line in self.others)
+        yield "\n".join(textwrap.fill(line, width, subsequent_indent="    ") for line in sources)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "schedule": self.name,
+            "title": self.title,
+            "theory": self.theory,
+            "symbols": self.symbols,
+            "torch": vars(self.torch),
+            "timings": [vars(line) for line in self.others],
+            "defaults": self.defaults,
+        }
+
+
+def explain_schedule(name: str, timing: str | None = None) -> ScheduleExplanation:
+    """Say what a schedule computes, and what else may be taken for it.
+
+    Args:
+        name: a class of ``torch.optim.lr_scheduler``, or SWALR.
+        timing: the only variant to be set beside torch's, by name (default: all).
+
+    Raises:
+        ValueError: there is no schedule, or no timing of it, of that name.
+
+    >>> explain_schedule("StepLR").title
+    'Decay every few epochs: torch.optim.lr_scheduler.StepLR.'
+    """
+    if name not in ALL:
+        raise ValueError(unknown(f"schedule={name!r} is not known", name, ALL))
+    if name in SCHEDULES:
+        return _of_schedule(SCHEDULES[name], timing)
+    return _of_part(PARTS[name], timing)
+
+
+def _of_schedule(schedule: Schedule, timing: str | None) -> ScheduleExplanation:
+    title, theory = _theory(inspect.getmodule(schedule.settings))
+    torch = schedule.torch
+    others = [
+        Line(own.name, own.equation, own.source, _numbers(schedule, own))
+        for own in schedule.timings[1:]
+    ]
+    values = settings(schedule.settings()._asdict())
+    defaults = f"Numbers are of a base rate of {BASE}, with {', '.join(values)} where not said."
+    first = Line(torch.name, torch.equation, torch.source, "")
+    chosen = _chosen(schedule.name, others, timing)
+    return ScheduleExplanation(
+        schedule.name, title, theory, schedule.symbols, first, chosen, defaults
+    )
+
+
+def _of_part(part: Part, timing: str | None) -> ScheduleExplanation:
+    title, theory = _theory(plateau if part is plateau.PART else composed)
+    first, *others = (Line(v.name, v.equation, v.source, "") for v in part.variants)
+    chosen = _chosen(part.name, others, timing)
+    return ScheduleExplanation(part.name, title, theory, part.symbols, first, chosen, "")
+
+
+def _chosen(name: str, others: list[Line], timing: str | None) -> tuple[Line, ...]:
+    """All variants, or the one of a name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if timing is None:
+        return tuple(others)
+    chosen = tuple(line for line in others if line.name == timing)
+    if not chosen:
+        known = [line.name for line in others]
+        raise ValueError(unknown(f"timing={timing!r} of {name} is not known", timing, known))
+    return chosen
+
+
+def _theory(module: Any) -> tuple[str, str]:
+    """The first line of what a file says, and the rest."""
+    title, _, theory = (inspect.getdoc(module) or "").partition("\n\n")
+    return without_marks(" ".join(title.split())), without_marks(theory)
+
+
+def _numbers(schedule: Schedule, timing: Timing) -> str:
+    """The first epoch in which two timings give rates that four digits tell apart."""
+    for changed in _telling(schedule, timing):
+        s = schedule.settings(**changed)
+        last = schedule.last(s)
+        for t in range(EPOCHS if last is None else last + 1):
+            one, other = (f"{float(own.rate(t, BASE, s)):.4g}" for own in (schedule.torch, timing))
+            if one != other:
+                said = f"{', '.join(settings(changed))}, " if changed else ""
+                return f"{said}epoch {t}: torch {one}, {timing.name} {other}"
+    return ""
+
+
+def _telling(schedule: Schedule, timing: Timing) -> Iterator[dict[str, Any]]:
+    """Settings that are not the default ones: none, one, or whatever shows the timing."""
+    yield {}
+    ends = {**schedule.draws, **timing.shows}
+    for name, own in ends.items():
+        yield {name: own[-1] if isinstance(own, list) else own[1]}
+    yield {name: own[-1] if isinstance(own, list) else own[1] for name, own in ends.items()}
+
+
+def _table(others: tuple[Line, ...], width: int) -> str:
+    """The variants side by side."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
+    table.add_column("timing", no_wrap=True)
+    table.add_column("its line", ratio=5, overflow="fold")
+    if any(line.numbers for line in others):
+        table.add_column("where it shows first", ratio=4, overflow="fold")
+    for line in others:
+        table.add_row(line.name, line.equation, *[line.numbers] * (len(table.columns) - 2))
+    out = io.StringIO()
+    Console(file=out, width=width, highlight=False, markup=False).print(table)
+    return "\n".join(row.rstrip() for row in out.getvalue().splitlines())
