@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracles.drawing import Hyper
+from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.loop.ranks.asked import trainings
 from oracles.harness.training import shards as cases
 from oracles.harness.training.loop import PLAIN, Numbers
@@ -131,6 +133,15 @@ def test_the_example_on_two_ranks(sharing: Sharing) -> None:
     one = exact([1, 1])
     stepped = [SGD.step(one, g, 1, {}, h, SGD.torch)[0] for g in sharing.compute(micro, [1, 1], 1)]
     assert sharing.after(stepped, 1)[0].tolist() == [Fraction(n) for n in SEEN[sharing.name]]
+
+
+@given(st.lists(st.floats(-8, 8), min_size=2, max_size=4))
+def test_a_mean_is_a_quotient_or_a_product(values: list[float]) -> None:
+    """With 1/R, which is rounded where R is 3; and the sum may be taken in any order."""
+    ball = mean([Enclosure.exact(np.array([value])) for value in values])
+    for order in permutations(values):
+        total = sum(order[1:], order[0])
+        assert ball.contains([total / len(values), total * (1 / len(values))]).all()
 
 
 def test_gradients_are_added_up_before_they_are_shared() -> None:

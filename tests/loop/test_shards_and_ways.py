@@ -14,6 +14,7 @@ from oracles.loop import compressed, local_steps, sharded, uneven
 from oracles.loop.local_steps import sharing
 from oracles.loop.ranks import Sharing
 from oracles.loop.sharded import Clipping, shards, whole_norm
+from oracles.numerics import norm
 
 EPS = 1e-6
 """What torch adds to a norm that it divides by."""
@@ -73,6 +74,11 @@ def test_a_norm_is_of_all_shards() -> None:
             .contains([13.0, float(whole_norm(GRADIENTS, ranks))])
             .all()
         )
+
+
+def test_norms_of_shards_are_rounded_once_more() -> None:
+    direct = norm(np.stack([norm(g) for g in enclosed()]))
+    assert whole_norm(enclosed(), 2).rad >= direct.rad + 2.0**-53 * 13
 
 
 # Gradients of 3 and 6, on three ranks at the start.
