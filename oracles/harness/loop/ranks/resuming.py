@@ -54,7 +54,10 @@ def questions(part: str) -> tuple[Question, ...]:
                 partial(_trainings, options=words(set(checkpointed.WAYS) - {LATER})),
                 untouched,
                 partial(places, part, asked.PAIR),
-                regions={"a state that a step without gradients makes": _made},
+                regions={
+                    "a state that a step without gradients makes": _made,
+                    "decay without a state": _decays,
+                },
             ),
         ),
         "set_state_dict": (
@@ -64,7 +67,11 @@ def questions(part: str) -> tuple[Question, ...]:
                 _resumed,
                 goes_on,
                 partial(places, part, *((path, "float32") for path in (GROWN, SHRUNK, ALONE))),
-                regions={"some parameters without a state": _some_stateless},
+                regions={
+                    "some parameters without a state": _some_stateless,
+                    "decay without a state": lambda case, place: _decays(case.training, place),
+                    "one parameter of two names, under DDP": _tied,
+                },
             ),
             Question(
                 part,
@@ -75,6 +82,7 @@ def questions(part: str) -> tuple[Question, ...]:
                 regions={
                     "some parameters without a state": _some_stateless,
                     "no scheduler yet": lambda case, place: not case.scheduled,
+                    "one parameter of two names, under DDP": _tied,
                 },
             ),
         ),
@@ -100,6 +108,14 @@ def _resumed() -> st.SearchStrategy[Resumed]:
 def _some_stateless(case: Resumed, place: Place) -> bool:
     momenta = [getattr(h, "momentum", 1) for h in case.training.groups]
     return any(momenta) and not all(momenta)
+
+
+def _decays(training: Training, place: Place) -> bool:
+    return any(h.weight_decay and not getattr(h, "momentum", 1) for h in training.groups)
+
+
+def _tied(case: Resumed, place: Place) -> bool:
+    return case.training.tied and LATER not in case.training.options
 
 
 def _made(training: Training, place: Place) -> bool:

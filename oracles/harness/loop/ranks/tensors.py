@@ -47,9 +47,15 @@ def questions(part: str) -> tuple[Question, ...]:
 
 
 def _rprop(case: Stepped, place: Place) -> bool:
-    return case.rule.name == "Rprop" and (
-        case.kernel == "foreach" or case.spread.dealt != "Replicate()"
+    return (
+        case.rule.name == "Rprop"
+        and case.kernel == "for-loop"
+        and case.spread.dealt != "Replicate()"
     )
+
+
+def _lists(case: Stepped, place: Place) -> bool:
+    return case.rule.name == "Rprop" and case.kernel == "foreach"
 
 
 def _adafactor(case: Stepped, place: Place) -> bool:
@@ -69,6 +75,7 @@ def _muon(case: Stepped, place: Place) -> bool:
 
 REGIONS = {
     "Rprop on shards": _rprop,
+    "Rprop by lists": _lists,
     "Adafactor on shards": _adafactor,
     "fused SGD and Adagrad": _fused,
     "Muon on an axis of one": _muon,
