@@ -195,6 +195,9 @@ class Told:
     def short(self, rule: Rule) -> bool:
         return False
 
+    def unread(self, rule: Rule) -> tuple[str, ...]:
+        return ()
+
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         return {"parameters": (0,)}
 
