@@ -48,6 +48,7 @@ LINK_OR_FOLDERS = re.compile(
     r"(?P<link>https?://\S+)|(?<![\w.])(?:~|[A-Za-z]:)?[/\\]+(?:[^\s/\\'\":,;]+[/\\])+"
 )
 """What names folders, and what only looks as if it did."""
+
 JsonLine = Mapping[str, Any]
 
 
