@@ -15,8 +15,7 @@ from typing import Any
 from oracles.harness.evidence import rates
 from oracles.harness.evidence.rates import Fit
 from oracles.harness.evidence.sifting import MARGINS
-from oracles.harness.loop.catalogue import questions
-from oracles.harness.loop.changing import EDITS, LATE
+from oracles.harness.loop.catalogue import OF_RECURRENCES, questions
 from oracles.harness.promise import Line, Word
 from oracles.harness.rates import Reading, read_as
 from oracles.harness.runs.outcome import FAILED, OK, Outcome, outcome
@@ -365,10 +364,6 @@ def _lines(
                 yield Line(question.name, Word.NOT_ASKED, "only torch's timing has a recurrence")
             else:
                 yield _line(question.name, outcome(partial(run_question, question, there), Tally()))
-
-
-OF_RECURRENCES = (EDITS, LATE)
-"""What hangs on how a rate is made of the one before."""
 
 
 def _timing(found: ScheduleIdentification, part: str) -> Timing:
