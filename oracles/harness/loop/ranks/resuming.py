@@ -82,6 +82,7 @@ def questions(part: str) -> tuple[Question, ...]:
                 regions={
                     "some parameters without a state": _some_stateless,
                     "no scheduler yet": lambda case, place: not case.scheduled,
+                    "no state": _stateless,
                     "one parameter of two names, under DDP": _tied,
                 },
             ),
@@ -108,6 +109,10 @@ def _resumed() -> st.SearchStrategy[Resumed]:
 def _some_stateless(case: Resumed, place: Place) -> bool:
     momenta = [getattr(h, "momentum", 1) for h in case.training.groups]
     return any(momenta) and not all(momenta)
+
+
+def _stateless(case: Resumed, place: Place) -> bool:
+    return not any(getattr(h, "momentum", 1) for h in case.training.groups)
 
 
 def _decays(training: Training, place: Place) -> bool:

@@ -115,7 +115,14 @@ def _starts_apart(training: Training, place: Place) -> bool:
     return "the same graph" in training.options and len(training.shards[0]) > 1
 
 
-REGIONS = {"a static graph first seen inside no_sync": _starts_apart}
+def _goes_on_apart(training: Training, place: Place) -> bool:
+    return "the same graph" in training.options and any(len(s) > 1 for s in training.shards[1:])
+
+
+REGIONS = {
+    "a static graph first seen inside no_sync": _starts_apart,
+    "a static graph later inside no_sync": _goes_on_apart,
+}
 
 
 def questions(part: str) -> tuple[Question, ...]:
