@@ -34,7 +34,7 @@ SESSIONS = [name for name, page in PAGES.items() if ">>> " in page]
 
 def test_there_is_something_to_hold_them_to() -> None:
     assert {call.split()[0] for _, call, _ in SHOWN} == {*QUICK}
-    assert "schedules.md" in SESSIONS
+    assert "learning_rates.md" in SESSIONS
 
 
 @pytest.mark.parametrize(("name", "call", "said"), SHOWN, ids=[call for _, call, _ in SHOWN])
