@@ -37,7 +37,9 @@ def test_there_is_something_to_hold_them_to() -> None:
     assert "learning_rates.md" in SESSIONS
 
 
-@pytest.mark.parametrize(("name", "call", "said"), SHOWN, ids=[call for _, call, _ in SHOWN])
+@pytest.mark.parametrize(
+    ("name", "call", "said"), SHOWN, ids=[" ".join(call.split()[:2]) for _, call, _ in SHOWN]
+)
 def test_a_command_prints_what_is_shown(
     name: str,
     call: str,
