@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from oracles.harness.loop.question import Question
+from oracles.harness.loop.question import Question, rejections
 from oracles.harness.loop.ranks import asked
 from oracles.harness.loop.ranks.asked import Asked, agreed, judged, places, trainings, words, world
 from oracles.harness.subjects import checkpointed, processes, ranks, sharded
@@ -148,17 +148,13 @@ def questions(part: str) -> tuple[Question, ...]:
         ),
         *(states if wrapper.several else ()),
         *(clips if wrapper.clipping else ()),
-        *(
-            Question(
-                part,
-                f"rejects {way.name}",
-                partial(separating, wrapper, way),
-                partial(rejected, wrapper, way),
-                partial(places, part, wrapper.where[0], devices=wrapper.devices),
-                rejects=way.name,
-                weight=asked.REJECTIONS,
-            )
-            for way in wrong_ways
+        *rejections(
+            part,
+            wrong_ways,
+            partial(separating, wrapper),
+            partial(rejected, wrapper),
+            partial(places, part, wrapper.where[0], devices=wrapper.devices),
+            weight=asked.REJECTIONS,
         ),
     )
 
