@@ -78,6 +78,7 @@ FLOORS = (
     "oracles.accuracy",
     "oracles.strictness",
     "oracles.inquiry",
+    "oracles.schedule_checking",
     "oracles.report",
     "oracles.checking",
     "oracles.watching",
