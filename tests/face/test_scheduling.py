@@ -285,9 +285,7 @@ def test_whoever_never_returns_is_one_sentence() -> None:
         (schedules.Vanishing, "ends its process with exit code 3"),
     ],
 )
-def test_a_question_that_is_not_survived_is_broken_and_others_are_answered(
-    cls: Any, why: str
-) -> None:
+def test_a_question_that_is_not_survived_is_broken(cls: Any, why: str) -> None:
     report = oracles.check_schedule(cls, time_limit=10)
     lost = [line.name for line in report.lines if line.why == why]
     words = {line.name: line.word for line in report.lines}
