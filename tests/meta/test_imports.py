@@ -78,6 +78,7 @@ FLOORS = (
     "oracles.accuracy",
     "oracles.strictness",
     "oracles.inquiry",
+    "oracles.schedule_checking",
     "oracles.report",
     "oracles.checking",
     "oracles.watching",
@@ -164,7 +165,14 @@ def test_oracles_work_without_torch() -> None:
 
 def test_the_face_is_imported_without_torch() -> None:
     """Recorded runs, pasted equations and translations need none, and do not wait for it."""
-    doors = ("checking", "explanation", "identification", "scheduling", "translation")
+    doors = (
+        "checking",
+        "explanation",
+        "identification",
+        "schedule_checking",
+        "scheduling",
+        "translation",
+    )
     program = "\n".join(
         ("import sys; sys.modules['torch'] = None", *(f"import oracles.{door}" for door in doors))
     )
