@@ -165,8 +165,8 @@ def watch(
 
     Args:
         optimizer: an optimizer, or several.
-        model: what they are to train, a module or several: parameters of it that have gradients are
-            to be in one of the optimizers. Names in sentences are the model's.
+        model: what the loop computes with, a module or several: parameters of it that have
+            gradients and are in no optimizer are asked about. Names in sentences are the model's.
         scheduler: one or several; only those of a class that is not torch's must be given.
         scaler: the same of scalers.
         loss: what a step is to follow: the ``"mean"`` of the losses of all its rows, or their

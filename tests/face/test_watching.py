@@ -153,6 +153,29 @@ def test_what_is_a_question_of_intention_is_no_fault() -> None:
     assert report.doubts[0].advice == 'loss="mean" or loss="sum"'
 
 
+@pytest.mark.parametrize(
+    ("loop", "name", "said"),
+    [
+        ("a_head_alone", "not trained", "whether 0.weight and 0.bias of Sequential are to be"),
+        ("tuned_in_eval_mode", "eval mode", "whether Sequential, whose dropout or batch norm"),
+        ("embeddings_first", "what the loss is", "whether steps 1 to 4 of SGD follow the mean"),
+    ],
+)
+def test_what_may_be_meant_so_is_asked(loop: str, name: str, said: str) -> None:
+    watching = Watching()
+    RIGHT[loop](watching)
+    (doubt,) = watching.reports[0].doubts
+    assert doubt.name == name
+    assert doubt.sentence.startswith(said)
+
+
+@pytest.mark.skipif(not SCALER, reason="there is no scaler for the CPU")
+def test_why_a_pass_was_cleared_is_known_where_its_step_was_left_out() -> None:
+    watching = Watching()
+    FAULTY["schedule_at_a_skipped_step"].loop(watching)
+    assert watching.reports[0].doubts == ()
+
+
 def test_the_rule_that_weights_follow_is_told() -> None:
     watching = Watching()
     RIGHT["plain"](watching)

@@ -99,6 +99,17 @@ class Begun(Event):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Unrecorded(Event):
+    """No graphs were recorded for a while, as in a validation.
+
+    Attributes:
+        training: by the number of the model, whether it is in training mode.
+    """
+
+    training: tuple[bool, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Ended(Event):
     """It is over."""
 
@@ -167,12 +178,14 @@ class Clipped(Event):
         before: the look before.
         parameters: whose gradients.
         limit: ``max_norm``, or ``clip_value``.
+        by_norm: the limit is one of the norm of all of them.
         spent: it was given an iterator that it had been given before.
     """
 
     before: Look
     parameters: tuple[int, ...]
     limit: float
+    by_norm: bool = True
     spent: bool = False
 
 

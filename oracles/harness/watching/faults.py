@@ -169,6 +169,11 @@ FAULTS = (
         "keep a list: parameters = list(model.parameters())",
     ),
     Fault(
+        "clips what piles up",
+        clipping.piled_up,
+        "clip the parameters of the optimizer alone, or clear the others by model.zero_grad()",
+    ),
+    Fault(
         "schedule per micro-batch",
         schedules.each_pass,
         "call scheduler.step() where optimizer.step() is called",
@@ -198,11 +203,6 @@ FAULTS = (
         "dead parameters",
         parameters.dead,
         "build the optimizer after the model is copied, replaced or wrapped",
-    ),
-    Fault(
-        "in no group",
-        parameters.in_no_group,
-        "give them to an optimizer, or freeze them by requires_grad_(False)",
     ),
     Fault("listed twice", parameters.listed_twice, "list each parameter once"),
     Fault(
@@ -270,6 +270,11 @@ QUESTIONS = (
         "freeze them, or leave them out of the optimizer, if that is meant",
     ),
     Question(
+        "not trained",
+        parameters.not_trained,
+        "an optimizer that has them, or requires_grad_(False) if they are to stay",
+    ),
+    Question(
         "what the loss is",
         losses.unread,
         "a loss of torch.nn.functional, or a mean or sum over rows, times a number",
@@ -280,7 +285,7 @@ QUESTIONS = (
         "watching as far as scheduler.step(), or check_loop to the end",
     ),
     Question("a rate set by hand", schedules.short_lived, "what is to have the last word"),
-    Question("eval mode", parameters.always_in_eval, "model.train(), unless it is meant"),
+    Question("eval mode", parameters.trained_in_eval, "model.train(), unless it is meant"),
 )
 
 
