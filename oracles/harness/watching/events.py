@@ -330,6 +330,7 @@ class Log:
         meant: what was said of the loop.
         whole: whether the loop was watched from its beginning to its own end.
         error: what it raised.
+        cut: after so many seconds it was ended; None if it was not.
         ranks: what each process told, by optimizer and step, where all were asked.
     """
 
@@ -341,4 +342,5 @@ class Log:
     meant: Meant = NOTHING_SAID
     whole: bool = False
     error: str = ""
+    cut: float | None = None
     ranks: tuple[Mapping[tuple[int, int], Told], ...] = field(default=())

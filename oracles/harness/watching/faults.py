@@ -83,6 +83,11 @@ def _no_step(loop: Loop) -> Iterator[str]:
         yield "no optimizer of torch that is watched has made a step"
 
 
+def _cut(loop: Loop) -> Iterator[str]:
+    if loop.log.cut:
+        yield f"what comes after {loop.log.cut:g} s: the training was ended then"
+
+
 FAULTS = (
     Fault("raises", _error, "mend that first: only what came before it was seen"),
     Fault("no step", _no_step, "watch the loop around optimizer.step()"),
@@ -262,6 +267,7 @@ FAULTS = (
 """In the order in which they are told."""
 
 QUESTIONS = (
+    Question("the rest", _cut, "less data, fewer steps, or a longer time limit"),
     Question("sum or mean of the passes", clearing.summed, 'loss="mean" or loss="sum"'),
     Question("cleared on purpose", clearing.dropped, "accumulation=1, or as many as a step takes"),
     Question(

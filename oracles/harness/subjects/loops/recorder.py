@@ -188,7 +188,12 @@ class Recorder:
         )
 
     def log(
-        self, *, whole: bool, error: str = "", ranks: Sequence[Mapping[tuple[int, int], Told]] = ()
+        self,
+        *,
+        whole: bool,
+        error: str = "",
+        cut: float | None = None,
+        ranks: Sequence[Mapping[tuple[int, int], Told]] = (),
     ) -> Log:
         """All of it, without any tensor."""
         models = list(self._models())
@@ -201,6 +206,7 @@ class Recorder:
             self.meant,
             whole,
             error,
+            cut,
             tuple(ranks),
         )
 
