@@ -71,6 +71,7 @@ def questions(part: str) -> tuple[Question, ...]:
                     "some parameters without a state": _some_stateless,
                     "decay without a state": lambda case, place: _decays(case.training, place),
                     "one parameter of two names, under DDP": _tied,
+                    "everything": _everything,
                 },
             ),
             Question(
@@ -84,6 +85,7 @@ def questions(part: str) -> tuple[Question, ...]:
                     "no scheduler yet": lambda case, place: not case.scheduled,
                     "no state": _stateless,
                     "one parameter of two names, under DDP": _tied,
+                    "everything": _everything,
                 },
             ),
         ),
@@ -109,6 +111,10 @@ def _resumed() -> st.SearchStrategy[Resumed]:
 def _some_stateless(case: Resumed, place: Place) -> bool:
     momenta = [getattr(h, "momentum", 1) for h in case.training.groups]
     return any(momenta) and not all(momenta)
+
+
+def _everything(case: Resumed, place: Place) -> bool:
+    return True
 
 
 def _stateless(case: Resumed, place: Place) -> bool:
