@@ -16,7 +16,7 @@ from oracles.harness.evidence import rates
 from oracles.harness.evidence.rates import Fit
 from oracles.harness.evidence.sifting import MARGINS
 from oracles.harness.loop.catalogue import questions
-from oracles.harness.loop.changing import EDITS, LATE
+from oracles.harness.loop.names import EDITS, LATE
 from oracles.harness.promise import Line, Word
 from oracles.harness.rates import Reading, read_as
 from oracles.harness.runs.outcome import FAILED, OK, Outcome, outcome

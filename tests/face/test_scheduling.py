@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 import oracles
 from oracles import cli
-from oracles.harness.loop.changing import EDITS
+from oracles.harness.loop.names import EDITS
 from oracles.harness.loop.plateaus import MACHINE
 from oracles.harness.loop.scheduling import RATES
 from oracles.harness.promise import Word

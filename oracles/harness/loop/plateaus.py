@@ -13,7 +13,7 @@ from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import TENSOR as FLOAT32
 from oracles.harness.cases import machines
 from oracles.harness.cases.machines import Metrics
-from oracles.harness.loop.changing import LATE
+from oracles.harness.loop.names import LATE
 from oracles.harness.loop.question import Question, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, places
 from oracles.harness.loop.resuming import RESUME
