@@ -10,7 +10,7 @@ from types import MappingProxyType
 from hypothesis import strategies as st
 
 from oracles.harness.cases import plans
-from oracles.harness.loop.names import EDITS, LATE, TOLD
+from oracles.harness.loop.catalogue import EDITS, LATE
 from oracles.harness.loop.question import Question, Region, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, Run, judged, places, singles
 from oracles.harness.rates import enclosed
@@ -19,6 +19,8 @@ from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, Verdict
 from oracles.schedules.composed import Single
 from oracles.schedules.schedule import Schedule
+
+TOLD = "told rates"
 
 WRITTEN = 0.375
 """A rate that nobody computes."""
