@@ -78,21 +78,16 @@ def lifted(trail: Trail, dtype: str) -> list[list[Enclosure]]:
     ]
 
 
+@lru_cache(maxsize=16)  # all paths of a dtype are held against the same
 def followed(variant: Variant, trail: Trail, dtype: str) -> list[list[Enclosure]]:
     """By tensor, the average after each update."""
     decay = Enclosure.exact(trail.decay, FLOAT64)
     return [list(variant.compute(points, decay)) for points in lifted(trail, dtype)]
 
 
-torch_followed = lru_cache(maxsize=8)(
-    lambda part, trail, dtype: followed(PARTS[part].torch, trail, dtype)
-)
-"""torch's, which all paths share."""
-
-
 def expected(trail: Trail, place: Place) -> list[list[Enclosure]]:
-    """The same, where buffers are the model's own unless they are averaged."""
-    averages = torch_followed(place.optimizer, trail, place.dtype)
+    """The same of torch, where buffers are the model's own unless they are averaged."""
+    averages = followed(PARTS[place.optimizer].torch, trail, place.dtype)
     if place.path != subject.ALONE:
         return list(averages)
     own = lifted(trail, place.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ def _differing(variant: Variant) -> Any:
     return drawn.filter(lambda case: _separated(variant, case, "float32") > 1)
 
 
+@lru_cache(maxsize=16)  # all paths of a dtype are held against the same
 def balls(variant: Variant, case: Data, dtype: str) -> tuple[Enclosure, Enclosure]:
     """Mean and variance as a variant takes them."""
 

@@ -62,6 +62,11 @@ PARTS: Mapping[str, Home] = MappingProxyType(
 """All parts, in the order in which they are walked."""
 
 
+def on_ranks(name: str) -> bool:
+    """Whether that is a part which is asked on several processes."""
+    return name in PARTS and PARTS[name].questions.startswith(f"{HERE}.ranks.")
+
+
 def questions(part: str) -> tuple[Question, ...]:
     """What is asked about a part."""
     module = importlib.import_module(PARTS[part].questions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from oracles.harness.arithmetic.enclosure import Enclosure
@@ -35,6 +35,7 @@ def _differing(variant: Variant) -> Any:
     return windows().filter(lambda case: _separated(variant, case, "float32") > 1)
 
 
+@lru_cache(maxsize=16)  # all paths of a dtype are held against the same
 def balls(variant: Variant, case: Windows, dtype: str) -> Sequence[Sequence[Enclosure]]:
     """The parameters after each step, as a variant has them."""
 
