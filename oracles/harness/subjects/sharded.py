@@ -23,12 +23,15 @@ what it has gathered between the passes."""
 
 
 def shards() -> bool:
-    """Whether this torch has ``fully_shard``."""
+    """Whether this torch has ``fully_shard``, and it takes a CPU.
+
+    torch 2.6 asks streams of the CPU for events, which they have since 2.7.
+    """
     try:
         from torch.distributed.fsdp import fully_shard  # noqa: F401
     except Exception:  # or cannot be imported by this Python
         return False
-    return True
+    return hasattr(torch.cpu.Stream, "record_event")
 
 
 def mesh(place: Place) -> Any:
