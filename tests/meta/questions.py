@@ -186,7 +186,7 @@ def _is_in(module: str, home: Home, part: str) -> bool:
 
 AROUND = (
     Around("torch.optim.lr_scheduler", ("tests.torch.test_schedules",)),
-    Around("torch.optim.swa_utils", ("tests.torch.test_averaging",)),
+    Around("torch.optim.swa_utils", ("tests.torch.test_averaging", "tests.torch.test_schedules")),
     Around("torch.nn.utils.clip_grad", ("tests.torch.test_clipping",)),
     Around("torch.amp.grad_scaler", ()),
 )

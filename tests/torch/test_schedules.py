@@ -101,8 +101,8 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
 SINCE = {
     "MultiplicativeLR: should be a function, but got int": "2.8",
     "LinearLR: greater than 0 and less or equal to 1": "2.0",
-    "a plateau in a composition": "2.3",
-    "no optimizer in a composition": "2.3",
+    "a plateau in a composition": "2.4",
+    "no optimizer in a composition": "2.4",
 }
 """The release from which something is refused, where the oldest one supported takes it."""
 
