@@ -65,7 +65,9 @@ COUNTER = r"if not torch\.compiler\.is_compiling\(\) and \w+\[0\]\.is_cpu:$"
 
 LOOP = r"(?<!lbfgs)/_(single|multi)_tensor_"
 
-SCHEDULER = r"^lr_scheduler/"
+SCHEDULER = r"^(lr_scheduler/|swa_utils/SWALR\.)"
+
+CYCLES = r"^lr_scheduler/(CyclicLR|OneCycleLR)\.__init__$"
 
 HARMLESS: Sequence[Row] = (
     # Schedules.
@@ -183,6 +185,172 @@ HARMLESS: Sequence[Row] = (
         "the strategy is one of two words",
         change=r"_anneal_func_type == 'linear' -> .* >= 'linear'$|\*\*kwargs",
         where="OneCycleLR._anneal_func$",
+    ),
+    Row(
+        "a word in the text of an error",
+        change=r"^'(base_lr|max_lr|swa_lr)' -> '\1_'$",
+        place=r"_format_param\(",
+        where=SCHEDULER,
+    ),
+    Row(
+        "whatever may be refused at this edge",
+        change=r"^0 -> 1$|^pct_start > 1 -> \(?pct_start\)? >= 1$",
+        place=r"if total_steps <= 0|if pct_start < 0",
+        where=r"^lr_scheduler/OneCycleLR\.__init__$",
+    ),
+    Row(
+        "whole numbers are divided as numbers with a point, or are made them first",
+        change=r"^float\((.+)\) -> \1$|^step_size_up = float\(step_size_up\) -> pass$",
+        where=CYCLES,
+    ),
+    Row(
+        "the first step sets it again, from the same settings",
+        change=r"^last_epoch == -1 -> (True|\(?last_epoch\)? >= -1)$",
+        place=r"^if last_epoch == -1:$",
+        where=CYCLES,
+    ),
+    Row(
+        "the first step sets it again, from the same settings",
+        change=r"^last_epoch == -1 -> \(?last_epoch\)? != -1$|^last_epoch -> (None|step_size_up)$"
+        r"|^-1 -> 1$|^1 -> [02]$|^zip\(.+\) -> ",
+        place=r"^if cycle_momentum: / (if last_epoch == -1:|if last_epoch == -1: / for m_momentum)",
+        where=r"^lr_scheduler/CyclicLR\.__init__$",
+    ),
+    Row(
+        "the first step sets it again, from the same settings",
+        change=r"^group\['(betas|momentum)'\] = .+ -> pass$|^'betas' -> 'betas_'$"
+        r"|^self\.use_beta1 -> False$",
+        place=r"for m_momentum, ",
+        where=CYCLES,
+    ),
+    Row(
+        "an entry that nobody reads",
+        change=r"^group\['(max|base)_momentum'\] = ._momentum -> pass$",
+        where=r"^lr_scheduler/CyclicLR\.__init__$",
+    ),
+    Row(
+        "the mode is one of three words, and those before have been looked for",
+        change=r"^self\.mode == 'triangular2' -> \(?self\.mode\)? >= 'triangular2'$"
+        r"|^self\.mode == 'exp_range' -> (True|\(?self\.mode\)? [<>]= 'exp_range')$",
+        where=r"^lr_scheduler/CyclicLR\._init_scale_fn$",
+    ),
+    Row(
+        "a triangle is scaled by 1 at every step",
+        change=r"^self\.scale_mode = 'cycle' -> pass$|^'cycle' -> 'cycle_'$",
+        place=r"self\.mode == ['\"]triangular['\"]: / self\.scale_mode",
+        where=r"^lr_scheduler/CyclicLR\._init_scale_fn$",
+    ),
+    Row(
+        "what is scaled by cycles is one of two words",
+        change=r"^self\.scale_mode == 'cycle' -> \(?self\.scale_mode\)? <= 'cycle'$"
+        r"|^'iterations' -> 'iterations_'$",
+        where=r"^lr_scheduler/CyclicLR\.",
+    ),
+    Row(
+        "at the top, the way up and the way down meet",
+        change=r"^x <= self\.step_ratio -> \(?x\)? < \(?self\.step_ratio\)?$",
+        where=r"^lr_scheduler/CyclicLR\.get_lr$",
+    ),
+    Row(
+        "there is such an entry",
+        change=r"^None -> True$",
+        place=r"state\.pop\(\"_scale_fn_ref\", None\)",
+        where=r"^lr_scheduler/CyclicLR\.state_dict$",
+    ),
+    Row(
+        "a plain function has no attributes to be saved",
+        change=r"^fn is not None and \(?not isinstance\(fn, types\.FunctionType\)\)? -> "
+        r"fn is not None$",
+        where=SCHEDULER,
+    ),
+    Row(
+        "what a scheduler is built with it is built with again, saved or not",
+        change=r"^self\._(init_scale_fn|set_anneal_func|init_is_better)\(.*\) -> "
+        r"(pass|self|self\._anneal_strategy)$",
+        where=r"load_state_dict$",
+    ),
+    Row(
+        "nobody is sent anywhere before the first step",
+        change=r"^epoch is None and self\.last_epoch < 0 -> self\.last_epoch < 0$",
+        where="CosineAnnealingWarmRestarts.step$",
+    ),
+    Row(
+        "before the first restart the epoch is what is done, by either way",
+        change=r"^epoch >= self\.T_0 -> True$",
+        where="CosineAnnealingWarmRestarts.step$",
+    ),
+    Row(
+        "never below 1: it is refused then",
+        change=r"^self\.T_mult == 1 -> \(?self\.T_mult\)? <= 1$",
+        where="CosineAnnealingWarmRestarts.step$",
+    ),
+    Row(
+        "whoever is built has it; old ones had a function instead",
+        change=r"^hasattr\(self, '_anneal_func_type'\) -> True$",
+        where="OneCycleLR._anneal_func$",
+    ),
+    Row(
+        "the strategy is one of two words",
+        change=r"_anneal_func_type == 'linear' -> (True|.* <= 'linear')$"
+        r"|(_anneal_func_type|anneal_strategy)\)? == 'cos' -> .* <= 'cos'$"
+        r"|^raise ValueError\(.*_anneal_func_type.* -> pass$",
+        where=r"(OneCycleLR\._anneal_func|SWALR\._set_anneal_func)$",
+    ),
+    Row(
+        "one step past the end, which the ledger has (one-cycle-past-its-end)",
+        change=r"^step_num > self\.total_steps -> \(?step_num\)? >= \(?self\.total_steps\)?$"
+        r"|^step_num <= end_step or .+ -> step_num <= end_step$"
+        r"|^i == len\(self\._schedule_phases\) - 1 -> .+ >= "
+        r"|^len\(self\._schedule_phases\) - 1 -> |^1 -> 0$",
+        place=r"if step_num (> self\.total_steps|<= end_step or i == len\()",
+        where=r"^lr_scheduler/OneCycleLR\.get_lr$",
+    ),
+    Row(
+        "at a corner both phases are there",
+        change=r"^step_num <= end_step -> \(?step_num\)? < \(?end_step\)?$",
+        where=r"^lr_scheduler/OneCycleLR\.get_lr$",
+    ),
+    Row(
+        "floors are made anew where there are other groups, and no group goes away",
+        change=r"^\[min_lr\] \* len\(optimizer\.param_groups\) -> \(?\[min_lr\]\)?$"
+        r"|^len\(self\.optimizer\.param_groups\) != len\(self\.min_lrs\) -> .+ > ",
+        where=r"^lr_scheduler/ReduceLROnPlateau\.",
+    ),
+    Row(
+        "whoever lacks a floor is refused by the list of them",
+        change=r"^raise RuntimeError\(.+ -> pass$",
+        where=r"^lr_scheduler/ReduceLROnPlateau\._reduce_lr$",
+    ),
+    Row(
+        "a product in float32, rounded once or twice",
+        change=r"^float\(param_group\['lr'\]\) -> param_group\['lr'\]$",
+        where=r"^lr_scheduler/ReduceLROnPlateau\._reduce_lr$",
+    ),
+    Row(
+        "where they are equal the documentation has it otherwise",
+        change=r"^old_lr - new_lr > self\.eps -> \(?old_lr - new_lr\)? >= \(?self\.eps\)?$",
+        where=r"^lr_scheduler/ReduceLROnPlateau\._reduce_lr$",
+    ),
+    Row(
+        "the modes are two words each, and those before have been looked for",
+        change=r"^(self\.)?mode == 'min' -> .+ >= 'min'$"
+        r"|^self\.threshold_mode == 'rel' -> .+ >= 'rel'$"
+        r"|^self\.threshold_mode == 'abs' -> .+ [<>]= 'abs'$"
+        r"|^self\.mode == 'max' -> .+ [<>]= 'max'$"
+        r"|^(self\.mode == 'min') and self\.threshold_mode == 'abs' -> \2$"
+        r"|^self\.mode == 'max' and (self\.threshold_mode == 'rel') -> \3$",
+        where=r"^lr_scheduler/ReduceLROnPlateau\._(init_)?is_better$",
+    ),
+    Row(
+        "never more than 1, and never negative",
+        change=r"^alpha == 1 -> \(?alpha\)? >= 1$|^self\.anneal_epochs == 0 -> .+ <= 0$|^0 -> -1$",
+        where=r"^swa_utils/SWALR\.(_get_initial_lr|get_lr)$",
+    ),
+    Row(
+        "what is multiplied by 0, as the average's rate is reached",
+        change=r"^swa_lr -> alpha$|^1 -> 2$",
+        place=r"^(if alpha == 1: / return|(if self\.anneal_epochs == 0: / )?(step|prev_t) = max)",
+        where=r"^swa_utils/SWALR\.(_get_initial_lr|get_lr)$",
     ),
     # The same program, wherever it stands.
     Row(
