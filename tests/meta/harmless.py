@@ -69,7 +69,130 @@ SCHEDULER = r"^(lr_scheduler/|swa_utils/SWALR\.)"
 
 CYCLES = r"^lr_scheduler/(CyclicLR|OneCycleLR)\.__init__$"
 
+SCALER = "^grad_scaler/"
+
 HARMLESS: Sequence[Row] = (
+    # Scalers.
+    Row(
+        "on a CPU there is one device, and neither CUDA nor MPS",
+        change=r"amp_definitely_not_available\(\) -> |^self\._device == 'cuda' -> .+ >= 'cuda'$"
+        r"|mps:0|^\(?self\._scale\.reciprocal\(\)"
+        r"|device=(dev|self\._scale\.device|_scale\.device)\) -> .+dtype=torch\.\w+\)+$"
+        r"|\.to\(.+\) -> |(values|items)\(\) -> list\(.+\)\[:1\]$",
+        where="^grad_scaler/GradScaler",
+    ),
+    Row(
+        "on a CPU there is nothing to wait for",
+        change=r"^True -> (False|None)$",
+        place=r"non_blocking=True",
+        where=SCALER,
+    ),
+    Row(
+        "one copy of a number, or another one: all are on one device",
+        place=r"retval|_per_device_tensors\[device\]|self\.master = ",
+        where=r"^grad_scaler/_MultiDeviceReplicator",
+    ),
+    Row(
+        "the place, the kind and the text of a warning or an error",
+        change=r"^2 -> [13]$|^'[^']* [^']*' -> '|^(fix|reason) = .+ -> pass$"
+        r"|^'(step|unscale_|update|_check_inf_per_device)' -> "
+        r"|^warnings\.warn\(.+\) -> warnings\.warn\('",
+        where=SCALER,
+    ),
+    Row(
+        "both are made at once, and either is looked for",
+        change=r"None -> (True|False)$|is None -> (True|False)$|is not None -> False$"
+        r"|^raise AssertionError\(.+ -> pass$",
+        place=r"(self\._scale|self\._growth_tracker|scale|scaler) is (not )?None:",
+        where=SCALER,
+    ),
+    Row(
+        "it is looked for again some lines later",
+        change=r"^self\._check_scale_growth_tracker\('\w+'\) -> ",
+        where=r"^grad_scaler/GradScaler\.(unscale_|step)$",
+    ),
+    Row(
+        "texts for type checkers",
+        change=r"^\.\.\. -> pass$|Iterable",
+        place=r"\) -> (torch\.Tensor|list|tuple|Iterable).*: \.\.\.|def apply_scale",
+        where=r"^grad_scaler/GradScaler\.scale$",
+    ),
+    Row(
+        "one output is one of several",
+        change=r"^isinstance\(outputs, torch\.Tensor\) -> False$|^len\(stash\) == 0 -> "
+        r"(True|len\(stash\) >= 0)$|^0 -> -1$",
+        where=r"^grad_scaler/GradScaler\.scale$",
+    ),
+    Row(
+        "what is no tensor is refused by another word",
+        change=r"^isinstance\(val, abc\.Iterable\) -> True$",
+        where=r"^grad_scaler/GradScaler\.scale$",
+    ),
+    Row(
+        "an optimizer takes nothing but tensors",
+        change=r"^not isinstance\(param, torch\.Tensor\) -> False$|^raise Assert.+ -> pass$",
+        place=r"if not isinstance\(param, torch\.Tensor\):",
+        where=r"^grad_scaler/GradScaler\._unscale_grads_$",
+    ),
+    Row(
+        "parts of a sparse gradient are added before or after they are scaled; halves are refused",
+        change=r"^param\.grad\.dtype is torch\.float16 -> |coalesce\(\) -> ",
+        where=r"^grad_scaler/GradScaler\._unscale_grads_$",
+    ),
+    Row(
+        "lists of one dtype are for speed alone",
+        change=r"^per_device_and_dtype_grads\[to_unscale\.device\]\[to_unscale\.dtype\] -> ",
+        where=r"^grad_scaler/GradScaler\._unscale_grads_$",
+    ),
+    Row(
+        "groups, optimizers and dtypes do not depend on one another",
+        change=r"^(optimizer\.param_groups|.+\.(values|items)\(\)) -> list\(.+\)\[::-1\]$",
+        where=SCALER,
+    ),
+    Row(
+        "a reciprocal that is rounded to float32 once or twice",
+        change=r"^self\._scale\.double\(\) -> self\._scale$",
+        where=r"^grad_scaler/GradScaler\.unscale_$",
+    ),
+    Row("None counts as false", change=r"^False -> None$", where=SCALER),
+    Row(
+        "a number is one with dimensions or without",
+        change=r"^v\.item\(\) -> v$",
+        where=r"^grad_scaler/GradScaler\._maybe_opt_step$",
+    ),
+    Row(
+        "it is written over before anybody looks",
+        change=r"^None -> (True|False)$|^retval: float",
+        place=r"^retval: float \| None = None",
+        where=SCALER,
+    ),
+    Row(
+        "numbers of a scaler that is off, of which the ledger says that they are missing",
+        change=r"^self\._enabled -> True$",
+        where=r"^grad_scaler/GradScaler\.__init__$",
+    ),
+    Row(
+        "nobody looks at what it returns",
+        change=r"^return .+ -> return None$|^self\._per_optimizer_states\[id\(optimizer\)\] -> "
+        r"|^'found_inf_per_device' -> |^id\(optimizer\) -> ",
+        place="^return ",
+        where=r"^grad_scaler/GradScaler\._(check|found)_inf_per_device$",
+    ),
+    Row(
+        "nobody asks a scaler that is off how much it has counted",
+        change=r"^return 0 -> |^self\._enabled -> True$|^0 -> -?1$",
+        where=r"^grad_scaler/GradScaler\._get_growth_tracker$",
+    ),
+    Row(
+        "an entry that is written before it is read",
+        change=r"^'found_inf_per_device' -> ",
+        where=r"^grad_scaler/_refresh_per_optimizer_state$",
+    ),
+    Row(
+        "one more sum of what was summed: in place, of one tensor",
+        change=r"^len\(found_infs\) > 1 -> (True|.+ >= 1)$",
+        where=r"^grad_scaler/GradScaler\.update$",
+    ),
     # Schedules.
     Row(
         "the place, the kind and the last words of a warning",
@@ -206,7 +329,7 @@ HARMLESS: Sequence[Row] = (
     Row(
         "the first step sets it again, from the same settings",
         change=r"^last_epoch == -1 -> (True|\(?last_epoch\)? >= -1)$",
-        place=r"^if last_epoch == -1:$",
+        place=r"(^|/ )if last_epoch == -1:$",
         where=CYCLES,
     ),
     Row(

@@ -435,7 +435,7 @@ def test_defaults_are_as_documented(name: str) -> None:
 def test_late_groups_have_the_floor_of_all() -> None:
     owner = schedulers.optimizer([0.5])
     scheduler = called("ReduceLROnPlateau")(owner, patience=0, factor=0.5, min_lr=0.375)
-    if not hasattr(scheduler, "default_min_lr"):
+    if "default_min_lr" not in inspect.getsource(type(scheduler)):
         pytest.skip("this torch has no floor for groups that come later")
     owner.add_param_group({"params": [torch.zeros(1)], "lr": 0.5})
     for _ in range(2):
