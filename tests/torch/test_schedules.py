@@ -17,6 +17,7 @@ import torch
 from packaging.version import Version
 from torch.optim import lr_scheduler as schedulers_of_torch
 
+from oracles.harness.deviations.flaws import flaws
 from oracles.harness.subjects import schedulers
 from oracles.schedules.composed import Single
 from oracles.schedules.plateau import Settings, better
@@ -275,6 +276,16 @@ def test_a_momentum_goes_where_there_is_some(name: str, options: dict[str, Any])
     owner = schedulers.optimizer([0.5], adam=True)
     called(name)(owner, **options)
     assert "momentum" not in owner.param_groups[0]
+
+
+def test_a_sequence_tells_the_rate_of_the_schedule_that_is_on() -> None:
+    """The second one, where it begins at once."""
+    (row,) = (row for row in flaws() if row.id == "a-milestone-at-0")
+    if row.holds_for(torch.__version__):
+        pytest.skip(f"this torch does not begin with it ({row.id})")
+    owner = optimizer()
+    parts = [schedulers_of_torch.ConstantLR(owner, 0.5, 9), step(owner)]
+    assert called("SequentialLR")(owner, parts, [0]).get_last_lr() == [0.5, 0.25]
 
 
 def test_a_mode_says_what_it_is_scaled_by() -> None:
