@@ -23,7 +23,7 @@ what it has gathered between the passes."""
 
 
 def shards() -> bool:
-    """Whether this torch has ``fully_shard``, and it takes a CPU.
+    """Whether this torch has ``fully_shard`` for a CPU.
 
     torch 2.6 asks streams of the CPU for events, which they have since 2.7.
     """
