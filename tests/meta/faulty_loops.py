@@ -370,6 +370,20 @@ def clipped_for_each_micro_batch(watch: Any) -> None:
                 optimizer.zero_grad()
 
 
+@planted("clips each micro-batch")
+def clipped_for_each_micro_batch_of_a_head(watch: Any) -> None:
+    """Nobody trains the body, but its gradients are cleared."""
+    model = mlp()
+    optimizer = sgd(model[2])
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches(8)):
+            (F.cross_entropy(model(x), y) / 4).backward()
+            clip_grad_norm_(model.parameters(), 0.05)
+            if n % 4 == 3:
+                optimizer.step()
+                model.zero_grad()
+
+
 @planted("clips after the step")
 def clipped_after_the_step(watch: Any) -> None:
     model = mlp()

@@ -1707,7 +1707,7 @@ def unpacked_once(watch: Any) -> Any:
 
 @right
 def a_head_alone(watch: Any) -> Any:
-    """The rest is not frozen; its gradients pile up, and nobody looks at them."""
+    """The rest is not frozen; its gradients pile up, and no limit is one of their norm."""
     model = mlp()
     optimizer = sgd(model[2])
     with watch(optimizer, model=model, loss="mean"):
@@ -1715,6 +1715,8 @@ def a_head_alone(watch: Any) -> Any:
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
             clip_grad_norm_(model[2].parameters(), 0.1)
+            clip_grad_value_(model.parameters(), 0.01)
+            clip_grad_norm_(model.parameters(), math.inf)
             optimizer.step()
     return model
 
@@ -1727,11 +1729,27 @@ def a_head_alone_and_one_norm(watch: Any) -> Any:
     with watch(optimizer, model=model, loss="mean"):
         for n, (x, y) in enumerate(batches()):
             (F.cross_entropy(model(x), y) / 2).backward()
-            clip = clip_grad_value_ if n < 2 else clip_grad_norm_
             if n % 2:
-                clip(model.parameters(), 0.01)
+                clip_grad_norm_(model.parameters(), 0.01)
                 optimizer.step()
                 model.zero_grad()
+    return model
+
+
+@right
+def a_norm_of_momentum_by_hand(watch: Any) -> Any:
+    """The body follows gradients that are never cleared, and one limit is for all of them."""
+    model = mlp()
+    optimizer = torch.optim.SGD(model[2].parameters(), lr=0.1)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            clip_grad_norm_(model.parameters(), 0.1)
+            optimizer.step()
+            for p in model[0].parameters():
+                assert p.grad is not None
+                p.data.sub_(p.grad, alpha=0.1)
     return model
 
 
@@ -1806,4 +1824,66 @@ def epochs_with_one_step(watch: Any) -> Any:
                 scaler.step(optimizer)
                 scaler.update()
             schedule.step()
+    return model
+
+
+class OfMatrices(torch.optim.SGD):
+    """A step that leaves vectors where they are."""
+
+    def step(self, closure: Any = None) -> Any:
+        every = self.param_groups[0]["params"]
+        self.param_groups[0]["params"] = [p for p in every if p.dim() > 1]
+        super().step(closure)
+        self.param_groups[0]["params"] = every
+
+
+@right
+def vectors_left_alone(watch: Any) -> Any:
+    model = mlp()
+    optimizer = OfMatrices(model.parameters(), lr=0.1)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+@where(hasattr(torch.optim.Optimizer, "register_step_post_hook"))
+def put_back_by_a_hook(watch: Any) -> Any:
+    """After each step one parameter gets its old values."""
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    bias = [*model.parameters()][1]
+    old = bias.detach().clone()
+
+    def put_back(*_: Any) -> None:
+        bias.data.copy_(old)
+
+    optimizer.register_step_post_hook(put_back)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+@right
+def noise_measured_before_gradients_are_replaced(watch: Any) -> Any:
+    """One pass is cleared, and two make a step, the first by way of a new tensor."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, accumulation=2):
+        for first, second in zip(batches(4)[::2], batches(4)[1::2], strict=True):
+            for n, (x, y) in enumerate((first, first, second)):
+                (F.cross_entropy(model(x), y) / 2).backward()
+                if n == 0:
+                    optimizer.zero_grad()
+                elif n == 1:
+                    for p in model.parameters():
+                        assert p.grad is not None
+                        p.grad = p.grad.clone()
+            optimizer.step()
+            optimizer.zero_grad()
     return model

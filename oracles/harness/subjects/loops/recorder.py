@@ -36,6 +36,9 @@ from oracles.schedules.registry import SCHEDULES
 SWITCHES = frozenset({"params", "initial_lr", "foreach", "fused", "capturable", "differentiable"})
 """What a group has beside settings of its rule."""
 
+STEP_HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+"""Where an optimizer has code of the user's that runs within its steps."""
+
 MODAL = ("Dropout", "BatchNorm")
 """Parts of the names of modules that work otherwise in training mode."""
 
@@ -74,12 +77,11 @@ class Recorder:
         alike = (other for other in self.optimizers if _same_groups(other, optimizer))
         number = _place(self.optimizers, next(alike, optimizer))
         if number not in self._optimizers:
-            hooks = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
             self._optimizers[number] = {
                 "watched": given or self.every,
                 "fresh": not any(optimizer.state.values()),
                 "torchs": type(optimizer) is getattr(torch.optim, type(optimizer).__name__, None),
-                "hooked": any(getattr(optimizer, name, None) for name in hooks),
+                "hooked": False,
             }
         for group in optimizer.param_groups:
             for tensor in group["params"]:
@@ -167,6 +169,7 @@ class Recorder:
         states = (s.values() for s in optimizer.state.values() if isinstance(s, Mapping))
         kept = any(torch.is_tensor(v) and v.dim() for state in states for v in state)
         number = self.optimizer(optimizer)
+        self._optimizers[number]["hooked"] |= any(getattr(optimizer, n, None) for n in STEP_HOOKS)
         return Stepped(look=self.looks.look(), optimizer=number, calls=calls, remembers=kept)
 
     def steps(self, number: int | None = None) -> int:
