@@ -160,6 +160,8 @@ def test_what_is_a_question_of_intention_is_no_fault() -> None:
         ("a_head_alone", "not trained", "whether 0.weight and 0.bias of Sequential are to be"),
         ("tuned_in_eval_mode", "eval mode", "whether Sequential, whose dropout or batch norm"),
         ("embeddings_first", "what the loss is", "whether steps 1 to 4 of SGD follow the mean"),
+        ("parts_of_one_loss", "what the loss is", "whether steps 1 to 4 of SGD follow the mean"),
+        ("schedule_of_passes", "what the schedule counts", "whether OneCycleLR is to count backw"),
     ],
 )
 def test_what_may_be_meant_so_is_asked(loop: str, name: str, said: str) -> None:
@@ -168,6 +170,10 @@ def test_what_may_be_meant_so_is_asked(loop: str, name: str, said: str) -> None:
     (doubt,) = watching.reports[0].doubts
     assert doubt.name == name
     assert doubt.sentence.startswith(said)
+
+
+def test_a_schedule_that_ends_with_the_passes_is_one_of_them() -> None:
+    assert checked(RIGHT["schedule_of_passes"], {"loss": "mean"}).doubts == ()
 
 
 @pytest.mark.skipif(not SCALER, reason="there is no scaler for the CPU")

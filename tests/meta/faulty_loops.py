@@ -357,6 +357,17 @@ def clipped_before_unscaling(watch: Any) -> None:
     _scaled(watch, step)
 
 
+@planted("clips scaled gradients", there=SCALER)
+def clipped_before_unscaling_a_scale_that_is_logged(watch: Any) -> None:
+    def step(model: nn.Module, optimizer: Any, scaler: Any) -> None:
+        logged.append(scaler.get_scale())
+        clip_grad_norm_(model.parameters(), 1.5)
+        scaler.step(optimizer)
+
+    logged: list[float] = []
+    _scaled(watch, step)
+
+
 @planted("clips each micro-batch")
 def clipped_for_each_micro_batch(watch: Any) -> None:
     model = mlp()
@@ -432,6 +443,20 @@ def schedule_for_each_micro_batch(watch: Any) -> None:
         for n, (x, y) in enumerate(batches(12)):
             (F.cross_entropy(model(x), y) / 4).backward()
             if n % 4 == 3:
+                optimizer.step()
+                optimizer.zero_grad()
+            schedule.step()
+
+
+@planted("schedule per micro-batch")
+def polynomial_schedule_for_each_micro_batch(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, 4)
+    with watch(optimizer, model=model, scheduler=schedule):
+        for n, (x, y) in enumerate(batches(8)):
+            (F.cross_entropy(model(x), y) / 2).backward()
+            if n % 2:
                 optimizer.step()
                 optimizer.zero_grad()
             schedule.step()

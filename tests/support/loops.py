@@ -298,15 +298,16 @@ def scaled_by_hand(watch: Any) -> Any:
 
 @where(SCALER)
 def scaled_with_a_scaled_limit(watch: Any) -> Any:
-    """Gradients are clipped while they are scaled, and so is the limit."""
+    """Gradients are clipped while they are scaled, and so is the limit, chosen or computed."""
     model = mlp()
     optimizer = sgd(model)
     scaler = grad_scaler()
     with watch(optimizer, model=model, scaler=scaler):
-        for x, y in batches():
+        for n, (x, y) in enumerate(batches()):
             optimizer.zero_grad()
             scaler.scale(F.cross_entropy(model(x), y)).backward()
-            clip_grad_norm_(model.parameters(), 0.25 * scaler.get_scale())
+            limit = math.pi / 10 if n % 2 else 0.25
+            clip_grad_norm_(model.parameters(), limit * scaler.get_scale())
             scaler.step(optimizer)
             scaler.update()
     return model
@@ -1886,4 +1887,61 @@ def noise_measured_before_gradients_are_replaced(watch: Any) -> Any:
                         p.grad = p.grad.clone()
             optimizer.step()
             optimizer.zero_grad()
+    return model
+
+
+@right
+def schedule_of_passes(watch: Any) -> Any:
+    """Its length is one in micro-batches, and it comes to its end with them."""
+    model = mlp()
+    optimizer = sgd(model)
+    parts = batches(8)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.2, total_steps=len(parts))
+    with watch(optimizer, model=model, scheduler=schedule, loss="mean"):
+        for n, (x, y) in enumerate(parts):
+            (F.cross_entropy(model(x), y) / 2).backward()
+            if n % 2:
+                optimizer.step()
+                optimizer.zero_grad()
+            schedule.step()
+    return model
+
+
+@right
+def parts_of_one_loss(watch: Any) -> Any:
+    """Two means are added by passes of their own: over one graph, or of two kinds."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches()):
+            optimizer.zero_grad()
+            out = model(x)
+            F.cross_entropy(out, y).backward(retain_graph=n < 2)
+            if n < 2:
+                F.cross_entropy(-out, y).backward()
+            else:
+                F.mse_loss(model(x), torch.zeros(8, 2)).backward()
+            optimizer.step()
+    return model
+
+
+class Unscaling(torch.optim.SGD):
+    """A step that is told the scale."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None, *, scale: float = 1.0) -> Any:
+        for p in self.param_groups[0]["params"]:
+            p.sub_(p.grad, alpha=self.param_groups[0]["lr"] / scale)
+
+
+@where(SCALER)
+def unscaled_by_the_optimizer(watch: Any) -> Any:
+    model = mlp()
+    optimizer = Unscaling(model.parameters(), lr=0.1)
+    scaler = grad_scaler()
+    with watch(optimizer, model=model, scaler=scaler, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            scaler.scale(F.cross_entropy(model(x), y)).backward()
+            optimizer.step(scale=scaler.get_scale())
     return model

@@ -9,6 +9,9 @@ from itertools import pairwise
 from oracles.harness.watching.events import Asked, Begun, Clipped, Event, Look, Stepped
 from oracles.harness.watching.loop import NOWHERE, Backward, Loop, Update, paired, steps, verb
 
+DIGITS = 4
+"""Limits that people choose have no more."""
+
 
 def _changed(clip: Clipped) -> bool:
     """Whether a call has written into some gradient."""
@@ -47,7 +50,7 @@ def _still_scaled(update: Update, clip: Clipped) -> float | None:
     """The scale that gradients are multiplied with when they are clipped.
 
     Whoever asks the scaler for its scale, or has a limit as large as the scale, may have multiplied
-    the limit, too.
+    the limit, too; not if the limit is a number that people choose, and what is left of it none.
     """
     place = update.window.index(clip)
     before = update.window[:place]
@@ -56,7 +59,13 @@ def _still_scaled(update: Update, clip: Clipped) -> float | None:
     if not scale or scale == 1 or clip.limit >= scale:
         return None
     asked = any(isinstance(e, Asked) for e in before)
-    return scale if not asked and _untouched(update, clip, before) else None
+    meant = _chosen(clip.limit) and not _chosen(clip.limit / scale)
+    return scale if (meant or not asked) and _untouched(update, clip, before) else None
+
+
+def _chosen(number: float) -> bool:
+    """Whether a number has so few digits that somebody may have chosen it."""
+    return float(f"{number:.{DIGITS}g}") == number
 
 
 def _untouched(update: Update, clip: Clipped, before: tuple[Event, ...]) -> bool:

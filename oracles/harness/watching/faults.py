@@ -290,6 +290,11 @@ QUESTIONS = (
         schedules.not_yet,
         "watching as far as scheduler.step(), or check_loop to the end",
     ),
+    Question(
+        "what the schedule counts",
+        schedules.counts_passes,
+        "scheduler.step() where optimizer.step() is called, unless its length is one in passes",
+    ),
     Question("a rate set by hand", schedules.short_lived, "what is to have the last word"),
     Question("eval mode", parameters.trained_in_eval, "model.train(), unless it is meant"),
 )

@@ -71,7 +71,8 @@ def _read(node: Any, scale: float | None, scales: Mapping[Any, float], safe: int
             below = _below(node, safe)
             if below is None:
                 return Loss(scale=scale)
-            return ending._replace(factor=factor * below, scale=1.0 if scale is None else scale)
+            scale = 1.0 if scale is None else scale
+            return ending._replace(factor=factor * below, scale=scale, kind=node.name())
         by = _factor(node)
         if by is None:
             return Loss(scale=scale)

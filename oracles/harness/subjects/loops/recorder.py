@@ -36,6 +36,13 @@ from oracles.schedules.registry import SCHEDULES
 SWITCHES = frozenset({"params", "initial_lr", "foreach", "fused", "capturable", "differentiable"})
 """What a group has beside settings of its rule."""
 
+LENGTHS = {
+    "CosineAnnealingLR": "T_max",
+    "OneCycleLR": "total_steps",
+    "PolynomialLR": "total_iters",
+}
+"""Schedules that come to an end, and where they have its step."""
+
 STEP_HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 """Where an optimizer has code of the user's that runs within its steps."""
 
@@ -101,6 +108,7 @@ class Recorder:
                 "optimizer": self.optimizer(owner) if hasattr(owner, "param_groups") else None,
                 "fresh": getattr(scheduler, "last_epoch", None) == 0,
                 "closed": closed,
+                "length": getattr(scheduler, LENGTHS.get(name, ""), None),
                 "metric": "ReduceLROnPlateau"
                 in {base.__name__ for base in type(scheduler).__mro__},
             }
@@ -149,8 +157,8 @@ class Recorder:
         same = len(before) == len(groups) and all(map(_is, before, groups))
         return tuple(float(group.get("lr", math.nan)) for group in groups) if same else ()
 
-    def used(self, optimizer: Any) -> Used:
-        """The gradients that an optimizer takes now."""
+    def used(self, optimizer: Any, *, told: bool = False) -> Used:
+        """The gradients that an optimizer takes now; its step may have been told more."""
         number = self.optimizer(optimizer)
         look = self.looks.look()
         tensors = [p for group in optimizer.param_groups for p in group["params"]]
@@ -161,7 +169,7 @@ class Recorder:
             groups=self.settings(optimizer),
             infinite=tuple(n for n, _, g in given if not all_finite(g)),
             frozen=tuple(n for n, p, g in given if not p.requires_grad and _zeros(g)),
-            unscaling=getattr(optimizer, "grad_scale", None) is not None,
+            unscaling=told or getattr(optimizer, "grad_scale", None) is not None,
         )
 
     def stepped(self, optimizer: Any, calls: int | None) -> Stepped:
