@@ -1945,3 +1945,50 @@ def unscaled_by_the_optimizer(watch: Any) -> Any:
             scaler.scale(F.cross_entropy(model(x), y)).backward()
             optimizer.step(scale=scaler.get_scale())
     return model
+
+
+@right
+def explained_after_the_training(watch: Any) -> Any:
+    """In eval mode passes are made for what they say of the inputs, by the way and at the end."""
+    model = mlp(norm=True)
+    optimizer = sgd(model)
+    model.train()
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches(3):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            for x, _ in batches(2):
+                model(x)
+        for x, _ in batches(2):
+            model(x.requires_grad_()).amax(1).sum().backward()
+    return model
+
+
+class EverySecond(torch.optim.SGD):
+    """It accumulates by itself: every second step is one, and clears what it has followed."""
+
+    count = 0
+
+    def step(self, closure: Any = None) -> Any:
+        self.count += 1
+        if self.count % 2 == 0:
+            super().step(closure)
+            super().zero_grad()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Nothing: it knows when."""
+
+
+@right
+def accumulated_by_the_optimizer(watch: Any) -> Any:
+    model = mlp()
+    optimizer = EverySecond(model.parameters(), lr=0.1)
+    with watch(optimizer, model=model):
+        for x, y in batches(6):
+            optimizer.zero_grad()
+            (F.cross_entropy(model(x), y) / 2).backward()
+            optimizer.step()
+    return model

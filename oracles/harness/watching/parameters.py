@@ -310,7 +310,7 @@ def _turned(loop: Loop) -> Iterator[tuple[Model, int, int, bool]]:
     for number, model in enumerate(loop.log.models):
         passes = [
             b
-            for b in loop.passes
+            for b in loop.followed
             if number < len(b.begun.training) and any(map(b.reached, model.parameters))
         ]
         modes = [b.begun.training[number] for b in passes]
