@@ -23,7 +23,7 @@ import torch.nn.functional as F
 
 import oracles
 from oracles import cli
-from oracles.harness.watching.faults import FAULTS
+from oracles.harness.watching.faults import FAULTS, QUESTIONS
 from oracles.reports.watched import render
 from oracles.watching import LoopReport
 from tests.meta.faulty_loops import ABSENT, FAULTY
@@ -109,10 +109,12 @@ def test_the_zoo_has_each_fault_but_those_of_several_processes() -> None:
     assert {f.name for f in FAULTS} - shown == {"ranks differ", "summed over ranks"}
 
 
-def test_the_guide_lists_all_faults() -> None:
+def test_the_guide_lists_all_faults_and_questions() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "loop.md").read_text(encoding="utf-8")
-    rows = "".join(f"| {fault.name} | {fault.advice} |\n" for fault in FAULTS)
-    assert guide.endswith(rows)
+    faults = "".join(f"| {fault.name} | {fault.advice} |\n" for fault in FAULTS)
+    asked = "".join(f"| {question.name} | {question.needs} |\n" for question in QUESTIONS)
+    assert guide.endswith(f"| fault | what to do |\n| --- | --- |\n{faults}")
+    assert f"| question | what would tell |\n| --- | --- |\n{asked}\n" in guide
 
 
 @pytest.mark.parametrize("loop", ["checkpointed", "checkpointed_reentrant", "plain", "scaled"])

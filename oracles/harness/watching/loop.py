@@ -286,10 +286,9 @@ class Loop:
 
     @cached_property
     def followed(self) -> tuple[Backward, ...]:
-        """The passes that a step may have followed: it came after them, and nothing was cleared."""
-        every = [u for updates in self.updates for u in updates]
-        taken = {id(b.begun) for u in every for b in u.backwards if b not in u.lost}
-        return tuple(b for b in self.passes if id(b.begun) in taken)
+        """The backward passes that a step has come after."""
+        before = {id(begun) for updates in self.updates for u in updates for begun in u.begun}
+        return tuple(b for b in self.passes if id(b.begun) in before)
 
     def reached(self, parameter: int) -> bool:
         """Whether any pass has reached a parameter."""
