@@ -117,7 +117,13 @@ def test_the_guide_lists_all_faults_and_questions() -> None:
     assert f"| question | what would tell |\n| --- | --- |\n{asked}\n" in guide
 
 
-@pytest.mark.parametrize("loop", ["checkpointed", "checkpointed_reentrant", "plain", "scaled"])
+NUMBERED = hasattr(torch.zeros((), requires_grad=True).clone().grad_fn, "_sequence_nr")
+"""Whether nodes of graphs say which was made after which."""
+
+
+@pytest.mark.parametrize(
+    "loop", [*["checkpointed"] * NUMBERED, "checkpointed_reentrant", "plain", "scaled"]
+)
 def test_of_a_loop_that_can_be_read_nothing_is_asked(loop: str) -> None:
     watching = Watching()
     RIGHT.get(loop, RIGHT["plain"])(watching)
@@ -172,6 +178,21 @@ def test_what_may_be_meant_so_is_asked(loop: str, name: str, said: str) -> None:
     (doubt,) = watching.reports[0].doubts
     assert doubt.name == name
     assert doubt.sentence.startswith(said)
+
+
+def test_layers_in_a_plain_list_are_asked_about() -> None:
+    model = mlp()
+    hidden = [torch.nn.Linear(2, 3), torch.nn.Linear(3, 2)]
+    optimizer = sgd(model)
+    with oracles.watch(optimizer, model=model) as report:
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(hidden[1](hidden[0](model(x))), y).backward()
+            optimizer.step()
+    (doubt,) = report.doubts
+    assert doubt.name == "not trained"
+    assert doubt.sentence.startswith("whether parameters of shape (2, 3), (3, 2), (3,) and (2,) ar")
+    assert report.ok
 
 
 def test_a_schedule_that_ends_with_the_passes_is_one_of_them() -> None:

@@ -333,6 +333,8 @@ class Log:
     Attributes:
         events: in the order in which they came.
         parameters, optimizers, schedulers, models: by their numbers.
+        strangers: shapes of parameters that the first backward pass reaches, and that neither a
+            model nor an optimizer has; none where no model was given.
         meant: what was said of the loop.
         whole: whether the loop was watched from its beginning to its own end.
         error: what it raised.
@@ -345,6 +347,7 @@ class Log:
     optimizers: tuple[Optimizer, ...] = ()
     schedulers: tuple[Scheduler, ...] = ()
     models: tuple[Model, ...] = ()
+    strangers: tuple[tuple[int, ...], ...] = ()
     meant: Meant = NOTHING_SAID
     whole: bool = False
     error: str = ""

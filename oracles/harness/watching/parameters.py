@@ -69,8 +69,14 @@ def _never_given(loop: Loop, updates: Sequence[Update], parameter: int) -> bool:
 def not_trained(loop: Loop) -> Iterator[str]:
     """Some of a model's parameters have gradients, and are in no optimizer.
 
-    Whoever trains a head alone need not freeze the rest.
+    Whoever trains a head alone need not freeze the rest. A module in a plain list is in no model.
     """
+    if loop.log.strangers:
+        shapes = listed(list(dict.fromkeys(map(str, loop.log.strangers))))
+        yield (
+            f"whether parameters of shape {shapes} are to be trained: backward passes reach them, "
+            "and neither a model nor an optimizer has them"
+        )
     stepped = any(True for _ in loop.watched)
     told = {p for *_, here in replaced(loop) for p in here}
     for model in loop.log.models:

@@ -202,6 +202,7 @@ class Listener:
         safe = None if self._packing else self._safe
         loss = losses.read(roots, gradients, self._scaled, safe, self._scaling)
         self.recorder.renew()
+        self.recorder.reached(roots)
         training = self.recorder.training()
         kept = bool(args[2] if len(args) > 2 else kwargs.get("retain_graph"))
         look = self.recorder.looks.look()

@@ -17,6 +17,7 @@ from oracles.harness.subjects.loops.looks import (
     mark,
     readable,
 )
+from oracles.harness.subjects.loops.losses import parameters
 from oracles.harness.watching.events import (
     Event,
     Log,
@@ -70,6 +71,7 @@ class Recorder:
         self._optimizers: dict[int, dict[str, Any]] = {}
         self._schedulers: dict[int, dict[str, Any]] = {}
         self._given: list[int] = []
+        self._reached: list[torch.Tensor] | None = None
         self._groups: dict[int, list[Any]] = {}
 
     def note(self, event: Event) -> None:
@@ -128,6 +130,11 @@ class Recorder:
         for model in self.models:
             for tensor in tensors_of(model).values():
                 self.looks.number(tensor)
+
+    def reached(self, roots: Any) -> None:
+        """A pass begins; of the first one it is kept which parameters it reaches."""
+        if self._given and self._reached is None:
+            self._reached = list(parameters(roots))
 
     def training(self) -> tuple[bool, ...]:
         """By the number of the model, whether it is in training mode."""
@@ -214,6 +221,7 @@ class Recorder:
             tuple(self._optimizer(number) for number in range(len(self.optimizers))),
             tuple(map(self._scheduler, range(len(self.schedulers)))),
             tuple(models),
+            tuple(tuple(p.shape) for p in self._reached or () if self.looks.known(p) is None),
             self.meant,
             whole,
             error,
