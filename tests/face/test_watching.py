@@ -171,6 +171,7 @@ def test_what_is_a_question_of_intention_is_no_fault() -> None:
         ("parts_of_one_loss", "what the loss is", "whether steps 1 to 4 of SGD follow the mean"),
         ("schedule_of_passes", "what the schedule counts", "whether OneCycleLR is to count backw"),
     ],
+    ids=lambda value: value if value in RIGHT else "",
 )
 def test_what_may_be_meant_so_is_asked(loop: str, name: str, said: str) -> None:
     watching = Watching()

@@ -358,7 +358,7 @@ def clipped_before_unscaling(watch: Any) -> None:
 
 
 @planted("clips scaled gradients", there=SCALER)
-def clipped_before_unscaling_a_scale_that_is_logged(watch: Any) -> None:
+def clipped_before_unscaling_with_a_log(watch: Any) -> None:
     def step(model: nn.Module, optimizer: Any, scaler: Any) -> None:
         logged.append(scaler.get_scale())
         clip_grad_norm_(model.parameters(), 1.5)
@@ -382,7 +382,7 @@ def clipped_for_each_micro_batch(watch: Any) -> None:
 
 
 @planted("clips each micro-batch")
-def clipped_for_each_micro_batch_of_a_head(watch: Any) -> None:
+def clips_each_part_of_a_head(watch: Any) -> None:
     """Nobody trains the body, but its gradients are cleared."""
     model = mlp()
     optimizer = sgd(model[2])
@@ -449,7 +449,7 @@ def schedule_for_each_micro_batch(watch: Any) -> None:
 
 
 @planted("schedule per micro-batch")
-def polynomial_schedule_for_each_micro_batch(watch: Any) -> None:
+def polynomial_for_each_part(watch: Any) -> None:
     model = mlp()
     optimizer = sgd(model)
     schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, 4)
@@ -571,7 +571,7 @@ def head_replaced_after_the_optimizer(watch: Any) -> None:
 
 
 @planted("dead parameters")
-def head_with_more_outputs_after_the_optimizer(watch: Any) -> None:
+def head_with_more_outputs(watch: Any) -> None:
     """The other layers of its group are alive."""
     model = mlp()
     optimizer = sgd(model)
@@ -738,7 +738,7 @@ def decay_divided_by_the_rows(watch: Any) -> None:
 
 
 @planted("left in eval mode")
-def left_in_eval_mode_by_a_function(watch: Any) -> None:
+def left_in_eval_by_a_function(watch: Any) -> None:
     model = mlp(norm=True)
     optimizer = sgd(model)
 

@@ -1871,7 +1871,7 @@ def put_back_by_a_hook(watch: Any) -> Any:
 
 
 @right
-def noise_measured_before_gradients_are_replaced(watch: Any) -> Any:
+def noise_before_gradients_are_replaced(watch: Any) -> Any:
     """One pass is cleared, and two make a step, the first by way of a new tensor."""
     model = mlp()
     optimizer = sgd(model)
