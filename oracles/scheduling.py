@@ -1,38 +1,22 @@
-"""Learning-rate schedules of one's own: which schedule they follow, and what they get wrong.
+"""Learning-rate schedules of one's own: which schedule they follow.
 
-:func:`identify_schedule` is what ``identify`` does with whatever has rates; :func:`check_schedule`
-asks a class all that torch's class is asked.
+:func:`identify_schedule` is what ``identify`` does with whatever has rates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 from oracles.harness.evidence import rates
 from oracles.harness.evidence.rates import Fit
-from oracles.harness.evidence.sifting import MARGINS
-from oracles.harness.loop.catalogue import questions
-from oracles.harness.loop.changing import EDITS, LATE
-from oracles.harness.promise import Line, Word
-from oracles.harness.rates import Reading, read_as
-from oracles.harness.runs.outcome import FAILED, OK, Outcome, outcome
-from oracles.harness.runs.parts import run_question, sites
-from oracles.harness.runs.profiles import PROFILES, lasting
-from oracles.harness.runs.tally import Tally
-from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.scheduled import Scheduled, scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.naming import unknown
 from oracles.schedules.composed import Plan
-from oracles.schedules.registry import PARTS, SCHEDULES
-from oracles.schedules.schedule import Schedule, Timing
-
-ALL = (*SCHEDULES, *PARTS)
-"""Schedules that a class of one's own can be asked to be."""
+from oracles.schedules.registry import SCHEDULES
+from oracles.schedules.schedule import Schedule
 
 ROUNDS = 2
 """Settings that are drawn for each timing."""
@@ -234,149 +218,3 @@ def _shown(
     ]
     out = len(schedule.timings) - len(fits)
     return ScheduleIdentification(who.name, _simplest(fits), ruled_out=out) if fits else None
-
-
-# --- A class of one's own -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class ScheduleReport:
-    """What is to be said of a class of schedulers.
-
-    Attributes:
-        name: of the class.
-        schedule: what it is held to.
-        found: the timing that it follows; None of a composition, and of what goes by a metric.
-        lines: one for each question that torch's own class is asked.
-    """
-
-    name: str
-    schedule: str
-    found: ScheduleIdentification | None
-    lines: tuple[Line, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is no fault."""
-        return not self.faults()
-
-    def faults(self) -> list[str]:
-        """A sentence for each fault."""
-        told = [] if self.found is None or self.found.torchs else [f"{self.found}"]
-        return told + [f"{one.name}: {one.why}" for one in self.lines if one.word is Word.BROKEN]
-
-    def __str__(self) -> str:
-        head = f"{self.name} is asked as {self.schedule}"
-        found = [] if self.found is None else [str(self.found)]
-        kept = sum(one.word is Word.KEPT for one in self.lines)
-        broken = [one for one in self.lines if one.word is Word.BROKEN]
-        asked = [f"questions: {kept} answered well, {len(broken)} not"]
-        return "\n".join(
-            [head, *found, *asked, *(f"FAILED    {one.name}: {one.why}" for one in broken)]
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """It as plain data, as ``oracles/reports/schedule.schema.json`` describes it."""
-        return {
-            "schema": 1,
-            "oracles": version("optimizer-oracles"),
-            "subject": self.name,
-            "schedule": self.schedule,
-            "ok": self.ok,
-            "summary": str(self).splitlines(),
-            "follows": None if self.found is None else self.found.to_json(),
-            "questions": [{"name": o.name, "word": o.word, "why": o.why} for o in self.lines],
-        }
-
-
-def check_schedule(
-    subject: Any, schedule: str | None = None, *, profile: str = "default"
-) -> ScheduleReport:
-    """Ask a class of schedulers all that torch's class is asked, and say which timing it follows.
-
-    What the installed torch itself gets wrong is not asked of it, and refusing a setting at its
-    edge is no fault. The cases are the same each time.
-
-    Args:
-        subject: a class whose arguments are those of torch's class, or where it is imported from,
-            as ``"package.module:name"``.
-        schedule: the name of torch's class; by default that of the subject, or of a base of it.
-        profile: how long to look: ``"default"`` or ``"thorough"``.
-
-    Raises:
-        ValueError: there is no such schedule or profile, or the subject is not there.
-
-    >>> import torch
-    >>> class Early(torch.optim.lr_scheduler.ExponentialLR):
-    ...     def get_lr(self):
-    ...         return [base * self.gamma ** (self.last_epoch + 1) for base in self.base_lrs]
-    >>> report = check_schedule(Early)
-    >>> report.ok, str(report.found)
-    (False, "Early follows ExponentialLR's one_ahead")
-    """
-    cls = _imported(subject) if isinstance(subject, str) else subject
-    part = schedule or _bearing(cls)
-    if part not in ALL:
-        raise ValueError(unknown(f"schedule={part!r} is not known", part, ALL))
-    if profile not in PROFILES:
-        raise ValueError(unknown(f"profile={profile!r} is not known", profile, PROFILES))
-    found = identify_schedule(cls, [part]) if part in SCHEDULES else None
-    return ScheduleReport(cls.__name__, part, found, tuple(_lines(cls, part, profile, found)))
-
-
-def _imported(name: str) -> Any:
-    """What is imported from there.
-
-    Raises:
-        ValueError: it is not there.
-    """
-    try:
-        return imported(name)
-    except SubjectError as error:
-        raise ValueError(f"subject={name!r} cannot be imported: {error.sentence}") from error
-
-
-def _bearing(cls: Any) -> str:
-    """The schedule whose name a class or a base of it bears.
-
-    Raises:
-        ValueError: there is none.
-    """
-    for base in getattr(cls, "__mro__", ()):
-        if base.__name__ in ALL:
-            return str(base.__name__)
-    raise ValueError(f"say which schedule {cls!r} is to be: schedule= is one of {', '.join(ALL)}")
-
-
-def _lines(
-    cls: Any, part: str, profile: str, found: ScheduleIdentification | None
-) -> Iterator[Line]:
-    """What comes of each question but those that other timings are told by."""
-    from oracles.harness.subjects.schedulers import planted  # which needs torch
-
-    reading = Reading() if found is None else Reading(_timing(found, part), MARGINS[0])
-    unknown = found is not None and not found.torchs
-    with planted(part, cls), lasting(profile), read_as(reading):
-        there, _ = sites(part)
-        for question in questions(part):
-            if question.rejects is not None:
-                continue
-            if unknown and question.name in OF_RECURRENCES:
-                yield Line(question.name, Word.NOT_ASKED, "only torch's timing has a recurrence")
-            else:
-                yield _line(question.name, outcome(partial(run_question, question, there), Tally()))
-
-
-OF_RECURRENCES = (EDITS, LATE)
-"""What hangs on how a rate is made of the one before."""
-
-
-def _timing(found: ScheduleIdentification, part: str) -> Timing:
-    """The timing that a class follows; torch's if it follows none."""
-    return found.fits[0].timing if found.fits else SCHEDULES[part].torch
-
-
-def _line(name: str, told: Outcome) -> Line:
-    if told.word == FAILED:
-        return Line(name, Word.BROKEN, told.text.splitlines()[0])
-    return Line(name, Word.KEPT if told.word == OK else Word.NOT_ASKED)

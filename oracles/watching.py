@@ -249,7 +249,10 @@ def check_loop(
     Args:
         fit: a function without arguments, or where one is imported from, as ``"module:name"``.
         steps: end it after so many steps of its optimizers, all counted.
-        loss, accumulation, weight_decay, allow: as :func:`watch` has them.
+        loss: this and the next three are as :func:`watch` has them.
+        accumulation: how many backward passes make a step.
+        weight_decay: as it is meant, where a group has any.
+        allow: names of findings that are meant to be.
         time_limit: in seconds. The function runs in a process of its own, and is ended then: what
             was seen up to then is told. Code that cannot be interrupted has as long again, and then
             nothing is. None runs it in this process, for as long as it takes.

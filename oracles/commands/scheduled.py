@@ -9,9 +9,9 @@ from typing import Any
 
 from oracles.commands import asked
 from oracles.commands.command import Usage
-from oracles.scheduling import ALL, check_schedule
+from oracles.schedule_checking import ALL, check_schedule
 
-ALSO = ("json", "no_color", "seed")
+ALSO = ("json", "no_color", "seed", "time_limit")
 """Options of other code that it has, or that make no difference."""
 
 OPTIMIZERS: Mapping[str, Any] = {n: v for n, v in asked.OPTIONS.items() if n not in ALSO}
@@ -34,7 +34,12 @@ def run(options: argparse.Namespace) -> int:
     if len(options.rule) > 1 or options.as_torch:
         raise Usage(f"a class of schedulers is held to one schedule, here {options.rule[0]}")
     try:
-        report = check_schedule(options.subject, options.rule[0], profile=options.profile)
+        report = check_schedule(
+            options.subject,
+            options.rule[0],
+            profile=options.profile,
+            time_limit=asked.limit(options),
+        )
     except ValueError as error:
         raise Usage(str(error)) from error
     except ModuleNotFoundError as error:

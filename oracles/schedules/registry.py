@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copyreg
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from oracles.loop.part import Part
@@ -51,3 +52,15 @@ PARTS: Mapping[str, Part] = MappingProxyType(
     {part.name: part for part in (SEQUENCE, CHAIN, plateau.PART)}
 )
 """Those that put schedules together, and the one that goes by a metric."""
+
+
+def _named(name: str) -> Schedule:
+    return SCHEDULES[name]
+
+
+def _by_name(schedule: Schedule) -> tuple[Callable[[str], Schedule], tuple[str]]:
+    """Between processes schedules go by their names: they are made of functions."""
+    return _named, (schedule.name,)
+
+
+copyreg.pickle(Schedule, _by_name)

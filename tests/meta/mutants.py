@@ -62,8 +62,8 @@ def concluded(found: published.Found, report: Path | None) -> int:
 
 def _chosen(target: Target, options: argparse.Namespace) -> list[Mutant]:
     found = [m for m in mutants(target.source()) if re.search(options.only, str(m))]
-    if options.sample and options.sample < len(found):
-        found = random.Random(options.seed).sample(found, options.sample)
+    if options.sample:  # a larger one holds a smaller one
+        found = random.Random(options.seed).sample(found, len(found))[: options.sample]
     return found
 
 

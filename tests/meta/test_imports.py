@@ -78,6 +78,7 @@ FLOORS = (
     "oracles.accuracy",
     "oracles.strictness",
     "oracles.inquiry",
+    "oracles.schedule_checking",
     "oracles.report",
     "oracles.checking",
     "oracles.watching",
@@ -160,3 +161,19 @@ def test_oracles_work_without_torch() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT.parent
     )
     assert done.stdout.strip() == "16.5"
+
+
+def test_the_face_is_imported_without_torch() -> None:
+    """Recorded runs, pasted equations and translations need none, and do not wait for it."""
+    doors = (
+        "checking",
+        "explanation",
+        "identification",
+        "schedule_checking",
+        "scheduling",
+        "translation",
+    )
+    program = "\n".join(
+        ("import sys; sys.modules['torch'] = None", *(f"import oracles.{door}" for door in doors))
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT.parent)

@@ -44,6 +44,11 @@ class Fit:
     base: float | None = None
     assumed: Mapping[str, Any] = field(default_factory=dict)
 
+    def __reduce__(self) -> Any:
+        """Between processes a timing goes by its place: it is made of functions."""
+        place = self.schedule.timings.index(self.timing)
+        return _fit, (self.schedule, place, dict(self.settings), self.base, dict(self.assumed))
+
     @property
     def torchs(self) -> bool:
         """Whether it is torch's timing."""
@@ -59,6 +64,10 @@ class Fit:
         base = f" from {_short(self.base)}" if self.base is not None else ""
         with_ = f" with {given}" if given else ""
         return f"{self.schedule.name}'s {self.timing.name}{with_}{base}"
+
+
+def _fit(schedule: Schedule, place: int, *others: Any) -> Fit:
+    return Fit(schedule, schedule.timings[place], *others)
 
 
 MANY = 6

@@ -12,6 +12,9 @@ from oracles.loop.averaging import EQUAL, EXPONENTIAL
 from oracles.loop.clipping import CLIPPING
 from oracles.schedules.registry import SCHEDULES
 
+EDITS, LATE = OF_RECURRENCES = ("edited rates", "late groups")
+"""Questions of schedules that hang on how a rate is made of the one before."""
+
 
 @dataclass(frozen=True)
 class Home:
