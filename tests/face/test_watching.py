@@ -221,6 +221,8 @@ def replaceable() -> dict[tuple[str, str], Any]:
         *(type(grad_scaler()).__mro__[:-1] if SCALER else ()),
         torch.optim.Optimizer,
         torch.nn.Module,
+        torch.no_grad,
+        torch.inference_mode,
         torch.autograd.graph.saved_tensors_hooks,
         sys.modules[__name__],
         sys.modules["tests.support.loops"],
