@@ -59,7 +59,8 @@ def sites(
             for names, name in ((paths, place.path), (dtypes, place.dtype), (devices, place.device))
         )
     ]
-    return chosen, {}
+    nowhere = {Place(part, EVERYWHERE, "", ""): f"{part} cannot run on any device here"}
+    return chosen, {} if places else nowhere
 
 
 def run_question(question: Question, asked: Sequence[Site], tally: Tally) -> int:
