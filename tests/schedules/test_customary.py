@@ -156,7 +156,11 @@ WORKED: list[tuple[str, str, dict[str, Any], list[Any]]] = [
 """From a base rate of 9, worked by hand; None is what is no fraction."""
 
 
-@pytest.mark.parametrize(("name", "timing", "given", "expected"), WORKED, ids=str)
+@pytest.mark.parametrize(
+    ("name", "timing", "given", "expected"),
+    WORKED,
+    ids=lambda value: value if isinstance(value, str) else "",
+)
 def test_rates_by_hand(name: str, timing: str, given: dict[str, Any], expected: list[Any]) -> None:
     schedule = CUSTOMARY[name]
     (own,) = (one for one in schedule.timings if one.name == timing)
