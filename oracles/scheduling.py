@@ -14,8 +14,8 @@ from oracles.harness.evidence.rates import Fit
 from oracles.harness.subjects.scheduled import Scheduled, scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.naming import unknown
-from oracles.schedules.composed import Plan
-from oracles.schedules.registry import SCHEDULES
+from oracles.schedules.composed import Plan, Single
+from oracles.schedules.registry import KNOWN
 from oracles.schedules.schedule import Schedule
 
 ROUNDS = 2
@@ -73,7 +73,10 @@ class ScheduleIdentification:
         for fit in self.fits[:1]:
             yield f"{fit.timing.equation} ({fit.schedule.symbols})"
             if not fit.torchs:
-                yield f"torch: {fit.schedule.torch.equation}"
+                own = (
+                    fit.schedule.torch.equation if fit.schedule.home else "it has no such schedule."
+                )
+                yield f"torch: {own}"
                 yield f"{fit.timing.name}: {fit.timing.source}."
             if fit.assumed:
                 values = ", ".join(f"{name} = {value}" for name, value in fit.assumed.items())
@@ -123,7 +126,7 @@ def identify_schedule(
     Raises:
         ValueError: a schedule or a name is not known, or a list is too short.
     """
-    among = [_schedule(name) for name in (SCHEDULES if schedules is None else schedules)]
+    among = [_schedule(name) for name in (KNOWN if schedules is None else schedules)]
     who = scheduled(subject, names or {}, fixed or {})
     try:
         if who.takes is not None:
@@ -134,9 +137,9 @@ def identify_schedule(
 
 
 def _schedule(name: str) -> Schedule:
-    if name not in SCHEDULES:
-        raise ValueError(unknown(f"schedule={name!r} is not known", name, SCHEDULES))
-    return SCHEDULES[name]
+    if name not in KNOWN:
+        raise ValueError(unknown(f"schedule={name!r} is not known", name, KNOWN))
+    return KNOWN[name]
 
 
 def _by_settings(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentification:
@@ -150,7 +153,13 @@ def _by_settings(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentific
         return ScheduleIdentification(who.name, fault=next(iter(faults.values())))
     fits = [fit for schedule in asked for fit in rates.asked(who, schedule, ROUNDS)]
     out = sum(len(schedule.timings) for schedule in asked) - len(fits)
-    return ScheduleIdentification(who.name, _simplest(fits), ruled_out=out)
+    return ScheduleIdentification(who.name, _simplest(_least_assumed(fits)), ruled_out=out)
+
+
+def _least_assumed(fits: Sequence[Fit]) -> list[Fit]:
+    """Those of torch; and of others those for which the fewest settings are as nobody has said."""
+    fewest = min((len(fit.assumed) for fit in fits if not fit.schedule.home), default=0)
+    return [fit for fit in fits if fit.schedule.home or len(fit.assumed) == fewest]
 
 
 def _no_schedule(who: Scheduled, among: Sequence[Schedule]) -> str:
@@ -174,20 +183,33 @@ def _by_rates(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentificati
     shown = who.shown()
     base = START if who.scaled else None
     seen = who.rates(START, who.lasts, {}) if shown is None else _as_long(who, shown)
-    if shown is not None and (found := _shown(who, shown, seen, among)):
-        return found
     far = who.far(START)
 
-    def made(*, torchs: bool) -> list[Fit]:
-        found = rates.made_of(seen, among, base, torchs=torchs)
+    def made(schedules: Sequence[Schedule], *, first: bool) -> list[Fit]:
+        found = rates.made_of(seen, schedules, base, first=first)
         return [fit for fit in found if rates.goes_on(fit, START, far)]
 
-    fits = made(torchs=True)
-    if not fits and not who.scaled and (plan := rates.warmed_up(seen, among)):
+    def of_others() -> list[Fit]:
+        return made(others, first=True) or made(others, first=False)
+
+    own = [one for one in among if one.home]
+    others = [one for one in among if not one.home]
+    if _shows_factors(shown) and (fits := of_others()):
+        return ScheduleIdentification(who.name, _simplest(fits))
+    if shown is not None and (found := _shown(who, shown, seen, among)):
+        return found
+    fits = made(others, first=True) if seen[0] == 0 else []  # where no rate of torch's begins
+    fits = fits or made(own, first=True)
+    if not fits and not who.scaled and (plan := rates.warmed_up(seen, own)):
         return ScheduleIdentification(who.name, plan=plan)
-    fits = fits or made(torchs=False)
+    fits = fits or of_others() or made(own, first=False)
     tried = sum(1 if fits and fits[0].torchs else len(one.timings) for one in among)
     return ScheduleIdentification(who.name, _simplest(fits), ruled_out=tried - len(fits))
+
+
+def _shows_factors(plan: Plan | None) -> bool:
+    """Whether all that a scheduler shows is a factor for each epoch, which any may be."""
+    return isinstance(plan, Single) and "factors" in plan.settings._fields
 
 
 START = 0.5

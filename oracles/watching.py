@@ -11,12 +11,12 @@ import importlib
 import importlib.metadata
 import inspect
 import math
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any
 
+from oracles.harness.runs.alarm import TimeIsUp, alarm
 from oracles.harness.runs.confined import REST, SHARE, at_once, confined
 from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.subject import SubjectError, told
@@ -28,9 +28,6 @@ from oracles.movement import movements
 
 LOOP = "the loop"
 """The one question that a function which trains is asked."""
-
-AGAIN = 0.1
-"""Seconds after which a training that is to end, and goes on, is told so again."""
 
 BY_FORCE = 2
 """So many times its limit a training has before its process is ended with all that was seen."""
@@ -325,7 +322,7 @@ def _asked(
         _callable(function)
         listener = Listener(recorder, steps)
         try:
-            with _alarm(time_limit, TimeIsUp):
+            with alarm(time_limit):
                 function()
             whole = True
         except TimeIsUp:
@@ -339,32 +336,6 @@ def _asked(
     report.over(recorder.log(whole=whole, error=error, cut=cut))
     _ = report.findings, report.doubts  # numbers that are none are no more the same elsewhere
     return report
-
-
-class TimeIsUp(BaseException):
-    """A training has had its time."""
-
-
-@contextmanager
-def _alarm(seconds: float | None, kind: type[BaseException]) -> Iterator[None]:
-    """Raise something in the main thread when the time is up, again and again until it is heard.
-
-    Nothing is raised where the system has no such alarm.
-    """
-    if seconds is None or not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    def ring(*_: Any) -> None:
-        raise kind
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _name(fit: Any) -> str:

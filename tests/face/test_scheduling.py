@@ -87,11 +87,12 @@ def test_what_makes_a_scheduler_shows_its_settings(name: str) -> None:
         {"factors": fit.settings["factors"]} if "factors" in settings._fields else {}
     )
     assert (fit.schedule, fit.torchs) == (schedule, True)
-    assert {n: v for n, v in fit.settings.items() if isinstance(v, float)} == pytest.approx(
-        {n: v for n, v in told.items() if isinstance(v, float)}, rel=2**-50, abs=0
+    numbers = {name for name, value in told.items() if isinstance(value, float)}
+    assert {n: float(fit.settings[n]) for n in numbers} == pytest.approx(
+        {n: told[n] for n in numbers}, rel=2**-50, abs=0
     )
-    assert {n: v for n, v in fit.settings.items() if not isinstance(v, float)} == {
-        n: v for n, v in told.items() if not isinstance(v, float)
+    assert {n: v for n, v in fit.settings.items() if n not in numbers} == {
+        n: v for n, v in told.items() if n not in numbers
     }
 
 
@@ -137,8 +138,13 @@ LISTS: list[tuple[Sequence[float], str]] = [
     ),
     (
         [1e-3 * t / 10 if t < 10 else 1e-3 * cosine(t - 10, 40) for t in range(50)],
-        "SequentialLR(LinearLR(start_factor=0.0, end_factor=1.0, total_iters=10), "
-        "CosineAnnealingLR(T_max=40, eta_min=0.0), milestones=(10,))",
+        "get_cosine_schedule_with_warmup's from_zero with num_warmup_steps=10, "
+        "num_training_steps=50, num_cycles=0.5 from 0.001",
+    ),
+    (
+        [1e-3 * (1 + t) / 5 if t < 4 else 1e-3 * cosine(t - 4, 40) for t in range(50)],
+        "SequentialLR(LinearLR(start_factor=0.2, end_factor=1.0, total_iters=4), "
+        "CosineAnnealingLR(T_max=40, eta_min=0.0), milestones=(4,))",
     ),
     (
         torch.tensor([0.1 * 0.95**t for t in range(20)]).tolist(),

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 
 import oracles
 from oracles import cli
-from oracles.harness.watching.faults import FAULTS
+from oracles.harness.watching.faults import FAULTS, QUESTIONS
 from oracles.reports.watched import render
 from oracles.watching import LoopReport
 from tests.meta.faulty_loops import ABSENT, FAULTY
@@ -109,13 +109,21 @@ def test_the_zoo_has_each_fault_but_those_of_several_processes() -> None:
     assert {f.name for f in FAULTS} - shown == {"ranks differ", "summed over ranks"}
 
 
-def test_the_guide_lists_all_faults() -> None:
+def test_the_guide_lists_all_faults_and_questions() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "loop.md").read_text(encoding="utf-8")
-    rows = "".join(f"| {fault.name} | {fault.advice} |\n" for fault in FAULTS)
-    assert guide.endswith(rows)
+    faults = "".join(f"| {fault.name} | {fault.advice} |\n" for fault in FAULTS)
+    asked = "".join(f"| {question.name} | {question.needs} |\n" for question in QUESTIONS)
+    assert guide.endswith(f"| fault | what to do |\n| --- | --- |\n{faults}")
+    assert f"| question | what would tell |\n| --- | --- |\n{asked}\n" in guide
 
 
-@pytest.mark.parametrize("loop", ["checkpointed", "checkpointed_reentrant", "plain", "scaled"])
+NUMBERED = hasattr(torch.zeros((), requires_grad=True).clone().grad_fn, "_sequence_nr")
+"""Whether nodes of graphs say which was made after which."""
+
+
+@pytest.mark.parametrize(
+    "loop", [*["checkpointed"] * NUMBERED, "checkpointed_reentrant", "plain", "scaled"]
+)
 def test_of_a_loop_that_can_be_read_nothing_is_asked(loop: str) -> None:
     watching = Watching()
     RIGHT.get(loop, RIGHT["plain"])(watching)
@@ -160,7 +168,10 @@ def test_what_is_a_question_of_intention_is_no_fault() -> None:
         ("a_head_alone", "not trained", "whether 0.weight and 0.bias of Sequential are to be"),
         ("tuned_in_eval_mode", "eval mode", "whether Sequential, whose dropout or batch norm"),
         ("embeddings_first", "what the loss is", "whether steps 1 to 4 of SGD follow the mean"),
+        ("parts_of_one_loss", "what the loss is", "whether steps 1 to 4 of SGD follow the mean"),
+        ("schedule_of_passes", "what the schedule counts", "whether OneCycleLR is to count backw"),
     ],
+    ids=lambda value: value if value in RIGHT else "",
 )
 def test_what_may_be_meant_so_is_asked(loop: str, name: str, said: str) -> None:
     watching = Watching()
@@ -168,6 +179,25 @@ def test_what_may_be_meant_so_is_asked(loop: str, name: str, said: str) -> None:
     (doubt,) = watching.reports[0].doubts
     assert doubt.name == name
     assert doubt.sentence.startswith(said)
+
+
+def test_layers_in_a_plain_list_are_asked_about() -> None:
+    model = mlp()
+    hidden = [torch.nn.Linear(2, 3), torch.nn.Linear(3, 2)]
+    optimizer = sgd(model)
+    with oracles.watch(optimizer, model=model) as report:
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(hidden[1](hidden[0](model(x))), y).backward()
+            optimizer.step()
+    (doubt,) = report.doubts
+    assert doubt.name == "not trained"
+    assert doubt.sentence.startswith("whether parameters of shape (2, 3), (3, 2), (3,) and (2,) ar")
+    assert report.ok
+
+
+def test_a_schedule_that_ends_with_the_passes_is_one_of_them() -> None:
+    assert checked(RIGHT["schedule_of_passes"], {"loss": "mean"}).doubts == ()
 
 
 @pytest.mark.skipif(not SCALER, reason="there is no scaler for the CPU")
@@ -191,6 +221,8 @@ def replaceable() -> dict[tuple[str, str], Any]:
         *(type(grad_scaler()).__mro__[:-1] if SCALER else ()),
         torch.optim.Optimizer,
         torch.nn.Module,
+        torch.no_grad,
+        torch.inference_mode,
         torch.autograd.graph.saved_tensors_hooks,
         sys.modules[__name__],
         sys.modules["tests.support.loops"],

@@ -357,6 +357,17 @@ def clipped_before_unscaling(watch: Any) -> None:
     _scaled(watch, step)
 
 
+@planted("clips scaled gradients", there=SCALER)
+def clipped_before_unscaling_with_a_log(watch: Any) -> None:
+    def step(model: nn.Module, optimizer: Any, scaler: Any) -> None:
+        logged.append(scaler.get_scale())
+        clip_grad_norm_(model.parameters(), 1.5)
+        scaler.step(optimizer)
+
+    logged: list[float] = []
+    _scaled(watch, step)
+
+
 @planted("clips each micro-batch")
 def clipped_for_each_micro_batch(watch: Any) -> None:
     model = mlp()
@@ -368,6 +379,20 @@ def clipped_for_each_micro_batch(watch: Any) -> None:
             if n % 4 == 3:
                 optimizer.step()
                 optimizer.zero_grad()
+
+
+@planted("clips each micro-batch")
+def clips_each_part_of_a_head(watch: Any) -> None:
+    """Nobody trains the body, but its gradients are cleared."""
+    model = mlp()
+    optimizer = sgd(model[2])
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches(8)):
+            (F.cross_entropy(model(x), y) / 4).backward()
+            clip_grad_norm_(model.parameters(), 0.05)
+            if n % 4 == 3:
+                optimizer.step()
+                model.zero_grad()
 
 
 @planted("clips after the step")
@@ -418,6 +443,20 @@ def schedule_for_each_micro_batch(watch: Any) -> None:
         for n, (x, y) in enumerate(batches(12)):
             (F.cross_entropy(model(x), y) / 4).backward()
             if n % 4 == 3:
+                optimizer.step()
+                optimizer.zero_grad()
+            schedule.step()
+
+
+@planted("schedule per micro-batch")
+def polynomial_for_each_part(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, 4)
+    with watch(optimizer, model=model, scheduler=schedule):
+        for n, (x, y) in enumerate(batches(8)):
+            (F.cross_entropy(model(x), y) / 2).backward()
+            if n % 2:
                 optimizer.step()
                 optimizer.zero_grad()
             schedule.step()
@@ -532,7 +571,7 @@ def head_replaced_after_the_optimizer(watch: Any) -> None:
 
 
 @planted("dead parameters")
-def head_with_more_outputs_after_the_optimizer(watch: Any) -> None:
+def head_with_more_outputs(watch: Any) -> None:
     """The other layers of its group are alive."""
     model = mlp()
     optimizer = sgd(model)
@@ -699,7 +738,7 @@ def decay_divided_by_the_rows(watch: Any) -> None:
 
 
 @planted("left in eval mode")
-def left_in_eval_mode_by_a_function(watch: Any) -> None:
+def left_in_eval_by_a_function(watch: Any) -> None:
     model = mlp(norm=True)
     optimizer = sgd(model)
 

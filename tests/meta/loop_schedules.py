@@ -291,6 +291,19 @@ class SameWay(lr_scheduler.CyclicLR):
         return rates
 
 
+class Unscaled(lr_scheduler.CyclicLR):
+    """What scales the rate step by step does not scale momentum."""
+
+    def get_lr(self) -> Any:
+        rates = super().get_lr()
+        scale: Any = self.scale_fn(self.last_epoch)
+        for group in self.optimizer.param_groups:
+            if self.cycle_momentum and self.mode == "exp_range" and "momentum" in group:
+                low = group["max_momentum"] - group["momentum"]
+                group["momentum"] = group["max_momentum"] - low / scale
+        return rates
+
+
 class BothBetas(lr_scheduler.OneCycleLR):
     """The second beta goes with the first."""
 
@@ -341,6 +354,7 @@ COMMON: dict[str, tuple[str, Any, str]] = {
         LATE,
     ),
     "momentum goes the same way": ("CyclicLR", SameWay, MOMENTUM),
+    "momentum is not scaled": ("CyclicLR", Unscaled, MOMENTUM),
     "both betas go": ("OneCycleLR", BothBetas, MOMENTUM),
 }
 

@@ -60,7 +60,7 @@ def _questions(schedule: Schedule) -> Iterator[Question]:
         yield Question(name, JUMPS, partial(_jumps, schedule), jumps, plain, JUMP_REGIONS, weight=2)
     if schedule.momentum:
         cases = partial(_cycles, schedule)
-        yield Question(name, MOMENTUM, cases, momenta, partial(_kinds, name), weight=2)
+        yield Question(name, MOMENTUM, cases, momenta, partial(_kinds, name), weight=4)
     yield changing.edits(name, partial(runs, schedule))
     yield changing.told(name, partial(runs, schedule))
     yield changing.late_groups(schedule)
@@ -231,8 +231,10 @@ def _kinds(part: str) -> list[Place]:
 
 @st.composite
 def _cycles(draw: st.DrawFn, schedule: Schedule) -> Run:
-    """Of two groups, long enough to go up and down."""
+    """Of two groups, long enough to go up and down; most of them do."""
     plan = draw(singles(schedule, 2))
+    cycles = draw(st.sampled_from((True, True, True, False)))
+    plan = replace(plan, settings=plan.settings._replace(cycle_momentum=cycles))
     last = schedule.last(plan.settings)
     return Run(plan, (0.1, 0.2), 12 if last is None else min(12, last))
 

@@ -62,6 +62,7 @@ class Loss(NamedTuple):
         elements: how many losses were reduced, or the sum of their weights: one for each row, or
             more.
         scale: of the scaler that has scaled it, 1 if none has; None if that is not known.
+        kind: the operation that reduces them, by name.
     """
 
     factor: float | None = None
@@ -69,6 +70,7 @@ class Loss(NamedTuple):
     rows: int | None = None
     elements: float | None = None
     scale: float | None = None
+    kind: str = ""
 
 
 NOT_READ = Loss()
@@ -91,10 +93,12 @@ class Begun(Event):
 
     Attributes:
         loss: what it was called on.
+        kept: its graph is kept for another pass.
         training: by the number of the model, whether it is in training mode.
     """
 
     loss: Loss = NOT_READ
+    kept: bool = False
     training: tuple[bool, ...] = ()
 
 
@@ -125,7 +129,7 @@ class Used(Event):
         groups: the settings of each group.
         infinite: parameters whose gradient has elements that are not finite.
         frozen: parameters that require no gradient and have one of zeros.
-        unscaling: the step unscales the gradients itself.
+        unscaling: the step unscales the gradients itself, or may: it was given more than a closure.
     """
 
     optimizer: int
@@ -259,6 +263,7 @@ class Scheduler(NamedTuple):
         optimizer: whose rates it sets; None if it does not say.
         fresh: whether it had made no step when it was first seen.
         closed: whether it computes its rates from the first one, and not from the last one.
+        length: after so many steps it has come to its end; None if it does not say.
         metric: whether it goes by a metric, and not by the number of its steps.
         part: whether it is a part of another one, which makes its steps.
     """
@@ -267,6 +272,7 @@ class Scheduler(NamedTuple):
     optimizer: int | None
     fresh: bool = False
     closed: bool = False
+    length: int | None = None
     metric: bool = False
     part: bool = False
 
@@ -327,6 +333,8 @@ class Log:
     Attributes:
         events: in the order in which they came.
         parameters, optimizers, schedulers, models: by their numbers.
+        strangers: shapes of parameters that the first backward pass reaches, and that neither a
+            model nor an optimizer has; none where no model was given.
         meant: what was said of the loop.
         whole: whether the loop was watched from its beginning to its own end.
         error: what it raised.
@@ -339,6 +347,7 @@ class Log:
     optimizers: tuple[Optimizer, ...] = ()
     schedulers: tuple[Scheduler, ...] = ()
     models: tuple[Model, ...] = ()
+    strangers: tuple[tuple[int, ...], ...] = ()
     meant: Meant = NOTHING_SAID
     whole: bool = False
     error: str = ""

@@ -12,7 +12,9 @@ from typing import NamedTuple
 from oracles.harness.watching import (
     clearing,
     clipping,
+    exemptions,
     losses,
+    modes,
     movements,
     parameters,
     ranks,
@@ -227,12 +229,12 @@ FAULTS = (
     ),
     Fault(
         "exemption of nothing",
-        parameters.empty_exemption,
+        exemptions.empty,
         "look at the names that the groups were made by",
     ),
     Fault(
         "exemption of some",
-        parameters.uneven_exemption,
+        exemptions.uneven,
         "look at the names that the groups were made by; ask for the module's class instead",
     ),
     Fault("optimizer made anew", parameters.made_anew, "build the optimizer before the loop"),
@@ -241,7 +243,7 @@ FAULTS = (
         parameters.closure_unused,
         "call the closure in step(), or backward() before it",
     ),
-    Fault("left in eval mode", parameters.left_in_eval, "call model.train() after validation"),
+    Fault("left in eval mode", modes.left_in_eval, "call model.train() after validation"),
     Fault(
         "decay divided by a count",
         movements.decay_divided,
@@ -290,8 +292,13 @@ QUESTIONS = (
         schedules.not_yet,
         "watching as far as scheduler.step(), or check_loop to the end",
     ),
+    Question(
+        "what the schedule counts",
+        schedules.counts_passes,
+        "scheduler.step() where optimizer.step() is called, unless its length is one in passes",
+    ),
     Question("a rate set by hand", schedules.short_lived, "what is to have the last word"),
-    Question("eval mode", parameters.trained_in_eval, "model.train(), unless it is meant"),
+    Question("eval mode", modes.trained_in_eval, "model.train(), unless it is meant"),
 )
 
 

@@ -42,8 +42,12 @@ class Share(NamedTuple):
 
 
 def shares(update: Update) -> tuple[Share, ...]:
-    """Those of a step; none if some of them cannot be read, or may be missing."""
-    if not update.sure:
+    """Those of a step; none if some cannot be read, may be missing, or are parts of one loss.
+
+    They are parts of one where a graph is kept for the next, or where they are of several kinds.
+    """
+    kinds = {b.begun.loss.kind for b in update.landed}
+    if not update.sure or len(kinds) > 1 or any(b.begun.kept for b in update.landed[:-1]):
         return ()
     found: list[Share] = []
     for backward in update.landed:

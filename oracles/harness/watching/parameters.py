@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from oracles.harness.watching.events import Begun, Log, Model, Optimizer, Stepped, Unrecorded
+from oracles.harness.watching.events import Model, Optimizer, Stepped
 from oracles.harness.watching.loop import NOWHERE, Loop, Update, listed, steps, verb
 
 COARSE = ("bfloat16", "float16")
@@ -69,8 +69,14 @@ def _never_given(loop: Loop, updates: Sequence[Update], parameter: int) -> bool:
 def not_trained(loop: Loop) -> Iterator[str]:
     """Some of a model's parameters have gradients, and are in no optimizer.
 
-    Whoever trains a head alone need not freeze the rest.
+    Whoever trains a head alone need not freeze the rest. A module in a plain list is in no model.
     """
+    if loop.log.strangers:
+        shapes = listed(list(dict.fromkeys(map(str, loop.log.strangers))))
+        yield (
+            f"whether parameters of shape {shapes} are to be trained: backward passes reach them, "
+            "and neither a model nor an optimizer has them"
+        )
     stepped = any(True for _ in loop.watched)
     told = {p for *_, here in replaced(loop) for p in here}
     for model in loop.log.models:
@@ -173,72 +179,6 @@ def frozen_moves(loop: Loop) -> Iterator[str]:
             )
 
 
-def empty_exemption(loop: Loop) -> Iterator[str]:
-    """A group without decay has no parameter, and norms and biases are decayed."""
-    for optimizer, updates in loop.watched:
-        decays = _decays(updates[0])
-        empty = [n for n, group in enumerate(optimizer.groups) if not group and decays[n] == 0]
-        vectors = [
-            p
-            for group, decay in zip(optimizer.groups, decays, strict=True)
-            for p in group
-            if decay and len(loop.log.parameters[p].shape) < 2
-        ]
-        if empty and vectors:
-            yield (
-                f"group {empty[0]} of {optimizer.name}, which has no weight decay, has no "
-                f"parameter, and {loop.names(vectors)} {verb(vectors, 'is', 'are')} decayed"
-            )
-
-
-def _decays(update: Update) -> list[Any]:
-    """The weight decay of each group; None where there is none."""
-    known = [settings.get("weight_decay") for settings in update.used.groups]
-    return known + [None] * (len(update.optimizer.groups) - len(known))
-
-
-def uneven_exemption(loop: Loop) -> Iterator[str]:
-    """Of the norms or biases of one kind, some are exempt from decay and others are not."""
-    for optimizer, updates in loop.watched:
-        decays = _decays(updates[0])
-        groups = list(zip(optimizer.groups, decays, strict=True))
-        exempt = [p for group, decay in groups for p in group if decay == 0]
-        for group in (group for group, decay in groups if decay):
-            if _partners(loop.log, exempt, group):
-                yield from _missed(loop, optimizer, exempt, group)
-
-
-def _module(log: Log, parameter: int) -> str:
-    return log.parameters[parameter].name.rpartition(".")[0]
-
-
-def _partners(log: Log, exempt: Sequence[int], group: Sequence[int]) -> bool:
-    """Whether a group has the weights of modules whose biases are exempt, and these are vectors."""
-    if any(len(log.parameters[p].shape) > 1 for p in exempt):
-        return False
-    homes = {_module(log, p) for p in exempt if log.parameters[p].kind}
-    matrices = [p for p in group if len(log.parameters[p].shape) > 1]
-    return any(_module(log, p) in homes for p in matrices)
-
-
-def _missed(
-    loop: Loop, optimizer: Optimizer, exempt: Sequence[int], group: Sequence[int]
-) -> Iterator[str]:
-    kinds = {kind for p in exempt if (kind := loop.log.parameters[p].kind)}
-    missed = [
-        p
-        for p in group
-        if loop.log.parameters[p].kind in kinds and len(loop.log.parameters[p].shape) < 2
-    ]
-    if missed:
-        kind = loop.log.parameters[missed[0]].kind
-        alike = [p for p in exempt if loop.log.parameters[p].kind == kind]
-        yield (
-            f"{loop.names(missed)} {verb(missed, 'is', 'are')} decayed by {optimizer.name}, which "
-            f"has {loop.names(alike)}, of the same kind, in a group without weight decay"
-        )
-
-
 def made_anew(loop: Loop) -> Iterator[str]:
     """Each step is made by a new optimizer, and what the last one remembered is lost."""
     chains: list[list[tuple[Optimizer, Update]]] = []
@@ -278,52 +218,3 @@ def closure_unused(loop: Loop) -> Iterator[str]:
         if optimizer.watched and not any(given):
             times = verb(range(len(given)), "time", "times")
             yield f"{optimizer.name} is given a closure {len(given)} {times}, and never calls it"
-
-
-def left_in_eval(loop: Loop) -> Iterator[str]:
-    """A model is trained in training mode, is validated, and is trained in eval mode from then."""
-    for model, first, last, validated in _turned(loop):
-        if first and validated:
-            yield (
-                f"{model.name} is in training mode for the first {first} backward passes, and in "
-                f"eval mode for a validation and the {last - first} backward passes after it"
-            )
-
-
-def trained_in_eval(loop: Loop) -> Iterator[str]:
-    """A model is trained in eval mode, from the first pass on or from some later one."""
-    for model, first, _, validated in _turned(loop):
-        if not (first and validated):
-            since = f" from backward pass {first + 1} on" if first else ""
-            yield (
-                f"whether {model.name}, whose dropout or batch norm works otherwise in training "
-                f"mode, was to be trained in eval mode{since}"
-            )
-
-
-def _turned(loop: Loop) -> Iterator[tuple[Model, int, int, bool]]:
-    """Models that are in eval mode from some pass on, and never again in training mode.
-
-    With the number of passes before it, the number of all, and whether there was a validation
-    between.
-    """
-    for number, model in enumerate(loop.log.models):
-        passes = [
-            b
-            for b in loop.passes
-            if number < len(b.begun.training) and any(map(b.reached, model.parameters))
-        ]
-        modes = [b.begun.training[number] for b in passes]
-        first = sum(modes)
-        if model.modal and len(modes) > first and not any(modes[first:]):
-            start, end = (passes[n].begun for n in (first - 1, first))
-            yield model, first, len(modes), first > 0 and _validated(loop, number, start, end)
-
-
-def _validated(loop: Loop, model: int, start: Begun, end: Begun) -> bool:
-    """Whether a model in eval mode has computed without graphs between two passes."""
-    places = [loop.log.events.index(event) for event in (start, end)]
-    return any(
-        isinstance(e, Unrecorded) and model < len(e.training) and not e.training[model]
-        for e in loop.log.events[slice(*places)]
-    )

@@ -6,21 +6,49 @@ import math
 from collections.abc import Iterator
 from itertools import pairwise
 
-from oracles.harness.watching.events import Advanced, Event, Skipped, Used, Values
+from oracles.harness.watching.events import (
+    Advanced,
+    Event,
+    Optimizer,
+    Scheduler,
+    Skipped,
+    Used,
+    Values,
+)
 from oracles.harness.watching.loop import Loop, Update, advances
 
 
 def each_pass(loop: Loop) -> Iterator[str]:
-    """A scheduler goes on after each of the micro-batches that make a step."""
+    """A scheduler goes on after each of the micro-batches that make a step, and past its end."""
+    for number, scheduler, optimizer, passes in _per_pass(loop):
+        made = len(advances(number, loop.log.events))
+        if scheduler.length and scheduler.fresh and made > scheduler.length:
+            yield (
+                f"{scheduler.name} goes on {passes} times for each step of {optimizer.name}, once "
+                f"after each backward pass, and {made} times in all: past its end, which is step "
+                f"{scheduler.length}"
+            )
+
+
+def counts_passes(loop: Loop) -> Iterator[str]:
+    """A scheduler goes on after each of the micro-batches that make a step, maybe to its end."""
+    for number, scheduler, optimizer, passes in _per_pass(loop):
+        made = len(advances(number, loop.log.events))
+        past = scheduler.length and scheduler.fresh and made > scheduler.length
+        if not past and not (loop.log.whole and made == scheduler.length):
+            yield (
+                f"whether {scheduler.name} is to count backward passes: it goes on {passes} times "
+                f"for each step of {optimizer.name}, once after each pass"
+            )
+
+
+def _per_pass(loop: Loop) -> Iterator[tuple[int, Scheduler, Optimizer, int]]:
+    """Schedulers that go on after each backward pass, of which several make a step: how many."""
     for number, scheduler, optimizer, updates in loop.scheduled:
         windows = [u for u in updates if u.previous]
         counts = {len(u.backwards) for u in windows}
         if len(windows) > 1 and min(counts) > 1 and all(_alternates(number, u) for u in windows):
-            times = windows[0]
-            yield (
-                f"{scheduler.name} goes on {len(times.backwards)} times for each step of "
-                f"{optimizer.name}: once after each backward pass"
-            )
+            yield number, scheduler, optimizer, len(windows[0].backwards)
 
 
 def _alternates(scheduler: int, update: Update) -> bool:

@@ -87,6 +87,7 @@ WRAPPERS = {
         (asked.PAIR, asked.TRIO, asked.ROWS),
         (sharded.EACH, sharded.GATHERED),
         sharing=(*SHARING[:3], SHARING[4]),
+        devices=("cpu", "cuda") if sharded.shards() else ("cuda",),
     ),
     "ZeroRedundancyOptimizer": Wrapper(
         ranks.partitioned,

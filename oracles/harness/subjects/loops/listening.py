@@ -148,7 +148,8 @@ class Listener:
             self._calls = 0
             return put(self._counted(optimizer, closure))
         if not self._skipping:
-            self.recorder.note(self.recorder.used(optimizer))
+            given = [a for a in (*args, *kwargs.values()) if a is not None and a is not optimizer]
+            self.recorder.note(self.recorder.used(optimizer, told=bool(given)))
         return None
 
     def _counted(self, optimizer: Any, closure: Callable[[], Any]) -> Callable[[], Any]:
@@ -201,8 +202,11 @@ class Listener:
         safe = None if self._packing else self._safe
         loss = losses.read(roots, gradients, self._scaled, safe, self._scaling)
         self.recorder.renew()
+        self.recorder.reached(roots)
         training = self.recorder.training()
-        self.recorder.note(Begun(look=self.recorder.looks.look(), loss=loss, training=training))
+        kept = bool(args[2] if len(args) > 2 else kwargs.get("retain_graph"))
+        look = self.recorder.looks.look()
+        self.recorder.note(Begun(look=look, loss=loss, kept=kept, training=training))
         self._passes += 1
         try:
             return original(*args, **kwargs)

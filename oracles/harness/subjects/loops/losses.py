@@ -9,7 +9,7 @@ they may hold any factor.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -71,13 +71,28 @@ def _read(node: Any, scale: float | None, scales: Mapping[Any, float], safe: int
             below = _below(node, safe)
             if below is None:
                 return Loss(scale=scale)
-            return ending._replace(factor=factor * below, scale=1.0 if scale is None else scale)
+            scale = 1.0 if scale is None else scale
+            return ending._replace(factor=factor * below, scale=scale, kind=node.name())
         by = _factor(node)
         if by is None:
             return Loss(scale=scale)
         factor *= by
         node = next((f for f, _ in node.next_functions if f is not None), None)
     return Loss(scale=scale)
+
+
+def parameters(roots: Any) -> Iterator[torch.nn.Parameter]:
+    """The parameters that a backward pass reaches."""
+    tensors = [roots] if isinstance(roots, torch.Tensor) else roots
+    nodes: list[Any] = [getattr(tensor, "grad_fn", None) for tensor in tensors]
+    known: set[Any] = {None}
+    while nodes:
+        node = nodes.pop()
+        if node not in known:
+            known.add(node)
+            nodes.extend(below for below, _ in node.next_functions)
+            if isinstance(variable := getattr(node, "variable", None), torch.nn.Parameter):
+                yield variable
 
 
 def _only(roots: Any) -> Any:
