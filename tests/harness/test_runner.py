@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from hypothesis.database import InMemoryExampleDatabase
 from packaging.specifiers import SpecifierSet
 
 from oracles.harness.cases.case import single
@@ -37,6 +38,10 @@ ROW = next(row for row in ledger() if row.id == "foreach-nesterov-gradient")
 def on(path: str) -> list[TorchSubject]:
     subjects, _ = select(RULE, [path], ["float64"], ["cpu"])
     return subjects
+
+
+def adams() -> list[TorchSubject]:
+    return select(RULES["Adam"], ["for-loop"], ["float64"], ["cpu"])[0]
 
 
 def test_a_wrong_optimizer_is_refuted_by_name() -> None:
@@ -75,6 +80,27 @@ def test_a_failure_is_shrunk_where_it_shows_alone(
     )
     failed = [line.failed for line in tally.lines.values()]
     assert (max(failed) > 1) == shrinks
+
+
+def test_what_failed_is_kept_for_the_check_that_it_failed() -> None:
+    """A check that passes neither asks nor throws away what another one has found."""
+    before, kept = settings.get_current_profile_name(), InMemoryExampleDatabase()
+    settings.register_profile("kept", settings.default, database=kept)
+    settings.load_profile("kept")
+    wrong, _ = select(RULE, ["for-loop"], ["float64"], ["cpu"], optimizer=BatchScaledDecay)
+    try:
+        with pytest.raises(Refuted):
+            run_check(CHECKS[AGREEMENT], RULE, wrong, Tally())
+        found = {key: set(values) for key, values in kept.data.items()}
+        run_check(CHECKS[AGREEMENT], RULES["Adam"], adams(), Tally())
+        run_check(CHECKS["zero_grad to none"], RULE, on("for-loop"), Tally())
+        assert {key: kept.data[key] for key in found} == found
+        tally = Tally()
+        with pytest.raises(Refuted):
+            run_check(CHECKS[AGREEMENT], RULE, wrong, tally)
+        assert sum(line.runs - line.failed for line in tally.lines.values()) == 0, "found at once"
+    finally:
+        settings.load_profile(before)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "mixed"])

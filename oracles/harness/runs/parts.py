@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from oracles.harness.deviations.flaws import Flaw, flaws_of
 from oracles.harness.loop.catalogue import PARTS, questions
 from oracles.harness.loop.question import Question
+from oracles.harness.runs.profiles import filed
 from oracles.harness.runs.runner import Refuted, Report
 from oracles.harness.runs.tally import Tally, count_decided
 from oracles.harness.subjects.subject import EVERYWHERE, Place, SubjectError, answering
@@ -79,7 +80,9 @@ def run_question(question: Question, asked: Sequence[Site], tally: Tally) -> int
         return 0
     seen, last = Tally(), list[Verdict]()
 
-    @settings(max_examples=question.examples(settings().max_examples))
+    name = f"{question.part}: {question.name}"
+
+    @settings(max_examples=question.examples(settings().max_examples), database=filed(name))
     @given(question.cases())
     def refute(case: Any) -> None:
         seen.cases[question.name] += 1
@@ -87,8 +90,7 @@ def run_question(question: Question, asked: Sequence[Site], tally: Tally) -> int
             last[:] = failures
             raise Refuted
 
-    # The example database files examples under the name of the function that failed on them.
-    refute.__name__ = f"{question.part}: {question.name}"
+    refute.__name__ = name  # in what Hypothesis says of it
     try:
         refute()
     except Refuted as failure:

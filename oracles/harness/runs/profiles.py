@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.database import ExampleDatabase
 
 EXAMPLES = {"default": 60, "ci": 60, "thorough": 800}
 """Examples of a test: minutes, the same derandomized, more minutes."""
@@ -54,3 +55,31 @@ def load(name: str = "default") -> None:
             suppress_health_check=IGNORED,
         )
     settings.load_profile(name)
+
+
+class Filed(ExampleDatabase):
+    """Failing examples of one question, among those of all in the loaded profile's database.
+
+    By itself Hypothesis files examples under the text of the function that failed on them, which is
+    the same for all questions: each would try those of the others, and throw away what it passes.
+    """
+
+    def __init__(self, among: ExampleDatabase, question: str) -> None:
+        super().__init__()
+        self._among = among
+        self._question = question.encode() + b": "
+
+    def fetch(self, key: bytes) -> Iterable[bytes]:
+        return self._among.fetch(self._question + key)
+
+    def save(self, key: bytes, value: bytes) -> None:
+        self._among.save(self._question + key, value)
+
+    def delete(self, key: bytes, value: bytes) -> None:
+        self._among.delete(self._question + key, value)
+
+
+def filed(question: str) -> ExampleDatabase | None:
+    """Where a question's failing examples are kept for the next run, if they are."""
+    among = settings().database
+    return among and Filed(among, question)

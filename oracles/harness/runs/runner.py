@@ -14,6 +14,7 @@ from oracles.harness.checks.names import AGREEMENT
 from oracles.harness.deviations.ledger import Deviation, active, usable
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.asking import ask, concerned, examine
+from oracles.harness.runs.profiles import filed
 from oracles.harness.runs.tally import Tally, count_decided
 from oracles.harness.subjects.subject import SteppedSubject
 from oracles.harness.verdict import Verdict
@@ -62,13 +63,16 @@ def run_check(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], tall
     profile = settings()
     phases = [p for p in profile.phases if check.shrinks or p is not Phase.shrink]
 
-    @settings(max_examples=check.examples(profile.max_examples), phases=phases)
+    name = f"{rule.name}: {check.name}"
+
+    @settings(
+        max_examples=check.examples(profile.max_examples), phases=phases, database=filed(name)
+    )
     @given(check.cases(rule, among=among))
     def refute(case: Case) -> None:
         search.ask(case)
 
-    # The example database files examples under the name of the function that failed on them.
-    refute.__name__ = f"{rule.name}: {check.name}"
+    refute.__name__ = name  # in what Hypothesis says of it
     try:
         refute()
     except Refuted as failure:
