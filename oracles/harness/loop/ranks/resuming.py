@@ -56,6 +56,7 @@ def questions(part: str) -> tuple[Question, ...]:
                 partial(places, part, asked.PAIR),
                 regions={
                     "a state that a step without gradients makes": _made,
+                    "fully sharded": lambda training, place: bool(training.options),
                     "decay without a state": _decays,
                 },
             ),
@@ -71,6 +72,7 @@ def questions(part: str) -> tuple[Question, ...]:
                     "some parameters without a state": _some_stateless,
                     "decay without a state": lambda case, place: _decays(case.training, place),
                     "one parameter of two names, under DDP": _tied,
+                    "fully sharded": lambda case, place: bool(case.training.options),
                     "everything": _everything,
                 },
             ),

@@ -120,7 +120,12 @@ def _goes_on_apart(training: Training, place: Place) -> bool:
     return "the same graph" in training.options and any(len(s) > 1 for s in training.shards[1:])
 
 
+def _everything(training: Training, place: Place) -> bool:
+    return True
+
+
 REGIONS = {
+    "everything": _everything,
     "a static graph first seen inside no_sync": _starts_apart,
     "a static graph later inside no_sync": _goes_on_apart,
 }
@@ -155,7 +160,8 @@ def questions(part: str) -> tuple[Question, ...]:
             partial(separating, wrapper),
             partial(rejected, wrapper),
             partial(places, part, wrapper.where[0], devices=wrapper.devices),
-            weight=asked.REJECTIONS,
+            REGIONS,
+            asked.REJECTIONS,
         ),
     )
 
