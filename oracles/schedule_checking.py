@@ -11,8 +11,7 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from oracles.harness.evidence.sifting import MARGINS
-from oracles.harness.loop.catalogue import questions
-from oracles.harness.loop.changing import EDITS, LATE
+from oracles.harness.loop.catalogue import OF_RECURRENCES, questions
 from oracles.harness.loop.question import Question
 from oracles.harness.promise import Line, Word
 from oracles.harness.rates import Reading, read_as
@@ -253,10 +252,6 @@ def _bearing(cls: Any) -> str:
         if base.__name__ in ALL:
             return str(base.__name__)
     raise ValueError(f"say which schedule {cls!r} is to be: schedule= is one of {', '.join(ALL)}")
-
-
-OF_RECURRENCES = (EDITS, LATE)
-"""What hangs on how a rate is made of the one before."""
 
 
 def _timing(found: ScheduleIdentification, part: str) -> Timing:

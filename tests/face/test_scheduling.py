@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator
 
 import oracles
 from oracles import cli
-from oracles.harness.loop.changing import EDITS
+from oracles.harness.loop.catalogue import EDITS
 from oracles.harness.loop.plateaus import MACHINE
 from oracles.harness.loop.resuming import RESUME
 from oracles.harness.loop.scheduling import RATES

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -153,6 +154,29 @@ def test_what_is_a_question_of_intention_is_no_fault() -> None:
     assert report.doubts[0].advice == 'loss="mean" or loss="sum"'
 
 
+@pytest.mark.parametrize(
+    ("loop", "name", "said"),
+    [
+        ("a_head_alone", "not trained", "whether 0.weight and 0.bias of Sequential are to be"),
+        ("tuned_in_eval_mode", "eval mode", "whether Sequential, whose dropout or batch norm"),
+        ("embeddings_first", "what the loss is", "whether steps 1 to 4 of SGD follow the mean"),
+    ],
+)
+def test_what_may_be_meant_so_is_asked(loop: str, name: str, said: str) -> None:
+    watching = Watching()
+    RIGHT[loop](watching)
+    (doubt,) = watching.reports[0].doubts
+    assert doubt.name == name
+    assert doubt.sentence.startswith(said)
+
+
+@pytest.mark.skipif(not SCALER, reason="there is no scaler for the CPU")
+def test_why_a_pass_was_cleared_is_known_where_its_step_was_left_out() -> None:
+    watching = Watching()
+    FAULTY["schedule_at_a_skipped_step"].loop(watching)
+    assert watching.reports[0].doubts == ()
+
+
 def test_the_rule_that_weights_follow_is_told() -> None:
     watching = Watching()
     RIGHT["plain"](watching)
@@ -232,11 +256,26 @@ def test_a_training_can_be_ended_after_some_steps() -> None:
 
 
 def hangs() -> None:
-    model = mlp()
-    optimizer = sgd(model)
-    optimizer.step()
+    """It cannot be interrupted."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
     while True:
         pass
+
+
+ALARM = hasattr(signal, "setitimer")
+"""Whether there are alarms here."""
+
+
+def lasts() -> None:
+    """Its time is up after four steps."""
+    FAULTY["zero_grad_forgotten"].loop(unwatched)
+    signal.raise_signal(signal.SIGALRM)
+
+
+def waits() -> None:
+    """Its time is up before it has made a step."""
+    signal.raise_signal(signal.SIGALRM)
 
 
 def trains() -> None:
@@ -251,7 +290,7 @@ def trains() -> None:
         (["trains"], 1, "FAILED    never cleared: steps 2 to 4 of SGD follow once more"),
         (["trains", "--steps", "1"], 0, "trains, 1 step of SGD after 1 backward pass: nothing"),
         (["trains", "--allow", "never cleared"], 0, "move as SGD's coupled_unscaled"),
-        (["hangs", "--time-limit", "0.3"], 1, "the training does not return within 0.3 s"),
+        (["hangs", "--time-limit", "0.1"], 1, "the training does not return within 0.2 s"),
         (["trains", "--allow", "x"], 2, "allow='x' is no fault; allowed: raises, no step"),
         (["nowhere"], 2, "cannot be imported: AttributeError: module"),
         (["names"], 2, "names needs arguments (missing a required argument: 'report')"),
@@ -266,6 +305,21 @@ def test_what_the_command_says_and_its_status(
     output = capsys.readouterr()
     assert said in output.out + output.err
     assert "nobody sees this" not in output.out
+
+
+@pytest.mark.skipif(not ALARM, reason="there are no alarms")
+def test_of_a_training_that_is_ended_what_was_seen_is_told() -> None:
+    report = oracles.check_loop(lasts, time_limit=600)
+    assert str(report) == (
+        "lasts, 4 steps of SGD after 4 backward passes, ended after 600 s: never cleared"
+    )
+    assert report.doubts[0].sentence == "what comes after 600 s: the training was ended then"
+    assert not report.to_json()["whole"]
+
+
+@pytest.mark.skipif(not ALARM, reason="there are no alarms")
+def test_a_training_that_is_ended_before_its_first_step_is_not_right() -> None:
+    assert names(oracles.check_loop(waits, time_limit=600)) == {"no step"}
 
 
 def test_the_json_follows_its_schema(capsys: pytest.CaptureFixture[str]) -> None:

@@ -396,6 +396,19 @@ def clips_a_generator(watch: Any) -> None:
             optimizer.step()
 
 
+@planted("clips what piles up")
+def norm_of_what_is_not_trained(watch: Any) -> None:
+    """Gradients of the body, which is not frozen, are cleared by nobody."""
+    model = mlp()
+    optimizer = sgd(model[2])
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            clip_grad_norm_(model.parameters(), 0.1)
+            optimizer.step()
+
+
 @planted("schedule per micro-batch")
 def schedule_for_each_micro_batch(watch: Any) -> None:
     model = mlp()
@@ -518,11 +531,12 @@ def head_replaced_after_the_optimizer(watch: Any) -> None:
             optimizer.step()
 
 
-@planted("in no group")
-def layer_left_out(watch: Any) -> None:
+@planted("dead parameters")
+def head_with_more_outputs_after_the_optimizer(watch: Any) -> None:
+    """The other layers of its group are alive."""
     model = mlp()
-    weights = [p for name, p in model.named_parameters() if "weight" in name]
-    optimizer = torch.optim.SGD(weights, lr=0.1)
+    optimizer = sgd(model)
+    model[2] = nn.Linear(6, 3)
     with watch(optimizer, model=model):
         for x, y in batches():
             model.zero_grad()
@@ -682,6 +696,26 @@ def decay_divided_by_the_rows(watch: Any) -> None:
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
             optimizer.step()
+
+
+@planted("left in eval mode")
+def left_in_eval_mode_by_a_function(watch: Any) -> None:
+    model = mlp(norm=True)
+    optimizer = sgd(model)
+
+    @torch.no_grad()
+    def validate() -> float:
+        model.eval()
+        return sum(float(F.cross_entropy(model(x), y)) for x, y in batches(2))
+
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches(5)):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            if n == 1:
+                validate()
 
 
 class BatchScaled(torch.optim.SGD):

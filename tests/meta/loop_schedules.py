@@ -12,7 +12,8 @@ from typing import Any
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import SWALR
 
-from oracles.harness.loop.changing import EDITS, LATE, TOLD
+from oracles.harness.loop.catalogue import EDITS, LATE
+from oracles.harness.loop.changing import TOLD
 from oracles.harness.loop.plateaus import MACHINE
 from oracles.harness.loop.resuming import RESUME, TWICE
 from oracles.harness.loop.scheduling import EDGES, JUMPS, LISTS, MOMENTUM, RATES

@@ -1703,3 +1703,107 @@ def unpacked_once(watch: Any) -> Any:
             loss.backward()
             optimizer.step()
     return model
+
+
+@right
+def a_head_alone(watch: Any) -> Any:
+    """The rest is not frozen; its gradients pile up, and nobody looks at them."""
+    model = mlp()
+    optimizer = sgd(model[2])
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            clip_grad_norm_(model[2].parameters(), 0.1)
+            optimizer.step()
+    return model
+
+
+@right
+def a_head_alone_and_one_norm(watch: Any) -> Any:
+    """The limit is one for all gradients, and all are cleared."""
+    model = mlp()
+    optimizer = sgd(model[2])
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches()):
+            (F.cross_entropy(model(x), y) / 2).backward()
+            clip = clip_grad_value_ if n < 2 else clip_grad_norm_
+            if n % 2:
+                clip(model.parameters(), 0.01)
+                optimizer.step()
+                model.zero_grad()
+    return model
+
+
+@right
+def tuned_in_eval_mode(watch: Any) -> Any:
+    """Batch norm is left as it is, from some epoch on."""
+    model = mlp(norm=True)
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for epoch in range(3):
+            model.train(epoch == 0)
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+    return model
+
+
+@right
+def weighted_rows(watch: Any) -> Any:
+    """A sum of losses that have weights, which add up to 1; a mean with weights of half."""
+    model = mlp()
+    optimizer = sgd(model)
+    weights = torch.linspace(0.0, 1.0, 8)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches(6)):
+            losses = F.cross_entropy(model(x), y, reduction="none")
+            if n < 2:
+                (losses * weights / weights.sum()).sum().backward()
+            elif n < 4:
+                (losses / len(x)).sum().backward()
+            else:
+                (losses * (weights / (2 * weights.mean()))).mean().backward()
+            if n != 4:
+                optimizer.step()
+                optimizer.zero_grad()
+    return model
+
+
+@right
+def embeddings_first(watch: Any) -> Any:
+    """The graph of a large batch is made piece by piece, after the gradients of its outputs."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            with torch.no_grad():
+                out = model(x)
+            out.requires_grad_()
+            F.cross_entropy(out, y).backward()
+            for part, gradient in zip(x.split(4), out.grad.split(4), strict=True):
+                (model(part).flatten() * gradient.flatten()).sum().backward()
+            optimizer.step()
+    return model
+
+
+@where(SCALER)
+def epochs_with_one_step(watch: Any) -> Any:
+    """Of the first steps the scaler leaves out some, and the schedule counts epochs."""
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    scaler = grad_scaler()
+    with watch(optimizer, model=model, scheduler=schedule, scaler=scaler, loss="mean"):
+        for epoch in range(3):
+            for n, (x, y) in enumerate(batches(2)):
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(x), y)
+                scaler.scale(loss if epoch and n else loss * math.inf).backward()
+                scaler.step(optimizer)
+                scaler.update()
+            schedule.step()
+    return model

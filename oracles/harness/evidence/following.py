@@ -8,7 +8,7 @@ remembered from step to step (moments, counters) is followed all the same.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oracles.drawing import Hyper
+from oracles.harness.arguments import Argument
 from oracles.harness.arithmetic.enclosure import Enclosure, holds
 from oracles.harness.arithmetic.formats import (
     HALF,
@@ -85,15 +87,15 @@ def follow(
     """
     (group,) = observation.case.groups
     schedule, format = group.schedule, None
+    factors: Sequence[float] = (1.0,) * len(schedule)
     if candidate.arguments:
-        schedule = tuple(map(candidate.heard, schedule))
+        schedule, factors = _heard(candidate.rule, candidate.arguments, schedule)
     if margin:
         schedule = tuple(exactly(h, margin=margin) for h in schedule)
         format = margin.arrays(uniform(observation.dtype))
     decays = tuple(candidate.convention.decays(p.initial.ndim) for p in group.parameters)
     for batch in _batches(observation, decays, candidate.rule.elementwise):
         known, given = batch.plain if format is None else _given(batch, format)
-        factors = [candidate.gradient(h) for h in group.schedule]
         run = candidate.rule.run(
             candidate.convention,
             known[0],
@@ -105,6 +107,15 @@ def follow(
         )
         for step, (w, _) in enumerate(run):
             yield batch.where, step, w
+
+
+@lru_cache(maxsize=256)
+def _heard(
+    rule: Rule, arguments: tuple[Argument, ...], schedule: tuple[Hyper, ...]
+) -> tuple[tuple[Hyper, ...], tuple[float, ...]]:
+    """A schedule as it is heard, and what gradients are multiplied with: many share arguments."""
+    hearer = Candidate(rule, arguments=arguments)
+    return tuple(map(hearer.heard, schedule)), tuple(map(hearer.gradient, schedule))
 
 
 def _given(batch: _Batch, format: Format | None) -> tuple[list[Any], list[Any]]:

@@ -13,8 +13,8 @@ from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import TENSOR as FLOAT32
 from oracles.harness.cases import machines
 from oracles.harness.cases.machines import Metrics
-from oracles.harness.loop.changing import LATE
-from oracles.harness.loop.question import Question, wrong
+from oracles.harness.loop.catalogue import LATE
+from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, places
 from oracles.harness.loop.resuming import RESUME
 from oracles.harness.loop.scheduling import apart
@@ -46,11 +46,7 @@ def _questions(name: str) -> Iterator[Question]:
     yield Question(name, RESUME, machines.told, resumed, orders, weight=2)
     yield Question(name, LATE, _joined, joined, plain, weight=2)
     yield Question(name, AT_ONCE, machines.told, told_at_once, there, AT_ONCE_REGIONS)
-    for variant in PART.variants[1:]:
-        cases = partial(_differing, variant)
-        ask = partial(_rejection, variant)
-        rejects = f"rejects {variant.name}"
-        yield Question(name, rejects, cases, ask, plain, rejects=variant.name)
+    yield from rejections(name, PART.variants[1:], _differing, _rejection, plain)
 
 
 # --- The machine --------------------------------------------------------------------------------

@@ -213,6 +213,7 @@ def _has(name: str, case: Checkpoints, place: Place) -> bool:
 
 REGIONS: dict[str, Region] = {
     "a saw": partial(_has, "CyclicLR"),
+    "a plain function of a saw": lambda case, place: case.plain and _has("CyclicLR", case, place),
     "an averaging rate": partial(_has, "SWALR"),
     "annealing": _annealing,
     "everything": _everything,

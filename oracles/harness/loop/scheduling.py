@@ -14,7 +14,7 @@ from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.cases import plans
 from oracles.harness.loop import changing, resuming
 from oracles.harness.loop.changing import EVERYTHING
-from oracles.harness.loop.question import Question, Region, wrong
+from oracles.harness.loop.question import Question, Region, rejections, wrong
 from oracles.harness.loop.rating import (
     BASES,
     PLAIN,
@@ -66,15 +66,7 @@ def _questions(schedule: Schedule) -> Iterator[Question]:
     yield changing.late_groups(schedule)
     yield resuming.resuming(name, partial(singles, schedule))
     yield resuming.loading_twice(name, partial(singles, schedule))
-    for timing in schedule.timings[1:]:
-        yield Question(
-            name,
-            f"rejects {timing.name}",
-            partial(_apart, schedule, timing),
-            partial(rejection, timing),
-            plain,
-            rejects=timing.name,
-        )
+    yield from rejections(name, schedule.timings[1:], partial(_apart, schedule), rejection, plain)
 
 
 def rates(run: Run, place: Place) -> Verdict:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 from oracles.harness.watching.events import Asked, Begun, Clipped, Event, Look, Stepped
-from oracles.harness.watching.loop import NOWHERE, Backward, Loop, Update, steps, verb
+from oracles.harness.watching.loop import NOWHERE, Backward, Loop, Update, paired, steps, verb
 
 
 def _changed(clip: Clipped) -> bool:
@@ -137,3 +138,36 @@ def used_up(loop: Loop) -> Iterator[str]:
             f"{len(spent)} {verb(spent, 'call clips', 'calls clip')} nothing: the parameters are a "
             "generator that was used up before"
         )
+
+
+def piled_up(loop: Loop) -> Iterator[str]:
+    """A norm counts gradients that nobody takes and nobody clears."""
+    owned = {p for optimizer in loop.log.optimizers for p in optimizer.parameters}
+    clips = [
+        (place, e)
+        for place, e in enumerate(loop.log.events)
+        if isinstance(e, Clipped) and e.by_norm and owned & set(e.parameters) and _changed(e)
+    ]
+    found: set[int] = set()
+    for (start, one), (end, other) in pairwise(clips):
+        since = loop.log.events[start : end + 1]
+        both = set(one.parameters) & set(other.parameters) - owned
+        found |= {p for p in both if loop.log.parameters[p].still and _piles(since, p)}
+    if found:
+        piles = sorted(found)
+        yield (
+            f"gradients are clipped by a norm that counts those of {loop.names(piles)}, which "
+            f"{verb(piles, 'is', 'are')} in no optimizer: nothing clears them, and the more they "
+            "pile up, the smaller the steps of the others become"
+        )
+
+
+def _piles(since: tuple[Event, ...], parameter: int) -> bool:
+    """Whether a pass adds to a gradient over a step, from one call that clips to the next."""
+    clip = since[-1]
+    looks = [e.look for e in since[:-1] if e.look]
+    last = clip.before if isinstance(clip, Clipped) else NOWHERE
+    found = [look.gradient(parameter) for look in (*looks, last)]
+    unbroken = all(g and any(g.values) for g in found) and len({g.tensor for g in found if g}) == 1
+    stepped = any(isinstance(e, Stepped) for e in since)
+    return unbroken and stepped and any(b.reached(parameter) for b in paired(since))

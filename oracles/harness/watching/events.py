@@ -99,6 +99,17 @@ class Begun(Event):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Unrecorded(Event):
+    """No graphs were recorded for a while, as in a validation.
+
+    Attributes:
+        training: by the number of the model, whether it is in training mode.
+    """
+
+    training: tuple[bool, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Ended(Event):
     """It is over."""
 
@@ -167,12 +178,14 @@ class Clipped(Event):
         before: the look before.
         parameters: whose gradients.
         limit: ``max_norm``, or ``clip_value``.
+        by_norm: the limit is one of the norm of all of them.
         spent: it was given an iterator that it had been given before.
     """
 
     before: Look
     parameters: tuple[int, ...]
     limit: float
+    by_norm: bool = True
     spent: bool = False
 
 
@@ -317,6 +330,7 @@ class Log:
         meant: what was said of the loop.
         whole: whether the loop was watched from its beginning to its own end.
         error: what it raised.
+        cut: after so many seconds it was ended; None if it was not.
         ranks: what each process told, by optimizer and step, where all were asked.
     """
 
@@ -328,4 +342,5 @@ class Log:
     meant: Meant = NOTHING_SAID
     whole: bool = False
     error: str = ""
+    cut: float | None = None
     ranks: tuple[Mapping[tuple[int, int], Told], ...] = field(default=())

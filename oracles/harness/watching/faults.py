@@ -83,6 +83,11 @@ def _no_step(loop: Loop) -> Iterator[str]:
         yield "no optimizer of torch that is watched has made a step"
 
 
+def _cut(loop: Loop) -> Iterator[str]:
+    if loop.log.cut:
+        yield f"what comes after {loop.log.cut:g} s: the training was ended then"
+
+
 FAULTS = (
     Fault("raises", _error, "mend that first: only what came before it was seen"),
     Fault("no step", _no_step, "watch the loop around optimizer.step()"),
@@ -169,6 +174,11 @@ FAULTS = (
         "keep a list: parameters = list(model.parameters())",
     ),
     Fault(
+        "clips what piles up",
+        clipping.piled_up,
+        "clip the parameters of the optimizer alone, or clear the others by model.zero_grad()",
+    ),
+    Fault(
         "schedule per micro-batch",
         schedules.each_pass,
         "call scheduler.step() where optimizer.step() is called",
@@ -198,11 +208,6 @@ FAULTS = (
         "dead parameters",
         parameters.dead,
         "build the optimizer after the model is copied, replaced or wrapped",
-    ),
-    Fault(
-        "in no group",
-        parameters.in_no_group,
-        "give them to an optimizer, or freeze them by requires_grad_(False)",
     ),
     Fault("listed twice", parameters.listed_twice, "list each parameter once"),
     Fault(
@@ -262,12 +267,18 @@ FAULTS = (
 """In the order in which they are told."""
 
 QUESTIONS = (
+    Question("the rest", _cut, "less data, fewer steps, or a longer time limit"),
     Question("sum or mean of the passes", clearing.summed, 'loss="mean" or loss="sum"'),
     Question("cleared on purpose", clearing.dropped, "accumulation=1, or as many as a step takes"),
     Question(
         "unused parameters",
         clearing.unused,
         "freeze them, or leave them out of the optimizer, if that is meant",
+    ),
+    Question(
+        "not trained",
+        parameters.not_trained,
+        "an optimizer that has them, or requires_grad_(False) if they are to stay",
     ),
     Question(
         "what the loss is",
@@ -280,7 +291,7 @@ QUESTIONS = (
         "watching as far as scheduler.step(), or check_loop to the end",
     ),
     Question("a rate set by hand", schedules.short_lived, "what is to have the last word"),
-    Question("eval mode", parameters.always_in_eval, "model.train(), unless it is meant"),
+    Question("eval mode", parameters.trained_in_eval, "model.train(), unless it is meant"),
 )
 
 

@@ -27,6 +27,7 @@ from oracles.harness.watching.events import (
     Model,
     Optimizer,
     Scheduler,
+    Skipped,
     Stepped,
     Used,
 )
@@ -174,6 +175,12 @@ class Update:
     def lost(self) -> tuple[Backward, ...]:
         """The passes whose gradients were cleared before the step."""
         return tuple(b for b in self.backwards if self._fates(b) == {False})
+
+    def skipped(self, backward: Backward) -> bool:
+        """Whether the step that was to take the gradients of a pass was left out."""
+        number = self.used.optimizer
+        since = self.after(backward.ended)
+        return any(isinstance(e, Skipped) and e.optimizer == number for e in since)
 
     @property
     def sure(self) -> bool:

@@ -158,9 +158,9 @@ def short(loop: Loop) -> Iterator[str]:
         return len(found) < count and _means(update, found, 1 / count)
 
     for which, told in _judged(loop, MEAN, judge):
-        count = usual[told[0].used.optimizer]
+        count, counts = usual[told[0].used.optimizer], _counts(told)
         yield (
-            f"{which} {verb(told, 'has', 'have')} {_counts(told)} micro-batches and "
+            f"{which} {verb(told, 'has', 'have')} {counts} micro-batch{'es' * (counts != '1')} and "
             f"{verb(told, 'divides', 'divide')} by {count}, as steps of {count} do: "
             f"{verb(told, 'its gradient is', 'their gradients are')} too small"
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from oracles.harness.watching.events import Begun, Log, Model, Optimizer, Stepped
+from oracles.harness.watching.events import Begun, Log, Model, Optimizer, Stepped, Unrecorded
 from oracles.harness.watching.loop import NOWHERE, Loop, Update, listed, steps, verb
 
 COARSE = ("bfloat16", "float16")
@@ -19,15 +19,15 @@ def dead(loop: Loop) -> Iterator[str]:
     for optimizer, lost, orphans in replaced(loop):
         yield (
             f"{optimizer.name} has {len(lost)} {verb(lost, 'tensor', 'tensors')} that no backward "
-            f"pass reaches, and {loop.names(orphans)} of the same {verb(lost, 'shape', 'shapes')}, "
-            "which the passes do reach, are in no optimizer: it was built before they were there"
+            f"pass reaches, and {loop.names(orphans)}, which the passes do reach, "
+            f"{verb(orphans, 'is', 'are')} in no optimizer: it was built before they were there"
         )
 
 
 def replaced(loop: Loop) -> Iterator[tuple[Optimizer, list[int], list[int]]]:
-    """Optimizers all tensors of one of whose groups are dead: these, and what is in their place.
+    """Optimizers with groups that have dead tensors: these, and what is in their place.
 
-    No pass reaches the ones, no optimizer has the others, and they are of the same shapes.
+    No pass reaches the ones, which no model has, and no optimizer has the others.
     """
     models = list(loop.trained())
     known = {p for model in models for p in model.parameters}
@@ -35,11 +35,25 @@ def replaced(loop: Loop) -> Iterator[tuple[Optimizer, list[int], list[int]]]:
     for optimizer, updates in loop.watched:
         for group in optimizer.groups:
             lost = [p for p in group if p not in known and _never_given(loop, updates, p)]
-            shapes = Counter(loop.log.parameters[p].shape for p in lost)
-            here = [p for p in orphans if loop.log.parameters[p].shape in shapes]
-            alike = shapes <= Counter(loop.log.parameters[p].shape for p in here)
-            if lost and len(lost) == len(group) and alike:
+            here = _in_place_of(loop, lost, orphans, whole=len(lost) == len(group))
+            if here and all(p in known for p in group if p not in lost):
                 yield optimizer, lost, here
+
+
+def _in_place_of(
+    loop: Loop, lost: Sequence[int], orphans: Sequence[int], *, whole: bool
+) -> list[int]:
+    """The orphans that have taken the place of dead tensors; none if that is not sure.
+
+    They have the same shapes, where all tensors of a group are dead; or they are as many, and in
+    their order they have the same shapes but for the first sizes, as layers with other outputs do.
+    """
+    gone, here = ([loop.log.parameters[p].shape for p in some] for some in (lost, orphans))
+    if lost and whole and Counter(gone) <= Counter(here):
+        return [p for p, shape in zip(orphans, here, strict=True) if shape in gone]
+    layers = any(len(shape) > 1 for shape in gone)
+    alike = [(len(s), s[1:]) for s in gone] == [(len(s), s[1:]) for s in here]
+    return list(orphans) if layers and alike else []
 
 
 def _orphans(loop: Loop, model: Model) -> list[int]:
@@ -52,8 +66,11 @@ def _never_given(loop: Loop, updates: Sequence[Update], parameter: int) -> bool:
     return not given and not loop.reached(parameter)
 
 
-def in_no_group(loop: Loop) -> Iterator[str]:
-    """A model was said to be trained, and some of what it learns from a loss is in no optimizer."""
+def not_trained(loop: Loop) -> Iterator[str]:
+    """Some of a model's parameters have gradients, and are in no optimizer.
+
+    Whoever trains a head alone need not freeze the rest.
+    """
     stepped = any(True for _ in loop.watched)
     told = {p for *_, here in replaced(loop) for p in here}
     for model in loop.log.models:
@@ -62,7 +79,8 @@ def in_no_group(loop: Loop) -> Iterator[str]:
         still = [p for p in left if loop.log.parameters[p].still]
         if model.given and still and stepped:
             yield (
-                f"{loop.names(still)} of {model.name} {verb(still, 'has', 'have')} gradients, and "
+                f"whether {loop.names(still)} of {model.name} {verb(still, 'is', 'are')} to be "
+                f"trained: {verb(still, 'it has', 'they have')} gradients, and "
                 f"{verb(still, 'is', 'are')} in no group of any optimizer"
             )
 
@@ -263,31 +281,49 @@ def closure_unused(loop: Loop) -> Iterator[str]:
 
 
 def left_in_eval(loop: Loop) -> Iterator[str]:
-    """A model is trained in training mode at first, and in eval mode from some moment on."""
+    """A model is trained in training mode, is validated, and is trained in eval mode from then."""
+    for model, first, last, validated in _turned(loop):
+        if first and validated:
+            yield (
+                f"{model.name} is in training mode for the first {first} backward passes, and in "
+                f"eval mode for a validation and the {last - first} backward passes after it"
+            )
+
+
+def trained_in_eval(loop: Loop) -> Iterator[str]:
+    """A model is trained in eval mode, from the first pass on or from some later one."""
+    for model, first, _, validated in _turned(loop):
+        if not (first and validated):
+            since = f" from backward pass {first + 1} on" if first else ""
+            yield (
+                f"whether {model.name}, whose dropout or batch norm works otherwise in training "
+                f"mode, was to be trained in eval mode{since}"
+            )
+
+
+def _turned(loop: Loop) -> Iterator[tuple[Model, int, int, bool]]:
+    """Models that are in eval mode from some pass on, and never again in training mode.
+
+    With the number of passes before it, the number of all, and whether there was a validation
+    between.
+    """
     for number, model in enumerate(loop.log.models):
-        modes = [
-            b.begun.training[number]
+        passes = [
+            b
             for b in loop.passes
             if number < len(b.begun.training) and any(map(b.reached, model.parameters))
         ]
+        modes = [b.begun.training[number] for b in passes]
         first = sum(modes)
-        if model.modal and first and len(modes) > first + 1 and not any(modes[first:]):
-            yield (
-                f"{model.name} is in training mode for the first {first} backward passes and in "
-                f"eval mode for the {len(modes) - first} after them"
-            )
+        if model.modal and len(modes) > first and not any(modes[first:]):
+            start, end = (passes[n].begun for n in (first - 1, first))
+            yield model, first, len(modes), first > 0 and _validated(loop, number, start, end)
 
 
-def always_in_eval(loop: Loop) -> Iterator[str]:
-    """A model is trained in eval mode."""
-    for number, model in enumerate(loop.log.models):
-        modes = [
-            e.training[number]
-            for e in loop.log.events
-            if isinstance(e, Begun) and number < len(e.training)
-        ]
-        if model.modal and modes and not any(modes):
-            yield (
-                f"whether {model.name}, whose dropout or batch norm works otherwise in training "
-                "mode, was to be trained in eval mode"
-            )
+def _validated(loop: Loop, model: int, start: Begun, end: Begun) -> bool:
+    """Whether a model in eval mode has computed without graphs between two passes."""
+    places = [loop.log.events.index(event) for event in (start, end)]
+    return any(
+        isinstance(e, Unrecorded) and model < len(e.training) and not e.training[model]
+        for e in loop.log.events[slice(*places)]
+    )

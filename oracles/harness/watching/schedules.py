@@ -107,8 +107,8 @@ def at_skipped(loop: Loop) -> Iterator[str]:
         if not (scheduler.fresh and optimizer.fresh):
             continue
         made, skipped = _between(loop, number)
-        idle = [n for n, left in enumerate(skipped) if left and not made[n]]
-        if idle and max(made) == 1:
+        idle = [n for n, left in enumerate(skipped) if left]
+        if idle and all(m + s == 1 for m, s in zip(made, skipped, strict=True)):
             yield (
                 f"{scheduler.name} goes on, as its call {idle[0] + 1}, for a step of "
                 f"{optimizer.name} that the scaler has left out"
@@ -125,7 +125,7 @@ def _between(loop: Loop, number: int) -> tuple[list[int], list[int]]:
         made.append(sum(isinstance(e, Used) and e.optimizer == owner for e in events))
         skipped.append(sum(isinstance(e, Skipped) and e.optimizer == owner for e in events))
         start = place
-    return made or [0], skipped or [0]
+    return made, skipped
 
 
 def overwritten(loop: Loop) -> Iterator[str]:

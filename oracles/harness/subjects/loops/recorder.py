@@ -113,6 +113,16 @@ class Recorder:
             if given:
                 self._given.append(len(self.models) - 1)
 
+    def renew(self) -> None:
+        """Look at the parameters that models have by now, from now on."""
+        for model in self.models:
+            for tensor in tensors_of(model).values():
+                self.looks.number(tensor)
+
+    def training(self) -> tuple[bool, ...]:
+        """By the number of the model, whether it is in training mode."""
+        return tuple(model.training for model in self.models)
+
     def settings(self, optimizer: Any) -> tuple[Mapping[str, Any], ...]:
         """What the groups of an optimizer have, as numbers."""
         self._groups[id(optimizer)] = list(optimizer.param_groups)
@@ -178,7 +188,12 @@ class Recorder:
         )
 
     def log(
-        self, *, whole: bool, error: str = "", ranks: Sequence[Mapping[tuple[int, int], Told]] = ()
+        self,
+        *,
+        whole: bool,
+        error: str = "",
+        cut: float | None = None,
+        ranks: Sequence[Mapping[tuple[int, int], Told]] = (),
     ) -> Log:
         """All of it, without any tensor."""
         models = list(self._models())
@@ -191,6 +206,7 @@ class Recorder:
             self.meant,
             whole,
             error,
+            cut,
             tuple(ranks),
         )
 
