@@ -129,6 +129,11 @@ HARMLESS: Sequence[Row] = (
         where=r"^grad_scaler/GradScaler\.scale$",
     ),
     Row(
+        "the kernel writes into gradients, and records nothing in a graph",
+        change=r"^torch\.no_grad\(\) -> ",
+        where=r"^grad_scaler/GradScaler\._unscale_grads_$",
+    ),
+    Row(
         "an optimizer takes nothing but tensors",
         change=r"^not isinstance\(param, torch\.Tensor\) -> False$|^raise Assert.+ -> pass$",
         place=r"if not isinstance\(param, torch\.Tensor\):",
