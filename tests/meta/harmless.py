@@ -194,6 +194,21 @@ HARMLESS: Sequence[Row] = (
         where=r"^grad_scaler/_refresh_per_optimizer_state$",
     ),
     Row(
+        "refused by the copy or the look-up that follows",
+        change=r"^new_scale\.(device\.type|numel\(\)) != .+ -> "
+        r"|^len\((found_infs|state_dict)\)( == 0)? -> |^0 -> (-1|1)$"
+        r"|^raise RuntimeError\(.+ -> pass$",
+        place=r"if new_scale\.|if len\((found_infs|state_dict)\) == 0:",
+        where=r"^grad_scaler/GradScaler\.(update|load_state_dict)$",
+    ),
+    Row(
+        "a mark that is counted twice, or in another order, is one",
+        change=r"^1 -> 0$"
+        r"|^range\(1, len\(found_infs\)\) -> (list\(.+\)\[::-1\]|range\(len\(found_infs\)\))$",
+        place=r"len\(found_infs\)(\)| > 1):$",
+        where=r"^grad_scaler/GradScaler\.update$",
+    ),
+    Row(
         "one more sum of what was summed: in place, of one tensor",
         change=r"^len\(found_infs\) > 1 -> (True|.+ >= 1)$",
         where=r"^grad_scaler/GradScaler\.update$",
