@@ -129,6 +129,11 @@ HARMLESS: Sequence[Row] = (
         where=r"^grad_scaler/GradScaler\.scale$",
     ),
     Row(
+        "the kernel writes into gradients, and records nothing in a graph",
+        change=r"^torch\.no_grad\(\) -> ",
+        where=r"^grad_scaler/GradScaler\._unscale_grads_$",
+    ),
+    Row(
         "an optimizer takes nothing but tensors",
         change=r"^not isinstance\(param, torch\.Tensor\) -> False$|^raise Assert.+ -> pass$",
         place=r"if not isinstance\(param, torch\.Tensor\):",
@@ -187,6 +192,21 @@ HARMLESS: Sequence[Row] = (
         "an entry that is written before it is read",
         change=r"^'found_inf_per_device' -> ",
         where=r"^grad_scaler/_refresh_per_optimizer_state$",
+    ),
+    Row(
+        "refused by the copy or the look-up that follows",
+        change=r"^new_scale\.(device\.type|numel\(\)) != .+ -> "
+        r"|^len\((found_infs|state_dict)\)( == 0)? -> |^0 -> (-1|1)$"
+        r"|^raise RuntimeError\(.+ -> pass$",
+        place=r"if new_scale\.|if len\((found_infs|state_dict)\) == 0:",
+        where=r"^grad_scaler/GradScaler\.(update|load_state_dict)$",
+    ),
+    Row(
+        "a mark that is counted twice, or in another order, is one",
+        change=r"^1 -> 0$"
+        r"|^range\(1, len\(found_infs\)\) -> (list\(.+\)\[::-1\]|range\(len\(found_infs\)\))$",
+        place=r"len\(found_infs\)(\)| > 1):$",
+        where=r"^grad_scaler/GradScaler\.update$",
     ),
     Row(
         "one more sum of what was summed: in place, of one tensor",

@@ -89,7 +89,6 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
     "CosineAnnealingWarmRestarts: integer T_0": lambda o: {"T_0": 1.5},
     "CosineAnnealingWarmRestarts: integer T_mult": lambda o: {"T_0": 1, "T_mult": 0},
     "CosineAnnealingWarmRestarts: T_mult": lambda o: {"T_0": 1, "T_mult": 1.5},
-    "CosineAnnealingWarmRestarts: float or int eta_min": lambda o: {"T_0": 1, "eta_min": "no"},
     "OneCycleLR: total_steps": lambda o: {"max_lr": 1.0, "total_steps": 0},
     "OneCycleLR: total_steps, but": lambda o: {"max_lr": 1.0, "total_steps": 9.5},
     "OneCycleLR: OR": lambda o: {"max_lr": 1.0},
@@ -321,6 +320,10 @@ def test_negative_epochs_and_other_floors_are_refused_by_restarts() -> None:
         scheduler.step(-1)
     with schedulers.unwarned():
         scheduler.step(0)
+    if "eta_min, but got" not in inspect.getsource(type(scheduler)):
+        pytest.skip("this torch takes any floor")
+    with pytest.raises(ValueError, match="float or int eta_min"):
+        called("CosineAnnealingWarmRestarts")(optimizer(), 2, eta_min="no")
 
 
 def test_a_part_of_an_epoch_is_counted_as_the_epoch_it_is_of() -> None:
@@ -368,7 +371,7 @@ def test_a_cycle_has_an_end() -> None:
     with schedulers.unwarned():
         for _ in range(3):  # one more than there are epochs
             scheduler.step()
-        with pytest.raises(ValueError, match="Tried to step 4 times"):
+        with pytest.raises(ValueError, match="Tried to step"):
             scheduler.step()
 
 
