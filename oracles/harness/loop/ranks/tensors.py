@@ -63,6 +63,10 @@ def _adafactor(case: Stepped, place: Place) -> bool:
     return case.rule.name == "Adafactor" and case.spread.dealt != "Replicate()"
 
 
+def _adafactor_lists(case: Stepped, place: Place) -> bool:
+    return case.rule.name == "Adafactor" and case.kernel == "foreach"
+
+
 def _fused(case: Stepped, place: Place) -> bool:
     return case.rule.name in ("SGD", "Adagrad") and case.kernel == "fused"
 
@@ -82,6 +86,7 @@ REGIONS = {
     "Rprop on shards": _rprop,
     "Rprop by lists": _lists,
     "Adafactor on shards": _adafactor,
+    "Adafactor by lists": _adafactor_lists,
     "fused SGD and Adagrad": _fused,
     "Muon on an axis of one": _muon,
 }
