@@ -79,7 +79,7 @@ class Watched:
     def shapes(self) -> Shapes:
         return shapes_for(self.box)
 
-    def unread(self, rule: Rule) -> tuple[str, ...]:
+    def unread(self, rule: Rule) -> Mapping[str, Any]:
         return unread(self.box, rule)
 
     def takes(self, rule: Rule) -> frozenset[str]:
@@ -299,7 +299,7 @@ class Inquiry:
             from oracles.strictness import questions
 
             rule = identification.fits[0].rule
-            for name, strict in questions(self.kind.box.make, rule, self.draws.profile):
+            for name, strict in questions(self.kind.box.make, rule, self.draws):
                 yield AS_TORCH + name, _heard(strict)
 
     def named(self) -> Named:

@@ -14,14 +14,15 @@ from typing import Any
 
 from oracles.harness.evidence import rates
 from oracles.harness.evidence.rates import Fit
+from oracles.harness.evidence.settings import Draws
 from oracles.harness.evidence.sifting import MARGINS
 from oracles.harness.loop.catalogue import questions
 from oracles.harness.loop.changing import EDITS, LATE
 from oracles.harness.promise import Line, Word
 from oracles.harness.rates import Reading, read_as
-from oracles.harness.runs.outcome import FAILED, OK, Outcome, outcome
+from oracles.harness.runs.outcome import line_of, outcome
 from oracles.harness.runs.parts import run_question, sites
-from oracles.harness.runs.profiles import PROFILES, lasting
+from oracles.harness.runs.profiles import lasting
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.scheduled import Scheduled, scheduled
@@ -290,7 +291,7 @@ class ScheduleReport:
 
 
 def check_schedule(
-    subject: Any, schedule: str | None = None, *, profile: str = "default"
+    subject: Any, schedule: str | None = None, *, seed: int = 0, profile: str = "default"
 ) -> ScheduleReport:
     """Ask a class of schedulers all that torch's class is asked, and say which timing it follows.
 
@@ -301,10 +302,12 @@ def check_schedule(
         subject: a class whose arguments are those of torch's class, or where it is imported from,
             as ``"package.module:name"``.
         schedule: the name of torch's class; by default that of the subject, or of a base of it.
+        seed: of all cases that are drawn.
         profile: how long to look: ``"default"`` or ``"thorough"``.
 
     Raises:
-        ValueError: there is no such schedule or profile, or the subject is not there.
+        ValueError: there is no such schedule or profile, a seed is no whole number, or the subject
+            is not there.
 
     >>> import torch
     >>> class Early(torch.optim.lr_scheduler.ExponentialLR):
@@ -318,10 +321,9 @@ def check_schedule(
     part = schedule or _bearing(cls)
     if part not in ALL:
         raise ValueError(unknown(f"schedule={part!r} is not known", part, ALL))
-    if profile not in PROFILES:
-        raise ValueError(unknown(f"profile={profile!r} is not known", profile, PROFILES))
+    draws = Draws(seed, profile)
     found = identify_schedule(cls, [part]) if part in SCHEDULES else None
-    return ScheduleReport(cls.__name__, part, found, tuple(_lines(cls, part, profile, found)))
+    return ScheduleReport(cls.__name__, part, found, tuple(_lines(cls, part, draws, found)))
 
 
 def _imported(name: str) -> Any:
@@ -349,14 +351,14 @@ def _bearing(cls: Any) -> str:
 
 
 def _lines(
-    cls: Any, part: str, profile: str, found: ScheduleIdentification | None
+    cls: Any, part: str, draws: Draws, found: ScheduleIdentification | None
 ) -> Iterator[Line]:
     """What comes of each question but those that other timings are told by."""
     from oracles.harness.subjects.schedulers import planted  # which needs torch
 
     reading = Reading() if found is None else Reading(_timing(found, part), MARGINS[0])
     unknown = found is not None and not found.torchs
-    with planted(part, cls), lasting(profile), read_as(reading):
+    with planted(part, cls), lasting(draws.profile, draws.seed), read_as(reading):
         there, _ = sites(part)
         for question in questions(part):
             if question.rejects is not None:
@@ -364,7 +366,8 @@ def _lines(
             if unknown and question.name in OF_RECURRENCES:
                 yield Line(question.name, Word.NOT_ASKED, "only torch's timing has a recurrence")
             else:
-                yield _line(question.name, outcome(partial(run_question, question, there), Tally()))
+                asked = outcome(partial(run_question, question, there), Tally())
+                yield line_of(question.name, asked)
 
 
 OF_RECURRENCES = (EDITS, LATE)
@@ -374,9 +377,3 @@ OF_RECURRENCES = (EDITS, LATE)
 def _timing(found: ScheduleIdentification, part: str) -> Timing:
     """The timing that a class follows; torch's if it follows none."""
     return found.fits[0].timing if found.fits else SCHEDULES[part].torch
-
-
-def _line(name: str, told: Outcome) -> Line:
-    if told.word == FAILED:
-        return Line(name, Word.BROKEN, told.text.splitlines()[0])
-    return Line(name, Word.KEPT if told.word == OK else Word.NOT_ASKED)

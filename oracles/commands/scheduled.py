@@ -11,7 +11,7 @@ from oracles.commands import asked
 from oracles.commands.command import Usage
 from oracles.scheduling import ALL, check_schedule
 
-ALSO = ("json", "no_color", "seed")
+ALSO = ("json", "no_color")
 """Options of other code that it has, or that make no difference."""
 
 OPTIMIZERS: Mapping[str, Any] = {n: v for n, v in asked.OPTIONS.items() if n not in ALSO}
@@ -34,7 +34,9 @@ def run(options: argparse.Namespace) -> int:
     if len(options.rule) > 1 or options.as_torch:
         raise Usage(f"a class of schedulers is held to one schedule, here {options.rule[0]}")
     try:
-        report = check_schedule(options.subject, options.rule[0], profile=options.profile)
+        report = check_schedule(
+            options.subject, options.rule[0], profile=options.profile, seed=options.seed
+        )
     except ValueError as error:
         raise Usage(str(error)) from error
     except ModuleNotFoundError as error:

@@ -294,13 +294,12 @@ def test_a_claim_is_of_all_that_is_asked() -> None:
     assert not dataclasses.replace(report, found=somewhere).follows
 
 
-def test_torchs_own_rule_leaves_nothing_aside() -> None:
+def test_torchs_own_rule_has_no_exceptions() -> None:
     def step(params: Any, grads: Any, state: Any, lr: Any) -> Any:
         return [w - lr * g for w, g in zip(params, grads, strict=True)]
 
     found = oracles.identify(step)
     assert found.torchs
-    assert not dataclasses.replace(found, aside=frozenset({"beta1"})).torchs
     assert not dataclasses.replace(found, ignores=frozenset({"lr"})).torchs
     assert not dataclasses.replace(found, exceptions=(Exceptional("late", found.fits[0]),)).torchs
 

@@ -14,6 +14,7 @@ from oracles.harness.checks.names import AGREEMENT
 from oracles.harness.deviations.ledger import Deviation, active, usable
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.asking import ask, concerned, examine
+from oracles.harness.runs.profiles import seeded
 from oracles.harness.runs.tally import Tally, count_decided
 from oracles.harness.subjects.subject import SteppedSubject
 from oracles.harness.verdict import Verdict
@@ -62,6 +63,7 @@ def run_check(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], tall
     profile = settings()
     phases = [p for p in profile.phases if check.shrinks or p is not Phase.shrink]
 
+    @seeded
     @settings(max_examples=check.examples(profile.max_examples), phases=phases)
     @given(check.cases(rule, among=among))
     def refute(case: Case) -> None:

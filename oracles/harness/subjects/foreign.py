@@ -179,8 +179,8 @@ class ForeignOptimizer:
             given |= set(members) if name in given else set()
         return frozenset(given & set(rule.hyper()._fields))
 
-    def unread(self, rule: Rule) -> tuple[str, ...]:
-        """What it calls numbers that the rule does not have."""
+    def unread(self, rule: Rule) -> dict[str, Any]:
+        """What it calls numbers that the rule does not have, and their defaults."""
         return numbers(self._defaults, {*self.arguments(rule).values(), *self.fixed})
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
