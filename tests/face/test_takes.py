@@ -326,3 +326,19 @@ def test_numbers_that_its_rule_does_not_have_are_told() -> None:
     told = "left at their defaults, as its rule has no such hyperparameters: gamma"
     assert told in render(oracles.check(step, "SGD", dtypes=[]))
     assert identify(step, ["SGD"], names={"lr": "lr"}).to_json()["unread"] == ["gamma"]
+
+
+class Single(Own):
+    """timm's Adafactor: of torch's two ε it has one under the name of both."""
+
+    def __init__(self, params: Any, lr: float = 0.1, eps: float = 1e-30) -> None:
+        super().__init__(params, lr=lr, eps=eps)
+
+    def move(self, group: Any, state: Any, w: torch.Tensor, g: torch.Tensor) -> Any:
+        return w - group["lr"] * g / (g.square() + group["eps"]).sqrt()
+
+
+def test_one_number_is_not_torch_s_two() -> None:
+    assert ForeignOptimizer(Single).takes(oracles.RULES["Adafactor"]) == {"lr"}
+    assert ForeignOptimizer(Single).takes(oracles.RULES["Adam"]) == {"lr", "eps"}
+    assert not identify(Single).fault

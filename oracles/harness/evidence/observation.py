@@ -37,6 +37,7 @@ class Observation:
         dtype: in which the code computes.
         doubt: None where all numbers are what the code had to the bit.
         tried: candidates that were held against it in plain float64, and whether they are near.
+        heard: by rule and arguments, what candidates make of what was given.
     """
 
     what: str
@@ -45,6 +46,7 @@ class Observation:
     dtype: str = "float64"
     doubt: Doubt | None = None
     tried: dict[Any, bool] = field(default_factory=dict, init=False, repr=False)
+    heard: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def before(self) -> FloatArray:
@@ -72,6 +74,18 @@ class Observation:
             moved = np.abs(self.answer - self.before)
             largest: FloatArray = np.fmax.reduce(moved, axis=1, keepdims=True, initial=0.0)
         return largest
+
+    @cached_property
+    def broken(self) -> bool:
+        """Whether some answer is no number."""
+        return bool(np.isnan(self.answer).any())
+
+    @cached_property
+    def slack(self) -> FloatArray:
+        """What the roundings of a few operations may do to each answer, (steps, elements)."""
+        part = 1e-9 if self.dtype == "float64" else 1e-4
+        slack: FloatArray = part * np.abs(self.answer)
+        return slack
 
     def only(self, numbers: Sequence[int]) -> Observation:
         """What it says of some of its parameters."""
