@@ -10,6 +10,7 @@ import pytest
 
 import oracles
 from oracles.harness.evidence.witnesses import others
+from oracles.harness.subjects.blackbox import numbers
 from oracles.identification import identify
 from oracles.reports.identification import render
 
@@ -95,6 +96,19 @@ def test_a_number_of_its_own_that_matters_is_a_condition() -> None:
     )
     assert oracles.check(weighed, "SGD", dtypes=[]).follows
     assert identify(weighed, ["SGD"], fixed={"nu": 1.0}).resting == ()
+
+
+def test_a_number_that_matters_in_long_runs_alone_is_a_condition() -> None:
+    def ending(params: Any, grads: Any, state: Any, lr: float, horizon: float = 100.0) -> Any:
+        t = state["t"] = state.get("t", 0) + 1
+        return [w - lr * g * (t < horizon) for w, g in zip(params, grads, strict=True)]
+
+    assert identify(ending, ["SGD"]).resting == ("horizon",)
+
+
+def test_what_is_a_number_of_its_own() -> None:
+    defaults = {"k": 3, "on": True, "none": (), "two": (0.5, 1), "mixed": (1, "a"), "given": 1.0}
+    assert numbers(defaults, {"given"}) == {"k": 3, "two": (0.5, 1)}
 
 
 def test_other_values_of_numbers() -> None:

@@ -36,8 +36,8 @@ def _unheld(sieve: Sieve, found: Sifted, far: Witness) -> Iterator[Near]:
     some = (found.fits[0], *(exception.candidate for exception in found.exceptions))
     for numbers in far.kinds(found.fits[0].rule).values():
         off = [_off(sieve, candidate, of(far, numbers)) for candidate in some]
-        if off[0] is not None and None not in off:
-            yield off[0]
+        if None not in off:
+            yield from filter(None, off[:1])
 
 
 def _off(sieve: Sieve, candidate: Candidate, far: Witness) -> Near | None:
