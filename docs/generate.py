@@ -32,7 +32,7 @@ from oracles.explanation import (
     without_marks,
 )
 from oracles.harness import golden, golden_rates
-from oracles.harness.deviations.flaws import flaws_of
+from oracles.harness.deviations.flaws import Flaw, flaws_of
 from oracles.harness.deviations.ledger import Deviation, ledger
 from oracles.optimizers.registry import RULES
 from oracles.reports.picture import picture
@@ -239,7 +239,7 @@ def _flaws(name: str) -> str:
     rows = [
         (
             f"`{row.id}`",
-            _cell(str(row.versions)) or "all",
+            _versions(row),
             f"{_cell(row.reason)}{_link(row.upstream)}",
         )
         for row in flaws_of(name)
@@ -263,7 +263,7 @@ def schedules_page(explanations: Sequence[ScheduleExplanation]) -> str:
     cells = [tuple(map(str, row)) for row in rows]
     intro = (
         "Every class of `torch.optim.lr_scheduler`, and SWALR. "
-        "[What can be asked](../schedules.md)."
+        "[What can be asked](../learning_rates.md)."
     )
     return f"# Schedules\n\n{intro}\n\n{table(columns, cells)}\n"
 
@@ -306,9 +306,13 @@ def _deviations(name: str) -> str:
 
 
 def _known(row: Deviation) -> tuple[str, ...]:
-    versions = _cell(str(row.versions)) or "all"
     paths = "; ".join(row.paths) or "all"
-    return f"`{row.id}`", versions, paths, f"{_cell(row.reason)}{_link(row.upstream)}"
+    return f"`{row.id}`", _versions(row), paths, f"{_cell(row.reason)}{_link(row.upstream)}"
+
+
+def _versions(row: Deviation | Flaw) -> str:
+    """The releases that have it, from which on before until when."""
+    return _cell(", ".join(sorted(map(str, row.versions), reverse=True))) or "all"
 
 
 def python_page() -> str:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from oracles.report import Report
     from oracles.reports.comparison import compare
     from oracles.rule import Convention, Rule
+    from oracles.schedule_checking import check_schedule
     from oracles.schedule_explanation import explain_schedule
-    from oracles.scheduling import check_schedule
     from oracles.translation import Translation, translate
     from oracles.watching import LoopReport, check_loop, watch
 
@@ -72,7 +72,7 @@ _HOMES = {
     "Verdict": "oracles.harness.verdict",
     "check": "oracles.checking",
     "check_loop": "oracles.watching",
-    "check_schedule": "oracles.scheduling",
+    "check_schedule": "oracles.schedule_checking",
     "compare": "oracles.reports.comparison",
     "explain": "oracles.explanation",
     "explain_schedule": "oracles.schedule_explanation",

@@ -271,29 +271,29 @@ class Inquiry:
 
     def __call__(self, known: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
         """Its questions. One that hangs on an answer comes after it."""
-        yield SUBJECT, _heard(self.named)
-        yield STEP, _heard(lambda: self.kind.arranged())
+        yield SUBJECT, heard(self.named)
+        yield STEP, heard(lambda: self.kind.arranged())
         arrangement = answer(known, STEP)
         if isinstance(arrangement, Lost):
             return
-        yield RULE, _heard(partial(self._found, arrangement))
+        yield RULE, heard(partial(self._found, arrangement))
         found = answer(known, RULE)
         identification = None if isinstance(found, Lost) else found.identification
         if identification and identification.fits:
             for dtype in self.dtypes:
                 ask = partial(self._accuracy, arrangement, identification, dtype)
-                yield ACCURACY + dtype, _heard(ask)
+                yield ACCURACY + dtype, heard(ask)
         lines: dict[str, Line] = {}
         for promise in self.kind.promises:
             question = partial(self._line, promise, arrangement, identification, lines)
-            yield PROMISE + promise.name, _heard(question)
+            yield PROMISE + promise.name, heard(question)
             lines[promise.name] = line_of(PROMISE + promise.name, known)
         if self.as_torch and identification and identification.fits:
             from oracles.strictness import questions
 
             rule = identification.fits[0].rule
             for name, strict in questions(self.kind.box.make, rule, self.draws):
-                yield AS_TORCH + name, _heard(strict)
+                yield AS_TORCH + name, heard(strict)
 
     def named(self) -> Named:
         """Who is asked.
@@ -364,7 +364,7 @@ def line_of(question: str, known: Mapping[str, Any]) -> Line:
     return Line(name, Word.BROKEN if question in known else Word.NOT_ASKED, str(told))
 
 
-def _heard(ask: Callable[[], Any]) -> Callable[[], Told]:
+def heard(ask: Callable[[], Any]) -> Callable[[], Told]:
     """A question with what is printed meanwhile; what the code raises is its answer."""
 
     def told() -> Told:

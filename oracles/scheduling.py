@@ -1,39 +1,22 @@
-"""Learning-rate schedules of one's own: which schedule they follow, and what they get wrong.
+"""Learning-rate schedules of one's own: which schedule they follow.
 
-:func:`identify_schedule` is what ``identify`` does with whatever has rates; :func:`check_schedule`
-asks a class all that torch's class is asked.
+:func:`identify_schedule` is what ``identify`` does with whatever has rates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from importlib.metadata import version
 from typing import Any
 
 from oracles.harness.evidence import rates
 from oracles.harness.evidence.rates import Fit
-from oracles.harness.evidence.settings import Draws
-from oracles.harness.evidence.sifting import MARGINS
-from oracles.harness.loop.catalogue import questions
-from oracles.harness.loop.changing import EDITS, LATE
-from oracles.harness.promise import Line, Word
-from oracles.harness.rates import Reading, read_as
-from oracles.harness.runs.outcome import line_of, outcome
-from oracles.harness.runs.parts import run_question, sites
-from oracles.harness.runs.profiles import lasting
-from oracles.harness.runs.tally import Tally
-from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.scheduled import Scheduled, scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.naming import unknown
-from oracles.schedules.composed import Plan
-from oracles.schedules.registry import PARTS, SCHEDULES
-from oracles.schedules.schedule import Schedule, Timing
-
-ALL = (*SCHEDULES, *PARTS)
-"""Schedules that a class of one's own can be asked to be."""
+from oracles.schedules.composed import Plan, Single
+from oracles.schedules.registry import KNOWN
+from oracles.schedules.schedule import Schedule
 
 ROUNDS = 2
 """Settings that are drawn for each timing."""
@@ -90,7 +73,10 @@ class ScheduleIdentification:
         for fit in self.fits[:1]:
             yield f"{fit.timing.equation} ({fit.schedule.symbols})"
             if not fit.torchs:
-                yield f"torch: {fit.schedule.torch.equation}"
+                own = (
+                    fit.schedule.torch.equation if fit.schedule.home else "it has no such schedule."
+                )
+                yield f"torch: {own}"
                 yield f"{fit.timing.name}: {fit.timing.source}."
             if fit.assumed:
                 values = ", ".join(f"{name} = {value}" for name, value in fit.assumed.items())
@@ -140,7 +126,7 @@ def identify_schedule(
     Raises:
         ValueError: a schedule or a name is not known, or a list is too short.
     """
-    among = [_schedule(name) for name in (SCHEDULES if schedules is None else schedules)]
+    among = [_schedule(name) for name in (KNOWN if schedules is None else schedules)]
     who = scheduled(subject, names or {}, fixed or {})
     try:
         if who.takes is not None:
@@ -151,9 +137,9 @@ def identify_schedule(
 
 
 def _schedule(name: str) -> Schedule:
-    if name not in SCHEDULES:
-        raise ValueError(unknown(f"schedule={name!r} is not known", name, SCHEDULES))
-    return SCHEDULES[name]
+    if name not in KNOWN:
+        raise ValueError(unknown(f"schedule={name!r} is not known", name, KNOWN))
+    return KNOWN[name]
 
 
 def _by_settings(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentification:
@@ -167,7 +153,13 @@ def _by_settings(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentific
         return ScheduleIdentification(who.name, fault=next(iter(faults.values())))
     fits = [fit for schedule in asked for fit in rates.asked(who, schedule, ROUNDS)]
     out = sum(len(schedule.timings) for schedule in asked) - len(fits)
-    return ScheduleIdentification(who.name, _simplest(fits), ruled_out=out)
+    return ScheduleIdentification(who.name, _simplest(_least_assumed(fits)), ruled_out=out)
+
+
+def _least_assumed(fits: Sequence[Fit]) -> list[Fit]:
+    """Those of torch; and of others those for which the fewest settings are as nobody has said."""
+    fewest = min((len(fit.assumed) for fit in fits if not fit.schedule.home), default=0)
+    return [fit for fit in fits if fit.schedule.home or len(fit.assumed) == fewest]
 
 
 def _no_schedule(who: Scheduled, among: Sequence[Schedule]) -> str:
@@ -191,20 +183,33 @@ def _by_rates(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentificati
     shown = who.shown()
     base = START if who.scaled else None
     seen = who.rates(START, who.lasts, {}) if shown is None else _as_long(who, shown)
-    if shown is not None and (found := _shown(who, shown, seen, among)):
-        return found
     far = who.far(START)
 
-    def made(*, torchs: bool) -> list[Fit]:
-        found = rates.made_of(seen, among, base, torchs=torchs)
+    def made(schedules: Sequence[Schedule], *, first: bool) -> list[Fit]:
+        found = rates.made_of(seen, schedules, base, first=first)
         return [fit for fit in found if rates.goes_on(fit, START, far)]
 
-    fits = made(torchs=True)
-    if not fits and not who.scaled and (plan := rates.warmed_up(seen, among)):
+    def of_others() -> list[Fit]:
+        return made(others, first=True) or made(others, first=False)
+
+    own = [one for one in among if one.home]
+    others = [one for one in among if not one.home]
+    if _shows_factors(shown) and (fits := of_others()):
+        return ScheduleIdentification(who.name, _simplest(fits))
+    if shown is not None and (found := _shown(who, shown, seen, among)):
+        return found
+    fits = made(others, first=True) if seen[0] == 0 else []  # where no rate of torch's begins
+    fits = fits or made(own, first=True)
+    if not fits and not who.scaled and (plan := rates.warmed_up(seen, own)):
         return ScheduleIdentification(who.name, plan=plan)
-    fits = fits or made(torchs=False)
+    fits = fits or of_others() or made(own, first=False)
     tried = sum(1 if fits and fits[0].torchs else len(one.timings) for one in among)
     return ScheduleIdentification(who.name, _simplest(fits), ruled_out=tried - len(fits))
+
+
+def _shows_factors(plan: Plan | None) -> bool:
+    """Whether all that a scheduler shows is a factor for each epoch, which any may be."""
+    return isinstance(plan, Single) and "factors" in plan.settings._fields
 
 
 START = 0.5
@@ -235,145 +240,3 @@ def _shown(
     ]
     out = len(schedule.timings) - len(fits)
     return ScheduleIdentification(who.name, _simplest(fits), ruled_out=out) if fits else None
-
-
-# --- A class of one's own -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class ScheduleReport:
-    """What is to be said of a class of schedulers.
-
-    Attributes:
-        name: of the class.
-        schedule: what it is held to.
-        found: the timing that it follows; None of a composition, and of what goes by a metric.
-        lines: one for each question that torch's own class is asked.
-    """
-
-    name: str
-    schedule: str
-    found: ScheduleIdentification | None
-    lines: tuple[Line, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is no fault."""
-        return not self.faults()
-
-    def faults(self) -> list[str]:
-        """A sentence for each fault."""
-        told = [] if self.found is None or self.found.torchs else [f"{self.found}"]
-        return told + [f"{one.name}: {one.why}" for one in self.lines if one.word is Word.BROKEN]
-
-    def __str__(self) -> str:
-        head = f"{self.name} is asked as {self.schedule}"
-        found = [] if self.found is None else [str(self.found)]
-        kept = sum(one.word is Word.KEPT for one in self.lines)
-        broken = [one for one in self.lines if one.word is Word.BROKEN]
-        asked = [f"questions: {kept} answered well, {len(broken)} not"]
-        return "\n".join(
-            [head, *found, *asked, *(f"FAILED    {one.name}: {one.why}" for one in broken)]
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """It as plain data, as ``oracles/reports/schedule.schema.json`` describes it."""
-        return {
-            "schema": 1,
-            "oracles": version("optimizer-oracles"),
-            "subject": self.name,
-            "schedule": self.schedule,
-            "ok": self.ok,
-            "summary": str(self).splitlines(),
-            "follows": None if self.found is None else self.found.to_json(),
-            "questions": [{"name": o.name, "word": o.word, "why": o.why} for o in self.lines],
-        }
-
-
-def check_schedule(
-    subject: Any, schedule: str | None = None, *, seed: int = 0, profile: str = "default"
-) -> ScheduleReport:
-    """Ask a class of schedulers all that torch's class is asked, and say which timing it follows.
-
-    What the installed torch itself gets wrong is not asked of it, and refusing a setting at its
-    edge is no fault. The cases are the same each time.
-
-    Args:
-        subject: a class whose arguments are those of torch's class, or where it is imported from,
-            as ``"package.module:name"``.
-        schedule: the name of torch's class; by default that of the subject, or of a base of it.
-        seed: of all cases that are drawn.
-        profile: how long to look: ``"default"`` or ``"thorough"``.
-
-    Raises:
-        ValueError: there is no such schedule or profile, a seed is no whole number, or the subject
-            is not there.
-
-    >>> import torch
-    >>> class Early(torch.optim.lr_scheduler.ExponentialLR):
-    ...     def get_lr(self):
-    ...         return [base * self.gamma ** (self.last_epoch + 1) for base in self.base_lrs]
-    >>> report = check_schedule(Early)
-    >>> report.ok, str(report.found)
-    (False, "Early follows ExponentialLR's one_ahead")
-    """
-    cls = _imported(subject) if isinstance(subject, str) else subject
-    part = schedule or _bearing(cls)
-    if part not in ALL:
-        raise ValueError(unknown(f"schedule={part!r} is not known", part, ALL))
-    draws = Draws(seed, profile)
-    found = identify_schedule(cls, [part]) if part in SCHEDULES else None
-    return ScheduleReport(cls.__name__, part, found, tuple(_lines(cls, part, draws, found)))
-
-
-def _imported(name: str) -> Any:
-    """What is imported from there.
-
-    Raises:
-        ValueError: it is not there.
-    """
-    try:
-        return imported(name)
-    except SubjectError as error:
-        raise ValueError(f"subject={name!r} cannot be imported: {error.sentence}") from error
-
-
-def _bearing(cls: Any) -> str:
-    """The schedule whose name a class or a base of it bears.
-
-    Raises:
-        ValueError: there is none.
-    """
-    for base in getattr(cls, "__mro__", ()):
-        if base.__name__ in ALL:
-            return str(base.__name__)
-    raise ValueError(f"say which schedule {cls!r} is to be: schedule= is one of {', '.join(ALL)}")
-
-
-def _lines(
-    cls: Any, part: str, draws: Draws, found: ScheduleIdentification | None
-) -> Iterator[Line]:
-    """What comes of each question but those that other timings are told by."""
-    from oracles.harness.subjects.schedulers import planted  # which needs torch
-
-    reading = Reading() if found is None else Reading(_timing(found, part), MARGINS[0])
-    unknown = found is not None and not found.torchs
-    with planted(part, cls), lasting(draws.profile, draws.seed), read_as(reading):
-        there, _ = sites(part)
-        for question in questions(part):
-            if question.rejects is not None:
-                continue
-            if unknown and question.name in OF_RECURRENCES:
-                yield Line(question.name, Word.NOT_ASKED, "only torch's timing has a recurrence")
-            else:
-                asked = outcome(partial(run_question, question, there), Tally())
-                yield line_of(question.name, asked)
-
-
-OF_RECURRENCES = (EDITS, LATE)
-"""What hangs on how a rate is made of the one before."""
-
-
-def _timing(found: ScheduleIdentification, part: str) -> Timing:
-    """The timing that a class follows; torch's if it follows none."""
-    return found.fits[0].timing if found.fits else SCHEDULES[part].torch

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import Any
 
+from oracles.harness.runs.alarm import TimeIsUp, alarm
 from oracles.harness.runs.confined import REST, SHARE, at_once, confined
 from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.subject import SubjectError, told
@@ -27,6 +28,9 @@ from oracles.movement import movements
 
 LOOP = "the loop"
 """The one question that a function which trains is asked."""
+
+BY_FORCE = 2
+"""So many times its limit a training has before its process is ended with all that was seen."""
 
 
 class LoopReport:
@@ -120,7 +124,8 @@ class LoopReport:
         ]
         passes = sum(isinstance(e, Ended) for e in events)
         after = f"{passes} backward pass{'es' if passes != 1 else ''}"
-        return f"{listed(counted) if counted else 'no step'} after {after}"
+        cut = f", ended after {self.log.cut:g} s" if self.log.cut else ""
+        return f"{listed(counted) if counted else 'no step'} after {after}{cut}"
 
     def __str__(self) -> str:
         """The one line that a person can quote."""
@@ -165,8 +170,8 @@ def watch(
 
     Args:
         optimizer: an optimizer, or several.
-        model: what they are to train, a module or several: parameters of it that have gradients are
-            to be in one of the optimizers. Names in sentences are the model's.
+        model: what the loop computes with, a module or several: parameters of it that have
+            gradients and are in no optimizer are asked about. Names in sentences are the model's.
         scheduler: one or several; only those of a class that is not torch's must be given.
         scaler: the same of scalers.
         loss: what a step is to follow: the ``"mean"`` of the losses of all its rows, or their
@@ -244,9 +249,13 @@ def check_loop(
     Args:
         fit: a function without arguments, or where one is imported from, as ``"module:name"``.
         steps: end it after so many steps of its optimizers, all counted.
-        loss, accumulation, weight_decay, allow: as :func:`watch` has them.
-        time_limit: in seconds. The function runs in a process of its own, which is ended then. None
-            runs it in this process, for as long as it takes.
+        loss: this and the next three are as :func:`watch` has them.
+        accumulation: how many backward passes make a step.
+        weight_decay: as it is meant, where a group has any.
+        allow: names of findings that are meant to be.
+        time_limit: in seconds. The function runs in a process of its own, and is ended then: what
+            was seen up to then is told. Code that cannot be interrupted has as long again, and then
+            nothing is. None runs it in this process, for as long as it takes.
 
     Raises:
         TypeError: fit cannot be called without arguments.
@@ -271,12 +280,12 @@ def check_loop(
         if value is not None and not 0 < value < math.inf:
             raise ValueError(f"{name}={value!r} must be a finite number above 0, or None")
     meant = _meant(loss, accumulation, weight_decay, ranks=False)
-    ask = partial(_asked, fit, steps, meant, _allowed(allow))
+    ask = partial(_asked, fit, steps, meant, _allowed(allow), time_limit)
     if time_limit is None:
         answers = dict(at_once(partial(_interview, ask)))
     else:
         importlib.import_module("oracles.harness.subjects.trial").warm()
-        answers = dict(confined(partial(_interview, ask), time_limit / SHARE))
+        answers = dict(confined(partial(_interview, ask), BY_FORCE * time_limit / SHARE))
     found = answers.get(LOOP, answers.get(REST))
     if isinstance(found, LoopReport):
         return found
@@ -292,7 +301,11 @@ def _interview(
 
 
 def _asked(
-    fit: Callable[[], Any] | str, steps: int | None, meant: Meant, allow: Sequence[str]
+    fit: Callable[[], Any] | str,
+    steps: int | None,
+    meant: Meant,
+    allow: Sequence[str],
+    time_limit: float | None,
 ) -> LoopReport | SubjectError:
     """Run a training and read what was seen of it; or why it cannot be imported."""
     from oracles.harness.subjects.loops.listening import Enough, Listener
@@ -300,7 +313,7 @@ def _asked(
 
     report = LoopReport(_name(fit), allow)
     recorder = Recorder(meant, every=True)
-    whole, error = False, ""
+    whole, error, cut = False, "", None
     with undisturbed():
         try:
             function = imported(fit) if isinstance(fit, str) else fit
@@ -309,15 +322,18 @@ def _asked(
         _callable(function)
         listener = Listener(recorder, steps)
         try:
-            function()
+            with alarm(time_limit):
+                function()
             whole = True
+        except TimeIsUp:
+            cut = time_limit
         except Enough:
             pass
         except (Exception, SystemExit) as raised:
             error = f"raises {told(raised)}"
         finally:
             listener.close()
-    report.over(recorder.log(whole=whole, error=error))
+    report.over(recorder.log(whole=whole, error=error, cut=cut))
     _ = report.findings, report.doubts  # numbers that are none are no more the same elsewhere
     return report
 

@@ -129,6 +129,11 @@ def run(options: argparse.Namespace) -> int:
     return max(int(not report.ok), _counted(report, options.expect_checks))
 
 
+def limit(options: argparse.Namespace) -> float:
+    """Seconds after which code of one's own is ended."""
+    return float(options.time_limit or TIME_LIMIT * PROFILES[options.profile])
+
+
 def _checking(options: argparse.Namespace) -> Checking:
     if options.rule and len(options.rule) > 1:
         raise Usage("--rule is given once for code of your own: it follows one rule")
@@ -142,7 +147,7 @@ def _checking(options: argparse.Namespace) -> Checking:
             within=options.within,
             not_promised=options.not_promised,
             arrays=options.arrays,
-            time_limit=options.time_limit or TIME_LIMIT * PROFILES[options.profile],
+            time_limit=limit(options),
             seed=options.seed,
             profile=options.profile,
         )

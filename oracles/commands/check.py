@@ -12,6 +12,7 @@ from oracles.commands import asked, scheduled
 from oracles.commands.chosen import Choice, add_choices, nobody, reported, subjects
 from oracles.commands.command import STATUSES, Usage, add_profile, add_seed, count
 from oracles.everybody import tasks_of
+from oracles.harness.loop.catalogue import on_ranks
 from oracles.harness.runs import profiles
 from oracles.harness.runs.outcome import ABSENT, FAILED, OK, Outcome, outcome
 from oracles.harness.runs.tally import Tally, vacuities
@@ -114,7 +115,8 @@ def _strict(options: argparse.Namespace) -> int:
     running = Running(len(errands), Tally(), verbose=options.verbose)
     running.say(f"{len(errands)} questions about {', '.join(todo)}")
     seen: list[tuple[Task, Outcome]] = []
-    with running, closing(in_order(work, errands, options.jobs, ahead=AHEAD)) as results:
+    answers = in_order(work, errands, options.jobs, ahead=AHEAD, of_one=_on_ranks)
+    with running, closing(answers) as results:
         for name, tasks in todo.items():
             tell = partial(_told, seen)
             running.optimizer(name, map(tell, tasks, results))  # in step: no result too many
@@ -127,6 +129,11 @@ def _strict(options: argparse.Namespace) -> int:
         )
         write(options.report, report(chosen, seen, partial(subjects, choice)))
     return reported(running, good=good)
+
+
+def _on_ranks(errand: tuple[str, str]) -> bool:
+    """Whether a task is asked on processes that whoever does it starts."""
+    return on_ranks(errand[0])
 
 
 def _told(

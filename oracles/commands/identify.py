@@ -20,7 +20,7 @@ from oracles.commands.command import (
 from oracles.identification import KINDS, identify
 from oracles.optimizers.registry import RULES
 from oracles.reports.identification import render
-from oracles.schedules.registry import SCHEDULES
+from oracles.schedules.registry import KNOWN
 
 EPILOG = (
     "exit status: 0 if it is named, 1 if nothing fits or it cannot be told, 2 if the call is off"
@@ -47,11 +47,11 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--rule",
-        choices=(*RULES, *SCHEDULES),
+        choices=(*RULES, *KNOWN),
         action="append",
         metavar="RULE",
         help=f"what it may follow, of {', '.join(RULES)}, or what a rate may, of "
-        f"{', '.join(SCHEDULES)}; may be given again (default: all)",
+        f"{', '.join(KNOWN)}; may be given again (default: all)",
     )
     parser.add_argument(
         "--name",

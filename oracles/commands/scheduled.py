@@ -9,9 +9,9 @@ from typing import Any
 
 from oracles.commands import asked
 from oracles.commands.command import Usage
-from oracles.scheduling import ALL, check_schedule
+from oracles.schedule_checking import ALL, check_schedule
 
-ALSO = ("json", "no_color")
+ALSO = ("json", "no_color", "time_limit")
 """Options of other code that it has, or that make no difference."""
 
 OPTIMIZERS: Mapping[str, Any] = {n: v for n, v in asked.OPTIONS.items() if n not in ALSO}
@@ -35,7 +35,11 @@ def run(options: argparse.Namespace) -> int:
         raise Usage(f"a class of schedulers is held to one schedule, here {options.rule[0]}")
     try:
         report = check_schedule(
-            options.subject, options.rule[0], profile=options.profile, seed=options.seed
+            options.subject,
+            options.rule[0],
+            seed=options.seed,
+            profile=options.profile,
+            time_limit=asked.limit(options),
         )
     except ValueError as error:
         raise Usage(str(error)) from error

@@ -44,6 +44,11 @@ SCHEMA = Path(__file__).with_suffix(".schema.json")
 PRESET = 9 | lzma.PRESET_EXTREME
 """A quarter smaller than by default: reports are kept."""
 
+LINK_OR_FOLDERS = re.compile(
+    r"(?P<link>https?://\S+)|(?<![\w.])(?:~|[A-Za-z]:)?[/\\]+(?:[^\s/\\'\":,;]+[/\\])+"
+)
+"""What names folders, and what only looks as if it did."""
+
 JsonLine = Mapping[str, Any]
 
 
@@ -271,12 +276,14 @@ def _scrubbed(line: JsonLine) -> JsonLine:
 
 
 def scrub(text: str) -> str:
-    """A text without the folders in it, which may name a user or a machine.
+    """A text without the folders in it, which may name a user or a machine; links stay.
 
     >>> scrub("RuntimeError: /home/somebody/lib/torch/optim/sgd.py failed, 1/2 of it")
     'RuntimeError: sgd.py failed, 1/2 of it'
+    >>> scrub("see https://example.org/issues/12 about file:///home/somebody/sgd.py")
+    'see https://example.org/issues/12 about file:sgd.py'
     """
-    return re.sub(r"(?<![\w.])(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\'\":,;]+[/\\])+", "", text)
+    return LINK_OR_FOLDERS.sub(lambda found: found["link"] or "", text)
 
 
 # --- writing and reading ---

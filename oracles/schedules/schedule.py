@@ -45,17 +45,17 @@ class Schedule:
     """One schedule: what the learning rate is at epoch t.
 
     Attributes:
-        name: the class name in ``torch.optim.lr_scheduler``.
+        name: the class name in ``torch.optim.lr_scheduler``, or what others call theirs.
         symbols: what the letters in the equations stand for, on one line.
         settings: NamedTuple type of the settings.
-        timings: all known variants; the first one is torch's.
+        timings: all known variants; the first one is torch's, if torch has it.
         following: the recurrence that torch computes at each step, so that schedules can be
             chained and edits of the rate last; None where it computes the closed form.
         draws: from what each setting is drawn: the ends of a range, whole numbers if both are, or
             a list of values.
         momentum: the momentum at epoch t, ``(t, base, settings) -> μ_t``, where the schedule
             cycles it, as it does unless its ``cycle_momentum`` is off.
-        home: the module of torch that has the class.
+        home: the module of torch that has the class; empty if none has.
         listed: settings of which torch takes a list, too: one for each group.
         edges: settings at the edge of what is allowed, where texts part that agree elsewhere.
         brinks: settings that may as well be refused.

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import oracles
-from oracles import scheduling, strictness
+from oracles import schedule_checking, strictness
 from oracles.checking import Checking
 from oracles.cli import main
 from oracles.commands.check import answered
@@ -216,7 +216,7 @@ def test_so_it_does_of_a_class_of_schedulers(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(parts, "_failures", note)
     told = []
     for number in (0, 3, 3):
-        scheduling.check_schedule(torch.optim.lr_scheduler.ExponentialLR, seed=number)
+        schedule_checking.check_schedule(torch.optim.lr_scheduler.ExponentialLR, seed=number)
         told.append(seen[:])
         seen.clear()
     assert told[0] != told[1] == told[2]

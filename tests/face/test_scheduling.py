@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import sys
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,15 @@ from jsonschema import Draft202012Validator
 
 import oracles
 from oracles import cli
-from oracles.harness.loop.changing import EDITS
+from oracles.harness.evidence.settings import DRAWS
+from oracles.harness.loop.catalogue import EDITS
 from oracles.harness.loop.plateaus import MACHINE
+from oracles.harness.loop.resuming import RESUME
 from oracles.harness.loop.scheduling import RATES
 from oracles.harness.promise import Word
+from oracles.harness.runs.confined import REST, Lost, at_once
 from oracles.harness.subjects import schedulers
+from oracles.schedule_checking import ScheduleInquiry, reported
 from oracles.schedules.composed import Single
 from oracles.schedules.registry import SCHEDULES
 from oracles.schedules.schedule import Schedule, Timing
@@ -82,11 +88,12 @@ def test_what_makes_a_scheduler_shows_its_settings(name: str) -> None:
         {"factors": fit.settings["factors"]} if "factors" in settings._fields else {}
     )
     assert (fit.schedule, fit.torchs) == (schedule, True)
-    assert {n: v for n, v in fit.settings.items() if isinstance(v, float)} == pytest.approx(
-        {n: v for n, v in told.items() if isinstance(v, float)}, rel=2**-50, abs=0
+    numbers = {name for name, value in told.items() if isinstance(value, float)}
+    assert {n: float(fit.settings[n]) for n in numbers} == pytest.approx(
+        {n: told[n] for n in numbers}, rel=2**-50, abs=0
     )
-    assert {n: v for n, v in fit.settings.items() if not isinstance(v, float)} == {
-        n: v for n, v in told.items() if not isinstance(v, float)
+    assert {n: v for n, v in fit.settings.items() if n not in numbers} == {
+        n: v for n, v in told.items() if n not in numbers
     }
 
 
@@ -132,8 +139,13 @@ LISTS: list[tuple[Sequence[float], str]] = [
     ),
     (
         [1e-3 * t / 10 if t < 10 else 1e-3 * cosine(t - 10, 40) for t in range(50)],
-        "SequentialLR(LinearLR(start_factor=0.0, end_factor=1.0, total_iters=10), "
-        "CosineAnnealingLR(T_max=40, eta_min=0.0), milestones=(10,))",
+        "get_cosine_schedule_with_warmup's from_zero with num_warmup_steps=10, "
+        "num_training_steps=50, num_cycles=0.5 from 0.001",
+    ),
+    (
+        [1e-3 * (1 + t) / 5 if t < 4 else 1e-3 * cosine(t - 4, 40) for t in range(50)],
+        "SequentialLR(LinearLR(start_factor=0.2, end_factor=1.0, total_iters=4), "
+        "CosineAnnealingLR(T_max=40, eta_min=0.0), milestones=(4,))",
     ),
     (
         torch.tensor([0.1 * 0.95**t for t in range(20)]).tolist(),
@@ -258,6 +270,71 @@ def test_a_call_that_is_off(arguments: tuple[Any, ...], told: str) -> None:
         oracles.check_schedule(*arguments)
 
 
+# --- Code that does not return --------------------------------------------------------------------
+
+forked = pytest.mark.skipif(
+    sys.platform != "linux", reason="only forked processes know classes of a test"
+)
+
+
+@forked
+def test_whoever_never_returns_is_one_sentence() -> None:
+    report = oracles.check_schedule(schedules.Hanging, time_limit=3)
+    assert report.faults() == ["Hanging cannot be asked: does not return within 1 s"]
+    assert not list(CHECKED.iter_errors(report.to_json()))
+
+
+@forked
+@pytest.mark.parametrize(
+    ("cls", "why"),
+    [
+        (schedules.HalfHanging, "does not return within 3.3 s"),
+        (schedules.Vanishing, "ends its process with exit code 3"),
+    ],
+)
+def test_a_question_that_is_not_survived_is_broken(cls: Any, why: str) -> None:
+    report = oracles.check_schedule(cls, time_limit=10)
+    lost = [line.name for line in report.lines if line.why == why]
+    words = {line.name: line.word for line in report.lines}
+    assert lost[0] == RESUME
+    assert {words[name] for name in lost} == {Word.BROKEN}
+    assert words[RATES] is Word.KEPT
+    assert not report.ok
+
+
+def test_what_was_not_asked_in_time_is_no_success() -> None:
+    asked = at_once(ScheduleInquiry(torch.optim.lr_scheduler.StepLR, None, DRAWS))
+    known = dict(islice(asked, 3))
+    report = reported("StepLR", {**known, REST: Lost("the time was up")})
+    assert report.faults()[-1] == "the time was up, and questions are left"
+    assert str(report).endswith("the time was up, and questions are left")
+
+
+@forked
+def test_a_module_that_never_ends_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "endless_schedules.py").write_text("while True: ...")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    told = r"subject='endless_schedules:One' cannot be imported: does not return within 0.5 s"
+    with pytest.raises(ValueError, match=told):
+        oracles.check_schedule("endless_schedules:One", "StepLR", time_limit=1.5)
+
+
+@forked
+def test_in_a_process_of_its_own_a_class_is_told_the_same() -> None:
+    here, there = (
+        oracles.check_schedule(schedules.FlooredCosine, "CosineAnnealingLR", time_limit=limit)
+        for limit in (None, 60)
+    )
+    assert (here.lines, here.found) == (there.lines, there.found)
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="time_limit=-1 must be a finite number above 0, or None"):
+        oracles.check_schedule(torch.optim.lr_scheduler.StepLR, time_limit=-1)
+
+
 # --- The command ----------------------------------------------------------------------------------
 
 Printed = Callable[..., tuple[int, str]]
@@ -276,6 +353,14 @@ def test_the_command_checks_a_class(printed: Printed) -> None:
     status, out = printed("check", f"{HERE}:FlooredCosine", "--rule", "CosineAnnealingLR")
     assert status == 1
     assert "FlooredCosine follows CosineAnnealingLR's stays_at_floor\n" in out
+
+
+def test_the_command_ends_what_hangs(printed: Printed) -> None:
+    command = ("check", f"{HERE}:Hanging", "--rule", "ExponentialLR", "--time-limit", "3")
+    status, out = printed(*command)
+    assert status == 1
+    assert "Hanging cannot be asked: does not return within 1 s" in out
+    assert "Traceback" not in out
 
 
 def test_the_command_prints_json(printed: Printed) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +23,7 @@ import torch.nn.functional as F
 
 import oracles
 from oracles import cli
-from oracles.harness.watching.faults import FAULTS
+from oracles.harness.watching.faults import FAULTS, QUESTIONS
 from oracles.reports.watched import render
 from oracles.watching import LoopReport
 from tests.meta.faulty_loops import ABSENT, FAULTY
@@ -108,13 +109,21 @@ def test_the_zoo_has_each_fault_but_those_of_several_processes() -> None:
     assert {f.name for f in FAULTS} - shown == {"ranks differ", "summed over ranks"}
 
 
-def test_the_guide_lists_all_faults() -> None:
+def test_the_guide_lists_all_faults_and_questions() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "loop.md").read_text(encoding="utf-8")
-    rows = "".join(f"| {fault.name} | {fault.advice} |\n" for fault in FAULTS)
-    assert guide.endswith(rows)
+    faults = "".join(f"| {fault.name} | {fault.advice} |\n" for fault in FAULTS)
+    asked = "".join(f"| {question.name} | {question.needs} |\n" for question in QUESTIONS)
+    assert guide.endswith(f"| fault | what to do |\n| --- | --- |\n{faults}")
+    assert f"| question | what would tell |\n| --- | --- |\n{asked}\n" in guide
 
 
-@pytest.mark.parametrize("loop", ["checkpointed", "checkpointed_reentrant", "plain", "scaled"])
+NUMBERED = hasattr(torch.zeros((), requires_grad=True).clone().grad_fn, "_sequence_nr")
+"""Whether nodes of graphs say which was made after which."""
+
+
+@pytest.mark.parametrize(
+    "loop", [*["checkpointed"] * NUMBERED, "checkpointed_reentrant", "plain", "scaled"]
+)
 def test_of_a_loop_that_can_be_read_nothing_is_asked(loop: str) -> None:
     watching = Watching()
     RIGHT.get(loop, RIGHT["plain"])(watching)
@@ -153,6 +162,51 @@ def test_what_is_a_question_of_intention_is_no_fault() -> None:
     assert report.doubts[0].advice == 'loss="mean" or loss="sum"'
 
 
+@pytest.mark.parametrize(
+    ("loop", "name", "said"),
+    [
+        ("a_head_alone", "not trained", "whether 0.weight and 0.bias of Sequential are to be"),
+        ("tuned_in_eval_mode", "eval mode", "whether Sequential, whose dropout or batch norm"),
+        ("embeddings_first", "what the loss is", "whether steps 1 to 4 of SGD follow the mean"),
+        ("parts_of_one_loss", "what the loss is", "whether steps 1 to 4 of SGD follow the mean"),
+        ("schedule_of_passes", "what the schedule counts", "whether OneCycleLR is to count backw"),
+    ],
+    ids=lambda value: value if value in RIGHT else "",
+)
+def test_what_may_be_meant_so_is_asked(loop: str, name: str, said: str) -> None:
+    watching = Watching()
+    RIGHT[loop](watching)
+    (doubt,) = watching.reports[0].doubts
+    assert doubt.name == name
+    assert doubt.sentence.startswith(said)
+
+
+def test_layers_in_a_plain_list_are_asked_about() -> None:
+    model = mlp()
+    hidden = [torch.nn.Linear(2, 3), torch.nn.Linear(3, 2)]
+    optimizer = sgd(model)
+    with oracles.watch(optimizer, model=model) as report:
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(hidden[1](hidden[0](model(x))), y).backward()
+            optimizer.step()
+    (doubt,) = report.doubts
+    assert doubt.name == "not trained"
+    assert doubt.sentence.startswith("whether parameters of shape (2, 3), (3, 2), (3,) and (2,) ar")
+    assert report.ok
+
+
+def test_a_schedule_that_ends_with_the_passes_is_one_of_them() -> None:
+    assert checked(RIGHT["schedule_of_passes"], {"loss": "mean"}).doubts == ()
+
+
+@pytest.mark.skipif(not SCALER, reason="there is no scaler for the CPU")
+def test_why_a_pass_was_cleared_is_known_where_its_step_was_left_out() -> None:
+    watching = Watching()
+    FAULTY["schedule_at_a_skipped_step"].loop(watching)
+    assert watching.reports[0].doubts == ()
+
+
 def test_the_rule_that_weights_follow_is_told() -> None:
     watching = Watching()
     RIGHT["plain"](watching)
@@ -167,6 +221,8 @@ def replaceable() -> dict[tuple[str, str], Any]:
         *(type(grad_scaler()).__mro__[:-1] if SCALER else ()),
         torch.optim.Optimizer,
         torch.nn.Module,
+        torch.no_grad,
+        torch.inference_mode,
         torch.autograd.graph.saved_tensors_hooks,
         sys.modules[__name__],
         sys.modules["tests.support.loops"],
@@ -232,11 +288,26 @@ def test_a_training_can_be_ended_after_some_steps() -> None:
 
 
 def hangs() -> None:
-    model = mlp()
-    optimizer = sgd(model)
-    optimizer.step()
+    """It cannot be interrupted."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
     while True:
         pass
+
+
+ALARM = hasattr(signal, "setitimer")
+"""Whether there are alarms here."""
+
+
+def lasts() -> None:
+    """Its time is up after four steps."""
+    FAULTY["zero_grad_forgotten"].loop(unwatched)
+    signal.raise_signal(signal.SIGALRM)
+
+
+def waits() -> None:
+    """Its time is up before it has made a step."""
+    signal.raise_signal(signal.SIGALRM)
 
 
 def trains() -> None:
@@ -251,7 +322,7 @@ def trains() -> None:
         (["trains"], 1, "FAILED    never cleared: steps 2 to 4 of SGD follow once more"),
         (["trains", "--steps", "1"], 0, "trains, 1 step of SGD after 1 backward pass: nothing"),
         (["trains", "--allow", "never cleared"], 0, "move as SGD's coupled_unscaled"),
-        (["hangs", "--time-limit", "0.3"], 1, "the training does not return within 0.3 s"),
+        (["hangs", "--time-limit", "0.1"], 1, "the training does not return within 0.2 s"),
         (["trains", "--allow", "x"], 2, "allow='x' is no fault; allowed: raises, no step"),
         (["nowhere"], 2, "cannot be imported: AttributeError: module"),
         (["names"], 2, "names needs arguments (missing a required argument: 'report')"),
@@ -266,6 +337,21 @@ def test_what_the_command_says_and_its_status(
     output = capsys.readouterr()
     assert said in output.out + output.err
     assert "nobody sees this" not in output.out
+
+
+@pytest.mark.skipif(not ALARM, reason="there are no alarms")
+def test_of_a_training_that_is_ended_what_was_seen_is_told() -> None:
+    report = oracles.check_loop(lasts, time_limit=600)
+    assert str(report) == (
+        "lasts, 4 steps of SGD after 4 backward passes, ended after 600 s: never cleared"
+    )
+    assert report.doubts[0].sentence == "what comes after 600 s: the training was ended then"
+    assert not report.to_json()["whole"]
+
+
+@pytest.mark.skipif(not ALARM, reason="there are no alarms")
+def test_a_training_that_is_ended_before_its_first_step_is_not_right() -> None:
+    assert names(oracles.check_loop(waits, time_limit=600)) == {"no step"}
 
 
 def test_the_json_follows_its_schema(capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,6 +59,21 @@ def test_results_come_in_order(jobs: int) -> None:
     assert [*in_order(NEGATED, [3, 1, 2], jobs)] == [-3, -1, -2]
 
 
+def test_what_is_of_one_is_done_by_one() -> None:
+    """And others by whoever has time; the results are in order all the same."""
+    whose_process = "(__import__('time').sleep(0.01), __import__('os').getpid())"
+    errands = ["0", *[whose_process] * 4, "5"]
+    first, *whose, last = in_order(eval, errands, 2, of_one=lambda errand: "getpid" in errand)
+    assert (first, last) == (0, 5)
+    assert len({*whose}) == 1
+
+
+def test_what_is_of_one_is_done_by_others_if_that_one_dies() -> None:
+    errands = ["__import__('os')._exit(3)", "1", "__import__('os')._exit(4)", "2"]
+    told = [*in_order(eval, errands, 2, of_one=lambda errand: errand != "2")]
+    assert told == [Died(3), 1, Died(4), 2]
+
+
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_errors_of_our_own_are_raised(jobs: int) -> None:
     results = in_order(NEGATED, [1, "x", 2], jobs)

@@ -357,6 +357,17 @@ def clipped_before_unscaling(watch: Any) -> None:
     _scaled(watch, step)
 
 
+@planted("clips scaled gradients", there=SCALER)
+def clipped_before_unscaling_with_a_log(watch: Any) -> None:
+    def step(model: nn.Module, optimizer: Any, scaler: Any) -> None:
+        logged.append(scaler.get_scale())
+        clip_grad_norm_(model.parameters(), 1.5)
+        scaler.step(optimizer)
+
+    logged: list[float] = []
+    _scaled(watch, step)
+
+
 @planted("clips each micro-batch")
 def clipped_for_each_micro_batch(watch: Any) -> None:
     model = mlp()
@@ -368,6 +379,20 @@ def clipped_for_each_micro_batch(watch: Any) -> None:
             if n % 4 == 3:
                 optimizer.step()
                 optimizer.zero_grad()
+
+
+@planted("clips each micro-batch")
+def clips_each_part_of_a_head(watch: Any) -> None:
+    """Nobody trains the body, but its gradients are cleared."""
+    model = mlp()
+    optimizer = sgd(model[2])
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches(8)):
+            (F.cross_entropy(model(x), y) / 4).backward()
+            clip_grad_norm_(model.parameters(), 0.05)
+            if n % 4 == 3:
+                optimizer.step()
+                model.zero_grad()
 
 
 @planted("clips after the step")
@@ -396,6 +421,19 @@ def clips_a_generator(watch: Any) -> None:
             optimizer.step()
 
 
+@planted("clips what piles up")
+def norm_of_what_is_not_trained(watch: Any) -> None:
+    """Gradients of the body, which is not frozen, are cleared by nobody."""
+    model = mlp()
+    optimizer = sgd(model[2])
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            clip_grad_norm_(model.parameters(), 0.1)
+            optimizer.step()
+
+
 @planted("schedule per micro-batch")
 def schedule_for_each_micro_batch(watch: Any) -> None:
     model = mlp()
@@ -405,6 +443,20 @@ def schedule_for_each_micro_batch(watch: Any) -> None:
         for n, (x, y) in enumerate(batches(12)):
             (F.cross_entropy(model(x), y) / 4).backward()
             if n % 4 == 3:
+                optimizer.step()
+                optimizer.zero_grad()
+            schedule.step()
+
+
+@planted("schedule per micro-batch")
+def polynomial_for_each_part(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, 4)
+    with watch(optimizer, model=model, scheduler=schedule):
+        for n, (x, y) in enumerate(batches(8)):
+            (F.cross_entropy(model(x), y) / 2).backward()
+            if n % 2:
                 optimizer.step()
                 optimizer.zero_grad()
             schedule.step()
@@ -518,11 +570,12 @@ def head_replaced_after_the_optimizer(watch: Any) -> None:
             optimizer.step()
 
 
-@planted("in no group")
-def layer_left_out(watch: Any) -> None:
+@planted("dead parameters")
+def head_with_more_outputs(watch: Any) -> None:
+    """The other layers of its group are alive."""
     model = mlp()
-    weights = [p for name, p in model.named_parameters() if "weight" in name]
-    optimizer = torch.optim.SGD(weights, lr=0.1)
+    optimizer = sgd(model)
+    model[2] = nn.Linear(6, 3)
     with watch(optimizer, model=model):
         for x, y in batches():
             model.zero_grad()
@@ -682,6 +735,26 @@ def decay_divided_by_the_rows(watch: Any) -> None:
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
             optimizer.step()
+
+
+@planted("left in eval mode")
+def left_in_eval_by_a_function(watch: Any) -> None:
+    model = mlp(norm=True)
+    optimizer = sgd(model)
+
+    @torch.no_grad()
+    def validate() -> float:
+        model.eval()
+        return sum(float(F.cross_entropy(model(x), y)) for x, y in batches(2))
+
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches(5)):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            if n == 1:
+                validate()
 
 
 class BatchScaled(torch.optim.SGD):

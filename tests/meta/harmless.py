@@ -65,9 +65,134 @@ COUNTER = r"if not torch\.compiler\.is_compiling\(\) and \w+\[0\]\.is_cpu:$"
 
 LOOP = r"(?<!lbfgs)/_(single|multi)_tensor_"
 
-SCHEDULER = r"^lr_scheduler/"
+SCHEDULER = r"^(lr_scheduler/|swa_utils/SWALR\.)"
+
+CYCLES = r"^lr_scheduler/(CyclicLR|OneCycleLR)\.__init__$"
+
+SCALER = "^grad_scaler/"
 
 HARMLESS: Sequence[Row] = (
+    # Scalers.
+    Row(
+        "on a CPU there is one device, and neither CUDA nor MPS",
+        change=r"amp_definitely_not_available\(\) -> |^self\._device == 'cuda' -> .+ >= 'cuda'$"
+        r"|mps:0|^\(?self\._scale\.reciprocal\(\)"
+        r"|device=(dev|self\._scale\.device|_scale\.device)\) -> .+dtype=torch\.\w+\)+$"
+        r"|\.to\(.+\) -> |(values|items)\(\) -> list\(.+\)\[:1\]$",
+        where="^grad_scaler/GradScaler",
+    ),
+    Row(
+        "on a CPU there is nothing to wait for",
+        change=r"^True -> (False|None)$",
+        place=r"non_blocking=True",
+        where=SCALER,
+    ),
+    Row(
+        "one copy of a number, or another one: all are on one device",
+        place=r"retval|_per_device_tensors\[device\]|self\.master = ",
+        where=r"^grad_scaler/_MultiDeviceReplicator",
+    ),
+    Row(
+        "the place, the kind and the text of a warning or an error",
+        change=r"^2 -> [13]$|^'[^']* [^']*' -> '|^(fix|reason) = .+ -> pass$"
+        r"|^'(step|unscale_|update|_check_inf_per_device)' -> "
+        r"|^warnings\.warn\(.+\) -> warnings\.warn\('",
+        where=SCALER,
+    ),
+    Row(
+        "both are made at once, and either is looked for",
+        change=r"None -> (True|False)$|is None -> (True|False)$|is not None -> False$"
+        r"|^raise AssertionError\(.+ -> pass$",
+        place=r"(self\._scale|self\._growth_tracker|scale|scaler) is (not )?None:",
+        where=SCALER,
+    ),
+    Row(
+        "it is looked for again some lines later",
+        change=r"^self\._check_scale_growth_tracker\('\w+'\) -> ",
+        where=r"^grad_scaler/GradScaler\.(unscale_|step)$",
+    ),
+    Row(
+        "texts for type checkers",
+        change=r"^\.\.\. -> pass$|Iterable",
+        place=r"\) -> (torch\.Tensor|list|tuple|Iterable).*: \.\.\.|def apply_scale",
+        where=r"^grad_scaler/GradScaler\.scale$",
+    ),
+    Row(
+        "one output is one of several",
+        change=r"^isinstance\(outputs, torch\.Tensor\) -> False$|^len\(stash\) == 0 -> "
+        r"(True|len\(stash\) >= 0)$|^0 -> -1$",
+        where=r"^grad_scaler/GradScaler\.scale$",
+    ),
+    Row(
+        "what is no tensor is refused by another word",
+        change=r"^isinstance\(val, abc\.Iterable\) -> True$",
+        where=r"^grad_scaler/GradScaler\.scale$",
+    ),
+    Row(
+        "an optimizer takes nothing but tensors",
+        change=r"^not isinstance\(param, torch\.Tensor\) -> False$|^raise Assert.+ -> pass$",
+        place=r"if not isinstance\(param, torch\.Tensor\):",
+        where=r"^grad_scaler/GradScaler\._unscale_grads_$",
+    ),
+    Row(
+        "parts of a sparse gradient are added before or after they are scaled; halves are refused",
+        change=r"^param\.grad\.dtype is torch\.float16 -> |coalesce\(\) -> ",
+        where=r"^grad_scaler/GradScaler\._unscale_grads_$",
+    ),
+    Row(
+        "lists of one dtype are for speed alone",
+        change=r"^per_device_and_dtype_grads\[to_unscale\.device\]\[to_unscale\.dtype\] -> ",
+        where=r"^grad_scaler/GradScaler\._unscale_grads_$",
+    ),
+    Row(
+        "groups, optimizers and dtypes do not depend on one another",
+        change=r"^(optimizer\.param_groups|.+\.(values|items)\(\)) -> list\(.+\)\[::-1\]$",
+        where=SCALER,
+    ),
+    Row(
+        "a reciprocal that is rounded to float32 once or twice",
+        change=r"^self\._scale\.double\(\) -> self\._scale$",
+        where=r"^grad_scaler/GradScaler\.unscale_$",
+    ),
+    Row("None counts as false", change=r"^False -> None$", where=SCALER),
+    Row(
+        "a number is one with dimensions or without",
+        change=r"^v\.item\(\) -> v$",
+        where=r"^grad_scaler/GradScaler\._maybe_opt_step$",
+    ),
+    Row(
+        "it is written over before anybody looks",
+        change=r"^None -> (True|False)$|^retval: float",
+        place=r"^retval: float \| None = None",
+        where=SCALER,
+    ),
+    Row(
+        "numbers of a scaler that is off, of which the ledger says that they are missing",
+        change=r"^self\._enabled -> True$",
+        where=r"^grad_scaler/GradScaler\.__init__$",
+    ),
+    Row(
+        "nobody looks at what it returns",
+        change=r"^return .+ -> return None$|^self\._per_optimizer_states\[id\(optimizer\)\] -> "
+        r"|^'found_inf_per_device' -> |^id\(optimizer\) -> ",
+        place="^return ",
+        where=r"^grad_scaler/GradScaler\._(check|found)_inf_per_device$",
+    ),
+    Row(
+        "nobody asks a scaler that is off how much it has counted",
+        change=r"^return 0 -> |^self\._enabled -> True$|^0 -> -?1$",
+        where=r"^grad_scaler/GradScaler\._get_growth_tracker$",
+    ),
+    Row(
+        "an entry that is written before it is read",
+        change=r"^'found_inf_per_device' -> ",
+        where=r"^grad_scaler/_refresh_per_optimizer_state$",
+    ),
+    Row(
+        "one more sum of what was summed: in place, of one tensor",
+        change=r"^len\(found_infs\) > 1 -> (True|.+ >= 1)$",
+        where=r"^grad_scaler/GradScaler\.update$",
+    ),
     # Schedules.
     Row(
         "the place, the kind and the last words of a warning",
@@ -183,6 +308,172 @@ HARMLESS: Sequence[Row] = (
         "the strategy is one of two words",
         change=r"_anneal_func_type == 'linear' -> .* >= 'linear'$|\*\*kwargs",
         where="OneCycleLR._anneal_func$",
+    ),
+    Row(
+        "a word in the text of an error",
+        change=r"^'(base_lr|max_lr|swa_lr)' -> '\1_'$",
+        place=r"_format_param\(",
+        where=SCHEDULER,
+    ),
+    Row(
+        "whatever may be refused at this edge",
+        change=r"^0 -> 1$|^pct_start > 1 -> \(?pct_start\)? >= 1$",
+        place=r"if total_steps <= 0|if pct_start < 0",
+        where=r"^lr_scheduler/OneCycleLR\.__init__$",
+    ),
+    Row(
+        "whole numbers are divided as numbers with a point, or are made them first",
+        change=r"^float\((.+)\) -> \1$|^step_size_up = float\(step_size_up\) -> pass$",
+        where=CYCLES,
+    ),
+    Row(
+        "the first step sets it again, from the same settings",
+        change=r"^last_epoch == -1 -> (True|\(?last_epoch\)? >= -1)$",
+        place=r"(^|/ )if last_epoch == -1:$",
+        where=CYCLES,
+    ),
+    Row(
+        "the first step sets it again, from the same settings",
+        change=r"^last_epoch == -1 -> \(?last_epoch\)? != -1$|^last_epoch -> (None|step_size_up)$"
+        r"|^-1 -> 1$|^1 -> [02]$|^zip\(.+\) -> ",
+        place=r"^if cycle_momentum: / (if last_epoch == -1:|if last_epoch == -1: / for m_momentum)",
+        where=r"^lr_scheduler/CyclicLR\.__init__$",
+    ),
+    Row(
+        "the first step sets it again, from the same settings",
+        change=r"^group\['(betas|momentum)'\] = .+ -> pass$|^'betas' -> 'betas_'$"
+        r"|^self\.use_beta1 -> False$",
+        place=r"for m_momentum, ",
+        where=CYCLES,
+    ),
+    Row(
+        "an entry that nobody reads",
+        change=r"^group\['(max|base)_momentum'\] = ._momentum -> pass$",
+        where=r"^lr_scheduler/CyclicLR\.__init__$",
+    ),
+    Row(
+        "the mode is one of three words, and those before have been looked for",
+        change=r"^self\.mode == 'triangular2' -> \(?self\.mode\)? >= 'triangular2'$"
+        r"|^self\.mode == 'exp_range' -> (True|\(?self\.mode\)? [<>]= 'exp_range')$",
+        where=r"^lr_scheduler/CyclicLR\._init_scale_fn$",
+    ),
+    Row(
+        "a triangle is scaled by 1 at every step",
+        change=r"^self\.scale_mode = 'cycle' -> pass$|^'cycle' -> 'cycle_'$",
+        place=r"self\.mode == ['\"]triangular['\"]: / self\.scale_mode",
+        where=r"^lr_scheduler/CyclicLR\._init_scale_fn$",
+    ),
+    Row(
+        "what is scaled by cycles is one of two words",
+        change=r"^self\.scale_mode == 'cycle' -> \(?self\.scale_mode\)? <= 'cycle'$"
+        r"|^'iterations' -> 'iterations_'$",
+        where=r"^lr_scheduler/CyclicLR\.",
+    ),
+    Row(
+        "at the top, the way up and the way down meet",
+        change=r"^x <= self\.step_ratio -> \(?x\)? < \(?self\.step_ratio\)?$",
+        where=r"^lr_scheduler/CyclicLR\.get_lr$",
+    ),
+    Row(
+        "there is such an entry",
+        change=r"^None -> True$",
+        place=r"state\.pop\(\"_scale_fn_ref\", None\)",
+        where=r"^lr_scheduler/CyclicLR\.state_dict$",
+    ),
+    Row(
+        "a plain function has no attributes to be saved",
+        change=r"^fn is not None and \(?not isinstance\(fn, types\.FunctionType\)\)? -> "
+        r"fn is not None$",
+        where=SCHEDULER,
+    ),
+    Row(
+        "what a scheduler is built with it is built with again, saved or not",
+        change=r"^self\._(init_scale_fn|set_anneal_func|init_is_better)\(.*\) -> "
+        r"(pass|self|self\._anneal_strategy)$",
+        where=r"load_state_dict$",
+    ),
+    Row(
+        "nobody is sent anywhere before the first step",
+        change=r"^epoch is None and self\.last_epoch < 0 -> self\.last_epoch < 0$",
+        where="CosineAnnealingWarmRestarts.step$",
+    ),
+    Row(
+        "before the first restart the epoch is what is done, by either way",
+        change=r"^epoch >= self\.T_0 -> True$",
+        where="CosineAnnealingWarmRestarts.step$",
+    ),
+    Row(
+        "never below 1: it is refused then",
+        change=r"^self\.T_mult == 1 -> \(?self\.T_mult\)? <= 1$",
+        where="CosineAnnealingWarmRestarts.step$",
+    ),
+    Row(
+        "whoever is built has it; old ones had a function instead",
+        change=r"^hasattr\(self, '_anneal_func_type'\) -> True$",
+        where="OneCycleLR._anneal_func$",
+    ),
+    Row(
+        "the strategy is one of two words",
+        change=r"_anneal_func_type == 'linear' -> (True|.* <= 'linear')$"
+        r"|(_anneal_func_type|anneal_strategy)\)? == 'cos' -> .* <= 'cos'$"
+        r"|^raise ValueError\(.*_anneal_func_type.* -> pass$",
+        where=r"(OneCycleLR\._anneal_func|SWALR\._set_anneal_func)$",
+    ),
+    Row(
+        "one step past the end, which the ledger has (one-cycle-past-its-end)",
+        change=r"^step_num > self\.total_steps -> \(?step_num\)? >= \(?self\.total_steps\)?$"
+        r"|^step_num <= end_step or .+ -> step_num <= end_step$"
+        r"|^i == len\(self\._schedule_phases\) - 1 -> .+ >= "
+        r"|^len\(self\._schedule_phases\) - 1 -> |^1 -> 0$",
+        place=r"if step_num (> self\.total_steps|<= end_step or i == len\()",
+        where=r"^lr_scheduler/OneCycleLR\.get_lr$",
+    ),
+    Row(
+        "at a corner both phases are there",
+        change=r"^step_num <= end_step -> \(?step_num\)? < \(?end_step\)?$",
+        where=r"^lr_scheduler/OneCycleLR\.get_lr$",
+    ),
+    Row(
+        "floors are made anew where there are other groups, and no group goes away",
+        change=r"^\[min_lr\] \* len\(optimizer\.param_groups\) -> \(?\[min_lr\]\)?$"
+        r"|^len\(self\.optimizer\.param_groups\) != len\(self\.min_lrs\) -> .+ > ",
+        where=r"^lr_scheduler/ReduceLROnPlateau\.",
+    ),
+    Row(
+        "whoever lacks a floor is refused by the list of them",
+        change=r"^raise RuntimeError\(.+ -> pass$",
+        where=r"^lr_scheduler/ReduceLROnPlateau\._reduce_lr$",
+    ),
+    Row(
+        "a product in float32, rounded once or twice",
+        change=r"^float\(param_group\['lr'\]\) -> param_group\['lr'\]$",
+        where=r"^lr_scheduler/ReduceLROnPlateau\._reduce_lr$",
+    ),
+    Row(
+        "where they are equal the documentation has it otherwise",
+        change=r"^old_lr - new_lr > self\.eps -> \(?old_lr - new_lr\)? >= \(?self\.eps\)?$",
+        where=r"^lr_scheduler/ReduceLROnPlateau\._reduce_lr$",
+    ),
+    Row(
+        "the modes are two words each, and those before have been looked for",
+        change=r"^(self\.)?mode == 'min' -> .+ >= 'min'$"
+        r"|^self\.threshold_mode == 'rel' -> .+ >= 'rel'$"
+        r"|^self\.threshold_mode == 'abs' -> .+ [<>]= 'abs'$"
+        r"|^self\.mode == 'max' -> .+ [<>]= 'max'$"
+        r"|^(self\.mode == 'min') and self\.threshold_mode == 'abs' -> \2$"
+        r"|^self\.mode == 'max' and (self\.threshold_mode == 'rel') -> \3$",
+        where=r"^lr_scheduler/ReduceLROnPlateau\._(init_)?is_better$",
+    ),
+    Row(
+        "never more than 1, and never negative",
+        change=r"^alpha == 1 -> \(?alpha\)? >= 1$|^self\.anneal_epochs == 0 -> .+ <= 0$|^0 -> -1$",
+        where=r"^swa_utils/SWALR\.(_get_initial_lr|get_lr)$",
+    ),
+    Row(
+        "what is multiplied by 0, as the average's rate is reached",
+        change=r"^swa_lr -> alpha$|^1 -> 2$",
+        place=r"^(if alpha == 1: / return|(if self\.anneal_epochs == 0: / )?(step|prev_t) = max)",
+        where=r"^swa_utils/SWALR\.(_get_initial_lr|get_lr)$",
     ),
     # The same program, wherever it stands.
     Row(

@@ -12,7 +12,8 @@ from typing import Any
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import SWALR
 
-from oracles.harness.loop.changing import EDITS, LATE, TOLD
+from oracles.harness.loop.catalogue import EDITS, LATE
+from oracles.harness.loop.changing import TOLD
 from oracles.harness.loop.plateaus import MACHINE
 from oracles.harness.loop.resuming import RESUME, TWICE
 from oracles.harness.loop.scheduling import EDGES, JUMPS, LISTS, MOMENTUM, RATES
@@ -253,6 +254,24 @@ def an_epoch_short(self: Any) -> dict[str, Any]:
     return {**torchs.MultiStepLR.state_dict(self), "last_epoch": self.last_epoch - 1}
 
 
+def begun(self: Any) -> dict[str, Any]:
+    """Of whoever has made no step a state like that of whoever has made one."""
+    state: dict[str, Any] = torchs.ExponentialLR.state_dict(self)
+    return {**state, "last_epoch": max(self.last_epoch, 1)}
+
+
+def lost_at_4(self: Any) -> dict[str, Any]:
+    """At one epoch the share of a step is left out."""
+    state: dict[str, Any] = torchs.LinearLR.state_dict(self)
+    return {**state, "end_factor": 1.0} if self.last_epoch == 4 else state
+
+
+def best_forgotten(self: Any) -> dict[str, Any]:
+    """What is remembered is left out where a second metric in a row was bad."""
+    state: dict[str, Any] = torchs.ReduceLROnPlateau.state_dict(self)
+    return {**state, "num_bad_epochs": 1} if self.num_bad_epochs == 2 else state
+
+
 def passing_over(s: Any) -> list[float]:
     """As many rates as there were groups at first, and the others as they are."""
     rates = [base * s.gamma**s.last_epoch for base in s.base_lrs]
@@ -269,6 +288,19 @@ class SameWay(lr_scheduler.CyclicLR):
             if self.cycle_momentum and "momentum" in group:
                 low, high = group["base_momentum"], group["max_momentum"]
                 group["momentum"] = low + high - group["momentum"]
+        return rates
+
+
+class Unscaled(lr_scheduler.CyclicLR):
+    """What scales the rate step by step does not scale momentum."""
+
+    def get_lr(self) -> Any:
+        rates = super().get_lr()
+        scale: Any = self.scale_fn(self.last_epoch)
+        for group in self.optimizer.param_groups:
+            if self.cycle_momentum and self.mode == "exp_range" and "momentum" in group:
+                low = group["max_momentum"] - group["momentum"]
+                group["momentum"] = group["max_momentum"] - low / scale
         return rates
 
 
@@ -305,12 +337,24 @@ COMMON: dict[str, tuple[str, Any, str]] = {
         having(torchs.MultiStepLR, state_dict=an_epoch_short),
         RESUME,
     ),
+    "saved before the first step": (
+        "ExponentialLR",
+        having(torchs.ExponentialLR, state_dict=begun),
+        RESUME,
+    ),
+    "lost at one epoch": ("LinearLR", having(torchs.LinearLR, state_dict=lost_at_4), RESUME),
+    "a bad metric less is saved": (
+        "ReduceLROnPlateau",
+        having(torchs.ReduceLROnPlateau, state_dict=best_forgotten),
+        RESUME,
+    ),
     "late groups are passed over": (
         "ExponentialLR",
         having(torchs.ExponentialLR, get_lr=passing_over),
         LATE,
     ),
     "momentum goes the same way": ("CyclicLR", SameWay, MOMENTUM),
+    "momentum is not scaled": ("CyclicLR", Unscaled, MOMENTUM),
     "both betas go": ("OneCycleLR", BothBetas, MOMENTUM),
 }
 

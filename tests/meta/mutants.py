@@ -9,7 +9,8 @@ its own (no file of the installation is touched), and the answers that run that 
 again. A mutant is *caught* if one of them fails, if it cannot be imported, crashes or never ends.
 
 Survivors are printed with the reason why they are no hole, from ``harmless.py``. The exit status is
-1 if one has no reason. ``--report`` writes what survives of every mutant of every file.
+1 if one has no reason. ``--report`` writes what survives of every mutant of every file; of those of
+one chapter alone, that chapter.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from oracles.files import write
@@ -39,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     there = targets()
     parser = _parser(there)
     options = parser.parse_args(arguments)
-    if options.report and (options.optimizer or options.sample or options.only):
-        parser.error("a report is of every mutant of every file")
+    if options.report and (options.sample or options.only or not _whole(options.optimizer, there)):
+        parser.error("a report is of every mutant of every file, or of those of a chapter")
     quiet()
     load_profile(OF_A_TEST)
     chosen = {name: _chosen(there[name], options) for name in options.optimizer or there}
@@ -51,10 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return concluded(found, options.report)
 
 
+def _whole(names: Sequence[str] | None, there: Mapping[str, Target]) -> bool:
+    """Whether these are all files, or all of a chapter."""
+    chapters = published.chaptered(dict.fromkeys(there, ()))
+    return not names or any({*names} == {*own} for own in chapters.values())
+
+
 def concluded(found: published.Found, report: Path | None) -> int:
     """Write the report, if there is to be one, and say what is unexplained: the exit status."""
     if report:
-        write(report, published.text(found).encode())
+        page = report.read_text(encoding="utf-8") if report.exists() else ""
+        write(report, published.text(found, page).encode())
     open_ = [f"{name}/{o.mutant}" for name, own in found.items() for o in own if o.unexplained]
     print(*(f"survives without a reason: {mutant}" for mutant in open_), sep="\n")
     return int(bool(open_))
@@ -62,8 +70,8 @@ def concluded(found: published.Found, report: Path | None) -> int:
 
 def _chosen(target: Target, options: argparse.Namespace) -> list[Mutant]:
     found = [m for m in mutants(target.source()) if re.search(options.only, str(m))]
-    if options.sample and options.sample < len(found):
-        found = random.Random(options.seed).sample(found, options.sample)
+    if options.sample:  # a larger one holds a smaller one
+        found = random.Random(options.seed).sample(found, len(found))[: options.sample]
     return found
 
 
@@ -114,7 +122,7 @@ def _parser(there: dict[str, Target]) -> argparse.ArgumentParser:
     add("--questions", type=int, default=effort.questions, help="the most for an excused mutant")
     add("--seed", type=int, default=effort.seed, help="of the sample and the order of questions")
     add("--jobs", type=int, default=effort.jobs, help="mutants at a time")
-    add("--report", type=Path, metavar="FILE", help="ask all, and write what survives")
+    add("--report", type=Path, metavar="FILE", help="ask all of a chapter, and write it")
     add("--resume", type=Path, metavar="FOLDER", help="keep what is found there, and go on from it")
     add("--verbose", action="store_true", help="print every mutant, not only those that survive")
     add("--list", action="store_true", help="list the mutants and stop")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -10,6 +11,7 @@ from packaging.version import Version
 
 from tests.meta.harmless import HARMLESS, Row
 from tests.meta.hunt import Effort, Outcome
+from tests.meta.questions import AROUND
 
 Found = Mapping[str, Sequence[Outcome]]
 """Outcomes of the mutants of each file, by its name."""
@@ -19,12 +21,13 @@ COMMAND = "python -m tests.meta.mutants --report MUTATION.md"
 INTRODUCTION = """\
 # What survives
 
-One place of an optimizer's file in `torch/optim` is changed at a time, as a slip of the pen could
-change it: a comparison, an operator, a number, an argument, a call, a statement left out. Then the
-suite's questions are asked of it: {examples} cases of each check of weight 1 on every path and
-dtype of the CPU, and the tests that ask a class what it keeps, refuses, loads and differentiates.
-`lbfgs.py`, which no general check asks, is asked its recorded runs and its own tests. A mutant is
-*caught* if an answer is wrong, or if it cannot be imported, crashes or never ends.
+One place of a file of torch is changed at a time, as a slip of the pen could change it: a
+comparison, an operator, a number, an argument, a call, a statement left out. Then the suite's
+questions are asked of it: {examples} cases of each check of weight 1 on every path and dtype of the
+CPU, and the tests that ask a class what it keeps, refuses, loads and differentiates. `lbfgs.py`,
+which no general check asks, is asked its recorded runs and its own tests; schedules, averages,
+clipping and the scaler are asked the questions of their parts. A mutant is *caught* if an answer is
+wrong, or if it cannot be imported, crashes or never ends.
 
 What survives is either the same program, or one that a CPU outside of a compiler cannot tell from
 it (*reasons*, below), or a *hole*: something that nobody asks, and that is known. Reasons are rows
@@ -34,28 +37,55 @@ nobody has written down why makes the command fail.
 This page is written by `{command}`
 with torch {torch} (its CPU build) and Hypothesis {hypothesis}; the cases are always the same.
 `--jobs N` asks N mutants at a time; `--optimizer adam` asks about one file and prints survivors.
+With all files of one of the two chapters, the report writes that chapter and leaves the other.
 """
 
+STEP, LOOP = "The step", "Around the step"
+"""The two chapters."""
+
 NOT_MUTATED = """\
-## What is not mutated
+# What is not mutated
 
 * Annotations, docstrings, the texts of errors, and code outside of functions.
-* `optimizer.py`, the base class, and the schedulers and averages beside it: they hold no rule.
+* `optimizer.py`, the base class, which holds no rule.
 * Kernels in C++: of fused and foreach steps it is the Python around them that is changed.
 """
 
 
-def text(found: Found) -> str:
-    """The page."""
+def text(found: Found, page: str = "") -> str:
+    """The page; chapters of which there is no file stay as they are in ``page``."""
     introduction = INTRODUCTION.format(
         command=COMMAND,
         examples=Effort().examples,
         torch=Version(torch.__version__).base_version,
         hypothesis=importlib.metadata.version("hypothesis"),
     )
-    parts = [[introduction], _table(found), _reasons(found), _holes(found)]
-    parts += [_unexplained(found), _stale(found), [NOT_MUTATED]]
-    return "\n".join(line for part in parts for line in part).rstrip() + "\n"
+    chapters = [
+        _chapter(title, own) if own else _kept(title, page)
+        for title, own in chaptered(found).items()
+    ]
+    unneeded = _stale(found) if all(chaptered(found).values()) else ()
+    parts = [introduction, *filter(None, chapters), *unneeded, NOT_MUTATED]
+    return "\n".join(part.strip("\n") + "\n" for part in parts)
+
+
+def chaptered(found: Found) -> dict[str, Found]:
+    """The files of each chapter."""
+    around = {str(target) for target in AROUND}
+    return {
+        STEP: {name: own for name, own in found.items() if name not in around},
+        LOOP: {name: own for name, own in found.items() if name in around},
+    }
+
+
+def _chapter(title: str, found: Found) -> str:
+    parts = _table(found), _reasons(found), _holes(found), _unexplained(found)
+    return "\n".join([f"# {title}\n", *(line for part in parts for line in part)])
+
+
+def _kept(title: str, page: str) -> str:
+    there = re.search(rf"^# {title}\n.*?(?=^# |\Z)", page, re.MULTILINE | re.DOTALL)
+    return there.group() if there else ""
 
 
 def stale(found: Found, rows: Sequence[Row] = HARMLESS) -> list[Row]:
@@ -108,11 +138,8 @@ def _unexplained(found: Found) -> Iterator[str]:
 
 
 def _stale(found: Found) -> Iterator[str]:
-    rows = stale(found)
-    if rows:
-        yield "## Reasons that nothing needs any more\n"
-        yield from (f"* {row}" for row in rows)
-        yield ""
+    if rows := stale(found):
+        yield "\n".join(["# Reasons that nothing needs any more\n", *(f"* {row}" for row in rows)])
 
 
 def _by_reason(found: Found, *, hole: bool) -> dict[str, list[tuple[str, Outcome]]]:

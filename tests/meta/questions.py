@@ -157,11 +157,12 @@ class Around(Target):
 
     def kinds(self, examples: int) -> Kinds:
         modules = map(importlib.import_module, self.tests)
-        own = [part for part, home in PARTS.items() if _is_in(self.module, home, part)]
-        return [
-            [*calls(modules)],
-            *(cases_of_part(question, examples) for part in own for question in asked_of(part)),
-        ]
+        asked = [question for part in self.parts() for question in asked_of(part)]
+        return [[*calls(modules)], *(cases_of_part(question, examples) for question in asked)]
+
+    def parts(self) -> list[str]:
+        """The parts of the loop that it has the source of."""
+        return [part for part, home in PARTS.items() if _is_in(self.module, home, part)]
 
 
 def _names_of_all(ids: Container[int]) -> list[tuple[Any, str, Any]]:
@@ -179,16 +180,16 @@ def _is_of(value: Any, module: types.ModuleType) -> bool:
 
 
 def _is_in(module: str, home: Home, part: str) -> bool:
-    """Whether a part is there, and its source is in a module."""
+    """Whether a part is there, and its source or that of a class it is made of is in a module."""
     owner = getattr(importlib.import_module(home.torch), part, None)
-    return getattr(owner, "__module__", None) == module
+    return any(one.__module__ == module for one in getattr(owner, "__mro__", (owner,)) if one)
 
 
 AROUND = (
     Around("torch.optim.lr_scheduler", ("tests.torch.test_schedules",)),
-    Around("torch.optim.swa_utils", ("tests.torch.test_averaging",)),
+    Around("torch.optim.swa_utils", ("tests.torch.test_averaging", "tests.torch.test_schedules")),
     Around("torch.nn.utils.clip_grad", ("tests.torch.test_clipping",)),
-    Around("torch.amp.grad_scaler", ()),
+    Around("torch.amp.grad_scaler", ("tests.torch.test_scaler",)),
 )
 """Files around the step."""
 

@@ -78,6 +78,7 @@ FLOORS = (
     "oracles.accuracy",
     "oracles.strictness",
     "oracles.inquiry",
+    "oracles.schedule_checking",
     "oracles.report",
     "oracles.checking",
     "oracles.watching",
@@ -146,6 +147,20 @@ def test_importing_oracles_is_cheap() -> None:
     assert done.stdout.split("\n")[:2] == ["[]", "[]"], done.stderr
 
 
+def test_a_rule_is_told_without_torch() -> None:
+    """The command starts, and says what a step of NumPy follows, where torch cannot be imported."""
+    program = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from oracles.cli import main\n"
+        "sys.exit(main(['identify', '--rule', 'SGD', '--equation', 'w -= lr*g']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT.parent
+    )
+    assert "follows SGD's coupled_unscaled" in done.stdout, done.stderr
+    assert done.returncode == 0
+
+
 def test_oracles_work_without_torch() -> None:
     """An oracle answers a case in a process in which torch cannot be imported."""
     program = (
@@ -160,3 +175,19 @@ def test_oracles_work_without_torch() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT.parent
     )
     assert done.stdout.strip() == "16.5"
+
+
+def test_the_face_is_imported_without_torch() -> None:
+    """Recorded runs, pasted equations and translations need none, and do not wait for it."""
+    doors = (
+        "checking",
+        "explanation",
+        "identification",
+        "schedule_checking",
+        "scheduling",
+        "translation",
+    )
+    program = "\n".join(
+        ("import sys; sys.modules['torch'] = None", *(f"import oracles.{door}" for door in doors))
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT.parent)

@@ -35,7 +35,7 @@ from tests.meta.harmless import Row as Excuse
 from tests.meta.hunt import Outcome
 from tests.meta.mutation import Mutant
 from tests.meta.mutation import mutants as mutants_of
-from tests.meta.questions import OfOptimizer, Question, parameters
+from tests.meta.questions import AROUND, OfOptimizer, Question, parameters, targets
 
 # What is not shrunk is long, and Hypothesis warns of printing it.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -245,9 +245,37 @@ def test_a_reason_that_nothing_needs_is_stale() -> None:
     rows = [REASON, UNASKED, Excuse("never read")]
     assert published.stale({"one": [EXCUSED], "two": [KNOWN]}, rows) == rows[2:]
     assert published.stale({"one": [EXCUSED]}, rows) == rows[1:]
-    page = published.text({"one": [CAUGHT]})
-    assert "## Reasons that nothing needs any more" in page
+    page = published.text({"one": [CAUGHT], "clip_grad": [CAUGHT]})
+    assert "# Reasons that nothing needs any more" in page
     assert str(HARMLESS[0]) in page
+    assert "# Reasons that nothing" not in published.text({"one": [CAUGHT]}), "others may need it"
+
+
+def test_a_chapter_is_written_by_itself() -> None:
+    """And what else is on the page stays."""
+    whole = published.text({"one": [EXCUSED], "clip_grad": [CAUGHT]})
+    other = published.text({"clip_grad": [OPEN]}, whole)
+    step, around = (f"# {title}\n" for title in (published.STEP, published.LOOP))
+    assert other.index("| `one.py` |") < other.index(around) < other.index("| `clip_grad.py` |")
+    assert (
+        other.partition(step)[2].partition(around)[0]
+        == whole.partition(step)[2].partition(around)[0]
+    )
+    assert "| `clip_grad.py` | 1 | 0 | 0 | 0 | 1 |" in other
+    assert other.endswith(published.NOT_MUTATED)
+    assert step not in published.text({"clip_grad": [OPEN]})
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what torch imports
+def test_each_file_around_the_step_is_asked_by_its_parts() -> None:
+    """In ``torch.cuda.amp`` the scaler is a class that is made of it."""
+    found = {str(target): target.parts() for target in AROUND}
+    assert {"StepLR", "SequentialLR", "SWALR"} <= {*found["lr_scheduler"]}
+    assert {"SWALR", "AveragedModel", "update_bn"} <= {*found["swa_utils"]}
+    assert "clip_grad_norm_" in found["clip_grad"]
+    if "grad_scaler" in targets():
+        assert found["grad_scaler"] == ["GradScaler"]
+    assert all(target.tests for target in AROUND)
 
 
 @pytest.mark.parametrize("report", [False, True])

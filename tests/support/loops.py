@@ -298,15 +298,16 @@ def scaled_by_hand(watch: Any) -> Any:
 
 @where(SCALER)
 def scaled_with_a_scaled_limit(watch: Any) -> Any:
-    """Gradients are clipped while they are scaled, and so is the limit."""
+    """Gradients are clipped while they are scaled, and so is the limit, chosen or computed."""
     model = mlp()
     optimizer = sgd(model)
     scaler = grad_scaler()
     with watch(optimizer, model=model, scaler=scaler):
-        for x, y in batches():
+        for n, (x, y) in enumerate(batches()):
             optimizer.zero_grad()
             scaler.scale(F.cross_entropy(model(x), y)).backward()
-            clip_grad_norm_(model.parameters(), 0.25 * scaler.get_scale())
+            limit = math.pi / 10 if n % 2 else 0.25
+            clip_grad_norm_(model.parameters(), limit * scaler.get_scale())
             scaler.step(optimizer)
             scaler.update()
     return model
@@ -1701,5 +1702,293 @@ def unpacked_once(watch: Any) -> Any:
             with torch.autograd.graph.saved_tensors_hooks(pack, kept.pop):
                 loss = F.cross_entropy(model(x), y) * 0.5
             loss.backward()
+            optimizer.step()
+    return model
+
+
+@right
+def a_head_alone(watch: Any) -> Any:
+    """The rest is not frozen; its gradients pile up, and no limit is one of their norm."""
+    model = mlp()
+    optimizer = sgd(model[2])
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            clip_grad_norm_(model[2].parameters(), 0.1)
+            clip_grad_value_(model.parameters(), 0.01)
+            clip_grad_norm_(model.parameters(), math.inf)
+            optimizer.step()
+    return model
+
+
+@right
+def a_head_alone_and_one_norm(watch: Any) -> Any:
+    """The limit is one for all gradients, and all are cleared."""
+    model = mlp()
+    optimizer = sgd(model[2])
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches()):
+            (F.cross_entropy(model(x), y) / 2).backward()
+            if n % 2:
+                clip_grad_norm_(model.parameters(), 0.01)
+                optimizer.step()
+                model.zero_grad()
+    return model
+
+
+@right
+def a_norm_of_momentum_by_hand(watch: Any) -> Any:
+    """The body follows gradients that are never cleared, and one limit is for all of them."""
+    model = mlp()
+    optimizer = torch.optim.SGD(model[2].parameters(), lr=0.1)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            clip_grad_norm_(model.parameters(), 0.1)
+            optimizer.step()
+            for p in model[0].parameters():
+                assert p.grad is not None
+                p.data.sub_(p.grad, alpha=0.1)
+    return model
+
+
+@right
+def tuned_in_eval_mode(watch: Any) -> Any:
+    """Batch norm is left as it is, from some epoch on."""
+    model = mlp(norm=True)
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for epoch in range(3):
+            model.train(epoch == 0)
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                clip_grad_norm_(model.parameters(), 1.0)
+                optimizer.step()
+    return model
+
+
+@right
+def weighted_rows(watch: Any) -> Any:
+    """A sum of losses that have weights, which add up to 1; a mean with weights of half."""
+    model = mlp()
+    optimizer = sgd(model)
+    weights = torch.linspace(0.0, 1.0, 8)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches(6)):
+            losses = F.cross_entropy(model(x), y, reduction="none")
+            if n < 2:
+                (losses * weights / weights.sum()).sum().backward()
+            elif n < 4:
+                (losses / len(x)).sum().backward()
+            else:
+                (losses * (weights / (2 * weights.mean()))).mean().backward()
+            if n != 4:
+                optimizer.step()
+                optimizer.zero_grad()
+    return model
+
+
+@right
+def embeddings_first(watch: Any) -> Any:
+    """The graph of a large batch is made piece by piece, after the gradients of its outputs."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            with torch.no_grad():
+                out = model(x)
+            out.requires_grad_()
+            F.cross_entropy(out, y).backward()
+            for part, gradient in zip(x.split(4), out.grad.split(4), strict=True):
+                (model(part).flatten() * gradient.flatten()).sum().backward()
+            optimizer.step()
+    return model
+
+
+@where(SCALER)
+def epochs_with_one_step(watch: Any) -> Any:
+    """Of the first steps the scaler leaves out some, and the schedule counts epochs."""
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
+    scaler = grad_scaler()
+    with watch(optimizer, model=model, scheduler=schedule, scaler=scaler, loss="mean"):
+        for epoch in range(3):
+            for n, (x, y) in enumerate(batches(2)):
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(x), y)
+                scaler.scale(loss if epoch and n else loss * math.inf).backward()
+                scaler.step(optimizer)
+                scaler.update()
+            schedule.step()
+    return model
+
+
+class OfMatrices(torch.optim.SGD):
+    """A step that leaves vectors where they are."""
+
+    def step(self, closure: Any = None) -> Any:
+        every = self.param_groups[0]["params"]
+        self.param_groups[0]["params"] = [p for p in every if p.dim() > 1]
+        super().step(closure)
+        self.param_groups[0]["params"] = every
+
+
+@right
+def vectors_left_alone(watch: Any) -> Any:
+    model = mlp()
+    optimizer = OfMatrices(model.parameters(), lr=0.1)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+@where(hasattr(torch.optim.Optimizer, "register_step_post_hook"))
+def put_back_by_a_hook(watch: Any) -> Any:
+    """After each step one parameter gets its old values."""
+    model = mlp()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    bias = [*model.parameters()][1]
+    old = bias.detach().clone()
+
+    def put_back(*_: Any) -> None:
+        bias.data.copy_(old)
+
+    optimizer.register_step_post_hook(put_back)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+@right
+def noise_before_gradients_are_replaced(watch: Any) -> Any:
+    """One pass is cleared, and two make a step, the first by way of a new tensor."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, accumulation=2):
+        for first, second in zip(batches(4)[::2], batches(4)[1::2], strict=True):
+            for n, (x, y) in enumerate((first, first, second)):
+                (F.cross_entropy(model(x), y) / 2).backward()
+                if n == 0:
+                    optimizer.zero_grad()
+                elif n == 1:
+                    for p in model.parameters():
+                        assert p.grad is not None
+                        p.grad = p.grad.clone()
+            optimizer.step()
+            optimizer.zero_grad()
+    return model
+
+
+@right
+def schedule_of_passes(watch: Any) -> Any:
+    """Its length is one in micro-batches, and it comes to its end with them."""
+    model = mlp()
+    optimizer = sgd(model)
+    parts = batches(8)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.2, total_steps=len(parts))
+    with watch(optimizer, model=model, scheduler=schedule, loss="mean"):
+        for n, (x, y) in enumerate(parts):
+            (F.cross_entropy(model(x), y) / 2).backward()
+            if n % 2:
+                optimizer.step()
+                optimizer.zero_grad()
+            schedule.step()
+    return model
+
+
+@right
+def parts_of_one_loss(watch: Any) -> Any:
+    """Two means are added by passes of their own: over one graph, or of two kinds."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches()):
+            optimizer.zero_grad()
+            out = model(x)
+            F.cross_entropy(out, y).backward(retain_graph=n < 2)
+            if n < 2:
+                F.cross_entropy(-out, y).backward()
+            else:
+                F.mse_loss(model(x), torch.zeros(8, 2)).backward()
+            optimizer.step()
+    return model
+
+
+class Unscaling(torch.optim.SGD):
+    """A step that is told the scale."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None, *, scale: float = 1.0) -> Any:
+        for p in self.param_groups[0]["params"]:
+            p.sub_(p.grad, alpha=self.param_groups[0]["lr"] / scale)
+
+
+@where(SCALER)
+def unscaled_by_the_optimizer(watch: Any) -> Any:
+    model = mlp()
+    optimizer = Unscaling(model.parameters(), lr=0.1)
+    scaler = grad_scaler()
+    with watch(optimizer, model=model, scaler=scaler, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            scaler.scale(F.cross_entropy(model(x), y)).backward()
+            optimizer.step(scale=scaler.get_scale())
+    return model
+
+
+@right
+def explained_after_the_training(watch: Any) -> Any:
+    """In eval mode passes are made for what they say of the inputs, by the way and at the end."""
+    model = mlp(norm=True)
+    optimizer = sgd(model)
+    model.train()
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches(3):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        model.eval()
+        with torch.no_grad():
+            for x, _ in batches(2):
+                model(x)
+        for x, _ in batches(2):
+            model(x.requires_grad_()).amax(1).sum().backward()
+    return model
+
+
+class EverySecond(torch.optim.SGD):
+    """It accumulates by itself: every second step is one, and clears what it has followed."""
+
+    count = 0
+
+    def step(self, closure: Any = None) -> Any:
+        self.count += 1
+        if self.count % 2 == 0:
+            super().step(closure)
+            super().zero_grad()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Nothing: it knows when."""
+
+
+@right
+def accumulated_by_the_optimizer(watch: Any) -> Any:
+    model = mlp()
+    optimizer = EverySecond(model.parameters(), lr=0.1)
+    with watch(optimizer, model=model):
+        for x, y in batches(6):
+            optimizer.zero_grad()
+            (F.cross_entropy(model(x), y) / 2).backward()
             optimizer.step()
     return model

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import time
 from typing import Any
 
 import torch
@@ -53,3 +55,27 @@ def annealed(optimizer: Any) -> Any:
 def in_turn(optimizer: Any) -> Any:
     warm = LinearLR(optimizer, start_factor=0.25, total_iters=4)
     return SequentialLR(optimizer, [warm, CosineAnnealingLR(optimizer, T_max=8)], [4])
+
+
+class Hanging(torch.optim.lr_scheduler.ExponentialLR):
+    """Never makes a step."""
+
+    def step(self, epoch: Any = None) -> None:
+        while self.last_epoch == 0:
+            time.sleep(1)
+        super().step(epoch)
+
+
+class HalfHanging(torch.optim.lr_scheduler.ExponentialLR):
+    """Never gives its state."""
+
+    def state_dict(self) -> Any:
+        while True:
+            time.sleep(1)
+
+
+class Vanishing(torch.optim.lr_scheduler.ExponentialLR):
+    """Ends its process where its state is loaded."""
+
+    def load_state_dict(self, state_dict: Any) -> None:
+        os._exit(3)

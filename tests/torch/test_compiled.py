@@ -8,11 +8,15 @@ of a step's lines.
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 
+import oracles
 from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.cases.case import MIXED, Case, Group, Parameter
 from oracles.harness.oracle import Oracle
@@ -102,3 +106,30 @@ def test_gradients_that_were_absent_when_a_step_was_traced(
     verdict = judge(Oracle(rule, case), subject, subject.ask(case))
     tally.add(subject.place, verdict)
     assert verdict.outcome == INSIDE, verdict.sentence
+
+
+def test_who_watches_a_loop_is_not_compiled_with_it() -> None:
+    """The graphs of a step with its backward pass are torch's and the loop's own."""
+    if not hasattr(torch, "compile"):
+        pytest.skip("this torch has no torch.compile")
+    torch.compiler.reset()
+    model = torch.nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    traced: list[str] = []
+
+    def backend(module: Any, _: Any) -> Any:
+        traced.extend(node.stack_trace or "" for node in module.graph.nodes)
+        return module.forward
+
+    @torch.compile(backend=backend)
+    def step() -> None:
+        optimizer.zero_grad()
+        model(torch.ones(2, 3)).square().mean().backward()
+        optimizer.step()
+
+    with oracles.watch(optimizer, model=model, loss="mean") as report:
+        for _ in range(3):
+            step()
+    assert report.ok
+    assert report.seen == "3 steps of SGD after 3 backward passes"
+    assert not [place for place in traced if f"{os.sep}loops{os.sep}" in place]

@@ -59,7 +59,7 @@ class Flaw:
 
     def holds_for(self, torch_version: str) -> bool:
         """Whether the row says that this version of torch deviates."""
-        return self.versions.contains(Version(torch_version).base_version)
+        return _contains(self.versions, torch_version)
 
     def concerns(self, question: str | None, place: Place) -> bool:
         """Whether the row is about a question, or any, at a place."""
@@ -83,6 +83,12 @@ class Flaw:
         except Exception:
             return True
         return False
+
+
+@cache
+def _contains(versions: SpecifierSet, torch_version: str) -> bool:
+    """Asked again for each case at each site."""
+    return versions.contains(Version(torch_version).base_version)
 
 
 def program(text: str, name: str, rank: Rank | None = None) -> None:

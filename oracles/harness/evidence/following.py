@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracles.drawing import Hyper
+from oracles.harness.arguments import Argument
 from oracles.harness.arithmetic.enclosure import Enclosure, holds
 from oracles.harness.arithmetic.formats import (
     HALF,
@@ -85,8 +86,10 @@ def follow(
     In float64, or in enclosures if there is a margin.
     """
     (group,) = observation.case.groups
-    schedule, factors = _heard(candidate, observation)
-    format = None
+    schedule, format = group.schedule, None
+    factors: Sequence[float] = (1.0,) * len(schedule)
+    if candidate.arguments:
+        schedule, factors = _heard(candidate.rule, candidate.arguments, schedule)
     if margin:
         schedule = tuple(exactly(h, margin=margin) for h in schedule)
         format = margin.arrays(uniform(observation.dtype))
@@ -96,7 +99,7 @@ def follow(
         run = candidate.rule.run(
             candidate.convention,
             known[0],
-            given if factors is None else _multiplied(given, factors),
+            [g if f == 1 or g is None else g * f for f, g in zip(factors, given, strict=True)],
             schedule,
             decays=batch.decays,
             count=margin.count if margin else int,
@@ -106,28 +109,13 @@ def follow(
             yield batch.where, step, w
 
 
-Heard = tuple[Sequence[Hyper], tuple[float, ...] | None]
-
-
-def _heard(candidate: Candidate, observation: Observation) -> Heard:
-    """What a candidate's rule sees, and what gradients are multiplied with; None for nothing.
-
-    It hangs on the arguments alone, which many candidates of a rule share.
-    """
-    (group,) = observation.case.groups
-    if not candidate.arguments:
-        return group.schedule, None
-    key = candidate.rule.name, candidate.arguments
-    if key not in observation.heard:
-        factors = tuple(map(candidate.gradient, group.schedule))
-        schedule = tuple(map(candidate.heard, group.schedule))
-        observation.heard[key] = schedule, None if {*factors} == {1} else factors
-    heard: Heard = observation.heard[key]
-    return heard
-
-
-def _multiplied(gradients: Sequence[Any], factors: Sequence[float]) -> list[Any]:
-    return [g if f == 1 or g is None else g * f for f, g in zip(factors, gradients, strict=True)]
+@lru_cache(maxsize=256)
+def _heard(
+    rule: Rule, arguments: tuple[Argument, ...], schedule: tuple[Hyper, ...]
+) -> tuple[tuple[Hyper, ...], tuple[float, ...]]:
+    """A schedule as it is heard, and what gradients are multiplied with: many share arguments."""
+    hearer = Candidate(rule, arguments=arguments)
+    return tuple(map(hearer.heard, schedule)), tuple(map(hearer.gradient, schedule))
 
 
 def _given(batch: _Batch, format: Format | None) -> tuple[list[Any], list[Any]]:

@@ -37,7 +37,6 @@ class Observation:
         dtype: in which the code computes.
         doubt: None where all numbers are what the code had to the bit.
         tried: candidates that were held against it in plain float64, and whether they are near.
-        heard: by rule and arguments, what candidates make of what was given.
     """
 
     what: str
@@ -46,7 +45,6 @@ class Observation:
     dtype: str = "float64"
     doubt: Doubt | None = None
     tried: dict[Any, bool] = field(default_factory=dict, init=False, repr=False)
-    heard: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def before(self) -> FloatArray:

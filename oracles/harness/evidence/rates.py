@@ -12,17 +12,19 @@ import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from itertools import product
 from typing import Any
 
 from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.evidence import customary
+from oracles.harness.evidence.shorter import ROUGHLY, shorter
 from oracles.harness.evidence.sifting import MARGINS
 from oracles.harness.oracle import Margin
 from oracles.harness.subjects.scheduled import SHORTEST, Scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.schedules import cyclic
 from oracles.schedules.composed import Plan, Sequential, Single
+from oracles.schedules.customary import stable
 from oracles.schedules.schedule import BATCHES, Schedule, Settings, Timing
 
 
@@ -44,10 +46,15 @@ class Fit:
     base: float | None = None
     assumed: Mapping[str, Any] = field(default_factory=dict)
 
+    def __reduce__(self) -> Any:
+        """Between processes a timing goes by its place: it is made of functions."""
+        place = self.schedule.timings.index(self.timing)
+        return _fit, (self.schedule, place, dict(self.settings), self.base, dict(self.assumed))
+
     @property
     def torchs(self) -> bool:
         """Whether it is torch's timing."""
-        return self.timing is self.schedule.torch
+        return bool(self.schedule.home) and self.timing is self.schedule.torch
 
     @property
     def simplicity(self) -> tuple[bool, int, int]:
@@ -59,6 +66,10 @@ class Fit:
         base = f" from {_short(self.base)}" if self.base is not None else ""
         with_ = f" with {given}" if given else ""
         return f"{self.schedule.name}'s {self.timing.name}{with_}{base}"
+
+
+def _fit(schedule: Schedule, place: int, *others: Any) -> Fit:
+    return Fit(schedule, schedule.timings[place], *others)
 
 
 MANY = 6
@@ -137,7 +148,11 @@ def asked(subject: Scheduled, schedule: Schedule, rounds: int) -> Iterator[Fit]:
 
 
 def assumptions(subject: Scheduled, schedule: Schedule) -> Iterator[dict[str, Any]]:
-    """What settings may be that a subject does not take: torch's defaults, or a start at 0."""
+    """What settings may be that a subject does not take: the defaults, or a start at 0."""
+    taken = {*(subject.takes or ())}
+    if schedule.name == stable.NAME and "num_training_steps" in taken:
+        yield {} if "num_stable_steps" in taken else {"num_stable_steps": None}
+        return
     yield {}
     if schedule.name == "LinearLR" and "start_factor" not in (subject.takes or ()):
         yield {"start_factor": 0.0}
@@ -188,7 +203,7 @@ def _draw(ends: Any, chance: random.Random) -> Any:
 
 
 def made_of(
-    rates: Sequence[float], schedules: Iterable[Schedule], base: float | None, *, torchs: bool
+    rates: Sequence[float], schedules: Iterable[Schedule], base: float | None, *, first: bool
 ) -> Iterator[Fit]:
     """Timings and settings that give some rates, if one knows how to make settings of them.
 
@@ -196,18 +211,30 @@ def made_of(
         rates: from epoch 0 on.
         schedules: whose.
         base: the base rate, where it is known.
-        torchs: whether torch's timings are tried, or all others.
+        first: whether the first timings are tried, which are torch's, or all others.
     """
     if not all(map(_finite, rates)):
         return
     margin = MARGINS[1] if all(rate == _in_float32(rate) for rate in rates) else MARGINS[0]
     for schedule in schedules:
-        for timing in schedule.timings[:1] if torchs else schedule.timings[1:]:
+        for timing in schedule.timings[:1] if first else schedule.timings[1:]:
             for settings, start in _guessed(schedule, timing, rates, base):
+                if not _near(timing, settings, start, rates):
+                    continue
                 if holds(schedule, timing, settings, start, rates, margin):
                     known = {n: v for n, v in settings._asdict().items() if n in schedule.draws}
                     yield Fit(schedule, timing, known, start if base is None else None)
                     break
+
+
+def _near(timing: Timing, settings: Settings, start: float, rates: Sequence[float]) -> bool:
+    """Whether some rates are met but for roundings: a look that costs little."""
+    reach = ROUGHLY * max(map(abs, rates))
+    try:
+        pairs = ((timing.rate(t, start, settings), rates[t]) for t in _telling(len(rates)))
+        return all(abs(expected - rate) <= reach for expected, rate in pairs)
+    except ArithmeticError:  # where an enclosure knows nothing
+        return False
 
 
 def goes_on(fit: Fit, base: float, far: Mapping[int, float]) -> bool:
@@ -239,9 +266,6 @@ LINES: Mapping[str, tuple[str, ...]] = {
 SCALED = ("ConstantLR", "LinearLR")
 """Those whose setting is a share of the base rate."""
 
-POWERS = (1.0, 2.0, 0.5, 0.9, 3.0)
-"""Of polynomial decays, those that people use."""
-
 
 def _guessed(
     schedule: Schedule, timing: Timing, rates: Sequence[float], base: float | None
@@ -251,6 +275,8 @@ def _guessed(
     elif schedule.name in LINES:
         for settings in _whole(schedule, len(rates)):
             yield from _line(schedule, timing, settings, rates, base)
+    elif not schedule.home:
+        yield from customary.guessed(schedule, rates, base)
 
 
 LONG = 200
@@ -262,7 +288,7 @@ def _whole(schedule: Schedule, count: int) -> Iterator[Settings]:
     choices: dict[str, Sequence[Any]] = {}
     for name, ends in schedule.draws.items():
         if name == "power":
-            choices[name] = POWERS
+            choices[name] = customary.POWERS
         elif name == "T_mult":
             choices[name] = (1, 2, 3)
         elif isinstance(ends, list):
@@ -299,7 +325,7 @@ def _line(
     start, value = solved
     if schedule.name in SCALED:
         value = value / start
-    for near_start, near in product(_shorter(start) if base is None else (start,), _shorter(value)):
+    for near_start, near in product(shorter(start) if base is None else (start,), shorter(value)):
         yield settings._replace(**dict.fromkeys(names, near)), near_start
 
 
@@ -346,10 +372,6 @@ def _solved(
     return pair if all(abs(u * a + v * b - r) <= ROUGHLY * size for a, b, r in rows) else None
 
 
-ROUGHLY = 1e-5
-"""A share of the largest rate, within which a guess is worth being held against a margin."""
-
-
 def _through_two(
     first: Sequence[float], second: Sequence[float], rates: Sequence[float]
 ) -> tuple[float, float] | None:
@@ -373,10 +395,10 @@ def _powers(
         return
     share = rates[falls[0]] / rates[falls[0] - 1]
     by_time = 2 - 1 / share if share else share  # of what falls as 1/(1 + (1−q)t)
-    for gamma in (g for q in (share, by_time) if q > 0 for g in _shorter(q)):
+    for gamma in (g for q in (share, by_time) if q > 0 for g in shorter(q)):
         for settings in _falling(schedule, gamma, falls, len(rates)):
             first = timing.rate(0, 1.0, settings)
-            for start in _shorter(rates[0] / first) if base is None else (base,):
+            for start in shorter(rates[0] / first) if base is None else (base,):
                 yield settings, start
 
 
@@ -398,19 +420,6 @@ def _falling(
         for shift in (0, -1, 1):
             milestones = tuple(max(t + shift, 0) for t in falls)
             yield schedule.settings(milestones=milestones, gamma=gamma)
-
-
-def _shorter(value: float) -> Iterator[float]:
-    """A number that is as good as another, the ones that people write first."""
-    seen = set()
-    for short in (
-        *(float(f"{value:.{digits}g}") for digits in range(1, 9)),
-        float(Fraction(value).limit_denominator(100)),
-        value,
-    ):
-        if abs(short - value) <= ROUGHLY * abs(value) and short not in seen:
-            seen.add(short)
-            yield short or 0.0  # which may be -0
 
 
 def declined(subject: Scheduled, schedule: Schedule) -> str:
@@ -441,8 +450,8 @@ def warmed_up(rates: Sequence[float], schedules: Iterable[Schedule]) -> Plan | N
     warm = [schedule for schedule in among if schedule.name in WARM]
     if not 1 < turn < len(rates) - SHORTEST:
         return None
-    for one in made_of(rates[:turn], warm, rates[turn], torchs=True):
-        for other in made_of(rates[turn:], among, rates[turn], torchs=True):
+    for one in made_of(rates[:turn], warm, rates[turn], first=True):
+        for other in made_of(rates[turn:], among, rates[turn], first=True):
             return Sequential((_plan(one), _plan(other)), (turn,))
     return None
 

@@ -154,19 +154,26 @@ class Sieve:
         return max(more, key=len, default=takes) - takes
 
     def sift(self, rule: Rule, pool: Iterable[Candidate]) -> Sifted:
-        """Which of a rule's candidates hold everything."""
+        """Which of a rule's candidates hold everything.
+
+        Who is near everywhere is found first: few are, and only they are held by their margin.
+        """
         pool = list(pool)
         left = pool
-        spoken_for: set[Candidate] = set()
+        asked: list[Observation] = []
         try:
             for observation in self.observations(rule):
-                told = {c: held(c, observation, self.margin) for c in left if near(c, observation)}
-                left = [c for c in left if told.get(c) is not None]
-                spoken_for |= {c for c in left if told[c]}
+                asked.append(observation)
+                left = [c for c in left if near(c, observation)]
                 if not left:
                     break
         except SubjectError:  # the code does not take what this rule's cases are
             left = []
+        spoken_for: set[Candidate] = set()
+        for observation in asked:
+            told = {c: held(c, observation, self.margin) for c in left}
+            left = [c for c in left if told[c] is not None]
+            spoken_for |= {c for c in left if told[c]}
         return Sifted(
             tuple(c for c in left if c in spoken_for),
             tuple(c for c in left if c not in spoken_for),

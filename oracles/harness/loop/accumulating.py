@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from oracles.harness.accumulated import Course, enclosed, whole
 from oracles.harness.cases.accumulating import WAYS, Windows, windows
-from oracles.harness.loop.question import Question, wrong
+from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.scaled import compared, separation
 from oracles.harness.subjects import accumulating, scaling
 from oracles.harness.subjects.owners import PATHS
@@ -62,16 +62,8 @@ def questions(part: str) -> tuple[Question, ...]:
             in_backward,
             partial(places, part, in_backward=True),
         ),
-        *(
-            Question(
-                part,
-                f"rejects {variant.name}",
-                partial(_differing, variant),
-                partial(rejection, variant),
-                partial(places, part, plain=True),
-                rejects=variant.name,
-            )
-            for variant in PART.variants[1:]
+        *rejections(
+            part, PART.variants[1:], _differing, rejection, partial(places, part, plain=True)
         ),
     )
 

@@ -16,7 +16,7 @@ from oracles.harness.cases import trails as cases
 from oracles.harness.cases.case import dtype_of
 from oracles.harness.cases.trails import Counters, Pull, Trail
 from oracles.harness.loop.judging import Told, judge, separation
-from oracles.harness.loop.question import Question, wrong
+from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.subjects import averaging as subject
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, Verdict
@@ -37,6 +37,7 @@ def questions(part: str) -> tuple[Question, ...]:
     buffers = partial(places, ("float32",), (subject.BUFFERS,))
     alone = partial(places, DTYPES, (subject.ALONE,))
     short = partial(places, HALF, (subject.ALONE,))
+    whole = partial(places, FULL, (subject.BUFFERS,))
     return (
         asked("average", cases.trails, average, everywhere, IN_FLOAT32, weight=3),
         asked("goes on elsewhere", cases.trails, goes_on, places, ELSEWHERE),
@@ -45,24 +46,15 @@ def questions(part: str) -> tuple[Question, ...]:
         asked("a slow average moves", cases.pulls, moves, alone, STALLED),
         asked("kept in float32", cases.trails, kept_in_float32, short, LONGER),
         asked("another model", _others, refuses, single, OTHERS, weight=2),
-        *(_rejection(part, variant) for variant in PARTS[part].variants[1:]),
+        *rejections(
+            part, PARTS[part].variants[1:], partial(_differing, part), rejection, whole, IN_FLOAT32
+        ),
         *([_own(part)] if part == "AveragedModel" else ()),
     )
 
 
-def _rejection(part: str, variant: Variant) -> Question:
-    def differing() -> Any:
-        return cases.apart().filter(lambda trail: _separated(part, variant, trail, "float32") > 1)
-
-    return Question(
-        part,
-        f"rejects {variant.name}",
-        differing,
-        partial(rejection, variant),
-        partial(subject.places, part, FULL, (subject.BUFFERS,)),
-        IN_FLOAT32,
-        rejects=variant.name,
-    )
+def _differing(part: str, variant: Variant) -> Any:
+    return cases.apart().filter(lambda trail: _separated(part, variant, trail, "float32") > 1)
 
 
 def _own(part: str) -> Question:
@@ -86,21 +78,16 @@ def lifted(trail: Trail, dtype: str) -> list[list[Enclosure]]:
     ]
 
 
+@lru_cache(maxsize=16)  # all paths of a dtype are held against the same
 def followed(variant: Variant, trail: Trail, dtype: str) -> list[list[Enclosure]]:
     """By tensor, the average after each update."""
     decay = Enclosure.exact(trail.decay, FLOAT64)
     return [list(variant.compute(points, decay)) for points in lifted(trail, dtype)]
 
 
-torch_followed = lru_cache(maxsize=8)(
-    lambda part, trail, dtype: followed(PARTS[part].torch, trail, dtype)
-)
-"""torch's, which all paths share."""
-
-
 def expected(trail: Trail, place: Place) -> list[list[Enclosure]]:
-    """The same, where buffers are the model's own unless they are averaged."""
-    averages = torch_followed(place.optimizer, trail, place.dtype)
+    """The same of torch, where buffers are the model's own unless they are averaged."""
+    averages = followed(PARTS[place.optimizer].torch, trail, place.dtype)
     if place.path != subject.ALONE:
         return list(averages)
     own = lifted(trail, place.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from oracles.harness.arithmetic.formats import FLOAT64, FORMATS, round_to
 from oracles.harness.cases import passes as cases
 from oracles.harness.cases.passes import Data, Pass
 from oracles.harness.loop.judging import Told, judge, separation
-from oracles.harness.loop.question import Question, wrong
+from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.subjects import batch_statistics as subject
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, Verdict
@@ -27,17 +27,7 @@ def questions(part: str) -> tuple[Question, ...]:
     return (
         Question(part, "statistics", cases.data, statistics, places, weight=2),
         Question(part, "leaves the model as it was", cases.passes, leaves, places, LEFT, weight=5),
-        *(
-            Question(
-                part,
-                f"rejects {variant.name}",
-                partial(_differing, variant),
-                partial(rejection, variant),
-                places,
-                rejects=variant.name,
-            )
-            for variant in PART.variants[1:]
-        ),
+        *rejections(part, PART.variants[1:], _differing, rejection, places),
     )
 
 
@@ -46,6 +36,7 @@ def _differing(variant: Variant) -> Any:
     return drawn.filter(lambda case: _separated(variant, case, "float32") > 1)
 
 
+@lru_cache(maxsize=16)  # all paths of a dtype are held against the same
 def balls(variant: Variant, case: Data, dtype: str) -> tuple[Enclosure, Enclosure]:
     """Mean and variance as a variant takes them."""
 

@@ -12,6 +12,9 @@ from oracles.loop.averaging import EQUAL, EXPONENTIAL
 from oracles.loop.clipping import CLIPPING
 from oracles.schedules.registry import SCHEDULES
 
+EDITS, LATE = OF_RECURRENCES = ("edited rates", "late groups")
+"""Questions of schedules that hang on how a rate is made of the one before."""
+
 
 @dataclass(frozen=True)
 class Home:
@@ -57,6 +60,11 @@ PARTS: Mapping[str, Home] = MappingProxyType(
     }
 )
 """All parts, in the order in which they are walked."""
+
+
+def on_ranks(name: str) -> bool:
+    """Whether that is a part which is asked on several processes."""
+    return name in PARTS and PARTS[name].questions.startswith(f"{HERE}.ranks.")
 
 
 def questions(part: str) -> tuple[Question, ...]:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from hypothesis import strategies as st
 
 from oracles.harness.cases import plans
+from oracles.harness.loop.catalogue import EDITS, LATE
 from oracles.harness.loop.question import Question, Region, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, Run, judged, places, singles
 from oracles.harness.rates import enclosed
@@ -19,7 +20,7 @@ from oracles.harness.verdict import INSIDE, Verdict
 from oracles.schedules.composed import Single
 from oracles.schedules.schedule import Schedule
 
-EDITS, LATE, TOLD = "edited rates", "late groups", "told rates"
+TOLD = "told rates"
 
 WRITTEN = 0.375
 """A rate that nobody computes."""

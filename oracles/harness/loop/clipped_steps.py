@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FLOAT64, FORMATS, round_to
 from oracles.harness.cases.windows import Arrays, Windows, windows
 from oracles.harness.loop.judging import Told, judge, separation
-from oracles.harness.loop.question import Question
+from oracles.harness.loop.question import Question, rejections
 from oracles.harness.subjects import clipped_steps as subject
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import Verdict
@@ -25,15 +25,8 @@ def questions(part: str) -> tuple[Question, ...]:
     return (
         Question(part, "in a step", windows, values, places),
         *(
-            Question(
-                part,
-                f"in a step, rejects {variant.name}",
-                partial(_differing, variant),
-                partial(rejection, variant),
-                places,
-                rejects=variant.name,
-            )
-            for variant in STEP.variants[1:]
+            replace(question, name=f"in a step, {question.name}")
+            for question in rejections(part, STEP.variants[1:], _differing, rejection, places)
         ),
     )
 
@@ -42,6 +35,7 @@ def _differing(variant: Variant) -> Any:
     return windows().filter(lambda case: _separated(variant, case, "float32") > 1)
 
 
+@lru_cache(maxsize=16)  # all paths of a dtype are held against the same
 def balls(variant: Variant, case: Windows, dtype: str) -> Sequence[Sequence[Enclosure]]:
     """The parameters after each step, as a variant has them."""
 

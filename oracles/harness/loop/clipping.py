@@ -18,7 +18,7 @@ from oracles.harness.cases.case import dtype_of
 from oracles.harness.cases.gradients import FarOut, Gradients
 from oracles.harness.loop import clipped_steps
 from oracles.harness.loop.judging import Told, judge, separation
-from oracles.harness.loop.question import Question, wrong
+from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.subjects import clipping as subject
 from oracles.harness.subjects.clipping import Clipped
 from oracles.harness.subjects.subject import Place
@@ -42,7 +42,8 @@ def questions(part: str) -> tuple[Question, ...]:
         plain(name="gradients in a graph", ask=in_a_graph, regions=GRAPH),
         own(name="nothing to clip", cases=cases.missing, ask=nothing, regions=NOTHING),
     ]
-    asked += [_rejection(PARTS[part], variant) for variant in PARTS[part].variants[1:]]
+    whole, differing = partial(subject.places, part, ("float64",)), partial(_differing, PARTS[part])
+    asked += rejections(part, PARTS[part].variants[1:], differing, rejection, whole)
     if part in (NORM.name, TOTAL.name, VALUE.name):
         asked += [
             own(name="infinities and nan", cases=cases.nonfinite, ask=values, regions=REGIONS)
@@ -70,19 +71,9 @@ def questions(part: str) -> tuple[Question, ...]:
 VARIED = "other ways to hand over the same"
 
 
-def _rejection(part: Part, variant: Variant) -> Question:
-    def differing() -> Any:
-        drawn = cases.sized(small=1e-3 if variant.name == "no_epsilon" else 1.0)
-        return drawn.filter(lambda case: _separated(part, variant, case) > 1)
-
-    return Question(
-        part.name,
-        f"rejects {variant.name}",
-        differing,
-        partial(rejection, variant),
-        partial(subject.places, part.name, ("float64",)),
-        rejects=variant.name,
-    )
+def _differing(part: Part, variant: Variant) -> Any:
+    drawn = cases.sized(small=1e-3 if variant.name == "no_epsilon" else 1.0)
+    return drawn.filter(lambda case: _separated(part, variant, case) > 1)
 
 
 # --- oracles ---------------------------------------------------------------------------------

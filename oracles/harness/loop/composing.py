@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.cases import plans
 from oracles.harness.loop import changing, resuming
-from oracles.harness.loop.question import Question, Region
+from oracles.harness.loop.question import Question, Region, rejections
 from oracles.harness.loop.rating import EPOCHS, PLAIN, Run, places
 from oracles.harness.loop.resuming import parts, writes
 from oracles.harness.loop.scheduling import RATES, apart, rates
@@ -45,16 +45,8 @@ def _questions(part: Part) -> Iterator[Question]:
     yield replace(changing.told(name, cases), regions=REGIONS)
     yield resuming.resuming(name, lambda groups: of(), RESUMED[name], REGIONS)
     yield resuming.loading_twice(name, lambda groups: of(), REGIONS)
-    for variant in part.variants[1:]:
-        yield Question(
-            name,
-            f"rejects {variant.name}",
-            partial(_apart, variant),
-            partial(_rejection, variant),
-            partial(places, name, [PLAIN]),
-            REGIONS,
-            rejects=variant.name,
-        )
+    plain = partial(places, name, [PLAIN])
+    yield from rejections(name, part.variants[1:], _apart, _rejection, plain, REGIONS)
 
 
 RESUMED = {CHAIN: (SCHEDULER_FIRST, OPTIMIZER_FIRST, BUILT_LATER), SEQUENCE: tuple(ORDERS)}

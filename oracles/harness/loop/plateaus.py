@@ -13,8 +13,8 @@ from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import TENSOR as FLOAT32
 from oracles.harness.cases import machines
 from oracles.harness.cases.machines import Metrics
-from oracles.harness.loop.changing import LATE
-from oracles.harness.loop.question import Question, wrong
+from oracles.harness.loop.catalogue import LATE
+from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, places
 from oracles.harness.loop.resuming import RESUME
 from oracles.harness.loop.scheduling import apart
@@ -43,14 +43,10 @@ def _questions(name: str) -> Iterator[Question]:
     there, plain = partial(places, name), partial(places, name, [PLAIN])
     yield Question(name, MACHINE, machines.told, machine, there, REGIONS, weight=12)
     orders = partial(places, name, [SCHEDULER_FIRST, OPTIMIZER_FIRST, BUILT_LATER])
-    yield Question(name, RESUME, _checkpoints, resumed, orders, weight=4)
+    yield Question(name, RESUME, machines.told, resumed, orders, weight=2)
     yield Question(name, LATE, _joined, joined, plain, weight=2)
     yield Question(name, AT_ONCE, machines.told, told_at_once, there, AT_ONCE_REGIONS)
-    for variant in PART.variants[1:]:
-        cases = partial(_differing, variant)
-        ask = partial(_rejection, variant)
-        rejects = f"rejects {variant.name}"
-        yield Question(name, rejects, cases, ask, plain, rejects=variant.name)
+    yield from rejections(name, PART.variants[1:], _differing, _rejection, plain)
 
 
 # --- The machine --------------------------------------------------------------------------------
@@ -140,74 +136,72 @@ AT_ONCE_REGIONS = {"everything": lambda case, place: True}
 # --- Checkpoints --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Saved:
-    """A machine that is saved after some metrics."""
-
-    case: Metrics
-    at: int
-
-    def __str__(self) -> str:
-        return f"{self.case}, saved after {self.at}"
-
-
-def _checkpoints() -> st.SearchStrategy[Saved]:
-    return machines.told().flatmap(
-        lambda case: st.builds(Saved, st.just(case), st.integers(0, len(case.metrics)))
-    )
-
-
-def resumed(saved: Saved, place: Place) -> Verdict:
-    """Going on, and going on from a checkpoint: to the same rates, to the bit."""
-    case = saved.case
-    run = _start(case, place)
-    for metric in case.metrics[: saved.at]:
-        run.tell(metric)
+def resumed(case: Metrics, place: Place) -> Verdict:
+    """Going on, and going on from a checkpoint after any metric: to the same rates, to the bit."""
     settings = {**case.settings._asdict(), "min_lr": [*case.floors]}
     make = partial(schedulers.by_metric, settings=settings)
-    again = schedulers.resumed(
-        place.path, schedulers.optimizer(case.bases), make, schedulers.saved(run)
-    )
-    for metric in case.metrics[saved.at :]:
+    run = _start(case, place)
+    kept, seen = [schedulers.saved(run)], []
+    for metric in case.metrics:
         run.tell(metric)
-        again.tell(metric)
-        one, other = run.seen(), again.seen()
-        if one != other:
-            return wrong(place, saved, f"goes on to {other.rates}, and would have to {one.rates}")
-    return Verdict(INSIDE, elements=1 + len(case.metrics))
+        kept.append(schedulers.saved(run))
+        seen.append(run.seen())
+    for at, state in enumerate(kept):
+        again = schedulers.resumed(place.path, schedulers.optimizer(case.bases), make, state)
+        for metric, one in zip(case.metrics[at:], seen[at:], strict=True):
+            again.tell(metric)
+            if (other := again.seen()) != one:
+                told = f"saved after {at}, goes on to {other.rates}, and would have to {one.rates}"
+                return wrong(place, case, told)
+    return Verdict(INSIDE, elements=len(kept))
 
 
 # --- Late groups --------------------------------------------------------------------------------
 
 
-def _joined() -> st.SearchStrategy[Saved]:
+@dataclass(frozen=True)
+class Joined:
+    """A machine that a group joins after some metrics."""
+
+    case: Metrics
+    at: int
+
+    def __str__(self) -> str:
+        return f"{self.case}, joined after {self.at}"
+
+
+def _joined() -> st.SearchStrategy[Joined]:
     """Groups with one floor for all, so that a late one knows its own."""
-    return _checkpoints().map(lambda saved: replace(saved, case=replace(saved.case, listed=False)))
+
+    def some(case: Metrics) -> st.SearchStrategy[Joined]:
+        return st.builds(Joined, st.just(case), st.integers(0, len(case.metrics)))
+
+    return machines.told().map(lambda case: replace(case, listed=False)).flatmap(some)
 
 
 JOINS = 0.25
 """The rate of a late group."""
 
 
-def joined(saved: Saved, place: Place) -> Verdict:
+def joined(late: Joined, place: Place) -> Verdict:
     """A late group is reduced like all others, or refused."""
-    run = _start(saved.case, place)
-    case = replace(saved.case, bases=(*saved.case.bases, JOINS))
+    run = _start(late.case, place)
+    case = replace(late.case, bases=(*late.case.bases, JOINS))
     state = plateau.start(case.settings)
     for number in range(len(case.metrics) + 1):
-        if number == saved.at:
+        if number == late.at:
             run.join(JOINS)
         if number == len(case.metrics):
             break
         state, reduces = plateau.after(state, case.metrics[number], case.settings)
-        there = case if number >= saved.at else saved.case
+        there = case if number >= late.at else late.case
         balls = _after(there, place, run.rates(), reduces=reduces)
         try:
             run.tell(case.metrics[number])
         except Exception:
             return Verdict(INSIDE, elements=1)
         if told := _wrong(balls, run.seen(), {}, run):
-            return wrong(place, saved, f"{told} after {number + 1}, joined after {saved.at}")
+            return wrong(place, late, f"{told} after {number + 1}")
     return Verdict(INSIDE, elements=1 + len(case.metrics))
 
 

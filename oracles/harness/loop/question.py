@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ SHARE = 1 / 12
 
 Region = Callable[[Any, Place], bool]
 """Whether a known deviation may show in a case at a place."""
+
+NOWHERE: Mapping[str, Region] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,56 @@ class Question:
     cases: Callable[[], st.SearchStrategy[Any]]
     ask: Callable[[Any, Place], Verdict]
     places: Callable[[], Sequence[Place]]
-    regions: Mapping[str, Region] = field(default_factory=lambda: MappingProxyType({}))
+    regions: Mapping[str, Region] = field(default_factory=lambda: NOWHERE)
     rejects: str | None = None
     weight: float = 1.0
 
     def examples(self, of_profile: int) -> int:
         """How many cases to ask where a test of its own would ask ``of_profile``."""
         return max(1, round(of_profile * self.weight * SHARE))
+
+
+class Named(Protocol):
+    """A variant of a part, or a timing of a schedule."""
+
+    @property
+    def name(self) -> str: ...
+
+
+V = TypeVar("V", bound=Named)
+
+
+def rejections(
+    part: str,
+    others: Iterable[V],
+    cases: Callable[[V], st.SearchStrategy[Any]],
+    ask: Callable[[V, Any, Place], Verdict],
+    places: Callable[[], Sequence[Place]],
+    regions: Mapping[str, Region] = NOWHERE,
+    weight: float = 1.0,
+) -> Iterator[Question]:
+    """For each of other variants the question that proves a part to be none of it.
+
+    Args:
+        part: the class or function that is asked.
+        others: the variants.
+        cases: makes the strategy for cases in which a variant differs.
+        ask: puts a case at a place, where the variant is to be excluded.
+        places: where it can be asked.
+        regions: as a question has them.
+        weight: its share of the examples.
+    """
+    for other in others:
+        yield Question(
+            part,
+            f"rejects {other.name}",
+            partial(cases, other),
+            partial(ask, other),
+            places,
+            regions,
+            other.name,
+            weight,
+        )
 
 
 def wrong(place: Place, case: Any, sentence: str) -> Verdict:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from oracles.harness.loop.question import Question, Region, wrong
 from oracles.harness.loop.rating import places
 from oracles.harness.subjects import schedulers
-from oracles.harness.subjects.schedulers import OPTIMIZER_FIRST, ORDERS, Following
+from oracles.harness.subjects.schedulers import BY_CONSTRUCTOR, OPTIMIZER_FIRST, ORDERS, Following
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, Verdict
 from oracles.schedules.composed import Chained, Plan, Sequential, Single
@@ -21,49 +21,60 @@ RESUME, TWICE = "resumed", "loaded twice"
 
 BASES = (0.5, 0.25)
 
-AFTER = 4
-"""Epochs for which both are followed."""
+AFTER = 3
+"""Epochs for which a run goes on after the last checkpoint."""
 
-LAST = 9
-"""The latest checkpoint."""
+LAST, LAST_OF_ALL = 9, 4
+"""The latest checkpoint, where there is one, and where there is one at every epoch."""
+
+Seen = tuple[object, ...]
+"""Rates, what is told of them, momenta and the count of epochs."""
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """A plan, saved after some epochs.
+class Checkpoints:
+    """A plan, and the epochs after which it is saved.
 
     Attributes:
         plan: what is followed.
-        at: after how many.
+        at: after how many epochs it is saved, in order.
         tensor: whether rates are in tensors.
         plain: whether functions are plain ones, which are not saved.
     """
 
     plan: Plan
-    at: int
+    at: tuple[int, ...]
     tensor: bool
     plain: bool
 
     def __str__(self) -> str:
         tensors = ", rates in tensors" if self.tensor else ""
-        return f"{self.plan}, saved at {self.at}{tensors}{', plain functions' * self.plain}"
+        at = ", ".join(map(str, self.at))
+        return f"{self.plan}, saved at {at}{tensors}{', plain functions' * self.plain}"
 
-    def start(self) -> Following:
-        """Somebody at the checkpoint."""
-        made = partial(schedulers.build, self.plan, plain=self.plain)
-        run = Following(self.owner(), made)
-        for _ in range(self.at):
-            run.step()
-        return run
+    @property
+    def end(self) -> int:
+        """The last epoch."""
+        return self.at[-1] + AFTER
+
+    def followed(self) -> tuple[list[Seen], dict[int, schedulers.Kept]]:
+        """What there is at each epoch, and what is saved."""
+        run = Following(self.owner(), partial(schedulers.build, self.plan, plain=self.plain))
+        seen, kept = [], {}
+        for t, now in enumerate(_followed(run, self.end)):
+            seen.append(now)
+            if t in self.at:
+                kept[t] = schedulers.saved(run)
+        return seen, kept
+
+    def resumed(self, order: str, at: int, kept: schedulers.Kept) -> Iterator[Seen]:
+        """What there is from a checkpoint to the end, where somebody goes on from it."""
+        make = partial(schedulers.build, self.plan, plain=self.plain)
+        return _followed(schedulers.resumed(order, self.owner(), make, kept), self.end - at)
 
     def owner(self) -> schedulers.Optimizer:
         """An optimizer that has made no step."""
         return schedulers.optimizer(BASES, tensor=self.tensor)
-
-    def resumed(self, order: str, kept: schedulers.Kept) -> Following:
-        """Somebody who goes on from it."""
-        make = partial(schedulers.build, self.plan, plain=self.plain)
-        return schedulers.resumed(order, self.owner(), make, kept)
 
 
 Plans = Callable[[int], st.SearchStrategy[Plan]]
@@ -79,7 +90,7 @@ def resuming(
     """The question, in each order in which people write it."""
     cases = partial(_checkpoints, of)
     there = partial(places, part, orders)
-    return Question(part, RESUME, cases, resumed, there, {**regions, **REGIONS}, weight=3)
+    return Question(part, RESUME, cases, resumed, there, {**regions, **REGIONS}, weight=2)
 
 
 def loading_twice(
@@ -90,43 +101,54 @@ def loading_twice(
     return Question(part, TWICE, cases, loaded_twice, there, {**regions, **REGIONS})
 
 
-def _checkpoints(of: Plans) -> st.SearchStrategy[Checkpoint]:
+def _checkpoints(of: Plans) -> st.SearchStrategy[Checkpoints]:
+    """Saved at every epoch of a short run, or once in a longer one."""
     tensors = st.booleans() if schedulers.keeps_tensors() else st.just(False)
 
-    def saved(plan: Plan) -> st.SearchStrategy[Checkpoint]:
+    def saved(plan: Plan) -> st.SearchStrategy[Checkpoints]:
         last = plan.schedule.last(plan.settings) if isinstance(plan, Single) else None
-        latest = LAST if last is None else min(LAST, last - AFTER)
-        at = st.integers(1, max(latest, 1))
-        return st.builds(Checkpoint, st.just(plan), at, tensors, st.booleans())
+        latest = LAST if last is None else max(min(LAST, last - AFTER), 1)
+        once = st.integers(1, latest).map(lambda at: (at,))
+        always = st.just(tuple(range(min(latest, LAST_OF_ALL) + 1)))
+        return st.builds(
+            Checkpoints, st.just(plan), st.one_of(once, always), tensors, st.booleans()
+        )
 
     return of(len(BASES)).flatmap(saved)
 
 
-def resumed(case: Checkpoint, place: Place) -> Verdict:
-    """Rates and momenta after the checkpoint: going on, and going on from it."""
-    run = case.start()
-    again = case.resumed(place.path, schedulers.saved(run))
-    for t, (one, other) in enumerate(zip(_followed(run), _followed(again), strict=True), case.at):
-        if one != other:
-            return wrong(place, case, f"goes on to {other} at epoch {t}, and would have to {one}")
-    return Verdict(INSIDE, elements=(AFTER + 1) * len(BASES))
+def resumed(case: Checkpoints, place: Place) -> Verdict:
+    """Rates and momenta after each checkpoint: going on, and going on from it."""
+    seen, kept = case.followed()
+    elements = 0
+    for at in sorted(kept):
+        if not at and place.path == BY_CONSTRUCTOR:
+            continue  # there is no last epoch: it begins, and takes the rate for the base rate
+        for t, got in enumerate(case.resumed(place.path, at, kept[at]), at):
+            if got != seen[t]:
+                told = f"saved at {at}, goes on to {got} at epoch {t}, and would have to {seen[t]}"
+                return wrong(place, case, told)
+            elements += len(BASES)
+    return Verdict(INSIDE, elements=elements)
 
 
-def loaded_twice(case: Checkpoint, place: Place) -> Verdict:
+def loaded_twice(case: Checkpoints, place: Place) -> Verdict:
     """What is loaded the second time goes on as what is loaded the first time."""
-    kept = schedulers.saved(case.start())
-    once, twice = (case.resumed(OPTIMIZER_FIRST, kept) for _ in range(2))
-    for one, other in zip(_followed(once), _followed(twice), strict=True):
-        if one != other:
-            return wrong(place, case, f"goes on to {other}, loaded again, and to {one} before")
-    return Verdict(INSIDE, elements=(AFTER + 1) * len(BASES))
+    _, kept = case.followed()
+    for at in kept:
+        once, twice = ([*case.resumed(OPTIMIZER_FIRST, at, kept[at])] for _ in range(2))
+        for one, other in zip(once, twice, strict=True):
+            if one != other:
+                told = f"saved at {at}, goes on to {other}, loaded again, and to {one} before"
+                return wrong(place, case, told)
+    return Verdict(INSIDE, elements=len(kept) * len(BASES))
 
 
-def _followed(run: Following) -> Iterator[tuple[object, ...]]:
-    for t in range(AFTER + 1):
+def _followed(run: Following, epochs: int) -> Iterator[Seen]:
+    for t in range(epochs + 1):
         seen = run.seen()
         yield seen.rates, seen.told, seen.momenta, seen.epoch
-        if t < AFTER:
+        if t < epochs:
             run.step()
 
 
@@ -141,7 +163,7 @@ def parts(plan: Plan) -> Iterator[Plan]:
             yield from parts(part)
 
 
-def _everything(case: Checkpoint, place: Place) -> bool:
+def _everything(case: Checkpoints, place: Place) -> bool:
     return True
 
 
@@ -154,49 +176,50 @@ def writes(plan: Plan, group: int = 0) -> bool:
     return bool(plan.of_group(group).next(MARK, 0, BASES[group]) != MARK)
 
 
-def _overwritten(case: Checkpoint, place: Place) -> bool:
+def _overwritten(case: Checkpoints, place: Place) -> bool:
     """A sequence sets back whatever it finds."""
     return any(isinstance(part, Sequential) for part in parts(case.plan)) or any(
         writes(case.plan, group) for group in range(len(BASES))
     )
 
 
-def _twice(case: Checkpoint, place: Place) -> bool:
-    """Where a step of this very epoch changes the rate, which a constructor takes again."""
+def _twice(case: Checkpoints, place: Place) -> bool:
+    """Where a step of that very epoch changes the rate, which a constructor takes again."""
     assert isinstance(case.plan, Single)
     s = case.plan.settings
     match case.plan.schedule.name:
         case "StepLR":
-            return bool(case.at % s.step_size == 0)
+            return any(at % s.step_size == 0 for at in case.at)
         case "MultiStepLR":
-            return case.at in s.milestones
-    return bool(case.at == s.total_iters)
+            return any(at in s.milestones for at in case.at)
+    return s.total_iters in case.at
 
 
-def _period_forgotten(case: Checkpoint, place: Place) -> bool:
+def _period_forgotten(case: Checkpoints, place: Place) -> bool:
     assert isinstance(case.plan, Single)
     s = case.plan.settings
-    return bool(s.T_mult > 1 and case.at > s.T_0)
+    return bool(s.T_mult > 1 and case.at[-1] > s.T_0)
 
 
-def _annealing(case: Checkpoint, place: Place) -> bool:
+def _annealing(case: Checkpoints, place: Place) -> bool:
     assert isinstance(case.plan, Single)
     return bool(case.plan.settings.anneal_epochs > 1)
 
 
-def _has(name: str, case: Checkpoint, place: Place) -> bool:
+def _has(name: str, case: Checkpoints, place: Place) -> bool:
     """Whether a schedule is in it."""
     return any(isinstance(p, Single) and p.schedule.name == name for p in parts(case.plan))
 
 
 REGIONS: dict[str, Region] = {
     "a saw": partial(_has, "CyclicLR"),
+    "a plain function of a saw": lambda case, place: case.plain and _has("CyclicLR", case, place),
     "an averaging rate": partial(_has, "SWALR"),
     "annealing": _annealing,
     "everything": _everything,
     "written over": _overwritten,
     "taken twice": _twice,
     "period forgotten": _period_forgotten,
-    "past a period": lambda case, place: case.at > case.plan.settings.T_0,
+    "past a period": lambda case, place: case.at[-1] > case.plan.settings.T_0,
     "in tensors": lambda case, place: case.tensor,
 }

@@ -19,7 +19,7 @@ from oracles.harness.cases.scaling import (
     runs,
 )
 from oracles.harness.loop import scaling_promises
-from oracles.harness.loop.question import Question, wrong
+from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.scaled import Open, compared, enclosed, separation
 from oracles.harness.subjects import scaling
 from oracles.harness.subjects.owners import PATHS
@@ -70,16 +70,8 @@ def questions(part: str) -> tuple[Question, ...]:
             regions=MappingProxyType({"first_skip": first_skip}),
             weight=6,
         ),
-        *(
-            Question(
-                part,
-                f"rejects {variant.name}",
-                partial(_differing, variant),
-                partial(rejection, variant),
-                partial(places, part, plain=True),
-                rejects=variant.name,
-            )
-            for variant in PART.variants[1:]
+        *rejections(
+            part, PART.variants[1:], _differing, rejection, partial(places, part, plain=True)
         ),
         *scaling_promises.questions(part),
     )

@@ -14,7 +14,7 @@ from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.cases import plans
 from oracles.harness.loop import changing, resuming
 from oracles.harness.loop.changing import EVERYTHING
-from oracles.harness.loop.question import Question, Region, wrong
+from oracles.harness.loop.question import Question, Region, rejections, wrong
 from oracles.harness.loop.rating import (
     BASES,
     PLAIN,
@@ -60,21 +60,13 @@ def _questions(schedule: Schedule) -> Iterator[Question]:
         yield Question(name, JUMPS, partial(_jumps, schedule), jumps, plain, JUMP_REGIONS, weight=2)
     if schedule.momentum:
         cases = partial(_cycles, schedule)
-        yield Question(name, MOMENTUM, cases, momenta, partial(_kinds, name), weight=2)
+        yield Question(name, MOMENTUM, cases, momenta, partial(_kinds, name), weight=4)
     yield changing.edits(name, partial(runs, schedule))
     yield changing.told(name, partial(runs, schedule))
     yield changing.late_groups(schedule)
     yield resuming.resuming(name, partial(singles, schedule))
     yield resuming.loading_twice(name, partial(singles, schedule))
-    for timing in schedule.timings[1:]:
-        yield Question(
-            name,
-            f"rejects {timing.name}",
-            partial(_apart, schedule, timing),
-            partial(rejection, timing),
-            plain,
-            rejects=timing.name,
-        )
+    yield from rejections(name, schedule.timings[1:], partial(_apart, schedule), rejection, plain)
 
 
 def rates(run: Run, place: Place) -> Verdict:
@@ -239,8 +231,10 @@ def _kinds(part: str) -> list[Place]:
 
 @st.composite
 def _cycles(draw: st.DrawFn, schedule: Schedule) -> Run:
-    """Of two groups, long enough to go up and down."""
+    """Of two groups, long enough to go up and down; most of them do."""
     plan = draw(singles(schedule, 2))
+    cycles = draw(st.sampled_from((True, True, True, False)))
+    plan = replace(plan, settings=plan.settings._replace(cycle_momentum=cycles))
     last = schedule.last(plan.settings)
     return Run(plan, (0.1, 0.2), 12 if last is None else min(12, last))
 

@@ -44,6 +44,7 @@ def in_order(
     jobs: int = 1,
     *,
     ahead: Sequence[str] = (),
+    of_one: Callable[[Errand], bool] = lambda errand: False,
 ) -> Generator[Result | Died, None, None]:
     """The results of ``work`` on each errand, in their order, each as soon as those before it.
 
@@ -54,6 +55,8 @@ def in_order(
         errands: on what.
         jobs: number of processes; 1 does everything in this one.
         ahead: modules that workers find imported, where they can be forked.
+        of_one: which errands one worker does, before any others: what they start for themselves is
+            started once.
 
     Raises:
         Exception: what ``work`` raised, with its traceback as a note.
@@ -63,7 +66,7 @@ def in_order(
         return
     crew = _Crew(work, ahead)
     try:
-        yield from crew.results(errands, min(jobs, len(errands)))
+        yield from crew.results(errands, min(jobs, len(errands)), of_one)
     finally:
         crew.end()
 
@@ -98,6 +101,7 @@ class _Crew(Generic[Errand, Result]):
         )
         self.work = work
         self.workers: list[_Worker] = []
+        self.todo, self.of_one = deque[tuple[int, Errand]](), deque[tuple[int, Errand]]()
         if sys.platform == "linux":
             self.context.set_forkserver_preload([*ahead])
             from multiprocessing import forkserver
@@ -105,11 +109,15 @@ class _Crew(Generic[Errand, Result]):
             with uninterrupted():  # which it inherits
                 forkserver.ensure_running()
 
-    def results(self, errands: Sequence[Errand], jobs: int) -> Iterator[Result | Died]:
-        todo, done = deque(enumerate(errands)), dict[int, Any]()
+    def results(
+        self, errands: Sequence[Errand], jobs: int, of_one: Callable[[Errand], bool]
+    ) -> Iterator[Result | Died]:
+        for number, errand in enumerate(errands):
+            (self.of_one if of_one(errand) else self.todo).append((number, errand))
+        done = dict[int, Any]()
         for number in range(len(errands)):
             while number not in done:
-                self._hand_out(todo, jobs)
+                self._hand_out(jobs)
                 done |= self._collected()
             result = done.pop(number)
             if isinstance(result, Raised):  # in its turn, as without workers
@@ -124,14 +132,18 @@ class _Crew(Generic[Errand, Result]):
             for worker in self.workers:
                 worker.child.end()
 
-    def _hand_out(self, todo: deque[tuple[int, Errand]], jobs: int) -> None:
+    def _hand_out(self, jobs: int) -> None:
         """Keep everybody busy, and as many as were wanted."""
         for worker in self.workers:
-            if worker.number is None and todo:
-                worker.take(*todo.popleft())
-        while todo and len(self.workers) < jobs:
+            if worker.number is None and (queue := self._queue(worker)):
+                worker.take(*queue.popleft())
+        while len(self.workers) < jobs and (self.todo or (self.of_one and not self.workers)):
             self.workers.append(_Worker(Child(self.context, _serve, self.work, daemon=True)))
-            self.workers[-1].take(*todo.popleft())
+            self.workers[-1].take(*self._queue(self.workers[-1]).popleft())
+
+    def _queue(self, worker: _Worker) -> deque[tuple[int, Errand]]:
+        """From which errands a worker is handed the next one."""
+        return self.of_one if self.of_one and worker is self.workers[0] else self.todo
 
     def _collected(self) -> dict[int, Any]:
         """Wait for a result, and take all there are; who died is off the list."""

@@ -247,7 +247,8 @@ def by_own_function(trail: Trail, place: Place) -> Iterator[list[FloatArray]]:
     """What is held after each update by ``4/(n+4)``, n being how many were averaged before."""
 
     def one(kept: Any, new: Any, n: Any) -> Any:
-        return kept + (new - kept) * (4.0 / (float(n) + 4.0))
+        # By numbers that are exact in any format: some torches round them to the tensor's own.
+        return kept + (new - kept) * 4.0 / (float(n) + 4.0)
 
     def several(kept: Any, new: Any, n: Any) -> None:
         for old, other in zip(kept, new, strict=True):

@@ -51,10 +51,14 @@ def device_name(device: str) -> str:
 def arguments(optimizer: OptimizerClass) -> dict[str, str]:
     """By name, the defaults of what a constructor takes after the parameters, as they are written.
 
+    A function that takes no parameters first, as ``get_ema_avg_fn``, shows all that it takes.
+
     >>> arguments(torch.optim.Adam)["betas"]
     '(0.9, 0.999)'
     """
-    _, *named = inspect.signature(optimizer).parameters.values()
+    named = [*inspect.signature(optimizer).parameters.values()]
+    if named and named[0].default is inspect.Parameter.empty:
+        del named[0]
     return {
         p.name: REQUIRED if p.default is p.empty else re.sub(r" at 0x\w+", "", repr(p.default))
         for p in named

@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,17 @@ PRELOADED = (
     "oracles.harness.subjects.ranks",
 )
 """What ranks find imported; the last one has a function ``join``, which each does first."""
+
+LATE = (
+    "torch.distributed.algorithms.ddp_comm_hooks.default_hooks",
+    "torch.distributed.algorithms.ddp_comm_hooks.post_localSGD_hook",
+    "torch.distributed.checkpoint.state_dict",
+    "torch.distributed.fsdp",
+    "torch.distributed.optim",
+    "torch.distributed.tensor",
+)
+"""What errands import as they need it, and each rank of each world would by itself. Some of it is
+not in every torch, or cannot be imported by every Python: who needs that is told by the errand."""
 
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
 """By which interface ranks talk, unless the environment says so."""
@@ -213,12 +225,22 @@ def serve(descriptor: int, folder: str, preloaded: Sequence[str]) -> None:
     """What the nursery does, until nobody is at the other end of its pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is interrupted ends us
     *_, ranks = map(importlib.import_module, preloaded)
+    _import_what_there_is(LATE)
     worlds = _Worlds(Connection(descriptor), folder, pickle.dumps((ranks.join, (), ())))
     try:
         while True:
             worlds.serve(*worlds.asker.recv())
     except (EOFError, OSError):
         worlds.end()
+
+
+def _import_what_there_is(names: Sequence[str]) -> None:
+    """Import them, and leave out what cannot be."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what torch deprecates of itself
+        for name in names:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
 
 
 class _Worlds:

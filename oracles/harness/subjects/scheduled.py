@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from oracles.harness.subjects.subject import SubjectError
 from oracles.naming import unknown
 from oracles.schedules.composed import Chained, Plan, Sequential, Single
-from oracles.schedules.registry import SCHEDULES
+from oracles.schedules.registry import KNOWN, SCHEDULES
 
 EPOCH = ("t", "epoch", "epochs", "step", "steps", "count", "iteration", "it", "n", "num_updates")
 """What the first argument of a function of the epoch is called."""
@@ -135,9 +135,9 @@ class Made:
             run = schedulers.Following(
                 schedulers.optimizer([base]), lambda owner: self._made(owner, settings)
             )
-            found = [run.rates()[0]]
-            for _ in range(epochs):
-                run.step()
+            found, told = [run.rates()[0]], _wants_epoch(run.scheduler)
+            for t in range(epochs):
+                run.step(*([t + 1] if told else []))  # the epoch that begins
                 found += run.rates()
         return found
 
@@ -153,6 +153,11 @@ class Made:
     def _made(self, owner: Any, settings: Mapping[str, Any]) -> Any:
         given = {own: settings[torchs] for torchs, own in (self.takes or {}).items()}
         return self._make(owner, **given, **self._fixed)
+
+
+def _wants_epoch(scheduler: Any) -> bool:
+    """Whether it must be told the epoch, as timm's must."""
+    return any(p.name == "epoch" and p.default is p.empty for p in _each(scheduler.step))
 
 
 class raising:
@@ -180,7 +185,7 @@ def wanted(function: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) ->
     ]
 
 
-SETTINGS = {name for schedule in SCHEDULES.values() for name in schedule.draws}
+SETTINGS = {name for schedule in KNOWN.values() for name in schedule.draws}
 
 
 def _each(function: Any) -> list[inspect.Parameter]:
@@ -209,7 +214,8 @@ def is_scheduler(subject: Any) -> bool:
     """Whether it is a class of schedulers, or makes one of an optimizer."""
     if isinstance(subject, type):
         bases = {base.__name__ for base in subject.__mro__}
-        return bool(bases & {"LRScheduler", "_LRScheduler", "ReduceLROnPlateau"})
+        timms = "Scheduler" in bases and hasattr(subject, "step_update")
+        return timms or bool(bases & {"LRScheduler", "_LRScheduler", "ReduceLROnPlateau"})
     return callable(subject) and parameters(subject)[:1] != [] and parameters(subject)[0] in OWNER
 
 

@@ -114,8 +114,8 @@ def optimizer(
         for base in bases
     ]
     if adam:
-        return torch.optim.Adam(groups, lr=1.0, betas=BETAS)
-    return torch.optim.SGD(groups, lr=1.0, momentum=MOMENTUM)
+        return torch.optim.Adam(groups, lr=bases[0], betas=BETAS)
+    return torch.optim.SGD(groups, lr=bases[0], momentum=MOMENTUM)
 
 
 MOMENTUM, BETAS = 0.5, (0.25, 0.75)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from oracles.harness.subjects.classes import accepted
 from oracles.harness.subjects.processes import Rank
 from oracles.harness.subjects.ranks import Held, held, model, optimizer, steps, whole
 from oracles.harness.subjects.subject import Place
@@ -22,12 +23,15 @@ what it has gathered between the passes."""
 
 
 def shards() -> bool:
-    """Whether this torch has ``fully_shard``."""
+    """Whether this torch has ``fully_shard`` for a CPU.
+
+    torch 2.6 asks streams of the CPU for events, which they have since 2.7.
+    """
     try:
         from torch.distributed.fsdp import fully_shard  # noqa: F401
     except Exception:  # or cannot be imported by this Python
         return False
-    return True
+    return hasattr(torch.cpu.Stream, "record_event")
 
 
 def mesh(place: Place) -> Any:
@@ -92,14 +96,15 @@ def stepped(case: Stepped, place: Place, rank: Rank) -> list[list[float]]:
     """All elements of a parameter that is spread over ranks, after each step."""
     mesh_of = mesh(place)
     parameter = nn.Parameter(_spread(case.spread, 0, place, mesh_of))
-    told = case.rule.arguments(case.rule.drawing.trial)
-    del told["batch_size"]
+    cls = getattr(torch.optim, case.rule.name)
+    arguments = case.rule.arguments(case.rule.drawing.trial)
+    told = {name: value for name, value in arguments.items() if name in accepted(cls)}
     if "foreach" in kernels(case.rule.name):
         told["foreach"] = case.kernel == "foreach"
     if case.kernel == "fused":
         del told["foreach"]
         told["fused"] = True
-    owner = getattr(torch.optim, case.rule.name)([parameter], **told)
+    owner = cls([parameter], **told)
     seen = []
     for number in range(1, STEPS + 1):
         parameter.grad = _spread(case.spread, number, place, mesh_of)

@@ -15,6 +15,8 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import is_not
 from typing import Any
 
 import numpy as np
@@ -155,8 +157,8 @@ class Snapshot:
         return [
             f"{name}.{key}"
             for name, home, before in self.names
-            for key, value in before.items()
-            if vars(home).get(key) is not value and f"{name}.{key}" != OF_DTYPE
+            for key in _others(home, before)
+            if f"{name}.{key}" != OF_DTYPE
         ]
 
     def damage(self) -> str:
@@ -169,12 +171,17 @@ class Snapshot:
     def restore(self) -> None:
         """Put everything back."""
         for _, home, before in self.names:
-            for key, value in before.items():
-                if vars(home).get(key) is not value:
-                    setattr(home, key, value)
+            for key in _others(home, before):
+                setattr(home, key, before[key])
         for setting, value in self.settings:
             if setting.get() != value:
                 setting.put(value)
+
+
+def _others(home: Any, before: Mapping[str, Any]) -> list[str]:
+    """Under which names a namespace has something else than before: seldom any of thousands."""
+    now = map(vars(home).get, before)
+    return [*compress(before, map(is_not, now, before.values()))]
 
 
 class _Open(io.StringIO):

@@ -151,11 +151,13 @@ def step_each_pass(loop: Loop) -> Iterator[str]:
 
 def unused(loop: Loop) -> Iterator[str]:
     """Parameters of an optimizer that no pass has reached, where others were."""
+    dead = {p for _, lost, _ in replaced(loop) for p in lost}
     for optimizer, updates in loop.watched:
         idle = [
             p
             for p in optimizer.parameters
             if loop.log.parameters[p].trainable
+            and p not in dead
             and not loop.reached(p)
             and not any(u.taken(p) for u in updates)
         ]
@@ -181,13 +183,16 @@ def summed(loop: Loop) -> Iterator[str]:
 
 
 def dropped(loop: Loop) -> Iterator[str]:
-    """Some passes were cleared, and nobody says how many a step takes."""
+    """Some passes were cleared, no scaler has left out their step, and nobody says why."""
     if loop.log.meant.loss or loop.log.meant.accumulation:
         return
     for optimizer, updates in loop.watched:
         own = set(optimizer.parameters)
         others = {p for o in loop.log.optimizers for p in o.parameters} - own
-        lost = [(u, [b for b in u.lost if not any(map(b.reached, others))]) for u in updates]
+        lost = [
+            (u, [b for b in u.lost if not any(map(b.reached, others)) and not u.skipped(b)])
+            for u in updates
+        ]
         told = [u.step for u, passes in lost if passes and u.landed]
         if told:
             yield (

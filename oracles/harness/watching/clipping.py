@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from oracles.harness.watching.events import Asked, Begun, Clipped, Event, Look, Stepped
-from oracles.harness.watching.loop import NOWHERE, Backward, Loop, Update, steps, verb
+from oracles.harness.watching.loop import NOWHERE, Backward, Loop, Update, paired, steps, verb
+
+DIGITS = 4
+"""Limits that people choose have no more."""
 
 
 def _changed(clip: Clipped) -> bool:
-    """Whether a call has made some gradient smaller."""
+    """Whether a call has written into some gradient."""
     after = clip.look or NOWHERE
     return any(clip.before.gradient(p) != after.gradient(p) for p in clip.parameters)
+
+
+def _limited(clip: Clipped) -> bool:
+    """Whether a call has made some gradient smaller."""
+    pairs = ((clip.before.gradient(p), (clip.look or NOWHERE).gradient(p)) for p in clip.parameters)
+    return any(one and other and one.values != other.values for one, other in pairs)
 
 
 def _clips(update: Update) -> list[Clipped]:
@@ -40,7 +50,7 @@ def _still_scaled(update: Update, clip: Clipped) -> float | None:
     """The scale that gradients are multiplied with when they are clipped.
 
     Whoever asks the scaler for its scale, or has a limit as large as the scale, may have multiplied
-    the limit, too.
+    the limit, too; not if the limit is a number that people choose, and what is left of it none.
     """
     place = update.window.index(clip)
     before = update.window[:place]
@@ -49,7 +59,13 @@ def _still_scaled(update: Update, clip: Clipped) -> float | None:
     if not scale or scale == 1 or clip.limit >= scale:
         return None
     asked = any(isinstance(e, Asked) for e in before)
-    return scale if not asked and _untouched(update, clip, before) else None
+    meant = _chosen(clip.limit) and not _chosen(clip.limit / scale)
+    return scale if (meant or not asked) and _untouched(update, clip, before) else None
+
+
+def _chosen(number: float) -> bool:
+    """Whether a number has so few digits that somebody may have chosen it."""
+    return float(f"{number:.{DIGITS}g}") == number
 
 
 def _untouched(update: Update, clip: Clipped, before: tuple[Event, ...]) -> bool:
@@ -137,3 +153,38 @@ def used_up(loop: Loop) -> Iterator[str]:
             f"{len(spent)} {verb(spent, 'call clips', 'calls clip')} nothing: the parameters are a "
             "generator that was used up before"
         )
+
+
+def piled_up(loop: Loop) -> Iterator[str]:
+    """A norm counts gradients that nobody takes and nobody clears."""
+    owned = {p for optimizer in loop.log.optimizers for p in optimizer.parameters}
+    clips = [
+        (place, e)
+        for place, e in enumerate(loop.log.events)
+        if isinstance(e, Clipped) and e.by_norm and owned & set(e.parameters) and _limited(e)
+    ]
+    others = {p for _, clip in clips for p in clip.parameters} - owned
+    piles = [p for p in sorted(others) if loop.log.parameters[p].still and _piles(loop, clips, p)]
+    if piles:
+        yield (
+            f"gradients are clipped by a norm that counts those of {loop.names(piles)}, which "
+            f"{verb(piles, 'is', 'are')} in no optimizer: nothing clears them, and the more they "
+            "pile up, the smaller the steps of the others become"
+        )
+
+
+def _piles(loop: Loop, clips: Sequence[tuple[int, Clipped]], parameter: int) -> bool:
+    """Whether a pass adds to a gradient over a step, from one call that clips to the next."""
+    mine = [(place, clip) for place, clip in clips if parameter in clip.parameters]
+    return any(
+        _carried(loop.log.events[start:end], clip, parameter)
+        for (start, _), (end, clip) in pairwise(mine)
+    )
+
+
+def _carried(since: Sequence[Event], clip: Clipped, parameter: int) -> bool:
+    looks = (*(e.look for e in since if e.look), clip.before)
+    found = [look.gradient(parameter) for look in looks]
+    unbroken = all(g and any(g.values) for g in found) and len({g.tensor for g in found if g}) == 1
+    stepped = any(isinstance(e, Stepped) for e in since)
+    return unbroken and stepped and any(b.reached(parameter) for b in paired(since))

@@ -62,6 +62,7 @@ class Loss(NamedTuple):
         elements: how many losses were reduced, or the sum of their weights: one for each row, or
             more.
         scale: of the scaler that has scaled it, 1 if none has; None if that is not known.
+        kind: the operation that reduces them, by name.
     """
 
     factor: float | None = None
@@ -69,6 +70,7 @@ class Loss(NamedTuple):
     rows: int | None = None
     elements: float | None = None
     scale: float | None = None
+    kind: str = ""
 
 
 NOT_READ = Loss()
@@ -91,11 +93,24 @@ class Begun(Event):
 
     Attributes:
         loss: what it was called on.
+        kept: its graph is kept for another pass.
         training: by the number of the model, whether it is in training mode.
     """
 
     loss: Loss = NOT_READ
+    kept: bool = False
     training: tuple[bool, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Unrecorded(Event):
+    """No graphs were recorded for a while, as in a validation.
+
+    Attributes:
+        training: by the number of the model, whether it is in training mode.
+    """
+
+    training: tuple[bool, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,7 +129,7 @@ class Used(Event):
         groups: the settings of each group.
         infinite: parameters whose gradient has elements that are not finite.
         frozen: parameters that require no gradient and have one of zeros.
-        unscaling: the step unscales the gradients itself.
+        unscaling: the step unscales the gradients itself, or may: it was given more than a closure.
     """
 
     optimizer: int
@@ -167,12 +182,14 @@ class Clipped(Event):
         before: the look before.
         parameters: whose gradients.
         limit: ``max_norm``, or ``clip_value``.
+        by_norm: the limit is one of the norm of all of them.
         spent: it was given an iterator that it had been given before.
     """
 
     before: Look
     parameters: tuple[int, ...]
     limit: float
+    by_norm: bool = True
     spent: bool = False
 
 
@@ -246,6 +263,7 @@ class Scheduler(NamedTuple):
         optimizer: whose rates it sets; None if it does not say.
         fresh: whether it had made no step when it was first seen.
         closed: whether it computes its rates from the first one, and not from the last one.
+        length: after so many steps it has come to its end; None if it does not say.
         metric: whether it goes by a metric, and not by the number of its steps.
         part: whether it is a part of another one, which makes its steps.
     """
@@ -254,6 +272,7 @@ class Scheduler(NamedTuple):
     optimizer: int | None
     fresh: bool = False
     closed: bool = False
+    length: int | None = None
     metric: bool = False
     part: bool = False
 
@@ -314,9 +333,12 @@ class Log:
     Attributes:
         events: in the order in which they came.
         parameters, optimizers, schedulers, models: by their numbers.
+        strangers: shapes of parameters that the first backward pass reaches, and that neither a
+            model nor an optimizer has; none where no model was given.
         meant: what was said of the loop.
         whole: whether the loop was watched from its beginning to its own end.
         error: what it raised.
+        cut: after so many seconds it was ended; None if it was not.
         ranks: what each process told, by optimizer and step, where all were asked.
     """
 
@@ -325,7 +347,9 @@ class Log:
     optimizers: tuple[Optimizer, ...] = ()
     schedulers: tuple[Scheduler, ...] = ()
     models: tuple[Model, ...] = ()
+    strangers: tuple[tuple[int, ...], ...] = ()
     meant: Meant = NOTHING_SAID
     whole: bool = False
     error: str = ""
+    cut: float | None = None
     ranks: tuple[Mapping[tuple[int, int], Told], ...] = field(default=())

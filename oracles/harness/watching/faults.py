@@ -12,7 +12,9 @@ from typing import NamedTuple
 from oracles.harness.watching import (
     clearing,
     clipping,
+    exemptions,
     losses,
+    modes,
     movements,
     parameters,
     ranks,
@@ -81,6 +83,11 @@ def _no_step(loop: Loop) -> Iterator[str]:
     watched = {number for number, optimizer in enumerate(loop.log.optimizers) if optimizer.watched}
     if not loop.log.error and not stepped & watched:
         yield "no optimizer of torch that is watched has made a step"
+
+
+def _cut(loop: Loop) -> Iterator[str]:
+    if loop.log.cut:
+        yield f"what comes after {loop.log.cut:g} s: the training was ended then"
 
 
 FAULTS = (
@@ -169,6 +176,11 @@ FAULTS = (
         "keep a list: parameters = list(model.parameters())",
     ),
     Fault(
+        "clips what piles up",
+        clipping.piled_up,
+        "clip the parameters of the optimizer alone, or clear the others by model.zero_grad()",
+    ),
+    Fault(
         "schedule per micro-batch",
         schedules.each_pass,
         "call scheduler.step() where optimizer.step() is called",
@@ -199,11 +211,6 @@ FAULTS = (
         parameters.dead,
         "build the optimizer after the model is copied, replaced or wrapped",
     ),
-    Fault(
-        "in no group",
-        parameters.in_no_group,
-        "give them to an optimizer, or freeze them by requires_grad_(False)",
-    ),
     Fault("listed twice", parameters.listed_twice, "list each parameter once"),
     Fault(
         "two optimizers, one gradient",
@@ -222,12 +229,12 @@ FAULTS = (
     ),
     Fault(
         "exemption of nothing",
-        parameters.empty_exemption,
+        exemptions.empty,
         "look at the names that the groups were made by",
     ),
     Fault(
         "exemption of some",
-        parameters.uneven_exemption,
+        exemptions.uneven,
         "look at the names that the groups were made by; ask for the module's class instead",
     ),
     Fault("optimizer made anew", parameters.made_anew, "build the optimizer before the loop"),
@@ -236,7 +243,7 @@ FAULTS = (
         parameters.closure_unused,
         "call the closure in step(), or backward() before it",
     ),
-    Fault("left in eval mode", parameters.left_in_eval, "call model.train() after validation"),
+    Fault("left in eval mode", modes.left_in_eval, "call model.train() after validation"),
     Fault(
         "decay divided by a count",
         movements.decay_divided,
@@ -262,12 +269,18 @@ FAULTS = (
 """In the order in which they are told."""
 
 QUESTIONS = (
+    Question("the rest", _cut, "less data, fewer steps, or a longer time limit"),
     Question("sum or mean of the passes", clearing.summed, 'loss="mean" or loss="sum"'),
     Question("cleared on purpose", clearing.dropped, "accumulation=1, or as many as a step takes"),
     Question(
         "unused parameters",
         clearing.unused,
         "freeze them, or leave them out of the optimizer, if that is meant",
+    ),
+    Question(
+        "not trained",
+        parameters.not_trained,
+        "an optimizer that has them, or requires_grad_(False) if they are to stay",
     ),
     Question(
         "what the loss is",
@@ -279,8 +292,13 @@ QUESTIONS = (
         schedules.not_yet,
         "watching as far as scheduler.step(), or check_loop to the end",
     ),
+    Question(
+        "what the schedule counts",
+        schedules.counts_passes,
+        "scheduler.step() where optimizer.step() is called, unless its length is one in passes",
+    ),
     Question("a rate set by hand", schedules.short_lived, "what is to have the last word"),
-    Question("eval mode", parameters.always_in_eval, "model.train(), unless it is meant"),
+    Question("eval mode", modes.trained_in_eval, "model.train(), unless it is meant"),
 )
 
 

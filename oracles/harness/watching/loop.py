@@ -27,6 +27,7 @@ from oracles.harness.watching.events import (
     Model,
     Optimizer,
     Scheduler,
+    Skipped,
     Stepped,
     Used,
 )
@@ -113,11 +114,17 @@ class Update:
         return (self.used.look or NOWHERE).gradient(parameter)
 
     def earlier(self, parameter: int) -> tuple[Gradient, ...]:
-        """The gradient of a parameter that was taken before, and what the step then left of it."""
+        """The gradient of a parameter that was taken before, and what the step then left of it.
+
+        Nothing was taken by a step that has left the parameter where it was.
+        """
         if self.previous is None:
             return ()
         after = (e for e in self.window[:1] if isinstance(e, Stepped))
-        looks = (e.look for e in (self.previous, *after) if e.look)
+        looks = [e.look for e in (self.previous, *after) if e.look]
+        weights = {look.weight(parameter) for look in looks}
+        if len(looks) > 1 and len(weights) == 1 and any(weights):
+            return ()
         return tuple(g for look in looks if (g := look.gradient(parameter)) is not None)
 
     def moved(self, parameter: int) -> bool:
@@ -174,6 +181,12 @@ class Update:
     def lost(self) -> tuple[Backward, ...]:
         """The passes whose gradients were cleared before the step."""
         return tuple(b for b in self.backwards if self._fates(b) == {False})
+
+    def skipped(self, backward: Backward) -> bool:
+        """Whether the step that was to take the gradients of a pass was left out."""
+        number = self.used.optimizer
+        since = self.after(backward.ended)
+        return any(isinstance(e, Skipped) and e.optimizer == number for e in since)
 
     @property
     def sure(self) -> bool:
@@ -270,6 +283,12 @@ class Loop:
     def passes(self) -> tuple[Backward, ...]:
         """All backward passes."""
         return tuple(paired(self.log.events))
+
+    @cached_property
+    def followed(self) -> tuple[Backward, ...]:
+        """The backward passes that a step has come after."""
+        before = {id(begun) for updates in self.updates for u in updates for begun in u.begun}
+        return tuple(b for b in self.passes if id(b.begun) in before)
 
     def reached(self, parameter: int) -> bool:
         """Whether any pass has reached a parameter."""

@@ -42,8 +42,12 @@ class Share(NamedTuple):
 
 
 def shares(update: Update) -> tuple[Share, ...]:
-    """Those of a step; none if some of them cannot be read, or may be missing."""
-    if not update.sure:
+    """Those of a step; none if some cannot be read, may be missing, or are parts of one loss.
+
+    They are parts of one where a graph is kept for the next, or where they are of several kinds.
+    """
+    kinds = {b.begun.loss.kind for b in update.landed}
+    if not update.sure or len(kinds) > 1 or any(b.begun.kept for b in update.landed[:-1]):
         return ()
     found: list[Share] = []
     for backward in update.landed:
@@ -158,9 +162,9 @@ def short(loop: Loop) -> Iterator[str]:
         return len(found) < count and _means(update, found, 1 / count)
 
     for which, told in _judged(loop, MEAN, judge):
-        count = usual[told[0].used.optimizer]
+        count, counts = usual[told[0].used.optimizer], _counts(told)
         yield (
-            f"{which} {verb(told, 'has', 'have')} {_counts(told)} micro-batches and "
+            f"{which} {verb(told, 'has', 'have')} {counts} micro-batch{'es' * (counts != '1')} and "
             f"{verb(told, 'divides', 'divide')} by {count}, as steps of {count} do: "
             f"{verb(told, 'its gradient is', 'their gradients are')} too small"
         )

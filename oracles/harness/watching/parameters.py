@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from oracles.harness.watching.events import Begun, Log, Model, Optimizer, Stepped
+from oracles.harness.watching.events import Model, Optimizer, Stepped
 from oracles.harness.watching.loop import NOWHERE, Loop, Update, listed, steps, verb
 
 COARSE = ("bfloat16", "float16")
@@ -19,15 +19,15 @@ def dead(loop: Loop) -> Iterator[str]:
     for optimizer, lost, orphans in replaced(loop):
         yield (
             f"{optimizer.name} has {len(lost)} {verb(lost, 'tensor', 'tensors')} that no backward "
-            f"pass reaches, and {loop.names(orphans)} of the same {verb(lost, 'shape', 'shapes')}, "
-            "which the passes do reach, are in no optimizer: it was built before they were there"
+            f"pass reaches, and {loop.names(orphans)}, which the passes do reach, "
+            f"{verb(orphans, 'is', 'are')} in no optimizer: it was built before they were there"
         )
 
 
 def replaced(loop: Loop) -> Iterator[tuple[Optimizer, list[int], list[int]]]:
-    """Optimizers all tensors of one of whose groups are dead: these, and what is in their place.
+    """Optimizers with groups that have dead tensors: these, and what is in their place.
 
-    No pass reaches the ones, no optimizer has the others, and they are of the same shapes.
+    No pass reaches the ones, which no model has, and no optimizer has the others.
     """
     models = list(loop.trained())
     known = {p for model in models for p in model.parameters}
@@ -35,11 +35,25 @@ def replaced(loop: Loop) -> Iterator[tuple[Optimizer, list[int], list[int]]]:
     for optimizer, updates in loop.watched:
         for group in optimizer.groups:
             lost = [p for p in group if p not in known and _never_given(loop, updates, p)]
-            shapes = Counter(loop.log.parameters[p].shape for p in lost)
-            here = [p for p in orphans if loop.log.parameters[p].shape in shapes]
-            alike = shapes <= Counter(loop.log.parameters[p].shape for p in here)
-            if lost and len(lost) == len(group) and alike:
+            here = _in_place_of(loop, lost, orphans, whole=len(lost) == len(group))
+            if here and all(p in known for p in group if p not in lost):
                 yield optimizer, lost, here
+
+
+def _in_place_of(
+    loop: Loop, lost: Sequence[int], orphans: Sequence[int], *, whole: bool
+) -> list[int]:
+    """The orphans that have taken the place of dead tensors; none if that is not sure.
+
+    They have the same shapes, where all tensors of a group are dead; or they are as many, and in
+    their order they have the same shapes but for the first sizes, as layers with other outputs do.
+    """
+    gone, here = ([loop.log.parameters[p].shape for p in some] for some in (lost, orphans))
+    if lost and whole and Counter(gone) <= Counter(here):
+        return [p for p, shape in zip(orphans, here, strict=True) if shape in gone]
+    layers = any(len(shape) > 1 for shape in gone)
+    alike = [(len(s), s[1:]) for s in gone] == [(len(s), s[1:]) for s in here]
+    return list(orphans) if layers and alike else []
 
 
 def _orphans(loop: Loop, model: Model) -> list[int]:
@@ -52,8 +66,17 @@ def _never_given(loop: Loop, updates: Sequence[Update], parameter: int) -> bool:
     return not given and not loop.reached(parameter)
 
 
-def in_no_group(loop: Loop) -> Iterator[str]:
-    """A model was said to be trained, and some of what it learns from a loss is in no optimizer."""
+def not_trained(loop: Loop) -> Iterator[str]:
+    """Some of a model's parameters have gradients, and are in no optimizer.
+
+    Whoever trains a head alone need not freeze the rest. A module in a plain list is in no model.
+    """
+    if loop.log.strangers:
+        shapes = listed(list(dict.fromkeys(map(str, loop.log.strangers))))
+        yield (
+            f"whether parameters of shape {shapes} are to be trained: backward passes reach them, "
+            "and neither a model nor an optimizer has them"
+        )
     stepped = any(True for _ in loop.watched)
     told = {p for *_, here in replaced(loop) for p in here}
     for model in loop.log.models:
@@ -62,7 +85,8 @@ def in_no_group(loop: Loop) -> Iterator[str]:
         still = [p for p in left if loop.log.parameters[p].still]
         if model.given and still and stepped:
             yield (
-                f"{loop.names(still)} of {model.name} {verb(still, 'has', 'have')} gradients, and "
+                f"whether {loop.names(still)} of {model.name} {verb(still, 'is', 'are')} to be "
+                f"trained: {verb(still, 'it has', 'they have')} gradients, and "
                 f"{verb(still, 'is', 'are')} in no group of any optimizer"
             )
 
@@ -155,72 +179,6 @@ def frozen_moves(loop: Loop) -> Iterator[str]:
             )
 
 
-def empty_exemption(loop: Loop) -> Iterator[str]:
-    """A group without decay has no parameter, and norms and biases are decayed."""
-    for optimizer, updates in loop.watched:
-        decays = _decays(updates[0])
-        empty = [n for n, group in enumerate(optimizer.groups) if not group and decays[n] == 0]
-        vectors = [
-            p
-            for group, decay in zip(optimizer.groups, decays, strict=True)
-            for p in group
-            if decay and len(loop.log.parameters[p].shape) < 2
-        ]
-        if empty and vectors:
-            yield (
-                f"group {empty[0]} of {optimizer.name}, which has no weight decay, has no "
-                f"parameter, and {loop.names(vectors)} {verb(vectors, 'is', 'are')} decayed"
-            )
-
-
-def _decays(update: Update) -> list[Any]:
-    """The weight decay of each group; None where there is none."""
-    known = [settings.get("weight_decay") for settings in update.used.groups]
-    return known + [None] * (len(update.optimizer.groups) - len(known))
-
-
-def uneven_exemption(loop: Loop) -> Iterator[str]:
-    """Of the norms or biases of one kind, some are exempt from decay and others are not."""
-    for optimizer, updates in loop.watched:
-        decays = _decays(updates[0])
-        groups = list(zip(optimizer.groups, decays, strict=True))
-        exempt = [p for group, decay in groups for p in group if decay == 0]
-        for group in (group for group, decay in groups if decay):
-            if _partners(loop.log, exempt, group):
-                yield from _missed(loop, optimizer, exempt, group)
-
-
-def _module(log: Log, parameter: int) -> str:
-    return log.parameters[parameter].name.rpartition(".")[0]
-
-
-def _partners(log: Log, exempt: Sequence[int], group: Sequence[int]) -> bool:
-    """Whether a group has the weights of modules whose biases are exempt, and these are vectors."""
-    if any(len(log.parameters[p].shape) > 1 for p in exempt):
-        return False
-    homes = {_module(log, p) for p in exempt if log.parameters[p].kind}
-    matrices = [p for p in group if len(log.parameters[p].shape) > 1]
-    return any(_module(log, p) in homes for p in matrices)
-
-
-def _missed(
-    loop: Loop, optimizer: Optimizer, exempt: Sequence[int], group: Sequence[int]
-) -> Iterator[str]:
-    kinds = {kind for p in exempt if (kind := loop.log.parameters[p].kind)}
-    missed = [
-        p
-        for p in group
-        if loop.log.parameters[p].kind in kinds and len(loop.log.parameters[p].shape) < 2
-    ]
-    if missed:
-        kind = loop.log.parameters[missed[0]].kind
-        alike = [p for p in exempt if loop.log.parameters[p].kind == kind]
-        yield (
-            f"{loop.names(missed)} {verb(missed, 'is', 'are')} decayed by {optimizer.name}, which "
-            f"has {loop.names(alike)}, of the same kind, in a group without weight decay"
-        )
-
-
 def made_anew(loop: Loop) -> Iterator[str]:
     """Each step is made by a new optimizer, and what the last one remembered is lost."""
     chains: list[list[tuple[Optimizer, Update]]] = []
@@ -260,34 +218,3 @@ def closure_unused(loop: Loop) -> Iterator[str]:
         if optimizer.watched and not any(given):
             times = verb(range(len(given)), "time", "times")
             yield f"{optimizer.name} is given a closure {len(given)} {times}, and never calls it"
-
-
-def left_in_eval(loop: Loop) -> Iterator[str]:
-    """A model is trained in training mode at first, and in eval mode from some moment on."""
-    for number, model in enumerate(loop.log.models):
-        modes = [
-            b.begun.training[number]
-            for b in loop.passes
-            if number < len(b.begun.training) and any(map(b.reached, model.parameters))
-        ]
-        first = sum(modes)
-        if model.modal and first and len(modes) > first + 1 and not any(modes[first:]):
-            yield (
-                f"{model.name} is in training mode for the first {first} backward passes and in "
-                f"eval mode for the {len(modes) - first} after them"
-            )
-
-
-def always_in_eval(loop: Loop) -> Iterator[str]:
-    """A model is trained in eval mode."""
-    for number, model in enumerate(loop.log.models):
-        modes = [
-            e.training[number]
-            for e in loop.log.events
-            if isinstance(e, Begun) and number < len(e.training)
-        ]
-        if model.modal and modes and not any(modes):
-            yield (
-                f"whether {model.name}, whose dropout or batch norm works otherwise in training "
-                "mode, was to be trained in eval mode"
-            )

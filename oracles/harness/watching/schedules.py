@@ -6,21 +6,49 @@ import math
 from collections.abc import Iterator
 from itertools import pairwise
 
-from oracles.harness.watching.events import Advanced, Event, Skipped, Used, Values
+from oracles.harness.watching.events import (
+    Advanced,
+    Event,
+    Optimizer,
+    Scheduler,
+    Skipped,
+    Used,
+    Values,
+)
 from oracles.harness.watching.loop import Loop, Update, advances
 
 
 def each_pass(loop: Loop) -> Iterator[str]:
-    """A scheduler goes on after each of the micro-batches that make a step."""
+    """A scheduler goes on after each of the micro-batches that make a step, and past its end."""
+    for number, scheduler, optimizer, passes in _per_pass(loop):
+        made = len(advances(number, loop.log.events))
+        if scheduler.length and scheduler.fresh and made > scheduler.length:
+            yield (
+                f"{scheduler.name} goes on {passes} times for each step of {optimizer.name}, once "
+                f"after each backward pass, and {made} times in all: past its end, which is step "
+                f"{scheduler.length}"
+            )
+
+
+def counts_passes(loop: Loop) -> Iterator[str]:
+    """A scheduler goes on after each of the micro-batches that make a step, maybe to its end."""
+    for number, scheduler, optimizer, passes in _per_pass(loop):
+        made = len(advances(number, loop.log.events))
+        past = scheduler.length and scheduler.fresh and made > scheduler.length
+        if not past and not (loop.log.whole and made == scheduler.length):
+            yield (
+                f"whether {scheduler.name} is to count backward passes: it goes on {passes} times "
+                f"for each step of {optimizer.name}, once after each pass"
+            )
+
+
+def _per_pass(loop: Loop) -> Iterator[tuple[int, Scheduler, Optimizer, int]]:
+    """Schedulers that go on after each backward pass, of which several make a step: how many."""
     for number, scheduler, optimizer, updates in loop.scheduled:
         windows = [u for u in updates if u.previous]
         counts = {len(u.backwards) for u in windows}
         if len(windows) > 1 and min(counts) > 1 and all(_alternates(number, u) for u in windows):
-            times = windows[0]
-            yield (
-                f"{scheduler.name} goes on {len(times.backwards)} times for each step of "
-                f"{optimizer.name}: once after each backward pass"
-            )
+            yield number, scheduler, optimizer, len(windows[0].backwards)
 
 
 def _alternates(scheduler: int, update: Update) -> bool:
@@ -107,8 +135,8 @@ def at_skipped(loop: Loop) -> Iterator[str]:
         if not (scheduler.fresh and optimizer.fresh):
             continue
         made, skipped = _between(loop, number)
-        idle = [n for n, left in enumerate(skipped) if left and not made[n]]
-        if idle and max(made) == 1:
+        idle = [n for n, left in enumerate(skipped) if left]
+        if idle and all(m + s == 1 for m, s in zip(made, skipped, strict=True)):
             yield (
                 f"{scheduler.name} goes on, as its call {idle[0] + 1}, for a step of "
                 f"{optimizer.name} that the scaler has left out"
@@ -125,7 +153,7 @@ def _between(loop: Loop, number: int) -> tuple[list[int], list[int]]:
         made.append(sum(isinstance(e, Used) and e.optimizer == owner for e in events))
         skipped.append(sum(isinstance(e, Skipped) and e.optimizer == owner for e in events))
         start = place
-    return made or [0], skipped or [0]
+    return made, skipped
 
 
 def overwritten(loop: Loop) -> Iterator[str]:

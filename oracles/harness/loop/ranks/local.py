@@ -8,7 +8,7 @@ from functools import partial
 
 from hypothesis import strategies as st
 
-from oracles.harness.loop.question import Question
+from oracles.harness.loop.question import Question, rejections
 from oracles.harness.loop.ranks import asked
 from oracles.harness.loop.ranks.asked import agreed, judged, places, trainings, world
 from oracles.harness.subjects import checkpointed, processes, ranks
@@ -58,17 +58,13 @@ def questions(part: str) -> tuple[Question, ...]:
             regions=REGIONS,
             weight=2,
         ),
-        *(
-            Question(
-                part,
-                f"rejects {way.name}",
-                partial(_separating, way),
-                partial(rejected, way),
-                partial(places, part, WHERE[0]),
-                rejects=way.name,
-                weight=asked.REJECTIONS,
-            )
-            for way in PART.variants[1:]
+        *rejections(
+            part,
+            PART.variants[1:],
+            _separating,
+            rejected,
+            partial(places, part, WHERE[0]),
+            weight=asked.REJECTIONS,
         ),
     )
 

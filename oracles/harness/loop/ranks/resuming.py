@@ -71,6 +71,7 @@ def questions(part: str) -> tuple[Question, ...]:
                     "some parameters without a state": _some_stateless,
                     "decay without a state": lambda case, place: _decays(case.training, place),
                     "one parameter of two names, under DDP": _tied,
+                    "everything": _everything,
                 },
             ),
             Question(
@@ -82,7 +83,9 @@ def questions(part: str) -> tuple[Question, ...]:
                 regions={
                     "some parameters without a state": _some_stateless,
                     "no scheduler yet": lambda case, place: not case.scheduled,
+                    "no state": _stateless,
                     "one parameter of two names, under DDP": _tied,
+                    "everything": _everything,
                 },
             ),
         ),
@@ -108,6 +111,14 @@ def _resumed() -> st.SearchStrategy[Resumed]:
 def _some_stateless(case: Resumed, place: Place) -> bool:
     momenta = [getattr(h, "momentum", 1) for h in case.training.groups]
     return any(momenta) and not all(momenta)
+
+
+def _everything(case: Resumed, place: Place) -> bool:
+    return True
+
+
+def _stateless(case: Resumed, place: Place) -> bool:
+    return not any(getattr(h, "momentum", 1) for h in case.training.groups)
 
 
 def _decays(training: Training, place: Place) -> bool:

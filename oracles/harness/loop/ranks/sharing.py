@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from oracles.harness.loop.question import Question
+from oracles.harness.loop.question import Question, rejections
 from oracles.harness.loop.ranks import asked
 from oracles.harness.loop.ranks.asked import Asked, agreed, judged, places, trainings, words, world
 from oracles.harness.subjects import checkpointed, processes, ranks, sharded
@@ -87,6 +87,7 @@ WRAPPERS = {
         (asked.PAIR, asked.TRIO, asked.ROWS),
         (sharded.EACH, sharded.GATHERED),
         sharing=(*SHARING[:3], SHARING[4]),
+        devices=("cpu", "cuda") if sharded.shards() else ("cuda",),
     ),
     "ZeroRedundancyOptimizer": Wrapper(
         ranks.partitioned,
@@ -115,7 +116,14 @@ def _starts_apart(training: Training, place: Place) -> bool:
     return "the same graph" in training.options and len(training.shards[0]) > 1
 
 
-REGIONS = {"a static graph first seen inside no_sync": _starts_apart}
+def _goes_on_apart(training: Training, place: Place) -> bool:
+    return "the same graph" in training.options and any(len(s) > 1 for s in training.shards[1:])
+
+
+REGIONS = {
+    "a static graph first seen inside no_sync": _starts_apart,
+    "a static graph later inside no_sync": _goes_on_apart,
+}
 
 
 def questions(part: str) -> tuple[Question, ...]:
@@ -141,17 +149,13 @@ def questions(part: str) -> tuple[Question, ...]:
         ),
         *(states if wrapper.several else ()),
         *(clips if wrapper.clipping else ()),
-        *(
-            Question(
-                part,
-                f"rejects {way.name}",
-                partial(separating, wrapper, way),
-                partial(rejected, wrapper, way),
-                partial(places, part, wrapper.where[0], devices=wrapper.devices),
-                rejects=way.name,
-                weight=asked.REJECTIONS,
-            )
-            for way in wrong_ways
+        *rejections(
+            part,
+            wrong_ways,
+            partial(separating, wrapper),
+            partial(rejected, wrapper),
+            partial(places, part, wrapper.where[0], devices=wrapper.devices),
+            weight=asked.REJECTIONS,
         ),
     )
 

@@ -42,6 +42,7 @@ def questions(part: str) -> tuple[Question, ...]:
             _norms,
             counted_once,
             partial(places, part, asked.PAIR, asked.TRIO),
+            regions={"partial sums": _partial},
         ),
     )
 
@@ -71,6 +72,10 @@ def _muon(case: Stepped, place: Place) -> bool:
     dealt = case.spread.dealt
     axis = int(dealt[len("Shard(")]) if dealt.startswith("Shard") else None
     return case.rule.name == "Muon" and axis is not None and case.spread.shape[axis] == 1
+
+
+def _partial(case: Clipped, place: Place) -> bool:
+    return any(spread.dealt == "Partial()" for spread in case[0])
 
 
 REGIONS = {

@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 
 from oracles.harness.subjects.loops import losses
-from oracles.harness.subjects.loops.patches import Patches
+from oracles.harness.subjects.loops.patches import Patches, uncompiled
 from oracles.harness.subjects.loops.recorder import Recorder
 from oracles.harness.watching.events import (
     Advanced,
@@ -28,6 +27,7 @@ from oracles.harness.watching.events import (
     Ended,
     Look,
     Skipped,
+    Unrecorded,
     Unscaled,
     Used,
 )
@@ -38,8 +38,6 @@ CLIPPING = ("clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_")
 optimizers: Any = importlib.import_module("torch.optim.optimizer")
 HOOKS = hasattr(optimizers, "register_optimizer_step_pre_hook")
 """Whether optimizers tell of their steps."""
-
-Hook = Callable[[Any, Any, Any], Any]
 
 
 class Enough(BaseException):
@@ -97,7 +95,7 @@ class Listener:
     def _to_optimizers(self) -> None:
         self.patches.method(torch.optim.Optimizer, "__init__", self._built)
         if HOOKS:
-            before, after = map(_uncompiled, (self._before, self._after))
+            before, after = map(uncompiled, (self._before, self._after))
             self.patches.later(optimizers.register_optimizer_step_pre_hook(before).remove)
             self.patches.later(optimizers.register_optimizer_step_post_hook(after).remove)
         else:
@@ -150,7 +148,8 @@ class Listener:
             self._calls = 0
             return put(self._counted(optimizer, closure))
         if not self._skipping:
-            self.recorder.note(self.recorder.used(optimizer))
+            given = [a for a in (*args, *kwargs.values()) if a is not None and a is not optimizer]
+            self.recorder.note(self.recorder.used(optimizer, told=bool(given)))
         return None
 
     def _counted(self, optimizer: Any, closure: Callable[[], Any]) -> Callable[[], Any]:
@@ -191,6 +190,8 @@ class Listener:
         hooks = torch.autograd.graph.saved_tensors_hooks
         self.patches.method(hooks, "__enter__", self._packed)
         self.patches.method(hooks, "__exit__", self._unpacked)
+        for kind in (torch.no_grad, torch.inference_mode):
+            self.patches.method(kind, "__exit__", self._unrecorded)
 
     def _pass(self, original: Any, *args: Any, **kwargs: Any) -> Any:
         """A backward pass; one within another one's, of a checkpoint, is part of that."""
@@ -200,8 +201,12 @@ class Listener:
         gradients = args[1] if len(args) > 1 else kwargs.get("grad_tensors")
         safe = None if self._packing else self._safe
         loss = losses.read(roots, gradients, self._scaled, safe, self._scaling)
-        training = tuple(model.training for model in self.recorder.models)
-        self.recorder.note(Begun(look=self.recorder.looks.look(), loss=loss, training=training))
+        self.recorder.renew()
+        self.recorder.reached(roots)
+        training = self.recorder.training()
+        kept = bool(args[2] if len(args) > 2 else kwargs.get("retain_graph"))
+        look = self.recorder.looks.look()
+        self.recorder.note(Begun(look=look, loss=loss, kept=kept, training=training))
         self._passes += 1
         try:
             return original(*args, **kwargs)
@@ -211,6 +216,14 @@ class Listener:
             self._scaling, self._safe = False, 0
             self._left = self.recorder.looks.look(weights=False)
             self.recorder.note(Ended(look=self._left))
+
+    def _unrecorded(self, original: Any, context: Any, *args: Any) -> Any:
+        """No graphs were recorded for a while: a validation, where a model is in eval mode."""
+        training = self.recorder.training()
+        last = self.recorder.events[-1] if self.recorder.events else None
+        if not (all(training) or (isinstance(last, Unrecorded) and last.training == training)):
+            self.recorder.note(Unrecorded(training=training))
+        return original(context, *args)
 
     def _packed(self, original: Any, hooks: Any) -> Any:
         self._packing += 1
@@ -250,6 +263,7 @@ class Listener:
                 before=before,
                 parameters=tuple(known),
                 limit=float(limits[0]),
+                by_norm=original.__name__ != "clip_grad_value_",
                 spent=spent and not tensors,
             )
         )
@@ -377,12 +391,6 @@ def _running(frame: Any) -> set[int]:
         found.add(id(frame))
         frame = frame.f_back
     return found
-
-
-def _uncompiled(hook: Hook) -> Hook:
-    """A hook that is called from compiled steps, and not compiled with them."""
-    dynamo = sys.modules.get("torch._dynamo")
-    return hook if dynamo is None else dynamo.disable(hook)
 
 
 def _closure(optimizer: Any, args: Any, kwargs: Any) -> tuple[Any, Callable[[Any], Any]]:

@@ -128,9 +128,12 @@ def _spread(gradient: torch.Tensor) -> torch.Tensor:
 
 def _values(tensor: torch.Tensor, where: torch.Tensor | None) -> Values:
     """Some elements; what is no number is one object, so that it is the same as itself."""
-    if where is None or not readable(tensor):
+    if where is None or tensor.layout is not torch.strided or not tensor.is_floating_point():
         return ()
-    return tuple(v if v == v else math.nan for v in torch.take(local(tensor), where).tolist())
+    found = torch.take(local(tensor), where).tolist()
+    return (
+        tuple(found) if sum(found) < math.inf else tuple(v if v == v else math.nan for v in found)
+    )
 
 
 def _version(tensor: torch.Tensor) -> int:

@@ -1,13 +1,15 @@
 """What a backward pass is called on, read in its graph without touching it.
 
 From the loss downwards there are products and quotients with numbers, then a mean or a sum over
-rows, or one of torch's losses, which says how it reduces. Whatever else there is ends the reading.
+rows, or one of torch's losses, which says how it reduces. What a mean or a sum is taken of may be
+multiplied with numbers, too. Whatever else there is ends the reading, weights of rows among it:
+they may hold any factor.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,6 +21,15 @@ REDUCTIONS = {1: MEAN, 2: SUM}
 
 SAVED = "_saved_"
 """What a node keeps is an attribute that begins so."""
+
+WEIGHING = ("AddBackward", "SubBackward", "MulBackward", "DivBackward", "WhereBackward")
+"""What may weigh losses, by numbers or by other losses."""
+
+LINEAR = (
+    *("SumBackward", "MeanBackward", "SelectBackward", "SliceBackward", "IndexBackward"),
+    *("UnsqueezeBackward", "PermuteBackward", "TransposeBackward", "TBackward", "ExpandBackward"),
+)
+"""What losses may pass before they are reduced; of any other operation they are the results."""
 
 DEEP = 16
 """So many operations are read."""
@@ -57,13 +68,31 @@ def _read(node: Any, scale: float | None, scales: Mapping[Any, float], safe: int
         if not _safe(node, safe):
             return Loss(scale=scale)
         if (ending := _ending(node)) is not None:
-            return ending._replace(factor=factor, scale=1.0 if scale is None else scale)
+            below = _below(node, safe)
+            if below is None:
+                return Loss(scale=scale)
+            scale = 1.0 if scale is None else scale
+            return ending._replace(factor=factor * below, scale=scale, kind=node.name())
         by = _factor(node)
         if by is None:
             return Loss(scale=scale)
         factor *= by
         node = next((f for f, _ in node.next_functions if f is not None), None)
     return Loss(scale=scale)
+
+
+def parameters(roots: Any) -> Iterator[torch.nn.Parameter]:
+    """The parameters that a backward pass reaches."""
+    tensors = [roots] if isinstance(roots, torch.Tensor) else roots
+    nodes: list[Any] = [getattr(tensor, "grad_fn", None) for tensor in tensors]
+    known: set[Any] = {None}
+    while nodes:
+        node = nodes.pop()
+        if node not in known:
+            known.add(node)
+            nodes.extend(below for below, _ in node.next_functions)
+            if isinstance(variable := getattr(node, "variable", None), torch.nn.Parameter):
+                yield variable
 
 
 def _only(roots: Any) -> Any:
@@ -88,6 +117,29 @@ def _ending(node: Any) -> Loss | None:
     counted = getattr(node, SAVED + "weight", None) is None  # else classes have weights
     losses = _number(getattr(node, SAVED + "total_weight", None)) if counted else None
     return Loss(1.0, reduction, _first(sizes), math.prod(sizes) if losses is None else losses)
+
+
+def _below(node: Any, safe: int | None) -> float | None:
+    """With what the losses are multiplied that a node reduces; None if that may be any weights."""
+    if getattr(node, SAVED + "reduction", 0):
+        normed = node.name().startswith("NllLoss") and getattr(node, SAVED + "reduction") == 1
+        return 1.0 if normed or getattr(node, SAVED + "weight", None) is None else None
+    factor = 1.0
+    for _ in range(DEEP):
+        node = next((f for f, _ in node.next_functions if f is not None), None)
+        if node is None or not _safe(node, safe):
+            return factor if node is None else None
+        by = 1.0 if node.name().startswith(LINEAR) else _factor(node)
+        if by is None:
+            weighed = node.name().startswith(WEIGHING) and not _square(node)
+            return None if weighed or getattr(node, SAVED + "weight", None) is not None else factor
+        factor *= by
+    return None
+
+
+def _square(node: Any) -> bool:
+    """Whether something is multiplied with itself."""
+    return len(node.next_functions) == 2 and len({f for f, _ in node.next_functions}) == 1
 
 
 def _first(sizes: Any) -> int | None:

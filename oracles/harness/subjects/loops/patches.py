@@ -23,11 +23,13 @@ class Patches:
         self._undo: list[Callable[[], None]] = []
 
     def _by_way_of(self, original: Any, around: Around) -> Any:
+        apart = uncompiled(around)
+
         @functools.wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
             if not self.on:
                 return original(*args, **kwargs)
-            return around(original, *args, **kwargs)
+            return apart(original, *args, **kwargs)
 
         return call
 
@@ -58,6 +60,12 @@ class Patches:
         self.on = False
         while self._undo:
             self._undo.pop()()
+
+
+def uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that may be called by what torch compiles, and is not compiled with it."""
+    dynamo = sys.modules.get("torch._dynamo")
+    return function if dynamo is None else dynamo.disable(function)
 
 
 def _replace(others: Mapping[Any, Any]) -> None:

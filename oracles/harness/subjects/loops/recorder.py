@@ -17,6 +17,7 @@ from oracles.harness.subjects.loops.looks import (
     mark,
     readable,
 )
+from oracles.harness.subjects.loops.losses import parameters
 from oracles.harness.watching.events import (
     Event,
     Log,
@@ -35,6 +36,16 @@ from oracles.schedules.registry import SCHEDULES
 
 SWITCHES = frozenset({"params", "initial_lr", "foreach", "fused", "capturable", "differentiable"})
 """What a group has beside settings of its rule."""
+
+LENGTHS = {
+    "CosineAnnealingLR": "T_max",
+    "OneCycleLR": "total_steps",
+    "PolynomialLR": "total_iters",
+}
+"""Schedules that come to an end, and where they have its step."""
+
+STEP_HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
+"""Where an optimizer has code of the user's that runs within its steps."""
 
 MODAL = ("Dropout", "BatchNorm")
 """Parts of the names of modules that work otherwise in training mode."""
@@ -60,6 +71,7 @@ class Recorder:
         self._optimizers: dict[int, dict[str, Any]] = {}
         self._schedulers: dict[int, dict[str, Any]] = {}
         self._given: list[int] = []
+        self._reached: list[torch.Tensor] | None = None
         self._groups: dict[int, list[Any]] = {}
 
     def note(self, event: Event) -> None:
@@ -74,12 +86,11 @@ class Recorder:
         alike = (other for other in self.optimizers if _same_groups(other, optimizer))
         number = _place(self.optimizers, next(alike, optimizer))
         if number not in self._optimizers:
-            hooks = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
             self._optimizers[number] = {
                 "watched": given or self.every,
                 "fresh": not any(optimizer.state.values()),
                 "torchs": type(optimizer) is getattr(torch.optim, type(optimizer).__name__, None),
-                "hooked": any(getattr(optimizer, name, None) for name in hooks),
+                "hooked": False,
             }
         for group in optimizer.param_groups:
             for tensor in group["params"]:
@@ -99,6 +110,7 @@ class Recorder:
                 "optimizer": self.optimizer(owner) if hasattr(owner, "param_groups") else None,
                 "fresh": getattr(scheduler, "last_epoch", None) == 0,
                 "closed": closed,
+                "length": getattr(scheduler, LENGTHS.get(name, ""), None),
                 "metric": "ReduceLROnPlateau"
                 in {base.__name__ for base in type(scheduler).__mro__},
             }
@@ -112,6 +124,21 @@ class Recorder:
             self.models.append(model)
             if given:
                 self._given.append(len(self.models) - 1)
+
+    def renew(self) -> None:
+        """Look at the parameters that models have by now, from now on."""
+        for model in self.models:
+            for tensor in tensors_of(model).values():
+                self.looks.number(tensor)
+
+    def reached(self, roots: Any) -> None:
+        """A pass begins; of the first one it is kept which parameters it reaches."""
+        if self._given and self._reached is None:
+            self._reached = list(parameters(roots))
+
+    def training(self) -> tuple[bool, ...]:
+        """By the number of the model, whether it is in training mode."""
+        return tuple(model.training for model in self.models)
 
     def settings(self, optimizer: Any) -> tuple[Mapping[str, Any], ...]:
         """What the groups of an optimizer have, as numbers."""
@@ -137,8 +164,8 @@ class Recorder:
         same = len(before) == len(groups) and all(map(_is, before, groups))
         return tuple(float(group.get("lr", math.nan)) for group in groups) if same else ()
 
-    def used(self, optimizer: Any) -> Used:
-        """The gradients that an optimizer takes now."""
+    def used(self, optimizer: Any, *, told: bool = False) -> Used:
+        """The gradients that an optimizer takes now; its step may have been told more."""
         number = self.optimizer(optimizer)
         look = self.looks.look()
         tensors = [p for group in optimizer.param_groups for p in group["params"]]
@@ -149,7 +176,7 @@ class Recorder:
             groups=self.settings(optimizer),
             infinite=tuple(n for n, _, g in given if not all_finite(g)),
             frozen=tuple(n for n, p, g in given if not p.requires_grad and _zeros(g)),
-            unscaling=getattr(optimizer, "grad_scale", None) is not None,
+            unscaling=told or getattr(optimizer, "grad_scale", None) is not None,
         )
 
     def stepped(self, optimizer: Any, calls: int | None) -> Stepped:
@@ -157,6 +184,7 @@ class Recorder:
         states = (s.values() for s in optimizer.state.values() if isinstance(s, Mapping))
         kept = any(torch.is_tensor(v) and v.dim() for state in states for v in state)
         number = self.optimizer(optimizer)
+        self._optimizers[number]["hooked"] |= any(getattr(optimizer, n, None) for n in STEP_HOOKS)
         return Stepped(look=self.looks.look(), optimizer=number, calls=calls, remembers=kept)
 
     def steps(self, number: int | None = None) -> int:
@@ -178,7 +206,12 @@ class Recorder:
         )
 
     def log(
-        self, *, whole: bool, error: str = "", ranks: Sequence[Mapping[tuple[int, int], Told]] = ()
+        self,
+        *,
+        whole: bool,
+        error: str = "",
+        cut: float | None = None,
+        ranks: Sequence[Mapping[tuple[int, int], Told]] = (),
     ) -> Log:
         """All of it, without any tensor."""
         models = list(self._models())
@@ -188,9 +221,11 @@ class Recorder:
             tuple(self._optimizer(number) for number in range(len(self.optimizers))),
             tuple(map(self._scheduler, range(len(self.schedulers)))),
             tuple(models),
+            tuple(tuple(p.shape) for p in self._reached or () if self.looks.known(p) is None),
             self.meant,
             whole,
             error,
+            cut,
             tuple(ranks),
         )
 

@@ -1,0 +1,197 @@
+"""Settings of schedules that torch has none of, made of nothing but rates.
+
+Where a ramp ends the rate is largest, and each whole number after that is solved from one rate. All
+of them are guesses: whatever is guessed must give every rate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
+
+from oracles.harness.evidence.shorter import shorter
+from oracles.schedules.customary import inverse_root, stable, timm, warmed
+from oracles.schedules.schedule import Schedule, Settings
+
+POWERS = (1.0, 2.0, 0.5, 0.9, 3.0)
+"""Of polynomial decays, those that people use."""
+
+SIZES = (512, 256, 768, 1024, 128, 2048, 64)
+"""Of a model, those that people use."""
+
+Guess = tuple[Settings, float]
+"""Settings, and the base rate."""
+
+
+def guessed(schedule: Schedule, rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+    """What may have given some rates.
+
+    Args:
+        schedule: whose settings.
+        rates: from step 0 on.
+        base: the base rate, where it is known.
+    """
+    if max(rates) > min(rates):
+        yield from GUESSES[schedule.name](rates, base)
+
+
+def _tops(rates: Sequence[float], base: float | None) -> Iterator[tuple[int, float]]:
+    """How long a ramp may be, and to which rate it leads."""
+    first = rates.index(max(rates))
+    for start in shorter(max(rates)) if base is None else (base,):
+        yield from ((long, start) for long in (first, first + 1) if long > 0)
+
+
+def _falling(rates: Sequence[float], after: int) -> Iterator[tuple[int, float]]:
+    """Steps after the top at which the rate is neither the largest nor the last, and the rate."""
+    low, high = rates[-1], max(rates)
+    between = [t for t in range(after + 1, len(rates)) if low < rates[t] < high]
+    for t in dict.fromkeys((*between[:1], *between[len(between) // 2 :][:1])):
+        yield t, rates[t]
+
+
+def _ends(after: int, t: int, done: float) -> Iterator[int]:
+    """Where what is done to that part at a step is done."""
+    if 0 < done <= 1 and (end := after + round((t - after) / done)) > after:
+        yield end
+
+
+def _turned(share: float) -> float:
+    """The part of half a period after which a cosine has come down to a share."""
+    return math.acos(max(-1.0, min(1.0, 2 * share - 1))) / math.pi
+
+
+def _constant(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+    for long, start in _tops(rates, base):
+        yield warmed.Constant(long), start
+
+
+def _linear(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+    for long, start in _tops(rates, base):
+        for t, rate in _falling(rates, long):
+            for after in (long, 0):  # where the decay is counted from
+                for end in _ends(after, t, 1 - rate / start):
+                    yield warmed.Linear(long, end), start
+
+
+def _cosine(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+    for (long, start), cycles in product(_tops(rates, base), (0.5, 1.0, 1.5, 2.0)):
+        for t, rate in _falling(rates, long):
+            for end in _ends(long, t, _turned(rate / start) / (2 * cycles)):
+                yield warmed.Cosine(long, end, cycles), start
+
+
+def _restarts(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+    for (long, start), cycles in product(_tops(rates, base), (1, 2, 3, 4, 5)):
+        for t, rate in _falling(rates, long):
+            for end in _ends(long, t, _turned(rate / start) / cycles):
+                yield warmed.Restarts(long, end, cycles), start
+
+
+def _polynomial(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+    lows = (1e-7, 0.0, *shorter(rates[-1])) if rates[-1] else (1e-7, 0.0)
+    for (long, start), low, power in product(_tops(rates, base), lows, POWERS):
+        for t, rate in _falling(rates, long):
+            if start > low and rate > low:
+                for end in _ends(long, t, 1 - ((rate - low) / (start - low)) ** (1 / power)):
+                    yield warmed.Polynomial(long, end, low, power), start
+
+
+def _floored(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+    rest = rates[rates.index(max(rates)) :]
+    for (long, start), low in product(_tops(rates, base), shorter(min(rest))):
+        for t, rate in _falling(rates, long):
+            if start > low:
+                for end in _ends(long, t, _turned((rate - low) / (start - low))):
+                    yield warmed.Floored(long, end, 0.5, low), start
+
+
+def _root(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+    flat = max(t for t in range(len(rates)) if rates[t] == rates[0]) or 1
+    for start in shorter(rates[0] * flat**0.5) if base is None else (base,):
+        yield inverse_root.Root(flat), start
+    for long, start in _tops(rates, base):
+        yield inverse_root.Root(long), start
+        for t, rate in _falling(rates, long):
+            if 0 < rate < start and (scale := round((t - long) / ((start / rate) ** 2 - 1))) > 0:
+                yield inverse_root.Root(long, scale), start
+
+
+def _noam(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+    """The factor and the size are one number, and so is the base rate where it is not known."""
+    for long, top in _tops(rates, None):
+        if long == 1:  # no ramp, and one over a root is of many
+            continue
+        whole = top * long**0.5
+        for size in (*SIZES, 1):
+            factor = whole * size**0.5 / (base or 1.0)
+            for short in shorter(factor):
+                if size == 1 or short == float(f"{short:.2g}"):
+                    settings = inverse_root.Noam(size, long, 1.0 if base is None else short)
+                    yield settings, short if base is None else base
+
+
+def _wsd(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+    """One that has come to its end."""
+    turn = max(t for t in range(len(rates)) if rates[t] == max(rates))
+    decay = rates.index(rates[-1], turn) - turn
+    if rates[-1] != rates[-2]:
+        return
+    kinds = ("linear", "cosine", "1-sqrt")
+    for (long, start), up, down in product(_tops(rates, base), kinds, kinds):
+        for ratio in shorter(rates[-1] / start):
+            if turn >= long:
+                yield _stable(long, turn, decay, up, down, ratio), start
+
+
+def _stable(long: int, turn: int, decay: int, up: str, down: str, ratio: float) -> Settings:
+    return stable.Settings(long, decay, turn + decay, turn - long, up, down, ratio)
+
+
+def _timm(rates: Sequence[float], base: float | None) -> Iterator[tuple[int, float, float, float]]:
+    """How long the ramp is, where it begins, where it leads, and the floor that was reached."""
+    slope, low = rates[1] - rates[0], rates[-1]
+    if rates[-1] != rates[-2]:
+        low = 0.0
+    for long, _ in _tops(rates, None):
+        lead = rates[0] + slope * long
+        for begin, start, floor in product(
+            shorter(rates[0]), shorter(lead) if base is None else (base,), shorter(low)
+        ):
+            if start > floor:
+                yield long, begin, start, floor
+
+
+def _timm_cosine(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+    for (long, begin, start, low), prefix in product(_timm(rates, base), (False, True)):
+        for t, rate in _falling(rates, long):
+            after = long if prefix else 0
+            for end in _ends(after, t, _turned((rate - low) / (start - low))):
+                yield timm.Cosine(end - after, low, long, begin, prefix), start
+
+
+def _timm_polynomial(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+    for (long, begin, start, low), prefix, power in product(
+        _timm(rates, base), (False, True), POWERS
+    ):
+        for t, rate in _falling(rates, long):
+            after = long if prefix else 0
+            if rate > low:
+                for end in _ends(after, t, 1 - ((rate - low) / (start - low)) ** (1 / power)):
+                    yield timm.Polynomial(end - after, power, low, long, begin, prefix), start
+
+
+GUESSES: Mapping[str, Callable[[Sequence[float], float | None], Iterator[Guess]]] = {
+    warmed.CONSTANT: _constant,
+    warmed.LINEAR: _linear,
+    warmed.COSINE: _cosine,
+    warmed.RESTARTS: _restarts,
+    warmed.POLYNOMIAL: _polynomial,
+    warmed.FLOORED: _floored,
+    inverse_root.NOAM: _noam,
+    inverse_root.ROOT: _root,
+    stable.NAME: _wsd,
+    timm.COSINE: _timm_cosine,
+    timm.POLYNOMIAL: _timm_polynomial,
+}

@@ -1,0 +1,266 @@
+"""check, for a class of learning-rate schedulers: all that torch's class is asked."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from importlib.metadata import version
+from typing import Any, NamedTuple
+
+from oracles.harness.evidence.settings import Draws
+from oracles.harness.evidence.sifting import MARGINS
+from oracles.harness.loop.catalogue import OF_RECURRENCES, questions
+from oracles.harness.loop.question import Question
+from oracles.harness.promise import Line, Word
+from oracles.harness.rates import Reading, read_as
+from oracles.harness.runs.confined import REST, Lost, at_once, confined
+from oracles.harness.runs.outcome import line_of, outcome
+from oracles.harness.runs.parts import run_question, sites
+from oracles.harness.runs.profiles import lasting
+from oracles.harness.runs.tally import Tally
+from oracles.harness.subjects.importing import imported
+from oracles.harness.subjects.subject import SubjectError
+from oracles.inquiry import answer, heard
+from oracles.naming import unknown
+from oracles.schedules.registry import PARTS, SCHEDULES
+from oracles.schedules.schedule import Timing
+from oracles.scheduling import ScheduleIdentification, identify_schedule
+
+ALL = (*SCHEDULES, *PARTS)
+"""Schedules that a class of one's own can be asked to be."""
+
+SUBJECT, FOLLOWS, ASKED = "subject", "schedule", "asked: "
+"""What questions are called; the last one is followed by a question that torch's class is asked."""
+
+
+@dataclass(frozen=True)
+class ScheduleReport:
+    """What is to be said of a class of schedulers.
+
+    Attributes:
+        name: of the class.
+        schedule: what it is held to.
+        found: the timing that it follows; None of a composition, and of what goes by a metric.
+        lines: one for each question that torch's own class is asked.
+        rest: why some of them have no answer, if there are such.
+    """
+
+    name: str
+    schedule: str
+    found: ScheduleIdentification | None
+    lines: tuple[Line, ...]
+    rest: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no fault."""
+        return not self.faults()
+
+    def faults(self) -> list[str]:
+        """A sentence for each fault."""
+        told = [] if self.found is None or self.found.torchs else [f"{self.found}"]
+        told += [f"{one.name}: {one.why}" for one in self.lines if one.word is Word.BROKEN]
+        return [*told, f"{self.rest}, and questions are left"] if self.rest else told
+
+    def __str__(self) -> str:
+        head = f"{self.name} is asked as {self.schedule}"
+        found = [] if self.found is None else [str(self.found)]
+        kept = sum(one.word is Word.KEPT for one in self.lines)
+        broken = [one for one in self.lines if one.word is Word.BROKEN]
+        asked = [f"questions: {kept} answered well, {len(broken)} not"]
+        return "\n".join(
+            [
+                *(head, *found, *asked),
+                *(f"FAILED    {one.name}: {one.why}" for one in broken),
+                *([f"{self.rest}, and questions are left"] if self.rest else []),
+            ]
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """It as plain data, as ``oracles/reports/schedule.schema.json`` describes it."""
+        return {
+            "schema": 1,
+            "oracles": version("optimizer-oracles"),
+            "subject": self.name,
+            "schedule": self.schedule,
+            "ok": self.ok,
+            "summary": str(self).splitlines(),
+            "follows": None if self.found is None else self.found.to_json(),
+            "questions": [{"name": o.name, "word": o.word, "why": o.why} for o in self.lines],
+        }
+
+
+def check_schedule(
+    subject: Any,
+    schedule: str | None = None,
+    *,
+    seed: int = 0,
+    profile: str = "default",
+    time_limit: float | None = None,
+) -> ScheduleReport:
+    """Ask a class of schedulers all that torch's class is asked, and say which timing it follows.
+
+    What the installed torch itself gets wrong is not asked of it, and refusing a setting at its
+    edge is no fault. The cases are the same each time.
+
+    Args:
+        subject: a class whose arguments are those of torch's class, or where it is imported from,
+            as ``"package.module:name"``.
+        schedule: the name of torch's class; by default that of the subject, or of a base of it.
+        seed: of all cases that are drawn.
+        profile: how long to look: ``"default"`` or ``"thorough"``.
+        time_limit: in seconds, after which a class that hangs is ended, in a process of its own;
+            one question may take a third of it. None for neither.
+
+    Raises:
+        ValueError: there is no such schedule or profile, a seed is no whole number, or the subject
+            is not there.
+
+    >>> import torch
+    >>> class Early(torch.optim.lr_scheduler.ExponentialLR):
+    ...     def get_lr(self):
+    ...         return [base * self.gamma ** (self.last_epoch + 1) for base in self.base_lrs]
+    >>> report = check_schedule(Early)
+    >>> report.ok, str(report.found)
+    (False, "Early follows ExponentialLR's one_ahead")
+    """
+    if schedule not in (None, *ALL):
+        raise ValueError(unknown(f"schedule={schedule!r} is not known", str(schedule), ALL))
+    draws = Draws(seed, profile)
+    if time_limit is not None and not 0 < time_limit < math.inf:
+        raise ValueError(f"time_limit={time_limit!r} must be a finite number above 0, or None")
+    inquiry = ScheduleInquiry(subject, schedule, draws)
+    if time_limit is None:
+        return reported(subject, dict(at_once(inquiry)))
+    importlib.import_module("oracles.harness.subjects.trial").warm()
+    return reported(subject, dict(confined(inquiry, time_limit)))
+
+
+class Named(NamedTuple):
+    """Who is asked.
+
+    Attributes:
+        name: of the class.
+        part: the schedule it is held to.
+    """
+
+    name: str
+    part: str
+
+
+@dataclass(frozen=True, eq=False)
+class ScheduleInquiry:
+    """All that is asked of a class of schedulers.
+
+    Attributes:
+        subject: the class, or where it is imported from.
+        schedule: the name of torch's class; None for the one whose name it bears.
+        draws: which cases are drawn, and how many.
+    """
+
+    subject: Any
+    schedule: str | None
+    draws: Draws
+
+    @cached_property
+    def cls(self) -> Any:
+        """The class.
+
+        Raises:
+            ValueError: it is not there.
+        """
+        if not isinstance(self.subject, str):
+            return self.subject
+        try:
+            return imported(self.subject)
+        except SubjectError as error:
+            raise ValueError(_not_there(self.subject, error.sentence)) from error
+
+    def __call__(self, known: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
+        """Its questions. One that hangs on an answer comes after it."""
+        yield SUBJECT, heard(self.named)
+        named = answer(known, SUBJECT)
+        if isinstance(named, Lost):
+            return
+        found = None
+        if named.part in SCHEDULES:
+            yield FOLLOWS, heard(partial(identify_schedule, self.cls, [named.part]))
+            found = answer(known, FOLLOWS)
+            if isinstance(found, Lost):
+                return
+        for question in questions(named.part):
+            if question.rejects is None:
+                yield ASKED + question.name, heard(partial(self._line, question, found))
+
+    def named(self) -> Named:
+        """Who is asked.
+
+        Raises:
+            ValueError: it is not there, or bears no schedule's name.
+        """
+        return Named(self.cls.__name__, self.schedule or _bearing(self.cls))
+
+    def _line(self, question: Question, found: ScheduleIdentification | None) -> Line:
+        """What comes of one question."""
+        from oracles.harness.subjects.schedulers import planted  # which needs torch
+
+        if found is not None and not found.torchs and question.name in OF_RECURRENCES:
+            return Line(question.name, Word.NOT_ASKED, "only torch's timing has a recurrence")
+        reading = Reading()
+        if found is not None:
+            reading = Reading(_timing(found, question.part), MARGINS[0])
+        with (
+            planted(question.part, self.cls),
+            lasting(self.draws.profile, self.draws.seed),
+            read_as(reading),
+        ):
+            there, _ = sites(question.part)
+            return line_of(question.name, outcome(partial(run_question, question, there), Tally()))
+
+
+def _not_there(subject: str, why: Any) -> str:
+    return f"subject={subject!r} cannot be imported: {why}"
+
+
+def reported(subject: Any, known: Mapping[str, Any]) -> ScheduleReport:
+    """What the answers say.
+
+    Raises:
+        ValueError: whoever is asked cannot even be imported.
+    """
+    named = answer(known, SUBJECT)
+    if isinstance(named, Lost):
+        raise ValueError(_not_there(str(subject), named))
+    found = answer(known, FOLLOWS) if named.part in SCHEDULES else None
+    if isinstance(found, Lost):
+        found = ScheduleIdentification(named.name, fault=str(found))
+    lines = tuple(_told(question, known) for question in known if question.startswith(ASKED))
+    return ScheduleReport(named.name, named.part, found, lines, str(known.get(REST, "")))
+
+
+def _told(question: str, known: Mapping[str, Any]) -> Line:
+    """What has come of a question; one that a class does not survive is broken."""
+    told = answer(known, question)
+    if isinstance(told, Line):
+        return told
+    return Line(question.removeprefix(ASKED), Word.BROKEN, str(told))
+
+
+def _bearing(cls: Any) -> str:
+    """The schedule whose name a class or a base of it bears.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for base in getattr(cls, "__mro__", ()):
+        if base.__name__ in ALL:
+            return str(base.__name__)
+    raise ValueError(f"say which schedule {cls!r} is to be: schedule= is one of {', '.join(ALL)}")
+
+
+def _timing(found: ScheduleIdentification, part: str) -> Timing:
+    """The timing that a class follows; torch's if it follows none."""
+    return found.fits[0].timing if found.fits else SCHEDULES[part].torch
