@@ -188,7 +188,7 @@ def holds(asked: Asked, found: Any) -> bool:
         return not (found["fits"] or found["fault"])
     claim = Claim.of(asked.claims)
     lines = claim.names or {claim.rule.torch.name}
-    return not (found["exceptions"] or found["ignores"] or found["aside"]) and any(
+    return not (found["exceptions"] or found["ignores"]) and any(
         fit["rule"] == claim.rule.name and {*fit["conventions"]} == lines and not fit["arguments"]
         for fit in found["fits"]
     )

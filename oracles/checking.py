@@ -76,8 +76,8 @@ def check(
             None asks in this process, for as long as it takes.
         seed: of all cases that are drawn: those of accuracy and of the promises, and those of the
             rule, beside which the cases of 0 are always asked, which are known to tell all
-            conventions apart. Numbers that are worked by hand are fixed. What a clone of torch's is
-            asked is drawn by Hypothesis, whose default profile here is derandomized.
+            conventions apart; and of what a clone of torch's is asked. Numbers that are worked by
+            hand are fixed.
         profile: how long to look: ``"thorough"`` draws thirteen times as many cases of each kind as
             ``"default"``; ``"ci"`` is the default.
 

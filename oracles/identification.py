@@ -13,7 +13,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
@@ -26,6 +26,7 @@ from oracles.harness.evidence.effective import with_one_argument, with_other_arg
 from oracles.harness.evidence.exceptions import divided
 from oracles.harness.evidence.fits.answer import FitIdentification
 from oracles.harness.evidence.nearness import Near, nearness
+from oracles.harness.evidence.proving import proven
 from oracles.harness.evidence.settings import DRAWS, Draws
 from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
 from oracles.harness.evidence.untold import Untold, untold
@@ -55,10 +56,10 @@ class Identification:
         fits: the candidates that hold all its answers, the simplest ones of them.
         ruled_out: how many candidates some answer excluded.
         ignores: hyperparameters of what fits that the code takes and makes nothing of.
-        aside: hyperparameters that the code takes and what fits does not know, if there are some.
         assumed: hyperparameters of what fits that a record does not have, and their defaults.
         unread: what a record has beside, or code takes and was not given, because what fits has no
             such hyperparameter.
+        resting: those of them that would change what the code does, if they were others.
         scalars: what hyperparameters are kept in, as far as answers tell.
         exceptions: where another candidate holds than the one that fits elsewhere.
         untold: candidates that hold all answers as well, and what would tell them apart.
@@ -85,7 +86,6 @@ bias_undecayed gives 0.9, the code 0.85
     fits: tuple[Candidate, ...]
     ruled_out: int
     ignores: frozenset[str] = frozenset()
-    aside: frozenset[str] = frozenset()
     scalars: str = "float64"
     exceptions: tuple[Exceptional, ...] = ()
     untold: tuple[Untold, ...] = ()
@@ -97,6 +97,7 @@ bias_undecayed gives 0.9, the code 0.85
     schedule: ScheduleIdentification | None = None
     assumed: Mapping[str, Any] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    resting: tuple[str, ...] = ()
     draws: Draws | None = None
 
     @property
@@ -112,7 +113,7 @@ bias_undecayed gives 0.9, the code 0.85
         if self.schedule is not None:
             return self.schedule.torchs
         own = [c for c in self.fits if not (c.conventions or c.arguments)]
-        return bool(own) and not (self.exceptions or self.ignores or self.aside)
+        return bool(own) and not (self.exceptions or self.ignores)
 
     @cached_property
     def examples(self) -> tuple[ByHand, ...]:
@@ -143,8 +144,9 @@ bias_undecayed gives 0.9, the code 0.85
             return f"{self.name} follows no known rule ({out}{nearest})"
         follows = f"{self.name} follows {' or '.join(map(str, self.fits))}"
         without = [f"ignoring {', '.join(sorted(self.ignores))}"] if self.ignores else []
-        without += [f"leaving {', '.join(sorted(self.aside))} aside"] if self.aside else []
-        return ", ".join([follows, *without, *(f"but {e}" for e in self.exceptions)])
+        but = [f"but {e}" for e in self.exceptions]
+        alone = [left_alone(self.resting)] if self.resting else []
+        return ", ".join([follows, *without, *but, *alone])
 
     def to_json(self) -> dict[str, Any]:
         """It as plain data, as ``oracles/reports/identification.schema.json`` describes it."""
@@ -160,9 +162,9 @@ bias_undecayed gives 0.9, the code 0.85
             "fits": [plain(candidate) for candidate in self.fits],
             "exceptions": [{"where": e.where, **plain(e.candidate)} for e in self.exceptions],
             "ignores": sorted(self.ignores),
-            "aside": sorted(self.aside),
             "assumed": dict(self.assumed),
             "unread": list(self.unread),
+            "resting": list(self.resting),
             "scalars": self.scalars,
             "fault": self.fault,
             "ruled_out": self.ruled_out,
@@ -177,6 +179,7 @@ bias_undecayed gives 0.9, the code 0.85
                 "right": self.nearest.share,
                 "largest": finite(self.nearest.largest),
                 "aside": list(self.nearest.aside),
+                "where": self.nearest.where,
             },
             "examples": [
                 {
@@ -191,6 +194,15 @@ bias_undecayed gives 0.9, the code 0.85
                 for e in self.examples
             ],
         }
+
+
+def left_alone(names: Sequence[str]) -> str:
+    """Under which condition something is said.
+
+    >>> left_alone(["mu", "nu"])
+    'while mu and nu are left alone'
+    """
+    return f"while {' and '.join(names)} {'are' if len(names) > 1 else 'is'} left alone"
 
 
 def plain(candidate: Candidate) -> dict[str, Any]:
@@ -350,40 +362,52 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
     short = any(witness.short(rule) for witness in readings for rule in rules)
     asked = list(sieves(readings, rules, MARGINS if short else MARGINS[:1]))
     sieve, last = _simplest(asked)
+    resting = None
+    if last.fits and (aside := sieve.aside(last.fits[0].rule)):
+        resting = partial(_resting, sieve, last, aside)
+        last = replace(last, fits=())
     if not (last.fits or last.open or (fault := asked[0].fault())):
         sieve, other = _otherwise(asked) or (sieve, last)
         if not (short or other.fits):  # what is made of counters alone may still be in float32
             sieve, other = _simplest(list(sieves(readings, rules, MARGINS[1:])))
+            other = _own(sieve, other)
         last = max(last, other, key=_left)
     if last.fits:
-        aside = sieve.aside(last.fits[0].rule)
-        return _named(*_at_rest(sieve, last, aside), aside)
+        last, failed = proven(sieve, last)
+        if last.fits:
+            return _named(sieve, last)
+        return Identification(readings[0].name, (), last.ruled_out, nearest=failed, sieve=sieve)
     if last.open:
         return Identification(readings[0].name, (), last.ruled_out, open=last.open)
     if fault:
         return Identification(readings[0].name, (), 0, fault=fault)
-    near = [_near(asked[-1], candidate) for candidate in asked[-1].ranked[:1]]
-    nearest = near[0] if near and near[0].typical < LIKE else None
+    nearest = resting() if resting else _nearest(asked[-1])
     return Identification(readings[0].name, (), last.ruled_out, nearest=nearest, sieve=asked[-1])
 
 
-def _at_rest(sieve: Sieve, found: Sifted, aside: frozenset[str]) -> tuple[Sieve, Sifted]:
-    """What leaves arguments aside, as the rule that has them, if it is simpler while they rest.
+def _resting(sieve: Sieve, found: Sifted, aside: frozenset[str]) -> Near:
+    """What holds while arguments rest of which no known rule makes what the code does.
 
-    A momentum of its own kind is gradient descent without; so is Adadelta with a late square.
+    As the rule that has them, if it is simpler: a momentum of its own kind is gradient descent
+    without; so is Adadelta with a late square.
     """
     rules = {r: without | (aside & {*r.hyper()._fields}) for r, without in sieve.rules.items()}
-    resting = replace(sieve, rules=rules)
-    plain = resting.simplest() if aside else Sifted()
-    fewest = (len(one.fits[0].conventions) if one.fits else math.inf for one in (plain, found))
-    return (resting, plain) if next(fewest) < next(fewest) else (sieve, found)
+    plain = replace(sieve, rules=rules).simplest()
+    fit = min((one.fits[0] for one in (plain, found) if one.fits), key=lambda c: len(c.conventions))
+    names = sorted(aside)
+    return Near(fit, 1.0, 0.0, 0.0, (*names,), left_alone(names))
 
 
-def _near(sieve: Sieve, candidate: Candidate) -> Near:
-    """How near a candidate is, and what it leaves aside; of a record in its own words."""
-    rule, witness = candidate.rule, sieve.witness
-    beside = witness.unread(rule) if isinstance(witness, Recorded) else sorted(sieve.aside(rule))
-    return replace(nearness(candidate, sieve.known(rule)), aside=(*beside,))
+def _nearest(sieve: Sieve) -> Near | None:
+    """The nearest candidate, if it is near, and what it leaves aside; of a record in its words."""
+    for candidate in sieve.ranked[:1]:
+        rule, witness = candidate.rule, sieve.witness
+        beside = (
+            witness.unread(rule) if isinstance(witness, Recorded) else sorted(sieve.aside(rule))
+        )
+        near = nearness(candidate, sieve.known(rule))
+        return replace(near, aside=(*beside,)) if near.typical < LIKE else None
+    return None
 
 
 def _otherwise(asked: Sequence[Sieve]) -> tuple[Sieve, Sifted] | None:
@@ -401,7 +425,9 @@ def _simplest(asked: Sequence[Sieve]) -> tuple[Sieve, Sifted]:
     """The first in which something fits, at best all that the code takes; else the most open."""
     told: list[tuple[Sieve, Sifted]] = []
     for sieve in asked:
-        found = _own(sieve, sieve.simplest())
+        found = sieve.simplest()
+        if isinstance(sieve.witness, Recorded):  # which cannot be asked what it would do at rest
+            found = _own(sieve, found)
         if found.fits and not sieve.aside(found.fits[0].rule):
             return sieve, found
         told.append((sieve, found))
@@ -410,17 +436,14 @@ def _simplest(asked: Sequence[Sieve]) -> tuple[Sieve, Sifted]:
 
 
 def _own(sieve: Sieve, found: Sifted) -> Sifted:
-    """Without what leaves hyperparameters of a record aside, which are another rule's then.
+    """Without what leaves arguments of the code aside: it is another rule's then.
 
-    Code that takes more than a rule has can be asked whether it matters; a record cannot, and a few
-    steps of one rule may look like another one's.
+    A few steps of one rule may look like another one's, and arguments that rest like none.
     """
-    if not isinstance(sieve.witness, Recorded):
-        return found
     return replace(found, fits=tuple(c for c in found.fits if not sieve.aside(c.rule)))
 
 
-def _named(sieve: Sieve, found: Sifted, aside: frozenset[str]) -> Identification:
+def _named(sieve: Sieve, found: Sifted) -> Identification:
     fit = found.fits[0]
     narrow = replace(sieve, margin=MARGINS[0])
     wider = sieve.margin is not MARGINS[0] and not narrow.sift(fit.rule, [fit]).fits
@@ -428,14 +451,14 @@ def _named(sieve: Sieve, found: Sifted, aside: frozenset[str]) -> Identification
         sieve.witness.name,
         found.fits,
         found.ruled_out,
-        sieve.rules[fit.rule] - aside - {name for a in fit.arguments for name in a.names},
-        aside,
+        sieve.rules[fit.rule] - {name for a in fit.arguments for name in a.names},
         sieve.margin.scalars if wider and not found.exceptions else "float64",
         found.exceptions,
         () if found.exceptions else untold(sieve, fit),
         sieve=sieve,
         assumed=_assumed(sieve.witness, fit),
         unread=sieve.witness.unread(fit.rule),
+        resting=sieve.witness.resting(fit.rule),
     )
 
 

@@ -65,11 +65,10 @@ class Found(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Watched:
-    """A piece of code, and by the names of rules how it refused to be stepped as theirs are."""
+class Around:
+    """A piece of code that is asked in a way of its own."""
 
     box: BlackBox
-    refused: dict[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -79,11 +78,18 @@ class Watched:
     def shapes(self) -> Shapes:
         return shapes_for(self.box)
 
-    def unread(self, rule: Rule) -> tuple[str, ...]:
+    def unread(self, rule: Rule) -> Mapping[str, Any]:
         return unread(self.box, rule)
 
     def takes(self, rule: Rule) -> frozenset[str]:
         return self.box.takes(rule)
+
+
+@dataclass(frozen=True)
+class Watched(Around):
+    """A piece of code, and by the names of rules how it refused to be stepped as theirs are."""
+
+    refused: dict[str, str] = field(default_factory=dict)
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
         try:
@@ -199,27 +205,14 @@ class FunctionKind:
 
 
 @dataclass(frozen=True)
-class LaidOut:
+class LaidOut(Around):
     """A piece of code whose parameters or gradients do not lie side by side.
 
     Attributes:
-        box: the code.
         where: fields of its parameters, and the layouts they get.
     """
 
-    box: BlackBox
     where: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        return self.box.name
-
-    @property
-    def shapes(self) -> Shapes:
-        return shapes_for(self.box)
-
-    def takes(self, rule: Rule) -> frozenset[str]:
-        return self.box.takes(rule)
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
         (group,) = case.groups
@@ -299,7 +292,7 @@ class Inquiry:
             from oracles.strictness import questions
 
             rule = identification.fits[0].rule
-            for name, strict in questions(self.kind.box.make, rule, self.draws.profile):
+            for name, strict in questions(self.kind.box.make, rule, self.draws):
                 yield AS_TORCH + name, heard(strict)
 
     def named(self) -> Named:

@@ -10,15 +10,16 @@ from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
+from oracles.harness.evidence.settings import Draws
 from oracles.harness.evidence.sifting import MARGINS
 from oracles.harness.loop.catalogue import OF_RECURRENCES, questions
 from oracles.harness.loop.question import Question
 from oracles.harness.promise import Line, Word
 from oracles.harness.rates import Reading, read_as
 from oracles.harness.runs.confined import REST, Lost, at_once, confined
-from oracles.harness.runs.outcome import FAILED, OK, Outcome, outcome
+from oracles.harness.runs.outcome import line_of, outcome
 from oracles.harness.runs.parts import run_question, sites
-from oracles.harness.runs.profiles import PROFILES, lasting
+from oracles.harness.runs.profiles import lasting
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.subject import SubjectError
@@ -96,6 +97,7 @@ def check_schedule(
     subject: Any,
     schedule: str | None = None,
     *,
+    seed: int = 0,
     profile: str = "default",
     time_limit: float | None = None,
 ) -> ScheduleReport:
@@ -108,12 +110,14 @@ def check_schedule(
         subject: a class whose arguments are those of torch's class, or where it is imported from,
             as ``"package.module:name"``.
         schedule: the name of torch's class; by default that of the subject, or of a base of it.
+        seed: of all cases that are drawn.
         profile: how long to look: ``"default"`` or ``"thorough"``.
         time_limit: in seconds, after which a class that hangs is ended, in a process of its own;
             one question may take a third of it. None for neither.
 
     Raises:
-        ValueError: there is no such schedule or profile, or the subject is not there.
+        ValueError: there is no such schedule or profile, a seed is no whole number, or the subject
+            is not there.
 
     >>> import torch
     >>> class Early(torch.optim.lr_scheduler.ExponentialLR):
@@ -125,11 +129,10 @@ def check_schedule(
     """
     if schedule not in (None, *ALL):
         raise ValueError(unknown(f"schedule={schedule!r} is not known", str(schedule), ALL))
-    if profile not in PROFILES:
-        raise ValueError(unknown(f"profile={profile!r} is not known", profile, PROFILES))
+    draws = Draws(seed, profile)
     if time_limit is not None and not 0 < time_limit < math.inf:
         raise ValueError(f"time_limit={time_limit!r} must be a finite number above 0, or None")
-    inquiry = ScheduleInquiry(subject, schedule, profile)
+    inquiry = ScheduleInquiry(subject, schedule, draws)
     if time_limit is None:
         return reported(subject, dict(at_once(inquiry)))
     importlib.import_module("oracles.harness.subjects.trial").warm()
@@ -155,12 +158,12 @@ class ScheduleInquiry:
     Attributes:
         subject: the class, or where it is imported from.
         schedule: the name of torch's class; None for the one whose name it bears.
-        profile: how long to look.
+        draws: which cases are drawn, and how many.
     """
 
     subject: Any
     schedule: str | None
-    profile: str
+    draws: Draws
 
     @cached_property
     def cls(self) -> Any:
@@ -209,9 +212,13 @@ class ScheduleInquiry:
         reading = Reading()
         if found is not None:
             reading = Reading(_timing(found, question.part), MARGINS[0])
-        with planted(question.part, self.cls), lasting(self.profile), read_as(reading):
+        with (
+            planted(question.part, self.cls),
+            lasting(self.draws.profile, self.draws.seed),
+            read_as(reading),
+        ):
             there, _ = sites(question.part)
-            return _line(question.name, outcome(partial(run_question, question, there), Tally()))
+            return line_of(question.name, outcome(partial(run_question, question, there), Tally()))
 
 
 def _not_there(subject: str, why: Any) -> str:
@@ -257,9 +264,3 @@ def _bearing(cls: Any) -> str:
 def _timing(found: ScheduleIdentification, part: str) -> Timing:
     """The timing that a class follows; torch's if it follows none."""
     return found.fits[0].timing if found.fits else SCHEDULES[part].torch
-
-
-def _line(name: str, told: Outcome) -> Line:
-    if told.word == FAILED:
-        return Line(name, Word.BROKEN, told.text.splitlines()[0])
-    return Line(name, Word.KEPT if told.word == OK else Word.NOT_ASKED)

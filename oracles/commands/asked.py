@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from oracles.checking import Checking
-from oracles.commands.command import Usage, add_seed, in_options, literal, natural, pair, positive
+from oracles.commands.command import Usage, in_options, literal, natural, pair, positive
 from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.evidence.settings import PROFILES
 from oracles.harness.runs.workers import cores
@@ -32,7 +32,6 @@ OPTIONS: Mapping[str, Any] = {
     "not_promised": [],
     "arrays": None,
     "time_limit": None,
-    "seed": 0,
     "expect_checks": None,
     "json": False,
     "no_color": False,
@@ -96,7 +95,6 @@ def add(group: Any) -> None:
     )
     group.add_argument("--json", action="store_true", help="print the report as JSON, and no more")
     group.add_argument("--no-color", action="store_true", help="as the variable NO_COLOR does")
-    add_seed(group, " for its rule, its accuracy and its promises")
     group.set_defaults(**OPTIONS)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from oracles.commands import asked, scheduled
 from oracles.commands.chosen import Choice, add_choices, nobody, reported, subjects
-from oracles.commands.command import STATUSES, Usage, add_profile, count
+from oracles.commands.command import STATUSES, Usage, add_profile, add_seed, count
 from oracles.everybody import tasks_of
 from oracles.harness.loop.catalogue import on_ranks
 from oracles.harness.runs import profiles
@@ -52,6 +52,7 @@ def add(commands: Any) -> None:
         help="ask the class all that torch's are asked: states, names, paths, edges, roundings",
     )
     add_profile(parser)
+    add_seed(parser, "; of torch's classes and with --as-torch 0 leaves it to the profile")
     strict = parser.add_argument_group("of torch's classes, and with --as-torch")
     add_choices(
         parser,
@@ -79,14 +80,14 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=_run)
 
 
-def answered(choice: Choice, profile: str, errand: tuple[str, str]) -> Outcome:
+def answered(choice: Choice, profile: str, seed: int, errand: tuple[str, str]) -> Outcome:
     """Do one task, which is given by the names of its rule or part and its own.
 
     Raises:
         Usage: nobody can be asked because the call is off.
     """
     whose, name = errand
-    profiles.load(profile)
+    profiles.load(profile, seed)
     there, missing = subjects(choice, whose)
     tally = Tally(absent=dict(missing))
     if not there:
@@ -110,7 +111,7 @@ def _strict(options: argparse.Namespace) -> int:
     choice = Choice.of(options)
     todo = choice.tasks(options.rule)
     errands = [(name, task.name) for name, tasks in todo.items() for task in tasks]
-    work = partial(answered, choice, options.profile)
+    work = partial(answered, choice, options.profile, options.seed)
     running = Running(len(errands), Tally(), verbose=options.verbose)
     running.say(f"{len(errands)} questions about {', '.join(todo)}")
     seen: list[tuple[Task, Outcome]] = []

@@ -10,12 +10,14 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from oracles.harness.evidence.settings import PROFILES
 from oracles.harness.subjects import importing
 from oracles.harness.subjects.subject import SubjectError
 from oracles.naming import unknown
+from oracles.reports.environments import RELEASES
 
 STATUSES = (
     "exit status: 0 if all is as expected, 1 if something failed, 2 if the call is off, 130 if "
@@ -91,6 +93,23 @@ def add_seed(parser: Any, fixed: str = "") -> None:
         default=0,
         metavar="N",
         help=f"another one draws other cases{fixed} (default: %(default)s)",
+    )
+
+
+def add_reports(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which releases are meant, and where their reports are."""
+    parser.add_argument(
+        "--releases",
+        type=Path,
+        default=RELEASES,
+        metavar="FILE",
+        help="which (default: those that the suite is run on)",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path("reports"),
+        help="where reports are kept (default: %(default)s)",
     )
 
 

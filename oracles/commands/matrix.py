@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from oracles.commands.command import Usage, ending_once, progress
-from oracles.reports.environments import RELEASES, releases
+from oracles.commands.command import Usage, add_reports, ending_once, progress
+from oracles.reports.environments import releases
 
 
 def add(commands: Any) -> None:
@@ -20,19 +20,7 @@ def add(commands: Any) -> None:
         "status: 0 if all releases are recorded, 1 if one could not be installed or asked, 2 if "
         "the call is off.",
     )
-    parser.add_argument(
-        "--releases",
-        type=Path,
-        default=RELEASES,
-        metavar="FILE",
-        help="which (default: those that the suite is run on)",
-    )
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        default=Path("reports"),
-        help="where reports are kept (default: %(default)s)",
-    )
+    add_reports(parser)
     parser.add_argument(
         "--output", type=Path, metavar="FOLDER", help="also write what `oracles page` does there"
     )

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oracles.commands.command import Usage
-from oracles.reports.environments import RELEASES, releases
+from oracles.commands.command import Usage, add_reports
+from oracles.reports.environments import releases
 
 if TYPE_CHECKING:
     from oracles.reports.run_report import RunReport
@@ -21,13 +21,7 @@ def add(commands: Any) -> None:
         help="the reports of `oracles matrix` as static HTML",
         epilog="exit status: 0, or 2 if the call is off",
     )
-    parser.add_argument("--releases", type=Path, default=RELEASES, metavar="FILE", help="which")
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        default=Path("reports"),
-        help="where the reports are (default: %(default)s)",
-    )
+    add_reports(parser)
     parser.add_argument(
         "--output",
         type=Path,

@@ -11,7 +11,7 @@ from oracles.commands import asked
 from oracles.commands.command import Usage
 from oracles.schedule_checking import ALL, check_schedule
 
-ALSO = ("json", "no_color", "seed", "time_limit")
+ALSO = ("json", "no_color", "time_limit")
 """Options of other code that it has, or that make no difference."""
 
 OPTIMIZERS: Mapping[str, Any] = {n: v for n, v in asked.OPTIONS.items() if n not in ALSO}
@@ -37,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
         report = check_schedule(
             options.subject,
             options.rule[0],
+            seed=options.seed,
             profile=options.profile,
             time_limit=asked.limit(options),
         )

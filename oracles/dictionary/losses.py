@@ -19,6 +19,7 @@ from oracles.dictionary.entry import (
     Manner,
     Range,
     Refusal,
+    both,
     constant,
     pair,
 )
@@ -27,7 +28,8 @@ from oracles.drawing import Hyper
 from oracles.numerics import Scalar
 
 REASON = "the gradient of a sum of n losses is n times that of their mean"
-AVERAGES: Manner = frozenset({"ema_momentum", "first_step_dampened"})
+
+NONE: Manner = frozenset()
 
 Scale = Mapping[str, int]
 """By which power of n a hyperparameter grows with the gradients."""
@@ -76,17 +78,18 @@ def _both_ways(
 
 
 def _of_sgd() -> Iterator[Entry]:
-    """By whether λw is part of the gradient, and by what the velocity holds."""
-    coupled: tuple[Manner, Manner] = (frozenset(), SHRINKING)
-    apart = ((frozenset({name}), LR_SCALED) for name in ("decoupled", "decay_after"))
-    for beside, without in (coupled, *apart):
+    """By whether the decay hangs on the learning rate, and by what the velocity holds.
+
+    γλ stays what it is, whether λw is part of the gradient or shrinks w by γλ.
+    """
+    apart = SHRINKING - LR_SCALED
+    for beside, out in ((NONE, apart), *((frozenset({name}), NONE) for name in sorted(apart))):
         powers = {"lr": -1} | ({} if beside else {"weight_decay": 1})
-        steps = beside | {"lr_in_velocity"}
-        out = without | AVERAGES
-        yield from _both_ways("SGD", powers, beside=steps, without=out, range=ALWAYS)
-        out |= {"lr_in_velocity"}
         kept: dict[str, Any] = {"beside": beside, "without": out}
-        yield from _both_ways("SGD", powers, remembers=True, range=NO_NESTEROV, **kept)
+        steps = {**kept, "beside": beside | {"lr_in_velocity"}}
+        yield from _both_ways("SGD", powers, range=ALWAYS, **steps)
+        sums = {**kept, "without": out | {"lr_in_velocity", "ema_momentum"}}
+        yield from _both_ways("SGD", powers, remembers=True, range=NO_NESTEROV, **sums)
         yield from _both_ways("SGD", powers, range=constant("batch_size"), **kept)
 
 
@@ -120,6 +123,7 @@ OPTIMUM = Range(
     "where training ends: solvers of the same objective take steps of their own",
     lambda schedule: True,
 )
+SOME = Range("the strength is not 0", lambda schedule: all(h.weight_decay != 0 for h in schedule))
 
 
 def _strength(h: Hyper, before: Hyper, t: int) -> dict[str, Any]:
@@ -128,9 +132,6 @@ def _strength(h: Hyper, before: Hyper, t: int) -> dict[str, Any]:
 
 def _objectives() -> Iterator[Entry]:
     """½|w|² + C Σ losses is Cn times mean loss + ½λ|w|² with λ = 1/(Cn)."""
-    positive = Range(
-        "the strength is not 0", lambda schedule: all(h.weight_decay != 0 for h in schedule)
-    )
     yield from pair(
         "SGD",
         "inverse_strength",
@@ -139,11 +140,9 @@ def _objectives() -> Iterator[Entry]:
         _strength,
         "C = 1/(n·λ)",
         "½|w|² + C Σ losses is Cn times the mean loss + ½λ|w|² with λ = 1/(Cn)",
-        range=Range(
-            OPTIMUM.words, lambda schedule: OPTIMUM.holds(schedule) and positive.holds(schedule)
-        ),
+        range=both(OPTIMUM, SOME),
         without=SHRINKING,
-        needs=("weight_decay", "batch_size"),
+        needs=("batch_size",),
     )
 
 

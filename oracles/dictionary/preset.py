@@ -149,4 +149,5 @@ def convention(rule: str, names: Manner = frozenset(), name: str = "") -> Preset
         rule=rule,
         manner=manner,
         names={n: n for n in known},
+        needs=frozenset({"weight_decay"} if "inverse_strength" in said else ()),
     )

@@ -8,6 +8,7 @@ can, but where the root is of a sum that starts somewhere (Adagrad).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from oracles.dictionary.decays import LR_SCALED
@@ -54,8 +55,9 @@ UP, DOWN = "eps_t = ε/√(1 − β2^t)", "eps_t = ε·√(1 − β2^t)"
 
 def _eps() -> Iterator[Entry]:
     beside: dict[str, Any] = {"without": CORRECTIONS}
-    for rule in ("Adam", "NAdam"):
-        yield from pair(rule, "eps_hat", _eps_up, UP, _eps_down, DOWN, EPS_HAT, **beside)
+    first: dict[str, Any] = {"without": CORRECTIONS - {"uncorrected"}}  # NAdam's is of the mean
+    yield from pair("Adam", "eps_hat", _eps_up, UP, _eps_down, DOWN, EPS_HAT, **beside)
+    yield from pair("NAdam", "eps_hat", _eps_up, UP, _eps_down, DOWN, EPS_HAT, **first)
     yield from pair("Adam", "eps_scaled", _eps_down, DOWN, _eps_up, UP, EPS_HAT, **beside)
     yield from pair("RAdam", "eps_corrected", _eps_down, DOWN, _eps_up, UP, EPS_HAT)
     yield from pair("SparseAdam", "eps_corrected", _eps_down, DOWN, _eps_up, UP, EPS_HAT, **beside)
@@ -99,7 +101,7 @@ def _accumulated() -> Iterator[Entry]:
         change=lambda h, before, t: {tau: h.initial_accumulator_value + h.eps, "eps": 0},
         formula=f"{tau} = τ + ε, eps = 0",
         range=constant("eps"),
-        without=frozenset({"accumulator_tenth", "start_ignored", "sum_late"}),
+        without=frozenset({"accumulator_tenth", "start_ignored"}),
         needs=("eps",),
         reason=reason,
     )
@@ -139,12 +141,16 @@ def _accumulated() -> Iterator[Entry]:
 
 
 BIAS = "dividing by a correction is a learning rate, and an ε, of the step"
-LR_FREE: dict[str, Any] = {
-    "without": LR_SCALED
-    | {"eps_hat", "eps_scaled", "eps_corrected", "eps_inside", "amsgrad_corrected"},
-    "needs": ("lr",),
-}
-"""The learning rate is changed, which a decay that hangs on it would notice; and ε is torch's."""
+LR_FREE: dict[str, Any] = {"without": LR_SCALED, "needs": ("lr",)}
+"""The learning rate is changed, which a decay that hangs on it would notice."""
+
+CORRECTED: Mapping[str, frozenset[str]] = MappingProxyType(
+    {
+        "Adam": frozenset({"eps_hat", "eps_scaled", "eps_inside", "amsgrad_corrected"}),
+        "SparseAdam": frozenset({"eps_corrected"}),
+    }
+)
+"""By rule, what would notice that squares are corrected otherwise: ε is torch's."""
 
 
 def _scales(name: str, h: Hyper, t: int) -> tuple[Scalar, Scalar]:
@@ -183,7 +189,7 @@ WHERE_LATE = WHERE_C + ", c1' and c2' those of t + 1"
 
 
 def _corrections() -> Iterator[Entry]:
-    for rule in ("Adam", "SparseAdam"):
+    for rule in CORRECTED:
         for name, (rate, back_rate, eps, back_eps) in FORMULAS.items():
             there, back = _corrected(name)
             where = WHERE_LATE if name == "correction_late" else WHERE_C
@@ -195,7 +201,8 @@ def _corrections() -> Iterator[Entry]:
                     f"lr_t = lr·{rate}, eps_t = ε·{eps}{where}",
                     f"lr_t = lr·{back_rate}, eps_t = ε·{back_eps}{where}",
                 )
-            yield from pair(rule, name, there, formulas[0], back, formulas[1], BIAS, **LR_FREE)
+            free = {**LR_FREE, "without": LR_SCALED | CORRECTED[rule]}
+            yield from pair(rule, name, there, formulas[0], back, formulas[1], BIAS, **free)
     yield from _mean_alone()
     yield from _of_squares_alone()
 

@@ -25,19 +25,11 @@ from oracles.optimizers.registry import RULES
 from oracles.reports.checked import render
 from oracles.rule import Rule
 from tests.support.breakers import Clean
+from tests.support.functions import adam_by
 from tests.support.planted import Planted
 
-
-def adam(params: Any, grads: Any, state: Any, lr: Any, b1: Any, b2: Any, eps: Any) -> Any:
-    """Adam with its counter in float32, as frameworks keep it that have no float64."""
-    t = state["t"] = state.get("t", 0) + 1
-    moved = []
-    for i, (w, g) in enumerate(zip(params, grads, strict=True)):
-        m = state["m", i] = b1 * state.get(("m", i), 0 * w) + (1 - b1) * g
-        v = state["v", i] = b2 * state.get(("v", i), 0 * w) + (1 - b2) * g * g
-        c1, c2 = (float(1 - np.float32(b) ** np.float32(t)) for b in (b1, b2))
-        moved.append(w - lr * (m / c1) / (np.sqrt(v / c2) + eps))
-    return moved
+adam = adam_by(lambda beta, t: float(1 - np.float32(beta) ** np.float32(t)))
+"""Adam with its counter in float32, as frameworks keep it that have no float64."""
 
 
 def test_torch_s_own_is_within_its_own_enclosure() -> None:
@@ -294,13 +286,12 @@ def test_a_claim_is_of_all_that_is_asked() -> None:
     assert not dataclasses.replace(report, found=somewhere).follows
 
 
-def test_torchs_own_rule_leaves_nothing_aside() -> None:
+def test_torchs_own_rule_has_no_exceptions() -> None:
     def step(params: Any, grads: Any, state: Any, lr: Any) -> Any:
         return [w - lr * g for w, g in zip(params, grads, strict=True)]
 
     found = oracles.identify(step)
     assert found.torchs
-    assert not dataclasses.replace(found, aside=frozenset({"beta1"})).torchs
     assert not dataclasses.replace(found, ignores=frozenset({"lr"})).torchs
     assert not dataclasses.replace(found, exceptions=(Exceptional("late", found.fits[0]),)).torchs
 

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
 
 import oracles
+from oracles import schedule_checking, strictness
 from oracles.checking import Checking
 from oracles.cli import main
-from oracles.harness.evidence.settings import PROFILES
+from oracles.commands.check import answered
+from oracles.commands.chosen import Choice
+from oracles.harness.evidence.settings import PROFILES, Draws
+from oracles.harness.promise import Word
+from oracles.harness.runs import parts, profiles
+from oracles.harness.runs.outcome import OK
 from oracles.harness.runs.profiles import EXAMPLES
+from oracles.harness.runs.tally import Line
+from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.trace import Trace
 from oracles.identification import identify
 
@@ -81,10 +90,12 @@ def test_profiles_are_those_of_all_checks() -> None:
     assert shares == PROFILES
 
 
+RARE = 0.8
+
+
 def rare(params: Any, grads: Any, state: Any, lr: float) -> Any:
-    """Is wrong for gradients above any that the default draws."""
-    known = (np.where(abs(g) > 3.982, 2 * g, g) for g in grads)
-    return step(params, list(known), state, lr)
+    """Is wrong for rates above any that the default draws."""
+    return step(params, [2 * g if lr > RARE else g for g in grads], state, lr)
 
 
 def test_what_is_rare_is_found_by_whoever_looks_longer() -> None:
@@ -150,5 +161,63 @@ def test_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
             told = json.loads(capsys.readouterr().out)
             assert (told["seed"], told["profile"]) == (seed, profile)
             assert status == (profile == "thorough")
-    assert main(["check", "--seed", "1"]) == 2
-    assert "--seed is for code of your own" in capsys.readouterr().err
+
+
+# --- what a clone of torch's is asked, and torch itself ---
+
+AGREES = "SGD: agreement"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """The cases that are asked, in place of an answer; the profile comes back."""
+    seen: list[Any] = []
+
+    def note(search: Any, case: Any) -> None:
+        seen.append([p.initial.tolist() for p in case.parameters])
+        search.seen.lines[Place("SGD", "for-loop", "float64", "cpu")] = Line(runs=1)
+
+    monkeypatch.setattr("oracles.harness.runs.runner._Search.ask", note)
+    before = hypothesis.settings.get_current_profile_name()
+    yield seen
+    profiles.load(before)
+
+
+def clone(number: int) -> None:
+    found = dict(strictness.questions(torch.optim.SGD, oracles.RULES["SGD"], Draws(number)))
+    assert found[AGREES]().word is Word.KEPT
+
+
+def torchs(number: int) -> None:
+    choice = Choice(None, ("for-loop",), ("float64",), ("cpu",))
+    assert answered(choice, "ci", number, ("SGD", AGREES)).word == OK
+
+
+@pytest.mark.parametrize("ask", [clone, torchs])
+def test_a_seed_says_what_is_drawn_of_torch_and_its_clones(
+    ask: Callable[[int], None], asked: list[Any]
+) -> None:
+    told = []
+    for number in (0, 3, 3, 4, 0):
+        ask(number)
+        told.append(asked[:])
+        asked.clear()
+    assert told[0] == told[4] and told[1] == told[2]
+    assert told[0] != told[1] != told[3] != told[0]
+
+
+def test_so_it_does_of_a_class_of_schedulers(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def note(question: Any, case: Any, there: Any, tally: Any) -> list[Any]:
+        seen.append(repr(case))
+        return []
+
+    monkeypatch.setattr(parts, "_failures", note)
+    told = []
+    for number in (0, 3, 3):
+        schedule_checking.check_schedule(torch.optim.lr_scheduler.ExponentialLR, seed=number)
+        told.append(seen[:])
+        seen.clear()
+    assert told[0] != told[1] == told[2]
+    assert profiles.seeded(note) is note  # nothing is left of it

@@ -23,7 +23,6 @@ def name(form: Any) -> str:
 def test_it_follows_its_rule(form: Any) -> None:
     found = identify(form)
     assert str(found.fits[0]) == ODD_FORMS[form]
-    assert not found.aside
 
 
 def test_what_has_one_dimension_is_an_exception() -> None:

@@ -23,6 +23,7 @@ from oracles.harness.subjects.trial import SHAPES, Arrangement, Trial, arranged
 from oracles.optimizers.registry import RULES
 from tests.support.breakers import BREAKERS, WAYS, Clean
 from tests.support.foreign import FOREIGN, Foreign
+from tests.support.functions import adam_by
 
 
 def test_a_clean_optimizer_keeps_all() -> None:
@@ -83,15 +84,8 @@ def test_optimizers_of_other_packages_keep_theirs(foreign: Foreign) -> None:
     assert broken == (set() if names.get("lr", "lr") == "lr" else {"scheduler"})
 
 
-def adam(params: Any, grads: Any, state: Any, lr: Any, b1: Any, b2: Any, eps: Any) -> Any:
-    """A function that keeps every promise."""
-    t = state["t"] = state.get("t", 0) + 1
-    moved = []
-    for i, (w, g) in enumerate(zip(params, grads, strict=True)):
-        m = state["m", i] = b1 * state.get(("m", i), 0 * w) + (1 - b1) * g
-        v = state["v", i] = b2 * state.get(("v", i), 0 * w) + (1 - b2) * g * g
-        moved.append(w - lr * (m / (1 - b1**t)) / ((v / (1 - b2**t)) ** 0.5 + eps))
-    return moved
+adam = adam_by(lambda beta, t: 1 - beta**t)
+"""A function that keeps every promise."""
 
 
 REMEMBERED: dict[int, Any] = {}

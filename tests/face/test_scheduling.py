@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 
 import oracles
 from oracles import cli
+from oracles.harness.evidence.settings import DRAWS
 from oracles.harness.loop.catalogue import EDITS
 from oracles.harness.loop.plateaus import MACHINE
 from oracles.harness.loop.resuming import RESUME
@@ -302,7 +303,7 @@ def test_a_question_that_is_not_survived_is_broken(cls: Any, why: str) -> None:
 
 
 def test_what_was_not_asked_in_time_is_no_success() -> None:
-    asked = at_once(ScheduleInquiry(torch.optim.lr_scheduler.StepLR, None, "default"))
+    asked = at_once(ScheduleInquiry(torch.optim.lr_scheduler.StepLR, None, DRAWS))
     known = dict(islice(asked, 3))
     report = reported("StepLR", {**known, REST: Lost("the time was up")})
     assert report.faults()[-1] == "the time was up, and questions are left"

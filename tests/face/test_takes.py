@@ -56,7 +56,6 @@ def test_a_rule_that_knows_all_arguments_comes_first() -> None:
     """Without momentum Keras' SGD is Adadelta's ``square_late``, which is simpler."""
     found = identify(Keras)
     assert list(map(str, found.fits)) == ["SGD's decoupled_lr with lr_in_velocity"]
-    assert not found.aside
 
 
 class Doubling(Keras):
@@ -67,13 +66,13 @@ class Doubling(Keras):
         return w * (1 - group["lr"] * group["weight_decay"]) - group["lr"] * state["v"]
 
 
-def test_what_is_left_aside_is_told() -> None:
+def test_what_it_follows_while_an_argument_rests_is_no_rule_of_its() -> None:
     found = identify(Doubling)
-    assert found.aside == {"momentum"}
-    assert len({len(c.conventions) for c in found.fits}) == 1  # the fewest with which any fits
-    assert str(found) == "Doubling follows SGD's coupled_unscaled, leaving momentum aside"
-    assert found.to_json()["aside"] == ["momentum"]
-    assert not found.torchs
+    assert not found.named and found.nearest is not None
+    told = "SGD's coupled_unscaled, which has all moves right while momentum is left alone"
+    assert str(found).endswith(f"nearest is {told})")
+    assert found.to_json()["nearest"]["aside"] == ["momentum"]
+    assert not oracles.check(Doubling, "SGD", dtypes=[]).follows
 
 
 class Switched(Own):
@@ -327,3 +326,19 @@ def test_numbers_that_its_rule_does_not_have_are_told() -> None:
     told = "left at their defaults, as its rule has no such hyperparameters: gamma"
     assert told in render(oracles.check(step, "SGD", dtypes=[]))
     assert identify(step, ["SGD"], names={"lr": "lr"}).to_json()["unread"] == ["gamma"]
+
+
+class Single(Own):
+    """timm's Adafactor: of torch's two ε it has one under the name of both."""
+
+    def __init__(self, params: Any, lr: float = 0.1, eps: float = 1e-30) -> None:
+        super().__init__(params, lr=lr, eps=eps)
+
+    def move(self, group: Any, state: Any, w: torch.Tensor, g: torch.Tensor) -> Any:
+        return w - group["lr"] * g / (g.square() + group["eps"]).sqrt()
+
+
+def test_one_number_is_not_torch_s_two() -> None:
+    assert ForeignOptimizer(Single).takes(oracles.RULES["Adafactor"]) == {"lr"}
+    assert ForeignOptimizer(Single).takes(oracles.RULES["Adam"]) == {"lr", "eps"}
+    assert not identify(Single).fault

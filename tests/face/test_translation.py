@@ -7,6 +7,7 @@ import json
 import random
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
@@ -87,15 +88,15 @@ def held(rule: str, entry: Entry, rng: random.Random, also: Manner = frozenset()
         assert trade(entry, RULES[rule], schedule, drew, also), (known(entry), also)
 
 
-def company(rule: str, entry: Entry) -> list[Manner]:
+def company(rule: str, entry: Entry, spoken: Iterable[str] = ()) -> list[Manner]:
     """What an entry says it holds beside: each convention that can be had with its own."""
     alone = (entry.beside | {entry.drops}) - {""}
     lines = frozenset().union(*(taken(RULES[rule], name) for name in alone))
     return [
-        frozenset({c.name})
-        for c in RULES[rule].conventions[1:]
-        if not taken(RULES[rule], c.name) & lines
-        and entry.fits(RULES[rule], alone | {c.name})
+        frozenset({name})
+        for name in (*(c.name for c in RULES[rule].conventions[1:]), *spoken)
+        if not taken(RULES[rule], name) & lines
+        and entry.fits(RULES[rule], alone | {name})
         and not alone & set(OWN_NAMES)
     ]
 
@@ -212,6 +213,30 @@ class TestEntries:
         with mpmath.workprec(BITS):
             drew = values(RULES[rule], rng)
             return not entry.range.holds(schedule) and not trade(entry, RULES[rule], schedule, drew)
+
+    def test_what_an_entry_cannot_be_had_beside_would_break_it(self) -> None:
+        """Of whatever leaves its lines alone; beside Adafactor's sizes, which are to be seen."""
+        tried = 0
+        for rule, entry in OURS:
+            bare = replace(entry, without=frozenset())
+            for name in sorted(entry.without):
+                if frozenset({name}) in company(rule, bare, SPOKEN if rule == "Adam" else ()):
+                    tried += 1
+                    assert any(self.breaks(rule, bare, name, seed) for seed in range(12)), (
+                        known(entry),
+                        name,
+                    )
+        assert tried > 100
+
+    @staticmethod
+    def breaks(rule: str, entry: Entry, name: str, seed: int) -> bool:
+        rng = random.Random(seed)
+        schedule = meeting(entry, drawn(RULES[rule], rng))
+        if rule == "Adafactor":
+            schedule = [h._replace(eps2=F(1, 1000)) for h in schedule]
+        with mpmath.workprec(BITS):
+            drew = values(RULES[rule], rng)
+            return not trade(entry, RULES[rule], schedule, drew, frozenset({name}))
 
     def test_what_is_said_of_matrices_is_not_so_of_biases(self) -> None:
         rng, tried = random.Random(0), 0
@@ -432,6 +457,9 @@ class TestNumbers:
             4,
             F(numbers("SGD", "SGD/inverse_strength", wd=0.2, m=4)["weight_decay"]),
         )
+        told = translate({"lr": 0.1, "m": 4}, "SGD", "SGD/inverse_strength").refusal
+        assert told is not None and "other than where training ends" in told.reason
+        assert "the strength is not 0" in told.reason
         w, gradients = F(3), [F(-1), F(1, 2), F(-2), F(1, 10)]
         assert w + c * sum(gradients) == c * n * (sum(gradients) / n + lam * w)
 
@@ -543,6 +571,12 @@ class TestBadCalls:
             ({"lr": [1, 2], "momentum": [1]}, "SGD", "SGD", "lr has 2, momentum has 1; allowed"),
             ({"lr": []}, "SGD", "SGD", "lr has 0; allowed"),
             ({"wd": 1}, "SGD/batch_scaled", "SGD", "batch_size is needed and was not given"),
+            (
+                {"m": 4},
+                "SGD/inverse_strength",
+                "SGD",
+                "weight_decay is needed and was not given: SGD/inverse_strength",
+            ),
             ({"lr": ["x"]}, "SGD", "SGD", "lr=['x'] is not allowed; allowed: finite numbers"),
             ({"lr": None}, "SGD", "SGD", "lr=None is not allowed; allowed: finite numbers"),
             ({"lr": [[1, 2]]}, "SGD", "SGD", "lr=[[1, 2]] is not allowed; allowed: finite"),
@@ -557,7 +591,7 @@ class TestBadCalls:
             ({"betas": [0.9]}, "Adam", "Adam", "betas=[0.9] is not allowed; allowed: 2 numbers, ("),
             ({"betas": [(0.9, 0.9)] * 2}, "Adam", "Adam", "allowed: 2 numbers, (beta1, beta2), or"),
         ],
-        ids=range(17),
+        ids=range(18),
     )
     def test_what_is_off_is_named(
         self, values: dict[str, Any], source: str, target: str, said: str

@@ -20,7 +20,7 @@ from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.settings import settings
 from oracles.harness.evidence.sifting import MARGINS, Sieve, Sifted
 from oracles.harness.evidence.untold import has, lacking, untold
-from oracles.harness.evidence.witnesses import Asked
+from oracles.harness.evidence.witnesses import Asked, Witness
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.identification import Identification, identify
@@ -197,6 +197,9 @@ class Told:
 
     def unread(self, rule: Rule) -> tuple[str, ...]:
         return ()
+
+    resting = unread
+    far: Witness | None = None
 
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         return {"parameters": (0,)}

@@ -106,7 +106,7 @@ def test_a_known_rule_is_none_of_its_own() -> None:
 
 ADAM = {"rule": "Adam", "conventions": ["decoupled_lr", "eps_hat"], "arguments": []}
 SGD = {"rule": "SGD", "conventions": ["coupled_unscaled"], "arguments": []}
-WHOLE: dict[str, Any] = {"fits": [ADAM], "exceptions": [], "ignores": [], "aside": []}
+WHOLE: dict[str, Any] = {"fits": [ADAM], "exceptions": [], "ignores": []}
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,6 @@ WHOLE: dict[str, Any] = {"fits": [ADAM], "exceptions": [], "ignores": [], "aside
         ({"fits": [{**ADAM, "arguments": ["eps = 0.0 whatever is given"]}]}, False),
         ({"exceptions": [{}]}, False),
         ({"ignores": ["amsgrad"]}, False),
-        ({"aside": ["momentum"]}, False),
     ],
 )
 def test_a_claim_is_held_everywhere_and_with_all_arguments(

@@ -184,13 +184,13 @@ def _near(candidate: Candidate, observation: Observation) -> bool:
     if observation.doubt or observation.dtype in HALF:
         return True
     part = ROUGHLY if _in_short_formats(candidate.rule) else NEAR
-    answer, moves = observation.answer, observation.moves
-    slack = 1e-9 if observation.dtype == "float64" else 1e-4
+    answer, broken = observation.answer, observation.broken
+    allowed = part * observation.moves + observation.slack
     with np.errstate(all="ignore"):
         for where, step, w in follow(candidate, observation):
             expected, got = np.ravel(w), answer[step, where]
-            far = np.abs(got - expected) > part * moves[step] + slack * np.abs(got)
-            if np.any(far | (np.isnan(got) & ~np.isnan(expected))):
+            far = np.abs(got - expected) > allowed[step, where]
+            if far.any() or (broken and (np.isnan(got) & ~np.isnan(expected)).any()):
                 return False
     return True
 

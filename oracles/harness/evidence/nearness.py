@@ -24,6 +24,7 @@ class Near:
         typical: the usual difference, in parts of the largest move of a step.
         largest: the largest difference.
         aside: what the code is given, and the candidate knows nothing of.
+        where: it holds but there, or there alone; empty if that is nowhere in particular.
 
     >>> from oracles import RULES
     >>> near = Near(Candidate(RULES["SGD"]), 0.996, 0.0, 0.25, ("beta1", "beta2"))
@@ -37,12 +38,21 @@ largest, but knows no beta1 or beta2
     typical: float
     largest: float
     aside: tuple[str, ...] = ()
+    where: str = ""
 
     def __str__(self) -> str:
+        if self.where:
+            return f"{self.candidate}, which {self._there}"
         right = f"has {math.floor(100 * self.share)}% of the moves right and is off by up to "
         right = "has all moves right" if self.share == 1 else right + self._off
         without = f", but knows no {' or '.join(self.aside)}" if self.aside else ""
         return f"{self.candidate}, which {right}{without}"
+
+    @property
+    def _there(self) -> str:
+        if self.aside:
+            return f"has all moves right {self.where}"
+        return f"holds else, but {self.where} is off by up to {self._off}"
 
     @property
     def _off(self) -> str:

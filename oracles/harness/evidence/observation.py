@@ -73,6 +73,18 @@ class Observation:
             largest: FloatArray = np.fmax.reduce(moved, axis=1, keepdims=True, initial=0.0)
         return largest
 
+    @cached_property
+    def broken(self) -> bool:
+        """Whether some answer is no number."""
+        return bool(np.isnan(self.answer).any())
+
+    @cached_property
+    def slack(self) -> FloatArray:
+        """What the roundings of a few operations may do to each answer, (steps, elements)."""
+        part = 1e-9 if self.dtype == "float64" else 1e-4
+        slack: FloatArray = part * np.abs(self.answer)
+        return slack
+
     def only(self, numbers: Sequence[int]) -> Observation:
         """What it says of some of its parameters."""
         offsets = self.case.offsets

@@ -38,12 +38,20 @@ class Part:
     def unread(self, rule: Rule) -> tuple[str, ...]:
         return self.whole.unread(rule)
 
+    def resting(self, rule: Rule) -> tuple[str, ...]:
+        return self.whole.resting(rule)
+
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         return self.whole.kinds(rule)
 
     def observations(self, rule: Rule, without: frozenset[str] = NOTHING) -> Iterator[Observation]:
         cut = map(self.cut, self.whole.observations(rule, without))
         yield from (observation for observation in cut if observation is not None)
+
+    @property
+    def far(self) -> Part | None:
+        far = self.whole.far
+        return None if far is None else Part(far, self.cut)
 
 
 def of(whole: Witness, numbers: tuple[int, ...]) -> Part:

@@ -124,6 +124,29 @@ def _round(
         yield setting("gradients that fade", off="weight_decay", sizes=FADING)
 
 
+def far(
+    rule: Rule, takes: frozenset[str], shapes: Shapes = (), draws: Draws = DRAWS
+) -> Iterator[Setting]:
+    """Cases in which code may turn out to do something else than it does at first.
+
+    AdaBound is Adam until bounds close in on it, as they do with time and with gradients of other
+    sizes; a trust ratio is 1 for parameters that are large beside their moves; a Lookahead waits
+    for its sixth step; and what is kept for small matrices alone is another rule for large ones.
+    """
+    rng = np.random.Generator(np.random.PCG64(draws.seed))
+    spans = {name: span for name, span in rule.drawing.full.hyper.items() if name in takes}
+    values = {name: _within(span, rng) for name, span in spans.items()}
+    values |= {"batch_size": ROWS} if "batch_size" in takes else {}
+    h = _allowed(rule, rule.hyper()._replace(**values), spans)
+    shapes = shapes or shapes_of(rule)
+    swinging = tuple(2.0 ** (SWING - t % TEETH) for t in range(MANY))
+    calm = h._replace(lr=h.lr / MANY)
+    yield Setting(f"over {MANY} steps", _case(rule, calm, swinging, shapes, rng, scale=2.0**-SWING))
+    if rule.elementwise:
+        large = (*shapes[:-1], LARGE.get(len(shapes[-1]), shapes[-1]))
+        yield Setting("with large tensors", _case(rule, h, (1.0,) * 3, large, rng))
+
+
 def _allowed(rule: Rule, h: Hyper, names: Iterable[str]) -> Hyper:
     """Without whatever the rule does not allow beside the rest."""
     for name in names:
@@ -153,7 +176,24 @@ FADING = tuple(0.5**t for t in range(16))
 """Sizes that show what is remembered, by a code that takes no rate at which it is forgotten."""
 
 
-def _case(rule: Rule, h: Hyper, sizes: Sizes, shapes: Shapes, rng: np.random.Generator) -> Case:
+MANY, TEETH, SWING = 64, 16, 8
+"""Steps of a case that is long; in how many of them gradients halve before they leap up again, and
+the power of two that they leap to."""
+
+LARGE: Mapping[int, tuple[int, ...]] = MappingProxyType({1: (4099,), 2: (130, 33)})
+"""Shapes that nobody takes for small ones, by how many dimensions they have."""
+
+
+def _case(
+    rule: Rule,
+    h: Hyper,
+    sizes: Sizes,
+    shapes: Shapes,
+    rng: np.random.Generator,
+    scale: float = 1.0,
+) -> Case:
+    """Of the sizes of gradients, and parameters in a scale."""
+
     def array(span: Range, shape: tuple[int, ...]) -> FloatArray:
         signs: FloatArray = rng.choice([-1.0, 1.0], shape)
         return signs * rng.uniform(*span, shape)
@@ -167,7 +207,7 @@ def _case(rule: Rule, h: Hyper, sizes: Sizes, shapes: Shapes, rng: np.random.Gen
 
     members = tuple(
         Parameter(
-            array(spans.w, shape),
+            scale * array(spans.w, shape),
             tuple(given(shape, step) for step in range(len(sizes))),
             gradient_layout=rule.gradient_layout,
         )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import product
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,9 +17,17 @@ from oracles.harness.candidates import trajectory
 from oracles.harness.cases.case import Case, Group, Parameter
 from oracles.harness.evidence.accepted import accepted
 from oracles.harness.evidence.observation import Doubt, Observation
-from oracles.harness.evidence.settings import DRAWS, Draws, Setting, Shapes, settings, shapes_of
+from oracles.harness.evidence.settings import (
+    DRAWS,
+    Draws,
+    Setting,
+    Shapes,
+    far,
+    settings,
+    shapes_of,
+)
 from oracles.harness.subjects.aliases import matched
-from oracles.harness.subjects.blackbox import BlackBox, shapes_for, unread
+from oracles.harness.subjects.blackbox import BlackBox, fixing, shapes_for, unread
 from oracles.harness.subjects.parameter_names import called
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
@@ -47,6 +58,9 @@ class Witness(Protocol):
     def unread(self, rule: Rule) -> tuple[str, ...]:
         """What the code, or a record, calls numbers that a rule does not have."""
 
+    def resting(self, rule: Rule) -> tuple[str, ...]:
+        """Those of them that would change what the code does, if they were others."""
+
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         """Parameters that code may treat in ways of their own: which, by what they are called."""
 
@@ -56,6 +70,10 @@ class Witness(Protocol):
         Raises:
             SubjectError: the code does not take what this rule's cases are.
         """
+
+    @property
+    def far(self) -> Witness | None:
+        """What is known of the same code far from these cases; None for nothing."""
 
 
 def observed(
@@ -75,10 +93,12 @@ class Asked:
     Attributes:
         box: the code.
         draws: which cases it is given, and how many.
+        cases: what makes them.
     """
 
     box: BlackBox
     draws: Draws = DRAWS
+    cases: Callable[..., Iterator[Setting]] = settings
     _known: dict[Any, tuple[tuple[Setting, ...], list[Observation | SubjectError]]] = field(
         default_factory=dict, repr=False
     )
@@ -113,7 +133,11 @@ class Asked:
         """Those that are known to tell all conventions apart, and beside them another seed's."""
         known = (DRAWS,) if self.draws.seed else ()
         for draws in (*known, self.draws):
-            yield from settings(rule, takes, self._shapes(rule), draws)
+            yield from self.cases(rule, takes, self._shapes(rule), draws)
+
+    @cached_property
+    def far(self) -> Asked:
+        return Asked(self.box, self.draws, far, _takes=self._takes, _taken=self._taken)
 
     def _shapes(self, rule: Rule) -> Shapes:
         """Those that have names, or are usual, or that one that the code takes."""
@@ -178,7 +202,20 @@ class Asked:
         return deaf or told.dtype != "float64"
 
     def unread(self, rule: Rule) -> tuple[str, ...]:
-        return unread(self.box, rule)
+        return tuple(unread(self.box, rule))
+
+    def resting(self, rule: Rule) -> tuple[str, ...]:
+        own = unread(self.box, rule)
+        return tuple(name for name, default in own.items() if self._heeds(rule, name, default))
+
+    def _heeds(self, rule: Rule, name: str, default: Any) -> bool:
+        """Whether another value of one of its own numbers changes a long run of it."""
+        for told, value in product([*observed(self.far, rule)][:1], others(default)):
+            with suppress(SubjectError):
+                answer = fixing(self.box, name, value).run(rule, told.case, told.dtype)
+                if not np.array_equal(answer, told.answer):
+                    return True
+        return False
 
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         found: dict[str, tuple[int, ...]] = {}
@@ -192,6 +229,15 @@ class Asked:
 
     def _named(self, rule: Rule) -> Shapes:
         return () if rule.drawing.shapes else shapes_for(self.box)
+
+
+def others(value: Any) -> tuple[Any, ...]:
+    """Other values than a number has by default: of whole ones the first, else a half and twice."""
+    if isinstance(value, tuple):
+        return tuple(zip(*map(others, value), strict=True))
+    if isinstance(value, int):
+        return 1, 2
+    return (value / 2, value * 2) if value else (0.5, 2.0)
 
 
 UNHEARD, HEARD = 2.0**-30, 2.0**-6
@@ -266,6 +312,9 @@ class Recorded:
         read = set(self.names(rule).values())
         return tuple(name for name in self.trace.hyper if name not in read)
 
+    def resting(self, rule: Rule) -> tuple[str, ...]:
+        return ()
+
     def ignores(self, rule: Rule) -> frozenset[str]:
         return NOTHING
 
@@ -275,6 +324,10 @@ class Recorded:
 
     def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
         return {name: (number,) for number, name in enumerate(self.trace.parameters)}
+
+    @property
+    def far(self) -> None:
+        return None
 
     def observations(self, rule: Rule, without: frozenset[str] = NOTHING) -> Iterator[Observation]:
         trace = self.trace

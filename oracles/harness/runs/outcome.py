@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from oracles.harness.promise import Line, Word
 from oracles.harness.runs.runner import Refuted
 from oracles.harness.runs.tally import Tally
 from oracles.harness.verdict import Vacuous
@@ -57,3 +58,11 @@ def outcome(todo: Callable[[Tally], int], tally: Tally) -> Outcome:
     except (Refuted, Vacuous) as failure:
         word, text, notes = FAILED, str(failure), tuple(getattr(failure, "__notes__", ()))
     return Outcome(word, text, notes, tally, time.perf_counter() - start)
+
+
+WORDS = {OK: Word.KEPT, FAILED: Word.BROKEN}
+
+
+def line_of(name: str, told: Outcome) -> Line:
+    """What has come of a check or a question, as that of a promise is told."""
+    return Line(name, WORDS.get(told.word, Word.NOT_ASKED), told.text.split("\n")[0])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from oracles.harness.deviations.flaws import Flaw, flaws_of
 from oracles.harness.loop.catalogue import PARTS, questions
 from oracles.harness.loop.question import Question
-from oracles.harness.runs.profiles import filed
+from oracles.harness.runs.profiles import filed, seeded
 from oracles.harness.runs.runner import Refuted, Report
 from oracles.harness.runs.tally import Tally, count_decided
 from oracles.harness.subjects.subject import EVERYWHERE, Place, SubjectError, answering
@@ -82,6 +82,7 @@ def run_question(question: Question, asked: Sequence[Site], tally: Tally) -> int
 
     name = f"{question.part}: {question.name}"
 
+    @seeded
     @settings(max_examples=question.examples(settings().max_examples), database=filed(name))
     @given(question.cases())
     def refute(case: Any) -> None:

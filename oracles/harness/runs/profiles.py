@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.database import ExampleDatabase
 
 EXAMPLES = {"default": 60, "ci": 60, "thorough": 800}
@@ -22,9 +24,23 @@ IGNORED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_b
 PROFILES = tuple(EXAMPLES)
 
 
+_SEED = ContextVar("seed", default=0)
+"""Of all cases that are drawn; 0 leaves that to the profile."""
+
+
+def seeded(test: Any) -> Any:
+    """A test of Hypothesis' that draws the cases of the seed, if one was given."""
+    number = _SEED.get()
+    return seed(number)(test) if number else test
+
+
 @contextmanager
-def lasting(name: str) -> Iterator[None]:
-    """For a while a profile's length, with the same cases each time and none kept for the next."""
+def lasting(name: str, number: int = 0) -> Iterator[None]:
+    """For a while a profile's length, with the same cases each time and none kept for the next.
+
+    Which cases they are is said by the seed.
+    """
+    token = _SEED.set(number)
     before, own = settings.get_current_profile_name(), f"{name}, for a while"
     settings.register_profile(
         own,
@@ -40,10 +56,12 @@ def lasting(name: str) -> Iterator[None]:
         yield
     finally:
         settings.load_profile(before)
+        _SEED.reset(token)
 
 
-def load(name: str = "default") -> None:
-    """Make the profiles known to Hypothesis and load one of them."""
+def load(name: str = "default", number: int = 0) -> None:
+    """Make the profiles known to Hypothesis and load one of them, and a seed if there is one."""
+    _SEED.set(number)
     for known, examples in EXAMPLES.items():
         settings.register_profile(
             known,

@@ -14,7 +14,7 @@ from oracles.harness.checks.names import AGREEMENT
 from oracles.harness.deviations.ledger import Deviation, active, usable
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.asking import ask, concerned, examine
-from oracles.harness.runs.profiles import filed
+from oracles.harness.runs.profiles import filed, seeded
 from oracles.harness.runs.tally import Tally, count_decided
 from oracles.harness.subjects.subject import SteppedSubject
 from oracles.harness.verdict import Verdict
@@ -65,6 +65,7 @@ def run_check(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], tall
 
     name = f"{rule.name}: {check.name}"
 
+    @seeded
     @settings(
         max_examples=check.examples(profile.max_examples), phases=phases, database=filed(name)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -46,15 +46,29 @@ def shapes_for(box: BlackBox) -> tuple[tuple[int, ...], ...]:
     return shapes
 
 
-def unread(box: BlackBox, rule: Rule) -> tuple[str, ...]:
-    """What code calls numbers that a rule does not have: they stay at their defaults."""
-    told: Callable[[Rule], tuple[str, ...]] = getattr(box, "unread", lambda rule: ())
+def unread(box: BlackBox, rule: Rule) -> Mapping[str, Any]:
+    """What code calls numbers that a rule does not have, and the defaults at which they stay."""
+    told: Callable[[Rule], Mapping[str, Any]] = getattr(box, "unread", lambda rule: {})
     return told(rule)
 
 
-def numbers(defaults: Mapping[str, Any], given: Container[str]) -> tuple[str, ...]:
-    """Arguments that are numbers by default, and are not given."""
-    return tuple(n for n, v in defaults.items() if type(v) in (int, float) and n not in given)
+def numbers(defaults: Mapping[str, Any], given: Container[str]) -> dict[str, Any]:
+    """Arguments that are numbers by default, or some numbers, and are not given."""
+    return {n: v for n, v in defaults.items() if _is_number(v) and n not in given}
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return bool(value) and all(map(_is_number, value))
+    return type(value) in (int, float)
+
+
+def fixing(box: Any, name: str, value: Any) -> BlackBox:
+    """Code with an argument of its own, whoever looks on when it is asked."""
+    if hasattr(box, "fixed"):
+        fixed: BlackBox = replace(box, fixed={**box.fixed, name: value})
+        return fixed
+    return fixing(box.box, name, value)
 
 
 @dataclass(frozen=True)
@@ -135,8 +149,8 @@ class Function:
             return frozenset(wanted)
         return frozenset(matched([*self.keywords, *self.names.values()], wanted))
 
-    def unread(self, rule: Rule) -> tuple[str, ...]:
-        """What it calls numbers that the rule does not have."""
+    def unread(self, rule: Rule) -> dict[str, Any]:
+        """What it calls numbers that the rule does not have, and their defaults."""
         parameters = inspect.signature(self.step).parameters if self.keywords else {}
         defaults = {name: p.default for name, p in parameters.items()}
         known = matched(self.keywords or (), rule.hyper()._fields)

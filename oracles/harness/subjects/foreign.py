@@ -49,13 +49,15 @@ def arguments_of(cls: type) -> dict[str, Any]:
 def _alike(own: Any, torchs: Any) -> bool:
     """Whether an argument may be torch's of that name, by its default.
 
-    ``dampening=False`` is a switch, and ``weight_decay=WeightDecay()`` something that is called;
-    nothing, None and sentinels for what must be given tell nothing.
+    ``dampening=False`` is a switch, ``eps=1e-30`` not both of Adafactor's, and
+    ``weight_decay=WeightDecay()`` something that is called; nothing, None and sentinels for what
+    must be given tell nothing.
     """
     if own is inspect.Parameter.empty:
         return True
     told = isinstance(own, (bool, int, float, complex, tuple, list, str))
-    return not callable(own) and not (told and isinstance(own, bool) != isinstance(torchs, bool))
+    other = any(isinstance(own, k) != isinstance(torchs, k) for k in (bool, (tuple, list)))
+    return not callable(own) and not (told and other)
 
 
 def write_rate(group: dict[str, Any], name: str, rate: float) -> None:
@@ -179,8 +181,8 @@ class ForeignOptimizer:
             given |= set(members) if name in given else set()
         return frozenset(given & set(rule.hyper()._fields))
 
-    def unread(self, rule: Rule) -> tuple[str, ...]:
-        """What it calls numbers that the rule does not have."""
+    def unread(self, rule: Rule) -> dict[str, Any]:
+        """What it calls numbers that the rule does not have, and their defaults."""
         return numbers(self._defaults, {*self.arguments(rule).values(), *self.fixed})
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
