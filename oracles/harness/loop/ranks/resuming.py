@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from hypothesis import strategies as st
 
-from oracles.harness.loop.question import Question
+from oracles.harness.loop.question import Question, Region
 from oracles.harness.loop.ranks import asked
 from oracles.harness.loop.ranks.asked import agreed, judged, places, trainings, words, world
 from oracles.harness.subjects import checkpointed, processes
@@ -68,13 +70,7 @@ def questions(part: str) -> tuple[Question, ...]:
                 _resumed,
                 goes_on,
                 partial(places, part, *((path, "float32") for path in (GROWN, SHRUNK, ALONE))),
-                regions={
-                    "some parameters without a state": _some_stateless,
-                    "decay without a state": lambda case, place: _decays(case.training, place),
-                    "one parameter of two names, under DDP": _tied,
-                    "fully sharded": lambda case, place: bool(case.training.options),
-                    "everything": _everything,
-                },
+                regions=REGIONS,
             ),
             Question(
                 part,
@@ -82,13 +78,7 @@ def questions(part: str) -> tuple[Question, ...]:
                 _resumed,
                 keeps_rates,
                 partial(places, part, asked.PAIR),
-                regions={
-                    "some parameters without a state": _some_stateless,
-                    "no scheduler yet": lambda case, place: not case.scheduled,
-                    "no state": _stateless,
-                    "one parameter of two names, under DDP": _tied,
-                    "everything": _everything,
-                },
+                regions=REGIONS,
             ),
         ),
     }[part]
@@ -129,6 +119,20 @@ def _decays(training: Training, place: Place) -> bool:
 
 def _tied(case: Resumed, place: Place) -> bool:
     return case.training.tied and LATER not in case.training.options
+
+
+REGIONS: Mapping[str, Region] = MappingProxyType(
+    {
+        "everything": _everything,
+        "no state": _stateless,
+        "some parameters without a state": _some_stateless,
+        "decay without a state": lambda case, place: _decays(case.training, place),
+        "no scheduler yet": lambda case, place: not case.scheduled,
+        "one parameter of two names, under DDP": _tied,
+        "fully sharded": lambda case, place: bool(case.training.options),
+    }
+)
+"""Of whoever goes on from a checkpoint."""
 
 
 def _made(training: Training, place: Place) -> bool:
