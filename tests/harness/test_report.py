@@ -235,7 +235,7 @@ def test_a_seed_is_a_whole_number(seed: str, capsys: pytest.CaptureFixture[str])
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command walks one check of a rule, in the profile of this run."""
     monkeypatch.setattr(walk, "checks", lambda rule: checks(rule)[:1])
-    monkeypatch.setattr(profiles, "load", lambda name: None)
+    monkeypatch.setattr(profiles, "load", lambda name, seed=0: None)
 
 
 @pytest.mark.parametrize(

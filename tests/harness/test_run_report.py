@@ -270,7 +270,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command walks one check of a rule, in the profile of this run."""
     monkeypatch.setattr(walk, "checks", lambda rule: checks(rule)[:1])
     monkeypatch.setattr(walk, "ledger", lambda: ())
-    monkeypatch.setattr(profiles, "load", lambda name: None)
+    monkeypatch.setattr(profiles, "load", lambda name, seed=0: None)
 
 
 CALL = ["check", "-j", "1", "--rule", "SGD", "--path", "foreach", "--dtype", "float64", "--report"]
