@@ -39,10 +39,10 @@ def questions(part: str) -> tuple[Question, ...]:
     short = partial(places, HALF, (subject.ALONE,))
     whole = partial(places, FULL, (subject.BUFFERS,))
     return (
-        asked("average", cases.trails, average, everywhere, IN_FLOAT32, weight=3),
+        asked("average", cases.trails, average, everywhere, IN_FLOAT32, weight=5),
         asked("goes on elsewhere", cases.trails, goes_on, places, ELSEWHERE),
         asked("tensors under two names", cases.trails, tied, single),
-        asked("whole numbers", cases.counters, counted, buffers, COUNTED, weight=4),
+        asked("whole numbers", cases.counters, counted, buffers, COUNTED, weight=9),
         asked("a slow average moves", cases.pulls, moves, alone, STALLED),
         asked("kept in float32", cases.trails, kept_in_float32, short, LONGER),
         asked("another model", _others, refuses, single, OTHERS, weight=2),

@@ -37,7 +37,7 @@ def questions(part: str) -> tuple[Question, ...]:
     own = partial(Question, part, places=partial(subject.places, part))
     plain = partial(own, cases=cases.gradients)
     asked = [
-        plain(name="values", ask=values, regions=REGIONS, weight=3),
+        plain(name="values", ask=values, regions=REGIONS, weight=5),
         plain(name=VARIED, ask=varied, regions=REGIONS),
         plain(name="gradients in a graph", ask=in_a_graph, regions=GRAPH),
         own(name="nothing to clip", cases=cases.missing, ask=nothing, regions=NOTHING),
@@ -46,7 +46,10 @@ def questions(part: str) -> tuple[Question, ...]:
     asked += rejections(part, PARTS[part].variants[1:], differing, rejection, whole)
     if part in (NORM.name, TOTAL.name, VALUE.name):
         asked += [
-            own(name="infinities and nan", cases=cases.nonfinite, ask=values, regions=REGIONS)
+            replace(
+                own(name="infinities and nan", cases=cases.nonfinite, ask=values, regions=REGIONS),
+                weight=3,
+            )
         ]
     if part in (NORM.name, VALUE.name):
         asked += [own(name="sparse gradients", cases=cases.sized, ask=sparse, regions=SPARSE)]
@@ -62,7 +65,7 @@ def questions(part: str) -> tuple[Question, ...]:
             replace(
                 own(name="numbers of any size", cases=cases.far_out, ask=far_out, regions=FAR),
                 places=places,
-                weight=2,
+                weight=4,
             )
         ]
     return tuple(asked)

@@ -41,9 +41,9 @@ def questions(part: str) -> tuple[Question, ...]:
 
 def _questions(name: str) -> Iterator[Question]:
     there, plain = partial(places, name), partial(places, name, [PLAIN])
-    yield Question(name, MACHINE, machines.told, machine, there, REGIONS, weight=12)
+    yield Question(name, MACHINE, machines.told, machine, there, REGIONS, weight=16)
     orders = partial(places, name, [SCHEDULER_FIRST, OPTIMIZER_FIRST, BUILT_LATER])
-    yield Question(name, RESUME, machines.told, resumed, orders, weight=2)
+    yield Question(name, RESUME, machines.told, resumed, orders, weight=5)
     yield Question(name, LATE, _joined, joined, plain, weight=2)
     yield Question(name, AT_ONCE, machines.told, told_at_once, there, AT_ONCE_REGIONS)
     yield from rejections(name, PART.variants[1:], _differing, _rejection, plain)

@@ -79,6 +79,7 @@ def questions(part: str) -> tuple[Question, ...]:
                 keeps_rates,
                 partial(places, part, asked.PAIR),
                 regions=REGIONS,
+                weight=5,
             ),
         ),
     }[part]

@@ -33,7 +33,7 @@ def questions(part: str) -> tuple[Question, ...]:
             followed,
             partial(places, part, *WHERE),
             regions=REGIONS,
-            weight=2,
+            weight=6,
         ),
         *rejections(
             part,
