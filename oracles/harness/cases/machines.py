@@ -77,7 +77,7 @@ def told() -> st.SearchStrategy[Metrics]:
         Metrics,
         settings=settings(),
         bases=st.sampled_from(((0.5,), (0.5, 0.4), (0.4, 0.4))),
-        metrics=st.lists(METRICS, max_size=14).map(tuple),
+        metrics=st.lists(METRICS, min_size=4, max_size=14).map(tuple),
         listed=st.booleans(),
         shared=st.booleans(),
         boxed=st.booleans(),
