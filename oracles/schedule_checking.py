@@ -70,7 +70,8 @@ class ScheduleReport:
         found = [] if self.found is None else [str(self.found)]
         kept = sum(one.word is Word.KEPT for one in self.lines)
         broken = [one for one in self.lines if one.word is Word.BROKEN]
-        asked = [f"questions: {kept} answered well, {len(broken)} not"]
+        left = len(self.lines) - kept - len(broken)
+        asked = [f"questions: {kept} answered well, {len(broken)} not, {left} not asked"]
         return "\n".join(
             [
                 *(head, *found, *asked),

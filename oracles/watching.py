@@ -13,6 +13,7 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -77,7 +78,8 @@ class LoopReport:
     @cached_property
     def loop(self) -> Loop:
         """The log, read."""
-        return Loop(self.log, tuple(movements(Loop(self.log))))
+        read = Loop(self.log)
+        return replace(read, movements=tuple(movements(read)))
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
@@ -93,9 +95,9 @@ class LoopReport:
     def follows(self) -> tuple[str, ...]:
         """Which rules the weights were seen to follow."""
         names = [self.log.optimizers[m.optimizer].name for m in self.loop.movements]
-        told = zip(names, self.loop.movements, strict=True)
+        moved = zip(names, self.loop.movements, strict=True)
         return tuple(
-            dict.fromkeys(f"the weights of {name} move as {m.follows}" for name, m in told)
+            dict.fromkeys(f"the weights of {name} move as {m.follows}" for name, m in moved)
         )
 
     @property
@@ -214,10 +216,9 @@ def watch(
     for one in schedulers:
         recorder.scheduler(one)
     listener = Listener(recorder, None, schedulers, scalers)
-    error = "raises"
+    error = ""
     try:
         yield report
-        error = ""
     except BaseException as raised:
         error = f"raises {told(raised)}"
         raise

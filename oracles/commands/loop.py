@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--weight-decay",
-        type=positive,
+        type=float,  # check_loop says what is allowed, and 0 is
         metavar="NUMBER",
         help="as it is meant, where a group has any",
     )

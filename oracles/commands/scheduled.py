@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
         Usage: an option is for optimizers, or there is nobody to ask.
     """
     for name, default in {**OPTIMIZERS, **asked.STRICT, "dtype": []}.items():
-        if name != "profile" and getattr(options, name) != default:
+        if getattr(options, name) != default:
             raise Usage(f"--{name.replace('_', '-')} is for optimizers, and no schedule has it")
     if len(options.rule) > 1 or options.as_torch:
         raise Usage(f"a class of schedulers is held to one schedule, here {options.rule[0]}")

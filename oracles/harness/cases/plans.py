@@ -27,7 +27,8 @@ def _drawn(ends: Any) -> st.SearchStrategy[Any]:
     if isinstance(ends, list):
         return st.sampled_from(ends)
     low, high = ends
-    return st.integers(low, high) if isinstance(low, int) else st.floats(low, high)
+    # Hypothesis likes small numbers, in which little happens: each is as likely here.
+    return st.sampled_from(range(low, high + 1)) if isinstance(low, int) else st.floats(low, high)
 
 
 def by_group(schedule: Schedule, groups: int) -> st.SearchStrategy[Settings]:

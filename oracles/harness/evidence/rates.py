@@ -215,12 +215,15 @@ def made_of(
     """
     if not all(map(_finite, rates)):
         return
-    margin = MARGINS[1] if all(rate == _in_float32(rate) for rate in rates) else MARGINS[0]
+    short = all(rate == _in_float32(rate) for rate in rates)
     for schedule in schedules:
         for timing in schedule.timings[:1] if first else schedule.timings[1:]:
-            for settings, start in _guessed(schedule, timing, rates, base):
-                if not _near(timing, settings, start, rates):
-                    continue
+            guessed = [
+                (settings, start)
+                for settings, start in _guessed(schedule, timing, rates, base)
+                if _near(timing, settings, start, rates)
+            ]
+            for margin, (settings, start) in product(MARGINS if short else MARGINS[:1], guessed):
                 if holds(schedule, timing, settings, start, rates, margin):
                     known = {n: v for n, v in settings._asdict().items() if n in schedule.draws}
                     yield Fit(schedule, timing, known, start if base is None else None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -158,8 +159,8 @@ def tied(trail: Trail, place: Place) -> Verdict:
 def counted(case: Counters, place: Place) -> Verdict:
     """A whole number's average is between the numbers, next to where one step leads."""
     held = subject.counted(case, place)
-    steps = zip(held, held[1:], case.values[1:], strict=False)
-    for k, (old, got, new) in enumerate(steps, start=2):
+    steps = zip(pairwise(held), case.values[1:], strict=True)
+    for k, ((old, got), new) in enumerate(steps, start=2):
         low, high = _next_to(old, new, _weight(place.optimizer, k, case.decay))
         if case.kind == "bool":
             low, high = 0, 1
@@ -183,8 +184,8 @@ def _next_to(old: int, new: int, weight: Enclosure) -> tuple[int, int]:
 def moves(case: Pull, place: Place) -> Verdict:
     """An average of ones and then of twos does not stay at 1, a quarter of the way on."""
     got = subject.pulled(case, place, *_times(case, place.optimizer))
-    if got <= 1:
-        return wrong(place, case, f"stays at {got}, where the average is 1.25 or more")
+    if not 1 < got <= 2:
+        return wrong(place, case, f"is at {got}, and is to be from 1.25 to 2")
     return Verdict(INSIDE, elements=1)
 
 

@@ -95,6 +95,9 @@ class Joined:
 AFTER = 4
 """Epochs for which a late group is followed."""
 
+REFUSED = (ValueError, KeyError)
+"""What torch raises at the first step of a group it does not know: lengths, or settings."""
+
 
 def late_groups(schedule: Schedule) -> Question:
     """A late group goes on from its own rate, or is refused; it is not passed over."""
@@ -118,7 +121,9 @@ def joined(case: Joined, place: Place) -> Verdict:
     for t in range(case.joins + 1, last + 1):
         try:
             following.step()
-        except Exception:
+        except REFUSED:
+            if t > case.joins + 1:
+                raise
             return Verdict(INSIDE, elements=1)
         pairs = zip(following.seen().rates, (first[t], second[t]), strict=True)
         for group, (rate, ball) in enumerate(pairs):
@@ -127,4 +132,16 @@ def joined(case: Joined, place: Place) -> Verdict:
     return Verdict(INSIDE, elements=2 * AFTER)
 
 
-LATE_REGIONS = {"looks at more than the rate": lambda case, place: not case.plan.schedule.local}
+def _past_the_floor(case: Joined, place: Place) -> bool:
+    """A cosine goes up again, after the first step of the late group."""
+    period = case.plan.settings.T_max
+    epochs = range(case.joins + 2, case.joins + AFTER + 1)
+    return any((t - 1 - period) % (2 * period) == 0 for t in epochs)
+
+
+LATE_REGIONS: Mapping[str, Region] = MappingProxyType(
+    {
+        "looks at more than the rate": lambda case, place: not case.plan.schedule.local,
+        "past the floor": _past_the_floor,
+    }
+)

@@ -14,6 +14,7 @@ from oracles.harness.arithmetic.formats import TENSOR as FLOAT32
 from oracles.harness.cases import machines
 from oracles.harness.cases.machines import Metrics
 from oracles.harness.loop.catalogue import LATE
+from oracles.harness.loop.changing import REFUSED
 from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, places
 from oracles.harness.loop.resuming import RESUME
@@ -198,7 +199,7 @@ def joined(late: Joined, place: Place) -> Verdict:
         balls = _after(there, place, run.rates(), reduces=reduces)
         try:
             run.tell(case.metrics[number])
-        except Exception:
+        except (*REFUSED, IndexError, RuntimeError):  # as older torches say it
             return Verdict(INSIDE, elements=1)
         if told := _wrong(balls, run.seen(), {}, run):
             return wrong(place, late, f"{told} after {number + 1}")

@@ -90,7 +90,7 @@ def resuming(
     """The question, in each order in which people write it."""
     cases = partial(_checkpoints, of)
     there = partial(places, part, orders)
-    return Question(part, RESUME, cases, resumed, there, {**regions, **REGIONS}, weight=2)
+    return Question(part, RESUME, cases, resumed, there, {**regions, **REGIONS}, weight=4)
 
 
 def loading_twice(
@@ -102,17 +102,15 @@ def loading_twice(
 
 
 def _checkpoints(of: Plans) -> st.SearchStrategy[Checkpoints]:
-    """Saved at every epoch of a short run, or once in a longer one."""
+    """Saved at each of the first epochs, and once later."""
     tensors = st.booleans() if schedulers.keeps_tensors() else st.just(False)
 
     def saved(plan: Plan) -> st.SearchStrategy[Checkpoints]:
         last = plan.schedule.last(plan.settings) if isinstance(plan, Single) else None
         latest = LAST if last is None else max(min(LAST, last - AFTER), 1)
-        once = st.integers(1, latest).map(lambda at: (at,))
-        always = st.just(tuple(range(min(latest, LAST_OF_ALL) + 1)))
-        return st.builds(
-            Checkpoints, st.just(plan), st.one_of(once, always), tensors, st.booleans()
-        )
+        early = range(min(latest, LAST_OF_ALL) + 1)
+        at = st.integers(1, latest).map(lambda late: tuple(sorted({*early, late})))
+        return st.builds(Checkpoints, st.just(plan), at, tensors, st.booleans())
 
     return of(len(BASES)).flatmap(saved)
 

@@ -128,7 +128,8 @@ def _late(loop: Loop, updates: tuple[Update, ...], place: int, clip: Clipped) ->
     if since is None or any(isinstance(e, Begun) for e in since):
         return False
     following = (e.look for e in events[place + 1 :] if isinstance(e, Begun) and e.look)
-    return all(_gone(next(following, None), p) for p in clip.parameters[:1])
+    look = next(following, None)
+    return all(_gone(look, p) for p in clip.parameters if p in updates[0].optimizer.parameters)
 
 
 def _back_to_step(events: tuple[Event, ...], number: int) -> tuple[Event, ...] | None:

@@ -47,12 +47,15 @@ def places(
 
 
 def world(place: Place) -> int:
-    """How many ranks a place has.
+    """How many ranks a place has at once; of worlds that follow one another, the largest has.
 
     >>> world(Place("fully_shard", "2 × 2 ranks", "float64", "cpu"))
     4
+    >>> world(Place("set_state_dict", "2 ranks, then 3", "float32", "cpu"))
+    3
     """
-    return math.prod(int(word) for word in place.path.split() if word.isdigit())
+    worlds = place.path.split(", then ")
+    return max(math.prod(int(w) for w in one.split() if w.isdigit()) for one in worlds)
 
 
 def trainings(
