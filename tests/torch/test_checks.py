@@ -31,4 +31,5 @@ def test_task(
     if told.word == FAILED:
         pytest.fail("\n".join([told.text, *told.notes]), pytrace=False)
     if told.word == NOT_ASKED:
-        pytest.skip("no chosen subject can be asked this")
+        left = ", ".join(told.tally.deviations)
+        pytest.skip(f"known to fail: {left}" if left else "no chosen subject can be asked this")

@@ -15,7 +15,7 @@ from oracles.harness.verdict import Vacuous
 OK = "ok"
 FAILED = "FAILED"
 NOT_ASKED = "not asked"
-"""No subject could be asked that."""
+"""No subject could be asked that, or the ledger knows each case to fail."""
 ABSENT = "absent"
 """There was no subject at all."""
 
