@@ -16,12 +16,12 @@ from oracles.harness.loop.catalogue import PARTS, questions
 ROWS = pytest.mark.parametrize("row", flaws(), ids=lambda row: row.id)
 
 
-def test_each_row_has_a_name_of_its_own() -> None:
+def test_names_are_unique() -> None:
     assert [name for name, count in Counter(row.id for row in flaws()).items() if count > 1] == []
 
 
 @ROWS
-def test_a_row_is_about_parts_and_regions_that_are_known(row: Flaw) -> None:
+def test_a_row_names_what_is_known(row: Flaw) -> None:
     """A row may name questions that an older torch cannot be asked, of parts that it lacks."""
     assert set(row.parts) <= set(PARTS)
     for part in row.parts:
@@ -39,7 +39,7 @@ def test_a_row_is_about_a_question(row: Flaw) -> None:
 
 
 @ROWS
-def test_a_reproducer_asserts_or_may_raise(row: Flaw) -> None:
+def test_a_reproducer_is_a_program(row: Flaw) -> None:
     assert ast.parse(row.reproducer).body
     assert row.reason.strip()
     assert not row.upstream or row.upstream.startswith("https://github.com/")
