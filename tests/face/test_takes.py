@@ -342,3 +342,24 @@ def test_one_number_is_not_torch_s_two() -> None:
     assert ForeignOptimizer(Single).takes(oracles.RULES["Adafactor"]) == {"lr"}
     assert ForeignOptimizer(Single).takes(oracles.RULES["Adam"]) == {"lr", "eps"}
     assert not identify(Single).fault
+
+
+def _with_momentum(params: Any, grads: Any, state: Any, hyper: Any) -> Any:
+    for i, (w, g) in enumerate(zip(params, grads, strict=True)):
+        d = 0 if g is None else g + hyper["weight_decay"] * w
+        state[i] = d if i not in state else hyper["momentum"] * state[i] + d
+    return [w - hyper["lr"] * state[i] for i, w in enumerate(params)]
+
+
+def _by_the_batch(params: Any, grads: Any, state: Any, hyper: Any) -> Any:
+    share = hyper["weight_decay"] / hyper["batch_size"]
+    return [w - hyper["lr"] * (g + share * w) for w, g in zip(params, grads, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [(_with_momentum, "SGD's coupled_unscaled"), (_by_the_batch, "SGD's batch_scaled")],
+)
+def test_what_is_handed_in_a_dict_is_not_taken(step: Any, said: str) -> None:
+    """Muon's and ASGD's names are in it, too, and the code looks at none of them."""
+    assert str(identify(step).fits[0]) == said

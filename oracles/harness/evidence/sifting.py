@@ -147,11 +147,16 @@ class Sieve:
         """What the code takes beside all hyperparameters of a rule, as another rule's.
 
         Adadelta's ``square_late`` is gradient descent: it holds whatever a code with a momentum
-        does as long as that is left alone.
+        does as long as that is left alone. Code that is handed a dict takes whatever any rule has,
+        which says nothing of it.
         """
-        takes = self.takes(rule)
-        more = [other for each in self.rules if takes < (other := self.takes(each))]
-        return max(more, key=len, default=takes) - takes
+        if len(self.rules) > 1 and all(
+            self.witness.takes(each) >= {*each.hyper()._fields} for each in self.rules
+        ):
+            return frozenset()
+        taken = {each: self.takes(each) for each in self.rules}
+        more = [other for other in taken.values() if taken[rule] < other]
+        return max(more, key=len, default=taken[rule]) - taken[rule]
 
     def sift(self, rule: Rule, pool: Iterable[Candidate]) -> Sifted:
         """Which of a rule's candidates hold everything.
