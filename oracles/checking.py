@@ -11,6 +11,7 @@ import importlib.util
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from oracles.accuracy import Accuracy
@@ -153,6 +154,8 @@ class Checking:
             _among("dtypes", dtype, DTYPES)
         if arrays is not None:
             _among("arrays", arrays, [*KINDS])
+            if find_spec(arrays) is None:
+                raise ValueError(f"arrays={arrays!r} needs {arrays}, which is not installed here")
         for name, number in (("within", within), ("time_limit", time_limit)):
             if number is not None and not 0 < number < math.inf:
                 raise ValueError(f"{name}={number!r} must be a finite number above 0, or None")

@@ -116,3 +116,15 @@ def test_other_values_of_numbers() -> None:
     assert others(0.5) == (0.25, 1.0)
     assert others(0.0) == (0.5, 2.0)
     assert others((1.0, 3)) == ((0.5, 1), (2.0, 2))
+
+
+def test_a_decay_that_is_thought_too_small_is_missed() -> None:
+    """At the values that people use, which are far from those that tell rules apart."""
+
+    def step(params: Any, grads: Any, state: Any, lr: float, weight_decay: float) -> Any:
+        decay = weight_decay if weight_decay >= 1e-3 else 0.0
+        return [w - lr * (g + decay * w) for w, g in zip(params, grads, strict=True)]
+
+    found = identify(step)
+    assert not found.named and found.nearest is not None
+    assert found.nearest.where == "at usual values"

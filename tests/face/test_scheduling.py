@@ -234,6 +234,7 @@ def test_another_text_of_torchs_schedule_is_held() -> None:
     assert words[RATES] is Word.KEPT
     assert words[EDITS] is Word.BROKEN
     assert not list(CHECKED.iter_errors(report.to_json()))
+    assert report.to_json()["follows"] == report.found.to_json()
 
 
 def test_another_timing_is_named_and_then_held_to_itself() -> None:

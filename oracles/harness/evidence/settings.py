@@ -131,7 +131,8 @@ def far(
 
     AdaBound is Adam until bounds close in on it, as they do with time and with gradients of other
     sizes; a trust ratio is 1 for parameters that are large beside their moves; a Lookahead waits
-    for its sixth step; and what is kept for small matrices alone is another rule for large ones.
+    for its sixth step; what is kept for small matrices alone is another rule for large ones; and a
+    decay that is thought too small to matter is left out at the values that people use.
     """
     rng = np.random.Generator(np.random.PCG64(draws.seed))
     spans = {name: span for name, span in rule.drawing.full.hyper.items() if name in takes}
@@ -145,6 +146,19 @@ def far(
     if rule.elementwise:
         large = (*shapes[:-1], LARGE.get(len(shapes[-1]), shapes[-1]))
         yield Setting("with large tensors", _case(rule, h, (1.0,) * 3, large, rng))
+    usual = {n: v for n, v in rule.hyper()._asdict().items() if n in spans and v}
+    usual |= {n: v for n, v in USUAL.items() if n in spans}
+    plain = _allowed(rule, rule.hyper()._replace(**{**values, **usual}), spans)
+    yield Setting("at usual values", _case(rule, plain, SIZES, shapes, rng))
+
+
+USUAL: Mapping[str, float] = MappingProxyType(
+    {"momentum": 0.9, "weight_decay": 1e-4, "beta2": 0.99}
+)
+"""What people give where torch's default is 0, or is 1 in bfloat16."""
+
+SIZES = tuple(2.0 ** (0 if t % 16 else 10) for t in range(32))
+"""Of gradients of which the first of sixteen is large."""
 
 
 def _allowed(rule: Rule, h: Hyper, names: Iterable[str]) -> Hyper:

@@ -22,6 +22,12 @@ def black_box(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) 
             f"subject={subject!r} cannot be asked; allowed: a class of optimizers, a function that "
             "makes one, or a step (params, grads, state, hyper) -> params"
         )
+    if (few := _few(subject)) is not None:
+        raise TypeError(
+            f"subject={getattr(subject, '__name__', subject)} takes {few} arguments; allowed: a "
+            "function of parameters that makes an optimizer, or a step (params, grads, state, "
+            "hyper) -> params; a function that trains on its own is for oracles.check_loop"
+        )
     if not isinstance(subject, type) and _is_step(subject):
         function = Function(subject, names, fixed)
         refuse_unknown(function.name, names, fixed, function.keywords)
@@ -61,6 +67,18 @@ def _named(make: Any) -> list[str] | None:
     except (TypeError, ValueError):  # it is one of C's, or takes nothing at all
         return None
     return None if any(p.kind is p.VAR_KEYWORD for p in rest) else [p.name for p in rest]
+
+
+def _few(subject: Any) -> int | None:
+    """How many arguments something takes by position, if they are too few for what it seems."""
+    try:
+        parameters = inspect.signature(subject).parameters.values()
+    except (TypeError, ValueError):  # it is one of C's
+        return None
+    if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
+        return None
+    least = 3 if not isinstance(subject, type) and _is_step(subject) else 1
+    return len(parameters) if len(parameters) < least else None
 
 
 def _is_step(function: Any) -> bool:
