@@ -11,7 +11,6 @@ import importlib.util
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 from oracles.accuracy import Accuracy
@@ -154,7 +153,7 @@ class Checking:
             _among("dtypes", dtype, DTYPES)
         if arrays is not None:
             _among("arrays", arrays, [*KINDS])
-            if find_spec(arrays) is None:
+            if importlib.util.find_spec(arrays) is None:
                 raise ValueError(f"arrays={arrays!r} needs {arrays}, which is not installed here")
         for name, number in (("within", within), ("time_limit", time_limit)):
             if number is not None and not 0 < number < math.inf:
