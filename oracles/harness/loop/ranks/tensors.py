@@ -84,6 +84,7 @@ def _partial(case: Clipped, place: Place) -> bool:
 
 REGIONS = {
     "Rprop on shards": _rprop,
+    "Rprop for-loop": lambda case, place: case.rule.name == "Rprop" and case.kernel == "for-loop",
     "Rprop by lists": _lists,
     "Adafactor on shards": _adafactor,
     "Adafactor by lists": _adafactor_lists,
