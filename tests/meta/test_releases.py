@@ -59,7 +59,7 @@ def test_tox_makes_no_list_of_its_own() -> None:
 def test_reports_that_are_kept_are_of_releases_of_the_list_and_small() -> None:
     kept = sorted((ROOT / "reports").glob("*.jsonl.xz"))
     assert {file.name for file in kept} <= {f"torch-{r}.jsonl.xz" for r in RELEASES}
-    assert not [file.name for file in kept if file.stat().st_size > 150 * 1024]
+    assert not [file.name for file in kept if file.stat().st_size > 200 * 1024]
     page = (ROOT / "reports" / "VERSIONS.md").read_text("utf-8")
     told = re.search(r"Found by running torch ([\d., ]+), each", page)
     assert told
