@@ -12,7 +12,7 @@ import io
 import re
 import shutil
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -234,16 +234,28 @@ def _difference(rule: Rule, convention: Convention) -> Difference:
 
 def _table(differences: tuple[Difference, ...], width: int) -> str:
     """The conventions side by side."""
+    columns = {
+        "its line": 4,
+        "the same as torch's where": 3,
+        "the smallest numbers that show it": 4,
+    }
+    rows = [(d.convention.name, d.convention.equation, d.where, d.numbers) for d in differences]
+    return side_by_side("convention", columns, rows, width)
+
+
+def side_by_side(
+    first: str, columns: Mapping[str, int], rows: Iterable[Sequence[str]], width: int
+) -> str:
+    """Rows of a name and texts, in columns that share what names leave of a width."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
-    table.add_column("convention", no_wrap=True)
-    table.add_column("its line", ratio=4, overflow="fold")
-    table.add_column("the same as torch's where", ratio=3, overflow="fold")
-    table.add_column("the smallest numbers that show it", ratio=4, overflow="fold")
-    for d in differences:
-        table.add_row(d.convention.name, d.convention.equation, d.where, d.numbers)
+    table.add_column(first, no_wrap=True)
+    for column, ratio in columns.items():
+        table.add_column(column, ratio=ratio, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     out = io.StringIO()
     Console(file=out, width=width, highlight=False, markup=False).print(table)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())

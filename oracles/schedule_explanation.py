@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import io
 import shutil
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from oracles.explanation import settings, without_marks
+from oracles.explanation import settings, side_by_side, without_marks
 from oracles.loop.part import Part
 from oracles.naming import unknown
 from oracles.schedules import composed, plateau
@@ -197,16 +196,8 @@ def _telling(schedule: Schedule, timing: Timing) -> Iterator[dict[str, Any]]:
 
 def _table(others: tuple[Line, ...], width: int) -> str:
     """The variants side by side."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
-    table.add_column("timing", no_wrap=True)
-    table.add_column("its line", ratio=5, overflow="fold")
+    columns = {"its line": 5}
     if any(line.numbers for line in others):
-        table.add_column("where it shows first", ratio=4, overflow="fold")
-    for line in others:
-        table.add_row(line.name, line.equation, *[line.numbers] * (len(table.columns) - 2))
-    out = io.StringIO()
-    Console(file=out, width=width, highlight=False, markup=False).print(table)
-    return "\n".join(row.rstrip() for row in out.getvalue().splitlines())
+        columns["where it shows first"] = 4
+    rows = [(line.name, line.equation, line.numbers)[: 1 + len(columns)] for line in others]
+    return side_by_side("timing", columns, rows, width)

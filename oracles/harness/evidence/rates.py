@@ -213,7 +213,7 @@ def made_of(
         base: the base rate, where it is known.
         first: whether the first timings are tried, which are torch's, or all others.
     """
-    if not all(map(_finite, rates)):
+    if not all(map(math.isfinite, rates)):
         return
     short = all(rate == _in_float32(rate) for rate in rates)
     for schedule in schedules:
@@ -245,10 +245,6 @@ def goes_on(fit: Fit, base: float, far: Mapping[int, float]) -> bool:
     settings = fit.schedule.settings(**fit.settings)
     start = base if fit.base is None else fit.base
     return holds(fit.schedule, fit.timing, settings, start, far)
-
-
-def _finite(rate: float) -> bool:
-    return abs(rate) < float("inf")
 
 
 def _in_float32(rate: float) -> float:

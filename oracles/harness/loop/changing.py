@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from oracles.harness.cases import plans
 from oracles.harness.loop.catalogue import EDITS, LATE
-from oracles.harness.loop.question import Question, Region, wrong
+from oracles.harness.loop.question import EVERYTHING, Question, Region, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, Run, judged, places, singles
 from oracles.harness.rates import enclosed
 from oracles.harness.subjects import schedulers
@@ -35,9 +35,6 @@ class Edited:
 
     def __str__(self) -> str:
         return f"{self.run}, edited at {self.when}"
-
-
-EVERYTHING: Mapping[str, Region] = MappingProxyType({"everything": lambda case, place: True})
 
 
 def edits(part: str, cases: Callable[[], st.SearchStrategy[Run]]) -> Question:

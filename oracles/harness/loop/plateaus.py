@@ -15,7 +15,7 @@ from oracles.harness.cases import machines
 from oracles.harness.cases.machines import Metrics
 from oracles.harness.loop.catalogue import LATE
 from oracles.harness.loop.changing import REFUSED
-from oracles.harness.loop.question import Question, rejections, wrong
+from oracles.harness.loop.question import EVERYTHING, Question, rejections, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, places
 from oracles.harness.loop.resuming import RESUME
 from oracles.harness.loop.scheduling import apart
@@ -46,7 +46,7 @@ def _questions(name: str) -> Iterator[Question]:
     orders = partial(places, name, [SCHEDULER_FIRST, OPTIMIZER_FIRST, BUILT_LATER])
     yield Question(name, RESUME, machines.told, resumed, orders, weight=5)
     yield Question(name, LATE, _joined, joined, plain, weight=2)
-    yield Question(name, AT_ONCE, machines.told, told_at_once, there, AT_ONCE_REGIONS)
+    yield Question(name, AT_ONCE, machines.told, told_at_once, there, EVERYTHING)
     yield from rejections(name, PART.variants[1:], _differing, _rejection, plain)
 
 
@@ -129,9 +129,6 @@ def told_at_once(case: Metrics, place: Place) -> Verdict:
     if seen.told != seen.rates:
         return wrong(place, case, f"tells {seen.told} at once, and has {seen.rates}")
     return Verdict(INSIDE, elements=len(case.bases))
-
-
-AT_ONCE_REGIONS = {"everything": lambda case, place: True}
 
 
 # --- Checkpoints --------------------------------------------------------------------------------
@@ -234,6 +231,6 @@ def _rejection(variant: Variant, case: Metrics, place: Place) -> Verdict:
 
 
 REGIONS: dict[str, Any] = {
-    "everything": lambda case, place: True,
+    **EVERYTHING,
     "one tensor for all": lambda case, place: place.path == TENSOR and case.shared,
 }

@@ -21,6 +21,9 @@ Region = Callable[[Any, Place], bool]
 
 NOWHERE: Mapping[str, Region] = MappingProxyType({})
 
+EVERYTHING: Mapping[str, Region] = MappingProxyType({"everything": lambda case, place: True})
+"""Of a deviation that shows wherever it is asked about."""
+
 
 @dataclass(frozen=True)
 class Question:

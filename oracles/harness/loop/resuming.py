@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from hypothesis import strategies as st
 
-from oracles.harness.loop.question import Question, Region, wrong
+from oracles.harness.loop.question import EVERYTHING, Question, Region, wrong
 from oracles.harness.loop.rating import places
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.schedulers import BY_CONSTRUCTOR, OPTIMIZER_FIRST, ORDERS, Following
@@ -161,10 +161,6 @@ def parts(plan: Plan) -> Iterator[Plan]:
             yield from parts(part)
 
 
-def _everything(case: Checkpoints, place: Place) -> bool:
-    return True
-
-
 MARK = 0.171875
 """A rate that nobody computes."""
 
@@ -214,7 +210,7 @@ REGIONS: dict[str, Region] = {
     "a plain function of a saw": lambda case, place: case.plain and _has("CyclicLR", case, place),
     "an averaging rate": partial(_has, "SWALR"),
     "annealing": _annealing,
-    "everything": _everything,
+    **EVERYTHING,
     "written over": _overwritten,
     "taken twice": _twice,
     "period forgotten": _period_forgotten,

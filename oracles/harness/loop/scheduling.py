@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.cases import plans
 from oracles.harness.loop import changing, resuming
-from oracles.harness.loop.changing import EVERYTHING
-from oracles.harness.loop.question import Question, Region, rejections, wrong
+from oracles.harness.loop.question import EVERYTHING, Question, Region, rejections, wrong
 from oracles.harness.loop.rating import (
     BASES,
     PLAIN,

@@ -21,9 +21,6 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 IGNORED = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example)
 
 
-PROFILES = tuple(EXAMPLES)
-
-
 _SEED = ContextVar("seed", default=0)
 """Of all cases that are drawn; 0 leaves that to the profile."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from oracles.harness.loop.question import Question, Region
+from oracles.harness.loop.question import EVERYTHING, Question, Region
 from oracles.harness.loop.ranks import asked
 from oracles.harness.loop.ranks.asked import agreed, judged, places, trainings, words, world
 from oracles.harness.subjects import checkpointed, processes
@@ -106,10 +106,6 @@ def _some_stateless(case: Resumed, place: Place) -> bool:
     return any(momenta) and not all(momenta)
 
 
-def _everything(case: Resumed, place: Place) -> bool:
-    return True
-
-
 def _stateless(case: Resumed, place: Place) -> bool:
     return not any(getattr(h, "momentum", 1) for h in case.training.groups)
 
@@ -124,7 +120,7 @@ def _tied(case: Resumed, place: Place) -> bool:
 
 REGIONS: Mapping[str, Region] = MappingProxyType(
     {
-        "everything": _everything,
+        **EVERYTHING,
         "no state": _stateless,
         "some parameters without a state": _some_stateless,
         "decay without a state": lambda case, place: _decays(case.training, place),

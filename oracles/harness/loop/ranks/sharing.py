@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from oracles.harness.loop.question import Question, rejections
+from oracles.harness.loop.question import EVERYTHING, Question, rejections
 from oracles.harness.loop.ranks import asked
 from oracles.harness.loop.ranks.asked import Asked, agreed, judged, places, trainings, words, world
 from oracles.harness.subjects import checkpointed, processes, ranks, sharded
@@ -120,12 +120,8 @@ def _goes_on_apart(training: Training, place: Place) -> bool:
     return "the same graph" in training.options and any(len(s) > 1 for s in training.shards[1:])
 
 
-def _everything(training: Training, place: Place) -> bool:
-    return True
-
-
 REGIONS = {
-    "everything": _everything,
+    **EVERYTHING,
     "a static graph first seen inside no_sync": _starts_apart,
     "a static graph later inside no_sync": _goes_on_apart,
 }
