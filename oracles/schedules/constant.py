@@ -64,7 +64,7 @@ SCHEDULE = Schedule(
     ),
     following=_following,
     draws={"factor": (0.05, 1.0), "total_iters": (1, 7)},
-    edges=({"factor": 1.0}, {"total_iters": 40}),
+    edges=({"factor": 1.0}, {"total_iters": 120}),
     brinks=({"total_iters": 0}, {"factor": 0.0}),
     local=True,
 )

@@ -84,7 +84,7 @@ SCHEDULE = Schedule(
     edges=(
         {"end_factor": 0.0},
         {"start_factor": 1.0, "end_factor": 1.0},
-        {"total_iters": 40},
+        {"total_iters": 120},
     ),
     brinks=({"total_iters": 0},),
     local=True,

@@ -55,9 +55,14 @@ SCHEDULE = Schedule(
     ),
     following=_following,
     draws={
-        "milestones": [(2, 4), (1,), (3, 3), (0, 2), (5, 1), (1, 2, 3, 9)],
+        "milestones": [(2, 4), (1, 1), (3, 3), (0, 2), (5, 1, 5), (1, 2, 3, 9)],
         "gamma": (0.05, 0.95),
     },
-    edges=({"milestones": ()}, {"milestones": (0, 0, 1)}, {"gamma": 0.0}, {"milestones": (40,)}),
+    edges=(
+        {"milestones": ()},
+        {"milestones": (0, 0, 1)},
+        {"gamma": 0.0},
+        {"milestones": (40, 60, 120)},
+    ),
     local=True,
 )

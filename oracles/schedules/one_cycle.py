@@ -123,6 +123,7 @@ SCHEDULE = Schedule(
         {"pct_start": 0.5, "three_phase": True},
         {"div_factor": 1.0, "final_div_factor": 1.0},
         {"anneal_strategy": "linear"},
+        {"total_steps": 120},
     ),
     brinks=({"pct_start": 0.1, "total_steps": 10}, {"pct_start": 1.0}, {"total_steps": 1}),
     lent=("total_steps",),

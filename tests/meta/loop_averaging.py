@@ -221,6 +221,24 @@ class FirstDtype(AveragedModel):
                 own.data.copy_(held)
 
 
+class FrozenCopied(AveragedModel):
+    """What is not trained is not averaged."""
+
+    trained = False
+
+    def update_parameters(self, model: Any) -> None:
+        super().update_parameters(model)
+        for own, new in zip(self.module.parameters(), model.parameters(), strict=True):
+            if new.requires_grad == self.trained:
+                own.data.copy_(new.data)
+
+
+class FrozenAlone(FrozenCopied):
+    """What is trained is copied."""
+
+    trained = True
+
+
 class ReadOneLater(AveragedModel):
     """Functions are told how many there are with the new one."""
 
@@ -290,6 +308,7 @@ NEEDS = {BuffersAlways: buffers_follow, InTheModelsDtype: goes_on_in_float32}
 
 AVERAGE, ELSEWHERE, NAMES = "average", "goes on elsewhere", "tensors under two names"
 WHOLE, OWN, SLOW = "whole numbers", "a function of one's own", "a slow average moves"
+SINGLE, OTHERS = "kept in float32", "another model"
 
 MODELS: tuple[tuple[str, type, str], ...] = (
     ("the start counted", StartCounted, AVERAGE),
@@ -304,7 +323,7 @@ MODELS: tuple[tuple[str, type, str], ...] = (
     ("buffers never averaged", BuffersNever, AVERAGE),
     ("the model changed", ModelChanged, AVERAGE),
     ("kept in bfloat16", InHalf, SLOW),
-    ("kept in the model's dtype", InTheModelsDtype, "kept in float32"),
+    ("kept in the model's dtype", InTheModelsDtype, SINGLE),
     ("the first forgotten", FirstForgotten, AVERAGE),
     ("the first missed", FirstMissed, "rejects start_counted"),
     ("the newest alone", NewestAlone, "rejects latest"),
@@ -317,8 +336,20 @@ MODELS: tuple[tuple[str, type, str], ...] = (
     ("told one too many", ReadOneLater, OWN),
     ("told the wrong way round", ArgumentsSwapped, OWN),
     ("begun anew by loading", ResetByLoading, ELSEWHERE),
-    ("any model taken", TakesAny, "another model"),
+    ("any model taken", TakesAny, OTHERS),
+    ("frozen parameters copied", FrozenCopied, AVERAGE),
+    ("frozen parameters alone averaged", FrozenAlone, AVERAGE),
 )
+
+WHATEVER: tuple[tuple[str, type, str], ...] = (
+    ("begun anew by loading", ResetByLoading, ELSEWHERE),
+    ("names torn apart", Torn, NAMES),
+    ("whole numbers missed at first", FirstMissed, WHOLE),
+    ("the first missed", FirstMissed, SINGLE),
+    ("kept in bfloat16", InHalf, SLOW),
+    ("any model taken", TakesAny, OTHERS),
+)
+"""The same whatever function an average is given."""
 
 
 # --- Functions of an average ----------------------------------------------------------------------
@@ -378,6 +409,8 @@ def too_fast() -> Any:
 def halves() -> Any:
     return lambda kept, new, n: (kept + new) / 2
 
+
+GIVEN = "get_ema_avg_fn", "get_ema_multi_avg_fn", "get_swa_avg_fn", "get_swa_multi_avg_fn"
 
 FUNCTIONS: tuple[tuple[str, str, Callable[..., Any], str], ...] = (
     ("get_ema_avg_fn", "the decay swapped", swapped, AVERAGE),
@@ -496,6 +529,25 @@ def untracked(loader: Any, model: Any, device: Any = None) -> None:
         own.num_batches_tracked.zero_()
 
 
+def one_momentum(loader: Any, model: Any, device: Any = None) -> None:
+    first, *_ = [n.momentum for n in normalizations(model)] or [None]
+    update_bn(loader, model, device)
+    for own in normalizations(model)[1:]:
+        own.momentum = first
+
+
+def first_layer_alone(loader: Any, model: Any, device: Any = None) -> None:
+    """Only the first layer counts all batches alike; the others go by their momentum."""
+    momenta = [n.momentum for n in normalizations(model)]
+
+    def begun() -> Iterable[Any]:
+        for own, momentum in zip(normalizations(model)[1:], momenta[1:], strict=True):
+            own.momentum = momentum
+        yield from loader
+
+    update_bn(begun(), model, device)
+
+
 STATISTICS, LEAVES = "statistics", "leaves the model as it was"
 
 PASSES: tuple[tuple[str, Callable[..., None], str], ...] = (
@@ -503,6 +555,8 @@ PASSES: tuple[tuple[str, Callable[..., None], str], ...] = (
     ("momentum kept", momentum_kept, "rejects momentum_kept"),
     ("momentum lost", momentum_lost, LEAVES),
     ("torch's momentum in place of its own", momentum_of_torch, LEAVES),
+    ("one momentum for all layers", one_momentum, LEAVES),
+    ("the first layer alone", first_layer_alone, STATISTICS),
     ("left training", left_training, LEAVES),
     ("run without a reason", always_run, LEAVES),
     ("rows counted", rows_counted, "rejects rows_alike"),
@@ -513,10 +567,13 @@ PASSES: tuple[tuple[str, Callable[..., None], str], ...] = (
 
 SPECIMENS: tuple[Specimen, ...] = (
     *(
-        Specimen(name, "AveragedModel", partial(planted, subject, averaged_model=found), question)
-        for name, broken, question in MODELS
+        Specimen(name, part, partial(planted, subject, averaged_model=found), question)
+        for parts, table in ((("AveragedModel",), MODELS), (GIVEN, WHATEVER))
+        for name, broken, question in table
         if broken not in NEEDS or NEEDS[broken]()
         for found in [partial(lambda own: own, broken)]  # its own code finds itself by its name
+        for part in parts
+        if hasattr(SWA, part)
     ),
     *(
         Specimen(name, part, partial(planted, SWA, **{part: broken}), question)

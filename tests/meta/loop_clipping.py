@@ -167,8 +167,57 @@ def in_own_squares(found: Gradients, order: float) -> Any:
     return torch.stack([(g.detach() * g.detach()).sum() for g in found]).sum().sqrt()
 
 
+def all_but(which: Callable[[Any], bool], real: Callable[..., Any]) -> Callable[..., Any]:
+    """Parameters alone that are not of some kind."""
+
+    def clip(parameters: Any, *args: Any, **kwargs: Any) -> Any:
+        rest = [p for p in listed(parameters) if not which(p)]
+        if real is REAL.value and not gradients(rest):
+            return None  # which some torches refuse
+        return real(rest, *args, **kwargs)
+
+    return clip
+
+
+def frozen(parameter: Any) -> bool:
+    return not parameter.requires_grad
+
+
+def differentiable(parameter: Any) -> bool:
+    return parameter.grad is not None and parameter.grad.requires_grad
+
+
+def sparse(parameter: Any) -> bool:
+    return parameter.grad is not None and parameter.grad.is_sparse
+
+
+def given_gradients(real: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives zeros to whoever has no gradient."""
+
+    def clip(parameters: Any, *args: Any, **kwargs: Any) -> Any:
+        own = listed(parameters)
+        for p in own:
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        return real(own, *args, **kwargs)
+
+    return clip
+
+
+def mentions_counted(parameters: Any, max_norm: Any, *args: Any, **kwargs: Any) -> Any:
+    """What is listed twice is measured twice, and the limit with it."""
+    own = listed(parameters)
+    return REAL.norm(own, max_norm * len(own) / max(1, len({*own})), *args, **kwargs)
+
+
+def low_orders(g: Gradients, order: float) -> Any:
+    """No power above 3.5."""
+    return length(g, order if math.isinf(order) else min(order, 3.5))
+
+
 VALUES, VARIED, ODD = "values", "other ways to hand over the same", "infinities and nan"
 REFUSES, SIZES = "refuses a length that is not finite", "numbers of any size"
+GRAPH, NOTHING = "gradients in a graph", "nothing to clip"
+SPARSE, TWICE = "sparse gradients", "a parameter listed twice"
 
 NORMS: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("each tensor by its own length", each_by_itself, VALUES),
@@ -202,6 +251,12 @@ NORMS: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("one dtype alone", first_dtype, VALUES),
     ("one counted once more", counted_once_more, VALUES),
     ("values in place of the length", lambda p, m, *a, **k: by_value(p, m), "rejects by_value"),
+    ("frozen ones left out", all_but(frozen, REAL.norm), VALUES),
+    ("high orders cut off", clipping(low_orders), VALUES),
+    ("those in a graph left out", all_but(differentiable, REAL.norm), GRAPH),
+    ("sparse ones left out", all_but(sparse, REAL.norm), SPARSE),
+    ("zeros where nothing was", given_gradients(REAL.norm), NOTHING),
+    ("mentions counted", mentions_counted, TWICE),
 )
 
 
@@ -255,6 +310,11 @@ VALUED: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("nan taken for large", per_element(without_nan), ODD),
     ("the first tensor alone", one_value_tensor, VALUES),
     ("a generator looked through", measured_first, VARIED),
+    ("numbers left out", all_but(lambda p: p.dim() == 0, REAL.value), VALUES),
+    ("frozen ones left out", all_but(frozen, REAL.value), VALUES),
+    ("those in a graph left out", all_but(differentiable, REAL.value), GRAPH),
+    ("sparse ones left out", all_but(sparse, REAL.value), SPARSE),
+    ("zeros where nothing was", given_gradients(REAL.value), NOTHING),
 )
 
 
@@ -270,6 +330,18 @@ def total_by(found: Callable[[Gradients, float], Any]) -> Callable[..., Any]:
     return get_total_norm
 
 
+def nothing_is_long(tensors: Any, *args: Any, **kwargs: Any) -> Any:
+    own = listed(tensors)
+    return REAL.total(own, *args, **kwargs) if own else torch.tensor(1.0)
+
+
+def looked_through(tensors: Any, *args: Any, **kwargs: Any) -> Any:
+    """Counts what a generator gives, which then gives nothing more to measure."""
+    if not isinstance(tensors, torch.Tensor):
+        sum(1 for _ in tensors)
+    return REAL.total(listed(tensors), *args, **kwargs)
+
+
 TOTALS: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("squared", total_by(lambda g, p: length(g, p) ** 2), "rejects squared"),
     ("added up", total_by(lambda g, p: lengths(g, p).sum()), VALUES),
@@ -277,6 +349,14 @@ TOTALS: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("another order", total_by(lambda g, p: length(g, 2.0)), VALUES),
     ("stored squares", total_by(in_own_squares), SIZES),
     ("odd numbers left out", total_by(lambda g, p: length([x.nan_to_num() for x in g], p)), ODD),
+    ("high orders cut off", total_by(low_orders), VALUES),
+    (
+        "those in a graph left out",
+        total_by(lambda g, p: length([x for x in g if not x.requires_grad], p)),
+        GRAPH,
+    ),
+    ("nothing is long", nothing_is_long, NOTHING),
+    ("a generator looked through", looked_through, VARIED),
 )
 
 
@@ -309,6 +389,8 @@ GIVENS: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("no epsilon", given_by(lambda n, m: (m / n).clamp(max=1.0)), "rejects no_epsilon"),
     ("divided", given_by(lambda n, m: (1 / (n + 1e-6)).clamp(max=1.0)), VALUES),
     ("a generator looked through", second_generator, VARIED),
+    ("those in a graph left out", all_but(differentiable, REAL.given), GRAPH),
+    ("zeros where nothing was", given_gradients(REAL.given), NOTHING),
 )
 
 

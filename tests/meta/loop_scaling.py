@@ -89,14 +89,16 @@ def never_updated(real: Any, *arguments: Any) -> None:
     pass
 
 
-PENDING: dict[int, Any] = {}
-"""What was found in the last iteration, by scale."""
-
-
 def updated_late(real: Any, scale: Any, tracker: Any, found: Any, *rest: Any) -> None:
-    before = PENDING.pop(id(scale), torch.zeros_like(found))
-    PENDING[id(scale)] = found.clone()
+    """By what was found in the last iteration, which the scale itself keeps."""
+    before = getattr(scale, "pending", torch.zeros_like(found))
+    scale.pending = found.clone()
     real(scale, tracker, before, *rest)
+
+
+def floored_low(real: Any, scale: Any, tracker: Any, found: Any, *rest: Any) -> None:
+    real(scale, tracker, found, *rest)
+    scale.clamp_(min=2.0**-30)
 
 
 # --- What is found, and what is unscaled: (gradients, found, inverse) -----------------------------
@@ -110,6 +112,12 @@ def blind_to(kind: Callable[[Any], Any], real: Any, grads: Any, found: Any, inve
 
 def first_only(real: Any, grads: Any, found: Any, inverse: Any) -> None:
     real([g.clone() for g in grads[:1]], found, inverse)
+    real(grads, torch.zeros_like(found), inverse)
+
+
+def looked_at(which: Callable[[Any], Any], real: Any, grads: Any, found: Any, inverse: Any) -> None:
+    """Some of the gradients alone."""
+    real([g.clone() for g in which(grads)], found, inverse)
     real(grads, torch.zeros_like(found), inverse)
 
 
@@ -182,6 +190,32 @@ def skip_decays_momentum(self: Any, owner: Any, state: Any, *args: Any, **kwargs
             if entry.get(name) is not None:
                 entry[name].mul_(0.5)
     return None
+
+
+def hooked_anyway(self: Any, owner: Any, state: Any, *args: Any, **kwargs: Any) -> Any:
+    """Whoever waits for the end of a step is told of a skipped one, too."""
+    if not any(v.item() for v in state["found_inf_per_device"].values()):
+        return owner.step(*args, **kwargs)
+    for hook in owner._optimizer_step_post_hooks.values():  # noqa: SLF001
+        hook(owner, args, kwargs)
+    return None
+
+
+def result_dropped(self: Any, owner: Any, state: Any, *args: Any, **kwargs: Any) -> None:
+    REAL._maybe_opt_step(self, owner, state, *args, **kwargs)  # noqa: SLF001
+
+
+def begun_anew(self: Any, owner: Any, *args: Any, **kwargs: Any) -> Any:
+    """A step that is interrupted leaves no trace, and so its gradients are unscaled again."""
+    try:
+        return REAL.step(self, owner, *args, **kwargs)
+    except InterruptedError:
+        self._per_optimizer_states.pop(id(owner), None)
+        raise
+
+
+def growth_for_backoff(self: Any) -> Any:
+    return REAL.get_growth_factor(self)
 
 
 def updated_before_unscaling(self: Any, owner: Any) -> None:
@@ -274,6 +308,8 @@ def disabled_halves(self: Any, owner: Any, *args: Any, **kwargs: Any) -> Any:
 
 SCALE, STEPS, WHOLE = "scale", "steps", "skips are whole"
 FOUND, ORDER, OUTPUTS = "finds inf and nan", "order of calls", "outputs"
+FINITE, HOOKS, AGAIN = "steps are finite", "hooks of skipped steps", "a step made again"
+CUSTOM, SAYS = "one's own optimizers", "settings"
 
 UPDATES: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("tracker survives a skip", tracker_survives),
@@ -287,6 +323,7 @@ UPDATES: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("grows to inf", unbounded),
     ("never updated", never_updated),
     ("updated an iteration late", updated_late),
+    ("a floor of 2^-30", floored_low),
 )
 ELSEWHERE = {
     "a floor of 1": "rejects floor_of_one",
@@ -303,7 +340,14 @@ CHECKS: tuple[tuple[str, Callable[..., Any], str], ...] = (
     ("the tail of long gradients not looked at", tail_unseen, FOUND),
     ("never unscaled", never_unscaled, STEPS),
     ("unscaled twice", unscaled_twice, STEPS),
+    ("the third gradient not looked at", partial(looked_at, lambda grads: grads[:2]), FOUND),
+    (
+        "numbers not looked at",
+        partial(looked_at, lambda grads: [g for g in grads if g.dim()]),
+        FOUND,
+    ),
     ("a reciprocal in float16", coarse, STEPS),
+    ("a reciprocal beyond float16", coarse, FINITE),
     ("zeros in place of inf", zeroed, STEPS),
     ("a step on zeros in place of none", on_zeros, WHOLE),
 )
@@ -328,6 +372,10 @@ METHODS: tuple[tuple[str, dict[str, Callable[..., Any]], str], ...] = (
     ("closures taken", {"step": closures_taken}, ORDER),
     ("disabled, and scales", {"scale": always_scaled}, OUTPUTS),
     ("disabled, and unscales", {"step": disabled_halves}, "disabled steps"),
+    ("hooks of skipped steps called", {"_maybe_opt_step": hooked_anyway}, HOOKS),
+    ("begun anew", {"step": begun_anew}, AGAIN),
+    ("the result of a step dropped", {"_maybe_opt_step": result_dropped}, CUSTOM),
+    ("growth told for backoff", {"get_backoff_factor": growth_for_backoff}, SAYS),
 )
 
 SPECIMENS: tuple[Specimen, ...] = (

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import SWALR
 
-from oracles.harness.loop.catalogue import EDITS, LATE
+from oracles.harness.loop.catalogue import EDITS, LATE, questions
 from oracles.harness.loop.changing import TOLD
-from oracles.harness.loop.plateaus import MACHINE
+from oracles.harness.loop.plateaus import AT_ONCE, MACHINE
 from oracles.harness.loop.resuming import RESUME, TWICE
 from oracles.harness.loop.scheduling import EDGES, JUMPS, LISTS, MOMENTUM, RATES
 from oracles.harness.subjects.schedulers import planted, there
+from oracles.schedules.registry import SCHEDULES
 from tests.meta.loop_zoo import Specimen
 
 torchs: Any = SimpleNamespace(**vars(lr_scheduler))
@@ -86,6 +88,13 @@ class CountedOnce(lr_scheduler.MultiStepLR):
         super().__init__(optimizer, [*Counter(milestones)], *args, **options)
 
 
+class Capped(lr_scheduler.LinearLR):
+    """A longer ramp is cut off."""
+
+    def __init__(self, optimizer: Any, *, total_iters: int = 5, **options: Any) -> None:
+        super().__init__(optimizer, total_iters=min(total_iters, 100), **options)
+
+
 class FirstOfAll(lr_scheduler.CyclicLR):
     """All groups go up to the peak of the first."""
 
@@ -127,6 +136,17 @@ RATE: dict[str, tuple[str, Any, str]] = {
         EDGES,
     ),
     "a milestone counts once": ("MultiStepLR", CountedOnce, RATES),
+    "nothing after epoch 50": (
+        "MultiStepLR",
+        setting(
+            torchs.MultiStepLR,
+            lambda s, b, g: (
+                b * s.gamma ** sum(m <= min(s.last_epoch, 50) for m in s.milestones.elements())
+            ),
+        ),
+        EDGES,
+    ),
+    "no warm-up longer than 100": ("LinearLR", Capped, EDGES),
     "a milestone begins later": (
         "MultiStepLR",
         setting(
@@ -423,7 +443,93 @@ def uncooled(self: Any, metrics: Any, epoch: Any = None) -> None:
     self.cooldown_counter = 0
 
 
+def threshold(bar: Callable[[float, float, Any], float]) -> Any:
+    """A machine with another bar: ``(best, threshold, machine)``, a metric beyond it is better."""
+
+    def _is_better(self: Any, a: Any, best: Any) -> bool:
+        sign = 1 if self.mode == "max" else -1
+        return bool(sign * a > sign * bar(best, self.threshold, self))
+
+    return having(torchs.ReduceLROnPlateau, _is_better=_is_better, is_better=_is_better)
+
+
+def signed(best: float, theta: float, machine: Any) -> float:
+    """As torch has it."""
+    sign = 1 if machine.mode == "max" else -1
+    return best + sign * theta * (best if machine.threshold_mode == "rel" else 1.0)
+
+
+def upside_down(best: float, theta: float, machine: Any) -> float:
+    return signed(best, -theta if machine.mode == "max" else theta, machine)
+
+
+def by_size(best: float, theta: float, machine: Any) -> float:
+    """A share of how large the best is, whatever its sign."""
+    return signed(best, -theta if machine.threshold_mode == "rel" and best < 0 else theta, machine)
+
+
+def never_absolute(best: float, theta: float, machine: Any) -> float:
+    sign = 1 if machine.mode == "max" else -1
+    return best * (1 + sign * theta)
+
+
+def no_bar_at_the_top(best: float, theta: float, machine: Any) -> float:
+    return signed(best, 0.0 if machine.mode == "max" else theta, machine)
+
+
+def reducing(forbids: Callable[[float, float, float], bool]) -> Any:
+    """A machine that reduces but where it is forbidden: ``(rate, lower, eps)``."""
+
+    def _reduce_lr(self: Any, *epoch: Any) -> None:
+        for group, floor in zip(self.optimizer.param_groups, self.min_lrs, strict=True):
+            lower = max(float(group["lr"]) * self.factor, floor)
+            if forbids(float(group["lr"]), lower, self.eps):
+                continue
+            if torch.is_tensor(group["lr"]):
+                group["lr"].fill_(lower)
+            else:
+                group["lr"] = lower
+
+    return having(torchs.ReduceLROnPlateau, _reduce_lr=_reduce_lr)
+
+
+def late_unreduced(self: Any, *epoch: Any) -> None:
+    groups = self.optimizer.param_groups
+    known = len(self.min_lrs) if len(self.min_lrs) < len(groups) else 1
+    late, groups[known:] = groups[known:], []
+    floors, self.min_lrs = self.min_lrs, self.min_lrs[:known]
+    torchs.ReduceLROnPlateau._reduce_lr(self, *epoch)  # noqa: SLF001
+    self.min_lrs = floors
+    groups.extend(late)
+
+
+def told_nothing(self: Any) -> list[Any]:
+    rates: list[Any] = self._last_lr
+    return rates if self.last_epoch else [0.0 for _ in rates]
+
+
 MACHINES: dict[str, tuple[str, Any, str]] = {
+    "the bar of max upside down": ("ReduceLROnPlateau", threshold(upside_down), MACHINE),
+    "no bar for max": ("ReduceLROnPlateau", threshold(no_bar_at_the_top), MACHINE),
+    "a bar by size": ("ReduceLROnPlateau", threshold(by_size), MACHINE),
+    "bars are relative": ("ReduceLROnPlateau", threshold(never_absolute), MACHINE),
+    "eps plays no part": ("ReduceLROnPlateau", reducing(lambda r, low, eps: low >= r), MACHINE),
+    "eps is allowed": ("ReduceLROnPlateau", reducing(lambda r, low, eps: r - low < eps), MACHINE),
+    "eps is a share": (
+        "ReduceLROnPlateau",
+        reducing(lambda r, low, eps: r - low <= eps * r),
+        MACHINE,
+    ),
+    "nothing is told before a metric": (
+        "ReduceLROnPlateau",
+        having(torchs.ReduceLROnPlateau, get_last_lr=told_nothing),
+        AT_ONCE,
+    ),
+    "late groups are not reduced": (
+        "ReduceLROnPlateau",
+        having(torchs.ReduceLROnPlateau, _reduce_lr=late_unreduced),
+        LATE,
+    ),
     "a milestone begins one later": ("SequentialLR", OneLate, "rejects one_late"),
     "the count goes on": ("SequentialLR", CountingOn, "rejects counted_on"),
     "only the last goes on": ("ChainedScheduler", LastOnly, "rejects last_only"),
@@ -456,9 +562,138 @@ MACHINES: dict[str, tuple[str, Any, str]] = {
 }
 
 
-SPECIMENS: tuple[Specimen, ...] = tuple(
-    Specimen(name, part, partial(planted, part, cls), caught_by)
-    for table in (RATE, COMMON, MACHINES)
-    for name, (part, cls, caught_by) in table.items()
-    if there(part)
+# --- What can go wrong with any schedule ----------------------------------------------------------
+
+
+def hasty(cls: Any) -> Any:
+    """Each step is two."""
+
+    class Faulty(cls):  # type: ignore[misc]
+        def step(self, *epoch: Any) -> None:
+            super().step(*epoch)
+            if getattr(self, "last_epoch", 1) > 0:
+                super().step()
+
+    return Faulty
+
+
+def alike(cls: Any) -> Any:
+    """All groups go by the settings of the first."""
+
+    class Faulty(cls):  # type: ignore[misc]
+        def get_lr(self) -> list[Any]:
+            rates = super().get_lr()
+            return rates[:1] * len(rates)
+
+    return Faulty
+
+
+def worn_out(cls: Any) -> Any:
+    """Late in a run the rate is another one."""
+
+    class Faulty(cls):  # type: ignore[misc]
+        def get_lr(self) -> list[Any]:
+            return [rate * (2 if self.last_epoch > 100 else 1) for rate in super().get_lr()]
+
+        _get_closed_form_lr = None
+
+    return Faulty
+
+
+def deaf(cls: Any) -> Any:
+    """An epoch that is given plays no part."""
+    return having(cls, step=lambda self, epoch=None: cls.step(self))
+
+
+def stubborn(cls: Any) -> Any:
+    """A rate that somebody writes stays for good."""
+
+    class Faulty(cls):  # type: ignore[misc]
+        def step(self, *epoch: Any) -> None:
+            groups = self.optimizer.param_groups
+            told = getattr(self, "_last_lr", None) or [group["lr"] for group in groups]
+            own = [group["lr"] for group in groups]
+            self._written = getattr(self, "_written", False) or own != told
+            super().step(*epoch)
+            if self._written and not any(map(torch.is_tensor, own)):
+                self._last_lr = own
+                for group, rate in zip(groups, own, strict=True):
+                    group["lr"] = rate
+
+    return Faulty
+
+
+def open_handed(cls: Any) -> Any:
+    """It tells the rates themselves."""
+    return having(cls, get_last_lr=telling_the_rates_themselves)
+
+
+def closed_circle(cls: Any) -> Any:
+    """Groups that come late are passed over."""
+
+    class Faulty(cls):  # type: ignore[misc]
+        def step(self, *epoch: Any) -> None:
+            groups = self.optimizer.param_groups
+            self._known = getattr(self, "_known", len(groups))
+            late, groups[self._known :] = groups[self._known :], []
+            super().step(*epoch)
+            groups.extend(late)
+
+    return Faulty
+
+
+def untold(cls: Any) -> Any:
+    """What it has told is not saved."""
+
+    class Faulty(cls):  # type: ignore[misc]
+        def state_dict(self) -> dict[str, Any]:
+            return {k: v for k, v in super().state_dict().items() if k != "_last_lr"}
+
+    return Faulty
+
+
+def spoiling(cls: Any) -> Any:
+    """A state that is loaded is written over."""
+
+    class Faulty(cls):  # type: ignore[misc]
+        def load_state_dict(self, state: Any) -> None:
+            super().load_state_dict(dict(state))
+            state["_last_lr"] = [0.0 for _ in state["_last_lr"]]
+
+    return Faulty
+
+
+OF_ANY: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    RATES: ("each step is two", hasty),
+    LISTS: ("all groups alike", alike),
+    EDGES: ("worn out", worn_out),
+    JUMPS: ("deaf to epochs", deaf),
+    EDITS: ("a written rate stays", stubborn),
+    TOLD: ("rates told themselves", open_handed),
+    LATE: ("a closed circle", closed_circle),
+    RESUME: ("what was told is not saved", untold),
+    TWICE: ("a loaded state written over", spoiling),
+}
+"""By the question that finds it, what is made of any class."""
+
+
+def of_any() -> Iterator[Specimen]:
+    """One for each question about a schedule that has none of its own."""
+    own = {(part, q) for table in (RATE, COMMON, MACHINES) for part, _, q in table.values()}
+    for part in (*SCHEDULES, "SequentialLR", "ChainedScheduler", "ReduceLROnPlateau"):
+        asked = {question.name for question in questions(part)} if there(part) else ()
+        for caught_by, (name, change) in OF_ANY.items():
+            if caught_by in asked and (part, caught_by) not in own:
+                cls = SWALR if part == "SWALR" else getattr(torchs, part)
+                yield Specimen(name, part, partial(planted, part, change(cls)), caught_by)
+
+
+SPECIMENS: tuple[Specimen, ...] = (
+    *(
+        Specimen(name, part, partial(planted, part, cls), caught_by)
+        for table in (RATE, COMMON, MACHINES)
+        for name, (part, cls, caught_by) in table.items()
+        if there(part)
+    ),
+    *of_any(),
 )

@@ -330,8 +330,8 @@ def drawn_of_part(question: Asked, examples: int) -> list[Any]:
 
     @settings(max_examples=max(2, round(examples * question.weight)))
     @given(question.cases())
-    def draw(case: Any) -> None:
-        cases.append(case)
+    def draw(drawn: Any) -> None:
+        cases.extend(question.each(drawn))
 
     draw()
     return cases

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -16,7 +16,7 @@ from oracles.harness.cases.case import LAYOUTS
 from oracles.harness.cases.choices import Choices, built
 from oracles.harness.cases.strategies import SHAPES
 
-ORDERS = (2.0, 2.0, 1.0, math.inf, 3.0, 0.5, 0.0, -math.inf)
+ORDERS = (2.0, 5.0, 1.0, math.inf, 3.0, 0.5, 0.0, 2.0, -math.inf, 7.5)
 """Of norms; 2 is torch's default."""
 
 LIMITS = (1.0, 0.5, 4.0, 0.1, 16.0, 1.7, 1000.0, 0.003, 0.0)
@@ -121,6 +121,13 @@ def twice() -> st.SearchStrategy[Gradients]:
         return Gradients(case.arrays, case.limit, 2.0, layout=case.layout, listed=listed)
 
     return built(build)
+
+
+def mentioned(case: Gradients) -> Iterator[Gradients]:
+    """The parameter that is there twice, and in its place one that has no gradient."""
+    yield case
+    last = len(case.arrays)
+    yield replace(case, arrays=(*case.arrays, None), listed=(*range(last + 1), last))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
 from hypothesis import strategies as st
 
-from oracles.schedules.plateau import Settings
+from oracles.harness.cases.choices import Choices, built
+from oracles.schedules.plateau import Settings, better, start
 
-METRICS = st.sampled_from(
-    (1.0, 0.5, 0.9, 1.1, -1.0, 0.0, float("nan"), float("inf"), -float("inf"))
-)
-"""None of them is at a threshold, where a rounding decides."""
+NAN = math.nan
 
 SETTINGS: Mapping[str, Sequence[Any]] = MappingProxyType(
     {
         "mode": ("min", "max"),
         "factor": (0.5, 0.1),
-        "patience": (0, 1, 2, 10),
-        "threshold": (1e-4, 0.25, 0.0),
+        "patience": (0, 1, 2, 3, 2, 10),
+        "threshold": (0.25, 1e-4, 0.25, 0.0),
         "threshold_mode": ("rel", "abs"),
         "cooldown": (0, 1, 2),
         "min_lr": (0.0, 0.05, 0.3),
-        "eps": (1e-8, 0.11),
+        "eps": (1e-8, 0.11, 0.25),
     }
 )
-"""The largest ε forbids some reductions of the rates below, and none is as large as it."""
+"""Each ε forbids some reductions of the rates below; the largest is as large as that from 0.5 to
+0.25, which no format rounds, and forbids it."""
 
 
 def settings(**among: Sequence[Any]) -> st.SearchStrategy[Settings]:
@@ -72,17 +73,48 @@ class Metrics:
 
 
 def told() -> st.SearchStrategy[Metrics]:
-    """Machines and metrics."""
-    made = st.builds(
-        Metrics,
-        settings=settings(),
-        bases=st.sampled_from(((0.5,), (0.5, 0.4), (0.4, 0.4))),
-        metrics=st.lists(METRICS, min_size=4, max_size=14).map(tuple),
-        listed=st.booleans(),
-        shared=st.booleans(),
-        boxed=st.booleans(),
-    )
-    return made.map(_possible)
+    """Machines, and metrics on either side of what they hold for better."""
+
+    def build(choices: Choices) -> Metrics:
+        chosen = Settings(**{name: choices.pick(values) for name, values in SETTINGS.items()})
+        bases = choices.pick(((0.5, 0.4), (0.5,), (0.4, 0.4)))
+        listed, shared, boxed = choices.yes(), choices.yes(), choices.yes()
+        walked = tuple(islice(_walk(choices, chosen), 4 + choices.index(11)))
+        return _possible(Metrics(chosen, bases, walked, listed, shared, boxed))
+
+    return built(build)
+
+
+FIRST = (1.0, -1.0, 0.5, -2.0, 0.0, NAN, math.inf, -math.inf)
+"""Metrics where there is no best one yet."""
+
+MOVES = (1.5, -1.0, 0.5, 0.0, 1.5, -1.0, 0.5, NAN, -math.inf)
+"""Ways to go on from the best metric, as shares of the way to what would be better. No rounding
+decides about them: 0 is the best metric itself, and nobody rounds where there is no threshold."""
+
+REPEATED = (1, 2, 4, 1)
+"""Times that a metric may come in a row, which makes a row of bad ones."""
+
+UNDER_NO_THRESHOLD = 0.1
+"""What is better where anything is."""
+
+
+def _walk(choices: Choices, s: Settings) -> Iterator[float]:
+    """Metrics without an end."""
+    best = start(s).best
+    while True:
+        metric = choices.pick(FIRST)
+        if math.isfinite(best):
+            metric = best + choices.pick(MOVES) * _way(best, s)
+        yield from (metric,) * choices.pick(REPEATED)
+        best = metric if better(metric, best, s) else best
+
+
+def _way(best: float, s: Settings) -> float:
+    """From the best metric to what would be better."""
+    sign = 1 if s.mode == "max" else -1
+    way = s.threshold * (best if s.threshold_mode == "rel" else 1.0)
+    return sign * (way or UNDER_NO_THRESHOLD)
 
 
 def _possible(case: Metrics) -> Metrics:
@@ -101,8 +133,6 @@ def telling(variant: str) -> st.SearchStrategy[Metrics]:
         st.sampled_from(metrics),
     )
 
-
-NAN = float("nan")
 
 TELLING: Mapping[str, tuple[Mapping[str, Sequence[Any]], Sequence[tuple[float, ...]]]] = {
     "at_patience": ({"patience": (1, 2)}, ((1.0,) * 8, (1.0, 0.5) + (0.9,) * 6)),

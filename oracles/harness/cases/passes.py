@@ -54,16 +54,16 @@ def data(*, known_momentum: bool = False) -> st.SearchStrategy[Data]:
 
 @dataclass(frozen=True)
 class Pass:
-    """A pass over two batches with a model of three modules.
+    """A pass over two batches with a model of four modules.
 
     Attributes:
-        training: whether the model trains, its normalization, and another module of it.
-        momentum: of the normalization.
+        training: whether the model trains, its two normalizations, and another module of it.
+        momentum: of the first normalization.
         fails: whether the loader raises instead of giving the second batch.
         layer: the normalization: ``"tracking"`` statistics, ``"bare"`` of them, or ``"none"``.
     """
 
-    training: tuple[bool, bool, bool]
+    training: tuple[bool, bool, bool, bool]
     momentum: float | None
     fails: bool
     layer: str
@@ -81,14 +81,14 @@ def passes() -> st.SearchStrategy[Pass]:
     """All there are; two of three raise nothing and train alike."""
     any_ = st.builds(
         Pass,
-        st.tuples(st.booleans(), st.booleans(), st.booleans()),
+        st.tuples(*[st.booleans()] * 4),
         st.sampled_from((0.25, None, 0.1)),
         st.booleans(),
         LAYERS,
     )
     plain = st.builds(
         Pass,
-        st.booleans().map(lambda training: (training,) * 3),
+        st.booleans().map(lambda training: (training,) * 4),
         st.sampled_from((0.25, None, 0.1)),
         st.just(False),
         LAYERS,

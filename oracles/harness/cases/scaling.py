@@ -23,6 +23,9 @@ DYADIC = (1.0, 8.0, 2.0**-3, 2.0**16)
 ROUNDED = (3.0, 1000.3, 0.7)
 """Scales by which one does not."""
 
+TINY = (2.0**-29, 2.0**-60)
+"""Scales that float32 holds as well as any, and what they multiply."""
+
 EXACT_FACTORS = ((2.0, 0.5), (4.0, 0.25), (2.0, 0.125))
 ROUNDED_FACTORS = ((1.7, 0.3), (3.0, 0.9))
 """Factors of growth and backoff."""
@@ -69,8 +72,8 @@ class Run:
         owners: names of the optimizers.
         starts: the parameters, by optimizer.
         iterations: in order.
-        restart: before which iteration another scaler takes over the state of this one, and how,
-            one of :data:`WAYS`; or None.
+        restart: from which iteration on another scaler takes over the state of the one before, and
+            in which of :data:`WAYS` first, each time in the next one; or None.
     """
 
     settings: Settings
@@ -78,6 +81,13 @@ class Run:
     starts: tuple[tuple[Values, ...], ...]
     iterations: tuple[Iteration, ...]
     restart: tuple[int, str] | None = None
+
+    def taken_over(self, number: int) -> str:
+        """How another scaler takes over before an iteration; empty if none does."""
+        if self.restart is None or number < self.restart[0]:
+            return ""
+        first, way = self.restart
+        return WAYS[(WAYS.index(way) + number - first) % len(WAYS)]
 
     @property
     def dyadic(self) -> bool:
@@ -99,7 +109,7 @@ class Run:
         again = ""
         if self.restart is not None:
             at, how = self.restart
-            again = f", {how} before iteration {at + 1}"
+            again = f", {how} before iteration {at + 1}, and so on"
         return f"{own}{again}: {told}"
 
 
@@ -183,6 +193,9 @@ def runs(
         )
         names = owners[draw.index(len(owners))]
         sizes = [tuple(1 + draw.index(3) for _ in range(1 + draw.index(2))) for _ in names]
+        count = 1 + draw.index(longest)
+        again = restarts and draw.one_in(2)  # before what uses bytes up
+        restart = (draw.index(count), WAYS[draw.index(4)]) if again else None
         starts = tuple(tuple(draw.values(n) for n in own) for own in sizes)
         iterations = tuple(
             Iteration(
@@ -194,10 +207,8 @@ def runs(
                 if changes and draw.one_in(6)
                 else None,
             )
-            for _ in range(1 + draw.index(longest))
+            for _ in range(count)
         )
-        again = restarts and draw.one_in(2)
-        restart = (draw.index(len(iterations)), WAYS[draw.index(4)]) if again else None
         return Run(settings, names, starts, iterations, restart)
 
     return st.binary(min_size=BYTES, max_size=BYTES).map(made)

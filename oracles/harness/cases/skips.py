@@ -77,6 +77,7 @@ class Found:
         spoilt: by what.
         layout: how it lies in memory.
         beside: the dtype of another parameter, with gradients that are finite.
+        among: its number among three of its own dtype, of which the others are finite.
     """
 
     size: int
@@ -84,13 +85,18 @@ class Found:
     spoilt: float
     layout: str
     beside: str
+    among: int
 
     def __str__(self) -> str:
         what = "finite" if self.at is None else f"{self.spoilt} at {self.at}"
-        return f"{self.size} elements, {self.layout}, beside {self.beside}: {what}"
+        where = f"beside {self.beside}, number {self.among + 1} of 3"
+        return f"{self.size} elements, {self.layout}, {where}: {what}"
 
 
-LAYOUTS = ("contiguous", "strided", "transposed", "sparse", "complex")
+NUMBER = "a number"
+"""Of no dimension."""
+
+LAYOUTS = ("contiguous", "strided", "transposed", "sparse", "complex", NUMBER)
 """How gradients may lie in memory, or what they may be."""
 
 
@@ -99,17 +105,20 @@ def found() -> st.SearchStrategy[Found]:
 
     def made(raw: bytes) -> Found:
         draw = Bytes(raw)
-        size = draw.index(2) * 64 + draw.index(70)
-        spoilt = size > 0 and not draw.one_in(3)
+        layout = LAYOUTS[draw.index(len(LAYOUTS))]
+        size = 1 if layout == NUMBER else draw.index(2) * 64 + draw.index(70)
+        spoilt = size > 0 and not draw.one_in(4)
+        at = size - 1 if draw.one_in(2) else draw.index(max(size, 1))
         return Found(
             size,
-            draw.index(size) if spoilt else None,
+            at if spoilt else None,
             SPOILT[draw.index(3)],
-            LAYOUTS[draw.index(len(LAYOUTS))],
+            layout,
             ("float32", "float64", "bfloat16")[draw.index(3)],
+            draw.index(3),
         )
 
-    return st.binary(min_size=8, max_size=8).map(made)
+    return st.binary(min_size=9, max_size=9).map(made)
 
 
 @dataclass(frozen=True)

@@ -117,5 +117,5 @@ class Pull:
 
 
 def pulls() -> st.SearchStrategy[Pull]:
-    """Slow averages, and some that are not."""
-    return st.builds(Pull, st.sampled_from((3, 30, 300)), st.sampled_from((0.5, 0.9, 0.99, 0.999)))
+    """Slow averages, and some that are not: as few as are asked, so that all of them are."""
+    return st.sampled_from((Pull(300, 0.999), Pull(30, 0.99), Pull(3, 0.5), Pull(30, 0.9)))

@@ -157,8 +157,13 @@ def tied(trail: Trail, place: Place) -> Verdict:
 
 
 def counted(case: Counters, place: Place) -> Verdict:
-    """A whole number's average is between the numbers, next to where one step leads."""
+    """A whole number's average is between the numbers, next to where one step leads.
+
+    The first one is copied.
+    """
     held = subject.counted(case, place)
+    if held[0] != case.values[0]:
+        return wrong(place, case, f"after update 1: {case.values[0]} expected, got {held[0]}")
     steps = zip(pairwise(held), case.values[1:], strict=True)
     for k, ((old, got), new) in enumerate(steps, start=2):
         low, high = _next_to(old, new, _weight(place.optimizer, k, case.decay))

@@ -55,13 +55,15 @@ def _separated(variant: Variant, case: Data, dtype: str) -> float:
 
 def statistics(case: Data, place: Place) -> Verdict:
     """Means of means and of variances; the momentum is what it was."""
-    *got, tracked, momentum = subject.taken(case, place)
-    if tracked != len(case.batches):
-        return wrong(place, case, f"has tracked {tracked} batches")
-    if momentum != case.momentum:
-        return wrong(place, case, f"leaves momentum={momentum}")
-    told = zip(("the mean", "the variance"), balls(PART.torch, case, place.dtype), got, strict=True)
-    return judge(place, case, (Told(name, ball, np.asarray(own)) for name, ball, own in told))
+    expected, told = balls(PART.torch, case, place.dtype), list[Told]()
+    for layer, (before, (*got, tracked, momentum)) in enumerate(subject.taken(case, place)):
+        if tracked != len(case.batches):
+            return wrong(place, case, f"has tracked {tracked} batches in layer {layer}")
+        if momentum != before:
+            return wrong(place, case, f"leaves momentum={momentum} in layer {layer}")
+        for name, ball, own in zip(("mean", "variance"), expected, got, strict=True):
+            told.append(Told(f"the {name} of layer {layer}", ball, np.asarray(own)))
+    return judge(place, case, told)
 
 
 def rejection(variant: Variant, case: Data, place: Place) -> Verdict:

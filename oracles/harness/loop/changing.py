@@ -59,6 +59,8 @@ def spoilt(run: Run, place: Place) -> Verdict:
     for t in range(run.epochs + 1):
         seen.append(following.seen())
         following.spoil()
+        if (rates := following.rates()) != seen[-1].rates:
+            return wrong(place, run, f"tells the rates themselves: {rates} at {t}, written over")
         if t < run.epochs:
             following.step()
     return judged(place, run, run.balls(place), seen)

@@ -56,7 +56,11 @@ def questions(part: str) -> tuple[Question, ...]:
     if part == NORM.name:
         asked += [
             own(name="refuses a length that is not finite", cases=cases.nonfinite, ask=refused),
-            own(name="a parameter listed twice", cases=cases.twice, ask=once, regions=TWICE),
+            replace(
+                own(name="a parameter listed twice", cases=cases.twice, ask=once, regions=TWICE),
+                weight=2,
+                each=cases.mentioned,
+            ),
             *clipped_steps.questions(part),
         ]
     if part in (NORM.name, TOTAL.name):

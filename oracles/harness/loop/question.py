@@ -25,6 +25,11 @@ EVERYTHING: Mapping[str, Region] = MappingProxyType({"everything": lambda case, 
 """Of a deviation that shows wherever it is asked about."""
 
 
+def alone(case: Any) -> tuple[Any]:
+    """What is drawn is the case."""
+    return (case,)
+
+
 @dataclass(frozen=True)
 class Question:
     """One question about a part of torch's loop.
@@ -39,6 +44,7 @@ class Question:
         regions: by the name a row of the ledger gives, the cases in which its deviation shows.
         rejects: the variant it proves to be another one, if that is its purpose.
         weight: its share of the examples, as a check's.
+        each: makes several cases of what is drawn, where all of them are to be asked each time.
     """
 
     part: str
@@ -49,6 +55,7 @@ class Question:
     regions: Mapping[str, Region] = field(default_factory=lambda: NOWHERE)
     rejects: str | None = None
     weight: float = 1.0
+    each: Callable[[Any], Iterable[Any]] = alone
 
     def examples(self, of_profile: int) -> int:
         """How many cases to ask where a test of its own would ask ``of_profile``."""

@@ -15,6 +15,7 @@ from oracles.harness.cases.scaling import (
     EXACT_FACTORS,
     ROUNDED,
     ROUNDED_FACTORS,
+    TINY,
     Run,
     runs,
 )
@@ -29,6 +30,9 @@ from oracles.loop.part import Variant
 from oracles.loop.scaler import OWNERS, PART
 
 SCALE, STEPS = "scale", "steps"
+
+ANY = DYADIC + TINY + ROUNDED
+"""Scales of a run whose gradients are in float32."""
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
@@ -55,7 +59,7 @@ def questions(part: str) -> tuple[Question, ...]:
         Question(
             part,
             SCALE,
-            partial(runs, changes=True, restarts=True, longest=12, **mixed),
+            partial(runs, changes=True, restarts=True, longest=12, **mixed | {"scales": ANY}),
             partial(trace, PART.torch),
             partial(places, part, plain=True),
             regions=MappingProxyType({"interval_passed": interval_passed}),

@@ -32,7 +32,7 @@ from oracles.harness.verdict import INSIDE, Verdict
 from oracles.schedules import cosine_restarts
 from oracles.schedules.composed import Single
 from oracles.schedules.registry import SCHEDULES
-from oracles.schedules.schedule import Schedule, Timing
+from oracles.schedules.schedule import Schedule, Settings, Timing
 
 RATES, LISTS, EDGES = "rates", "lists by group", "edges"
 
@@ -53,8 +53,8 @@ def _questions(schedule: Schedule) -> Iterator[Question]:
     yield Question(name, RATES, partial(runs, schedule), rates, there, EVERYTHING, weight=4)
     if schedule.listed:
         yield Question(name, LISTS, partial(_lists, schedule), rates, there, EVERYTHING)
-    cases = partial(_edges, schedule)
-    yield Question(name, EDGES, cases, edges, there, EDGE_REGIONS, weight=2)
+    drawn, each = partial(_settled, schedule), partial(_edges, schedule)
+    yield Question(name, EDGES, drawn, edges, there, EDGE_REGIONS, weight=0.4, each=each)
     if schedule.jumps:
         yield Question(name, JUMPS, partial(_jumps, schedule), jumps, plain, JUMP_REGIONS, weight=2)
     if schedule.momentum:
@@ -84,18 +84,25 @@ def _lists(draw: st.DrawFn, schedule: Schedule) -> Run:
 # --- At the edges -------------------------------------------------------------------------------
 
 
-LONG = 48
+LONG = 130
 """Epochs that reach past what is long at an edge."""
 
+Settled = tuple[Settings, float]
+"""Settings to be put at an edge, and a base rate."""
 
-@st.composite
-def _edges(draw: st.DrawFn, schedule: Schedule) -> Run:
-    """Settings at an edge, or all by default, to one epoch more than there are."""
-    edges = (*schedule.edges, *schedule.brinks, schedule.settings()._asdict())
-    settings = draw(plans.settings(schedule))._replace(**draw(st.sampled_from(edges)))
-    last = schedule.last(settings)
-    epochs = LONG if last is None else last + 1
-    return Run(Single(schedule, settings), (draw(plans.BASES),), epochs)
+
+def _settled(schedule: Schedule) -> st.SearchStrategy[Settled]:
+    return st.tuples(plans.settings(schedule), plans.BASES)
+
+
+def _edges(schedule: Schedule, drawn: Settled) -> Iterator[Run]:
+    """Settings at each edge, or all by default, to the end, and to one epoch more than it has."""
+    settings, base = drawn
+    for edge in (*schedule.edges, *schedule.brinks, schedule.settings()._asdict()):
+        plan = Single(schedule, settings._replace(**edge))
+        last = schedule.last(plan.settings)
+        for epochs in (LONG,) if last is None else (last, last + 1):
+            yield Run(plan, (base,), epochs)
 
 
 def edges(run: Run, place: Place) -> Verdict:

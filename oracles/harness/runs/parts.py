@@ -85,11 +85,12 @@ def run_question(question: Question, asked: Sequence[Site], tally: Tally) -> int
     @seeded
     @settings(max_examples=question.examples(settings().max_examples), database=filed(name))
     @given(question.cases())
-    def refute(case: Any) -> None:
-        seen.cases[question.name] += 1
-        if failures := _failures(question, case, there, seen):
-            last[:] = failures
-            raise Refuted
+    def refute(drawn: Any) -> None:
+        for case in question.each(drawn):
+            seen.cases[question.name] += 1
+            if failures := _failures(question, case, there, seen):
+                last[:] = failures
+                raise Refuted
 
     refute.__name__ = name  # in what Hypothesis says of it
     try:

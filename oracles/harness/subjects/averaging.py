@@ -73,7 +73,7 @@ def single_devices() -> list[str]:
 
 
 class Model(torch.nn.Module):
-    """Tensors: parameters and, every second one, buffers."""
+    """Tensors: parameters and, every second one, buffers. Every second parameter is frozen."""
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Model(torch.nn.Module):
             if i % 2:
                 self.register_buffer(f"b{i}", own)
             else:
-                self.register_parameter(f"w{i}", torch.nn.Parameter(own))
+                self.register_parameter(f"w{i}", torch.nn.Parameter(own, i % 4 == 0))
 
     def tensors(self) -> list[torch.Tensor]:
         """In the order in which they were given."""
@@ -291,7 +291,7 @@ class Single(torch.nn.Module):
 def counted(case: Counters, place: Place) -> list[int]:
     """What is held in the buffer after each update."""
     kind = getattr(torch, case.kind)
-    model: Any = Single(torch.ones(1), torch.tensor(case.values[0], dtype=kind))
+    model: Any = Single(torch.ones(1), torch.tensor(0, dtype=kind))
     average = built(place.optimizer, model, BUFFERS, case.decay)
     held = []
     for value in case.values:

@@ -79,7 +79,10 @@ def is_lack(error: Exception) -> bool:
 
 
 def parameters(case: Gradients, place: Place) -> list[torch.nn.Parameter]:
-    """Parameters that have those gradients, in the place's dtype and on its device."""
+    """Parameters that have those gradients, in the place's dtype and on its device.
+
+    Every second one has been frozen since; torch clips what it still has.
+    """
     return [_parameter(i, g, case.layout, place) for i, g in enumerate(case.arrays)]
 
 
@@ -90,7 +93,7 @@ def _parameter(
     made = {"dtype": getattr(torch, dtype), "device": place.device}
     if gradient is None:
         return torch.nn.Parameter(torch.ones(2, **made))
-    parameter = torch.nn.Parameter(torch.ones(gradient.shape, **made))
+    parameter = torch.nn.Parameter(torch.ones(gradient.shape, **made), number % 2 == 0)
     parameter.grad = LAYOUTS[layout](tensor(gradient, dtype, place.device))
     return parameter
 

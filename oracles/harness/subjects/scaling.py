@@ -80,8 +80,8 @@ def followed(run: Run, place: Place) -> Trace:
     ]
     scaler, seen = build(run.settings, place.device), Trace()
     for number, iteration in enumerate(run.iterations):
-        if run.restart is not None and run.restart[0] == number:
-            scaler = taken_over(scaler, run.restart[1], place.device)
+        if how := run.taken_over(number):
+            scaler = taken_over(scaler, how, place.device)
         if iteration.factors is not None:
             set_factors(scaler, *iteration.factors)
         _backward(scaler, owned, iteration, place)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from oracles.harness.cases.skips import Extreme, Found
+from oracles.harness.cases.skips import NUMBER, Extreme, Found
 from oracles.harness.subjects.scaling import build, placed, scaler_class
 from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.tensors import strided, transposed
@@ -27,25 +27,34 @@ def finds(case: Found, place: Place) -> str:
         values[case.at] = case.spoilt
     p = torch.zeros_like(_laid(values, layout)).requires_grad_()
     p.grad = _laid(values, layout)
-    other = torch.zeros(1, dtype=getattr(torch, case.beside), device=place.device)
-    other.requires_grad_().grad = torch.full_like(other, 8.0)
-    owner = torch.optim.SGD([other, p], lr=1.0)
+    others = [_finite(dtype, place.device) for dtype in (case.beside, place.dtype, place.dtype)]
+    owner = torch.optim.SGD([*others[: 1 + case.among], p, *others[1 + case.among :]], lr=1.0)
     scaler = build(Settings(4.0), place.device)
     scaler.scale(torch.zeros((), device=place.device))
     scaler.unscale_(owner)
     scaler.step(owner)
     moved = _flat(p.detach())
     if case.at is not None:
-        return "" if not (moved.any() or other.any()) else f"steps on {case.spoilt} at {case.at}"
-    if other.item() != -2:
-        return f"moves the parameter beside it to {other.item()}, and not to -2"
+        still = not any(t.any() for t in (moved, *others))
+        return "" if still else f"steps on {case.spoilt} at {case.at}"
+    if any(other.item() != -2 for other in others):
+        return f"moves the parameters beside it to {[o.item() for o in others]}, and not to -2"
     return "" if torch.equal(moved, -right) else f"moves by {moved.tolist()}"
+
+
+def _finite(dtype: str, device: str) -> torch.Tensor:
+    """A parameter with a gradient of 8."""
+    other = torch.zeros(1, dtype=getattr(torch, dtype), device=device).requires_grad_()
+    other.grad = torch.full_like(other, 8.0)
+    return other
 
 
 def _laid(values: torch.Tensor, layout: str) -> torch.Tensor:
     """A column of numbers, laid out."""
     if layout == "complex":
         return torch.complex(values, torch.zeros_like(values))
+    if layout == NUMBER:
+        return values.reshape(())
     column = values.reshape(-1, 1)
     if layout == "sparse":
         return column.to_sparse(1)
