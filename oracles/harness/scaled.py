@@ -14,6 +14,7 @@ from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FORMATS, Format, round_to, uniform
 from oracles.harness.cases.scaling import Iteration, Run, Values
 from oracles.harness.oracle import exactly
+from oracles.harness.verdict import Verdict, inside
 from oracles.loop.part import Variant
 from oracles.loop.scaler import OWNERS, Gradient, Handed, Settings, State
 from oracles.numerics import Scalar, kept
@@ -130,14 +131,12 @@ class Compared:
     """A trace held against its enclosures.
 
     Attributes:
-        elements: numbers compared.
-        share: the largest share of a radius that is used by those inside.
+        verdict: of the numbers inside.
         off: what is outside, in words; empty if nothing is.
     """
 
-    elements: int
-    share: float
-    off: str
+    verdict: Verdict
+    off: str = ""
 
 
 class Numbered(Protocol):
@@ -152,16 +151,18 @@ TINY = 2.0**-1000
 
 def compared(expected: Numbered, got: Numbered) -> Compared:
     """Hold what was seen against its enclosures."""
-    elements, share = 0, 0.0
+    elements, undecided, share, off = 0, 0, 0.0, ""
     for (what, ball), (_, value) in zip(expected.flat(), got.flat(), strict=True):
-        inside = ball == value if isinstance(ball, int) else ball.contains(value)
-        if not np.all(inside):
-            return Compared(elements, share, f"{what} is {value} where {_told(ball)} is right")
+        fits = ball == value if isinstance(ball, int) else ball.contains(value)
+        if not np.all(fits):
+            off = f"{what} is {value} where {_told(ball)} is right"
+            break
         elements += int(np.size(value))
         if not isinstance(ball, int):
+            undecided += int(np.count_nonzero(ball.unknown))
             used = abs(np.asarray(value) - ball.mid) / np.maximum(ball.rad, TINY)
             share = max(share, float(np.max(used)))
-    return Compared(elements, share, "")
+    return Compared(inside(elements, undecided, share=share), off)
 
 
 def _told(ball: Any) -> str:

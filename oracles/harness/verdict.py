@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles.harness.arithmetic.enclosure import holds
+from oracles.harness.arithmetic.enclosure import Enclosure, holds
 from oracles.harness.arithmetic.formats import SMALLEST, FloatArray, WideArray
 from oracles.harness.cases.case import Case, dtype_of
 from oracles.harness.oracle import Balls, Enclosures, Oracle
@@ -72,6 +72,22 @@ class Verdict:
         return self.explain()
 
 
+def inside(elements: int, undecided: int = 0, **more: Any) -> Verdict:
+    """Of whoever strays nowhere; nothing is decided where the enclosure decides no element.
+
+    >>> inside(2, 1).outcome, inside(2, 2).outcome
+    ('inside', 'undecided')
+    """
+    outcome = UNDECIDED if 0 < undecided == elements else INSIDE
+    return Verdict(outcome, elements=elements, undecided=undecided, **more)
+
+
+def held(balls: Iterable[Enclosure], **more: Any) -> Verdict:
+    """Of numbers that are all in their balls, of which those of infinite radius decide nothing."""
+    unknown = [np.ravel(ball.unknown) for ball in balls]
+    return inside(sum(map(len, unknown)), sum(int(np.count_nonzero(u)) for u in unknown), **more)
+
+
 def judge(oracle: Oracle, subject: Subject, answer: Answer) -> Verdict:
     """Hold an answer against torch's convention, parameters and buffers at every step."""
     enclosures = oracle(tensors=subject.tensors)
@@ -81,26 +97,23 @@ def judge(oracle: Oracle, subject: Subject, answer: Answer) -> Verdict:
     share = 0.0
     for _, balls, values in compared(enclosures, answer):
         elements += values.size
-        inside, used = _measure(balls, row, values)
+        fits, used = _measure(balls, row, values)
         share = max(share, used)
-        if not inside:
+        if not fits:
             mid, rad = balls.mid[row], balls.rad[row]
             undecided += int(np.count_nonzero(np.isinf(rad)))
             wrong = wrong or not holds(mid, rad, values).all()
-    verdict = partial(
-        Verdict,
-        elements=elements,
-        undecided=undecided,
-        share=share,
-        measured=oracle.measured,
-        edge=oracle.case.edge,
-    )
+    told: dict[str, Any] = {
+        "elements": elements,
+        "undecided": undecided,
+        "share": share,
+        "measured": oracle.measured,
+        "edge": oracle.case.edge,
+    }
     if wrong:
-        explain = partial(_explain, oracle, subject, answer)
-        return verdict(OUTSIDE, explain)
-    outcome = UNDECIDED if 0 < undecided == elements else INSIDE
+        return Verdict(OUTSIDE, partial(_explain, oracle, subject, answer), **told)
     moved, below_radius = enclosures.moves[row]
-    return verdict(outcome, moved=moved, below_radius=below_radius)
+    return inside(moved=moved, below_radius=below_radius, **told)
 
 
 @np.errstate(invalid="ignore", over="ignore")

@@ -582,7 +582,7 @@ def alike(cls: Any) -> Any:
 
     class Faulty(cls):  # type: ignore[misc]
         def get_lr(self) -> list[Any]:
-            rates = super().get_lr()
+            rates: list[Any] = super().get_lr()
             return rates[:1] * len(rates)
 
     return Faulty

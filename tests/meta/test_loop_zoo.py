@@ -1,7 +1,7 @@
 """Every faulty part of the loop is caught by the question that is named for it.
 
 ``python -m pytest tests/meta/test_loop_zoo.py -k GradScaler`` asks about one part;
-``python -m tests.meta.luck`` plants each under many seeds.
+``python -m tests.meta.luck GradScaler`` plants each of its faults under many seeds.
 """
 
 from __future__ import annotations
@@ -9,40 +9,8 @@ from __future__ import annotations
 import pytest
 
 from oracles.harness.loop.catalogue import PARTS, questions
-from oracles.harness.loop.question import Question
-from oracles.harness.runs.parts import run_question, sites
-from oracles.harness.runs.runner import Refuted
-from oracles.harness.runs.tally import Tally
-from tests.meta.loop_accumulating import SPECIMENS as LOOPS
-from tests.meta.loop_averaging import SPECIMENS as AVERAGES
-from tests.meta.loop_clipping import SPECIMENS as CLIPPERS
-from tests.meta.loop_ranks import SPECIMENS as RANKS
-from tests.meta.loop_scaling import SPECIMENS as SCALERS
-from tests.meta.loop_schedules import SPECIMENS as SCHEDULES
+from tests.meta.loop_faults import ZOO, caught
 from tests.meta.loop_zoo import Specimen
-from tests.support.hurried import hurried
-
-ZOO: tuple[Specimen, ...] = (*SCHEDULES, *SCALERS, *LOOPS, *AVERAGES, *CLIPPERS, *RANKS)
-
-
-def named(specimen: Specimen) -> Question:
-    """The question that is to find it."""
-    return next(q for q in questions(specimen.part) if q.name == specimen.caught_by)
-
-
-def caught(specimen: Specimen) -> str | None:
-    """How its question refutes it; empty if that does not, None if this torch leaves none to ask.
-
-    There may be no place of its path, or the ledger may leave all cases out.
-    """
-    question, tally = named(specimen), Tally()
-    asked, _ = sites(specimen.part, specimen.paths)
-    try:
-        with hurried(), specimen.planted():
-            run_question(question, asked, tally)
-    except Refuted as told:
-        return str(told)
-    return "" if tally.lines else None
 
 
 @pytest.mark.parametrize("specimen", ZOO, ids=str)

@@ -168,14 +168,18 @@ EXPONENTS: Mapping[str, tuple[int, ...]] = MappingProxyType(
 float16's, which stay within float32. Of those at the last size the length may not be a float16."""
 
 
-def far_out() -> st.SearchStrategy[FarOut]:
-    """Numbers of any size a format has, all of one size."""
+def at_each_height(ordinary: Gradients) -> Iterator[FarOut]:
+    """The same numbers at all sizes."""
+    return (FarOut(ordinary, height) for height in range(len(EXPONENTS["float64"])))
 
-    def build(choices: Choices) -> FarOut:
-        height = choices.index(4)
+
+def far_out() -> st.SearchStrategy[Gradients]:
+    """Ordinary numbers that are to be asked at any size a format has."""
+
+    def build(choices: Choices) -> Gradients:
         shapes = [choices.pick(((2,), (3,), ())) for _ in range(2)]
         arrays = tuple(choices.full_array(shape) for shape in shapes)
-        limit, order = choices.pick((1.0, 0.1, 64.0)), choices.pick((2.0, 2.0, 3.0, 1.0))
-        return FarOut(Gradients(arrays, limit, order), height)
+        limit, order = choices.pick((1.0, 0.1, 64.0)), choices.pick((2.0, 2.0, 3.0, 2.0, 1.0))
+        return Gradients(arrays, limit, order)
 
     return built(build)

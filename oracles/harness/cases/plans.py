@@ -27,8 +27,12 @@ def _drawn(ends: Any) -> st.SearchStrategy[Any]:
     if isinstance(ends, list):
         return st.sampled_from(ends)
     low, high = ends
-    # Hypothesis likes small numbers, in which little happens: each is as likely here.
-    return st.sampled_from(range(low, high + 1)) if isinstance(low, int) else st.floats(low, high)
+    return evenly(low, high) if isinstance(low, int) else st.floats(low, high)
+
+
+def evenly(low: int, high: int) -> st.SearchStrategy[int]:
+    """Each number as likely: Hypothesis likes small ones, in which little happens."""
+    return st.sampled_from(range(low, high + 1))
 
 
 def by_group(schedule: Schedule, groups: int) -> st.SearchStrategy[Settings]:

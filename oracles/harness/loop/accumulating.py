@@ -9,22 +9,24 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 from hypothesis import strategies as st
 
 from oracles.harness.accumulated import Course, enclosed, whole
+from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.cases.accumulating import WAYS, Windows, windows
 from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.scaled import compared, separation
 from oracles.harness.subjects import accumulating, scaling
 from oracles.harness.subjects.owners import PATHS
 from oracles.harness.subjects.subject import Place
-from oracles.harness.verdict import INSIDE, Verdict
+from oracles.harness.verdict import INSIDE, Verdict, held
 from oracles.loop.accumulation import OWNERS, PART
 from oracles.loop.part import Variant
 
 WINDOWS, WHOLE = "windows", "as one batch"
 HOOKS, IN_BACKWARD = "step hooks", "steps in backward"
+
+DTYPES = ("float32", "float64", "bfloat16")
 
 PLAIN = ("for-loop", "float64")
 """Where it is enough to ask once."""
@@ -79,7 +81,7 @@ def places(
     return [
         Place(part, path, dtype, device)
         for path in PATHS
-        for dtype in ("float32", "float64", "bfloat16")
+        for dtype in DTYPES
         for device in accumulating.there()
         if not (plain and (path, dtype) != PLAIN)
         if not any(accumulating.lacking(owner, path, dtype, device) for owner in OWNERS)
@@ -88,35 +90,39 @@ def places(
 
 def course(case: Windows, place: Place) -> Verdict:
     """Accumulated gradients, and weights after each window."""
-    case = _possible(case, place)
-    found = compared(enclosed(case, PART.torch, place.dtype), accumulating.followed(case, place))
+    expected = enclosed(case, PART.torch, place.dtype)
+    case = _in_its_way(case, place)
+    found = compared(expected, accumulating.followed(case, place))
     if found.off:
         return wrong(place, case, f"goes wrong: {found.off}")
-    return Verdict(INSIDE, elements=found.elements, share=found.share)
+    return found.verdict
 
 
-def _possible(case: Windows, place: Place) -> Windows:
-    """Where there is no scaler, no loop is behind one."""
-    if case.way == "grad scaler" and place.device not in scaling.scaled_devices():
-        return replace(case, way="backward")
-    return case
+def _in_its_way(case: Windows, place: Place) -> Windows:
+    """The same at each place in another way, so that a case is asked in all of them.
+
+    Where there is no scaler, no loop is behind one.
+    """
+    scaled = place.device in scaling.scaled_devices()
+    ways = [way for way in WAYS if scaled or way != "grad scaler"]
+    number = [*PATHS].index(place.path) * len(DTYPES) + DTYPES.index(place.dtype)
+    return replace(case, way=ways[(WAYS.index(case.way) + number) % len(ways)])
 
 
 def as_one_batch(case: Windows, place: Place) -> Verdict:
     """Weights are where one batch to a window leads, whatever micro-batches it was cut into."""
-    case = _possible(case, place)
     pieces = enclosed(case, PART.torch, place.dtype).without_gradients()
     joined = enclosed(whole(case), PART.torch, place.dtype).without_gradients()
+    case = _in_its_way(case, place)
     got = accumulating.followed(case, place).without_gradients()
-    elements = 0
+    told = []
     for (what, one), (_, other), (_, value) in zip(
         joined.flat(), pieces.flat(), got.flat(), strict=True
     ):
-        apart = abs(np.asarray(value) - one.mid)
-        elements += apart.size
-        if not np.all(apart <= one.rad + other.rad):
+        told.append(ball := Enclosure(one.mid, one.rad + other.rad, one.format))
+        if not ball.contains(value).all():
             return wrong(place, case, f"is not as with one batch: {what} is {value}, not {one}")
-    return Verdict(INSIDE, elements=elements)
+    return held(told)
 
 
 def hooks(case: Windows, place: Place) -> Verdict:
@@ -138,7 +144,7 @@ def in_backward(case: Windows, place: Place) -> Verdict:
     found = compared(expected, accumulating.in_backward(case, place))
     if found.off:
         return wrong(place, case, f"goes wrong: {found.off}")
-    return Verdict(INSIDE, elements=found.elements, share=found.share)
+    return found.verdict
 
 
 def _differing(variant: Variant) -> st.SearchStrategy[Windows]:

@@ -16,7 +16,7 @@ from oracles.harness.loop.rating import PLAIN, TENSOR, Run, judged, places, sing
 from oracles.harness.rates import enclosed
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.subject import Place
-from oracles.harness.verdict import INSIDE, Verdict
+from oracles.harness.verdict import INSIDE, Verdict, held
 from oracles.schedules.composed import Single
 from oracles.schedules.schedule import Schedule
 
@@ -42,7 +42,9 @@ def edits(part: str, cases: Callable[[], st.SearchStrategy[Run]]) -> Question:
 
     def strategy() -> st.SearchStrategy[Edited]:
         alone = cases().filter(lambda run: not run.shared)
-        return st.builds(Edited, alone, st.integers(0, 5))
+        return alone.flatmap(
+            lambda run: st.builds(Edited, st.just(run), plans.evenly(0, min(5, run.epochs)))
+        )
 
     return Question(part, EDITS, strategy, edited, partial(places, part), EVERYTHING, weight=2)
 
@@ -128,7 +130,7 @@ def joined(case: Joined, place: Place) -> Verdict:
         for group, (rate, ball) in enumerate(pairs):
             if not ball.contains(rate):
                 return wrong(place, case, f"sets {rate} at epoch {t}, group {group}, not {ball}")
-    return Verdict(INSIDE, elements=2 * AFTER)
+    return held([*first[case.joins + 1 :], *second[case.joins + 1 :]])
 
 
 def _past_the_floor(case: Joined, place: Place) -> bool:

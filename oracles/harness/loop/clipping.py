@@ -38,7 +38,7 @@ def questions(part: str) -> tuple[Question, ...]:
     plain = partial(own, cases=cases.gradients)
     asked = [
         plain(name="values", ask=values, regions=REGIONS, weight=5),
-        plain(name=VARIED, ask=varied, regions=REGIONS),
+        own(name=VARIED, cases=partial(cases.gradients, limit=0.1), ask=varied, regions=REGIONS),
         plain(name="gradients in a graph", ask=in_a_graph, regions=GRAPH),
         own(name="nothing to clip", cases=cases.missing, ask=nothing, regions=NOTHING),
     ]
@@ -69,7 +69,8 @@ def questions(part: str) -> tuple[Question, ...]:
             replace(
                 own(name="numbers of any size", cases=cases.far_out, ask=far_out, regions=FAR),
                 places=places,
-                weight=4,
+                weight=1.2,
+                each=cases.at_each_height,
             )
         ]
     return tuple(asked)

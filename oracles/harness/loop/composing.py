@@ -41,7 +41,7 @@ def _questions(part: Part) -> Iterator[Question]:
     name, of = part.name, PLANS[part.name]
     there, cases = partial(places, name), partial(_runs, of)
     yield Question(name, RATES, cases, rates, there, REGIONS, weight=8)
-    yield replace(changing.edits(name, cases), regions=REGIONS)
+    yield replace(changing.edits(name, cases), regions=REGIONS, weight=4)
     yield replace(changing.told(name, cases), regions=REGIONS)
     yield resuming.resuming(name, lambda groups: of(), RESUMED[name], REGIONS)
     yield resuming.loading_twice(name, lambda groups: of(), REGIONS)
@@ -106,7 +106,7 @@ TELLING: dict[str, st.SearchStrategy[Plan]] = {
 
 def _runs(of: Plans) -> st.SearchStrategy[Run]:
     bases = st.lists(plans.BASES, min_size=1, max_size=2).map(tuple)
-    return st.builds(Run, of(), bases, st.integers(0, EPOCHS))
+    return st.builds(Run, of(), bases, plans.evenly(0, EPOCHS))
 
 
 def candidates(variant: Variant) -> st.SearchStrategy[Run]:

@@ -11,7 +11,7 @@ from oracles.harness.arithmetic.enclosure import Enclosure, holds
 from oracles.harness.arithmetic.formats import SMALLEST, FloatArray
 from oracles.harness.loop.question import wrong
 from oracles.harness.subjects.subject import Place
-from oracles.harness.verdict import INSIDE, UNDECIDED, Verdict
+from oracles.harness.verdict import Verdict, held
 
 
 class Told(NamedTuple):
@@ -24,16 +24,12 @@ class Told(NamedTuple):
 
 def judge(place: Place, case: Any, told: Iterable[Told]) -> Verdict:
     """Inside, or the first number that no rounding explains."""
-    elements = undecided = 0
-    share = 0.0
+    seen = list[Told]()
     for one in told:
         if off := first_off(one):
             return wrong(place, case, off)
-        elements += one.got.size
-        undecided += int(np.count_nonzero(one.ball.unknown))
-        share = max(share, _share(one))
-    outcome = UNDECIDED if 0 < undecided == elements else INSIDE
-    return Verdict(outcome, elements=elements, undecided=undecided, share=share)
+        seen.append(one)
+    return held((one.ball for one in seen), share=max(map(_share, seen), default=0.0))
 
 
 def first_off(told: Told) -> str:

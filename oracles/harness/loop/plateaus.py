@@ -27,7 +27,7 @@ from oracles.harness.subjects.schedulers import (
     Following,
 )
 from oracles.harness.subjects.subject import Place
-from oracles.harness.verdict import INSIDE, Verdict
+from oracles.harness.verdict import INSIDE, Verdict, held
 from oracles.loop.part import Variant
 from oracles.schedules import plateau
 from oracles.schedules.plateau import PART
@@ -57,15 +57,16 @@ def machine(case: Metrics, place: Place) -> Verdict:
     """What it remembers, each rate, and the moment of each reduction."""
     run = _start(case, place)
     state, rates = plateau.start(case.settings), run.rates()
+    told = list[Enclosure]()
     for number, metric in enumerate(case.metrics, 1):
         state, reduces = PART.torch.compute(state, metric, case.settings)
-        balls = _after(case, place, rates, reduces=reduces)
+        told += (balls := _after(case, place, rates, reduces=reduces))
         run.tell(metric, boxed=case.boxed)
         seen = run.seen()
         rates = seen.rates
-        if told := _wrong(balls, seen, {**_remembered(state), "last_epoch": number}, run):
-            return wrong(place, case, f"{told} after {number}")
-    return Verdict(INSIDE, elements=len(case.bases) * (1 + len(case.metrics)))
+        if off := _wrong(balls, seen, {**_remembered(state), "last_epoch": number}, run):
+            return wrong(place, case, f"{off} after {number}")
+    return held(told)
 
 
 def _start(case: Metrics, place: Place) -> Following:
@@ -185,7 +186,7 @@ def joined(late: Joined, place: Place) -> Verdict:
     """A late group is reduced like all others, or refused."""
     run = _start(late.case, place)
     case = replace(late.case, bases=(*late.case.bases, JOINS))
-    state = plateau.start(case.settings)
+    state, told = plateau.start(case.settings), list[Enclosure]()
     for number in range(len(case.metrics) + 1):
         if number == late.at:
             run.join(JOINS)
@@ -193,14 +194,14 @@ def joined(late: Joined, place: Place) -> Verdict:
             break
         state, reduces = plateau.after(state, case.metrics[number], case.settings)
         there = case if number >= late.at else late.case
-        balls = _after(there, place, run.rates(), reduces=reduces)
+        told += (balls := _after(there, place, run.rates(), reduces=reduces))
         try:
             run.tell(case.metrics[number])
         except (*REFUSED, IndexError, RuntimeError):  # as older torches say it
             return Verdict(INSIDE, elements=1)
-        if told := _wrong(balls, run.seen(), {}, run):
-            return wrong(place, late, f"{told} after {number + 1}")
-    return Verdict(INSIDE, elements=1 + len(case.metrics))
+        if off := _wrong(balls, run.seen(), {}, run):
+            return wrong(place, late, f"{off} after {number + 1}")
+    return held(told)
 
 
 # --- Other machines -----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import isfinite
+from itertools import chain
 from types import MappingProxyType
 
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ from oracles.harness.rates import enclosed, off, share
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.schedulers import Following, Seen
 from oracles.harness.subjects.subject import Place
-from oracles.harness.verdict import INSIDE, Verdict
+from oracles.harness.verdict import Verdict, held
 from oracles.schedules.composed import Plan, Single
 from oracles.schedules.schedule import Schedule
 
@@ -85,7 +85,7 @@ def runs(draw: st.DrawFn, schedule: Schedule) -> Run:
     bases = draw(BASES)
     shared = len(bases) > 1 and draw(st.booleans())
     plan = draw(singles(schedule, 1 if shared else len(bases)))
-    epochs = draw(st.integers(0, lasts(plan)))
+    epochs = draw(plans.evenly(0, lasts(plan)))
     return Run(plan, bases[:1] * len(bases) if shared else bases, epochs, shared)
 
 
@@ -128,6 +128,4 @@ def judged(
             return wrong(place, case, f"tells {one.told} at epoch {epoch}, and sets {one.rates}")
         if not one.kept:
             return wrong(place, case, f"puts another tensor in the place of a rate at {epoch}")
-    unknown = sum(not isfinite(ball.rad) for own in balls for ball in own)
-    elements = sum(map(len, got))
-    return Verdict(INSIDE, elements=elements, undecided=unknown, share=share(balls, got))
+    return held(chain(*balls), share=share(balls, got))

@@ -25,7 +25,7 @@ from oracles.harness.scaled import Open, compared, enclosed, separation
 from oracles.harness.subjects import scaling
 from oracles.harness.subjects.owners import PATHS
 from oracles.harness.subjects.subject import Place
-from oracles.harness.verdict import INSIDE, UNDECIDED, Verdict
+from oracles.harness.verdict import UNDECIDED, Verdict
 from oracles.loop.part import Variant
 from oracles.loop.scaler import OWNERS, PART
 
@@ -103,7 +103,7 @@ def trace(variant: Variant, run: Run, place: Place) -> Verdict:
     found = compared(expected, scaling.followed(run, place))
     if found.off:
         return wrong(place, run, f"goes wrong: {found.off}")
-    return Verdict(INSIDE, elements=found.elements, share=found.share)
+    return found.verdict
 
 
 def interval_passed(run: Run, place: Place) -> bool:

@@ -28,7 +28,7 @@ from oracles.harness.loop.rating import (
 from oracles.harness.rates import closed, jumped, number
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.subject import Place
-from oracles.harness.verdict import INSIDE, Verdict
+from oracles.harness.verdict import INSIDE, Verdict, held
 from oracles.schedules import cosine_restarts
 from oracles.schedules.composed import Single
 from oracles.schedules.registry import SCHEDULES
@@ -249,6 +249,7 @@ def momenta(run: Run, place: Place) -> Verdict:
     """Momentum, or the first beta, goes the other way, and nothing else of the group moves."""
     following = schedulers.following(run.plan, run.bases, adam=place.path == ADAMS)
     seen = [*followed(following, run.epochs)]
+    balls = []
     kept = schedulers.BETAS if place.path == ADAMS else (schedulers.MOMENTUM,)
     for group, base in enumerate(run.bases):
         plan = run.plan.of_group(group).lifted(number)
@@ -259,10 +260,11 @@ def momenta(run: Run, place: Place) -> Verdict:
             if plan.settings.cycle_momentum:
                 assert plan.schedule.momentum is not None
                 ball = plan.schedule.momentum(t, number(base), plan.settings)
+            balls.append(ball)
             if not ball.contains(first) or others != kept[1:]:
                 told = f"{one.momenta[group]} at epoch {t}, group {group}"
                 return wrong(place, run, f"has {place.path} {told}; expected {ball}, {kept[1:]}")
-    return Verdict(INSIDE, elements=len(seen) * len(run.bases))
+    return held(balls)
 
 
 # --- Other timings ------------------------------------------------------------------------------

@@ -174,7 +174,10 @@ def steps_disabled(case: Skips, place: Place) -> str:
 
 @unwarned()
 def scheduled(case: Skips, place: Place) -> str:
-    """Where a schedule is that takes a smaller scale for a skip, if not where it should be."""
+    """Where a schedule is that takes a smaller scale for a skip, if not where it should be.
+
+    It is looked at after each iteration: a step too many and one too few are two errors, not none.
+    """
     run = _Run(case, place)
     scaler = build(Settings(case.scale, 2.0, 0.5, 1), place.device)
     scaler.scale(torch.zeros((), device=place.device))
@@ -186,10 +189,12 @@ def scheduled(case: Skips, place: Place) -> str:
         scaler.update()
         if scaler.get_scale() >= before:
             schedule.step()
-    steps = case.skipped.count(False)
-    rates = [float(group["lr"]) for group in run.owner.param_groups]
-    right = [OPTIONS["lr"] * 0.5**steps] * len(rates)
-    return "" if rates == right else f"has the rates {rates} after {steps} steps, and not {right}"
+        steps = case.skipped[: t + 1].count(False)
+        rates = [float(group["lr"]) for group in run.owner.param_groups]
+        right = [OPTIONS["lr"] * 0.5**steps] * len(rates)
+        if rates != right:
+            return f"has the rates {rates} after {steps} steps, and not {right}"
+    return ""
 
 
 def hooked(case: Skips, place: Place) -> str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.cases.plans import evenly
 from oracles.harness.training.data import Data
 from oracles.rule import Rule
 
@@ -130,7 +131,7 @@ def shards(
         each = count.map(lambda n: (n,) * MOST)
     if unequal:  # those of the first two ranks, which are in every world
         each = each.filter(lambda counts: counts[0] != counts[1])
-    step = st.integers(*micros).flatmap(lambda k: st.tuples(*[each] * k))
+    step = evenly(*micros).flatmap(lambda k: st.tuples(*[each] * k))
     return st.lists(step, min_size=1, max_size=steps).map(tuple)
 
 

@@ -15,7 +15,7 @@ from oracles.harness.subjects.subject import Place
 from oracles.harness.training import shards as cases
 from oracles.harness.training.ranks import Held, Told, off, share
 from oracles.harness.training.shards import Training
-from oracles.harness.verdict import INSIDE, Verdict
+from oracles.harness.verdict import INSIDE, Verdict, held
 from oracles.loop.ranks import STEPPED
 from oracles.rule import Rule
 
@@ -95,8 +95,8 @@ def judged(
         known = ", ".join(fits())
         end = f"on this case the values fit {known}" if known else "no known way fits"
         return wrong(place, case, f"at {each}; {end}")
-    elements = sum(len(values) for held in told for step in held for values in step)
-    return Verdict(INSIDE, elements=elements, share=share(expected, told))
+    balls = (ball for points in expected for point in points for ball in point)
+    return held(balls, share=share(expected, told))
 
 
 def agreed(place: Place, case: Any, told: Sequence[Sequence[str]]) -> Verdict:

@@ -93,7 +93,8 @@ def _trainings(groups: int = 1, **fixed: st.SearchStrategy[Any]) -> st.SearchStr
 
 def _resumed() -> st.SearchStrategy[Resumed]:
     three = cases.shards(steps=3).filter(lambda shards: len(shards) > 1)
-    drawn = _trainings(3, shards=three, options=words(checkpointed.WAYS))
+    halving = st.sampled_from((True, True, True, False))  # rates that change show who keeps them
+    drawn = _trainings(3, shards=three, halving=halving, options=words(checkpointed.WAYS))
     return drawn.flatmap(
         lambda training: st.builds(
             Resumed, st.just(training), st.integers(1, len(training.shards) - 1), st.booleans()

@@ -17,7 +17,7 @@ from oracles.harness.oracle import Oracle
 from oracles.harness.subjects import processes, sharded
 from oracles.harness.subjects.subject import Place
 from oracles.harness.training.shards import SHAPES, Spread, Stepped, spreads
-from oracles.harness.verdict import INSIDE, Verdict
+from oracles.harness.verdict import Verdict, held
 from oracles.loop.sharded import CLIPPING, SPREAD, whole_norm
 
 Clipped = tuple[tuple[Spread, ...], float]
@@ -116,11 +116,11 @@ def followed(case: Stepped, place: Place) -> Verdict:
     oracle = Oracle(case.rule, single(values[0], values[1:], case.rule.drawing.trial))
     balls, row = oracle().parameters, oracle().row(place.dtype)
     ball = Enclosure(balls.mid[row], balls.rad[row], FORMATS[place.dtype])
-    for rank, held in enumerate(told):
-        if not ball.contains(held).all():
-            radii = np.max(abs(np.array(held) - ball.mid) / np.maximum(ball.rad, 2.0**-1000))
-            return wrong(place, case, f"rank {rank} has {held}, {float(radii):.3g} radii off")
-    return Verdict(INSIDE, elements=ball.mid.size * len(told), measured=oracle.measured)
+    for rank, values in enumerate(told):
+        if not ball.contains(values).all():
+            radii = np.max(abs(np.array(values) - ball.mid) / np.maximum(ball.rad, 2.0**-1000))
+            return wrong(place, case, f"rank {rank} has {values}, {float(radii):.3g} radii off")
+    return held([ball] * len(told), measured=oracle.measured)
 
 
 def counted_once(case: Clipped, place: Place) -> Verdict:
@@ -131,10 +131,10 @@ def counted_once(case: Clipped, place: Place) -> Verdict:
     length = whole_norm(gradients, number)
     left = CLIPPING[0].compute(gradients, most, number)
     told = processes.ask(number, sharded.clipped, spread, most, place)
-    for rank, (norm, held) in enumerate(told):
+    for rank, (norm, rest) in enumerate(told):
         if not length.contains(norm):
             return wrong(place, case, f"rank {rank} has the norm {norm} and not {length}")
-        for ball, values in zip(left, held, strict=True):
+        for ball, values in zip(left, rest, strict=True):
             if not ball.contains(values).all():
                 return wrong(place, case, f"rank {rank} is left with {values} and not {ball}")
-    return Verdict(INSIDE, elements=sum(len(values) for _, held in told for values in held))
+    return held([length, *left] * len(told))

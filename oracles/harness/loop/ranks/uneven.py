@@ -8,6 +8,7 @@ from functools import partial
 
 from hypothesis import strategies as st
 
+from oracles.harness.cases.plans import evenly
 from oracles.harness.loop.question import Question, rejections
 from oracles.harness.loop.ranks import asked
 from oracles.harness.loop.ranks.asked import judged, places, trainings, world
@@ -64,7 +65,7 @@ def _uneven() -> st.SearchStrategy[Uneven]:
         lambda training: st.builds(
             Uneven,
             st.just(training),
-            st.tuples(*[st.integers(1, len(training.shards))] * cases.MOST),
+            st.tuples(*[evenly(1, len(training.shards))] * cases.MOST),
             st.booleans(),
             st.booleans(),
         ).filter(lambda case: case.partitioned or case.counts[0] != case.counts[1])

@@ -1,0 +1,39 @@
+"""All faulty parts of the loop, and the question that is to catch each."""
+
+from __future__ import annotations
+
+from oracles.harness.loop.catalogue import questions
+from oracles.harness.loop.question import Question
+from oracles.harness.runs.parts import run_question, sites
+from oracles.harness.runs.runner import Refuted
+from oracles.harness.runs.tally import Tally
+from tests.meta.loop_accumulating import SPECIMENS as LOOPS
+from tests.meta.loop_averaging import SPECIMENS as AVERAGES
+from tests.meta.loop_clipping import SPECIMENS as CLIPPERS
+from tests.meta.loop_ranks import SPECIMENS as RANKS
+from tests.meta.loop_scaling import SPECIMENS as SCALERS
+from tests.meta.loop_schedules import SPECIMENS as SCHEDULES
+from tests.meta.loop_zoo import Specimen
+from tests.support.hurried import hurried
+
+ZOO: tuple[Specimen, ...] = (*SCHEDULES, *SCALERS, *LOOPS, *AVERAGES, *CLIPPERS, *RANKS)
+
+
+def named(specimen: Specimen) -> Question:
+    """The question that is to find it."""
+    return next(q for q in questions(specimen.part) if q.name == specimen.caught_by)
+
+
+def caught(specimen: Specimen) -> str | None:
+    """How its question refutes it; empty if that does not, None if this torch leaves none to ask.
+
+    There may be no place of its path, or the ledger may leave all cases out.
+    """
+    question, tally = named(specimen), Tally()
+    asked, _ = sites(specimen.part, specimen.paths)
+    try:
+        with hurried(), specimen.planted():
+            run_question(question, asked, tally)
+    except Refuted as told:
+        return str(told)
+    return "" if tally.lines else None
