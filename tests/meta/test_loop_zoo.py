@@ -29,7 +29,8 @@ def test_every_question_has_a_faulty_part(part: str) -> None:
     Those that reject a variant ask what another one asks, where the variant is proven to differ.
     """
     asked = {q.name for q in questions(part) if q.rejects is None and q.places()}
-    assert asked <= {specimen.caught_by for specimen in ZOO if specimen.part == part}
+    idle = asked - {specimen.caught_by for specimen in ZOO if specimen.part == part}
+    assert not idle
 
 
 def test_specimens_have_names_of_their_own() -> None:

@@ -72,9 +72,11 @@ def _drawn(choices: Choices) -> dict[str, Any]:
 
 
 def _arrays(choices: Choices) -> tuple[FloatArray | None, ...]:
-    """One to five; about one in six is missing, but the first."""
+    """One to five; about one in six is missing, but the first. Mostly the last is a number."""
     count = 1 + choices.index(5)
     shapes = [choices.pick(SHAPES) for _ in range(count)]
+    if count > 1 and choices.index(4):
+        shapes[-1] = ()
     missing = [i > 0 and choices.index(6) == 1 for i in range(count)]
     return tuple(
         None if none else choices.full_array(shape)
