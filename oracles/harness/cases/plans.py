@@ -57,12 +57,12 @@ def chains(parts: st.SearchStrategy[Plan]) -> st.SearchStrategy[Chained]:
     return st.builds(Chained, st.lists(parts, min_size=1, max_size=3).map(tuple))
 
 
-def sequences(parts: st.SearchStrategy[Plan]) -> st.SearchStrategy[Sequential]:
-    """Up to four, one after another; some that begin at once, and some that never run."""
+def sequences(parts: st.SearchStrategy[Plan], earliest: int = 0) -> st.SearchStrategy[Sequential]:
+    """Up to four, one after another; some that begin at once, if any may, or never run."""
 
     def timed(some: Sequence[Plan]) -> st.SearchStrategy[Sequential]:
         count = len(some) - 1
-        milestones = st.lists(st.integers(0, 8), min_size=count, max_size=count)
+        milestones = st.lists(evenly(earliest, 8), min_size=count, max_size=count)
         return st.builds(Sequential, st.just(tuple(some)), milestones.map(sorted).map(tuple))
 
     return st.lists(parts, min_size=1, max_size=4).flatmap(timed)
