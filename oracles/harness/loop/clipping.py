@@ -36,10 +36,11 @@ def questions(part: str) -> tuple[Question, ...]:
     """What is asked about a function that clips, or measures what is to be clipped."""
     own = partial(Question, part, places=partial(subject.places, part))
     plain = partial(own, cases=cases.gradients)
+    tight = partial(own, cases=partial(cases.gradients, limit=0.1))  # nearly all are clipped
     asked = [
         plain(name="values", ask=values, regions=REGIONS, weight=5),
-        own(name=VARIED, cases=partial(cases.gradients, limit=0.1), ask=varied, regions=REGIONS),
-        plain(name="gradients in a graph", ask=in_a_graph, regions=GRAPH),
+        tight(name=VARIED, ask=varied, regions=REGIONS),
+        tight(name="gradients in a graph", ask=in_a_graph, regions=GRAPH),
         own(name="nothing to clip", cases=cases.missing, ask=nothing, regions=NOTHING),
     ]
     whole, differing = partial(subject.places, part, ("float64",)), partial(_differing, PARTS[part])
