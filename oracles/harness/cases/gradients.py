@@ -16,7 +16,7 @@ from oracles.harness.cases.case import LAYOUTS
 from oracles.harness.cases.choices import Choices, built
 from oracles.harness.cases.strategies import SHAPES
 
-ORDERS = (2.0, 5.0, 1.0, math.inf, 3.0, 0.5, 0.0, 2.0, -math.inf, 7.5)
+ORDERS = (2.0, 5.0, 1.0, math.inf, 3.0, 0.5, 7.5, 0.0, 2.0, 4.0, -math.inf)
 """Of norms; 2 is torch's default."""
 
 LIMITS = (1.0, 0.5, 4.0, 0.1, 16.0, 1.7, 1000.0, 0.003, 0.0)

@@ -108,14 +108,16 @@ RATES = (0.125, 0.5, 0.1, 0.03)
 DECAYS = (0.5, 0.1, 1.0, 0.0)
 
 
-def hypers(rule: Rule, *, decays: bool = False) -> st.SearchStrategy[Hyper]:
+def hypers(
+    rule: Rule, *, decays: bool = False, momenta: Sequence[float] = (0.0, 0.5, 0.9)
+) -> st.SearchStrategy[Hyper]:
     """Some that move the parameters well; ``decays`` leaves no decay of 0 among them."""
     drawn = {
         "lr": st.sampled_from(RATES),
         "weight_decay": st.sampled_from(DECAYS[:-1] if decays else DECAYS),
     }
     if "momentum" in rule.hyper()._fields:
-        drawn["momentum"] = st.sampled_from((0.0, 0.5, 0.9))
+        drawn["momentum"] = st.sampled_from(momenta)
     else:  # where a gradient is nearly 0, its size decides little
         drawn["eps"] = st.just(0.0625)
     return st.fixed_dictionaries(drawn).map(lambda values: rule.hyper(**values))

@@ -51,9 +51,9 @@ class Wrapper:
     clipping: tuple[Clipping, ...] = CLIPPING
     devices: tuple[str, ...] = ("cpu", "cuda")
 
-    def groups(self, rule: Any = SGD, **how: bool) -> st.SearchStrategy[Any]:
+    def groups(self, rule: Any = SGD, *, decays: bool = False) -> st.SearchStrategy[Any]:
         """Hyperparameters of its groups."""
-        return st.tuples(*[cases.hypers(rule, **how)] * (3 if self.several else 1))
+        return st.tuples(*[cases.hypers(rule, decays=decays)] * (3 if self.several else 1))
 
     def leads(self, training: Training, place: Place, way: Variant) -> Held:
         """Where a way of sharing or of clipping leads, with torch's way of the other."""
