@@ -206,6 +206,13 @@ def test_no_guard_is_passed_over(guard: str) -> None:
     assert found.seen is None
 
 
+def test_whoever_looks_longer_looks_at_more_steps() -> None:
+    late = guarded(t=lambda t: min(t, 1000))
+    assert identify(late, ["Adam"]).named
+    found = identify(late, ["Adam"], profile="thorough")
+    assert found.nearest is not None and found.nearest.where == "over 3328 steps"
+
+
 def test_it_is_said_in_which_ranges_a_name_holds() -> None:
     found = identify(guarded(), ["Adam"])
     assert found.torchs and found.seen is not None

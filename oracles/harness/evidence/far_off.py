@@ -40,8 +40,8 @@ SIZES = tuple(2.0 ** (0 if t % 16 else 10) for t in range(32))
 """Of gradients of which the first of sixteen is large."""
 
 MANY, TEETH, SWING = 256, 16, 8
-"""Steps of a case that is long; in how many of them gradients halve before they leap up again, and
-the power of two that they leap to."""
+"""Steps of a long case, in each round of draws; in how many of them gradients halve before they
+leap up again, and the power of two that they leap to."""
 
 LARGE: Mapping[int, tuple[int, ...]] = MappingProxyType({1: (4099,), 2: (130, 33)})
 """Shapes that nobody takes for small ones, by how many dimensions they have."""
@@ -63,13 +63,14 @@ def far_off(
     values = {name: within(span, rng) for name, span in spans.items()}
     values |= {"batch_size": ROWS} if "batch_size" in takes else {}
     h = allowed(rule, rule.hyper()._replace(**values), spans)
-    usual = {n: v for n, v in rule.hyper()._asdict().items() if n in spans and v}
-    usual |= {n: v for n, v in USUAL.items() if n in spans}
-    swinging = tuple(2.0 ** (SWING - t % TEETH) for t in range(MANY))
-    rates = {name: v for name, v in usual.items() if is_rate(domains[name])}
-    calm = h._replace(lr=h.lr / MANY, **rates)  # what is remembered is so for long
+    own = {n: v for n, v in rule.hyper()._asdict().items() if n in spans and v}
+    usual = own | {n: v for n, v in USUAL.items() if n in spans}
+    steps = MANY * draws.rounds
+    swinging = tuple(2.0 ** (SWING - t % TEETH) for t in range(steps))
+    rates = {name: v for name, v in (usual | own).items() if is_rate(domains[name])}
+    calm = h._replace(lr=h.lr / steps, **rates)  # what is remembered is so for long
     small = _whole(2.0**-SWING)
-    yield Setting(f"over {MANY} steps", case_of(rule, calm, swinging, shapes, rng, small))
+    yield Setting(f"over {steps} steps", case_of(rule, calm, swinging, shapes, rng, small))
     if rule.elementwise:
         large = (*shapes[:-1], LARGE.get(len(shapes[-1]), shapes[-1]))
         yield Setting("with large tensors", case_of(rule, h, (1.0,) * 3, large, rng))

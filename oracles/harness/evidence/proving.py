@@ -60,13 +60,13 @@ def _left(candidate: Candidate, observation: Observation, sieve: Sieve) -> bool:
     makes numbers that are not finite, whoever follows it does, too.
     """
     if observation.case.steps >= MANY:
-        return not near(candidate, observation)
-    margin = _wider(sieve.margin, candidate.rule, observation)
-    if held(candidate, observation, margin) is not None:
-        return False
-    if in_short_formats(candidate.rule) and near(candidate, observation):
-        return False
-    return bool(np.isfinite(plainly(candidate, observation)).all())
+        out = not near(candidate, observation)
+    else:
+        margin = _wider(sieve.margin, candidate.rule, observation)
+        out = held(candidate, observation, margin) is None
+    if out and in_short_formats(candidate.rule):
+        out = not near(candidate, observation)
+    return out and bool(np.isfinite(plainly(candidate, observation)).all())
 
 
 def _wider(margin: Margin, rule: Rule, observation: Observation) -> Margin:
