@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -16,7 +19,7 @@ from oracles.harness.candidates import Candidate
 from oracles.harness.cases.case import Case, Parameter
 from oracles.harness.evidence.settings import DRAWS, Draws, Shapes, settings
 from oracles.harness.promise import Line, Promise, Word, line
-from oracles.harness.runs.confined import REST, Lost
+from oracles.harness.runs.confined import REST, Interview, Lost, at_once, confined
 from oracles.harness.subjects.asking import black_box
 from oracles.harness.subjects.blackbox import BlackBox, Function, shapes_for, unread
 from oracles.harness.subjects.importing import imported
@@ -366,6 +369,26 @@ class Inquiry:
             if told.word is not Word.KEPT:
                 break
         return told
+
+
+def refuse_limits(**limits: float | None) -> None:
+    """Check bounds that somebody has set.
+
+    Raises:
+        ValueError: one is no finite number above 0.
+    """
+    for name, number in limits.items():
+        if number is not None and not 0 < number < math.inf:
+            raise ValueError(f"{name}={number!r} must be a finite number above 0, or None")
+
+
+def answers(interview: Interview, time_limit: float | None) -> Iterator[tuple[str, Any]]:
+    """Questions and answers, as they come; within a time limit in a process of their own."""
+    if time_limit is None:
+        return at_once(interview)
+    if importlib.util.find_spec("torch"):  # a step on NumPy's arrays needs none
+        importlib.import_module("oracles.harness.subjects.trial").warm()
+    return confined(interview, time_limit)
 
 
 def answer(known: Mapping[str, Any], question: str) -> Any:

@@ -58,7 +58,7 @@ def recording(kind: str, seen: list[float]) -> Callable[..., Any]:
 def numbers(kind: str, **given: Any) -> dict[str, list[float]]:
     """What code was given, by question."""
     seen: list[float] = []
-    checking = Checking.of(recording(kind, seen), "SGD", dtypes=["float32"], **given)
+    checking = Checking(recording(kind, seen), "SGD", dtypes=["float32"], **given)
     found = {}
     for question, _ in checking.answers():
         found[question], seen[:] = list(seen), []
