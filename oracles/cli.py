@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -65,6 +67,9 @@ def _parser(given: Sequence[str] = ()) -> argparse.ArgumentParser:
         import_module(f"oracles.commands.{command}").add(commands)
     return parser
 
+
+# What is there at the end need not be looked through once more.
+atexit.register(gc.freeze)
 
 if __name__ == "__main__":
     raise SystemExit(main())
