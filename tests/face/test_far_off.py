@@ -129,7 +129,7 @@ def test_a_decay_that_is_thought_too_small_is_missed() -> None:
 
     found = identify(step)
     assert not found.named and found.nearest is not None
-    assert found.nearest.where == "at usual values"
+    assert found.nearest.where == "at weight_decay=0.0001"
 
 
 # --- guards that show in the largest and the smallest numbers alone ---
@@ -204,6 +204,20 @@ def test_no_guard_is_passed_over(guard: str) -> None:
     found = identify(GUARDS[guard], ["Adam"])
     assert not found.named
     assert found.seen is None
+
+
+@pytest.mark.parametrize(
+    ("guard", "where"),
+    [
+        ("ε has a cap", "at eps=100"),
+        ("the rate has a cap", "at lr=200"),
+        ("decay has a cap", "at weight_decay=400"),
+        ("steps are counted anew", LONG),
+    ],
+)
+def test_the_number_that_shows_it_is_told(guard: str, where: str) -> None:
+    found = identify(GUARDS[guard], ["Adam"])
+    assert found.nearest is not None and found.nearest.where == where
 
 
 def test_whoever_looks_longer_looks_at_more_steps() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from oracles.harness.arguments import numeric
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.far_off import MANY, is_rate
 from oracles.harness.evidence.following import held, in_short_formats, near, plainly
@@ -15,7 +16,7 @@ from oracles.harness.evidence.nearness import Near, nearness
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.parts import of
 from oracles.harness.evidence.sifting import Sieve, Sifted
-from oracles.harness.evidence.witnesses import Witness
+from oracles.harness.evidence.witnesses import Asked, Witness
 from oracles.harness.oracle import Margin
 from oracles.rule import Rule
 
@@ -49,8 +50,26 @@ def _off(sieve: Sieve, candidate: Candidate, far: Witness) -> Near | None:
     """How far a candidate is off in the first case that it does not hold; None if it holds all."""
     for observation in replace(sieve, witness=far).known(candidate.rule):
         if _left(candidate, observation, sieve):
-            return replace(nearness(candidate, [observation]), where=observation.what)
+            where = _where(sieve, candidate, observation, far) or observation.what
+            return replace(nearness(candidate, [observation]), where=where)
     return None
+
+
+def _where(sieve: Sieve, candidate: Candidate, off: Observation, far: Witness) -> str:
+    """The hyperparameter that makes a case one that does not hold; empty if there is no such one.
+
+    With what it is in the cases that tell conventions apart in its place, the candidate holds.
+    """
+    if off.case.steps >= MANY or not isinstance(far, Asked):
+        return ""
+    rule, (usual, *_) = candidate.rule, sieve.known(candidate.rule)
+    first, given = (told.case.groups[0].schedule[0] for told in (usual, off))
+    found = []
+    for name in sieve.takes(rule) & {*numeric(rule)}:
+        other = far.again(rule, off, **{name: getattr(first, name)})
+        if other is not None and not _left(candidate, other, sieve):
+            found.append(f"at {name}={getattr(given, name):.6g}")
+    return found[0] if len(found) == 1 else ""
 
 
 def _left(candidate: Candidate, observation: Observation, sieve: Sieve) -> bool:

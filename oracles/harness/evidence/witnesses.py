@@ -168,6 +168,12 @@ class Asked:
             return SubjectError("parameters of another size than it was given")
         return Observation(setting.what, case, answer, dtype)
 
+    def again(self, rule: Rule, told: Observation, **values: Any) -> Observation | None:
+        """What it does with other hyperparameters in the same case; None if it takes none such."""
+        case = _altered(rule, told.case, methodcaller("_replace", **values))
+        found = case and self._asked(rule, Setting(told.what, case))
+        return found if isinstance(found, Observation) else None
+
     def ignores(self, rule: Rule) -> frozenset[str]:
         """Those whose value changes no bit of its answers, and changes what torch's rule gives.
 
