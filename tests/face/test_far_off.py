@@ -220,6 +220,23 @@ def test_the_number_that_shows_it_is_told(guard: str, where: str) -> None:
     assert found.nearest is not None and found.nearest.where == where
 
 
+def spiking(params: Any, grads: Any, state: Any, lr: Any, b1: Any, b2: Any, eps: Any) -> Any:
+    """Adam that leaves gradients out which are far above what is remembered, as SPAM does."""
+    t = state["t"] = state.get("t", 0) + 1
+    found = []
+    for n, (w, g) in enumerate(zip(params, grads, strict=True)):
+        m, v = state.get(n, (0.0, 0.0))
+        g = np.where((g * g > 5000 * v) & (t > 1), 0, g)
+        m, v = state[n] = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        found.append(w - lr * m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps))
+    return found
+
+
+def test_what_is_remembered_is_asked_at_rates_that_forget_as_well() -> None:
+    found = identify(spiking, ["Adam"])
+    assert found.nearest is not None and found.nearest.where == "over 64 steps"
+
+
 def test_whoever_looks_longer_looks_at_more_steps() -> None:
     late = guarded(t=lambda t: min(t, 1000))
     assert identify(late, ["Adam"]).named

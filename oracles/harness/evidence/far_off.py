@@ -39,9 +39,13 @@ USUAL: Mapping[str, float] = MappingProxyType(
 SIZES = tuple(2.0 ** (0 if t % 16 else 10) for t in range(32))
 """Of gradients of which the first of sixteen is large."""
 
-MANY, TEETH, SWING = 256, 16, 8
-"""Steps of a long case, in each round of draws; in how many of them gradients halve before they
-leap up again, and the power of two that they leap to."""
+MANY, FEWER = 256, 64
+"""Steps of a long case in each round of draws, at the rates that people use, which remember for
+long; and of one that forgets soon what was."""
+
+TEETH, SWING = 16, 8
+"""In how many steps gradients halve before they leap up again, and the power of two that they leap
+to."""
 
 LARGE: Mapping[int, tuple[int, ...]] = MappingProxyType({1: (4099,), 2: (130, 33)})
 """Shapes that nobody takes for small ones, by how many dimensions they have."""
@@ -65,12 +69,11 @@ def far_off(
     h = allowed(rule, rule.hyper()._replace(**values), spans)
     own = {n: v for n, v in rule.hyper()._asdict().items() if n in spans and v}
     usual = own | {n: v for n, v in USUAL.items() if n in spans}
-    steps = MANY * draws.rounds
-    swinging = tuple(2.0 ** (SWING - t % TEETH) for t in range(steps))
     rates = {name: v for name, v in (usual | own).items() if is_rate(domains[name])}
-    calm = h._replace(lr=h.lr / steps, **rates)  # what is remembered is so for long
-    small = _whole(2.0**-SWING)
-    yield Setting(f"over {steps} steps", case_of(rule, calm, swinging, shapes, rng, small))
+    for steps, kept in ((MANY * draws.rounds, rates), (FEWER, {})):
+        sizes = tuple(2.0 ** (SWING - t % TEETH) for t in range(steps))
+        calm, small = h._replace(lr=h.lr / steps, **kept), _whole(2.0**-SWING)
+        yield Setting(f"over {steps} steps", case_of(rule, calm, sizes, shapes, rng, small))
     if rule.elementwise:
         large = (*shapes[:-1], LARGE.get(len(shapes[-1]), shapes[-1]))
         yield Setting("with large tensors", case_of(rule, h, (1.0,) * 3, large, rng))

@@ -10,7 +10,7 @@ import numpy as np
 
 from oracles.harness.arguments import numeric
 from oracles.harness.candidates import Candidate
-from oracles.harness.evidence.far_off import MANY, is_rate
+from oracles.harness.evidence.far_off import FEWER, is_rate
 from oracles.harness.evidence.following import held, in_short_formats, near, plainly
 from oracles.harness.evidence.nearness import Near, nearness
 from oracles.harness.evidence.observation import Observation
@@ -60,7 +60,7 @@ def _where(sieve: Sieve, candidate: Candidate, off: Observation, far: Witness) -
 
     With what it is in the cases that tell conventions apart in its place, the candidate holds.
     """
-    if off.case.steps >= MANY or not isinstance(far, Asked):
+    if off.case.steps >= FEWER or not isinstance(far, Asked):
         return ""
     rule, (usual, *_) = candidate.rule, sieve.known(candidate.rule)
     first, given = (told.case.groups[0].schedule[0] for told in (usual, off))
@@ -78,7 +78,7 @@ def _left(candidate: Candidate, observation: Observation, sieve: Sieve) -> bool:
     So it is of rules whose radii were measured, which was not done out here. Where the candidate
     makes numbers that are not finite, whoever follows it does, too.
     """
-    if observation.case.steps >= MANY:
+    if observation.case.steps >= FEWER:
         out = not near(candidate, observation)
     else:
         margin = _wider(sieve.margin, candidate.rule, observation)
