@@ -16,7 +16,7 @@ from oracles.harness.subjects.trace import Trace
 from oracles.identification import identify
 from oracles.reports.identification import render
 
-LONG, LARGE = "over 256 steps", "with large tensors"
+LONG, LARGE = "over 128 steps", "with large tensors"
 
 
 def stepping(direction: Callable[[Any, Any, int], Any]) -> Callable[..., Any]:
@@ -101,7 +101,7 @@ def test_a_number_of_its_own_that_matters_is_a_condition() -> None:
 
 
 def test_a_number_that_matters_in_long_runs_alone_is_a_condition() -> None:
-    def ending(params: Any, grads: Any, state: Any, lr: float, horizon: float = 300.0) -> Any:
+    def ending(params: Any, grads: Any, state: Any, lr: float, horizon: float = 200.0) -> Any:
         t = state["t"] = state.get("t", 0) + 1
         return [w - lr * g * (t < horizon) for w, g in zip(params, grads, strict=True)]
 
@@ -241,7 +241,7 @@ def test_whoever_looks_longer_looks_at_more_steps() -> None:
     late = guarded(t=lambda t: min(t, 1000))
     assert identify(late, ["Adam"]).named
     found = identify(late, ["Adam"], profile="thorough")
-    assert found.nearest is not None and found.nearest.where == "over 3328 steps"
+    assert found.nearest is not None and found.nearest.where == "over 1664 steps"
 
 
 def test_it_is_said_in_which_ranges_a_name_holds() -> None:
@@ -249,7 +249,7 @@ def test_it_is_said_in_which_ranges_a_name_holds() -> None:
     assert found.torchs and found.seen is not None
     assert [*found.seen.hyper] == ["lr", "beta1", "beta2", "eps", "weight_decay"]
     assert found.seen.hyper["eps"] == (0.0, 100.0)
-    assert found.seen.steps == 256
+    assert found.seen.steps == 128
     assert f"Seen with {found.seen}." in render(found, width=1000)
     assert found.to_json()["seen"]["hyper"]["lr"] == found.seen.hyper["lr"]
 

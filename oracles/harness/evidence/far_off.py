@@ -36,10 +36,10 @@ USUAL: Mapping[str, float] = MappingProxyType(
 )
 """What people give where torch's default is 0, or is 1 in bfloat16."""
 
-SIZES = tuple(2.0 ** (0 if t % 16 else 10) for t in range(32))
+SIZES = tuple(2.0 ** (0 if t % 16 else 10) for t in range(20))
 """Of gradients of which the first of sixteen is large."""
 
-MANY, FEWER = 256, 64
+MANY, FEWER = 128, 64
 """Steps of a long case in each round of draws, at the rates that people use, which remember for
 long; and of one that forgets soon what was."""
 

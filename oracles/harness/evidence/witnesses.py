@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from operator import methodcaller
 from typing import Any, Protocol
@@ -134,7 +134,7 @@ class Asked:
         """Those that are known to tell all conventions apart, and beside them another seed's."""
         known = (DRAWS,) if self.draws.seed else ()
         for draws in (*known, self.draws):
-            yield from self.cases(rule, takes, self._shapes(rule), draws)
+            yield from _drawn(self.cases, rule, takes, self._shapes(rule), draws)
 
     @cached_property
     def far(self) -> Asked:
@@ -249,6 +249,12 @@ class Asked:
 
     def _named(self, rule: Rule) -> Shapes:
         return () if rule.drawing.shapes else shapes_for(self.box)
+
+
+@lru_cache(maxsize=64)
+def _drawn(cases: Callable[..., Iterator[Setting]], *what: Any) -> tuple[Setting, ...]:
+    """Cases that are the same whoever is asked."""
+    return tuple(cases(*what))
 
 
 def others(value: Any) -> tuple[Any, ...]:
