@@ -77,7 +77,7 @@ def groups(trial: Trial) -> str:
         return f"{OTHER_BITS} in a group with a learning rate of its own"
     for name, given in _settings(trial).items():
         if not _apart(trial, {}, given):
-            return f"{OTHER_BITS} in a group with a {name} of its own"
+            return f"{OTHER_BITS} in a group with its own {name}"
     return ""
 
 
