@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from oracles.harness.promise import NotAsked
+from oracles.harness.subjects.handing import TENSORS
 from oracles.harness.subjects.subject import answering
 from oracles.harness.subjects.tensors import UNTOUCHED, gaps, strided, transposed
 from oracles.harness.subjects.trial import (
@@ -81,6 +82,8 @@ def no_dimensions(trial: Trial) -> str:
     """A parameter without dimensions is stepped, as one of one element is."""
     if why := _odd(trial, (), "a parameter without dimensions"):
         return why
+    if trial.box.form != TENSORS:  # names go by dimensions
+        return ""
     bare, single = (_shaped(trial, shape).run()[1] for shape in ((), (1,)))
     if equal(bare, single.reshape(())) or trial.follows is None:
         return ""
