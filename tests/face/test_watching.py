@@ -23,6 +23,7 @@ import torch.nn.functional as F
 
 import oracles
 from oracles import cli
+from oracles.harness.subjects.loops.looks import Looks, infinite
 from oracles.harness.watching.faults import FAULTS, QUESTIONS
 from oracles.reports.watched import render
 from oracles.watching import LoopReport
@@ -262,6 +263,68 @@ def test_nothing_stays_behind() -> None:
     events = len(report.log.events)
     optimizer.step()
     assert len(report.log.events) == events
+
+
+SHAPES = [
+    ((3,), torch.float32),
+    ((2, 2), torch.float64),
+    ((4000,), torch.float32),
+    ((5,), torch.bfloat16),
+    ((50, 60), torch.float16),
+    ((), torch.float32),
+]
+"""Of tensors that are read together, some by a copy and some by a few of their elements."""
+
+
+def of_all_shapes() -> list[torch.Tensor]:
+    """Parameters, each with a gradient that is its negative, transposed in memory if it can be."""
+    torch.manual_seed(0)
+    found = [torch.randn(shape).to(dtype).requires_grad_() for shape, dtype in SHAPES]
+    for p in found:
+        p.grad = -p.detach().t().contiguous().t() if p.dim() == 2 else -p.detach()
+    return found
+
+
+def test_elements_are_those_of_their_tensors() -> None:
+    tensors = of_all_shapes()
+    looks = Looks()
+    looks.follow(tensors)
+    for _ in range(2):
+        look = looks.look()
+        for n, tensor in enumerate(tensors):
+            seen = look.gradient(n)
+            assert seen is not None
+            largest = tensor.detach().abs().flatten().double().sort(descending=True).values[:4]
+            assert [abs(value) for value in seen.values] == largest.tolist()
+            assert look.weight(n) == tuple(-value for value in seen.values)
+        with torch.no_grad():  # behind the counters of versions
+            tensors[0].data.mul_(2)
+            assert tensors[0].grad is not None
+            tensors[0].grad.data.mul_(2)
+
+
+def test_a_tensor_that_was_replaced_spoils_no_other() -> None:
+    tensors = of_all_shapes()
+    looks = Looks()
+    looks.follow(tensors)
+    before = looks.look()
+    tensors[0].data = torch.ones(1)
+    tensors[1].grad = torch.eye(2, dtype=torch.float64).to_sparse()
+    after = looks.look()
+    assert [after.weight(n) == before.weight(n) for n in range(6)] == [False] + 5 * [True]
+    assert after.weight(0) == ()
+    values = [[g.values if g else None for g in look.gradients] for look in (before, after)]
+    assert values[1] == [values[0][0], (), *values[0][2:]]
+
+
+def test_which_gradients_are_not_finite() -> None:
+    """A sum that is none may be one of numbers."""
+    most = torch.finfo(torch.float16).max
+    finite = [torch.ones(3), torch.full((2,), most, dtype=torch.float16), torch.ones(4000)]
+    assert [*infinite(finite)] == []
+    wrong = [torch.tensor([1.0, math.nan]), torch.full((4000,), math.inf)]
+    assert [*infinite([*finite, *wrong])] == [3, 4]
+    assert [*infinite([torch.eye(2).to_sparse(), *wrong])] == [1, 2], "though one cannot be read"
 
 
 def test_a_report_is_read_when_the_loop_is_over() -> None:

@@ -128,7 +128,8 @@ def _wasted(loop: Loop, update: Update, most: int) -> bool:
     """
     count = len(update.backwards)
     starts = [b.begun.look.weights for b in update.backwards if b.begun.look]
-    if not (update.lost and update.landed and update.sure) or len(set(starts)) > 1:
+    moved = any(start != starts[0] for start in starts)
+    if moved or not (update.lost and update.landed and update.sure):
         return False
     if loop.log.meant.accumulation:
         return most < loop.log.meant.accumulation <= count

@@ -73,7 +73,7 @@ class Listener:
         self._scaling = False
         self._packing = 0
         self._safe: int | None = 0
-        self._left = Look((), ())
+        self._left = Look()
         self._iterators: list[Any] = []
         try:
             self._to_optimizers()
