@@ -20,6 +20,7 @@ import jsonschema
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 import oracles
 from oracles import cli
@@ -182,6 +183,78 @@ def test_what_may_be_meant_so_is_asked(loop: str, name: str, said: str) -> None:
     assert doubt.sentence.startswith(said)
 
 
+def asked(train: Callable[[nn.Module, Any], Any], **said: Any) -> list[str]:
+    """What is asked of a loop in which nothing is wrong."""
+    model = mlp()
+    optimizer = sgd(model)
+    with oracles.watch(optimizer, model=model, **said) as report:
+        train(model, optimizer)
+    report.raise_if_wrong()
+    return [str(doubt) for doubt in report.doubts]
+
+
+def by_steps(
+    model: nn.Module,
+    optimizer: Any,
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = F.cross_entropy,
+    after: Callable[[], Any] = bool,
+) -> None:
+    for x, y in batches():
+        optimizer.zero_grad()
+        loss(model(x), y).backward()
+        optimizer.step()
+        after()
+
+
+def test_a_multiple_of_the_mean_is_asked_about() -> None:
+    """A sum over tokens that is divided by sequences, or half of a loss."""
+
+    def half(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(out, y, reduction="sum") / (len(y) / 2)
+
+    said = "whether steps 1 to 4 of SGD are to follow {} times the mean of the losses"
+    found = asked(partial(by_steps, loss=half), loss="mean")
+    assert found == ["a multiple of the mean: " + said.format(2)]
+    assert asked(by_steps, loss="mean") == []
+
+
+def test_outputs_that_are_compared_with_the_targets_of_others_are_asked_about() -> None:
+    def squared(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.mse_loss(out[:, :1], y.float())
+
+    with pytest.warns(UserWarning, match="target size"):
+        (found,) = asked(partial(by_steps, loss=squared))
+    assert found.startswith("all pairs: whether the loss of steps 1 to 4 of SGD is to compare each")
+    for right in (
+        lambda out, y: F.mse_loss(out[:, 0], y.float()),
+        lambda out, _: F.mse_loss(out, torch.zeros(()).expand_as(out)),
+        lambda out, _: F.mse_loss(out[:, :1].expand(-1, 2), out.detach()),
+    ):
+        assert asked(partial(by_steps, loss=right)) == []
+
+
+@pytest.mark.parametrize(
+    ("length", "times", "said"),
+    [
+        (3, 1, ["past its end: whether CosineAnnealingLR is to go past its end, which is step 3"]),
+        (8, 2, ["more than one advance: whether CosineAnnealingLR is to count anything but steps"]),
+        (4, 1, []),
+    ],
+)
+def test_how_often_a_schedule_goes_on_is_asked(length: int, times: int, said: list[str]) -> None:
+    def train(model: nn.Module, optimizer: Any) -> None:
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, length)
+
+        def after() -> None:
+            for _ in range(times):
+                schedule.step()
+
+        by_steps(model, optimizer, after=after)
+
+    found = asked(train)
+    assert [doubt[: len(start)] for doubt, start in zip(found, said, strict=True)] == said
+
+
 def test_layers_in_a_plain_list_are_asked_about() -> None:
     model = mlp()
     hidden = [torch.nn.Linear(2, 3), torch.nn.Linear(3, 2)]
@@ -225,6 +298,7 @@ def replaceable() -> dict[tuple[str, str], Any]:
         torch.no_grad,
         torch.inference_mode,
         torch.autograd.graph.saved_tensors_hooks,
+        torch.optim.swa_utils.AveragedModel,
         sys.modules[__name__],
         sys.modules["tests.support.loops"],
         torch.nn.utils,

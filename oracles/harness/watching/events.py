@@ -110,6 +110,7 @@ class Loss(NamedTuple):
             more.
         scale: of the scaler that has scaled it, 1 if none has; None if that is not known.
         kind: the operation that reduces them, by name.
+        pairs: the outputs and the targets were both spread out before they were compared.
     """
 
     factor: float | None = None
@@ -118,6 +119,7 @@ class Loss(NamedTuple):
     elements: float | None = None
     scale: float | None = None
     kind: str = ""
+    pairs: bool = False
 
 
 NOT_READ = Loss()
@@ -142,11 +144,13 @@ class Begun(Event):
         loss: what it was called on.
         kept: its graph is kept for another pass.
         training: by the number of the model, whether it is in training mode.
+        again: it is called on the very loss of the pass before.
     """
 
     loss: Loss = NOT_READ
     kept: bool = False
     training: tuple[bool, ...] = ()
+    again: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -255,6 +259,19 @@ class Advanced(Event):
     placed: bool = False
     before: Values = ()
     after: Values = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Averaged(Event):
+    """An averaged model was told the weights of a model.
+
+    Attributes:
+        average: which averaged model, by a number of its own.
+        parameters: whose weights.
+    """
+
+    average: int
+    parameters: tuple[int, ...]
 
 
 class Parameter(NamedTuple):

@@ -67,6 +67,7 @@ class Recorder:
         self.optimizers: list[Any] = []
         self.schedulers: list[Any] = []
         self.models: list[torch.nn.Module] = []
+        self.averages: list[Any] = []
         self.told: dict[tuple[int, int], Told] = {}
         self._optimizers: dict[int, dict[str, Any]] = {}
         self._schedulers: dict[int, dict[str, Any]] = {}
@@ -122,6 +123,12 @@ class Recorder:
             self.models.append(model)
             if given:
                 self._given.append(len(self.models) - 1)
+
+    def averaged(self, average: Any, model: torch.nn.Module) -> tuple[int, tuple[int, ...]]:
+        """The number of an averaged model, and those of the parameters that it is told."""
+        tensors = tensors_of(model).values()
+        self.looks.follow(tensors)
+        return _place(self.averages, average), tuple(self.looks.numbers(tensors))
 
     def renew(self) -> None:
         """Look at the parameters that models have by now, from now on."""
