@@ -209,11 +209,11 @@ def _golden(name: str) -> str:
 
 def schedule_page(explanation: ScheduleExplanation) -> str:
     """All that is known of a schedule."""
-    torch, name = explanation.torch, explanation.name
+    first, name = explanation.first, explanation.name
     parts = [
         f"# {name}\n\n{explanation.title}",
         f"```text\n{explanation.theory}\n```",
-        f"## Its timings\n\ntorch follows `{torch.name}`: {torch.equation} ({torch.source}). "
+        f"## Its timings\n\n{explanation.follows}: {first.equation} ({first.source}). "
         "Other code follows one of these:\n\n"
         + table(
             ("timing", "its line, and who computes it so", "where it shows first"),
@@ -231,7 +231,8 @@ def schedule_page(explanation: ScheduleExplanation) -> str:
             f"## The pinned rates\n\nOne document a timing in `golden/schedules/{name.lower()}/` "
             "answers, to the bit:\n\n" + table(("question", "why it is asked"), rows)
         )
-    parts.append(f"## What torch gets wrong\n\n{_flaws(name)}")
+    if explanation.torchs:
+        parts.append(f"## What torch gets wrong\n\n{_flaws(name)}")
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -256,16 +257,19 @@ def _link(upstream: str) -> str:
 def schedules_page(explanations: Sequence[ScheduleExplanation]) -> str:
     """A line for each schedule."""
     rows = [
-        (f"[{e.name}]({e.name}.md)", f"`{e.torch.name}`", _cell(e.torch.equation), len(e.others))
-        for e in explanations
+        (f"[{e.name}]({e.name}.md)", f"`{e.first.name}`", _cell(e.first.equation), len(e.others))
+        for e in sorted(explanations, key=lambda e: not e.torchs)
     ]
-    columns = ("schedule", "torch's timing", "its line", "others")
     cells = [tuple(map(str, row)) for row in rows]
-    intro = (
-        "Every class of `torch.optim.lr_scheduler`, and SWALR. "
-        "[What can be asked](../learning_rates.md)."
+    count = sum(e.torchs for e in explanations)
+    columns = ("schedule", "its timing", "its line", "others")
+    return (
+        "# Schedules\n\nEvery class of `torch.optim.lr_scheduler`, and SWALR. "
+        "[What can be asked](../learning_rates.md).\n\n"
+        f"{table(columns, cells[:count])}\n\n"
+        "## What others call theirs\n\nSchedules that torch has not, by the name of a function or "
+        f"a class that has them.\n\n{table(columns, cells[count:])}\n"
     )
-    return f"# Schedules\n\n{intro}\n\n{table(columns, cells)}\n"
 
 
 # --- other pages ---

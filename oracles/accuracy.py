@@ -13,6 +13,7 @@ from oracles.harness.candidates import Candidate
 from oracles.harness.cases.case import Case
 from oracles.harness.evidence.accepted import accepted
 from oracles.harness.evidence.settings import DRAWS, Draws, settings
+from oracles.harness.evidence.sifting import MARGINS
 from oracles.harness.oracle import PYTHON, Oracle
 from oracles.harness.subjects.blackbox import BlackBox
 from oracles.harness.subjects.subject import Declined, SubjectError
@@ -30,6 +31,7 @@ class Accuracy:
         ulps: the largest error in units in the last place of the update it is part of.
         setting: where the first of them was seen.
         cause: which operation loses it, where that can be told.
+        left: whether that is no matter of roundings: no text of the rule is so far off.
     """
 
     dtype: str
@@ -37,8 +39,11 @@ class Accuracy:
     ulps: float
     setting: str
     cause: str = ""
+    left: bool = False
 
     def __str__(self) -> str:
+        if self.left:
+            return f"in {self.dtype} it does not ({self.radii:.2g} radii)"
         cause = f" ({self.cause})" if self.cause else ""
         return f"{self.dtype} within {self.radii:.2g} radii{cause}"
 
@@ -79,6 +84,8 @@ def accuracy(
         if radii > worst.radii:
             cause = _cause(oracle, candidate, answer) if radii > 1 else ""
             worst = replace(worst, radii=radii, setting=setting.what, cause=cause)
+        if radii > 1 and dtype != "float64" and not worst.left:  # in which the rule was asked
+            worst = replace(worst, left=_leaves(oracle, candidate, answer))
         worst = replace(worst, ulps=max(worst.ulps, _ulps(oracle, candidate, answer)))
     if not judged:
         nothing = f"no element is judged: rounding to {dtype} leaves everything open"
@@ -109,6 +116,12 @@ def _radii(
     known = np.isfinite(balls.rad[0]) & (balls.rad[0] > 0)
     off = np.abs(answer - balls.mid[0])[known] / balls.rad[0][known]
     return float(np.nan_to_num(off, nan=np.inf).max(initial=0.0)), int(known.sum())
+
+
+def _leaves(oracle: Oracle, candidate: Candidate, answer: FloatArray) -> bool:
+    """Whether answers are outside of the margin that holds every text of the rule."""
+    wide = Oracle(oracle.rule, oracle.case, margin=MARGINS[-1])
+    return _radii(wide, candidate, answer)[0] > 1
 
 
 def _ulps(oracle: Oracle, candidate: Candidate, answer: FloatArray) -> float:

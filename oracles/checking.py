@@ -8,15 +8,15 @@ promised or not asked.
 from __future__ import annotations
 
 import importlib.util
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from typing import Any
 
 from oracles.accuracy import Accuracy
 from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.evidence.settings import Draws
-from oracles.harness.runs.confined import REST, Lost, at_once, confined
+from oracles.harness.runs.confined import REST, Lost
 from oracles.harness.subjects.arrays import KINDS
 from oracles.inquiry import (
     ACCURACY,
@@ -29,7 +29,9 @@ from oracles.inquiry import (
     Named,
     Told,
     answer,
+    answers,
     line_of,
+    refuse_limits,
 )
 from oracles.naming import unknown
 from oracles.optimizers.registry import RULES
@@ -93,7 +95,7 @@ def check(
     >>> check(step, "SGD", dtypes=["float64"]).faults()
     ["step follows SGD's batch_scaled; its author claims SGD's coupled_unscaled"]
     """
-    checking = Checking.of(
+    checking = Checking(
         subject,
         rule,
         names=names,
@@ -112,81 +114,82 @@ def check(
 
 @dataclass(frozen=True, eq=False)
 class Checking:
-    """A check, to be asked question by question.
+    """A check, to be asked question by question; what it is made of are :func:`check`'s arguments.
 
-    Attributes:
-        inquiry: what is asked.
-        claim: what the code is said to follow.
-        bound: of its errors in radii.
-        time_limit: in seconds, in a process of its own; None for neither.
+    Raises:
+        ValueError: there is no such rule, dtype, kind of arrays or profile, a number is none that
+            is allowed, or two arguments do not go together.
     """
 
-    inquiry: Inquiry
-    claim: Claim | None
-    bound: float | None
-    time_limit: float | None
+    subject: Any
+    rule: str | Rule | None = None
+    _: KW_ONLY
+    names: Mapping[str, str] | None = None
+    fixed: Mapping[str, Any] | None = None
+    dtypes: Sequence[str] = DTYPES
+    within: float | None = None
+    not_promised: Sequence[str] = ()
+    arrays: str | None = None
+    as_torch: bool = False
+    time_limit: float | None = None
+    seed: int = 0
+    profile: str = "default"
 
-    @classmethod
-    def of(
-        cls,
-        subject: Any,
-        rule: str | Rule | None = None,
-        *,
-        names: Mapping[str, str] | None = None,
-        fixed: Mapping[str, Any] | None = None,
-        dtypes: Sequence[str] = DTYPES,
-        within: float | None = None,
-        not_promised: Sequence[str] = (),
-        arrays: str | None = None,
-        as_torch: bool = False,
-        time_limit: float | None = None,
-        seed: int = 0,
-        profile: str = "default",
-    ) -> Checking:
-        """As :func:`check` is called.
-
-        Raises:
-            ValueError: there is no such rule, dtype, kind of arrays or profile, a number is none
-                that is allowed, or two arguments do not go together.
-        """
-        for dtype in dtypes:
+    def __post_init__(self) -> None:
+        """Refuse what cannot be asked."""
+        for dtype in self.dtypes:
             _among("dtypes", dtype, DTYPES)
-        if arrays is not None:
-            _among("arrays", arrays, [*KINDS])
-            if importlib.util.find_spec(arrays) is None:
-                raise ValueError(f"arrays={arrays!r} needs {arrays}, which is not installed here")
-        for name, number in (("within", within), ("time_limit", time_limit)):
-            if number is not None and not 0 < number < math.inf:
-                raise ValueError(f"{name}={number!r} must be a finite number above 0, or None")
-        if as_torch and time_limit is not None:
+        if self.arrays is not None:
+            _among("arrays", self.arrays, [*KINDS])
+            if importlib.util.find_spec(self.arrays) is None:
+                needs = f"needs {self.arrays}, which is not installed here"
+                raise ValueError(f"arrays={self.arrays!r} {needs}")
+        refuse_limits(within=self.within, time_limit=self.time_limit)
+        if self.as_torch:
+            self._strictly()
+        own = self.rule if isinstance(self.rule, Rule) else None
+        if self.time_limit is not None and own and own not in RULES.values():
+            raise ValueError(
+                f"rule={own.name}, a rule of one's own, and time_limit={self.time_limit:g}, "
+                "whose process knows those of oracles.RULES: give one of them"
+            )
+        if self.within is not None and not self.dtypes:
+            raise ValueError(f"within={self.within:g} bounds errors, and dtypes=[] measures none")
+        _ = self.inquiry
+
+    def _strictly(self) -> None:
+        """Refuse what does not go together with the strict question."""
+        if self.time_limit is not None:
             raise ValueError(
                 "as_torch=True asks on several threads, and time_limit in a forked process, which "
                 "has none: give one of them"
             )
-        given = {"names": names, "fixed": fixed, "dtypes": tuple(dtypes) != DTYPES}
-        for name in (name for name, value in given.items() if as_torch and value):
-            raise ValueError(f"as_torch=True asks torch's own arguments, in all dtypes: no {name}")
-        if time_limit is not None and isinstance(rule, Rule) and rule not in RULES.values():
-            raise ValueError(
-                f"rule={rule.name}, a rule of one's own, and time_limit={time_limit:g}, whose "
-                "process knows those of oracles.RULES: give one of them"
-            )
-        if within is not None and not dtypes:
-            raise ValueError(f"within={within:g} bounds errors, and dtypes=[] measures none")
-        claim = None if rule is None else Claim.of(rule)
-        rules = (*RULES.values(),) if claim is None else (claim.rule,)
-        inquiry = Inquiry(
-            subject,
-            rules,
-            names or {},
-            fixed or {},
-            dtypes,
-            tuple(not_promised),
-            arrays,
-            as_torch,
-            Draws(seed, profile),
+        dtypes = tuple(self.dtypes) != DTYPES
+        for name, given in {"names": self.names, "fixed": self.fixed, "dtypes": dtypes}.items():
+            if given:
+                raise ValueError(
+                    f"as_torch=True asks torch's own arguments, in all dtypes: no {name}"
+                )
+
+    @cached_property
+    def claim(self) -> Claim | None:
+        """What the code is said to follow."""
+        return None if self.rule is None else Claim.of(self.rule)
+
+    @cached_property
+    def inquiry(self) -> Inquiry:
+        """What is asked."""
+        return Inquiry(
+            self.subject,
+            (*RULES.values(),) if self.claim is None else (self.claim.rule,),
+            self.names or {},
+            self.fixed or {},
+            self.dtypes,
+            tuple(self.not_promised),
+            self.arrays,
+            self.as_torch,
+            Draws(self.seed, self.profile),
         )
-        return cls(inquiry, claim, within, time_limit)
 
     def checks(self) -> list[str]:
         """The names of all checks, in the order in which they are asked.
@@ -205,11 +208,7 @@ class Checking:
             ValueError: the code has no promise of some name.
             TypeError: it is nothing that can be asked.
         """
-        if self.time_limit is not None:
-            if importlib.util.find_spec("torch"):  # a step on NumPy's arrays needs none
-                importlib.import_module("oracles.harness.subjects.trial").warm()
-            return confined(self.inquiry, self.time_limit)
-        return at_once(self.inquiry)
+        return answers(self.inquiry, self.time_limit)
 
     def report(self, known: Mapping[str, Any]) -> Report:
         """What the answers say."""
@@ -230,7 +229,7 @@ class Checking:
             declined={} if lost else found.refused,
             fault=lost,
             claim=self.claim,
-            bound=self.bound,
+            bound=self.within,
             printed=printed,
             own=RULE in self.inquiry.not_promised,
             draws=draws,

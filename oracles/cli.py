@@ -8,21 +8,32 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 
-from oracles.commands import check, compare, explain, identify, loop, matrix, page, soak, translate
 from oracles.commands.command import INTERRUPTED, STATUSES, Parser, Usage, in_options
 
 UNREAD = 128 + 13
 """As shells report SIGPIPE, which Windows does not know."""
 
-COMMANDS = (check, loop, identify, translate, explain, compare, matrix, page, soak)
-"""In the order in which help lists them."""
+COMMANDS = (
+    "check",
+    "loop",
+    "identify",
+    "translate",
+    "explain",
+    "compare",
+    "matrix",
+    "page",
+    "soak",
+)
+"""In the order in which help lists them; modules of ``oracles.commands``."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status, as :data:`STATUSES` says."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser(given).parse_args(given)
     try:
         status: int = options.run(options)
     except Usage as error:
@@ -44,14 +55,16 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(given: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Of the command that is called, which waits for no other; of all where none is."""
     parser = Parser(
         prog="oracles", description="Conformance of optimizer update rules.", epilog=STATUSES
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print it")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add(commands)
+    called = given[:1] if given and given[0] in COMMANDS else COMMANDS
+    for command in called:
+        import_module(f"oracles.commands.{command}").add(commands)
     return parser
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from oracles.fitting import identify_fit
+from oracles.harness.arguments import numeric
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
 from oracles.harness.evidence.effective import with_one_argument, with_other_arguments
@@ -27,6 +28,7 @@ from oracles.harness.evidence.exceptions import divided
 from oracles.harness.evidence.fits.answer import FitIdentification
 from oracles.harness.evidence.nearness import Near, nearness
 from oracles.harness.evidence.proving import proven
+from oracles.harness.evidence.ranges import Ranges
 from oracles.harness.evidence.settings import DRAWS, Draws
 from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
 from oracles.harness.evidence.untold import Untold, untold
@@ -71,6 +73,7 @@ class Identification:
         loop: of a training loop, the loss that it minimizes, and all that belongs to a loop.
         schedule: of what says what the learning rate is, the schedule that it follows.
         draws: which cases it was asked, and how many; None where none are drawn.
+        seen: in which ranges what fits was seen.
 
     >>> def step(params, grads, state, lr, wd, m):
     ...     return [w - lr * (g + wd / m * w) for w, g in zip(params, grads)]
@@ -99,6 +102,7 @@ bias_undecayed gives 0.9, the code 0.85
     unread: tuple[str, ...] = ()
     resting: tuple[str, ...] = ()
     draws: Draws | None = None
+    seen: Ranges | None = None
 
     @property
     def named(self) -> bool:
@@ -169,6 +173,7 @@ bias_undecayed gives 0.9, the code 0.85
             "fault": self.fault,
             "ruled_out": self.ruled_out,
             "open": len(self.open),
+            "seen": self.seen and self.seen.to_json(),
             "untold": [
                 {"needs": list(u.needs), "candidates": [plain(c) for c in u.candidates]}
                 for u in self.untold
@@ -369,20 +374,28 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
     if not (last.fits or last.open or (fault := asked[0].fault())):
         sieve, other = _otherwise(asked) or (sieve, last)
         if not (short or other.fits):  # what is made of counters alone may still be in float32
-            sieve, other = _simplest(list(sieves(readings, rules, MARGINS[1:])))
-            other = _own(sieve, other)
+            sieve, other = _in_float32(readings, rules)
         last = max(last, other, key=_left)
     if last.fits:
-        last, failed = proven(sieve, last)
-        if last.fits:
-            return _named(sieve, last)
-        return Identification(readings[0].name, (), last.ruled_out, nearest=failed, sieve=sieve)
+        proof, failed = proven(sieve, last)
+        if not proof.fits and last.fits[0].arguments and sieve.margin is MARGINS[0]:
+            sieve, last = _in_float32(readings, rules)
+            proof, _ = proven(sieve, last)
+        if proof.fits:
+            return _named(sieve, proof)
+        return Identification(readings[0].name, (), proof.ruled_out, nearest=failed, sieve=sieve)
     if last.open:
         return Identification(readings[0].name, (), last.ruled_out, open=last.open)
     if fault:
         return Identification(readings[0].name, (), 0, fault=fault)
     nearest = resting() if resting else _nearest(asked[-1])
     return Identification(readings[0].name, (), last.ruled_out, nearest=nearest, sieve=asked[-1])
+
+
+def _in_float32(readings: Sequence[Witness], rules: Sequence[Rule]) -> tuple[Sieve, Sifted]:
+    """What holds if whatever is made of hyperparameters and counters is kept in float32."""
+    sieve, found = _simplest(list(sieves(readings, rules, MARGINS[1:])))
+    return sieve, _own(sieve, found)
 
 
 def _resting(sieve: Sieve, found: Sifted, aside: frozenset[str]) -> Near:
@@ -459,7 +472,16 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         assumed=_assumed(sieve.witness, fit),
         unread=sieve.witness.unread(fit.rule),
         resting=sieve.witness.resting(fit.rule),
+        seen=_seen(sieve, fit.rule),
     )
+
+
+def _seen(sieve: Sieve, rule: Rule) -> Ranges:
+    """In which ranges a rule was held to what is known, far off as well."""
+    far = sieve.witness.far
+    beyond = () if far is None else replace(sieve, witness=far).known(rule)
+    names = [name for name in (*numeric(rule), "batch_size") if name in sieve.takes(rule)]
+    return Ranges.of([*sieve.known(rule), *beyond], names)
 
 
 def _assumed(witness: Witness, fit: Candidate) -> dict[str, Any]:

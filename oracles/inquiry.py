@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
@@ -13,10 +16,10 @@ from oracles.accuracy import Accuracy, accuracy
 from oracles.harness.arguments import GRADIENT
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.candidates import Candidate
-from oracles.harness.cases.case import Case
+from oracles.harness.cases.case import Case, Parameter
 from oracles.harness.evidence.settings import DRAWS, Draws, Shapes, settings
 from oracles.harness.promise import Line, Promise, Word, line
-from oracles.harness.runs.confined import REST, Lost
+from oracles.harness.runs.confined import REST, Interview, Lost, at_once, confined
 from oracles.harness.subjects.asking import black_box
 from oracles.harness.subjects.blackbox import BlackBox, Function, shapes_for, unread
 from oracles.harness.subjects.importing import imported
@@ -221,13 +224,32 @@ class LaidOut(Around):
         return self.box.run(rule, laid_out, dtype)
 
 
+@dataclass(frozen=True)
+class WithoutDimensions(Around):
+    """A piece of code that is given parameters without dimensions for those of one element."""
+
+    shapes: ClassVar[Shapes] = ((1,), (2, 3))
+
+    def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
+        (group,) = case.groups
+        members = tuple(_bare(p) if p.initial.shape == (1,) else p for p in group.parameters)
+        return self.box.run(
+            rule, replace(case, groups=(replace(group, parameters=members),)), dtype
+        )
+
+
+def _bare(p: Parameter) -> Parameter:
+    gradients = tuple(g if g is None else g.reshape(()) for g in p.gradients)
+    return replace(p, initial=p.initial.reshape(()), gradients=gradients)
+
+
 def follows_in(box: BlackBox, candidate: Candidate, draws: Draws, promise: str) -> bool:
-    """Whether code follows its rule where tensors are laid out as that promise says."""
-    name = "layout" if "parameters" in promise else "gradient_layout"
-    found = (
-        identify(LaidOut(box, {name: layout}), [candidate.rule], **vars(draws))
-        for layout in ("strided", "transposed")
-    )
+    """Whether code follows its rule where tensors are as that promise says."""
+    name = "layout" if promise.endswith("parameters") else "gradient_layout"
+    ways: Sequence[BlackBox] = [LaidOut(box, {name: way}) for way in ("strided", "transposed")]
+    if promise == "0-d parameters":
+        ways = [WithoutDimensions(box)]
+    found = (identify(way, [candidate.rule], **vars(draws)) for way in ways)
     return all(str(candidate) in map(str, one.fits) for one in found)
 
 
@@ -347,6 +369,26 @@ class Inquiry:
             if told.word is not Word.KEPT:
                 break
         return told
+
+
+def refuse_limits(**limits: float | None) -> None:
+    """Check bounds that somebody has set.
+
+    Raises:
+        ValueError: one is no finite number above 0.
+    """
+    for name, number in limits.items():
+        if number is not None and not 0 < number < math.inf:
+            raise ValueError(f"{name}={number!r} must be a finite number above 0, or None")
+
+
+def answers(interview: Interview, time_limit: float | None) -> Iterator[tuple[str, Any]]:
+    """Questions and answers, as they come; within a time limit in a process of their own."""
+    if time_limit is None:
+        return at_once(interview)
+    if importlib.util.find_spec("torch"):  # a step on NumPy's arrays needs none
+        importlib.import_module("oracles.harness.subjects.trial").warm()
+    return confined(interview, time_limit)
 
 
 def answer(known: Mapping[str, Any], question: str) -> Any:

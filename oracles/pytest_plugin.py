@@ -140,12 +140,12 @@ def _tests(subject: Any, expected: Mapping[str, str], options: Mapping[str, Any]
     """A parameter of pytest's for each check of one subject."""
     from oracles.checking import Checking
 
-    known = [*inspect.signature(Checking.of).parameters][1:]
+    known = [*inspect.signature(Checking).parameters][1:]
     for name in options:
         if name not in known:
             told = f"{name!r} is no option of parametrize_with_checks"
             raise TypeError(unknown(told, name, known))
-    checked = Checked(Checking.of(subject, **options))
+    checked = Checked(Checking(subject, **options))
     title = getattr(subject, "__name__", str(subject))
     return [
         pytest.param(Check(name, checked), id=f"{title}-{name}", marks=_failing(expected.get(name)))

@@ -131,6 +131,11 @@ class Report:
         return tuple(a for a in self.accuracies if not a.radii <= self.bound)
 
     @property
+    def left(self) -> tuple[Accuracy, ...]:
+        """The dtypes in which it does not follow what it follows else."""
+        return tuple(a for a in self.accuracies if a.left)
+
+    @property
     def unbounded(self) -> bool:
         """Whether its author has set a bound, and there is no figure that it can hold."""
         return self.bound is not None and self.found is not None and not self.accuracies
@@ -175,7 +180,7 @@ class Report:
     def _of_accuracy(self, dtype: str) -> tuple[bool | None, str]:
         for accuracy in self.accuracies:
             if accuracy.dtype == dtype:
-                return accuracy not in self.too_far, str(accuracy)
+                return accuracy not in (*self.too_far, *self.left), str(accuracy)
         if failed := dict(self.failed).get(dtype):
             return False, failed
         why = dict(self.refused).get(dtype, "it follows no known rule")
@@ -186,6 +191,12 @@ class Report:
     def faults(self) -> list[str]:
         """What is wrong, a sentence for each fault."""
         sentences = self._of_the_rule()
+        sentences += [
+            f"in {a.dtype} it does not follow {self.found.fits[0]}: off by {a.radii:.2g} radii "
+            f"({a.setting})"
+            for a in self.left
+            if self.found
+        ]
         sentences += [
             f"{a.dtype} is off by {a.radii:.2g} radii ({a.setting}); its author's bound is "
             f"{self.bound:g}"
@@ -202,13 +213,18 @@ class Report:
         """The one line that a person can quote."""
         if self.found is None:
             return f"{self.name} {self.fault}"
-        parts = [str(self.found), *map(str, self.accuracies)]
+        parts = [str(self.found) + self._among(), *map(str, self.accuracies)]
         told = dict.fromkeys(line.why for line in self.broken)
         if told:
             first = [next(ln.name for ln in self.broken if ln.why == why) for why in told]
             more = len(self.broken) - len(first)
             parts.append(f"breaks: {', '.join(first)}{f' and {more} more alike' if more else ''}")
         return "; ".join(parts)
+
+    def _among(self) -> str:
+        """In which dtypes it follows its rule, if not in all."""
+        held = ", ".join(a.dtype for a in self.accuracies if not a.left)
+        return f" in {held or 'float64'}" if self.left else ""
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data, as ``oracles/reports/check.schema.json`` describes it."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -16,14 +14,14 @@ from oracles.harness.loop.catalogue import OF_RECURRENCES, questions
 from oracles.harness.loop.question import Question
 from oracles.harness.promise import Line, Word
 from oracles.harness.rates import Reading, read_as
-from oracles.harness.runs.confined import REST, Lost, at_once, confined
+from oracles.harness.runs.confined import REST, Lost
 from oracles.harness.runs.outcome import line_of, outcome
 from oracles.harness.runs.parts import run_question, sites
 from oracles.harness.runs.profiles import lasting
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.subject import SubjectError
-from oracles.inquiry import answer, heard
+from oracles.inquiry import answer, answers, heard, refuse_limits
 from oracles.naming import unknown
 from oracles.schedules.registry import PARTS, SCHEDULES
 from oracles.schedules.schedule import Timing
@@ -131,13 +129,9 @@ def check_schedule(
     if schedule not in (None, *ALL):
         raise ValueError(unknown(f"schedule={schedule!r} is not known", str(schedule), ALL))
     draws = Draws(seed, profile)
-    if time_limit is not None and not 0 < time_limit < math.inf:
-        raise ValueError(f"time_limit={time_limit!r} must be a finite number above 0, or None")
+    refuse_limits(time_limit=time_limit)
     inquiry = ScheduleInquiry(subject, schedule, draws)
-    if time_limit is None:
-        return reported(subject, dict(at_once(inquiry)))
-    importlib.import_module("oracles.harness.subjects.trial").warm()
-    return reported(subject, dict(confined(inquiry, time_limit)))
+    return reported(subject, dict(answers(inquiry, time_limit)))
 
 
 class Named(NamedTuple):

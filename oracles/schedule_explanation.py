@@ -13,10 +13,10 @@ from oracles.explanation import settings, side_by_side, without_marks
 from oracles.loop.part import Part
 from oracles.naming import unknown
 from oracles.schedules import composed, plateau
-from oracles.schedules.registry import PARTS, SCHEDULES
+from oracles.schedules.registry import KNOWN, PARTS
 from oracles.schedules.schedule import Schedule, Timing
 
-ALL = (*SCHEDULES, *PARTS)
+ALL = (*KNOWN, *PARTS)
 """Schedules that can be explained, by name."""
 
 BASE, EPOCHS = 0.1, 200
@@ -25,12 +25,12 @@ BASE, EPOCHS = 0.1, 200
 
 @dataclass(frozen=True)
 class Line:
-    """One variant of a schedule, beside torch's.
+    """One variant of a schedule.
 
     Attributes:
         name, equation, source: of it.
-        numbers: the first epoch in which it is not torch's, and what must be set for it; empty if
-            there is none.
+        numbers: the first epoch in which it is not the first variant, and what must be set for it;
+            empty if there is none.
     """
 
     name: str
@@ -44,13 +44,14 @@ class ScheduleExplanation:
     """What is to be said of a schedule.
 
     Attributes:
-        name: torch's class.
+        name: torch's class, or what others call theirs.
         title: one line.
         theory: what its file says.
         symbols: what the letters stand for.
-        torch: torch's variant.
+        first: torch's variant, or that of whoever gave it its name.
         others: those to be told from it.
         defaults: settings under which the numbers are computed.
+        torchs: whether torch has it.
 
     >>> print(explain_schedule("LinearLR", "from_one").others[0].numbers)
     epoch 0: torch 0.03333, from_one 0.04667
@@ -60,9 +61,17 @@ class ScheduleExplanation:
     title: str
     theory: str
     symbols: str
-    torch: Line
+    first: Line
     others: tuple[Line, ...]
     defaults: str
+    torchs: bool = True
+
+    @property
+    def follows(self) -> str:
+        """Which variant is the first."""
+        if self.torchs:
+            return f"torch follows {self.first.name}"
+        return f"torch has none; by this name it is {self.first.name}"
 
     def __str__(self) -> str:
         """For people, in as many columns as the terminal has, 100 elsewhere."""
@@ -72,9 +81,10 @@ class ScheduleExplanation:
 
     def _one(self, other: Line, width: int) -> Iterator[str]:
         """One variant beside torch's."""
-        yield f"{self.name}: {other.name} beside torch's {self.torch.name}"
+        whose = "torch's " if self.torchs else ""
+        yield f"{self.name}: {other.name} beside {whose}{self.first.name}"
         for heading, *lines in (
-            ("torch", self.torch.equation, self.torch.source),
+            ("torch" if self.torchs else self.first.name, self.first.equation, self.first.source),
             (other.name, other.equation, other.source),
             ("where it shows first", other.numbers or "in no epoch, under these settings"),
             ("the letters", self.symbols),
@@ -88,7 +98,7 @@ class ScheduleExplanation:
         """The schedule and its variants."""
         yield self.title
         yield self.theory
-        yield f"torch follows {self.torch.name}\n\n{self.torch.equation}\n({self.torch.source})"
+        yield f"{self.follows}\n\n{self.first.equation}\n({self.first.source})"
         yield _table(self.others, width)
         if self.defaults:
             yield textwrap.fill(self.defaults, width)
@@ -102,7 +112,8 @@ class ScheduleExplanation:
             "title": self.title,
             "theory": self.theory,
             "symbols": self.symbols,
-            "torch": vars(self.torch),
+            "torchs": self.torchs,
+            "first": vars(self.first),
             "timings": [vars(line) for line in self.others],
             "defaults": self.defaults,
         }
@@ -112,35 +123,45 @@ def explain_schedule(name: str, timing: str | None = None) -> ScheduleExplanatio
     """Say what a schedule computes, and what else may be taken for it.
 
     Args:
-        name: a class of ``torch.optim.lr_scheduler``, or SWALR.
-        timing: the only variant to be set beside torch's, by name (default: all).
+        name: a class of ``torch.optim.lr_scheduler``, SWALR, or what others call a schedule that
+            torch has not: a function of transformers, a class of timm.
+        timing: the only variant to be set beside the first, by name (default: all).
 
     Raises:
         ValueError: there is no schedule, or no timing of it, of that name.
 
     >>> explain_schedule("StepLR").title
     'Decay every few epochs: torch.optim.lr_scheduler.StepLR.'
+    >>> print(explain_schedule("get_linear_schedule_with_warmup").others[0].numbers)
+    epoch 0: from_zero 0, from_one 0.01
     """
     if name not in ALL:
         raise ValueError(unknown(f"schedule={name!r} is not known", name, ALL))
-    if name in SCHEDULES:
-        return _of_schedule(SCHEDULES[name], timing)
+    if name in KNOWN:
+        return _of_schedule(KNOWN[name], timing)
     return _of_part(PARTS[name], timing)
 
 
 def _of_schedule(schedule: Schedule, timing: str | None) -> ScheduleExplanation:
     title, theory = _theory(inspect.getmodule(schedule.settings))
-    torch = schedule.torch
+    first = schedule.torch
     others = [
         Line(own.name, own.equation, own.source, _numbers(schedule, own))
         for own in schedule.timings[1:]
     ]
     values = settings(schedule.settings()._asdict())
     defaults = f"Numbers are of a base rate of {BASE}, with {', '.join(values)} where not said."
-    first = Line(torch.name, torch.equation, torch.source, "")
+    line = Line(first.name, first.equation, first.source, "")
     chosen = _chosen(schedule.name, others, timing)
     return ScheduleExplanation(
-        schedule.name, title, theory, schedule.symbols, first, chosen, defaults
+        schedule.name,
+        title,
+        theory,
+        schedule.symbols,
+        line,
+        chosen,
+        defaults,
+        bool(schedule.home),
     )
 
 
@@ -181,7 +202,8 @@ def _numbers(schedule: Schedule, timing: Timing) -> str:
             one, other = (f"{float(own.rate(t, BASE, s)):.4g}" for own in (schedule.torch, timing))
             if one != other:
                 said = f"{', '.join(settings(changed))}, " if changed else ""
-                return f"{said}epoch {t}: torch {one}, {timing.name} {other}"
+                whose = "torch" if schedule.home else schedule.torch.name
+                return f"{said}epoch {t}: {whose} {one}, {timing.name} {other}"
     return ""
 
 

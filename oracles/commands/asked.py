@@ -138,7 +138,7 @@ def _checking(options: argparse.Namespace) -> Checking:
     if options.rule and len(options.rule) > 1:
         raise Usage("--rule is given once for code of your own: it follows one rule")
     try:
-        return Checking.of(
+        return Checking(
             options.subject,
             options.rule[0] if options.rule else None,
             names=dict(options.name),

@@ -24,8 +24,9 @@ from oracles.inquiry import Watched
 from oracles.optimizers.registry import RULES
 from oracles.reports.checked import render
 from oracles.rule import Rule
-from tests.support.breakers import Clean
+from tests.support.breakers import Clean, DecaysWhole
 from tests.support.functions import adam_by
+from tests.support.odd_forms import FoldedAdamW
 from tests.support.planted import Planted
 
 adam = adam_by(lambda beta, t: float(1 - np.float32(beta) ** np.float32(t)))
@@ -308,3 +309,22 @@ def test_who_has_no_learning_rate_by_a_usual_name_is_told_how_to_say_it() -> Non
     assert "which argument it is, by names={'lr': 'OWN'}" in str(report)
     report = oracles.check(Fast, "SGD", names={"lr": "speed"}, dtypes=[])
     assert report.follows
+
+
+def test_a_rule_that_is_broken_in_one_dtype_is_no_figure() -> None:
+    report = oracles.check(DecaysWhole, "SGD")
+    assert [a.dtype for a in report.left] == ["float16"]
+    (fault,) = report.faults()
+    assert fault.startswith("in float16 it does not follow SGD's coupled_unscaled: off by ")
+    assert report.outcome("accuracy: float16")[0] is False
+    assert str(report).startswith(
+        "DecaysWhole follows SGD's coupled_unscaled in float64, float32, bfloat16; float64 within "
+    )
+    assert f"in float16 it does not ({report.left[0].radii:.2g} radii)" in str(report)
+    assert report.to_json()["accuracy"][-1]["left"]
+
+
+def test_a_late_parameter_in_a_group_that_counts_for_all_is_told() -> None:
+    report = oracles.check(FoldedAdamW, "AdamW", dtypes=[])
+    assert report.follows
+    assert report.faults() == ["late steps: counts steps that had no gradient"]

@@ -24,6 +24,9 @@ from oracles.optimizers.registry import RULES
 from oracles.optimizers.sgd import RULE as SGD
 from oracles.reports.picture import drawn, follow, picture
 from oracles.rule import Convention, Rule
+from oracles.schedule_explanation import ALL as SCHEDULES
+from oracles.schedule_explanation import explain_schedule
+from oracles.schedules.registry import CUSTOMARY
 from tests.support.pinned import vectors
 
 each_rule = pytest.mark.parametrize("name", ALL)
@@ -215,3 +218,30 @@ def test_what_cannot_be_drawn_is_told(
 def test_the_command_is_off_without_such_a_convention(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["explain", "SGD", "--convention", "none"]) == 2
     assert "oracles: --convention='none' is not one of SGD's" in capsys.readouterr().err
+
+
+# --- schedules ---
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_is_explained(name: str) -> None:
+    """torch's, those that others have, and those that put schedules together."""
+    told = explain_schedule(name)
+    text = str(told)
+    assert told.torchs == ("torch follows" in text) == (name not in CUSTOMARY)
+    assert told.first.name in text and told.title and told.theory
+    assert all(line.name in text for line in told.others)
+    assert told.to_json()["first"]["name"] == told.first.name
+
+
+def test_a_timing_of_others_is_set_beside_theirs() -> None:
+    told = explain_schedule("get_linear_schedule_with_warmup", "from_one")
+    assert str(told).startswith(
+        "get_linear_schedule_with_warmup: from_one beside from_zero\n\nfrom_zero\n"
+    )
+    assert told.others[0].numbers == "epoch 0: from_zero 0, from_one 0.01"
+
+
+def test_each_timing_of_others_shows_in_some_epoch() -> None:
+    for name in CUSTOMARY:
+        assert all(line.numbers for line in explain_schedule(name).others), name

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 import oracles
+from oracles.harness.arithmetic.formats import round_to
 from oracles.harness.evidence.witnesses import others
 from oracles.harness.subjects.blackbox import numbers
+from oracles.harness.subjects.trace import Trace
 from oracles.identification import identify
 from oracles.reports.identification import render
 
-LONG, LARGE = "over 64 steps", "with large tensors"
+LONG, LARGE = "over 128 steps", "with large tensors"
 
 
 def stepping(direction: Callable[[Any, Any, int], Any]) -> Callable[..., Any]:
@@ -99,7 +101,7 @@ def test_a_number_of_its_own_that_matters_is_a_condition() -> None:
 
 
 def test_a_number_that_matters_in_long_runs_alone_is_a_condition() -> None:
-    def ending(params: Any, grads: Any, state: Any, lr: float, horizon: float = 100.0) -> Any:
+    def ending(params: Any, grads: Any, state: Any, lr: float, horizon: float = 200.0) -> Any:
         t = state["t"] = state.get("t", 0) + 1
         return [w - lr * g * (t < horizon) for w, g in zip(params, grads, strict=True)]
 
@@ -127,4 +129,156 @@ def test_a_decay_that_is_thought_too_small_is_missed() -> None:
 
     found = identify(step)
     assert not found.named and found.nearest is not None
-    assert found.nearest.where == "at usual values"
+    assert found.nearest.where == "at weight_decay=0.0001"
+
+
+# --- guards that show in the largest and the smallest numbers alone ---
+
+
+def same(value: Any) -> Any:
+    return value
+
+
+def norm(grads: Any) -> float:
+    return float(np.sqrt(sum((g * g).sum() for g in grads)))
+
+
+def shorter(grads: Any, longest: float) -> Any:
+    return [g * min(1.0, longest / norm(grads)) for g in grads]
+
+
+def guarded(**guards: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Adam that does something to one of its numbers."""
+
+    def on(what: str) -> Callable[[Any], Any]:
+        return guards.get(what, same)
+
+    def step(
+        params: Any, grads: Any, state: Any, lr: Any, b1: Any, b2: Any, eps: Any, wd: Any
+    ) -> Any:
+        t = state["t"] = on("t")(state.get("t", 0) + 1)
+        lr, b1, b2, eps, wd = (
+            on(n)(v) for n, v in {"lr": lr, "b1": b1, "b2": b2, "eps": eps, "wd": wd}.items()
+        )
+        found = []
+        for n, (w, g) in enumerate(zip(params, on("grads")(grads), strict=True)):
+            g = on("g")(g) + wd * on("w")(w)
+            m, v = state.get(n, (0.0, 0.0))
+            m, v = b1 * m + (1 - b1) * g, on("v")(b2 * v + (1 - b2) * g * g)
+            state[n] = m, v
+            move = lr * m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps)
+            found.append(on("after")(w - on("move")(move)))
+        return found
+
+    return step
+
+
+GUARDS: dict[str, Callable[..., Any]] = {
+    "ε has a floor": guarded(eps=lambda eps: max(eps, 1e-7)),
+    "ε has a cap": guarded(eps=lambda eps: min(eps, 1.0)),
+    "moves are clamped": guarded(move=lambda move: np.clip(move, -3, 3)),
+    "small moves are left out": guarded(move=lambda move: np.where(abs(move) < 1e-8, 0, move)),
+    "gradients are clipped": guarded(g=lambda g: np.clip(g, -1e4, 1e4)),
+    "their norm is clipped": guarded(grads=lambda grads: shorter(grads, 1e4)),
+    "their norm has a floor": guarded(
+        grads=lambda grads: [g * max(1.0, 1e-6 / norm(grads)) for g in grads]
+    ),
+    "small gradients are left out": guarded(g=lambda g: np.where(abs(g) < 1e-8, 0, g)),
+    "v has a floor": guarded(v=lambda v: np.maximum(v, 1e-12)),
+    "v has a cap": guarded(v=lambda v: np.minimum(v, 1e6)),
+    "the rate has a cap": guarded(lr=lambda lr: min(lr, 1.0)),
+    "the rate has a floor": guarded(lr=lambda lr: max(lr, 1e-6)),
+    "β₁ has a cap": guarded(b1=lambda beta: min(beta, 0.99)),
+    "β₂ has a floor": guarded(b2=lambda beta: max(beta, 0.9)),  # which looks like ignoring it
+    "decay has a cap": guarded(wd=lambda wd: min(wd, 1.0)),
+    "a small decay is left out": guarded(wd=lambda wd: wd * (wd >= 1e-6)),
+    "large parameters are not decayed": guarded(w=lambda w: np.where(abs(w) < 1e3, w, 0)),
+    "parameters are clamped": guarded(after=lambda w: np.clip(w, -1e4, 1e4)),
+    "steps are counted to 100": guarded(t=lambda t: min(t, 100)),
+    "steps are counted anew": guarded(t=lambda t: (t - 1) % 100 + 1),
+}
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_no_guard_is_passed_over(guard: str) -> None:
+    found = identify(GUARDS[guard], ["Adam"])
+    assert not found.named
+    assert found.seen is None
+
+
+@pytest.mark.parametrize(
+    ("guard", "where"),
+    [
+        ("ε has a cap", "at eps=100"),
+        ("the rate has a cap", "at lr=200"),
+        ("decay has a cap", "at weight_decay=400"),
+        ("steps are counted anew", LONG),
+    ],
+)
+def test_the_number_that_shows_it_is_told(guard: str, where: str) -> None:
+    found = identify(GUARDS[guard], ["Adam"])
+    assert found.nearest is not None and found.nearest.where == where
+
+
+def spiking(params: Any, grads: Any, state: Any, lr: Any, b1: Any, b2: Any, eps: Any) -> Any:
+    """Adam that leaves gradients out which are far above what is remembered, as SPAM does."""
+    t = state["t"] = state.get("t", 0) + 1
+    found = []
+    for n, (w, g) in enumerate(zip(params, grads, strict=True)):
+        m, v = state.get(n, (0.0, 0.0))
+        g = np.where((g * g > 5000 * v) & (t > 1), 0, g)
+        m, v = state[n] = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        found.append(w - lr * m / (1 - b1**t) / (np.sqrt(v / (1 - b2**t)) + eps))
+    return found
+
+
+def test_what_is_remembered_is_asked_at_rates_that_forget_as_well() -> None:
+    found = identify(spiking, ["Adam"])
+    assert found.nearest is not None and found.nearest.where == "over 64 steps"
+
+
+def test_whoever_looks_longer_looks_at_more_steps() -> None:
+    late = guarded(t=lambda t: min(t, 1000))
+    assert identify(late, ["Adam"]).named
+    found = identify(late, ["Adam"], profile="thorough")
+    assert found.nearest is not None and found.nearest.where == "over 1664 steps"
+
+
+def test_it_is_said_in_which_ranges_a_name_holds() -> None:
+    found = identify(guarded(), ["Adam"])
+    assert found.torchs and found.seen is not None
+    assert [*found.seen.hyper] == ["lr", "beta1", "beta2", "eps", "weight_decay"]
+    assert found.seen.hyper["eps"] == (0.0, 100.0)
+    assert found.seen.steps == 128
+    assert f"Seen with {found.seen}." in render(found, width=1000)
+    assert found.to_json()["seen"]["hyper"]["lr"] == found.seen.hyper["lr"]
+
+
+def test_a_record_says_in_which_ranges_it_was_made() -> None:
+    trace = Trace(
+        "mine", {"w": np.array([[1.0], [0.5]])}, {"w": np.array([[2.0]])}, {"lr": (0.25,)}
+    )
+    seen = identify(trace).seen
+    assert seen is not None
+    assert str(seen) == (
+        "lr from 0.25 to 0.25, gradients of 2 to 2, parameters of 1 to 1 and up to 1 elements, "
+        "up to 1 steps"
+    )
+
+
+def refusing(params: Any, grads: Any, state: Any, lr: float) -> Any:
+    if lr > 1:
+        raise ValueError(f"lr={lr}")
+    return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+
+def test_what_is_refused_was_not_seen() -> None:
+    found = identify(refusing, ["SGD"])
+    assert found.torchs and found.seen is not None
+    assert found.seen.hyper["lr"][1] <= 1
+
+
+def test_what_makes_no_finite_numbers_of_a_rate_is_no_other_rule() -> None:
+    """A rate that bfloat16 holds as 1 divides by 0, in the code as in what it follows."""
+    found = identify(guarded(b2=lambda beta: float(round_to("bfloat16", np.array(beta)))), ["Adam"])
+    assert str(found.fits[0]) == "Adam's coupled_unscaled, beta2 in bfloat16"

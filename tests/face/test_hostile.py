@@ -36,7 +36,7 @@ def test_whoever_never_returns_is_ended(cls: type) -> None:
 
 
 def test_what_was_not_asked_in_time_is_no_success() -> None:
-    checking = Checking.of(Clean, "SGD", dtypes=[])
+    checking = Checking(Clean, "SGD", dtypes=[])
     known = dict(checking.answers())
     answered = [question for question in known if question != "promise: pickle"]
     told = {question: known[question] for question in answered}

@@ -185,8 +185,7 @@ def test_what_keeps_numbers_in_float32_shows_it(text: Rewrite) -> None:
 
 SAID_OTHERWISE = {
     "OptaxAmsgrad": "amsgrad_corrected, amsgrad = True whatever is given",  # it has no switch
-    "Moonlight": "decoupled_lr, eps = 1e-08 whatever is given",  # or less: it has none at all
-    "Resilient": "irprop_minus, etaplus in float32",  # torch's dtype of a number times a mask
+    "Moonlight": "decoupled_lr, eps = 1e-15 whatever is given",  # or less: it has none at all
     "Bottou": "lr_at_once",  # which it is, where the rate changes
 }
 """Of these classes something else is said, with the reason."""

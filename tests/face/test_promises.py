@@ -21,7 +21,7 @@ from oracles.harness.subjects.promises.optimizers import OPTIMIZER_PROMISES
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.harness.subjects.trial import SHAPES, Arrangement, Trial, arranged
 from oracles.optimizers.registry import RULES
-from tests.support.breakers import BREAKERS, WAYS, Clean
+from tests.support.breakers import BREAKERS, WAYS, Clean, DecaysVectors, Otherwise
 from tests.support.foreign import FOREIGN, Foreign
 from tests.support.functions import adam_by
 
@@ -40,6 +40,12 @@ def test_every_promise_has_somebody_who_breaks_it() -> None:
 
 
 NAMED = [rule.name for rule in RULES.values() if rule.elementwise and not rule.sparse]
+
+COUNTED = {"Adam", "AdamW", "Adamax", "NAdam", "RAdam", "ASGD"}
+"""Rules that look at the number of a step, which these packages count for all parameters."""
+
+COUNTED_APART = {"PlainAdam", "AdamWLike", "LateDecay", "BareDecay"}
+"""Those of their classes that do not."""
 
 SLOW = {"other tensors", "one process"}
 """Promises whose breakers take long in every run."""
@@ -65,15 +71,18 @@ def test_a_promise_whose_breaker_takes_long(promise: str) -> None:
 def test_each_way(sentence: str) -> None:
     promise, breaker = WAYS[sentence]
     box = ForeignOptimizer(breaker)
-    trial = Trial(box, Arrangement(SHAPES[0], {"mu": 0.9}), follows=lambda promise: False)
+    sgd = Candidate(RULES["SGD"])
+    arrangement = Arrangement(SHAPES[0], {"mu": 0.9, "wd": 0.01})
+    trial = Trial(box, arrangement, sgd, follows=lambda promise: False)
     (asked,) = (p for p in OPTIMIZER_PROMISES if p.name == promise)
-    assert line(asked, Trial(ForeignOptimizer(Clean), trial.arrangement), {}).word is Word.KEPT
+    clean = Trial(ForeignOptimizer(Clean), arrangement, sgd)
+    assert line(asked, clean, {}).word is Word.KEPT
     assert line(asked, trial, {}) == Line(promise, Word.BROKEN, sentence)
 
 
 @pytest.mark.parametrize("foreign", [f for f in FOREIGN if f.rule in NAMED], ids=lambda f: f.id)
 def test_optimizers_of_other_packages_keep_theirs(foreign: Foreign) -> None:
-    """But that torch's schedulers look for a rate by their own name."""
+    """But that torch's schedulers look for a rate by its name, and that all count steps at once."""
     names = {k: v for k, v in foreign.names.items() if k in ("lr", "momentum", "weight_decay")}
     box = ForeignOptimizer(foreign.cls, names)
     trial = Trial(box, arranged(box), Candidate(RULES[foreign.rule]))
@@ -81,7 +90,17 @@ def test_optimizers_of_other_packages_keep_theirs(foreign: Foreign) -> None:
     for promise in OPTIMIZER_PROMISES:
         known[promise.name] = line(promise, trial, known)
     broken = {name for name, told in known.items() if told.word is Word.BROKEN}
-    assert broken == (set() if names.get("lr", "lr") == "lr" else {"scheduler"})
+    schedulers = set() if names.get("lr", "lr") == "lr" else {"scheduler"}
+    together = foreign.rule in COUNTED and foreign.cls.__name__ not in COUNTED_APART
+    assert broken == schedulers | ({"late steps"} if together else set())
+
+
+@pytest.mark.parametrize(("cls", "word"), [(Otherwise, Word.KEPT), (DecaysVectors, Word.BROKEN)])
+def test_what_has_no_dimensions_is_held_to_the_rule(cls: type[Clean], word: Word) -> None:
+    """Bits are another matter."""
+    report = oracles.check(cls, "SGD", dtypes=[])
+    assert {line.name: line.word for line in report.promises}["0-d parameters"] is word
+    assert report.ok == (word is Word.KEPT)
 
 
 adam = adam_by(lambda beta, t: 1 - beta**t)
@@ -131,10 +150,10 @@ def first_only(params: Any, grads: Any, state: Any, lr: Any) -> Any:
 
 def elsewhere(params: Any, grads: Any, state: Any, lr: Any, momentum: Any) -> Any:
     moved = []
-    for w, g in zip(params, grads, strict=True):
-        last = REMEMBERED.get(g.size) if state else None
-        REMEMBERED[g.size] = g if last is None else momentum * last + g
-        moved.append(w - lr * REMEMBERED[g.size])
+    for n, (w, g) in enumerate(zip(params, grads, strict=True)):
+        last = REMEMBERED.get(n) if state else None
+        REMEMBERED[n] = g if last is None else momentum * last + g
+        moved.append(w - lr * REMEMBERED[n])
     state["begun"] = True
     return moved
 
@@ -159,6 +178,12 @@ def forking(params: Any, grads: Any, state: Any, lr: Any) -> Any:
         os.waitpid(other, 0)
     state["begun"] = True
     return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+
+def two(params: Any, grads: Any, state: Any, lr: Any, wd: Any) -> Any:
+    """Does not decay the third parameter."""
+    decays = [wd if n < 2 else 0.0 for n in range(len(params))]
+    return [w - lr * (g + d * w) for w, g, d in zip(params, grads, decays, strict=True)]
 
 
 def in_place(params: Any, grads: Any, state: Any, lr: Any) -> None:
@@ -229,6 +254,7 @@ FUNCTION_WAYS: dict[str, tuple[str, Callable[..., Any]]] = {
     "returns float64 of shape (3,) for float32 of shape (3,)": ("shapes and dtypes", widening),
     "changes the gradients it is given, at step 1": ("gradients", emptying),
     "does not continue from copies": ("state", uncopied),
+    "parameter 2 is stepped otherwise than one like it": ("independence", two),
     "steps to other bits when another run is stepped in turns": ("state", elsewhere),
 }
 
@@ -237,7 +263,8 @@ FUNCTION_WAYS: dict[str, tuple[str, Callable[..., Any]]] = {
 def test_each_way_of_a_function(sentence: str) -> None:
     (promise, step), rule = FUNCTION_WAYS[sentence], RULES["SGD"]
     box = Function(step)
-    trial = FunctionTrial(box, rule, next(settings(rule, box.takes(rule))).case)
+    case = next(settings(rule, box.takes(rule))).case
+    trial = FunctionTrial(box, rule, case, known=True)
     (asked,) = (p for p in FUNCTION_PROMISES if p.name == promise)
     assert line(asked, trial, {}) == Line(promise, Word.BROKEN, sentence)
 

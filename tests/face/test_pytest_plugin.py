@@ -127,7 +127,7 @@ def test_a_report_is_ok_where_no_check_fails(
     subject: Any, options: dict[str, Any], ok: bool
 ) -> None:
     """Whatever is a fault of the report makes some test red."""
-    checking = Checking.of(subject, **options)
+    checking = Checking(subject, **options)
     report = checking.report(dict(checking.answers()))
     assert report.ok is ok
     assert [report.outcome(check)[0] for check in checking.checks()].count(False) >= (not ok)
@@ -135,7 +135,7 @@ def test_a_report_is_ok_where_no_check_fails(
 
 
 def test_what_was_not_asked_is_red() -> None:
-    checking = Checking.of(Clean, "SGD", dtypes=["float32"])
+    checking = Checking(Clean, "SGD", dtypes=["float32"])
     known = dict(islice(checking.answers(), 3))
     report = checking.report({**known, REST: Lost("the time was up")})
     outcomes = {check: report.outcome(check) for check in checking.checks()}

@@ -158,6 +158,76 @@ class Punctual(Clean):
             group["begun"] = True
 
 
+class FirstDecay(Clean):
+    """Decays all groups as the first one."""
+
+    def update(self, p: Any, g: Any, group: Group) -> None:
+        super().update(p, g, {**group, "wd": self.param_groups[0]["wd"]})
+
+
+class LastSign(Clean):
+    """Maximizes by all groups or by none."""
+
+    def groups(self) -> list[Group]:
+        last = self.param_groups[-1]["maximize"]
+        return [{**group, "maximize": last} for group in self.param_groups]
+
+
+class OneMomentum(Clean):
+    """Remembers as long in all groups as in the first one."""
+
+    def update(self, p: Any, g: Any, group: Group) -> None:
+        super().update(p, g, {**group, "mu": self.param_groups[0]["mu"]})
+
+
+class DecaysTwo(Clean):
+    """Does not decay the third parameter."""
+
+    def update(self, p: Any, g: Any, group: Group) -> None:
+        third = len(group["params"]) > 2 and p is group["params"][2]
+        super().update(p, g, {**group, "wd": 0.0} if third else group)
+
+
+class DecaysVectors(Clean):
+    """Does not decay what has no dimensions."""
+
+    def update(self, p: Any, g: Any, group: Group) -> None:
+        super().update(p, g, group if p.ndim else {**group, "wd": 0.0})
+
+
+class Counted(Clean):
+    """Warms up by how many steps it has made, whoever had gradients then."""
+
+    def groups(self) -> list[Group]:
+        self.defaults["t"] = self.defaults.get("t", 0) + 1
+        return super().groups()
+
+    def rate(self, p: Any, group: Group) -> float:
+        since = self.state[p].setdefault("since", self.defaults["t"])
+        return super().rate(p, group) * (0.5 if since > 1 else 1)
+
+
+class Otherwise(Clean):
+    """Steps what has no dimensions by Python's numbers, which is the same but for roundings."""
+
+    def update(self, p: Any, g: Any, group: Group) -> None:
+        if p.ndim:
+            return super().update(p, g, group)
+        state = self.state[p]
+        d = g.item() + group["wd"] * p.item()
+        state["v"] = p.new_tensor(group["mu"] * state["v"].item() + d if "v" in state else d)
+        p.copy_(torch.tensor(p.item() - group["lr"] * state["v"].item()))
+        return None
+
+
+class DecaysWhole(Clean):
+    """Does not decay in float16; no promise says that, as its rule does."""
+
+    def update(self, p: Any, g: Any, group: Group) -> None:
+        half = p.dtype is torch.float16
+        super().update(p, g, {**group, "wd": 0.0} if half else group)
+
+
 class OneRate(Clean):
     def rate(self, p: Any, group: Group) -> float:
         return float(self.param_groups[0]["lr"])
@@ -455,6 +525,11 @@ WAYS: dict[str, tuple[str, type[Clean]]] = {
     ),
     "does not move non-contiguous parameters": ("non-contiguous parameters", Copying),
     "leaves its rule on non-contiguous gradients": ("non-contiguous gradients", Uneven),
+    "parameter 2 is stepped otherwise than one like it": ("independence", DecaysTwo),
+    "steps to other bits in a group with its own weight_decay": ("groups", FirstDecay),
+    "steps to other bits in a group with its own momentum": ("groups", OneMomentum),
+    "steps to other bits in a group with its own maximize": ("groups", LastSign),
+    "leaves its rule on a parameter without dimensions": ("0-d parameters", DecaysVectors),
     "does not move a parameter without dimensions": ("0-d parameters", Vectors),
     "steps to other bits beside a parameter without dimensions": ("0-d parameters", Crowded),
     "changes the shape of a parameter without dimensions": ("0-d parameters", Unfolding),
@@ -476,6 +551,7 @@ BREAKERS: dict[str, type[Clean]] = {
     "closure's gradients": Stale,
     "missing gradients": Zealous,
     "late gradients": Punctual,
+    "late steps": Counted,
     "groups": OneRate,
     "group added later": Founders,
     "edited lr": Stubborn,

@@ -165,7 +165,7 @@ ROUGHLY = 0.5
 """The same of rules that compute in a short format, whatever the parameters are."""
 
 
-def _in_short_formats(rule: Rule) -> bool:
+def in_short_formats(rule: Rule) -> bool:
     """Whether it computes in less than the dtype of its parameters, whatever that is."""
     return rule.measured((2, 2), rule.hyper())
 
@@ -183,7 +183,7 @@ def near(candidate: Candidate, observation: Observation) -> bool:
 def _near(candidate: Candidate, observation: Observation) -> bool:
     if observation.doubt or observation.dtype in HALF:
         return True
-    part = ROUGHLY if _in_short_formats(candidate.rule) else NEAR
+    part = ROUGHLY if in_short_formats(candidate.rule) else NEAR
     answer, broken = observation.answer, observation.broken
     allowed = part * observation.moves + observation.slack
     with np.errstate(all="ignore"):

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
+from oracles.harness.arguments import numeric
 from oracles.harness.candidates import Candidate
-from oracles.harness.evidence.following import held, near
+from oracles.harness.evidence.far_off import FEWER, is_rate
+from oracles.harness.evidence.following import held, in_short_formats, near, plainly
 from oracles.harness.evidence.nearness import Near, nearness
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.parts import of
-from oracles.harness.evidence.settings import MANY
 from oracles.harness.evidence.sifting import Sieve, Sifted
-from oracles.harness.evidence.witnesses import Witness
+from oracles.harness.evidence.witnesses import Asked, Witness
+from oracles.harness.oracle import Margin
+from oracles.rule import Rule
 
 
 def proven(sieve: Sieve, found: Sifted) -> tuple[Sifted, Near | None]:
@@ -43,12 +49,51 @@ def _unheld(sieve: Sieve, found: Sifted, far: Witness) -> Iterator[Near]:
 def _off(sieve: Sieve, candidate: Candidate, far: Witness) -> Near | None:
     """How far a candidate is off in the first case that it does not hold; None if it holds all."""
     for observation in replace(sieve, witness=far).known(candidate.rule):
-        if not near(candidate, observation) or _left(candidate, observation, sieve):
-            return replace(nearness(candidate, [observation]), where=observation.what)
+        if _left(candidate, observation, sieve):
+            where = _where(sieve, candidate, observation, far) or observation.what
+            return replace(nearness(candidate, [observation]), where=where)
     return None
 
 
+def _where(sieve: Sieve, candidate: Candidate, off: Observation, far: Witness) -> str:
+    """The hyperparameter that makes a case one that does not hold; empty if there is no such one.
+
+    With what it is in the cases that tell conventions apart in its place, the candidate holds.
+    """
+    if off.case.steps >= FEWER or not isinstance(far, Asked):
+        return ""
+    rule, (usual, *_) = candidate.rule, sieve.known(candidate.rule)
+    first, given = (told.case.groups[0].schedule[0] for told in (usual, off))
+    found = []
+    for name in sieve.takes(rule) & {*numeric(rule)}:
+        other = far.again(rule, off, **{name: getattr(first, name)})
+        if other is not None and not _left(candidate, other, sieve):
+            found.append(f"at {name}={getattr(given, name):.6g}")
+    return found[0] if len(found) == 1 else ""
+
+
 def _left(candidate: Candidate, observation: Observation, sieve: Sieve) -> bool:
-    """Whether a short run has left the margin; of a long one to be near is enough, and cheaper."""
-    long = observation.case.steps >= MANY
-    return not long and held(candidate, observation, sieve.margin) is None
+    """Whether a run has left the margin; of a long one to be near is enough, and cheaper.
+
+    So it is of rules whose radii were measured, which was not done out here. Where the candidate
+    makes numbers that are not finite, whoever follows it does, too.
+    """
+    if observation.case.steps >= FEWER:
+        out = not near(candidate, observation)
+    else:
+        margin = _wider(sieve.margin, candidate.rule, observation)
+        out = held(candidate, observation, margin) is None
+    if out and in_short_formats(candidate.rule):
+        out = not near(candidate, observation)
+    return out and bool(np.isfinite(plainly(candidate, observation)).all())
+
+
+def _wider(margin: Margin, rule: Rule, observation: Observation) -> Margin:
+    """Of an average, ``βa + (1−β)x`` is ``x + β(a − x)`` too, whose roundings are 1/(1−β) as large.
+
+    Rates that tell conventions apart are far from 1.
+    """
+    (group,) = observation.case.groups
+    rates = [name for name, domain in rule.drawing.domains.items() if is_rate(domain)]
+    rest = min((1 - getattr(group.schedule[0], name) for name in rates), default=1)
+    return replace(margin, roundings=math.ceil(margin.roundings / rest)) if rest > 0 else margin

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -105,11 +105,11 @@ def _round(
     usual = (1.0,) * max(rule.drawing.steps, default=4)
 
     def setting(what: str, off: str = "", on: str = "", sizes: Sizes = usual) -> Setting:
-        values: dict[str, Any] = {n: 0.0 if n == off else _within(s, rng) for n, s in spans.items()}
+        values: dict[str, Any] = {n: 0.0 if n == off else within(s, rng) for n, s in spans.items()}
         values |= {name: name == on for name in flags}
         values |= {"batch_size": ROWS} if "batch_size" in takes else {}
-        h = _allowed(rule, default._replace(**values), spans)
-        return Setting(what, _case(rule, h, sizes, shapes, rng))
+        h = allowed(rule, default._replace(**values), spans)
+        return Setting(what, case_of(rule, h, sizes, shapes, rng))
 
     yield setting("all")
     yield setting("all again")
@@ -124,44 +124,7 @@ def _round(
         yield setting("gradients that fade", off="weight_decay", sizes=FADING)
 
 
-def far(
-    rule: Rule, takes: frozenset[str], shapes: Shapes = (), draws: Draws = DRAWS
-) -> Iterator[Setting]:
-    """Cases in which code may turn out to do something else than it does at first.
-
-    AdaBound is Adam until bounds close in on it, as they do with time and with gradients of other
-    sizes; a trust ratio is 1 for parameters that are large beside their moves; a Lookahead waits
-    for its sixth step; what is kept for small matrices alone is another rule for large ones; and a
-    decay that is thought too small to matter is left out at the values that people use.
-    """
-    rng = np.random.Generator(np.random.PCG64(draws.seed))
-    spans = {name: span for name, span in rule.drawing.full.hyper.items() if name in takes}
-    values = {name: _within(span, rng) for name, span in spans.items()}
-    values |= {"batch_size": ROWS} if "batch_size" in takes else {}
-    h = _allowed(rule, rule.hyper()._replace(**values), spans)
-    shapes = shapes or shapes_of(rule)
-    swinging = tuple(2.0 ** (SWING - t % TEETH) for t in range(MANY))
-    calm = h._replace(lr=h.lr / MANY)
-    yield Setting(f"over {MANY} steps", _case(rule, calm, swinging, shapes, rng, scale=2.0**-SWING))
-    if rule.elementwise:
-        large = (*shapes[:-1], LARGE.get(len(shapes[-1]), shapes[-1]))
-        yield Setting("with large tensors", _case(rule, h, (1.0,) * 3, large, rng))
-    usual = {n: v for n, v in rule.hyper()._asdict().items() if n in spans and v}
-    usual |= {n: v for n, v in USUAL.items() if n in spans}
-    plain = _allowed(rule, rule.hyper()._replace(**{**values, **usual}), spans)
-    yield Setting("at usual values", _case(rule, plain, SIZES, shapes, rng))
-
-
-USUAL: Mapping[str, float] = MappingProxyType(
-    {"momentum": 0.9, "weight_decay": 1e-4, "beta2": 0.99}
-)
-"""What people give where torch's default is 0, or is 1 in bfloat16."""
-
-SIZES = tuple(2.0 ** (0 if t % 16 else 10) for t in range(32))
-"""Of gradients of which the first of sixteen is large."""
-
-
-def _allowed(rule: Rule, h: Hyper, names: Iterable[str]) -> Hyper:
+def allowed(rule: Rule, h: Hyper, names: Iterable[str]) -> Hyper:
     """Without whatever the rule does not allow beside the rest."""
     for name in names:
         if rule.constraint(h) is not None and rule.constraint(h._replace(**{name: 0.0})) is None:
@@ -169,7 +132,8 @@ def _allowed(rule: Rule, h: Hyper, names: Iterable[str]) -> Hyper:
     return h
 
 
-def _within(span: Range, rng: np.random.Generator) -> float:
+def within(span: Range, rng: np.random.Generator) -> float:
+    """A number of a range, all powers of it alike."""
     low, high = span
     return float(low * (high / low) ** rng.random())
 
@@ -192,23 +156,25 @@ FADING = tuple(0.5**t for t in range(16))
 """Sizes that show what is remembered, by a code that takes no rate at which it is forgotten."""
 
 
-MANY, TEETH, SWING = 64, 16, 8
-"""Steps of a case that is long; in how many of them gradients halve before they leap up again, and
-the power of two that they leap to."""
-
-LARGE: Mapping[int, tuple[int, ...]] = MappingProxyType({1: (4099,), 2: (130, 33)})
-"""Shapes that nobody takes for small ones, by how many dimensions they have."""
+Scale = Callable[[tuple[int, ...]], FloatArray | float]
+"""Of the elements of a parameter, by its shape."""
 
 
-def _case(
+def one(shape: tuple[int, ...]) -> float:
+    """The scale in which conventions are told apart."""
+    return 1.0
+
+
+def case_of(
     rule: Rule,
     h: Hyper,
     sizes: Sizes,
     shapes: Shapes,
     rng: np.random.Generator,
-    scale: float = 1.0,
+    scale: Scale = one,
+    slopes: Scale = one,
 ) -> Case:
-    """Of the sizes of gradients, and parameters in a scale."""
+    """Of the sizes of gradients, a step each; all elements are in scales of their own."""
 
     def array(span: Range, shape: tuple[int, ...]) -> FloatArray:
         return SIGNS[rng.integers(2, size=shape)] * rng.uniform(*span, shape)
@@ -218,11 +184,11 @@ def _case(
     def given(shape: tuple[int, ...], step: int) -> FloatArray:
         """A gradient; of sparse ones every other element is there, in turn."""
         there = (np.indices(shape).sum(axis=0) + step) % 2 if rule.sparse else 1
-        return sizes[step] * array(spans.g, shape) * there
+        return sizes[step] * slopes(shape) * array(spans.g, shape) * there
 
     members = tuple(
         Parameter(
-            scale * array(spans.w, shape),
+            scale(shape) * array(spans.w, shape),
             tuple(given(shape, step) for step in range(len(sizes))),
             gradient_layout=rule.gradient_layout,
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
+from operator import methodcaller
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,13 +17,13 @@ from oracles.harness.arithmetic.formats import FloatArray, are_float32, round_to
 from oracles.harness.candidates import trajectory
 from oracles.harness.cases.case import Case, Group, Parameter
 from oracles.harness.evidence.accepted import accepted
+from oracles.harness.evidence.far_off import ends, far_off
 from oracles.harness.evidence.observation import Doubt, Observation
 from oracles.harness.evidence.settings import (
     DRAWS,
     Draws,
     Setting,
     Shapes,
-    far,
     settings,
     shapes_of,
 )
@@ -133,11 +134,11 @@ class Asked:
         """Those that are known to tell all conventions apart, and beside them another seed's."""
         known = (DRAWS,) if self.draws.seed else ()
         for draws in (*known, self.draws):
-            yield from self.cases(rule, takes, self._shapes(rule), draws)
+            yield from _drawn(self.cases, rule, takes, self._shapes(rule), draws)
 
     @cached_property
     def far(self) -> Asked:
-        return Asked(self.box, self.draws, far, _takes=self._takes, _taken=self._taken)
+        return Asked(self.box, self.draws, far_off, _takes=self._takes, _taken=self._taken)
 
     def _shapes(self, rule: Rule) -> Shapes:
         """Those that have names, or are usual, or that one that the code takes."""
@@ -167,8 +168,17 @@ class Asked:
             return SubjectError("parameters of another size than it was given")
         return Observation(setting.what, case, answer, dtype)
 
+    def again(self, rule: Rule, told: Observation, **values: Any) -> Observation | None:
+        """What it does with other hyperparameters in the same case; None if it takes none such."""
+        case = _altered(rule, told.case, methodcaller("_replace", **values))
+        found = case and self._asked(rule, Setting(told.what, case))
+        return found if isinstance(found, Observation) else None
+
     def ignores(self, rule: Rule) -> frozenset[str]:
-        """Those whose value changes no bit of its answers, and changes what torch's rule gives."""
+        """Those whose value changes no bit of its answers, and changes what torch's rule gives.
+
+        Neither do values at the ends of their ranges: a rate that has a floor is not ignored.
+        """
         names = self.takes(rule) - {"lr"}
         heard: set[str] = set()
         try:
@@ -180,9 +190,19 @@ class Asked:
                 heard |= {n for n, case in left.items() if _matters(rule, told.case, case)}
                 if not names:
                     break
+            return frozenset(n for n in names & heard if not self._heeds_far(rule, n, told))
         except SubjectError:
             return NOTHING
-        return names & heard
+
+    def _heeds_far(self, rule: Rule, name: str, told: Observation) -> bool:
+        """Whether a value at either end of a hyperparameter's range changes its answers."""
+        domain = rule.drawing.domains.get(name)
+        for value, *_ in ends(domain) if domain and domain.high > domain.low else ():
+            case = _altered(rule, told.case, methodcaller("_replace", **{name: value}))
+            with suppress(SubjectError):  # who refuses it does not heed it
+                if case is not None and self._answers(rule, case, told):
+                    return True
+        return False
 
     def _answers(self, rule: Rule, changed: Case, told: Observation) -> bool:
         """Whether it gives other bits in a case that was changed."""
@@ -231,6 +251,12 @@ class Asked:
         return () if rule.drawing.shapes else shapes_for(self.box)
 
 
+@lru_cache(maxsize=64)
+def _drawn(cases: Callable[..., Iterator[Setting]], *what: Any) -> tuple[Setting, ...]:
+    """Cases that are the same whoever is asked."""
+    return tuple(cases(*what))
+
+
 def others(value: Any) -> tuple[Any, ...]:
     """Other values than a number has by default: of whole ones the first, else a half and twice."""
     if isinstance(value, tuple):
@@ -258,7 +284,6 @@ def _multiplied(case: Case, names: frozenset[str], factor: float) -> Case:
 
 def _changed(rule: Rule, case: Case, name: str) -> Case | None:
     """The same case with another value of one hyperparameter; None if it is not allowed there."""
-    (group,) = case.groups
 
     def other(h: Hyper) -> Hyper:
         value = getattr(h, name)
@@ -266,7 +291,13 @@ def _changed(rule: Rule, case: Case, name: str) -> Case | None:
             return h._replace(**{name: not value})
         return h._replace(**{name: value / 2 if value else 0.5})
 
-    schedule = tuple(other(h) for h in group.schedule)
+    return _altered(rule, case, other)
+
+
+def _altered(rule: Rule, case: Case, other: Callable[[Hyper], Hyper]) -> Case | None:
+    """The same case with what is made of hyperparameters; None if it is not allowed there."""
+    (group,) = case.groups
+    schedule = tuple(map(other, group.schedule))
     if any(rule.constraint(h) for h in schedule):
         return None
     return replace(case, groups=(replace(group, schedule=schedule),))

@@ -130,23 +130,24 @@ class Trial:
         if self.box.form != TENSORS:
             raise NotAsked(f"it takes {self.box.form}, and makes its own groups")
 
-    def start(self, numbers: Sequence[int] = (0, 1), lr: float | None = None) -> Run:
+    def start(self, numbers: Sequence[int] = (0, 1), /, **options: Any) -> Run:
         """Parameters of these numbers, and their optimizer, before the first step."""
         params = {n: self.parameter(n) for n in numbers}
-        given = {} if lr is None else {self.lr: lr}
-        return Run(self, params, self.made([*params.values()], **given))
+        return Run(self, params, self.made([*params.values()], **options))
 
-    def run(self, numbers: Sequence[int] = (0, 1), lr: float | None = None) -> Bits:
+    def run(self, numbers: Sequence[int] = (0, 1), /, **options: Any) -> Bits:
         """The same after all steps."""
-        return self.start(numbers, lr).steps().bits()
+        return self.start(numbers, **options).steps().bits()
 
     def parameter(self, number: int) -> torch.Tensor:
-        """The same at each call, and each time a new one."""
-        return torch.nn.Parameter(values(number, -1, self.arrangement.shapes[number], self.seed))
+        """The same at each call, and each time a new one; beyond the second as the first ones."""
+        kind = number % len(self.arrangement.shapes)
+        return torch.nn.Parameter(values(kind, -1, self.arrangement.shapes[kind], self.seed))
 
     def gradient(self, number: int, t: int) -> torch.Tensor:
         """The same at each call, and each time a new one."""
-        return values(number, t, self.arrangement.shapes[number], self.seed)
+        kind = number % len(self.arrangement.shapes)
+        return values(kind, t, self.arrangement.shapes[kind], self.seed)
 
     @property
     def lr(self) -> str:

@@ -22,6 +22,9 @@ from oracles.rule import Rule
 
 Numbers = list[FloatArray]
 
+FEW = 5
+"""Parameters, so that one is neither the first nor the last, nor the second."""
+
 
 @dataclass(frozen=True)
 class FunctionTrial:
@@ -42,7 +45,8 @@ class FunctionTrial:
 
     def start(self, numbers: Sequence[int] = (0, 1)) -> FunctionRun:
         """Parameters of these numbers, before the first step."""
-        initial = [self.case.parameters[n].initial for n in numbers]
+        kinds = self.case.parameters  # beyond the second they are as the first ones
+        initial = [kinds[n % len(kinds)].initial for n in numbers]
         params = [self.box.arrays.array(values, self.dtype) for values in initial]
         return FunctionRun(self, tuple(numbers), params)
 
@@ -63,7 +67,7 @@ class FunctionRun:
     def gradients(self, t: int) -> list[Any]:
         """Of a step; new ones at each call."""
         everything = self.trial.box.gradients(self.trial.case, t, self.trial.dtype)
-        return [everything[n] for n in self.numbers]
+        return [copy.copy(everything[n % len(everything)]) for n in self.numbers]
 
     def step(self, t: int, grads: list[Any] | None = None) -> None:
         """One step.
@@ -178,7 +182,9 @@ def independent(trial: FunctionTrial) -> str:
             if not trial.known:
                 raise NotAsked("it couples parameters, as the rule it follows may")
             return f"parameter {n} is stepped otherwise alone"
-    return ""
+    many = trial.run(range(FEW)) if trial.known else []
+    other = [n for n, values in enumerate(many) if not same([values], [together[n % 2]])]
+    return f"parameter {other[0]} is stepped otherwise than one like it" if other else ""
 
 
 def order(trial: FunctionTrial) -> str:

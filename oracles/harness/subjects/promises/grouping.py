@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import torch
 
 from oracles.harness.promise import NotAsked
-from oracles.harness.subjects.subject import answering
+from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.harness.subjects.trial import (
     HALF,
     OTHER_BITS,
@@ -57,20 +58,63 @@ def late_gradients(trial: Trial) -> str:
     return either(run.bits()[1], (alone, waiting.steps(HALF)), "after its first gradient was late")
 
 
+def late_steps(trial: Trial) -> str:
+    """Its steps are counted from its first gradient on, as those of one that starts then."""
+    run = trial.start()
+    run.missing = frozenset({1})
+    run.steps(0, HALF)
+    run.missing = frozenset()
+    run.steps(HALF)
+    alone = trial.start((1,)).steps(HALF)
+    return "" if equal(run.bits()[1], alone.bits()[1]) else "counts steps that had no gradient"
+
+
 def groups(trial: Trial) -> str:
-    """Each group is stepped with its own learning rate, as by an optimizer of its own."""
+    """Each group is stepped with its own settings, as by an optimizer of its own."""
     trial.without_names()
-    given_rates = rates(trial)
-    params = {n: trial.parameter(n) for n in (0, 1)}
-    given = [
-        {"params": [p], trial.lr: rate}
-        for p, rate in zip(params.values(), given_rates, strict=True)
-    ]
-    together = Run(trial, params, trial.made(given)).steps().bits()
-    for n, rate in enumerate(given_rates):
-        if not same(trial.run((n,), rate), {n: together[n]}):
-            return f"{OTHER_BITS} in a group with a learning rate of its own"
+    first, second = rates(trial)
+    if not _apart(trial, {trial.lr: first}, {trial.lr: second}):
+        return f"{OTHER_BITS} in a group with a learning rate of its own"
+    for name, given in _settings(trial).items():
+        if not _apart(trial, {}, given):
+            return f"{OTHER_BITS} in a group with its own {name}"
     return ""
+
+
+def _apart(trial: Trial, *given: Mapping[str, Any]) -> bool:
+    """Whether groups with such options are stepped as parameters alone with them."""
+    params = {n: trial.parameter(n) for n in range(len(given))}
+    listed = [{"params": [params[n]], **options} for n, options in enumerate(given)]
+    together = Run(trial, params, trial.made(listed)).steps().bits()
+    return all(
+        same(trial.run((n,), **options), {n: together[n]}) for n, options in enumerate(given)
+    )
+
+
+def _settings(trial: Trial) -> dict[str, dict[str, Any]]:
+    """By torch's names, another value of each hyperparameter that its groups have."""
+    if trial.candidate is None:
+        return {}
+    rule = trial.candidate.rule
+    with answering():
+        (group, *_) = trial.start((0,)).optimizer.param_groups
+    found = {}
+    for name, own in trial.box.arguments(rule).items():
+        if own in group and own != trial.lr and own not in trial.box.fixed:
+            given = {own: _other(group[own])}
+            with suppress(SubjectError):  # who refuses it beside the others
+                trial.run((0,), **given)
+                found[name] = given
+    return found
+
+
+def _other(value: Any) -> Any:
+    """Another value than a hyperparameter has."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, tuple | list):
+        return type(value)(map(_other, value))
+    return value / 2 if value else 0.01
 
 
 def group_added(trial: Trial) -> str:
@@ -94,16 +138,16 @@ def group_added(trial: Trial) -> str:
 def edited_lr(trial: Trial) -> str:
     """A learning rate that is written into ``param_groups`` takes effect."""
     first, second = rates(trial)
-    run = trial.start(lr=first)
+    run = trial.start(**{trial.lr: first})
     if lacking := lacks(run, trial.lr):
         return lacking
     trial.without_rates(run)
     edited = run.reset(second).steps().bits()
-    if not same(edited, trial.run(lr=second)):
+    if not same(edited, trial.run(**{trial.lr: second})):
         return "does not step as one that was built with the learning rate written into its groups"
-    late = trial.start(lr=first).steps(0, HALF)
+    late = trial.start(**{trial.lr: first}).steps(0, HALF)
     late.reset(second).steps(HALF)
-    if same(late.bits(), trial.run(lr=first)) and _heeds_rate(trial, first, second):
+    if same(late.bits(), trial.run(**{trial.lr: first})) and _heeds_rate(trial, first, second):
         return "does not heed a learning rate that is edited between steps"
     return ""
 
@@ -131,7 +175,7 @@ def scheduler(trial: Trial) -> str:
     def factor(t: int) -> float:
         return 0.5**t
 
-    run, edited = trial.start(lr=first), trial.start(lr=first)
+    run, edited = trial.start(**{trial.lr: first}), trial.start(**{trial.lr: first})
     if trial.lr != "lr":
         return f"its param_groups have {trial.lr!r}; torch's schedulers write 'lr'"
     with answering():

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from oracles.harness.promise import NotAsked
+from oracles.harness.subjects.handing import TENSORS
 from oracles.harness.subjects.subject import answering
 from oracles.harness.subjects.tensors import UNTOUCHED, gaps, strided, transposed
 from oracles.harness.subjects.trial import (
@@ -23,6 +24,7 @@ from oracles.harness.subjects.trial import (
 )
 
 PARAMETERS, GRADIENTS = "non-contiguous parameters", "non-contiguous gradients"
+DIMENSIONS = "0-d parameters"
 
 
 def strided_parameters(trial: Trial) -> str:
@@ -77,8 +79,15 @@ def _moved_as(trial: Trial, expected: Bits, got: Bits, before: Bits, what: str) 
 
 
 def no_dimensions(trial: Trial) -> str:
-    """A parameter without dimensions is stepped."""
-    return _odd(trial, (), "a parameter without dimensions")
+    """A parameter without dimensions is stepped, as one of one element is."""
+    if why := _odd(trial, (), "a parameter without dimensions"):
+        return why
+    if trial.box.form != TENSORS:  # names go by dimensions
+        return ""
+    bare, single = (_shaped(trial, shape).run()[1] for shape in ((), (1,)))
+    if equal(bare, single.reshape(())) or trial.follows is None:
+        return ""
+    return "" if trial.follows(DIMENSIONS) else "leaves its rule on a parameter without dimensions"
 
 
 def no_elements(trial: Trial) -> str:
@@ -90,9 +99,7 @@ def _odd(trial: Trial, shape: tuple[int, ...], what: str) -> str:
     """Beside a parameter of that shape the first one is stepped as ever, and itself if it can."""
     if trial.arrangement.shapes != SHAPES[0]:
         raise NotAsked("it takes matrices only")
-    shapes = (trial.arrangement.shapes[0], shape)
-    other = replace(trial, arrangement=replace(trial.arrangement, shapes=shapes))
-    run = other.start()
+    run = _shaped(trial, shape).start()
     before = run.bits()
     run.steps()
     if not equal(run.bits()[0], trial.run((0,))[0]):
@@ -100,6 +107,12 @@ def _odd(trial: Trial, shape: tuple[int, ...], what: str) -> str:
     if before[1].numel() and equal(run.bits()[1], before[1]):
         return f"does not move {what}"
     return "" if run.bits()[1].shape == shape else f"changes the shape of {what}"
+
+
+def _shaped(trial: Trial, shape: tuple[int, ...]) -> Trial:
+    """The same with a second parameter of that shape."""
+    shapes = (trial.arrangement.shapes[0], shape)
+    return replace(trial, arrangement=replace(trial.arrangement, shapes=shapes))
 
 
 def any_iterable(trial: Trial) -> str:

@@ -60,7 +60,13 @@ OPTIMIZER_PROMISES: tuple[Promise, ...] = (
         grouping.late_gradients,
         (*_ALONE, "missing gradients"),
     ),
-    Promise("groups", "each group is stepped with its own learning rate", grouping.groups, _ALONE),
+    Promise(
+        "late steps",
+        "steps are counted from a parameter's first gradient on",
+        grouping.late_steps,
+        (*_ALONE, "missing gradients", "late gradients"),
+    ),
+    Promise("groups", "each group is stepped with settings of its own", grouping.groups, _ALONE),
     Promise(
         "group added later",
         "a group that joins is stepped from then on",
@@ -105,8 +111,8 @@ OPTIMIZER_PROMISES: tuple[Promise, ...] = (
         _RUN,
     ),
     Promise(
-        "0-d parameters",
-        "a parameter without dimensions is stepped",
+        laying_out.DIMENSIONS,
+        "a parameter without dimensions is stepped as one of one element",
         laying_out.no_dimensions,
         _ALONE,
     ),

@@ -1,0 +1,189 @@
+"""Cases far from those that tell conventions apart, where code may turn out to be something else.
+
+A name is a claim about all numbers that code can be given. Guards, caps, floors and clamps show in
+none but the largest or the smallest ones, so each hyperparameter, each element's gradient and
+parameter is taken to both ends of the magnitudes at which a right text of a rule still computes
+with normal numbers, in float32 as well: a square of the smallest gradient, weighted with the
+smallest part of an average, is no subnormal one there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from types import MappingProxyType
+
+import numpy as np
+
+from oracles.drawing import Domain, Hyper, Range
+from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.evidence.settings import (
+    DRAWS,
+    ROWS,
+    Draws,
+    Scale,
+    Setting,
+    Shapes,
+    allowed,
+    case_of,
+    shapes_of,
+    within,
+)
+from oracles.rule import Rule
+
+USUAL: Mapping[str, float] = MappingProxyType(
+    {"momentum": 0.9, "weight_decay": 1e-4, "beta2": 0.99}
+)
+"""What people give where torch's default is 0, or is 1 in bfloat16."""
+
+SIZES = tuple(2.0 ** (0 if t % 16 else 10) for t in range(20))
+"""Of gradients of which the first of sixteen is large."""
+
+MANY, FEWER = 128, 64
+"""Steps of a long case in each round of draws, at the rates that people use, which remember for
+long; and of one that forgets soon what was."""
+
+TEETH, SWING = 16, 8
+"""In how many steps gradients halve before they leap up again, and the power of two that they leap
+to."""
+
+LARGE: Mapping[int, tuple[int, ...]] = MappingProxyType({1: (4099,), 2: (130, 33)})
+"""Shapes that nobody takes for small ones, by how many dimensions they have."""
+
+
+def far_off(
+    rule: Rule, takes: frozenset[str], shapes: Shapes = (), draws: Draws = DRAWS
+) -> Iterator[Setting]:
+    """Cases in which code may turn out to do something else than it does at first.
+
+    AdaBound is Adam until bounds close in on it, as they do with time and with gradients of other
+    sizes; a trust ratio is 1 for parameters that are large beside their moves; a Lookahead waits
+    for its sixth step; what is kept for small matrices alone is another rule for large ones; and a
+    decay that is thought too small to matter is left out at the values that people use.
+    """
+    rng = np.random.Generator(np.random.PCG64(draws.seed))
+    domains, shapes = rule.drawing.domains, shapes or shapes_of(rule)
+    spans = {name: span for name, span in rule.drawing.full.hyper.items() if name in takes}
+    values = {name: within(span, rng) for name, span in spans.items()}
+    values |= {"batch_size": ROWS} if "batch_size" in takes else {}
+    h = allowed(rule, rule.hyper()._replace(**values), spans)
+    own = {n: v for n, v in rule.hyper()._asdict().items() if n in spans and v}
+    usual = own | {n: v for n, v in USUAL.items() if n in spans}
+    rates = {name: v for name, v in (usual | own).items() if is_rate(domains[name])}
+    for steps, kept in ((MANY * draws.rounds, rates), (FEWER, {})):
+        sizes = tuple(2.0 ** (SWING - t % TEETH) for t in range(steps))
+        calm, small = h._replace(lr=h.lr / steps, **kept), _whole(2.0**-SWING)
+        yield Setting(f"over {steps} steps", case_of(rule, calm, sizes, shapes, rng, small))
+    if rule.elementwise:
+        large = (*shapes[:-1], LARGE.get(len(shapes[-1]), shapes[-1]))
+        yield Setting("with large tensors", case_of(rule, h, (1.0,) * 3, large, rng))
+    plain = allowed(rule, rule.hyper()._replace(**{**values, **usual}), spans)
+    yield Setting("at usual values", case_of(rule, plain, SIZES, shapes, rng))
+    yield from _swept(rule, takes, shapes, rng)
+
+
+# --- Both ends of every magnitude -----------------------------------------------------------------
+
+STEPS = (1.0,) * 4
+"""Of a short case: sizes of gradients beside those of their elements."""
+
+GRADIENTS, PARAMETERS = (-12.0, 8.0), (-8.0, 8.0)
+"""Powers of ten between which elements of gradients and parameters are."""
+
+FINE = (-12.0, -9.0)
+"""The same of gradients of which none is large: what hangs on a norm is not seen beside others."""
+
+GRID = 5
+"""Sizes of gradients beside each size of a parameter, and the other way round."""
+
+BEYOND = (1e-4, 1e2)
+"""What the ends of a hyperparameter's range are multiplied with."""
+
+TO_ONE = 1e-2
+"""What is left of the distance of a rate to 1."""
+
+BATCHES = (1, 4096)
+"""Rows of a small batch and of a large one."""
+
+
+def _swept(
+    rule: Rule, takes: frozenset[str], shapes: Shapes, rng: np.random.Generator
+) -> Iterator[Setting]:
+    """The learning rate at either end, beside all others at either end."""
+    for rate, others in ((1, 0), (0, 1), (1, 1), (0, 0)):
+        h, sizes = _at(rule, takes, rate, others), (FINE, GRADIENTS)[rate]
+        if rule.elementwise:
+            given = tuple(map(_grid, shapes))
+            case = case_of(rule, h, STEPS, given, rng, _rows, partial(_columns, sizes))
+        else:  # its steps are made of sums over elements
+            scales = _whole(10 ** PARAMETERS[rate]), _whole(10 ** sizes[others])
+            case = case_of(rule, h, STEPS, shapes, rng, *scales)
+        yield Setting(f"at {_told(rule, h, takes)}", case)
+
+
+def _at(rule: Rule, takes: frozenset[str], rate: int, others: int) -> Hyper:
+    """Hyperparameters beyond an end of their ranges, or at it where the rule allows no more."""
+    h = rule.hyper()
+    for name, domain in rule.drawing.domains.items():
+        if name in takes and domain.high > domain.low:
+            end = rate if name == "lr" else others
+            some = (h._replace(**{name: value}) for value in ends(domain)[end])
+            h = next((one for one in some if _takes(rule, one)), h)
+    return h._replace(batch_size=BATCHES[others]) if "batch_size" in takes else h
+
+
+def _takes(rule: Rule, h: Hyper) -> bool:
+    """Whether the rule allows that, and makes finite numbers of it."""
+    if rule.constraint(h) is not None:
+        return False
+    one = np.ones(rule.drawing.shapes[0] if rule.drawing.shapes else (2, 2))
+    try:
+        with np.errstate(all="ignore"):
+            run = rule.run(rule.torch, one, [one] * len(STEPS), [h] * len(STEPS))
+            return all(np.isfinite(w).all() for w, _ in run)
+    except OverflowError:  # of Python's numbers
+        return False
+
+
+def ends(domain: Domain) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The smallest and the largest value of a hyperparameter: beyond its range, and at its end.
+
+    A rate is taken nearer to 1 only: what forgets all at once is gradient descent.
+
+    >>> ends(Domain(special=(), low=0.25, high=0.75)), ends(Domain(special=(), low=0.5, high=2))
+    (((0.25,), (0.9975, 0.75)), ((5e-05, 0.5), (200.0, 2)))
+    """
+    low, high = domain.low, domain.high
+    if is_rate(domain):
+        return (low,), (1 - TO_ONE * (1 - high), high)
+    return (BEYOND[0] * low, low), (BEYOND[1] * high, high)
+
+
+def is_rate(domain: Domain) -> bool:
+    """Whether a hyperparameter is a part that is kept from step to step."""
+    return 0 < domain.high < 1
+
+
+def _grid(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape of as many dimensions for all sizes beside one another."""
+    return (GRID, GRID, *shape[2:]) if len(shape) > 1 else (GRID * GRID,)
+
+
+def _rows(shape: tuple[int, ...]) -> FloatArray:
+    """The sizes of parameters."""
+    return np.resize(np.repeat(np.logspace(*PARAMETERS, GRID), GRID), shape)
+
+
+def _columns(sizes: Range, shape: tuple[int, ...]) -> FloatArray:
+    """The sizes of gradients."""
+    return np.resize(np.tile(np.logspace(*sizes, GRID), GRID), shape)
+
+
+def _whole(scale: float) -> Scale:
+    """One scale for all elements."""
+    return lambda shape: scale
+
+
+def _told(rule: Rule, h: Hyper, takes: frozenset[str]) -> str:
+    names = [n for n, d in rule.drawing.domains.items() if n in takes and d.high > d.low]
+    return ", ".join(f"{name}={getattr(h, name):.6g}" for name in names)
