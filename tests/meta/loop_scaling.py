@@ -326,6 +326,7 @@ UPDATES: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("a floor of 2^-30", floored_low),
 )
 ELSEWHERE = {
+    "backoff for each optimizer": "rejects backoff_for_each",
     "a floor of 1": "rejects floor_of_one",
     "grows to inf": "rejects unbounded",
     "updated an iteration late": "schedules",

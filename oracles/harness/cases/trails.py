@@ -38,6 +38,11 @@ class Trail:
         return len(self.points) - 1
 
 
+def and_begun(trail: Trail) -> tuple[Trail, Trail]:
+    """A trail, and its first update alone."""
+    return trail, Trail(trail.points[:2], trail.decay)
+
+
 def trails() -> st.SearchStrategy[Trail]:
     """One to four tensors, one to five updates."""
 

@@ -45,7 +45,9 @@ def questions(part: str) -> tuple[Question, ...]:
         asked("tensors under two names", cases.trails, tied, single),
         asked("whole numbers", cases.counters, counted, buffers, COUNTED, weight=9),
         asked("a slow average moves", cases.pulls, moves, alone, STALLED),
-        asked("kept in float32", cases.trails, kept_in_float32, short, LONGER),
+        asked(
+            "kept in float32", cases.trails, kept_in_float32, short, LONGER, each=cases.and_begun
+        ),
         asked("another model", _others, refuses, single, OTHERS, weight=2),
         *rejections(
             part, PARTS[part].variants[1:], partial(_differing, part), rejection, whole, IN_FLOAT32

@@ -124,9 +124,14 @@ def hypers(
 
 
 def shards(
-    *, steps: int = 3, micros: tuple[int, int] = (1, 3), equal: bool = False, unequal: bool = False
+    *,
+    steps: int = 3,
+    least: int = 1,
+    micros: tuple[int, int] = (1, 3),
+    equal: bool = False,
+    unequal: bool = False,
 ) -> st.SearchStrategy[tuple[tuple[tuple[int, ...], ...], ...]]:
-    """Counts of rows: 1 to 3 on each rank, for up to so many steps."""
+    """Counts of rows: 1 to 3 on each rank, for ``least`` to so many steps."""
     count = st.integers(1, 3)
     each = st.tuples(*[count] * MOST)
     if equal:
@@ -134,7 +139,7 @@ def shards(
     if unequal:  # those of the first two ranks, which are in every world
         each = each.filter(lambda counts: counts[0] != counts[1])
     step = evenly(*micros).flatmap(lambda k: st.tuples(*[each] * k))
-    return st.lists(step, min_size=1, max_size=steps).map(tuple)
+    return st.lists(step, min_size=least, max_size=steps).map(tuple)
 
 
 @dataclass(frozen=True)
