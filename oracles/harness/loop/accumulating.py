@@ -49,7 +49,9 @@ def questions(part: str) -> tuple[Question, ...]:
     """What is asked about accumulation."""
     return (
         Question(part, WINDOWS, windows, course, partial(places, part), weight=3),
-        Question(part, WHOLE, windows, as_one_batch, partial(places, part), weight=1.4),
+        Question(
+            part, WHOLE, windows, as_one_batch, partial(places, part), weight=0.8, each=_reduced
+        ),
         Question(
             part,
             HOOKS,
@@ -68,6 +70,11 @@ def questions(part: str) -> tuple[Question, ...]:
             part, PART.variants[1:], _differing, rejection, partial(places, part, plain=True)
         ),
     )
+
+
+def _reduced(case: Windows) -> tuple[Windows, Windows]:
+    """The same with losses of either kind."""
+    return replace(case, reduction="mean"), replace(case, reduction="sum")
 
 
 def places(
