@@ -241,6 +241,8 @@ def _cycles(draw: st.DrawFn, schedule: Schedule) -> Run:
     plan = draw(singles(schedule, 2))
     cycles = draw(st.sampled_from((True, True, True, False)))
     plan = replace(plan, settings=plan.settings._replace(cycle_momentum=cycles))
+    if "mode" in schedule.draws and draw(st.booleans()):  # the one that scales step by step
+        plan = replace(plan, settings=plan.settings._replace(mode="exp_range"))
     last = schedule.last(plan.settings)
     return Run(plan, (0.1, 0.2), 12 if last is None else min(12, last))
 
