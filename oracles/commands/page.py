@@ -36,7 +36,13 @@ def _run(options: argparse.Namespace) -> int:
     from oracles.reports.matrix import recorded
 
     try:
-        put(options.output, recorded(releases(options.releases), options.folder))
+        reports = recorded(releases(options.releases), options.folder)
+        if not reports:
+            raise Usage(
+                f"folder={str(options.folder)!r} has no report of any release of "
+                f"{options.releases.name}; `oracles matrix --folder {options.folder}` makes them"
+            )
+        put(options.output, reports)
     except (OSError, ValueError) as error:
         raise Usage(str(error)) from error
     return 0

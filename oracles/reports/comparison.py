@@ -173,7 +173,8 @@ def compare(
     >>> [(str(d.change), d.detail) for d in compare(run("0.001"), run("0.01")).differences]
     [('default changed', '0.001, now 0.01')]
     """
-    return between(Index(load(before, tell)), Index(load(after, tell)))
+    found = [sought(before), sought(after)]  # both, before one of them is run
+    return between(*(Index(run(each, tell) if isinstance(each, str) else each) for each in found))
 
 
 def between(a: Index, b: Index) -> Comparison:
@@ -196,12 +197,11 @@ def between(a: Index, b: Index) -> Comparison:
     return Comparison(a.header, b.header, tuple(found), same, failing, known)
 
 
-def load(which: str | Path | RunReport, tell: Tell = nobody) -> RunReport:
-    """A report: itself, in a file, or of a version that is run now.
+def sought(which: str | Path | RunReport) -> RunReport | str:
+    """A report: itself, or of a file; or the version of torch that is to be run.
 
     Raises:
         Invalid: the file is no report, or was cut.
-        NotMade: the version could not be installed or asked.
         ValueError: it is neither a file nor a version.
     """
     if isinstance(which, RunReport):
@@ -209,12 +209,20 @@ def load(which: str | Path | RunReport, tell: Tell = nobody) -> RunReport:
     if Path(which).is_file():
         return read(Path(which))
     try:
-        release = str(Version(str(which)))
+        return str(Version(str(which)))
     except InvalidVersion:
         raise ValueError(
             f"{str(which)!r} cannot be compared; allowed: the file of a report, or a version of "
             "torch, such as 2.13.0"
         ) from None
+
+
+def run(release: str, tell: Tell) -> RunReport:
+    """The report of a version that is run now.
+
+    Raises:
+        NotMade: the version could not be installed or asked.
+    """
     with tempfile.TemporaryDirectory(prefix="oracles-") as folder:
         path = Path(folder) / f"torch-{release}.jsonl"
         environments.record(release, path, environments.releases(), tell)

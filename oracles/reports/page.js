@@ -61,7 +61,7 @@
     });
     beside.append(button);
   };
-  const quoted = word => /^[\w.-]+$/.test(word) ? word : `'${word}'`;
+  const quoted = word => /^[\w.-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
   // On a narrow screen the newest release is out of view, and so is the text of a wide cell.
   const lay = wides => {
     for (const wide of wides) {

@@ -9,6 +9,7 @@ in the templates.
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
@@ -92,6 +93,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "file_of": file_of,
         "of_deviations": OF_DEVIATIONS,
+        "quoted": shlex.quote,
         "rows": rows,
         "verdict": verdict,
         "worse": WORSE,

@@ -459,7 +459,7 @@ def test_the_status_says_whether_it_is_worse(
     assert cli.main(["compare", files["torch"], files[after], *form]) == status
 
 
-def test_versions_are_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_are_run(files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """In the order in which they are given, with what is known of all releases."""
     asked = []
 
@@ -471,3 +471,7 @@ def test_versions_are_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environments, "record", record)
     assert oracles.compare("2.9.1", "2.13").same == tuple(PLACES)
     assert asked == ["2.9.1", "2.13"]
+    for after in (files["cut"], files["nowhere"]):
+        with pytest.raises(ValueError, match=r"cut|cannot be compared"):
+            oracles.compare("2.9.1", after)
+    assert len(asked) == 2  # nothing is run for a call that is off

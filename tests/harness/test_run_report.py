@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +14,10 @@ import pytest
 import torch
 from jsonschema import Draft202012Validator
 
+import conftest
 from oracles import cli
 from oracles.commands import check
-from oracles.everybody import EVERYBODY, present
+from oracles.everybody import EVERYBODY, present, refuse_unknown
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.runs import profiles, walk
 from oracles.harness.runs.outcome import OK, Outcome
@@ -212,6 +214,15 @@ def test_the_defaults_of_everybody_are_told() -> None:
         assert told["get_swa_avg_fn"] == {}
 
 
+def test_check_takes_the_command_of_each_place() -> None:
+    for name in EVERYBODY:
+        for subject in present(name)[0]:
+            words = shlex.split(Chosen().command(name, subject.place))
+            chosen = cli._parser().parse_args(words[1:])  # noqa: SLF001
+            refuse_unknown(chosen.rule, chosen.path, chosen.dtype, chosen.device)
+            assert (chosen.rule, chosen.path) == ([name], [subject.place.path])
+
+
 # From pytest
 
 
@@ -283,6 +294,28 @@ def test_the_command_writes_what_it_saw(brief: None, tmp_path: Path) -> None:
     assert whole.header["chosen"]["paths"] == ["foreach"]
     (told,) = whole.of(Kind.CELL)
     assert (told["check"], told["outcome"]) == ("agreement", "passed")
+
+
+def test_pytest_refuses_a_report_that_cannot_be_written(tmp_path: Path) -> None:
+    """And makes its folder, as the command does."""
+    options = {"--path": [], "--dtype": [], "--device": [], "--oracles-report": tmp_path}
+    config = SimpleNamespace(getoption=options.get, stash={}, pluginmanager=Told())
+    with pytest.raises(pytest.UsageError, match="is a folder"):
+        conftest.pytest_configure(config)  # type: ignore[arg-type]
+    options["--oracles-report"] = tmp_path / "deep" / "a.jsonl"
+    conftest.pytest_configure(config)  # type: ignore[arg-type]
+    (recorder,) = config.pluginmanager.told
+    assert recorder.path == options["--oracles-report"] and recorder.path.parent.is_dir()
+
+
+class Told:
+    """Is told of plugins."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def register(self, plugin: Any) -> None:
+        self.told.append(plugin)
 
 
 def test_an_interrupted_command_writes_nothing(
