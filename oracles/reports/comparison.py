@@ -8,6 +8,7 @@ that only the later run was asked.
 
 from __future__ import annotations
 
+import ast
 import math
 import tempfile
 from collections import Counter, defaultdict
@@ -114,8 +115,8 @@ class Comparison:
     Attributes:
         before, after: their headers.
         differences: the worst first.
-        same: places of both, of which there is nothing to tell: every golden answer is the same to
-            the bit, and no check fails that did not.
+        same: places of both, of which there is nothing to tell: every golden answer, if there are
+            any, is the same to the bit, and no check fails that did not.
         failing: how many checks at how many places fail in both.
         known: by optimizer and row of the ledger, at how many places it deviates in both.
     """
@@ -126,6 +127,11 @@ class Comparison:
     same: tuple[Place, ...]
     failing: int
     known: Mapping[tuple[str, str], int]
+
+    @property
+    def exact(self) -> int:
+        """At how many of the same places bits were compared: those of parts of the loop are not."""
+        return sum(place.optimizer in self.after["golden"] for place in self.same)
 
     @property
     def worse(self) -> tuple[Difference, ...]:
@@ -347,7 +353,28 @@ def _arguments(a: Index, b: Index) -> Iterator[Difference]:
                 change, detail = Change.ARGUMENT_NEW, f"default {new}"
             elif new is None:
                 change, detail = Change.ARGUMENT_GONE, f"was {old} by default"
+            elif more := _added(old, new):
+                change, detail = Change.ARGUMENT_NEW, f"default now with {more}"
             yield Difference(change, name, *NOWHERE, about=argument, detail=detail)
+
+
+def _added(old: str, new: str) -> str:
+    """What a default that is a call has beside all it had; empty if it is another one.
+
+    >>> _added("Policy(a=1)", "Policy(a=1, b=None)"), _added("Policy(a=1)", "Policy(a=2, b=None)")
+    ('b=None', '')
+    """
+    try:
+        had, has = (ast.parse(text, mode="eval").body for text in (old, new))
+    except SyntaxError:  # as of an object without a text of its own
+        return ""
+    if not (isinstance(had, ast.Call) and isinstance(has, ast.Call)):
+        return ""
+    old_words, new_words = ([ast.unparse(word) for word in each.keywords] for each in (had, has))
+    old, new = (" ".join(map(ast.unparse, [each.func, *each.args])) for each in (had, has))
+    if old != new or not {*old_words} <= {*new_words}:
+        return ""
+    return ", ".join(word for word in new_words if word not in old_words)
 
 
 def _results(a: Index, b: Index) -> Iterator[Difference]:

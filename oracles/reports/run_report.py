@@ -194,7 +194,8 @@ def _about(
     if there:
         from oracles.harness.subjects.description import arguments
 
-        yield Kind.OPTIMIZER, {"arguments": arguments(there[0].optimizer)}
+        if (taken := arguments(there[0].optimizer)) is not None:
+            yield Kind.OPTIMIZER, {"arguments": taken}
     if there and name in RULES:
         yield from ((Kind.ANSWER, line) for line in fingerprint(RULES[name], there))
 

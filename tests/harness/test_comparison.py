@@ -251,6 +251,10 @@ def test_none_is_hidden_by_another() -> None:
         ({"lr": "0.001"}, {"lr": "0.01"}, Change.DEFAULT, "0.001, now 0.01"),
         ({}, {"lr": "0.01"}, Change.ARGUMENT_NEW, "default 0.01"),
         ({"lr": "0.001"}, {}, Change.ARGUMENT_GONE, "was 0.001 by default"),
+        ({"lr": "P(a=1)"}, {"lr": "P(a=1, b=2)"}, Change.ARGUMENT_NEW, "default now with b=2"),
+        ({"lr": "P(a=1)"}, {"lr": "P(a=3, b=2)"}, Change.DEFAULT, "P(a=1), now P(a=3, b=2)"),
+        ({"lr": "P(a=1)"}, {"lr": "Q(a=1, b=2)"}, Change.DEFAULT, "P(a=1), now Q(a=1, b=2)"),
+        ({"lr": "<f>"}, {"lr": "P(a=1)"}, Change.DEFAULT, "<f>, now P(a=1)"),
     ],
 )
 def test_what_the_constructor_takes(

@@ -206,7 +206,7 @@ def test_two_releases_have_a_page_that_says_what_compare_does(site: Path) -> Non
         ("2.10.0", "2.11.0", "2"),
     ]
     same = (site / "2.9.1-2.10.0.html").read_text(encoding="utf-8")
-    assert "Nothing: every place is the same to the bit." in same
+    assert "4 places are as they were, to the bit. <a" in same and "<p>Nothing.</p>" in same
 
 
 def test_the_same_reports_make_the_same_files(site: Path, tmp_path: Path) -> None:
