@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oracles.commands.command import Usage, add_reports
+from oracles.commands.command import Usage, add_reports, writable
 from oracles.reports.environments import releases
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def _run(options: argparse.Namespace) -> int:
                 f"folder={str(options.folder)!r} has no report of any release of "
                 f"{options.releases.name}; `oracles matrix --folder {options.folder}` makes them"
             )
+        writable(options.output / "index.html")
         put(options.output, reports)
     except (OSError, ValueError) as error:
         raise Usage(str(error)) from error

@@ -29,6 +29,7 @@ from oracles.reports.standing import (
     STATES,
     History,
     Release,
+    anchor,
     histories,
     standing,
 )
@@ -91,6 +92,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     environment.globals |= {
+        "anchor": anchor,
         "file_of": file_of,
         "of_deviations": OF_DEVIATIONS,
         "quoted": shlex.quote,

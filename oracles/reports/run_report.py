@@ -332,7 +332,7 @@ def read(path: Path) -> RunReport:
         raise Invalid(
             f"{path.name} has schema={lines[0].get('schema')!r}; allowed: {SCHEMA_VERSION}"
         )
-    if kinds[-1] != Kind.FOOTER:
+    if kinds[-1] != Kind.FOOTER or not text.endswith(b"\n"):
         raise Invalid(f"{path.name} was cut: it has no footer")
     body = text[: text.rindex(b"\n", 0, -1) + 1]
     if (len(lines) - 1, _digest(body)) != (lines[-1]["lines"], lines[-1]["digest"]):

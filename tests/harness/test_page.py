@@ -29,6 +29,8 @@ in_a_browser = pytest.mark.skipif(not THERE, reason="there is no chromium here")
 
 ID = ROW.removeprefix(KNOWN).strip()
 
+WRONG_TEXT = {"text": "healed", "command": "oracles check"}
+
 WRONG = {
     "outcome": "failed",
     "text": "SGD <wrong> & more",
@@ -94,6 +96,7 @@ def test_links_lead_somewhere_and_nothing_is_fetched(site: Path) -> None:
     for name, text in pages.items():
         assert not read[name].open
         assert not [id for id, times in Counter(read[name].ids).items() if times > 1]
+        assert not [id for id in read[name].ids if re.search(r"\s", id)]
         assert not re.search(r"<(script|img|iframe)[^>]*src=|@import|url\(", text)
         for link in read[name].links:
             file, _, part = link.partition("#")
@@ -268,6 +271,24 @@ def test_a_plot_says_what_it_shows_and_has_a_table(site: Path) -> None:
     most = max(release.share(p) for p in release.cells if p.dtype == "float32")
     assert 0 < most <= 1
     assert f'<th scope="row">float32</th><td colspan="3"><span>{most:.3g}</span></td>' in text
+
+
+@pytest.mark.parametrize("outcome", [Result.CONFIRMED, Result.HEALED, Result.NOT_ASKED])
+def test_a_deviation_is_linked_where_it_was_there(outcome: str, tmp_path: Path) -> None:
+    """Whatever its name; one that was nowhere is told of only where it fails."""
+    name = "a row of several words"
+
+    def renamed(line: dict[str, Any]) -> JsonLine:
+        state = {"outcome": outcome} if line["kind"] == Kind.CELL else {}
+        return {**line, **state, "check": f"{KNOWN} {name}", **WRONG_TEXT}
+
+    page.write(tmp_path, {"2.9.1": changed(of_torch(), renamed, check=ROW)})
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    links = {link for link in Read(text).links if link.startswith("#known-")}
+    there = outcome == Result.CONFIRMED
+    assert links == ({"#known-a-row-of-several-words"} if there else set())
+    assert {link[1:] for link in links} <= {*Read(text).ids}
+    assert (name in text) == (outcome != Result.NOT_ASKED)
 
 
 def test_one_release_is_shown_as_well(tmp_path: Path) -> None:
