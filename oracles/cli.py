@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -52,6 +54,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add(commands)
     return parser
 
+
+# What is there at the end need not be looked through once more.
+atexit.register(gc.freeze)
 
 if __name__ == "__main__":
     raise SystemExit(main())

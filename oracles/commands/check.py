@@ -17,7 +17,7 @@ from oracles.harness.runs import profiles
 from oracles.harness.runs.outcome import ABSENT, FAILED, OK, Outcome, outcome
 from oracles.harness.runs.tally import Tally, vacuities
 from oracles.harness.runs.walk import Task
-from oracles.harness.runs.workers import Died, cores, in_order
+from oracles.harness.runs.workers import Died, begun, cores, in_order
 from oracles.reports.progress import Running
 from oracles.reports.run_report import Chosen, report, write
 
@@ -110,6 +110,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def _strict(options: argparse.Namespace) -> int:
     choice = Choice.of(options)
+    if options.jobs > 1:
+        begun(AHEAD)
     todo = choice.tasks(options.rule)
     if options.report:
         writable(options.report)

@@ -68,19 +68,20 @@ def way(
     ['momentum_t = μ·lr_{t−1}/lr_t']
     """
     order = count()
-    waiting: list[tuple[Any, ...]] = [((0, 0, 0), next(order), source, (), list(schedule))]
+    waiting: list[tuple[Any, ...]] = [((0, 0, 0), next(order), source, (), schedule)]
     done: set[Manner] = set()
     while waiting:
-        (unknown, narrow, length), _, manner, entries, reached = heapq.heappop(waiting)
+        (unknown, narrow, length), _, manner, entries, before = heapq.heappop(waiting)
         if manner == target:
             return Way(entries)
         if manner in done:
             continue
         done.add(manner)
+        reached = entries[-1].apply(before) if entries else before
         for entry in _open(rule, manner, reached):
             more = len(set(entry.needs) - known)
             cost = (unknown + more, narrow + entry.narrow, length + 1)
-            after = (entry.after(manner), (*entries, entry), entry.apply(reached))
+            after = (entry.after(manner), (*entries, entry), reached)
             heapq.heappush(waiting, (cost, next(order), *after))
     return None
 

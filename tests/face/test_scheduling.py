@@ -289,12 +289,12 @@ def test_whoever_never_returns_is_one_sentence() -> None:
 @pytest.mark.parametrize(
     ("cls", "why"),
     [
-        (schedules.HalfHanging, "does not return within 3.3 s"),
+        (schedules.HalfHanging, "does not return within 2 s"),
         (schedules.Vanishing, "ends its process with exit code 3"),
     ],
 )
 def test_a_question_that_is_not_survived_is_broken(cls: Any, why: str) -> None:
-    report = oracles.check_schedule(cls, time_limit=10)
+    report = oracles.check_schedule(cls, time_limit=6)
     lost = [line.name for line in report.lines if line.why == why]
     words = {line.name: line.word for line in report.lines}
     assert lost[0] == RESUME

@@ -179,6 +179,8 @@ def shapes_of(rule: Rule) -> Shapes:
     return rule.drawing.shapes[:2] or SHAPES
 
 
+SIGNS: FloatArray = np.array([-1.0, 1.0])
+
 Sizes = tuple[float, ...]
 """Of gradients, one a step, in terms of those that tell conventions apart."""
 
@@ -209,8 +211,7 @@ def _case(
     """Of the sizes of gradients, and parameters in a scale."""
 
     def array(span: Range, shape: tuple[int, ...]) -> FloatArray:
-        signs: FloatArray = rng.choice([-1.0, 1.0], shape)
-        return signs * rng.uniform(*span, shape)
+        return SIGNS[rng.integers(2, size=shape)] * rng.uniform(*span, shape)
 
     spans = rule.drawing.full
 

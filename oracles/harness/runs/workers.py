@@ -71,6 +71,23 @@ def in_order(
         crew.end()
 
 
+def begun(ahead: Sequence[str]) -> Any:
+    """What workers are started by, which from now on imports modules for them on Linux.
+
+    It can fork them from a process that has imported torch and that nothing else happened in. Who
+    knows early that there will be workers need not wait for that process.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([*ahead])
+    with uninterrupted():  # which it inherits
+        forkserver.ensure_running()
+    return context
+
+
 @dataclass(eq=False)
 class _Worker:
     """One process, and the number of the errand it is on."""
@@ -95,19 +112,10 @@ class _Crew(Generic[Errand, Result]):
     """The workers of one list of errands."""
 
     def __init__(self, work: Callable[[Errand], Result], ahead: Sequence[str]) -> None:
-        # Linux can fork from a process that has imported torch and nothing else happened in.
-        self.context: Any = multiprocessing.get_context(
-            "forkserver" if sys.platform == "linux" else "spawn"
-        )
+        self.context: Any = begun(ahead)
         self.work = work
         self.workers: list[_Worker] = []
         self.todo, self.of_one = deque[tuple[int, Errand]](), deque[tuple[int, Errand]]()
-        if sys.platform == "linux":
-            self.context.set_forkserver_preload([*ahead])
-            from multiprocessing import forkserver
-
-            with uninterrupted():  # which it inherits
-                forkserver.ensure_running()
 
     def results(
         self, errands: Sequence[Errand], jobs: int, of_one: Callable[[Errand], bool]

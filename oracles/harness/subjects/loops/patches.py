@@ -75,12 +75,13 @@ def _replace(others: Mapping[Any, Any]) -> None:
     """
     by_id = {id(old): new for old, new in others.items()}
     own = [name for old in others for name in (old.__name__, old.__name__.lstrip("_"))]
-    found: list[tuple[str, Any]] = list(sys.modules.items())
-    for module, value in found:
+    for module, value in list(sys.modules.items()):
         package = module.partition(".")[0]
         if package in sys.stdlib_module_names or not isinstance(value, ModuleType):
             continue
         names = vars(value)
+        if package != "torch" and by_id.keys().isdisjoint(map(id, list(names.values()))):
+            continue
         for name in own if package == "torch" else list(names):
             if id(names.get(name)) in by_id:
                 names[name] = by_id[id(names[name])]
