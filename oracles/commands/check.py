@@ -110,11 +110,11 @@ def _run(options: argparse.Namespace) -> int:
 
 def _strict(options: argparse.Namespace) -> int:
     choice = Choice.of(options)
+    if options.report:
+        writable(options.report)
     if options.jobs > 1:
         begun(AHEAD)
     todo = choice.tasks(options.rule)
-    if options.report:
-        writable(options.report)
     errands = [(name, task.name) for name, tasks in todo.items() for task in tasks]
     work = partial(answered, choice, options.profile, options.seed)
     running = Running(len(errands), Tally(), verbose=options.verbose)

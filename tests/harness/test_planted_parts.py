@@ -157,6 +157,7 @@ def test_another_default(part: str) -> None:
         (Result.CONFIRMED, None, Change.CONFORMS),
         (Result.CONFIRMED, Result.HEALED, Change.CONFORMS),
     ],
+    ids=["new", "gone", "healed"],
 )
 def test_a_deviation_that_is_new_or_has_healed(
     part: str, before: str | None, after: str | None, change: Change
