@@ -20,9 +20,11 @@ import jsonschema
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 import oracles
 from oracles import cli
+from oracles.harness.subjects.loops.looks import Looks, infinite
 from oracles.harness.watching.faults import FAULTS, QUESTIONS
 from oracles.reports.watched import render
 from oracles.watching import LoopReport
@@ -181,6 +183,78 @@ def test_what_may_be_meant_so_is_asked(loop: str, name: str, said: str) -> None:
     assert doubt.sentence.startswith(said)
 
 
+def asked(train: Callable[[nn.Module, Any], Any], **said: Any) -> list[str]:
+    """What is asked of a loop in which nothing is wrong."""
+    model = mlp()
+    optimizer = sgd(model)
+    with oracles.watch(optimizer, model=model, **said) as report:
+        train(model, optimizer)
+    report.raise_if_wrong()
+    return [str(doubt) for doubt in report.doubts]
+
+
+def by_steps(
+    model: nn.Module,
+    optimizer: Any,
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = F.cross_entropy,
+    after: Callable[[], Any] = bool,
+) -> None:
+    for x, y in batches():
+        optimizer.zero_grad()
+        loss(model(x), y).backward()
+        optimizer.step()
+        after()
+
+
+def test_a_multiple_of_the_mean_is_asked_about() -> None:
+    """A sum over tokens that is divided by sequences, or half of a loss."""
+
+    def half(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(out, y, reduction="sum") / (len(y) / 2)
+
+    said = "whether steps 1 to 4 of SGD are to follow {} times the mean of the losses"
+    found = asked(partial(by_steps, loss=half), loss="mean")
+    assert found == ["a multiple of the mean: " + said.format(2)]
+    assert asked(by_steps, loss="mean") == []
+
+
+def test_outputs_that_are_compared_with_the_targets_of_others_are_asked_about() -> None:
+    def squared(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.mse_loss(out[:, :1], y.float())
+
+    with pytest.warns(UserWarning, match="target size"):
+        (found,) = asked(partial(by_steps, loss=squared))
+    assert found.startswith("all pairs: whether the loss of steps 1 to 4 of SGD is to compare each")
+    for right in (
+        lambda out, y: F.mse_loss(out[:, 0], y.float()),
+        lambda out, _: F.mse_loss(out, torch.zeros(()).expand_as(out)),
+        lambda out, _: F.mse_loss(out[:, :1].expand(-1, 2), out.detach()),
+    ):
+        assert asked(partial(by_steps, loss=right)) == []
+
+
+@pytest.mark.parametrize(
+    ("length", "times", "said"),
+    [
+        (3, 1, ["past its end: whether CosineAnnealingLR is to go past its end, which is step 3"]),
+        (8, 2, ["more than one advance: whether CosineAnnealingLR is to count anything but steps"]),
+        (4, 1, []),
+    ],
+)
+def test_how_often_a_schedule_goes_on_is_asked(length: int, times: int, said: list[str]) -> None:
+    def train(model: nn.Module, optimizer: Any) -> None:
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, length)
+
+        def after() -> None:
+            for _ in range(times):
+                schedule.step()
+
+        by_steps(model, optimizer, after=after)
+
+    found = asked(train)
+    assert [doubt[: len(start)] for doubt, start in zip(found, said, strict=True)] == said
+
+
 def test_layers_in_a_plain_list_are_asked_about() -> None:
     model = mlp()
     hidden = [torch.nn.Linear(2, 3), torch.nn.Linear(3, 2)]
@@ -224,6 +298,7 @@ def replaceable() -> dict[tuple[str, str], Any]:
         torch.no_grad,
         torch.inference_mode,
         torch.autograd.graph.saved_tensors_hooks,
+        torch.optim.swa_utils.AveragedModel,
         sys.modules[__name__],
         sys.modules["tests.support.loops"],
         torch.nn.utils,
@@ -262,6 +337,68 @@ def test_nothing_stays_behind() -> None:
     events = len(report.log.events)
     optimizer.step()
     assert len(report.log.events) == events
+
+
+SHAPES = [
+    ((3,), torch.float32),
+    ((2, 2), torch.float64),
+    ((4000,), torch.float32),
+    ((5,), torch.bfloat16),
+    ((50, 60), torch.float16),
+    ((), torch.float32),
+]
+"""Of tensors that are read together, some by a copy and some by a few of their elements."""
+
+
+def of_all_shapes() -> list[torch.Tensor]:
+    """Parameters, each with a gradient that is its negative, transposed in memory if it can be."""
+    torch.manual_seed(0)
+    found = [torch.randn(shape).to(dtype).requires_grad_() for shape, dtype in SHAPES]
+    for p in found:
+        p.grad = -p.detach().t().contiguous().t() if p.dim() == 2 else -p.detach()
+    return found
+
+
+def test_elements_are_those_of_their_tensors() -> None:
+    tensors = of_all_shapes()
+    looks = Looks()
+    looks.follow(tensors)
+    for _ in range(2):
+        look = looks.look()
+        for n, tensor in enumerate(tensors):
+            seen = look.gradient(n)
+            assert seen is not None
+            largest = tensor.detach().abs().flatten().double().sort(descending=True).values[:4]
+            assert [abs(value) for value in seen.values] == largest.tolist()
+            assert look.weight(n) == tuple(-value for value in seen.values)
+        with torch.no_grad():  # behind the counters of versions
+            tensors[0].data.mul_(2)
+            assert tensors[0].grad is not None
+            tensors[0].grad.data.mul_(2)
+
+
+def test_a_tensor_that_was_replaced_spoils_no_other() -> None:
+    tensors = of_all_shapes()
+    looks = Looks()
+    looks.follow(tensors)
+    before = looks.look()
+    tensors[0].data = torch.ones(1)
+    tensors[1].grad = torch.eye(2, dtype=torch.float64).to_sparse()
+    after = looks.look()
+    assert [after.weight(n) == before.weight(n) for n in range(6)] == [False] + 5 * [True]
+    assert after.weight(0) == ()
+    values = [[g.values if g else None for g in look.gradients] for look in (before, after)]
+    assert values[1] == [values[0][0], (), *values[0][2:]]
+
+
+def test_which_gradients_are_not_finite() -> None:
+    """A sum that is none may be one of numbers."""
+    most = torch.finfo(torch.float16).max
+    finite = [torch.ones(3), torch.full((2,), most, dtype=torch.float16), torch.ones(4000)]
+    assert [*infinite(finite)] == []
+    wrong = [torch.tensor([1.0, math.nan]), torch.full((4000,), math.inf)]
+    assert [*infinite([*finite, *wrong])] == [3, 4]
+    assert [*infinite([torch.eye(2).to_sparse(), *wrong])] == [1, 2], "though one cannot be read"
 
 
 def test_a_report_is_read_when_the_loop_is_over() -> None:

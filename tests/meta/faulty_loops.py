@@ -116,6 +116,20 @@ def two_steps_for_a_pass(watch: Any) -> None:
             optimizer.step()
 
 
+@planted("one loss twice")
+def backward_twice_on_a_kept_graph(watch: Any) -> None:
+    """Once for the loss, and once more for what was to be looked at."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward(retain_graph=True)
+            loss.backward()
+            optimizer.step()
+
+
 @planted("cleared before the step")
 def zero_grad_too_late(watch: Any) -> None:
     model = mlp()
@@ -421,6 +435,30 @@ def clips_a_generator(watch: Any) -> None:
             optimizer.step()
 
 
+@planted("clips no gradient")
+def clips_before_the_pass(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad(set_to_none=True)
+            clip_grad_norm_(model.parameters(), 0.1)
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+@planted("clips no gradient")
+def clips_what_was_cleared(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            clip_grad_norm_(model.parameters(), 0.1)
+
+
 @planted("clips what piles up")
 def norm_of_what_is_not_trained(watch: Any) -> None:
     """Gradients of the body, which is not frozen, are cleared by nobody."""
@@ -446,6 +484,62 @@ def schedule_for_each_micro_batch(watch: Any) -> None:
                 optimizer.step()
                 optimizer.zero_grad()
             schedule.step()
+
+
+@planted("schedule made anew")
+def scheduler_built_in_each_epoch(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for _ in range(3):
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3)
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+            schedule.step()
+
+
+@planted("schedule made anew")
+def steps_that_never_come(watch: Any) -> None:
+    """Each begins to count to two."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2)
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            schedule.step()
+
+
+@planted("average before the step")
+def averaged_before_the_step(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    average = torch.optim.swa_utils.AveragedModel(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            average.update_parameters(model)
+            optimizer.step()
+
+
+@planted("average of nobody")
+def average_of_a_copy(watch: Any) -> None:
+    """What is averaged is the model as it was before it was copied."""
+    untrained = mlp()
+    model = copy.deepcopy(untrained)
+    optimizer = sgd(model)
+    average = torch.optim.swa_utils.AveragedModel(untrained)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            average.update_parameters(untrained)
 
 
 @planted("schedule per micro-batch")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import time
 
 from oracles.harness.subjects.processes import Rank
@@ -15,6 +17,19 @@ def join(rank: Rank) -> None:
 def whose(rank: Rank) -> int:
     """The process of a rank."""
     return os.getpid()
+
+
+def modules(rank: Rank) -> bool:
+    """Whether a rank has torch."""
+    return "torch" in sys.modules
+
+
+def orphaned(rank: Rank) -> None:
+    """The last rank kills the process that has started it, and none comes back."""
+    if rank.number == rank.world - 1:
+        os.kill(os.getppid(), signal.SIGKILL)
+    while True:
+        time.sleep(1)
 
 
 def hangs(rank: Rank) -> None:

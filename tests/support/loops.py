@@ -1992,3 +1992,165 @@ def accumulated_by_the_optimizer(watch: Any) -> Any:
             (F.cross_entropy(model(x), y) / 2).backward()
             optimizer.step()
     return model
+
+
+@right
+def passes_of_their_own_for_each_layer(watch: Any) -> Any:
+    """Two passes are made of one loss, each for other parameters."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward(retain_graph=True, inputs=[*model[0].parameters()])
+            loss.backward(inputs=[*model[2].parameters()])
+            optimizer.step()
+    return model
+
+
+@right
+def looked_at_and_cleared(watch: Any) -> Any:
+    """A first pass is for the norms alone."""
+    model = mlp()
+    optimizer = sgd(model)
+    norms = []
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward(retain_graph=True)
+            norms.append([p.grad.norm() for p in model.parameters() if p.grad is not None])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return model
+
+
+@right
+def a_loss_that_grows(watch: Any) -> Any:
+    """The same tensor is another loss when something was added to it in place."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            out = model(x)
+            loss = F.cross_entropy(out, y)
+            loss.backward(retain_graph=True)
+            loss -= F.cross_entropy(out, y) - out.square().mean()
+            loss.backward()
+            optimizer.step()
+    return model
+
+
+@right
+def a_schedule_for_each_phase(watch: Any) -> Any:
+    """Each comes to its end, and decays by the step."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for _ in range(3):
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 2)
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+                schedule.step()
+            optimizer.param_groups[0]["lr"] = 0.05
+    return model
+
+
+@right
+def a_decay_for_each_epoch(watch: Any) -> Any:
+    """Whatever was decayed is decayed by a new schedule once more."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for _ in range(4):
+            schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+            for group in optimizer.param_groups:
+                group.pop("initial_lr", None)
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+            schedule.step()
+    return model
+
+
+@right
+def averaged_at_the_beginning(watch: Any) -> Any:
+    """What the step before has made is averaged before the next pass, and once at the end."""
+    model = mlp()
+    optimizer = sgd(model)
+    average = torch.optim.swa_utils.AveragedModel(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            average.update_parameters(model)
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        average.update_parameters(model)
+    return average.module
+
+
+@right
+def a_teacher_of_a_teacher(watch: Any) -> Any:
+    """What is averaged is no copy of what is trained: it has other shapes."""
+    model, other = mlp(), nn.Linear(3, 2)
+    optimizer = sgd(model)
+    average = torch.optim.swa_utils.AveragedModel(other)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            average.update_parameters(other)
+    return model
+
+
+@right
+def clipped_now_and_then(watch: Any) -> Any:
+    """The first call comes before there is any gradient."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        clip_grad_norm_(model.parameters(), 0.1)
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            clip_grad_norm_(model.parameters(), 0.1)
+            optimizer.step()
+    return model
+
+
+@right
+def averaged_between_two_steps(watch: Any) -> Any:
+    """The body is averaged when it has made its step, and the head makes its own."""
+    model = mlp()
+    body, head = sgd(model[0]), sgd(model[2])
+    average = torch.optim.swa_utils.AveragedModel(model)
+    with watch([body, head], model=model):
+        for x, y in batches():
+            model.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            body.step()
+            average.update_parameters(model)
+            head.step()
+    return average.module
+
+
+@right
+def averaged_after_each_micro_batch(watch: Any) -> Any:
+    model = mlp()
+    optimizer = sgd(model)
+    average = torch.optim.swa_utils.AveragedModel(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches()):
+            (F.cross_entropy(model(x), y) / 2).backward()
+            if n % 2:
+                optimizer.step()
+                optimizer.zero_grad()
+            average.update_parameters(model)
+    return average.module

@@ -140,6 +140,26 @@ def test_nothing_is_left_at_the_end() -> None:
     processes.end()  # again, which changes nothing
 
 
+@pytest.mark.usefixtures("of_their_own")
+def test_ranks_whose_errands_need_no_torch_have_none() -> None:
+    assert ask(2, light.modules) == [False, False]
+
+
+@pytest.mark.usefixtures("of_their_own")
+def test_nothing_is_left_of_ranks_whose_starter_is_killed() -> None:
+    """Not even of those that are on an errand, which nobody tells of it."""
+    numbers = ask(2, light.whose)
+    nursery = processes._Nursery.there  # noqa: SLF001
+    assert nursery is not None
+    assert str(lost(light.orphaned)).startswith("the process that starts ranks is gone")
+    assert not Path(nursery.folder).exists()
+    end = time.monotonic() + processes.LIMIT
+    while any(map(living, numbers)) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert not any(map(living, [*numbers, nursery.process.pid]))
+    assert ask(2, light.whose) != numbers, "and there are others"
+
+
 ASKER = """
 import os, signal, sys
 from oracles.harness.subjects import processes

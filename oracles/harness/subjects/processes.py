@@ -225,7 +225,8 @@ def serve(descriptor: int, folder: str, preloaded: Sequence[str]) -> None:
     """What the nursery does, until nobody is at the other end of its pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever is interrupted ends us
     *_, ranks = map(importlib.import_module, preloaded)
-    _import_what_there_is(LATE)
+    if "torch" in sys.modules:  # errands that have nothing to do with it need none of that
+        _import_what_there_is(LATE)
     worlds = _Worlds(Connection(descriptor), folder, pickle.dumps((ranks.join, (), ())))
     try:
         while True:

@@ -261,7 +261,7 @@ def uneven(case: Uneven, place: Place, rank: Rank) -> list[Held]:
     joined = [outer, owner] if case.partitioned else [outer]
     seen = []
     with Join(joined, divide_by_initial_world_size=case.initial):
-        for t, _ in enumerate(steps(training, outer, owner, rank), start=1):
+        for t, _ in enumerate(steps(training, outer, owner, rank, outer.no_sync), start=1):
             seen.append(held(inner))
             if t == case.counts[rank.number]:
                 break

@@ -73,9 +73,13 @@ def uneven(case: Uneven, ranks: int, joining: Variant, numbers: Numbers = PLAIN)
     steps, counts = case.training.rows(ranks), case.counts[:ranks]
     replica = Replica(case.training, numbers, steps)
     points = []
-    for t, (step,) in enumerate(steps[: max(counts)]):
+    for t, step in enumerate(steps[: max(counts)]):
         taking = [
-            replica.gradient(rows, 1) for rows, count in zip(step, counts, strict=True) if count > t
+            accumulated(
+                [*zip(*(replica.gradient(rows[rank], len(step)) for rows in step), strict=True)]
+            )
+            for rank, count in enumerate(counts)
+            if count > t
         ]
         each = zip(*taking, strict=True)
         replica.step([joining.compute(gradients, ranks, case.initial) for gradients in each])

@@ -139,7 +139,7 @@ class Uneven:
     """A training of which some ranks see less than others.
 
     Attributes:
-        training: what there is to see: a micro-batch a step.
+        training: what there is to see; a rank that takes a step takes all its micro-batches.
         counts: how many steps each rank takes.
         initial: whether it is always divided by the ranks of the start.
         partitioned: whether a ``ZeroRedundancyOptimizer`` takes the steps.

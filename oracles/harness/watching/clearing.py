@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from oracles.harness.watching.loop import Loop, Update, listed, steps, verb
 from oracles.harness.watching.parameters import replaced
@@ -74,6 +75,30 @@ def _all_repeated(update: Update) -> bool:
     return bool(own) and not update.backwards and all(_repeated(update, p) for p in own)
 
 
+def doubled(loop: Loop) -> Iterator[str]:
+    """Two backward passes are made of one loss, and both are in the step."""
+    for optimizer, updates in loop.watched:
+        told = [u.step for u in updates if _doubled(u)]
+        if told:
+            yield (
+                f"{steps(told)} of {optimizer.name} {verb(told, 'follows', 'follow')} the gradient "
+                "of one loss twice: backward was called on it again, and nothing was cleared in "
+                "between"
+            )
+
+
+def _doubled(update: Update) -> bool:
+    """Whether a pass repeats the one before it, and adds to what that has left."""
+    landed = [b.begun for b in update.landed]
+    return any(
+        other.begun.again
+        and one.begun in landed
+        and other.begun in landed
+        and any(one.reached(p) and other.reached(p) for p in update.optimizer.parameters)
+        for one, other in pairwise(update.passes)
+    )
+
+
 def cleared_before_step(loop: Loop) -> Iterator[str]:
     """At every step the gradients have been cleared since the last backward pass."""
     for optimizer, updates in loop.watched:
@@ -128,7 +153,8 @@ def _wasted(loop: Loop, update: Update, most: int) -> bool:
     """
     count = len(update.backwards)
     starts = [b.begun.look.weights for b in update.backwards if b.begun.look]
-    if not (update.lost and update.landed and update.sure) or len(set(starts)) > 1:
+    moved = any(start != starts[0] for start in starts)
+    if moved or not (update.lost and update.landed and update.sure):
         return False
     if loop.log.meant.accumulation:
         return most < loop.log.meant.accumulation <= count

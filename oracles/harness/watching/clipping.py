@@ -146,6 +146,24 @@ def _gone(look: Look | None, parameter: int) -> bool:
     return found is None or not any(found.values)
 
 
+def of_none(loop: Loop) -> Iterator[str]:
+    """At each call there is no gradient to clip, and the steps have gradients all the same."""
+    for optimizer, updates in loop.watched:
+        own = set(optimizer.parameters)
+        clips = [
+            (e, own & set(e.parameters))
+            for e in loop.log.events
+            if isinstance(e, Clipped) and math.isfinite(e.limit) and own & set(e.parameters)
+        ]
+        there = any(clip.before.gradient(p) for clip, mine in clips for p in mine)
+        steps_made = sum(any(u.taken(p) for p in own) for u in updates)
+        if len(clips) > 1 and steps_made > 1 and not there:
+            yield (
+                f"{len(clips)} calls clip nothing of {optimizer.name}: its parameters have no "
+                "gradients then, before the backward pass or after they were cleared"
+            )
+
+
 def used_up(loop: Loop) -> Iterator[str]:
     """Parameters are given as a generator that has been walked through before."""
     spent = [e for e in loop.log.events if isinstance(e, Clipped) and e.spent]

@@ -5,8 +5,11 @@ Parameters, optimizers, schedulers and models go by the numbers that they have i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 Values = tuple[float, ...]
@@ -30,17 +33,61 @@ class Gradient(NamedTuple):
     values: Values
 
 
-@dataclass(frozen=True)
-class Look:
-    """All parameters at one moment.
+class Elements(NamedTuple):
+    """Some elements of many tensors, as they are read: all in one row.
 
     Attributes:
-        gradients: by the number of the parameter; None where there is none.
-        weights: by the number of the parameter; none where only gradients can have changed.
+        parameters: of which parameters, in order.
+        counts: how many of each.
+        row: the elements of all, one after the other.
     """
 
-    gradients: tuple[Gradient | None, ...]
-    weights: tuple[Values, ...]
+    parameters: Sequence[int] = ()
+    counts: Sequence[int] = ()
+    row: Sequence[float] = ()
+
+    def by_parameter(self) -> dict[int, Values]:
+        """Those of each; what is no number is one object, so that it is the same as itself."""
+        row = self.row
+        if not math.isfinite(sum(row)):
+            row = [v if v == v else math.nan for v in row]
+        ends = accumulate(self.counts)
+        places = zip(self.parameters, self.counts, ends, strict=True)
+        return {p: tuple(row[end - count : end]) for p, count, end in places}
+
+
+UNSEEN = Elements()
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """All parameters at one moment, kept as it was read: loops have hundreds of them.
+
+    Attributes:
+        tensors: by the number of the parameter: which tensor its gradient is.
+        versions: how often torch has written into it; None where there is no gradient.
+        of_gradients: some of their elements.
+        of_weights: the same ones of the parameters; none where only gradients can have changed.
+    """
+
+    tensors: Sequence[int] = ()
+    versions: Sequence[int | None] = ()
+    of_gradients: Elements = UNSEEN
+    of_weights: Elements = UNSEEN
+
+    @cached_property
+    def gradients(self) -> tuple[Gradient | None, ...]:
+        """By the number of the parameter; None where there is none."""
+        values = self.of_gradients.by_parameter()
+        return tuple(
+            None if version is None else Gradient(tensor, version, values.get(n, ()))
+            for n, (tensor, version) in enumerate(zip(self.tensors, self.versions, strict=True))
+        )
+
+    @cached_property
+    def weights(self) -> Mapping[int, Values]:
+        """By the number of the parameter; none where they were not looked at."""
+        return self.of_weights.by_parameter()
 
     def gradient(self, parameter: int) -> Gradient | None:
         """Of a parameter, which may not have been known yet."""
@@ -48,7 +95,7 @@ class Look:
 
     def weight(self, parameter: int) -> Values:
         """Of a parameter, which may not have been known yet."""
-        return self.weights[parameter] if parameter < len(self.weights) else ()
+        return self.weights.get(parameter, ())
 
 
 class Loss(NamedTuple):
@@ -63,6 +110,7 @@ class Loss(NamedTuple):
             more.
         scale: of the scaler that has scaled it, 1 if none has; None if that is not known.
         kind: the operation that reduces them, by name.
+        pairs: the outputs and the targets were both spread out before they were compared.
     """
 
     factor: float | None = None
@@ -71,6 +119,7 @@ class Loss(NamedTuple):
     elements: float | None = None
     scale: float | None = None
     kind: str = ""
+    pairs: bool = False
 
 
 NOT_READ = Loss()
@@ -95,11 +144,13 @@ class Begun(Event):
         loss: what it was called on.
         kept: its graph is kept for another pass.
         training: by the number of the model, whether it is in training mode.
+        again: it is called on the very loss of the pass before.
     """
 
     loss: Loss = NOT_READ
     kept: bool = False
     training: tuple[bool, ...] = ()
+    again: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -208,6 +259,19 @@ class Advanced(Event):
     placed: bool = False
     before: Values = ()
     after: Values = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Averaged(Event):
+    """An averaged model was told the weights of a model.
+
+    Attributes:
+        average: which averaged model, by a number of its own.
+        parameters: whose weights.
+    """
+
+    average: int
+    parameters: tuple[int, ...]
 
 
 class Parameter(NamedTuple):

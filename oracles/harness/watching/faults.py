@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from oracles.harness.watching import (
+    averages,
     clearing,
     clipping,
     exemptions,
@@ -109,6 +110,11 @@ FAULTS = (
         "call backward() and zero_grad() once for each step",
     ),
     Fault(
+        "one loss twice",
+        clearing.doubled,
+        "call backward() once on each loss",
+    ),
+    Fault(
         "cleared before the step",
         clearing.cleared_before_step,
         "call zero_grad() after step(), or before backward()",
@@ -176,6 +182,11 @@ FAULTS = (
         "keep a list: parameters = list(model.parameters())",
     ),
     Fault(
+        "clips no gradient",
+        clipping.of_none,
+        "clip between backward() and step()",
+    ),
+    Fault(
         "clips what piles up",
         clipping.piled_up,
         "clip the parameters of the optimizer alone, or clear the others by model.zero_grad()",
@@ -205,6 +216,21 @@ FAULTS = (
         "schedule of nobody",
         schedules.of_nobody,
         "build the scheduler again after the optimizer",
+    ),
+    Fault(
+        "schedule made anew",
+        schedules.made_anew,
+        "build the scheduler before the loop",
+    ),
+    Fault(
+        "average before the step",
+        averages.before_step,
+        "call update_parameters() after optimizer.step()",
+    ),
+    Fault(
+        "average of nobody",
+        averages.of_nobody,
+        "give update_parameters() the model that is trained",
     ),
     Fault(
         "dead parameters",
@@ -296,6 +322,26 @@ QUESTIONS = (
         "what the schedule counts",
         schedules.counts_passes,
         "scheduler.step() where optimizer.step() is called, unless its length is one in passes",
+    ),
+    Question(
+        "a multiple of the mean",
+        losses.multiple,
+        "leave loss out if the factor is meant; else divide by the rows that there are",
+    ),
+    Question(
+        "all pairs",
+        losses.of_pairs,
+        "outputs and targets of one shape, by squeeze or unsqueeze",
+    ),
+    Question(
+        "more than one advance",
+        schedules.several_times,
+        "one scheduler.step() for each optimizer.step(), or for each epoch",
+    ),
+    Question(
+        "past its end",
+        schedules.past_end,
+        "as many steps as the schedule is long: T_max counts calls of scheduler.step()",
     ),
     Question("a rate set by hand", schedules.short_lived, "what is to have the last word"),
     Question("eval mode", modes.trained_in_eval, "model.train(), unless it is meant"),

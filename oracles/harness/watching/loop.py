@@ -36,7 +36,7 @@ ROUNDINGS = 4
 """A gradient is multiplied twice at most, by a count and by a scale; each factor is rounded, and
 each product."""
 
-NOWHERE = Look((), ())
+NOWHERE = Look()
 
 
 class Movement(NamedTuple):

@@ -174,6 +174,38 @@ def _counts(told: Sequence[Update]) -> str:
     return listed([str(n) for n in sorted({len(u.landed) for u in told})])
 
 
+def multiple(loop: Loop) -> Iterator[str]:
+    """Each step follows the mean of its losses, times a number that nobody has named."""
+    usual = _usual(loop)
+
+    def judge(update: Update, found: tuple[Share, ...]) -> bool:
+        whole, count = found[0].whole, len(found)
+        known = (1.0, 1 / count, 1 / count**2, 1 / usual[update.used.optimizer])
+        summed = found[0].reduction == SUM and update.near(found[0].factor, 1)
+        alike = len({share.elements for share in found}) == 1
+        told = alike and not summed and whole is not None and _means(update, found, whole)
+        return told and not any(update.near(whole, number) for number in known)
+
+    for which, told in _judged(loop, MEAN, judge):
+        found = shares(told[0])
+        yield (
+            f"whether {which} {verb(told, 'is', 'are')} to follow "
+            f"{len(found) * (found[0].whole or 0):.4g} times the mean of the losses"
+        )
+
+
+def of_pairs(loop: Loop) -> Iterator[str]:
+    """Outputs and targets of other shapes are compared each with each."""
+    for optimizer, updates in loop.watched:
+        told = [u for u in updates if any(b.begun.loss.pairs for b in u.landed)]
+        if told:
+            loss = next(b.begun.loss for b in told[0].landed if b.begun.loss.pairs)
+            yield (
+                f"whether the loss of {of(optimizer, told)} is to compare each output with each "
+                f"target, {loss.elements:g} pairs: they have other shapes, and both were spread out"
+            )
+
+
 def unread(loop: Loop) -> Iterator[str]:
     """It is said what a step follows, and the losses cannot be read."""
     if loop.log.meant.loss:

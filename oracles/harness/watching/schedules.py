@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from oracles.harness.watching.events import (
@@ -12,6 +12,7 @@ from oracles.harness.watching.events import (
     Optimizer,
     Scheduler,
     Skipped,
+    Stepped,
     Used,
     Values,
 )
@@ -42,6 +43,18 @@ def counts_passes(loop: Loop) -> Iterator[str]:
             )
 
 
+def several_times(loop: Loop) -> Iterator[str]:
+    """A scheduler goes on several times, as often for each step."""
+    per_pass = {number for number, *_ in _per_pass(loop)}
+    for number, scheduler, optimizer, updates in loop.scheduled:
+        counts = {len(advances(number, u.window)) for u in updates if u.previous}
+        if number not in per_pass and len(updates) > 2 and len(counts) == 1 and max(counts) > 1:
+            yield (
+                f"whether {scheduler.name} is to count anything but steps: it goes on "
+                f"{max(counts)} times for each step of {optimizer.name}"
+            )
+
+
 def _per_pass(loop: Loop) -> Iterator[tuple[int, Scheduler, Optimizer, int]]:
     """Schedulers that go on after each backward pass, of which several make a step: how many."""
     for number, scheduler, optimizer, updates in loop.scheduled:
@@ -57,6 +70,50 @@ def _alternates(scheduler: int, update: Update) -> bool:
     ends = [update.window.index(b.ended) for b in update.backwards]
     between = (sum(start < place < end for place in places) for start, end in pairwise(ends))
     return len(places) == len(ends) and all(count == 1 for count in between)
+
+
+def past_end(loop: Loop) -> Iterator[str]:
+    """A schedule that comes to its end goes on, and a cosine rises again."""
+    per_pass = {number for number, *_ in _per_pass(loop)}
+    for number, scheduler, optimizer, _ in loop.scheduled:
+        made = len(advances(number, loop.log.events))
+        past = scheduler.length and scheduler.fresh and made > scheduler.length
+        if past and number not in per_pass:
+            yield (
+                f"whether {scheduler.name} is to go past its end, which is step "
+                f"{scheduler.length}: it has gone on {made} times for {optimizer.name}"
+            )
+
+
+def made_anew(loop: Loop) -> Iterator[str]:
+    """A schedule is built again and again, and each goes on once, from the beginning."""
+    for owner, optimizer in enumerate(loop.log.optimizers):
+        mine = [
+            (scheduler, places[0], _calls(loop, number)[0])
+            for number, scheduler in enumerate(loop.log.schedulers)
+            if scheduler.optimizer == owner and not scheduler.part
+            if len(places := advances(number, loop.log.events)) == 1
+        ]
+        others = [s for s in loop.log.schedulers if s.optimizer == owner and not s.part]
+        if optimizer.watched and len(mine) == len(others) > 2 and _begins_again(loop, owner, mine):
+            yield (
+                f"{len(mine)} schedulers, {mine[0][0].name}, are built one after the other for "
+                f"{optimizer.name}, and each goes on once: the schedule never gets beyond its "
+                "first step"
+            )
+
+
+def _begins_again(loop: Loop, owner: int, made: Sequence[tuple[Scheduler, int, Event]]) -> bool:
+    """Whether schedulers are alike, with steps in between, and do the same from the beginning."""
+    alike = len({(s.name, s.fresh, s.length, s.metric) for s, *_ in made}) == 1
+    first = made[0][0]
+    moves = {(e.before, e.after) for *_, e in made if isinstance(e, Advanced)}
+    between = all(
+        any(isinstance(e, Stepped) and e.optimizer == owner for e in loop.log.events[start:end])
+        for (_, start, _), (_, end, _) in pairwise(made)
+    )
+    whole = first.fresh and not first.metric and (len(moves) == 1 or (first.length or 0) > 1)
+    return alike and whole and between
 
 
 def never(loop: Loop) -> Iterator[str]:

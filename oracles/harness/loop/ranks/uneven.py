@@ -58,7 +58,7 @@ def _uneven() -> st.SearchStrategy[Uneven]:
 
     The first two, who are in every world, take as many only where torch can step by partitions.
     """
-    several = cases.shards(micros=(1, 1)).filter(lambda shards: len(shards) > 1)
+    several = cases.shards(micros=(1, 2)).filter(lambda shards: len(shards) > 1)
     drawn = trainings(shards=several, divided=st.just(False))
     return drawn.flatmap(
         lambda training: st.builds(

@@ -11,6 +11,7 @@ import functools
 import importlib
 import inspect
 import types
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ from oracles.harness.subjects.loops.recorder import Recorder
 from oracles.harness.watching.events import (
     Advanced,
     Asked,
+    Averaged,
     Begun,
     Clipped,
     Ended,
@@ -72,8 +74,9 @@ class Listener:
         self._scaled: dict[Any, float] = {}
         self._scaling = False
         self._packing = 0
+        self._root: tuple[Any, int] | None = None
         self._safe: int | None = 0
-        self._left = Look((), ())
+        self._left = Look()
         self._iterators: list[Any] = []
         try:
             self._to_optimizers()
@@ -205,8 +208,14 @@ class Listener:
         self.recorder.reached(roots)
         training = self.recorder.training()
         kept = bool(args[2] if len(args) > 2 else kwargs.get("retain_graph"))
-        look = self.recorder.looks.look()
-        self.recorder.note(Begun(look=look, loss=loss, kept=kept, training=training))
+        begun = Begun(
+            look=self.recorder.looks.look(),
+            loss=loss,
+            kept=kept,
+            training=training,
+            again=self._again(roots, gradients),
+        )
+        self.recorder.note(begun)
         self._passes += 1
         try:
             return original(*args, **kwargs)
@@ -216,6 +225,15 @@ class Listener:
             self._scaling, self._safe = False, 0
             self._left = self.recorder.looks.look(weights=False)
             self.recorder.note(Ended(look=self._left))
+
+    def _again(self, roots: Any, gradients: Any) -> bool:
+        """Whether a pass is called on the loss of the one before, which nobody has changed."""
+        before, self._root = self._root, None
+        root = roots if isinstance(roots, torch.Tensor) else losses.only(roots)
+        if not isinstance(root, torch.Tensor) or gradients is not None or root.is_inference():
+            return False
+        self._root = (weakref.ref(root), root._version)  # noqa: SLF001 there is no other way to it
+        return before is not None and before[0]() is root and before[1] == self._root[1]
 
     def _unrecorded(self, original: Any, context: Any, *args: Any) -> Any:
         """No graphs were recorded for a while: a validation, where a model is in eval mode."""
@@ -366,9 +384,18 @@ class Listener:
     # Models
 
     def _to_models(self) -> None:
-        """Whose parameters are asked for is a model, where none was given."""
+        """Whose parameters are asked for is a model, where none was given; and who averages."""
+        swa = importlib.import_module("torch.optim.swa_utils")
+        self.patches.method(swa.AveragedModel, "update_parameters", self._averaged)
         if not self.recorder.models:
             self.patches.method(torch.nn.Module, "named_parameters", self._model)
+
+    def _averaged(self, original: Any, average: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(average, model, *args, **kwargs)
+        if isinstance(model, torch.nn.Module):
+            number, parameters = self.recorder.averaged(average, model)
+            self.recorder.note(Averaged(average=number, parameters=parameters))
+        return result
 
     def _model(self, original: Any, module: Any, *args: Any, **kwargs: Any) -> Any:
         self.recorder.model(module)

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 import torch
+from torch._utils import _flatten_dense_tensors
 from torch.nn.parameter import is_lazy
 
-from oracles.harness.watching.events import Gradient, Look, Values
+from oracles.harness.watching.events import UNSEEN, Elements, Look
 
 ELEMENTS = 4
 """So many elements of each tensor are looked at: those with the largest gradients there were."""
 
 WIDE = 2**16
 """Among so many elements the largest are looked for."""
+
+
+flat: Callable[[Sequence[Any]], torch.Tensor] = _flatten_dense_tensors
+"""All elements of some tensors in one, of the smallest dtype that holds them all."""
+
+SMALL = 2**11
+"""Tensors of so many elements are copied whole sooner than some of their elements are taken."""
+
+PLAIN = frozenset({torch.Tensor, torch.nn.Parameter})
+"""What can be laid beside others."""
 
 
 class Looks:
@@ -32,21 +46,30 @@ class Looks:
         self.tensors: list[torch.Tensor] = []
         self.first: list[torch.Tensor | None] = []
         self._numbers: dict[int, int] = {}
-        self._where: list[torch.Tensor | None] = []
+        self._where: dict[int, torch.Tensor] = {}
         self._held: list[torch.Tensor | None] = []
         self._which: list[int] = []
         self._dark: set[int] = set()
+        self._of_gradients, self._of_weights = Reader(self._where), Reader(self._where)
+
+    def follow(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Parameters that are looked at from now on."""
+        for tensor in tensors:
+            if id(tensor) not in self._numbers:
+                self._numbers[id(tensor)] = len(self.tensors)
+                self.tensors.append(tensor)
+                self.first.append(None if is_lazy(tensor) else tensor.detach().clone())
+                self._held.append(None)
+                self._which.append(0)
 
     def number(self, tensor: torch.Tensor) -> int:
         """The number of a parameter, which is looked at from now on."""
-        if id(tensor) not in self._numbers:
-            self._numbers[id(tensor)] = len(self.tensors)
-            self.tensors.append(tensor)
-            self.first.append(None if is_lazy(tensor) else tensor.detach().clone())
-            self._where.append(None)
-            self._held.append(None)
-            self._which.append(0)
+        self.follow([tensor])
         return self._numbers[id(tensor)]
+
+    def numbers(self, tensors: Iterable[torch.Tensor]) -> list[int]:
+        """The numbers of parameters that are looked at."""
+        return [self._numbers[id(tensor)] for tensor in tensors]
 
     def known(self, tensor: torch.Tensor) -> int | None:
         """The number of a parameter, if it has one."""
@@ -54,33 +77,38 @@ class Looks:
 
     def look(self, *, weights: bool = True) -> Look:
         """All of them, as they are now; or the gradients alone."""
-        numbers = range(len(self.tensors))
-        gradients = tuple(map(self._gradient, numbers))
-        return Look(gradients, tuple(map(self._weight, numbers)) if weights else ())
+        gradients = [t.grad if t.is_leaf or t.retains_grad else None for t in self.tensors]
+        for number, (gradient, held) in enumerate(zip(gradients, self._held, strict=True)):
+            if gradient is not held:
+                self._changed(number, gradient)
+        with torch.set_grad_enabled(False):
+            there = [n for n in self._where if gradients[n] is not None]
+            return Look(
+                tuple(self._which),
+                tuple([g if g is None else _version(g) for g in gradients]),
+                self._of_gradients.read(there, [gradients[n] for n in there]),
+                self._of_weights.read([*self._where], [self.tensors[n] for n in self._where])
+                if weights
+                else UNSEEN,
+            )
 
-    def _gradient(self, number: int) -> Gradient | None:
-        gradient = gradient_of(self.tensors[number])
-        if gradient is not self._held[number]:
-            self._held[number] = gradient
-            self._which[number] += 1
-        if gradient is None:
-            return None
-        if self._where[number] is None and number not in self._dark and readable(gradient):
+    def _changed(self, number: int, gradient: torch.Tensor | None) -> None:
+        """A parameter has another gradient; by its first one it is chosen where to look."""
+        self._held[number] = gradient
+        self._which[number] += 1
+        if number in self._where or gradient is None:
+            return
+        if number not in self._dark and readable(gradient):
             self._choose(number, gradient)
-        values = _values(gradient, self._where[number])
-        return Gradient(self._which[number], _version(gradient), values)
 
     def _choose(self, number: int, gradient: torch.Tensor) -> None:
         """Choose where a parameter is looked at; nowhere if its elements cannot be had."""
         try:
             where = _spread(gradient) if self.alike else _largest(gradient)
-            _ = _values(gradient, where), _values(self.tensors[number], where)
+            _ = _taken(gradient, where), _taken(self.tensors[number], where)
             self._where[number] = where
         except (RuntimeError, TypeError):  # of tensors that are no plain ones
             self._dark.add(number)
-
-    def _weight(self, number: int) -> Values:
-        return _values(self.tensors[number], self._where[number])
 
     def still(self, number: int) -> bool:
         """Whether no bit of a parameter is another than at first."""
@@ -88,6 +116,82 @@ class Looks:
         if first is None or first.shape != now.shape or first.device != now.device:
             return False
         return bool(torch.equal(first, now))
+
+
+class Reader:
+    """Some elements of many tensors, had by few calls.
+
+    Small tensors are laid into one, of which all elements are taken at once; of each of the large
+    ones some are taken. Whatever cannot be laid beside others is read by itself.
+
+    Args:
+        where: by the number of the parameter, which elements.
+    """
+
+    def __init__(self, where: Mapping[int, torch.Tensor]) -> None:
+        self.where = where
+        self._plans: dict[tuple[tuple[int, ...], tuple[int, ...]], _Plan] = {}
+
+    def read(self, numbers: Sequence[int], tensors: Sequence[Any]) -> Elements:
+        """Those of parameters with some numbers, in these tensors of theirs."""
+        if not numbers:
+            return UNSEEN
+        if PLAIN.issuperset(map(type, tensors)):
+            with suppress(RuntimeError, IndexError):  # they are on several devices, say
+                return self._at_once(numbers, tensors)
+        values = [_taken(t, self.where[n]) for n, t in zip(numbers, tensors, strict=True)]
+        return Elements(numbers, list(map(len, values)), [v for each in values for v in each])
+
+    def _at_once(self, numbers: Sequence[int], tensors: Sequence[Any]) -> Elements:
+        shapes = tuple(numbers), tuple([tensor.numel() for tensor in tensors])
+        if shapes not in self._plans:
+            self._plans[shapes] = self._planned(*shapes)
+        plan = self._plans[shapes]
+        parts = [torch.take(tensors[place], where) for place, where in plan.large]
+        if plan.small:
+            row = flat([tensors[place] for place in plan.small] if parts else tensors)
+            parts.insert(0, torch.take(row, plan.index))
+        row = flat(parts) if len(parts) > 1 else parts[0]
+        return Elements(plan.parameters, plan.counts, row.tolist())
+
+    def _planned(self, numbers: Sequence[int], sizes: Sequence[int]) -> _Plan:
+        """How tensors of these sizes are read.
+
+        Raises:
+            IndexError: one is smaller than it was.
+        """
+        for number, size in zip(numbers, sizes, strict=True):
+            if int(self.where[number].max()) >= size:
+                raise IndexError(number)
+        small = [place for place, size in enumerate(sizes) if size <= SMALL]
+        large = [place for place, size in enumerate(sizes) if size > SMALL]
+        starts = accumulate((sizes[place] for place in small[:-1]), initial=0)
+        index = [self.where[numbers[p]] + s for p, s in zip(small, starts, strict=bool(small))]
+        ordered = [numbers[place] for place in (*small, *large)]
+        return _Plan(
+            small,
+            torch.cat(index) if index else None,
+            [(place, self.where[numbers[place]]) for place in large],
+            ordered,
+            [self.where[number].numel() for number in ordered],
+        )
+
+
+class _Plan(NamedTuple):
+    """How some tensors are read.
+
+    Attributes:
+        small: places of those that are laid into one.
+        index: where their elements are in it.
+        large: places of the others, and where their elements are.
+        parameters, counts: of which parameters elements come, in order, and how many of each.
+    """
+
+    small: Sequence[int]
+    index: Any
+    large: Sequence[tuple[int, torch.Tensor]]
+    parameters: Sequence[int]
+    counts: Sequence[int]
 
 
 def gradient_of(tensor: torch.Tensor) -> torch.Tensor | None:
@@ -126,19 +230,33 @@ def _spread(gradient: torch.Tensor) -> torch.Tensor:
     return torch.linspace(0, last, ELEMENTS, device=gradient.device).round().long()
 
 
-def _values(tensor: torch.Tensor, where: torch.Tensor | None) -> Values:
-    """Some elements; what is no number is one object, so that it is the same as itself."""
-    if where is None or tensor.layout is not torch.strided or not tensor.is_floating_point():
-        return ()
-    found = torch.take(local(tensor), where).tolist()
-    return (
-        tuple(found) if sum(found) < math.inf else tuple(v if v == v else math.nan for v in found)
-    )
+def _taken(tensor: Any, where: torch.Tensor) -> list[float]:
+    """Some elements of one tensor, as numbers; none if there are none to be had."""
+    if tensor.layout is not torch.strided or not tensor.is_floating_point():
+        return []
+    if int(where.max()) >= local(tensor).numel():
+        return []
+    found: list[float] = torch.take(local(tensor), where.to(tensor.device)).tolist()
+    return found
 
 
 def _version(tensor: torch.Tensor) -> int:
     """How often torch has written into a tensor; -1 where it does not count that."""
     return -1 if tensor.is_inference() else int(tensor._version)  # noqa: SLF001 there is no other way to it
+
+
+def infinite(tensors: Sequence[Any]) -> Iterator[int]:
+    """The places of those that have elements which are not finite."""
+    small: list[Any] = []
+    finite = False
+    if PLAIN.issuperset(map(type, tensors)):
+        small = [tensor for tensor in tensors if tensor.numel() <= SMALL]
+    with torch.set_grad_enabled(False), suppress(RuntimeError):
+        finite = bool(small) and math.isfinite(float(flat(small).sum()))
+    known = set(map(id, small)) if finite else set()
+    for place, tensor in enumerate(tensors):
+        if id(tensor) not in known and not all_finite(tensor):
+            yield place
 
 
 def all_finite(tensor: torch.Tensor) -> bool:

@@ -49,7 +49,7 @@ def read(
         scaling: whether a scaler has scaled anything since the last pass.
     """
     scale = None if scaling else 1.0
-    root = roots if isinstance(roots, torch.Tensor) else _only(roots)
+    root = roots if isinstance(roots, torch.Tensor) else only(roots)
     if not isinstance(root, torch.Tensor) or root.dim() or gradients is not None:
         return Loss(scale=scale)
     try:
@@ -95,7 +95,8 @@ def parameters(roots: Any) -> Iterator[torch.nn.Parameter]:
                 yield variable
 
 
-def _only(roots: Any) -> Any:
+def only(roots: Any) -> Any:
+    """The one of several roots; None if there are more."""
     return roots[0] if isinstance(roots, tuple | list) and len(roots) == 1 else None
 
 
@@ -116,7 +117,16 @@ def _ending(node: Any) -> Loss | None:
     sizes = getattr(node, SAVED + "target").shape
     counted = getattr(node, SAVED + "weight", None) is None  # else classes have weights
     losses = _number(getattr(node, SAVED + "total_weight", None)) if counted else None
-    return Loss(1.0, reduction, _first(sizes), math.prod(sizes) if losses is None else losses)
+    elements = math.prod(sizes) if losses is None else losses
+    return Loss(1.0, reduction, _first(sizes), elements, pairs=_pairs(node))
+
+
+def _pairs(node: Any) -> bool:
+    """Whether outputs and targets were both spread out, so that each is compared with each."""
+    target = getattr(node, SAVED + "target")
+    spread = any(n > 1 and not step for n, step in zip(target.shape, target.stride(), strict=True))
+    above = next((f for f, _ in node.next_functions if f is not None), None)
+    return spread and above is not None and above.name().startswith("ExpandBackward")
 
 
 def _below(node: Any, safe: int | None) -> float | None:

@@ -74,7 +74,7 @@ def _replace(others: Mapping[Any, Any]) -> None:
     Python's own modules have none of them, and torch's have them by their own names.
     """
     by_id = {id(old): new for old, new in others.items()}
-    own = [name for old in others for name in (old.__name__, old.__name__.lstrip("_"))]
+    own = {name for old in others for name in (old.__name__, old.__name__.lstrip("_"))}
     for module, value in list(sys.modules.items()):
         package = module.partition(".")[0]
         if package in sys.stdlib_module_names or not isinstance(value, ModuleType):
@@ -82,6 +82,6 @@ def _replace(others: Mapping[Any, Any]) -> None:
         names = vars(value)
         if package != "torch" and by_id.keys().isdisjoint(map(id, list(names.values()))):
             continue
-        for name in own if package == "torch" else list(names):
-            if id(names.get(name)) in by_id:
+        for name in names.keys() & own if package == "torch" else list(names):
+            if id(names[name]) in by_id:
                 names[name] = by_id[id(names[name])]

@@ -11,8 +11,8 @@ from torch.nn.parameter import is_lazy
 
 from oracles.harness.subjects.loops.looks import (
     Looks,
-    all_finite,
     gradient_of,
+    infinite,
     local,
     mark,
     readable,
@@ -67,6 +67,7 @@ class Recorder:
         self.optimizers: list[Any] = []
         self.schedulers: list[Any] = []
         self.models: list[torch.nn.Module] = []
+        self.averages: list[Any] = []
         self.told: dict[tuple[int, int], Told] = {}
         self._optimizers: dict[int, dict[str, Any]] = {}
         self._schedulers: dict[int, dict[str, Any]] = {}
@@ -93,8 +94,7 @@ class Recorder:
                 "hooked": False,
             }
         for group in optimizer.param_groups:
-            for tensor in group["params"]:
-                self.looks.number(tensor)
+            self.looks.follow(group["params"])
         return number
 
     def scheduler(self, scheduler: Any) -> int:
@@ -119,17 +119,21 @@ class Recorder:
     def model(self, model: torch.nn.Module, *, given: bool = False) -> None:
         """A model; its parameters are looked at from now on."""
         if not any(known is model for known in self.models):
-            for tensor in tensors_of(model).values():
-                self.looks.number(tensor)
+            self.looks.follow(tensors_of(model).values())
             self.models.append(model)
             if given:
                 self._given.append(len(self.models) - 1)
 
+    def averaged(self, average: Any, model: torch.nn.Module) -> tuple[int, tuple[int, ...]]:
+        """The number of an averaged model, and those of the parameters that it is told."""
+        tensors = tensors_of(model).values()
+        self.looks.follow(tensors)
+        return _place(self.averages, average), tuple(self.looks.numbers(tensors))
+
     def renew(self) -> None:
         """Look at the parameters that models have by now, from now on."""
         for model in self.models:
-            for tensor in tensors_of(model).values():
-                self.looks.number(tensor)
+            self.looks.follow(tensors_of(model).values())
 
     def reached(self, roots: Any) -> None:
         """A pass begins; of the first one it is kept which parameters it reaches."""
@@ -169,13 +173,18 @@ class Recorder:
         number = self.optimizer(optimizer)
         look = self.looks.look()
         tensors = [p for group in optimizer.param_groups for p in group["params"]]
-        given = [(self.looks.number(p), p, g) for p in tensors if (g := gradient_of(p)) is not None]
+        given = [p for p in tensors if gradient_of(p) is not None]
+        gradients, numbers = [p.grad for p in given], self.looks.numbers(given)
         return Used(
             look=look,
             optimizer=number,
             groups=self.settings(optimizer),
-            infinite=tuple(n for n, _, g in given if not all_finite(g)),
-            frozen=tuple(n for n, p, g in given if not p.requires_grad and _zeros(g)),
+            infinite=tuple(numbers[place] for place in infinite(gradients)),
+            frozen=tuple(
+                n
+                for n, p in zip(numbers, given, strict=True)
+                if not p.requires_grad and _zeros(p.grad)
+            ),
             unscaling=told or getattr(optimizer, "grad_scale", None) is not None,
         )
 
