@@ -16,13 +16,13 @@ import pytest
 import torch
 from hypothesis import settings
 
-from oracles.everybody import present
+from oracles import files
+from oracles.everybody import EVERYBODY, present, refuse_unknown
 from oracles.harness.runs import profiles
 from oracles.harness.runs.outcome import Outcome
 from oracles.harness.runs.tally import Tally, vacuities
 from oracles.harness.subjects.description import device_name
 from oracles.harness.subjects.paths import CHOICES
-from oracles.harness.subjects.selection import refuse_unknown
 from oracles.harness.subjects.torch_optim import TorchSubject, devices, quiet
 from oracles.optimizers.registry import RULES
 from oracles.reports.terminal import render
@@ -47,7 +47,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--oracles-report",
         type=Path,
         metavar="FILE",
-        help="keep what was seen there, for `oracles compare`; compressed if it ends in .xz",
+        help="keep what was seen there, for `oracles compare`; compressed if it ends in .xz; its "
+        "folder is made",
     )
 
 
@@ -55,10 +56,12 @@ def pytest_configure(config: pytest.Config) -> None:
     quiet()
     config.stash[TALLY] = Tally()
     try:
-        refuse_unknown(*_chosen(config))
-    except ValueError as error:
+        refuse_unknown(EVERYBODY, *_chosen(config))
+        path = config.getoption("--oracles-report")
+        if path and not hasattr(config, "workerinput"):
+            files.make_room(path)
+    except (ValueError, OSError) as error:
         raise pytest.UsageError(str(error)) from error
-    path = config.getoption("--oracles-report")
     if path and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Recorder(path.absolute(), *_chosen(config)))
 

@@ -17,6 +17,7 @@ from textwrap import dedent
 from typing import Any
 from unittest import mock
 
+from links import to_site  # beside this file, where mkdocs looks, too
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from pygments.formatters import HtmlFormatter
@@ -67,7 +68,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Give the commands that a page shows what they print."""
+    """Give the commands that a page shows what they print, and lead its links to the site."""
+    markdown = to_site(markdown)
     markdown = re.sub(r"```console\n\$ (oracles .*)\n```", _ran, markdown)
     markdown = re.sub(r"```console\n\$ python examples/(\w+)\.py\n```", _said, markdown)
     return re.sub(r"```python\n# examples/(\w+)\.py\n```", _code, markdown)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from oracles.harness.loop.catalogue import PARTS
+from oracles.harness.loop.catalogue import PARTS, questions
 from oracles.harness.runs.parts import sites
 from oracles.harness.runs.walk import Task, walk, walk_part
 from oracles.harness.subjects.subject import Place
@@ -28,14 +28,24 @@ def present(
     *,
     optimizer: Any = None,
 ) -> tuple[list[Any], dict[Place, str]]:
-    """Who is asked of a rule or a part, and by place why others are absent; this needs torch.
-
-    Raises:
-        ValueError: a path, dtype or device is unknown or not there.
-    """
-    from oracles.harness.subjects.selection import refuse_unknown, select
+    """Who is asked of a rule or a part, and by place why others are absent; this needs torch."""
+    from oracles.harness.subjects.selection import select
 
     if name in RULES:
         return select(RULES[name], paths, dtypes, devices, optimizer=optimizer)
-    refuse_unknown(paths, dtypes, devices)
     return sites(name, paths, dtypes, devices)
+
+
+def refuse_unknown(
+    names: Iterable[str], paths: Sequence[str], dtypes: Sequence[str], devices: Sequence[str]
+) -> None:
+    """Refuse paths, dtypes and devices that none of these rules and parts has; this needs torch.
+
+    Raises:
+        ValueError: with those there are.
+    """
+    from oracles.harness.subjects import selection
+
+    parts = [name for name in names if name in PARTS] if paths else []
+    others = [place.path for name in parts for ask in questions(name) for place in ask.places()]
+    selection.refuse_unknown(paths, dtypes, devices, others)

@@ -10,7 +10,7 @@ from typing import Any
 
 from oracles.commands import asked, scheduled
 from oracles.commands.chosen import Choice, add_choices, nobody, reported, subjects
-from oracles.commands.command import STATUSES, Usage, add_profile, add_seed, count
+from oracles.commands.command import STATUSES, Usage, add_profile, add_seed, count, writable
 from oracles.everybody import tasks_of
 from oracles.harness.loop.catalogue import on_ranks
 from oracles.harness.runs import profiles
@@ -74,7 +74,8 @@ def add(commands: Any) -> None:
         "--report",
         type=Path,
         metavar="FILE",
-        help="keep what was seen there, for `oracles compare`; compressed if it ends in .xz",
+        help="keep what was seen there, for `oracles compare`; compressed if it ends in .xz; its "
+        "folder is made",
     )
     asked.add(parser.add_argument_group("of code of your own"))
     parser.set_defaults(run=_run)
@@ -109,6 +110,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def _strict(options: argparse.Namespace) -> int:
     choice = Choice.of(options)
+    if options.report:
+        writable(options.report)
     if options.jobs > 1:
         begun(AHEAD)
     todo = choice.tasks(options.rule)

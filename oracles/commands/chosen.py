@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from oracles.commands.command import INTERRUPTED, Usage, optimizer
-from oracles.everybody import EVERYBODY, present, tasks_of
+from oracles.everybody import EVERYBODY, present, refuse_unknown, tasks_of
 from oracles.harness.runs.tally import Tally
 from oracles.harness.runs.walk import Task, walk_checks
 from oracles.harness.subjects.paths import CHOICES
@@ -62,16 +62,28 @@ class Choice:
         """What is to be done, by rule: the chosen ones, or that of the class's name, or all.
 
         Raises:
-            Usage: the class or a rule is not there, or no rule has the name of the class.
+            Usage: the class, a rule, or a path, dtype or device of them is not there, or no rule
+                has the name of the class.
         """
+        names = self._names(chosen)
+        if self.paths or self.dtypes or self.devices:
+            _quiet()
+            try:
+                refuse_unknown(names, self.paths, self.dtypes, self.devices)
+            except ValueError as error:
+                raise Usage(str(error)) from error
+        if self.optimizer:
+            return {name: list(walk_checks(RULES[name])) for name in names}
+        return {name: list(tasks_of(name)) for name in names}
+
+    def _names(self, chosen: Iterable[str] | None) -> list[str]:
         allowed = RULES if self.optimizer else EVERYBODY
         for name in chosen or ():
             if name not in allowed:
                 raise Usage(unknown(f"rule={name!r} is not known", name, allowed))
         if self.optimizer:
-            names = chosen or rules_of(optimizer(self.optimizer))
-            return {name: list(walk_checks(RULES[name])) for name in names}
-        return {name: list(tasks_of(name)) for name in chosen or EVERYBODY}
+            return [*(chosen or rules_of(optimizer(self.optimizer)))]
+        return [*(chosen or EVERYBODY)]
 
 
 @cache
@@ -81,7 +93,18 @@ def subjects(choice: Choice, name: str) -> tuple[list[Any], dict[Place, str]]:
     They are looked for once in each process.
 
     Raises:
-        Usage: torch, the class or a chosen path, dtype or device is not there.
+        Usage: torch or the class is not there.
+    """
+    _quiet()
+    cls = optimizer(choice.optimizer) if choice.optimizer else None
+    return present(name, choice.paths, choice.dtypes, choice.devices, optimizer=cls)
+
+
+def _quiet() -> None:
+    """Import torch, which is to say nothing.
+
+    Raises:
+        Usage: it is not there.
     """
     try:
         from oracles.harness.subjects.torch_optim import quiet
@@ -90,11 +113,6 @@ def subjects(choice: Choice, name: str) -> tuple[list[Any], dict[Place, str]]:
             f"this needs torch (pip install 'optimizer-oracles[torch]'): {error}"
         ) from error
     quiet()
-    cls = optimizer(choice.optimizer) if choice.optimizer else None
-    try:
-        return present(name, choice.paths, choice.dtypes, choice.devices, optimizer=cls)
-    except ValueError as error:
-        raise Usage(str(error)) from error
 
 
 def rules_of(cls: Any) -> Iterable[str]:
@@ -114,7 +132,7 @@ def rules_of(cls: Any) -> Iterable[str]:
 def nobody(tally: Tally) -> Usage:
     """None of the chosen is there, and why."""
     reasons = "; ".join(f"{place}: {why}" for place, why in tally.absent.items())
-    return Usage(f"nothing that was chosen is there: {reasons}")
+    return Usage(f"nothing that was chosen is there: {reasons or 'no such place is asked'}")
 
 
 def reported(running: Running, *, good: bool) -> int:

@@ -113,6 +113,20 @@ def add_reports(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def writable(path: Path) -> None:
+    """Refuse, before anything is asked, a file that cannot be written; its folder is made.
+
+    Raises:
+        Usage: it cannot.
+    """
+    from oracles import files
+
+    try:
+        files.make_room(path)
+    except OSError as error:
+        raise Usage(f"{path} cannot be written: {error.strerror}") from error
+
+
 def in_options(text: str) -> str:
     """A sentence that speaks of arguments as Python has them, in options.
 

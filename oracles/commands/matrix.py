@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from oracles.commands.command import Usage, add_reports, ending_once, progress
+from oracles.commands.command import Usage, add_reports, ending_once, progress, writable
 from oracles.reports.environments import releases
 
 
@@ -22,7 +22,10 @@ def add(commands: Any) -> None:
     )
     add_reports(parser)
     parser.add_argument(
-        "--output", type=Path, metavar="FOLDER", help="also write what `oracles page` does there"
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="also write what `oracles page` does there",
     )
     parser.set_defaults(run=_run)
 
@@ -34,6 +37,8 @@ def _run(options: argparse.Namespace) -> int:
 
     try:
         known = releases(options.releases)
+        for folder in filter(None, (options.folder, options.output)):
+            writable(folder / "VERSIONS.md")
         failed = 0
         with ending_once():
             for release, error in record_missing(known, options.folder, progress):

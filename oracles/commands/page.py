@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oracles.commands.command import Usage, add_reports
+from oracles.commands.command import Usage, add_reports, writable
 from oracles.reports.environments import releases
 
 if TYPE_CHECKING:
@@ -36,7 +36,14 @@ def _run(options: argparse.Namespace) -> int:
     from oracles.reports.matrix import recorded
 
     try:
-        put(options.output, recorded(releases(options.releases), options.folder))
+        reports = recorded(releases(options.releases), options.folder)
+        if not reports:
+            raise Usage(
+                f"folder={str(options.folder)!r} has no report of any release of "
+                f"{options.releases.name}; `oracles matrix --folder {options.folder}` makes them"
+            )
+        writable(options.output / "index.html")
+        put(options.output, reports)
     except (OSError, ValueError) as error:
         raise Usage(str(error)) from error
     return 0

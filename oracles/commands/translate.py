@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections import Counter
 from fractions import Fraction
 from typing import Any
 
@@ -45,7 +46,11 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     if not (options.source and options.target):
         raise Usage("translate needs --from WHO and --to WHO; oracles translate --list shows them")
-    values = dict(map(_value, options.values))
+    pairs = [_value(text) for text in options.values]
+    values = dict(pairs)
+    for name, times in Counter(name for name, _ in pairs).items():
+        if times > 1:
+            raise Usage(f"{name} is given {times} times; allowed: once, e.g. {name}=0.1,0.05")
     try:
         found = translate(values, options.source, options.target)
     except ValueError as error:

@@ -133,7 +133,9 @@ def verdict(comparison: Comparison) -> str:
     """What matters, in one line."""
     counts = Counter(d.change for d in comparison.worse)
     worse = ", ".join(f"{change} {number}" for change, number in counts.items())
-    same = f"{len(comparison.same)} places are as they were, to the bit"
+    others = len(comparison.same) - comparison.exact
+    same = f"{comparison.exact} places are as they were, to the bit"
+    same += f", and {others} as far as checks tell" if others else ""
     failing = f"; {comparison.failing} fail in both" if comparison.failing else ""
     return f"{f'WORSE: {worse}' if worse else 'nothing is worse'}; {same}{failing}"
 

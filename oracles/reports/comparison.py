@@ -8,6 +8,7 @@ that only the later run was asked.
 
 from __future__ import annotations
 
+import ast
 import math
 import tempfile
 from collections import Counter, defaultdict
@@ -114,8 +115,8 @@ class Comparison:
     Attributes:
         before, after: their headers.
         differences: the worst first.
-        same: places of both, of which there is nothing to tell: every golden answer is the same to
-            the bit, and no check fails that did not.
+        same: places of both, of which there is nothing to tell: every golden answer, if there are
+            any, is the same to the bit, and no check fails that did not.
         failing: how many checks at how many places fail in both.
         known: by optimizer and row of the ledger, at how many places it deviates in both.
     """
@@ -126,6 +127,11 @@ class Comparison:
     same: tuple[Place, ...]
     failing: int
     known: Mapping[tuple[str, str], int]
+
+    @property
+    def exact(self) -> int:
+        """At how many of the same places bits were compared: those of parts of the loop are not."""
+        return sum(place.optimizer in self.after["golden"] for place in self.same)
 
     @property
     def worse(self) -> tuple[Difference, ...]:
@@ -173,7 +179,8 @@ def compare(
     >>> [(str(d.change), d.detail) for d in compare(run("0.001"), run("0.01")).differences]
     [('default changed', '0.001, now 0.01')]
     """
-    return between(Index(load(before, tell)), Index(load(after, tell)))
+    found = [sought(before), sought(after)]  # both, before one of them is run
+    return between(*(Index(run(each, tell) if isinstance(each, str) else each) for each in found))
 
 
 def between(a: Index, b: Index) -> Comparison:
@@ -196,12 +203,11 @@ def between(a: Index, b: Index) -> Comparison:
     return Comparison(a.header, b.header, tuple(found), same, failing, known)
 
 
-def load(which: str | Path | RunReport, tell: Tell = nobody) -> RunReport:
-    """A report: itself, in a file, or of a version that is run now.
+def sought(which: str | Path | RunReport) -> RunReport | str:
+    """A report: itself, or of a file; or the version of torch that is to be run.
 
     Raises:
         Invalid: the file is no report, or was cut.
-        NotMade: the version could not be installed or asked.
         ValueError: it is neither a file nor a version.
     """
     if isinstance(which, RunReport):
@@ -209,12 +215,20 @@ def load(which: str | Path | RunReport, tell: Tell = nobody) -> RunReport:
     if Path(which).is_file():
         return read(Path(which))
     try:
-        release = str(Version(str(which)))
+        return str(Version(str(which)))
     except InvalidVersion:
         raise ValueError(
             f"{str(which)!r} cannot be compared; allowed: the file of a report, or a version of "
             "torch, such as 2.13.0"
         ) from None
+
+
+def run(release: str, tell: Tell) -> RunReport:
+    """The report of a version that is run now.
+
+    Raises:
+        NotMade: the version could not be installed or asked.
+    """
     with tempfile.TemporaryDirectory(prefix="oracles-") as folder:
         path = Path(folder) / f"torch-{release}.jsonl"
         environments.record(release, path, environments.releases(), tell)
@@ -339,7 +353,28 @@ def _arguments(a: Index, b: Index) -> Iterator[Difference]:
                 change, detail = Change.ARGUMENT_NEW, f"default {new}"
             elif new is None:
                 change, detail = Change.ARGUMENT_GONE, f"was {old} by default"
+            elif more := _added(old, new):
+                change, detail = Change.ARGUMENT_NEW, f"default now with {more}"
             yield Difference(change, name, *NOWHERE, about=argument, detail=detail)
+
+
+def _added(old: str, new: str) -> str:
+    """What a default that is a call has beside all it had; empty if it is another one.
+
+    >>> _added("Policy(a=1)", "Policy(a=1, b=None)"), _added("Policy(a=1)", "Policy(a=2, b=None)")
+    ('b=None', '')
+    """
+    try:
+        had, has = (ast.parse(text, mode="eval").body for text in (old, new))
+    except SyntaxError:  # as of an object without a text of its own
+        return ""
+    if not (isinstance(had, ast.Call) and isinstance(has, ast.Call)):
+        return ""
+    old_words, new_words = ([ast.unparse(word) for word in each.keywords] for each in (had, has))
+    old, new = (" ".join(map(ast.unparse, [each.func, *each.args])) for each in (had, has))
+    if old != new or not {*old_words} <= {*new_words}:
+        return ""
+    return ", ".join(word for word in new_words if word not in old_words)
 
 
 def _results(a: Index, b: Index) -> Iterator[Difference]:

@@ -61,7 +61,7 @@
     });
     beside.append(button);
   };
-  const quoted = word => /^[\w.-]+$/.test(word) ? word : `'${word}'`;
+  const quoted = word => /^[\w.-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
   // On a narrow screen the newest release is out of view, and so is the text of a wide cell.
   const lay = wides => {
     for (const wide of wides) {
@@ -76,10 +76,12 @@
     details.dataset.ready = "yes";
     for (const code of details.querySelectorAll("p > code.command")) copying(code.parentElement, code.textContent);
     for (const head of details.querySelectorAll("table.places tbody th")) {
-      const [path, device] = head.firstChild.textContent.trim().split(" on ");
-      const words = ["oracles", "check", "--rule", details.id, "--path", path];
+      const paths = head.firstChild.textContent.trim().split("; ").map(each => each.split(" on "));
+      const words = ["oracles", "check", "--rule", details.id];
+      for (const [path] of paths) words.push("--path", path);
       for (const dtype of head.querySelector("span").textContent.split(", ")) words.push("--dtype", dtype);
-      copying(head, [...words, "--device", device || "cpu", "-v"].map(quoted).join(" "));
+      for (const device of new Set(paths.map(each => each[1] || "cpu"))) words.push("--device", device);
+      copying(head, [...words, "-v"].map(quoted).join(" "));
     }
   };
   document.addEventListener("toggle", event => {

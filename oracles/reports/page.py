@@ -9,6 +9,7 @@ in the templates.
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
@@ -20,7 +21,7 @@ from oracles.harness.deviations.flaws import Flaw
 from oracles.harness.deviations.ledger import Deviation
 from oracles.reports.changes import OF_DEVIATIONS, rows, title, verdict
 from oracles.reports.comparison import WORSE, Change, Comparison, Index, between
-from oracles.reports.plots import drift, drifts, largest, shares
+from oracles.reports.plots import drift, drifts, grids, shares
 from oracles.reports.run_report import RunReport
 from oracles.reports.standing import (
     DEVIATES,
@@ -28,7 +29,7 @@ from oracles.reports.standing import (
     STATES,
     History,
     Release,
-    dtypes,
+    anchor,
     histories,
     standing,
 )
@@ -41,6 +42,9 @@ Pair = tuple[str, str]
 
 COLOURS = {True: "#b3261e", False: "#2e7d32"}
 """Of a badge, by whether something fails."""
+
+SEVERAL = "Of several"
+"""Where deviations are told that are not of one optimizer or part alone."""
 
 SHOWN = 20
 """How many places of one kind of change are spelled out."""
@@ -88,8 +92,10 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
     )
     environment.globals |= {
+        "anchor": anchor,
         "file_of": file_of,
         "of_deviations": OF_DEVIATIONS,
+        "quoted": shlex.quote,
         "rows": rows,
         "verdict": verdict,
         "worse": WORSE,
@@ -105,7 +111,6 @@ def _index(
 ) -> str:
     newest = releases[-1].index.header
     names = [release.name for release in releases]
-    kinds = dtypes(releases)
     moved = [(after, step) for (_, after), step in steps.items()]
     drifted = {name: drifts(name, moved) for name in newest["rules"]}
     return environment.get_template("page.html.jinja").render(
@@ -115,10 +120,9 @@ def _index(
         pairs={pair: len({*_worse(found)}) for pair, found in pairs.items()},
         changes=[*Change],
         standings={name: standing(name, releases) for name in newest["rules"]},
-        dtypes=kinds,
-        deviations=_by_optimizer(histories(releases)),
+        deviations=_by_owner(histories(releases), newest["rules"]),
+        grids=grids(names),
         shares={name: shares(name, releases) for name in newest["rules"]},
-        largest={name: largest(name, releases, kinds) for name in newest["rules"]},
         drifts=drifted,
         drift={name: drift(name, names, found) for name, found in drifted.items()},
         states=STATES,
@@ -130,11 +134,15 @@ def _worse(found: Comparison) -> Iterator[Any]:
     return (row for row in rows(found) if row.change in WORSE)
 
 
-def _by_optimizer(found: Iterator[History]) -> Mapping[str, Sequence[History]]:
-    by: dict[str, list[History]] = {}
+def _by_owner(
+    found: Iterator[History], rules: Sequence[str]
+) -> Mapping[str, Sequence[tuple[str, History]]]:
+    """Deviations of several optimizers, and those of each; each with one that shows it."""
+    by: dict[str, list[tuple[str, History]]] = {name: [] for name in (SEVERAL, *rules)}
     for history in found:
-        by.setdefault(history.optimizer, []).append(history)
-    return by
+        first, *others = history.optimizers
+        by[SEVERAL if others else first].append((first, history))
+    return {name: group for name, group in by.items() if group}
 
 
 def minimal(row: Deviation | Flaw) -> str:

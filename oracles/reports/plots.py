@@ -6,6 +6,7 @@ What a plot shows stands in a table beside it, too.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
@@ -17,8 +18,8 @@ from oracles.reports.standing import Release
 WIDTH, HEIGHT, LEFT, TOP = 46, 110, 34, 12
 """Of a plot: a release, its height, and the room for numbers beside and above it."""
 
-SPREAD, DOTS = 1.6, 22
-"""Distance between dots that stand side by side, and how many do."""
+SPREAD, DOTS = 2, 19
+"""Distance between dots that stand side by side, as the page's style has it, and how many do."""
 
 MOST = 1.1
 """The share of a radius that is drawn at the upper edge; what fails may have more."""
@@ -30,38 +31,34 @@ LOGS = 12
 def shares(optimizer: str, releases: Sequence[Release]) -> str:
     """The largest share of a radius used at each place, a faint dot for each, by release.
 
-    Dots of one release are spread a little, so that many of the same height show.
+    Dots of the same height stand side by side: a dashed line that the page draws as dots.
     """
-    dots = []
+    strips = []
     for number, release in enumerate(releases):
-        places = [place for place in release.cells if place.optimizer == optimizer]
-        for index, place in enumerate(places):
-            x = LEFT + WIDTH * number + 5 + SPREAD * (index % DOTS)
-            y = TOP + HEIGHT * (1 - min(release.share(place), MOST) / MOST)
-            dots.append(f"M{x:.0f} {y:.0f}h0")
-    lines = [(TOP + HEIGHT * (1 - value / MOST), f"{value:g}") for value in (0, 0.5, 1)]
+        places = (place for place in release.cells if place.optimizer == optimizer)
+        heights = Counter(round(_height(release.share(place) / MOST)) for place in places)
+        for y, many in sorted(heights.items()):
+            strips.append(f"M{_left(number) + 5} {y}h{_strip(many):g}")
     return _drawn(
         f"Largest share of the radius used by {optimizer}",
-        "A dot for each path, dtype and device, by release; above 1 it fails. The table below has "
-        "the largest of each dtype.",
-        [release.name for release in releases],
-        lines,
-        f'<path class="dots" d="{"".join(dict.fromkeys(dots))}"/>',
+        "shares",
+        len(releases),
+        f'<path class="dots" d="{"".join(strips)}"/>',
     )
 
 
-def largest(
-    optimizer: str, releases: Sequence[Release], dtypes: Iterable[str]
-) -> list[tuple[str, list[str]]]:
-    """The same as numbers: by dtype, the largest share in each release."""
-    return [
-        (dtype, [_share(optimizer, release, dtype) for release in releases]) for dtype in dtypes
-    ]
+def _strip(dots: int) -> float:
+    """How long a line is that is drawn as so many dots."""
+    return SPREAD * (min(dots, DOTS) - 1) + 0.5
 
 
-def _share(optimizer: str, release: Release, dtype: str) -> str:
-    places = [p for p in release.cells if (p.optimizer, p.dtype) == (optimizer, dtype)]
-    return f"{max(map(release.share, places)):.3g}" if places else "–"
+def _height(part: float) -> float:
+    """Where it is drawn what is such a part of the upper edge."""
+    return TOP + HEIGHT * (1 - min(part, 1))
+
+
+def _left(release: int) -> int:
+    return LEFT + WIDTH * release
 
 
 @dataclass(frozen=True)
@@ -96,39 +93,46 @@ def drift(optimizer: str, releases: Sequence[str], found: Sequence[Drift]) -> st
     """By how many ulps roundings changed, as a bar for each release, of the power of two."""
     bars = []
     for each in found:
-        x = LEFT + WIDTH * releases.index(each.release)
-        tall = HEIGHT * min(math.log2(1 + each.ulps), LOGS) / LOGS
+        x, y = _left(releases.index(each.release)), _height(math.log2(1 + each.ulps) / LOGS)
         bars.append(
-            f'<rect x="{x + 8}" y="{TOP + HEIGHT - tall:.1f}" width="28" height="{tall:.1f}"/>'
-            f'<text class="told" x="{x + 22}" y="{TOP + HEIGHT - tall - 3:.1f}">'
+            f'<rect x="{x + 8}" y="{y:.1f}" width="28" height="{TOP + HEIGHT - y:.1f}"/>'
+            f'<text class="told" x="{x + 22}" y="{y - 3:.1f}">'
             f"{each.told if math.isfinite(each.ulps) else '?'}</text>"
         )
-    powers = [(TOP + HEIGHT * (1 - log / LOGS), f"{2**log - 1:,}") for log in (0, 4, 8, LOGS)]
     return _drawn(
         f"Drift of {optimizer}'s roundings in ulps",
-        "A bar for each release in which golden answers changed inside their radius, as tall as "
-        "the logarithm of the largest change since the release before. The table below has them.",
-        releases,
-        powers,
+        "drifts",
+        len(releases),
         f'<g class="bars">{"".join(bars)}</g>',
     )
 
 
-def _drawn(
-    title: str, told: str, releases: Sequence[str], lines: Iterable[tuple[float, str]], body: str
-) -> str:
-    """A drawing with releases below and numbers at the left."""
-    wide, tall = LEFT + WIDTH * len(releases) + 4, TOP + HEIGHT + 20
-    grid = "".join(
-        f'<line x1="{LEFT}" x2="{wide - 4}" y1="{y:.1f}" y2="{y:.1f}"/>'
+def grids(releases: Sequence[str]) -> str:
+    """What plots share: lines with numbers at the left, and the releases below."""
+    ratios = [(_height(value / MOST), f"{value:g}") for value in (0, 0.5, 1)]
+    powers = [(_height(log / LOGS), f"{2**log - 1:,}") for log in (0, 4, 8, LOGS)]
+    both = _grid("shares", releases, ratios) + _grid("drifts", releases, powers)
+    return f'<svg width="0" height="0" aria-hidden="true"><defs>{both}</defs></svg>'
+
+
+def _grid(id: str, releases: Sequence[str], lines: Iterable[tuple[float, str]]) -> str:
+    marks = "".join(
+        f'<line x1="{LEFT}" x2="{_left(len(releases))}" y1="{y:.1f}" y2="{y:.1f}"/>'
         f'<text class="number" x="{LEFT - 4}" y="{y + 3:.1f}">{number}</text>'
         for y, number in lines
     )
     names = "".join(
-        f'<text class="told" x="{LEFT + WIDTH * n + 22}" y="{tall - 4}">{name}</text>'
+        f'<text class="told" x="{_left(n) + 22}" y="{TOP + HEIGHT + 16}">{name}</text>'
         for n, name in enumerate(releases)
     )
+    return f'<g id="{id}">{marks}{names}</g>'
+
+
+def _drawn(title: str, grid: str, releases: int, body: str) -> str:
+    """A drawing of so many releases on a grid, beside which the page says what it shows."""
+    wide, tall = _left(releases) + 4, TOP + HEIGHT + 20
     return (
-        f'<svg viewBox="0 0 {wide} {tall}" width="{wide}" height="{tall}" role="img">'
-        f"<title>{escape(title)}</title><desc>{escape(told)}</desc>{grid}{names}{body}</svg>"
+        f'<svg viewBox="0 0 {wide} {tall}" width="{wide}" height="{tall}" role="img" '
+        f'aria-describedby="{grid}-told"><title>{escape(title)}</title>'
+        f'<use href="#{grid}"/>{body}</svg>'
     )

@@ -194,7 +194,8 @@ def _about(
     if there:
         from oracles.harness.subjects.description import arguments
 
-        yield Kind.OPTIMIZER, {"arguments": arguments(there[0].optimizer)}
+        if (taken := arguments(there[0].optimizer)) is not None:
+            yield Kind.OPTIMIZER, {"arguments": taken}
     if there and name in RULES:
         yield from ((Kind.ANSWER, line) for line in fingerprint(RULES[name], there))
 
@@ -331,7 +332,7 @@ def read(path: Path) -> RunReport:
         raise Invalid(
             f"{path.name} has schema={lines[0].get('schema')!r}; allowed: {SCHEMA_VERSION}"
         )
-    if kinds[-1] != Kind.FOOTER:
+    if kinds[-1] != Kind.FOOTER or not text.endswith(b"\n"):
         raise Invalid(f"{path.name} was cut: it has no footer")
     body = text[: text.rindex(b"\n", 0, -1) + 1]
     if (len(lines) - 1, _digest(body)) != (lines[-1]["lines"], lines[-1]["digest"]):

@@ -1,14 +1,14 @@
 """Where releases stand: what came of their checks, as a page shows it.
 
 A *band* is one state through several releases in a row, so that what never changed is one cell of a
-table, however many releases there are.
+table, however many releases there are. Rows whose bands are the same are one row.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 
@@ -78,7 +78,10 @@ def state_of(cell: JsonLine) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """A place or a check in one release: its worst state, what is said of it, where more is."""
+    """A place or a check in one release: its worst state, what is said of it, where more is.
+
+    A number has no state.
+    """
 
     state: str
     text: str
@@ -110,11 +113,44 @@ def bands(cells: Iterable[Cell]) -> Bands:
 
 @dataclass(frozen=True)
 class Row:
-    """A path with some dtypes, or a check, through the releases."""
+    """What is told of a name through the releases: of paths with some dtypes, of checks, a number.
+
+    Attributes:
+        name: or names, with semicolons between.
+        detail: dtypes.
+        bands: what is told.
+        link: where more is said of the name.
+    """
 
     name: str
     detail: str
     bands: Bands
+    link: str = ""
+
+    @property
+    def steady(self) -> bool:
+        """Whether it is the same in each release, and no more is said of it."""
+        return len(self.bands) == 1 and not self.bands[0][0].link
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Checks at places by state, in so many releases in a row, of which this is the first."""
+
+    release: str
+    wide: int
+    counts: Mapping[str, int]
+
+    @property
+    def shares(self) -> list[tuple[str, float]]:
+        """Of each state, in hundredths."""
+        whole = sum(self.counts.values()) or 1
+        return [(state, 100 * n / whole) for state in STATES if (n := self.counts.get(state, 0))]
+
+    @property
+    def told(self) -> str:
+        """The bar in words."""
+        return ", ".join(f"{n:,} {state}" for state in STATES if (n := self.counts.get(state, 0)))
 
 
 @dataclass(frozen=True)
@@ -152,53 +188,90 @@ class Standing:
     """An optimizer through the releases.
 
     Attributes:
-        counts: by release, checks at places by state; at a place that is absent, as many as there
-            are checks.
-        places: a row for each path, and for its dtypes that differ.
-        checks: a row for each check and each known deviation.
+        bars: checks at places by state; at a place that is absent, as many as there are checks.
+        places: a row for the paths and dtypes that stand alike.
+        steady: a row for the checks that stand alike, and the same in each release.
+        checks: a row for the others that stand alike.
+        known: a row for each known deviation.
+        counts: the bars as numbers, a row for each state.
+        shares: the largest share of a radius that was used, a row for each dtype.
         failures: by release, the newest first, what failed.
         absent: by reason, the paths that some releases lack, and which.
     """
 
-    counts: tuple[Mapping[str, int], ...]
+    bars: tuple[Bar, ...]
     places: tuple[Row, ...]
+    steady: tuple[Row, ...]
     checks: tuple[Row, ...]
+    known: tuple[Row, ...]
+    counts: tuple[Row, ...]
+    shares: tuple[Row, ...]
     failures: Mapping[str, Sequence[Failure]]
     absent: Mapping[tuple[str, str], Sequence[str]]
-
-    @property
-    def bars(self) -> list[list[tuple[str, float]]]:
-        """Of each release, the shares of the states, in hundredths."""
-        return [
-            [(s, 100 * counts[s] / (sum(counts.values()) or 1)) for s in STATES if counts.get(s)]
-            for counts in self.counts
-        ]
-
-    @property
-    def told(self) -> list[str]:
-        """The bars in words."""
-        return [
-            ", ".join(f"{counts[s]:,} {s}" for s in STATES if counts.get(s))
-            for counts in self.counts
-        ]
-
-
-def dtypes(releases: Iterable[Release]) -> list[str]:
-    """All that some release was asked in."""
-    return [*dict.fromkeys(place.dtype for release in releases for place in release.cells)]
 
 
 def standing(optimizer: str, releases: Sequence[Release]) -> Standing:
     """Where an optimizer stands in each of the releases."""
-    places = (place for release in releases for place in release.cells)
-    known = [*dict.fromkeys(place for place in places if place.optimizer == optimizer)]
+    there = (place for release in releases for place in release.cells)
+    places = [*dict.fromkeys(place for place in there if place.optimizer == optimizer)]
+    counts = [_counts(release, places) for release in releases]
+    checks = [*_checks(optimizer, releases)]
+    alike = [*together(row for row in checks if not row.link)]
     return Standing(
-        tuple(_counts(release, known) for release in releases),
-        tuple(_places(optimizer, known, releases)),
-        tuple(_checks(optimizer, releases)),
+        tuple(_bars(counts, releases)),
+        tuple(_places(optimizer, places, releases)),
+        tuple(row for row in alike if row.steady),
+        tuple(row for row in alike if not row.steady),
+        tuple(row for row in checks if row.link),
+        tuple(_numbers(counts)),
+        tuple(_shares(places, releases)),
         {r.name: found for r in reversed(releases) if (found := [*_failures(optimizer, r)])},
-        _reasons(releases, known),
+        _reasons(releases, places),
     )
+
+
+def together(rows: Iterable[Row]) -> Iterator[Row]:
+    """Rows of which the same is told, as one.
+
+    >>> said = bands([Cell("passed", "passed")])
+    >>> [row.name for row in together([Row("foreach", "", said), Row("fused", "", said)])]
+    ['foreach; fused']
+    """
+    alike: dict[tuple[str, Bands], list[str]] = defaultdict(list)
+    for row in rows:
+        alike[row.detail, row.bands].append(row.name)
+    for (detail, through), names in alike.items():
+        yield Row("; ".join(names), detail, through)
+
+
+def _bars(counts: Sequence[Mapping[str, int]], releases: Sequence[Release]) -> Iterator[Bar]:
+    pairs = zip(counts, releases, strict=True)
+    for alike, group in groupby(pairs, key=lambda pair: pair[0]):
+        names = [release.name for _, release in group]
+        yield Bar(names[0], len(names), alike)
+
+
+def _numbers(counts: Sequence[Mapping[str, int]]) -> Iterator[Row]:
+    for state in STATES:
+        if any(each.get(state) for each in counts):
+            yield Row(state, "", _of_numbers(f"{each.get(state, 0):,}" for each in counts))
+
+
+def _of_numbers(texts: Iterable[str]) -> Bands:
+    return bands(Cell("", text) for text in texts)
+
+
+def _shares(places: Iterable[Place], releases: Sequence[Release]) -> Iterator[Row]:
+    kinds: dict[str, list[Place]] = defaultdict(list)
+    for place in places:
+        kinds[place.dtype].append(place)
+    for dtype, these in kinds.items():
+        yield Row(dtype, "", _of_numbers(_share(these, release) for release in releases))
+
+
+def _share(places: Iterable[Place], release: Release) -> str:
+    there = [release.share(place) for place in places if place in release.cells]
+    return f"{max(there):.3g}" if there else "–"
 
 
 def _counts(release: Release, known: Sequence[Place]) -> Mapping[str, int]:
@@ -215,33 +288,57 @@ def at(place: Place) -> str:
 
 
 def _places(optimizer: str, known: Sequence[Place], releases: Sequence[Release]) -> Iterator[Row]:
-    """A row for each path, and for those of its dtypes that stand alike."""
+    """A row for each path and those of its dtypes that stand alike; of such paths one."""
     alike: dict[tuple[str, Bands], list[str]] = defaultdict(list)
     for place in known:
         through = bands(
             Cell.of(
-                release.states(place), f"known-{optimizer}", f"{optimizer}-{release.name}-fails"
+                release.states(place), f"{optimizer}-known", f"{optimizer}-{release.name}-fails"
             )
             for release in releases
         )
         alike[at(place), through].append(place.dtype)
     order = {path: number for number, path in enumerate(dict.fromkeys(map(at, known)))}
-    for (path, through), kinds in sorted(alike.items(), key=lambda row: order[row[0][0]]):
-        yield Row(path, ", ".join(kinds), through)
+    rows = sorted(alike.items(), key=lambda row: order[row[0][0]])
+    return together(Row(path, ", ".join(kinds), through) for (path, through), kinds in rows)
 
 
 def _checks(optimizer: str, releases: Sequence[Release]) -> Iterator[Row]:
+    """A row for each check, and for each deviation that was there, which is linked."""
     for check in dict.fromkeys(c for r in releases for o, c in r.index.checks if o == optimizer):
-        known = f"{optimizer}-{check.removeprefix(KNOWN).strip()}"
-        yield Row(check, "", bands(_of_check(optimizer, check, known, r) for r in releases))
+        cells = [_of_check(optimizer, check, release) for release in releases]
+        states = {cell.state for cell in cells}
+        if check.startswith(KNOWN) and DEVIATES in states:
+            id = check.removeprefix(KNOWN).strip()
+            yield Row(id, "", bands(map(_brief, cells)), anchor(id))
+        elif not check.startswith(KNOWN) or FAILED in states:
+            yield Row(check, "", bands(cells))
 
 
-def _of_check(optimizer: str, check: str, known: str, release: Release) -> Cell:
+def anchor(id: str) -> str:
+    """Where on the page a known deviation is told.
+
+    >>> anchor("Rprop cannot step on shards")
+    'known-Rprop-cannot-step-on-shards'
+    """
+    return f"known-{id}".replace(" ", "-")
+
+
+def _of_check(optimizer: str, check: str, release: Release) -> Cell:
     """What came of a check at all places together; it may fail at none, and yet altogether."""
     states = Counter(state_of(line) for _, line in release.by_check.get((optimizer, check), ()))
     altogether = release.index.checks.get((optimizer, check), {}).get("outcome", ABSENT)
-    cell = Cell.of(states, known, f"{optimizer}-{release.name}-fails")
-    return Cell(FAILED, FAILED, cell.link) if altogether == "failed" != cell.state else cell
+    failures = f"{optimizer}-{release.name}-fails"
+    cell = Cell.of(states, "", failures)
+    if altogether == "failed" and cell.state != FAILED:
+        return Cell(FAILED, FAILED, failures)
+    return cell
+
+
+def _brief(cell: Cell) -> Cell:
+    """The same of a known deviation, in a table of them."""
+    text = "–" if cell.state == ABSENT else cell.text.removesuffix(" known")
+    return replace(cell, text=text)
 
 
 def _failures(optimizer: str, release: Release) -> Iterator[Failure]:
@@ -275,30 +372,53 @@ def _reasons(
 
 
 @dataclass(frozen=True)
-class History:
-    """A known deviation through the releases; ``seen`` says of each whether it was there."""
+class Span:
+    """Of which optimizers a known deviation was there when.
 
-    optimizer: str
-    id: str
+    Attributes:
+        optimizers: whose.
+        seen: of each release, whether it was there.
+        since, until: in words.
+    """
+
+    optimizers: tuple[str, ...]
     seen: tuple[bool, ...]
     since: str
     until: str
+
+
+@dataclass(frozen=True)
+class History:
+    """A known deviation through the releases."""
+
+    id: str
     row: Deviation | Flaw | None
+    spans: tuple[Span, ...]
+
+    @property
+    def optimizers(self) -> list[str]:
+        return [name for span in self.spans for name in span.optimizers]
 
 
 def histories(releases: Sequence[Release]) -> Iterator[History]:
-    """Of each row of the ledger, in which releases its reproducer failed."""
-    seen: dict[tuple[str, str], set[str]] = defaultdict(set)
+    """Of each row of the ledger, of whom and in which releases its reproducer failed."""
+    seen: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for release in releases:
         for (optimizer, check), cells in release.by_check.items():
             if any(line["outcome"] == Result.CONFIRMED for _, line in cells):
-                seen[optimizer, check.removeprefix(KNOWN).strip()].add(release.name)
+                seen[check.removeprefix(KNOWN).strip()][optimizer].add(release.name)
     told = {row.id: row for row in flaws.known()}
     names = [release.name for release in releases]
-    order = releases[-1].index.header["rules"]
-    for (optimizer, id), found in sorted(seen.items(), key=lambda item: order.index(item[0][0])):
-        there = [name for name in names if name in found]
-        since = f"{there[0]} or before" if there[0] == names[0] else there[0]
-        until = "still there" if there[-1] == names[-1] else there[-1]
-        flags = tuple(name in found for name in names)
-        yield History(optimizer, id, flags, since, until, told.get(id))
+    order = {name: number for number, name in enumerate(releases[-1].index.header["rules"])}
+    for id, found in seen.items():
+        alike: dict[tuple[bool, ...], list[str]] = defaultdict(list)
+        for optimizer in sorted(found, key=lambda name: order[name]):
+            alike[tuple(name in found[optimizer] for name in names)].append(optimizer)
+        spans = (_span(whose, flags, names) for flags, whose in alike.items())
+        yield History(id, told.get(id), tuple(spans))
+
+
+def _span(optimizers: Sequence[str], seen: tuple[bool, ...], names: Sequence[str]) -> Span:
+    there = [name for name, flag in zip(names, seen, strict=True) if flag]
+    since = f"{there[0]} or before" if seen[0] else there[0]
+    return Span(tuple(optimizers), seen, since, "still there" if seen[-1] else there[-1])

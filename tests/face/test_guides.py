@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import doctest
+import importlib.util
 import re
 import shlex
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from oracles import cli
+from oracles.explanation import ALL
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,3 +63,42 @@ def test_a_session_gives_what_is_shown(name: str) -> None:
     session = doctest.DocTestParser().get_doctest(PAGES[name], {}, name, name, 0)
     runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
     assert runner.run(session, out=written.append).failed == 0, "".join(written)
+
+
+# Links
+
+LINKED = re.compile(r"(?<=\]\()(?!\w+:|#)[^)#\s]+")
+"""What a link leads to, where that is a file."""
+
+
+def links() -> ModuleType:
+    """Where the links of the guides lead on the site."""
+    spec = importlib.util.spec_from_file_location("links", ROOT / "docs" / "links.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_links_lead_somewhere_in_the_repository() -> None:
+    pages = [*ROOT.glob("docs/*.md"), *ROOT.glob("*.md"), ROOT / "tests" / "README.md"]
+    for page in pages:
+        for link in LINKED.findall(page.read_text("utf-8")):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_links_of_guides_lead_somewhere_on_the_site() -> None:
+    """Its pages are the guides and pictures, and those that are made of the package."""
+    site = links()
+    made = {"rules/index.md", "schedules/index.md", "deviations.md"}
+    made |= {f"rules/{name}.md" for name in ALL}
+    there = made | {path.name for path in ROOT.glob("docs/*") if path.suffix != ".py"}
+    assert {*site.PAGES.values()} <= made
+    for page in ROOT.glob("docs/*.md"):
+        for link in LINKED.findall(site.to_site(page.read_text("utf-8"))):
+            assert link in there, f"{page.name}: {link}"
+
+
+def test_the_site_shows_each_guide() -> None:
+    shown = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
+    assert sorted(shown) == sorted(page.name for page in ROOT.glob("docs/*.md"))

@@ -220,8 +220,22 @@ OFF: Mapping[str, tuple[str, str, str]] = {
     "an index": ("a.csv", "w[a],g\n1,2\n1,\n", "column 'w\\[a\\]'"),
     "elements": ("a.csv", "w[0],w[2],g\n1,2,3\n1,2,\n", "w has 2 elements"),
     "the kind": ("a.txt", "", "allowed: .npz, .csv, .jsonl"),
-    "an archive": ("a.npz", "nothing", "is no .npz of numbers"),
+    "an archive": ("a.npz", "nothing", "is no file that numpy.savez wrote, or was cut"),
 }
+
+
+def test_an_archive_that_is_cut_or_holds_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, w=np.array([object()], dtype=object))
+    with pytest.raises(TraceError, match=r"a.npz: w is not of numbers"):
+        read(path)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(TraceError, match="or was cut"):
+        read(path)
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(TraceError, match=r"is no file that numpy\.savez wrote"):
+        read(path)
 
 
 @pytest.mark.parametrize("what", OFF)

@@ -673,6 +673,7 @@ class TestDoor:
             ("--from", "SGD", "--to", "SGD", "lr"),
             ("--from", "x", "--to", "y"),
             ("--from", "SGD", "--to", "SGD", "lr=ten"),
+            ("--from", "SGD", "--to", "SGD", "lr=0.1", "lr=0.2"),
             ("--from", "Adam", "--to", "Adam", "betas=0.9"),
         ],
     )

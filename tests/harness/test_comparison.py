@@ -251,6 +251,10 @@ def test_none_is_hidden_by_another() -> None:
         ({"lr": "0.001"}, {"lr": "0.01"}, Change.DEFAULT, "0.001, now 0.01"),
         ({}, {"lr": "0.01"}, Change.ARGUMENT_NEW, "default 0.01"),
         ({"lr": "0.001"}, {}, Change.ARGUMENT_GONE, "was 0.001 by default"),
+        ({"lr": "P(a=1)"}, {"lr": "P(a=1, b=2)"}, Change.ARGUMENT_NEW, "default now with b=2"),
+        ({"lr": "P(a=1)"}, {"lr": "P(a=3, b=2)"}, Change.DEFAULT, "P(a=1), now P(a=3, b=2)"),
+        ({"lr": "P(a=1)"}, {"lr": "Q(a=1, b=2)"}, Change.DEFAULT, "P(a=1), now Q(a=1, b=2)"),
+        ({"lr": "<f>"}, {"lr": "P(a=1)"}, Change.DEFAULT, "<f>, now P(a=1)"),
     ],
 )
 def test_what_the_constructor_takes(
@@ -459,7 +463,7 @@ def test_the_status_says_whether_it_is_worse(
     assert cli.main(["compare", files["torch"], files[after], *form]) == status
 
 
-def test_versions_are_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_are_run(files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """In the order in which they are given, with what is known of all releases."""
     asked = []
 
@@ -471,3 +475,7 @@ def test_versions_are_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environments, "record", record)
     assert oracles.compare("2.9.1", "2.13").same == tuple(PLACES)
     assert asked == ["2.9.1", "2.13"]
+    for after in (files["cut"], files["nowhere"]):
+        with pytest.raises(ValueError, match=r"cut|cannot be compared"):
+            oracles.compare("2.9.1", after)
+    assert len(asked) == 2  # nothing is run for a call that is off

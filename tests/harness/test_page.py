@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -14,16 +15,21 @@ from xml.etree import ElementTree
 import pytest
 
 from oracles import cli
-from oracles.reports import page
+from oracles.reports import page, plots
 from oracles.reports.comparison import Index, compare
+from oracles.reports.fingerprint import KNOWN
 from oracles.reports.matrix import file_of
 from oracles.reports.page import badge
 from oracles.reports.run_report import JsonLine, Kind, Result, RunReport, write
-from oracles.reports.standing import Release
+from oracles.reports.standing import Release, standing
 from tests.support.browser import THERE, Browser, browser
 from tests.support.reported import ROW, changed, of_torch
 
 in_a_browser = pytest.mark.skipif(not THERE, reason="there is no chromium here")
+
+ID = ROW.removeprefix(KNOWN).strip()
+
+WRONG_TEXT = {"text": "healed", "command": "oracles check"}
 
 WRONG = {
     "outcome": "failed",
@@ -90,6 +96,7 @@ def test_links_lead_somewhere_and_nothing_is_fetched(site: Path) -> None:
     for name, text in pages.items():
         assert not read[name].open
         assert not [id for id, times in Counter(read[name].ids).items() if times > 1]
+        assert not [id for id in read[name].ids if re.search(r"\s", id)]
         assert not re.search(r"<(script|img|iframe)[^>]*src=|@import|url\(", text)
         for link in read[name].links:
             file, _, part = link.partition("#")
@@ -128,9 +135,32 @@ def test_what_does_not_change_is_one_cell_through_the_releases(site: Path) -> No
     }
     assert rows_of(text, '<th scope="col">check</th>') == {
         "agreement": ["passed 2", "fails 1"],
-        "rejects batch_scaled": ["passed 3"],
-        ROW: ["deviates 2", "fails 1"],
     }
+    assert '<b class="passed">passed</b> in each release: rejects batch_scaled</p>' in text
+    assert rows_of(text, "deviation, at how many") == {ID: ["deviates 2", "fails 1"]}
+
+
+def test_what_stands_alike_is_one_row() -> None:
+    """But not where it stands otherwise, or in other dtypes, or more is said of it."""
+
+    def of(index: Index) -> dict[str, str]:
+        rows = standing("SGD", [Release("2.9.1", index)])
+        return {row.name: row.detail for row in rows.places}
+
+    passing = changed(of_torch(), lambda line: {**line, "outcome": "passed"}, kind=Kind.CELL)
+    both = "float64, float32"
+    assert of(Index(passing)) == {"for-loop; foreach": both}
+    assert of(Index(of_torch())) == {"for-loop": both, "foreach": both}
+    other = changed(passing, lambda line: {**line, "dtype": "bfloat16"}, path="foreach")
+    assert len(of(Index(other))) == 2
+
+
+def test_a_bar_is_as_wide_as_it_is_the_same() -> None:
+    releases = [Release(name, Index(of_torch())) for name in ("2.9.1", "2.10.0")]
+    bars = standing("SGD", [*releases, Release("2.11.0", Index(failing()))]).bars
+    assert [(bar.release, bar.wide) for bar in bars] == [("2.9.1", 2), ("2.11.0", 1)]
+    assert bars[0].told == "8 passed, 2 deviates" and bars[1].told == "7 passed, 3 fails"
+    assert sum(share for _, share in bars[1].shares) == pytest.approx(100)
 
 
 def test_a_check_that_fails_at_no_place_fails_on_the_page(tmp_path: Path) -> None:
@@ -179,7 +209,7 @@ def test_two_releases_have_a_page_that_says_what_compare_does(site: Path) -> Non
         ("2.10.0", "2.11.0", "2"),
     ]
     same = (site / "2.9.1-2.10.0.html").read_text(encoding="utf-8")
-    assert "Nothing: every place is the same to the bit." in same
+    assert "4 places are as they were, to the bit. <a" in same and "<p>Nothing.</p>" in same
 
 
 def test_the_same_reports_make_the_same_files(site: Path, tmp_path: Path) -> None:
@@ -190,8 +220,9 @@ def test_the_same_reports_make_the_same_files(site: Path, tmp_path: Path) -> Non
 
 def test_a_deviation_has_its_history(site: Path) -> None:
     text = (site / "index.html").read_text(encoding="utf-8")
-    (row,) = re.findall(r'<tr id="SGD-foreach-nesterov-gradient">.*?</tr>', text, re.DOTALL)
-    assert re.findall(r"<td[^>]*>(.*?)</td>", row)[:3] == ["2.9.1 or before", "2.10.0", "●●·"]
+    (row,) = re.findall(rf'<tr id="known-{ID}">.*?</tr>', text, re.DOTALL)
+    (span,) = re.findall(r"<td><p>(.*?)</p></td>", row)
+    assert re.sub("<.*?>", "", span) == "since 2.9.1 or before until 2.10.0 ●●· SGD"
     assert "parameter 0: initial=" in row
     assert '<code class="command">oracles check --rule SGD --path' in row
 
@@ -225,15 +256,39 @@ def test_a_page_says_where_roundings_changed(tmp_path: Path, site: Path) -> None
 
 def test_a_plot_says_what_it_shows_and_has_a_table(site: Path) -> None:
     text = (site / "index.html").read_text(encoding="utf-8")
-    (drawn,) = re.findall(r"<svg.*?</svg>", text)
+    grids, drawn = re.findall(r"<svg.*?</svg>", text)
     plot = ElementTree.fromstring(drawn)
-    assert plot.attrib["role"] == "img" and plot.findtext("title") and plot.findtext("desc")
+    assert plot.attrib["role"] == "img" and plot.findtext("title")
+    said, grid = (plot.attrib["aria-describedby"], plot[1].attrib["href"].removeprefix("#"))
+    assert f'<p id="{said}">' in text and f'<g id="{grid}">' in grids
     path = plot.find("path")
-    assert path is not None and path.attrib["d"].count("M") == 3 * 4  # releases × places
+    assert path is not None
+    lines = re.findall(r"M\d+ \d+h([\d.]+)", path.attrib["d"])
+    assert sum(1 + float(long) // plots.SPREAD for long in lines) == 3 * 4  # releases × places
+    style = (Path(page.__file__).parent / "page.css").read_text(encoding="utf-8")
+    assert f"stroke-dasharray:0 {plots.SPREAD};" in style
     release = Release("2.9.1", Index(of_torch()))
     most = max(release.share(p) for p in release.cells if p.dtype == "float32")
     assert 0 < most <= 1
-    assert f'<th scope="row">float32</th><td class="number">{most:.3g}</td>' in text
+    assert f'<th scope="row">float32</th><td colspan="3"><span>{most:.3g}</span></td>' in text
+
+
+@pytest.mark.parametrize("outcome", [Result.CONFIRMED, Result.HEALED, Result.NOT_ASKED])
+def test_a_deviation_is_linked_where_it_was_there(outcome: str, tmp_path: Path) -> None:
+    """Whatever its name; one that was nowhere is told of only where it fails."""
+    name = "a row of several words"
+
+    def renamed(line: dict[str, Any]) -> JsonLine:
+        state = {"outcome": outcome} if line["kind"] == Kind.CELL else {}
+        return {**line, **state, "check": f"{KNOWN} {name}", **WRONG_TEXT}
+
+    page.write(tmp_path, {"2.9.1": changed(of_torch(), renamed, check=ROW)})
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    links = {link for link in Read(text).links if link.startswith("#known-")}
+    there = outcome == Result.CONFIRMED
+    assert links == ({"#known-a-row-of-several-words"} if there else set())
+    assert {link[1:] for link in links} <= {*Read(text).ids}
+    assert (name in text) == (outcome != Result.NOT_ASKED)
 
 
 def test_one_release_is_shown_as_well(tmp_path: Path) -> None:
@@ -242,34 +297,43 @@ def test_one_release_is_shown_as_well(tmp_path: Path) -> None:
     assert "One release: there is nothing to compare it with." in text
 
 
+def crowded(release: int) -> RunReport:
+    """One of twenty, as if there were a quarter of the optimizers and places that there are.
+
+    Each path appears in a release of its own, and each release passes and uses something else.
+    """
+    lines = []
+    for n, m in product(range(7), range(14)):
+        for line in of_torch().lines:
+            if line["kind"] in (Kind.PLACE, Kind.CELL) and m <= release:
+                path = f"{line['path']}, {m}"
+                told = {**line, "optimizer": f"SGD{n}", "path": path}
+                if "share" in told:
+                    told["share"] = (n + m + release) % 20 / 20
+                if "outcome" in told and m and (m + release) % 4 == 0:
+                    told["outcome"] = Result.NOT_ASKED
+                lines.append(told)
+    header = {**of_torch().header, "rules": [f"SGD{n}" for n in range(7)], "golden": {}}
+    return RunReport(header, tuple(lines))
+
+
 @pytest.fixture(scope="module")
 def twenty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As many releases, as if there were fourteen optimizers of this many places."""
-    lines = [
-        {
-            **line,
-            "optimizer": f"SGD{n}",
-            **({"path": f"{line['path']}, {m}"} if "path" in line else {}),
-        }
-        for n in range(14)
-        for m in range(14)
-        for line in of_torch().lines
-        if line["kind"] in (Kind.PLACE, Kind.CELL)
-    ]
-    header = {**of_torch().header, "rules": [f"SGD{n}" for n in range(14)], "golden": {}}
+    """So many releases."""
     folder = tmp_path_factory.mktemp("twenty")
-    page.write(folder, {f"2.{n}.0": RunReport(header, tuple(lines)) for n in range(20)})
+    page.write(folder, {f"2.{n}.0": crowded(n) for n in range(20)})
     return folder
 
 
-def test_twenty_releases_stay_below_two_megabytes(twenty: Path) -> None:
-    assert (twenty / "index.html").stat().st_size < 2_000_000
+def test_twenty_releases_stay_far_below_two_megabytes(twenty: Path) -> None:
+    """What is repeated is told once: of all there is, it would be four times as much."""
+    assert (twenty / "index.html").stat().st_size < 270_000
 
 
 def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call = ["page", "--folder", str(tmp_path), "--output", str(tmp_path / "site")]
     assert cli.main(call) == 2
-    assert "nothing to show" in capsys.readouterr().err
+    assert "has no report of any release of releases.toml" in capsys.readouterr().err
     write(file_of("2.13.0", tmp_path), of_torch())
     assert cli.main(call) == 0
     assert (tmp_path / "site" / "index.html").is_file()

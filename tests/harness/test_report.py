@@ -189,6 +189,10 @@ def test_what_one_device_lacks_is_not_absent_altogether() -> None:
             "path='fore' is not there (did you mean 'foreach'?); allowed: ",
         ),
         (["check", "--device", "xla"], "device='xla' is not there; allowed: cpu"),
+        (["check", "--rule", "SGD", "--path", "plain"], "path='plain' is not there; allowed: "),
+        (["check", "--rule", "StepLR", "--path", "plane"], "(did you mean 'plain'?)"),
+        (["soak", "--dtype", "float8"], "dtype='float8' is not there (did you mean 'float64'?)"),
+        (["check", "--rule", "SGD", "--report", "tests"], "tests cannot be written: is a folder"),
         (
             ["check", "--as-torch", "nowhere:X"],
             "subject='nowhere:X' cannot be imported: ",
@@ -206,8 +210,11 @@ def test_what_one_device_lacks_is_not_absent_altogether() -> None:
 def test_a_call_that_is_off(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main([*arguments, "--jobs", "1"]) == 2
-    assert message in capsys.readouterr().err
+    """It is refused before anybody is asked."""
+    jobs = ["--jobs", "1"] if arguments[0] == "check" else []
+    assert cli.main([*arguments, *jobs]) == 2
+    said = capsys.readouterr().err
+    assert message in said and "questions" not in said
 
 
 @pytest.mark.parametrize("seconds", ["-5", "0", "nan", "inf", "abc"])

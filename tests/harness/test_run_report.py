@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +14,10 @@ import pytest
 import torch
 from jsonschema import Draft202012Validator
 
+import conftest
 from oracles import cli
 from oracles.commands import check
-from oracles.everybody import EVERYBODY, present
+from oracles.everybody import EVERYBODY, present, refuse_unknown
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.runs import profiles, walk
 from oracles.harness.runs.outcome import OK, Outcome
@@ -86,7 +88,7 @@ def test_a_file_that_was_cut_anywhere_is_refused(name: str, tmp_path: Path) -> N
     write(tmp_path / name, of_torch())
     data, cut = (tmp_path / name).read_bytes(), tmp_path / f"cut-{name}"
     ends = [n + 1 for n, byte in enumerate(data) if byte == ord("\n")]
-    for end in {*ends[:-1], *range(0, len(data), 997), len(data) - 2}:
+    for end in {*ends[:-1], *range(0, len(data), 997), len(data) - 2, len(data) - 1}:
         cut.write_bytes(data[:end])
         with pytest.raises(Invalid, match=r"was cut|no report"):
             read(cut)
@@ -198,18 +200,29 @@ def test_defaults_are_told_without_the_addresses_of_objects() -> None:
 
     told = {"lr": REQUIRED, "momentum": "0.5", "other": "<object object>"}
     assert arguments(make) == told
+    assert arguments(lambda *args, **more: None) is None  # whatever it may be
 
 
 def test_the_defaults_of_everybody_are_told() -> None:
     """Of functions that take no parameters to begin with, and of those that take nothing, too."""
     there = {name: subjects for name in EVERYBODY for subjects in [present(name)[0]] if subjects}
     told = {name: arguments(subjects[0].optimizer) for name, subjects in there.items()}
-    assert told["Adam"]["lr"] == "0.001"
+    assert told["Adam"] and told["Adam"]["lr"] == "0.001"
     for name, argument in (("StepLR", "step_size"), ("clip_grad_norm_", "max_norm")):
-        assert told[name][argument] == REQUIRED
+        taken = told[name]
+        assert taken and taken[argument] == REQUIRED
     if "get_ema_avg_fn" in told:
         assert told["get_ema_avg_fn"] == {"decay": "0.999"}
         assert told["get_swa_avg_fn"] == {}
+
+
+def test_check_takes_the_command_of_each_place() -> None:
+    for name in EVERYBODY:
+        for subject in present(name)[0]:
+            words = shlex.split(Chosen().command(name, subject.place))
+            chosen = cli._parser().parse_args(words[1:])  # noqa: SLF001
+            refuse_unknown(chosen.rule, chosen.path, chosen.dtype, chosen.device)
+            assert (chosen.rule, chosen.path) == ([name], [subject.place.path])
 
 
 # From pytest
@@ -283,6 +296,28 @@ def test_the_command_writes_what_it_saw(brief: None, tmp_path: Path) -> None:
     assert whole.header["chosen"]["paths"] == ["foreach"]
     (told,) = whole.of(Kind.CELL)
     assert (told["check"], told["outcome"]) == ("agreement", "passed")
+
+
+def test_pytest_refuses_a_report_that_cannot_be_written(tmp_path: Path) -> None:
+    """And makes its folder, as the command does."""
+    options = {"--path": [], "--dtype": [], "--device": [], "--oracles-report": tmp_path}
+    config = SimpleNamespace(getoption=options.get, stash={}, pluginmanager=Told())
+    with pytest.raises(pytest.UsageError, match="is a folder"):
+        conftest.pytest_configure(config)  # type: ignore[arg-type]
+    options["--oracles-report"] = tmp_path / "deep" / "a.jsonl"
+    conftest.pytest_configure(config)  # type: ignore[arg-type]
+    (recorder,) = config.pluginmanager.told
+    assert recorder.path == options["--oracles-report"] and recorder.path.parent.is_dir()
+
+
+class Told:
+    """Is told of plugins."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def register(self, plugin: Any) -> None:
+        self.told.append(plugin)
 
 
 def test_an_interrupted_command_writes_nothing(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from types import MappingProxyType
 
 from hypothesis import strategies as st
@@ -57,8 +58,9 @@ class Checkpoints:
         """The last epoch."""
         return self.at[-1] + AFTER
 
+    @cached_property
     def followed(self) -> tuple[list[Seen], dict[int, schedulers.Kept]]:
-        """What there is at each epoch, and what is saved."""
+        """What there is at each epoch, and what is saved: whatever order it is loaded in."""
         run = Following(self.owner(), partial(schedulers.build, self.plan, plain=self.plain))
         seen, kept = [], {}
         for t, now in enumerate(_followed(run, self.end)):
@@ -117,12 +119,13 @@ def _checkpoints(of: Plans) -> st.SearchStrategy[Checkpoints]:
 
 def resumed(case: Checkpoints, place: Place) -> Verdict:
     """Rates and momenta after each checkpoint: going on, and going on from it."""
-    seen, kept = case.followed()
+    seen, kept = case.followed
     elements = 0
     for at in sorted(kept):
         if not at and place.path == BY_CONSTRUCTOR:
             continue  # there is no last epoch: it begins, and takes the rate for the base rate
-        for t, got in enumerate(case.resumed(place.path, at, kept[at]), at):
+        own = deepcopy(kept[at])  # which another order finds as it was
+        for t, got in enumerate(case.resumed(place.path, at, own), at):
             if got != seen[t]:
                 told = f"saved at {at}, goes on to {got} at epoch {t}, and would have to {seen[t]}"
                 return wrong(place, case, told)
@@ -132,9 +135,9 @@ def resumed(case: Checkpoints, place: Place) -> Verdict:
 
 def loaded_twice(case: Checkpoints, place: Place) -> Verdict:
     """What is loaded the second time goes on as what is loaded the first time."""
-    _, kept = case.followed()
-    for at in kept:
-        once, twice = ([*case.resumed(OPTIMIZER_FIRST, at, kept[at])] for _ in range(2))
+    _, kept = case.followed
+    for at, state in kept.items():
+        once, twice = ([*case.resumed(OPTIMIZER_FIRST, at, state)] for _ in range(2))
         for one, other in zip(once, twice, strict=True):
             if one != other:
                 told = f"saved at {at}, goes on to {other}, loaded again, and to {one} before"

@@ -48,15 +48,18 @@ def device_name(device: str) -> str:
     return device
 
 
-def arguments(optimizer: OptimizerClass) -> dict[str, str]:
+def arguments(optimizer: OptimizerClass) -> dict[str, str] | None:
     """By name, the defaults of what a constructor takes after the parameters, as they are written.
 
-    A function that takes no parameters first, as ``get_ema_avg_fn``, shows all that it takes.
+    A function that takes no parameters first, as ``get_ema_avg_fn``, shows all that it takes; one
+    that takes whatever it is given, as DTensor does since it is made in C++, shows nothing.
 
     >>> arguments(torch.optim.Adam)["betas"]
     '(0.9, 0.999)'
     """
     named = [*inspect.signature(optimizer).parameters.values()]
+    if named and all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in named):
+        return None
     if named and named[0].default is inspect.Parameter.empty:
         del named[0]
     return {

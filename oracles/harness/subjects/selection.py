@@ -34,11 +34,7 @@ def select(
     Returns:
         The subjects, and by place why the others are absent; one for the whole optimizer, whose
         path is :data:`EVERYWHERE`, if torch has no such class.
-
-    Raises:
-        ValueError: a path, dtype or device is unknown or not there.
     """
-    refuse_unknown(paths, dtypes, on)
     optimizer = optimizer or getattr(torch.optim, rule.name, None)
     if optimizer is None:
         return [], {Place(rule.name, EVERYWHERE, "", ""): f"this torch.optim has no {rule.name}"}
@@ -57,14 +53,21 @@ def select(
     return subjects, missing
 
 
-def refuse_unknown(paths: Sequence[str], dtypes: Sequence[str], on: Sequence[str]) -> None:
+def refuse_unknown(
+    paths: Sequence[str], dtypes: Sequence[str], on: Sequence[str], others: Sequence[str] = ()
+) -> None:
     """Refuse names of paths, dtypes and devices that there are not.
+
+    Args:
+        paths, dtypes, on: the names.
+        others: paths of parts of the loop, beside those of optimizers.
 
     Raises:
         ValueError: with the names there are.
     """
+    known = [path.name for path in PATHS]
     for option, given, allowed in (
-        ("path", paths, [path.name for path in PATHS]),
+        ("path", paths, [*dict.fromkeys((*known, *others))]),
         ("dtype", dtypes, PRECISIONS),
         ("device", on, devices()),
     ):

@@ -26,6 +26,7 @@ import csv
 import json
 import math
 import re
+import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,11 +135,21 @@ def _constant(values: FloatArray, steps: int) -> tuple[float, ...]:
 
 
 def _npz(path: Path) -> Table:
+    if not zipfile.is_zipfile(path):
+        path.open().close()  # of a file that is not there, it is told
+        raise TraceError(f"{path.name} is no file that numpy.savez wrote, or was cut")
     try:
         with np.load(path) as file:
-            return Table({name: np.asarray(file[name], dtype=np.float64) for name in file.files})
-    except (ValueError, EOFError) as error:
-        raise TraceError(f"{path.name} is no .npz of numbers: {error}") from error
+            return Table({name: _floats(name, file) for name in file.files})
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise TraceError(f"{path.name}: {error}") from error
+
+
+def _floats(name: str, file: Any) -> FloatArray:
+    try:
+        return np.asarray(file[name], dtype=np.float64)
+    except (ValueError, TypeError) as error:
+        raise TraceError(f"{name} is not of numbers") from error
 
 
 def _jsonl(path: Path) -> Table:
