@@ -18,6 +18,7 @@ from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.evidence.settings import Draws
 from oracles.harness.runs.confined import REST, Lost
 from oracles.harness.subjects.arrays import KINDS
+from oracles.identification import arguments_of, refuse_unnamed
 from oracles.inquiry import (
     ACCURACY,
     AS_TORCH,
@@ -155,7 +156,8 @@ class Checking:
             )
         if self.within is not None and not self.dtypes:
             raise ValueError(f"within={self.within:g} bounds errors, and dtypes=[] measures none")
-        _ = self.inquiry
+        rules = [*RULES.values(), *self.inquiry.rules]
+        refuse_unnamed("names", self.names or {}, arguments_of(rules))
 
     def _strictly(self) -> None:
         """Refuse what does not go together with the strict question."""

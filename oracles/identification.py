@@ -269,9 +269,9 @@ def identify(
         raise ValueError(f"rules={asked!r} names no rule; allowed: {', '.join(RULES)}")
     names, fixed, values = names or {}, fixed or {}, values or {}
     draws, fits = Draws(seed, profile), is_fit(subject)
-    own = [name for r in among for name in (*r.hyper()._fields, *r.binding.tuples)]
-    _known("names", names, [*own, *LOOP, *START] if fits else own)
-    _known("values", values, own)
+    own = arguments_of(among)
+    refuse_unnamed("names", names, [*own, *LOOP, *START] if fits else own)
+    refuse_unnamed("values", values, own)
     if fits:
         _without("a training loop, whose rows are fixed,", **draws.told)
         loop = Fit(subject, names, fixed, values)
@@ -282,7 +282,12 @@ def identify(
     return replace(found, draws=None if _is_record(subject) else draws)
 
 
-def _known(argument: str, given: Iterable[str], allowed: Iterable[str]) -> None:
+def arguments_of(rules: Iterable[Rule]) -> list[str]:
+    """torch's names of what some rules take, and of the parts of tuples."""
+    return [name for rule in rules for name in (*rule.hyper()._fields, *rule.binding.tuples)]
+
+
+def refuse_unnamed(argument: str, given: Iterable[str], allowed: Iterable[str]) -> None:
     """Check that whatever is spoken of is there.
 
     Raises:

@@ -100,9 +100,15 @@ def _short(candidate: Candidate) -> str:
     return names or f"{candidate.rule.torch.name} (torch)"
 
 
+def _one_more(candidate: Candidate) -> str:
+    """What it has beside what was found: the last of its conventions."""
+    *others, last = candidate.conventions
+    return f"with {last.name}" if others else last.name
+
+
 def _untold(found: Identification) -> tuple[str, Table]:
     table = columns("these", "what would")
     for untold in found.untold:
-        names = ", ".join(c.conventions[-1].name for c in untold.candidates)
+        names = ", ".join(map(_one_more, untold.candidates))
         table.add_row(names, " and ".join(untold.needs) or "more digits")
     return "Not told apart from it, because all that is known is the same for", table

@@ -49,6 +49,21 @@ def small(w: Any, g: Any, t: int) -> Any:
     return g if g.size < 64 else np.sign(g)
 
 
+def skipping(params: Any, grads: Any, state: Any, lr: float) -> Any:
+    """A step is left out where its gradient is fifty times as long as they are on the average."""
+    moved = []
+    for n, (w, g) in enumerate(zip(params, grads, strict=True)):
+        length = np.linalg.norm(g)
+        usual = state.get(n, length)
+        state[n] = 0.9 * usual + 0.1 * length
+        moved.append(w - lr * g if length <= 50 * usual else w)
+    return moved
+
+
+def test_who_skips_what_is_large_among_calm_gradients_is_no_descent() -> None:
+    assert not identify(skipping).named
+
+
 OFF = {late: LONG, bounded: LONG, trusting: LONG, small: LARGE}
 
 

@@ -386,3 +386,14 @@ def test_the_command_identifies(printed: Printed) -> None:
     status, out = printed("identify", f"{HERE}:annealed", "--rule", "CosineAnnealingLR", "--json")
     assert status == 0
     assert not list(IDENTIFIED.iter_errors(json.loads(out)))
+
+
+def saw(step: int, base_lr: float, max_lr: float, step_size_up: int, step_size_down: int) -> float:
+    """Whose ``base_lr`` is an argument of its own: where it begins."""
+    t = step % (step_size_up + step_size_down)
+    up = t / step_size_up if t <= step_size_up else 1 - (t - step_size_up) / step_size_down
+    return base_lr + (max_lr - base_lr) * up
+
+
+def test_a_base_rate_beside_a_largest_one_is_an_argument() -> None:
+    assert str(oracles.identify(saw)) == "saw follows CyclicLR's from_base"

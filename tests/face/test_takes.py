@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -74,6 +75,36 @@ def test_what_it_follows_while_an_argument_rests_is_no_rule_of_its() -> None:
     assert str(found).endswith(f"nearest is {told})")
     assert found.to_json()["nearest"]["aside"] == ["momentum"]
     assert not oracles.check(Doubling, "SGD", dtypes=[]).follows
+
+
+def rms(params: Any, grads: Any, state: Any, lr: float, decay: float, eps: float) -> Any:
+    """RMSprop as optax names it: its ``decay`` is no weight's."""
+    moved = []
+    for n, (w, g) in enumerate(zip(params, grads, strict=True)):
+        state[n] = decay * state.get(n, 0) + (1 - decay) * g * g
+        moved.append(w - lr * g / (np.sqrt(state[n]) + eps))
+    return moved
+
+
+class Rms(torch.optim.Optimizer):
+    """The same as a class."""
+
+    def __init__(self, params: Any, lr: float = 0.01, decay: float = 0.9, eps: float = 1e-8):
+        super().__init__(params, {"lr": lr, "decay": decay, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                v = self.state[p].setdefault("v", torch.zeros_like(p))
+                v.mul_(group["decay"]).addcmul_(p.grad, p.grad, value=1 - group["decay"])
+                p.addcdiv_(p.grad, v.sqrt() + group["eps"], value=-group["lr"])
+
+
+@pytest.mark.parametrize("code", [rms, Rms])
+def test_a_name_that_is_told_is_no_other_s(code: Any) -> None:
+    found = identify(code, ["RMSprop"], names={"alpha": "decay"})
+    assert str(found).startswith(f"{code.__name__} follows RMSprop's coupled_unscaled")
 
 
 def capped(params: Any, grads: Any, state: Any, lr: float, cap: float = math.inf) -> Any:

@@ -36,8 +36,8 @@ USUAL: Mapping[str, float] = MappingProxyType(
 )
 """What people give where torch's default is 0, or is 1 in bfloat16."""
 
-SIZES = tuple(2.0 ** (0 if t % 16 else 10) for t in range(20))
-"""Of gradients of which the first of sixteen is large."""
+SIZES = tuple(2.0 ** (10 if t % 16 == 15 else 0) for t in range(20))
+"""Of gradients of which the last of sixteen is large, once all is calm."""
 
 MANY, FEWER = 128, 64
 """Steps of a long case in each round of draws, at the rates that people use, which remember for

@@ -43,14 +43,16 @@ def untold(sieve: Sieve, fit: Candidate) -> tuple[Untold, ...]:
 
 def lacking(parts: frozenset[str], seen: Sequence[Observation]) -> list[str]:
     """The parts that no case has, in words; else those whose values may be too small to show."""
-    absent = [_words(part) for part in sorted(parts) if not any(has(o, part) for o in seen)]
+    absent = [_words(part, seen) for part in sorted(parts) if not any(has(o, part) for o in seen)]
     numbers = sorted(parts - set(PARTS) - {"batch_size"})
     return absent or [f"a larger {' or '.join(numbers)}" for _ in numbers[:1]]
 
 
-def _words(part: str) -> str:
+def _words(part: str, seen: Sequence[Observation]) -> str:
     if part in PARTS:
         return PARTS[part]
+    if any(isinstance(getattr(o.case.groups[0].schedule[0], part), bool) for o in seen):
+        return f"{part}=True"
     return "batch_size > 1" if part == "batch_size" else f"{part} != 0"
 
 

@@ -147,7 +147,14 @@ class Function:
         wanted = rule.hyper()._fields
         if self.keywords is None:
             return frozenset(wanted)
-        return frozenset(matched([*self.keywords, *self.names.values()], wanted))
+        return frozenset(self._own(wanted))
+
+    def _own(self, wanted: Sequence[str]) -> dict[str, str]:
+        """Hyperparameters, and its names for them: those that are told first."""
+        there = self.keywords or ()
+        told = {name: own for name, own in self.names.items() if name in wanted and own in there}
+        free = [own for own in there if own not in told.values()]
+        return {**matched(free, [name for name in wanted if name not in told]), **told}
 
     def unread(self, rule: Rule) -> dict[str, Any]:
         """What it calls numbers that the rule does not have, and their defaults."""
@@ -198,8 +205,6 @@ class Function:
             given = {**h._asdict(), **rule.arguments(h)}
             values = {self.names.get(name, name): value for name, value in given.items()}
             return self.step(params, grads, state, {**values, **self.fixed})
-        known = matched(self.keywords, h._fields) | {
-            name: own for name, own in self.names.items() if own in self.keywords
-        }
+        known = self._own(h._fields)
         keywords = {known[k]: v for k, v in h._asdict().items() if k in known}
         return self.step(params, grads, state, **{**keywords, **self.fixed})

@@ -158,7 +158,8 @@ class ForeignOptimizer:
         """torch's names of the arguments that it takes, and its own for them."""
         wanted = rule.arguments(rule.hyper())
         singles = [m for members in rule.binding.tuples.values() for m in members]
-        known = matched(self.accepts, [*wanted, *singles])
+        free = [own for own in self.accepts if own not in self.names.values()]
+        known = matched(free, [name for name in (*wanted, *singles) if name not in self.names])
         alike = {
             name: own
             for name, own in known.items()

@@ -73,7 +73,8 @@ class Function:
         self.name = getattr(function, "__name__", type(function).__name__)
         self._function, self._fixed = function, dict(fixed)
         own = wanted(function, names, fixed)
-        self._base = next((name for name in own if name in (names.get("base"), *BASE)), None)
+        bases = [name for name in BASE if name != "base_lr" or "max_lr" not in own]
+        self._base = next((name for name in own if name in (names.get("base"), *bases)), None)
         self.scaled = self._base is not None
         taken = named([name for name in own if name != self._base], names, self.name)
         self.takes: Mapping[str, str] | None = taken or None
