@@ -32,6 +32,7 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status, as :data:`STATUSES` says."""
+    atexit.register(gc.freeze)  # what is there at the end need not be looked through once more
     given = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser(given).parse_args(given)
     try:
@@ -67,9 +68,6 @@ def _parser(given: Sequence[str] = ()) -> argparse.ArgumentParser:
         import_module(f"oracles.commands.{command}").add(commands)
     return parser
 
-
-# What is there at the end need not be looked through once more.
-atexit.register(gc.freeze)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,8 @@ def devices() -> str:
 
 def _fleet(options: argparse.Namespace) -> int:
     choice = Choice.of(options)
-    names = _rules(choice, options.rule)
+    elsewhere = options.scheduler is not None  # where there may be other devices
+    names = _rules(replace(choice, devices=()) if elsewhere else choice, options.rule)
     running = Running(len(names), Tally(), verbose=options.verbose)
     try:
         with running, _client(options) as client:

@@ -117,6 +117,8 @@ class Comparison:
         differences: the worst first.
         same: places of both, of which there is nothing to tell: every golden answer, if there are
             any, is the same to the bit, and no check fails that did not.
+        exact: at how many of them there are golden answers: of parts of the loop, only where a
+            schedule is just followed.
         failing: how many checks at how many places fail in both.
         known: by optimizer and row of the ledger, at how many places it deviates in both.
     """
@@ -125,13 +127,9 @@ class Comparison:
     after: JsonLine
     differences: tuple[Difference, ...]
     same: tuple[Place, ...]
+    exact: int
     failing: int
     known: Mapping[tuple[str, str], int]
-
-    @property
-    def exact(self) -> int:
-        """At how many of the same places bits were compared: those of parts of the loop are not."""
-        return sum(place.optimizer in self.after["golden"] for place in self.same)
 
     @property
     def worse(self) -> tuple[Difference, ...]:
@@ -200,7 +198,8 @@ def between(a: Index, b: Index) -> Comparison:
         (place.optimizer, check) for place, check in b.confirmed if (place, check) in a.confirmed
     )
     failing = sum(key in a.failing for key in b.failing)
-    return Comparison(a.header, b.header, tuple(found), same, failing, known)
+    exact = sum(place in a.answered and place in b.answered for place in same)
+    return Comparison(a.header, b.header, tuple(found), same, exact, failing, known)
 
 
 def sought(which: str | Path | RunReport) -> RunReport | str:
@@ -331,6 +330,11 @@ class Index:
             for path in line["paths"]
         }
 
+    @cached_property
+    def answered(self) -> set[Place]:
+        """Places at which golden questions were asked."""
+        return {place for place, _ in self.answers}
+
 
 def _places(a: Index, b: Index) -> Iterator[Difference]:
     for place in a.there:
@@ -439,9 +443,8 @@ def _coverage(a: Index, b: Index) -> Iterator[Difference]:
 
 def _answers(a: Index, b: Index) -> Iterator[Difference]:
     """Of golden questions: a rule that changed, or else by how much the roundings did."""
-    others = {
-        name for name, digest in a.header["golden"].items() if b.header["golden"][name] != digest
-    }
+    before, after = a.header["golden"], b.header["golden"]
+    others = {name for name in before.keys() & after.keys() if before[name] != after[name]}
     for name in sorted(others):
         detail = "the golden questions of the two runs are not the same"
         yield Difference(Change.UNKNOWN, name, *NOWHERE, about="golden answers", detail=detail)

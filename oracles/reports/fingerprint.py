@@ -104,7 +104,7 @@ def _told(subject: SteppedSubject, oracle: Oracle, vector: Vector) -> tuple[Any,
         return str(error), {"outcome": ERRORED, "text": str(error)}
     verdict = judge(oracle, subject, answer)
     values = {
-        name: _tokens(*kept)
+        name: tokens(*kept)
         for name, kept in _beside(subject.rule, subject.dtype, vector, answer).items()
     }
     return (verdict.outcome, repr(values)), {"outcome": verdict.outcome, "values": values}
@@ -125,7 +125,7 @@ def _beside(
         "parameter": (
             answer.parameters,
             whole,
-            *_in_units(golden_answer.parameters, start, dtypes),
+            *in_units(golden_answer.parameters, start, dtypes),
         )
     }
     for name, values in answer.states.items():
@@ -134,12 +134,12 @@ def _beside(
         if name == "step":
             middle, unit = expected, np.ones_like(expected)
         else:
-            middle, unit = _in_units(expected, np.zeros_like(start), kept)
+            middle, unit = in_units(expected, np.zeros_like(start), kept)
         found[name] = (values, answer.present[name], middle, unit)
     return found
 
 
-def _in_units(
+def in_units(
     expected: FloatArray, start: FloatArray, dtypes: Sequence[str]
 ) -> tuple[FloatArray, FloatArray]:
     """What is expected, rounded to each element's dtype, and one unit in the last place of it."""
@@ -168,9 +168,10 @@ def asked(rule: Rule) -> bytes:
 
 
 @np.errstate(over="ignore", invalid="ignore")
-def _tokens(
+def tokens(
     values: FloatArray, present: NDArray[np.bool_], middle: FloatArray, unit: FloatArray
 ) -> list[Token]:
+    """Each number of an answer, as it is written down beside what is expected."""
     distances = (values - middle) / unit
     exact = (np.abs(distances) < EXACT) & (middle + distances * unit == values)
     flat = zip(

@@ -76,7 +76,7 @@
     details.dataset.ready = "yes";
     for (const code of details.querySelectorAll("p > code.command")) copying(code.parentElement, code.textContent);
     for (const head of details.querySelectorAll("table.places tbody th")) {
-      const paths = head.firstChild.textContent.trim().split("; ").map(each => each.split(" on "));
+      const paths = head.firstChild.textContent.trim().split("; ").map(each => /^(.*?)(?: on ((?:cpu|cuda|mps)\S*))?$/.exec(each).slice(1));
       const words = ["oracles", "check", "--rule", details.id];
       for (const [path] of paths) words.push("--path", path);
       for (const dtype of head.querySelector("span").textContent.split(", ")) words.push("--dtype", dtype);

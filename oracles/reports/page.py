@@ -141,7 +141,7 @@ def _by_owner(
     by: dict[str, list[tuple[str, History]]] = {name: [] for name in (SEVERAL, *rules)}
     for history in found:
         first, *others = history.optimizers
-        by[SEVERAL if others else first].append((first, history))
+        by.setdefault(SEVERAL if others else first, []).append((first, history))
     return {name: group for name, group in by.items() if group}
 
 

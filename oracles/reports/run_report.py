@@ -5,7 +5,8 @@
     place       whether a path, dtype and device is there, and if not, why
     check       what came of one question about a rule, and of a row of the ledger
     cell        the same at one place
-    answer      what is computed for a golden question (:mod:`oracles.reports.fingerprint`)
+    answer      what is computed for a golden question (:mod:`oracles.reports.fingerprint`, and of
+                schedules :mod:`oracles.reports.rate_fingerprint`)
     footer      how many lines there are above, and their digest
 
 A file without a footer, or whose footer does not fit, was cut or changed, and is refused. What each
@@ -35,7 +36,8 @@ from oracles.harness.runs.tally import Line, Tally
 from oracles.harness.runs.walk import Task
 from oracles.harness.subjects.subject import Place
 from oracles.optimizers.registry import RULES
-from oracles.reports.fingerprint import asked, fingerprint
+from oracles.reports import fingerprint, rate_fingerprint
+from oracles.schedules.registry import SCHEDULES
 
 SCHEMA_VERSION = 1
 
@@ -170,7 +172,7 @@ def report(chosen: Chosen, told: Told, subjects: Subjects) -> RunReport:
         **machine(),
         "chosen": json.loads(json.dumps(vars(chosen))),  # as it will be read
         "rules": [*names],
-        "golden": {name: _digest(asked(RULES[name])) for name in names if name in RULES},
+        "golden": {name: _digest(pinned) for name in names if (pinned := _pinned(name))},
     }
     return RunReport(header, tuple(lines))
 
@@ -196,8 +198,21 @@ def _about(
 
         if (taken := arguments(there[0].optimizer)) is not None:
             yield Kind.OPTIMIZER, {"arguments": taken}
-    if there and name in RULES:
-        yield from ((Kind.ANSWER, line) for line in fingerprint(RULES[name], there))
+    yield from ((Kind.ANSWER, line) for line in _answers(name, there))
+
+
+def _pinned(name: str) -> bytes:
+    """The golden questions and answers of a rule or a schedule; nothing of other parts."""
+    if name in RULES:
+        return fingerprint.asked(RULES[name])
+    return rate_fingerprint.asked(SCHEDULES[name]) if name in SCHEDULES else b""
+
+
+def _answers(name: str, there: Sequence[Any]) -> Iterator[JsonLine]:
+    """What is computed for them."""
+    if name in RULES:
+        return fingerprint.fingerprint(RULES[name], there)
+    return rate_fingerprint.fingerprint(SCHEDULES[name], there) if name in SCHEDULES else iter(())
 
 
 def _where(place: Place) -> JsonLine:

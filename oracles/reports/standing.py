@@ -412,7 +412,7 @@ def histories(releases: Sequence[Release]) -> Iterator[History]:
     order = {name: number for number, name in enumerate(releases[-1].index.header["rules"])}
     for id, found in seen.items():
         alike: dict[tuple[bool, ...], list[str]] = defaultdict(list)
-        for optimizer in sorted(found, key=lambda name: order[name]):
+        for optimizer in sorted(found, key=lambda name: order.get(name, len(order))):
             alike[tuple(name in found[optimizer] for name in names)].append(optimizer)
         spans = (_span(whose, flags, names) for flags, whose in alike.items())
         yield History(id, told.get(id), tuple(spans))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from oracles.harness.promise import Line, Word, line
 from oracles.harness.subjects.blackbox import Function
 from oracles.harness.subjects.foreign import ForeignOptimizer
 from oracles.harness.subjects.promises.functions import FUNCTION_PROMISES, FunctionTrial
+from oracles.harness.subjects.promises.grouping import others
 from oracles.harness.subjects.promises.optimizers import OPTIMIZER_PROMISES
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.harness.subjects.trial import SHAPES, Arrangement, Trial, arranged
@@ -56,6 +58,20 @@ def test_a_broken_promise_is_named_and_no_other(promise: str) -> None:
     report = oracles.check(BREAKERS[promise], "SGD", dtypes=[])
     assert [line.name for line in report.broken] == [promise]
     assert not report.ok
+
+
+def test_settings_of_all_kinds_have_others() -> None:
+    """But words have none."""
+    told = [others(value) for value in ("plain", math.inf, None, 0.0, 5, True, (1, False))]
+    assert told == [
+        (),
+        (0.01, 2.0),
+        (0.01,),
+        (0.01, 2.0),
+        (6, 4),
+        (False,),
+        ((2, True), (0, True)),
+    ]
 
 
 @pytest.mark.parametrize("promise", [name for name in BREAKERS if name in SLOW])

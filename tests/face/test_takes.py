@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -73,6 +74,16 @@ def test_what_it_follows_while_an_argument_rests_is_no_rule_of_its() -> None:
     assert str(found).endswith(f"nearest is {told})")
     assert found.to_json()["nearest"]["aside"] == ["momentum"]
     assert not oracles.check(Doubling, "SGD", dtypes=[]).follows
+
+
+def capped(params: Any, grads: Any, state: Any, lr: float, cap: float = math.inf) -> Any:
+    """Descent whose gradients have a limit, if one is given."""
+    return [w - lr * g.clip(-cap, cap) for w, g in zip(params, grads, strict=True)]
+
+
+def test_a_limit_that_is_infinite_is_left_alone() -> None:
+    found = identify(capped)
+    assert str(found) == "capped follows SGD's coupled_unscaled, while cap is left alone"
 
 
 class Switched(Own):

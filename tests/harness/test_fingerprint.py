@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from oracles.harness import golden
+from oracles.everybody import present
+from oracles.harness import golden, golden_rates
 from oracles.harness.arithmetic.formats import round_to
+from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.subject import Answer, SubjectError
 from oracles.optimizers.registry import RULES
 from oracles.reports import fingerprint as module
+from oracles.reports import rate_fingerprint
 from oracles.reports.fingerprint import KNOWN, fingerprint, pinned
+from oracles.schedules.registry import SCHEDULES
 
 SGD = RULES["SGD"]
 VECTORS = {vector.id: vector for vector in golden.read(SGD, pinned(SGD))}
@@ -93,7 +97,7 @@ def test_a_distance_is_in_units_of_the_largest_value(
     group = replace(vector.case.groups[0], parameters=vector.case.groups[0].parameters[:1])
     vector = replace(vector, case=replace(vector.case, groups=(group,)))
     values = module._beside(rule, "float64", vector, Answer(answer, {}, {}))  # type: ignore[arg-type]  # noqa: SLF001
-    assert repr(module._tokens(*values["parameter"])) == repr([token])  # noqa: SLF001
+    assert repr(module.tokens(*values["parameter"])) == repr([token])
 
 
 def test_what_is_not_finite_is_written_itself() -> None:
@@ -145,3 +149,42 @@ def test_who_is_known_to_be_wrong_is_not_asked(monkeypatch: pytest.MonkeyPatch) 
     (subject,), _ = select(SGD, ["for-loop"], ["float64"], ["cpu"])
     (line,) = told([Asked(subject, SubjectError("asked"))], "published_example")
     assert (line["outcome"], line["deviation"]) == (KNOWN, "a row")
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_s_rates_are_told_to_the_bit(name: str) -> None:
+    """Where it is just followed: a distance and the golden rate are the rate that torch sets."""
+    schedule = SCHEDULES[name]
+    there, _ = present(name)
+    if not there:
+        pytest.skip(f"this torch has no {name}")
+    lines = {
+        line["question"]: line
+        for line in rate_fingerprint.fingerprint(schedule, there)
+        if line["paths"] == ["plain"] and line["outcome"] != KNOWN
+    }
+    for vector in golden_rates.read(schedule, rate_fingerprint.document(schedule)):
+        if vector.question.id not in lines:
+            continue
+        rates, momenta = zip(*followed(vector), strict=True)
+        values = lines[vector.question.id]["values"]
+        assert (*meant(vector.rates, values["rate"]),) == rates
+        if vector.momenta:
+            assert (*meant(vector.momenta, values["momentum"]),) == momenta
+
+
+def meant(expected: Sequence[float], tokens: Sequence[float]) -> Iterator[float]:
+    """The numbers that are so many units in the last place of the largest one away."""
+    unit = np.spacing(max(expected))
+    return (float(one + token * unit) for one, token in zip(expected, tokens, strict=True))
+
+
+def followed(vector: golden_rates.Vector) -> list[tuple[float, float]]:
+    """Rate and momentum at each epoch."""
+    question = vector.question
+    run = schedulers.following(question.plan, [question.base])
+    seen = [run.seen()]
+    for _ in range(question.epochs):
+        run.step()
+        seen.append(run.seen())
+    return [(one.rates[0], one.momenta[0][0]) for one in seen]

@@ -15,6 +15,7 @@ import pytest
 from hypothesis.database import DirectoryBasedExampleDatabase, InMemoryExampleDatabase
 
 from oracles import cli
+from oracles.commands import soak as soak_command
 from oracles.commands.chosen import subjects
 from oracles.commands.soak import devices, work
 from oracles.harness.runs import fleet, soak
@@ -175,6 +176,22 @@ def test_without_dask_it_says_what_is_missing(
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert cli.main(["soak", "--rule", "SGD", "--workers", "2"]) == 2
     assert "pip install 'optimizer-oracles[fleet]'" in capsys.readouterr().err
+
+
+def unreachable(options: Any) -> Any:
+    raise OSError("nobody is there")
+
+
+def test_other_hosts_may_have_other_devices(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which are refused where they are asked."""
+    monkeypatch.setattr(soak_command, "_client", unreachable)
+    call = ["soak", "--rule", "SGD", "--device", "elsewhere"]
+    assert cli.main([*call, "--workers", "2"]) == 2
+    assert "device='elsewhere' is not there" in capsys.readouterr().err
+    assert cli.main([*call, "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    assert "cannot be reached: nobody is there" in capsys.readouterr().err
 
 
 class Client:

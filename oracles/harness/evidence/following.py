@@ -159,7 +159,7 @@ def plainly(candidate: Candidate, observation: Observation) -> FloatArray:
 NEAR = 1e-2
 """How far an answer may be from the rule in plain float64, in parts of the largest move. No margin
 that decides anything is as wide (``tests/harness/test_margin.py`` sees to that); this spares most
-candidates theirs, which take longer."""
+candidates theirs, which take longer, and is all that long runs far off are held to."""
 
 ROUGHLY = 0.5
 """The same of rules that compute in a short format, whatever the parameters are."""

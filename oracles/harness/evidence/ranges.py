@@ -8,9 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from oracles.harness.evidence.far_off import FEWER
+from oracles.harness.evidence.following import NEAR
 from oracles.harness.evidence.observation import Observation
 
 Between = tuple[float, float]
+
+ROUGHLY_SEEN = f" (long runs to {NEAR:.0%} of their largest move)"
+"""Of runs that are not held to a margin, which would take long."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Ranges:
 
     >>> print(Ranges({"lr": (1e-8, 200.0)}, (1e-12, 1e8), (1.0, 2.0), 256, 4290))
     lr from 1e-08 to 200, gradients of 1e-12 to 1e+08, parameters of 1 to 2 and up to 4,290 \
-elements, up to 256 steps
+elements, up to 256 steps (long runs to 1% of their largest move)
     """
 
     hyper: Mapping[str, Between] = field(default_factory=dict)
@@ -57,13 +62,9 @@ elements, up to 256 steps
                 *hyper,
                 f"gradients of {gradients}",
                 f"parameters of {parameters} and up to {self.elements:,} elements",
-                f"up to {self.steps} steps",
+                f"up to {self.steps} steps{ROUGHLY_SEEN * (self.steps >= FEWER)}",
             ]
         )
-
-    @property
-    def _sizes(self) -> tuple[Between, Between]:
-        return self.gradients, self.parameters
 
     def to_json(self) -> dict[str, Any]:
         """It as plain data."""

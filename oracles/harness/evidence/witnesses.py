@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from itertools import product
 from operator import methodcaller
 from typing import Any, Protocol
 
@@ -230,7 +230,11 @@ class Asked:
 
     def _heeds(self, rule: Rule, name: str, default: Any) -> bool:
         """Whether another value of one of its own numbers changes a long run of it."""
-        for told, value in product([*observed(self.far, rule)][:1], others(default)):
+        try:
+            told = next(self.far.observations(rule))
+        except (SubjectError, StopIteration):
+            return False
+        for value in others(default):
             with suppress(SubjectError):
                 answer = fixing(self.box, name, value).run(rule, told.case, told.dtype)
                 if not np.array_equal(answer, told.answer):
@@ -263,7 +267,7 @@ def others(value: Any) -> tuple[Any, ...]:
         return tuple(zip(*map(others, value), strict=True))
     if isinstance(value, int):
         return 1, 2
-    return (value / 2, value * 2) if value else (0.5, 2.0)
+    return (value / 2, value * 2) if value and math.isfinite(value) else (0.5, 2.0)
 
 
 UNHEARD, HEARD = 2.0**-30, 2.0**-6

@@ -136,7 +136,8 @@ def resumed(case: Checkpoints, place: Place) -> Verdict:
 def loaded_twice(case: Checkpoints, place: Place) -> Verdict:
     """What is loaded the second time goes on as what is loaded the first time."""
     _, kept = case.followed
-    for at, state in kept.items():
+    for at in kept:
+        state = deepcopy(kept[at])
         once, twice = ([*case.resumed(OPTIMIZER_FIRST, at, state)] for _ in range(2))
         for one, other in zip(once, twice, strict=True):
             if one != other:

@@ -27,6 +27,9 @@ flat: Callable[[Sequence[Any]], torch.Tensor] = _flatten_dense_tensors
 SMALL = 2**11
 """Tensors of so many elements are copied whole sooner than some of their elements are taken."""
 
+PLANS = 16
+"""How many ways to read several tensors are kept."""
+
 PLAIN = frozenset({torch.Tensor, torch.nn.Parameter})
 """What can be laid beside others."""
 
@@ -131,6 +134,7 @@ class Reader:
     def __init__(self, where: Mapping[int, torch.Tensor]) -> None:
         self.where = where
         self._plans: dict[tuple[tuple[int, ...], tuple[int, ...]], _Plan] = {}
+        self._ends: dict[int, int] = {}
 
     def read(self, numbers: Sequence[int], tensors: Sequence[Any]) -> Elements:
         """Those of parameters with some numbers, in these tensors of theirs."""
@@ -145,6 +149,8 @@ class Reader:
     def _at_once(self, numbers: Sequence[int], tensors: Sequence[Any]) -> Elements:
         shapes = tuple(numbers), tuple([tensor.numel() for tensor in tensors])
         if shapes not in self._plans:
+            if len(self._plans) == PLANS:  # others have gradients at each step
+                self._plans.clear()
             self._plans[shapes] = self._planned(*shapes)
         plan = self._plans[shapes]
         parts = [torch.take(tensors[place], where) for place, where in plan.large]
@@ -161,7 +167,7 @@ class Reader:
             IndexError: one is smaller than it was.
         """
         for number, size in zip(numbers, sizes, strict=True):
-            if int(self.where[number].max()) >= size:
+            if self._end(number) > size:
                 raise IndexError(number)
         small = [place for place, size in enumerate(sizes) if size <= SMALL]
         large = [place for place, size in enumerate(sizes) if size > SMALL]
@@ -175,6 +181,12 @@ class Reader:
             ordered,
             [self.where[number].numel() for number in ordered],
         )
+
+    def _end(self, number: int) -> int:
+        """How many elements a parameter has at least."""
+        if number not in self._ends:
+            self._ends[number] = int(self.where[number].max()) + 1
+        return self._ends[number]
 
 
 class _Plan(NamedTuple):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -101,20 +103,27 @@ def _settings(trial: Trial) -> dict[str, dict[str, Any]]:
     found = {}
     for name, own in trial.box.arguments(rule).items():
         if own in group and own != trial.lr and own not in trial.box.fixed:
-            given = {own: _other(group[own])}
-            with suppress(SubjectError):  # who refuses it beside the others
-                trial.run((0,), **given)
-                found[name] = given
+            for value in others(group[own]):
+                with suppress(SubjectError):  # who refuses it beside the others
+                    trial.run((0,), **{own: value})
+                    found[name] = {own: value}
+                    break
     return found
 
 
-def _other(value: Any) -> Any:
-    """Another value than a hyperparameter has."""
+def others(value: Any) -> tuple[Any, ...]:
+    """Other values than a hyperparameter has; none of what is a word."""
+    if value is None:
+        return (0.01,)
     if isinstance(value, bool):
-        return not value
+        return (not value,)
+    if isinstance(value, int):
+        return value + 1, value - 1
+    if isinstance(value, float):
+        return (value / 2, value * 2) if value and math.isfinite(value) else (0.01, 2.0)
     if isinstance(value, tuple | list):
-        return type(value)(map(_other, value))
-    return value / 2 if value else 0.01
+        return tuple(type(value)(each) for each in product(*map(others, value)))
+    return ()
 
 
 def group_added(trial: Trial) -> str:
