@@ -48,7 +48,7 @@ def interview(middle: Callable[[], Any], known: Mapping[str, Any]) -> Iterator[A
     [
         (exits, "ends its process with exit code 3"),
         (partial(signal.raise_signal, signal.SIGTERM), "is ended by signal SIGTERM"),
-        (hangs, "does not return within 2 s"),
+        (hangs, "does not return within 1 s"),
         (interrupts, "raises KeyboardInterrupt"),
         pytest.param(
             leaves_a_process_behind,
@@ -58,7 +58,7 @@ def interview(middle: Callable[[], Any], known: Mapping[str, Any]) -> Iterator[A
     ],
 )
 def test_a_lost_question_leaves_the_others(middle: Callable[[], Any], why: str) -> None:
-    seconds = 6 if middle is hangs else 600
+    seconds = 3 if middle is hangs else 600
     told = dict(confined(partial(interview, middle), seconds))
     assert told == {"first": 3, "middle": Lost(why), "last": "3"}
 

@@ -450,11 +450,13 @@ def _resolution(x: Enclosure) -> Enclosure:
 
 
 @in_bfloat16.register(Enclosure)
+@quiet
 def _in_bfloat16(x: Enclosure) -> Enclosure:
     return converted(x, FORMATS["bfloat16"])
 
 
 @in_float16.register(Enclosure)
+@quiet
 def _in_float16(x: Enclosure) -> Enclosure:
     return converted(x, FORMATS["float16"])
 

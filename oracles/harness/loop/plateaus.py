@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -44,7 +45,7 @@ def _questions(name: str) -> Iterator[Question]:
     there, plain = partial(places, name), partial(places, name, [PLAIN])
     yield Question(name, MACHINE, machines.told, machine, there, REGIONS, weight=16)
     orders = partial(places, name, [SCHEDULER_FIRST, OPTIMIZER_FIRST, BUILT_LATER])
-    yield Question(name, RESUME, machines.told, resumed, orders, weight=5)
+    yield Question(name, RESUME, _saved, resumed, orders, weight=5)
     yield Question(name, LATE, _joined, joined, plain, weight=2)
     yield Question(name, AT_ONCE, machines.told, told_at_once, there, EVERYTHING)
     yield from rejections(name, PART.variants[1:], _differing, _rejection, plain)
@@ -71,13 +72,13 @@ def machine(case: Metrics, place: Place) -> Verdict:
 
 def _start(case: Metrics, place: Place) -> Following:
     tensor = place.path == TENSOR
-    options = case.settings._asdict() | {"min_lr": [*case.floors]} if case.listed else {}
-    return schedulers.plateau(
-        case.bases,
-        options or case.settings._asdict(),
-        tensor=tensor,
-        shared=tensor and case.shared,
-    )
+    shared = tensor and case.shared
+    return schedulers.plateau(case.bases, _given(case), tensor=tensor, shared=shared)
+
+
+def _given(case: Metrics) -> dict[str, Any]:
+    """What the scheduler is built with."""
+    return case.settings._asdict() | ({"min_lr": [*case.floors]} if case.listed else {})
 
 
 def _after(
@@ -135,23 +136,44 @@ def told_at_once(case: Metrics, place: Place) -> Verdict:
 # --- Checkpoints --------------------------------------------------------------------------------
 
 
-def resumed(case: Metrics, place: Place) -> Verdict:
+def _saved() -> st.SearchStrategy[Saved]:
+    return machines.told().map(Saved)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A machine that is saved before the first metric, and after each."""
+
+    case: Metrics
+
+    def __str__(self) -> str:
+        return str(self.case)
+
+    @cached_property
+    def followed(self) -> tuple[list[schedulers.Seen], list[schedulers.Kept]]:
+        """What there is after each metric, and what is saved: whatever order it is loaded in."""
+        run = schedulers.plateau(self.case.bases, _given(self.case))
+        seen, kept = [], [schedulers.saved(run)]
+        for metric in self.case.metrics:
+            run.tell(metric)
+            kept.append(schedulers.saved(run))
+            seen.append(run.seen())
+        return seen, kept
+
+
+def resumed(saved: Saved, place: Place) -> Verdict:
     """Going on, and going on from a checkpoint after any metric: to the same rates, to the bit."""
+    case, (seen, kept) = saved.case, saved.followed
     settings = {**case.settings._asdict(), "min_lr": [*case.floors]}
     make = partial(schedulers.by_metric, settings=settings)
-    run = _start(case, place)
-    kept, seen = [schedulers.saved(run)], []
-    for metric in case.metrics:
-        run.tell(metric)
-        kept.append(schedulers.saved(run))
-        seen.append(run.seen())
     for at, state in enumerate(kept):
-        again = schedulers.resumed(place.path, schedulers.optimizer(case.bases), make, state)
+        own = deepcopy(state)  # which another order finds as it was
+        again = schedulers.resumed(place.path, schedulers.optimizer(case.bases), make, own)
         for metric, one in zip(case.metrics[at:], seen[at:], strict=True):
             again.tell(metric)
             if (other := again.seen()) != one:
                 told = f"saved after {at}, goes on to {other.rates}, and would have to {one.rates}"
-                return wrong(place, case, told)
+                return wrong(place, saved, told)
     return Verdict(INSIDE, elements=len(kept))
 
 

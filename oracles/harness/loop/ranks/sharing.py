@@ -163,12 +163,21 @@ def questions(part: str) -> tuple[Question, ...]:
 
 
 def _trainings(wrapper: Wrapper, **fixed: st.SearchStrategy[Any]) -> st.SearchStrategy[Training]:
-    """Of either rule, with its groups."""
-    return st.sampled_from(STEPPED).flatmap(
-        lambda rule: trainings(
-            [rule], groups=wrapper.groups(rule), options=words(wrapper.options), **fixed
+    """Of either rule, with its groups; few are asked, and each shows what is shared late."""
+    return (
+        st.sampled_from(STEPPED)
+        .flatmap(
+            lambda rule: trainings(
+                [rule], groups=wrapper.groups(rule), options=words(wrapper.options), **fixed
+            )
         )
+        .filter(_accumulates)
     )
+
+
+def _accumulates(training: Training) -> bool:
+    """Whether some step has several micro-batches; a static graph need not be seen in them."""
+    return "the same graph" in training.options or any(len(step) > 1 for step in training.shards)
 
 
 def separating(wrapper: Wrapper, way: Variant) -> st.SearchStrategy[Training]:
