@@ -71,11 +71,24 @@ def _fused(case: Stepped, place: Place) -> bool:
     return case.rule.name in ("SGD", "Adagrad") and case.kernel == "fused"
 
 
+def _axis(spread: Spread) -> int | None:
+    """Along which axis a tensor is dealt, if it is."""
+    dealt = spread.dealt
+    return int(dealt[len("Shard(")]) if dealt.startswith("Shard") else None
+
+
 def _muon(case: Stepped, place: Place) -> bool:
     """Where the axis that is dealt has one element, most ranks hold nothing."""
-    dealt = case.spread.dealt
-    axis = int(dealt[len("Shard(")]) if dealt.startswith("Shard") else None
+    axis = _axis(case.spread)
     return case.rule.name == "Muon" and axis is not None and case.spread.shape[axis] == 1
+
+
+def _narrowed(case: Stepped, place: Place) -> bool:
+    """What is dealt unevenly along another axis than the first has gaps in memory."""
+    axis = _axis(case.spread)
+    if not axis or case.spread.shape[axis] % world(place) == 0:
+        return False
+    return case.rule.name in ("Adam", "AdamW") and case.kernel == "fused"
 
 
 def _partial(case: Clipped, place: Place) -> bool:
@@ -90,6 +103,7 @@ REGIONS = {
     "Adafactor by lists": _adafactor_lists,
     "fused SGD and Adagrad": _fused,
     "Muon on an axis of one": _muon,
+    "fused Adam on uneven columns": _narrowed,
 }
 
 
