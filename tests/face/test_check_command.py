@@ -48,6 +48,8 @@ ASKED = ["check", "--rule", "SGD", "--dtype", "float64"]
         (["nowhere:X"], 2, "nowhere:X cannot be imported: raises ModuleNotFoundError"),
         (["tests.support.breakers:X"], 2, "raises AttributeError: module"),
         (["nowhere"], 2, "'nowhere' is not MODULE:NAME"),
+        (["../my.py:fit"], 2, "'../my.py:fit' names a file; allowed: a module"),
+        (["tests.meta.zoo:BatchScaledDecay", "--name", "speed=lr"], 2, "'speed' is not known"),
         (["tests.support.breakers:BREAKERS"], 2, "cannot be asked; allowed: a class of optimizers"),
         ([CLEAN, "--not-promised", "x"], 2, "--not-promised='x' is no promise of this code"),
         ([CLEAN, "--name", "lr=speed"], 2, "--name lr=speed: Clean has no 'speed'; allowed: lr"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from pathlib import Path
 from typing import Any
 
 from oracles.harness.subjects.subject import SubjectError, answering
@@ -23,5 +24,10 @@ def imported(name: str) -> Any:
     module, _, attribute = name.partition(":")
     if not (module and attribute):
         raise SubjectError(f"{name!r} is not MODULE:NAME")
+    if module.endswith(".py") or "/" in module:
+        raise SubjectError(
+            f"{name!r} names a file; allowed: a module, with dots, that is in the current folder or "
+            f"installed, as {Path(module).stem}:{attribute}"
+        )
     with answering():
         return getattr(importlib.import_module(module), attribute)
