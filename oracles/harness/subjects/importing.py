@@ -26,8 +26,8 @@ def imported(name: str) -> Any:
         raise SubjectError(f"{name!r} is not MODULE:NAME")
     if module.endswith(".py") or "/" in module:
         raise SubjectError(
-            f"{name!r} names a file; allowed: a module, with dots, that is in the current folder or "
-            f"installed, as {Path(module).stem}:{attribute}"
+            f"{name!r} names a file; allowed: a module, with dots, that is in the current folder "
+            f"or installed, as {Path(module).stem}:{attribute}"
         )
     with answering():
         return getattr(importlib.import_module(module), attribute)
