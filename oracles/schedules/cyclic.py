@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from oracles.numerics import Scalar, one
+from oracles.numerics import Scalar, either, one
 from oracles.schedules.schedule import Schedule, Timing, ahead, behind, share
 
 
@@ -60,14 +60,17 @@ def _by_cycle(t: int, base: Scalar, s: Settings) -> Scalar:
 def _height(t: int, base: Scalar, s: Settings) -> Scalar:
     """h of the cycle, times its scale.
 
-    What is left of 1 + t/(u+d) without its whole part has lost the digits of that part.
+    What is left of 1 + t/(u+d) without its whole part has lost the digits of that part. At the top
+    they say whether it goes up or down; where d is small beside u, the digits matter more there.
     """
     up, whole = s.step_size_up, s.step_size_up + s.step_size_down
     cycle = 1 + t // whole
-    done = 1 + share(t, whole, base) - cycle
-    if t % whole <= up:
-        return done / share(up, whole, base) * _scale(t, cycle, s)
-    return (done - 1) / (share(up, whole, base) - 1) * _scale(t, cycle, s)
+    done, part = 1 + share(t, whole, base) - cycle, share(up, whole, base)
+    if t % whole < up or whole == up:
+        return done / part * _scale(t, cycle, s)
+    down = (done - 1) / (part - 1)
+    height = either(done / part, down) if t % whole == up else down
+    return height * _scale(t, cycle, s)
 
 
 def _rate(t: int, base: Scalar, s: Settings) -> Scalar:

@@ -160,6 +160,23 @@ def test_a_capped_quotient_near_1(dtype: str, n: int, d: int) -> None:
     assert fraction(ball.rad) <= 4 * BINARY[dtype].u
 
 
+@each_dtype
+@given(st.integers(0, 2**6), st.integers(0, 2**6), st.integers(1, 2**6), st.data())
+def test_a_capped_quotient_of_what_may_be_nothing_has_a_floor(
+    dtype: str, mid: int, more: int, n: int, data: st.DataObject
+) -> None:
+    """The cap of it is 1, and the largest denominator gives the least."""
+    x, rad = F(n, 2**7), F(mid + more, 2**6)
+    near = Enclosure(np.longdouble(mid) / 64, np.longdouble(float(rad)), FORMATS[dtype], True)
+    ball = numerics.capped_quotient(near, Enclosure.exact(float(x), FORMATS[dtype]))
+    y = data.draw(st.integers(0, 2 * mid + more)) * F(1, 2**6)
+    inverse = stored(1 / y, dtype) if y else inf
+    answers = (stored(x / y, dtype), inverse * x) if y else (inf, inf)
+    for got in (F(1) if answer >= 1 else F(answer) for answer in answers):
+        assert abs(fraction(ball.mid) - got) <= fraction(ball.rad)
+    assert fraction(ball.mid) + fraction(ball.rad) <= 1 + BINARY[dtype].u
+
+
 def test_a_number_enters_another_format() -> None:
     """Rounded, where that holds fewer; as it is, in its own."""
     single = Enclosure.exact(np.array(0.1), FORMATS["float32"])

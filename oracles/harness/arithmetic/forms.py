@@ -131,11 +131,17 @@ def _capped_quotient(denominator: Enclosure, numerator: Any) -> Enclosure:
     """Exactly 1 where the numerator is twice the denominator: two roundings take no half away.
 
     An inverse that is subnormal, of a denominator at the end of its format, is off by 2⁻⁹ of itself
-    at most, and one that overflows is an infinity.
+    at most, and one that overflows is an infinity. Of a denominator that may be 0 the quotient is
+    at most 1 all the same, and at least what the largest denominator gives: rounding is monotone.
     """
-    y, x, _ = operands(denominator, numerator)
+    y, x, format = operands(denominator, numerator)
     whole: Enclosure = one(y)
     if y.mid + y.rad > 0 and x.mid - x.rad >= 2 * (y.mid + y.rad):
         return whole
+    if y.mid <= y.rad < INFINITE and x.mid > x.rad:
+        largest = Enclosure(y.mid + y.rad, ZERO, y.format, nonnegative=True)
+        least: Enclosure = scaled(numerator, whole, largest)
+        low = min(max(least.mid - least.rad, ZERO), whole.mid)
+        return Enclosure((low + 1) / 2, (1 - low) / 2 * INFLATE, format, nonnegative=True)
     ratio: Enclosure = np.minimum(scaled(numerator, whole, denominator), 1)
     return ratio

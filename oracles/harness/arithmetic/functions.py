@@ -96,14 +96,19 @@ def _sqrt_near_zero(x: Enclosure) -> Enclosure:
     """Roots of balls that reach below zero, of infinities and of nans.
 
     Such a ball is unknown (a kernel may give nan), unless its numbers are known to have no sign:
-    then its lower end is cut off at zero, and either end may be the farther one.
+    then its lower end is cut off at zero, and either end may be the farther one. A ball around the
+    root of the midpoint would reach below zero again, and with a small number added be no divisor:
+    the two ends have a middle of their own.
     """
     low = x.mid - x.rad
     mid = np.sqrt(np.maximum(x.mid, 0))
     below = np.minimum(x.rad / (mid + np.sqrt(np.maximum(low, 0))), mid)
     above = np.sqrt(np.maximum(x.mid + x.rad, 0)) - mid
-    rad = np.maximum(np.where(x.rad > 0, below, 0), above)
-    rad = (rad + (x.format.charge + WIDE_EPS) * (mid + rad)) * INFLATE
+    below = np.where(x.rad > 0, below, 0)
+    wide = np.isfinite(x.mid + x.rad) & (above > mid)
+    rad = np.where(wide, (below + above) / 2, np.maximum(below, above))
+    mid = np.where(wide, mid + (above - below) / 2, mid)[()]
+    rad = (rad + (x.format.charge + 2 * WIDE_EPS) * (mid + rad)) * INFLATE
     known = (low >= 0) | (x.nonnegative & (x.rad < np.inf))
     definite = (x.rad == 0) & ~((x.mid > 0) & (x.mid < np.inf))  # also 0, which keeps its sign
     mid = choose(definite, np.sqrt(x.mid), mid)
