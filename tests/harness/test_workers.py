@@ -146,8 +146,16 @@ def test_the_task_that_kills_is_named_and_the_others_are_done(
     assert ", 1 FAILED" in output or "1 FAILED, " in output
 
 
+@pytest.fixture
+def heeding() -> Iterator[None]:
+    """Ctrl-C is heeded here, also where whoever has started this run ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_an_interrupted_soak_reports(
-    ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ran: Ran, heeding: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By an optimizer that is at its hundredth step when somebody presses Ctrl-C."""
     (tmp_path / "interrupting.py").write_text(
