@@ -9,6 +9,9 @@ from typing import Any
 
 from oracles.harness.subjects.subject import SubjectError
 
+FEW = 5
+"""So many parameters that one is neither the first nor the last, nor the second."""
+
 
 class Word(StrEnum):
     """What comes of a promise."""

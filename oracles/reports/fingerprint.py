@@ -160,9 +160,9 @@ def _unit(dtype: str, value: float) -> float:
     return max(smallest, math.ldexp(float(format.u), math.frexp(value)[1]))
 
 
-def asked(rule: Rule) -> bytes:
-    """Golden questions and answers of a rule, without what is said of them."""
-    vectors = json.loads(pinned(rule))["vectors"]
+def asked(document: bytes) -> bytes:
+    """Golden questions and answers of a document, without what is said of them."""
+    vectors = json.loads(document)["vectors"]
     told = [{k: v for k, v in each.items() if k not in ("comment", "flags")} for each in vectors]
     return json.dumps(told).encode()
 

@@ -6,15 +6,14 @@ in units in the last place.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from oracles.harness import golden, golden_rates
-from oracles.harness.deviations.flaws import Flaw
 from oracles.harness.golden_rates import Vector
+from oracles.harness.loop.question import Question
 from oracles.harness.runs.parts import Site, known_flaw
 from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.harness.verdict import ERRORED
@@ -24,14 +23,17 @@ from oracles.schedules.schedule import Schedule
 
 def fingerprint(schedule: Schedule, sites: Sequence[Site]) -> Iterator[dict[str, Any]]:
     """A line for each golden question and each site where the schedule is just followed."""
+    from oracles.harness.loop.catalogue import questions
     from oracles.harness.loop.rating import PLAIN, TENSOR  # which needs torch
+    from oracles.harness.loop.scheduling import RATES
 
+    (rates,) = (question for question in questions(schedule.name) if question.name == RATES)
     there = [site for site in sites if site.place.path in (PLAIN, TENSOR)]
     for vector in golden_rates.read(schedule, document(schedule)) if there else ():
         for site in there:
             place = site.place
             where = {"dtype": place.dtype, "device": place.device, "paths": [place.path]}
-            yield {"question": vector.question.id, **where, **_told(vector, site)}
+            yield {"question": vector.question.id, **where, **_told(vector, site, rates)}
 
 
 def document(schedule: Schedule) -> bytes:
@@ -40,20 +42,13 @@ def document(schedule: Schedule) -> bytes:
     return (golden.folder() / f"{name}.json").read_bytes()
 
 
-def asked(schedule: Schedule) -> bytes:
-    """Golden questions and rates of a schedule, without what is said of them."""
-    vectors = json.loads(document(schedule))["vectors"]
-    told = [{k: v for k, v in each.items() if k != "comment"} for each in vectors]
-    return json.dumps(told).encode()
-
-
-def _told(vector: Vector, site: Site) -> dict[str, Any]:
-    """What comes of a question at a site."""
+def _told(vector: Vector, site: Site, rates: Question) -> dict[str, Any]:
+    """What comes of a golden question at a site, if the ledger leaves no such case out."""
     from oracles.harness.loop.rating import Run, followed, judged
 
     question = vector.question
     run = Run(question.plan, (question.base,), question.epochs)
-    if row := _known(run, site):
+    if row := known_flaw(rates, run, site):
         return {"outcome": KNOWN, "deviation": row.id}
     try:
         with answering():
@@ -66,15 +61,6 @@ def _told(vector: Vector, site: Site) -> dict[str, Any]:
         momenta = [one.momenta[0][0] for one in seen]
         values["momentum"] = _beside(vector.momenta, momenta, "float64")
     return {"outcome": verdict.outcome, "values": values}
-
-
-def _known(run: Any, site: Site) -> Flaw | None:
-    """The row of the ledger that leaves such a run out."""
-    from oracles.harness.loop.catalogue import questions
-    from oracles.harness.loop.scheduling import RATES
-
-    (rates,) = (q for q in questions(site.place.optimizer) if q.name == RATES)
-    return known_flaw(rates, run, site)
 
 
 def _beside(pinned: Sequence[float], given: Sequence[float], dtype: str) -> list[Token]:

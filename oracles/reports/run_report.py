@@ -204,8 +204,10 @@ def _about(
 def _pinned(name: str) -> bytes:
     """The golden questions and answers of a rule or a schedule; nothing of other parts."""
     if name in RULES:
-        return fingerprint.asked(RULES[name])
-    return rate_fingerprint.asked(SCHEDULES[name]) if name in SCHEDULES else b""
+        return fingerprint.asked(fingerprint.pinned(RULES[name]))
+    if name in SCHEDULES:
+        return fingerprint.asked(rate_fingerprint.document(SCHEDULES[name]))
+    return b""
 
 
 def _answers(name: str, there: Sequence[Any]) -> Iterator[JsonLine]:

@@ -14,16 +14,13 @@ import numpy as np
 
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.cases.case import Case
-from oracles.harness.promise import NotAsked, Promise
+from oracles.harness.promise import FEW, NotAsked, Promise
 from oracles.harness.subjects.blackbox import Function
 from oracles.harness.subjects.subject import answering
 from oracles.harness.subjects.surroundings import SURROUNDING_PROMISES
 from oracles.rule import Rule
 
 Numbers = list[FloatArray]
-
-FEW = 5
-"""Parameters, so that one is neither the first nor the last, nor the second."""
 
 
 @dataclass(frozen=True)

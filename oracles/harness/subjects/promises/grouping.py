@@ -46,29 +46,28 @@ def missing_gradients(trial: Trial) -> str:
 
 def late_gradients(trial: Trial) -> str:
     """A parameter whose first gradient comes later is stepped from then on."""
-    run = trial.start()
-    run.missing = frozenset({1})
-    run.steps(0, HALF)
-    run.missing = frozenset()
-    run.steps(HALF)
-    alone = trial.start((1,)).steps(HALF)
+    late, alone = _late(trial), trial.start((1,)).steps(HALF)
     waiting = trial.start((1,))
     waiting.missing = frozenset({1})
     if not trial.arrangement.closure:
         waiting.steps(0, HALF)
     waiting.missing = frozenset()
-    return either(run.bits()[1], (alone, waiting.steps(HALF)), "after its first gradient was late")
+    return either(late, (alone, waiting.steps(HALF)), "after its first gradient was late")
 
 
 def late_steps(trial: Trial) -> str:
     """Its steps are counted from its first gradient on, as those of one that starts then."""
+    alone = trial.start((1,)).steps(HALF)
+    return "" if equal(_late(trial), alone.bits()[1]) else "counts steps that had no gradient"
+
+
+def _late(trial: Trial) -> torch.Tensor:
+    """The second parameter, whose gradients come from the middle of a run on."""
     run = trial.start()
     run.missing = frozenset({1})
     run.steps(0, HALF)
     run.missing = frozenset()
-    run.steps(HALF)
-    alone = trial.start((1,)).steps(HALF)
-    return "" if equal(run.bits()[1], alone.bits()[1]) else "counts steps that had no gradient"
+    return run.steps(HALF).bits()[1]
 
 
 def groups(trial: Trial) -> str:

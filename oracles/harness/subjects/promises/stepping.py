@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from oracles.harness.promise import NotAsked
+from oracles.harness.promise import FEW, NotAsked
 from oracles.harness.subjects.handing import TENSORS
 from oracles.harness.subjects.subject import answering
 from oracles.harness.subjects.trial import (
@@ -96,10 +96,6 @@ def gradients_kept(trial: Trial) -> str:
 def deterministic(trial: Trial) -> str:
     """The same numbers give the same bits."""
     return "" if same(trial.run(), trial.run()) else "two runs on the same numbers give other bits"
-
-
-FEW = 5
-"""Parameters, so that one is neither the first nor the last, nor the second."""
 
 
 def independent(trial: Trial) -> str:
