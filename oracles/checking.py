@@ -16,7 +16,7 @@ from typing import Any
 from oracles.accuracy import Accuracy
 from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.evidence.settings import Draws
-from oracles.harness.runs.confined import REST, Lost
+from oracles.harness.runs.confined import REST, Lost, answers, refuse_limits
 from oracles.harness.subjects.arrays import KINDS
 from oracles.identification import arguments_of, refuse_unnamed
 from oracles.inquiry import (
@@ -30,9 +30,7 @@ from oracles.inquiry import (
     Named,
     Told,
     answer,
-    answers,
     line_of,
-    refuse_limits,
 )
 from oracles.naming import unknown
 from oracles.optimizers.registry import RULES
