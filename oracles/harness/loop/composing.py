@@ -10,12 +10,13 @@ from typing import Any
 from hypothesis import strategies as st
 
 from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.radii import apart, stacked
 from oracles.harness.cases import plans
 from oracles.harness.loop import changing, resuming
 from oracles.harness.loop.question import Question, Region, rejections
 from oracles.harness.loop.rating import EPOCHS, PLAIN, Run, places
 from oracles.harness.loop.resuming import parts, writes
-from oracles.harness.loop.scheduling import RATES, apart, rates
+from oracles.harness.loop.scheduling import RATES, rates
 from oracles.harness.subjects.schedulers import (
     BUILT_LATER,
     OPTIMIZER_FIRST,
@@ -127,7 +128,7 @@ def separation(run: Run, variant: Variant) -> float:
     """How far apart torch's rates and another way's are, in both radii together."""
     plan, base = run.plan.lifted(Enclosure.exact), Enclosure.exact(run.bases[0])
     torch = PARTS[CHAIN if isinstance(plan, Chained) else SEQUENCE].torch
-    return apart(*(each.compute(plan, base, run.epochs) for each in (torch, variant)))
+    return apart(*(stacked(each.compute(plan, base, run.epochs)) for each in (torch, variant)))
 
 
 def _rejection(variant: Variant, run: Run, place: Place) -> Verdict:

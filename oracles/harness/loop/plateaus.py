@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import TENSOR as FLOAT32
+from oracles.harness.arithmetic.radii import apart, stacked
 from oracles.harness.cases import machines
 from oracles.harness.cases.machines import Metrics
 from oracles.harness.loop.catalogue import LATE
@@ -19,7 +20,6 @@ from oracles.harness.loop.changing import REFUSED
 from oracles.harness.loop.question import EVERYTHING, Question, rejections, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, places
 from oracles.harness.loop.resuming import RESUME
-from oracles.harness.loop.scheduling import apart
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.schedulers import (
     BUILT_LATER,
@@ -235,7 +235,7 @@ def _differing(variant: Variant) -> st.SearchStrategy[Metrics]:
 
 def separation(case: Metrics, variant: Variant) -> float:
     """How far apart the rates of torch's machine and of another are, in both radii together."""
-    return apart(*(_rates(case, each) for each in (PART.torch, variant)))
+    return apart(*(stacked(_rates(case, each)) for each in (PART.torch, variant)))
 
 
 def _rates(case: Metrics, variant: Variant) -> list[Enclosure]:

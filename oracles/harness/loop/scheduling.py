@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
 
-from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.radii import apart, stacked
 from oracles.harness.cases import plans
 from oracles.harness.loop import changing, resuming
 from oracles.harness.loop.question import EVERYTHING, Question, Region, rejections, wrong
@@ -37,9 +37,6 @@ from oracles.schedules.schedule import Schedule, Settings, Timing
 RATES, LISTS, EDGES = "rates", "lists by group", "edges"
 
 JUMPS, MOMENTUM = "step(epoch)", "momentum"
-
-TINY = 2.0**-1000
-"""In place of a radius of 0, to divide by."""
 
 
 def questions(part: str) -> tuple[Question, ...]:
@@ -287,14 +284,7 @@ def separation(run: Run, timing: Timing) -> float:
     """How far apart torch's rates and another timing's are, in both radii together."""
     assert isinstance(run.plan, Single)
     pair = (run.plan.schedule.torch, timing)
-    return apart(*(closed(run.plan, each, run.bases[0], run.epochs) for each in pair))
-
-
-def apart(ones: Sequence[Enclosure], others: Sequence[Enclosure]) -> float:
-    """How far apart two runs of rates are at most, in both radii together."""
-    pairs = zip(ones, others, strict=True)
-    shares = (abs(a.mid - b.mid) / max(a.rad + b.rad, TINY) for a, b in pairs)
-    return max(map(float, shares), default=0.0)
+    return apart(*(stacked(closed(run.plan, t, run.bases[0], run.epochs)) for t in pair))
 
 
 def rejection(timing: Timing, run: Run, place: Place) -> Verdict:
