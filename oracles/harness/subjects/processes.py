@@ -44,7 +44,7 @@ SLACK = 60.0
 
 PRELOADED = (
     "oracles.harness.subjects.ahead",
-    "oracles.loop.registry",
+    "oracles.optimizers.registry",
     "oracles.harness.subjects.checkpointed",
     "oracles.harness.subjects.ranks",
 )
