@@ -26,7 +26,8 @@ from oracles.loop.part import Variant
 WINDOWS, WHOLE = "windows", "as one batch"
 HOOKS, IN_BACKWARD = "step hooks", "steps in backward"
 
-DTYPES = ("float32", "float64", "bfloat16")
+LINEAR = ("float32", "float64", "bfloat16")
+"""Dtypes that a linear layer has everywhere."""
 
 PLAIN = ("for-loop", "float64")
 """Where it is enough to ask once."""
@@ -88,7 +89,7 @@ def places(
     return [
         Place(part, path, dtype, device)
         for path in PATHS
-        for dtype in DTYPES
+        for dtype in LINEAR
         for device in accumulating.there()
         if not (plain and (path, dtype) != PLAIN)
         if not any(accumulating.lacking(owner, path, dtype, device) for owner in OWNERS)
@@ -112,7 +113,7 @@ def _in_its_way(case: Windows, place: Place) -> Windows:
     """
     scaled = place.device in scaling.scaled_devices()
     ways = [way for way in WAYS if scaled or way != "grad scaler"]
-    number = [*PATHS].index(place.path) * len(DTYPES) + DTYPES.index(place.dtype)
+    number = [*PATHS].index(place.path) * len(LINEAR) + LINEAR.index(place.dtype)
     return replace(case, way=ways[(WAYS.index(case.way) + number) % len(ways)])
 
 

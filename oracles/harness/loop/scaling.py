@@ -10,6 +10,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.cases.scaling import (
     DYADIC,
     EXACT_FACTORS,
@@ -33,8 +34,6 @@ SCALE, STEPS = "scale", "steps"
 
 ANY = DYADIC + TINY + ROUNDED
 """Scales of a run whose gradients are in float32."""
-
-DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 PLAIN = ("for-loop", "float32")
 """Where it is enough to ask once."""
