@@ -24,7 +24,6 @@ from oracles.harness.subjects.schedulers import (
     SCHEDULER_FIRST,
 )
 from oracles.harness.subjects.subject import Place
-from oracles.harness.verdict import Verdict
 from oracles.loop.part import Part, Variant
 from oracles.schedules import one_cycle
 from oracles.schedules.composed import Chained, Plan, Sequential, Single
@@ -47,7 +46,7 @@ def _questions(part: Part) -> Iterator[Question]:
     yield resuming.resuming(name, lambda groups: of(), RESUMED[name], REGIONS)
     yield resuming.loading_twice(name, lambda groups: of(), REGIONS)
     plain = partial(places, name, [PLAIN])
-    yield from rejections(name, part.variants[1:], _apart, _rejection, plain, REGIONS)
+    yield from rejections(name, part.variants[1:], candidates, rates, separation, plain, REGIONS)
 
 
 RESUMED = {CHAIN: (SCHEDULER_FIRST, OPTIMIZER_FIRST, BUILT_LATER), SEQUENCE: tuple(ORDERS)}
@@ -120,20 +119,11 @@ def candidates(variant: Variant) -> st.SearchStrategy[Run]:
     return st.builds(Run, TELLING[variant.name], bases, st.just(EPOCHS))
 
 
-def _apart(variant: Variant) -> st.SearchStrategy[Run]:
-    return candidates(variant).filter(lambda run: separation(run, variant) > 1)
-
-
-def separation(run: Run, variant: Variant) -> float:
+def separation(variant: Variant, run: Run, place: Place | None = None) -> float:
     """How far apart torch's rates and another way's are, in both radii together."""
     plan, base = run.plan.lifted(Enclosure.exact), Enclosure.exact(run.bases[0])
     torch = PARTS[CHAIN if isinstance(plan, Chained) else SEQUENCE].torch
     return apart(*(stacked(each.compute(plan, base, run.epochs)) for each in (torch, variant)))
-
-
-def _rejection(variant: Variant, run: Run, place: Place) -> Verdict:
-    """torch's rates are its own, where another way's are proven to be others."""
-    return replace(rates(run, place), separation=separation(run, variant))
 
 
 # --- Regions ------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def _questions(name: str) -> Iterator[Question]:
     yield Question(name, RESUME, _saved, resumed, orders, weight=5)
     yield Question(name, LATE, _joined, joined, plain, weight=2)
     yield Question(name, AT_ONCE, machines.told, told_at_once, there, EVERYTHING)
-    yield from rejections(name, PART.variants[1:], _differing, _rejection, plain)
+    yield from rejections(name, PART.variants[1:], _telling, machine, separation, plain)
 
 
 # --- The machine --------------------------------------------------------------------------------
@@ -229,11 +229,11 @@ def joined(late: Joined, place: Place) -> Verdict:
 # --- Other machines -----------------------------------------------------------------------------
 
 
-def _differing(variant: Variant) -> st.SearchStrategy[Metrics]:
-    return machines.telling(variant.name).filter(lambda case: separation(case, variant) > 1)
+def _telling(variant: Variant) -> st.SearchStrategy[Metrics]:
+    return machines.telling(variant.name)
 
 
-def separation(case: Metrics, variant: Variant) -> float:
+def separation(variant: Variant, case: Metrics, place: Place | None = None) -> float:
     """How far apart the rates of torch's machine and of another are, in both radii together."""
     return apart(*(stacked(_rates(case, each)) for each in (PART.torch, variant)))
 
@@ -246,11 +246,6 @@ def _rates(case: Metrics, variant: Variant) -> list[Enclosure]:
         rate = plateau.reduced(rate, case.settings) if reduces else rate
         found.append(Enclosure.exact(rate))
     return found
-
-
-def _rejection(variant: Variant, case: Metrics, place: Place) -> Verdict:
-    """torch's rates are its own, where another machine's are others."""
-    return replace(machine(case, place), separation=separation(case, variant))
 
 
 REGIONS: dict[str, Any] = {

@@ -62,7 +62,8 @@ def _questions(schedule: Schedule) -> Iterator[Question]:
     yield changing.late_groups(schedule)
     yield resuming.resuming(name, partial(singles, schedule))
     yield resuming.loading_twice(name, partial(singles, schedule))
-    yield from rejections(name, schedule.timings[1:], partial(_apart, schedule), rejection, plain)
+    others, telling = schedule.timings[1:], partial(candidates, schedule)
+    yield from rejections(name, others, telling, rates, separation, plain)
 
 
 def rates(run: Run, place: Place) -> Verdict:
@@ -275,18 +276,8 @@ def candidates(schedule: Schedule, timing: Timing) -> st.SearchStrategy[Run]:
     return st.builds(lambda plan, base: Run(plan, (base,), lasts(plan)), drawn, plans.BASES)
 
 
-def _apart(schedule: Schedule, timing: Timing) -> st.SearchStrategy[Run]:
-    """Runs in which it is proven to differ."""
-    return candidates(schedule, timing).filter(lambda run: separation(run, timing) > 1)
-
-
-def separation(run: Run, timing: Timing) -> float:
+def separation(timing: Timing, run: Run, place: Place | None = None) -> float:
     """How far apart torch's rates and another timing's are, in both radii together."""
     assert isinstance(run.plan, Single)
     pair = (run.plan.schedule.torch, timing)
     return apart(*(stacked(closed(run.plan, t, run.bases[0], run.epochs)) for t in pair))
-
-
-def rejection(timing: Timing, run: Run, place: Place) -> Verdict:
-    """torch's rates are its own, where another timing's are proven to be others."""
-    return replace(rates(run, place), separation=separation(run, timing))
