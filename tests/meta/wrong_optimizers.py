@@ -36,7 +36,6 @@ SURVIVES = {
     "NAdam_rounded_momentum_decay": "nothing but products of momenta see it, kept in float32",
     "Adagrad_stale_initial_accumulator_value": "torch reads it at construction, too",
     "Muon_rounded_eps": "nothing but updates of a norm below it see it",
-    "Muon_stale_eps": "nothing but updates of a norm below it see it",
     "Adagrad_rounded_initial_accumulator_value": "torch reads it at construction, before a step",
 }
 """What the checks do not find, and why."""
