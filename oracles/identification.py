@@ -42,7 +42,7 @@ from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import KINDS, read
 from oracles.naming import unknown
-from oracles.optimizers.registry import RULES
+from oracles.optimizers.registry import RULES, unknown_rule
 from oracles.rule import Rule
 from oracles.scheduling import ScheduleIdentification, identify_schedule
 
@@ -511,5 +511,5 @@ def sieves(
 
 def _rule(name: str) -> Rule:
     if name not in RULES:
-        raise ValueError(unknown(f"rule={name!r} is not known", name, RULES))
+        raise ValueError(unknown_rule(name))
     return RULES[name]

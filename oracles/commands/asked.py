@@ -13,7 +13,16 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from oracles.checking import Checking
-from oracles.commands.command import Usage, in_options, literal, natural, pair, positive
+from oracles.commands.command import (
+    SEVERAL,
+    Usage,
+    in_options,
+    literal,
+    natural,
+    pairs,
+    positive,
+    several,
+)
 from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.evidence.settings import PROFILES
 from oracles.harness.runs.workers import cores
@@ -21,6 +30,7 @@ from oracles.harness.subjects.arrays import KINDS
 from oracles.inquiry import RULE, Found, answer
 from oracles.report import Report
 from oracles.reports.checked import show
+from oracles.reports.text import plain
 
 TIME_LIMIT = 60.0
 """In seconds, for each round of cases that is drawn."""
@@ -51,17 +61,17 @@ def add(group: Any) -> None:
     """Its arguments."""
     group.add_argument(
         "--name",
-        action="append",
-        type=pair,
+        action="extend",
+        type=pairs,
         metavar="TORCHS=OWN",
-        help="what it calls one of torch's hyperparameters, e.g. lr=speed; may be given again",
+        help=f"what it calls one of torch's hyperparameters, e.g. lr=speed; {SEVERAL}",
     )
     group.add_argument(
         "--fixed",
-        action="append",
-        type=pair,
+        action="extend",
+        type=pairs,
         metavar="NAME=VALUE",
-        help="an argument that it is always given; may be given again",
+        help=f"an argument that it is always given; {SEVERAL}",
     )
     group.add_argument(
         "--within",
@@ -71,9 +81,10 @@ def add(group: Any) -> None:
     )
     group.add_argument(
         "--not-promised",
-        action="append",
+        action="extend",
+        type=several,
         metavar="PROMISE",
-        help="a promise that it does not make, e.g. deepcopy; may be given again",
+        help=f"a promise that it does not make, e.g. deepcopy; {SEVERAL}",
     )
     group.add_argument(
         "--arrays",
@@ -118,7 +129,7 @@ def run(options: argparse.Namespace) -> int:
     """
     refuse(options, STRICT)
     checking = _checking(options)
-    console = Console(highlight=False, markup=False, no_color=options.no_color or None)
+    console = plain(no_color=options.no_color or None)
     report = checking.report(dict(_watched(checking, options, console)))
     if not report.imported:
         raise Usage(f"{report.name} {report.fault}")

@@ -11,11 +11,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from oracles.harness.evidence.settings import PROFILES
 from oracles.harness.subjects import importing
 from oracles.harness.subjects.subject import SubjectError
+from oracles.layout import fill
 from oracles.naming import unknown
 from oracles.reports.environments import RELEASES
 
@@ -41,15 +42,28 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, told)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does, but that an option is refused by the command that does not have it."""
+        """As argparse does, but that a word is refused by the command that does not know it."""
         known, left = super().parse_known_args(args, namespace)
-        for option in (word for word in left if word.startswith("--")):
-            name = option.partition("=")[0]
-            self.error(unknown(f"{name} is no option of {self.prog}", name, self._options()))
+        for word in left:
+            name = word.partition("=")[0]
+            what = "option" if word.startswith("-") else "argument"
+            self.error(unknown(f"{name} is no {what} of {self.prog}", name, self._options()))
         return known, left
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is off, and no more: ``--help`` says the rest."""
+        refuse(message, self.prog)
+        self.exit(2)
 
     def _options(self) -> Sequence[str]:
         return [name for name in self._option_string_actions if name.startswith("--")]
+
+
+def refuse(message: str, who: str = "oracles") -> None:
+    """Say why a call is off: in lines of a terminal's width, in one line elsewhere."""
+    told = f"{who}: {message}"
+    wraps = sys.stderr.isatty() and "\n" not in told
+    print(fill(told, hanging="    ") if wraps else told, file=sys.stderr)
 
 
 OPTIONS = {
@@ -59,8 +73,15 @@ OPTIONS = {
     "rule": "--rule",
     "rules": "--rule",
     "dtypes": "--dtype",
+    "dtype": "--dtype",
+    "path": "--path",
+    "device": "--device",
     "not_promised": "--not-promised",
     "convention": "--convention",
+    "timing": "--convention",
+    "allow": "--allow",
+    "releases": "--releases",
+    "folder": "--folder",
     "within": "--within",
     "arrays": "--arrays",
     "time_limit": "--time-limit",
@@ -144,8 +165,31 @@ def in_options(text: str) -> str:
     return _ARGUMENT.sub(lambda match: OPTIONS[match[1]], _TABLE.sub(options, text))
 
 
-def pair(text: str) -> tuple[str, str]:
-    """A name and what it is given."""
+SEVERAL = "several with commas between, or given again"
+"""How options are given more than once."""
+
+
+def several(text: str) -> list[str]:
+    """What is listed with commas between; a comma before a space belongs to a name.
+
+    >>> several("float32,float64")
+    ['float32', 'float64']
+    >>> several("foreach, tensor lr,fused")
+    ['foreach, tensor lr', 'fused']
+    """
+    return re.split(r",(?! )", text)
+
+
+def pairs(text: str) -> list[tuple[str, str]]:
+    """Names and what each is given, with commas between.
+
+    >>> pairs("betas=(0.9,0.99),lr=0.1")
+    [('betas', '(0.9,0.99)'), ('lr', '0.1')]
+    """
+    return [_pair(one) for one in re.split(r",(?=\w+=)", text)]
+
+
+def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")

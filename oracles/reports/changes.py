@@ -140,7 +140,7 @@ def verdict(comparison: Comparison) -> str:
     return f"{f'WORSE: {worse}' if worse else 'nothing is worse'}; {same}{failing}"
 
 
-def terminal(comparison: Comparison, *, full: bool = False, width: int = 100) -> str:
+def terminal(comparison: Comparison, *, full: bool = False, width: int | None = None) -> str:
     """What changed, as a table; if ``full``, then each place, with what shows it."""
     return printed(partial(_show, comparison, full=full), width)
 

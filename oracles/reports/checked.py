@@ -17,7 +17,7 @@ from oracles.reports.text import columns, printed
 STYLES = {Word.KEPT: "green", Word.BROKEN: "bold red"}
 
 
-def render(report: Report, *, full: bool = False, width: int = 100) -> str:
+def render(report: Report, *, full: bool = False, width: int | None = None) -> str:
     """The report as text: figures, faults, and the line that can be quoted.
 
     With ``full``, each promise, too.

@@ -26,7 +26,7 @@ def render(
     found: Identification,
     *,
     full: bool = False,
-    width: int = 100,
+    width: int | None = None,
     words: Callable[[str], str] = str,
 ) -> str:
     """All of it, in the words of whoever asks; of examples only the first few unless ``full``."""

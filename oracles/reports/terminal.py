@@ -17,7 +17,7 @@ from oracles.reports.text import printed
 SHARES = "largest share of the radius used"
 
 
-def render(tally: Tally, *, full: bool = True, width: int = 100) -> str:
+def render(tally: Tally, *, full: bool = True, width: int | None = None) -> str:
     """The report as text: of each path and convention or, if not ``full``, of each optimizer."""
     return printed(partial(_show, tally, full=full), width)
 

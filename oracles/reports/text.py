@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from oracles.layout import width
 
-def printed(show: Callable[[Console], None], width: int) -> str:
-    """What is shown on a console of that width, as text.
 
-    >>> printed(lambda console: console.print("kept", "  "), width=80)
+def plain(**given: Any) -> Console:
+    """A console of the terminal's width that prints what it is given, and reads nothing into it."""
+    return Console(**{"width": width(), "highlight": False, "markup": False} | given)
+
+
+def printed(show: Callable[[Console], None], columns: int | None = None) -> str:
+    """What is shown on a console of that width, by default the terminal's, as text.
+
+    >>> printed(lambda console: console.print("kept", "  "))
     'kept'
     """
     out = io.StringIO()
-    show(Console(file=out, width=width, highlight=False, markup=False))
+    show(plain(file=out, width=columns or width()))
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 
 

@@ -11,7 +11,7 @@ from oracles.reports.text import printed
 from oracles.watching import LoopReport
 
 
-def render(report: LoopReport, width: int = 100) -> str:
+def render(report: LoopReport, width: int | None = None) -> str:
     """The report as text: faults, what to do, doubts, and the line that can be quoted."""
     return printed(partial(show, report), width)
 

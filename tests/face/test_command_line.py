@@ -1,0 +1,75 @@
+"""What all commands share: how they are called, what they take lists by, and how they refuse."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+import oracles
+from oracles import cli
+from oracles.commands.command import several
+from oracles.harness.subjects.paths import PATHS
+from oracles.harness.watching.faults import FAULTS
+
+OFF = {
+    "check LBFGS": "`oracles explain LBFGS` says what it computes",
+    "check --rule SGD,LBFGS": "--rule='LBFGS' cannot be asked: it iterates to a criterion",
+    "check Adam": "Adam is torch's: ask it by --rule Adam",
+    "check -q": "oracles check: -q is no option of oracles check",
+    "check --dtype float32,float46": "--dtype='float46' is not there (did you mean 'float64'?)",
+    "explain DTensor": "`oracles check --rule DTensor` asks whether it does",
+    "explain GradScaler --convention ceilin": "--convention='ceilin' of GradScaler is not known",
+    "explain GradScaler --picture a.svg": "--picture is for optimizers",
+    "identify x:y --rule SGD,LBFGS": "--rule='LBFGS' cannot be asked",
+    "loop x:y --allow raises,rases": "--allow='rases' is no fault (did you mean 'raises'?)",
+    "page reports": "oracles page: reports is no argument of oracles page; allowed: --help",
+}
+
+
+def refused(command: str) -> int | str | None:
+    """The status of a call that is off."""
+    try:
+        return cli.main(command.split())
+    except SystemExit as off:
+        return off.code
+
+
+@pytest.mark.parametrize("command", OFF)
+def test_a_call_that_is_off_is_told_why(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(command) == 2
+    said = capsys.readouterr()
+    assert OFF[command] in said.err and not said.out
+    assert said.err.count("\n") == 1  # no usage in front of it; and whole where nobody watches
+
+
+def test_on_a_terminal_a_refusal_is_as_wide_as_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in ("identify x:y --rule Adma", "check --rul SGD --x"):
+        assert refused(command) == 2
+        first, *others = capsys.readouterr().err.splitlines()
+        assert others and all(line.startswith("    ") for line in others)
+        assert max(map(len, (first, *others))) <= 80
+
+
+@pytest.mark.parametrize("name", [named.name for named in (*PATHS, *FAULTS)])
+def test_a_name_with_commas_is_one(name: str) -> None:
+    assert several(name) == [name]
+    assert several(f"{name},{name}") == [name, name]
+
+
+def test_no_command_is_asked_for_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+    said = capsys.readouterr()
+    assert all(f"    {command}" in said.err for command in cli.COMMANDS) and not said.out
+
+
+def test_the_package_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["oracles", "page", "reports"])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(Path(oracles.__file__).with_name("__main__.py")), run_name="__main__")
