@@ -25,12 +25,13 @@ from oracles.commands.command import (
 )
 from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.evidence.settings import PROFILES
+from oracles.harness.loop.catalogue import PARTS
 from oracles.harness.runs.workers import cores
 from oracles.harness.subjects.arrays import KINDS
 from oracles.inquiry import RULE, Found, answer
 from oracles.report import Report
 from oracles.reports.checked import show
-from oracles.reports.text import plain
+from oracles.reports.text import plain, say
 
 TIME_LIMIT = 60.0
 """In seconds, for each round of cases that is drawn."""
@@ -117,7 +118,8 @@ def refuse(options: argparse.Namespace, of: Mapping[str, Any] = OPTIONS) -> None
     """
     for name, default in of.items():
         if getattr(options, name) != default:
-            who = "code of your own" if of is OPTIONS else "torch's classes, and with --as-torch"
+            own = "code of your own, without --as-torch"
+            who = own if of is OPTIONS else "torch's classes, and with --as-torch"
             raise Usage(f"--{name.replace('_', '-')} is for {who}")
 
 
@@ -148,6 +150,8 @@ def limit(options: argparse.Namespace) -> float:
 def _checking(options: argparse.Namespace) -> Checking:
     if options.rule and len(options.rule) > 1:
         raise Usage("--rule is given once for code of your own: it follows one rule")
+    if options.rule and options.rule[0] in PARTS:
+        raise Usage(f"--rule {options.rule[0]} is for torch's own, not for {options.subject}")
     try:
         return Checking(
             options.subject,
@@ -173,7 +177,7 @@ def _watched(
     if options.json:
         yield from _begun(checking)
         return
-    console.print(f"asking {options.subject}", soft_wrap=True)
+    say(console, f"asking {options.subject}")
     # No thread of its own redraws the line: processes are forked meanwhile.
     columns = TextColumn("asked: {task.description}"), TimeElapsedColumn()
     with Progress(
@@ -190,7 +194,7 @@ def _watched(
             progress.update(line, description=question, refresh=True)
             found = answer({question: told}, RULE)
             if isinstance(found, Found):
-                console.print(in_options(str(found.identification)), soft_wrap=True)
+                say(console, in_options(str(found.identification)))
             yield question, told
 
 

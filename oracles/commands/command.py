@@ -90,6 +90,13 @@ OPTIONS = {
 }
 """Arguments of Python's face, as the command line calls them."""
 
+CALLS = {
+    "oracles.check_loop": "`oracles loop`",
+    "oracles.check_schedule": "`oracles check MODULE:NAME --rule SCHEDULE`",
+    "oracles.identify": "`oracles identify`",
+}
+"""Functions of Python's face, as the command line calls them."""
+
 _TABLE = re.compile(rf"\b({'|'.join(OPTIONS)})=\{{(.*?)\}}")
 _ARGUMENT = re.compile(rf"(?:^|(?<=: ))({'|'.join(OPTIONS)})(?==|: )")
 _PAIR = re.compile(r"'([^']*)': (?:'([^']*)'|([^,]*))")
@@ -155,6 +162,8 @@ def in_options(text: str) -> str:
     'say what it is by --name lr=v, or --fixed NAME=VALUE'
     >>> in_options("rule='Lion' is not known")
     "--rule='Lion' is not known"
+    >>> in_options("that is for oracles.check_loop")
+    'that is for `oracles loop`'
     """
 
     def options(match: re.Match[str]) -> str:
@@ -162,6 +171,8 @@ def in_options(text: str) -> str:
         said = [f"{name}={word or value}" for name, word, value in pairs] or ["NAME=VALUE"]
         return " ".join(f"{OPTIONS[match[1]]} {pair}" for pair in said)
 
+    for function, command in CALLS.items():
+        text = text.replace(function, command)
     return _ARGUMENT.sub(lambda match: OPTIONS[match[1]], _TABLE.sub(options, text))
 
 
@@ -264,7 +275,7 @@ def imported(name: str) -> Any:
     try:
         return importing.imported(name)
     except SubjectError as error:
-        raise Usage(f"subject={name!r} cannot be imported: {error.sentence}") from error
+        raise Usage(f"{name} cannot be imported: {error.sentence}") from error
 
 
 def optimizer(name: str) -> Any:
@@ -275,5 +286,5 @@ def optimizer(name: str) -> Any:
     """
     found = imported(name)
     if not isinstance(found, type) or not hasattr(found, "step"):
-        raise Usage(f"subject={name!r} has no step: it is no class of optimizers")
+        raise Usage(f"{name} has no step: it is no class of optimizers")
     return found

@@ -121,12 +121,12 @@ def _subject(options: argparse.Namespace) -> Any:
         return _equation(options)
     if Path(options.subject).suffix in KINDS:
         return Path(options.subject)
-    if ":" not in options.subject:
-        raise Usage(
-            f"{options.subject!r} is nothing that can be asked; allowed: package.module:name, or a "
-            f"file that ends in {', '.join(KINDS)}"
-        )
-    return imported(options.subject)
+    try:
+        return imported(options.subject)
+    except Usage as error:
+        if ":" in options.subject:
+            raise
+        raise Usage(f"{error}; or a file that ends in {', '.join(KINDS)}") from error
 
 
 def _equation(options: argparse.Namespace) -> Any:

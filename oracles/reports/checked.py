@@ -12,7 +12,7 @@ from rich.text import Text
 
 from oracles.harness.promise import Line, Word
 from oracles.report import Report
-from oracles.reports.text import columns, printed
+from oracles.reports.text import columns, printed, say
 
 STYLES = {Word.KEPT: "green", Word.BROKEN: "bold red"}
 
@@ -32,14 +32,14 @@ def show(
     if report.accuracies or report.refused or report.failed:
         console.print(_accuracies(report))
     if report.promises:
-        console.print(_counted(report.promises), soft_wrap=True)
+        say(console, _counted(report.promises))
     if report.promises and full:
         console.print(_promises(report.promises))
     for sentence in report.faults():
-        console.print(Text.assemble(("FAILED    ", "bold red"), words(sentence)), soft_wrap=True)
+        say(console, words(sentence), "FAILED    ")
     for sentence in remarks(report):
-        console.print(words(sentence), soft_wrap=True)
-    console.print(Text(words(str(report)), style="bold"), soft_wrap=True)
+        say(console, words(sentence))
+    say(console, words(str(report)), style="bold")
 
 
 def remarks(report: Report) -> list[str]:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import requires, version
 from pathlib import Path
@@ -151,16 +151,16 @@ def make(folder: Path, wanted: Sequence[str]) -> Path:
     return python
 
 
-def refuse_missing(releases: Iterable[str], tell: Tell = nobody) -> None:
+def refuse_missing(releases: Sequence[str], tell: Tell = nobody) -> None:
     """See, before one of them is installed, whether all can be.
 
     Raises:
         NotMade: one cannot.
     """
     with tempfile.TemporaryDirectory(prefix="oracles-", ignore_cleanup_errors=True) as name:
+        tell(f"torch {', '.join(releases)}: being looked for")
         _, install = _empty(Path(name) / "env")
         for release in releases:
-            tell(f"torch {release}: being looked for")
             try:
                 run([*install, "--dry-run", "--no-deps", f"torch=={release}"], Path(name))
             except NotMade as error:

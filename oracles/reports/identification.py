@@ -10,6 +10,7 @@ from rich.table import Table
 
 from oracles.harness.candidates import Candidate
 from oracles.identification import Identification
+from oracles.layout import fill
 from oracles.reports.text import columns, printed
 
 ELSEWHERE = (
@@ -36,9 +37,12 @@ def render(
 def _show(
     found: Identification, console: Console, *, full: bool, words: Callable[[str], str]
 ) -> None:
-    console.print(words(f"{found}."))
+    console.print(fill(words(f"{found}."), columns=console.width))
     for paragraph in (*_equations(found), *_remarks(found)):
-        console.print(f"\n{paragraph}")
+        console.print()
+        for line in paragraph.splitlines():
+            indent = " " * (len(line) - len(line.lstrip()))
+            console.print(fill(line, hanging=indent, columns=console.width))
     for title, table in (_examples(found, full=full), _untold(found)):
         if table.row_count:
             console.print(f"\n{title}")

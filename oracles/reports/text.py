@@ -8,13 +8,21 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from oracles.layout import width
+from oracles.layout import fill, width
 
 
 def plain(**given: Any) -> Console:
     """A console of the terminal's width that prints what it is given, and reads nothing into it."""
     return Console(**{"width": width(), "highlight": False, "markup": False} | given)
+
+
+def say(console: Console, told: str, head: str = "", style: str = "") -> None:
+    """A sentence: on a terminal in lines of its width, elsewhere in one line."""
+    if console.is_terminal:
+        told = fill(head + told, hanging=" " * len(head), columns=console.width)[len(head) :]
+    console.print(Text.assemble((head, "bold red"), (told, style)), soft_wrap=True)
 
 
 def printed(show: Callable[[Console], None], columns: int | None = None) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from torch import optim
 
 import oracles
 from oracles import cli
 from oracles.commands.command import several
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.watching.faults import FAULTS
+from oracles.report import Report
+from oracles.reports.checked import show
+from oracles.reports.text import plain
 
 OFF = {
     "check LBFGS": "`oracles explain LBFGS` says what it computes",
@@ -20,6 +26,13 @@ OFF = {
     "check Adam": "Adam is torch's: ask it by --rule Adam",
     "check -q": "oracles check: -q is no option of oracles check",
     "check --dtype float32,float46": "--dtype='float46' is not there (did you mean 'float64'?)",
+    "check x:y --as-torch --within 1": "--within is for code of your own, without --as-torch",
+    "check x:y --rule GradScaler": "--rule GradScaler is for torch's own, not for x:y",
+    "explain torch.optim.Adam": "(did you mean 'Adam'?)",
+    "identify gone.csv": "gone.csv cannot be read: No such file or directory\n",
+    "identify my.py": "'my.py' names a file; allowed: a module",
+    "identify tests.support.breakers:Claen": "no 'Claen', did you mean 'Clean'?",
+    "identify torch.optim.Adam": "is not MODULE:NAME, as torch.optim:Adam; or a file that ends in",
     "explain DTensor": "`oracles check --rule DTensor` asks whether it does",
     "explain GradScaler --convention ceilin": "--convention='ceilin' of GradScaler is not known",
     "explain GradScaler --picture a.svg": "--picture is for optimizers",
@@ -61,6 +74,41 @@ def test_on_a_terminal_a_refusal_is_as_wide_as_it(
 def test_a_name_with_commas_is_one(name: str) -> None:
     assert several(name) == [name]
     assert several(f"{name},{name}") == [name, name]
+
+
+class Needs(optim.SGD):
+    def __init__(self, params: Any, lr: float, total: int) -> None:
+        super().__init__(params, lr)
+        self.total = total
+
+
+def test_who_lacks_an_argument_is_told_how_to_give_it() -> None:
+    assert "argument: 'total'; given by fixed={...}" in str(oracles.identify(Needs))
+    assert "argument: 'total'; given by fixed={...}" in str(oracles.check(Needs))
+
+
+@pytest.mark.parametrize(
+    ("subject", "said"),
+    [
+        (lambda t, base, gamma: base * gamma**t, "oracles.identify names the schedule"),
+        (optim.lr_scheduler.StepLR, "a class of schedulers is for oracles.check_schedule"),
+        (lambda X, y, lr, epochs: None, "is a training loop: oracles.identify says which"),
+    ],
+    ids=["a schedule", "a class of schedulers", "a training loop"],
+)
+def test_what_is_no_optimizer_is_sent_to_who_asks_it(subject: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        oracles.check(subject)
+
+
+def test_a_report_is_as_wide_as_the_terminal() -> None:
+    """Elsewhere its sentences are lines, which can be searched for and quoted."""
+    report = Report("Mine", fault=f"cannot be stepped: {'x ' * 60}")
+    for terminal in (True, False):
+        out = io.StringIO()
+        show(report, plain(file=out, width=60, force_terminal=terminal, color_system=None))
+        lines = out.getvalue().splitlines()
+        assert (max(map(len, lines)) <= 60) == terminal == (len(lines) > 2)
 
 
 def test_no_command_is_asked_for_help(capsys: pytest.CaptureFixture[str]) -> None:
