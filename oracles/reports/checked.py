@@ -12,7 +12,7 @@ from rich.text import Text
 
 from oracles.harness.promise import Line, Word
 from oracles.report import Report
-from oracles.reports.text import columns, printed, say
+from oracles.reports.text import columns, printed, put, say
 
 STYLES = {Word.KEPT: "green", Word.BROKEN: "bold red"}
 
@@ -30,11 +30,11 @@ def show(
 ) -> None:
     """Print the report; sentences in the words of whoever has asked."""
     if report.accuracies or report.refused or report.failed:
-        console.print(_accuracies(report))
+        put(console, _accuracies(report))
     if report.promises:
         say(console, _counted(report.promises))
     if report.promises and full:
-        console.print(_promises(report.promises))
+        put(console, _promises(report.promises))
     for sentence in report.faults():
         say(console, words(sentence), "FAILED    ")
     for sentence in remarks(report):

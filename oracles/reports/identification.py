@@ -11,7 +11,7 @@ from rich.table import Table
 from oracles.harness.candidates import Candidate
 from oracles.identification import Identification
 from oracles.layout import fill
-from oracles.reports.text import columns, printed
+from oracles.reports.text import columns, printed, put
 
 ELSEWHERE = (
     "This is torch's own rule: if results differ all the same, the step is not why. Look at the "
@@ -46,7 +46,7 @@ def _show(
     for title, table in (_examples(found, full=full), _untold(found)):
         if table.row_count:
             console.print(f"\n{title}")
-            console.print(table)
+            put(console, table)
 
 
 def _equations(found: Identification) -> Iterator[str]:

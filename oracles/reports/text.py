@@ -44,6 +44,19 @@ def columns(*names: str) -> Table:
     return table
 
 
+def put(console: Console, table: Table) -> None:
+    """Print a table, and tear no word in it while there is room elsewhere."""
+    cells = [[str(column.header), *map(str, column.cells)] for column in table.columns]
+    least = [max(len(word) for cell in own for word in cell.split(" ")) for own in cells]
+    widths = [max(map(len, own)) for own in cells]
+    for _ in range(sum(widths) + 2 * (len(widths) - 1) - console.width):
+        loose = [n for n, own in enumerate(widths) if own > least[n]] or range(len(widths))
+        widths[max(loose, key=widths.__getitem__)] -= 1
+    for column, room in zip(table.columns, widths, strict=True):
+        column.width = room
+    console.print(table)
+
+
 def line(cells: Iterable[str]) -> str:
     """A row of a table in Markdown.
 

@@ -18,7 +18,7 @@ from oracles.harness.subjects.paths import PATHS
 from oracles.harness.watching.faults import FAULTS
 from oracles.report import Report
 from oracles.reports.checked import show
-from oracles.reports.text import plain
+from oracles.reports.text import columns, plain, printed, put
 
 OFF = {
     "check LBFGS": "`oracles explain LBFGS` says what it computes",
@@ -109,6 +109,18 @@ def test_a_report_is_as_wide_as_the_terminal() -> None:
         show(report, plain(file=out, width=60, force_terminal=terminal, color_system=None))
         lines = out.getvalue().splitlines()
         assert (max(map(len, lines)) <= 60) == terminal == (len(lines) > 2)
+
+
+@pytest.mark.parametrize(("room", "whole"), [(80, 2), (65, 2), (60, 1)])
+def test_a_table_tears_no_word_for_which_there_is_room(room: int, whole: int) -> None:
+    """And if there is none, the longest; what is short stays on its line."""
+    long = ("CosineAnnealingWarmRestarts", "a-late-group-is-refused")
+    table = columns("what", "whose", "which", "")
+    table.add_row("three short words", *long, "")
+    text = printed(lambda console: put(console, table), room)
+    assert max(map(len, text.splitlines())) <= room
+    assert sum(word in text for word in long) == whole
+    assert ("three short words" in text) == (room == 80)
 
 
 def test_no_command_is_asked_for_help(capsys: pytest.CaptureFixture[str]) -> None:
