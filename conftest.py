@@ -31,6 +31,7 @@ from oracles.rule import Rule
 from tests.support.recorder import PROPERTY, Recorder
 
 profiles.load()
+pytest.register_assert_rewrite("tests.support.byhand")  # it has tests that others extend
 TALLY = pytest.StashKey[Tally]()
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from oracles.harness.promise import Line, Word
 from oracles.report import Report
-from oracles.reports.text import columns, printed, put, say
+from oracles.reports.text import FAILED, columns, printed, put, say
 
 STYLES = {Word.KEPT: "green", Word.BROKEN: "bold red"}
 
@@ -36,7 +36,7 @@ def show(
     if report.promises and full:
         put(console, _promises(report.promises))
     for sentence in report.faults():
-        say(console, words(sentence), "FAILED    ")
+        say(console, words(sentence), FAILED)
     for sentence in remarks(report):
         say(console, words(sentence))
     say(console, words(str(report)), style="bold")

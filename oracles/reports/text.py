@@ -12,6 +12,9 @@ from rich.text import Text
 
 from oracles.layout import fill, width
 
+FAILED = "FAILED    "
+"""What a fault begins with."""
+
 
 def plain(**given: Any) -> Console:
     """A console of the terminal's width that prints what it is given, and reads nothing into it."""

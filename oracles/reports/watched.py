@@ -6,7 +6,7 @@ from functools import partial
 
 from rich.console import Console
 
-from oracles.reports.text import printed, say
+from oracles.reports.text import FAILED, printed, say
 from oracles.watching import LoopReport
 
 
@@ -18,7 +18,7 @@ def render(report: LoopReport, width: int | None = None) -> str:
 def show(report: LoopReport, console: Console) -> None:
     """Print the report."""
     for found in report.findings:
-        say(console, str(found), "FAILED    ")
+        say(console, str(found), FAILED)
         say(console, f"what to do: {found.advice}", " " * 10)
     for doubt in report.doubts:
         say(console, f"could not tell {doubt.sentence}")
