@@ -194,7 +194,8 @@ def explain(rule: str | Rule, convention: str | None = None) -> Explanation:
     """
     if not isinstance(rule, Rule):
         if rule not in ALL:
-            raise ValueError(unknown(f"rule={rule!r} is not known", rule, ALL))
+            allowed = f"{', '.join(ALL)}; schedules and parts of the loop by explain_schedule"
+            raise ValueError(unknown(f"rule={rule!r} is not known", rule, ALL, allowed))
         rule = ALL[rule]
     others = rule.conventions[1:] if convention is None else (rule.convention(convention),)
     title, sections = _theory(rule)

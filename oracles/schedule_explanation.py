@@ -20,6 +20,9 @@ from oracles.schedules.schedule import Schedule, Timing
 ALL = (*KNOWN, *PARTS)
 """Schedules that can be explained, by name."""
 
+LOOP = (*ALL, *PARTS_OF_LOOP)
+"""These, and the other parts of the loop."""
+
 VARIANTS = {"schedule": "timing", "part": "variant"}
 """What ways of doing it are called."""
 
@@ -129,26 +132,29 @@ class ScheduleExplanation:
 
 
 def explain_schedule(name: str, timing: str | None = None) -> ScheduleExplanation:
-    """Say what a schedule computes, and what else may be taken for it.
+    """Say what a schedule or another part of the loop does, and what else may be taken for it.
 
     Args:
         name: a class of ``torch.optim.lr_scheduler``, SWALR, or what others call a schedule that
-            torch has not: a function of transformers, a class of timm.
+            torch has not: a function of transformers, a class of timm; or a part such as
+            ``GradScaler`` or ``clip_grad_norm_``.
         timing: the only variant to be set beside the first, by name (default: all).
 
     Raises:
-        ValueError: there is no schedule, or no timing of it, of that name.
+        ValueError: there is no schedule or part, or no variant of it, of that name.
 
     >>> explain_schedule("StepLR").title
     'Decay every few epochs: torch.optim.lr_scheduler.StepLR.'
     >>> print(explain_schedule("get_linear_schedule_with_warmup").others[0].numbers)
     epoch 0: from_zero 0, from_one 0.01
+    >>> print(explain_schedule("GradScaler", "floor_of_one").others[0].equation)
+    s = max(βs, 1)
     """
-    if name not in ALL:
-        raise ValueError(unknown(f"schedule={name!r} is not known", name, ALL))
+    if name not in LOOP:
+        raise ValueError(unknown(f"schedule={name!r} is not known", name, LOOP))
     if name in KNOWN:
         return _of_schedule(KNOWN[name], timing)
-    return _of_part(PARTS[name], timing)
+    return _of_part((PARTS | PARTS_OF_LOOP)[name], timing)
 
 
 def _of_schedule(schedule: Schedule, timing: str | None) -> ScheduleExplanation:
@@ -174,31 +180,14 @@ def _of_schedule(schedule: Schedule, timing: str | None) -> ScheduleExplanation:
     )
 
 
-def explain_part(name: str, variant: str | None = None) -> ScheduleExplanation:
-    """Say what a part of the loop that is no schedule does, and what others do in its place.
-
-    Args:
-        name: of :data:`PARTS_OF_LOOP`.
-        variant: the only one to be set beside torch's, by name (default: all).
-
-    Raises:
-        ValueError: there is no such part, or no such variant of it.
-
-    >>> print(explain_part("GradScaler", "floor_of_one").others[0].equation)
-    s = max(βs, 1)
-    """
-    if name not in PARTS_OF_LOOP:
-        raise ValueError(unknown(f"part={name!r} is not known", name, PARTS_OF_LOOP))
-    return _of_part(PARTS_OF_LOOP[name], variant, "part")
-
-
-def _of_part(part: Part, variant: str | None, kind: str = "schedule") -> ScheduleExplanation:
+def _of_part(part: Part, variant: str | None) -> ScheduleExplanation:
     compute = part.torch.compute
     while isinstance(compute, partial):
         compute = compute.func
     title, theory = _theory(inspect.getmodule(compute))
     first, *others = (Line(v.name, v.equation, v.source, "") for v in part.variants)
     chosen = _chosen(part.name, others, variant)
+    kind = "schedule" if part.name in PARTS else "part"
     return ScheduleExplanation(part.name, title, theory, part.symbols, first, chosen, "", kind=kind)
 
 

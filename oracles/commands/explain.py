@@ -13,10 +13,7 @@ from oracles.explanation import ALL, Explanation, explain
 from oracles.loop.registry import PARTS_OF_LOOP
 from oracles.naming import unknown
 from oracles.schedule_explanation import ALL as SCHEDULES
-from oracles.schedule_explanation import ScheduleExplanation, explain_part, explain_schedule
-
-LOOP = (*SCHEDULES, *PARTS_OF_LOOP)
-"""What can be explained and is no optimizer."""
+from oracles.schedule_explanation import LOOP, ScheduleExplanation, explain_schedule
 
 KINDS = (".png", ".svg")
 """Of pictures."""
@@ -64,13 +61,11 @@ def _explained(options: argparse.Namespace) -> Explanation | ScheduleExplanation
         if options.picture:
             _draw(explanation, options.picture)
         return explanation
-    if options.picture and name in LOOP:
+    if name not in LOOP:
+        raise Usage(_nothing_of(name))
+    if options.picture:
         raise Usage("--picture is for optimizers")
-    if name in SCHEDULES:
-        return explain_schedule(name, convention)
-    if name in PARTS_OF_LOOP:
-        return explain_part(name, convention)
-    raise Usage(_nothing_of(name))
+    return explain_schedule(name, convention)
 
 
 def _nothing_of(name: str) -> str:

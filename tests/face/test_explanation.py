@@ -28,7 +28,7 @@ from oracles.optimizers.sgd import RULE as SGD
 from oracles.reports.picture import drawn, follow, picture
 from oracles.rule import Convention, Rule
 from oracles.schedule_explanation import ALL as SCHEDULES
-from oracles.schedule_explanation import explain_part, explain_schedule
+from oracles.schedule_explanation import explain_schedule
 from oracles.schedules.registry import CUSTOMARY
 from tests.support.pinned import vectors
 
@@ -228,11 +228,11 @@ def test_the_command_is_off_without_such_a_convention(capsys: pytest.CaptureFixt
 
 @pytest.mark.parametrize("name", PARTS_OF_LOOP)
 def test_a_part_of_the_loop_is_explained(name: str) -> None:
-    part, told = PARTS_OF_LOOP[name], explain_part(name)
+    part, told = PARTS_OF_LOOP[name], explain_schedule(name)
     text = " ".join(str(told).split())
     assert told.title and told.theory and "``" not in text and "---" not in text
     assert all(" ".join(v.source.split()) in text for v in part.variants)
-    one = explain_part(name, part.variants[-1].name)
+    one = explain_schedule(name, part.variants[-1].name)
     assert f": {part.variants[-1].name} beside torch's" in str(one)
     assert part.symbols in " ".join(str(one).split()) and "in no epoch" not in str(one)
 
@@ -240,8 +240,7 @@ def test_a_part_of_the_loop_is_explained(name: str) -> None:
 @pytest.mark.parametrize("name", [*ALL, *SCHEDULES, *PARTS_OF_LOOP])
 def test_all_fits_a_terminal(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    told: Any = explained(name) if name in ALL else None
-    told = told or (explain_schedule if name in SCHEDULES else explain_part)(name)
+    told: Any = explained(name) if name in ALL else explain_schedule(name)
     assert max(map(cell_len, str(told).splitlines())) <= 80
 
 
