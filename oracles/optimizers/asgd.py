@@ -253,7 +253,7 @@ DRAWING = Drawing(
         "lr": Domain(special=(1.0, 0.5, 0.1, 1e-2, 1.0, 0.5, 0.1, 1e-2, 0.0), low=1e-4, high=2.0),
         "lambd": Domain(special=(1e-4, 1.0, 0.5, 0.1, 0.0), low=1e-4, high=4.0),
         "alpha": Domain(special=(0.75, 0.5, 1.0, 0.0), low=0.1, high=2.0),
-        "t0": Domain(special=(1e6, 0.0, 1.0, 0.5, 2.0), low=0.1, high=10.0),
+        "t0": Domain(special=(1e6, 0.0, 1.1, 0.3, 2.0), low=0.1, high=10.0),
         "weight_decay": Domain(special=(0.0, 1.0, 0.1, 1e-2), low=1e-4, high=4.0),
     },
     nearest_allowed=nearest_allowed,

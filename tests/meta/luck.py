@@ -18,34 +18,35 @@ from oracles.harness.subjects.torch_optim import quiet
 from oracles.optimizers.registry import RULES
 from tests.meta import loop_faults, wrong_optimizers
 
-Missed = tuple[int, str]
-"""A seed, and who escapes under it."""
+Hunted = tuple[int, str, bool]
+"""A seed, who is planted under it, and whether that escapes."""
 
 
-def of_loop(seeds: range, names: Sequence[str], profile: str) -> Iterator[Missed]:
-    """Faulty parts of the loop that their question misses."""
+def of_loop(seeds: range, names: Sequence[str], profile: str) -> Iterator[Hunted]:
+    """Faulty parts of the loop, each asked its question."""
     for specimen in loop_faults.ZOO:
         if names and specimen.part not in names:
             continue
         for seed in seeds:
             with lasting(profile, seed):
                 told = loop_faults.caught(specimen)
-            if told == "":
-                yield seed, str(specimen)
+            if told is not None:  # somebody is asked
+                yield seed, str(specimen), told == ""
 
 
-def of_optimizers(seeds: range, names: Sequence[str], profile: str) -> Iterator[Missed]:
-    """Wrong optimizers, on each of their paths, that a check misses."""
+def of_optimizers(seeds: range, names: Sequence[str], profile: str) -> Iterator[Hunted]:
+    """Wrong optimizers on each of their paths, asked by each check that claims them."""
     for rule, check in wrong_optimizers.PAIRS:
         if names and rule.name not in names:
             continue
         for seed in seeds:
             wrong = list(wrong_optimizers.planted(rule, check, everywhere=True))
-            for who in sorted(wrong_optimizers.survivors(rule, check, wrong, seed, profile)):
-                yield seed, f"{rule.name}: {check.name}: {who}"
+            escaped = wrong_optimizers.survivors(rule, check, wrong, seed, profile)
+            for who in sorted({wrong_optimizers.named(each) for each in wrong} | escaped):
+                yield seed, f"{rule.name}: {check.name}: {who}", who in escaped
 
 
-Zoo = Callable[[range, Sequence[str], str], Iterator[Missed]]
+Zoo = Callable[[range, Sequence[str], str], Iterator[Hunted]]
 
 ZOOS: dict[str, tuple[Zoo, str]] = {
     "loop": (of_loop, "default"),
@@ -68,11 +69,16 @@ def main() -> None:
     quiet()
     zoo, profile = ZOOS[options.zoo]
     seeds = range(options.first, options.first + options.seeds)
-    missed = Counter[str]()
-    for seed, who in zoo(seeds, options.names, options.profile or profile):
-        missed[who] += 1
-        print(f"seed {seed} misses {who}", flush=True)
-    print(f"{len(missed)} are missed under some of {options.seeds} seeds")
+    hunts, missed = Counter[str](), Counter[str]()
+    for seed, who, escapes in zoo(seeds, options.names, options.profile or profile):
+        hunts[who] += 1
+        if escapes:
+            missed[who] += 1
+            print(f"seed {seed} misses {who}", flush=True)
+    print(
+        f"{missed.total()} of {hunts.total()} hunts miss whom they are after; of {len(hunts)} who "
+        f"are planted, {len(missed)} escape under some of {options.seeds} seeds"
+    )
     for who, times in missed.most_common():
         print(f"{times:3} {who}")
 

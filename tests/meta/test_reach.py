@@ -28,6 +28,7 @@ from oracles.harness.cases.large import (
 )
 from oracles.harness.cases.separating import separating_cases
 from oracles.harness.cases.short import short_cases
+from oracles.harness.cases.strategies import Lead
 from oracles.optimizers.registry import RULES
 from oracles.rule import Convention, Rule
 
@@ -64,6 +65,11 @@ def hyper(name: str, value: object) -> Predicate:
 
 def changes(name: str) -> Predicate:
     return some_group(lambda g: len({getattr(h, name) for h in g.schedule}) > 1)
+
+
+def differing(one: Hyper, other: Hyper) -> int:
+    """The number of hyperparameters in which two sets differ."""
+    return sum(a != b for a, b in zip(one, other, strict=True))
 
 
 def switched_on(name: str) -> Predicate:
@@ -105,6 +111,12 @@ GENERAL: Features = {
     "transposed": some_parameter(lambda p: p.layout == "transposed" and p.initial.ndim > 1),
     "mixed dtypes": lambda case: "mixed" in case.precisions and len(case.parameters) >= 4,
     "groups that differ": lambda case: len({g.schedule[0] for g in case.groups}) > 1,
+    "groups that differ in one hyperparameter": lambda case: any(
+        differing(case.groups[0].schedule[0], g.schedule[0]) == 1 for g in case.groups[1:]
+    ),
+    "most hyperparameters change at once": some_group(
+        lambda g: any(differing(g.schedule[0], h) > len(h) // 3 for h in g.schedule)
+    ),
     "late group": some_group(lambda g: g.joins > 0),
     "missing gradient": some_parameter(lambda p: any(g is None for g in p.gradients[1:])),
     "late gradient": some_parameter(
@@ -509,6 +521,30 @@ def test_the_simplest_large_case_shows_something(rule: Rule) -> None:
     for drawn in (many_cases, *((long_cases,) if rule.elementwise else ())):
         case = minimal(drawn(rule), lambda case: True)
         assert all(np.any(p.initial) and np.any(p.gradients[0]) for p in case.parameters)
+
+
+@ALL
+def test_the_simplest_case_with_a_lead_moves(rule: Rule) -> None:
+    case = minimal(strategies.cases(rule, least=2, lead=Lead()), lambda case: True)
+    (h,) = {h for group in case.groups for h in group.schedule}
+    assert case.steps >= 2
+    assert h.lr > 0
+    first = case.parameters[0]
+    assert np.any(first.initial)
+    assert np.any(first.gradients[0])
+    assert all(g is not None for g in first.gradients)
+
+
+@ALL
+def test_a_lead_is_what_is_asked_for(rule: Rule) -> None:
+    lead = Lead(shapes=((3, 2),), layouts=("strided",), alone=False)
+    shapes = rule.drawing.shapes or lead.shapes
+
+    def kept(case: Case) -> bool:
+        first, _, *_ = case.groups[0].parameters
+        return first.initial.shape in shapes and first.layout == "strided"
+
+    always(strategies.cases(rule, lead=lead), kept)
 
 
 def single_option(rule: Rule) -> Features:

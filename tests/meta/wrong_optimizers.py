@@ -36,7 +36,6 @@ SURVIVES = {
     "NAdam_rounded_momentum_decay": "nothing but products of momenta see it, kept in float32",
     "Adagrad_stale_initial_accumulator_value": "torch reads it at construction, too",
     "Muon_rounded_eps": "nothing but updates of a norm below it see it",
-    "Muon_stale_eps": "nothing but updates of a norm below it see it",
     "Adagrad_rounded_initial_accumulator_value": "torch reads it at construction, before a step",
 }
 """What the checks do not find, and why."""
@@ -105,6 +104,11 @@ def impostor(rule: Rule, convention: str) -> list[TorchSubject]:
     return [TorchSubject(rule, made, DEFAULT, precision) for precision in PRECISIONS]
 
 
+def named(planted: Sequence[TorchSubject]) -> str:
+    """A wrong optimizer, and the path it is planted in."""
+    return f"{planted[0].optimizer.__name__} [{planted[0].path.name}]"
+
+
 def survivors(
     rule: Rule,
     check: Check,
@@ -113,7 +117,7 @@ def survivors(
     profile: str = "thorough",
 ) -> set[str]:
     """Who escapes a profile, and how the right impostor was refused, if it was."""
-    alive = {f"{each[0].optimizer.__name__} [{each[0].path.name}]": each for each in wrong}
+    alive = {named(each): each for each in wrong}
     # A text in float64 does not know the resolution that eps1 = None stands for elsewhere.
     known = getattr(rule.hyper(), "eps1", 0) is not None
     right = impostor(rule, rule.torch.name) if check.applies(DEFAULT) and known else []

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from oracles.harness.arithmetic.formats import FORMATS, FloatArray
-from oracles.harness.cases.case import PRECISIONS, Case
+from oracles.harness.cases.case import MIXED, PRECISIONS, Case
 from oracles.rule import Rule
 
 T = TypeVar("T")
@@ -42,22 +42,21 @@ def _table() -> FloatArray:
 VALUES = _table()
 
 
-def _edges() -> FloatArray:
-    """Values at the edge of each format: zero, subnormal, smallest normal, largest, inf, nan."""
-    values = [0.0, 1.0, -1.0, 2.0, np.inf, -np.inf, np.nan]
-    for format in FORMATS.values():
+def _edges(*names: str) -> FloatArray:
+    """Values at the edge of formats: zero, subnormal, smallest normal, largest, inf, nan.
+
+    Zero is there thrice: where it is the gradient, a subnormal parameter shows that it stays.
+    """
+    values = [0.0, 1.0, 0.0, -1.0, 0.0, 2.0, np.inf, -np.inf, np.nan]
+    for format in map(FORMATS.__getitem__, names):
         tiny, largest = float(2 * format.eta) or 5e-324, float(format.largest)
         normal = tiny / (2 * float(format.u))
         values += [tiny, -tiny, 3 * tiny, normal, -normal * 0.75, largest, -largest, 0.6 * largest]
     return np.array(values)
 
 
-EDGES = _edges()
-
-
-SMALL_EDGES = EDGES[np.abs(EDGES) <= 1]
-"""Those that a rule which looks at whole parameters is asked: one large element decides all others,
-and whether its square still counts hangs on what a kernel accumulates in."""
+EDGES = {MIXED: _edges(*FORMATS), **{name: _edges(name) for name in FORMATS}}
+"""By precision; where formats are mixed, the edges of all."""
 
 
 STRUCTURE, CODES = 192, 128
@@ -119,9 +118,16 @@ class Choices:
         values = np.take(VALUES, start + np.arange(math.prod(shape)), mode="wrap")
         return values.reshape(shape)
 
-    def edge_array(self, shape: tuple[int, ...], *, small: bool = False) -> FloatArray:
-        """An array of :data:`EDGES` (or the small ones) with ordinary values between them."""
-        among = SMALL_EDGES if small else EDGES
+    def edge_array(
+        self, shape: tuple[int, ...], precision: str, *, small: bool = False
+    ) -> FloatArray:
+        """An array of :data:`EDGES` with ordinary values between them.
+
+        A rule that looks at whole parameters is asked ``small`` ones: one large element decides all
+        others, and whether its square still counts hangs on what a kernel accumulates in.
+        """
+        among = EDGES[precision]
+        among = among[np.abs(among) <= 1] if small else among
         codes = self.codes(math.prod(shape))
         edges = among[codes % len(among)]
         return np.where(codes % 8 < 5, edges, VALUES[codes]).reshape(shape)

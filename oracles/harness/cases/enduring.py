@@ -22,10 +22,11 @@ LAST = 2**24
 """The last number up to which float32, in which most counters are, holds every whole one."""
 
 ELAPSED = (
-    *(LAST - 3, 100, 999, LAST - 2, 10_000, LAST - 4, 2**16, 100, 2**20 + 1, 999),
-    *(LAST - 1, LAST, 2**25, 2**31),
+    *(LAST - 3, 100, 999, LAST - 2, 150, 10, LAST - 4, 100, 10_000, 120, 200, 2**16, 30, 100),
+    *(2**20 + 1, 150, LAST - 1, LAST, 2**25, 2**31),
 )
-"""What counters are set to, most of them such that two steps later float32 still holds them."""
+"""What counters are set to: few enough that βᵗ has not underflowed, or most of them such that two
+steps later float32 still holds them."""
 
 TELLING = (*PRECISIONS, "float64", "float32", MIXED)
 """Short formats swallow most of the moves of rules that slow down: they come less often."""

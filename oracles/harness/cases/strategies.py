@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -37,7 +37,7 @@ LONG_SHAPES: tuple[tuple[tuple[int, ...], ...], ...] = (
 elements, with a tail that fills no SIMD register; and short ones, all tail (a deviation of the
 fused CPU kernel leaves half-precision vectors out; these are what remains to be asked of it)."""
 
-STEPS = (1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 4, 3, 1, 5, 2, 7, 12)
+STEPS = (1, 2, 3, 2, 1, 2, 3, 2, 1, 2, 3, 5, 1, 2, 3, 2, 1, 2, 4, 3, 6, 5, 2, 7, 12)
 
 NONFINITE = (math.inf, -math.inf, math.nan)
 
@@ -106,29 +106,48 @@ def hyper_of(choices: Choices, rule: Rule, precisions: Sequence[str]) -> Hyper:
     return rule.drawing.nearest_allowed(rule.hyper(**values, batch_size=choices.pick(BATCH_SIZES)))
 
 
+CHANGES = ("nothing", "all", "rate", "all", "one", "all", "nothing", "one")
+"""What of the hyperparameters may change between steps."""
+
+
 def schedule_of(
-    choices: Choices, rule: Rule, steps: int, precisions: Sequence[str]
+    choices: Choices,
+    rule: Rule,
+    steps: int,
+    precisions: Sequence[str],
+    like: Hyper | None = None,
 ) -> tuple[Hyper, ...]:
-    """Constant hyperparameters or, as often, one that changes between steps."""
-    first = hyper_of(choices, rule, precisions)
-    if steps == 1 or not choices.yes():
+    """Hyperparameters of each step, of which some or all (but for switches) may change.
+
+    ``like``: those of another group; mostly all but one are the same here.
+    """
+    changed = partial(_changed, choices, rule, precisions)
+    names = tuple(rule.drawing.domains)  # the learning rate is the first
+    if like is not None and choices.index(4) < 3:
+        first = changed(like, (choices.pick(names),))
+    else:
+        first = hyper_of(choices, rule, precisions)
+    change = choices.pick(CHANGES) if steps > 1 else "nothing"
+    if change == "nothing":
         return (first,) * steps
-    # The first domain is the learning rate, which is what schedules change most.
-    names = tuple(rule.drawing.domains)
-    changing = choices.pick((*names, *names[:1] * len(names)))
-    domain = rule.drawing.domains[changing]
-    if changing != names[0] and 0 in domain.special and choices.yes():  # switched on later
-        zero = domain.special[domain.special.index(0)]  # a count of none is a whole number
-        first = rule.drawing.nearest_allowed(first._replace(**{changing: zero}))
-    return (
-        first,
-        *(
-            rule.drawing.nearest_allowed(
-                first._replace(**{changing: _number(choices, domain, precisions)})
-            )
-            for _ in range(steps - 1)
-        ),
-    )
+    if change == "all":
+        before = 1 + choices.index(steps - 1)
+        return (first,) * before + (changed(first, names),) * (steps - before)
+    name = names[0] if change == "rate" else choices.pick(names)
+    special = rule.drawing.domains[name].special
+    if change == "one" and 0 in special and choices.yes():  # switched on later
+        zero = special[special.index(0)]  # a count of none is a whole number
+        first = rule.drawing.nearest_allowed(first._replace(**{name: zero}))
+    return (first, *(changed(first, (name,)) for _ in range(steps - 1)))
+
+
+def _changed(
+    choices: Choices, rule: Rule, precisions: Sequence[str], h: Hyper, names: Sequence[str]
+) -> Hyper:
+    """The same with other values of these hyperparameters."""
+    domains = rule.drawing.domains
+    drawn = {name: _number(choices, domains[name], precisions) for name in names}
+    return rule.drawing.nearest_allowed(h._replace(**drawn))
 
 
 def _steps(choices: Choices, rule: Rule) -> int:
@@ -153,6 +172,21 @@ def _presence(choices: Choices, steps: int, joins: int) -> list[bool]:
     return [t >= joins and bool(bits >> t & 1) for t in range(steps)]
 
 
+@dataclass(frozen=True)
+class Lead:
+    """What the first parameter of a general case has to be, so that the case shows something.
+
+    Attributes:
+        shapes: it is one of these.
+        layouts: it is laid out in one of these ways.
+        alone: whether no other in its group is needed.
+    """
+
+    shapes: tuple[tuple[int, ...], ...] = tuple(shape for shape in SHAPES if 0 not in shape)
+    layouts: tuple[str, ...] = ()
+    alone: bool = True
+
+
 def _parameter(
     choices: Choices,
     rule: Rule,
@@ -161,22 +195,26 @@ def _parameter(
     joins: int = 0,
     scale: float = 1.0,
     plain: bool = True,
-    gaps: bool = True,
+    lead: Lead | None = None,
 ) -> Parameter:
     """One parameter with its gradients; ``scale`` multiplies the initial value.
 
-    A ``plain`` one is contiguous, and so are its gradients; without ``gaps`` none is missing.
+    A ``plain`` one is contiguous, and so are its gradients. One that has to ``lead`` moves at every
+    step.
     """
-    shape = _shape(choices, rule)
+    shape = choices.pick(rule.drawing.shapes or lead.shapes) if lead else _shape(choices, rule)
+    array = choices.full_array if lead else choices.array
     layout = gradient_layout = "contiguous"
-    if not plain and math.prod(shape) > 1:  # layouts differ where there are elements to lay out
+    if lead and lead.layouts:
+        layout = gradient_layout = choices.pick(lead.layouts)
+    elif not plain and math.prod(shape) > 1:  # layouts differ where there are elements to lay out
         layout = choices.pick(LAYOUTS)
         # Most gradients are laid out as their parameter is.
         gradient_layout = choices.pick((layout, layout, *LAYOUTS, "expanded"))
-    initial = choices.array(shape) * scale
+    initial = array(shape) * scale
     gradients = []
-    for present in _presence(choices, steps, joins) if gaps else [True] * steps:
-        gradient = choices.array(shape) if present else None
+    for present in [True] * steps if lead else _presence(choices, steps, joins):
+        gradient = array(shape) if present else None
         if gradient is not None and gradient_layout == "expanded":
             gradient = np.broadcast_to(gradient[:1], shape)
         gradients.append(gradient)
@@ -197,28 +235,28 @@ def drawn_precision(
 
 
 @strategy
-def cases(choices: Choices, rule: Rule, *, lasting: bool = False) -> Case:
+def cases(choices: Choices, rule: Rule, *, least: int = 1, lead: Lead | None = None) -> Case:
     """The general case: groups, schedules, shapes, layouts, missing gradients, late groups.
 
-    A ``lasting`` one has two steps at least, and a first parameter that moves at each of them, so
-    that there is something to remember in the middle and at the end.
+    Of ``least`` so many steps, so that there is something to remember, and with a first parameter
+    that has to ``lead``, if one has.
     """
     precisions = drawn_precision(choices)
-    steps = max(_steps(choices, rule), 2 if lasting else 1)
+    steps = max(_steps(choices, rule), least)
     plain = choices.index(3) < 2  # for all parameters: one odd layout stops a whole fused path
     groups: list[Group] = []
     for _ in range(choices.pick((1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 3))):
         joins = groups[-1].joins + choices.index(steps - groups[-1].joins) if groups else 0
-        schedule = schedule_of(choices, rule, steps, precisions)
+        like = groups[0].schedule[0] if groups else None
+        schedule = schedule_of(choices, rule, steps, precisions, like)
         members: list[Parameter] = []
         # Neighbouring parameters of a mixed case take the dtypes in turn: four show all.
-        for _ in range(
-            4 if MIXED in precisions and not groups else choices.pick((1, 1, 2, 1, 1, 3))
-        ):
+        number = 4 if MIXED in precisions and not groups else choices.pick((1, 1, 2, 1, 1, 3))
+        for _ in range(max(number, 1 if groups or not lead or lead.alone else 2)):
+            first = None if groups or members else lead
             scale = scale_of(choices, schedule)
-            gaps = bool(groups or members) or not lasting
             members.append(
-                _parameter(choices, rule, steps, joins=joins, scale=scale, plain=plain, gaps=gaps)
+                _parameter(choices, rule, steps, joins=joins, scale=scale, plain=plain, lead=first)
             )
         groups.append(Group(tuple(members), schedule, joins))
     return Case(tuple(groups), precisions)
@@ -229,7 +267,7 @@ def long_case(choices: Choices, rule: Rule) -> Case:
     steps, edge = choices.pick((2, 3, 4, 1)), choices.index(16) == 15
     schedule = schedule_of(choices, rule, steps, PRECISIONS)
     small = not rule.elementwise
-    array = partial(choices.edge_array, small=small) if edge else choices.array
+    array = partial(choices.edge_array, precision=MIXED, small=small) if edge else choices.array
     scale = 1.0 if edge else scale_of(choices, schedule)
     gaps = choices.index(4) == 3
     members = []
@@ -275,10 +313,11 @@ def gaps_and_late_groups(choices: Choices, rule: Rule) -> Case:
     """
     precisions = drawn_precision(choices)
     steps = 3 + choices.index(3)
-    groups = []
+    groups: list[Group] = []
     for joins in (0, 1 + choices.index(steps - 1)):
+        like = groups[0].schedule[0] if groups else None
         schedule = tuple(
-            rule.drawing.remembering(h) for h in schedule_of(choices, rule, steps, precisions)
+            rule.drawing.remembering(h) for h in schedule_of(choices, rule, steps, precisions, like)
         )
         shape = _small_shape(choices, rule, (2,), (1,), (7,), (2, 3))
         bits = choices.index(2**steps) | 1 << joins  # present as soon as it has joined
@@ -297,9 +336,10 @@ def edge_cases(choices: Choices, rule: Rule) -> Case:
     steps = 1 + choices.index(3)
     schedule = schedule_of(choices, rule, steps, precisions)
     shape = _small_shape(choices, rule, (4,), (1,), (19,))
-    array = partial(choices.edge_array, small=not rule.elementwise)
+    (precision,) = precisions
+    array = partial(choices.edge_array, precision=precision, small=not rule.elementwise)
     gradients = [array(shape) for _ in range(steps)]
-    if not rule.elementwise and choices.index(4) == 3:  # small edges have none of these
+    if not rule.elementwise and choices.yes():  # small edges have none of these
         gradients[choices.index(steps)].flat[0] = choices.pick(NONFINITE)
     parameter = made(rule, array(shape), gradients)
     return Case((Group((parameter,), schedule),), precisions, edge=True)

@@ -16,12 +16,13 @@ import numpy as np
 from hypothesis import strategies as st
 
 from oracles.harness.cases import strategies
-from oracles.harness.cases.case import MIXED, Case, Parameter
+from oracles.harness.cases.case import LAYOUTS, MIXED, Case, Parameter
 from oracles.harness.cases.changing import regrouped
 from oracles.harness.cases.enduring import late_cases, long_runs
 from oracles.harness.cases.large import long_cases, many_cases, matrix_cases
 from oracles.harness.cases.separating import separating_cases
 from oracles.harness.cases.short import short_cases
+from oracles.harness.cases.strategies import SHAPES, Lead
 from oracles.harness.checks import names
 from oracles.harness.checks.check import Check
 from oracles.harness.checks.contract import (
@@ -56,8 +57,7 @@ from oracles.rule import Rule
 
 def checks(rule: Rule) -> list[Check]:
     """All checks of a rule, in the order they are walked."""
-    general, whole = strategies.cases, _unmixed
-    lasting = partial(strategies.cases, lasting=True)
+    general = strategies.cases
     return [
         Check(names.AGREEMENT, general, agreement, weight=6),
         Check(names.GAPS, strategies.gaps_and_late_groups, agreement),
@@ -81,23 +81,24 @@ def checks(rule: Rule) -> list[Check]:
                 partial(separating_cases, convention=convention),
                 partial(rejection, convention),
                 rejects=convention,
-                weight=0.25,
+                weight=0.125,
             )
             for convention in rule.conventions[1:]
         ),
         Check(names.GRADIENTS, _general_or_single_option, gradients_kept, weight=2),
         Check(
             names.SURROUNDINGS,
-            general,
+            partial(general, lead=Lead(VECTORS, LAYOUTS, alone=False)),
             surroundings_kept,
             applies=lambda path: not path.graph,
         ),
         *(
             Check(
                 name,
-                lasting,
+                partial(general, least=3, lead=Lead(alone=name in names.COPIED)),
                 partial(restarts, name.split()[0]),
                 applies=_saved,
+                weight=0.5 if name in names.COPIED else 1.5,
             )
             for name in (names.SAVED, *names.COPIED)
         ),
@@ -106,50 +107,59 @@ def checks(rule: Rule) -> list[Check]:
             general,
             closure,
             applies=lambda path: path.wrap is not Wrap.SCALER,
-            weight=0.5,
+            weight=0.25,
         ),
-        Check(names.ORDER, whole, order, weight=0.5),
-        *(
-            Check(name, whole, ask, weight=0.5)
-            for name, ask in ((names.SPLITTING, splitting), (names.TRANSPOSING, transposing))
-            if rule.elementwise
-        ),
-        Check(names.TO_NONE, partial(_zeroed, True), partial(zeroed, True)),
+        Check(names.ORDER, partial(_unmixed, lead=Lead(alone=False)), order, weight=0.25),
+        *(_reshaped() if rule.elementwise else ()),
+        Check(names.TO_NONE, partial(_zeroed, True), partial(zeroed, True), weight=0.5),
         Check(
             names.TO_ZERO,
             partial(_zeroed, False),
             partial(zeroed, False),
             # A differentiated step leaves gradients inside its graph, to be dropped only.
             applies=lambda path: not path.graph,
+            weight=0.5,
         ),
         Check(
             names.SKIPPED,
             strategies.skipping_cases,
             skipped,
             applies=lambda path: path.wrap is Wrap.SCALER,
-            weight=0.5,
+            weight=0.25,
         ),
         *_surroundings(),
     ]
 
 
+VECTORS = ((2,), (17,), (33,), (3, 11), (2, 3), (9,), (200,), (5, 13), (41,))
+MATRICES = tuple(shape for shape in SHAPES if sum(length > 1 for length in shape) > 1)
+"""Shapes of what can be cut into two, and of what looks otherwise when it is transposed."""
+
 NUMBERS = (World.BFLOAT16, World.FLOAT64, World.AUTOCAST)
 """Worlds in which numbers may be rounded otherwise, which the simplest values do not show."""
 
 
+def _reshaped() -> list[Check]:
+    """Checks of elementwise rules, to which the shape of a parameter is nothing."""
+    cut, turned = (partial(_unmixed, lead=Lead(shapes)) for shapes in (VECTORS, MATRICES))
+    return [
+        Check(names.SPLITTING, cut, splitting, weight=0.75),
+        Check(names.TRANSPOSING, turned, transposing, weight=0.25),
+    ]
+
+
 def _surroundings() -> list[Check]:
     """Checks of what a step has around it: a few cases each, since any case that moves shows."""
-    lasting = partial(strategies.cases, lasting=True)
-    few = partial(Check, cases=lasting, weight=0.25)
+    few = partial(Check, cases=_moving, weight=0.125)
     return [
         *(
             Check(
                 f"the same under {world}",
-                _in_float32_too if world in NUMBERS else lasting,
+                _in_float32_too if world in NUMBERS else _moving,
                 partial(same_in, world),
                 applies=partial(_there, world),
                 world=world,
-                weight=0.4 if world in NUMBERS else 0.25,
+                weight=0.25 if world in NUMBERS else 0.125,
             )
             for world in World
             if world is not World.PLAIN
@@ -178,20 +188,20 @@ def _plain(path: Path) -> bool:
 
 def _large(rule: Rule) -> list[Check]:
     """Checks of size, each element of which costs what it costs torch: few cases are asked."""
-    many = Check(names.MANY, many_cases, enlarged, weight=0.25)
+    many = Check(names.MANY, many_cases, enlarged, weight=0.125)
     if rule.drawing.shapes:  # which are all that is known of its roundings
         return [many]
     if not rule.elementwise:
-        return [many, Check(names.LARGE, matrix_cases, agreement, weight=0.4)]
+        return [many, Check(names.LARGE, matrix_cases, agreement, weight=0.25)]
     return [
         many,
-        Check(names.LONG, long_cases, enlarged, weight=0.5),
+        Check(names.LONG, long_cases, enlarged, weight=0.4),
         Check(
             names.THREADED,
             partial(long_cases, alone=True),
             threaded,
             applies=lambda path: path.wrap is None and not path.tensors,  # kernels of their own
-            weight=0.25,
+            weight=0.125,
             shrinks=False,  # who waits on other threads may take seconds
         ),
     ]
@@ -199,14 +209,14 @@ def _large(rule: Rule) -> list[Check]:
 
 def _enduring(rule: Rule) -> list[Check]:
     """Checks of many steps, of which a run of a thousand costs as much as all others."""
-    counting = Check(names.LATE, late_cases, late)
+    counting = Check(names.LATE, late_cases, late, weight=1.5)
     return [
         Check(
             names.ENDURING,
             long_runs,
             enduring,
             applies=lambda path: path.wrap is None and not path.tensors,
-            weight=0.125,
+            weight=0.05,
             shrinks=False,
         ),
         *([counting] if "step" in rule.states else []),
@@ -217,6 +227,11 @@ def _general_or_single_option(rule: Rule, **options: Any) -> st.SearchStrategy[C
     return st.one_of(
         strategies.single_option_cases(rule, **options), strategies.cases(rule, **options)
     )
+
+
+def _moving(rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
+    """General cases of some steps, at each of which something moves."""
+    return strategies.cases(rule, least=2, lead=Lead(), **options)
 
 
 def _unmixed(rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
@@ -233,7 +248,7 @@ def _in_float32_too(rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
         both = dict.fromkeys((*case.precisions, "float32"))
         return case if MIXED in case.precisions else replace(case, precisions=tuple(both))
 
-    return strategies.cases(rule, lasting=True, **options).map(widened)
+    return _moving(rule, **options).map(widened)
 
 
 def _zeroed(to_none: bool, rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
@@ -245,5 +260,5 @@ def _zeroed(to_none: bool, rule: Rule, **options: Any) -> st.SearchStrategy[Case
         last = np.zeros_like(p.initial) if had and not to_none else None
         yield replace(p, gradients=(*p.gradients[:-1], last))
 
-    drawn = strategies.cases(rule, lasting=True, **options)
+    drawn = _moving(rule, **options)
     return drawn.map(lambda case: regrouped(case, emptied))

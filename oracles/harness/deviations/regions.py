@@ -376,6 +376,19 @@ def _late_momentum(asked: Asked) -> bool:
     )
 
 
+def _other_accumulator(asked: Asked) -> bool:
+    """Sums of squares of some later group are to start from another value than the constructor's.
+
+    What they start from is in force at the first step or, of a late group, at the first gradient.
+    """
+    first = asked.case.groups[0].schedule[0].initial_accumulator_value
+    starts = (
+        [h for _, h in _steps_taken(group, p)][:1] if group.joins else group.schedule[:1]
+        for _, group, p in asked.case.walk()
+    )
+    return any(h.initial_accumulator_value != first for begin in starts for h in begin)
+
+
 def _has_float16(asked: Asked) -> bool:
     return any(asked.dtype(i) == "float16" for i in range(len(asked.case.parameters)))
 
@@ -403,11 +416,7 @@ REGIONS: Mapping[str, Region] = {
     "low_rate_float16": _some(lambda move: move.dtype == "float16" and move.stalls(_root(move))),
     "amsgrad_nonfinite": _amsgrad_nonfinite,
     "late_group": lambda asked: any(group.joins for group in asked.case.groups),
-    "other_accumulator": lambda asked: any(
-        h.initial_accumulator_value != asked.case.groups[0].schedule[0].initial_accumulator_value
-        for group in asked.case.groups[1:]
-        for h in group.schedule
-    ),
+    "other_accumulator": _other_accumulator,
     "late_momentum": _late_momentum,
     "waits_on_nothing": _waits_on_nothing,
     "slow_float16": _slow_float16,
