@@ -17,6 +17,7 @@ import torch
 from hypothesis import settings
 
 from oracles import files
+from oracles.commands.command import SEVERAL, several
 from oracles.everybody import EVERYBODY, present, refuse_unknown
 from oracles.harness.runs import profiles
 from oracles.harness.runs.outcome import Outcome
@@ -30,6 +31,7 @@ from oracles.rule import Rule
 from tests.support.recorder import PROPERTY, Recorder
 
 profiles.load()
+pytest.register_assert_rewrite("tests.support.byhand")  # it has tests that others extend
 TALLY = pytest.StashKey[Tally]()
 
 
@@ -38,10 +40,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for option, example in CHOICES.items():
         group.addoption(
             f"--{option}",
-            action="append",
+            action="extend",
+            type=several,
             default=[],
             metavar=option.upper(),
-            help=f"ask only this {option}, e.g. {example!r}; may be given several times",
+            help=f"ask only this {option}, e.g. {example!r}; {SEVERAL}",
         )
     group.addoption(
         "--oracles-report",

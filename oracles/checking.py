@@ -18,6 +18,7 @@ from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.evidence.settings import Draws
 from oracles.harness.runs.confined import REST, Lost, answers, refuse_limits
 from oracles.harness.subjects.arrays import KINDS
+from oracles.harness.subjects.asking import wanting
 from oracles.identification import arguments_of, refuse_unnamed
 from oracles.inquiry import (
     ACCURACY,
@@ -219,7 +220,7 @@ class Checking:
             name = str(self.inquiry.subject)
             return Report(name, fault=f"cannot be imported: {named}", imported=False)
         if isinstance(arrangement, Lost):
-            fault = f"cannot be stepped: {arrangement}"
+            fault = f"cannot be stepped: {wanting(str(arrangement))}"
             return Report(named.name, fault=fault, claim=self.claim, printed=printed, draws=draws)
         found = answer(known, RULE)
         lost = f"cannot be told which rule it follows: {found}" if isinstance(found, Lost) else ""

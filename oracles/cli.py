@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
-from oracles.commands.command import INTERRUPTED, STATUSES, Parser, Usage, in_options
+from oracles.commands.command import INTERRUPTED, STATUSES, Parser, Usage, in_options, refuse
 
 UNREAD = 128 + 13
 """As shells report SIGPIPE, which Windows does not know."""
@@ -34,11 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status, as :data:`STATUSES` says."""
     atexit.register(gc.freeze)  # what is there at the end need not be looked through once more
     given = sys.argv[1:] if arguments is None else list(arguments)
-    options = _parser(given).parse_args(given)
+    parser = _parser(given)
+    if not given:
+        parser.print_help(sys.stderr)
+        return 2
+    options = parser.parse_args(given)
     try:
         status: int = options.run(options)
     except Usage as error:
-        print(f"oracles: {in_options(str(error))}", file=sys.stderr)
+        refuse(in_options(str(error)))
         return 2
     except KeyboardInterrupt:  # before there was anything to report
         return INTERRUPTED
@@ -59,7 +63,9 @@ class _Version(argparse.Action):
 def _parser(given: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Of the command that is called, which waits for no other; of all where none is."""
     parser = Parser(
-        prog="oracles", description="Conformance of optimizer update rules.", epilog=STATUSES
+        prog="oracles",
+        description="Which rule does an optimizer follow, and what changed?",
+        epilog=STATUSES,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print it")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

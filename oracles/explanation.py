@@ -10,8 +10,6 @@ from __future__ import annotations
 import inspect
 import io
 import re
-import shutil
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +18,7 @@ import numpy as np
 
 from oracles.harness.agreement import agree, at_defaults, same, share_of_way
 from oracles.harness.cases.smallest import Smallest, smallest
+from oracles.layout import INDENTED, fill, narrowed, width
 from oracles.naming import unknown
 from oracles.optimizers.registry import REPLAYED, RULES
 from oracles.rule import Convention, Rule
@@ -114,13 +113,11 @@ class Explanation:
 
     def __str__(self) -> str:
         """For people, in as many columns as the terminal has, 100 elsewhere."""
-        width = max(80, shutil.get_terminal_size((100, 24)).columns)
-        parts = (
-            self._one(*self.differences, width) if len(self.differences) == 1 else self._all(width)
-        )
+        one = len(self.differences) == 1
+        parts = self._one(*self.differences) if one else self._all()
         return "\n\n".join(part.strip("\n") for part in parts)
 
-    def _one(self, difference: Difference, width: int) -> Iterator[str]:
+    def _one(self, difference: Difference) -> Iterator[str]:
         """One convention beside torch's."""
         torch, other = self.rule.torch, difference.convention
         switches = SWITCHES if difference.same else ""
@@ -133,24 +130,23 @@ class Explanation:
             ("with torch's arguments", *self.defaults()),
             ("the letters", self.rule.symbols),
         ):
-            filled = (textwrap.fill(line, width - 4) for line in lines)
-            yield "\n".join([heading, textwrap.indent("\n".join(filled), "    ")])
+            yield "\n".join([heading, *(fill(line, *INDENTED) for line in lines)])
 
-    def _all(self, width: int) -> Iterator[str]:
+    def _all(self) -> Iterator[str]:
         """The rule and its conventions."""
-        yield self.title
+        yield fill(self.title)
         for name, text in self.sections.items():
             if name.startswith(SAID):
-                yield f"{without_marks(name)}\n\n{without_marks(text)}"
+                yield f"{fill(without_marks(name))}\n\n{narrowed(without_marks(text))}"
         torch = self.rule.torch
-        yield f"torch follows {torch.name}\n\n{torch.equation}\n({torch.source})"
-        yield from (textwrap.fill(sentence, width) for sentence in self.defaults())
+        yield f"torch follows {torch.name}\n\n{fill(torch.equation)}\n{fill(f'({torch.source})')}"
+        yield from map(fill, self.defaults())
         if not self.differences:
             return
-        yield _table(self.differences, width)
+        yield _table(self.differences)
         yield f"(the same{SWITCHES})"
         sources = (f"{d.convention.name}: {d.convention.source}" for d in self.differences)
-        yield "\n".join(textwrap.fill(line, width, subsequent_indent="    ") for line in sources)
+        yield "\n".join(fill(line, hanging="    ") for line in sources)
 
     def defaults(self) -> Iterator[str]:
         """torch's arguments, and what they make of the conventions."""
@@ -198,7 +194,8 @@ def explain(rule: str | Rule, convention: str | None = None) -> Explanation:
     """
     if not isinstance(rule, Rule):
         if rule not in ALL:
-            raise ValueError(unknown(f"rule={rule!r} is not known", rule, ALL))
+            allowed = f"{', '.join(ALL)}; schedules and parts of the loop by explain_schedule"
+            raise ValueError(unknown(f"rule={rule!r} is not known", rule, ALL, allowed))
         rule = ALL[rule]
     others = rule.conventions[1:] if convention is None else (rule.convention(convention),)
     title, sections = _theory(rule)
@@ -232,7 +229,7 @@ def _difference(rule: Rule, convention: Convention) -> Difference:
     )
 
 
-def _table(differences: tuple[Difference, ...], width: int) -> str:
+def _table(differences: tuple[Difference, ...]) -> str:
     """The conventions side by side."""
     columns = {
         "its line": 4,
@@ -240,13 +237,11 @@ def _table(differences: tuple[Difference, ...], width: int) -> str:
         "the smallest numbers that show it": 4,
     }
     rows = [(d.convention.name, d.convention.equation, d.where, d.numbers) for d in differences]
-    return side_by_side("convention", columns, rows, width)
+    return side_by_side("convention", columns, rows)
 
 
-def side_by_side(
-    first: str, columns: Mapping[str, int], rows: Iterable[Sequence[str]], width: int
-) -> str:
-    """Rows of a name and texts, in columns that share what names leave of a width."""
+def side_by_side(first: str, columns: Mapping[str, int], rows: Iterable[Sequence[str]]) -> str:
+    """Rows of a name and texts, in columns that share what names leave of the terminal's width."""
     from rich.console import Console
     from rich.table import Table
 
@@ -257,7 +252,7 @@ def side_by_side(
     for row in rows:
         table.add_row(*row)
     out = io.StringIO()
-    Console(file=out, width=width, highlight=False, markup=False).print(table)
+    Console(file=out, width=width(), highlight=False, markup=False).print(table)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
 
 

@@ -34,7 +34,7 @@ from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
 from oracles.harness.evidence.untold import Untold, untold
 from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
 from oracles.harness.oracle import Margin
-from oracles.harness.subjects.asking import black_box, refuse_arguments
+from oracles.harness.subjects.asking import black_box, refuse_arguments, wanting
 from oracles.harness.subjects.fits.fit import Fit, is_fit
 from oracles.harness.subjects.fits.names import LOOP, START
 from oracles.harness.subjects.scheduled import is_scheduled
@@ -42,7 +42,7 @@ from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import KINDS, read
 from oracles.naming import unknown
-from oracles.optimizers.registry import RULES
+from oracles.optimizers.registry import RULES, unknown_rule
 from oracles.rule import Rule
 from oracles.scheduling import ScheduleIdentification, identify_schedule
 
@@ -137,7 +137,7 @@ bias_undecayed gives 0.9, the code 0.85
         if self.schedule is not None:
             return str(self.schedule)
         if self.fault:
-            return f"{self.name} cannot be asked: {self.fault}"
+            return f"{self.name} cannot be asked: {wanting(self.fault)}"
         if self.open:
             return f"{self.name} cannot be told: its steps are no larger than its roundings"
         if self.loop is not None:
@@ -511,5 +511,5 @@ def sieves(
 
 def _rule(name: str) -> Rule:
     if name not in RULES:
-        raise ValueError(unknown(f"rule={name!r} is not known", name, RULES))
+        raise ValueError(unknown_rule(name))
     return RULES[name]

@@ -29,9 +29,15 @@ def unknown(told: str, name: object, known: Iterable[str], allowed: str = "") ->
 def nearest(name: str, known: Iterable[str]) -> str:
     """The known name that is spelled most like one, in whichever case; empty if none is near.
 
+    A name may have a module before it, or what a rule is said to be after it.
+
     >>> nearest("weight-decay", ["lr", "weight_decay"])
     'weight_decay'
+    >>> nearest("torch.optim.Adam", ["Adam"]), nearest("adam's eps_hat", ["Adam"])
+    ('Adam', 'Adam')
     """
     spelled = {each.casefold(): each for each in known}
-    close = get_close_matches(name.casefold(), spelled, n=1)
-    return spelled[close[0]] if close else ""
+    for part in (name, name.rpartition(".")[2], name.partition("'s ")[0]):
+        if close := get_close_matches(part.casefold(), spelled, n=1):
+            return spelled[close[0]]
+    return ""

@@ -14,8 +14,7 @@ from oracles.harness.evidence.settings import DRAWS, Draws
 from oracles.harness.promise import Line, Word, faults
 from oracles.identification import Identification
 from oracles.inquiry import ACCURACY, RULE
-from oracles.naming import unknown
-from oracles.optimizers.registry import RULES
+from oracles.optimizers.registry import RULES, unknown_rule
 from oracles.rule import Rule
 
 
@@ -47,7 +46,7 @@ class Claim:
             return cls(text)
         name, _, conventions = text.partition("'s ")
         if name not in RULES:
-            raise ValueError(unknown(f"rule={text!r} is not known", name, RULES))
+            raise ValueError(unknown_rule(name))
         rule = RULES[name]
         names = [rule.convention(part).name for part in conventions.split(" with ") if part]
         return cls(rule, frozenset(names) - {rule.torch.name})

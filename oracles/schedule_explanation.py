@@ -1,23 +1,30 @@
-"""explain, for learning-rate schedules: what a schedule's file says, and its timings."""
+"""explain, for schedules and other parts of the loop: what a file says, and the variants in it."""
 
 from __future__ import annotations
 
 import inspect
-import shutil
-import textwrap
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from oracles.explanation import settings, side_by_side, without_marks
+from oracles.layout import INDENTED, fill, narrowed
 from oracles.loop.part import Part
+from oracles.loop.registry import PARTS_OF_LOOP
 from oracles.naming import unknown
-from oracles.schedules import composed, plateau
 from oracles.schedules.registry import KNOWN, PARTS
 from oracles.schedules.schedule import Schedule, Timing
 
 ALL = (*KNOWN, *PARTS)
 """Schedules that can be explained, by name."""
+
+LOOP = (*ALL, *PARTS_OF_LOOP)
+"""These, and the other parts of the loop."""
+
+VARIANTS = {"schedule": "timing", "part": "variant"}
+"""What ways of doing it are called."""
 
 BASE, EPOCHS = 0.1, 200
 """From which rate, and for how long timings are held against each other."""
@@ -41,17 +48,18 @@ class Line:
 
 @dataclass(frozen=True)
 class ScheduleExplanation:
-    """What is to be said of a schedule.
+    """What is to be said of a schedule, or of another part of the loop.
 
     Attributes:
-        name: torch's class, or what others call theirs.
+        name: torch's class or function, or what others call theirs.
         title: one line.
         theory: what its file says.
         symbols: what the letters stand for.
         first: torch's variant, or that of whoever gave it its name.
         others: those to be told from it.
-        defaults: settings under which the numbers are computed.
+        defaults: settings under which the numbers are computed; empty if none are.
         torchs: whether torch has it.
+        kind: what it is: a schedule, or a part.
 
     >>> print(explain_schedule("LinearLR", "from_one").others[0].numbers)
     epoch 0: torch 0.03333, from_one 0.04667
@@ -65,21 +73,23 @@ class ScheduleExplanation:
     others: tuple[Line, ...]
     defaults: str
     torchs: bool = True
+    kind: str = "schedule"
 
     @property
     def follows(self) -> str:
         """Which variant is the first."""
+        if self.first.name == "torch":
+            return "in torch"
         if self.torchs:
             return f"torch follows {self.first.name}"
         return f"torch has none; by this name it is {self.first.name}"
 
     def __str__(self) -> str:
         """For people, in as many columns as the terminal has, 100 elsewhere."""
-        width = max(80, shutil.get_terminal_size((100, 24)).columns)
-        parts = self._one(self.others[0], width) if len(self.others) == 1 else self._all(width)
+        parts = self._one(self.others[0]) if len(self.others) == 1 else self._all()
         return "\n\n".join(part.strip("\n") for part in parts)
 
-    def _one(self, other: Line, width: int) -> Iterator[str]:
+    def _one(self, other: Line) -> Iterator[str]:
         """One variant beside torch's."""
         whose = "torch's " if self.torchs else ""
         yield f"{self.name}: {other.name} beside {whose}{self.first.name}"
@@ -89,26 +99,28 @@ class ScheduleExplanation:
             ("where it shows first", other.numbers or "in no epoch, under these settings"),
             ("the letters", self.symbols),
         ):
-            filled = (textwrap.fill(line, width - 4) for line in lines)
-            yield "\n".join([heading, textwrap.indent("\n".join(filled), "    ")])
+            if heading == "where it shows first" and not self.defaults:
+                continue  # no numbers are computed
+            yield "\n".join([heading, *(fill(line, *INDENTED) for line in lines)])
         if self.defaults:
-            yield textwrap.fill(self.defaults, width)
+            yield fill(self.defaults)
 
-    def _all(self, width: int) -> Iterator[str]:
+    def _all(self) -> Iterator[str]:
         """The schedule and its variants."""
-        yield self.title
-        yield self.theory
-        yield f"{self.follows}\n\n{self.first.equation}\n({self.first.source})"
-        yield _table(self.others, width)
+        yield fill(self.title)
+        yield narrowed(self.theory)
+        first = self.first
+        yield f"{self.follows}\n\n{fill(first.equation)}\n{fill(f'({first.source})')}"
+        yield _table(VARIANTS[self.kind], self.others)
         if self.defaults:
-            yield textwrap.fill(self.defaults, width)
+            yield fill(self.defaults)
         sources = (f"{line.name}: {line.source}" for line in self.others)
-        yield "\n".join(textwrap.fill(line, width, subsequent_indent="    ") for line in sources)
+        yield "\n".join(fill(line, hanging="    ") for line in sources)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
         return {
-            "schedule": self.name,
+            self.kind: self.name,
             "title": self.title,
             "theory": self.theory,
             "symbols": self.symbols,
@@ -120,26 +132,29 @@ class ScheduleExplanation:
 
 
 def explain_schedule(name: str, timing: str | None = None) -> ScheduleExplanation:
-    """Say what a schedule computes, and what else may be taken for it.
+    """Say what a schedule or another part of the loop does, and what else may be taken for it.
 
     Args:
         name: a class of ``torch.optim.lr_scheduler``, SWALR, or what others call a schedule that
-            torch has not: a function of transformers, a class of timm.
+            torch has not: a function of transformers, a class of timm; or a part such as
+            ``GradScaler`` or ``clip_grad_norm_``.
         timing: the only variant to be set beside the first, by name (default: all).
 
     Raises:
-        ValueError: there is no schedule, or no timing of it, of that name.
+        ValueError: there is no schedule or part, or no variant of it, of that name.
 
     >>> explain_schedule("StepLR").title
     'Decay every few epochs: torch.optim.lr_scheduler.StepLR.'
     >>> print(explain_schedule("get_linear_schedule_with_warmup").others[0].numbers)
     epoch 0: from_zero 0, from_one 0.01
+    >>> print(explain_schedule("GradScaler", "floor_of_one").others[0].equation)
+    s = max(βs, 1)
     """
-    if name not in ALL:
-        raise ValueError(unknown(f"schedule={name!r} is not known", name, ALL))
+    if name not in LOOP:
+        raise ValueError(unknown(f"schedule={name!r} is not known", name, LOOP))
     if name in KNOWN:
         return _of_schedule(KNOWN[name], timing)
-    return _of_part(PARTS[name], timing)
+    return _of_part({**PARTS, **PARTS_OF_LOOP}[name], timing)
 
 
 def _of_schedule(schedule: Schedule, timing: str | None) -> ScheduleExplanation:
@@ -165,11 +180,15 @@ def _of_schedule(schedule: Schedule, timing: str | None) -> ScheduleExplanation:
     )
 
 
-def _of_part(part: Part, timing: str | None) -> ScheduleExplanation:
-    title, theory = _theory(plateau if part is plateau.PART else composed)
+def _of_part(part: Part, variant: str | None) -> ScheduleExplanation:
+    compute = part.torch.compute
+    while isinstance(compute, partial):
+        compute = compute.func
+    title, theory = _theory(inspect.getmodule(compute))
     first, *others = (Line(v.name, v.equation, v.source, "") for v in part.variants)
-    chosen = _chosen(part.name, others, timing)
-    return ScheduleExplanation(part.name, title, theory, part.symbols, first, chosen, "")
+    chosen = _chosen(part.name, others, variant)
+    kind = "schedule" if part.name in PARTS else "part"
+    return ScheduleExplanation(part.name, title, theory, part.symbols, first, chosen, "", kind=kind)
 
 
 def _chosen(name: str, others: list[Line], timing: str | None) -> tuple[Line, ...]:
@@ -189,7 +208,8 @@ def _chosen(name: str, others: list[Line], timing: str | None) -> tuple[Line, ..
 
 def _theory(module: Any) -> tuple[str, str]:
     """The first line of what a file says, and the rest."""
-    title, _, theory = (inspect.getdoc(module) or "").partition("\n\n")
+    said = re.sub(r"\n-{3,}\n", "\n\n", inspect.getdoc(module) or "")  # below headings
+    title, _, theory = said.partition("\n\n")
     return without_marks(" ".join(title.split())), without_marks(theory)
 
 
@@ -216,10 +236,10 @@ def _telling(schedule: Schedule, timing: Timing) -> Iterator[dict[str, Any]]:
     yield {name: own[-1] if isinstance(own, list) else own[1] for name, own in ends.items()}
 
 
-def _table(others: tuple[Line, ...], width: int) -> str:
+def _table(first: str, others: tuple[Line, ...]) -> str:
     """The variants side by side."""
     columns = {"its line": 5}
     if any(line.numbers for line in others):
         columns["where it shows first"] = 4
     rows = [(line.name, line.equation, line.numbers)[: 1 + len(columns)] for line in others]
-    return side_by_side("timing", columns, rows, width)
+    return side_by_side(first, columns, rows)

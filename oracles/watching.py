@@ -25,6 +25,7 @@ from oracles.harness.watching.events import MEAN, SUM, Ended, Log, Meant, Steppe
 from oracles.harness.watching.faults import FAULTS, Finding, doubts, findings
 from oracles.harness.watching.loop import Loop, listed
 from oracles.movement import movements
+from oracles.naming import unknown
 
 LOOP = "the loop"
 """The one question that a function which trains is asked."""
@@ -408,5 +409,5 @@ def _allowed(allow: Sequence[str]) -> tuple[str, ...]:
     names = [fault.name for fault in FAULTS]
     for name in allow:
         if name not in names:
-            raise ValueError(f"allow={name!r} is no fault; allowed: {', '.join(names)}")
+            raise ValueError(unknown(f"allow={name!r} is no fault", name, names, "; ".join(names)))
     return tuple(allow)

@@ -13,14 +13,25 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from oracles.checking import Checking
-from oracles.commands.command import Usage, in_options, literal, natural, pair, positive
+from oracles.commands.command import (
+    SEVERAL,
+    Usage,
+    in_options,
+    literal,
+    natural,
+    pairs,
+    positive,
+    several,
+)
 from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.evidence.settings import PROFILES
+from oracles.harness.loop.catalogue import PARTS
 from oracles.harness.runs.workers import cores
 from oracles.harness.subjects.arrays import KINDS
 from oracles.inquiry import RULE, Found, answer
 from oracles.report import Report
 from oracles.reports.checked import show
+from oracles.reports.text import plain, say
 
 TIME_LIMIT = 60.0
 """In seconds, for each round of cases that is drawn."""
@@ -51,17 +62,17 @@ def add(group: Any) -> None:
     """Its arguments."""
     group.add_argument(
         "--name",
-        action="append",
-        type=pair,
+        action="extend",
+        type=pairs,
         metavar="TORCHS=OWN",
-        help="what it calls one of torch's hyperparameters, e.g. lr=speed; may be given again",
+        help=f"what it calls one of torch's hyperparameters, e.g. lr=speed; {SEVERAL}",
     )
     group.add_argument(
         "--fixed",
-        action="append",
-        type=pair,
+        action="extend",
+        type=pairs,
         metavar="NAME=VALUE",
-        help="an argument that it is always given; may be given again",
+        help=f"an argument that it is always given; {SEVERAL}",
     )
     group.add_argument(
         "--within",
@@ -71,9 +82,10 @@ def add(group: Any) -> None:
     )
     group.add_argument(
         "--not-promised",
-        action="append",
+        action="extend",
+        type=several,
         metavar="PROMISE",
-        help="a promise that it does not make, e.g. deepcopy; may be given again",
+        help=f"a promise that it does not make, e.g. deepcopy; {SEVERAL}",
     )
     group.add_argument(
         "--arrays",
@@ -106,7 +118,8 @@ def refuse(options: argparse.Namespace, of: Mapping[str, Any] = OPTIONS) -> None
     """
     for name, default in of.items():
         if getattr(options, name) != default:
-            who = "code of your own" if of is OPTIONS else "torch's classes, and with --as-torch"
+            own = "code of your own, without --as-torch"
+            who = own if of is OPTIONS else "torch's classes, and with --as-torch"
             raise Usage(f"--{name.replace('_', '-')} is for {who}")
 
 
@@ -118,7 +131,7 @@ def run(options: argparse.Namespace) -> int:
     """
     refuse(options, STRICT)
     checking = _checking(options)
-    console = Console(highlight=False, markup=False, no_color=options.no_color or None)
+    console = plain(no_color=options.no_color or None)
     report = checking.report(dict(_watched(checking, options, console)))
     if not report.imported:
         raise Usage(f"{report.name} {report.fault}")
@@ -137,6 +150,8 @@ def limit(options: argparse.Namespace) -> float:
 def _checking(options: argparse.Namespace) -> Checking:
     if options.rule and len(options.rule) > 1:
         raise Usage("--rule is given once for code of your own: it follows one rule")
+    if options.rule and options.rule[0] in PARTS:
+        raise Usage(f"--rule {options.rule[0]} is for torch's own, not for {options.subject}")
     try:
         return Checking(
             options.subject,
@@ -162,7 +177,7 @@ def _watched(
     if options.json:
         yield from _begun(checking)
         return
-    console.print(f"asking {options.subject}", soft_wrap=True)
+    say(console, f"asking {options.subject}")
     # No thread of its own redraws the line: processes are forked meanwhile.
     columns = TextColumn("asked: {task.description}"), TimeElapsedColumn()
     with Progress(
@@ -179,7 +194,7 @@ def _watched(
             progress.update(line, description=question, refresh=True)
             found = answer({question: told}, RULE)
             if isinstance(found, Found):
-                console.print(in_options(str(found.identification)), soft_wrap=True)
+                say(console, in_options(str(found.identification)))
             yield question, told
 
 

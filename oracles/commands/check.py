@@ -10,14 +10,23 @@ from typing import Any
 
 from oracles.commands import asked, scheduled
 from oracles.commands.chosen import Choice, add_choices, nobody, reported, subjects
-from oracles.commands.command import STATUSES, Usage, add_profile, add_seed, count, writable
-from oracles.everybody import tasks_of
+from oracles.commands.command import (
+    SEVERAL,
+    STATUSES,
+    Usage,
+    add_profile,
+    add_seed,
+    count,
+    writable,
+)
+from oracles.everybody import EVERYBODY, tasks_of
 from oracles.harness.loop.catalogue import on_ranks
 from oracles.harness.runs import profiles
 from oracles.harness.runs.outcome import ABSENT, FAILED, OK, Outcome, outcome
 from oracles.harness.runs.tally import Tally, vacuities
 from oracles.harness.runs.walk import Task
 from oracles.harness.runs.workers import Died, begun, cores, in_order
+from oracles.optimizers.registry import REPLAYED, unknown_rule
 from oracles.reports.progress import Running
 from oracles.reports.run_report import Chosen, report, write
 
@@ -56,9 +65,10 @@ def add(commands: Any) -> None:
     strict = parser.add_argument_group("of torch's classes, and with --as-torch")
     add_choices(
         parser,
+        EVERYBODY,
         'code of your own to a convention, too, as reports name it ("Adam\'s eps_hat"); '
-        "of torch's classes several may be given (default: all; with --as-torch the one whose name "
-        "the class or a base of it bears)",
+        f"of torch's classes {SEVERAL} (default: all; with --as-torch the one whose name the class "
+        "or a base of it bears)",
         strict,
     )
     strict.add_argument(
@@ -100,6 +110,10 @@ def answered(choice: Choice, profile: str, seed: int, errand: tuple[str, str]) -
 def _run(options: argparse.Namespace) -> int:
     if scheduled.is_one(options):
         return scheduled.run(options)
+    if options.subject in REPLAYED:
+        raise Usage(unknown_rule(options.subject))
+    if options.subject in EVERYBODY:
+        raise Usage(f"{options.subject} is torch's: ask it by --rule {options.subject}")
     if options.subject and not options.as_torch:
         return asked.run(options)
     if options.as_torch and not options.subject:

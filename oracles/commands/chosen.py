@@ -8,39 +8,43 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from oracles.commands.command import INTERRUPTED, Usage, optimizer
+from oracles.commands.command import INTERRUPTED, SEVERAL, Usage, optimizer, several
 from oracles.everybody import EVERYBODY, present, refuse_unknown, tasks_of
 from oracles.harness.runs.tally import Tally
 from oracles.harness.runs.walk import Task, walk_checks
 from oracles.harness.subjects.paths import CHOICES
 from oracles.harness.subjects.subject import Place
-from oracles.naming import unknown
-from oracles.optimizers.registry import REPLAYED, RULES
+from oracles.optimizers.registry import REPLAYED, RULES, unknown_rule
 from oracles.reports.progress import Running
 from oracles.reports.terminal import render
 
 
-def add_choices(parser: argparse.ArgumentParser, rules: str, strict: Any = None) -> None:
+def add_choices(
+    parser: argparse.ArgumentParser, names: Iterable[str], rules: str, strict: Any = None
+) -> None:
     """Arguments that say who is asked.
 
     Args:
         parser: of the command.
-        rules: what is to be said of rules, beside which there are.
+        names: of rules.
+        rules: what else is to be said of them.
         strict: the group of what only torch's classes and their clones are told.
     """
     parser.add_argument(
         "--rule",
-        action="append",
+        action="extend",
+        type=several,
         metavar="RULE",
-        help=f"hold it to this one of {', '.join(RULES)}; {rules}",
+        help=f"hold it to this one of {', '.join(names)}; {rules}",
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="each check and each path")
     for option, example in CHOICES.items():
         (parser if option == "dtype" else strict or parser).add_argument(
             f"--{option}",
-            action="append",
+            action="extend",
+            type=several,
             default=[],
-            help=f"ask only this one, e.g. {example}; may be given several times (default: all)",
+            help=f"ask only this one, e.g. {example}; {SEVERAL} (default: all)",
         )
 
 
@@ -80,7 +84,7 @@ class Choice:
         allowed = RULES if self.optimizer else EVERYBODY
         for name in chosen or ():
             if name not in allowed:
-                raise Usage(unknown(f"rule={name!r} is not known", name, allowed))
+                raise Usage(unknown_rule(name, allowed))
         if self.optimizer:
             return [*(chosen or rules_of(optimizer(self.optimizer)))]
         return [*(chosen or EVERYBODY)]
@@ -125,7 +129,7 @@ def rules_of(cls: Any) -> Iterable[str]:
         if base.__name__ in RULES:
             return (base.__name__,)
         if base.__name__ in REPLAYED:
-            raise Usage(f"{base.__name__} is replayed by pytest, from its own gradients; not here")
+            raise Usage(unknown_rule(base.__name__))
     raise Usage(f"say with --rule which rule {cls.__name__} is to follow")
 
 

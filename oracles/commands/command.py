@@ -11,11 +11,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from oracles.harness.evidence.settings import PROFILES
 from oracles.harness.subjects import importing
 from oracles.harness.subjects.subject import SubjectError
+from oracles.layout import fill
 from oracles.naming import unknown
 from oracles.reports.environments import RELEASES
 
@@ -41,15 +42,28 @@ class Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, told)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does, but that an option is refused by the command that does not have it."""
+        """As argparse does, but that a word is refused by the command that does not know it."""
         known, left = super().parse_known_args(args, namespace)
-        for option in (word for word in left if word.startswith("--")):
-            name = option.partition("=")[0]
-            self.error(unknown(f"{name} is no option of {self.prog}", name, self._options()))
+        for word in left:
+            name = word.partition("=")[0]
+            what = "option" if word.startswith("-") else "argument"
+            self.error(unknown(f"{name} is no {what} of {self.prog}", name, self._options()))
         return known, left
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is off, and no more: ``--help`` says the rest."""
+        refuse(message, self.prog)
+        self.exit(2)
 
     def _options(self) -> Sequence[str]:
         return [name for name in self._option_string_actions if name.startswith("--")]
+
+
+def refuse(message: str, who: str = "oracles") -> None:
+    """Say why a call is off: in lines of a terminal's width, in one line elsewhere."""
+    told = f"{who}: {message}"
+    wraps = sys.stderr.isatty() and "\n" not in told
+    print(fill(told, hanging="    ") if wraps else told, file=sys.stderr)
 
 
 OPTIONS = {
@@ -59,8 +73,15 @@ OPTIONS = {
     "rule": "--rule",
     "rules": "--rule",
     "dtypes": "--dtype",
+    "dtype": "--dtype",
+    "path": "--path",
+    "device": "--device",
     "not_promised": "--not-promised",
     "convention": "--convention",
+    "timing": "--convention",
+    "allow": "--allow",
+    "releases": "--releases",
+    "folder": "--folder",
     "within": "--within",
     "arrays": "--arrays",
     "time_limit": "--time-limit",
@@ -68,6 +89,13 @@ OPTIONS = {
     "profile": "--profile",
 }
 """Arguments of Python's face, as the command line calls them."""
+
+CALLS = {
+    "oracles.check_loop": "`oracles loop`",
+    "oracles.check_schedule": "`oracles check MODULE:NAME --rule SCHEDULE`",
+    "oracles.identify": "`oracles identify`",
+}
+"""Functions of Python's face, as the command line calls them."""
 
 _TABLE = re.compile(rf"\b({'|'.join(OPTIONS)})=\{{(.*?)\}}")
 _ARGUMENT = re.compile(rf"(?:^|(?<=: ))({'|'.join(OPTIONS)})(?==|: )")
@@ -134,6 +162,8 @@ def in_options(text: str) -> str:
     'say what it is by --name lr=v, or --fixed NAME=VALUE'
     >>> in_options("rule='Lion' is not known")
     "--rule='Lion' is not known"
+    >>> in_options("that is for oracles.check_loop")
+    'that is for `oracles loop`'
     """
 
     def options(match: re.Match[str]) -> str:
@@ -141,11 +171,36 @@ def in_options(text: str) -> str:
         said = [f"{name}={word or value}" for name, word, value in pairs] or ["NAME=VALUE"]
         return " ".join(f"{OPTIONS[match[1]]} {pair}" for pair in said)
 
+    for function, command in CALLS.items():
+        text = text.replace(function, command)
     return _ARGUMENT.sub(lambda match: OPTIONS[match[1]], _TABLE.sub(options, text))
 
 
-def pair(text: str) -> tuple[str, str]:
-    """A name and what it is given."""
+SEVERAL = "several with commas between, or given again"
+"""How options are given more than once."""
+
+
+def several(text: str) -> list[str]:
+    """What is listed with commas between; a comma before a space belongs to a name.
+
+    >>> several("float32,float64")
+    ['float32', 'float64']
+    >>> several("foreach, tensor lr,fused")
+    ['foreach, tensor lr', 'fused']
+    """
+    return re.split(r",(?! )", text)
+
+
+def pairs(text: str) -> list[tuple[str, str]]:
+    """Names and what each is given, with commas between.
+
+    >>> pairs("betas=(0.9,0.99),lr=0.1")
+    [('betas', '(0.9,0.99)'), ('lr', '0.1')]
+    """
+    return [_pair(one) for one in re.split(r",(?=\w+=)", text)]
+
+
+def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
@@ -220,7 +275,7 @@ def imported(name: str) -> Any:
     try:
         return importing.imported(name)
     except SubjectError as error:
-        raise Usage(f"subject={name!r} cannot be imported: {error.sentence}") from error
+        raise Usage(f"{name} cannot be imported: {error.sentence}") from error
 
 
 def optimizer(name: str) -> Any:
@@ -231,5 +286,5 @@ def optimizer(name: str) -> Any:
     """
     found = imported(name)
     if not isinstance(found, type) or not hasattr(found, "step"):
-        raise Usage(f"subject={name!r} has no step: it is no class of optimizers")
+        raise Usage(f"{name} has no step: it is no class of optimizers")
     return found

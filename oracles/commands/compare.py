@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from typing import Any
 
 from oracles.commands.command import Usage, ending_once, progress
@@ -47,6 +46,5 @@ def _run(options: argparse.Namespace) -> int:
     elif options.markdown:
         print(markdown(comparison), end="")
     else:
-        width = shutil.get_terminal_size((100, 24)).columns
-        print(terminal(comparison, full=options.verbose, width=max(80, width)))
+        print(terminal(comparison, full=options.verbose))
     return int(bool(comparison.worse))

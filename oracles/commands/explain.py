@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from oracles import files
-from oracles.commands.command import Usage
+from oracles.commands.command import Usage, in_options
 from oracles.explanation import ALL, Explanation, explain
+from oracles.loop.registry import PARTS_OF_LOOP
+from oracles.naming import unknown
 from oracles.schedule_explanation import ALL as SCHEDULES
-from oracles.schedule_explanation import explain_schedule
+from oracles.schedule_explanation import LOOP, ScheduleExplanation, explain_schedule
 
 KINDS = (".png", ".svg")
 """Of pictures."""
@@ -24,9 +26,9 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "rule",
-        choices=(*ALL, *SCHEDULES),
         metavar="RULE",
-        help=f"of {', '.join(ALL)}; or a schedule, of {', '.join(SCHEDULES)}",
+        help=f"of {', '.join(ALL)}; a schedule, of {', '.join(SCHEDULES)}; or another part of the "
+        f"loop, of {', '.join(PARTS_OF_LOOP)}",
     )
     parser.add_argument(
         "--convention", metavar="NAME", help="set only this one beside torch's (default: all)"
@@ -39,36 +41,42 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.rule in SCHEDULES:
-        return _schedule(options)
     try:
-        explanation = explain(options.rule, options.convention)
+        told = _explained(options)
     except ValueError as error:
-        raise Usage(str(error)) from error
-    if options.picture:
-        _draw(explanation, options.picture)
-    if options.json:
-        print(json.dumps(explanation.to_json(), ensure_ascii=False, indent=2))
-    else:
-        print(explanation)
+        raise Usage(in_options(str(error))) from error
+    print(json.dumps(told.to_json(), ensure_ascii=False, indent=2) if options.json else told)
     return 0
 
 
-def _schedule(options: argparse.Namespace) -> int:
-    """The same of a schedule, whose conventions are timings.
+def _explained(options: argparse.Namespace) -> Explanation | ScheduleExplanation:
+    """What there is to be said; of an optimizer, the picture is drawn, too.
 
     Raises:
-        Usage: it has no such timing, or there is to be a picture.
+        ValueError: there is no such rule, or no such convention of it, or there can be no picture.
     """
+    name, convention = options.rule, options.convention
+    if name in ALL:
+        explanation = explain(name, convention)
+        if options.picture:
+            _draw(explanation, options.picture)
+        return explanation
+    if name not in LOOP:
+        raise Usage(_nothing_of(name))
     if options.picture:
         raise Usage("--picture is for optimizers")
-    try:
-        explanation = explain_schedule(options.rule, options.convention)
-    except ValueError as error:
-        raise Usage(f"--convention: {error}") from error
-    told = json.dumps(explanation.to_json(), ensure_ascii=False, indent=2)
-    print(told if options.json else explanation)
-    return 0
+    return explain_schedule(name, convention)
+
+
+def _nothing_of(name: str) -> str:
+    from oracles.everybody import EVERYBODY
+
+    if name in EVERYBODY:
+        return (
+            f"{name} has no equation of its own: it is to leave all numbers as they are, and "
+            f"`oracles check --rule {name}` asks whether it does"
+        )
+    return unknown(f"{name!r} is not known", name, [*ALL, *LOOP])
 
 
 def _draw(explanation: Explanation, path: Path) -> None:

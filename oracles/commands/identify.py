@@ -5,20 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
 from oracles.commands.command import (
+    SEVERAL,
     Usage,
     add_profile,
     add_seed,
     imported,
     in_options,
     literal,
-    pair,
+    pairs,
+    several,
 )
 from oracles.identification import KINDS, identify
-from oracles.optimizers.registry import RULES
+from oracles.optimizers.registry import RULES, unknown_rule
 from oracles.reports.identification import render
 from oracles.schedules.registry import KNOWN
 
@@ -47,35 +50,35 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--rule",
-        choices=(*RULES, *KNOWN),
-        action="append",
+        action="extend",
+        type=several,
         metavar="RULE",
         help=f"what it may follow, of {', '.join(RULES)}, or what a rate may, of "
-        f"{', '.join(KNOWN)}; may be given again (default: all)",
+        f"{', '.join(KNOWN)}; {SEVERAL} (default: all)",
     )
     parser.add_argument(
         "--name",
-        action="append",
+        action="extend",
         default=[],
-        type=pair,
+        type=pairs,
         metavar="TORCHS=OWN",
-        help="what it calls a hyperparameter, e.g. lr=speed; may be given again",
+        help=f"what it calls a hyperparameter, e.g. lr=speed; {SEVERAL}",
     )
     parser.add_argument(
         "--fixed",
-        action="append",
+        action="extend",
         default=[],
-        type=pair,
+        type=pairs,
         metavar="NAME=VALUE",
-        help="an argument that it is always given; may be given again",
+        help=f"an argument that it is always given; {SEVERAL}",
     )
     parser.add_argument(
         "--value",
-        action="append",
+        action="extend",
         default=[],
-        type=pair,
+        type=pairs,
         metavar="TORCHS=NUMBER",
-        help="a hyperparameter that is written in a training loop, e.g. lr=0.1; may be given again",
+        help=f"a hyperparameter that is written in a training loop, e.g. lr=0.1; {SEVERAL}",
     )
     add_seed(parser, ", for what can be stepped: a training loop's rows are fixed")
     add_profile(parser)
@@ -85,6 +88,9 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    for name in options.rule or ():
+        if name not in (*RULES, *KNOWN):
+            raise Usage(unknown_rule(name, (*RULES, *KNOWN)))
     subject = _subject(options)
     given: dict[str, Any] = {
         "names": {} if options.equation else dict(options.name),  # which a text was read with
@@ -94,7 +100,8 @@ def _run(options: argparse.Namespace) -> int:
         "profile": options.profile,
     }
     try:
-        found = identify(subject, options.rule, **given)
+        with warnings.catch_warnings(action="ignore"):  # of what it is given, not of what it does
+            found = identify(subject, options.rule, **given)
     except (TypeError, ValueError) as error:
         raise Usage(str(error)) from error
     if options.json:
@@ -116,12 +123,12 @@ def _subject(options: argparse.Namespace) -> Any:
         return _equation(options)
     if Path(options.subject).suffix in KINDS:
         return Path(options.subject)
-    if ":" not in options.subject:
-        raise Usage(
-            f"{options.subject!r} is nothing that can be asked; allowed: package.module:name, or a "
-            f"file that ends in {', '.join(KINDS)}"
-        )
-    return imported(options.subject)
+    try:
+        return imported(options.subject)
+    except Usage as error:
+        if ":" in options.subject:
+            raise
+        raise Usage(f"{error}; or a file that ends in {', '.join(KINDS)}") from error
 
 
 def _equation(options: argparse.Namespace) -> Any:

@@ -6,10 +6,9 @@ import argparse
 import json
 from typing import Any
 
-from rich.console import Console
-
-from oracles.commands.command import STATUSES, Usage, count, positive
+from oracles.commands.command import SEVERAL, STATUSES, Usage, count, positive, several
 from oracles.harness.watching.events import MEAN, SUM
+from oracles.reports.text import plain
 from oracles.reports.watched import show
 from oracles.watching import check_loop
 
@@ -47,10 +46,11 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--allow",
-        action="append",
+        action="extend",
         default=[],
+        type=several,
         metavar="FAULT",
-        help='a fault that is meant so, e.g. "never cleared"; may be given again',
+        help=f'a fault that is meant so, e.g. "never cleared"; {SEVERAL}',
     )
     parser.add_argument(
         "--time-limit",
@@ -79,5 +79,5 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
     else:
-        show(report, Console(highlight=False, markup=False))
+        show(report, plain())
     return int(not report.ok)

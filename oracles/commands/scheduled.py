@@ -9,6 +9,7 @@ from typing import Any
 
 from oracles.commands import asked
 from oracles.commands.command import Usage
+from oracles.reports.text import FAILED, plain, say
 from oracles.schedule_checking import ALL, check_schedule
 
 ALSO = ("json", "no_color", "time_limit")
@@ -33,6 +34,9 @@ def run(options: argparse.Namespace) -> int:
             raise Usage(f"--{name.replace('_', '-')} is for optimizers, and no schedule has it")
     if len(options.rule) > 1 or options.as_torch:
         raise Usage(f"a class of schedulers is held to one schedule, here {options.rule[0]}")
+    console = plain(no_color=options.no_color or None)
+    if not options.json:
+        say(console, f"asking {options.subject}")
     try:
         report = check_schedule(
             options.subject,
@@ -46,5 +50,9 @@ def run(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         need = "pip install 'optimizer-oracles[torch]'"
         raise Usage(f"this needs torch ({need}): {error}") from error
-    print(json.dumps(report.to_json(), ensure_ascii=False, indent=2) if options.json else report)
+    if options.json:
+        print(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
+    for line in () if options.json else str(report).splitlines():
+        head = FAILED if line.startswith(FAILED) else ""
+        say(console, line.removeprefix(head), head)
     return int(not report.ok)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from oracles.commands.chosen import Choice, add_choices, nobody, reported, subjects
-from oracles.commands.command import STATUSES, Usage, add_seed, count, positive
+from oracles.commands.command import SEVERAL, STATUSES, Usage, add_seed, count, positive
 from oracles.harness.runs import fleet
 from oracles.harness.runs.fleet import Done
 from oracles.harness.runs.outcome import OK, outcome
@@ -36,8 +36,9 @@ def add(commands: Any) -> None:
     )
     add_choices(
         parser,
-        "may be given several times (default: all; of a class of your own the one whose name it or "
-        "a base of it bears)",
+        RULES,
+        f"{SEVERAL} (default: all; of a class of your own the one whose name it or a base of it "
+        "bears)",
     )
     parser.add_argument(
         "--seconds",

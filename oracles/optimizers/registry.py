@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copyreg
+from collections.abc import Iterable
 from typing import Any
 
+from oracles.naming import unknown
 from oracles.optimizers import (
     adadelta,
     adafactor,
@@ -49,6 +51,17 @@ are asked."""
 REPLAYED: dict[str, Rule] = {lbfgs.RULE.name: lbfgs.RULE}
 """Rules that branch on values and iterate to a criterion. Enclosures do not follow those from their
 start, so the general checks leave them out; tests of their own replay what was recorded."""
+
+
+def unknown_rule(name: str, known: Iterable[str] = RULES) -> str:
+    """What to say of a rule that is not among those known: which was meant, or why it is not."""
+    if name in REPLAYED:
+        return (
+            f"rule={name!r} cannot be asked: it iterates to a criterion, where no enclosure "
+            f"follows; `oracles explain {name}` says what it computes, and the test suite holds "
+            "torch's own to recorded runs (tests/torch/test_lbfgs.py)"
+        )
+    return unknown(f"rule={name!r} is not known", name, known)
 
 
 def _of_that_name(rule: str, convention: str | None = None) -> Any:

@@ -12,7 +12,7 @@ from rich.console import Console
 from oracles.harness.subjects.subject import Place
 from oracles.reports.comparison import WORSE, Change, Comparison, Difference
 from oracles.reports.fingerprint import KNOWN
-from oracles.reports.text import columns, line, printed
+from oracles.reports.text import columns, line, printed, put
 
 OF_DEVIATIONS = frozenset({Change.DEVIATES, Change.DEVIATES_THERE, Change.CONFORMS})
 """Changes that are about rows of the ledger."""
@@ -140,7 +140,7 @@ def verdict(comparison: Comparison) -> str:
     return f"{f'WORSE: {worse}' if worse else 'nothing is worse'}; {same}{failing}"
 
 
-def terminal(comparison: Comparison, *, full: bool = False, width: int = 100) -> str:
+def terminal(comparison: Comparison, *, full: bool = False, width: int | None = None) -> str:
     """What changed, as a table; if ``full``, then each place, with what shows it."""
     return printed(partial(_show, comparison, full=full), width)
 
@@ -152,7 +152,7 @@ def _show(comparison: Comparison, console: Console, *, full: bool) -> None:
         for row in rows(comparison):
             change, *others = row.cells
             table.add_row(f"WORSE {change}" if row.change in WORSE else change, *others)
-        console.print(table)
+        put(console, table)
     for d in comparison.differences if full else ():
         at = f"{d.place}" if d.path else d.optimizer
         told = [f"{d.change}: {at}", d.about, d.detail.split("\n")[0], d.command]

@@ -12,12 +12,12 @@ from rich.text import Text
 
 from oracles.harness.promise import Line, Word
 from oracles.report import Report
-from oracles.reports.text import columns, printed
+from oracles.reports.text import FAILED, columns, printed, put, say
 
 STYLES = {Word.KEPT: "green", Word.BROKEN: "bold red"}
 
 
-def render(report: Report, *, full: bool = False, width: int = 100) -> str:
+def render(report: Report, *, full: bool = False, width: int | None = None) -> str:
     """The report as text: figures, faults, and the line that can be quoted.
 
     With ``full``, each promise, too.
@@ -30,16 +30,16 @@ def show(
 ) -> None:
     """Print the report; sentences in the words of whoever has asked."""
     if report.accuracies or report.refused or report.failed:
-        console.print(_accuracies(report))
+        put(console, _accuracies(report))
     if report.promises:
-        console.print(_counted(report.promises), soft_wrap=True)
+        say(console, _counted(report.promises))
     if report.promises and full:
-        console.print(_promises(report.promises))
+        put(console, _promises(report.promises))
     for sentence in report.faults():
-        console.print(Text.assemble(("FAILED    ", "bold red"), words(sentence)), soft_wrap=True)
+        say(console, words(sentence), FAILED)
     for sentence in remarks(report):
-        console.print(words(sentence), soft_wrap=True)
-    console.print(Text(words(str(report)), style="bold"), soft_wrap=True)
+        say(console, words(sentence))
+    say(console, words(str(report)), style="bold")
 
 
 def remarks(report: Report) -> list[str]:

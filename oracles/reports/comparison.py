@@ -178,6 +178,8 @@ def compare(
     [('default changed', '0.001, now 0.01')]
     """
     found = [sought(before), sought(after)]  # both, before one of them is run
+    if versions := [each for each in found if isinstance(each, str)]:
+        environments.refuse_missing(versions, tell)
     return between(*(Index(run(each, tell) if isinstance(each, str) else each) for each in found))
 
 

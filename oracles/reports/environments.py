@@ -63,13 +63,20 @@ def releases(path: Path = RELEASES) -> Mapping[str, Sequence[str]]:
     """By release, oldest first, what it cannot do without.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: it is no TOML, or a release in it lacks ``torch``.
+        ValueError: the file cannot be read, is no TOML, has no releases, or one lacks ``torch``.
     """
-    tables = tomllib.loads(path.read_text(encoding="utf-8")).get("release", [])
+    given = f"releases={str(path)!r}"
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8")).get("release")
+    except OSError as error:
+        raise ValueError(f"{given} cannot be read: {error.strerror}") from error
+    except ValueError as error:  # tomllib's own, and that of bytes which are no text
+        raise ValueError(f"{given} is no TOML: {error}") from error
+    if not tables:
+        raise ValueError(f"{given} has no [[release]]; allowed: a file such as {RELEASES}")
     for table in tables:
         if "torch" not in table:
-            raise ValueError(f"{path.name}: a release has no torch= of its own: {table}")
+            raise ValueError(f"{given}: a release has no torch= of its own: {table}")
     return {table["torch"]: tuple(table.get("needs", ())) for table in tables}
 
 
@@ -139,14 +146,35 @@ def make(folder: Path, wanted: Sequence[str]) -> Path:
     Raises:
         NotMade: something cannot be installed.
     """
+    python, install = _empty(folder)
+    run([*install, *wanted], folder.parent)
+    return python
+
+
+def refuse_missing(releases: Sequence[str], tell: Tell = nobody) -> None:
+    """See, before one of them is installed, whether all can be.
+
+    Raises:
+        NotMade: one cannot.
+    """
+    with tempfile.TemporaryDirectory(prefix="oracles-", ignore_cleanup_errors=True) as name:
+        tell(f"torch {', '.join(releases)}: being looked for")
+        _, install = _empty(Path(name) / "env")
+        for release in releases:
+            try:
+                run([*install, "--dry-run", "--no-deps", f"torch=={release}"], Path(name))
+            except NotMade as error:
+                raise NotMade(f"torch {release} cannot be installed: {error}") from error
+
+
+def _empty(folder: Path) -> tuple[Path, list[str | Path]]:
+    """An environment with nothing in it: its interpreter, and what installs there."""
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if uv := shutil.which("uv"):
         run([uv, "venv", "--quiet", "--python", sys.executable, folder], folder.parent)
-        run([uv, "pip", "install", "--quiet", "--python", python, *wanted], folder.parent)
-    else:
-        run([sys.executable, "-m", "venv", folder], folder.parent)
-        run([python, "-m", "pip", "install", "--quiet", *wanted], folder.parent)
-    return python
+        return python, [uv, "pip", "install", "--quiet", "--python", python]
+    run([sys.executable, "-m", "venv", folder], folder.parent)
+    return python, [python, "-m", "pip", "install", "--quiet"]
 
 
 def _copy(python: Path) -> None:

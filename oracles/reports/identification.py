@@ -10,7 +10,8 @@ from rich.table import Table
 
 from oracles.harness.candidates import Candidate
 from oracles.identification import Identification
-from oracles.reports.text import columns, printed
+from oracles.layout import fill
+from oracles.reports.text import columns, printed, put
 
 ELSEWHERE = (
     "This is torch's own rule: if results differ all the same, the step is not why. Look at the "
@@ -26,7 +27,7 @@ def render(
     found: Identification,
     *,
     full: bool = False,
-    width: int = 100,
+    width: int | None = None,
     words: Callable[[str], str] = str,
 ) -> str:
     """All of it, in the words of whoever asks; of examples only the first few unless ``full``."""
@@ -36,13 +37,16 @@ def render(
 def _show(
     found: Identification, console: Console, *, full: bool, words: Callable[[str], str]
 ) -> None:
-    console.print(words(f"{found}."))
+    console.print(fill(words(f"{found}."), columns=console.width))
     for paragraph in (*_equations(found), *_remarks(found)):
-        console.print(f"\n{paragraph}")
+        console.print()
+        for line in paragraph.splitlines():
+            indent = " " * (len(line) - len(line.lstrip()))
+            console.print(fill(line, hanging=indent, columns=console.width))
     for title, table in (_examples(found, full=full), _untold(found)):
         if table.row_count:
             console.print(f"\n{title}")
-            console.print(table)
+            put(console, table)
 
 
 def _equations(found: Identification) -> Iterator[str]:

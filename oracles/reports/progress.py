@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterable
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from oracles.harness.runs.outcome import ABSENT, FAILED, NOT_ASKED, OK, Outcome
 from oracles.harness.runs.tally import Tally
+from oracles.reports.text import plain
 
 MARKS = {NOT_ASKED: "VACUOUS"}
 """What is said of an optimizer altogether, where that is another word than of its tasks."""
@@ -106,7 +106,7 @@ def _bar() -> Progress:
         MofNCompleteColumn(),
         TextColumn("{task.fields[failed]} failed"),
         TimeElapsedColumn(),
-        console=Console(highlight=False, markup=False),
+        console=plain(),
         transient=True,
         refresh_per_second=4,
         disable=not sys.stdout.isatty(),

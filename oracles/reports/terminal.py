@@ -12,25 +12,25 @@ from rich.table import Table
 from oracles.harness.deviations.flaws import known
 from oracles.harness.runs.tally import Line, Tally, vacuities
 from oracles.harness.subjects.subject import Place
-from oracles.reports.text import printed
+from oracles.reports.text import printed, put
 
 SHARES = "largest share of the radius used"
 
 
-def render(tally: Tally, *, full: bool = True, width: int = 100) -> str:
+def render(tally: Tally, *, full: bool = True, width: int | None = None) -> str:
     """The report as text: of each path and convention or, if not ``full``, of each optimizer."""
     return printed(partial(_show, tally, full=full), width)
 
 
 def _show(tally: Tally, console: Console, *, full: bool) -> None:
     if tally.lines:
-        console.print(_paths(tally) if full else _optimizers(tally))
+        put(console, _paths(tally) if full else _optimizers(tally))
     if tally.rejected and full:
-        console.print(_conventions(tally))
+        put(console, _conventions(tally))
     if tally.deviations or tally.confirmed or tally.healed:
-        console.print(_deviations(tally))
+        put(console, _deviations(tally))
     if tally.absent:
-        console.print(_absent(tally) if full else _lacking(tally))
+        put(console, _absent(tally) if full else _lacking(tally))
     console.print(_sum(tally))
     for sentence in vacuities(tally):
         console.print(f"VACUOUS {sentence}")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from rich.console import Console
-from rich.text import Text
 
-from oracles.reports.text import printed
+from oracles.reports.text import FAILED, printed, say
 from oracles.watching import LoopReport
 
 
-def render(report: LoopReport, width: int = 100) -> str:
+def render(report: LoopReport, width: int | None = None) -> str:
     """The report as text: faults, what to do, doubts, and the line that can be quoted."""
     return printed(partial(show, report), width)
 
@@ -19,11 +18,11 @@ def render(report: LoopReport, width: int = 100) -> str:
 def show(report: LoopReport, console: Console) -> None:
     """Print the report."""
     for found in report.findings:
-        console.print(Text.assemble(("FAILED    ", "bold red"), str(found)), soft_wrap=True)
-        console.print(f"          what to do: {found.advice}", soft_wrap=True)
+        say(console, str(found), FAILED)
+        say(console, f"what to do: {found.advice}", " " * 10)
     for doubt in report.doubts:
-        console.print(f"could not tell {doubt.sentence}", soft_wrap=True)
-        console.print(f"          what would: {doubt.advice}", soft_wrap=True)
+        say(console, f"could not tell {doubt.sentence}")
+        say(console, f"what would: {doubt.advice}", " " * 10)
     for sentence in report.follows:
-        console.print(sentence, soft_wrap=True)
-    console.print(Text(str(report), style="bold"), soft_wrap=True)
+        say(console, sentence)
+    say(console, str(report), style="bold")

@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.text import Text
+from rich.cells import cell_len
 
 from oracles import cli, explain
 from oracles.explanation import ALL, SAID, Explanation
 from oracles.harness.cases.case import Group, Parameter
 from oracles.harness.golden import DIFFERS
+from oracles.layout import fill
+from oracles.loop.registry import PARTS_OF_LOOP
 from oracles.optimizers.registry import RULES
 from oracles.optimizers.sgd import RULE as SGD
 from oracles.reports.picture import drawn, follow, picture
@@ -221,6 +224,30 @@ def test_the_command_is_off_without_such_a_convention(capsys: pytest.CaptureFixt
 
 
 # --- schedules ---
+
+
+@pytest.mark.parametrize("name", PARTS_OF_LOOP)
+def test_a_part_of_the_loop_is_explained(name: str) -> None:
+    part, told = PARTS_OF_LOOP[name], explain_schedule(name)
+    text = " ".join(str(told).split())
+    assert told.title and told.theory and "``" not in text and "---" not in text
+    assert all(" ".join(v.source.split()) in text for v in part.variants)
+    one = explain_schedule(name, part.variants[-1].name)
+    assert f": {part.variants[-1].name} beside torch's" in str(one)
+    assert part.symbols in " ".join(str(one).split()) and "in no epoch" not in str(one)
+
+
+@pytest.mark.parametrize("name", [*ALL, *SCHEDULES, *PARTS_OF_LOOP])
+def test_all_fits_a_terminal(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    told: Any = explained(name) if name in ALL else explain_schedule(name)
+    assert max(map(cell_len, str(told).splitlines())) <= 80
+
+
+def test_no_formula_is_torn() -> None:
+    """A line may end between formulas, and between one and what is said of it."""
+    told = fill(f"{'x' * 30} γ_t = γ₀(ρ + (1 − ρ)u(t/W)) for t < W, then γ₀", columns=52)
+    assert told.splitlines() == ["x" * 30, "γ_t = γ₀(ρ + (1 − ρ)u(t/W)) for t < W, then γ₀"]
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -62,9 +62,9 @@ COMMANDS = {
     "check --rule Addam --jobs 1": ("Adam", "--rule='Addam' is not known"),
     "check --profile thorogh": ("thorough", "argument --profile: 'thorogh' is not known"),
     "check x:y --no-promised z": ("--not-promised", "--no-promised is no option of oracles check"),
-    "identify x:y --rule Addam": ("Adam", "argument --rule: 'Addam' is not known"),
+    "identify x:y --rule Addam": ("Adam", "--rule='Addam' is not known"),
     "identify x:y --quation=z": ("--equation", "--quation is no option of oracles identify"),
-    "explain Addam": ("Adam", "argument RULE: 'Addam' is not known"),
+    "explain Addam": ("Adam", "oracles: 'Addam' is not known"),
     "translate --from keras.SDG --to SGD": ("keras.SGD", "'keras.SDG' is nobody's name"),
 }
 

@@ -460,7 +460,7 @@ def trains() -> None:
         (["trains", "--steps", "1"], 0, "trains, 1 step of SGD after 1 backward pass: nothing"),
         (["trains", "--allow", "never cleared"], 0, "move as SGD's coupled_unscaled"),
         (["hangs", "--time-limit", "0.1"], 1, "the training does not return within 0.2 s"),
-        (["trains", "--allow", "x"], 2, "allow='x' is no fault; allowed: raises, no step"),
+        (["trains", "--allow", "x"], 2, "--allow='x' is no fault; allowed: raises; no step"),
         (["nowhere"], 2, "cannot be imported: AttributeError: module"),
         (["names"], 2, "names needs arguments (missing a required argument: 'report')"),
     ],

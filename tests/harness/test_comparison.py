@@ -465,7 +465,7 @@ def test_the_status_says_whether_it_is_worse(
 
 def test_versions_are_run(files: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """In the order in which they are given, with what is known of all releases."""
-    asked = []
+    asked, sought = [], []
 
     def record(release: str, path: Path, known: Any, tell: Any) -> None:
         asked.append(release)
@@ -473,8 +473,10 @@ def test_versions_are_run(files: dict[str, str], monkeypatch: pytest.MonkeyPatch
         write(path, of_torch())
 
     monkeypatch.setattr(environments, "record", record)
+    monkeypatch.setattr(environments, "refuse_missing", lambda all, tell: sought.append(all))
     assert oracles.compare("2.9.1", "2.13").same == tuple(PLACES)
     assert asked == ["2.9.1", "2.13"]
+    assert sought == [asked]
     for after in (files["cut"], files["nowhere"]):
         with pytest.raises(ValueError, match=r"cut|cannot be compared"):
             oracles.compare("2.9.1", after)

@@ -93,7 +93,7 @@ wait"""
 """As a check that has workers and is not through with them."""
 
 
-def maker(folder: Path, asked: str = ANSWERS, installs: int = 0) -> None:
+def maker(folder: Path, asked: str = ANSWERS, installs: int | str = 0) -> None:
     """Put a uv there that makes such environments."""
     told = {"folder": folder, "asked": asked.format(folder=folder), "installs": installs}
     for name, text in (("uv", UV), ("python", PYTHON)):
@@ -178,6 +178,18 @@ def test_what_fails_is_told(
         environments.record("2.13.0", tmp_path / "a.jsonl", KNOWN)
     assert not [*rooms.glob("oracles-*")]
     assert not (tmp_path / "a.jsonl").exists()
+
+
+@needs_sh
+def test_a_release_that_is_nowhere_is_told_before_one_is_installed(
+    rooms: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: str(tmp_path / name))
+    maker(tmp_path, installs='$(case "$*" in *9.9.9*) echo 1;; *) echo 0;; esac)')
+    assert cli.main(["compare", "2.13.0", "9.9.9"]) == 2
+    assert "torch 9.9.9 cannot be installed: " in capsys.readouterr().err
+    assert all("--dry-run" in command for command in commands(tmp_path) if command[1] != "venv")
+    assert not [*rooms.glob("oracles-*")]
 
 
 @needs_sh
@@ -272,10 +284,25 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert "Found by running torch 1.13.1, 2.13.0" in (tmp_path / "VERSIONS.md").read_text()
 
 
-@pytest.mark.parametrize("text", ["[[release]]\nneeds = []", "release"])
-def test_a_list_of_releases_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
-    (tmp_path / "a.toml").write_text(text)
-    assert cli.main(["matrix", "--releases", str(tmp_path / "a.toml")]) == 2
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[[release]]\nneeds = []", "a release has no torch="),
+        ("release", "is no TOML: "),
+        ("[tool]", "has no [[release]]; allowed: a file such as "),
+        (None, "cannot be read: No such file or directory"),
+    ],
+    ids=["no torch", "no TOML", "no release", "no file"],
+)
+def test_a_list_of_releases_that_is_none_is_refused(
+    text: str | None, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listed = tmp_path / "a.toml"
+    if text is not None:
+        listed.write_text(text)
+    assert cli.main(["matrix", "--releases", str(listed)]) == 2
+    said = capsys.readouterr().err
+    assert f"oracles: --releases={str(listed)!r}" in said and told in said
 
 
 def confirmed(whole: RunReport, dtypes: tuple[str, ...]) -> RunReport:

@@ -44,6 +44,7 @@ def imported(file: Path) -> frozenset[str]:
 FLOORS = (
     "oracles.files",
     "oracles.naming",
+    "oracles.layout",
     "oracles.numerics",
     "oracles.drawing",
     "oracles.rule",
@@ -87,6 +88,7 @@ FLOORS = (
     "oracles.reports",
     "oracles.commands",
     "oracles.cli",
+    "oracles.__main__",
     "oracles",
 )
 """From the ground up: nobody imports from a floor above their own."""

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from oracles.harness.subjects.blackbox import BlackBox, Function
+from oracles.harness.subjects.fits.fit import is_fit
+from oracles.harness.subjects.scheduled import is_scheduled
 from oracles.naming import unknown
+
+ELSEWHERE: tuple[tuple[Callable[[Any], bool], str], ...] = (
+    (
+        is_scheduled,
+        "says what a learning rate is: oracles.identify names the schedule, and a class of "
+        "schedulers is for oracles.check_schedule",
+    ),
+    (is_fit, "is a training loop: oracles.identify says which rule it follows"),
+)
+"""What is no optimizer, and who asks it."""
 
 
 def black_box(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) -> BlackBox:
@@ -22,6 +35,9 @@ def black_box(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) 
             f"subject={subject!r} cannot be asked; allowed: a class of optimizers, a function that "
             "makes one, or a step (params, grads, state, hyper) -> params"
         )
+    for is_one, said in ELSEWHERE:
+        if is_one(subject):
+            raise TypeError(f"subject={getattr(subject, '__name__', subject)} {said}")
     if (few := _few(subject)) is not None:
         raise TypeError(
             f"subject={getattr(subject, '__name__', subject)} takes {few} arguments; allowed: a "
@@ -37,6 +53,16 @@ def black_box(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) 
     optimizer = ForeignOptimizer(subject, names, fixed)
     refuse_arguments(optimizer.name, names, fixed, _named(subject))
     return optimizer
+
+
+def wanting(fault: str) -> str:
+    """A fault and, where an argument is missing, how it is given.
+
+    >>> wanting("TypeError: Mine() missing 1 required positional argument: 'total'")
+    "TypeError: Mine() missing 1 required positional argument: 'total'; given by fixed={...}"
+    """
+    missing = re.search(r"missing \d+ required .*argument", fault)
+    return f"{fault}; given by fixed={{...}}" if missing else fault
 
 
 def refuse_arguments(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from oracles.harness.subjects.subject import SubjectError, answering
+from oracles.naming import nearest
 
 
 def imported(name: str) -> Any:
@@ -22,12 +23,25 @@ def imported(name: str) -> Any:
     if "" not in sys.path:
         sys.path.insert(0, "")
     module, _, attribute = name.partition(":")
-    if not (module and attribute):
-        raise SubjectError(f"{name!r} is not MODULE:NAME")
     if module.endswith(".py") or "/" in module:
         raise SubjectError(
             f"{name!r} names a file; allowed: a module, with dots, that is in the current folder "
-            f"or installed, as {Path(module).stem}:{attribute}"
+            f"or installed, as {Path(module).stem}:{attribute or 'NAME'}"
         )
+    if not (module and attribute):
+        raise SubjectError(f"{name!r} is not MODULE:NAME, as {_spelled(module)}")
     with answering():
-        return getattr(importlib.import_module(module), attribute)
+        found = importlib.import_module(module)
+        if near := "" if hasattr(found, attribute) else nearest(attribute, dir(found)):
+            raise AttributeError(f"module {module!r} has no {attribute!r}, did you mean {near!r}?")
+        return getattr(found, attribute)
+
+
+def _spelled(name: str) -> str:
+    """What may have been meant by a name without a colon.
+
+    >>> _spelled("torch.optim.Adam"), _spelled("mine")
+    ('torch.optim:Adam', 'mine:NAME')
+    """
+    module, _, attribute = name.rpartition(".")
+    return f"{module}:{attribute}" if module else f"{name or 'MODULE'}:NAME"

@@ -68,7 +68,8 @@ def read(path: Path, dtype: str | None = None) -> tuple[Trace, ...]:
     try:
         table = _READERS[path.suffix](path)
     except (OSError, UnicodeDecodeError) as error:
-        raise TraceError(f"{path.name} cannot be read: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise TraceError(f"{path.name} cannot be read: {why}") from error
     dtypes = (dtype,) if dtype else tuple(d for d in FULL if table.may_be(d))
     exact = [table.trace(path.stem, d) for d in dtypes if d == "float64" or table.digits >= DIGITS]
     return (*exact, *(table.trace(path.stem, d, rounded=True) for d in dtypes if table.radii))
@@ -215,9 +216,10 @@ def _table(path: Path, rows: Rows) -> Table:
     """Rows of text as arrays of numbers."""
     names = dict.fromkeys(name for _, row in rows for name in row)
     if len(rows) < 2 or not any(_letter(name) == "w" for name in names):
+        there = f" with {', '.join(names)}" if names else ""
         raise TraceError(
-            f"{path.name} has {len(rows)} rows with {', '.join(names) or 'nothing'}; allowed: one "
-            "for each step with w and g, and one with the w after the last step"
+            f"{path.name} has {len(rows)} rows{there}; allowed: one for each step with w and g, "
+            "and one with the w after the last step"
         )
     values, written = {}, {}
     for name in names:
