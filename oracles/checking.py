@@ -79,7 +79,7 @@ def check(
             rule, beside which the cases of 0 are always asked, which are known to tell all
             conventions apart; and of what a clone of torch's is asked. Numbers that are worked by
             hand are fixed.
-        profile: how long to look: ``"thorough"`` draws thirteen times as many cases of each kind as
+        profile: how long to look: ``"thorough"`` draws ten times as many cases of each kind as
             ``"default"``; ``"ci"`` is the default.
 
     Raises:

@@ -248,7 +248,7 @@ def identify(
         seed: of the cases that are drawn for what can be stepped. Another one than 0 draws others,
             which are asked beside those of 0: these are known to tell all conventions apart. What a
             training loop is asked is fixed, and a record is read as it is.
-        profile: how long to look: ``"thorough"`` draws thirteen times as many cases as
+        profile: how long to look: ``"thorough"`` draws ten times as many cases as
             ``"default"``.
 
     >>> def step(params, grads, state, lr, wd):

@@ -225,10 +225,10 @@ def _presence_off(oracle: Oracle, subject: Subject, answer: Answer) -> str:
 
 
 def _values_off(oracle: Oracle, subject: Subject, answer: Answer) -> str:
-    """The element furthest off at the first step at which one is."""
+    """The element furthest off at the first step at which one is, in the first that has any."""
     case, enclosures = oracle.case, oracle(tensors=subject.tensors)
     row = enclosures.row(subject.dtype)
-    worst: tuple[int, float, str] | None = None
+    first: tuple[int, str] | None = None
     for name, balls, values in compared(enclosures, answer):
         mid, rad = balls.mid[row], balls.rad[row]
         bad = ~holds(mid, rad, values)
@@ -237,7 +237,7 @@ def _values_off(oracle: Oracle, subject: Subject, answer: Answer) -> str:
         step = int(np.argwhere(bad.any(axis=1))[0][0])
         off = _radii_off(mid[step], rad[step], values[step])
         element = int(np.argmax(np.where(bad[step], off, -1)))
-        if worst is None or step < worst[0]:
+        if first is None or step < first[0]:
             number, index = case.locate(element)
             place = f"{name} of parameter {number}" if name != "parameter" else f"{name} {number}"
             ball = f"{mid[step, element]:.10g} ± {rad[step, element]:.2g}"
@@ -249,9 +249,9 @@ def _values_off(oracle: Oracle, subject: Subject, answer: Answer) -> str:
                 f"got {values[step, element]:.10g}, {off[element]:.3g} radii off; "
                 f"{describe(case, number, step)}"
             )
-            worst = (step, float(off[element]), text)
-    assert worst is not None
-    return worst[2]
+            first = (step, text)
+    assert first is not None
+    return first[1]
 
 
 def _radii_off(mid: WideArray, rad: WideArray, values: FloatArray) -> NDArray[Any]:

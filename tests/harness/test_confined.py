@@ -26,6 +26,11 @@ def interrupts() -> Any:
     raise KeyboardInterrupt
 
 
+def closes_all_and_hangs() -> Any:
+    os.closerange(3, 64)
+    clock.hang()
+
+
 def leaves_a_process_behind() -> Any:
     """One that keeps the pipe open."""
     if os.fork() == 0:
@@ -46,6 +51,7 @@ def interview(middle: Callable[[], Any], known: Mapping[str, Any]) -> Iterator[A
         (exits, "ends its process with exit code 3"),
         (partial(signal.raise_signal, signal.SIGTERM), "is ended by signal SIGTERM"),
         (clock.hang, "does not return within 1 s"),
+        (closes_all_and_hangs, "does not return within 1 s"),
         (interrupts, "raises KeyboardInterrupt"),
         pytest.param(
             leaves_a_process_behind,
@@ -55,7 +61,7 @@ def interview(middle: Callable[[], Any], known: Mapping[str, Any]) -> Iterator[A
     ],
 )
 def test_a_lost_question_leaves_the_others(middle: Callable[[], Any], why: str) -> None:
-    seconds = 3 if middle is clock.hang else 600
+    seconds = 3 if middle in (clock.hang, closes_all_and_hangs) else 600
     with clock.stopped():
         told = dict(confined(partial(interview, middle), seconds))
     assert told == {"first": 3, "middle": Lost(why), "last": "3"}
