@@ -154,7 +154,7 @@ def explain_schedule(name: str, timing: str | None = None) -> ScheduleExplanatio
         raise ValueError(unknown(f"schedule={name!r} is not known", name, LOOP))
     if name in KNOWN:
         return _of_schedule(KNOWN[name], timing)
-    return _of_part((PARTS | PARTS_OF_LOOP)[name], timing)
+    return _of_part({**PARTS, **PARTS_OF_LOOP}[name], timing)
 
 
 def _of_schedule(schedule: Schedule, timing: str | None) -> ScheduleExplanation:
