@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import ast
+import io
 import math
 import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -273,7 +274,8 @@ def imported(name: str) -> Any:
         Usage: it is not there, or its module cannot be imported.
     """
     try:
-        return importing.imported(name)
+        with redirect_stdout(io.StringIO()):
+            return importing.imported(name)
     except SubjectError as error:
         raise Usage(f"{name} cannot be imported: {error.sentence}") from error
 
