@@ -204,7 +204,7 @@ def test_the_command_draws(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     [
         ("decoupled", "sgd.gif", "sgd.gif' is of no known kind; allowed: .png, .svg"),
         ("coupled_unscaled", "sgd.png", "'coupled_unscaled' is torch's, nothing parts from it"),
-        ("decoupled", "a file/sgd.png", "a file/sgd.png' cannot be written"),
+        ("decoupled", "a file/sgd.png", "a file/sgd.png' cannot be written: Not a directory\n"),
     ],
     ids=("kind", "nothing", "place"),
 )
