@@ -16,7 +16,7 @@ from typing import Any
 from oracles.accuracy import Accuracy
 from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.evidence.settings import Draws
-from oracles.harness.runs.confined import REST, Lost
+from oracles.harness.runs.confined import REST, Lost, answers, refuse_limits
 from oracles.harness.subjects.arrays import KINDS
 from oracles.harness.subjects.asking import wanting
 from oracles.identification import arguments_of, refuse_unnamed
@@ -31,9 +31,7 @@ from oracles.inquiry import (
     Named,
     Told,
     answer,
-    answers,
     line_of,
-    refuse_limits,
 )
 from oracles.naming import unknown
 from oracles.optimizers.registry import RULES
@@ -81,7 +79,7 @@ def check(
             rule, beside which the cases of 0 are always asked, which are known to tell all
             conventions apart; and of what a clone of torch's is asked. Numbers that are worked by
             hand are fixed.
-        profile: how long to look: ``"thorough"`` draws thirteen times as many cases of each kind as
+        profile: how long to look: ``"thorough"`` draws ten times as many cases of each kind as
             ``"default"``; ``"ci"`` is the default.
 
     Raises:

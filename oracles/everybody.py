@@ -44,8 +44,8 @@ def refuse_unknown(
     Raises:
         ValueError: with those there are.
     """
-    from oracles.harness.subjects import selection
+    from oracles.harness.subjects.selection import refuse_places
 
     parts = [name for name in names if name in PARTS] if paths else []
     others = [place.path for name in parts for ask in questions(name) for place in ask.places()]
-    selection.refuse_unknown(paths, dtypes, devices, others)
+    refuse_places(paths, dtypes, devices, others)

@@ -34,7 +34,7 @@ from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
 from oracles.harness.evidence.untold import Untold, untold
 from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
 from oracles.harness.oracle import Margin
-from oracles.harness.subjects.asking import black_box, refuse_unknown, wanting
+from oracles.harness.subjects.asking import black_box, refuse_arguments, wanting
 from oracles.harness.subjects.fits.fit import Fit, is_fit
 from oracles.harness.subjects.fits.names import LOOP, START
 from oracles.harness.subjects.scheduled import is_scheduled
@@ -248,7 +248,7 @@ def identify(
         seed: of the cases that are drawn for what can be stepped. Another one than 0 draws others,
             which are asked beside those of 0: these are known to tell all conventions apart. What a
             training loop is asked is fixed, and a record is read as it is.
-        profile: how long to look: ``"thorough"`` draws thirteen times as many cases as
+        profile: how long to look: ``"thorough"`` draws ten times as many cases as
             ``"default"``.
 
     >>> def step(params, grads, state, lr, wd):
@@ -275,7 +275,7 @@ def identify(
     if fits:
         _without("a training loop, whose rows are fixed,", **draws.told)
         loop = Fit(subject, names, fixed, values)
-        refuse_unknown(loop.name, names, fixed, loop.own)
+        refuse_arguments(loop.name, names, fixed, loop.own)
         return _looped(loop, None if rules is None else among)
     _without("what is no training loop", values=values)
     found = _told(evidence(subject, names, fixed, draws), among)
@@ -336,7 +336,7 @@ def evidence(
     if _is_record(subject):
         _without("a record", fixed=fixed, **draws.told)
         traces = (subject,) if isinstance(subject, Trace) else read(Path(subject))
-        refuse_unknown("the record", names, {}, traces[0].hyper)
+        refuse_arguments("the record", names, {}, traces[0].hyper)
         return tuple(Recorded(trace, names) for trace in traces)
     if hasattr(subject, "takes") and hasattr(subject, "run"):
         _without("what says itself what it takes", names=names, fixed=fixed)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -16,13 +13,14 @@ from oracles.accuracy import Accuracy, accuracy
 from oracles.harness.arguments import GRADIENT
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.candidates import Candidate
-from oracles.harness.cases.case import Case, Parameter
-from oracles.harness.evidence.settings import DRAWS, Draws, Shapes, settings
+from oracles.harness.cases.case import Case
+from oracles.harness.evidence.settings import DRAWS, Draws, settings
 from oracles.harness.promise import Line, Promise, Word, line
-from oracles.harness.runs.confined import REST, Interview, Lost, at_once, confined
+from oracles.harness.runs.confined import REST, Lost
 from oracles.harness.subjects.asking import black_box
-from oracles.harness.subjects.blackbox import BlackBox, Function, shapes_for, unread
+from oracles.harness.subjects.blackbox import BlackBox, Function
 from oracles.harness.subjects.importing import imported
+from oracles.harness.subjects.laid_out import Around, Way
 from oracles.harness.subjects.subject import Declined, SubjectError, first_taken
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.identification import Identification, identify
@@ -65,27 +63,6 @@ class Found(NamedTuple):
 
     identification: Identification
     refused: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Around:
-    """A piece of code that is asked in a way of its own."""
-
-    box: BlackBox
-
-    @property
-    def name(self) -> str:
-        return self.box.name
-
-    @property
-    def shapes(self) -> Shapes:
-        return shapes_for(self.box)
-
-    def unread(self, rule: Rule) -> Mapping[str, Any]:
-        return unread(self.box, rule)
-
-    def takes(self, rule: Rule) -> frozenset[str]:
-        return self.box.takes(rule)
 
 
 @dataclass(frozen=True)
@@ -207,49 +184,9 @@ class FunctionKind:
         return FunctionTrial(box, rule, case, bool(fits))
 
 
-@dataclass(frozen=True)
-class LaidOut(Around):
-    """A piece of code whose parameters or gradients do not lie side by side.
-
-    Attributes:
-        where: fields of its parameters, and the layouts they get.
-    """
-
-    where: Mapping[str, Any]
-
-    def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
-        (group,) = case.groups
-        members = tuple(replace(p, **self.where) for p in group.parameters)
-        laid_out = replace(case, groups=(replace(group, parameters=members),))
-        return self.box.run(rule, laid_out, dtype)
-
-
-@dataclass(frozen=True)
-class WithoutDimensions(Around):
-    """A piece of code that is given parameters without dimensions for those of one element."""
-
-    shapes: ClassVar[Shapes] = ((1,), (2, 3))
-
-    def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
-        (group,) = case.groups
-        members = tuple(_bare(p) if p.initial.shape == (1,) else p for p in group.parameters)
-        return self.box.run(
-            rule, replace(case, groups=(replace(group, parameters=members),)), dtype
-        )
-
-
-def _bare(p: Parameter) -> Parameter:
-    gradients = tuple(g if g is None else g.reshape(()) for g in p.gradients)
-    return replace(p, initial=p.initial.reshape(()), gradients=gradients)
-
-
-def follows_in(box: BlackBox, candidate: Candidate, draws: Draws, promise: str) -> bool:
-    """Whether code follows its rule where tensors are as that promise says."""
-    name = "layout" if promise.endswith("parameters") else "gradient_layout"
-    ways: Sequence[BlackBox] = [LaidOut(box, {name: way}) for way in ("strided", "transposed")]
-    if promise == "0-d parameters":
-        ways = [WithoutDimensions(box)]
-    found = (identify(way, [candidate.rule], **vars(draws)) for way in ways)
+def follows_in(box: BlackBox, candidate: Candidate, draws: Draws, ways: Sequence[Way]) -> bool:
+    """Whether code follows its rule in each of these ways to be handed tensors."""
+    found = (identify(way(box), [candidate.rule], **vars(draws)) for way in ways)
     return all(str(candidate) in map(str, one.fits) for one in found)
 
 
@@ -369,26 +306,6 @@ class Inquiry:
             if told.word is not Word.KEPT:
                 break
         return told
-
-
-def refuse_limits(**limits: float | None) -> None:
-    """Check bounds that somebody has set.
-
-    Raises:
-        ValueError: one is no finite number above 0.
-    """
-    for name, number in limits.items():
-        if number is not None and not 0 < number < math.inf:
-            raise ValueError(f"{name}={number!r} must be a finite number above 0, or None")
-
-
-def answers(interview: Interview, time_limit: float | None) -> Iterator[tuple[str, Any]]:
-    """Questions and answers, as they come; within a time limit in a process of their own."""
-    if time_limit is None:
-        return at_once(interview)
-    if importlib.util.find_spec("torch"):  # a step on NumPy's arrays needs none
-        importlib.import_module("oracles.harness.subjects.trial").warm()
-    return confined(interview, time_limit)
 
 
 def answer(known: Mapping[str, Any], question: str) -> Any:

@@ -254,14 +254,14 @@ class Rule:
         [3.0, 6.0]
         """
         t = seen
-        eager = self.eager and not late
+        begun = state is not None or (self.eager and not late)
         if state is None:
-            state = self._started(w, schedule[0]) if eager else {}
+            state = self._started(w, schedule[0]) if begun else {}
         for step, (g, h) in enumerate(zip(gradients, schedule, strict=True)):
             w = w if known is None else known[step]
             if g is not None:
                 h = h if decays else self.undecayed(h)
-                if not (t or eager):  # made with the first gradient, from what holds at that step
+                if not (t or begun):  # made with the first gradient, from what holds at that step
                     state = self._started(w, h)
                 t += 1
                 number = count(t)

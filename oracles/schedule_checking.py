@@ -14,14 +14,14 @@ from oracles.harness.loop.catalogue import OF_RECURRENCES, questions
 from oracles.harness.loop.question import Question
 from oracles.harness.promise import Line, Word
 from oracles.harness.rates import Reading, read_as
-from oracles.harness.runs.confined import REST, Lost
+from oracles.harness.runs.confined import REST, Lost, answers, refuse_limits
 from oracles.harness.runs.outcome import line_of, outcome
 from oracles.harness.runs.parts import run_question, sites
 from oracles.harness.runs.profiles import lasting
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.subject import SubjectError
-from oracles.inquiry import answer, answers, heard, refuse_limits
+from oracles.inquiry import answer, heard
 from oracles.naming import unknown
 from oracles.schedules.registry import PARTS, SCHEDULES
 from oracles.schedules.schedule import Timing

@@ -7,7 +7,6 @@ meant so is told apart, with what would tell it.
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import inspect
 import math
@@ -18,7 +17,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from oracles.harness.runs.alarm import TimeIsUp, alarm
-from oracles.harness.runs.confined import REST, SHARE, at_once, confined
+from oracles.harness.runs.confined import REST, SHARE, answers, refuse_limits
 from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.subject import SubjectError, told
 from oracles.harness.subjects.surroundings import undisturbed
@@ -278,17 +277,12 @@ def check_loop(
     >>> report.findings[0].advice
     'call scheduler.step()'
     """
-    for name, value in (("steps", steps), ("time_limit", time_limit)):
-        if value is not None and not 0 < value < math.inf:
-            raise ValueError(f"{name}={value!r} must be a finite number above 0, or None")
+    refuse_limits(steps=steps, time_limit=time_limit)
     meant = _meant(loss, accumulation, weight_decay, ranks=False)
     ask = partial(_asked, fit, steps, meant, _allowed(allow), time_limit)
-    if time_limit is None:
-        answers = dict(at_once(partial(_interview, ask)))
-    else:
-        importlib.import_module("oracles.harness.subjects.trial").warm()
-        answers = dict(confined(partial(_interview, ask), BY_FORCE * time_limit / SHARE))
-    found = answers.get(LOOP, answers.get(REST))
+    whole = None if time_limit is None else BY_FORCE * time_limit / SHARE
+    answered = dict(answers(partial(_interview, ask), whole))
+    found = answered.get(LOOP, answered.get(REST))
     if isinstance(found, LoopReport):
         return found
     if isinstance(found, SubjectError):

@@ -110,7 +110,7 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
         "--profile",
         choices=PROFILES,
         default="default",
-        help="how long to look: thorough draws thirteen times as many cases, ci the same on each "
+        help="how long to look: thorough draws ten times as many cases, ci the same on each "
         "run (default: %(default)s)",
     )
 

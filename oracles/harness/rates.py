@@ -143,16 +143,3 @@ def off(expected: Sequence[Sequence[Enclosure]], got: Sequence[Sequence[float]])
         for epoch, (ball, value) in enumerate(zip(balls, values, strict=True)):
             if not ball.contains(value):
                 yield Off(group, epoch, ball, value)
-
-
-def share(expected: Sequence[Sequence[Enclosure]], got: Sequence[Sequence[float]]) -> float:
-    """The largest share of a radius that rates use which are inside."""
-    return max(
-        (
-            float(abs(value - ball.mid) / ball.rad)
-            for balls, values in zip(expected, got, strict=True)
-            for ball, value in zip(balls, values, strict=True)
-            if ball.rad > 0
-        ),
-        default=0.0,
-    )

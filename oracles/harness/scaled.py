@@ -12,6 +12,7 @@ import numpy as np
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FORMATS, Format, round_to, uniform
+from oracles.harness.arithmetic.radii import apart, used
 from oracles.harness.cases.scaling import Iteration, Run, Values
 from oracles.harness.oracle import exactly
 from oracles.harness.verdict import Verdict, inside
@@ -87,8 +88,8 @@ def _set(after: State, before: State, iteration: Iteration, number: Callable[[An
     return before._replace(scale=kept(number(iteration.new_scale)))
 
 
-def _ball(scale: Scalar) -> Enclosure:
-    return scale if isinstance(scale, Enclosure) else Enclosure.exact(float(scale))
+def _ball(number: Scalar) -> Enclosure:
+    return number if isinstance(number, Enclosure) else Enclosure.exact(float(number))
 
 
 def _scaled(values: Values, scale: Scalar, format: Format, dtype: str) -> Gradient:
@@ -145,10 +146,6 @@ class Numbered(Protocol):
     def flat(self) -> Iterator[tuple[str, Any]]: ...
 
 
-TINY = 2.0**-1000
-"""In place of a radius of 0, to divide by."""
-
-
 def compared(expected: Numbered, got: Numbered) -> Compared:
     """Hold what was seen against its enclosures."""
     elements, undecided, share, off = 0, 0, 0.0, ""
@@ -160,8 +157,7 @@ def compared(expected: Numbered, got: Numbered) -> Compared:
         elements += int(np.size(value))
         if not isinstance(ball, int):
             undecided += int(np.count_nonzero(ball.unknown))
-            used = abs(np.asarray(value) - ball.mid) / np.maximum(ball.rad, TINY)
-            share = max(share, float(np.max(used)))
+            share = max(share, used(ball, value))
     return Compared(inside(elements, undecided, share=share), off)
 
 
@@ -174,9 +170,5 @@ def _told(ball: Any) -> str:
 
 def separation(one: Numbered, other: Numbered) -> float:
     """How far two are apart at most, in both radii together."""
-    return max(
-        float(abs(a - b) / TINY)
-        if isinstance(a, int)
-        else float(np.max(abs(a.mid - b.mid) / np.maximum(a.rad + b.rad, TINY)))
-        for (_, a), (_, b) in zip(one.flat(), other.flat(), strict=True)
-    )
+    pairs = zip(one.flat(), other.flat(), strict=True)
+    return max(apart(_ball(a), _ball(b)) for (_, a), (_, b) in pairs)

@@ -203,23 +203,32 @@ def _presence_differs(enclosures: Enclosures, answer: Answer) -> bool:
 
 def _explain(oracle: Oracle, subject: Subject, answer: Answer) -> str:
     """Name the first step at which something is wrong and, there, the element furthest off."""
-    case, enclosures = oracle.case, oracle(tensors=subject.tensors)
-    row = enclosures.row(subject.dtype)
     known = fits(oracle, subject, answer)
-    verdict = (
-        f"on this case the values fit {', '.join(known)}" if known else "no known convention fits"
-    )
-    for name, present in enclosures.present.items():
+    end = f"on this case the values fit {', '.join(known)}" if known else "no known convention fits"
+    off = _presence_off(oracle, subject, answer) or _values_off(oracle, subject, answer)
+    return f"{subject.place} {off}; {end}"
+
+
+def _presence_off(oracle: Oracle, subject: Subject, answer: Answer) -> str:
+    """The first buffer that is there and should not be, or the other way round; empty for none."""
+    for name, present in oracle(tensors=subject.tensors).present.items():
         differs = present != answer.present[name]
         if differs.any():
             step, element = (int(i) for i in np.argwhere(differs)[0])
-            number, _ = case.locate(element)
+            number, _ = oracle.case.locate(element)
             expected = name if present[step, element] else f"no {name}"
             return (
-                f"{subject.place} after step {step + 1}, parameter {number}: {expected} expected; "
-                f"{describe(case, number, step)}; {verdict}"
+                f"after step {step + 1}, parameter {number}: {expected} expected; "
+                f"{describe(oracle.case, number, step)}"
             )
-    worst: tuple[int, float, str] | None = None
+    return ""
+
+
+def _values_off(oracle: Oracle, subject: Subject, answer: Answer) -> str:
+    """The element furthest off at the first step at which one is, in the first that has any."""
+    case, enclosures = oracle.case, oracle(tensors=subject.tensors)
+    row = enclosures.row(subject.dtype)
+    first: tuple[int, str] | None = None
     for name, balls, values in compared(enclosures, answer):
         mid, rad = balls.mid[row], balls.rad[row]
         bad = ~holds(mid, rad, values)
@@ -228,7 +237,7 @@ def _explain(oracle: Oracle, subject: Subject, answer: Answer) -> str:
         step = int(np.argwhere(bad.any(axis=1))[0][0])
         off = _radii_off(mid[step], rad[step], values[step])
         element = int(np.argmax(np.where(bad[step], off, -1)))
-        if worst is None or step < worst[0]:
+        if first is None or step < first[0]:
             number, index = case.locate(element)
             place = f"{name} of parameter {number}" if name != "parameter" else f"{name} {number}"
             ball = f"{mid[step, element]:.10g} ± {rad[step, element]:.2g}"
@@ -236,13 +245,13 @@ def _explain(oracle: Oracle, subject: Subject, answer: Answer) -> str:
                 ball += " (measured, not derived)"
             at = f"step {step + 1}, {place}{list(index) if index else ''}"
             text = (
-                f"{subject.place} at {at} ({dtype_of(subject.dtype, number)}): expected {ball}, "
+                f"at {at} ({dtype_of(subject.dtype, number)}): expected {ball}, "
                 f"got {values[step, element]:.10g}, {off[element]:.3g} radii off; "
                 f"{describe(case, number, step)}"
             )
-            worst = (step, float(off[element]), text)
-    assert worst is not None
-    return f"{worst[2]}; {verdict}"
+            first = (step, text)
+    assert first is not None
+    return first[1]
 
 
 def _radii_off(mid: WideArray, rad: WideArray, values: FloatArray) -> NDArray[Any]:

@@ -22,7 +22,7 @@ from typing import Any
 from packaging.version import InvalidVersion, Version
 
 from oracles.harness.subjects.subject import Place
-from oracles.harness.verdict import INSIDE, UNDECIDED
+from oracles.harness.verdict import ERRORED, INSIDE, UNDECIDED
 from oracles.reports import environments
 from oracles.reports.environments import Tell, nobody
 from oracles.reports.fingerprint import KNOWN, drift
@@ -464,7 +464,8 @@ def _answers(a: Index, b: Index) -> Iterator[Difference]:
         elif new["outcome"] in GOOD:
             yield Difference(Change.HEALED, *place, **about)
         else:
-            yield Difference(Change.RULE, *place, **about)
+            change = Change.FAILS if new["outcome"] == ERRORED else Change.RULE
+            yield Difference(change, *place, **about)
     for place, drifts in ulps.items():
         most, question = max(drifts)
         told = f"at most {most:g} ulp" if math.isfinite(most) else "more than can be told"
@@ -474,8 +475,8 @@ def _answers(a: Index, b: Index) -> Iterator[Difference]:
 
 
 def _same(old: JsonLine, new: JsonLine) -> bool:
-    """Whether two answers are the same to the bit, or the same refusal."""
-    return all(old.get(key) == new.get(key) for key in ("outcome", "values", "text"))
+    """Whether two answers are the same to the bit, or refusals, in whatever words."""
+    return all(old.get(key) == new.get(key) for key in ("outcome", "values"))
 
 
 STEPS = (_places, _arguments, _results, _checks, _coverage, _answers)

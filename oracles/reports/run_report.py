@@ -352,6 +352,6 @@ def read(path: Path) -> RunReport:
     if kinds[-1] != Kind.FOOTER or not text.endswith(b"\n"):
         raise Invalid(f"{path.name} was cut: it has no footer")
     body = text[: text.rindex(b"\n", 0, -1) + 1]
-    if (len(lines) - 1, _digest(body)) != (lines[-1]["lines"], lines[-1]["digest"]):
+    if (len(lines) - 1, _digest(body)) != (lines[-1].get("lines"), lines[-1].get("digest")):
         raise Invalid(f"{path.name} was cut or changed: its footer does not fit")
     return RunReport(lines[0], tuple(lines[1:-1]))

@@ -30,7 +30,7 @@ from oracles.schedules.composed import Single
 from oracles.schedules.registry import SCHEDULES
 from oracles.schedules.schedule import Schedule, Timing
 from oracles.scheduling import identify_schedule
-from tests.support import schedules
+from tests.support import clock, schedules
 
 PACKAGE = Path(oracles.__file__).parent
 CHECKED = Draft202012Validator(json.loads((PACKAGE / "reports/schedule.schema.json").read_bytes()))
@@ -280,7 +280,8 @@ forked = pytest.mark.skipif(
 
 @forked
 def test_whoever_never_returns_is_one_sentence() -> None:
-    report = oracles.check_schedule(schedules.Hanging, time_limit=3)
+    with clock.stopped():
+        report = oracles.check_schedule(schedules.Hanging, time_limit=3)
     assert report.faults() == ["Hanging cannot be asked: does not return within 1 s"]
     assert not list(CHECKED.iter_errors(report.to_json()))
 
@@ -294,7 +295,8 @@ def test_whoever_never_returns_is_one_sentence() -> None:
     ],
 )
 def test_a_question_that_is_not_survived_is_broken(cls: Any, why: str) -> None:
-    report = oracles.check_schedule(cls, time_limit=6)
+    with clock.stopped():
+        report = oracles.check_schedule(cls, time_limit=6)
     lost = [line.name for line in report.lines if line.why == why]
     words = {line.name: line.word for line in report.lines}
     assert lost[0] == RESUME
@@ -358,7 +360,8 @@ def test_the_command_checks_a_class(printed: Printed) -> None:
 
 def test_the_command_ends_what_hangs(printed: Printed) -> None:
     command = ("check", f"{HERE}:Hanging", "--rule", "ExponentialLR", "--time-limit", "3")
-    status, out = printed(*command)
+    with clock.stopped():
+        status, out = printed(*command)
     assert status == 1
     assert "Hanging cannot be asked: does not return within 1 s" in out
     assert "Traceback" not in out

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from oracles.harness.runs.confined import REST, Lost, at_once, confined
+from tests.support import clock
 
 Asked = tuple[str, Callable[[], Any]]
 
@@ -21,12 +22,13 @@ def exits() -> Any:
     os._exit(3)
 
 
-def hangs() -> Any:
-    time.sleep(1e6)
-
-
 def interrupts() -> Any:
     raise KeyboardInterrupt
+
+
+def closes_all_and_hangs() -> Any:
+    os.closerange(3, 64)
+    clock.hang()
 
 
 def leaves_a_process_behind() -> Any:
@@ -48,7 +50,8 @@ def interview(middle: Callable[[], Any], known: Mapping[str, Any]) -> Iterator[A
     [
         (exits, "ends its process with exit code 3"),
         (partial(signal.raise_signal, signal.SIGTERM), "is ended by signal SIGTERM"),
-        (hangs, "does not return within 1 s"),
+        (clock.hang, "does not return within 1 s"),
+        (closes_all_and_hangs, "does not return within 1 s"),
         (interrupts, "raises KeyboardInterrupt"),
         pytest.param(
             leaves_a_process_behind,
@@ -58,8 +61,9 @@ def interview(middle: Callable[[], Any], known: Mapping[str, Any]) -> Iterator[A
     ],
 )
 def test_a_lost_question_leaves_the_others(middle: Callable[[], Any], why: str) -> None:
-    seconds = 3 if middle is hangs else 600
-    told = dict(confined(partial(interview, middle), seconds))
+    seconds = 3 if middle in (clock.hang, closes_all_and_hangs) else 600
+    with clock.stopped():
+        told = dict(confined(partial(interview, middle), seconds))
     assert told == {"first": 3, "middle": Lost(why), "last": "3"}
 
 
@@ -70,7 +74,7 @@ def test_answers_are_the_same_in_this_process() -> None:
 
 
 def test_nothing_comes_after_the_time() -> None:
-    told = dict(confined(partial(interview, hangs), 1e-3))
+    told = dict(confined(partial(interview, clock.hang), 1e-3))
     assert "last" not in told
     assert told[REST] == Lost("the time was up")
 

@@ -20,7 +20,7 @@ TIMINGS: Ways = [
     (
         f"{schedule.name}-{timing.name}",
         scheduling.candidates(schedule, timing),
-        partial(scheduling.separation, timing=timing),
+        partial(scheduling.separation, timing),
     )
     for schedule in SCHEDULES.values()
     for timing in schedule.timings[1:]
@@ -29,7 +29,7 @@ COMPOSED: Ways = [
     (
         f"{name}-{variant.name}",
         composing.candidates(variant),
-        partial(composing.separation, variant=variant),
+        partial(composing.separation, variant),
     )
     for name in ("SequentialLR", "ChainedScheduler")
     for variant in PARTS[name].variants[1:]
@@ -38,7 +38,7 @@ MACHINES: Ways = [
     (
         variant.name,
         machines.telling(variant.name),
-        partial(plateaus.separation, variant=variant),
+        partial(plateaus.separation, variant),
     )
     for variant in PARTS["ReduceLROnPlateau"].variants[1:]
 ]

@@ -34,8 +34,9 @@ from oracles.harness.checks.names import (
     SPLITTING,
     SURROUNDINGS,
     THREADED,
+    TO_NONE,
+    TO_ZERO,
     TRANSPOSING,
-    ZEROED,
 )
 from oracles.harness.subjects.classes import accepted
 from oracles.rule import Rule
@@ -722,7 +723,7 @@ class LossLost:
         super().step(closure)  # type: ignore[misc]
 
 
-@instead(*ZEROED)
+@instead(TO_NONE, TO_ZERO)
 class ZeroGradForgets:
     """``zero_grad`` does nothing."""
 

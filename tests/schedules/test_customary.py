@@ -21,7 +21,7 @@ from tests.support import customary
 from tests.support.many_bits import BITS, SPARE
 
 F = Fraction
-HALF, THIRD, QUARTER = F(1, 2), F(1, 3), F(1, 4)
+HALF, THIRD = F(1, 2), F(1, 3)
 LINEAR, COSINE = "get_linear_schedule_with_warmup", "get_cosine_schedule_with_warmup"
 RESTARTS = "get_cosine_with_hard_restarts_schedule_with_warmup"
 POLYNOMIAL = "get_polynomial_decay_schedule_with_warmup"

@@ -473,6 +473,13 @@ class Uneven(Clean):
         super().update(p, g if g.is_contiguous() else 2 * g, group)
 
 
+class Askew(Clean):
+    """Steps by another rule where parameters do not lie side by side."""
+
+    def update(self, p: Any, g: Any, group: Group) -> None:
+        super().update(p, g if p.is_contiguous() else 2 * g, group)
+
+
 class Vectors(Clean):
     """Leaves what has no dimensions."""
 
@@ -524,6 +531,7 @@ WAYS: dict[str, tuple[str, type[Clean]]] = {
         Overflowing,
     ),
     "does not move non-contiguous parameters": ("non-contiguous parameters", Copying),
+    "leaves its rule on non-contiguous parameters": ("non-contiguous parameters", Askew),
     "leaves its rule on non-contiguous gradients": ("non-contiguous gradients", Uneven),
     "parameter 2 is stepped otherwise than one like it": ("independence", DecaysTwo),
     "steps to other bits in a group with its own weight_decay": ("groups", FirstDecay),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -81,18 +80,6 @@ def dying() -> Iterator[None]:
             os.kill(os.getpid(), signal.SIGKILL)
 
     with mock.patch.object(torch.Tensor, "backward", killed):
-        yield
-
-
-@contextmanager
-def hanging() -> Iterator[None]:
-    """The last rank does not come back from its first backward pass."""
-
-    def hangs(*given: object) -> None:
-        while dist.get_rank() == dist.get_world_size() - 1:
-            time.sleep(1)
-
-    with mock.patch.object(torch.Tensor, "backward", hangs):
         yield
 
 

@@ -6,11 +6,11 @@ import builtins
 import os
 import signal
 import sys
-import time
 from typing import Any, ClassVar
 
 import torch
 
+from tests.support import clock
 from tests.support.breakers import Clean
 
 
@@ -32,11 +32,12 @@ class Unbuilt(Clean):
 
 class Hanging(Step):
     def misbehave(self, p: Any) -> None:
-        time.sleep(1e6)
+        clock.hang()
 
 
 class Busy(Step):
     def misbehave(self, p: Any) -> None:
+        clock.hanging()
         while True:
             pass
 

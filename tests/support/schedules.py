@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
+
+from tests.support import clock
 
 Base: Any = getattr(torch.optim.lr_scheduler, "LRScheduler", None)
 if Base is None:  # before torch 2.0
@@ -61,8 +62,8 @@ class Hanging(torch.optim.lr_scheduler.ExponentialLR):
     """Never makes a step."""
 
     def step(self, epoch: Any = None) -> None:
-        while self.last_epoch == 0:
-            time.sleep(1)
+        if self.last_epoch == 0:
+            clock.hang()
         super().step(epoch)
 
 
@@ -70,8 +71,7 @@ class HalfHanging(torch.optim.lr_scheduler.ExponentialLR):
     """Never gives its state."""
 
     def state_dict(self) -> Any:
-        while True:
-            time.sleep(1)
+        clock.hang()
 
 
 class Vanishing(torch.optim.lr_scheduler.ExponentialLR):

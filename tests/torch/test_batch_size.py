@@ -1,7 +1,7 @@
 """Batch size for real: a model, a loss and a batch, from autograd to the optimizer's step.
 
 Elsewhere gradients are supplied. Here they come from torch's autograd on linear and logistic
-models, while the oracle derives them by hand and encloses them (`oracles.harness.models`), dot
+models, while the oracle derives them by hand and encloses them (`tests.support.models`), dot
 products and sigmoid included. With c the loss' own factor, 1/m or 1, one step is
 
     β' = β − lr (c Σ s_i a_i + λβ)
@@ -29,10 +29,10 @@ from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case, Group, Parameter
 from oracles.harness.cases.choices import VALUES
-from oracles.harness.models import Problem, Slope, logits, moved, probabilities, squared
 from oracles.harness.subjects.torch_optim import TorchSubject
 from oracles.optimizers.sgd import RULE, Hyper
 from oracles.rule import Convention, Rule
+from tests.support.models import Problem, Slope, logits, moved, probabilities, squared
 
 half = settings(max_examples=settings().max_examples // 2)
 """For questions whose first part, the step itself, has all examples to itself."""

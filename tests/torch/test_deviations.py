@@ -50,6 +50,7 @@ SGD = RULES["SGD"]
 
 H = SGD.hyper(lr=0.5)
 ADAM = RULES["Adam"].hyper(lr=0.5)
+ADAGRAD = RULES["Adagrad"].hyper(lr=0.5)
 RADAM = RULES["RAdam"].hyper(lr=0.5, beta2=0.0, eps=0.5)
 NESTEROV = SGD.hyper(lr=0.5, momentum=0.5, nesterov=True)
 STAGGERED = tuple(Parameter(np.ones(1), (g, np.ones(1))) for g in (None, np.ones(1)))
@@ -135,6 +136,20 @@ def test_a_region_ends(name: str) -> None:
             "float32",
             replace(
                 single([1.0], [[np.inf]], ADAM._replace(amsgrad=True, weight_decay=0.5)), edge=True
+            ),
+        ),
+        (
+            "other_accumulator",
+            "float32",
+            Case(
+                (
+                    Group((Parameter(np.ones(1), (np.ones(1),) * 3),), (ADAGRAD,) * 3),
+                    Group(
+                        (Parameter(np.ones(1), (None, None, np.ones(1))),),
+                        (ADAGRAD, ADAGRAD._replace(initial_accumulator_value=0.5), ADAGRAD),
+                        joins=1,
+                    ),
+                )
             ),
         ),
         (

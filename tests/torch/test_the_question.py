@@ -33,13 +33,13 @@ from torch.utils.data import DataLoader, TensorDataset
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FORMATS, FloatArray
 from oracles.harness.cases.case import single
-from oracles.harness.models import Problem, cross_entropy, moved, probabilities
 from oracles.harness.oracle import Oracle
 from oracles.harness.subjects.subject import Answer
 from oracles.harness.subjects.torch_optim import TorchSubject
 from oracles.harness.verdict import fits
 from oracles.optimizers.sgd import RULE, Hyper
 from oracles.rule import Convention, Rule
+from tests.support.models import Problem, cross_entropy, moved, probabilities
 
 LR, DECAY, EPOCHS = 0.05, 0.1, 1000
 

@@ -41,6 +41,9 @@ def _table() -> FloatArray:
 
 VALUES = _table()
 
+FULL_LENGTH = VALUES[256:][VALUES[256:] != 0]
+"""Those of them that are not simple, and not 0."""
+
 
 def _edges(*names: str) -> FloatArray:
     """Values at the edge of formats: zero, subnormal, smallest normal, largest, inf, nan.
@@ -79,7 +82,7 @@ class Choices:
         self._arrays = 0
 
     def index(self, count: int) -> int:
-        """A number below ``count``, at most 65,536; a few counts are favoured by less than 2 %."""
+        """A number below ``count``, at most 65,536; of thousands some come a few percent more."""
         width = 1 if count <= 4 else 2
         raw = self._raw[self._at : self._at + width]
         self._at += width
@@ -108,14 +111,14 @@ class Choices:
         return VALUES[self.codes(math.prod(shape))].reshape(shape)
 
     def full_array(self, shape: tuple[int, ...]) -> FloatArray:
-        """Full-length values, from a drawn place of the table on and another one for each array.
+        """Full-length values, from a drawn place of those on and another one for each array.
 
         They are not simple even if nothing hard is drawn: where few cases are asked, the first one,
         which is the simplest, is to show something, too.
         """
         self._arrays += 1
-        start = 256 + self.index(2**16) + 997 * self._arrays
-        values = np.take(VALUES, start + np.arange(math.prod(shape)), mode="wrap")
+        start = self.index(2**16) + 997 * self._arrays
+        values = np.take(FULL_LENGTH, start + np.arange(math.prod(shape)), mode="wrap")
         return values.reshape(shape)
 
     def edge_array(

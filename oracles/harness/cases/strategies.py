@@ -117,12 +117,12 @@ def schedule_of(
     precisions: Sequence[str],
     like: Hyper | None = None,
 ) -> tuple[Hyper, ...]:
-    """Hyperparameters of each step, of which some or all (but for switches) may change.
+    """Hyperparameters of each step, of which some or all may change; switches only if they must.
 
-    ``like``: those of another group; mostly all but one are the same here.
+    ``like``: those of another group; mostly at least all but one are the same here.
     """
     changed = partial(_changed, choices, rule, precisions)
-    names = tuple(rule.drawing.domains)  # the learning rate is the first
+    names = tuple(rule.drawing.domains)
     if like is not None and choices.index(4) < 3:
         first = changed(like, (choices.pick(names),))
     else:
@@ -133,9 +133,10 @@ def schedule_of(
     if change == "all":
         before = 1 + choices.index(steps - 1)
         return (first,) * before + (changed(first, names),) * (steps - before)
-    name = names[0] if change == "rate" else choices.pick(names)
+    name = "lr" if change == "rate" else choices.pick(names)
     special = rule.drawing.domains[name].special
-    if change == "one" and 0 in special and choices.yes():  # switched on later
+    off = 0 in special and (in_full(precisions) or not rule.drawing.domains[name].least_in_half)
+    if change == "one" and off and choices.yes():  # switched on later
         zero = special[special.index(0)]  # a count of none is a whole number
         first = rule.drawing.nearest_allowed(first._replace(**{name: zero}))
     return (first, *(changed(first, (name,)) for _ in range(steps - 1)))
@@ -177,14 +178,12 @@ class Lead:
     """What the first parameter of a general case has to be, so that the case shows something.
 
     Attributes:
-        shapes: it is one of these.
+        shapes: it is one of these, where the rule takes any.
         layouts: it is laid out in one of these ways.
-        alone: whether no other in its group is needed.
     """
 
     shapes: tuple[tuple[int, ...], ...] = tuple(shape for shape in SHAPES if 0 not in shape)
     layouts: tuple[str, ...] = ()
-    alone: bool = True
 
 
 def _parameter(
@@ -234,12 +233,24 @@ def drawn_precision(
     )
 
 
+def _moving(rule: Rule, h: Hyper) -> Hyper:
+    """The same with a learning rate that is not 0."""
+    simplest = rule.drawing.domains["lr"].special[0]
+    return h if h.lr else rule.drawing.nearest_allowed(h._replace(lr=simplest))
+
+
 @strategy
-def cases(choices: Choices, rule: Rule, *, least: int = 1, lead: Lead | None = None) -> Case:
+def cases(
+    choices: Choices, rule: Rule, *, least: int = 1, members: int = 1, lead: Lead | None = None
+) -> Case:
     """The general case: groups, schedules, shapes, layouts, missing gradients, late groups.
 
-    Of ``least`` so many steps, so that there is something to remember, and with a first parameter
-    that has to ``lead``, if one has.
+    Args:
+        choices: what to read decisions from.
+        rule: whose case it is.
+        least: at least so many steps, so that there is something to remember.
+        members: at least so many parameters in the first group.
+        lead: what the first parameter has to be; it moves at every step.
     """
     precisions = drawn_precision(choices)
     steps = max(_steps(choices, rule), least)
@@ -249,16 +260,18 @@ def cases(choices: Choices, rule: Rule, *, least: int = 1, lead: Lead | None = N
         joins = groups[-1].joins + choices.index(steps - groups[-1].joins) if groups else 0
         like = groups[0].schedule[0] if groups else None
         schedule = schedule_of(choices, rule, steps, precisions, like)
-        members: list[Parameter] = []
+        if lead and not groups:
+            schedule = tuple(_moving(rule, h) for h in schedule)
         # Neighbouring parameters of a mixed case take the dtypes in turn: four show all.
         number = 4 if MIXED in precisions and not groups else choices.pick((1, 1, 2, 1, 1, 3))
-        for _ in range(max(number, 1 if groups or not lead or lead.alone else 2)):
-            first = None if groups or members else lead
+        drawn: list[Parameter] = []
+        for _ in range(number if groups else max(number, members)):
+            first = None if groups or drawn else lead
             scale = scale_of(choices, schedule)
-            members.append(
+            drawn.append(
                 _parameter(choices, rule, steps, joins=joins, scale=scale, plain=plain, lead=first)
             )
-        groups.append(Group(tuple(members), schedule, joins))
+        groups.append(Group(tuple(drawn), schedule, joins))
     return Case(tuple(groups), precisions)
 
 

@@ -88,20 +88,11 @@ def checks(rule: Rule) -> list[Check]:
         Check(names.GRADIENTS, _general_or_single_option, gradients_kept, weight=2),
         Check(
             names.SURROUNDINGS,
-            partial(general, lead=Lead(VECTORS, LAYOUTS, alone=False)),
+            partial(general, members=2, lead=Lead(CUTTABLE, LAYOUTS)),
             surroundings_kept,
             applies=lambda path: not path.graph,
         ),
-        *(
-            Check(
-                name,
-                partial(general, least=3, lead=Lead(alone=name in names.COPIED)),
-                partial(restarts, name.split()[0]),
-                applies=_saved,
-                weight=0.5 if name in names.COPIED else 1.5,
-            )
-            for name in (names.SAVED, *names.COPIED)
-        ),
+        *_restarted(),
         Check(
             names.CLOSURE,
             general,
@@ -109,7 +100,7 @@ def checks(rule: Rule) -> list[Check]:
             applies=lambda path: path.wrap is not Wrap.SCALER,
             weight=0.25,
         ),
-        Check(names.ORDER, partial(_unmixed, lead=Lead(alone=False)), order, weight=0.25),
+        Check(names.ORDER, partial(_unmixed, members=2, lead=Lead()), order, weight=0.25),
         *(_reshaped() if rule.elementwise else ()),
         Check(names.TO_NONE, partial(_zeroed, True), partial(zeroed, True), weight=0.5),
         Check(
@@ -131,17 +122,31 @@ def checks(rule: Rule) -> list[Check]:
     ]
 
 
-VECTORS = ((2,), (17,), (33,), (3, 11), (2, 3), (9,), (200,), (5, 13), (41,))
+CUTTABLE = ((2,), (17,), (33,), (3, 11), (2, 3), (9,), (200,), (5, 13), (41,))
+"""Shapes of what can be cut into two; most halves are longer than a SIMD block, and have a tail."""
+
 MATRICES = tuple(shape for shape in SHAPES if sum(length > 1 for length in shape) > 1)
-"""Shapes of what can be cut into two, and of what looks otherwise when it is transposed."""
+"""Shapes of what looks otherwise when it is transposed."""
 
 NUMBERS = (World.BFLOAT16, World.FLOAT64, World.AUTOCAST)
 """Worlds in which numbers may be rounded otherwise, which the simplest values do not show."""
 
 
+def _restarted() -> list[Check]:
+    """Checks of an optimizer that goes on from a copy of itself."""
+    case = partial(strategies.cases, least=3, lead=Lead())
+    saved, deep, pickled = (partial(restarts, how) for how in ("state_dict", "deepcopy", "pickle"))
+    deepcopied, unpickled = names.COPIED
+    return [
+        Check(names.SAVED, partial(case, members=2), saved, applies=_saved, weight=1.5),
+        Check(deepcopied, case, deep, applies=_saved, weight=0.5),
+        Check(unpickled, case, pickled, applies=_saved, weight=0.5),
+    ]
+
+
 def _reshaped() -> list[Check]:
     """Checks of elementwise rules, to which the shape of a parameter is nothing."""
-    cut, turned = (partial(_unmixed, lead=Lead(shapes)) for shapes in (VECTORS, MATRICES))
+    cut, turned = (partial(_unmixed, lead=Lead(shapes)) for shapes in (CUTTABLE, MATRICES))
     return [
         Check(names.SPLITTING, cut, splitting, weight=0.75),
         Check(names.TRANSPOSING, turned, transposing, weight=0.25),
@@ -242,7 +247,7 @@ def _unmixed(rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
 
 
 def _in_float32_too(rule: Rule, **options: Any) -> st.SearchStrategy[Case]:
-    """General cases that last; in float32 as well, which other defaults change the most."""
+    """Cases of which something moves; in float32, too, which other defaults change the most."""
 
     def widened(case: Case) -> Case:
         both = dict.fromkeys((*case.precisions, "float32"))
@@ -255,8 +260,7 @@ def _zeroed(to_none: bool, rule: Rule, **options: Any) -> st.SearchStrategy[Case
     """General cases with the last gradients that ``zero_grad`` leaves behind."""
 
     def emptied(p: Parameter) -> Iterator[Parameter]:
-        steps = len(p.gradients)
-        had = steps > 1 and p.gradients[-2] is not None
+        had = p.gradients[-2] is not None
         last = np.zeros_like(p.initial) if had and not to_none else None
         yield replace(p, gradients=(*p.gradients[:-1], last))
 

@@ -25,7 +25,6 @@ TRANSPOSING = "transposing commutes"
 TO_NONE = "zero_grad to none"
 TO_ZERO = "zero_grad to zero"
 SKIPPED = "a skipped step changes nothing"
-ZEROED = (TO_NONE, TO_ZERO)
 KEPT = "what is kept has the same dtype under any default"
 GROUPS = "groups handed over stay as they were"
 LOADED = "a loaded state_dict stays as it was"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import lru_cache, partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,7 @@ def questions(part: str) -> tuple[Question, ...]:
     buffers = partial(places, ("float32",), (subject.BUFFERS,))
     alone = partial(places, DTYPES, (subject.ALONE,))
     short = partial(places, HALF, (subject.ALONE,))
-    whole = partial(places, FULL, (subject.BUFFERS,))
+    whole, others = partial(places, FULL, (subject.BUFFERS,)), PARTS[part].variants[1:]
     return (
         asked("average", cases.trails, average, everywhere, IN_FLOAT32, weight=5),
         asked("goes on elsewhere", cases.trails, goes_on, places, ELSEWHERE),
@@ -49,15 +48,13 @@ def questions(part: str) -> tuple[Question, ...]:
             "kept in float32", cases.trails, kept_in_float32, short, LONGER, each=cases.and_begun
         ),
         asked("another model", _others, refuses, single, OTHERS, weight=2),
-        *rejections(
-            part, PARTS[part].variants[1:], partial(_differing, part), rejection, whole, IN_FLOAT32
-        ),
+        *rejections(part, others, _telling, average, partial(_apart, part), whole, IN_FLOAT32),
         *([_own(part)] if part == "AveragedModel" else ()),
     )
 
 
-def _differing(part: str, variant: Variant) -> Any:
-    return cases.apart().filter(lambda trail: _separated(part, variant, trail, "float32") > 1)
+def _telling(variant: Variant) -> Any:
+    return cases.apart()
 
 
 def _own(part: str) -> Question:
@@ -97,9 +94,9 @@ def expected(trail: Trail, place: Place) -> list[list[Enclosure]]:
     return [own[i][1:] if i % 2 else balls for i, balls in enumerate(averages)]
 
 
-def _separated(part: str, variant: Variant, trail: Trail, dtype: str) -> float:
-    pairs = (followed(v, trail, dtype) for v in (PARTS[part].torch, variant))
-    return max(separation(a, b) for a, b in zip(*pairs, strict=True))
+def _apart(part: str, variant: Variant, trail: Trail, place: Place) -> float:
+    pair = (followed(one, trail, place.dtype) for one in (PARTS[part].torch, variant))
+    return separation(*(chain(*tensors) for tensors in pair))
 
 
 # --- what is asked ---------------------------------------------------------------------------
@@ -118,12 +115,6 @@ def _told(balls: Sequence[Sequence[Enclosure]], held: Sequence[Sequence[Any]]) -
     for i, own in enumerate(balls):
         for k, ball in enumerate(own):
             yield Told(f"tensor {i} after update {k + 1}", ball, held[k][i])
-
-
-def rejection(variant: Variant, trail: Trail, place: Place) -> Verdict:
-    """torch's, where the variant is proven to be another one."""
-    apart = _separated(place.optimizer, variant, trail, place.dtype)
-    return replace(average(trail, place), separation=apart)
 
 
 def own_function(trail: Trail, place: Place) -> Verdict:

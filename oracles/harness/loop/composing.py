@@ -10,12 +10,13 @@ from typing import Any
 from hypothesis import strategies as st
 
 from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.radii import apart, stacked
 from oracles.harness.cases import plans
 from oracles.harness.loop import changing, resuming
 from oracles.harness.loop.question import Question, Region, rejections
 from oracles.harness.loop.rating import EPOCHS, PLAIN, Run, places
 from oracles.harness.loop.resuming import parts, writes
-from oracles.harness.loop.scheduling import RATES, apart, rates
+from oracles.harness.loop.scheduling import RATES, rates
 from oracles.harness.subjects.schedulers import (
     BUILT_LATER,
     OPTIMIZER_FIRST,
@@ -23,7 +24,6 @@ from oracles.harness.subjects.schedulers import (
     SCHEDULER_FIRST,
 )
 from oracles.harness.subjects.subject import Place
-from oracles.harness.verdict import Verdict
 from oracles.loop.part import Part, Variant
 from oracles.schedules import one_cycle
 from oracles.schedules.composed import Chained, Plan, Sequential, Single
@@ -46,7 +46,7 @@ def _questions(part: Part) -> Iterator[Question]:
     yield resuming.resuming(name, lambda groups: of(), RESUMED[name], REGIONS)
     yield resuming.loading_twice(name, lambda groups: of(), REGIONS)
     plain = partial(places, name, [PLAIN])
-    yield from rejections(name, part.variants[1:], _apart, _rejection, plain, REGIONS)
+    yield from rejections(name, part.variants[1:], candidates, rates, separation, plain, REGIONS)
 
 
 RESUMED = {CHAIN: (SCHEDULER_FIRST, OPTIMIZER_FIRST, BUILT_LATER), SEQUENCE: tuple(ORDERS)}
@@ -119,20 +119,11 @@ def candidates(variant: Variant) -> st.SearchStrategy[Run]:
     return st.builds(Run, TELLING[variant.name], bases, st.just(EPOCHS))
 
 
-def _apart(variant: Variant) -> st.SearchStrategy[Run]:
-    return candidates(variant).filter(lambda run: separation(run, variant) > 1)
-
-
-def separation(run: Run, variant: Variant) -> float:
+def separation(variant: Variant, run: Run, place: Place | None = None) -> float:
     """How far apart torch's rates and another way's are, in both radii together."""
     plan, base = run.plan.lifted(Enclosure.exact), Enclosure.exact(run.bases[0])
     torch = PARTS[CHAIN if isinstance(plan, Chained) else SEQUENCE].torch
-    return apart(*(each.compute(plan, base, run.epochs) for each in (torch, variant)))
-
-
-def _rejection(variant: Variant, run: Run, place: Place) -> Verdict:
-    """torch's rates are its own, where another way's are proven to be others."""
-    return replace(rates(run, place), separation=separation(run, variant))
+    return apart(*(stacked(each.compute(plan, base, run.epochs)) for each in (torch, variant)))
 
 
 # --- Regions ------------------------------------------------------------------------------------

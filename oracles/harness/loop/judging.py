@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from oracles.harness.arithmetic.enclosure import Enclosure, holds
-from oracles.harness.arithmetic.formats import SMALLEST, FloatArray
+from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.arithmetic.radii import apart, used
 from oracles.harness.loop.question import wrong
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import Verdict, held
@@ -29,7 +30,8 @@ def judge(place: Place, case: Any, told: Iterable[Told]) -> Verdict:
         if off := first_off(one):
             return wrong(place, case, off)
         seen.append(one)
-    return held((one.ball for one in seen), share=max(map(_share, seen), default=0.0))
+    share = max((used(one.ball, one.got) for one in seen), default=0.0)
+    return held((one.ball for one in seen), share=share)
 
 
 def first_off(told: Told) -> str:
@@ -45,22 +47,6 @@ def first_off(told: Told) -> str:
     return f"{told.name}{where}: expected {mid:.10g} ± {rad:.2g}, got {told.got[at]:.10g}"
 
 
-@np.errstate(invalid="ignore", divide="ignore", over="ignore")
-def _share(told: Told) -> float:
-    shares = np.abs(told.got - told.ball.mid) / np.maximum(told.ball.rad, SMALLEST)
-    usable = np.isfinite(shares) & (told.ball.rad > 0) & (told.ball.rad < np.inf)
-    return float(np.max(np.where(usable, shares, 0), initial=0))
-
-
-@np.errstate(invalid="ignore", over="ignore")
 def separation(one: Iterable[Enclosure], other: Iterable[Enclosure]) -> float:
-    """How far balls are from others, ``max |mid − mid'| / (rad + rad')``: above 1 they differ."""
-    return max(_apart(one, other), default=0.0)
-
-
-def _apart(one: Iterable[Enclosure], other: Iterable[Enclosure]) -> Iterator[float]:
-    for a, b in zip(one, other, strict=True):
-        apart, reach = np.abs(a.mid - b.mid), a.rad + b.rad
-        usable = np.isfinite(apart) & np.isfinite(reach)
-        shares = apart / np.maximum(reach, SMALLEST)
-        yield float(np.max(np.where(usable, shares, 0), initial=0))
+    """How far balls of several shapes are from others at most: above 1 they differ."""
+    return max((apart(*pair) for pair in zip(one, other, strict=True)), default=0.0)

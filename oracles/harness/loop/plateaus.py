@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import TENSOR as FLOAT32
+from oracles.harness.arithmetic.radii import apart, stacked
 from oracles.harness.cases import machines
 from oracles.harness.cases.machines import Metrics
 from oracles.harness.loop.catalogue import LATE
@@ -19,7 +20,6 @@ from oracles.harness.loop.changing import REFUSED
 from oracles.harness.loop.question import EVERYTHING, Question, rejections, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, places
 from oracles.harness.loop.resuming import RESUME
-from oracles.harness.loop.scheduling import apart
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.schedulers import (
     BUILT_LATER,
@@ -48,7 +48,7 @@ def _questions(name: str) -> Iterator[Question]:
     yield Question(name, RESUME, _saved, resumed, orders, weight=5)
     yield Question(name, LATE, _joined, joined, plain, weight=2)
     yield Question(name, AT_ONCE, machines.told, told_at_once, there, EVERYTHING)
-    yield from rejections(name, PART.variants[1:], _differing, _rejection, plain)
+    yield from rejections(name, PART.variants[1:], _telling, machine, separation, plain)
 
 
 # --- The machine --------------------------------------------------------------------------------
@@ -220,6 +220,8 @@ def joined(late: Joined, place: Place) -> Verdict:
         try:
             run.tell(case.metrics[number])
         except (*REFUSED, IndexError, RuntimeError):  # as older torches say it
+            if number < late.at:
+                raise
             return Verdict(INSIDE, elements=1)
         if off := _wrong(balls, run.seen(), {}, run):
             return wrong(place, late, f"{off} after {number + 1}")
@@ -229,13 +231,13 @@ def joined(late: Joined, place: Place) -> Verdict:
 # --- Other machines -----------------------------------------------------------------------------
 
 
-def _differing(variant: Variant) -> st.SearchStrategy[Metrics]:
-    return machines.telling(variant.name).filter(lambda case: separation(case, variant) > 1)
+def _telling(variant: Variant) -> st.SearchStrategy[Metrics]:
+    return machines.telling(variant.name)
 
 
-def separation(case: Metrics, variant: Variant) -> float:
+def separation(variant: Variant, case: Metrics, place: Place | None = None) -> float:
     """How far apart the rates of torch's machine and of another are, in both radii together."""
-    return apart(*(_rates(case, each) for each in (PART.torch, variant)))
+    return apart(*(stacked(_rates(case, each)) for each in (PART.torch, variant)))
 
 
 def _rates(case: Metrics, variant: Variant) -> list[Enclosure]:
@@ -246,11 +248,6 @@ def _rates(case: Metrics, variant: Variant) -> list[Enclosure]:
         rate = plateau.reduced(rate, case.settings) if reduces else rate
         found.append(Enclosure.exact(rate))
     return found
-
-
-def _rejection(variant: Variant, case: Metrics, place: Place) -> Verdict:
-    """torch's rates are its own, where another machine's are others."""
-    return replace(machine(case, place), separation=separation(case, variant))
 
 
 REGIONS: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
@@ -76,7 +76,8 @@ def rejections(
     part: str,
     others: Iterable[V],
     cases: Callable[[V], st.SearchStrategy[Any]],
-    ask: Callable[[V, Any, Place], Verdict],
+    ask: Callable[[Any, Place], Verdict],
+    apart: Callable[[V, Any, Place], float],
     places: Callable[[], Sequence[Place]],
     regions: Mapping[str, Region] = NOWHERE,
     weight: float = 1.0,
@@ -86,8 +87,9 @@ def rejections(
     Args:
         part: the class or function that is asked.
         others: the variants.
-        cases: makes the strategy for cases in which a variant differs.
-        ask: puts a case at a place, where the variant is to be excluded.
+        cases: makes the strategy for cases in which a variant may differ.
+        ask: puts a case at a place, where torch's variant is expected.
+        apart: how far that and another are apart there, in both radii together.
         places: where it can be asked.
         regions: as a question has them.
         weight: its share of the examples.
@@ -96,13 +98,35 @@ def rejections(
         yield Question(
             part,
             f"rejects {other.name}",
-            partial(cases, other),
-            partial(ask, other),
+            partial(_parting, cases, apart, places, other),
+            partial(_rejected, ask, apart, other),
             places,
             regions,
             other.name,
             weight,
         )
+
+
+def _parting(
+    cases: Callable[[V], st.SearchStrategy[Any]],
+    apart: Callable[[V, Any, Place], float],
+    places: Callable[[], Sequence[Place]],
+    other: V,
+) -> st.SearchStrategy[Any]:
+    """Cases that prove a variant to be another one, in float32 if that is asked."""
+    place = min(places(), key=lambda place: place.dtype != "float32")
+    return cases(other).filter(lambda case: apart(other, case, place) > 1)
+
+
+def _rejected(
+    ask: Callable[[Any, Place], Verdict],
+    apart: Callable[[V, Any, Place], float],
+    other: V,
+    case: Any,
+    place: Place,
+) -> Verdict:
+    """torch does what is its own, where another variant is proven to do something else."""
+    return replace(ask(case, place), separation=apart(other, case, place))
 
 
 def wrong(place: Place, case: Any, sentence: str) -> Verdict:

@@ -11,9 +11,10 @@ from types import MappingProxyType
 from hypothesis import strategies as st
 
 from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.radii import stacked, used
 from oracles.harness.cases import plans
 from oracles.harness.loop.question import wrong
-from oracles.harness.rates import enclosed, off, share
+from oracles.harness.rates import enclosed, off
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.schedulers import Following, Seen
 from oracles.harness.subjects.subject import Place
@@ -128,4 +129,5 @@ def judged(
             return wrong(place, case, f"tells {one.told} at epoch {epoch}, and sets {one.rates}")
         if not one.kept:
             return wrong(place, case, f"puts another tensor in the place of a rate at {epoch}")
-    return held(chain(*balls), share=share(balls, got))
+    share = used(stacked(chain(*balls)), [*chain(*got)])
+    return held(chain(*balls), share=share)

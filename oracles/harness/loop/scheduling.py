@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
 
-from oracles.harness.arithmetic.enclosure import Enclosure
+from oracles.harness.arithmetic.radii import apart, stacked
 from oracles.harness.cases import plans
 from oracles.harness.loop import changing, resuming
 from oracles.harness.loop.question import EVERYTHING, Question, Region, rejections, wrong
@@ -38,9 +38,6 @@ RATES, LISTS, EDGES = "rates", "lists by group", "edges"
 
 JUMPS, MOMENTUM = "step(epoch)", "momentum"
 
-TINY = 2.0**-1000
-"""In place of a radius of 0, to divide by."""
-
 
 def questions(part: str) -> tuple[Question, ...]:
     """What is asked about a schedule."""
@@ -65,7 +62,8 @@ def _questions(schedule: Schedule) -> Iterator[Question]:
     yield changing.late_groups(schedule)
     yield resuming.resuming(name, partial(singles, schedule))
     yield resuming.loading_twice(name, partial(singles, schedule))
-    yield from rejections(name, schedule.timings[1:], partial(_apart, schedule), rejection, plain)
+    others, telling = schedule.timings[1:], partial(candidates, schedule)
+    yield from rejections(name, others, telling, rates, separation, plain)
 
 
 def rates(run: Run, place: Place) -> Verdict:
@@ -278,25 +276,8 @@ def candidates(schedule: Schedule, timing: Timing) -> st.SearchStrategy[Run]:
     return st.builds(lambda plan, base: Run(plan, (base,), lasts(plan)), drawn, plans.BASES)
 
 
-def _apart(schedule: Schedule, timing: Timing) -> st.SearchStrategy[Run]:
-    """Runs in which it is proven to differ."""
-    return candidates(schedule, timing).filter(lambda run: separation(run, timing) > 1)
-
-
-def separation(run: Run, timing: Timing) -> float:
+def separation(timing: Timing, run: Run, place: Place | None = None) -> float:
     """How far apart torch's rates and another timing's are, in both radii together."""
     assert isinstance(run.plan, Single)
     pair = (run.plan.schedule.torch, timing)
-    return apart(*(closed(run.plan, each, run.bases[0], run.epochs) for each in pair))
-
-
-def apart(ones: Sequence[Enclosure], others: Sequence[Enclosure]) -> float:
-    """How far apart two runs of rates are at most, in both radii together."""
-    pairs = zip(ones, others, strict=True)
-    shares = (abs(a.mid - b.mid) / max(a.rad + b.rad, TINY) for a, b in pairs)
-    return max(map(float, shares), default=0.0)
-
-
-def rejection(timing: Timing, run: Run, place: Place) -> Verdict:
-    """torch's rates are its own, where another timing's are proven to be others."""
-    return replace(rates(run, place), separation=separation(run, timing))
+    return apart(*(stacked(closed(run.plan, t, run.bases[0], run.epochs)) for t in pair))

@@ -6,6 +6,9 @@ the others are asked of a new process.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import math
 import multiprocessing
 import os
 import signal
@@ -44,6 +47,26 @@ class Lost:
 
 
 _DONE = ("no more questions",)
+
+
+def refuse_limits(**limits: float | None) -> None:
+    """Check bounds that somebody has set.
+
+    Raises:
+        ValueError: one is no finite number above 0.
+    """
+    for name, number in limits.items():
+        if number is not None and not 0 < number < math.inf:
+            raise ValueError(f"{name}={number!r} must be a finite number above 0, or None")
+
+
+def answers(interview: Interview, time_limit: float | None) -> Iterator[tuple[str, Any]]:
+    """Questions and answers, as they come; within a time limit in a process of their own."""
+    if time_limit is None:
+        return at_once(interview)
+    if importlib.util.find_spec("torch"):  # a step on NumPy's arrays needs none
+        importlib.import_module("oracles.harness.subjects.trial").warm()
+    return confined(interview, time_limit)
 
 
 def at_once(interview: Interview) -> Iterator[tuple[str, Any]]:

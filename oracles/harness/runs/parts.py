@@ -14,7 +14,7 @@ from oracles.harness.deviations.flaws import Flaw, flaws_of
 from oracles.harness.loop.catalogue import PARTS, questions
 from oracles.harness.loop.question import Question
 from oracles.harness.runs.profiles import filed, seeded
-from oracles.harness.runs.runner import Refuted, Report
+from oracles.harness.runs.runner import Refuted, Report, noted
 from oracles.harness.runs.tally import Tally, count_decided
 from oracles.harness.subjects.subject import EVERYWHERE, Place, SubjectError, answering
 from oracles.harness.verdict import ERRORED, Verdict
@@ -96,10 +96,7 @@ def run_question(question: Question, asked: Sequence[Site], tally: Tally) -> int
     try:
         refute()
     except Refuted as failure:
-        refuted = Refuted(Report(last))
-        for note in getattr(failure, "__notes__", ()):
-            refuted.add_note(note)
-        raise refuted from None
+        raise noted(Refuted(Report(last)), failure) from None
     finally:
         tally.merge(seen)
     return count_decided(question.name, seen)

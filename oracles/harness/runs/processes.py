@@ -89,8 +89,11 @@ class Child:
                 raise TimeoutError
         try:
             return self.pipe.recv()
-        except (EOFError, OSError):
-            self.process.join()
+        except (EOFError, OSError):  # it ends, or has closed its end and goes on
+            while self.process.exitcode is None:
+                if time.monotonic() > end:
+                    raise TimeoutError from None
+                time.sleep(SLICE)  # joining it waits for a file of its own, which it closes, too
             return Gone(self.process.exitcode)
 
     def end(self) -> None:

@@ -77,7 +77,7 @@ def run_check(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], tall
     try:
         refute()
     except Refuted as failure:
-        raise _noted(search.refuted(), failure) from None
+        raise noted(search.refuted(), failure) from None
     finally:
         tally.merge(seen)
     if search.found:
@@ -85,7 +85,7 @@ def run_check(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], tall
     return count_decided(check.name, seen)
 
 
-def _noted(refuted: Refuted, failure: Refuted) -> Refuted:
+def noted(refuted: Refuted, failure: Refuted) -> Refuted:
     """With what Hypothesis has noted of a failure."""
     for note in getattr(failure, "__notes__", ()):
         refuted.add_note(note)

@@ -316,10 +316,15 @@ def decisions(case: Case) -> int:
 
 
 def _columns(rule: Rule, name: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """One hyperparameter at every step, from its default and special values to the original."""
+    """One hyperparameter at every step, from its special values, or its default, to the original.
+
+    On the way it has one digit, if it is a number.
+    """
     constants = [getattr(rule.hyper(), name)]
     if name in rule.drawing.domains:
-        constants = [*rule.drawing.domains[name].special, float(f"{values[0]:.0e}"), values[0]]
+        first = values[0]
+        short = [float(f"{first:.0e}")] if isinstance(first, int | float) else []
+        constants = [*rule.drawing.domains[name].special, *short, first]
     return [*((value,) * len(values) for value in constants), values]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from types import MappingProxyType
@@ -13,11 +12,9 @@ import torch
 from oracles.harness.accumulated import Course
 from oracles.harness.arithmetic.formats import round_to
 from oracles.harness.cases.accumulating import FEATURES, Batch, Windows
-from oracles.harness.subjects.classes import accepted
-from oracles.harness.subjects.owners import PATHS, owner
-from oracles.harness.subjects.paths import LACKS
+from oracles.harness.subjects.owners import lacks, owner
 from oracles.harness.subjects.scaling import build
-from oracles.harness.subjects.subject import Place, told
+from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.torch_optim import devices
 from oracles.loop.accumulation import OWNERS
 from oracles.loop.scaler import Settings
@@ -196,13 +193,7 @@ def has_step_hooks() -> bool:
 @cache
 def lacking(name: str, path: str, dtype: str, device: str) -> str:
     """Why an optimizer has no such path there; empty if it has."""
-    if not all(switch in accepted(getattr(torch.optim, name)) for switch in PATHS[path]):
-        return f"{name} takes no {', '.join(PATHS[path])}"
     batch = Batch(((1.0,) * (FEATURES + 1),))
     trial = Windows(name, "mean", 1, ((batch,),), (1.0,) * (FEATURES + 1))
-    try:
-        followed(trial, Place("backward", path, dtype, device))
-    except (RuntimeError, ValueError) as error:
-        if any(re.search(lack, str(error)) for lack in LACKS):
-            return told(error)
-    return ""
+    place = Place("backward", path, dtype, device)
+    return lacks(name, path, lambda: followed(trial, place))

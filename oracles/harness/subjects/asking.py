@@ -46,12 +46,12 @@ def black_box(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) 
         )
     if not isinstance(subject, type) and _is_step(subject):
         function = Function(subject, names, fixed)
-        refuse_unknown(function.name, names, fixed, function.keywords)
+        refuse_arguments(function.name, names, fixed, function.keywords)
         return function
     from oracles.harness.subjects.foreign import ForeignOptimizer  # which needs torch
 
     optimizer = ForeignOptimizer(subject, names, fixed)
-    refuse_unknown(optimizer.name, names, fixed, _named(subject))
+    refuse_arguments(optimizer.name, names, fixed, _named(subject))
     return optimizer
 
 
@@ -65,7 +65,7 @@ def wanting(fault: str) -> str:
     return f"{fault}; given by fixed={{...}}" if missing else fault
 
 
-def refuse_unknown(
+def refuse_arguments(
     subject: str,
     names: Mapping[str, str],
     fixed: Mapping[str, Any],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import torch
 
 from oracles.drawing import Hyper
 from oracles.harness.subjects.classes import accepted
+from oracles.harness.subjects.subject import lack
 from oracles.rule import Rule
 
 PATHS: Mapping[str, Mapping[str, bool]] = MappingProxyType(
@@ -25,3 +26,10 @@ def owner(
     known = {k: value for k, value in rule.arguments(h).items() if k in accepted(cls)}
     built: torch.optim.Optimizer = cls(members, **known, **PATHS[path])
     return built
+
+
+def lacks(name: str, path: str, trial: Callable[[], object]) -> str:
+    """Why an optimizer has no such path where it is tried; empty if it has."""
+    if not all(switch in accepted(getattr(torch.optim, name)) for switch in PATHS[path]):
+        return f"{name} takes no {', '.join(PATHS[path])}"
+    return lack(trial)

@@ -44,7 +44,7 @@ SLACK = 60.0
 
 PRELOADED = (
     "oracles.harness.subjects.ahead",
-    "oracles.loop.registry",
+    "oracles.optimizers.registry",
     "oracles.harness.subjects.checkpointed",
     "oracles.harness.subjects.ranks",
 )
@@ -105,20 +105,19 @@ class LostRank(SubjectError):
     """Not all ranks of a world have answered; the message says which one did what instead."""
 
 
-def ask(world: int, errand: Errand, *given: Any, seconds: float | None = None) -> list[Any]:
+def ask(world: int, errand: Errand, *given: Any) -> list[Any]:
     """What each rank of a world returns.
 
     Args:
         world: how many ranks.
         errand: what each of them does.
         given: its arguments before the last one.
-        seconds: how long they have, :data:`LIMIT` by default.
 
     Raises:
-        LostRank: a rank died, raised or did not return. Nothing of its world is left.
+        LostRank: a rank died, raised or did not return in time. Nothing of its world is left.
     """
     sent = pickle.dumps((errand, given, tuple(_planted)))
-    return _Nursery.of_this_process().ask(world, sent, LIMIT if seconds is None else seconds)
+    return _Nursery.of_this_process().ask(world, sent, LIMIT)
 
 
 @contextmanager

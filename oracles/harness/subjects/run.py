@@ -302,7 +302,7 @@ class Run:
         with torch.no_grad():
             for value in (v for entry in self._loaded["state"].values() for v in entry.values()):
                 if torch.is_tensor(value):
-                    value.add_(1)
+                    value.copy_((value == 1) + 1)  # whatever it was, it is another number
         return [name for name, was in self._kept().items() if was != before[name]]
 
     def _kept(self) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import io
 import pickle
-import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -15,10 +14,8 @@ import torch
 from oracles.harness.arithmetic.formats import round_to
 from oracles.harness.cases.scaling import Iteration, Run, Values
 from oracles.harness.scaled import Trace
-from oracles.harness.subjects.classes import accepted
-from oracles.harness.subjects.owners import PATHS, owner
-from oracles.harness.subjects.paths import LACKS
-from oracles.harness.subjects.subject import Place, told
+from oracles.harness.subjects.owners import lacks, owner
+from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.torch_optim import devices
 from oracles.loop.scaler import OWNERS, Settings
 
@@ -49,17 +46,10 @@ def scaled_devices() -> list[str]:
 @cache
 def lacking(name: str, path: str, dtype: str, device: str) -> str:
     """Why an optimizer has no such path behind a scaler; empty if it has."""
-    switches = PATHS[path]
-    if not all(switch in accepted(getattr(torch.optim, name)) for switch in switches):
-        return f"{name} takes no {', '.join(switches)}"
     gradient = (((1.0,),),)
     trial = Run(Settings(8.0), (name,), gradient, (Iteration(gradient),))
-    try:
-        followed(trial, Place("GradScaler", path, dtype, device))
-    except (RuntimeError, ValueError) as error:
-        if any(re.search(lack, str(error)) for lack in LACKS):
-            return told(error)
-    return ""
+    place = Place("GradScaler", path, dtype, device)
+    return lacks(name, path, lambda: followed(trial, place))
 
 
 def parameters(values: Sequence[Values], dtype: str, device: str) -> list[torch.Tensor]:

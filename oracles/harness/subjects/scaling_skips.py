@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
@@ -15,10 +14,10 @@ import torch
 from oracles.harness.cases.skips import MEMBERS, SHAPE, Skips
 from oracles.harness.subjects.classes import accepted
 from oracles.harness.subjects.owners import PATHS
-from oracles.harness.subjects.paths import LACKS, OptimizerClass
+from oracles.harness.subjects.paths import OptimizerClass
 from oracles.harness.subjects.scaling import build
 from oracles.harness.subjects.schedulers import unwarned
-from oracles.harness.subjects.subject import Place, told
+from oracles.harness.subjects.subject import Place, lack
 from oracles.loop.scaler import Settings
 
 OPTIONS: Mapping[str, Any] = MappingProxyType(
@@ -66,12 +65,8 @@ def made(name: str, members: Sequence[torch.Tensor]) -> torch.optim.Optimizer:
 def lacking(name: str, device: str) -> str:
     """Why an optimizer has no such path there; empty if it has."""
     trial = Skips((False,), 0, 0.0, 1.0, False, (1.0,) * (2 * MEMBERS * math.prod(SHAPE)))
-    try:
-        _Run(trial, Place("", name, "float32", device)).load(0, 1.0).owner.step()
-    except (RuntimeError, ValueError) as error:
-        if any(re.search(lack, str(error)) for lack in LACKS):
-            return told(error)
-    return ""
+    place = Place("", name, "float32", device)
+    return lack(lambda: _Run(trial, place).load(0, 1.0).owner.step())
 
 
 Kept = list[dict[str, torch.Tensor]]

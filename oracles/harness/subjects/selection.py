@@ -53,7 +53,7 @@ def select(
     return subjects, missing
 
 
-def refuse_unknown(
+def refuse_places(
     paths: Sequence[str], dtypes: Sequence[str], on: Sequence[str], others: Sequence[str] = ()
 ) -> None:
     """Refuse names of paths, dtypes and devices that there are not.

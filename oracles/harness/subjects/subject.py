@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.cases.case import Case
-from oracles.harness.subjects.paths import Path
+from oracles.harness.subjects.paths import LACKS, Path
 from oracles.rule import Rule
 
 Way = TypeVar("Way")
@@ -124,6 +125,20 @@ def answering() -> Iterator[None]:
     finally:
         if os.getpid() != process:
             os._exit(0)
+
+
+def lack(trial: Callable[[], object]) -> str:
+    """In which words somebody lacks what is tried (:data:`LACKS`); empty if they have it.
+
+    Whoever raises anything else has it, and has it broken, which the checks will say.
+    """
+    try:
+        with answering():
+            trial()
+    except SubjectError as error:
+        if any(re.search(lack, str(error)) for lack in LACKS):
+            return str(error)
+    return ""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,10 +18,10 @@ from oracles.harness.subjects.classes import (
     module_of,
     takes_tensor,
 )
-from oracles.harness.subjects.paths import FOREACH, LACKS, OptimizerClass, Path, Wrap
+from oracles.harness.subjects.paths import FOREACH, OptimizerClass, Path, Wrap
 from oracles.harness.subjects.presence import SPARSE, expected_arguments, expects
 from oracles.harness.subjects.run import Run, scalar_dtype
-from oracles.harness.subjects.subject import Answer, Place, SubjectError, World
+from oracles.harness.subjects.subject import Answer, Place, World, lack
 from oracles.harness.subjects.worlds import WORLDS
 from oracles.rule import Rule
 
@@ -199,12 +198,10 @@ def refusal(
 ) -> str:
     """In which words it refuses the path; empty if it does not.
 
-    Asks the constructor's signature first and then tries the steps of :func:`plain`. Only an
-    error that :data:`LACKS` knows is a refusal; a path that raises anything else is there, and
-    broken, which the checks will say.
+    Asks the constructor's signature first and then tries the steps of :func:`plain`.
     """
-    if path.wrap is Wrap.FUNCTIONAL and (lack := lacks_functional(optimizer)):
-        return lack
+    if path.wrap is Wrap.FUNCTIONAL and (why := lacks_functional(optimizer)):
+        return why
     if path.wrap is Wrap.SCALER and "+" in device:
         return "a grad scaler is for one kind of device"
     for name in (*path.switches, *path.tensors):
@@ -213,12 +210,8 @@ def refusal(
     for name in path.tensors:
         if not takes_tensor(optimizer, name):
             return f"{optimizer.__name__} takes no tensor for {name}="
-    try:
-        TorchSubject(rule, optimizer, path, dtype, device).ask(plain(rule, gradient_layout))
-    except SubjectError as error:
-        if any(re.search(lack, str(error)) for lack in LACKS):
-            return str(error)
-    return ""
+    subject = TorchSubject(rule, optimizer, path, dtype, device)
+    return lack(lambda: subject.ask(plain(rule, gradient_layout)))
 
 
 def devices() -> list[str]:

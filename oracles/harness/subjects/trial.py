@@ -18,6 +18,7 @@ from oracles.harness.promise import NotAsked
 from oracles.harness.subjects.aliases import matched
 from oracles.harness.subjects.foreign import ForeignOptimizer, arguments_of, write_rate
 from oracles.harness.subjects.handing import TENSORS
+from oracles.harness.subjects.laid_out import Way
 from oracles.harness.subjects.subject import answering, first_taken
 
 Bits = dict[int, torch.Tensor]
@@ -101,14 +102,14 @@ class Trial:
         box: the code.
         arrangement: how it is stepped.
         candidate: the rule it follows, if that is known.
-        follows: whether it does so where tensors are laid out as that promise says.
+        follows: whether it does so in these ways to be handed tensors.
         seed: of the numbers that it is given.
     """
 
     box: ForeignOptimizer
     arrangement: Arrangement
     candidate: Candidate | None = None
-    follows: Callable[[str], bool] | None = None
+    follows: Callable[[Sequence[Way]], bool] | None = None
     seed: int = 0
 
     def made(self, parameters: Any, **options: Any) -> Any:

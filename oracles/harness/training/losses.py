@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 from oracles.harness.arithmetic.formats import FloatArray
-from oracles.harness.models import sigmoid
 from oracles.harness.training.data import Data
 from oracles.numerics import Array
+
+
+def sigmoid(z: Array) -> Array:
+    """σ(z) = 1 / (1 + exp(−z)), as torch and NumPy code write it."""
+    return 1 / (np.exp(-z) + 1)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,15 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from oracles.harness.arithmetic.formats import FORMATS
+from oracles.harness.arithmetic.radii import apart, used
 from oracles.harness.training.loop import PLAIN, Numbers
 from oracles.harness.training.shards import STARTS, Rows, Step, Training, Uneven, inputs
 from oracles.loop.part import Variant
 from oracles.loop.ranks import TORCH, Sharing, accumulated
 from oracles.loop.sharded import CLIPPING, Clipping
 from oracles.numerics import Array
-
-TINY = 2.0**-1000
-"""In place of a radius of 0, to divide by."""
 
 Point = list[Array]
 """The parameters: the bias first."""
@@ -118,7 +117,7 @@ class Off:
     got: float
 
     def __str__(self) -> str:
-        radii = abs(self.got - self.mid) / max(self.rad, TINY)
+        radii = abs(self.got - self.mid) / self.rad if self.rad else math.inf
         return (
             f"rank {self.rank}, step {self.step}, {self.parameter}[{self.element}]: expected "
             f"{self.mid:.10g} ± {self.rad:.2g}, got {self.got:.10g}, {radii:.3g} radii off"
@@ -142,7 +141,7 @@ def off(expected: Held, told: Told) -> list[Off]:
 def share(expected: Held, told: Told) -> float:
     """The largest share of a radius that is used."""
     return max(
-        float(np.max(abs(np.array(values) - ball.mid) / np.maximum(ball.rad, TINY)))
+        used(ball, values)
         for points, steps in zip(expected, told, strict=True)
         for point, held in zip(points, steps, strict=True)
         for ball, values in zip(point, held, strict=True)
@@ -152,7 +151,7 @@ def share(expected: Held, told: Told) -> float:
 def separation(one: Held, other: Held) -> float:
     """How far apart two accounts are at most, in both radii together."""
     return max(
-        float(np.max(abs(a.mid - b.mid) / np.maximum(a.rad + b.rad, TINY)))
+        apart(a, b)
         for points, others in zip(one, other, strict=True)
         for point, another in zip(points, others, strict=True)
         for a, b in zip(point, another, strict=True)

@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from oracles.harness.watching.loop import Loop, Update, listed, steps, verb
+from oracles.harness.watching.loop import Loop, Update, listed, of, steps, verb
 from oracles.harness.watching.parameters import replaced
 
 
 def never_cleared(loop: Loop) -> Iterator[str]:
     """A step follows what the step before has followed, and what has come since."""
-    for optimizer, updates in loop.watched:
-        told = [u.step for u in updates if any(_carried(u, p) for p in optimizer.parameters)]
-        if told:
-            yield (
-                f"{steps(told)} of {optimizer.name} {verb(told, 'follows', 'follow')} once more "
-                "gradients that were followed before: nothing has cleared them"
-            )
+    for which, told in loop.where(lambda u: any(_carried(u, p) for p in u.optimizer.parameters)):
+        yield (
+            f"{which} {verb(told, 'follows', 'follow')} once more gradients that were followed "
+            "before: nothing has cleared them"
+        )
 
 
 def _carried(update: Update, parameter: int) -> bool:
@@ -52,13 +50,11 @@ def stale(loop: Loop) -> Iterator[str]:
 
 def repeated(loop: Loop) -> Iterator[str]:
     """All gradients are those of the step before."""
-    for optimizer, updates in loop.watched:
-        told = [u.step for u in updates if _all_repeated(u)]
-        if told:
-            yield (
-                f"{steps(told)} of {optimizer.name} {verb(told, 'follows', 'follow')} the very "
-                "gradients of the step before: there was no backward pass in between"
-            )
+    for which, told in loop.where(_all_repeated):
+        yield (
+            f"{which} {verb(told, 'follows', 'follow')} the very gradients of the step before: "
+            "there was no backward pass in between"
+        )
 
 
 def _repeated(update: Update, parameter: int) -> bool:
@@ -77,14 +73,11 @@ def _all_repeated(update: Update) -> bool:
 
 def doubled(loop: Loop) -> Iterator[str]:
     """Two backward passes are made of one loss, and both are in the step."""
-    for optimizer, updates in loop.watched:
-        told = [u.step for u in updates if _doubled(u)]
-        if told:
-            yield (
-                f"{steps(told)} of {optimizer.name} {verb(told, 'follows', 'follow')} the gradient "
-                "of one loss twice: backward was called on it again, and nothing was cleared in "
-                "between"
-            )
+    for which, told in loop.where(_doubled):
+        yield (
+            f"{which} {verb(told, 'follows', 'follow')} the gradient of one loss twice: backward "
+            "was called on it again, and nothing was cleared in between"
+        )
 
 
 def _doubled(update: Update) -> bool:
@@ -138,7 +131,7 @@ def cleared_between(loop: Loop) -> Iterator[str]:
         if told:
             lost, all_ = len(told[0].lost), len(told[0].backwards)
             yield (
-                f"{steps([u.step for u in told])} of {optimizer.name} "
+                f"{of(optimizer, told)} "
                 f"{verb(told, 'follows', 'follow')} {all_ - lost} of {all_} backward passes: the "
                 f"gradients of the other{verb(range(lost), '', 's')} were cleared before"
             )
@@ -198,14 +191,9 @@ def summed(loop: Loop) -> Iterator[str]:
     """Several passes make a step, and nobody says what of."""
     if loop.log.meant.loss or loop.log.meant.accumulation:
         return
-    for optimizer, updates in loop.watched:
-        several = [u for u in updates if len(u.landed) > 1]
-        if several:
-            counts = listed([str(n) for n in sorted({len(u.landed) for u in several})])
-            yield (
-                f"whether {steps([u.step for u in several])} of {optimizer.name} were to follow "
-                f"the sum of {counts} backward passes"
-            )
+    for which, several in loop.where(lambda u: len(u.landed) > 1):
+        counts = listed([str(n) for n in sorted({len(u.landed) for u in several})])
+        yield f"whether {which} were to follow the sum of {counts} backward passes"
 
 
 def dropped(loop: Loop) -> Iterator[str]:

@@ -78,13 +78,11 @@ def _untouched(update: Update, clip: Clipped, before: tuple[Event, ...]) -> bool
 
 def each_pass(loop: Loop) -> Iterator[str]:
     """What has been clipped is added to by the next micro-batch."""
-    for optimizer, updates in loop.watched:
-        told = [u.step for u in updates if any(_added_to(u, clip) for clip in _clips(u))]
-        if told:
-            yield (
-                f"before {steps(told)} of {optimizer.name} gradients are clipped between backward "
-                "passes that are added: the sum that the step follows has no limit"
-            )
+    for which, _ in loop.where(lambda u: any(_added_to(u, clip) for clip in _clips(u))):
+        yield (
+            f"before {which} gradients are clipped between backward passes that are added: the sum "
+            "that the step follows has no limit"
+        )
 
 
 def _added_to(update: Update, clip: Clipped) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -278,6 +278,12 @@ class Loop:
         for optimizer, updates in zip(self.log.optimizers, self.updates, strict=True):
             if optimizer.watched and updates:
                 yield optimizer, updates
+
+    def where(self, test: Callable[[Update], object]) -> Iterator[tuple[str, list[Update]]]:
+        """Which updates of an optimizer are such, in words, and these updates."""
+        for optimizer, updates in self.watched:
+            if told := [update for update in updates if test(update)]:
+                yield of(optimizer, told), told
 
     @cached_property
     def passes(self) -> tuple[Backward, ...]:

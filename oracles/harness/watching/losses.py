@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from oracles.harness.watching.events import MEAN, SUM
-from oracles.harness.watching.loop import Loop, Update, listed, of, verb
+from oracles.harness.watching.loop import Loop, Update, listed, verb
 
 
 class Share(NamedTuple):
@@ -70,10 +70,7 @@ Judge = Callable[[Update, tuple[Share, ...]], bool]
 def _judged(loop: Loop, meant: str, judge: Judge) -> Iterator[tuple[str, list[Update]]]:
     """The optimizers some of whose steps are judged so, and these steps."""
     if loop.log.meant.loss == meant:
-        for optimizer, updates in loop.watched:
-            told = [u for u in updates if (found := shares(u)) and judge(u, found)]
-            if told:
-                yield of(optimizer, told), told
+        yield from loop.where(lambda u: (found := shares(u)) and judge(u, found))
 
 
 def sum_for_mean(loop: Loop) -> Iterator[str]:
@@ -196,24 +193,19 @@ def multiple(loop: Loop) -> Iterator[str]:
 
 def of_pairs(loop: Loop) -> Iterator[str]:
     """Outputs and targets of other shapes are compared each with each."""
-    for optimizer, updates in loop.watched:
-        told = [u for u in updates if any(b.begun.loss.pairs for b in u.landed)]
-        if told:
-            loss = next(b.begun.loss for b in told[0].landed if b.begun.loss.pairs)
-            yield (
-                f"whether the loss of {of(optimizer, told)} is to compare each output with each "
-                f"target, {loss.elements:g} pairs: they have other shapes, and both were spread out"
-            )
+    for which, told in loop.where(lambda u: any(b.begun.loss.pairs for b in u.landed)):
+        loss = next(b.begun.loss for b in told[0].landed if b.begun.loss.pairs)
+        yield (
+            f"whether the loss of {which} is to compare each output with each target, "
+            f"{loss.elements:g} pairs: they have other shapes, and both were spread out"
+        )
 
 
 def unread(loop: Loop) -> Iterator[str]:
     """It is said what a step follows, and the losses cannot be read."""
     if loop.log.meant.loss:
-        for optimizer, updates in loop.watched:
-            dark = [u for u in updates if u.landed and not shares(u)]
-            if dark:
-                yield (
-                    f"whether {of(optimizer, dark)} {verb(dark, 'follows', 'follow')} the "
-                    f"{loop.log.meant.loss} of the losses: they are put together of several, or in "
-                    "a way that is not known"
-                )
+        for which, dark in loop.where(lambda u: u.landed and not shares(u)):
+            yield (
+                f"whether {which} {verb(dark, 'follows', 'follow')} the {loop.log.meant.loss} of "
+                "the losses: they are put together of several, or in a way that is not known"
+            )

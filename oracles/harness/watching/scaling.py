@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from oracles.harness.watching.events import Unscaled
-from oracles.harness.watching.loop import Loop, Update, of, steps, verb
+from oracles.harness.watching.loop import Loop, Update, steps, verb
 
 
 def _scales(update: Update) -> set[float | None]:
@@ -23,43 +23,42 @@ def _scale(update: Update) -> float:
 
 def never_unscaled(loop: Loop) -> Iterator[str]:
     """A step takes gradients that are still multiplied with the scale."""
-    for optimizer, updates in loop.watched:
-        told = [
-            u for u in updates if _scale(u) != 1 and u.near(u.factor, 1) and not u.used.unscaling
-        ]
-        if told:
-            yield (
-                f"{of(optimizer, told)} {verb(told, 'takes', 'take')} "
-                f"gradients that are still multiplied with the scale, {_scale(told[0]):g}: the "
-                "scaler was to make the step"
-            )
+
+    def scaled(u: Update) -> bool:
+        return _scale(u) != 1 and u.near(u.factor, 1) and not u.used.unscaling
+
+    for which, told in loop.where(scaled):
+        yield (
+            f"{which} {verb(told, 'takes', 'take')} gradients that are still multiplied with the "
+            f"scale, {_scale(told[0]):g}: the scaler was to make the step"
+        )
 
 
 def unscaled_twice(loop: Loop) -> Iterator[str]:
     """Gradients are divided by the scale twice."""
-    for optimizer, updates in loop.watched:
-        told = [u for u in updates if _scale(u) != 1 and u.near(u.factor, _scale(u) ** -2)]
-        if told:
-            yield (
-                f"{of(optimizer, told)} {verb(told, 'takes', 'take')} "
-                f"gradients that were divided by the scale, {_scale(told[0]):g}, twice"
-            )
+
+    def divided(u: Update) -> bool:
+        return _scale(u) != 1 and u.near(u.factor, _scale(u) ** -2)
+
+    for which, told in loop.where(divided):
+        yield (
+            f"{which} {verb(told, 'takes', 'take')} gradients that were divided by the scale, "
+            f"{_scale(told[0]):g}, twice"
+        )
 
 
 def never_scaled(loop: Loop) -> Iterator[str]:
     """Gradients are divided by a scale with which their loss was not multiplied."""
-    for optimizer, updates in loop.watched:
-        told = [
-            u
-            for u in updates
-            if _scales(u) == {1.0} and any(s != 1 and u.near(u.factor, 1 / s) for s in _divisors(u))
-        ]
-        if told:
-            yield (
-                f"{of(optimizer, told)} {verb(told, 'takes', 'take')} "
-                f"gradients that were divided by the scale, {max(_divisors(told[0])):g}, and their "
-                "loss was never multiplied with it"
-            )
+
+    def divided(u: Update) -> bool:
+        by = _divisors(u)
+        return _scales(u) == {1.0} and any(s != 1 and u.near(u.factor, 1 / s) for s in by)
+
+    for which, told in loop.where(divided):
+        yield (
+            f"{which} {verb(told, 'takes', 'take')} gradients that were divided by the scale, "
+            f"{max(_divisors(told[0])):g}, and their loss was never multiplied with it"
+        )
 
 
 def _divisors(update: Update) -> list[float]:
@@ -69,13 +68,11 @@ def _divisors(update: Update) -> list[float]:
 
 def scaled_in_part(loop: Loop) -> Iterator[str]:
     """Of the losses of one step some are scaled."""
-    for optimizer, updates in loop.watched:
-        told = [u for u in updates if {1.0} < _scales(u) - {None}]
-        if told:
-            yield (
-                f"{of(optimizer, told)} {verb(told, 'adds', 'add')} gradients of a loss "
-                "that was scaled and of one that was not"
-            )
+    for which, told in loop.where(lambda u: {1.0} < _scales(u) - {None}):
+        yield (
+            f"{which} {verb(told, 'adds', 'add')} gradients of a loss that was scaled and of one "
+            "that was not"
+        )
 
 
 def not_finite(loop: Loop) -> Iterator[str]:

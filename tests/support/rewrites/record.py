@@ -60,11 +60,6 @@ class Rewrite:
     exact: Step | None = None
 
     @property
-    def constant_lr(self) -> bool:
-        """Whether it is the rule only while the learning rate stays the same."""
-        return "lr" in self.constant
-
-    @property
     def id(self) -> str:
         """How tests name it."""
         return f"{self.rule}-{self.name}"

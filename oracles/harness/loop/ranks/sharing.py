@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -63,7 +63,7 @@ class Wrapper:
         numbers = enclosed(place.dtype)
         return trajectory(training, world(place), sharing, numbers, clipping)
 
-    def apart(self, training: Training, place: Place, way: Variant) -> float:
+    def apart(self, way: Variant, training: Training, place: Place) -> float:
         """How far torch's way leads from another one."""
         origin = self.leads(training, place, self.sharing[0])
         return separation(origin, self.leads(training, place, way))
@@ -153,8 +153,9 @@ def questions(part: str) -> tuple[Question, ...]:
         *rejections(
             part,
             wrong_ways,
-            partial(separating, wrapper),
-            partial(rejected, wrapper),
+            partial(_telling, wrapper),
+            partial(followed, wrapper),
+            wrapper.apart,
             partial(places, part, wrapper.where[0], devices=wrapper.devices),
             REGIONS,
             asked.REJECTIONS,
@@ -180,10 +181,10 @@ def _accumulates(training: Training) -> bool:
     return "the same graph" in training.options or any(len(step) > 1 for step in training.shards)
 
 
-def separating(wrapper: Wrapper, way: Variant) -> st.SearchStrategy[Training]:
-    """Trainings on which a way is shown not to be torch's."""
+def _telling(wrapper: Wrapper, way: Variant) -> st.SearchStrategy[Training]:
+    """Trainings on which a way may be shown not to be torch's."""
     rule = ADAMW if way.name == "parameters_averaged" else SGD
-    drawn = trainings(
+    return trainings(
         [rule],
         groups=wrapper.groups(rule, decays=True),
         shards=cases.shards(
@@ -192,8 +193,6 @@ def separating(wrapper: Wrapper, way: Variant) -> st.SearchStrategy[Training]:
         ),
         most=st.just(1.0 if isinstance(way, Clipping) else None),
     )
-    place = Place("", *wrapper.where[0], "cpu")
-    return drawn.filter(lambda training: wrapper.apart(training, place, way) > 1)
 
 
 def followed(wrapper: Wrapper, training: Training, place: Place) -> Verdict:
@@ -207,9 +206,3 @@ def consolidated(training: Training, place: Place) -> Verdict:
     """What ranks keep apart is, once gathered, what one optimizer keeps, and goes on as that."""
     told = processes.ask(world(place), checkpointed.partitions, training, place)
     return agreed(place, training, told)
-
-
-def rejected(wrapper: Wrapper, way: Variant, training: Training, place: Place) -> Verdict:
-    """The same, where another way is proven to lead elsewhere."""
-    proof = wrapper.apart(training, place, way)
-    return replace(followed(wrapper, training, place), separation=proof)

@@ -39,8 +39,9 @@ def questions(part: str) -> tuple[Question, ...]:
         *rejections(
             part,
             PART.variants[1:],
-            _separating,
-            rejected,
+            _telling,
+            followed,
+            apart,
             partial(places, part, WHERE[0]),
             weight=asked.REJECTIONS,
         ),
@@ -72,13 +73,11 @@ def _uneven() -> st.SearchStrategy[Uneven]:
     )
 
 
-def _separating(way: Variant) -> st.SearchStrategy[Uneven]:
-    place = Place("", *WHERE[0], "cpu")
-    plain = _uneven().map(lambda case: replace(case, partitioned=False))
-    return plain.filter(lambda case: apart(case, place, way) > 1)
+def _telling(way: Variant) -> st.SearchStrategy[Uneven]:
+    return _uneven().map(lambda case: replace(case, partitioned=False))
 
 
-def apart(case: Uneven, place: Place, way: Variant) -> float:
+def apart(way: Variant, case: Uneven, place: Place) -> float:
     """How far torch's way leads from another one."""
     numbers = enclosed(place.dtype)
     one, other = (uneven(case, world(place), each, numbers) for each in (PART.torch, way))
@@ -90,11 +89,6 @@ def followed(case: Uneven, place: Place) -> Verdict:
     told: Told = processes.ask(world(place), ranks.uneven, case, place)
     expected = uneven(case, world(place), PART.torch, enclosed(place.dtype))
     return judged(place, case, told, expected, partial(_fits, case, place, told))
-
-
-def rejected(way: Variant, case: Uneven, place: Place) -> Verdict:
-    """The same, where another way is proven to lead elsewhere."""
-    return replace(followed(case, place), separation=apart(case, place, way))
 
 
 def _fits(case: Uneven, place: Place, told: Told) -> Iterator[str]:

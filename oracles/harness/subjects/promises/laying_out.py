@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from types import MappingProxyType
 
 import torch
 
 from oracles.harness.promise import NotAsked
 from oracles.harness.subjects.handing import TENSORS
+from oracles.harness.subjects.laid_out import LaidOut, Way, WithoutDimensions
 from oracles.harness.subjects.subject import answering
 from oracles.harness.subjects.tensors import UNTOUCHED, gaps, strided, transposed
 from oracles.harness.subjects.trial import (
@@ -23,14 +26,25 @@ from oracles.harness.subjects.trial import (
     same,
 )
 
+LAYOUTS = {"strided": strided, "transposed": transposed}
+
 PARAMETERS, GRADIENTS = "non-contiguous parameters", "non-contiguous gradients"
 DIMENSIONS = "0-d parameters"
+
+WAYS: Mapping[str, Sequence[Way]] = MappingProxyType(
+    {
+        PARAMETERS: [partial(LaidOut, where={"layout": way}) for way in LAYOUTS],
+        GRADIENTS: [partial(LaidOut, where={"gradient_layout": way}) for way in LAYOUTS],
+        DIMENSIONS: [WithoutDimensions],
+    }
+)
+"""In which ways tensors are handed over, by the promise that speaks of them."""
 
 
 def strided_parameters(trial: Trial) -> str:
     """Parameters whose elements do not lie side by side are stepped like others."""
     expected = trial.run()
-    for layout in (strided, transposed):
+    for layout in LAYOUTS.values():
         run = _laid_out(trial, layout)
         untouched = {n: p.detach().clone() for n, p in run.params.items()}
         run.steps()
@@ -47,7 +61,7 @@ def strided_gradients(trial: Trial) -> str:
     """Gradients whose elements do not lie side by side are those numbers."""
     trial.without_closure()
     expected = trial.run()
-    for layout in (strided, transposed):
+    for layout in LAYOUTS.values():
         run = trial.start()
         untouched = run.bits()
         for t in range(STEPS):
@@ -75,7 +89,7 @@ def _moved_as(trial: Trial, expected: Bits, got: Bits, before: Bits, what: str) 
         return f"does not move {what}"
     if trial.follows is None:
         raise NotAsked(f"{OTHER_BITS} on {what}, and no rule says how far they may be")
-    return "" if trial.follows(what) else f"leaves its rule on {what}"
+    return "" if trial.follows(WAYS[what]) else f"leaves its rule on {what}"
 
 
 def no_dimensions(trial: Trial) -> str:
@@ -87,7 +101,11 @@ def no_dimensions(trial: Trial) -> str:
     bare, single = (_shaped(trial, shape).run()[1] for shape in ((), (1,)))
     if equal(bare, single.reshape(())) or trial.follows is None:
         return ""
-    return "" if trial.follows(DIMENSIONS) else "leaves its rule on a parameter without dimensions"
+    return (
+        ""
+        if trial.follows(WAYS[DIMENSIONS])
+        else "leaves its rule on a parameter without dimensions"
+    )
 
 
 def no_elements(trial: Trial) -> str:

@@ -30,6 +30,7 @@ from oracles.drawing import Hyper
 from oracles.harness.arithmetic.enclosure import INFLATE, Enclosure
 from oracles.harness.arithmetic.formats import FORMATS, Format, Wide, round_to
 from oracles.harness.oracle import exactly
+from oracles.harness.training.losses import sigmoid
 from oracles.numerics import Array
 from oracles.rule import Convention, Rule
 
@@ -41,11 +42,6 @@ RowLoss = Callable[[Array, Array], Array]
 
 BCE_EPSILON = 1e-12
 """Smallest p(1−p) by which torch's BCELoss divides (ATen/native/Loss.cpp, ``EPSILON``)."""
-
-
-def sigmoid(z: Array) -> Array:
-    """σ(z) = 1 / (1 + exp(−z)), as torch and NumPy code write it."""
-    return 1 / (np.exp(-z) + 1)
 
 
 def squared(z: Array, y: Array) -> Array:
