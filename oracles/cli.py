@@ -34,12 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status, as :data:`STATUSES` says."""
     atexit.register(gc.freeze)  # what is there at the end need not be looked through once more
     given = sys.argv[1:] if arguments is None else list(arguments)
-    parser = _parser(given)
-    if not given:
-        parser.print_help(sys.stderr)
-        return 2
-    options = parser.parse_args(given)
     try:
+        parser = _parser(given)
+        if not given:
+            parser.print_help(sys.stderr)
+            return 2
+        options = parser.parse_args(given)
         status: int = options.run(options)
     except Usage as error:
         refuse(in_options(str(error)))

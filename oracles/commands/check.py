@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import closing
+import io
+from contextlib import closing, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,13 @@ from oracles.commands.command import (
     writable,
 )
 from oracles.everybody import EVERYBODY, tasks_of
-from oracles.harness.loop.catalogue import on_ranks
+from oracles.harness.loop.catalogue import PARTS, on_ranks
 from oracles.harness.runs import profiles
 from oracles.harness.runs.outcome import ABSENT, FAILED, OK, Outcome, outcome
 from oracles.harness.runs.tally import Tally, vacuities
 from oracles.harness.runs.walk import Task
 from oracles.harness.runs.workers import Died, begun, cores, in_order
-from oracles.optimizers.registry import REPLAYED, unknown_rule
+from oracles.optimizers.registry import REPLAYED, RULES, unknown_rule
 from oracles.reports.progress import Running
 from oracles.reports.run_report import Chosen, report, write
 
@@ -99,12 +100,13 @@ def answered(choice: Choice, profile: str, seed: int, errand: tuple[str, str]) -
     """
     whose, name = errand
     profiles.load(profile, seed)
-    there, missing = subjects(choice, whose)
-    tally = Tally(absent=dict(missing))
-    if not there:
-        return Outcome(ABSENT, tally=tally)
-    task = next(task for task in tasks_of(whose) if task.name == name)
-    return outcome(partial(task.run, there), tally)
+    with redirect_stdout(io.StringIO()):  # code of one's own may print at each step
+        there, missing = subjects(choice, whose)
+        tally = Tally(absent=dict(missing))
+        if not there:
+            return Outcome(ABSENT, tally=tally)
+        task = next(task for task in tasks_of(whose) if task.name == name)
+        return outcome(partial(task.run, there), tally)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -132,7 +134,9 @@ def _strict(options: argparse.Namespace) -> int:
     errands = [(name, task.name) for name, tasks in todo.items() for task in tasks]
     work = partial(answered, choice, options.profile, options.seed)
     running = Running(len(errands), Tally(), verbose=options.verbose)
-    running.say(f"{len(errands)} questions about {', '.join(todo)}")
+    everybody = f"{len(RULES)} optimizers and {len(PARTS)} parts of the loop"
+    about = everybody if [*todo] == [*EVERYBODY] else ", ".join(todo)
+    running.say(f"{len(errands)} questions about {about}")
     seen: list[tuple[Task, Outcome]] = []
     answers = in_order(work, errands, options.jobs, ahead=AHEAD, of_one=_on_ranks)
     with running, closing(answers) as results:

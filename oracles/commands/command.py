@@ -1,24 +1,24 @@
-"""What commands share: exit statuses, calls that are off, and types of arguments."""
+"""What commands share: exit statuses, calls that are off, and types of arguments.
+
+It imports next to nothing: ``--help`` and Ctrl-C need not wait for that.
+"""
 
 from __future__ import annotations
 
 import argparse
 import ast
+import io
 import math
 import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn
 
-from oracles.harness.evidence.settings import PROFILES
-from oracles.harness.subjects import importing
-from oracles.harness.subjects.subject import SubjectError
 from oracles.layout import fill
 from oracles.naming import unknown
-from oracles.reports.environments import RELEASES
 
 STATUSES = (
     "exit status: 0 if all is as expected, 1 if something failed, 2 if the call is off, 130 if "
@@ -104,6 +104,8 @@ _PAIR = re.compile(r"'([^']*)': (?:'([^']*)'|([^,]*))")
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
     """The argument that says how long to look."""
+    from oracles.harness.evidence.settings import PROFILES
+
     parser.add_argument(
         "--profile",
         choices=PROFILES,
@@ -126,6 +128,8 @@ def add_seed(parser: Any, fixed: str = "") -> None:
 
 def add_reports(parser: argparse.ArgumentParser) -> None:
     """The arguments that say which releases are meant, and where their reports are."""
+    from oracles.reports.environments import RELEASES
+
     parser.add_argument(
         "--releases",
         type=Path,
@@ -272,8 +276,12 @@ def imported(name: str) -> Any:
     Raises:
         Usage: it is not there, or its module cannot be imported.
     """
+    from oracles.harness.subjects import importing
+    from oracles.harness.subjects.subject import SubjectError
+
     try:
-        return importing.imported(name)
+        with redirect_stdout(io.StringIO()):
+            return importing.imported(name)
     except SubjectError as error:
         raise Usage(f"{name} cannot be imported: {error.sentence}") from error
 

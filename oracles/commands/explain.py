@@ -98,4 +98,4 @@ def _draw(explanation: Explanation, path: Path) -> None:
         need = "pip install 'optimizer-oracles[plot]'"
         raise Usage(f"{given} needs matplotlib ({need}): {error}") from error
     except OSError as error:
-        raise Usage(f"{given} cannot be written: {error}") from error
+        raise Usage(f"{given} cannot be written: {error.strerror}") from error

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 import warnings
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,10 @@ from oracles.commands.command import (
     in_options,
     literal,
     pairs,
+    progress,
     several,
 )
-from oracles.identification import KINDS, identify
+from oracles.identification import KINDS, Identification, identify
 from oracles.optimizers.registry import RULES, unknown_rule
 from oracles.reports.identification import render
 from oracles.schedules.registry import KNOWN
@@ -91,7 +94,6 @@ def _run(options: argparse.Namespace) -> int:
     for name in options.rule or ():
         if name not in (*RULES, *KNOWN):
             raise Usage(unknown_rule(name, (*RULES, *KNOWN)))
-    subject = _subject(options)
     given: dict[str, Any] = {
         "names": {} if options.equation else dict(options.name),  # which a text was read with
         "fixed": {name: literal(text) for name, text in options.fixed},
@@ -100,15 +102,22 @@ def _run(options: argparse.Namespace) -> int:
         "profile": options.profile,
     }
     try:
-        with warnings.catch_warnings(action="ignore"):  # of what it is given, not of what it does
-            found = identify(subject, options.rule, **given)
+        # Warnings are of what it is given, not of what it does.
+        with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()) as printed:
+            found = identify(_subject(options), options.rule, **given)
+            text = _told(found, options)  # examples are asked for where they are shown
     except (TypeError, ValueError) as error:
         raise Usage(str(error)) from error
-    if options.json:
-        print(json.dumps(found.to_json(), ensure_ascii=False, indent=2))
-    else:
-        print(render(found, full=options.full, words=in_options))
+    if lines := printed.getvalue().count("\n"):
+        progress(f"printed {lines:,} lines, which are not shown")
+    print(text)
     return 0 if found.named else 1
+
+
+def _told(found: Identification, options: argparse.Namespace) -> str:
+    if options.json:
+        return json.dumps(found.to_json(), ensure_ascii=False, indent=2)
+    return render(found, full=options.full, words=in_options)
 
 
 def _subject(options: argparse.Namespace) -> Any:

@@ -44,6 +44,7 @@ def _run(options: argparse.Namespace) -> int:
             )
         writable(options.output / "index.html")
         put(options.output, reports)
+        print(options.output / "index.html")
     except (OSError, ValueError) as error:
         raise Usage(str(error)) from error
     return 0

@@ -129,6 +129,14 @@ def test_no_command_is_asked_for_help(capsys: pytest.CaptureFixture[str]) -> Non
     assert all(f"    {command}" in said.err for command in cli.COMMANDS) and not said.out
 
 
+def test_ctrl_c_while_a_command_is_imported_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "import_module", interrupted)
+    assert cli.main(["check"]) == 130
+
+
 def test_the_package_is_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["oracles", "page", "reports"])
     with pytest.raises(SystemExit, match="2"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -23,6 +24,10 @@ def torchs(params, grads, state, lr, wd):
 
 def none_known(params, grads, state, lr):
     return [w - lr * (g + 0.1 * abs(g)) for w, g in zip(params, grads)]
+
+def loud(params, grads, state, lr, wd):
+    print("at step")
+    return torchs(params, grads, state, lr, wd)
 
 def raises(params, grads, state, lr):
     raise RuntimeError("not today")
@@ -91,6 +96,15 @@ def test_nothing_is_named(
     status, text = identified(capsys, f"{code}:{name}")
     assert status == 1
     assert text.startswith(summary)
+
+
+def test_what_code_prints_is_not_in_what_is_said_of_it(
+    code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["identify", "--rule", "SGD", "--json", f"{code}:loud"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["subject"] == "loud"
+    assert re.fullmatch(r"printed [\d,]+ lines, which are not shown\n", said.err)
 
 
 @pytest.mark.parametrize("name", ["scratch", "none_known", "raises"])

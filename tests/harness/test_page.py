@@ -336,7 +336,8 @@ def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "has no report of any release of releases.toml" in capsys.readouterr().err
     write(file_of("2.13.0", tmp_path), of_torch())
     assert cli.main(call) == 0
-    assert (tmp_path / "site" / "index.html").is_file()
+    page = tmp_path / "site" / "index.html"
+    assert page.is_file() and capsys.readouterr().out == f"{page}\n"
 
 
 # In a browser
