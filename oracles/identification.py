@@ -22,6 +22,7 @@ from typing import Any
 from oracles.fitting import identify_fit
 from oracles.harness.arguments import numeric
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.accepted import on_its_arrays
 from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
 from oracles.harness.evidence.effective import with_one_argument, with_other_arguments
 from oracles.harness.evidence.exceptions import divided
@@ -342,7 +343,7 @@ def evidence(
     if hasattr(subject, "takes") and hasattr(subject, "run"):
         _without("what says itself what it takes", names=names, fixed=fixed)
         return (Asked(subject, draws),)
-    return (Asked(black_box(subject, names, fixed), draws),)
+    return (Asked(on_its_arrays(black_box(subject, names, fixed), RULES), draws),)
 
 
 def _without(subject: str, **arguments: Any) -> None:
