@@ -6,7 +6,7 @@ import gc
 import importlib.metadata
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from oracles.harness.runs.tally import Tally, vacuities
 from oracles.harness.subjects.description import device_name
 from oracles.harness.subjects.paths import CHOICES
 from oracles.harness.subjects.torch_optim import TorchSubject, devices, quiet
+from oracles.layout import ELSEWHERE
 from oracles.optimizers.registry import RULES
 from oracles.reports.terminal import render
 from oracles.rule import Rule
@@ -82,6 +83,14 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         f"devices: {', '.join(names)}; "
         f"Hypothesis {importlib.metadata.version('hypothesis')}, profile {profile}",
     ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def as_wide_as_ever() -> Iterator[None]:
+    """What commands print in tests is as wide on every terminal."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", str(ELSEWHERE))
+        yield
 
 
 @pytest.fixture(scope="session")
