@@ -22,12 +22,14 @@ from typing import Any
 from oracles.fitting import identify_fit
 from oracles.harness.arguments import numeric
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.accepted import on_its_arrays
 from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
 from oracles.harness.evidence.effective import with_one_argument, with_other_arguments
 from oracles.harness.evidence.exceptions import divided
+from oracles.harness.evidence.far_off import FEWER
 from oracles.harness.evidence.fits.answer import FitIdentification
 from oracles.harness.evidence.nearness import Near, nearness
-from oracles.harness.evidence.proving import proven
+from oracles.harness.evidence.proving import closeness, proven
 from oracles.harness.evidence.ranges import Ranges
 from oracles.harness.evidence.settings import DRAWS, Draws
 from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
@@ -341,7 +343,7 @@ def evidence(
     if hasattr(subject, "takes") and hasattr(subject, "run"):
         _without("what says itself what it takes", names=names, fixed=fixed)
         return (Asked(subject, draws),)
-    return (Asked(black_box(subject, names, fixed), draws),)
+    return (Asked(on_its_arrays(black_box(subject, names, fixed), RULES), draws),)
 
 
 def _without(subject: str, **arguments: Any) -> None:
@@ -369,16 +371,18 @@ its arguments."""
 
 
 def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
-    short = any(witness.short(rule) for witness in readings for rule in rules)
-    asked = list(sieves(readings, rules, MARGINS if short else MARGINS[:1]))
-    sieve, last = _simplest(asked)
+    told = _in_turn(sieves(readings, rules, _margins(readings, rules)))
+    asked = [sieve for sieve, _ in told]
+    sieve, last = _best(told)
     resting = None
     if last.fits and (aside := sieve.aside(last.fits[0].rule)):
         resting = partial(_resting, sieve, last, aside)
         last = replace(last, fits=())
     if not (last.fits or last.open or (fault := asked[0].fault())):
         sieve, other = _otherwise(asked) or (sieve, last)
-        if not (short or other.fits):  # what is made of counters alone may still be in float32
+        if (
+            asked[-1].margin is MARGINS[0] and not other.fits
+        ):  # what is made of counters alone may still be in float32
             sieve, other = _in_float32(readings, rules)
         last = max(last, other, key=_left)
     if last.fits:
@@ -399,7 +403,7 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
 
 def _in_float32(readings: Sequence[Witness], rules: Sequence[Rule]) -> tuple[Sieve, Sifted]:
     """What holds if whatever is made of hyperparameters and counters is kept in float32."""
-    sieve, found = _simplest(list(sieves(readings, rules, MARGINS[1:])))
+    sieve, found = _best(_in_turn(sieves(readings, rules, MARGINS[1:])))
     return sieve, _own(sieve, found)
 
 
@@ -439,18 +443,23 @@ def _left(found: Sifted) -> tuple[bool, int, int]:
     return bool(found.fits), len(found.open), found.ruled_out
 
 
-def _simplest(asked: Sequence[Sieve]) -> tuple[Sieve, Sifted]:
-    """The first in which something fits, at best all that the code takes; else the most open."""
+def _in_turn(asked: Iterable[Sieve]) -> list[tuple[Sieve, Sifted]]:
+    """What is left in each; in one alone if something fits there that takes all the code takes."""
     told: list[tuple[Sieve, Sifted]] = []
     for sieve in asked:
         found = sieve.simplest()
         if isinstance(sieve.witness, Recorded):  # which cannot be asked what it would do at rest
             found = _own(sieve, found)
         if found.fits and not sieve.aside(found.fits[0].rule):
-            return sieve, found
+            return [(sieve, found)]
         told.append((sieve, found))
-    partial = (one for one in told if one[1].fits)
-    return next(partial, max(told, key=lambda one: _left(one[1])))
+    return told
+
+
+def _best(told: Sequence[tuple[Sieve, Sifted]]) -> tuple[Sieve, Sifted]:
+    """The first in which something fits, else the one in which most is open."""
+    fitting = (one for one in told if one[1].fits)
+    return next(fitting, max(told, key=lambda one: _left(one[1])))
 
 
 def _own(sieve: Sieve, found: Sifted) -> Sifted:
@@ -486,7 +495,8 @@ def _seen(sieve: Sieve, rule: Rule) -> Ranges:
     far = sieve.witness.far
     beyond = () if far is None else replace(sieve, witness=far).known(rule)
     names = [name for name in (*numeric(rule), "batch_size") if name in sieve.takes(rule)]
-    return Ranges.of([*sieve.known(rule), *beyond], names)
+    long = (closeness(sieve, rule, told) for told in beyond if told.case.steps >= FEWER)
+    return Ranges.of([*sieve.known(rule), *beyond], names, max(long, default=0.0))
 
 
 def _assumed(witness: Witness, fit: Candidate) -> dict[str, Any]:
@@ -498,15 +508,26 @@ def _assumed(witness: Witness, fit: Candidate) -> dict[str, Any]:
 
 
 def sieves(
-    readings: Sequence[Witness], rules: Sequence[Rule], margins: Sequence[Margin]
+    readings: Sequence[Witness], rules: Sequence[Rule], margins: Iterable[Margin]
 ) -> Iterator[Sieve]:
-    """What is asked, the strictest first; at last without what the code ignores."""
-    for margin, witness in product(margins, readings):
-        yield Sieve(witness, dict.fromkeys(rules, frozenset()), margin)
-    ignored = [{rule: witness.ignores(rule) for rule in rules} for witness in readings]
+    """What is asked, the strictest first; at last without what the code ignores.
+
+    One after the other, as whoever asks may know enough before it is asked what is ignored.
+    """
+    known = []
     for margin in margins:
-        for witness, without in zip(readings, ignored, strict=True):
-            yield Sieve(witness, without, margin)
+        known.append(margin)
+        for witness in readings:
+            yield Sieve(witness, dict.fromkeys(rules, frozenset()), margin)
+    for margin, witness in product(known, readings):
+        yield Sieve(witness, {rule: witness.ignores(rule) for rule in rules}, margin)
+
+
+def _margins(readings: Sequence[Witness], rules: Sequence[Rule]) -> Iterator[Margin]:
+    """The wider one where it is seen that numbers are kept in float32."""
+    yield MARGINS[0]
+    if any(witness.short(rule) for witness in readings for rule in rules):
+        yield MARGINS[1]
 
 
 def _rule(name: str) -> Rule:

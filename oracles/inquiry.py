@@ -14,14 +14,16 @@ from oracles.harness.arguments import GRADIENT
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.cases.case import Case
+from oracles.harness.evidence.accepted import Stepping, on, stepping
 from oracles.harness.evidence.settings import DRAWS, Draws, settings
 from oracles.harness.promise import Line, Promise, Word, line
 from oracles.harness.runs.confined import REST, Lost
+from oracles.harness.subjects.arrays import there
 from oracles.harness.subjects.asking import black_box
 from oracles.harness.subjects.blackbox import BlackBox, Function
 from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.laid_out import Around, Way
-from oracles.harness.subjects.subject import Declined, SubjectError, first_taken
+from oracles.harness.subjects.subject import Declined, SubjectError
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.identification import Identification, identify
 from oracles.naming import unknown
@@ -136,13 +138,6 @@ class OptimizerKind:
         return Trial(self.box, arrangement, candidate, follows, draws.seed)
 
 
-class Stepping(NamedTuple):
-    """How a function can be stepped: on which arrays, with whose hyperparameters."""
-
-    arrays: str
-    rule: str
-
-
 @dataclass(frozen=True)
 class FunctionKind:
     """Functional steps."""
@@ -157,19 +152,10 @@ class FunctionKind:
         return FUNCTION_PROMISES
 
     def arranged(self) -> Stepping:
-        from oracles.harness.subjects.arrays import there
-
-        def step(way: Stepping) -> None:
-            box, rule = self.settled(way), RULES[way.rule]
-            box.run(rule, next(settings(rule, box.takes(rule))).case)
-
-        kinds = [self.arrays] if self.arrays else there()
-        return first_taken((Stepping(arrays, name) for arrays in kinds for name in RULES), step)
+        return stepping(self.box, [self.arrays] if self.arrays else there(), RULES)
 
     def settled(self, arrangement: Stepping) -> Function:
-        from oracles.harness.subjects.arrays import KINDS
-
-        return replace(self.box, arrays=KINDS[arrangement.arrays]())
+        return on(self.box, arrangement.arrays)
 
     def trial(
         self, arrangement: Stepping, identification: Identification | None, draws: Draws

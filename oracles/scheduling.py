@@ -203,13 +203,14 @@ def _by_rates(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentificati
     if not fits and not who.scaled and (plan := rates.warmed_up(seen, own)):
         return ScheduleIdentification(who.name, plan=plan)
     fits = fits or of_others() or made(own, first=False)
-    tried = sum(1 if fits and fits[0].torchs else len(one.timings) for one in among)
+    looked = [one for one in among if rates.guessed(one)]
+    tried = sum(1 if fits and fits[0].torchs else len(one.timings) for one in looked)
     return ScheduleIdentification(who.name, _simplest(fits), ruled_out=tried - len(fits))
 
 
 def _shows_factors(plan: Plan | None) -> bool:
     """Whether all that a scheduler shows is a factor for each epoch, which any may be."""
-    return isinstance(plan, Single) and "factors" in plan.settings._fields
+    return isinstance(plan, Single) and rates.FACTORS in plan.settings._fields
 
 
 START = 0.5

@@ -3,8 +3,8 @@
     golden/cases/<rule>.toml           questions, written by hand
     golden/<rule>/<convention>.json    a document: the same questions and this convention's answers
 
-Answers come from the rule in float64 and never from a subject. :func:`text` makes a document,
-:func:`write` is the only function that puts one on disk, and :func:`read` gives its vectors back.
+Answers come from the rule in float64 and never from a subject. :func:`text` makes a document, which
+the tests alone put on disk, and :func:`read` gives its vectors back.
 ``golden/README.md`` explains the format to whoever reads it without this module.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from oracles.drawing import Hyper
 from oracles.harness.arithmetic.decimals import PRECISE, Precise, Real
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.cases.case import PRECISIONS, Case, Group, Parameter, from_data
+from oracles.harness.golden_notation import Json, laid_out, number, show
 from oracles.harness.subjects.subject import Answer
 from oracles.rule import Convention, Rule
 
@@ -53,13 +53,6 @@ No dtype can tell numbers that are this close: float64's unit roundoff is 1e-16,
 1e-32. Roundings of 80 digits would have to be magnified by 1e40 to reach it, which the
 few steps and short numbers of a question do not do.
 """
-
-WIDTH = 100
-"""Longest line of a document, where a single value is not longer."""
-
-NUMBER = re.compile(r"(-?0x[01](?:\.[0-9a-f]+)?p[+-]\d+) \(\S+\)")
-
-Json = Any
 
 
 @dataclass(frozen=True)
@@ -227,21 +220,6 @@ def text(rule: Rule, convention: Convention, asked: Questions) -> bytes:
     return (laid_out(document) + "\n").encode()
 
 
-def show(value: float) -> str:
-    """A float as documents hold it: exact hex, then the shortest decimal that gives it back.
-
-    >>> show(0.1)
-    '0x1.999999999999ap-4 (0.1)'
-
-    Raises:
-        ValueError: it is infinite or nan.
-    """
-    if not math.isfinite(value):
-        raise ValueError(f"{value} has no place in a document; allowed: finite numbers")
-    exact = re.sub(r"\.?0*p", "p", value.hex())
-    return f"{exact} ({repr(value).removesuffix('.0')})"
-
-
 def _encoded(rule: Rule, convention: Convention, question: Question) -> Json:
     case = question.case
     (group,) = case.groups
@@ -314,23 +292,6 @@ def _counts(rule: Rule, name: str) -> bool:
     )
 
 
-def laid_out(value: Json, indent: str = "", taken: int = 0) -> str:
-    """JSON in which whatever fits is on one line and everything else is broken up."""
-    line = json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, dict | list) or len(indent) + taken + len(line) < WIDTH:
-        return line
-    deeper = indent + "  "
-    if isinstance(value, dict):
-        keys = [f"{json.dumps(key)}: " for key in value]
-        items = [
-            key + laid_out(item, deeper, len(key))
-            for key, item in zip(keys, value.values(), strict=True)
-        ]
-        return "{\n" + ",\n".join(deeper + item for item in items) + f"\n{indent}}}"
-    items = [deeper + laid_out(item, deeper) for item in value]
-    return "[\n" + ",\n".join(items) + f"\n{indent}]"
-
-
 # --- reading ---
 
 
@@ -346,19 +307,6 @@ def read(rule: Rule, data: bytes) -> tuple[Vector, ...]:
             raise ValueError(f"{field}={document[field]!r} is not read here; allowed: {wanted!r}")
     defaults = document["defaults"]
     return tuple(_decoded(rule, defaults, vector) for vector in document["vectors"])
-
-
-@lru_cache(maxsize=2**14)  # documents of a rule have their questions in common
-def number(shown: str) -> float:
-    """The inverse of :func:`show`.
-
-    Raises:
-        ValueError: the text is not of that form, or its decimal is not that of its hex.
-    """
-    match = NUMBER.fullmatch(shown)
-    if match is None or show(value := float.fromhex(match[1])) != shown:
-        raise ValueError(f"{shown!r} is not a float as documents write it")
-    return value
 
 
 def _decoded(rule: Rule, defaults: Mapping[str, Json], vector: Json) -> Vector:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from oracles.harness.arithmetic.decimals import PRECISE, Precise, Real
-from oracles.harness.golden import SCHEMA_VERSION, TOLERANCE, laid_out, number, show
+from oracles.harness.golden import SCHEMA_VERSION, TOLERANCE
+from oracles.harness.golden_notation import laid_out, number, show
 from oracles.schedules.composed import Single
 from oracles.schedules.registry import SCHEDULES
 from oracles.schedules.schedule import Schedule, Timing

@@ -58,24 +58,29 @@ class Margin:
     scalars: str = "float64"
 
     @cached_property
+    def of_torch(self) -> bool:
+        """Whether it holds torch's own text and no other."""
+        return self == Margin()
+
+    @cached_property
     def numbers(self) -> Format:
         """What numbers without dimension compute in."""
-        if self == Margin():
+        if self.of_torch:
             return FLOAT64
         return replace(loosened(FORMATS[self.scalars], self.roundings), numbers=None)
 
     def number(self, value: Any) -> Any:
         """A hyperparameter or a count, as a text holds it."""
         exact = Enclosure.exact(value)
-        return exact if self == Margin() else enter(exact, self.numbers)
+        return exact if self.of_torch else enter(exact, self.numbers)
 
     def count(self, t: int) -> Any:
         """The number of gradients seen, which every format holds."""
-        return t if self == Margin() else self.number(t)
+        return t if self.of_torch else self.number(t)
 
     def arrays(self, format: Format) -> Format:
         """What arrays of a format compute in."""
-        if self == Margin():
+        if self.of_torch:
             return format
         return replace(loosened(format, self.roundings), numbers=self.numbers)
 

@@ -221,108 +221,105 @@ def _clipped_running(window: Sequence[Micro], left: Gradients | None, s: Setting
     return None
 
 
-def _variant(name: str, equation: str, source: str, compute: Callable[..., Steps]) -> Variant:
-    return Variant(name=name, equation=equation, source=source, compute=compute)
-
-
 FACTORS = (
-    _variant(
-        "undivided",
-        "c_i = 1 for means",
-        "a loop that accumulates and does not divide",
-        partial(step, weighted=_undivided),
+    Variant(
+        name="undivided",
+        equation="c_i = 1 for means",
+        source="a loop that accumulates and does not divide",
+        compute=partial(step, weighted=_undivided),
     ),
-    _variant(
-        "divided_twice",
-        "c_i = n_i/(N k)",
-        "a loss that is divided by hand, and by a library (Accelerate's backward) again",
-        partial(step, weighted=_divided_again),
+    Variant(
+        name="divided_twice",
+        equation="c_i = n_i/(N k)",
+        source="a loss that is divided by hand, and by a library (Accelerate's backward) again",
+        compute=partial(step, weighted=_divided_again),
     ),
-    _variant(
-        "mean_of_means",
-        "c_i = 1/(micro-batches of this window), whatever the n_i are",
-        "Trainer of transformers before 4.46, most loops written by hand",
-        partial(step, weighted=_mean_of_means),
+    Variant(
+        name="mean_of_means",
+        equation="c_i = 1/(micro-batches of this window), whatever the n_i are",
+        source="Trainer of transformers before 4.46, most loops written by hand",
+        compute=partial(step, weighted=_mean_of_means),
     ),
-    _variant(
-        "divided_by_the_plan",
-        "c_i = 1/k in a window that has fewer than k, too",
-        "loss / accumulation_steps with a short last window",
-        partial(step, weighted=_by_the_plan),
+    Variant(
+        name="divided_by_the_plan",
+        equation="c_i = 1/k in a window that has fewer than k, too",
+        source="loss / accumulation_steps with a short last window",
+        compute=partial(step, weighted=_by_the_plan),
     ),
 )
 """What else a loss may be multiplied by."""
 
 COUNTS = (
-    _variant(
-        "decayed_each",
-        "λk in the place of λ",
-        "a penalty in the loss of each micro-batch that nobody divides; decay in a loop of its own",
-        partial(step, decays=lambda n: n),
+    Variant(
+        name="decayed_each",
+        equation="λk in the place of λ",
+        source="a penalty in the loss of each micro-batch that nobody divides; decay in a loop of "
+        "its own",
+        compute=partial(step, decays=lambda n: n),
     ),
-    _variant(
-        "decay_divided",
-        "λ/k in the place of λ",
-        "a decay that is divided with the losses",
-        partial(step, decays=lambda n: Fraction(1, n)),
+    Variant(
+        name="decay_divided",
+        equation="λ/k in the place of λ",
+        source="a decay that is divided with the losses",
+        compute=partial(step, decays=lambda n: Fraction(1, n)),
     ),
-    _variant(
-        "counted_each",
-        "t = t + k",
-        "bias corrections that count micro-batches",
-        partial(step, counts=lambda n: n),
+    Variant(
+        name="counted_each",
+        equation="t = t + k",
+        source="bias corrections that count micro-batches",
+        compute=partial(step, counts=lambda n: n),
     ),
 )
 """What else may be counted."""
 
 ORDERS = (
-    _variant(
-        "stepped_each",
-        "a step on ∇(c_i L_i) for each micro-batch",
-        "optimizer.step() inside the inner loop; an optimizer in backward, by design",
-        _each,
+    Variant(
+        name="stepped_each",
+        equation="a step on ∇(c_i L_i) for each micro-batch",
+        source="optimizer.step() inside the inner loop; an optimizer in backward, by design",
+        compute=_each,
     ),
-    _variant(
-        "last_only",
-        "G = ∇(c_k L_k)",
-        "zero_grad inside the inner loop",
-        _last_only,
+    Variant(
+        name="last_only",
+        equation="G = ∇(c_k L_k)",
+        source="zero_grad inside the inner loop",
+        compute=_last_only,
     ),
-    _variant(
-        "carried",
-        "G is never cleared",
-        "zero_grad forgotten",
-        _carried,
+    Variant(
+        name="carried",
+        equation="G is never cleared",
+        source="zero_grad forgotten",
+        compute=_carried,
     ),
-    _variant(
-        "cut_early",
-        "the step comes after the first micro-batch of each window",
-        "if i % k == 0 in the place of (i + 1) % k == 0, i counted from 0",
-        _cut_early,
+    Variant(
+        name="cut_early",
+        equation="the step comes after the first micro-batch of each window",
+        source="if i % k == 0 in the place of (i + 1) % k == 0, i counted from 0",
+        compute=_cut_early,
     ),
-    _variant(
-        "rest_dropped",
-        "no step on a window of fewer than k",
-        "a last window that is cleared without a step",
-        _rest_dropped,
+    Variant(
+        name="rest_dropped",
+        equation="no step on a window of fewer than k",
+        source="a last window that is cleared without a step",
+        compute=_rest_dropped,
     ),
-    _variant(
-        "rest_left",
-        "no step on a window of fewer than k, whose G goes into the next one",
-        "if (i + 1) % k == 0 with nothing after the epoch",
-        _rest_left,
+    Variant(
+        name="rest_left",
+        equation="no step on a window of fewer than k, whose G goes into the next one",
+        source="if (i + 1) % k == 0 with nothing after the epoch",
+        compute=_rest_left,
     ),
-    _variant(
-        "clipped_each",
-        "G = Σ of clipped ∇(c_i L_i)",
-        "per-micro-batch clipping, as DP-SGD has it",
-        _clipped_each,
+    Variant(
+        name="clipped_each",
+        equation="G = Σ of clipped ∇(c_i L_i)",
+        source="per-micro-batch clipping, as DP-SGD has it",
+        compute=_clipped_each,
     ),
-    _variant(
-        "clipped_running",
-        "G is clipped after each micro-batch",
-        "clip_grad_norm_ after each backward",
-        _clipped_running,
+    Variant(
+        name="clipped_running",
+        equation="G is clipped after each micro-batch",
+        source="clip_grad_norm_ after each backward",
+        compute=_clipped_running,
     ),
 )
 """When else somebody may clear, clip and step."""
@@ -332,12 +329,12 @@ PART = Part(
     symbols="G accumulated gradient, L_i loss of a micro-batch of n_i rows, N rows of a window, "
     "k micro-batches of a whole window, c_i what L_i is multiplied by, λ weight decay, t steps",
     variants=(
-        _variant(
-            "torch",
-            "G = Σ ∇(c_i L_i), c_i = n_i/N for means and 1 for sums, cleared, clipped and stepped "
-            "on once a window",
-            "torch.autograd; Automatic Mixed Precision examples, gradient accumulation",
-            step,
+        Variant(
+            name="torch",
+            equation="G = Σ ∇(c_i L_i), c_i = n_i/N for means and 1 for sums, cleared, clipped and "
+            "stepped on once a window",
+            source="torch.autograd; Automatic Mixed Precision examples, gradient accumulation",
+            compute=step,
         ),
         *FACTORS,
         *COUNTS,

@@ -82,7 +82,7 @@ def _remarks(found: Identification) -> Iterator[str]:
     if found.scalars != "float64":
         yield f"It keeps hyperparameters, or what it makes of them, in {found.scalars}."
     if found.seen:
-        yield f"Seen with {found.seen}."
+        yield f"Seen with {found.seen}; what it does beyond was not asked."
     if found.open:
         names = ", ".join(dict.fromkeys(c.rule.name for c in found.open))
         yield f"Nothing is ruled out for {names}. Record it in float64, or with larger steps."

@@ -49,6 +49,11 @@ def test_a_step_is_given_the_arrays_that_it_takes(step: Any, arrays: Any, taken:
     assert {line.word for line in report.promises} == {Word.KEPT}
 
 
+@pytest.mark.parametrize("step", [either, of_torch, in_place, of_numpy])
+def test_what_a_step_follows_is_found_on_the_arrays_that_it_takes(step: Any) -> None:
+    assert oracles.identify(step, ["SGD"]).torchs
+
+
 def test_arrays_that_it_does_not_take() -> None:
     report = oracles.check(of_torch, "SGD", arrays="numpy")
     assert str(report).startswith("of_torch cannot be stepped: raises TypeError: sub()")

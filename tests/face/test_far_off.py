@@ -14,6 +14,8 @@ from oracles.harness.evidence.witnesses import others
 from oracles.harness.subjects.blackbox import numbers
 from oracles.harness.subjects.trace import Trace
 from oracles.identification import identify
+from oracles.optimizers.muon import Hyper as Muon
+from oracles.optimizers.registry import RULES
 from oracles.reports.identification import render
 
 LONG, LARGE = "over 128 steps", "with large tensors"
@@ -193,6 +195,7 @@ GUARDS: dict[str, Callable[..., Any]] = {
     "ε has a cap": guarded(eps=lambda eps: min(eps, 1.0)),
     "moves are clamped": guarded(move=lambda move: np.clip(move, -3, 3)),
     "small moves are left out": guarded(move=lambda move: np.where(abs(move) < 1e-8, 0, move)),
+    "small parameters are set to 0": guarded(after=lambda w: np.where(abs(w) < 1e-8, 0, w)),
     "gradients are clipped": guarded(g=lambda g: np.clip(g, -1e4, 1e4)),
     "their norm is clipped": guarded(grads=lambda grads: shorter(grads, 1e4)),
     "their norm has a floor": guarded(
@@ -235,6 +238,53 @@ def test_the_number_that_shows_it_is_told(guard: str, where: str) -> None:
     assert found.nearest is not None and found.nearest.where == where
 
 
+@pytest.mark.parametrize("by", [1.009, 1.0001])
+def test_the_rate_of_late_steps_is_the_one_that_is_given(by: float) -> None:
+    found = identify(stepping(lambda w, g, t: g * (by if t > 20 else 1.0)), ["SGD"])
+    assert found.nearest is not None and found.nearest.where == LONG
+
+
+def beyond(longer: Callable[[Any, Muon], bool]) -> Callable[..., Any]:
+    """Muon whose moves are 1.4 times too long for some parameters or settings."""
+
+    def step(params: Any, grads: Any, state: Any, hyper: Any) -> Any:
+        h = Muon(**{n: v for n, v in hyper.items() if n in Muon._fields})
+        for n, (w, g) in enumerate(zip(params, grads, strict=True)):
+            moved, state[n] = RULES["Muon"].step(w, g, 1, state.get(n, {}), h, RULES["Muon"].torch)
+            shrunk = w * (1 - h.lr * h.weight_decay)
+            params[n] = shrunk + (moved - shrunk) * (1.4 if longer(w, h) else 1.0)
+
+    return step
+
+
+@pytest.mark.parametrize(
+    ("longer", "where"),
+    [(lambda w, h: h.lr < 1e-3, "at lr=0.001"), (lambda w, h: w.size > 1000, LARGE)],
+    ids=["at small rates", "of large tensors"],
+)
+def test_what_computes_in_short_formats_is_held_to_its_margins_as_well(
+    longer: Callable[[Any, Muon], bool], where: str
+) -> None:
+    found = identify(beyond(longer), ["Muon"])
+    assert found.nearest is not None and found.nearest.where.startswith(where)
+
+
+def test_what_is_ignored_but_for_large_tensors_is_not_ignored() -> None:
+    def step(params: Any, grads: Any, state: Any, lr: float, momentum: float, wd: float) -> Any:
+        decays = [wd if w.size > 1000 else 0.0 for w in params]
+        return [w - lr * (g + d * w) for w, g, d in zip(params, grads, decays, strict=True)]
+
+    found = identify(step, ["SGD"])
+    assert found.nearest is not None and found.nearest.where == LARGE
+
+
+def test_what_is_ignored_everywhere_is_told() -> None:
+    def step(params: Any, grads: Any, state: Any, lr: float, momentum: float, wd: float) -> Any:
+        return [w - lr * g for w, g in zip(params, grads, strict=True)]
+
+    assert identify(step, ["SGD"]).ignores == {"momentum", "weight_decay"}
+
+
 def spiking(params: Any, grads: Any, state: Any, lr: Any, b1: Any, b2: Any, eps: Any) -> Any:
     """Adam that leaves gradients out which are far above what is remembered, as SPAM does."""
     t = state["t"] = state.get("t", 0) + 1
@@ -265,7 +315,7 @@ def test_it_is_said_in_which_ranges_a_name_holds() -> None:
     assert [*found.seen.hyper] == ["lr", "beta1", "beta2", "eps", "weight_decay"]
     assert found.seen.hyper["eps"] == (0.0, 100.0)
     assert found.seen.steps == 128
-    assert f"Seen with {found.seen}." in render(found, width=1000)
+    assert f"Seen with {found.seen}" in render(found, width=1000)
     assert found.to_json()["seen"]["hyper"]["lr"] == found.seen.hyper["lr"]
 
 

@@ -26,9 +26,6 @@ from tests.support.rewrites import REWRITES, Rewrite
 
 NAMED = list(RULES.values())
 
-ALIKE = {"cubic", "quintic"}
-"""Other coefficients of Muon's iteration, which eight bits do not tell apart where it converges."""
-
 SINGLE = [Candidate(rule, (c,)) for rule in NAMED for c in rule.conventions[1:]]
 
 
@@ -41,9 +38,7 @@ def test_torch_s_own_convention_is_named(rule: Rule) -> None:
 @pytest.mark.parametrize("candidate", SINGLE, ids=str)
 def test_a_convention_is_named(candidate: Candidate) -> None:
     found = identify(Planted(candidate), [candidate.rule])
-    names = {name for c in found.fits for name in c.names}
-    assert names == (ALIKE if candidate.names & ALIKE else candidate.names)
-    assert all(len(c.conventions) == 1 and not c.arguments for c in found.fits)
+    assert [str(c) for c in found.fits] == [str(candidate)]
 
 
 def same(one: Candidate, other: Candidate) -> bool:
@@ -185,7 +180,7 @@ def test_what_keeps_numbers_in_float32_shows_it(text: Rewrite) -> None:
 
 SAID_OTHERWISE = {
     "OptaxAmsgrad": "amsgrad_corrected, amsgrad = True whatever is given",  # it has no switch
-    "Moonlight": "decoupled_lr, eps = 1e-15 whatever is given",  # or less: it has none at all
+    "Moonlight": "decoupled_lr, eps = 0.0 whatever is given",  # it has none
     "Bottou": "lr_at_once",  # which it is, where the rate changes
 }
 """Of these classes something else is said, with the reason."""

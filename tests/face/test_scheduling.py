@@ -400,3 +400,21 @@ def saw(step: int, base_lr: float, max_lr: float, step_size_up: int, step_size_d
 
 def test_a_base_rate_beside_a_largest_one_is_an_argument() -> None:
     assert str(oracles.identify(saw)) == "saw follows CyclicLR's from_base"
+
+
+def test_of_a_function_of_its_own_is_told_that_it_is_one() -> None:
+    def curved(optimizer: Any) -> Any:
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 1 / (1 + math.sin(t) ** 2))
+
+    found = identify_schedule(curved)
+    assert str(found) == "curved follows LambdaLR's of_base of a function of its own"
+
+
+@pytest.mark.parametrize(
+    "name", ["OneCycleLR", "CyclicLR", "LambdaLR", "MultiplicativeLR", "ExponentialLR"]
+)
+def test_what_is_made_of_no_rates_is_not_ruled_out(name: str) -> None:
+    """A list has no settings: those of such schedules are not made of it, so nothing is known."""
+    found = identify_schedule([1.0, 0.3, 0.7, 0.1, 0.9, 0.2], [name])
+    assert not found.named
+    assert (found.ruled_out > 0) == (name == "ExponentialLR")

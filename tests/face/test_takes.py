@@ -405,3 +405,22 @@ def _by_the_batch(params: Any, grads: Any, state: Any, hyper: Any) -> Any:
 def test_what_is_handed_in_a_dict_is_not_taken(step: Any, said: str) -> None:
     """Muon's and ASGD's names are in it, too, and the code looks at none of them."""
     assert str(identify(step).fits[0]) == said
+
+
+class Hiding(Own):
+    """What it takes stands in no signature, but in its defaults."""
+
+    def __init__(self, params: Any, **given: Any) -> None:
+        known = {"lr": 0.1, "weight_decay": 0.0}
+        if given.keys() - known:
+            raise TypeError(f"it has no {given.keys() - known}")
+        super().__init__(params, **(known | given))
+
+    def move(self, group: Any, state: Any, w: torch.Tensor, g: torch.Tensor) -> Any:
+        return w - group["lr"] * (g + group["weight_decay"] * w)
+
+
+def test_what_stands_in_no_signature_is_found_by_trying() -> None:
+    found = identify(Hiding, ["SGD"])
+    assert found.torchs and found.seen is not None
+    assert [*found.seen.hyper] == ["lr", "weight_decay"]

@@ -23,6 +23,7 @@ from jsonschema import Draft202012Validator
 from oracles.files import write
 from oracles.harness import golden
 from oracles.harness.cases.case import Case
+from oracles.harness.golden_notation import number, show
 from oracles.optimizers.sgd import RULE
 from oracles.rule import Convention, Rule
 from tests.support.golden_extension import GOLDEN, PINNED, differences, ulps
@@ -96,13 +97,13 @@ def test_the_schema_refuses(path: str, value: Any) -> None:
 @example(5e-324)
 @example(sys.float_info.max)
 def test_a_shown_float_is_read_back_to_the_bit(value: float) -> None:
-    assert golden.number(golden.show(value)).hex() == value.hex()
+    assert number(show(value)).hex() == value.hex()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf")])
 def test_a_float_that_is_not_finite_is_not_shown(value: float) -> None:
     with pytest.raises(ValueError, match=f"{value} has no place in a document"):
-        golden.show(value)
+        show(value)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_a_float_that_is_not_finite_is_not_shown(value: float) -> None:
 )
 def test_a_float_written_otherwise_is_refused(shown: str) -> None:
     with pytest.raises(ValueError, match=re.escape(repr(shown))):
-        golden.number(shown)
+        number(shown)
 
 
 @pytest.mark.parametrize(

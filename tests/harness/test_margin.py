@@ -7,6 +7,7 @@ claimed number of roundings, and not at many more: the margin is no wider than i
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,10 @@ from oracles.harness.arithmetic.formats import HALF, round_to
 from oracles.harness.candidates import Candidate, candidates
 from oracles.harness.cases.case import single
 from oracles.harness.evidence import following
-from oracles.harness.evidence.following import held
+from oracles.harness.evidence.far_off import FEWER, far_off
+from oracles.harness.evidence.following import follow, held
 from oracles.harness.evidence.observation import Doubt, Observation
+from oracles.harness.evidence.proving import closeness, widened
 from oracles.harness.evidence.settings import settings
 from oracles.harness.evidence.sifting import MARGINS, ROUNDINGS, Sieve
 from oracles.harness.evidence.witnesses import Asked
@@ -105,6 +108,19 @@ def test_plain_float64_spares_margins_but_decides_nothing(
     for bound in ("NEAR", "ROUGHLY"):
         monkeypatch.setattr(following, bound, np.inf)
     assert sieve.sift(rule, candidates(rule, 1)) == spared
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+def test_no_margin_of_a_long_run_is_as_wide_as_what_it_is_held_to(rule: Rule) -> None:
+    own, takes = Candidate(rule), frozenset(rule.hyper()._fields)
+    sieve = Sieve(Asked(Planted(own)), {rule: takes}, MARGINS[0])
+    for setting in islice(far_off(rule, takes), 2):
+        told = Observation("", setting.case, Planted(own).run(rule, setting.case))
+        assert told.case.steps >= FEWER
+        close = closeness(sieve, rule, told)
+        for where, step, ball in follow(own, told, widened(MARGINS[0], rule, told)):
+            allowed = close * told.moves[step] + told.slack[step, where]
+            assert (np.ravel(ball.rad) <= allowed).all()
 
 
 @pytest.mark.parametrize("row", [0, 1])

@@ -37,7 +37,7 @@ COMPOSED: Ways = [
 MACHINES: Ways = [
     (
         variant.name,
-        machines.telling(variant.name),
+        machines.telling(variant),
         partial(plateaus.separation, variant),
     )
     for variant in PARTS["ReduceLROnPlateau"].variants[1:]

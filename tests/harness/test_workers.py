@@ -192,7 +192,7 @@ def test_an_interrupted_check_reports_and_leaves_nobody() -> None:
         while not running.stdout.readline().startswith("ok"):
             assert running.poll() is None
         os.killpg(running.pid, signal.SIGINT)
-        try:  # which returns when nobody is left who has these pipes, nor hands them on
+        try:  # it returns once nobody is left who has inherited these pipes
             output, error = running.communicate(timeout=60)
         except subprocess.TimeoutExpired:
             os.killpg(running.pid, signal.SIGKILL)

@@ -207,7 +207,7 @@ def ask_all(
             process.start()
             sender.close()
             running[process.sentinel] = (process, receiver, batch, time.monotonic())
-        connection.wait(list(running), timeout=1)
+        connection.wait(list(running), timeout=min(1.0, timeout))
         for key, (process, receiver, batch, began) in list(running.items()):
             seconds = time.monotonic() - began
             if process.is_alive() and seconds < timeout:

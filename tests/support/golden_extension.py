@@ -19,7 +19,8 @@ from syrupy.location import PyTestLocation
 from syrupy.types import SerializedData, SnapshotIndex
 
 from oracles.files import write
-from oracles.harness.golden import NUMBER, folder
+from oracles.harness.golden import folder
+from oracles.harness.golden_notation import NUMBER
 from oracles.optimizers.registry import RULES
 
 GOLDEN = folder()

@@ -6,7 +6,7 @@ case can be asked in every dtype. ``dtype="mixed"`` gives neighbouring parameter
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
@@ -144,6 +144,11 @@ class Case:
 def dtype_of(precision: str, number: int) -> str:
     """Dtype of parameter ``number`` on that precision."""
     return DTYPES[number % len(DTYPES)] if precision == MIXED else precision
+
+
+def turns(precisions: Collection[str]) -> int:
+    """How many parameters it takes until each dtype that they are asked in has had its turn."""
+    return len(DTYPES) if MIXED in precisions else 1
 
 
 def single(

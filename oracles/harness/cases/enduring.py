@@ -12,8 +12,7 @@ from hashlib import shake_128
 
 from hypothesis import strategies as st
 
-from oracles.harness.arithmetic.formats import DTYPES
-from oracles.harness.cases.case import MIXED, PRECISIONS, Case, Group
+from oracles.harness.cases.case import MIXED, PRECISIONS, Case, Group, turns
 from oracles.harness.cases.choices import STRUCTURE, Choices, strategy
 from oracles.harness.cases.strategies import drawn_precision, made, scale_of, schedule_of
 from oracles.rule import Rule
@@ -74,7 +73,7 @@ def _run(choices: Choices, rule: Rule, steps: int) -> Case:
     schedule = schedule_of(choices, rule, 1, precisions) * steps
     scale = scale_of(choices, schedule)
     members = []
-    for _ in range(len(DTYPES) if MIXED in precisions else 1):
+    for _ in range(turns(precisions)):
         shape = choices.pick(rule.drawing.shapes or ((5,), (2, 3)))
         few = [choices.full_array(shape) for _ in range(min(CYCLE, steps))]
         gradients = [few[t % len(few)] for t in range(steps)]

@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles.harness.arithmetic.formats import DTYPES, FloatArray
-from oracles.harness.cases.case import MIXED, Case, Group, Parameter
+from oracles.drawing import Hyper
+from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.cases.case import Case, Group, Parameter, turns
 from oracles.harness.cases.choices import Choices, strategy
 from oracles.harness.cases.strategies import drawn_precision, made, scale_of, schedule_of
 from oracles.rule import Rule
@@ -122,17 +123,23 @@ def _repeated(p: Parameter, size: int) -> Parameter:
     )
 
 
+def _opening(choices: Choices, rule: Rule) -> tuple[tuple[str, ...], tuple[Hyper, ...], float]:
+    """Precisions, the hyperparameters of a step or two, and how large parameters are."""
+    precisions = drawn_precision(choices)
+    steps = 1 + choices.index(2)
+    schedule = schedule_of(choices, rule, steps, precisions)
+    return precisions, schedule, scale_of(choices, schedule)
+
+
 @strategy
 def long_cases(choices: Choices, rule: Rule, *, alone: bool = False) -> Enlarged:
     """Vectors past a thread's share and a kernel's chunk, by one element or some, for two steps.
 
     The longest one is not ``alone`` in most cases.
     """
-    precisions = drawn_precision(choices)
-    steps = 1 + choices.index(2)
-    schedule = schedule_of(choices, rule, steps, precisions)
-    scale = scale_of(choices, schedule)
-    others = len(DTYPES) - 1 if MIXED in precisions else int(not alone)
+    precisions, schedule, scale = _opening(choices, rule)
+    steps = len(schedule)
+    others = turns(precisions) - 1 or int(not alone)
     sizes = [choices.pick(LONG), *(choices.pick(LESS_LONG) for _ in range(others))]
     first = choices.index(len(sizes))  # in a mixed case each dtype has the longest one in turn
     sizes = [*sizes[first:], *sizes[:first]]
@@ -157,12 +164,10 @@ def matrix_cases(choices: Choices, rule: Rule) -> Case:
     What is repeated would be another question to those: the mean of a longer row is rounded more
     often.
     """
-    precisions = drawn_precision(choices)
-    steps = 1 + choices.index(2)
-    schedule = schedule_of(choices, rule, steps, precisions)
-    scale = scale_of(choices, schedule)
+    precisions, schedule, scale = _opening(choices, rule)
+    steps = len(schedule)
     drawn = choices.full_array
-    shapes = [choices.pick(MATRICES), *((3, 2),) * (len(DTYPES) - 1 if MIXED in precisions else 0)]
+    shapes = [choices.pick(MATRICES), *((3, 2),) * (turns(precisions) - 1)]
     first = choices.index(len(shapes))
     members = tuple(
         made(rule, drawn(shape) * scale, [drawn(shape) for _ in range(steps)])
@@ -174,10 +179,8 @@ def matrix_cases(choices: Choices, rule: Rule) -> Case:
 @strategy
 def many_cases(choices: Choices, rule: Rule) -> Enlarged:
     """A group of some hundred parameters, of few elements each, for two steps."""
-    precisions = drawn_precision(choices)
-    steps = 1 + choices.index(2)
-    schedule = schedule_of(choices, rule, steps, precisions)
-    scale = scale_of(choices, schedule)
+    precisions, schedule, scale = _opening(choices, rule)
+    steps = len(schedule)
     gaps = choices.yes()
     members = []
     for _ in range(DISTINCT):

@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from oracles.harness.cases.choices import Choices, built
+from oracles.loop.part import Variant
 from oracles.schedules.plateau import Settings, better, start
 
 NAN = math.nan
@@ -123,9 +124,9 @@ def _possible(case: Metrics) -> Metrics:
     return replace(case, shared=shared, listed=case.listed and not shared)
 
 
-def telling(variant: str) -> st.SearchStrategy[Metrics]:
+def telling(variant: Variant) -> st.SearchStrategy[Metrics]:
     """Machines that a variant reduces at other steps than torch's, nearly all of them."""
-    among, metrics = TELLING[variant]
+    among, metrics = TELLING[variant.name]
     plain = {"min_lr": (0.0,), "eps": (1e-8,), "mode": ("min",), "threshold": (1e-4,)}
     return st.builds(
         lambda drawn, told: Metrics(drawn, (0.5,), told, False, False, False),

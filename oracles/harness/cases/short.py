@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from oracles.drawing import Hyper
-from oracles.harness.arithmetic.formats import DTYPES, FloatArray
-from oracles.harness.cases.case import MIXED, Case, Group
+from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.cases.case import MIXED, Case, Group, turns
 from oracles.harness.cases.choices import Choices, strategy
 from oracles.harness.cases.strategies import drawn_precision, hyper_of, made
 from oracles.rule import Rule
@@ -88,7 +88,7 @@ def short_cases(choices: Choices, rule: Rule) -> Case:
     magnitude = choices.pick((SMALL, SMALL, *MAGNITUDES) if low else MAGNITUDES)
     later = choices.pick(((), (), (1.0,), (0.25,)))
     members = []
-    for _ in range(len(DTYPES) if MIXED in precisions else 1):
+    for _ in range(turns(precisions)):
         shape = choices.pick(rule.drawing.shapes or ((3,), (1,), (7,), (2, 3)))
         first = magnitude * _numbers(choices, shape)
         start = choices.pick((0.0, short(h.lr) / 4, 0.0, short(h.lr))) * _numbers(choices, shape)

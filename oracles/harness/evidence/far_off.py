@@ -17,6 +17,7 @@ import numpy as np
 
 from oracles.drawing import Domain, Hyper, Range
 from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.cases.case import Case
 from oracles.harness.evidence.settings import (
     DRAWS,
     ROWS,
@@ -24,6 +25,7 @@ from oracles.harness.evidence.settings import (
     Scale,
     Setting,
     Shapes,
+    Sizes,
     allowed,
     case_of,
     shapes_of,
@@ -50,6 +52,10 @@ to."""
 LARGE: Mapping[int, tuple[int, ...]] = MappingProxyType({1: (4099,), 2: (130, 33)})
 """Shapes that nobody takes for small ones, by how many dimensions they have."""
 
+ROW = (1, 1031)
+"""The same where nothing is known of large matrices, but what is derived of rows. All pairs of its
+elements are still few enough for a text that makes them."""
+
 
 def far_off(
     rule: Rule, takes: frozenset[str], shapes: Shapes = (), draws: Draws = DRAWS
@@ -74,20 +80,28 @@ def far_off(
         sizes = tuple(2.0 ** (SWING - t % TEETH) for t in range(steps))
         calm, small = h._replace(lr=h.lr / steps, **kept), _whole(2.0**-SWING)
         yield Setting(f"over {steps} steps", case_of(rule, calm, sizes, shapes, rng, small))
-    if rule.elementwise:
-        large = (*shapes[:-1], LARGE.get(len(shapes[-1]), shapes[-1]))
-        yield Setting("with large tensors", case_of(rule, h, (1.0,) * 3, large, rng))
+    for what, other in _large(rule, h, shapes):
+        yield Setting(what, case_of(rule, h, (1.0, 1.0), other, rng))
     plain = allowed(rule, rule.hyper()._replace(**{**values, **usual}), spans)
-    yield Setting("at usual values", case_of(rule, plain, SIZES, shapes, rng))
+    yield Setting("at usual values", _of_all_sizes(rule, plain, SIZES, shapes, rng))
     yield from _swept(rule, takes, shapes, rng)
+
+
+def _large(rule: Rule, h: Hyper, shapes: Shapes) -> Iterator[tuple[str, Shapes]]:
+    """Shapes of which the last one is large; where that is unknown, the largest one that is not."""
+    large = LARGE.get(len(shapes[-1]), shapes[-1])
+    if rule.measured(large, h):
+        yield "with matrices", rule.drawing.shapes[-1:]
+        large = ROW
+    yield "with large tensors", (*shapes[:-1], large)
 
 
 # --- Both ends of every magnitude -----------------------------------------------------------------
 
-STEPS = (1.0,) * 4
-"""Of a short case: sizes of gradients beside those of their elements."""
+STEPS = 4
+"""Of a short case, unless the rule shows too little in so few."""
 
-GRADIENTS, PARAMETERS = (-12.0, 8.0), (-8.0, 8.0)
+GRADIENTS, PARAMETERS = (-12.0, 8.0), (-12.0, 8.0)
 """Powers of ten between which elements of gradients and parameters are."""
 
 FINE = (-12.0, -9.0)
@@ -109,24 +123,42 @@ BATCHES = (1, 4096)
 def _swept(
     rule: Rule, takes: frozenset[str], shapes: Shapes, rng: np.random.Generator
 ) -> Iterator[Setting]:
-    """The learning rate at either end, beside all others at either end."""
+    """The learning rate, what is kept from step to step, and all others at either end.
+
+    Any two of these three are at all of their ends beside one another.
+    """
+    steps = (1.0,) * max(STEPS, *rule.drawing.steps, 0)
     for rate, others in ((1, 0), (0, 1), (1, 1), (0, 0)):
         h, sizes = _at(rule, takes, rate, others), (FINE, GRADIENTS)[rate]
         if rule.elementwise:
-            given = tuple(map(_grid, shapes))
-            case = case_of(rule, h, STEPS, given, rng, _rows, partial(_columns, sizes))
+            case = _of_all_sizes(rule, h, steps, shapes, rng, sizes)
         else:  # its steps are made of sums over elements
             scales = _whole(10 ** PARAMETERS[rate]), _whole(10 ** sizes[others])
-            case = case_of(rule, h, STEPS, shapes, rng, *scales)
+            case = case_of(rule, h, steps, shapes, rng, *scales)
         yield Setting(f"at {_told(rule, h, takes)}", case)
+
+
+def _of_all_sizes(
+    rule: Rule,
+    h: Hyper,
+    steps: Sizes,
+    shapes: Shapes,
+    rng: np.random.Generator,
+    sizes: Range = GRADIENTS,
+) -> Case:
+    """Elements of all sizes beside gradients of all sizes, if the rule takes each by itself."""
+    if not rule.elementwise:
+        return case_of(rule, h, steps, shapes, rng)
+    given = tuple(map(_grid, shapes))
+    return case_of(rule, h, steps, given, rng, _rows, partial(_columns, sizes))
 
 
 def _at(rule: Rule, takes: frozenset[str], rate: int, others: int) -> Hyper:
     """Hyperparameters beyond an end of their ranges, or at it where the rule allows no more."""
-    h = rule.hyper()
+    h, kept = rule.hyper(), int(rate == others)
     for name, domain in rule.drawing.domains.items():
         if name in takes and domain.high > domain.low:
-            end = rate if name == "lr" else others
+            end = rate if name == "lr" else kept if is_rate(domain) else others
             some = (h._replace(**{name: value}) for value in ends(domain)[end])
             h = next((one for one in some if _takes(rule, one)), h)
     return h._replace(batch_size=BATCHES[others]) if "batch_size" in takes else h
@@ -139,7 +171,7 @@ def _takes(rule: Rule, h: Hyper) -> bool:
     one = np.ones(rule.drawing.shapes[0] if rule.drawing.shapes else (2, 2))
     try:
         with np.errstate(all="ignore"):
-            run = rule.run(rule.torch, one, [one] * len(STEPS), [h] * len(STEPS))
+            run = rule.run(rule.torch, one, [one] * STEPS, [h] * STEPS)
             return all(np.isfinite(w).all() for w, _ in run)
     except OverflowError:  # of Python's numbers
         return False

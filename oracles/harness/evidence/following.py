@@ -159,7 +159,7 @@ def plainly(candidate: Candidate, observation: Observation) -> FloatArray:
 NEAR = 1e-2
 """How far an answer may be from the rule in plain float64, in parts of the largest move. No margin
 that decides anything is as wide (``tests/harness/test_margin.py`` sees to that); this spares most
-candidates theirs, which take longer, and is all that long runs far off are held to."""
+candidates theirs, which take longer."""
 
 ROUGHLY = 0.5
 """The same of rules that compute in a short format, whatever the parameters are."""
@@ -176,14 +176,15 @@ def near(candidate: Candidate, observation: Observation) -> bool:
     The answer is kept with the observation, of which it is asked again with each margin.
     """
     if candidate not in observation.tried:
-        observation.tried[candidate] = _near(candidate, observation)
+        reach = ROUGHLY if in_short_formats(candidate.rule) else NEAR
+        observation.tried[candidate] = within(reach, candidate, observation)
     return observation.tried[candidate]
 
 
-def _near(candidate: Candidate, observation: Observation) -> bool:
+def within(part: float, candidate: Candidate, observation: Observation) -> bool:
+    """The same within some part of the largest move of each step."""
     if observation.doubt or observation.dtype in HALF:
         return True
-    part = ROUGHLY if in_short_formats(candidate.rule) else NEAR
     answer, broken = observation.answer, observation.broken
     allowed = part * observation.moves + observation.slack
     with np.errstate(all="ignore"):

@@ -9,13 +9,22 @@ from dataclasses import replace
 import numpy as np
 
 from oracles.harness.arguments import numeric
+from oracles.harness.arithmetic.formats import FORMATS
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.far_off import FEWER, is_rate
-from oracles.harness.evidence.following import held, in_short_formats, near, plainly
+from oracles.harness.evidence.following import (
+    NEAR,
+    ROUGHLY,
+    held,
+    in_short_formats,
+    near,
+    plainly,
+    within,
+)
 from oracles.harness.evidence.nearness import Near, nearness
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.parts import of
-from oracles.harness.evidence.sifting import Sieve, Sifted
+from oracles.harness.evidence.sifting import MARGINS, Sieve, Sifted
 from oracles.harness.evidence.witnesses import Asked, Witness
 from oracles.harness.oracle import Margin
 from oracles.rule import Rule
@@ -66,29 +75,53 @@ def _where(sieve: Sieve, candidate: Candidate, off: Observation, far: Witness) -
     first, given = (told.case.groups[0].schedule[0] for told in (usual, off))
     found = []
     for name in sieve.takes(rule) & {*numeric(rule)}:
-        other = far.again(rule, off, **{name: getattr(first, name)})
+        other = far.again(rule, off, sieve.rules[rule], **{name: getattr(first, name)})
         if other is not None and not _left(candidate, other, sieve):
             found.append(f"at {name}={getattr(given, name):.6g}")
     return found[0] if len(found) == 1 else ""
 
 
 def _left(candidate: Candidate, observation: Observation, sieve: Sieve) -> bool:
-    """Whether a run has left the margin; of a long one to be near is enough, and cheaper.
+    """Whether a run has left the margin; of a long one to be close is enough, and cheaper.
 
-    So it is of rules whose radii were measured, which was not done out here. Where the candidate
+    To be near is enough where radii were measured, which was not done out here. Where the candidate
     makes numbers that are not finite, whoever follows it does, too.
     """
+    rule, (group,) = candidate.rule, observation.case.groups
     if observation.case.steps >= FEWER:
-        out = not near(candidate, observation)
+        out = not within(closeness(sieve, rule, observation), candidate, observation)
     else:
-        margin = _wider(sieve.margin, candidate.rule, observation)
-        out = held(candidate, observation, margin) is None
-    if out and in_short_formats(candidate.rule):
+        out = all(
+            held(candidate, observation, m) is None for m in _margins(sieve, observation, rule)
+        )
+    h = group.schedule[0]
+    if out and any(rule.measured(p.initial.shape, h) for p in group.parameters):
         out = not near(candidate, observation)
     return out and bool(np.isfinite(plainly(candidate, observation)).all())
 
 
-def _wider(margin: Margin, rule: Rule, observation: Observation) -> Margin:
+def closeness(sieve: Sieve, rule: Rule, observation: Observation) -> float:
+    """To which part of its largest moves a long run is held, which no margin of it is as wide as.
+
+    Where all is in float64 it is that of float32 in terms of its roundings.
+    """
+    if in_short_formats(rule):
+        return ROUGHLY
+    margin = widened(sieve.margin, rule, observation)
+    kept = rule.binding.float32_states or rule.binding.float32_products
+    if kept or {margin.scalars, observation.dtype} != {"float64"}:
+        return NEAR
+    finer = FORMATS["float64"].u / FORMATS["float32"].u
+    return float(NEAR * finer * margin.roundings / sieve.margin.roundings)
+
+
+def _margins(sieve: Sieve, observation: Observation, rule: Rule) -> Iterator[Margin]:
+    """Beside the short format of a rule it is not seen what its scalars are in, until far off."""
+    yield widened(sieve.margin, rule, observation)
+    yield from MARGINS[1:] if in_short_formats(rule) else ()
+
+
+def widened(margin: Margin, rule: Rule, observation: Observation) -> Margin:
     """Of an average, ``βa + (1−β)x`` is ``x + β(a − x)`` too, whose roundings are 1/(1−β) as large.
 
     Rates that tell conventions apart are far from 1.

@@ -8,14 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from oracles.harness.evidence.far_off import FEWER
-from oracles.harness.evidence.following import NEAR
 from oracles.harness.evidence.observation import Observation
 
 Between = tuple[float, float]
-
-ROUGHLY_SEEN = f" (long runs to {NEAR:.0%} of their largest move)"
-"""Of runs that are not held to a margin, which would take long."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +22,12 @@ class Ranges:
         gradients, parameters: sizes of their elements that are not 0.
         steps: how many there were in one run, at most.
         elements: of one parameter, at most.
+        long: to which part of its largest move a step of a long run is held, if not to a margin,
+            which would take long.
 
-    >>> print(Ranges({"lr": (1e-8, 200.0)}, (1e-12, 1e8), (1.0, 2.0), 256, 4290))
+    >>> print(Ranges({"lr": (1e-8, 200.0)}, (1e-12, 1e8), (1.0, 2.0), 256, 4290, 1e-8))
     lr from 1e-08 to 200, gradients of 1e-12 to 1e+08, parameters of 1 to 2 and up to 4,290 \
-elements, up to 256 steps (long runs to 1% of their largest move)
+elements, up to 256 steps (long runs to 1e-08 of their largest move)
     """
 
     hyper: Mapping[str, Between] = field(default_factory=dict)
@@ -38,9 +35,10 @@ elements, up to 256 steps (long runs to 1% of their largest move)
     parameters: Between = (0.0, 0.0)
     steps: int = 0
     elements: int = 0
+    long: float = 0.0
 
     @classmethod
-    def of(cls, known: Iterable[Observation], names: Iterable[str]) -> Ranges:
+    def of(cls, known: Iterable[Observation], names: Iterable[str], long: float) -> Ranges:
         """What some runs were given; hyperparameters of these names."""
         known = list(known)
         given = [h for told in known for group in told.case.groups for h in group.schedule]
@@ -50,6 +48,7 @@ elements, up to 256 steps (long runs to 1% of their largest move)
             _sizes([told.before for told in known]),
             max(told.case.steps for told in known),
             max(p.initial.size for told in known for p in told.case.parameters),
+            long,
         )
 
     def __str__(self) -> str:
@@ -57,12 +56,13 @@ elements, up to 256 steps (long runs to 1% of their largest move)
         gradients, parameters = (
             f"{a:.2g} to {b:.2g}" for a, b in (self.gradients, self.parameters)
         )
+        long = f" (long runs to {self.long:.2g} of their largest move)" if self.long else ""
         return ", ".join(
             [
                 *hyper,
                 f"gradients of {gradients}",
                 f"parameters of {parameters} and up to {self.elements:,} elements",
-                f"up to {self.steps} steps{ROUGHLY_SEEN * (self.steps >= FEWER)}",
+                f"up to {self.steps:,} steps{long}",
             ]
         )
 

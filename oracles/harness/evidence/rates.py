@@ -62,15 +62,20 @@ class Fit:
         return not self.torchs, len(self.settings), len(str(self))
 
     def __str__(self) -> str:
-        given = ", ".join(f"{name}={_short(value)}" for name, value in self.settings.items())
+        told = {name: value for name, value in self.settings.items() if name != FACTORS}
+        given = ", ".join(f"{name}={_short(value)}" for name, value in told.items())
+        own = " of a function of its own" if FACTORS in self.settings else ""
         base = f" from {_short(self.base)}" if self.base is not None else ""
         with_ = f" with {given}" if given else ""
-        return f"{self.schedule.name}'s {self.timing.name}{with_}{base}"
+        return f"{self.schedule.name}'s {self.timing.name}{own}{with_}{base}"
 
 
 def _fit(schedule: Schedule, place: int, *others: Any) -> Fit:
     return Fit(schedule, schedule.timings[place], *others)
 
+
+FACTORS = "factors"
+"""The setting of schedules that are given a function: of a curve nothing else is known."""
 
 MANY = 6
 """Values of a list that are written out."""
@@ -167,8 +172,8 @@ def _alive(
         last = schedule.last(settings)
         epochs = EPOCHS if last is None else min(EPOCHS, last)
         given = settings._asdict()
-        if "factors" in given:
-            given["factors"] = _function(settings.factors)
+        if FACTORS in given:
+            given[FACTORS] = _function(settings.factors)
         rates = subject.rates(base, epochs, given)
         start = base if subject.scaled else 1.0
         alive = [one for one in alive if holds(schedule, one, settings, start, rates)]
@@ -253,6 +258,9 @@ def _in_float32(rate: float) -> float:
     return float(np.float32(rate))
 
 
+POWERS = ("ExponentialLR", "StepLR", "MultiStepLR")
+"""Schedules that multiply the rate with a number, now and then."""
+
 LINES: Mapping[str, tuple[str, ...]] = {
     "ConstantLR": ("factor",),
     "LinearLR": ("start_factor",),
@@ -266,10 +274,15 @@ SCALED = ("ConstantLR", "LinearLR")
 """Those whose setting is a share of the base rate."""
 
 
+def guessed(schedule: Schedule) -> bool:
+    """Whether settings of it are made of rates: else they rule none of its timings out."""
+    return schedule.name in (*POWERS, *LINES) or not schedule.home
+
+
 def _guessed(
     schedule: Schedule, timing: Timing, rates: Sequence[float], base: float | None
 ) -> Iterator[tuple[Settings, float]]:
-    if schedule.name in ("ExponentialLR", "StepLR", "MultiStepLR"):
+    if schedule.name in POWERS:
         yield from _powers(schedule, timing, rates, base)
     elif schedule.name in LINES:
         for settings in _whole(schedule, len(rates)):
@@ -425,8 +438,8 @@ def declined(subject: Scheduled, schedule: Schedule) -> str:
     """Why a subject cannot be asked as a schedule is; empty if it can."""
     try:
         settings = schedule.settings()._asdict()
-        if "factors" in settings:
-            settings["factors"] = _function(settings["factors"])
+        if FACTORS in settings:
+            settings[FACTORS] = _function(settings[FACTORS])
         subject.rates(1.0, 2, settings)
     except SubjectError as error:
         return error.sentence

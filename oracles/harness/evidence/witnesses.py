@@ -105,6 +105,7 @@ class Asked:
     )
     _takes: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
     _taken: dict[str, Shapes] = field(default_factory=dict, repr=False)
+    _ignored: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -123,7 +124,7 @@ class Asked:
         cases, known = self._known[key]
         for number, setting in enumerate(cases):
             if number == len(known):  # each case is asked once, and only when it is needed
-                known.append(self._asked(rule, setting))
+                known.append(self._asked(rule, setting, without))
             told = known[number]
             if isinstance(told, Observation):
                 yield told
@@ -138,7 +139,7 @@ class Asked:
 
     @cached_property
     def far(self) -> Asked:
-        return Asked(self.box, self.draws, far_off, _takes=self._takes, _taken=self._taken)
+        return replace(self, cases=far_off, _known={})
 
     def _shapes(self, rule: Rule) -> Shapes:
         """Those that have names, or are usual, or that one that the code takes."""
@@ -150,28 +151,36 @@ class Asked:
             self._taken[rule.name] = next(taken, usual)
         return self._taken[rule.name]
 
-    def _asked(self, rule: Rule, setting: Setting) -> Observation | SubjectError:
-        """In float64, unless the code does not compute in that."""
-        told = self._asked_in("float64", rule, setting)
+    def _asked(
+        self, rule: Rule, setting: Setting, without: frozenset[str] = NOTHING
+    ) -> Observation | SubjectError:
+        """In float64, unless the code does not compute in that; what it ignores does not rest."""
+        told = self._asked_in("float64", rule, setting, without)
         if isinstance(told, Observation) and not are_float32(told.answer):
             return told
-        shorter = self._asked_in("float32", rule, setting)
+        shorter = self._asked_in("float32", rule, setting, without)
         return shorter if isinstance(shorter, Observation) else told
 
-    def _asked_in(self, dtype: str, rule: Rule, setting: Setting) -> Observation | SubjectError:
-        case = replace(setting.case, precisions=(dtype,))
+    def _asked_in(
+        self, dtype: str, rule: Rule, setting: Setting, without: frozenset[str]
+    ) -> Observation | SubjectError:
+        case = given = replace(setting.case, precisions=(dtype,))
+        for name in sorted(without & self._ignored.get(rule.name, NOTHING)):
+            given = _changed(rule, given, name) or given
         try:
-            answer = self.box.run(rule, case, dtype)
+            answer = self.box.run(rule, given, dtype)
         except SubjectError as error:
             return error
         if answer.shape != (case.steps, case.offsets[-1]):
             return SubjectError("parameters of another size than it was given")
         return Observation(setting.what, case, answer, dtype)
 
-    def again(self, rule: Rule, told: Observation, **values: Any) -> Observation | None:
+    def again(
+        self, rule: Rule, told: Observation, without: frozenset[str], **values: Any
+    ) -> Observation | None:
         """What it does with other hyperparameters in the same case; None if it takes none such."""
         case = _altered(rule, told.case, methodcaller("_replace", **values))
-        found = case and self._asked(rule, Setting(told.what, case))
+        found = case and self._asked(rule, Setting(told.what, case), without)
         return found if isinstance(found, Observation) else None
 
     def ignores(self, rule: Rule) -> frozenset[str]:
@@ -179,6 +188,11 @@ class Asked:
 
         Neither do values at the ends of their ranges: a rate that has a floor is not ignored.
         """
+        if rule.name not in self._ignored:
+            self._ignored[rule.name] = self._unheard(rule)
+        return self._ignored[rule.name]
+
+    def _unheard(self, rule: Rule) -> frozenset[str]:
         names = self.takes(rule) - {"lr"}
         heard: set[str] = set()
         try:

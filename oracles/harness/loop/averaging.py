@@ -38,6 +38,7 @@ def questions(part: str) -> tuple[Question, ...]:
     alone = partial(places, DTYPES, (subject.ALONE,))
     short = partial(places, HALF, (subject.ALONE,))
     whole, others = partial(places, FULL, (subject.BUFFERS,)), PARTS[part].variants[1:]
+    apart = partial(_apart, part)
     return (
         asked("average", cases.trails, average, everywhere, IN_FLOAT32, weight=5),
         asked("goes on elsewhere", cases.trails, goes_on, places, ELSEWHERE),
@@ -48,13 +49,9 @@ def questions(part: str) -> tuple[Question, ...]:
             "kept in float32", cases.trails, kept_in_float32, short, LONGER, each=cases.and_begun
         ),
         asked("another model", _others, refuses, single, OTHERS, weight=2),
-        *rejections(part, others, _telling, average, partial(_apart, part), whole, IN_FLOAT32),
+        *rejections(part, others, lambda _: cases.apart(), average, apart, whole, IN_FLOAT32),
         *([_own(part)] if part == "AveragedModel" else ()),
     )
-
-
-def _telling(variant: Variant) -> Any:
-    return cases.apart()
 
 
 def _own(part: str) -> Question:

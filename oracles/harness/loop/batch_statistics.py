@@ -23,15 +23,12 @@ from oracles.loop.part import Variant
 def questions(part: str) -> tuple[Question, ...]:
     """What is asked about a pass that takes statistics anew."""
     places = partial(subject.places, part)
+    drawn = partial(cases.data, known_momentum=True)
     return (
         Question(part, "statistics", cases.data, statistics, places, weight=2),
         Question(part, "leaves the model as it was", cases.passes, leaves, places, LEFT, weight=5),
-        *rejections(part, PART.variants[1:], _telling, statistics, _apart, places),
+        *rejections(part, PART.variants[1:], lambda _: drawn(), statistics, _apart, places),
     )
-
-
-def _telling(variant: Variant) -> Any:
-    return cases.data(known_momentum=True)
 
 
 @lru_cache(maxsize=16)  # all paths of a dtype are held against the same

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import chain
-from typing import Any
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FLOAT64, FORMATS, round_to
@@ -27,13 +26,11 @@ def questions(part: str) -> tuple[Question, ...]:
         Question(part, "in a step", windows, values, places),
         *(
             replace(question, name=f"in a step, {question.name}")
-            for question in rejections(part, STEP.variants[1:], _telling, values, _apart, places)
+            for question in rejections(
+                part, STEP.variants[1:], lambda _: windows(), values, _apart, places
+            )
         ),
     )
-
-
-def _telling(variant: Variant) -> Any:
-    return windows()
 
 
 @lru_cache(maxsize=16)  # all paths of a dtype are held against the same

@@ -48,7 +48,7 @@ def _questions(name: str) -> Iterator[Question]:
     yield Question(name, RESUME, _saved, resumed, orders, weight=5)
     yield Question(name, LATE, _joined, joined, plain, weight=2)
     yield Question(name, AT_ONCE, machines.told, told_at_once, there, EVERYTHING)
-    yield from rejections(name, PART.variants[1:], _telling, machine, separation, plain)
+    yield from rejections(name, PART.variants[1:], machines.telling, machine, separation, plain)
 
 
 # --- The machine --------------------------------------------------------------------------------
@@ -229,10 +229,6 @@ def joined(late: Joined, place: Place) -> Verdict:
 
 
 # --- Other machines -----------------------------------------------------------------------------
-
-
-def _telling(variant: Variant) -> st.SearchStrategy[Metrics]:
-    return machines.telling(variant.name)
 
 
 def separation(variant: Variant, case: Metrics, place: Place | None = None) -> float:

@@ -8,15 +8,22 @@ from types import MappingProxyType
 ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "lr": ("learning_rate", "alpha", "eta", "step_size", "gamma", "rate"),
+        "rho": ("decay_rate", "decay"),
+        "lr_decay": ("decay",),
+        "weight_decay": ("wd", "l2", "lam", "lambda_", "lmbda", "l2_reg", "decay", "reg"),
+        "alpha": (
+            "rho",
+            "smoothing",
+            "smoothing_constant",
+            "decay_rate",
+            "discounting_factor",
+            "decay",
+        ),
         "momentum": ("mu", "mom", "rho", "beta", "momentum_factor"),
         "dampening": ("damping", "tau"),
-        "weight_decay": ("wd", "l2", "lam", "lambda_", "lmbda", "l2_reg", "decay", "reg"),
         "beta1": ("b1", "beta_1"),
         "beta2": ("b2", "beta_2"),
         "eps": ("epsilon", "eps_"),
-        "alpha": ("rho", "smoothing", "smoothing_constant", "decay_rate", "discounting_factor"),
-        "rho": ("decay_rate", "decay"),
-        "lr_decay": ("decay",),
         "momentum_decay": ("schedule_decay", "psi"),
         "nesterov": ("use_nesterov", "look_ahead"),
         "amsgrad": ("use_amsgrad", "ams_grad"),
@@ -27,7 +34,11 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "beta2_decay": ("decay_rate",),
     }
 )
-"""By torch's name, in the order in which they are tried: a name that is torch's own comes first."""
+"""By torch's name, in the order in which they are tried: a name that is torch's own comes first.
+
+``decay`` is the weight decay of RMSprop, and its α where the weight decay has another name; Keras'
+Adagrad calls so what its rate falls by.
+"""
 
 
 def matched(
@@ -35,17 +46,22 @@ def matched(
 ) -> dict[str, str]:
     """Which of the names a piece of code takes stands for which of those that are wanted.
 
-    torch's own names are theirs; then each wanted name takes its first alias that nobody else has.
+    torch's own names are theirs; then each wanted name takes its first alias that nobody else has,
+    in the order of the aliases.
 
     >>> matched(["params", "alpha", "mu", "wd"], ["lr", "momentum", "weight_decay", "nesterov"])
     {'lr': 'alpha', 'momentum': 'mu', 'weight_decay': 'wd'}
     >>> matched(["lr", "alpha"], ["lr", "alpha"])
     {'lr': 'lr', 'alpha': 'alpha'}
+    >>> matched(["decay", "weight_decay"], ["alpha", "weight_decay"])
+    {'alpha': 'decay', 'weight_decay': 'weight_decay'}
+    >>> matched(["decay"], ["alpha", "weight_decay"])
+    {'weight_decay': 'decay'}
     """
     there, wanted = list(names), list(wanted)
     found = {name: name for name in wanted if name in there}
-    for name in wanted:
-        free = [a for a in aliases.get(name, ()) if a in there and a not in found.values()]
+    for name in (n for n in aliases if n in wanted):
+        free = [a for a in aliases[name] if a in there and a not in found.values()]
         if name not in found and free:
             found[name] = free[0]
     return {name: found[name] for name in wanted if name in found}

@@ -1,10 +1,12 @@
-"""Optimizer classes: what their constructors take, and functional entries made into classes."""
+"""Optimizer classes: what their constructors take, functional entries as classes, and guards."""
 
 from __future__ import annotations
 
 import inspect
 import sys
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -100,3 +102,34 @@ def functional(optimizer: OptimizerClass, rule: Rule) -> OptimizerClass:
 def module_of(optimizer: OptimizerClass) -> Any:
     """Where its code is: some classes say that they are from ``torch.optim`` itself."""
     return sys.modules[getattr(optimizer.__init__, "__module__", optimizer.__module__)]
+
+
+GUARD = "_get_capturable_supported_devices"
+
+
+@contextmanager
+def capturable_anywhere(optimizer: OptimizerClass) -> Iterator[None]:
+    """Let a capturable optimizer step where torch guards it against devices without graphs.
+
+    The guard is about capture; the arithmetic behind it runs anywhere, and so does what it is held
+    to here.
+    """
+    guards = {module: getattr(module, GUARD) for module in _guarded(optimizer)}
+    for module, guard in guards.items():
+        setattr(module, GUARD, partial(_with_cpu, guard))
+    try:
+        yield
+    finally:
+        for module, guard in guards.items():
+            setattr(module, GUARD, guard)
+
+
+@cache
+def _guarded(optimizer: OptimizerClass) -> frozenset[Any]:
+    """The modules of its code that have such a guard."""
+    modules = {module_of(cls) for cls in optimizer.__mro__[:-1]}
+    return frozenset(module for module in modules if hasattr(module, GUARD))
+
+
+def _with_cpu(guard: Callable[..., list[str]], *args: Any, **options: Any) -> list[str]:
+    return [*guard(*args, **options), "cpu"]

@@ -110,14 +110,14 @@ class ForeignOptimizer:
             SubjectError: nobody can tell.
         """
         with answering():
-            if isinstance(self.make, type):
-                return tuple(arguments_of(self.make))
             parameters = list(inspect.signature(self.make).parameters.values())
-        named = [p.name for p in parameters[1:] if p.kind not in OTHERS]
+            named = [p.name for p in parameters[1:] if p.kind not in OTHERS]
+            if isinstance(self.make, type):
+                named = [*arguments_of(self.make)]
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return tuple(named)
         made = next(filter(None, map(self._made, ({}, {"lr": 0.01}))), None)
-        defaults = arguments_of(type(made)) if made else {}
+        defaults = arguments_of(type(made)) | getattr(made, "defaults", {}) if made else {}
         tried = [name for name, value in defaults.items() if self._made({"lr": 0.01, name: value})]
         return tuple(dict.fromkeys([*named, *tried]))
 

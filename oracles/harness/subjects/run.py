@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ import torch
 from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.cases.case import MIXED, Case, Group, Parameter
-from oracles.harness.subjects.classes import accepted, module_of
+from oracles.harness.subjects.classes import accepted, capturable_anywhere
 from oracles.harness.subjects.paths import OptimizerClass, Wrap
 from oracles.harness.subjects.subject import Answer, SteppedSubject, answering
 from oracles.harness.subjects.tensors import (
@@ -488,34 +488,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_plain(part) for part in value)
     return value.tolist() if torch.is_tensor(value) else value
-
-
-GUARD = "_get_capturable_supported_devices"
-
-
-@contextmanager
-def capturable_anywhere(optimizer: OptimizerClass) -> Iterator[None]:
-    """Let a capturable optimizer step where torch guards it against devices without graphs.
-
-    The guard is about capture; the arithmetic behind it runs anywhere, and so does what it is held
-    to here.
-    """
-    guards = {module: getattr(module, GUARD) for module in _guarded(optimizer)}
-    for module, guard in guards.items():
-        setattr(module, GUARD, partial(_with_cpu, guard))
-    try:
-        yield
-    finally:
-        for module, guard in guards.items():
-            setattr(module, GUARD, guard)
-
-
-@cache
-def _guarded(optimizer: OptimizerClass) -> frozenset[Any]:
-    """The modules of its code that have such a guard."""
-    modules = {module_of(cls) for cls in optimizer.__mro__[:-1]}
-    return frozenset(module for module in modules if hasattr(module, GUARD))
-
-
-def _with_cpu(guard: Callable[..., list[str]], *args: Any, **options: Any) -> list[str]:
-    return [*guard(*args, **options), "cpu"]

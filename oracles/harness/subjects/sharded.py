@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
@@ -83,7 +82,7 @@ def kernels(name: str) -> list[str]:
     found = getattr(torch.optim, name, None)
     if found is None:
         return []
-    told = inspect.signature(found).parameters
+    told = accepted(found)
     ways = ["foreach"] if "foreach" in told else []
     return ["for-loop", *ways, *(["fused"] if "fused" in told else [])]
 

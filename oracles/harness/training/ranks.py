@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -138,24 +139,19 @@ def off(expected: Held, told: Told) -> list[Off]:
     )
 
 
+def flat(held: Sequence[Sequence[Sequence[Any]]]) -> Iterator[Any]:
+    """What is held of each parameter, rank by rank and step by step."""
+    return (own for points in held for point in points for own in point)
+
+
 def share(expected: Held, told: Told) -> float:
     """The largest share of a radius that is used."""
-    return max(
-        used(ball, values)
-        for points, steps in zip(expected, told, strict=True)
-        for point, held in zip(points, steps, strict=True)
-        for ball, values in zip(point, held, strict=True)
-    )
+    return max(used(*pair) for pair in zip(flat(expected), flat(told), strict=True))
 
 
 def separation(one: Held, other: Held) -> float:
     """How far apart two accounts are at most, in both radii together."""
-    return max(
-        apart(a, b)
-        for points, others in zip(one, other, strict=True)
-        for point, another in zip(points, others, strict=True)
-        for a, b in zip(point, another, strict=True)
-    )
+    return max(apart(*pair) for pair in zip(flat(one), flat(other), strict=True))
 
 
 class Replica:

@@ -13,7 +13,7 @@ from oracles.harness.loop.question import wrong
 from oracles.harness.subjects import ranks
 from oracles.harness.subjects.subject import Place
 from oracles.harness.training import shards as cases
-from oracles.harness.training.ranks import Held, Told, off, share
+from oracles.harness.training.ranks import Held, Told, flat, off, share
 from oracles.harness.training.shards import Training
 from oracles.harness.verdict import INSIDE, Verdict, held
 from oracles.loop.ranks import STEPPED
@@ -95,8 +95,7 @@ def judged(
         known = ", ".join(fits())
         end = f"on this case the values fit {known}" if known else "no known way fits"
         return wrong(place, case, f"at {each}; {end}")
-    balls = (ball for points in expected for point in points for ball in point)
-    return held(balls, share=share(expected, told))
+    return held(flat(expected), share=share(expected, told))
 
 
 def agreed(place: Place, case: Any, told: Sequence[Sequence[str]]) -> Verdict:

@@ -61,7 +61,7 @@ def questions(part: str) -> tuple[Question, ...]:
         *rejections(
             part,
             PART.variants[1:],
-            _telling,
+            lambda _: local(),
             followed,
             apart,
             partial(places, part, WHERE[0]),
@@ -79,10 +79,6 @@ def local(periods: tuple[int, int] = (1, 3)) -> st.SearchStrategy[Local]:
     # A warm-up of 1 and the longest period show most.
     among = (*range(periods[0], periods[1] + 1), periods[1])
     return st.builds(Local, drawn, st.sampled_from((0, 1, 2, 1)), st.sampled_from(among))
-
-
-def _telling(way: Variant) -> st.SearchStrategy[Local]:
-    return local()
 
 
 def leads(case: Local, place: Place, way: Variant) -> Held:

@@ -55,10 +55,16 @@ def late_gradients(trial: Trial) -> str:
     return either(late, (alone, waiting.steps(HALF)), "after its first gradient was late")
 
 
+COUNTS = (
+    "counts steps that had no gradient: a layer that is trained from later on is corrected as if "
+    "it had been trained all along (count in each parameter's state, or do not promise it)"
+)
+
+
 def late_steps(trial: Trial) -> str:
     """Its steps are counted from its first gradient on, as those of one that starts then."""
     alone = trial.start((1,)).steps(HALF)
-    return "" if equal(_late(trial), alone.bits()[1]) else "counts steps that had no gradient"
+    return "" if equal(_late(trial), alone.bits()[1]) else COUNTS
 
 
 def _late(trial: Trial) -> torch.Tensor:
