@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import textwrap
+from typing import TextIO
 
 ELSEWHERE = 100
 """Columns where there is no terminal and no variable ``COLUMNS``."""
@@ -50,6 +51,11 @@ def fill(text: str, indent: str = "", hanging: str = "", *, columns: int | None 
         break_on_hyphens=False,
     )
     return lines.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def shown(text: str, stream: TextIO, hanging: str = "    ") -> str:
+    """A sentence as a stream has it: in lines of a terminal's width, elsewhere in one line."""
+    return fill(text, hanging=hanging) if stream.isatty() else text
 
 
 def narrowed(text: str) -> str:

@@ -17,7 +17,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any, NoReturn
 
-from oracles.layout import fill
+from oracles.layout import shown
 from oracles.naming import unknown
 
 STATUSES = (
@@ -61,9 +61,8 @@ class Parser(argparse.ArgumentParser):
 
 def refuse(message: str, who: str = "oracles") -> None:
     """Say why a call is off: in lines of a terminal's width, in one line elsewhere."""
-    told = f"{who}: {message}"
-    wraps = sys.stderr.isatty() and "\n" not in told
-    print(fill(told, hanging="    ") if wraps else told, file=sys.stderr)
+    lines = f"{who}: {message}".splitlines()  # of a program that has failed, several
+    print("\n".join(shown(line, sys.stderr) for line in lines), file=sys.stderr)
 
 
 OPTIONS = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections import Counter
 from fractions import Fraction
 from typing import Any
 
 from oracles.commands.command import Usage
-from oracles.layout import fill
+from oracles.layout import shown
 
 STATUSES = "exit status: 0 if there are numbers, 1 if there are none, and why, 2 if the call is off"
 
@@ -43,7 +44,7 @@ def _run(options: argparse.Namespace) -> int:
     from oracles.translation import translate
 
     if options.list:
-        print("\n".join(fill(line, hanging="      ") for line in listed()))
+        print("\n".join(shown(line, sys.stdout, " " * 6) for line in listed()))
         return 0
     if not (options.source and options.target):
         raise Usage("translate needs --from WHO and --to WHO; oracles translate --list shows them")
@@ -59,7 +60,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(as_json(found), indent=2, ensure_ascii=False))
     else:
-        print("\n".join(fill(line, hanging="    ") for line in lines(found)))
+        print("\n".join(shown(line, sys.stdout) for line in lines(found)))
     return int(found.refusal is not None)
 
 
