@@ -20,6 +20,7 @@ from oracles.harness.runs.parts import run_question, sites
 from oracles.harness.runs.profiles import lasting
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.importing import imported
+from oracles.harness.subjects.scheduled import parameters
 from oracles.harness.subjects.subject import SubjectError
 from oracles.inquiry import answer, heard
 from oracles.naming import unknown
@@ -117,6 +118,7 @@ def check_schedule(
     Raises:
         ValueError: there is no such schedule or profile, a seed is no whole number, or the subject
             is not there.
+        TypeError: the subject is an optimizer, or cannot be called.
 
     >>> import torch
     >>> class Early(torch.optim.lr_scheduler.ExponentialLR):
@@ -184,7 +186,7 @@ class ScheduleInquiry:
         if named.part in SCHEDULES:
             yield FOLLOWS, heard(partial(identify_schedule, self.cls, [named.part]))
             found = answer(known, FOLLOWS)
-            if isinstance(found, Lost):
+            if isinstance(found, Lost) or found.fault:
                 return
         for question in questions(named.part):
             if question.rejects is None:
@@ -195,8 +197,15 @@ class ScheduleInquiry:
 
         Raises:
             ValueError: it is not there, or bears no schedule's name.
+            TypeError: it is no class of schedulers.
         """
-        return Named(self.cls.__name__, self.schedule or _bearing(self.cls))
+        name = getattr(self.cls, "__name__", repr(self.cls))
+        if not callable(self.cls) or _optimizes(self.cls):
+            raise TypeError(
+                f"subject={name} is no class of schedulers; allowed: one whose arguments are those "
+                f"of torch's"
+            )
+        return Named(name, self.schedule or _bearing(self.cls))
 
     def _line(self, question: Question, found: ScheduleIdentification | None) -> Line:
         """What comes of one question."""
@@ -242,6 +251,11 @@ def _told(question: str, known: Mapping[str, Any]) -> Line:
     if isinstance(told, Line):
         return told
     return Line(question.removeprefix(ASKED), Word.BROKEN, str(told))
+
+
+def _optimizes(subject: Any) -> bool:
+    """Whether it is a class of optimizers, or takes parameters as what makes one does."""
+    return hasattr(subject, "zero_grad") or parameters(subject)[:1] == ["params"]
 
 
 def _bearing(cls: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 from contextlib import closing, redirect_stdout
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from oracles.commands.command import (
     writable,
 )
 from oracles.everybody import EVERYBODY, tasks_of
+from oracles.harness.cases.case import plain
 from oracles.harness.loop.catalogue import PARTS, on_ranks
 from oracles.harness.runs import profiles
 from oracles.harness.runs.outcome import ABSENT, FAILED, OK, Outcome, outcome
@@ -105,8 +106,23 @@ def answered(choice: Choice, profile: str, seed: int, errand: tuple[str, str]) -
         tally = Tally(absent=dict(missing))
         if not there:
             return Outcome(ABSENT, tally=tally)
+        if choice.optimizer and (fault := _unbuilt(choice, whose)):
+            return Outcome(FAILED, fault, tally=tally)
         task = next(task for task in tasks_of(whose) if task.name == name)
         return outcome(partial(task.run, there), tally)
+
+
+@cache
+def _unbuilt(choice: Choice, name: str) -> str:
+    """Why a class of one's own cannot be built anywhere, which each question would be told."""
+    from oracles.harness.subjects.subject import SubjectError, first_taken
+
+    there, _ = subjects(choice, name)
+    try:
+        first_taken(there, lambda subject: subject.start(plain(RULES[name])))
+    except SubjectError as error:
+        return f"{choice.optimizer} cannot be built: {error.sentence}"
+    return ""
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -116,9 +132,9 @@ def _run(options: argparse.Namespace) -> int:
         raise Usage(unknown_rule(options.subject))
     if options.subject in EVERYBODY:
         raise Usage(f"{options.subject} is torch's: ask it by --rule {options.subject}")
-    if options.subject and not options.as_torch:
+    if options.subject is not None and not options.as_torch:
         return asked.run(options)
-    if options.as_torch and not options.subject:
+    if options.as_torch and options.subject is None:
         raise Usage("--as-torch asks a class of your own: name one, as MODULE:CLASS")
     asked.refuse(options)
     return _strict(options)
@@ -164,9 +180,12 @@ def _told(
 ) -> tuple[str, bool, Outcome]:
     """A task's outcome with its name, and whether it says nothing new of who has failed before.
 
-    Who has left the rule is not told again for each convention that it is no proof against.
+    Who has left the rule is not told again for each convention that it is no proof against, nor
+    who cannot be built for each question.
     """
-    died = isinstance(result, Died)
-    outcome = Outcome(FAILED, str(result)) if isinstance(result, Died) else result
-    seen.append((task, outcome))
-    return task.name, not died and getattr(task.what, "rejects", None) is not None, outcome
+    if isinstance(result, Died):
+        seen.append((task, Outcome(FAILED, str(result))))
+        return task.name, False, seen[-1][1]
+    old = any(result.text == outcome.text for _, outcome in seen)
+    seen.append((task, result))
+    return task.name, old or getattr(task.what, "rejects", None) is not None, result

@@ -76,16 +76,16 @@ class Choice:
                 refuse_unknown(names, self.paths, self.dtypes, self.devices)
             except ValueError as error:
                 raise Usage(str(error)) from error
-        if self.optimizer:
+        if self.optimizer is not None:
             return {name: list(walk_checks(RULES[name])) for name in names}
         return {name: list(tasks_of(name)) for name in names}
 
     def _names(self, chosen: Iterable[str] | None) -> list[str]:
-        allowed = RULES if self.optimizer else EVERYBODY
+        allowed = EVERYBODY if self.optimizer is None else RULES
         for name in chosen or ():
             if name not in allowed:
                 raise Usage(unknown_rule(name, allowed))
-        if self.optimizer:
+        if self.optimizer is not None:
             return [*(chosen or rules_of(optimizer(self.optimizer)))]
         return [*(chosen or EVERYBODY)]
 
@@ -100,7 +100,7 @@ def subjects(choice: Choice, name: str) -> tuple[list[Any], dict[Place, str]]:
         Usage: torch or the class is not there.
     """
     _quiet()
-    cls = optimizer(choice.optimizer) if choice.optimizer else None
+    cls = None if choice.optimizer is None else optimizer(choice.optimizer)
     return present(name, choice.paths, choice.dtypes, choice.devices, optimizer=cls)
 
 

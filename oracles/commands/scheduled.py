@@ -20,7 +20,7 @@ OPTIMIZERS: Mapping[str, Any] = {n: v for n, v in asked.OPTIONS.items() if n not
 
 def is_one(options: argparse.Namespace) -> bool:
     """Whether a schedule is named as the rule of a class of one's own."""
-    return bool(options.subject and options.rule and options.rule[0] in ALL)
+    return bool(options.subject is not None and options.rule and options.rule[0] in ALL)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -29,10 +29,10 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         Usage: an option is for optimizers, or there is nobody to ask.
     """
-    for name, default in {**OPTIMIZERS, **asked.STRICT, "dtype": []}.items():
+    for name, default in {**OPTIMIZERS, **asked.STRICT, "dtype": [], "as_torch": False}.items():
         if getattr(options, name) != default:
             raise Usage(f"--{name.replace('_', '-')} is for optimizers, and no schedule has it")
-    if len(options.rule) > 1 or options.as_torch:
+    if len(options.rule) > 1:
         raise Usage(f"a class of schedulers is held to one schedule, here {options.rule[0]}")
     console = plain(no_color=options.no_color or None)
     if not options.json:
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
             profile=options.profile,
             time_limit=asked.limit(options),
         )
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise Usage(str(error)) from error
     except ModuleNotFoundError as error:
         need = "pip install 'optimizer-oracles[torch]'"

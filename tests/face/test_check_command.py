@@ -53,6 +53,7 @@ ASKED = ["check", "--rule", "SGD", "--dtype", "float64"]
         (["tests.support.breakers:BREAKERS"], 2, "cannot be asked; allowed: a class of optimizers"),
         ([CLEAN, "--not-promised", "x"], 2, "--not-promised='x' is no promise of this code"),
         ([CLEAN, "--name", "lr=speed"], 2, "--name lr=speed: Clean has no 'speed'; allowed: lr"),
+        ([""], 2, "'' is not MODULE:NAME"),
         (["tests.face.test_checking:Fast"], 1, "which argument it is, by --name lr=OWN"),
         ([CLEAN, "--rule", "SGD"], 2, "--rule is given once"),
         ([CLEAN, "--profile", "ci"], 0, "35 kept"),

@@ -27,6 +27,7 @@ OFF = {
     "check -q": "oracles check: -q is no option of oracles check",
     "check --dtype float32,float46": "--dtype='float46' is not there (did you mean 'float64'?)",
     "check x:y --as-torch --within 1": "--within is for code of your own, without --as-torch",
+    "check x:y --rule StepLR --as-torch": "--as-torch is for optimizers, and no schedule has it",
     "check x:y --rule GradScaler": "--rule GradScaler is for torch's own, not for x:y",
     "explain torch.optim.Adam": "(did you mean 'Adam'?)",
     "identify gone.csv": "gone.csv cannot be read: No such file or directory\n",

@@ -264,11 +264,20 @@ def test_torchs_class_is_well() -> None:
         (("torch:nowhere",), "subject='torch:nowhere' cannot be imported"),
         ((schedules.ClosedCosine,), "say which schedule"),
         ((schedules.ClosedCosine, "Cosine"), "schedule='Cosine' is not known"),
+        ((torch.optim.SGD, "LinearLR"), "subject=SGD is no class of schedulers"),
+        ((lambda params, lr: None, "LinearLR"), "is no class of schedulers"),
+        ((0.5, "LinearLR"), "subject=0.5 is no class of schedulers"),
     ],
+    ids=["nowhere", "no name", "no schedule", "an optimizer", "what makes one", "a number"],
 )
 def test_a_call_that_is_off(arguments: tuple[Any, ...], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises((TypeError, ValueError), match=told):
         oracles.check_schedule(*arguments)
+
+
+def test_whoever_cannot_be_built_is_one_sentence() -> None:
+    report = oracles.check_schedule(schedules.Unready)
+    assert report.faults() == ["Unready cannot be asked: raises TypeError: not like that"]
 
 
 # --- Code that does not return --------------------------------------------------------------------

@@ -204,6 +204,8 @@ def test_what_one_device_lacks_is_not_absent_altogether() -> None:
         ),
         (["check", "--as-torch", "tests.meta.zoo:ZOO"], "it is no class of optimizers"),
         (["check", "--as-torch"], "--as-torch asks a class of your own"),
+        (["check", "", "--as-torch", "--rule", "SGD"], "'' is not MODULE:NAME"),
+        (["soak", ""], "'' is not MODULE:NAME"),
         (["check", "--rule", "Lion"], "--rule='Lion' is not known; allowed: SGD"),
     ],
 )
@@ -255,6 +257,17 @@ def test_the_status_says_whether_a_class_follows_the_rule(
     output = capsys.readouterr().out
     assert said == status
     assert ("FAILED" in output) == ("the values fit batch_scaled" in output) == bool(status)
+
+
+def test_who_cannot_be_built_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(walk, "checks", lambda rule: checks(rule)[:2])
+    one = ["tests.support.hostile:Unbuilt", "--as-torch", "--rule", "SGD", "--dtype", "float64"]
+    assert cli.main(["check", "-j", "1", *one]) == 1
+    said = capsys.readouterr().out
+    assert said.count("hostile:Unbuilt cannot be built: raises ValueError: not today") == 1
+    assert "FAILED    SGD: 2 FAILED" in said
 
 
 def refuse(*args: Any, **options: Any) -> int:

@@ -58,6 +58,13 @@ def in_turn(optimizer: Any) -> Any:
     return SequentialLR(optimizer, [warm, CosineAnnealingLR(optimizer, T_max=8)], [4])
 
 
+class Unready(torch.optim.lr_scheduler.ExponentialLR):
+    """Cannot be built."""
+
+    def __init__(self, optimizer: Any, gamma: float) -> None:
+        raise TypeError("not like that")
+
+
 class Hanging(torch.optim.lr_scheduler.ExponentialLR):
     """Never makes a step."""
 
