@@ -260,7 +260,7 @@ def test_the_status_says_whether_a_class_follows_the_rule(
 
 
 def test_who_cannot_be_built_is_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    brief: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(walk, "checks", lambda rule: checks(rule)[:2])
     one = ["tests.support.hostile:Unbuilt", "--as-torch", "--rule", "SGD", "--dtype", "float64"]

@@ -169,9 +169,12 @@ MARK = 0.171875
 """A rate that nobody computes."""
 
 
-def writes(plan: Plan, group: int = 0) -> bool:
-    """Whether a scheduler that is built writes another rate over the one that it finds."""
-    return bool(plan.of_group(group).next(MARK, 0, BASES[group]) != MARK)
+def writes(plan: Plan, group: int = 0, t: int = 0) -> bool:
+    """Whether the step to an epoch writes another rate over the one that it finds.
+
+    That to epoch 0 is made by a scheduler that is built.
+    """
+    return bool(plan.of_group(group).next(MARK, t, BASES[group]) != MARK)
 
 
 def _overwritten(case: Checkpoints, place: Place) -> bool:
@@ -183,14 +186,7 @@ def _overwritten(case: Checkpoints, place: Place) -> bool:
 
 def _twice(case: Checkpoints, place: Place) -> bool:
     """Where a step of that very epoch changes the rate, which a constructor takes again."""
-    assert isinstance(case.plan, Single)
-    s = case.plan.settings
-    match case.plan.schedule.name:
-        case "StepLR":
-            return any(at % s.step_size == 0 for at in case.at)
-        case "MultiStepLR":
-            return any(at in s.milestones for at in case.at)
-    return s.total_iters in case.at
+    return any(writes(case.plan, t=at) for at in case.at if at)
 
 
 def _period_forgotten(case: Checkpoints, place: Place) -> bool:

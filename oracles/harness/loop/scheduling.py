@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -122,38 +122,17 @@ def _may_be_refused(run: Run) -> bool:
     )
 
 
-def _settings(run: Run, *names: str) -> dict[str, Any] | None:
-    """The settings of a run, if it is of one of these schedules."""
-    assert isinstance(run.plan, Single)
-    return run.plan.settings._asdict() if run.plan.schedule.name in names else None
-
-
-def _no_way_back(run: Run, place: Place) -> bool:
-    s = _settings(run, "ConstantLR")
-    return bool(s and s["factor"] == 0 and 0 < s["total_iters"] <= run.epochs)
-
-
-def _no_epochs(run: Run, place: Place) -> bool:
-    s = _settings(run, "ConstantLR", "LinearLR")
-    return bool(s and s["total_iters"] == 0)
-
-
-def _past_the_end(run: Run, place: Place) -> bool:
-    s = _settings(run, "OneCycleLR")
-    return bool(s and run.epochs >= s["total_steps"])
-
-
-def _empty_phase(run: Run, place: Place) -> bool:
-    s = _settings(run, "OneCycleLR")
-    return bool(s and s["pct_start"] * s["total_steps"] == 1)
+def _where(holds: Callable[[Settings, int], bool]) -> Region:
+    """The runs of which something holds, by their settings and how many epochs they have."""
+    return lambda run, place: holds(run.plan.settings, run.epochs)
 
 
 EDGE_REGIONS: dict[str, Region] = {
     **EVERYTHING,
-    "no way back": _no_way_back,
-    "no epochs": _no_epochs,
-    "past the end": _past_the_end,
-    "empty phase": _empty_phase,
+    "no way back": _where(lambda s, epochs: s.factor == 0 and 0 < s.total_iters <= epochs),
+    "no epochs": _where(lambda s, epochs: s.total_iters == 0),
+    "past the end": _where(lambda s, epochs: epochs >= s.total_steps),
+    "empty phase": _where(lambda s, epochs: s.pct_start * s.total_steps == 1),
 }
 
 
