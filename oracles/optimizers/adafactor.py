@@ -126,14 +126,6 @@ def _scale(w: Array, h: Hyper) -> Scalar:
     return larger(h.eps2, rms(w))
 
 
-def _decayed(w: Array, alpha: Scalar, h: Any) -> Array:
-    return decay.shrunk_lr(w, h)
-
-
-def _unchanged(w: Array, alpha: Scalar, h: Any) -> Array:
-    return w
-
-
 def _fresh(t: Scalar, h: Hyper) -> Scalar:
     return t**h.beta2_decay
 
@@ -187,7 +179,8 @@ class AdafactorConvention(Convention):
         descent: ``(w, g, h) -> g``, what is averaged and followed.
         rate: ``(t, h) -> ρ``.
         scale: ``(w, h) -> α/ρ``.
-        before: ``(w, α, h) -> w``, what happens to w itself before the step.
+        before: ``(w, h) -> w``, what happens to w itself before the step.
+        relative: ``(w, α, h) -> w``, the same where it goes by the step size.
         fresh: ``(t, h) -> 1 − β₂``.
         averages: ``(old averages, g, 1 − β₂, ε₁) -> averages``.
         estimate: ``(averages, ε₁) -> V``, with its floor.
@@ -198,7 +191,8 @@ class AdafactorConvention(Convention):
     descent: Callable[[Array, Array, Any], Array] = decay.undecayed
     rate: Callable[[Scalar, Hyper], Scalar] = _rate
     scale: Callable[[Array, Any], Scalar] = _scale
-    before: Callable[[Array, Scalar, Any], Array] = _decayed
+    before: Callable[[Array, Any], Array] = decay.shrunk_lr
+    relative: Callable[[Array, Scalar, Any], Array] = lambda w, alpha, h: w
     fresh: Callable[[Scalar, Hyper], Scalar] = _fresh
     averages: Averages = _averages
     estimate: Callable[[State, Scalar], Array] = _estimate
@@ -241,7 +235,7 @@ def step(
     floor = resolution(w) if h.eps1 is None else h.eps1
     g = convention.descent(w, g, h)
     alpha = convention.scale(w, h) * convention.rate(t, h)
-    w = convention.before(w, alpha, h)
+    w = convention.relative(convention.before(w, h), alpha, h)
     averages = convention.averages(state, g, convention.fresh(t, h), floor)
     u = rsqrt(convention.estimate(averages, floor)) * g
     w = w - (alpha / convention.divisor(u, h)) * u
@@ -254,6 +248,8 @@ TORCH = AdafactorConvention(
     source="torch.optim.Adafactor",
 )
 
+BATCH_SCALED, DECOUPLED, *OTHERS = decay.DECOUPLED
+
 DECAYS = (
     replace(
         TORCH,
@@ -262,73 +258,41 @@ DECAYS = (
         source="L2 regularization, as weight_decay of torch.optim.Adam",
         parts=decay.DECAY,
         descent=decay.coupled,
-        before=_unchanged,
+        before=decay.unchanged,
     ),
-    replace(
+    *decay.meanings(
         TORCH,
-        name="batch_scaled",
-        equation="w = (1 − γλ/n)w before the step",
-        source="scratch code that divides the penalty by the batch size",
-        parts=decay.DECAY | {"batch_size"},
-        before=lambda w, alpha, h: decay.shrunk_batch_scaled(w, h),
-    ),
-    replace(
-        TORCH,
-        name="decay_relative",
-        equation="w = (1 − αλ)w: the decay is scaled by RMS(w) and 1/√t too",
-        source="transformers.Adafactor, fairseq and timm (p.add_(p, alpha=-weight_decay * lr_t))",
-        parts=decay.DECAY,
-        before=lambda w, alpha, h: decay.shrunk(w, alpha * h.weight_decay, h),
-    ),
-    replace(
-        TORCH,
-        name="decoupled",
-        equation="w = (1 − λ)w before the step",
-        source="optax.adafactor(weight_decay_rate=), which adds λw to the finished update",
-        parts=decay.DECAY,
-        before=lambda w, alpha, h: decay.shrunk_bare(w, h),
-    ),
-    replace(
-        TORCH,
-        name="decay_before_rms",
-        equation="α = max(ε₂, RMS((1 − γλ)w)) ρ",
-        source="plausible slip: code that decays at the top of the step, as AdamW does",
-        parts=decay.DECAY,
-        scale=lambda w, h: _scale(decay.shrunk_lr(w, h), h),
-    ),
-    replace(
-        TORCH,
-        name="decay_after_lr",
-        equation="w = (1 − γλ)w after the step",
-        source="training loops that call p.mul_(1 - lr * wd) after optimizer.step()",
-        parts=decay.DECAY,
-        before=_unchanged,
-        after=decay.shrunk_lr,
-    ),
-    replace(
-        TORCH,
-        name="decay_after",
-        equation="w = (1 − λ)w after the step",
-        source="norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to Adafactor",
-        parts=decay.DECAY,
-        before=_unchanged,
-        after=decay.shrunk_bare,
-    ),
-    replace(
-        TORCH,
-        name="decay_ignored",
-        equation="no decay",
-        source="the paper's algorithm; an optimizer built without weight_decay",
-        parts=decay.DECAY,
-        before=_unchanged,
-    ),
-    replace(
-        TORCH,
-        name="decay_sign_flipped",
-        equation="w = (1 + γλ)w under maximize: the decay grows w",
-        source="code that negates the learning rate to maximize",
-        parts=decay.DECAY | {"maximize"},
-        before=lambda w, alpha, h: decay.shrunk_sign_flipped(w, h),
+        decay.DECAY,
+        (
+            BATCH_SCALED,
+            {
+                "name": "decay_relative",
+                "equation": "w = (1 − αλ)w: the decay is scaled by RMS(w) and 1/√t too",
+                "source": "transformers.Adafactor, fairseq and timm "
+                "(p.add_(p, alpha=-weight_decay * lr_t))",
+                "before": decay.unchanged,
+                "relative": lambda w, alpha, h: decay.shrunk(w, alpha * h.weight_decay, h),
+            },
+            DECOUPLED,
+            {
+                "name": "decay_before_rms",
+                "equation": "α = max(ε₂, RMS((1 − γλ)w)) ρ",
+                "source": "plausible slip: code that decays at the top of the step, as AdamW does",
+                "scale": lambda w, h: _scale(decay.shrunk_lr(w, h), h),
+            },
+            *OTHERS,
+        ),
+        decoupled={
+            "source": "optax.adafactor(weight_decay_rate=), which adds λw to the finished update",
+        },
+        decay_after={
+            "source": "norm_coefficient_post of ONNX ai.onnx.preview.training Adam, applied to "
+            "Adafactor",
+        },
+        decay_ignored={
+            "equation": "no decay",
+            "source": "the paper's algorithm; an optimizer built without weight_decay",
+        },
     ),
 )
 """What else ``weight_decay`` may mean."""
