@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracles.drawing import Hyper
-from oracles.harness.arithmetic.enclosure import Enclosure, enter
+from oracles.harness.arithmetic.enclosure import Enclosure, enter, quiet
 from oracles.harness.arithmetic.formats import (
     DTYPES,
     FLOAT64,
@@ -246,6 +246,7 @@ def _known(values: FloatArray, w: Enclosure, shape: tuple[int, ...], number: For
     return exact
 
 
+@quiet
 def enclose(
     rule: Rule,
     convention: Convention,

@@ -17,7 +17,7 @@ from oracles.rule import Convention
 Ask = Callable[[SteppedSubject, Oracle], Verdict]
 
 
-SHARE = 1 / 10
+SHARE = 1 / 12
 """Examples of a check of weight 1 for each one of the profile: many optimizers share the time."""
 
 

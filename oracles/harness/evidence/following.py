@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from oracles.drawing import Hyper
 from oracles.harness.arguments import Argument
-from oracles.harness.arithmetic.enclosure import Enclosure, holds
+from oracles.harness.arithmetic.enclosure import Enclosure, holds, quiet
 from oracles.harness.arithmetic.formats import (
     HALF,
     FloatArray,
@@ -196,7 +196,7 @@ def within(part: float, candidate: Candidate, observation: Observation) -> bool:
     return True
 
 
-@np.errstate(invalid="ignore")
+@quiet
 def held(candidate: Candidate, observation: Observation, margin: Margin) -> bool | None:
     """Whether answers speak for a candidate; None if one is outside of its margin.
 

@@ -41,14 +41,14 @@ def questions(part: str) -> tuple[Question, ...]:
     apart = partial(_apart, part)
     return (
         asked("average", cases.trails, average, everywhere, IN_FLOAT32, weight=5),
-        asked("goes on elsewhere", cases.trails, goes_on, places, ELSEWHERE),
+        asked("goes on elsewhere", cases.trails, goes_on, places, ELSEWHERE, weight=0.6),
         asked("tensors under two names", cases.trails, tied, single),
         asked("whole numbers", cases.counters, counted, buffers, COUNTED, weight=9),
         asked("a slow average moves", cases.pulls, moves, alone, STALLED),
         asked(
             "kept in float32", cases.trails, kept_in_float32, short, LONGER, each=cases.and_begun
         ),
-        asked("another model", _others, refuses, single, OTHERS, weight=2),
+        asked("another model", _others, refuses, single, OTHERS),
         *rejections(part, others, lambda _: cases.apart(), average, apart, whole, IN_FLOAT32),
         *([_own(part)] if part == "AveragedModel" else ()),
     )

@@ -25,7 +25,7 @@ def questions(part: str) -> tuple[Question, ...]:
     places = partial(subject.places, part)
     drawn = partial(cases.data, known_momentum=True)
     return (
-        Question(part, "statistics", cases.data, statistics, places, weight=2),
+        Question(part, "statistics", cases.data, statistics, places),
         Question(part, "leaves the model as it was", cases.passes, leaves, places, LEFT, weight=5),
         *rejections(part, PART.variants[1:], lambda _: drawn(), statistics, _apart, places),
     )

@@ -80,7 +80,6 @@ def rejections(
     apart: Callable[[V, Any, Place], float],
     places: Callable[[], Sequence[Place]],
     regions: Mapping[str, Region] = NOWHERE,
-    weight: float = 1.0,
 ) -> Iterator[Question]:
     """For each of other variants the question that proves a part to be none of it.
 
@@ -92,7 +91,6 @@ def rejections(
         apart: how far that and another are apart there, in both radii together.
         places: where it can be asked.
         regions: as a question has them.
-        weight: its share of the examples.
     """
     for other in others:
         yield Question(
@@ -103,7 +101,7 @@ def rejections(
             places,
             regions,
             other.name,
-            weight,
+            weight=0.4,  # each case proves something
         )
 
 

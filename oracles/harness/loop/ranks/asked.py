@@ -22,9 +22,6 @@ from oracles.rule import Rule
 Asked = Callable[..., Any]
 """An errand of the subjects."""
 
-REJECTIONS = 0.6
-"""The weight of a question each of whose cases proves something."""
-
 PAIR, EXACT_PAIR = ("2 ranks", "float32"), ("2 ranks", "float64")
 TRIO = ("3 ranks", "float32")
 QUARTET = ("4 ranks", "float64")

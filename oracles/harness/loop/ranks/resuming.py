@@ -80,7 +80,7 @@ def questions(part: str) -> tuple[Question, ...]:
                 keeps_rates,
                 partial(places, part, asked.PAIR),
                 regions=REGIONS,
-                weight=3,
+                weight=2,
             ),
         ),
     }[part]

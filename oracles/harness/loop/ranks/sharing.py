@@ -158,7 +158,6 @@ def questions(part: str) -> tuple[Question, ...]:
             wrapper.apart,
             partial(places, part, wrapper.where[0], devices=wrapper.devices),
             REGIONS,
-            asked.REJECTIONS,
         ),
     )
 

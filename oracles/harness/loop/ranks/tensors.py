@@ -33,7 +33,7 @@ def questions(part: str) -> tuple[Question, ...]:
             followed,
             partial(places, part, asked.PAIR),
             regions=REGIONS,
-            weight=5,
+            weight=2,
         ),
         Question(
             part,

@@ -43,7 +43,6 @@ def questions(part: str) -> tuple[Question, ...]:
             followed,
             apart,
             partial(places, part, WHERE[0]),
-            weight=asked.REJECTIONS,
         ),
     )
 
