@@ -217,10 +217,11 @@ def test_the_defaults_of_everybody_are_told() -> None:
 
 
 def test_check_takes_the_command_of_each_place() -> None:
+    parser = cli._parser()  # noqa: SLF001
     for name in EVERYBODY:
         for subject in present(name)[0]:
             words = shlex.split(Chosen().command(name, subject.place))
-            chosen = cli._parser().parse_args(words[1:])  # noqa: SLF001
+            chosen = parser.parse_args(words[1:])
             refuse_unknown(chosen.rule, chosen.path, chosen.dtype, chosen.device)
             assert (chosen.rule, chosen.path) == ([name], [subject.place.path])
 

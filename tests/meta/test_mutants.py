@@ -316,22 +316,12 @@ def hunting(brief: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mutants, "load_profile", lambda examples: None)
 
 
-@pytest.mark.parametrize("excused", [True, False])
-def test_a_hunt(
-    excused: bool,
-    hunting: None,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_hunt(hunting: None, capsys: pytest.CaptureFixture[str]) -> None:
     """Of two changes one is caught; the other is the same product, as a row says."""
-    if not excused:
-        monkeypatch.setattr(hunt, "excuse", lambda *args, **options: None)
     status = mutants.main([*HUNTED, r"lr \* math.sqrt\(bias_correction2\) -> \((math\S+ \*|lr /)"])
     out = capsys.readouterr().out
     assert "1 of 2 caught" in out
-    assert (status, "survives without a reason: _functional" in out) == (
-        (0, False) if excused else (1, True)
-    )
+    assert status == 0 and "survives without a reason: _functional" not in out
 
 
 def test_a_hunt_goes_on_where_it_was_cut_off(
@@ -346,6 +336,8 @@ def test_a_hunt_goes_on_where_it_was_cut_off(
     with monkeypatch.context() as unread:
         unread.setattr(hunt, "excuse", lambda *args, **options: None)
         assert mutants.main(command) == 1
+    out = capsys.readouterr().out
+    assert "1 of 2 caught" in out and "survives without a reason: _functional" in out
     asked: list[str] = []
     examine = hunt.Hunt.examine
 
