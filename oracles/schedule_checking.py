@@ -203,7 +203,7 @@ class ScheduleInquiry:
         if not callable(self.cls) or _optimizes(self.cls):
             raise TypeError(
                 f"subject={name} is no class of schedulers; allowed: one whose arguments are those "
-                f"of torch's"
+                "of torch's class"
             )
         return Named(name, self.schedule or _bearing(self.cls))
 
