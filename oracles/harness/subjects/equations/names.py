@@ -7,7 +7,7 @@ import re
 import unicodedata
 
 RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵗᵏⁿ"
-_LOWERED = "₀-₉ₜₖₙᵢⱼ₊₋"
+LOWERED = "₀-₉ₜₖₙᵢⱼ₊₋"
 _ACCENTS = {"hat": "\u0302", "widehat": "\u0302", "bar": "\u0304", "tilde": "\u0303"}
 _SUFFIXES = {"\u0302": "_hat", "\u0304": "_bar", "\u0305": "_bar", "\u0303": "_tilde"}
 _FONTS = "mathbf|mathrm|mathit|boldsymbol|bm|text|operatorname"
@@ -17,7 +17,7 @@ _COMMAND = rf"\\({'|'.join(_ACCENTS)}|{_FONTS})(?:\s*\{{\s*(\\?[\w-]+)\s*\}}|\s+
 _DRESSED = re.sub(r"\((?!\?)", "(?:", _COMMAND)
 _LETTER = "[\u0370-\u03ff\u2113\U0001d400-\U0001d7ff][\u0300-\u036f]*[0-9]*"
 _PLAIN = r"\\?[A-Za-zÀ-ɏ](?:(?!_\{)[A-Za-z0-9_À-ɏ]|[\u0300-\u036f])*"
-_BELOW = rf"(?:_\{{[^{{}}\n]{{1,12}}\}}|[{_LOWERED}]+|_[A-Za-z0-9_]+)*"
+_BELOW = rf"(?:_\{{[^{{}}\n]{{1,12}}\}}|[{LOWERED}]+|_[A-Za-z0-9_]+)*"
 NAME = rf"(?:Δ\s?)?(?:{_DRESSED}|{_LETTER}|{_PLAIN}){_BELOW}['′]?"
 """A Greek letter, or one of a formula, is a name of its own: ``ηg`` is a product."""
 
@@ -33,7 +33,7 @@ def identifier(word: str) -> str:
     """
     word, prime = word.rstrip("'′"), word[-1:] in "'′"
     word = re.sub(_COMMAND, lambda m: (m[2] or m[3]) + _ACCENTS.get(m[1], ""), word)
-    word = re.sub(f"[{_LOWERED}]+", lambda m: f"_{{{m[0]}}}", word)
+    word = re.sub(f"[{LOWERED}]+", lambda m: f"_{{{m[0]}}}", word)
     word = unicodedata.normalize("NFKD", word).replace("−", "-")
     marks = "".join(_SUFFIXES.get(c, "") for c in word if unicodedata.combining(c))
     word = "".join(_plain(c) for c in word if c not in "\\ " and not unicodedata.combining(c))

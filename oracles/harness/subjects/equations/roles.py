@@ -86,6 +86,8 @@ class Roles:
         """The role of each name that has one."""
         self.parameter = self._only("parameter", self._parameters())
         self.gradient = self._only("gradient", self._gradients())
+        self.computed = self._computed()
+        """What the text makes of the gradient: that is no hyperparameter, whatever it is called."""
 
     def _said(self, role: str, word: str) -> tuple[str, str]:
         known = dict.fromkeys(("parameter", "gradient", "t", "t-1", "rho", *HYPER))
@@ -119,6 +121,19 @@ class Roles:
         usual = [name for name in USUAL["gradient"] if name in self.open]
         return certain or [name for name in usual if name not in self.written] or usual
 
+    def _computed(self) -> set[str]:
+        """The gradient, and what is assigned from it or from one of these.
+
+        A rate may be: it does not start at 0, as what is carried does.
+        """
+        found, known = {self.gradient}, set[str]()
+        while found - known:
+            known = set(found)
+            for _, line in self.lines:
+                if ids(line.reads) & known:
+                    found |= ids(line.writes)
+        return {name for name in found if "lr" not in (MEANING.get(name), *LETTERS.get(name, ()))}
+
     def settle(self, ahead: bool) -> dict[str, str]:
         """The role of each name that the text is given.
 
@@ -131,7 +146,8 @@ class Roles:
         for name, node in self.open.items():
             if name not in self.of and name not in self.written:
                 self.of[name] = self._count(node, ahead) if self._counts(name) else self._role(node)
-            if name not in self.of and (is_hyper(name) or self._counts(name)):
+            given = is_hyper(name) and name not in self.computed
+            if name not in self.of and (given or self._counts(name)):
                 self._check_carried(node)
         for node in (node for _, line in self.lines for node in line.reads):
             name, before, _ = node.id.partition(BEFORE)
@@ -153,12 +169,11 @@ class Roles:
 
     def _check_carried(self, node: ast.Name) -> None:
         """A step's number is counted first of all; what else is given is not changed."""
-        counted = next(
-            line for _, line in self.lines if node.id in ids((*line.reads, *line.writes))
-        )
-        if not self._counts(node.id):
-            self._ask(node, MEANING.get(node.id, "lr"), "changes: give what it becomes a new name")
-        if node.id not in ids(counted.writes):
+        name = node.id.removesuffix(BEFORE)
+        counted = next(line for _, line in self.lines if name in ids((*line.reads, *line.writes)))
+        if not self._counts(name):
+            self._ask(node, MEANING.get(name, "lr"), "changes: give what it becomes a new name")
+        if name not in ids(counted.writes):
             self._ask(node, "t", "is counted after it was read: count it first")
 
     def _counts(self, name: str) -> bool:
@@ -197,7 +212,7 @@ class Roles:
         yield "lr"
 
     def _ask(self, node: ast.Name, role: str, why: str) -> NoReturn:
-        name = node.id.rstrip("_")
+        name = node.id.removesuffix(BEFORE).rstrip("_")
         self._fail(f"{name} {why}; or say what it is, such as names={{{role!r}: {name!r}}}", node)
 
     def _fail(self, reason: str, node: ast.Name) -> NoReturn:

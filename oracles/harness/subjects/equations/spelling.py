@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from oracles.harness.subjects.equations.functions import FUNCTIONS
-from oracles.harness.subjects.equations.names import NAME, RAISED, identifier, is_word
+from oracles.harness.subjects.equations.names import LOWERED, NAME, RAISED, identifier, is_word
 
 MAX_CHARACTERS = 20_000
 MAX_WORDS = 1_500
@@ -47,6 +47,7 @@ class EquationError(ValueError):
 
 _END = r"(?![A-Za-z])"
 _OWNER = r"(?:self|state|param_state|group|param_group|config|args)(?![\w])"
+_LOSS = "(?:[LJECf]|[Ll]oss)"
 _TOKEN = re.compile(
     rf"""(?P<newline>\n|\\\\[^\S\n]*\n?)
     |(?P<space>[^\S\n]+|\\\n|\\[,;:!\[\]()]|[&$`]|\#[^\n]*|(?:(?<=\n)|\A)[^\S\n]*(?://|%)[^\n]*
@@ -59,12 +60,16 @@ _TOKEN = re.compile(
     |(?P<grad>(?P<of>[A-Za-z]\w*)(?:\.data)?\.grad\b)
     |(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
     |(?P<raised>[{RAISED}]+)
-    |(?P<nabla>(?:∇|\\nabla{_END})(?:_\{{?\\?\w+\}}?)?(?:\s*(?:\\?\w+(?=\()|(?:[LJECf]|[Ll]oss)\b))?
+    |(?P<nabla>(?:(?:∇|\\nabla{_END})(?:_\{{?\\?\w+\}}?)?(?:\s*(?:\\?\w+(?=\()
+            |{_LOSS}(?:_[tki])?\s+(?=\(\s*{NAME}\s*\))|{_LOSS}\b))?
+            |grad(?:ient)?(?:_?{_LOSS})?(?=\(\s*{NAME}\s*\)))
             (?:\(\s*(?P<at>{NAME})\s*\))?
-        |(?:∂|d)(?:[LJECf]|[Ll]oss)\s*/\s*(?:∂|d)(?:θ|theta|[wWxp])(?!\w)
+        |(?:∂|d){_LOSS}\s*/\s*(?:∂|d)(?:θ|theta|[wWxp])(?!\w)
         |\\[dt]?frac\{{\\partial\s*[\w\\]+\}}\{{\\partial\s*[\w\\]+\}})
     |(?P<sign>\\(?:cdot|times|odot|ast|leftarrow|gets|sqrt|[lr]vert){_END}|\\[dt]?frac\{{
         |\*\*|<-|:=|[-+*/]=|[=!<>]=|[-+*/^()\[\]{{}}|,;:.=<>←⟵≔−–×·⋅∗⊙∘÷≠≤≥√])
+    |(?P<swapped>(?P<stem>{NAME})(?P<power>\^[0-9tkn]|\^\{{[0-9tkn]\}}|[{RAISED}]+)
+        (?P<below>_[0-9tkn](?!\w)|_\{{[^{{}}\n]{{1,12}}\}}|[{LOWERED}]+))
     |(?P<name>{NAME})""",
     re.VERBOSE,
 )
@@ -181,6 +186,9 @@ def _words(text: str) -> Iterator[Word]:
             yield Word("nabla", f"{name}__grad", at, match.end())
         elif kind == "nabla":
             yield Word("nabla", "nabla", at, match.end())
+        elif kind == "swapped":
+            yield Word("name", _named(match["stem"] + match["below"], text, at), at, at)
+            yield Word("raised", match["power"].strip("^{}"), at, match.end())
         elif kind == "name" and not is_word(match[0]):
             yield Word(kind, _named(match[0], text, at), at, match.end())
         elif kind == "newline":
