@@ -166,9 +166,8 @@ def test_a_list_of_rates_is_read(rates: Sequence[float], expected: str) -> None:
     [
         [0.1 * (t + 1) ** -0.5 for t in range(30)],
         [0.1 + 0.01 * (t * t % 7) for t in range(30)],
-        [0.1, float("nan"), 0.1, 0.1],
     ],
-    ids=["inverse root", "at random", "nan"],
+    ids=["inverse root", "at random"],
 )
 def test_what_is_in_no_registry_is_not_named(rates: list[float]) -> None:
     found = oracles.identify(rates)
@@ -191,6 +190,36 @@ def test_settings_that_are_not_taken_are_told() -> None:
     assert any("start_factor = 0.0" in said for said in found.remarks())
 
 
+def test_what_comes_after_the_end_is_not_asked() -> None:
+    """There a root is of a negative number: complex, or an error."""
+
+    def poly(it: int, base_lr: float, total_iters: int, power: float) -> Any:
+        return base_lr * (1 - it / total_iters) ** power
+
+    def root(t: int, base: float) -> float:
+        return base * math.sqrt(1 - t / 90)
+
+    told = {str(oracles.identify(one)) for one in (poly, root)}
+    assert told == {
+        "poly follows PolynomialLR's to_zero",
+        "root follows PolynomialLR's to_zero with total_iters=90, power=0.5",
+    }
+
+
+def test_what_raises_before_its_end_cannot_be_asked() -> None:
+    def listed(t: int, base: float) -> float:
+        return base * [1.0, 0.9, 0.81][t]
+
+    def stepped(t: int, base: float, step_size: int, gamma: float) -> float:
+        return base * [1.0, gamma][t // step_size]
+
+    def short(t: int, base: float, T_max: int) -> float:
+        return base * cosine(t, T_max) / (t < T_max - 1)
+
+    found = [str(oracles.identify(one)) for one in (listed, stepped, short)]
+    assert all("cannot be asked: raises" in one for one in found)
+
+
 def test_names_of_ones_own() -> None:
     def keras(step: int, initial: float, decay_steps: int, alpha: float) -> float:
         return initial * ((1 - alpha) * cosine(min(step, decay_steps), decay_steps) + alpha)
@@ -209,8 +238,12 @@ def test_a_setting_that_nobody_knows_is_told() -> None:
 def test_what_is_off_is_told() -> None:
     with pytest.raises(ValueError, match=r"schedule='StepLr' is not known .did you mean 'StepLR'"):
         oracles.identify([0.1] * 5, ["StepLr"])
-    with pytest.raises(ValueError, match="2 rates tell nothing; allowed: 4 and more"):
+    with pytest.raises(ValueError, match="2 rates tell nothing; allowed: 4 rates and more"):
         oracles.identify([0.1, 0.2])
+    with pytest.raises(ValueError, match="the list is empty; allowed: 4 rates"):
+        oracles.identify([])
+    with pytest.raises(ValueError, match="entry 1 of the list is nan; allowed: finite"):
+        oracles.identify([0.1, math.nan, 0.1, 0.1])
     with pytest.raises(ValueError, match=r"names=.*has no 'decay'"):
         oracles.identify(schedules.warm_up, names={"gamma": "decay"})
     assert "raises ZeroDivisionError" in str(oracles.identify(lambda t, base, gamma: base / 0))

@@ -218,6 +218,8 @@ OFF: Mapping[str, tuple[str, str, str]] = {
     "not finite": ("a.jsonl", HAND.replace("-32", "NaN") + '\n{"w": 1}', "not finite"),
     "cells": ("a.csv", "w,g,lr\n1,2\n", "line 2 has 2 cells; allowed: 3"),
     "an index": ("a.csv", "w[a],g\n1,2\n1,\n", "column 'w\\[a\\]'"),
+    "no brackets": ("a.csv", "w0,g0\n1,2\n1,\n", "column 'w0': an element is called 'w.0.'"),
+    "a line": ("a.csv", "w[0],g_10\n1,2\n1,\n", "column 'g_10': an element is called 'g.10.'"),
     "elements": ("a.csv", "w[0],w[2],g\n1,2,3\n1,2,\n", "w has 2 elements"),
     "the kind": ("a.txt", "", "allowed: .npz, .csv, .jsonl"),
     "an archive": ("a.npz", "nothing", "is no file that numpy.savez wrote, or was cut"),

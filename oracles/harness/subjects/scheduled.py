@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf, isfinite
 from typing import Any, Protocol
 
 from oracles.harness.subjects.subject import SubjectError
@@ -22,6 +23,9 @@ BASE = ("base", "base_lr", "lr", "lr0", "initial_lr", "init_lr", "init_value", "
 
 OWNER = ("optimizer", "opt", "optim", "o")
 """What the first argument of a scheduler is called."""
+
+ENDS = ("total_iters", "T_max", "total_steps", "num_training_steps", "t_initial")
+"""Settings that say when a schedule ends: beyond it many a function has no rate."""
 
 FACTORS = "lr_lambda"
 """The argument in whose place oracles have the list of its values."""
@@ -88,11 +92,26 @@ class Function:
     def _at(
         self, epochs: Iterable[int], base: float, settings: Mapping[str, Any]
     ) -> dict[int, float]:
+        """By epoch; those from its end on for which it has no rate are not there.
+
+        Raises:
+            SubjectError: it raised before its end, or gave no number.
+        """
         given = {own: settings[torchs] for torchs, own in (self.takes or {}).items()}
         if self._base is not None:
             given[self._base] = base
-        with raising():
-            return {t: float(self._function(t, **given, **self._fixed)) for t in epochs}
+        ends = [settings[name] for name in ENDS if name in (self.takes or {})]
+        end = max(ends) if ends else inf if self.takes else SHORTEST
+        found: dict[int, float] = {}
+        for t in epochs:
+            try:
+                with raising():
+                    found[t] = float(self._function(t, **given, **self._fixed))
+            except SubjectError:
+                if t < end:
+                    raise
+                break
+        return found
 
     def shown(self) -> None:
         return None
@@ -227,7 +246,7 @@ def is_scheduled(subject: Any) -> bool:
     (True, True)
     """
     if isinstance(subject, Sequence) and not isinstance(subject, str | bytes):
-        return len(subject) > 0 and all(isinstance(rate, int | float) for rate in subject)
+        return all(isinstance(rate, int | float) for rate in subject)
     if is_scheduler(subject):
         return True
     if isinstance(subject, type) or not callable(subject):
@@ -240,11 +259,15 @@ def scheduled(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) 
 
     Raises:
         ValueError: it has no argument of a name that was said to be its own, or a list is too
-            short to tell anything.
+            short to tell anything, or holds what is not finite.
     """
     if isinstance(subject, Sequence):
         if len(subject) < SHORTEST:
-            raise ValueError(f"{len(subject)} rates tell nothing; allowed: {SHORTEST} and more")
+            told = f"{len(subject)} rates tell nothing" if subject else "the list is empty"
+            raise ValueError(f"{told}; allowed: {SHORTEST} rates and more")
+        for place, rate in enumerate(subject):
+            if not isfinite(rate):
+                raise ValueError(f"entry {place} of the list is {rate}; allowed: finite numbers")
         return Listed(subject)
     return Made(subject, names, fixed) if is_scheduler(subject) else Function(subject, names, fixed)
 

@@ -173,6 +173,10 @@ def _csv(path: Path) -> Table:
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file)
         columns = [name.strip() for name in next(lines, [])]
+        for name in columns:
+            if element := re.fullmatch(r"([wg])_?(\d+)", name):
+                meant = f"{element[1]}[{int(element[2])}]"
+                raise TraceError(f"{path.name}, column {name!r}: an element is called {meant!r}")
         rows: Rows = []
         for cells in lines:
             place = f"{path.name}, line {lines.line_num}"
