@@ -14,9 +14,10 @@ import numpy as np
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.subjects.equations.functions import FUNCTIONS, KNOWN
 from oracles.harness.subjects.equations.spelling import MAX_NESTED, EquationError, Spelled
-from oracles.harness.subjects.equations.tree import BEFORE, receiver
+from oracles.harness.subjects.equations.tree import BEFORE, ids, lines, receiver
 
 MAX_NUMBER = 1e100
+ELSEWHERE = "a gradient elsewhere than at the parameter is not known"
 
 SIGNS: Mapping[type[ast.AST], Callable[..., Any]] = {
     ast.Add: operator.add,
@@ -255,6 +256,22 @@ def check(source: Spelled, tree: ast.Module) -> None:
             reason = f"more than {MAX_NESTED} levels in one another"
         if reason:
             raise source.error(reason, getattr(node, "lineno", 1), getattr(node, "col_offset", 0))
+    _check_gradients(source, tree)
+
+
+def _check_gradients(source: Spelled, tree: ast.Module) -> None:
+    """``∇f(w)`` and ``grad(w)`` below what changes w are of the new one; ``w.grad`` is not."""
+    written: set[str] = set()
+    for line in lines(tree.body):
+        for node in line.reads:
+            of = node.id.removesuffix("__grad")
+            if of == node.id or of not in written:
+                continue
+            at = source.place(node.lineno, node.col_offset)
+            if source.text.startswith(("grad", "∇", r"\nabla"), at):
+                reason = f"{ELSEWHERE}, and {of} is assigned above it"
+                raise source.error(reason, node.lineno, node.col_offset)
+        written |= ids(line.writes)
 
 
 def _nested(node: ast.AST, depth: int) -> Iterable[tuple[ast.AST, int]]:
@@ -315,7 +332,7 @@ def _bare_root(node: ast.UnaryOp) -> bool:
 def _refused_call(node: ast.Call) -> str:
     name, given = called(node)
     if name.endswith(("grad", "nabla")):
-        return "a gradient elsewhere than at the parameter is not known"
+        return ELSEWHERE
     if name not in FUNCTIONS:
         return f"{name!r} is no function that is read here; allowed: {KNOWN}"
     try:

@@ -122,10 +122,14 @@ class Spelled(NamedTuple):
 
     def error(self, reason: str, line: int, column: int) -> EquationError:
         """What is wrong at a place that Python names (lines from 1, columns from 0)."""
+        return EquationError(reason, self.text, self.place(line, column))
+
+    def place(self, line: int, column: int) -> int:
+        """Where in the text that is which Python names so."""
         lines = self.python.split("\n")
         offset = sum(len(one) + 1 for one in lines[: line - 1]) + column
         place = bisect_right(self.places, (offset, len(self.text))) - 1
-        return EquationError(reason, self.text, self.places[max(place, 0)][1])
+        return self.places[max(place, 0)][1]
 
     def parsed(self) -> ast.Module:
         """The tree of it.
