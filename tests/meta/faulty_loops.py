@@ -141,6 +141,18 @@ def zero_grad_too_late(watch: Any) -> None:
             optimizer.step()
 
 
+@planted("cleared before the step")
+def backward_after_the_step(watch: Any) -> None:
+    """What a pass computes is cleared at the top of the next round; the first step has no pass."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            optimizer.step()
+            F.cross_entropy(model(x), y).backward()
+
+
 @planted("cleared between micro-batches")
 def zero_grad_for_each_micro_batch(watch: Any) -> None:
     model = mlp()
