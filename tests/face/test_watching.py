@@ -124,7 +124,14 @@ NUMBERED = hasattr(torch.zeros((), requires_grad=True).clone().grad_fn, "_sequen
 
 
 @pytest.mark.parametrize(
-    "loop", [*["checkpointed"] * NUMBERED, "checkpointed_reentrant", "plain", "scaled"]
+    "loop",
+    [
+        *["checkpointed"] * NUMBERED,
+        "checkpointed_reentrant",
+        "overflow_left_out",
+        "plain",
+        "scaled",
+    ],
 )
 def test_of_a_loop_that_can_be_read_nothing_is_asked(loop: str) -> None:
     watching = Watching()
