@@ -95,7 +95,7 @@ def test_a_right_loop_is_not_accused_by_check_loop(loop: str) -> None:
 def test_a_planted_fault_is_told_by_its_name_and_nothing_else(loop: str) -> None:
     planted = FAULTY[loop]
     if planted.whole:
-        assert names(checked(planted.loop)) == {planted.fault}
+        assert [found.name for found in checked(planted.loop).findings] == [planted.fault]
         return
     watching = Watching()
     with suppress(RuntimeError):

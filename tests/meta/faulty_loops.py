@@ -624,6 +624,34 @@ def schedule_forgotten(watch: Any) -> None:
             optimizer.step()
 
 
+@planted("schedule never advances", whole=True)
+def plateau_forgotten(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+    with watch(optimizer, model=model, scheduler=schedule):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+@planted("schedule never advances", whole=True)
+def schedule_before_the_averages_forgotten(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3)
+    late = torch.optim.swa_utils.SWALR(optimizer, swa_lr=0.05)
+    with watch(optimizer, model=model, scheduler=[schedule, late]):
+        for epoch in range(4):
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+            if epoch > 1:
+                late.step()
+
+
 def _too_early(watch: Any, *, at_the_top: bool) -> None:
     model = mlp()
     optimizer = sgd(model)

@@ -1487,6 +1487,24 @@ def warm_up_beside_the_schedule(watch: Any) -> Any:
 
 
 @right
+def averaged_from_the_beginning(watch: Any) -> Any:
+    """The turn of the schedule that comes before the averages never comes."""
+    model = mlp()
+    optimizer = sgd(model)
+    main = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3)
+    late = torch.optim.swa_utils.SWALR(optimizer, swa_lr=0.05)
+    start = 0
+    with watch(optimizer, model=model, scheduler=[main, late]):
+        for epoch in range(3):
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+            (late if epoch >= start else main).step()
+    return model
+
+
+@right
 def complex_and_large(watch: Any) -> Any:
     """Complex parameters, in memory formats of their own, and one of no elements."""
     torch.manual_seed(5)

@@ -327,8 +327,13 @@ class Loop:
     @property
     def scheduled(self) -> Iterator[tuple[int, Scheduler, Optimizer, tuple[Update, ...]]]:
         """Schedulers that count their steps, by number, with their optimizers."""
+        yield from (entry for entry in self.adjusted if not entry[1].metric)
+
+    @property
+    def adjusted(self) -> Iterator[tuple[int, Scheduler, Optimizer, tuple[Update, ...]]]:
+        """All schedulers that somebody is to call, those that go by a metric among them."""
         for number, scheduler in enumerate(self.log.schedulers):
-            if scheduler.optimizer is not None and not (scheduler.metric or scheduler.part):
+            if scheduler.optimizer is not None and not scheduler.part:
                 optimizer = self.log.optimizers[scheduler.optimizer]
                 if optimizer.watched and self.updates[scheduler.optimizer]:
                     yield number, scheduler, optimizer, self.updates[scheduler.optimizer]
