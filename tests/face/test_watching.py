@@ -95,7 +95,7 @@ def test_a_right_loop_is_not_accused_by_check_loop(loop: str) -> None:
 def test_a_planted_fault_is_told_by_its_name_and_nothing_else(loop: str) -> None:
     planted = FAULTY[loop]
     if planted.whole:
-        assert names(checked(planted.loop)) == {planted.fault}
+        assert [found.name for found in checked(planted.loop).findings] == [planted.fault]
         return
     watching = Watching()
     with suppress(RuntimeError):
@@ -124,7 +124,14 @@ NUMBERED = hasattr(torch.zeros((), requires_grad=True).clone().grad_fn, "_sequen
 
 
 @pytest.mark.parametrize(
-    "loop", [*["checkpointed"] * NUMBERED, "checkpointed_reentrant", "plain", "scaled"]
+    "loop",
+    [
+        *["checkpointed"] * NUMBERED,
+        "checkpointed_reentrant",
+        "overflow_left_out",
+        "plain",
+        "scaled",
+    ],
 )
 def test_of_a_loop_that_can_be_read_nothing_is_asked(loop: str) -> None:
     watching = Watching()

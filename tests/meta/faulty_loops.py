@@ -141,6 +141,18 @@ def zero_grad_too_late(watch: Any) -> None:
             optimizer.step()
 
 
+@planted("cleared before the step")
+def backward_after_the_step(watch: Any) -> None:
+    """What a pass computes is cleared at the top of the next round; the first step has no pass."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            optimizer.step()
+            F.cross_entropy(model(x), y).backward()
+
+
 @planted("cleared between micro-batches")
 def zero_grad_for_each_micro_batch(watch: Any) -> None:
     model = mlp()
@@ -296,11 +308,16 @@ def last_window_divided_as_the_others(watch: Any) -> None:
                 optimizer.zero_grad()
 
 
-def _scaled(watch: Any, step: Callable[[nn.Module, Any, Any], None], scale: bool = True) -> None:
+def _scaled(
+    watch: Any,
+    step: Callable[[nn.Module, Any, Any], None],
+    scale: bool = True,
+    init_scale: float = 1024.0,
+) -> None:
     """A loop with a scaler."""
     model = mlp()
     optimizer = sgd(model)
-    scaler = grad_scaler()
+    scaler = grad_scaler(init_scale=init_scale)
     with watch(optimizer, model=model, scaler=scaler):
         for x, y in batches():
             optimizer.zero_grad()
@@ -380,6 +397,45 @@ def clipped_before_unscaling_with_a_log(watch: Any) -> None:
 
     logged: list[float] = []
     _scaled(watch, step)
+
+
+@planted("clips scaled gradients", there=SCALER)
+def scaled_norm_that_overflows(watch: Any) -> None:
+    """The scaler finds zeros, which are finite, and makes its step."""
+
+    def step(model: nn.Module, optimizer: Any, scaler: Any) -> None:
+        clip_grad_norm_(model.parameters(), 1.0)
+        scaler.step(optimizer)
+
+    _scaled(watch, step, init_scale=2.0**100)
+
+
+@planted("clips to zeros")
+def norm_that_overflows(watch: Any) -> None:
+    """Each element is finite, and the sum of their squares is not."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches()):
+            optimizer.zero_grad()
+            (F.cross_entropy(model(x), y) * (1e30 if n == 2 else 1)).backward()
+            clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+
+
+@planted("clips to zeros", there=SCALER)
+def unscaled_norm_that_overflows(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    scaler = grad_scaler(init_scale=4.0)
+    with watch(optimizer, model=model, scaler=scaler):
+        for x, y in batches():
+            optimizer.zero_grad()
+            scaler.scale(F.cross_entropy(model(x), y) * 1e30).backward()
+            scaler.unscale_(optimizer)
+            clip_grad_norm_(model.parameters(), 1.0)
+            scaler.step(optimizer)
+            scaler.update()
 
 
 @planted("clips each micro-batch")
@@ -566,6 +622,34 @@ def schedule_forgotten(watch: Any) -> None:
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
             optimizer.step()
+
+
+@planted("schedule never advances", whole=True)
+def plateau_forgotten(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+    with watch(optimizer, model=model, scheduler=schedule):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+@planted("schedule never advances", whole=True)
+def schedule_before_the_averages_forgotten(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3)
+    late = torch.optim.swa_utils.SWALR(optimizer, swa_lr=0.05)
+    with watch(optimizer, model=model, scheduler=[schedule, late]):
+        for epoch in range(4):
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+            if epoch > 1:
+                late.step()
 
 
 def _too_early(watch: Any, *, at_the_top: bool) -> None:

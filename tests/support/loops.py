@@ -239,6 +239,32 @@ def grad_scaler(**settings: Any) -> Any:
 
 
 @where(SCALER)
+def overflow_left_out(watch: Any) -> Any:
+    """To clip what overflows in one place makes zeros of the rest; the scaler leaves out the step.
+
+    The step after it does not reach all that there were zeros of.
+    """
+    model = mlp()
+    first, squash, last = model
+    optimizer = sgd(model)
+    scaler = grad_scaler()
+    with watch(optimizer, model=model, scaler=scaler, loss="mean"):
+        for n, (x, y) in enumerate(batches(5)):
+            optimizer.zero_grad(set_to_none=False)
+            hidden = squash(first(x))
+            out = last(hidden.detach() if n in (1, 4) else hidden)
+            loss = F.cross_entropy(out, y)
+            if n in (0, 3):
+                loss = loss + math.inf * last.get_parameter("bias").sum()
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
+            clip_grad_norm_(model.parameters(), 1.0)
+            scaler.step(optimizer)
+            scaler.update()
+    return model
+
+
+@where(SCALER)
 def scaled(watch: Any) -> Any:
     model = mlp()
     optimizer = sgd(model)
@@ -1457,6 +1483,24 @@ def warm_up_beside_the_schedule(watch: Any) -> Any:
                 main.step()
             else:
                 late.step()
+    return model
+
+
+@right
+def averaged_from_the_beginning(watch: Any) -> Any:
+    """The turn of the schedule that comes before the averages never comes."""
+    model = mlp()
+    optimizer = sgd(model)
+    main = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3)
+    late = torch.optim.swa_utils.SWALR(optimizer, swa_lr=0.05)
+    start = 0
+    with watch(optimizer, model=model, scheduler=[main, late]):
+        for epoch in range(3):
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+            (late if epoch >= start else main).step()
     return model
 
 

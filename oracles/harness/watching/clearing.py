@@ -93,8 +93,12 @@ def _doubled(update: Update) -> bool:
 
 
 def cleared_before_step(loop: Loop) -> Iterator[str]:
-    """At every step the gradients have been cleared since the last backward pass."""
-    for optimizer, updates in loop.watched:
+    """At every step the gradients have been cleared since the last backward pass.
+
+    A step that no pass has come before, and that takes nothing, says nothing.
+    """
+    for optimizer, every in loop.watched:
+        updates = [u for u in every if u.backwards or _takes(u)]
         if len(updates) > 1 and all(map(_cleared, updates)):
             yield (
                 f"{steps([u.step for u in updates])} of {optimizer.name} come after the gradients "
@@ -104,8 +108,13 @@ def cleared_before_step(loop: Loop) -> Iterator[str]:
 
 def _cleared(update: Update) -> bool:
     """Whether passes have left gradients, and the step takes none, or zeros."""
+    return bool(update.lost) and not _takes(update)
+
+
+def _takes(update: Update) -> bool:
+    """Whether the step takes anything but zeros."""
     taken = (update.taken(p) for p in update.optimizer.parameters)
-    return bool(update.lost) and not any(g and any(g.values) for g in taken)
+    return any(g and any(g.values) for g in taken)
 
 
 def no_gradient(loop: Loop) -> Iterator[str]:

@@ -46,6 +46,24 @@ def of_scaled(loop: Loop) -> Iterator[str]:
             )
 
 
+def to_zeros(loop: Loop) -> Iterator[str]:
+    """The norm overflows, and gradients that are divided by it are 0."""
+    for which, told in loop.where(_overflows):
+        yield (
+            f"{which} {verb(told, 'takes', 'take')} zeros: to clip the gradients they were divided "
+            "by a norm that is infinite, or so large that nothing is left of them"
+        )
+
+
+def _overflows(update: Update) -> bool:
+    """Whether a clip has left zeros of all gradients, and not because they were scaled."""
+    own = update.optimizer.parameters
+    clips = {clip for p in own if (clip := update.vanished(p))}
+    taken = (update.taken(p) for p in own)
+    none_left = not any(g and any(g.values) for g in taken)
+    return bool(clips) and none_left and not any(_still_scaled(update, clip) for clip in clips)
+
+
 def _still_scaled(update: Update, clip: Clipped) -> float | None:
     """The scale that gradients are multiplied with when they are clipped.
 

@@ -330,6 +330,7 @@ class Scheduler(NamedTuple):
         length: after so many steps it has come to its end; None if it does not say.
         metric: whether it goes by a metric, and not by the number of its steps.
         part: whether it is a part of another one, which makes its steps.
+        last: whether it is made for the end of a training, which others are before.
     """
 
     name: str
@@ -339,6 +340,7 @@ class Scheduler(NamedTuple):
     length: int | None = None
     metric: bool = False
     part: bool = False
+    last: bool = False
 
 
 class Model(NamedTuple):

@@ -171,6 +171,11 @@ FAULTS = (
         "call scaler.unscale_(optimizer) before clipping",
     ),
     Fault(
+        "clips to zeros",
+        clipping.to_zeros,
+        "look at the loss of that step; leave it out, or make it smaller",
+    ),
+    Fault(
         "clips each micro-batch",
         clipping.each_pass,
         "clip once, after the last backward pass of the step",

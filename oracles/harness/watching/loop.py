@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 from typing import NamedTuple
 
 from oracles.harness.arithmetic.formats import FORMATS
@@ -161,16 +162,35 @@ class Update:
     def kept(self, backward: Backward, parameter: int) -> bool | None:
         """Whether what a pass left of a gradient is in what the step takes; None if none can tell.
 
-        It is not if there was none, or one of zeros, in between. What somebody has put in its place
-        may have been made of it.
+        It is not if there was none, or one of zeros, in between, unless a clip has multiplied it
+        with 0. What somebody has put in its place may have been made of it.
         """
         left = backward.after(parameter)
         if left is None or not backward.reached(parameter) or not any(left.values):
             return None
-        looks = [e.look.gradient(parameter) for e in self.after(backward.ended) if e.look]
+        gone = self.vanished(parameter)
+        events = takewhile(lambda e: e is not gone, self.after(backward.ended))
+        looks = [e.look.gradient(parameter) for e in events if e.look]
         if not all(g and any(g.values) for g in looks):
             return False
-        return True if {g.tensor for g in looks if g} == {left.tensor} else None
+        tensors = {g.tensor for g in (*looks, self.taken(parameter)) if g}
+        return True if tensors == {left.tensor} else None
+
+    def vanished(self, parameter: int) -> Clipped | None:
+        """The clip that has made zeros of a gradient, which the step takes as they are.
+
+        It has divided by a norm that is infinite, or close to it.
+        """
+        taken = self.taken(parameter)
+        if taken is None or any(taken.values):
+            return None
+        since = takewhile(lambda e: not isinstance(e, Begun), reversed(self.window))
+        for clip in (e for e in since if isinstance(e, Clipped) and e.by_norm and e.limit > 0):
+            before = clip.before.gradient(parameter)
+            after = (clip.look or NOWHERE).gradient(parameter)
+            if before and after and after.tensor == taken.tensor and any(before.values):
+                return None if any(after.values) else clip
+        return None
 
     @cached_property
     def landed(self) -> tuple[Backward, ...]:
@@ -307,8 +327,13 @@ class Loop:
     @property
     def scheduled(self) -> Iterator[tuple[int, Scheduler, Optimizer, tuple[Update, ...]]]:
         """Schedulers that count their steps, by number, with their optimizers."""
+        yield from (entry for entry in self.adjusted if not entry[1].metric)
+
+    @property
+    def adjusted(self) -> Iterator[tuple[int, Scheduler, Optimizer, tuple[Update, ...]]]:
+        """All schedulers that somebody is to call, those that go by a metric among them."""
         for number, scheduler in enumerate(self.log.schedulers):
-            if scheduler.optimizer is not None and not (scheduler.metric or scheduler.part):
+            if scheduler.optimizer is not None and not scheduler.part:
                 optimizer = self.log.optimizers[scheduler.optimizer]
                 if optimizer.watched and self.updates[scheduler.optimizer]:
                     yield number, scheduler, optimizer, self.updates[scheduler.optimizer]

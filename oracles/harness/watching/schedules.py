@@ -117,19 +117,30 @@ def _begins_again(loop: Loop, owner: int, made: Sequence[tuple[Scheduler, int, E
 
 
 def never(loop: Loop) -> Iterator[str]:
-    """A scheduler is there, and has not gone on when the training is over."""
-    for _, scheduler, optimizer, updates in loop.scheduled:
-        others = [
-            n
+    """A scheduler is there, and has not gone on when the training is over.
+
+    Where others go on, its turn may not have come.
+    """
+    for number, scheduler, optimizer, updates in loop.adjusted:
+        turns = any(
+            _calls(loop, n) and (n == number or not _relieves(loop, n))
             for n, other in enumerate(loop.log.schedulers)
             if other.optimizer == scheduler.optimizer
-        ]
-        turns = any(_calls(loop, n) for n in others)  # whose turn may not have come
+        )
         if loop.log.whole and len(updates) > 1 and not turns:
             yield (
                 f"{scheduler.name} never goes on: {optimizer.name} has made {updates[-1].step} "
                 "steps, and the training is over"
             )
+
+
+def _relieves(loop: Loop, number: int) -> bool:
+    """Whether a scheduler that others leave the end to has left them a time before it.
+
+    That is so if its first step is at least twice as late as any other comes after the one before.
+    """
+    made, _ = _between(loop, number)
+    return loop.log.schedulers[number].last and 0 < 2 * max(made[1:], default=0) <= made[0]
 
 
 def _calls(loop: Loop, number: int) -> list[Event]:
@@ -138,7 +149,7 @@ def _calls(loop: Loop, number: int) -> list[Event]:
 
 def not_yet(loop: Loop) -> Iterator[str]:
     """A scheduler has not gone on, and the training was not watched to its end."""
-    for number, scheduler, optimizer, updates in loop.scheduled:
+    for number, scheduler, optimizer, updates in loop.adjusted:
         if not loop.log.whole and len(updates) > 1 and not _calls(loop, number):
             yield (
                 f"whether {scheduler.name} goes on: it has not in {updates[-1].step} steps of "

@@ -105,14 +105,15 @@ class Recorder:
             torchs = type(scheduler) is getattr(torch.optim.lr_scheduler, name, None)
             closed = torchs and name in SCHEDULES and SCHEDULES[name].following is None
             owner = getattr(scheduler, "optimizer", None)
+            bases = {base.__name__ for base in type(scheduler).__mro__}
             self._schedulers[number] = {
                 "name": name,
                 "optimizer": self.optimizer(owner) if hasattr(owner, "param_groups") else None,
                 "fresh": getattr(scheduler, "last_epoch", None) == 0,
                 "closed": closed,
                 "length": getattr(scheduler, LENGTHS.get(name, ""), None),
-                "metric": "ReduceLROnPlateau"
-                in {base.__name__ for base in type(scheduler).__mro__},
+                "metric": "ReduceLROnPlateau" in bases,
+                "last": "SWALR" in bases,
             }
         return number
 
