@@ -465,3 +465,20 @@ def test_a_function_s_switch_is_none_of_torch_s_numbers() -> None:
     rule = oracles.RULES["SGD"]
     assert Function(numbered).takes(rule) == {"lr", "nesterov"}
     assert Function(dampened).takes(rule) == {"lr"}
+
+
+def by_heart(params: Any) -> Any:
+    return torch.optim.AdamW(params, lr=6e-4, betas=(0.9, 0.95), weight_decay=0.1)
+
+
+def unusual(params: Any, speed: float = 0.1) -> Any:
+    return torch.optim.SGD(params, lr=speed)
+
+
+def test_what_takes_no_learning_rate_is_told_how_to() -> None:
+    told = "let it be an argument, such as by_heart(params, lr)"
+    assert str(identify(by_heart)).endswith(told)
+    assert "say which argument it is" in str(identify(unusual))
+    assert "let it be an argument" in str(identify(unusual, fixed={"speed": 0.1}))
+    with pytest.raises(ValueError, match="by_heart has no 'lr'; allowed: none, as it has no arg"):
+        identify(by_heart, names={"lr": "lr"})

@@ -214,6 +214,11 @@ class ForeignOptimizer:
     def _reschedule(self, optimizer: Any, rule: Rule, h: Hyper, factors: Sequence[float]) -> None:
         """What changes between steps is written where torch's schedulers write it."""
         own = self.arguments(rule).get("lr")
+        if own is None and {*self.accepts} <= {*self.fixed}:
+            raise SubjectError(
+                "can be given no learning rate, which is to change: let it be an argument, such as "
+                f"{self.name}(params, lr)"
+            )
         if own is None:
             raise SubjectError(
                 "has no learning rate under a usual name: say which argument it is, by "
