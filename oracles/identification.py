@@ -359,7 +359,8 @@ def _without(subject: str, **arguments: Any) -> None:
 
 
 LIKE = 0.5
-"""If the nearest candidate is off by more of a step's largest move than that, none is near."""
+"""If the nearest candidate is off by more of a step's largest move than that, none is near: at
+most, where it has no moves right, and usually elsewhere."""
 
 ENOUGH = 8
 """So many moves of elements must be known before something is made of other values of arguments:
@@ -428,7 +429,7 @@ def _nearest(sieve: Sieve) -> Near | None:
             witness.unread(rule) if isinstance(witness, Recorded) else sorted(sieve.aside(rule))
         )
         near = nearness(candidate, sieve.known(rule))
-        return replace(near, aside=(*beside,)) if near.typical < LIKE else None
+        return replace(near, aside=(*beside,)) if near.off < LIKE else None
     return None
 
 

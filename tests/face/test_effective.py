@@ -316,7 +316,18 @@ def test_the_nearest_is_no_answer() -> None:
     told = found(lambda w, g, kept, h: w - h["lr"] * (g + 0.1 * np.sin(g)), "SGD")
     assert not told.fits
     assert told.nearest is not None
-    assert "follows no known rule" in str(told) and "nearest is SGD's coupled_unscaled" in str(told)
+    assert "follows no known rule" in str(told)
+    assert "nearest is SGD's coupled_unscaled, which is off by up to 0.0" in str(told)
+
+
+def test_what_is_never_right_and_far_off_is_not_the_nearest() -> None:
+    def leaning(w: Any, g: Any, state: Any, h: Any) -> Any:
+        state["m"] = h["momentum"] * state.get("m", 0 * w) + g
+        return w - h["lr"] * (state["m"] + 0.8 * np.abs(g))
+
+    told = found(leaning, "SGD")
+    assert not told.fits and told.nearest is None and not told.examples
+    assert str(told).endswith("were ruled out)")
 
 
 @pytest.mark.parametrize("rule", [r for r in RULES.values() if r.elementwise], ids=lambda r: r.name)

@@ -424,3 +424,61 @@ def test_what_stands_in_no_signature_is_found_by_trying() -> None:
     found = identify(Hiding, ["SGD"])
     assert found.torchs and found.seen is not None
     assert [*found.seen.hyper] == ["lr", "weight_decay"]
+
+
+def in_pairs(params: Any, grads: Any, state: Any, lr: float, betas: Any, eps: float = 1e-8) -> Any:
+    state["t"] = t = state.get("t", 0) + 1
+    for i, (w, g) in enumerate(zip(params, grads, strict=True)):
+        m, v = state.get(i, (0.0, 0.0))
+        m, v = betas[0] * m + (1 - betas[0]) * g, betas[1] * v + (1 - betas[1]) * g * g
+        state[i] = m, v
+        root = np.sqrt(v / (1 - betas[1] ** t)) + eps
+        w -= lr * m / (1 - betas[0] ** t) / root
+
+
+def by_default(params: Any, grads: Any, state: Any, lr: float, betas: Any = (0.9, 0.99)) -> Any:
+    return in_pairs(params, grads, state, lr, betas)
+
+
+@pytest.mark.parametrize("step", [in_pairs, by_default])
+def test_a_function_takes_torch_s_pairs(step: Any) -> None:
+    found = identify(step, ["Adam", "Adafactor"])
+    assert str(found) == f"{step.__name__} follows Adam's coupled_unscaled"
+    assert found.seen is not None and "beta2 from 0 to" in str(found.seen)
+
+
+def renamed(params: Any, grads: Any, state: Any, lr: float, b: Any = (0.9, 0.99)) -> Any:
+    return in_pairs(params, grads, state, lr, b)
+
+
+def test_a_pair_that_is_told() -> None:
+    rule = oracles.RULES["Adam"]
+    assert Function(renamed, {"betas": "b"}).takes(rule) == {"lr", "beta1", "beta2"}
+    assert Function(renamed).unread(rule) == {"b": (0.9, 0.99)}
+
+
+def numbered(params: Any, grads: Any, state: Any, lr: float, nesterov: int = 0) -> Any: ...
+def dampened(params: Any, grads: Any, state: Any, lr: float, dampening: bool = True) -> Any: ...
+
+
+def test_a_function_s_switch_is_none_of_torch_s_numbers() -> None:
+    rule = oracles.RULES["SGD"]
+    assert Function(numbered).takes(rule) == {"lr", "nesterov"}
+    assert Function(dampened).takes(rule) == {"lr"}
+
+
+def by_heart(params: Any) -> Any:
+    return torch.optim.AdamW(params, lr=6e-4, betas=(0.9, 0.95), weight_decay=0.1)
+
+
+def unusual(params: Any, speed: float = 0.1) -> Any:
+    return torch.optim.SGD(params, lr=speed)
+
+
+def test_what_takes_no_learning_rate_is_told_how_to() -> None:
+    told = "let it be an argument, such as by_heart(params, lr)"
+    assert str(identify(by_heart)).endswith(told)
+    assert "say which argument it is" in str(identify(unusual))
+    assert "let it be an argument" in str(identify(unusual, fixed={"speed": 0.1}))
+    with pytest.raises(ValueError, match="by_heart has no 'lr'; allowed: none, as it has no arg"):
+        identify(by_heart, names={"lr": "lr"})

@@ -43,10 +43,19 @@ largest, but knows no beta1 or beta2
     def __str__(self) -> str:
         if self.where:
             return f"{self.candidate}, which {self._there}"
-        right = f"has {math.floor(100 * self.share)}% of the moves right and is off by up to "
-        right = "has all moves right" if self.share == 1 else right + self._off
+        some = f"has {self._percent}% of the moves right and " if self._percent else ""
+        right = "has all moves right" if self.share == 1 else f"{some}is off by up to {self._off}"
         without = f", but knows no {' or '.join(self.aside)}" if self.aside else ""
         return f"{self.candidate}, which {right}{without}"
+
+    @property
+    def off(self) -> float:
+        """By how much it is off: usually; at most where it has not one percent right."""
+        return self.typical if self._percent else self.largest
+
+    @property
+    def _percent(self) -> int:
+        return math.floor(100 * self.share)
 
     @property
     def _there(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from oracles.harness.subjects.blackbox import BlackBox, Function
@@ -69,7 +69,7 @@ def refuse_arguments(
     subject: str,
     names: Mapping[str, str],
     fixed: Mapping[str, Any],
-    own: Iterable[str] | None,
+    own: Collection[str] | None,
 ) -> None:
     """Check that what is said to be a subject's own arguments are; None if they may be any.
 
@@ -83,7 +83,8 @@ def refuse_arguments(
             said = value if argument == "names" else name
             if said not in own:
                 told = f"{argument}={{{name!r}: {value!r}}}: {subject} has no {said!r}"
-                raise ValueError(unknown(told, said, own))
+                none = "" if own else "none, as it has no arguments of its own"
+                raise ValueError(unknown(told, said, own, none))
 
 
 def _named(make: Any) -> list[str] | None:

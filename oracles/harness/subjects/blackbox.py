@@ -63,6 +63,53 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float)
 
 
+def arguments_by_name(
+    rule: Rule, defaults: Mapping[str, Any], names: Mapping[str, str], fixed: Container[str] = ()
+) -> dict[str, str]:
+    """torch's names of what code takes one by one, pairs and their parts, and its own for them.
+
+    Args:
+        rule: whose hyperparameters they are.
+        defaults: of all that it takes; ``inspect.Parameter.empty`` where there is none.
+        names: those that are told, which come first.
+        fixed: what is not to be given.
+
+    >>> from oracles import RULES
+    >>> arguments_by_name(RULES["Adam"], {"rate": 0.1, "betas": (0.9, 0.99)}, {})
+    {'lr': 'rate', 'betas': 'betas'}
+    """
+    whole = rule.arguments(rule.hyper())
+    parts = [part for pair in rule.binding.tuples.values() for part in pair]
+    wanted = [*whole, *parts]
+    told = {name: own for name, own in names.items() if name in wanted}
+    free = [own for own in defaults if own not in told.values()]
+    known = matched(free, [name for name in wanted if name not in told])
+    alike = {n: own for n, own in known.items() if _alike(defaults[own], whole.get(n, 0.0))}
+    return {**{n: own for n, own in alike.items() if own not in fixed}, **told}
+
+
+def hyperparameters(rule: Rule, arguments: Container[str]) -> frozenset[str]:
+    """The hyperparameters that are given with arguments of torch's names."""
+    pairs = {part: name for name, parts in rule.binding.tuples.items() for part in parts}
+    return frozenset(n for n in rule.hyper()._fields if n in arguments or pairs.get(n) in arguments)
+
+
+def _alike(own: Any, torchs: Any) -> bool:
+    """Whether an argument may be torch's of that name, by its default.
+
+    ``dampening=False`` is a switch, ``eps=1e-30`` not both of Adafactor's, and
+    ``weight_decay=WeightDecay()`` something that is called; nothing, None and sentinels for what
+    must be given tell nothing.
+    """
+    if own is inspect.Parameter.empty:
+        return True
+    if not isinstance(own, (bool, int, float, complex, tuple, list, str)):
+        return not callable(own)
+    if isinstance(own, (tuple, list)) or isinstance(torchs, tuple):
+        return isinstance(own, (tuple, list)) and isinstance(torchs, tuple)
+    return own in (0, 1) if isinstance(torchs, bool) else not isinstance(own, bool)
+
+
 def fixing(box: Any, name: str, value: Any) -> BlackBox:
     """Code with an argument of its own, whoever looks on when it is asked."""
     if hasattr(box, "fixed"):
@@ -117,8 +164,8 @@ class Function:
     ``params`` and ``grads`` are lists of arrays (a gradient may be None), ``state`` is a dict that
     is the function's own, ``hyper`` a dict under torch's names or, after :attr:`names`, others. A
     function that returns None has changed its arrays in place. One that has no fourth argument but
-    names (``lr``, ``beta1`` or any of :data:`~oracles.harness.subjects.aliases.ALIASES`) is given
-    those.
+    names (``lr``, ``beta1``, ``betas`` or any of
+    :data:`~oracles.harness.subjects.aliases.ALIASES`) is given those.
 
     Attributes:
         step: the function.
@@ -144,24 +191,24 @@ class Function:
         return None if one else tuple(p.name for p in rest)
 
     def takes(self, rule: Rule) -> frozenset[str]:
-        wanted = rule.hyper()._fields
         if self.keywords is None:
-            return frozenset(wanted)
-        return frozenset(self._own(wanted))
+            return frozenset(rule.hyper()._fields)
+        return hyperparameters(rule, self._arguments(rule))
 
-    def _own(self, wanted: Sequence[str]) -> dict[str, str]:
-        """Hyperparameters, and its names for them: those that are told first."""
-        there = self.keywords or ()
-        told = {name: own for name, own in self.names.items() if name in wanted and own in there}
-        free = [own for own in there if own not in told.values()]
-        return {**matched(free, [name for name in wanted if name not in told]), **told}
+    def _arguments(self, rule: Rule) -> dict[str, str]:
+        """torch's names of the arguments that it takes one by one, and its own for them."""
+        return arguments_by_name(rule, self._defaults, self.names)
+
+    @property
+    def _defaults(self) -> dict[str, Any]:
+        """What it takes one by one, where nothing is given."""
+        parameters = inspect.signature(self.step).parameters
+        return {name: parameters[name].default for name in self.keywords or ()}
 
     def unread(self, rule: Rule) -> dict[str, Any]:
         """What it calls numbers that the rule does not have, and their defaults."""
-        parameters = inspect.signature(self.step).parameters if self.keywords else {}
-        defaults = {name: p.default for name, p in parameters.items()}
-        known = matched(self.keywords or (), rule.hyper()._fields)
-        return numbers(defaults, {*known.values(), *self.names.values(), *self.fixed})
+        known = self._arguments(rule).values()
+        return numbers(self._defaults, {*known, *self.names.values(), *self.fixed})
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
         params = [self.arrays.array(p.initial, dtype) for p in case.parameters]
@@ -201,10 +248,9 @@ class Function:
     def _called(
         self, params: list[Any], grads: Sequence[Any], state: Any, rule: Rule, h: Hyper
     ) -> Any:
+        given = {**h._asdict(), **rule.arguments(h)}
         if self.keywords is None:
-            given = {**h._asdict(), **rule.arguments(h)}
             values = {self.names.get(name, name): value for name, value in given.items()}
             return self.step(params, grads, state, {**values, **self.fixed})
-        known = self._own(h._fields)
-        keywords = {known[k]: v for k, v in h._asdict().items() if k in known}
+        keywords = {own: given[name] for name, own in self._arguments(rule).items()}
         return self.step(params, grads, state, **{**keywords, **self.fixed})

@@ -16,8 +16,7 @@ import torch
 from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case
-from oracles.harness.subjects.aliases import matched
-from oracles.harness.subjects.blackbox import numbers
+from oracles.harness.subjects.blackbox import arguments_by_name, hyperparameters, numbers
 from oracles.harness.subjects.handing import HANDINGS, TENSORS, tried
 from oracles.harness.subjects.parameter_names import NAMES
 from oracles.harness.subjects.subject import SubjectError, answering
@@ -44,20 +43,6 @@ def arguments_of(cls: type) -> dict[str, Any]:
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return found
-
-
-def _alike(own: Any, torchs: Any) -> bool:
-    """Whether an argument may be torch's of that name, by its default.
-
-    ``dampening=False`` is a switch, ``eps=1e-30`` not both of Adafactor's, and
-    ``weight_decay=WeightDecay()`` something that is called; nothing, None and sentinels for what
-    must be given tell nothing.
-    """
-    if own is inspect.Parameter.empty:
-        return True
-    told = isinstance(own, (bool, int, float, complex, tuple, list, str))
-    other = any(isinstance(own, k) != isinstance(torchs, k) for k in (bool, (tuple, list)))
-    return not callable(own) and not (told and other)
 
 
 def write_rate(group: dict[str, Any], name: str, rate: float) -> None:
@@ -156,16 +141,8 @@ class ForeignOptimizer:
 
     def arguments(self, rule: Rule) -> dict[str, str]:
         """torch's names of the arguments that it takes, and its own for them."""
-        wanted = rule.arguments(rule.hyper())
-        singles = [m for members in rule.binding.tuples.values() for m in members]
-        free = [own for own in self.accepts if own not in self.names.values()]
-        known = matched(free, [name for name in (*wanted, *singles) if name not in self.names])
-        alike = {
-            name: own
-            for name, own in known.items()
-            if own not in self.fixed and _alike(self._defaults.get(own), wanted.get(name, 0.0))
-        }
-        return {**alike, **self.names}
+        defaults = {own: self._defaults.get(own) for own in self.accepts}
+        return arguments_by_name(rule, defaults, self.names, self.fixed)
 
     @cached_property
     def _defaults(self) -> Mapping[str, Any]:
@@ -177,14 +154,12 @@ class ForeignOptimizer:
         return {name: parameter.default for name, parameter in parameters.items()}
 
     def takes(self, rule: Rule) -> frozenset[str]:
-        given = set(self.arguments(rule))
-        for name, members in rule.binding.tuples.items():
-            given |= set(members) if name in given else set()
-        return frozenset(given & set(rule.hyper()._fields))
+        return hyperparameters(rule, self.arguments(rule))
 
     def unread(self, rule: Rule) -> dict[str, Any]:
         """What it calls numbers that the rule does not have, and their defaults."""
-        return numbers(self._defaults, {*self.arguments(rule).values(), *self.fixed})
+        known = self.arguments(rule).values()
+        return numbers(self._defaults, {*known, *self.names.values(), *self.fixed})
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
         """As every black box, on one thread; a step that raises without a closure is given one."""
@@ -239,6 +214,11 @@ class ForeignOptimizer:
     def _reschedule(self, optimizer: Any, rule: Rule, h: Hyper, factors: Sequence[float]) -> None:
         """What changes between steps is written where torch's schedulers write it."""
         own = self.arguments(rule).get("lr")
+        if own is None and {*self.accepts} <= {*self.fixed}:
+            raise SubjectError(
+                "can be given no learning rate, which is to change: let it be an argument, such as "
+                f"{self.name}(params, lr)"
+            )
         if own is None:
             raise SubjectError(
                 "has no learning rate under a usual name: say which argument it is, by "
