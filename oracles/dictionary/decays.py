@@ -135,6 +135,9 @@ def _in_two(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
 DECAYED_OTHERWISE: Manner = frozenset({"decay_before_rms"})
 """Adafactor's size of a parameter, which is measured after a decay of its own."""
 
+IN_PART: Manner = frozenset({"bias_undecayed"})
+"""Decay of some parameters only: another learning rate is for all of them."""
+
 Row = tuple[str, str, Change, str, Range, tuple[str, ...], str]
 
 N, LR = ("batch_size",), ("lr",)
@@ -246,7 +249,7 @@ def _entries(rule: Rule, rows: tuple[Row, ...]) -> Iterator[Entry]:
             change=change,
             formula=formula,
             range=where,
-            without=DECAYED_OTHERWISE,
+            without=DECAYED_OTHERWISE | (IN_PART if change in (_in_one, _in_two) else frozenset()),
             needs=needs,
             reason=reason,
         )

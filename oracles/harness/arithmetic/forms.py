@@ -19,7 +19,7 @@ from oracles.harness.arithmetic.enclosure import (
     operands,
     quiet,
 )
-from oracles.harness.arithmetic.formats import Format
+from oracles.harness.arithmetic.formats import WIDE_EPS, Format
 from oracles.numerics import capped_quotient, either, lerp, one, scaled, scaled_quotient
 
 
@@ -142,6 +142,8 @@ def _capped_quotient(denominator: Enclosure, numerator: Any) -> Enclosure:
         largest = Enclosure(y.mid + y.rad, ZERO, y.format, nonnegative=True)
         least: Enclosure = scaled(numerator, whole, largest)
         low = min(max(least.mid - least.rad, ZERO), whole.mid)
-        return Enclosure((low + 1) / 2, (1 - low) / 2 * INFLATE, format, nonnegative=True)
+        # The midpoint, from ½ to 1, is rounded by a quarter of the last digit of 1.
+        rad = (1 - low) / 2 * INFLATE + WIDE_EPS / 4
+        return Enclosure((low + 1) / 2, rad, format, nonnegative=True)
     ratio: Enclosure = np.minimum(scaled(numerator, whole, denominator), 1)
     return ratio
