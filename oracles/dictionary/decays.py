@@ -215,6 +215,10 @@ ONE_STEP = (
 AT_ONCE: tuple[Row, ...] = (
     ("decoupled_lr", COUPLED, same, "", NO_MOMENTUM, (), ONE_STEP),
     (COUPLED, "decoupled_lr", same, "", NO_MOMENTUM, (), ONE_STEP),
+)
+"""What holds in SGD, which remembers nothing without momentum."""
+
+WITH_THE_STEP: tuple[Row, ...] = (
     (
         "decay_after_lr",
         COUPLED,
@@ -234,10 +238,12 @@ AT_ONCE: tuple[Row, ...] = (
         "decay after the step shrinks the step, too: (1 − γλ)(w − γg)",
     ),
 )
-"""What holds in SGD, which remembers nothing without momentum."""
+"""The same under another learning rate, which makes up for a step that shrinks, too."""
 
 
-def _entries(rule: Rule, rows: tuple[Row, ...]) -> Iterator[Entry]:
+def _entries(
+    rule: Rule, rows: tuple[Row, ...], without: Manner = DECAYED_OTHERWISE
+) -> Iterator[Entry]:
     for one, other, change, formula, where, needs, reason in rows:
         drops, adds = called(rule, one), called(rule, other)
         if drops is None or adds is None:
@@ -249,7 +255,7 @@ def _entries(rule: Rule, rows: tuple[Row, ...]) -> Iterator[Entry]:
             change=change,
             formula=formula,
             range=where,
-            without=DECAYED_OTHERWISE | (IN_PART if change in (_in_one, _in_two) else frozenset()),
+            without=without,
             needs=needs,
             reason=reason,
         )
@@ -305,6 +311,7 @@ def entries() -> Iterator[Entry]:
         yield from _entries(rule, PAIRS)
         if rule.name == "SGD":
             yield from _entries(rule, AT_ONCE)
+            yield from _entries(rule, WITH_THE_STEP, DECAYED_OTHERWISE | IN_PART)
         if rule.name == "Adam":
             yield from _unflipped()
         yield from _without_any(rule)

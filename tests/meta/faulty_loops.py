@@ -612,28 +612,24 @@ def polynomial_for_each_part(watch: Any) -> None:
             schedule.step()
 
 
-@planted("schedule never advances", whole=True)
-def schedule_forgotten(watch: Any) -> None:
+def _forgotten(watch: Any, made: Callable[[Any], Any]) -> None:
     model = mlp()
     optimizer = sgd(model)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 1)
-    with watch(optimizer, model=model, scheduler=schedule):
+    with watch(optimizer, model=model, scheduler=made(optimizer)):
         for x, y in batches():
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
             optimizer.step()
+
+
+@planted("schedule never advances", whole=True)
+def schedule_forgotten(watch: Any) -> None:
+    _forgotten(watch, lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1))
 
 
 @planted("schedule never advances", whole=True)
 def plateau_forgotten(watch: Any) -> None:
-    model = mlp()
-    optimizer = sgd(model)
-    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
-    with watch(optimizer, model=model, scheduler=schedule):
-        for x, y in batches():
-            optimizer.zero_grad()
-            F.cross_entropy(model(x), y).backward()
-            optimizer.step()
+    _forgotten(watch, torch.optim.lr_scheduler.ReduceLROnPlateau)
 
 
 @planted("schedule never advances", whole=True)

@@ -306,7 +306,9 @@ def test_a_page_is_of_everything(part: list[str], tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-HUNTED = ["--optimizer", "_functional", "--examples", "1", "--only"]
+ONE_PRODUCT = r"lr \* math.sqrt\(bias_correction2\) -> \((math\S+ \*|lr /)"
+HUNTED = ["--optimizer", "_functional", "--examples", "1", "--only", ONE_PRODUCT]
+"""Two changes of one product."""
 
 
 @pytest.fixture
@@ -318,7 +320,7 @@ def hunting(brief: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_hunt(hunting: None, capsys: pytest.CaptureFixture[str]) -> None:
     """Of two changes one is caught; the other is the same product, as a row says."""
-    status = mutants.main([*HUNTED, r"lr \* math.sqrt\(bias_correction2\) -> \((math\S+ \*|lr /)"])
+    status = mutants.main(HUNTED)
     out = capsys.readouterr().out
     assert "1 of 2 caught" in out
     assert status == 0 and "survives without a reason: _functional" not in out
@@ -331,8 +333,7 @@ def test_a_hunt_goes_on_where_it_was_cut_off(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """What is settled is not asked again; what survives without a reason is."""
-    command = [*HUNTED, r"lr \* math.sqrt\(bias_correction2\) -> \((math\S+ \*|lr /)"]
-    command += ["--resume", str(tmp_path / "kept")]
+    command = [*HUNTED, "--resume", str(tmp_path / "kept")]
     with monkeypatch.context() as unread:
         unread.setattr(hunt, "excuse", lambda *args, **options: None)
         assert mutants.main(command) == 1

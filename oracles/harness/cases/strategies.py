@@ -233,7 +233,7 @@ def drawn_precision(
     )
 
 
-def _moving(rule: Rule, h: Hyper) -> Hyper:
+def _with_a_rate(rule: Rule, h: Hyper) -> Hyper:
     """The same with a learning rate that is not 0."""
     simplest = rule.drawing.domains["lr"].special[0]
     return h if h.lr else rule.drawing.nearest_allowed(h._replace(lr=simplest))
@@ -261,7 +261,7 @@ def cases(
         like = groups[0].schedule[0] if groups else None
         schedule = schedule_of(choices, rule, steps, precisions, like)
         if lead and not groups:
-            schedule = tuple(_moving(rule, h) for h in schedule)
+            schedule = tuple(_with_a_rate(rule, h) for h in schedule)
         # Neighbouring parameters of a mixed case take the dtypes in turn: four show all.
         number = 4 if MIXED in precisions and not groups else choices.pick((1, 1, 2, 1, 1, 3))
         drawn: list[Parameter] = []
