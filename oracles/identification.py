@@ -24,10 +24,16 @@ from oracles.harness.arguments import numeric
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.accepted import on_its_arrays
 from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
-from oracles.harness.evidence.effective import with_one_argument, with_other_arguments
+from oracles.harness.evidence.effective import (
+    ENOUGH,
+    with_any_values,
+    with_one_argument,
+    with_two_arguments,
+)
 from oracles.harness.evidence.exceptions import divided
 from oracles.harness.evidence.far_off import FEWER
 from oracles.harness.evidence.fits.answer import FitIdentification
+from oracles.harness.evidence.following import held
 from oracles.harness.evidence.nearness import Near, nearness
 from oracles.harness.evidence.proving import closeness, proven
 from oracles.harness.evidence.ranges import Ranges
@@ -60,7 +66,8 @@ class Identification:
         fits: the candidates that hold all its answers, the simplest ones of them.
         ruled_out: how many candidates some answer excluded.
         ignores: hyperparameters of what fits that the code takes and makes nothing of.
-        assumed: hyperparameters of what fits that a record does not have, and their defaults.
+        assumed: hyperparameters of what fits that a record does not have, and their defaults; or
+            that are written in code, where they are the defaults.
         unread: what a record has beside, or code takes and was not given, because what fits has no
             such hyperparameter.
         resting: those of them that would change what the code does, if they were others.
@@ -76,6 +83,8 @@ class Identification:
         schedule: of what says what the learning rate is, the schedule that it follows.
         draws: which cases it was asked, and how many; None where none are drawn.
         seen: in which ranges what fits was seen.
+        written: if nothing fits, whether numbers may be written in it that rules have as arguments:
+            these were solved for where few conventions, or the nearest, leave nothing else open.
 
     >>> def step(params, grads, state, lr, wd, m):
     ...     return [w - lr * (g + wd / m * w) for w, g in zip(params, grads)]
@@ -105,6 +114,7 @@ bias_undecayed gives 0.9, the code 0.85
     resting: tuple[str, ...] = ()
     draws: Draws | None = None
     seen: Ranges | None = None
+    written: bool = False
 
     @property
     def named(self) -> bool:
@@ -147,6 +157,8 @@ bias_undecayed gives 0.9, the code 0.85
         if not self.fits:
             nearest = f"; nearest is {self.nearest}" if self.nearest else ""
             out = f"{self.ruled_out:,} were ruled out"
+            if self.written:
+                out += " with torch's defaults for what it does not take, the simplest with any"
             return f"{self.name} follows no known rule ({out}{nearest})"
         follows = f"{self.name} follows {' or '.join(map(str, self.fits))}"
         without = [f"ignoring {', '.join(sorted(self.ignores))}"] if self.ignores else []
@@ -362,11 +374,12 @@ LIKE = 0.5
 """If the nearest candidate is off by more of a step's largest move than that, none is near: at
 most, where it has no moves right, and usually elsewhere."""
 
-ENOUGH = 8
-"""So many moves of elements must be known before something is made of other values of arguments:
-one move is explained by one number, whatever the rule is."""
-
-STAGES: tuple[Callable[[Sieve], Sifted], ...] = (divided, with_one_argument, with_other_arguments)
+STAGES: tuple[Callable[[Sieve], Sifted], ...] = (
+    divided,
+    with_one_argument,
+    with_any_values,
+    with_two_arguments,
+)
 """What may hold if no candidate holds everywhere: one, but for exceptions, or with other values of
 its arguments."""
 
@@ -386,6 +399,8 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         ):  # what is made of counters alone may still be in float32
             sieve, other = _in_float32(readings, rules)
         last = max(last, other, key=_left)
+    written = any(map(asked[-1].lacks, rules))
+    unnamed = Identification(readings[0].name, (), last.ruled_out, sieve=asked[-1], written=written)
     if last.fits:
         proof, failed = proven(sieve, last)
         if not proof.fits and last.fits[0].arguments and sieve.margin is MARGINS[0]:
@@ -393,19 +408,23 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
             proof, _ = proven(sieve, last)
         if proof.fits:
             return _named(sieve, proof)
-        return Identification(readings[0].name, (), proof.ruled_out, nearest=failed, sieve=sieve)
+        return replace(unnamed, ruled_out=proof.ruled_out, nearest=failed, sieve=sieve)
     if last.open:
-        return Identification(readings[0].name, (), last.ruled_out, open=last.open)
+        return replace(unnamed, open=last.open, sieve=None, written=False)
     if fault:
         return Identification(readings[0].name, (), 0, fault=fault)
     nearest = resting() if resting else _nearest(asked[-1])
-    return Identification(readings[0].name, (), last.ruled_out, nearest=nearest, sieve=asked[-1])
+    return replace(unnamed, nearest=nearest)
 
 
 def _in_float32(readings: Sequence[Witness], rules: Sequence[Rule]) -> tuple[Sieve, Sifted]:
-    """What holds if whatever is made of hyperparameters and counters is kept in float32."""
+    """What holds if whatever is made of hyperparameters and counters is kept in float32.
+
+    That shows in the first case, in which all is on: what holds there in float64 is in float64.
+    """
     sieve, found = _best(_in_turn(sieves(readings, rules, MARGINS[1:])))
-    return sieve, _own(sieve, found)
+    short = tuple(c for c in found.fits if held(c, sieve.known(c.rule)[0], MARGINS[0]) is None)
+    return sieve, _own(sieve, replace(found, fits=short))
 
 
 def _resting(sieve: Sieve, found: Sifted, aside: frozenset[str]) -> Near:
@@ -429,7 +448,9 @@ def _nearest(sieve: Sieve) -> Near | None:
             witness.unread(rule) if isinstance(witness, Recorded) else sorted(sieve.aside(rule))
         )
         near = nearness(candidate, sieve.known(rule))
-        return replace(near, aside=(*beside,)) if near.off < LIKE else None
+        if near.share == 1 and not beside:  # where it is off, if not by much
+            near = proven(sieve, Sifted((candidate,)))[1] or near
+        return replace(near, aside=(*beside,)) if near.off < LIKE or near.where else None
     return None
 
 
@@ -484,7 +505,7 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         found.exceptions,
         () if found.exceptions else untold(sieve, fit),
         sieve=sieve,
-        assumed=_assumed(sieve.witness, fit),
+        assumed=_assumed(sieve, fit),
         unread=sieve.witness.unread(fit.rule),
         resting=sieve.witness.resting(fit.rule),
         seen=_seen(sieve, fit.rule),
@@ -500,12 +521,17 @@ def _seen(sieve: Sieve, rule: Rule) -> Ranges:
     return Ranges.of([*sieve.known(rule), *beyond], names, max(long, default=0.0))
 
 
-def _assumed(witness: Witness, fit: Candidate) -> dict[str, Any]:
-    """The defaults of what a record does not have, but for those that are said to be other."""
-    if not isinstance(witness, Recorded):
-        return {}
+def _assumed(sieve: Sieve, fit: Candidate) -> dict[str, Any]:
+    """The defaults of what a record does not have, but for those that are said to be other.
+
+    Of code in which numbers are written, those of them that are torch's.
+    """
+    witness, h = sieve.witness, fit.rule.hyper()._asdict()
     known = witness.takes(fit.rule).union(*(argument.names for argument in fit.arguments))
-    return {n: value for n, value in fit.rule.hyper()._asdict().items() if n not in known}
+    if isinstance(witness, Recorded):
+        return {n: value for n, value in h.items() if n not in known}
+    written = any(argument.how == "is" for argument in fit.arguments)
+    return {n: h[n] for n in sieve.lacks(fit.rule) if written and h[n] and n not in known}
 
 
 def sieves(

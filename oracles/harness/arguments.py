@@ -112,6 +112,8 @@ def likely(rule: Rule, takes: frozenset[str]) -> Iterator[Argument]:
     hows = [how for how in FACTORS if "batch_size" in takes or how[0] == "times"]
     for name in (*(n for n in numbers if n in takes), GRADIENT):
         yield from (Argument((name,), *how) for how in hows)
+        if name == "weight_decay":
+            yield Argument((name,), "times", -1)
     for name in numbers:
         if name not in takes:
             others = (v for v in USUAL.get(name, ()) if v != getattr(h, name))

@@ -55,7 +55,22 @@ class Candidate:
 
     def __str__(self) -> str:
         names = [c.name for c in self.conventions] or [self.rule.torch.name]
-        return ", ".join([f"{self.rule.name}'s {' with '.join(names)}", *map(str, self.arguments)])
+        return ", ".join([f"{self.rule.name}'s {' with '.join(names)}", *self.heeded])
+
+    @property
+    def heeded(self) -> list[str]:
+        """What becomes of its arguments, in words; numbers that are written in code at last.
+
+        >>> from oracles import RULES
+        >>> numbers = [Argument((n,), "is", x) for n, x in (("lr", 0.1), ("momentum", 0.9))]
+        >>> Candidate(RULES["SGD"]).hearing(*numbers).heeded
+        ['lr = 0.1 and momentum = 0.9 whatever is given']
+        """
+        constant = [a for a in self.arguments if a.how == "is"]
+        *most, last = [f"{' and '.join(a.names)} = {a.by!r}" for a in constant] or [""]
+        joined = f"{', '.join(most)} and {last}" if most else last
+        others = [str(a) for a in self.arguments if a not in constant]
+        return [*others, f"{joined} whatever is given"] if constant else others
 
     @property
     def names(self) -> frozenset[str]:
@@ -76,11 +91,12 @@ class Candidate:
     def heard(self, h: Hyper) -> Hyper:
         """Of given hyperparameters, those that the rule sees.
 
-        What it does not allow is not set: without momentum Nesterov's is gradient descent, too.
+        What it does not allow is not set: without momentum Nesterov's is gradient descent, too. But
+        a sign may be another one than whoever gives a number is allowed.
         """
         for argument in self.arguments:
             other = argument.heard(h)
-            h = h if self.rule.constraint(other) else other
+            h = h if self.rule.constraint(other) and argument.by != -1 else other
         return h
 
     def gradient(self, h: Hyper) -> float:

@@ -8,6 +8,7 @@ from functools import partial
 from rich.console import Console
 from rich.table import Table
 
+from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
 from oracles.identification import Identification
 from oracles.layout import fill
@@ -73,7 +74,9 @@ def _remarks(found: Identification) -> Iterator[str]:
             yield f"No weight decay {exception.where}."
     if found.assumed:
         values = ", ".join(f"{name} = {value}" for name, value in found.assumed.items())
-        yield f"The record does not say, so torch's defaults are taken: {values}."
+        asked = "Written in it as torch's defaults are"
+        told = "The record does not say, so torch's defaults are taken"
+        yield f"{asked if found.draws else told}: {values}."
     if found.unread:
         names = ", ".join(found.unread)
         asked = "Left at their defaults, as this rule has no such hyperparameters"
@@ -104,15 +107,17 @@ def _short(candidate: Candidate) -> str:
     return names or f"{candidate.rule.torch.name} (torch)"
 
 
-def _one_more(candidate: Candidate) -> str:
-    """What it has beside what was found: the last of its conventions."""
+def _one_more(candidate: Candidate, arguments: tuple[Argument, ...]) -> str:
+    """What it has beside what was found: the last of its conventions, and numbers of its own."""
     *others, last = candidate.conventions
-    return f"with {last.name}" if others else last.name
+    name = f"with {last.name}" if others else last.name
+    return name if candidate.arguments == arguments else ", ".join([name, *candidate.heeded])
 
 
 def _untold(found: Identification) -> tuple[str, Table]:
     table = columns("these", "what would")
     for untold in found.untold:
-        names = ", ".join(map(_one_more, untold.candidates))
+        arguments = found.fits[0].arguments
+        names = ", ".join(_one_more(c, arguments) for c in untold.candidates)
         table.add_row(names, " and ".join(untold.needs) or "more digits")
     return "Not told apart from it, because all that is known is the same for", table

@@ -85,7 +85,7 @@ def test_torch_s_own_rule_says_where_else_to_look(
 @pytest.mark.parametrize(
     ("name", "summary"),
     [
-        ("none_known", "none_known follows no known rule (267 were ruled out; nearest is SGD's "),
+        ("none_known", "none_known follows no known rule (267 were ruled out with torch's "),
         ("raises", "raises cannot be asked: RuntimeError: not today"),
     ],
     ids=["none_known", "raises"],

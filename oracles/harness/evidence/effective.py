@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import partial
+from decimal import Decimal
 from itertools import chain
 
 import numpy as np
 
-from oracles.drawing import Hyper
 from oracles.harness.arguments import Argument, likely, numeric, pairs
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.candidates import Candidate, combined
-from oracles.harness.evidence.following import follow, plainly
-from oracles.harness.evidence.observation import Observation
-from oracles.harness.evidence.sifting import Sieve, Sifted
+from oracles.harness.evidence.far_off import is_rate
+from oracles.harness.evidence.following import in_short_formats, plainly
+from oracles.harness.evidence.sifting import DEEP, Sieve, Sifted
+from oracles.harness.evidence.solving import SLACK, Problem
+from oracles.rule import Rule
 
 NEAREST, CLOSEST = 12, 3
-"""How many of the nearest candidates are tried with values that are solved for, and torch's own of
-how many of their rules with two arguments."""
+"""How many of the nearest candidates are tried with other values, and torch's own of how many of
+their rules with two."""
+
+BOUNDS = frozenset({"step_size_min", "step_size_max"})
+"""Numbers that make no difference until they are reached."""
+
+ENOUGH = 8
+"""So many moves of elements must be known for each value that something is made of: one move is
+explained by one number, whatever the rule is."""
 
 
 def with_one_argument(sieve: Sieve) -> Sifted:
@@ -33,19 +41,16 @@ def with_one_argument(sieve: Sieve) -> Sifted:
     return found
 
 
-def with_other_arguments(sieve: Sieve) -> Sifted:
-    """The same of candidates with more conventions, with any value, and of two arguments.
+def with_two_arguments(sieve: Sieve) -> Sifted:
+    """The same of candidates with more conventions, and of two arguments.
 
-    That takes long: only torch's own and the candidates that are nearest as they are, are tried.
+    That takes long: only the candidates that are nearest as they are, are tried.
     """
     found = Sifted()
-    own = [Candidate(rule) for rule in sieve.rules]
-    by_nearness = sieve.ranked
-    near = sorted((c for c in by_nearness[:NEAREST] if c.conventions), key=_size)
-    closest = list(dict.fromkeys(c.rule for c in by_nearness[:NEAREST]))[:CLOSEST]
-    some = [*own, *near]
-    two = _with_two(sieve, map(Candidate, closest))
-    for candidate in chain(_with_one(sieve, near), _solved(sieve, some), two):
+    near = sieve.ranked[:NEAREST]
+    more = sorted((c for c in near if c.conventions), key=_size)
+    closest = list(dict.fromkeys(c.rule for c in near))[:CLOSEST]
+    for candidate in chain(_with_one(sieve, more), _with_two(sieve, map(Candidate, closest))):
         found += sieve.sift(candidate.rule, [candidate])
         if found.fits:
             break
@@ -68,96 +73,174 @@ def _with_two(sieve: Sieve, some: Iterable[Candidate]) -> Iterator[Candidate]:
             yield candidate.hearing(*two)
 
 
-# --- values that are in no table ---
+# --- Values that are in no table ------------------------------------------------------------------
 
-RATES = tuple(np.linspace(0, 0.9999, 12))
-SIZES = tuple(np.logspace(-10, 2, 37))
-FACTORS = tuple(np.logspace(-4, 4, 33))
-"""Where a value is looked for: a rate of decay, a number of any size, or what one is multiplied
-with."""
+CLOSE = 1e-5
+"""Within which part of each step's largest move the first case is explained by what is worth more
+work."""
 
-DIGITS = (1, 2, 3, 4, 6, 9, 12, 15, 17)
-"""With how many a value is tried: people write few."""
+ROUGHLY = 1e-2
+"""The same of the second case, whose numbers are of the same sizes."""
 
-
-def _solved(sieve: Sieve, some: Iterable[Candidate]) -> Iterator[Candidate]:
-    """Candidates with the value of one argument that brings one element where it was seen."""
-    for candidate in some:
-        known, rule = sieve.known(candidate.rule), candidate.rule
-        for name in numeric(rule) if known and rule.elementwise else ():
-            spread = SIZES if rule.drawing.domains[name].high > 1 else RATES
-            how, grid = ("times", FACTORS) if name in sieve.takes(rule) else ("is", spread)
-            for value in _solutions(partial(_with, candidate, name, how), known[0], grid):
-                for short in dict.fromkeys(float(f"{value:.{digits}g}") for digits in DIGITS):
-                    yield _with(candidate, name, how, short)
+EXTENDED = 6
+"""How many candidates are tried with one convention more: those that explain the first case best.
+"""
 
 
-def _with(candidate: Candidate, name: str, how: str, value: float) -> Candidate:
-    return candidate.hearing(Argument((name,), how, value))
+def with_any_values(sieve: Sieve) -> Sifted:
+    """What holds everything with some values of whatever the code does not take.
 
-
-def _solutions(
-    of: Callable[[float], Candidate], observation: Observation, grid: Sequence[float]
-) -> Iterator[float]:
-    """Values with which the candidate gives what was seen of the element they move most.
-
-    The least of all is one of them: beyond it nothing could change its sign.
+    torch's own come first, with switches that the code does not have, and with a factor of one
+    argument that it has; then all with one convention; then those that extend the closest of them.
     """
-    rows = answers([of(x) for x in grid], observation)
-    rows = np.where(np.isfinite(rows), rows, 0.0)
-    spread = rows.max(axis=0) - rows.min(axis=0)
-    element = int(np.argmax(spread))
-    seen = observation.answer.ravel()[element]
-    off = rows[:, element] - seen
-    if not spread[element]:
-        return
-    yield grid[0]
-    for number in map(int, np.flatnonzero(np.diff(off > 0))):
-        low, high = grid[number], grid[number + 1]
-        yield _root(lambda x: float(plainly(of(x), observation).ravel()[element] - seen), low, high)
-
-
-def answers(some: Sequence[Candidate], observation: Observation) -> FloatArray:
-    """What candidates that differ in one number give: (candidates, elements of all steps).
-
-    All at once, where the rule's text takes an array for that number; some texts look whether it
-    is 0.
-    """
-    (group,) = observation.case.groups
-    schedule = tuple(_together([c.heard(h) for c in some]) for h in group.schedule)
-    case = replace(observation.case, groups=(replace(group, schedule=schedule),))
-    found = np.empty((len(some), *observation.answer.shape))
-    try:
-        with np.errstate(all="ignore"):
-            for where, step, w in follow(some[0].hearing(), replace(observation, case=case)):
-                found[:, step, where] = w
-    except (TypeError, ValueError):
-        found = np.stack([plainly(candidate, observation) for candidate in some])
-    return found.reshape(len(some), -1)
-
-
-def _together(some: Sequence[Hyper]) -> Hyper:
-    """Hyperparameters of which the numbers that differ are a column."""
-    columns = {name: {getattr(h, name): None for h in some} for name in some[0]._fields}
-    differ = [name for name, values in columns.items() if len(values) > 1]
-    return some[0]._replace(**{n: np.array([[getattr(h, n)] for h in some]) for n in differ})
-
-
-def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function changes its sign, by the Illinois form of false position."""
-    at_low, at_high = function(low), function(high)
-    if at_low == 0:
-        return low
-    for _ in range(100):
-        middle = (low * at_high - high * at_low) / (at_high - at_low)
-        if not min(low, high) < middle < max(low, high):
-            break
-        value = function(middle)
-        if value == 0:
-            return middle
-        if (value > 0) != (at_high > 0):
-            low, at_low = high, at_high
+    found = Sifted()
+    rules = [rule for rule in sieve.rules if not sieve.aside(rule)]
+    pool = [p for rule in rules for p in _own(sieve, rule)]
+    for count in range(DEEP + 1):
+        closest = {problem: _closest(problem) for problem in pool}
+        for problem, (values, off) in closest.items():
+            if off < CLOSE or problem.roundings(values) < SLACK:
+                whole = [c for c in _whole(sieve, problem, values) if _sound(sieve, c)]
+                found += sieve.sift(problem.candidate.rule, whole)
+        if found.fits:
+            least = min(map(_said, found.fits))
+            fits = {str(c): c for c in found.fits if _said(c) == least}
+            return replace(found, fits=tuple(fits.values()))
+        if count == 0:
+            near = (c for c in sieve.ranked[:NEAREST] if c.conventions and c.rule in rules)
+            pool = [p for c in near for p in _with_factors(sieve, c)]
+            more = [c for rule in rules for c in combined(rule, 1)]
         else:
-            at_low /= 2
-        high, at_high = middle, value
-    return high
+            pool = []
+            best = sorted(closest, key=lambda p: closest[p][1])[:EXTENDED]
+            more = _extended(p.candidate for p in best)
+        pool += [p for c in more for p in _problems(sieve, c)]
+    return found
+
+
+def otherwise_written(sieve: Sieve, some: Iterable[Candidate]) -> list[Candidate]:
+    """Of candidates with numbers that are written in code those that hold with other ones."""
+    found = []
+    for candidate in some:
+        for problem in _problems(sieve, candidate.hearing(*_unwritten(candidate))):
+            heard = candidate.heard(candidate.rule.hyper())
+            values = problem.solved(np.array([[float(getattr(heard, n)) for n in problem.names]]))
+            if problem.off(values) < CLOSE:
+                found += [c for c in _whole(sieve, problem, values) if _sound(sieve, c)]
+    return found
+
+
+def _unwritten(candidate: Candidate) -> list[Argument]:
+    """What becomes of arguments that code does take, and switches."""
+    known = numeric(candidate.rule)
+    return [a for a in candidate.arguments if a.how != "is" or not {*a.names} & {*known}]
+
+
+def _forgets(problem: Problem, values: FloatArray) -> bool:
+    """Whether two rates are next to nothing that are usually not: signs are explained by any."""
+    domains, plain = problem.candidate.rule.drawing.domains, problem.plain
+    rates = [is_rate(domains[n]) and bool(x) for n, x in zip(problem.names, plain, strict=True)]
+    return int((values[rates] < ROUGHLY).sum()) > 1
+
+
+def _sound(sieve: Sieve, candidate: Candidate) -> bool:
+    """Whether it is no other rule in disguise, of which hardly a number of its own is left.
+
+    Adam that remembers nothing descends by signs, and so does Rprop between bounds that are one.
+    """
+    rule, h = candidate.rule, candidate.rule.hyper()
+    own = [n for n in sieve.lacks(rule) if getattr(h, n)]
+    heard = {n: getattr(candidate.heard(h), n) for n in own}
+    rates = [n for n in own if is_rate(rule.drawing.domains[n]) and n not in BOUNDS]
+    idle = [n for n in own if not heard[n] or (n in rates and heard[n] == 1)]
+    return len(idle) < 2 and all(
+        _heeds(sieve, candidate, Argument((n,), "is", heard[n] / 2)) for n in rates if heard[n]
+    )
+
+
+def _heeds(sieve: Sieve, candidate: Candidate, other: Argument) -> bool:
+    """Whether another number makes any difference to what is known."""
+    changed = candidate.hearing(*candidate.arguments, other)
+    return any(
+        not np.array_equal(plainly(candidate, o), plainly(changed, o), equal_nan=True)
+        for o in sieve.known(candidate.rule)
+    )
+
+
+def _said(candidate: Candidate) -> tuple[int, int]:
+    """How many numbers it takes to say it, and digits of them.
+
+    Those are said that are not 0, or are and are usually not.
+    """
+    heard = candidate.heard(candidate.rule.hyper())
+    said = {name for argument in candidate.arguments for name in argument.names}
+    said |= {name for name in numeric(candidate.rule) if getattr(heard, name)}
+    numbers = (Decimal(repr(float(a.by))).normalize() for a in candidate.arguments)
+    return len(said), sum(len(number.as_tuple().digits) for number in numbers)
+
+
+def _closest(problem: Problem) -> tuple[FloatArray, float]:
+    """Values that bring it closest to the first case, and how far it is off with them."""
+    values = problem.solved(problem.starts())
+    return values, problem.off(values)
+
+
+def _whole(sieve: Sieve, problem: Problem, values: FloatArray) -> list[Candidate]:
+    """What explains the first case with values that explain the others, too, if there are some."""
+    whole = replace(problem, known=sieve.known(problem.candidate.rule))
+    second = replace(whole, known=whole.known[:2][-1:])
+    if _forgets(problem, values) or second.off(values) > ROUGHLY:
+        return []
+    problem, values = problem.simplest(values)
+    whole = replace(problem, known=whole.known)
+    if not whole.with_values(values).arguments:  # which has been held against them
+        return []
+    if whole.roundings(values) > SLACK and _sound(sieve, whole.with_values(values)):
+        values = whole.solved(values[None])
+        if whole.off(values) > CLOSE and whole.roundings(values) > SLACK:
+            return []
+        whole, values = whole.simplest(values)
+    return [whole.with_values(values)]
+
+
+def _extended(some: Iterable[Candidate]) -> list[Candidate]:
+    """Each of them once, with one convention more."""
+    found = {}
+    for one in some:
+        for more in one.hearing().extended():
+            ordered = sorted(more.conventions, key=one.rule.conventions.index)
+            found[one.rule.name, more.names] = Candidate(one.rule, (*ordered,))
+    return list(found.values())
+
+
+def _own(sieve: Sieve, rule: Rule) -> Iterator[Problem]:
+    """torch's own, as it is and with what may be on, or be multiplied."""
+    own = Candidate(rule)
+    yield from _problems(sieve, own)
+    for name, value in rule.hyper()._asdict().items():
+        if isinstance(value, bool) and name not in sieve.takes(rule):
+            yield from _problems(sieve, own.hearing(Argument((name,), "is", not value)))
+    yield from _with_factors(sieve, own)
+
+
+def _with_factors(sieve: Sieve, candidate: Candidate) -> Iterator[Problem]:
+    for name in numeric(candidate.rule):
+        if name in sieve.takes(candidate.rule):
+            yield from _problems(sieve, candidate, name)
+
+
+def _problems(sieve: Sieve, candidate: Candidate, factor: str = "") -> Iterator[Problem]:
+    """What is not known: all that the code does not take, and a factor of something that it does.
+
+    Each of them by itself if too little is known for all, or some are bounds, which do not show
+    until they are reached; and none where a rule's numbers do not show, one by one, in what it
+    gives.
+    """
+    rule, known = candidate.rule, sieve.known(candidate.rule)[:1]
+    names = [n for n in numeric(rule) if n not in sieve.takes(rule) or n == factor]
+    how = {n: "times" if n == factor else "is" for n in names}
+    if known and rule.elementwise and not in_short_formats(rule):
+        enough = ENOUGH * len(names) <= sieve.size
+        alone = [(n,) for n in names] if BOUNDS & {*names} or not enough else []
+        for some in [(*names,), *alone] if enough and names else alone:
+            yield Problem(candidate, some, how, known)

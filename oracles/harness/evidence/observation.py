@@ -37,6 +37,7 @@ class Observation:
         dtype: in which the code computes.
         doubt: None where all numbers are what the code had to the bit.
         tried: candidates that were held against it in plain float64, and whether they are near.
+        excluded: those whose margin it has left.
     """
 
     what: str
@@ -45,6 +46,7 @@ class Observation:
     dtype: str = "float64"
     doubt: Doubt | None = None
     tried: dict[Any, bool] = field(default_factory=dict, init=False, repr=False)
+    excluded: list[Any] = field(default_factory=list, init=False, repr=False)
 
     @cached_property
     def before(self) -> FloatArray:

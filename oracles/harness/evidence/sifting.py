@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from oracles.harness.arguments import numeric
 from oracles.harness.candidates import MOST, Candidate, candidates, combined
 from oracles.harness.evidence.following import held, near
 from oracles.harness.evidence.nearness import nearness
@@ -44,7 +45,7 @@ class Exceptional:
     candidate: Candidate
 
     def __str__(self) -> str:
-        arguments = ", ".join(map(str, self.candidate.arguments))
+        arguments = ", ".join(self.candidate.heeded)
         if self.candidate.conventions or not arguments:
             arguments = str(self.candidate).partition("'s ")[2]
         return f"{arguments} {self.where}"
@@ -90,6 +91,10 @@ class Sieve:
     def takes(self, rule: Rule) -> frozenset[str]:
         """The hyperparameters of a rule that the code heeds."""
         return self.witness.takes(rule) - self.rules[rule]
+
+    def lacks(self, rule: Rule) -> list[str]:
+        """The numbers of a rule that the code does not take, or makes nothing of."""
+        return [name for name in numeric(rule) if name not in self.takes(rule)]
 
     def observations(self, rule: Rule) -> Iterator[Observation]:
         """What is known, as cases of a rule."""
@@ -161,7 +166,8 @@ class Sieve:
     def sift(self, rule: Rule, pool: Iterable[Candidate]) -> Sifted:
         """Which of a rule's candidates hold everything.
 
-        Who is near everywhere is found first: few are, and only they are held by their margin.
+        Who is near everywhere is found first: few are, and only they are held by their margin,
+        which takes long: first by that of the case that most have left.
         """
         pool = list(pool)
         left = pool
@@ -175,9 +181,10 @@ class Sieve:
         except SubjectError:  # the code does not take what this rule's cases are
             left = []
         spoken_for: set[Candidate] = set()
-        for observation in asked:
+        for observation in sorted(asked, key=lambda o: -len(o.excluded)):
             told = {c: held(c, observation, self.margin) for c in left}
             left = [c for c in left if told[c] is not None]
+            observation.excluded.extend(c for c in told if told[c] is None)
             spoken_for |= {c for c in left if told[c]}
         return Sifted(
             tuple(c for c in left if c in spoken_for),

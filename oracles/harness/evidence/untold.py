@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,8 +12,12 @@ import numpy as np
 from oracles.drawing import LATE, PARTS, SHAPED
 from oracles.harness.arithmetic.formats import FULL, FloatArray
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.effective import otherwise_written
 from oracles.harness.evidence.observation import Observation
+from oracles.harness.evidence.proving import off_far
 from oracles.harness.evidence.sifting import Sieve
+
+OTHER_NUMBERS = "other values of the numbers that are written in it"
 
 
 @dataclass(frozen=True)
@@ -32,20 +36,30 @@ class Untold:
 
 def untold(sieve: Sieve, fit: Candidate) -> tuple[Untold, ...]:
     """What holds everything with one convention more, by what would tell it from ``fit``."""
-    left = sieve.sift(fit.rule, fit.extended())
-    seen = list(sieve.observations(fit.rule))
+    more = list(fit.extended())
+    left = sieve.sift(fit.rule, more)
+    seen = [replace(o, case=fit.of(o.case)) for o in sieve.observations(fit.rule)]
     found: dict[tuple[str, ...], list[Candidate]] = {}
+    others = [c for c in more if c not in left.fits and c not in left.open]
+    if rewritten := sieve.sift(fit.rule, otherwise_written(sieve, others)).fits:
+        found[(OTHER_NUMBERS,)] = list(rewritten)
     for candidate in (*left.fits, *left.open):
-        needs = tuple(lacking(candidate.conventions[-1].parts, seen))
-        found.setdefault(needs, []).append(candidate)
+        parts = candidate.conventions[-1].parts
+        needs = absent(parts, seen)
+        if needs or not off_far(sieve, candidate):
+            found.setdefault((*(needs or larger(parts)),), []).append(candidate)
     return tuple(Untold(tuple(members), needs) for needs, members in found.items())
 
 
-def lacking(parts: frozenset[str], seen: Sequence[Observation]) -> list[str]:
-    """The parts that no case has, in words; else those whose values may be too small to show."""
-    absent = [_words(part, seen) for part in sorted(parts) if not any(has(o, part) for o in seen)]
+def absent(parts: frozenset[str], seen: Sequence[Observation]) -> list[str]:
+    """The parts that no case has, in words."""
+    return [_words(part, seen) for part in sorted(parts) if not any(has(o, part) for o in seen)]
+
+
+def larger(parts: frozenset[str]) -> list[str]:
+    """In words, those whose values may have been too small to show."""
     numbers = sorted(parts - set(PARTS) - {"batch_size"})
-    return absent or [f"a larger {' or '.join(numbers)}" for _ in numbers[:1]]
+    return [f"a larger {' or '.join(numbers)}" for _ in numbers[:1]]
 
 
 def _words(part: str, seen: Sequence[Observation]) -> str:

@@ -215,10 +215,7 @@ class ForeignOptimizer:
         """What changes between steps is written where torch's schedulers write it."""
         own = self.arguments(rule).get("lr")
         if own is None and {*self.accepts} <= {*self.fixed}:
-            raise SubjectError(
-                "can be given no learning rate, which is to change: let it be an argument, such as "
-                f"{self.name}(params, lr)"
-            )
+            return  # it is written in it
         if own is None:
             raise SubjectError(
                 "has no learning rate under a usual name: say which argument it is, by "

@@ -1,0 +1,305 @@
+"""Numbers that are written in code, solved for from what it answers: all of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oracles.drawing import Hyper
+from oracles.harness.arguments import HOWS, Argument
+from oracles.harness.arithmetic.formats import FORMATS, FloatArray
+from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.following import follow
+from oracles.harness.evidence.observation import Observation
+
+STARTS = 5
+"""Of how many values beside torch's own a solution is looked for."""
+
+FACTORS, OTHERS = (0.1, 10.0), (0.05, 0.5)
+"""Where these are: of what an argument is multiplied with, and of what is no matter where
+conventions are told apart."""
+
+ROUNDS, PATIENCE, WORTH = 40, 5, 0.8
+"""How often values are improved at most, and by what part in so many rounds they must have been."""
+
+SOLVED = 1e-26
+"""A sum of squares, in parts of each step's largest move, that nothing but roundings is in."""
+
+LARGEST, REMEMBERED = 1e4, 30.0
+"""Of any number, and of what is gone once e to that power has been forgotten."""
+
+DIGITS = (1, 2, 3, 4, 6, 8, 9, 12, 15)
+"""With how many a value is tried: people write few."""
+
+SLACK = 64
+"""So many roundings of a parameter may be between it and what values of few digits give."""
+
+
+class Column(np.ndarray[Any, Any]):
+    """Values of one number, of which a text that asks whether it is 0 is told that it is not.
+
+    Nothing hangs on it: a rule with a rate of nothing is the rule without.
+    """
+
+    def __new__(cls, number: float) -> Column:
+        """One value, as a number of that arithmetic."""
+        return np.array([[number]], float).view(cls)
+
+    def __eq__(self, other: object) -> Any:
+        return bool(np.all(np.asarray(self) == other))
+
+    def __ne__(self, other: object) -> Any:
+        return not self == other
+
+    def __array_wrap__(self, array: Any, context: Any = None, scalar: bool = False) -> Any:
+        return np.asarray(array)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A candidate of which some numbers are not known.
+
+    Attributes:
+        candidate: whose; it has what becomes of other arguments.
+        names: of hyperparameters.
+        how: what becomes of each of them, as a word of
+            :data:`~oracles.harness.arguments.HOWS`.
+        known: what is to be explained.
+    """
+
+    candidate: Candidate
+    names: tuple[str, ...]
+    how: Mapping[str, str]
+    known: Sequence[Observation]
+
+    @cached_property
+    def plain(self) -> FloatArray:
+        """The values with which nothing becomes of them."""
+        h = self.candidate.rule.hyper()
+        return np.array([1.0 if self.how[n] == "times" else getattr(h, n) for n in self.names])
+
+    def with_values(self, values: FloatArray) -> Candidate:
+        """The candidate with what becomes of its hyperparameters with these values."""
+        some = zip(self.names, map(float, values), self.plain, strict=True)
+        own = [
+            Argument((n,), self.how[n], value)
+            for n, value, plain in some
+            if value != plain or (n == "lr" and self.how[n] == "is")  # which changes if it is given
+        ]
+        return self.candidate.hearing(*own, *self.candidate.arguments)
+
+    def without(self, name: str) -> Problem:
+        """The same where nothing becomes of one of them."""
+        return replace(self, names=tuple(n for n in self.names if n != name))
+
+    # --- How far values are off -------------------------------------------------------------------
+
+    def _given(self, h: Hyper, values: Mapping[str, Any]) -> Hyper:
+        """Of given hyperparameters those that the rule sees, whatever it allows."""
+        for argument in self.candidate.arguments:
+            h = argument.heard(h)
+        seen = {n: HOWS[self.how[n]].becomes(getattr(h, n), x, h) for n, x in values.items()}
+        columns = {n: x.view(Column) if np.ndim(x) else x for n, x in seen.items()}
+        return h._replace(**columns)
+
+    def _followed(
+        self, known: Observation, values: Mapping[str, Any]
+    ) -> Iterator[tuple[Any, int, Any]]:
+        """As :func:`~oracles.harness.evidence.following.follow` does."""
+        (group,) = known.case.groups
+        schedule = tuple(self._given(h, values) for h in group.schedule)
+        case = replace(known.case, groups=(replace(group, schedule=schedule),))
+        rule, rows = self.candidate.rule, max(np.size(x) for x in values.values())
+        wide = replace(rule, start=lambda w, h: rule.start(np.broadcast_to(w, (rows, w.size)), h))
+        one = Candidate(wide, self.candidate.conventions) if rows > 1 else self.candidate.hearing()
+        yield from follow(one, replace(known, case=case))
+
+    def answers(self, rows: FloatArray, known: Observation) -> FloatArray:
+        """What rows of values give: (rows, steps, elements); all at once, if the text takes them.
+
+        Some texts ask more of a number than whether it is 0.
+        """
+        found = np.empty((len(rows), *known.answer.shape))
+        columns = {name: rows[:, [number]] for number, name in enumerate(self.names)}
+        with np.errstate(all="ignore"):
+            try:
+                for where, step, w in self._followed(known, columns):
+                    found[:, step, where] = w
+            except (TypeError, ValueError):
+                found = np.stack([self.answer(row, known) for row in rows])
+        return found
+
+    def answer(self, values: FloatArray, known: Observation) -> FloatArray:
+        """What one row of values gives: (steps, elements)."""
+        found = np.full(known.answer.shape, np.inf)
+        one = dict(zip(self.names, map(float, values), strict=True))
+        with np.errstate(all="ignore"), suppress(ArithmeticError):  # of Python's numbers
+            for where, step, w in self._followed(known, one):
+                found[step, where] = np.ravel(w)
+        return found
+
+    def residuals(self, rows: FloatArray) -> FloatArray:
+        """What is off, in parts of each step's largest move: (rows, elements of all steps)."""
+        off = [
+            (self.answers(rows, one) - one.answer) / np.where(one.moves, one.moves, 1.0)
+            for one in self.known
+        ]
+        found = np.concatenate([each.reshape(len(rows), -1) for each in off], axis=1)
+        clipped: FloatArray = np.clip(np.nan_to_num(found, nan=LARGEST), -LARGEST, LARGEST)
+        return clipped
+
+    def off(self, values: FloatArray) -> float:
+        """The most of it."""
+        return float(np.abs(self.residuals(values[None])).max())
+
+    def roundings(self, values: FloatArray) -> float:
+        """What is off at most, in roundings of the parameters."""
+        return max(self._roundings(values, one) for one in self.known)
+
+    def _roundings(self, values: FloatArray, known: Observation) -> float:
+        unit = FORMATS[known.dtype].u * (np.abs(known.before) + np.abs(known.answer))
+        if known.doubt:
+            unit = unit + known.doubt.parameters[1:] + known.doubt.parameters[:-1]
+        with np.errstate(all="ignore"):
+            off = np.abs(self.answer(values, known) - known.answer)
+            part = np.where(off == 0, 0.0, off / unit)
+        return float(np.where(np.isnan(part), np.inf, part).max())
+
+    # --- Solving ----------------------------------------------------------------------------------
+
+    def starts(self) -> FloatArray:
+        """Values to start from: torch's own, and a few of where conventions are told apart."""
+        spans = self.candidate.rule.drawing.full.hyper
+        low, high = np.array(
+            [FACTORS if self.how[n] == "times" else spans.get(n, OTHERS) for n in self.names]
+        ).T
+        drawn = np.random.Generator(np.random.PCG64(0)).random((STARTS, len(self.names)))
+        return self._scaled(np.concatenate([self.plain[None], low * (high / low) ** drawn]))
+
+    def _scaled(self, rows: FloatArray) -> FloatArray:
+        """With the learning rate that makes moves as long as what was seen."""
+        if "lr" not in self.names:
+            return rows
+        number, still = self.names.index("lr"), rows.copy()
+        still[:, number] = 0.0
+        seen, other = self.residuals(still), self.residuals(rows)
+        moves = other - seen
+        along = -(moves * seen).sum(axis=1) / np.maximum((moves**2).sum(axis=1), 1e-300)
+        still[:, number] = rows[:, number] * np.clip(np.abs(along), 1e-6, 1e6)
+        return still
+
+    def solved(self, rows: FloatArray) -> FloatArray:
+        """The best of what these come to, by Levenberg's and Marquardt's method within bounds.
+
+        A learning rate goes by factors, and so does what a rate of decay forgets: in these terms
+        the valleys in which they make up for one another are straight.
+        """
+        terms = self._terms(rows)
+        off = self.residuals(rows)
+        error = (off**2).sum(axis=1)
+        damping, best = np.full(len(rows), 1e-2), [error.min()]
+        for _ in range(ROUNDS):
+            slopes = self._slopes(terms, off)
+            toward = np.einsum("rin,rn->ri", slopes, off)
+            slopes[(terms <= self._least) & (toward > 0)] = 0.0  # which stay where they are
+            moves = np.clip(_moves(slopes, off, damping), -self._reach, self._reach)
+            other = np.clip(terms + moves, self._least, self._most)
+            there = self.residuals(self._values(other))
+            less = (there**2).sum(axis=1)
+            better = less < error
+            terms, off = (
+                np.where(better[:, None], *each) for each in ((other, terms), (there, off))
+            )
+            error = np.where(better, less, error)
+            damping = np.where(better, damping / 10, damping * 5)
+            best.append(error.min())
+            if best[-1] < SOLVED or (len(best) > PATIENCE and best[-1] > WORTH * best[-PATIENCE]):
+                break
+        values: FloatArray = self._values(terms)[np.argmin(error)]
+        return values
+
+    @cached_property
+    def _rates(self) -> NDArray[np.bool_]:
+        domains = self.candidate.rule.drawing.domains
+        return np.array([self.how[n] == "is" and domains[n].high < 1 for n in self.names])
+
+    @cached_property
+    def _factor(self) -> NDArray[np.bool_]:
+        return np.array([n == "lr" for n in self.names])
+
+    @cached_property
+    def _least(self) -> FloatArray:
+        return np.where(self._factor, -LARGEST, 0.0)
+
+    @cached_property
+    def _most(self) -> FloatArray:
+        return np.where(self._rates, REMEMBERED, LARGEST)
+
+    @cached_property
+    def _reach(self) -> FloatArray:
+        return np.where(self._factor | self._rates, 2.0, np.inf)
+
+    def _terms(self, rows: FloatArray) -> FloatArray:
+        with np.errstate(all="ignore"):
+            rates = np.where(self._rates, -np.log1p(-rows), rows)
+            terms = np.where(self._factor, np.log(rows), rates)
+        return np.clip(terms, self._least, self._most)
+
+    def _values(self, terms: FloatArray) -> FloatArray:
+        with np.errstate(all="ignore"):
+            rates = np.where(self._rates, -np.expm1(-terms), terms)
+            return np.where(self._factor, np.exp(terms), rates)
+
+    def _slopes(self, terms: FloatArray, off: FloatArray) -> FloatArray:
+        """What a larger term changes: (rows, values, elements of all steps)."""
+        count = len(self.names)
+        small = np.where(self._factor | self._rates, 1e-7, 1e-7 * np.maximum(terms, 1e-3))
+        more = terms[:, None] + np.eye(count) * small[:, None]
+        there = self.residuals(self._values(more.reshape(-1, count)))
+        change = there.reshape(len(terms), count, -1) - off[:, None]
+        slopes: FloatArray = change / small[..., None]
+        return slopes
+
+    # --- As people write them ---------------------------------------------------------------------
+
+    def simplest(self, values: FloatArray) -> tuple[Problem, FloatArray]:
+        """What is left of it, with the fewest and shortest values that are as good."""
+        problem, allowed = self, max(SLACK, 2 * self.roundings(values))
+        for name in self.names[::-1]:
+            kept = [n != name for n in problem.names]
+            if sum(kept):
+                fewer = problem.without(name)
+                others = fewer.solved(values[None, kept])
+                if fewer.roundings(others) <= allowed:
+                    problem, values = fewer, others
+        whole = (np.array([*map(float, each)]) for each in zip(*map(_shorter, values), strict=True))
+        values = next(v for v in whole if problem.roundings(v) <= allowed)
+        for number, value in enumerate(values):
+            for short in (problem.plain[number], 0.0, *_shorter(value)):
+                other = np.where(np.arange(len(values)) == number, short, values)
+                if problem.roundings(other) <= allowed:
+                    values = other
+                    break
+        return problem, values
+
+
+def _moves(slopes: FloatArray, off: FloatArray, damping: FloatArray) -> FloatArray:
+    """What brings each row of values nearer to what it is to give."""
+    square = np.einsum("rin,rjn->rij", slopes, slopes)
+    size = np.einsum("rii->ri", square)
+    least = 1e-18 * size.max(axis=1, keepdims=True) + 1e-300
+    square += np.eye(slopes.shape[1]) * (damping[:, None] * size + least)[:, None]
+    toward = np.einsum("rin,rn->ri", slopes, off)
+    moves: FloatArray = np.linalg.solve(square, -toward[..., None])[..., 0]
+    return moves
+
+
+def _shorter(value: float) -> tuple[float, ...]:
+    """A number with more and more digits; at last it itself."""
+    return (*(float(f"{value:.{digits}g}") for digits in DIGITS), value)

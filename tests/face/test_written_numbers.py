@@ -1,0 +1,197 @@
+"""Numbers that are written in texts and in code are found, all at once, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from oracles.harness.candidates import Candidate
+from oracles.harness.subjects.equations import read
+from oracles.identification import Identification, identify
+from oracles.optimizers.registry import RULES
+from oracles.reports.identification import render
+
+ALL = (*RULES,)
+
+TEXTS: dict[str, tuple[str, tuple[str, ...], str]] = {
+    "two": (
+        "v = 0.9*v + g; w -= 0.1*v",
+        ALL,
+        "SGD's coupled_unscaled, lr = 0.1 and momentum = 0.9",
+    ),
+    "three, in place": (
+        "d_p = d_p.add(p, alpha=5e-4); buf.mul_(0.87).add_(d_p); p.add_(buf, alpha=-0.05)",
+        ("SGD",),
+        "SGD's coupled_unscaled, lr = 0.05, momentum = 0.87 and weight_decay = 0.0005",
+    ),
+    "a look ahead, which is a switch": (
+        "g = g + 0.0005*w; v = 0.9*v + g; w -= 0.1*(g + 0.9*v)",
+        ("SGD",),
+        "SGD's coupled_unscaled, lr = 0.1, momentum = 0.9, weight_decay = 0.0005 "
+        "and nesterov = True",
+    ),
+    "four": (
+        "m = 0.95*m + 0.05*g; v = 0.98*v + 0.02*g**2; m_hat = m/(1-0.95**t); "
+        "v_hat = v/(1-0.98**t); w -= 0.003*m_hat/(sqrt(v_hat)+1e-6)",
+        ALL,
+        "Adam's coupled_unscaled, lr = 0.003, beta1 = 0.95, beta2 = 0.98 and eps = 1e-06",
+    ),
+    "five, some of which are torch's": (
+        "m = 0.9*m + 0.1*g; v = 0.95*v + 0.05*g²; "
+        "w -= 3e-4*(m/(1-0.9**t)/(√(v/(1-0.95**t))+1e-8) + 0.1*w)",
+        ("AdamW",),
+        "AdamW's decoupled_lr, lr = 0.0003, beta2 = 0.95 and weight_decay = 0.1",
+    ),
+    "beside a convention": (
+        "v = 0.95*v + 0.05*g**2; w -= 0.003*g/sqrt(v + 1e-6)",
+        ("RMSprop",),
+        "RMSprop's eps_inside, lr = 0.003, alpha = 0.95 and eps = 1e-06",
+    ),
+    "beside two": (
+        "m = 0.8*m + 0.2*g; v = 0.97*v + 0.03*g**2; w -= 0.01*m/sqrt(v + 1e-3)",
+        ("Adam",),
+        "Adam's eps_inside with uncorrected, lr = 0.01, beta1 = 0.8, beta2 = 0.97 and eps = 0.001",
+    ),
+    "a sum": (
+        "s += g*g; w -= 0.5*g/(sqrt(s) + 1e-7)",
+        ("Adagrad",),
+        "Adagrad's coupled_unscaled, lr = 0.5 and eps = 1e-07",
+    ),
+    "a valley in which they make up for one another": (
+        "s = 0.95*s + 0.05*g**2; d = sqrt(u + 1e-6)/sqrt(s + 1e-6)*g; u = 0.95*u + 0.05*d**2; "
+        "w -= 0.5*d",
+        ("Adadelta",),
+        "Adadelta's coupled_unscaled, lr = 0.5 and rho = 0.95",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TEXTS)
+def test_numbers_of_a_text(what: str) -> None:
+    text, rules, said = TEXTS[what]
+    assert str(identify(read(text), rules)) == f"the equation follows {said} whatever is given"
+
+
+WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
+    "Yogi": ("m = 0.9*m+0.1*g; v -= 0.001*sign(v - g**2)*g**2; w -= 0.01*m/(sqrt(v)+0.001)", ALL),
+    "Lion": ("u = sign(0.9*m+0.1*g); m = 0.99*m+0.01*g; w -= 0.001*u", ("Adam", "Rprop")),
+    "sign descent": ("w -= 0.001*sign(g)", ("Adam", "RMSprop", "Rprop")),
+    "clipped": ("v = 0.9*v + clip(g, -1, 1); w -= 0.1*v", ("SGD", "RAdam")),
+    "momentum of its own kind": ("m = 0.9*m+0.1*g; w -= 0.1*(0.3*g + 0.7*m)", ("SGD",)),
+    "two momenta": ("a = 0.5*a+g; b = 0.9*b+g; w -= 0.05*(a+b)", ("SGD",)),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_no_numbers_make_a_rule_of_what_is_none(what: str) -> None:
+    text, rules = WRONG[what]
+    found = identify(read(text), rules)
+    assert not found.fits and found.written
+    assert "with torch's defaults for what it does not take, the simplest with any" in str(found)
+
+
+class Heavy(torch.optim.Optimizer):
+    """Momentum and decay are written in the body."""
+
+    def __init__(self, params: Any, lr: float = 0.1) -> None:
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    v = self.state[p].setdefault("v", torch.zeros_like(p))
+                    p -= group["lr"] * v.mul_(0.85).add_(p.grad + 0.002 * p)
+
+
+class OwnAdam(torch.optim.Adam):
+    """Other defaults than torch's, which cannot be given."""
+
+    def __init__(self, params: Any, lr: float = 1e-3) -> None:
+        super().__init__(params, lr=lr, betas=(0.85, 0.97), eps=1e-5, weight_decay=0.01)
+
+
+class Closed(torch.optim.SGD):
+    """Nothing of it can be given, not even the learning rate."""
+
+    def __init__(self, params: Any) -> None:
+        super().__init__(params, lr=0.05, momentum=0.8)
+
+
+def made(params: Any, lr: float) -> Any:
+    return torch.optim.RMSprop(params, lr=lr, alpha=0.95, eps=1e-6, momentum=0.9)
+
+
+def bounded(params: Any, lr: float) -> Any:
+    return torch.optim.Rprop(params, lr=lr, step_sizes=(1e-6, 0.01))
+
+
+def stepped(params: Any, grads: Any, state: Any) -> Any:
+    t = state["t"] = state.get("t", 0) + 1
+    found = []
+    for i, (w, g) in enumerate(zip(params, grads, strict=True)):
+        m = state["m", i] = 0.8 * state.get(("m", i), 0 * w) + 0.2 * g
+        v = state["v", i] = 0.97 * state.get(("v", i), 0 * w) + 0.03 * g * g
+        found.append(w - 0.02 * m / (1 - 0.8**t) / (np.sqrt(v / (1 - 0.97**t)) + 1e-5))
+    return found
+
+
+CODE: dict[Callable[..., Any], tuple[str, str]] = {
+    Heavy: ("SGD", "coupled_unscaled, momentum = 0.85 and weight_decay = 0.002"),
+    OwnAdam: (
+        "Adam",
+        "coupled_unscaled, beta1 = 0.85, beta2 = 0.97, eps = 1e-05 and weight_decay = 0.01",
+    ),
+    Closed: ("SGD", "coupled_unscaled, lr = 0.05 and momentum = 0.8"),
+    made: ("RMSprop", "coupled_unscaled, alpha = 0.95, eps = 1e-06 and momentum = 0.9"),
+    bounded: ("Rprop", "irprop_minus, step_size_max = 0.01"),
+    stepped: ("Adam", "coupled_unscaled, lr = 0.02, beta1 = 0.8, beta2 = 0.97 and eps = 1e-05"),
+}
+
+
+@pytest.mark.parametrize("code", CODE, ids=lambda code: code.__name__)
+def test_numbers_of_code(code: Callable[..., Any]) -> None:
+    rule, said = CODE[code]
+    assert str(identify(code, [rule])) == (
+        f"{code.__name__} follows {rule}'s {said} whatever is given"
+    )
+
+
+def left_open(found: Identification) -> dict[str, tuple[str, ...]]:
+    """By the words of conventions with their numbers, what would tell them."""
+
+    def words(candidate: Candidate) -> str:
+        return str(candidate).partition("'s ")[2].removesuffix(" whatever is given")
+
+    return {words(c): u.needs for u in found.untold for c in u.candidates}
+
+
+def test_what_other_numbers_give_as_well() -> None:
+    """Where the learning rate is always the same, it may be a part of the decay, or of b."""
+    found = identify(read("v = 0.9*v + g; w = w - 0.1*v - 0.001*w"), ["SGD"])
+    fit = "lr = 0.1, momentum = 0.9 and weight_decay = 0.01"
+    other = "lr = 0.1, momentum = 0.9 and weight_decay = 0.001"
+    assert list(map(str, found.fits)) == [
+        f"SGD's decoupled_lr, {fit} whatever is given",
+        f"SGD's decoupled, {other} whatever is given",
+    ]
+    said = left_open(found)
+    assert said[f"decoupled_lr with lr_in_velocity, {fit}"] == ("a learning rate that changes",)
+    other = "lr = 1.0, momentum = 0.9 and weight_decay = 0.001"
+    assert "numbers that are written in it" in said[f"decoupled_lr with ema_momentum, {other}"][0]
+
+
+def test_numbers_that_are_torch_s_are_said_too() -> None:
+    text = (
+        "m = 0.9*m + (1-0.9)*g; v = 0.999*v + (1-0.999)*g*g; "
+        "w -= 0.001*m/(1-0.9**t)/(sqrt(v/(1-0.999**t))+1e-8)"
+    )
+    found = identify(read(text), ["Adam"])
+    assert found.assumed == {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+    said = "Written in it as torch's defaults are: beta1 = 0.9, beta2 = 0.999, eps = 1e-08."
+    assert said in render(found, width=100)
