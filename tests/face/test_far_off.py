@@ -10,6 +10,7 @@ import pytest
 
 import oracles
 from oracles.harness.arithmetic.formats import round_to
+from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.witnesses import others
 from oracles.harness.subjects.blackbox import numbers
 from oracles.harness.subjects.trace import Trace
@@ -17,6 +18,7 @@ from oracles.identification import identify
 from oracles.optimizers.muon import Hyper as Muon
 from oracles.optimizers.registry import RULES
 from oracles.reports.identification import render
+from tests.support.planted import Planted
 
 LONG, LARGE = "over 128 steps", "with large tensors"
 
@@ -244,29 +246,63 @@ def test_the_rate_of_late_steps_is_the_one_that_is_given(by: float) -> None:
     assert found.nearest is not None and found.nearest.where == LONG
 
 
-def beyond(longer: Callable[[Any, Muon], bool]) -> Callable[..., Any]:
-    """Muon whose moves are 1.4 times too long for some parameters or settings."""
+def beyond(longer: Callable[[Any, Muon, int], bool]) -> Callable[..., Any]:
+    """Muon whose moves are 1.4 times too long for some parameters, settings or steps."""
 
     def step(params: Any, grads: Any, state: Any, hyper: Any) -> Any:
         h = Muon(**{n: v for n, v in hyper.items() if n in Muon._fields})
+        t = state["t"] = state.get("t", 0) + 1
         for n, (w, g) in enumerate(zip(params, grads, strict=True)):
             moved, state[n] = RULES["Muon"].step(w, g, 1, state.get(n, {}), h, RULES["Muon"].torch)
             shrunk = w * (1 - h.lr * h.weight_decay)
-            params[n] = shrunk + (moved - shrunk) * (1.4 if longer(w, h) else 1.0)
+            params[n] = shrunk + (moved - shrunk) * (1.4 if longer(w, h, t) else 1.0)
 
     return step
 
 
 @pytest.mark.parametrize(
     ("longer", "where"),
-    [(lambda w, h: h.lr < 1e-3, "at lr=0.001"), (lambda w, h: w.size > 1000, LARGE)],
-    ids=["at small rates", "of large tensors"],
+    [
+        (lambda w, h, t: h.lr < 1e-3, "at lr=0.001"),
+        (lambda w, h, t: w.size > 1000, LARGE),
+        (lambda w, h, t: t > 30, LONG),
+    ],
+    ids=["at small rates", "of large tensors", "late"],
 )
 def test_what_computes_in_short_formats_is_held_to_its_margins_as_well(
-    longer: Callable[[Any, Muon], bool], where: str
+    longer: Callable[[Any, Muon, int], bool], where: str
 ) -> None:
     found = identify(beyond(longer), ["Muon"])
     assert found.nearest is not None and found.nearest.where.startswith(where)
+
+
+def test_small_decay_beside_a_radius_is_asked_for_as_large_as_it_can_be() -> None:
+    found = identify(Planted(Candidate(RULES["Muon"])), ["Muon"])
+    assert found.torchs and not found.untold
+
+
+def radam(params: Any, grads: Any, state: Any, lr: Any, b1: Any, b2: Any, eps: Any, wd: Any) -> Any:
+    """ε has a floor, in a rule whose rectification float32 would keep few digits of."""
+    t = state["t"] = state.get("t", 0) + 1
+    longest = 2 / (1 - b2) - 1
+    length, found = longest - 2 * t * b2**t / (1 - b2**t), []
+    for n, (w, g) in enumerate(zip(params, grads, strict=True)):
+        g = g + wd * w
+        m, v = state.get(n, (0.0, 0.0))
+        m, v = state[n] = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
+        move = m / (1 - b1**t)
+        if length > 5:
+            square = (length - 4) * (length - 2) * longest
+            square /= (longest - 4) * (longest - 2) * length
+            move *= np.sqrt(square * (1 - b2**t)) / (np.sqrt(v) + max(eps, 1e-7))
+        found.append(w - lr * move)
+    return found
+
+
+def test_what_float64_holds_but_for_one_setting_is_not_in_float32() -> None:
+    found = identify(radam, ["RAdam"])
+    assert not found.fits and found.nearest is not None
+    assert found.nearest.where == "at eps=1e-08"
 
 
 def test_what_is_ignored_but_for_large_tensors_is_not_ignored() -> None:

@@ -220,6 +220,22 @@ def test_so_is_that_of_a_bias() -> None:
     assert asked(fit).fits
 
 
+def test_a_bias_that_is_not_returned() -> None:
+    """What it does to the weights shows."""
+
+    def fit(X: Any, y: Any, lr: float, wd: float, epochs: int) -> Any:
+        w, b = 0 * X[0], 0.0
+        for _ in range(epochs):
+            off = X @ w + b - y
+            w, b = w - lr * (X.T @ off / len(y) + wd * w), b - lr * off.mean()
+        return w
+
+    found = identify_fit(Fit(fit))
+    said = "half the mean squared error by SGD's coupled_unscaled; the bias is not decayed"
+    assert account(str(found)) == said
+    assert "it has a bias that it does not return, and that starts at 0" in found.remarks()
+
+
 @pytest.mark.parametrize("refusal", [ValueError, None])
 def test_a_start_is_seen_where_nothing_moves(refusal: type[Exception] | None) -> None:
     """At a rate of 0 the decay would still move it; no epochs give nothing, or no number."""

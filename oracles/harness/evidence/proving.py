@@ -9,12 +9,14 @@ from dataclasses import replace
 import numpy as np
 
 from oracles.harness.arguments import numeric
+from oracles.harness.arithmetic.enclosure import quiet
 from oracles.harness.arithmetic.formats import FORMATS
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.far_off import FEWER, is_rate
 from oracles.harness.evidence.following import (
     NEAR,
     ROUGHLY,
+    follow,
     held,
     in_short_formats,
     near,
@@ -44,6 +46,12 @@ def proven(sieve: Sieve, found: Sifted) -> tuple[Sifted, Near | None]:
     off = {candidate: _off(sieve, candidate, far) for candidate in found.fits}
     left = tuple(candidate for candidate in off if off[candidate] is None)
     return replace(found, fits=left), off[found.fits[0]]
+
+
+def off_far(sieve: Sieve, candidate: Candidate) -> bool:
+    """Whether a candidate does not hold where it was not seen to be off, but far off."""
+    far = sieve.witness.far
+    return far is not None and _off(sieve, candidate, far) is not None
 
 
 def _unheld(sieve: Sieve, found: Sifted, far: Witness) -> Iterator[Near]:
@@ -103,16 +111,25 @@ def _left(candidate: Candidate, observation: Observation, sieve: Sieve) -> bool:
 def closeness(sieve: Sieve, rule: Rule, observation: Observation) -> float:
     """To which part of its largest moves a long run is held, which no margin of it is as wide as.
 
-    Where all is in float64 it is that of float32 in terms of its roundings.
+    Where all is in float64 it is that of float32 in terms of its roundings; of a rule that computes
+    in a short format it is the widest radius of the cases in which these were measured.
     """
     if in_short_formats(rule):
-        return ROUGHLY
+        return max(_radius(Candidate(rule), one, sieve.margin) for one in sieve.known(rule))
     margin = widened(sieve.margin, rule, observation)
     kept = rule.binding.float32_states or rule.binding.float32_products
     if kept or {margin.scalars, observation.dtype} != {"float64"}:
         return NEAR
     finer = FORMATS["float64"].u / FORMATS["float32"].u
     return float(NEAR * finer * margin.roundings / sieve.margin.roundings)
+
+
+@quiet
+def _radius(candidate: Candidate, observation: Observation, margin: Margin) -> float:
+    """The largest one, in parts of a step's largest move."""
+    known = follow(candidate, observation, margin)
+    wide = (float(np.max(ball.rad)) / float(observation.moves[step, 0]) for _, step, ball in known)
+    return max((radius for radius in wide if radius < ROUGHLY), default=ROUGHLY)
 
 
 def _margins(sieve: Sieve, observation: Observation, rule: Rule) -> Iterator[Margin]:

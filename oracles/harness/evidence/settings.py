@@ -122,6 +122,9 @@ def _round(
         yield setting(f"gradients of {size:g}", off="weight_decay", sizes=(size,) * len(usual))
     if any(0.5 < getattr(default, name) < 1 for name in numeric(rule) if name not in takes):
         yield setting("gradients that fade", off="weight_decay", sizes=FADING)
+    if rule.measured((2, 2), default):  # beside whose radius small numbers do not show
+        spans = {name: (high, high) for name, (_, high) in spans.items()}
+        yield setting("all as large as can be")
 
 
 def allowed(rule: Rule, h: Hyper, names: Iterable[str]) -> Hyper:

@@ -111,6 +111,8 @@ def untold(hunt: Hunt) -> Iterator[str]:
     for name in ("weight_decay", "momentum"):
         if name in h._fields and name not in taken and not getattr(h, name):
             yield f"it takes no {name}: what it would do with one is not known"
+    if hunt.evidence.reading.hidden:
+        yield "it has a bias that it does not return, and that starts at 0"
     if not hunt.evidence.start_seen:
         yield "it takes neither 0 epochs nor a learning rate of 0; that it starts at 0 is assumed"
 
@@ -132,7 +134,7 @@ def example(hunt: Hunt, loop: Loop) -> Example | None:
     data, plan = hunt.evidence.data(setting), setting.plan(torch.batches)
     run = torch.run(data, plan, setting.h, start, PLAIN)
     for epoch, (got, point) in enumerate(zip(rows, run, strict=True), 1):
-        expected = np.concatenate(point)
+        expected = np.concatenate(hunt.evidence.shown(point))
         if apart(got, expected, np.abs(expected).max()):
             numbers = tuple(map(float, got)), tuple(map(float, expected))
             return Example(setting.given, epoch, *numbers, str(torch.loss))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -46,14 +46,16 @@ class Evidence:
         return Data(setting.m, self.form.low)
 
     def seen(self, setting: Setting) -> tuple[list[FloatArray], list[FloatArray]]:
-        """The start, and weights and bias end to end after each epoch.
+        """The start, and weights and bias end to end after each epoch, as far as they are shown.
 
         Raises:
             SubjectError: the code raised.
         """
         if setting not in self._seen:
             rows = [self._read(setting, epochs) for epochs in range(1, setting.epochs + 1)]
-            self._seen[setting] = self._start(setting), [np.concatenate(row) for row in rows]
+            hidden = [np.zeros(1)] * self.reading.hidden
+            start = [*self._start(setting), *hidden]
+            self._seen[setting] = start, [np.concatenate(row) for row in rows]
         return self._seen[setting]
 
     def _read(self, setting: Setting, epochs: int, **changed: float) -> list[FloatArray]:
@@ -86,8 +88,12 @@ class Evidence:
 
     @cached_property
     def biased(self) -> bool:
-        """Whether there is a bias."""
-        return self.reading.biased
+        """Whether there is a bias, shown or not."""
+        return self.reading.biased or self.reading.hidden
+
+    def shown(self, point: Sequence[Any]) -> Sequence[Any]:
+        """What of weights and bias is in an answer."""
+        return point[:1] if self.reading.hidden else point
 
     def near(self, loop: Loop, setting: Setting) -> bool:
         """Whether the answers are where an account leads in plain float64, but for roundings."""
@@ -124,7 +130,7 @@ class Evidence:
         run = loop.run(self.data(setting), setting.plan(loop.batches), setting.h, start, PLAIN)
         with np.errstate(all="ignore"):
             for row, point in zip(rows, run, strict=True):
-                expected = np.concatenate(point)
+                expected = np.concatenate(self.shown(point))
                 off = np.abs(row - expected).max() / np.abs(expected).max()
                 yield float(off) if off < np.inf else np.inf
 
@@ -137,7 +143,8 @@ class Evidence:
         for row, point in zip(
             rows, loop.run(self.data(setting), plan, setting.h, start, numbers), strict=True
         ):
-            mid, rad = (np.concatenate([getattr(p, end) for p in point]) for end in ("mid", "rad"))
+            shown = self.shown(point)
+            mid, rad = (np.concatenate([getattr(p, end) for p in shown]) for end in ("mid", "rad"))
             if not holds(mid, rad, row).all():
                 return False, True
             known.append(bool((rad <= NEAR * np.abs(mid).max()).all()))

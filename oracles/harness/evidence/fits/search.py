@@ -66,7 +66,10 @@ class Search:
             self.refused.append(error)
             return
         for evidence, scaled in product(found, (False,) if plain else (False, True)):
-            most = 0 if plain else self.most(box, rule, scaled=scaled)
+            hidden = evidence.reading.hidden
+            if hidden and (scaled or not rule.linear):
+                continue  # which would take twice as long
+            most = 0 if plain or hidden else self.most(box, rule, scaled=scaled)
             hunt = Hunt(evidence, rule, settings(rule, box), most, scaled)
             self.hunts.append(hunt)
             loops = hunt.proven(hunt.accounts())

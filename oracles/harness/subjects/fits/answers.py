@@ -23,15 +23,17 @@ class Reading:
         weights: what holds the weights, or weights and bias end to end.
         bias: what holds the bias; None if there is none, or it is beside the weights.
         first: where the bias is in ``weights``: True before them, False after them.
+        hidden: whether there is one that is not in the answer.
     """
 
     weights: str
     bias: str | None = None
     first: bool | None = None
+    hidden: bool = False
 
     @property
     def biased(self) -> bool:
-        """Whether there is a bias."""
+        """Whether there is a bias in it."""
         return self.bias is not None or self.first is not None
 
     def __call__(self, leaves: Mapping[str, FloatArray]) -> list[FloatArray]:

@@ -181,6 +181,7 @@ class Fit:
         return [
             *(Reading(w, b) for w in _likely(sized[FEATURES], WEIGHTS) for b in biases),
             *(Reading(w, first=first) for w in both for first in (True, False)),
+            *(Reading(w, hidden=True) for w in _likely(sized[FEATURES], WEIGHTS)),
         ]
 
 
