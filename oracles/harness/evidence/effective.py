@@ -82,6 +82,9 @@ work."""
 ROUGHLY = 1e-2
 """The same of the second case, whose numbers are of the same sizes."""
 
+NOT_FAR = 0.5
+"""By what part of a step's largest move what is extended by another convention may be off."""
+
 EXTENDED = 6
 """How many candidates are tried with one convention more: those that explain the first case best.
 """
@@ -112,7 +115,8 @@ def with_any_values(sieve: Sieve) -> Sifted:
             more = [c for rule in rules for c in combined(rule, 1)]
         else:
             pool = []
-            best = sorted(closest, key=lambda p: closest[p][1])[:EXTENDED]
+            some = [p for p, (_, off) in closest.items() if off < NOT_FAR]
+            best = sorted(some, key=lambda p: closest[p][1])[:EXTENDED]
             more = _extended(p.candidate for p in best)
         pool += [p for c in more for p in _problems(sieve, c)]
     return found
@@ -175,8 +179,10 @@ def _said(candidate: Candidate) -> tuple[int, int]:
     heard = candidate.heard(candidate.rule.hyper())
     said = {name for argument in candidate.arguments for name in argument.names}
     said |= {name for name in numeric(candidate.rule) if getattr(heard, name)}
-    numbers = (Decimal(repr(float(a.by))).normalize() for a in candidate.arguments)
-    return len(said), sum(len(number.as_tuple().digits) for number in numbers)
+    numbers = [getattr(heard, name) for name in said if name in heard._fields]
+    numbers += [argument.by for argument in candidate.arguments if argument.how == "times"]
+    short = (Decimal(repr(float(number))).normalize() for number in numbers)
+    return len(said), sum(len(number.as_tuple().digits) for number in short)
 
 
 def _closest(problem: Problem) -> tuple[FloatArray, float]:

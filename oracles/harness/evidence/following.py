@@ -79,14 +79,18 @@ def _batches(
 
 
 def follow(
-    candidate: Candidate, observation: Observation, margin: Margin | None = None
+    candidate: Candidate,
+    observation: Observation,
+    margin: Margin | None = None,
+    schedule: tuple[Hyper, ...] = (),
 ) -> Iterator[tuple[NDArray[np.intp], int, Any]]:
     """Elements, step, and what the candidate makes of them at that step.
 
-    In float64, or in enclosures if there is a margin.
+    In float64, or in enclosures if there is a margin; with another schedule than the case's, if
+    there is one.
     """
     (group,) = observation.case.groups
-    schedule, format = group.schedule, None
+    schedule, format = schedule or group.schedule, None
     factors: Sequence[float] = (1.0,) * len(schedule)
     if candidate.arguments:
         schedule, factors = _heard(candidate.rule, candidate.arguments, schedule)

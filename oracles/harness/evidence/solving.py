@@ -17,6 +17,7 @@ from oracles.harness.arithmetic.formats import FORMATS, FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.following import follow
 from oracles.harness.evidence.observation import Observation
+from oracles.rule import Rule
 
 STARTS = 5
 """Of how many values beside torch's own a solution is looked for."""
@@ -114,11 +115,20 @@ class Problem:
         """As :func:`~oracles.harness.evidence.following.follow` does."""
         (group,) = known.case.groups
         schedule = tuple(self._given(h, values) for h in group.schedule)
-        case = replace(known.case, groups=(replace(group, schedule=schedule),))
-        rule, rows = self.candidate.rule, max(np.size(x) for x in values.values())
-        wide = replace(rule, start=lambda w, h: rule.start(np.broadcast_to(w, (rows, w.size)), h))
-        one = Candidate(wide, self.candidate.conventions) if rows > 1 else self.candidate.hearing()
-        yield from follow(one, replace(known, case=case))
+        rows = max(np.size(x) for x in values.values())
+        yield from follow(self._wide(rows), known, schedule=schedule)
+
+    def _wide(self, rows: int) -> Candidate:
+        """The candidate, with buffers for so many rows."""
+        rule, start = self.candidate.rule, self.candidate.rule.start
+        if rows == 1 or start is Rule.start:
+            return self._bare
+        wide = replace(rule, start=lambda w, h: start(np.broadcast_to(w, (rows, w.size)), h))
+        return Candidate(wide, self.candidate.conventions)
+
+    @cached_property
+    def _bare(self) -> Candidate:
+        return self.candidate.hearing()
 
     def answers(self, rows: FloatArray, known: Observation) -> FloatArray:
         """What rows of values give: (rows, steps, elements); all at once, if the text takes them.
@@ -201,21 +211,18 @@ class Problem:
         the valleys in which they make up for one another are straight.
         """
         terms = self._terms(rows)
-        off = self.residuals(rows)
+        off, slopes = self._sloping(terms)
         error = (off**2).sum(axis=1)
         damping, best = np.full(len(rows), 1e-2), [error.min()]
         for _ in range(ROUNDS):
-            slopes = self._slopes(terms, off)
             toward = np.einsum("rin,rn->ri", slopes, off)
             slopes[(terms <= self._least) & (toward > 0)] = 0.0  # which stay where they are
             moves = np.clip(_moves(slopes, off, damping), -self._reach, self._reach)
             other = np.clip(terms + moves, self._least, self._most)
-            there = self.residuals(self._values(other))
+            there, steep = self._sloping(other)
             less = (there**2).sum(axis=1)
             better = less < error
-            terms, off = (
-                np.where(better[:, None], *each) for each in ((other, terms), (there, off))
-            )
+            terms[better], off[better], slopes[better] = other[better], there[better], steep[better]
             error = np.where(better, less, error)
             damping = np.where(better, damping / 10, damping * 5)
             best.append(error.min())
@@ -256,15 +263,16 @@ class Problem:
             rates = np.where(self._rates, -np.expm1(-terms), terms)
             return np.where(self._factor, np.exp(terms), rates)
 
-    def _slopes(self, terms: FloatArray, off: FloatArray) -> FloatArray:
-        """What a larger term changes: (rows, values, elements of all steps)."""
+    def _sloping(self, terms: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """What is off, and what a larger term changes: (rows, values, elements of all steps)."""
         count = len(self.names)
         small = np.where(self._factor | self._rates, 1e-7, 1e-7 * np.maximum(terms, 1e-3))
-        more = terms[:, None] + np.eye(count) * small[:, None]
-        there = self.residuals(self._values(more.reshape(-1, count)))
-        change = there.reshape(len(terms), count, -1) - off[:, None]
-        slopes: FloatArray = change / small[..., None]
-        return slopes
+        more = np.concatenate([np.zeros((1, count)), np.eye(count)])
+        all_terms = terms[:, None] + more * small[:, None]
+        found = self.residuals(self._values(all_terms.reshape(-1, count)))
+        off, *others = np.moveaxis(found.reshape(len(terms), count + 1, -1), 1, 0)
+        slopes: FloatArray = (np.stack(others, axis=1) - off[:, None]) / small[..., None]
+        return off.copy(), slopes
 
     # --- As people write them ---------------------------------------------------------------------
 
