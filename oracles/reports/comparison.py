@@ -21,6 +21,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from oracles.harness.runs.walk import row_of
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import ERRORED, INSIDE, UNDECIDED
 from oracles.reports import environments
@@ -435,7 +436,7 @@ def _coverage(a: Index, b: Index) -> Iterator[Difference]:
     """
     for key, line in a.checks.items():
         now = b.checks.get(key, {}).get("outcome", "not asked")
-        explained = key in b.left_out or key[1].startswith(KNOWN)
+        explained = key in b.left_out or row_of(key[1])
         if line["outcome"] == "passed" and now == "not asked" and not explained:
             yield Difference(Change.UNASKED, key[0], *NOWHERE, about=key[1])
     for place in b.there:
