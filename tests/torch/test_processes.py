@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from oracles.harness.runs.parts import run_question, sites
 from oracles.harness.runs.runner import Refuted
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects import processes, ranks
-from oracles.harness.subjects.processes import LostRank, ask, planting
+from oracles.harness.subjects.processes import LostRank, Rank, ask, planting
 from tests.support import errands, light
 from tests.support.hurried import hurried
 
@@ -82,7 +83,9 @@ def test_where_a_rank_raised_is_noted() -> None:
 
 
 def test_an_answer_that_cannot_be_handed_over_is_an_error() -> None:
-    assert "raises AttributeError" in str(lost(errands.unspeakable))
+    with pytest.raises((AttributeError, pickle.PicklingError)) as refused:
+        pickle.dumps(errands.unspeakable(Rank(0, 2, "")))
+    assert f"raises {refused.type.__name__}" in str(lost(errands.unspeakable))
 
 
 def test_what_is_planted_is_in_the_ranks_and_gone_again() -> None:
