@@ -143,8 +143,8 @@ HYPER = Hyper(F(1, 2), F(1, 2), F(1, 4), F(4), F(2))
 @pytest.fixture
 def exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lengths that are sums of magnitudes, and no ε: fractions stay fractions."""
-    monkeypatch.setattr("oracles.loop.clipped_step.EPSILON", F(0))
-    monkeypatch.setattr("oracles.loop.clipped_step.ORDER", 1)
+    monkeypatch.setattr("oracles.loop.clipping.EPSILON", F(0))
+    monkeypatch.setattr("oracles.loop.clipping.ORDER", 1)
 
 
 @pytest.mark.parametrize(
