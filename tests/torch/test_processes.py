@@ -17,8 +17,9 @@ from oracles.harness.runs.parts import run_question, sites
 from oracles.harness.runs.runner import Refuted
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects import processes, ranks
-from oracles.harness.subjects.processes import LostRank, Rank, ask, planting
+from oracles.harness.subjects.processes import LostRank, Rank, ask
 from tests.support import errands, light
+from tests.support.errands import planting
 from tests.support.hurried import hurried
 
 pytestmark = pytest.mark.skipif(not ranks.there(), reason="no ranks: torch has no gloo here")
@@ -90,7 +91,7 @@ def test_an_answer_that_cannot_be_handed_over_is_an_error() -> None:
 
 def test_what_is_planted_is_in_the_ranks_and_gone_again() -> None:
     with planting(errands.doubled):
-        assert ask(2, errands.added, 0.0) == [2.0, 2.0]
+        assert processes.ask(2, errands.added, 0.0) == [2.0, 2.0]
     assert ask(2, errands.added, 0.0) == [1.0, 1.0]
 
 
