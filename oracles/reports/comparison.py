@@ -86,7 +86,7 @@ class Difference:
         about: the check, the argument, the row of the ledger or the golden question.
         detail: what is to be said beyond that.
         command: what shows it, on the later torch.
-        ulps: by how much a rounding changed at most, in units in the last place; nan if it is none.
+        ulps: by how much a rounding changed at most, in units in the last place; 0 if it is none.
     """
 
     change: Change
@@ -97,7 +97,7 @@ class Difference:
     about: str = ""
     detail: str = ""
     command: str = ""
-    ulps: float = math.nan
+    ulps: float = 0.0
 
     @property
     def worse(self) -> bool:
@@ -145,7 +145,7 @@ class Comparison:
             "after": dict(self.after),
             "worse": bool(self.worse),
             "differences": [
-                {**vars(d), "worse": d.worse, "ulps": d.ulps if math.isfinite(d.ulps) else None}
+                {**vars(d), "worse": d.worse, "ulps": d.ulps if 0 < d.ulps < math.inf else None}
                 for d in self.differences
             ],
             "same": [list(place) for place in self.same],
