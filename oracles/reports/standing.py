@@ -414,11 +414,19 @@ def histories(releases: Sequence[Release]) -> Iterator[History]:
         alike: dict[tuple[bool, ...], list[str]] = defaultdict(list)
         for optimizer in sorted(found, key=lambda name: order.get(name, len(order))):
             alike[tuple(name in found[optimizer] for name in names)].append(optimizer)
-        spans = (_span(whose, flags, names) for flags, whose in alike.items())
+        spans = (Span(tuple(whose), seen, *when(seen, names)) for seen, whose in alike.items())
         yield History(id, told.get(id), tuple(spans))
 
 
-def _span(optimizers: Sequence[str], seen: tuple[bool, ...], names: Sequence[str]) -> Span:
-    there = [name for name, flag in zip(names, seen, strict=True) if flag]
-    since = f"{there[0]} or before" if seen[0] else there[0]
-    return Span(tuple(optimizers), seen, since, "still there" if seen[-1] else there[-1])
+def when(seen: Sequence[bool], releases: Sequence[str]) -> tuple[str, str]:
+    """Since when and until when it was there, in words, and which in between lack it.
+
+    >>> when([True, False, True, False], ["2.1.2", "2.2.2", "2.3.1", "2.4.1"])
+    ('2.1.2 or before', '2.3.1, not in 2.2.2')
+    """
+    there = [place for place, flag in enumerate(seen) if flag]
+    first, last = there[0], there[-1]
+    away = [releases[place] for place in range(first, last) if not seen[place]]
+    since = releases[first] if first else f"{releases[first]} or before"
+    until = releases[last] if last < len(seen) - 1 else "still there"
+    return since, f"{until}, not in {' and '.join(away)}" if away else until

@@ -20,8 +20,8 @@ from torch.nn.parallel import DistributedDataParallel
 from oracles.harness.loop.ranks.asked import PAIR
 from oracles.harness.loop.ranks.resuming import GROWN
 from oracles.harness.loop.ranks.sharing import CLIPS, MEAN, STATES
-from oracles.harness.subjects.processes import planting
 from tests.meta.loop_zoo import Specimen
+from tests.support.errands import planting
 
 PAIRS = PAIR[0], GROWN
 """Where specimens are asked: two ranks are enough to find them."""

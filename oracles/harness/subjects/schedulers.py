@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from unittest import mock
 
 import torch
 
+from oracles.harness.subjects.tensors import through_a_file
 from oracles.schedules import cyclic
 from oracles.schedules import plateau as plateaus
 from oracles.schedules.composed import ByGroup, Chained, Plan, Sequential, Single
@@ -335,10 +335,8 @@ Build = Callable[..., Any]
 
 def saved(run: Following) -> Kept:
     """Both states, through a file."""
-    file = io.BytesIO()
-    torch.save((run.owner.state_dict(), run.scheduler.state_dict()), file)
-    file.seek(0)
-    return torch.load(file)  # type: ignore[no-any-return]
+    states = (run.owner.state_dict(), run.scheduler.state_dict())
+    return through_a_file(states)  # type: ignore[no-any-return]
 
 
 def _scheduler_first(owner: Optimizer, make: Build, kept: Kept) -> Any:
