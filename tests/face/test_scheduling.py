@@ -312,7 +312,7 @@ def test_a_right_class_is_told_what_it_does_not_promise(cls: Any) -> None:
 
 @pytest.mark.parametrize(
     ("cls", "broken", "told"),
-    [
+    wrong := [
         (schedules.Stepwise, CONSTRUCTED, "has rates (0.125, 0.0625) at epoch 1, and had (0.25,"),
         (schedules.HalfEdited, EDITS, "written into the first group at epoch"),
         (schedules.Compounding, RESUME, "saved at"),
@@ -321,6 +321,7 @@ def test_a_right_class_is_told_what_it_does_not_promise(cls: Any) -> None:
         (schedules.Aliasing, TOLD, "tells the rates themselves"),
         (schedules.Emptied, TWICE, "where it is loaded again, and had"),
     ],
+    ids=[cls.__name__ for cls, *_ in wrong],
 )
 def test_a_wrong_class_is_told_which_promise_it_breaks(cls: Any, broken: str, told: str) -> None:
     (line,) = promised(cls, "ExponentialLR", broken).values()

@@ -315,10 +315,11 @@ class Following:
 
 def _wants(step: Callable[..., Any]) -> bool:
     """Whether it must be told something: the epoch that begins, as timm's must, or a metric."""
-    each = inspect.signature(step).parameters.values()
-    return any(
-        p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in each
-    )
+    try:
+        inspect.signature(step).bind()
+    except TypeError:
+        return True
+    return False
 
 
 def current(owner: Optimizer, name: str = "lr") -> list[float]:
