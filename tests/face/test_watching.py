@@ -225,6 +225,36 @@ def test_a_multiple_of_the_mean_is_asked_about() -> None:
     assert asked(by_steps, loss="mean") == []
 
 
+@pytest.mark.parametrize("said", [None, "mean"])
+@pytest.mark.parametrize(
+    ("windows", "divisor", "step"),
+    [
+        ([[8], [8], [5]], 8, 3),
+        ([[8], [5], [8]], 8, 2),
+        ([[8], [3, 2], [8]], 8, 2),
+        ([[8], [5, 3]], 8, 0),  # all rows of the window
+        ([[8], [5]], None, 0),  # by the rows that there are
+        ([[8], [8]], 8, 0),
+        ([[5], [3]], 8, 0),  # a number that nobody's rows have
+    ],
+)
+def test_a_sum_over_a_short_batch_that_is_divided_by_a_constant_is_asked_about(
+    windows: list[list[int]], divisor: int | None, step: int, said: str | None
+) -> None:
+    def by_windows(model: nn.Module, optimizer: Any) -> None:
+        for window in windows:
+            optimizer.zero_grad()
+            for rows in window:
+                ((x, y),) = batches(1, rows)
+                (F.cross_entropy(model(x), y, reduction="sum") / (divisor or rows)).backward()
+            optimizer.step()
+
+    found = [one for one in asked(by_windows, loss=said) if one.startswith("a short batch")]
+    rows = {1: "5", 2: "2 and 3"}.get(len(windows[step - 1]), "")
+    told = f"a short batch: whether step {step} of SGD is to divide the sum over {rows} rows by 8"
+    assert [one[: len(told)] for one in found] == [told] * bool(step)
+
+
 def test_outputs_that_are_compared_with_the_targets_of_others_are_asked_about() -> None:
     def squared(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return F.mse_loss(out[:, :1], y.float())
