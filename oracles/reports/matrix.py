@@ -15,11 +15,11 @@ from pathlib import Path
 from packaging.version import Version
 
 from oracles.harness.deviations.flaws import known
+from oracles.harness.runs.walk import row_of
 from oracles.harness.subjects.subject import Place
 from oracles.reports.changes import OF_DEVIATIONS, Row, rows, where
 from oracles.reports.comparison import Index, between
 from oracles.reports.environments import NotMade, Tell, nobody, record
-from oracles.reports.fingerprint import KNOWN
 from oracles.reports.run_report import Invalid, Kind, Result, RunReport, place_of, read
 from oracles.reports.text import line
 
@@ -103,7 +103,7 @@ def _deviations(reports: Mapping[str, RunReport]) -> Iterator[str]:
     for release, report in reports.items():
         for cell in report.of(Kind.CELL):
             if cell["outcome"] == Result.CONFIRMED:
-                key = (cell["optimizer"], cell["check"].removeprefix(KNOWN).strip())
+                key = (cell["optimizer"], row_of(cell["check"]))
                 seen[key].setdefault(release, []).append(place_of(cell))
     upstream = {row.id: row.upstream for row in known()}
     yield from ("", "## Known deviations", "")

@@ -15,10 +15,10 @@ from itertools import groupby
 from oracles.harness.deviations import flaws
 from oracles.harness.deviations.flaws import Flaw
 from oracles.harness.deviations.ledger import Deviation
+from oracles.harness.runs.walk import row_of
 from oracles.harness.subjects.subject import Place
 from oracles.reports.changes import where
 from oracles.reports.comparison import Index
-from oracles.reports.fingerprint import KNOWN
 from oracles.reports.run_report import BAD, JsonLine, Result
 
 PASSED, DEVIATES, FAILED, UNDECIDED, ABSENT = "passed", "deviates", "fails", "undecided", "absent"
@@ -308,10 +308,10 @@ def _checks(optimizer: str, releases: Sequence[Release]) -> Iterator[Row]:
     for check in dict.fromkeys(c for r in releases for o, c in r.index.checks if o == optimizer):
         cells = [_of_check(optimizer, check, release) for release in releases]
         states = {cell.state for cell in cells}
-        if check.startswith(KNOWN) and DEVIATES in states:
-            id = check.removeprefix(KNOWN).strip()
+        id = row_of(check)
+        if id and DEVIATES in states:
             yield Row(id, "", bands(map(_brief, cells)), anchor(id))
-        elif not check.startswith(KNOWN) or FAILED in states:
+        elif not id or FAILED in states:
             yield Row(check, "", bands(cells))
 
 
@@ -406,7 +406,7 @@ def histories(releases: Sequence[Release]) -> Iterator[History]:
     for release in releases:
         for (optimizer, check), cells in release.by_check.items():
             if any(line["outcome"] == Result.CONFIRMED for _, line in cells):
-                seen[check.removeprefix(KNOWN).strip()][optimizer].add(release.name)
+                seen[row_of(check)][optimizer].add(release.name)
     told = {row.id: row for row in flaws.known()}
     names = [release.name for release in releases]
     order = {name: number for number, name in enumerate(releases[-1].index.header["rules"])}

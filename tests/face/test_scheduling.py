@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from jsonschema import Draft202012Validator
@@ -165,6 +166,12 @@ def test_a_list_of_rates_is_read(rates: Sequence[float], expected: str) -> None:
     assert str(oracles.identify([*rates])) == f"the list follows {expected}"
 
 
+@pytest.mark.parametrize("kind", [np.array, torch.tensor, lambda rates: [*np.array(rates)]])
+def test_so_are_rates_in_an_array(kind: Callable[[list[float]], Any]) -> None:
+    found = oracles.identify(kind([0.5**t for t in range(6)]))
+    assert str(found) == "the list follows ExponentialLR's per_epoch with gamma=0.5 from 1"
+
+
 @pytest.mark.parametrize(
     "rates",
     [
@@ -220,7 +227,10 @@ def test_what_raises_before_its_end_cannot_be_asked() -> None:
     def short(t: int, base: float, T_max: int) -> float:
         return base * cosine(t, T_max) / (t < T_max - 1)
 
-    found = [str(oracles.identify(one)) for one in (listed, stepped, short)]
+    def exits(t: int, base: float) -> float:
+        sys.exit(3)
+
+    found = [str(oracles.identify(one)) for one in (listed, stepped, short, exits)]
     assert all("cannot be asked: raises" in one for one in found)
 
 
