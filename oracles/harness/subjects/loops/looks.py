@@ -63,8 +63,10 @@ class Looks:
         self._dark: set[int] = set()
         self._of_gradients, self._of_weights = Reader(self._where), Reader(self._where)
 
-    def follow(self, tensors: Iterable[torch.Tensor]) -> None:
+    def follow(self, tensors: Sequence[torch.Tensor]) -> None:
         """Parameters that are looked at from now on."""
+        if self._numbers.keys() >= {*map(id, tensors)}:
+            return
         for tensor in tensors:
             if id(tensor) not in self._numbers:
                 self._numbers[id(tensor)] = len(self.tensors)
@@ -80,10 +82,8 @@ class Looks:
 
     def numbers(self, tensors: Sequence[torch.Tensor]) -> list[int]:
         """The numbers of parameters, which are looked at from now on."""
-        ids = [*map(id, tensors)]
-        if not self._numbers.keys() >= {*ids}:
-            self.follow(tensors)
-        return [*map(self._numbers.__getitem__, ids)]
+        self.follow(tensors)
+        return [*map(self._numbers.__getitem__, map(id, tensors))]
 
     def known(self, tensor: torch.Tensor) -> int | None:
         """The number of a parameter, if it has one."""

@@ -139,7 +139,7 @@ class Recorder:
 
     def averaged(self, average: Any, model: torch.nn.Module) -> tuple[int, tuple[int, ...]]:
         """The number of an averaged model, and those of the parameters that it is told."""
-        tensors = [*parameters_of(model)]
+        tensors = parameters_of(model)
         return _place(self.averages, average), tuple(self.looks.numbers(tensors))
 
     def renew(self) -> None:
@@ -320,10 +320,10 @@ def tensors_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     }
 
 
-def parameters_of(model: torch.nn.Module) -> Iterator[torch.Tensor]:
+def parameters_of(model: torch.nn.Module) -> list[torch.Tensor]:
     """The parameters of a model, without asking it."""
-    for module in model.modules():
-        yield from (t for t in vars(module)["_parameters"].values() if t is not None)
+    each = (vars(module)["_parameters"].values() for module in model.modules())
+    return [tensor for own in each for tensor in own if tensor is not None]
 
 
 def _same_groups(one: Any, other: Any) -> bool:
