@@ -319,6 +319,8 @@ def _wants(step: Callable[..., Any]) -> bool:
         inspect.signature(step).bind()
     except TypeError:
         return True
+    except ValueError:  # it is one of C's
+        pass
     return False
 
 
