@@ -12,8 +12,8 @@ from oracles.commands.command import Usage
 from oracles.reports.text import FAILED, plain, say
 from oracles.schedule_checking import ALL, check_schedule
 
-ALSO = ("json", "time_limit")
-"""Options of other code that it has, or that make no difference."""
+ALSO = ("json", "not_promised", "time_limit")
+"""Options of other code that it has, too, or that make no difference."""
 
 OPTIMIZERS: Mapping[str, Any] = {n: v for n, v in asked.OPTIONS.items() if n not in ALSO}
 
@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
         report = check_schedule(
             options.subject,
             options.rule[0],
+            not_promised=options.not_promised,
             seed=options.seed,
             profile=options.profile,
             time_limit=asked.limit(options),

@@ -25,6 +25,9 @@ BASE = ("base", "base_lr", "lr", "lr0", "initial_lr", "init_lr", "init_value", "
 OWNER = ("optimizer", "opt", "optim", "o")
 """What the first argument of a scheduler is called."""
 
+STEPS = ("step", "step_update")
+"""What a scheduler is stepped by, whatever class it is of."""
+
 ENDS = ("total_iters", "T_max", "total_steps", "num_training_steps", "t_initial")
 """Settings that say when a schedule ends: beyond it many a function has no rate."""
 
@@ -156,9 +159,9 @@ class Made:
             run = schedulers.Following(
                 schedulers.optimizer([base]), lambda owner: self._made(owner, settings)
             )
-            found, told = [run.rates()[0]], _wants_epoch(run.scheduler)
-            for t in range(epochs):
-                run.step(*([t + 1] if told else []))  # the epoch that begins
+            found = [run.rates()[0]]
+            for _ in range(epochs):
+                run.step()
                 found += run.rates()
         return found
 
@@ -176,14 +179,20 @@ class Made:
         return self._make(owner, **given, **self._fixed)
 
 
-def _wants_epoch(scheduler: Any) -> bool:
-    """Whether it must be told the epoch, as timm's must."""
-    return any(p.name == "epoch" and p.default is p.empty for p in _each(scheduler.step))
-
-
 def parameters(function: Any) -> list[str]:
     """The names of what can be given to it."""
     return [p.name for p in _each(function)]
+
+
+def accepts(function: Any, name: str) -> bool:
+    """Whether it can be given an argument of that name."""
+    try:
+        inspect.signature(function).bind_partial(**{name: None})
+    except TypeError:
+        return False
+    except ValueError:  # it is one of C's
+        return True
+    return True
 
 
 def wanted(function: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) -> list[str]:
@@ -224,8 +233,10 @@ def is_scheduler(subject: Any) -> bool:
     """Whether it is a class of schedulers, or makes one of an optimizer."""
     if isinstance(subject, type):
         bases = {base.__name__ for base in subject.__mro__}
-        timms = "Scheduler" in bases and hasattr(subject, "step_update")
-        return timms or bool(bases & {"LRScheduler", "_LRScheduler", "ReduceLROnPlateau"})
+        if bases & {"LRScheduler", "_LRScheduler", "ReduceLROnPlateau"}:
+            return True
+        if hasattr(subject, "zero_grad") or not any(hasattr(subject, name) for name in STEPS):
+            return False
     return callable(subject) and parameters(subject)[:1] != [] and parameters(subject)[0] in OWNER
 
 
