@@ -1,4 +1,4 @@
-"""tox's environments ``py311-torchX.Y`` and ``py311-torchX.Y-cuda``, of ``oracles/releases.toml``.
+"""tox's environments ``pyXY-torchX.Y`` and ``pyXY-torchX.Y-cuda``, of ``oracles/releases.toml``.
 
 Run as a program it prints those that need no GPU, as JSON, for a workflow.
 """
@@ -21,9 +21,11 @@ CHECKERS = ["lint", "types", "docs"]
 def environments() -> Iterator[tuple[str, list[str], bool]]:
     """Name, dependencies, and whether plain ``tox`` runs it."""
     for release in RELEASES:
-        name = "py311-torch" + ".".join(release["torch"].split(".")[:2])
+        torch = ".".join(release["torch"].split(".")[:2])
         needs = release.get("needs") or ["-c constraints.txt"]
-        yield name, [f"torch=={release['torch']}", *needs], release["default"]
+        for python in release.get("pythons", ["311"]):
+            name, deps = f"py{python}-torch{torch}", [f"torch=={release['torch']}", *needs]
+            yield name, deps, release["default"]
 
 
 if __name__ == "__main__":

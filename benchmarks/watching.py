@@ -75,6 +75,12 @@ def apart(tensors: int) -> Trained:
     return Trained(model, lambda: torch.stack([p.square().mean() for p in model]).mean())
 
 
+def together(tensors: int) -> Trained:
+    """Tensors of eight elements that meet in one operation, as those of a penalty do."""
+    model = nn.ParameterList([nn.Parameter(torch.randn(8)) for _ in range(tensors)])
+    return Trained(model, lambda: torch.cat([*model]).square().mean())
+
+
 KINDS: dict[str, Callable[[], Trained]] = {
     "perceptron": perceptron,
     "convolutions": convolutions,
@@ -82,6 +88,8 @@ KINDS: dict[str, Callable[[], Trained]] = {
     "1000 tensors in layers": lambda: layers(1000),
     "300 tensors apart": lambda: apart(300),
     "1000 tensors apart": lambda: apart(1000),
+    "300 tensors together": lambda: together(300),
+    "1000 tensors together": lambda: together(1000),
 }
 
 

@@ -39,6 +39,7 @@ from oracles.optimizers.registry import RULES
 from oracles.reports.picture import picture
 from oracles.schedule_explanation import ALL as SCHEDULES
 from oracles.schedule_explanation import ScheduleExplanation, explain_schedule
+from oracles.schedules import registry
 
 WIDTH = 96
 """Columns of what commands print on the site."""
@@ -226,8 +227,8 @@ def schedule_page(explanation: ScheduleExplanation) -> str:
         ),
         explanation.defaults,
     ]
-    if name in golden_rates.SCHEDULES:
-        asked = golden_rates.questions(golden_rates.SCHEDULES[name], golden.folder())
+    if name in registry.SCHEDULES:
+        asked = golden_rates.questions(registry.SCHEDULES[name], golden.folder())
         rows = [(f"`{question.id}`", _cell(question.comment)) for question in asked]
         parts.append(
             f"## The pinned rates\n\nOne document a timing in `golden/schedules/{name.lower()}/` "

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -80,7 +81,8 @@ def torch_runs(x: FloatArray, y: FloatArray) -> list[float]:
     lengths = [0.0]
     for _ in range(EPOCHS):
         optimizer.zero_grad()
-        torch.nn.functional.binary_cross_entropy(model(inputs).sigmoid(), targets).backward()
+        loss = torch.nn.functional.binary_cross_entropy(model(inputs).sigmoid(), targets)
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         parameters = torch.cat([model.weight.flatten(), model.bias]).detach()
         lengths.append(float(parameters.norm()))
@@ -94,7 +96,10 @@ def main() -> None:
     figure, axes = plt.subplots(figsize=(10, 5), layout="constrained")
     for name, (colour, up) in SHOWN.items():
         lengths = follow(name, g)
-        style = {"coupled_unscaled": {"linewidth": 2.5}, "decay_ignored": {"dashes": (4, 4)}}
+        style: dict[str, dict[str, Any]] = {
+            "coupled_unscaled": {"linewidth": 2.5},
+            "decay_ignored": {"dashes": (4, 4)},
+        }
         axes.plot(lengths, color=colour, **style.get(name, {}))
         label = f"{name}   {SGD.convention(name).equation.split(':')[0]}"
         axes.text(EPOCHS * 1.01, lengths[-1] + up, label, color=colour, va="center", fontsize=9)

@@ -19,14 +19,11 @@ from oracles.harness.evidence.fits.answer import FitIdentification
 from oracles.harness.evidence.fits.search import Search, takes_own
 from oracles.harness.subjects.fits.fit import Fit
 from oracles.harness.subjects.subject import SubjectError
-from oracles.optimizers.registry import RULES
+from oracles.optimizers.registry import ELEMENTWISE, RULES
 from oracles.rule import Rule
 
 PLAINEST = RULES["SGD"]
 """The rule whose hyperparameters most loops have."""
-
-NAMEABLE = tuple(rule for rule in RULES.values() if rule.elementwise and not rule.sparse)
-"""Rules whose steps look at one element at a time: weights and bias may be any two parameters."""
 
 
 def identify_fit(box: Fit, rules: Sequence[Rule] | None = None) -> FitIdentification:
@@ -75,6 +72,6 @@ WRITTEN = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad")
 
 def nameable(box: Fit) -> Iterator[Rule]:
     """The rules that a loop may step by, the simplest first."""
-    for rule in NAMEABLE:
+    for rule in ELEMENTWISE:  # weights and bias may be any two parameters
         if rule.name in WRITTEN or takes_own(box, rule, PLAINEST):
             yield rule

@@ -20,7 +20,7 @@ from oracles.harness.evidence.witnesses import Recorded
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.watching.events import Optimizer, Values
 from oracles.harness.watching.loop import Loop, Movement, Update, listed
-from oracles.optimizers.registry import RULES
+from oracles.optimizers.registry import ELEMENTWISE, RULES
 from oracles.rule import Rule
 
 DECAY, BATCH = "weight_decay", "batch_size"
@@ -30,11 +30,6 @@ DEEP = 2
 
 TUPLES = {name: parts for r in RULES.values() for name, parts in r.binding.tuples.items()}
 """Arguments of torch that hold several hyperparameters."""
-
-ALONE = tuple(
-    r for r in RULES.values() if not (r.sparse or r.drawing.shapes or r.name == "Adafactor")
-)
-"""The rules in which an element moves by itself: those of which some elements say all."""
 
 
 def movements(loop: Loop) -> Iterator[Movement]:
@@ -62,8 +57,8 @@ class _Group:
     def rules(self) -> Sequence[Rule]:
         """What it may follow: what torch's class of that name does, or anything."""
         if not self.optimizer.torchs:
-            return ALONE
-        return [rule for rule in ALONE if rule.name == self.optimizer.name.partition(" ")[0]]
+            return ELEMENTWISE
+        return [rule for rule in ELEMENTWISE if rule.name == self.optimizer.name.partition(" ")[0]]
 
     def movement(self) -> Movement | None:
         """What its weights follow; None if that cannot be told."""

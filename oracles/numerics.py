@@ -8,9 +8,10 @@ several forms a path computes, and what it accumulates in, is theirs to know.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import singledispatch
+from functools import reduce, singledispatch
 from typing import Any
 
 import numpy as np
@@ -256,6 +257,25 @@ def one(x: Scalar) -> Scalar:
     Fraction(1, 3)
     """
     return type(x)(1)
+
+
+def share(part: int, whole: int, like: Scalar) -> Scalar:
+    """``part / whole`` as a number of the arithmetic that ``like`` is of.
+
+    >>> from fractions import Fraction
+    >>> share(1, 3, Fraction(1))
+    Fraction(1, 3)
+    """
+    return one(like) * part / whole
+
+
+def summed(terms: Sequence[Array]) -> Array:
+    """From left to right, with no 0 before the first.
+
+    >>> summed([1.0, 2.0, 4.0])
+    7.0
+    """
+    return reduce(operator.add, terms)
 
 
 @singledispatch

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.metadata import version
 from typing import Any, NamedTuple
 
 from oracles.harness.evidence.settings import Draws
 from oracles.harness.evidence.sifting import MARGINS
-from oracles.harness.loop.catalogue import OF_RECURRENCES, questions
+from oracles.harness.loop.catalogue import OF_RECURRENCES
 from oracles.harness.loop.question import Question
 from oracles.harness.promise import Line, Word
 from oracles.harness.rates import Reading, read_as
@@ -20,7 +21,7 @@ from oracles.harness.runs.parts import run_question, sites
 from oracles.harness.runs.profiles import lasting
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.importing import imported
-from oracles.harness.subjects.scheduled import parameters
+from oracles.harness.subjects.scheduled import OWNER, is_scheduler
 from oracles.harness.subjects.subject import SubjectError
 from oracles.inquiry import answer, heard
 from oracles.naming import unknown
@@ -30,6 +31,9 @@ from oracles.scheduling import ScheduleIdentification, identify_schedule
 
 ALL = (*SCHEDULES, *PARTS)
 """Schedules that a class of one's own can be asked to be."""
+
+OF_TORCH = "torch's own class fails it here, or cannot be asked"
+"""Why something is asked of nobody."""
 
 SUBJECT, FOLLOWS, ASKED = "subject", "schedule", "asked: "
 """What questions are called; the last one is followed by a question that torch's class is asked."""
@@ -67,14 +71,18 @@ class ScheduleReport:
     def __str__(self) -> str:
         head = f"{self.name} is asked as {self.schedule}"
         found = [] if self.found is None else [str(self.found)]
-        kept = sum(one.word is Word.KEPT for one in self.lines)
-        broken = [one for one in self.lines if one.word is Word.BROKEN]
-        left = len(self.lines) - kept - len(broken)
-        asked = [f"questions: {kept} answered well, {len(broken)} not, {left} not asked"]
+        counts = Counter(one.word for one in self.lines)
+        words = ", ".join(f"{counts[word]} {word}" for word in Word if counts[word])
+        left = {one.name: one for one in self.lines if one.word is not Word.KEPT}
+        broken = [left.pop(one.name) for one in self.lines if one.word is Word.BROKEN]
         return "\n".join(
             [
-                *(head, *found, *asked),
+                *(head, *found, *([f"promises: {words}"] if words else [])),
                 *(f"FAILED    {one.name}: {one.why}" for one in broken),
+                *(
+                    f"{one.word}: {one.name}{f' ({one.why})' * bool(one.why)}"
+                    for one in left.values()
+                ),
                 *([f"{self.rest}, and questions are left"] if self.rest else []),
             ]
         )
@@ -97,6 +105,7 @@ def check_schedule(
     subject: Any,
     schedule: str | None = None,
     *,
+    not_promised: Sequence[str] = (),
     seed: int = 0,
     profile: str = "default",
     time_limit: float | None = None,
@@ -104,20 +113,23 @@ def check_schedule(
     """Ask a class of schedulers all that torch's class is asked, and say which timing it follows.
 
     What the installed torch itself gets wrong is not asked of it, and refusing a setting at its
-    edge is no fault. The cases are the same each time.
+    edge is no fault; nor is what a right class need not promise, such as a closed form that knows
+    nothing of rates that are written into a group: that is told. The cases are the same each time.
 
     Args:
         subject: a class whose arguments are those of torch's class, or where it is imported from,
-            as ``"package.module:name"``.
+            as ``"package.module:name"``: torch's or any other that takes an optimizer and has
+            ``step()``, ``step(epoch)`` or ``step_update(epoch)``.
         schedule: the name of torch's class; by default that of the subject, or of a base of it.
+        not_promised: names of promises that its author does not make.
         seed: of all cases that are drawn.
         profile: how long to look: ``"default"`` or ``"thorough"``.
         time_limit: in seconds, after which a class that hangs is ended, in a process of its own;
             one question may take a third of it. None for neither.
 
     Raises:
-        ValueError: there is no such schedule or profile, a seed is no whole number, or the subject
-            is not there.
+        ValueError: there is no such schedule, promise or profile, a seed is no whole number, or
+            the subject is not there.
         TypeError: the subject is an optimizer, or cannot be called.
 
     >>> import torch
@@ -132,7 +144,7 @@ def check_schedule(
         raise ValueError(unknown(f"schedule={schedule!r} is not known", str(schedule), ALL))
     draws = Draws(seed, profile)
     refuse_limits(time_limit=time_limit)
-    inquiry = ScheduleInquiry(subject, schedule, draws)
+    inquiry = ScheduleInquiry(subject, schedule, draws, tuple(not_promised))
     return reported(subject, dict(answers(inquiry, time_limit)))
 
 
@@ -156,11 +168,13 @@ class ScheduleInquiry:
         subject: the class, or where it is imported from.
         schedule: the name of torch's class; None for the one whose name it bears.
         draws: which cases are drawn, and how many.
+        not_promised: names of promises that it does not make.
     """
 
     subject: Any
     schedule: str | None
     draws: Draws
+    not_promised: Sequence[str] = ()
 
     @cached_property
     def cls(self) -> Any:
@@ -188,41 +202,74 @@ class ScheduleInquiry:
             found = answer(known, FOLLOWS)
             if isinstance(found, Lost) or found.fault:
                 return
-        for question in questions(named.part):
-            if question.rejects is None:
-                yield ASKED + question.name, heard(partial(self._line, question, found))
+        for name, question in self._promises(named.part).items():
+            yield ASKED + name, heard(partial(self._line, name, question, found))
+
+    def _promises(self, part: str) -> dict[str, Question]:
+        """What it is asked.
+
+        Raises:
+            ValueError: it has no promise of some name.
+        """
+        from oracles.harness.loop.own import promises  # which needs torch
+
+        found = dict(promises(part))
+        for name in self.not_promised:
+            if name not in found:
+                told = f"not_promised={name!r} is no promise of this code"
+                raise ValueError(unknown(told, name, found))
+        return found
 
     def named(self) -> Named:
         """Who is asked.
 
         Raises:
-            ValueError: it is not there, or bears no schedule's name.
+            ValueError: it is not there, bears no schedule's name, or has no promise of some name.
             TypeError: it is no class of schedulers.
         """
         name = getattr(self.cls, "__name__", repr(self.cls))
-        if not callable(self.cls) or _optimizes(self.cls):
+        if not is_scheduler(self.cls):
             raise TypeError(
-                f"subject={name} is no class of schedulers; allowed: one whose arguments are those "
-                "of torch's class"
+                f"subject={name} is no class of schedulers; allowed: one whose first argument is "
+                f"the optimizer, by the name of {' or '.join(OWNER)}, and the others those of "
+                "torch's class, with step(), step(epoch) or step_update(epoch)"
             )
-        return Named(name, self.schedule or _bearing(self.cls))
+        named = Named(name, self.schedule or _bearing(self.cls))
+        self._promises(named.part)
+        return named
 
-    def _line(self, question: Question, found: ScheduleIdentification | None) -> Line:
-        """What comes of one question."""
-        from oracles.harness.subjects.schedulers import planted  # which needs torch
+    def _line(self, name: str, question: Question, found: ScheduleIdentification | None) -> Line:
+        """What comes of one promise; one that it makes in a weaker form it does not make."""
+        from oracles.harness.loop.own import WEAKER, lacks  # which needs torch
 
-        if found is not None and not found.torchs and question.name in OF_RECURRENCES:
-            return Line(question.name, Word.NOT_ASKED, "only torch's timing has a recurrence")
+        if name in self.not_promised:
+            return Line(name, Word.NOT_PROMISED)
+        if why := lacks(self.cls, name):
+            return Line(name, Word.NOT_ASKED, why)
+        if found is not None and not found.torchs and name in OF_RECURRENCES:
+            return Line(name, Word.NOT_ASKED, "only torch's timing has a recurrence")
         reading = Reading()
         if found is not None:
             reading = Reading(_timing(found, question.part), MARGINS[0])
+        told = self._asked(name, question, reading)
+        if told.word is Word.BROKEN and name in WEAKER:
+            weaker = self._asked(name, question, replace(reading, weaker=True))
+            if weaker.word is Word.KEPT:
+                return Line(name, Word.NOT_PROMISED, WEAKER[name])
+        return told
+
+    def _asked(self, name: str, question: Question, reading: Reading) -> Line:
+        """What comes of one question, by a reading."""
+        from oracles.harness.subjects.schedulers import planted  # which needs torch
+
         with (
             planted(question.part, self.cls),
             lasting(self.draws.profile, self.draws.seed),
             read_as(reading),
         ):
             there, _ = sites(question.part)
-            return line_of(question.name, outcome(partial(run_question, question, there), Tally()))
+            told = line_of(name, outcome(partial(run_question, question, there), Tally()))
+            return replace(told, why=OF_TORCH) if told.word is Word.NOT_ASKED else told
 
 
 def _not_there(subject: str, why: Any) -> str:
@@ -251,11 +298,6 @@ def _told(question: str, known: Mapping[str, Any]) -> Line:
     if isinstance(told, Line):
         return told
     return Line(question.removeprefix(ASKED), Word.BROKEN, str(told))
-
-
-def _optimizes(subject: Any) -> bool:
-    """Whether it is a class of optimizers, or takes parameters as what makes one does."""
-    return hasattr(subject, "zero_grad") or parameters(subject)[:1] == ["params"]
 
 
 def _bearing(cls: Any) -> str:

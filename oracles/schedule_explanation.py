@@ -118,7 +118,13 @@ class ScheduleExplanation:
         yield "\n".join(fill(line, hanging="    ") for line in sources)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """As plain data.
+
+        >>> [*explain_schedule("StepLR").to_json()][-2:]
+        ['timings', 'defaults']
+        >>> [*explain_schedule("GradScaler").to_json()][-2:]
+        ['variants', 'defaults']
+        """
         return {
             self.kind: self.name,
             "title": self.title,
@@ -126,7 +132,7 @@ class ScheduleExplanation:
             "symbols": self.symbols,
             "torchs": self.torchs,
             "first": vars(self.first),
-            "timings": [vars(line) for line in self.others],
+            f"{VARIANTS[self.kind]}s": [vars(line) for line in self.others],
             "defaults": self.defaults,
         }
 

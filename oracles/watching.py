@@ -30,6 +30,9 @@ from oracles.naming import unknown
 LOOP = "the loop"
 """The one question that a function which trains is asked."""
 
+MANY = 4
+"""Of more optimizers it is not told one by one how many steps each has made."""
+
 BY_FORCE = 2
 """So many times its limit a training has before its process is ended with all that was seen."""
 
@@ -124,6 +127,8 @@ class LoopReport:
             for n, optimizer in enumerate(self.log.optimizers)
             if n in steps
         ]
+        if len(counted) > MANY:
+            counted = [f"{len(steps)} steps of {len(counted)} optimizers"]
         passes = sum(isinstance(e, Ended) for e in events)
         after = f"{passes} backward pass{'es' if passes != 1 else ''}"
         cut = f", ended after {self.log.cut:g} s" if self.log.cut else ""

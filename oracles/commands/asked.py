@@ -45,7 +45,6 @@ OPTIONS: Mapping[str, Any] = {
     "time_limit": None,
     "expect_checks": None,
     "json": False,
-    "no_color": False,
 }
 """What only code of one's own is told, by default."""
 
@@ -106,7 +105,6 @@ def add(group: Any) -> None:
         help="fail unless that many questions have an answer, however they are answered",
     )
     group.add_argument("--json", action="store_true", help="print the report as JSON, and no more")
-    group.add_argument("--no-color", action="store_true", help="as the variable NO_COLOR does")
     group.set_defaults(**OPTIONS)
 
 
@@ -131,7 +129,7 @@ def run(options: argparse.Namespace) -> int:
     """
     refuse(options, STRICT)
     checking = _checking(options)
-    console = plain(no_color=options.no_color or None)
+    console = plain()
     report = checking.report(dict(_watched(checking, options, console)))
     if not report.imported:
         raise Usage(f"{report.name} {report.fault}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 from contextlib import closing, redirect_stdout
 from functools import cache, partial
 from pathlib import Path
@@ -62,6 +63,7 @@ def add(commands: Any) -> None:
         action="store_true",
         help="ask the class all that torch's are asked: states, names, paths, edges, roundings",
     )
+    parser.add_argument("--no-color", action="store_true", help="as the variable NO_COLOR does")
     add_profile(parser)
     add_seed(parser, "; of torch's classes and with --as-torch 0 leaves it to the profile")
     strict = parser.add_argument_group("of torch's classes, and with --as-torch")
@@ -126,6 +128,8 @@ def _unbuilt(choice: Choice, name: str) -> str:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.no_color:
+        os.environ["NO_COLOR"] = "1"
     if scheduled.is_one(options):
         return scheduled.run(options)
     if options.subject in REPLAYED:
@@ -163,9 +167,8 @@ def _strict(options: argparse.Namespace) -> int:
         raise nobody(running.tally)
     good = {*running.wholes} <= {OK, ABSENT} and not vacuities(running.tally)
     if options.report and not running.interrupted:
-        chosen = Chosen(
-            choice.paths, choice.dtypes, choice.devices, choice.optimizer, options.profile
-        )
+        places, seed = (choice.paths, choice.dtypes, choice.devices), options.seed or None
+        chosen = Chosen(*places, choice.optimizer, options.profile, seed)
         write(options.report, report(chosen, seen, partial(subjects, choice)))
     return reported(running, good=good)
 

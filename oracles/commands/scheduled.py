@@ -12,8 +12,8 @@ from oracles.commands.command import Usage
 from oracles.reports.text import FAILED, plain, say
 from oracles.schedule_checking import ALL, check_schedule
 
-ALSO = ("json", "no_color", "time_limit")
-"""Options of other code that it has, or that make no difference."""
+ALSO = ("json", "not_promised", "time_limit")
+"""Options of other code that it has, too, or that make no difference."""
 
 OPTIMIZERS: Mapping[str, Any] = {n: v for n, v in asked.OPTIONS.items() if n not in ALSO}
 
@@ -34,13 +34,14 @@ def run(options: argparse.Namespace) -> int:
             raise Usage(f"--{name.replace('_', '-')} is for optimizers, and no schedule has it")
     if len(options.rule) > 1:
         raise Usage(f"a class of schedulers is held to one schedule, here {options.rule[0]}")
-    console = plain(no_color=options.no_color or None)
+    console = plain()
     if not options.json:
         say(console, f"asking {options.subject}")
     try:
         report = check_schedule(
             options.subject,
             options.rule[0],
+            not_promised=options.not_promised,
             seed=options.seed,
             profile=options.profile,
             time_limit=asked.limit(options),

@@ -370,5 +370,5 @@ def strays(rules: tuple[Rule, ...], root: Path) -> list[str]:
         known.add(f"cases/{rule.name.lower()}.toml")
         known |= {f"{name(rule, convention)}.json" for convention in rule.conventions}
     found = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    own = (path for path in found if path.parts[0] != "schedules")  # which have their own
+    own = (path for path in found if path.parts[0] not in ("schedules", "loop"))  # have their own
     return sorted(p.as_posix() for p in own if p.as_posix() not in known)

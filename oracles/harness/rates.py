@@ -36,10 +36,16 @@ class Reading:
 
     torch's own, rounded once an operation; or, of other people's code, any text of a timing within
     a margin, by its closed form or by the recurrence.
+
+    Attributes:
+        timing: of which any text is held; None for torch's own text.
+        margin: how often its operations may round.
+        weaker: whether promises are held in the weaker form that a right class may make.
     """
 
     timing: Timing | None = None
     margin: Margin = TORCH_TEXT
+    weaker: bool = False
 
 
 TORCHS = Reading()
@@ -55,6 +61,16 @@ def read_as(reading: Reading) -> Iterator[None]:
         yield
     finally:
         _READING.reset(token)
+
+
+def held_as_torch() -> bool:
+    """Whether torch's own text is held, and not somebody else's."""
+    return _READING.get().timing is None
+
+
+def weaker() -> bool:
+    """Whether promises are held in their weaker form."""
+    return _READING.get().weaker
 
 
 def number(value: Any, *, tensor: bool = False) -> Enclosure:

@@ -32,8 +32,8 @@ from fractions import Fraction
 from functools import partial
 
 from oracles.drawing import Hyper
+from oracles.loop.clipping import clipped
 from oracles.loop.part import Part, Variant
-from oracles.loop.scaler import clipped
 from oracles.numerics import Array, Scalar
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule

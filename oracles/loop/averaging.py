@@ -30,7 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from oracles.loop.part import Part, Variant
-from oracles.numerics import Array, Scalar, lerp, one, zeros_like
+from oracles.numerics import Array, Scalar, lerp, one, share, zeros_like
 
 Points = Sequence[Array]
 """w₀, w₁, ..., wₖ."""
@@ -61,11 +61,6 @@ def _copied(weight: Weight) -> Callable[[Points, Scalar], list[Array]]:
 def _started(weight: Weight) -> Callable[[Points, Scalar], list[Array]]:
     """a₀ = w₀."""
     return lambda points, beta: [*followed(points[0], points[1:], weight, beta)]
-
-
-def share(weight: int, of: int, beta: Scalar) -> Scalar:
-    """``weight / of`` as a number of the arithmetic that β is of."""
-    return weight * one(beta) / of
 
 
 def _decayed(k: int, beta: Scalar) -> Scalar:

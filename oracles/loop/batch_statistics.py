@@ -25,7 +25,7 @@ from typing import NamedTuple
 import numpy as np
 
 from oracles.loop.part import Part, Variant
-from oracles.numerics import Array, Scalar, lerp, one
+from oracles.numerics import Array, Scalar, lerp, one, zeros_like
 
 Batches = Sequence[Array]
 """(rows, channels) each, of two rows or more."""
@@ -65,7 +65,8 @@ def followed(
 
 def reset(held: Statistics) -> Statistics:
     """Mean 0 and variance 1, of no batch."""
-    return Statistics(0 * held.mean, 0 * held.mean + 1)
+    nothing = zeros_like(held.mean)  # and not 0 * mean, which may not be finite
+    return Statistics(nothing, nothing + 1)
 
 
 def _alike(held: Statistics, momentum: Scalar) -> Iterator[Scalar]:

@@ -24,12 +24,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from oracles.loop.clipping import EPSILON, NORM, VALUE
+from oracles.loop.clipping import VALUE, clipped
 from oracles.loop.part import Part, Variant
 from oracles.numerics import Array, Scalar
-
-ORDER = 2
-"""Of the length; torch's default."""
 
 Arrays = Sequence[Array]
 """One array a parameter."""
@@ -59,8 +56,7 @@ def untouched(arrays: Arrays, h: Hyper) -> Arrays:
 
 def clip(arrays: Arrays, h: Hyper) -> Arrays:
     """To the length M."""
-    _, clipped = NORM.torch.compute(arrays, h.max_norm, ORDER, EPSILON)
-    return list(clipped)
+    return clipped(arrays, h.max_norm)
 
 
 def clip_scaled(arrays: Arrays, h: Hyper) -> Arrays:

@@ -40,6 +40,9 @@ from oracles.numerics import Array, Scalar, capped_quotient, entering, one, scal
 EPSILON = 1e-6
 """torch's ε."""
 
+ORDER = 2
+"""Of the length; torch's default."""
+
 Arrays = Sequence[Array]
 """Gradients, one a parameter."""
 
@@ -173,6 +176,19 @@ NORM = Part(
         ),
     ),
 )
+
+
+def clipped(gradients: Arrays, max_norm: Scalar | None) -> list[Array]:
+    """What ``clip_grad_norm_`` makes of them, by the length of all of them end to end.
+
+    >>> [float(g[0]) for g in clipped([np.array([3.0]), np.array([4.0])], 10.0)]
+    [3.0, 4.0]
+    """
+    if max_norm is None:
+        return list(gradients)
+    _, found = NORM.torch.compute(gradients, max_norm, ORDER, EPSILON)
+    return list(found)
+
 
 TOTAL = Part(
     name="get_total_norm",

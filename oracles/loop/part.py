@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from oracles.naming import unknown
+
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
@@ -52,5 +54,5 @@ class Part:
         for variant in self.variants:
             if variant.name == name:
                 return variant
-        allowed = ", ".join(variant.name for variant in self.variants)
-        raise ValueError(f"variant={name!r} of {self.name} is not known; allowed: {allowed}")
+        known = [variant.name for variant in self.variants]
+        raise ValueError(unknown(f"variant={name!r} of {self.name} is not known", name, known))

@@ -41,7 +41,7 @@ import numpy as np
 
 from oracles.drawing import Hyper
 from oracles.loop.part import Part, Variant
-from oracles.numerics import Array, either
+from oracles.numerics import Array, either, summed
 from oracles.optimizers.registry import RULES
 
 PerRank = Sequence[Array]
@@ -80,14 +80,6 @@ def accumulated(micro: Micro) -> list[Array]:
     [3.0, 12.0]
     """
     return [summed(gradients) for gradients in micro]
-
-
-def summed(terms: Sequence[Array]) -> Array:
-    """From left to right, with no 0 before the first."""
-    first, *others = terms
-    for term in others:
-        first = first + term
-    return first
 
 
 def over_ranks(values: PerRank) -> Array:

@@ -45,7 +45,7 @@ from functools import partial
 from typing import NamedTuple
 
 from oracles.drawing import Hyper
-from oracles.loop.clipping import EPSILON, NORM
+from oracles.loop.clipping import clipped
 from oracles.loop.part import Part, Variant
 from oracles.numerics import Array, Scalar, kept, one, zeros_like
 from oracles.optimizers.registry import RULES
@@ -199,19 +199,6 @@ def _usable(own: Owned) -> bool:
 def reciprocal(scale: Scalar) -> Scalar:
     """1/s, which torch keeps in a float32 tensor."""
     return kept(one(scale) / scale)
-
-
-def clipped(gradients: Sequence[Array], c: Scalar | None) -> list[Array]:
-    """What ``clip_grad_norm_`` makes of them, by the length of all of them end to end.
-
-    >>> import numpy as np
-    >>> [float(g[0]) for g in clipped([np.array([3.0]), np.array([4.0])], 10.0)]
-    [3.0, 4.0]
-    """
-    if c is None or not gradients:
-        return list(gradients)
-    _, found = NORM.torch.compute(gradients, c, 2, EPSILON)
-    return list(found)
 
 
 def _whole(own: Owned, factors: Sequence[Scalar], c: Scalar | None) -> Handed:

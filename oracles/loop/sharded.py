@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from oracles.loop.clipping import factor
 from oracles.loop.part import Part, Variant
 from oracles.loop.ranks import over_ranks
 from oracles.numerics import Array, norm, zeros_like
@@ -61,30 +62,25 @@ def whole_norm(gradients: Sequence[Array], ranks: int) -> Array:
     return norm(np.stack([_together(shards(g, ranks)) for g in gradients]))
 
 
-def _coefficient(length: Array, most: float) -> Array:
-    """min(1, C/(‖g‖ + 10⁻⁶)), by which gradients are multiplied, as torch computes it."""
-    return np.minimum(most * (1 / (length + 1e-6)), 1.0)
-
-
 def _globally(gradients: Sequence[Array], most: float, ranks: int) -> Sequence[Array]:
-    scale = _coefficient(whole_norm(gradients, ranks), most)
+    scale = factor(whole_norm(gradients, ranks), most)
     return [g * scale for g in gradients]
 
 
 def _by_shard(gradients: Sequence[Array], most: float, ranks: int) -> Sequence[Array]:
     held = zip(*(shards(g, ranks) for g in gradients), strict=True)  # by rank
-    clipped = [[g * _coefficient(_together(own), most) for g in own] for own in held]
+    clipped = [[g * factor(_together(own), most) for g in own] for own in held]
     return [over_ranks(parts) for parts in zip(*clipped, strict=True)]
 
 
 def _repeatedly(gradients: Sequence[Array], most: float, ranks: int) -> Sequence[Array]:
     copies = norm(np.stack([whole_norm(gradients, ranks)] * ranks))
-    scale = _coefficient(copies, most)
+    scale = factor(copies, most)
     return [g * scale for g in gradients]
 
 
 def _by_parameter(gradients: Sequence[Array], most: float, ranks: int) -> Sequence[Array]:
-    return [g * _coefficient(norm(g), most) for g in gradients]
+    return [g * factor(norm(g), most) for g in gradients]
 
 
 CLIPPING = (

@@ -562,15 +562,6 @@ CONVENTIONS = (
 )
 """What else an iteration may be."""
 
-UNLIMITED_SEARCH = replace(
-    TORCH,
-    name="search_of_25",
-    equation="a line search has 25 trials after the first, whatever max_eval is",
-    source="torch.optim.LBFGS before 2.10; minFunc",
-    trials=lambda h, calls: 25,
-)
-"""No variant of an iteration, so not in the rule: it shows in whole calls only."""
-
 
 def constraint(h: Hyper) -> str | None:
     """Why torch's constructor refuses these hyperparameters, or None.

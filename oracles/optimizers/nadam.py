@@ -51,6 +51,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from numbers import Rational
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,7 +85,12 @@ Factors = tuple[Scalar, Scalar]
 
 
 def _momentum(t: Scalar, h: Hyper) -> Scalar:
-    return h.beta1 * (1 - BASE ** (t * h.momentum_decay) / 2)
+    return h.beta1 * (1 - falling(t * h.momentum_decay) / 2)
+
+
+def falling(exponent: Scalar) -> Scalar:
+    """0.96 to a power; it is up to Python's version which other numbers a fraction meets."""
+    return (BASE if isinstance(exponent, Rational) else float(BASE)) ** exponent
 
 
 def _average(m: Array, d: Array, mu: Scalar, h: Hyper) -> Array:

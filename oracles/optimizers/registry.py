@@ -48,6 +48,9 @@ RULES: dict[str, Rule] = {
 """All rules that the general checks ask, by the name of torch's class, in the order in which they
 are asked."""
 
+ELEMENTWISE = tuple(rule for rule in RULES.values() if rule.elementwise and not rule.sparse)
+"""Rules whose steps look at one element at a time, so that some elements say all of them."""
+
 REPLAYED: dict[str, Rule] = {lbfgs.RULE.name: lbfgs.RULE}
 """Rules that branch on values and iterate to a criterion. Enclosures do not follow those from their
 start, so the general checks leave them out; tests of their own replay what was recorded."""

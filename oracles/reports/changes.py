@@ -9,9 +9,9 @@ from functools import partial
 
 from rich.console import Console
 
+from oracles.harness.runs.walk import row_of
 from oracles.harness.subjects.subject import Place
 from oracles.reports.comparison import WORSE, Change, Comparison, Difference
-from oracles.reports.fingerprint import KNOWN
 from oracles.reports.text import columns, line, printed, put
 
 OF_DEVIATIONS = frozenset({Change.DEVIATES, Change.DEVIATES_THERE, Change.CONFORMS})
@@ -118,12 +118,12 @@ def about(group: list[Difference]) -> str:
     """What differences are about; of many checks the first, and how many there are."""
     first = group[0]
     if first.change == Change.DEVIATES_THERE:
-        return ", ".join(dict.fromkeys(d.about.removeprefix(KNOWN).strip() for d in group))
+        return ", ".join(dict.fromkeys(row_of(d.about) for d in group))
     if first.change == Change.ROUNDING:
         return max(group, key=lambda d: d.ulps).detail
     if first.change in REASONED and first.detail:
         return first.detail
-    names = [*dict.fromkeys(d.about.removeprefix(KNOWN).strip() for d in group if d.about)]
+    names = [*dict.fromkeys(row_of(d.about) or d.about for d in group if d.about)]
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
     told = first.detail if first.change in OF_ARGUMENTS else ""
     return ": ".join(filter(None, [f"{names[0]}{more}" if names else "", told]))

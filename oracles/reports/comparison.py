@@ -21,6 +21,7 @@ from typing import Any
 
 from packaging.version import InvalidVersion, Version
 
+from oracles.harness.runs.walk import row_of
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import ERRORED, INSIDE, UNDECIDED
 from oracles.reports import environments
@@ -85,7 +86,7 @@ class Difference:
         about: the check, the argument, the row of the ledger or the golden question.
         detail: what is to be said beyond that.
         command: what shows it, on the later torch.
-        ulps: by how much a rounding changed at most, in units in the last place; nan if it is none.
+        ulps: by how much a rounding changed at most, in units in the last place; 0 if it is none.
     """
 
     change: Change
@@ -96,7 +97,7 @@ class Difference:
     about: str = ""
     detail: str = ""
     command: str = ""
-    ulps: float = math.nan
+    ulps: float = 0.0
 
     @property
     def worse(self) -> bool:
@@ -144,7 +145,7 @@ class Comparison:
             "after": dict(self.after),
             "worse": bool(self.worse),
             "differences": [
-                {**vars(d), "worse": d.worse, "ulps": d.ulps if math.isfinite(d.ulps) else None}
+                {**vars(d), "worse": d.worse, "ulps": d.ulps if 0 < d.ulps < math.inf else None}
                 for d in self.differences
             ],
             "same": [list(place) for place in self.same],
@@ -435,7 +436,7 @@ def _coverage(a: Index, b: Index) -> Iterator[Difference]:
     """
     for key, line in a.checks.items():
         now = b.checks.get(key, {}).get("outcome", "not asked")
-        explained = key in b.left_out or key[1].startswith(KNOWN)
+        explained = key in b.left_out or row_of(key[1])
         if line["outcome"] == "passed" and now == "not asked" and not explained:
             yield Difference(Change.UNASKED, key[0], *NOWHERE, about=key[1])
     for place in b.there:

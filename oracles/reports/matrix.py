@@ -12,15 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from packaging.version import Version
-
 from oracles.harness.deviations.flaws import known
+from oracles.harness.runs.walk import row_of
 from oracles.harness.subjects.subject import Place
 from oracles.reports.changes import OF_DEVIATIONS, Row, rows, where
 from oracles.reports.comparison import Index, between
 from oracles.reports.environments import NotMade, Tell, nobody, record
-from oracles.reports.fingerprint import KNOWN
 from oracles.reports.run_report import Invalid, Kind, Result, RunReport, place_of, read
+from oracles.reports.standing import when
 from oracles.reports.text import line
 
 
@@ -103,20 +102,18 @@ def _deviations(reports: Mapping[str, RunReport]) -> Iterator[str]:
     for release, report in reports.items():
         for cell in report.of(Kind.CELL):
             if cell["outcome"] == Result.CONFIRMED:
-                key = (cell["optimizer"], cell["check"].removeprefix(KNOWN).strip())
+                key = (cell["optimizer"], row_of(cell["check"]))
                 seen[key].setdefault(release, []).append(place_of(cell))
     upstream = {row.id: row.upstream for row in known()}
     yield from ("", "## Known deviations", "")
     columns = ("optimizer", "deviation", "since", "until", "where, in the last of them", "upstream")
     yield from (line(columns), line(["---"] * len(columns)))
-    oldest, newest = min(reports, key=Version), max(reports, key=Version)
     for (optimizer, id), releases in seen.items():
-        first, last = min(releases, key=Version), max(releases, key=Version)
-        since = f"{first} or before" if first == oldest else first
-        until = "still there" if last == newest else last
+        since, until = when([name in releases for name in reports], [*reports])
+        *_, (last, places) = releases.items()
         lines = [*reports[last].of(Kind.PLACE)]
         there = {place_of(each) for each in lines if each["optimizer"] == optimizer}
-        at = where(releases[last], {place for place in there if place.dtype})
+        at = where(places, {place for place in there if place.dtype})
         yield line((optimizer, id, since, until, at, upstream.get(id, "")))
 
 

@@ -117,7 +117,8 @@ class Chosen:
             words += ["--path", place.path, "--dtype", place.dtype, "--device", place.device]
         if self.subject:
             words += ["--as-torch", self.subject]
-        return shlex.join([*words, "--profile", self.profile])
+        words += ["--profile", self.profile]
+        return shlex.join([*words, "--seed", str(self.seed)] if self.seed else words)
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from itertools import groupby
 from oracles.harness.deviations import flaws
 from oracles.harness.deviations.flaws import Flaw
 from oracles.harness.deviations.ledger import Deviation
+from oracles.harness.runs.walk import row_of
 from oracles.harness.subjects.subject import Place
 from oracles.reports.changes import where
 from oracles.reports.comparison import Index
-from oracles.reports.fingerprint import KNOWN
 from oracles.reports.run_report import BAD, JsonLine, Result
 
 PASSED, DEVIATES, FAILED, UNDECIDED, ABSENT = "passed", "deviates", "fails", "undecided", "absent"
@@ -308,10 +308,10 @@ def _checks(optimizer: str, releases: Sequence[Release]) -> Iterator[Row]:
     for check in dict.fromkeys(c for r in releases for o, c in r.index.checks if o == optimizer):
         cells = [_of_check(optimizer, check, release) for release in releases]
         states = {cell.state for cell in cells}
-        if check.startswith(KNOWN) and DEVIATES in states:
-            id = check.removeprefix(KNOWN).strip()
+        id = row_of(check)
+        if id and DEVIATES in states:
             yield Row(id, "", bands(map(_brief, cells)), anchor(id))
-        elif not check.startswith(KNOWN) or FAILED in states:
+        elif not id or FAILED in states:
             yield Row(check, "", bands(cells))
 
 
@@ -406,7 +406,7 @@ def histories(releases: Sequence[Release]) -> Iterator[History]:
     for release in releases:
         for (optimizer, check), cells in release.by_check.items():
             if any(line["outcome"] == Result.CONFIRMED for _, line in cells):
-                seen[check.removeprefix(KNOWN).strip()][optimizer].add(release.name)
+                seen[row_of(check)][optimizer].add(release.name)
     told = {row.id: row for row in flaws.known()}
     names = [release.name for release in releases]
     order = {name: number for number, name in enumerate(releases[-1].index.header["rules"])}
@@ -414,11 +414,19 @@ def histories(releases: Sequence[Release]) -> Iterator[History]:
         alike: dict[tuple[bool, ...], list[str]] = defaultdict(list)
         for optimizer in sorted(found, key=lambda name: order.get(name, len(order))):
             alike[tuple(name in found[optimizer] for name in names)].append(optimizer)
-        spans = (_span(whose, flags, names) for flags, whose in alike.items())
+        spans = (Span(tuple(whose), seen, *when(seen, names)) for seen, whose in alike.items())
         yield History(id, told.get(id), tuple(spans))
 
 
-def _span(optimizers: Sequence[str], seen: tuple[bool, ...], names: Sequence[str]) -> Span:
-    there = [name for name, flag in zip(names, seen, strict=True) if flag]
-    since = f"{there[0]} or before" if seen[0] else there[0]
-    return Span(tuple(optimizers), seen, since, "still there" if seen[-1] else there[-1])
+def when(seen: Sequence[bool], releases: Sequence[str]) -> tuple[str, str]:
+    """Since when and until when it was there, in words, and which in between lack it.
+
+    >>> when([True, False, True, False], ["2.1.2", "2.2.2", "2.3.1", "2.4.1"])
+    ('2.1.2 or before', '2.3.1, not in 2.2.2')
+    """
+    there = [place for place, flag in enumerate(seen) if flag]
+    first, last = there[0], there[-1]
+    away = [releases[place] for place in range(first, last) if not seen[place]]
+    since = releases[first] if first else f"{releases[first]} or before"
+    until = releases[last] if last < len(seen) - 1 else "still there"
+    return since, f"{until}, not in {' and '.join(away)}" if away else until

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from oracles.numerics import Scalar, either, one
-from oracles.schedules.schedule import Schedule, Timing, ahead, behind, share
+from oracles.numerics import Scalar, either, one, share
+from oracles.schedules.schedule import Schedule, Timing, ahead, behind
 
 
 class Settings(NamedTuple):

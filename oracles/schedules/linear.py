@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from oracles.numerics import Scalar
-from oracles.schedules.schedule import Schedule, Timing, behind, per_batch, share
+from oracles.numerics import Scalar, share
+from oracles.schedules.schedule import Schedule, Timing, behind, per_batch
 
 
 class Settings(NamedTuple):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from oracles.numerics import Scalar, one
+from oracles.numerics import Scalar
 
 Settings = Any
 """A schedule's NamedTuple of settings, under torch's names and with its defaults. Rates and factors
@@ -134,13 +134,3 @@ def _moved(
         rate=lambda t, base, s: timing.rate(epoch(t), base, s),
         shows=shows,
     )
-
-
-def share(t: int, whole: int, base: Scalar) -> Scalar:
-    """``t / whole`` as a number of the arithmetic that ``base`` is of.
-
-    >>> from fractions import Fraction
-    >>> share(1, 3, Fraction(1))
-    Fraction(1, 3)
-    """
-    return one(base) * t / whole

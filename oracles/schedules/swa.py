@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from oracles.numerics import Scalar, cospi
-from oracles.schedules.schedule import Schedule, Timing, ahead, behind, per_batch, share
+from oracles.numerics import Scalar, cospi, share
+from oracles.schedules.schedule import Schedule, Timing, ahead, behind, per_batch
 
 
 class Settings(NamedTuple):

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from oracles import numerics
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import DTYPES, FORMATS, HALF
-from tests.support.witness import BINARY, fraction, nearest, power
+from tests.support.adversaries import exact
+from tests.support.witness import BINARY, fraction, nearest, power, stored
 
 F = Fraction
 inf, nan = math.inf, math.nan
@@ -29,12 +30,6 @@ each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 vectors = st.lists(st.integers(-(2**20), 2**20), min_size=1, max_size=12)
 POW = 8
 """Roundings of one power: 4 ulp."""
-
-
-def stored(x: Fraction, dtype: str) -> Fraction:
-    value = nearest(x, BINARY[dtype])
-    assert isinstance(value, Fraction)
-    return value
 
 
 class Machine:
@@ -72,15 +67,11 @@ def test_no_honest_length_leaves_its_enclosure(dtype: str, order: Fraction) -> N
     @given(vectors, st.integers(0, 2**16))
     def property_(drawn: list[int], seed: int) -> None:
         x = [stored(F(n, 2**14), dtype) for n in drawn]
-        ball = numerics.vector_norm(of(x, dtype), float(order))
+        length = numerics.vector_norm(exact(x, dtype), float(order))
         answer = Machine(dtype, seed).length(x, order)
-        assert abs(fraction(ball.mid) - answer) <= fraction(ball.rad)
+        assert abs(fraction(length.mid) - answer) <= fraction(length.rad)
 
     property_()
-
-
-def of(x: list[Fraction], dtype: str) -> Enclosure:
-    return Enclosure.exact([float(v) for v in x], FORMATS[dtype])
 
 
 @each_dtype

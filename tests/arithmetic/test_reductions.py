@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from oracles import numerics
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import DTYPES, FORMATS
-from tests.support.witness import BINARY, Binary, nearest, rational, root
+from tests.support.adversaries import exact
+from tests.support.witness import BINARY, Binary, fraction, nearest, root, stored
 
 F = Fraction
 inf, nan = math.inf, math.nan
@@ -27,22 +28,6 @@ HALF = ("bfloat16", "float16")
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 vectors = st.lists(st.integers(-(2**20), 2**20), min_size=1, max_size=40)
-
-
-def stored(x: Fraction, dtype: str) -> Fraction:
-    value = nearest(x, BINARY[dtype])
-    assert isinstance(value, Fraction)
-    return value
-
-
-def fraction(x: Any) -> Fraction:
-    value = rational(x)
-    assert isinstance(value, Fraction)
-    return value
-
-
-def ball(values: list[Fraction], dtype: str) -> Enclosure:
-    return Enclosure.exact([float(v) for v in values], FORMATS[dtype])
 
 
 class Reducer:
@@ -89,8 +74,8 @@ def test_no_honest_norm_or_mean_leaves_its_enclosure(dtype: str) -> None:
         machine = Reducer(dtype, seed)
         sizes = [abs(v) for v in x]
         for reduced, answer in (
-            (numerics.norm(ball(x, dtype), 0), machine.norm(x)),
-            (numerics.mean(ball(sizes, dtype), 0), machine.mean(sizes)),
+            (numerics.norm(exact(x, dtype), 0), machine.norm(x)),
+            (numerics.mean(exact(sizes, dtype), 0), machine.mean(sizes)),
         ):
             assert abs(fraction(reduced.mid[0]) - answer) <= fraction(reduced.rad[0])
 
@@ -101,7 +86,7 @@ def test_no_honest_norm_or_mean_leaves_its_enclosure(dtype: str) -> None:
 @pytest.mark.parametrize("n", [2, 40, 1000])
 def test_a_norm_of_half_precision_is_rounded_once(dtype: str, n: int) -> None:
     """Whatever n is: n + 1 roundings of the sum of squares and one of the root are float32's."""
-    x = ball([F(3)] * n, dtype)
+    x = exact([F(3)] * n, dtype)
     u, single = FORMATS[dtype].u, FORMATS["float32"].u
     norm = numerics.norm(x)
     assert norm.rad <= (u + (n + 4) * single) * (1 + u) * norm.mid
@@ -158,15 +143,15 @@ def test_a_norm_beyond_float16_is_infinite_and_near_its_end_unknown() -> None:
 def test_a_reciprocal_root_may_be_one_function_or_two(dtype: str, n: int) -> None:
     """In two, each is rounded. In one, it is up to 2 ulp off, which is 4 u, in float32 at least."""
     x = stored(F(n, 2**10), dtype)
-    result = numerics.rsqrt(ball([x], dtype))
+    result = numerics.rsqrt(exact([x], dtype))
     u, wide = (BINARY[format].u for format in (dtype, "float32" if dtype in HALF else dtype))
-    exact = 1 / root(x)
-    answers = [stored(1 / stored(root(x), dtype), dtype), exact * (1 + 4 * wide)]
+    inverse = 1 / root(x)
+    answers = [stored(1 / stored(root(x), dtype), dtype), inverse * (1 + 4 * wide)]
     if dtype in HALF:
         answers[1] = stored(answers[1], dtype)
     for answer in answers:
         assert abs(fraction(result.mid[0]) - answer) <= fraction(result.rad[0])
-    assert fraction(result.rad[0]) <= exact * (2 * u + 2 * wide) * (1 + 4 * u + F(1, 2**8))
+    assert fraction(result.rad[0]) <= inverse * (2 * u + 2 * wide) * (1 + 4 * u + F(1, 2**8))
 
 
 class TestScalars:
@@ -180,14 +165,14 @@ class TestScalars:
     @each_dtype
     def test_an_item_is_a_python_number(self, dtype: str) -> None:
         """It meets arrays of any format, and is rounded as float64 is."""
-        norm = numerics.norm(ball([F(1), F(1)], dtype))
+        norm = numerics.norm(exact([F(1), F(1)], dtype))
         item = numerics.item(norm)
         assert (item.mid, item.rad) == (norm.mid, norm.rad)
         assert (item * item).rad < item.rad * 3 * item.mid
 
     @each_dtype
     def test_the_resolution_is_where_one_ends(self, dtype: str) -> None:
-        eps = fraction(numerics.resolution(ball([F(1)], dtype)).mid[()])
+        eps = fraction(numerics.resolution(exact([F(1)], dtype)).mid[()])
         assert stored(1 + eps / 2, dtype) == 1
         assert stored(1 + eps * F(3, 4), dtype) == 1 + eps
 
@@ -199,7 +184,7 @@ class TestConversion:
         """On its way down from float64 a number may be rounded to float32 first."""
         x = stored(F(n, 2**50), dtype)
         through = stored(x, "float32") if twice else x
-        converted = numerics.in_bfloat16(ball([x], dtype))
+        converted = numerics.in_bfloat16(exact([x], dtype))
         assert abs(fraction(converted.mid[0]) - stored(through, "bfloat16")) <= fraction(
             converted.rad[0]
         )
@@ -213,16 +198,16 @@ class TestConversion:
         assert half.unknown.tolist() == [False, True, False, False, False]
 
     def test_a_wider_format_holds_what_it_gets(self) -> None:
-        x = ball([F(1, 3)], "bfloat16").to(FORMATS["float32"])
+        x = exact([F(1, 3)], "bfloat16").to(FORMATS["float32"])
         assert x.rad == 0
-        assert numerics.kept_like(x, ball([F(1)], "float64")).rad == 0
+        assert numerics.kept_like(x, exact([F(1)], "float64")).rad == 0
 
 
 @each_dtype
 def test_a_lerp_to_its_end_forgets_its_start(dtype: str) -> None:
     """``e − (e − s)(1 − 1)``: nothing of s is left, not even in digits that e does not reach."""
     small = stored(F(1, 3 * 2**20), dtype)
-    start, end = ball([F(1), F(0)], dtype), ball([small, F(1)], dtype)
+    start, end = exact([F(1), F(0)], dtype), exact([small, F(1)], dtype)
     assert numerics.lerp(start, end, 1).contains(end.mid).all()
     assert not numerics.lerp(start, end, 1).rad.any()
 

@@ -7,10 +7,12 @@ import json
 import math
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from jsonschema import Draft202012Validator
@@ -18,14 +20,17 @@ from jsonschema import Draft202012Validator
 import oracles
 from oracles import cli
 from oracles.harness.evidence.settings import DRAWS
-from oracles.harness.loop.catalogue import EDITS
+from oracles.harness.loop.catalogue import EDITS, LATE
+from oracles.harness.loop.changing import TOLD
+from oracles.harness.loop.own import CONSTRUCTED, LATER, promises
 from oracles.harness.loop.plateaus import MACHINE
-from oracles.harness.loop.resuming import RESUME
-from oracles.harness.loop.scheduling import RATES
-from oracles.harness.promise import Word
+from oracles.harness.loop.rating import KEPT
+from oracles.harness.loop.resuming import RESUME, TWICE
+from oracles.harness.loop.scheduling import EDGES, JUMPS, RATES
+from oracles.harness.promise import Line, Word
 from oracles.harness.runs.confined import REST, Lost, at_once
 from oracles.harness.subjects import schedulers
-from oracles.schedule_checking import ScheduleInquiry, reported
+from oracles.schedule_checking import ScheduleInquiry, ScheduleReport, reported
 from oracles.schedules.composed import Single
 from oracles.schedules.registry import SCHEDULES
 from oracles.schedules.schedule import Schedule, Timing
@@ -161,6 +166,12 @@ def test_a_list_of_rates_is_read(rates: Sequence[float], expected: str) -> None:
     assert str(oracles.identify([*rates])) == f"the list follows {expected}"
 
 
+@pytest.mark.parametrize("kind", [np.array, torch.tensor, lambda rates: [*np.array(rates)]])
+def test_so_are_rates_in_an_array(kind: Callable[[list[float]], Any]) -> None:
+    found = oracles.identify(kind([0.5**t for t in range(6)]))
+    assert str(found) == "the list follows ExponentialLR's per_epoch with gamma=0.5 from 1"
+
+
 @pytest.mark.parametrize(
     "rates",
     [
@@ -216,7 +227,10 @@ def test_what_raises_before_its_end_cannot_be_asked() -> None:
     def short(t: int, base: float, T_max: int) -> float:
         return base * cosine(t, T_max) / (t < T_max - 1)
 
-    found = [str(oracles.identify(one)) for one in (listed, stepped, short)]
+    def exits(t: int, base: float) -> float:
+        sys.exit(3)
+
+    found = [str(oracles.identify(one)) for one in (listed, stepped, short, exits)]
     assert all("cannot be asked: raises" in one for one in found)
 
 
@@ -258,22 +272,96 @@ def test_a_composition_is_what_it_shows() -> None:
 # --- A class of one's own -------------------------------------------------------------------------
 
 
+def promised(cls: Any, schedule: str, *names: str) -> dict[str, Line]:
+    """What a class is told of itself and of some promises, which takes less time than all."""
+    inquiry = ScheduleInquiry(cls, schedule, DRAWS)
+    wanted = {"subject", "schedule", *(f"asked: {name}" for name in names)}
+    known: dict[str, Any] = {}
+    for name, ask in inquiry(known):
+        if name in wanted:
+            known[name] = ask()
+    report = reported(cls, known)
+    assert {line.name for line in report.lines} == {*names}
+    assert report.found is None or report.found.torchs
+    return {line.name: line for line in report.lines}
+
+
 def test_another_text_of_torchs_schedule_is_held() -> None:
     """By its closed form, which loses what somebody writes into a group; that is told."""
     report = oracles.check_schedule(schedules.ClosedCosine, "CosineAnnealingLR")
     words = {line.name: line.word for line in report.lines}
+    assert report.ok
     assert report.found is not None
     assert report.found.torchs
-    assert words[RATES] is Word.KEPT
-    assert words[EDITS] is Word.BROKEN
+    left = {name for name, word in words.items() if word is not Word.KEPT}
+    assert left == {EDITS, LATER}
+    assert {words[name] for name in left} == {Word.NOT_PROMISED}
+    assert f"not promised: {EDITS} (it goes by the epoch alone: a rate" in str(report)
     assert not list(CHECKED.iter_errors(report.to_json()))
     assert report.to_json()["follows"] == report.found.to_json()
 
 
+NOT_PROMISED: dict[Any, set[str]] = {
+    schedules.Closed: {EDITS, LATER},
+    schedules.ByLambda: {EDITS, LATER},
+    schedules.Duck: {EDITS, LATE, JUMPS, KEPT},
+    schedules.Updated: {EDITS, KEPT},
+}
+
+
+@pytest.mark.parametrize("cls", NOT_PROMISED)
+def test_a_right_class_is_told_what_it_does_not_promise(cls: Any) -> None:
+    """Whatever its style: its rates are torch's, and it is told apart from a wrong one."""
+    lines = promised(cls, "ExponentialLR", RATES, KEPT, JUMPS, EDITS, LATE, LATER, CONSTRUCTED)
+    words = {name: line.word for name, line in lines.items()}
+    assert words[RATES] is Word.KEPT
+    assert {n for n, word in words.items() if word is Word.NOT_PROMISED} == NOT_PROMISED[cls]
+    assert Word.BROKEN not in words.values()
+    assert all(line.why for line in lines.values() if line.word is not Word.KEPT)
+
+
+@pytest.mark.parametrize(
+    ("cls", "broken", "told"),
+    wrong := [
+        (schedules.Stepwise, CONSTRUCTED, "has rates (0.125, 0.0625) at epoch 1, and had (0.25,"),
+        (schedules.HalfEdited, EDITS, "written into the first group at epoch"),
+        (schedules.Compounding, RESUME, "saved at"),
+        (schedules.Uncounted, RESUME, "saved at"),
+        (schedules.FirstForAll, RATES, "at epoch 1, group 1: expected"),
+        (schedules.Aliasing, TOLD, "tells the rates themselves"),
+        (schedules.Emptied, TWICE, "where it is loaded again, and had"),
+    ],
+    ids=[cls.__name__ for cls, *_ in wrong],
+)
+def test_a_wrong_class_is_told_which_promise_it_breaks(cls: Any, broken: str, told: str) -> None:
+    (line,) = promised(cls, "ExponentialLR", broken).values()
+    assert line.word is Word.BROKEN
+    assert told in line.why
+
+
+def test_what_its_author_does_not_promise_is_not_asked() -> None:
+    inquiry = ScheduleInquiry(schedules.Unready, None, DRAWS, [RATES])
+    question = next(question for name, question in promises("ExponentialLR") if name == RATES)
+    assert inquiry._line(RATES, question, None) == Line(RATES, Word.NOT_PROMISED)  # noqa: SLF001
+    with pytest.raises(ValueError, match=r"'edited rate' is no promise .*mean 'edited rates'"):
+        oracles.check_schedule(schedules.Duck, "ExponentialLR", not_promised=["edited rate"])
+
+
+@cache
+def floored(time_limit: float | None = None) -> ScheduleReport:
+    """What a class of another timing is told, but of what takes longest."""
+    return oracles.check_schedule(
+        schedules.FlooredCosine, "CosineAnnealingLR", not_promised=LONG, time_limit=time_limit
+    )
+
+
+LONG = (EDGES, JUMPS, RESUME, LATER, CONSTRUCTED)
+
+
 def test_another_timing_is_named_and_then_held_to_itself() -> None:
-    report = oracles.check_schedule(schedules.FlooredCosine, "CosineAnnealingLR")
+    report = floored()
     words = {line.name: line.word for line in report.lines}
-    assert report.faults()[0] == "FlooredCosine follows CosineAnnealingLR's stays_at_floor"
+    assert report.faults() == ["FlooredCosine follows CosineAnnealingLR's stays_at_floor"]
     assert words[RATES] is Word.KEPT, "the same fault is not told again"
     assert words[EDITS] is Word.NOT_ASKED
 
@@ -368,10 +456,7 @@ def test_a_module_that_never_ends_is_one_sentence(
 
 @forked
 def test_in_a_process_of_its_own_a_class_is_told_the_same() -> None:
-    here, there = (
-        oracles.check_schedule(schedules.FlooredCosine, "CosineAnnealingLR", time_limit=limit)
-        for limit in (None, 60)
-    )
+    here, there = floored(), floored(60)
     assert (here.lines, here.found) == (there.lines, there.found)
 
 
@@ -395,9 +480,11 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
 
 
 def test_the_command_checks_a_class(printed: Printed) -> None:
-    status, out = printed("check", f"{HERE}:FlooredCosine", "--rule", "CosineAnnealingLR")
+    command = ("check", f"{HERE}:FlooredCosine", "--rule", "CosineAnnealingLR")
+    status, out = printed(*command, "--not-promised", ",".join(LONG))
     assert status == 1
     assert "FlooredCosine follows CosineAnnealingLR's stays_at_floor\n" in out
+    assert f"not promised: {LONG[0]}\n" in out
 
 
 def test_the_command_ends_what_hangs(printed: Printed) -> None:
@@ -411,7 +498,8 @@ def test_the_command_ends_what_hangs(printed: Printed) -> None:
 
 def test_the_command_prints_json(printed: Printed) -> None:
     name = "torch.optim.lr_scheduler:ExponentialLR"
-    status, out = printed("check", name, "--rule", "ExponentialLR", "--json")
+    promised = ("--not-promised", ",".join(LONG))
+    status, out = printed("check", name, "--rule", "ExponentialLR", "--json", *promised)
     assert status == 0
     assert not list(CHECKED.iter_errors(json.loads(out)))
 

@@ -398,9 +398,17 @@ def _by_the_batch(params: Any, grads: Any, state: Any, hyper: Any) -> Any:
     return [w - hyper["lr"] * (g + share * w) for w, g in zip(params, grads, strict=True)]
 
 
+def _unpacked(params: Any, grads: Any, state: Any, **hyper: Any) -> Any:
+    return _by_the_batch(params, grads, state, hyper)
+
+
 @pytest.mark.parametrize(
     ("step", "said"),
-    [(_with_momentum, "SGD's coupled_unscaled"), (_by_the_batch, "SGD's batch_scaled")],
+    [
+        (_with_momentum, "SGD's coupled_unscaled"),
+        (_by_the_batch, "SGD's batch_scaled"),
+        (_unpacked, "SGD's batch_scaled"),
+    ],
 )
 def test_what_is_handed_in_a_dict_is_not_taken(step: Any, said: str) -> None:
     """Muon's and ASGD's names are in it, too, and the code looks at none of them."""
@@ -481,3 +489,25 @@ def test_what_takes_nothing_has_all_written_in_it() -> None:
     assert "say which argument it is" in str(identify(unusual))
     with pytest.raises(ValueError, match="by_heart has no 'lr'; allowed: none, as it has no arg"):
         identify(by_heart, names={"lr": "lr"})
+
+
+def with_its_state(params: Any, grads: Any, state: Any, lr: float) -> Any:
+    return [w - lr * g for w, g in zip(params, grads, strict=True)], state
+
+
+def in_a_dict(params: Any, grads: Any, state: Any, lr: float) -> Any:
+    return {"params": params}
+
+
+@pytest.mark.parametrize(("step", "kind"), [(with_its_state, "tuple"), (in_a_dict, "dict")])
+def test_what_returns_more_than_parameters_is_told_so(step: Any, kind: str) -> None:
+    told = f"returns {kind}, where the list of parameters is wanted"
+    assert told in str(identify(step, ["SGD"]))
+
+
+def stateless(params: Any, grads: Any, lr: float = 0.1) -> Any: ...
+
+
+def test_a_step_without_its_state_is_told_so() -> None:
+    with pytest.raises(TypeError, match="takes 'lr' where a step is given its state"):
+        identify(stateless, ["SGD"])

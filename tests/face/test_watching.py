@@ -24,7 +24,7 @@ from torch import nn
 
 import oracles
 from oracles import cli
-from oracles.harness.subjects.loops.looks import Looks, infinite
+from oracles.harness.subjects.loops.looks import Looks
 from oracles.harness.watching.faults import FAULTS, QUESTIONS
 from oracles.reports.watched import render
 from oracles.watching import LoopReport
@@ -225,6 +225,36 @@ def test_a_multiple_of_the_mean_is_asked_about() -> None:
     assert asked(by_steps, loss="mean") == []
 
 
+@pytest.mark.parametrize("said", [None, "mean"])
+@pytest.mark.parametrize(
+    ("windows", "divisor", "step"),
+    [
+        ([[8], [8], [5]], 8, 3),
+        ([[8], [5], [8]], 8, 2),
+        ([[8], [3, 2], [8]], 8, 2),
+        ([[8], [5, 3]], 8, 0),  # all rows of the window
+        ([[8], [5]], None, 0),  # by the rows that there are
+        ([[8], [8]], 8, 0),
+        ([[5], [3]], 8, 0),  # a number that nobody's rows have
+    ],
+)
+def test_a_sum_over_a_short_batch_that_is_divided_by_a_constant_is_asked_about(
+    windows: list[list[int]], divisor: int | None, step: int, said: str | None
+) -> None:
+    def by_windows(model: nn.Module, optimizer: Any) -> None:
+        for window in windows:
+            optimizer.zero_grad()
+            for rows in window:
+                ((x, y),) = batches(1, rows)
+                (F.cross_entropy(model(x), y, reduction="sum") / (divisor or rows)).backward()
+            optimizer.step()
+
+    found = [one for one in asked(by_windows, loss=said) if one.startswith("a short batch")]
+    rows = {1: "5", 2: "2 and 3"}.get(len(windows[step - 1]), "")
+    told = f"a short batch: whether step {step} of SGD is to divide the sum over {rows} rows by 8"
+    assert [one[: len(told)] for one in found] == [told] * bool(step)
+
+
 def test_outputs_that_are_compared_with_the_targets_of_others_are_asked_about() -> None:
     def squared(out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return F.mse_loss(out[:, :1], y.float())
@@ -357,17 +387,18 @@ SHAPES = [
 """Of tensors that are read together, some by a copy and some by a few of their elements."""
 
 
-def of_all_shapes() -> list[torch.Tensor]:
+def of_all_shapes(times: int = 1) -> list[torch.Tensor]:
     """Parameters, each with a gradient that is its negative, transposed in memory if it can be."""
     torch.manual_seed(0)
-    found = [torch.randn(shape).to(dtype).requires_grad_() for shape, dtype in SHAPES]
+    found = [torch.randn(shape).to(dtype).requires_grad_() for shape, dtype in times * SHAPES]
     for p in found:
         p.grad = -p.detach().t().contiguous().t() if p.dim() == 2 else -p.detach()
     return found
 
 
-def test_elements_are_those_of_their_tensors() -> None:
-    tensors = of_all_shapes()
+@pytest.mark.parametrize("times", [1, 4])
+def test_elements_are_those_of_their_tensors(times: int) -> None:
+    tensors = of_all_shapes(times)
     looks = Looks()
     looks.follow(tensors)
     for _ in range(2):
@@ -394,18 +425,75 @@ def test_a_tensor_that_was_replaced_spoils_no_other() -> None:
     after = looks.look()
     assert [after.weight(n) == before.weight(n) for n in range(6)] == [False] + 5 * [True]
     assert after.weight(0) == ()
-    values = [[g.values if g else None for g in look.gradients] for look in (before, after)]
+    values = [
+        [g.values if g else None for g in look.gradients.values()] for look in (before, after)
+    ]
     assert values[1] == [values[0][0], (), *values[0][2:]]
 
 
+def test_tensors_of_another_size_are_read_anew() -> None:
+    """Each by itself, and laid into one again at the next look."""
+    tensors = [torch.ones(3) for _ in range(6)]
+    for n, p in enumerate(tensors):
+        p.grad = torch.full((3,), float(n))
+    looks = Looks()
+    looks.follow(tensors)
+    looks.look()
+    tensors[0].data, tensors[4].data = torch.arange(9.0), torch.full((5,), 4.0)
+    for look in (looks.look(), looks.look()):
+        assert [look.weight(n)[-1] for n in range(6)] == [2.0, 1.0, 1.0, 1.0, 4.0, 1.0]
+
+
+def test_a_glance_at_some_leaves_the_gradients_of_others_as_they_were() -> None:
+    """What has become of them meanwhile is seen by the next look at all."""
+    tensors = of_all_shapes()
+    looks = Looks()
+    looks.follow(tensors)
+    first = looks.look()
+    for tensor in tensors:
+        tensor.grad = None
+    some, then = looks.glance([1, 3]), looks.look()
+    gone = [[look.gradient(n) is None for n in range(6)] for look in (first, some, then)]
+    assert gone[1:] == [[n in (1, 3) for n in range(6)], 6 * [True]]
+    assert not any(gone[0]), "a look stays what it was"
+    assert [bool(some.weight(n)) for n in range(6)] == [n in (1, 3) for n in range(6)]
+
+
+def test_many_optimizers_are_not_told_one_by_one() -> None:
+    optimizers = [torch.optim.SGD([nn.Parameter(torch.ones(1))], lr=0.1) for _ in range(5)]
+    with oracles.watch(optimizers) as report:
+        for optimizer in optimizers[1:]:
+            optimizer.step()
+    assert (
+        report.seen == "1 step of SGD (2), 1 step of SGD (3), 1 step of SGD (4) and 1 step of "
+        "SGD (5) after 0 backward passes"
+    )
+    with oracles.watch(optimizers) as report:
+        for optimizer in optimizers:
+            optimizer.step()
+    assert report.seen == "5 steps of 5 optimizers after 0 backward passes"
+
+
+def infinite(*gradients: torch.Tensor) -> list[int]:
+    """Whose gradients are found to have elements that are not finite."""
+    parameters = [nn.Parameter(torch.zeros_like(g.to_dense())) for g in gradients]
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    looks = Looks()
+    looks.follow(parameters)
+    looks.look()
+    return [*looks.infinite(looks.given(range(len(gradients))))]
+
+
 def test_which_gradients_are_not_finite() -> None:
-    """A sum that is none may be one of numbers."""
+    """A sum that is none may be one of numbers, whether they are laid into one or stand alone."""
     most = torch.finfo(torch.float16).max
     finite = [torch.ones(3), torch.full((2,), most, dtype=torch.float16), torch.ones(4000)]
-    assert [*infinite(finite)] == []
+    assert infinite(*finite) == infinite(*finite, *finite) == []
     wrong = [torch.tensor([1.0, math.nan]), torch.full((4000,), math.inf)]
-    assert [*infinite([*finite, *wrong])] == [3, 4]
-    assert [*infinite([torch.eye(2).to_sparse(), *wrong])] == [1, 2], "though one cannot be read"
+    assert infinite(*finite, *wrong) == [3, 4]
+    assert infinite(*finite, *wrong, *finite, *wrong) == [3, 4, 8, 9]
+    assert infinite(torch.eye(2).to_sparse(), *wrong) == [1, 2], "though one cannot be read"
 
 
 def test_a_report_is_read_when_the_loop_is_over() -> None:

@@ -82,13 +82,19 @@ def altered(rule: Rule, alter: Callable[[Any, int], None]) -> SteppedSubject:
 def nothing(run: Any, step: int) -> None: ...
 
 
-@pytest.mark.parametrize("at", WATCHED)
-def test_each_step_that_is_looked_at_counts(at: int) -> None:
+def nudged(at: int) -> Callable[[Any, int], None]:
+    """A number is off by 2⁻²⁰ from a step on."""
+
     def alter(run: Any, step: int) -> None:
         if step == at:
             run.parameters[0].data[0, 0] += 2**-20
 
-    verdict = enduring(altered(ADAM, alter), Oracle(ADAM, case(ADAM, WATCHED[-1])))
+    return alter
+
+
+@pytest.mark.parametrize("at", WATCHED)
+def test_each_step_that_is_looked_at_counts(at: int) -> None:
+    verdict = enduring(altered(ADAM, nudged(at)), Oracle(ADAM, case(ADAM, WATCHED[-1])))
     assert verdict.failed
     assert f"step {at} of a run, where {at - 1:,} gradients" in verdict.sentence
 
@@ -102,11 +108,7 @@ def test_a_run_that_is_left_alone_is_inside() -> None:
 
 @pytest.mark.parametrize("at", [2, 3])
 def test_each_late_step_counts(at: int) -> None:
-    def alter(run: Any, step: int) -> None:
-        if step == at:
-            run.parameters[0].data[0, 0] += 2**-20
-
-    verdict = late(altered(ADAM, alter), Oracle(ADAM, case(ADAM, 3, elapsed=1000)))
+    verdict = late(altered(ADAM, nudged(at)), Oracle(ADAM, case(ADAM, 3, elapsed=1000)))
     assert verdict.failed
     assert f"step {at} of a run, where {998 + at:,} gradients" in verdict.sentence
 

@@ -326,6 +326,7 @@ def test_versions_say_since_when_and_until_when() -> None:
         "1": (whole, whole, whole),
         "2": (none, whole, none),
         "3": (none, some, some),
+        "4": (whole, none, some),
     }
     for reports in told.values():
         text = versions(dict(zip(["1.13.1", "2.9.1", "2.10.0"], reports, strict=True)))
@@ -335,6 +336,7 @@ def test_versions_say_since_when_and_until_when() -> None:
             "1": ("1.13.1 or before", "still there", "foreach"),
             "2": ("2.9.1", "2.9.1", "foreach"),
             "3": ("2.9.1", "still there", "foreach (float32)"),
+            "4": ("1.13.1 or before", "still there, not in 2.9.1", "foreach (float32)"),
         }[next(key for key, value in told.items() if value is reports)]
 
 

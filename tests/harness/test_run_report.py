@@ -292,9 +292,10 @@ CALL = ["check", "-j", "1", "--rule", "SGD", "--path", "foreach", "--dtype", "fl
 
 def test_the_command_writes_what_it_saw(brief: None, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "a.jsonl.xz"
-    assert cli.main([*CALL, str(path)]) == 0
+    assert cli.main([*CALL, str(path), "--seed", "7"]) == 0
     whole = read(path)
-    assert whole.header["chosen"]["paths"] == ["foreach"]
+    chosen = whole.header["chosen"]
+    assert (chosen["paths"], chosen["seed"]) == (["foreach"], 7)
     (told,) = whole.of(Kind.CELL)
     assert (told["check"], told["outcome"]) == ("agreement", "passed")
 

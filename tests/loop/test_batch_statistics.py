@@ -47,6 +47,13 @@ def test_worked_by_hand(name: str, expected: tuple[Any, Any]) -> None:
     assert taken(name, [column(1, 5), column(4, 7, 7)]) == expected
 
 
+@pytest.mark.parametrize("spoilt", [np.nan, np.inf])
+def test_what_is_not_finite_is_gone_with_what_was(spoilt: float) -> None:
+    before = Statistics(np.array([spoilt]), np.array([spoilt]))
+    mean, var, _ = PART.torch.compute([np.array([[1.0], [5.0]])], before, 0.1)
+    assert (mean.tolist(), var.tolist()) == ([3.0], [8.0])
+
+
 @fewer
 @given(batches)
 def test_means_of_means_and_of_variances(data: list[list[Fraction]]) -> None:

@@ -136,6 +136,11 @@ def test_lengths_of_variants(variant: Any) -> None:
     assert found == pytest.approx(expected.get(variant.name, 5), rel=1e-15)
 
 
+def test_a_variant_that_is_misspelled_is_answered_with_the_one_that_was_meant() -> None:
+    with pytest.raises(ValueError, match=r"\(did you mean 'no_epsilon'\?\); allowed: global_norm"):
+        NORM.variant("no-epsilon")
+
+
 WINDOWS = [[[fractions(6)], [fractions(10)]], [[fractions(-1)], [fractions(3)]]]
 HYPER = Hyper(F(1, 2), F(1, 2), F(1, 4), F(4), F(2))
 
@@ -143,8 +148,8 @@ HYPER = Hyper(F(1, 2), F(1, 2), F(1, 4), F(4), F(2))
 @pytest.fixture
 def exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lengths that are sums of magnitudes, and no ε: fractions stay fractions."""
-    monkeypatch.setattr("oracles.loop.clipped_step.EPSILON", F(0))
-    monkeypatch.setattr("oracles.loop.clipped_step.ORDER", 1)
+    monkeypatch.setattr("oracles.loop.clipping.EPSILON", F(0))
+    monkeypatch.setattr("oracles.loop.clipping.ORDER", 1)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FORMATS
+from oracles.loop.clipping import clipped
 from oracles.loop.scaler import (
     INFINITE,
     PART,
@@ -21,7 +22,6 @@ from oracles.loop.scaler import (
     Handed,
     Settings,
     State,
-    clipped,
     update,
 )
 from tests.support.many_bits import BITS, precise, same

@@ -31,10 +31,11 @@ class Caught(Refuted, SkipTest):
     """Something is wrong: Hypothesis stops at a skip, asks nothing again and prints nothing."""
 
 
-def caught(specimen: Specimen) -> str | None:
-    """How its question refutes it; empty if that does not, None if this torch leaves none to ask.
+def caught(specimen: Specimen) -> set[str] | None:
+    """Its verdicts where its question refutes it; no verdict if that does not.
 
-    There may be no place of its path, or the ledger may leave all cases out.
+    None if this torch leaves nobody to ask: there may be no place of its path, or the ledger may
+    leave all cases out.
     """
     question, tally = named(specimen), Tally()
     asked, _ = parts.sites(specimen.part, specimen.paths)
@@ -42,5 +43,5 @@ def caught(specimen: Specimen) -> str | None:
         with hurried(), patch.object(parts, "Refuted", Caught), specimen.planted():
             parts.run_question(question, asked, tally)
     except Caught as told:
-        return str(told)
-    return "" if tally.lines else None
+        return {verdict.outcome for verdict in told.args[0].failures}
+    return set() if tally.lines else None

@@ -20,8 +20,8 @@ from torch.nn.parallel import DistributedDataParallel
 from oracles.harness.loop.ranks.asked import PAIR
 from oracles.harness.loop.ranks.resuming import GROWN
 from oracles.harness.loop.ranks.sharing import CLIPS, MEAN, STATES
-from oracles.harness.subjects.processes import planting
 from tests.meta.loop_zoo import Specimen
+from tests.support.errands import planting
 
 PAIRS = PAIR[0], GROWN
 """Where specimens are asked: two ranks are enough to find them."""
@@ -113,13 +113,13 @@ def never_shared_again() -> Iterator[None]:
 
 @contextmanager
 def scaled(name: str) -> Iterator[None]:
-    """A hyperparameter that is multiplied by the number of ranks."""
+    """A hyperparameter of every optimizer that is multiplied by the number of ranks."""
 
-    def built(proper: Any, self: Any, groups: Any, *given: Any, **options: Any) -> None:
+    def built(proper: Any, self: Any, groups: Any, defaults: Any) -> None:
         groups = [{**group, name: group[name] * dist.get_world_size()} for group in groups]
-        proper(self, groups, *given, **options)
+        proper(self, groups, defaults)
 
-    with _changed(torch.optim.SGD, "__init__", built):
+    with _changed(torch.optim.Optimizer, "__init__", built):
         yield
 
 

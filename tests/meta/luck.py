@@ -31,7 +31,7 @@ def of_loop(seeds: range, names: Sequence[str], profile: str) -> Iterator[Hunted
             with lasting(profile, seed):
                 told = loop_faults.caught(specimen)
             if told is not None:  # somebody is asked
-                yield seed, str(specimen), told == ""
+                yield seed, str(specimen), not told
 
 
 def of_optimizers(seeds: range, names: Sequence[str], profile: str) -> Iterator[Hunted]:

@@ -13,6 +13,7 @@ import random
 import sys
 import types
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -338,9 +339,9 @@ def drawn_of_part(question: Asked, examples: int) -> list[Any]:
 
 
 def part_fails(question: Asked, case: Any, place: Place, module: Any) -> bool:
-    """Whether a question fails, or the harness."""
+    """Whether a question fails, or the harness, where nothing is known of the case yet."""
     try:
-        return question.ask(case, place).failed
+        return question.ask(copy(case), place).failed
     except Exception:
         return True
 

@@ -818,6 +818,10 @@ def emptied(name: str, opt: Any) -> Iterator[None]:
             opt.state[p][name] = opt.state[p][name] * 0
 
 
+COVERED = ("momentum_decay",)
+"""Whose last digits the product of momenta, which is kept in float32, covers until it is small."""
+
+
 def by_data(rule: Rule, optimizer: Any) -> Iterator[Sabotage]:
     """One sabotage for each hyperparameter, switch, tuple and buffer a rule has."""
     known = accepted(optimizer)
@@ -830,15 +834,17 @@ def by_data(rule: Rule, optimizer: Any) -> Iterator[Sabotage]:
         wrong: Callable[..., Iterator[None]],
         *args: Any,
         paths: tuple[str, ...] = PLANTED,
+        caught_by: str = AGREEMENT,
     ) -> Sabotage:
-        return Sabotage(name, (AGREEMENT,), _around(name, partial(wrong, *args)), paths=paths)
+        return Sabotage(name, (caught_by,), _around(name, partial(wrong, *args)), paths=paths)
 
     for field, domain in rule.drawing.domains.items():
         if not known & {field, *(n for n, m in rule.binding.tuples.items() if field in m)}:
             continue
         yield broken(f"stale_{field}", stale, rule, field)
         if domain.high:
-            yield broken(f"rounded_{field}", rounded, rule, field, paths=exact)
+            late = LATE if field in COVERED else AGREEMENT
+            yield broken(f"rounded_{field}", rounded, rule, field, paths=exact, caught_by=late)
     if "eps" in rule.drawing.domains:
         yield broken("doubled_eps", doubled, rule, "eps")
     for name in (name for name in rule.binding.tuples if name in known):

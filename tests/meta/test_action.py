@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-yaml = pytest.importorskip("yaml", reason="there is no YAML here")
-
-from tests.support.action import ACTION, ROOT, Job  # noqa: E402
+from tests.support.action import ACTION, ROOT, Job
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 

@@ -23,6 +23,8 @@ from hypothesis import settings
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.checks.names import AGREEMENT
 from oracles.harness.deviations.ledger import usable
+from oracles.harness.loop.catalogue import questions
+from oracles.harness.loop.resuming import RESUME
 from oracles.harness.runs.runner import Refuted, run_check
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.paths import PATHS
@@ -35,7 +37,15 @@ from tests.meta.harmless import Row as Excuse
 from tests.meta.hunt import Outcome
 from tests.meta.mutation import Mutant
 from tests.meta.mutation import mutants as mutants_of
-from tests.meta.questions import AROUND, OfOptimizer, Question, parameters, targets
+from tests.meta.questions import (
+    AROUND,
+    OfOptimizer,
+    Question,
+    drawn_of_part,
+    parameters,
+    part_fails,
+    targets,
+)
 
 # What is not shrunk is long, and Hypothesis warns of printing it.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -280,6 +290,15 @@ def test_each_file_around_the_step_is_asked_by_its_parts() -> None:
     if "grad_scaler" in targets():
         assert found["grad_scaler"] == ["GradScaler"]
     assert all(target.tests for target in AROUND)
+
+
+def test_a_case_is_as_new_for_each_mutant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a part has saved once it saves again: to ask whoever stands in its place by then."""
+    question = next(one for one in questions("SWALR") if one.name == RESUME)
+    case, place = drawn_of_part(question, 1)[0], next(iter(question.places()))
+    assert not part_fails(question, case, place, None)
+    monkeypatch.setattr(torch.optim.swa_utils.SWALR, "state_dict", lambda scheduler: None)
+    assert part_fails(question, case, place, None)
 
 
 @pytest.mark.parametrize("report", [False, True])

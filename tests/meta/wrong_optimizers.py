@@ -33,7 +33,6 @@ from tests.meta.zoo import ZOO
 
 SURVIVES = {
     "ASGD_rounded_alpha": "nothing but eta sees it, which torch keeps in float32",
-    "NAdam_rounded_momentum_decay": "mostly products of momenta alone see it, kept in float32",
     "Adagrad_stale_initial_accumulator_value": "torch reads it at construction, too",
     "Muon_rounded_eps": "nothing but updates of a norm below it see it",
     "Adagrad_rounded_initial_accumulator_value": "torch reads it at construction, before a step",

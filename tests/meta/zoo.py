@@ -328,43 +328,6 @@ def no_decay_at_zero_gradient(opt: Wrong) -> Iterator[None]:
 # --- numbers and memory ----------------------------------------------------------------------
 
 
-@wrong(AGREEMENT, "transposing commutes")
-def first_row_forgotten(opt: Wrong) -> Iterator[None]:
-    """The first row of a matrix does not move."""
-    kept = [(p, p[0].clone()) for _, p in opt.moving() if p.ndim > 1 and p.shape[0]]
-    yield
-    for p, old in kept:
-        p[0] = old
-
-
-@wrong(AGREEMENT, "splitting a parameter commutes")
-def tail_forgotten(opt: Wrong) -> Iterator[None]:
-    """Elements after the last full block of eight do not move."""
-    kept = [(p, p.clone()) for _, p in opt.moving() if p.numel() > 8]
-    yield
-    for p, old in kept:
-        full = p.numel() // 8 * 8
-        flat, last = p.reshape(-1).clone(), old.reshape(-1)
-        flat[full:] = last[full:]
-        p.copy_(flat.view(p.shape))
-
-
-@wrong()
-def half_precision_inside(opt: Wrong) -> Iterator[None]:
-    """The new parameter passes through bfloat16."""
-    yield
-    for _, p in opt.moving():
-        p.copy_(p.to(torch.bfloat16))
-
-
-@wrong()
-def one_ulp_short(opt: Wrong) -> Iterator[None]:
-    """float64 parameters pass through a subtraction that loses the last bits."""
-    yield
-    for _, p in opt.moving():
-        p.copy_((p + 64 * p) - 64 * p)
-
-
 # Not on foreach, where torch itself does this: see foreach-nesterov-gradient in the ledger.
 @wrong(GRADIENTS, paths=("for-loop", "fused", "differentiable"))
 def look_ahead_in_gradient(opt: Wrong) -> Iterator[None]:

@@ -11,6 +11,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given as drawn
 from hypothesis import settings
 
@@ -19,6 +20,7 @@ from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.cases.case import Case
 from oracles.harness.cases.separating import separating_cases
 from oracles.harness.cases.strategies import gaps_and_late_groups
+from oracles.optimizers.registry import RULES
 from oracles.rule import Convention, Rule
 from tests.support.marks import each_convention, each_rule
 from tests.support.number_systems import WEIGHT, compared, shortened
@@ -65,6 +67,8 @@ GRADIENT = "g"
 
 KEPT = {"SGD": "momentum_buffer", "Muon": "momentum_buffer", "Rprop": "prev"}
 """Buffers that may be the gradient itself, which no step writes to."""
+
+SWITCH = "decoupled_weight_decay"
 
 STEPS = 8
 """From the sixth on, RAdam has a variance."""
@@ -115,6 +119,23 @@ class TestStep:
             assert overlaps(after, given) <= allowed
             moved = {WEIGHT: after.pop(WEIGHT)}
             assert not overlaps(moved, after)
+
+    @pytest.mark.parametrize(
+        "rule", [r for r in RULES.values() if hasattr(r.hyper(), SWITCH)], ids=lambda r: r.name
+    )
+    @pytest.mark.parametrize("maximize", [False, True])
+    def test_decoupled_decay_is_the_convention_of_that_name(
+        self, rule: Rule, maximize: bool
+    ) -> None:
+        h = rule.drawing.trial._replace(weight_decay=0.25, maximize=maximize)
+
+        def path(convention: Convention, on: bool) -> list[float]:
+            schedule = [h._replace(**{SWITCH: on})] * STEPS
+            return [float(w) for w, _ in rule.run(convention, 10.0, [1.0] * STEPS, schedule)]
+
+        switched = path(rule.torch, True)
+        assert switched == path(rule.convention("decoupled_lr"), False)
+        assert switched != path(rule.torch, False)
 
     @each_rule
     def test_every_buffer_is_among_the_arguments(self, rule: Rule) -> None:

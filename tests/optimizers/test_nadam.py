@@ -142,11 +142,6 @@ class TestByHand(ByHand):
         products = [s["mu_product"] for _, s in follow(RULE, TORCH, START, [F(1)] * 3, [h] * 3)]
         assert products == [F(13, 50), F(4381, 62500), F(4381, 62500) * F(8713, 31250)]
 
-    def test_decoupled_weight_decay_is_the_convention_of_that_name(self) -> None:
-        schedule = tuple(h._replace(decoupled_weight_decay=True) for h in DECAYED.schedule)
-        decoupled = Setting(DECAYED.gradients, schedule, HAND["decoupled_lr"][1])
-        assert decoupled.path(RULE, TORCH) == list(decoupled.w)
-
 
 values = st.integers(-30, 30).map(lambda n: F(n, 7))
 shares = st.sampled_from([F(0), F(1, 2), F(3, 5), F(9, 10)])

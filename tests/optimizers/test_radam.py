@@ -103,11 +103,6 @@ class TestWaitingByHand(ByHand):
             {"step": 2, "exp_avg": F(3, 4), "exp_avg_sq": F(1)},
         ]
 
-    def test_decoupled_weight_decay_is_the_convention_of_that_name(self) -> None:
-        schedule = tuple(h._replace(decoupled_weight_decay=True) for h in DECAYED.schedule)
-        decoupled = Setting(DECAYED.gradients, schedule, HAND["decoupled_lr"][1])
-        assert decoupled.path(RULE, TORCH) == list(decoupled.w)
-
     def test_with_a_small_beta2_it_waits_for_ever(self) -> None:
         """ρ∞ = 2/(1/3) - 1 = 5: a constant gradient of 1 is followed at the rate γ."""
         h = Hyper(F(1, 2), beta2=F(2, 3))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import operator
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -56,12 +56,16 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+def exact(values: Iterable[Number], dtype: str) -> Enclosure:
+    """Numbers of a format, of radius 0."""
+    return Enclosure.exact([float(v) for v in values], FORMATS[dtype])
+
+
 def enclose(tree: Tree, dtype: str) -> Enclosure:
     """What the code under test says."""
     kind, *parts = tree
     if kind == "vector":
-        values = [float(x) for x in vector(parts[0], dtype)]
-        return Enclosure.exact(values, FORMATS[dtype])
+        return exact(vector(parts[0], dtype), dtype)
     if kind == "scalar":
         return Enclosure.exact(parts[0])
     result: Enclosure = OPERATIONS[kind](*(enclose(part, dtype) for part in parts))

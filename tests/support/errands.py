@@ -1,11 +1,11 @@
-"""What ranks are asked to do in tests of the ranks themselves."""
+"""What ranks are asked to do in tests of the ranks themselves, and what is wrong meanwhile."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest import mock
 
@@ -14,7 +14,8 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from oracles.harness.subjects.processes import Rank
+from oracles.harness.subjects import processes
+from oracles.harness.subjects.processes import Errand, Rank
 from oracles.harness.subjects.ranks import whole
 from oracles.harness.subjects.sharded import mesh
 from oracles.harness.subjects.subject import Place
@@ -155,3 +156,24 @@ def mixed(rank: Rank) -> str:
     except RuntimeError as error:
         return str(error)
     return ""
+
+
+Planted = Callable[[], AbstractContextManager[None]]
+"""What is wrong in a rank while it is on an errand; it can be imported by its name."""
+
+
+@contextmanager
+def planting(planted: Planted) -> Iterator[None]:
+    """Inside, ranks enter what is planted before each errand, and leave it after."""
+    plain = processes.ask
+
+    def ask(world: int, errand: Errand, *given: Any) -> list[Any]:
+        return plain(world, _inside, planted, errand, *given)
+
+    with mock.patch.object(processes, "ask", ask):
+        yield
+
+
+def _inside(planted: Planted, errand: Errand, *given: Any) -> Any:
+    with planted():
+        return errand(*given)

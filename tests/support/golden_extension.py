@@ -107,9 +107,11 @@ def differences(pinned: bytes, now: bytes) -> Iterator[str]:
 
 
 def _place(document: Json) -> str:
-    """Of a rule's document, or of a schedule's, below the golden folder."""
+    """Of a rule's document, of a schedule's or a part's, below the golden folder."""
     if "schedule" in document:
         return f"schedules/{document['schedule'].lower()}/{document['timing']}"
+    if "part" in document:
+        return f"loop/{document['part'].lower()}/{document['variant']}"
     return f"{document['rule'].lower()}/{document['convention']}"
 
 

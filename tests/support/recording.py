@@ -20,7 +20,7 @@ from __future__ import annotations
 import inspect
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
@@ -32,9 +32,18 @@ from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FORMATS, FloatArray, round_to
 from oracles.harness.arithmetic.ordering import Truth
 from oracles.harness.cases.choices import Choices
-from oracles.optimizers.lbfgs import TORCH, UNLIMITED_SEARCH, Hyper, LBFGSConvention, Point, call
+from oracles.optimizers.lbfgs import TORCH, Hyper, LBFGSConvention, Point, call
 
 VERSION = Version(Version(torch.__version__).base_version)
+
+UNLIMITED_SEARCH = replace(
+    TORCH,
+    name="search_of_25",
+    equation="a line search has 25 trials after the first, whatever max_eval is",
+    source="torch.optim.LBFGS before 2.10; minFunc",
+    trials=lambda h, calls: 25,
+)
+"""No variant of an iteration, so not in the rule: it shows in whole calls only."""
 
 NOW = TORCH if Version("2.10") <= VERSION else UNLIMITED_SEARCH
 """What the installed torch follows."""

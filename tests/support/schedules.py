@@ -45,6 +45,114 @@ class Impatient(torch.optim.lr_scheduler.ReduceLROnPlateau):
         self.patience += 1
 
 
+class Closed(Base):  # type: ignore[misc]
+    """Exponential decay by its closed form; with what else a class may get wrong."""
+
+    def __init__(self, optimizer: Any, gamma: float, last_epoch: int = -1):
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[Any]:
+        return [base * self.gamma**self.last_epoch for base in self.base_lrs]
+
+
+class ByLambda(torch.optim.lr_scheduler.LambdaLR):
+    """The same, by way of torch's own."""
+
+    def __init__(self, optimizer: Any, gamma: float, last_epoch: int = -1):
+        super().__init__(optimizer, lambda t: gamma**t, last_epoch)
+
+
+class Stepwise(Closed):
+    """The same by a recurrence, as older tutorials have it."""
+
+    def get_lr(self) -> list[Any]:
+        factor = self.gamma if self.last_epoch > 0 else 1.0
+        return [group["lr"] * factor for group in self.optimizer.param_groups]
+
+
+class Duck:
+    """The same by a class of no kin, which counts for itself."""
+
+    def __init__(self, optimizer: Any, gamma: float):
+        self.optimizer, self.gamma, self.t = optimizer, gamma, 0
+        self.bases = [float(group["lr"]) for group in optimizer.param_groups]
+
+    def step(self) -> None:
+        self.t += 1
+        for group, base in zip(self.optimizer.param_groups, self.bases, strict=False):
+            group["lr"] = base * self.gamma**self.t
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"t": self.t, "bases": self.bases}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        vars(self).update(state_dict)
+
+
+class Updated:
+    """The same, told how many updates there were, and without any state, as timm's may be."""
+
+    def __init__(self, optimizer: Any, gamma: float):
+        self.optimizer, self.gamma = optimizer, gamma
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", float(group["lr"]))
+
+    def step_update(self, num_updates: int) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * self.gamma**num_updates
+
+
+class HalfEdited(Closed):
+    """Takes a rate that was written into a group for its base rate."""
+
+    last: Any = None
+
+    def get_lr(self) -> list[Any]:
+        now = [float(group["lr"]) for group in self.optimizer.param_groups]
+        if self.last_epoch and now != self.last:
+            self.base_lrs = now
+        self.last = rates = [float(rate) for rate in super().get_lr()]
+        return rates
+
+
+class Compounding(Closed):
+    """Counts one epoch more each time that it is built."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "last_epoch": state_dict["last_epoch"] + 1})
+
+
+class Uncounted(Duck):
+    """Leaves its count out of its state."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"bases": self.bases}
+
+
+class FirstForAll(Duck):
+    """All groups have the rate of the first."""
+
+    def step(self) -> None:
+        super().step()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.optimizer.param_groups[0]["lr"]
+
+
+class Aliasing(Closed):
+    """What it tells is what it computes with."""
+
+    def get_last_lr(self) -> list[Any]:
+        return [group["lr"] for group in self.optimizer.param_groups]
+
+
+class Emptied(Closed):
+    """Loads a state only once."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({"last_epoch": state_dict.pop("last_epoch", 0)})
+
+
 def warm_up(step: int, lr: float, total_iters: int) -> float:
     return lr * min(1.0, (step + 1) / total_iters)
 

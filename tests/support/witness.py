@@ -71,6 +71,13 @@ def nearest(x: Fraction, to: Binary) -> Number:
     return rounded
 
 
+def stored(x: Fraction, dtype: str) -> Fraction:
+    """The value nearest to x that a format has, which is in its range."""
+    value = nearest(x, BINARY[dtype])
+    assert isinstance(value, Fraction)
+    return value
+
+
 def rational(x: Any) -> Number:
     """A float of any width as the rational it is; infinities and nans as floats."""
     if isinstance(x, int | Fraction):

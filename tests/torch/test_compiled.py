@@ -22,7 +22,7 @@ from oracles.harness.cases.case import MIXED, Case, Group, Parameter
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.profiles import EXAMPLES
 from oracles.harness.runs.tally import Tally
-from oracles.harness.subjects.paths import COMPILED, Path
+from oracles.harness.subjects.paths import Path, Wrap
 from oracles.harness.subjects.torch_optim import TorchSubject, absent
 from oracles.harness.verdict import INSIDE, judge
 from oracles.optimizers.registry import RULES
@@ -40,6 +40,12 @@ pytestmark = [
     ),
 ]
 
+
+COMPILED = (
+    Path("compiled", wrap=Wrap.COMPILE),
+    Path("compiled, tensor lr", wrap=Wrap.COMPILE, tensors=("lr",)),
+)
+"""Paths that cost seconds each, and are asked here alone."""
 
 LATE = {"all": (0, 1), "some": (1,)}
 """Whose gradients are absent at the first step, where a step is traced."""

@@ -1,4 +1,4 @@
-"""What the constructor takes, keeps and refuses, and what the other entries refuse.
+"""What SGD's constructor refuses, and what the other entries refuse; of all: ``test_refusals.py``.
 
 A refusal must come before anything has moved: a user who catches the error keeps the parameters.
 """
@@ -15,9 +15,6 @@ import pytest
 import torch
 
 from oracles.optimizers.sgd import RULE, Hyper
-
-SWITCHES = {"foreach": None, "differentiable": False, "fused": None}
-"""Which path is taken if nobody says: torch chooses, and outside of autograd's graph."""
 
 VALUES = (-1.0, -1e-300, 0.0, 1e-300, 0.5)
 """A sign is what decides, so the smallest number of either sign is asked too."""
@@ -62,36 +59,6 @@ def test_refuses_what_the_rule_refuses() -> None:
             reason = ""
         constraint = RULE.constraint(h)
         assert bool(reason) == (constraint is not None), f"{h}: {reason or 'taken'}; {constraint}"
-
-
-def test_keeps_what_it_was_given() -> None:
-    given: dict[str, Any] = {"lr": 0.5, "momentum": 0.25, "dampening": 0.125, "weight_decay": 2.0}
-    switches: list[dict[str, Any]] = [
-        {},
-        {"maximize": True},
-        {"nesterov": True, "dampening": 0.0},
-        {"foreach": True},
-        {"foreach": False},
-        {"fused": True},
-    ]
-    for flags in switches:
-        options = accepted({**given, **flags})
-        group = torch.optim.SGD([parameter()], **options).param_groups[0]
-        assert {name: group[name] for name in options} == options
-
-
-def test_defaults_are_the_rules() -> None:
-    # Before 2.1 lr had to be given; a default that is no number is that placeholder.
-    rule = accepted(Hyper()._asdict())
-    own = {n: inspect.signature(torch.optim.SGD).parameters[n].default for n in rule}
-    own = {n: value for n, value in own.items() if isinstance(value, bool | int | float)}
-    expected = {n: rule[n] for n in own} | accepted(SWITCHES)
-    missing: dict[str, Any] = {} if "lr" in own else {"lr": 0.5}
-    group = torch.optim.SGD([parameter()], **missing).param_groups[0]
-    assert {n: group[n] for n in expected} == expected
-    assert {n: type(group[n]) for n in accepted(SWITCHES)} == {
-        n: type(value) for n, value in accepted(SWITCHES).items()
-    }
 
 
 @pytest.mark.parametrize("shape", [(2,), (1, 2), (3, 1)], ids=str)

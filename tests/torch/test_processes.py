@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -16,8 +17,9 @@ from oracles.harness.runs.parts import run_question, sites
 from oracles.harness.runs.runner import Refuted
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects import processes, ranks
-from oracles.harness.subjects.processes import LostRank, ask, planting
+from oracles.harness.subjects.processes import LostRank, Rank, ask
 from tests.support import errands, light
+from tests.support.errands import planting
 from tests.support.hurried import hurried
 
 pytestmark = pytest.mark.skipif(not ranks.there(), reason="no ranks: torch has no gloo here")
@@ -82,12 +84,14 @@ def test_where_a_rank_raised_is_noted() -> None:
 
 
 def test_an_answer_that_cannot_be_handed_over_is_an_error() -> None:
-    assert "raises AttributeError" in str(lost(errands.unspeakable))
+    with pytest.raises((AttributeError, pickle.PicklingError)) as refused:
+        pickle.dumps(errands.unspeakable(Rank(0, 2, "")))
+    assert f"raises {refused.type.__name__}" in str(lost(errands.unspeakable))
 
 
 def test_what_is_planted_is_in_the_ranks_and_gone_again() -> None:
     with planting(errands.doubled):
-        assert ask(2, errands.added, 0.0) == [2.0, 2.0]
+        assert processes.ask(2, errands.added, 0.0) == [2.0, 2.0]
     assert ask(2, errands.added, 0.0) == [1.0, 1.0]
 
 

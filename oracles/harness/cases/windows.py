@@ -42,12 +42,12 @@ def _drawn(choices: Choices) -> Windows:
     shapes = [choices.pick(((2,), (3,), (1, 2))) for _ in range(2)]
     hyper = Hyper(
         lr=choices.pick((0.5, 0.1, 1.0, 0.03)),
-        momentum=choices.pick((0.5, 0.0, 0.9)),
-        weight_decay=choices.pick((0.5, 0.0, 0.1)),
-        max_norm=choices.pick((0.5, 1.0, 0.1, 100.0)),
+        momentum=choices.pick((0.5, 0.9, 0.5, 0.9, 0.0)),
+        weight_decay=choices.pick((0.5, 1.0, 0.1, 0.5, 0.0)),
+        max_norm=choices.pick((0.1, 0.5, 1.0, 0.1, 0.5, 0.1, 100.0)),
         scale=choices.pick((8.0, 1.0, 1024.0)),
     )
-    steps, parts = 2 + choices.index(2), choices.pick((2, 1, 4))
+    steps, parts = choices.pick((3, 2, 3, 3)), choices.pick((2, 1, 4))
     return Windows(
         tuple(choices.full_array(shape) for shape in shapes),
         tuple(

@@ -7,59 +7,34 @@ into an issue.
 
 from __future__ import annotations
 
-import tomllib
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from packaging.specifiers import SpecifierSet
-from packaging.version import Version
-
 from oracles.harness.deviations.ledger import Deviation, ledger
+from oracles.harness.deviations.row import Row, read
 from oracles.harness.subjects.processes import Rank, ask
 from oracles.harness.subjects.subject import Place
 
 FLAWS = Path(__file__).with_name("flaws.toml")
 
 
-@dataclass(frozen=True)
-class Flaw:
-    """One row of the ledger.
+@dataclass(frozen=True, kw_only=True)
+class Flaw(Row):
+    """One row of the ledger; with no paths, dtypes or devices it is about all of them.
 
     Attributes:
         parts: the classes or functions of torch that it is about.
-        id: its short name.
-        questions: names of those that fail where it shows.
-        region: by which each of these questions knows the cases in which it shows.
-        versions: of torch, found by running them.
-        reason: what happens, and where in the code.
-        upstream: the issue or pull request nearest to it; empty if none was found.
+        questions: names of those that fail where it shows, each of which knows the region.
         reproducer: a program that ends in an ``assert`` of what should hold.
         ranks: how many processes run it, each in the process group of all; 0: it runs by itself.
-        paths, dtypes, devices: of the places where it shows; empty: of all.
     """
 
     parts: tuple[str, ...]
-    id: str
     questions: tuple[str, ...]
-    region: str
-    versions: SpecifierSet
-    reason: str
-    upstream: str
     reproducer: str
     ranks: int = 0
-    paths: tuple[str, ...] = ()
-    dtypes: tuple[str, ...] = ()
-    devices: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return f"{self.reason} {self.upstream}".strip()
-
-    def holds_for(self, torch_version: str) -> bool:
-        """Whether the row says that this version of torch deviates."""
-        return _contains(self.versions, torch_version)
 
     def concerns(self, question: str | None, place: Place) -> bool:
         """Whether the row is about a question, or any, at a place."""
@@ -85,12 +60,6 @@ class Flaw:
         return False
 
 
-@cache
-def _contains(versions: SpecifierSet, torch_version: str) -> bool:
-    """Asked again for each case at each site."""
-    return versions.contains(Version(torch_version).base_version)
-
-
 def program(text: str, name: str, rank: Rank | None = None) -> None:
     """Run a reproducer, in this process or as one of the ranks of a world.
 
@@ -108,18 +77,7 @@ def flaws() -> tuple[Flaw, ...]:
     Raises:
         ValueError: a row lacks a field, or has one that is not known.
     """
-    return tuple(_rows())
-
-
-def _rows() -> Iterator[Flaw]:
-    for table in tomllib.loads(FLAWS.read_text(encoding="utf-8")).get("deviation", ()):
-        for name in ("parts", "questions", "paths", "dtypes", "devices"):
-            table[name] = tuple(table.get(name, ()))
-        try:
-            table["versions"] = SpecifierSet(table["versions"])
-            yield Flaw(**table)
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"deviation {table.get('id')!r}: {error}") from error
+    return tuple(read(FLAWS, Flaw))
 
 
 def known() -> tuple[Deviation | Flaw, ...]:

@@ -6,27 +6,24 @@ cases, by name; they are defined in :mod:`oracles.harness.deviations.regions`.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from packaging.specifiers import SpecifierSet
-from packaging.version import Version
-
 from oracles.harness.cases.case import Case, from_data, plain
 from oracles.harness.checks.names import AGREEMENT
 from oracles.harness.deviations.regions import REGIONS, Asked
+from oracles.harness.deviations.row import Row, read
 from oracles.harness.subjects.subject import SteppedSubject
 from oracles.rule import Rule
 
 LEDGER = Path(__file__).with_name("deviations.toml")
 
 
-@dataclass(frozen=True)
-class Deviation:
+@dataclass(frozen=True, kw_only=True)
+class Deviation(Row):
     """One row of the ledger.
 
     One with a ``method`` is about that method of ``torch.optim.Optimizer``, and concerns whoever
@@ -34,20 +31,9 @@ class Deviation:
     """
 
     rules: tuple[str, ...]
-    id: str
     check: str
-    paths: tuple[str, ...]
-    dtypes: tuple[str, ...]
-    devices: tuple[str, ...]
-    versions: SpecifierSet
-    region: str
-    reason: str
-    upstream: str
     case: Mapping[str, Any]
     method: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.reason} {self.upstream}".strip()
 
     def concerns(self, subject: SteppedSubject) -> bool:
         """Whether the row is about this class, path, dtype and device."""
@@ -58,10 +44,6 @@ class Deviation:
             and (not self.devices or not set(self.devices).isdisjoint(place.device.split("+")))
             and (subject.inherits(self.method) if self.method else subject.of_torch)
         )
-
-    def holds_for(self, torch_version: str) -> bool:
-        """Whether the row says that this version of torch deviates."""
-        return self.versions.contains(Version(torch_version).base_version)
 
     def covers(self, check: str, subject: SteppedSubject, case: Case) -> bool:
         """Whether this subject is known to fail this check on this case.
@@ -96,21 +78,14 @@ def ledger() -> tuple[Deviation, ...]:
     Raises:
         ValueError: a row names an unknown region or lacks a field.
     """
-    rows = []
-    for table in tomllib.loads(LEDGER.read_text(encoding="utf-8"))["deviation"]:
-        if table.get("region") not in REGIONS:
+    rows = tuple(read(LEDGER, Deviation))
+    for row in rows:
+        if row.region not in REGIONS:
             raise ValueError(
-                f"deviation {table.get('id')!r}: region={table.get('region')!r} is not known; "
+                f"deviation {row.id!r}: region={row.region!r} is not known; "
                 f"allowed: {', '.join(REGIONS)}"
             )
-        try:
-            for name in ("rules", "paths", "dtypes", "devices"):
-                table[name] = tuple(table.get(name, ()))
-            table["versions"] = SpecifierSet(table["versions"])
-            rows.append(Deviation(**table))
-        except (TypeError, KeyError) as error:
-            raise ValueError(f"deviation {table.get('id')!r}: {error}") from error
-    return tuple(rows)
+    return rows
 
 
 @cache

@@ -26,6 +26,8 @@ from oracles.numerics import kept_like, lerp
 
 PARTS = EQUAL | EXPONENTIAL
 
+OWN = "a function of one's own"
+
 
 def questions(part: str) -> tuple[Question, ...]:
     """What is asked about a way to average."""
@@ -56,7 +58,7 @@ def questions(part: str) -> tuple[Question, ...]:
 
 def _own(part: str) -> Question:
     places = partial(subject.places, part, paths=subject.own_paths())
-    return Question(part, "a function of one's own", cases.trails, own_function, places)
+    return Question(part, OWN, cases.trails, own_function, places)
 
 
 def _others() -> st.SearchStrategy[str]:

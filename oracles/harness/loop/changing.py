@@ -13,7 +13,7 @@ from oracles.harness.cases import plans
 from oracles.harness.loop.catalogue import EDITS, LATE
 from oracles.harness.loop.question import EVERYTHING, Question, Region, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, Run, judged, places, singles
-from oracles.harness.rates import enclosed
+from oracles.harness.rates import enclosed, number, weaker
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, Verdict, held
@@ -34,7 +34,7 @@ class Edited:
     when: int
 
     def __str__(self) -> str:
-        return f"{self.run}, edited at {self.when}"
+        return f"{self.run}, {WRITTEN} written into the first group at epoch {self.when}"
 
 
 def edits(part: str, cases: Callable[[], st.SearchStrategy[Run]]) -> Question:
@@ -69,7 +69,7 @@ def spoilt(run: Run, place: Place) -> Verdict:
 
 
 def edited(case: Edited, place: Place) -> Verdict:
-    """The rates before and after the edit, each group's own."""
+    """The rates before and after the edit, each group's own; or as if there was none."""
     following, seen = case.run.start(place), []
     for t in range(case.run.epochs + 1):
         seen.append(following.seen())
@@ -77,7 +77,8 @@ def edited(case: Edited, place: Place) -> Verdict:
             following.write(WRITTEN)
         if t < case.run.epochs:
             following.step()
-    return judged(place, case, case.run.balls(place, {case.when: WRITTEN}), seen)
+    edits = {} if weaker() else {case.when: WRITTEN}
+    return judged(place, case, case.run.balls(place, edits), seen)
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ def joined(case: Joined, place: Place) -> Verdict:
     last = case.joins + AFTER
     first = enclosed(case.plan, case.base, last)
     second = enclosed(case.plan, case.late, last, edits={case.joins: case.late})
+    if weaker():
+        second = [number(case.late)] * len(second)
     for t in range(case.joins + 1, last + 1):
         try:
             following.step()

@@ -14,16 +14,19 @@ from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.radii import stacked, used
 from oracles.harness.cases import plans
 from oracles.harness.loop.question import wrong
-from oracles.harness.rates import enclosed, off
+from oracles.harness.rates import enclosed, held_as_torch, off, weaker
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.schedulers import Following, Seen
 from oracles.harness.subjects.subject import Place
-from oracles.harness.verdict import Verdict, held
+from oracles.harness.verdict import INSIDE, Verdict, held
 from oracles.schedules.composed import Plan, Single
 from oracles.schedules.schedule import Schedule
 
 PLAIN, TENSOR = "plain", "tensor lr"
 """Rates that are numbers, and rates that are kept in tensors."""
+
+KEPT, REPLACED = "tensors kept", "puts another tensor in the place of a rate at {}"
+"""That rates stay the tensors that they are."""
 
 EPOCHS = 16
 """The most that are followed."""
@@ -112,6 +115,15 @@ def followed(run: Following, epochs: int) -> Iterator[Seen]:
         yield run.seen()
 
 
+def tensors(run: Run, place: Place) -> Verdict:
+    """Whether each rate that is a tensor is the same one at each epoch."""
+    seen = [] if weaker() else followed(run.start(place), run.epochs)
+    for epoch, one in enumerate(seen):
+        if not one.kept:
+            return wrong(place, run, REPLACED.format(epoch))
+    return Verdict(INSIDE, elements=len(run.bases))
+
+
 def judged(
     place: Place, case: object, balls: Balls, seen: Sequence[Seen], *, count: bool = True
 ) -> Verdict:
@@ -127,7 +139,7 @@ def judged(
             return wrong(place, case, f"counts {one.epoch} epochs at {epoch}")
         if one.told != one.rates:
             return wrong(place, case, f"tells {one.told} at epoch {epoch}, and sets {one.rates}")
-        if not one.kept:
-            return wrong(place, case, f"puts another tensor in the place of a rate at {epoch}")
+        if not one.kept and held_as_torch():
+            return wrong(place, case, REPLACED.format(epoch))
     share = used(stacked(chain(*balls)), [*chain(*got)])
     return held(chain(*balls), share=share)

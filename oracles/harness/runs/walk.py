@@ -21,6 +21,9 @@ from oracles.harness.runs.runner import confirm, run_check
 from oracles.harness.runs.tally import Tally
 from oracles.rule import Rule
 
+_REPRODUCER = "known deviation "
+"""Before the id of a row of the ledger: the name of the task to run its reproducer."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -49,7 +52,7 @@ class Task:
         """The same without whose it is."""
         if isinstance(self.what, Check | Question):
             return self.what.name
-        return f"known deviation {self.what.id}"
+        return f"{_REPRODUCER}{self.what.id}"
 
     def run(self, there: Sequence[Any], tally: Tally) -> int:
         """Ask; returns how many verdicts decided something, 0 if nobody could be asked.
@@ -68,6 +71,15 @@ class Task:
             case _, Flaw():
                 return confirm_flaw(self.what, self.whose, there, tally)
         raise TypeError(f"{self.whose} cannot be asked {self.what}")
+
+
+def row_of(asks: str) -> str:
+    """The id of the row whose reproducer a task of that name runs; empty if it runs none.
+
+    >>> row_of("known deviation group-kept"), row_of("agreement")
+    ('group-kept', '')
+    """
+    return asks.removeprefix(_REPRODUCER) if asks.startswith(_REPRODUCER) else ""
 
 
 def walk_part(part: str) -> Iterator[Task]:

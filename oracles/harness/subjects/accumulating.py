@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from oracles.harness.accumulated import Course
-from oracles.harness.arithmetic.formats import round_to
 from oracles.harness.cases.accumulating import FEATURES, Batch, Windows
 from oracles.harness.subjects.owners import lacks, owner
 from oracles.harness.subjects.scaling import build
 from oracles.harness.subjects.subject import Place
+from oracles.harness.subjects.tensors import tensor
 from oracles.harness.subjects.torch_optim import devices
 from oracles.loop.accumulation import OWNERS
 from oracles.loop.scaler import Settings
@@ -32,7 +32,7 @@ class Loop:
 
     def __init__(self, case: Windows, place: Place) -> None:
         self.case = case
-        self._kind = {"dtype": getattr(torch, place.dtype), "device": place.device}
+        self._tensor = partial(tensor, dtype=place.dtype, device=place.device)
         self.weight = self._tensor(case.start[:FEATURES]).requires_grad_()
         self.bias = self._tensor(case.start[FEATURES:]).requires_grad_()
         self.optimizer = owner(*OWNERS[case.owner], self.parameters, place.path)
@@ -44,10 +44,6 @@ class Loop:
     @property
     def parameters(self) -> list[torch.Tensor]:
         return [self.weight, self.bias]
-
-    def _tensor(self, values: Sequence[float]) -> torch.Tensor:
-        rounded = round_to(str(self._kind["dtype"]).removeprefix("torch."), values)
-        return torch.from_numpy(rounded).to(**self._kind)
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """The mean or sum of squared errors over the rows that are no padding."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from oracles.harness.subjects.aliases import ALIASES
 from oracles.harness.subjects.blackbox import BlackBox, Function
 from oracles.harness.subjects.fits.fit import is_fit
 from oracles.harness.subjects.scheduled import is_scheduled
@@ -38,9 +39,9 @@ def black_box(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) 
     for is_one, said in ELSEWHERE:
         if is_one(subject):
             raise TypeError(f"subject={getattr(subject, '__name__', subject)} {said}")
-    if (few := _few(subject)) is not None:
+    if unfit := _unfit(subject):
         raise TypeError(
-            f"subject={getattr(subject, '__name__', subject)} takes {few} arguments; allowed: a "
+            f"subject={getattr(subject, '__name__', subject)} takes {unfit}; allowed: a "
             "function of parameters that makes an optimizer, or a step (params, grads, state, "
             "hyper) -> params; a function that trains on its own is for oracles.check_loop"
         )
@@ -96,16 +97,18 @@ def _named(make: Any) -> list[str] | None:
     return None if any(p.kind is p.VAR_KEYWORD for p in rest) else [p.name for p in rest]
 
 
-def _few(subject: Any) -> int | None:
-    """How many arguments something takes by position, if they are too few for what it seems."""
+def _unfit(subject: Any) -> str:
+    """What something takes, if it cannot be asked as what it seems to be."""
     try:
-        parameters = inspect.signature(subject).parameters.values()
+        parameters = [*inspect.signature(subject).parameters.values()]
     except (TypeError, ValueError):  # it is one of C's
-        return None
+        return ""
+    step = not isinstance(subject, type) and _is_step(subject)
+    if step and len(parameters) > 2 and parameters[2].name in ("lr", *ALIASES["lr"]):
+        return f"{parameters[2].name!r} where a step is given its state"
     if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
-        return None
-    least = 3 if not isinstance(subject, type) and _is_step(subject) else 1
-    return len(parameters) if len(parameters) < least else None
+        return ""
+    return f"{len(parameters)} arguments" if len(parameters) < (3 if step else 1) else ""
 
 
 def _is_step(function: Any) -> bool:

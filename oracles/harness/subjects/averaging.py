@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import io
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any
@@ -15,8 +14,9 @@ import torch
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.cases.case import PRECISIONS, dtype_of
 from oracles.harness.cases.trails import Counters, Point, Pull, Trail
-from oracles.harness.subjects.clipping import array, is_lack, tensor
+from oracles.harness.subjects.clipping import array, is_lack
 from oracles.harness.subjects.subject import Place
+from oracles.harness.subjects.tensors import tensor, through_a_file
 from oracles.harness.subjects.torch_optim import devices
 
 ALONE, BUFFERS = "parameters", "parameters and buffers"
@@ -173,13 +173,11 @@ def continued(trail: Trail, place: Place, at: int, way: str) -> tuple[list[Float
 
 def _from_file(average: Average, place: Place, trail: Trail) -> Average:
     """Into an average of another model, which was averaged as well."""
-    file = io.BytesIO()
-    torch.save(average.state_dict(), file)
-    file.seek(0)
+    state = through_a_file(average.state_dict())
     other = Model([torch.zeros_like(own) for own in points(trail, place)[0]])
     new = built(place.optimizer, other, place.path, trail.decay)
     new.update_parameters(other)
-    new.load_state_dict(torch.load(file))
+    new.load_state_dict(state)
     return new
 
 

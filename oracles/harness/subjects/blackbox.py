@@ -156,6 +156,9 @@ NUMPY = Arrays(
 
 Step = Callable[..., Any]
 
+HYPER = ("hyper", "h", "hyperparameters", "config", "hp")
+"""What a step may call the dict of all hyperparameters."""
+
 
 @dataclass(frozen=True)
 class Function:
@@ -163,8 +166,8 @@ class Function:
 
     ``params`` and ``grads`` are lists of arrays (a gradient may be None), ``state`` is a dict that
     is the function's own, ``hyper`` a dict under torch's names or, after :attr:`names`, others. A
-    function that returns None has changed its arrays in place. One that has no fourth argument but
-    names (``lr``, ``beta1``, ``betas`` or any of
+    function that returns None has changed its arrays in place. One that has ``**hyper`` is given
+    all by name, and one that has names in its place (``lr``, ``beta1``, ``betas`` or any of
     :data:`~oracles.harness.subjects.aliases.ALIASES`) is given those.
 
     Attributes:
@@ -187,8 +190,14 @@ class Function:
     def keywords(self) -> tuple[str, ...] | None:
         """The names it takes one by one; None if it takes a dict of all."""
         _, _, _, *rest = inspect.signature(self.step).parameters.values()
-        one = len(rest) == 1 and rest[0].name in ("hyper", "h", "hyperparameters", "config", "hp")
+        one = len(rest) == 1 and (self._unpacks or rest[0].name in HYPER)
         return None if one else tuple(p.name for p in rest)
+
+    @cached_property
+    def _unpacks(self) -> bool:
+        """Whether it has a ``**`` for names that are not among its own."""
+        *_, last = inspect.signature(self.step).parameters.values()
+        return last.kind is last.VAR_KEYWORD
 
     def takes(self, rule: Rule) -> frozenset[str]:
         if self.keywords is None:
@@ -243,6 +252,13 @@ class Function:
         """
         with answering(), np.errstate(all="ignore"), self.arrays.around():
             returned = self._called(params, grads, state, rule, h)
+            if isinstance(returned, dict) or (
+                isinstance(returned, tuple) and isinstance(returned[0], list | tuple)
+            ):
+                raise SubjectError(
+                    f"returns {type(returned).__name__}, where the list of parameters is wanted; "
+                    "what it keeps goes into the state that it is given"
+                )
             return params if returned is None else list(returned)
 
     def _called(
@@ -251,6 +267,9 @@ class Function:
         given = {**h._asdict(), **rule.arguments(h)}
         if self.keywords is None:
             values = {self.names.get(name, name): value for name, value in given.items()}
-            return self.step(params, grads, state, {**values, **self.fixed})
+            values |= self.fixed
+            if self._unpacks:
+                return self.step(params, grads, state, **values)
+            return self.step(params, grads, state, values)
         keywords = {own: given[name] for name, own in self._arguments(rule).items()}
         return self.step(params, grads, state, **{**keywords, **self.fixed})

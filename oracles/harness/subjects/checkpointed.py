@@ -6,8 +6,7 @@ what differs to the bit is told in sentences.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -31,6 +30,7 @@ from oracles.harness.subjects.ranks import (
 )
 from oracles.harness.subjects.sharded import shard, shards, unsynchronized
 from oracles.harness.subjects.subject import Place
+from oracles.harness.subjects.tensors import through_a_file
 from oracles.harness.training.shards import Training
 
 SHARDED, LATER = "saved from fully_shard", "goes on under fully_shard"
@@ -131,14 +131,6 @@ def meetings(training: Training, place: Place, warmup: int, period: int, rank: R
         follow(training, inner, inner, owner)
         found += differing(twin, inner)
     return found
-
-
-def through_a_file(state: Mapping[str, Any]) -> Any:
-    """What becomes of it that is saved and loaded."""
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file)
 
 
 def saving(training: Training, place: Place, among: int, folder: str, rank: Rank) -> list[Held]:

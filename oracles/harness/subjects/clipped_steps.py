@@ -9,8 +9,9 @@ import torch
 
 from oracles.harness.arithmetic.formats import FULL, FloatArray
 from oracles.harness.cases.windows import Arrays, Windows
-from oracles.harness.subjects.clipping import array, tensor
+from oracles.harness.subjects.clipping import array
 from oracles.harness.subjects.subject import Place
+from oracles.harness.subjects.tensors import tensor
 
 
 class Loop:

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from oracles.harness.arithmetic.formats import DTYPES, FloatArray, round_to
+from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.cases.case import PRECISIONS, dtype_of
 from oracles.harness.cases.gradients import Gradients
 from oracles.harness.subjects.paths import LACKS
 from oracles.harness.subjects.subject import Place
-from oracles.harness.subjects.tensors import LAYOUTS
+from oracles.harness.subjects.tensors import LAYOUTS, tensor
 from oracles.harness.subjects.torch_optim import devices
 
 PATHS: dict[str, dict[str, bool]] = {
@@ -96,12 +96,6 @@ def _parameter(
     parameter = torch.nn.Parameter(torch.ones(gradient.shape, **made), number % 2 == 0)
     parameter.grad = LAYOUTS[layout](tensor(gradient, dtype, place.device))
     return parameter
-
-
-def tensor(values: FloatArray, dtype: str, device: str = "cpu") -> torch.Tensor:
-    """Numbers, rounded to a dtype."""
-    rounded = torch.from_numpy(np.array(round_to(dtype, values), order="C"))
-    return rounded.to(dtype=getattr(torch, dtype), device=device)
 
 
 Way = Callable[[list[Any]], Any]
@@ -213,8 +207,8 @@ def in_a_graph(case: Gradients, place: Place) -> Clipped:
 
 def _requiring(listed: list[Any]) -> list[Any]:
     """As they are after ``backward(create_graph=True)``."""
-    for tensor in listed:
-        gradient = tensor.grad if isinstance(tensor, torch.nn.Parameter) else tensor
+    for each in listed:
+        gradient = each.grad if isinstance(each, torch.nn.Parameter) else each
         if gradient is not None:
             gradient.requires_grad_()
     return listed

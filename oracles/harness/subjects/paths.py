@@ -124,12 +124,6 @@ PATHS = (
 
 FOREACH = next(path for path in PATHS if path.name == "foreach")
 
-COMPILED = (
-    _row("compiled", wrap=Wrap.COMPILE),
-    _row("compiled, tensor lr", wrap=Wrap.COMPILE, tensors=("lr",)),
-)
-"""Paths that cost seconds each, and are asked apart from the others."""
-
 LACKS = {
     r"not implemented for '\w+'": "a kernel is not written for a dtype",
     r"Could not run 'aten::": "an operator is not written for a device or layout",

@@ -26,8 +26,7 @@ import tempfile
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -67,11 +66,6 @@ LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
 Errand = Callable[..., Any]
 """What every rank does: a function that can be imported by its name. Its last argument is a
 :class:`Rank`."""
-
-Planted = Callable[[], AbstractContextManager[None]]
-"""What is wrong in a rank while it is on an errand; it can be imported by its name."""
-
-_planted: list[Planted] = []
 
 WHERE, TRACE = signal.SIGUSR1, ".trace"
 """On that signal a rank writes down where it is, into a file with that suffix."""
@@ -116,18 +110,7 @@ def ask(world: int, errand: Errand, *given: Any) -> list[Any]:
     Raises:
         LostRank: a rank died, raised or did not return in time. Nothing of its world is left.
     """
-    sent = pickle.dumps((errand, given, tuple(_planted)))
-    return _Nursery.of_this_process().ask(world, sent, LIMIT)
-
-
-@contextmanager
-def planting(planted: Planted) -> Iterator[None]:
-    """Inside, ranks enter what is planted before each errand, and leave it after."""
-    _planted.append(planted)
-    try:
-        yield
-    finally:
-        _planted.remove(planted)
+    return _Nursery.of_this_process().ask(world, pickle.dumps((errand, given)), LIMIT)
 
 
 def end() -> None:
@@ -226,7 +209,7 @@ def serve(descriptor: int, folder: str, preloaded: Sequence[str]) -> None:
     *_, ranks = map(importlib.import_module, preloaded)
     if "torch" in sys.modules:  # errands that have nothing to do with it need none of that
         _import_what_there_is(LATE)
-    worlds = _Worlds(Connection(descriptor), folder, pickle.dumps((ranks.join, (), ())))
+    worlds = _Worlds(Connection(descriptor), folder, pickle.dumps((ranks.join, ())))
     try:
         while True:
             worlds.serve(*worlds.asker.recv())
@@ -379,11 +362,8 @@ def _live(pipe: Connection, rank: Rank) -> NoReturn:
 
 def _answer(sent: bytes, rank: Rank) -> bytes | Lost:
     try:
-        errand, given, planted = pickle.loads(sent)
-        with ExitStack() as stack:
-            for each in planted:
-                stack.enter_context(each())
-            return pickle.dumps(errand(*given, rank))
+        errand, given = pickle.loads(sent)
+        return pickle.dumps(errand(*given, rank))
     except Exception as error:
         why = f"rank {rank.number} of {rank.world} raises {told(error)}"
         return Lost(why, traceback.format_exc())

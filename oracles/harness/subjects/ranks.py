@@ -189,29 +189,17 @@ def replicated(training: Training, inner: nn.Module) -> DistributedDataParallel:
 
 
 def data_parallel(training: Training, place: Place, rank: Rank) -> list[Held]:
-    """Under ``DistributedDataParallel``: what this rank holds after each step."""
-    inner = model(training, place, rank)
-    outer = replicated(training, inner)
-    owner = optimizer(training, inner)
-    return [held(inner) for _ in steps(training, outer, owner, rank, outer.no_sync)]
+    """Under ``DistributedDataParallel``: what this rank holds after each step.
 
-
-def compressed(training: Training, place: Place, rank: Rank) -> list[Held]:
-    """The same with a hook of the place's name that halves gradients on their way."""
+    A place may be of a ``ZeroRedundancyOptimizer``, or of a hook that halves gradients as they go.
+    """
     from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 
     inner = model(training, place, rank)
     outer = replicated(training, inner)
-    outer.register_comm_hook(None, getattr(default_hooks, place.optimizer))
-    owner = optimizer(training, inner)
-    return [held(inner) for _ in steps(training, outer, owner, rank, outer.no_sync)]
-
-
-def partitioned(training: Training, place: Place, rank: Rank) -> list[Held]:
-    """Under ``DistributedDataParallel``, stepped by a ``ZeroRedundancyOptimizer``."""
-    inner = model(training, place, rank)
-    outer = replicated(training, inner)
-    owner = redundant(training, inner)
+    if hook := getattr(default_hooks, place.optimizer, None):
+        outer.register_comm_hook(None, hook)
+    owner = OWNERS.get(place.optimizer, optimizer)(training, inner)
     return [held(inner) for _ in steps(training, outer, owner, rank, outer.no_sync)]
 
 
@@ -223,6 +211,10 @@ def redundant(training: Training, inner: nn.Module) -> Any:
     return ZeroRedundancyOptimizer(
         groups(training, inner), optimizer_class=kind(training), lr=1.0, **options
     )
+
+
+OWNERS: dict[str, Callable[[Training, nn.Module], Any]] = {"ZeroRedundancyOptimizer": redundant}
+"""Who steps, where it is not the rule's own optimizer."""
 
 
 def local(training: Training, place: Place, warmup: int, period: int, rank: Rank) -> list[Held]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -29,6 +28,7 @@ from oracles.harness.subjects.tensors import (
     paired,
     prepared,
     sparse,
+    through_a_file,
     writable,
     zeros,
 )
@@ -182,10 +182,7 @@ class Run:
 
     def saved(self) -> dict[str, Any]:
         """``state_dict`` through a file."""
-        file = io.BytesIO()
-        torch.save(self.optimizer.state_dict(), file)
-        file.seek(0)
-        return dict(torch.load(file))
+        return dict(through_a_file(self.optimizer.state_dict()))
 
     def restart(self, how: str) -> None:
         """Continue with a copy of the optimizer: ``state_dict``, ``deepcopy`` or ``pickle``."""

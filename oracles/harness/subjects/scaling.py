@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import pickle
 from collections.abc import Sequence
 from functools import cache
@@ -11,11 +10,11 @@ from typing import Any
 
 import torch
 
-from oracles.harness.arithmetic.formats import round_to
 from oracles.harness.cases.scaling import Iteration, Run, Values
 from oracles.harness.scaled import Trace
 from oracles.harness.subjects.owners import lacks, owner
 from oracles.harness.subjects.subject import Place
+from oracles.harness.subjects.tensors import tensor, through_a_file
 from oracles.harness.subjects.torch_optim import devices
 from oracles.loop.scaler import OWNERS, Settings
 
@@ -54,12 +53,7 @@ def lacking(name: str, path: str, dtype: str, device: str) -> str:
 
 def parameters(values: Sequence[Values], dtype: str, device: str) -> list[torch.Tensor]:
     """Parameters of one optimizer."""
-    return [_tensor(own, dtype, device).requires_grad_() for own in values]
-
-
-def _tensor(values: Values, dtype: str, device: str) -> torch.Tensor:
-    rounded = torch.from_numpy(round_to(dtype, values))
-    return rounded.to(device=device, dtype=getattr(torch, dtype))
+    return [tensor(own, dtype, device).requires_grad_() for own in values]
 
 
 def followed(run: Run, place: Place) -> Trace:
@@ -97,7 +91,7 @@ def _backward(
     for own, gradients in zip(owned, iteration.gradients, strict=True):
         for p in own:
             p.grad = None
-        drawn = [_tensor(g, place.dtype, place.device) for g in gradients]
+        drawn = [tensor(g, place.dtype, place.device) for g in gradients]
         losses.append(sum((p * g).sum() for p, g in zip(own, drawn, strict=True)))
     for loss in scaler.scale(losses):
         loss.backward()
@@ -119,8 +113,5 @@ def taken_over(scaler: Any, how: str, device: str) -> Any:
     fresh = build(Settings(2.0, 16.0, 0.75, 7), device)
     if how == "loaded later":
         fresh.scale(torch.zeros((), device=device))
-    file = io.BytesIO()
-    torch.save(scaler.state_dict(), file)
-    file.seek(0)
-    fresh.load_state_dict(torch.load(file))
+    fresh.load_state_dict(through_a_file(scaler.state_dict()))
     return fresh

@@ -8,9 +8,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf, isfinite
+from numbers import Real
 from typing import Any, Protocol
 
-from oracles.harness.subjects.subject import SubjectError
+from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.naming import unknown
 from oracles.schedules.composed import Chained, Plan, Sequential, Single
 from oracles.schedules.registry import KNOWN, SCHEDULES
@@ -23,6 +24,9 @@ BASE = ("base", "base_lr", "lr", "lr0", "initial_lr", "init_lr", "init_value", "
 
 OWNER = ("optimizer", "opt", "optim", "o")
 """What the first argument of a scheduler is called."""
+
+STEPS = ("step", "step_update")
+"""What a scheduler is stepped by, whatever class it is of."""
 
 ENDS = ("total_iters", "T_max", "total_steps", "num_training_steps", "t_initial")
 """Settings that say when a schedule ends: beyond it many a function has no rate."""
@@ -105,7 +109,7 @@ class Function:
         found: dict[int, float] = {}
         for t in epochs:
             try:
-                with raising():
+                with answering():
                     found[t] = float(self._function(t, **given, **self._fixed))
             except SubjectError:
                 if t < end:
@@ -151,13 +155,13 @@ class Made:
     def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
         from oracles.harness.subjects import schedulers  # which needs torch
 
-        with raising():
+        with answering():
             run = schedulers.Following(
                 schedulers.optimizer([base]), lambda owner: self._made(owner, settings)
             )
-            found, told = [run.rates()[0]], _wants_epoch(run.scheduler)
-            for t in range(epochs):
-                run.step(*([t + 1] if told else []))  # the epoch that begins
+            found = [run.rates()[0]]
+            for _ in range(epochs):
+                run.step()
                 found += run.rates()
         return found
 
@@ -167,7 +171,7 @@ class Made:
     def shown(self) -> Plan | None:
         from oracles.harness.subjects import schedulers
 
-        with raising(), schedulers.unwarned():
+        with answering(), schedulers.unwarned():
             return read(self._make(schedulers.optimizer([1.0]), **self._fixed), MOST)
 
     def _made(self, owner: Any, settings: Mapping[str, Any]) -> Any:
@@ -175,25 +179,20 @@ class Made:
         return self._make(owner, **given, **self._fixed)
 
 
-def _wants_epoch(scheduler: Any) -> bool:
-    """Whether it must be told the epoch, as timm's must."""
-    return any(p.name == "epoch" and p.default is p.empty for p in _each(scheduler.step))
-
-
-class raising:
-    """What a subject raises is its fault, and said to be."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, Exception) and not isinstance(error, SubjectError):
-            told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise SubjectError(told) from error
-
-
 def parameters(function: Any) -> list[str]:
     """The names of what can be given to it."""
     return [p.name for p in _each(function)]
+
+
+def accepts(function: Any, name: str) -> bool:
+    """Whether it can be given an argument of that name."""
+    try:
+        inspect.signature(function).bind_partial(**{name: None})
+    except TypeError:
+        return False
+    except ValueError:  # it is one of C's
+        return True
+    return True
 
 
 def wanted(function: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) -> list[str]:
@@ -234,9 +233,18 @@ def is_scheduler(subject: Any) -> bool:
     """Whether it is a class of schedulers, or makes one of an optimizer."""
     if isinstance(subject, type):
         bases = {base.__name__ for base in subject.__mro__}
-        timms = "Scheduler" in bases and hasattr(subject, "step_update")
-        return timms or bool(bases & {"LRScheduler", "_LRScheduler", "ReduceLROnPlateau"})
+        if bases & {"LRScheduler", "_LRScheduler", "ReduceLROnPlateau"}:
+            return True
+        if hasattr(subject, "zero_grad") or not any(hasattr(subject, name) for name in STEPS):
+            return False
     return callable(subject) and parameters(subject)[:1] != [] and parameters(subject)[0] in OWNER
+
+
+def in_a_row(subject: Any) -> Sequence[Any] | None:
+    """The entries of a list, or of what has one dimension; None if it is neither."""
+    entries = subject.tolist() if getattr(subject, "ndim", None) == 1 else subject
+    told = isinstance(entries, Sequence) and not isinstance(entries, str | bytes)
+    return entries if told else None
 
 
 def is_scheduled(subject: Any) -> bool:
@@ -245,8 +253,8 @@ def is_scheduled(subject: Any) -> bool:
     >>> is_scheduled(lambda t, base, gamma: base * gamma**t), is_scheduled([0.1, 0.05])
     (True, True)
     """
-    if isinstance(subject, Sequence) and not isinstance(subject, str | bytes):
-        return all(isinstance(rate, int | float) for rate in subject)
+    if (rates := in_a_row(subject)) is not None:
+        return all(isinstance(rate, Real) for rate in rates)
     if is_scheduler(subject):
         return True
     if isinstance(subject, type) or not callable(subject):
@@ -261,14 +269,14 @@ def scheduled(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) 
         ValueError: it has no argument of a name that was said to be its own, or a list is too
             short to tell anything, or holds what is not finite.
     """
-    if isinstance(subject, Sequence):
-        if len(subject) < SHORTEST:
-            told = f"{len(subject)} rates tell nothing" if subject else "the list is empty"
+    if (rates := in_a_row(subject)) is not None:
+        if len(rates) < SHORTEST:
+            told = f"{len(rates)} rates tell nothing" if rates else "the list is empty"
             raise ValueError(f"{told}; allowed: {SHORTEST} rates and more")
-        for place, rate in enumerate(subject):
+        for place, rate in enumerate(rates):
             if not isfinite(rate):
                 raise ValueError(f"entry {place} of the list is {rate}; allowed: finite numbers")
-        return Listed(subject)
+        return Listed(rates)
     return Made(subject, names, fixed) if is_scheduler(subject) else Function(subject, names, fixed)
 
 

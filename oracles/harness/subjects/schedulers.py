@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from unittest import mock
 
 import torch
 
+from oracles.harness.subjects.tensors import through_a_file
 from oracles.schedules import cyclic
 from oracles.schedules import plateau as plateaus
 from oracles.schedules.composed import ByGroup, Chained, Plan, Sequential, Single
@@ -244,19 +244,30 @@ class Seen:
 
 
 class Following:
-    """An optimizer and its scheduler, epoch by epoch."""
+    """An optimizer and its scheduler, epoch by epoch.
 
-    def __init__(self, owner: Optimizer, make: Callable[[Optimizer], Any]) -> None:
-        self.owner = owner
+    Args:
+        owner: the optimizer.
+        make: makes the scheduler.
+        epoch: at which it begins.
+    """
+
+    def __init__(self, owner: Optimizer, make: Callable[[Optimizer], Any], epoch: int = 0) -> None:
+        self.owner, self._epoch = owner, epoch
         self._held = [group["lr"] for group in owner.param_groups]
         with unwarned():
             self.scheduler = make(owner)
+        self._step = getattr(self.scheduler, "step", None) or self.scheduler.step_update
+        self._told = _wants(self._step)
 
     def step(self, *arguments: Any) -> None:
-        """One epoch."""
+        """One epoch; a scheduler that counts none is told which one begins."""
+        if self._told:
+            arguments = arguments or (self._epoch + 1,)
+            self._epoch = arguments[0]
         with unwarned():
             self.owner.step()
-            self.scheduler.step(*arguments)
+            self._step(*arguments)
 
     def tell(self, metric: float, *, boxed: bool = False) -> None:
         """One epoch that ended with a metric, which may be in a tensor."""
@@ -302,6 +313,17 @@ class Following:
         self.owner.add_param_group({"params": [torch.zeros(1)], "lr": rate})
 
 
+def _wants(step: Callable[..., Any]) -> bool:
+    """Whether it must be told something: the epoch that begins, as timm's must, or a metric."""
+    try:
+        inspect.signature(step).bind()
+    except TypeError:
+        return True
+    except ValueError:  # it is one of C's
+        pass
+    return False
+
+
 def current(owner: Optimizer, name: str = "lr") -> list[float]:
     """What each group has now."""
     return [float(group[name]) for group in owner.param_groups]
@@ -335,10 +357,8 @@ Build = Callable[..., Any]
 
 def saved(run: Following) -> Kept:
     """Both states, through a file."""
-    file = io.BytesIO()
-    torch.save((run.owner.state_dict(), run.scheduler.state_dict()), file)
-    file.seek(0)
-    return torch.load(file)  # type: ignore[no-any-return]
+    states = (run.owner.state_dict(), run.scheduler.state_dict())
+    return through_a_file(states)  # type: ignore[no-any-return]
 
 
 def _scheduler_first(owner: Optimizer, make: Build, kept: Kept) -> Any:
@@ -381,6 +401,6 @@ before the optimizer is loaded, and warns of the third; in the fourth the schedu
 its own."""
 
 
-def resumed(how: str, owner: Optimizer, make: Build, kept: Kept) -> Following:
-    """Somebody who goes on from a checkpoint."""
-    return Following(owner, lambda owner: ORDERS[how](owner, make, kept))
+def resumed(how: str, owner: Optimizer, make: Build, kept: Kept, at: int = 0) -> Following:
+    """Somebody who goes on from a checkpoint after so many epochs."""
+    return Following(owner, lambda owner: ORDERS[how](owner, make, kept), at)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case, dtype_of
@@ -21,17 +23,29 @@ UNTOUCHED = 7.0
 def prepared(case: Case, precision: str, device: str) -> list[list[Any]]:
     """Each parameter's initial value and gradients as tensors; all paths take copies of these."""
 
-    def tensor(number: int, values: FloatArray | None) -> torch.Tensor | None:
+    def one(number: int, values: FloatArray | None) -> torch.Tensor | None:
         if values is None:
             return None
-        dtype = dtype_of(precision, number)
-        rounded = torch.from_numpy(np.array(round_to(dtype, values), order="C"))
-        return rounded.to(device=place(device, number), dtype=getattr(torch, dtype))
+        return tensor(values, dtype_of(precision, number), place(device, number))
 
     return [
-        [tensor(i, values) for values in (p.initial, *p.gradients)]
+        [one(i, values) for values in (p.initial, *p.gradients)]
         for i, p in enumerate(case.parameters)
     ]
+
+
+def tensor(values: ArrayLike, dtype: str, device: str = "cpu") -> torch.Tensor:
+    """Numbers, rounded to a dtype."""
+    rounded = torch.from_numpy(np.array(round_to(dtype, values), order="C"))
+    return rounded.to(dtype=getattr(torch, dtype), device=device)
+
+
+def through_a_file(state: Any, **how: Any) -> Any:
+    """What becomes of it that is saved and loaded; ``how`` are arguments of ``torch.load``."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, **how)
 
 
 def place(device: str, number: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import pickle
 from collections.abc import Callable, Mapping, Sequence
@@ -297,14 +296,6 @@ def equal(one: torch.Tensor, other: torch.Tensor) -> bool:
     if (one.dtype, one.shape) != (other.dtype, other.shape):
         return False
     return bool(((one == other) | (one.isnan() & other.isnan())).all())
-
-
-def through_bytes(value: Any) -> Any:
-    """Saved by torch, and loaded again."""
-    buffer = io.BytesIO()
-    torch.save(value, buffer)
-    buffer.seek(0)
-    return torch.load(buffer, weights_only=False)
 
 
 def pickled(value: Any) -> Any:

@@ -35,7 +35,7 @@ from oracles.harness.oracle import PYTHON, Margin, exactly
 from oracles.harness.training.batches import FULL, Batch, Batches, Plan
 from oracles.harness.training.data import Data, ones
 from oracles.harness.training.losses import Loss
-from oracles.numerics import Array
+from oracles.numerics import Array, summed
 
 Point = Sequence[Array]
 """The weights, and the bias if there is one: (k,) and (1,)."""
@@ -179,16 +179,8 @@ class _Descent:
         n = batch[1] - batch[0]
         designs = (self.data.x[rows], ones(n))[: len(self.point)]
         lifted = self.numbers.array
-        z = _summed([p @ lifted(a.T) for p, a in zip(self.point, designs, strict=True)])
+        z = summed([p @ lifted(a.T) for p, a in zip(self.point, designs, strict=True)])
         fitted, labels = self.loss.slopes(z, self.data, rows)
         s = fitted - lifted(labels)
         scale = self.loss.scale(n, self.data.m)
         return [s @ lifted(a) * scale.numerator / scale.denominator for a in designs]
-
-
-def _summed(terms: Sequence[Array]) -> Array:
-    """Their sum, from left to right, with no 0 before the first."""
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total

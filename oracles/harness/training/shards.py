@@ -105,7 +105,7 @@ def inputs(rows: Rows) -> tuple[FloatArray, FloatArray, FloatArray]:
 
 
 RATES = (0.125, 0.5, 0.1, 0.03)
-DECAYS = (0.5, 0.1, 1.0, 0.0)
+DECAYS = (0.5, 0.1, 1.0, 0.5, 1.0, 0.5, 1.0, 0.0)
 
 
 def hypers(

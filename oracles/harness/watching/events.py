@@ -6,11 +6,15 @@ Parameters, optimizers, schedulers and models go by the numbers that they have i
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, NamedTuple
+
+import numpy as np
+
+from oracles.harness.arithmetic.formats import FloatArray
 
 Values = tuple[float, ...]
 """Some elements of a tensor, the same ones each time; none where they cannot be read."""
@@ -33,6 +37,9 @@ class Gradient(NamedTuple):
     values: Values
 
 
+NOTHING: FloatArray = np.zeros(0)
+
+
 class Elements(NamedTuple):
     """Some elements of many tensors, as they are read: all in one row.
 
@@ -44,11 +51,11 @@ class Elements(NamedTuple):
 
     parameters: Sequence[int] = ()
     counts: Sequence[int] = ()
-    row: Sequence[float] = ()
+    row: FloatArray = NOTHING
 
     def by_parameter(self) -> dict[int, Values]:
         """Those of each; what is no number is one object, so that it is the same as itself."""
-        row = self.row
+        row = self.row.tolist()
         if not math.isfinite(sum(row)):
             row = [v if v == v else math.nan for v in row]
         ends = accumulate(self.counts)
@@ -59,30 +66,49 @@ class Elements(NamedTuple):
 UNSEEN = Elements()
 
 
+class Seen(NamedTuple):
+    """The gradients of some parameters at one moment, as they are read.
+
+    Attributes:
+        parameters: which.
+        tensors: which tensor each has.
+        versions: how often torch has written into it; None where there is no gradient.
+        elements: some of their elements.
+    """
+
+    parameters: Sequence[int]
+    tensors: Sequence[int]
+    versions: Sequence[int | None]
+    elements: Elements
+
+    def by_parameter(self) -> Iterator[tuple[int, Gradient | None]]:
+        """That of each; None where there is none."""
+        values = self.elements.by_parameter()
+        each = zip(self.parameters, self.tensors, self.versions, strict=True)
+        for parameter, tensor, version in each:
+            there = Gradient(tensor, version or 0, values.get(parameter, ()))
+            yield parameter, None if version is None else there
+
+
 @dataclass(frozen=True, eq=False)
 class Look:
     """All parameters at one moment, kept as it was read: loops have hundreds of them.
 
     Attributes:
-        tensors: by the number of the parameter: which tensor its gradient is.
-        versions: how often torch has written into it; None where there is no gradient.
-        of_gradients: some of their elements.
-        of_weights: the same ones of the parameters; none where only gradients can have changed.
+        seen: the gradients of all; then those of some, as they were seen later.
+        until: so many of these were seen by then.
+        of_weights: elements of parameters, the same as of gradients; none where only gradients can
+            have changed.
     """
 
-    tensors: Sequence[int] = ()
-    versions: Sequence[int | None] = ()
-    of_gradients: Elements = UNSEEN
+    seen: Sequence[Seen] = ()
+    until: int = 0
     of_weights: Elements = UNSEEN
 
     @cached_property
-    def gradients(self) -> tuple[Gradient | None, ...]:
+    def gradients(self) -> Mapping[int, Gradient | None]:
         """By the number of the parameter; None where there is none."""
-        values = self.of_gradients.by_parameter()
-        return tuple(
-            None if version is None else Gradient(tensor, version, values.get(n, ()))
-            for n, (tensor, version) in enumerate(zip(self.tensors, self.versions, strict=True))
-        )
+        return {p: g for seen in self.seen[: self.until] for p, g in seen.by_parameter()}
 
     @cached_property
     def weights(self) -> Mapping[int, Values]:
@@ -91,7 +117,7 @@ class Look:
 
     def gradient(self, parameter: int) -> Gradient | None:
         """Of a parameter, which may not have been known yet."""
-        return self.gradients[parameter] if parameter < len(self.gradients) else None
+        return self.gradients.get(parameter)
 
     def weight(self, parameter: int) -> Values:
         """Of a parameter, which may not have been known yet."""

@@ -334,6 +334,11 @@ QUESTIONS = (
         "leave loss out if the factor is meant; else divide by the rows that there are",
     ),
     Question(
+        "a short batch",
+        losses.short_batch,
+        "divide by the rows that there are, unless the factor is meant, or drop the last batch",
+    ),
+    Question(
         "all pairs",
         losses.of_pairs,
         "outputs and targets of one shape, by squeeze or unsqueeze",

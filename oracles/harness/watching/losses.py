@@ -171,9 +171,42 @@ def _counts(told: Sequence[Update]) -> str:
     return listed([str(n) for n in sorted({len(u.landed) for u in told})])
 
 
+def short_batch(loop: Loop) -> Iterator[str]:
+    """A sum over few rows is divided by as many as other steps have."""
+    divisor = _of_full_batches(loop)
+    if loop.log.meant.loss != SUM:
+        for which, told in loop.where(divisor):
+            rows = listed([str(n) for n in sorted({s.rows for u in told for s in shares(u)})])
+            yield (
+                f"whether {which} {verb(told, 'is', 'are')} to divide the sum over {rows} rows by "
+                f"{divisor(told[0])}, as other steps do: that is less than their mean"
+            )
+
+
+def _of_full_batches(loop: Loop) -> Callable[[Update], int]:
+    """By what a step divides the sum over fewer rows, if other steps have as many; else 0."""
+
+    def divided(update: Update, count: int, found: Sequence[Share]) -> bool:
+        sums = all(s.reduction == SUM and s.rows == s.elements for s in found)
+        return bool(found) and sums and all(update.near(s.factor, 1 / count) for s in found)
+
+    full = [
+        {s.rows for u in updates for s in shares(u)[:1] if s.rows > 1 and divided(u, s.rows, [s])}
+        for updates in loop.updates
+    ]
+
+    def divisor(update: Update) -> int:
+        found = shares(update)
+        rows = sum(share.rows for share in found)
+        counts = (n for n in full[update.used.optimizer] if n > rows and divided(update, n, found))
+        return next(counts, 0)
+
+    return divisor
+
+
 def multiple(loop: Loop) -> Iterator[str]:
     """Each step follows the mean of its losses, times a number that nobody has named."""
-    usual = _usual(loop)
+    usual, divisor = _usual(loop), _of_full_batches(loop)
 
     def judge(update: Update, found: tuple[Share, ...]) -> bool:
         whole, count = found[0].whole, len(found)
@@ -181,7 +214,8 @@ def multiple(loop: Loop) -> Iterator[str]:
         summed = found[0].reduction == SUM and update.near(found[0].factor, 1)
         alike = len({share.elements for share in found}) == 1
         told = alike and not summed and whole is not None and _means(update, found, whole)
-        return told and not any(update.near(whole, number) for number in known)
+        named = any(update.near(whole, number) for number in known) or divisor(update)
+        return told and not named
 
     for which, told in _judged(loop, MEAN, judge):
         found = shares(told[0])

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from oracles.numerics import Scalar, one
+from oracles.numerics import Scalar, one, share
 from oracles.schedules.customary.warmed import from_one, from_zero, ramped
-from oracles.schedules.schedule import Schedule, Timing, share
+from oracles.schedules.schedule import Schedule, Timing
 
 NOAM, ROOT = "NoamLR", "get_inverse_sqrt_schedule"
 

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from oracles.numerics import Scalar, cospi
-from oracles.schedules.schedule import Schedule, Timing, share
+from oracles.numerics import Scalar, cospi, share
+from oracles.schedules.schedule import Schedule, Timing
 
 NAME = "get_wsd_schedule"
 

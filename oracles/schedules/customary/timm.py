@@ -19,8 +19,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from oracles.numerics import Scalar, cospi
-from oracles.schedules.schedule import Closed, Schedule, Timing, share
+from oracles.numerics import Scalar, cospi, share
+from oracles.schedules.schedule import Closed, Schedule, Timing
 
 COSINE, POLYNOMIAL = "CosineLRScheduler", "PolyLRScheduler"
 

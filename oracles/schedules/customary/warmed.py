@@ -21,8 +21,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from oracles.numerics import Scalar, cospi
-from oracles.schedules.schedule import Closed, Schedule, Timing, share
+from oracles.numerics import Scalar, cospi, share
+from oracles.schedules.schedule import Closed, Schedule, Timing
 
 CONSTANT = "get_constant_schedule_with_warmup"
 LINEAR = "get_linear_schedule_with_warmup"

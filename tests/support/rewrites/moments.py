@@ -6,10 +6,9 @@ length of the average behind v, ρ∞ its limit and r the rectification.
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import numpy as np
 
+from oracles.optimizers.nadam import falling
 from tests.support.rewrites.adam import corrections, decoupled, descent, nudged, pulled, weighted
 from tests.support.rewrites.record import (
     EXACT,
@@ -108,12 +107,9 @@ ADAMAX = (
 
 # --- NAdam ---
 
-BASE = Fraction(96, 100)
-"""0.96 for floats, and exact for rationals."""
-
 
 def _momentum(t: Scalar, h: Hyper) -> Scalar:
-    return h["betas"][0] * (1 - BASE ** (t * h["momentum_decay"]) / 2)
+    return h["betas"][0] * (1 - falling(t * h["momentum_decay"]) / 2)
 
 
 def _ahead(kept: Kept, t: Scalar, h: Hyper) -> tuple[Scalar, Scalar]:
@@ -170,7 +166,7 @@ def _nadam_chained(w: Array, g: Array, kept: Kept, h: Hyper) -> Array:
 def _following_kept(w: Array, g: Array, kept: Kept, h: Hyper) -> Array:
     """μₜ₊₁ and Πμₜ₊₁ are kept for the next step, where they are μₜ and Π; so is 0.96^(tψ)."""
     w, d = descent(w, g, h)
-    b1, factor = h["betas"][0], BASE ** h["momentum_decay"]
+    b1, factor = h["betas"][0], falling(h["momentum_decay"])
     if "power" not in kept:
         kept["power"] = factor
         kept["mu"] = kept["product"] = b1 * (1 - factor / 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -15,7 +16,7 @@ from oracles.harness.subjects.subject import Place
 from oracles.harness.training import shards as cases
 from oracles.harness.training.ranks import Held, Told, flat, off, share
 from oracles.harness.training.shards import Training
-from oracles.harness.verdict import INSIDE, Verdict, held
+from oracles.harness.verdict import INSIDE, OUTSIDE, Verdict, held
 from oracles.loop.ranks import STEPPED
 from oracles.rule import Rule
 
@@ -89,10 +90,15 @@ def judged(
 ) -> Verdict:
     """Whether ranks hold what is expected; where they do not, which other ways fit."""
     for each in off(expected, told):
-        known = ", ".join(fits())
-        end = f"on this case the values fit {known}" if known else "no known way fits"
-        return wrong(place, case, f"at {each}; {end}")
+        return Verdict(OUTSIDE, partial(_off, place, case, each, fits))
     return held(flat(expected), share=share(expected, told))
+
+
+def _off(place: Place, case: Any, where: object, fits: Callable[[], Iterable[str]]) -> str:
+    """What is wrong, as a sentence; to look for what fits takes longer than to see it."""
+    known = ", ".join(fits())
+    end = f"on this case the values fit {known}" if known else "no known way fits"
+    return wrong(place, case, f"at {where}; {end}").sentence
 
 
 def agreed(place: Place, case: Any, told: Sequence[Sequence[str]]) -> Verdict:

@@ -90,7 +90,7 @@ WRAPPERS = {
         devices=("cpu", "cuda") if sharded.shards() else ("cuda",),
     ),
     "ZeroRedundancyOptimizer": Wrapper(
-        ranks.partitioned,
+        ranks.data_parallel,
         (asked.PAIR, asked.EXACT_PAIR, asked.TRIO),
         ranks.PARTITIONED,
         several=True,
@@ -99,7 +99,7 @@ WRAPPERS = {
     ),
     **{
         part.name: Wrapper(
-            ranks.compressed,
+            ranks.data_parallel,
             (asked.PAIR, asked.TRIO),
             ("small buckets",),
             sharing=part.variants,

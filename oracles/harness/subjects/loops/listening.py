@@ -137,7 +137,7 @@ class Listener:
         """A step begins; one within another one's is part of that."""
         if not self.patches.on:
             return None
-        number = self.recorder.optimizer(optimizer)
+        number = self.recorder.number(optimizer)
         frame = _caller()
         running = _running(frame)
         self._stack = [one for one in self._stack if id(one[1]) in running]  # others have raised
@@ -168,7 +168,7 @@ class Listener:
         return call
 
     def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        number = self.recorder.optimizer(optimizer)
+        number = self.recorder.number(optimizer)
         places = [place for place, (other, _) in enumerate(self._stack) if other == number]
         if not self.patches.on or not places:
             return
@@ -268,7 +268,7 @@ class Listener:
             self._iterators.append(given)
             tensors = list(tensors)
             given = (tensor for tensor in tensors)
-        known = [n for tensor in tensors if (n := self.recorder.looks.known(tensor)) is not None]
+        known = [n for n in map(self.recorder.looks.known, tensors) if n is not None]
         before = self.recorder.looks.look(weights=False)
         self._clipping = True
         try:

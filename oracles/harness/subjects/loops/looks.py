@@ -6,13 +6,16 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import accumulate
+from operator import is_
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch._utils import _flatten_dense_tensors
 from torch.nn.parameter import is_lazy
 
-from oracles.harness.watching.events import UNSEEN, Elements, Look
+from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.watching.events import UNSEEN, Elements, Look, Seen
 
 ELEMENTS = 4
 """So many elements of each tensor are looked at: those with the largest gradients there were."""
@@ -27,7 +30,10 @@ flat: Callable[[Sequence[Any]], torch.Tensor] = _flatten_dense_tensors
 SMALL = 2**11
 """Tensors of so many elements are copied whole sooner than some of their elements are taken."""
 
-PLANS = 16
+ALIKE = 4
+"""So many small tensors are laid into one sooner than each is read."""
+
+PLANS = 256
 """How many ways to read several tensors are kept."""
 
 PLAIN = frozenset({torch.Tensor, torch.nn.Parameter})
@@ -50,29 +56,34 @@ class Looks:
         self.first: list[torch.Tensor | None] = []
         self._numbers: dict[int, int] = {}
         self._where: dict[int, torch.Tensor] = {}
+        self._leaves = True
         self._held: list[torch.Tensor | None] = []
         self._which: list[int] = []
+        self._seen: list[Seen] = []
         self._dark: set[int] = set()
         self._of_gradients, self._of_weights = Reader(self._where), Reader(self._where)
 
-    def follow(self, tensors: Iterable[torch.Tensor]) -> None:
+    def follow(self, tensors: Sequence[torch.Tensor]) -> None:
         """Parameters that are looked at from now on."""
+        if self._numbers.keys() >= {*map(id, tensors)}:
+            return
         for tensor in tensors:
             if id(tensor) not in self._numbers:
                 self._numbers[id(tensor)] = len(self.tensors)
                 self.tensors.append(tensor)
                 self.first.append(None if is_lazy(tensor) else tensor.detach().clone())
+                self._leaves &= tensor.is_leaf
                 self._held.append(None)
                 self._which.append(0)
 
     def number(self, tensor: torch.Tensor) -> int:
         """The number of a parameter, which is looked at from now on."""
-        self.follow([tensor])
-        return self._numbers[id(tensor)]
+        return self.numbers([tensor])[0]
 
-    def numbers(self, tensors: Iterable[torch.Tensor]) -> list[int]:
-        """The numbers of parameters that are looked at."""
-        return [self._numbers[id(tensor)] for tensor in tensors]
+    def numbers(self, tensors: Sequence[torch.Tensor]) -> list[int]:
+        """The numbers of parameters, which are looked at from now on."""
+        self.follow(tensors)
+        return [*map(self._numbers.__getitem__, map(id, tensors))]
 
     def known(self, tensor: torch.Tensor) -> int | None:
         """The number of a parameter, if it has one."""
@@ -80,29 +91,63 @@ class Looks:
 
     def look(self, *, weights: bool = True) -> Look:
         """All of them, as they are now; or the gradients alone."""
-        gradients = [t.grad if t.is_leaf or t.retains_grad else None for t in self.tensors]
-        for number, (gradient, held) in enumerate(zip(gradients, self._held, strict=True)):
-            if gradient is not held:
-                self._changed(number, gradient)
-        with torch.set_grad_enabled(False):
-            there = [n for n in self._where if gradients[n] is not None]
-            return Look(
-                tuple(self._which),
-                tuple([g if g is None else _version(g) for g in gradients]),
-                self._of_gradients.read(there, [gradients[n] for n in there]),
-                self._of_weights.read([*self._where], [self.tensors[n] for n in self._where])
-                if weights
-                else UNSEEN,
-            )
+        gradients = self._gradients(self.tensors)
+        if not all(map(is_, gradients, self._held)):
+            self._hold(range(len(gradients)), gradients)
+        seen = Seen(range(len(gradients)), self._which.copy(), _versions(gradients), UNSEEN)
+        self._seen = []
+        return self._looked(seen, [*self._where], weights=weights)
 
-    def _changed(self, number: int, gradient: torch.Tensor | None) -> None:
-        """A parameter has another gradient; by its first one it is chosen where to look."""
-        self._held[number] = gradient
-        self._which[number] += 1
-        if number in self._where or gradient is None:
+    def glance(self, numbers: Sequence[int]) -> Look:
+        """Some of them, as they are now, and the gradients of all others as they were seen last."""
+        if len(numbers) == len(self.tensors):
+            return self.look()
+        gradients = self._gradients([self.tensors[n] for n in numbers])
+        self._hold(numbers, gradients)
+        seen = Seen(numbers, [self._which[n] for n in numbers], _versions(gradients), UNSEEN)
+        return self._looked(seen, [n for n in numbers if n in self._where], weights=True)
+
+    def _gradients(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor | None]:
+        """Those of parameters; a tensor inside a graph keeps none."""
+        if self._leaves:
+            return [t.grad for t in tensors]
+        return [t.grad if t.is_leaf or t.retains_grad else None for t in tensors]
+
+    def _looked(self, seen: Seen, numbers: Sequence[int], *, weights: bool) -> Look:
+        """What is seen, with elements of some parameters."""
+        held, tensors, of_weights = self._held, self.tensors, UNSEEN
+        there = [n for n in numbers if held[n] is not None]
+        with torch.set_grad_enabled(False):
+            elements = self._of_gradients.read(there, [held[n] for n in there])
+            if weights:
+                of_weights = self._of_weights.read(numbers, [tensors[n] for n in numbers])
+        self._seen.append(seen._replace(elements=elements))
+        return Look(self._seen, len(self._seen), of_weights)
+
+    def _hold(self, numbers: Sequence[int], gradients: Sequence[torch.Tensor | None]) -> None:
+        """The gradients of parameters; by its first one it is chosen where to look at each."""
+        held, which = self._held, self._which
+        for number, gradient in zip(numbers, gradients, strict=True):
+            if gradient is not held[number]:
+                held[number] = gradient
+                which[number] += 1
+        if len(self._where) + len(self._dark) == len(self.tensors):
             return
-        if number not in self._dark and readable(gradient):
-            self._choose(number, gradient)
+        for number, gradient in self.given(numbers).items():
+            if number not in self._where and number not in self._dark and readable(gradient):
+                self._choose(number, gradient)
+
+    def given(self, numbers: Iterable[int]) -> dict[int, torch.Tensor]:
+        """The gradients that the last look has found, by the number of the parameter."""
+        held = self._held
+        return {n: gradient for n in numbers if (gradient := held[n]) is not None}
+
+    def infinite(self, gradients: Mapping[int, torch.Tensor]) -> Iterator[int]:
+        """Whose gradients, which the last look has found, have elements that are not finite."""
+        finite = self._of_gradients.finite()
+        for number, gradient in gradients.items():
+            if number not in finite and not all_finite(gradient):
+                yield number
 
     def _choose(self, number: int, gradient: torch.Tensor) -> None:
         """Choose where a parameter is looked at; nowhere if its elements cannot be had."""
@@ -125,7 +170,7 @@ class Reader:
     """Some elements of many tensors, had by few calls.
 
     Small tensors are laid into one, of which all elements are taken at once; of each of the large
-    ones some are taken. Whatever cannot be laid beside others is read by itself.
+    ones, and of a few, some are taken. Whatever cannot be laid beside others is read by itself.
 
     Args:
         where: by the number of the parameter, which elements.
@@ -133,53 +178,72 @@ class Reader:
 
     def __init__(self, where: Mapping[int, torch.Tensor]) -> None:
         self.where = where
-        self._plans: dict[tuple[tuple[int, ...], tuple[int, ...]], _Plan] = {}
+        self._plans: dict[tuple[int, ...], _Plan] = {}
         self._ends: dict[int, int] = {}
+        self._laid: tuple[frozenset[int], torch.Tensor] | None = None
 
     def read(self, numbers: Sequence[int], tensors: Sequence[Any]) -> Elements:
         """Those of parameters with some numbers, in these tensors of theirs."""
+        self._laid = None
         if not numbers:
             return UNSEEN
         if PLAIN.issuperset(map(type, tensors)):
             with suppress(RuntimeError, IndexError):  # they are on several devices, say
-                return self._at_once(numbers, tensors)
+                return self._at_once(tuple(numbers), tensors)
         values = [_taken(t, self.where[n]) for n, t in zip(numbers, tensors, strict=True)]
-        return Elements(numbers, list(map(len, values)), [v for each in values for v in each])
+        row = np.array([v for each in values for v in each])
+        return Elements(numbers, list(map(len, values)), row)
 
-    def _at_once(self, numbers: Sequence[int], tensors: Sequence[Any]) -> Elements:
-        shapes = tuple(numbers), tuple([tensor.numel() for tensor in tensors])
-        if shapes not in self._plans:
-            if len(self._plans) == PLANS:  # others have gradients at each step
-                self._plans.clear()
-            self._plans[shapes] = self._planned(*shapes)
-        plan = self._plans[shapes]
-        parts = [torch.take(tensors[place], where) for place, where in plan.large]
-        if plan.small:
-            row = flat([tensors[place] for place in plan.small] if parts else tensors)
+    def finite(self) -> frozenset[int]:
+        """The small ones that were read last, if no element of them is infinite or no number."""
+        if self._laid is None or not math.isfinite(float(self._laid[1].sum())):
+            return frozenset()
+        return self._laid[0]
+
+    def _at_once(self, numbers: tuple[int, ...], tensors: Sequence[Any]) -> Elements:
+        """By a plan, which is kept if it still holds.
+
+        Raises:
+            IndexError: a tensor has another size than it had.
+        """
+        plan = self._plans.pop(numbers, None) or self._planned(numbers, tensors)
+        parts = [torch.take(tensors[place], where) for place, where in plan.alone]
+        if plan.blocks:
+            rows = [lay([tensors[p] for p in places]).flatten() for lay, places in plan.blocks]
+            row = _one(rows)
+            if row.numel() != plan.size:
+                raise IndexError(plan.size)
             parts.insert(0, torch.take(row, plan.index))
-        row = flat(parts) if len(parts) > 1 else parts[0]
-        return Elements(plan.parameters, plan.counts, row.tolist())
+            self._laid = plan.small, row
+        if len(self._plans) >= PLANS:  # others have gradients at each step
+            del self._plans[next(iter(self._plans))]
+        self._plans[numbers] = plan
+        return Elements(plan.parameters, plan.counts, _array(_one(parts)))
 
-    def _planned(self, numbers: Sequence[int], sizes: Sequence[int]) -> _Plan:
-        """How tensors of these sizes are read.
+    def _planned(self, numbers: Sequence[int], tensors: Sequence[Any]) -> _Plan:
+        """How tensors of these shapes are read.
 
         Raises:
             IndexError: one is smaller than it was.
         """
+        sizes = [tensor.numel() for tensor in tensors]
         for number, size in zip(numbers, sizes, strict=True):
             if self._end(number) > size:
                 raise IndexError(number)
-        small = [place for place, size in enumerate(sizes) if size <= SMALL]
-        large = [place for place, size in enumerate(sizes) if size > SMALL]
+        blocks = _blocks({p: tensors[p].shape for p, size in enumerate(sizes) if size <= SMALL})
+        small = [place for _, places in blocks for place in places]
+        alone = sorted(set(range(len(sizes))) - set(small))
         starts = accumulate((sizes[place] for place in small[:-1]), initial=0)
         index = [self.where[numbers[p]] + s for p, s in zip(small, starts, strict=bool(small))]
-        ordered = [numbers[place] for place in (*small, *large)]
+        ordered = [numbers[place] for place in (*small, *alone)]
         return _Plan(
-            small,
+            blocks,
+            sum(sizes[place] for place in small),
             torch.cat(index) if index else None,
-            [(place, self.where[numbers[place]]) for place in large],
+            [(place, self.where[numbers[place]]) for place in alone],
             ordered,
             [self.where[number].numel() for number in ordered],
+            frozenset(numbers[place] for place in small),
         )
 
     def _end(self, number: int) -> int:
@@ -193,22 +257,58 @@ class _Plan(NamedTuple):
     """How some tensors are read.
 
     Attributes:
-        small: places of those that are laid into one.
-        index: where their elements are in it.
-        large: places of the others, and where their elements are.
+        blocks: what lays small ones into one, and their places.
+        size: how many elements all blocks have.
+        index: where those that are read are in them.
+        alone: places of the others, and where their elements are.
         parameters, counts: of which parameters elements come, in order, and how many of each.
+        small: the parameters that are in blocks.
     """
 
-    small: Sequence[int]
+    blocks: Sequence[tuple[Callable[[Any], torch.Tensor], Sequence[int]]]
+    size: int
     index: Any
-    large: Sequence[tuple[int, torch.Tensor]]
+    alone: Sequence[tuple[int, torch.Tensor]]
     parameters: Sequence[int]
     counts: Sequence[int]
+    small: frozenset[int]
 
 
-def gradient_of(tensor: torch.Tensor) -> torch.Tensor | None:
-    """The gradient of a parameter; a tensor inside a graph keeps none."""
-    return tensor.grad if tensor.is_leaf or tensor.retains_grad else None
+def _blocks(
+    shapes: Mapping[int, torch.Size],
+) -> list[tuple[Callable[[Any], torch.Tensor], Sequence[int]]]:
+    """Which are laid into one: those whose shapes differ in the first size alone, and the others.
+
+    Args:
+        shapes: of small tensors, by their place.
+    """
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for place, shape in shapes.items():
+        alike.setdefault((len(shape), *shape[1:]), []).append(place)
+    several = [
+        (torch.cat if key[0] else torch.stack, p) for key, p in alike.items() if len(p) >= ALIKE
+    ]
+    others = sorted(shapes.keys() - {place for _, places in several for place in places})
+    return [*several, *([(flat, others)] if len(others) >= ALIKE else [])]
+
+
+def _array(row: torch.Tensor) -> FloatArray:
+    """A row as an array, which is made sooner than numbers are; NumPy has no bfloat16."""
+    found: FloatArray = (row.float() if row.dtype is torch.bfloat16 else row).cpu().numpy()
+    return found
+
+
+def _one(rows: Sequence[torch.Tensor]) -> torch.Tensor:
+    return flat(rows) if len(rows) > 1 else rows[0]
+
+
+def _versions(tensors: Sequence[torch.Tensor | None]) -> list[int | None]:
+    """How often torch has written into each; -1 where it does not count that."""
+    try:
+        return [None if t is None else t._version for t in tensors]  # noqa: SLF001 there is no other way to it
+    except RuntimeError:
+        counts = {t: -1 if t.is_inference() else int(t._version) for t in tensors if t is not None}  # noqa: SLF001 the same
+        return [None if t is None else counts[t] for t in tensors]
 
 
 def readable(tensor: torch.Tensor) -> bool:
@@ -250,25 +350,6 @@ def _taken(tensor: Any, where: torch.Tensor) -> list[float]:
         return []
     found: list[float] = torch.take(local(tensor), where.to(tensor.device)).tolist()
     return found
-
-
-def _version(tensor: torch.Tensor) -> int:
-    """How often torch has written into a tensor; -1 where it does not count that."""
-    return -1 if tensor.is_inference() else int(tensor._version)  # noqa: SLF001 there is no other way to it
-
-
-def infinite(tensors: Sequence[Any]) -> Iterator[int]:
-    """The places of those that have elements which are not finite."""
-    small: list[Any] = []
-    finite = False
-    if PLAIN.issuperset(map(type, tensors)):
-        small = [tensor for tensor in tensors if tensor.numel() <= SMALL]
-    with torch.set_grad_enabled(False), suppress(RuntimeError):
-        finite = bool(small) and math.isfinite(float(flat(small).sum()))
-    known = set(map(id, small)) if finite else set()
-    for place, tensor in enumerate(tensors):
-        if id(tensor) not in known and not all_finite(tensor):
-            yield place
 
 
 def all_finite(tensor: torch.Tensor) -> bool:

@@ -48,8 +48,18 @@ class Patches:
     def functions(self, around: Mapping[Any, Around]) -> None:
         """Functions, in all modules that have them: they may have imported them by name."""
         others = {original: self._by_way_of(original, a) for original, a in around.items()}
-        _replace(others)
-        self._undo.append(lambda: _replace({other: old for old, other in others.items()}))
+        there = dict(sys.modules)
+        places = _replaced(others, there)
+
+        def undo() -> None:
+            back = {other: old for old, other in others.items()}
+            for names, name, other in places:
+                if names.get(name) is other:
+                    names[name] = back[other]
+            new = {name: m for name, m in sys.modules.items() if there.get(name) is not m}
+            _replaced(back, new)
+
+        self._undo.append(undo)
 
     def later(self, undo: Callable[[], None]) -> None:
         """Something else that is to be undone."""
@@ -68,14 +78,17 @@ def uncompiled(function: Callable[..., Any]) -> Callable[..., Any]:
     return function if dynamo is None else dynamo.disable(function)
 
 
-def _replace(others: Mapping[Any, Any]) -> None:
-    """Put others in the place of functions, wherever in a module one is.
+def _replaced(
+    others: Mapping[Any, Any], modules: Mapping[str, Any]
+) -> list[tuple[dict[str, Any], str, Any]]:
+    """Put others in the place of functions, wherever in a module one is; where that was.
 
     Python's own modules have none of them, and torch's have them by their own names.
     """
     by_id = {id(old): new for old, new in others.items()}
     own = {name for old in others for name in (old.__name__, old.__name__.lstrip("_"))}
-    for module, value in list(sys.modules.items()):
+    found = []
+    for module, value in modules.items():
         package = module.partition(".")[0]
         if package in sys.stdlib_module_names or not isinstance(value, ModuleType):
             continue
@@ -85,3 +98,5 @@ def _replace(others: Mapping[Any, Any]) -> None:
         for name in names.keys() & own if package == "torch" else list(names):
             if id(names[name]) in by_id:
                 names[name] = by_id[id(names[name])]
+                found.append((names, name, names[name]))
+    return found

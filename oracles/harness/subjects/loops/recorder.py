@@ -11,8 +11,6 @@ from torch.nn.parameter import is_lazy
 
 from oracles.harness.subjects.loops.looks import (
     Looks,
-    gradient_of,
-    infinite,
     local,
     mark,
     readable,
@@ -71,6 +69,7 @@ class Recorder:
         self.told: dict[tuple[int, int], Told] = {}
         self._optimizers: dict[int, dict[str, Any]] = {}
         self._schedulers: dict[int, dict[str, Any]] = {}
+        self._known: dict[tuple[int, ...], tuple[int, Any]] = {}
         self._given: list[int] = []
         self._reached: list[torch.Tensor] | None = None
         self._groups: dict[int, list[Any]] = {}
@@ -80,12 +79,22 @@ class Recorder:
         self.events.append(event)
 
     def optimizer(self, optimizer: Any, *, given: bool = False) -> int:
-        """The number of an optimizer; all its parameters are looked at from now on.
+        """The number of an optimizer; all its parameters are looked at from now on."""
+        number = self.number(optimizer, given=given)
+        self._members(optimizer)
+        return number
+
+    def number(self, optimizer: Any, *, given: bool = False) -> int:
+        """The number of an optimizer.
 
         One that is wrapped around another and has the same groups is the same.
         """
+        key = (id(optimizer), *map(id, optimizer.param_groups))
+        if key in self._known:
+            return self._known[key][0]
         alike = (other for other in self.optimizers if _same_groups(other, optimizer))
         number = _place(self.optimizers, next(alike, optimizer))
+        self._known[key] = number, (optimizer, *optimizer.param_groups)  # nobody else has their ids
         if number not in self._optimizers:
             self._optimizers[number] = {
                 "watched": given or self.every,
@@ -93,9 +102,12 @@ class Recorder:
                 "torchs": type(optimizer) is getattr(torch.optim, type(optimizer).__name__, None),
                 "hooked": False,
             }
-        for group in optimizer.param_groups:
-            self.looks.follow(group["params"])
         return number
+
+    def _members(self, optimizer: Any) -> list[int]:
+        """The numbers of its parameters, which are looked at from now on, each once."""
+        tensors = [p for group in optimizer.param_groups for p in group["params"]]
+        return [*dict.fromkeys(self.looks.numbers(tensors))]
 
     def scheduler(self, scheduler: Any) -> int:
         """The number of a scheduler."""
@@ -120,21 +132,20 @@ class Recorder:
     def model(self, model: torch.nn.Module, *, given: bool = False) -> None:
         """A model; its parameters are looked at from now on."""
         if not any(known is model for known in self.models):
-            self.looks.follow(tensors_of(model).values())
+            self.looks.follow(parameters_of(model))
             self.models.append(model)
             if given:
                 self._given.append(len(self.models) - 1)
 
     def averaged(self, average: Any, model: torch.nn.Module) -> tuple[int, tuple[int, ...]]:
         """The number of an averaged model, and those of the parameters that it is told."""
-        tensors = tensors_of(model).values()
-        self.looks.follow(tensors)
+        tensors = parameters_of(model)
         return _place(self.averages, average), tuple(self.looks.numbers(tensors))
 
     def renew(self) -> None:
         """Look at the parameters that models have by now, from now on."""
         for model in self.models:
-            self.looks.follow(tensors_of(model).values())
+            self.looks.follow(parameters_of(model))
 
     def reached(self, roots: Any) -> None:
         """A pass begins; of the first one it is kept which parameters it reaches."""
@@ -171,21 +182,15 @@ class Recorder:
 
     def used(self, optimizer: Any, *, told: bool = False) -> Used:
         """The gradients that an optimizer takes now; its step may have been told more."""
-        number = self.optimizer(optimizer)
-        look = self.looks.look()
-        tensors = [p for group in optimizer.param_groups for p in group["params"]]
-        given = [p for p in tensors if gradient_of(p) is not None]
-        gradients, numbers = [p.grad for p in given], self.looks.numbers(given)
+        members, tensors = self._members(optimizer), self.looks.tensors
+        look = self.looks.glance(members)
+        given = self.looks.given(members)
         return Used(
             look=look,
-            optimizer=number,
+            optimizer=self.number(optimizer),
             groups=self.settings(optimizer),
-            infinite=tuple(numbers[place] for place in infinite(gradients)),
-            frozen=tuple(
-                n
-                for n, p in zip(numbers, given, strict=True)
-                if not p.requires_grad and _zeros(p.grad)
-            ),
+            infinite=tuple(self.looks.infinite(given)),
+            frozen=tuple(n for n, g in given.items() if not tensors[n].requires_grad and _zeros(g)),
             unscaling=told or getattr(optimizer, "grad_scale", None) is not None,
         )
 
@@ -193,9 +198,10 @@ class Recorder:
         """A step that an optimizer has made."""
         states = (s.values() for s in optimizer.state.values() if isinstance(s, Mapping))
         kept = any(torch.is_tensor(v) and v.dim() for state in states for v in state)
-        number = self.optimizer(optimizer)
+        number = self.number(optimizer)
         self._optimizers[number]["hooked"] |= any(getattr(optimizer, n, None) for n in STEP_HOOKS)
-        return Stepped(look=self.looks.look(), optimizer=number, calls=calls, remembers=kept)
+        look = self.looks.glance(self._members(optimizer))
+        return Stepped(look=look, optimizer=number, calls=calls, remembers=kept)
 
     def steps(self, number: int | None = None) -> int:
         """How many steps there were, of one optimizer or of all."""
@@ -255,7 +261,7 @@ class Recorder:
     def _models(self) -> Iterator[Model]:
         """All of them, in the order of their numbers."""
         for number, model in enumerate(self.models):
-            known = (self.looks.known(p) for p in tensors_of(model).values())
+            known = map(self.looks.known, parameters_of(model))
             modal = any(
                 part in type(module).__name__ for module in model.modules() for part in MODAL
             )
@@ -312,6 +318,12 @@ def tensors_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
         for name, tensor in vars(module)["_parameters"].items()
         if tensor is not None
     }
+
+
+def parameters_of(model: torch.nn.Module) -> list[torch.Tensor]:
+    """The parameters of a model, without asking it."""
+    each = (vars(module)["_parameters"].values() for module in model.modules())
+    return [tensor for own in each for tensor in own if tensor is not None]
 
 
 def _same_groups(one: Any, other: Any) -> bool:

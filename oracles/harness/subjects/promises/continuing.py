@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 
 from oracles.harness.promise import NotAsked
 from oracles.harness.subjects.subject import answering
+from oracles.harness.subjects.tensors import through_a_file
 from oracles.harness.subjects.trial import (
     HALF,
     STEPS,
@@ -16,7 +18,6 @@ from oracles.harness.subjects.trial import (
     pickled,
     same,
     short,
-    through_bytes,
 )
 
 
@@ -60,6 +61,9 @@ def _pickle(run: Run) -> Run:
 
 
 state_dict = _continues(lambda run: run.reloaded(copy.deepcopy), "after load_state_dict")
-saved = _continues(lambda run: run.reloaded(through_bytes), "after torch.save and torch.load")
+saved = _continues(
+    lambda run: run.reloaded(partial(through_a_file, weights_only=False)),
+    "after torch.save and torch.load",
+)
 deepcopy = _continues(lambda run: run.duplicated(copy.deepcopy), "after a deepcopy")
 pickling = _continues(_pickle, "after pickle")
