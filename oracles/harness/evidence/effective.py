@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import chain
@@ -101,25 +101,41 @@ def with_any_values(sieve: Sieve) -> Sifted:
     pool = [p for rule in rules for p in _own(sieve, rule)]
     for count in range(DEEP + 1):
         closest = {problem: _closest(problem) for problem in pool}
-        for problem, (values, off) in closest.items():
-            if off < CLOSE or problem.roundings(values) < SLACK:
-                whole = [c for c in _whole(sieve, problem, values) if _sound(sieve, c)]
-                found += sieve.sift(problem.candidate.rule, whole)
+        found += _holding(sieve, closest)
         if found.fits:
-            least = min(map(_said, found.fits))
-            fits = {str(c): c for c in found.fits if _said(c) == least}
-            return replace(found, fits=tuple(fits.values()))
-        if count == 0:
-            near = (c for c in sieve.ranked[:NEAREST] if c.conventions and c.rule in rules)
-            pool = [p for c in near for p in _with_factors(sieve, c)]
-            more = [c for rule in rules for c in combined(rule, 1)]
-        else:
-            pool = []
-            some = [p for p, (_, off) in closest.items() if off < NOT_FAR]
-            best = sorted(some, key=lambda p: closest[p][1])[:EXTENDED]
-            more = _extended(p.candidate for p in best)
-        pool += [p for c in more for p in _problems(sieve, c)]
+            break
+        pool = _further(sieve, closest) if count else _beside(sieve, rules)
     return found
+
+
+Solutions = Mapping[Problem, tuple[FloatArray, float]]
+"""Values that bring a candidate closest to the first case, and how far it is off with them."""
+
+
+def _holding(sieve: Sieve, closest: Solutions) -> Sifted:
+    """Those that hold everything and take the fewest numbers, and digits, to be said."""
+    found = Sifted()
+    for problem, (values, off) in closest.items():
+        if off < CLOSE or problem.roundings(values) < SLACK:
+            whole = [c for c in _whole(sieve, problem, values) if _sound(sieve, c)]
+            found += sieve.sift(problem.candidate.rule, whole)
+    said = {str(c): (_said(c), c) for c in found.fits}
+    least = min((length for length, _ in said.values()), default=None)
+    return replace(found, fits=tuple(c for length, c in said.values() if length == least))
+
+
+def _beside(sieve: Sieve, rules: Sequence[Rule]) -> list[Problem]:
+    """All with one convention, and factors beside the conventions of those that are nearest."""
+    near = [c for c in sieve.ranked[:NEAREST] if c.conventions and c.rule in rules]
+    more = [p for rule in rules for c in combined(rule, 1) for p in _problems(sieve, c)]
+    return [*(p for c in near for p in _with_factors(sieve, c)), *more]
+
+
+def _further(sieve: Sieve, closest: Solutions) -> list[Problem]:
+    """What has one convention more than those that explain the first case best."""
+    off = {problem: off for problem, (_, off) in closest.items() if off < NOT_FAR}
+    best = sorted(off, key=lambda problem: off[problem])[:EXTENDED]
+    return [p for c in _extended(one.candidate for one in best) for p in _problems(sieve, c)]
 
 
 def otherwise_written(sieve: Sieve, some: Iterable[Candidate]) -> list[Candidate]:

@@ -233,15 +233,18 @@ class Problem:
 
     @cached_property
     def _rates(self) -> NDArray[np.bool_]:
+        """Which of them are parts that are kept: their terms are −log(1 − β)."""
         domains = self.candidate.rule.drawing.domains
         return np.array([self.how[n] == "is" and domains[n].high < 1 for n in self.names])
 
     @cached_property
     def _factor(self) -> NDArray[np.bool_]:
+        """Which is the learning rate: its term is log γ."""
         return np.array([n == "lr" for n in self.names])
 
     @cached_property
     def _least(self) -> FloatArray:
+        """Bounds of terms; below, above, and of a move."""
         return np.where(self._factor, -LARGEST, 0.0)
 
     @cached_property
