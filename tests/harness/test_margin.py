@@ -19,7 +19,7 @@ from oracles.harness.candidates import Candidate, candidates
 from oracles.harness.cases.case import single
 from oracles.harness.evidence import following
 from oracles.harness.evidence.far_off import FEWER, far_off
-from oracles.harness.evidence.following import follow, held
+from oracles.harness.evidence.following import exact, follow, held
 from oracles.harness.evidence.observation import Doubt, Observation
 from oracles.harness.evidence.proving import closeness, widened
 from oracles.harness.evidence.settings import settings
@@ -108,6 +108,15 @@ def test_plain_float64_spares_margins_but_decides_nothing(
     for bound in ("NEAR", "ROUGHLY"):
         monkeypatch.setattr(following, bound, np.inf)
     assert sieve.sift(rule, candidates(rule, 1)) == spared
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+def test_the_very_numbers_of_a_rule_are_within_its_margin(rule: Rule) -> None:
+    """Which is not computed for them."""
+    for candidate in candidates(rule, 1):
+        told = next(Asked(Planted(candidate)).observations(rule))
+        assert exact(candidate, told)
+        assert held(candidate, told, MARGINS[0])
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)

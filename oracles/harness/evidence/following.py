@@ -160,6 +160,11 @@ def plainly(candidate: Candidate, observation: Observation) -> FloatArray:
     return found
 
 
+def exact(candidate: Candidate, observation: Observation) -> bool:
+    """Whether answers are the very numbers of the rule in float64, which every margin holds."""
+    return np.array_equal(plainly(candidate, observation), observation.answer)
+
+
 NEAR = 1e-2
 """How far an answer may be from the rule in plain float64, in parts of the largest move. No margin
 that decides anything is as wide (``tests/harness/test_margin.py`` sees to that); this spares most

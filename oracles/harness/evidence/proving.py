@@ -16,6 +16,7 @@ from oracles.harness.evidence.far_off import FEWER, is_rate
 from oracles.harness.evidence.following import (
     NEAR,
     ROUGHLY,
+    exact,
     follow,
     held,
     in_short_formats,
@@ -92,13 +93,11 @@ def _where(sieve: Sieve, candidate: Candidate, off: Observation, far: Witness) -
 def _left(candidate: Candidate, observation: Observation, sieve: Sieve) -> bool:
     """Whether a run has left the margin; of a long one to be close is enough, and cheaper.
 
-    What gives the very numbers of the rule in float64 is within its margin, which holds them. To be
-    near is enough where radii were measured, which was not done out here. Where the candidate makes
-    numbers that are not finite, whoever follows it does, too.
+    To be near is enough where radii were measured, which was not done out here. Where the candidate
+    makes numbers that are not finite, whoever follows it does, too.
     """
     rule, (group,) = candidate.rule, observation.case.groups
-    plain = plainly(candidate, observation)
-    if np.array_equal(plain, observation.answer):
+    if exact(candidate, observation):
         return False
     if observation.case.steps >= FEWER:
         out = not within(closeness(sieve, rule, observation), candidate, observation)
@@ -109,7 +108,7 @@ def _left(candidate: Candidate, observation: Observation, sieve: Sieve) -> bool:
     h = group.schedule[0]
     if out and any(rule.measured(p.initial.shape, h) for p in group.parameters):
         out = not near(candidate, observation)
-    return out and bool(np.isfinite(plain).all())
+    return out and bool(np.isfinite(plainly(candidate, observation)).all())
 
 
 def closeness(sieve: Sieve, rule: Rule, observation: Observation) -> float:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from oracles.harness.arguments import numeric
 from oracles.harness.candidates import MOST, Candidate, candidates, combined
-from oracles.harness.evidence.following import held, near
+from oracles.harness.evidence.following import exact, held, near
 from oracles.harness.evidence.nearness import nearness
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.witnesses import Witness, observed
@@ -182,7 +182,7 @@ class Sieve:
             left = []
         spoken_for: set[Candidate] = set()
         for observation in sorted(asked, key=lambda o: -len(o.excluded)):
-            told = {c: held(c, observation, self.margin) for c in left}
+            told = {c: self._held(c, observation, known=c in spoken_for) for c in left}
             left = [c for c in left if told[c] is not None]
             observation.excluded.extend(c for c in told if told[c] is None)
             spoken_for |= {c for c in left if told[c]}
@@ -190,4 +190,10 @@ class Sieve:
             tuple(c for c in left if c in spoken_for),
             tuple(c for c in left if c not in spoken_for),
             len(pool) - len(left),
+        )
+
+    def _held(self, candidate: Candidate, observation: Observation, *, known: bool) -> bool | None:
+        """Whether a margin holds answers; one that others speak for need not be computed."""
+        return (known and exact(candidate, observation)) or held(
+            candidate, observation, self.margin
         )
