@@ -40,7 +40,8 @@ def untold(sieve: Sieve, fit: Candidate) -> tuple[Untold, ...]:
     left = sieve.sift(fit.rule, more)
     seen = [replace(o, case=fit.of(o.case)) for o in sieve.observations(fit.rule)]
     found: dict[tuple[str, ...], list[Candidate]] = {}
-    others = [c for c in more if c not in left.fits and c not in left.open]
+    written = any(argument.how == "is" for argument in fit.arguments)
+    others = [c for c in more if written and c not in (*left.fits, *left.open)]
     if rewritten := sieve.sift(fit.rule, otherwise_written(sieve, others)).fits:
         found[(OTHER_NUMBERS,)] = list(rewritten)
     for candidate in (*left.fits, *left.open):

@@ -64,7 +64,8 @@ class Fit:
     names: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     values: Mapping[str, float] = field(default_factory=dict)
-    _answers: dict[Call, dict[str, FloatArray]] = field(default_factory=dict)
+    _answers: dict[Call, dict[str, FloatArray] | SubjectError] = field(default_factory=dict)
+    _readings: dict[Call, list[Reading]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -126,8 +127,14 @@ class Fit:
             SubjectError: the code raised.
         """
         if call not in self._answers:
-            self._answers[call] = self._ask(call)
-        return self._answers[call]
+            try:
+                self._answers[call] = self._ask(call)
+            except SubjectError as error:
+                self._answers[call] = error
+        told = self._answers[call]
+        if isinstance(told, SubjectError):
+            raise told
+        return told
 
     def _ask(self, call: Call) -> dict[str, FloatArray]:
         hyper = dict(call.hyper)
@@ -159,6 +166,11 @@ class Fit:
         Raises:
             SubjectError: the code raised, or answers twice in two ways.
         """
+        if call not in self._readings:
+            self._readings[call] = self._looked_for(call)
+        return self._readings[call]
+
+    def _looked_for(self, call: Call) -> list[Reading]:
         before, again = self.leaves(call), self._ask(call)
         if {p: v.tobytes() for p, v in before.items()} != {
             p: v.tobytes() for p, v in again.items()
