@@ -414,7 +414,7 @@ def histories(releases: Sequence[Release]) -> Iterator[History]:
         alike: dict[tuple[bool, ...], list[str]] = defaultdict(list)
         for optimizer in sorted(found, key=lambda name: order.get(name, len(order))):
             alike[tuple(name in found[optimizer] for name in names)].append(optimizer)
-        spans = (Span(tuple(whose), seen, *when(seen, names)) for seen, whose in alike.items())
+        spans = (Span(tuple(whose), flags, *when(flags, names)) for flags, whose in alike.items())
         yield History(id, told.get(id), tuple(spans))
 
 

@@ -161,12 +161,10 @@ def _jumps(schedule: Schedule) -> st.SearchStrategy[Jump]:
         far = st.integers(0, last or 0)
         if last is None:
             far = st.one_of(st.integers(0, NEAR), st.integers(0, FAR))
-        epochs = st.lists(far, min_size=1, max_size=6)
-        if last is None:
-            epochs = st.lists(st.one_of(far, st.none()), min_size=1, max_size=6)
         if schedule is cosine_restarts.SCHEDULE:  # which takes parts of an epoch
-            quarters = far.map(lambda epoch: epoch / 4)
-            epochs = st.one_of(epochs, st.lists(quarters, min_size=1, max_size=6))
+            far = st.one_of(far, far.map(lambda epoch: epoch / 4))
+        each = far if last is not None else st.one_of(far, st.none())
+        epochs = st.lists(each, min_size=2, max_size=6)
         return st.builds(Jump, st.just(plan), BASES, epochs.map(tuple))
 
     return singles(schedule, 1).flatmap(to)
