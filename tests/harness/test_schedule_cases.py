@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from oracles.harness.cases import machines
-from oracles.harness.loop import composing, plateaus, scheduling
+from oracles.harness.loop import composing, plateaus, resuming, scheduling
+from oracles.harness.subjects import schedulers
 from oracles.schedules.registry import PARTS, SCHEDULES
 
 Ways = list[tuple[str, st.SearchStrategy[Any], Callable[[Any], float]]]
@@ -67,3 +68,19 @@ def test_another_way_shows_in_nearly_all_cases(way: Any) -> None:
 
     draw()
     assert shown.count(False) <= MOST * len(shown)
+
+
+@pytest.mark.parametrize("part", ["StepLR", "MultiStepLR", "ConstantLR"])
+def test_a_milestone_that_is_taken_twice_is_not_in_all_checkpoints(part: str) -> None:
+    """Of which the ledger leaves out whatever has one: some of these schedules have it early."""
+    (question,) = (one for one in scheduling.questions(part) if one.name == resuming.RESUME)
+    place = next(place for place in question.places() if place.path == schedulers.BY_CONSTRUCTOR)
+    asked = []
+
+    @settings(max_examples=DRAWN, derandomize=True, database=None, phases=[Phase.generate])
+    @given(question.cases())
+    def draw(case: Any) -> None:
+        asked.append(not question.regions["taken twice"](case, place))
+
+    draw()
+    assert any(asked)

@@ -107,14 +107,16 @@ def loading_twice(
 
 
 def _checkpoints(of: Plans) -> st.SearchStrategy[Checkpoints]:
-    """Saved at each of the first epochs, and once later."""
+    """Saved at each of the first epochs and once later; or once, where the ledger knows many."""
     tensors = st.booleans() if schedulers.keeps_tensors() else st.just(False)
 
     def saved(plan: Plan) -> st.SearchStrategy[Checkpoints]:
         last = plan.schedule.last(plan.settings) if isinstance(plan, Single) else None
         latest = LAST if last is None else max(min(LAST, last - AFTER), 1)
         early = range(min(latest, LAST_OF_ALL) + 1)
-        at = st.integers(1, latest).map(lambda late: tuple(sorted({*early, late})))
+        once = st.integers(1, latest).map(lambda late: (late,))
+        each = once.map(lambda late: tuple(sorted({*early, *late})))
+        at = st.one_of(each, each, once)
         return st.builds(Checkpoints, st.just(plan), at, tensors, st.booleans())
 
     return of(len(BASES)).flatmap(saved)
