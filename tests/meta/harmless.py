@@ -124,11 +124,6 @@ HARMLESS: Sequence[Row] = (
         where=r"^grad_scaler/GradScaler\.scale$",
     ),
     Row(
-        "what is no tensor is refused by another word",
-        change=r"^isinstance\(val, abc\.Iterable\) -> True$",
-        where=r"^grad_scaler/GradScaler\.scale$",
-    ),
-    Row(
         "the kernel writes into gradients, and records nothing in a graph",
         change=r"^torch\.no_grad\(\) -> ",
         where=r"^grad_scaler/GradScaler\._unscale_grads_$",
@@ -314,12 +309,6 @@ HARMLESS: Sequence[Row] = (
         where=r"^lr_scheduler/ConstantLR\.__init__$",
     ),
     Row(
-        "the epoch plays no part in it",
-        change=r"^super\(\)\.__init__\(optimizer, last_epoch\) -> "
-        r"super\(\)\.__init__\(optimizer\)$",
-        where=r"^lr_scheduler/ExponentialLR",
-    ),
-    Row(
         "a composition has parts or is none",
         change=r"^hasattr\(scheds, 'last_epoch'\) -> True$",
         where="SequentialLR.recursive_undo$",
@@ -449,11 +438,6 @@ HARMLESS: Sequence[Row] = (
         where=r"^lr_scheduler/OneCycleLR\.get_lr$",
     ),
     Row(
-        "at a corner both phases are there",
-        change=r"^step_num <= end_step -> \(?step_num\)? < \(?end_step\)?$",
-        where=r"^lr_scheduler/OneCycleLR\.get_lr$",
-    ),
-    Row(
         "floors are made anew where there are other groups, and no group goes away",
         change=r"^\[min_lr\] \* len\(optimizer\.param_groups\) -> \(?\[min_lr\]\)?$"
         r"|^len\(self\.optimizer\.param_groups\) != len\(self\.min_lrs\) -> .+ > ",
@@ -467,11 +451,6 @@ HARMLESS: Sequence[Row] = (
     Row(
         "a product in float32, rounded once or twice",
         change=r"^float\(param_group\['lr'\]\) -> param_group\['lr'\]$",
-        where=r"^lr_scheduler/ReduceLROnPlateau\._reduce_lr$",
-    ),
-    Row(
-        "where they are equal the documentation has it otherwise",
-        change=r"^old_lr - new_lr > self\.eps -> \(?old_lr - new_lr\)? >= \(?self\.eps\)?$",
         where=r"^lr_scheduler/ReduceLROnPlateau\._reduce_lr$",
     ),
     Row(
@@ -1115,12 +1094,6 @@ HARMLESS: Sequence[Row] = (
         r"|^group\['fused'\] and .* -> group\['fused'\]$",
         place=r"_need_device_dtype_check_for_fused",
         where="^(sgd|adagrad)/",
-    ),
-    Row(
-        "without momentum nobody looks at the buffers",
-        change=r"-> (True|-1)$",
-        place=r"if group\[\"momentum\"\] != 0:$",
-        where=r"^sgd/SGD\._init_group$",
     ),
     Row(
         "in a graph a decay is added in place, which the ledger knows for a mistake",
