@@ -6,8 +6,9 @@ of an optimizer, and is held against all that is known as one is by :func:`oracl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,10 @@ DECAY, BATCH = "weight_decay", "batch_size"
 DEEP = 2
 """So many conventions are combined at most."""
 
+SEEN = 64
+"""So many steps that move something are held against rules: which ones hold is plain by then, and
+once a training has converged, no rule is excluded by moves as small as roundings."""
+
 TUPLES = {name: parts for r in RULES.values() for name, parts in r.binding.tuples.items()}
 """Arguments of torch that hold several hyperparameters."""
 
@@ -44,14 +49,16 @@ def movements(loop: Loop) -> Iterator[Movement]:
 
 
 class _Group:
-    """A group of an optimizer, and all its updates."""
+    """A group of an optimizer, all its updates, and those that are held against rules."""
 
     def __init__(self, loop: Loop, number: int, group: int, parameters: Sequence[int]) -> None:
         self.loop = loop
         self.number, self.group = number, group
         self.optimizer: Optimizer = loop.log.optimizers[number]
-        self.updates = [u for u in loop.updates[number] if group < len(u.used.groups)]
         self.parameters = tuple(dict.fromkeys(parameters))
+        self.every = [u for u in loop.updates[number] if group < len(u.used.groups)]
+        moves = (any(map(u.moved, self.parameters)) for u in self.every)
+        self.updates = self.every[: _telling(moves)]
 
     @property
     def rules(self) -> Sequence[Rule]:
@@ -100,10 +107,10 @@ class _Group:
     def _behind(self, rule: Rule) -> Iterator[int]:
         """Parameters that stay where they are, where the rule would have them move."""
         for p in self.parameters:
-            given = [u for u in self.updates if (g := u.taken(p)) and any(g.values)]
-            late = len(given) < len(self.updates) or self.optimizer.torchs
+            given = [u for u in self.every if (g := u.taken(p)) and any(g.values)]
+            late = len(given) < len(self.every) or self.optimizer.torchs
             if len(given) > 1 and late and not self.optimizer.hooked:
-                trace = None if any(u.moved(p) for u in given) else self._trace([p], given)
+                trace = None if any(u.moved(p) for u in given) else self._trace([p], given[:SEEN])
                 if trace is not None and _excluded(trace, rule):
                     yield p
 
@@ -133,6 +140,12 @@ class _Group:
             for name, value in settings.items():
                 columns.setdefault(name, []).append(value)
         return {n: tuple(column) for n, column in columns.items() if len(column) == len(updates)}
+
+
+def _telling(moved: Iterable[bool]) -> int:
+    """How many steps there are, up to the last that moves something, or the last of many such."""
+    places = (place for place, moves in enumerate(moved, start=1) if moves)
+    return max(islice(places, SEEN), default=0)
 
 
 def _seen(

@@ -27,8 +27,8 @@ from oracles.harness.watching.loop import Loop, listed
 from oracles.movement import movements
 from oracles.naming import unknown
 
-LOOP = "the loop"
-"""The one question that a function which trains is asked."""
+TRAINING, LOOP = "the training", "the loop"
+"""What is asked of a function which trains: what is seen of it, and then what is wrong."""
 
 MANY = 4
 """Of more optimizers it is not told one by one how many steps each has made."""
@@ -65,6 +65,11 @@ class LoopReport:
     def over(self, log: Log) -> LoopReport:
         """The loop is over, and this was seen of it."""
         self._log = log
+        return self
+
+    def judged(self) -> LoopReport:
+        """Read all there is to say where the loop ran: numbers that are none change elsewhere."""
+        _ = self.findings, self.doubts
         return self
 
     @property
@@ -225,7 +230,7 @@ def watch(
     try:
         yield report
     except BaseException as raised:
-        error = f"raises {told(raised)}"
+        error = _fault(raised)
         raise
     finally:
         listener.close()
@@ -261,7 +266,8 @@ def check_loop(
         allow: names of findings that are meant to be.
         time_limit: in seconds. The function runs in a process of its own, and is ended then: what
             was seen up to then is told. Code that cannot be interrupted has as long again, and then
-            nothing is. None runs it in this process, for as long as it takes.
+            nothing is. To judge what was seen is no part of it. None runs it in this process, for
+            as long as it takes.
 
     Raises:
         TypeError: fit cannot be called without arguments.
@@ -287,9 +293,10 @@ def check_loop(
     ask = partial(_asked, fit, steps, meant, _allowed(allow), time_limit)
     whole = None if time_limit is None else BY_FORCE * time_limit / SHARE
     answered = dict(answers(partial(_interview, ask), whole))
-    found = answered.get(LOOP, answered.get(REST))
-    if isinstance(found, LoopReport):
-        return found
+    known = (answered[name] for name in (LOOP, TRAINING) if name in answered)
+    if report := next((one for one in known if isinstance(one, LoopReport)), None):
+        return report
+    found = answered.get(TRAINING, answered.get(REST))
     if isinstance(found, SubjectError):
         raise ValueError(f"fit={fit!r} cannot be imported: {found}")
     return LoopReport(_name(fit), allow).over(Log(error=str(found)))
@@ -298,7 +305,10 @@ def check_loop(
 def _interview(
     ask: Callable[[], Any], known: Mapping[str, Any]
 ) -> Iterator[tuple[str, Callable[[], Any]]]:
-    yield LOOP, ask
+    """First what is seen: it is not lost if to judge it takes too long."""
+    yield TRAINING, ask
+    if isinstance(report := known[TRAINING], LoopReport):
+        yield LOOP, report.judged
 
 
 def _asked(
@@ -308,7 +318,7 @@ def _asked(
     allow: Sequence[str],
     time_limit: float | None,
 ) -> LoopReport | SubjectError:
-    """Run a training and read what was seen of it; or why it cannot be imported."""
+    """Run a training: what was seen of it; or why it cannot be imported."""
     from oracles.harness.subjects.loops.listening import Enough, Listener
     from oracles.harness.subjects.loops.recorder import Recorder
 
@@ -331,12 +341,18 @@ def _asked(
         except Enough:
             pass
         except (Exception, SystemExit) as raised:
-            error = f"raises {told(raised)}"
+            error = _fault(raised)
+            whole = not error
         finally:
             listener.close()
-    report.over(recorder.log(whole=whole, error=error, cut=cut))
-    _ = report.findings, report.doubts  # numbers that are none are no more the same elsewhere
-    return report
+    return report.over(recorder.log(whole=whole, error=error, cut=cut))
+
+
+def _fault(raised: BaseException) -> str:
+    """What is wrong with what ends a loop; nothing of an exit without a status, or a close."""
+    if isinstance(raised, GeneratorExit) or (isinstance(raised, SystemExit) and not raised.code):
+        return ""
+    return f"raises {told(raised)}"
 
 
 def _name(fit: Any) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -23,8 +24,10 @@ import torch.nn.functional as F
 from torch import nn
 
 import oracles
-from oracles import cli
+from oracles import cli, movement
+from oracles.harness.evidence.witnesses import Recorded
 from oracles.harness.subjects.loops.looks import Looks
+from oracles.harness.subjects.trace import Trace
 from oracles.harness.watching.faults import FAULTS, QUESTIONS
 from oracles.reports.watched import render
 from oracles.watching import LoopReport
@@ -579,6 +582,70 @@ def test_of_a_training_that_is_ended_what_was_seen_is_told() -> None:
     )
     assert report.doubts[0].sentence == "what comes after 600 s: the training was ended then"
     assert not report.to_json()["whole"]
+
+
+def test_what_was_seen_is_not_lost_if_it_takes_too_long_to_judge(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing of it is lost if the process dies while it judges, either."""
+    monkeypatch.setattr(LoopReport, "judged", lambda _: os._exit(3))
+    report = oracles.check_loop(trains, time_limit=600)
+    assert str(report) == "trains, 4 steps of SGD after 4 backward passes: never cleared"
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.4])
+def test_a_training_that_has_converged_is_judged_by_steps_that_move(
+    rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moves that are no larger than roundings exclude no rule: all would be followed to the end."""
+    lengths: list[int] = []
+
+    def recorded(trace: Trace) -> Recorded:
+        lengths.extend(map(len, trace.parameters.values()))
+        return Recorded(trace)
+
+    monkeypatch.setattr(movement, "Recorded", recorded)
+
+    def converges() -> None:
+        model = nn.Linear(1, 1, bias=False)
+        optimizer = torch.optim.SGD(model.parameters(), lr=rate)
+        for _ in range(200):
+            optimizer.zero_grad()
+            (model(torch.ones(1)) - 3.0).square().sum().backward()
+            optimizer.step()
+
+    report = oracles.check_loop(converges)
+    assert report.ok
+    assert report.follows == ("the weights of SGD move as SGD's coupled_unscaled",)
+    assert max(lengths) <= movement.SEEN + 1
+
+
+@pytest.mark.parametrize(
+    ("ended", "said"),
+    [
+        (SystemExit, []),
+        (partial(SystemExit, 0), []),
+        (partial(SystemExit, 1), ["raises"]),
+        (GeneratorExit, []),
+        (KeyboardInterrupt, ["raises"]),
+    ],
+    ids=["exit", "exit-0", "exit-1", "close", "interrupt"],
+)
+def test_an_end_that_is_no_fault(ended: Callable[[], BaseException], said: list[str]) -> None:
+    """A main() may end in sys.exit(0), and a generator that watches may be closed."""
+    with suppress(BaseException), oracles.watch(sgd(mlp()), allow=["no step"]) as report:
+        raise ended()
+    assert [found.name for found in report.findings] == said
+
+
+def test_a_training_that_exits_is_over() -> None:
+    def exits() -> None:
+        RIGHT["plain"](unwatched)
+        sys.exit()
+
+    report = oracles.check_loop(exits)
+    assert report.ok
+    assert report.log.whole
 
 
 @pytest.mark.skipif(not ALARM, reason="there are no alarms")
