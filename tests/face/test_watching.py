@@ -228,6 +228,35 @@ def test_a_multiple_of_the_mean_is_asked_about() -> None:
     assert asked(by_steps, loss="mean") == []
 
 
+@pytest.mark.parametrize(("limit", "count"), [(0.1, 0), (1e6, 0), (None, 1)])
+def test_a_norm_that_is_limited_by_hand_is_no_multiple(limit: float | None, count: int) -> None:
+    """Each step has a factor of its own then; one number for all is asked about."""
+
+    def train(model: nn.Module, optimizer: Any) -> None:
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            gradients = [p.grad for p in model.parameters() if p.grad is not None]
+            norm = float(torch.stack([g.norm() for g in gradients]).norm())
+            for gradient in gradients:
+                gradient *= min(1.0, limit / norm) if limit else 0.7
+            optimizer.step()
+
+    found = asked(train, loss="mean")
+    assert [one.partition(":")[0] for one in found] == count * ["a multiple of the mean"]
+
+
+def test_what_a_schedule_sets_when_it_is_built_was_set_by_no_hand() -> None:
+    """It is built over a rate that a step has used, and the next step uses its first one."""
+
+    def train(model: nn.Module, optimizer: Any) -> None:
+        by_steps(model, optimizer)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (step + 1) / 9)
+        by_steps(model, optimizer, after=schedule.step)
+
+    assert asked(train) == []
+
+
 @pytest.mark.parametrize("said", [None, "mean"])
 @pytest.mark.parametrize(
     ("windows", "divisor", "step"),

@@ -673,6 +673,20 @@ def schedule_at_the_top(watch: Any) -> None:
     _too_early(watch, at_the_top=True)
 
 
+@planted("schedule before the step")
+def schedule_at_the_top_of_epochs(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    with watch(optimizer, model=model, scheduler=schedule):
+        for _ in range(2):
+            schedule.step()
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+
+
 @planted("schedule at a skipped step", there=SCALER)
 def schedule_at_a_skipped_step(watch: Any) -> None:
     model = mlp()

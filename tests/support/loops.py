@@ -2198,3 +2198,156 @@ def averaged_after_each_micro_batch(watch: Any) -> Any:
                 optimizer.zero_grad()
             average.update_parameters(model)
     return average.module
+
+
+@right
+def gradients_copied_in_place(watch: Any) -> Any:
+    """A worker computes them; what is trained is in no graph, and is never cleared."""
+    model = mlp()
+    worker = mlp()
+    optimizer = sgd(model)
+    for p in model.parameters():
+        p.grad = torch.zeros_like(p)
+    with watch(optimizer, model=[model, worker]):
+        for x, y in batches():
+            worker.load_state_dict(model.state_dict())
+            worker.zero_grad()
+            F.cross_entropy(worker(x), y).backward()
+            for p, q in zip(model.parameters(), worker.parameters(), strict=True):
+                assert p.grad is not None
+                assert q.grad is not None
+                p.grad.copy_(q.grad)
+            optimizer.step()
+    return model
+
+
+@where(SCALER)
+def a_penalty_after_the_losses_were_unscaled(watch: Any) -> Any:
+    model = mlp()
+    optimizer = sgd(model)
+    scaler = grad_scaler()
+    with watch(optimizer, model=model, scaler=scaler):
+        for x, y in batches():
+            optimizer.zero_grad()
+            scaler.scale(F.cross_entropy(model(x), y)).backward()
+            scaler.unscale_(optimizer)
+            (0.001 * next(model.parameters()).square().sum()).backward()
+            scaler.step(optimizer)
+            scaler.update()
+    return model
+
+
+@where(SCALER)
+def scaled_by_the_scale_asked_for(watch: Any) -> Any:
+    model = mlp()
+    optimizer = sgd(model)
+    scaler = grad_scaler()
+    scaler.scale(torch.ones(1))  # it makes its scale then
+    with watch(optimizer, model=model, scaler=scaler, loss="mean"):
+        for n, (x, y) in enumerate(batches()):
+            (F.cross_entropy(model(x), y) * scaler.get_scale() / 2).backward()
+            if n % 2:
+                scaler.step(optimizer)
+                scaler.update()
+                optimizer.zero_grad()
+    return model
+
+
+@right
+def norm_measured_after_the_step(watch: Any) -> Any:
+    """By a limit that no gradient comes near."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            clip_grad_norm_(model.parameters(), 1e6)
+    return model
+
+
+@right
+def norm_measured_for_each_micro_batch(watch: Any) -> Any:
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches()):
+            (F.cross_entropy(model(x), y) / 2).backward()
+            clip_grad_norm_(model.parameters(), 1e6)
+            if n % 2:
+                optimizer.step()
+                optimizer.zero_grad()
+    return model
+
+
+def _rated(watch: Any, build: Callable[[Any], Any], between: Callable[[Any, Any], None]) -> Any:
+    """A schedule that is built after a step, and something that is done after two more."""
+    model = mlp()
+    optimizer = sgd(model)
+    schedule: Any = None
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches()):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            schedule = schedule or build(optimizer)
+            if n == 2:
+                between(optimizer, schedule)
+            schedule.step()
+    return model
+
+
+@right
+def first_rates_and_rate_set_by_hand(watch: Any) -> Any:
+    """The schedule goes on from the rate that was set."""
+
+    def halve(optimizer: Any, schedule: Any) -> None:
+        schedule.base_lrs = [rate / 2 for rate in schedule.base_lrs]
+        optimizer.param_groups[0]["lr"] /= 2
+
+    return _rated(
+        watch, lambda o: torch.optim.lr_scheduler.LambdaLR(o, lambda step: 0.9**step), halve
+    )
+
+
+@right
+def a_schedule_built_after_a_step(watch: Any) -> Any:
+    """It sets the rate when it is built, and is sent ahead."""
+    return _rated(
+        watch,
+        lambda o: torch.optim.lr_scheduler.LambdaLR(o, lambda step: 1 / (step + 2)),
+        lambda _, schedule: schedule.step(),
+    )
+
+
+@right
+def warmed_up_from_a_rate_of_zero(watch: Any) -> Any:
+    """No step is to have a rate of 0: the schedule goes on before each."""
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: min(1.0, step / 3))
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            schedule.step()
+            optimizer.step()
+    return model
+
+
+@right
+def a_schedule_taken_up_at_its_second_epoch(watch: Any) -> Any:
+    """It is sent ahead by one epoch before the training."""
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    with watch(optimizer, model=model):
+        schedule.step()
+        for _ in range(2):
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+            schedule.step()
+    return model

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+from oracles.harness.watching.events import Begun
 from oracles.harness.watching.loop import Loop, Update, listed, of, steps, verb
 from oracles.harness.watching.parameters import replaced
 
@@ -19,7 +20,10 @@ def never_cleared(loop: Loop) -> Iterator[str]:
 
 
 def _carried(update: Update, parameter: int) -> bool:
-    """Whether a gradient has grown from the one that was taken before, without a break."""
+    """Whether passes have added to the gradient that was taken before, without a break.
+
+    What no pass has reached may have been overwritten, as by a copy of another one's gradient.
+    """
     old = update.earlier(parameter)
     first = next((b.look for b in update.begun if b.look), None)
     at_first = first and first.gradient(parameter)
@@ -29,9 +33,16 @@ def _carried(update: Update, parameter: int) -> bool:
     unbroken = all(g and g.tensor == old[0].tensor and any(g.values) for g in found)
     return (
         unbroken
+        and any(_adds(update, begun, parameter) for begun in update.begun)
         and at_first.values in {g.values for g in old}
         and update.taken(parameter) != at_first
     )
+
+
+def _adds(update: Update, begun: Begun, parameter: int) -> bool:
+    """Whether a pass has written into a gradient, as far as it goes: it may be making the step."""
+    after = next(e.look for e in update.after(begun) if e.look)
+    return begun.look is not None and begun.look.gradient(parameter) != after.gradient(parameter)
 
 
 def stale(loop: Loop) -> Iterator[str]:

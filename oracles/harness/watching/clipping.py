@@ -13,12 +13,6 @@ DIGITS = 4
 """Limits that people choose have no more."""
 
 
-def _changed(clip: Clipped) -> bool:
-    """Whether a call has written into some gradient."""
-    after = clip.look or NOWHERE
-    return any(clip.before.gradient(p) != after.gradient(p) for p in clip.parameters)
-
-
 def _limited(clip: Clipped) -> bool:
     """Whether a call has made some gradient smaller."""
     pairs = ((clip.before.gradient(p), (clip.look or NOWHERE).gradient(p)) for p in clip.parameters)
@@ -109,7 +103,7 @@ def _added_to(update: Update, clip: Clipped) -> bool:
     earlier = [b for b in update.landed if b.ended in update.window[:place]]
     later = [b for b in update.landed if b.begun in update.window[place:]]
     own = [p for p in clip.parameters if p in update.optimizer.parameters]
-    return bool(earlier) and _changed(clip) and any(_adds(b, clip, p) for b in later for p in own)
+    return bool(earlier) and _limited(clip) and any(_adds(b, clip, p) for b in later for p in own)
 
 
 def _adds(backward: Backward, clip: Clipped, parameter: int) -> bool:
@@ -129,7 +123,7 @@ def after_step(loop: Loop) -> Iterator[str]:
             if isinstance(e, Clipped) and math.isfinite(e.limit) and own & set(e.parameters)
         ]
         late = [clip for place, clip in clips if _late(loop, updates, place, clip)]
-        if len(late) == len(clips) > 1 and any(map(_changed, late)):
+        if len(late) == len(clips) > 1 and any(map(_limited, late)):
             yield (
                 f"gradients of {optimizer.name} are clipped after its steps, which have followed "
                 "them by then, and are cleared before the next one"

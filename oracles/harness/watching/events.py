@@ -277,14 +277,29 @@ class Advanced(Event):
     Attributes:
         scheduler: which.
         placed: it was told the epoch, and has not gone on by one.
+        based: its first rates, ``base_lrs``, were set since it went on before.
         before: the rates of the groups before, where it has an optimizer.
         after: and after.
     """
 
     scheduler: int
     placed: bool = False
+    based: bool = False
     before: Values = ()
     after: Values = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Built(Event):
+    """A scheduler was built, and has set the first rates.
+
+    Attributes:
+        optimizer: whose.
+        rates: of its groups, from then on.
+    """
+
+    optimizer: int
+    rates: Values
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

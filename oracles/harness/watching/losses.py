@@ -218,11 +218,21 @@ def multiple(loop: Loop) -> Iterator[str]:
         return told and not named
 
     for which, told in _judged(loop, MEAN, judge):
+        if _limited_by_hand(loop, told):
+            continue
         found = shares(told[0])
         yield (
             f"whether {which} {verb(told, 'is', 'are')} to follow "
             f"{len(found) * (found[0].whole or 0):.4g} times the mean of the losses"
         )
+
+
+def _limited_by_hand(loop: Loop, told: Sequence[Update]) -> bool:
+    """Whether gradients were made smaller, by another factor at each step, as a limit does it."""
+    updates = [u for u in loop.updates[told[0].used.optimizer] if u.landed]
+    known = [f * (u.landed[-1].begun.loss.scale or 1) for u in updates if (f := u.factor)]
+    smaller = all(f < 1 or told[0].near(f, 1) for f in known)
+    return smaller and any(not told[0].near(f, known[0]) for f in known)
 
 
 def of_pairs(loop: Loop) -> Iterator[str]:

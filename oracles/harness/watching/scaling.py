@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from oracles.harness.watching.events import Unscaled
+from oracles.harness.watching.events import Asked, Ended, Unscaled
 from oracles.harness.watching.loop import Loop, Update, steps, verb
 
 
@@ -52,13 +52,21 @@ def never_scaled(loop: Loop) -> Iterator[str]:
 
     def divided(u: Update) -> bool:
         by = _divisors(u)
-        return _scales(u) == {1.0} and any(s != 1 and u.near(u.factor, 1 / s) for s in by)
+        told = (s for s in by if s != 1 and u.near(u.factor, 1 / s))
+        return _scales(u) == {1.0} and any(not _by_hand(u, s) for s in told)
 
     for which, told in loop.where(divided):
         yield (
             f"{which} {verb(told, 'takes', 'take')} gradients that were divided by the scale, "
             f"{max(_divisors(told[0])):g}, and their loss was never multiplied with it"
         )
+
+
+def _by_hand(update: Update, scale: float) -> bool:
+    """Whether losses were multiplied with the scale, or may have been by who has asked for it."""
+    asked = any(isinstance(e, Asked) for e in update.window)
+    factors = [b.begun.loss.factor for b in update.landed]
+    return all(update.near(f, scale) or (asked and (f is None or f > 1)) for f in factors)
 
 
 def _divisors(update: Update) -> list[float]:
@@ -68,11 +76,28 @@ def _divisors(update: Update) -> list[float]:
 
 def scaled_in_part(loop: Loop) -> Iterator[str]:
     """Of the losses of one step some are scaled."""
-    for which, told in loop.where(lambda u: {1.0} < _scales(u) - {None}):
+    for which, told in loop.where(_in_part):
         yield (
             f"{which} {verb(told, 'adds', 'add')} gradients of a loss that was scaled and of one "
             "that was not"
         )
+
+
+def _in_part(update: Update) -> bool:
+    """Whether gradients hold one loss that is scaled and one that is not, at the same time.
+
+    What was unscaled is there as if it had never been scaled: another loss is added to it as it is.
+    """
+    scales = {b.ended: b.begun.loss.scale for b in update.landed}
+    held: set[float] = set()
+    for event in update.window:
+        if isinstance(event, Unscaled) and event.optimizer == update.used.optimizer:
+            held = {1.0} if held else held
+        elif isinstance(event, Ended) and (scale := scales.get(event)):
+            held.add(scale)
+        if {1.0} < held:
+            return True
+    return False
 
 
 def not_finite(loop: Loop) -> Iterator[str]:

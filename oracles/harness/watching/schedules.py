@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from oracles.harness.watching.events import (
     Advanced,
+    Built,
     Event,
     Optimizer,
     Scheduler,
@@ -175,19 +176,31 @@ def before_step(loop: Loop) -> Iterator[str]:
 def _early(loop: Loop, number: int, updates: tuple[Update, ...]) -> bool:
     """Whether each step comes right after an advance, and not the other way round.
 
-    The advance is between the last backward pass and the step; or one precedes each step, and none
-    follows the last one. Whoever takes up a schedule in the middle, by steps before the training,
-    is not among them: there each step is followed by an advance.
+    The advance is between the last backward pass and the step; or one precedes each step, or as
+    many steps each time, and none follows the last one. Whoever takes up a schedule in the middle,
+    by steps before the training, is not among them: there each step is followed by an advance. Nor
+    is who leaves out a first rate of 0.
     """
     first = updates[0].window
-    if len(advances(number, first)) != 1 or any(isinstance(e, Skipped) for e in first):
+    places = advances(number, first)
+    if len(places) != 1 or any(isinstance(e, Skipped) for e in first):
+        return False
+    rates = [e.before for e in first if isinstance(e, Advanced) and e.scheduler == number]
+    if rates[0] and not any(rates[0]):
         return False
     if all(_within(number, u) for u in updates):
         return True
-    last = loop.log.events.index(updates[-1].used)
-    after = advances(number, loop.log.events[last:])
-    once = all(len(advances(number, u.window)) == 1 for u in updates)
-    return loop.log.whole and once and not after
+    ended = loop.log.cut or loop.log.error
+    epochs = [*_epochs(loop, number, updates)]
+    return not ended and len(epochs) > 1 and len(set(epochs)) == 1
+
+
+def _epochs(loop: Loop, number: int, updates: tuple[Update, ...]) -> Iterator[int]:
+    """How many steps come after each advance, up to the next one, or to the end."""
+    mine = {u.used for u in updates}
+    places = advances(number, loop.log.events)
+    for start, end in pairwise((*places, None)):
+        yield sum(e in mine for e in loop.log.events[start:end])
 
 
 def _within(number: int, update: Update) -> bool:
@@ -237,16 +250,22 @@ def overwritten(loop: Loop) -> Iterator[str]:
 
 
 def _edits(loop: Loop, number: int) -> Iterator[tuple[float, float]]:
-    """Rates that somebody has set since the last step or advance, and what became of them."""
+    """Rates that somebody has set since the last step or advance, and what became of them.
+
+    What the scheduler begins with may have been set, too: its rates are meant then.
+    """
     owner = loop.log.schedulers[number].optimizer
     known: Values = ()
     for event in loop.log.events:
         if isinstance(event, Used) and event.optimizer == owner:
             known = tuple(float(group.get("lr", math.nan)) for group in event.groups)
+        elif isinstance(event, Built) and event.optimizer == owner:
+            known = event.rates
         elif (
             isinstance(event, Advanced) and loop.log.schedulers[event.scheduler].optimizer == owner
         ):
-            if event.scheduler == number and not event.placed and len(known) == len(event.before):
+            mine = event.scheduler == number and not (event.placed or event.based)
+            if mine and len(known) == len(event.before):
                 for was, now, after in zip(known, event.before, event.after, strict=True):
                     if now not in (was, after):
                         yield now, after
@@ -289,10 +308,13 @@ def _replaced(loop: Loop, number: int) -> tuple[float, float] | None:
             rates = tuple(float(group.get("lr", math.nan)) for group in event.groups)
             own = rates if known and rates != known else own
             known = rates
+        elif isinstance(event, Built) and event.optimizer == owner:
+            known, own = event.rates, ()
         elif (
             isinstance(event, Advanced) and loop.log.schedulers[event.scheduler].optimizer == owner
         ):
-            if own and event.scheduler == number and event.before == own and event.after != own:
+            mine = event.scheduler == number and not event.based
+            if own and mine and event.before == own and event.after != own:
                 return own[0], event.after[0]
             known, own = event.after, ()
     return None

@@ -312,12 +312,13 @@ class Listener:
         finally:
             self._inner -= 1
         if not self._inner:
-            self.recorder.scheduler(scheduler)
+            self.recorder.built(scheduler)
 
     def _advance(self, original: Any, scheduler: Any, *args: Any, **kwargs: Any) -> Any:
         if self._inner:
             return original(scheduler, *args, **kwargs)
         number = self.recorder.scheduler(scheduler)
+        based = self.recorder.based(scheduler)
         before = self.recorder.rates(scheduler)
         self._inner += 1
         try:
@@ -326,7 +327,9 @@ class Listener:
             self._inner -= 1
         placed = any(value is not None for value in (*args, *kwargs.values()))
         after = self.recorder.rates(scheduler)
-        self.recorder.note(Advanced(scheduler=number, placed=placed, before=before, after=after))
+        self.recorder.note(
+            Advanced(scheduler=number, placed=placed, based=based, before=before, after=after)
+        )
         return result
 
     # Scalers

@@ -17,6 +17,7 @@ from oracles.harness.subjects.loops.looks import (
 )
 from oracles.harness.subjects.loops.losses import parameters
 from oracles.harness.watching.events import (
+    Built,
     Event,
     Log,
     Look,
@@ -69,6 +70,7 @@ class Recorder:
         self.told: dict[tuple[int, int], Told] = {}
         self._optimizers: dict[int, dict[str, Any]] = {}
         self._schedulers: dict[int, dict[str, Any]] = {}
+        self._bases: dict[int, Any] = {}
         self._known: dict[tuple[int, ...], tuple[int, Any]] = {}
         self._given: list[int] = []
         self._reached: list[torch.Tensor] | None = None
@@ -128,6 +130,21 @@ class Recorder:
                 "last": "SWALR" in bases,
             }
         return number
+
+    def built(self, scheduler: Any) -> None:
+        """A scheduler was built, and has set rates."""
+        owner = self._schedulers[self.scheduler(scheduler)]["optimizer"]
+        self.based(scheduler)
+        if owner is not None:
+            self.note(Built(optimizer=owner, rates=self.rates(scheduler)))
+
+    def based(self, scheduler: Any) -> bool:
+        """Whether the first rates of a scheduler were set since this was asked, or it was built."""
+        number, bases = self.scheduler(scheduler), getattr(scheduler, "base_lrs", None)
+        groups = getattr(getattr(scheduler, "optimizer", None), "param_groups", [])
+        before = self._bases.get(number, [group.get("initial_lr") for group in groups])
+        self._bases[number] = bases and [*bases]
+        return bool(bases) and bases != before
 
     def model(self, model: torch.nn.Module, *, given: bool = False) -> None:
         """A model; its parameters are looked at from now on."""
