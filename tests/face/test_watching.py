@@ -228,18 +228,30 @@ def test_a_multiple_of_the_mean_is_asked_about() -> None:
     assert asked(by_steps, loss="mean") == []
 
 
-@pytest.mark.parametrize(("limit", "count"), [(0.1, 0), (1e6, 0), (None, 1)])
-def test_a_norm_that_is_limited_by_hand_is_no_multiple(limit: float | None, count: int) -> None:
-    """Each step has a factor of its own then; one number for all is asked about."""
+@pytest.mark.parametrize(
+    ("factor", "count"),
+    [
+        (lambda n, norm: min(1.0, 0.1 / norm), 0),
+        (lambda n, norm: min(1.0, 1e6 / norm), 0),
+        (lambda n, norm: 0.7, 1),
+        (lambda n, norm: 1 / (n + 2), 1),
+        (lambda n, norm: 0.7 + n, 1),
+    ],
+    ids=["limit", "limit that does not bind", "number", "counts", "more than 1"],
+)
+def test_a_norm_that_is_limited_by_hand_is_no_multiple(
+    factor: Callable[[int, float], float], count: int
+) -> None:
+    """Each step has a factor of its own then, and none is more than 1."""
 
     def train(model: nn.Module, optimizer: Any) -> None:
-        for x, y in batches():
+        for n, (x, y) in enumerate(batches()):
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
             gradients = [p.grad for p in model.parameters() if p.grad is not None]
             norm = float(torch.stack([g.norm() for g in gradients]).norm())
             for gradient in gradients:
-                gradient *= min(1.0, limit / norm) if limit else 0.7
+                gradient *= factor(n, norm)
             optimizer.step()
 
     found = asked(train, loss="mean")

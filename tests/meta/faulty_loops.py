@@ -353,6 +353,30 @@ def scale_forgotten(watch: Any) -> None:
     _scaled(watch, lambda model, optimizer, scaler: scaler.step(optimizer), scale=False)
 
 
+@planted("never scaled", there=SCALER)
+def scale_forgotten_and_looked_at(watch: Any) -> None:
+    def step(model: Any, optimizer: Any, scaler: Any) -> None:
+        scaler.get_scale()
+        scaler.step(optimizer)
+
+    _scaled(watch, step, scale=False)
+
+
+@planted("scaled in part", there=SCALER)
+def one_of_two_losses_scaled_and_added_to_an_unscaled_one(watch: Any) -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    scaler = grad_scaler()
+    with watch(optimizer, model=model, scaler=scaler):
+        for x, y in batches():
+            optimizer.zero_grad()
+            scaler.scale(F.cross_entropy(model(x), y)).backward()
+            scaler.unscale_(optimizer)
+            scaler.scale(model(x).square().mean()).backward()
+            scaler.step(optimizer)
+            scaler.update()
+
+
 @planted("scaled in part", there=SCALER)
 def one_of_two_losses_scaled(watch: Any) -> None:
     model = mlp()

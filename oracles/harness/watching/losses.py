@@ -228,11 +228,16 @@ def multiple(loop: Loop) -> Iterator[str]:
 
 
 def _limited_by_hand(loop: Loop, told: Sequence[Update]) -> bool:
-    """Whether gradients were made smaller, by another factor at each step, as a limit does it."""
+    """Whether gradients were made smaller, by another factor at each step, as a limit does it.
+
+    A limit does not divide by whole numbers, as counts are.
+    """
+    near = told[0].near
     updates = [u for u in loop.updates[told[0].used.optimizer] if u.landed]
     known = [f * (u.landed[-1].begun.loss.scale or 1) for u in updates if (f := u.factor)]
-    smaller = all(f < 1 or told[0].near(f, 1) for f in known)
-    return smaller and any(not told[0].near(f, known[0]) for f in known)
+    smaller = all(0 < f < 1 or near(f, 1) for f in known)
+    differ = any(not near(f, known[0]) for f in known)
+    return smaller and differ and not all(near(f, 1 / round(1 / f)) for f in known)
 
 
 def of_pairs(loop: Loop) -> Iterator[str]:

@@ -25,7 +25,8 @@ def never_unscaled(loop: Loop) -> Iterator[str]:
     """A step takes gradients that are still multiplied with the scale."""
 
     def scaled(u: Update) -> bool:
-        return _scale(u) != 1 and u.near(u.factor, 1) and not u.used.unscaling
+        taken_as_it_is = u.near(u.factor, 1) and not u.used.unscaling
+        return _scale(u) != 1 and taken_as_it_is and not _in_part(u)
 
     for which, told in loop.where(scaled):
         yield (
