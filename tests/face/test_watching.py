@@ -269,6 +269,34 @@ def test_what_a_schedule_sets_when_it_is_built_was_set_by_no_hand() -> None:
     assert asked(train) == []
 
 
+@pytest.mark.parametrize(("based", "count"), [(False, 1), (True, 0)])
+def test_a_rate_set_by_hand_is_to_last_where_the_schedule_goes_on_from_it(
+    based: bool, count: int
+) -> None:
+    def train(model: nn.Module, optimizer: Any) -> None:
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.9**step)
+        by_steps(model, optimizer, after=schedule.step)
+        optimizer.param_groups[0]["lr"] = 0.01
+        if based:
+            schedule.base_lrs = [0.02]
+        by_steps(model, optimizer, after=schedule.step)
+
+    assert [one.partition(":")[0] for one in asked(train)] == count * ["a rate set by hand"]
+
+
+def test_a_schedule_that_is_taken_up_is_not_accused_if_the_training_breaks_off() -> None:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    with suppress(KeyboardInterrupt), oracles.watch(optimizer) as report:
+        schedule.step()
+        by_steps(model, optimizer)
+        schedule.step()
+        by_steps(model, optimizer)
+        raise KeyboardInterrupt
+    assert names(report) == {"raises"}
+
+
 @pytest.mark.parametrize("said", [None, "mean"])
 @pytest.mark.parametrize(
     ("windows", "divisor", "step"),

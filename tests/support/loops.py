@@ -2351,3 +2351,36 @@ def a_schedule_taken_up_at_its_second_epoch(watch: Any) -> Any:
                 optimizer.step()
             schedule.step()
     return model
+
+
+@right
+def a_schedule_taken_up_and_watched_for_an_epoch(watch: Any) -> Any:
+    """It goes on when the epoch is over, and nobody watches it then."""
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    with watch(optimizer, model=model):
+        schedule.step()
+        for x, y in batches(2):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    schedule.step()
+    return model
+
+
+@where(SCALER)
+def scaled_by_a_scale_that_is_known(watch: Any) -> Any:
+    """It is asked for once, and does not change in so few steps."""
+    model = mlp()
+    optimizer = sgd(model)
+    scaler = grad_scaler()
+    scaler.scale(torch.ones(1))
+    scale = scaler.get_scale()
+    with watch(optimizer, model=model, scaler=scaler, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            (F.cross_entropy(model(x), y) * scale).backward()
+            scaler.step(optimizer)
+            scaler.update()
+    return model
