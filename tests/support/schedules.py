@@ -103,6 +103,14 @@ class Updated:
             group["lr"] = group["initial_lr"] * self.gamma**num_updates
 
 
+class ByUpdates(Updated):
+    """As timm's whose length is in updates: epochs are told it for nothing."""
+
+    t_in_epochs = False
+
+    def step(self, epoch: int, metric: Any = None) -> None: ...
+
+
 class HalfEdited(Closed):
     """Takes a rate that was written into a group for its base rate."""
 
