@@ -376,6 +376,13 @@ def test_a_machine_of_ones_own() -> None:
     assert next(line.name for line in report.lines if line.word is Word.BROKEN) == MACHINE
 
 
+def test_a_machine_of_ones_own_need_not_promise_all() -> None:
+    report = oracles.check_schedule(schedules.Replacing)
+    words = {line.name: line.word for line in report.lines}
+    assert report.ok, report.faults()
+    assert {name for name, word in words.items() if word is Word.NOT_PROMISED} == {MACHINE, LATE}
+
+
 def test_torchs_class_is_well() -> None:
     """What the ledger knows of it is not told."""
     report = oracles.check_schedule(torch.optim.lr_scheduler.StepLR)

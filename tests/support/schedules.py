@@ -45,6 +45,17 @@ class Impatient(torch.optim.lr_scheduler.ReduceLROnPlateau):
         self.patience += 1
 
 
+class Replacing(torch.optim.lr_scheduler.ReduceLROnPlateau):
+    """The same machine, as torch had it before rates were tensors; late groups keep their rates."""
+
+    def _reduce_lr(self, epoch: Any) -> None:
+        for group, least in zip(self.optimizer.param_groups, self.min_lrs, strict=False):
+            old = float(group["lr"])
+            new = max(old * self.factor, least)
+            if old - new > self.eps:
+                group["lr"] = new
+
+
 class Closed(Base):  # type: ignore[misc]
     """Exponential decay by its closed form; with what else a class may get wrong."""
 
