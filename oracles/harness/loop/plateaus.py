@@ -20,7 +20,7 @@ from oracles.harness.loop.changing import REFUSED
 from oracles.harness.loop.question import EVERYTHING, Question, rejections, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, places
 from oracles.harness.loop.resuming import RESUME
-from oracles.harness.rates import weaker
+from oracles.harness.rates import weaker, written
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.schedulers import (
     BUILT_LATER,
@@ -115,7 +115,7 @@ def _wrong(
     """What is not as it should be; a class of one's own need not remember by these names."""
     for group, (ball, rate) in enumerate(zip(balls, seen.rates, strict=True)):
         if not ball.contains(rate):
-            return f"sets {rate} in group {group}, not {ball},"
+            return f"sets {rate} in group {group}, not {written(ball)},"
     if seen.told != seen.rates:
         return f"tells {seen.told}, and sets {seen.rates},"
     if not seen.kept and not weaker():
