@@ -56,6 +56,11 @@ TEXTS: dict[str, tuple[str, tuple[str, ...], str]] = {
         ("Adam",),
         "Adam's eps_inside with uncorrected, lr = 0.01, beta1 = 0.8, beta2 = 0.97 and eps = 0.001",
     ),
+    "beside a count of rows, which few cases differ in": (
+        "v = 0.9*v + g + 0.1/m*w; w -= 0.01*v",
+        ("SGD",),
+        "SGD's batch_scaled, lr = 0.01, momentum = 0.9 and weight_decay = 0.1",
+    ),
     "a sum": (
         "s += g*g; w -= 0.5*g/(sqrt(s) + 1e-7)",
         ("Adagrad",),
@@ -83,6 +88,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
     "sign descent": ("w -= 0.001*sign(g)", ("Adam", "Rprop")),
     "clipped": ("v = 0.9*v + clip(g, -1, 1); w -= 0.1*v", ("SGD", "RAdam")),
     "momentum of its own kind": ("m = 0.9*m+0.1*g; w -= 0.1*(0.3*g + 0.7*m)", ("SGD",)),
+    "a rate of its own": ("w = w - 0.1/(1+0.01*t)*g", ALL),
     "two momenta": ("a = 0.5*a+g; b = 0.9*b+g; w -= 0.05*(a+b)", ("SGD",)),
 }
 
