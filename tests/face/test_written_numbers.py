@@ -202,3 +202,10 @@ def test_numbers_that_are_torch_s_are_said_too() -> None:
     assert found.assumed == {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     said = "Written in it as torch's defaults are: beta1 = 0.9, beta2 = 0.999, eps = 1e-08."
     assert said in render(found, width=100)
+
+
+def test_numbers_by_hand_are_those_that_are_written() -> None:
+    """A convention is not ruled out because the code has another rate than torch's default."""
+    found = identify(read("v = 0.9*v + g; w = w - 0.1*v"), ("SGD",))
+    rejected = {c.names for example in found.examples for c in example.rejected}
+    assert rejected == {frozenset({"ema_momentum"})}
