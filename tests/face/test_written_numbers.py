@@ -98,7 +98,10 @@ def test_no_numbers_make_a_rule_of_what_is_none(what: str) -> None:
     text, rules = WRONG[what]
     found = identify(read(text), rules)
     assert not found.fits and found.written
-    assert "with torch's defaults for what it does not take, the simplest with any" in str(found)
+    assert (
+        "with torch's defaults for what it does not take, the simplest elementwise ones with any"
+        in str(found)
+    )
 
 
 class Heavy(torch.optim.Optimizer):
