@@ -158,7 +158,8 @@ bias_undecayed gives 0.9, the code 0.85
             nearest = f"; nearest is {self.nearest}" if self.nearest else ""
             out = f"{self.ruled_out:,} were ruled out"
             if self.written:
-                out += " with torch's defaults for what it does not take, the simplest with any"
+                out += " with torch's defaults for what it does not take"
+                out += ", the simplest elementwise ones with any"
             return f"{self.name} follows no known rule ({out}{nearest})"
         follows = f"{self.name} follows {' or '.join(map(str, self.fits))}"
         without = [f"ignoring {', '.join(sorted(self.ignores))}"] if self.ignores else []

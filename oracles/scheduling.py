@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,9 +131,10 @@ def identify_schedule(
     among = [_schedule(name) for name in (KNOWN if schedules is None else schedules)]
     who = scheduled(subject, names or {}, fixed or {})
     try:
-        if who.takes is not None:
-            return _by_settings(who, among)
-        return _by_rates(who, among)
+        if who.takes is None:
+            return _by_rates(who, among)
+        found = _by_settings(who, among)
+        return found if found.named else _by_default(who, among) or found
     except SubjectError as error:
         return ScheduleIdentification(who.name, fault=error.sentence)
 
@@ -154,6 +157,16 @@ def _by_settings(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentific
     fits = [fit for schedule in asked for fit in rates.asked(who, schedule, ROUNDS)]
     out = sum(len(schedule.timings) for schedule in asked) - len(fits)
     return ScheduleIdentification(who.name, _simplest(_least_assumed(fits)), ruled_out=out)
+
+
+def _by_default(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentification | None:
+    """Of whoever takes settings, what its rates are where none is given; None if that is none."""
+    alone = copy(who)
+    alone.takes = None
+    with suppress(SubjectError):
+        found = _by_rates(alone, among)
+        return found if found.named else None
+    return None
 
 
 def _least_assumed(fits: Sequence[Fit]) -> list[Fit]:
@@ -192,14 +205,18 @@ def _by_rates(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentificati
     def of_others() -> list[Fit]:
         return made(others, first=True) or made(others, first=False)
 
+    def likely() -> list[Fit]:
+        fits = made(others, first=True) if seen[0] == 0 else []  # where no rate of torch's begins
+        return fits or made(own, first=True)
+
     own = [one for one in among if one.home]
     others = [one for one in among if not one.home]
-    if _shows_factors(shown) and (fits := of_others()):
+    told = _shows_factors(shown) and len({*seen}) > 1  # all alike, many would have them
+    if told and (fits := likely() or of_others() or made(own, first=False)):
         return ScheduleIdentification(who.name, _simplest(fits))
     if shown is not None and (found := _shown(who, shown, seen, among)):
         return found
-    fits = made(others, first=True) if seen[0] == 0 else []  # where no rate of torch's begins
-    fits = fits or made(own, first=True)
+    fits = likely()
     if not fits and not who.scaled and (plan := rates.warmed_up(seen, own)):
         return ScheduleIdentification(who.name, plan=plan)
     fits = fits or of_others() or made(own, first=False)

@@ -16,6 +16,11 @@ from oracles.schedules.composed import Plan, Single
 from oracles.schedules.schedule import Timing
 
 
+def written(rate: Enclosure) -> str:
+    """As a midpoint and its radius."""
+    return f"{float(rate.mid):.17g} ± {float(rate.rad):.2g}"
+
+
 @dataclass(frozen=True)
 class Off:
     """A rate that no rounding explains."""
@@ -26,8 +31,8 @@ class Off:
     got: float
 
     def __str__(self) -> str:
-        ball = f"{float(self.expected.mid):.17g} ± {float(self.expected.rad):.2g}"
-        return f"at epoch {self.epoch}, group {self.group}: expected {ball}, got {self.got!r}"
+        place = f"at epoch {self.epoch}, group {self.group}"
+        return f"{place}: expected {written(self.expected)}, got {self.got!r}"
 
 
 @dataclass(frozen=True)

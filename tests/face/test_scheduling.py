@@ -84,6 +84,8 @@ def test_what_makes_a_scheduler_shows_its_settings(name: str) -> None:
         pytest.skip(f"this torch has no {name}")
     schedule = SCHEDULES[name]
     settings = schedule.settings()
+    if "factors" in settings._fields:  # which no other schedule has
+        settings = settings._replace(factors=(1.0, 0.25, 0.8, 0.3))
 
     def made(optimizer: Any) -> Any:
         return schedulers.build(Single(schedule, settings), optimizer)
@@ -306,6 +308,7 @@ NOT_PROMISED: dict[Any, set[str]] = {
     schedules.ByLambda: {EDITS, LATER},
     schedules.Duck: {EDITS, LATE, JUMPS, KEPT},
     schedules.Updated: {EDITS, KEPT},
+    schedules.ByUpdates: {EDITS, KEPT},
 }
 
 
@@ -371,6 +374,13 @@ def test_a_machine_of_ones_own() -> None:
     report = oracles.check_schedule(schedules.Impatient)
     assert report.schedule == "ReduceLROnPlateau"
     assert next(line.name for line in report.lines if line.word is Word.BROKEN) == MACHINE
+
+
+def test_a_machine_of_ones_own_need_not_promise_all() -> None:
+    report = oracles.check_schedule(schedules.Replacing)
+    words = {line.name: line.word for line in report.lines}
+    assert report.ok, report.faults()
+    assert {name for name, word in words.items() if word is Word.NOT_PROMISED} == {MACHINE, LATE}
 
 
 def test_torchs_class_is_well() -> None:
@@ -538,6 +548,33 @@ def test_of_a_function_of_its_own_is_told_that_it_is_one() -> None:
 
     found = identify_schedule(curved)
     assert str(found) == "curved follows LambdaLR's of_base of a function of its own"
+
+
+def falling(optimizer: Any, whole: int = 30) -> Any:
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: max(0.0, 1 - t / whole) ** 2)
+
+
+def warmed(optimizer: Any, warmup_steps: int = 5) -> Any:
+    def factor(t: int) -> float:
+        return t / warmup_steps if t < warmup_steps else cosine(t - warmup_steps, 20)
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+@pytest.mark.parametrize(
+    ("make", "follows"),
+    [
+        (falling, "PolynomialLR's to_zero with total_iters=30, power=2"),
+        (
+            warmed,
+            "get_cosine_schedule_with_warmup's from_zero with num_warmup_steps=5, "
+            "num_training_steps=25, num_cycles=0.5",
+        ),
+    ],
+)
+def test_a_function_of_its_own_may_be_a_schedule(make: Any, follows: str) -> None:
+    """Also where it takes a setting that the schedule does not know: it has a default."""
+    assert str(identify_schedule(make)) == f"{make.__name__} follows {follows}"
 
 
 @pytest.mark.parametrize(

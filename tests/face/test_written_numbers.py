@@ -56,6 +56,11 @@ TEXTS: dict[str, tuple[str, tuple[str, ...], str]] = {
         ("Adam",),
         "Adam's eps_inside with uncorrected, lr = 0.01, beta1 = 0.8, beta2 = 0.97 and eps = 0.001",
     ),
+    "beside a count of rows, which few cases differ in": (
+        "v = 0.9*v + g + 0.1/m*w; w -= 0.01*v",
+        ("SGD",),
+        "SGD's batch_scaled, lr = 0.01, momentum = 0.9 and weight_decay = 0.1",
+    ),
     "a sum": (
         "s += g*g; w -= 0.5*g/(sqrt(s) + 1e-7)",
         ("Adagrad",),
@@ -83,6 +88,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
     "sign descent": ("w -= 0.001*sign(g)", ("Adam", "Rprop")),
     "clipped": ("v = 0.9*v + clip(g, -1, 1); w -= 0.1*v", ("SGD", "RAdam")),
     "momentum of its own kind": ("m = 0.9*m+0.1*g; w -= 0.1*(0.3*g + 0.7*m)", ("SGD",)),
+    "a rate of its own": ("w = w - 0.1/(1+0.01*t)*g", ALL),
     "two momenta": ("a = 0.5*a+g; b = 0.9*b+g; w -= 0.05*(a+b)", ("SGD",)),
 }
 
@@ -92,7 +98,10 @@ def test_no_numbers_make_a_rule_of_what_is_none(what: str) -> None:
     text, rules = WRONG[what]
     found = identify(read(text), rules)
     assert not found.fits and found.written
-    assert "with torch's defaults for what it does not take, the simplest with any" in str(found)
+    assert (
+        "with torch's defaults for what it does not take, the simplest elementwise ones with any"
+        in str(found)
+    )
 
 
 class Heavy(torch.optim.Optimizer):
@@ -196,3 +205,10 @@ def test_numbers_that_are_torch_s_are_said_too() -> None:
     assert found.assumed == {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     said = "Written in it as torch's defaults are: beta1 = 0.9, beta2 = 0.999, eps = 1e-08."
     assert said in render(found, width=100)
+
+
+def test_numbers_by_hand_are_those_that_are_written() -> None:
+    """A convention is not ruled out because the code has another rate than torch's default."""
+    found = identify(read("v = 0.9*v + g; w = w - 0.1*v"), ("SGD",))
+    rejected = {c.names for example in found.examples for c in example.rejected}
+    assert rejected == {frozenset({"ema_momentum"})}

@@ -45,6 +45,17 @@ class Impatient(torch.optim.lr_scheduler.ReduceLROnPlateau):
         self.patience += 1
 
 
+class Replacing(torch.optim.lr_scheduler.ReduceLROnPlateau):
+    """The same machine, as torch had it before rates were tensors; late groups keep their rates."""
+
+    def _reduce_lr(self, epoch: Any) -> None:
+        for group, least in zip(self.optimizer.param_groups, self.min_lrs, strict=False):
+            old = float(group["lr"])
+            new = max(old * self.factor, least)
+            if old - new > self.eps:
+                group["lr"] = new
+
+
 class Closed(Base):  # type: ignore[misc]
     """Exponential decay by its closed form; with what else a class may get wrong."""
 
@@ -101,6 +112,14 @@ class Updated:
     def step_update(self, num_updates: int) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self.gamma**num_updates
+
+
+class ByUpdates(Updated):
+    """As timm's whose length is in updates: epochs are told it for nothing."""
+
+    t_in_epochs = False
+
+    def step(self, epoch: int, metric: Any = None) -> None: ...
 
 
 class HalfEdited(Closed):

@@ -74,9 +74,14 @@ class ByHand:
 
 
 def by_hand(sieve: Sieve, fit: Candidate) -> tuple[ByHand, ...]:
-    """Of torch's own convention and each other one, the numbers that rule it out, nearest first."""
+    """Of torch's own convention and each other one, the numbers that rule it out, nearest first.
+
+    With the numbers that are written in the code, which are the same whatever it follows.
+    """
     known = sieve.known(fit.rule)
-    others = [Candidate(fit.rule), *combined(fit.rule, 1)]
+    takes = sieve.takes(fit.rule)
+    written = [a for a in fit.arguments if a.how == "is" and not {*a.names} & takes]
+    others = [c.hearing(*written) for c in (Candidate(fit.rule), *combined(fit.rule, 1))]
     others = [c for c in others if str(c) != str(fit)]
     others.sort(key=lambda c: (bool(c.conventions), nearness(c, known).typical))
     found: dict[tuple[str, float], ByHand] = {}

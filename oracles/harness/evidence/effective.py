@@ -14,6 +14,7 @@ from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.candidates import Candidate, combined
 from oracles.harness.evidence.far_off import is_rate
 from oracles.harness.evidence.following import in_short_formats, plainly
+from oracles.harness.evidence.proving import proven
 from oracles.harness.evidence.sifting import DEEP, Sieve, Sifted
 from oracles.harness.evidence.solving import SLACK, Problem
 from oracles.rule import Rule
@@ -96,16 +97,17 @@ def with_any_values(sieve: Sieve) -> Sifted:
     torch's own come first, with switches that the code does not have, and with a factor of one
     argument that it has; then all with one convention; then those that extend the closest of them.
     """
-    found = Sifted()
+    out, failed = Sifted(), Sifted()
     rules = [rule for rule in sieve.rules if not sieve.aside(rule)]
     pool = [p for rule in rules for p in _own(sieve, rule)]
     for count in range(DEEP + 1):
         closest = {problem: _closest(problem) for problem in pool}
-        found += _holding(sieve, closest)
-        if found.fits:
-            break
+        found = _holding(sieve, closest)
+        if found.fits and proven(sieve, found)[0].fits:
+            return out + found
+        failed, out = failed if failed.fits else found, out + replace(found, fits=())
         pool = _further(sieve, closest) if count else _beside(sieve, rules)
-    return found
+    return replace(out, fits=failed.fits)
 
 
 Solutions = Mapping[Problem, tuple[FloatArray, float]]

@@ -35,6 +35,9 @@ SOLVED = 1e-26
 LARGEST, REMEMBERED = 1e4, 30.0
 """Of any number, and of what is gone once e to that power has been forgotten."""
 
+LEAST = 1e-14
+"""By what part slopes that point the same way are parted, so that there is one solution."""
+
 DIGITS = (1, 2, 3, 4, 6, 8, 9, 12, 15)
 """With how many a value is tried: people write few."""
 
@@ -302,13 +305,13 @@ class Problem:
 
 def _moves(slopes: FloatArray, off: FloatArray, damping: FloatArray) -> FloatArray:
     """What brings each row of values nearer to what it is to give."""
-    square = np.einsum("rin,rjn->rij", slopes, slopes)
-    size = np.einsum("rii->ri", square)
-    least = 1e-18 * size.max(axis=1, keepdims=True) + 1e-300
-    square += np.eye(slopes.shape[1]) * (damping[:, None] * size + least)[:, None]
-    toward = np.einsum("rin,rn->ri", slopes, off)
-    moves: FloatArray = np.linalg.solve(square, -toward[..., None])[..., 0]
-    return moves
+    length = np.linalg.norm(slopes, axis=2, keepdims=True)
+    unit = slopes / np.where(length, length, 1.0)
+    square = np.einsum("rin,rjn->rij", unit, unit)
+    square += np.eye(slopes.shape[1]) * (damping[:, None, None] + LEAST)
+    toward = np.einsum("rin,rn->ri", unit, off)
+    moves: FloatArray = np.linalg.solve(square, -toward[..., None])
+    return moves[..., 0] / np.where(length, length, 1.0)[..., 0]
 
 
 def _shorter(value: float) -> tuple[float, ...]:

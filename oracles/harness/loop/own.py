@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from oracles.harness.loop.catalogue import EDITS, LATE, questions
+from oracles.harness.loop.plateaus import MACHINE
 from oracles.harness.loop.question import Question
 from oracles.harness.loop.rating import KEPT, PLAIN, TENSOR, tensors
 from oracles.harness.loop.resuming import RESUME, TWICE
@@ -36,6 +37,8 @@ RESUMPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """By promise, the orders in which both are loaded. The first two are as torch documents them."""
 
+REPLACES = "it puts another rate in the place of a tensor, and what is captured keeps the old"
+
 WEAKER: Mapping[str, str] = MappingProxyType(
     {
         EDITS: "it goes by the epoch alone: a rate that is written into a group lasts until the "
@@ -44,7 +47,8 @@ WEAKER: Mapping[str, str] = MappingProxyType(
         LATER: "it sets the first rate where it is built, and the right one at its next step: "
         "torch documents that it is built before the optimizer is loaded",
         JUMPS: "it is sent to no epoch, which torch has deprecated: it has no _get_closed_form_lr",
-        KEPT: "it puts another rate in the place of a tensor, and what is captured keeps the old",
+        KEPT: REPLACES,
+        MACHINE: REPLACES,
     }
 )
 """Promises that a right class may not make, and what it does in their place; that is held."""

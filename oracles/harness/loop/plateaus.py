@@ -20,6 +20,7 @@ from oracles.harness.loop.changing import REFUSED
 from oracles.harness.loop.question import EVERYTHING, Question, rejections, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, places
 from oracles.harness.loop.resuming import RESUME
+from oracles.harness.rates import weaker, written
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.schedulers import (
     BUILT_LATER,
@@ -114,10 +115,10 @@ def _wrong(
     """What is not as it should be; a class of one's own need not remember by these names."""
     for group, (ball, rate) in enumerate(zip(balls, seen.rates, strict=True)):
         if not ball.contains(rate):
-            return f"sets {rate} in group {group}, not {ball},"
+            return f"sets {rate} in group {group}, not {written(ball)},"
     if seen.told != seen.rates:
         return f"tells {seen.told}, and sets {seen.rates},"
-    if not seen.kept:
+    if not seen.kept and not weaker():
         return "puts another tensor in the place of a rate"
     for name, value in remembered.items():
         if (own := run.remembers(name, value)) != value:
@@ -215,8 +216,10 @@ def joined(late: Joined, place: Place) -> Verdict:
         if number == len(case.metrics):
             break
         state, reduces = plateau.after(state, case.metrics[number], case.settings)
-        there = case if number >= late.at else late.case
-        told += (balls := _after(there, place, run.rates(), reduces=reduces))
+        there = case if number >= late.at and not weaker() else late.case
+        rates = run.rates()
+        balls = _after(there, place, rates[: len(there.bases)], reduces=reduces)
+        told += (balls := [*balls, *map(Enclosure.exact, rates[len(balls) :])])  # which stay
         try:
             run.tell(case.metrics[number])
         except (*REFUSED, IndexError, RuntimeError):  # as older torches say it

@@ -257,7 +257,9 @@ class Following:
         self._held = [group["lr"] for group in owner.param_groups]
         with unwarned():
             self.scheduler = make(owner)
-        self._step = getattr(self.scheduler, "step", None) or self.scheduler.step_update
+        self._step = (
+            self.scheduler.step_update if _by_updates(self.scheduler) else self.scheduler.step
+        )
         self._told = _wants(self._step)
 
     def step(self, *arguments: Any) -> None:
@@ -311,6 +313,11 @@ class Following:
     def join(self, rate: float) -> None:
         """A group joins the optimizer."""
         self.owner.add_param_group({"params": [torch.zeros(1)], "lr": rate})
+
+
+def _by_updates(scheduler: Any) -> bool:
+    """Whether it goes on by updates, as timm's do whose length is not one in epochs."""
+    return not hasattr(scheduler, "step") or getattr(scheduler, "t_in_epochs", True) is False
 
 
 def _wants(step: Callable[..., Any]) -> bool:
