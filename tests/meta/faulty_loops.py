@@ -363,7 +363,7 @@ def scale_forgotten_and_looked_at(watch: Any) -> None:
 
 
 @planted("scaled in part", there=SCALER)
-def one_of_two_losses_scaled_and_added_to_an_unscaled_one(watch: Any) -> None:
+def scaled_and_added_to_unscaled(watch: Any) -> None:
     model = mlp()
     optimizer = sgd(model)
     scaler = grad_scaler()

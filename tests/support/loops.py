@@ -2354,7 +2354,7 @@ def a_schedule_taken_up_at_its_second_epoch(watch: Any) -> Any:
 
 
 @right
-def a_schedule_taken_up_and_watched_for_an_epoch(watch: Any) -> Any:
+def a_schedule_taken_up_for_an_epoch(watch: Any) -> Any:
     """It goes on when the epoch is over, and nobody watches it then."""
     model = mlp()
     optimizer = sgd(model)
