@@ -56,6 +56,11 @@ TEXTS: dict[str, tuple[str, tuple[str, ...], str]] = {
         ("Adam",),
         "Adam's eps_inside with uncorrected, lr = 0.01, beta1 = 0.8, beta2 = 0.97 and eps = 0.001",
     ),
+    "beside a convention and a switch": (
+        "s = 0.95*s+0.05*g**2; a = 0.95*a + 0.05*g; w -= lr*g/sqrt(s - a**2 + 1e-6)",
+        ("RMSprop",),
+        "RMSprop's eps_inside, alpha = 0.95, eps = 1e-06 and centered = True",
+    ),
     "beside a count of rows, which few cases differ in": (
         "v = 0.9*v + g + 0.1/m*w; w -= 0.01*v",
         ("SGD",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import chain
@@ -86,6 +86,9 @@ ROUGHLY = 1e-2
 NOT_FAR = 0.5
 """By what part of a step's largest move what is extended by another convention may be off."""
 
+USUAL = frozenset({"nesterov", "amsgrad", "centered"})
+"""Switches that people write in code of their own, beside conventions."""
+
 EXTENDED = 6
 """How many candidates are tried with one convention more: those that explain the first case best.
 """
@@ -129,7 +132,8 @@ def _holding(sieve: Sieve, closest: Solutions) -> Sifted:
 def _beside(sieve: Sieve, rules: Sequence[Rule]) -> list[Problem]:
     """All with one convention, and factors beside the conventions of those that are nearest."""
     near = [c for c in sieve.ranked[:NEAREST] if c.conventions and c.rule in rules]
-    more = [p for rule in rules for c in combined(rule, 1) for p in _problems(sieve, c)]
+    one = [c for rule in rules for c in combined(rule, 1)]
+    more = [p for c in one for each in _switched(sieve, c, USUAL) for p in _problems(sieve, each)]
     return [*(p for c in near for p in _with_factors(sieve, c)), *more]
 
 
@@ -240,11 +244,17 @@ def _extended(some: Iterable[Candidate]) -> list[Candidate]:
 def _own(sieve: Sieve, rule: Rule) -> Iterator[Problem]:
     """torch's own, as it is and with what may be on, or be multiplied."""
     own = Candidate(rule)
-    yield from _problems(sieve, own)
-    for name, value in rule.hyper()._asdict().items():
-        if isinstance(value, bool) and name not in sieve.takes(rule):
-            yield from _problems(sieve, own.hearing(Argument((name,), "is", not value)))
+    for each in _switched(sieve, own, rule.hyper()._fields):
+        yield from _problems(sieve, each)
     yield from _with_factors(sieve, own)
+
+
+def _switched(sieve: Sieve, own: Candidate, among: Collection[str]) -> Iterator[Candidate]:
+    """It, and with each of some switches that the code does not have."""
+    yield own
+    for name, value in own.rule.hyper()._asdict().items():
+        if isinstance(value, bool) and name in among and name not in sieve.takes(own.rule):
+            yield own.hearing(Argument((name,), "is", not value))
 
 
 def _with_factors(sieve: Sieve, candidate: Candidate) -> Iterator[Problem]:
