@@ -571,6 +571,7 @@ def warmed(optimizer: Any, warmup_steps: int = 5) -> Any:
             "num_training_steps=25, num_cycles=0.5",
         ),
     ],
+    ids=["falling", "warmed"],
 )
 def test_a_function_of_its_own_may_be_a_schedule(make: Any, follows: str) -> None:
     """Also where it takes a setting that the schedule does not know: it has a default."""

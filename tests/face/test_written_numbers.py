@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence import solving
 from oracles.harness.subjects.equations import read
 from oracles.identification import Identification, identify
 from oracles.optimizers.registry import RULES
@@ -93,7 +94,6 @@ WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
     "sign descent": ("w -= 0.001*sign(g)", ("Adam", "Rprop")),
     "clipped": ("v = 0.9*v + clip(g, -1, 1); w -= 0.1*v", ("SGD", "RAdam")),
     "momentum of its own kind": ("m = 0.9*m+0.1*g; w -= 0.1*(0.3*g + 0.7*m)", ("SGD",)),
-    "a rate of its own": ("w = w - 0.1/(1+0.01*t)*g", ALL),
     "two momenta": ("a = 0.5*a+g; b = 0.9*b+g; w -= 0.05*(a+b)", ("SGD",)),
 }
 
@@ -107,6 +107,14 @@ def test_no_numbers_make_a_rule_of_what_is_none(what: str) -> None:
         "with torch's defaults for what it does not take, the simplest elementwise ones with any"
         in str(found)
     )
+
+
+def test_what_points_the_same_way_has_one_solution() -> None:
+    """Two values of which only a sum shows, and one that does not show; nothing is damped."""
+    slopes = np.array([[[3.0, 4.0], [6.0, 8.0], [0.0, 0.0]]])
+    moves = solving.step_toward(slopes, np.array([[-3.0, -4.0]]), np.zeros(1))
+    assert np.allclose(slopes[0].T @ moves[0], [3.0, 4.0], rtol=1e-6)
+    assert moves[0, 2] == 0
 
 
 class Heavy(torch.optim.Optimizer):

@@ -220,7 +220,7 @@ class Problem:
         for _ in range(ROUNDS):
             toward = np.einsum("rin,rn->ri", slopes, off)
             slopes[(terms <= self._least) & (toward > 0)] = 0.0  # which stay where they are
-            moves = np.clip(_moves(slopes, off, damping), -self._reach, self._reach)
+            moves = np.clip(step_toward(slopes, off, damping), -self._reach, self._reach)
             other = np.clip(terms + moves, self._least, self._most)
             there, steep = self._sloping(other)
             less = (there**2).sum(axis=1)
@@ -303,7 +303,7 @@ class Problem:
         return problem, values
 
 
-def _moves(slopes: FloatArray, off: FloatArray, damping: FloatArray) -> FloatArray:
+def step_toward(slopes: FloatArray, off: FloatArray, damping: FloatArray) -> FloatArray:
     """What brings each row of values nearer to what it is to give."""
     length = np.linalg.norm(slopes, axis=2, keepdims=True)
     unit = slopes / np.where(length, length, 1.0)
