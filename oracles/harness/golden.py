@@ -10,7 +10,6 @@ the tests alone put on disk, and :func:`read` gives its vectors back.
 
 from __future__ import annotations
 
-import json
 import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -27,11 +26,17 @@ from oracles.drawing import Hyper
 from oracles.harness.arithmetic.decimals import PRECISE, Precise, Real
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.cases.case import PRECISIONS, Case, Group, Parameter, from_data
-from oracles.harness.golden_notation import Json, laid_out, number, show
+from oracles.harness.golden_notation import (
+    SCHEMA_VERSION,
+    Json,
+    laid_out,
+    loaded,
+    number,
+    show,
+    unread,
+)
 from oracles.harness.subjects.subject import Answer
 from oracles.rule import Convention, Rule
-
-SCHEMA_VERSION = 1
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -301,10 +306,7 @@ def read(rule: Rule, data: bytes) -> tuple[Vector, ...]:
     Raises:
         ValueError: it is of another schema version or rule, or a float's hex and decimal disagree.
     """
-    document = json.loads(data)
-    for field, wanted in (("schema_version", SCHEMA_VERSION), ("rule", rule.name)):
-        if document[field] != wanted:
-            raise ValueError(f"{field}={document[field]!r} is not read here; allowed: {wanted!r}")
+    document = loaded(data, rule=rule.name)
     defaults = document["defaults"]
     return tuple(_decoded(rule, defaults, vector) for vector in document["vectors"])
 
@@ -369,6 +371,5 @@ def strays(rules: tuple[Rule, ...], root: Path) -> list[str]:
     for rule in rules:
         known.add(f"cases/{rule.name.lower()}.toml")
         known |= {f"{name(rule, convention)}.json" for convention in rule.conventions}
-    found = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    own = (path for path in found if path.parts[0] not in ("schedules", "loop"))  # have their own
-    return sorted(p.as_posix() for p in own if p.as_posix() not in known)
+    found = unread(root, ".", known)
+    return [path for path in found if not path.startswith(("schedules/", "loop/"))]  # of others

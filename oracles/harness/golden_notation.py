@@ -1,12 +1,18 @@
-"""How golden documents are written: floats to the bit, and JSON that a person can read."""
+"""How golden documents are written and read: floats to the bit, and JSON for a person's eyes."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
+import tomllib
+from collections.abc import Collection
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
+
+SCHEMA_VERSION = 1
+"""Of all golden documents."""
 
 WIDTH = 100
 """Longest line of a document, where a single value is not longer."""
@@ -59,3 +65,37 @@ def laid_out(value: Json, indent: str = "", taken: int = 0) -> str:
         return "{\n" + ",\n".join(deeper + item for item in items) + f"\n{indent}}}"
     items = [deeper + laid_out(item, deeper) for item in value]
     return "[\n" + ",\n".join(items) + f"\n{indent}]"
+
+
+def loaded(data: bytes, **of: str) -> Json:
+    """A document, which must be of this schema version and of what is said.
+
+    >>> loaded(b'{"schema_version": 1, "rule": "SGD"}', rule="SGD")["rule"]
+    'SGD'
+
+    Raises:
+        ValueError: it is of another.
+    """
+    document = json.loads(data)
+    for field, wanted in {"schema_version": SCHEMA_VERSION, **of}.items():
+        if document[field] != wanted:
+            raise ValueError(f"{field}={document[field]!r} is not read here; allowed: {wanted!r}")
+    return document
+
+
+def tables(path: Path, of: str) -> list[dict[str, Any]]:
+    """The questions about something in a file that is written by hand.
+
+    Raises:
+        ValueError: two questions share an id.
+    """
+    found: list[dict[str, Any]] = tomllib.loads(path.read_text(encoding="utf-8"))[of]
+    if len({table["id"] for table in found}) < len(found):
+        raise ValueError(f"{path.name}: an id of {of} is given more than once")
+    return found
+
+
+def unread(root: Path, folder: str, known: Collection[str]) -> list[str]:
+    """Files below a folder of the golden one that nothing reads."""
+    found = (path.relative_to(root) for path in (root / folder).rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in found if path.as_posix() not in known)

@@ -10,9 +10,7 @@ variants apart and enclose what float64 gives.
 
 from __future__ import annotations
 
-import json
 import math
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import localcontext
@@ -29,8 +27,17 @@ from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.cases.gradients import Gradients
 from oracles.harness.cases.scaling import Iteration, Run
 from oracles.harness.cases.trails import Trail
-from oracles.harness.golden import SCHEMA_VERSION, TOLERANCE
-from oracles.harness.golden_notation import Json, laid_out, number, show
+from oracles.harness.golden import TOLERANCE
+from oracles.harness.golden_notation import (
+    SCHEMA_VERSION,
+    Json,
+    laid_out,
+    loaded,
+    number,
+    show,
+    tables,
+    unread,
+)
 from oracles.loop.averaging import EQUAL, EXPONENTIAL
 from oracles.loop.clipping import EPSILON, GIVEN, NORM, TOTAL, VALUE
 from oracles.loop.part import Part, Variant
@@ -213,12 +220,8 @@ def questions(part: Part, root: Path) -> tuple[Question, ...]:
     Raises:
         ValueError: two questions share an id.
     """
-    path = root / FOLDER / "cases.toml"
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))[part.name]
-    each = tuple(Question(part.name, t.pop("id"), t.pop("comment"), t) for t in tables)
-    if len({question.id for question in each}) < len(each):
-        raise ValueError(f"{path.name}: an id of {part.name} is given more than once")
-    return each
+    asked = tables(root / FOLDER / "cases.toml", part.name)
+    return tuple(Question(part.name, t.pop("id"), t.pop("comment"), t) for t in asked)
 
 
 def leaves(value: Any) -> Iterator[Any]:
@@ -309,13 +312,9 @@ def read(part: Part, data: bytes) -> tuple[Vector, ...]:
     Raises:
         ValueError: it is of another schema version or part, or a float's hex and decimal disagree.
     """
-    document = json.loads(data)
-    for field, wanted in (("schema_version", SCHEMA_VERSION), ("part", part.name)):
-        if document[field] != wanted:
-            raise ValueError(f"{field}={document[field]!r} is not read here; allowed: {wanted!r}")
     return tuple(
         Vector(Question(part.name, v["id"], v["comment"], _meant(v["given"])), _meant(v["gives"]))
-        for v in document["vectors"]
+        for v in loaded(data, part=part.name)["vectors"]
     )
 
 
@@ -324,5 +323,4 @@ def strays(root: Path) -> list[str]:
     known = {f"{FOLDER}/cases.toml", f"{FOLDER}/schema.json"}
     for kind in KINDS.values():
         known |= {f"{name(kind.part, variant)}.json" for variant in kind.part.variants}
-    found = (path.relative_to(root) for path in (root / FOLDER).rglob("*") if path.is_file())
-    return sorted(path.as_posix() for path in found if path.as_posix() not in known)
+    return unread(root, FOLDER, known)

@@ -9,8 +9,6 @@ no platform, and never from a subject.
 
 from __future__ import annotations
 
-import json
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import localcontext
@@ -19,8 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from oracles.harness.arithmetic.decimals import PRECISE, Precise, Real
-from oracles.harness.golden import SCHEMA_VERSION, TOLERANCE
-from oracles.harness.golden_notation import laid_out, number, show
+from oracles.harness.golden import TOLERANCE
+from oracles.harness.golden_notation import (
+    SCHEMA_VERSION,
+    laid_out,
+    loaded,
+    number,
+    show,
+    tables,
+    unread,
+)
 from oracles.schedules.composed import Single
 from oracles.schedules.registry import SCHEDULES
 from oracles.schedules.schedule import Schedule, Timing
@@ -61,12 +67,8 @@ def questions(schedule: Schedule, root: Path) -> tuple[Question, ...]:
     Raises:
         ValueError: two questions share an id.
     """
-    path = root / FOLDER / "cases.toml"
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))[schedule.name]
-    each = tuple(map(partial(_question, schedule), tables))
-    if len({question.id for question in each}) < len(each):
-        raise ValueError(f"{path.name}: an id of {schedule.name} is given more than once")
-    return each
+    asked = tables(root / FOLDER / "cases.toml", schedule.name)
+    return tuple(map(partial(_question, schedule), asked))
 
 
 def _question(schedule: Schedule, table: Mapping[str, Any]) -> Question:
@@ -152,10 +154,7 @@ def read(schedule: Schedule, data: bytes) -> tuple[Vector, ...]:
         ValueError: it is of another schema version or schedule, or a float's hex and decimal
             disagree.
     """
-    document = json.loads(data)
-    for field, wanted in (("schema_version", SCHEMA_VERSION), ("schedule", schedule.name)):
-        if document[field] != wanted:
-            raise ValueError(f"{field}={document[field]!r} is not read here; allowed: {wanted!r}")
+    document = loaded(data, schedule=schedule.name)
     return tuple(map(partial(_decoded, schedule), document["vectors"]))
 
 
@@ -172,5 +171,4 @@ def strays(root: Path) -> list[str]:
     known = {f"{FOLDER}/cases.toml", f"{FOLDER}/schema.json"}
     for schedule in SCHEDULES.values():
         known |= {f"{name(schedule, timing)}.json" for timing in schedule.timings}
-    found = ((path.relative_to(root)) for path in (root / FOLDER).rglob("*") if path.is_file())
-    return sorted(path.as_posix() for path in found if path.as_posix() not in known)
+    return unread(root, FOLDER, known)
