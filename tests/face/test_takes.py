@@ -505,6 +505,14 @@ def test_what_returns_more_than_parameters_is_told_so(step: Any, kind: str) -> N
     assert told in str(identify(step, ["SGD"]))
 
 
+@pytest.mark.parametrize("empty", [[], ()])
+def test_what_returns_no_parameters_is_told_so(empty: Any) -> None:
+    def forgotten(params: Any, grads: Any, state: Any, lr: float) -> Any:
+        return empty
+
+    assert "returns 0 elements for" in str(identify(forgotten, ["SGD"]))
+
+
 def stateless(params: Any, grads: Any, lr: float = 0.1) -> Any: ...
 
 

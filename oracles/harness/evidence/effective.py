@@ -122,8 +122,7 @@ def _holding(sieve: Sieve, closest: Solutions) -> Sifted:
     found = Sifted()
     for problem, (values, off) in closest.items():
         if off < CLOSE or problem.roundings(values) < SLACK:
-            whole = [c for c in _whole(sieve, problem, values) if _sound(sieve, c)]
-            found += sieve.sift(problem.candidate.rule, whole)
+            found += sieve.sift(problem.candidate.rule, _whole(sieve, problem, values))
     said = {str(c): (_said(c), c) for c in found.fits}
     least = min((length for length, _ in said.values()), default=None)
     return replace(found, fits=tuple(c for length, c in said.values() if length == least))
@@ -152,7 +151,7 @@ def otherwise_written(sieve: Sieve, some: Iterable[Candidate]) -> list[Candidate
             heard = candidate.heard(candidate.rule.hyper())
             values = problem.solved(np.array([[float(getattr(heard, n)) for n in problem.names]]))
             if problem.off(values) < CLOSE:
-                found += [c for c in _whole(sieve, problem, values) if _sound(sieve, c)]
+                found += _whole(sieve, problem, values)
     return found
 
 
@@ -228,7 +227,8 @@ def _whole(sieve: Sieve, problem: Problem, values: FloatArray) -> list[Candidate
         if whole.off(values) > CLOSE and whole.roundings(values) > SLACK:
             return []
         whole, values = whole.simplest(values)
-    return [whole.with_values(values)]
+    candidate = whole.with_values(values)
+    return [candidate] if _sound(sieve, candidate) else []
 
 
 def _extended(some: Iterable[Candidate]) -> list[Candidate]:

@@ -110,6 +110,13 @@ def _alike(own: Any, torchs: Any) -> bool:
     return own in (0, 1) if isinstance(torchs, bool) else not isinstance(own, bool)
 
 
+def _is_more(returned: Any) -> bool:
+    """Whether a step has returned more than the list of parameters: a dict, or it with others."""
+    if isinstance(returned, tuple) and returned:
+        return isinstance(returned[0], list | tuple)
+    return isinstance(returned, dict)
+
+
 def fixing(box: Any, name: str, value: Any) -> BlackBox:
     """Code with an argument of its own, whoever looks on when it is asked."""
     if hasattr(box, "fixed"):
@@ -228,7 +235,7 @@ class Function:
             params = self.stepped(params, self.gradients(case, t, dtype), state, rule, h)
             with answering():
                 read = [np.ravel(self.arrays.read(p)) for p in params]
-            rows.append(np.concatenate(read))
+            rows.append(np.concatenate([np.zeros(0), *read]))
             if rows[-1].size != case.offsets[-1]:
                 raise SubjectError(
                     f"returns {rows[-1].size} elements for {case.offsets[-1]} of parameters"
@@ -252,9 +259,7 @@ class Function:
         """
         with answering(), np.errstate(all="ignore"), self.arrays.around():
             returned = self._called(params, grads, state, rule, h)
-            if isinstance(returned, dict) or (
-                isinstance(returned, tuple) and isinstance(returned[0], list | tuple)
-            ):
+            if _is_more(returned):
                 raise SubjectError(
                     f"returns {type(returned).__name__}, where the list of parameters is wanted; "
                     "what it keeps goes into the state that it is given"
