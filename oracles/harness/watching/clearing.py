@@ -109,7 +109,7 @@ def cleared_before_step(loop: Loop) -> Iterator[str]:
     A step that no pass has come before, and that takes nothing, says nothing.
     """
     for optimizer, every in loop.watched:
-        updates = [u for u in every if u.backwards or _takes(u)]
+        updates = [u for u in every if u.backwards or u.takes_any]
         if len(updates) > 1 and all(map(_cleared, updates)):
             yield (
                 f"{steps([u.step for u in updates])} of {optimizer.name} come after the gradients "
@@ -119,13 +119,7 @@ def cleared_before_step(loop: Loop) -> Iterator[str]:
 
 def _cleared(update: Update) -> bool:
     """Whether passes have left gradients, and the step takes none, or zeros."""
-    return bool(update.lost) and not _takes(update)
-
-
-def _takes(update: Update) -> bool:
-    """Whether the step takes anything but zeros."""
-    taken = (update.taken(p) for p in update.optimizer.parameters)
-    return any(g and any(g.values) for g in taken)
+    return bool(update.lost) and not update.takes_any
 
 
 def no_gradient(loop: Loop) -> Iterator[str]:

@@ -53,9 +53,8 @@ def _overflows(update: Update) -> bool:
     """Whether a clip has left zeros of all gradients, and not because they were scaled."""
     own = update.optimizer.parameters
     clips = {clip for p in own if (clip := update.vanished(p))}
-    taken = (update.taken(p) for p in own)
-    none_left = not any(g and any(g.values) for g in taken)
-    return bool(clips) and none_left and not any(_still_scaled(update, clip) for clip in clips)
+    left = update.takes_any or any(_still_scaled(update, clip) for clip in clips)
+    return bool(clips) and not left
 
 
 def _still_scaled(update: Update, clip: Clipped) -> float | None:

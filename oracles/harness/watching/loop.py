@@ -176,6 +176,12 @@ class Update:
         tensors = {g.tensor for g in (*looks, self.taken(parameter)) if g}
         return True if tensors == {left.tensor} else None
 
+    @property
+    def takes_any(self) -> bool:
+        """Whether the step takes anything but zeros."""
+        taken = (self.taken(p) for p in self.optimizer.parameters)
+        return any(g and any(g.values) for g in taken)
+
     def vanished(self, parameter: int) -> Clipped | None:
         """The clip that has made zeros of a gradient, which the step takes as they are.
 
