@@ -498,7 +498,7 @@ def test_a_tensor_that_was_replaced_spoils_no_other() -> None:
     assert [after.weight(n) == before.weight(n) for n in range(6)] == [False] + 5 * [True]
     assert after.weight(0) == ()
     values = [
-        [g.values if g else None for g in look.gradients.values()] for look in (before, after)
+        [g.values if g else None for g in map(look.gradient, range(6))] for look in (before, after)
     ]
     assert values[1] == [values[0][0], (), *values[0][2:]]
 
@@ -553,8 +553,10 @@ def infinite(*gradients: torch.Tensor) -> list[int]:
         parameter.grad = gradient
     looks = Looks()
     looks.follow(parameters)
-    looks.look()
-    return [*looks.infinite(looks.given(range(len(gradients))))]
+    look = looks.look()
+    found = looks.infinite(range(len(gradients)))
+    looks.settle()
+    return [*(looks.read_off(look) if found is None else found)]
 
 
 def test_which_gradients_are_not_finite() -> None:
@@ -566,6 +568,7 @@ def test_which_gradients_are_not_finite() -> None:
     assert infinite(*finite, *wrong) == [3, 4]
     assert infinite(*finite, *wrong, *finite, *wrong) == [3, 4, 8, 9]
     assert infinite(torch.eye(2).to_sparse(), *wrong) == [1, 2], "though one cannot be read"
+    assert infinite(finite[0], wrong[0]) == [1], "they are kept whole"
 
 
 def test_a_report_is_read_when_the_loop_is_over() -> None:

@@ -104,7 +104,9 @@ def _in_part(update: Update) -> bool:
 def not_finite(loop: Loop) -> Iterator[str]:
     """A step takes gradients that are not finite, and so its parameters are no more, either."""
     for optimizer, updates in loop.watched:
-        told = [(u, ps) for u in updates if (ps := [p for p in u.used.infinite if _spoilt(u, p)])]
+        told = [
+            (u, ps) for u in updates if (ps := [p for p in u.used.infinite or () if _spoilt(u, p)])
+        ]
         if told:
             numbers = [u.step for u, _ in told]
             yield (

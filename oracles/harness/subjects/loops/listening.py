@@ -139,8 +139,9 @@ class Listener:
             return None
         number = self.recorder.number(optimizer)
         frame = _caller()
-        running = _running(frame)
-        self._stack = [one for one in self._stack if id(one[1]) in running]  # others have raised
+        if self._stack:  # of others, or of those that have raised
+            running = _running(frame)
+            self._stack = [one for one in self._stack if id(one[1]) in running]
         self._stack.append((number, frame))
         if len(self._stack) > 1:
             return None
@@ -149,20 +150,22 @@ class Listener:
         closure, put = _closure(optimizer, args, kwargs)
         if closure is not None:
             self._calls = 0
-            return put(self._counted(optimizer, closure))
+            return put(self._counted(optimizer, number, closure))
         if not self._skipping:
             given = [a for a in (*args, *kwargs.values()) if a is not None and a is not optimizer]
-            self.recorder.note(self.recorder.used(optimizer, told=bool(given)))
+            self.recorder.note(self.recorder.used(optimizer, number, told=bool(given)))
         return None
 
-    def _counted(self, optimizer: Any, closure: Callable[[], Any]) -> Callable[[], Any]:
+    def _counted(
+        self, optimizer: Any, number: int, closure: Callable[[], Any]
+    ) -> Callable[[], Any]:
         """A closure after whose calls the optimizer takes the gradients."""
 
         def call() -> Any:
             result = closure()
             if self.patches.on:
                 self._calls = (self._calls or 0) + 1
-                self.recorder.note(self.recorder.used(optimizer))
+                self.recorder.note(self.recorder.used(optimizer, number))
             return result
 
         return call
@@ -178,7 +181,7 @@ class Listener:
         if self._skipping:
             self.recorder.note(Skipped(optimizer=number))
             return
-        self.recorder.note(self.recorder.stepped(optimizer, self._calls))
+        self.recorder.note(self.recorder.stepped(optimizer, number, self._calls))
         if self.recorder.meant.ranks:
             self.recorder.tell(number, self._left)
         if self.steps and self.recorder.steps() >= self.steps:
