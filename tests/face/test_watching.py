@@ -133,7 +133,8 @@ NUMBERED = hasattr(torch.zeros((), requires_grad=True).clone().grad_fn, "_sequen
         "checkpointed_reentrant",
         "overflow_left_out",
         "plain",
-        "scaled",
+        *["scaled"] * SCALER,
+        "warmed_up_by_dampening_what_compounds",
     ],
 )
 def test_of_a_loop_that_can_be_read_nothing_is_asked(loop: str) -> None:
@@ -282,6 +283,48 @@ def test_a_rate_set_by_hand_is_to_last_where_the_schedule_goes_on_from_it(
         by_steps(model, optimizer, after=schedule.step)
 
     assert [one.partition(":")[0] for one in asked(train)] == count * ["a rate set by hand"]
+
+
+@pytest.mark.parametrize("often", [1, 4])
+def test_a_rate_set_by_hand_again_and_again_under_a_schedule_that_goes_on_from_it_is_asked_about(
+    often: int,
+) -> None:
+    """Once, it is to go on from there; at each step, both set it."""
+
+    def train(model: nn.Module, optimizer: Any) -> None:
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+        steps = iter(range(4))
+
+        def after() -> None:
+            if next(steps) < often:
+                optimizer.param_groups[0]["lr"] *= 0.8
+            schedule.step()
+
+        by_steps(model, optimizer, after=after)
+
+    found = asked(train)
+    assert [one.partition(":")[0] for one in found] == (often > 1) * ["a rate set by hand"]
+    assert all("ExponentialLR, which has gone on 4 times from what was" in one for one in found)
+
+
+def test_a_scheduler_of_an_optimizer_that_makes_no_step_is_asked_about() -> None:
+    """Generator and judge have other shapes; whoever has a schedule itself is not asked."""
+
+    def train(model: nn.Module, optimizer: Any, own: bool) -> None:
+        other = torch.optim.SGD(nn.Linear(2, 9).parameters(), lr=0.1)
+        schedules: list[Any] = [torch.optim.lr_scheduler.ExponentialLR(other, 0.9)]
+        if own:
+            schedules.append(torch.optim.lr_scheduler.StepLR(optimizer, 9))
+
+        def after() -> None:
+            for schedule in schedules:
+                schedule.step()
+
+        by_steps(model, optimizer, after=after)
+
+    said = "whose schedule: whether ExponentialLR is to set the rates of SGD (2), which makes no"
+    assert [one[: len(said)] for one in asked(partial(train, own=False))] == [said]
+    assert asked(partial(train, own=True)) == []
 
 
 def test_a_schedule_that_is_taken_up_is_not_accused_if_the_training_breaks_off() -> None:

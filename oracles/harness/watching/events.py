@@ -281,6 +281,7 @@ class Advanced(Event):
         based: its first rates, ``base_lrs``, were set since it went on before.
         before: the rates of the groups before, where it has an optimizer.
         after: and after.
+        left: the rates that it has set last; none where it does not say.
     """
 
     scheduler: int
@@ -288,6 +289,7 @@ class Advanced(Event):
     based: bool = False
     before: Values = ()
     after: Values = ()
+    left: Values = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,6 +13,7 @@ import inspect
 import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -323,6 +324,8 @@ class Listener:
         number = self.recorder.scheduler(scheduler)
         based = self.recorder.based(scheduler)
         before = self.recorder.rates(scheduler)
+        last = tuple(map(float, getattr(scheduler, "_last_lr", ())))
+        left = last if len(last) == len(before) else ()
         self._inner += 1
         try:
             result = original(scheduler, *args, **kwargs)
@@ -330,9 +333,8 @@ class Listener:
             self._inner -= 1
         placed = any(value is not None for value in (*args, *kwargs.values()))
         after = self.recorder.rates(scheduler)
-        self.recorder.note(
-            Advanced(scheduler=number, placed=placed, based=based, before=before, after=after)
-        )
+        event = Advanced(scheduler=number, before=before, after=after, left=left)
+        self.recorder.note(replace(event, placed=placed, based=based))
         return result
 
     # Scalers
