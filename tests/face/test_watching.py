@@ -182,6 +182,12 @@ def test_what_is_a_question_of_intention_is_no_fault() -> None:
         ("tuned_in_eval_mode", "eval mode", "whether Sequential, whose dropout or batch norm"),
         ("embeddings_first", "what the loss is", "whether steps 1 to 4 of SGD follow the mean"),
         ("parts_of_one_loss", "what the loss is", "whether steps 1 to 4 of SGD follow the mean"),
+        ("norms_frozen_after_an_epoch", "eval mode", "whether Sequential, whose dropout or batch"),
+        (
+            "nothing_is_to_be_exempt",
+            "exemption of nothing",
+            "whether group 1 of AdamW, which has no",
+        ),
         ("schedule_of_passes", "what the schedule counts", "whether OneCycleLR is to count backw"),
     ],
     ids=lambda value: value if value in RIGHT else "",

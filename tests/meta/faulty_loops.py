@@ -922,11 +922,6 @@ def _exempt(watch: Any, *words: str) -> None:
             optimizer.step()
 
 
-@planted("exemption of nothing")
-def names_that_nothing_has(watch: Any) -> None:
-    _exempt(watch, "LayerNorm.weight", "beta")
-
-
 @planted("exemption of some")
 def names_that_some_have(watch: Any) -> None:
     _exempt(watch, "bias", "norm.weight")

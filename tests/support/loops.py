@@ -2472,7 +2472,7 @@ def _going_on(watch: Any, *, based: bool) -> Any:
     """Cuts of a plateau, and a schedule that goes on from them."""
     model = mlp()
     optimizer = sgd(model)
-    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.5)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.7)
     group = optimizer.param_groups[0]
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda n: 1 + n / 2 if based else 0.9 * group["lr"] / 0.1
@@ -2514,4 +2514,93 @@ def a_schedule_of_something_else(watch: Any) -> Any:
             (F.cross_entropy(model(x), y) + weight.param_groups[0]["lr"] * penalty).backward()
             optimizer.step()
             schedule.step()
+    return model
+
+
+@right
+def averages_of_parts_one_of_which_is_not_trained(watch: Any) -> Any:
+    model = nn.ModuleList([mlp(), mlp()])
+    optimizer = sgd(model[1])
+    averages = [torch.optim.swa_utils.AveragedModel(part) for part in model]
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model[1](x) - model[0](x).detach(), y).backward()
+            optimizer.step()
+            for average, part in zip(averages, model, strict=True):
+                average.update_parameters(part)
+    return model
+
+
+@right
+def average_of_a_twin_part_of_which_is_frozen(watch: Any) -> Any:
+    """It is trained in another phase."""
+    model, twin = mlp(), mlp()
+    twin[0].requires_grad_(False)
+    optimizer = sgd(model)
+    average = torch.optim.swa_utils.AveragedModel(twin)
+    with watch(optimizer, model=[model, twin]):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x) - twin(x), y).backward()
+            optimizer.step()
+            average.update_parameters(twin)
+    return model
+
+
+@right
+def norms_frozen_after_an_epoch(watch: Any) -> Any:
+    """By eval mode, which is turned to again after each validation."""
+    model = mlp(norm=True)
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for epoch in range(3):
+            model.train(epoch < 1)
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+            model.eval()
+            with torch.no_grad():
+                for x, y in batches(2):
+                    F.cross_entropy(model(x), y)
+    return model
+
+
+@right
+def nothing_is_to_be_exempt(watch: Any) -> Any:
+    """No names are given, and the groups are made all the same."""
+    model, names = mlp(norm=True), list[str]()
+    named = [(name in names, p) for name, p in model.named_parameters()]
+    groups = [
+        {"params": [p for exempt, p in named if not exempt], "weight_decay": 0.1},
+        {"params": [p for exempt, p in named if exempt], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=0.01)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+@where(SCALER)
+def scaled_by_as_many_as_there_are_rows(watch: Any) -> Any:
+    """Sums are divided by their rows, and means by their micro-batches: 8, as the scale is."""
+    model = mlp()
+    optimizer = sgd(model)
+    scaler = grad_scaler(init_scale=8.0)
+    with watch(optimizer, model=model, scaler=scaler):
+        for sizes, reduction in (((5, 3), "sum"), ((1, 2) * 4, "mean")):
+            for rows in sizes:
+                ((x, y),) = batches(1, rows)
+                loss = F.cross_entropy(model(x), y, reduction=reduction)
+                scaler.scale(loss).backward()
+            for p in model.parameters():
+                assert p.grad is not None
+                p.grad /= 8
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
     return model

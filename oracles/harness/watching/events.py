@@ -193,6 +193,19 @@ class Unrecorded(Event):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Turned(Event):
+    """A model was told its mode, which may be the one that it was in.
+
+    Attributes:
+        model: which.
+        training: whether it is training mode.
+    """
+
+    model: int
+    training: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Ended(Event):
     """It is over."""
 

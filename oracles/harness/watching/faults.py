@@ -259,11 +259,6 @@ FAULTS = (
         "set its .grad to None, or take it out of the optimizer",
     ),
     Fault(
-        "exemption of nothing",
-        exemptions.empty,
-        "look at the names that the groups were made by",
-    ),
-    Fault(
         "exemption of some",
         exemptions.uneven,
         "look at the names that the groups were made by; ask for the module's class instead",
@@ -358,6 +353,11 @@ QUESTIONS = (
         "whose schedule",
         schedules.of_others,
         "a scheduler that is built on the optimizer that makes the steps, unless it is for others",
+    ),
+    Question(
+        "exemption of nothing",
+        exemptions.empty,
+        "the names that the groups were made by, unless nothing is to be exempt",
     ),
     Question("eval mode", modes.trained_in_eval, "model.train(), unless it is meant"),
 )

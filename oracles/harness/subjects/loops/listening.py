@@ -30,6 +30,7 @@ from oracles.harness.watching.events import (
     Ended,
     Look,
     Skipped,
+    Turned,
     Unrecorded,
     Unscaled,
     Used,
@@ -395,6 +396,7 @@ class Listener:
         """Whose parameters are asked for is a model, where none was given; and who averages."""
         swa = importlib.import_module("torch.optim.swa_utils")
         self.patches.method(swa.AveragedModel, "update_parameters", self._averaged)
+        self.patches.method(torch.nn.Module, "train", self._turned)
         if not self.recorder.models:
             self.patches.method(torch.nn.Module, "named_parameters", self._model)
 
@@ -403,6 +405,13 @@ class Listener:
         if isinstance(model, torch.nn.Module):
             number, parameters = self.recorder.averaged(average, model)
             self.recorder.note(Averaged(average=number, parameters=parameters))
+        return result
+
+    def _turned(self, original: Any, module: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(module, *args, **kwargs)
+        for number, model in enumerate(self.recorder.models):
+            if model is module:
+                self.recorder.note(Turned(model=number, training=module.training))
         return result
 
     def _model(self, original: Any, module: Any, *args: Any, **kwargs: Any) -> Any:
