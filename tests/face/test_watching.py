@@ -153,6 +153,17 @@ def test_check_loop_tells_the_same(loop: str) -> None:
     ]
 
 
+def test_of_gradients_added_by_hand_each_rounded_sum_is_told() -> None:
+    w = nn.Parameter(torch.tensor([0.1, 0.7, 1.3, 2.9]))
+    optimizer = torch.optim.SGD([w], lr=0.01)
+    with oracles.watch(optimizer) as report:
+        for _ in range(4):
+            (g,) = torch.autograd.grad((w**3).sum(), [w])
+            w.grad = g if w.grad is None else w.grad + g
+            optimizer.step()
+    assert report.findings[0].sentence.startswith("steps 2 to 4 of SGD follow once more")
+
+
 def test_what_is_allowed_is_not_told() -> None:
     report = oracles.check_loop(
         partial(FAULTY["zero_grad_forgotten"].loop, unwatched), allow=["never cleared"]

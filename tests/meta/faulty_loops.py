@@ -92,6 +92,19 @@ def zero_grad_forgotten_in_the_backward_pass(watch: Any) -> None:
             F.cross_entropy(model(x), y).backward()
 
 
+@planted("never cleared")
+def gradients_added_by_hand(watch: Any) -> None:
+    """There is no backward pass, and nothing clears what was added."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            found = torch.autograd.grad(F.cross_entropy(model(x), y), [*model.parameters()])
+            for p, g in zip(model.parameters(), found, strict=True):
+                p.grad = g if p.grad is None else p.grad + g
+            optimizer.step()
+
+
 @planted("stale gradient")
 def another_model_cleared(watch: Any) -> None:
     """Only the head is cleared; the body's gradient stays where a pass does not reach it."""

@@ -879,6 +879,21 @@ def gradients_by_hand(watch: Any) -> Any:
 
 
 @right
+def gradients_added_by_hand(watch: Any) -> Any:
+    """Those of two micro-batches, the same ones each time; they are cleared after each step."""
+    w = nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([w], lr=0.5)
+    with watch(optimizer):
+        for _ in range(3):
+            for _ in range(2):
+                (g,) = torch.autograd.grad((w * torch.tensor([1.0, 2.0, 3.0])).sum(), [w])
+                w.grad = g if w.grad is None else w.grad + g
+            optimizer.step()
+            optimizer.zero_grad()
+    return w
+
+
+@right
 def gradients_estimated(watch: Any) -> Any:
     """Evolution strategies: gradients of parameters that require none."""
     model = mlp().requires_grad_(False)

@@ -182,6 +182,22 @@ class Begun(Event):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Derived(Event):
+    """Gradients of parameters were computed, and put nowhere yet.
+
+    Attributes:
+        elements: some of their elements.
+    """
+
+    elements: Elements
+
+    @cached_property
+    def values(self) -> Mapping[int, Values]:
+        """By the number of the parameter."""
+        return self.elements.by_parameter()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Unrecorded(Event):
     """No graphs were recorded for a while, as in a validation.
 

@@ -27,6 +27,7 @@ from oracles.harness.watching.events import (
     Averaged,
     Begun,
     Clipped,
+    Derived,
     Ended,
     Look,
     Skipped,
@@ -194,7 +195,8 @@ class Listener:
     def _to_functions(self) -> None:
         clipping = (getattr(torch.nn.utils, name, None) for name in CLIPPING)
         functions = {function: self._clip for function in clipping if function is not None}
-        self.patches.functions({torch.autograd.backward: self._pass, **functions})
+        passes = {torch.autograd.backward: self._pass, torch.autograd.grad: self._derive}
+        self.patches.functions({**passes, **functions})
         hooks = torch.autograd.graph.saved_tensors_hooks
         self.patches.method(hooks, "__enter__", self._packed)
         self.patches.method(hooks, "__exit__", self._unpacked)
@@ -230,6 +232,22 @@ class Listener:
             self._scaling, self._safe = False, 0
             self._left = self.recorder.looks.look(weights=False)
             self.recorder.note(Ended(look=self._left))
+
+    def _derive(self, original: Any, *args: Any, **kwargs: Any) -> Any:
+        """Gradients are computed, and returned: those of parameters may become theirs by hand."""
+        found = original(*args, **kwargs)
+        inputs = args[1] if len(args) > 1 else kwargs.get("inputs", ())
+        tensors = [inputs] if isinstance(inputs, torch.Tensor) else inputs
+        of_known = {
+            number: gradient
+            for tensor, gradient in zip(tensors, found, strict=False)
+            if (number := self.recorder.looks.known(tensor)) is not None
+            and gradient is not None
+            and gradient.shape == tensor.shape
+        }
+        if of_known:
+            self.recorder.note(Derived(elements=self.recorder.looks.derived(of_known)))
+        return found
 
     def _again(self, roots: Any, gradients: Any) -> bool:
         """Whether a pass is called on the loss of the one before, which nobody has changed."""

@@ -157,12 +157,21 @@ class Looks:
             if gradient is not held[number]:
                 held[number] = gradient
                 which[number] += 1
-        if len(self._where) + len(self._dark) == len(self.tensors):
-            return
+        if len(self._where) + len(self._dark) < len(self.tensors):
+            self._find(numbers, gradients)
+
+    def _find(self, numbers: Sequence[int], gradients: Sequence[torch.Tensor | None]) -> None:
+        """Choose where to look at parameters for which that is not known."""
         for number, gradient in zip(numbers, gradients, strict=True):
             new = number not in self._where and number not in self._dark
             if gradient is not None and new and readable(gradient):
                 self._choose(number, gradient)
+
+    def derived(self, gradients: Mapping[int, torch.Tensor]) -> Elements:
+        """Elements of gradients that are those of no parameter yet, by its number."""
+        self._find([*gradients], [*gradients.values()])
+        there = [n for n in gradients if n in self._where]
+        return self._reader.read(there, [gradients[n] for n in there], (), ())[0]
 
     def infinite(self, numbers: Sequence[int]) -> tuple[int, ...] | None:
         """Whose gradients, which the last look has found, have elements that are not finite.
