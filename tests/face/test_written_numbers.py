@@ -78,6 +78,28 @@ TEXTS: dict[str, tuple[str, tuple[str, ...], str]] = {
         ("Adadelta",),
         "Adadelta's coupled_unscaled, lr = 0.5 and rho = 0.95",
     ),
+    "of many digits, all of which show": (
+        "v += 3*g**2; w -= 0.1*g/(sqrt(v) + 1e-8)",
+        ("Adagrad",),
+        "Adagrad's coupled_unscaled, lr = 0.0577350269189626 and eps = 5.77350269189626e-09",
+    ),
+    "of many digits, before what is said in few": (
+        "m = 0.9*m + 0.1*g; v = 0.999*v + 0.001*g**2; "
+        "w -= 0.001*m/(1-0.9**t)/(sqrt(0.999*v/(1-0.999**t)) + 1e-8)",
+        ("Adam", "NAdam"),
+        "Adam's coupled_unscaled, lr = 0.00100050037531277 and eps = 1.00050037531277e-08",
+    ),
+    "torch's own before others": (
+        "v = 0.99*v + 0.01*g**2; w -= 0.1*g/sqrt(v + 0.001)",
+        ("Adadelta", "RMSprop"),
+        "RMSprop's eps_inside, lr = 0.1 and eps = 0.001",
+    ),
+    "no number that may be any large one": (
+        "t = t + 1; m = 0.9*m + 0.1*g; v = 0.999*v + 0.001*g**2; "
+        "w -= 0.02*(0.9*m/(1-0.9**(t+1)) + 0.1*g/(1-0.9**t))/(sqrt(v/(1-0.999**t)) + 1e-8)",
+        ("NAdam",),
+        "NAdam's constant_momentum, lr = 0.02",
+    ),
 }
 
 
