@@ -67,6 +67,12 @@ TEXTS: dict[str, tuple[str, tuple[str, ...], str]] = {
         ("SGD",),
         "SGD's batch_scaled, lr = 0.01, momentum = 0.9 and weight_decay = 0.1",
     ),
+    "beside a sum of losses": (
+        "v = 0.9*v + m*g + 0.1*w; w -= 0.01*v",
+        ("SGD",),
+        "SGD's coupled_unscaled, gradient × batch_size, lr = 0.01, momentum = 0.9 "
+        "and weight_decay = 0.1",
+    ),
     "a sum": (
         "s += g*g; w -= 0.5*g/(sqrt(s) + 1e-7)",
         ("Adagrad",),

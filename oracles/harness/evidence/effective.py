@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from oracles.harness.arguments import Argument, likely, numeric, pairs
+from oracles.harness.arguments import GRADIENT, Argument, likely, numeric, pairs
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.candidates import Candidate, combined
 from oracles.harness.evidence.far_off import FEWER, is_rate
@@ -320,6 +320,8 @@ def _own(sieve: Sieve, rule: Rule) -> Iterator[Problem]:
     for each in _switched(sieve, own, rule.hyper()._fields):
         yield from _problems(sieve, each)
     yield from _with_factors(sieve, own)
+    if "batch_size" in sieve.takes(rule):  # of a sum of losses
+        yield from _problems(sieve, own.hearing(Argument((GRADIENT,), "times m")))
 
 
 def _switched(sieve: Sieve, own: Candidate, among: Collection[str]) -> Iterator[Candidate]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oracles.drawing import Hyper
-from oracles.harness.arguments import HOWS, Argument
+from oracles.harness.arguments import GRADIENT, HOWS, Argument
 from oracles.harness.arithmetic.formats import FORMATS, FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.following import follow
@@ -123,7 +123,9 @@ class Problem:
         (group,) = known.case.groups
         schedule = tuple(self._given(h, values) for h in group.schedule)
         rows = max(np.size(x) for x in values.values())
-        yield from follow(self._wide(rows), known, schedule=schedule)
+        gradients = tuple(a for a in self.candidate.arguments if GRADIENT in a.names)
+        multiplied = _multiplied(known, self.candidate.rule, gradients)
+        yield from follow(self._wide(rows), multiplied, schedule=schedule)
 
     def _wide(self, rows: int) -> Candidate:
         """The candidate, with buffers for so many rows."""
@@ -326,6 +328,14 @@ class Problem:
                     values = other
                     break
         return values
+
+
+@lru_cache(maxsize=64)
+def _multiplied(known: Observation, rule: Rule, arguments: tuple[Argument, ...]) -> Observation:
+    """What is known, with gradients as a rule sees them that hears of them so."""
+    if not arguments:
+        return known
+    return replace(known, case=Candidate(rule, arguments=arguments).of(known.case))
 
 
 def _unit(known: Observation) -> FloatArray:
