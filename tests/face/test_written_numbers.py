@@ -182,6 +182,15 @@ def bounded(params: Any, lr: float) -> Any:
     return torch.optim.Rprop(params, lr=lr, step_sizes=(1e-6, 0.01))
 
 
+def scaled(params: Any, lr: float, batch_size: int) -> Any:
+    """What a schedule writes from then on is relative to that rate."""
+    return torch.optim.SGD(params, lr=lr * batch_size / 256, momentum=0.9)
+
+
+def halved(params: Any, lr: float, weight_decay: float) -> Any:
+    return torch.optim.SGD(params, lr=2 * lr, weight_decay=weight_decay / 2, momentum=0.9)
+
+
 def stepped(params: Any, grads: Any, state: Any) -> Any:
     t = state["t"] = state.get("t", 0) + 1
     found = []
@@ -201,6 +210,8 @@ CODE: dict[Callable[..., Any], tuple[str, str]] = {
     Closed: ("SGD", "coupled_unscaled, lr = 0.05 and momentum = 0.8"),
     made: ("RMSprop", "coupled_unscaled, alpha = 0.95, eps = 1e-06 and momentum = 0.9"),
     bounded: ("Rprop", "irprop_minus, step_size_max = 0.01"),
+    scaled: ("SGD", "coupled_unscaled, lr × 0.00390625, lr × batch_size, momentum = 0.9"),
+    halved: ("SGD", "coupled_unscaled, lr × 2.0, weight_decay × 0.5, momentum = 0.9"),
     stepped: ("Adam", "coupled_unscaled, lr = 0.02, beta1 = 0.8, beta2 = 0.97 and eps = 1e-05"),
 }
 

@@ -320,8 +320,10 @@ def _own(sieve: Sieve, rule: Rule) -> Iterator[Problem]:
     for each in _switched(sieve, own, rule.hyper()._fields):
         yield from _problems(sieve, each)
     yield from _with_factors(sieve, own)
-    if "batch_size" in sieve.takes(rule):  # of a sum of losses
-        yield from _problems(sieve, own.hearing(Argument((GRADIENT,), "times m")))
+    yield from _problems(sieve, own, *(n for n in numeric(rule) if n in sieve.takes(rule)))
+    for name in (GRADIENT, "lr") if "batch_size" in sieve.takes(rule) else ():
+        summed = own.hearing(Argument((name,), "times m"))
+        yield from (p for some in ((), ("lr",)) for p in _problems(sieve, summed, *some))
 
 
 def _switched(sieve: Sieve, own: Candidate, among: Collection[str]) -> Iterator[Candidate]:
@@ -338,16 +340,16 @@ def _with_factors(sieve: Sieve, candidate: Candidate) -> Iterator[Problem]:
             yield from _problems(sieve, candidate, name)
 
 
-def _problems(sieve: Sieve, candidate: Candidate, factor: str = "") -> Iterator[Problem]:
-    """What is not known: all that the code does not take, and a factor of something that it does.
+def _problems(sieve: Sieve, candidate: Candidate, *factors: str) -> Iterator[Problem]:
+    """What is not known: all that the code does not take, and factors of some that it does.
 
     Each of them by itself if too little is known for all, or some are bounds, which do not show
     until they are reached; and none where a rule's numbers do not show, one by one, in what it
     gives.
     """
     rule, known = candidate.rule, sieve.known(candidate.rule)[:1]
-    names = [n for n in numeric(rule) if n not in sieve.takes(rule) or n == factor]
-    how = {n: "times" if n == factor else "is" for n in names}
+    names = [n for n in numeric(rule) if n not in sieve.takes(rule) or n in factors]
+    how = {n: "times" if n in factors and n in sieve.takes(rule) else "is" for n in names}
     if known and rule.elementwise and not in_short_formats(rule):
         enough = ENOUGH * len(names) <= sieve.size
         alone = [(n,) for n in names] if BOUNDS & {*names} or not enough else []

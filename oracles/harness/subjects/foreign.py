@@ -50,11 +50,24 @@ def write_rate(group: dict[str, Any], name: str, rate: float) -> None:
 
     Under its own name, or torch's where the constructor's own is none of the group's.
     """
-    name = name if name in group or "lr" not in group else "lr"
+    name = _where(group, name)
     if isinstance(group.get(name), torch.Tensor):
         group[name].fill_(rate)
     else:
         group[name] = rate
+
+
+def rate_of(group: dict[str, Any], name: str) -> Any:
+    """The learning rate that is written there; None if there is none."""
+    return group.get(_where(group, name))
+
+
+def _where(group: dict[str, Any], name: str) -> str:
+    return name if name in group or "lr" not in group else "lr"
+
+
+SHORTENED = 2.0**-7
+"""By what part of a number it is another one if no short format rounds it so far."""
 
 
 @contextmanager
@@ -206,10 +219,14 @@ class ForeignOptimizer:
         return {own: values[name] for name, own in self.arguments(rule).items()}
 
     def _factors(self, optimizer: Any, rule: Rule, h: Hyper) -> list[float]:
-        """What its groups multiply a given rate with, where it makes them by name."""
+        """What its groups multiply a given rate with, as torch's schedulers do from then on.
+
+        A rate that was cut to a shorter format is no other one.
+        """
         own = self.arguments(rule).get("lr")
-        alike = self.form == TENSORS or own is None
-        return [1.0 if alike else table.get(own, h.lr) / h.lr for table in optimizer.param_groups]
+        rates = [rate_of(table, own) if own and h.lr else None for table in optimizer.param_groups]
+        factors = [rate / h.lr if isinstance(rate, float) else 1.0 for rate in rates]
+        return [factor if abs(factor - 1) > SHORTENED else 1.0 for factor in factors]
 
     def _reschedule(self, optimizer: Any, rule: Rule, h: Hyper, factors: Sequence[float]) -> None:
         """What changes between steps is written where torch's schedulers write it."""
