@@ -182,16 +182,18 @@ class Function:
         names: torch's names of hyperparameters, and what the function calls them.
         fixed: further arguments, always given.
         arrays: what it computes with.
+        called: its name, where that is another one than the function's own.
     """
 
     step: Step
     names: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     arrays: Arrays = NUMPY
+    called: str = ""
 
     @property
     def name(self) -> str:
-        return getattr(self.step, "__name__", type(self.step).__name__)
+        return self.called or getattr(self.step, "__name__", type(self.step).__name__)
 
     @cached_property
     def keywords(self) -> tuple[str, ...] | None:

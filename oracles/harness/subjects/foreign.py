@@ -90,15 +90,17 @@ class ForeignOptimizer:
         names: torch's names of hyperparameters, and what ``make`` calls them, where that is none of
             :data:`~oracles.harness.subjects.aliases.ALIASES`.
         fixed: further arguments of ``make``, always given.
+        called: its name, where that is another one than that of ``make``: a lambda has none.
     """
 
     make: Make
     names: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    called: str = ""
 
     @property
     def name(self) -> str:
-        return getattr(self.make, "__name__", type(self.make).__name__)
+        return self.called or getattr(self.make, "__name__", type(self.make).__name__)
 
     @cached_property
     def accepts(self) -> tuple[str, ...]:
