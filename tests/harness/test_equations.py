@@ -95,6 +95,8 @@ ROLES = {
     "m = g + λ/n*w; w -= lr*m": {"lambda_": "weight_decay", "n": "batch_size"},
     "w -= lr*(g + λ/m*w)": {"lambda_": "weight_decay", "m": "batch_size"},
     "g = p.grad; p -= self.lr*g": {"p__grad": "gradient", "lr": "lr"},
+    "v .= μ .* v .+ g; w .-= η .* v": {"mu": "momentum", "eta": "lr"},
+    "v.mul_(β2).addcmul_(g, g.conj(), value=1 - β2); w -= lr*g/√v": {"beta2": "beta2"},
     "w = μ w + p.grad; p -= lr*w": {"p": "parameter", "p__grad": "gradient", "mu": "momentum"},
     "if t == 0:\n v = g\nelse:\n v = mu*v + g\nw -= lr*v": {"t": "t-1"},
     "d = g + λ*w\nif t == 0:\n v = d\nelse:\n v = mu*v + d\nw -= lr*v": {"t": "t-1"},
