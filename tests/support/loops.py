@@ -2533,7 +2533,7 @@ def a_schedule_of_something_else(watch: Any) -> Any:
 
 
 @right
-def averages_of_parts_one_of_which_is_not_trained(watch: Any) -> Any:
+def averages_of_parts_of_a_model(watch: Any) -> Any:
     model = nn.ModuleList([mlp(), mlp()])
     optimizer = sgd(model[1])
     averages = [torch.optim.swa_utils.AveragedModel(part) for part in model]
