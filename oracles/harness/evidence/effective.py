@@ -332,7 +332,6 @@ def _own(sieve: Sieve, rule: Rule) -> Iterator[Problem]:
     for each in _switched(sieve, own, rule.hyper()._fields):
         yield from _problems(sieve, each)
     yield from _with_factors(sieve, own)
-    yield from _problems(sieve, own, *(n for n in numeric(rule) if n in sieve.takes(rule)))
     for name in (GRADIENT, "lr") if "batch_size" in sieve.takes(rule) else ():
         summed = own.hearing(Argument((name,), "times m"))
         yield from (p for some in ((), ("lr",)) for p in _problems(sieve, summed, *some))
@@ -347,9 +346,9 @@ def _switched(sieve: Sieve, own: Candidate, among: Collection[str]) -> Iterator[
 
 
 def _with_factors(sieve: Sieve, candidate: Candidate) -> Iterator[Problem]:
-    for name in numeric(candidate.rule):
-        if name in sieve.takes(candidate.rule):
-            yield from _problems(sieve, candidate, name)
+    """It with a factor of whatever the code takes."""
+    taken = [n for n in numeric(candidate.rule) if n in sieve.takes(candidate.rule)]
+    yield from _problems(sieve, candidate, *taken) if taken else ()
 
 
 def _problems(sieve: Sieve, candidate: Candidate, *factors: str) -> Iterator[Problem]:
