@@ -338,7 +338,7 @@ def newton_schulz(x: Array, coefficients: Coefficients, steps: int) -> Array:
 
 def _product(x: Array, y: Array) -> Array:
     """``x @ y`` with the sums in order: BLAS gives other bits on every processor."""
-    return np.sum(x[:, :, None] * y[None, :, :], axis=1)
+    return np.add.reduce(x[:, :, None] * y[None, :, :], axis=1)
 
 
 # --- what Rule.run tells of numbers without dimensions: no rule's text calls these ---------------

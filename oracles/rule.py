@@ -274,12 +274,18 @@ class Rule:
 
     def _recalled(self, state: State, t: Scalar) -> State:
         """A state as a step finds it: where t is a tensor, what it meets is one as well."""
-        met = {name: beside(state[name], t) for name in self.binding.float32_states}
-        products = {name: Product(state[name]) for name in self.binding.float32_products}
-        return {**state, **met, **products}
+        met = dict(state)
+        for name in self.binding.float32_states:
+            met[name] = beside(state[name], t)
+        for name in self.binding.float32_products:
+            met[name] = Product(state[name])
+        return met
 
     def _kept(self, state: State, t: int) -> State:
         """A state as it waits for the next step, after t gradients."""
-        rounded = {name: kept(state[name]) for name in self.binding.float32_states}
-        counted = {"step": t} if "step" in self.states else {}
-        return {**state, **rounded, **counted}
+        waiting = dict(state)
+        for name in self.binding.float32_states:
+            waiting[name] = kept(state[name])
+        if "step" in self.states:
+            waiting["step"] = t
+        return waiting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,6 +15,10 @@ from oracles.reports.text import plain
 
 MARKS = {NOT_ASKED: "VACUOUS"}
 """What is said of an optimizer altogether, where that is another word than of its tasks."""
+
+
+SHOWN = 3
+"""How many places are named of many."""
 
 
 class Running:
@@ -86,7 +90,7 @@ class Running:
         self.failed += outcome.word == FAILED
         self._bar.update(self._line, advance=1, failed=self.failed)
         if shown:
-            notes = outcome.notes if self.verbose else ()
+            notes = (*outcome.notes, *_unasked(outcome.tally)) if self.verbose else ()
             lines = [f"{outcome.word:9} {task}", outcome.text, *notes]
             self.say("\n".join(filter(None, lines)))
 
@@ -96,6 +100,13 @@ class Running:
             print(text, flush=True)
         else:
             self._bar.console.print(text, soft_wrap=True)
+
+
+def _unasked(tally: Tally) -> Iterator[str]:
+    """Where a task has asked nothing, because the ledger knows all that was drawn."""
+    for id, places in tally.unasked().items():
+        more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
+        yield f"          nothing left to ask by {id}: {', '.join(map(str, places[:SHOWN]))}{more}"
 
 
 def _bar() -> Progress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,9 +28,10 @@ from oracles.harness.runs.tally import Line, Tally, count_decided
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.subject import Answer, Place
 from oracles.harness.subjects.torch_optim import TorchSubject
-from oracles.harness.verdict import INSIDE, OUTSIDE, Vacuous, separation
+from oracles.harness.verdict import INSIDE, OUTSIDE, Vacuous, Verdict, separation
 from oracles.optimizers.registry import RULES
 from oracles.optimizers.sgd import RULE
+from oracles.rule import Rule
 from tests.meta.zoo import BatchScaledDecay  # type: ignore[attr-defined]
 from tests.support.told import Told
 
@@ -91,8 +93,12 @@ def test_a_failure_is_shrunk_where_it_shows_alone(
     assert (max(failed) > 1) == shrinks
 
 
-def test_what_failed_is_kept_for_the_check_that_it_failed() -> None:
-    """A check that passes neither asks nor throws away what another one has found."""
+def test_what_failed_is_kept_for_the_check_that_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that passes neither asks nor throws away what another one has found.
+
+    So it is where cases are fresh each time: under a seed Hypothesis keeps none.
+    """
+    monkeypatch.setattr(runner, "seeded", lambda name: lambda test: test)
     before, kept = settings.get_current_profile_name(), InMemoryExampleDatabase()
     settings.register_profile("kept", settings.default, database=kept)
     settings.load_profile("kept")
@@ -110,6 +116,26 @@ def test_what_failed_is_kept_for_the_check_that_it_failed() -> None:
         assert sum(line.runs - line.failed for line in tally.lines.values()) == 0, "found at once"
     finally:
         settings.load_profile(before)
+
+
+def test_each_rule_is_asked_cases_of_its_own() -> None:
+    """The same each time; of few cases, the second is not of one dtype for all rules."""
+
+    def drawn(rule: Rule) -> list[tuple[str, ...]]:
+        asked = []
+
+        def note(subject: Any, oracle: Oracle) -> Verdict:
+            asked.append(oracle.case.precisions)
+            return Verdict(INSIDE, elements=1)
+
+        check = next(check for check in checks(rule) if check.name == "zero_grad to none")
+        run_check(replace(check, ask=note), rule, select(rule, ["for-loop"])[0], Tally())
+        return asked
+
+    some = [RULES[name] for name in ("SGD", "Adam", "Adamax", "RMSprop")]
+    first = [drawn(rule) for rule in some]
+    assert first == [drawn(rule) for rule in some]
+    assert len({*map(tuple, first)}) > 1
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "mixed"])

@@ -18,8 +18,9 @@ from hypothesis import settings
 from oracles import cli
 from oracles.commands.check import AHEAD
 from oracles.harness.runs.outcome import FAILED, NOT_ASKED, OK, Outcome
-from oracles.harness.runs.tally import Tally
+from oracles.harness.runs.tally import Line, Tally
 from oracles.harness.runs.workers import Died, in_order
+from oracles.harness.subjects.subject import Place
 from oracles.reports.progress import Running
 
 ROOT = Path(__file__).parents[2]
@@ -226,6 +227,21 @@ SAID = f"FAILED    SGD: FAILED\n{'why' * 50}\nFAILED    SGD: 1 ok, 1 FAILED, 1 n
 
 def test_nobody_watches_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     assert watched(io.StringIO(), monkeypatch) == SAID
+
+
+def test_what_the_ledger_leaves_nothing_of_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where each case that was drawn has met it; not where one was asked."""
+    met = [Place("SGD", path, "float16", "cpu") for path in ("fused", "foreach", "for-loop", "a")]
+    asked, tally = Place("SGD", "default", "float16", "cpu"), Tally()
+    for place in (*met, asked):
+        tally.leave_out("a row", place)
+    tally.lines[asked] = Line(runs=1)
+    with Running(1, Tally(), verbose=True) as running:
+        running.optimizer("SGD", [("SGD: agreement", False, Outcome(OK, tally=tally))])
+    told = ", ".join(map(str, met[:3]))
+    assert (
+        f"\n          nothing left to ask by a row: {told} and 1 more\n" in capsys.readouterr().out
+    )
 
 
 def test_a_terminal_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

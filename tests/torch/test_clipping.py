@@ -11,10 +11,14 @@ from functools import wraps
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
+from oracles.harness.cases.gradients import Gradients
+from oracles.harness.loop.clipping import values
+from oracles.harness.subjects.subject import Place
 from oracles.loop.clipping import CLIPPING
 
 PARTS = [part.name for part in CLIPPING]
@@ -50,6 +54,27 @@ def test_the_old_name_does_the_same(arguments: tuple[Any, ...], last: float) -> 
     assert torch.equal(told, clip_grad_norm_([new], *arguments))
     assert old.grad is not None and new.grad is not None
     torch.testing.assert_close(old.grad, new.grad, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.nn.utils, "clip_grads_with_norm_"), reason="this torch has no such function"
+)
+@pytest.mark.parametrize(
+    ("given", "dtype", "edge"),
+    [
+        (0.0, "float16", True),
+        (0.0, "bfloat16", False),
+        (0.0, "mixed", False),
+        (1.0, "float16", False),
+    ],
+)
+def test_no_length_and_epsilon_are_at_the_edge_of_float16(
+    given: float, dtype: str, edge: bool
+) -> None:
+    """What a quotient by them is hangs on whether a kernel keeps subnormal numbers."""
+    case = Gradients((np.array([0.5, -1.0]),), limit=0.0, given=given)
+    verdict = values(case, Place("clip_grads_with_norm_", "default", dtype, "cpu"))
+    assert (verdict.failed, verdict.edge, verdict.undecided > 0) == (False, edge, edge)
 
 
 @pytest.mark.parametrize(("order", "length"), [(1.0, 12.0), (2.0, 74**0.5), (math.inf, 7.0)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,13 @@ import torch
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import MIXED, PRECISIONS, Case, Group, Parameter, single
 from oracles.harness.checks.catalogue import checks
-from oracles.harness.deviations.ledger import Deviation, active, ledger
+from oracles.harness.checks.names import AGREEMENT
+from oracles.harness.deviations.ledger import Deviation, active, ledger, outside
 from oracles.harness.deviations.regions import REGIONS, Asked
 from oracles.harness.oracle import Oracle
+from oracles.harness.runs.profiles import lasting
+from oracles.harness.runs.runner import Refuted, run_check
+from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.torch_optim import TorchSubject
@@ -196,6 +201,77 @@ def test_a_row_holds_for_its_versions_paths_and_dtypes_only() -> None:
         assert row.covers("agreement", subject, long) == covers
     gradients = next(row for row in ledger() if row.id == "foreach-nesterov-gradient")
     assert not gradients.covers("agreement", TorchSubject(SGD, None, fused, "float32"), long)
+
+
+LENGTHS = (3, 64)
+
+
+@pytest.mark.parametrize(
+    ("id", "path", "dtype", "changes", "left"),
+    [
+        ("fused-cpu-half-vectors", "fused", "float16", {}, {"sizes": [3, 1]}),
+        ("fused-cpu-layout", "fused", "float32", {"layout": "strided"}, {"sizes": [3, 64]}),
+        ("counter-ends", "for-loop", "float32", {"elapsed": 2**24}, {"elapsed": 2**23}),
+        ("group-kept", "default", "float32", {}, None),
+    ],
+    ids=["short", "dense", "sooner", "nothing"],
+)
+def test_what_is_outside_of_a_region_is_left_of_a_case(
+    id: str,
+    path: str,
+    dtype: str,
+    changes: dict[str, Any],
+    left: dict[str, Any] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A part that no row knows: short or dense parameters, or a count that goes on."""
+    row = next(row for row in ledger() if row.id == id)
+    monkeypatch.setattr("oracles.harness.deviations.ledger.active", lambda rule, version: (row,))
+    layout = changes.get("layout", "contiguous")
+    ones = [np.ones(n) for n in LENGTHS]
+    members = tuple(Parameter(w, (w, w), layout=layout) for w in ones)
+    rule = RULES[row.rules[0]]
+    case = Case((Group(members, (rule.hyper(lr=0.5),) * 2),), elapsed=changes.get("elapsed", 0))
+    of = next(p for p in PATHS if p.name == path)
+    subject = TorchSubject(rule, getattr(torch.optim, rule.name), of, dtype)
+    known, rest = outside(row.check, subject, case)
+    assert known is row
+    if left is None:
+        assert rest is None
+        return
+    assert rest is not None
+    assert not row.covers(row.check, subject, rest)
+    told = {"sizes": [p.initial.size for p in rest.parameters], "elapsed": rest.elapsed}
+    assert told == {"sizes": [3, 64], "elapsed": 0} | left
+
+
+class ShortStays(torch.optim.SGD):
+    """Leaves float16 parameters of one element as they are."""
+
+    def step(self, closure: Any = None) -> Any:
+        short = [
+            p
+            for g in self.param_groups
+            for p in g["params"]
+            if p.dtype == torch.float16 and p.numel() == 1
+        ]
+        before = [p.detach().clone() for p in short]
+        loss = super().step(closure)
+        with torch.no_grad():
+            for p, kept in zip(short, before, strict=True):
+                p.copy_(kept)
+        return loss
+
+
+def test_a_fault_beside_a_known_one_is_found() -> None:
+    """Where each case that is drawn has a parameter which is known to go wrong."""
+    subjects, _ = select(SGD, ["fused"], (), ["cpu"], optimizer=ShortStays)
+    if not subjects:
+        pytest.skip("this torch has no fused SGD on a CPU")
+    agreement = next(check for check in checks(SGD) if check.name == AGREEMENT)
+    agreement = replace(agreement, shrinks=False)
+    with lasting("ci"), pytest.raises(Refuted, match="ShortStays"):
+        run_check(agreement, SGD, subjects, Tally())
 
 
 # What torch does with these is a trap, and no deviation: the format cannot hold what the rule says.

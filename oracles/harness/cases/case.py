@@ -6,9 +6,10 @@ case can be asked in every dtype. ``dtype="mixed"`` gives neighbouring parameter
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,17 @@ class Parameter:
                     f"gradients[{t}] has shape {gradient.shape}; its parameter has "
                     f"{self.initial.shape}"
                 )
+
+    def cut(self) -> Parameter:
+        """Its first element, with as many dimensions."""
+        first = (slice(1),) * self.initial.ndim
+        gradients = tuple(None if g is None else g[first] for g in self.gradients)
+        return replace(self, initial=self.initial[first], gradients=gradients)
+
+    def dense(self) -> Parameter:
+        """The same in one block of memory; gradients that are sparse stay so."""
+        kept = self.gradient_layout if self.gradient_layout == "sparse" else "contiguous"
+        return replace(self, layout="contiguous", gradient_layout=kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +151,33 @@ class Case:
     def group_of(self, number: int) -> Group:
         """The group parameter ``number`` belongs to."""
         return next(group for index, group, _ in self.walk() if index == number)
+
+    def cut(self, numbers: Collection[int]) -> Case:
+        """The same case with the first element alone of each of these parameters.
+
+        >>> from oracles import RULES
+        >>> case = single([1.0, 2.0], [[0.5, 0.25], None], RULES["SGD"].hyper(lr=0.1))
+        >>> [p.gradients[0].tolist() for p in case.cut([0]).parameters]
+        [[0.5]]
+        """
+        return self._with(numbers, Parameter.cut)
+
+    def dense(self, numbers: Collection[int]) -> Case:
+        """The same case with each of these parameters, and its gradients, in one block of memory.
+
+        >>> from oracles import RULES
+        >>> case = single([1.0], [[0.5]], RULES["SGD"].hyper(lr=0.1), layout="strided")
+        >>> case.dense([0]).parameters[0].layout
+        'contiguous'
+        """
+        return self._with(numbers, Parameter.dense)
+
+    def _with(self, numbers: Collection[int], change: Callable[[Parameter], Parameter]) -> Case:
+        left = iter([change(p) if n in numbers else p for n, p in enumerate(self.parameters)])
+        groups = (
+            replace(g, parameters=tuple(islice(left, len(g.parameters)))) for g in self.groups
+        )
+        return replace(self, groups=tuple(groups))
 
 
 def dtype_of(precision: str, number: int) -> str:

@@ -18,6 +18,7 @@ number of values is a prime, so that no piece ends where they begin anew.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -79,6 +80,10 @@ class Enlarged(Case):
     """
 
     copies: tuple[tuple[int, int], ...] = ()
+
+    def cut(self, numbers: Collection[int]) -> Case:
+        """Itself: it is asked for its size."""
+        return self
 
     @cached_property
     def whole(self) -> Case:

@@ -7,7 +7,7 @@ cases, by name; they are defined in :mod:`oracles.harness.deviations.regions`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -45,15 +45,17 @@ class Deviation(Row):
             and (subject.inherits(self.method) if self.method else subject.of_torch)
         )
 
-    def covers(self, check: str, subject: SteppedSubject, case: Case) -> bool:
-        """Whether this subject is known to fail this check on this case.
+    def about(self, check: str, subject: SteppedSubject) -> bool:
+        """Whether there are cases on which this subject is known to fail this check.
 
         A deviation from agreement shows in every check that steps the same case.
         """
-        return (
-            self.check in (check, AGREEMENT)
-            and self.concerns(subject)
-            and self.in_region(Asked(subject.rule, case, subject.dtype))
+        return self.check in (check, AGREEMENT) and self.concerns(subject)
+
+    def covers(self, check: str, subject: SteppedSubject, case: Case) -> bool:
+        """Whether this subject is known to fail this check on this case."""
+        return self.about(check, subject) and self.in_region(
+            Asked(subject.rule, case, subject.dtype)
         )
 
     def in_region(self, asked: Asked) -> bool:
@@ -92,6 +94,44 @@ def ledger() -> tuple[Deviation, ...]:
 def active(rule: str, torch_version: str) -> tuple[Deviation, ...]:
     """The rows about a rule that hold for a version of torch."""
     return tuple(r for r in ledger() if rule in r.rules and r.holds_for(torch_version))
+
+
+def outside(
+    check: str, subject: SteppedSubject, case: Case
+) -> tuple[Deviation | None, Case | None]:
+    """The row that knows the subject to fail a check on a case, and what of the case none knows.
+
+    That is the case itself where there is no such row, and None where nothing is left.
+    """
+    rows = tuple(r for r in active(subject.rule.name, subject.version) if r.about(check, subject))
+    asked = Asked(subject.rule, case, subject.dtype)
+    known = next((row for row in rows if row.in_region(asked)), None)
+    return known, _rest(tuple(row.region for row in rows), asked) if known else case
+
+
+@lru_cache(maxsize=32)
+def _rest(regions: tuple[str, ...], asked: Asked) -> Case | None:
+    """As much of a case as is in none of the regions.
+
+    Fewer steps before it; or parameters that are in a region by themselves are made dense or, if
+    that is not enough, cut to an element, which fills no register.
+    """
+
+    def known(case: Case) -> bool:
+        return any(_in_region(region, asked._replace(case=case)) for region in regions)
+
+    case = sooner = asked.case
+    while known(sooner) and sooner.elapsed > 1:
+        sooner = replace(sooner, elapsed=sooner.elapsed // 2)
+    if not known(sooner):
+        return sooner
+    everybody = frozenset(range(len(case.parameters)))
+    for less in (case.dense, case.cut):
+        if not known(less(everybody)):
+            rest = less([n for n in everybody if known(less(everybody - {n}))])
+            if not known(rest):
+                return rest
+    return None
 
 
 def usable(check: str, subject: SteppedSubject) -> bool:

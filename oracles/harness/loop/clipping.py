@@ -153,7 +153,14 @@ def _apart(part: Part, variant: Variant, case: Gradients, place: Place) -> float
 def values(case: Gradients, place: Place) -> Verdict:
     """The length and the gradients are what rounding can make of the rule."""
     expected = torch_left(place.optimizer, case, place.dtype)
-    return held(case, place, subject.clip(case, place), expected)
+    verdict = held(case, place, subject.clip(case, place), expected)
+    return replace(verdict, edge=_flushed(case, place))
+
+
+def _flushed(case: Gradients, place: Place) -> bool:
+    """Whether a length that is handed over is so short that a kernel may take it and ε for 0."""
+    format = FORMATS.get(place.dtype, FLOAT64)
+    return place.optimizer == GIVEN.name and bool(case.given + EPSILON < format.eta / format.u)
 
 
 def nothing(case: Gradients, place: Place) -> Verdict:

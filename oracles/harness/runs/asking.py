@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from oracles.harness.cases.case import Case
 from oracles.harness.checks.check import Check
-from oracles.harness.deviations.ledger import active
+from oracles.harness.deviations.ledger import outside
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.subject import SteppedSubject, SubjectError
@@ -18,21 +18,19 @@ def examine(
 ) -> list[Verdict]:
     """Ask every subject the case concerns; returns the verdicts that failed.
 
-    Subjects in a region of the deviations ledger are left out and counted there.
+    Subjects in a region of the deviations ledger are counted there, and asked what is outside.
     """
     failures = []
     asked = [s for s in subjects if concerned(check, s, oracle.case)]
     tally.cases[check.name] += bool(asked)
+    oracles = {oracle.case: oracle}
     for subject in asked:
-        known = [
-            row
-            for row in active(oracle.rule.name, subject.version)
-            if row.covers(check.name, subject, oracle.case)
-        ]
-        if known:
-            tally.leave_out(known[0].id, subject.place)
+        known, rest = outside(check.name, subject, oracle.case)
+        if known is not None:
+            tally.leave_out(known.id, subject.place)
+        if rest is None:
             continue
-        verdict = ask(check, subject, oracle)
+        verdict = ask(check, subject, oracles.setdefault(rest, Oracle(oracle.rule, rest)))
         tally.add(subject.place, verdict)
         if verdict.failed:
             failures.append(verdict)

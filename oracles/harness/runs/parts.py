@@ -82,7 +82,7 @@ def run_question(question: Question, asked: Sequence[Site], tally: Tally) -> int
 
     name = f"{question.part}: {question.name}"
 
-    @seeded
+    @seeded(name)
     @settings(max_examples=question.examples(settings().max_examples), database=filed(name))
     @given(question.cases())
     def refute(drawn: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -25,10 +25,14 @@ _SEED = ContextVar("seed", default=0)
 """Of all cases that are drawn; 0 leaves that to the profile."""
 
 
-def seeded(test: Any) -> Any:
-    """A test of Hypothesis' that draws the cases of the seed, if one was given."""
+def seeded(name: str) -> Callable[[Any], Any]:
+    """Let a test of that name draw the same cases each time, if a seed or the profile says so.
+
+    Other ones than the next test: of few cases each, the second would be of the same dtype in all
+    checks of all rules.
+    """
     number = _SEED.get()
-    return seed(number)(test) if number else test
+    return seed(f"{number} {name}") if number or settings().derandomize else lambda test: test
 
 
 @contextmanager

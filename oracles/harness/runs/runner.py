@@ -65,7 +65,7 @@ def run_check(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], tall
 
     name = f"{rule.name}: {check.name}"
 
-    @seeded
+    @seeded(name)
     @settings(
         max_examples=check.examples(profile.max_examples), phases=phases, database=filed(name)
     )

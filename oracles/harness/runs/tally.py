@@ -149,6 +149,18 @@ class Tally:
         """Count one case that was not asked because of a known deviation."""
         self.deviations.setdefault(deviation, Counter())[place] += 1
 
+    def unasked(self) -> dict[str, list[Place]]:
+        """By deviation, where all that was drawn has met it: what one task has asked nothing of.
+
+        >>> here, there = (Place("SGD", "fused", dtype, "cpu") for dtype in ("float16", "float32"))
+        >>> Tally({}, {there: Line(runs=1)}, deviations={"a row": Counter([here, there])}).unasked()
+        {'a row': [Place(optimizer='SGD', path='fused', dtype='float16', device='cpu')]}
+        """
+        silent = {
+            id: [p for p in met if p not in self.lines] for id, met in self.deviations.items()
+        }
+        return {id: places for id, places in silent.items() if places}
+
     def rerun(self, deviation: str, place: Place, *, fails: bool) -> None:
         """Note what came of a known deviation's reproducer."""
         (self.confirmed if fails else self.healed).setdefault(deviation, set()).add(place)

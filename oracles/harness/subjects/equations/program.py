@@ -65,7 +65,9 @@ class Memory:
     doubtful: dict[str, str] = field(default_factory=dict)
 
     def get(self, name: str) -> Any:
-        return self.values.setdefault(name, np.zeros_like(self.w))
+        if name not in self.values:
+            self.values[name] = np.zeros_like(self.w)
+        return self.values[name]
 
     def put(self, name: str, value: Any) -> None:
         self.values[name] = value
