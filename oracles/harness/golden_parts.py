@@ -1,4 +1,4 @@
-"""Golden documents of averages, clipping and the loss scaler: what each variant gives, to the bit.
+"""Golden documents of averages, clipping, the loss scaler and ranks: what each variant gives.
 
     golden/loop/cases.toml                 questions, written by hand
     golden/loop/<part>/<variant>.json      the same questions and this variant's answers
@@ -41,6 +41,8 @@ from oracles.harness.golden_notation import (
 from oracles.loop.averaging import EQUAL, EXPONENTIAL
 from oracles.loop.clipping import EPSILON, GIVEN, NORM, TOTAL, VALUE
 from oracles.loop.part import Part, Variant
+from oracles.loop.ranks import PART as RANKS
+from oracles.loop.ranks import STEPPED, Sharing
 from oracles.loop.scaler import PART as SCALER
 from oracles.loop.scaler import Gradient, Settings, State
 from oracles.loop.scaler import start as begun
@@ -151,6 +153,38 @@ def _scaled(values: Sequence[float], state: State, to: Arithmetic) -> Gradient:
     return Gradient(to.array(held) * state.scale, all(map(math.isfinite, values)))
 
 
+class Shared(NamedTuple):
+    """One step of gradient descent by gradients of several ranks.
+
+    Attributes:
+        start: the parameters.
+        gradients: by rank and micro-batch.
+        rows: of each rank.
+        lr, weight_decay: as each rank has them.
+    """
+
+    start: Sequence[float]
+    gradients: Sequence[Sequence[Sequence[float]]]
+    rows: Sequence[int]
+    lr: float
+    weight_decay: float
+
+
+def _shared(given: Mapping[str, Any]) -> Shared:
+    return Shared(**given)
+
+
+def _stepped(case: Shared, variant: Variant, to: Arithmetic) -> Answer:
+    """By rank, the gradient that it steps with, and its parameters afterwards."""
+    assert isinstance(variant, Sharing)
+    micro = [[to.array(g) for g in own] for own in case.gradients]
+    h = STEPPED[0].hyper(lr=to.number(case.lr), weight_decay=to.number(case.weight_decay))
+    h, w = variant.hyper(h, case.rows, len(micro[0])), to.array(case.start)
+    given = [*variant.compute(micro, case.rows, 1)]
+    moved = [w - h.lr * (g + h.weight_decay * w) for g in given]
+    return {"gradients": given, "parameters": [*variant.after(moved, 1)]}
+
+
 class Kind(NamedTuple):
     """How a part is asked.
 
@@ -176,6 +210,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             Kind(TOTAL, _gradients, _measured),
             Kind(GIVEN, _gradients, _by_given),
             Kind(SCALER, _run, _iterated),
+            Kind(RANKS, _shared, _stepped),
         )
     }
 )

@@ -22,9 +22,10 @@ from oracles.harness.golden_parts import BALLS, KINDS, Kind
 from oracles.harness.loop import averaging, catalogue, scaling
 from oracles.harness.rates import closed, enclosed
 from oracles.harness.runs.parts import known_flaw, sites
-from oracles.harness.subjects import schedulers
+from oracles.harness.subjects import processes, ranks, schedulers
 from oracles.loop.averaging import EQUAL, EXPONENTIAL
 from oracles.loop.part import Part, Variant
+from oracles.loop.ranks import PART as RANKS
 from oracles.schedules.registry import SCHEDULES
 from oracles.schedules.schedule import Schedule, Timing
 from tests.support.golden_extension import GOLDEN, GoldenExtension, differences
@@ -234,7 +235,23 @@ ASKED = {"average", "values", averaging.OWN, scaling.SCALE, scaling.STEPS}
 """Questions about nothing else than what documents hold; of a function of one's own, too."""
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=list(KINDS))
+@pytest.mark.skipif(not ranks.there(), reason="no ranks: torch has no gloo here")
+def test_ranks_lie_around_their_answers() -> None:
+    """By rank, the gradient that each steps with, and where it leads."""
+    for question, _ in vectors(RANKS, RANKS.torch):
+        case = question.case
+        told = processes.ask(
+            len(case.rows), ranks.given, case.start, case.gradients, case.lr, case.weight_decay
+        )
+        got = [values for each in zip(*told, strict=True) for values in each]
+        for ball, values in zip(balls(question, RANKS.torch), got, strict=True):
+            assert ball.contains(values).all(), f"{question.id}: {question.comment}"
+
+
+ALONE = [kind for kind in KINDS.values() if kind.part is not RANKS]
+
+
+@pytest.mark.parametrize("kind", ALONE, ids=[kind.part.name for kind in ALONE])
 def test_torch_lies_around_its_answers(kind: Kind) -> None:
     """Each of its names, on every path and in every dtype, but where the ledger knows better."""
     alike = next((one for one in (EQUAL, EXPONENTIAL) if kind.part.name in one), [kind.part.name])

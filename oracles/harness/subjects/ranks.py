@@ -203,6 +203,35 @@ def data_parallel(training: Training, place: Place, rank: Rank) -> list[Held]:
     return [held(inner) for _ in steps(training, outer, owner, rank, outer.no_sync)]
 
 
+class Given(nn.Module):
+    """Parameters whose gradient is what they are multiplied with."""
+
+    def __init__(self, start: Sequence[float]) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(start, dtype=torch.float64))
+
+    def forward(self, gradient: Tensor) -> Tensor:
+        return (self.weight * gradient).sum()
+
+
+def given(
+    start: Sequence[float],
+    gradients: Sequence[Sequence[Sequence[float]]],
+    lr: float,
+    weight_decay: float,
+    rank: Rank,
+) -> tuple[list[float], list[float]]:
+    """The gradient that a rank steps with, of those by rank and micro-batch, and where it leads."""
+    inner = Given(start)
+    outer, mine = DistributedDataParallel(inner), gradients[rank.number]
+    for j, gradient in enumerate(mine, start=1):
+        with nullcontext() if j == len(mine) else outer.no_sync():
+            outer(torch.tensor(gradient, dtype=torch.float64)).backward()
+    torch.optim.SGD(outer.parameters(), lr=lr, weight_decay=weight_decay).step()
+    assert inner.weight.grad is not None
+    return inner.weight.grad.tolist(), inner.weight.tolist()
+
+
 def redundant(training: Training, inner: nn.Module) -> Any:
     """A ``ZeroRedundancyOptimizer`` of the rule."""
     from torch.distributed.optim import ZeroRedundancyOptimizer
