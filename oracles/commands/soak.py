@@ -155,8 +155,6 @@ def _fleet(options: argparse.Namespace) -> int:
             told = "; ".join(f"{number} with {kinds}" for kinds, number in who.items())
             running.say(f"{options.seconds:g} seconds of questions, by workers: {told}")
             _gather(client, choice, names, options, running)
-    except ModuleNotFoundError as error:
-        raise Usage(f"this needs Dask (pip install 'optimizer-oracles[fleet]'): {error}") from error
     except OSError as error:
         raise Usage(f"scheduler={options.scheduler!r} cannot be reached: {error}") from error
     if not running.tally.lines and not running.interrupted:
