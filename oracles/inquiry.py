@@ -210,8 +210,10 @@ class Inquiry:
             SubjectError: it cannot be imported.
             TypeError: it is nothing that can be asked.
         """
-        subject = imported(self.subject) if isinstance(self.subject, str) else self.subject
-        box = black_box(subject, self.names, self.fixed)
+        subject, called = self.subject, ""
+        if isinstance(subject, str):
+            subject, called = imported(subject), subject.rpartition(":")[2]
+        box = black_box(subject, self.names, self.fixed, called)
         return FunctionKind(box, self.arrays) if isinstance(box, Function) else OptimizerKind(box)
 
     def __call__(self, known: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Any]]]:

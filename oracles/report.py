@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -190,18 +190,16 @@ class Report:
     def faults(self) -> list[str]:
         """What is wrong, a sentence for each fault."""
         sentences = self._of_the_rule()
-        sentences += [
-            f"in {a.dtype} it does not follow {self.found.fits[0]}: off by {a.radii:.2g} radii "
-            f"({a.setting})"
-            for a in self.left
-            if self.found
-        ]
-        sentences += [
-            f"{a.dtype} is off by {a.radii:.2g} radii ({a.setting}); its author's bound is "
-            f"{self.bound:g}"
-            for a in self.too_far
-        ]
-        sentences += [f"{dtype}: {why}" for dtype, why in self.failed]
+        if self.left and self.found:
+            dtypes, off = _off(self.left)
+            sentences.append(f"in {dtypes} it does not follow {self.found.fits[0]}: {off}")
+        if self.too_far:
+            dtypes, off = _off(self.too_far)
+            verb = "is" if len(self.too_far) == 1 else "are"
+            sentences.append(f"{dtypes} {verb} {off}; its author's bound is {self.bound:g}")
+        reasons = dict.fromkeys(why for _, why in self.failed)
+        same = {why: [dtype for dtype, other in self.failed if other == why] for why in reasons}
+        sentences += [f"{', '.join(dtypes)}: {why}" for why, dtypes in same.items()]
         if self.unbounded:
             sentences.append(f"there is no figure that the bound of {self.bound:g} radii can hold")
         if self.late:
@@ -248,6 +246,14 @@ class Report:
             "printed": self.printed,
             "asked": self.asked,
         }
+
+
+def _off(some: Sequence[Accuracy]) -> tuple[str, str]:
+    """Dtypes, and how far off the worst of them is: several that are off are one fault."""
+    worst = max(some, key=lambda a: a.radii)
+    where, most = ("", "") if len(some) == 1 else (f"{worst.dtype}, ", "up to ")
+    off = f"off by {most}{worst.radii:.2g} radii ({where}{worst.setting})"
+    return ", ".join(a.dtype for a in some), off
 
 
 def _finite(record: dict[str, Any]) -> dict[str, Any]:

@@ -70,20 +70,15 @@ class ScheduleReport:
 
     def __str__(self) -> str:
         head = f"{self.name} is asked as {self.schedule}"
-        found = [] if self.found is None else [str(self.found)]
+        found = [str(self.found)] if self.found is not None and self.found.torchs else []
         counts = Counter(one.word for one in self.lines)
         words = ", ".join(f"{counts[word]} {word}" for word in Word if counts[word])
-        left = {one.name: one for one in self.lines if one.word is not Word.KEPT}
-        broken = [left.pop(one.name) for one in self.lines if one.word is Word.BROKEN]
+        left = [one for one in self.lines if one.word not in (Word.KEPT, Word.BROKEN)]
         return "\n".join(
             [
                 *(head, *found, *([f"promises: {words}"] if words else [])),
-                *(f"FAILED    {one.name}: {one.why}" for one in broken),
-                *(
-                    f"{one.word}: {one.name}{f' ({one.why})' * bool(one.why)}"
-                    for one in left.values()
-                ),
-                *([f"{self.rest}, and questions are left"] if self.rest else []),
+                *(f"FAILED    {fault}" for fault in self.faults()),
+                *(f"{one.word}: {one.name}{f' ({one.why})' * bool(one.why)}" for one in left),
             ]
         )
 

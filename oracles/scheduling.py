@@ -222,7 +222,8 @@ def _by_rates(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentificati
     fits = fits or of_others() or made(own, first=False)
     looked = [one for one in among if rates.guessed(one)]
     tried = sum(1 if fits and fits[0].torchs else len(one.timings) for one in looked)
-    return ScheduleIdentification(who.name, _simplest(fits), ruled_out=tried - len(fits))
+    held = sum(fit.schedule in looked for fit in fits)
+    return ScheduleIdentification(who.name, _simplest(fits), ruled_out=tried - held)
 
 
 def _shows_factors(plan: Plan | None) -> bool:

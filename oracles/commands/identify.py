@@ -8,6 +8,7 @@ import json
 import sys
 import warnings
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,8 @@ def _run(options: argparse.Namespace) -> int:
         # Warnings are of what it is given, not of what it does.
         with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()) as printed:
             found = identify(_subject(options), options.rule, **given)
+            if ":" in (options.subject or "") and not (found.loop or found.schedule):
+                found = replace(found, name=options.subject.rpartition(":")[2])
             text = _told(found, options)  # examples are asked for where they are shown
     except (TypeError, ValueError) as error:
         raise Usage(str(error)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -10,21 +11,24 @@ import pytest
 import torch
 
 import oracles
-from oracles.accuracy import accuracy
+from oracles.accuracy import Accuracy, accuracy
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.candidates import Candidate
 from oracles.harness.cases.case import Case, single
 from oracles.harness.evidence.sifting import Exceptional
 from oracles.harness.evidence.witnesses import Asked
-from oracles.harness.promise import Word
+from oracles.harness.promise import Line, Word
 from oracles.harness.subjects.asking import black_box
 from oracles.harness.subjects.blackbox import Function
 from oracles.harness.subjects.promises.grouping import COUNTS
 from oracles.harness.subjects.subject import SubjectError
-from oracles.inquiry import Watched
+from oracles.inquiry import Inquiry, Watched
 from oracles.optimizers.registry import RULES
+from oracles.report import Report
 from oracles.reports.checked import render
 from oracles.rule import Rule
+from oracles.schedule_checking import ScheduleReport
+from oracles.scheduling import identify_schedule
 from tests.support.breakers import Clean, DecaysWhole
 from tests.support.functions import adam_by
 from tests.support.odd_forms import FoldedAdamW
@@ -298,6 +302,9 @@ def test_torchs_own_rule_has_no_exceptions() -> None:
     assert not dataclasses.replace(found, exceptions=(Exceptional("late", found.fits[0]),)).torchs
 
 
+KEPT = (Line("pickle", Word.KEPT),)
+
+
 class Fast(Clean):
     """Calls its learning rate otherwise."""
 
@@ -329,3 +336,28 @@ def test_a_late_parameter_in_a_group_that_counts_for_all_is_told() -> None:
     report = oracles.check(FoldedAdamW, "AdamW", dtypes=[])
     assert report.follows
     assert report.faults() == [f"late steps: {COUNTS}"]
+
+
+def test_one_fault_in_several_dtypes_is_one_sentence() -> None:
+    some = [Accuracy("float64", 1.5, 3.0, "all"), Accuracy("float32", 2.5, 3.0, "momentum=0")]
+    lost = [("bfloat16", "raises KeyError"), ("float16", "raises KeyError")]
+    report = Report("X", accuracies=(*some,), bound=1, failed=(*lost,), own=True, promises=KEPT)
+    assert report.faults() == [
+        "float64, float32 are off by up to 2.5 radii (float32, momentum=0); "
+        "its author's bound is 1",
+        "bfloat16, float16: raises KeyError",
+    ]
+
+
+def test_another_timing_is_a_fault_that_is_said() -> None:
+    found = identify_schedule(lambda t, base, gamma: base * gamma ** (t + 1))
+    told = str(ScheduleReport("Mine", "ExponentialLR", found, KEPT)).splitlines()
+    assert told[1:] == ["promises: 1 kept", f"FAILED    {found}"]
+
+
+nameless = functools.partial(Clean)
+
+
+@pytest.mark.parametrize("name", ["nameless", "Clean"])
+def test_what_is_asked_by_its_place_is_called_as_it_is_there(name: str) -> None:
+    assert Inquiry(f"{__name__}:{name}").named().name == name

@@ -29,6 +29,8 @@ def loud(params, grads, state, lr, wd):
     print("at step")
     return torchs(params, grads, state, lr, wd)
 
+halved = lambda params, grads, state, lr: [w - lr / 2 * g for w, g in zip(params, grads)]
+
 def raises(params, grads, state, lr):
     raise RuntimeError("not today")
 
@@ -56,6 +58,13 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def identified(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     status = main(["identify", "--rule", "SGD", *arguments])
     return status, capsys.readouterr().out
+
+
+def test_what_has_no_name_is_called_as_it_was_asked(
+    code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, text = identified(capsys, f"{code}:halved")
+    assert text.startswith("halved follows SGD's coupled_unscaled, lr × 0.5")
 
 
 def test_a_step_with_numbers_to_check(

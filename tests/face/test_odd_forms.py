@@ -9,7 +9,14 @@ import torch
 
 import oracles
 from oracles.identification import identify
-from tests.support.odd_forms import ODD_FORMS, InAClosure, by_name, look_ahead
+from tests.support.odd_forms import (
+    ODD_FORMS,
+    PLAIN_FORMS,
+    InAClosure,
+    Passing,
+    by_name,
+    look_ahead,
+)
 
 LARGEST = 2
 """Radii: these forms make a few roundings more than torch's, and none of them a shorter one."""
@@ -23,6 +30,16 @@ def name(form: Any) -> str:
 def test_it_follows_its_rule(form: Any) -> None:
     found = identify(form)
     assert str(found.fits[0]) == ODD_FORMS[form]
+
+
+@pytest.mark.parametrize("form", PLAIN_FORMS, ids=name)
+def test_where_its_rate_is_kept_is_no_matter(form: Any) -> None:
+    found = identify(form, ["SGD"])
+    assert str(found.fits[0]) == "SGD's coupled_unscaled"
+
+
+def test_a_rate_by_torch_s_name_in_groups_keeps_what_hangs_on_it() -> None:
+    assert oracles.check(Passing, "SGD", dtypes=[]).faults() == []
 
 
 def test_what_has_one_dimension_is_an_exception() -> None:

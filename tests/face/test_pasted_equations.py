@@ -42,3 +42,17 @@ def test_what_is_no_known_rule_is_not_named(text: str) -> None:
 def test_an_ascent_is_a_switch_that_is_always_on() -> None:
     found = identify(read("w += lr*(g - wd*w)"))
     assert str(found.fits[0]) == "SGD's coupled_unscaled, maximize = True whatever is given"
+
+
+ENDLESS = {
+    "w -= lr*g/(g - g)": "gives inf from step 1 on: w = ",
+    "v = g**2 - μ*v; w -= lr*g/sqrt(v)": "gives nan from step 2 on: w = ",
+}
+
+
+@pytest.mark.parametrize("text", ENDLESS)
+def test_what_makes_no_numbers_is_told_so_and_is_near_to_nothing(text: str) -> None:
+    found = identify(read(text), ["Adadelta", "AdamW"])
+    assert not found.fits and str(found).startswith(
+        f"the equation cannot be asked: {ENDLESS[text]}"
+    )

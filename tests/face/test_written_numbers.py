@@ -67,6 +67,12 @@ TEXTS: dict[str, tuple[str, tuple[str, ...], str]] = {
         ("SGD",),
         "SGD's batch_scaled, lr = 0.01, momentum = 0.9 and weight_decay = 0.1",
     ),
+    "beside a sum of losses": (
+        "v = 0.9*v + m*g + 0.1*w; w -= 0.01*v",
+        ("SGD",),
+        "SGD's coupled_unscaled, gradient × batch_size, lr = 0.01, momentum = 0.9 "
+        "and weight_decay = 0.1",
+    ),
     "a sum": (
         "s += g*g; w -= 0.5*g/(sqrt(s) + 1e-7)",
         ("Adagrad",),
@@ -77,6 +83,28 @@ TEXTS: dict[str, tuple[str, tuple[str, ...], str]] = {
         "w -= 0.5*d",
         ("Adadelta",),
         "Adadelta's coupled_unscaled, lr = 0.5 and rho = 0.95",
+    ),
+    "of many digits, all of which show": (
+        "v += 3*g**2; w -= 0.1*g/(sqrt(v) + 1e-8)",
+        ("Adagrad",),
+        "Adagrad's coupled_unscaled, lr = 0.0577350269189626 and eps = 5.77350269189626e-09",
+    ),
+    "of many digits, before what is said in few": (
+        "m = 0.9*m + 0.1*g; v = 0.999*v + 0.001*g**2; "
+        "w -= 0.001*m/(1-0.9**t)/(sqrt(0.999*v/(1-0.999**t)) + 1e-8)",
+        ("Adam", "NAdam"),
+        "Adam's coupled_unscaled, lr = 0.00100050037531277 and eps = 1.00050037531277e-08",
+    ),
+    "torch's own before others": (
+        "v = 0.99*v + 0.01*g**2; w -= 0.1*g/sqrt(v + 0.001)",
+        ("Adadelta", "RMSprop"),
+        "RMSprop's eps_inside, lr = 0.1 and eps = 0.001",
+    ),
+    "no number that may be any large one": (
+        "t = t + 1; m = 0.9*m + 0.1*g; v = 0.999*v + 0.001*g**2; "
+        "w -= 0.02*(0.9*m/(1-0.9**(t+1)) + 0.1*g/(1-0.9**t))/(sqrt(v/(1-0.999**t)) + 1e-8)",
+        ("NAdam",),
+        "NAdam's constant_momentum, lr = 0.02",
     ),
 }
 
@@ -154,6 +182,15 @@ def bounded(params: Any, lr: float) -> Any:
     return torch.optim.Rprop(params, lr=lr, step_sizes=(1e-6, 0.01))
 
 
+def scaled(params: Any, lr: float, batch_size: int) -> Any:
+    """What a schedule writes from then on is relative to that rate."""
+    return torch.optim.SGD(params, lr=lr * batch_size / 256, momentum=0.9)
+
+
+def halved(params: Any, lr: float, weight_decay: float) -> Any:
+    return torch.optim.SGD(params, lr=2 * lr, weight_decay=weight_decay / 2, momentum=0.9)
+
+
 def stepped(params: Any, grads: Any, state: Any) -> Any:
     t = state["t"] = state.get("t", 0) + 1
     found = []
@@ -173,6 +210,8 @@ CODE: dict[Callable[..., Any], tuple[str, str]] = {
     Closed: ("SGD", "coupled_unscaled, lr = 0.05 and momentum = 0.8"),
     made: ("RMSprop", "coupled_unscaled, alpha = 0.95, eps = 1e-06 and momentum = 0.9"),
     bounded: ("Rprop", "irprop_minus, step_size_max = 0.01"),
+    scaled: ("SGD", "coupled_unscaled, lr × 0.00390625, lr × batch_size, momentum = 0.9"),
+    halved: ("SGD", "coupled_unscaled, lr × 2.0, weight_decay × 0.5, momentum = 0.9"),
     stepped: ("Adam", "coupled_unscaled, lr = 0.02, beta1 = 0.8, beta2 = 0.97 and eps = 1e-05"),
 }
 

@@ -472,6 +472,17 @@ def adam_times_m(
     return w
 
 
+def summed_with_a_decay_of_its_own(X: Any, y: Any, lr: float, epochs: int, batch_size: int) -> Any:
+    """A sum of losses, and a decay that is written."""
+    w, b = np.zeros(X.shape[1]), 0.0
+    for _ in range(epochs):
+        for start in range(0, len(y), batch_size):
+            x, t = X[start : start + batch_size], y[start : start + batch_size]
+            off = sigmoid(x @ w + b) - t
+            w, b = w - lr * (x.T @ off + 0.03 * w), b - lr * off.sum()
+    return w, b
+
+
 def adagrad_by_hand(X: Any, y: Any, lr: float, epochs: int) -> Any:
     """With an ε of its own, which is not torch's."""
     w, v = np.zeros(X.shape[1]), 0.0
@@ -527,6 +538,10 @@ REWRITES = (
     Written(across, LOGISTIC),
     Written(adam_by_hand, "the mean logistic loss by Adam's eps_hat"),
     Written(adamw_by_hand, "half the mean squared error by AdamW's decoupled_lr"),
+    Written(
+        summed_with_a_decay_of_its_own,
+        f"the sum of logistic losses by {TORCH}{IN_BATCHES}{NO_BIAS}",
+    ),
     Written(
         adagrad_by_hand,
         "half the mean squared error by Adagrad's coupled_unscaled; eps is 1e-08 in it",

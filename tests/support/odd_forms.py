@@ -386,6 +386,47 @@ def sparse_sums(
     return [w - (lr / n) * (n * g + n * wd * w) for w, g in zip(params, grads, strict=True)]
 
 
+class Passing(Optimizer):
+    """Its groups call the rate as torch does, and it passes over what it does not know."""
+
+    def __init__(self, params: Params, learning_rate: float = 0.1, **others: Any) -> None:
+        super().__init__(params, {"lr": learning_rate})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p -= group["lr"] * p.grad
+        return loss
+
+
+class Bare:
+    """Has no groups: its rate is an attribute."""
+
+    def __init__(self, params: Params, lr: float) -> None:
+        self.params, self.lr = list(params), lr
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for p in self.params:
+            if p.grad is not None:
+                p -= self.lr * p.grad
+
+
+def configured(params: Any, grads: Any, state: dict[str, Any], cfg: Any) -> Any:
+    """Reads its settings as attributes."""
+    return [w - cfg.lr * g for w, g in zip(params, grads, strict=True)]
+
+
+PLAIN_FORMS = (Passing, Bare, configured)
+"""What is gradient descent, whatever is asked of it."""
+
+
 ODD_FORMS: Mapping[Any, str] = {
     FoldedAdamW: "AdamW's decoupled_lr",
     look_ahead: "SGD's lr_in_velocity, nesterov = True whatever is given",

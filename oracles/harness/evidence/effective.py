@@ -6,16 +6,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
-from oracles.harness.arguments import Argument, likely, numeric, pairs
+from oracles.harness.arguments import GRADIENT, Argument, likely, numeric, pairs
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.candidates import Candidate, combined
-from oracles.harness.evidence.far_off import is_rate
+from oracles.harness.evidence.far_off import FEWER, is_rate
 from oracles.harness.evidence.following import in_short_formats, plainly
 from oracles.harness.evidence.proving import proven
-from oracles.harness.evidence.sifting import DEEP, Sieve, Sifted
+from oracles.harness.evidence.sifting import DEEP, ROUNDINGS, Sieve, Sifted
 from oracles.harness.evidence.solving import SLACK, Problem
 from oracles.rule import Rule
 
@@ -105,10 +106,17 @@ def with_any_values(sieve: Sieve) -> Sifted:
     pool = [p for rule in rules for p in _own(sieve, rule)]
     for count in range(DEEP + 1):
         closest = {problem: _closest(problem) for problem in pool}
-        found = _holding(sieve, closest)
-        if found.fits and proven(sieve, found)[0].fits:
-            return out + found
-        failed, out = failed if failed.fits else found, out + replace(found, fits=())
+        firsts = [
+            first for problem in closest for first in _first(sieve, problem, *closest[problem])
+        ]
+        for whole in (_whole, _to_the_last_digit):
+            found = Sifted()
+            for first in firsts:
+                found += sieve.sift(first.problem.candidate.rule, whole(sieve, first))
+            if proof := proven(sieve, found)[0].fits:
+                return out + replace(found, fits=_least(proof))
+            failed = failed if failed.fits else replace(found, fits=_least(found.fits))
+            out += replace(found, fits=())
         pool = _further(sieve, closest) if count else _beside(sieve, rules)
     return replace(out, fits=failed.fits)
 
@@ -117,15 +125,35 @@ Solutions = Mapping[Problem, tuple[FloatArray, float]]
 """Values that bring a candidate closest to the first case, and how far it is off with them."""
 
 
-def _holding(sieve: Sieve, closest: Solutions) -> Sifted:
-    """Those that hold everything and take the fewest numbers, and digits, to be said."""
-    found = Sifted()
-    for problem, (values, off) in closest.items():
-        if off < CLOSE or problem.roundings(values) < SLACK:
-            found += sieve.sift(problem.candidate.rule, _whole(sieve, problem, values))
-    said = {str(c): (_said(c), c) for c in found.fits}
+class First(NamedTuple):
+    """What explains the first case.
+
+    Attributes:
+        problem, values: with a value of each number.
+        fewer, shorter: with as few and as short ones as will do.
+    """
+
+    problem: Problem
+    values: FloatArray
+    fewer: Problem
+    shorter: FloatArray
+
+
+def _first(sieve: Sieve, problem: Problem, values: FloatArray, off: float) -> Iterator[First]:
+    """It, if values explain the first case, are nearly right in the second, and are a rule's."""
+    second = replace(problem, known=sieve.known(problem.candidate.rule)[:2][-1:])
+    explained = off < CLOSE or problem.roundings(values) < SLACK
+    if explained and not _forgets(problem, values) and second.off(values) <= ROUGHLY:
+        fewer, shorter = problem.simplest(values)
+        if _sound(sieve, fewer.with_values(shorter)):
+            yield First(problem, values, fewer, shorter)
+
+
+def _least(fits: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """Those that take the fewest numbers, and digits, to be said."""
+    said = {str(c): (_said(c), c) for c in fits}
     least = min((length for length, _ in said.values()), default=None)
-    return replace(found, fits=tuple(c for length, c in said.values() if length == least))
+    return tuple(c for length, c in said.values() if length == least)
 
 
 def _beside(sieve: Sieve, rules: Sequence[Rule]) -> list[Problem]:
@@ -150,8 +178,8 @@ def otherwise_written(sieve: Sieve, some: Iterable[Candidate]) -> list[Candidate
         for problem in _problems(sieve, candidate.hearing(*_unwritten(candidate))):
             heard = candidate.heard(candidate.rule.hyper())
             values = problem.solved(np.array([[float(getattr(heard, n)) for n in problem.names]]))
-            if problem.off(values) < CLOSE:
-                found += _whole(sieve, problem, values)
+            for first in _first(sieve, problem, values, problem.off(values)):
+                found += _whole(sieve, first)
     return found
 
 
@@ -168,6 +196,13 @@ def _forgets(problem: Problem, values: FloatArray) -> bool:
     return int((values[rates] < ROUGHLY).sum()) > 1
 
 
+def _left(problem: Problem, values: FloatArray) -> float:
+    """What is left of the distance of rates to 1, by which roundings of averages are divided."""
+    domains = problem.candidate.rule.drawing.domains
+    rates = [is_rate(domains[n]) for n in problem.names]
+    return float(1 - values[rates].max(initial=0.0))
+
+
 def _sound(sieve: Sieve, candidate: Candidate) -> bool:
     """Whether it is no other rule in disguise, of which hardly a number of its own is left.
 
@@ -178,9 +213,28 @@ def _sound(sieve: Sieve, candidate: Candidate) -> bool:
     heard = {n: getattr(candidate.heard(h), n) for n in own}
     rates = [n for n in own if is_rate(rule.drawing.domains[n]) and n not in BOUNDS]
     idle = [n for n in own if not heard[n] or (n in rates and heard[n] == 1)]
-    return len(idle) < 2 and all(
-        _heeds(sieve, candidate, Argument((n,), "is", heard[n] / 2)) for n in rates if heard[n]
+    return (
+        len(idle) < 2
+        and all(
+            _heeds(sieve, candidate, Argument((n,), "is", heard[n] / 2)) for n in rates if heard[n]
+        )
+        and not any(_endless(sieve, candidate, argument) for argument in candidate.arguments)
     )
+
+
+def _endless(sieve: Sieve, candidate: Candidate, argument: Argument) -> bool:
+    """Whether a number that is written stands for any large one: it is a convention in disguise.
+
+    With a ψ of thousands NAdam's momentum is β₁ from the first step on.
+    """
+    (name, *_), value = argument.names, argument.by
+    domain = candidate.rule.drawing.domains.get(name)
+    if argument.how != "is" or domain is None or is_rate(domain) or value <= domain.high:
+        return False
+    twice = candidate.hearing(
+        *(replace(a, by=2 * value) if a is argument else a for a in candidate.arguments)
+    )
+    return bool(sieve.sift(candidate.rule, [twice]).fits)
 
 
 def _heeds(sieve: Sieve, candidate: Candidate, other: Argument) -> bool:
@@ -192,8 +246,8 @@ def _heeds(sieve: Sieve, candidate: Candidate, other: Argument) -> bool:
     )
 
 
-def _said(candidate: Candidate) -> tuple[int, int]:
-    """How many numbers it takes to say it, and digits of them.
+def _said(candidate: Candidate) -> tuple[int, int, int]:
+    """How many numbers it takes to say it, how many of them are not torch's, and their digits.
 
     Those are said that are not 0, or are and are usually not.
     """
@@ -203,7 +257,8 @@ def _said(candidate: Candidate) -> tuple[int, int]:
     numbers = [getattr(heard, name) for name in said if name in heard._fields]
     numbers += [argument.by for argument in candidate.arguments if argument.how == "times"]
     short = (Decimal(repr(float(number))).normalize() for number in numbers)
-    return len(said), sum(len(number.as_tuple().digits) for number in short)
+    digits = sum(len(number.as_tuple().digits) for number in short)
+    return len(said), len(candidate.arguments), digits
 
 
 def _closest(problem: Problem) -> tuple[FloatArray, float]:
@@ -212,23 +267,41 @@ def _closest(problem: Problem) -> tuple[FloatArray, float]:
     return values, problem.off(values)
 
 
-def _whole(sieve: Sieve, problem: Problem, values: FloatArray) -> list[Candidate]:
-    """What explains the first case with values that explain the others, too, if there are some."""
+def _whole(sieve: Sieve, first: First) -> list[Candidate]:
+    """What explains all cases with the numbers that are written for the first, if it does."""
+    problem, values = first.fewer, first.shorter
     whole = replace(problem, known=sieve.known(problem.candidate.rule))
-    second = replace(whole, known=whole.known[:2][-1:])
-    if _forgets(problem, values) or second.off(values) > ROUGHLY:
-        return []
-    problem, values = problem.simplest(values)
-    whole = replace(problem, known=whole.known)
     if not whole.with_values(values).arguments:  # which has been held against them
         return []
-    if whole.roundings(values) > SLACK and _sound(sieve, whole.with_values(values)):
+    if whole.roundings(values) > SLACK:
         values = whole.solved(values[None])
         if whole.off(values) > CLOSE and whole.roundings(values) > SLACK:
             return []
         whole, values = whole.simplest(values)
-    candidate = whole.with_values(values)
+    return _if_sound(sieve, whole.with_values(values))
+
+
+def _if_sound(sieve: Sieve, candidate: Candidate) -> list[Candidate]:
     return [candidate] if _sound(sieve, candidate) else []
+
+
+def _to_the_last_digit(sieve: Sieve, first: First) -> list[Candidate]:
+    """What explains all cases with as many digits as these tell, near and far off."""
+    problem, far = first.problem, sieve.witness.far
+    rule = problem.candidate.rule
+    known = sieve.known(rule)
+    beyond = () if far is None else replace(sieve, witness=far).known(rule)
+    short = (o for o in beyond if o.case.steps < FEWER and np.isfinite(o.answer).all())
+    near, whole = (replace(problem, known=some) for some in (known, (*known, *short)))
+    values = whole.refined(near.solved(first.values[None]))
+    if not near.off(values) <= CLOSE:
+        return []
+    most = {
+        some: max(allowed, 2 * some.roundings(values))
+        for some, allowed in ((near, ROUNDINGS / 2), (whole, ROUNDINGS / 2 / _left(whole, values)))
+    }
+    values = whole.shortest(values, lambda v: all(p.roundings(v) <= most[p] for p in most))
+    return _if_sound(sieve, whole.with_values(values))
 
 
 def _extended(some: Iterable[Candidate]) -> list[Candidate]:
@@ -247,6 +320,10 @@ def _own(sieve: Sieve, rule: Rule) -> Iterator[Problem]:
     for each in _switched(sieve, own, rule.hyper()._fields):
         yield from _problems(sieve, each)
     yield from _with_factors(sieve, own)
+    yield from _problems(sieve, own, *(n for n in numeric(rule) if n in sieve.takes(rule)))
+    for name in (GRADIENT, "lr") if "batch_size" in sieve.takes(rule) else ():
+        summed = own.hearing(Argument((name,), "times m"))
+        yield from (p for some in ((), ("lr",)) for p in _problems(sieve, summed, *some))
 
 
 def _switched(sieve: Sieve, own: Candidate, among: Collection[str]) -> Iterator[Candidate]:
@@ -263,16 +340,16 @@ def _with_factors(sieve: Sieve, candidate: Candidate) -> Iterator[Problem]:
             yield from _problems(sieve, candidate, name)
 
 
-def _problems(sieve: Sieve, candidate: Candidate, factor: str = "") -> Iterator[Problem]:
-    """What is not known: all that the code does not take, and a factor of something that it does.
+def _problems(sieve: Sieve, candidate: Candidate, *factors: str) -> Iterator[Problem]:
+    """What is not known: all that the code does not take, and factors of some that it does.
 
     Each of them by itself if too little is known for all, or some are bounds, which do not show
     until they are reached; and none where a rule's numbers do not show, one by one, in what it
     gives.
     """
     rule, known = candidate.rule, sieve.known(candidate.rule)[:1]
-    names = [n for n in numeric(rule) if n not in sieve.takes(rule) or n == factor]
-    how = {n: "times" if n == factor else "is" for n in names}
+    names = [n for n in numeric(rule) if n not in sieve.takes(rule) or n in factors]
+    how = {n: "times" if n in factors and n in sieve.takes(rule) else "is" for n in names}
     if known and rule.elementwise and not in_short_formats(rule):
         enough = ENOUGH * len(names) <= sieve.size
         alone = [(n,) for n in names] if BOUNDS & {*names} or not enough else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -72,6 +72,7 @@ class Observation:
         """The largest move of any element at each step, (steps, 1)."""
         with np.errstate(all="ignore"):
             moved = np.abs(self.answer - self.before)
+            moved = np.where(np.isfinite(moved), moved, np.nan)
             largest: FloatArray = np.fmax.reduce(moved, axis=1, keepdims=True, initial=0.0)
         return largest
 
@@ -79,6 +80,23 @@ class Observation:
     def broken(self) -> bool:
         """Whether some answer is no number."""
         return bool(np.isnan(self.answer).any())
+
+    def endless(self, names: Collection[str]) -> str:
+        """From which step on some answer is no finite number, and of what; empty if all are.
+
+        With hyperparameters of these names.
+        """
+        wrong = ~np.isfinite(self.answer)
+        if not wrong.any():
+            return ""
+        step = int(np.argmax(wrong.any(axis=1)))
+        where = int(np.argmax(wrong[step]))
+        got, w = self.answer[step, where], self.before[step, where]
+        g = self.gradients[step][where]
+        h = self.case.groups[0].schedule[step]._asdict()
+        given = {"w": w, "g": g, **{n: x for n, x in h.items() if n in names}}
+        told = ", ".join(f"{name} = {value:.4g}" for name, value in given.items())
+        return f"gives {got:g} from step {step + 1} on: {told}"
 
     @cached_property
     def slack(self) -> FloatArray:

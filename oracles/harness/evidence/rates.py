@@ -230,8 +230,10 @@ def made_of(
             ]
             for margin, (settings, start) in product(MARGINS if short else MARGINS[:1], guessed):
                 if holds(schedule, timing, settings, start, rates, margin):
-                    known = {n: v for n, v in settings._asdict().items() if n in schedule.draws}
-                    yield Fit(schedule, timing, known, start if base is None else None)
+                    named = (n for n in schedule.draws if n not in OF_MOMENTUM)
+                    known = {n: getattr(settings, n) for n in named}
+                    told = base is None and schedule.name not in CYCLES
+                    yield Fit(schedule, timing, known, start if told else None)
                     break
 
 
@@ -258,6 +260,12 @@ def _in_float32(rate: float) -> float:
     return float(np.float32(rate))
 
 
+CYCLES = ("OneCycleLR", "CyclicLR")
+"""Schedules in which the base rate plays no part."""
+
+OF_MOMENTUM = ("base_momentum", "max_momentum", "cycle_momentum")
+"""Settings that no rate tells of."""
+
 POWERS = ("ExponentialLR", "StepLR", "MultiStepLR")
 """Schedules that multiply the rate with a number, now and then."""
 
@@ -275,7 +283,10 @@ SCALED = ("ConstantLR", "LinearLR")
 
 
 def guessed(schedule: Schedule) -> bool:
-    """Whether settings of it are made of rates: else they rule none of its timings out."""
+    """Whether settings of it are made of any rates: else they rule none of its timings out.
+
+    Those of a cycle are made of whole ones.
+    """
     return schedule.name in (*POWERS, *LINES) or not schedule.home
 
 
@@ -287,7 +298,7 @@ def _guessed(
     elif schedule.name in LINES:
         for settings in _whole(schedule, len(rates)):
             yield from _line(schedule, timing, settings, rates, base)
-    elif not schedule.home:
+    elif schedule.name in customary.GUESSES:
         yield from customary.guessed(schedule, rates, base)
 
 

@@ -69,6 +69,10 @@ DRAWS = Draws()
 """What is drawn where nobody says otherwise."""
 
 
+ALL = "all"
+"""The first case, in which nothing is off that code takes, and every rule gives finite numbers."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """One case that is asked, and what it was made for."""
@@ -111,7 +115,7 @@ def _round(
         h = allowed(rule, default._replace(**values), spans)
         return Setting(what, case_of(rule, h, sizes, shapes, rng))
 
-    yield setting("all")
+    yield setting(ALL)
     yield setting("all again")
     for name in spans:
         if name != "lr" and rule.constraint(default._replace(**{name: 0.0})) is None:

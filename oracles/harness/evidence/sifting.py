@@ -121,6 +121,11 @@ class Sieve:
         }
         return tuple(sorted(off, key=lambda c: (off[c].typical, off[c].largest)))
 
+    def endless(self, rule: Rule) -> str:
+        """Where the code gives numbers that are not finite in cases of a rule; empty if nowhere."""
+        told = (o.endless(self.takes(rule)) for o in self.known(rule))
+        return next(filter(None, told), "")
+
     def fault(self) -> str:
         """Why nothing is known, as cases of the first rule; empty if something is of any."""
         faults = []

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oracles.drawing import Hyper
-from oracles.harness.arguments import HOWS, Argument
+from oracles.harness.arguments import GRADIENT, HOWS, Argument
 from oracles.harness.arithmetic.formats import FORMATS, FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.following import follow
@@ -43,6 +43,10 @@ DIGITS = (1, 2, 3, 4, 6, 8, 9, 12, 15)
 
 SLACK = 64
 """So many roundings of a parameter may be between it and what values of few digits give."""
+
+REFINED, NUDGE = 4, 1e-7
+"""How often values are brought nearer to the last digit, and by which part they are changed to see
+what that does."""
 
 
 class Column(np.ndarray[Any, Any]):
@@ -119,7 +123,9 @@ class Problem:
         (group,) = known.case.groups
         schedule = tuple(self._given(h, values) for h in group.schedule)
         rows = max(np.size(x) for x in values.values())
-        yield from follow(self._wide(rows), known, schedule=schedule)
+        gradients = tuple(a for a in self.candidate.arguments if GRADIENT in a.names)
+        multiplied = _multiplied(known, self.candidate.rule, gradients)
+        yield from follow(self._wide(rows), multiplied, schedule=schedule)
 
     def _wide(self, rows: int) -> Candidate:
         """The candidate, with buffers for so many rows."""
@@ -176,12 +182,9 @@ class Problem:
         return max(self._roundings(values, one) for one in self.known)
 
     def _roundings(self, values: FloatArray, known: Observation) -> float:
-        unit = FORMATS[known.dtype].u * (np.abs(known.before) + np.abs(known.answer))
-        if known.doubt:
-            unit = unit + known.doubt.parameters[1:] + known.doubt.parameters[:-1]
         with np.errstate(all="ignore"):
             off = np.abs(self.answer(values, known) - known.answer)
-            part = np.where(off == 0, 0.0, off / unit)
+            part = np.where(off == 0, 0.0, off / _unit(known))
         return float(np.where(np.isnan(part), np.inf, part).max())
 
     # --- Solving ----------------------------------------------------------------------------------
@@ -233,6 +236,26 @@ class Problem:
                 break
         values: FloatArray = self._values(terms)[np.argmin(error)]
         return values
+
+    def refined(self, values: FloatArray) -> FloatArray:
+        """Values that are nearly right, to the last digit.
+
+        Gauss' and Newton's method, in which what is off counts in roundings: what is off by a part
+        of a small move says as much of a number as what is off by that part of a large one.
+        """
+        for _ in range(REFINED):
+            near = values * (1 + NUDGE * np.concatenate([0 * values[None], np.eye(len(values))]))
+            off, *others = self._in_roundings(near)
+            slopes = (np.stack(others, axis=1) - off[:, None]) / NUDGE
+            values = values * (1 + np.linalg.lstsq(slopes, -off, rcond=None)[0])
+        return values
+
+    def _in_roundings(self, rows: FloatArray) -> FloatArray:
+        """What is off, in roundings of the parameters: (rows, elements of all steps)."""
+        with np.errstate(all="ignore"):
+            off = [(self.answers(rows, one) - one.answer) / _unit(one) for one in self.known]
+        found = np.concatenate([each.reshape(len(rows), -1) for each in off], axis=1)
+        return np.where(np.isfinite(found).all(axis=0), found, 0.0)
 
     @cached_property
     def _rates(self) -> NDArray[np.bool_]:
@@ -292,15 +315,35 @@ class Problem:
                 others = fewer.solved(values[None, kept])
                 if fewer.roundings(others) <= allowed:
                     problem, values = fewer, others
+        return problem, problem.shortest(values, lambda v: problem.roundings(v) <= allowed)
+
+    def shortest(self, values: FloatArray, good: Callable[[FloatArray], bool]) -> FloatArray:
+        """Values with few digits that are still good."""
         whole = (np.array([*map(float, each)]) for each in zip(*map(_shorter, values), strict=True))
-        values = next(v for v in whole if problem.roundings(v) <= allowed)
+        values = next((v for v in whole if good(v)), values)
         for number, value in enumerate(values):
-            for short in (problem.plain[number], 0.0, *_shorter(value)):
+            for short in (self.plain[number], 0.0, *_shorter(value)):
                 other = np.where(np.arange(len(values)) == number, short, values)
-                if problem.roundings(other) <= allowed:
+                if good(other):
                     values = other
                     break
-        return problem, values
+        return values
+
+
+@lru_cache(maxsize=64)
+def _multiplied(known: Observation, rule: Rule, arguments: tuple[Argument, ...]) -> Observation:
+    """What is known, with gradients as a rule sees them that hears of them so."""
+    if not arguments:
+        return known
+    return replace(known, case=Candidate(rule, arguments=arguments).of(known.case))
+
+
+def _unit(known: Observation) -> FloatArray:
+    """What roundings of parameters may do to each answer."""
+    unit: FloatArray = float(FORMATS[known.dtype].u) * (np.abs(known.before) + np.abs(known.answer))
+    if known.doubt:
+        unit = unit + known.doubt.parameters[1:] + known.doubt.parameters[:-1]
+    return unit
 
 
 def step_toward(slopes: FloatArray, off: FloatArray, damping: FloatArray) -> FloatArray:

@@ -20,6 +20,7 @@ from oracles.harness.evidence.accepted import accepted
 from oracles.harness.evidence.far_off import ends, far_off
 from oracles.harness.evidence.observation import Doubt, Observation
 from oracles.harness.evidence.settings import (
+    ALL,
     DRAWS,
     Draws,
     Setting,
@@ -173,7 +174,9 @@ class Asked:
             return error
         if answer.shape != (case.steps, case.offsets[-1]):
             return SubjectError("parameters of another size than it was given")
-        return Observation(setting.what, case, answer, dtype)
+        told = Observation(setting.what, case, answer, dtype)
+        broken = told.endless(self.takes(rule)) if setting.what == ALL else ""
+        return SubjectError(broken) if broken else told
 
     def again(
         self, rule: Rule, told: Observation, without: frozenset[str], **values: Any

@@ -24,8 +24,10 @@ ELSEWHERE: tuple[tuple[Callable[[Any], bool], str], ...] = (
 """What is no optimizer, and who asks it."""
 
 
-def black_box(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) -> BlackBox:
-    """What asks a subject, by what it is.
+def black_box(
+    subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any], called: str = ""
+) -> BlackBox:
+    """What asks a subject, by what it is; ``called`` so, where its own name is another one.
 
     Raises:
         TypeError: it is nothing that can be asked.
@@ -46,12 +48,12 @@ def black_box(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) 
             "hyper) -> params; a function that trains on its own is for oracles.check_loop"
         )
     if not isinstance(subject, type) and _is_step(subject):
-        function = Function(subject, names, fixed)
+        function = Function(subject, names, fixed, called=called)
         refuse_arguments(function.name, names, fixed, function.keywords)
         return function
     from oracles.harness.subjects.foreign import ForeignOptimizer  # which needs torch
 
-    optimizer = ForeignOptimizer(subject, names, fixed)
+    optimizer = ForeignOptimizer(subject, names, fixed, called)
     refuse_arguments(optimizer.name, names, fixed, _named(subject))
     return optimizer
 

@@ -163,8 +163,20 @@ NUMPY = Arrays(
 
 Step = Callable[..., Any]
 
-HYPER = ("hyper", "h", "hyperparameters", "config", "hp")
+HYPER = (
+    *("hyper", "h", "hyperparameters", "config", "hp"),
+    *("hypers", "hyperparams", "hparams", "cfg", "conf", "opts", "options", "settings"),
+)
 """What a step may call the dict of all hyperparameters."""
+
+
+class Hypers(dict[str, Any]):
+    """Such a dict, whose values are read as ``h["lr"]`` and, as of a record, ``h.lr``."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self:
+            raise AttributeError(name)
+        return self[name]
 
 
 @dataclass(frozen=True)
@@ -182,16 +194,18 @@ class Function:
         names: torch's names of hyperparameters, and what the function calls them.
         fixed: further arguments, always given.
         arrays: what it computes with.
+        called: its name, where that is another one than the function's own.
     """
 
     step: Step
     names: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     arrays: Arrays = NUMPY
+    called: str = ""
 
     @property
     def name(self) -> str:
-        return getattr(self.step, "__name__", type(self.step).__name__)
+        return self.called or getattr(self.step, "__name__", type(self.step).__name__)
 
     @cached_property
     def keywords(self) -> tuple[str, ...] | None:
@@ -275,6 +289,6 @@ class Function:
             values |= self.fixed
             if self._unpacks:
                 return self.step(params, grads, state, **values)
-            return self.step(params, grads, state, values)
+            return self.step(params, grads, state, Hypers(values))
         keywords = {own: given[name] for name, own in self._arguments(rule).items()}
         return self.step(params, grads, state, **{**keywords, **self.fixed})

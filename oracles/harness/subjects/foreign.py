@@ -50,11 +50,31 @@ def write_rate(group: dict[str, Any], name: str, rate: float) -> None:
 
     Under its own name, or torch's where the constructor's own is none of the group's.
     """
-    name = name if name in group or "lr" not in group else "lr"
+    name = key_of(group, name)
     if isinstance(group.get(name), torch.Tensor):
         group[name].fill_(rate)
     else:
         group[name] = rate
+
+
+def tables_of(optimizer: Any) -> Sequence[dict[str, Any]]:
+    """Where an optimizer keeps its learning rates: in its groups, or as an attribute."""
+    tables: Sequence[dict[str, Any]] = getattr(optimizer, "param_groups", (vars(optimizer),))
+    return tables
+
+
+def rate_of(group: dict[str, Any], name: str) -> Any:
+    """The learning rate that is written there; None if there is none."""
+    return group.get(key_of(group, name))
+
+
+def key_of(group: Mapping[str, Any], name: str) -> str:
+    """Under which name a group keeps its learning rate: its own, or torch's."""
+    return name if name in group or "lr" not in group else "lr"
+
+
+SHORTENED = 2.0**-7
+"""By what part of a number it is another one if no short format rounds it so far."""
 
 
 @contextmanager
@@ -77,15 +97,17 @@ class ForeignOptimizer:
         names: torch's names of hyperparameters, and what ``make`` calls them, where that is none of
             :data:`~oracles.harness.subjects.aliases.ALIASES`.
         fixed: further arguments of ``make``, always given.
+        called: its name, where that is another one than that of ``make``: a lambda has none.
     """
 
     make: Make
     names: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    called: str = ""
 
     @property
     def name(self) -> str:
-        return getattr(self.make, "__name__", type(self.make).__name__)
+        return self.called or getattr(self.make, "__name__", type(self.make).__name__)
 
     @cached_property
     def accepts(self) -> tuple[str, ...]:
@@ -103,8 +125,20 @@ class ForeignOptimizer:
             return tuple(named)
         made = next(filter(None, map(self._made, ({}, {"lr": 0.01}))), None)
         defaults = arguments_of(type(made)) | getattr(made, "defaults", {}) if made else {}
-        tried = [name for name, value in defaults.items() if self._made({"lr": 0.01, name: value})]
+        tried = [name for name, value in defaults.items() if self._hears(name, value)]
         return tuple(dict.fromkeys([*named, *tried]))
+
+    def _hears(self, name: str, value: Any) -> bool:
+        """Whether it takes an argument by that name, and does not pass over it.
+
+        A ``**`` takes any, also what is called otherwise among its own arguments.
+        """
+        made = self._made({"lr": 0.01, name: value})
+        before = getattr(made, "defaults", {}).get(name)
+        if made is None or type(before) is not float:
+            return made is not None
+        other = self._made({"lr": 0.01, name: before / 2 or 0.5})
+        return other is None or other.defaults.get(name) != before
 
     def _made(self, given: Mapping[str, Any], form: str = "") -> Any:
         """What ``make`` makes of these arguments, if they are any it takes."""
@@ -206,10 +240,14 @@ class ForeignOptimizer:
         return {own: values[name] for name, own in self.arguments(rule).items()}
 
     def _factors(self, optimizer: Any, rule: Rule, h: Hyper) -> list[float]:
-        """What its groups multiply a given rate with, where it makes them by name."""
+        """What its groups multiply a given rate with, as torch's schedulers do from then on.
+
+        A rate that was cut to a shorter format is no other one.
+        """
         own = self.arguments(rule).get("lr")
-        alike = self.form == TENSORS or own is None
-        return [1.0 if alike else table.get(own, h.lr) / h.lr for table in optimizer.param_groups]
+        rates = [rate_of(table, own) if own and h.lr else None for table in tables_of(optimizer)]
+        factors = [rate / h.lr if isinstance(rate, float) else 1.0 for rate in rates]
+        return [factor if abs(factor - 1) > SHORTENED else 1.0 for factor in factors]
 
     def _reschedule(self, optimizer: Any, rule: Rule, h: Hyper, factors: Sequence[float]) -> None:
         """What changes between steps is written where torch's schedulers write it."""
@@ -221,7 +259,7 @@ class ForeignOptimizer:
                 "has no learning rate under a usual name: say which argument it is, by "
                 "names={'lr': 'OWN'}"
             )
-        for table, factor in zip(optimizer.param_groups, chain(factors, repeat(1.0)), strict=False):
+        for table, factor in zip(tables_of(optimizer), chain(factors, repeat(1.0)), strict=False):
             write_rate(table, own, h.lr * factor)
 
     def _gradient(self, values: FloatArray | None, layout: str, dtype: str) -> torch.Tensor | None:

@@ -6,7 +6,7 @@ import itertools
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 from oracles.harness.candidates import Candidate
 from oracles.harness.promise import NotAsked
 from oracles.harness.subjects.aliases import matched
-from oracles.harness.subjects.foreign import ForeignOptimizer, arguments_of, write_rate
+from oracles.harness.subjects.foreign import ForeignOptimizer, arguments_of, key_of, write_rate
 from oracles.harness.subjects.handing import TENSORS
 from oracles.harness.subjects.laid_out import Way
 from oracles.harness.subjects.subject import answering, first_taken
@@ -161,6 +161,17 @@ class Trial:
             raise NotAsked("it takes no learning rate")
         return own
 
+    @cached_property
+    def key(self) -> str:
+        """What its groups call it: a constructor may have another name for it.
+
+        Raises:
+            NotAsked: it has none.
+        """
+        with answering():
+            (group, *_) = self.start((0,)).optimizer.param_groups
+            return key_of(group, self.lr)
+
     def without_rates(self, run: Run) -> None:
         """For what is asked of groups that have the learning rate which was given.
 
@@ -168,7 +179,8 @@ class Trial:
             NotAsked: whoever looks at names has given them others.
         """
         with answering():
-            rates = {float(group.get(self.lr, 0.0)) for group in run.optimizer.param_groups}
+            groups = run.optimizer.param_groups
+            rates = {float(group.get(key_of(group, self.lr), 0.0)) for group in groups}
         if self.box.form != TENSORS and len(rates) > 1:
             raise NotAsked("its groups have learning rates of their own")
 
@@ -310,9 +322,9 @@ def rates(trial: Trial) -> tuple[float, float]:
 
 
 def lacks(run: Run, name: str) -> str:
-    """A sentence if its groups have no such entry."""
+    """A sentence if its groups have no such entry, nor torch's in its place."""
     with answering():
-        there = all(name in group for group in run.optimizer.param_groups)
+        there = all(key_of(group, name) in group for group in run.optimizer.param_groups)
     return "" if there else f"keeps no {name!r} in its param_groups"
 
 

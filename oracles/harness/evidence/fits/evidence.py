@@ -25,6 +25,10 @@ NEAR = 1e-3
 margin that decides anything is as wide; this spares most accounts theirs, which take longer."""
 
 
+ROUNDS, NUDGE = 4, 1e-4
+"""How often a decay is improved, and by how much it is changed to see what that does."""
+
+
 @dataclass(frozen=True, eq=False)
 class Evidence:
     """What a loop answers, read in one way; and which accounts of it hold.
@@ -133,6 +137,27 @@ class Evidence:
                 expected = np.concatenate(self.shown(point))
                 off = np.abs(row - expected).max() / np.abs(expected).max()
                 yield float(off) if off < np.inf else np.inf
+
+    def decay(self, loop: Loop, setting: Setting) -> float:
+        """The weight decay with which an account comes near, by Gauss' and Newton's method.
+
+        0 where there is none.
+        """
+        seen, decay = np.concatenate(self.seen(setting)[1]), 0.0
+        with np.errstate(all="ignore"):
+            for _ in range(ROUNDS):
+                here = self._course(loop, setting, decay)
+                slope = (self._course(loop, setting, decay + NUDGE) - here) / NUDGE
+                decay += float(slope @ (seen - here) / (slope @ slope))
+            off = np.abs(self._course(loop, setting, decay) - seen).max()
+        return decay if off <= NEAR * np.abs(seen).max() else 0.0
+
+    def _course(self, loop: Loop, setting: Setting, decay: float) -> FloatArray:
+        """Where an account leads after each epoch, end to end, with that weight decay."""
+        start, plan = self.seen(setting)[0], setting.plan(loop.batches)
+        h = setting.h._replace(weight_decay=decay)
+        run = loop.run(self.data(setting), plan, h, start, PLAIN)
+        return np.concatenate([np.concatenate(self.shown(point)) for point in run])
 
     def within(self, loop: Loop, margin: Margin, setting: Setting) -> tuple[bool, bool]:
         """Whether the answers are within an account's margin, and whether that says something."""

@@ -82,6 +82,17 @@ class Hunt:
         ]
         return self.sifted(list(self.decayed(self.sifted(first, [plain]))), rest)
 
+    def decays(self) -> Iterator[float]:
+        """Weight decays with which torch's own rule holds while nothing but a rate is given.
+
+        Of code that divides them by the rows, what it divides.
+        """
+        plain, flags = self.full[0], (True, False) if self.evidence.biased else (True,)
+        for batches, loss, flag in product(self.ways[:3], LOSSES, flags):
+            loop = Loop(loss, Candidate(self.rule), batches, bias_decayed=flag)
+            if (decay := self.evidence.decay(loop, plain)) > 0:
+                yield from (decay, decay * plain.m)
+
     @property
     def ways(self) -> tuple[Batches, ...]:
         """What it may do in batches."""

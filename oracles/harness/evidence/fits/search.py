@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
@@ -44,6 +44,8 @@ class Search:
         for written, rule in product(with_eps(box), rules):
             if "eps" in rule.hyper()._fields and not self.found:
                 self.ask(written, rule, plain=True)
+        for decaying in self.with_decay(box) if not self.found else ():
+            self.ask(decaying, self.plainest)
         if self.found:
             return together(self.found)
         if not self.hunts:
@@ -77,11 +79,33 @@ class Search:
                 self.found.append(answered(hunt, loops))
                 return
 
+    def with_decay(self, box: Fit) -> Iterator[Fit]:
+        """The loop as one in which a weight decay is written, if it takes none by any name."""
+        name, known = "weight_decay", self.plainest.hyper()._fields
+        if name in box.takes(known) | {*box.values} or box.unknown(known):
+            return
+        for hunt in [h for h in self.hunts if h.rule is self.plainest and not h.scaled]:
+            solved = dict.fromkeys(number for one in hunt.decays() for number in written(one))
+            yield from (replace(box, values={**box.values, name: number}) for number in solved)
+
     def most(self, box: Fit, rule: Rule, *, scaled: bool) -> int:
         """How many conventions are combined: no more than in what is found."""
         most = MOST if rule.linear or takes_own(box, rule, self.plainest) else 1
         most = max(0, most - 2 * scaled)
         return min([most, *(one.fits[0].complexity[0] for one in self.found)])
+
+
+DIGITS = (1, 2, 3, 6, 15)
+"""With how many a number is tried that was solved for."""
+
+AS_GOOD = 1e-3
+"""A part of it by which one of fewer digits may be another."""
+
+
+def written(value: float) -> Iterator[float]:
+    """A number as it may be written, the shortest first."""
+    some = (float(f"{value:.{digits}g}") for digits in DIGITS)
+    return (short for short in some if abs(short - value) <= AS_GOOD * value)
 
 
 EPSILONS = (1e-8, 1e-7, 1e-6)

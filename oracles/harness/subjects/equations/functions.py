@@ -54,7 +54,7 @@ _CALLS: Mapping[Callable[..., Any], str] = {
     lambda input, other: np.minimum(input, other): "minimum min fmin clamp_max",
     _clamp: "clamp clip",
     lambda x: x * 1: "clone",
-    lambda x: x: "detach item float",
+    lambda x: x: "detach item float conj",
     lambda input, other: other: "copy_ assign",
     lambda x, memory_format=None: x * 0: "zeros_like zero",
     lambda condition, x, y: np.where(condition, x, y): "where",

@@ -183,12 +183,24 @@ class Roles:
 
     def _count(self, node: ast.Name, ahead: bool) -> str:
         """Whether it is 1 at the first step (``t``), or 0 (``t-1``)."""
-        code = "\n".join(text for text, _ in self.lines)
-        compared = re.search(rf"\b{node.id} [=!<>]+ 0\b", code) is not None
-        later = re.search(rf"\b{node.id} \+ 1\b", code) is not None
-        if later != ahead and not compared:
-            self._ask(node, "t-1", "may be 1 ('t') or 0 ('t-1') at the first step")
+        name = node.id
+        compared = self._first_with(node, rf"\b{name} [=!<>]+ 0\b")
+        later = self._first_with(node, rf"\b{name} \+ 1\b")
+        if (later is not None) != ahead and compared is None:
+            plain = self._first_with(node, rf"\b{name}\b(?! \+ 1\b)")
+            both = f"{name} stands beside {name} + 1" if later and plain else f"{name} counts steps"
+            self._fail(
+                f"{both}, and may be 1 or 0 at the first: if it is 1, write {name} = {name} + 1 "
+                f"above, or names={{'t': {name!r}}}; if it is 0, names={{'t-1': {name!r}}}",
+                later or node,
+            )
         return "t-1" if compared or later else "t"
+
+    def _first_with(self, node: ast.Name, pattern: str) -> ast.Name | None:
+        """Where a name is read in the first statement in which it stands so."""
+        found = (line for text, line in self.lines if re.search(pattern, text))
+        read = (n for line in found for n in line.reads if n.id == node.id)
+        return min(read, key=lambda n: (n.lineno, n.col_offset), default=None)
 
     def _uses(self, name: str) -> Iterator[str]:
         """The roles that a name can have by what the text does with it, the likeliest first."""

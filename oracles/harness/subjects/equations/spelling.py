@@ -52,7 +52,7 @@ _TOKEN = re.compile(
     rf"""(?P<newline>\n|\\\\[^\S\n]*\n?)
     |(?P<space>[^\S\n]+|\\\n|\\[,;:!\[\]()]|[&$`]|\#[^\n]*|(?:(?<=\n)|\A)[^\S\n]*(?://|%)[^\n]*
         |\\(?:left|right|q?quad|displaystyle|big[lr]?){_END}|\\(?:begin|end)\{{\w+\*?\}}|\\text\{{\([^{{}}\n]*\)\}}
-        |\.data\b|\[(?:[ijklp:]|key|name|param|idx)\]|(?:np|numpy|torch|math|jnp|tf|xp|K)\.(?=[a-z])
+        |\.(?=[-+*/^=])|\.data\b|\[(?:[ijklp:]|key|name|param|idx)\]|(?:np|numpy|torch|math|jnp|tf|xp|K)\.(?=[a-z])
         |\w+,\s*\w+\s*=\s*{_OWNER}\[.betas.\])
     |(?P<missing>['"](?P<key>\w+)['"]\s+(?P<not>not\s+)?in\s+{_OWNER})
     |(?P<beta>(?:{_OWNER}\.)?betas\[(?P<which>[01])\])

@@ -91,7 +91,8 @@ def groups(trial: Trial) -> str:
 def _apart(trial: Trial, *given: Mapping[str, Any]) -> bool:
     """Whether groups with such options are stepped as parameters alone with them."""
     params = {n: trial.parameter(n) for n in range(len(given))}
-    listed = [{"params": [params[n]], **options} for n, options in enumerate(given)]
+    own = [{trial.key if n == trial.lr else n: x for n, x in o.items()} for o in given]
+    listed = [{"params": [params[n]], **options} for n, options in enumerate(own)]
     together = Run(trial, params, trial.made(listed)).steps().bits()
     return all(
         same(trial.run((n,), **options), {n: together[n]}) for n, options in enumerate(given)
@@ -190,8 +191,8 @@ def scheduler(trial: Trial) -> str:
         return 0.5**t
 
     run, edited = trial.start(**{trial.lr: first}), trial.start(**{trial.lr: first})
-    if trial.lr != "lr":
-        return f"its param_groups have {trial.lr!r}; torch's schedulers write 'lr'"
+    if trial.key != "lr":
+        return f"its param_groups have {trial.key!r}; torch's schedulers write 'lr'"
     with answering():
         driven = torch.optim.lr_scheduler.LambdaLR(run.optimizer, factor)
     for t in range(STEPS):
