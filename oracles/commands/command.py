@@ -82,6 +82,7 @@ def refuse(message: str, who: str = "oracles") -> None:
 
 
 OPTIONS = {
+    "equation": "--equation",
     "names": "--name",
     "fixed": "--fixed",
     "values": "--value",

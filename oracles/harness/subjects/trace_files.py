@@ -64,7 +64,8 @@ def read(path: Path, dtype: str | None = None) -> tuple[Trace, ...]:
         TraceError: it is no record of a run, or cannot be read.
     """
     if path.suffix not in _READERS:
-        raise TraceError(f"{path.name} is of no known kind; allowed: {', '.join(_READERS)}")
+        kinds = f"allowed: {', '.join(_READERS)}; an update rule as text is equation='...'"
+        raise TraceError(f"{path.name} is of no known kind; {kinds}")
     try:
         table = _READERS[path.suffix](path)
     except (OSError, UnicodeDecodeError) as error:
