@@ -49,7 +49,7 @@ from oracles.harness.subjects.scheduled import is_scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import KINDS, read
-from oracles.naming import unknown
+from oracles.naming import refuse_unlisted, refuse_unmapped, unknown
 from oracles.optimizers.registry import RULES, unknown_rule
 from oracles.rule import Rule
 from oracles.scheduling import ScheduleIdentification, identify_schedule
@@ -287,6 +287,9 @@ def identify(
     """
     if (subject is None) == (equation is None):
         raise ValueError("give one of subject and equation")
+    refuse_unmapped(names=names, fixed=fixed, values=values)
+    if rules is not None:
+        refuse_unlisted(rules=rules)
     if equation is not None:
         subject, names = _equation(equation, names or {}), None
     if is_scheduled(subject):
@@ -314,10 +317,13 @@ def _equation(text: str, names: Mapping[str, str]) -> Any:
     """A step that is pasted as text.
 
     Raises:
+        TypeError: it is no text.
         ValueError: it is not read, with the place, what was found and what is allowed.
     """
     from oracles.harness.subjects.equations import read as read_equation
 
+    if not isinstance(text, str):
+        raise TypeError(f"equation={text!r} is no text; allowed: one as 'w -= lr*g'")
     try:
         return read_equation(text, names)
     except ValueError as error:

@@ -24,7 +24,7 @@ from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.scheduled import OWNER, is_scheduler
 from oracles.harness.subjects.subject import SubjectError
 from oracles.inquiry import answer, heard
-from oracles.naming import unknown
+from oracles.naming import refuse_unlisted, unknown
 from oracles.schedules.registry import PARTS, SCHEDULES
 from oracles.schedules.schedule import Timing
 from oracles.scheduling import ScheduleIdentification, identify_schedule
@@ -138,6 +138,7 @@ def check_schedule(
     """
     if schedule not in (None, *ALL):
         raise ValueError(unknown(f"schedule={schedule!r} is not known", str(schedule), ALL))
+    refuse_unlisted(not_promised=not_promised)
     draws = Draws(seed, profile)
     refuse_limits(time_limit=time_limit)
     inquiry = ScheduleInquiry(subject, schedule, draws, tuple(not_promised))
