@@ -14,7 +14,7 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from itertools import pairwise
+from itertools import pairwise, product
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -81,6 +81,13 @@ def together(tensors: int) -> Trained:
     return Trained(model, lambda: torch.cat([*model]).square().mean())
 
 
+class Loop(NamedTuple):
+    """Optimizers, and what a step of a loop does."""
+
+    optimizers: list[Any]
+    step: Callable[[], None]
+
+
 KINDS: dict[str, Callable[[], Trained]] = {
     "perceptron": perceptron,
     "convolutions": convolutions,
@@ -91,6 +98,65 @@ KINDS: dict[str, Callable[[], Trained]] = {
     "300 tensors together": lambda: together(300),
     "1000 tensors together": lambda: together(1000),
 }
+
+
+def in_turn(trained: Trained, optimizer_of: Callable[..., Any]) -> Loop:
+    """Eight optimizers, which have a part of the tensors each, and step one after the other."""
+    tensors = [*trained.model.parameters()]
+    optimizers = [optimizer_of(tensors[n::8], lr=0.01) for n in range(8)]
+
+    def step() -> None:
+        trained.model.zero_grad()
+        trained.loss().backward()
+        for optimizer in optimizers:
+            optimizer.step()
+
+    return Loop(optimizers, step)
+
+
+def in_backward(trained: Trained, optimizer_of: Callable[..., Any]) -> Loop:
+    """An optimizer for each tensor, which steps as soon as the gradient is there."""
+    optimizers = {p: optimizer_of([p], lr=0.01) for p in trained.model.parameters()}
+
+    def move(p: Any) -> None:
+        optimizers[p].step()
+        optimizers[p].zero_grad()
+
+    for p in optimizers:
+        p.register_post_accumulate_grad_hook(move)
+    return Loop([*optimizers.values()], lambda: trained.loss().backward())
+
+
+def by_hand(trained: Trained, optimizer_of: Callable[..., Any]) -> Loop:
+    """No backward pass: gradients are computed apart, and put in place."""
+    tensors = [*trained.model.parameters()]
+    optimizer = optimizer_of(tensors, lr=0.01)
+
+    def step() -> None:
+        for p, g in zip(tensors, torch.autograd.grad(trained.loss(), tensors), strict=True):
+            p.grad = g
+        optimizer.step()
+
+    return Loop([optimizer], step)
+
+
+def given(trained: Trained, optimizer_of: Callable[..., Any]) -> Loop:
+    """Nobody computes gradients: one call copies all of them from where they lie."""
+    tensors = [*trained.model.parameters()]
+    optimizer = optimizer_of(tensors, lr=0.01)
+    gradients, places = ([torch.randn_like(p) for p in tensors] for _ in range(2))
+    for p, place in zip(tensors, places, strict=True):
+        p.grad = place
+
+    def step() -> None:
+        torch._foreach_copy_(places, gradients)
+        optimizer.step()
+
+    return Loop([optimizer], step)
+
+
+WAYS_TO_STEP = (in_turn, in_backward, by_hand, given)
+"""Beside one optimizer that steps after a backward pass."""
 
 
 class Times(NamedTuple):
@@ -106,6 +172,15 @@ def timed(work: Callable[[], Any]) -> float:
     start = time.process_time()
     work()
     return time.process_time() - start
+
+
+def other(kind: str, way: Callable[..., Loop], optimizer_of: Any, *, watched: bool) -> float:
+    """A step of a training that steps in another way."""
+    torch.manual_seed(0)
+    trained = KINDS[kind]()
+    optimizers, step = way(trained, optimizer_of)
+    with oracles.watch(optimizers, model=trained.model) if watched else nullcontext():
+        return median(timed(step) for _ in range(STEPS))
 
 
 def run(kind: str, optimizer_of: Callable[..., Any], *, watched: bool, whole: bool) -> Times:
@@ -160,6 +235,19 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f"| {kind} | {optimizer.__name__} | {1e3 * steps[False, False]:.1f} ms "
                 f"| {steps[True, False] / steps[False, False]:.2f} "
                 f"| {steps[True, True] / steps[False, True]:.2f} | {report:.2f} s |",
+                flush=True,
+            )
+    print("\n| loop | way | optimizer | a step | watched |\n| --- | --- | --- | --- | --- |")
+    for kind in ("300 tensors in layers", "300 tensors together"):
+        for way, optimizer in product(WAYS_TO_STEP, OPTIMIZERS):
+            pairs = [
+                [other(kind, way, optimizer, watched=w) for w in (False, True)]
+                for _ in range(rounds)
+            ]
+            bare, watched = (median(times) for times in zip(*pairs, strict=True))
+            print(
+                f"| {kind} | {way.__name__} | {optimizer.__name__} | {1e3 * bare:.1f} ms "
+                f"| {watched / bare:.2f} |",
                 flush=True,
             )
 

@@ -434,7 +434,14 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
             sieve, other = _in_float32(readings, rules)
         last = max(last, other, key=_left)
     written = any(map(asked[-1].lacks, rules))
-    unnamed = Identification(readings[0].name, (), last.ruled_out, sieve=asked[-1], written=written)
+    unnamed = Identification(
+        readings[0].name,
+        (),
+        last.ruled_out,
+        sieve=asked[-1],
+        written=written,
+        **_unsaid(readings[0], rules),
+    )
     if last.fits:
         proof, failed = proven(sieve, last)
         if not proof.fits and last.fits[0].arguments and sieve.margin is MARGINS[0]:
@@ -452,6 +459,18 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         broken = (asked[-1].endless(rule) for rule in rules)
         unnamed = replace(unnamed, fault=next(filter(None, broken), ""))
     return replace(unnamed, nearest=nearest)
+
+
+def _unsaid(witness: Witness, rules: Sequence[Rule]) -> dict[str, Any]:
+    """The learning rate that a record does not say, and its names that no rule has."""
+    if not isinstance(witness, Recorded):
+        return {}
+    unread = set.intersection(*({*witness.unread(rule)} for rule in rules))
+    said = any("lr" in witness.takes(rule) for rule in rules)
+    return {
+        "assumed": {} if said else {"lr": rules[0].hyper().lr},
+        "unread": tuple(name for name in witness.trace.hyper if name in unread),
+    }
 
 
 def _in_float32(readings: Sequence[Witness], rules: Sequence[Rule]) -> tuple[Sieve, Sifted]:

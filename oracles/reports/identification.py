@@ -81,6 +81,10 @@ def _remarks(found: Identification) -> Iterator[str]:
         names = ", ".join(found.unread)
         asked = "Left at their defaults, as this rule has no such hyperparameters"
         told = "Not read, as hyperparameters of this rule go by other names"
+        if not found.fits:
+            told = (
+                "Not read, as no hyperparameter goes by such a name (--name says which one it is)"
+            )
         yield f"{asked if found.draws else told}: {names}."
     if found.scalars != "float64":
         yield f"It keeps hyperparameters, or what it makes of them, in {found.scalars}."

@@ -16,7 +16,7 @@ import torch
 
 import oracles
 from oracles.fitting import identify_fit
-from oracles.harness.evidence.fits.answer import FitIdentification
+from oracles.harness.evidence.fits.answer import IN_ORDER, FitIdentification
 from oracles.harness.evidence.fits.hunt import Hunt
 from oracles.harness.evidence.fits.search import evidences
 from oracles.harness.evidence.fits.settings import settings
@@ -61,6 +61,7 @@ def test_what_is_no_such_loop_is_not_named(other: Any) -> None:
     found = identify_fit(Fit(other))
     assert not found.fits, str(found)
     assert "follows no known account" in str(found)
+    assert found.remarks() == [IN_ORDER]
 
 
 def asked(fit: Any, **more: Any) -> FitIdentification:

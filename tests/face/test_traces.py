@@ -184,6 +184,25 @@ def test_numbers_that_were_printed_to_few_digits(tmp_path: Path, form: str) -> N
     assert not oracles.identify(read(path)[0], ["SGD"]).fits
 
 
+def test_few_steps_and_digits_leave_nothing_open_that_leads_elsewhere(tmp_path: Path) -> None:
+    """RAdam's first steps may be of any size, but are not what was printed."""
+    path = tmp_path / "printed.csv"
+    write_csv(path, run(0.1, lr=0.5, steps=2, undecayed="weight"), ".7g")
+    found = oracles.identify(path, ["SGD", "RAdam"])
+    assert str(found) == "printed follows SGD's coupled_unscaled, but decay_ignored for weight"
+
+
+def test_what_no_rule_calls_so_is_said_where_nothing_fits() -> None:
+    """The rate changes at each step, so that none that is written explains it."""
+    hyper = {"speed": tuple(0.1 * 2.0**-t for t in range(4)), "l2": (0.1,) * 4}
+    w, g = [np.ones(3)], [np.array([0.5, -1.0, 2.0]) / (t + 1) for t in range(4)]
+    for given, rate in zip(g, hyper["speed"], strict=True):
+        w.append(w[-1] - rate * (given + 0.1 * w[-1]))
+    found = oracles.identify(Trace("mine", {"w": np.stack(w)}, {"w": np.stack(g)}, hyper), ["SGD"])
+    assert (found.fits, found.open) == ((), ())
+    assert (found.unread, found.assumed) == (("speed",), {"lr": 0.001})
+
+
 def test_digits_bound_what_was_rounded(tmp_path: Path) -> None:
     """Every number is within its radius of what it was before it was printed."""
     path = tmp_path / "printed.csv"

@@ -133,7 +133,8 @@ NUMBERED = hasattr(torch.zeros((), requires_grad=True).clone().grad_fn, "_sequen
         "checkpointed_reentrant",
         "overflow_left_out",
         "plain",
-        "scaled",
+        *["scaled"] * SCALER,
+        "warmed_up_by_dampening_what_compounds",
     ],
 )
 def test_of_a_loop_that_can_be_read_nothing_is_asked(loop: str) -> None:
@@ -150,6 +151,17 @@ def test_check_loop_tells_the_same(loop: str) -> None:
     assert [f.sentence for f in report.findings] == [
         f.sentence for f in watching.reports[0].findings
     ]
+
+
+def test_of_gradients_added_by_hand_each_rounded_sum_is_told() -> None:
+    w = nn.Parameter(torch.tensor([0.1, 0.7, 1.3, 2.9]))
+    optimizer = torch.optim.SGD([w], lr=0.01)
+    with oracles.watch(optimizer) as report:
+        for _ in range(4):
+            (g,) = torch.autograd.grad((w**3).sum(), [w])
+            w.grad = g if w.grad is None else w.grad + g
+            optimizer.step()
+    assert report.findings[0].sentence.startswith("steps 2 to 4 of SGD follow once more")
 
 
 def test_what_is_allowed_is_not_told() -> None:
@@ -181,6 +193,12 @@ def test_what_is_a_question_of_intention_is_no_fault() -> None:
         ("tuned_in_eval_mode", "eval mode", "whether Sequential, whose dropout or batch norm"),
         ("embeddings_first", "what the loss is", "whether steps 1 to 4 of SGD follow the mean"),
         ("parts_of_one_loss", "what the loss is", "whether steps 1 to 4 of SGD follow the mean"),
+        ("norms_frozen_after_an_epoch", "eval mode", "whether Sequential, whose dropout or batch"),
+        (
+            "nothing_is_to_be_exempt",
+            "exemption of nothing",
+            "whether group 1 of AdamW, which has no",
+        ),
         ("schedule_of_passes", "what the schedule counts", "whether OneCycleLR is to count backw"),
     ],
     ids=lambda value: value if value in RIGHT else "",
@@ -282,6 +300,48 @@ def test_a_rate_set_by_hand_is_to_last_where_the_schedule_goes_on_from_it(
         by_steps(model, optimizer, after=schedule.step)
 
     assert [one.partition(":")[0] for one in asked(train)] == count * ["a rate set by hand"]
+
+
+@pytest.mark.parametrize("often", [1, 4])
+def test_a_rate_set_by_hand_again_and_again_under_a_schedule_that_goes_on_from_it_is_asked_about(
+    often: int,
+) -> None:
+    """Once, it is to go on from there; at each step, both set it."""
+
+    def train(model: nn.Module, optimizer: Any) -> None:
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+        steps = iter(range(4))
+
+        def after() -> None:
+            if next(steps) < often:
+                optimizer.param_groups[0]["lr"] *= 0.8
+            schedule.step()
+
+        by_steps(model, optimizer, after=after)
+
+    found = asked(train)
+    assert [one.partition(":")[0] for one in found] == (often > 1) * ["a rate set by hand"]
+    assert all("ExponentialLR, which has gone on 4 times from what was" in one for one in found)
+
+
+def test_a_scheduler_of_an_optimizer_that_makes_no_step_is_asked_about() -> None:
+    """Generator and judge have other shapes; whoever has a schedule itself is not asked."""
+
+    def train(model: nn.Module, optimizer: Any, own: bool) -> None:
+        other = torch.optim.SGD(nn.Linear(2, 9).parameters(), lr=0.1)
+        schedules: list[Any] = [torch.optim.lr_scheduler.ExponentialLR(other, 0.9)]
+        if own:
+            schedules.append(torch.optim.lr_scheduler.StepLR(optimizer, 9))
+
+        def after() -> None:
+            for schedule in schedules:
+                schedule.step()
+
+        by_steps(model, optimizer, after=after)
+
+    said = "whose schedule: whether ExponentialLR is to set the rates of SGD (2), which makes no"
+    assert [one[: len(said)] for one in asked(partial(train, own=False))] == [said]
+    assert asked(partial(train, own=True)) == []
 
 
 def test_a_schedule_that_is_taken_up_is_not_accused_if_the_training_breaks_off() -> None:
@@ -498,7 +558,7 @@ def test_a_tensor_that_was_replaced_spoils_no_other() -> None:
     assert [after.weight(n) == before.weight(n) for n in range(6)] == [False] + 5 * [True]
     assert after.weight(0) == ()
     values = [
-        [g.values if g else None for g in look.gradients.values()] for look in (before, after)
+        [g.values if g else None for g in map(look.gradient, range(6))] for look in (before, after)
     ]
     assert values[1] == [values[0][0], (), *values[0][2:]]
 
@@ -553,8 +613,10 @@ def infinite(*gradients: torch.Tensor) -> list[int]:
         parameter.grad = gradient
     looks = Looks()
     looks.follow(parameters)
-    looks.look()
-    return [*looks.infinite(looks.given(range(len(gradients))))]
+    look = looks.look()
+    found = looks.infinite(range(len(gradients)))
+    looks.settle()
+    return [*(looks.read_off(look) if found is None else found)]
 
 
 def test_which_gradients_are_not_finite() -> None:
@@ -566,6 +628,7 @@ def test_which_gradients_are_not_finite() -> None:
     assert infinite(*finite, *wrong) == [3, 4]
     assert infinite(*finite, *wrong, *finite, *wrong) == [3, 4, 8, 9]
     assert infinite(torch.eye(2).to_sparse(), *wrong) == [1, 2], "though one cannot be read"
+    assert infinite(finite[0], wrong[0]) == [1], "they are kept whole"
 
 
 def test_a_report_is_read_when_the_loop_is_over() -> None:

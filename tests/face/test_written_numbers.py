@@ -84,6 +84,18 @@ TEXTS: dict[str, tuple[str, tuple[str, ...], str]] = {
         ("Adadelta",),
         "Adadelta's coupled_unscaled, lr = 0.5 and rho = 0.95",
     ),
+    "such a valley, in which they are far from torch's": (
+        "s = 0.95*s + 0.05*g**2; d = sqrt(u + 1e-5)/sqrt(s + 1e-5)*g; u = 0.95*u + 0.05*d**2; "
+        "w -= 0.3*d",
+        ("Adadelta",),
+        "Adadelta's coupled_unscaled, lr = 0.3, rho = 0.95 and eps = 1e-05",
+    ),
+    "such a valley, which the first case does not leave": (
+        "s = 0.9*s + 0.1*g**2; d = sqrt(u + 1e-8)/sqrt(s + 1e-8)*g; u = 0.9*u + 0.1*d**2; "
+        "w -= 0.7*d",
+        ("Adadelta",),
+        "Adadelta's coupled_unscaled, lr = 0.7 and eps = 1e-08",
+    ),
     "of many digits, all of which show": (
         "v += 3*g**2; w -= 0.1*g/(sqrt(v) + 1e-8)",
         ("Adagrad",),

@@ -92,6 +92,19 @@ def zero_grad_forgotten_in_the_backward_pass(watch: Any) -> None:
             F.cross_entropy(model(x), y).backward()
 
 
+@planted("never cleared")
+def gradients_added_by_hand(watch: Any) -> None:
+    """There is no backward pass, and nothing clears what was added."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            found = torch.autograd.grad(F.cross_entropy(model(x), y), [*model.parameters()])
+            for p, g in zip(model.parameters(), found, strict=True):
+                p.grad = g if p.grad is None else p.grad + g
+            optimizer.step()
+
+
 @planted("stale gradient")
 def another_model_cleared(watch: Any) -> None:
     """Only the head is cleared; the body's gradient stays where a pass does not reach it."""
@@ -741,6 +754,53 @@ def rate_set_by_hand(watch: Any) -> None:
             schedule.step()
 
 
+@planted("rate overwritten")
+def cut_overwritten(watch: Any) -> None:
+    """A plateau cuts the rate, and a schedule that is stepped after it knows nothing of that."""
+    model = mlp()
+    optimizer = sgd(model)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.9**epoch)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            plateau.step(1.0)
+            schedule.step()
+
+
+@planted("rate overwritten")
+def cut_that_lasts_a_step(watch: Any) -> None:
+    """The plateau is one of epochs, and the schedule goes on after each step."""
+    model = mlp()
+    optimizer = sgd(model)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=9)
+    with watch(optimizer, model=model):
+        for _ in range(3):
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+                schedule.step()
+            plateau.step(1.0)
+
+
+@planted("schedule of nobody")
+def schedule_of_another_model(watch: Any) -> None:
+    """It was built on the optimizer of the teacher, whose shapes are the same."""
+    model, teacher = mlp(), mlp()
+    optimizer, other = sgd(model), sgd(teacher)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(other, 0.9)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            schedule.step()
+
+
 @planted("schedule of nobody")
 def schedule_of_a_former_optimizer(watch: Any) -> None:
     model = mlp()
@@ -873,11 +933,6 @@ def _exempt(watch: Any, *words: str) -> None:
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
             optimizer.step()
-
-
-@planted("exemption of nothing")
-def names_that_nothing_has(watch: Any) -> None:
-    _exempt(watch, "LayerNorm.weight", "beta")
 
 
 @planted("exemption of some")

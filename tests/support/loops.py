@@ -879,6 +879,21 @@ def gradients_by_hand(watch: Any) -> Any:
 
 
 @right
+def gradients_added_by_hand(watch: Any) -> Any:
+    """Those of two micro-batches, the same ones each time; they are cleared after each step."""
+    w = nn.Parameter(torch.ones(3))
+    optimizer = torch.optim.SGD([w], lr=0.5)
+    with watch(optimizer):
+        for _ in range(3):
+            for _ in range(2):
+                (g,) = torch.autograd.grad((w * torch.tensor([1.0, 2.0, 3.0])).sum(), [w])
+                w.grad = g if w.grad is None else w.grad + g
+            optimizer.step()
+            optimizer.zero_grad()
+    return w
+
+
+@right
 def gradients_estimated(watch: Any) -> Any:
     """Evolution strategies: gradients of parameters that require none."""
     model = mlp().requires_grad_(False)
@@ -2383,4 +2398,224 @@ def scaled_by_a_scale_that_is_known(watch: Any) -> Any:
             (F.cross_entropy(model(x), y) * scale).backward()
             scaler.step(optimizer)
             scaler.update()
+    return model
+
+
+class Dampening:
+    """A warm-up that multiplies what a schedule has set, and puts it back before that goes on."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, steps: int) -> None:
+        self.groups, self.steps, self.done = optimizer.param_groups, steps, 0
+        self.rates = [group["lr"] for group in self.groups]
+        self.dampen()
+
+    def dampen(self) -> None:
+        self.done += 1
+        for group in self.groups:
+            group["lr"] *= min(1.0, self.done / self.steps)
+
+    @contextmanager
+    def dampening(self) -> Iterator[None]:
+        for group, rate in zip(self.groups, self.rates, strict=True):
+            group["lr"] = rate
+        yield
+        self.rates = [group["lr"] for group in self.groups]
+        self.dampen()
+
+
+def _dampened(watch: Any, build: Callable[[Any], Any]) -> Any:
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = build(optimizer)
+    warmup = Dampening(optimizer, 3)
+    with watch(optimizer, model=model, scheduler=schedule, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            with warmup.dampening():
+                schedule.step()
+    return model
+
+
+@right
+def warmed_up_by_dampening(watch: Any) -> Any:
+    return _dampened(watch, lambda o: torch.optim.lr_scheduler.LambdaLR(o, lambda step: 0.9**step))
+
+
+@right
+def warmed_up_by_dampening_what_compounds(watch: Any) -> Any:
+    return _dampened(watch, lambda o: torch.optim.lr_scheduler.ExponentialLR(o, 0.9))
+
+
+@right
+def warmed_up_and_then_cut_at_plateaus(watch: Any) -> Any:
+    """Two schedules, one after the other; the first one is over when the other cuts."""
+    model = mlp()
+    optimizer = sgd(model)
+    warmup = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: (epoch + 1) / 3)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
+    with watch(optimizer, model=model, scheduler=[warmup, plateau]):
+        for epoch in range(6):
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+            if epoch < 2:
+                warmup.step()
+            plateau.step(1.0)
+    return model
+
+
+@right
+def cut_at_plateaus_and_then_restarted(watch: Any) -> Any:
+    """The second schedule is there from the beginning, and has the second half to itself."""
+    model = mlp()
+    optimizer = sgd(model)
+    restarts = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 2)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0)
+    with watch(optimizer, model=model, scheduler=[restarts, plateau]):
+        for n, (x, y) in enumerate(batches(8)):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            restarts.step() if n > 3 else plateau.step(1.0)
+    return model
+
+
+def _going_on(watch: Any, *, based: bool) -> Any:
+    """Cuts of a plateau, and a schedule that goes on from them."""
+    model = mlp()
+    optimizer = sgd(model)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, factor=0.7)
+    group = optimizer.param_groups[0]
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda n: 1 + n / 2 if based else 0.9 * group["lr"] / 0.1
+    )
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            rate = group["lr"]
+            plateau.step(1.0)
+            if based and group["lr"] != rate:
+                schedule.base_lrs = [group["lr"]]
+            schedule.step()
+    return model
+
+
+@right
+def a_schedule_whose_first_rates_are_cut(watch: Any) -> Any:
+    return _going_on(watch, based=True)
+
+
+@right
+def a_schedule_of_the_rate_that_there_is(watch: Any) -> Any:
+    return _going_on(watch, based=False)
+
+
+@right
+def a_schedule_of_something_else(watch: Any) -> Any:
+    """An optimizer that makes no step has the weight of a penalty for a rate."""
+    model = mlp()
+    optimizer = sgd(model)
+    weight = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(weight, 4)
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            penalty = next(model.parameters()).square().sum()
+            (F.cross_entropy(model(x), y) + weight.param_groups[0]["lr"] * penalty).backward()
+            optimizer.step()
+            schedule.step()
+    return model
+
+
+@right
+def averages_of_parts_of_a_model(watch: Any) -> Any:
+    model = nn.ModuleList([mlp(), mlp()])
+    optimizer = sgd(model[1])
+    averages = [torch.optim.swa_utils.AveragedModel(part) for part in model]
+    with watch(optimizer, model=model):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model[1](x) - model[0](x).detach(), y).backward()
+            optimizer.step()
+            for average, part in zip(averages, model, strict=True):
+                average.update_parameters(part)
+    return model
+
+
+@right
+def average_of_a_twin_part_of_which_is_frozen(watch: Any) -> Any:
+    """It is trained in another phase."""
+    model, twin = mlp(), mlp()
+    twin[0].requires_grad_(False)
+    optimizer = sgd(model)
+    average = torch.optim.swa_utils.AveragedModel(twin)
+    with watch(optimizer, model=[model, twin]):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x) - twin(x), y).backward()
+            optimizer.step()
+            average.update_parameters(twin)
+    return model
+
+
+@right
+def norms_frozen_after_an_epoch(watch: Any) -> Any:
+    """By eval mode, which is turned to again after each validation."""
+    model = mlp(norm=True)
+    optimizer = sgd(model)
+    with watch(optimizer, model=model):
+        for epoch in range(3):
+            model.train(epoch < 1)
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+            model.eval()
+            with torch.no_grad():
+                for x, y in batches(2):
+                    F.cross_entropy(model(x), y)
+    return model
+
+
+@right
+def nothing_is_to_be_exempt(watch: Any) -> Any:
+    """No names are given, and the groups are made all the same."""
+    model, names = mlp(norm=True), list[str]()
+    named = [(name in names, p) for name, p in model.named_parameters()]
+    groups = [
+        {"params": [p for exempt, p in named if not exempt], "weight_decay": 0.1},
+        {"params": [p for exempt, p in named if exempt], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=0.01)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+@where(SCALER)
+def scaled_by_as_many_as_there_are_rows(watch: Any) -> Any:
+    """Sums are divided by their rows, and means by their micro-batches: 8, as the scale is."""
+    model = mlp()
+    optimizer = sgd(model)
+    scaler = grad_scaler(init_scale=8.0)
+    with watch(optimizer, model=model, scaler=scaler):
+        for sizes, reduction in (((5, 3), "sum"), ((1, 2) * 4, "mean")):
+            for rows in sizes:
+                ((x, y),) = batches(1, rows)
+                loss = F.cross_entropy(model(x), y, reduction=reduction)
+                scaler.scale(loss).backward()
+            for p in model.parameters():
+                assert p.grad is not None
+                p.grad /= 8
+            scaler.step(optimizer)
+            scaler.update()
+            optimizer.zero_grad()
     return model

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import chain
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -89,6 +90,9 @@ NOT_FAR = 0.5
 
 USUAL = frozenset({"nesterov", "amsgrad", "centered"})
 """Switches that people write in code of their own, beside conventions."""
+
+FEW = 4
+"""Of so many numbers torch's own are looked for again, by powers, where they were not found."""
 
 EXTENDED = 6
 """How many candidates are tried with one convention more: those that explain the first case best.
@@ -264,7 +268,12 @@ def _said(candidate: Candidate) -> tuple[int, int, int]:
 def _closest(problem: Problem) -> tuple[FloatArray, float]:
     """Values that bring it closest to the first case, and how far it is off with them."""
     values = problem.solved(problem.starts())
-    return values, problem.off(values)
+    off = problem.off(values)
+    if off > CLOSE and not problem.candidate.conventions and len(problem.names) <= FEW:
+        powers = replace(problem, by_powers=True)
+        others = powers.solved(powers.starts())
+        values, off = min((values, off), (others, problem.off(others)), key=itemgetter(1))
+    return values, off
 
 
 def _whole(sieve: Sieve, first: First) -> list[Candidate]:
@@ -293,7 +302,10 @@ def _to_the_last_digit(sieve: Sieve, first: First) -> list[Candidate]:
     beyond = () if far is None else replace(sieve, witness=far).known(rule)
     short = (o for o in beyond if o.case.steps < FEWER and np.isfinite(o.answer).all())
     near, whole = (replace(problem, known=some) for some in (known, (*known, *short)))
-    values = whole.refined(near.solved(first.values[None]))
+    values = near.solved(first.values[None])
+    if near.off(values) > CLOSE:
+        values = replace(near, by_powers=True).solved(values[None])
+    values = whole.refined(values)
     if not near.off(values) <= CLOSE:
         return []
     most = {
@@ -320,7 +332,6 @@ def _own(sieve: Sieve, rule: Rule) -> Iterator[Problem]:
     for each in _switched(sieve, own, rule.hyper()._fields):
         yield from _problems(sieve, each)
     yield from _with_factors(sieve, own)
-    yield from _problems(sieve, own, *(n for n in numeric(rule) if n in sieve.takes(rule)))
     for name in (GRADIENT, "lr") if "batch_size" in sieve.takes(rule) else ():
         summed = own.hearing(Argument((name,), "times m"))
         yield from (p for some in ((), ("lr",)) for p in _problems(sieve, summed, *some))
@@ -335,9 +346,9 @@ def _switched(sieve: Sieve, own: Candidate, among: Collection[str]) -> Iterator[
 
 
 def _with_factors(sieve: Sieve, candidate: Candidate) -> Iterator[Problem]:
-    for name in numeric(candidate.rule):
-        if name in sieve.takes(candidate.rule):
-            yield from _problems(sieve, candidate, name)
+    """It with a factor of whatever the code takes."""
+    taken = [n for n in numeric(candidate.rule) if n in sieve.takes(candidate.rule)]
+    yield from _problems(sieve, candidate, *taken) if taken else ()
 
 
 def _problems(sieve: Sieve, candidate: Candidate, *factors: str) -> Iterator[Problem]:

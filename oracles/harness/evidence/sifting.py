@@ -8,7 +8,7 @@ from functools import cached_property
 
 from oracles.harness.arguments import numeric
 from oracles.harness.candidates import MOST, Candidate, candidates, combined
-from oracles.harness.evidence.following import exact, held, near
+from oracles.harness.evidence.following import exact, held, likely, near
 from oracles.harness.evidence.nearness import nearness
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.witnesses import Witness, observed
@@ -191,11 +191,10 @@ class Sieve:
             left = [c for c in left if told[c] is not None]
             observation.excluded.extend(c for c in told if told[c] is None)
             spoken_for |= {c for c in left if told[c]}
-        return Sifted(
-            tuple(c for c in left if c in spoken_for),
-            tuple(c for c in left if c not in spoken_for),
-            len(pool) - len(left),
-        )
+        fits = tuple(c for c in left if c in spoken_for)
+        rest = (c for c in left if c not in spoken_for)
+        open = tuple(c for c in rest if all(likely(c, one) for one in asked))
+        return Sifted(fits, open, len(pool) - len(fits) - len(open))
 
     def _held(self, candidate: Candidate, observation: Observation, *, known: bool) -> bool | None:
         """Whether a margin holds answers; one that others speak for need not be computed."""

@@ -26,6 +26,9 @@ FACTORS, OTHERS = (0.1, 10.0), (0.05, 0.5)
 """Where these are: of what an argument is multiplied with, and of what is no matter where
 conventions are told apart."""
 
+SMALL, SMALLEST = 1e-3, 1e-9
+"""What is called small of torch's own numbers, and from where on they are looked for."""
+
 ROUNDS, PATIENCE, WORTH = 40, 5, 0.8
 """How often values are improved at most, and by what part in so many rounds they must have been."""
 
@@ -79,12 +82,15 @@ class Problem:
         how: what becomes of each of them, as a word of
             :data:`~oracles.harness.arguments.HOWS`.
         known: what is to be explained.
+        by_powers: whether a small number, too, is looked for by its powers: where it stands beside
+            what grows from nothing, as Adadelta's ε, the valley is straight in these.
     """
 
     candidate: Candidate
     names: tuple[str, ...]
     how: Mapping[str, str]
     known: Sequence[Observation]
+    by_powers: bool = False
 
     @cached_property
     def plain(self) -> FloatArray:
@@ -195,6 +201,7 @@ class Problem:
         low, high = np.array(
             [FACTORS if self.how[n] == "times" else spans.get(n, OTHERS) for n in self.names]
         ).T
+        low = np.where(self.by_powers & self._small, SMALLEST, low)
         drawn = np.random.Generator(np.random.PCG64(0)).random((STARTS, len(self.names)))
         return self._scaled(np.concatenate([self.plain[None], low * (high / low) ** drawn]))
 
@@ -266,7 +273,12 @@ class Problem:
     @cached_property
     def _factor(self) -> NDArray[np.bool_]:
         """Which is the learning rate: its term is log γ."""
-        return np.array([n == "lr" for n in self.names])
+        return np.array([n == "lr" for n in self.names]) | (self.by_powers & self._small)
+
+    @cached_property
+    def _small(self) -> NDArray[np.bool_]:
+        """Which is small where torch has it."""
+        return (self.plain > 0) & (self.plain < SMALL)
 
     @cached_property
     def _least(self) -> FloatArray:

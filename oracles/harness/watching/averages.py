@@ -47,17 +47,29 @@ def _about_to_step(loop: Loop, events: Sequence[Event], place: int) -> int | Non
 
 
 def of_nobody(loop: Loop) -> Iterator[str]:
-    """What is averaged is a copy of what is trained, and stays where it is."""
-    for number, told in _averages(loop).items():
+    """What is averaged is a copy of what is trained, and stays where it is.
+
+    Nobody averages what is trained, and nobody has frozen the copy, or a part of it, on purpose.
+    """
+    averages = _averages(loop)
+    averaged = {p for told in averages.values() for event in told for p in event.parameters}
+    for number, told in averages.items():
         own = sorted({p for event in told for p in event.parameters})
         shapes = Counter(loop.log.parameters[p].shape for p in own)
-        idle = own and all(loop.log.parameters[p].still and not loop.owners(p) for p in own)
+        idle = own and all(_left(loop, p) for p in own)
         for optimizer, updates in loop.watched:
             trained = Counter(loop.log.parameters[p].shape for p in optimizer.parameters)
-            if idle and trained == shapes and len(told) > 1 and len(updates) > 1:
+            alone = idle and trained == shapes and averaged.isdisjoint(optimizer.parameters)
+            if alone and len(told) > 1 and len(updates) > 1:
                 yield (
                     f"average {number + 1} is told {loop.names(own)}, which "
                     f"{verb(own, 'is', 'are')} in no optimizer and {verb(own, 'stays', 'stay')} "
                     f"where {verb(own, 'it is', 'they are')}: {optimizer.name} trains others of "
                     "the same shapes"
                 )
+
+
+def _left(loop: Loop, parameter: int) -> bool:
+    """Whether a parameter that may be trained is in no optimizer, and has not moved."""
+    seen = loop.log.parameters[parameter]
+    return seen.still and seen.trainable and not loop.owners(parameter)

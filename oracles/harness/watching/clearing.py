@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from oracles.harness.watching.events import Begun
+import numpy as np
+
+from oracles.harness.arithmetic.formats import DTYPES, round_to
+from oracles.harness.watching.events import Begun, Derived
 from oracles.harness.watching.loop import Loop, Update, listed, of, steps, verb
 from oracles.harness.watching.parameters import replaced
 
 
 def never_cleared(loop: Loop) -> Iterator[str]:
     """A step follows what the step before has followed, and what has come since."""
-    for which, told in loop.where(lambda u: any(_carried(u, p) for p in u.optimizer.parameters)):
+
+    def again(update: Update) -> bool:
+        own = update.optimizer.parameters
+        return any(_carried(update, p) or _added(loop, update, p) for p in own)
+
+    for which, told in loop.where(again):
         yield (
             f"{which} {verb(told, 'follows', 'follow')} once more gradients that were followed "
             "before: nothing has cleared them"
@@ -37,6 +45,20 @@ def _carried(update: Update, parameter: int) -> bool:
         and at_first.values in {g.values for g in old}
         and update.taken(parameter) != at_first
     )
+
+
+def _added(loop: Loop, update: Update, parameter: int) -> bool:
+    """Whether a gradient is the one that was taken before, and what was computed since."""
+    since = [e.values.get(parameter, ()) for e in update.window if isinstance(e, Derived)]
+    new, taken = [g for g in since if any(g)], update.taken(parameter)
+    old = [g.values for g in update.earlier(parameter)[-1:] if any(g.values)]
+    dtype = loop.log.parameters[parameter].dtype
+    if not (new and old and taken and dtype in DTYPES) or len({*map(len, old + new)}) > 1:
+        return False
+    total = np.array(old[0])
+    for gradient in new:
+        total = round_to(dtype, total + gradient)
+    return tuple(total.tolist()) == taken.values
 
 
 def _adds(update: Update, begun: Begun, parameter: int) -> bool:

@@ -19,6 +19,12 @@ def _limited(clip: Clipped) -> bool:
     return any(one and other and one.values != other.values for one, other in pairs)
 
 
+def _limits(loop: Loop) -> list[tuple[int, Clipped]]:
+    """Calls that limit gradients, and where among the events they are."""
+    calls = ((n, e) for n, e in enumerate(loop.log.events) if isinstance(e, Clipped))
+    return [(place, clip) for place, clip in calls if math.isfinite(clip.limit)]
+
+
 def _clips(update: Update) -> list[Clipped]:
     """Calls that limit gradients of the optimizer; one without a limit measures their norm."""
     own = set(update.optimizer.parameters)
@@ -114,13 +120,9 @@ def _adds(backward: Backward, clip: Clipped, parameter: int) -> bool:
 
 def after_step(loop: Loop) -> Iterator[str]:
     """Gradients are clipped only when the step has followed them already."""
+    every = _limits(loop)
     for optimizer, updates in loop.watched:
-        own = set(optimizer.parameters)
-        clips = [
-            (place, e)
-            for place, e in enumerate(loop.log.events)
-            if isinstance(e, Clipped) and math.isfinite(e.limit) and own & set(e.parameters)
-        ]
+        clips = [(n, e) for n, e in every if {*optimizer.parameters} & {*e.parameters}]
         late = [clip for place, clip in clips if _late(loop, updates, place, clip)]
         if len(late) == len(clips) > 1 and any(map(_limited, late)):
             yield (
@@ -157,13 +159,10 @@ def _gone(look: Look | None, parameter: int) -> bool:
 
 def of_none(loop: Loop) -> Iterator[str]:
     """At each call there is no gradient to clip, and the steps have gradients all the same."""
+    every = _limits(loop)
     for optimizer, updates in loop.watched:
         own = set(optimizer.parameters)
-        clips = [
-            (e, own & set(e.parameters))
-            for e in loop.log.events
-            if isinstance(e, Clipped) and math.isfinite(e.limit) and own & set(e.parameters)
-        ]
+        clips = [(e, mine) for _, e in every if (mine := own & set(e.parameters))]
         there = any(clip.before.gradient(p) for clip, mine in clips for p in mine)
         steps_made = sum(any(u.taken(p) for p in own) for u in updates)
         if len(clips) > 1 and steps_made > 1 and not there:

@@ -6,13 +6,11 @@ Parameters, optimizers, schedulers and models go by the numbers that they have i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from oracles.harness.arithmetic.formats import FloatArray
 
@@ -37,25 +35,28 @@ class Gradient(NamedTuple):
     values: Values
 
 
-NOTHING: FloatArray = np.zeros(0)
-
-
 class Elements(NamedTuple):
-    """Some elements of many tensors, as they are read: all in one row.
+    """Some elements of many tensors, as they are read: in one row, beside others.
 
     Attributes:
         parameters: of which parameters, in order.
         counts: how many of each.
-        row: the elements of all, one after the other.
+        places: where in the row they are, one parameter after the other.
+        rows: all rows that were read of a loop.
+        row: which of these it is.
     """
 
     parameters: Sequence[int] = ()
     counts: Sequence[int] = ()
-    row: FloatArray = NOTHING
+    places: Any = ()
+    rows: Sequence[FloatArray] = ()
+    row: int = 0
 
     def by_parameter(self) -> dict[int, Values]:
         """Those of each; what is no number is one object, so that it is the same as itself."""
-        row = self.row.tolist()
+        if not self.parameters:
+            return {}
+        row = self.rows[self.row][self.places].tolist()
         if not math.isfinite(sum(row)):
             row = [v if v == v else math.nan for v in row]
         ends = accumulate(self.counts)
@@ -66,7 +67,8 @@ class Elements(NamedTuple):
 UNSEEN = Elements()
 
 
-class Seen(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Seen:
     """The gradients of some parameters at one moment, as they are read.
 
     Attributes:
@@ -81,13 +83,15 @@ class Seen(NamedTuple):
     versions: Sequence[int | None]
     elements: Elements
 
-    def by_parameter(self) -> Iterator[tuple[int, Gradient | None]]:
+    @cached_property
+    def gradients(self) -> Mapping[int, Gradient | None]:
         """That of each; None where there is none."""
         values = self.elements.by_parameter()
         each = zip(self.parameters, self.tensors, self.versions, strict=True)
-        for parameter, tensor, version in each:
-            there = Gradient(tensor, version or 0, values.get(parameter, ()))
-            yield parameter, None if version is None else there
+        return {
+            p: None if version is None else Gradient(tensor, version, values.get(p, ()))
+            for p, tensor, version in each
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,18 +110,16 @@ class Look:
     of_weights: Elements = UNSEEN
 
     @cached_property
-    def gradients(self) -> Mapping[int, Gradient | None]:
-        """By the number of the parameter; None where there is none."""
-        return {p: g for seen in self.seen[: self.until] for p, g in seen.by_parameter()}
-
-    @cached_property
     def weights(self) -> Mapping[int, Values]:
         """By the number of the parameter; none where they were not looked at."""
         return self.of_weights.by_parameter()
 
     def gradient(self, parameter: int) -> Gradient | None:
-        """Of a parameter, which may not have been known yet."""
-        return self.gradients.get(parameter)
+        """Of a parameter as it was seen last; it may not have been known yet."""
+        for place in range(self.until - 1, -1, -1):
+            if parameter in (found := self.seen[place].gradients):
+                return found[parameter]
+        return None
 
     def weight(self, parameter: int) -> Values:
         """Of a parameter, which may not have been known yet."""
@@ -180,6 +182,22 @@ class Begun(Event):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Derived(Event):
+    """Gradients of parameters were computed, and put nowhere yet.
+
+    Attributes:
+        elements: some of their elements.
+    """
+
+    elements: Elements
+
+    @cached_property
+    def values(self) -> Mapping[int, Values]:
+        """By the number of the parameter."""
+        return self.elements.by_parameter()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Unrecorded(Event):
     """No graphs were recorded for a while, as in a validation.
 
@@ -188,6 +206,19 @@ class Unrecorded(Event):
     """
 
     training: tuple[bool, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Turned(Event):
+    """A model was told its mode, which may be the one that it was in.
+
+    Attributes:
+        model: which.
+        training: whether it is training mode.
+    """
+
+    model: int
+    training: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -204,14 +235,15 @@ class Used(Event):
     Attributes:
         optimizer: whose.
         groups: the settings of each group.
-        infinite: parameters whose gradient has elements that are not finite.
+        infinite: parameters whose gradient has elements that are not finite; None before that is
+            read.
         frozen: parameters that require no gradient and have one of zeros.
         unscaling: the step unscales the gradients itself, or may: it was given more than a closure.
     """
 
     optimizer: int
     groups: tuple[Mapping[str, Any], ...] = ()
-    infinite: tuple[int, ...] = ()
+    infinite: tuple[int, ...] | None = ()
     frozen: tuple[int, ...] = ()
     unscaling: bool = False
 
@@ -223,12 +255,10 @@ class Stepped(Event):
     Attributes:
         optimizer: which.
         calls: how often it has called its closure; None if it was given none.
-        remembers: whether it keeps tensors for its next step.
     """
 
     optimizer: int
     calls: int | None = None
-    remembers: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -280,6 +310,7 @@ class Advanced(Event):
         based: its first rates, ``base_lrs``, were set since it went on before.
         before: the rates of the groups before, where it has an optimizer.
         after: and after.
+        left: the rates that it has set last; none where it does not say.
     """
 
     scheduler: int
@@ -287,6 +318,7 @@ class Advanced(Event):
     based: bool = False
     before: Values = ()
     after: Values = ()
+    left: Values = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -345,6 +377,7 @@ class Optimizer(NamedTuple):
         fresh: whether it had made no step when it was first seen.
         torchs: whether its class is torch's own.
         hooked: whether code of the user runs within its steps.
+        remembers: whether it keeps tensors from one step to the next.
     """
 
     name: str
@@ -353,6 +386,7 @@ class Optimizer(NamedTuple):
     fresh: bool = True
     torchs: bool = True
     hooked: bool = False
+    remembers: bool = False
 
     @property
     def parameters(self) -> tuple[int, ...]:

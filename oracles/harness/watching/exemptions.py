@@ -1,4 +1,4 @@
-"""Norms and biases that were to be exempt from weight decay, and are decayed."""
+"""Norms and biases that are decayed, and were to be exempt from weight decay."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from oracles.harness.watching.loop import Loop, Update, verb
 
 
 def empty(loop: Loop) -> Iterator[str]:
-    """A group without decay has no parameter, and norms and biases are decayed."""
+    """A group without decay has no parameter, and norms and biases are decayed.
+
+    Nothing may have been named that is to be exempt.
+    """
     for optimizer, updates in loop.watched:
         decays = _decays(updates[0])
         empty = [n for n, group in enumerate(optimizer.groups) if not group and decays[n] == 0]
@@ -22,8 +25,8 @@ def empty(loop: Loop) -> Iterator[str]:
         ]
         if empty and vectors:
             yield (
-                f"group {empty[0]} of {optimizer.name}, which has no weight decay, has no "
-                f"parameter, and {loop.names(vectors)} {verb(vectors, 'is', 'are')} decayed"
+                f"whether group {empty[0]} of {optimizer.name}, which has no weight decay, is to "
+                f"have no parameter: {loop.names(vectors)} {verb(vectors, 'is', 'are')} decayed"
             )
 
 

@@ -215,12 +215,12 @@ FAULTS = (
     Fault(
         "rate overwritten",
         schedules.overwritten,
-        "change the scheduler's base_lrs, or leave the rate to it",
+        "change the scheduler's base_lrs, or leave the rate to one of them",
     ),
     Fault(
         "schedule of nobody",
         schedules.of_nobody,
-        "build the scheduler again after the optimizer",
+        "build the scheduler on the optimizer that makes the steps, and after it",
     ),
     Fault(
         "schedule made anew",
@@ -257,11 +257,6 @@ FAULTS = (
         "frozen and moving",
         parameters.frozen_moves,
         "set its .grad to None, or take it out of the optimizer",
-    ),
-    Fault(
-        "exemption of nothing",
-        exemptions.empty,
-        "look at the names that the groups were made by",
     ),
     Fault(
         "exemption of some",
@@ -354,6 +349,16 @@ QUESTIONS = (
         "as many steps as the schedule is long: T_max counts calls of scheduler.step()",
     ),
     Question("a rate set by hand", schedules.short_lived, "what is to have the last word"),
+    Question(
+        "whose schedule",
+        schedules.of_others,
+        "a scheduler that is built on the optimizer that makes the steps, unless it is for others",
+    ),
+    Question(
+        "exemption of nothing",
+        exemptions.empty,
+        "the names that the groups were made by, unless nothing is to be exempt",
+    ),
     Question("eval mode", modes.trained_in_eval, "model.train(), unless it is meant"),
 )
 

@@ -96,7 +96,8 @@ class Update:
         optimizer: which.
         step: which of its steps, counted from 1.
         previous: when it took some before; None if it was not seen to.
-        window: what happened since then, or since the beginning.
+        window: what happened since then, or since the beginning, but for steps of optimizers that
+            have none of its parameters.
         used: the moment at which it takes them.
         stepped: its step is over; None if it takes gradients again before that.
         unit: roundoff of what multiplies its gradients.
@@ -273,13 +274,29 @@ class Loop:
     @cached_property
     def updates(self) -> tuple[tuple[Update, ...], ...]:
         """By the number of the optimizer."""
-        return tuple(
-            tuple(self._updates(number, optimizer))
-            for number, optimizer in enumerate(self.log.optimizers)
-        )
+        steps: list[list[int]] = [[] for _ in self.log.optimizers]
+        others: list[int] = []
+        for place, event in enumerate(self.log.events):
+            mine = steps[event.optimizer] if isinstance(event, Used | Stepped) else others
+            mine.append(place)
+        own = [sorted(others + [p for k in kin for p in steps[k]]) for kin in self._kin()]
+        return tuple(tuple(self._updates(n, places)) for n, places in enumerate(own))
 
-    def _updates(self, number: int, optimizer: Optimizer) -> Iterator[Update]:
-        events = self.log.events
+    def _kin(self) -> list[set[int]]:
+        """By optimizer, those that have parameters in common with it, itself included."""
+        owners: dict[int, set[int]] = defaultdict(set)
+        for number, optimizer in enumerate(self.log.optimizers):
+            for parameter in optimizer.parameters:
+                owners[parameter].add(number)
+        return [
+            {number}.union(*(owners[p] for p in optimizer.parameters))
+            for number, optimizer in enumerate(self.log.optimizers)
+        ]
+
+    def _updates(self, number: int, places: Sequence[int]) -> Iterator[Update]:
+        """Those of an optimizer, by the events that are not steps of strangers."""
+        optimizer = self.log.optimizers[number]
+        events = tuple(self.log.events[place] for place in places)
         mine = [
             (place, event)
             for place, event in enumerate(events)

@@ -64,6 +64,14 @@ def _means(update: Update, found: Sequence[Share], factor: float) -> bool:
     return all(update.near(share.whole, factor) for share in found)
 
 
+def means(update: Update) -> bool:
+    """Whether a step follows the mean of its losses: of all rows, or of the means of all losses."""
+    found = shares(update)
+    rows = sum(share.rows for share in found)
+    by_row = all(update.near(share.whole, share.rows / rows) for share in found)
+    return bool(found) and (by_row or _means(update, found, 1 / len(found)))
+
+
 Judge = Callable[[Update, tuple[Share, ...]], bool]
 
 

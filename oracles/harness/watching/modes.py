@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from oracles.harness.watching.events import Begun, Model, Unrecorded
+from oracles.harness.watching.events import Begun, Model, Turned, Unrecorded
 from oracles.harness.watching.loop import Loop
 
 
@@ -49,9 +49,14 @@ def _turned(loop: Loop) -> Iterator[tuple[Model, int, int, bool]]:
 
 
 def _validated(loop: Loop, model: int, start: Begun, end: Begun) -> bool:
-    """Whether a model in eval mode has computed without graphs between two passes."""
+    """Whether a model in eval mode has computed without graphs between two passes.
+
+    If it was told twice to be in eval mode, once was for the training.
+    """
     places = [loop.log.events.index(event) for event in (start, end)]
-    return any(
+    events = loop.log.events[slice(*places)]
+    told = sum(isinstance(e, Turned) and e.model == model and not e.training for e in events)
+    return told < 2 and any(
         isinstance(e, Unrecorded) and model < len(e.training) and not e.training[model]
-        for e in loop.log.events[slice(*places)]
+        for e in events
     )

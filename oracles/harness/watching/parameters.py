@@ -105,10 +105,9 @@ def listed_twice(loop: Loop) -> Iterator[str]:
 
 def two_optimizers(loop: Loop) -> Iterator[str]:
     """Two optimizers move a parameter by the same gradient."""
-    taken = sorted(
-        (u for updates in loop.updates for u in updates),
-        key=lambda u: loop.log.events.index(u.used),
-    )
+    places = {event: place for place, event in enumerate(loop.log.events)}
+    every = (u for updates in loop.updates for u in updates)
+    taken = sorted(every, key=lambda u: places[u.used])
     told: dict[tuple[str, str], set[int]] = {}
     for one, other in pairwise(taken):
         if one.used.optimizer != other.used.optimizer and one.optimizer.torchs:
@@ -183,7 +182,7 @@ def made_anew(loop: Loop) -> Iterator[str]:
     """Each step is made by a new optimizer, and what the last one remembered is lost."""
     chains: list[list[tuple[Optimizer, Update]]] = []
     for optimizer, updates in loop.watched:
-        if len(updates) == 1 and updates[0].stepped and updates[0].stepped.remembers:
+        if len(updates) == 1 and updates[0].stepped and optimizer.remembers:
             if chains and _follows(chains[-1][-1], (optimizer, updates[0])):
                 chains[-1].append((optimizer, updates[0]))
             else:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from oracles.harness.watching.events import Asked, Ended, Unscaled
 from oracles.harness.watching.loop import Loop, Update, steps, verb
+from oracles.harness.watching.losses import means
 
 
 def _scales(update: Update) -> set[float | None]:
@@ -36,10 +37,10 @@ def never_unscaled(loop: Loop) -> Iterator[str]:
 
 
 def unscaled_twice(loop: Loop) -> Iterator[str]:
-    """Gradients are divided by the scale twice."""
+    """Gradients are divided by the scale twice, and not by a count that is as large."""
 
     def divided(u: Update) -> bool:
-        return _scale(u) != 1 and u.near(u.factor, _scale(u) ** -2)
+        return _scale(u) != 1 and u.near(u.factor, _scale(u) ** -2) and not means(u)
 
     for which, told in loop.where(divided):
         yield (
@@ -104,7 +105,9 @@ def _in_part(update: Update) -> bool:
 def not_finite(loop: Loop) -> Iterator[str]:
     """A step takes gradients that are not finite, and so its parameters are no more, either."""
     for optimizer, updates in loop.watched:
-        told = [(u, ps) for u in updates if (ps := [p for p in u.used.infinite if _spoilt(u, p)])]
+        told = [
+            (u, ps) for u in updates if (ps := [p for p in u.used.infinite or () if _spoilt(u, p)])
+        ]
         if told:
             numbers = [u.step for u, _ in told]
             yield (

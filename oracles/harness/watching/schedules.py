@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from oracles.harness.watching.events import (
     Advanced,
@@ -238,83 +239,166 @@ def _between(loop: Loop, number: int) -> tuple[list[int], list[int]]:
 
 
 def overwritten(loop: Loop) -> Iterator[str]:
-    """A rate that was set by hand is replaced before any step has used it."""
+    """A rate that was set by hand, or cut at a plateau, is replaced by a schedule of its own."""
     for number, scheduler, optimizer, _ in loop.scheduled:
         if scheduler.closed:
-            for by_hand, after in _edits(loop, number):
+            for by_hand, after in islice(_edits(loop, number), 1):
                 yield (
                     f"the rate of {optimizer.name} was set to {by_hand:g} by hand, and "
                     f"{scheduler.name} has set it to {after:g} before any step has used it"
                 )
-                break
+            for who, cut, after in islice(_cuts(loop, number), 1):
+                yield (
+                    f"{who} has cut the rate of {optimizer.name} to {cut:g}, and {scheduler.name} "
+                    f"sets it to {after:g} after it: no cut can last"
+                )
+
+
+def _advanced(loop: Loop, owner: int | None) -> Iterator[Used | Built | Advanced]:
+    """Steps of an optimizer, and whatever schedulers do to its rates."""
+    for event in loop.log.events:
+        mine = isinstance(event, Used | Built) and event.optimizer == owner
+        moved = isinstance(event, Advanced) and loop.log.schedulers[event.scheduler]
+        if mine or (moved and moved.optimizer == owner):
+            yield event  # type: ignore[misc]
+
+
+def _rates(event: Used | Built | Advanced) -> Values:
+    """The rates of the groups from an event on."""
+    if isinstance(event, Used):
+        return tuple(float(group.get("lr", math.nan)) for group in event.groups)
+    return event.rates if isinstance(event, Built) else event.after
 
 
 def _edits(loop: Loop, number: int) -> Iterator[tuple[float, float]]:
     """Rates that somebody has set since the last step or advance, and what became of them.
 
-    What the scheduler begins with may have been set, too: its rates are meant then.
+    What the scheduler begins with may have been set, too: its rates are meant then. To put back
+    what a scheduler has set is to set nothing, as who dampens the rates of the first steps does.
     """
-    owner = loop.log.schedulers[number].optimizer
     known: Values = ()
-    for event in loop.log.events:
-        if isinstance(event, Used) and event.optimizer == owner:
-            known = tuple(float(group.get("lr", math.nan)) for group in event.groups)
-        elif isinstance(event, Built) and event.optimizer == owner:
-            known = event.rates
-        elif (
-            isinstance(event, Advanced) and loop.log.schedulers[event.scheduler].optimizer == owner
-        ):
+    for event in _advanced(loop, loop.log.schedulers[number].optimizer):
+        if isinstance(event, Advanced):
             mine = event.scheduler == number and not (event.placed or event.based)
             if mine and len(known) == len(event.before):
-                for was, now, after in zip(known, event.before, event.after, strict=True):
-                    if now not in (was, after):
-                        yield now, after
-            known = event.after
+                rates = (known, event.left or known, event.before, event.after)
+                moved = (
+                    (now, after)
+                    for was, left, now, after in zip(*rates, strict=True)
+                    if now not in (was, left, after)
+                )
+                yield from islice(moved, 1)
+        known = _rates(event)
+
+
+def _cuts(loop: Loop, number: int) -> Iterator[tuple[str, float, float]]:
+    """Rates that were cut at a plateau, and set to more by a scheduler that takes turns with it.
+
+    It has gone on since the metric was told for the first time, and before the cut: whoever begins
+    with it later has it in another phase.
+    """
+    turns = told = False
+    cut: tuple[str, Values] | None = None
+    for event in _advanced(loop, loop.log.schedulers[number].optimizer):
+        if isinstance(event, Built):
+            cut = None
+        elif isinstance(event, Advanced):
+            other = loop.log.schedulers[event.scheduler]
+            if event.scheduler == number:
+                if cut and event.before == cut[1] and not event.based:
+                    pairs = zip(cut[1], event.after, strict=True)
+                    yield from ((cut[0], low, high) for low, high in pairs if high > low)
+                turns, cut = told, None
+            elif other.metric:
+                lower = any(a < b for a, b in zip(event.after, event.before, strict=True))
+                cut = (other.name, event.after) if turns and lower else cut
+                told = True
 
 
 def of_nobody(loop: Loop) -> Iterator[str]:
     """A scheduler sets the rates of an optimizer that another one has taken the place of."""
-    for number, scheduler in enumerate(loop.log.schedulers):
-        if scheduler.optimizer is None or loop.updates[scheduler.optimizer]:
-            continue
-        dead = loop.log.optimizers[scheduler.optimizer]
+    for number, scheduler, dead in _idle(loop):
         for optimizer, updates in loop.watched:
             shared = set(dead.parameters) & set(optimizer.parameters)
-            if shared and len(updates) > 1 and len(_calls(loop, number)) > 1:
+            if shared and len(updates) > 1:
                 yield (
                     f"{scheduler.name} sets the rates of an optimizer that makes no step: the "
                     f"parameters are those of another one, {optimizer.name}, by now"
                 )
                 break
+            if _alike(loop, dead, optimizer) and _unscheduled(loop, optimizer, updates):
+                made = len(_calls(loop, number))
+                yield (
+                    f"{scheduler.name} goes on {made} times for the optimizer of another model of "
+                    f"the same shapes, which makes no step: nobody sets the rates of "
+                    f"{optimizer.name}"
+                )
+                break
+
+
+def of_others(loop: Loop) -> Iterator[str]:
+    """A scheduler goes on for an optimizer that makes no step, and another has none."""
+    for _, scheduler, idle in _idle(loop):
+        for optimizer, updates in loop.watched:
+            apart = set(idle.parameters).isdisjoint(optimizer.parameters)
+            other = apart and not _alike(loop, idle, optimizer)
+            if other and _unscheduled(loop, optimizer, updates):
+                yield (
+                    f"whether {scheduler.name} is to set the rates of {idle.name}, which makes no "
+                    f"step, and nobody those of {optimizer.name}"
+                )
+                break
+
+
+def _idle(loop: Loop) -> Iterator[tuple[int, Scheduler, Optimizer]]:
+    """Schedulers that go on for optimizers that make no step."""
+    for number, scheduler in enumerate(loop.log.schedulers):
+        owner = scheduler.optimizer
+        if owner is not None and not loop.updates[owner] and len(_calls(loop, number)) > 1:
+            yield number, scheduler, loop.log.optimizers[owner]
+
+
+def _alike(loop: Loop, one: Optimizer, other: Optimizer) -> bool:
+    """Whether the parameters of two optimizers have the same shapes."""
+    shapes = (Counter(loop.log.parameters[p].shape for p in o.parameters) for o in (one, other))
+    return next(shapes) == next(shapes)
+
+
+def _unscheduled(loop: Loop, optimizer: Optimizer, updates: Sequence[Update]) -> bool:
+    """Whether an optimizer has no scheduler, and steps at the same rates all the time."""
+    scheduled = {s.optimizer for s in loop.log.schedulers}
+    rates = {_rates(u.used) for u in updates}
+    return updates[0].used.optimizer not in scheduled and len(updates) > 1 and len(rates) == 1
 
 
 def short_lived(loop: Loop) -> Iterator[str]:
-    """A rate that was set by hand was used, and then replaced."""
+    """A rate that was set by hand was used, and then replaced; or a scheduler goes on from it."""
     for number, scheduler, optimizer, _ in loop.scheduled:
         if scheduler.closed and (found := _replaced(loop, number)):
             yield (
                 f"whether the rate {found[0]:g}, set by hand for {optimizer.name}, was to last: "
                 f"{scheduler.name} has set {found[1]:g} after it"
             )
+        if not scheduler.closed and len(edits := [*_edits(loop, number)]) > 1:
+            yield (
+                f"whether the rate of {optimizer.name} is to be set both by hand and by "
+                f"{scheduler.name}, which has gone on {len(edits)} times from what was set by hand"
+            )
 
 
 def _replaced(loop: Loop, number: int) -> tuple[float, float] | None:
     """A rate that a step has used and no scheduler had set, and the one that followed it."""
-    owner = loop.log.schedulers[number].optimizer
     known: Values = ()
     own: Values = ()
-    for event in loop.log.events:
-        if isinstance(event, Used) and event.optimizer == owner:
-            rates = tuple(float(group.get("lr", math.nan)) for group in event.groups)
-            own = rates if known and rates != known else own
-            known = rates
-        elif isinstance(event, Built) and event.optimizer == owner:
-            known, own = event.rates, ()
-        elif (
-            isinstance(event, Advanced) and loop.log.schedulers[event.scheduler].optimizer == owner
-        ):
+    for event in _advanced(loop, loop.log.schedulers[number].optimizer):
+        rates = _rates(event)
+        if isinstance(event, Advanced):
             mine = event.scheduler == number and not event.based
             if own and mine and event.before == own and event.after != own:
                 return own[0], event.after[0]
-            known, own = event.after, ()
+        if not isinstance(event, Used):
+            own = ()
+        elif known and rates != known:
+            own = rates
+        known = rates
     return None

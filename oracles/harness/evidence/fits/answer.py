@@ -9,6 +9,12 @@ from oracles.harness.evidence.fits.hunt import Partial
 from oracles.harness.training.batches import FULL
 from oracles.harness.training.loop import Loop
 
+IN_ORDER = (
+    "Rows that are shuffled, or drawn by chance, cannot be followed: ask with rows in their order, "
+    "or all of them at once."
+)
+"""What is said where no account holds."""
+
 
 @dataclass(frozen=True)
 class FitIdentification:
@@ -55,7 +61,8 @@ class FitIdentification:
         """What there is to say beside the answer: a line each."""
         form = [f"asked with {self.form}"] if self.form else []
         hand = [str(self.example)] if self.example else []
-        return [*hand, *form, *self.untold]
+        order = [] if self.fits else [IN_ORDER]
+        return [*hand, *form, *self.untold, *order]
 
     @property
     def torchs(self) -> bool:

@@ -13,6 +13,7 @@ import inspect
 import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -26,9 +27,11 @@ from oracles.harness.watching.events import (
     Averaged,
     Begun,
     Clipped,
+    Derived,
     Ended,
     Look,
     Skipped,
+    Turned,
     Unrecorded,
     Unscaled,
     Used,
@@ -139,8 +142,9 @@ class Listener:
             return None
         number = self.recorder.number(optimizer)
         frame = _caller()
-        running = _running(frame)
-        self._stack = [one for one in self._stack if id(one[1]) in running]  # others have raised
+        if self._stack:  # of others, or of those that have raised
+            running = _running(frame)
+            self._stack = [one for one in self._stack if id(one[1]) in running]
         self._stack.append((number, frame))
         if len(self._stack) > 1:
             return None
@@ -149,20 +153,22 @@ class Listener:
         closure, put = _closure(optimizer, args, kwargs)
         if closure is not None:
             self._calls = 0
-            return put(self._counted(optimizer, closure))
+            return put(self._counted(optimizer, number, closure))
         if not self._skipping:
             given = [a for a in (*args, *kwargs.values()) if a is not None and a is not optimizer]
-            self.recorder.note(self.recorder.used(optimizer, told=bool(given)))
+            self.recorder.note(self.recorder.used(optimizer, number, told=bool(given)))
         return None
 
-    def _counted(self, optimizer: Any, closure: Callable[[], Any]) -> Callable[[], Any]:
+    def _counted(
+        self, optimizer: Any, number: int, closure: Callable[[], Any]
+    ) -> Callable[[], Any]:
         """A closure after whose calls the optimizer takes the gradients."""
 
         def call() -> Any:
             result = closure()
             if self.patches.on:
                 self._calls = (self._calls or 0) + 1
-                self.recorder.note(self.recorder.used(optimizer))
+                self.recorder.note(self.recorder.used(optimizer, number))
             return result
 
         return call
@@ -178,7 +184,7 @@ class Listener:
         if self._skipping:
             self.recorder.note(Skipped(optimizer=number))
             return
-        self.recorder.note(self.recorder.stepped(optimizer, self._calls))
+        self.recorder.note(self.recorder.stepped(optimizer, number, self._calls))
         if self.recorder.meant.ranks:
             self.recorder.tell(number, self._left)
         if self.steps and self.recorder.steps() >= self.steps:
@@ -189,7 +195,8 @@ class Listener:
     def _to_functions(self) -> None:
         clipping = (getattr(torch.nn.utils, name, None) for name in CLIPPING)
         functions = {function: self._clip for function in clipping if function is not None}
-        self.patches.functions({torch.autograd.backward: self._pass, **functions})
+        passes = {torch.autograd.backward: self._pass, torch.autograd.grad: self._derive}
+        self.patches.functions({**passes, **functions})
         hooks = torch.autograd.graph.saved_tensors_hooks
         self.patches.method(hooks, "__enter__", self._packed)
         self.patches.method(hooks, "__exit__", self._unpacked)
@@ -225,6 +232,22 @@ class Listener:
             self._scaling, self._safe = False, 0
             self._left = self.recorder.looks.look(weights=False)
             self.recorder.note(Ended(look=self._left))
+
+    def _derive(self, original: Any, *args: Any, **kwargs: Any) -> Any:
+        """Gradients are computed, and returned: those of parameters may become theirs by hand."""
+        found = original(*args, **kwargs)
+        inputs = args[1] if len(args) > 1 else kwargs.get("inputs", ())
+        tensors = [inputs] if isinstance(inputs, torch.Tensor) else inputs
+        of_known = {
+            number: gradient
+            for tensor, gradient in zip(tensors, found, strict=False)
+            if (number := self.recorder.looks.known(tensor)) is not None
+            and gradient is not None
+            and gradient.shape == tensor.shape
+        }
+        if of_known:
+            self.recorder.note(Derived(elements=self.recorder.looks.derived(of_known)))
+        return found
 
     def _again(self, roots: Any, gradients: Any) -> bool:
         """Whether a pass is called on the loss of the one before, which nobody has changed."""
@@ -320,6 +343,8 @@ class Listener:
         number = self.recorder.scheduler(scheduler)
         based = self.recorder.based(scheduler)
         before = self.recorder.rates(scheduler)
+        last = tuple(map(float, getattr(scheduler, "_last_lr", ())))
+        left = last if len(last) == len(before) else ()
         self._inner += 1
         try:
             result = original(scheduler, *args, **kwargs)
@@ -327,9 +352,8 @@ class Listener:
             self._inner -= 1
         placed = any(value is not None for value in (*args, *kwargs.values()))
         after = self.recorder.rates(scheduler)
-        self.recorder.note(
-            Advanced(scheduler=number, placed=placed, based=based, before=before, after=after)
-        )
+        event = Advanced(scheduler=number, before=before, after=after, left=left)
+        self.recorder.note(replace(event, placed=placed, based=based))
         return result
 
     # Scalers
@@ -390,6 +414,7 @@ class Listener:
         """Whose parameters are asked for is a model, where none was given; and who averages."""
         swa = importlib.import_module("torch.optim.swa_utils")
         self.patches.method(swa.AveragedModel, "update_parameters", self._averaged)
+        self.patches.method(torch.nn.Module, "train", self._turned)
         if not self.recorder.models:
             self.patches.method(torch.nn.Module, "named_parameters", self._model)
 
@@ -398,6 +423,13 @@ class Listener:
         if isinstance(model, torch.nn.Module):
             number, parameters = self.recorder.averaged(average, model)
             self.recorder.note(Averaged(average=number, parameters=parameters))
+        return result
+
+    def _turned(self, original: Any, module: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(module, *args, **kwargs)
+        for number, model in enumerate(self.recorder.models):
+            if model is module:
+                self.recorder.note(Turned(model=number, training=module.training))
         return result
 
     def _model(self, original: Any, module: Any, *args: Any, **kwargs: Any) -> Any:

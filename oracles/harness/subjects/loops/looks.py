@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from itertools import accumulate
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate, pairwise
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -15,7 +14,7 @@ from torch._utils import _flatten_dense_tensors
 from torch.nn.parameter import is_lazy
 
 from oracles.harness.arithmetic.formats import FloatArray
-from oracles.harness.watching.events import UNSEEN, Elements, Look, Seen
+from oracles.harness.watching.events import Elements, Look, Seen
 
 ELEMENTS = 4
 """So many elements of each tensor are looked at: those with the largest gradients there were."""
@@ -30,14 +29,30 @@ flat: Callable[[Sequence[Any]], torch.Tensor] = _flatten_dense_tensors
 SMALL = 2**11
 """Tensors of so many elements are copied whole sooner than some of their elements are taken."""
 
+FEW = 2**8
+"""Tensors that have so many elements together are kept whole, and read when the loop is over."""
+
 ALIKE = 4
 """So many small tensors are laid into one sooner than each is read."""
 
-PLANS = 256
-"""How many ways to read several tensors are kept."""
+PLANNED = 2**18
+"""Of so many tensors it is kept how they are read together."""
 
 PLAIN = frozenset({torch.Tensor, torch.nn.Parameter})
 """What can be laid beside others."""
+
+ALL = slice(None)
+
+Key = tuple[tuple[int, ...], tuple[int, ...]]
+"""Numbers of parameters: whose gradients are read, and which are read themselves."""
+
+
+class Half(NamedTuple):
+    """Of which parameters elements are read, how many, and where these are in a row."""
+
+    parameters: Sequence[int]
+    counts: Sequence[int]
+    places: Any
 
 
 class Looks:
@@ -56,12 +71,13 @@ class Looks:
         self.first: list[torch.Tensor | None] = []
         self._numbers: dict[int, int] = {}
         self._where: dict[int, torch.Tensor] = {}
+        self._every: tuple[int, ...] = ()
         self._leaves = True
         self._held: list[torch.Tensor | None] = []
         self._which: list[int] = []
         self._seen: list[Seen] = []
         self._dark: set[int] = set()
-        self._of_gradients, self._of_weights = Reader(self._where), Reader(self._where)
+        self._reader = Reader(self._where)
 
     def follow(self, tensors: Sequence[torch.Tensor]) -> None:
         """Parameters that are looked at from now on."""
@@ -75,6 +91,7 @@ class Looks:
                 self._leaves &= tensor.is_leaf
                 self._held.append(None)
                 self._which.append(0)
+        self._every = tuple(range(len(self.tensors)))
 
     def number(self, tensor: torch.Tensor) -> int:
         """The number of a parameter, which is looked at from now on."""
@@ -93,19 +110,18 @@ class Looks:
         """All of them, as they are now; or the gradients alone."""
         gradients = self._gradients(self.tensors)
         if not all(map(is_, gradients, self._held)):
-            self._hold(range(len(gradients)), gradients)
-        seen = Seen(range(len(gradients)), self._which.copy(), _versions(gradients), UNSEEN)
+            self._hold(self._every, gradients)
         self._seen = []
-        return self._looked(seen, [*self._where], weights=weights)
+        return self._looked(self._every, self.tensors, gradients, weights=weights)
 
     def glance(self, numbers: Sequence[int]) -> Look:
         """Some of them, as they are now, and the gradients of all others as they were seen last."""
-        if len(numbers) == len(self.tensors):
-            return self.look()
-        gradients = self._gradients([self.tensors[n] for n in numbers])
+        tensors = [self.tensors[n] for n in numbers]
+        gradients = self._gradients(tensors)
         self._hold(numbers, gradients)
-        seen = Seen(numbers, [self._which[n] for n in numbers], _versions(gradients), UNSEEN)
-        return self._looked(seen, [n for n in numbers if n in self._where], weights=True)
+        if len(numbers) == len(self.tensors):
+            self._seen = []
+        return self._looked(numbers, tensors, gradients)
 
     def _gradients(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor | None]:
         """Those of parameters; a tensor inside a graph keeps none."""
@@ -113,41 +129,73 @@ class Looks:
             return [t.grad for t in tensors]
         return [t.grad if t.is_leaf or t.retains_grad else None for t in tensors]
 
-    def _looked(self, seen: Seen, numbers: Sequence[int], *, weights: bool) -> Look:
-        """What is seen, with elements of some parameters."""
-        held, tensors, of_weights = self._held, self.tensors, UNSEEN
-        there = [n for n in numbers if held[n] is not None]
-        with torch.set_grad_enabled(False):
-            elements = self._of_gradients.read(there, [held[n] for n in there])
-            if weights:
-                of_weights = self._of_weights.read(numbers, [tensors[n] for n in numbers])
-        self._seen.append(seen._replace(elements=elements))
+    def _looked(
+        self,
+        numbers: Sequence[int],
+        tensors: Sequence[torch.Tensor],
+        gradients: Sequence[Any],
+        *,
+        weights: bool = True,
+    ) -> Look:
+        """What is seen of parameters: gradients, with some elements, and elements of themselves."""
+        versions, which = _versions(gradients), [self._which[n] for n in numbers]
+        there, given, own = numbers, gradients, numbers
+        if None in versions or len(self._where) < len(self.tensors):
+            own = [n for n in numbers if n in self._where]
+            tensors = [self.tensors[n] for n in own]
+            there = [n for n in own if self._held[n] is not None]
+            given = [self._held[n] for n in there]
+        looked, others = (own, tensors) if weights else ((), ())
+        elements, of_weights = self._reader.read(there, given, looked, others)
+        self._seen.append(Seen(numbers, which, versions, elements))
         return Look(self._seen, len(self._seen), of_weights)
 
     def _hold(self, numbers: Sequence[int], gradients: Sequence[torch.Tensor | None]) -> None:
         """The gradients of parameters; by its first one it is chosen where to look at each."""
         held, which = self._held, self._which
-        for number, gradient in zip(numbers, gradients, strict=True):
+        for number, gradient in zip(numbers, gradients, strict=False):
             if gradient is not held[number]:
                 held[number] = gradient
                 which[number] += 1
-        if len(self._where) + len(self._dark) == len(self.tensors):
-            return
-        for number, gradient in self.given(numbers).items():
-            if number not in self._where and number not in self._dark and readable(gradient):
+        if len(self._where) + len(self._dark) < len(self.tensors):
+            self._find(numbers, gradients)
+
+    def _find(self, numbers: Sequence[int], gradients: Sequence[torch.Tensor | None]) -> None:
+        """Choose where to look at parameters for which that is not known."""
+        for number, gradient in zip(numbers, gradients, strict=True):
+            new = number not in self._where and number not in self._dark
+            if gradient is not None and new and readable(gradient):
                 self._choose(number, gradient)
 
-    def given(self, numbers: Iterable[int]) -> dict[int, torch.Tensor]:
-        """The gradients that the last look has found, by the number of the parameter."""
-        held = self._held
-        return {n: gradient for n in numbers if (gradient := held[n]) is not None}
+    def derived(self, gradients: Mapping[int, torch.Tensor]) -> Elements:
+        """Elements of gradients that are those of no parameter yet, by its number."""
+        self._find([*gradients], [*gradients.values()])
+        there = [n for n in gradients if n in self._where]
+        return self._reader.read(there, [gradients[n] for n in there], (), ())[0]
 
-    def infinite(self, gradients: Mapping[int, torch.Tensor]) -> Iterator[int]:
-        """Whose gradients, which the last look has found, have elements that are not finite."""
-        finite = self._of_gradients.finite()
-        for number, gradient in gradients.items():
-            if number not in finite and not all_finite(gradient):
-                yield number
+    def infinite(self, numbers: Sequence[int]) -> tuple[int, ...] | None:
+        """Whose gradients, which the last look has found, have elements that are not finite.
+
+        None if that can be read when the loop is over.
+        """
+        finite = self._reader.finite()
+        if finite is None:
+            return None
+        rest = [(n, g) for n in numbers if n not in finite and (g := self._held[n]) is not None]
+        return tuple(n for n, gradient in rest if not all_finite(gradient))
+
+    def read_off(self, look: Look) -> tuple[int, ...]:
+        """The same of a look whose gradients were kept whole, when the loop is over."""
+        return self._reader.infinite(look.seen[look.until - 1].elements)
+
+    def settle(self) -> None:
+        """The loop is over: numbers in place of tensors."""
+        self._reader.settle()
+
+    def zeros(self, numbers: Sequence[int]) -> tuple[int, ...]:
+        """Which require no gradient, and have one of zeros."""
+        frozen = [(n, self._held[n]) for n in numbers if not self.tensors[n].requires_grad]
+        return tuple(n for n, gradient in frozen if gradient is not None and _zeros(gradient))
 
     def _choose(self, number: int, gradient: torch.Tensor) -> None:
         """Choose where a parameter is looked at; nowhere if its elements cannot be had."""
@@ -169,8 +217,9 @@ class Looks:
 class Reader:
     """Some elements of many tensors, had by few calls.
 
-    Small tensors are laid into one, of which all elements are taken at once; of each of the large
-    ones, and of a few, some are taken. Whatever cannot be laid beside others is read by itself.
+    A few small tensors are kept whole, and read when the loop is over. Of many, small ones are laid
+    into one, of which all elements are taken at once; of each of the large ones some are taken.
+    Whatever cannot be laid beside others is read by itself.
 
     Args:
         where: by the number of the parameter, which elements.
@@ -178,73 +227,121 @@ class Reader:
 
     def __init__(self, where: Mapping[int, torch.Tensor]) -> None:
         self.where = where
-        self._plans: dict[tuple[int, ...], _Plan] = {}
+        self.rows: list[Any] = []
+        self._plans: dict[Key, _Plan] = {}
+        self._spans: dict[int, Mapping[int, slice]] = {}
+        self._planned = 0
         self._ends: dict[int, int] = {}
-        self._laid: tuple[frozenset[int], torch.Tensor] | None = None
+        self._last: tuple[_Plan, torch.Tensor | None, Sequence[Any]] | None = None
 
-    def read(self, numbers: Sequence[int], tensors: Sequence[Any]) -> Elements:
-        """Those of parameters with some numbers, in these tensors of theirs."""
-        self._laid = None
-        if not numbers:
-            return UNSEEN
-        if PLAIN.issuperset(map(type, tensors)):
-            with suppress(RuntimeError, IndexError):  # they are on several devices, say
-                return self._at_once(tuple(numbers), tensors)
+    def read(
+        self,
+        there: Sequence[int],
+        gradients: Sequence[Any],
+        numbers: Sequence[int],
+        tensors: Sequence[Any],
+    ) -> tuple[Elements, Elements]:
+        """Those of some gradients and of some parameters, each by the numbers of these."""
+        self._last = None
+        if (there or numbers) and PLAIN.issuperset(map(type, gradients)):
+            key, every = (tuple(there), tuple(numbers)), [*gradients, *tensors]
+            try:
+                plan = self._plans.get(key) or self._plan(key, every)
+                self._read(plan, every)
+            except (RuntimeError, IndexError, TypeError):  # of several devices, or of other sizes
+                self._plans.pop(key, None)
+                self._last = None
+            else:
+                rows, row = self.rows, len(self.rows) - 1
+                return Elements(*plan.gradients, rows, row), Elements(*plan.weights, rows, row)
+        return self._apart(there, gradients), self._apart(numbers, tensors)
+
+    def _apart(self, numbers: Sequence[int], tensors: Sequence[Any]) -> Elements:
+        """Each by itself."""
         values = [_taken(t, self.where[n]) for n, t in zip(numbers, tensors, strict=True)]
-        row = np.array([v for each in values for v in each])
-        return Elements(numbers, list(map(len, values)), row)
+        self.rows.append(np.array([v for each in values for v in each]))
+        return Elements(numbers, [*map(len, values)], ALL, self.rows, len(self.rows) - 1)
 
-    def finite(self) -> frozenset[int]:
-        """The small ones that were read last, if no element of them is infinite or no number."""
-        if self._laid is None or not math.isfinite(float(self._laid[1].sum())):
+    def finite(self) -> frozenset[int] | None:
+        """The gradients that were read last whose sums are finite: so are all their elements.
+
+        None if they were kept whole.
+        """
+        if self._last is None:
             return frozenset()
-        return self._laid[0]
+        plan, row, tensors = self._last
+        if plan.spans is not None:
+            return None
+        small = plan.small if row is None or math.isfinite(row.sum()) else frozenset[int]()
+        numbers = plan.gradients.parameters
+        large = [p for p, *_ in plan.alone if p < len(numbers)]
+        return small.union(numbers[p] for p in large if math.isfinite(tensors[p].sum()))
 
-    def _at_once(self, numbers: tuple[int, ...], tensors: Sequence[Any]) -> Elements:
-        """By a plan, which is kept if it still holds.
+    def infinite(self, elements: Elements) -> tuple[int, ...]:
+        """Whose gradients, which were kept whole, have elements that are not finite."""
+        row, spans = self.rows[elements.row], self._spans[elements.row]
+        if np.isfinite(row).all():
+            return ()
+        return tuple(p for p, span in spans.items() if not np.isfinite(row[span]).all())
+
+    def settle(self) -> None:
+        """Make numbers of all that was kept whole."""
+        self.rows[:] = map(_array, self.rows)
+
+    def _read(self, plan: _Plan, tensors: Sequence[Any]) -> None:
+        """One more row.
 
         Raises:
             IndexError: a tensor has another size than it had.
         """
-        plan = self._plans.pop(numbers, None) or self._planned(numbers, tensors)
-        parts = [torch.take(tensors[place], where) for place, where in plan.alone]
-        if plan.blocks:
-            rows = [lay([tensors[p] for p in places]).flatten() for lay, places in plan.blocks]
-            row = _one(rows)
+        self._last = plan, None, tensors
+        if plan.spans is not None:
+            row = _kept([t.detach() for t in tensors])
             if row.numel() != plan.size:
                 raise IndexError(plan.size)
-            parts.insert(0, torch.take(row, plan.index))
-            self._laid = plan.small, row
-        if len(self._plans) >= PLANS:  # others have gradients at each step
-            del self._plans[next(iter(self._plans))]
-        self._plans[numbers] = plan
-        return Elements(plan.parameters, plan.counts, _array(_one(parts)))
+            self._spans[len(self.rows)] = plan.spans
+            self.rows.append(row)
+            return
+        recording = torch.is_grad_enabled()
+        torch.set_grad_enabled(False)
+        try:
+            self.rows.append(self._taken(plan, tensors))
+        finally:
+            torch.set_grad_enabled(recording)
 
-    def _planned(self, numbers: Sequence[int], tensors: Sequence[Any]) -> _Plan:
-        """How tensors of these shapes are read.
+    def _taken(self, plan: _Plan, tensors: Sequence[Any]) -> FloatArray:
+        """Elements of all, without the tensors that they are elements of."""
+        parts = [take(tensors[place], where) for place, take, where in plan.alone]
+        if plan.blocks:
+            row = _one([lay([tensors[p] for p in places]) for lay, places in plan.blocks])
+            if row.numel() != plan.size:
+                raise IndexError(plan.size)
+            parts.insert(0, _by_torch(row, plan.index))
+            self._last = plan, row, tensors
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def _plan(self, key: Key, tensors: Sequence[Any]) -> _Plan:
+        """How tensors of these shapes are read; it is kept.
 
         Raises:
             IndexError: one is smaller than it was.
+            TypeError: a parameter is no plain tensor.
         """
+        if not PLAIN.issuperset(map(type, tensors)):
+            raise TypeError
+        every = [number for half in key for number in half]
         sizes = [tensor.numel() for tensor in tensors]
-        for number, size in zip(numbers, sizes, strict=True):
+        for number, size in zip(every, sizes, strict=True):
             if self._end(number) > size:
                 raise IndexError(number)
-        blocks = _blocks({p: tensors[p].shape for p, size in enumerate(sizes) if size <= SMALL})
-        small = [place for _, places in blocks for place in places]
-        alone = sorted(set(range(len(sizes))) - set(small))
-        starts = accumulate((sizes[place] for place in small[:-1]), initial=0)
-        index = [self.where[numbers[p]] + s for p, s in zip(small, starts, strict=bool(small))]
-        ordered = [numbers[place] for place in (*small, *alone)]
-        return _Plan(
-            blocks,
-            sum(sizes[place] for place in small),
-            torch.cat(index) if index else None,
-            [(place, self.where[numbers[place]]) for place in alone],
-            ordered,
-            [self.where[number].numel() for number in ordered],
-            frozenset(numbers[place] for place in small),
-        )
+        where = [self.where[number] for number in every]
+        planned = _whole if sum(sizes) <= FEW else _in_blocks
+        if self._planned > PLANNED:  # others have gradients at each step
+            self._plans.clear()
+            self._planned = 0
+        self._planned += len(every)
+        plan = self._plans[key] = planned(key, where, tensors)
+        return plan
 
     def _end(self, number: int) -> int:
         """How many elements a parameter has at least."""
@@ -257,21 +354,84 @@ class _Plan(NamedTuple):
     """How some tensors are read.
 
     Attributes:
+        gradients, weights: whose elements are read.
+        size: how many elements all small ones have.
+        small: the parameters whose gradients are small.
+        spans: where each gradient is that is kept whole; None where none is.
         blocks: what lays small ones into one, and their places.
-        size: how many elements all blocks have.
-        index: where those that are read are in them.
-        alone: places of the others, and where their elements are.
-        parameters, counts: of which parameters elements come, in order, and how many of each.
-        small: the parameters that are in blocks.
+        index: which of these are taken.
+        alone: places of the others, what takes their elements, and which.
     """
 
-    blocks: Sequence[tuple[Callable[[Any], torch.Tensor], Sequence[int]]]
+    gradients: Half
+    weights: Half
     size: int
-    index: Any
-    alone: Sequence[tuple[int, torch.Tensor]]
-    parameters: Sequence[int]
-    counts: Sequence[int]
-    small: frozenset[int]
+    small: frozenset[int] = frozenset()
+    spans: Mapping[int, slice] | None = None
+    blocks: Sequence[tuple[Callable[[Any], torch.Tensor], Sequence[int]]] = ()
+    index: Any = None
+    alone: Sequence[tuple[int, Callable[[Any, Any], FloatArray], Any]] = ()
+
+
+def _whole(key: Key, where: Sequence[torch.Tensor], tensors: Sequence[torch.Tensor]) -> _Plan:
+    """All tensors are kept as they are, one after the other."""
+    there, _ = key
+    ends = [0, *accumulate(tensor.numel() for tensor in tensors)]
+    spots = [w.cpu().numpy() + start for w, start in zip(where, ends, strict=False)]
+    spans = {p: slice(*some) for p, some in zip(there, pairwise(ends), strict=False)}
+    return _Plan(*_halves(key, spots), ends[-1], spans=spans)
+
+
+def _in_blocks(key: Key, where: Sequence[torch.Tensor], tensors: Sequence[torch.Tensor]) -> _Plan:
+    """Of all tensors elements are taken: of small ones when they are laid into one."""
+    there, numbers = key
+    every = (*there, *numbers)
+    sizes = [tensor.numel() for tensor in tensors]
+    blocks = _blocks({p: tensors[p].shape for p, size in enumerate(sizes) if size <= SMALL})
+    small = [place for _, places in blocks for place in places]
+    alone = sorted(set(range(len(sizes))) - set(small))
+    starts = [0, *accumulate(sizes[place] for place in small)]
+    index = [where[p] + start for p, start in zip(small, starts, strict=False)]
+    ends = [0, *accumulate(where[p].numel() for p in (*small, *alone))]
+    spots = {p: np.arange(*ends) for p, ends in zip((*small, *alone), pairwise(ends), strict=True)}
+    return _Plan(
+        *_halves(key, [spots[p] for p in range(len(every))]),
+        starts[-1],
+        frozenset(every[p] for p in small if p < len(there)),
+        None,
+        blocks,
+        torch.cat(index) if index else None,
+        [(place, *_taking(tensors[place], where[place])) for place in alone],
+    )
+
+
+def _halves(key: Key, spots: Sequence[Any]) -> tuple[Half, Half]:
+    """Of gradients and of parameters: where their elements are, of all one after the other."""
+    there, numbers = key
+    first, second = spots[: len(there)], spots[len(there) :]
+    gradients, weights = (
+        Half(own, [*map(len, some)], np.concatenate(some) if some else ALL)
+        for own, some in ((there, first), (numbers, second))
+    )
+    return gradients, weights
+
+
+def _taking(
+    tensor: torch.Tensor, where: torch.Tensor
+) -> tuple[Callable[[Any, Any], FloatArray], Any]:
+    """What takes elements of one tensor: NumPy, where it can, has them sooner."""
+    if tensor.device.type == "cpu" and tensor.dtype is not torch.bfloat16 and tensor.dim():
+        return _by_numpy, np.unravel_index(where.numpy(), tensor.shape)
+    return _by_torch, where
+
+
+def _by_numpy(tensor: Any, where: Any) -> FloatArray:
+    found: FloatArray = tensor.detach().numpy()[where]
+    return found
+
+
+def _by_torch(tensor: Any, where: torch.Tensor) -> FloatArray:
+    return _array(torch.take(tensor, where))
 
 
 def _blocks(
@@ -292,10 +452,17 @@ def _blocks(
     return [*several, *([(flat, others)] if len(others) >= ALIKE else [])]
 
 
-def _array(row: torch.Tensor) -> FloatArray:
-    """A row as an array, which is made sooner than numbers are; NumPy has no bfloat16."""
+def _array(row: Any) -> FloatArray:
+    """A row as an array, if it is none; NumPy has no bfloat16."""
+    if not isinstance(row, torch.Tensor):
+        return row  # type: ignore[no-any-return]
     found: FloatArray = (row.float() if row.dtype is torch.bfloat16 else row).cpu().numpy()
     return found
+
+
+def _kept(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """A copy of all elements, of one tensor too."""
+    return flat(tensors) if len(tensors) > 1 else tensors[0].clone().flatten()
 
 
 def _one(rows: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -368,3 +535,7 @@ def mark(tensor: torch.Tensor) -> int:
     flat = local(tensor).contiguous().flatten().view(bits[tensor.element_size()])
     weights = torch.arange(1, flat.numel() + 1, device=flat.device)
     return int((flat.to(torch.int64) * weights).sum())
+
+
+def _zeros(gradient: torch.Tensor) -> bool:
+    return readable(gradient) and not bool(local(gradient).any())

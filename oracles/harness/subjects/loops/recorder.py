@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from operator import is_
 from typing import Any
 
 import torch
 from torch.nn.parameter import is_lazy
 
-from oracles.harness.subjects.loops.looks import (
-    Looks,
-    local,
-    mark,
-    readable,
-)
+from oracles.harness.subjects.loops.looks import Looks, mark
 from oracles.harness.subjects.loops.losses import parameters
 from oracles.harness.watching.events import (
     Built,
@@ -35,6 +32,9 @@ from oracles.schedules.registry import SCHEDULES
 
 SWITCHES = frozenset({"params", "initial_lr", "foreach", "fused", "capturable", "differentiable"})
 """What a group has beside settings of its rule."""
+
+FIXED = frozenset({bool, int, float, str, type(None)})
+"""Types of settings that cannot be written into."""
 
 LENGTHS = {
     "CosineAnnealingLR": "T_max",
@@ -75,6 +75,8 @@ class Recorder:
         self._given: list[int] = []
         self._reached: list[torch.Tensor] | None = None
         self._groups: dict[int, list[Any]] = {}
+        self._owned: dict[int, tuple[list[torch.Tensor], list[int]]] = {}
+        self._settings: dict[int, tuple[list[Any], Mapping[str, Any]]] = {}
 
     def note(self, event: Event) -> None:
         """Something has happened."""
@@ -106,10 +108,14 @@ class Recorder:
             }
         return number
 
-    def _members(self, optimizer: Any) -> list[int]:
+    def _members(self, optimizer: Any) -> Sequence[int]:
         """The numbers of its parameters, which are looked at from now on, each once."""
         tensors = [p for group in optimizer.param_groups for p in group["params"]]
-        return [*dict.fromkeys(self.looks.numbers(tensors))]
+        known, members = self._owned.get(id(optimizer), ([], []))
+        if len(known) != len(tensors) or not all(map(is_, known, tensors)):
+            members = [*dict.fromkeys(self.looks.numbers(tensors))]
+            self._owned[id(optimizer)] = tensors, members
+        return members
 
     def scheduler(self, scheduler: Any) -> int:
         """The number of a scheduler."""
@@ -176,14 +182,18 @@ class Recorder:
     def settings(self, optimizer: Any) -> tuple[Mapping[str, Any], ...]:
         """What the groups of an optimizer have, as numbers."""
         self._groups[id(optimizer)] = list(optimizer.param_groups)
-        return tuple(
-            {
-                n: number
-                for n, v in group.items()
-                if n not in SWITCHES and (number := _plain(v)) != ()
-            }
-            for group in optimizer.param_groups
-        )
+        return tuple(map(self._numbers, optimizer.param_groups))
+
+    def _numbers(self, group: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The settings of a group; those of the time before, if it has the very same values."""
+        values = [*group.values()]
+        known, numbers = self._settings.get(id(group), ([], {}))
+        if len(known) != len(values) or not all(map(is_, known, values)):
+            plain = {n: _plain(v) for n, v in group.items() if n not in SWITCHES}
+            numbers = {n: number for n, number in plain.items() if number != ()}
+            if all(_fixed(v) for n, v in group.items() if n != "params"):
+                self._settings[id(group)] = values, numbers
+        return numbers
 
     def rates(self, scheduler: Any) -> Values:
         """The rates that a scheduler sets; none where the groups are others than they were.
@@ -194,31 +204,28 @@ class Recorder:
         groups = getattr(owner, "param_groups", [])
         before = self._groups.get(id(owner), groups)
         self._groups[id(owner)] = list(groups)
-        same = len(before) == len(groups) and all(map(_is, before, groups))
+        same = len(before) == len(groups) and all(map(is_, before, groups))
         return tuple(float(group.get("lr", math.nan)) for group in groups) if same else ()
 
-    def used(self, optimizer: Any, *, told: bool = False) -> Used:
+    def used(self, optimizer: Any, number: int, *, told: bool = False) -> Used:
         """The gradients that an optimizer takes now; its step may have been told more."""
-        members, tensors = self._members(optimizer), self.looks.tensors
+        members = self._members(optimizer)
         look = self.looks.glance(members)
-        given = self.looks.given(members)
         return Used(
             look=look,
-            optimizer=self.number(optimizer),
+            optimizer=number,
             groups=self.settings(optimizer),
-            infinite=tuple(self.looks.infinite(given)),
-            frozen=tuple(n for n, g in given.items() if not tensors[n].requires_grad and _zeros(g)),
+            infinite=self.looks.infinite(members),
+            frozen=self.looks.zeros(members),
             unscaling=told or getattr(optimizer, "grad_scale", None) is not None,
         )
 
-    def stepped(self, optimizer: Any, calls: int | None) -> Stepped:
+    def stepped(self, optimizer: Any, number: int, calls: int | None) -> Stepped:
         """A step that an optimizer has made."""
-        states = (s.values() for s in optimizer.state.values() if isinstance(s, Mapping))
-        kept = any(torch.is_tensor(v) and v.dim() for state in states for v in state)
-        number = self.number(optimizer)
-        self._optimizers[number]["hooked"] |= any(getattr(optimizer, n, None) for n in STEP_HOOKS)
+        if any(getattr(optimizer, n, None) for n in STEP_HOOKS):
+            self._optimizers[number]["hooked"] = True
         look = self.looks.glance(self._members(optimizer))
-        return Stepped(look=look, optimizer=number, calls=calls, remembers=kept)
+        return Stepped(look=look, optimizer=number, calls=calls)
 
     def steps(self, number: int | None = None) -> int:
         """How many steps there were, of one optimizer or of all."""
@@ -247,9 +254,10 @@ class Recorder:
         ranks: Sequence[Mapping[tuple[int, int], Told]] = (),
     ) -> Log:
         """All of it, without any tensor."""
+        self.looks.settle()
         models = list(self._models())
         return Log(
-            tuple(self.events),
+            tuple(map(self._settled, self.events)),
             tuple(self._parameters()),
             tuple(self._optimizer(number) for number in range(len(self.optimizers))),
             tuple(map(self._scheduler, range(len(self.schedulers)))),
@@ -262,13 +270,24 @@ class Recorder:
             tuple(ranks),
         )
 
+    def _settled(self, event: Event) -> Event:
+        """An event, with what is read off when the loop is over."""
+        if isinstance(event, Used) and event.infinite is None and event.look:
+            return replace(event, infinite=self.looks.read_off(event.look))
+        return event
+
     def _optimizer(self, number: int) -> Optimizer:
         kinds = [type(optimizer).__name__ for optimizer in self.optimizers]
         groups = tuple(
             tuple(self.looks.number(p) for p in group["params"])
             for group in self.optimizers[number].param_groups
         )
-        return Optimizer(_numbered(kinds, number), groups, **self._optimizers[number])
+        states = (
+            s.values() for s in self.optimizers[number].state.values() if isinstance(s, Mapping)
+        )
+        kept = any(torch.is_tensor(v) and v.dim() for state in states for v in state)
+        own = self._optimizers[number]
+        return Optimizer(_numbered(kinds, number), groups, remembers=kept, **own)
 
     def _scheduler(self, number: int) -> Scheduler:
         parts = [p for s in self.schedulers for p in getattr(s, "_schedulers", ())]
@@ -349,6 +368,12 @@ def _same_groups(one: Any, other: Any) -> bool:
     return one is other or any(id(group) in mine for group in one.param_groups)
 
 
+def _remembers(optimizer: Any) -> bool:
+    """Whether an optimizer keeps tensors from one step to the next."""
+    states = (s.values() for s in optimizer.state.values() if isinstance(s, Mapping))
+    return any(torch.is_tensor(v) and v.dim() for state in states for v in state)
+
+
 def _place(known: list[Any], one: Any) -> int:
     """Where something is in a list, to which it is added if it is not there."""
     for place, other in enumerate(known):
@@ -370,8 +395,9 @@ def _within(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) 
     return mine < all_
 
 
-def _is(one: object, other: object) -> bool:
-    return one is other
+def _fixed(value: Any) -> bool:
+    """Whether a setting is what it was if it is the same object."""
+    return type(value) in FIXED or (type(value) is tuple and all(map(_fixed, value)))
 
 
 def _plain(value: Any) -> Any:
@@ -382,10 +408,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return float(value) if value.numel() == 1 else ()
     return float(value) if isinstance(value, bool | int | float) else ()
-
-
-def _zeros(gradient: torch.Tensor) -> bool:
-    return readable(gradient) and not bool(local(gradient).any())
 
 
 def _values(look: Look | None, parameter: int) -> Values:
