@@ -241,7 +241,7 @@ class ScheduleInquiry:
         return named
 
     def _untaken(self, part: str) -> list[str]:
-        from oracles.harness.subjects.schedulers import untaken  # which needs torch
+        from oracles.harness.loop.own import untaken  # which needs torch
 
         return untaken(part, self.cls) if part in SCHEDULES else []
 

@@ -136,6 +136,10 @@ KINDS: dict[str, Callable[[], Any]] = {
     "weight_decay='x' must be a finite number from 0 on": lambda: watching(weight_decay="x"),
     "scheduler='x' has no step()": lambda: watching(scheduler="x"),
     "scaler=3 has no step()": lambda: watching(scaler=[3]),
+    "'2.1' cannot be compared; allowed: the file": lambda: oracles.compare(
+        2.10,  # type: ignore[arg-type]
+        "2.13",
+    ),
     "subjects=3 is no list": lambda: oracles.parametrize_with_checks(3),
     "expected_failures='rule' is no dict": lambda: oracles.parametrize_with_checks(
         step,

@@ -14,7 +14,6 @@ from unittest import mock
 
 import torch
 
-from oracles.harness.subjects.scheduled import FACTORS, accepts
 from oracles.harness.subjects.tensors import through_a_file
 from oracles.schedules import cyclic
 from oracles.schedules import plateau as plateaus
@@ -54,14 +53,6 @@ def planted(name: str, cls: Any) -> Iterator[None]:
     """Another class in the place of torch's."""
     with mock.patch.object(home(name), name, cls):
         yield
-
-
-def untaken(name: str, cls: Any) -> list[str]:
-    """Settings that torch's class takes, and another does not."""
-    settings: Any = SCHEDULES[name].settings
-    taken = [FACTORS if setting == "factors" else setting for setting in settings._fields]
-    torchs = getattr(home(name), name, None)
-    return [one for one in taken if accepts(torchs, one) and not accepts(cls, one)]
 
 
 def classes() -> list[str]:
