@@ -32,8 +32,8 @@ def add(commands: Any) -> None:
         "subject",
         nargs="?",
         metavar="MODULE:CLASS",
-        help="a class of your own that is to be a clone of torch's: it is asked for the same "
-        "arguments, states and roundings, as by `check --as-torch` (default: torch's classes)",
+        help="a class of your own that is to be a clone of torch's, in arguments, states and "
+        "roundings; no other passes (default: torch's classes)",
     )
     add_choices(
         parser,
