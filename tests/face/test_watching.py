@@ -563,9 +563,10 @@ def test_a_tensor_that_was_replaced_spoils_no_other() -> None:
     assert values[1] == [values[0][0], (), *values[0][2:]]
 
 
-def test_tensors_of_another_size_are_read_anew() -> None:
-    """Each by itself, and laid into one again at the next look."""
-    tensors = [torch.ones(3) for _ in range(6)]
+@pytest.mark.parametrize("times", [1, 20], ids=["kept whole", "laid into one"])
+def test_tensors_of_another_size_are_read_anew(times: int) -> None:
+    """Each by itself, and together again at the next look."""
+    tensors = [torch.ones(3) for _ in range(6 * times)]
     for n, p in enumerate(tensors):
         p.grad = torch.full((3,), float(n))
     looks = Looks()
@@ -589,6 +590,22 @@ def test_a_glance_at_some_leaves_the_gradients_of_others_as_they_were() -> None:
     assert gone[1:] == [[n in (1, 3) for n in range(6)], 6 * [True]]
     assert not any(gone[0]), "a look stays what it was"
     assert [bool(some.weight(n)) for n in range(6)] == [n in (1, 3) for n in range(6)]
+
+
+@pytest.mark.parametrize("weights", [False, True])
+def test_what_is_kept_whole_is_as_it_was(weights: bool) -> None:
+    w = torch.ones(2, 2, requires_grad=True)
+    w.grad = torch.full((2, 2), 3.0)
+    looks = Looks()
+    looks.follow([w])
+    look = looks.look(weights=weights)
+    w.grad.zero_()
+    w.data.zero_()
+    looks.settle()
+    seen = look.gradient(0)
+    assert seen is not None
+    assert seen.values == (3.0,) * 4
+    assert look.weight(0) == (1.0,) * 4 * weights
 
 
 def test_many_optimizers_are_not_told_one_by_one() -> None:

@@ -406,7 +406,7 @@ def listed(words: Sequence[str]) -> str:
 
 def verb(told: Sequence[object], one: str, more: str) -> str:
     """A verb for one thing, or for more."""
-    return more if len(set(map(str, told))) > 1 else one
+    return more if len({*told}) > 1 else one
 
 
 def of(optimizer: Optimizer, told: Sequence[Update]) -> str:

@@ -153,7 +153,7 @@ class Looks:
     def _hold(self, numbers: Sequence[int], gradients: Sequence[torch.Tensor | None]) -> None:
         """The gradients of parameters; by its first one it is chosen where to look at each."""
         held, which = self._held, self._which
-        for number, gradient in zip(numbers, gradients, strict=False):
+        for number, gradient in zip(numbers, gradients, strict=True):
             if gradient is not held[number]:
                 held[number] = gradient
                 which[number] += 1
@@ -275,7 +275,7 @@ class Reader:
         small = plan.small if row is None or math.isfinite(row.sum()) else frozenset[int]()
         numbers = plan.gradients.parameters
         large = [p for p, *_ in plan.alone if p < len(numbers)]
-        return small.union(numbers[p] for p in large if math.isfinite(tensors[p].sum()))
+        return small.union(numbers[p] for p in large if math.isfinite(tensors[p].detach().sum()))
 
     def infinite(self, elements: Elements) -> tuple[int, ...]:
         """Whose gradients, which were kept whole, have elements that are not finite."""
