@@ -33,7 +33,7 @@ from oracles.inquiry import (
     answer,
     line_of,
 )
-from oracles.naming import unknown
+from oracles.naming import refuse_unlisted, refuse_unmapped, unknown
 from oracles.optimizers.registry import RULES
 from oracles.report import Claim, Report
 from oracles.rule import Rule
@@ -85,7 +85,7 @@ def check(
     Raises:
         ValueError: there is no such rule, dtype, promise, kind of arrays or profile, a number is
             none that is allowed, or two arguments do not go together.
-        TypeError: the subject is nothing that can be asked.
+        TypeError: the subject is nothing that can be asked, or a list or a dict is none.
 
     >>> def step(params, grads, state, lr, wd, n):
     ...     return [w - lr * (g + wd / n * w) for w, g in zip(params, grads)]
@@ -119,6 +119,7 @@ class Checking:
     Raises:
         ValueError: there is no such rule, dtype, kind of arrays or profile, a number is none that
             is allowed, or two arguments do not go together.
+        TypeError: what is to be a list or a dict is none.
     """
 
     subject: Any
@@ -137,6 +138,8 @@ class Checking:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be asked."""
+        refuse_unlisted(dtypes=self.dtypes, not_promised=self.not_promised)
+        refuse_unmapped(names=self.names, fixed=self.fixed)
         for dtype in self.dtypes:
             _among("dtypes", dtype, DTYPES)
         if self.arrays is not None:

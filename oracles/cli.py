@@ -11,7 +11,15 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
-from oracles.commands.command import INTERRUPTED, STATUSES, Parser, Usage, in_options, refuse
+from oracles.commands.command import (
+    INTERRUPTED,
+    STATUSES,
+    Parser,
+    Usage,
+    in_options,
+    missing,
+    refuse,
+)
 
 UNREAD = 128 + 13
 """As shells report SIGPIPE, which Windows does not know."""
@@ -43,6 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status: int = options.run(options)
     except Usage as error:
         refuse(in_options(str(error)))
+        return 2
+    except ModuleNotFoundError as error:
+        if not (told := missing(error)):
+            raise
+        refuse(told)
         return 2
     except KeyboardInterrupt:  # before there was anything to report
         return INTERRUPTED

@@ -49,7 +49,7 @@ from oracles.harness.subjects.scheduled import is_scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import KINDS, read
-from oracles.naming import unknown
+from oracles.naming import refuse_unlisted, refuse_unmapped, unknown
 from oracles.optimizers.registry import RULES, unknown_rule
 from oracles.rule import Rule
 from oracles.scheduling import ScheduleIdentification, identify_schedule
@@ -241,9 +241,10 @@ def finite(number: float) -> float | None:
 
 
 def identify(
-    subject: Any,
+    subject: Any = None,
     rules: Iterable[Rule | str] | None = None,
     *,
+    equation: str | None = None,
     names: Mapping[str, str] | None = None,
     fixed: Mapping[str, Any] | None = None,
     values: Mapping[str, float] | None = None,
@@ -253,11 +254,16 @@ def identify(
     """Find what a piece of code follows.
 
     Args:
-        subject: whatever :func:`evidence` takes, or a training loop: a function ``(X, y, ...)`` or
-            a class that has ``fit(X, y)``; or whatever says what the learning rate is: a class of
-            schedulers, a function that makes one of an optimizer, a function of the epoch, a list.
+        subject: a class of optimizers, a function that makes one, or a functional step ``(params,
+            grads, state, hyper) -> params``; a recorded run, as a :class:`Trace` or the path of its
+            file; a training loop: a function ``(X, y, ...)`` or a class that has ``fit(X, y)``; or
+            whatever says what the learning rate is: a class of schedulers, a function that makes
+            one of an optimizer, a function of the epoch, a list.
         rules: what it may follow; all known rules by default, or all schedules.
-        names: torch's names of hyperparameters, and what the code calls them.
+        equation: an update rule as text, in the place of a subject: ``"v = mu*v + g; w -= lr*v"``,
+            in Python or LaTeX, of one element of a parameter.
+        names: torch's names of hyperparameters, and what the code calls them; of an equation, what
+            it calls its ``"parameter"`` and ``"gradient"``, too.
         fixed: further arguments that the code is always given.
         values: hyperparameters that are written in a training loop, by torch's names.
         seed: of the cases that are drawn for what can be stepped. Another one than 0 draws others,
@@ -270,12 +276,22 @@ def identify(
     ...     return [w * (1 - lr * wd) - lr * g for w, g in zip(params, grads)]
     >>> print(identify(step))
     step follows SGD's coupled_unscaled
+    >>> print(identify(equation="w -= lr*(g + wd/m*w)"))
+    the equation follows SGD's batch_scaled
 
     Raises:
         TypeError: the subject is nothing that can be asked or read.
-        ValueError: a rule, a name or a profile is not known, a seed is no whole number, there is
-            no use for an argument, or a record is not what it should be.
+        ValueError: there is no subject, or two; an equation is not read; a rule, a name or a
+            profile is not known, a seed is no whole number, there is no use for an argument, or a
+            record is not what it should be.
     """
+    if (subject is None) == (equation is None):
+        raise ValueError("give one of subject and equation")
+    refuse_unmapped(names=names, fixed=fixed, values=values)
+    if rules is not None:
+        refuse_unlisted(rules=rules)
+    if equation is not None:
+        subject, names = _equation(equation, names or {}), None
     if is_scheduled(subject):
         return _scheduled(subject, rules, names, fixed)
     asked = list(RULES.values() if rules is None else rules)
@@ -295,6 +311,23 @@ def identify(
     _without("what is no training loop", values=values)
     found = _told(evidence(subject, names, fixed, draws), among)
     return replace(found, draws=None if _is_record(subject) else draws)
+
+
+def _equation(text: str, names: Mapping[str, str]) -> Any:
+    """A step that is pasted as text.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: it is not read, with the place, what was found and what is allowed.
+    """
+    from oracles.harness.subjects.equations import read as read_equation
+
+    if not isinstance(text, str):
+        raise TypeError(f"equation={text!r} is no text; allowed: one as 'w -= lr*g'")
+    try:
+        return read_equation(text, names)
+    except ValueError as error:
+        raise ValueError(f"equation: {error}") from error
 
 
 def arguments_of(rules: Iterable[Rule]) -> list[str]:

@@ -1,9 +1,10 @@
-"""Names that are not known, and the known one that was meant."""
+"""Names that are not known, and the known one that was meant; what is given in no list or dict."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 
 def unknown(told: str, name: object, known: Iterable[str], allowed: str = "") -> str:
@@ -41,3 +42,35 @@ def nearest(name: str, known: Iterable[str]) -> str:
         if close := get_close_matches(part.casefold(), spelled, n=1):
             return spelled[close[0]]
     return ""
+
+
+def refuse_unlisted(**given: Any) -> None:
+    """Check arguments that are lists: text would be read letter by letter.
+
+    Raises:
+        TypeError: one is none.
+
+    >>> refuse_unlisted(dtypes="float64")
+    Traceback (most recent call last):
+    TypeError: dtypes='float64' is no list; allowed: dtypes=['float64']
+    """
+    for name, value in given.items():
+        if isinstance(value, str):
+            raise TypeError(f"{name}={value!r} is no list; allowed: {name}=[{value!r}]")
+        if not isinstance(value, Iterable):
+            raise TypeError(f"{name}={value!r} is no list; allowed: names in a list")
+
+
+def refuse_unmapped(**given: Any) -> None:
+    """Check arguments that are dicts, or None where nothing is said.
+
+    Raises:
+        TypeError: one is neither.
+
+    >>> refuse_unmapped(names="lr")
+    Traceback (most recent call last):
+    TypeError: names='lr' is no dict; allowed: names={'NAME': ...}
+    """
+    for name, value in given.items():
+        if not (value is None or isinstance(value, Mapping)):
+            raise TypeError(f"{name}={value!r} is no dict; allowed: {name}={{'NAME': ...}}")

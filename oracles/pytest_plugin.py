@@ -7,12 +7,12 @@ nobody asks anything.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from oracles.naming import unknown
+from oracles.naming import refuse_unlisted, refuse_unmapped, unknown
 
 try:
     import pytest
@@ -76,7 +76,7 @@ class Check:
 
 
 def parametrize_with_checks(
-    subjects: Sequence[Any],
+    subjects: Any,
     *,
     expected_failures: Mapping[str, str] | None = None,
     **options: Any,
@@ -86,7 +86,7 @@ def parametrize_with_checks(
     The decorated function has the argument ``check``, and calls it.
 
     Args:
-        subjects: classes of optimizers, functions that make one, or functional steps.
+        subjects: classes of optimizers, functions that make one, or functional steps; or one alone.
         expected_failures: names of checks that are known to fail, each with the reason. One that
             does not fail any more is red.
         **options: of :func:`oracles.check`.
@@ -94,7 +94,7 @@ def parametrize_with_checks(
     Raises:
         ValueError: a name in ``expected_failures`` is no check, or an option is not allowed:
             ``as_torch``, too, whose checks have names only when it is known which rule is followed.
-        TypeError: there is no such option.
+        TypeError: there is no such option, or a list or a dict is none.
         ModuleNotFoundError: pytest is not installed.
 
     >>> import oracles
@@ -114,8 +114,12 @@ def parametrize_with_checks(
             "as_torch=True is no option of parametrize_with_checks; allowed: a test that asserts "
             "oracles.check(subject, as_torch=True).ok"
         )
+    refuse_unmapped(expected_failures=expected_failures)
     expected = dict(expected_failures or {})
-    tests = [test for subject in subjects for test in _tests(subject, expected, options)]
+    alone = callable(subjects) or isinstance(subjects, str)
+    several = [subjects] if alone else subjects
+    refuse_unlisted(subjects=several)
+    tests = [test for subject in several for test in _tests(subject, expected, options)]
     known = dict.fromkeys(test.values[0].name for test in tests)
     for name in expected:
         if name not in known:

@@ -44,7 +44,7 @@ class Claim:
         """
         if isinstance(text, Rule):
             return cls(text)
-        name, _, conventions = text.partition("'s ")
+        name, _, conventions = str(text).partition("'s ")
         if name not in RULES:
             raise ValueError(unknown_rule(name))
         rule = RULES[name]

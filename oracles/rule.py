@@ -204,7 +204,7 @@ class Rule:
             if convention.name == name:
                 return convention
         known = [c.name for c in self.conventions]
-        raise ValueError(unknown(f"convention={name!r} is not one of {self.name}'s", name, known))
+        raise ValueError(unknown(f"{self.name} has no convention {name!r}", name, known))
 
     def undecayed(self, h: Hyper) -> Hyper:
         """The same hyperparameters without weight decay: an exact 0, in any arithmetic."""

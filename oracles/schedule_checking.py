@@ -24,7 +24,7 @@ from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.scheduled import OWNER, is_scheduler
 from oracles.harness.subjects.subject import SubjectError
 from oracles.inquiry import answer, heard
-from oracles.naming import unknown
+from oracles.naming import refuse_unlisted, unknown
 from oracles.schedules.registry import PARTS, SCHEDULES
 from oracles.schedules.schedule import Timing
 from oracles.scheduling import ScheduleIdentification, identify_schedule
@@ -125,7 +125,8 @@ def check_schedule(
     Raises:
         ValueError: there is no such schedule, promise or profile, a seed is no whole number, or
             the subject is not there.
-        TypeError: the subject is an optimizer, or cannot be called.
+        TypeError: the subject is an optimizer, cannot be called, or does not take what torch's
+            class does.
 
     >>> import torch
     >>> class Early(torch.optim.lr_scheduler.ExponentialLR):
@@ -137,6 +138,7 @@ def check_schedule(
     """
     if schedule not in (None, *ALL):
         raise ValueError(unknown(f"schedule={schedule!r} is not known", str(schedule), ALL))
+    refuse_unlisted(not_promised=not_promised)
     draws = Draws(seed, profile)
     refuse_limits(time_limit=time_limit)
     inquiry = ScheduleInquiry(subject, schedule, draws, tuple(not_promised))
@@ -220,7 +222,7 @@ class ScheduleInquiry:
 
         Raises:
             ValueError: it is not there, bears no schedule's name, or has no promise of some name.
-            TypeError: it is no class of schedulers.
+            TypeError: it is no class of schedulers, or does not take what torch's does.
         """
         name = getattr(self.cls, "__name__", repr(self.cls))
         if not is_scheduler(self.cls):
@@ -231,7 +233,17 @@ class ScheduleInquiry:
             )
         named = Named(name, self.schedule or _bearing(self.cls))
         self._promises(named.part)
+        if lacking := self._untaken(named.part):
+            raise TypeError(
+                f"subject={name} takes no {' and no '.join(lacking)}; allowed: a class whose "
+                f"arguments are those of torch's {named.part} (oracles.identify asks others)"
+            )
         return named
+
+    def _untaken(self, part: str) -> list[str]:
+        from oracles.harness.loop.own import untaken  # which needs torch
+
+        return untaken(part, self.cls) if part in SCHEDULES else []
 
     def _line(self, name: str, question: Question, found: ScheduleIdentification | None) -> Line:
         """What comes of one promise; one that it makes in a weaker form it does not make."""

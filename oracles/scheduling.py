@@ -181,7 +181,8 @@ def _no_schedule(who: Scheduled, among: Sequence[Schedule]) -> str:
     strange = [name for name in who.takes or () if name not in known]
     if not strange:
         return f"no schedule takes {', '.join(who.takes or ())} together"
-    told = f"it takes {strange[0]!r}, which is no setting (names= says which of torch's it is)"
+    said = "names={...} says which of torch's it is"
+    told = f"it takes {strange[0]!r}, which is no setting ({said})"
     return unknown(told, strange[0], known)
 
 

@@ -30,7 +30,7 @@ from oracles.harness.subjects.aliases import matched
 from oracles.harness.training.batches import FULL
 from oracles.harness.training.loop import SCALES
 from oracles.identification import Identification
-from oracles.naming import unknown
+from oracles.naming import refuse_unmapped, unknown
 from oracles.optimizers.registry import RULES
 
 Speaker = str | Candidate | Identification | Preset
@@ -131,6 +131,7 @@ def speaker(who: Speaker) -> Preset:
     """Whoever is named.
 
     Raises:
+        TypeError: it is no name.
         ValueError: nobody is called so, or the code that was identified follows not just one rule.
     """
     if isinstance(who, Preset):
@@ -139,6 +140,8 @@ def speaker(who: Speaker) -> Preset:
         return _identified(who)
     if isinstance(who, Candidate):
         return _candidate(who)
+    if not isinstance(who, str):
+        raise TypeError(f"{who!r} is nobody's name; allowed: text, or what identify has found")
     if who in PRESETS:
         return PRESETS[who]
     rule, _, names = who.partition("/")
@@ -232,6 +235,7 @@ def translate(values: Mapping[str, Any], source: Speaker, target: Speaker) -> Tr
         target: whose numbers are wanted.
 
     Raises:
+        TypeError: the values are no dict, or a source or target is none that can be named.
         ValueError: nobody is called so, a value has no name or is not allowed, lists have different
             lengths, or something must be known that was not given.
 
@@ -241,6 +245,7 @@ def translate(values: Mapping[str, Any], source: Speaker, target: Speaker) -> Tr
     >>> print(translate(numbers, "SGD/decoupled_lr", "torch.SGD").refusal.example)
     w = 1, g = 1: w is 0.89 after step 1, and 0.899 with the numbers carried over
     """
+    refuse_unmapped(values=values)
     speaks, listens = speaker(source), speaker(target)
     if listens.heard:
         raise ValueError(f"{listens} cannot be told what it acts with; allowed: as a source")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
+from numbers import Real
 from typing import Any
 
 from oracles.harness.runs.alarm import TimeIsUp, alarm
@@ -25,7 +26,7 @@ from oracles.harness.watching.events import MEAN, SUM, Ended, Log, Meant, Steppe
 from oracles.harness.watching.faults import FAULTS, Finding, doubts, findings
 from oracles.harness.watching.loop import Loop, listed
 from oracles.movement import movements
-from oracles.naming import unknown
+from oracles.naming import refuse_unlisted, unknown
 
 TRAINING, LOOP = "the training", "the loop"
 """What is asked of a function which trains: what is seen of it, and then what is wrong."""
@@ -211,7 +212,8 @@ def watch(
     ['accumulation undivided']
     """
     optimizers, models = _several("optimizer", optimizer), _several("model", model)
-    _check(optimizers, models)
+    schedulers, scalers = _several("scheduler", scheduler), _several("scaler", scaler)
+    _check(optimizers, models, schedulers, scalers)
     report = LoopReport("the loop", _allowed(allow))
     meant = _meant(loss, accumulation, weight_decay, ranks)
     from oracles.harness.subjects.loops.listening import Listener
@@ -222,7 +224,6 @@ def watch(
         recorder.optimizer(one, given=True)
     for one in models:
         recorder.model(one, given=True)
-    schedulers, scalers = _several("scheduler", scheduler), _several("scaler", scaler)
     for one in schedulers:
         recorder.scheduler(one)
     listener = Listener(recorder, None, schedulers, scalers)
@@ -386,8 +387,13 @@ def _several(name: str, given: Any) -> list[Any]:
     return found
 
 
-def _check(optimizers: Sequence[Any], models: Sequence[Any]) -> None:
-    """Check that optimizers and models are what they should be.
+def _check(
+    optimizers: Sequence[Any],
+    models: Sequence[Any],
+    schedulers: Sequence[Any],
+    scalers: Sequence[Any],
+) -> None:
+    """Check that they are what they should be.
 
     Raises:
         TypeError: one is not.
@@ -400,6 +406,10 @@ def _check(optimizers: Sequence[Any], models: Sequence[Any]) -> None:
     for one in models:
         if not hasattr(one, "named_modules"):
             raise TypeError(f"model={one!r} is no module of torch; allowed: one, or several")
+    for name, given in (("scheduler", schedulers), ("scaler", scalers)):
+        for one in given:
+            if not hasattr(one, "step"):
+                raise TypeError(f"{name}={one!r} has no step(); allowed: a {name}, or several")
 
 
 def _meant(
@@ -412,13 +422,18 @@ def _meant(
     """
     if loss not in (None, MEAN, SUM):
         raise ValueError(f"loss={loss!r} is not known; allowed: {MEAN!r}, {SUM!r} or None")
-    if accumulation is not None and (accumulation < 1 or accumulation % 1):
+    if not (accumulation is None or (_is(accumulation, 1) and not accumulation % 1)):
         raise ValueError(f"accumulation={accumulation!r} must be a whole number from 1 on, or None")
-    if weight_decay is not None and not 0 <= weight_decay < math.inf:
+    if not (weight_decay is None or _is(weight_decay, 0)):
         raise ValueError(
             f"weight_decay={weight_decay!r} must be a finite number from 0 on, or None"
         )
     return Meant(loss, accumulation, weight_decay, ranks)
+
+
+def _is(number: Any, least: int) -> bool:
+    """Whether it is a finite number from there on."""
+    return isinstance(number, Real) and least <= float(number) < math.inf
 
 
 def _allowed(allow: Sequence[str]) -> tuple[str, ...]:
@@ -427,6 +442,7 @@ def _allowed(allow: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ValueError: there is no fault of some name.
     """
+    refuse_unlisted(allow=allow)
     names = [fault.name for fault in FAULTS]
     for name in allow:
         if name not in names:

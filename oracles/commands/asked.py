@@ -201,11 +201,12 @@ def _begun(checking: Checking) -> Iterator[tuple[str, Any]]:
 
     Raises:
         Usage: there is nobody who could be asked.
+        ModuleNotFoundError: it is an optimizer, and torch is not there.
     """
     answers = checking.answers()
     try:
         first = next(answers)
-    except (ValueError, TypeError, ModuleNotFoundError) as error:
+    except (ValueError, TypeError) as error:
         raise Usage(str(error)) from error
     yield from chain([first], answers)
 

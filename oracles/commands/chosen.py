@@ -97,7 +97,8 @@ def subjects(choice: Choice, name: str) -> tuple[list[Any], dict[Place, str]]:
     They are looked for once in each process.
 
     Raises:
-        Usage: torch or the class is not there.
+        Usage: the class is not there.
+        ModuleNotFoundError: torch is not.
     """
     _quiet()
     cls = None if choice.optimizer is None else optimizer(choice.optimizer)
@@ -108,14 +109,10 @@ def _quiet() -> None:
     """Import torch, which is to say nothing.
 
     Raises:
-        Usage: it is not there.
+        ModuleNotFoundError: it is not there.
     """
-    try:
-        from oracles.harness.subjects.torch_optim import quiet
-    except ModuleNotFoundError as error:
-        raise Usage(
-            f"this needs torch (pip install 'optimizer-oracles[torch]'): {error}"
-        ) from error
+    from oracles.harness.subjects.torch_optim import quiet
+
     quiet()
 
 

@@ -29,8 +29,24 @@ INTERRUPTED = 128 + signal.SIGINT
 """As shells report it."""
 
 
+EXTRAS = {"torch": "torch", "jinja2": "page", "distributed": "fleet", "matplotlib": "plot"}
+"""Modules that not everybody has, and which extra of this package brings each."""
+
+
 class Usage(ValueError):
     """The call cannot be carried out as it stands."""
+
+
+def missing(error: ModuleNotFoundError) -> str:
+    """Which module a call needs, and how it is installed; empty of a module that no extra brings.
+
+    >>> missing(ModuleNotFoundError("No module named 'torch'", name="torch.optim"))
+    "this needs torch (pip install 'optimizer-oracles[torch]'): No module named 'torch'"
+    """
+    module = (error.name or "").partition(".")[0]
+    if module not in EXTRAS:
+        return ""
+    return f"this needs {module} (pip install 'optimizer-oracles[{EXTRAS[module]}]'): {error}"
 
 
 class Parser(argparse.ArgumentParser):
@@ -66,6 +82,7 @@ def refuse(message: str, who: str = "oracles") -> None:
 
 
 OPTIONS = {
+    "equation": "--equation",
     "names": "--name",
     "fixed": "--fixed",
     "values": "--value",

@@ -84,6 +84,7 @@ def _draw(explanation: Explanation, path: Path) -> None:
 
     Raises:
         Usage: it cannot be drawn or written.
+        ModuleNotFoundError: matplotlib is not there.
     """
     from oracles.reports.picture import picture
 
@@ -94,8 +95,5 @@ def _draw(explanation: Explanation, path: Path) -> None:
         raise Usage(f"{given}: {explanation.rule.torch.name!r} is torch's, nothing parts from it")
     try:
         files.write(path, picture(explanation, path.suffix[1:]))
-    except ModuleNotFoundError as error:
-        need = "pip install 'optimizer-oracles[plot]'"
-        raise Usage(f"{given} needs matplotlib ({need}): {error}") from error
     except OSError as error:
         raise Usage(f"{given} cannot be written: {error.strerror}") from error

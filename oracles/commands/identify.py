@@ -96,7 +96,8 @@ def _run(options: argparse.Namespace) -> int:
         if name not in (*RULES, *KNOWN):
             raise Usage(unknown_rule(name, (*RULES, *KNOWN)))
     given: dict[str, Any] = {
-        "names": {} if options.equation else dict(options.name),  # which a text was read with
+        "equation": sys.stdin.read() if options.equation == "-" else options.equation,
+        "names": dict(options.name),
         "fixed": {name: literal(text) for name, text in options.fixed},
         "values": {name: _number(name, text) for name, text in options.value},
         "seed": options.seed,
@@ -124,15 +125,15 @@ def _told(found: Identification, options: argparse.Namespace) -> str:
 
 
 def _subject(options: argparse.Namespace) -> Any:
-    """Whose rule is asked for.
+    """Whose rule is asked for; None where an equation is given.
 
     Raises:
         Usage: nothing was given, or two things, or it is not there.
     """
     if (options.subject is None) == (options.equation is None):
         raise Usage("give one of MODULE:NAME, FILE and --equation")
-    if options.equation is not None:
-        return _equation(options)
+    if options.subject is None:
+        return None
     if Path(options.subject).suffix in KINDS:
         return Path(options.subject)
     try:
@@ -141,16 +142,6 @@ def _subject(options: argparse.Namespace) -> Any:
         if ":" in options.subject:
             raise
         raise Usage(f"{error}; or a file that ends in {', '.join(KINDS)}") from error
-
-
-def _equation(options: argparse.Namespace) -> Any:
-    from oracles.harness.subjects.equations import EquationError, read
-
-    text = sys.stdin.read() if options.equation == "-" else options.equation
-    try:
-        return read(text, dict(options.name))
-    except EquationError as error:
-        raise Usage(f"--equation: {error}") from error
 
 
 def _number(name: str, text: str) -> float:

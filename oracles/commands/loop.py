@@ -74,7 +74,7 @@ def _run(options: argparse.Namespace) -> int:
             allow=options.allow,
             time_limit=options.time_limit,
         )
-    except (TypeError, ValueError, ModuleNotFoundError) as error:
+    except (TypeError, ValueError) as error:
         raise Usage(str(error)) from error
     if options.json:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))

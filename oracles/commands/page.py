@@ -54,15 +54,10 @@ def put(folder: Path, reports: Mapping[str, RunReport]) -> None:
     """Write the page.
 
     Raises:
-        Usage: there is no Jinja2.
+        ModuleNotFoundError: there is no Jinja2.
         ValueError: there are no reports.
         OSError: it cannot be written.
     """
     from oracles.reports.page import write
 
-    try:
-        write(folder, reports)
-    except ModuleNotFoundError as error:
-        raise Usage(
-            f"this needs Jinja2 (pip install 'optimizer-oracles[page]'): {error}"
-        ) from error
+    write(folder, reports)

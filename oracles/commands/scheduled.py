@@ -48,9 +48,6 @@ def run(options: argparse.Namespace) -> int:
         )
     except (TypeError, ValueError) as error:
         raise Usage(str(error)) from error
-    except ModuleNotFoundError as error:
-        need = "pip install 'optimizer-oracles[torch]'"
-        raise Usage(f"this needs torch ({need}): {error}") from error
     if options.json:
         print(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
     for line in () if options.json else str(report).splitlines():

@@ -32,7 +32,8 @@ def add(commands: Any) -> None:
         "subject",
         nargs="?",
         metavar="MODULE:CLASS",
-        help="a class of your own, with the arguments of torch's (default: torch's classes)",
+        help="a class of your own that is to be a clone of torch's, in arguments, states and "
+        "roundings; no other passes (default: torch's classes)",
     )
     add_choices(
         parser,
@@ -155,8 +156,6 @@ def _fleet(options: argparse.Namespace) -> int:
             told = "; ".join(f"{number} with {kinds}" for kinds, number in who.items())
             running.say(f"{options.seconds:g} seconds of questions, by workers: {told}")
             _gather(client, choice, names, options, running)
-    except ModuleNotFoundError as error:
-        raise Usage(f"this needs Dask (pip install 'optimizer-oracles[fleet]'): {error}") from error
     except OSError as error:
         raise Usage(f"scheduler={options.scheduler!r} cannot be reached: {error}") from error
     if not running.tally.lines and not running.interrupted:

@@ -11,8 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from oracles.harness.promise import Line, Word
+from oracles.optimizers.registry import RULES
 from oracles.report import Report
 from oracles.reports.text import FAILED, columns, printed, put, say
+
+SPARSE = {name for name, rule in RULES.items() if rule.sparse}
+"""Rules whose gradients optimizers of dense ones need not take."""
 
 STYLES = {Word.KEPT: "green", Word.BROKEN: "bold red"}
 
@@ -50,11 +54,12 @@ def remarks(report: Report) -> list[str]:
             reasons.setdefault("not promised", []).append(line.name)
         if line.word is Word.NOT_ASKED and not line.why.endswith("is broken"):
             reasons.setdefault(f"not asked ({line.why})", []).append(line.name)
+    sparse = report.claim is not None and report.claim.rule.sparse
     followed = {candidate.rule.name for candidate in report.found.fits} if report.found else set()
     for rule, why in report.declined.items():
         if rule in followed:
             reasons.setdefault(f"{why} in some settings", []).append(rule)
-        elif not followed:
+        elif not followed and (sparse or rule not in SPARSE):
             reasons.setdefault(f"{why} when asked as these are", []).append(rule)
     if report.found and report.found.unread:
         why = "left at their defaults, as its rule has no such hyperparameters"

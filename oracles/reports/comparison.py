@@ -13,6 +13,7 @@ import math
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -214,15 +215,15 @@ def sought(which: str | Path | RunReport) -> RunReport | str:
     """
     if isinstance(which, RunReport):
         return which
-    if Path(which).is_file():
-        return read(Path(which))
-    try:
-        return str(Version(str(which)))
-    except InvalidVersion:
-        raise ValueError(
-            f"{str(which)!r} cannot be compared; allowed: the file of a report, or a version of "
-            "torch, such as 2.13.0"
-        ) from None
+    if isinstance(which, str | Path):  # a number would have lost the 0 of 2.10
+        if Path(which).is_file():
+            return read(Path(which))
+        with suppress(InvalidVersion):
+            return str(Version(str(which)))
+    raise ValueError(
+        f"{str(which)!r} cannot be compared; allowed: the file of a report, or a version of "
+        "torch, such as 2.13.0"
+    )
 
 
 def run(release: str, tell: Tell) -> RunReport:

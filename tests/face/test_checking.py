@@ -24,7 +24,7 @@ from oracles.harness.subjects.promises.grouping import COUNTS
 from oracles.harness.subjects.subject import SubjectError
 from oracles.inquiry import Inquiry, Watched
 from oracles.optimizers.registry import RULES
-from oracles.report import Report
+from oracles.report import Claim, Report
 from oracles.reports.checked import render
 from oracles.rule import Rule
 from oracles.schedule_checking import ScheduleReport
@@ -165,6 +165,10 @@ def test_settings_that_are_refused_are_told() -> None:
     assert not report.follows
     assert "raises ValueError: lr=" in report.declined["SGD"]
     assert "is too large when asked as these are: SGD" in render(report)
+    other = dataclasses.replace(report, declined={"SparseAdam": "raises nothing"})
+    assert "SparseAdam" not in render(other), "who takes dense gradients need not take sparse ones"
+    sparse = dataclasses.replace(other, claim=Claim.of("SparseAdam"))
+    assert "raises nothing when asked as these are: SparseAdam" in render(sparse)
 
 
 def test_the_first_refusal_is_the_one_that_is_told() -> None:
@@ -190,7 +194,7 @@ def test_a_claim_is_a_rule_or_a_convention_of_it() -> None:
     for claim, ok in (("SGD", False), ("SGD's batch_scaled", True)):
         report = oracles.check(batch_scaled, claim, dtypes=[])
         assert (report.follows, report.ok) == (ok, ok)
-    with pytest.raises(ValueError, match="convention='x' is not one of SGD's; allowed: coupled"):
+    with pytest.raises(ValueError, match="SGD has no convention 'x'; allowed: coupled"):
         oracles.check(batch_scaled, "SGD's x")
 
 
@@ -281,6 +285,10 @@ def test_a_call_that_is_off() -> None:
         oracles.check(adam, dtypes=[], within=1)
     with pytest.raises(TypeError, match="subject=3 cannot be asked; allowed"):
         oracles.check(3)
+    made = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    for ask in (oracles.check, oracles.identify):
+        with pytest.raises(TypeError, match=r"made already; allowed: the class, SGD, or a"):
+            ask(made)
 
 
 def test_a_claim_is_of_all_that_is_asked() -> None:

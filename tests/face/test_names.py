@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
 import oracles
 from oracles.cli import main
@@ -79,6 +81,83 @@ def test_on_the_command_line(command: str, capsys: pytest.CaptureFixture[str]) -
         status = off.code
     assert status == 2
     assert f"{told} (did you mean {meant!r}?); allowed: " in capsys.readouterr().err
+
+
+def uncalled(check: Any) -> None: ...
+
+
+def watching(**options: Any) -> None:
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    with oracles.watch(optimizer, **options):
+        pass
+
+
+KINDS: dict[str, Callable[[], Any]] = {
+    "dtypes='float64' is no list; allowed: dtypes=['float64']": lambda: oracles.check(
+        step, dtypes="float64"
+    ),
+    "not_promised=3 is no list; allowed: names in a list": lambda: oracles.check(
+        step,
+        not_promised=3,  # type: ignore[arg-type]
+    ),
+    "fixed=['lr'] is no dict; allowed: fixed={'NAME': ...}": lambda: oracles.check(
+        step,
+        fixed=["lr"],  # type: ignore[arg-type]
+    ),
+    "within='one' must be a finite number above 0": lambda: oracles.check(
+        step,
+        within="one",  # type: ignore[arg-type]
+    ),
+    "rule=\"<class 'torch.optim.adam.Adam'>\" is not known (did you mean 'Adam'?)": (
+        lambda: oracles.check(step, torch.optim.Adam)  # type: ignore[arg-type]
+    ),
+    "rules='Adam' is no list; allowed: rules=['Adam']": lambda: oracles.identify(step, "Adam"),
+    "names='lr' is no dict": lambda: oracles.identify(step, names="lr"),  # type: ignore[arg-type]
+    "equation=3 is no text": lambda: oracles.identify(equation=3),  # type: ignore[arg-type]
+    "values=['lr'] is no dict": lambda: oracles.translate(
+        ["lr"],  # type: ignore[arg-type]
+        "SGD",
+        "SGD",
+    ),
+    "3 is nobody's name; allowed: text": lambda: oracles.translate(
+        {},
+        3,  # type: ignore[arg-type]
+        "SGD",
+    ),
+    "not_promised='edges' is no list": lambda: oracles.check_schedule(
+        torch.optim.lr_scheduler.StepLR, not_promised="edges"
+    ),
+    "steps='4' must be a finite number above 0": lambda: oracles.check_loop(
+        print,
+        steps="4",  # type: ignore[arg-type]
+    ),
+    "allow='no step' is no list; allowed: allow=['no step']": lambda: watching(allow="no step"),
+    "accumulation='4' must be a whole number from 1 on": lambda: watching(accumulation="4"),
+    "weight_decay='x' must be a finite number from 0 on": lambda: watching(weight_decay="x"),
+    "scheduler='x' has no step()": lambda: watching(scheduler="x"),
+    "scaler=3 has no step()": lambda: watching(scaler=[3]),
+    "'2.1' cannot be compared; allowed: the file": lambda: oracles.compare(
+        2.10,  # type: ignore[arg-type]
+        "2.13",
+    ),
+    "subjects=3 is no list": lambda: oracles.parametrize_with_checks(3),
+    "expected_failures='rule' is no dict": lambda: oracles.parametrize_with_checks(
+        step,
+        expected_failures="rule",  # type: ignore[arg-type]
+    ),
+}
+
+
+def test_what_is_of_another_kind_is_told_with_what_was_given() -> None:
+    for told, ask in KINDS.items():
+        with pytest.raises((TypeError, ValueError), match=re.escape(told)):
+            ask()
+
+
+def test_one_subject_need_be_in_no_list() -> None:
+    for one in (step, f"{__name__}:step"):
+        (mark,) = vars(oracles.parametrize_with_checks(one, dtypes=[])(uncalled))["pytestmark"]
+        assert {test.values[0].subject.checking.subject for test in mark.args[1]} == {one}
 
 
 def test_an_option_of_all_checks() -> None:

@@ -40,7 +40,7 @@ def test_what_is_no_known_rule_is_not_named(text: str) -> None:
 
 
 def test_an_ascent_is_a_switch_that_is_always_on() -> None:
-    found = identify(read("w += lr*(g - wd*w)"))
+    found = identify(equation="w += κ*(g - wd*w)", names={"lr": "κ"})
     assert str(found.fits[0]) == "SGD's coupled_unscaled, maximize = True whatever is given"
 
 
@@ -56,3 +56,13 @@ def test_what_makes_no_numbers_is_told_so(text: str) -> None:
     assert not found.fits and str(found).startswith(
         f"the equation cannot be asked: {ENDLESS[text]}"
     )
+
+
+def test_a_text_is_no_path_and_a_path_no_text() -> None:
+    with pytest.raises(ValueError, match=r"equation: line 1, column 6: invalid syntax"):
+        identify(equation="w -= ")
+    with pytest.raises(ValueError, match=r"an update rule as text is equation='\.\.\.'"):
+        identify("w -= lr*g")
+    for subject, equation in ((None, None), ("run.csv", "w -= lr*g")):
+        with pytest.raises(ValueError, match="give one of subject and equation"):
+            identify(subject, equation=equation)

@@ -19,6 +19,7 @@ from jsonschema import Draft202012Validator
 
 import oracles
 from oracles import cli
+from oracles.commands.command import in_options
 from oracles.harness.evidence.settings import DRAWS
 from oracles.harness.loop.catalogue import EDITS, LATE
 from oracles.harness.loop.changing import TOLD
@@ -247,7 +248,8 @@ def test_names_of_ones_own() -> None:
 
 def test_a_setting_that_nobody_knows_is_told() -> None:
     found = oracles.identify(lambda t, base, gama: base * gama**t)
-    assert "it takes 'gama', which is no setting" in str(found)
+    assert "'gama', which is no setting (names={...} says which" in str(found)
+    assert "(--name NAME=VALUE says which" in in_options(str(found))
     assert "did you mean 'gamma'?" in str(found)
 
 
@@ -398,8 +400,17 @@ def test_torchs_class_is_well() -> None:
         ((torch.optim.SGD, "LinearLR"), "subject=SGD is no class of schedulers"),
         ((lambda params, lr: None, "LinearLR"), "is no class of schedulers"),
         ((0.5, "LinearLR"), "subject=0.5 is no class of schedulers"),
+        ((schedules.Closed, "StepLR"), "subject=Closed takes no step_size; allowed: a class whose"),
     ],
-    ids=["nowhere", "no name", "no schedule", "an optimizer", "what makes one", "a number"],
+    ids=[
+        "nowhere",
+        "no name",
+        "no schedule",
+        "an optimizer",
+        "what makes one",
+        "a number",
+        "other arguments",
+    ],
 )
 def test_a_call_that_is_off(arguments: tuple[Any, ...], told: str) -> None:
     with pytest.raises((TypeError, ValueError), match=told):

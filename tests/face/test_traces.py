@@ -239,6 +239,12 @@ OFF: Mapping[str, tuple[str, str, str]] = {
     "an index": ("a.csv", "w[a],g\n1,2\n1,\n", "column 'w\\[a\\]'"),
     "no brackets": ("a.csv", "w0,g0\n1,2\n1,\n", "column 'w0': an element is called 'w.0.'"),
     "a line": ("a.csv", "w[0],g_10\n1,2\n1,\n", "column 'g_10': an element is called 'g.10.'"),
+    "semicolons": ("a.csv", "w;g;lr\n1,5;2;1\n", "separated by ';'; allowed: commas between"),
+    "other gradients": (
+        "a.csv",
+        "w.a[0],grad.a[0],lr\n1,2,1\n1,,\n",
+        "a has no gradients among lr, w.a, grad.a; allowed: 'g', or by name 'g.weight', not",
+    ),
     "elements": ("a.csv", "w[0],w[2],g\n1,2,3\n1,2,\n", "w has 2 elements"),
     "the kind": ("a.txt", "", "allowed: .npz, .csv, .jsonl"),
     "an archive": ("a.npz", "nothing", "is no file that numpy.savez wrote, or was cut"),

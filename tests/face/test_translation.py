@@ -563,7 +563,7 @@ class TestBadCalls:
                 "SGD",
                 "'SDG' is nobody's name (did you mean 'SGD'?); allowed: a rule (",
             ),
-            ({}, "SGD/batch_sclaed", "SGD", "is not one of SGD's (did you mean 'batch_scaled'?)"),
+            ({}, "SGD/batch_sclaed", "SGD", "SGD has no convention 'batch_sclaed' (did you"),
             ({"betas": 1}, "SGD", "SGD", "'betas' is no argument of SGD; allowed: lr, momentum"),
             ({"lr": "x"}, "SGD", "SGD", "lr='x'"),
             ({"lr": float("nan")}, "SGD", "SGD", "lr=nan is not allowed; allowed: finite numbers"),
@@ -672,6 +672,7 @@ class TestDoor:
             ("--from", "SGD"),
             ("--from", "SGD", "--to", "SGD", "lr"),
             ("--from", "x", "--to", "y"),
+            ("--from", "SGD/x", "--to", "y"),
             ("--from", "SGD", "--to", "SGD", "lr=ten"),
             ("--from", "SGD", "--to", "SGD", "lr=0.1", "lr=0.2"),
             ("--from", "Adam", "--to", "Adam", "betas=0.9"),
@@ -684,6 +685,7 @@ class TestDoor:
         said = capsys.readouterr()
         assert said.out == ""
         assert said.err.startswith("oracles: ")
+        assert "--convention" not in said.err  # which nobody has typed
 
     def test_the_list_has_all_entries(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert called_as("--list") == 0

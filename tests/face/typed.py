@@ -25,6 +25,7 @@ found = oracles.identify(step, ["SGD", oracles.RULES["Adam"]], names={"lr": "spe
 assert_type(found, oracles.Identification)
 assert_type(found.torchs, bool)
 assert_type(str(found.fits[0]), str)
+assert_type(oracles.identify(equation="w -= lr*g"), oracles.Identification)
 
 translation = oracles.translate({"lr": 0.1}, "keras.SGD", found)
 assert_type(translation, oracles.Translation)

@@ -3,6 +3,8 @@
     python -m tests.meta.mutants [--report MUTATION.md] [--jobs N]
     python -m tests.meta.mutants [--optimizer adam ...] [--sample N] [--only REGEX]
 
+It needs what the suite needs: ``pip install '.[test]'``.
+
 First the unchanged file answers the questions of ``questions.py``, and which lines of it each
 answer runs is noted. Then one place of the file is changed at a time, in memory and in a process of
 its own (no file of the installation is touched), and the answers that run that place are asked for
@@ -25,11 +27,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from oracles.files import write
-from oracles.harness.subjects.torch_optim import quiet
-from tests.meta import kept, published
-from tests.meta.hunt import Effort, Hunt, Outcome, load_profile
-from tests.meta.mutation import Mutant, mutants
-from tests.meta.questions import Target, targets
+
+try:
+    from oracles.harness.subjects.torch_optim import quiet
+    from tests.meta import kept, published
+    from tests.meta.hunt import Effort, Hunt, Outcome, load_profile
+    from tests.meta.mutation import Mutant, mutants
+    from tests.meta.questions import Target, targets
+except ModuleNotFoundError as error:  # the suite asks the questions
+    print(f"this needs what the suite needs (pip install '.[test]'): {error}", file=sys.stderr)
+    sys.exit(2)
 
 OF_A_TEST = 16
 """Examples of the suite's own tests that draw some, where they are questions."""

@@ -149,18 +149,38 @@ def test_importing_oracles_is_cheap() -> None:
     assert done.stdout.split("\n")[:2] == ["[]", "[]"], done.stderr
 
 
+NEEDING = (
+    "check --rule Adam -j 1",
+    "check --rule LinearLR",
+    "check --rule GradScaler",
+    "identify types:SimpleNamespace",
+    "soak --seconds 1",
+    "loop os:getpid",
+)
+"""Calls that cannot be carried out without torch."""
+
+
 def test_a_rule_is_told_without_torch() -> None:
-    """The command starts, and says what a step of NumPy follows, where torch cannot be imported."""
+    """The command starts, and says what a step of NumPy follows, where torch cannot be imported.
+
+    What cannot be told says how torch is installed.
+    """
     program = (
         "import sys; sys.modules['torch'] = None\n"
         "from oracles.cli import main\n"
-        "sys.exit(main(['identify', '--rule', 'SGD', '--equation', 'w -= lr*g']))\n"
+        f"off = [main(command.split()) for command in {NEEDING}]\n"
+        "try: import tests.meta.mutants\n"
+        "except SystemExit as end: off.append(end.code)\n"
+        "print(off, main(['identify', '--rule', 'SGD', '--equation', 'w -= lr*g']))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT.parent
     )
     assert "follows SGD's coupled_unscaled" in done.stdout, done.stderr
-    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == f"{[2, *[2] * len(NEEDING)]} 0"
+    assert "this needs what the suite needs (pip install '.[test]')" in done.stderr
+    told = "oracles: this needs torch (pip install 'optimizer-oracles[torch]')"
+    assert done.stderr.count(told) == len(NEEDING) == done.stderr.count("\n") - 1
 
 
 def test_oracles_work_without_torch() -> None:

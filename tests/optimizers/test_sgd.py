@@ -384,6 +384,6 @@ class TestStep:
         assert state["momentum_buffer"] == 2
 
     def test_an_unknown_convention_is_named_with_those_there_are(self) -> None:
-        message = f"convention='nadam' is not one of SGD's; allowed: {', '.join(NAMES)}"
+        message = f"SGD has no convention 'nadam'; allowed: {', '.join(NAMES)}"
         with pytest.raises(ValueError, match=message):
             RULE.convention("nadam")

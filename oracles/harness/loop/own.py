@@ -17,14 +17,16 @@ from oracles.harness.loop.question import Question
 from oracles.harness.loop.rating import KEPT, PLAIN, TENSOR, tensors
 from oracles.harness.loop.resuming import RESUME, TWICE
 from oracles.harness.loop.scheduling import JUMPS, RATES
-from oracles.harness.subjects.scheduled import accepts
+from oracles.harness.subjects.scheduled import FACTORS, accepts
 from oracles.harness.subjects.schedulers import (
     BUILT_LATER,
     BY_CONSTRUCTOR,
     OPTIMIZER_FIRST,
     SCHEDULER_FIRST,
+    home,
 )
 from oracles.harness.subjects.subject import Place
+from oracles.schedules.registry import SCHEDULES
 
 LATER, CONSTRUCTED = f"{RESUME} where built later", f"{RESUME} by last_epoch="
 
@@ -83,3 +85,11 @@ def lacks(cls: Any, name: str) -> str:
     if name == CONSTRUCTED and not accepts(cls, "last_epoch"):
         return "it takes no last_epoch"
     return ""
+
+
+def untaken(name: str, cls: Any) -> list[str]:
+    """Settings that torch's class takes, and another does not."""
+    settings: Any = SCHEDULES[name].settings
+    taken = [FACTORS if setting == "factors" else setting for setting in settings._fields]
+    torchs = getattr(home(name), name, None)
+    return [one for one in taken if accepts(torchs, one) and not accepts(cls, one)]

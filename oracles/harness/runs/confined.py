@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from oracles.harness.runs.processes import Child, Gone, Raised
@@ -49,14 +50,14 @@ class Lost:
 _DONE = ("no more questions",)
 
 
-def refuse_limits(**limits: float | None) -> None:
+def refuse_limits(**limits: Any) -> None:
     """Check bounds that somebody has set.
 
     Raises:
         ValueError: one is no finite number above 0.
     """
     for name, number in limits.items():
-        if number is not None and not 0 < number < math.inf:
+        if not (number is None or (isinstance(number, Real) and 0 < float(number) < math.inf)):
             raise ValueError(f"{name}={number!r} must be a finite number above 0, or None")
 
 

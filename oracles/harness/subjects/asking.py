@@ -34,6 +34,12 @@ def black_box(
         ValueError: it has no argument of a name that was said to be its own.
     """
     if not callable(subject):
+        if hasattr(subject, "param_groups"):
+            made = type(subject).__name__
+            raise TypeError(
+                f"subject is {made}(...), made already; allowed: the class, {made}, or a function "
+                "that makes one"
+            )
         raise TypeError(
             f"subject={subject!r} cannot be asked; allowed: a class of optimizers, a function that "
             "makes one, or a step (params, grads, state, hyper) -> params"

@@ -64,7 +64,8 @@ def read(path: Path, dtype: str | None = None) -> tuple[Trace, ...]:
         TraceError: it is no record of a run, or cannot be read.
     """
     if path.suffix not in _READERS:
-        raise TraceError(f"{path.name} is of no known kind; allowed: {', '.join(_READERS)}")
+        kinds = f"allowed: {', '.join(_READERS)}; an update rule as text is equation='...'"
+        raise TraceError(f"{path.name} is of no known kind; {kinds}")
     try:
         table = _READERS[path.suffix](path)
     except (OSError, UnicodeDecodeError) as error:
@@ -110,6 +111,9 @@ class Table:
         parameters, gradients = self.of("w", self.values), self.of("g", self.values)
         if set(parameters) == {"w"} and set(gradients) == {"g"}:
             gradients = {"w": gradients["g"]}
+        if not gradients:
+            there = f"{name} has no gradients among {', '.join(self.values)}"
+            raise TraceError(f"{there}; allowed: 'g', or by name 'g.weight', not 'grad.weight'")
         steps = min((len(g) for g in gradients.values()), default=0)
         radii = self.radii if rounded else {}
         try:
@@ -173,6 +177,9 @@ def _csv(path: Path) -> Table:
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file)
         columns = [name.strip() for name in next(lines, [])]
+        if len(columns) == 1 and (other := re.search(r"[;\t|]", columns[0])):
+            told = f"{path.name} is separated by {other[0]!r}"
+            raise TraceError(f"{told}; allowed: commas between cells, and points in numbers")
         for name in columns:
             if element := re.fullmatch(r"([wg])_?(\d+)", name):
                 meant = f"{element[1]}[{int(element[2])}]"
