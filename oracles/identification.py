@@ -467,8 +467,9 @@ def _unsaid(witness: Witness, rules: Sequence[Rule]) -> dict[str, Any]:
         return {}
     unread = set.intersection(*({*witness.unread(rule)} for rule in rules))
     said = any("lr" in witness.takes(rule) for rule in rules)
+    usual = {rule.hyper().lr for rule in rules}
     return {
-        "assumed": {} if said else {"lr": rules[0].hyper().lr},
+        "assumed": {} if said else {"lr": usual.pop() if len(usual) == 1 else "each rule's own"},
         "unread": tuple(name for name in witness.trace.hyper if name in unread),
     }
 

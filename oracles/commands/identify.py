@@ -95,6 +95,7 @@ def _run(options: argparse.Namespace) -> int:
     for name in options.rule or ():
         if name not in (*RULES, *KNOWN):
             raise Usage(unknown_rule(name, (*RULES, *KNOWN)))
+    subject = _subject(options)
     given: dict[str, Any] = {
         "equation": sys.stdin.read() if options.equation == "-" else options.equation,
         "names": dict(options.name),
@@ -106,8 +107,9 @@ def _run(options: argparse.Namespace) -> int:
     try:
         # Warnings are of what it is given, not of what it does.
         with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()) as printed:
-            found = identify(_subject(options), options.rule, **given)
-            if ":" in (options.subject or "") and not (found.loop or found.schedule):
+            found = identify(subject, options.rule, **given)
+            imported_one = subject is not None and not isinstance(subject, Path)
+            if imported_one and not (found.loop or found.schedule):
                 found = replace(found, name=options.subject.rpartition(":")[2])
             text = _told(found, options)  # examples are asked for where they are shown
     except (TypeError, ValueError) as error:
@@ -141,7 +143,8 @@ def _subject(options: argparse.Namespace) -> Any:
     except Usage as error:
         if ":" in options.subject:
             raise
-        raise Usage(f"{error}; or a file that ends in {', '.join(KINDS)}") from error
+        files = ", ".join(KINDS)
+        raise Usage(f"{error}; or a file that ends in {files}; or --equation TEXT") from error
 
 
 def _number(name: str, text: str) -> float:

@@ -221,8 +221,8 @@ def sought(which: str | Path | RunReport) -> RunReport | str:
         with suppress(InvalidVersion):
             return str(Version(str(which)))
     raise ValueError(
-        f"{str(which)!r} cannot be compared; allowed: the file of a report, or a version of "
-        "torch, such as 2.13.0"
+        f"{which!r} cannot be compared; allowed: the file of a report, or a version of torch as "
+        "text, such as '2.13.0'"
     )
 
 

@@ -324,11 +324,12 @@ def test_a_rate_set_by_hand_again_and_again_under_a_schedule_that_goes_on_from_i
     assert all("ExponentialLR, which has gone on 4 times from what was" in one for one in found)
 
 
-def test_a_scheduler_of_an_optimizer_that_makes_no_step_is_asked_about() -> None:
-    """Generator and judge have other shapes; whoever has a schedule itself is not asked."""
+@pytest.mark.parametrize("another", [mlp, lambda: nn.Linear(2, 9)], ids=["alike", "other"])
+def test_a_scheduler_of_an_optimizer_that_makes_no_step_is_asked_about(another: Any) -> None:
+    """A judge may have the generator's shapes; whoever has a schedule itself is not asked."""
 
     def train(model: nn.Module, optimizer: Any, own: bool) -> None:
-        other = torch.optim.SGD(nn.Linear(2, 9).parameters(), lr=0.1)
+        other = torch.optim.SGD(another().parameters(), lr=0.1)
         schedules: list[Any] = [torch.optim.lr_scheduler.ExponentialLR(other, 0.9)]
         if own:
             schedules.append(torch.optim.lr_scheduler.StepLR(optimizer, 9))

@@ -203,6 +203,11 @@ def halved(params: Any, lr: float, weight_decay: float) -> Any:
     return torch.optim.SGD(params, lr=2 * lr, weight_decay=weight_decay / 2, momentum=0.9)
 
 
+def nudged(params: Any, lr: float) -> Any:
+    """Nearer to what it is given than bfloat16 can tell, and in a tensor."""
+    return torch.optim.SGD(params, lr=torch.tensor(1.005 * lr, dtype=torch.float64), momentum=0.9)
+
+
 def stepped(params: Any, grads: Any, state: Any) -> Any:
     t = state["t"] = state.get("t", 0) + 1
     found = []
@@ -224,6 +229,7 @@ CODE: dict[Callable[..., Any], tuple[str, str]] = {
     bounded: ("Rprop", "irprop_minus, step_size_max = 0.01"),
     scaled: ("SGD", "coupled_unscaled, lr × 0.00390625, lr × batch_size, momentum = 0.9"),
     halved: ("SGD", "coupled_unscaled, lr × 2.0, weight_decay × 0.5, momentum = 0.9"),
+    nudged: ("SGD", "coupled_unscaled, lr × 1.005, momentum = 0.9"),
     stepped: ("Adam", "coupled_unscaled, lr = 0.02, beta1 = 0.8, beta2 = 0.97 and eps = 1e-05"),
 }
 

@@ -99,7 +99,7 @@ def gradients_added_by_hand(watch: Any) -> None:
     optimizer = sgd(model)
     with watch(optimizer, model=model):
         for x, y in batches():
-            found = torch.autograd.grad(F.cross_entropy(model(x), y), [*model.parameters()])
+            found = torch.autograd.grad(F.cross_entropy(model(x), y), model.parameters())
             for p, g in zip(model.parameters(), found, strict=True):
                 p.grad = g if p.grad is None else p.grad + g
             optimizer.step()
@@ -788,20 +788,6 @@ def cut_that_lasts_a_step(watch: Any) -> None:
 
 
 @planted("schedule of nobody")
-def schedule_of_another_model(watch: Any) -> None:
-    """It was built on the optimizer of the teacher, whose shapes are the same."""
-    model, teacher = mlp(), mlp()
-    optimizer, other = sgd(model), sgd(teacher)
-    schedule = torch.optim.lr_scheduler.ExponentialLR(other, 0.9)
-    with watch(optimizer, model=model):
-        for x, y in batches():
-            optimizer.zero_grad()
-            F.cross_entropy(model(x), y).backward()
-            optimizer.step()
-            schedule.step()
-
-
-@planted("schedule of nobody")
 def schedule_of_a_former_optimizer(watch: Any) -> None:
     model = mlp()
     schedule = torch.optim.lr_scheduler.ExponentialLR(sgd(model), 0.5)
@@ -1012,6 +998,7 @@ def left_in_eval_by_a_function(watch: Any) -> None:
     @torch.no_grad()
     def validate() -> float:
         model.eval()
+        model.eval()  # which is as good as once
         return sum(float(F.cross_entropy(model(x), y)) for x, y in batches(2))
 
     with watch(optimizer, model=model):

@@ -760,6 +760,30 @@ def unfrozen_in_the_middle(watch: Any) -> Any:
 
 
 @right
+def unfrozen_beside_a_plateau(watch: Any) -> Any:
+    """A group comes between two schedulers that take turns."""
+    model = mlp()
+    model[0].requires_grad_(False)
+    optimizer = torch.optim.SGD(model[2].parameters(), lr=0.1)
+    plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=9)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    with watch(optimizer, model=model, loss="mean"):
+        for n, (x, y) in enumerate(batches(6)):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            schedule.step()
+            if n == 3:
+                model[0].requires_grad_(True)
+                optimizer.add_param_group({"params": model[0].parameters(), "lr": 0.001})
+                for scheduler in (plateau, schedule):
+                    vars(scheduler).setdefault("base_lrs", [0.1]).append(0.001)
+                    vars(scheduler).setdefault("min_lrs", [0.0]).append(0.0)
+            plateau.step(1.0)
+    return model
+
+
+@right
 def groups_by_name(watch: Any) -> Any:
     """Norms and biases are exempt from decay; the head has a group of its own, which is decayed."""
     torch.manual_seed(5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 
 from oracles.drawing import Hyper
-from oracles.harness.arithmetic.formats import FloatArray, round_to
+from oracles.harness.arithmetic.formats import DTYPES, FloatArray, round_to
 from oracles.harness.cases.case import Case
 from oracles.harness.subjects.blackbox import arguments_by_name, hyperparameters, numbers
 from oracles.harness.subjects.handing import HANDINGS, TENSORS, tried
@@ -73,8 +74,14 @@ def key_of(group: Mapping[str, Any], name: str) -> str:
     return name if name in group or "lr" not in group else "lr"
 
 
-SHORTENED = 2.0**-7
-"""By what part of a number it is another one if no short format rounds it so far."""
+def _number(rate: Any) -> Any:
+    """A rate in a tensor as a number."""
+    return rate.item() if torch.is_tensor(rate) and rate.numel() == 1 else rate
+
+
+def _among(rate: float, others: Sequence[float]) -> bool:
+    """Whether it is one of them, but for roundings of float64."""
+    return any(math.isclose(rate, other, rel_tol=2.0**-50) for other in others)
 
 
 @contextmanager
@@ -135,7 +142,7 @@ class ForeignOptimizer:
         """
         made = self._made({"lr": 0.01, name: value})
         before = getattr(made, "defaults", {}).get(name)
-        if made is None or type(before) is not float:
+        if made is None or isinstance(before, bool) or not isinstance(before, int | float):
             return made is not None
         other = self._made({"lr": 0.01, name: before / 2 or 0.5})
         return other is None or other.defaults.get(name) != before
@@ -246,8 +253,11 @@ class ForeignOptimizer:
         """
         own = self.arguments(rule).get("lr")
         rates = [rate_of(table, own) if own and h.lr else None for table in tables_of(optimizer)]
-        factors = [rate / h.lr if isinstance(rate, float) else 1.0 for rate in rates]
-        return [factor if abs(factor - 1) > SHORTENED else 1.0 for factor in factors]
+        short = [float(round_to(dtype, [h.lr])[0]) for dtype in DTYPES]
+        return [
+            rate / h.lr if isinstance(rate, float) and not _among(rate, short) else 1.0
+            for rate in map(_number, rates)
+        ]
 
     def _reschedule(self, optimizer: Any, rule: Rule, h: Hyper, factors: Sequence[float]) -> None:
         """What changes between steps is written where torch's schedulers write it."""

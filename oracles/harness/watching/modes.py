@@ -51,12 +51,13 @@ def _turned(loop: Loop) -> Iterator[tuple[Model, int, int, bool]]:
 def _validated(loop: Loop, model: int, start: Begun, end: Begun) -> bool:
     """Whether a model in eval mode has computed without graphs between two passes.
 
-    If it was told twice to be in eval mode, once was for the training.
+    If it was told to be in eval mode after that as well, it was for the training.
     """
     places = [loop.log.events.index(event) for event in (start, end)]
-    events = loop.log.events[slice(*places)]
-    told = sum(isinstance(e, Turned) and e.model == model and not e.training for e in events)
-    return told < 2 and any(
-        isinstance(e, Unrecorded) and model < len(e.training) and not e.training[model]
-        for e in events
-    )
+    validated = False
+    for event in loop.log.events[slice(*places)]:
+        if isinstance(event, Unrecorded) and model < len(event.training):
+            validated |= not event.training[model]
+        elif isinstance(event, Turned) and event.model == model and not event.training:
+            validated = False
+    return validated

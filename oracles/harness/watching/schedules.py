@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice, pairwise
 
@@ -306,18 +305,18 @@ def _cuts(loop: Loop, number: int) -> Iterator[tuple[str, float, float]]:
             other = loop.log.schedulers[event.scheduler]
             if event.scheduler == number:
                 if cut and event.before == cut[1] and not event.based:
-                    pairs = zip(cut[1], event.after, strict=True)
+                    pairs = zip(cut[1], event.after, strict=False)  # groups may have come
                     yield from ((cut[0], low, high) for low, high in pairs if high > low)
                 turns, cut = told, None
             elif other.metric:
-                lower = any(a < b for a, b in zip(event.after, event.before, strict=True))
+                lower = any(a < b for a, b in zip(event.after, event.before, strict=False))
                 cut = (other.name, event.after) if turns and lower else cut
                 told = True
 
 
 def of_nobody(loop: Loop) -> Iterator[str]:
     """A scheduler sets the rates of an optimizer that another one has taken the place of."""
-    for number, scheduler, dead in _idle(loop):
+    for scheduler, dead in _idle(loop):
         for optimizer, updates in loop.watched:
             shared = set(dead.parameters) & set(optimizer.parameters)
             if shared and len(updates) > 1:
@@ -326,23 +325,14 @@ def of_nobody(loop: Loop) -> Iterator[str]:
                     f"parameters are those of another one, {optimizer.name}, by now"
                 )
                 break
-            if _alike(loop, dead, optimizer) and _unscheduled(loop, optimizer, updates):
-                made = len(_calls(loop, number))
-                yield (
-                    f"{scheduler.name} goes on {made} times for the optimizer of another model of "
-                    f"the same shapes, which makes no step: nobody sets the rates of "
-                    f"{optimizer.name}"
-                )
-                break
 
 
 def of_others(loop: Loop) -> Iterator[str]:
     """A scheduler goes on for an optimizer that makes no step, and another has none."""
-    for _, scheduler, idle in _idle(loop):
+    for scheduler, idle in _idle(loop):
         for optimizer, updates in loop.watched:
             apart = set(idle.parameters).isdisjoint(optimizer.parameters)
-            other = apart and not _alike(loop, idle, optimizer)
-            if other and _unscheduled(loop, optimizer, updates):
+            if apart and _unscheduled(loop, updates):
                 yield (
                     f"whether {scheduler.name} is to set the rates of {idle.name}, which makes no "
                     f"step, and nobody those of {optimizer.name}"
@@ -350,21 +340,15 @@ def of_others(loop: Loop) -> Iterator[str]:
                 break
 
 
-def _idle(loop: Loop) -> Iterator[tuple[int, Scheduler, Optimizer]]:
+def _idle(loop: Loop) -> Iterator[tuple[Scheduler, Optimizer]]:
     """Schedulers that go on for optimizers that make no step."""
     for number, scheduler in enumerate(loop.log.schedulers):
         owner = scheduler.optimizer
         if owner is not None and not loop.updates[owner] and len(_calls(loop, number)) > 1:
-            yield number, scheduler, loop.log.optimizers[owner]
+            yield scheduler, loop.log.optimizers[owner]
 
 
-def _alike(loop: Loop, one: Optimizer, other: Optimizer) -> bool:
-    """Whether the parameters of two optimizers have the same shapes."""
-    shapes = (Counter(loop.log.parameters[p].shape for p in o.parameters) for o in (one, other))
-    return next(shapes) == next(shapes)
-
-
-def _unscheduled(loop: Loop, optimizer: Optimizer, updates: Sequence[Update]) -> bool:
+def _unscheduled(loop: Loop, updates: Sequence[Update]) -> bool:
     """Whether an optimizer has no scheduler, and steps at the same rates all the time."""
     scheduled = {s.optimizer for s in loop.log.schedulers}
     rates = {_rates(u.used) for u in updates}

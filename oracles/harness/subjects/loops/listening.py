@@ -13,7 +13,6 @@ import inspect
 import types
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -235,9 +234,13 @@ class Listener:
 
     def _derive(self, original: Any, *args: Any, **kwargs: Any) -> Any:
         """Gradients are computed, and returned: those of parameters may become theirs by hand."""
-        found = original(*args, **kwargs)
         inputs = args[1] if len(args) > 1 else kwargs.get("inputs", ())
-        tensors = [inputs] if isinstance(inputs, torch.Tensor) else inputs
+        tensors = (inputs,) if isinstance(inputs, torch.Tensor) else (*inputs,)  # or a generator
+        if len(args) > 1:
+            args = (args[0], tensors, *args[2:])
+        else:
+            kwargs |= {"inputs": tensors}
+        found = original(*args, **kwargs)
         of_known = {
             number: gradient
             for tensor, gradient in zip(tensors, found, strict=False)
@@ -352,8 +355,11 @@ class Listener:
             self._inner -= 1
         placed = any(value is not None for value in (*args, *kwargs.values()))
         after = self.recorder.rates(scheduler)
-        event = Advanced(scheduler=number, before=before, after=after, left=left)
-        self.recorder.note(replace(event, placed=placed, based=based))
+        self.recorder.note(
+            Advanced(
+                scheduler=number, before=before, after=after, left=left, placed=placed, based=based
+            )
+        )
         return result
 
     # Scalers

@@ -282,11 +282,7 @@ class Recorder:
             tuple(self.looks.number(p) for p in group["params"])
             for group in self.optimizers[number].param_groups
         )
-        states = (
-            s.values() for s in self.optimizers[number].state.values() if isinstance(s, Mapping)
-        )
-        kept = any(torch.is_tensor(v) and v.dim() for state in states for v in state)
-        own = self._optimizers[number]
+        kept, own = _remembers(self.optimizers[number]), self._optimizers[number]
         return Optimizer(_numbered(kinds, number), groups, remembers=kept, **own)
 
     def _scheduler(self, number: int) -> Scheduler:
