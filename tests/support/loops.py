@@ -766,7 +766,7 @@ def unfrozen_beside_a_plateau(watch: Any) -> Any:
     model[0].requires_grad_(False)
     optimizer = torch.optim.SGD(model[2].parameters(), lr=0.1)
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=9)
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, [lambda epoch: 0.9**epoch])
     with watch(optimizer, model=model, loss="mean"):
         for n, (x, y) in enumerate(batches(6)):
             optimizer.zero_grad()
@@ -776,9 +776,9 @@ def unfrozen_beside_a_plateau(watch: Any) -> Any:
             if n == 3:
                 model[0].requires_grad_(True)
                 optimizer.add_param_group({"params": model[0].parameters(), "lr": 0.001})
-                for scheduler in (plateau, schedule):
-                    vars(scheduler).setdefault("base_lrs", [0.1]).append(0.001)
-                    vars(scheduler).setdefault("min_lrs", [0.0]).append(0.0)
+                schedule.base_lrs.append(0.001)
+                schedule.lr_lambdas += schedule.lr_lambdas
+                plateau.min_lrs.append(0.0)
             plateau.step(1.0)
     return model
 

@@ -294,11 +294,16 @@ def _if_sound(sieve: Sieve, candidate: Candidate) -> list[Candidate]:
     return [candidate] if _sound(sieve, candidate) else []
 
 
+SOLVED = 6
+"""So many cases are solved to the last digit, which more of them tell no better. What comes of it
+is held to all."""
+
+
 def _to_the_last_digit(sieve: Sieve, first: First) -> list[Candidate]:
     """What explains all cases with as many digits as these tell, near and far off."""
     problem, far = first.problem, sieve.witness.far
     rule = problem.candidate.rule
-    known = sieve.known(rule)
+    known = sieve.known(rule)[:SOLVED]
     beyond = () if far is None else replace(sieve, witness=far).known(rule)
     short = (o for o in beyond if o.case.steps < FEWER and np.isfinite(o.answer).all())
     near, whole = (replace(problem, known=some) for some in (known, (*known, *short)))
