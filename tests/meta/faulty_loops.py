@@ -99,7 +99,8 @@ def gradients_added_by_hand(watch: Any) -> None:
     optimizer = sgd(model)
     with watch(optimizer, model=model):
         for x, y in batches():
-            found = torch.autograd.grad(F.cross_entropy(model(x), y), model.parameters())
+            inputs: Any = model.parameters()  # which torch takes, and types as no sequence
+            found = torch.autograd.grad(F.cross_entropy(model(x), y), inputs)
             for p, g in zip(model.parameters(), found, strict=True):
                 p.grad = g if p.grad is None else p.grad + g
             optimizer.step()

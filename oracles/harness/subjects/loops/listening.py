@@ -12,7 +12,7 @@ import importlib
 import inspect
 import types
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -234,16 +234,16 @@ class Listener:
 
     def _derive(self, original: Any, *args: Any, **kwargs: Any) -> Any:
         """Gradients are computed, and returned: those of parameters may become theirs by hand."""
-        inputs = args[1] if len(args) > 1 else kwargs.get("inputs", ())
-        tensors = (inputs,) if isinstance(inputs, torch.Tensor) else (*inputs,)  # or a generator
-        if len(args) > 1:
-            args = (args[0], tensors, *args[2:])
-        else:
-            kwargs |= {"inputs": tensors}
+        if len(args) > 1 and isinstance(args[1], Iterator):  # of which both of us want all
+            args = (args[0], (*args[1],), *args[2:])
+        elif isinstance(kwargs.get("inputs"), Iterator):
+            kwargs["inputs"] = (*kwargs["inputs"],)
         found = original(*args, **kwargs)
+        inputs = args[1] if len(args) > 1 else kwargs.get("inputs", ())
+        tensors = (inputs,) if isinstance(inputs, torch.Tensor) else _each(inputs)
         of_known = {
             number: gradient
-            for tensor, gradient in zip(tensors, found, strict=False)
+            for tensor, gradient in zip(tensors, _each(found), strict=False)
             if (number := self.recorder.looks.known(tensor)) is not None
             and gradient is not None
             and gradient.shape == tensor.shape
@@ -441,6 +441,11 @@ class Listener:
     def _model(self, original: Any, module: Any, *args: Any, **kwargs: Any) -> Any:
         self.recorder.model(module)
         return original(module, *args, **kwargs)
+
+
+def _each(some: Any) -> Iterable[Any]:
+    """Tensors that are handed over in a row, or by their names."""
+    return some.values() if isinstance(some, Mapping) else some
 
 
 def _caller() -> Any:
