@@ -220,5 +220,4 @@ def test_so_it_does_of_a_class_of_schedulers(monkeypatch: pytest.MonkeyPatch) ->
         told.append(seen[:])
         seen.clear()
     assert told[0] != told[1] == told[2]
-    profiles.seeded("")(note)
-    assert not hasattr(note, "_hypothesis_internal_use_seed"), "nothing is left of it"
+    assert profiles._SEED.get() == 0, "nothing is left of it"  # noqa: SLF001
