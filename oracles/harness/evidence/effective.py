@@ -102,8 +102,8 @@ EXTENDED = 6
 def with_any_values(sieve: Sieve) -> Sifted:
     """What holds everything with some values of whatever the code does not take.
 
-    torch's own come first, with switches that the code does not have, and with a factor of one
-    argument that it has; then all with one convention; then those that extend the closest of them.
+    torch's own come first, with switches that the code does not have, and with factors of the
+    arguments that it has; then all with one convention; then those that extend the closest of them.
     """
     out, failed = Sifted(), Sifted()
     rules = [rule for rule in sieve.rules if not sieve.aside(rule)]

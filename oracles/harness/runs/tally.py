@@ -146,7 +146,7 @@ class Tally:
         self.lines.setdefault(place, Line()).add(verdict)
 
     def leave_out(self, deviation: str, place: Place) -> None:
-        """Count one case that was not asked because of a known deviation."""
+        """Count one case of which a known deviation left out some, or all."""
         self.deviations.setdefault(deviation, Counter())[place] += 1
 
     def unasked(self) -> dict[str, list[Place]]:

@@ -12,7 +12,7 @@ from oracles.harness.watching.loop import Loop, Update, verb
 def empty(loop: Loop) -> Iterator[str]:
     """A group without decay has no parameter, and norms and biases are decayed.
 
-    Nothing may have been named that is to be exempt.
+    Perhaps nothing was meant to be exempt.
     """
     for optimizer, updates in loop.watched:
         decays = _decays(updates[0])
