@@ -456,7 +456,7 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         return Identification(readings[0].name, (), 0, fault=fault)
     nearest = resting() if resting else _nearest(asked[-1])
     if nearest is None or math.isinf(nearest.largest):
-        broken = (asked[-1].endless(rule) for rule in rules)
+        broken = (asked[-1].not_finite(rule) for rule in rules)
         unnamed = replace(unnamed, fault=next(filter(None, broken), ""))
     return replace(unnamed, nearest=nearest)
 

@@ -144,8 +144,7 @@ def test_paths_that_answer_alike_share_a_line() -> None:
 
 
 def test_who_is_known_to_be_wrong_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = SimpleNamespace(id="a row", covers=lambda *asked: True)
-    monkeypatch.setattr(module, "active", lambda rule, version: [row])
+    monkeypatch.setattr(module, "known", lambda *asked: SimpleNamespace(id="a row"))
     (subject,), _ = select(SGD, ["for-loop"], ["float64"], ["cpu"])
     (line,) = told([Asked(subject, SubjectError("asked"))], "published_example")
     assert (line["outcome"], line["deviation"]) == (KNOWN, "a row")

@@ -27,7 +27,7 @@ from hypothesis import given, settings
 from oracles.harness.cases.case import Case
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.checks.check import Check
-from oracles.harness.deviations.ledger import active
+from oracles.harness.deviations.ledger import known
 from oracles.harness.loop.catalogue import PARTS, Home
 from oracles.harness.loop.catalogue import questions as asked_of
 from oracles.harness.loop.question import Question as Asked
@@ -275,16 +275,10 @@ def cases_of(rule: Rule, examples: int) -> Iterator[list[tuple[str, Fails]]]:
         for case in drawn(check, rule, examples):
             oracle = Oracle(rule, case)
             for subject in subjects:
-                if concerned(check, subject, case) and not known(check, subject, case):
+                if concerned(check, subject, case) and not known(check.name, subject, case):
                     oracle(tensors=subject.tensors)  # is not to be traced
                     asked.append((check.name, partial(disagrees, check, subject, oracle)))
         yield asked
-
-
-def known(check: Check, subject: TorchSubject, case: Case) -> bool:
-    """Whether the ledger says that this fails."""
-    rows = active(subject.rule.name, subject.version)
-    return any(row.covers(check.name, subject, case) for row in rows)
 
 
 def drawn(check: Check, rule: Rule, examples: int) -> list[Case]:

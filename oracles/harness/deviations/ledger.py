@@ -96,6 +96,12 @@ def active(rule: str, torch_version: str) -> tuple[Deviation, ...]:
     return tuple(r for r in ledger() if rule in r.rules and r.holds_for(torch_version))
 
 
+def known(check: str, subject: SteppedSubject, case: Case) -> Deviation | None:
+    """The first row that knows the subject to fail a check on a case, if one does."""
+    rows = active(subject.rule.name, subject.version)
+    return next((row for row in rows if row.covers(check, subject, case)), None)
+
+
 def outside(
     check: str, subject: SteppedSubject, case: Case
 ) -> tuple[Deviation | None, Case | None]:
@@ -103,10 +109,12 @@ def outside(
 
     That is the case itself where there is no such row, and None where nothing is left.
     """
-    rows = tuple(r for r in active(subject.rule.name, subject.version) if r.about(check, subject))
-    asked = Asked(subject.rule, case, subject.dtype)
-    known = next((row for row in rows if row.in_region(asked)), None)
-    return known, _rest(tuple(row.region for row in rows), asked) if known else case
+    row = known(check, subject, case)
+    if row is None:
+        return None, case
+    rows = active(subject.rule.name, subject.version)
+    regions = tuple(row.region for row in rows if row.about(check, subject))
+    return row, _rest(regions, Asked(subject.rule, case, subject.dtype))
 
 
 @lru_cache(maxsize=32)
@@ -117,19 +125,19 @@ def _rest(regions: tuple[str, ...], asked: Asked) -> Case | None:
     that is not enough, cut to an element, which fills no register.
     """
 
-    def known(case: Case) -> bool:
+    def inside(case: Case) -> bool:
         return any(_in_region(region, asked._replace(case=case)) for region in regions)
 
     case = sooner = asked.case
-    while known(sooner) and sooner.elapsed > 1:
+    while inside(sooner) and sooner.elapsed > 1:
         sooner = replace(sooner, elapsed=sooner.elapsed // 2)
-    if not known(sooner):
+    if not inside(sooner):
         return sooner
     everybody = frozenset(range(len(case.parameters)))
     for less in (case.dense, case.cut):
-        if not known(less(everybody)):
-            rest = less([n for n in everybody if known(less(everybody - {n}))])
-            if not known(rest):
+        if not inside(less(everybody)):
+            rest = less([n for n in everybody if inside(less(everybody - {n}))])
+            if not inside(rest):
                 return rest
     return None
 
@@ -139,5 +147,4 @@ def usable(check: str, subject: SteppedSubject) -> bool:
 
     Where it does not, rows leave everything out, and nothing can be said of the subject.
     """
-    known = active(subject.rule.name, subject.version)
-    return not any(row.covers(check, subject, plain(subject.rule)) for row in known)
+    return known(check, subject, plain(subject.rule)) is None

@@ -222,11 +222,11 @@ def _sound(sieve: Sieve, candidate: Candidate) -> bool:
         and all(
             _heeds(sieve, candidate, Argument((n,), "is", heard[n] / 2)) for n in rates if heard[n]
         )
-        and not any(_endless(sieve, candidate, argument) for argument in candidate.arguments)
+        and not any(_unbounded(sieve, candidate, argument) for argument in candidate.arguments)
     )
 
 
-def _endless(sieve: Sieve, candidate: Candidate, argument: Argument) -> bool:
+def _unbounded(sieve: Sieve, candidate: Candidate, argument: Argument) -> bool:
     """Whether a number that is written stands for any large one: it is a convention in disguise.
 
     With a ψ of thousands NAdam's momentum is β₁ from the first step on.

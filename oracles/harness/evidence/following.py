@@ -181,10 +181,10 @@ def in_short_formats(rule: Rule) -> bool:
 
 def near(candidate: Candidate, observation: Observation) -> bool:
     """Whether it may hold: what few digits were written of is left to its margin."""
-    return bool(observation.doubt) or likely(candidate, observation)
+    return bool(observation.doubt) or plausible(candidate, observation)
 
 
-def likely(candidate: Candidate, observation: Observation) -> bool:
+def plausible(candidate: Candidate, observation: Observation) -> bool:
     """Whether an answer is where the candidate's own text leads in float64, but for roundings.
 
     The answer is kept with the observation, of which it is asked again with each margin.
@@ -200,9 +200,7 @@ def within(part: float, candidate: Candidate, observation: Observation) -> bool:
     if observation.dtype in HALF:
         return True
     answer, broken = observation.answer, observation.broken
-    allowed = part * observation.moves + observation.slack
-    if observation.doubt:
-        allowed = allowed + observation.doubt.parameters[1:] + observation.doubt.parameters[:-1]
+    allowed = part * observation.moves + observation.slack + observation.printed
     with np.errstate(all="ignore"):
         for where, step, w in follow(candidate, observation):
             expected, got = np.ravel(w), answer[step, where]

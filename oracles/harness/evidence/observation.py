@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oracles.harness.arithmetic.formats import FloatArray, round_to
+from oracles.harness.arithmetic.formats import FORMATS, FloatArray, round_to
 from oracles.harness.cases.case import Case
 
 
@@ -81,7 +81,7 @@ class Observation:
         """Whether some answer is no number."""
         return bool(np.isnan(self.answer).any())
 
-    def endless(self, names: Collection[str]) -> str:
+    def not_finite(self, names: Collection[str]) -> str:
         """From which step on some answer is no finite number, and of what; empty if all are.
 
         With hyperparameters of these names.
@@ -104,6 +104,18 @@ class Observation:
         part = 1e-9 if self.dtype == "float64" else 1e-4
         slack: FloatArray = part * np.abs(self.answer)
         return slack
+
+    @cached_property
+    def printed(self) -> FloatArray | float:
+        """What the digits that were not written may do to each answer, (steps, elements)."""
+        doubt = self.doubt
+        return 0.0 if doubt is None else doubt.parameters[1:] + doubt.parameters[:-1]
+
+    @cached_property
+    def rounding(self) -> FloatArray:
+        """What a rounding of the parameters, and of what was printed, may do, (steps, elements)."""
+        own: FloatArray = float(FORMATS[self.dtype].u) * (np.abs(self.before) + np.abs(self.answer))
+        return own + self.printed
 
     def only(self, numbers: Sequence[int]) -> Observation:
         """What it says of some of its parameters."""

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 ROUGHLY = 1e-5
 """A share of the largest rate, within which a guess is worth being held against a margin."""
 
 
+def in_digits(value: float, digits: Iterable[int]) -> Iterator[float]:
+    """A number, rounded to so many digits at a time."""
+    return (float(f"{value:.{count}g}") for count in digits)
+
+
 def shorter(value: float) -> Iterator[float]:
     """A number that is as good as another, the ones that people write first."""
     seen = set()
     for short in (
-        *(float(f"{value:.{digits}g}") for digits in range(1, 9)),
+        *in_digits(value, range(1, 9)),
         float(Fraction(value).limit_denominator(100)),
         value,
     ):

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from oracles.harness.arguments import numeric
 from oracles.harness.candidates import MOST, Candidate, candidates, combined
-from oracles.harness.evidence.following import exact, held, likely, near
+from oracles.harness.evidence.following import exact, held, near, plausible
 from oracles.harness.evidence.nearness import nearness
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.witnesses import Witness, observed
@@ -121,9 +121,9 @@ class Sieve:
         }
         return tuple(sorted(off, key=lambda c: (off[c].typical, off[c].largest)))
 
-    def endless(self, rule: Rule) -> str:
+    def not_finite(self, rule: Rule) -> str:
         """Where the code gives numbers that are not finite in cases of a rule; empty if nowhere."""
-        told = (o.endless(self.takes(rule)) for o in self.known(rule))
+        told = (o.not_finite(self.takes(rule)) for o in self.known(rule))
         return next(filter(None, told), "")
 
     def fault(self) -> str:
@@ -193,7 +193,7 @@ class Sieve:
             spoken_for |= {c for c in left if told[c]}
         fits = tuple(c for c in left if c in spoken_for)
         rest = (c for c in left if c not in spoken_for)
-        open = tuple(c for c in rest if all(likely(c, one) for one in asked))
+        open = tuple(c for c in rest if all(plausible(c, one) for one in asked))
         return Sifted(fits, open, len(pool) - len(fits) - len(open))
 
     def _held(self, candidate: Candidate, observation: Observation, *, known: bool) -> bool | None:

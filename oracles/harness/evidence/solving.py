@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from oracles.drawing import Hyper
 from oracles.harness.arguments import GRADIENT, HOWS, Argument
-from oracles.harness.arithmetic.formats import FORMATS, FloatArray
+from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.following import follow
 from oracles.harness.evidence.observation import Observation
+from oracles.harness.evidence.shorter import in_digits
 from oracles.rule import Rule
 
 STARTS = 5
@@ -190,7 +191,7 @@ class Problem:
     def _roundings(self, values: FloatArray, known: Observation) -> float:
         with np.errstate(all="ignore"):
             off = np.abs(self.answer(values, known) - known.answer)
-            part = np.where(off == 0, 0.0, off / _unit(known))
+            part = np.where(off == 0, 0.0, off / known.rounding)
         return float(np.where(np.isnan(part), np.inf, part).max())
 
     # --- Solving ----------------------------------------------------------------------------------
@@ -260,7 +261,7 @@ class Problem:
     def _in_roundings(self, rows: FloatArray) -> FloatArray:
         """What is off, in roundings of the parameters: (rows, elements of all steps)."""
         with np.errstate(all="ignore"):
-            off = [(self.answers(rows, one) - one.answer) / _unit(one) for one in self.known]
+            off = [(self.answers(rows, one) - one.answer) / one.rounding for one in self.known]
         found = np.concatenate([each.reshape(len(rows), -1) for each in off], axis=1)
         return np.where(np.isfinite(found).all(axis=0), found, 0.0)
 
@@ -350,14 +351,6 @@ def _multiplied(known: Observation, rule: Rule, arguments: tuple[Argument, ...])
     return replace(known, case=Candidate(rule, arguments=arguments).of(known.case))
 
 
-def _unit(known: Observation) -> FloatArray:
-    """What roundings of parameters may do to each answer."""
-    unit: FloatArray = float(FORMATS[known.dtype].u) * (np.abs(known.before) + np.abs(known.answer))
-    if known.doubt:
-        unit = unit + known.doubt.parameters[1:] + known.doubt.parameters[:-1]
-    return unit
-
-
 def step_toward(slopes: FloatArray, off: FloatArray, damping: FloatArray) -> FloatArray:
     """What brings each row of values nearer to what it is to give."""
     length = np.linalg.norm(slopes, axis=2, keepdims=True)
@@ -371,4 +364,4 @@ def step_toward(slopes: FloatArray, off: FloatArray, damping: FloatArray) -> Flo
 
 def _shorter(value: float) -> tuple[float, ...]:
     """A number with more and more digits; at last it itself."""
-    return (*(float(f"{value:.{digits}g}") for digits in DIGITS), value)
+    return (*in_digits(value, DIGITS), value)

@@ -25,12 +25,14 @@ def examine(
     tally.cases[check.name] += bool(asked)
     oracles = {oracle.case: oracle}
     for subject in asked:
-        known, rest = outside(check.name, subject, oracle.case)
-        if known is not None:
-            tally.leave_out(known.id, subject.place)
+        row, rest = outside(check.name, subject, oracle.case)
+        if row is not None:
+            tally.leave_out(row.id, subject.place)
         if rest is None:
             continue
-        verdict = ask(check, subject, oracles.setdefault(rest, Oracle(oracle.rule, rest)))
+        if rest not in oracles:
+            oracles[rest] = Oracle(oracle.rule, rest)
+        verdict = ask(check, subject, oracles[rest])
         tally.add(subject.place, verdict)
         if verdict.failed:
             failures.append(verdict)

@@ -11,7 +11,7 @@ from oracles.harness.cases.case import PRECISIONS, Case
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.checks.check import Check
 from oracles.harness.checks.names import AGREEMENT
-from oracles.harness.deviations.ledger import Deviation, active, usable
+from oracles.harness.deviations.ledger import Deviation, known, usable
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.asking import ask, concerned, examine
 from oracles.harness.runs.profiles import filed, seeded
@@ -168,8 +168,7 @@ def confirm(row: Deviation, rule: Rule, subjects: Sequence[SteppedSubject], tall
                     f"versions ({row.versions}) in deviations.toml; what it was: {row}"
                 )
             continue
-        others = active(rule.name, subject.version)
-        if verdict.failed and not any(o.covers(check.name, subject, case) for o in others):
+        if verdict.failed and not known(check.name, subject, case):
             tally.add(subject.place, verdict)
             stale.append(f"{row.id} is back: {verdict.sentence}; what it was: {row}")
     if stale:

@@ -12,6 +12,7 @@ from oracles.harness.evidence.fits.conclusion import answered, together, unknown
 from oracles.harness.evidence.fits.evidence import Evidence
 from oracles.harness.evidence.fits.hunt import Hunt
 from oracles.harness.evidence.fits.settings import settings
+from oracles.harness.evidence.shorter import in_digits
 from oracles.harness.subjects.fits.fit import Call, Fit
 from oracles.harness.subjects.subject import SubjectError
 from oracles.rule import Rule
@@ -104,8 +105,7 @@ AS_GOOD = 1e-3
 
 def written(value: float) -> Iterator[float]:
     """A number as it may be written, the shortest first."""
-    some = (float(f"{value:.{digits}g}") for digits in DIGITS)
-    return (short for short in some if abs(short - value) <= AS_GOOD * value)
+    return (short for short in in_digits(value, DIGITS) if abs(short - value) <= AS_GOOD * value)
 
 
 EPSILONS = (1e-8, 1e-7, 1e-6)

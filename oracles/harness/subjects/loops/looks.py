@@ -47,7 +47,7 @@ Key = tuple[tuple[int, ...], tuple[int, ...]]
 """Numbers of parameters: whose gradients are read, and which are read themselves."""
 
 
-class Half(NamedTuple):
+class Places(NamedTuple):
     """Of which parameters elements are read, how many, and where these are in a row."""
 
     parameters: Sequence[int]
@@ -329,7 +329,7 @@ class Reader:
         """
         if not PLAIN.issuperset(map(type, tensors)):
             raise TypeError
-        every = [number for half in key for number in half]
+        every = [number for numbers in key for number in numbers]
         sizes = [tensor.numel() for tensor in tensors]
         for number, size in zip(every, sizes, strict=True):
             if self._end(number) > size:
@@ -363,8 +363,8 @@ class _Plan(NamedTuple):
         alone: places of the others, what takes their elements, and which.
     """
 
-    gradients: Half
-    weights: Half
+    gradients: Places
+    weights: Places
     size: int
     small: frozenset[int] = frozenset()
     spans: Mapping[int, slice] | None = None
@@ -379,7 +379,7 @@ def _whole(key: Key, where: Sequence[torch.Tensor], tensors: Sequence[torch.Tens
     ends = [0, *accumulate(tensor.numel() for tensor in tensors)]
     spots = [w.cpu().numpy() + start for w, start in zip(where, ends, strict=False)]
     spans = {p: slice(*some) for p, some in zip(there, pairwise(ends), strict=False)}
-    return _Plan(*_halves(key, spots), ends[-1], spans=spans)
+    return _Plan(*_places(key, spots), ends[-1], spans=spans)
 
 
 def _in_blocks(key: Key, where: Sequence[torch.Tensor], tensors: Sequence[torch.Tensor]) -> _Plan:
@@ -395,7 +395,7 @@ def _in_blocks(key: Key, where: Sequence[torch.Tensor], tensors: Sequence[torch.
     ends = [0, *accumulate(where[p].numel() for p in (*small, *alone))]
     spots = {p: np.arange(*ends) for p, ends in zip((*small, *alone), pairwise(ends), strict=True)}
     return _Plan(
-        *_halves(key, [spots[p] for p in range(len(every))]),
+        *_places(key, [spots[p] for p in range(len(every))]),
         starts[-1],
         frozenset(every[p] for p in small if p < len(there)),
         None,
@@ -405,12 +405,12 @@ def _in_blocks(key: Key, where: Sequence[torch.Tensor], tensors: Sequence[torch.
     )
 
 
-def _halves(key: Key, spots: Sequence[Any]) -> tuple[Half, Half]:
+def _places(key: Key, spots: Sequence[Any]) -> tuple[Places, Places]:
     """Of gradients and of parameters: where their elements are, of all one after the other."""
     there, numbers = key
     first, second = spots[: len(there)], spots[len(there) :]
     gradients, weights = (
-        Half(own, [*map(len, some)], np.concatenate(some) if some else ALL)
+        Places(own, [*map(len, some)], np.concatenate(some) if some else ALL)
         for own, some in ((there, first), (numbers, second))
     )
     return gradients, weights
