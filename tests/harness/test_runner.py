@@ -13,10 +13,11 @@ from hypothesis import settings
 from hypothesis.database import InMemoryExampleDatabase
 from packaging.specifiers import SpecifierSet
 
-from oracles.harness.cases.case import single
+from oracles.harness.cases.case import PRECISIONS, single
 from oracles.harness.checks import values
 from oracles.harness.checks.catalogue import checks
-from oracles.harness.checks.names import AGREEMENT
+from oracles.harness.checks.check import SHARE
+from oracles.harness.checks.names import AGREEMENT, LATE
 from oracles.harness.checks.values import rejection, skipped
 from oracles.harness.deviations.ledger import Deviation, ledger
 from oracles.harness.oracle import Oracle
@@ -143,7 +144,15 @@ def test_cases_are_drawn_for_those_who_are_asked(dtype: str) -> None:
     subjects, _ = select(RULE, ["for-loop"], [dtype], ["cpu"])
     check, tally = CHECKS["agreement"], Tally()
     run_check(check, RULE, subjects, tally)
-    assert tally.cases["agreement"] == check.examples(settings().max_examples)
+    ((_, number),) = check.dealt(settings().max_examples * SHARE, (dtype,))
+    assert tally.cases["agreement"] == number
+
+
+def test_a_check_of_few_cases_leaves_no_dtype_out() -> None:
+    adam, tally = RULES["Adam"], Tally()
+    check = next(check for check in checks(adam) if check.name == LATE)
+    run_check(check, adam, select(adam, ["for-loop"], on=("cpu",))[0], tally)
+    assert {place.dtype for place in tally.lines} == {*PRECISIONS}
 
 
 def test_cases_are_drawn_where_no_deviation_leaves_all_of_them_out() -> None:

@@ -34,6 +34,7 @@ from oracles.harness.loop.question import Question as Asked
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.asking import ask, concerned
 from oracles.harness.runs.parts import known_flaw, sites
+from oracles.harness.runs.profiles import seeded
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.torch_optim import TorchSubject
@@ -284,13 +285,15 @@ def cases_of(rule: Rule, examples: int) -> Iterator[list[tuple[str, Fails]]]:
 def drawn(check: Check, rule: Rule, examples: int) -> list[Case]:
     """As many cases of a check as its weight says; always the same."""
     cases: list[Case] = []
+    for among, number in check.dealt(examples):
 
-    @settings(max_examples=max(2, round(examples * check.weight)))
-    @given(check.cases(rule))
-    def draw(case: Case) -> None:
-        cases.append(case)
+        @seeded(f"{rule.name}: {check.name} in {', '.join(among)}")
+        @settings(max_examples=number)
+        @given(check.cases(rule, among=among))
+        def draw(case: Case) -> None:
+            cases.append(case)
 
-    draw()
+        draw()
     return cases
 
 
@@ -323,6 +326,7 @@ def drawn_of_part(question: Asked, examples: int) -> list[Any]:
     """As many cases of a question as its weight says; always the same."""
     cases: list[Any] = []
 
+    @seeded(f"{question.part}: {question.name}")
     @settings(max_examples=max(2, round(examples * question.weight)))
     @given(question.cases())
     def draw(drawn: Any) -> None:

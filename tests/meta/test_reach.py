@@ -559,7 +559,10 @@ def single_option(rule: Rule) -> Features:
     """Every hyperparameter by itself."""
 
     def alone(case: Case, name: str) -> bool:
-        h, default = case.groups[0].schedule[0], rule.hyper()
+        return any(only(group.schedule[0], name) for group in case.groups)
+
+    def only(h: Hyper, name: str) -> bool:
+        default = rule.hyper()
         others = [n for n in h._fields if n not in (name, "lr", "batch_size")]
         plain = rule.constraint(h._replace(**{n: getattr(default, n) for n in others})) is None
         return getattr(h, name) != getattr(default, name) and (

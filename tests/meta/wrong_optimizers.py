@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -13,7 +14,7 @@ from hypothesis import Phase, given, seed, settings
 
 from oracles.harness.cases.case import PRECISIONS, Case
 from oracles.harness.checks.catalogue import checks
-from oracles.harness.checks.check import Check
+from oracles.harness.checks.check import SHARE, Check
 from oracles.harness.checks.names import AGREEMENT, SPARSE
 from oracles.harness.deviations.ledger import usable
 from oracles.harness.oracle import Oracle
@@ -39,8 +40,8 @@ SURVIVES = {
 }
 """What the checks do not find, and why."""
 
-INNOCENT = 20
-"""Cases that the right impostor is asked in a hunt."""
+INNOCENT = 4
+"""Cases in each dtype that the right impostor is asked in a hunt."""
 
 DEFAULT = next(path for path in PATHS if path.name == "default")
 
@@ -122,35 +123,34 @@ def survivors(
     right = impostor(rule, rule.torch.name) if check.applies(DEFAULT) and known else []
     refused: list[str] = []
     seen = {name: Tally() for name in alive}
-    asked = 0
+    asked = Counter[Sequence[str]]()
     # Who lacks a switch, in an older torch, is asked half of the cases.
     lacking = max((len(each[0].unsupported) for each in alive.values()), default=0)
 
-    @seed(random_seed)
-    @settings(
-        max_examples=check.examples(EXAMPLES[profile]) << lacking,
-        phases=(Phase.generate,),
-        database=None,
-        deadline=None,
-        derandomize=False,
-        suppress_health_check=IGNORED,
-    )
-    @given(check.cases(rule))
     def hunt(case: Case) -> None:
-        nonlocal asked
-        asked += 1
+        asked[case.precisions] += 1
         oracle = Oracle(rule, case)
         for name, each in list(alive.items()):
             if examine(check, each, oracle, seen[name]):
                 del alive[name]
         # Where a format ends it matters that it computes in float64.
-        if asked <= INNOCENT and not case.edge:
+        if asked[case.precisions] <= INNOCENT and not case.edge:
             refused.extend(v.sentence for v in examine(check, right, oracle, Tally()))
         if not alive:
             raise AllCaught("nobody is left")
 
     with suppress(AllCaught):
-        hunt()
+        for among, number in check.dealt(EXAMPLES[profile] * SHARE):
+            ask = given(check.cases(rule, among=among))(hunt)
+            hunting = settings(
+                max_examples=number << lacking,
+                phases=(Phase.generate,),
+                database=None,
+                deadline=None,
+                derandomize=False,
+                suppress_health_check=IGNORED,
+            )
+            seed(f"{random_seed} {among}")(hunting(ask))()
     # Whom a known deviation keeps from being asked at all, nobody can catch.
     escaped = {name for name in alive if seen[name].lines or not seen[name].deviations}
     return escaped | set(refused)

@@ -294,14 +294,26 @@ def long_case(choices: Choices, rule: Rule) -> Case:
 
 @strategy
 def single_option_cases(choices: Choices, rule: Rule) -> Case:
-    """One small contiguous parameter, one hyperparameter switched on, and only what that needs.
+    """For each hyperparameter a group of one small contiguous parameter with only that switched on.
 
-    Some shortcuts in code are taken only where nothing else is asked for.
+    And what it needs. Some shortcuts in code are taken only where nothing else is asked for.
     """
     precisions = drawn_precision(choices)
     steps = 1 + choices.index(3)
+    shape = _small_shape(choices, rule, (2,), (1,), (7,), (2, 3))
+    groups = []
+    for name in rule.hyper()._fields:
+        if name not in ("lr", "batch_size"):
+            h = _with_one(choices, rule, precisions, name)
+            gradients = [choices.array(shape) for _ in range(steps)]
+            parameter = made(rule, choices.array(shape), gradients)
+            groups.append(Group((parameter,), (h,) * steps))
+    return Case(tuple(groups), precisions)
+
+
+def _with_one(choices: Choices, rule: Rule, precisions: Sequence[str], name: str) -> Hyper:
+    """Hyperparameters of which one is switched on, and only what that needs."""
     h = rule.hyper(lr=_number(choices, rule.drawing.domains["lr"], precisions))
-    name = choices.pick([name for name in h._fields if name not in ("lr", "batch_size")])
     domain = rule.drawing.domains.get(name)
     # A switch that is on unless it is turned off is turned off.
     value = not getattr(h, name) if domain is None else _number(choices, domain, precisions)
@@ -311,10 +323,7 @@ def single_option_cases(choices: Choices, rule: Rule) -> Case:
             break
         helped = h._replace(**{needed: choices.pick([v for v in _numbers(domain) if v])})
         h = helped if needed != "lr" and rule.constraint(helped) is None else h
-    shape = _small_shape(choices, rule, (2,), (1,), (7,), (2, 3))
-    gradients = [choices.array(shape) for _ in range(steps)]
-    parameter = made(rule, choices.array(shape), gradients)
-    return Case((Group((parameter,), (h,) * steps),), precisions)
+    return h
 
 
 @strategy

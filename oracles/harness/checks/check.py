@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 from hypothesis import strategies as st
 
-from oracles.harness.cases.case import Case
+from oracles.harness.arithmetic.formats import FULL
+from oracles.harness.cases.case import PRECISIONS, Case
 from oracles.harness.oracle import Oracle
 from oracles.harness.subjects.paths import Path
 from oracles.harness.subjects.subject import SteppedSubject, World
@@ -46,9 +49,21 @@ class Check:
     weight: float = 1.0
     shrinks: bool = True
 
-    def examples(self, of_profile: int) -> int:
-        """How many cases to ask where a test of its own would ask ``of_profile``.
+    def dealt(
+        self, examples: float, among: Sequence[str] = PRECISIONS
+    ) -> list[tuple[Sequence[str], int]]:
+        """Precisions in classes, each with how many cases are to be drawn in it.
 
-        Hypothesis begins with the simplest there is, which shows little: it comes on top.
+        As many classes as there are cases to ask, or precisions: of a few cases that are each in
+        any of them, some precision would mostly have none.
+
+        Args:
+            examples: of a check of weight 1.
+            among: the precisions of those who will be asked.
         """
-        return 1 + round(of_profile * self.weight * SHARE)
+        number = round(examples * self.weight)
+        classes = [among[start::number] for start in range(min(number, len(among)))] or [among]
+        turns = cycle([*among, *(precision for precision in FULL if precision in among)])
+        shares = Counter(islice(turns, number))
+        # Hypothesis begins with the simplest there is, which shows little: it comes on top.
+        return [(own, 1 + sum(shares[precision] for precision in own)) for own in classes]

@@ -9,7 +9,7 @@ from hypothesis import Phase, given, settings
 
 from oracles.harness.cases.case import PRECISIONS, Case
 from oracles.harness.checks.catalogue import checks
-from oracles.harness.checks.check import Check
+from oracles.harness.checks.check import SHARE, Check
 from oracles.harness.checks.names import AGREEMENT
 from oracles.harness.deviations.ledger import Deviation, known, usable
 from oracles.harness.oracle import Oracle
@@ -60,22 +60,9 @@ def run_check(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], tall
     there = {s.dtype for s in subjects if check.applies(s.path) and usable(check.name, s)}
     among = tuple(precision for precision in PRECISIONS if precision in there)
 
-    profile = settings()
-    phases = [p for p in profile.phases if check.shrinks or p is not Phase.shrink]
-
-    name = f"{rule.name}: {check.name}"
-
-    @seeded(name)
-    @settings(
-        max_examples=check.examples(profile.max_examples), phases=phases, database=filed(name)
-    )
-    @given(check.cases(rule, among=among))
-    def refute(case: Case) -> None:
-        search.ask(case)
-
-    refute.__name__ = name  # in what Hypothesis says of it
     try:
-        refute()
+        for own, number in check.dealt(settings().max_examples * SHARE, among):
+            _hunt(search, own, number)
     except Refuted as failure:
         raise noted(search.refuted(), failure) from None
     finally:
@@ -83,6 +70,21 @@ def run_check(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], tall
     if search.found:
         raise search.refuted()
     return count_decided(check.name, seen)
+
+
+def _hunt(search: _Search, among: Sequence[str], number: int) -> None:
+    """Ask as many cases of some precisions; the first that is failed is made smaller."""
+    phases = [p for p in settings().phases if search.check.shrinks or p is not Phase.shrink]
+    name = f"{search.rule.name}: {search.check.name} in {', '.join(among)}"
+
+    @seeded(name)
+    @settings(max_examples=number, phases=phases, database=filed(name))
+    @given(search.check.cases(search.rule, among=among))
+    def refute(case: Case) -> None:
+        search.ask(case)
+
+    refute.__name__ = name  # in what Hypothesis says of it
+    refute()
 
 
 def noted(refuted: Refuted, failure: Refuted) -> Refuted:
