@@ -48,6 +48,9 @@ class Verdict:
         separation: of the case, where two conventions were to be told apart.
         measured: whether some radius rests on a measurement instead of a derivation.
         edge: whether the case lies at the edge of the formats, where much hangs on a rounding.
+        wrong: what was raised or which promise was broken; empty where numbers are outside.
+        fault: names the fault, if it failed, as other questions that meet the same name it; empty
+            where none does. It asks the subject again, which no case tried while shrinking needs.
     """
 
     outcome: str
@@ -60,6 +63,8 @@ class Verdict:
     separation: float | None = None
     measured: bool = False
     edge: bool = False
+    wrong: str = ""
+    fault: Callable[[], str] = str
 
     @property
     def failed(self) -> bool:
@@ -133,12 +138,16 @@ def _measure(balls: Balls, row: int, values: FloatArray) -> tuple[bool, float]:
 
 def errored(case: Case, subject: Subject, error: SubjectError) -> Verdict:
     """The subject raised instead of answering."""
-    return Verdict(ERRORED, lambda: f"{subject.place} raised {error}; {describe(case)}")
+    return _told(case, subject, f"raised {error}", ERRORED)
 
 
 def broken(case: Case, subject: Subject, promise: str) -> Verdict:
     """The subject broke a promise that is not about values inside a radius."""
-    return Verdict(OUTSIDE, lambda: f"{subject.place} {promise}; {describe(case)}")
+    return _told(case, subject, promise, OUTSIDE)
+
+
+def _told(case: Case, subject: Subject, wrong: str, outcome: str) -> Verdict:
+    return Verdict(outcome, lambda: f"{subject.place} {wrong}; {describe(case)}", wrong=wrong)
 
 
 def fits(oracle: Oracle, subject: Subject, answer: Answer) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -23,6 +24,7 @@ from oracles.harness.deviations.ledger import Deviation, ledger
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs import runner
 from oracles.harness.runs.asking import ask, examine
+from oracles.harness.runs.outcome import Outcome, outcome
 from oracles.harness.runs.profiles import lasting
 from oracles.harness.runs.runner import Refuted, confirm, run_check
 from oracles.harness.runs.tally import Line, Tally, count_decided
@@ -92,6 +94,55 @@ def test_a_failure_is_shrunk_where_it_shows_alone(
     )
     failed = [line.failed for line in tally.lines.values()]
     assert (max(failed) > 1) == shrinks
+
+
+class Doubling(torch.optim.SGD):
+    """Right but for closures, with which it goes two steps."""
+
+    def step(self, closure: Any = None) -> Any:
+        if closure is not None:
+            super().step()
+        return super().step(closure)
+
+
+class Uncopied(BatchScaledDecay):  # type: ignore[misc]
+    """Cannot be copied, beside what is wrong with its decay."""
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise TypeError("one of a kind")
+
+
+@pytest.mark.parametrize("path", ["for-loop", "foreach"])
+@pytest.mark.parametrize(
+    ("optimizer", "name", "fault"),
+    [
+        (BatchScaledDecay, AGREEMENT, "agreement, {loop}"),
+        (BatchScaledDecay, "zero_grad to none", "agreement, {loop}"),
+        (BatchScaledDecay, "rejects batch_scaled", "agreement, {loop}"),
+        (Doubling, "a closure is called once", "a closure is called once, {loop}"),
+        (Uncalled, "a closure is called once", "called the closure with grad modes [], not [True]"),
+        (Uncopied, "deepcopy in mid-run continues", "raised TypeError: one of a kind"),
+    ],
+)
+def test_a_fault_has_one_name_whoever_meets_it(
+    optimizer: type, name: str, fault: str, path: str
+) -> None:
+    """It is agreement's where plain steps of the case fail in the same way, and no other."""
+    h = RULE.hyper(lr=0.5, weight_decay=0.5, batch_size=2)
+    oracle = Oracle(RULE, single([1.0], [[1.0]] * 3, h))
+    (subject,), _ = select(RULE, [path], ["float64"], ["cpu"], optimizer=optimizer)
+    assert ask(CHECKS[name], subject, oracle).fault() == fault.format(loop=path)
+
+
+def test_a_fault_is_a_sentence_and_a_count() -> None:
+    wrong, _ = select(RULE, ["for-loop", "foreach"], ["float64"], ["cpu"], optimizer=Uncalled)
+    check = CHECKS["a closure is called once"]
+    told = outcome(lambda tally: run_check(check, RULE, wrong, tally), Tally())
+    ((name, sentence),) = told.faults.items()
+    assert name == "called the closure with grad modes [], not [True]"
+    assert sentence.startswith(f"Uncalled [for-loop, float64, cpu] {name}; lr=")
+    assert sentence.endswith(" (and 1 more subject fails in the same way)")
+    assert Outcome.from_json(json.loads(json.dumps(told.to_json()))) == told
 
 
 def test_what_failed_is_kept_for_the_check_that_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:

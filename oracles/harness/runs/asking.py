@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 
 from oracles.harness.cases.case import Case
-from oracles.harness.checks.check import Check
+from oracles.harness.checks.check import Ask, Check
+from oracles.harness.checks.names import AGREEMENT
+from oracles.harness.checks.values import agreement
 from oracles.harness.deviations.ledger import outside
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.tally import Tally
@@ -57,7 +61,22 @@ def concerned(check: Check, subject: SteppedSubject, case: Case) -> bool:
 
 def ask(check: Check, subject: SteppedSubject, oracle: Oracle) -> Verdict:
     """The check's verdict, or an errored one if the subject raised; other errors are our own."""
+    verdict = _asked(check.ask, subject, oracle)
+    if not verdict.failed:
+        return verdict
+    return replace(verdict, fault=partial(_fault, verdict, check, subject, oracle))
+
+
+def _fault(verdict: Verdict, check: Check, subject: SteppedSubject, oracle: Oracle) -> str:
+    """It is agreement's in that loop where plain steps of the case fail in the same way."""
+    plain = _asked(agreement, subject, oracle)
+    same = plain.failed and plain.wrong == verdict.wrong
+    values = f"{AGREEMENT if same else check.name}, {subject.effective_path.loop}"
+    return values if same else verdict.wrong or values
+
+
+def _asked(question: Ask, subject: SteppedSubject, oracle: Oracle) -> Verdict:
     try:
-        return check.ask(subject, oracle)
+        return question(subject, oracle)
     except SubjectError as error:
         return errored(oracle.case, subject, error)
