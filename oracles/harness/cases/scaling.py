@@ -125,16 +125,8 @@ def _told(owners: Sequence[str], iteration: Iteration) -> str:
     ]
     if iteration.unscale and iteration.clip is None:
         words.append("unscale_")
-    words += [
-        f"{name}={value}"
-        for name, value in (
-            ("clip", iteration.clip),
-            ("new_scale", iteration.new_scale),
-            ("factors", iteration.factors),
-        )
-        if value is not None
-    ]
-    return " ".join(words)
+    given = ((name, getattr(iteration, name)) for name in ("clip", "new_scale", "factors"))
+    return " ".join(words + [f"{name}={value}" for name, value in given if value is not None])
 
 
 class Bytes:
