@@ -114,7 +114,7 @@ def alike(lines: Iterable[Line]) -> dict[str, tuple[str, int]]:
         if one.word is not Word.BROKEN:
             continue
         if new := known.meet(one.name, one.told):
-            told[one.name] = "; ".join(one.told[fault] for fault in new)
+            told[one.name] = "; ".join(dict.fromkeys(one.told[fault] for fault in new))
         else:
             others[known.first[next(iter(one.told))]] += 1
     return {name: (why, others[name]) for name, why in told.items()}

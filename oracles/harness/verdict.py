@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,21 @@ ERRORED = "errored"
 
 class Vacuous(AssertionError):
     """A check passed, or would pass, without having shown anything."""
+
+
+class Fault(NamedTuple):
+    """What is wrong, as all questions that meet it name it.
+
+    Attributes:
+        what: the question whose numbers are off, an error, or a promise.
+        loop: whose numbers they are; empty where it is no matter of numbers.
+    """
+
+    what: str
+    loop: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}, {self.loop}" if self.loop else self.what
 
 
 @dataclass(frozen=True)
@@ -49,8 +64,8 @@ class Verdict:
         measured: whether some radius rests on a measurement instead of a derivation.
         edge: whether the case lies at the edge of the formats, where much hangs on a rounding.
         wrong: what was raised or which promise was broken; empty where numbers are outside.
-        fault: names the fault, if it failed, as other questions that meet the same name it; empty
-            where none does. It asks the subject again, which no case tried while shrinking needs.
+        fault: names the fault, if it failed, where other questions may meet the same. It asks the
+            subject again, which no case that is tried while shrinking needs.
     """
 
     outcome: str
@@ -64,7 +79,7 @@ class Verdict:
     measured: bool = False
     edge: bool = False
     wrong: str = ""
-    fault: Callable[[], str] = str
+    fault: Callable[[], Fault | None] = lambda: None
 
     @property
     def failed(self) -> bool:

@@ -78,7 +78,8 @@ class Running:
             if told and not new:
                 alike.setdefault(known.first[next(iter(told))], []).append(asks)
             if new and not self.verbose:
-                outcome = replace(outcome, text="\n".join(told[fault] for fault in new))
+                sentences = dict.fromkeys(told[fault] for fault in new)
+                outcome = replace(outcome, text="\n".join(sentences))
             self.tell(f"{name}: {asks}", outcome, shown=self.verbose or bool(new))
         for first, others in alike.items():
             self.say(_alike(first, others))

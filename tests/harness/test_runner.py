@@ -18,7 +18,7 @@ from oracles.harness.cases.case import PRECISIONS, single
 from oracles.harness.checks import values
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.checks.check import SHARE
-from oracles.harness.checks.names import AGREEMENT, LATE
+from oracles.harness.checks.names import AGREEMENT, CLOSURE, LATE
 from oracles.harness.checks.values import rejection, skipped
 from oracles.harness.deviations.ledger import Deviation, ledger
 from oracles.harness.oracle import Oracle
@@ -26,7 +26,7 @@ from oracles.harness.runs import runner
 from oracles.harness.runs.asking import ask, examine
 from oracles.harness.runs.outcome import Outcome, outcome
 from oracles.harness.runs.profiles import lasting
-from oracles.harness.runs.runner import Refuted, confirm, run_check
+from oracles.harness.runs.runner import Refuted, Report, confirm, run_check
 from oracles.harness.runs.tally import Line, Tally, count_decided
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.subject import Answer, Place
@@ -39,6 +39,10 @@ from tests.meta.zoo import BatchScaledDecay  # type: ignore[attr-defined]
 from tests.support.told import Told
 
 CHECKS = {check.name: check for check in checks(RULE)}
+DECAYED = Oracle(
+    RULE,
+    single([1.0], [[1.0]] * 3, RULE.hyper(lr=0.5, weight_decay=0.5, batch_size=2)),
+)
 ROW = next(row for row in ledger() if row.id == "foreach-nesterov-gradient")
 
 
@@ -77,8 +81,8 @@ class Uncalled(torch.optim.SGD):
     ("optimizer", "name", "shrinks"),
     [
         (BatchScaledDecay, AGREEMENT, True),
-        (BatchScaledDecay, "a closure is called once", False),
-        (Uncalled, "a closure is called once", True),
+        (BatchScaledDecay, CLOSURE, False),
+        (Uncalled, CLOSURE, True),
     ],
 )
 def test_a_failure_is_shrunk_where_it_shows_alone(
@@ -112,6 +116,13 @@ class Uncopied(BatchScaledDecay):  # type: ignore[misc]
         raise TypeError("one of a kind")
 
 
+class Refusing(BatchScaledDecay):  # type: ignore[misc]
+    """Raises at each step."""
+
+    def step(self, closure: Any = None) -> Any:
+        raise ValueError(f"not with {self.param_groups[0]['lr']}")
+
+
 @pytest.mark.parametrize("path", ["for-loop", "foreach"])
 @pytest.mark.parametrize(
     ("optimizer", "name", "fault"),
@@ -119,29 +130,39 @@ class Uncopied(BatchScaledDecay):  # type: ignore[misc]
         (BatchScaledDecay, AGREEMENT, "agreement, {loop}"),
         (BatchScaledDecay, "zero_grad to none", "agreement, {loop}"),
         (BatchScaledDecay, "rejects batch_scaled", "agreement, {loop}"),
-        (Doubling, "a closure is called once", "a closure is called once, {loop}"),
-        (Uncalled, "a closure is called once", "called the closure with grad modes [], not [True]"),
+        (Doubling, CLOSURE, f"{CLOSURE}, {{loop}}"),
+        (Uncalled, CLOSURE, "called the closure with grad modes [], not [True]"),
         (Uncopied, "deepcopy in mid-run continues", "raised TypeError: one of a kind"),
+        (Refusing, "zero_grad to none", "agreement raises, {loop}"),
     ],
 )
 def test_a_fault_has_one_name_whoever_meets_it(
     optimizer: type, name: str, fault: str, path: str
 ) -> None:
     """It is agreement's where plain steps of the case fail in the same way, and no other."""
-    h = RULE.hyper(lr=0.5, weight_decay=0.5, batch_size=2)
-    oracle = Oracle(RULE, single([1.0], [[1.0]] * 3, h))
     (subject,), _ = select(RULE, [path], ["float64"], ["cpu"], optimizer=optimizer)
-    assert ask(CHECKS[name], subject, oracle).fault() == fault.format(loop=path)
+    assert str(ask(CHECKS[name], subject, DECAYED).fault()) == fault.format(loop=path)
 
 
-def test_a_fault_is_a_sentence_and_a_count() -> None:
-    wrong, _ = select(RULE, ["for-loop", "foreach"], ["float64"], ["cpu"], optimizer=Uncalled)
-    check = CHECKS["a closure is called once"]
-    told = outcome(lambda tally: run_check(check, RULE, wrong, tally), Tally())
-    ((name, sentence),) = told.faults.items()
-    assert name == "called the closure with grad modes [], not [True]"
-    assert sentence.startswith(f"Uncalled [for-loop, float64, cpu] {name}; lr=")
-    assert sentence.endswith(" (and 1 more subject fails in the same way)")
+@pytest.mark.parametrize(
+    ("optimizer", "names", "where"),
+    [
+        (Uncalled, ["called the closure with grad modes [], not [True]"], ""),
+        (Doubling, [f"{CLOSURE}, for-loop", f"{CLOSURE}, foreach"], ": for-loop, foreach"),
+    ],
+)
+def test_a_fault_is_a_sentence_and_a_count(optimizer: type, names: list[str], where: str) -> None:
+    """One for all loops in which it is."""
+
+    def fails(tally: Tally) -> int:
+        raise Refuted(Report(examine(CHECKS[CLOSURE], wrong, DECAYED, tally)))
+
+    wrong, _ = select(RULE, ["foreach", "for-loop"], ["float64"], ["cpu"], optimizer=optimizer)
+    told = outcome(fails, Tally())
+    assert [*told.faults] == names
+    (sentence,) = {*told.faults.values()}
+    assert sentence.startswith(f"{optimizer.__name__} [for-loop, float64, cpu] ")
+    assert sentence.endswith(f" (and 1 more subject fails in the same way{where})")
     assert Outcome.from_json(json.loads(json.dumps(told.to_json()))) == told
 
 

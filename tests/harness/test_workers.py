@@ -225,13 +225,25 @@ def watched(out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
 SAID = f"FAILED    SGD: FAILED\n{'why' * 50}\nFAILED    SGD: 1 ok, 1 FAILED, 1 not asked\n"
 
 
+class Pipe(io.StringIO):
+    """What is at the other end of it has been flushed."""
+
+    arrived = ""
+
+    def flush(self) -> None:
+        self.arrived = self.getvalue()
+
+
 def test_nobody_watches_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert watched(io.StringIO(), monkeypatch) == SAID
+    """What is said of an optimizer comes at once."""
+    pipe = Pipe()
+    assert watched(pipe, monkeypatch) == pipe.arrived == SAID
 
 
 def test_a_fault_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     """By the first who meets it, beside whatever is new; others are named, and with -v all told."""
-    faults = {"loop": "is 1 off (and 2 more subjects fail in the same way)"}
+    alike = "is 1 off (and 2 more subjects fail in the same way)"
+    faults = {"loop": alike, "other loop": alike}
     failed = [
         ("agreement", Outcome(FAILED, "is 1 off\nis 1 off\nis 1 off", faults=faults)),
         ("zero_grad to none", Outcome(FAILED, "is 2 off", faults={"loop": "is 2 off"})),

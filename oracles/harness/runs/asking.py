@@ -14,7 +14,7 @@ from oracles.harness.deviations.ledger import outside
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.subject import SteppedSubject, SubjectError
-from oracles.harness.verdict import Verdict, errored
+from oracles.harness.verdict import Fault, Verdict, errored
 
 
 def examine(
@@ -67,12 +67,12 @@ def ask(check: Check, subject: SteppedSubject, oracle: Oracle) -> Verdict:
     return replace(verdict, fault=partial(_fault, verdict, check, subject, oracle))
 
 
-def _fault(verdict: Verdict, check: Check, subject: SteppedSubject, oracle: Oracle) -> str:
+def _fault(verdict: Verdict, check: Check, subject: SteppedSubject, oracle: Oracle) -> Fault:
     """It is agreement's in that loop where plain steps of the case fail in the same way."""
-    plain = _asked(agreement, subject, oracle)
-    same = plain.failed and plain.wrong == verdict.wrong
-    values = f"{AGREEMENT if same else check.name}, {subject.effective_path.loop}"
-    return values if same else verdict.wrong or values
+    plain, loop = _asked(agreement, subject, oracle), subject.effective_path.loop
+    if plain.failed and plain.wrong == verdict.wrong:
+        return Fault(f"{AGREEMENT}{' raises' * bool(plain.wrong)}", loop)
+    return Fault(verdict.wrong) if verdict.wrong else Fault(check.name, loop)
 
 
 def _asked(question: Ask, subject: SteppedSubject, oracle: Oracle) -> Verdict:

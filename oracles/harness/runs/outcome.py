@@ -10,7 +10,7 @@ from typing import Any
 from oracles.harness.promise import Line, Word
 from oracles.harness.runs.runner import Refuted, Report
 from oracles.harness.runs.tally import Tally
-from oracles.harness.verdict import Vacuous, Verdict
+from oracles.harness.verdict import Fault, Vacuous, Verdict
 
 OK = "ok"
 FAILED = "FAILED"
@@ -71,16 +71,20 @@ def outcome(todo: Callable[[Tally], int], tally: Tally) -> Outcome:
 
 
 def _faults(told: object) -> dict[str, str]:
-    faults = dict[str, list[Verdict]]()
+    """What is to be said of each fault; loops in which the same is wrong have one sentence."""
+    faults = dict[str, list[tuple[Fault, Verdict]]]()
     for verdict in told.failures if isinstance(told, Report) else ():
-        faults.setdefault(verdict.fault(), []).append(verdict)
-    return {name: _sentence(verdicts) for name, verdicts in faults.items() if name}
+        if fault := verdict.fault():
+            faults.setdefault(fault.what, []).append((fault, verdict))
+    return {str(fault): _sentence(own) for own in faults.values() for fault, _ in own}
 
 
-def _sentence(alike: Sequence[Verdict]) -> str:
-    sentence, more = alike[0].sentence, len(alike) - 1
+def _sentence(alike: Sequence[tuple[Fault, Verdict]]) -> str:
+    sentence, more = alike[0][1].sentence, len(alike) - 1
     fail = "subject fails" if more == 1 else "subjects fail"
-    return f"{sentence} (and {more} more {fail} in the same way)" if more else sentence
+    loops = [*dict.fromkeys(fault.loop for fault, _ in alike)]
+    where = f": {', '.join(loops)}" if len(loops) > 1 else ""
+    return f"{sentence} (and {more} more {fail} in the same way{where})" if more else sentence
 
 
 WORDS = {OK: Word.KEPT, FAILED: Word.BROKEN}
