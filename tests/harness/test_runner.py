@@ -135,6 +135,7 @@ class Refusing(BatchScaledDecay):  # type: ignore[misc]
         (Uncopied, "deepcopy in mid-run continues", "raised TypeError: one of a kind"),
         (Refusing, "zero_grad to none", "agreement raises, {loop}"),
     ],
+    ids=("itself", "another", "a rejection", "its own", "a promise", "an error", "each step"),
 )
 def test_a_fault_has_one_name_whoever_meets_it(
     optimizer: type, name: str, fault: str, path: str
