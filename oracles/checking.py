@@ -16,7 +16,7 @@ from typing import Any
 from oracles.accuracy import Accuracy
 from oracles.harness.arithmetic.formats import DTYPES
 from oracles.harness.evidence.settings import Draws
-from oracles.harness.runs.confined import REST, Lost, answers, refuse_limits
+from oracles.harness.runs.confined import REST, Lost, answers
 from oracles.harness.subjects.arrays import KINDS
 from oracles.harness.subjects.asking import wanting
 from oracles.identification import arguments_of, refuse_unnamed
@@ -33,7 +33,7 @@ from oracles.inquiry import (
     answer,
     line_of,
 )
-from oracles.naming import refuse_unlisted, refuse_unmapped, unknown
+from oracles.naming import refuse_limits, refuse_unlisted, refuse_unmapped, unknown
 from oracles.optimizers.registry import RULES
 from oracles.report import Claim, Report
 from oracles.rule import Rule

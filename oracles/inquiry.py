@@ -21,7 +21,7 @@ from oracles.harness.runs.confined import REST, Lost
 from oracles.harness.subjects.arrays import there
 from oracles.harness.subjects.asking import black_box
 from oracles.harness.subjects.blackbox import BlackBox, Function
-from oracles.harness.subjects.importing import imported
+from oracles.harness.subjects.importing import called, imported
 from oracles.harness.subjects.laid_out import Around, Way
 from oracles.harness.subjects.subject import Declined, SubjectError
 from oracles.harness.subjects.surroundings import undisturbed
@@ -210,10 +210,10 @@ class Inquiry:
             SubjectError: it cannot be imported.
             TypeError: it is nothing that can be asked.
         """
-        subject, called = self.subject, ""
+        subject, name = self.subject, ""
         if isinstance(subject, str):
-            subject, called = imported(subject), subject.rpartition(":")[2]
-        box = black_box(subject, self.names, self.fixed, called)
+            subject, name = imported(subject), called(subject)
+        box = black_box(subject, self.names, self.fixed, name)
         return FunctionKind(box, self.arrays) if isinstance(box, Function) else OptimizerKind(box)
 
     def __call__(self, known: Mapping[str, Any]) -> Iterator[tuple[str, Callable[[], Any]]]:

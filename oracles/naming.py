@@ -1,9 +1,11 @@
-"""Names that are not known, and the known one that was meant; what is given in no list or dict."""
+"""What is refused: names that are not known, with the one that was meant; no list; no number."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from numbers import Real
 from typing import Any
 
 
@@ -74,3 +76,28 @@ def refuse_unmapped(**given: Any) -> None:
     for name, value in given.items():
         if not (value is None or isinstance(value, Mapping)):
             raise TypeError(f"{name}={value!r} is no dict; allowed: {name}={{'NAME': ...}}")
+
+
+def refuse_limits(**limits: Any) -> None:
+    """Check bounds that somebody has set.
+
+    Raises:
+        ValueError: one is no finite number above 0.
+    """
+    refuse_numbers("a finite number above 0", lambda number: number > 0, **limits)
+
+
+def refuse_numbers(allowed: str, fits: Callable[[float], bool], **given: Any) -> None:
+    """Check numbers, or None where nothing is said.
+
+    Raises:
+        ValueError: one is no finite number, or does not fit.
+
+    >>> refuse_numbers("a finite number from 0 on", lambda number: number >= 0, weight_decay=-1)
+    Traceback (most recent call last):
+    ValueError: weight_decay=-1 must be a finite number from 0 on, or None
+    """
+    for name, value in given.items():
+        finite = isinstance(value, Real) and math.isfinite(value)
+        if not (value is None or (finite and fits(value))):
+            raise ValueError(f"{name}={value!r} must be {allowed}, or None")

@@ -11,7 +11,7 @@ from typing import Any
 
 from oracles.accuracy import Accuracy
 from oracles.harness.evidence.settings import DRAWS, Draws
-from oracles.harness.promise import Line, Word, faults
+from oracles.harness.promise import Line, Word, alike, faults
 from oracles.identification import Identification
 from oracles.inquiry import ACCURACY, RULE
 from oracles.optimizers.registry import RULES, unknown_rule
@@ -211,9 +211,7 @@ class Report:
         if self.found is None:
             return f"{self.name} {self.fault}"
         parts = [str(self.found) + self._among(), *map(str, self.accuracies)]
-        told = dict.fromkeys(line.why for line in self.broken)
-        if told:
-            first = [next(ln.name for ln in self.broken if ln.why == why) for why in told]
+        if first := alike(self.broken):
             more = len(self.broken) - len(first)
             parts.append(f"breaks: {', '.join(first)}{f' and {more} more alike' if more else ''}")
         return "; ".join(parts)

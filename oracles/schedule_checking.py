@@ -15,7 +15,7 @@ from oracles.harness.loop.catalogue import OF_RECURRENCES
 from oracles.harness.loop.question import Question
 from oracles.harness.promise import Line, Word
 from oracles.harness.rates import Reading, read_as
-from oracles.harness.runs.confined import REST, Lost, answers, refuse_limits
+from oracles.harness.runs.confined import REST, Lost, answers
 from oracles.harness.runs.outcome import line_of, outcome
 from oracles.harness.runs.parts import run_question, sites
 from oracles.harness.runs.profiles import lasting
@@ -24,7 +24,7 @@ from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.scheduled import OWNER, is_scheduler
 from oracles.harness.subjects.subject import SubjectError
 from oracles.inquiry import answer, heard
-from oracles.naming import refuse_unlisted, unknown
+from oracles.naming import refuse_limits, refuse_unlisted, unknown
 from oracles.schedules.registry import PARTS, SCHEDULES
 from oracles.schedules.schedule import Timing
 from oracles.scheduling import ScheduleIdentification, identify_schedule

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import inspect
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
-from numbers import Real
 from typing import Any
 
 from oracles.harness.runs.alarm import TimeIsUp, alarm
-from oracles.harness.runs.confined import REST, SHARE, answers, refuse_limits
+from oracles.harness.runs.confined import REST, SHARE, answers
 from oracles.harness.subjects.importing import imported
 from oracles.harness.subjects.subject import SubjectError, told
 from oracles.harness.subjects.surroundings import undisturbed
@@ -26,7 +24,7 @@ from oracles.harness.watching.events import MEAN, SUM, Ended, Log, Meant, Steppe
 from oracles.harness.watching.faults import FAULTS, Finding, doubts, findings
 from oracles.harness.watching.loop import Loop, listed
 from oracles.movement import movements
-from oracles.naming import refuse_unlisted, unknown
+from oracles.naming import refuse_limits, refuse_numbers, refuse_unlisted, unknown
 
 TRAINING, LOOP = "the training", "the loop"
 """What is asked of a function which trains: what is seen of it, and then what is wrong."""
@@ -422,18 +420,10 @@ def _meant(
     """
     if loss not in (None, MEAN, SUM):
         raise ValueError(f"loss={loss!r} is not known; allowed: {MEAN!r}, {SUM!r} or None")
-    if not (accumulation is None or (_is(accumulation, 1) and not accumulation % 1)):
-        raise ValueError(f"accumulation={accumulation!r} must be a whole number from 1 on, or None")
-    if not (weight_decay is None or _is(weight_decay, 0)):
-        raise ValueError(
-            f"weight_decay={weight_decay!r} must be a finite number from 0 on, or None"
-        )
+    whole = "a whole number from 1 on"
+    refuse_numbers(whole, lambda n: n >= 1 and n % 1 == 0, accumulation=accumulation)
+    refuse_numbers("a finite number from 0 on", lambda n: n >= 0, weight_decay=weight_decay)
     return Meant(loss, accumulation, weight_decay, ranks)
-
-
-def _is(number: Any, least: int) -> bool:
-    """Whether it is a finite number from there on."""
-    return isinstance(number, Real) and least <= float(number) < math.inf
 
 
 def _allowed(allow: Sequence[str]) -> tuple[str, ...]:

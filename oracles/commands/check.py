@@ -180,15 +180,8 @@ def _on_ranks(errand: tuple[str, str]) -> bool:
 
 def _told(
     seen: list[tuple[Task, Outcome]], task: Task, result: Outcome | Died
-) -> tuple[str, bool, Outcome]:
-    """A task's outcome with its name, and whether it says nothing new of who has failed before.
-
-    Who has left the rule is not told again for each convention that it is no proof against, nor
-    who cannot be built for each question.
-    """
-    if isinstance(result, Died):
-        seen.append((task, Outcome(FAILED, str(result))))
-        return task.name, False, seen[-1][1]
-    old = any(result.text == outcome.text for _, outcome in seen)
-    seen.append((task, result))
-    return task.name, old or getattr(task.what, "rejects", None) is not None, result
+) -> tuple[str, Outcome]:
+    """What has come of a task, by what it asks."""
+    outcome = Outcome(FAILED, str(result)) if isinstance(result, Died) else result
+    seen.append((task, outcome))
+    return task.asks, outcome

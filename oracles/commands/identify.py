@@ -24,6 +24,7 @@ from oracles.commands.command import (
     progress,
     several,
 )
+from oracles.harness.subjects.importing import called
 from oracles.identification import KINDS, Identification, identify
 from oracles.optimizers.registry import RULES, unknown_rule
 from oracles.reports.identification import render
@@ -110,7 +111,7 @@ def _run(options: argparse.Namespace) -> int:
             found = identify(subject, options.rule, **given)
             imported_one = subject is not None and not isinstance(subject, Path)
             if imported_one and not (found.loop or found.schedule):
-                found = replace(found, name=options.subject.rpartition(":")[2])
+                found = replace(found, name=called(options.subject))
             text = _told(found, options)  # examples are asked for where they are shown
     except (TypeError, ValueError) as error:
         raise Usage(str(error)) from error

@@ -19,7 +19,7 @@ import numpy as np
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import round_to, uniform
-from oracles.harness.cases.accumulating import FEATURES, Batch, Windows
+from oracles.harness.cases.accumulating import FEATURES, AccumulatingLoop, Batch
 from oracles.harness.oracle import exactly
 from oracles.loop.accumulation import OWNERS, Gradients, Micro, Move, Setting
 from oracles.loop.part import Variant
@@ -53,7 +53,7 @@ class Course:
 class _Descent:
     """A model and its optimizer, in enclosures of one dtype."""
 
-    def __init__(self, case: Windows, dtype: str) -> None:
+    def __init__(self, case: AccumulatingLoop, dtype: str) -> None:
         self.case = case
         self.rule, self._h = OWNERS[case.owner]
         self._format = uniform(dtype)
@@ -93,7 +93,7 @@ class _Descent:
 
 
 @lru_cache(maxsize=16)  # all paths of a dtype are held against the same
-def enclosed(case: Windows, variant: Variant, dtype: str) -> Course:
+def enclosed(case: AccumulatingLoop, variant: Variant, dtype: str) -> Course:
     """Enclosures of where a loop that follows a variant may go, in a dtype."""
     descent, course = _Descent(case, dtype), Course()
     setting, left = Setting(case.reduction, case.k, case.clip), None
@@ -113,7 +113,7 @@ def enclosed(case: Windows, variant: Variant, dtype: str) -> Course:
     return course
 
 
-def whole(case: Windows) -> Windows:
+def whole(case: AccumulatingLoop) -> AccumulatingLoop:
     """The same loop with each window in one batch, without padding."""
     joined = tuple((Batch(tuple(r for b in own for r in b.rows)),) for own in case.windows)
-    return Windows(case.owner, case.reduction, 1, joined, case.start, case.clip)
+    return AccumulatingLoop(case.owner, case.reduction, 1, joined, case.start, case.clip)

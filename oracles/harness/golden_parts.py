@@ -25,7 +25,7 @@ import numpy as np
 from oracles.harness.arithmetic.decimals import PRECISE, Precise, Real
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.cases.gradients import Gradients
-from oracles.harness.cases.scaling import Iteration, Run
+from oracles.harness.cases.scaling import Iteration, ScaledRun
 from oracles.harness.cases.trails import Trail
 from oracles.harness.golden import TOLERANCE
 from oracles.harness.golden_notation import (
@@ -122,20 +122,20 @@ def _by_given(case: Gradients, variant: Variant, to: Arithmetic) -> Answer:
     return {"gradients": left}
 
 
-def _run(given: Mapping[str, Any]) -> Run:
+def _run(given: Mapping[str, Any]) -> ScaledRun:
     iterations = tuple(
         Iteration(_tuples(one["gradients"]), "clip" in one, one.get("clip"))
         for one in given["iterations"]
     )
     starts = tuple(tuple((1.0,) * len(g) for g in own) for own in iterations[0].gradients)
-    return Run(Settings(**given["settings"]), ("SGD",) * len(starts), starts, iterations)
+    return ScaledRun(Settings(**given["settings"]), ("SGD",) * len(starts), starts, iterations)
 
 
 def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
-def _iterated(case: Run, variant: Variant, to: Arithmetic) -> Answer:
+def _iterated(case: ScaledRun, variant: Variant, to: Arithmetic) -> Answer:
     """After each iteration the scale, the tracker, and what each optimizer steps on."""
     scale, growth, backoff = map(to.exact, case.settings[:3])
     settings = Settings(scale, growth, backoff, case.settings.growth_interval)

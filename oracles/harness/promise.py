@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -52,11 +53,41 @@ class Line:
         name: of the promise.
         word: kept, broken, not promised or not asked.
         why: how it is broken, or why it was not asked.
+        faults: what broke it, by names that others which meet the same have as well: a sentence
+            each. Empty where only ``why`` tells.
     """
 
     name: str
     word: Word
     why: str = ""
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def told(self) -> Mapping[str, str]:
+        """A sentence for each fault, by its name."""
+        return self.faults or {self.why: self.why}
+
+
+@dataclass
+class Known:
+    """Which faults were met, and by whom at first.
+
+    >>> known = Known()
+    >>> known.meet("agreement", ["for-loop", "foreach"])
+    ['for-loop', 'foreach']
+    >>> known.meet("a closure is called once", ["foreach", "returns None"])
+    ['returns None']
+    >>> known.first["foreach"]
+    'agreement'
+    """
+
+    first: dict[str, str] = field(default_factory=dict)
+
+    def meet(self, name: str, faults: Iterable[str]) -> list[str]:
+        """Those of the faults that nobody has met before."""
+        new = [fault for fault in faults if fault not in self.first]
+        self.first |= dict.fromkeys(new, name)
+        return new
 
 
 def line(promise: Promise, trial: Any, known: Mapping[str, Line]) -> Line:
@@ -76,6 +107,19 @@ def line(promise: Promise, trial: Any, known: Mapping[str, Line]) -> Line:
     return Line(promise.name, Word.BROKEN if why else Word.KEPT, why)
 
 
+def alike(lines: Iterable[Line]) -> dict[str, tuple[str, int]]:
+    """The broken ones with a fault of their own: what is new, and how many have nothing else."""
+    known, told, others = Known(), dict[str, str](), Counter[str]()
+    for one in lines:
+        if one.word is not Word.BROKEN:
+            continue
+        if new := known.meet(one.name, one.told):
+            told[one.name] = "; ".join(dict.fromkeys(one.told[fault] for fault in new))
+        else:
+            others[known.first[next(iter(one.told))]] += 1
+    return {name: (why, others[name]) for name, why in told.items()}
+
+
 def faults(lines: Iterable[Line]) -> list[str]:
     """One sentence for each fault: promises that break in the same way are counted, not repeated.
 
@@ -83,14 +127,10 @@ def faults(lines: Iterable[Line]) -> list[str]:
     >>> faults(lines)
     ["pickle: raises KeyError: 't' (and 1 further promise breaks in the same way)"]
     """
-    told: dict[str, list[str]] = {}
     lines = list(lines)
-    for one in lines:
-        if one.word is Word.BROKEN:
-            told.setdefault(one.why, []).append(one.name)
     return [
-        f"{first}: {why}{_further(len(others), _hanging(lines, first))}"
-        for why, (first, *others) in told.items()
+        f"{first}: {why}{_further(others, _hanging(lines, first))}"
+        for first, (why, others) in alike(lines).items()
     ]
 
 

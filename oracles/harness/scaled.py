@@ -13,7 +13,7 @@ import numpy as np
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FORMATS, Format, round_to, uniform
 from oracles.harness.arithmetic.radii import apart, used
-from oracles.harness.cases.scaling import Iteration, Run, Values
+from oracles.harness.cases.scaling import Iteration, ScaledRun, Values
 from oracles.harness.oracle import exactly
 from oracles.harness.verdict import Verdict, inside
 from oracles.loop.part import Variant
@@ -52,7 +52,7 @@ class Trace:
 
 
 @lru_cache(maxsize=16)  # all paths of a dtype are held against the same
-def enclosed(run: Run, variant: Variant, dtype: str) -> Trace:
+def enclosed(run: ScaledRun, variant: Variant, dtype: str) -> Trace:
     """Enclosures of all that a run may come to in a dtype, where a scaler follows a variant.
 
     Scales that are powers of two are exact.
@@ -110,7 +110,9 @@ def _handed(steps: Sequence[Handed], k: int, i: int) -> Any:
     return None if own is None else own[i]
 
 
-def _moved(run: Run, k: int, dtype: str, handed: Sequence[Sequence[Handed]]) -> Iterator[list[Any]]:
+def _moved(
+    run: ScaledRun, k: int, dtype: str, handed: Sequence[Sequence[Handed]]
+) -> Iterator[list[Any]]:
     """Where the parameters of an optimizer are after each iteration."""
     rule, h = OWNERS[run.owners[k]]
     schedule = [exactly(h)] * len(handed)

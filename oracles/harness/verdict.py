@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,21 @@ ERRORED = "errored"
 
 class Vacuous(AssertionError):
     """A check passed, or would pass, without having shown anything."""
+
+
+class Fault(NamedTuple):
+    """What is wrong, as all questions that meet it name it.
+
+    Attributes:
+        what: the question whose numbers are off, an error, or a promise.
+        loop: whose numbers they are; empty where it is no matter of numbers.
+    """
+
+    what: str
+    loop: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}, {self.loop}" if self.loop else self.what
 
 
 @dataclass(frozen=True)
@@ -48,6 +63,9 @@ class Verdict:
         separation: of the case, where two conventions were to be told apart.
         measured: whether some radius rests on a measurement instead of a derivation.
         edge: whether the case lies at the edge of the formats, where much hangs on a rounding.
+        wrong: what was raised or which promise was broken; empty where numbers are outside.
+        fault: names the fault, if it failed, where other questions may meet the same. It asks the
+            subject again, which no case that is tried while shrinking needs.
     """
 
     outcome: str
@@ -60,6 +78,8 @@ class Verdict:
     separation: float | None = None
     measured: bool = False
     edge: bool = False
+    wrong: str = ""
+    fault: Callable[[], Fault | None] = lambda: None
 
     @property
     def failed(self) -> bool:
@@ -133,12 +153,16 @@ def _measure(balls: Balls, row: int, values: FloatArray) -> tuple[bool, float]:
 
 def errored(case: Case, subject: Subject, error: SubjectError) -> Verdict:
     """The subject raised instead of answering."""
-    return Verdict(ERRORED, lambda: f"{subject.place} raised {error}; {describe(case)}")
+    return _told(case, subject, f"raised {error}", ERRORED)
 
 
 def broken(case: Case, subject: Subject, promise: str) -> Verdict:
     """The subject broke a promise that is not about values inside a radius."""
-    return Verdict(OUTSIDE, lambda: f"{subject.place} {promise}; {describe(case)}")
+    return _told(case, subject, promise, OUTSIDE)
+
+
+def _told(case: Case, subject: Subject, wrong: str, outcome: str) -> Verdict:
+    return Verdict(outcome, lambda: f"{subject.place} {wrong}; {describe(case)}", wrong=wrong)
 
 
 def fits(oracle: Oracle, subject: Subject, answer: Answer) -> list[str]:

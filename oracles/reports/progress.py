@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from types import TracebackType
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from oracles.harness.promise import Known
 from oracles.harness.runs.outcome import ABSENT, FAILED, NOT_ASKED, OK, Outcome
 from oracles.harness.runs.tally import Tally
 from oracles.reports.text import plain
@@ -59,21 +61,28 @@ class Running:
         self.interrupted = kind is KeyboardInterrupt
         return self.interrupted
 
-    def optimizer(self, name: str, outcomes: Iterable[tuple[str, bool, Outcome]]) -> None:
-        """Tell what comes of all tasks of one optimizer, count it, and tell the sum.
+    def optimizer(self, name: str, outcomes: Iterable[tuple[str, Outcome]]) -> None:
+        """Tell what comes of all that one optimizer is asked, count it, and tell the sum.
 
         Args:
             name: whose.
-            outcomes: each with its task's name, and whether it tells nothing new of who has failed
-                another.
+            outcomes: each with what was asked. Whose faults were all told before is named alone.
         """
         self.ask(name)
-        words = Counter[str]()
-        for task, old, outcome in outcomes:
+        words, known, alike = Counter[str](), Known(), dict[str, list[str]]()
+        for asks, outcome in outcomes:
             self.tally.merge(outcome.tally)
-            fails = outcome.word == FAILED and not (old and FAILED in words)
-            self.tell(task, outcome, shown=fails or self.verbose)
             words[outcome.word] += 1
+            told = outcome.told if outcome.word == FAILED else {}
+            new = known.meet(asks, told)
+            if told and not new:
+                alike.setdefault(known.first[next(iter(told))], []).append(asks)
+            if new and not self.verbose:
+                sentences = dict.fromkeys(told[fault] for fault in new)
+                outcome = replace(outcome, text="\n".join(sentences))
+            self.tell(f"{name}: {asks}", outcome, shown=self.verbose or bool(new))
+        for first, others in alike.items():
+            self.say(_alike(first, others))
         whole = next((word for word in (FAILED, OK, NOT_ASKED) if word in words), ABSENT)
         self.wholes[whole] += 1
         if whole != ABSENT:
@@ -100,6 +109,12 @@ class Running:
             print(text, flush=True)
         else:
             self._bar.console.print(text, soft_wrap=True)
+
+
+def _alike(first: str, others: Sequence[str]) -> str:
+    """Who fails in the same way as somebody whose failure was told."""
+    fail = "another question fails" if len(others) == 1 else f"{len(others)} other questions fail"
+    return f"          {fail} in the same way as {first}: {', '.join(others)}"
 
 
 def _unasked(tally: Tally) -> Iterator[str]:

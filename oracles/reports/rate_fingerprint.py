@@ -44,10 +44,10 @@ def document(schedule: Schedule) -> bytes:
 
 def _told(vector: Vector, site: Site, rates: Question) -> dict[str, Any]:
     """What comes of a golden question at a site, if the ledger leaves no such case out."""
-    from oracles.harness.loop.rating import Run, followed, judged
+    from oracles.harness.loop.rating import ScheduleRun, followed, judged
 
     question = vector.question
-    run = Run(question.plan, (question.base,), question.epochs)
+    run = ScheduleRun(question.plan, (question.base,), question.epochs)
     if row := known_flaw(rates, run, site):
         return {"outcome": KNOWN, "deviation": row.id}
     try:

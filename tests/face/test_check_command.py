@@ -13,6 +13,7 @@ from referencing.jsonschema import DRAFT202012
 
 import oracles
 from oracles import cli
+from oracles.harness.promise import Line, Word
 from oracles.report import Report
 from oracles.reports.checked import render
 from tests.support.breakers import BREAKERS, Clean
@@ -96,6 +97,11 @@ def test_every_report_follows_the_schema(subject: Any) -> None:
 
 def test_a_report_without_anything_follows_the_schema() -> None:
     SCHEMA.validate(Report("x", fault="cannot be imported").to_json())
+
+
+def test_a_report_of_the_strict_question_follows_the_schema() -> None:
+    line = Line("agreement", Word.BROKEN, "is off", {"agreement, foreach": "is 1 off"})
+    SCHEMA.validate(Report("x", as_torch=(line,)).to_json())
 
 
 def test_the_report_ends_in_the_line_that_can_be_quoted() -> None:

@@ -264,6 +264,25 @@ def test_as_torch_asks_for_states_as_well() -> None:
         oracles.check(adam, as_torch=True)
 
 
+def test_a_fault_that_many_questions_meet_is_told_once() -> None:
+    """What is new about one of them is told, and all that is known is in the JSON."""
+    values, raises = {"agreement, foreach": "is 1 off"}, {"raised X": "raised X at step 2"}
+    asked = {"agreement": values, "closure": values, "pickle": values | raises, "order": raises}
+    lines = tuple(
+        Line(name, Word.BROKEN, why="is off", faults=faults) for name, faults in asked.items()
+    )
+    report = Report("x", as_torch=lines)
+    assert report.faults()[-2:] == [
+        "agreement: is 1 off (and 1 further promise breaks in the same way)",
+        "pickle: raised X at step 2 (and 1 further promise breaks in the same way)",
+    ]
+    assert {one["name"]: one["faults"] for one in report.to_json()["as_torch"]} == asked
+    found: Any = "x follows SGD"
+    assert str(dataclasses.replace(report, found=found)) == (
+        "x follows SGD; breaks: agreement, pickle and 2 more alike"
+    )
+
+
 def test_a_call_that_is_off() -> None:
     with pytest.raises(ValueError, match="rule='Lion' is not known; allowed: SGD"):
         oracles.check(adam, "Lion")

@@ -15,6 +15,7 @@ from oracles.harness.runs.runner import Refuted
 from oracles.harness.runs.tally import Line, Tally, vacuities
 from oracles.harness.subjects.subject import EVERYWHERE, Place
 from oracles.harness.verdict import INSIDE, OUTSIDE, UNDECIDED, Verdict
+from oracles.optimizers.sgd import RULE
 from oracles.reports.terminal import render
 
 HERE = Place("SGD", "for-loop", "float32", "cpu")
@@ -251,12 +252,22 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     ("optimizer", "status"), [("torch.optim:SGD", 0), ("tests.meta.zoo:BatchScaledDecay", 1)]
 )
 def test_the_status_says_whether_a_class_follows_the_rule(
-    optimizer: str, status: int, brief: None, capsys: pytest.CaptureFixture[str]
+    optimizer: str,
+    status: int,
+    brief: None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """And a fault that two questions meet is told once."""
+    certain = ("agreement", "rejects batch_scaled")
+    asked = [check for check in checks(RULE) if check.name in certain]
+    monkeypatch.setattr(walk, "checks", lambda rule: asked)
     said = cli.main(["check", "-j", "1", "--path", "foreach", "--as-torch", optimizer])
     output = capsys.readouterr().out
     assert said == status
     assert ("FAILED" in output) == ("the values fit batch_scaled" in output) == bool(status)
+    same = "          another question fails in the same way as agreement: rejects batch_scaled\n"
+    assert output.count(same) == output.count("BatchScaledDecay [foreach, ") == status
 
 
 def test_who_cannot_be_built_is_one_sentence(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -17,14 +18,15 @@ from oracles.harness.cases.case import PRECISIONS, single
 from oracles.harness.checks import values
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.checks.check import SHARE
-from oracles.harness.checks.names import AGREEMENT, LATE
+from oracles.harness.checks.names import AGREEMENT, CLOSURE, LATE
 from oracles.harness.checks.values import rejection, skipped
 from oracles.harness.deviations.ledger import Deviation, ledger
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs import runner
 from oracles.harness.runs.asking import ask, examine
+from oracles.harness.runs.outcome import Outcome, outcome
 from oracles.harness.runs.profiles import lasting
-from oracles.harness.runs.runner import Refuted, confirm, run_check
+from oracles.harness.runs.runner import Refuted, Report, confirm, run_check
 from oracles.harness.runs.tally import Line, Tally, count_decided
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.subject import Answer, Place
@@ -37,6 +39,10 @@ from tests.meta.zoo import BatchScaledDecay  # type: ignore[attr-defined]
 from tests.support.told import Told
 
 CHECKS = {check.name: check for check in checks(RULE)}
+DECAYED = Oracle(
+    RULE,
+    single([1.0], [[1.0]] * 3, RULE.hyper(lr=0.5, weight_decay=0.5, batch_size=2)),
+)
 ROW = next(row for row in ledger() if row.id == "foreach-nesterov-gradient")
 
 
@@ -75,8 +81,8 @@ class Uncalled(torch.optim.SGD):
     ("optimizer", "name", "shrinks"),
     [
         (BatchScaledDecay, AGREEMENT, True),
-        (BatchScaledDecay, "a closure is called once", False),
-        (Uncalled, "a closure is called once", True),
+        (BatchScaledDecay, CLOSURE, False),
+        (Uncalled, CLOSURE, True),
     ],
 )
 def test_a_failure_is_shrunk_where_it_shows_alone(
@@ -92,6 +98,73 @@ def test_a_failure_is_shrunk_where_it_shows_alone(
     )
     failed = [line.failed for line in tally.lines.values()]
     assert (max(failed) > 1) == shrinks
+
+
+class Doubling(torch.optim.SGD):
+    """Right but for closures, with which it goes two steps."""
+
+    def step(self, closure: Any = None) -> Any:
+        if closure is not None:
+            super().step()
+        return super().step(closure)
+
+
+class Uncopied(BatchScaledDecay):  # type: ignore[misc]
+    """Cannot be copied, beside what is wrong with its decay."""
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        raise TypeError("one of a kind")
+
+
+class Refusing(BatchScaledDecay):  # type: ignore[misc]
+    """Raises at each step."""
+
+    def step(self, closure: Any = None) -> Any:
+        raise ValueError(f"not with {self.param_groups[0]['lr']}")
+
+
+@pytest.mark.parametrize("path", ["for-loop", "foreach"])
+@pytest.mark.parametrize(
+    ("optimizer", "name", "fault"),
+    [
+        (BatchScaledDecay, AGREEMENT, "agreement, {loop}"),
+        (BatchScaledDecay, "zero_grad to none", "agreement, {loop}"),
+        (BatchScaledDecay, "rejects batch_scaled", "agreement, {loop}"),
+        (Doubling, CLOSURE, f"{CLOSURE}, {{loop}}"),
+        (Uncalled, CLOSURE, "called the closure with grad modes [], not [True]"),
+        (Uncopied, "deepcopy in mid-run continues", "raised TypeError: one of a kind"),
+        (Refusing, "zero_grad to none", "agreement raises, {loop}"),
+    ],
+    ids=("itself", "another", "a rejection", "its own", "a promise", "an error", "each step"),
+)
+def test_a_fault_has_one_name_whoever_meets_it(
+    optimizer: type, name: str, fault: str, path: str
+) -> None:
+    """It is agreement's where plain steps of the case fail in the same way, and no other."""
+    (subject,), _ = select(RULE, [path], ["float64"], ["cpu"], optimizer=optimizer)
+    assert str(ask(CHECKS[name], subject, DECAYED).fault()) == fault.format(loop=path)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "names", "where"),
+    [
+        (Uncalled, ["called the closure with grad modes [], not [True]"], ""),
+        (Doubling, [f"{CLOSURE}, for-loop", f"{CLOSURE}, foreach"], ": for-loop, foreach"),
+    ],
+)
+def test_a_fault_is_a_sentence_and_a_count(optimizer: type, names: list[str], where: str) -> None:
+    """One for all loops in which it is."""
+
+    def fails(tally: Tally) -> int:
+        raise Refuted(Report(examine(CHECKS[CLOSURE], wrong, DECAYED, tally)))
+
+    wrong, _ = select(RULE, ["foreach", "for-loop"], ["float64"], ["cpu"], optimizer=optimizer)
+    told = outcome(fails, Tally())
+    assert [*told.faults] == names
+    (sentence,) = {*told.faults.values()}
+    assert sentence.startswith(f"{optimizer.__name__} [for-loop, float64, cpu] ")
+    assert sentence.endswith(f" (and 1 more subject fails in the same way{where})")
+    assert Outcome.from_json(json.loads(json.dumps(told.to_json()))) == told
 
 
 def test_what_failed_is_kept_for_the_check_that_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,15 +218,59 @@ def watched(out: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(sys, "stdout", out)
     with Running(3, Tally(), verbose=False) as running:
         words = (OK, FAILED, NOT_ASKED)
-        running.optimizer("SGD", [(f"SGD: {w}", False, Outcome(w, "why" * 50)) for w in words])
+        running.optimizer("SGD", [(word, Outcome(word, "why" * 50)) for word in words])
     return out.getvalue()
 
 
 SAID = f"FAILED    SGD: FAILED\n{'why' * 50}\nFAILED    SGD: 1 ok, 1 FAILED, 1 not asked\n"
 
 
+class Pipe(io.StringIO):
+    """What is at the other end of it has been flushed."""
+
+    arrived = ""
+
+    def flush(self) -> None:
+        self.arrived = self.getvalue()
+
+
 def test_nobody_watches_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert watched(io.StringIO(), monkeypatch) == SAID
+    """What is said of an optimizer comes at once."""
+    pipe = Pipe()
+    assert watched(pipe, monkeypatch) == pipe.arrived == SAID
+
+
+def test_a_fault_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """By the first who meets it, beside whatever is new; others are named, and with -v all told."""
+    alike = "is 1 off (and 2 more subjects fail in the same way)"
+    faults = {"loop": alike, "other loop": alike}
+    failed = [
+        ("agreement", Outcome(FAILED, "is 1 off\nis 1 off\nis 1 off", faults=faults)),
+        ("zero_grad to none", Outcome(FAILED, "is 2 off", faults={"loop": "is 2 off"})),
+        ("pickle", Outcome(FAILED, "is 3 off", faults={"loop": "is 3 off", "X": "raised X"})),
+        ("deepcopy", Outcome(FAILED, "is 4 off\nraised X", faults={"X": "raised X", "loop": ""})),
+        ("closure", Outcome(FAILED, "is 5 off", faults={"loop": "is 5 off"})),
+        ("order", Outcome(FAILED, "has died")),
+        ("splitting", Outcome(FAILED, "has died")),
+    ]
+    with Running(7, Tally(), verbose=False) as running:
+        running.optimizer("SGD", failed)
+    assert capsys.readouterr().out.splitlines() == [
+        "FAILED    SGD: agreement",
+        "is 1 off (and 2 more subjects fail in the same way)",
+        "FAILED    SGD: pickle",
+        "raised X",
+        "FAILED    SGD: order",
+        "has died",
+        "          2 other questions fail in the same way as agreement: zero_grad to none, closure",
+        "          another question fails in the same way as pickle: deepcopy",
+        "          another question fails in the same way as order: splitting",
+        "FAILED    SGD: 7 FAILED",
+    ]
+    with Running(7, Tally(), verbose=True) as running:
+        running.optimizer("SGD", failed)
+    said = capsys.readouterr().out
+    assert all(f"FAILED    SGD: {asks}\n{outcome.text}\n" in said for asks, outcome in failed)
 
 
 def test_what_the_ledger_leaves_nothing_of_is_said(capsys: pytest.CaptureFixture[str]) -> None:
@@ -237,7 +281,7 @@ def test_what_the_ledger_leaves_nothing_of_is_said(capsys: pytest.CaptureFixture
         tally.leave_out("a row", place)
     tally.lines[asked] = Line(runs=1)
     with Running(1, Tally(), verbose=True) as running:
-        running.optimizer("SGD", [("SGD: agreement", False, Outcome(OK, tally=tally))])
+        running.optimizer("SGD", [("agreement", Outcome(OK, tally=tally))])
     told = ", ".join(map(str, met[:3]))
     assert (
         f"\n          nothing left to ask by a row: {told} and 1 more\n" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oracles.harness.accumulated import enclosed, whole
-from oracles.harness.cases.accumulating import windows
+from oracles.harness.cases.accumulating import accumulating_loops
 from oracles.loop.accumulation import PART, Micro, Move, Setting
 from oracles.optimizers.sgd import RULE, Hyper
 
@@ -141,7 +141,7 @@ def test_the_decay_is_taken_once(window: list[Rows], lr: Fraction, decay: Fracti
 
 
 @settings(max_examples=settings().max_examples // 4)
-@given(windows(clips=(None,)))
+@given(accumulating_loops(clips=(None,)))
 def test_micro_batches_are_one_batch_in_enclosures(case: Any) -> None:
     """Both hold what the loop comes to without rounding, so that they overlap."""
     pieces, joined = (enclosed(c, PART.torch, "float64") for c in (case, whole(case)))

@@ -35,8 +35,8 @@ try:
     from tests.meta.mutation import Mutant, mutants
     from tests.meta.questions import Target, targets
 except ModuleNotFoundError as error:  # the suite asks the questions
-    print(f"this needs what the suite needs (pip install '.[test]'): {error}", file=sys.stderr)
-    sys.exit(2)
+    told = f"this needs what the suite needs (pip install '.[test]'): {error}"
+    raise ModuleNotFoundError(told) from error
 
 OF_A_TEST = 16
 """Examples of the suite's own tests that draw some, where they are questions."""

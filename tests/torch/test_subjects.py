@@ -18,6 +18,7 @@ from oracles.harness.subjects.classes import takes_tensor
 from oracles.harness.subjects.paths import PATHS
 from oracles.harness.subjects.run import SCALE, Run
 from oracles.harness.subjects.selection import select
+from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.tensors import prepared, zeros
 from oracles.harness.subjects.torch_optim import TorchSubject, absent
 from oracles.optimizers.registry import RULES
@@ -88,6 +89,20 @@ def test_a_schedule_takes_effect_as_schedulers_do_it(path: str) -> None:
     assert float(after) == 0.25
     assert torch.is_tensor(after) == (path != "for-loop")
     assert (after is before) == torch.is_tensor(after)
+
+
+class Unboxing(torch.optim.SGD):
+    """Keeps a number where it was given a tensor."""
+
+    def step(self, closure: Any = None) -> Any:
+        self.param_groups[0]["lr"] = float(self.param_groups[0]["lr"])
+        return super().step(closure)
+
+
+def test_who_keeps_no_tensor_to_be_filled_is_told_so() -> None:
+    path = next(p for p in PATHS if p.name == "for-loop, tensor lr")
+    with pytest.raises(SubjectError, match="'float' object has no attribute 'fill_'"):
+        TorchSubject(RULE, Unboxing, path, "float32").ask(scheduled(0.5, 0.25))
 
 
 @pytest.mark.parametrize(("name", "parts"), [("SGD", [4.0, 0.0]), ("Adagrad", [2.0, 2.0])])

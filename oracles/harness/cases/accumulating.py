@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from oracles.harness.cases.scaling import BYTES, Bytes, Values
+from oracles.harness.cases.choices import Choices, built
+from oracles.harness.cases.scaling import Values
 
 FEATURES = 2
 """Columns of a row; the model has as many weights, and a bias."""
@@ -32,7 +33,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Windows:
+class AccumulatingLoop:
     """A loop over windows of micro-batches.
 
     Attributes:
@@ -65,7 +66,7 @@ class Windows:
         )
 
 
-def windows(
+def accumulating_loops(
     *,
     owners: Sequence[str] = ("SGD", "Adam"),
     reductions: Sequence[str] = ("mean", "sum"),
@@ -73,7 +74,7 @@ def windows(
     clips: Sequence[float | None] = (None, 0.5, 2.0),
     whole: bool = False,
     equal: bool = False,
-) -> st.SearchStrategy[Windows]:
+) -> st.SearchStrategy[AccumulatingLoop]:
     """Loops, drawn as one byte string.
 
     Args:
@@ -82,12 +83,10 @@ def windows(
         equal: whether all micro-batches have as many rows.
     """
 
-    def made(raw: bytes) -> Windows:
-        draw = Bytes(raw)
+    def made(draw: Choices) -> AccumulatingLoop:
         k = 2 + draw.index(3)
-        reduction = reductions[draw.index(len(reductions))]
-        owner, way = owners[draw.index(len(owners))], ways[draw.index(len(ways))]
-        clip = clips[draw.index(len(clips))]
+        reduction, owner = draw.pick(reductions), draw.pick(owners)
+        way, clip = draw.pick(ways), draw.pick(clips)
         rows = 1 + draw.index(3)
 
         def batch() -> Batch:
@@ -98,7 +97,7 @@ def windows(
         start = draw.values(FEATURES + 1)
         count = 1 + draw.index(3)
         short = None if whole else draw.index(count + 1)
-        return Windows(
+        return AccumulatingLoop(
             owner,
             reduction,
             k,
@@ -111,4 +110,4 @@ def windows(
             way,
         )
 
-    return st.binary(min_size=BYTES, max_size=BYTES).map(made)
+    return built(made)

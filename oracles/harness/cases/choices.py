@@ -92,9 +92,13 @@ class Choices:
         """One of the options; the first is the simplest."""
         return options[self.index(len(options))]
 
+    def one_in(self, count: int) -> bool:
+        """Whether the one case of so many has come; no is simpler."""
+        return self.index(count) == count - 1
+
     def yes(self) -> bool:
         """A coin; no is simpler."""
-        return self.index(2) == 1
+        return self.one_in(2)
 
     def codes(self, size: int) -> NDArray[np.int64]:
         """Codes for an array; those that serve again are multiplied apart (0 stays 0).
@@ -109,6 +113,10 @@ class Choices:
     def array(self, shape: tuple[int, ...]) -> FloatArray:
         """An array of table values."""
         return VALUES[self.codes(math.prod(shape))].reshape(shape)
+
+    def values(self, count: int) -> tuple[float, ...]:
+        """Some table values, none of which is 0."""
+        return tuple(float(value) or 1.0 for value in self.array((count,)))
 
     def full_array(self, shape: tuple[int, ...]) -> FloatArray:
         """Full-length values, from a drawn place of those on and another one for each array.

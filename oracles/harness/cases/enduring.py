@@ -31,7 +31,7 @@ TELLING = (*PRECISIONS, "float64", "float32", MIXED)
 """Short formats swallow most of the moves of rules that slow down: they come less often."""
 
 
-class Run(Case):
+class LongRun(Case):
     """A case of many steps, too many to be printed."""
 
     def __repr__(self) -> str:
@@ -78,4 +78,4 @@ def _run(choices: Choices, rule: Rule, steps: int) -> Case:
         few = [choices.full_array(shape) for _ in range(min(CYCLE, steps))]
         gradients = [few[t % len(few)] for t in range(steps)]
         members.append(made(rule, choices.full_array(shape) * scale, gradients))
-    return Run((Group(tuple(members), schedule),), precisions)
+    return LongRun((Group(tuple(members), schedule),), precisions)

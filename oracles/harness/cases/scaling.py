@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
-from oracles.harness.cases.choices import VALUES
+from oracles.harness.cases.choices import Choices, built
 from oracles.loop.scaler import Settings
 
 Values = tuple[float, ...]
@@ -64,7 +64,7 @@ def _finite(values: Values) -> bool:
 
 
 @dataclass(frozen=True)
-class Run:
+class ScaledRun:
     """Some optimizers behind one scaler.
 
     Attributes:
@@ -98,7 +98,7 @@ class Run:
             given += [] if iteration.factors is None else iteration.factors[:2]
         return all(math.frexp(number)[0] == 0.5 for number in given)
 
-    def plainly(self) -> Run:
+    def plainly(self) -> ScaledRun:
         """The same, with nobody unscaling gradients but the step: float16 has no other way."""
         plain = (replace(i, unscale=False, clip=None) for i in self.iterations)
         return replace(self, iterations=tuple(plain))
@@ -125,42 +125,8 @@ def _told(owners: Sequence[str], iteration: Iteration) -> str:
     ]
     if iteration.unscale and iteration.clip is None:
         words.append("unscale_")
-    words += [
-        f"{name}={value}"
-        for name, value in (
-            ("clip", iteration.clip),
-            ("new_scale", iteration.new_scale),
-            ("factors", iteration.factors),
-        )
-        if value is not None
-    ]
-    return " ".join(words)
-
-
-class Bytes:
-    """Decisions read from drawn bytes, the simplest beyond their end."""
-
-    def __init__(self, raw: bytes) -> None:
-        self._raw = iter(raw)
-
-    def index(self, count: int) -> int:
-        """A number below ``count``."""
-        return next(self._raw, 0) % count
-
-    def one_in(self, count: int) -> bool:
-        """Whether the one case of so many has come; no is simpler."""
-        return self.index(count) == count - 1
-
-    def value(self) -> float:
-        """A number of a table that is sorted from simple to hard; never 0."""
-        return float(VALUES[256 * self.index(256) + self.index(256) or 1]) or 1.0
-
-    def values(self, count: int) -> Values:
-        """Some of them."""
-        return tuple(self.value() for _ in range(count))
-
-
-BYTES = 192
+    given = ((name, getattr(iteration, name)) for name in ("clip", "new_scale", "factors"))
+    return " ".join(words + [f"{name}={value}" for name, value in given if value is not None])
 
 
 def runs(
@@ -173,7 +139,7 @@ def runs(
     clips: bool = False,
     changes: bool = False,
     restarts: bool = False,
-) -> st.SearchStrategy[Run]:
+) -> st.SearchStrategy[ScaledRun]:
     """Runs, drawn as one byte string, which costs a tenth of many draws.
 
     Args:
@@ -185,38 +151,33 @@ def runs(
         restarts: whether some are taken over by a fresh scaler.
     """
 
-    def made(raw: bytes) -> Run:
-        draw = Bytes(raw)
-        growth, backoff = factors[draw.index(len(factors))]
-        settings = Settings(
-            scales[draw.index(len(scales))], growth, backoff, intervals[draw.index(len(intervals))]
-        )
-        names = owners[draw.index(len(owners))]
+    def made(draw: Choices) -> ScaledRun:
+        growth, backoff = draw.pick(factors)
+        settings = Settings(draw.pick(scales), growth, backoff, draw.pick(intervals))
+        names = draw.pick(owners)
         sizes = [tuple(1 + draw.index(3) for _ in range(1 + draw.index(2))) for _ in names]
         count = 1 + draw.index(longest)
-        again = restarts and draw.one_in(2)  # before what uses bytes up
-        restart = (draw.index(count), WAYS[draw.index(4)]) if again else None
+        again = restarts and draw.yes()  # before what uses bytes up
+        restart = (draw.index(count), draw.pick(WAYS)) if again else None
         starts = tuple(tuple(draw.values(n) for n in own) for own in sizes)
         iterations = tuple(
             Iteration(
                 tuple(tuple(_gradient(draw, n) for n in own) for own in sizes),
-                unscale := draw.one_in(2),
-                (0.5, 2.0, 8.0)[draw.index(3)] if clips and unscale and draw.one_in(2) else None,
-                scales[draw.index(len(scales))] if changes and draw.one_in(6) else None,
-                (*factors[draw.index(len(factors))], intervals[draw.index(len(intervals))])
-                if changes and draw.one_in(6)
-                else None,
+                unscale := draw.yes(),
+                draw.pick((0.5, 2.0, 8.0)) if clips and unscale and draw.yes() else None,
+                draw.pick(scales) if changes and draw.one_in(6) else None,
+                (*draw.pick(factors), draw.pick(intervals)) if changes and draw.one_in(6) else None,
             )
             for _ in range(count)
         )
-        return Run(settings, names, starts, iterations, restart)
+        return ScaledRun(settings, names, starts, iterations, restart)
 
-    return st.binary(min_size=BYTES, max_size=BYTES).map(made)
+    return built(made)
 
 
-def _gradient(draw: Bytes, size: int) -> Values:
+def _gradient(draw: Choices, size: int) -> Values:
     values = draw.values(size)
     if not draw.one_in(6):
         return values
     at = draw.index(size)
-    return (*values[:at], SPOILT[draw.index(3)], *values[at + 1 :])
+    return (*values[:at], draw.pick(SPOILT), *values[at + 1 :])

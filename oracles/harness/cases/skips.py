@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from oracles.harness.cases.scaling import BYTES, DYADIC, SPOILT, Bytes, Values
+from oracles.harness.cases.choices import Choices, built
+from oracles.harness.cases.scaling import DYADIC, SPOILT, Values
 
 
 @dataclass(frozen=True)
@@ -49,22 +50,21 @@ MEMBERS = 2
 def skips() -> st.SearchStrategy[Skips]:
     """Iterations with a skip among them, if not more."""
 
-    def made(raw: bytes) -> Skips:
-        draw = Bytes(raw)
+    def made(draw: Choices) -> Skips:
         count = 3 + draw.index(3)
         certain = (1 + draw.index(count)) % count
-        skipped = tuple(draw.one_in(2) or t == certain for t in range(count))
+        skipped = tuple(draw.yes() or t == certain for t in range(count))
         return Skips(
             skipped,
             draw.index(math.prod(SHAPE)),
-            SPOILT[draw.index(3)],
-            DYADIC[draw.index(len(DYADIC))],
-            draw.one_in(2),
+            draw.pick(SPOILT),
+            draw.pick(DYADIC),
+            draw.yes(),
             draw.values(math.prod(SHAPE) * MEMBERS * (1 + len(skipped))),
             tuple(t > 0 and draw.one_in(3) for t in range(len(skipped))),
         )
 
-    return st.binary(min_size=BYTES, max_size=BYTES).map(made)
+    return built(made)
 
 
 @dataclass(frozen=True)
@@ -103,22 +103,21 @@ LAYOUTS = ("contiguous", "strided", "transposed", "sparse", "complex", NUMBER)
 def found() -> st.SearchStrategy[Found]:
     """Gradients of up to three blocks of the widest registers and a tail."""
 
-    def made(raw: bytes) -> Found:
-        draw = Bytes(raw)
-        layout = LAYOUTS[draw.index(len(LAYOUTS))]
+    def made(draw: Choices) -> Found:
+        layout = draw.pick(LAYOUTS)
         size = 1 if layout == NUMBER else draw.index(2) * 64 + draw.index(70)
         spoilt = size > 0 and not draw.one_in(4)
-        at = size - 1 if draw.one_in(2) else draw.index(max(size, 1))
+        at = size - 1 if draw.yes() else draw.index(max(size, 1))
         return Found(
             size,
             at if spoilt else None,
-            SPOILT[draw.index(3)],
+            draw.pick(SPOILT),
             layout,
-            ("float32", "float64", "bfloat16")[draw.index(3)],
+            draw.pick(("float32", "float64", "bfloat16")),
             draw.index(3),
         )
 
-    return st.binary(min_size=9, max_size=9).map(made)
+    return built(made)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from oracles.harness.arguments import GRADIENT, HOWS, Argument
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.following import follow
+from oracles.harness.evidence.newton import changes
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.shorter import in_digits
 from oracles.rule import Rule
@@ -253,9 +254,7 @@ class Problem:
         """
         for _ in range(REFINED):
             near = values * (1 + NUDGE * np.concatenate([0 * values[None], np.eye(len(values))]))
-            off, *others = self._in_roundings(near)
-            slopes = (np.stack(others, axis=1) - off[:, None]) / NUDGE
-            values = values * (1 + np.linalg.lstsq(slopes, -off, rcond=None)[0])
+            values = values * (1 + changes(self._in_roundings(near), NUDGE))
         return values
 
     def _in_roundings(self, rows: FloatArray) -> FloatArray:

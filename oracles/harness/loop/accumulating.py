@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from oracles.harness.accumulated import Course, enclosed, whole
 from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.cases.accumulating import WAYS, Windows, windows
+from oracles.harness.cases.accumulating import WAYS, AccumulatingLoop, accumulating_loops
 from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.scaled import compared, separation
 from oracles.harness.subjects import accumulating, scaling
@@ -49,21 +49,27 @@ CASES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 def questions(part: str) -> tuple[Question, ...]:
     """What is asked about accumulation."""
     return (
-        Question(part, WINDOWS, windows, course, partial(places, part), weight=3),
+        Question(part, WINDOWS, accumulating_loops, course, partial(places, part), weight=3),
         Question(
-            part, WHOLE, windows, as_one_batch, partial(places, part), weight=0.8, each=_reduced
+            part,
+            WHOLE,
+            accumulating_loops,
+            as_one_batch,
+            partial(places, part),
+            weight=0.8,
+            each=_reduced,
         ),
         Question(
             part,
             HOOKS,
-            partial(windows, ways=("hooked",)),
+            partial(accumulating_loops, ways=("hooked",)),
             hooks,
             partial(places, part, hooked=True),
         ),
         Question(
             part,
             IN_BACKWARD,
-            partial(windows, ways=WAYS[:1], clips=(None,)),
+            partial(accumulating_loops, ways=WAYS[:1], clips=(None,)),
             in_backward,
             partial(places, part, in_backward=True),
         ),
@@ -73,7 +79,7 @@ def questions(part: str) -> tuple[Question, ...]:
     )
 
 
-def _reduced(case: Windows) -> tuple[Windows, Windows]:
+def _reduced(case: AccumulatingLoop) -> tuple[AccumulatingLoop, AccumulatingLoop]:
     """The same with losses of either kind."""
     return replace(case, reduction="mean"), replace(case, reduction="sum")
 
@@ -96,7 +102,7 @@ def places(
     ]
 
 
-def course(case: Windows, place: Place) -> Verdict:
+def course(case: AccumulatingLoop, place: Place) -> Verdict:
     """Accumulated gradients, and weights after each window."""
     expected = enclosed(case, PART.torch, place.dtype)
     case = _in_its_way(case, place)
@@ -106,7 +112,7 @@ def course(case: Windows, place: Place) -> Verdict:
     return found.verdict
 
 
-def _in_its_way(case: Windows, place: Place) -> Windows:
+def _in_its_way(case: AccumulatingLoop, place: Place) -> AccumulatingLoop:
     """The same at each place in another way, so that a case is asked in all of them.
 
     Where there is no scaler, no loop is behind one.
@@ -117,7 +123,7 @@ def _in_its_way(case: Windows, place: Place) -> Windows:
     return replace(case, way=ways[(WAYS.index(case.way) + number) % len(ways)])
 
 
-def as_one_batch(case: Windows, place: Place) -> Verdict:
+def as_one_batch(case: AccumulatingLoop, place: Place) -> Verdict:
     """Weights are where one batch to a window leads, whatever micro-batches it was cut into."""
     pieces = enclosed(case, PART.torch, place.dtype).without_gradients()
     joined = enclosed(whole(case), PART.torch, place.dtype).without_gradients()
@@ -133,7 +139,7 @@ def as_one_batch(case: Windows, place: Place) -> Verdict:
     return held(told)
 
 
-def hooks(case: Windows, place: Place) -> Verdict:
+def hooks(case: AccumulatingLoop, place: Place) -> Verdict:
     """Hooks are called once a step: before it the weights are where they were, and then not."""
     calls, points = accumulating.hook_calls(case, place)
     right = [
@@ -146,7 +152,7 @@ def hooks(case: Windows, place: Place) -> Verdict:
     return Verdict(INSIDE, elements=len(calls))
 
 
-def in_backward(case: Windows, place: Place) -> Verdict:
+def in_backward(case: AccumulatingLoop, place: Place) -> Verdict:
     """Optimizers that step in the backward pass step on each micro-batch by itself."""
     expected = enclosed(case, PART.variant("stepped_each"), place.dtype).without_gradients()
     found = compared(expected, accumulating.in_backward(case, place))
@@ -155,12 +161,12 @@ def in_backward(case: Windows, place: Place) -> Verdict:
     return found.verdict
 
 
-def _telling(variant: Variant) -> st.SearchStrategy[Windows]:
+def _telling(variant: Variant) -> st.SearchStrategy[AccumulatingLoop]:
     """Loops that may show that a variant is not torch's."""
-    return windows(**CASES.get(variant.name, {}))
+    return accumulating_loops(**CASES.get(variant.name, {}))
 
 
-def _apart(variant: Variant, case: Windows, place: Place) -> float:
+def _apart(variant: Variant, case: AccumulatingLoop, place: Place) -> float:
     pair: list[Course] = [
         enclosed(case, one, place.dtype).without_gradients() for one in (PART.torch, variant)
     ]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from oracles.harness.cases import plans
 from oracles.harness.loop.catalogue import EDITS, LATE
 from oracles.harness.loop.question import EVERYTHING, Question, Region, wrong
-from oracles.harness.loop.rating import PLAIN, TENSOR, Run, judged, places, singles
+from oracles.harness.loop.rating import PLAIN, TENSOR, ScheduleRun, judged, places, singles
 from oracles.harness.rates import enclosed, number, weaker
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.subject import Place
@@ -30,14 +30,14 @@ WRITTEN = 0.375
 class Edited:
     """A run in which somebody writes a rate into the first group."""
 
-    run: Run
+    run: ScheduleRun
     when: int
 
     def __str__(self) -> str:
         return f"{self.run}, {WRITTEN} written into the first group at epoch {self.when}"
 
 
-def edits(part: str, cases: Callable[[], st.SearchStrategy[Run]]) -> Question:
+def edits(part: str, cases: Callable[[], st.SearchStrategy[ScheduleRun]]) -> Question:
     """A rate that is written into a group is what a recurrence goes on from, and no other is."""
 
     def strategy() -> st.SearchStrategy[Edited]:
@@ -49,13 +49,13 @@ def edits(part: str, cases: Callable[[], st.SearchStrategy[Run]]) -> Question:
     return Question(part, EDITS, strategy, edited, partial(places, part), EVERYTHING, weight=2)
 
 
-def told(part: str, cases: Callable[[], st.SearchStrategy[Run]]) -> Question:
+def told(part: str, cases: Callable[[], st.SearchStrategy[ScheduleRun]]) -> Question:
     """What a scheduler tells is whoever asks for it's own: no rate changes with it."""
     there = partial(places, part, [TENSOR])
     return Question(part, TOLD, cases, spoilt, there, EVERYTHING)
 
 
-def spoilt(run: Run, place: Place) -> Verdict:
+def spoilt(run: ScheduleRun, place: Place) -> Verdict:
     """The rates where everything that is told is written over."""
     following, seen = run.start(place), []
     for t in range(run.epochs + 1):

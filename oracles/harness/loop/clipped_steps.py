@@ -9,7 +9,7 @@ from itertools import chain
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FLOAT64, FORMATS, round_to
-from oracles.harness.cases.windows import Arrays, Windows, windows
+from oracles.harness.cases.clipped_steps import Arrays, ClippedLoop, clipped_loops
 from oracles.harness.loop.judging import Told, judge, separation
 from oracles.harness.loop.question import Question, rejections
 from oracles.harness.subjects import clipped_steps as subject
@@ -23,18 +23,18 @@ def questions(part: str) -> tuple[Question, ...]:
     """That a loop as torch documents it does what is documented, and nothing else."""
     places = partial(subject.places, part)
     return (
-        Question(part, "in a step", windows, values, places),
+        Question(part, "in a step", clipped_loops, values, places),
         *(
             replace(question, name=f"in a step, {question.name}")
             for question in rejections(
-                part, STEP.variants[1:], lambda _: windows(), values, _apart, places
+                part, STEP.variants[1:], lambda _: clipped_loops(), values, _apart, places
             )
         ),
     )
 
 
 @lru_cache(maxsize=16)  # all paths of a dtype are held against the same
-def balls(variant: Variant, case: Windows, dtype: str) -> Sequence[Sequence[Enclosure]]:
+def balls(variant: Variant, case: ClippedLoop, dtype: str) -> Sequence[Sequence[Enclosure]]:
     """The parameters after each step, as a variant has them."""
 
     def lifted(arrays: Arrays) -> list[Enclosure]:
@@ -48,12 +48,12 @@ def balls(variant: Variant, case: Windows, dtype: str) -> Sequence[Sequence[Encl
     return found
 
 
-def _apart(variant: Variant, case: Windows, place: Place) -> float:
+def _apart(variant: Variant, case: ClippedLoop, place: Place) -> float:
     pair = (balls(one, case, place.dtype) for one in (STEP.torch, variant))
     return separation(*(chain(*steps) for steps in pair))
 
 
-def values(case: Windows, place: Place) -> Verdict:
+def values(case: ClippedLoop, place: Place) -> Verdict:
     """The parameters after each step."""
     expected, got = balls(STEP.torch, case, place.dtype), subject.trained(case, place)
     return judge(

@@ -14,7 +14,7 @@ from oracles.harness.arithmetic.radii import apart, stacked
 from oracles.harness.cases import plans
 from oracles.harness.loop import changing, resuming
 from oracles.harness.loop.question import Question, Region, rejections
-from oracles.harness.loop.rating import EPOCHS, PLAIN, Run, places
+from oracles.harness.loop.rating import EPOCHS, PLAIN, ScheduleRun, places
 from oracles.harness.loop.resuming import parts, writes
 from oracles.harness.loop.scheduling import RATES, rates
 from oracles.harness.subjects.schedulers import (
@@ -108,18 +108,18 @@ TELLING: dict[str, st.SearchStrategy[Plan]] = {
 """Plans in which another way of composing differs from torch's, nearly all of them."""
 
 
-def _runs(of: Plans) -> st.SearchStrategy[Run]:
+def _runs(of: Plans) -> st.SearchStrategy[ScheduleRun]:
     bases = st.lists(plans.BASES, min_size=1, max_size=2).map(tuple)
-    return st.builds(Run, of(), bases, plans.evenly(0, EPOCHS))
+    return st.builds(ScheduleRun, of(), bases, plans.evenly(0, EPOCHS))
 
 
-def candidates(variant: Variant) -> st.SearchStrategy[Run]:
+def candidates(variant: Variant) -> st.SearchStrategy[ScheduleRun]:
     """Runs in which another way differs from torch's, nearly all of them."""
     bases = plans.BASES.map(lambda base: (base,))
-    return st.builds(Run, TELLING[variant.name], bases, st.just(EPOCHS))
+    return st.builds(ScheduleRun, TELLING[variant.name], bases, st.just(EPOCHS))
 
 
-def separation(variant: Variant, run: Run, place: Place | None = None) -> float:
+def separation(variant: Variant, run: ScheduleRun, place: Place | None = None) -> float:
     """How far apart torch's rates and another way's are, in both radii together."""
     plan, base = run.plan.lifted(Enclosure.exact), Enclosure.exact(run.bases[0])
     torch = PARTS[CHAIN if isinstance(plan, Chained) else SEQUENCE].torch

@@ -38,7 +38,7 @@ Balls = list[list[Enclosure]]
 
 
 @dataclass(frozen=True)
-class Run:
+class ScheduleRun:
     """A plan, followed from the base rates of some groups for some epochs.
 
     Attributes:
@@ -84,13 +84,13 @@ def singles(schedule: Schedule, groups: int) -> st.SearchStrategy[Single]:
 
 
 @st.composite
-def runs(draw: st.DrawFn, schedule: Schedule) -> Run:
+def runs(draw: st.DrawFn, schedule: Schedule) -> ScheduleRun:
     """Of one schedule, for as long as it lasts or shorter."""
     bases = draw(BASES)
     shared = len(bases) > 1 and draw(st.booleans())
     plan = draw(singles(schedule, 1 if shared else len(bases)))
     epochs = draw(plans.evenly(0, lasts(plan)))
-    return Run(plan, bases[:1] * len(bases) if shared else bases, epochs, shared)
+    return ScheduleRun(plan, bases[:1] * len(bases) if shared else bases, epochs, shared)
 
 
 def lasts(plan: Single) -> int:
@@ -115,7 +115,7 @@ def followed(run: Following, epochs: int) -> Iterator[Seen]:
         yield run.seen()
 
 
-def tensors(run: Run, place: Place) -> Verdict:
+def tensors(run: ScheduleRun, place: Place) -> Verdict:
     """Whether each rate that is a tensor is the same one at each epoch."""
     seen = [] if weaker() else followed(run.start(place), run.epochs)
     for epoch, one in enumerate(seen):

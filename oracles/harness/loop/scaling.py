@@ -16,7 +16,7 @@ from oracles.harness.cases.scaling import (
     ROUNDED,
     ROUNDED_FACTORS,
     TINY,
-    Run,
+    ScaledRun,
     runs,
 )
 from oracles.harness.loop import scaling_promises
@@ -96,7 +96,7 @@ def places(part: str, *, plain: bool = False) -> list[Place]:
     ]
 
 
-def trace(variant: Variant, run: Run, place: Place) -> Verdict:
+def trace(variant: Variant, run: ScaledRun, place: Place) -> Verdict:
     """Scale, tracker and parameters after each iteration."""
     try:
         run = run.plainly() if place.dtype == "float16" else run
@@ -109,7 +109,7 @@ def trace(variant: Variant, run: Run, place: Place) -> Verdict:
     return found.verdict
 
 
-def interval_passed(run: Run, place: Place) -> bool:
+def interval_passed(run: ScaledRun, place: Place) -> bool:
     """An interval is set that is no longer than what has been counted."""
     counted = [0, *enclosed(run.plainly(), PART.torch, "float64").trackers]
     return any(
@@ -118,7 +118,7 @@ def interval_passed(run: Run, place: Place) -> bool:
     )
 
 
-def first_skip(run: Run, place: Place) -> bool:
+def first_skip(run: ScaledRun, place: Place) -> bool:
     """The step that would create the momentum buffers of a fused SGD may be skipped."""
     limit = 65504 if place.dtype == "float16" else float("inf")
     return place.path == "fused" and any(
@@ -131,13 +131,13 @@ def _all(own: Sequence[Sequence[float]]) -> list[float]:
     return [g for values in own for g in values]
 
 
-def _telling(variant: Variant) -> st.SearchStrategy[Run]:
+def _telling(variant: Variant) -> st.SearchStrategy[ScaledRun]:
     """Runs that may show that a variant is not torch's."""
     drawn: dict[str, Any] = {"restarts": True} | dict(RUNS.get(variant.name, {}))
     return runs(**drawn)
 
 
-def _apart(variant: Variant, run: Run, place: Place) -> float:
+def _apart(variant: Variant, run: ScaledRun, place: Place) -> float:
     try:
         pair = [enclosed(run, one, place.dtype) for one in (PART.torch, variant)]
     except Open:

@@ -17,7 +17,7 @@ from oracles.harness.loop.question import EVERYTHING, Question, Region, rejectio
 from oracles.harness.loop.rating import (
     BASES,
     PLAIN,
-    Run,
+    ScheduleRun,
     followed,
     judged,
     lasts,
@@ -66,17 +66,17 @@ def _questions(schedule: Schedule) -> Iterator[Question]:
     yield from rejections(name, others, telling, rates, separation, plain)
 
 
-def rates(run: Run, place: Place) -> Verdict:
+def rates(run: ScheduleRun, place: Place) -> Verdict:
     """The rate of each group at each epoch."""
     return judged(place, run, run.balls(place), [*followed(run.start(place), run.epochs)])
 
 
 @st.composite
-def _lists(draw: st.DrawFn, schedule: Schedule) -> Run:
+def _lists(draw: st.DrawFn, schedule: Schedule) -> ScheduleRun:
     """Groups of which each has settings of its own."""
     bases = draw(st.lists(plans.BASES, min_size=2, max_size=3).map(tuple))
     plan = Single(schedule, draw(plans.by_group(schedule, len(bases))))
-    return Run(plan, bases, lasts(plan))
+    return ScheduleRun(plan, bases, lasts(plan))
 
 
 # --- At the edges -------------------------------------------------------------------------------
@@ -93,17 +93,17 @@ def _settled(schedule: Schedule) -> st.SearchStrategy[Settled]:
     return st.tuples(plans.settings(schedule), plans.BASES)
 
 
-def _edges(schedule: Schedule, drawn: Settled) -> Iterator[Run]:
+def _edges(schedule: Schedule, drawn: Settled) -> Iterator[ScheduleRun]:
     """Settings at each edge, or all by default, to the end, and to one epoch more than it has."""
     settings, base = drawn
     for edge in (*schedule.edges, *schedule.brinks, schedule.settings()._asdict()):
         plan = Single(schedule, settings._replace(**edge))
         last = schedule.last(plan.settings)
         for epochs in (LONG,) if last is None else (last, last + 1):
-            yield Run(plan, (base,), epochs)
+            yield ScheduleRun(plan, (base,), epochs)
 
 
-def edges(run: Run, place: Place) -> Verdict:
+def edges(run: ScheduleRun, place: Place) -> Verdict:
     """The same where texts part that agree elsewhere; some settings may as well be refused."""
     try:
         return rates(run, place)
@@ -113,7 +113,7 @@ def edges(run: Run, place: Place) -> Verdict:
         raise
 
 
-def _may_be_refused(run: Run) -> bool:
+def _may_be_refused(run: ScheduleRun) -> bool:
     assert isinstance(run.plan, Single)
     given, schedule = run.plan.settings._asdict(), run.plan.schedule
     last = schedule.last(run.plan.settings)
@@ -213,7 +213,7 @@ def _kinds(part: str) -> list[Place]:
 
 
 @st.composite
-def _cycles(draw: st.DrawFn, schedule: Schedule) -> Run:
+def _cycles(draw: st.DrawFn, schedule: Schedule) -> ScheduleRun:
     """Of two groups, long enough to go up and down; most of them do."""
     plan = draw(singles(schedule, 2))
     cycles = draw(st.sampled_from((True, True, True, False)))
@@ -221,10 +221,10 @@ def _cycles(draw: st.DrawFn, schedule: Schedule) -> Run:
     if "mode" in schedule.draws and draw(st.booleans()):  # the one that scales step by step
         plan = replace(plan, settings=plan.settings._replace(mode="exp_range"))
     last = schedule.last(plan.settings)
-    return Run(plan, (0.1, 0.2), 12 if last is None else min(12, last))
+    return ScheduleRun(plan, (0.1, 0.2), 12 if last is None else min(12, last))
 
 
-def momenta(run: Run, place: Place) -> Verdict:
+def momenta(run: ScheduleRun, place: Place) -> Verdict:
     """Momentum, or the first beta, goes the other way, and nothing else of the group moves."""
     following = schedulers.following(run.plan, run.bases, adam=place.path == ADAMS)
     seen = [*followed(following, run.epochs)]
@@ -249,13 +249,13 @@ def momenta(run: Run, place: Place) -> Verdict:
 # --- Other timings ------------------------------------------------------------------------------
 
 
-def candidates(schedule: Schedule, timing: Timing) -> st.SearchStrategy[Run]:
+def candidates(schedule: Schedule, timing: Timing) -> st.SearchStrategy[ScheduleRun]:
     """Runs in which a timing differs from torch's, nearly all of them."""
     drawn = plans.settings(schedule, timing.shows).map(partial(Single, schedule))
-    return st.builds(lambda plan, base: Run(plan, (base,), lasts(plan)), drawn, plans.BASES)
+    return st.builds(lambda plan, base: ScheduleRun(plan, (base,), lasts(plan)), drawn, plans.BASES)
 
 
-def separation(timing: Timing, run: Run, place: Place | None = None) -> float:
+def separation(timing: Timing, run: ScheduleRun, place: Place | None = None) -> float:
     """How far apart torch's rates and another timing's are, in both radii together."""
     assert isinstance(run.plan, Single)
     pair = (run.plan.schedule.torch, timing)

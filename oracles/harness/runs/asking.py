@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 
 from oracles.harness.cases.case import Case
-from oracles.harness.checks.check import Check
+from oracles.harness.checks.check import Ask, Check
+from oracles.harness.checks.names import AGREEMENT
+from oracles.harness.checks.values import agreement
 from oracles.harness.deviations.ledger import outside
 from oracles.harness.oracle import Oracle
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.subject import SteppedSubject, SubjectError
-from oracles.harness.verdict import Verdict, errored
+from oracles.harness.verdict import Fault, Verdict, errored
 
 
 def examine(
@@ -57,7 +61,22 @@ def concerned(check: Check, subject: SteppedSubject, case: Case) -> bool:
 
 def ask(check: Check, subject: SteppedSubject, oracle: Oracle) -> Verdict:
     """The check's verdict, or an errored one if the subject raised; other errors are our own."""
+    verdict = _asked(check.ask, subject, oracle)
+    if not verdict.failed:
+        return verdict
+    return replace(verdict, fault=partial(_fault, verdict, check, subject, oracle))
+
+
+def _fault(verdict: Verdict, check: Check, subject: SteppedSubject, oracle: Oracle) -> Fault:
+    """It is agreement's in that loop where plain steps of the case fail in the same way."""
+    plain, loop = _asked(agreement, subject, oracle), subject.effective_path.loop
+    if plain.failed and plain.wrong == verdict.wrong:
+        return Fault(f"{AGREEMENT}{' raises' * bool(plain.wrong)}", loop)
+    return Fault(verdict.wrong) if verdict.wrong else Fault(check.name, loop)
+
+
+def _asked(question: Ask, subject: SteppedSubject, oracle: Oracle) -> Verdict:
     try:
-        return check.ask(subject, oracle)
+        return question(subject, oracle)
     except SubjectError as error:
         return errored(oracle.case, subject, error)

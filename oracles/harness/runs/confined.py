@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import math
 import multiprocessing
 import os
 import signal
@@ -17,7 +16,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 from oracles.harness.runs.processes import Child, Gone, Raised
@@ -48,17 +46,6 @@ class Lost:
 
 
 _DONE = ("no more questions",)
-
-
-def refuse_limits(**limits: Any) -> None:
-    """Check bounds that somebody has set.
-
-    Raises:
-        ValueError: one is no finite number above 0.
-    """
-    for name, number in limits.items():
-        if not (number is None or (isinstance(number, Real) and 0 < float(number) < math.inf)):
-            raise ValueError(f"{name}={number!r} must be a finite number above 0, or None")
 
 
 def answers(interview: Interview, time_limit: float | None) -> Iterator[tuple[str, Any]]:

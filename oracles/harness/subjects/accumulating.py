@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from oracles.harness.accumulated import Course
-from oracles.harness.cases.accumulating import FEATURES, Batch, Windows
+from oracles.harness.cases.accumulating import FEATURES, AccumulatingLoop, Batch
 from oracles.harness.subjects.owners import lacks, owner
 from oracles.harness.subjects.scaling import build
 from oracles.harness.subjects.subject import Place
@@ -30,7 +30,7 @@ class Loop:
     gradients are cleared, clipped and stepped on once a window.
     """
 
-    def __init__(self, case: Windows, place: Place) -> None:
+    def __init__(self, case: AccumulatingLoop, place: Place) -> None:
         self.case = case
         self._tensor = partial(tensor, dtype=place.dtype, device=place.device)
         self.weight = self._tensor(case.start[:FEATURES]).requires_grad_()
@@ -131,7 +131,7 @@ ACCUMULATE: Mapping[str, Callable[[Loop, Iterator[torch.Tensor]], None]] = Mappi
 )
 
 
-def followed(case: Windows, place: Place) -> Course:
+def followed(case: AccumulatingLoop, place: Place) -> Course:
     """Where a loop goes."""
     loop, seen = Loop(case, place), Course()
     for window in case.windows:
@@ -141,7 +141,9 @@ def followed(case: Windows, place: Place) -> Course:
     return seen
 
 
-def hook_calls(case: Windows, place: Place) -> tuple[list[tuple[str, list[float]]], list[Any]]:
+def hook_calls(
+    case: AccumulatingLoop, place: Place
+) -> tuple[list[tuple[str, list[float]]], list[Any]]:
     """The calls of step hooks, each with where the parameters were; and where each window began."""
     loop = Loop(case, place)
     began = []
@@ -151,7 +153,7 @@ def hook_calls(case: Windows, place: Place) -> tuple[list[tuple[str, list[float]
     return loop.calls, [*began, [v for p in loop.parameters for v in _read(p)]]
 
 
-def in_backward(case: Windows, place: Place) -> Course:
+def in_backward(case: AccumulatingLoop, place: Place) -> Course:
     """Where a loop goes whose optimizers step in the backward pass, one for each parameter."""
     loop, seen = Loop(case, place), Course()
     for p in loop.parameters:
@@ -190,6 +192,6 @@ def has_step_hooks() -> bool:
 def lacking(name: str, path: str, dtype: str, device: str) -> str:
     """Why an optimizer has no such path there; empty if it has."""
     batch = Batch(((1.0,) * (FEATURES + 1),))
-    trial = Windows(name, "mean", 1, ((batch,),), (1.0,) * (FEATURES + 1))
+    trial = AccumulatingLoop(name, "mean", 1, ((batch,),), (1.0,) * (FEATURES + 1))
     place = Place("backward", path, dtype, device)
     return lacks(name, path, lambda: followed(trial, place))

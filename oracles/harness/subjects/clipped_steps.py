@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from oracles.harness.arithmetic.formats import FULL, FloatArray
-from oracles.harness.cases.windows import Arrays, Windows
+from oracles.harness.cases.clipped_steps import Arrays, ClippedLoop
 from oracles.harness.subjects.clipping import array
 from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.tensors import tensor
@@ -17,7 +17,7 @@ from oracles.harness.subjects.tensors import tensor
 class Loop:
     """Micro-batches, then one step; the scale is taken off by hand."""
 
-    def __init__(self, case: Windows, place: Place) -> None:
+    def __init__(self, case: ClippedLoop, place: Place) -> None:
         h = case.hyper
         self.case, self.dtype = case, place.dtype
         self.own = [torch.nn.Parameter(tensor(w, place.dtype)) for w in case.initial]
@@ -58,7 +58,7 @@ class Loop:
 class Scaled(Loop):
     """The same behind a grad scaler."""
 
-    def __init__(self, case: Windows, place: Place) -> None:
+    def __init__(self, case: ClippedLoop, place: Place) -> None:
         super().__init__(case, place)
         self.scaler = torch.amp.GradScaler("cpu", init_scale=case.hyper.scale)
 
@@ -82,7 +82,7 @@ def places(part: str) -> list[Place]:
     return [Place(part, path, dtype, "cpu") for path in there for dtype in FULL]
 
 
-def trained(case: Windows, place: Place) -> list[list[FloatArray]]:
+def trained(case: ClippedLoop, place: Place) -> list[list[FloatArray]]:
     """The parameters after each step."""
     loop = LOOPS[place.path](case, place)
     return [loop.take(window) for window in case.windows]

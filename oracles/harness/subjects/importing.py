@@ -37,6 +37,15 @@ def imported(name: str) -> Any:
         return getattr(found, attribute)
 
 
+def called(name: str) -> str:
+    """What is imported from there is called so there.
+
+    >>> called("torch.optim:SGD")
+    'SGD'
+    """
+    return name.rpartition(":")[2]
+
+
 def _spelled(name: str) -> str:
     """What may have been meant by a name without a colon.
 

@@ -60,6 +60,11 @@ class Path:
     def __hash__(self) -> int:
         return hash(self.name)
 
+    @property
+    def loop(self) -> str:
+        """The loop that is switched on, which many paths have in common."""
+        return next((name for name in ("fused", "foreach") if self.switches.get(name)), "for-loop")
+
 
 def _row(name: str, *, foreach: bool | None = None, **options: Any) -> Path:
     """A path; ``foreach`` is written out because turning it off is a switch, too."""

@@ -390,7 +390,8 @@ class Run:
             if name in tensors and graph:
                 table[name] = self._scalar(value)
             elif name in tensors:
-                _fill(table[name], value)
+                with answering():  # it may keep another tensor there, or none
+                    _fill(table[name], value)
             elif name in table:
                 table[name] = value
 

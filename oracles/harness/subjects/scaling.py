@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from oracles.harness.cases.scaling import Iteration, Run, Values
+from oracles.harness.cases.scaling import Iteration, ScaledRun, Values
 from oracles.harness.scaled import Trace
 from oracles.harness.subjects.owners import lacks, owner
 from oracles.harness.subjects.subject import Place
@@ -46,7 +46,7 @@ def scaled_devices() -> list[str]:
 def lacking(name: str, path: str, dtype: str, device: str) -> str:
     """Why an optimizer has no such path behind a scaler; empty if it has."""
     gradient = (((1.0,),),)
-    trial = Run(Settings(8.0), (name,), gradient, (Iteration(gradient),))
+    trial = ScaledRun(Settings(8.0), (name,), gradient, (Iteration(gradient),))
     place = Place("GradScaler", path, dtype, device)
     return lacks(name, path, lambda: followed(trial, place))
 
@@ -56,7 +56,7 @@ def parameters(values: Sequence[Values], dtype: str, device: str) -> list[torch.
     return [tensor(own, dtype, device).requires_grad_() for own in values]
 
 
-def followed(run: Run, place: Place) -> Trace:
+def followed(run: ScaledRun, place: Place) -> Trace:
     """Scale, step and update, iteration by iteration, as torch's documentation has it."""
     owned = [parameters(own, place.dtype, place.device) for own in run.starts]
     owners = [

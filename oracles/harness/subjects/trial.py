@@ -130,10 +130,10 @@ class Trial:
         if self.box.form != TENSORS:
             raise NotAsked(f"it takes {self.box.form}, and makes its own groups")
 
-    def start(self, numbers: Sequence[int] = (0, 1), /, **options: Any) -> Run:
+    def start(self, numbers: Sequence[int] = (0, 1), /, **options: Any) -> TrialRun:
         """Parameters of these numbers, and their optimizer, before the first step."""
         params = {n: self.parameter(n) for n in numbers}
-        return Run(self, params, self.made([*params.values()], **options))
+        return TrialRun(self, params, self.made([*params.values()], **options))
 
     def run(self, numbers: Sequence[int] = (0, 1), /, **options: Any) -> Bits:
         """The same after all steps."""
@@ -172,7 +172,7 @@ class Trial:
             (group, *_) = self.start((0,)).optimizer.param_groups
             return key_of(group, self.lr)
 
-    def without_rates(self, run: Run) -> None:
+    def without_rates(self, run: TrialRun) -> None:
         """For what is asked of groups that have the learning rate which was given.
 
         Raises:
@@ -207,7 +207,7 @@ def _values(number: int, t: int, shape: tuple[int, ...], seed: int) -> Any:
 
 
 @dataclass
-class Run:
+class TrialRun:
     """Parameters and their optimizer, in the middle of it.
 
     Attributes:
@@ -239,7 +239,7 @@ class Run:
                 return self.optimizer.step(self.closure(t))
             return self.optimizer.step()
 
-    def steps(self, first: int = 0, last: int = STEPS) -> Run:
+    def steps(self, first: int = 0, last: int = STEPS) -> TrialRun:
         """Several."""
         for t in range(first, last):
             self.step(t)
@@ -269,28 +269,28 @@ class Run:
         """What the parameters are now."""
         return {n: p.detach().clone() for n, p in self.params.items()}
 
-    def reset(self, lr: float) -> Run:
+    def reset(self, lr: float) -> TrialRun:
         """Write a learning rate into all groups, where schedulers write."""
         with answering():
             for group in self.optimizer.param_groups:
                 write_rate(group, self.trial.lr, lr)
         return self
 
-    def reloaded(self, through: Callable[[Any], Any]) -> Run:
+    def reloaded(self, through: Callable[[Any], Any]) -> TrialRun:
         """Another optimizer, of copies of the parameters, with this one's state."""
         params = {n: copied(p) for n, p in self.params.items()}
-        other = Run(self.trial, params, self.trial.made([*params.values()]), self.missing)
+        other = TrialRun(self.trial, params, self.trial.made([*params.values()]), self.missing)
         with answering():
             other.optimizer.load_state_dict(through(self.optimizer.state_dict()))
         return other
 
-    def duplicated(self, duplicate: Callable[[Any], Any]) -> Run:
+    def duplicated(self, duplicate: Callable[[Any], Any]) -> TrialRun:
         """Copies of parameters and optimizer, made together."""
         for p in self.params.values():
             p.grad = None
         with answering():
             params, optimizer = duplicate((self.params, self.optimizer))
-        return Run(self.trial, params, optimizer, self.missing)
+        return TrialRun(self.trial, params, optimizer, self.missing)
 
 
 def copied(p: torch.Tensor) -> torch.Tensor:
@@ -321,7 +321,7 @@ def rates(trial: Trial) -> tuple[float, float]:
     return rate, rate / 4
 
 
-def lacks(run: Run, name: str) -> str:
+def lacks(run: TrialRun, name: str) -> str:
     """A sentence if its groups have no such entry, nor torch's in its place."""
     with answering():
         there = all(key_of(group, name) in group for group in run.optimizer.param_groups)
@@ -333,7 +333,7 @@ def compared(one: Bits, other: Bits, when: str) -> str:
     return "" if same(one, other) else f"{OTHER_BITS} {when}"
 
 
-def either(value: torch.Tensor, runs: Sequence[Run], when: str) -> str:
+def either(value: torch.Tensor, runs: Sequence[TrialRun], when: str) -> str:
     """The same as one that starts then, or as one that has counted from the beginning."""
     if any(equal(value, run.bits()[1]) for run in runs):
         return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import islice, pairwise
+from itertools import pairwise
 
 from oracles.harness.watching.events import (
     Advanced,
@@ -241,12 +241,14 @@ def overwritten(loop: Loop) -> Iterator[str]:
     """A rate that was set by hand, or cut at a plateau, is replaced by a schedule of its own."""
     for number, scheduler, optimizer, _ in loop.scheduled:
         if scheduler.closed:
-            for by_hand, after in islice(_edits(loop, number), 1):
+            if edit := next(_edits(loop, number), None):
+                by_hand, after = edit
                 yield (
                     f"the rate of {optimizer.name} was set to {by_hand:g} by hand, and "
                     f"{scheduler.name} has set it to {after:g} before any step has used it"
                 )
-            for who, cut, after in islice(_cuts(loop, number), 1):
+            if last := next(_cuts(loop, number), None):
+                who, cut, after = last
                 yield (
                     f"{who} has cut the rate of {optimizer.name} to {cut:g}, and {scheduler.name} "
                     f"sets it to {after:g} after it: no cut can last"
@@ -281,12 +283,12 @@ def _edits(loop: Loop, number: int) -> Iterator[tuple[float, float]]:
             mine = event.scheduler == number and not (event.placed or event.based)
             if mine and len(known) == len(event.before):
                 rates = (known, event.left or known, event.before, event.after)
-                moved = (
+                moved = [
                     (now, after)
                     for was, left, now, after in zip(*rates, strict=True)
                     if now not in (was, left, after)
-                )
-                yield from islice(moved, 1)
+                ]
+                yield from moved[:1]  # the groups' are one edit
         known = _rates(event)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from oracles.harness.arithmetic.enclosure import holds
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.evidence.fits.settings import Setting
+from oracles.harness.evidence.newton import changes
 from oracles.harness.oracle import Margin
 from oracles.harness.subjects.fits.answers import Reading
 from oracles.harness.subjects.fits.fit import Call, Fit
@@ -146,11 +147,12 @@ class Evidence:
         seen, decay = np.concatenate(self.seen(setting)[1]), 0.0
         with np.errstate(all="ignore"):
             for _ in range(ROUNDS):
-                here = self._course(loop, setting, decay)
-                slope = (self._course(loop, setting, decay + NUDGE) - here) / NUDGE
-                decay += float(slope @ (seen - here) / (slope @ slope))
-            off = np.abs(self._course(loop, setting, decay) - seen).max()
-        return decay if off <= NEAR * np.abs(seen).max() else 0.0
+                off = [self._course(loop, setting, wd) - seen for wd in (decay, decay + NUDGE)]
+                if not np.isfinite(off).all():
+                    return 0.0
+                decay += float(changes(np.array(off), NUDGE)[0])
+            left = np.abs(self._course(loop, setting, decay) - seen).max()
+        return decay if left <= NEAR * np.abs(seen).max() else 0.0
 
     def _course(self, loop: Loop, setting: Setting, decay: float) -> FloatArray:
         """Where an account leads after each epoch, end to end, with that weight decay."""

@@ -12,8 +12,8 @@ from oracles.harness.subjects.tensors import through_a_file
 from oracles.harness.subjects.trial import (
     HALF,
     STEPS,
-    Run,
     Trial,
+    TrialRun,
     compared,
     pickled,
     same,
@@ -38,7 +38,7 @@ def zero_grad(trial: Trial) -> str:
     return compared(run.bits(), trial.run(), "when gradients are zeroed between steps")
 
 
-def _continues(other: Callable[[Run], Run], when: str) -> Callable[[Trial], str]:
+def _continues(other: Callable[[TrialRun], TrialRun], when: str) -> Callable[[Trial], str]:
     """Whoever takes over in the middle ends at the same bits, and leaves the first one alone."""
 
     def ask(trial: Trial) -> str:
@@ -54,7 +54,7 @@ def _continues(other: Callable[[Run], Run], when: str) -> Callable[[Trial], str]
     return ask
 
 
-def _pickle(run: Run) -> Run:
+def _pickle(run: TrialRun) -> TrialRun:
     if "<locals>" in type(run.optimizer).__qualname__:
         raise NotAsked("a class within a function cannot be pickled")
     return run.duplicated(pickled)

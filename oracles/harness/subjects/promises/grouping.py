@@ -17,8 +17,8 @@ from oracles.harness.subjects.trial import (
     HALF,
     OTHER_BITS,
     STEPS,
-    Run,
     Trial,
+    TrialRun,
     compared,
     either,
     equal,
@@ -93,7 +93,7 @@ def _apart(trial: Trial, *given: Mapping[str, Any]) -> bool:
     params = {n: trial.parameter(n) for n in range(len(given))}
     own = [{trial.key if n == trial.lr else n: x for n, x in o.items()} for o in given]
     listed = [{"params": [params[n]], **options} for n, options in enumerate(own)]
-    together = Run(trial, params, trial.made(listed)).steps().bits()
+    together = TrialRun(trial, params, trial.made(listed)).steps().bits()
     return all(
         same(trial.run((n,), **options), {n: together[n]}) for n, options in enumerate(given)
     )
@@ -220,7 +220,7 @@ def maximize(trial: Trial) -> str:
         raise NotAsked("it takes no maximize")
     trial.without_closure()
     params = {n: trial.parameter(n) for n in (0, 1)}
-    run = Run(trial, params, trial.made([*params.values()], maximize=True))
+    run = TrialRun(trial, params, trial.made([*params.values()], maximize=True))
     for t in range(STEPS):
         run.load(t)
         for p in run.params.values():

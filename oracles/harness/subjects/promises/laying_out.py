@@ -19,8 +19,8 @@ from oracles.harness.subjects.trial import (
     SHAPES,
     STEPS,
     Bits,
-    Run,
     Trial,
+    TrialRun,
     compared,
     equal,
     same,
@@ -76,9 +76,9 @@ def strided_gradients(trial: Trial) -> str:
     return ""
 
 
-def _laid_out(trial: Trial, layout: Callable[[torch.Tensor], torch.Tensor]) -> Run:
+def _laid_out(trial: Trial, layout: Callable[[torch.Tensor], torch.Tensor]) -> TrialRun:
     params: Bits = {n: torch.nn.Parameter(layout(trial.parameter(n).detach())) for n in (0, 1)}
-    return Run(trial, params, trial.made([*params.values()]))
+    return TrialRun(trial, params, trial.made([*params.values()]))
 
 
 def _moved_as(trial: Trial, expected: Bits, got: Bits, before: Bits, what: str) -> str:
@@ -137,5 +137,5 @@ def any_iterable(trial: Trial) -> str:
     """Parameters may come from a generator."""
     trial.without_names()
     params = {n: trial.parameter(n) for n in (0, 1)}
-    run = Run(trial, params, trial.made(iter([*params.values()])))
+    run = TrialRun(trial, params, trial.made(iter([*params.values()])))
     return compared(run.steps().bits(), trial.run(), "when parameters come from a generator")

@@ -14,7 +14,7 @@ Arrays = tuple[FloatArray, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Windows:
+class ClippedLoop:
     """A run of a loop: where parameters start, and the gradients of every micro-batch.
 
     Attributes:
@@ -33,12 +33,12 @@ class Windows:
         return f"{given}, from {[w.tolist() for w in self.initial]} by {gradients}"
 
 
-def windows() -> st.SearchStrategy[Windows]:
+def clipped_loops() -> st.SearchStrategy[ClippedLoop]:
     """Two parameters, two or three steps of one, two or four micro-batches each."""
     return built(_drawn)
 
 
-def _drawn(choices: Choices) -> Windows:
+def _drawn(choices: Choices) -> ClippedLoop:
     shapes = [choices.pick(((2,), (3,), (1, 2))) for _ in range(2)]
     hyper = Hyper(
         lr=choices.pick((0.5, 0.1, 1.0, 0.03)),
@@ -48,7 +48,7 @@ def _drawn(choices: Choices) -> Windows:
         scale=choices.pick((8.0, 1.0, 1024.0)),
     )
     steps, parts = choices.pick((3, 2, 3, 3)), choices.pick((2, 1, 4))
-    return Windows(
+    return ClippedLoop(
         tuple(choices.full_array(shape) for shape in shapes),
         tuple(
             tuple(tuple(choices.full_array(shape) for shape in shapes) for _ in range(parts))
