@@ -106,6 +106,20 @@ def gradients_added_by_hand(watch: Any) -> None:
             optimizer.step()
 
 
+@planted("never cleared")
+def unfrozen_and_never_cleared(watch: Any) -> None:
+    """What is cleared was chosen before the body came."""
+    model = mlp()
+    optimizer = sgd(model[2])
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches(6)):
+            if n == 2:
+                optimizer.add_param_group({"params": [*model[0].parameters()]})
+            model[2].zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
 @planted("stale gradient")
 def another_model_cleared(watch: Any) -> None:
     """Only the head is cleared; the body's gradient stays where a pass does not reach it."""

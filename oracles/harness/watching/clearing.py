@@ -17,8 +17,7 @@ def never_cleared(loop: Loop) -> Iterator[str]:
     """A step follows what the step before has followed, and what has come since."""
 
     def again(update: Update) -> bool:
-        own = update.optimizer.parameters
-        return any(_carried(update, p) or _added(loop, update, p) for p in own)
+        return any(_carried(update, p) or _added(loop, update, p) for p in update.parameters)
 
     for which, told in loop.where(again):
         yield (
@@ -70,7 +69,7 @@ def _adds(update: Update, begun: Begun, parameter: int) -> bool:
 def stale(loop: Loop) -> Iterator[str]:
     """Some parameters have new gradients, and others those of the step before."""
     for optimizer, updates in loop.watched:
-        again = [(u, [p for p in optimizer.parameters if _repeated(u, p)]) for u in updates]
+        again = [(u, [p for p in u.parameters if _repeated(u, p)]) for u in updates]
         told = [(u.step, ps) for u, ps in again if ps and u.backwards]
         if told:
             numbers = [step for step, _ in told]
@@ -100,7 +99,7 @@ def _repeated(update: Update, parameter: int) -> bool:
 
 
 def _all_repeated(update: Update) -> bool:
-    own = [p for p in update.optimizer.parameters if update.taken(p) is not None]
+    own = [p for p in update.parameters if update.taken(p) is not None]
     return bool(own) and not update.backwards and all(_repeated(update, p) for p in own)
 
 
@@ -120,7 +119,7 @@ def _doubled(update: Update) -> bool:
         other.begun.again
         and one.begun in landed
         and other.begun in landed
-        and any(one.reached(p) and other.reached(p) for p in update.optimizer.parameters)
+        and any(one.reached(p) and other.reached(p) for p in update.parameters)
         for one, other in pairwise(update.passes)
     )
 
@@ -147,7 +146,7 @@ def _cleared(update: Update) -> bool:
 def no_gradient(loop: Loop) -> Iterator[str]:
     """No optimizer that was watched had a gradient at any of its steps."""
     watched = [(o, u) for o, updates in loop.watched for u in updates]
-    given = any(u.taken(p) is not None for o, u in watched for p in o.parameters)
+    given = any(g is not None for _, u in watched for g in u.used.gradients.values())
     known = {optimizer.name for optimizer, *_ in replaced(loop)}
     if not given and not any(u.backwards for _, u in watched):
         for optimizer, updates in loop.watched:
@@ -240,7 +239,7 @@ def dropped(loop: Loop) -> Iterator[str]:
         own = set(optimizer.parameters)
         others = {p for o in loop.log.optimizers for p in o.parameters} - own
         lost = [
-            (u, [b for b in u.lost if not any(map(b.reached, others)) and not u.skipped(b)])
+            (u, [b for b in u.lost if not any(map(b.reached, others)) and not u.excused(b)])
             for u in updates
         ]
         told = [u.step for u, passes in lost if passes and u.landed]

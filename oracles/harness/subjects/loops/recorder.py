@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.nn.parameter import is_lazy
 
-from oracles.harness.subjects.loops.looks import Looks, mark
+from oracles.harness.subjects.loops.looks import Looks, Some, mark
 from oracles.harness.subjects.loops.losses import parameters
 from oracles.harness.watching.events import (
     Built,
@@ -75,7 +75,7 @@ class Recorder:
         self._given: list[int] = []
         self._reached: list[torch.Tensor] | None = None
         self._groups: dict[int, list[Any]] = {}
-        self._owned: dict[int, tuple[list[torch.Tensor], list[int]]] = {}
+        self._owned: dict[int, tuple[list[torch.Tensor], Some]] = {}
         self._settings: dict[int, tuple[list[Any], Mapping[str, Any]]] = {}
 
     def note(self, event: Event) -> None:
@@ -103,17 +103,17 @@ class Recorder:
             self._optimizers[number] = {
                 "watched": given or self.every,
                 "fresh": not any(optimizer.state.values()),
-                "torchs": type(optimizer) is getattr(torch.optim, type(optimizer).__name__, None),
+                "torchs": _torchs(optimizer),
                 "hooked": False,
             }
         return number
 
-    def _members(self, optimizer: Any) -> Sequence[int]:
-        """The numbers of its parameters, which are looked at from now on, each once."""
+    def _members(self, optimizer: Any) -> Some:
+        """Its parameters, which are looked at from now on, each once."""
         tensors = [p for group in optimizer.param_groups for p in group["params"]]
-        known, members = self._owned.get(id(optimizer), ([], []))
+        known, members = self._owned.get(id(optimizer), ([], Some()))
         if len(known) != len(tensors) or not all(map(is_, known, tensors)):
-            members = [*dict.fromkeys(self.looks.numbers(tensors))]
+            members = self.looks.some(tensors)
             self._owned[id(optimizer)] = tensors, members
         return members
 
@@ -163,7 +163,7 @@ class Recorder:
     def averaged(self, average: Any, model: torch.nn.Module) -> tuple[int, tuple[int, ...]]:
         """The number of an averaged model, and those of the parameters that it is told."""
         tensors = parameters_of(model)
-        return _place(self.averages, average), tuple(self.looks.numbers(tensors))
+        return _place(self.averages, average), self.looks.some(tensors).numbers
 
     def renew(self) -> None:
         """Look at the parameters that models have by now, from now on."""
@@ -215,16 +215,21 @@ class Recorder:
             look=look,
             optimizer=number,
             groups=self.settings(optimizer),
-            infinite=self.looks.infinite(members),
+            infinite=self.looks.infinite(members.numbers),
             frozen=self.looks.zeros(members),
             unscaling=told or getattr(optimizer, "grad_scale", None) is not None,
         )
 
     def stepped(self, optimizer: Any, number: int, calls: int | None) -> Stepped:
         """A step that an optimizer has made."""
-        if any(getattr(optimizer, n, None) for n in STEP_HOOKS):
-            self._optimizers[number]["hooked"] = True
-        look = self.looks.glance(self._members(optimizer))
+        hooked = any(map(vars(optimizer).get, STEP_HOOKS))
+        self._optimizers[number]["hooked"] |= hooked
+        last = self.events[-1] if self.events else None
+        taken = last.look if isinstance(last, Used) and last.optimizer == number else None
+        if taken and _torchs(optimizer) and not hooked:
+            look = self.looks.after(self._members(optimizer), taken)
+        else:
+            look = self.looks.glance(self._members(optimizer))
         return Stepped(look=look, optimizer=number, calls=calls)
 
     def steps(self, number: int | None = None) -> int:
@@ -254,7 +259,6 @@ class Recorder:
         ranks: Sequence[Mapping[tuple[int, int], Told]] = (),
     ) -> Log:
         """All of it, without any tensor."""
-        self.looks.settle()
         models = list(self._models())
         return Log(
             tuple(map(self._settled, self.events)),
@@ -273,7 +277,7 @@ class Recorder:
     def _settled(self, event: Event) -> Event:
         """An event, with what is read off when the loop is over."""
         if isinstance(event, Used) and event.infinite is None and event.look:
-            return replace(event, infinite=self.looks.read_off(event.look))
+            return replace(event, infinite=event.look.latest.elements.infinite())
         return event
 
     def _optimizer(self, number: int) -> Optimizer:
@@ -362,6 +366,11 @@ def _same_groups(one: Any, other: Any) -> bool:
     """Whether two optimizers are one, or share the groups themselves."""
     mine = {id(group) for group in other.param_groups}
     return one is other or any(id(group) in mine for group in one.param_groups)
+
+
+def _torchs(optimizer: Any) -> bool:
+    """Whether the class of an optimizer is torch's own."""
+    return type(optimizer) is getattr(torch.optim, type(optimizer).__name__, None)
 
 
 def _remembers(optimizer: Any) -> bool:
