@@ -353,6 +353,28 @@ def test_a_scheduler_of_an_optimizer_that_makes_no_step_is_asked_about(another: 
     assert asked(partial(train, own=True)) == []
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_a_scheduler_of_an_optimizer_that_another_has_come_after_is_asked_about(own: bool) -> None:
+    """A checkpoint is loaded into a new one, and the schedule stays with the old one."""
+
+    def train(model: nn.Module, optimizer: Any) -> None:
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+        by_steps(model, optimizer, after=schedule.step)
+        other = sgd(model)
+        other.load_state_dict(optimizer.state_dict())
+        if own:
+            schedule = torch.optim.lr_scheduler.ExponentialLR(other, 0.9)
+        by_steps(model, other, after=schedule.step)
+
+    model = mlp()
+    report = oracles.check_loop(lambda: train(model, sgd(model)))
+    said = (
+        "whose schedule: whether ExponentialLR is to set the rates of SGD, which makes no step any"
+    )
+    assert report.ok
+    assert [str(one)[: len(said)] for one in report.doubts] == [said] * (not own)
+
+
 def test_a_schedule_that_is_taken_up_is_not_accused_if_the_training_breaks_off() -> None:
     model = mlp()
     optimizer = sgd(model)

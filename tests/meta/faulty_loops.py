@@ -218,6 +218,22 @@ def step_for_each_micro_batch(watch: Any) -> None:
             optimizer.zero_grad()
 
 
+@planted("step after each micro-batch", there=HOOKS)
+def step_within_each_micro_batch(watch: Any) -> None:
+    model = mlp()
+    optimizers = {p: torch.optim.SGD([p], lr=0.1) for p in model.parameters()}
+
+    def move(p: Any) -> None:
+        optimizers[p].step()
+        optimizers[p].zero_grad()
+
+    for p in model.parameters():
+        p.register_post_accumulate_grad_hook(move)
+    with watch([*optimizers.values()], model=model, accumulation=2):
+        for x, y in batches():
+            (F.cross_entropy(model(x), y) / 2).backward()
+
+
 @planted("no gradient")
 def no_backward_pass(watch: Any) -> None:
     model = mlp()

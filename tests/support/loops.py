@@ -594,6 +594,26 @@ def steps_within_the_backward_pass(watch: Any) -> Any:
     return model
 
 
+@where(HOOKS)
+def steps_within_the_last_micro_batch(watch: Any) -> Any:
+    model = mlp()
+    optimizers = {p: torch.optim.AdamW([p], lr=0.01) for p in model.parameters()}
+    last = False
+
+    def step(p: Any) -> None:
+        if last:
+            optimizers[p].step()
+            optimizers[p].zero_grad()
+
+    for p in model.parameters():
+        p.register_post_accumulate_grad_hook(step)
+    with watch([*optimizers.values()], model=model, loss="mean", accumulation=2):
+        for n, (x, y) in enumerate(batches()):
+            last = n % 2 == 1
+            (F.cross_entropy(model(x), y) / 2).backward()
+    return model
+
+
 @right
 def line_searched(watch: Any) -> Any:
     model = mlp()

@@ -195,7 +195,10 @@ def step_each_pass(loop: Loop) -> Iterator[str]:
     """A step is made after each pass, where several were to make one."""
     count = loop.log.meant.accumulation or 1
     for optimizer, updates in loop.watched:
-        single = all(len(u.landed) == len(u.backwards) == 1 for u in updates)
+        single = all(
+            len(u.begun) == 1 if u.inside else len(u.landed) == len(u.backwards) == 1
+            for u in updates
+        )
         if count > 1 and len(updates) > 1 and single:
             yield (
                 f"{optimizer.name} makes a step after each backward pass; {count} of them were to "

@@ -182,6 +182,12 @@ class Update:
         return True if tensors == {left.tensor} else None
 
     @property
+    def inside(self) -> bool:
+        """Whether the step is made while a pass goes on: as soon as its own gradients are there."""
+        ends = [e for e in self.window if isinstance(e, Begun | Ended)]
+        return bool(ends) and isinstance(ends[-1], Begun)
+
+    @property
     def takes_any(self) -> bool:
         """Whether the step takes anything but zeros."""
         taken = (self.taken(p) for p in self.parameters)

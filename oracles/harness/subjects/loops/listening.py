@@ -149,12 +149,13 @@ class Listener:
             return None
         self._calls = None
         self._skipping = bool(getattr(optimizer, "found_inf", None))
-        closure, put = _closure(optimizer, args, kwargs)
-        if closure is not None:
-            self._calls = 0
-            return put(self._counted(optimizer, number, closure))
+        given = [a for a in (*args, *kwargs.values()) if a is not None and a is not optimizer]
+        if given:
+            closure, put = _closure(optimizer, args, kwargs)
+            if closure is not None:
+                self._calls = 0
+                return put(self._counted(optimizer, number, closure))
         if not self._skipping:
-            given = [a for a in (*args, *kwargs.values()) if a is not None and a is not optimizer]
             self.recorder.note(self.recorder.used(optimizer, number, told=bool(given)))
         return None
 

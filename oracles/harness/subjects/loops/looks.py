@@ -185,9 +185,9 @@ class Looks:
 
         None if that can be read when the loop is over: they were kept whole.
         """
-        finite = self._reader.finite()
-        if finite is None:
+        if self._reader.kept:
             return None
+        finite = self._reader.finite()
         if finite.issuperset(numbers):
             return ()
         rest = [(n, g) for n in numbers if n not in finite and (g := self._held[n]) is not None]
@@ -226,6 +226,9 @@ class Reader:
 
     Args:
         where: by the number of the parameter, which elements.
+
+    Attributes:
+        kept: all numbers of what was read last are kept.
     """
 
     def __init__(self, where: Mapping[int, torch.Tensor]) -> None:
@@ -233,6 +236,7 @@ class Reader:
         self._plans: dict[Key, _Plan] = {}
         self._planned = 0
         self._ends: dict[int, int] = {}
+        self.kept = False
         self._last: tuple[_Plan, torch.Tensor | None, Sequence[Any]] | None = None
 
     def read(
@@ -243,20 +247,18 @@ class Reader:
         tensors: Sequence[Any],
     ) -> tuple[Elements, Elements]:
         """Those of some gradients and of some parameters, each by the numbers of these."""
-        self._last = None
+        self._last, self.kept = None, False
         key, every = (there, numbers), [*gradients, *tensors]
         if every and PLAIN.issuperset(map(type, gradients)):
             try:
                 plan = self._plans.get(key) or self._plan(key, every)
-                self._last = plan, None, every
-                row = [*map(NUMBERS, every)] if plan.whole else self._taken(plan, every)
-                if not plan.whole or sum(map(SIZE, every)) == plan.size:
-                    given = Elements(plan.gradients, row) if there else UNSEEN
-                    return given, Elements(plan.weights, row) if numbers else UNSEEN
+                self.kept = plan.whole and sum(map(SIZE, every)) == plan.size
+                row = [*map(NUMBERS, every)] if self.kept else self._taken(plan, every)
+                given = Elements(plan.gradients, row) if there else UNSEEN
+                return given, Elements(plan.weights, row) if numbers else UNSEEN
             except (RuntimeError, IndexError, TypeError):  # of several devices, or of other sizes
-                pass
-            self._plans.pop(key, None)
-            self._last = None
+                self._plans.pop(key, None)
+                self._last, self.kept = None, False
         return self._apart(there, gradients), self._apart(numbers, tensors)
 
     def _apart(self, numbers: tuple[int, ...], tensors: Sequence[Any]) -> Elements:
@@ -265,16 +267,11 @@ class Reader:
         row = np.array([v for each in values for v in each])
         return Elements(Places(numbers, [*map(len, values)], ALL), row)
 
-    def finite(self) -> frozenset[int] | None:
-        """The gradients that were read last whose sums are finite: so are all their elements.
-
-        None if they were kept whole.
-        """
+    def finite(self) -> frozenset[int]:
+        """The gradients that were read last whose sums are finite: so are all their elements."""
         if self._last is None:
             return frozenset()
         plan, row, tensors = self._last
-        if plan.whole:
-            return None
         small = plan.small if row is None or math.isfinite(row.sum()) else frozenset[int]()
         numbers = plan.gradients.parameters
         large = [p for p, *_ in plan.alone if p < len(numbers)]
@@ -286,6 +283,9 @@ class Reader:
         Raises:
             IndexError: a tensor has another size than it had.
         """
+        if plan.whole:
+            raise IndexError(plan.size)
+        self._last = plan, None, tensors
         recording = torch.is_grad_enabled()
         torch.set_grad_enabled(False)
         try:
