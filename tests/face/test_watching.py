@@ -165,11 +165,16 @@ def test_of_gradients_added_by_hand_each_rounded_sum_is_told() -> None:
     assert report.findings[0].sentence.startswith("steps 2 to 4 of SGD follow once more")
 
 
-def test_a_group_that_comes_late_has_followed_nothing_before() -> None:
+def test_of_a_group_that_comes_late_the_steps_are_told_that_follow_too_much() -> None:
     """Its first step takes all that has piled up; the steps after that follow it once more."""
     watching = Watching()
     FAULTY["unfrozen_and_never_cleared"].loop(watching)
-    assert watching.reports[0].findings[0].sentence.startswith("steps 4 to 6 of SGD follow once")
+    once_more, piled_up = (found.sentence for found in watching.reports[0].findings)
+    assert once_more.startswith("steps 4 to 6 of SGD follow once more gradients that")
+    assert piled_up == (
+        "step 3 of SGD follows all that had piled up in the gradients of 0.weight and 0.bias "
+        "before they came into a group: nothing has cleared them"
+    )
 
 
 def test_what_is_allowed_is_not_told() -> None:

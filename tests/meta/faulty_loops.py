@@ -120,6 +120,20 @@ def unfrozen_and_never_cleared(watch: Any) -> None:
             optimizer.step()
 
 
+@planted("never cleared")
+def joins_with_what_had_piled_up(watch: Any) -> None:
+    """It comes between a pass and the step, with the gradients of all passes."""
+    model = mlp()
+    optimizer = sgd(model[2])
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches()):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            if n == 2:
+                optimizer.add_param_group({"params": [*model[0].parameters()]})
+            optimizer.step()
+
+
 @planted("stale gradient")
 def another_model_cleared(watch: Any) -> None:
     """Only the head is cleared; the body's gradient stays where a pass does not reach it."""

@@ -818,6 +818,24 @@ def unfrozen_with_old_gradients(watch: Any) -> Any:
 
 
 @right
+def unfrozen_with_collected_gradients(watch: Any) -> Any:
+    """The body, which has stayed where it was, begins with the mean of all passes."""
+    model = mlp()
+    optimizer = sgd(model[2])
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches()):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            if n == 2:
+                for p in model[0].parameters():
+                    assert p.grad is not None
+                    p.grad /= 3
+                optimizer.add_param_group({"params": [*model[0].parameters()]})
+            optimizer.step()
+    return model
+
+
+@right
 def a_head_and_then_all(watch: Any) -> Any:
     """The optimizer of the second phase takes nothing of what the first one has followed."""
     model = mlp()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from oracles.harness.arithmetic.formats import DTYPES, round_to
-from oracles.harness.watching.events import Begun, Derived
-from oracles.harness.watching.loop import Loop, Update, listed, of, steps, verb
+from oracles.harness.watching.events import Begun, Derived, Gradient
+from oracles.harness.watching.loop import NOWHERE, Loop, Update, listed, of, steps, verb
 from oracles.harness.watching.parameters import replaced
 
 
@@ -17,21 +17,47 @@ def never_cleared(loop: Loop) -> Iterator[str]:
     """A step follows what the step before has followed, and what has come since."""
 
     def again(update: Update) -> bool:
-        return any(_carried(update, p) or _added(loop, update, p) for p in update.parameters)
+        return any(
+            _carried(update, update.earlier(p), p) or _added(loop, update, p)
+            for p in update.parameters
+        )
 
     for which, told in loop.where(again):
         yield (
             f"{which} {verb(told, 'follows', 'follow')} once more gradients that were followed "
             "before: nothing has cleared them"
         )
+    for optimizer, updates in loop.watched:
+        late = [(u.step, [p for p in u.parameters if _piled_up(u, p)]) for u in updates]
+        for step, piles in late:
+            if piles:
+                yield (
+                    f"{steps([step])} of {optimizer.name} follows all that had piled up in the "
+                    f"{verb(piles, 'gradient', 'gradients')} of {loop.names(piles)} before "
+                    f"{verb(piles, 'it', 'they')} came into a group: nothing has cleared "
+                    f"{verb(piles, 'it', 'them')}"
+                )
 
 
-def _carried(update: Update, parameter: int) -> bool:
+def _piled_up(update: Update, parameter: int) -> bool:
+    """Whether a parameter comes late, with a gradient that passes before the last step have left.
+
+    Whoever has collected it on purpose divides it.
+    """
+    before = update.previous
+    if before is None or parameter in before.gradients:
+        return False
+    old = (before.look or NOWHERE).gradient(parameter)
+    left = update.passes[-1].after(parameter) if update.passes else None
+    whole = left == update.taken(parameter)
+    return old is not None and whole and _carried(update, (old,), parameter)
+
+
+def _carried(update: Update, old: Sequence[Gradient], parameter: int) -> bool:
     """Whether passes have added to the gradient that was taken before, without a break.
 
     What no pass has reached may have been overwritten, as by a copy of another one's gradient.
     """
-    old = update.earlier(parameter)
     first = next((b.look for b in update.begun if b.look), None)
     at_first = first and first.gradient(parameter)
     if not (old and at_first and any(old[0].values)):

@@ -120,7 +120,7 @@ class Looks:
         numbers, gradients = some.numbers, self._gradients(some)
         if not all(map(is_, gradients, map(self._held.__getitem__, numbers))):
             self._hold(numbers, gradients)
-        which, versions = [*map(self._which.__getitem__, numbers)], _versions(gradients)
+        which, versions = tuple(map(self._which.__getitem__, numbers)), _versions(gradients)
         there, own = numbers, self._readable(some)
         if None in versions or own is not some:
             there = tuple(n for n in own.numbers if self._held[n] is not None)
@@ -442,12 +442,13 @@ def _one(rows: Sequence[torch.Tensor]) -> torch.Tensor:
     return flat(rows) if len(rows) > 1 else rows[0]
 
 
-def _versions(tensors: Sequence[torch.Tensor | None]) -> list[int | None]:
+def _versions(tensors: Sequence[torch.Tensor | None]) -> tuple[int | None, ...]:
     """How often torch has written into each; -1 where it does not count that."""
     try:
-        return [*map(VERSION, tensors)]
+        return tuple(map(VERSION, tensors))
     except (AttributeError, RuntimeError):  # of None, of what was made in inference mode
-        return [None if t is None else -1 if t.is_inference() else VERSION(t) for t in tensors]
+        each = [None if t is None else -1 if t.is_inference() else VERSION(t) for t in tensors]
+        return tuple(each)
 
 
 def readable(tensor: torch.Tensor) -> bool:
