@@ -129,6 +129,7 @@ NUMBERED = hasattr(torch.zeros((), requires_grad=True).clone().grad_fn, "_sequen
 @pytest.mark.parametrize(
     "loop",
     [
+        "a_head_and_then_all",
         *["checkpointed"] * NUMBERED,
         "checkpointed_reentrant",
         "overflow_left_out",
@@ -162,6 +163,18 @@ def test_of_gradients_added_by_hand_each_rounded_sum_is_told() -> None:
             w.grad = g if w.grad is None else w.grad + g
             optimizer.step()
     assert report.findings[0].sentence.startswith("steps 2 to 4 of SGD follow once more")
+
+
+def test_of_a_group_that_comes_late_the_steps_are_told_that_follow_too_much() -> None:
+    """Its first step takes all that has piled up; the steps after that follow it once more."""
+    watching = Watching()
+    FAULTY["unfrozen_and_never_cleared"].loop(watching)
+    once_more, piled_up = (found.sentence for found in watching.reports[0].findings)
+    assert once_more.startswith("steps 4 to 6 of SGD follow once more gradients that")
+    assert piled_up == (
+        "step 3 of SGD follows all that had piled up in the gradients of 0.weight and 0.bias "
+        "before they came into a group: nothing has cleared them"
+    )
 
 
 def test_what_is_allowed_is_not_told() -> None:
@@ -343,6 +356,28 @@ def test_a_scheduler_of_an_optimizer_that_makes_no_step_is_asked_about(another: 
     said = "whose schedule: whether ExponentialLR is to set the rates of SGD (2), which makes no"
     assert [one[: len(said)] for one in asked(partial(train, own=False))] == [said]
     assert asked(partial(train, own=True)) == []
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_scheduler_of_an_optimizer_that_another_has_come_after_is_asked_about(own: bool) -> None:
+    """A checkpoint is loaded into a new one, and the schedule stays with the old one."""
+
+    def train(model: nn.Module, optimizer: Any) -> None:
+        schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)
+        by_steps(model, optimizer, after=schedule.step)
+        other = sgd(model)
+        other.load_state_dict(optimizer.state_dict())
+        if own:
+            schedule = torch.optim.lr_scheduler.ExponentialLR(other, 0.9)
+        by_steps(model, other, after=schedule.step)
+
+    model = mlp()
+    report = oracles.check_loop(lambda: train(model, sgd(model)))
+    said = (
+        "whose schedule: whether ExponentialLR is to set the rates of SGD, which makes no step any"
+    )
+    assert report.ok
+    assert [str(one)[: len(said)] for one in report.doubts] == [said] * (not own)
 
 
 def test_a_schedule_that_is_taken_up_is_not_accused_if_the_training_breaks_off() -> None:
@@ -586,11 +621,63 @@ def test_a_glance_at_some_leaves_the_gradients_of_others_as_they_were() -> None:
     first = looks.look()
     for tensor in tensors:
         tensor.grad = None
-    some, then = looks.glance([1, 3]), looks.look()
+    some, then = looks.glance(looks.some([tensors[1], tensors[3]])), looks.look()
     gone = [[look.gradient(n) is None for n in range(6)] for look in (first, some, then)]
     assert gone[1:] == [[n in (1, 3) for n in range(6)], 6 * [True]]
     assert not any(gone[0]), "a look stays what it was"
     assert [bool(some.weight(n)) for n in range(6)] == [n in (1, 3) for n in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        (lambda w: None, (3.0, 3.0)),
+        (lambda w: w.grad.mul_(2), (6.0, 6.0)),
+        (lambda w: setattr(w, "grad", torch.full((2,), 4.0)), (4.0, 4.0)),
+        (lambda w: w.grad.data.zero_(), (3.0, 3.0)),  # which no step of torch's does
+        (lambda w: setattr(w, "grad", None), None),
+    ],
+    ids=["left alone", "written", "replaced", "behind the counters", "cleared"],
+)
+def test_after_a_step_gradients_are_read_if_it_has_changed_them(change: Any, left: Any) -> None:
+    w = torch.ones(2, requires_grad=True)
+    w.grad = torch.full((2,), 3.0)
+    looks = Looks()
+    before = looks.glance(some := looks.some([w]))
+    w.data.mul_(2)
+    change(w)
+    after = looks.after(some, before)
+    seen = after.gradient(0)
+    assert (seen and seen.values) == left
+    assert after.weight(0) == (2.0, 2.0)
+
+
+def forget(optimizer: Any, *_: Any) -> None:
+    """Clear what a step has followed, unseen by torch."""
+    for p in optimizer.param_groups[0]["params"]:
+        p.grad.data.zero_()
+
+
+class Forgetting(torch.optim.SGD):
+    def step(self, closure: Any = None) -> Any:
+        super().step(closure)
+        forget(self)
+
+
+@pytest.mark.parametrize("hooked", [False, True], ids=["class", "hook"])
+def test_what_a_step_that_is_not_torchs_leaves_of_gradients_is_read(hooked: bool) -> None:
+    w = nn.Parameter(torch.ones(2))
+    optimizer = (torch.optim.SGD if hooked else Forgetting)([w], lr=0.1)
+    if hooked:
+        optimizer.register_step_post_hook(forget)
+    with oracles.watch(optimizer) as report:
+        w.sum().backward()
+        optimizer.step()
+    look = report.log.events[-1].look
+    assert look is not None
+    seen = look.gradient(0)
+    assert seen is not None
+    assert seen.values == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("weights", [False, True])
@@ -602,7 +689,6 @@ def test_what_is_kept_whole_is_as_it_was(weights: bool) -> None:
     look = looks.look(weights=weights)
     w.grad.zero_()
     w.data.zero_()
-    looks.settle()
     seen = look.gradient(0)
     assert seen is not None
     assert seen.values == (3.0,) * 4
@@ -633,8 +719,7 @@ def infinite(*gradients: torch.Tensor) -> list[int]:
     looks.follow(parameters)
     look = looks.look()
     found = looks.infinite(range(len(gradients)))
-    looks.settle()
-    return [*(looks.read_off(look) if found is None else found)]
+    return [*(look.latest.elements.infinite() if found is None else found)]
 
 
 def test_which_gradients_are_not_finite() -> None:

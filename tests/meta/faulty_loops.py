@@ -106,6 +106,34 @@ def gradients_added_by_hand(watch: Any) -> None:
             optimizer.step()
 
 
+@planted("never cleared")
+def unfrozen_and_never_cleared(watch: Any) -> None:
+    """What is cleared was chosen before the body came."""
+    model = mlp()
+    optimizer = sgd(model[2])
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches(6)):
+            if n == 2:
+                optimizer.add_param_group({"params": [*model[0].parameters()]})
+            model[2].zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+
+
+@planted("never cleared")
+def joins_with_what_had_piled_up(watch: Any) -> None:
+    """It comes between a pass and the step, with the gradients of all passes."""
+    model = mlp()
+    optimizer = sgd(model[2])
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches()):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            if n == 2:
+                optimizer.add_param_group({"params": [*model[0].parameters()]})
+            optimizer.step()
+
+
 @planted("stale gradient")
 def another_model_cleared(watch: Any) -> None:
     """Only the head is cleared; the body's gradient stays where a pass does not reach it."""
@@ -202,6 +230,22 @@ def step_for_each_micro_batch(watch: Any) -> None:
             (F.cross_entropy(model(x), y) / 4).backward()
             optimizer.step()
             optimizer.zero_grad()
+
+
+@planted("step after each micro-batch", there=HOOKS)
+def step_within_each_micro_batch(watch: Any) -> None:
+    model = mlp()
+    optimizers = {p: torch.optim.SGD([p], lr=0.1) for p in model.parameters()}
+
+    def move(p: Any) -> None:
+        optimizers[p].step()
+        optimizers[p].zero_grad()
+
+    for p in model.parameters():
+        p.register_post_accumulate_grad_hook(move)
+    with watch([*optimizers.values()], model=model, accumulation=2):
+        for x, y in batches():
+            (F.cross_entropy(model(x), y) / 2).backward()
 
 
 @planted("no gradient")

@@ -594,6 +594,26 @@ def steps_within_the_backward_pass(watch: Any) -> Any:
     return model
 
 
+@where(HOOKS)
+def steps_within_the_last_micro_batch(watch: Any) -> Any:
+    model = mlp()
+    optimizers = {p: torch.optim.AdamW([p], lr=0.01) for p in model.parameters()}
+    last = False
+
+    def step(p: Any) -> None:
+        if last:
+            optimizers[p].step()
+            optimizers[p].zero_grad()
+
+    for p in model.parameters():
+        p.register_post_accumulate_grad_hook(step)
+    with watch([*optimizers.values()], model=model, loss="mean", accumulation=2):
+        for n, (x, y) in enumerate(batches()):
+            last = n % 2 == 1
+            (F.cross_entropy(model(x), y) / 2).backward()
+    return model
+
+
 @right
 def line_searched(watch: Any) -> Any:
     model = mlp()
@@ -753,6 +773,76 @@ def unfrozen_in_the_middle(watch: Any) -> Any:
                 for p in model[0].parameters():
                     p.requires_grad_(True)
                 optimizer.add_param_group({"params": model[0].parameters(), "lr": 0.001})
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+def layers() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 2))
+
+
+@right
+def unfrozen_layer_by_layer(watch: Any) -> Any:
+    """Nobody clears the gradients of a layer before it joins: then the optimizer does."""
+    model = layers()
+    optimizer = sgd(model[4])
+    with watch(optimizer, model=model):
+        for layer in (None, 2, 0):
+            if layer is not None:
+                optimizer.add_param_group({"params": [*model[layer].parameters()], "lr": 0.01})
+            for x, y in batches(2):
+                optimizer.zero_grad()
+                F.cross_entropy(model(x), y).backward()
+                optimizer.step()
+    return model
+
+
+@right
+def unfrozen_with_old_gradients(watch: Any) -> Any:
+    """What has hung on a frozen body since an earlier phase is cleared when it joins."""
+    model = mlp()
+    F.cross_entropy(model(batches()[0][0]), batches()[0][1]).backward()
+    model[0].requires_grad_(False)
+    optimizer = sgd(model[2])
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches(6)):
+            if n == 3:
+                model[0].requires_grad_(True)
+                optimizer.add_param_group({"params": [*model[0].parameters()]})
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model
+
+
+@right
+def unfrozen_with_collected_gradients(watch: Any) -> Any:
+    """The body, which has stayed where it was, begins with the mean of all passes."""
+    model = mlp()
+    optimizer = sgd(model[2])
+    with watch(optimizer, model=model):
+        for n, (x, y) in enumerate(batches()):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            if n == 2:
+                for p in model[0].parameters():
+                    assert p.grad is not None
+                    p.grad /= 3
+                optimizer.add_param_group({"params": [*model[0].parameters()]})
+            optimizer.step()
+    return model
+
+
+@right
+def a_head_and_then_all(watch: Any) -> Any:
+    """The optimizer of the second phase takes nothing of what the first one has followed."""
+    model = mlp()
+    head, whole = sgd(model[2]), sgd(model)
+    with watch([head, whole], model=model):
+        for n, (x, y) in enumerate(batches()):
+            optimizer = head if n < 2 else whole
             optimizer.zero_grad()
             F.cross_entropy(model(x), y).backward()
             optimizer.step()

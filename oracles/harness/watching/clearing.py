@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from oracles.harness.arithmetic.formats import DTYPES, round_to
-from oracles.harness.watching.events import Begun, Derived
-from oracles.harness.watching.loop import Loop, Update, listed, of, steps, verb
+from oracles.harness.watching.events import Begun, Derived, Gradient
+from oracles.harness.watching.loop import NOWHERE, Loop, Update, listed, of, steps, verb
 from oracles.harness.watching.parameters import replaced
 
 
@@ -17,22 +17,47 @@ def never_cleared(loop: Loop) -> Iterator[str]:
     """A step follows what the step before has followed, and what has come since."""
 
     def again(update: Update) -> bool:
-        own = update.optimizer.parameters
-        return any(_carried(update, p) or _added(loop, update, p) for p in own)
+        return any(
+            _carried(update, update.earlier(p), p) or _added(loop, update, p)
+            for p in update.parameters
+        )
 
     for which, told in loop.where(again):
         yield (
             f"{which} {verb(told, 'follows', 'follow')} once more gradients that were followed "
             "before: nothing has cleared them"
         )
+    for optimizer, updates in loop.watched:
+        late = [(u.step, [p for p in u.parameters if _piled_up(u, p)]) for u in updates]
+        for step, piles in late:
+            if piles:
+                yield (
+                    f"{steps([step])} of {optimizer.name} follows all that had piled up in the "
+                    f"{verb(piles, 'gradient', 'gradients')} of {loop.names(piles)} before "
+                    f"{verb(piles, 'it', 'they')} came into a group: nothing has cleared "
+                    f"{verb(piles, 'it', 'them')}"
+                )
 
 
-def _carried(update: Update, parameter: int) -> bool:
+def _piled_up(update: Update, parameter: int) -> bool:
+    """Whether a parameter comes late, with a gradient that passes before the last step have left.
+
+    Whoever has collected it on purpose divides it.
+    """
+    before = update.previous
+    if before is None or parameter in before.gradients:
+        return False
+    old = (before.look or NOWHERE).gradient(parameter)
+    left = update.passes[-1].after(parameter) if update.passes else None
+    whole = left == update.taken(parameter)
+    return old is not None and whole and _carried(update, (old,), parameter)
+
+
+def _carried(update: Update, old: Sequence[Gradient], parameter: int) -> bool:
     """Whether passes have added to the gradient that was taken before, without a break.
 
     What no pass has reached may have been overwritten, as by a copy of another one's gradient.
     """
-    old = update.earlier(parameter)
     first = next((b.look for b in update.begun if b.look), None)
     at_first = first and first.gradient(parameter)
     if not (old and at_first and any(old[0].values)):
@@ -70,7 +95,7 @@ def _adds(update: Update, begun: Begun, parameter: int) -> bool:
 def stale(loop: Loop) -> Iterator[str]:
     """Some parameters have new gradients, and others those of the step before."""
     for optimizer, updates in loop.watched:
-        again = [(u, [p for p in optimizer.parameters if _repeated(u, p)]) for u in updates]
+        again = [(u, [p for p in u.parameters if _repeated(u, p)]) for u in updates]
         told = [(u.step, ps) for u, ps in again if ps and u.backwards]
         if told:
             numbers = [step for step, _ in told]
@@ -100,7 +125,7 @@ def _repeated(update: Update, parameter: int) -> bool:
 
 
 def _all_repeated(update: Update) -> bool:
-    own = [p for p in update.optimizer.parameters if update.taken(p) is not None]
+    own = [p for p in update.parameters if update.taken(p) is not None]
     return bool(own) and not update.backwards and all(_repeated(update, p) for p in own)
 
 
@@ -120,7 +145,7 @@ def _doubled(update: Update) -> bool:
         other.begun.again
         and one.begun in landed
         and other.begun in landed
-        and any(one.reached(p) and other.reached(p) for p in update.optimizer.parameters)
+        and any(one.reached(p) and other.reached(p) for p in update.parameters)
         for one, other in pairwise(update.passes)
     )
 
@@ -147,7 +172,7 @@ def _cleared(update: Update) -> bool:
 def no_gradient(loop: Loop) -> Iterator[str]:
     """No optimizer that was watched had a gradient at any of its steps."""
     watched = [(o, u) for o, updates in loop.watched for u in updates]
-    given = any(u.taken(p) is not None for o, u in watched for p in o.parameters)
+    given = any(g is not None for _, u in watched for g in u.used.gradients.values())
     known = {optimizer.name for optimizer, *_ in replaced(loop)}
     if not given and not any(u.backwards for _, u in watched):
         for optimizer, updates in loop.watched:
@@ -196,7 +221,10 @@ def step_each_pass(loop: Loop) -> Iterator[str]:
     """A step is made after each pass, where several were to make one."""
     count = loop.log.meant.accumulation or 1
     for optimizer, updates in loop.watched:
-        single = all(len(u.landed) == len(u.backwards) == 1 for u in updates)
+        single = all(
+            len(u.begun) == 1 if u.inside else len(u.landed) == len(u.backwards) == 1
+            for u in updates
+        )
         if count > 1 and len(updates) > 1 and single:
             yield (
                 f"{optimizer.name} makes a step after each backward pass; {count} of them were to "
@@ -240,7 +268,7 @@ def dropped(loop: Loop) -> Iterator[str]:
         own = set(optimizer.parameters)
         others = {p for o in loop.log.optimizers for p in o.parameters} - own
         lost = [
-            (u, [b for b in u.lost if not any(map(b.reached, others)) and not u.skipped(b)])
+            (u, [b for b in u.lost if not any(map(b.reached, others)) and not u.excused(b)])
             for u in updates
         ]
         told = [u.step for u, passes in lost if passes and u.landed]

@@ -27,7 +27,7 @@ def _limits(loop: Loop) -> list[tuple[int, Clipped]]:
 
 def _clips(update: Update) -> list[Clipped]:
     """Calls that limit gradients of the optimizer; one without a limit measures their norm."""
-    own = set(update.optimizer.parameters)
+    own = set(update.parameters)
     found = [e for e in update.window if isinstance(e, Clipped) and math.isfinite(e.limit)]
     return [clip for clip in found if own & set(clip.parameters)]
 
@@ -57,7 +57,7 @@ def to_zeros(loop: Loop) -> Iterator[str]:
 
 def _overflows(update: Update) -> bool:
     """Whether a clip has left zeros of all gradients, and not because they were scaled."""
-    own = update.optimizer.parameters
+    own = update.parameters
     clips = {clip for p in own if (clip := update.vanished(p))}
     left = update.takes_any or any(_still_scaled(update, clip) for clip in clips)
     return bool(clips) and not left
@@ -88,7 +88,7 @@ def _chosen(number: float) -> bool:
 def _untouched(update: Update, clip: Clipped, before: tuple[Event, ...]) -> bool:
     """Whether gradients are what the last backward pass has left when they are clipped."""
     last = [b for b in update.landed if b.ended in before][-1]
-    own = [p for p in update.optimizer.parameters if p in clip.parameters]
+    own = [p for p in update.parameters if p in clip.parameters]
     left = [(last.after(p), clip.before.gradient(p)) for p in own if last.reached(p)]
     return bool(left) and all(a and g and a.values == g.values for a, g in left)
 
@@ -107,7 +107,7 @@ def _added_to(update: Update, clip: Clipped) -> bool:
     place = update.window.index(clip)
     earlier = [b for b in update.landed if b.ended in update.window[:place]]
     later = [b for b in update.landed if b.begun in update.window[place:]]
-    own = [p for p in clip.parameters if p in update.optimizer.parameters]
+    own = [p for p in clip.parameters if p in update.parameters]
     return bool(earlier) and _limited(clip) and any(_adds(b, clip, p) for b in later for p in own)
 
 
@@ -164,7 +164,7 @@ def of_none(loop: Loop) -> Iterator[str]:
         own = set(optimizer.parameters)
         clips = [(e, mine) for _, e in every if (mine := own & set(e.parameters))]
         there = any(clip.before.gradient(p) for clip, mine in clips for p in mine)
-        steps_made = sum(any(u.taken(p) for p in own) for u in updates)
+        steps_made = sum(any(u.used.gradients.values()) for u in updates)
         if len(clips) > 1 and steps_made > 1 and not there:
             yield (
                 f"{len(clips)} calls clip nothing of {optimizer.name}: its parameters have no "

@@ -1,6 +1,7 @@
-"""What was seen of a training loop: a frozen record for each event, numbers in place of tensors.
+"""What was seen of a training loop: a record for each event, numbers in place of tensors.
 
-Parameters, optimizers, schedulers and models go by the numbers that they have in the log.
+Parameters, optimizers, schedulers and models go by the numbers that they have in the log. Records
+that are made while the loop runs are not frozen: it would take four times as long to make one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from oracles.harness.arithmetic.formats import FloatArray
 
@@ -35,39 +38,60 @@ class Gradient(NamedTuple):
     values: Values
 
 
-class Elements(NamedTuple):
-    """Some elements of many tensors, as they are read: in one row, beside others.
+class Places(NamedTuple):
+    """Where in a row elements of parameters are.
 
     Attributes:
         parameters: of which parameters, in order.
         counts: how many of each.
-        places: where in the row they are, one parameter after the other.
-        rows: all rows that were read of a loop.
-        row: which of these it is.
+        places: where they are, one parameter after the other.
+        spans: where all elements of each are, if they are there.
     """
 
     parameters: Sequence[int] = ()
     counts: Sequence[int] = ()
     places: Any = ()
-    rows: Sequence[FloatArray] = ()
-    row: int = 0
+    spans: Sequence[slice] = ()
+
+
+class Elements(NamedTuple):
+    """Some elements of many tensors, as they are read: in one row, beside others.
+
+    Attributes:
+        of: of which parameters, and where.
+        row: that; or whole tensors, as lists.
+    """
+
+    of: Places = Places()
+    row: Any = ()
 
     def by_parameter(self) -> dict[int, Values]:
         """Those of each; what is no number is one object, so that it is the same as itself."""
-        if not self.parameters:
+        if not self.of.parameters:
             return {}
-        row = self.rows[self.row][self.places].tolist()
+        row = self._numbers[self.of.places].tolist()
         if not math.isfinite(sum(row)):
             row = [v if v == v else math.nan for v in row]
-        ends = accumulate(self.counts)
-        places = zip(self.parameters, self.counts, ends, strict=True)
+        ends = accumulate(self.of.counts)
+        places = zip(self.of.parameters, self.of.counts, ends, strict=True)
         return {p: tuple(row[end - count : end]) for p, count, end in places}
+
+    def infinite(self) -> tuple[int, ...]:
+        """Parameters all of whose elements are there, and not all finite."""
+        finite = np.isfinite(self._numbers)
+        spans = zip(self.of.parameters, self.of.spans, strict=True)
+        return () if finite.all() else tuple(p for p, span in spans if not finite[span].all())
+
+    @property
+    def _numbers(self) -> FloatArray:
+        row: Any = self.row
+        return np.concatenate([*map(np.ravel, row)]) if isinstance(row, list) else row
 
 
 UNSEEN = Elements()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Seen:
     """The gradients of some parameters at one moment, as they are read.
 
@@ -94,7 +118,7 @@ class Seen:
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Look:
     """All parameters at one moment, kept as it was read: loops have hundreds of them.
 
@@ -108,6 +132,11 @@ class Look:
     seen: Sequence[Seen] = ()
     until: int = 0
     of_weights: Elements = UNSEEN
+
+    @property
+    def latest(self) -> Seen:
+        """Gradients that were seen last."""
+        return self.seen[self.until - 1]
 
     @cached_property
     def weights(self) -> Mapping[int, Values]:
@@ -153,7 +182,7 @@ class Loss(NamedTuple):
 NOT_READ = Loss()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Event:
     """Something that happened, and what there was at that moment, or right after it.
 
@@ -164,7 +193,7 @@ class Event:
     look: Look | None = None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Begun(Event):
     """A backward pass begins.
 
@@ -181,7 +210,7 @@ class Begun(Event):
     again: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Derived(Event):
     """Gradients of parameters were computed, and put nowhere yet.
 
@@ -197,7 +226,7 @@ class Derived(Event):
         return self.elements.by_parameter()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Unrecorded(Event):
     """No graphs were recorded for a while, as in a validation.
 
@@ -208,7 +237,7 @@ class Unrecorded(Event):
     training: tuple[bool, ...]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Turned(Event):
     """A model was told its mode, which may be the one that it was in.
 
@@ -221,12 +250,12 @@ class Turned(Event):
     training: bool
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Ended(Event):
     """It is over."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Used(Event):
     """An optimizer takes the gradients that there are.
 
@@ -247,8 +276,13 @@ class Used(Event):
     frozen: tuple[int, ...] = ()
     unscaling: bool = False
 
+    @property
+    def gradients(self) -> Mapping[int, Gradient | None]:
+        """Those of all parameters that the optimizer has by then, groups may come later."""
+        return self.look.latest.gradients if self.look else {}
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+
+@dataclass(kw_only=True, eq=False)
 class Stepped(Event):
     """An optimizer has made a step.
 
@@ -261,14 +295,14 @@ class Stepped(Event):
     calls: int | None = None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Skipped(Event):
     """A scaler has left out a step, as gradients were not finite."""
 
     optimizer: int
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Unscaled(Event):
     """A scaler has divided the gradients of an optimizer by its scale."""
 
@@ -276,12 +310,12 @@ class Unscaled(Event):
     scale: float
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Asked(Event):
     """Somebody has asked a scaler for its scale."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Clipped(Event):
     """Gradients were clipped; the look is the one after that.
 
@@ -300,7 +334,7 @@ class Clipped(Event):
     spent: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Advanced(Event):
     """A scheduler has made a step.
 
@@ -321,7 +355,7 @@ class Advanced(Event):
     left: Values = ()
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Built(Event):
     """A scheduler was built, and has set the first rates.
 
@@ -334,7 +368,7 @@ class Built(Event):
     rates: Values
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(kw_only=True, eq=False)
 class Averaged(Event):
     """An averaged model was told the weights of a model.
 

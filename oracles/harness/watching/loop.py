@@ -111,16 +111,21 @@ class Update:
     stepped: Stepped | None
     unit: float
 
+    @property
+    def parameters(self) -> tuple[int, ...]:
+        """What the optimizer has when it takes them; groups may come later."""
+        return tuple(self.used.gradients)
+
     def taken(self, parameter: int) -> Gradient | None:
         """The gradient of a parameter that the step takes."""
-        return (self.used.look or NOWHERE).gradient(parameter)
+        return self.used.gradients.get(parameter)
 
     def earlier(self, parameter: int) -> tuple[Gradient, ...]:
         """The gradient of a parameter that was taken before, and what the step then left of it.
 
-        Nothing was taken by a step that has left the parameter where it was.
+        Nothing was taken by a step that has left the parameter where it was, or did not have it.
         """
-        if self.previous is None:
+        if self.previous is None or parameter not in self.previous.gradients:
             return ()
         after = (e for e in self.window[:1] if isinstance(e, Stepped))
         looks = [e.look for e in (self.previous, *after) if e.look]
@@ -152,8 +157,7 @@ class Update:
     @cached_property
     def backwards(self) -> tuple[Backward, ...]:
         """Those that have reached parameters of the optimizer."""
-        own = self.optimizer.parameters
-        return tuple(b for b in self.passes if any(map(b.reached, own)))
+        return tuple(b for b in self.passes if any(map(b.reached, self.parameters)))
 
     def after(self, event: Event) -> tuple[Event, ...]:
         """What happened after an event, up to the step."""
@@ -178,9 +182,15 @@ class Update:
         return True if tensors == {left.tensor} else None
 
     @property
+    def inside(self) -> bool:
+        """Whether the step is made while a pass goes on: as soon as its own gradients are there."""
+        ends = [e for e in self.window if isinstance(e, Begun | Ended)]
+        return bool(ends) and isinstance(ends[-1], Begun)
+
+    @property
     def takes_any(self) -> bool:
         """Whether the step takes anything but zeros."""
-        taken = (self.taken(p) for p in self.optimizer.parameters)
+        taken = (self.taken(p) for p in self.parameters)
         return any(g and any(g.values) for g in taken)
 
     def vanished(self, parameter: int) -> Clipped | None:
@@ -209,11 +219,15 @@ class Update:
         """The passes whose gradients were cleared before the step."""
         return tuple(b for b in self.backwards if self._fates(b) == {False})
 
-    def skipped(self, backward: Backward) -> bool:
-        """Whether the step that was to take the gradients of a pass was left out."""
-        number = self.used.optimizer
-        since = self.after(backward.ended)
-        return any(isinstance(e, Skipped) and e.optimizer == number for e in since)
+    def excused(self, backward: Backward) -> bool:
+        """Whether a pass was none of the step's: a step of another optimizer has come after it.
+
+        Or the step that was to take its gradients was left out.
+        """
+        number, since = self.used.optimizer, self.after(backward.ended)
+        skipped = any(isinstance(e, Skipped) and e.optimizer == number for e in since)
+        before = takewhile(lambda e: not isinstance(e, Begun), since)
+        return skipped or any(isinstance(e, Used) and e.optimizer != number for e in before)
 
     @property
     def sure(self) -> bool:
@@ -221,7 +235,7 @@ class Update:
         return len(self.landed) + len(self.lost) == len(self.backwards)
 
     def _fates(self, backward: Backward) -> set[bool | None]:
-        return {self.kept(backward, p) for p in self.optimizer.parameters} - {None}
+        return {self.kept(backward, p) for p in self.parameters} - {None}
 
     @cached_property
     def factor(self) -> float | None:
@@ -232,7 +246,7 @@ class Update:
         if not self.landed:
             return None
         last = self.landed[-1]
-        found = [f for p in self.optimizer.parameters if (f := self._factor(last, p)) is not None]
+        found = [f for p in self.parameters if (f := self._factor(last, p)) is not None]
         if not found or max(found) - min(found) > ROUNDINGS * self.unit * abs(found[0]):
             return None
         return found[0]

@@ -340,6 +340,24 @@ def of_others(loop: Loop) -> Iterator[str]:
                     f"step, and nobody those of {optimizer.name}"
                 )
                 break
+    for scheduler, former, optimizer in _outlived(loop):
+        yield (
+            f"whether {scheduler.name} is to set the rates of {former.name}, which makes no step "
+            f"any more, and nobody those of {optimizer.name}, which goes on with its parameters"
+        )
+
+
+def _outlived(loop: Loop) -> Iterator[tuple[Scheduler, Optimizer, Optimizer]]:
+    """Schedulers that go on for an optimizer that another one has come after."""
+    places = {event: place for place, event in enumerate(loop.log.events)}
+    for number, scheduler, former, made in loop.adjusted:
+        for optimizer, updates in loop.watched:
+            start = places[updates[0].used]
+            after = places[made[-1].used] < start
+            heir = after and set(former.parameters) & set(optimizer.parameters)
+            goes_on = len(advances(number, loop.log.events[start:])) > 1
+            if heir and goes_on and _unscheduled(loop, updates):
+                yield scheduler, former, optimizer
 
 
 def _idle(loop: Loop) -> Iterator[tuple[Scheduler, Optimizer]]:

@@ -67,7 +67,7 @@ class Listener:
         self.recorder = recorder
         self.steps = steps
         self.patches = Patches()
-        self._stack: list[tuple[int, Any]] = []
+        self._stack: list[tuple[Any, int, Any]] = []
         self._calls: int | None = None
         self._skipping = False
         self._passes = 0
@@ -143,18 +143,19 @@ class Listener:
         frame = _caller()
         if self._stack:  # of others, or of those that have raised
             running = _running(frame)
-            self._stack = [one for one in self._stack if id(one[1]) in running]
-        self._stack.append((number, frame))
+            self._stack = [one for one in self._stack if id(one[2]) in running]
+        self._stack.append((optimizer, number, frame))
         if len(self._stack) > 1:
             return None
         self._calls = None
         self._skipping = bool(getattr(optimizer, "found_inf", None))
-        closure, put = _closure(optimizer, args, kwargs)
-        if closure is not None:
-            self._calls = 0
-            return put(self._counted(optimizer, number, closure))
+        given = [a for a in (*args, *kwargs.values()) if a is not None and a is not optimizer]
+        if given:
+            closure, put = _closure(optimizer, args, kwargs)
+            if closure is not None:
+                self._calls = 0
+                return put(self._counted(optimizer, number, closure))
         if not self._skipping:
-            given = [a for a in (*args, *kwargs.values()) if a is not None and a is not optimizer]
             self.recorder.note(self.recorder.used(optimizer, number, told=bool(given)))
         return None
 
@@ -173,11 +174,14 @@ class Listener:
         return call
 
     def _after(self, optimizer: Any, args: Any, kwargs: Any) -> None:
-        number = self.recorder.number(optimizer)
-        places = [place for place, (other, _) in enumerate(self._stack) if other == number]
-        if not self.patches.on or not places:
+        if not self.patches.on:
             return
-        del self._stack[places[-1] :]
+        while self._stack:
+            other, number, _ = self._stack.pop()
+            if other is optimizer:
+                break
+        else:  # its beginning was not seen
+            return
         if self._stack:
             return
         if self._skipping:

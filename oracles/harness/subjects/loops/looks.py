@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, pairwise
-from operator import is_
+from operator import attrgetter, is_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch._utils import _flatten_dense_tensors
 from torch.nn.parameter import is_lazy
 
 from oracles.harness.arithmetic.formats import FloatArray
-from oracles.harness.watching.events import Elements, Look, Seen
+from oracles.harness.watching.events import UNSEEN, Elements, Look, Places, Seen
 
 ELEMENTS = 4
 """So many elements of each tensor are looked at: those with the largest gradients there were."""
@@ -29,8 +29,9 @@ flat: Callable[[Sequence[Any]], torch.Tensor] = _flatten_dense_tensors
 SMALL = 2**11
 """Tensors of so many elements are copied whole sooner than some of their elements are taken."""
 
-FEW = 2**8
-"""Tensors that have so many elements together are kept whole, and read when the loop is over."""
+FEW = 2**7
+"""Of tensors that have so many elements together all are kept, as numbers: sooner than by any call
+that makes a tensor. What of them is looked at is chosen when the loop is over."""
 
 ALIKE = 4
 """So many small tensors are laid into one sooner than each is read."""
@@ -43,16 +44,19 @@ PLAIN = frozenset({torch.Tensor, torch.nn.Parameter})
 
 ALL = slice(None)
 
+GRADIENT, VERSION, TRAINABLE = map(attrgetter, ("grad", "_version", "requires_grad"))
+SIZE, NUMBERS = torch.Tensor.numel, torch.Tensor.tolist
+"""What is asked of each tensor: mapped, none of it is a call of Python's."""
+
 Key = tuple[tuple[int, ...], tuple[int, ...]]
 """Numbers of parameters: whose gradients are read, and which are read themselves."""
 
 
-class Places(NamedTuple):
-    """Of which parameters elements are read, how many, and where these are in a row."""
+class Some(NamedTuple):
+    """Parameters that are looked at together, by number."""
 
-    parameters: Sequence[int]
-    counts: Sequence[int]
-    places: Any
+    numbers: tuple[int, ...] = ()
+    tensors: Sequence[torch.Tensor] = ()
 
 
 class Looks:
@@ -71,7 +75,7 @@ class Looks:
         self.first: list[torch.Tensor | None] = []
         self._numbers: dict[int, int] = {}
         self._where: dict[int, torch.Tensor] = {}
-        self._every: tuple[int, ...] = ()
+        self._every = Some()
         self._leaves = True
         self._held: list[torch.Tensor | None] = []
         self._which: list[int] = []
@@ -91,16 +95,17 @@ class Looks:
                 self._leaves &= tensor.is_leaf
                 self._held.append(None)
                 self._which.append(0)
-        self._every = tuple(range(len(self.tensors)))
+        self._every = Some(tuple(range(len(self.tensors))), self.tensors)
 
     def number(self, tensor: torch.Tensor) -> int:
         """The number of a parameter, which is looked at from now on."""
-        return self.numbers([tensor])[0]
+        return self.some([tensor]).numbers[0]
 
-    def numbers(self, tensors: Sequence[torch.Tensor]) -> list[int]:
-        """The numbers of parameters, which are looked at from now on."""
+    def some(self, tensors: Sequence[torch.Tensor]) -> Some:
+        """Parameters, each once, which are looked at from now on."""
         self.follow(tensors)
-        return [*map(self._numbers.__getitem__, map(id, tensors))]
+        numbers = tuple(dict.fromkeys(self._numbers[id(tensor)] for tensor in tensors))
+        return Some(numbers, [self.tensors[n] for n in numbers])
 
     def known(self, tensor: torch.Tensor) -> int | None:
         """The number of a parameter, if it has one."""
@@ -108,47 +113,49 @@ class Looks:
 
     def look(self, *, weights: bool = True) -> Look:
         """All of them, as they are now; or the gradients alone."""
-        gradients = self._gradients(self.tensors)
-        if not all(map(is_, gradients, self._held)):
-            self._hold(self._every, gradients)
-        self._seen = []
-        return self._looked(self._every, self.tensors, gradients, weights=weights)
+        return self.glance(self._every, weights=weights)
 
-    def glance(self, numbers: Sequence[int]) -> Look:
+    def glance(self, some: Some, *, weights: bool = True) -> Look:
         """Some of them, as they are now, and the gradients of all others as they were seen last."""
-        tensors = [self.tensors[n] for n in numbers]
-        gradients = self._gradients(tensors)
-        self._hold(numbers, gradients)
+        numbers, gradients = some.numbers, self._gradients(some)
+        if not all(map(is_, gradients, map(self._held.__getitem__, numbers))):
+            self._hold(numbers, gradients)
+        which, versions = tuple(map(self._which.__getitem__, numbers)), _versions(gradients)
+        there, own = numbers, self._readable(some)
+        if None in versions or own is not some:
+            there = tuple(n for n in own.numbers if self._held[n] is not None)
+            gradients = [self._held[n] for n in there]
+        own = own if weights else Some()
+        elements, of_weights = self._reader.read(there, gradients, *own)
         if len(numbers) == len(self.tensors):
             self._seen = []
-        return self._looked(numbers, tensors, gradients)
-
-    def _gradients(self, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor | None]:
-        """Those of parameters; a tensor inside a graph keeps none."""
-        if self._leaves:
-            return [t.grad for t in tensors]
-        return [t.grad if t.is_leaf or t.retains_grad else None for t in tensors]
-
-    def _looked(
-        self,
-        numbers: Sequence[int],
-        tensors: Sequence[torch.Tensor],
-        gradients: Sequence[Any],
-        *,
-        weights: bool = True,
-    ) -> Look:
-        """What is seen of parameters: gradients, with some elements, and elements of themselves."""
-        versions, which = _versions(gradients), [self._which[n] for n in numbers]
-        there, given, own = numbers, gradients, numbers
-        if None in versions or len(self._where) < len(self.tensors):
-            own = [n for n in numbers if n in self._where]
-            tensors = [self.tensors[n] for n in own]
-            there = [n for n in own if self._held[n] is not None]
-            given = [self._held[n] for n in there]
-        looked, others = (own, tensors) if weights else ((), ())
-        elements, of_weights = self._reader.read(there, given, looked, others)
         self._seen.append(Seen(numbers, which, versions, elements))
         return Look(self._seen, len(self._seen), of_weights)
+
+    def after(self, some: Some, look: Look) -> Look:
+        """The same parameters, after a step that writes into no gradient behind torch's counters.
+
+        Where these have not gone on, the gradients are those that were seen.
+        """
+        gradients = self._gradients(some)
+        same = all(map(is_, gradients, map(self._held.__getitem__, some.numbers)))
+        if not same or look.latest.versions != _versions(gradients):
+            return self.glance(some)
+        of_weights = self._reader.read((), (), *self._readable(some))[1]
+        return Look(look.seen, look.until, of_weights)
+
+    def _readable(self, some: Some) -> Some:
+        """Those of which elements are read."""
+        if len(self._where) == len(self.tensors):
+            return some
+        own = tuple(n for n in some.numbers if n in self._where)
+        return Some(own, [self.tensors[n] for n in own])
+
+    def _gradients(self, some: Some) -> list[torch.Tensor | None]:
+        """Those of parameters; a tensor inside a graph keeps none."""
+        if self._leaves:
+            return [*map(GRADIENT, some.tensors)]
+        return [t.grad if t.is_leaf or t.retains_grad else None for t in some.tensors]
 
     def _hold(self, numbers: Sequence[int], gradients: Sequence[torch.Tensor | None]) -> None:
         """The gradients of parameters; by its first one it is chosen where to look at each."""
@@ -170,32 +177,28 @@ class Looks:
     def derived(self, gradients: Mapping[int, torch.Tensor]) -> Elements:
         """Elements of gradients that are those of no parameter yet, by its number."""
         self._find([*gradients], [*gradients.values()])
-        there = [n for n in gradients if n in self._where]
+        there = tuple(n for n in gradients if n in self._where)
         return self._reader.read(there, [gradients[n] for n in there], (), ())[0]
 
     def infinite(self, numbers: Sequence[int]) -> tuple[int, ...] | None:
         """Whose gradients, which the last look has found, have elements that are not finite.
 
-        None if that can be read when the loop is over.
+        None if that can be read when the loop is over: they were kept whole.
         """
-        finite = self._reader.finite()
-        if finite is None:
+        if self._reader.kept:
             return None
+        finite = self._reader.finite()
+        if finite.issuperset(numbers):
+            return ()
         rest = [(n, g) for n in numbers if n not in finite and (g := self._held[n]) is not None]
         return tuple(n for n, gradient in rest if not all_finite(gradient))
 
-    def read_off(self, look: Look) -> tuple[int, ...]:
-        """The same of a look whose gradients were kept whole, when the loop is over."""
-        return self._reader.infinite(look.seen[look.until - 1].elements)
-
-    def settle(self) -> None:
-        """The loop is over: numbers in place of tensors."""
-        self._reader.settle()
-
-    def zeros(self, numbers: Sequence[int]) -> tuple[int, ...]:
+    def zeros(self, some: Some) -> tuple[int, ...]:
         """Which require no gradient, and have one of zeros."""
-        frozen = [(n, self._held[n]) for n in numbers if not self.tensors[n].requires_grad]
-        return tuple(n for n, gradient in frozen if gradient is not None and _zeros(gradient))
+        if all(map(TRAINABLE, some.tensors)):
+            return ()
+        frozen = [n for n in some.numbers if not self.tensors[n].requires_grad]
+        return tuple(n for n in frozen if (g := self._held[n]) is not None and _zeros(g))
 
     def _choose(self, number: int, gradient: torch.Tensor) -> None:
         """Choose where a parameter is looked at; nowhere if its elements cannot be had."""
@@ -217,107 +220,84 @@ class Looks:
 class Reader:
     """Some elements of many tensors, had by few calls.
 
-    A few small tensors are kept whole, and read when the loop is over. Of many, small ones are laid
-    into one, of which all elements are taken at once; of each of the large ones some are taken.
-    Whatever cannot be laid beside others is read by itself.
+    Of a few small tensors all numbers are kept. Of many, small ones are laid into one, of which all
+    elements are taken at once; of each of the large ones some are taken. Whatever cannot be laid
+    beside others is read by itself.
 
     Args:
         where: by the number of the parameter, which elements.
+
+    Attributes:
+        kept: all numbers of what was read last are kept.
     """
 
     def __init__(self, where: Mapping[int, torch.Tensor]) -> None:
         self.where = where
-        self.rows: list[Any] = []
         self._plans: dict[Key, _Plan] = {}
-        self._spans: dict[int, Mapping[int, slice]] = {}
         self._planned = 0
         self._ends: dict[int, int] = {}
+        self.kept = False
         self._last: tuple[_Plan, torch.Tensor | None, Sequence[Any]] | None = None
 
     def read(
         self,
-        there: Sequence[int],
+        there: tuple[int, ...],
         gradients: Sequence[Any],
-        numbers: Sequence[int],
+        numbers: tuple[int, ...],
         tensors: Sequence[Any],
     ) -> tuple[Elements, Elements]:
         """Those of some gradients and of some parameters, each by the numbers of these."""
-        self._last = None
-        if (there or numbers) and PLAIN.issuperset(map(type, gradients)):
-            key, every = (tuple(there), tuple(numbers)), [*gradients, *tensors]
+        self._last, self.kept = None, False
+        key, every = (there, numbers), [*gradients, *tensors]
+        if every and PLAIN.issuperset(map(type, gradients)):
             try:
                 plan = self._plans.get(key) or self._plan(key, every)
-                self._read(plan, every)
+                self.kept = plan.whole and sum(map(SIZE, every)) == plan.size
+                row = [*map(NUMBERS, every)] if self.kept else self._taken(plan, every)
+                given = Elements(plan.gradients, row) if there else UNSEEN
+                return given, Elements(plan.weights, row) if numbers else UNSEEN
             except (RuntimeError, IndexError, TypeError):  # of several devices, or of other sizes
                 self._plans.pop(key, None)
-                self._last = None
-            else:
-                rows, row = self.rows, len(self.rows) - 1
-                return Elements(*plan.gradients, rows, row), Elements(*plan.weights, rows, row)
+                self._last, self.kept = None, False
         return self._apart(there, gradients), self._apart(numbers, tensors)
 
-    def _apart(self, numbers: Sequence[int], tensors: Sequence[Any]) -> Elements:
+    def _apart(self, numbers: tuple[int, ...], tensors: Sequence[Any]) -> Elements:
         """Each by itself."""
         values = [_taken(t, self.where[n]) for n, t in zip(numbers, tensors, strict=True)]
-        self.rows.append(np.array([v for each in values for v in each]))
-        return Elements(numbers, [*map(len, values)], ALL, self.rows, len(self.rows) - 1)
+        row = np.array([v for each in values for v in each])
+        return Elements(Places(numbers, [*map(len, values)], ALL), row)
 
-    def finite(self) -> frozenset[int] | None:
-        """The gradients that were read last whose sums are finite: so are all their elements.
-
-        None if they were kept whole.
-        """
+    def finite(self) -> frozenset[int]:
+        """The gradients that were read last whose sums are finite: so are all their elements."""
         if self._last is None:
             return frozenset()
         plan, row, tensors = self._last
-        if plan.spans is not None:
-            return None
         small = plan.small if row is None or math.isfinite(row.sum()) else frozenset[int]()
         numbers = plan.gradients.parameters
         large = [p for p, *_ in plan.alone if p < len(numbers)]
         return small.union(numbers[p] for p in large if math.isfinite(tensors[p].detach().sum()))
 
-    def infinite(self, elements: Elements) -> tuple[int, ...]:
-        """Whose gradients, which were kept whole, have elements that are not finite."""
-        row, spans = self.rows[elements.row], self._spans[elements.row]
-        if np.isfinite(row).all():
-            return ()
-        return tuple(p for p, span in spans.items() if not np.isfinite(row[span]).all())
-
-    def settle(self) -> None:
-        """Make numbers of all that was kept whole."""
-        self.rows[:] = map(_array, self.rows)
-
-    def _read(self, plan: _Plan, tensors: Sequence[Any]) -> None:
-        """One more row.
+    def _taken(self, plan: _Plan, tensors: Sequence[Any]) -> FloatArray:
+        """Elements of all, without the tensors that they are elements of.
 
         Raises:
             IndexError: a tensor has another size than it had.
         """
+        if plan.whole:
+            raise IndexError(plan.size)
         self._last = plan, None, tensors
-        if plan.spans is not None:
-            row = _kept([t.detach() for t in tensors])
-            if row.numel() != plan.size:
-                raise IndexError(plan.size)
-            self._spans[len(self.rows)] = plan.spans
-            self.rows.append(row)
-            return
         recording = torch.is_grad_enabled()
         torch.set_grad_enabled(False)
         try:
-            self.rows.append(self._taken(plan, tensors))
+            parts = [take(tensors[place], where) for place, take, where in plan.alone]
+            if plan.blocks:
+                row = _one([lay([tensors[p] for p in places]) for lay, places in plan.blocks])
+                if row.numel() != plan.size:
+                    raise IndexError(plan.size)
+                parts.insert(0, _by_torch(row, plan.index))
+                self._last = plan, row, tensors
         finally:
             torch.set_grad_enabled(recording)
-
-    def _taken(self, plan: _Plan, tensors: Sequence[Any]) -> FloatArray:
-        """Elements of all, without the tensors that they are elements of."""
-        parts = [take(tensors[place], where) for place, take, where in plan.alone]
-        if plan.blocks:
-            row = _one([lay([tensors[p] for p in places]) for lay, places in plan.blocks])
-            if row.numel() != plan.size:
-                raise IndexError(plan.size)
-            parts.insert(0, _by_torch(row, plan.index))
-            self._last = plan, row, tensors
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def _plan(self, key: Key, tensors: Sequence[Any]) -> _Plan:
@@ -357,7 +337,7 @@ class _Plan(NamedTuple):
         gradients, weights: whose elements are read.
         size: how many elements all small ones have.
         small: the parameters whose gradients are small.
-        spans: where each gradient is that is kept whole; None where none is.
+        whole: all tensors are kept whole.
         blocks: what lays small ones into one, and their places.
         index: which of these are taken.
         alone: places of the others, what takes their elements, and which.
@@ -367,19 +347,19 @@ class _Plan(NamedTuple):
     weights: Places
     size: int
     small: frozenset[int] = frozenset()
-    spans: Mapping[int, slice] | None = None
+    whole: bool = False
     blocks: Sequence[tuple[Callable[[Any], torch.Tensor], Sequence[int]]] = ()
     index: Any = None
     alone: Sequence[tuple[int, Callable[[Any, Any], FloatArray], Any]] = ()
 
 
 def _whole(key: Key, where: Sequence[torch.Tensor], tensors: Sequence[torch.Tensor]) -> _Plan:
-    """All tensors are kept as they are, one after the other."""
-    there, _ = key
+    """All numbers are kept, one tensor after the other."""
     ends = [0, *accumulate(tensor.numel() for tensor in tensors)]
     spots = [w.cpu().numpy() + start for w, start in zip(where, ends, strict=False)]
-    spans = {p: slice(*some) for p, some in zip(there, pairwise(ends), strict=False)}
-    return _Plan(*_places(key, spots), ends[-1], spans=spans)
+    spans = [slice(*ends) for ends in pairwise(ends)]
+    gradients, weights = _places(key, spots)
+    return _Plan(gradients._replace(spans=spans[: len(key[0])]), weights, ends[-1], whole=True)
 
 
 def _in_blocks(key: Key, where: Sequence[torch.Tensor], tensors: Sequence[torch.Tensor]) -> _Plan:
@@ -398,7 +378,7 @@ def _in_blocks(key: Key, where: Sequence[torch.Tensor], tensors: Sequence[torch.
         *_places(key, [spots[p] for p in range(len(every))]),
         starts[-1],
         frozenset(every[p] for p in small if p < len(there)),
-        None,
+        False,
         blocks,
         torch.cat(index) if index else None,
         [(place, *_taking(tensors[place], where[place])) for place in alone],
@@ -452,30 +432,23 @@ def _blocks(
     return [*several, *([(flat, others)] if len(others) >= ALIKE else [])]
 
 
-def _array(row: Any) -> FloatArray:
-    """A row as an array, if it is none; NumPy has no bfloat16."""
-    if not isinstance(row, torch.Tensor):
-        return row  # type: ignore[no-any-return]
+def _array(row: torch.Tensor) -> FloatArray:
+    """A row as an array; NumPy has no bfloat16."""
     found: FloatArray = (row.float() if row.dtype is torch.bfloat16 else row).cpu().numpy()
     return found
-
-
-def _kept(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    """A copy of all elements, of one tensor too."""
-    return flat(tensors) if len(tensors) > 1 else tensors[0].clone().flatten()
 
 
 def _one(rows: Sequence[torch.Tensor]) -> torch.Tensor:
     return flat(rows) if len(rows) > 1 else rows[0]
 
 
-def _versions(tensors: Sequence[torch.Tensor | None]) -> list[int | None]:
+def _versions(tensors: Sequence[torch.Tensor | None]) -> tuple[int | None, ...]:
     """How often torch has written into each; -1 where it does not count that."""
     try:
-        return [None if t is None else t._version for t in tensors]  # noqa: SLF001 there is no other way to it
-    except RuntimeError:
-        counts = {t: -1 if t.is_inference() else int(t._version) for t in tensors if t is not None}  # noqa: SLF001 the same
-        return [None if t is None else counts[t] for t in tensors]
+        return tuple(map(VERSION, tensors))
+    except (AttributeError, RuntimeError):  # of None, of what was made in inference mode
+        each = [None if t is None else -1 if t.is_inference() else VERSION(t) for t in tensors]
+        return tuple(each)
 
 
 def readable(tensor: torch.Tensor) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.nn.parameter import is_lazy
 
-from oracles.harness.subjects.loops.looks import Looks, mark
+from oracles.harness.subjects.loops.looks import Looks, Some, mark
 from oracles.harness.subjects.loops.losses import parameters
 from oracles.harness.watching.events import (
     Built,
@@ -43,6 +43,9 @@ LENGTHS = {
 }
 """Schedules that come to an end, and where they have its step."""
 
+TORCHS = frozenset(kind for kind in vars(torch.optim).values() if isinstance(kind, type))
+"""Classes of optimizers that are torch's own."""
+
 STEP_HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 """Where an optimizer has code of the user's that runs within its steps."""
 
@@ -56,6 +59,7 @@ class Recorder:
     Attributes:
         meant: what was said of the loop.
         every: whether all optimizers are asked about, and not only those that were given.
+        note: keeps an event: something has happened.
     """
 
     def __init__(self, meant: Meant, *, every: bool) -> None:
@@ -63,6 +67,7 @@ class Recorder:
         self.every = every
         self.looks = Looks(alike=meant.ranks)
         self.events: list[Event] = []
+        self.note = self.events.append
         self.optimizers: list[Any] = []
         self.schedulers: list[Any] = []
         self.models: list[torch.nn.Module] = []
@@ -75,12 +80,9 @@ class Recorder:
         self._given: list[int] = []
         self._reached: list[torch.Tensor] | None = None
         self._groups: dict[int, list[Any]] = {}
-        self._owned: dict[int, tuple[list[torch.Tensor], list[int]]] = {}
-        self._settings: dict[int, tuple[list[Any], Mapping[str, Any]]] = {}
-
-    def note(self, event: Event) -> None:
-        """Something has happened."""
-        self.events.append(event)
+        self._taken: tuple[Any, Some, Look] = None, Some(), Look()
+        self._owned: dict[int, tuple[list[torch.Tensor], Some]] = {}
+        self._settings: dict[int, tuple[list[Any], tuple[Mapping[str, Any], ...]]] = {}
 
     def optimizer(self, optimizer: Any, *, given: bool = False) -> int:
         """The number of an optimizer; all its parameters are looked at from now on."""
@@ -94,8 +96,8 @@ class Recorder:
         One that is wrapped around another and has the same groups is the same.
         """
         key = (id(optimizer), *map(id, optimizer.param_groups))
-        if key in self._known:
-            return self._known[key][0]
+        if (known := self._known.get(key)) is not None:
+            return known[0]
         alike = (other for other in self.optimizers if _same_groups(other, optimizer))
         number = _place(self.optimizers, next(alike, optimizer))
         self._known[key] = number, (optimizer, *optimizer.param_groups)  # nobody else has their ids
@@ -103,17 +105,17 @@ class Recorder:
             self._optimizers[number] = {
                 "watched": given or self.every,
                 "fresh": not any(optimizer.state.values()),
-                "torchs": type(optimizer) is getattr(torch.optim, type(optimizer).__name__, None),
+                "torchs": type(optimizer) in TORCHS,
                 "hooked": False,
             }
         return number
 
-    def _members(self, optimizer: Any) -> Sequence[int]:
-        """The numbers of its parameters, which are looked at from now on, each once."""
+    def _members(self, optimizer: Any) -> Some:
+        """Its parameters, which are looked at from now on, each once."""
         tensors = [p for group in optimizer.param_groups for p in group["params"]]
-        known, members = self._owned.get(id(optimizer), ([], []))
+        known, members = self._owned.get(id(optimizer), ([], Some()))
         if len(known) != len(tensors) or not all(map(is_, known, tensors)):
-            members = [*dict.fromkeys(self.looks.numbers(tensors))]
+            members = self.looks.some(tensors)
             self._owned[id(optimizer)] = tensors, members
         return members
 
@@ -163,7 +165,7 @@ class Recorder:
     def averaged(self, average: Any, model: torch.nn.Module) -> tuple[int, tuple[int, ...]]:
         """The number of an averaged model, and those of the parameters that it is told."""
         tensors = parameters_of(model)
-        return _place(self.averages, average), tuple(self.looks.numbers(tensors))
+        return _place(self.averages, average), self.looks.some(tensors).numbers
 
     def renew(self) -> None:
         """Look at the parameters that models have by now, from now on."""
@@ -180,20 +182,18 @@ class Recorder:
         return tuple(model.training for model in self.models)
 
     def settings(self, optimizer: Any) -> tuple[Mapping[str, Any], ...]:
-        """What the groups of an optimizer have, as numbers."""
-        self._groups[id(optimizer)] = list(optimizer.param_groups)
-        return tuple(map(self._numbers, optimizer.param_groups))
+        """What the groups of an optimizer have, as numbers.
 
-    def _numbers(self, group: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The settings of a group; those of the time before, if it has the very same values."""
-        values = [*group.values()]
-        known, numbers = self._settings.get(id(group), ([], {}))
+        They are those of the time before, if there are the very same values.
+        """
+        groups = self._groups[id(optimizer)] = [*optimizer.param_groups]
+        values = [value for group in groups for value in group.values()]
+        known, settings = self._settings.get(id(optimizer), ([], ()))
         if len(known) != len(values) or not all(map(is_, known, values)):
-            plain = {n: _plain(v) for n, v in group.items() if n not in SWITCHES}
-            numbers = {n: number for n, number in plain.items() if number != ()}
-            if all(_fixed(v) for n, v in group.items() if n != "params"):
-                self._settings[id(group)] = values, numbers
-        return numbers
+            settings = tuple(map(_numbers, groups))
+            if all(_fixed(v) for group in groups for n, v in group.items() if n != "params"):
+                self._settings[id(optimizer)] = values, settings
+        return settings
 
     def rates(self, scheduler: Any) -> Values:
         """The rates that a scheduler sets; none where the groups are others than they were.
@@ -211,20 +211,26 @@ class Recorder:
         """The gradients that an optimizer takes now; its step may have been told more."""
         members = self._members(optimizer)
         look = self.looks.glance(members)
+        self._taken = optimizer, members, look
         return Used(
             look=look,
             optimizer=number,
             groups=self.settings(optimizer),
-            infinite=self.looks.infinite(members),
+            infinite=self.looks.infinite(members.numbers),
             frozen=self.looks.zeros(members),
             unscaling=told or getattr(optimizer, "grad_scale", None) is not None,
         )
 
     def stepped(self, optimizer: Any, number: int, calls: int | None) -> Stepped:
         """A step that an optimizer has made."""
-        if any(getattr(optimizer, n, None) for n in STEP_HOOKS):
-            self._optimizers[number]["hooked"] = True
-        look = self.looks.glance(self._members(optimizer))
+        hooked = any(map(vars(optimizer).get, STEP_HOOKS))
+        self._optimizers[number]["hooked"] |= hooked
+        mine, members, taken = self._taken
+        alone = mine is optimizer and self.events[-1].look is taken
+        if alone and type(optimizer) in TORCHS and not hooked:
+            look = self.looks.after(members, taken)
+        else:
+            look = self.looks.glance(self._members(optimizer))
         return Stepped(look=look, optimizer=number, calls=calls)
 
     def steps(self, number: int | None = None) -> int:
@@ -254,7 +260,6 @@ class Recorder:
         ranks: Sequence[Mapping[tuple[int, int], Told]] = (),
     ) -> Log:
         """All of it, without any tensor."""
-        self.looks.settle()
         models = list(self._models())
         return Log(
             tuple(map(self._settled, self.events)),
@@ -273,7 +278,7 @@ class Recorder:
     def _settled(self, event: Event) -> Event:
         """An event, with what is read off when the loop is over."""
         if isinstance(event, Used) and event.infinite is None and event.look:
-            return replace(event, infinite=self.looks.read_off(event.look))
+            return replace(event, infinite=event.look.latest.elements.infinite())
         return event
 
     def _optimizer(self, number: int) -> Optimizer:
@@ -389,6 +394,12 @@ def _within(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) 
     """Whether another model has all parameters of a model, and more."""
     mine, all_ = ({id(tensor) for tensor in tensors.values()} for tensors in (one, other))
     return mine < all_
+
+
+def _numbers(group: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings of a group that are numbers, or tuples of numbers."""
+    plain = {n: _plain(v) for n, v in group.items() if n not in SWITCHES}
+    return {n: number for n, number in plain.items() if number != ()}
 
 
 def _fixed(value: Any) -> bool:
