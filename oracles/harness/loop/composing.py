@@ -150,6 +150,19 @@ def _composed_first(plan: Plan) -> bool:
     return any(not isinstance(whole.parts[0], Single) for whole in _sequences(plan))
 
 
+def _counted_first(plan: Plan) -> bool:
+    """Whether in a composition that begins there is a schedule that counts its own steps."""
+    heads = [whole.parts[0] for whole in _sequences(plan)]
+    inner = [part for head in heads if not isinstance(head, Single) for part in parts(head)]
+    return any(_counts(part) for part in inner)
+
+
+def _counts(plan: Plan) -> bool:
+    return isinstance(plan, Sequential) or (
+        isinstance(plan, Single) and plan.schedule.name == "SWALR"
+    )
+
+
 def _composed_later(plan: Plan) -> bool:
     return any(
         not all(isinstance(part, Single) for part in whole.parts[1:]) for whole in _sequences(plan)
@@ -185,6 +198,7 @@ def _two_of_a_kind(plan: Plan) -> bool:
 OF_PLANS: dict[str, Callable[[Plan], bool]] = {
     "a product goes on": _goes_on,
     "a composition first": _composed_first,
+    "a count of its own in a composition first": _counted_first,
     "a composition later": _composed_later,
     "a cycle among others": _takes_the_base,
     "a sequence in a chain": _sequence_in_a_chain,
