@@ -159,7 +159,7 @@ REFUSED = {
     "w -= lr*g + η*w": ("would both be lr", 1, 13),
     "w -= β*g": ("beta is not understood", 1, 6),
     "m = β1 m + g; w -= lr*m/(1-β1**(t+1))": ("names={'t-1': 't'}", 1, 33),
-    "m = β1 m + g\nu = m/(1-β1**(t+1)) + g/(1-β1**t)\nw -= lr*u": (
+    "m = β1 m + g\nu = m/(1+β1**(t+1)) + g/(1+β1**t)\nw -= lr*u": (
         "t stands beside t + 1, and may be 1 or 0 at the first: if it is 1, write t = t + 1 above",
         *(2, 15),
     ),

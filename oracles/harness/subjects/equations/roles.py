@@ -182,8 +182,13 @@ class Roles:
         return name in USUAL["t"] and (raised or name not in ("k", "i"))
 
     def _count(self, node: ast.Name, ahead: bool) -> str:
-        """Whether it is 1 at the first step (``t``), or 0 (``t-1``)."""
+        """Whether it is 1 at the first step (``t``), or 0 (``t-1``).
+
+        Where ``1 − βᵗ`` stands it is 1: else that would be 0 at the first step, and divides.
+        """
         name = node.id
+        if self._first_with(node, rf"\b1(\.0*)? - \w+ \*\* {name}\b"):
+            return "t"
         compared = self._first_with(node, rf"\b{name} [=!<>]+ 0\b")
         later = self._first_with(node, rf"\b{name} \+ 1\b")
         if (later is not None) != ahead and compared is None:
