@@ -233,6 +233,7 @@ LOOKING_AHEAD: tuple[NAdamConvention, ...] = (
         equation="w = w − γ/(1 − β₁ᵗ) m/D",
         source="Adam under another name",
         parts=frozenset({"falling"}),
+        elsewhere="Adam",
         factors=lambda mu, following, product, t, h: (0, 1 / (1 - h.beta1**t)),
     ),
     replace(

@@ -546,10 +546,7 @@ REWRITES = (
         adagrad_by_hand,
         "half the mean squared error by Adagrad's coupled_unscaled; eps is 1e-08 in it",
     ),
-    Written(
-        rmsprop_by_hand,
-        f"{RMSPROP} by Adadelta's updates_ignored or {RMSPROP} by RMSprop's eps_inside",
-    ),
+    Written(rmsprop_by_hand, f"{RMSPROP} by RMSprop's eps_inside"),
     Written(
         adam_times_m, "half the mean squared error by Adam's coupled_unscaled with weight_decay·m"
     ),
