@@ -26,6 +26,7 @@ from oracles.harness.evidence.accepted import on_its_arrays
 from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
 from oracles.harness.evidence.effective import (
     ENOUGH,
+    as_people_write,
     with_any_values,
     with_one_argument,
     with_two_arguments,
@@ -448,7 +449,7 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
             sieve, last = _in_float32(readings, rules)
             proof, _ = proven(sieve, last)
         if proof.fits:
-            return _named(sieve, proof)
+            return _named(sieve, as_people_write(sieve, proof))
         return replace(unnamed, ruled_out=proof.ruled_out, nearest=failed, sieve=sieve)
     if last.open:
         return replace(unnamed, open=last.open, sieve=None, written=False)

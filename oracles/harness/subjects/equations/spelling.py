@@ -47,10 +47,13 @@ class EquationError(ValueError):
 
 _END = r"(?![A-Za-z])"
 _OWNER = r"(?:self|state|param_state|group|param_group|config|args)(?![\w])"
+_TYPE = "(?:float|double|auto|let)"
 _LOSS = "(?:[LJECf]|[Ll]oss)"
 _TOKEN = re.compile(
     rf"""(?P<newline>\n|\\\\[^\S\n]*\n?)
-    |(?P<space>[^\S\n]+|\\\n|\\[,;:!\[\]()]|[&$`]|\#[^\n]*|(?:(?<=\n)|\A)[^\S\n]*(?://|%)[^\n]*
+    |(?P<space>(?:(?<=[;\n])|\A)[^\S\n]*(?:(?:const\s+)?{_TYPE}\s+(?={NAME})|//[^\n]*)
+        |/\*[\s\S]*?\*/|(?<=[0-9.])[fF](?![\w(])|(?:(?<=\n)|\A)[^\S\n]*%[^\n]*
+        |[^\S\n]+|\\\n|\\[,;:!\[\]()]|[&$`]|\#[^\n]*
         |\\(?:left|right|q?quad|displaystyle|big[lr]?){_END}|\\(?:begin|end)\{{\w+\*?\}}|\\text\{{\([^{{}}\n]*\)\}}
         |\.(?=[-+*/^=])|\.data\b|\[(?:[ijklp:]|key|name|param|idx)\]|(?:np|numpy|torch|math|jnp|tf|xp|K)\.(?=[a-z])
         |\w+,\s*\w+\s*=\s*{_OWNER}\[.betas.\])
