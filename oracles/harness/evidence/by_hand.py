@@ -111,7 +111,7 @@ def _asked(
     for h, gradients in product(_hypers(rule, parts, sieve.takes(rule)), GRADIENTS):
         case = _case(rule, h, gradients, parts)
         with np.errstate(all="ignore"):
-            expected, followed = (_last(c, case) if c else None for c in (rejected, fit))
+            expected, followed = _last(rejected, case), _last(fit, case) if fit else None
         if followed is not None and not _apart(expected, followed):
             continue
         try:
