@@ -112,6 +112,27 @@ class ScheduleIdentification:
         }
 
 
+@dataclass(frozen=True)
+class OwnRate:
+    """A learning rate that code makes of the step's number.
+
+    Attributes:
+        text: how.
+        schedule: what it follows, if it is made of nothing else but a base rate.
+    """
+
+    text: str
+    schedule: ScheduleIdentification | None
+
+    def __str__(self) -> str:
+        follows = f": {self.schedule}" if self.schedule else ""
+        return f"with a learning rate of its own, {self.text}{follows}"
+
+    def to_json(self) -> dict[str, Any]:
+        """It as plain data."""
+        return {"text": self.text, "schedule": self.schedule and self.schedule.to_json()}
+
+
 def plain(value: Any) -> Any:
     """A setting as plain data."""
     return [*value] if isinstance(value, tuple) else value

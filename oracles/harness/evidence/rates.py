@@ -480,8 +480,9 @@ def _powers(
     if not falls:
         return
     share = rates[falls[0]] / rates[falls[0] - 1]
-    by_time = 2 - 1 / share if share else share  # of what falls as 1/(1 + (1−q)t)
-    for gamma in (g for q in (share, by_time) if q > 0 for g in shorter(q)):
+    found = [share, 2 - 1 / share if share else share]  # of what falls as 1/(1 + (1−q)t)
+    found += [1 - (rates[0] / rates[-1] - 1) / (len(rates) - 1)] if rates[-1] else []
+    for gamma in (g for q in found if q > 0 for g in shorter(q)):
         for settings in _falling(schedule, gamma, falls, len(rates)):
             first = timing.rate(0, 1.0, settings)
             for start in shorter(rates[0] / first) if base is None else (base,):

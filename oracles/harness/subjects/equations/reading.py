@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case, Parameter
 from oracles.harness.subjects.equations.program import Memory, Program, check
+from oracles.harness.subjects.equations.rated import apart
 from oracles.harness.subjects.equations.roles import FIELDS, Roles, is_hyper
 from oracles.harness.subjects.equations.spelling import Spelled, spelled
 from oracles.harness.subjects.equations.tree import Timed, ids, lines
@@ -34,6 +35,12 @@ class Equation:
     @property
     def name(self) -> str:
         return "the equation"
+
+    @property
+    def rated(self) -> tuple[Equation, str, Callable[..., float] | None] | None:
+        """What it is, given the rate that it makes, how it makes it, and what that is at a step."""
+        found = apart(self.program)
+        return None if found is None else (Equation(found.rest), found.text, found.rate)
 
     @property
     def hyper(self) -> frozenset[str]:
