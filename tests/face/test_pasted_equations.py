@@ -76,6 +76,26 @@ SEVERAL = {
         "p = p - learning_rate*(mu/(1 - b1**count))/(jnp.sqrt(nu/(1 - b2**count)) + eps)",
         "Adam's coupled_unscaled",
     ),
+    "a heavy ball, which remembers where it was": (
+        "w_{t+1} = w_t - α ∇f(w_t) + β (w_t - w_{t-1})",
+        "SGD's lr_in_velocity",
+    ),
+    "means in brackets": (
+        r"E[g^2]_t = \gamma E[g^2]_{t-1} + (1 - \gamma) g^2_t"
+        "\n"
+        r"\Delta \theta_t = - \frac{\sqrt{E[\Delta \theta^2]_{t-1} + \epsilon}}"
+        r"{\sqrt{E[g^2]_t + \epsilon}} g_t"
+        "\n"
+        r"E[\Delta \theta^2]_t = \gamma E[\Delta \theta^2]_{t-1} + (1 - \gamma) \Delta \theta^2_t"
+        "\n"
+        r"\theta_{t+1} = \theta_t + \Delta \theta_t",
+        "Adadelta's lr_ignored",
+    ),
+    "a product that begins at 1": (
+        "a_0 = 1; b_0 = 1; a = a*beta1; b *= beta2; m = beta1*m + (1-beta1)*g; "
+        "v = beta2*v + (1-beta2)*g*g; var -= lr*sqrt(1-b)/(1-a)*m/(sqrt(v)+epsilon)",
+        "Adam's eps_hat",
+    ),
     "a rate that falls by a power": (
         "eta = lr/(1 + lambd*lr*t)**alpha; w = (1 - lambd*eta)*w - eta*g",
         "ASGD's rate_of_this_step",
@@ -93,6 +113,17 @@ SEVERAL = {
         "c = 1/(1 + decay*t)\nlr_t = lr*c\nv = momentum*v - lr_t*g\nw = w + v",
         "SGD's lr_in_velocity, with a learning rate of its own, c = 1 / (1 + decay * t) "
         "lr_t = lr * c",
+    ),
+    "a rate by a cosine": (
+        "lr_t = 0.5*lr*(1 + cos(π*(t-1)/100)); w -= lr_t*g",
+        "SGD's coupled_unscaled, with a learning rate of its own, lr_t = 0.5 * lr * "
+        "(1 + cos(pi * (t - 1) / 100)): it follows CosineAnnealingLR's to_floor with T_max=100, "
+        "eta_min=0",
+    ),
+    "a rate by whole numbers": (
+        "lr_t = 0.1*0.5**((t-1)//10); w -= lr_t*g",
+        "SGD's coupled_unscaled, with a learning rate of its own, lr = 0.1 * 0.5 ** "
+        "((t - 1) // 10): it follows StepLR's staircase with step_size=10, gamma=0.5 from 0.1",
     ),
     "a rate without a name": (
         "m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; "

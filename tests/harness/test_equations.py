@@ -165,6 +165,7 @@ REFUSED = {
     ),
     "d = g/2; e = d; d += w; w -= lr*e": ("may be one array", 1, 33),
     "v = 0; v = μ v + g; w -= lr*v": ("write v_0 = …", 1, 1),
+    "Π = μ Π; w -= lr*g/(1 - Π)": ("multiplied it stays there: write Pi_0 = 1", 1, 1),
     "if g > 0:\n    w -= g": ("cannot be computed", 1, 1),
     "m̂ = g; w = w - lr*m̂ $ @": ("'@' means nothing", 1, 25),
     "": ("none is found", 0, 0),

@@ -41,6 +41,8 @@ _CALLS: Mapping[Callable[..., Any], str] = {
     lambda x: x * x: "square",
     lambda x: np.abs(x): "abs absolute fabs fabsf",
     lambda x: -x: "neg negative",
+    lambda x: np.cos(x): "cos cosf",
+    lambda x: np.exp(x): "exp expf",
     lambda x: np.sign(x): "sign sgn",
     _add: "add assign_add",
     lambda input, other, alpha=None: input - _times(alpha, other): "sub subtract assign_sub",

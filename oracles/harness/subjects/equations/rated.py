@@ -6,6 +6,7 @@ What is left is given its rate; the rate is a function of the step, as any sched
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -96,7 +97,7 @@ def _rated(
         return None
     roles = {own: role for own, role in program.roles.items() if own not in used} | {name: "lr"}
     text = " ".join(" ".join(map(ast.unparse, made)).replace(" @ ", " * ").split())
-    text = text.removeprefix(f"{INLINE} = ")
+    text = text.removeprefix(f"{INLINE} = ").replace(repr(math.pi), "pi")
     own = replace(program, before=frozenset(), first=(), body=made)
 
     def at(step: int, base: float) -> float:

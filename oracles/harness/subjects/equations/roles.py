@@ -224,6 +224,9 @@ class Roles:
                     same = [other for other, line in self.lines if target in ids(line.writes)]
                     yield "rho" if any(map(_SQUARE.search, same)) else "momentum"
         code = "\n".join(text for text, _ in self.lines)
+        moved = rf"\({self.parameter}[\w{BEFORE}]* - {self.parameter}"
+        if re.search(rf"\b{name} {_TIMES} {moved}", code):
+            yield "momentum"
         if re.search(rf"\*\* {name}\b", code):
             yield "power"
         if re.search(rf"\+ {name}\b(?! [*@/])|(?<![*@/] )\b{name} \+|add_?\({name}\)", code):
