@@ -191,9 +191,9 @@ class Roles:
         Where ``1 − βᵗ`` stands it is 1: else that would be 0 at the first step, and divides.
         """
         name = node.id
-        if self._first_with(node, rf"\b1(\.0*)? - \w+ \*\* {name}\b"):
-            return "t"
         compared = self._first_with(node, rf"\b{name} [=!<>]+ 0\b")
+        if not compared and self._first_with(node, rf"\b1(\.0*)? - \w+ \*\* {name}\b"):
+            return "t"
         later = self._first_with(node, rf"\b{name} \+ 1\b")
         if (later is not None) != ahead and compared is None:
             plain = self._first_with(node, rf"\b{name}\b(?! \+ 1\b)")
