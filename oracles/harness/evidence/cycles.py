@@ -29,7 +29,7 @@ class Guess(NamedTuple):
 def half_period(rates: Sequence[float]) -> float | None:
     """In how many steps a cosine comes from one flat end, where it begins, to the other.
 
-    >>> half_period([math.cos(math.pi * t / 7) for t in range(4)])
+    >>> round(half_period([math.cos(math.pi * t / 7) for t in range(4)]), 9)
     7.0
     """
     k = (len(rates) - 1) // 2
