@@ -60,7 +60,9 @@ def same(sieve: Sieve, one: Candidate, other: Candidate) -> bool:
     Where NAdam's momentum is constant, it averages with β₁, whichever of both it averages with.
     """
     for setting in settings(one.rule, sieve.takes(one.rule)):
-        rows = [*map(np.ravel, trajectory(other.rule, other.convention, other.of(setting.case)))]
+        with np.errstate(all="ignore"):
+            told = trajectory(other.rule, other.convention, other.of(setting.case))
+            rows = [*map(np.ravel, told)]
         each = np.split(np.arange(len(rows)), len(setting.case.parameters))
         answer = np.concatenate([np.stack([rows[n] for n in some]) for some in each], axis=1)
         if held(one, Observation(setting.what, setting.case, answer), MARGINS[0]) is None:
