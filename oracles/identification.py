@@ -26,6 +26,7 @@ from oracles.harness.evidence.accepted import on_its_arrays
 from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
 from oracles.harness.evidence.effective import (
     ENOUGH,
+    as_people_write,
     with_any_values,
     with_one_argument,
     with_two_arguments,
@@ -52,7 +53,7 @@ from oracles.harness.subjects.trace_files import KINDS, read
 from oracles.naming import refuse_unlisted, refuse_unmapped, unknown
 from oracles.optimizers.registry import RULES, unknown_rule
 from oracles.rule import Rule
-from oracles.scheduling import ScheduleIdentification, identify_schedule
+from oracles.scheduling import OwnRate, ScheduleIdentification, identify_schedule
 
 __all__ = ["KINDS", "Identification", "evidence", "identify"]
 
@@ -83,6 +84,7 @@ class Identification:
         schedule: of what says what the learning rate is, the schedule that it follows.
         draws: which cases it was asked, and how many; None where none are drawn.
         seen: in which ranges what fits was seen.
+        rate: the learning rate that a text makes of the step's number, if it makes one.
         written: if nothing fits, whether numbers may be written in it that rules have as arguments:
             these were solved for where few conventions, or the nearest, leave nothing else open.
 
@@ -115,6 +117,7 @@ bias_undecayed gives 0.9, the code 0.85
     draws: Draws | None = None
     seen: Ranges | None = None
     written: bool = False
+    rate: OwnRate | None = None
 
     @property
     def named(self) -> bool:
@@ -129,7 +132,7 @@ bias_undecayed gives 0.9, the code 0.85
         if self.schedule is not None:
             return self.schedule.torchs
         own = [c for c in self.fits if not (c.conventions or c.arguments)]
-        return bool(own) and not (self.exceptions or self.ignores)
+        return bool(own) and not (self.exceptions or self.ignores or self.rate)
 
     @cached_property
     def examples(self) -> tuple[ByHand, ...]:
@@ -165,7 +168,8 @@ bias_undecayed gives 0.9, the code 0.85
         without = [f"ignoring {', '.join(sorted(self.ignores))}"] if self.ignores else []
         but = [f"but {e}" for e in self.exceptions]
         alone = [left_alone(self.resting)] if self.resting else []
-        return ", ".join([follows, *without, *but, *alone])
+        rated = [str(self.rate)] if self.rate else []
+        return ", ".join([follows, *without, *but, *alone, *rated])
 
     def to_json(self) -> dict[str, Any]:
         """It as plain data, as ``oracles/reports/identification.schema.json`` describes it."""
@@ -177,6 +181,7 @@ bias_undecayed gives 0.9, the code 0.85
             "summary": str(self),
             "torchs": self.torchs,
             "loop": self.loop and self.loop.to_json(),
+            "rate": self.rate and self.rate.to_json(),
             "schedule": self.schedule and self.schedule.to_json(),
             "fits": [plain(candidate) for candidate in self.fits],
             "exceptions": [{"where": e.where, **plain(e.candidate)} for e in self.exceptions],
@@ -310,6 +315,8 @@ def identify(
         return _looped(loop, None if rules is None else among)
     _without("what is no training loop", values=values)
     found = _told(evidence(subject, names, fixed, draws), among)
+    if not found.fits:
+        found = _rated(subject, among, draws) or found
     return replace(found, draws=None if _is_record(subject) else draws)
 
 
@@ -328,6 +335,17 @@ def _equation(text: str, names: Mapping[str, str]) -> Any:
         return read_equation(text, names)
     except ValueError as error:
         raise ValueError(f"equation: {error}") from error
+
+
+def _rated(subject: Any, rules: Sequence[Rule], draws: Draws) -> Identification | None:
+    """What a text is that makes a learning rate of its own, if it follows a rule but for that."""
+    rated = getattr(subject, "rated", None)
+    if rated is None:
+        return None
+    rest, text, rate = rated
+    found = _told(evidence(rest, {}, {}, draws), rules)
+    schedule = rate and replace(identify_schedule(rate), name="it")
+    return replace(found, rate=OwnRate(text, schedule)) if found.fits else None
 
 
 def arguments_of(rules: Iterable[Rule]) -> list[str]:
@@ -448,7 +466,7 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
             sieve, last = _in_float32(readings, rules)
             proof, _ = proven(sieve, last)
         if proof.fits:
-            return _named(sieve, proof)
+            return _named(sieve, as_people_write(sieve, proof))
         return replace(unnamed, ruled_out=proof.ruled_out, nearest=failed, sieve=sieve)
     if last.open:
         return replace(unnamed, open=last.open, sieve=None, written=False)

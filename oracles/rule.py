@@ -33,6 +33,7 @@ class Convention:
         fixed: values of hyperparameters that leave the difference bare.
         decays: whether a parameter of that many dimensions is decayed (a choice made by whoever
             builds the parameter groups, not by the optimizer).
+        elsewhere: the rule that goes by its own name and is the same; empty if there is none.
 
     >>> from oracles import RULES
     >>> convention = RULES["SGD"].convention("batch_scaled")
@@ -46,6 +47,7 @@ class Convention:
     parts: frozenset[str] = frozenset()
     fixed: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     decays: Callable[[int], bool] = lambda ndim: True
+    elsewhere: str = ""
 
 
 C = TypeVar("C", bound=Convention)

@@ -13,7 +13,7 @@ from typing import Any
 
 from oracles.harness.evidence import rates
 from oracles.harness.evidence.rates import Fit
-from oracles.harness.subjects.scheduled import Scheduled, scheduled
+from oracles.harness.subjects.scheduled import Listed, Scheduled, scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.naming import unknown
 from oracles.schedules.composed import Plan, Single
@@ -34,6 +34,7 @@ class ScheduleIdentification:
         plan: the composition that it shows and follows, if it is one.
         ruled_out: how many timings some rate excluded.
         fault: why it cannot be asked.
+        line: what there is to say of rates on a straight line, which is part of many schedules.
 
     >>> found = identify_schedule(lambda t, base, gamma: base * gamma ** (t + 1))
     >>> print(found)
@@ -47,6 +48,7 @@ class ScheduleIdentification:
     plan: Plan | None = None
     ruled_out: int = 0
     fault: str = ""
+    line: str = ""
 
     @property
     def named(self) -> bool:
@@ -63,11 +65,13 @@ class ScheduleIdentification:
             return f"{self.name} cannot be asked: {self.fault}"
         if self.plan is not None:
             return f"{self.name} follows {self.plan}"
+        if self.line:
+            return f"{self.name} {self.line}"
         if not self.fits:
             return f"{self.name} follows no known schedule ({self.ruled_out} were ruled out)"
         first, *others = self.fits
         if first.settings:  # some rates are of many schedules, and the simplest is told
-            return f"{self.name} follows {first}"
+            return f"{self.name} {'begins as' if first.open else 'follows'} {first}"
         return f"{self.name} follows {' or '.join(map(str, (first, *others)))}"
 
     def remarks(self) -> Iterator[str]:
@@ -83,6 +87,9 @@ class ScheduleIdentification:
             if fit.assumed:
                 values = ", ".join(f"{name} = {value}" for name, value in fit.assumed.items())
                 yield f"Settings that it does not take are these: {values}."
+            if fit.open:
+                names = ", ".join(fit.open)
+                yield f"Not told by these rates, which end before it shows: {names}."
         if len(self.fits) > 1 and self.fits[0].settings:
             yield f"These rates are also those of {'; '.join(map(str, self.fits[1:]))}."
 
@@ -96,11 +103,34 @@ class ScheduleIdentification:
                     "settings": {n: plain(value) for n, value in fit.settings.items()},
                     "base": fit.base,
                     "assumed": {n: plain(value) for n, value in fit.assumed.items()},
+                    "open": list(fit.open),
                 }
                 for fit in self.fits
             ],
             "plan": None if self.plan is None else str(self.plan),
+            "line": self.line,
         }
+
+
+@dataclass(frozen=True)
+class OwnRate:
+    """A learning rate that code makes of the step's number.
+
+    Attributes:
+        text: how.
+        schedule: what it follows, if it is made of nothing else but a base rate.
+    """
+
+    text: str
+    schedule: ScheduleIdentification | None
+
+    def __str__(self) -> str:
+        follows = f": {self.schedule}" if self.schedule else ""
+        return f"with a learning rate of its own, {self.text}{follows}"
+
+    def to_json(self) -> dict[str, Any]:
+        """It as plain data."""
+        return {"text": self.text, "schedule": self.schedule and self.schedule.to_json()}
 
 
 def plain(value: Any) -> Any:
@@ -130,6 +160,8 @@ def identify_schedule(
     """
     among = [_schedule(name) for name in (KNOWN if schedules is None else schedules)]
     who = scheduled(subject, names or {}, fixed or {})
+    if isinstance(who, Listed) and schedules is None and (line := rates.on_a_line(who.all)):
+        return ScheduleIdentification(who.name, line=line)
     try:
         if who.takes is None:
             return _by_rates(who, among)

@@ -8,7 +8,7 @@ such combination.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from itertools import combinations
@@ -76,6 +76,16 @@ class Candidate:
     def names(self) -> frozenset[str]:
         """Of its conventions, which are none where it is torch's."""
         return frozenset(c.name for c in self.conventions)
+
+    def goes_by(self, names: Collection[str]) -> bool:
+        """Whether it is one of some other rules, which then is its name.
+
+        >>> from oracles import RULES
+        >>> rule = RULES["Adadelta"]
+        >>> Candidate(rule, (rule.convention("updates_ignored"),)).goes_by(["RMSprop"])
+        True
+        """
+        return any(c.elsewhere in names for c in self.conventions)
 
     @cached_property
     def convention(self) -> Any:

@@ -189,6 +189,7 @@ UPDATES = (
         equation="Δ = d/√(v + ε)",
         source="RMSprop, which Adadelta is without its numerator (arXiv:1212.5701 section 3.1)",
         parts=EPS,
+        elsewhere="RMSprop",
         ratio=lambda u, v, h: 1 / _root(v, h),
     ),
     replace(

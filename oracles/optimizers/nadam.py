@@ -110,6 +110,7 @@ class NAdamConvention(Convention):
         before, after: ``(w, h) -> w``, what happens to w itself around the step.
         momentum: ``(t, h) -> μₜ``.
         average: ``(m, d, μₜ, h) -> m``.
+        variance: ``(v, h) -> v``, what the denominator makes of it.
         denominator: ``(v, c₂, h) -> D``.
         factors: ``(μₜ, μₜ₊₁, Π, t, h)`` -> what d/D and m/D are multiplied by, next to γ.
     """
@@ -118,6 +119,7 @@ class NAdamConvention(Convention):
     before: Callable[[Array, Any], Array] = adam.TORCH.before
     momentum: Callable[[Scalar, Hyper], Scalar] = _momentum
     average: Callable[[Array, Array, Scalar, Hyper], Array] = _average
+    variance: Callable[[Array, Hyper], Array] = decay.unchanged
     denominator: Callable[[Array, Scalar, Any], Array] = adam.TORCH.denominator
     factors: Callable[[Scalar, Scalar, Scalar, Scalar, Hyper], Factors] = _factors
     after: Callable[[Array, Any], Array] = decay.unchanged
@@ -155,7 +157,7 @@ def step(
     product = state["mu_product"] * mu
     m = convention.average(state["exp_avg"], d, mu, h)
     v = ema_of_squares(state["exp_avg_sq"], d, h.beta2)
-    denominator = convention.denominator(v, 1 - h.beta2**t, h)
+    denominator = convention.denominator(convention.variance(v, h), 1 - h.beta2**t, h)
     now, ahead = convention.factors(mu, following, product, t, h)
     w = w - scaled(h.lr * now, d, denominator) - scaled(h.lr * ahead, m, denominator)
     return convention.after(w, h), {"mu_product": product, "exp_avg": m, "exp_avg_sq": v}
@@ -231,6 +233,7 @@ LOOKING_AHEAD: tuple[NAdamConvention, ...] = (
         equation="w = w − γ/(1 − β₁ᵗ) m/D",
         source="Adam under another name",
         parts=frozenset({"falling"}),
+        elsewhere="Adam",
         factors=lambda mu, following, product, t, h: (0, 1 / (1 - h.beta1**t)),
     ),
     replace(
@@ -263,10 +266,10 @@ VARIANCES: tuple[NAdamConvention, ...] = (
     replace(
         TORCH,
         name="variance_shrunk",
-        equation="D = √(β₂v/c₂) + ε",
+        equation="D with β₂v in place of v",
         source="algorithm 2 of Dozat 2016, to the letter",
         parts=frozenset({"beta2"}),
-        denominator=lambda v, c2, h: np.sqrt(h.beta2 * v) / np.sqrt(c2) + h.eps,
+        variance=lambda v, h: h.beta2 * v,
     ),
     replace(
         TORCH,

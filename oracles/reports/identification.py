@@ -52,12 +52,13 @@ def _show(
 
 def _equations(found: Identification) -> Iterator[str]:
     """The lines in which it is not torch's, with torch's beside them."""
-    told = [*found.fits[:1], *(e.candidate for e in found.exceptions)]
+    near = [found.nearest.candidate] if found.nearest else []
+    told = [*(found.fits[:1] or near), *(e.candidate for e in found.exceptions)]
     for candidate in told:
         for convention in candidate.conventions:
             yield f"{convention.name}: {convention.equation}\n    {convention.source}"
     if any(candidate.conventions for candidate in told):
-        torch = found.fits[0].rule.torch
+        torch = told[0].rule.torch
         yield f"torch has {torch.name}: {torch.equation}"
 
 

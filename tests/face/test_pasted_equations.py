@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from oracles.harness.subjects.equations import read
 from oracles.identification import identify
+from oracles.reports.identification import render
 from tests import support
+
+IDENTIFIED = Draft202012Validator(
+    json.loads((files("oracles") / "reports/identification.schema.json").read_text("utf-8"))
+)
 
 # Not those whose switches are always on, nor those in which dampening is left when momentum is not:
 # torch has none then.
@@ -42,6 +50,122 @@ def test_what_is_no_known_rule_is_not_named(text: str) -> None:
 def test_an_ascent_is_a_switch_that_is_always_on() -> None:
     found = identify(equation="w += κ*(g - wd*w)", names={"lr": "κ"})
     assert str(found.fits[0]) == "SGD's coupled_unscaled, maximize = True whatever is given"
+
+
+SEVERAL = {
+    "v̂ of the first version of Dozat's paper": (
+        "m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; m̂ = β1 m/(1-β1^(t+1)) + (1-β1) g/(1-β1^t); "
+        "v̂ = β2 v/(1-β2^t); w -= lr*m̂/(√(v̂) + ε)",
+        "NAdam's constant_momentum with variance_shrunk",
+    ),
+    "the same v̂ below another root": (
+        "t = t + 1; m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; "
+        "m̂ = β1 m/(1-β1^(t+1)) + (1-β1) g/(1-β1^t); w -= lr*m̂/√(β2 v/(1-β2^t) + ε)",
+        "NAdam's constant_momentum with variance_shrunk with eps_inside",
+    ),
+    "C": (
+        "  float grad = g[i];  // of this row\n  /* both\n     moments */\n"
+        "  m[i] = beta1 * m[i] + (1.0f - beta1) * grad;\n"
+        "  v[i] = beta2 * v[i] + (1.f - beta2) * grad * grad;\n"
+        "  const float denom = sqrtf(v[i] / (1.0f - powf(beta2, t))) + 1e-8f;\n"
+        "  w[i] -= lr * (m[i] / (1.0f - powf(beta1, t)) / denom + weight_decay * w[i]);  // W\n",
+        "AdamW's decoupled_lr",
+    ),
+    "optax, whose steps are a count": (
+        "mu = (1-b1)*g + b1*mu; nu = (1-b2)*g**2 + b2*nu; "
+        "p = p - learning_rate*(mu/(1 - b1**count))/(jnp.sqrt(nu/(1 - b2**count)) + eps)",
+        "Adam's coupled_unscaled",
+    ),
+    "a heavy ball, which remembers where it was": (
+        "w_{t+1} = w_t - α ∇f(w_t) + β (w_t - w_{t-1})",
+        "SGD's lr_in_velocity",
+    ),
+    "means in brackets": (
+        r"E[g^2]_t = \gamma E[g^2]_{t-1} + (1 - \gamma) g^2_t"
+        "\n"
+        r"\Delta \theta_t = - \frac{\sqrt{E[\Delta \theta^2]_{t-1} + \epsilon}}"
+        r"{\sqrt{E[g^2]_t + \epsilon}} g_t"
+        "\n"
+        r"E[\Delta \theta^2]_t = \gamma E[\Delta \theta^2]_{t-1} + (1 - \gamma) \Delta \theta^2_t"
+        "\n"
+        r"\theta_{t+1} = \theta_t + \Delta \theta_t",
+        "Adadelta's lr_ignored",
+    ),
+    "a product that begins at 1": (
+        "a_0 = 1; b_0 = 1; a = a*beta1; b *= beta2; m = beta1*m + (1-beta1)*g; "
+        "v = beta2*v + (1-beta2)*g*g; var -= lr*sqrt(1-b)/(1-a)*m/(sqrt(v)+epsilon)",
+        "Adam's eps_hat",
+    ),
+    "a rate that falls by a power": (
+        "eta = lr/(1 + lambd*lr*t)**alpha; w = (1 - lambd*eta)*w - eta*g",
+        "ASGD's rate_of_this_step",
+    ),
+    "what is another rule, too": (
+        "v = rho*v + (1-rho)*g**2; w -= lr*g/sqrt(v + eps)",
+        "RMSprop's eps_inside",
+    ),
+    "a rate of its own": (
+        "lr_t = 0.1*0.95**t; w -= lr_t*(g + wd*w)",
+        "SGD's coupled_unscaled, with a learning rate of its own, lr = 0.1 * 0.95 ** t: "
+        "it follows ExponentialLR's per_epoch with gamma=0.95 from 0.095",
+    ),
+    "a rate that is made in several lines": (
+        "c = 1/(1 + decay*t)\nlr_t = lr*c\nv = momentum*v - lr_t*g\nw = w + v",
+        "SGD's lr_in_velocity, with a learning rate of its own, c = 1 / (1 + decay * t) "
+        "lr_t = lr * c",
+    ),
+    "a rate by a cosine": (
+        "lr_t = 0.5*lr*(1 + cos(π*(t-1)/100)); w -= lr_t*g",
+        "SGD's coupled_unscaled, with a learning rate of its own, lr_t = 0.5 * lr * "
+        "(1 + cos(pi * (t - 1) / 100)): it follows CosineAnnealingLR's to_floor with T_max=100, "
+        "eta_min=0",
+    ),
+    "a rate by whole numbers": (
+        "lr_t = 0.1*0.5**((t-1)//10); w -= lr_t*g",
+        "SGD's coupled_unscaled, with a learning rate of its own, lr = 0.1 * 0.5 ** "
+        "((t - 1) // 10): it follows StepLR's staircase with step_size=10, gamma=0.5 from 0.1",
+    ),
+    "a rate without a name": (
+        "m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; "
+        "w -= lr*min(1, t/10)*m/(1-β1^t)/(√(v/(1-β2^t)) + ε)",
+        "Adam's coupled_unscaled, with a learning rate of its own, lr * min(1, t / 10): "
+        "it follows LinearLR's from_zero with start_factor=0.1, end_factor=1, total_iters=9",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SEVERAL)
+def test_a_text_is_all_that_it_is(what: str) -> None:
+    text, said = SEVERAL[what]
+    alone = "rate of its own" in said  # others are looked through for long before it is
+    found = identify(equation=text, rules=[said.partition("'s ")[0]] if alone else None)
+    assert str(found) == f"the equation follows {said}"
+    assert not list(IDENTIFIED.iter_errors(json.loads(json.dumps(found.to_json()))))
+
+
+def test_what_is_one_rule_by_algebra_is_not_left_open() -> None:
+    """With a constant μ it is β₁ that the moment averages with, and a product of them is β₁ᵗ."""
+    found = identify(equation=SEVERAL["v̂ of the first version of Dozat's paper"][0])
+    left = {c.names - found.fits[0].names for u in found.untold for c in u.candidates}
+    assert not left & {frozenset({"scheduled_moment"}), frozenset({"product_of_betas"})}
+    assert all(u.needs for u in found.untold)
+
+
+def test_of_what_is_near_a_rule_it_is_told_where_they_part() -> None:
+    text = (
+        "t = t + 1; m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; "
+        "m̂ = β1 m/(1-β1^(t+1)) + (1-β1) g/(1-β1^t); w -= lr*m̂/(√(β2 v/(1-β2^(t+1))) + ε)"
+    )
+    found = identify(equation=text, rules=["NAdam"])
+    assert found.nearest is not None and not found.fits
+    assert str(found.nearest.candidate) == "NAdam's constant_momentum with variance_shrunk"
+    (example,) = found.examples
+    assert (example.given, round(example.expected, 6), round(example.got, 6)) == (
+        "w = 1, g = 1, lr = 0.1, beta1 = 0.5, beta2 = 0.5",
+        0.811438,
+        0.76906,
+    )
+    assert "constant_momentum: μₜ = β₁" in render(found)
 
 
 ENDLESS = {

@@ -105,7 +105,7 @@ def test_what_makes_a_scheduler_shows_its_settings(name: str) -> None:
     }
 
 
-def cosine(t: int, whole: int) -> float:
+def cosine(t: float, whole: int) -> float:
     return (1 + math.cos(math.pi * t / whole)) / 2
 
 
@@ -161,6 +161,144 @@ LISTS: list[tuple[Sequence[float], str]] = [
     ),
 ]
 """Rates as a log has them, and what is said of them."""
+
+
+def one_cycle(
+    t: int, whole: int, up: float, way: Callable[[float], float], three: int = 0
+) -> float:
+    """From 0.004 up to 0.1, down (by way of 0.004, if there are three phases) to 4e-7."""
+    turns = [0.0, up - 1, *[2 * up - 2] * three, whole - 1.0]
+    rates = [0.004, 0.1, *[0.004] * three, 4e-7]
+    phase = sum(t > turn for turn in turns[1:-1])
+    part = (t - turns[phase]) / (turns[phase + 1] - turns[phase])
+    return rates[phase] + (rates[phase + 1] - rates[phase]) * way(part)
+
+
+def on_a_cosine(part: float) -> float:
+    return 1 - cosine(part, 1)
+
+
+def on_a_line(part: float) -> float:
+    return part
+
+
+def toothed(t: int, down: int, by_cycle: float = 1.0, by_step: float = 1.0) -> float:
+    """Up in 6 steps from 0.01 to 0.07."""
+    cycle, t_in = divmod(t, 6 + down)
+    height = t_in / 6 if t_in <= 6 else 1 - (t_in - 6) / down
+    return 0.01 + 0.06 * height * by_cycle**cycle * by_step**t
+
+
+RISE = "OneCycleLR's one_cycle with max_lr=0.1, anneal_strategy="
+CYCLE = RISE.replace("anneal", "total_steps=60, pct_start={}, anneal")
+SAW = "CyclicLR's from_base with base_lr=0.01, max_lr=0.07, step_size_up=6, step_size_down="
+
+CUT: dict[str, tuple[list[float], str]] = {
+    "up to a top": (
+        [one_cycle(t, 60, 21, on_a_cosine) for t in range(9)],
+        f"begins as {RISE}cos, div_factor=25, pct_start × total_steps=21",
+    ),
+    "a step past a top": (
+        [one_cycle(t, 60, 21, on_a_cosine) for t in range(22)],
+        f"begins as {RISE}cos, div_factor=25, three_phase=False, pct_start × total_steps=21",
+    ),
+    "past a top": (
+        [one_cycle(t, 60, 21, on_a_cosine) for t in range(30)],
+        f"follows {CYCLE.format(0.35)}cos, div_factor=25, final_div_factor=10000, "
+        "three_phase=False",
+    ),
+    "a top between two steps": (
+        [one_cycle(t, 60, 20, on_a_cosine) for t in range(60)],
+        f"follows {CYCLE.format(0.333333333333)}cos, div_factor=25, final_div_factor=10000, "
+        "three_phase=False",
+    ),
+    "a top at once": (
+        [one_cycle(t, 60, 2.4, on_a_cosine) for t in range(60)],
+        f"follows {CYCLE.format(0.04)}cos, div_factor=25, final_div_factor=10000, "
+        "three_phase=False",
+    ),
+    "as far down as up": (
+        [one_cycle(t, 60, 21, on_a_cosine, three=1) for t in range(35)],
+        f"begins as {RISE}cos, div_factor=25, pct_start × total_steps=21",
+    ),
+    "in the last phase": (
+        [one_cycle(t, 60, 21, on_a_cosine, three=1) for t in range(50)],
+        f"follows {CYCLE.format(0.35)}cos, div_factor=25, final_div_factor=10000, three_phase=True",
+    ),
+    "on lines": (
+        [one_cycle(t, 60, 21, on_a_line) for t in range(30)],
+        f"begins as {RISE}linear, div_factor=25, three_phase=False, pct_start × total_steps=21",
+    ),
+    "on lines, whole": (
+        [one_cycle(t, 60, 21, on_a_line) for t in range(60)],
+        f"follows {CYCLE.format(0.35)}linear, div_factor=25, final_div_factor=10000, "
+        "three_phase=False",
+    ),
+    "a saw": ([toothed(t, 3) for t in range(9)], f"begins as {SAW}3, gamma=1"),
+    "a saw and more": (
+        [toothed(t, 3, by_cycle=0.5) for t in range(12)],
+        f"follows {SAW}3, mode=triangular2, gamma=1",
+    ),
+    "a saw that fades": (
+        [toothed(t, 3, by_step=0.99) for t in range(9)],
+        f"follows {SAW}3, mode=exp_range, gamma=0.99",
+    ),
+    "a tooth that fades": (
+        [toothed(t, 3, by_step=0.99) for t in range(6)],
+        "begins as CyclicLR's from_base with base_lr=0.01, mode=exp_range, gamma=0.99",
+    ),
+    "of a long cosine": (
+        [0.001 + 0.099 * cosine(t, 1000) for t in range(12)],
+        "follows CosineAnnealingLR's to_floor with T_max=1000, eta_min=0.001 from 0.1",
+    ),
+    "nearly a cosine": (
+        [0.1 * cosine(t, 100) for t in range(100)],
+        "follows CosineAnnealingLR's to_floor with T_max=100, eta_min=0 from 0.1",
+    ),
+    "of a power": (
+        [0.1 * (1 - t / 100) ** 2 for t in range(10)],
+        "follows PolynomialLR's to_zero with total_iters=100, power=2 from 0.1",
+    ),
+    "of timm's": (
+        [1e-6 + 1.998e-4 * t if t < 5 else 1e-5 + 0.00099 * cosine(t, 90) for t in range(30)],
+        "follows CosineLRScheduler's by_epoch with t_initial=90, lr_min=1e-05, warmup_t=5, "
+        "warmup_lr_init=1e-06, warmup_prefix=False from 0.001",
+    ),
+    "a ramp": (
+        [0.01 * (t + 1) for t in range(8)],
+        "rises by 0.01 a step from 0.01: so begin LinearLR, CyclicLR, OneCycleLR and every warm-up",
+    ),
+    "a ramp whose first rate is there twice": (
+        [0.01, *(0.01 * (t + 1) for t in range(8))],
+        "rises by 0.01 a step from 0.01: so begin LinearLR, CyclicLR, OneCycleLR and every warm-up",
+    ),
+    "downhill": (
+        torch.tensor([0.1 - 0.001 * t for t in range(9)]).tolist(),
+        "falls by 0.00100000016391 a step from 0.10000000149: so begin LinearLR, PolynomialLR "
+        "with power=1 and others",
+    ),
+    "even": ([0.1] * 9, "stays at 0.1: so does every schedule until it begins to change it"),
+    "a ramp and hardly more": (
+        [toothed(t, 3) for t in range(8)],
+        "follows no known schedule (70 were ruled out)",
+    ),
+}
+"""Rates that end before their schedule does; where it ended would be told by more of them."""
+
+
+@pytest.mark.parametrize("what", CUT)
+def test_rates_that_are_cut_short_are_no_more_than_they_tell(what: str) -> None:
+    rates, said = CUT[what]
+    found = oracles.identify(rates)
+    assert str(found) == f"the list {said}"
+    assert not list(IDENTIFIED.iter_errors(found.to_json()))
+
+
+def test_what_is_not_told_is_said_to_be() -> None:
+    found = identify_schedule(CUT["up to a top"][0])
+    assert found.fits[0].open == ("total_steps", "pct_start", "final_div_factor", "three_phase")
+    said = ", ".join(found.fits[0].open)
+    assert f"Not told by these rates, which end before it shows: {said}." in [*found.remarks()]
 
 
 @pytest.mark.parametrize(("rates", "expected"), LISTS, ids=lambda one: str(one)[:24])

@@ -112,6 +112,17 @@ TEXTS: dict[str, tuple[str, tuple[str, ...], str]] = {
         ("Adadelta", "RMSprop"),
         "RMSprop's eps_inside, lr = 0.1 and eps = 0.001",
     ),
+    "of few digits, beside a convention more": (
+        "t = t + 1; m = 0.9*m + 0.1*g; v = 0.999*v + 0.001*g**2; "
+        "w -= 0.002*(0.9*m/(1-0.9**(t+1)) + 0.1*g/(1-0.9**t))/(sqrt(0.999*v/(1-0.999**t)) + 1e-8)",
+        ("NAdam",),
+        "NAdam's constant_momentum with variance_shrunk, lr = 0.002",
+    ),
+    "what is RMSprop by that name": (
+        "v = 0.9*v + 0.1*g**2; w -= lr*g/sqrt(v + 1e-6)",
+        ("Adadelta", "RMSprop"),
+        "RMSprop's eps_inside, alpha = 0.9 and eps = 1e-06",
+    ),
     "no number that may be any large one": (
         "t = t + 1; m = 0.9*m + 0.1*g; v = 0.999*v + 0.001*g**2; "
         "w -= 0.02*(0.9*m/(1-0.9**(t+1)) + 0.1*g/(1-0.9**t))/(sqrt(v/(1-0.999**t)) + 1e-8)",

@@ -159,12 +159,13 @@ REFUSED = {
     "w -= lr*g + η*w": ("would both be lr", 1, 13),
     "w -= β*g": ("beta is not understood", 1, 6),
     "m = β1 m + g; w -= lr*m/(1-β1**(t+1))": ("names={'t-1': 't'}", 1, 33),
-    "m = β1 m + g\nu = m/(1-β1**(t+1)) + g/(1-β1**t)\nw -= lr*u": (
+    "m = β1 m + g\nu = m/(1+β1**(t+1)) + g/(1+β1**t)\nw -= lr*u": (
         "t stands beside t + 1, and may be 1 or 0 at the first: if it is 1, write t = t + 1 above",
         *(2, 15),
     ),
     "d = g/2; e = d; d += w; w -= lr*e": ("may be one array", 1, 33),
     "v = 0; v = μ v + g; w -= lr*v": ("write v_0 = …", 1, 1),
+    "Π = μ Π; w -= lr*g/(1 - Π)": ("multiplied it stays there: write Pi_0 = 1", 1, 1),
     "if g > 0:\n    w -= g": ("cannot be computed", 1, 1),
     "m̂ = g; w = w - lr*m̂ $ @": ("'@' means nothing", 1, 25),
     "": ("none is found", 0, 0),

@@ -493,6 +493,15 @@ def adagrad_by_hand(X: Any, y: Any, lr: float, epochs: int) -> Any:
     return w
 
 
+def looking_ahead(X: Any, y: Any, lr: float = 0.01, epochs: int = 10, mu: float = 0.9) -> Any:
+    """Nesterov's momentum, which is no argument of it."""
+    w, v = 0 * X[0], 0 * X[0]
+    for _ in range(epochs):
+        before, v = v, mu * v - lr * X.T @ (X @ w - y) / len(y)
+        w = w - mu * before + (1 + mu) * v
+    return w
+
+
 def rmsprop_by_hand(X: Any, y: Any, lr: float, rho: float, eps: float, epochs: int) -> Any:
     """With ε inside of the root: Adadelta without its numerator is the same."""
     w, v = np.zeros(X.shape[1]), 0.0
@@ -547,9 +556,10 @@ REWRITES = (
         "half the mean squared error by Adagrad's coupled_unscaled; eps is 1e-08 in it",
     ),
     Written(
-        rmsprop_by_hand,
-        f"{RMSPROP} by Adadelta's updates_ignored or {RMSPROP} by RMSprop's eps_inside",
+        looking_ahead,
+        "half the mean squared error by SGD's coupled_unscaled; nesterov is True in it",
     ),
+    Written(rmsprop_by_hand, f"{RMSPROP} by RMSprop's eps_inside"),
     Written(
         adam_times_m, "half the mean squared error by Adam's coupled_unscaled with weight_decay·m"
     ),

@@ -111,14 +111,14 @@ def _asked(
     for h, gradients in product(_hypers(rule, parts, sieve.takes(rule)), GRADIENTS):
         case = _case(rule, h, gradients, parts)
         with np.errstate(all="ignore"):
-            expected, followed = (_last(c, case) if c else np.nan for c in (rejected, fit))
-        if not _apart(expected, followed):
+            expected, followed = _last(rejected, case), _last(fit, case) if fit else None
+        if followed is not None and not _apart(expected, followed):
             continue
         try:
             got = float(witness.box.run(rule, case)[-1, 0])
         except (SubjectError, ValueError):
             return None
-        if fit and _apart(got, followed):
+        if _apart(got, followed) if followed is not None else not _apart(expected, got):
             continue
         return ByHand((rejected,), 1.0, gradients, _told(case, sieve.takes(rule)), expected, got)
     return None

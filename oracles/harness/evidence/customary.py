@@ -1,4 +1,4 @@
-"""Settings of cycles, and of schedules that torch has none of, made of nothing but rates.
+"""Settings of schedules that torch has none of, made of nothing but rates.
 
 Where a ramp ends the rate is largest, and each whole number after that is solved from one rate. All
 of them are guesses: whatever is guessed must give every rate.
@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 
+from oracles.harness.evidence.cycles import lowest
 from oracles.harness.evidence.shorter import shorter
-from oracles.schedules import cyclic, one_cycle
 from oracles.schedules.customary import inverse_root, stable, timm, warmed
 from oracles.schedules.schedule import Schedule, Settings
 
@@ -58,6 +58,13 @@ def _ends(after: int, t: int, done: float) -> Iterator[int]:
         yield end
 
 
+def _lows(rates: Sequence[float], after: int) -> Iterator[float]:
+    """The floor, where rates have come to it, and where they come by the cosine that they show."""
+    yield from shorter(min(rates[after:]))
+    rises = (t for t in range(after + 1, len(rates)) if rates[t] >= rates[t - 1])
+    yield from shorter(lowest(rates[after : next(rises, len(rates))]))
+
+
 def _turned(share: float) -> float:
     """The part of half a period after which a cosine has come down to a share."""
     return math.acos(max(-1.0, min(1.0, 2 * share - 1))) / math.pi
@@ -100,8 +107,8 @@ def _polynomial(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
 
 
 def _floored(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
-    rest = rates[rates.index(max(rates)) :]
-    for (long, start), low in product(_tops(rates, base), shorter(min(rest))):
+    lows = [*_lows(rates, rates.index(max(rates)))]
+    for (long, start), low in product(_tops(rates, base), lows):
         for t, rate in _falling(rates, long):
             if start > low:
                 for end in _ends(long, t, _turned((rate - low) / (start - low))):
@@ -137,7 +144,7 @@ def _wsd(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
     """One that has come to its end."""
     turn = max(t for t in range(len(rates)) if rates[t] == max(rates))
     decay = rates.index(rates[-1], turn) - turn
-    if rates[-1] != rates[-2]:
+    if rates[-1] not in (0, rates[-2]):
         return
     kinds = ("linear", "cosine", "1-sqrt")
     for (long, start), up, down in product(_tops(rates, base), kinds, kinds):
@@ -151,14 +158,12 @@ def _stable(long: int, turn: int, decay: int, up: str, down: str, ratio: float) 
 
 
 def _timm(rates: Sequence[float], base: float | None) -> Iterator[tuple[int, float, float, float]]:
-    """How long the ramp is, where it begins, where it leads, and the floor that was reached."""
-    slope, low = rates[1] - rates[0], rates[-1]
-    if rates[-1] != rates[-2]:
-        low = 0.0
+    """How long the ramp is, where it begins, where it leads, and the floor."""
+    slope, lows = rates[1] - rates[0], [0.0, *_lows(rates, rates.index(max(rates)))]
     for long, _ in _tops(rates, None):
         lead = rates[0] + slope * long
         for begin, start, floor in product(
-            shorter(rates[0]), shorter(lead) if base is None else (base,), shorter(low)
+            shorter(rates[0]), shorter(lead) if base is None else (base,), lows
         ):
             if start > floor:
                 yield long, begin, start, floor
@@ -183,58 +188,7 @@ def _timm_polynomial(rates: Sequence[float], base: float | None) -> Iterator[Gue
                     yield timm.Polynomial(end - after, power, low, long, begin, prefix), start
 
 
-SHARES = (0.3, 0.25, 0.1, 0.2, 0.4, 0.5, 0.05, 0.15)
-"""Of a cycle, those that people let the rate rise for."""
-
-
-def _one_cycle(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
-    """One that has come to its end; its top may be between two steps."""
-    steps = rates.index(rates[-1]) + 1
-    low, end, top = rates[0], rates[-1], rates.index(max(rates))
-    if not 0 < end < low < max(rates):
-        return
-    shares = dict.fromkeys((*SHARES, round((top + 1) / steps, 3)))
-    for share, way, three in product(shares, ("cos", "linear"), (False, True)):
-        some = one_cycle.Settings(1.0, steps, share, way, three_phase=three)
-
-        def between(peak: float, some: one_cycle.Settings = some) -> one_cycle.Settings:
-            return some._replace(max_lr=peak, div_factor=peak / low, final_div_factor=low / end)
-
-        one, two = (float(one_cycle.TORCH.rate(top, 0.0, between(p))) for p in (low, 2 * low))
-        if one == two:
-            continue
-        peak = low + low * (rates[top] - one) / (two - one)
-        for high, factor in product(shorter(peak), shorter(peak / low) if peak > low else ()):
-            for last in shorter(low / end):
-                settings = some._replace(max_lr=high, div_factor=factor, final_div_factor=last)
-                yield settings, low
-
-
-def _saw(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
-    """Where it turns for the first time and for the second, and how high it is then."""
-    turns = [t for t in range(1, len(rates) - 1) if _turns(rates, t)]
-    if not turns or rates[0] >= rates[turns[0]]:
-        return
-    low, up = rates[0], turns[0]
-    whole = turns[1] if len(turns) > 1 else 2 * up
-    first, again = rates[up] - low, rates[up + whole] - low if up + whole < len(rates) else 0.0
-    gammas = shorter((again / first) ** (1 / whole)) if again > 0 else ()
-    for mode, gamma in (
-        ("triangular", 1.0),
-        ("triangular2", 1.0),
-        *(("exp_range", g) for g in gammas),
-    ):
-        for start, high in product(shorter(low), shorter(low + first / gamma**up)):
-            yield cyclic.Settings(start, high, up, whole - up, mode, gamma), low
-
-
-def _turns(rates: Sequence[float], t: int) -> bool:
-    return (rates[t] - rates[t - 1]) * (rates[t + 1] - rates[t]) < 0
-
-
 GUESSES: Mapping[str, Callable[[Sequence[float], float | None], Iterator[Guess]]] = {
-    "OneCycleLR": _one_cycle,
-    "CyclicLR": _saw,
     warmed.CONSTANT: _constant,
     warmed.LINEAR: _linear,
     warmed.COSINE: _cosine,

@@ -15,10 +15,12 @@ from oracles.rule import Rule
 
 def divided(sieve: Sieve) -> Sifted:
     """What holds for each kind of parameters by itself, or but for one kind of settings."""
+    names = [rule.name for rule in sieve.rules]
     found = [
         answer
         for rule in sieve.rules
         for answer in (*_by_kind(sieve, rule), *_by_setting(sieve, rule))
+        if not answer.fits[0].goes_by(names)
     ]
     return min(found, key=_complexity, default=Sifted())
 

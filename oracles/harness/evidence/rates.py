@@ -12,13 +12,15 @@ import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import product, starmap
 from typing import Any
 
 from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.evidence import customary
+from oracles.harness.arithmetic.formats import FORMATS
+from oracles.harness.evidence import customary, cycles
+from oracles.harness.evidence.cycles import Guess
 from oracles.harness.evidence.shorter import ROUGHLY, shorter
-from oracles.harness.evidence.sifting import MARGINS
+from oracles.harness.evidence.sifting import MARGINS, ROUNDINGS
 from oracles.harness.oracle import Margin
 from oracles.harness.subjects.scheduled import SHORTEST, Scheduled
 from oracles.harness.subjects.subject import SubjectError
@@ -38,6 +40,7 @@ class Fit:
         settings: what it is followed with, where that is one thing.
         base: the base rate, where that is made of the rates.
         assumed: what settings are that the subject does not take.
+        open: settings that rates do not tell, because they end before these show.
     """
 
     schedule: Schedule
@@ -45,11 +48,13 @@ class Fit:
     settings: Mapping[str, Any] = field(default_factory=dict)
     base: float | None = None
     assumed: Mapping[str, Any] = field(default_factory=dict)
+    open: tuple[str, ...] = ()
 
     def __reduce__(self) -> Any:
         """Between processes a timing goes by its place: it is made of functions."""
         place = self.schedule.timings.index(self.timing)
-        return _fit, (self.schedule, place, dict(self.settings), self.base, dict(self.assumed))
+        rest = dict(self.settings), self.base, dict(self.assumed), self.open
+        return _fit, (self.schedule, place, *rest)
 
     @property
     def torchs(self) -> bool:
@@ -57,22 +62,36 @@ class Fit:
         return bool(self.schedule.home) and self.timing is self.schedule.torch
 
     @property
-    def simplicity(self) -> tuple[bool, int, int]:
-        """Its place among others that hold the same: torch's first, and what needs few words."""
-        return not self.torchs, len(self.settings), len(str(self))
+    def simplicity(self) -> tuple[bool, bool, int, int]:
+        """Its place among others that hold the same: torch's first, and what needs few words.
+
+        What anneals is not taken for what rises, if something else is.
+        """
+        rises = self.base is not None and self.settings.get("eta_min", 0.0) > self.base
+        return not self.torchs, rises, len(self.settings), len(str(self))
 
     def __str__(self) -> str:
-        told = {name: value for name, value in self.settings.items() if name != FACTORS}
+        hidden = (FACTORS, *self.open)
+        told = {name: value for name, value in self.settings.items() if name not in hidden}
+        told |= {" × ".join(FIXED): self._fixed} if {*FIXED} <= {*self.open} else {}
         given = ", ".join(f"{name}={_short(value)}" for name, value in told.items())
         own = " of a function of its own" if FACTORS in self.settings else ""
         base = f" from {_short(self.base)}" if self.base is not None else ""
         with_ = f" with {given}" if given else ""
         return f"{self.schedule.name}'s {self.timing.name}{own}{with_}{base}"
 
+    @property
+    def _fixed(self) -> float:
+        """The product of two settings, which is told where neither is: a place in a cycle."""
+        return math.prod(float(self.settings[name]) for name in FIXED)
+
 
 def _fit(schedule: Schedule, place: int, *others: Any) -> Fit:
     return Fit(schedule, schedule.timings[place], *others)
 
+
+FIXED = ("pct_start", "total_steps")
+"""Settings of which the first rates tell the product alone."""
 
 FACTORS = "factors"
 """The setting of schedules that are given a function: of a curve nothing else is known."""
@@ -224,17 +243,48 @@ def made_of(
     for schedule in schedules:
         for timing in schedule.timings[:1] if first else schedule.timings[1:]:
             guessed = [
-                (settings, start)
-                for settings, start in _guessed(schedule, timing, rates, base)
-                if _near(timing, settings, start, rates)
+                guess
+                for guess in _guessed(schedule, timing, rates, base)
+                if _near(timing, guess.settings, guess.base, rates)
             ]
-            for margin, (settings, start) in product(MARGINS if short else MARGINS[:1], guessed):
+            for margin, guess in product(MARGINS if short else MARGINS[:1], guessed):
+                settings, start, open = guess
                 if holds(schedule, timing, settings, start, rates, margin):
                     named = (n for n in schedule.draws if n not in OF_MOMENTUM)
                     known = {n: getattr(settings, n) for n in named}
-                    told = base is None and schedule.name not in CYCLES
-                    yield Fit(schedule, timing, known, start if told else None)
+                    told = base is None and schedule.name not in cycles.GUESSES
+                    yield Fit(schedule, timing, known, start if told else None, open=open)
                     break
+
+
+def on_a_line(rates: Sequence[float]) -> str:
+    """What there is to say of rates on one straight line that does not end at 0; else nothing.
+
+    The first rate of one that rises may be there twice, as that of a ramp from one on is.
+
+    Each of them may be a few roundings off, and what is added up step by step as many as there are.
+
+    >>> on_a_line([0.1, 0.2, 0.3, 0.4])
+    'rises by 0.1 a step from 0.1: so begin LinearLR, CyclicLR, OneCycleLR and every warm-up'
+    >>> on_a_line([0.3, 0.2, 0.1, 0.0])
+    ''
+    """
+    rates = rates[1:] if rates[0] == rates[1] < rates[2] else rates
+    first, last, size = rates[0], rates[-1], max(map(abs, rates))
+    step = (last - first) / (len(rates) - 1)
+    short = all(rate == _in_float32(rate) for rate in rates)
+    reach = len(rates) * ROUNDINGS * FORMATS["float32" if short else "float64"].u * size
+    if any(abs(first + t * step - rate) > reach for t, rate in enumerate(rates)):
+        return ""
+    if abs(step) * len(rates) <= reach:
+        return f"stays at {_short(first)}: so does every schedule until it begins to change it"
+    if step > 0:
+        told = f"rises by {_short(step)} a step from {_short(first)}"
+        return f"{told}: so begin LinearLR, CyclicLR, OneCycleLR and every warm-up"
+    if abs(last) <= reach:  # where it ends is seen
+        return ""
+    told = f"falls by {_short(-step)} a step from {_short(first)}"
+    return f"{told}: so begin LinearLR, PolynomialLR with power=1 and others"
 
 
 def _near(timing: Timing, settings: Settings, start: float, rates: Sequence[float]) -> bool:
@@ -260,9 +310,6 @@ def _in_float32(rate: float) -> float:
     return float(np.float32(rate))
 
 
-CYCLES = ("OneCycleLR", "CyclicLR")
-"""Schedules in which the base rate plays no part."""
-
 OF_MOMENTUM = ("base_momentum", "max_momentum", "cycle_momentum")
 """Settings that no rate tells of."""
 
@@ -285,29 +332,32 @@ SCALED = ("ConstantLR", "LinearLR")
 def guessed(schedule: Schedule) -> bool:
     """Whether settings of it are made of any rates: else they rule none of its timings out.
 
-    Those of a cycle are made of whole ones.
+    Those of a cycle are made of rates that show how it turns.
     """
     return schedule.name in (*POWERS, *LINES) or not schedule.home
 
 
 def _guessed(
     schedule: Schedule, timing: Timing, rates: Sequence[float], base: float | None
-) -> Iterator[tuple[Settings, float]]:
-    if schedule.name in POWERS:
-        yield from _powers(schedule, timing, rates, base)
+) -> Iterator[Guess]:
+    if schedule.name in cycles.GUESSES:
+        yield from cycles.GUESSES[schedule.name](rates, base)
+    elif schedule.name in POWERS:
+        yield from starmap(Guess, _powers(schedule, timing, rates, base))
     elif schedule.name in LINES:
-        for settings in _whole(schedule, len(rates)):
-            yield from _line(schedule, timing, settings, rates, base)
+        for settings in _whole(schedule, rates):
+            yield from starmap(Guess, _line(schedule, timing, settings, rates, base))
     elif schedule.name in customary.GUESSES:
-        yield from customary.guessed(schedule, rates, base)
+        yield from starmap(Guess, customary.guessed(schedule, rates, base))
 
 
 LONG = 200
 """Rates of which periods are tried that are longer than they are."""
 
 
-def _whole(schedule: Schedule, count: int) -> Iterator[Settings]:
+def _whole(schedule: Schedule, rates: Sequence[float]) -> Iterator[Settings]:
     """Settings that are whole numbers or words, or few enough to be tried."""
+    count = len(rates)
     choices: dict[str, Sequence[Any]] = {}
     for name, ends in schedule.draws.items():
         if name == "power":
@@ -317,9 +367,20 @@ def _whole(schedule: Schedule, count: int) -> Iterator[Settings]:
         elif isinstance(ends, list):
             choices[name] = ends
         elif isinstance(ends[0], int):
-            choices[name] = range(1, 2 * count if count <= LONG else count + 2)
+            usual = range(1, 2 * count if count <= LONG else count + 2)
+            choices[name] = (*usual, *(n for n in _lengths(name, rates) if n >= usual.stop))
     for values in product(*choices.values()):
         yield schedule.settings(**dict(zip(choices, values, strict=True)))
+
+
+def _lengths(name: str, rates: Sequence[float]) -> Iterator[int]:
+    """How long a schedule may be of which rates are the beginning: its cosine, or its power."""
+    if name != "total_iters":
+        found = cycles.any_half_period(rates)
+        yield from [round(found)] if found else []
+    elif 0 < rates[-1] < rates[0]:
+        for power in customary.POWERS:
+            yield round((len(rates) - 1) / (1 - (rates[-1] / rates[0]) ** (1 / power)))
 
 
 def _line(
@@ -348,7 +409,9 @@ def _line(
     start, value = solved
     if schedule.name in SCALED:
         value = value / start
-    for near_start, near in product(shorter(start) if base is None else (start,), shorter(value)):
+    nothing = (0.0,) if abs(value) <= ROUGHLY * abs(start) else ()
+    values = (*nothing, *shorter(value))
+    for near_start, near in product(shorter(start) if base is None else (start,), values):
         yield settings._replace(**dict.fromkeys(names, near)), near_start
 
 
@@ -417,8 +480,9 @@ def _powers(
     if not falls:
         return
     share = rates[falls[0]] / rates[falls[0] - 1]
-    by_time = 2 - 1 / share if share else share  # of what falls as 1/(1 + (1−q)t)
-    for gamma in (g for q in (share, by_time) if q > 0 for g in shorter(q)):
+    found = [share, 2 - 1 / share if share else share]  # of what falls as 1/(1 + (1−q)t)
+    found += [1 - (rates[0] / rates[-1] - 1) / (len(rates) - 1)] if rates[-1] else []
+    for gamma in (g for q in found if q > 0 for g in shorter(q)):
         for settings in _falling(schedule, gamma, falls, len(rates)):
             first = timing.rate(0, 1.0, settings)
             for start in shorter(rates[0] / first) if base is None else (base,):

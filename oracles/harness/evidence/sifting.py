@@ -172,9 +172,11 @@ class Sieve:
         """Which of a rule's candidates hold everything.
 
         Who is near everywhere is found first: few are, and only they are held by their margin,
-        which takes long: first by that of the case that most have left.
+        which takes long: first by that of the case that most have left. What is another rule is
+        left to that, if it is asked for.
         """
-        pool = list(pool)
+        asked_for = [other.name for other in self.rules]
+        pool = [c for c in pool if not c.goes_by(asked_for)]
         left = pool
         asked: list[Observation] = []
         try:

@@ -11,11 +11,13 @@ import numpy as np
 
 from oracles.drawing import LATE, PARTS, SHAPED
 from oracles.harness.arithmetic.formats import FULL, FloatArray
-from oracles.harness.candidates import Candidate
+from oracles.harness.candidates import Candidate, trajectory
 from oracles.harness.evidence.effective import otherwise_written
+from oracles.harness.evidence.following import held
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.proving import off_far
-from oracles.harness.evidence.sifting import Sieve
+from oracles.harness.evidence.settings import settings
+from oracles.harness.evidence.sifting import MARGINS, Sieve
 
 OTHER_NUMBERS = "other values of the numbers that are written in it"
 
@@ -47,9 +49,25 @@ def untold(sieve: Sieve, fit: Candidate) -> tuple[Untold, ...]:
     for candidate in (*left.fits, *left.open):
         parts = candidate.conventions[-1].parts
         needs = absent(parts, seen)
-        if needs or not off_far(sieve, candidate):
+        if needs or not (same(sieve, fit, candidate) or off_far(sieve, candidate)):
             found.setdefault((*(needs or larger(parts)),), []).append(candidate)
     return tuple(Untold(tuple(members), needs) for needs, members in found.items())
+
+
+def same(sieve: Sieve, one: Candidate, other: Candidate) -> bool:
+    """Whether they are one rule by algebra: so they are where cases in which rules part do not.
+
+    Where NAdam's momentum is constant, it averages with β₁, whichever of both it averages with.
+    """
+    for setting in settings(one.rule, sieve.takes(one.rule)):
+        with np.errstate(all="ignore"):
+            told = trajectory(other.rule, other.convention, other.of(setting.case))
+            rows = [*map(np.ravel, told)]
+        each = np.split(np.arange(len(rows)), len(setting.case.parameters))
+        answer = np.concatenate([np.stack([rows[n] for n in some]) for some in each], axis=1)
+        if held(one, Observation(setting.what, setting.case, answer), MARGINS[0]) is None:
+            return False
+    return True
 
 
 def absent(parts: frozenset[str], seen: Sequence[Observation]) -> list[str]:

@@ -128,11 +128,11 @@ class Listed:
     scaled, name = False, "the list"
 
     def __init__(self, rates: Sequence[float]) -> None:
-        self._rates = [float(rate) for rate in rates]
-        self.lasts = len(self._rates) - 1
+        self.all = [float(rate) for rate in rates]
+        self.lasts = len(self.all) - 1
 
     def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
-        return self._rates[: epochs + 1]
+        return self.all[: epochs + 1]
 
     def far(self, base: float) -> Mapping[int, float]:
         return {}

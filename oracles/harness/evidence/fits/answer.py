@@ -54,7 +54,8 @@ class FitIdentification:
             return said + near + self.limits
         also = "".join(f"; the same as {_told(loop)}" for loop in self.also)
         found = " or ".join(_told(loop, bias=self.bias) for loop in self.fits)
-        written = "".join(f"; {name} is {value:g} in it" for name, value in self.written)
+        numbers = ((n, v if isinstance(v, bool) else f"{v:g}") for n, v in self.written)
+        written = "".join(f"; {name} is {number} in it" for name, number in numbers)
         return f"{self.name} minimizes {found}{also}{written}{self.limits}"
 
     def remarks(self) -> list[str]:

@@ -143,7 +143,9 @@ def example(hunt: Hunt, loop: Loop) -> Example | None:
 
 def together(found: Sequence[FitIdentification]) -> FitIdentification:
     """The answers for several rules that are equally simple, as one."""
-    found = sorted(found, key=lambda one: one.fits[0].complexity)
+    names = [one.fits[0].candidate.rule.name for one in found]
+    own = (one for one in found if not one.fits[0].candidate.goes_by(names))
+    found = sorted(own, key=lambda one: one.fits[0].complexity)
     least = [one for one in found if one.fits[0].complexity == found[0].fits[0].complexity]
     return replace(least[0], fits=tuple(loop for one in least for loop in one.fits))
 

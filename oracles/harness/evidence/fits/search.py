@@ -47,6 +47,8 @@ class Search:
                 self.ask(written, rule, plain=True)
         for decaying in self.with_decay(box) if not self.found else ():
             self.ask(decaying, self.plainest)
+        for rule, switched in self.with_switch(box) if not self.found else ():
+            self.hunt(switched, rule, plain=False)
         if self.found:
             return together(self.found)
         if not self.hunts:
@@ -61,8 +63,11 @@ class Search:
 
     def ask(self, box: Fit, rule: Rule, *, plain: bool = False) -> None:
         """Look for accounts of a rule; if ``plain``, for the rule itself."""
-        if self.settled:
-            return
+        if not self.settled:
+            self.hunt(box, rule, plain=plain)
+
+    def hunt(self, box: Fit, rule: Rule, *, plain: bool) -> None:
+        """The same, whatever is known."""
         try:
             found = evidences(box, rule)
         except SubjectError as error:  # it does not take what this rule's settings are
@@ -80,6 +85,13 @@ class Search:
                 self.found.append(answered(hunt, loops))
                 return
 
+    def with_switch(self, box: Fit) -> Iterator[tuple[Rule, Fit]]:
+        """The loop as one in which a switch is always on, by rules that hold without it."""
+        for rule in dict.fromkeys(hunt.rule for hunt in self.hunts if hunt.nearest):
+            for name, value in rule.hyper()._asdict().items():
+                if name in SWITCHES and not value and name not in box.takes((name,)):
+                    yield rule, replace(box, values={**box.values, name: True})
+
     def with_decay(self, box: Fit) -> Iterator[Fit]:
         """The loop as one in which a weight decay is written, if it takes none by any name."""
         name, known = "weight_decay", self.plainest.hyper()._fields
@@ -95,6 +107,9 @@ class Search:
         most = max(0, most - 2 * scaled)
         return min([most, *(one.fits[0].complexity[0] for one in self.found)])
 
+
+SWITCHES = ("nesterov", "amsgrad", "centered")
+"""Those that may be on in a loop that has none: the others change nothing but a sign, or how."""
 
 DIGITS = (1, 2, 3, 6, 15)
 """With how many a number is tried that was solved for."""

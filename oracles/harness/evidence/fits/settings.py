@@ -96,6 +96,8 @@ def settings(rule: Rule, box: Fit) -> list[Setting]:
         what: str, m: int, batch: int, changed: dict[str, Any], epochs: int = epochs
     ) -> Setting:
         h = default._replace(**rate, **values | dict.fromkeys(switches, False) | changed)
+        if rule.constraint(h):  # without momentum Nesterov's is gradient descent
+            h = h._replace(**{n: False for n, v in box.values.items() if isinstance(v, bool)})
         names = [n for n in h._fields if n in taken]
         return Setting(what, m, batch, h, tuple((n, getattr(h, n)) for n in names), epochs)
 

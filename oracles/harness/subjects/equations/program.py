@@ -26,6 +26,8 @@ SIGNS: Mapping[type[ast.AST], Callable[..., Any]] = {
     ast.MatMult: operator.mul,
     ast.Div: np.divide,
     ast.Pow: np.power,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
     ast.Invert: np.sqrt,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +11,10 @@ import numpy as np
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case, Parameter
 from oracles.harness.subjects.equations.program import Memory, Program, check
-from oracles.harness.subjects.equations.roles import FIELDS, Roles, is_hyper
+from oracles.harness.subjects.equations.rated import apart
+from oracles.harness.subjects.equations.roles import FIELDS, USUAL, Roles, is_hyper
 from oracles.harness.subjects.equations.spelling import Spelled, spelled
-from oracles.harness.subjects.equations.tree import Timed, ids, lines
+from oracles.harness.subjects.equations.tree import BEFORE, Timed, ids, lines
 from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.rule import Rule
 
@@ -34,6 +35,12 @@ class Equation:
     @property
     def name(self) -> str:
         return "the equation"
+
+    @property
+    def rated(self) -> tuple[Equation, str, Callable[..., float] | None] | None:
+        """What it is, given the rate that it makes, how it makes it, and what that is at a step."""
+        found = apart(self.program)
+        return None if found is None else (Equation(found.rest), found.text, found.rate)
 
     @property
     def hyper(self) -> frozenset[str]:
@@ -86,7 +93,8 @@ def read(text: str, names: Mapping[str, str] | None = None) -> Equation:
 
     The text says what one step does to one element of a parameter, a statement a line or between
     semicolons. What it reads before it assigns it is carried from step to step and starts at 0,
-    unless the text says ``v_0 = …``, or asks ``if v is None`` or ``if t == 1``. Nothing of the text
+    unless the text says ``v_0 = …``, or asks ``if v is None`` or ``if t == 1``; ``w_{t-1}`` beside
+    ``w_{t+1}`` is where the parameter started, at the first step. Nothing of the text
     is executed: Python's parser makes a tree of it, and what a tree may hold is in a few tables.
 
     >>> equation = read("v_t = μ v_{t-1} + g_t + λ w; w ← w − η v_t")
@@ -105,11 +113,15 @@ def read(text: str, names: Mapping[str, str] | None = None) -> Equation:
     source = spelled(text)
     tree = source.parsed()
     check(source, tree)
-    timed = Timed(source, tree, is_hyper)
+    timed = Timed(source, tree, is_hyper, USUAL["parameter"])
     body, first = _parted(timed.visit(tree).body)
+    for name in sorted(timed.earlier):
+        first += ast.parse(f"{name}_earlier = {name}").body
+        body.append(_assigned(f"{name}_earlier", name + BEFORE))
     _check_resets(source, body)
     roles = Roles(source, [*lines(body), *lines(first)], names or {})
     meaning = roles.settle(bool(timed.ahead - {roles.parameter}))
+    _check_products(source, roles.parameter, body, first)
     program = Program(source, meaning, frozenset(timed.before), first, body)
     _try(program)
     return Equation(program)
@@ -142,6 +154,44 @@ def _check_resets(source: Spelled, body: list[ast.stmt]) -> None:
                     f"starts at 0: leave this out, or write {name}_0 = …"
                 )
                 raise source.error(reason, statement.lineno, statement.col_offset)
+
+
+def _assigned(name: str, value: str) -> ast.stmt:
+    statement = ast.Assign([ast.Name(name, ast.Store())], ast.Name(value, ast.Load()))
+    return ast.fix_missing_locations(ast.Module([statement], [])).body[0]
+
+
+def _check_products(
+    source: Spelled, parameter: str, body: list[ast.stmt], first: list[ast.stmt]
+) -> None:
+    """``Π = μ Π`` stays at 0 where it starts there: nobody means that."""
+    begun = {parameter} | {name for line in lines(first) for name in ids(line.writes)}
+    written: dict[str, list[ast.stmt]] = {}
+    for statement in body:
+        for name in {name for line in lines([statement]) for name in ids(line.writes)} - begun:
+            written.setdefault(name, []).append(statement)
+    for name, some in written.items():
+        if all(_multiplies(statement, name) for statement in some):
+            reason = f"{name} starts at 0, and multiplied it stays there: write {name}_0 = 1"
+            raise source.error(reason, some[0].lineno, some[0].col_offset)
+
+
+def _multiplies(statement: ast.stmt, name: str) -> bool:
+    """Whether a statement makes of a name nothing but its product with something."""
+    match statement:
+        case ast.AugAssign(op=ast.Mult()):
+            return True
+        case ast.Assign(value=value):
+            return any(isinstance(f, ast.Name) and name in ids([f]) for f in _factors(value))
+    return False
+
+
+def _factors(node: ast.expr) -> Iterator[ast.expr]:
+    match node:
+        case ast.BinOp(left, ast.Mult() | ast.MatMult(), right):
+            yield from (*_factors(left), *_factors(right))
+        case _:
+            yield node
 
 
 def _try(program: Program) -> None:

@@ -22,12 +22,13 @@ USUAL: Mapping[str, tuple[str, ...]] = {
         *("parameter", "parameters", "var", "variable"),
     ),
     "gradient": ("g", "grad", "grads", "gradient", "d_p", "dp", "dw", "dW", "dx", "dtheta", "G"),
-    "t": ("t", "step", "steps", "iteration", "iterations", "k", "i"),
+    "t": ("t", "step", "steps", "iteration", "iterations", "count", "it", "k", "i"),
 }
 """Names of what is no hyperparameter."""
 
 LETTERS: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("alpha", "gamma"), ("rho", "momentum", "lr")),
+    "alpha": ("rho", "momentum", "lr", "power"),
+    "gamma": ("rho", "momentum", "lr"),
     **dict.fromkeys(("beta", "rho", "decay_rate", "smoothing"), ("rho", "momentum")),
     "epsilon": ("eps", "lr"),
     "delta": ("eps",),
@@ -41,6 +42,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "momentum": ("momentum", "beta1"),
     "beta1": ("beta1", "momentum"),
     "lambd": ("lambd", "weight_decay"),
+    "power": ("alpha",),
 }
 """What rules call a role, whichever they have first; all others have one name."""
 
@@ -156,7 +158,9 @@ class Roles:
         roles: dict[str, str] = {}
         for name, role in self.of.items():
             if (other := roles.setdefault(role, name)) != name:
-                self._fail(f"{other} and {name} would both be {role}", self.open[name])
+                why = f"{other} and {name} would both be {role}"
+                factor = "; write 1 for one that is a schedule's factor" * (role == "lr")
+                self._fail(why + factor, self.open[name])
         return self.of
 
     def _role(self, node: ast.Name) -> str:
@@ -182,9 +186,14 @@ class Roles:
         return name in USUAL["t"] and (raised or name not in ("k", "i"))
 
     def _count(self, node: ast.Name, ahead: bool) -> str:
-        """Whether it is 1 at the first step (``t``), or 0 (``t-1``)."""
+        """Whether it is 1 at the first step (``t``), or 0 (``t-1``).
+
+        Where ``1 − βᵗ`` stands it is 1: else that would be 0 at the first step, and divides.
+        """
         name = node.id
         compared = self._first_with(node, rf"\b{name} [=!<>]+ 0\b")
+        if not compared and self._first_with(node, rf"\b1(\.0*)? - \w+ \*\* {name}\b"):
+            return "t"
         later = self._first_with(node, rf"\b{name} \+ 1\b")
         if (later is not None) != ahead and compared is None:
             plain = self._first_with(node, rf"\b{name}\b(?! \+ 1\b)")
@@ -215,6 +224,11 @@ class Roles:
                     same = [other for other, line in self.lines if target in ids(line.writes)]
                     yield "rho" if any(map(_SQUARE.search, same)) else "momentum"
         code = "\n".join(text for text, _ in self.lines)
+        moved = rf"\({self.parameter}[\w{BEFORE}]* - {self.parameter}"
+        if re.search(rf"\b{name} {_TIMES} {moved}", code):
+            yield "momentum"
+        if re.search(rf"\*\* {name}\b", code):
+            yield "power"
         if re.search(rf"\+ {name}\b(?! [*@/])|(?<![*@/] )\b{name} \+|add_?\({name}\)", code):
             yield "eps"
         if re.search(rf"\b{name} {_TIMES} (?:t|step)\b|\b(?:t|step) {_TIMES} {name}\b", code):

@@ -7,6 +7,7 @@ that the text itself cannot hold: a product without a sign is ``@``, a root is `
 from __future__ import annotations
 
 import ast
+import math
 import re
 import unicodedata
 from bisect import bisect_right
@@ -47,10 +48,13 @@ class EquationError(ValueError):
 
 _END = r"(?![A-Za-z])"
 _OWNER = r"(?:self|state|param_state|group|param_group|config|args)(?![\w])"
+_TYPE = "(?:float|double|auto|let)"
 _LOSS = "(?:[LJECf]|[Ll]oss)"
 _TOKEN = re.compile(
     rf"""(?P<newline>\n|\\\\[^\S\n]*\n?)
-    |(?P<space>[^\S\n]+|\\\n|\\[,;:!\[\]()]|[&$`]|\#[^\n]*|(?:(?<=\n)|\A)[^\S\n]*(?://|%)[^\n]*
+    |(?P<space>(?:(?<=[;\n])|\A)[^\S\n]*(?:(?:const\s+)?{_TYPE}\s+(?={NAME})|//[^\n]*)
+        |/\*[\s\S]*?\*/|(?<=[0-9.])[fF](?![\w(])|(?:(?<=\n)|\A)[^\S\n]*%[^\n]*
+        |[^\S\n]+|\\\n|\\[,;:!\[\]()]|[&$`]|\#[^\n]*
         |\\(?:left|right|q?quad|displaystyle|big[lr]?){_END}|\\(?:begin|end)\{{\w+\*?\}}|\\text\{{\([^{{}}\n]*\)\}}
         |\.(?=[-+*/^=])|\.data\b|\[(?:[ijklp:]|key|name|param|idx)\]|(?:np|numpy|torch|math|jnp|tf|xp|K)\.(?=[a-z])
         |\w+,\s*\w+\s*=\s*{_OWNER}\[.betas.\])
@@ -58,6 +62,7 @@ _TOKEN = re.compile(
     |(?P<beta>(?:{_OWNER}\.)?betas\[(?P<which>[01])\])
     |(?P<owned>{_OWNER}(?:\.(?P<attribute>\w+)|\[(?:'(?P<item>\w+)'|"(?P<text>\w+)")\]))
     |(?P<grad>(?P<of>[A-Za-z]\w*)(?:\.data)?\.grad\b)
+    |(?P<mean>(?:E|RMS)\[(?P<what>[^\[\]\n]{{1,24}})\](?P<when>_\w+|_\{{[^{{}}\n]{{1,12}}\}}|[{LOWERED}]+)?)
     |(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
     |(?P<raised>[{RAISED}]+)
     |(?P<nabla>(?:(?:∇|\\nabla{_END})(?:_\{{?\\?\w+\}}?)?(?:\s*(?:\\?\w+(?=\()
@@ -67,7 +72,7 @@ _TOKEN = re.compile(
         |(?:∂|d){_LOSS}\s*/\s*(?:∂|d)(?:θ|theta|[wWxp])(?!\w)
         |\\[dt]?frac\{{\\partial\s*[\w\\]+\}}\{{\\partial\s*[\w\\]+\}})
     |(?P<sign>\\(?:cdot|times|odot|ast|leftarrow|gets|sqrt|[lr]vert){_END}|\\[dt]?frac\{{
-        |\*\*|<-|:=|[-+*/]=|[=!<>]=|[-+*/^()\[\]{{}}|,;:.=<>←⟵≔−–×·⋅∗⊙∘÷≠≤≥√])
+        |\*\*|//|<-|:=|[-+*/]=|[=!<>]=|[-+*/%^()\[\]{{}}|,;:.=<>←⟵≔−–×·⋅∗⊙∘÷≠≤≥√])
     |(?P<swapped>(?P<stem>{NAME})(?P<power>\^[0-9tkn]|\^\{{[0-9tkn]\}}|[{RAISED}]+)
         (?P<below>_[0-9tkn](?!\w)|_\{{[^{{}}\n]{{1,12}}\}}|[{LOWERED}]+))
     |(?P<name>{NAME})""",
@@ -183,6 +188,10 @@ def _words(text: str) -> Iterator[Word]:
         elif match["owned"]:
             name = match["attribute"] or match["item"] or match["text"]
             yield Word("name", identifier(name), at, match.end())
+        elif match["mean"]:
+            what = "".join(c if c.isalpha() else "" for c in match["what"].replace("\\", " "))
+            called = f"{match[0].partition('[')[0]}_{identifier(what)}{match['when'] or ''}"
+            yield Word("name", _named(called, text, at), at, match.end())
         elif match["grad"]:
             yield Word("name", f"{match['of']}__grad", at, match.end())
         elif match["at"]:
@@ -193,6 +202,8 @@ def _words(text: str) -> Iterator[Word]:
         elif kind == "swapped":
             yield Word("name", _named(match["stem"] + match["below"], text, at), at, at)
             yield Word("raised", match["power"].strip("^{}"), at, match.end())
+        elif kind == "name" and identifier(match[0]) == "pi":
+            yield Word("number", repr(math.pi), at, match.end())
         elif kind == "name" and not is_word(match[0]):
             yield Word(kind, _named(match[0], text, at), at, match.end())
         elif kind == "newline":

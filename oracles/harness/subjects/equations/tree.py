@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from oracles.harness.subjects.equations.spelling import Spelled
@@ -69,7 +69,13 @@ class Timed(ast.NodeTransformer):
     What is assigned as ``v_t``, ``v_{t+1}``, ``v_new`` or ``v'`` is v; one less is v before.
     """
 
-    def __init__(self, source: Spelled, tree: ast.Module, is_hyper: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        source: Spelled,
+        tree: ast.Module,
+        is_hyper: Callable[[str], bool],
+        moved: Collection[str],
+    ) -> None:
         found = list(lines(tree.body))
         writes = [_parted(name) for line in found for name in line.writes]
         reads = [_parted(name) for line in found for name in line.reads]
@@ -89,12 +95,19 @@ class Timed(ast.NodeTransformer):
         self.ahead = {name for name, tag in writes if _time(tag) == 1}
         """What the text counts in ``t+1`` though it is computed in this step."""
         self.before: set[str] = set()
+        self.moved = moved
+        self.earlier: set[str] = set()
+        """Parameters that are read as they were one more step before: w_{t-1} beside w_{t+1}."""
 
     def visit_Name(self, node: ast.Name) -> ast.Name:
         name, tag = _parted(node)
         time, now = _time(tag), self.now.get(name, 0)
         if tag == "old" and name in self.kept:
             return ast.copy_location(ast.Name(f"{name}_old", node.ctx), node)
+        if time == now - 2 and name in self.moved:
+            self.before.add(name)
+            self.earlier.add(name)
+            return ast.copy_location(ast.Name(f"{name}_earlier", node.ctx), node)
         old = time == now - 1 or tag == "old" or (not tag and name in self.renewed)
         if time not in (None, now, now - 1) or (old and isinstance(node.ctx, ast.Store)):
             reason = f"{name} is of two steps: assign one, and read that or the one before"

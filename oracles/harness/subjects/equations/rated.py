@@ -1,0 +1,135 @@
+"""Texts that make a learning rate of their own of the step's number, taken apart.
+
+What is left is given its rate; the rate is a function of the step, as any schedule is.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from oracles.harness.subjects.equations.program import Memory, Program
+from oracles.harness.subjects.equations.roles import LETTERS, MEANING
+from oracles.harness.subjects.equations.tree import ids, lines
+
+COUNTS, GIVEN = frozenset({"t", "t-1"}), frozenset({"lr", "lr_decay"})
+"""Roles of the step's number, and of what else a rate may be made of."""
+
+INLINE = "lr@own"
+"""What a rate is called that has no name in the text."""
+
+
+@dataclass(frozen=True)
+class Rated:
+    """A text and the learning rate that it makes, apart.
+
+    Attributes:
+        rest: the text that is given that rate.
+        text: how the rate is made.
+        rate: what it is at a step, from 0 on; it takes the base rate, if it is made of one. None
+            if it is made of more than that.
+    """
+
+    rest: Program
+    text: str
+    rate: Callable[..., float] | None
+
+
+def apart(program: Program) -> Rated | None:
+    """A text taken apart, if it makes a rate of nothing but steps, numbers and a given rate."""
+    of = {name for name, role in program.roles.items() if role in COUNTS | GIVEN}
+    made: list[ast.stmt] = []
+    for statement in program.body:
+        written = _writes([statement])
+        if len(written) == 1 and _reads([statement]) <= of:
+            made.append(statement)
+            of |= written
+            if _is_rate(*written) and _reads(made) & _counts(program):
+                (name,) = written
+                return _rated(program, made, name, _without(program.body, made))
+    return _inline(program, of)
+
+
+def _without(body: Sequence[ast.stmt], made: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """A text without what the rate is made of, but for what it uses otherwise."""
+    *parts, _ = made
+    used = _reads([statement for statement in body if statement not in made])
+    kept = [statement for statement in parts if _writes([statement]) & used]
+    return [statement for statement in body if statement not in made or statement in kept]
+
+
+def _inline(program: Program, of: set[str]) -> Rated | None:
+    """The same where a formula has the rate in it, as in ``w -= lr/√t*g``."""
+    counts, given = _counts(program), "lr" in program.roles.values()
+    found = _Largest(lambda n: n <= of and bool(n & counts and (n - counts or not given)))
+    rest = [found.visit(statement) for statement in deepcopy([*program.body])]
+    if len({ast.unparse(node) for node in found.nodes}) != 1:
+        return None
+    made = ast.Assign([ast.Name(INLINE, ast.Store())], found.nodes[0])
+    return _rated(program, [ast.fix_missing_locations(made)], INLINE, rest)
+
+
+class _Largest(ast.NodeTransformer):
+    """Puts the rate in the place of the largest formulas of which the names satisfy a test."""
+
+    def __init__(self, test: Callable[[set[str]], bool]) -> None:
+        self.test = test
+        self.nodes: list[ast.expr] = []
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        if isinstance(node, ast.expr) and self.test(_names(node)):
+            self.nodes.append(node)
+            return ast.copy_location(ast.Name(INLINE, ast.Load()), node)
+        return super().generic_visit(node)
+
+
+def _rated(
+    program: Program, made: Sequence[ast.stmt], name: str, rest: Sequence[ast.stmt]
+) -> Rated | None:
+    """The two of them, unless what is left reads what the rate was made of as well."""
+    used = {own for own, role in program.roles.items() if role in GIVEN and own in _reads(made)}
+    if used & _reads(rest):
+        return None
+    roles = {own: role for own, role in program.roles.items() if own not in used} | {name: "lr"}
+    text = " ".join(" ".join(map(ast.unparse, made)).replace(" @ ", " * ").split())
+    text = text.removeprefix(f"{INLINE} = ").replace(repr(math.pi), "pi")
+    own = replace(program, before=frozenset(), first=(), body=made)
+
+    def at(step: int, base: float) -> float:
+        memory = Memory(np.zeros(1))
+        own.step(memory, np.zeros(1), step + 1, dict.fromkeys(program.roles.values(), base))
+        return float(np.ravel(memory.get(name))[0])
+
+    known = {program.roles[own] for own in used} <= {"lr"}
+    rate = (at if used else lambda step: at(step, 0.0)) if known else None
+    return Rated(replace(program, roles=roles, body=rest), text, rate)
+
+
+def _names(node: ast.AST) -> set[str]:
+    """What a formula reads, functions aside."""
+    parts = list(ast.walk(node))
+    functions = [part.func for part in parts if isinstance(part, ast.Call)]
+    return {n.id for n in parts if isinstance(n, ast.Name) and n not in functions}
+
+
+def _counts(program: Program) -> set[str]:
+    return {name for name, role in program.roles.items() if role in COUNTS}
+
+
+def _reads(statements: Sequence[ast.stmt]) -> set[str]:
+    return {name for line in lines(statements) for name in ids(line.reads)}
+
+
+def _writes(statements: Sequence[ast.stmt]) -> set[str]:
+    return {name for line in lines(statements) for name in ids(line.writes)}
+
+
+def _is_rate(name: str) -> bool:
+    """Whether that is what a name says."""
+    stem = name.removesuffix("_t")
+    return "lr" in name or "lr" in (MEANING.get(stem), *LETTERS.get(stem, ()))
