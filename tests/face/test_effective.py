@@ -266,7 +266,7 @@ def test_a_small_number_in_a_record_is_no_rounding_of_float32(where: str) -> Non
     assert told.scalars == "float64"
 
 
-def test_no_eps_is_seen_where_the_sum_may_not_start_at_0_and_numbers_are_in_float32() -> None:
+def test_no_eps_is_seen_beside_a_start_in_float32() -> None:
     """As TensorFlow 1 has it: beside a sum of 0.1 and more its ε would be no rounding's match."""
 
     def code(
