@@ -274,7 +274,8 @@ def on_a_line(rates: Sequence[float]) -> str:
     step = (last - first) / (len(rates) - 1)
     short = all(rate == _in_float32(rate) for rate in rates)
     reach = len(rates) * ROUNDINGS * FORMATS["float32" if short else "float64"].u * size
-    if any(abs(first + t * step - rate) > reach for t, rate in enumerate(rates)):
+    off = any(abs(first + t * step - rate) > reach for t, rate in enumerate(rates))
+    if off or min(first, last) < -reach:  # no schedule begins below 0, nor goes there
         return ""
     if abs(step) * len(rates) <= reach:
         return f"stays at {_short(first)}: so does every schedule until it begins to change it"
