@@ -35,6 +35,9 @@ SEEN_WITH = {
 }
 """What no hyperparameter switches off, by the part of a case that asks for it."""
 
+OF_SEVERAL = frozenset({"falling", "rising", "turning"})
+"""Of these, what a gradient that is the same at each step does not have."""
+
 SAID = ("Symbols", "The rule", "Where sources disagree")
 """How the sections of a rule's file begin that are told to people."""
 
@@ -220,12 +223,15 @@ def _difference(rule: Rule, convention: Convention) -> Difference:
     enclosed = rule.name in RULES  # what is replayed is followed by no enclosure
     case = at_defaults(rule)
     alike = agree(rule, convention, case, enclosed=enclosed)
+    example = smallest(rule, convention)
+    steady = example is not None and len({g.tobytes() for g in example.gradients}) == 1
+    parts = convention.parts - (OF_SEVERAL if steady else frozenset())
     return Difference(
         convention,
         same(rule, convention, enclosed=enclosed),
-        tuple(words for part, words in SEEN_WITH.items() if part in convention.parts),
+        tuple(words for part, words in SEEN_WITH.items() if part in parts),
         0.0 if alike else share_of_way(rule, convention, case),
-        smallest(rule, convention),
+        example,
     )
 
 

@@ -8,6 +8,7 @@ Numbers are rational as long as no root is taken of them: 0.1 (1 − 0.9) is 0.0
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -18,7 +19,7 @@ import numpy as np
 
 from oracles.dictionary.counterexample import Example, parting, text
 from oracles.dictionary.entry import Manner, Schedule
-from oracles.dictionary.frameworks import PRESETS
+from oracles.dictionary.frameworks import PRESETS, SEEN
 from oracles.dictionary.preset import UNTYPED, Preset, convention
 from oracles.dictionary.refusing import SAME, refusal
 from oracles.dictionary.way import Way, way
@@ -112,7 +113,7 @@ class Translation:
         (('momentum=0',), True, False)
         """
         asked = Question(self.source, self.target, heard(self.source, values))
-        return self.refusal is None and self.way.holds(asked.schedule)
+        return self.refusal is None and not asked.unseen and self.way.holds(asked.schedule)
 
     def __bool__(self) -> bool:
         """Whether there is one."""
@@ -142,17 +143,29 @@ def speaker(who: Speaker) -> Preset:
         return _candidate(who)
     if not isinstance(who, str):
         raise TypeError(f"{who!r} is nobody's name; allowed: text, or what identify has found")
-    if who in PRESETS:
-        return PRESETS[who]
+    for name, preset in PRESETS.items():
+        framework, _, own = name.partition(".")
+        if who == name or (framework in who.split(".") and who.endswith(f".{own}")):
+            return preset  # as it is imported, too: tf.keras.optimizers.SGD
     rule, _, names = who.partition("/")
     if rule not in RULES:
-        allowed = (
-            f"a rule ({', '.join(RULES)}), a rule with conventions "
-            f"(SGD/batch_scaled+lr_in_velocity), or {', '.join(PRESETS)}"
-        )
-        told = f"{who!r} is nobody's name"
-        raise ValueError(unknown(told, rule if names else who, [*RULES, *PRESETS], allowed))
+        raise ValueError(_nobody(who, rule if names else who))
     return convention(rule, frozenset(names.split("+")) - {""})
+
+
+def _nobody(who: str, name: str) -> str:
+    """That nobody who is known is called so, and who may be meant."""
+    frameworks = {known.partition(".")[0]: "" for known in PRESETS}
+    own = [known for known in PRESETS if known.partition(".")[0] == who.partition(".")[0]]
+    allowed = ", ".join(own) or (
+        f"a rule ({', '.join(RULES)}), a rule with conventions (SGD/batch_scaled+lr_in_velocity), "
+        f"or FRAMEWORK.OPTIMIZER of {', '.join(frameworks)}: `oracles translate --list`"
+    )
+    for row in SEEN:
+        if row.name == who:
+            told = f"{who} ({row.version}) fits no known combination of conventions"
+            return f"{told}, as FRAMEWORKS.md has it; allowed: {allowed}"
+    return unknown(f"{who!r} is nobody's name", name, [*RULES, *PRESETS], allowed)
 
 
 def _identified(who: Identification) -> Preset:
@@ -254,10 +267,14 @@ def translate(values: Mapping[str, Any], source: Speaker, target: Speaker) -> Tr
         raise ValueError(f"{name} is needed and was not given: {speaks}")
     if speaks.base is not listens.base:
         return Translation(speaks, listens, refusal=_strangers(asked))
+    if asked.unseen:
+        return Translation(speaks, listens, refusal=Refused(asked.unseen))
     for wanted in listens.manners:
         found = way(speaks.base.name, asked.manner, wanted, asked.schedule, asked.known)
         if found is not None:
             return _answer(asked, found, switched="switched" in wanted)
+    if (why := _untypable(listens, asked.schedule)) is not None:
+        return Translation(speaks, listens, refusal=Refused(why))
     told = refusal(speaks.base.name, asked.manner, listens.manner, asked.schedule)
     return Translation(speaks, listens, refusal=Refused(*told))
 
@@ -302,6 +319,8 @@ class Question:
             base.hyper(**{n: v[t] if isinstance(v, tuple) else v for n, v in values.items()})
             for t in range(steps)
         ]
+        if self.speaks.framework:
+            schedule = list(map(_looking_ahead, schedule))
         for why in filter(None, map(base.constraint, map(as_typed, schedule))):
             raise ValueError(f"{self.speaks}: {why}")
         return schedule
@@ -329,9 +348,24 @@ class Question:
         return self.speaks.manner | ({"switched"} if self.switched else set())
 
     @property
+    def unseen(self) -> str:
+        """Which framework's optimizer was not seen under such numbers, if one was not."""
+        switched = len({getattr(h, "momentum", 0) == 0 for h in self.acting}) > 1
+        for who in (self.speaks, self.listens):
+            if switched and who.framework:
+                return f"{who} was not seen with a momentum that is switched on or off"
+        return ""
+
+    @property
     def known(self) -> frozenset[str]:
         """What was given, and what a framework takes by default."""
         return self.speaks.known.union(self.given)
+
+
+def _looking_ahead(h: Hyper) -> Hyper:
+    """Without momentum there is nothing to look ahead with, which torch refuses and others take."""
+    idle = getattr(h, "nesterov", False) and h.momentum == 0
+    return h._replace(nesterov=False) if idle else h
 
 
 def heard(speaks: Preset, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -343,7 +377,8 @@ def heard(speaks: Preset, values: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: a name is not known, or a value is no number.
     """
-    plain = dict(values)
+    off = {own for own, default in speaks.defaults.items() if default is None}
+    plain = {name: v for name, v in values.items() if not (v is None and name in off)}
     for name, members in speaks.tuples.items():
         if name in plain:
             plain |= _members(name, members, plain.pop(name))
@@ -353,6 +388,9 @@ def heard(speaks: Preset, values: Mapping[str, Any]) -> dict[str, Any]:
     usual = matched(rest, [n for n in (*speaks.names, *UNTYPED) if n not in found])
     for name in rest:
         if name not in usual.values():
+            for twice in matched([name], speaks.names):
+                told = f"{name!r} is another name of {speaks.names[twice]!r}, which is given, too"
+                raise ValueError(f"{told}; allowed: one of them")
             allowed = dict.fromkeys([*speaks.names.values(), *speaks.tuples, *UNTYPED])
             raise ValueError(unknown(f"{name!r} is no argument of {speaks}", name, allowed))
     found |= {name: plain[theirs] for name, theirs in usual.items()}
@@ -383,13 +421,16 @@ def _kind(name: str, value: Any, default: Any) -> Any:
     """
     kind, said = (bool, "True or False") if isinstance(default, bool) else (Fraction, NUMBERS)
     found = exact(name, value)
+    said = WHOLE if name in COUNTS else said
     for one in found if isinstance(found, tuple) else (found,):
-        if default is not None and not isinstance(one, kind):
+        odd = name in COUNTS and isinstance(one, Fraction) and one.denominator != 1
+        if odd or (default is not None and not isinstance(one, kind)):
             raise ValueError(f"{name}={_said(value)} is not allowed; allowed: {said}")
     return found
 
 
 NUMBERS = "finite numbers, or a list with one for each step"
+WHOLE = "whole numbers, or a list with one for each step"
 
 
 def _said(value: Any) -> str:
@@ -417,8 +458,8 @@ def exact(name: str, value: Any) -> Any:
     if _is_list(value):
         return tuple(exact(name, one) for one in value)
     try:
-        return Fraction(str(value))
-    except ValueError:
+        return Fraction(str(float(value)))
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name}={value!r} is not allowed; allowed: {NUMBERS}") from None
 
 
@@ -439,7 +480,7 @@ def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
     values = {
         listens.names[name]: tuple(series) if len(set(series)) > 1 else series[0]
         for name in names
-        if name not in varying and (series := [plain(getattr(h, name)) for h in reached])
+        if name not in varying and (series := [_typed(name, getattr(h, name)) for h in reached])
     }
     return Translation(
         speaks,
@@ -454,8 +495,25 @@ def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
 
 
 def plain(value: Any) -> Any:
-    """A number as a person types it."""
-    return float(value) if isinstance(value, Fraction) else value
+    """A number as a person types it; one that no float holds is infinite.
+
+    >>> plain(Fraction(1, 4)), plain(Fraction(10) ** 400)
+    (0.25, inf)
+    """
+    if not isinstance(value, Fraction):
+        return value
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+COUNTS = frozenset({"batch_size", "ns_steps"})
+"""What is typed as a whole number."""
+
+
+def _typed(name: str, value: Any) -> Any:
+    return int(value) if name in COUNTS else plain(value)
 
 
 def as_typed(h: Hyper) -> Hyper:
@@ -503,7 +561,11 @@ def _untypable(listens: Preset, reached: Schedule) -> str | None:
         acts = exact(name, listens.default(name))
         for value in {getattr(h, name) for h in reached} - {acts}:
             return f"{listens} takes no {name} and acts as with {plain(acts)}, not {plain(value)}"
-    for why in filter(None, map(listens.base.constraint, map(as_typed, reached))):
+    typed = list(map(as_typed, reached))
+    for name in reached[0]._fields:
+        if any(getattr(h, name) in (math.inf, -math.inf) for h in typed):
+            return f"{name} would be larger than any float"
+    for why in filter(None, map(listens.base.constraint, typed)):
         return f"{listens} would have to take what torch does not allow: {why}"
     return None
 
@@ -511,8 +573,9 @@ def _untypable(listens: Preset, reached: Schedule) -> str | None:
 def _strangers(asked: Question) -> Refused:
     """Optimizers of two rules, which remember different things."""
     mine, theirs = asked.speaks.base, asked.listens.base
-    shared = set(mine.hyper()._fields) & set(theirs.hyper()._fields)
-    carried = [theirs.hyper(**{n: getattr(h, n) for n in shared}) for h in asked.typed]
+    default = {n: exact(n, asked.listens.default(n)) for n in theirs.hyper()._fields}
+    shared = default.keys() & set(mine.hyper()._fields)
+    carried = [theirs.hyper(**default | {n: getattr(h, n) for n in shared}) for h in asked.typed]
     one, other = text(mine.name, asked.manner), text(theirs.name, asked.listens.manner)
     reason = f"{mine.name} and {theirs.name} are different rules, whatever the numbers"
     return Refused(reason, SAME, parting(one, other, asked.schedule, carried))

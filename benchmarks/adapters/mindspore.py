@@ -35,7 +35,12 @@ def _optimizer(name: str) -> FrameworkOptimizer:
     start = partial(_start, name)
     signature = _signature(getattr(mindspore.nn, name).__init__)
     return FrameworkOptimizer(
-        f"mindspore.{name}", start, signature, above_zero=frozenset({"eps"}), dtype="float32"
+        f"mindspore.{name}",
+        start,
+        signature,
+        above_zero=frozenset({"eps"}),
+        always={"eps": 1e-8} if name == "Adagrad" else {},
+        dtype="float32",
     )
 
 

@@ -73,13 +73,14 @@ def _value(text: str) -> tuple[str, Any]:
     return name, parts if len(parts) > 1 else parts[0]
 
 
-SWITCHED = {"true": True, "false": False}
+SWITCHED = {"true": True, "false": False, "none": None}
 
 
 def _one(text: str) -> Any:
+    """What is written as Python has it, or as a fraction; all else as it is, to be refused."""
     if text.lower() in SWITCHED:
         return SWITCHED[text.lower()]
     try:
-        return Fraction(text)
+        return Fraction(text) if "/" in text else float(text)
     except (ValueError, ZeroDivisionError):
-        raise Usage(f"{text!r} is not allowed; allowed: numbers, True and False") from None
+        return text

@@ -117,16 +117,24 @@ class Example:
 
     def __str__(self) -> str:
         shown = ", ".join(f"{g:g}" for g in self.gradients[: self.step])
-        t = self.step - 1
+        expected, got = _told_apart(self.expected[self.step - 1], self.got[self.step - 1])
         return (
-            f"w = 1, g = {shown}: w is {self.expected[t]:.9g} after step {self.step}, "
-            f"and {self.got[t]:.9g} with the numbers carried over"
+            f"w = 1, g = {shown}: w is {expected} after step {self.step}, "
+            f"and {got} with the numbers carried over"
         )
 
 
-def parting(
-    one: Spoken, other: Spoken, schedule: Schedule, carried: Schedule, *, ndim: int = 2
-) -> Example | None:
+def _told_apart(one: float, other: float) -> tuple[str, str]:
+    """Two numbers in nine digits, or in as many as tell them apart.
+
+    >>> _told_apart(0.25, 1 / 3), _told_apart(1 + 2**-40, 1)
+    (('0.25', '0.333333333'), ('1.0000000000009', '1'))
+    """
+    written = ((f"{one:.{n}g}", f"{other:.{n}g}") for n in range(9, 18))
+    return next((pair for pair in written if pair[0] != pair[1]), (repr(one), repr(other)))
+
+
+def parting(one: Spoken, other: Spoken, schedule: Schedule, carried: Schedule) -> Example | None:
     """The first small case on which the two provably part, if there is one.
 
     >>> from oracles.optimizers.sgd import Hyper
@@ -137,14 +145,14 @@ def parting(
     """
     for gradients in GRADIENTS:
         mine, theirs = (_lasting(s, len(gradients)) for s in (schedule, carried))
-        expected = _balls(one, gradients, mine, ndim)
-        got = _balls(other, gradients, theirs, ndim)
+        expected = _balls(one, gradients, mine)
+        got = _balls(other, gradients, theirs)
         apart = np.abs(expected.mid - got.mid) > expected.rad + got.rad
         if apart.any():
             return Example(
                 tuple(gradients),
-                tuple(_numbers(h) for h in mine),
-                tuple(_numbers(h) for h in theirs),
+                tuple(_numbers(one.hyper(h)) for h in mine),
+                tuple(_numbers(other.hyper(h)) for h in theirs),
                 _floats(expected),
                 _floats(got),
                 int(apart[0, :, 0].argmax()) + 1,
@@ -162,10 +170,10 @@ def _lasting(schedule: Schedule, steps: int) -> list[Hyper]:
     return [schedule[min(t, len(schedule) - 1)] for t in range(steps)]
 
 
-def _balls(spoken: Spoken, gradients: Sequence[float], schedule: Schedule, ndim: int) -> Balls:
+def _balls(spoken: Spoken, gradients: Sequence[float], schedule: Schedule) -> Balls:
     numbers = [type(h)(**_numbers(h)) for h in schedule]
     given = spoken.gradients(gradients, numbers)
-    case = of_ones(given, [spoken.hyper(h) for h in numbers], ndim)
+    case = of_ones(given, [spoken.hyper(h) for h in numbers], dimensions=2)
     oracle = Oracle(spoken.rule, case)
     answer = oracle(spoken.convention)
     row, balls = answer.row("float64"), answer.parameters

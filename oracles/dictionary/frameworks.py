@@ -110,7 +110,8 @@ def _preset(row: Seen, name: str, seen: str) -> Preset:
         manner=row.manner,
         names=row.names,
         defaults=row.defaults,
-        heard=(lambda h: h._replace(**row.always)) if row.always else None,
+        always=row.always,
+        framework=True,
     )
 
 
@@ -124,6 +125,7 @@ def _objectives() -> Iterator[Preset]:
         names={"weight_decay": "C"},
         defaults={"C": 1.0},
         silent=frozenset(RULES["SGD"].hyper()._fields) - {"weight_decay", "batch_size"},
+        framework=True,
     )
 
 

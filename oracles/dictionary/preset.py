@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
 from types import MappingProxyType
 from typing import Any
 
 from oracles.dictionary.decays import FORMS, OWN_NAMES
-from oracles.dictionary.entry import SPOKEN, Manner
+from oracles.dictionary.entry import SPOKEN, Manner, taken
 from oracles.drawing import Hyper
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
@@ -28,9 +29,12 @@ class Preset:
         manner: the conventions in which it differs from torch's.
         names: by torch's name, what it calls what it takes.
         defaults: by its own name, of what may be left out; None is off.
+        always: by torch's name, what it acts with and takes no argument for.
         heard: what it makes of given numbers before it uses them; None for nothing.
         needs: what it must be given for that.
         silent: hyperparameters of which nothing is said (a solver has steps of its own).
+        framework: whether it is another framework's: it may take what torch refuses, and was seen
+            with a momentum that is on or off.
     """
 
     name: str
@@ -39,9 +43,11 @@ class Preset:
     seen: str = ""
     manner: Manner = frozenset()
     defaults: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    always: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     heard: Callable[[Hyper], Hyper] | None = None
     needs: frozenset[str] = frozenset()
     silent: frozenset[str] = frozenset()
+    framework: bool = False
 
     def __post_init__(self) -> None:
         """Check that its rule has all that it names.
@@ -50,7 +56,7 @@ class Preset:
             ValueError: it does not.
         """
         known = set(self.base.hyper()._fields)
-        for name in sorted({*self.names, *self.silent} - known):
+        for name in sorted({*self.names, *self.always, *self.silent} - known):
             raise ValueError(f"{self.name} has {name!r}; allowed: {', '.join(sorted(known))}")
         for name in sorted(self.manner - SPOKEN.keys()):
             self.base.convention(name)
@@ -94,6 +100,8 @@ class Preset:
 
     def default(self, name: str) -> Any:
         """As what it acts where nothing is given, by torch's name: off, or torch's default."""
+        if name in self.always:
+            return self.always[name]
         torchs = getattr(self.base.hyper(), name)
         value = self.defaults.get(self.names.get(name, ""), torchs)
         return type(torchs)(0) if value is None and torchs is not None else value
@@ -137,10 +145,14 @@ def convention(rule: str, names: Manner = frozenset(), name: str = "") -> Preset
     'SGD/batch_scaled'
 
     Raises:
-        ValueError: there is no such convention.
+        ValueError: there is no such convention, or two are of one line.
     """
     for one in sorted(names - SPOKEN.keys()):
         RULES[rule].convention(one)
+    for one, other in combinations(sorted(names), 2):
+        if taken(RULES[rule], one) & taken(RULES[rule], other):
+            told = f"{one} and {other} of {rule} are different lines in one place"
+            raise ValueError(f"{told}; allowed: one of them")
     said = names - {RULES[rule].torch.name}
     manner = spoken_as_adam(said) if rule == "AdamW" else said
     known = RULES[rule].hyper()._fields

@@ -1,14 +1,19 @@
-"""Why there is no way between two manners, and what becomes of the numbers that people use."""
+"""Why there is no way between two manners, and what becomes of the numbers that people use.
+
+An example is of the two that were asked for: what else differs between them is translated as it
+should be, so that nothing but the line that has no numbers makes it go wrong.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from oracles.dictionary.counterexample import Example, parting, text
 from oracles.dictionary.decays import COUPLED, FORMS, called
-from oracles.dictionary.entry import TORCHS, Change, Entry, Manner, Refusal, Schedule, same
+from oracles.dictionary.entry import TORCHS, Change, Entry, Manner, Refusal, Schedule, taken
 from oracles.dictionary.table import ENTRIES, REFUSALS
 from oracles.dictionary.way import way
+from oracles.drawing import Hyper
 from oracles.optimizers.registry import RULES
 
 
@@ -22,19 +27,21 @@ def _head(form: str) -> str:
 
 
 def _decay(rule: str, manner: Manner) -> str:
-    """The form of decay in a manner, or the one that stands for it."""
-    for form in FORMS:
-        if called(RULES[rule], form) in manner:
-            return _head(form)
-    return _head(RULES[rule].torch.name)
+    """The form of decay in a manner."""
+    forms = (form for form in FORMS if called(RULES[rule], form) in manner)
+    return next(forms, RULES[rule].torch.name)
 
 
 def _side(rule: str, refusal: Refusal, manner: Manner) -> str | None:
     """Which of a refusal's conventions a manner has, if any."""
     if refusal.one in FORMS:
-        decay = _decay(rule, manner)
+        decay = _head(_decay(rule, manner))
         return decay if decay in (refusal.one, refusal.other) else None
-    return refusal.one if refusal.one in manner else refusal.other
+    if refusal.one in manner:
+        return refusal.one
+    lines = taken(RULES[rule], refusal.one)
+    others = any(taken(RULES[rule], name) & lines for name in manner)
+    return None if others else refusal.other
 
 
 def _alone(rule: str, side: str) -> Manner:
@@ -74,22 +81,40 @@ def refusal(rule: str, source: Manner, target: Manner, schedule: Schedule) -> To
             there = one == found.one
             folk = found.folk if there else found.back
             saying = found.saying if there else found.said_back
-            return found.reason, saying, _example(rule, mine, theirs, schedule, folk)
-    return _narrow(rule, source, target), SAME, _example(rule, source, target, schedule)
+            rest = source - _own(rule, found, source)
+            before = _gone(rule, source, rest | mine, schedule)
+            carried = _gone(rule, rest | theirs, target, _done(folk, before))
+            return found.reason, saying, _example(rule, source, target, schedule, carried)
+    return _narrow(rule, source, target), SAME, _example(rule, source, target, schedule, schedule)
 
 
 SAME = "the same numbers"
 
 
+def _own(rule: str, refusal: Refusal, manner: Manner) -> Manner:
+    """What a refusal is about in a manner."""
+    form = called(RULES[rule], _decay(rule, manner)) if refusal.one in FORMS else refusal.one
+    return manner & {form}
+
+
+def _gone(rule: str, source: Manner, target: Manner, schedule: Schedule) -> Sequence[Hyper]:
+    """The numbers at the end of the way; as they are where there is none."""
+    found = way(rule, source, target, schedule)
+    return found.schedule(schedule) if found else schedule
+
+
+def _done(folk: Change, schedule: Schedule) -> list[Hyper]:
+    pairs = zip(schedule, [schedule[0], *schedule], strict=False)
+    return [h._replace(**folk(h, before, t)) for t, (h, before) in enumerate(pairs, 1)]
+
+
 def _example(
-    rule: str, mine: Manner, theirs: Manner, schedule: Schedule, folk: Change = same
+    rule: str, source: Manner, target: Manner, schedule: Schedule, carried: Schedule
 ) -> Example | None:
-    carried = [
-        h._replace(**folk(h, before, t))
-        for t, (h, before) in enumerate(zip(schedule, [schedule[0], *schedule], strict=False), 1)
-    ]
-    ndim = 1 if "bias_undecayed" in mine | theirs else 2
-    return parting(text(rule, mine), text(rule, theirs), schedule, carried, ndim=ndim)
+    """Of a weight; of an objective there is none, whose solvers take steps of their own."""
+    if "inverse_strength" in source | target:
+        return None
+    return parting(text(rule, source), text(rule, target), schedule, carried)
 
 
 def _narrow(rule: str, source: Manner, target: Manner) -> str:

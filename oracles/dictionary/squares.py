@@ -94,17 +94,18 @@ def _accumulated() -> Iterator[Entry]:
     """√(s + ε) is the root of a sum that has started at τ + ε."""
     reason = "√(s + ε) is the root of a sum that starts at τ + ε"
     tau = "initial_accumulator_value"
-    yield Entry(
-        rule="Adagrad",
-        drops="eps_inside",
-        adds=TORCHS,
-        change=lambda h, before, t: {tau: h.initial_accumulator_value + h.eps, "eps": 0},
-        formula=f"{tau} = τ + ε, eps = 0",
-        range=constant("eps"),
-        without=frozenset({"accumulator_tenth", "start_ignored"}),
-        needs=("eps",),
-        reason=reason,
-    )
+    for adds in (TORCHS, "eps_ignored"):
+        yield Entry(
+            rule="Adagrad",
+            drops="eps_inside",
+            adds=adds,
+            change=lambda h, before, t: {tau: h.initial_accumulator_value + h.eps, "eps": 0},
+            formula=f"{tau} = τ + ε, eps = 0",
+            range=constant("eps"),
+            without=frozenset({"accumulator_tenth", "start_ignored"}),
+            needs=("eps",),
+            reason=reason,
+        )
     yield Entry(
         rule="Adagrad",
         drops="accumulator_tenth",

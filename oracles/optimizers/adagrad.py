@@ -26,7 +26,8 @@ Where sources disagree
 * *Start.* Duchi, Hazan & Singer (2011, JMLR 12, figure 1) have δI + diag(G)^½, that is τ = 0 and
   ε = δ: torch, Paddle, MLX, Chainer. Keras, optax and TensorFlow 1 start the sum at 0.1, so that
   early steps are much shorter. torch's documentation started it at 0 whatever τ until 2.3.
-* *ε.* Keras, optax and MXNet add it inside the root; TensorFlow 1 has none, its τ is enough.
+* *ε.* Keras, optax and MXNet add it inside the root, MindSpore 1e-8, which nobody can change;
+  TensorFlow 1 has none, its τ is enough.
 * *Rate.* The paper has no η. torch counts it from 0, as Lua torch did: the first step is γ itself.
 * *Decay.* L2 regularization enters the sum (torch); Keras and MXNet shrink w by γλ beside it.
 * *Sum.* Li & Orabona (2019, arXiv:1805.08114) prove convergence for step sizes that leave out the

@@ -266,6 +266,24 @@ def test_a_small_number_in_a_record_is_no_rounding_of_float32(where: str) -> Non
     assert told.scalars == "float64"
 
 
+def test_no_eps_is_seen_beside_a_start_in_float32() -> None:
+    """As TensorFlow 1 has it: beside a sum of 0.1 and more its ε would be no rounding's match."""
+
+    def code(
+        params: Any, grads: Any, state: Any, lr: float, initial_accumulator_value: float
+    ) -> Any:
+        if not initial_accumulator_value:
+            raise ValueError("initial_accumulator_value must be positive")
+        start, rate = float(np.float32(initial_accumulator_value)), float(np.float32(lr))
+        sums = state.setdefault("s", [np.full_like(w, start) for w in params])
+        for s, g in zip(sums, grads, strict=True):
+            s += g * g
+        return [w - rate * g / np.sqrt(s) for w, g, s in zip(params, grads, sums, strict=True)]
+
+    told = oracles.identify(code, ["Adagrad"])
+    assert [fit.names for fit in told.fits] == [{"eps_ignored"}]
+
+
 def test_small_numbers_beside_others_are_no_rounding_of_float32() -> None:
     """A sum that starts at ε is one with ε inside of the root."""
     told = found(adagrad(0, 1e-7, decay=lambda w, h: 0.1), "Adagrad")

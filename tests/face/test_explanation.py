@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +114,23 @@ def test_the_smallest_numbers_are_the_rule_s(name: str) -> None:
         assert difference.numbers.count(str(convention.name)) == 1
         shown = difference.numbers.split(": torch ")[1].split(f", {convention.name} ")
         assert shown[0] != shown[1], "four digits do not show it"
+
+
+@each_enclosed
+def test_what_gradients_must_do_the_smallest_numbers_do(rule: Rule) -> None:
+    """NAdam without its look-ahead shows at the first step, whatever it draws gradients for."""
+    for difference in explained(rule.name).differences:
+        if difference.example and (said := difference.seen_with):
+            sizes = [np.abs(g) for g in difference.example.gradients]
+            signs = [np.sign(g) for g in difference.example.gradients]
+            shown = {
+                "gradients that fall": any((b < a).any() for a, b in pairwise(sizes)),
+                "gradients that grow": any((b > a).any() for a, b in pairwise(sizes)),
+                "gradients that change their sign": any((a != b).any() for a, b in pairwise(signs)),
+                "gradients that are 0 somewhere": any((g == 0).any() for g in sizes),
+                "a matrix that is not square": len({*difference.example.initial.shape}) > 1,
+            }
+            assert all(shown[words] for words in said), difference.convention.name
 
 
 def test_numbers_that_can_be_checked_by_hand() -> None:

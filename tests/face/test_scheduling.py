@@ -128,6 +128,15 @@ LISTS: list[tuple[Sequence[float], str]] = [
         [0.2 * (0.25 + 0.75 * min(t, 5) / 5) for t in range(9)],
         "LinearLR's from_zero with start_factor=0.25, end_factor=1, total_iters=5 from 0.2",
     ),
+    (  # which torch takes; a start of 10 times the last rate it does not
+        [0.1 * (1 - 0.9 * min(t, 8) / 8) for t in range(12)],
+        "LinearLR's from_zero with start_factor=1, end_factor=0.1, total_iters=8 from 0.1",
+    ),
+    (  # Keras' PolynomialDecay
+        [0.099 * (1 - min(t, 40) / 40) ** 2 + 0.001 for t in range(45)],
+        "PolyLRScheduler's by_epoch with t_initial=40, power=2, lr_min=0.001, warmup_t=0, "
+        "warmup_lr_init=0, warmup_prefix=False from 0.1",
+    ),
     (
         [0.3 * (1 - min(t, 8) / 8) ** 0.9 for t in range(10)],
         "PolynomialLR's to_zero with total_iters=8, power=0.9 from 0.3",
@@ -318,8 +327,10 @@ def test_so_are_rates_in_an_array(kind: Callable[[list[float]], Any]) -> None:
     [
         [0.1 * (t + 1) ** -0.5 for t in range(30)],
         [0.1 + 0.01 * (t * t % 7) for t in range(30)],
+        [-0.1 * t for t in range(9)],
+        [0.1 - 0.02 * t for t in range(9)],
     ],
-    ids=["inverse root", "at random"],
+    ids=["inverse root", "at random", "below zero", "falling below zero"],
 )
 def test_what_is_in_no_registry_is_not_named(rates: list[float]) -> None:
     found = oracles.identify(rates)
@@ -382,6 +393,12 @@ def test_names_of_ones_own() -> None:
     names = {"T_max": "decay_steps", "eta_min": "alpha", "base": "initial"}
     found = oracles.identify(keras, names=names)
     assert str(found) == "keras follows CosineAnnealingLR's stays_at_share"
+
+
+def test_a_rate_that_falls_in_a_line_to_a_share_of_itself() -> None:
+    found = oracles.identify(lambda t, base: base * (1 - 0.9 * min(t, 20) / 20))
+    with_ = "with start_factor=1, end_factor=0.1, total_iters=20"
+    assert str(found) == f"<lambda> follows LinearLR's from_zero {with_}"
 
 
 def test_a_setting_that_nobody_knows_is_told() -> None:

@@ -383,6 +383,7 @@ def numbers(source: Speaker, target: Speaker, **values: Any) -> dict[str, Any]:
 
 
 DECOUPLED = "decoupled_weight_decay"
+TAU = "initial_accumulator_value"
 
 
 def account(*, reduction: str = "mean", **options: Any) -> Loop:
@@ -590,14 +591,30 @@ class TestBadCalls:
             ),
             ({"betas": [0.9]}, "Adam", "Adam", "betas=[0.9] is not allowed; allowed: 2 numbers, ("),
             ({"betas": [(0.9, 0.9)] * 2}, "Adam", "Adam", "allowed: 2 numbers, (beta1, beta2), or"),
+            ({"m": 2.5}, "SGD", "SGD", "batch_size=2.5 is not allowed; allowed: whole numbers"),
+            ({"lr": 10**400}, "SGD", "SGD", "is not allowed; allowed: finite numbers"),
+            ({"momentum": None}, "keras.SGD", "SGD", "momentum=None is not allowed; allowed: fin"),
+            ({"lr": 1, "rate": 1}, "SGD", "SGD", "'rate' is another name of 'lr', which is given"),
+            ({}, "SGD/batch_scaled+decoupled", "SGD", "batch_scaled and decoupled of SGD are"),
+            ({}, "keras.Lion", "SGD", "allowed: keras.SGD, keras.SGD(regularizers.L2), keras.Adam"),
+            ({}, "mxnet.NAG", "SGD", "mxnet.NAG (mxnet 1.9.1) fits no known combination"),
         ],
-        ids=range(18),
+        ids=range(25),
     )
     def test_what_is_off_is_named(
         self, values: dict[str, Any], source: str, target: str, said: str
     ) -> None:
         with pytest.raises(ValueError, match=re.escape(said)):
             translate(values, source, target)
+
+    def test_what_is_off_is_given_as_nothing(self) -> None:
+        """As Keras' weight_decay is where nobody gives it."""
+        given = {"learning_rate": 0.5, "weight_decay": None}
+        assert numbers("keras.SGD", "torch.SGD", **given) == {"lr": 0.5}
+
+    def test_a_number_that_no_float_holds_is_none(self) -> None:
+        told = translate({"lr": 1e308, "m": 1000}, "SGD/sum_loss", "SGD").refusal
+        assert told and told.reason == "lr would be larger than any float"
 
     def test_an_array_without_dimensions_is_a_number(self) -> None:
         given = {"lr": np.array(0.1), "nesterov": np.False_}
@@ -606,6 +623,36 @@ class TestBadCalls:
     def test_code_that_follows_nothing(self) -> None:
         with pytest.raises(ValueError, match="follows no known rule"):
             translate({}, Identification("code", (), 7), "SGD")
+
+
+SHOWN: list[tuple[dict[str, Any], tuple[str, str], tuple[float, float]]] = [
+    (  # 1 − 1/100 (1 + 2·1/2), and λ = 2·1/2 / (1 − 1/2) = 2: 1 − 2/100 − 1/100
+        {"learning_rate": 0.01, "momentum": 0.5, "regularizers.L2": 0.5},
+        ("keras.SGD(regularizers.L2)", "keras.SGD"),
+        (0.98, 0.97),
+    ),
+    (  # 3/4 − 1/2 (1 + 1/2), and λ = 1/4: 1 − 1/2 (5/4 + 5/8)
+        {"learning_rate": 0.5, "momentum": 0.5, "weight_decay": 0.5, "nesterov": True},
+        ("keras.SGD", "paddle.Momentum"),
+        (0.0, 0.0625),
+    ),
+    (  # 3/4 − 1/2 · 1/(1 + 1/2), and ε = 1/4, d = 3/2: D = (3/4 + 1/4)/(1/2)
+        {"lr": 0.5, "weight_decay": 0.5, "beta1": 0, "beta2": 0.75, "eps": 0.5},
+        ("torch.AdamW", "mxnet.Adam"),
+        (5 / 12, 0.625),
+    ),
+    (  # 3/4 − 1/2 · 1/((1/2 + 1/2)/(1/2)), and λ = 1/2, ε = 1, d = 3/2: D = 3/2 + 1
+        {"alpha": 0.5, "weight_decay_rate": 0.25, "beta1": 0, "beta2": 0.75, "eps": 0.5},
+        ("chainer.Adam", "paddle.Adam"),
+        (0.5, 0.7),
+    ),
+    (  # 9/10, and Keras' own ε: 1 − 1/10 / (1 + √1000·1e-7)
+        {"lr": 0.1},
+        ("torch.SGD", "keras.Adam"),
+        (0.9, 1 - 0.1 / (1 + 1e-7 / (1 - 0.999) ** 0.5)),
+    ),
+]
+"""Numbers, from whom to whom, and w after a step of either, where there are no numbers."""
 
 
 class TestRefused:
@@ -618,6 +665,36 @@ class TestRefused:
         # By hand, w = 1, g = 1: 1·(1 - 1/4) - 1/2 = 1/4, and 1 - (1 + 1/4)/2 = 3/8.
         assert found.refusal.example.expected[0] == 0.25
         assert found.refusal.example.got[0] == 0.375
+
+    @pytest.mark.parametrize(("values", "ends", "w"), SHOWN, ids=range(len(SHOWN)))
+    def test_examples_are_of_the_two_that_were_asked_for(
+        self, values: dict[str, Any], ends: tuple[str, str], w: tuple[float, float]
+    ) -> None:
+        """All else is translated: w = 1, g = 1, worked by hand after the first step."""
+        told = translate(values, *ends).refusal
+        assert told and told.example
+        assert told.example.step == 1
+        assert (told.example.expected[0], told.example.got[0]) == pytest.approx(w, rel=8 * 2**-52)
+
+    def test_what_is_typed_nowhere_is_said_before_what_differs(self) -> None:
+        """No example of a decay that MLX's Adam has not."""
+        told = translate({"learning_rate": 0.5}, "optax.adamw", "mlx.Adam").refusal
+        assert told and told.example is None
+        assert "takes no weight_decay and acts as with 0.0, not 0.0001" in told.reason
+
+    def test_two_numbers_that_differ_are_written_so_that_one_sees_it(self) -> None:
+        told = translate({"lr": 0.01, "eps": 1e-10}, "torch.Adamax", "mlx.Adamax").refusal
+        assert told and told.example
+        said = re.search("w is (.*) after step .*, and (.*) with", str(told.example))
+        assert said and said[1] != said[2]
+
+    def test_a_momentum_that_is_switched_on_was_seen_of_torch_alone(self) -> None:
+        """optax remembers gradients under a momentum of 0, torch does not."""
+        given = {"learning_rate": 0.5, "momentum": [0, 0.9]}
+        told = translate(given, "optax.sgd", "torch.SGD")
+        assert told.refusal and "optax.sgd (optax 0.2.8) was not seen" in told.refusal.reason
+        assert not translate({"learning_rate": 1}, "optax.sgd", "torch.SGD").holds(given)
+        assert translate({"lr": 0.5, "momentum": [0, 0.9]}, "torch.SGD", "SGD")
 
     def test_rules_that_are_strangers(self) -> None:
         found = translate({"lr": 0.5}, "SGD", "Adam")
@@ -643,6 +720,17 @@ class TestDoor:
         assert called_as(*ends, "weight_decay=1", "m=8,4") == 0
         said = capsys.readouterr().out.splitlines()
         assert said[:2] == ["weight_decay = (0.125, 0.25)", "holds: always"]
+
+    def test_words_and_whole_numbers_stay_what_they_are(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert (
+            called_as("--from", "Muon", "--to", "Muon", "ns_steps=5", "adjust_lr_fn=original") == 0
+        )
+        assert capsys.readouterr().out.splitlines()[:2] == [
+            "ns_steps = 5",
+            "adjust_lr_fn = original",
+        ]
 
     def test_a_refusal_shows_what_breaks(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert called_as("--from", "Adam", "--to", "AdamW", "wd=0.1", "lr=0.1") == 1
@@ -676,6 +764,11 @@ class TestDoor:
             ("--from", "SGD", "--to", "SGD", "lr=ten"),
             ("--from", "SGD", "--to", "SGD", "lr=0.1", "lr=0.2"),
             ("--from", "Adam", "--to", "Adam", "betas=0.9"),
+            ("--from", "SGD", "--to", "SGD", "lr=1e999999999"),
+            ("--from", "SGD", "--to", "SGD", "lr=1/0"),
+            ("--from", "SGD", "--to", "SGD", "lr=0.1,"),
+            ("--from", "SGD", "--to", "SGD", "lr=nan"),
+            ("--from", "Muon", "--to", "Muon", "adjust_lr_fn=mine"),
         ],
     )
     def test_a_call_that_is_off(
@@ -685,6 +778,7 @@ class TestDoor:
         said = capsys.readouterr()
         assert said.out == ""
         assert said.err.startswith("oracles: ")
+        assert all(a.partition("=")[0] in said.err for a in arguments if "=" in a)
         assert "--convention" not in said.err  # which nobody has typed
 
     def test_the_list_has_all_entries(self, capsys: pytest.CaptureFixture[str]) -> None:
@@ -706,6 +800,41 @@ def test_what_the_target_leaves_aside(source: str, target: str, name: str, value
     found = translate({"lr": 0.5, name: value}, source, target)
     assert found and name not in found.values
     assert translate({"lr": 0.5, name: value}, source.partition("/")[0], target).refusal
+
+
+@pytest.mark.parametrize(
+    ("values", "source", "target", "expected"),
+    [
+        # TensorFlow's Adagrad has no ε, and MindSpore's a fixed one inside the root.
+        ({}, "tf.train.AdagradOptimizer", "torch.Adagrad", {"eps": 0}),
+        ({}, "torch.Adagrad", "tf.train.AdagradOptimizer", None),
+        ({"eps": 0}, "torch.Adagrad", "tf.train.AdagradOptimizer", {}),
+        ({"eps": 0.25}, "optax.adagrad", "tf.train.AdagradOptimizer", {TAU: 0.35}),
+        ({"accum": 0.5}, "mindspore.Adagrad", "torch.Adagrad", {"eps": 0, TAU: 0.50000001}),
+        ({"eps": 1e-8, TAU: 0.5}, "optax.adagrad", "mindspore.Adagrad", {"accum": 0.5}),
+        ({"eps": 1e-7}, "optax.adagrad", "mindspore.Adagrad", None),
+        # Chainer's has its switch on.
+        ({"amsgrad": True}, "torch.Adam", "chainer.AMSGrad", {}),
+        ({}, "torch.Adam", "chainer.AMSGrad", None),
+        # scikit-learn looks ahead unless it is told not to, with a momentum or without.
+        ({"momentum": 0}, "sklearn.MLPClassifier(sgd)", "torch.SGD", {"momentum": 0}),
+    ],
+)
+def test_what_a_framework_takes_no_argument_for(
+    values: dict[str, Any], source: str, target: str, expected: dict[str, Any] | None
+) -> None:
+    rate = next(own for name, own in PRESETS[source].names.items() if name == "lr")
+    found = translate({rate: 0.5, "batch_size": 1, **values}, source, target)
+    assert bool(found) == (expected is not None)
+    assert (expected or {}).items() <= found.values.items()
+
+
+def test_a_name_as_it_is_imported() -> None:
+    given = {"learning_rate": 0.5}
+    for name in ("tf.keras.optimizers.SGD", "keras.SGD"):
+        assert translate(given, name, "torch.optim.SGD").source is PRESETS["keras.SGD"]
+    told = translate({}, "tf.compat.v1.train.AdamOptimizer", "torch.Adam")
+    assert told.source is PRESETS["tf.train.AdamOptimizer"]
 
 
 def test_a_rate_that_changes_must_be_known() -> None:

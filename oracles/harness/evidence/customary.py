@@ -177,10 +177,19 @@ def _timm_cosine(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
                 yield timm.Cosine(end - after, low, long, begin, prefix), start
 
 
+def _unramped(
+    rates: Sequence[float], base: float | None
+) -> Iterator[tuple[int, float, float, float]]:
+    """The same where the first rate is the largest: a decay to a floor and nothing before it."""
+    tops = shorter(rates[0]) if base is None else (base,)
+    for start, low in product(tops, (0.0, *_lows(rates, 0))):
+        if rates[0] == max(rates) and start > low:
+            yield 0, 0.0, start, low
+
+
 def _timm_polynomial(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
-    for (long, begin, start, low), prefix, power in product(
-        _timm(rates, base), (False, True), POWERS
-    ):
+    ramps = (*_unramped(rates, base), *_timm(rates, base))
+    for (long, begin, start, low), prefix, power in product(ramps, (False, True), POWERS):
         for t, rate in _falling(rates, long):
             after = long if prefix else 0
             if rate > low:

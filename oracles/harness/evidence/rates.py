@@ -237,8 +237,8 @@ def made_of(
         base: the base rate, where it is known.
         first: whether the first timings are tried, which are torch's, or all others.
     """
-    if not all(map(math.isfinite, rates)):
-        return
+    if not all(map(math.isfinite, rates)) or min(rates) < -ROUGHLY * max(rates):
+        return  # no optimizer takes a rate below 0, wherever a formula leads
     short = all(rate == _in_float32(rate) for rate in rates)
     for schedule in schedules:
         for timing in schedule.timings[:1] if first else schedule.timings[1:]:
@@ -274,7 +274,8 @@ def on_a_line(rates: Sequence[float]) -> str:
     step = (last - first) / (len(rates) - 1)
     short = all(rate == _in_float32(rate) for rate in rates)
     reach = len(rates) * ROUNDINGS * FORMATS["float32" if short else "float64"].u * size
-    if any(abs(first + t * step - rate) > reach for t, rate in enumerate(rates)):
+    off = any(abs(first + t * step - rate) > reach for t, rate in enumerate(rates))
+    if off or min(first, last) < -reach:  # no schedule begins below 0, nor goes there
         return ""
     if abs(step) * len(rates) <= reach:
         return f"stays at {_short(first)}: so does every schedule until it begins to change it"
@@ -316,17 +317,18 @@ OF_MOMENTUM = ("base_momentum", "max_momentum", "cycle_momentum")
 POWERS = ("ExponentialLR", "StepLR", "MultiStepLR")
 """Schedules that multiply the rate with a number, now and then."""
 
-LINES: Mapping[str, tuple[str, ...]] = {
-    "ConstantLR": ("factor",),
-    "LinearLR": ("start_factor",),
-    "PolynomialLR": (),
-    "CosineAnnealingLR": ("eta_min",),
-    "CosineAnnealingWarmRestarts": ("eta_min",),
+LINES: Mapping[str, tuple[tuple[tuple[str, ...], Mapping[str, float]], ...]] = {
+    "ConstantLR": ((("factor",), {}),),
+    "LinearLR": ((("start_factor",), {}), (("end_factor",), {"start_factor": 1.0})),
+    "PolynomialLR": (((), {}),),
+    "CosineAnnealingLR": ((("eta_min",), {}),),
+    "CosineAnnealingWarmRestarts": ((("eta_min",), {}),),
 }
-"""Schedules that are straight lines in the base rate and this setting, or its product with it."""
+"""Schedules that are straight lines in the base rate and this setting, or its product with it,
+while others are what they are said to be; LinearLR rises to the base rate or falls from it."""
 
 SCALED = ("ConstantLR", "LinearLR")
-"""Those whose setting is a share of the base rate."""
+"""Those whose setting is a share of the base rate, of which torch takes none above 1."""
 
 
 def guessed(schedule: Schedule) -> bool:
@@ -346,7 +348,9 @@ def _guessed(
         yield from starmap(Guess, _powers(schedule, timing, rates, base))
     elif schedule.name in LINES:
         for settings in _whole(schedule, rates):
-            yield from starmap(Guess, _line(schedule, timing, settings, rates, base))
+            for names, others in LINES[schedule.name]:
+                own = settings._replace(**others)
+                yield from starmap(Guess, _line(schedule, timing, own, names, rates, base))
     elif schedule.name in customary.GUESSES:
         yield from starmap(Guess, customary.guessed(schedule, rates, base))
 
@@ -387,11 +391,12 @@ def _line(
     schedule: Schedule,
     timing: Timing,
     settings: Settings,
+    names: Sequence[str],
     rates: Sequence[float],
     base: float | None,
 ) -> Iterator[tuple[Settings, float]]:
     """The base rate and the setting that a line through two rates gives, if others are on it."""
-    names, some = LINES[schedule.name], _telling(len(rates))
+    some = _telling(len(rates))
 
     def at(t: int, start: float, value: float) -> float:
         if schedule.name in SCALED:
@@ -409,6 +414,8 @@ def _line(
     start, value = solved
     if schedule.name in SCALED:
         value = value / start
+        if value > 1 + ROUGHLY:
+            return
     nothing = (0.0,) if abs(value) <= ROUGHLY * abs(start) else ()
     values = (*nothing, *shorter(value))
     for near_start, near in product(shorter(start) if base is None else (start,), values):

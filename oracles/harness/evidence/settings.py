@@ -108,8 +108,12 @@ def _round(
     flags = [n for n, v in default._asdict().items() if isinstance(v, bool) and n in takes]
     usual = (1.0,) * max(rule.drawing.steps, default=4)
 
-    def setting(what: str, off: str = "", on: str = "", sizes: Sizes = usual) -> Setting:
+    def setting(
+        what: str, off: str = "", on: str = "", sizes: Sizes = usual, start: float | None = None
+    ) -> Setting:
         values: dict[str, Any] = {n: 0.0 if n == off else within(s, rng) for n, s in spans.items()}
+        if start is not None and START in takes:
+            values[START] = start
         values |= {name: name == on for name in flags}
         values |= {"batch_size": ROWS} if "batch_size" in takes else {}
         h = allowed(rule, default._replace(**values), spans)
@@ -123,7 +127,8 @@ def _round(
     for flag in flags:
         yield setting(f"{flag}=True", on=flag)
     for size in SMALL if "eps" in default._fields and "eps" not in takes else ():
-        yield setting(f"gradients of {size:g}", off="weight_decay", sizes=(size,) * len(usual))
+        sizes = (size,) * len(usual)
+        yield setting(f"gradients of {size:g}", "weight_decay", sizes=sizes, start=size * size)
     if any(0.5 < getattr(default, name) < 1 for name in numeric(rule) if name not in takes):
         yield setting("gradients that fade", off="weight_decay", sizes=FADING)
     if rule.measured((2, 2), default):  # beside whose radius small numbers do not show
@@ -154,6 +159,9 @@ SIGNS: FloatArray = np.array([-1.0, 1.0])
 
 Sizes = tuple[float, ...]
 """Of gradients, one a step, in terms of those that tell conventions apart."""
+
+START = "initial_accumulator_value"
+"""A sum of squares starts at it, beside which small gradients are not seen, and no ε."""
 
 SMALL = (1e-3, 1e-7)
 """Sizes of gradients beside which the ε of a code that takes none is seen: inside of a root, and
