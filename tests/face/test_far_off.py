@@ -68,6 +68,22 @@ def test_who_skips_what_is_large_among_calm_gradients_is_no_descent() -> None:
     assert not identify(skipping).named
 
 
+def sleeping(params: Any, grads: Any, state: Any, lr: float, mu: float) -> Any:
+    """Parameters whose gradients are all zero are passed over, whatever momentum they have."""
+    moved = []
+    for n, (w, g) in enumerate(zip(params, grads, strict=True)):
+        state[n] = mu * state.get(n, 0) + g if g.any() else state.get(n, 0)
+        moved.append(w - lr * state[n] if g.any() else w)
+    return moved
+
+
+def test_who_passes_over_gradients_of_zero_is_no_descent_with_momentum() -> None:
+    found = identify(sleeping)
+    assert not found.named and found.nearest is not None
+    told = "holds else, but with gradients of zero is off by more than a step moves at all"
+    assert told in str(found.nearest)
+
+
 OFF = {late: LONG, bounded: LONG, trusting: LONG, small: LARGE}
 
 

@@ -389,6 +389,12 @@ class Unrecorded(Clean):
         return None if closure is None else closure()
 
 
+class Twice(Clean):
+    def evaluated(self, closure: Callable[[], Any] | None) -> Any:
+        super().evaluated(closure)
+        return super().evaluated(closure)
+
+
 class Coupled(Clean):
     """Takes larger steps where some parameter has no gradient."""
 
@@ -512,6 +518,7 @@ WAYS: dict[str, tuple[str, type[Clean]]] = {
     "takes the gradient of parameter 0 away at step 1": ("gradients", Cleaning),
     "calls the closure while gradients are not recorded": ("closure", Unrecorded),
     "does not call the closure": ("closure", Deaf),
+    "calls the closure 2 times in one step": ("closure", Twice),
     "steps to other bits when another parameter has no gradient": ("missing gradients", Coupled),
     "moves parameters that have no gradients": ("missing gradients", Idle),
     "does not step as one that was built with the learning rate written into its groups": (

@@ -41,6 +41,9 @@ USUAL: Mapping[str, float] = MappingProxyType(
 SIZES = tuple(2.0 ** (10 if t % 16 == 15 else 0) for t in range(20))
 """Of gradients of which the last of sixteen is large, once all is calm."""
 
+ZEROS = (1.0, 0.0, 1.0, 1.0)
+"""Of gradients that are all zero once: a step like others, which is counted and forgets."""
+
 MANY, FEWER = 128, 64
 """Steps of a long case in each round of draws, at the rates that people use, which remember for
 long; and of one that forgets soon what was."""
@@ -64,8 +67,9 @@ def far_off(
 
     AdaBound is Adam until bounds close in on it, as they do with time and with gradients of other
     sizes; a trust ratio is 1 for parameters that are large beside their moves; a Lookahead waits
-    for its sixth step; what is kept for small matrices alone is another rule for large ones; and a
-    decay that is thought too small to matter is left out at the values that people use.
+    for its sixth step; what is kept for small matrices alone is another rule for large ones; a
+    decay that is thought too small to matter is left out at the values that people use; and whoever
+    passes over parameters whose gradients are all zero stops the momentum that they have.
     """
     rng = np.random.Generator(np.random.PCG64(draws.seed))
     domains, shapes = rule.drawing.domains, shapes or shapes_of(rule)
@@ -85,6 +89,7 @@ def far_off(
     plain = allowed(rule, rule.hyper()._replace(**{**values, **usual}), spans)
     yield Setting("at usual values", _of_all_sizes(rule, plain, SIZES, shapes, rng))
     yield from _swept(rule, takes, shapes, rng)
+    yield Setting("with gradients of zero", case_of(rule, h, ZEROS, shapes, rng))
 
 
 def _large(rule: Rule, h: Hyper, shapes: Shapes) -> Iterator[tuple[str, Shapes]]:

@@ -44,7 +44,7 @@ largest, but knows no beta1 or beta2
         if self.where:
             return f"{self.candidate}, which {self._there}"
         some = f"has {self._percent}% of the moves right and " if self._percent else ""
-        right = "has all moves right" if self.share == 1 else f"{some}is off by up to {self._off}"
+        right = "has all moves right" if self.share == 1 else f"{some}is off by {self._off}"
         without = f", but knows no {' or '.join(self.aside)}" if self.aside else ""
         return f"{self.candidate}, which {right}{without}"
 
@@ -61,11 +61,13 @@ largest, but knows no beta1 or beta2
     def _there(self) -> str:
         if self.aside:
             return f"has all moves right {self.where}"
-        return f"holds else, but {self.where} is off by up to {self._off}"
+        return f"holds else, but {self.where} is off by {self._off}"
 
     @property
     def _off(self) -> str:
-        return f"{self.largest:.2g} of a step's largest"
+        if math.isinf(self.largest):  # where the code rests, or either makes no number
+            return "more than a step moves at all"
+        return f"up to {self.largest:.2g} of a step's largest"
 
 
 def nearness(candidate: Candidate, known: Sequence[Observation]) -> Near:

@@ -38,7 +38,7 @@ OPTIMIZER_PROMISES: tuple[Promise, ...] = (
     ),
     Promise(
         "closure",
-        "a closure is called with gradients enabled, its value returned",
+        "a closure is called once, with gradients enabled, its value returned",
         stepping.closure,
         _RUN[:1],
     ),

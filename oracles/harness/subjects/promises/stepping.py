@@ -129,7 +129,10 @@ def returns_nothing(trial: Trial) -> str:
 
 
 def closure(trial: Trial) -> str:
-    """A closure is called with gradients enabled, and what it returns is returned."""
+    """A closure is called with gradients enabled, and what it returns is returned.
+
+    Once, by who follows a rule of this registry: other rules may look at several losses.
+    """
     run = trial.start()
     calls: list[bool] = []
     losses = []
@@ -147,6 +150,8 @@ def closure(trial: Trial) -> str:
         return "calls the closure while gradients are not recorded"
     if not any(returned is value or _equals(returned, value) for value in losses):
         return f"returns {short(returned)} instead of the closure's value"
+    if trial.candidate is not None and len(calls) > 1:
+        return f"calls the closure {len(calls)} times in one step"
     return ""
 
 
