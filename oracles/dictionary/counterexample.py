@@ -128,7 +128,7 @@ def _told_apart(one: float, other: float) -> tuple[str, str]:
     """Two numbers in nine digits, or in as many as tell them apart.
 
     >>> _told_apart(0.25, 1 / 3), _told_apart(1 + 2**-40, 1)
-    (('0.25', '0.333333333'), ('1.0000000000009', '1'))
+    (('0.25', '0.333333333'), ('1.000000000001', '1'))
     """
     written = ((f"{one:.{n}g}", f"{other:.{n}g}") for n in range(9, 18))
     return next((pair for pair in written if pair[0] != pair[1]), (repr(one), repr(other)))

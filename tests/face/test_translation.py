@@ -820,7 +820,7 @@ def test_what_the_target_leaves_aside(source: str, target: str, name: str, value
         ({"momentum": 0}, "sklearn.MLPClassifier(sgd)", "torch.SGD", {"momentum": 0}),
     ],
 )
-def test_what_a_framework_takes_no_argument_for(
+def test_arguments_that_are_lacking(
     values: dict[str, Any], source: str, target: str, expected: dict[str, Any] | None
 ) -> None:
     rate = next(own for name, own in PRESETS[source].names.items() if name == "lr")
