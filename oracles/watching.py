@@ -140,8 +140,11 @@ class LoopReport:
 
     def __str__(self) -> str:
         """The one line that a person can quote."""
-        names = dict.fromkeys(found.name for found in self.findings)
-        return f"{self.name}, {self.seen}: {listed([*names]) if names else 'nothing is wrong'}"
+        return f"{self.name}, {self.seen}: {_named(self.findings) or self._nothing}"
+
+    @property
+    def _nothing(self) -> str:
+        return f"nothing is wrong{'; open: ' if self.doubts else ''}{_named(self.doubts)}"
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data, as ``oracles/reports/loop.schema.json`` describes it."""
@@ -345,6 +348,11 @@ def _asked(
         finally:
             listener.close()
     return report.over(recorder.log(whole=whole, error=error, cut=cut))
+
+
+def _named(found: Sequence[Finding]) -> str:
+    """The names of what was found, each once; empty if nothing was."""
+    return listed([*dict.fromkeys(one.name for one in found)]) if found else ""
 
 
 def _fault(raised: BaseException) -> str:

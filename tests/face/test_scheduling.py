@@ -238,6 +238,10 @@ CUT: dict[str, tuple[list[float], str]] = {
         [one_cycle(t, 60, 21, on_a_line) for t in range(30)],
         f"begins as {RISE}linear, div_factor=25, three_phase=False, pct_start × total_steps=21",
     ),
+    "hardly past a top": (
+        [one_cycle(t, 60, 21, on_a_line) for t in range(23)],
+        "follows no known schedule (70 were ruled out)",
+    ),
     "on lines, whole": (
         [one_cycle(t, 60, 21, on_a_line) for t in range(60)],
         f"follows {CYCLE.format(0.35)}linear, div_factor=25, final_div_factor=10000, "

@@ -473,6 +473,7 @@ def test_layers_in_a_plain_list_are_asked_about() -> None:
     assert doubt.name == "not trained"
     assert doubt.sentence.startswith("whether parameters of shape (2, 3), (3, 2), (3,) and (2,) ar")
     assert report.ok
+    assert str(report).endswith(": nothing is wrong; open: not trained")
 
 
 def test_a_schedule_that_ends_with_the_passes_is_one_of_them() -> None:

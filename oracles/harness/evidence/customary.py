@@ -59,7 +59,12 @@ def _ends(after: int, t: int, done: float) -> Iterator[int]:
 
 
 def _lows(rates: Sequence[float], after: int) -> Iterator[float]:
-    """The floor, where rates have come to it, and where they come by the cosine that they show."""
+    """The floor, where rates have come to it, and where they come by the cosine that they show.
+
+    A length and a floor can be made of any two rates: a third one says whether there are such.
+    """
+    if len(rates) - 1 - after < 3:
+        return
     yield from shorter(min(rates[after:]))
     rises = (t for t in range(after + 1, len(rates)) if rates[t] >= rates[t - 1])
     yield from shorter(lowest(rates[after : next(rises, len(rates))]))
