@@ -440,6 +440,17 @@ class Halving(Clean):
             p.grad = None if p.grad is None else torch.ones_like(p)
 
 
+class Aliasing(Clean):
+    """Its momentum is the gradient itself at first, and not a copy."""
+
+    def update(self, p: Any, g: Any, group: Group) -> None:
+        if group["wd"] or "v" in self.state[p]:
+            super().update(p, g, group)
+        else:
+            self.state[p]["v"] = g
+            p.sub_(self.rate(p, group) * g)
+
+
 class Same(dict[str, Any]):
     """A state that is the same object in every copy."""
 
@@ -529,6 +540,7 @@ WAYS: dict[str, tuple[str, type[Clean]]] = {
     "makes parameters that are not finite at a learning rate of zero": ("lr of zero", Rested),
     "zero_grad(set_to_none=False) leaves None": ("zero_grad", Keeping),
     "zero_grad leaves a gradient that is not zero": ("zero_grad", Halving),
+    "steps to other bits when gradients are zeroed between steps": ("zero_grad", Aliasing),
     "is moved by the steps of the one that goes on after load_state_dict": (
         "state_dict in mid-run",
         Twin,

@@ -149,6 +149,15 @@ class Trial:
         kind = number % len(self.arrangement.shapes)
         return values(kind, t, self.arrangement.shapes[kind], self.seed)
 
+    def _own(self, name: str) -> str | None:
+        return self.box.names.get(name) or matched(self.box.accepts, [name]).get(name)
+
+    @property
+    def undecayed(self) -> dict[str, float]:
+        """What turns its decay off, if it is on."""
+        own = self._own("weight_decay")
+        return {own: 0.0} if own and own in self.arrangement.options else {}
+
     @property
     def lr(self) -> str:
         """What it calls its learning rate.
@@ -156,7 +165,7 @@ class Trial:
         Raises:
             NotAsked: it has none.
         """
-        own = self.box.names.get("lr") or matched(self.box.accepts, ["lr"]).get("lr")
+        own = self._own("lr")
         if own is None or own in self.box.fixed:
             raise NotAsked("it takes no learning rate")
         return own

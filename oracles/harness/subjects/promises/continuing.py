@@ -22,12 +22,17 @@ from oracles.harness.subjects.trial import (
 
 
 def zero_grad(trial: Trial) -> str:
-    """``zero_grad`` removes or zeroes gradients, and nothing else."""
-    run = trial.start()
+    """``zero_grad`` removes or zeroes gradients, and nothing else.
+
+    Without a decay, which would make a new tensor of a gradient: whoever keeps the gradient itself
+    keeps zeros from then on.
+    """
+    run = trial.start(**trial.undecayed)
     for t in range(STEPS):
         run.step(t)
         for to_none in (False, True):
-            run.load(t)
+            if any(p.grad is None for p in run.params.values()):
+                run.load(t)
             with answering():
                 run.optimizer.zero_grad(set_to_none=to_none)
             for p in run.params.values():
@@ -35,7 +40,8 @@ def zero_grad(trial: Trial) -> str:
                     return f"zero_grad(set_to_none={to_none}) leaves {short(p.grad)}"
                 if p.grad is not None and p.grad.any():
                     return "zero_grad leaves a gradient that is not zero"
-    return compared(run.bits(), trial.run(), "when gradients are zeroed between steps")
+    plain = trial.run(**trial.undecayed)
+    return compared(run.bits(), plain, "when gradients are zeroed between steps")
 
 
 def _continues(other: Callable[[TrialRun], TrialRun], when: str) -> Callable[[Trial], str]:
