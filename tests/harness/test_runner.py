@@ -217,8 +217,8 @@ def test_cases_are_drawn_for_those_who_are_asked(dtype: str) -> None:
     subjects, _ = select(RULE, ["for-loop"], [dtype], ["cpu"])
     check, tally = CHECKS["agreement"], Tally()
     run_check(check, RULE, subjects, tally)
-    ((_, number),) = check.dealt(settings().max_examples * SHARE, (dtype,))
-    assert tally.cases["agreement"] == number
+    (draw,) = check.draws(RULE, settings().max_examples * SHARE, (dtype,))
+    assert tally.cases["agreement"] == draw.number
 
 
 def test_a_check_of_few_cases_leaves_no_dtype_out() -> None:

@@ -285,15 +285,15 @@ def cases_of(rule: Rule, examples: int) -> Iterator[list[tuple[str, Fails]]]:
 def drawn(check: Check, rule: Rule, examples: int) -> list[Case]:
     """As many cases of a check as its weight says; always the same."""
     cases: list[Case] = []
-    for among, number in check.dealt(examples):
+    for draw in check.draws(rule, examples):
 
-        @seeded(f"{rule.name}: {check.name} in {', '.join(among)}")
-        @settings(max_examples=number)
-        @given(check.cases(rule, among=among))
-        def draw(case: Case) -> None:
+        @seeded(draw.name)
+        @settings(max_examples=draw.number)
+        @given(draw.cases)
+        def keep(case: Case) -> None:
             cases.append(case)
 
-        draw()
+        keep()
     return cases
 
 

@@ -140,17 +140,17 @@ def survivors(
             raise AllCaught("nobody is left")
 
     with suppress(AllCaught):
-        for among, number in check.dealt(EXAMPLES[profile] * SHARE):
-            ask = given(check.cases(rule, among=among))(hunt)
+        for draw in check.draws(rule, EXAMPLES[profile] * SHARE):
+            ask = given(draw.cases)(hunt)
             hunting = settings(
-                max_examples=number << lacking,
+                max_examples=draw.number << lacking,
                 phases=(Phase.generate,),
                 database=None,
                 deadline=None,
                 derandomize=False,
                 suppress_health_check=IGNORED,
             )
-            seed(f"{random_seed} {among}")(hunting(ask))()
+            seed(f"{random_seed} {draw.name}")(hunting(ask))()
     # Whom a known deviation keeps from being asked at all, nobody can catch.
     escaped = {name for name in alive if seen[name].lines or not seen[name].deviations}
     return escaped | set(refused)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
+from typing import NamedTuple
 
 from hypothesis import strategies as st
 
@@ -15,13 +16,27 @@ from oracles.harness.oracle import Oracle
 from oracles.harness.subjects.paths import Path
 from oracles.harness.subjects.subject import SteppedSubject, World
 from oracles.harness.verdict import Verdict
-from oracles.rule import Convention
+from oracles.rule import Convention, Rule
 
 Ask = Callable[[SteppedSubject, Oracle], Verdict]
 
 
 SHARE = 1 / 12
 """Examples of a check of weight 1 for each one of the profile: many optimizers share the time."""
+
+
+class Draw(NamedTuple):
+    """Some of a check's cases.
+
+    Attributes:
+        name: by which they are drawn, and filed if somebody fails them.
+        number: how many.
+        cases: of what.
+    """
+
+    name: str
+    number: int
+    cases: st.SearchStrategy[Case]
 
 
 @dataclass(frozen=True)
@@ -49,15 +64,16 @@ class Check:
     weight: float = 1.0
     shrinks: bool = True
 
-    def dealt(
-        self, examples: float, among: Sequence[str] = PRECISIONS
-    ) -> list[tuple[Sequence[str], int]]:
-        """Precisions in classes, each with how many cases are to be drawn in it.
+    def draws(
+        self, rule: Rule, examples: float, among: Sequence[str] = PRECISIONS
+    ) -> Iterator[Draw]:
+        """Its cases for a rule, drawn in classes of precisions.
 
         As many classes as there are cases to ask, or precisions: of a few cases that are each in
         any of them, some precision would mostly have none.
 
         Args:
+            rule: whose cases.
             examples: of a check of weight 1.
             among: the precisions of those who will be asked.
         """
@@ -65,5 +81,8 @@ class Check:
         classes = [among[start::number] for start in range(min(number, len(among)))] or [among]
         turns = cycle([*among, *(precision for precision in FULL if precision in among)])
         shares = Counter(islice(turns, number))
-        # Hypothesis begins with the simplest there is, which shows little: it comes on top.
-        return [(own, 1 + sum(shares[precision] for precision in own)) for own in classes]
+        for own in classes:
+            name = f"{rule.name}: {self.name} in {', '.join(own)}"
+            # Hypothesis begins with the simplest there is, which shows little: it comes on top.
+            count = 1 + sum(shares[precision] for precision in own)
+            yield Draw(name, count, self.cases(rule, among=own))

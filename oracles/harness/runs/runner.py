@@ -9,7 +9,7 @@ from hypothesis import Phase, given, settings
 
 from oracles.harness.cases.case import PRECISIONS, Case
 from oracles.harness.checks.catalogue import checks
-from oracles.harness.checks.check import SHARE, Check
+from oracles.harness.checks.check import SHARE, Check, Draw
 from oracles.harness.checks.names import AGREEMENT
 from oracles.harness.deviations.ledger import Deviation, known, usable
 from oracles.harness.oracle import Oracle
@@ -61,8 +61,8 @@ def run_check(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], tall
     among = tuple(precision for precision in PRECISIONS if precision in there)
 
     try:
-        for own, number in check.dealt(settings().max_examples * SHARE, among):
-            _hunt(search, own, number)
+        for draw in check.draws(rule, settings().max_examples * SHARE, among):
+            _hunt(search, draw)
     except Refuted as failure:
         raise noted(search.refuted(), failure) from None
     finally:
@@ -72,18 +72,17 @@ def run_check(check: Check, rule: Rule, subjects: Sequence[SteppedSubject], tall
     return count_decided(check.name, seen)
 
 
-def _hunt(search: _Search, among: Sequence[str], number: int) -> None:
-    """Ask as many cases of some precisions; the first that is failed is made smaller."""
+def _hunt(search: _Search, draw: Draw) -> None:
+    """Ask some cases; the first that is failed is made smaller."""
     phases = [p for p in settings().phases if search.check.shrinks or p is not Phase.shrink]
-    name = f"{search.rule.name}: {search.check.name} in {', '.join(among)}"
 
-    @seeded(name)
-    @settings(max_examples=number, phases=phases, database=filed(name))
-    @given(search.check.cases(search.rule, among=among))
+    @seeded(draw.name)
+    @settings(max_examples=draw.number, phases=phases, database=filed(draw.name))
+    @given(draw.cases)
     def refute(case: Case) -> None:
         search.ask(case)
 
-    refute.__name__ = name  # in what Hypothesis says of it
+    refute.__name__ = draw.name  # in what Hypothesis says of it
     refute()
 
 
