@@ -45,6 +45,7 @@ def test_torch_s_own_is_within_its_own_enclosure() -> None:
     assert all(a.radii <= 1 for a in report.accuracies)
 
 
+@pytest.mark.slow
 def test_the_operation_that_loses_digits_is_named() -> None:
     report = oracles.check(adam, "Adam", dtypes=["float64", "float32"])
     double, single = report.accuracies
@@ -91,6 +92,7 @@ def test_ulps_are_of_the_last_place_of_a_move(by: int) -> None:
     assert round(accuracy(Off(own, by), own, "float32").ulps, 3) == by
 
 
+@pytest.mark.slow
 def test_a_dtype_that_is_not_taken_is_told() -> None:
     report = oracles.check(adam, "Adam", dtypes=["bfloat16"])
     assert [dtype for dtype, _ in report.refused] == ["bfloat16"]
@@ -237,6 +239,7 @@ def test_a_rule_of_one_s_own_need_not_be_known() -> None:
     assert report.outcome("rule") == (None, "not promised")
 
 
+@pytest.mark.slow
 def test_a_bound_without_a_figure_is_no_success() -> None:
     report = oracles.check(adam, "Adam", dtypes=["bfloat16"], within=1)
     assert report.faults() == ["there is no figure that the bound of 1 radii can hold"]

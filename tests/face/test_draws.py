@@ -98,12 +98,14 @@ def rare(params: Any, grads: Any, state: Any, lr: float) -> Any:
     return step(params, [2 * g if RARE < lr < MORE else g for g in grads], state, lr)
 
 
+@pytest.mark.slow
 def test_what_is_rare_is_found_by_whoever_looks_longer() -> None:
     found = [str(identify(rare, ["SGD"], profile=profile)) for profile in PROFILES]
     assert found[0] == "rare follows SGD's coupled_unscaled"
     assert found[2].startswith("rare follows no known rule")
 
 
+@pytest.mark.slow
 def test_a_promise_is_kept_if_it_is_on_all_draws() -> None:
     class Fussy(torch.optim.SGD):
         """Writes into gradients above any that the default draws."""
@@ -152,6 +154,7 @@ def test_what_is_off_is_named(given: dict[str, Any], said: str) -> None:
             ask(step, **given)
 
 
+@pytest.mark.slow
 def test_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     """``check`` is asked of what is right: to hear of a fault again takes it seconds."""
     asked = ["--rule", "SGD", "--json"]
@@ -207,6 +210,7 @@ def test_a_seed_says_what_is_drawn_of_torch_and_its_clones(
     assert told[0] != told[1] != told[3] != told[0]
 
 
+@pytest.mark.slow
 def test_so_it_does_of_a_class_of_schedulers(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
 

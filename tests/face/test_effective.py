@@ -226,6 +226,7 @@ def test_what_has_everything_is_no_exception() -> None:
     assert not any("all" in told.where for told in found(one, "SGD").exceptions)
 
 
+@pytest.mark.slow
 def test_a_trace_that_leaves_a_parameter_undecayed_by_its_name() -> None:
     steps, rng = 5, np.random.Generator(np.random.PCG64(3))
     g = {name: rng.normal(size=(steps, 3)) for name in ("scale", "shift", "weight")}
@@ -310,6 +311,7 @@ def bias_corrections_in_float32(w: Any, g: Any, kept: dict[str, Any], h: dict[st
     return w - h["lr"] * m / c1 / (np.sqrt(v / c2) + h["eps"])
 
 
+@pytest.mark.slow
 def test_counters_alone_may_be_in_float32() -> None:
     h = {"lr": 0.1, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
 

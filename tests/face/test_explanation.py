@@ -70,6 +70,7 @@ def switched(convention: Convention, group: Group) -> bool:
     return bool(switches - convention.parts)
 
 
+@pytest.mark.slow
 @each_enclosed
 def test_a_case_that_tells_two_apart_is_none_in_which_they_are_the_same(rule: Rule) -> None:
     for difference in explained(rule.name).differences:
@@ -176,6 +177,7 @@ def test_a_rule_of_one_s_own_is_explained() -> None:
     assert "Mine" in json.dumps(explain(own, "batch_scaled").to_json())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Muon", "SparseAdam"])
 def test_a_picture_has_a_panel_a_convention_and_no_words_over_others(name: str) -> None:
     """Of one with long settings, and of one whose gradients are missing."""

@@ -18,6 +18,7 @@ from oracles.identification import identify
 from oracles.optimizers.muon import Hyper as Muon
 from oracles.optimizers.registry import RULES
 from oracles.reports.identification import render
+from tests.support.marks import slow
 from tests.support.planted import Planted
 
 LONG, LARGE = "over 128 steps", "with large tensors"
@@ -235,7 +236,7 @@ GUARDS: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.mark.parametrize("guard", GUARDS)
+@pytest.mark.parametrize("guard", slow(GUARDS, "ε has a floor"))
 def test_no_guard_is_passed_over(guard: str) -> None:
     found = identify(GUARDS[guard], ["Adam"])
     assert not found.named
@@ -315,6 +316,7 @@ def radam(params: Any, grads: Any, state: Any, lr: Any, b1: Any, b2: Any, eps: A
     return found
 
 
+@pytest.mark.slow
 def test_what_float64_holds_but_for_one_setting_is_not_in_float32() -> None:
     found = identify(radam, ["RAdam"])
     assert not found.fits and found.nearest is not None
@@ -354,6 +356,7 @@ def test_what_is_remembered_is_asked_at_rates_that_forget_as_well() -> None:
     assert found.nearest is not None and found.nearest.where == "over 64 steps"
 
 
+@pytest.mark.slow
 def test_whoever_looks_longer_looks_at_more_steps() -> None:
     late = guarded(t=lambda t: min(t, 1000))
     assert identify(late, ["Adam"]).named

@@ -31,13 +31,17 @@ from tests.support.fits import (
     REWRITES,
     Planted,
     Written,
+    adagrad_of_another,
+    adamw_off_by_a_line,
     answer,
+    closed_form,
     course,
     lasso,
     plus_and_minus,
     question,
     shuffled_off,
 )
+from tests.support.marks import slow
 
 
 def account(found: str) -> str:
@@ -50,13 +54,24 @@ def test_a_planted_loop_is_named(planted: Planted) -> None:
     assert account(str(identify_fit(Fit(planted.fit())))) == planted.expected
 
 
-@pytest.mark.parametrize("written", REWRITES, ids=lambda written: written.fit.__name__)
+def _name(written: Written) -> str:
+    return str(written.fit.__name__)
+
+
+LONG = ("adam_by_hand", "looking_ahead", "summed_with_a_decay_of_its_own")
+
+
+@pytest.mark.parametrize("written", slow(REWRITES, *LONG, by=_name), ids=_name)
 def test_whoever_writes_it_otherwise(written: Written) -> None:
     found = identify_fit(Fit(written.fit, values=written.values))
     assert account(str(found)) == written.expected
 
 
-@pytest.mark.parametrize("other", OTHERS, ids=lambda other: other.__name__)
+@pytest.mark.parametrize(
+    "other",
+    slow(OTHERS, adagrad_of_another, adamw_off_by_a_line, closed_form),
+    ids=lambda other: other.__name__,
+)
 def test_what_is_no_such_loop_is_not_named(other: Any) -> None:
     found = identify_fit(Fit(other))
     assert not found.fits, str(found)
@@ -268,6 +283,7 @@ def test_where_a_rate_is_written_in_the_code_one_epoch_is_no_start() -> None:
     assert found.untold[-1].endswith("that it starts at 0 is assumed")
 
 
+@pytest.mark.slow
 def test_a_number_written_in_the_code() -> None:
     def fit(X: Any, y: Any, epochs: int) -> Any:
         w = np.zeros(X.shape[1])

@@ -20,7 +20,8 @@ from oracles.harness.subjects.trace import Trace
 from oracles.identification import identify
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
-from tests.support.foreign import FOREIGN, Foreign
+from tests.support.foreign import FOREIGN, Foreign, Moonlight
+from tests.support.marks import slow
 from tests.support.planted import Planted
 from tests.support.rewrites import REWRITES, Rewrite
 
@@ -140,7 +141,7 @@ SOME = ("SGD", "Adam", "RMSprop")
 """Rules whose kin these are; the first of them is held against all rules, which takes longer."""
 
 
-@pytest.mark.parametrize("step", OTHERS)
+@pytest.mark.parametrize("step", slow(OTHERS, sign_descent, normalized, noisy, whitened, prodigal))
 def test_what_is_not_in_the_registry_is_not_named(step: Callable[..., Any]) -> None:
     among = [RULES[name] for name in (RULES if step is lion else SOME)]
     found = identify(Function(each(step)), among)
@@ -163,7 +164,11 @@ TEXTS = [r for r in REWRITES if not r.constant and r.rule in {rule.name for rule
 """Those that hold whatever changes from step to step."""
 
 
-@pytest.mark.parametrize("text", TEXTS, ids=lambda text: f"{text.rule}-{text.name}")
+@pytest.mark.parametrize(
+    "text",
+    slow(TEXTS, ("Muon", "other_side"), by=lambda text: (text.rule, text.name)),
+    ids=lambda text: f"{text.rule}-{text.name}",
+)
 def test_other_texts_of_a_rule_are_that_rule(text: Rewrite) -> None:
     """Whoever writes it otherwise, and whatever is kept in float32."""
     rule = RULES[text.rule]
@@ -188,7 +193,9 @@ SAID_OTHERWISE = {
 NAMEABLE = [f for f in FOREIGN if f.rule in {rule.name for rule in NAMED}]
 
 
-@pytest.mark.parametrize("foreign", NAMEABLE, ids=lambda one: one.id)
+@pytest.mark.parametrize(
+    "foreign", slow(NAMEABLE, Moonlight, by=lambda one: one.cls), ids=lambda one: one.id
+)
 def test_optimizers_of_other_packages_are_named(foreign: Foreign) -> None:
     rule = RULES[foreign.rule]
     found = identify(ForeignOptimizer(foreign.cls, foreign.names), [rule])

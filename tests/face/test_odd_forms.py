@@ -9,6 +9,7 @@ import torch
 
 import oracles
 from oracles.identification import identify
+from tests.support.marks import slow
 from tests.support.odd_forms import (
     ODD_FORMS,
     PLAIN_FORMS,
@@ -26,7 +27,7 @@ def name(form: Any) -> str:
     return getattr(form, "__name__", "partial")
 
 
-@pytest.mark.parametrize("form", ODD_FORMS, ids=name)
+@pytest.mark.parametrize("form", slow(ODD_FORMS, by_name), ids=name)
 def test_it_follows_its_rule(form: Any) -> None:
     found = identify(form)
     assert str(found.fits[0]) == ODD_FORMS[form]
@@ -42,6 +43,7 @@ def test_a_rate_by_torch_s_name_in_groups_keeps_what_hangs_on_it() -> None:
     assert oracles.check(Passing, "SGD", dtypes=[]).faults() == []
 
 
+@pytest.mark.slow
 def test_what_has_one_dimension_is_an_exception() -> None:
     """And there is no one figure for what follows two conventions."""
     report = oracles.check(by_name, dtypes=["float64"])

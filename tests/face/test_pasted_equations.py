@@ -42,6 +42,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", OTHERS.values(), ids=OTHERS)
 def test_what_is_no_known_rule_is_not_named(text: str) -> None:
     assert not identify(read(text)).fits

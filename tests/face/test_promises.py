@@ -117,7 +117,7 @@ def test_optimizers_of_other_packages_keep_theirs(foreign: Foreign) -> None:
         (Otherwise, []),
         (DecaysVectors, ["0-d parameters"]),
         (Askew, ["non-contiguous parameters"]),
-        (Uneven, ["non-contiguous gradients"]),
+        pytest.param(Uneven, ["non-contiguous gradients"], marks=pytest.mark.slow),
     ],
 )
 def test_what_lies_otherwise_is_held_to_the_rule(cls: type[Clean], broken: list[str]) -> None:

@@ -117,8 +117,15 @@ def double(params: Any, grads: Any, state: Any, lr: Any) -> Any:
         (batch_scaled, {"dtypes": ["bfloat16", "float32"], "within": 1}, True),
         (batch_scaled, {"dtypes": ["bfloat16"], "within": 1}, False),  # NumPy has none
         (batch_scaled, {"dtypes": ["float32"], "within": 1e-9}, False),
-        (odd, {"not_promised": ["rule"], "dtypes": ["float32"]}, True),
-        (odd, {"not_promised": ["rule"], "dtypes": ["float32"], "within": 1}, False),
+        pytest.param(
+            odd, {"not_promised": ["rule"], "dtypes": ["float32"]}, True, marks=pytest.mark.slow
+        ),
+        pytest.param(
+            odd,
+            {"not_promised": ["rule"], "dtypes": ["float32"], "within": 1},
+            False,
+            marks=pytest.mark.slow,
+        ),
         (BREAKERS["deepcopy"], {"rule": "SGD", "dtypes": []}, False),
         (Unbuilt, {"rule": "SGD"}, False),
     ],

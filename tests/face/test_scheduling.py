@@ -449,6 +449,7 @@ def promised(cls: Any, schedule: str, *names: str) -> dict[str, Line]:
     return {line.name: line for line in report.lines}
 
 
+@pytest.mark.slow
 def test_another_text_of_torchs_schedule_is_held() -> None:
     """By its closed form, which loses what somebody writes into a group; that is told."""
     report = oracles.check_schedule(schedules.ClosedCosine, "CosineAnnealingLR")
@@ -537,6 +538,7 @@ def test_a_machine_of_ones_own() -> None:
     assert next(line.name for line in report.lines if line.word is Word.BROKEN) == MACHINE
 
 
+@pytest.mark.slow
 def test_a_machine_of_ones_own_need_not_promise_all() -> None:
     report = oracles.check_schedule(schedules.Replacing)
     words = {line.name: line.word for line in report.lines}

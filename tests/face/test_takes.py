@@ -68,6 +68,7 @@ class Doubling(Keras):
         return w * (1 - group["lr"] * group["weight_decay"]) - group["lr"] * state["v"]
 
 
+@pytest.mark.slow
 def test_what_it_follows_while_an_argument_rests_is_no_rule_of_its() -> None:
     found = identify(Doubling)
     assert not found.named and found.nearest is not None
@@ -380,6 +381,7 @@ class Single(Own):
         return w - group["lr"] * g / (g.square() + group["eps"]).sqrt()
 
 
+@pytest.mark.slow
 def test_one_number_is_not_torch_s_two() -> None:
     assert ForeignOptimizer(Single).takes(oracles.RULES["Adafactor"]) == {"lr"}
     assert ForeignOptimizer(Single).takes(oracles.RULES["Adam"]) == {"lr", "eps"}
@@ -483,6 +485,7 @@ def unusual(params: Any, speed: float = 0.1) -> Any:
     return torch.optim.SGD(params, lr=speed)
 
 
+@pytest.mark.slow
 def test_what_takes_nothing_has_all_written_in_it() -> None:
     numbers = "lr = 0.0006, beta2 = 0.95 and weight_decay = 0.1 whatever is given"
     assert str(identify(by_heart)) == f"by_heart follows AdamW's decoupled_lr, {numbers}"

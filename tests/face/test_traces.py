@@ -15,6 +15,7 @@ import oracles
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import TraceError, read
 from oracles.reports.identification import render
+from tests.support.marks import slow
 
 M = 16
 """Rows of the batch."""
@@ -107,6 +108,7 @@ def test_few_moves_are_explained_by_no_other_value(elements: int) -> None:
     assert bool(found.fits) == (elements == 4)
 
 
+@pytest.mark.slow
 def test_names_of_its_own() -> None:
     hyper = {"speed": TORCH.hyper["lr"], "l2": TORCH.hyper["weight_decay"]}
     trace = Trace("mine", TORCH.parameters, TORCH.gradients, hyper)
@@ -116,6 +118,7 @@ def test_names_of_its_own() -> None:
     assert str(found) == "mine follows SGD's coupled_unscaled"
 
 
+@pytest.mark.slow
 def test_steps_below_the_roundings_of_w_say_nothing() -> None:
     found = oracles.identify(run(0.1, lr=1e-7, dtype="float32"), ["SGD"])
     assert not found.fits and len(found.open) > 100
@@ -174,7 +177,7 @@ def test_files_say_the_same(tmp_path: Path, suffix: str, dtype: str) -> None:
     assert str(oracles.identify(path)) == "scratch follows SGD's batch_scaled"
 
 
-@pytest.mark.parametrize("form", [".6f", ".7g", ".5e"])
+@pytest.mark.parametrize("form", slow([".6f", ".7g", ".5e"], ".7g", ".5e"))
 def test_numbers_that_were_printed_to_few_digits(tmp_path: Path, form: str) -> None:
     """Nothing fits them as they stand; rounded to the digits that are there, one rule does."""
     path = tmp_path / "printed.csv"
@@ -184,6 +187,7 @@ def test_numbers_that_were_printed_to_few_digits(tmp_path: Path, form: str) -> N
     assert not oracles.identify(read(path)[0], ["SGD"]).fits
 
 
+@pytest.mark.slow
 def test_few_steps_and_digits_leave_nothing_open_that_leads_elsewhere(tmp_path: Path) -> None:
     """RAdam's first steps may be of any size, but are not what was printed."""
     path = tmp_path / "printed.csv"
@@ -286,6 +290,7 @@ def test_what_is_not_read_is_told() -> None:
     assert "go by other names: weigth_decay." in render(found)
 
 
+@pytest.mark.slow
 def test_a_few_steps_of_another_rule_are_no_known_one() -> None:
     """Signs of a mean look like Rprop's, but Rprop has no betas."""
     rng = np.random.default_rng(1)
@@ -300,6 +305,7 @@ def test_a_few_steps_of_another_rule_are_no_known_one() -> None:
     assert not oracles.identify(trace).fits
 
 
+@pytest.mark.slow
 def test_what_the_nearest_rule_leaves_aside_is_said() -> None:
     """Gradient descent recorded with moments' rates: it holds every move, and is not the rule."""
     moments = {"beta1": (0.9,) * TORCH.steps, "eps": (1e-8,) * TORCH.steps}

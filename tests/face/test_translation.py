@@ -127,6 +127,7 @@ class TestEntries:
         rule, entry = rng.choice(OURS)
         held(rule, entry, rng, rng.choice([frozenset(), *company(rule, entry)]))
 
+    @pytest.mark.slow
     def test_each_that_changes_numbers_holds_beside_any_decay(self) -> None:
         """Which may hang on the learning rate, or be part of what is remembered."""
         rng, tried = random.Random(0), 0
@@ -139,6 +140,7 @@ class TestEntries:
                     held(rule, entry, rng, other)
         assert tried > 100
 
+    @pytest.mark.slow
     def test_each_holds_beside_what_might_notice_its_numbers(self) -> None:
         """Decay: Adafactor's size of a parameter. Biases: each decay. Sums: what is remembered."""
         rng, tried = random.Random(0), 0

@@ -15,6 +15,7 @@ from oracles.harness.subjects.equations import read
 from oracles.identification import Identification, identify
 from oracles.optimizers.registry import RULES
 from oracles.reports.identification import render
+from tests.support.marks import slow
 
 ALL = (*RULES,)
 
@@ -132,7 +133,20 @@ TEXTS: dict[str, tuple[str, tuple[str, ...], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", TEXTS)
+LONG = (
+    "four",
+    "beside a convention",
+    "beside two",
+    "beside a convention and a switch",
+    "of many digits, all of which show",
+    "of many digits, before what is said in few",
+    "of few digits, beside a convention more",
+    "what is RMSprop by that name",
+    "no number that may be any large one",
+)
+
+
+@pytest.mark.parametrize("what", slow(TEXTS, *LONG))
 def test_numbers_of_a_text(what: str) -> None:
     text, rules, said = TEXTS[what]
     assert str(identify(read(text), rules)) == f"the equation follows {said} whatever is given"
@@ -149,7 +163,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
-@pytest.mark.parametrize("what", WRONG)
+@pytest.mark.parametrize("what", slow(WRONG, "Yogi", "Lion", "sign descent", "clipped"))
 def test_no_numbers_make_a_rule_of_what_is_none(what: str) -> None:
     text, rules = WRONG[what]
     found = identify(read(text), rules)

@@ -325,6 +325,7 @@ def twenty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_twenty_releases_stay_far_below_two_megabytes(twenty: Path) -> None:
     """What is repeated is told once: of all there is, it would be four times as much."""
     assert (twenty / "index.html").stat().st_size < 270_000

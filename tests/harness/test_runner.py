@@ -167,6 +167,7 @@ def test_a_fault_is_a_sentence_and_a_count(optimizer: type, names: list[str], wh
     assert Outcome.from_json(json.loads(json.dumps(told.to_json()))) == told
 
 
+@pytest.mark.slow
 def test_what_failed_is_kept_for_the_check_that_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check that passes neither asks nor throws away what another one has found.
 

@@ -159,6 +159,12 @@ def test_a_workflow_is_one(path: Path) -> None:
             assert not done.returncode, done.stderr
 
 
+def test_what_the_suite_leaves_out_is_asked_on_every_push() -> None:
+    (workflow,) = (path for path in WORKFLOWS if path.name == "tests.yml")
+    runs = [step.get("run", "") for step in steps(yaml.safe_load(workflow.read_text("utf-8")))]
+    assert any(run.startswith("tox") and "-- -m slow" in run for run in runs)
+
+
 def test_the_guide_shows_a_workflow_that_the_action_understands() -> None:
     text = (ROOT / "docs" / "upgrading.md").read_text(encoding="utf-8")
     shown = text.partition("```yaml\n")[2].partition("```")[0]

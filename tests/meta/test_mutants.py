@@ -345,6 +345,7 @@ def test_a_hunt(hunting: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0 and "survives without a reason: _functional" not in out
 
 
+@pytest.mark.slow
 def test_a_hunt_goes_on_where_it_was_cut_off(
     hunting: None,
     monkeypatch: pytest.MonkeyPatch,

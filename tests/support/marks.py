@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from typing import Any
+
 import pytest
 
 from oracles.optimizers.registry import RULES
@@ -16,3 +19,19 @@ each_convention = pytest.mark.parametrize(
         for convention in rule.conventions
     ],
 )
+
+
+def slow(
+    values: Iterable[Any], *those: Any, by: Callable[[Any], Any] = lambda value: value
+) -> list[Any]:
+    """Values of a parameter, of which ``those`` are asked with ``-m slow``, named by something.
+
+    Raises:
+        ValueError: one of them is not there.
+    """
+    there = [(by(value), value) for value in values]
+    names = [name for name, _ in there]
+    if strange := [name for name in those if name not in names]:
+        raise ValueError(f"slow: {strange!r} is not among {names!r}")
+    mark = pytest.mark.slow
+    return [pytest.param(value, marks=mark) if name in those else value for name, value in there]
