@@ -53,7 +53,8 @@ def _questions(schedule: Schedule) -> Iterator[Question]:
     drawn, each = partial(_settled, schedule), partial(_edges, schedule)
     yield Question(name, EDGES, drawn, edges, there, EDGE_REGIONS, weight=0.4, each=each)
     if schedule.jumps:
-        yield Question(name, JUMPS, partial(_jumps, schedule), jumps, plain, JUMP_REGIONS, weight=2)
+        cases, each = partial(_jumps, schedule), _jumped
+        yield Question(name, JUMPS, cases, jumps, plain, JUMP_REGIONS, weight=2, each=each)
     if schedule.momentum:
         cases = partial(_cycles, schedule)
         yield Question(name, MOMENTUM, cases, momenta, partial(_kinds, name), weight=4)
@@ -168,6 +169,14 @@ def _jumps(schedule: Schedule) -> st.SearchStrategy[Jump]:
         return st.builds(Jump, st.just(plan), BASES, epochs.map(tuple))
 
     return singles(schedule, 1).flatmap(to)
+
+
+def _jumped(case: Jump) -> Iterator[Jump]:
+    """It, and the same at each edge of the schedule, if it has no end."""
+    yield case
+    schedule, settings = case.plan.schedule, case.plan.settings
+    for edge in schedule.edges if schedule.last(settings) is None else ():
+        yield replace(case, plan=Single(schedule, settings._replace(**edge)))
 
 
 def jumps(case: Jump, place: Place) -> Verdict:
