@@ -53,8 +53,8 @@ def _questions(schedule: Schedule) -> Iterator[Question]:
     drawn, each = partial(_settled, schedule), partial(_edges, schedule)
     yield Question(name, EDGES, drawn, edges, there, EDGE_REGIONS, weight=0.4, each=each)
     if schedule.jumps:
-        cases, each = partial(_jumps, schedule), _jumped
-        yield Question(name, JUMPS, cases, jumps, plain, JUMP_REGIONS, weight=2, each=each)
+        sent = partial(_jumps, schedule)
+        yield Question(name, JUMPS, sent, jumps, plain, JUMP_REGIONS, weight=2, each=_jumped)
     if schedule.momentum:
         cases = partial(_cycles, schedule)
         yield Question(name, MOMENTUM, cases, momenta, partial(_kinds, name), weight=4)
