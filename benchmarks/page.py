@@ -30,6 +30,10 @@ NOTES = {
     "mxnet.Nadam": "its product of momenta belongs to the optimizer and is multiplied once a "
     "parameter, not once a step, so that parameters change each other's steps. With a single one "
     "it is torch's rule.",
+    "mindspore.RMSProp": "its CPU kernel takes eight numbers at once and adds ε outside of the "
+    "root there, D = √v + ε; those that are left over, up to seven at the end of a tensor, have "
+    "it inside, D = √(v + ε), as documented. Centered, all have it inside. The rest is TensorFlow "
+    "1's: v starts at 1, and b = μb + γ d/D, w = w − b.",
 }
 """Of optimizers that fit nothing, why: read in their source and seen in their steps."""
 

@@ -35,7 +35,8 @@ Where sources disagree
   centering. Centering is from Graves (2013, arXiv:1308.0850, section 4.2), who puts ε inside
   the root and γ inside the buffer.
 * *ε.* Outside the root: torch, MLX, Chainer, bitsandbytes. Inside: Keras, optax, Paddle,
-  TensorFlow 1, MindSpore, MXNet (centered).
+  TensorFlow 1, MXNet and MindSpore (centered; else MindSpore's CPU kernel has it outside in blocks
+  of eight numbers, and inside in what is left over).
 * *Start.* TensorFlow 1 starts v at 1, timm's ``RMSpropTF`` with it: the first steps are short.
   Elsewhere v starts at 0 and, uncorrected, makes them 1/√(1−α) times too long.
 * *Momentum.* Graves, Keras, optax and TensorFlow 1 keep γ inside the buffer, b = μb + γ d/D. The
@@ -211,7 +212,7 @@ SQUARES = (
         TORCH,
         name="eps_inside",
         equation="D = √(ṽ + ε)",
-        source="Keras, optax, Paddle, TensorFlow 1, MindSpore",
+        source="Keras, optax, Paddle, TensorFlow 1",
         parts=frozenset({"alpha", "eps"}),
         denominator=lambda v, t, h: np.sqrt(v + h.eps),
     ),
