@@ -24,6 +24,8 @@ argument. Equations are those of `oracles explain RULE`, which has the symbols.
 """
 
 NOTES = {
+    "sklearn.SGDRegressor": "its decay stops at 0, w = max(1 − γλ, 0)w − γg: with γλ above 1, "
+    "where it was not asked, it is not torch's.",
     "mxnet.NAG": "its kernel writes the weight before the momentum, which then remembers the decay "
     "of the weight just written: w + (1 + μ)v' − μv with v' = μv − γ(g + λw), but what is kept is "
     "μv − γ(g + λw') with the new w'. Without decay it is the standard form, always on.",
@@ -35,7 +37,7 @@ NOTES = {
     "it inside, D = √(v + ε), as documented. Centered, all have it inside. The rest is TensorFlow "
     "1's: v starts at 1, and b = μb + γ d/D, w = w − b.",
 }
-"""Of optimizers that fit nothing, why: read in their source and seen in their steps."""
+"""Of optimizers that fit nothing, or not all, why: read in their source and seen in their steps."""
 
 MOMENTUM = ("momentum", "velocity", "buffer", "dampened")
 LOOKING_AHEAD = ("nesterov", "amsgrad")

@@ -4,7 +4,8 @@ An optimizer here is given gradients; scikit-learn is given data. With the squar
 a target y give the gradient (x·w + b − y) x, so rows of the unit matrix and targets that are read
 off the present weights give any gradient that is wanted: what steps is the library itself, with its
 own penalty, reduction and optimizer. A network without hidden layers is its ``coefs_``, a matrix,
-and its ``intercepts_``.
+and its ``intercepts_``. Beside a large weight a target has no digits left for a small gradient; a
+row of a linear model weighs as little as that takes.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Network:
         deltas[: len(of_weights)] = n * of_weights
         deltas[-1] = n * of_bias - deltas.sum(axis=0)
         predicted = rows @ self.model.coefs_[0] + self.model.intercepts_[0]
+        self.model.set_params(batch_size=n)  # else more than 200 rows are several steps
         self.model.partial_fit(rows, predicted - deltas)
 
     def told(self, values: Mapping[str, Any]) -> None:
@@ -114,9 +116,12 @@ def _model(w: float, values: Mapping[str, Any], *, intercept: bool) -> Any:
 
 def _fitted(model: Any, g: float, values: Mapping[str, Any]) -> float:
     """The one element of a model after a step on a row whose loss has this gradient."""
+    if values["eta0"] * values["alpha"] > 1:
+        raise ValueError(f"{values}: its weights stop at 0, where the rule turns their sign")
     model.set_params(**values)
     held = model.intercept_ if model.fit_intercept else model.coef_
-    model.partial_fit([[0.0 if model.fit_intercept else 1.0]], [held[0] - g])
+    weight = min(1.0, abs(g / held[0])) if g and held[0] else 1.0
+    model.partial_fit([[float(not model.fit_intercept)]], [held[0] - g / weight], [weight])
     after = model.intercept_ if model.fit_intercept else model.coef_
     return float(after[0])
 
