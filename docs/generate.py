@@ -254,7 +254,11 @@ def _flaws(name: str) -> str:
 
 
 def _link(upstream: str) -> str:
-    return f" [#{upstream.rsplit('/', 1)[-1]}]({upstream})" if upstream else ""
+    """An issue or a change, with its repository's name if it is not torch's own."""
+    if not upstream:
+        return ""
+    *_, repository, _, number = upstream.split("/")
+    return f" [{repository.removeprefix('pytorch')}#{number}]({upstream})"
 
 
 def schedules_page(explanations: Sequence[ScheduleExplanation]) -> str:
