@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from oracles.dictionary.counterexample import Example, parting, text
-from oracles.dictionary.entry import Manner, Schedule
+from oracles.dictionary.entry import ALWAYS, Manner, Schedule
 from oracles.dictionary.frameworks import PRESETS, SEEN
 from oracles.dictionary.preset import UNTYPED, Preset, convention
 from oracles.dictionary.refusing import SAME, refusal
@@ -113,7 +113,9 @@ class Translation:
         (('momentum=0',), True, False)
         """
         asked = Question(self.source, self.target, heard(self.source, values))
-        return self.refusal is None and not asked.unseen and self.way.holds(asked.schedule)
+        if self.refusal is not None or asked.unseen or not self.way.holds(asked.schedule):
+            return False
+        return self.target.where.holds(self.way.schedule(asked.schedule))
 
     def __bool__(self) -> bool:
         """Whether there is one."""
@@ -354,12 +356,17 @@ class Question:
         for who in (self.speaks, self.listens):
             if switched and who.framework:
                 return f"{who} was not seen with a momentum that is switched on or off"
-        return ""
+        return _elsewhere(self.speaks, self.acting)
 
     @property
     def known(self) -> frozenset[str]:
         """What was given, and what a framework takes by default."""
         return self.speaks.known.union(self.given)
+
+
+def _elsewhere(who: Preset, schedule: Schedule) -> str:
+    """That somebody acts otherwise under these numbers, if that is so."""
+    return "" if who.where.holds(schedule) else f"{who} acts so only while {who.where.words}"
 
 
 def _looking_ahead(h: Hyper) -> Hyper:
@@ -473,7 +480,7 @@ def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
         h._replace(decoupled_weight_decay=True) if switched else h
         for h in found.schedule(asked.schedule)
     ]
-    if (why := _untypable(listens, reached)) is not None:
+    if why := _untypable(listens, reached) or _elsewhere(listens, reached):
         return Translation(speaks, listens, refusal=Refused(why))
     names = [name for name in listens.names if _worth_telling(name, asked, reached)]
     varying = [n for n in names if len({getattr(h, n) for h in reached}) > 1 and not asked.lists]
@@ -488,7 +495,7 @@ def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
         _joined(listens, values),
         {listens.names[name]: _varying(name, asked, found) for name in varying},
         {listens.names[n]: value for e in found.entries for n, value in e.vectors.items()},
-        found.ranges,
+        (*found.ranges, *{who.where.words for who in (speaks, listens) if who.where is not ALWAYS}),
         tuple(": ".join(filter(None, (e.formula, e.reason))) for e in found.entries),
         way=found,
     )

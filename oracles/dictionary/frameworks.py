@@ -1,7 +1,8 @@
 """Optimizers of frameworks, each as a version of it was seen to act.
 
 ``frameworks.json`` beside this file is written by ``python -m benchmarks.frameworks``, which runs
-them; what is said here by hand is of objectives, whose solvers take no steps that could be asked.
+them; what is said here by hand is of objectives, whose solvers take no steps that could be asked,
+and of numbers under which something acts otherwise than it was seen to.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from oracles.dictionary.arguments import ARGUMENTS
-from oracles.dictionary.entry import Manner
+from oracles.dictionary.entry import ALWAYS, Manner, Range
 from oracles.dictionary.preset import Preset, convention, spoken_as_adam
 from oracles.optimizers.registry import RULES
 
@@ -78,6 +79,15 @@ ALSO_CALLED = (
 )
 """Classes that share their optimizer with one that was run."""
 
+STOPPING = Range(
+    "eta0 × alpha is at most 1",
+    lambda schedule: all(h.lr * h.weight_decay <= 1 for h in schedule),
+)
+"""Else w = max(1 − γλ, 0)w − γg: its decay stops at 0."""
+
+WHERE: Mapping[str, Range] = MappingProxyType({"sklearn.SGDRegressor": STOPPING})
+"""Of optimizers that act as they were seen to under some numbers only, by their names."""
+
 
 def _presets() -> Iterator[Preset]:
     for name in RULES:
@@ -112,6 +122,7 @@ def _preset(row: Seen, name: str, seen: str) -> Preset:
         defaults=row.defaults,
         always=row.always,
         framework=True,
+        where=WHERE.get(row.name, ALWAYS),
     )
 
 

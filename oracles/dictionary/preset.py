@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from oracles.dictionary.decays import FORMS, OWN_NAMES
-from oracles.dictionary.entry import SPOKEN, Manner, taken
+from oracles.dictionary.entry import ALWAYS, SPOKEN, Manner, Range, taken
 from oracles.drawing import Hyper
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
@@ -35,6 +35,7 @@ class Preset:
         silent: hyperparameters of which nothing is said (a solver has steps of its own).
         framework: whether it is another framework's: it may take what torch refuses, and was seen
             with a momentum that is on or off.
+        where: under which numbers it acts so.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Preset:
     needs: frozenset[str] = frozenset()
     silent: frozenset[str] = frozenset()
     framework: bool = False
+    where: Range = ALWAYS
 
     def __post_init__(self) -> None:
         """Check that its rule has all that it names.

@@ -698,6 +698,18 @@ class TestRefused:
         assert not translate({"learning_rate": 1}, "optax.sgd", "torch.SGD").holds(given)
         assert translate({"lr": 0.5, "momentum": [0, 0.9]}, "torch.SGD", "SGD")
 
+    def test_a_decay_that_stops_at_zero(self) -> None:
+        """Of w = 3 and g = 1/4, at γ = 2 and λ = 1, SGDRegressor makes −1/2 and torch −7/2."""
+        sklearn, torch = "sklearn.SGDRegressor", "torch.SGD"
+        found = translate({"lr": 1, "weight_decay": 1}, sklearn, torch)
+        assert found.range == ("eta0 × alpha is at most 1",)
+        assert not found.holds({"lr": 2, "weight_decay": 1})
+        for source, target in ((sklearn, torch), (torch, sklearn)):
+            assert "only while eta0 × alpha" in str(translate({"lr": 2, "wd": 1}, source, target))
+        fewer = {"lr": 2, "wd": 2, "m": 8}  # λ/m: 2 · 1/4 is less than 1
+        found = translate(fewer, "SGD/batch_scaled", sklearn)
+        assert found and not found.holds({**fewer, "m": 1})
+
     def test_rules_that_are_strangers(self) -> None:
         found = translate({"lr": 0.5}, "SGD", "Adam")
         assert found.refusal is not None
