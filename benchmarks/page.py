@@ -13,10 +13,11 @@ from oracles.reports.text import line
 HEAD = """\
 # What the arguments of other frameworks' optimizers mean
 
-Each row is from a run: the optimizer was asked for its steps, in float64, and `oracles.identify`
-found the one combination of known conventions that holds them. `python -m benchmarks.frameworks
---write` asks what is installed and writes this page anew (rows of what is not installed stay, with
-the version that was seen); `tox -m frameworks` holds it against the versions pinned in `tox.ini`.
+Each row is from a run: the optimizer was asked for its steps, in float64 if it computes in that,
+and `oracles.identify` found the one combination of known conventions that holds them. `python -m
+benchmarks.frameworks --write` asks what is installed and writes this page anew (rows of what is not
+installed stay, with the version that was seen); `tox -m frameworks` holds it against the versions
+pinned in `tox.ini`.
 Differences to `torch.optim`'s rule of that name are spelled out; "as torch" is none, "–" is no such
 argument. Equations are those of `oracles explain RULE`, which has the symbols.
 
