@@ -34,7 +34,7 @@ from oracles.harness.evidence.effective import (
 from oracles.harness.evidence.exceptions import divided
 from oracles.harness.evidence.far_off import FEWER
 from oracles.harness.evidence.fits.answer import FitIdentification
-from oracles.harness.evidence.following import held
+from oracles.harness.evidence.following import held, keeps_short
 from oracles.harness.evidence.nearness import Near, nearness
 from oracles.harness.evidence.proving import closeness, proven
 from oracles.harness.evidence.ranges import Ranges
@@ -495,10 +495,15 @@ def _unsaid(witness: Witness, rules: Sequence[Rule]) -> dict[str, Any]:
 def _in_float32(readings: Sequence[Witness], rules: Sequence[Rule]) -> tuple[Sieve, Sifted]:
     """What holds if whatever is made of hyperparameters and counters is kept in float32.
 
-    That shows in the first case, in which all is on: what holds there in float64 is in float64.
+    That shows in the first case, in which all is on: what holds there in float64 is in float64,
+    unless its rule itself keeps something in float32.
     """
     sieve, found = _best(_in_turn(sieves(readings, rules, MARGINS[1:])))
-    short = tuple(c for c in found.fits if held(c, sieve.known(c.rule)[0], MARGINS[0]) is None)
+    short = tuple(
+        c
+        for c in found.fits
+        if keeps_short(c.rule) or held(c, sieve.known(c.rule)[0], MARGINS[0]) is None
+    )
     return sieve, _own(sieve, replace(found, fits=short))
 
 

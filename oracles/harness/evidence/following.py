@@ -179,6 +179,11 @@ def in_short_formats(rule: Rule) -> bool:
     return rule.measured((2, 2), rule.hyper())
 
 
+def keeps_short(rule: Rule) -> bool:
+    """Whether torch keeps something that it makes of hyperparameters alone in float32."""
+    return bool(rule.binding.float32_states or rule.binding.float32_products)
+
+
 def near(candidate: Candidate, observation: Observation) -> bool:
     """Whether it may hold: what few digits were written of is left to its margin."""
     return bool(observation.doubt) or plausible(candidate, observation)

@@ -20,6 +20,7 @@ from oracles.harness.evidence.following import (
     follow,
     held,
     in_short_formats,
+    keeps_short,
     near,
     plainly,
     within,
@@ -120,8 +121,7 @@ def closeness(sieve: Sieve, rule: Rule, observation: Observation) -> float:
     if in_short_formats(rule):
         return max(_radius(Candidate(rule), one, sieve.margin) for one in sieve.known(rule))
     margin = widened(sieve.margin, rule, observation)
-    kept = rule.binding.float32_states or rule.binding.float32_products
-    if kept or {margin.scalars, observation.dtype} != {"float64"}:
+    if keeps_short(rule) or {margin.scalars, observation.dtype} != {"float64"}:
         return NEAR
     finer = FORMATS["float64"].u / FORMATS["float32"].u
     return float(NEAR * finer * margin.roundings / sieve.margin.roundings)
