@@ -183,6 +183,30 @@ def test_what_keeps_numbers_in_float32_shows_it(text: Rewrite) -> None:
     assert witness.short(RULES[text.rule]) == text.float32_scalars
 
 
+def keeping_what_it_is_told_once(
+    params: Any, grads: Any, state: Any, lr: Any, betas: Any, eps: Any, momentum_decay: Any
+) -> Any:
+    """NAdam as Paddle has it: learning rates come step by step, in float64."""
+    b1, b2, e, psi = (float(np.float32(x)) for x in (*betas, eps, momentum_decay))
+    t = state["t"] = state.get("t", 0) + 1
+    mu, after = (b1 * (1 - 0.5 * 0.96 ** (n * psi)) for n in (t, t + 1))
+    product = state["product"] = state.get("product", 1) * mu
+    found = []
+    for k, (w, d) in enumerate(zip(params, grads, strict=True)):
+        m = state["m", k] = b1 * state.get(("m", k), 0) + (1 - b1) * d
+        v = state["v", k] = b2 * state.get(("v", k), 0) + (1 - b2) * d * d
+        u = (1 - mu) / (1 - product) * d + after / (1 - product * after) * m
+        found.append(w - lr * u / (np.sqrt(v / (1 - b2**t)) + e))
+    return found
+
+
+@pytest.mark.slow
+def test_what_torch_keeps_in_float32_hides_nobody_who_keeps_more_in_it() -> None:
+    found = identify(keeping_what_it_is_told_once, ["NAdam"])
+    assert str(found) == "keeping_what_it_is_told_once follows NAdam's coupled_unscaled"
+    assert found.scalars == "float32"
+
+
 SAID_OTHERWISE = {
     "OptaxAmsgrad": "amsgrad_corrected, amsgrad = True whatever is given",  # it has no switch
     "Moonlight": "decoupled_lr, eps = 0.0 whatever is given",  # it has none
