@@ -35,7 +35,8 @@ from oracles.harness.evidence.exceptions import divided
 from oracles.harness.evidence.far_off import FEWER
 from oracles.harness.evidence.fits.answer import FitIdentification
 from oracles.harness.evidence.following import held, keeps_short
-from oracles.harness.evidence.nearness import Near, nearness
+from oracles.harness.evidence.nearest import nearest as nearest_of
+from oracles.harness.evidence.nearness import Near
 from oracles.harness.evidence.proving import closeness, proven
 from oracles.harness.evidence.ranges import Ranges
 from oracles.harness.evidence.settings import DRAWS, Draws
@@ -205,6 +206,7 @@ bias_undecayed gives 0.9, the code 0.85
                 "largest": finite(self.nearest.largest),
                 "aside": list(self.nearest.aside),
                 "where": self.nearest.where,
+                "alone": self.nearest.alone,
             },
             "examples": [
                 {
@@ -422,10 +424,6 @@ def _without(subject: str, **arguments: Any) -> None:
             raise ValueError(f"{name}={told!r}: {subject} has no use for it")
 
 
-LIKE = 0.5
-"""If the nearest candidate is off by more of a step's largest move than that, none is near: at
-most, where it has no moves right, and usually elsewhere."""
-
 STAGES: tuple[Callable[[Sieve], Sifted], ...] = (
     divided,
     with_one_argument,
@@ -472,7 +470,7 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         return replace(unnamed, open=last.open, sieve=None, written=False)
     if fault:
         return Identification(readings[0].name, (), 0, fault=fault)
-    nearest = resting() if resting else _nearest(asked[-1])
+    nearest = resting() if resting else nearest_of(asked[-1])
     if nearest is None or math.isinf(nearest.largest):
         broken = (asked[-1].not_finite(rule) for rule in rules)
         unnamed = replace(unnamed, fault=next(filter(None, broken), ""))
@@ -517,21 +515,7 @@ def _resting(sieve: Sieve, found: Sifted, aside: frozenset[str]) -> Near:
     plain = replace(sieve, rules=rules).simplest()
     fit = min((one.fits[0] for one in (plain, found) if one.fits), key=lambda c: len(c.conventions))
     names = sorted(aside)
-    return Near(fit, 1.0, 0.0, 0.0, (*names,), left_alone(names))
-
-
-def _nearest(sieve: Sieve) -> Near | None:
-    """The nearest candidate, if it is near, and what it leaves aside; of a record in its words."""
-    for candidate in sieve.ranked[:1]:
-        rule, witness = candidate.rule, sieve.witness
-        beside = (
-            witness.unread(rule) if isinstance(witness, Recorded) else sorted(sieve.aside(rule))
-        )
-        near = nearness(candidate, sieve.known(rule))
-        if near.share == 1 and not beside:  # where it is off, if not by much
-            near = proven(sieve, Sifted((candidate,)))[1] or near
-        return replace(near, aside=(*beside,)) if near.off < LIKE or near.where else None
-    return None
+    return Near(fit, 1.0, 0.0, 0.0, (*names,), left_alone(names), alone=True)
 
 
 def _otherwise(asked: Sequence[Sieve]) -> tuple[Sieve, Sifted] | None:

@@ -90,6 +90,7 @@ def far_off(
     yield Setting("at usual values", _of_all_sizes(rule, plain, SIZES, shapes, rng))
     yield from _swept(rule, takes, shapes, rng)
     yield Setting("with gradients of zero", case_of(rule, h, ZEROS, shapes, rng))
+    yield from _at_special_values(rule, h, takes, shapes, rng)
 
 
 def _large(rule: Rule, h: Hyper, shapes: Shapes) -> Iterator[tuple[str, Shapes]]:
@@ -99,6 +100,25 @@ def _large(rule: Rule, h: Hyper, shapes: Shapes) -> Iterator[tuple[str, Shapes]]
         yield "with matrices", rule.drawing.shapes[-1:]
         large = ROW
     yield "with large tensors", (*shapes[:-1], large)
+
+
+def _at_special_values(
+    rule: Rule, h: Hyper, takes: frozenset[str], shapes: Shapes, rng: np.random.Generator
+) -> Iterator[Setting]:
+    """What stays as it is in the cases that tell conventions apart, at each value that is known.
+
+    Where little is known of matrices in general, one is asked at a value at which all is: after one
+    iteration in a short format its radius is derived.
+    """
+    steps = (1.0,) * max(STEPS, *rule.drawing.steps, 0)
+    matrix = rule.drawing.shapes[-1:]
+    for name in sorted(takes & rule.drawing.domains.keys() - rule.drawing.full.hyper.keys()):
+        for value in dict.fromkeys(rule.drawing.domains[name].special):
+            other = rule.drawing.nearest_allowed(h._replace(**{name: value}))
+            known = all(not rule.measured(shape, other) for shape in matrix)
+            if other != h and rule.constraint(other) is None:
+                some = matrix if matrix and known else shapes
+                yield Setting(f"at {name}={value}", case_of(rule, other, steps, some, rng))
 
 
 # --- Both ends of every magnitude -----------------------------------------------------------------

@@ -25,6 +25,7 @@ class Near:
         largest: the largest difference.
         aside: what the code is given, and the candidate knows nothing of.
         where: it holds but there, or there alone; empty if that is nowhere in particular.
+        alone: whether it holds there alone.
 
     >>> from oracles import RULES
     >>> near = Near(Candidate(RULES["SGD"]), 0.996, 0.0, 0.25, ("beta1", "beta2"))
@@ -39,19 +40,15 @@ largest, but knows no beta1 or beta2
     largest: float
     aside: tuple[str, ...] = ()
     where: str = ""
+    alone: bool = False
 
     def __str__(self) -> str:
-        if self.where:
-            return f"{self.candidate}, which {self._there}"
+        without = f", but knows no {' or '.join(self.aside)}" if self.aside else ""
+        if self.where:  # where arguments are left alone it holds because it does not know them
+            return f"{self.candidate}, which {self._there}{without if self.largest else ''}"
         some = f"has {self._percent}% of the moves right and " if self._percent else ""
         right = "has all moves right" if self.share == 1 else f"{some}is off by {self._off}"
-        without = f", but knows no {' or '.join(self.aside)}" if self.aside else ""
         return f"{self.candidate}, which {right}{without}"
-
-    @property
-    def off(self) -> float:
-        """By how much it is off: usually; at most where it has not one percent right."""
-        return self.typical if self._percent else self.largest
 
     @property
     def _percent(self) -> int:
@@ -59,9 +56,10 @@ largest, but knows no beta1 or beta2
 
     @property
     def _there(self) -> str:
-        if self.aside:
-            return f"has all moves right {self.where}"
-        return f"holds else, but {self.where} is off by {self._off}"
+        if not self.alone:
+            return f"holds else, but {self.where} is off by {self._off}"
+        elsewhere = f", and elsewhere is off by {self._off}" if self.largest else ""
+        return f"has all moves right {self.where}{elsewhere}"
 
     @property
     def _off(self) -> str:

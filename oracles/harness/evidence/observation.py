@@ -95,8 +95,15 @@ class Observation:
         g = self.gradients[step][where]
         h = self.case.groups[0].schedule[step]._asdict()
         given = {"w": w, "g": g, **{n: x for n, x in h.items() if n in names}}
-        told = ", ".join(f"{name} = {value:.4g}" for name, value in given.items())
+        told = ", ".join(
+            f"{n} = {f'{x:.4g}' if isinstance(x, float) else x}" for n, x in given.items()
+        )
         return f"gives {got:g} from step {step + 1} on: {told}"
+
+    @property
+    def at_rest(self) -> str:
+        """That nothing moves at any step, as of no rule; empty if something does."""
+        return "" if self.moves.any() else "moves no parameter"
 
     @cached_property
     def slack(self) -> FloatArray:

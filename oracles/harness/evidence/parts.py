@@ -55,8 +55,13 @@ class Part:
 
 
 def of(whole: Witness, numbers: tuple[int, ...]) -> Part:
-    """What is known of some parameters."""
-    return Part(whole, lambda o: o.only(numbers))
+    """What is known of some parameters, of which a case of its own shapes may lack some."""
+
+    def cut(told: Observation) -> Observation | None:
+        there = [n for n in numbers if n < len(told.case.parameters)]
+        return told.only(there) if there else None
+
+    return Part(whole, cut)
 
 
 def where(whole: Witness, what: str) -> Part:

@@ -109,7 +109,8 @@ def _left(candidate: Candidate, observation: Observation, sieve: Sieve) -> bool:
     h = group.schedule[0]
     if out and any(rule.measured(p.initial.shape, h) for p in group.parameters):
         out = not near(candidate, observation)
-    return out and bool(np.isfinite(plainly(candidate, observation)).all())
+    asked = np.isfinite(observation.before).all(axis=1)  # no more once the code has broken off
+    return out and bool(np.isfinite(plainly(candidate, observation)[asked]).all())
 
 
 def closeness(sieve: Sieve, rule: Rule, observation: Observation) -> float:

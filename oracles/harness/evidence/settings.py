@@ -69,8 +69,9 @@ DRAWS = Draws()
 """What is drawn where nobody says otherwise."""
 
 
-ALL = "all"
-"""The first case, in which nothing is off that code takes, and every rule gives finite numbers."""
+ALL, AGAIN = "all", "all again"
+"""The first case, in which nothing is off that code takes, and every rule gives finite numbers; and
+the second one."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _round(
         return Setting(what, case_of(rule, h, sizes, shapes, rng))
 
     yield setting(ALL)
-    yield setting("all again")
+    yield setting(AGAIN)
     for name in spans:
         if name != "lr" and rule.constraint(default._replace(**{name: 0.0})) is None:
             yield setting(f"{name}=0", off=name)

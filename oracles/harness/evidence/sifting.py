@@ -8,7 +8,13 @@ from functools import cached_property
 
 from oracles.harness.arguments import numeric
 from oracles.harness.candidates import MOST, Candidate, candidates, combined
-from oracles.harness.evidence.following import exact, held, near, plausible
+from oracles.harness.evidence.following import (
+    exact,
+    held,
+    in_short_formats,
+    near,
+    plausible,
+)
 from oracles.harness.evidence.nearness import nearness
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.witnesses import Witness, observed
@@ -121,22 +127,38 @@ class Sieve:
         }
         return tuple(sorted(off, key=lambda c: (off[c].typical, off[c].largest)))
 
+    def right(self, candidate: Candidate) -> frozenset[str]:
+        """The cases in which a candidate holds everything, and something speaks for it.
+
+        In a short format none does: its margin holds much else.
+        """
+        if in_short_formats(candidate.rule):
+            return frozenset()
+        holds: dict[str, bool] = {}
+        for told in self.known(candidate.rule):
+            there = near(candidate, told) and bool(self._held(candidate, told, known=False))
+            holds[told.what] = there and holds.get(told.what, True)
+        return frozenset(what for what, there in holds.items() if there)
+
     def not_finite(self, rule: Rule) -> str:
         """Where the code gives numbers that are not finite in cases of a rule; empty if nowhere."""
         told = (o.not_finite(self.takes(rule)) for o in self.known(rule))
         return next(filter(None, told), "")
 
     def fault(self) -> str:
-        """Why nothing is known, as cases of the first rule; empty if something is of any."""
-        faults = []
+        """Why nothing is known, as cases of the rule that it takes most of; empty if something is.
+
+        What is asked as another rule may lack an argument that it must be given.
+        """
+        faults = {}
         for rule in self.rules:
             try:
                 next(self.observations(rule))
             except SubjectError as error:
-                faults.append(str(error))
+                faults[rule] = str(error)
             else:
                 return ""
-        return faults[0]
+        return faults[max(faults, key=lambda rule: len(self.takes(rule)))]
 
     def simplest(self, most: int = MOST) -> Sifted:
         """All candidates, up to those with the fewest conventions of which some fits.

@@ -175,7 +175,7 @@ class Asked:
         if answer.shape != (case.steps, case.offsets[-1]):
             return SubjectError("parameters of another size than it was given")
         told = Observation(setting.what, case, answer, dtype)
-        broken = told.not_finite(self.takes(rule)) if setting.what == ALL else ""
+        broken = setting.what == ALL and (told.not_finite(self.takes(rule)) or told.at_rest)
         return SubjectError(broken) if broken else told
 
     def again(

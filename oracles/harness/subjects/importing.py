@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,35 @@ def imported(name: str) -> Any:
     >>> imported("math:tau")
     6.283185307179586
     """
+    module, attribute = _parts(name)
+    with answering():
+        found = importlib.import_module(module)
+        if near := "" if hasattr(found, attribute) else nearest(attribute, dir(found)):
+            raise AttributeError(f"module {module!r} has no {attribute!r}, did you mean {near!r}?")
+        return getattr(found, attribute)
+
+
+def is_nowhere(subject: Any) -> bool:
+    """Whether something is named of which there is no package: no code is run to see that.
+
+    >>> is_nowhere("math:tau"), is_nowhere("mine.optimizers:Adam"), is_nowhere(len)
+    (False, True, False)
+    """
+    if not isinstance(subject, str):
+        return False
+    try:
+        package, _, _ = _parts(subject)[0].partition(".")
+    except SubjectError:
+        return True
+    return package not in sys.modules and importlib.util.find_spec(package) is None
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """The module and the name in it; modules are found in the current folder from now on.
+
+    Raises:
+        SubjectError: it is spelled otherwise.
+    """
     if "" not in sys.path:
         sys.path.insert(0, "")
     module, _, attribute = name.partition(":")
@@ -30,11 +59,7 @@ def imported(name: str) -> Any:
         )
     if not (module and attribute):
         raise SubjectError(f"{name!r} is not MODULE:NAME, as {_spelled(module)}")
-    with answering():
-        found = importlib.import_module(module)
-        if near := "" if hasattr(found, attribute) else nearest(attribute, dir(found)):
-            raise AttributeError(f"module {module!r} has no {attribute!r}, did you mean {near!r}?")
-        return getattr(found, attribute)
+    return module, attribute
 
 
 def called(name: str) -> str:
