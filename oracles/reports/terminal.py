@@ -12,6 +12,7 @@ from rich.table import Table
 from oracles.harness.deviations.flaws import known
 from oracles.harness.runs.tally import Line, Tally, vacuities
 from oracles.harness.subjects.subject import Place
+from oracles.reports.progress import SHOWN
 from oracles.reports.text import printed, put
 
 SHARES = "largest share of the radius used"
@@ -126,7 +127,7 @@ def _absent(tally: Tally) -> Table:
 
 
 def _lacking(tally: Tally) -> Table:
-    """What this torch lacks: by path and dtypes, whose it would be."""
+    """What this torch lacks: by path and dtypes, whose it would be; of many paths the first."""
     title = "absent here (why: -v)"
     table = Table(title=title, title_justify="left", box=None, show_header=False)
     dtypes: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -136,8 +137,12 @@ def _lacking(tally: Tally) -> Table:
     for (path, optimizer), lacked in dtypes.items():
         some = set(lacked) < {place.dtype for place in tally.lines}
         optimizers[f"{path}{_among(lacked) if some else ''}"].append(optimizer)
+    alike: dict[str, list[str]] = defaultdict(list)
     for path, names in optimizers.items():
-        table.add_row(path, ", ".join(sorted(names)))
+        alike[", ".join(sorted(names))].append(path)
+    for whose, paths in alike.items():
+        more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+        table.add_row(f"{', '.join(paths[:SHOWN])}{more}", whose)
     return table
 
 

@@ -175,6 +175,14 @@ def test_an_optimizer_that_is_nowhere_is_absent() -> None:
     assert "everywhere  Muon" in render(seen, full=False)
 
 
+def test_of_many_paths_that_the_same_lack_the_first_are_named() -> None:
+    seen = tally()
+    for path in ("foreach", "fused", "capturable", "compiled", "hooked"):
+        seen.absent[HERE._replace(path=path)] = "no such argument"
+    assert "fused, foreach, capturable and 2 more  SGD" in render(seen, full=False)
+    assert "SGD, hooked (float32) " in render(seen)
+
+
 def test_what_one_device_lacks_is_not_absent_altogether() -> None:
     seen = tally()
     seen.lines[Place("SGD", "fused", "float32", "cuda")] = Line(runs=1)

@@ -137,16 +137,23 @@ def test_packages(module: str) -> None:
 
 
 def test_importing_oracles_is_cheap() -> None:
-    """The face imports what it exports when it is asked for it, and then no torch."""
+    """The face imports what it exports when it is asked for it, and then no torch.
+
+    Nor does the command to refuse code of which there is no package.
+    """
     program = (
         "import sys; import oracles\n"
         "heavy = ('torch', 'hypothesis', 'rich', 'numpy', 'oracles.rule')\n"
         "print([name for name in heavy if name in sys.modules])\n"
         "assert oracles.RULES and oracles.Verdict and oracles.__version__\n"
         "print([name for name in heavy[:3] if name in sys.modules])\n"
+        "from oracles.cli import main\n"
+        "asked = [main(['check', 'nowhere:X']), main(['check', 'nowhere:X', '--rule', 'StepLR'])]\n"
+        "print(asked, 'torch' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stdout.split("\n")[:2] == ["[]", "[]"], done.stderr
+    told = done.stdout.splitlines()
+    assert told[:2] == ["[]", "[]"] and told[-1] == "[2, 2] False", done.stderr
 
 
 NEEDING = (

@@ -81,6 +81,8 @@ RIGHT = 1e-4
 
 def _off(candidate: Candidate, observation: Observation) -> FloatArray:
     """Differences of all elements at all steps, in parts of each step's largest move."""
+    given, answer = plainly(candidate, observation), observation.answer
     with np.errstate(all="ignore"):
-        off = np.abs(plainly(candidate, observation) - observation.answer) / observation.moves
-    return np.where(np.isnan(off), np.where(observation.moves == 0, 0.0, np.inf), off).ravel()
+        off = np.abs(given - answer) / observation.moves
+    same = (given == answer) | (np.isnan(given) & np.isnan(answer))
+    return np.where(same, 0.0, np.where(np.isnan(off), np.inf, off)).ravel()

@@ -109,8 +109,10 @@ def _left(candidate: Candidate, observation: Observation, sieve: Sieve) -> bool:
     h = group.schedule[0]
     if out and any(rule.measured(p.initial.shape, h) for p in group.parameters):
         out = not near(candidate, observation)
-    asked = np.isfinite(observation.before).all(axis=1)  # no more once the code has broken off
-    return out and bool(np.isfinite(plainly(candidate, observation)[asked]).all())
+    made = plainly(candidate, observation)
+    if not candidate.arguments:  # of which those are not heard that a rule does not allow
+        made = made[np.isfinite(observation.before).all(axis=1)]  # until the code has broken off
+    return out and bool(np.isfinite(made).all())
 
 
 def closeness(sieve: Sieve, rule: Rule, observation: Observation) -> float:
