@@ -338,6 +338,51 @@ def test_the_nearest_is_no_answer() -> None:
     assert "nearest is SGD's coupled_unscaled, which is off by up to 0.0" in str(told)
 
 
+M, V = "m = b1*m + (1-b1)*g; ", "v = b2*v + (1-b2)*g**2; "
+MOVE = "w -= lr*m/(1-b1**t)/(sqrt(v/(1-b2**t))+eps)"
+
+
+@pytest.mark.parametrize(
+    ("text", "rules", "said"),
+    [
+        (
+            M + V + "w -= lr*m/(1-b1**(t+1))/(sqrt(v/(1-b2**t))+eps)",
+            ["Adam"],
+            "coupled_unscaled, which has all moves right at beta1=0, and elsewhere is off by up to",
+        ),
+        (
+            M + V + "w -= lr*lr*wd*w + lr*m/(1-b1**t)/((sqrt(v)+eps)/sqrt(1-b2**t))",
+            ["Adam"],
+            "eps_hat, which has all moves right at weight_decay=0, and elsewhere is off",
+        ),
+        (
+            "v = mu*v + (1-dampening)*(g + wd*w); w -= lr*v",
+            ["SGD"],
+            "first_step_dampened, which holds else, but at momentum=0 is off by up to",
+        ),
+        (
+            M + "v = b2*v + (1-b1)*g**2; " + MOVE,
+            ["Adam"],
+            "second_uncorrected, which is off by up to 0.",
+        ),
+    ],
+    ids=["late count", "beside another line", "where on", "nowhere right"],
+)
+def test_the_nearest_leads_to_the_line_that_is_off(text: str, rules: list[str], said: str) -> None:
+    """Who has whole cases right has all lines right but those of what is off there."""
+    assert f"; nearest is {rules[0]}'s {said}" in str(oracles.identify(equation=text, rules=rules))
+
+
+def test_what_moves_nothing_is_told_so() -> None:
+    """As of Adadelta without ε above, which cannot start; numbers for that could be any."""
+    starved = (
+        "s = rho*s + (1-rho)*g**2; d = sqrt(u)/sqrt(s+eps)*g; u = rho*u + (1-rho)*d**2; w -= d"
+    )
+    for text in (starved, "w -= 0*lr*g"):
+        told = oracles.identify(equation=text)
+        assert str(told) == "the equation cannot be asked: moves no parameter"
+
+
 def test_what_is_never_right_and_far_off_is_not_the_nearest() -> None:
     def leaning(w: Any, g: Any, state: Any, h: Any) -> Any:
         state["m"] = h["momentum"] * state.get("m", 0 * w) + g

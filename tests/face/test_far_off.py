@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import oracles
 from oracles.harness.arithmetic.formats import round_to
@@ -396,6 +397,67 @@ def test_what_is_refused_was_not_seen() -> None:
     found = identify(refusing, ["SGD"])
     assert found.torchs and found.seen is not None
     assert found.seen.hyper["lr"][1] <= 1
+
+
+def test_who_makes_no_finite_numbers_where_the_rule_does_is_off() -> None:
+    """From its second step on it is asked nothing: no rule makes numbers of what is none."""
+
+    def broken(params: Any, grads: Any, state: Any, lr: float) -> Any:
+        return [w - lr * g if lr < 100 else w * np.nan for w, g in zip(params, grads, strict=True)]
+
+    found = identify(broken, ["SGD"])
+    assert found.nearest is not None
+    assert str(found.nearest).endswith("is off by more than a step moves at all")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "where"),
+    [
+        ("adjust_lr_fn", None, "at adjust_lr_fn=match_rms_adamw"),
+        ("ns_coefficients", (3.4445, -4.775, 2.0315), "at ns_a=1.5"),
+        ("ns_steps", 5, "at ns_steps=1"),
+    ],
+)
+def test_what_stays_as_it_is_in_other_cases_is_asked_at_each_known_value(
+    name: str, value: Any, where: str
+) -> None:
+    """Whoever leaves it aside follows the rule in all of those."""
+
+    class Heedless(torch.optim.Muon):
+        def step(self, closure: Any = None) -> Any:
+            for group in self.param_groups:
+                group[name] = value
+            return super().step(closure)
+
+    found = identify(Heedless, ["Muon"])
+    assert found.nearest is not None and found.nearest.where == where
+
+
+def test_of_a_matrix_it_is_seen_after_one_iteration_which_norm_it_is_divided_by() -> None:
+    """Of one row or column all norms of this kind are the same."""
+
+    class Spectral(torch.optim.Muon):
+        @torch.no_grad()
+        def step(self, closure: Any = None) -> Any:
+            for h in self.param_groups:
+                for w in h["params"]:
+                    b = self.state[w].setdefault("b", torch.zeros_like(w))
+                    b.lerp_(w.grad, 1 - h["momentum"])
+                    x = b.lerp(w.grad, 1 - h["momentum"]) if h["nesterov"] else b
+                    x = x.bfloat16()
+                    x = x / torch.linalg.matrix_norm(x.float(), 2).clamp(min=h["eps"]).bfloat16()
+                    one, three, five = h["ns_coefficients"]
+                    for _ in range(h["ns_steps"]):
+                        gram = x @ x.mT
+                        x = one * x + (three * gram + five * gram @ gram) @ x
+                    (rows, columns) = w.shape
+                    ratio = max(1, rows / columns) ** 0.5
+                    if h["adjust_lr_fn"] == "match_rms_adamw":
+                        ratio = 0.2 * max(rows, columns) ** 0.5
+                    w.mul_(1 - h["lr"] * h["weight_decay"]).sub_(h["lr"] * ratio * x)
+
+    found = identify(Spectral, ["Muon"])
+    assert found.nearest is not None and found.nearest.where == "at ns_steps=1"
 
 
 def test_what_makes_no_finite_numbers_of_a_rate_is_no_other_rule() -> None:

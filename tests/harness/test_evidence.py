@@ -17,6 +17,7 @@ from oracles.harness.cases.case import Case, Parameter, single
 from oracles.harness.evidence.exceptions import divided
 from oracles.harness.evidence.nearness import nearness
 from oracles.harness.evidence.observation import Observation
+from oracles.harness.evidence.parts import of
 from oracles.harness.evidence.settings import settings
 from oracles.harness.evidence.sifting import MARGINS, Sieve, Sifted
 from oracles.harness.evidence.untold import absent, has, larger, untold
@@ -88,6 +89,12 @@ class TestSettings:
             told = {s.what for s in settings(ADAM, takes(ADAM) - {given})}
             assert ("gradients of 1e-07" in told) == (given == "eps")
             assert ("gradients that fade" in told) == (given != "eps")
+
+    def test_what_is_no_number_is_said_beside_what_is(self) -> None:
+        names = frozenset({"lr", "adjust_lr_fn"})
+        case = next(settings(RULES["Muon"], names)).case
+        nothing = Observation("x", case, np.full((case.steps, case.offsets[-1]), np.inf))
+        assert nothing.not_finite(names).endswith(", adjust_lr_fn = None")
 
     def test_of_sparse_gradients_every_other_element_is_there_in_turn(self) -> None:
         case = next(settings(RULES["SparseAdam"], takes(RULES["SparseAdam"]))).case
@@ -269,6 +276,12 @@ class TestExceptions:
         found = divided(sieve)
         said = [str(found.fits[0]), *map(str, found.exceptions)]
         assert said == ["SGD's decoupled", "batch_scaled for matrices"]
+
+    def test_a_case_of_fewer_parameters_tells_of_those_that_it_has(self) -> None:
+        """As those of Muon's matrices do."""
+        known = Told({"SGD": [observed([-0.5])]})
+        assert [o.answer.size for o in of(known, (0, 1)).observations(SGD)] == [1]
+        assert not [*of(known, (1,)).observations(SGD)]
 
     def test_a_rule_for_all_has_no_exceptions_by_kind(self) -> None:
         """One kind of parameters is no two."""
