@@ -427,7 +427,7 @@ def test_what_stays_as_it_is_in_other_cases_is_asked_at_each_known_value(
         def step(self, closure: Any = None) -> Any:
             for group in self.param_groups:
                 group[name] = value
-            return super().step(closure)
+            return super().step(closure)  # type: ignore[no-untyped-call]
 
     found = identify(Heedless, ["Muon"])
     assert found.nearest is not None and found.nearest.where == where
