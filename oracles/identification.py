@@ -37,7 +37,7 @@ from oracles.harness.evidence.fits.answer import FitIdentification
 from oracles.harness.evidence.following import held, keeps_short
 from oracles.harness.evidence.nearest import nearest as nearest_of
 from oracles.harness.evidence.nearness import Near
-from oracles.harness.evidence.proving import closeness, proven
+from oracles.harness.evidence.proving import closeness, off_far, proven
 from oracles.harness.evidence.ranges import Ranges
 from oracles.harness.evidence.settings import DRAWS, Draws
 from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
@@ -470,7 +470,7 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         return replace(unnamed, open=last.open, sieve=None, written=False)
     if fault:
         return Identification(readings[0].name, (), 0, fault=fault)
-    nearest = resting() if resting else nearest_of(asked[-1])
+    nearest = (resting and resting()) or nearest_of(asked[-1])
     if nearest is None or math.isinf(nearest.largest):
         broken = (asked[-1].not_finite(rule) for rule in rules)
         unnamed = replace(unnamed, fault=next(filter(None, broken), ""))
@@ -505,16 +505,19 @@ def _in_float32(readings: Sequence[Witness], rules: Sequence[Rule]) -> tuple[Sie
     return sieve, _own(sieve, replace(found, fits=short))
 
 
-def _resting(sieve: Sieve, found: Sifted, aside: frozenset[str]) -> Near:
-    """What holds while arguments rest of which no known rule makes what the code does.
+def _resting(sieve: Sieve, found: Sifted, aside: frozenset[str]) -> Near | None:
+    """What holds, far off as well, while arguments rest of which no rule makes what the code does.
 
     As the rule that has them, if it is simpler: a momentum of its own kind is gradient descent
     without; so is Adadelta with a late square.
     """
     rules = {r: without | (aside & {*r.hyper()._fields}) for r, without in sieve.rules.items()}
-    plain = replace(sieve, rules=rules).simplest()
+    without_them = replace(sieve, rules=rules)
+    plain = without_them.simplest()
     fit = min((one.fits[0] for one in (plain, found) if one.fits), key=lambda c: len(c.conventions))
     names = sorted(aside)
+    if off_far(without_them, fit):
+        return None
     return Near(fit, 1.0, 0.0, 0.0, (*names,), left_alone(names), alone=True)
 
 

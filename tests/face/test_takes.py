@@ -78,6 +78,26 @@ def test_what_it_follows_while_an_argument_rests_is_no_rule_of_its() -> None:
     assert not oracles.check(Doubling, "SGD", dtypes=[]).follows
 
 
+class Warming(torch.optim.RAdam):
+    """Gradient descent for as long as RAdam's average is short."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        self.count = getattr(self, "count", 0) + 1
+        if self.count > 5:
+            return super().step(closure)  # type: ignore[no-untyped-call]
+        for group in self.param_groups:
+            for w in group["params"]:
+                g = -w.grad if group["maximize"] else w.grad
+                w.sub_(group["lr"] * (g + group["weight_decay"] * w))
+
+
+def test_what_it_follows_for_a_while_it_does_not_while_arguments_rest() -> None:
+    found = identify(Warming, ["SGD", "RAdam"])
+    assert found.nearest is not None and found.nearest.where == "over 128 steps"
+    assert str(found).endswith("step's largest, but knows no beta1 or decoupled_weight_decay)")
+
+
 def rms(params: Any, grads: Any, state: Any, lr: float, decay: float, eps: float) -> Any:
     """RMSprop as optax names it: its ``decay`` is no weight's."""
     moved = []

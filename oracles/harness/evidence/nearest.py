@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from oracles.harness.candidates import Candidate
-from oracles.harness.evidence.nearness import Near, nearness
+from oracles.harness.evidence.nearness import RIGHT, Near, nearness
 from oracles.harness.evidence.proving import proven
 from oracles.harness.evidence.settings import AGAIN, ALL
 from oracles.harness.evidence.sifting import DEEP, Sieve, Sifted
@@ -35,7 +35,7 @@ def nearest(sieve: Sieve) -> Near | None:
             witness.unread(rule) if isinstance(witness, Recorded) else sorted(sieve.aside(rule))
         )
         near = _placed(sieve, off[candidate], some[candidate])
-        if near.share == 1 and not beside:  # where it is off, if not by much
+        if near.share == 1:  # where it is off, if not by much
             near = proven(sieve, Sifted((candidate,)))[1] or near
         like = near.share > LIKE or near.largest < LIKE or near.where
         return replace(near, aside=(*beside,)) if like else None
@@ -53,7 +53,12 @@ def _right(sieve: Sieve) -> dict[Candidate, frozenset[str]]:
         if found := {c: cases for c in some if (cases := sieve.right(c))}:
             off = {c: nearness(c, sieve.known(c.rule)).typical for c in found}
             first = min(found, key=lambda c: (-len(found[c]), off[c]))
-            more = {c: sieve.right(c) for c in first.extended()}
+            closer = (
+                c
+                for c in first.extended()
+                if nearness(c, sieve.known(c.rule)).typical < off[first] - RIGHT
+            )
+            more = {c: sieve.right(c) for c in closer}
             return {first: found[first]} | {c: more[c] for c in more if more[c] >= found[first]}
     return {}
 
