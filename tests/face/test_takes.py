@@ -85,11 +85,12 @@ class Warming(torch.optim.RAdam):
     def step(self, closure: Any = None) -> Any:
         self.count = getattr(self, "count", 0) + 1
         if self.count > 5:
-            return super().step(closure)  # type: ignore[no-untyped-call]
+            return super().step(closure)
         for group in self.param_groups:
             for w in group["params"]:
                 g = -w.grad if group["maximize"] else w.grad
                 w.sub_(group["lr"] * (g + group["weight_decay"] * w))
+        return None
 
 
 def test_what_it_follows_for_a_while_it_does_not_while_arguments_rest() -> None:
