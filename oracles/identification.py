@@ -470,7 +470,9 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         return replace(unnamed, open=last.open, sieve=None, written=False)
     if fault:
         return Identification(readings[0].name, (), 0, fault=fault)
-    nearest = (resting and resting()) or nearest_of(asked[-1])
+    nearest = nearest_of(asked[-1])
+    if resting and not (nearest and nearest.where and not nearest.alone):
+        nearest = resting() or nearest
     if nearest is None or math.isinf(nearest.largest):
         broken = (asked[-1].not_finite(rule) for rule in rules)
         unnamed = replace(unnamed, fault=next(filter(None, broken), ""))

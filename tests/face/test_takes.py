@@ -78,6 +78,29 @@ def test_what_it_follows_while_an_argument_rests_is_no_rule_of_its() -> None:
     assert not oracles.check(Doubling, "SGD", dtypes=[]).follows
 
 
+class Stale(torch.optim.SGD):
+    """Nesterov's step with the momentum of the step before."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        for h in self.param_groups:
+            for w in h["params"]:
+                state, d = self.state[w], -w.grad if h["maximize"] else w.grad
+                d = d + h["weight_decay"] * w
+                old = state.get("b", d)
+                fresh = h["momentum"] * old + (1 - h["dampening"]) * d if "b" in state else d
+                state["b"] = fresh
+                move = d + h["momentum"] * old if h["nesterov"] else fresh
+                w.sub_(h["lr"] * (move if h["momentum"] else d))
+        return None
+
+
+def test_a_case_that_is_off_says_more_than_arguments_that_rest() -> None:
+    found = identify(Stale, ["SGD", "Adadelta"])
+    told = "nearest is SGD's nesterov_ignored, which holds else, but at nesterov=True is off by"
+    assert told in str(found)
+
+
 class Warming(torch.optim.RAdam):
     """Gradient descent for as long as RAdam's average is short."""
 
