@@ -47,9 +47,11 @@ def _right(sieve: Sieve) -> dict[Candidate, frozenset[str]]:
 
     Conventions that nothing speaks for do not make a candidate another one's better; of those that
     replace a line that does not matter in these cases, one may be what the code is like elsewhere.
+    A rule that leaves an argument of the code aside is right where that one does little.
     """
+    whole = [c for c in sieve.ranked if not sieve.aside(c.rule)]
     for count in range(DEEP + 1):
-        some = [c for c in sieve.ranked if len(c.conventions) == count]
+        some = [c for c in whole if len(c.conventions) == count]
         if found := {c: cases for c in some if (cases := sieve.right(c))}:
             off = {c: nearness(c, sieve.known(c.rule)).typical for c in found}
             first = min(found, key=lambda c: (-len(found[c]), off[c]))
