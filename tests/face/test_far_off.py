@@ -418,7 +418,7 @@ def test_who_makes_no_finite_numbers_where_the_rule_does_is_off() -> None:
         ("ns_steps", 5, "at ns_steps=1"),
     ],
 )
-def test_what_stays_as_it_is_in_other_cases_is_asked_at_each_known_value(
+def test_who_leaves_an_argument_aside_is_off_at_another_value(
     name: str, value: Any, where: str
 ) -> None:
     """Whoever leaves it aside follows the rule in all of those."""
