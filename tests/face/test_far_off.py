@@ -417,11 +417,12 @@ def test_who_makes_no_finite_numbers_where_the_rule_does_is_off() -> None:
         ("ns_coefficients", (3.4445, -4.775, 2.0315), "at ns_a=1.5"),
         ("ns_steps", 5, "at ns_steps=1"),
     ],
+    ids=["adjust_lr_fn", "ns_coefficients", "ns_steps"],
 )
 def test_who_leaves_an_argument_aside_is_off_at_another_value(
     name: str, value: Any, where: str
 ) -> None:
-    """Whoever leaves it aside follows the rule in all of those."""
+    """It stays as it is in the cases that tell conventions apart, where this is the rule."""
 
     class Heedless(torch.optim.Muon):
         def step(self, closure: Any = None) -> Any:
