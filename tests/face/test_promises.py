@@ -111,6 +111,15 @@ def test_optimizers_of_other_packages_keep_theirs(foreign: Foreign) -> None:
     assert broken == schedulers | ({"late steps"} if together else set())
 
 
+def test_whoever_takes_sparse_gradients_only_is_given_those() -> None:
+    """In all that is asked: numbers to work by hand, and promises."""
+    report = oracles.check(torch.optim.SparseAdam, "SparseAdam", dtypes=[])
+    words = {line.name: line.word for line in report.promises}
+    assert words.pop("non-contiguous gradients") is Word.NOT_ASKED
+    assert {*words.values()} == {Word.KEPT}
+    assert report.ok and not report.declined
+
+
 @pytest.mark.parametrize(
     ("cls", "broken"),
     [

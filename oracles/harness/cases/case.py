@@ -215,16 +215,23 @@ def single(
     return Case((Group((parameter,), tuple(schedule)),))
 
 
-def of_ones(gradients: Iterable[float], schedule: Any, dimensions: int = 1) -> Case:
+def of_ones(gradients: Iterable[float], schedule: Any, dimensions: int = 1, **options: Any) -> Case:
     """A case of one element, which is 1 at first, for people to follow.
 
     >>> from oracles import RULES
     >>> case = of_ones((1, -1), RULES["SGD"].hyper(lr=0.5), dimensions=2)
     >>> case.parameters[0].initial.tolist(), case.steps
     ([[1.0]], 2)
+
+    Args:
+        gradients: one per step.
+        schedule: one Hyper, or one per step.
+        dimensions: of the parameter.
+        **options: further fields of :class:`Parameter`.
     """
     shape = (1,) * dimensions
-    return single(np.ones(shape), [np.full(shape, float(g)) for g in gradients], schedule)
+    arrays = [np.full(shape, float(g)) for g in gradients]
+    return single(np.ones(shape), arrays, schedule, **options)
 
 
 @cache

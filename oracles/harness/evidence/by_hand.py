@@ -150,7 +150,8 @@ def _hypers(rule: Rule, parts: set[str], takes: frozenset[str]) -> Iterator[Hype
 def _case(rule: Rule, h: Hyper, gradients: tuple[float, ...], parts: set[str]) -> Case:
     falling = h._replace(lr=h.lr / 2) if "schedule" in parts else h
     schedule = tuple(falling if t else h for t in range(len(gradients)))
-    return of_ones(gradients, schedule, dimensions=2 if rule.drawing.shapes else 1)
+    dimensions = 2 if rule.drawing.shapes else 1
+    return of_ones(gradients, schedule, dimensions, gradient_layout=rule.gradient_layout)
 
 
 def _last(candidate: Candidate, case: Case) -> float:

@@ -52,11 +52,13 @@ class Arrangement:
         shapes: of the parameters.
         options: for its constructor.
         closure: whether its step needs one.
+        sparse: whether it takes sparse gradients only.
     """
 
     shapes: tuple[tuple[int, ...], ...]
     options: Mapping[str, Any]
     closure: bool = False
+    sparse: bool = False
 
 
 def arranged(box: ForeignOptimizer) -> Arrangement:
@@ -66,8 +68,10 @@ def arranged(box: ForeignOptimizer) -> Arrangement:
         SubjectError: there is none; the error of the first.
     """
     ways = (
-        Arrangement(shapes, _options(box, extras), closure)
-        for closure, shapes, extras in itertools.product((False, True), SHAPES, EXTRAS)
+        Arrangement(shapes, _options(box, extras), closure, sparse)
+        for sparse, closure, shapes, extras in itertools.product(
+            (False, True), (False, True), SHAPES, EXTRAS
+        )
     )
     return first_taken(ways, lambda way: Trial(box, way).start().step(0))
 
@@ -147,7 +151,8 @@ class Trial:
     def gradient(self, number: int, t: int) -> torch.Tensor:
         """The same at each call, and each time a new one."""
         kind = number % len(self.arrangement.shapes)
-        return values(kind, t, self.arrangement.shapes[kind], self.seed)
+        given = values(kind, t, self.arrangement.shapes[kind], self.seed)
+        return given.to_sparse() if self.arrangement.sparse else given
 
     def _own(self, name: str) -> str | None:
         return self.box.names.get(name) or matched(self.box.accepts, [name]).get(name)
@@ -201,6 +206,15 @@ class Trial:
         """
         if self.arrangement.closure:
             raise NotAsked("its step needs a closure")
+
+    def without_sparse(self) -> None:
+        """For what is asked of gradients that have all their elements.
+
+        Raises:
+            NotAsked: this one takes no such gradients.
+        """
+        if self.arrangement.sparse:
+            raise NotAsked("it takes sparse gradients only")
 
 
 def values(number: int, t: int, shape: tuple[int, ...], seed: int) -> torch.Tensor:
@@ -316,7 +330,13 @@ def equal(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Whether two tensors are the same to the bit, but for the sign of a zero."""
     if (one.dtype, one.shape) != (other.dtype, other.shape):
         return False
+    one, other = dense(one), dense(other)
     return bool(((one == other) | (one.isnan() & other.isnan())).all())
+
+
+def dense(tensor: torch.Tensor) -> torch.Tensor:
+    """All its elements, whatever its layout is."""
+    return tensor.to_dense() if tensor.is_sparse else tensor
 
 
 def pickled(value: Any) -> Any:
