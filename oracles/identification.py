@@ -316,9 +316,13 @@ def identify(
         refuse_arguments(loop.name, names, fixed, loop.own)
         return _looped(loop, None if rules is None else among)
     _without("what is no training loop", values=values)
-    found = _told(evidence(subject, names, fixed, draws), among)
-    if not found.fits:
-        found = _rated(subject, among, draws) or found
+    rate, rest = _rate(subject)
+    found = None
+    if rate and rate.told:  # else it may be what a rule makes of its own hyperparameters
+        found = _given(rest, rate, among, draws)
+    found = found or _told(evidence(subject, names, fixed, draws), among)
+    if rate and not (rate.told or found.fits):
+        found = _given(rest, rate, among, draws) or found
     return replace(found, draws=None if _is_record(subject) else draws)
 
 
@@ -339,15 +343,19 @@ def _equation(text: str, names: Mapping[str, str]) -> Any:
         raise ValueError(f"equation: {error}") from error
 
 
-def _rated(subject: Any, rules: Sequence[Rule], draws: Draws) -> Identification | None:
-    """What a text is that makes a learning rate of its own, if it follows a rule but for that."""
+def _rate(subject: Any) -> tuple[OwnRate | None, Any]:
+    """The learning rate that a text makes of the step's number, and the text that is given it."""
     rated = getattr(subject, "rated", None)
     if rated is None:
-        return None
-    rest, text, rate = rated
+        return None, None
+    rest, text, function = rated
+    return OwnRate(text, function and replace(identify_schedule(function), name="it")), rest
+
+
+def _given(rest: Any, rate: OwnRate, rules: Sequence[Rule], draws: Draws) -> Identification | None:
+    """What a text is that is given its rate, if it follows a rule then."""
     found = _told(evidence(rest, {}, {}, draws), rules)
-    schedule = rate and replace(identify_schedule(rate), name="it")
-    return replace(found, rate=OwnRate(text, schedule)) if found.fits else None
+    return replace(found, rate=rate) if found.fits else None
 
 
 def arguments_of(rules: Iterable[Rule]) -> list[str]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from oracles.harness.evidence import rates
 from oracles.harness.evidence.rates import Fit
-from oracles.harness.subjects.scheduled import Listed, Scheduled, scheduled
+from oracles.harness.subjects.scheduled import START, Scheduled, Seen, scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.naming import unknown
 from oracles.schedules.composed import Plan, Single
@@ -104,6 +104,7 @@ class ScheduleIdentification:
                     "base": fit.base,
                     "assumed": {n: plain(value) for n, value in fit.assumed.items()},
                     "open": list(fit.open),
+                    "ahead": fit.ahead,
                 }
                 for fit in self.fits
             ],
@@ -123,6 +124,11 @@ class OwnRate:
 
     text: str
     schedule: ScheduleIdentification | None
+
+    @property
+    def told(self) -> bool:
+        """Whether something is told of it."""
+        return self.schedule is not None and bool(self.schedule.named or self.schedule.line)
 
     def __str__(self) -> str:
         follows = f": {self.schedule}" if self.schedule else ""
@@ -160,11 +166,9 @@ def identify_schedule(
     """
     among = [_schedule(name) for name in (KNOWN if schedules is None else schedules)]
     who = scheduled(subject, names or {}, fixed or {})
-    if isinstance(who, Listed) and schedules is None and (line := rates.on_a_line(who.all)):
-        return ScheduleIdentification(who.name, line=line)
     try:
         if who.takes is None:
-            return _by_rates(who, among)
+            return _by_rates(who, among, any_line=schedules is None)
         found = _by_settings(who, among)
         return found if found.named else _by_default(who, among) or found
     except SubjectError as error:
@@ -224,33 +228,50 @@ def _simplest(fits: Iterable[Fit]) -> tuple[Fit, ...]:
     return tuple(fit for fit in ordered if fit.torchs == ordered[0].torchs)
 
 
-def _by_rates(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentification:
-    """Of whoever has nothing but rates, or shows the settings that it has."""
+def _by_rates(
+    who: Scheduled, among: Sequence[Schedule], *, any_line: bool = False
+) -> ScheduleIdentification:
+    """Of whoever has nothing but rates, or shows the settings that it has.
+
+    A line is many schedules; what comes after one that rises tells.
+    """
     shown = who.shown()
-    base = START if who.scaled else None
-    seen = who.rates(START, who.lasts, {}) if shown is None else _as_long(who, shown)
-    far = who.far(START)
+    for seen in who.seen():
+        near = rates.on_a_line(replace(seen, beside=())) if any_line and shown is None else ""
+        found = ScheduleIdentification(who.name, line=near)
+        if near and rates.on_a_line(seen):
+            break
+        if near and seen.near[0] < seen.near[-1]:
+            continue
+        found = _of(who, shown, seen, among)
+        if found.named:
+            break
+    return found
+
+
+def _of(
+    who: Scheduled, shown: Plan | None, seen: Seen, among: Sequence[Schedule]
+) -> ScheduleIdentification:
+    """What one reading of its rates tells."""
+    own = [one for one in among if one.home]
+    others = [one for one in among if not one.home]
 
     def made(schedules: Sequence[Schedule], *, first: bool) -> list[Fit]:
-        found = rates.made_of(seen, schedules, base, first=first)
-        return [fit for fit in found if rates.goes_on(fit, START, far)]
+        return [*rates.made_of(seen, schedules, first=first)]
 
     def of_others() -> list[Fit]:
         return made(others, first=True) or made(others, first=False)
 
-    def likely() -> list[Fit]:
-        fits = made(others, first=True) if seen[0] == 0 else []  # where no rate of torch's begins
-        return fits or made(own, first=True)
+    def likely() -> list[Fit]:  # where rates begin at 0, no schedule of torch's does
+        return (made(others, first=True) if seen.near[0] == 0 else []) or made(own, first=True)
 
-    own = [one for one in among if one.home]
-    others = [one for one in among if not one.home]
-    told = _shows_factors(shown) and len({*seen}) > 1  # all alike, many would have them
+    told = _shows_factors(shown) and len({*seen.near}) > 1  # all alike, many would have them
     if told and (fits := likely() or of_others() or made(own, first=False)):
         return ScheduleIdentification(who.name, _simplest(fits))
-    if shown is not None and (found := _shown(who, shown, seen, among)):
+    if shown is not None and (found := _shown(who, shown, seen.near, among)):
         return found
     fits = likely()
-    if not fits and not who.scaled and (plan := rates.warmed_up(seen, own)):
+    if not fits and seen.base is None and not seen.ahead and (plan := rates.warmed_up(seen, own)):
         return ScheduleIdentification(who.name, plan=plan)
     fits = fits or of_others() or made(own, first=False)
     looked = [one for one in among if rates.guessed(one)]
@@ -262,16 +283,6 @@ def _by_rates(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentificati
 def _shows_factors(plan: Plan | None) -> bool:
     """Whether all that a scheduler shows is a factor for each epoch, which any may be."""
     return isinstance(plan, Single) and rates.FACTORS in plan.settings._fields
-
-
-START = 0.5
-"""The base rate of schedules that take one: at 1 a share of it would be itself."""
-
-
-def _as_long(who: Scheduled, plan: Plan) -> list[float]:
-    """Rates for as long as a plan lasts."""
-    last = getattr(plan, "schedule", None) and plan.schedule.last(plan.settings)  # type: ignore[attr-defined]
-    return who.rates(START, who.lasts if last is None else min(last, who.lasts), {})
 
 
 def _shown(

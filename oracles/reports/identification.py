@@ -68,6 +68,8 @@ def _remarks(found: Identification) -> Iterator[str]:
         return
     if found.loop is not None:
         yield from found.loop.remarks()
+    if found.rate is not None and found.rate.schedule is not None:
+        yield from found.rate.schedule.remarks()
     if found.torchs:
         yield ELSEWHERE
     for exception in found.exceptions:

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from oracles.harness.subjects.equations import read
 from oracles.identification import identify
 from oracles.reports.identification import render
+from oracles.scheduling import identify_schedule
 from tests import support
 
 IDENTIFIED = Draft202012Validator(
@@ -107,32 +108,62 @@ SEVERAL = {
     ),
     "a rate of its own": (
         "lr_t = 0.1*0.95**t; w -= lr_t*(g + wd*w)",
-        "SGD's coupled_unscaled, with a learning rate of its own, lr = 0.1 * 0.95 ** t: "
-        "it follows ExponentialLR's per_epoch with gamma=0.95 from 0.095",
+        "SGD's coupled_unscaled, with a learning rate of its own, lr_t = 0.1*0.95**t: "
+        "it follows ExponentialLR's one_ahead with gamma=0.95 from 0.1",
     ),
     "a rate that is made in several lines": (
         "c = 1/(1 + decay*t)\nlr_t = lr*c\nv = momentum*v - lr_t*g\nw = w + v",
-        "SGD's lr_in_velocity, with a learning rate of its own, c = 1 / (1 + decay * t) "
-        "lr_t = lr * c",
+        "SGD's lr_in_velocity, with a learning rate of its own, c = 1/(1 + decay*t); lr_t = lr*c",
     ),
     "a rate by a cosine": (
         "lr_t = 0.5*lr*(1 + cos(π*(t-1)/100)); w -= lr_t*g",
-        "SGD's coupled_unscaled, with a learning rate of its own, lr_t = 0.5 * lr * "
-        "(1 + cos(pi * (t - 1) / 100)): it follows CosineAnnealingLR's to_floor with T_max=100, "
-        "eta_min=0",
+        "SGD's coupled_unscaled, with a learning rate of its own, lr_t = 0.5*lr*"
+        "(1 + cos(π*(t-1)/100)): it follows CosineAnnealingLR's to_floor with T_max=100, eta_min=0",
     ),
     "a rate by whole numbers": (
         "lr_t = 0.1*0.5**((t-1)//10); w -= lr_t*g",
-        "SGD's coupled_unscaled, with a learning rate of its own, lr = 0.1 * 0.5 ** "
-        "((t - 1) // 10): it follows StepLR's staircase with step_size=10, gamma=0.5 from 0.1",
+        "SGD's coupled_unscaled, with a learning rate of its own, lr_t = 0.1*0.5**((t-1)//10): "
+        "it follows StepLR's staircase with step_size=10, gamma=0.5 from 0.1",
     ),
     "a rate without a name": (
         "m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; "
         "w -= lr*min(1, t/10)*m/(1-β1^t)/(√(v/(1-β2^t)) + ε)",
-        "Adam's coupled_unscaled, with a learning rate of its own, lr * min(1, t / 10): "
+        "Adam's coupled_unscaled, with a learning rate of its own, lr*min(1, t/10): "
         "it follows LinearLR's from_zero with start_factor=0.1, end_factor=1, total_iters=9",
     ),
 }
+
+
+RATES = {
+    "0.1*0.95**t": "ExponentialLR's one_ahead with gamma=0.95 from 0.1",
+    "lr*exp(-0.05*t)": "ExponentialLR's one_ahead with gamma=0.951229424501",
+    "lr/(1 + 0.01*t)": "ExponentialLR's inverse_time with gamma=0.99, one epoch ahead",
+    "0.1/(1 + 0.01*t)": "ExponentialLR's inverse_time with gamma=0.99 from 0.1, one epoch ahead",
+    "lr*min(1, t/1000)": "LinearLR's from_zero with start_factor=0.001, end_factor=1, "
+    "total_iters=999",
+    "lr*min(t/4000, (t/4000)**-0.5)": "NoamLR's from_one with model_size=1, warmup_steps=4000, "
+    "factor=63.2455532034",
+    "3e-4*min(1, t/500)*(0.5*(1 + cos(π*(t-500)/5000)) if t > 500 else 1)": "get_cosine_schedule_"
+    "with_warmup's from_zero with num_warmup_steps=500, num_training_steps=5500, num_cycles=0.5 "
+    "from 0.0003, one epoch ahead",
+    "lr*max(0, 1 - (t-1)/5000)": "PolynomialLR's to_zero with total_iters=5000, power=1",
+    "lr*t/1000": None,
+}
+"""What a text's own rate follows, near and far."""
+
+
+ENDLESS_RAMP = (
+    "rises by 0.001 × the base rate a step from 0.001 × the base rate: "
+    "so begin LinearLR, CyclicLR, OneCycleLR and every warm-up"
+)
+
+
+@pytest.mark.parametrize("text", RATES)
+def test_a_rate_is_asked_as_far_as_it_takes(text: str) -> None:
+    rated = read(f"η_t = {text}; w -= η_t*g").rated
+    assert rated is not None
+    told = str(identify_schedule(rated[2]))
+    assert told.partition(" ")[2] == (f"follows {RATES[text]}" if RATES[text] else ENDLESS_RAMP)
 
 
 @pytest.mark.parametrize("what", SEVERAL)

@@ -134,8 +134,7 @@ LISTS: list[tuple[Sequence[float], str]] = [
     ),
     (  # Keras' PolynomialDecay
         [0.099 * (1 - min(t, 40) / 40) ** 2 + 0.001 for t in range(45)],
-        "PolyLRScheduler's by_epoch with t_initial=40, power=2, lr_min=0.001, warmup_t=0, "
-        "warmup_lr_init=0, warmup_prefix=False from 0.1",
+        "PolyLRScheduler's by_epoch with t_initial=40, power=2, lr_min=0.001, warmup_t=0 from 0.1",
     ),
     (
         [0.3 * (1 - min(t, 8) / 8) ** 0.9 for t in range(10)],
@@ -247,10 +246,10 @@ CUT: dict[str, tuple[list[float], str]] = {
         f"follows {CYCLE.format(0.35)}linear, div_factor=25, final_div_factor=10000, "
         "three_phase=False",
     ),
-    "a saw": ([toothed(t, 3) for t in range(9)], f"begins as {SAW}3, gamma=1"),
+    "a saw": ([toothed(t, 3) for t in range(9)], f"begins as {SAW}3"),
     "a saw and more": (
         [toothed(t, 3, by_cycle=0.5) for t in range(12)],
-        f"follows {SAW}3, mode=triangular2, gamma=1",
+        f"follows {SAW}3, mode=triangular2",
     ),
     "a saw that fades": (
         [toothed(t, 3, by_step=0.99) for t in range(9)],
@@ -291,6 +290,11 @@ CUT: dict[str, tuple[list[float], str]] = {
         "with power=1 and others",
     ),
     "even": ([0.1] * 9, "stays at 0.1: so does every schedule until it begins to change it"),
+    "a plateau that falls at once": (
+        [0.1, 0.2, 0.3, 0.4, *[0.5] * 4, *[0.0] * 9],
+        "follows get_wsd_schedule's from_one with num_warmup_steps=5, num_decay_steps=1, "
+        "num_stable_steps=2, warmup_type=linear, min_lr_ratio=0 from 0.5",
+    ),
     "a ramp and hardly more": (
         [toothed(t, 3) for t in range(8)],
         "follows no known schedule (70 were ruled out)",
@@ -347,6 +351,12 @@ def test_a_list_is_what_a_wrong_digit_makes_it() -> None:
     rates = [0.1 * 0.9**t for t in range(12)]
     rates[7] *= 1.000001
     assert not oracles.identify(rates).named
+
+
+def test_what_goes_with_one_base_rate_alone_is_not_named() -> None:
+    """A rate of which the product with the base rate is made falls by more for a larger one."""
+    found = identify_schedule(lambda t, lr: lr / (1 + 0.01 * lr * t), ["ExponentialLR"])
+    assert not found.named
 
 
 def test_settings_that_are_not_taken_are_told() -> None:

@@ -201,7 +201,7 @@ CYCLES: dict[Callable[[int], float], str] = {
     cycle: "OneCycleLR's one_cycle with max_lr=0.1, total_steps=40, pct_start=0.3, "
     "anneal_strategy=cos, div_factor=25, final_div_factor=10000, three_phase=False",
     saw: "CyclicLR's from_base with base_lr=0.01, max_lr=0.1, step_size_up=3, "
-    "step_size_down=5, mode=triangular2, gamma=1",
+    "step_size_down=5, mode=triangular2",
 }
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import product
 
-from oracles.harness.evidence.cycles import lowest
-from oracles.harness.evidence.shorter import shorter
+from oracles.harness.evidence.cycles import Rates, lowest
+from oracles.harness.evidence.shorter import ROUGHLY, shorter
 from oracles.schedules.customary import inverse_root, stable, timm, warmed
 from oracles.schedules.schedule import Schedule, Settings
 
@@ -25,7 +26,7 @@ Guess = tuple[Settings, float]
 """Settings, and the base rate."""
 
 
-def guessed(schedule: Schedule, rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+def guessed(schedule: Schedule, rates: Rates, base: float | None) -> Iterator[Guess]:
     """What may have given some rates.
 
     Args:
@@ -37,19 +38,20 @@ def guessed(schedule: Schedule, rates: Sequence[float], base: float | None) -> I
         yield from GUESSES[schedule.name](rates, base)
 
 
-def _tops(rates: Sequence[float], base: float | None) -> Iterator[tuple[int, float]]:
+def _tops(rates: Rates, base: float | None) -> Iterator[tuple[int, float]]:
     """How long a ramp may be, and to which rate it leads."""
     first = rates.index(max(rates))
     for start in shorter(max(rates)) if base is None else (base,):
         yield from ((long, start) for long in (first, first + 1) if long > 0)
 
 
-def _falling(rates: Sequence[float], after: int) -> Iterator[tuple[int, float]]:
+@lru_cache(maxsize=64)
+def _falling(rates: Rates, after: int) -> list[tuple[int, float]]:
     """Steps after the top at which the rate is neither the largest nor the last, and the rate."""
     low, high = rates[-1], max(rates)
     between = [t for t in range(after + 1, len(rates)) if low < rates[t] < high]
-    for t in dict.fromkeys((*between[:1], *between[len(between) // 2 :][:1])):
-        yield t, rates[t]
+    told = dict.fromkeys((*between[:1], *between[len(between) // 2 :][:1]))
+    return [(t, rates[t]) for t in told]
 
 
 def _ends(after: int, t: int, done: float) -> Iterator[int]:
@@ -67,7 +69,8 @@ def _lows(rates: Sequence[float], after: int) -> Iterator[float]:
         return
     yield from shorter(min(rates[after:]))
     rises = (t for t in range(after + 1, len(rates)) if rates[t] >= rates[t - 1])
-    yield from shorter(lowest(rates[after : next(rises, len(rates))]))
+    low = lowest(rates[after : next(rises, len(rates))])
+    yield from [0.0] if abs(low) <= ROUGHLY * rates[after] else shorter(low)
 
 
 def _turned(share: float) -> float:
@@ -75,12 +78,12 @@ def _turned(share: float) -> float:
     return math.acos(max(-1.0, min(1.0, 2 * share - 1))) / math.pi
 
 
-def _constant(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+def _constant(rates: Rates, base: float | None) -> Iterator[Guess]:
     for long, start in _tops(rates, base):
         yield warmed.Constant(long), start
 
 
-def _linear(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+def _linear(rates: Rates, base: float | None) -> Iterator[Guess]:
     for long, start in _tops(rates, base):
         for t, rate in _falling(rates, long):
             for after in (long, 0):  # where the decay is counted from
@@ -88,21 +91,21 @@ def _linear(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
                     yield warmed.Linear(long, end), start
 
 
-def _cosine(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+def _cosine(rates: Rates, base: float | None) -> Iterator[Guess]:
     for (long, start), cycles in product(_tops(rates, base), (0.5, 1.0, 1.5, 2.0)):
         for t, rate in _falling(rates, long):
             for end in _ends(long, t, _turned(rate / start) / (2 * cycles)):
                 yield warmed.Cosine(long, end, cycles), start
 
 
-def _restarts(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+def _restarts(rates: Rates, base: float | None) -> Iterator[Guess]:
     for (long, start), cycles in product(_tops(rates, base), (1, 2, 3, 4, 5)):
         for t, rate in _falling(rates, long):
             for end in _ends(long, t, _turned(rate / start) / cycles):
                 yield warmed.Restarts(long, end, cycles), start
 
 
-def _polynomial(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+def _polynomial(rates: Rates, base: float | None) -> Iterator[Guess]:
     lows = (1e-7, 0.0, *shorter(rates[-1])) if rates[-1] else (1e-7, 0.0)
     for (long, start), low, power in product(_tops(rates, base), lows, POWERS):
         for t, rate in _falling(rates, long):
@@ -111,7 +114,7 @@ def _polynomial(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
                     yield warmed.Polynomial(long, end, low, power), start
 
 
-def _floored(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+def _floored(rates: Rates, base: float | None) -> Iterator[Guess]:
     lows = [*_lows(rates, rates.index(max(rates)))]
     for (long, start), low in product(_tops(rates, base), lows):
         for t, rate in _falling(rates, long):
@@ -120,18 +123,19 @@ def _floored(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
                     yield warmed.Floored(long, end, 0.5, low), start
 
 
-def _root(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+def _root(rates: Rates, base: float | None) -> Iterator[Guess]:
     flat = max(t for t in range(len(rates)) if rates[t] == rates[0]) or 1
     for start in shorter(rates[0] * flat**0.5) if base is None else (base,):
         yield inverse_root.Root(flat), start
     for long, start in _tops(rates, base):
         yield inverse_root.Root(long), start
         for t, rate in _falling(rates, long):
-            if 0 < rate < start and (scale := round((t - long) / ((start / rate) ** 2 - 1))) > 0:
+            share = (rate / start) ** 2
+            if share < 1 and (scale := round((t - long) * share / (1 - share))) > 0:
                 yield inverse_root.Root(long, scale), start
 
 
-def _noam(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+def _noam(rates: Rates, base: float | None) -> Iterator[Guess]:
     """The factor and the size are one number, and so is the base rate where it is not known."""
     for long, top in _tops(rates, None):
         if long == 1:  # no ramp, and one over a root is of many
@@ -145,9 +149,10 @@ def _noam(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
                     yield settings, short if base is None else base
 
 
-def _wsd(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+def _wsd(rates: Rates, base: float | None) -> Iterator[Guess]:
     """One that has come to its end."""
-    turn = max(t for t in range(len(rates)) if rates[t] == max(rates))
+    top = max(rates)
+    turn = max(t for t, rate in enumerate(rates) if rate == top)
     decay = rates.index(rates[-1], turn) - turn
     if rates[-1] not in (0, rates[-2]):
         return
@@ -162,7 +167,7 @@ def _stable(long: int, turn: int, decay: int, up: str, down: str, ratio: float) 
     return stable.Settings(long, decay, turn + decay, turn - long, up, down, ratio)
 
 
-def _timm(rates: Sequence[float], base: float | None) -> Iterator[tuple[int, float, float, float]]:
+def _timm(rates: Rates, base: float | None) -> Iterator[tuple[int, float, float, float]]:
     """How long the ramp is, where it begins, where it leads, and the floor."""
     slope, lows = rates[1] - rates[0], [0.0, *_lows(rates, rates.index(max(rates)))]
     for long, _ in _tops(rates, None):
@@ -174,7 +179,7 @@ def _timm(rates: Sequence[float], base: float | None) -> Iterator[tuple[int, flo
                 yield long, begin, start, floor
 
 
-def _timm_cosine(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+def _timm_cosine(rates: Rates, base: float | None) -> Iterator[Guess]:
     for (long, begin, start, low), prefix in product(_timm(rates, base), (False, True)):
         for t, rate in _falling(rates, long):
             after = long if prefix else 0
@@ -182,9 +187,7 @@ def _timm_cosine(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
                 yield timm.Cosine(end - after, low, long, begin, prefix), start
 
 
-def _unramped(
-    rates: Sequence[float], base: float | None
-) -> Iterator[tuple[int, float, float, float]]:
+def _unramped(rates: Rates, base: float | None) -> Iterator[tuple[int, float, float, float]]:
     """The same where the first rate is the largest: a decay to a floor and nothing before it."""
     tops = shorter(rates[0]) if base is None else (base,)
     for start, low in product(tops, (0.0, *_lows(rates, 0))):
@@ -192,7 +195,7 @@ def _unramped(
             yield 0, 0.0, start, low
 
 
-def _timm_polynomial(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+def _timm_polynomial(rates: Rates, base: float | None) -> Iterator[Guess]:
     ramps = (*_unramped(rates, base), *_timm(rates, base))
     for (long, begin, start, low), prefix, power in product(ramps, (False, True), POWERS):
         for t, rate in _falling(rates, long):
@@ -202,7 +205,7 @@ def _timm_polynomial(rates: Sequence[float], base: float | None) -> Iterator[Gue
                     yield timm.Polynomial(end - after, power, low, long, begin, prefix), start
 
 
-GUESSES: Mapping[str, Callable[[Sequence[float], float | None], Iterator[Guess]]] = {
+GUESSES: Mapping[str, Callable[[Rates, float | None], Iterator[Guess]]] = {
     warmed.CONSTANT: _constant,
     warmed.LINEAR: _linear,
     warmed.COSINE: _cosine,

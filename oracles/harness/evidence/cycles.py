@@ -18,6 +18,13 @@ from oracles.schedules import cyclic, one_cycle
 from oracles.schedules.schedule import Settings
 
 
+class Rates(tuple[float, ...]):
+    """Rates that are the same only if they are one: what is made of thousands is kept."""
+
+    __slots__ = ()
+    __eq__, __hash__ = object.__eq__, object.__hash__
+
+
 class Guess(NamedTuple):
     """Settings, the base rate, and which of the settings are assumed."""
 
@@ -140,7 +147,8 @@ def _rises(rates: Sequence[float], top: int, way: str) -> Iterator[tuple[float, 
     whole = rates.index(rates[-1])
     if (back := half_period(rates[top + 1 : whole + 1][::-1])) and back < whole:
         end, done = rates[whole], left(top + 1 - (whole - back), back)
-        yield whole - back, end + (after[0] - end) / done
+        if done:
+            yield whole - back, end + (after[0] - end) / done
 
 
 def _ends(

@@ -11,18 +11,19 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from itertools import product, starmap
 from typing import Any
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FORMATS
 from oracles.harness.evidence import customary, cycles
-from oracles.harness.evidence.cycles import Guess
+from oracles.harness.evidence.cycles import Guess, Rates
 from oracles.harness.evidence.shorter import ROUGHLY, shorter
 from oracles.harness.evidence.sifting import MARGINS, ROUNDINGS
 from oracles.harness.oracle import Margin
-from oracles.harness.subjects.scheduled import SHORTEST, Scheduled
+from oracles.harness.subjects.scheduled import SHORTEST, Scheduled, Seen
 from oracles.harness.subjects.subject import SubjectError
 from oracles.schedules import cyclic
 from oracles.schedules.composed import Plan, Sequential, Single
@@ -41,6 +42,7 @@ class Fit:
         base: the base rate, where that is made of the rates.
         assumed: what settings are that the subject does not take.
         open: settings that rates do not tell, because they end before these show.
+        ahead: how many epochs there were before the first step.
     """
 
     schedule: Schedule
@@ -49,17 +51,18 @@ class Fit:
     base: float | None = None
     assumed: Mapping[str, Any] = field(default_factory=dict)
     open: tuple[str, ...] = ()
+    ahead: int = 0
 
     def __reduce__(self) -> Any:
         """Between processes a timing goes by its place: it is made of functions."""
         place = self.schedule.timings.index(self.timing)
-        rest = dict(self.settings), self.base, dict(self.assumed), self.open
+        rest = dict(self.settings), self.base, dict(self.assumed), self.open, self.ahead
         return _fit, (self.schedule, place, *rest)
 
     @property
     def torchs(self) -> bool:
         """Whether it is torch's timing."""
-        return bool(self.schedule.home) and self.timing is self.schedule.torch
+        return bool(self.schedule.home) and self.timing is self.schedule.torch and not self.ahead
 
     @property
     def simplicity(self) -> tuple[bool, bool, int, int]:
@@ -78,7 +81,13 @@ class Fit:
         own = " of a function of its own" if FACTORS in self.settings else ""
         base = f" from {_short(self.base)}" if self.base is not None else ""
         with_ = f" with {given}" if given else ""
-        return f"{self.schedule.name}'s {self.timing.name}{own}{with_}{base}"
+        ahead = ", one epoch ahead" if self.ahead else ""
+        return f"{self.schedule.name}'s {self.timing.name}{own}{with_}{base}{ahead}"
+
+    def rate(self, t: int) -> float:
+        """At an epoch, of a base rate that is known or 1."""
+        settings = self.schedule.settings(**self.settings)
+        return float(self.timing.rate(t, 1.0 if self.base is None else self.base, settings))
 
     @property
     def _fixed(self) -> float:
@@ -116,11 +125,17 @@ def holds(
     rates: Mapping[int, float] | Sequence[float],
     margin: Margin = MARGINS[0],
 ) -> bool:
-    """Whether rates are inside a timing's margin: by epoch, or from epoch 0 on."""
-    plan, start = Single(schedule, settings).lifted(margin.number), margin.number(base)
+    """Whether rates are inside a timing's margin: by epoch, or from epoch 0 on.
+
+    A factor is whatever rounds to it: code that has e⁻ᵏᵗ has none, and t of them add up.
+    """
+    lifted, start = Single(schedule, settings).lifted(margin.number).settings, margin.number(base)
+    if "gamma" in lifted._fields:
+        off = FORMATS["float64"].u * abs(lifted.gamma.mid)
+        rounded = Enclosure(lifted.gamma.mid, lifted.gamma.rad + off, lifted.gamma.format)
+        lifted = lifted._replace(gamma=rounded)
     by_epoch = rates.items() if isinstance(rates, Mapping) else enumerate(rates)
-    pairs = ((timing.rate(t, start, plan.settings), rate) for t, rate in by_epoch)
-    return _all_inside(pairs, margin)
+    return _all_inside(((timing.rate(t, start, lifted), rate) for t, rate in by_epoch), margin)
 
 
 def follows(plan: Plan, base: float, rates: Sequence[float], margin: Margin = MARGINS[0]) -> bool:
@@ -226,83 +241,148 @@ def _draw(ends: Any, chance: random.Random) -> Any:
 # --- Where there are nothing but rates ------------------------------------------------------------
 
 
-def made_of(
-    rates: Sequence[float], schedules: Iterable[Schedule], base: float | None, *, first: bool
-) -> Iterator[Fit]:
+LATER = 4
+"""How many times as long as rates are known is looked whether a setting shows at all."""
+
+LONG = 200
+"""Rates that are looked at one by one, and periods that are tried one by one."""
+
+AHEAD = "one_ahead"
+"""The timing of a schedule that is torch's of the next epoch."""
+
+
+def made_of(seen: Seen, schedules: Iterable[Schedule], *, first: bool) -> Iterator[Fit]:
     """Timings and settings that give some rates, if one knows how to make settings of them.
 
     Args:
-        rates: from epoch 0 on.
+        seen: the rates.
         schedules: whose.
-        base: the base rate, where it is known.
         first: whether the first timings are tried, which are torch's, or all others.
     """
-    if not all(map(math.isfinite, rates)) or min(rates) < -ROUGHLY * max(rates):
+    rates, base, reach = Rates(seen.near), seen.base, ROUGHLY * max(map(abs, seen.near))
+    if not all(map(math.isfinite, rates)) or min(rates) < -reach:
         return  # no optimizer takes a rate below 0, wherever a formula leads
+    some = {t: rates[t] for t in _telling(len(rates))}
     short = all(rate == _in_float32(rate) for rate in rates)
     for schedule in schedules:
         for timing in schedule.timings[:1] if first else schedule.timings[1:]:
             guessed = [
                 guess
                 for guess in _guessed(schedule, timing, rates, base)
-                if _near(timing, guess.settings, guess.base, rates)
+                if _near(timing, guess, some, reach)
             ]
             for margin, guess in product(MARGINS if short else MARGINS[:1], guessed):
-                settings, start, open = guess
-                if holds(schedule, timing, settings, start, rates, margin):
-                    named = (n for n in schedule.draws if n not in OF_MOMENTUM)
-                    known = {n: getattr(settings, n) for n in named}
-                    told = base is None and schedule.name not in cycles.GUESSES
-                    yield Fit(schedule, timing, known, start if told else None, open=open)
+                fit = _fitted(schedule, timing, guess, seen)
+                if fit is not None and gives(fit, guess.base, seen, margin):
+                    yield _told(fit, guess.base, seen, margin)
                     break
 
 
-def on_a_line(rates: Sequence[float]) -> str:
+def _fitted(schedule: Schedule, timing: Timing, guess: Guess, seen: Seen) -> Fit | None:
+    """What is said of a guess; None if it begins from another rate than it may."""
+    named = (n for n in schedule.draws if n not in OF_MOMENTUM)
+    known = {n: getattr(guess.settings, n) for n in named}
+    told = guess.base if seen.base is None and schedule.name not in cycles.GUESSES else None
+    if seen.written is not None and told not in seen.written:
+        return None
+    ahead = (one for one in schedule.timings if one.name == AHEAD)
+    if seen.ahead and timing is schedule.torch and (one := next(ahead, None)):
+        return Fit(schedule, one, known, told, open=guess.assumed)
+    return Fit(schedule, timing, known, told, open=guess.assumed, ahead=seen.ahead)
+
+
+def gives(fit: Fit, base: float, seen: Seen, margin: Margin = MARGINS[0]) -> bool:
+    """Whether a fit gives all rates that are known; of whoever can be asked for any, of some."""
+    count, moved = len(seen.near), seen.ahead - fit.ahead  # which its timing has in it
+    apart = 1 + count // LONG if seen.beside else 1
+    some = {t: seen.near[t] for t in (*range(min(count, LONG)), *range(LONG, count, apart))}
+    settings = fit.schedule.settings(**fit.settings)
+    return all(
+        holds(
+            fit.schedule,
+            fit.timing,
+            settings,
+            base if start is None else start,
+            {t - moved: rate for t, rate in rates.items() if t >= moved},
+            margin,
+        )
+        for start, rates in (*seen.beside, (base, some))
+    )
+
+
+def _told(fit: Fit, base: float, seen: Seen, margin: Margin) -> Fit:
+    """A fit with what its rates tell: not a setting that may be another, now or for ever."""
+    later, untold = range(LATER * len(seen.near)), dict.fromkeys(fit.open, True)
+    for name in fit.settings.keys() - untold.keys():
+        for other in _others(fit, name):
+            with suppress(ArithmeticError):
+                if gives(other, base, seen, margin):
+                    untold[name] = any(fit.rate(t) != other.rate(t) for t in later)
+    kept = {n: value for n, value in fit.settings.items() if untold.get(n, True)}
+    return replace(fit, settings=kept, open=tuple(n for n in kept if n in untold))
+
+
+def _others(fit: Fit, name: str) -> Iterator[Fit]:
+    """The same with another value of a setting."""
+    match fit.settings[name]:
+        case bool() as value:
+            values: list[Any] = [not value]
+        case int() as value:
+            values = [value + 1]
+        case float() as value:
+            values = [2 * value or 1.0]
+        case str() as value:
+            values = [word for word in fit.schedule.draws[name] if word != value]
+        case _:
+            values = []
+    for value in values:
+        yield replace(fit, settings={**fit.settings, name: value})
+
+
+def on_a_line(seen: Seen) -> str:
     """What there is to say of rates on one straight line that does not end at 0; else nothing.
 
     The first rate of one that rises may be there twice, as that of a ramp from one on is.
 
     Each of them may be a few roundings off, and what is added up step by step as many as there are.
 
-    >>> on_a_line([0.1, 0.2, 0.3, 0.4])
+    >>> on_a_line(Seen([0.1, 0.2, 0.3, 0.4]))
     'rises by 0.1 a step from 0.1: so begin LinearLR, CyclicLR, OneCycleLR and every warm-up'
-    >>> on_a_line([0.3, 0.2, 0.1, 0.0])
+    >>> on_a_line(Seen([0.3, 0.2, 0.1, 0.0]))
     ''
     """
-    rates = rates[1:] if rates[0] == rates[1] < rates[2] else rates
-    first, last, size = rates[0], rates[-1], max(map(abs, rates))
-    step = (last - first) / (len(rates) - 1)
+    rates, unit = seen.near[seen.ahead :], seen.base or 1.0
+    twice = int(rates[0] == rates[1] < rates[2])
+    far = [(t - seen.ahead, r / (base or 1)) for base, some in seen.beside for t, r in some.items()]
+    near = [(t, rate / unit) for t, rate in enumerate(rates)]
+    points = [(t - twice, rate) for t, rate in (*near, *far) if t >= twice]
+    first, last, size = points[0][1], near[-1][1], max(abs(rate) for _, rate in points)
+    step = (last - first) / (near[-1][0] - twice)
     short = all(rate == _in_float32(rate) for rate in rates)
     reach = len(rates) * ROUNDINGS * FORMATS["float32" if short else "float64"].u * size
-    off = any(abs(first + t * step - rate) > reach for t, rate in enumerate(rates))
+    off = any(abs(first + t * step - rate) > reach for t, rate in points)
     if off or min(first, last) < -reach:  # no schedule begins below 0, nor goes there
         return ""
+    of = " × the base rate" if seen.base else ""
+    start, change = f"{_short(first)}{of}", f"{_short(abs(step))}{of} a step"
     if abs(step) * len(rates) <= reach:
-        return f"stays at {_short(first)}: so does every schedule until it begins to change it"
+        return f"stays at {start}: so does every schedule until it begins to change it"
     if step > 0:
-        told = f"rises by {_short(step)} a step from {_short(first)}"
+        told = f"rises by {change} from {start}"
         return f"{told}: so begin LinearLR, CyclicLR, OneCycleLR and every warm-up"
     if abs(last) <= reach:  # where it ends is seen
         return ""
-    told = f"falls by {_short(-step)} a step from {_short(first)}"
+    told = f"falls by {change} from {start}"
     return f"{told}: so begin LinearLR, PolynomialLR with power=1 and others"
 
 
-def _near(timing: Timing, settings: Settings, start: float, rates: Sequence[float]) -> bool:
+def _near(timing: Timing, guess: Guess, rates: Mapping[int, float], reach: float) -> bool:
     """Whether some rates are met but for roundings: a look that costs little."""
-    reach = ROUGHLY * max(map(abs, rates))
     try:
-        pairs = ((timing.rate(t, start, settings), rates[t]) for t in _telling(len(rates)))
+        pairs = ((timing.rate(t, guess.base, guess.settings), rate) for t, rate in rates.items())
         return all(abs(expected - rate) <= reach for expected, rate in pairs)
     except ArithmeticError:  # where an enclosure knows nothing
         return False
-
-
-def goes_on(fit: Fit, base: float, far: Mapping[int, float]) -> bool:
-    """Whether a fit holds later rates as well."""
-    settings = fit.schedule.settings(**fit.settings)
-    start = base if fit.base is None else fit.base
-    return holds(fit.schedule, fit.timing, settings, start, far)
 
 
 def _in_float32(rate: float) -> float:
@@ -340,7 +420,7 @@ def guessed(schedule: Schedule) -> bool:
 
 
 def _guessed(
-    schedule: Schedule, timing: Timing, rates: Sequence[float], base: float | None
+    schedule: Schedule, timing: Timing, rates: Rates, base: float | None
 ) -> Iterator[Guess]:
     if schedule.name in cycles.GUESSES:
         yield from cycles.GUESSES[schedule.name](rates, base)
@@ -355,10 +435,6 @@ def _guessed(
         yield from starmap(Guess, customary.guessed(schedule, rates, base))
 
 
-LONG = 200
-"""Rates of which periods are tried that are longer than they are."""
-
-
 def _whole(schedule: Schedule, rates: Sequence[float]) -> Iterator[Settings]:
     """Settings that are whole numbers or words, or few enough to be tried."""
     count = len(rates)
@@ -371,10 +447,18 @@ def _whole(schedule: Schedule, rates: Sequence[float]) -> Iterator[Settings]:
         elif isinstance(ends, list):
             choices[name] = ends
         elif isinstance(ends[0], int):
-            usual = range(1, 2 * count if count <= LONG else count + 2)
-            choices[name] = (*usual, *(n for n in _lengths(name, rates) if n >= usual.stop))
+            usual = range(1, min(2 * count, LONG + 2) if count <= LONG + 1 else 1)
+            choices[name] = (*usual, *_beyond(usual.stop, name, rates))
     for values in product(*choices.values()):
         yield schedule.settings(**dict(zip(choices, values, strict=True)))
+
+
+def _beyond(least: int, name: str, rates: Sequence[float]) -> list[int]:
+    """Longer ones: where rates turn, or would."""
+    rises = (t for t in range(1, len(rates)) if rates[t] > rates[t - 1])
+    turns = (*map(rates.index, (rates[-1], min(rates), max(rates))), next(rises, 0))
+    near = {n * t + i for t in turns for n in (1, BATCHES) for i in (-1, 0, 1)}
+    return sorted(n for n in near.union(_lengths(name, rates)) if n >= least)
 
 
 def _lengths(name: str, rates: Sequence[float]) -> Iterator[int]:
@@ -489,6 +573,7 @@ def _powers(
     share = rates[falls[0]] / rates[falls[0] - 1]
     found = [share, 2 - 1 / share if share else share]  # of what falls as 1/(1 + (1−q)t)
     found += [1 - (rates[0] / rates[-1] - 1) / (len(rates) - 1)] if rates[-1] else []
+    found += [math.exp(-k) for k in shorter(-math.log(share))] if 0 < share < 1 else []
     for gamma in (g for q in found if q > 0 for g in shorter(q)):
         for settings in _falling(schedule, gamma, falls, len(rates)):
             first = timing.rate(0, 1.0, settings)
@@ -534,18 +619,22 @@ def declined(subject: Scheduled, schedule: Schedule) -> str:
 WARM = ("LinearLR", "ConstantLR")
 
 
-def warmed_up(rates: Sequence[float], schedules: Iterable[Schedule]) -> Plan | None:
+def warmed_up(seen: Seen, schedules: Iterable[Schedule]) -> Plan | None:
     """A sequence of a warm-up and another schedule that gives some rates, if there is one.
 
     Where the rate is largest first, the second one begins.
     """
-    among = list(schedules)
+    among, rates = list(schedules), seen.near
     turn = max(range(len(rates)), key=lambda t: (rates[t], -t))
     warm = [schedule for schedule in among if schedule.name in WARM]
     if not 1 < turn < len(rates) - SHORTEST:
         return None
-    for one in made_of(rates[:turn], warm, rates[turn], first=True):
-        for other in made_of(rates[turn:], among, rates[turn], first=True):
+    later = [
+        (rates[turn], {t - turn: rate for t, rate in some.items() if t >= turn})
+        for _, some in seen.beside
+    ]
+    for one in made_of(Seen(rates[:turn], rates[turn]), warm, first=True):
+        for other in made_of(Seen(rates[turn:], rates[turn], later), among, first=True):
             return Sequential((_plan(one), _plan(other)), (turn,))
     return None
 

@@ -6,7 +6,8 @@ Whatever it is, it is asked for the rates of epochs 0 to n, in float64. Only sch
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import inf, isfinite
 from numbers import Real
 from typing import Any, Protocol
@@ -35,6 +36,26 @@ FACTORS = "lr_lambda"
 """The argument in whose place oracles have the list of its values."""
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Rates that are known of whoever is given no settings.
+
+    Attributes:
+        near: from epoch 0 on, all of them.
+        base: the base rate, if it is known.
+        beside: base rates, and rates by epoch that go with them: what gives those that are near
+            gives these as well.
+        ahead: how many epochs there were before the first step.
+        written: numbers of which the base rate is one; None where it may be any.
+    """
+
+    near: Sequence[float]
+    base: float | None = None
+    beside: Sequence[tuple[float | None, Mapping[int, float]]] = ()
+    ahead: int = 0
+    written: Collection[float] | None = None
+
+
 class Scheduled(Protocol):
     """Whoever has rates.
 
@@ -43,16 +64,18 @@ class Scheduled(Protocol):
         takes: the settings that it takes, by torch's names, and its own names for them; None if it
             takes none.
         scaled: whether it takes the base rate.
-        lasts: the most epochs that it has rates for.
     """
 
     name: str
     takes: Mapping[str, str] | None
     scaled: bool
-    lasts: int
 
-    def far(self, base: float) -> Mapping[int, float]:
-        """Some rates of later epochs, if it can be asked for them."""
+    def seen(self) -> Iterator[Seen]:
+        """Its rates where it is given no settings: one reading after the other, until one tells.
+
+        Raises:
+            SubjectError: it raised, or gave no numbers.
+        """
 
     def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
         """Those of epochs 0 to ``epochs``.
@@ -68,18 +91,39 @@ class Scheduled(Protocol):
 MOST = 200
 """Epochs that are asked for, where nothing says how many there are."""
 
-FAR = (300, 500, 1000, 2000, 5000, 20000)
+FARTHER = (MOST, 10 * MOST, 100 * MOST)
+"""The same of whoever can be asked for any: as many as it takes until its rates are told."""
+
+FAR = tuple(m * 10**n for n in (2, 3, 4, 5) for m in (3, 5, 10, 20))
 """Epochs that are looked at beside."""
+
+START, OTHER = 0.5, 0.3
+"""Base rates for those who take one: at 1 a share of it would be itself. What goes with one of
+them alone is not made of its product with something."""
 
 
 class Function:
-    """A function ``(epoch, ...)`` of which some arguments are settings, and one the base rate."""
+    """A function ``(epoch, ...)`` of which some arguments are settings, and one the base rate.
 
-    lasts = MOST
+    Args:
+        function: that.
+        names: torch's names of settings, and its own for them.
+        fixed: further arguments.
+        before: how many epochs there were before the first step.
+        written: numbers that are written in it, of which one may be the base rate.
+    """
 
-    def __init__(self, function: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        function: Any,
+        names: Mapping[str, str],
+        fixed: Mapping[str, Any],
+        before: int = 0,
+        written: Collection[float] = (),
+    ) -> None:
         self.name = getattr(function, "__name__", type(function).__name__)
         self._function, self._fixed = function, dict(fixed)
+        self._before, self._written = before, written
         own = wanted(function, names, fixed)
         bases = [name for name in BASE if name != "base_lr" or "max_lr" not in own]
         self._base = next((name for name in own if name in (names.get("base"), *bases)), None)
@@ -90,8 +134,20 @@ class Function:
     def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
         return [*self._at(range(epochs + 1), base, settings).values()]
 
-    def far(self, base: float) -> Mapping[int, float]:
-        return self._at(FAR, base, {})
+    def seen(self) -> Iterator[Seen]:
+        own, base = self._at, START if self.scaled else None
+        beside = [(base, own(FAR, START, {}))]
+        if self.scaled:
+            beside += [(OTHER, own((*range(SHORTEST), *FAR), OTHER, {}))]
+        for last in FARTHER:
+            near = own(range(-self._before, last + 1), START, {})
+            for ahead in sorted({0, self._before}, reverse=not self.scaled):
+                moved = [(b, {t + ahead: r for t, r in rates.items()}) for b, rates in beside]
+                written = self._written if ahead and not self.scaled else None
+                rates = [rate for t, rate in near.items() if t >= -ahead]
+                yield Seen(rates, base, moved, ahead, written)
+            if len(near) <= last:  # that is all there is
+                break
 
     def _at(
         self, epochs: Iterable[int], base: float, settings: Mapping[str, Any]
@@ -129,13 +185,12 @@ class Listed:
 
     def __init__(self, rates: Sequence[float]) -> None:
         self.all = [float(rate) for rate in rates]
-        self.lasts = len(self.all) - 1
 
     def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
         return self.all[: epochs + 1]
 
-    def far(self, base: float) -> Mapping[int, float]:
-        return {}
+    def seen(self) -> Iterator[Seen]:
+        yield Seen(self.all)
 
     def shown(self) -> None:
         return None
@@ -144,7 +199,7 @@ class Listed:
 class Made:
     """A class of schedulers, or a function that makes one of an optimizer."""
 
-    scaled, lasts = True, MOST
+    scaled = True
 
     def __init__(self, make: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) -> None:
         self.name = getattr(make, "__name__", type(make).__name__)
@@ -165,8 +220,11 @@ class Made:
                 found += run.rates()
         return found
 
-    def far(self, base: float) -> Mapping[int, float]:
-        return {}
+    def seen(self) -> Iterator[Seen]:
+        """For as long as the plan lasts that it shows."""
+        schedule = getattr(plan := self.shown(), "schedule", None)
+        last = schedule and schedule.last(plan.settings)  # type: ignore[union-attr]
+        yield Seen(self.rates(START, MOST if last is None else min(last, MOST), {}), START)
 
     def shown(self) -> Plan | None:
         from oracles.harness.subjects import schedulers
@@ -269,6 +327,8 @@ def scheduled(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) 
         ValueError: it has no argument of a name that was said to be its own, or a list is too
             short to tell anything, or holds what is not finite.
     """
+    if isinstance(subject, Function):
+        return subject
     if (rates := in_a_row(subject)) is not None:
         if len(rates) < SHORTEST:
             told = f"{len(rates)} rates tell nothing" if rates else "the list is empty"

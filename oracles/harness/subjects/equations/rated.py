@@ -6,7 +6,6 @@ What is left is given its rate; the rate is a function of the step, as any sched
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ import numpy as np
 from oracles.harness.subjects.equations.program import Memory, Program
 from oracles.harness.subjects.equations.roles import LETTERS, MEANING
 from oracles.harness.subjects.equations.tree import ids, lines
+from oracles.harness.subjects.scheduled import Function
 
 COUNTS, GIVEN = frozenset({"t", "t-1"}), frozenset({"lr", "lr_decay"})
 """Roles of the step's number, and of what else a rate may be made of."""
@@ -30,14 +30,14 @@ class Rated:
 
     Attributes:
         rest: the text that is given that rate.
-        text: how the rate is made.
+        text: how the rate is made, as it is written.
         rate: what it is at a step, from 0 on; it takes the base rate, if it is made of one. None
             if it is made of more than that.
     """
 
     rest: Program
     text: str
-    rate: Callable[..., float] | None
+    rate: Function | None
 
 
 def apart(program: Program) -> Rated | None:
@@ -71,6 +71,7 @@ def _inline(program: Program, of: set[str]) -> Rated | None:
     if len({ast.unparse(node) for node in found.nodes}) != 1:
         return None
     made = ast.Assign([ast.Name(INLINE, ast.Store())], found.nodes[0])
+    ast.copy_location(made, found.nodes[0])  # where the text is told from
     return _rated(program, [ast.fix_missing_locations(made)], INLINE, rest)
 
 
@@ -96,8 +97,6 @@ def _rated(
     if used & _reads(rest):
         return None
     roles = {own: role for own, role in program.roles.items() if own not in used} | {name: "lr"}
-    text = " ".join(" ".join(map(ast.unparse, made)).replace(" @ ", " * ").split())
-    text = text.removeprefix(f"{INLINE} = ").replace(repr(math.pi), "pi")
     own = replace(program, before=frozenset(), first=(), body=made)
 
     def at(step: int, base: float) -> float:
@@ -105,9 +104,15 @@ def _rated(
         own.step(memory, np.zeros(1), step + 1, dict.fromkeys(program.roles.values(), base))
         return float(np.ravel(memory.get(name))[0])
 
-    known = {program.roles[own] for own in used} <= {"lr"}
-    rate = (at if used else lambda step: at(step, 0.0)) if known else None
-    return Rated(replace(program, roles=roles, body=rest), text, rate)
+    parts = [node for statement in made for node in ast.walk(statement)]
+    numbers = {float(node.value) for node in parts if isinstance(node, ast.Constant)}  # type: ignore[arg-type]
+    before = int("t" in {program.roles.get(name) for name in _reads(made)})  # which is 1 at first
+    rate = Function(at if used else lambda step: at(step, 0.0), {}, {}, before, numbers)
+    return Rated(
+        replace(program, roles=roles, body=rest),
+        "; ".join(map(program.source.written, made)),
+        rate if {program.roles[own] for own in used} <= {"lr"} else None,
+    )
 
 
 def _names(node: ast.AST) -> set[str]:

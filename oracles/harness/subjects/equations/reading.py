@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from oracles.harness.subjects.equations.rated import apart
 from oracles.harness.subjects.equations.roles import FIELDS, USUAL, Roles, is_hyper
 from oracles.harness.subjects.equations.spelling import Spelled, spelled
 from oracles.harness.subjects.equations.tree import BEFORE, Timed, ids, lines
+from oracles.harness.subjects.scheduled import Function
 from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.rule import Rule
 
@@ -37,7 +38,7 @@ class Equation:
         return "the equation"
 
     @property
-    def rated(self) -> tuple[Equation, str, Callable[..., float] | None] | None:
+    def rated(self) -> tuple[Equation, str, Function | None] | None:
         """What it is, given the rate that it makes, how it makes it, and what that is at a step."""
         found = apart(self.program)
         return None if found is None else (Equation(found.rest), found.text, found.rate)

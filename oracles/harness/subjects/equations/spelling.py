@@ -118,12 +118,12 @@ class Spelled(NamedTuple):
     Attributes:
         python: to be parsed.
         text: as it was given.
-        places: offsets in the one, and the same places in the other.
+        places: offsets of words in the one, and where they stand in the other and end there.
     """
 
     python: str
     text: str
-    places: tuple[tuple[int, int], ...]
+    places: tuple[tuple[int, int, int], ...]
 
     def error(self, reason: str, line: int, column: int) -> EquationError:
         """What is wrong at a place that Python names (lines from 1, columns from 0)."""
@@ -131,10 +131,24 @@ class Spelled(NamedTuple):
 
     def place(self, line: int, column: int) -> int:
         """Where in the text that is which Python names so."""
+        return self._word(line, column)[1]
+
+    def written(self, node: ast.stmt | ast.expr) -> str:
+        """What stands there in the text of which a part of the tree was made.
+
+        >>> source = spelled("η_t = 0.1·0.5^t  # of this step; w -= η_t g")
+        >>> source.written(source.parsed().body[0])
+        'η_t = 0.1·0.5^t'
+        """
+        line, column = node.end_lineno or node.lineno, node.end_col_offset or 0
+        first, last = self.place(node.lineno, node.col_offset), self._word(line, column - 1)
+        return self.text[first : last[2]]
+
+    def _word(self, line: int, column: int) -> tuple[int, int, int]:
         lines = self.python.split("\n")
         offset = sum(len(one) + 1 for one in lines[: line - 1]) + column
-        place = bisect_right(self.places, (offset, len(self.text))) - 1
-        return self.places[max(place, 0)][1]
+        place = bisect_right(self.places, (offset, len(self.text), len(self.text))) - 1
+        return self.places[max(place, 0)]
 
     def parsed(self) -> ast.Module:
         """The tree of it.
@@ -169,9 +183,9 @@ def spelled(text: str) -> Spelled:
     python, places = "", []
     for word in _Writer(text, words).written():
         python += " " if python[-1:].strip() and word.kind != "newline" else ""
-        places.append((len(python), word.at))
+        places.append((len(python), word.at, word.ends))
         python += word.text
-    return Spelled(python, text, (*places, (len(python), len(text))))
+    return Spelled(python, text, (*places, (len(python), len(text), len(text))))
 
 
 def _words(text: str) -> Iterator[Word]:
