@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from oracles.harness.evidence import rates
@@ -35,6 +36,7 @@ class ScheduleIdentification:
         ruled_out: how many timings some rate excluded.
         fault: why it cannot be asked.
         line: what there is to say of rates on a straight line, which is part of many schedules.
+        alike: whether nothing tells one fit from the others, as some digits are not there.
 
     >>> found = identify_schedule(lambda t, base, gamma: base * gamma ** (t + 1))
     >>> print(found)
@@ -49,6 +51,7 @@ class ScheduleIdentification:
     ruled_out: int = 0
     fault: str = ""
     line: str = ""
+    alike: bool = False
 
     @property
     def named(self) -> bool:
@@ -70,7 +73,9 @@ class ScheduleIdentification:
         if not self.fits:
             return f"{self.name} follows no known schedule ({self.ruled_out} were ruled out)"
         first, *others = self.fits
-        if first.settings:  # some rates are of many schedules, and the simplest is told
+        if (
+            first.settings and not self.alike
+        ):  # some rates are of many schedules, and the simplest is told
             return f"{self.name} {'begins as' if first.open else 'follows'} {first}"
         return f"{self.name} follows {' or '.join(map(str, (first, *others)))}"
 
@@ -90,7 +95,7 @@ class ScheduleIdentification:
             if fit.open:
                 names = ", ".join(fit.open)
                 yield f"Not told by these rates, which end before it shows: {names}."
-        if len(self.fits) > 1 and self.fits[0].settings:
+        if len(self.fits) > 1 and self.fits[0].settings and not self.alike:
             yield f"These rates are also those of {'; '.join(map(str, self.fits[1:]))}."
 
     def to_json(self) -> dict[str, Any]:
@@ -236,17 +241,20 @@ def _by_rates(
     A line is many schedules; what comes after one that rises tells.
     """
     shown = who.shown()
+    last = None
     for seen in who.seen():
         near = rates.on_a_line(replace(seen, beside=())) if any_line and shown is None else ""
-        found = ScheduleIdentification(who.name, line=near)
+        name = f"{who.name}, read to its digits," if seen.off else who.name
+        found = ScheduleIdentification(name, line=near)
         if near and rates.on_a_line(seen):
-            break
-        if near and seen.near[0] < seen.near[-1]:
-            continue
-        found = _of(who, shown, seen, among)
+            return found
+        if not near or seen.near[0] > seen.near[-1]:
+            found = _of(who, shown, seen, among)
         if found.named:
-            break
-    return found
+            return replace(found, name=name)
+        last = last if seen.off else found
+    assert last is not None
+    return last
 
 
 def _of(
@@ -265,6 +273,13 @@ def _of(
     def likely() -> list[Fit]:  # where rates begin at 0, no schedule of torch's does
         return (made(others, first=True) if seen.near[0] == 0 else []) or made(own, first=True)
 
+    if seen.off:  # many may be so to a few digits, and all of them are told
+        fits = [
+            f for some, one in product((own, others), (True, False)) for f in made(some, first=one)
+        ]
+        ordered = sorted(fits, key=lambda fit: fit.simplicity)
+        told = (*rates.rivals(ordered, seen),)
+        return ScheduleIdentification(who.name, told, alike=True)
     told = _shows_factors(shown) and len({*seen.near}) > 1  # all alike, many would have them
     if told and (fits := likely() or of_others() or made(own, first=False)):
         return ScheduleIdentification(who.name, _simplest(fits))

@@ -7,12 +7,12 @@ of them are guesses: whatever is guessed must give every rate.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from itertools import product
 
 from oracles.harness.evidence.cycles import Rates, lowest
-from oracles.harness.evidence.shorter import ROUGHLY, shorter
+from oracles.harness.evidence.shorter import shorter
 from oracles.schedules.customary import inverse_root, stable, timm, warmed
 from oracles.schedules.schedule import Schedule, Settings
 
@@ -41,7 +41,7 @@ def guessed(schedule: Schedule, rates: Rates, base: float | None) -> Iterator[Gu
 def _tops(rates: Rates, base: float | None) -> Iterator[tuple[int, float]]:
     """How long a ramp may be, and to which rate it leads."""
     first = rates.index(max(rates))
-    for start in shorter(max(rates)) if base is None else (base,):
+    for start in shorter(max(rates), rates.within) if base is None else (base,):
         yield from ((long, start) for long in (first, first + 1) if long > 0)
 
 
@@ -60,17 +60,17 @@ def _ends(after: int, t: int, done: float) -> Iterator[int]:
         yield end
 
 
-def _lows(rates: Sequence[float], after: int) -> Iterator[float]:
+def _lows(rates: Rates, after: int) -> Iterator[float]:
     """The floor, where rates have come to it, and where they come by the cosine that they show.
 
     A length and a floor can be made of any two rates: a third one says whether there are such.
     """
     if len(rates) - 1 - after < 3:
         return
-    yield from shorter(min(rates[after:]))
+    yield from shorter(min(rates[after:]), rates.within)
     rises = (t for t in range(after + 1, len(rates)) if rates[t] >= rates[t - 1])
     low = lowest(rates[after : next(rises, len(rates))])
-    yield from [0.0] if abs(low) <= ROUGHLY * rates[after] else shorter(low)
+    yield from [0.0] if abs(low) <= rates.within * rates[after] else shorter(low, rates.within)
 
 
 def _turned(share: float) -> float:
@@ -106,7 +106,7 @@ def _restarts(rates: Rates, base: float | None) -> Iterator[Guess]:
 
 
 def _polynomial(rates: Rates, base: float | None) -> Iterator[Guess]:
-    lows = (1e-7, 0.0, *shorter(rates[-1])) if rates[-1] else (1e-7, 0.0)
+    lows = (1e-7, 0.0, *shorter(rates[-1], rates.within)) if rates[-1] else (1e-7, 0.0)
     for (long, start), low, power in product(_tops(rates, base), lows, POWERS):
         for t, rate in _falling(rates, long):
             if start > low and rate > low:
@@ -125,7 +125,7 @@ def _floored(rates: Rates, base: float | None) -> Iterator[Guess]:
 
 def _root(rates: Rates, base: float | None) -> Iterator[Guess]:
     flat = max(t for t in range(len(rates)) if rates[t] == rates[0]) or 1
-    for start in shorter(rates[0] * flat**0.5) if base is None else (base,):
+    for start in shorter(rates[0] * flat**0.5, rates.within) if base is None else (base,):
         yield inverse_root.Root(flat), start
     for long, start in _tops(rates, base):
         yield inverse_root.Root(long), start
@@ -143,7 +143,7 @@ def _noam(rates: Rates, base: float | None) -> Iterator[Guess]:
         whole = top * long**0.5
         for size in (*SIZES, 1):
             factor = whole * size**0.5 / (base or 1.0)
-            for short in shorter(factor):
+            for short in shorter(factor, rates.within):
                 if size == 1 or short == float(f"{short:.2g}"):
                     settings = inverse_root.Noam(size, long, 1.0 if base is None else short)
                     yield settings, short if base is None else base
@@ -158,7 +158,7 @@ def _wsd(rates: Rates, base: float | None) -> Iterator[Guess]:
         return
     kinds = ("linear", "cosine", "1-sqrt")
     for (long, start), up, down in product(_tops(rates, base), kinds, kinds):
-        for ratio in shorter(rates[-1] / start):
+        for ratio in shorter(rates[-1] / start, rates.within):
             if turn >= long:
                 yield _stable(long, turn, decay, up, down, ratio), start
 
@@ -173,7 +173,9 @@ def _timm(rates: Rates, base: float | None) -> Iterator[tuple[int, float, float,
     for long, _ in _tops(rates, None):
         lead = rates[0] + slope * long
         for begin, start, floor in product(
-            shorter(rates[0]), shorter(lead) if base is None else (base,), lows
+            shorter(rates[0], rates.within),
+            shorter(lead, rates.within) if base is None else (base,),
+            lows,
         ):
             if start > floor:
                 yield long, begin, start, floor
@@ -189,7 +191,7 @@ def _timm_cosine(rates: Rates, base: float | None) -> Iterator[Guess]:
 
 def _unramped(rates: Rates, base: float | None) -> Iterator[tuple[int, float, float, float]]:
     """The same where the first rate is the largest: a decay to a floor and nothing before it."""
-    tops = shorter(rates[0]) if base is None else (base,)
+    tops = shorter(rates[0], rates.within) if base is None else (base,)
     for start, low in product(tops, (0.0, *_lows(rates, 0))):
         if rates[0] == max(rates) and start > low:
             yield 0, 0.0, start, low

@@ -19,9 +19,13 @@ from oracles.schedules.schedule import Settings
 
 
 class Rates(tuple[float, ...]):
-    """Rates that are the same only if they are one: what is made of thousands is kept."""
+    """Rates that are the same only if they are one: what is made of thousands is kept.
 
-    __slots__ = ()
+    Attributes:
+        within: the share of the largest by which what is guessed of them may be off.
+    """
+
+    within = ROUGHLY
     __eq__, __hash__ = object.__eq__, object.__hash__
 
 

@@ -124,6 +124,7 @@ def holds(
     base: float,
     rates: Mapping[int, float] | Sequence[float],
     margin: Margin = MARGINS[0],
+    off: Sequence[float] = (),
 ) -> bool:
     """Whether rates are inside a timing's margin: by epoch, or from epoch 0 on.
 
@@ -131,31 +132,35 @@ def holds(
     """
     lifted, start = Single(schedule, settings).lifted(margin.number).settings, margin.number(base)
     if "gamma" in lifted._fields:
-        off = FORMATS["float64"].u * abs(lifted.gamma.mid)
-        rounded = Enclosure(lifted.gamma.mid, lifted.gamma.rad + off, lifted.gamma.format)
+        lost = FORMATS["float64"].u * abs(lifted.gamma.mid)
+        rounded = Enclosure(lifted.gamma.mid, lifted.gamma.rad + lost, lifted.gamma.format)
         lifted = lifted._replace(gamma=rounded)
     by_epoch = rates.items() if isinstance(rates, Mapping) else enumerate(rates)
-    return _all_inside(((timing.rate(t, start, lifted), rate) for t, rate in by_epoch), margin)
+    pairs = ((timing.rate(t, start, lifted), rate, off[t] if off else 0.0) for t, rate in by_epoch)
+    return _all_inside(pairs, margin)
 
 
 def follows(plan: Plan, base: float, rates: Sequence[float], margin: Margin = MARGINS[0]) -> bool:
     """Whether rates are inside the margin of a plan that is followed step by step."""
     lifted, start = plan.lifted(margin.number), margin.number(base)
 
-    def stepped() -> Iterator[tuple[Any, float]]:
+    def stepped() -> Iterator[tuple[Any, float, float]]:
         rate = start
         for t, got in enumerate(rates):
             rate = lifted.next(rate, t, start)
-            yield rate, got
+            yield rate, got, 0.0
 
     return _all_inside(stepped(), margin)
 
 
-def _all_inside(pairs: Iterable[tuple[Any, float]], margin: Margin) -> bool:
-    """Whether rates are what is expected, rounded in the end; where nothing is known none is."""
-    for expected, rate in pairs:
+def _all_inside(pairs: Iterable[tuple[Any, float, float]], margin: Margin) -> bool:
+    """Whether rates, each of them so far off, are what is expected, rounded in the end.
+
+    Where nothing is known none is.
+    """
+    for expected, rate, off in pairs:
         ball: Enclosure = margin.number(1) * expected
-        if not (math.isfinite(ball.rad) and ball.contains(rate)):
+        if not (math.isfinite(ball.rad) and abs(ball.mid - rate) <= ball.rad + off):
             return False
     return True
 
@@ -241,6 +246,9 @@ def _draw(ends: Any, chance: random.Random) -> Any:
 # --- Where there are nothing but rates ------------------------------------------------------------
 
 
+SPREAD = 4
+"""By how many times as much as its rates a guess may be off that is made of two of them."""
+
 LATER = 4
 """How many times as long as rates are known is looked whether a setting shows at all."""
 
@@ -259,7 +267,10 @@ def made_of(seen: Seen, schedules: Iterable[Schedule], *, first: bool) -> Iterat
         schedules: whose.
         first: whether the first timings are tried, which are torch's, or all others.
     """
-    rates, base, reach = Rates(seen.near), seen.base, ROUGHLY * max(map(abs, seen.near))
+    rates, base, size = Rates(seen.near), seen.base, max(map(abs, seen.near))
+    if seen.off and size:
+        rates.within += SPREAD * max(seen.off) / size
+    reach = rates.within * size
     if not all(map(math.isfinite, rates)) or min(rates) < -reach:
         return  # no optimizer takes a rate below 0, wherever a formula leads
     some = {t: rates[t] for t in _telling(len(rates))}
@@ -271,11 +282,19 @@ def made_of(seen: Seen, schedules: Iterable[Schedule], *, first: bool) -> Iterat
                 for guess in _guessed(schedule, timing, rates, base)
                 if _near(timing, guess, some, reach)
             ]
-            for margin, guess in product(MARGINS if short else MARGINS[:1], guessed):
-                fit = _fitted(schedule, timing, guess, seen)
-                if fit is not None and gives(fit, guess.base, seen, margin):
-                    yield _told(fit, guess.base, seen, margin)
-                    break
+            held = (
+                (fit, guess.base, seen, margin)
+                for margin, guess in product(MARGINS if short else MARGINS[:1], guessed)
+                if (fit := _fitted(schedule, timing, guess, seen))
+                and gives(fit, guess.base, seen, margin)
+            )
+            if first_one := next(held, None):
+                told = _told(*first_one)
+                yield (
+                    _shortest([told, *(fit for fit, *_ in held)], rates.within)
+                    if seen.off
+                    else told
+                )
 
 
 def _fitted(schedule: Schedule, timing: Timing, guess: Guess, seen: Seen) -> Fit | None:
@@ -305,6 +324,7 @@ def gives(fit: Fit, base: float, seen: Seen, margin: Margin = MARGINS[0]) -> boo
             base if start is None else start,
             {t - moved: rate for t, rate in rates.items() if t >= moved},
             margin,
+            seen.off,
         )
         for start, rates in (*seen.beside, (base, some))
     )
@@ -320,6 +340,27 @@ def _told(fit: Fit, base: float, seen: Seen, margin: Margin) -> Fit:
                     untold[name] = any(fit.rate(t) != other.rate(t) for t in later)
     kept = {n: value for n, value in fit.settings.items() if untold.get(n, True)}
     return replace(fit, settings=kept, open=tuple(n for n in kept if n in untold))
+
+
+def _shortest(fits: Sequence[Fit], within: float) -> Fit:
+    """Of fits of one timing that of the fewest digits; what another one has otherwise is open."""
+    known = fits[0].settings
+    best = min(
+        fits,
+        key=lambda fit: sum(len(_short(fit.settings[n])) for n in known) + len(_short(fit.base)),
+    )
+    size = abs(best.base or 0.0)
+
+    def differs(name: str, one: Any) -> bool:
+        value = best.settings[name]
+        if not isinstance(value, float):
+            return bool(one != value)
+        return abs(one - value) > within * max(abs(one), abs(value), size)
+
+    open = [
+        n for n in known if n in fits[0].open or any(differs(n, fit.settings[n]) for fit in fits)
+    ]
+    return replace(best, settings={n: best.settings[n] for n in known}, open=tuple(open))
 
 
 def _others(fit: Fit, name: str) -> Iterator[Fit]:
@@ -339,6 +380,20 @@ def _others(fit: Fit, name: str) -> Iterator[Fit]:
         yield replace(fit, settings={**fit.settings, name: value})
 
 
+def rivals(fits: Sequence[Fit], seen: Seen) -> Iterator[Fit]:
+    """The first of some fits, and those that only digits which are not there tell from it.
+
+    That is, what gives other rates later on, if not because it goes on otherwise from the same.
+    """
+    near, later = len(seen.near), LATER * len(seen.near)
+    first = [fit.rate(t) for fit in fits[:1] for t in range(later)]
+    for fit in fits:
+        apart = [abs(fit.rate(t) - rate) for t, rate in enumerate(first)]
+        same = max(apart[:near]) <= ROUGHLY * max(seen.off)
+        if fit is fits[0] or not (same or max(apart) <= SPREAD * max(seen.off)):
+            yield fit
+
+
 def on_a_line(seen: Seen) -> str:
     """What there is to say of rates on one straight line that does not end at 0; else nothing.
 
@@ -356,11 +411,15 @@ def on_a_line(seen: Seen) -> str:
     far = [(t - seen.ahead, r / (base or 1)) for base, some in seen.beside for t, r in some.items()]
     near = [(t, rate / unit) for t, rate in enumerate(rates)]
     points = [(t - twice, rate) for t, rate in (*near, *far) if t >= twice]
+    lost = 2 * max(seen.off, default=0.0)  # of a rate, and of those that make the line
     first, last, size = points[0][1], near[-1][1], max(abs(rate) for _, rate in points)
     step = (last - first) / (near[-1][0] - twice)
     short = all(rate == _in_float32(rate) for rate in rates)
-    reach = len(rates) * ROUNDINGS * FORMATS["float32" if short else "float64"].u * size
+    reach = lost + len(rates) * ROUNDINGS * FORMATS["float32" if short else "float64"].u * size
     off = any(abs(first + t * step - rate) > reach for t, rate in points)
+    if seen.off:
+        low, high = _steps(seen.near, seen.off)
+        off, step = off or low > high, next(shorter(step, (high - low) / 2 / abs(step or 1)), step)
     if off or min(first, last) < -reach:  # no schedule begins below 0, nor goes there
         return ""
     of = " × the base rate" if seen.base else ""
@@ -374,6 +433,16 @@ def on_a_line(seen: Seen) -> str:
         return ""
     told = f"falls by {change} from {start}"
     return f"{told}: so begin LinearLR, PolynomialLR with power=1 and others"
+
+
+def _steps(rates: Sequence[float], off: Sequence[float]) -> tuple[float, float]:
+    """The least and the largest change a step that each two of some rates leave to a line."""
+    ends = [(r - d, r + d) for r, d in zip(rates, off, strict=True)]
+    pairs = [(i, j) for i in _telling(len(rates)) for j in range(len(rates)) if i != j]
+    low, high = (
+        [(ends[max(p)][a] - ends[min(p)][1 - a]) / abs(p[1] - p[0]) for p in pairs] for a in (0, 1)
+    )
+    return max(low), min(high)
 
 
 def _near(timing: Timing, guess: Guess, rates: Mapping[int, float], reach: float) -> bool:
@@ -476,7 +545,7 @@ def _line(
     timing: Timing,
     settings: Settings,
     names: Sequence[str],
-    rates: Sequence[float],
+    rates: Rates,
     base: float | None,
 ) -> Iterator[tuple[Settings, float]]:
     """The base rate and the setting that a line through two rates gives, if others are on it."""
@@ -492,23 +561,24 @@ def _line(
     unit = 1.0
     first = [at(t, unit, 0.0) for t in some]
     second = [at(t, unit, unit) - own for t, own in zip(some, first, strict=True)]
-    solved = _solved(first, second, [rates[t] for t in some], base, names)
+    solved = _solved(first, second, rates, some, base, names)
     if solved is None:
         return
     start, value = solved
     if schedule.name in SCALED:
         value = value / start
-        if value > 1 + ROUGHLY:
+        if value > 1 + rates.within:
             return
-    nothing = (0.0,) if abs(value) <= ROUGHLY * abs(start) else ()
-    values = (*nothing, *shorter(value))
-    for near_start, near in product(shorter(start) if base is None else (start,), values):
+    nothing = (0.0,) if abs(value) <= rates.within * abs(start) else ()
+    values = (*nothing, *shorter(value, rates.within))
+    starts = shorter(start, rates.within) if base is None else (start,)
+    for near_start, near in product(starts, values):
         yield settings._replace(**dict.fromkeys(names, near)), near_start
 
 
 def _roughly(
     at: Callable[[int, float, float], float],
-    rates: Sequence[float],
+    rates: Rates,
     base: float | None,
     names: Sequence[str],
 ) -> bool:
@@ -516,7 +586,7 @@ def _roughly(
     some = sorted({0, len(rates) // 3, 2 * len(rates) // 3, len(rates) - 1})
     first = [at(t, 1.0, 0.0) for t in some]
     second = [at(t, 1.0, 1.0) - own for t, own in zip(some, first, strict=True)]
-    return _solved(first, second, [rates[t] for t in some], base, names) is not None
+    return _solved(first, second, rates, some, base, names) is not None
 
 
 def _telling(count: int) -> list[int]:
@@ -528,11 +598,13 @@ def _telling(count: int) -> list[int]:
 def _solved(
     first: Sequence[float],
     second: Sequence[float],
-    rates: Sequence[float],
+    every: Rates,
+    some: Sequence[int],
     base: float | None,
     names: Sequence[str],
 ) -> tuple[float, float] | None:
     """u and v of ``rates = u * first + v * second``, if all of it is so but for roundings."""
+    rates = [every[t] for t in some]
     if base is None and not names:
         t = max(range(len(rates)), key=lambda i: abs(first[i]))
         pair = (rates[t] / first[t], 0.0) if first[t] else None
@@ -546,7 +618,7 @@ def _solved(
     u, v = pair
     size = max(map(abs, rates))
     rows = zip(first, second, rates, strict=True)
-    return pair if all(abs(u * a + v * b - r) <= ROUGHLY * size for a, b, r in rows) else None
+    return pair if all(abs(u * a + v * b - r) <= every.within * size for a, b, r in rows) else None
 
 
 def _through_two(
@@ -564,7 +636,7 @@ def _through_two(
 
 
 def _powers(
-    schedule: Schedule, timing: Timing, rates: Sequence[float], base: float | None
+    schedule: Schedule, timing: Timing, rates: Rates, base: float | None
 ) -> Iterator[tuple[Settings, float]]:
     """Where rates fall, and by which factor; steps that are alike are of one length."""
     falls = [t for t in range(1, len(rates)) if rates[t] != rates[t - 1] and rates[t - 1]]
@@ -574,10 +646,12 @@ def _powers(
     found = [share, 2 - 1 / share if share else share]  # of what falls as 1/(1 + (1−q)t)
     found += [1 - (rates[0] / rates[-1] - 1) / (len(rates) - 1)] if rates[-1] else []
     found += [math.exp(-k) for k in shorter(-math.log(share))] if 0 < share < 1 else []
-    for gamma in (g for q in found if q > 0 for g in shorter(q)):
+    for count in {len(falls), len(rates) - 1}:  # the longer the way, the less a rounding matters
+        found += [abs(rates[falls[-1]] / rates[0]) ** (1 / count)] if rates[0] else []
+    for gamma in (g for q in found if q > 0 for g in shorter(q, rates.within)):
         for settings in _falling(schedule, gamma, falls, len(rates)):
             first = timing.rate(0, 1.0, settings)
-            for start in shorter(rates[0] / first) if base is None else (base,):
+            for start in shorter(rates[0] / first, rates.within) if base is None else (base,):
                 yield settings, start
 
 

@@ -14,14 +14,18 @@ def in_digits(value: float, digits: Iterable[int]) -> Iterator[float]:
     return (float(f"{value:.{count}g}") for count in digits)
 
 
-def shorter(value: float) -> Iterator[float]:
-    """A number that is as good as another, the ones that people write first."""
+def shorter(value: float, within: float = ROUGHLY) -> Iterator[float]:
+    """A number that is as good as another but for a share of it, the ones that people write first.
+
+    >>> [*shorter(0.0996, within=0.01)]
+    [0.1, 0.0996]
+    """
     seen = set()
     for short in (
         *in_digits(value, range(1, 9)),
         float(Fraction(value).limit_denominator(100)),
         value,
     ):
-        if abs(short - value) <= ROUGHLY * abs(value) and short not in seen:
+        if abs(short - value) <= within * abs(value) and short not in seen:
             seen.add(short)
             yield short or 0.0  # which may be -0

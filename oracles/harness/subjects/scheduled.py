@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from math import inf, isfinite
 from numbers import Real
 from typing import Any, Protocol
@@ -47,6 +48,8 @@ class Seen:
             gives these as well.
         ahead: how many epochs there were before the first step.
         written: numbers of which the base rate is one; None where it may be any.
+        off: how far each of those that are near may be from what it was before somebody wrote it
+            down in a few digits; nothing where all digits are there.
     """
 
     near: Sequence[float]
@@ -54,6 +57,7 @@ class Seen:
     beside: Sequence[tuple[float | None, Mapping[int, float]]] = ()
     ahead: int = 0
     written: Collection[float] | None = None
+    off: Sequence[float] = ()
 
 
 class Scheduled(Protocol):
@@ -177,6 +181,11 @@ class Function:
         return None
 
 
+FEWEST, FULL = 3, 15
+"""Digits of the longest of some numbers: with fewer they tell nothing, and with more they are whole
+in float64."""
+
+
 class Listed:
     """Rates that somebody has written down, from epoch 0 on."""
 
@@ -190,7 +199,21 @@ class Listed:
         return self.all[: epochs + 1]
 
     def seen(self) -> Iterator[Seen]:
+        """As they are; then as if they had so many decimals, or so many digits.
+
+        A number has the digits that it shows, and zeros after them. Whoever writes a list by hand
+        leaves away what seems not to matter, in one number more than in another.
+        """
         yield Seen(self.all)
+        shown = [Decimal(repr(rate)).normalize() for rate in self.all]
+        most = max(len(number.as_tuple().digits) for number in shown)
+        if not FEWEST <= most < FULL:
+            return
+        ends = [int(number.as_tuple().exponent) if number else 0 for number in shown]
+        yield Seen(self.all, off=[0.5 * 10.0 ** min(ends)] * len(ends))
+        for digits in range(most, FEWEST - 1, -1):
+            last = (n.adjusted() + 1 - digits if n else min(ends) for n in shown)
+            yield Seen(self.all, off=[0.5 * 10.0 ** min(p) for p in zip(last, ends, strict=True)])
 
     def shown(self) -> None:
         return None
