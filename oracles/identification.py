@@ -47,7 +47,7 @@ from oracles.harness.oracle import Margin
 from oracles.harness.subjects.asking import black_box, refuse_arguments, wanting
 from oracles.harness.subjects.fits.fit import Fit, is_fit
 from oracles.harness.subjects.fits.names import LOOP, START
-from oracles.harness.subjects.scheduled import is_scheduled
+from oracles.harness.subjects.scheduled import SHORTEST, is_scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import KINDS, read
@@ -85,7 +85,7 @@ class Identification:
         schedule: of what says what the learning rate is, the schedule that it follows.
         draws: which cases it was asked, and how many; None where none are drawn.
         seen: in which ranges what fits was seen.
-        rate: the learning rate that a text makes of the step's number, if it makes one.
+        rate: the learning rate that a text makes of the step's number, or that changes in a record.
         written: if nothing fits, whether numbers may be written in it that rules have as arguments:
             these were solved for where few conventions, or the nearest, leave nothing else open.
 
@@ -133,7 +133,8 @@ bias_undecayed gives 0.9, the code 0.85
         if self.schedule is not None:
             return self.schedule.torchs
         own = [c for c in self.fits if not (c.conventions or c.arguments)]
-        return bool(own) and not (self.exceptions or self.ignores or self.rate)
+        rated = self.rate is not None and self.rate.text
+        return bool(own) and not (self.exceptions or self.ignores or rated)
 
     @cached_property
     def examples(self) -> tuple[ByHand, ...]:
@@ -586,7 +587,18 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         unread=sieve.witness.unread(fit.rule),
         resting=sieve.witness.resting(fit.rule),
         seen=_seen(sieve, fit.rule),
+        rate=_recorded(sieve.witness, fit.rule),
     )
+
+
+def _recorded(witness: Witness, rule: Rule) -> OwnRate | None:
+    """The learning rate of a record in which it changes."""
+    own = witness.names(rule).get("lr") if isinstance(witness, Recorded) else None
+    rates = witness.trace.hyper[own] if own else ()  # type: ignore[attr-defined]
+    if len(rates) < SHORTEST or len({*rates}) == 1:
+        return None
+    found = identify_schedule(rates)
+    return OwnRate("", replace(found, name=found.name.replace("the list", str(own))))
 
 
 def _seen(sieve: Sieve, rule: Rule) -> Ranges:

@@ -120,10 +120,10 @@ class ScheduleIdentification:
 
 @dataclass(frozen=True)
 class OwnRate:
-    """A learning rate that code makes of the step's number.
+    """A learning rate that code makes of the step's number, or that a record has.
 
     Attributes:
-        text: how.
+        text: how it is made, where that is known.
         schedule: what it follows, if it is made of nothing else but a base rate.
     """
 
@@ -136,6 +136,8 @@ class OwnRate:
         return self.schedule is not None and bool(self.schedule.named or self.schedule.line)
 
     def __str__(self) -> str:
+        if not self.text:
+            return f"where {self.schedule}"
         follows = f": {self.schedule}" if self.schedule else ""
         return f"with a learning rate of its own, {self.text}{follows}"
 

@@ -290,6 +290,27 @@ def test_what_is_not_read_is_told() -> None:
     assert "go by other names: weigth_decay." in render(found)
 
 
+COLUMNS = {
+    "as it is": ([0.1 * 0.5**t for t in range(6)], "lr follows ExponentialLR's per_epoch with "),
+    "rounded": ([0.1, 0.0333, 0.0111, 0.0037, 0.0012346, 0.0004115], "lr, read to its digits, f"),
+    "of no schedule": ([0.1, 0.3, 0.05, 0.2, 0.15, 0.1], "lr follows no known schedule"),
+    "constant": ([0.1] * 6, ""),
+}
+
+
+@pytest.mark.parametrize("what", COLUMNS)
+def test_beside_the_rule_is_said_which_schedule_the_rates_are_of(what: str) -> None:
+    rates, said = COLUMNS[what]
+    w = np.cumsum([1.0, *(-rate * 0.5 for rate in rates)])[:, None]
+    trace = Trace("mine", {"w": w}, {"w": np.full((6, 1), 0.5)}, {"lr": (*rates,)})
+    found = oracles.identify(trace, ["SGD"])
+    assert found.torchs
+    assert str(found).startswith(
+        "mine follows SGD's coupled_unscaled" + f", where {said}" * bool(said)
+    )
+    assert bool(found.to_json()["rate"]) == bool(said)
+
+
 @pytest.mark.slow
 def test_a_few_steps_of_another_rule_are_no_known_one() -> None:
     """Signs of a mean look like Rprop's, but Rprop has no betas."""
