@@ -346,11 +346,12 @@ def _equation(text: str, names: Mapping[str, str]) -> Any:
 
 def _rate(subject: Any) -> tuple[OwnRate | None, Any]:
     """The learning rate that a text makes of the step's number, and the text that is given it."""
-    rated = getattr(subject, "rated", None)
-    if rated is None:
+    apart = getattr(subject, "rated", None)
+    if apart is None:
         return None, None
-    rest, text, function = rated
-    return OwnRate(text, function and replace(identify_schedule(function), name="it")), rest
+    rest, rated = apart
+    schedule = rated.rate and replace(identify_schedule(rated.rate), name="it")
+    return OwnRate(rated.text, schedule, rated.counts), rest
 
 
 def _given(rest: Any, rate: OwnRate, rules: Sequence[Rule], draws: Draws) -> Identification | None:

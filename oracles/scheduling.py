@@ -124,11 +124,23 @@ class OwnRate:
 
     Attributes:
         text: how it is made, where that is known.
+        counts: the step's number in it, and what that is taken to be at the first step.
         schedule: what it follows, if it is made of nothing else but a base rate.
     """
 
     text: str
     schedule: ScheduleIdentification | None
+    counts: tuple[str, int] | None = None
+
+    def remarks(self) -> Iterator[str]:
+        """What is to be said beside it, a paragraph each."""
+        if self.schedule:
+            yield from self.schedule.remarks()
+        if self.counts:
+            name, first = self.counts
+            other = "t-1" if first else "t"
+            told = f"where it is {1 - first} there, names={{{other!r}: {name!r}}} says so"
+            yield f"{name} is taken to be {first} at the first step; {told}."
 
     @property
     def told(self) -> bool:

@@ -41,7 +41,7 @@ def _show(
     console.print(fill(words(f"{found}."), columns=console.width))
     for paragraph in (*_equations(found), *_remarks(found)):
         console.print()
-        for line in paragraph.splitlines():
+        for line in words(paragraph).splitlines():
             indent = " " * (len(line) - len(line.lstrip()))
             console.print(fill(line, hanging=indent, columns=console.width))
     for title, table in (_examples(found, full=full), _untold(found)):
@@ -68,8 +68,8 @@ def _remarks(found: Identification) -> Iterator[str]:
         return
     if found.loop is not None:
         yield from found.loop.remarks()
-    if found.rate is not None and found.rate.schedule is not None:
-        yield from found.rate.schedule.remarks()
+    if found.rate is not None:
+        yield from found.rate.remarks()
     if found.torchs:
         yield ELSEWHERE
     for exception in found.exceptions:

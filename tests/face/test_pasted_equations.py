@@ -148,6 +148,7 @@ RATES = {
     "from 0.0003, one epoch ahead",
     "lr*max(0, 1 - (t-1)/5000)": "PolynomialLR's to_zero with total_iters=5000, power=1",
     "lr*t/1000": None,
+    "0.1*0.95**epoch": "ExponentialLR's per_epoch with gamma=0.95 from 0.1",
 }
 """What a text's own rate follows, near and far."""
 
@@ -162,7 +163,7 @@ ENDLESS_RAMP = (
 def test_a_rate_is_asked_as_far_as_it_takes(text: str) -> None:
     rated = read(f"η_t = {text}; w -= η_t*g").rated
     assert rated is not None
-    told = str(identify_schedule(rated[2]))
+    told = str(identify_schedule(rated[1].rate))
     assert told.partition(" ")[2] == (f"follows {RATES[text]}" if RATES[text] else ENDLESS_RAMP)
 
 

@@ -100,6 +100,7 @@ ROLES = {
     "w = μ w + p.grad; p -= lr*w": {"p": "parameter", "p__grad": "gradient", "mu": "momentum"},
     "if t == 0:\n v = g\nelse:\n v = mu*v + g\nw -= lr*v": {"t": "t-1"},
     "d = g + λ*w\nif t == 0:\n v = d\nelse:\n v = mu*v + d\nw -= lr*v": {"t": "t-1"},
+    "lr_t = 0.1*0.95**epoch; w -= lr_t*g": {"epoch": "t-1"},
     "m_{t+1} = β1 m_t + g_t; w_{t+1} = w_t - η m_{t+1}/(1-β1^{t+1})": {"t": "t-1", "eta": "lr"},
 }
 
@@ -121,7 +122,10 @@ def test_what_is_said_beats_what_is_guessed() -> None:
 
 REFUSED = {
     "w -= lr*foo(g)": ("'foo' is no function", 1, 9),
-    "w -= lr*g\nw -= lr * h": ("names={'lr': 'h'}", 2, 11),
+    "w -= lr*g\nw -= lr * h": ("h is not understood: write its value in its place, or", 2, 11),
+    "lr_t = lr*(1 + cos(π*t/T)); w -= lr_t*g": ("T is not understood: write its value", 1, 24),
+    "lr_t = 0.1*gamma**t; w -= lr_t*g": ("gamma is not understood: write its value", 1, 12),
+    "lr_t = 0.1*0.95**n_calls; w -= lr_t*g": ("such as names={'t': 'n_calls'}", 1, 18),
     "w -= lr*g.__class__": ("'_' means nothing", 1, 11),
     "w -= lr*g.real": ("allowed: data, grad", 1, 9),
     "__import__('os').system('true')": ("'_' means nothing", 1, 1),

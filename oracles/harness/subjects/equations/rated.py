@@ -33,11 +33,13 @@ class Rated:
         text: how the rate is made, as it is written.
         rate: what it is at a step, from 0 on; it takes the base rate, if it is made of one. None
             if it is made of more than that.
+        counts: the step's number in it, and whether that is 1 or 0 at the first step.
     """
 
     rest: Program
     text: str
     rate: Function | None
+    counts: tuple[str, int]
 
 
 def apart(program: Program) -> Rated | None:
@@ -106,12 +108,14 @@ def _rated(
 
     parts = [node for statement in made for node in ast.walk(statement)]
     numbers = {float(node.value) for node in parts if isinstance(node, ast.Constant)}  # type: ignore[arg-type]
-    before = int("t" in {program.roles.get(name) for name in _reads(made)})  # which is 1 at first
+    count = min(_reads(made) & _counts(program))
+    before = int(program.roles[count] == "t")
     rate = Function(at if used else lambda step: at(step, 0.0), {}, {}, before, numbers)
     return Rated(
         replace(program, roles=roles, body=rest),
         "; ".join(map(program.source.written, made)),
         rate if {program.roles[own] for own in used} <= {"lr"} else None,
+        (count, before),
     )
 
 

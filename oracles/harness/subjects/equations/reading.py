@@ -11,11 +11,10 @@ import numpy as np
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case, Parameter
 from oracles.harness.subjects.equations.program import Memory, Program, check
-from oracles.harness.subjects.equations.rated import apart
+from oracles.harness.subjects.equations.rated import Rated, apart
 from oracles.harness.subjects.equations.roles import FIELDS, USUAL, Roles, is_hyper
 from oracles.harness.subjects.equations.spelling import Spelled, spelled
 from oracles.harness.subjects.equations.tree import BEFORE, Timed, ids, lines
-from oracles.harness.subjects.scheduled import Function
 from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.rule import Rule
 
@@ -38,10 +37,10 @@ class Equation:
         return "the equation"
 
     @property
-    def rated(self) -> tuple[Equation, str, Function | None] | None:
-        """What it is, given the rate that it makes, how it makes it, and what that is at a step."""
+    def rated(self) -> tuple[Equation, Rated] | None:
+        """What it is, given the rate that it makes of the step's number, and that rate."""
         found = apart(self.program)
-        return None if found is None else (Equation(found.rest), found.text, found.rate)
+        return None if found is None else (Equation(found.rest), found)
 
     @property
     def hyper(self) -> frozenset[str]:

@@ -22,9 +22,15 @@ USUAL: Mapping[str, tuple[str, ...]] = {
         *("parameter", "parameters", "var", "variable"),
     ),
     "gradient": ("g", "grad", "grads", "gradient", "d_p", "dp", "dw", "dW", "dx", "dtheta", "G"),
-    "t": ("t", "step", "steps", "iteration", "iterations", "count", "it", "k", "i"),
+    "t": (
+        *("t", "step", "steps", "iteration", "iterations", "count", "it", "k", "i"),
+        *("epoch", "epochs", "num_updates"),
+    ),
 }
 """Names of what is no hyperparameter."""
+
+FROM_ZERO = ("epoch", "epochs", "num_updates")
+"""Numbers of steps that are 0 at the first one, as loops and schedules count."""
 
 LETTERS: Mapping[str, tuple[str, ...]] = {
     "alpha": ("rho", "momentum", "lr", "power"),
@@ -159,8 +165,9 @@ class Roles:
         for name, role in self.of.items():
             if (other := roles.setdefault(role, name)) != name:
                 why = f"{other} and {name} would both be {role}"
-                factor = "; write 1 for one that is a schedule's factor" * (role == "lr")
-                self._fail(why + factor, self.open[name])
+                if role == "lr":
+                    why += "; of a schedule's write 1 for a factor, its value for another setting"
+                self._fail(why, self.open[name])
         return self.of
 
     def _role(self, node: ast.Name) -> str:
@@ -169,7 +176,25 @@ class Roles:
             return MEANING[name]
         uses = list(self._uses(name))
         known = [use for use in uses if use in LETTERS.get(name, ())]
-        return known[0] if known else self._ask(node, uses[0], "is not understood")
+        if known and not (known[0] == "lr" and self._raised(name)):
+            return known[0]
+        if uses[0] == "lr" and not self._may_be_rate(name):
+            value = "write its value in its place, or say what it is by names={...}"
+            self._fail(f"{name.rstrip('_')} is not understood: {value}", node)
+        return self._ask(node, uses[0], "is not understood")
+
+    def _raised(self, name: str) -> bool:
+        """Whether it is raised to the step's number, as a factor of a schedule is."""
+        counts = "|".join(USUAL["t"])
+        return any(re.search(rf"\b{name} \*\* \(*({counts})\b", text) for text, _ in self.lines)
+
+    def _may_be_rate(self, name: str) -> bool:
+        """Whether something is multiplied by it, and by nothing else that is the rate."""
+        others = [own for own in self.open if MEANING.get(own) == "lr"]
+        times = rf"\b{name} {_TIMES}|{_TIMES} {name}\b"
+        return not (others or self._raised(name)) and any(
+            re.search(times, text) for text, _ in self.lines
+        )
 
     def _check_carried(self, node: ast.Name) -> None:
         """A step's number is counted first of all; what else is given is not changed."""
@@ -203,7 +228,7 @@ class Roles:
                 f"above, or names={{'t': {name!r}}}; if it is 0, names={{'t-1': {name!r}}}",
                 later or node,
             )
-        return "t-1" if compared or later else "t"
+        return "t-1" if compared or later or name in FROM_ZERO else "t"
 
     def _first_with(self, node: ast.Name, pattern: str) -> ast.Name | None:
         """Where a name is read in the first statement in which it stands so."""
@@ -227,6 +252,8 @@ class Roles:
         moved = rf"\({self.parameter}[\w{BEFORE}]* - {self.parameter}"
         if re.search(rf"\b{name} {_TIMES} {moved}", code):
             yield "momentum"
+        if re.search(rf"\b\d+(\.\d*)? \*\* \(*{name}\b", code):
+            yield "t"
         if re.search(rf"\*\* {name}\b", code):
             yield "power"
         if re.search(rf"\+ {name}\b(?! [*@/])|(?<![*@/] )\b{name} \+|add_?\({name}\)", code):
