@@ -54,7 +54,7 @@ from oracles.harness.subjects.trace_files import KINDS, read
 from oracles.naming import refuse_unlisted, refuse_unmapped, unknown
 from oracles.optimizers.registry import RULES, unknown_rule
 from oracles.rule import Rule
-from oracles.scheduling import OwnRate, ScheduleIdentification, identify_schedule
+from oracles.scheduling import OwnRate, ScheduleIdentification, identify_schedule, own_rate
 
 __all__ = ["KINDS", "Identification", "evidence", "identify"]
 
@@ -350,8 +350,7 @@ def _rate(subject: Any) -> tuple[OwnRate | None, Any]:
     if apart is None:
         return None, None
     rest, rated = apart
-    schedule = rated.rate and replace(identify_schedule(rated.rate), name="it")
-    return OwnRate(rated.text, schedule, rated.counts), rest
+    return own_rate(rated), rest
 
 
 def _given(rest: Any, rate: OwnRate, rules: Sequence[Rule], draws: Draws) -> Identification | None:

@@ -14,7 +14,8 @@ from typing import Any
 
 from oracles.harness.evidence import rates
 from oracles.harness.evidence.rates import Fit
-from oracles.harness.subjects.scheduled import START, Scheduled, Seen, scheduled
+from oracles.harness.subjects.equations.rated import Rated
+from oracles.harness.subjects.scheduled import START, Function, Scheduled, Seen, scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.naming import unknown
 from oracles.schedules.composed import Plan, Single
@@ -72,12 +73,10 @@ class ScheduleIdentification:
             return f"{self.name} {self.line}"
         if not self.fits:
             return f"{self.name} follows no known schedule ({self.ruled_out} were ruled out)"
-        first, *others = self.fits
-        if (
-            first.settings and not self.alike
-        ):  # some rates are of many schedules, and the simplest is told
-            return f"{self.name} {'begins as' if first.open else 'follows'} {first}"
-        return f"{self.name} follows {' or '.join(map(str, (first, *others)))}"
+        first = self.fits[0]
+        one = first.settings and not self.alike  # of many schedules the simplest is told
+        follows = "begins as" if first.settings and first.open else "follows"
+        return f"{self.name} {follows} {' or '.join(map(str, self.fits[: 1 if one else None]))}"
 
     def remarks(self) -> Iterator[str]:
         """What is to be said beside it, a paragraph each."""
@@ -92,7 +91,12 @@ class ScheduleIdentification:
             if fit.assumed:
                 values = ", ".join(f"{name} = {value}" for name, value in fit.assumed.items())
                 yield f"Settings that it does not take are these: {values}."
-            if fit.open:
+            if fit.open and self.alike:
+                such = ", ".join(
+                    f"{name} (such as {plain(fit.settings[name])})" for name in fit.open
+                )
+                yield f"Not told by these rates, of which some digits are not there: {such}."
+            elif fit.open:
                 names = ", ".join(fit.open)
                 yield f"Not told by these rates, which end before it shows: {names}."
         if len(self.fits) > 1 and self.fits[0].settings and not self.alike:
@@ -156,6 +160,20 @@ class OwnRate:
     def to_json(self) -> dict[str, Any]:
         """It as plain data."""
         return {"text": self.text, "schedule": self.schedule and self.schedule.to_json()}
+
+
+def own_rate(rated: Rated) -> OwnRate:
+    """What a text makes of the step's number, and which schedule that is.
+
+    >>> from oracles.harness.subjects.equations.reading import read
+    >>> _, rated = read("lr_t = 0.1*0.5**t; w -= lr_t*g").rated
+    >>> print(own_rate(rated).schedule)
+    it follows ExponentialLR's one_ahead with gamma=0.5 from 0.1
+    """
+    if rated.rate is None:
+        return OwnRate(rated.text, None, rated.counts)
+    asked = Function(rated.rate, {}, {}, before=rated.counts[1], written=rated.written)
+    return OwnRate(rated.text, replace(identify_schedule(asked), name="it"), rated.counts)
 
 
 def plain(value: Any) -> Any:
@@ -294,8 +312,8 @@ def _of(
         ordered = sorted(fits, key=lambda fit: fit.simplicity)
         told = (*rates.rivals(ordered, seen),)
         return ScheduleIdentification(who.name, told, alike=True)
-    told = _shows_factors(shown) and len({*seen.near}) > 1  # all alike, many would have them
-    if told and (fits := likely() or of_others() or made(own, first=False)):
+    shows = _shows_factors(shown) and len({*seen.near}) > 1  # all alike, many would have them
+    if shows and (fits := likely() or of_others() or made(own, first=False)):
         return ScheduleIdentification(who.name, _simplest(fits))
     if shown is not None and (found := _shown(who, shown, seen.near, among)):
         return found

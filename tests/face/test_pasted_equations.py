@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from oracles.harness.subjects.equations import read
 from oracles.identification import identify
 from oracles.reports.identification import render
-from oracles.scheduling import identify_schedule
+from oracles.scheduling import own_rate
 from tests import support
 
 IDENTIFIED = Draft202012Validator(
@@ -163,7 +163,7 @@ ENDLESS_RAMP = (
 def test_a_rate_is_asked_as_far_as_it_takes(text: str) -> None:
     rated = read(f"η_t = {text}; w -= η_t*g").rated
     assert rated is not None
-    told = str(identify_schedule(rated[1].rate))
+    told = str(own_rate(rated[1]).schedule)
     assert told.partition(" ")[2] == (f"follows {RATES[text]}" if RATES[text] else ENDLESS_RAMP)
 
 

@@ -324,6 +324,60 @@ def test_a_list_of_rates_is_read(rates: Sequence[float], expected: str) -> None:
     assert str(oracles.identify([*rates])) == f"the list follows {expected}"
 
 
+def written(rate: Callable[[int], float], count: int, digits: str) -> list[float]:
+    """As somebody reads them from a log."""
+    return [float(f"{rate(t):{digits}}") for t in range(count)]
+
+
+ROUNDED: dict[str, tuple[list[float], str]] = {
+    "by hand": (
+        [0.1, 0.095, 0.09025, 0.0857],
+        "follows ExponentialLR's per_epoch with gamma=0.95 from 0.1 or PolyLRScheduler's by_epoch "
+        "with t_initial=59, power=3, lr_min=0, warmup_t=1, warmup_lr_init=0.1, warmup_prefix=True "
+        "from 0.095",
+    ),
+    "four decimals": (
+        written(lambda t: 0.1 * 0.95**t, 30, ".4f"),
+        "follows ExponentialLR's per_epoch with gamma=0.95 from 0.1",
+    ),
+    "four digits": (
+        written(lambda t: 0.1 / (1 + 0.1 * t), 20, ".4g"),
+        "follows ExponentialLR's inverse_time with gamma=0.9 from 0.1",
+    ),
+    "a cosine": (
+        written(lambda t: 0.1 * cosine(t, 20), 21, ".4g"),
+        "follows CosineAnnealingLR's to_floor with T_max=20, eta_min=0 from 0.1",
+    ),
+    "a cosine that may end at any time": (
+        written(lambda t: 0.1 * cosine(t, 100), 9, ".5f"),
+        "begins as CosineAnnealingLR's to_floor from 0.1",
+    ),
+    "a warm-up and a cosine that may have ended": (
+        written(lambda t: 1e-3 * (t / 10 if t < 10 else cosine(t - 10, 40)), 50, ".4g"),
+        "begins as get_cosine_schedule_with_warmup's from_zero with num_warmup_steps=10 from 0.001",
+    ),
+    "a line": (
+        written(lambda t: 0.1 * (1 - t / 30), 20, ".4f"),
+        "falls by 0.00333 a step from 0.1: so begin LinearLR, PolynomialLR with power=1 and others",
+    ),
+    "a wrong digit": (
+        [0.1, 0.09, 0.081, 0.0729, 0.0656, 0.0591, 0.0431, 0.0478],
+        "follows no known schedule (70 were ruled out)",
+    ),
+    "too few digits": ([0.1, 0.2, 0.1, 0.2, 0.3], "follows no known schedule (70 were ruled out)"),
+}
+"""Rates of which some digits are not there, and what those that are tell."""
+
+
+@pytest.mark.parametrize("what", ROUNDED)
+def test_rates_are_read_to_their_digits(what: str) -> None:
+    rates, said = ROUNDED[what]
+    read = "" if "no known" in said else ", read to its digits,"
+    found = oracles.identify(rates)
+    assert str(found) == f"the list{read} {said}"
+    assert not list(IDENTIFIED.iter_errors(found.to_json()))
+
+
 @pytest.mark.parametrize("kind", [np.array, torch.tensor, lambda rates: [*np.array(rates)]])
 def test_so_are_rates_in_an_array(kind: Callable[[list[float]], Any]) -> None:
     found = oracles.identify(kind([0.5**t for t in range(6)]))

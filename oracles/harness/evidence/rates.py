@@ -9,11 +9,12 @@ and words is a straight line in its real settings, or a power of one.
 from __future__ import annotations
 
 import math
+import operator
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import product, starmap
+from itertools import islice, product, starmap
 from typing import Any
 
 from oracles.harness.arithmetic.enclosure import Enclosure
@@ -88,6 +89,11 @@ class Fit:
         """At an epoch, of a base rate that is known or 1."""
         settings = self.schedule.settings(**self.settings)
         return float(self.timing.rate(t, 1.0 if self.base is None else self.base, settings))
+
+    @property
+    def digits(self) -> int:
+        """How much there is to write down of it."""
+        return sum(len(_short(value)) for value in (*self.settings.values(), self.base))
 
     @property
     def _fixed(self) -> float:
@@ -267,34 +273,45 @@ def made_of(seen: Seen, schedules: Iterable[Schedule], *, first: bool) -> Iterat
         schedules: whose.
         first: whether the first timings are tried, which are torch's, or all others.
     """
-    rates, base, size = Rates(seen.near), seen.base, max(map(abs, seen.near))
-    if seen.off and size:
-        rates.within += SPREAD * max(seen.off) / size
-    reach = rates.within * size
-    if not all(map(math.isfinite, rates)) or min(rates) < -reach:
+    rates, size = Rates(seen.near), max(map(abs, seen.near))
+    if not all(map(math.isfinite, rates)) or min(rates) < -ROUGHLY * size:
         return  # no optimizer takes a rate below 0, wherever a formula leads
-    some = {t: rates[t] for t in _telling(len(rates))}
-    short = all(rate == _in_float32(rate) for rate in rates)
+    rates.within += SPREAD * max(seen.off, default=0.0) / size if size else 0.0
     for schedule in schedules:
         for timing in schedule.timings[:1] if first else schedule.timings[1:]:
-            guessed = [
-                guess
-                for guess in _guessed(schedule, timing, rates, base)
-                if _near(timing, guess, some, reach)
-            ]
-            held = (
-                (fit, guess.base, seen, margin)
-                for margin, guess in product(MARGINS if short else MARGINS[:1], guessed)
-                if (fit := _fitted(schedule, timing, guess, seen))
-                and gives(fit, guess.base, seen, margin)
-            )
-            if first_one := next(held, None):
-                told = _told(*first_one)
-                yield (
-                    _shortest([told, *(fit for fit, *_ in held)], rates.within)
-                    if seen.off
-                    else told
-                )
+            held = _held(schedule, timing, rates, seen)
+            if found := [*(held if seen.off else islice(held, 1))]:
+                yield _one(found, seen, rates.within)
+
+
+def _held(
+    schedule: Schedule, timing: Timing, rates: Rates, seen: Seen
+) -> Iterator[tuple[Fit, float, Margin]]:
+    """What is guessed of rates and gives them, its base rate, and in which margin."""
+    off = seen.off or [0.0] * len(rates)
+    reach = ROUGHLY * max(map(abs, rates))
+    some = [(t, rates[t], reach + off[t]) for t in _telling(len(rates))]
+    guessed = [g for g in _guessed(schedule, timing, rates, seen.base) if _near(timing, g, some)]
+    short = all(rate == _in_float32(rate) for rate in rates)
+    for margin, guess in product(MARGINS if short else MARGINS[:1], guessed):
+        fit = _fitted(schedule, timing, guess, seen)
+        if fit is not None and gives(fit, guess.base, seen, margin):
+            yield fit, guess.base, margin
+
+
+def _one(held: Sequence[tuple[Fit, float, Margin]], seen: Seen, within: float) -> Fit:
+    """Of fits of one timing that of the fewest digits; what another one has otherwise is open."""
+    best, base, margin = min(held, key=lambda one: one[0].digits)
+    told, size = _told(best, base, seen, margin), abs(best.base or 0.0)
+
+    def differs(value: Any, other: Any) -> bool:
+        if not isinstance(value, float):
+            return bool(value != other)
+        return bool(abs(value - other) > within * max(abs(value), abs(other), size))
+
+    each = [(n, value, fit.settings[n]) for n, value in told.settings.items() for fit, *_ in held]
+    open = dict.fromkeys((*told.open, *(n for n, *values in each if differs(*values))))
+    return replace(told, open=tuple(open))
 
 
 def _fitted(schedule: Schedule, timing: Timing, guess: Guess, seen: Seen) -> Fit | None:
@@ -337,30 +354,10 @@ def _told(fit: Fit, base: float, seen: Seen, margin: Margin) -> Fit:
         for other in _others(fit, name):
             with suppress(ArithmeticError):
                 if gives(other, base, seen, margin):
-                    untold[name] = any(fit.rate(t) != other.rate(t) for t in later)
+                    shows = any(fit.rate(t) != other.rate(t) for t in later)
+                    untold[name] = shows or untold.get(name, False)
     kept = {n: value for n, value in fit.settings.items() if untold.get(n, True)}
     return replace(fit, settings=kept, open=tuple(n for n in kept if n in untold))
-
-
-def _shortest(fits: Sequence[Fit], within: float) -> Fit:
-    """Of fits of one timing that of the fewest digits; what another one has otherwise is open."""
-    known = fits[0].settings
-    best = min(
-        fits,
-        key=lambda fit: sum(len(_short(fit.settings[n])) for n in known) + len(_short(fit.base)),
-    )
-    size = abs(best.base or 0.0)
-
-    def differs(name: str, one: Any) -> bool:
-        value = best.settings[name]
-        if not isinstance(value, float):
-            return bool(one != value)
-        return abs(one - value) > within * max(abs(one), abs(value), size)
-
-    open = [
-        n for n in known if n in fits[0].open or any(differs(n, fit.settings[n]) for fit in fits)
-    ]
-    return replace(best, settings={n: best.settings[n] for n in known}, open=tuple(open))
 
 
 def _others(fit: Fit, name: str) -> Iterator[Fit]:
@@ -445,11 +442,11 @@ def _steps(rates: Sequence[float], off: Sequence[float]) -> tuple[float, float]:
     return max(low), min(high)
 
 
-def _near(timing: Timing, guess: Guess, rates: Mapping[int, float], reach: float) -> bool:
-    """Whether some rates are met but for roundings: a look that costs little."""
+def _near(timing: Timing, guess: Guess, rates: Sequence[tuple[int, float, float]]) -> bool:
+    """Whether some rates are met, each but for so much: a look that costs little."""
     try:
-        pairs = ((timing.rate(t, guess.base, guess.settings), rate) for t, rate in rates.items())
-        return all(abs(expected - rate) <= reach for expected, rate in pairs)
+        pairs = ((timing.rate(t, guess.base, guess.settings), r, off) for t, r, off in rates)
+        return all(abs(expected - rate) <= off for expected, rate, off in pairs)
     except ArithmeticError:  # where an enclosure knows nothing
         return False
 
@@ -504,7 +501,7 @@ def _guessed(
         yield from starmap(Guess, customary.guessed(schedule, rates, base))
 
 
-def _whole(schedule: Schedule, rates: Sequence[float]) -> Iterator[Settings]:
+def _whole(schedule: Schedule, rates: Rates) -> Iterator[Settings]:
     """Settings that are whole numbers or words, or few enough to be tried."""
     count = len(rates)
     choices: dict[str, Sequence[Any]] = {}
@@ -522,12 +519,15 @@ def _whole(schedule: Schedule, rates: Sequence[float]) -> Iterator[Settings]:
         yield schedule.settings(**dict(zip(choices, values, strict=True)))
 
 
-def _beyond(least: int, name: str, rates: Sequence[float]) -> list[int]:
+def _beyond(least: int, name: str, rates: Rates) -> list[int]:
     """Longer ones: where rates turn, or would."""
     rises = (t for t in range(1, len(rates)) if rates[t] > rates[t - 1])
     turns = (*map(rates.index, (rates[-1], min(rates), max(rates))), next(rises, 0))
     near = {n * t + i for t in turns for n in (1, BATCHES) for i in (-1, 0, 1)}
-    return sorted(n for n in near.union(_lengths(name, rates)) if n >= least)
+    if rates.within > ROUGHLY:  # which may be the beginning of many
+        near |= {*range(least, LATER * least, max(least // LATER, 1))}
+    near |= {n + i for n in _lengths(name, rates) for i in (-1, 0, 1)}
+    return sorted(n for n in near if n >= least)
 
 
 def _lengths(name: str, rates: Sequence[float]) -> Iterator[int]:
@@ -535,6 +535,8 @@ def _lengths(name: str, rates: Sequence[float]) -> Iterator[int]:
     if name != "total_iters":
         found = cycles.any_half_period(rates)
         yield from [round(found)] if found else []
+        if 0 < rates[-1] < rates[0]:  # to a floor of 0
+            yield round((len(rates) - 1) * math.pi / math.acos(2 * rates[-1] / rates[0] - 1))
     elif 0 < rates[-1] < rates[0]:
         for power in customary.POWERS:
             yield round((len(rates) - 1) / (1 - (rates[-1] / rates[0]) ** (1 / power)))
@@ -549,7 +551,8 @@ def _line(
     base: float | None,
 ) -> Iterator[tuple[Settings, float]]:
     """The base rate and the setting that a line through two rates gives, if others are on it."""
-    some = _telling(len(rates))
+    rounded = rates.within > ROUGHLY
+    some = [*range(len(rates))] if rounded else _telling(len(rates))
 
     def at(t: int, start: float, value: float) -> float:
         if schedule.name in SCALED:
@@ -569,7 +572,7 @@ def _line(
         value = value / start
         if value > 1 + rates.within:
             return
-    nothing = (0.0,) if abs(value) <= rates.within * abs(start) else ()
+    nothing = (0.0,) if rounded or abs(value) <= ROUGHLY * abs(start) else ()
     values = (*nothing, *shorter(value, rates.within))
     starts = shorter(start, rates.within) if base is None else (start,)
     for near_start, near in product(starts, values):
@@ -612,7 +615,7 @@ def _solved(
         t = max(range(len(rates)), key=lambda i: abs(second[i]))
         pair = (base, (rates[t] - base * first[t]) / second[t] if second[t] else 0.0)
     else:
-        pair = _through_two(first, second, rates)
+        pair = (_through_two if every.within == ROUGHLY else _between)(first, second, rates)
     if pair is None or pair[0] == 0:
         return None
     u, v = pair
@@ -633,6 +636,20 @@ def _through_two(
     u = (rates[i] * second[j] - rates[j] * second[i]) / determinant
     v = (first[i] * rates[j] - first[j] * rates[i]) / determinant
     return u, v
+
+
+def _between(
+    first: Sequence[float], second: Sequence[float], rates: Sequence[float]
+) -> tuple[float, float] | None:
+    """By all epochs, the sum of squares being the least: what is rounded goes through none."""
+    (aa, ab, ar), (_, bb, br) = (
+        [sum(map(operator.mul, own, other)) for other in (first, second, rates)]
+        for own in (first, second)
+    )
+    determinant = aa * bb - ab * ab
+    if abs(determinant) <= ROUGHLY**2 * aa * bb:
+        return None
+    return (bb * ar - ab * br) / determinant, (aa * br - ab * ar) / determinant
 
 
 def _powers(

@@ -15,7 +15,6 @@ import numpy as np
 from oracles.harness.subjects.equations.program import Memory, Program
 from oracles.harness.subjects.equations.roles import LETTERS, MEANING
 from oracles.harness.subjects.equations.tree import ids, lines
-from oracles.harness.subjects.scheduled import Function
 
 COUNTS, GIVEN = frozenset({"t", "t-1"}), frozenset({"lr", "lr_decay"})
 """Roles of the step's number, and of what else a rate may be made of."""
@@ -33,12 +32,14 @@ class Rated:
         text: how the rate is made, as it is written.
         rate: what it is at a step, from 0 on; it takes the base rate, if it is made of one. None
             if it is made of more than that.
+        written: the numbers that it is made of.
         counts: the step's number in it, and whether that is 1 or 0 at the first step.
     """
 
     rest: Program
     text: str
-    rate: Function | None
+    rate: Callable[..., float] | None
+    written: frozenset[float]
     counts: tuple[str, int]
 
 
@@ -107,15 +108,15 @@ def _rated(
         return float(np.ravel(memory.get(name))[0])
 
     parts = [node for statement in made for node in ast.walk(statement)]
-    numbers = {float(node.value) for node in parts if isinstance(node, ast.Constant)}  # type: ignore[arg-type]
+    numbers = (part.value for part in parts if isinstance(part, ast.Constant))
     count = min(_reads(made) & _counts(program))
-    before = int(program.roles[count] == "t")
-    rate = Function(at if used else lambda step: at(step, 0.0), {}, {}, before, numbers)
+    rate = at if used else lambda step: at(step, 0.0)
     return Rated(
         replace(program, roles=roles, body=rest),
         "; ".join(map(program.source.written, made)),
         rate if {program.roles[own] for own in used} <= {"lr"} else None,
-        (count, before),
+        frozenset(float(number) for number in numbers if isinstance(number, int | float)),
+        (count, int(program.roles[count] == "t")),
     )
 
 
