@@ -317,13 +317,9 @@ def identify(
         refuse_arguments(loop.name, names, fixed, loop.own)
         return _looped(loop, None if rules is None else among)
     _without("what is no training loop", values=values)
+    whole = partial(_told, evidence(subject, names, fixed, draws))
     rate, rest = _rate(subject)
-    found = None
-    if rate and rate.told:  # else it may be what a rule makes of its own hyperparameters
-        found = _given(rest, rate, among, draws)
-    found = found or _told(evidence(subject, names, fixed, draws), among)
-    if rate and not (rate.told or found.fits):
-        found = _given(rest, rate, among, draws) or found
+    found = _rated(rest, rate, whole, among, draws) if rate else whole(among)
     return replace(found, draws=None if _is_record(subject) else draws)
 
 
@@ -344,6 +340,10 @@ def _equation(text: str, names: Mapping[str, str]) -> Any:
         raise ValueError(f"equation: {error}") from error
 
 
+DECAY = "lr_decay"
+"""What rules call it that makes their rate fall by itself."""
+
+
 def _rate(subject: Any) -> tuple[OwnRate | None, Any]:
     """The learning rate that a text makes of the step's number, and the text that is given it."""
     apart = getattr(subject, "rated", None)
@@ -353,10 +353,30 @@ def _rate(subject: Any) -> tuple[OwnRate | None, Any]:
     return own_rate(rated), rest
 
 
-def _given(rest: Any, rate: OwnRate, rules: Sequence[Rule], draws: Draws) -> Identification | None:
-    """What a text is that is given its rate, if it follows a rule then."""
-    found = _told(evidence(rest, {}, {}, draws), rules)
-    return replace(found, rate=rate) if found.fits else None
+def _rated(
+    rest: Any,
+    rate: OwnRate,
+    whole: Callable[[Sequence[Rule]], Identification],
+    rules: Sequence[Rule],
+    draws: Draws,
+) -> Identification:
+    """What a text is that makes a rate.
+
+    If it is a schedule's, the text is taken apart first, and whole if the rule that it follows then
+    makes such a rate of a hyperparameter of its own; if it is none, the other way round.
+    """
+
+    def given() -> Identification:
+        return replace(_told(evidence(rest, {}, {}, draws), rules), rate=rate)
+
+    if not rate.told:
+        found = whole(rules)
+        return found if found.fits or not (apart := given()).fits else apart
+    apart = given()
+    if not apart.fits:
+        return whole(rules)
+    own = [c.rule for c in apart.fits if DECAY in c.rule.hyper()._fields]
+    return found if own and (found := whole(own)).fits else apart
 
 
 def arguments_of(rules: Iterable[Rule]) -> list[str]:

@@ -115,6 +115,10 @@ SEVERAL = {
         "c = 1/(1 + decay*t)\nlr_t = lr*c\nv = momentum*v - lr_t*g\nw = w + v",
         "SGD's lr_in_velocity, with a learning rate of its own, c = 1/(1 + decay*t); lr_t = lr*c",
     ),
+    "a rate that is the rule's own": (
+        "η = lr/(1 + 0.01*(t-1)); s += g²; w -= η*g/(√s + ε)",
+        "Adagrad's coupled_unscaled, lr_decay = 0.01 whatever is given",
+    ),
     "a rate by a cosine": (
         "lr_t = 0.5*lr*(1 + cos(π*(t-1)/100)); w -= lr_t*g",
         "SGD's coupled_unscaled, with a learning rate of its own, lr_t = 0.5*lr*"
@@ -170,7 +174,7 @@ def test_a_rate_is_asked_as_far_as_it_takes(text: str) -> None:
 @pytest.mark.parametrize("what", SEVERAL)
 def test_a_text_is_all_that_it_is(what: str) -> None:
     text, said = SEVERAL[what]
-    alone = "rate of its own" in said  # others are looked through for long before it is
+    alone = "own" in what + said  # others are looked through for long before it is
     found = identify(equation=text, rules=[said.partition("'s ")[0]] if alone else None)
     assert str(found) == f"the equation follows {said}"
     assert not list(IDENTIFIED.iter_errors(json.loads(json.dumps(found.to_json()))))
