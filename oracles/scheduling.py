@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from oracles.harness.evidence import rates
+from oracles.harness.evidence import guesses, rates
 from oracles.harness.evidence.rates import Fit
 from oracles.harness.subjects.equations.rated import Rated
 from oracles.harness.subjects.scheduled import START, Function, Scheduled, Seen, scheduled
@@ -321,7 +321,7 @@ def _of(
     if not fits and seen.base is None and not seen.ahead and (plan := rates.warmed_up(seen, own)):
         return ScheduleIdentification(who.name, plan=plan)
     fits = fits or of_others() or made(own, first=False)
-    looked = [one for one in among if rates.guessed(one)]
+    looked = [one for one in among if guesses.from_any(one)]
     tried = sum(1 if fits and fits[0].torchs else len(one.timings) for one in looked)
     held = sum(fit.schedule in looked for fit in fits)
     return ScheduleIdentification(who.name, _simplest(fits), ruled_out=tried - held)

@@ -1,0 +1,262 @@
+"""Settings that may have given some rates: guesses, each of which must then give every rate.
+
+A schedule of whole numbers and words is a straight line in its real settings, or a power of one.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product, starmap
+from typing import Any
+
+from oracles.harness.evidence import customary, cycles
+from oracles.harness.evidence.cycles import Guess, Rates
+from oracles.harness.evidence.shorter import ROUGHLY, shorter
+from oracles.schedules.schedule import BATCHES, Schedule, Settings, Timing
+
+LATER = 4
+"""How many times as long as rates are known is looked for what they do not show."""
+
+LONG = 200
+"""Rates that are looked at one by one, and periods that are tried one by one."""
+
+POWERS = ("ExponentialLR", "StepLR", "MultiStepLR")
+"""Schedules that multiply the rate with a number, now and then."""
+
+LINES: Mapping[str, tuple[tuple[tuple[str, ...], Mapping[str, float]], ...]] = {
+    "ConstantLR": ((("factor",), {}),),
+    "LinearLR": ((("start_factor",), {}), (("end_factor",), {"start_factor": 1.0})),
+    "PolynomialLR": (((), {}),),
+    "CosineAnnealingLR": ((("eta_min",), {}),),
+    "CosineAnnealingWarmRestarts": ((("eta_min",), {}),),
+}
+"""Schedules that are straight lines in the base rate and this setting, or its product with it,
+while others are what they are said to be; LinearLR rises to the base rate or falls from it."""
+
+SCALED = ("ConstantLR", "LinearLR")
+"""Those whose setting is a share of the base rate, of which torch takes none above 1."""
+
+
+def from_any(schedule: Schedule) -> bool:
+    """Whether settings of it are made of any rates: else they rule none of its timings out.
+
+    Those of a cycle are made of rates that show how it turns.
+    """
+    return schedule.name in (*POWERS, *LINES) or not schedule.home
+
+
+def guesses(
+    schedule: Schedule, timing: Timing, rates: Rates, base: float | None
+) -> Iterator[Guess]:
+    """What may have given some rates.
+
+    Args:
+        schedule: whose settings.
+        timing: of it.
+        rates: from epoch 0 on.
+        base: the base rate, where it is known.
+    """
+    if schedule.name in cycles.GUESSES:
+        yield from cycles.GUESSES[schedule.name](rates, base)
+    elif schedule.name in POWERS:
+        yield from starmap(Guess, _powers(schedule, timing, rates, base))
+    elif schedule.name in LINES:
+        for settings in _whole(schedule, rates):
+            for names, others in LINES[schedule.name]:
+                own = settings._replace(**others)
+                yield from starmap(Guess, _line(schedule, timing, own, names, rates, base))
+    elif schedule.name in customary.GUESSES:
+        yield from starmap(Guess, customary.guessed(schedule, rates, base))
+
+
+def _whole(schedule: Schedule, rates: Rates) -> Iterator[Settings]:
+    """Settings that are whole numbers or words, or few enough to be tried."""
+    count = len(rates)
+    choices: dict[str, Sequence[Any]] = {}
+    for name, ends in schedule.draws.items():
+        if name == "power":
+            choices[name] = customary.POWERS
+        elif name == "T_mult":
+            choices[name] = (1, 2, 3)
+        elif isinstance(ends, list):
+            choices[name] = ends
+        elif isinstance(ends[0], int):
+            usual = range(1, min(2 * count, LONG + 2) if count <= LONG + 1 else 1)
+            choices[name] = (*usual, *_beyond(usual.stop, name, rates))
+    for values in product(*choices.values()):
+        yield schedule.settings(**dict(zip(choices, values, strict=True)))
+
+
+def _beyond(least: int, name: str, rates: Rates) -> list[int]:
+    """Longer ones: where rates turn, or would."""
+    rises = (t for t in range(1, len(rates)) if rates[t] > rates[t - 1])
+    turns = (*map(rates.index, (rates[-1], min(rates), max(rates))), next(rises, 0))
+    near = {n * t + i for t in turns for n in (1, BATCHES) for i in (-1, 0, 1)}
+    if rates.within > ROUGHLY:  # which may be the beginning of many
+        near |= {*range(least, LATER * least, max(least // LATER, 1))}
+    near |= {n + i for n in _lengths(name, rates) for i in (-1, 0, 1)}
+    return sorted(n for n in near if n >= least)
+
+
+def _lengths(name: str, rates: Sequence[float]) -> Iterator[int]:
+    """How long a schedule may be of which rates are the beginning: its cosine, or its power."""
+    if name != "total_iters":
+        found = cycles.any_half_period(rates)
+        yield from [round(found)] if found else []
+        if 0 < rates[-1] < rates[0]:  # to a floor of 0
+            yield round((len(rates) - 1) * math.pi / math.acos(2 * rates[-1] / rates[0] - 1))
+    elif 0 < rates[-1] < rates[0]:
+        for power in customary.POWERS:
+            yield round((len(rates) - 1) / (1 - (rates[-1] / rates[0]) ** (1 / power)))
+
+
+def _line(
+    schedule: Schedule,
+    timing: Timing,
+    settings: Settings,
+    names: Sequence[str],
+    rates: Rates,
+    base: float | None,
+) -> Iterator[tuple[Settings, float]]:
+    """The base rate and the setting that a line through two rates gives, if others are on it."""
+    rounded = rates.within > ROUGHLY
+    some = [*range(len(rates))] if rounded else telling(len(rates))
+
+    def at(t: int, start: float, value: float) -> float:
+        if schedule.name in SCALED:
+            value = value / start if start else 0.0
+        return float(timing.rate(t, start, settings._replace(**dict.fromkeys(names, value))))
+
+    if not _roughly(at, rates, base, names):
+        return
+    unit = 1.0
+    first = [at(t, unit, 0.0) for t in some]
+    second = [at(t, unit, unit) - own for t, own in zip(some, first, strict=True)]
+    solved = _solved(first, second, rates, some, base, names)
+    if solved is None:
+        return
+    start, value = solved
+    if schedule.name in SCALED:
+        value = value / start
+        if value > 1 + rates.within:
+            return
+    nothing = (0.0,) if rounded or abs(value) <= ROUGHLY * abs(start) else ()
+    values = (*nothing, *shorter(value, rates.within))
+    starts = shorter(start, rates.within) if base is None else (start,)
+    for near_start, near in product(starts, values):
+        yield settings._replace(**dict.fromkeys(names, near)), near_start
+
+
+def _roughly(
+    at: Callable[[int, float, float], float],
+    rates: Rates,
+    base: float | None,
+    names: Sequence[str],
+) -> bool:
+    """Whether the line through some rates meets one more: a look that costs little."""
+    some = sorted({0, len(rates) // 3, 2 * len(rates) // 3, len(rates) - 1})
+    first = [at(t, 1.0, 0.0) for t in some]
+    second = [at(t, 1.0, 1.0) - own for t, own in zip(some, first, strict=True)]
+    return _solved(first, second, rates, some, base, names) is not None
+
+
+def telling(count: int) -> list[int]:
+    """Epochs by which settings are guessed: all of a few, and some of many."""
+    quarters = (count // 4, count // 2, 3 * count // 4, count - 1)
+    return sorted({*range(min(count, 6)), *quarters})
+
+
+def _solved(
+    first: Sequence[float],
+    second: Sequence[float],
+    every: Rates,
+    some: Sequence[int],
+    base: float | None,
+    names: Sequence[str],
+) -> tuple[float, float] | None:
+    """u and v of ``rates = u * first + v * second``, if all of it is so but for roundings."""
+    rates = [every[t] for t in some]
+    if base is None and not names:
+        t = max(range(len(rates)), key=lambda i: abs(first[i]))
+        pair = (rates[t] / first[t], 0.0) if first[t] else None
+    elif base is not None:
+        t = max(range(len(rates)), key=lambda i: abs(second[i]))
+        pair = (base, (rates[t] - base * first[t]) / second[t] if second[t] else 0.0)
+    else:
+        pair = (_through_two if every.within == ROUGHLY else _between)(first, second, rates)
+    if pair is None or pair[0] == 0:
+        return None
+    u, v = pair
+    size = max(map(abs, rates))
+    rows = zip(first, second, rates, strict=True)
+    return pair if all(abs(u * a + v * b - r) <= every.within * size for a, b, r in rows) else None
+
+
+def _through_two(
+    first: Sequence[float], second: Sequence[float], rates: Sequence[float]
+) -> tuple[float, float] | None:
+    """By the two epochs that tell most."""
+    pairs = [(i, j) for i in range(len(rates)) for j in range(i)]
+    i, j = max(pairs, key=lambda p: abs(first[p[0]] * second[p[1]] - first[p[1]] * second[p[0]]))
+    determinant = first[i] * second[j] - first[j] * second[i]
+    if abs(determinant) < ROUGHLY:
+        return None
+    u = (rates[i] * second[j] - rates[j] * second[i]) / determinant
+    v = (first[i] * rates[j] - first[j] * rates[i]) / determinant
+    return u, v
+
+
+def _between(
+    first: Sequence[float], second: Sequence[float], rates: Sequence[float]
+) -> tuple[float, float] | None:
+    """By all epochs, the sum of squares being the least: what is rounded goes through none."""
+    (aa, ab, ar), (_, bb, br) = (
+        [sum(map(operator.mul, own, other)) for other in (first, second, rates)]
+        for own in (first, second)
+    )
+    determinant = aa * bb - ab * ab
+    if abs(determinant) <= ROUGHLY**2 * aa * bb:
+        return None
+    return (bb * ar - ab * br) / determinant, (aa * br - ab * ar) / determinant
+
+
+def _powers(
+    schedule: Schedule, timing: Timing, rates: Rates, base: float | None
+) -> Iterator[tuple[Settings, float]]:
+    """Where rates fall, and by which factor; steps that are alike are of one length."""
+    falls = [t for t in range(1, len(rates)) if rates[t] != rates[t - 1] and rates[t - 1]]
+    if not falls:
+        return
+    share = rates[falls[0]] / rates[falls[0] - 1]
+    found = [share, 2 - 1 / share if share else share]  # of what falls as 1/(1 + (1−q)t)
+    found += [1 - (rates[0] / rates[-1] - 1) / (len(rates) - 1)] if rates[-1] else []
+    found += [math.exp(-k) for k in shorter(-math.log(share))] if 0 < share < 1 else []
+    for count in {len(falls), len(rates) - 1}:  # the longer the way, the less a rounding matters
+        found += [abs(rates[falls[-1]] / rates[0]) ** (1 / count)] if rates[0] else []
+    for gamma in (g for q in found if q > 0 for g in shorter(q, rates.within)):
+        for settings in _falling(schedule, gamma, falls, len(rates)):
+            first = timing.rate(0, 1.0, settings)
+            for start in shorter(rates[0] / first, rates.within) if base is None else (base,):
+                yield settings, start
+
+
+FEW = 12
+"""Milestones that anybody writes down."""
+
+
+def _falling(
+    schedule: Schedule, gamma: float, falls: Sequence[int], count: int
+) -> Iterator[Settings]:
+    if schedule.name == "ExponentialLR":
+        yield schedule.settings(gamma=gamma)
+    elif schedule.name == "StepLR":
+        apart = falls[1] - falls[0] if len(falls) > 1 else count
+        for k in sorted({falls[0], falls[0] + 1, falls[0] - 1, apart, BATCHES * apart}):
+            if k > 0:
+                yield schedule.settings(step_size=k, gamma=gamma)
+    elif len(falls) <= FEW:
+        for shift in (0, -1, 1):
+            milestones = tuple(max(t + shift, 0) for t in falls)
+            yield schedule.settings(milestones=milestones, gamma=gamma)
