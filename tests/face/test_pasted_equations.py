@@ -140,6 +140,7 @@ SEVERAL = {
 
 RATES = {
     "0.1*0.95**t": "ExponentialLR's one_ahead with gamma=0.95 from 0.1",
+    "0.1*0.95**(t-1)": "ExponentialLR's per_epoch with gamma=0.95 from 0.1",
     "lr*exp(-0.05*t)": "ExponentialLR's one_ahead with gamma=0.951229424501",
     "lr/(1 + 0.01*t)": "ExponentialLR's inverse_time with gamma=0.99, one epoch ahead",
     "0.1/(1 + 0.01*t)": "ExponentialLR's inverse_time with gamma=0.99 from 0.1, one epoch ahead",

@@ -36,7 +36,7 @@ from oracles.schedules.composed import Single
 from oracles.schedules.registry import SCHEDULES
 from oracles.schedules.schedule import Schedule, Timing
 from oracles.scheduling import identify_schedule
-from tests.support import clock, schedules
+from tests.support import clock, marks, schedules
 
 PACKAGE = Path(oracles.__file__).parent
 CHECKED = Draft202012Validator(json.loads((PACKAGE / "reports/schedule.schema.json").read_bytes()))
@@ -318,6 +318,12 @@ def test_what_is_not_told_is_said_to_be() -> None:
     assert f"Not told by these rates, which end before it shows: {said}." in [*found.remarks()]
 
 
+def test_of_a_first_period_is_not_said_how_long_the_next_one_is() -> None:
+    told = [*identify_schedule(CUT["nearly a cosine"][0]).remarks()]
+    also = "CosineAnnealingWarmRestarts's restart_before_floor with T_0=100, eta_min=0 from 0.1"
+    assert told[-1] == f"These rates are also those of {also}."
+
+
 @pytest.mark.parametrize(("rates", "expected"), LISTS, ids=lambda one: str(one)[:24])
 def test_a_list_of_rates_is_read(rates: Sequence[float], expected: str) -> None:
     """Also one that was kept in float32, and one with a warm-up before something else."""
@@ -328,6 +334,8 @@ def written(rate: Callable[[int], float], count: int, digits: str) -> list[float
     """As somebody reads them from a log."""
     return [float(f"{rate(t):{digits}}") for t in range(count)]
 
+
+END = "a cosine that may end at any time"
 
 ROUNDED: dict[str, tuple[list[float], str]] = {
     "by hand": (
@@ -348,9 +356,11 @@ ROUNDED: dict[str, tuple[list[float], str]] = {
         written(lambda t: 0.1 * cosine(t, 20), 21, ".4g"),
         "follows CosineAnnealingLR's to_floor with T_max=20, eta_min=0 from 0.1",
     ),
-    "a cosine that may end at any time": (
-        written(lambda t: 0.1 * cosine(t, 100), 9, ".5f"),
-        "begins as CosineAnnealingLR's to_floor from 0.1",
+    END: (
+        written(lambda t: 0.1 * cosine(t, 40), 12, ".4f"),
+        "begins as CosineAnnealingLR's to_floor from 0.1 or CosineAnnealingLR's per_batch with "
+        "T_max=78, eta_min=0.00484 from 0.100004 or CosineAnnealingWarmRestarts's per_batch with "
+        "T_0=78, eta_min=0.00484 from 0.100004",
     ),
     "a warm-up and a cosine that may have ended": (
         written(lambda t: 1e-3 * (t / 10 if t < 10 else cosine(t - 10, 40)), 50, ".4g"),
@@ -369,7 +379,7 @@ ROUNDED: dict[str, tuple[list[float], str]] = {
 """Rates of which some digits are not there, and what those that are tell."""
 
 
-@pytest.mark.parametrize("what", ROUNDED)
+@pytest.mark.parametrize("what", marks.slow(ROUNDED, END))
 def test_rates_are_read_to_their_digits(what: str) -> None:
     rates, said = ROUNDED[what]
     read = "" if "no known" in said else ", read to its digits,"
