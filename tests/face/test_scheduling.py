@@ -423,6 +423,12 @@ def test_what_goes_with_one_base_rate_alone_is_not_named() -> None:
     assert not found.named
 
 
+def test_a_ramp_of_which_the_end_is_not_met_is_a_ramp() -> None:
+    found = identify_schedule(lambda t, lr: lr * min(1, (t + 1) / 20000))
+    told = "rises by 5e-05 × the base rate a step from 5e-05 × the base rate: so begin LinearLR, "
+    assert str(found).startswith(f"<lambda> {told}")
+
+
 def test_settings_that_are_not_taken_are_told() -> None:
     found = identify_schedule(schedules.warm_up)
     (fit,) = found.fits
