@@ -390,7 +390,7 @@ def rivals(fits: Sequence[Fit], seen: Seen) -> Iterator[Fit]:
 def on_a_line(seen: Seen) -> str:
     """What there is to say of rates on one straight line that does not end at 0; else nothing.
 
-    The first rate of one that rises may be there twice, as that of a ramp from one on is.
+    The first rate may be there twice, as that of a ramp from one on is.
 
     Each of them may be a few roundings off, and what is added up step by step as many as there are.
 
@@ -400,7 +400,7 @@ def on_a_line(seen: Seen) -> str:
     ''
     """
     rates, unit = seen.near[seen.ahead :], seen.base or 1.0
-    twice = int(rates[0] == rates[1] < rates[2])
+    twice = int(rates[0] == rates[1] != rates[2])
     far = [(t - seen.ahead, r / (base or 1)) for base, some in seen.beside for t, r in some.items()]
     near = [(t, rate / unit) for t, rate in enumerate(rates)]
     points = [(t - twice, rate) for t, rate in (*near, *far) if t >= twice]
