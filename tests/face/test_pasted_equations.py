@@ -164,7 +164,7 @@ ENDLESS_RAMP = (
 )
 
 
-@pytest.mark.parametrize("text", RATES)
+@pytest.mark.parametrize("text", RATES, ids=lambda text: text[:24])
 def test_a_rate_is_asked_as_far_as_it_takes(text: str) -> None:
     rated = read(f"η_t = {text}; w -= η_t*g").rated
     assert rated is not None

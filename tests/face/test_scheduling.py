@@ -284,7 +284,7 @@ CUT: dict[str, tuple[list[float], str]] = {
         [0.01, *(0.01 * (t + 1) for t in range(8))],
         "rises by 0.01 a step from 0.01: so begin LinearLR, CyclicLR, OneCycleLR and every warm-up",
     ),
-    "downhill after a first rate that is there twice": (
+    "downhill, the first rate twice": (
         [0.1, *(0.1 - 0.01 * t for t in range(6))],
         "falls by 0.01 a step from 0.1: so begin LinearLR, PolynomialLR with power=1 and others",
     ),
