@@ -612,13 +612,14 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
 
 
 def _recorded(witness: Witness, rule: Rule) -> OwnRate | None:
-    """The learning rate of a record in which it changes."""
+    """The learning rate of a record in which it changes by a schedule that is known."""
     own = witness.names(rule).get("lr") if isinstance(witness, Recorded) else None
     rates = witness.trace.hyper[own] if own else ()  # type: ignore[attr-defined]
     if len(rates) < SHORTEST or len({*rates}) == 1:
         return None
     found = identify_schedule(rates)
-    return OwnRate("", replace(found, name=found.name.replace("the list", str(own))))
+    rate = OwnRate("", replace(found, name=found.name.replace("the list", str(own))))
+    return rate if rate.told else None
 
 
 def _seen(sieve: Sieve, rule: Rule) -> Ranges:

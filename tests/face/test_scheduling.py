@@ -339,7 +339,7 @@ def written(rate: Callable[[int], float], count: int, digits: str) -> list[float
     return [float(f"{rate(t):{digits}}") for t in range(count)]
 
 
-END = "a cosine that may end at any time"
+END, RAMP = "a cosine that may end at any time", "a ramp and a cosine that may have ended"
 
 ROUNDED: dict[str, tuple[list[float], str]] = {
     "by hand": (
@@ -366,7 +366,7 @@ ROUNDED: dict[str, tuple[list[float], str]] = {
         "T_max=78, eta_min=0.00484 from 0.100004 or CosineAnnealingWarmRestarts's per_batch with "
         "T_0=78, eta_min=0.00484 from 0.100004",
     ),
-    "a warm-up and a cosine that may have ended": (
+    RAMP: (
         written(lambda t: 1e-3 * (t / 10 if t < 10 else cosine(t - 10, 40)), 50, ".4g"),
         "begins as get_cosine_schedule_with_warmup's from_zero with num_warmup_steps=10 from 0.001",
     ),
@@ -383,7 +383,7 @@ ROUNDED: dict[str, tuple[list[float], str]] = {
 """Rates of which some digits are not there, and what those that are tell."""
 
 
-@pytest.mark.parametrize("what", marks.slow(ROUNDED, END))
+@pytest.mark.parametrize("what", marks.slow(ROUNDED, END, RAMP, "a cosine", "by hand"))
 def test_rates_are_read_to_their_digits(what: str) -> None:
     rates, said = ROUNDED[what]
     read = "" if "no known" in said else ", read to its digits,"

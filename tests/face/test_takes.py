@@ -95,6 +95,7 @@ class Stale(torch.optim.SGD):
         return None
 
 
+@pytest.mark.slow
 def test_a_case_that_is_off_says_more_than_arguments_that_rest() -> None:
     found = identify(Stale, ["SGD", "Adadelta"])
     told = "nearest is SGD's nesterov_ignored, which holds else, but at nesterov=True is off by"
@@ -116,6 +117,7 @@ class Warming(torch.optim.RAdam):
         return None
 
 
+@pytest.mark.slow
 def test_what_it_follows_for_a_while_it_does_not_while_arguments_rest() -> None:
     found = identify(Warming, ["SGD", "RAdam"])
     assert found.nearest is not None and found.nearest.where == "over 128 steps"

@@ -31,11 +31,20 @@ from oracles.harness.cases.short import short_cases
 from oracles.harness.cases.strategies import Lead
 from oracles.optimizers.registry import RULES
 from oracles.rule import Convention, Rule
+from tests.support.marks import slow
 
 Predicate = Callable[[Case], bool]
 Features = dict[str, Predicate]
 
-ALL = pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+QUICK = ("SGD", "Adam", "Muon")
+"""Rules whose cases are looked at each time; those of the others are drawn in the same ways."""
+
+SLOW = [name for name in RULES if name not in QUICK]
+ALL = pytest.mark.parametrize(
+    "rule",
+    slow(RULES.values(), *SLOW, by=lambda rule: rule.name),
+    ids=lambda rule: rule.name,
+)
 
 
 def of_shape(shape: tuple[int, ...], p: Parameter) -> bool:
