@@ -369,14 +369,14 @@ def _rated(
     def given() -> Identification:
         return replace(_told(evidence(rest, {}, {}, draws), rules), rate=rate)
 
-    if not rate.told:
-        found = whole(rules)
-        return found if found.fits or not (apart := given()).fits else apart
+    if not rate.told and (found := whole(rules)).fits:
+        return found
     apart = given()
     if not apart.fits:
-        return whole(rules)
+        return whole(rules) if rate.told else found
     own = [c.rule for c in apart.fits if DECAY in c.rule.hyper()._fields]
-    return found if own and (found := whole(own)).fits else apart
+    found = whole(own) if rate.told and own else apart
+    return found if found.fits else apart
 
 
 def arguments_of(rules: Iterable[Rule]) -> list[str]:

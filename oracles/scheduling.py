@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
-from itertools import product
 from typing import Any
 
 from oracles.harness.evidence import guesses, rates
@@ -62,7 +61,7 @@ class ScheduleIdentification:
     @property
     def torchs(self) -> bool:
         """Whether it is as torch has it."""
-        return self.plan is not None or any(fit.timing is fit.schedule.torch for fit in self.fits)
+        return self.plan is not None or any(fit.torchs for fit in self.fits)
 
     def __str__(self) -> str:
         if self.fault:
@@ -119,6 +118,7 @@ class ScheduleIdentification:
             ],
             "plan": None if self.plan is None else str(self.plan),
             "line": self.line,
+            "alike": self.alike,
         }
 
 
@@ -306,9 +306,7 @@ def _of(
         return (made(others, first=True) if seen.near[0] == 0 else []) or made(own, first=True)
 
     if seen.off:  # many may be so to a few digits, and all of them are told
-        fits = [
-            f for some, one in product((own, others), (True, False)) for f in made(some, first=one)
-        ]
+        fits = made(among, first=True) + made(among, first=False)
         ordered = sorted(fits, key=lambda fit: fit.simplicity)
         told = (*rates.rivals(ordered, seen),)
         return ScheduleIdentification(who.name, told, alike=True)

@@ -489,13 +489,14 @@ def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
         for name in names
         if name not in varying and (series := [_typed(name, getattr(h, name)) for h in reached])
     }
+    wheres = speaks.where, listens.where
     return Translation(
         speaks,
         listens,
         _joined(listens, values),
         {listens.names[name]: _varying(name, asked, found) for name in varying},
         {listens.names[n]: value for e in found.entries for n, value in e.vectors.items()},
-        (*found.ranges, *{who.where.words for who in (speaks, listens) if who.where is not ALWAYS}),
+        (*found.ranges, *dict.fromkeys(where.words for where in wheres if where is not ALWAYS)),
         tuple(": ".join(filter(None, (e.formula, e.reason))) for e in found.entries),
         way=found,
     )

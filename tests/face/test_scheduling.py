@@ -299,6 +299,10 @@ CUT: dict[str, tuple[list[float], str]] = {
         "follows get_wsd_schedule's from_one with num_warmup_steps=5, num_decay_steps=1, "
         "num_stable_steps=2, warmup_type=linear, min_lr_ratio=0 from 0.5",
     ),
+    "down and back but for a rounding": (
+        [0.1, 0.05, 0.02, 0.05, math.nextafter(0.1, 0)],
+        "follows no known schedule (70 were ruled out)",
+    ),
     "a ramp and hardly more": (
         [toothed(t, 3) for t in range(8)],
         "follows no known schedule (70 were ruled out)",
@@ -419,6 +423,12 @@ def test_a_list_is_what_a_wrong_digit_makes_it() -> None:
     rates = [0.1 * 0.9**t for t in range(12)]
     rates[7] *= 1.000001
     assert not oracles.identify(rates).named
+
+
+def test_what_torch_has_none_of_is_not_torchs() -> None:
+    warm = ["get_constant_schedule_with_warmup"]
+    found = identify_schedule(lambda t, lr: lr * min(1.0, t / 4), warm)
+    assert found.named and not found.torchs
 
 
 def test_what_goes_with_one_base_rate_alone_is_not_named() -> None:

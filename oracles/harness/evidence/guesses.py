@@ -95,7 +95,8 @@ def _beyond(least: int, name: str, rates: Rates) -> list[int]:
     turns = (*map(rates.index, (rates[-1], min(rates), max(rates))), next(rises, 0))
     near = {n * t + i for t in turns for n in (1, BATCHES) for i in (-1, 0, 1)}
     if rates.within > ROUGHLY:  # which may be the beginning of many
-        near |= {*range(least, LATER * least, max(least // LATER, 1))}
+        longer = max(least, len(rates))
+        near |= {*range(longer, LATER * longer, longer // LATER or 1)}
     near |= {n + i for n in _lengths(name, rates) for i in (-1, 0, 1)}
     return sorted(n for n in near if n >= least)
 
@@ -109,7 +110,8 @@ def _lengths(name: str, rates: Sequence[float]) -> Iterator[int]:
             yield round((len(rates) - 1) * math.pi / math.acos(2 * rates[-1] / rates[0] - 1))
     elif 0 < rates[-1] < rates[0]:
         for power in customary.POWERS:
-            yield round((len(rates) - 1) / (1 - (rates[-1] / rates[0]) ** (1 / power)))
+            if done := 1 - (rates[-1] / rates[0]) ** (1 / power):  # but for a rounding of none
+                yield round((len(rates) - 1) / done)
 
 
 def _line(

@@ -28,18 +28,17 @@ def nearest(sieve: Sieve) -> Near | None:
     """
     right = {} if isinstance(sieve.witness, Recorded) else _right(sieve)
     some = right or dict.fromkeys(sieve.ranked[:FEW], frozenset[str]())
+    if not some:
+        return None
     off = {c: nearness(c, sieve.known(c.rule)) for c in some}
-    for candidate in sorted(off, key=lambda c: (-len(some[c]), off[c].typical, off[c].largest))[:1]:
-        rule, witness = candidate.rule, sieve.witness
-        beside = (
-            witness.unread(rule) if isinstance(witness, Recorded) else sorted(sieve.aside(rule))
-        )
-        near = _placed(sieve, off[candidate], some[candidate])
-        if near.share == 1:  # where it is off, if not by much
-            near = proven(sieve, Sifted((candidate,)))[1] or near
-        like = near.share > LIKE or near.largest < LIKE or near.where
-        return replace(near, aside=(*beside,)) if like else None
-    return None
+    candidate = min(off, key=lambda c: (-len(some[c]), off[c].typical, off[c].largest))
+    rule, witness = candidate.rule, sieve.witness
+    beside = witness.unread(rule) if isinstance(witness, Recorded) else sorted(sieve.aside(rule))
+    near = _placed(sieve, off[candidate], some[candidate])
+    if near.share == 1:  # where it is off, if not by much
+        near = proven(sieve, Sifted((candidate,)))[1] or near
+    like = near.share > LIKE or near.largest < LIKE or near.where
+    return replace(near, aside=(*beside,)) if like else None
 
 
 def _right(sieve: Sieve) -> dict[Candidate, frozenset[str]]:
@@ -71,4 +70,4 @@ def _placed(sieve: Sieve, near: Near, right: Collection[str]) -> Near:
     alone = ALL not in right
     told = [what for what in there if (what in right) == alone and what not in (ALL, AGAIN)]
     where = " and ".join(f"{'at' if '=' in what else 'with'} {what}" for what in told)
-    return replace(near, where=where if right else "", alone=alone and bool(where and right))
+    return replace(near, where=where, alone=alone and bool(where))

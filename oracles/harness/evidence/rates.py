@@ -41,7 +41,7 @@ class Fit:
         settings: what it is followed with, where that is one thing.
         base: the base rate, where that is made of the rates.
         assumed: what settings are that the subject does not take.
-        open: settings that rates do not tell, because they end before these show.
+        open: settings that these rates do not tell: they end before, or some digits are not there.
         ahead: how many epochs there were before the first step.
     """
 

@@ -147,11 +147,11 @@ class Function:
         for last in FARTHER:
             near = own(range(-self._before, last + 1), START, {})
             for ahead in sorted({0, self._before}, reverse=not self.scaled):
-                moved = [(b, {t + ahead: r for t, r in rates.items()}) for b, rates in beside]
+                moved = [(b, {t + ahead: r for t, r in far.items()}) for b, far in beside]
                 written = self._written if ahead and not self.scaled else None
                 rates = [rate for t, rate in near.items() if t >= -ahead]
                 yield Seen(rates, base, moved, ahead, written)
-            if len(near) <= last:  # that is all there is
+            if last not in near:  # that is all there is
                 break
 
     def _at(
@@ -211,10 +211,12 @@ class Listed:
         if not FEWEST <= most < FULL:
             return
         ends = [int(number.as_tuple().exponent) if number else 0 for number in shown]
-        yield Seen(self.all, off=[0.5 * 10.0 ** min(ends)] * len(ends))
+        readings = [(min(ends),) * len(ends)]
         for digits in range(most, FEWEST - 1, -1):
             last = (n.adjusted() + 1 - digits if n else min(ends) for n in shown)
-            yield Seen(self.all, off=[0.5 * 10.0 ** min(p) for p in zip(last, ends, strict=True)])
+            readings.append((*map(min, last, ends),))
+        for places in dict.fromkeys(readings):
+            yield Seen(self.all, off=[0.5 * 10.0**place for place in places])
 
     def shown(self) -> None:
         return None

@@ -166,7 +166,7 @@ class Roles:
             if (other := roles.setdefault(role, name)) != name:
                 why = f"{other} and {name} would both be {role}"
                 if role == "lr":
-                    why += "; of a schedule's write 1 for a factor, its value for another setting"
+                    why += "; write a schedule's factor as 1, its other settings as numbers"
                 self._fail(why, self.open[name])
         return self.of
 
