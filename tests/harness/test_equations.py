@@ -122,7 +122,7 @@ def test_what_is_said_beats_what_is_guessed() -> None:
 
 REFUSED = {
     "w -= lr*foo(g)": ("'foo' is no function", 1, 9),
-    "w -= lr*g\nw -= lr * h": ("h is not understood: write its value in its place, or", 2, 11),
+    "w -= lr*g\nw -= lr * h": ("h is not understood: write its value in its place", 2, 11),
     "lr_t = lr*(1 + cos(π*t/T)); w -= lr_t*g": ("T is not understood: write its value", 1, 24),
     "lr_t = 0.1*gamma**t; w -= lr_t*g": ("gamma is not understood: write its value", 1, 12),
     "lr_t = 0.1*0.95**n_calls; w -= lr_t*g": ("such as names={'t': 'n_calls'}", 1, 18),

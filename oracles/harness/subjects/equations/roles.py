@@ -179,8 +179,7 @@ class Roles:
         if known and not (known[0] == "lr" and self._raised(name)):
             return known[0]
         if uses[0] == "lr" and not self._may_be_rate(name):
-            value = "write its value in its place, or say what it is by names={...}"
-            self._fail(f"{name.rstrip('_')} is not understood: {value}", node)
+            self._fail(f"{name.rstrip('_')} is not understood: write its value in its place", node)
         return self._ask(node, uses[0], "is not understood")
 
     def _raised(self, name: str) -> bool:
