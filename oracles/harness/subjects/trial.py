@@ -152,7 +152,7 @@ class Trial:
         """The same at each call, and each time a new one."""
         kind = number % len(self.arrangement.shapes)
         given = values(kind, t, self.arrangement.shapes[kind], self.seed)
-        return given.to_sparse() if self.arrangement.sparse else given
+        return given.to_sparse(min(given.dim(), 1)) if self.arrangement.sparse else given
 
     def _own(self, name: str) -> str | None:
         return self.box.names.get(name) or matched(self.box.accepts, [name]).get(name)
