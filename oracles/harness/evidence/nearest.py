@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import cache
 
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.nearness import RIGHT, Near, nearness
@@ -26,22 +27,26 @@ def nearest(sieve: Sieve) -> Near | None:
     Who is right where an argument is off has all lines right but those that this argument is in.
     Of a record it is told in its words what the candidate leaves aside.
     """
-    right = {} if isinstance(sieve.witness, Recorded) else _right(sieve)
+
+    @cache
+    def off(candidate: Candidate) -> Near:
+        return nearness(candidate, sieve.known(candidate.rule))
+
+    right = {} if isinstance(sieve.witness, Recorded) else _right(sieve, off)
     some = right or dict.fromkeys(sieve.ranked[:FEW], frozenset[str]())
     if not some:
         return None
-    off = {c: nearness(c, sieve.known(c.rule)) for c in some}
-    candidate = min(off, key=lambda c: (-len(some[c]), off[c].typical, off[c].largest))
+    candidate = min(some, key=lambda c: (-len(some[c]), off(c).typical, off(c).largest))
     rule, witness = candidate.rule, sieve.witness
     beside = witness.unread(rule) if isinstance(witness, Recorded) else sorted(sieve.aside(rule))
-    near = _placed(sieve, off[candidate], some[candidate])
+    near = _placed(sieve, off(candidate), some[candidate])
     if near.share == 1:  # where it is off, if not by much
         near = proven(sieve, Sifted((candidate,)))[1] or near
     like = near.share > LIKE or near.largest < LIKE or near.where
     return replace(near, aside=(*beside,)) if like else None
 
 
-def _right(sieve: Sieve) -> dict[Candidate, frozenset[str]]:
+def _right(sieve: Sieve, off: Callable[[Candidate], Near]) -> dict[Candidate, frozenset[str]]:
     """Of the simplest candidates that have cases right the nearest, and what extends it there.
 
     Conventions that nothing speaks for do not make a candidate another one's better; of those that
@@ -52,14 +57,9 @@ def _right(sieve: Sieve) -> dict[Candidate, frozenset[str]]:
     for count in range(DEEP + 1):
         some = [c for c in whole if len(c.conventions) == count]
         if found := {c: cases for c in some if (cases := sieve.right(c))}:
-            off = {c: nearness(c, sieve.known(c.rule)).typical for c in found}
-            first = min(found, key=lambda c: (-len(found[c]), off[c]))
-            closer = (
-                c
-                for c in first.extended()
-                if nearness(c, sieve.known(c.rule)).typical < off[first] - RIGHT
-            )
-            more = {c: sieve.right(c) for c in closer}
+            first = min(found, key=lambda c: (-len(found[c]), off(c).typical))
+            reach = off(first).typical - RIGHT
+            more = {c: sieve.right(c) for c in first.extended() if off(c).typical < reach}
             return {first: found[first]} | {c: more[c] for c in more if more[c] >= found[first]}
     return {}
 

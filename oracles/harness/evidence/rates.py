@@ -12,11 +12,12 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import islice, product
 from typing import Any
 
 from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import FORMATS
+from oracles.harness.arithmetic.formats import FORMATS, round_to
 from oracles.harness.evidence import cycles
 from oracles.harness.evidence.cycles import Guess, Rates
 from oracles.harness.evidence.guesses import LATER, LONG, guesses, telling
@@ -84,10 +85,14 @@ class Fit:
         ahead = ", one epoch ahead" if self.ahead else ""
         return f"{self.schedule.name}'s {self.timing.name}{own}{with_}{base}{ahead}"
 
+    @cached_property
+    def given(self) -> Settings:
+        """The settings as the schedule takes them."""
+        return self.schedule.settings(**self.settings)
+
     def rate(self, t: int) -> float:
         """At an epoch, of a base rate that is known or 1."""
-        settings = self.schedule.settings(**self.settings)
-        return float(self.timing.rate(t, 1.0 if self.base is None else self.base, settings))
+        return float(self.timing.rate(t, 1.0 if self.base is None else self.base, self.given))
 
     @property
     def digits(self) -> int:
@@ -288,7 +293,7 @@ def _held(
     reach = ROUGHLY * max(map(abs, rates))
     some = [(t, rates[t], reach + off[t]) for t in telling(len(rates))]
     guessed = [g for g in guesses(schedule, timing, rates, seen.base) if _near(timing, g, some)]
-    short = all(rate == _in_float32(rate) for rate in rates)
+    short = _in_float32(rates)
     for margin, guess in product(MARGINS if short else MARGINS[:1], guessed):
         fit = _fitted(schedule, timing, guess, seen)
         if fit is not None and gives(fit, guess.base, seen, margin):
@@ -328,12 +333,11 @@ def gives(fit: Fit, base: float, seen: Seen, margin: Margin = MARGINS[0]) -> boo
     count, moved = len(seen.near), seen.ahead - fit.ahead  # which its timing has in it
     apart = 1 + count // LONG if seen.beside else 1
     some = {t: seen.near[t] for t in (*range(min(count, LONG)), *range(LONG, count, apart))}
-    settings = fit.schedule.settings(**fit.settings)
     return all(
         holds(
             fit.schedule,
             fit.timing,
-            settings,
+            fit.given,
             base if start is None else start,
             {t - moved: rate for t, rate in rates.items() if t >= moved},
             margin,
@@ -407,7 +411,7 @@ def on_a_line(seen: Seen) -> str:
     lost = 2 * max(seen.off, default=0.0)  # of a rate, and of those that make the line
     first, last, size = points[0][1], near[-1][1], max(abs(rate) for _, rate in points)
     step = (last - first) / (near[-1][0] - twice)
-    short = all(rate == _in_float32(rate) for rate in rates)
+    short = _in_float32(rates)
     reach = lost + len(rates) * ROUNDINGS * FORMATS["float32" if short else "float64"].u * size
     off = any(abs(first + t * step - rate) > reach for t, rate in points)
     if seen.off:
@@ -447,10 +451,9 @@ def _near(timing: Timing, guess: Guess, rates: Sequence[tuple[int, float, float]
         return False
 
 
-def _in_float32(rate: float) -> float:
-    import numpy as np
-
-    return float(np.float32(rate))
+def _in_float32(rates: Sequence[float]) -> bool:
+    """Whether all may have been kept in that."""
+    return bool((round_to("float32", rates) == rates).all())
 
 
 def declined(subject: Scheduled, schedule: Schedule) -> str:
@@ -492,4 +495,4 @@ def warmed_up(seen: Seen, schedules: Iterable[Schedule]) -> Plan | None:
 
 
 def _plan(fit: Fit) -> Single:
-    return Single(fit.schedule, fit.schedule.settings(**fit.settings))
+    return Single(fit.schedule, fit.given)

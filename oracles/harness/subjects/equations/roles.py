@@ -16,6 +16,9 @@ from oracles.naming import unknown
 GRAD, NABLA = "__grad", "nabla"
 """How ``p.grad`` ends, and what ∇ is called."""
 
+FROM_ZERO = ("epoch", "epochs", "num_updates")
+"""Numbers of steps that are 0 at the first one, as loops and schedules count."""
+
 USUAL: Mapping[str, tuple[str, ...]] = {
     "parameter": (
         *("w", "W", "theta", "Theta", "p", "param", "params", "x", "weight", "weights"),
@@ -24,13 +27,10 @@ USUAL: Mapping[str, tuple[str, ...]] = {
     "gradient": ("g", "grad", "grads", "gradient", "d_p", "dp", "dw", "dW", "dx", "dtheta", "G"),
     "t": (
         *("t", "step", "steps", "iteration", "iterations", "count", "it", "k", "i"),
-        *("epoch", "epochs", "num_updates"),
+        *FROM_ZERO,
     ),
 }
 """Names of what is no hyperparameter."""
-
-FROM_ZERO = ("epoch", "epochs", "num_updates")
-"""Numbers of steps that are 0 at the first one, as loops and schedules count."""
 
 LETTERS: Mapping[str, tuple[str, ...]] = {
     "alpha": ("rho", "momentum", "lr", "power"),
