@@ -198,8 +198,8 @@ def case_of(
     spans = rule.drawing.full
 
     def given(shape: tuple[int, ...], step: int) -> FloatArray:
-        """A gradient; of sparse ones every other element is there, in turn."""
-        there = (np.indices(shape).sum(axis=0) + step) % 2 if rule.sparse else 1
+        """A gradient; of sparse ones every other row is there, in turn."""
+        there = (np.indices(shape)[:1].sum(axis=0) + step) % 2 if rule.sparse else 1
         return sizes[step] * slopes(shape) * array(spans.g, shape) * there
 
     members = tuple(

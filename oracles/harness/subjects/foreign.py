@@ -21,11 +21,14 @@ from oracles.harness.subjects.blackbox import arguments_by_name, hyperparameters
 from oracles.harness.subjects.handing import HANDINGS, TENSORS, tried
 from oracles.harness.subjects.parameter_names import NAMES
 from oracles.harness.subjects.subject import SubjectError, answering
-from oracles.harness.subjects.tensors import LAYOUTS, as_float64, end_to_end
+from oracles.harness.subjects.tensors import LAYOUTS, as_float64, end_to_end, rows, stored
 from oracles.rule import Rule
 
 OTHERS = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 """Arguments that have no names of their own."""
+
+LEAST = {"lr": 0.01}
+"""What is given at least, to whoever does not refuse it."""
 
 Make = Callable[..., Any]
 """A class of optimizers, or a function that makes one: ``(params, **hyperparameters)``."""
@@ -95,6 +98,11 @@ def on_one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def _some_parameters() -> list[torch.nn.Parameter]:
+    """A vector and a matrix."""
+    return [torch.nn.Parameter(torch.zeros(shape)) for shape in ((3,), (5, 7))]
+
+
 @dataclass(frozen=True)
 class ForeignOptimizer:
     """An optimizer that is asked for nothing but the parameters it computes.
@@ -130,7 +138,7 @@ class ForeignOptimizer:
                 named = [*arguments_of(self.make)]
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return tuple(named)
-        made = next(filter(None, map(self._made, ({}, {"lr": 0.01}))), None)
+        made = next(filter(None, map(self._made, ({}, LEAST))), None)
         defaults = arguments_of(type(made)) | getattr(made, "defaults", {}) if made else {}
         tried = [name for name, value in defaults.items() if self._hears(name, value)]
         return tuple(dict.fromkeys([*named, *tried]))
@@ -147,12 +155,16 @@ class ForeignOptimizer:
         other = self._made({"lr": 0.01, name: before / 2 or 0.5})
         return other is None or other.defaults.get(name) != before
 
-    def _made(self, given: Mapping[str, Any], form: str = "") -> Any:
-        """What ``make`` makes of these arguments, if they are any it takes."""
-        params = [torch.nn.Parameter(torch.zeros(shape)) for shape in ((3,), (5, 7))]
+    def _made(
+        self,
+        given: Mapping[str, Any],
+        form: str = "",
+        params: Sequence[torch.nn.Parameter] = (),
+    ) -> Any:
+        """What ``make`` makes of these arguments, if they are any it takes; or None."""
         try:
             with answering():
-                handed = HANDINGS[form or self.form](params)
+                handed = HANDINGS[form or self.form](params or _some_parameters())
                 return self.make(handed, **{**given, **self.fixed})
         except SubjectError:
             return None
@@ -161,13 +173,20 @@ class ForeignOptimizer:
     def form(self) -> str:
         """In which form it takes its parameters: the first one that it does not refuse."""
         with answering():
-            first, *rest = inspect.signature(self.make).parameters.values()
-        forms = tried(first.name)
+            first, *_ = inspect.signature(self.make).parameters
+        forms = tried(first)
         if isinstance(self.make, type) and forms[0] == TENSORS:
             return TENSORS  # as all classes of torch's kind
-        required = {p.name: 0.01 for p in rest if p.default is p.empty and p.kind not in OTHERS}
-        ways = product(forms, (required, required | {"lr": 0.01}))
+        ways = product(forms, self._least)
         return next((form for form, given in ways if self._made(given, form)), TENSORS)
+
+    @cached_property
+    def _least(self) -> tuple[dict[str, float], ...]:
+        """What has to be given beside parameters; some take a learning rate that they need not."""
+        with answering():
+            _, *rest = inspect.signature(self.make).parameters.values()
+        required = {p.name: 0.01 for p in rest if p.default is p.empty and p.kind not in OTHERS}
+        return required, required | LEAST
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -175,6 +194,28 @@ class ForeignOptimizer:
         if self.form == TENSORS:
             return ()
         return tuple((2, 3)[-dimension:] for dimension, names in NAMES.items() for _ in names)
+
+    @cached_property
+    def sparse_only(self) -> bool:
+        """Whether its step refuses gradients that have all their elements, and takes rows."""
+        # Asked again afterwards: whoever raises now and then refuses nothing.
+        dense = torch.ones_like
+        return not self._steps_on(dense) and (
+            self._steps_on(lambda p: rows(dense(p))) and not self._steps_on(dense)
+        )
+
+    def _steps_on(self, gradient: Callable[[torch.Tensor], torch.Tensor]) -> bool:
+        """Whether it takes a step on such gradients, with a closure or without."""
+        params = _some_parameters()
+        ways = (self._made(given, params=params) for given in self._least)
+        made: Any = next(filter(None, ways), None)
+        for p in params:
+            p.grad = gradient(p)
+        for closure in ((), (lambda: torch.zeros(()),)):
+            with suppress(SubjectError), answering():
+                made.step(*closure)
+                return True
+        return False
 
     def handed(self, params: Iterable[Any]) -> Any:
         """Parameters as it takes them."""
@@ -276,7 +317,9 @@ class ForeignOptimizer:
         if values is None:
             return None
         tensor = self._tensor(values, dtype)
-        return tensor.to_sparse() if layout == "sparse" else LAYOUTS[layout](tensor)
+        if layout == "sparse":
+            return stored(tensor)
+        return rows(tensor) if self.sparse_only else LAYOUTS[layout](tensor)
 
     @staticmethod
     def _tensor(values: FloatArray, dtype: str) -> torch.Tensor:

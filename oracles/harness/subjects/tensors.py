@@ -106,6 +106,17 @@ def sparse(values: torch.Tensor, *, halved: bool) -> torch.Tensor:
     )
 
 
+def rows(values: torch.Tensor) -> torch.Tensor:
+    """Same values as a sparse tensor of those rows that are not zero, as of an embedding."""
+    return values.to_sparse(min(values.dim(), 1))
+
+
+def stored(values: torch.Tensor) -> torch.Tensor:
+    """Same values as :func:`rows`, or one by one: it stores no zero."""
+    by_rows = rows(values)
+    return by_rows if bool(by_rows.values().all()) else values.to_sparse()
+
+
 LAYOUTS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "contiguous": lambda values: values,
     "transposed": transposed,

@@ -19,6 +19,7 @@ from oracles.harness.subjects.foreign import ForeignOptimizer, arguments_of, key
 from oracles.harness.subjects.handing import TENSORS
 from oracles.harness.subjects.laid_out import Way
 from oracles.harness.subjects.subject import answering, first_taken
+from oracles.harness.subjects.tensors import rows
 
 Bits = dict[int, torch.Tensor]
 """Parameters by their numbers."""
@@ -52,13 +53,11 @@ class Arrangement:
         shapes: of the parameters.
         options: for its constructor.
         closure: whether its step needs one.
-        sparse: whether it takes sparse gradients only.
     """
 
     shapes: tuple[tuple[int, ...], ...]
     options: Mapping[str, Any]
     closure: bool = False
-    sparse: bool = False
 
 
 def arranged(box: ForeignOptimizer) -> Arrangement:
@@ -68,10 +67,8 @@ def arranged(box: ForeignOptimizer) -> Arrangement:
         SubjectError: there is none; the error of the first.
     """
     ways = (
-        Arrangement(shapes, _options(box, extras), closure, sparse)
-        for sparse, closure, shapes, extras in itertools.product(
-            (False, True), (False, True), SHAPES, EXTRAS
-        )
+        Arrangement(shapes, _options(box, extras), closure)
+        for closure, shapes, extras in itertools.product((False, True), SHAPES, EXTRAS)
     )
     return first_taken(ways, lambda way: Trial(box, way).start().step(0))
 
@@ -152,7 +149,7 @@ class Trial:
         """The same at each call, and each time a new one."""
         kind = number % len(self.arrangement.shapes)
         given = values(kind, t, self.arrangement.shapes[kind], self.seed)
-        return given.to_sparse(min(given.dim(), 1)) if self.arrangement.sparse else given
+        return rows(given) if self.box.sparse_only else given
 
     def _own(self, name: str) -> str | None:
         return self.box.names.get(name) or matched(self.box.accepts, [name]).get(name)
@@ -213,7 +210,7 @@ class Trial:
         Raises:
             NotAsked: this one takes no such gradients.
         """
-        if self.arrangement.sparse:
+        if self.box.sparse_only:
             raise NotAsked("it takes sparse gradients only")
 
 

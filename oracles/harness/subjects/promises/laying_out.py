@@ -95,6 +95,7 @@ def _moved_as(trial: Trial, expected: Bits, got: Bits, before: Bits, what: str) 
 
 def no_dimensions(trial: Trial) -> str:
     """A parameter without dimensions is stepped, as one of one element is."""
+    trial.without_sparse()  # it has no rows
     if why := _odd(trial, (), "a parameter without dimensions"):
         return why
     if trial.box.form != TENSORS:  # names go by dimensions
