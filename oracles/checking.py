@@ -19,7 +19,7 @@ from oracles.harness.evidence.settings import Draws
 from oracles.harness.runs.confined import REST, Lost, answers
 from oracles.harness.subjects.arrays import KINDS
 from oracles.harness.subjects.asking import wanting
-from oracles.harness.subjects.importing import is_nowhere
+from oracles.harness.subjects.importing import limit_of
 from oracles.identification import arguments_of, refuse_unnamed
 from oracles.inquiry import (
     ACCURACY,
@@ -213,7 +213,7 @@ class Checking:
             ValueError: the code has no promise of some name.
             TypeError: it is nothing that can be asked.
         """
-        return answers(self.inquiry, None if is_nowhere(self.subject) else self.time_limit)
+        return answers(self.inquiry, limit_of(self.subject, self.time_limit))
 
     def report(self, known: Mapping[str, Any]) -> Report:
         """What the answers say."""

@@ -20,7 +20,7 @@ from oracles.harness.runs.outcome import line_of, outcome
 from oracles.harness.runs.parts import run_question, sites
 from oracles.harness.runs.profiles import lasting
 from oracles.harness.runs.tally import Tally
-from oracles.harness.subjects.importing import imported, is_nowhere
+from oracles.harness.subjects.importing import imported, limit_of
 from oracles.harness.subjects.scheduled import OWNER, is_scheduler
 from oracles.harness.subjects.subject import SubjectError
 from oracles.inquiry import answer, heard
@@ -142,7 +142,7 @@ def check_schedule(
     draws = Draws(seed, profile)
     refuse_limits(time_limit=time_limit)
     inquiry = ScheduleInquiry(subject, schedule, draws, tuple(not_promised))
-    return reported(subject, dict(answers(inquiry, None if is_nowhere(subject) else time_limit)))
+    return reported(subject, dict(answers(inquiry, limit_of(subject, time_limit))))
 
 
 class Named(NamedTuple):

@@ -17,7 +17,7 @@ from typing import Any
 
 from oracles.harness.runs.alarm import TimeIsUp, alarm
 from oracles.harness.runs.confined import REST, SHARE, answers
-from oracles.harness.subjects.importing import imported
+from oracles.harness.subjects.importing import imported, limit_of
 from oracles.harness.subjects.subject import SubjectError, told
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.harness.watching.events import MEAN, SUM, Ended, Log, Meant, Stepped
@@ -291,6 +291,7 @@ def check_loop(
     'call scheduler.step()'
     """
     refuse_limits(steps=steps, time_limit=time_limit)
+    time_limit = limit_of(fit, time_limit)
     meant = _meant(loss, accumulation, weight_decay, ranks=False)
     ask = partial(_asked, fit, steps, meant, _allowed(allow), time_limit)
     whole = None if time_limit is None else BY_FORCE * time_limit / SHARE

@@ -28,12 +28,17 @@ def imported(name: str) -> Any:
         return getattr(found, attribute)
 
 
-def is_nowhere(subject: Any) -> bool:
-    """Whether something is named of which there is no package: no code is run to see that.
+def limit_of(subject: Any, time_limit: float | None) -> float | None:
+    """A time limit, for which a process is started; None where there is no code that could hang.
 
-    >>> is_nowhere("math:tau"), is_nowhere("mine.optimizers:Adam"), is_nowhere(len)
-    (False, True, False)
+    >>> limit_of("math:tau", 1.0), limit_of("mine.optimizers:Adam", 1.0), limit_of(len, 1.0)
+    (1.0, None, 1.0)
     """
+    return None if _is_nowhere(subject) else time_limit
+
+
+def _is_nowhere(subject: Any) -> bool:
+    """Whether something is named of which there is no package: no code is run to see that."""
     if not isinstance(subject, str):
         return False
     try:
