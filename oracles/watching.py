@@ -1,7 +1,7 @@
 """watch, check_loop: what does not hold in a training loop.
 
-Steps, backward passes, clipping, schedulers and scalers are recorded while somebody's loop runs, a
-few steps on the CPU. A fault is said only where what was seen leaves no other reading; what may be
+Steps, backward passes, clipping, schedulers and scalers are recorded while somebody's loop runs. A
+fault is said only where what was seen leaves no other reading; what may be
 meant so is told apart, with what would tell it.
 """
 

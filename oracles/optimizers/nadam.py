@@ -157,7 +157,7 @@ def step(
     product = state["mu_product"] * mu
     m = convention.average(state["exp_avg"], d, mu, h)
     v = ema_of_squares(state["exp_avg_sq"], d, h.beta2)
-    denominator = convention.denominator(convention.variance(v, h), 1 - h.beta2**t, h)
+    denominator = convention.denominator(convention.variance(v, h), adam.correction(h.beta2, t), h)
     now, ahead = convention.factors(mu, following, product, t, h)
     w = w - scaled(h.lr * now, d, denominator) - scaled(h.lr * ahead, m, denominator)
     return convention.after(w, h), {"mu_product": product, "exp_avg": m, "exp_avg_sq": v}

@@ -153,7 +153,7 @@ def step(
     w = convention.before(w, h)
     m = ema(state["exp_avg"], d, h.beta1)
     v = ema_of_squares(state["exp_avg_sq"], d, h.beta2)
-    c1, c2 = convention.correction(h.beta1, t), 1 - h.beta2**t
+    c1, c2 = convention.correction(h.beta1, t), adam.correction(h.beta2, t)
     length, limit = convention.length(t, h), convention.limit(h)
     long = length > convention.threshold
     # Where r is not asked for, 5 stands for both lengths: its formula may have no value there.

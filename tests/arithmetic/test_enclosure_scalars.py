@@ -62,6 +62,8 @@ NUMBERS = [
     1.5,
     1e-9,
     1e-5,
+    2.5 * 2.0**-24 + 2.0**-60,
+    2.5 * 2.0**-133 + 2.0**-170,
     0.0,
 ]
 
@@ -76,10 +78,16 @@ class TestEntering:
         to, rad = BINARY[dtype], fraction(result.rad[0])
         converted = nearest(F(c), to) if dtype != "float64" else F(c)
         assert admits(result.mid[0], result.rad[0], converted)
+        if dtype in ("float16", "bfloat16"):  # it may stop at float32
+            single = nearest(F(c), FLOAT32)
+            assert isinstance(single, Fraction)
+            assert admits(result.mid[0], result.rad[0], nearest(single, to))
         if dtype == "float64" or short(c):
             assert rad == 0
         else:
-            assert 0 < rad <= max(to.u * abs(F(c)), min(to.tiny / 2, abs(F(c)))) * (1 + EPS)
+            stop = FLOAT32.u / to.u if to.u > FLOAT32.u else 0
+            near = min(to.tiny / 2 * (1 + stop), abs(F(c)))
+            assert 0 < rad <= max(to.u * abs(F(c)), near) * (1 + EPS)
 
     @each_dtype
     @pytest.mark.parametrize("c", [inf, -inf, nan])

@@ -323,6 +323,17 @@ def test_other_golden_questions_are_not_compared() -> None:
     assert told(of_torch(), after) == {(Change.UNKNOWN, "", "", "golden answers")}
 
 
+def test_a_golden_question_that_has_no_answer_any_more_is_told() -> None:
+    """Nothing is known of its rounding then."""
+    gone = next(of_torch().of(Kind.ANSWER))
+    lines = tuple(line for line in of_torch().lines if line is not gone)
+    about = f"golden question {gone['question']}"
+    assert told(of_torch(), replace(of_torch(), lines=lines)) == {
+        (Change.UNASKED, path, gone["dtype"], about) for path in gone["paths"]
+    }
+    assert not told(replace(of_torch(), lines=lines), of_torch())
+
+
 @pytest.mark.parametrize(
     ("name", "narrow"),
     [("paths", ["foreach"]), ("dtypes", ["float64"]), ("devices", ["cuda"])],

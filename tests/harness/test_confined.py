@@ -96,6 +96,23 @@ def test_our_own_errors_are_raised() -> None:
     assert "in _serve" in "".join(caught.value.__notes__)
 
 
+class Particular(Exception):
+    """Made of two things, which its arguments do not tell: it goes to no other process."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(f"{one} {other}")
+
+
+def _particular() -> None:
+    raise Particular("our", "fault")
+
+
+def test_our_own_errors_that_go_to_no_other_process_are_told_in_words() -> None:
+    with pytest.raises(RuntimeError, match="Particular: our fault") as caught:
+        dict(confined(partial(interview, _particular), 600))
+    assert "in _particular" in "".join(caught.value.__notes__)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only forked processes know what is local")
 def test_what_is_asked_may_be_local() -> None:
     def todo(known: Mapping[str, Any]) -> Iterator[Asked]:

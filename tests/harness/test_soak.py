@@ -93,6 +93,23 @@ def test_what_needs_two_parameters_keeps_them() -> None:
     assert "parameter 1, contiguous" in str(refuted.value)
 
 
+def test_what_fails_once_and_never_again_is_told() -> None:
+    class Once(torch.optim.SGD):
+        """Wrong in its very first step, and in no other."""
+
+        steps = 0
+
+        @torch.no_grad()
+        def step(self, closure: Any = None) -> Any:
+            super().step(closure)
+            type(self).steps += 1
+            if type(self).steps == 1:
+                self.param_groups[0]["params"][0].add_(1)
+
+    with pytest.raises(Refuted, match=r"(?s)Once \[for-loop, .*and not when asked again"):
+        soak(RULE, planted(Once), Tally(), cases=CASES, seed=1)
+
+
 def test_a_soak_that_decides_little_is_vacuous(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soaking, "vacuities", lambda tally: ["planted"])
     with pytest.raises(Vacuous, match="planted"):

@@ -352,4 +352,5 @@ def _plain(text: str) -> str:
 
 def _shared(a: str, b: str) -> int:
     """How many characters two texts begin with in common."""
-    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), 0)
+    apart = (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y)
+    return next(apart, min(len(a), len(b)))

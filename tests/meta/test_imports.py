@@ -128,7 +128,7 @@ def test_packages(module: str) -> None:
     """Rules know NumPy only, torch enters through subjects, and pytest calls the harness."""
     packages = {name.partition(".")[0] for name in imported(MODULES[module])}
     foreign = packages - sys.stdlib_module_names - {"oracles"}
-    if FLOORS.index(floor(module)) <= FLOORS.index("oracles.schedules"):
+    if FLOORS.index(floor(module)) <= FLOORS.index("oracles.loop"):
         assert foreign <= {"numpy"}
     if floor(module) != "oracles.harness.subjects":
         assert "torch" not in foreign

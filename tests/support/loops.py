@@ -1523,6 +1523,39 @@ def graph_of_the_gradient(watch: Any) -> Any:
 
 
 @right
+def a_penalty_on_the_gradient(watch: Any) -> Any:
+    """A graph of gradients is a graph that is kept: the second pass is no second batch."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward(create_graph=True)
+            slope: Any = model[0].weight.grad
+            slope.square().mean().backward()
+            for p in model.parameters():
+                assert p.grad is not None
+                p.grad = p.grad.detach()
+            optimizer.step()
+    return model
+
+
+@right
+def a_penalty_on_weights(watch: Any) -> Any:
+    """It has a pass of its own, and is a mean of squares as the loss is."""
+    model = mlp()
+    weight: Any = model[0].weight
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, _ in batches():
+            optimizer.zero_grad()
+            model(x).square().mean().backward()
+            weight.square().mean().backward()
+            optimizer.step()
+    return model
+
+
+@right
 def several_roots(watch: Any) -> Any:
     """One pass of two losses, and passes for some of the parameters."""
     model = mlp()

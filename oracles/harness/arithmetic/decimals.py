@@ -2,7 +2,8 @@
 
 A rule's text is one for all number types (:mod:`oracles.rule`). :class:`Real` stands for its
 scalars where float64 is to be pinned, :class:`Precise` for all of its numbers where two texts are
-asked whether they mean the same. Both keep their type through everything a rule does with them.
+asked whether they mean the same. They keep their type through + − × / and powers; of NumPy's
+functions a :class:`Real` gives float64, whose roots and extrema are the same everywhere.
 """
 
 from __future__ import annotations

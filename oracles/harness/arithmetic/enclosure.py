@@ -415,16 +415,12 @@ for _name, _handler in (("add", _add), ("sub", _subtract), ("mul", multiply), ("
 
 
 def converted(x: Enclosure, format: Format) -> Enclosure:
-    """One rounding, or none to a wider format.
-
-    On its way down from float64 a number may stop at float32. Rounding to nearest errs by no more
-    than u/(1+u), and what that leaves of u is more than a rounding of float32.
-    """
+    """One rounding, or none to a wider format."""
     u = format.u
     if every(x.format.u >= u) and every(x.format.largest <= format.largest):
         return Enclosure(x.mid, x.rad, format, x.nonnegative)
     mid, reach = x.mid, abs(x.mid) + x.rad
-    rad = (x.rad + np.maximum(u * reach, np.minimum(format.eta, reach))) * INFLATE
+    rad = (x.rad + np.maximum(u * reach, np.minimum(format.converted_eta, reach))) * INFLATE
     known = reach <= format.largest
     if not every(known):
         beyond = abs(mid) - x.rad > format.largest * (1 + u)

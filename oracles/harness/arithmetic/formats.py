@@ -81,9 +81,19 @@ class Format:
         return (1 + self.u) ** 4
 
     @cached_property
+    def converted_eta(self) -> Any:
+        """Error of what underflows as it is converted, and may be rounded to float32 on its way.
+
+        Rounding to nearest errs by no more than u/(1+u), and what that leaves of u is more than
+        such a rounding; of eta it leaves nothing, but what underflows is eta/u at most.
+        """
+        stop = Wide(2) ** -_SIGNIFICAND_BITS["float32"]
+        return self.eta * (1 + (self.u > stop) * stop / self.u)
+
+    @cached_property
     def scalar_eta(self) -> Any:
         """Error of a Python float that underflows as it enters a kernel."""
-        return self.eta * (self.scalar_u > 0)
+        return self.converted_eta * (self.scalar_u > 0)
 
 
 def _smallest_subnormal_exponent(dtype: str) -> int:

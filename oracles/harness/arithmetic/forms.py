@@ -130,9 +130,10 @@ def _scaled_quotient(x: Enclosure, denominator: Any, scale: Any) -> Enclosure:
 def _capped_quotient(denominator: Enclosure, numerator: Any) -> Enclosure:
     """Exactly 1 where the numerator is twice the denominator: two roundings take no half away.
 
-    An inverse that is subnormal, of a denominator at the end of its format, is off by 2⁻⁹ of itself
-    at most, and one that overflows is an infinity. Of a denominator that may be 0 the quotient is
-    at most 1 all the same, and at least what the largest denominator gives: rounding is monotone.
+    An inverse that is subnormal, of a denominator at the end of its format, is off by 2⁻⁶ of itself
+    at most (in bfloat16), and one that overflows is an infinity. Of a denominator that may be 0 the
+    quotient is at most 1 all the same, and at least what the largest denominator gives: rounding is
+    monotone.
     """
     y, x, format = operands(denominator, numerator)
     whole: Enclosure = one(y)

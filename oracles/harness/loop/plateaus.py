@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -16,7 +17,6 @@ from oracles.harness.arithmetic.radii import apart, stacked
 from oracles.harness.cases import machines
 from oracles.harness.cases.machines import Metrics
 from oracles.harness.loop.catalogue import LATE
-from oracles.harness.loop.changing import REFUSED
 from oracles.harness.loop.question import EVERYTHING, Question, rejections, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, places
 from oracles.harness.loop.resuming import RESUME
@@ -205,6 +205,10 @@ JOINS = 0.25
 """The rate of a late group."""
 
 
+TOO_MANY = re.compile("number of param groups|list index out of range")
+"""Words in which torch, and older ones, say that there are more groups than floors."""
+
+
 def joined(late: Joined, place: Place) -> Verdict:
     """A late group is reduced like all others, or refused."""
     run = _start(late.case, place)
@@ -222,8 +226,10 @@ def joined(late: Joined, place: Place) -> Verdict:
         told += (balls := [*balls, *map(Enclosure.exact, rates[len(balls) :])])  # which stay
         try:
             run.tell(case.metrics[number])
-        except (*REFUSED, IndexError, RuntimeError):  # as older torches say it
-            if number < late.at:
+        except (ValueError, IndexError, RuntimeError) as error:
+            if number < late.at or not (
+                isinstance(error, ValueError) or TOO_MANY.search(str(error))
+            ):
                 raise
             return Verdict(INSIDE, elements=1)
         if off := _wrong(balls, run.seen(), {}, run):

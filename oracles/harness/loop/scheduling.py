@@ -106,12 +106,14 @@ def _edges(schedule: Schedule, drawn: Settled) -> Iterator[ScheduleRun]:
 
 def edges(run: ScheduleRun, place: Place) -> Verdict:
     """The same where texts part that agree elsewhere; some settings may as well be refused."""
+    balls = run.balls(place)
     try:
-        return rates(run, place)
+        seen = [*followed(run.start(place), run.epochs)]
     except ValueError:
         if _may_be_refused(run):
             return Verdict(INSIDE, elements=1)
         raise
+    return judged(place, run, balls, seen)
 
 
 def _may_be_refused(run: ScheduleRun) -> bool:

@@ -16,7 +16,7 @@ from oracles.harness.loop.question import Question
 from oracles.harness.runs.profiles import filed, seeded
 from oracles.harness.runs.runner import Refuted, Report, noted
 from oracles.harness.runs.tally import Tally, count_decided
-from oracles.harness.subjects.subject import EVERYWHERE, Place, SubjectError, answering
+from oracles.harness.subjects.subject import EVERYWHERE, Place, SubjectError, answering, told
 from oracles.harness.verdict import ERRORED, Verdict
 
 
@@ -49,8 +49,11 @@ def sites(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch deprecates of itself, as it is imported
             owner = pkgutil.resolve_name(f"{home}:{part}")
-    except Exception:  # some of torch cannot be imported by every Python that it runs on
+    except (AttributeError, ModuleNotFoundError):
         return [], {Place(part, EVERYWHERE, "", ""): f"this {home} has no {part}"}
+    except Exception as error:  # some of torch cannot be imported by every Python that it runs on
+        why = f"{home} cannot be imported: {told(error)}"
+        return [], {Place(part, EVERYWHERE, "", ""): why}
     places = {place: None for question in questions(part) for place in question.places()}
     chosen = [
         Site(owner, place, version())

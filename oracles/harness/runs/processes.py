@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import signal
 import time
 import traceback
@@ -42,7 +43,14 @@ class Raised:
 
     @classmethod
     def noted(cls, error: Exception) -> Raised:
-        """With where it was raised, which no traceback here would show."""
+        """With where it was raised, which no traceback here would show.
+
+        What cannot go from process to process goes as its words.
+        """
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            error = RuntimeError(f"{type(error).__name__}: {error}")
         error.add_note(traceback.format_exc())
         return cls(error)
 

@@ -152,12 +152,15 @@ def work(
         if number >= stint.first + stint.cases or time.monotonic() >= until:
             return
         check = EDGE_CHECK if case.edge else CHECK
-        if not examine(check, subjects, Oracle(rule, case), tally):
+        failures = examine(check, subjects, Oracle(rule, case), tally)
+        if not failures:
             continue
         search = partial(_search, database, stint.only(number).key)
         if database:
             database.save(home(stint.rule).encode(), f"{stint.seed} {number}".encode())
-        told = _shrunk(check, rule, subjects, case, search)
+        told = _shrunk(check, rule, subjects, case, search) or (
+            f"{Report(failures)}\nand not when asked again\n{_spelled(case)}"
+        )
         raise Refuted(f"{told}\n(case {number} of seed={stint.seed})")
 
 
@@ -208,12 +211,17 @@ def _search(
 def _shrunk(
     check: Check, rule: Rule, subjects: Sequence[SteppedSubject], case: Case, search: Search
 ) -> str:
-    """The sentences of all subjects that fail the smallest case the first of them fails."""
+    """The sentences of all subjects that fail the smallest case the first of them fails.
+
+    Nothing if none fails when it is asked again.
+    """
 
     def fails(subject: SteppedSubject, case: Case) -> bool:
         return bool(examine(check, [subject], Oracle(rule, case), Tally()))
 
-    first = next(subject for subject in subjects if fails(subject, case))
+    first = next((subject for subject in subjects if fails(subject, case)), None)
+    if first is None:
+        return ""
     culprit = find_culprit(Oracle(rule, case), first)
 
     def first_fails(simpler: Case) -> bool:
@@ -225,7 +233,7 @@ def _shrunk(
         or case
     )
     failures = examine(check, subjects, Oracle(rule, smallest), Tally())
-    return f"{Report(failures)}\n{_spelled(smallest)}"
+    return f"{Report(failures)}\n{_spelled(smallest)}" if failures else ""
 
 
 def _smallest(

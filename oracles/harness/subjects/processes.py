@@ -154,18 +154,21 @@ class _Nursery:
         return cls.there
 
     def ask(self, world: int, sent: bytes, seconds: float) -> list[Any]:
+        late = False
         try:
             self.pipe.send((world, sent, seconds))
-            answers = self.pipe.recv() if self.pipe.poll(seconds + SLACK) else []
+            late = not self.pipe.poll(seconds + SLACK)
+            answers = [] if late else self.pipe.recv()
         except (EOFError, OSError):
             answers = []
         except BaseException:  # whoever asks next would be given this answer
             end()
             raise
         if not answers:
+            what = "does not answer" if late else "is gone"
             said = self.said.read_text(encoding="utf-8", errors="replace")
             end()
-            raise LostRank(f"the process that starts ranks is gone: {said.strip()[-2000:]}")
+            raise LostRank(f"the process that starts ranks {what}: {said.strip()[-2000:]}")
         if isinstance(answers, Lost):
             lost = LostRank(answers.why)
             if answers.raised:

@@ -113,8 +113,8 @@ def switches() -> tuple[Setting, ...]:
         Setting("changes torch's number of threads", torch.get_num_threads, torch.set_num_threads),
         Setting(
             "changes whether torch's algorithms are deterministic",
-            torch.are_deterministic_algorithms_enabled,
-            torch.use_deterministic_algorithms,
+            torch.get_deterministic_debug_mode,
+            torch.set_deterministic_debug_mode,
         ),
     )
 

@@ -44,10 +44,13 @@ class Share(NamedTuple):
 def shares(update: Update) -> tuple[Share, ...]:
     """Those of a step; none if some cannot be read, may be missing, or are parts of one loss.
 
-    They are parts of one where a graph is kept for the next, or where they are of several kinds.
+    They are parts of one where a graph is kept for the next, where they are of several kinds, or
+    where they reach other parameters.
     """
     kinds = {b.begun.loss.kind for b in update.landed}
-    if not update.sure or len(kinds) > 1 or any(b.begun.kept for b in update.landed[:-1]):
+    reached = {tuple(map(b.reached, update.parameters)) for b in update.landed}
+    several = len(kinds) > 1 or len(reached) > 1
+    if not update.sure or several or any(b.begun.kept for b in update.landed[:-1]):
         return ()
     found: list[Share] = []
     for backward in update.landed:

@@ -217,7 +217,9 @@ class Listener:
         self.recorder.renew()
         self.recorder.reached(roots)
         training = self.recorder.training()
-        kept = bool(args[2] if len(args) > 2 else kwargs.get("retain_graph"))
+        retained = args[2] if len(args) > 2 else kwargs.get("retain_graph")
+        created = args[3] if len(args) > 3 else kwargs.get("create_graph")
+        kept = bool(created if retained is None else retained)
         begun = Begun(
             look=self.recorder.looks.look(),
             loss=loss,
