@@ -32,9 +32,8 @@ def record_missing(
     known: Mapping[str, Sequence[str]], folder: Path, tell: Tell = nobody
 ) -> Iterator[tuple[str, str]]:
     """Record the releases that are not, one by one; yields each with the reason if it failed."""
-    there = recorded(known, folder)
     for release in known:
-        if release in there:
+        if _is_recorded(file_of(release, folder)):
             continue
         try:
             record(release, file_of(release, folder), known, tell)
@@ -44,14 +43,23 @@ def record_missing(
 
 
 def recorded(known: Iterable[str], folder: Path) -> dict[str, RunReport]:
-    """By release, in order, the reports that there are; a damaged one is none."""
-    found = {}
-    for release in known:
-        try:
-            found[release] = read(file_of(release, folder))
-        except (Invalid, OSError):
-            continue
-    return found
+    """By release, in order, the reports that there are.
+
+    Raises:
+        Invalid: one is damaged; without it, what it saw would be told of the release after it.
+        OSError: one cannot be read.
+    """
+    files = {release: file_of(release, folder) for release in known}
+    return {release: read(file) for release, file in files.items() if file.exists()}
+
+
+def _is_recorded(file: Path) -> bool:
+    """Whether there is a report; a damaged one is to be made anew."""
+    try:
+        read(file)
+    except (Invalid, OSError):
+        return False
+    return True
 
 
 def versions(reports: Mapping[str, RunReport]) -> str:

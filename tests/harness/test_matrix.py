@@ -284,6 +284,17 @@ def test_an_interrupted_run_goes_on_where_it_stopped(
     assert "Found by running torch 1.13.1, 2.13.0" in (tmp_path / "VERSIONS.md").read_text()
 
 
+def test_a_damaged_report_is_not_passed_over(
+    asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever only shows reports would else compare its neighbours with each other."""
+    cli.main(call(tmp_path))
+    file_of("1.13.1", tmp_path).write_bytes(b"cut")
+    assert cli.main(["page", *call(tmp_path)[1:], "--output", str(tmp_path / "site")]) == 2
+    assert "torch-1.13.1.jsonl.xz is no report of a run, or was cut" in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from packaging.version import Version
 
 from oracles.harness.deviations.ledger import ledger
 from oracles.optimizers.registry import RULES
@@ -61,6 +63,21 @@ def test_the_switch_is_the_other_convention(rule: Rule) -> None:
     off = rule.run(rule.convention("decoupled_lr"), w, gradients, [h] * 2)
     for (one, _), (other, _) in zip(on, off, strict=True):
         assert np.array_equal(one, other)
+
+
+def test_flaws_around_the_step_are_counted() -> None:
+    """As VERSIONS.md has them, on the CPU on which the releases were run."""
+    text = (Path(__file__).parents[2] / "reports" / "VERSIONS.md").read_text(encoding="utf-8")
+    there = set()
+    for line in text.split("## Known deviations")[1].splitlines():
+        owner, row, since, until, *_ = [*map(str.strip, line.strip("|").split("|")), "", "", "", ""]
+        if owner not in RULES and (first := re.match(r"[\d.]+", since)):
+            last = re.match(r"[\d.]+", until)
+            if Version(first[0]) <= Version(TODAY) and (
+                until.startswith("still there") or (last and Version(last[0]) >= Version(TODAY))
+            ):
+                there.add(row)
+    assert f"around the step, {len(there)} in 2.13;" in README
 
 
 def test_deviations_are_counted() -> None:
