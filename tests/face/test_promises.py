@@ -83,6 +83,18 @@ def test_a_promise_whose_breaker_takes_long(promise: str) -> None:
     assert found.word is Word.BROKEN
 
 
+def test_warnings_in_the_place_of_errors_are_put_back() -> None:
+    """An operation without a deterministic form then warns, before and after."""
+    try:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        with undisturbed():
+            torch.use_deterministic_algorithms(False)
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 @pytest.mark.parametrize("sentence", WAYS)
 def test_each_way(sentence: str) -> None:
     promise, breaker = WAYS[sentence]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import is_
@@ -73,6 +74,7 @@ class Recorder:
         self.models: list[torch.nn.Module] = []
         self.averages: list[Any] = []
         self.told: dict[tuple[int, int], Told] = {}
+        self._steps = Counter[int]()
         self._optimizers: dict[int, dict[str, Any]] = {}
         self._schedulers: dict[int, dict[str, Any]] = {}
         self._bases: dict[int, Any] = {}
@@ -223,6 +225,7 @@ class Recorder:
 
     def stepped(self, optimizer: Any, number: int, calls: int | None) -> Stepped:
         """A step that an optimizer has made."""
+        self._steps[number] += 1
         hooked = any(map(vars(optimizer).get, STEP_HOOKS))
         self._optimizers[number]["hooked"] |= hooked
         mine, members, taken = self._taken
@@ -235,8 +238,7 @@ class Recorder:
 
     def steps(self, number: int | None = None) -> int:
         """How many steps there were, of one optimizer or of all."""
-        steps = (e for e in self.events if isinstance(e, Stepped))
-        return sum(number is None or e.optimizer == number for e in steps)
+        return self._steps.total() if number is None else self._steps[number]
 
     def tell(self, number: int, own: Look) -> None:
         """Keep what other processes are told of a step that was just made."""
