@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -140,8 +141,16 @@ def _verdict(question: Question, case: Any, place: Place) -> Verdict:
         with answering():
             return question.ask(case, place)
     except SubjectError as error:
-        sentence = f"{place} raised {error}; {case}"
+        what = "the question itself, not torch, raised" if _is_ours(error) else "raised"
+        sentence = f"{place} {what} {error}; {case}"
         return Verdict(ERRORED, lambda: sentence)
+
+
+def _is_ours(error: SubjectError) -> bool:
+    """Whether an oracle or a question has raised it."""
+    *_, (frame, _) = traceback.walk_tb((error.__cause__ or error).__traceback__)
+    module = str(frame.f_globals.get("__name__"))
+    return module.startswith("oracles.") and not module.startswith("oracles.harness.subjects.")
 
 
 def confirm_flaw(row: Flaw, part: str, asked: Sequence[Site], tally: Tally) -> int:
