@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from oracles.harness.deviations.flaws import flaws
 from oracles.harness.loop.catalogue import questions
-from oracles.harness.runs.parts import run_question, sites
+from oracles.harness.runs.parts import confirm_flaw, run_question, sites
 from oracles.harness.runs.runner import Refuted
 from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.subject import Place
@@ -39,3 +40,16 @@ def test_whose_error_it_is(ask: Any, told: str) -> None:
     asked, _ = sites("StepLR", paths=["plain"])
     with pytest.raises(Refuted, match=told):
         run_question(replace(QUESTION, ask=ask), asked, Tally())
+
+
+def test_a_program_that_has_rotted_does_not_show_what_it_is_about() -> None:
+    row = next(row for row in flaws() if row.id == "constant-no-way-back")
+    asked, _ = sites("ConstantLR")
+    assert confirm_flaw(row, "ConstantLR", asked, Tally()) == 1
+    for program in ("import torch.nowhere", "assert False", "1 + 'a'"):
+        with pytest.raises(
+            Refuted, match="constant-no-way-back of ConstantLR fails in another way"
+        ):
+            confirm_flaw(replace(row, reproducer=program), "ConstantLR", asked, Tally())
+    with pytest.raises(Refuted, match="has healed"):
+        confirm_flaw(replace(row, reproducer="pass"), "ConstantLR", asked, Tally())

@@ -27,14 +27,16 @@ class Flaw(Row):
     Attributes:
         parts: the classes or functions of torch that it is about.
         questions: names of those that fail where it shows, each of which knows the region.
-        reproducer: a program that ends in an ``assert`` of what should hold.
+        reproducer: a program that asserts what should hold.
         ranks: how many processes run it, each in the process group of all; 0: it runs by itself.
+        raises: words of the errors it ends in: kinds, or ``kind: message``, or a part of that.
     """
 
     parts: tuple[str, ...]
     questions: tuple[str, ...]
     reproducer: str
     ranks: int = 0
+    raises: tuple[str, ...] = ("AssertionError",)
 
     def concerns(self, question: str | None, place: Place) -> bool:
         """Whether the row is about a question, or any, at a place."""
@@ -49,13 +51,19 @@ class Flaw(Row):
         )
 
     def shows(self) -> bool:
-        """Whether the reproducer fails here, in whatever way."""
+        """Whether the reproducer fails here.
+
+        Raises:
+            Exception: it fails in another way, which tells nothing of what the row says.
+        """
         try:
             if self.ranks:
                 ask(self.ranks, program, self.reproducer, self.id)
             else:
                 program(self.reproducer, self.id)
-        except Exception:
+        except Exception as error:
+            if not any(words in f"{type(error).__name__}: {error}" for words in self.raises):
+                raise
             return True
         return False
 
