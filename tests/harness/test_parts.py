@@ -47,9 +47,7 @@ def test_a_program_that_has_rotted_does_not_show_what_it_is_about() -> None:
     asked, _ = sites("ConstantLR")
     assert confirm_flaw(row, "ConstantLR", asked, Tally()) == 1
     for program in ("import torch.nowhere", "assert False", "1 + 'a'"):
-        with pytest.raises(
-            Refuted, match="fails in another way in torch"
-        ):
+        with pytest.raises(Refuted, match="fails in another way in torch"):
             confirm_flaw(replace(row, reproducer=program), "ConstantLR", asked, Tally())
     with pytest.raises(Refuted, match="has healed"):
         confirm_flaw(replace(row, reproducer="pass"), "ConstantLR", asked, Tally())
