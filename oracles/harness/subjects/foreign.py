@@ -21,6 +21,7 @@ from oracles.harness.subjects.blackbox import arguments_by_name, hyperparameters
 from oracles.harness.subjects.handing import HANDINGS, TENSORS, tried
 from oracles.harness.subjects.parameter_names import NAMES
 from oracles.harness.subjects.subject import SubjectError, answering
+from oracles.harness.subjects.surroundings import undisturbed
 from oracles.harness.subjects.tensors import LAYOUTS, as_float64, end_to_end, rows, stored
 from oracles.rule import Rule
 
@@ -212,7 +213,7 @@ class ForeignOptimizer:
         for p in params:
             p.grad = gradient(p)
         for closure in ((), (lambda: torch.zeros(()),)):
-            with suppress(SubjectError), answering():
+            with suppress(SubjectError), undisturbed(), answering():
                 made.step(*closure)
                 return True
         return False
