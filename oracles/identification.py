@@ -47,7 +47,7 @@ from oracles.harness.oracle import Margin
 from oracles.harness.subjects.asking import black_box, refuse_arguments, wanting
 from oracles.harness.subjects.fits.fit import Fit, is_fit
 from oracles.harness.subjects.fits.names import LOOP, START
-from oracles.harness.subjects.scheduled import SHORTEST, is_scheduled
+from oracles.harness.subjects.scheduled import SHORTEST, Listed, is_scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import KINDS, read
@@ -617,8 +617,7 @@ def _recorded(witness: Witness, rule: Rule) -> OwnRate | None:
     rates = witness.trace.hyper[own] if own else ()  # type: ignore[attr-defined]
     if len(rates) < SHORTEST or len({*rates}) == 1:
         return None
-    found = identify_schedule(rates)
-    rate = OwnRate("", replace(found, name=found.name.replace("the list", str(own))))
+    rate = OwnRate("", identify_schedule(Listed(rates, str(own))))
     return rate if rate.told else None
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from oracles.harness.evidence import guesses, rates
 from oracles.harness.evidence.rates import Fit
 from oracles.harness.subjects.equations.rated import Rated
-from oracles.harness.subjects.scheduled import START, Function, Scheduled, Seen, scheduled
+from oracles.harness.subjects.scheduled import FACTORS, START, Function, Scheduled, Seen, scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.naming import unknown
 from oracles.schedules.composed import Plan, Single
@@ -32,7 +32,7 @@ class ScheduleIdentification:
     Attributes:
         name: of it.
         fits: all timings of schedules that hold its rates; with settings, where it takes none.
-        plan: the composition that it shows and follows, if it is one.
+        plan: the composition that it shows and follows, if it is one, or that holds its rates.
         ruled_out: how many timings some rate excluded.
         fault: why it cannot be asked.
         line: what there is to say of rates on a straight line, which is part of many schedules.
@@ -66,10 +66,10 @@ class ScheduleIdentification:
     def __str__(self) -> str:
         if self.fault:
             return f"{self.name} cannot be asked: {self.fault}"
-        if self.plan is not None:
-            return f"{self.name} follows {self.plan}"
         if self.line:
             return f"{self.name} {self.line}"
+        if not self.fits and self.plan is not None:
+            return f"{self.name} follows {self.plan}"
         if not self.fits:
             return f"{self.name} follows no known schedule ({self.ruled_out} were ruled out)"
         first = self.fits[0]
@@ -98,8 +98,9 @@ class ScheduleIdentification:
             elif fit.open:
                 names = ", ".join(fit.open)
                 yield f"Not told by these rates, which end before it shows: {names}."
-        if len(self.fits) > 1 and self.fits[0].settings and not self.alike:
-            yield f"These rates are also those of {'; '.join(map(str, self.fits[1:]))}."
+        also = [*self.fits[1:], *([self.plan] if self.fits and self.plan else [])]
+        if also and self.fits[0].settings and not self.alike:
+            yield f"These rates are also those of {'; '.join(map(str, also))}."
 
     def to_json(self) -> dict[str, Any]:
         """It as plain data."""
@@ -172,8 +173,8 @@ def own_rate(rated: Rated) -> OwnRate:
     """
     if rated.rate is None:
         return OwnRate(rated.text, None, rated.counts)
-    asked = Function(rated.rate, {}, {}, before=rated.counts[1], written=rated.written)
-    return OwnRate(rated.text, replace(identify_schedule(asked), name="it"), rated.counts)
+    asked = Function(rated.rate, {}, {}, rated.counts[1], rated.written, name="it")
+    return OwnRate(rated.text, identify_schedule(asked), rated.counts)
 
 
 def plain(value: Any) -> Any:
@@ -299,6 +300,9 @@ def _of(
     def made(schedules: Sequence[Schedule], *, first: bool) -> list[Fit]:
         return [*rates.made_of(seen, schedules, first=first)]
 
+    def late() -> list[Fit]:
+        return [fit for one in rates.before(seen) for fit in rates.made_of(one, others, first=True)]
+
     def of_others() -> list[Fit]:
         return made(others, first=True) or made(others, first=False)
 
@@ -306,7 +310,7 @@ def _of(
         return (made(others, first=True) if seen.near[0] == 0 else []) or made(own, first=True)
 
     if seen.off:  # many may be so to a few digits, and all of them are told
-        fits = made(among, first=True) + made(among, first=False)
+        fits = made(among, first=True) + made(among, first=False) + late()
         ordered = sorted(fits, key=lambda fit: fit.simplicity)
         told = (*rates.rivals(ordered, seen),)
         return ScheduleIdentification(who.name, told, alike=True)
@@ -315,10 +319,13 @@ def _of(
         return ScheduleIdentification(who.name, _simplest(fits))
     if shown is not None and (found := _shown(who, shown, seen.near, among)):
         return found
-    fits = likely()
-    if not fits and seen.base is None and not seen.ahead and (plan := rates.warmed_up(seen, own)):
-        return ScheduleIdentification(who.name, plan=plan)
-    fits = fits or of_others() or made(own, first=False)
+    fits, plan = likely(), None
+    if not fits and seen.base is None and not seen.ahead:
+        plan = rates.warmed_up(seen, own)
+    if plan or (fits and not any(guesses.from_any(fit.schedule) for fit in fits)):
+        both = sorted((*late(), *fits), key=lambda fit: fit.simplicity)
+        return ScheduleIdentification(who.name, (*both,), plan)
+    fits = fits or of_others() or late() or made(own, first=False)
     looked = [one for one in among if guesses.from_any(one)]
     tried = sum(1 if fits and fits[0].torchs else len(one.timings) for one in looked)
     held = sum(fit.schedule in looked for fit in fits)
@@ -327,7 +334,7 @@ def _of(
 
 def _shows_factors(plan: Plan | None) -> bool:
     """Whether all that a scheduler shows is a factor for each epoch, which any may be."""
-    return isinstance(plan, Single) and rates.FACTORS in plan.settings._fields
+    return isinstance(plan, Single) and FACTORS in plan.settings._fields
 
 
 def _shown(

@@ -109,6 +109,7 @@ def cosine(t: float, whole: int) -> float:
     return (1 + math.cos(math.pi * t / whole)) / 2
 
 
+ROOT = "get_inverse_sqrt_schedule's flat_from_one"
 LISTS: list[tuple[Sequence[float], str]] = [
     (
         [0.1, 0.1, 0.01, 0.01, 0.001, 0.001],
@@ -160,9 +161,15 @@ LISTS: list[tuple[Sequence[float], str]] = [
     ),
     (
         [1e-3 * (1 + t) / 5 if t < 4 else 1e-3 * cosine(t - 4, 40) for t in range(50)],
-        "SequentialLR(LinearLR(start_factor=0.2, end_factor=1.0, total_iters=4), "
+        "get_cosine_schedule_with_warmup's from_zero with num_warmup_steps=5, "
+        "num_training_steps=45, num_cycles=0.5 from 0.001, one epoch ahead",
+    ),
+    (
+        [1e-3 * (1 + 2.25 * t) / 10 if t < 4 else 1e-3 * cosine(t - 4, 40) for t in range(50)],
+        "SequentialLR(LinearLR(start_factor=0.1, end_factor=1.0, total_iters=4), "
         "CosineAnnealingLR(T_max=40, eta_min=0.0), milestones=(4,))",
     ),
+    ([0.1 * (t + 1) ** -0.5 for t in range(30)], f"{ROOT} with num_warmup_steps=1 from 0.1"),
     (
         torch.tensor([0.1 * 0.95**t for t in range(20)]).tolist(),
         "ExponentialLR's per_epoch with gamma=0.95 from 0.1",
@@ -239,7 +246,7 @@ CUT: dict[str, tuple[list[float], str]] = {
     ),
     "hardly past a top": (
         [one_cycle(t, 60, 21, on_a_line) for t in range(23)],
-        "follows no known schedule (70 were ruled out)",
+        "follows no known schedule (71 were ruled out)",
     ),
     "on lines, whole": (
         [one_cycle(t, 60, 21, on_a_line) for t in range(60)],
@@ -301,11 +308,11 @@ CUT: dict[str, tuple[list[float], str]] = {
     ),
     "down and back but for a rounding": (
         [0.1, 0.05, 0.02, 0.05, math.nextafter(0.1, 0)],
-        "follows no known schedule (70 were ruled out)",
+        "follows no known schedule (71 were ruled out)",
     ),
     "a ramp and hardly more": (
         [toothed(t, 3) for t in range(8)],
-        "follows no known schedule (70 were ruled out)",
+        "follows no known schedule (71 were ruled out)",
     ),
 }
 """Rates that end before their schedule does; where it ended would be told by more of them."""
@@ -356,6 +363,18 @@ ROUNDED: dict[str, tuple[list[float], str]] = {
         written(lambda t: 0.1 * 0.95**t, 30, ".4f"),
         "follows ExponentialLR's per_epoch with gamma=0.95 from 0.1",
     ),
+    "a cosine to a floor": (
+        written(lambda t: 0.004 + 0.096 * cosine(t, 8), 9, ".4f"),
+        "follows CosineAnnealingLR's to_floor with T_max=8, eta_min=0.004 from 0.1",
+    ),
+    "the rise of a cycle": (
+        written(lambda t: one_cycle(t, 60, 21, on_a_cosine), 12, ".4f"),
+        f"begins as {RISE}cos, div_factor=25, pct_start × total_steps=21",
+    ),
+    "a cycle": (
+        written(lambda t: one_cycle(t, 30, 9, on_a_cosine), 30, ".4f"),
+        f"begins as {CYCLE.format(0.3).replace('60', '30')}cos, div_factor=25, three_phase=False",
+    ),
     "four digits": (
         written(lambda t: 0.1 / (1 + 0.1 * t), 20, ".4g"),
         "follows ExponentialLR's inverse_time with gamma=0.9 from 0.1",
@@ -380,9 +399,9 @@ ROUNDED: dict[str, tuple[list[float], str]] = {
     ),
     "a wrong digit": (
         [0.1, 0.09, 0.081, 0.0729, 0.0656, 0.0591, 0.0431, 0.0478],
-        "follows no known schedule (70 were ruled out)",
+        "follows no known schedule (71 were ruled out)",
     ),
-    "too few digits": ([0.1, 0.2, 0.1, 0.2, 0.3], "follows no known schedule (70 were ruled out)"),
+    "too few digits": ([0.1, 0.2, 0.1, 0.2, 0.3], "follows no known schedule (71 were ruled out)"),
 }
 """Rates of which some digits are not there, and what those that are tell."""
 
@@ -396,6 +415,30 @@ def test_rates_are_read_to_their_digits(what: str) -> None:
     assert not list(IDENTIFIED.iter_errors(found.to_json()))
 
 
+def test_so_are_those_of_a_function() -> None:
+    rates = written(lambda t: 0.1 * 0.9**t, 20, ".4f")
+    followed = "ExponentialLR's per_epoch with gamma=0.9 from 0.1"
+    found = oracles.identify(lambda t: rates[t])
+    assert str(found) == f"<lambda>, read to its digits, follows {followed}"
+
+
+def test_of_a_ramp_that_is_read_late_the_usual_name_comes_first() -> None:
+    """As logs that begin with the rate after a step have it; what torch has beside it is said."""
+
+    def linear(step: int, base: float = 1e-3) -> float:
+        return base * min((step + 1) / 10, max(0, 99 - step) / 90)
+
+    told = "with num_warmup_steps=10, num_training_steps=100"
+    usual = f"follows get_linear_schedule_with_warmup's from_zero {told}"
+    others = {60: "CyclicLR", 99: "OneCycleLR", 100: "SequentialLR"}
+    for count, other in others.items():
+        found = identify_schedule([linear(t) for t in range(count)])
+        assert str(found) == f"the list {usual} from 0.001, one epoch ahead"
+        assert other in [*found.remarks()][-1]
+    ahead = identify_schedule(lambda step, lr: linear(step, lr))
+    assert str(ahead) == f"<lambda> {usual}, one epoch ahead"
+
+
 @pytest.mark.parametrize("kind", [np.array, torch.tensor, lambda rates: [*np.array(rates)]])
 def test_so_are_rates_in_an_array(kind: Callable[[list[float]], Any]) -> None:
     found = oracles.identify(kind([0.5**t for t in range(6)]))
@@ -405,12 +448,12 @@ def test_so_are_rates_in_an_array(kind: Callable[[list[float]], Any]) -> None:
 @pytest.mark.parametrize(
     "rates",
     [
-        [0.1 * (t + 1) ** -0.5 for t in range(30)],
+        [0.1 * (t + 1) ** -0.4 for t in range(30)],
         [0.1 + 0.01 * (t * t % 7) for t in range(30)],
         [-0.1 * t for t in range(9)],
         [0.1 - 0.02 * t for t in range(9)],
     ],
-    ids=["inverse root", "at random", "below zero", "falling below zero"],
+    ids=["another root", "at random", "below zero", "falling below zero"],
 )
 def test_what_is_in_no_registry_is_not_named(rates: list[float]) -> None:
     found = oracles.identify(rates)

@@ -102,6 +102,7 @@ WORKED: list[tuple[str, str, dict[str, Any], list[Any]]] = [
     (ROOT, "from_zero", {"num_warmup_steps": 1, "timescale": 3}, [0, 9, *[None] * 8, F(9, 2)]),
     (ROOT, "from_one", {"num_warmup_steps": 2}, [F(9, 2), 9, 9, *[None] * 5, F(9, 2)]),
     (ROOT, "flat_first", {"num_warmup_steps": 4}, [F(9, 2)] * 5 + [None] * 4 + [3]),
+    (ROOT, "flat_from_one", {"num_warmup_steps": 4}, [F(9, 2)] * 4 + [None] * 4 + [3]),
     (
         WSD,
         "from_zero",
@@ -226,7 +227,8 @@ def test_a_list_is_named_by_what_gives_it(schedule: Schedule, timing: Timing, da
     for fit in found.fits:
         made = fit.schedule.settings(**fit.settings)
         start = 0.5 if fit.base is None else fit.base  # which plays no part in a cycle
-        assert holds(fit.schedule, fit.timing, made, start, rates), str(found)
+        by_epoch = dict(enumerate(rates, fit.ahead))
+        assert holds(fit.schedule, fit.timing, made, start, by_epoch), str(found)
 
 
 @pytest.mark.parametrize("code", customary.NAMED, ids=lambda code: code.__name__)

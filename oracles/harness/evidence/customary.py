@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from itertools import product
 
-from oracles.harness.evidence.cycles import Rates, lowest
+from oracles.harness.evidence.cycles import lowest
+from oracles.harness.evidence.guess import Guess, Rates
 from oracles.harness.evidence.shorter import shorter
 from oracles.schedules.customary import inverse_root, stable, timm, warmed
 from oracles.schedules.schedule import Schedule, Settings
@@ -21,9 +22,6 @@ POWERS = (1.0, 2.0, 0.5, 0.9, 3.0)
 
 SIZES = (512, 256, 768, 1024, 128, 2048, 64)
 """Of a model, those that people use."""
-
-Guess = tuple[Settings, float]
-"""Settings, and the base rate."""
 
 
 def guessed(schedule: Schedule, rates: Rates, base: float | None) -> Iterator[Guess]:
@@ -80,7 +78,7 @@ def _turned(share: float) -> float:
 
 def _constant(rates: Rates, base: float | None) -> Iterator[Guess]:
     for long, start in _tops(rates, base):
-        yield warmed.Constant(long), start
+        yield Guess(warmed.Constant(long), start)
 
 
 def _linear(rates: Rates, base: float | None) -> Iterator[Guess]:
@@ -88,21 +86,21 @@ def _linear(rates: Rates, base: float | None) -> Iterator[Guess]:
         for t, rate in _falling(rates, long):
             for after in (long, 0):  # where the decay is counted from
                 for end in _ends(after, t, 1 - rate / start):
-                    yield warmed.Linear(long, end), start
+                    yield Guess(warmed.Linear(long, end), start)
 
 
 def _cosine(rates: Rates, base: float | None) -> Iterator[Guess]:
     for (long, start), cycles in product(_tops(rates, base), (0.5, 1.0, 1.5, 2.0)):
         for t, rate in _falling(rates, long):
             for end in _ends(long, t, _turned(rate / start) / (2 * cycles)):
-                yield warmed.Cosine(long, end, cycles), start
+                yield Guess(warmed.Cosine(long, end, cycles), start)
 
 
 def _restarts(rates: Rates, base: float | None) -> Iterator[Guess]:
     for (long, start), cycles in product(_tops(rates, base), (1, 2, 3, 4, 5)):
         for t, rate in _falling(rates, long):
             for end in _ends(long, t, _turned(rate / start) / cycles):
-                yield warmed.Restarts(long, end, cycles), start
+                yield Guess(warmed.Restarts(long, end, cycles), start)
 
 
 def _polynomial(rates: Rates, base: float | None) -> Iterator[Guess]:
@@ -111,7 +109,7 @@ def _polynomial(rates: Rates, base: float | None) -> Iterator[Guess]:
         for t, rate in _falling(rates, long):
             if start > low and rate > low:
                 for end in _ends(long, t, 1 - ((rate - low) / (start - low)) ** (1 / power)):
-                    yield warmed.Polynomial(long, end, low, power), start
+                    yield Guess(warmed.Polynomial(long, end, low, power), start)
 
 
 def _floored(rates: Rates, base: float | None) -> Iterator[Guess]:
@@ -120,19 +118,20 @@ def _floored(rates: Rates, base: float | None) -> Iterator[Guess]:
         for t, rate in _falling(rates, long):
             if start > low:
                 for end in _ends(long, t, _turned((rate - low) / (start - low))):
-                    yield warmed.Floored(long, end, 0.5, low), start
+                    yield Guess(warmed.Floored(long, end, 0.5, low), start)
 
 
 def _root(rates: Rates, base: float | None) -> Iterator[Guess]:
-    flat = max(t for t in range(len(rates)) if rates[t] == rates[0]) or 1
-    for start in shorter(rates[0] * flat**0.5, rates.within) if base is None else (base,):
-        yield inverse_root.Root(flat), start
+    flat = max(t for t in range(len(rates)) if rates[t] == rates[0])
+    for long in {flat or 1, flat + 1}:
+        for start in shorter(rates[0] * long**0.5, rates.within) if base is None else (base,):
+            yield Guess(inverse_root.Root(long), start)
     for long, start in _tops(rates, base):
-        yield inverse_root.Root(long), start
+        yield Guess(inverse_root.Root(long), start)
         for t, rate in _falling(rates, long):
             share = (rate / start) ** 2
             if share < 1 and (scale := round((t - long) * share / (1 - share))) > 0:
-                yield inverse_root.Root(long, scale), start
+                yield Guess(inverse_root.Root(long, scale), start)
 
 
 def _noam(rates: Rates, base: float | None) -> Iterator[Guess]:
@@ -146,7 +145,7 @@ def _noam(rates: Rates, base: float | None) -> Iterator[Guess]:
             for short in shorter(factor, rates.within):
                 if size == 1 or short == float(f"{short:.2g}"):
                     settings = inverse_root.Noam(size, long, 1.0 if base is None else short)
-                    yield settings, short if base is None else base
+                    yield Guess(settings, short if base is None else base)
 
 
 def _wsd(rates: Rates, base: float | None) -> Iterator[Guess]:
@@ -160,7 +159,7 @@ def _wsd(rates: Rates, base: float | None) -> Iterator[Guess]:
     for (long, start), up, down in product(_tops(rates, base), kinds, kinds):
         for ratio in shorter(rates[-1] / start, rates.within):
             if turn >= long:
-                yield _stable(long, turn, decay, up, down, ratio), start
+                yield Guess(_stable(long, turn, decay, up, down, ratio), start)
 
 
 def _stable(long: int, turn: int, decay: int, up: str, down: str, ratio: float) -> Settings:
@@ -186,7 +185,7 @@ def _timm_cosine(rates: Rates, base: float | None) -> Iterator[Guess]:
         for t, rate in _falling(rates, long):
             after = long if prefix else 0
             for end in _ends(after, t, _turned((rate - low) / (start - low))):
-                yield timm.Cosine(end - after, low, long, begin, prefix), start
+                yield Guess(timm.Cosine(end - after, low, long, begin, prefix), start)
 
 
 def _unramped(rates: Rates, base: float | None) -> Iterator[tuple[int, float, float, float]]:
@@ -204,7 +203,8 @@ def _timm_polynomial(rates: Rates, base: float | None) -> Iterator[Guess]:
             after = long if prefix else 0
             if rate > low:
                 for end in _ends(after, t, 1 - ((rate - low) / (start - low)) ** (1 / power)):
-                    yield timm.Polynomial(end - after, power, low, long, begin, prefix), start
+                    whole = end - after
+                    yield Guess(timm.Polynomial(whole, power, low, long, begin, prefix), start)
 
 
 GUESSES: Mapping[str, Callable[[Rates, float | None], Iterator[Guess]]] = {

@@ -10,31 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import product
-from typing import NamedTuple
+from itertools import islice, product
 
+from oracles.harness.evidence.guess import Guess, Rates
 from oracles.harness.evidence.shorter import ROUGHLY, in_digits, shorter
 from oracles.schedules import cyclic, one_cycle
-from oracles.schedules.schedule import Settings
-
-
-class Rates(tuple[float, ...]):
-    """Rates that are the same only if they are one: what is made of thousands is kept.
-
-    Attributes:
-        within: the share of the largest by which what is guessed of them may be off.
-    """
-
-    within = ROUGHLY
-    __eq__, __hash__ = object.__eq__, object.__hash__
-
-
-class Guess(NamedTuple):
-    """Settings, the base rate, and which of the settings are assumed."""
-
-    settings: Settings
-    base: float
-    assumed: tuple[str, ...] = ()
 
 
 def half_period(rates: Sequence[float]) -> float | None:
@@ -106,7 +86,7 @@ SMALL = 1e-4
 """What is assumed to be left at the end of what was there at first, as it is by default."""
 
 
-def _one_cycle(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+def _one_cycle(rates: Rates, base: float | None) -> Iterator[Guess]:
     low, top = rates[0], rates.index(max(rates))
     if not 0 < low < rates[top]:
         return
@@ -116,26 +96,30 @@ def _one_cycle(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
             for steps, end, assumed in _ends(rates, some, long, peak):
                 twice = not three and steps - 1 == round(2 * long) and end > low * (1 - ROUGHLY)
                 told = (*UNSEEN, "three_phase") if twice else assumed
-                for settings in _written(some, (long + 1) / steps, low, peak, end):
+                for settings in _written(some, (long + 1) / steps, low, peak, end, rates.within):
                     yield Guess(settings._replace(total_steps=steps), low, told)
 
 
 def _written(
-    some: one_cycle.Settings, share: float, low: float, peak: float, end: float
+    some: one_cycle.Settings, share: float, low: float, peak: float, end: float, within: float
 ) -> Iterator[one_cycle.Settings]:
     """Settings as people write them."""
     if not 0 < end < low < peak:
         return
-    all_of = product(shorter(share), shorter(peak), shorter(peak / low), shorter(low / end))
+    few = 2 if within > ROUGHLY else None
+    peaks, firsts = shorter(peak, within), shorter(peak / low, within * peak / low)
+    all_of = product(shorter(share), islice(peaks, few), islice(firsts, few), shorter(low / end))
     for pct_start, high, first, last in all_of:
         yield some._replace(
             pct_start=pct_start, max_lr=high, div_factor=first, final_div_factor=last
         )
 
 
-def _rises(rates: Sequence[float], top: int, way: str) -> Iterator[tuple[float, float]]:
+def _rises(rates: Rates, top: int, way: str) -> Iterator[tuple[float, float]]:
     """How long the first phase is, which may end between two steps, and to where it leads."""
-    low, after = rates[0], rates[top + 1 :]
+    low, after, rounded = rates[0], rates[top + 1 :], rates.within > ROUGHLY
+    if rounded and top:
+        yield top, rates[top]
     if way == "linear":
         if len(after) < ENOUGH:
             return
@@ -146,8 +130,10 @@ def _rises(rates: Sequence[float], top: int, way: str) -> Iterator[tuple[float, 
             yield long, low + slope * long
         return
     for last in (top - 1, top):
-        if (found := half_period(rates[: last + 1])) and last <= found:
-            yield found, low + (rates[last] - low) / (1 - left(last, found))
+        found = half_period(rates[: last + 1]) or 0
+        for long in (round(found), found) if rounded else (found,):
+            if 0 < last <= long:
+                yield long, low + (rates[last] - low) / (1 - left(last, long))
     whole = rates.index(rates[-1])
     if (back := half_period(rates[top + 1 : whole + 1][::-1])) and back < whole:
         end, done = rates[whole], left(top + 1 - (whole - back), back)
@@ -156,11 +142,14 @@ def _rises(rates: Sequence[float], top: int, way: str) -> Iterator[tuple[float, 
 
 
 def _ends(
-    rates: Sequence[float], some: one_cycle.Settings, long: float, peak: float
+    rates: Rates, some: one_cycle.Settings, long: float, peak: float
 ) -> Iterator[tuple[int, float, tuple[str, ...]]]:
     """How many steps there are, the last rate, and what of the settings is assumed."""
     low, count, whole = rates[0], len(rates), rates.index(rates[-1]) + 1
     begins, high = (2 * long, low) if some.three_phase else (long, peak)
+    usual = [SMALL * low] if rates.within > ROUGHLY else []
+    if usual and not 0 < rates[-1] < low and count - 1 > begins:
+        yield count, usual[0], UNSEEN[2:]
     if count - 1 <= begins:
         if some.three_phase == (count - 1 > long):
             yield math.ceil(begins) + 2, SMALL * low, (*UNSEEN, "three_phase")
@@ -168,7 +157,8 @@ def _ends(
         if 0 < rates[-1] < low:
             yield whole, rates[-1], ()
         for steps, assumed in _lengths(rates, begins, high, SMALL * low):
-            yield steps, floor(rates[-1], count - 1 - begins, steps - 1 - begins, high), assumed
+            last = floor(rates[-1], count - 1 - begins, steps - 1 - begins, high)
+            yield from ((steps, end, assumed) for end in (*usual, last))
     else:
         steep = rates[-2] - rates[-1]
         if 0 < rates[-1] < low:
@@ -180,14 +170,14 @@ def _ends(
 
 
 def _lengths(
-    rates: Sequence[float], begins: float, high: float, end: float
+    rates: Rates, begins: float, high: float, end: float
 ) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Of a cosine that falls in the last phase, how many steps there are, if not assumed."""
     falling = rates[math.ceil(begins) :]
     found = any_half_period(falling) or half_period(falling)
     if found:
         yield round(begins + found) + 1, ()
-    elif end < rates[-1] < high:
+    if end < rates[-1] < high and (rates.within > ROUGHLY or not found):
         turned = math.acos(2 * (rates[-1] - end) / (high - end) - 1)
         last = begins + math.pi * (len(rates) - 1 - begins) / turned
         yield from ((steps + 1, UNSEEN) for steps in {round(last), math.floor(last)})
@@ -201,7 +191,7 @@ def _is_round(number: float) -> bool:
 # --- A saw ----------------------------------------------------------------------------------------
 
 
-def _saw(rates: Sequence[float], base: float | None) -> Iterator[Guess]:
+def _saw(rates: Rates, base: float | None) -> Iterator[Guess]:
     """Where it turns first, how high it is then, and how fast it falls from there."""
     low, turns = rates[0], [t for t in range(1, len(rates) - 1) if _turns(rates, t)]
     up = turns[0] if turns else len(rates) - 1
@@ -245,7 +235,7 @@ def _turns(rates: Sequence[float], t: int) -> bool:
     return (rates[t] - rates[t - 1]) * (rates[t + 1] - rates[t]) < 0
 
 
-GUESSES: Mapping[str, Callable[[Sequence[float], float | None], Iterator[Guess]]] = {
+GUESSES: Mapping[str, Callable[[Rates, float | None], Iterator[Guess]]] = {
     "OneCycleLR": _one_cycle,
     "CyclicLR": _saw,
 }

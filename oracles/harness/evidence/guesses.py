@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import product, starmap
+from itertools import product
 from typing import Any
 
 from oracles.harness.evidence import customary, cycles
-from oracles.harness.evidence.cycles import Guess, Rates
+from oracles.harness.evidence.guess import Guess, Rates
 from oracles.harness.evidence.shorter import ROUGHLY, shorter
 from oracles.schedules.schedule import BATCHES, Schedule, Settings, Timing
 
@@ -21,6 +21,9 @@ LATER = 4
 
 LONG = 200
 """Rates that are looked at one by one, and periods that are tried one by one."""
+
+MANY = 50
+"""Rates of which the roundings are seen as well as of all."""
 
 POWERS = ("ExponentialLR", "StepLR", "MultiStepLR")
 """Schedules that multiply the rate with a number, now and then."""
@@ -61,14 +64,14 @@ def guesses(
     if schedule.name in cycles.GUESSES:
         yield from cycles.GUESSES[schedule.name](rates, base)
     elif schedule.name in POWERS:
-        yield from starmap(Guess, _powers(schedule, timing, rates, base))
+        yield from _powers(schedule, timing, rates, base)
     elif schedule.name in LINES:
         for settings in _whole(schedule, rates):
             for names, others in LINES[schedule.name]:
                 own = settings._replace(**others)
-                yield from starmap(Guess, _line(schedule, timing, own, names, rates, base))
+                yield from _line(schedule, timing, own, names, rates, base)
     elif schedule.name in customary.GUESSES:
-        yield from starmap(Guess, customary.guessed(schedule, rates, base))
+        yield from customary.guessed(schedule, rates, base)
 
 
 def _whole(schedule: Schedule, rates: Rates) -> Iterator[Settings]:
@@ -121,10 +124,11 @@ def _line(
     names: Sequence[str],
     rates: Rates,
     base: float | None,
-) -> Iterator[tuple[Settings, float]]:
+) -> Iterator[Guess]:
     """The base rate and the setting that a line through two rates gives, if others are on it."""
     rounded = rates.within > ROUGHLY
-    some = [*range(len(rates))] if rounded else telling(len(rates))
+    evenly = range(0, len(rates), 1 + len(rates) // MANY)
+    some = [*evenly] if rounded else telling(len(rates))
 
     def at(t: int, start: float, value: float) -> float:
         if schedule.name in SCALED:
@@ -140,15 +144,16 @@ def _line(
     if solved is None:
         return
     start, value = solved
+    size, highest = max(map(abs, rates)), start
     if schedule.name in SCALED:
-        value = value / start
-        if value > 1 + rates.within:
-            return
-    nothing = (0.0,) if rounded or abs(value) <= ROUGHLY * abs(start) else ()
-    values = (*nothing, *shorter(value, rates.within))
+        value, size, highest = value / start, 1.0, 1.0
+    if value > highest + rates.within * size:  # nobody has a floor above the base rate
+        return
+    nothing = (0.0,) if rounded or abs(value) <= ROUGHLY * size else ()
+    values = (*nothing, *shorter(value, rates.within * size / abs(value or 1.0)))
     starts = shorter(start, rates.within) if base is None else (start,)
     for near_start, near in product(starts, values):
-        yield settings._replace(**dict.fromkeys(names, near)), near_start
+        yield Guess(settings._replace(**dict.fromkeys(names, near)), near_start)
 
 
 def _roughly(
@@ -226,7 +231,7 @@ def _between(
 
 def _powers(
     schedule: Schedule, timing: Timing, rates: Rates, base: float | None
-) -> Iterator[tuple[Settings, float]]:
+) -> Iterator[Guess]:
     """Where rates fall, and by which factor; steps that are alike are of one length."""
     falls = [t for t in range(1, len(rates)) if rates[t] != rates[t - 1] and rates[t - 1]]
     if not falls:
@@ -241,7 +246,7 @@ def _powers(
         for settings in _falling(schedule, gamma, falls, len(rates)):
             first = timing.rate(0, 1.0, settings)
             for start in shorter(rates[0] / first, rates.within) if base is None else (base,):
-                yield settings, start
+                yield Guess(settings, start)
 
 
 FEW = 12

@@ -19,12 +19,12 @@ from typing import Any
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FORMATS, round_to
 from oracles.harness.evidence import cycles
-from oracles.harness.evidence.cycles import Guess, Rates
-from oracles.harness.evidence.guesses import LATER, LONG, guesses, telling
+from oracles.harness.evidence.guess import Guess, Rates
+from oracles.harness.evidence.guesses import LATER, LONG, from_any, guesses, telling
 from oracles.harness.evidence.shorter import ROUGHLY, shorter
 from oracles.harness.evidence.sifting import MARGINS, ROUNDINGS
 from oracles.harness.oracle import Margin
-from oracles.harness.subjects.scheduled import SHORTEST, Scheduled, Seen
+from oracles.harness.subjects.scheduled import FACTORS, SHORTEST, Scheduled, Seen
 from oracles.harness.subjects.subject import SubjectError
 from oracles.schedules import cyclic
 from oracles.schedules.composed import Plan, Sequential, Single
@@ -66,13 +66,16 @@ class Fit:
         return bool(self.schedule.home) and self.timing is self.schedule.torch and not self.ahead
 
     @property
-    def simplicity(self) -> tuple[bool, bool, int, int]:
-        """Its place among others that hold the same: torch's first, and what needs few words.
+    def simplicity(self) -> tuple[bool, int, int, int]:
+        """Its place among others that hold the same: torch's first, and few numbers and words.
 
-        What anneals is not taken for what rises, if something else is.
+        Cycles have so many numbers that they may look like what has fewer.
         """
-        rises = self.base is not None and self.settings.get("eta_min", 0.0) > self.base
-        return not self.torchs, rises, len(self.settings), len(str(self))
+        values = (*self.settings.values(), self.base)
+        each = [one for value in values for one in (value if isinstance(value, tuple) else [value])]
+        numbers = sum(type(one) in (int, float) for one in each)
+        usual = self.torchs and from_any(self.schedule)
+        return not usual, numbers, len(self.settings), len(str(self))
 
     def __str__(self) -> str:
         hidden = (FACTORS, *self.open)
@@ -92,7 +95,8 @@ class Fit:
 
     def rate(self, t: int) -> float:
         """At an epoch, of a base rate that is known or 1."""
-        return float(self.timing.rate(t, 1.0 if self.base is None else self.base, self.given))
+        base = 1.0 if self.base is None else self.base
+        return float(self.timing.rate(t + self.ahead, base, self.given))
 
     @property
     def digits(self) -> int:
@@ -102,7 +106,7 @@ class Fit:
     @property
     def _fixed(self) -> float:
         """The product of two settings, which is told where neither is: a place in a cycle."""
-        return math.prod(float(self.settings[name]) for name in FIXED)
+        return next(shorter(math.prod(float(self.settings[name]) for name in FIXED)))
 
 
 def _fit(schedule: Schedule, place: int, *others: Any) -> Fit:
@@ -111,9 +115,6 @@ def _fit(schedule: Schedule, place: int, *others: Any) -> Fit:
 
 FIXED = ("pct_start", "total_steps")
 """Settings of which the first rates tell the product alone."""
-
-FACTORS = "factors"
-"""The setting of schedules that are given a function: of a curve nothing else is known."""
 
 MANY = 6
 """Values of a list that are written out."""
@@ -285,6 +286,15 @@ def made_of(seen: Seen, schedules: Iterable[Schedule], *, first: bool) -> Iterat
                 yield _one(found, seen, rates.within)
 
 
+def before(seen: Seen) -> Iterator[Seen]:
+    """Rates with the 0 before them that a ramp begins with, if their first is as they rise."""
+    first, second, reach = *seen.near[:2], 3 * max(seen.off, default=0.0)
+    if not seen.ahead and abs(second - 2 * first) <= ROUGHLY * second + reach:
+        moved = [(base, {t + 1: rate for t, rate in far.items()}) for base, far in seen.beside]
+        off = [0.0, *seen.off] if seen.off else ()
+        yield replace(seen, near=[0.0, *seen.near], beside=moved, ahead=1, off=off)
+
+
 def _held(
     schedule: Schedule, timing: Timing, rates: Rates, seen: Seen
 ) -> Iterator[tuple[Fit, float, Margin]]:
@@ -292,7 +302,8 @@ def _held(
     off = seen.off or [0.0] * len(rates)
     reach = ROUGHLY * max(map(abs, rates))
     some = [(t, rates[t], reach + off[t]) for t in telling(len(rates))]
-    guessed = [g for g in guesses(schedule, timing, rates, seen.base) if _near(timing, g, some)]
+    each = dict.fromkeys(guesses(schedule, timing, rates, seen.base))
+    guessed = [guess for guess in each if _near(timing, guess, some)]
     short = _in_float32(rates)
     for margin, guess in product(MARGINS if short else MARGINS[:1], guessed):
         fit = _fitted(schedule, timing, guess, seen)
@@ -349,15 +360,15 @@ def gives(fit: Fit, base: float, seen: Seen, margin: Margin = MARGINS[0]) -> boo
 
 def _told(fit: Fit, base: float, seen: Seen, margin: Margin) -> Fit:
     """A fit with what its rates tell: not a setting that may be another, now or for ever."""
-    later, untold = range(LATER * len(seen.near)), dict.fromkeys(fit.open, True)
-    for name in fit.settings.keys() - untold.keys():
-        for other in _others(fit, name):
-            with suppress(ArithmeticError):
-                if gives(other, base, seen, margin):
-                    shows = any(fit.rate(t) != other.rate(t) for t in later)
-                    untold[name] = shows or untold.get(name, False)
-    kept = {n: value for n, value in fit.settings.items() if untold.get(n, True)}
-    return replace(fit, settings=kept, open=tuple(n for n in kept if n in untold))
+    later, kept, open = range(LATER * len(seen.near)), dict(fit.settings), {*fit.open}
+    for name in fit.settings.keys() - open:
+        with suppress(ArithmeticError):
+            others = [one for one in _others(fit, name) if gives(one, base, seen, margin)]
+            if any(fit.rate(t) != other.rate(t) for other in others for t in later):
+                open.add(name)
+            elif others:
+                del kept[name]
+    return replace(fit, settings=kept, open=tuple(name for name in kept if name in open))
 
 
 def _others(fit: Fit, name: str) -> Iterator[Fit]:
@@ -371,6 +382,8 @@ def _others(fit: Fit, name: str) -> Iterator[Fit]:
             values = [2 * value or 1.0]
         case str() as value:
             values = [word for word in fit.schedule.draws[name] if word != value]
+        case None:
+            values = [1]
         case _:
             values = []
     for value in values:

@@ -17,7 +17,7 @@ from oracles.harness.loop.question import Question
 from oracles.harness.loop.rating import KEPT, PLAIN, TENSOR, tensors
 from oracles.harness.loop.resuming import RESUME, TWICE
 from oracles.harness.loop.scheduling import JUMPS, RATES
-from oracles.harness.subjects.scheduled import FACTORS, accepts
+from oracles.harness.subjects.scheduled import FACTORS, LAMBDA, accepts
 from oracles.harness.subjects.schedulers import (
     BUILT_LATER,
     BY_CONSTRUCTOR,
@@ -90,6 +90,6 @@ def lacks(cls: Any, name: str) -> str:
 def untaken(name: str, cls: Any) -> list[str]:
     """Settings that torch's class takes, and another does not."""
     settings: Any = SCHEDULES[name].settings
-    taken = [FACTORS if setting == "factors" else setting for setting in settings._fields]
+    taken = [LAMBDA if setting == FACTORS else setting for setting in settings._fields]
     torchs = getattr(home(name), name, None)
     return [one for one in taken if accepts(torchs, one) and not accepts(cls, one)]

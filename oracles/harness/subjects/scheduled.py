@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from math import inf, isfinite
 from numbers import Real
 from typing import Any, Protocol
@@ -33,8 +34,8 @@ STEPS = ("step", "step_update")
 ENDS = ("total_iters", "T_max", "total_steps", "num_training_steps", "t_initial")
 """Settings that say when a schedule ends: beyond it many a function has no rate."""
 
-FACTORS = "lr_lambda"
-"""The argument in whose place oracles have the list of its values."""
+FACTORS, LAMBDA = "factors", "lr_lambda"
+"""The list of factors that oracles have, and torch's argument of which it is the values."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class Function:
         fixed: further arguments.
         before: how many epochs there were before the first step.
         written: numbers that are written in it, of which one may be the base rate.
+        name: what it is called, if not by its own name.
     """
 
     def __init__(
@@ -125,8 +127,9 @@ class Function:
         fixed: Mapping[str, Any],
         before: int = 0,
         written: Collection[float] = (),
+        name: str = "",
     ) -> None:
-        self.name = getattr(function, "__name__", type(function).__name__)
+        self.name = name or getattr(function, "__name__", type(function).__name__)
         self._function, self._fixed = function, dict(fixed)
         self._before, self._written = before, written
         own = wanted(function, names, fixed)
@@ -153,6 +156,8 @@ class Function:
                 yield Seen(rates, base, moved, ahead, written)
             if last not in near:  # that is all there is
                 break
+        if not self.scaled:  # of one base rate nothing tells what is made of its product
+            yield from rounded([rate for t, rate in near.items() if 0 <= t <= MOST])
 
     def _at(
         self, epochs: Iterable[int], base: float, settings: Mapping[str, Any]
@@ -191,35 +196,40 @@ class Listed:
     """Rates that somebody has written down, from epoch 0 on."""
 
     takes: Mapping[str, str] | None = None
-    scaled, name = False, "the list"
+    scaled = False
 
-    def __init__(self, rates: Sequence[float]) -> None:
-        self.all = [float(rate) for rate in rates]
+    def __init__(self, rates: Iterable[Any], name: str = "the list") -> None:
+        self.name, self.all = name, [float(rate) for rate in rates]
 
     def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
         return self.all[: epochs + 1]
 
     def seen(self) -> Iterator[Seen]:
-        """As they are; then as if they had so many decimals, or so many digits.
-
-        A number has the digits that it shows, and zeros after them. Whoever writes a list by hand
-        leaves away what seems not to matter, in one number more than in another.
-        """
+        """As they are; then as if they had so many digits."""
         yield Seen(self.all)
-        shown = [Decimal(repr(rate)).normalize() for rate in self.all]
-        most = max(len(number.as_tuple().digits) for number in shown)
-        if not FEWEST <= most < FULL:
-            return
-        ends = [int(number.as_tuple().exponent) if number else 0 for number in shown]
-        readings = [(min(ends),) * len(ends)]
-        for digits in range(most, FEWEST - 1, -1):
-            last = (n.adjusted() + 1 - digits if n else min(ends) for n in shown)
-            readings.append((*map(min, last, ends),))
-        for places in dict.fromkeys(readings):
-            yield Seen(self.all, off=[0.5 * 10.0**place for place in places])
+        yield from rounded(self.all)
 
     def shown(self) -> None:
         return None
+
+
+def rounded(rates: Sequence[float]) -> Iterator[Seen]:
+    """Rates as if they had so many decimals, or so many digits.
+
+    A number has the digits that it shows, and zeros after them. Whoever writes a list by hand
+    leaves away what seems not to matter, in one number more than in another.
+    """
+    shown = [Decimal(repr(rate)).normalize() for rate in rates if isfinite(rate)]
+    most = max(len(number.as_tuple().digits) for number in shown or [Decimal()])
+    if len(shown) < len(rates) or not FEWEST <= most < FULL:
+        return
+    ends = [int(number.as_tuple().exponent) if number else 0 for number in shown]
+    readings = [(min(ends),) * len(ends)]
+    for digits in range(most, FEWEST - 1, -1):
+        last = (n.adjusted() + 1 - digits if n else min(ends) for n in shown)
+        readings.append((*map(min, last, ends),))
+    for places in dict.fromkeys(readings):
+        yield Seen(rates, off=[0.5 * 10.0**place for place in places])
 
 
 class Made:
@@ -248,11 +258,15 @@ class Made:
 
     def seen(self) -> Iterator[Seen]:
         """For as long as the plan lasts that it shows."""
-        schedule = getattr(plan := self.shown(), "schedule", None)
-        last = schedule and schedule.last(plan.settings)  # type: ignore[union-attr]
+        schedule = getattr(self._plan, "schedule", None)
+        last = schedule and schedule.last(self._plan.settings)  # type: ignore[union-attr]
         yield Seen(self.rates(START, MOST if last is None else min(last, MOST), {}), START)
 
     def shown(self) -> Plan | None:
+        return self._plan
+
+    @cached_property
+    def _plan(self) -> Plan | None:
         from oracles.harness.subjects import schedulers
 
         with answering(), schedulers.unwarned():
@@ -281,7 +295,7 @@ def accepts(function: Any, name: str) -> bool:
 
 def wanted(function: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) -> list[str]:
     """What it takes beside its first argument: settings, and whatever else it needs."""
-    known = {*SETTINGS, *names.values(), *BASE, FACTORS}
+    known = {*SETTINGS, *names.values(), *BASE, LAMBDA}
     _, *rest = [*_each(function)]
     return [
         p.name for p in rest if p.name not in fixed and (p.name in known or p.default is p.empty)
@@ -310,7 +324,7 @@ def named(own: Sequence[str], names: Mapping[str, str], subject: str) -> dict[st
             told = f"names={{{torchs!r}: {said!r}}}: {subject} has no {said!r}"
             raise ValueError(unknown(told, said, own))
     by_own = {said: torchs for torchs, said in names.items()}
-    return {by_own.get(name, "factors" if name == FACTORS else name): name for name in own}
+    return {by_own.get(name, FACTORS if name == LAMBDA else name): name for name in own}
 
 
 def is_scheduler(subject: Any) -> bool:
@@ -353,7 +367,7 @@ def scheduled(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) 
         ValueError: it has no argument of a name that was said to be its own, or a list is too
             short to tell anything, or holds what is not finite.
     """
-    if isinstance(subject, Function):
+    if isinstance(subject, Function | Listed):
         return subject
     if (rates := in_a_row(subject)) is not None:
         if len(rates) < SHORTEST:
@@ -396,7 +410,7 @@ def _attribute(scheduler: Any, name: str, epochs: int) -> Any:
     """A setting, wherever torch's classes keep it; None where they do not."""
     group = scheduler.optimizer.param_groups[0]
     found: dict[str, Callable[[], Any]] = {
-        "factors": lambda: tuple(scheduler.lr_lambdas[0](t) for t in range(epochs + 1)),
+        FACTORS: lambda: tuple(scheduler.lr_lambdas[0](t) for t in range(epochs + 1)),
         "milestones": lambda: tuple(sorted(scheduler.milestones.elements())),
         "swa_lr": lambda: group["swa_lr"],
         "anneal_strategy": lambda: _strategy(scheduler),

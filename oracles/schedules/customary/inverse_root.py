@@ -100,6 +100,12 @@ SCHEDULES = (
                 source="T5: Raffel et al. 2020, section 3.1.2",
                 rate=_flat_first,
             ),
+            Timing(
+                name="flat_from_one",
+                equation="γ_t = γ₀/√max(t+1, W)",
+                source="T5's where the first step is 1; Zinkevich 2003, where W = 1",
+                rate=lambda t, base, s: _flat_first(t + 1, base, s),
+            ),
         ),
         draws={"num_warmup_steps": (1, 6), "timescale": [None, 3, 9]},
         home="",
