@@ -50,7 +50,7 @@ from oracles.harness.subjects.fits.names import LOOP, START
 from oracles.harness.subjects.scheduled import SHORTEST, Listed, is_scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
-from oracles.harness.subjects.trace_files import KINDS, read
+from oracles.harness.subjects.trace_files import KINDS, rates, read
 from oracles.naming import refuse_unlisted, refuse_unmapped, unknown
 from oracles.optimizers.registry import RULES, unknown_rule
 from oracles.rule import Rule
@@ -161,10 +161,7 @@ bias_undecayed gives 0.9, the code 0.85
             return str(self.loop)
         if not self.fits:
             nearest = f"; nearest is {self.nearest}" if self.nearest else ""
-            out = f"{self.ruled_out:,} were ruled out"
-            if self.written:
-                out += " with torch's defaults for what it does not take"
-                out += ", the simplest elementwise ones with any"
+            out = f"{self.ruled_out:,} variants were ruled out"
             return f"{self.name} follows no known rule ({out}{nearest})"
         follows = f"{self.name} follows {' or '.join(map(str, self.fits))}"
         without = [f"ignoring {', '.join(sorted(self.ignores))}"] if self.ignores else []
@@ -266,7 +263,7 @@ def identify(
             grads, state, hyper) -> params``; a recorded run, as a :class:`Trace` or the path of its
             file; a training loop: a function ``(X, y, ...)`` or a class that has ``fit(X, y)``; or
             whatever says what the learning rate is: a class of schedulers, a function that makes
-            one of an optimizer, a function of the epoch, a list.
+            one of an optimizer, a function of the epoch, a list, a file that has an ``lr`` alone.
         rules: what it may follow; all known rules by default, or all schedules.
         equation: an update rule as text, in the place of a subject: ``"v = mu*v + g; w -= lr*v"``,
             in Python or LaTeX, of one element of a parameter.
@@ -300,6 +297,8 @@ def identify(
         refuse_unlisted(rules=rules)
     if equation is not None:
         subject, names = _equation(equation, names or {}), None
+    if isinstance(subject, str | os.PathLike) and (alone := rates(path := Path(subject))):
+        subject = Listed(alone, path.stem)
     if is_scheduled(subject):
         return _scheduled(subject, rules, names, fixed)
     asked = list(RULES.values() if rules is None else rules)

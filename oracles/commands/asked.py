@@ -191,7 +191,7 @@ def _watched(
         for question, told in _begun(checking):
             progress.update(line, description=question, refresh=True)
             found = answer({question: told}, RULE)
-            if isinstance(found, Found):
+            if isinstance(found, Found) and found.identification.named:  # else it is a fault
                 say(console, in_options(str(found.identification)))
             yield question, told
 

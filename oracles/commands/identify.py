@@ -45,7 +45,7 @@ def add(commands: Any) -> None:
         nargs="?",
         metavar="MODULE:NAME|FILE",
         help="a step, a class of optimizers or a function that makes one, a training loop (X, y, "
-        f"...); or a recorded run, {', '.join(KINDS)}",
+        f"...), a schedule; or a recorded run or rates, {', '.join(KINDS)}; or '[0.1, 0.09, ...]'",
     )
     parser.add_argument(
         "--equation",
@@ -137,6 +137,8 @@ def _subject(options: argparse.Namespace) -> Any:
         raise Usage("give one of MODULE:NAME, FILE and --equation")
     if options.subject is None:
         return None
+    if isinstance(rates := literal(options.subject), list | tuple):
+        return rates
     if Path(options.subject).suffix in KINDS:
         return Path(options.subject)
     try:
@@ -145,7 +147,8 @@ def _subject(options: argparse.Namespace) -> Any:
         if ":" in options.subject:
             raise
         files = ", ".join(KINDS)
-        raise Usage(f"{error}; or a file that ends in {files}; or --equation TEXT") from error
+        told = f"or a file that ends in {files}; or --equation TEXT; or rates, '[0.1, 0.09, ...]'"
+        raise Usage(f"{error}; {told}") from error
 
 
 def _number(name: str, text: str) -> float:

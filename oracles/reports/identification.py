@@ -20,6 +20,14 @@ ELSEWHERE = (
     "half, a penalty inside of the loss beside weight_decay), at the order of data, at the start, "
     "and at the dtype."
 )
+WRITTEN = (
+    "What it does not take was held to torch's defaults, and to any number in the simplest "
+    "elementwise rules."
+)
+PASTED = (
+    "A learning rate that code makes of the step's number is found in a text of it alone: "
+    "equation='lr_t = 0.1*0.95**t; w -= lr_t*g'."
+)
 MOST = 8
 """So many examples are shown."""
 
@@ -72,6 +80,9 @@ def _remarks(found: Identification) -> Iterator[str]:
         yield from found.rate.remarks()
     if found.torchs:
         yield ELSEWHERE
+    if found.written and not (found.named or found.fault):
+        yield WRITTEN
+        yield from [PASTED] if found.name != "the equation" else []
     for exception in found.exceptions:
         if "decay_ignored" in exception.candidate.names:
             yield f"No weight decay {exception.where}."

@@ -94,7 +94,7 @@ def test_torch_s_own_rule_says_where_else_to_look(
 @pytest.mark.parametrize(
     ("name", "summary"),
     [
-        ("none_known", "none_known follows no known rule (267 were ruled out with torch's "),
+        ("none_known", "none_known follows no known rule (267 variants were ruled out"),
         ("raises", "raises cannot be asked: RuntimeError: not today"),
     ],
     ids=["none_known", "raises"],
@@ -105,6 +105,8 @@ def test_nothing_is_named(
     status, text = identified(capsys, f"{code}:{name}")
     assert status == 1
     assert text.startswith(summary)
+    paste = "--equation='lr_t = 0.1*0.95**t; w -= lr_t*g'"
+    assert (paste in " ".join(text.split())) == ("no known rule" in summary)
 
 
 def test_what_code_prints_is_not_in_what_is_said_of_it(
@@ -146,6 +148,7 @@ OFF = {
         ["gone.txt"],
         "is not MODULE:NAME, as gone:txt; or a file that ends in",
     ),
+    "rates without brackets": (["0.1 0.09"], "or rates, '[0.1, 0.09, ...]'"),
     "nothing to ask": (["sys:path"], "cannot be asked"),
     "a name that a step has not": (
         ["somebodys:torchs", "--name", "lr=w"],

@@ -119,6 +119,12 @@ SEVERAL = {
         "η = lr/(1 + 0.01*(t-1)); s += g²; w -= η*g/(√s + ε)",
         "Adagrad's coupled_unscaled, lr_decay = 0.01 whatever is given",
     ),
+    "a factor that is made before": (
+        "b = 0.9; warm = min(1, t/10); m = b*m + g; w -= lr*warm*m",
+        "SGD's coupled_unscaled, momentum = 0.9 whatever is given, with a learning rate of its "
+        "own, b = 0.9; warm = min(1, t/10); lr*warm: it follows LinearLR's from_zero with "
+        "start_factor=0.1, end_factor=1, total_iters=9",
+    ),
     "a rate by a cosine": (
         "lr_t = 0.5*lr*(1 + cos(π*(t-1)/100)); w -= lr_t*g",
         "SGD's coupled_unscaled, with a learning rate of its own, lr_t = 0.5*lr*"
@@ -143,6 +149,10 @@ RATES = {
     "0.1*0.95**(t-1)": "ExponentialLR's per_epoch with gamma=0.95 from 0.1",
     "lr*exp(-0.05*t)": "ExponentialLR's one_ahead with gamma=0.951229424501",
     "lr/(1 + 0.01*t)": "ExponentialLR's inverse_time with gamma=0.99, one epoch ahead",
+    "0.1*0.5**int((t-1)/10)": "StepLR's staircase with step_size=10, gamma=0.5 from 0.1",
+    "0.1*0.5**math.floor(epoch/10)": "StepLR's staircase with step_size=10, gamma=0.5 from 0.1",
+    "0.2*min(1, (epoch+1)/5)": "LinearLR's from_zero with start_factor=0.2, end_factor=1, "
+    "total_iters=4 from 0.2",
     "lr/sqrt(t)": "get_inverse_sqrt_schedule's flat_from_one with num_warmup_steps=1",
     "0.1/(1 + 0.01*t)": "ExponentialLR's inverse_time with gamma=0.99 from 0.1, one epoch ahead",
     "lr*min(1, t/1000)": "LinearLR's from_zero with start_factor=0.001, end_factor=1, "

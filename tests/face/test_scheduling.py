@@ -169,6 +169,11 @@ LISTS: list[tuple[Sequence[float], str]] = [
         "SequentialLR(LinearLR(start_factor=0.1, end_factor=1.0, total_iters=4), "
         "CosineAnnealingLR(T_max=40, eta_min=0.0), milestones=(4,))",
     ),
+    (  # which is at its top twice
+        [0.1 * (t + 1) / 5 if t < 5 else 0.1 * 0.95 ** (t - 5) for t in range(20)],
+        "SequentialLR(LinearLR(start_factor=0.2, end_factor=1.0, total_iters=4), "
+        "ExponentialLR(gamma=0.95), milestones=(5,))",
+    ),
     ([0.1 * (t + 1) ** -0.5 for t in range(30)], f"{ROOT} with num_warmup_steps=1 from 0.1"),
     (
         torch.tensor([0.1 * 0.95**t for t in range(20)]).tolist(),
@@ -439,7 +444,10 @@ def test_of_a_ramp_that_is_read_late_the_usual_name_comes_first() -> None:
     assert str(ahead) == f"<lambda> {usual}, one epoch ahead"
 
 
-@pytest.mark.parametrize("kind", [np.array, torch.tensor, lambda rates: [*np.array(rates)]])
+@pytest.mark.parametrize(
+    "kind",
+    [np.array, torch.tensor, lambda rates: [*np.array(rates)], lambda rates: [*map(str, rates)]],
+)
 def test_so_are_rates_in_an_array(kind: Callable[[list[float]], Any]) -> None:
     found = oracles.identify(kind([0.5**t for t in range(6)]))
     assert str(found) == "the list follows ExponentialLR's per_epoch with gamma=0.5 from 1"
@@ -845,6 +853,22 @@ def saw(step: int, base_lr: float, max_lr: float, step_size_up: int, step_size_d
     t = step % (step_size_up + step_size_down)
     up = t / step_size_up if t <= step_size_up else 1 - (t - step_size_up) / step_size_down
     return base_lr + (max_lr - base_lr) * up
+
+
+def test_the_command_reads_rates(printed: Printed, tmp_path: Path) -> None:
+    """As they are typed; and a log of them, whatever else it has."""
+    follows = "follows ExponentialLR's per_epoch with gamma=0.5 from 0.1.\n"
+    rates = [0.1 * 0.5**t for t in range(5)]
+    for typed in (f"{rates}", f"{rates}"[1:-1]):
+        status, out = printed("identify", typed)
+        assert (status, out.startswith(f"the list {follows}")) == (0, True)
+    rows = "".join(f"{epoch},{rate},7\n" for epoch, rate in enumerate(rates))
+    (tmp_path / "log.csv").write_text(f"epoch,learning_rate,loss\n{rows}", encoding="utf-8")
+    lines = "".join(f'{{"lr": {rate}}}\n' for rate in rates)
+    (tmp_path / "log.jsonl").write_text(lines, encoding="utf-8")
+    for kind in ("csv", "jsonl"):
+        status, out = printed("identify", f"{tmp_path}/log.{kind}")
+        assert (status, out.startswith(f"log {follows}")) == (0, True)
 
 
 def test_a_base_rate_beside_a_largest_one_is_an_argument() -> None:

@@ -162,6 +162,8 @@ REFUSED = {
     "w_t = w_{t-1} - lr_{t-1} g + lr_t": ("of the step before is not kept", 1, 17),
     "w -= lr*g + η*w": ("would both be lr", 1, 13),
     "w -= β*g": ("beta is not understood", 1, 6),
+    "w -= lr*(g + warm)": ("warm is not understood: say what it is, such as names={'eps'", 1, 14),
+    "w -= lr*ceiling(g)": ("max, min, clamp, clone, detach, copy_, zeros_like, where; + - *", 1, 9),
     "m = β1 m + g; w -= lr*m/(1-β1**(t+1))": ("names={'t-1': 't'}", 1, 33),
     "m = β1 m + g\nu = m/(1+β1**(t+1)) + g/(1+β1**t)\nw -= lr*u": (
         "t stands beside t + 1, and may be 1 or 0 at the first: if it is 1, write t = t + 1 above",

@@ -263,8 +263,8 @@ OF_MOMENTUM = ("base_momentum", "max_momentum", "cycle_momentum")
 SPREAD = 4
 """By how many times as much as its rates a guess may be off that is made of two of them."""
 
-AHEAD = "one_ahead"
-"""The timing of a schedule that is torch's of the next epoch."""
+AHEAD, BEHIND = "one_ahead", "one_behind"
+"""The timings of a schedule that are torch's of the next epoch, and of the one before."""
 
 
 def made_of(seen: Seen, schedules: Iterable[Schedule], *, first: bool) -> Iterator[Fit]:
@@ -327,11 +327,12 @@ def _one(held: Sequence[tuple[Fit, float, Margin]], seen: Seen, within: float) -
 
 
 def _fitted(schedule: Schedule, timing: Timing, guess: Guess, seen: Seen) -> Fit | None:
-    """What is said of a guess; None if it begins from another rate than it may."""
+    """What is said of a guess; None if it begins from another rate or epoch than it may."""
     named = (n for n in schedule.draws if n not in OF_MOMENTUM)
     known = {n: getattr(guess.settings, n) for n in named}
     told = guess.base if seen.base is None and schedule.name not in cycles.GUESSES else None
-    if seen.written is not None and told not in seen.written:
+    both = seen.ahead and timing.name == BEHIND
+    if both or (seen.written is not None and told not in seen.written):
         return None
     ahead = (one for one in schedule.timings if one.name == AHEAD)
     if seen.ahead and timing is schedule.torch and (one := next(ahead, None)):
@@ -490,20 +491,17 @@ WARM = ("LinearLR", "ConstantLR")
 def warmed_up(seen: Seen, schedules: Iterable[Schedule]) -> Plan | None:
     """A sequence of a warm-up and another schedule that gives some rates, if there is one.
 
-    Where the rate is largest first, the second one begins.
+    Where the rate is largest first, the second one begins, or where it is so again.
     """
     among, rates = list(schedules), seen.near
-    turn = max(range(len(rates)), key=lambda t: (rates[t], -t))
-    warm = [schedule for schedule in among if schedule.name in WARM]
-    if not 1 < turn < len(rates) - SHORTEST:
-        return None
-    later = [
-        (rates[turn], {t - turn: rate for t, rate in some.items() if t >= turn})
-        for _, some in seen.beside
-    ]
-    for one in made_of(Seen(rates[:turn], rates[turn]), warm, first=True):
-        for other in made_of(Seen(rates[turn:], rates[turn], later), among, first=True):
-            return Sequential((_plan(one), _plan(other)), (turn,))
+    top = max(range(len(rates)), key=lambda t: (rates[t], -t))
+    warm, peak = [schedule for schedule in among if schedule.name in WARM], rates[top]
+    for turn in range(max(top, 2), min(top + 2, len(rates) - SHORTEST)):
+        far = [{t - turn: r for t, r in some.items() if t >= turn} for _, some in seen.beside]
+        later = Seen(rates[turn:], peak, [(peak, some) for some in far])
+        for one in made_of(Seen(rates[:turn], peak), warm, first=True):
+            for other in sorted(made_of(later, among, first=True), key=lambda fit: fit.simplicity):
+                return Sequential((_plan(one), _plan(other)), (turn,))
     return None
 
 

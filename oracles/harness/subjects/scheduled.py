@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from math import inf, isfinite
-from numbers import Real
 from typing import Any, Protocol
 
 from oracles.harness.subjects.subject import SubjectError, answering
@@ -193,16 +193,26 @@ in float64."""
 
 
 class Listed:
-    """Rates that somebody has written down, from epoch 0 on."""
+    """Rates that somebody has written down, from epoch 0 on.
+
+    Raises:
+        ValueError: they are too few to tell anything, or not finite.
+    """
 
     takes: Mapping[str, str] | None = None
     scaled = False
 
-    def __init__(self, rates: Iterable[Any], name: str = "the list") -> None:
-        self.name, self.all = name, [float(rate) for rate in rates]
+    def __init__(self, rates: Sequence[float], name: str = "the list") -> None:
+        self.name, self.all = name, rates
+        if len(rates) < SHORTEST:
+            told = f"{len(rates)} rates tell nothing" if rates else f"{name} is empty"
+            raise ValueError(f"{told}; allowed: {SHORTEST} rates and more")
+        for place, rate in enumerate(rates):
+            if not isfinite(rate):
+                raise ValueError(f"entry {place} of {name} is {rate}; allowed: finite numbers")
 
     def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
-        return self.all[: epochs + 1]
+        return [*self.all[: epochs + 1]]
 
     def seen(self) -> Iterator[Seen]:
         """As they are; then as if they had so many digits."""
@@ -338,11 +348,14 @@ def is_scheduler(subject: Any) -> bool:
     return callable(subject) and parameters(subject)[:1] != [] and parameters(subject)[0] in OWNER
 
 
-def in_a_row(subject: Any) -> Sequence[Any] | None:
-    """The entries of a list, or of what has one dimension; None if it is neither."""
+def in_a_row(subject: Any) -> list[float] | None:
+    """The numbers of a list, or of what has one dimension, also as text; None if it has none."""
     entries = subject.tolist() if getattr(subject, "ndim", None) == 1 else subject
-    told = isinstance(entries, Sequence) and not isinstance(entries, str | bytes)
-    return entries if told else None
+    if not isinstance(entries, Sequence) or isinstance(entries, str | bytes):
+        return None
+    with suppress(TypeError, ValueError):
+        return [float(entry) for entry in entries]
+    return None
 
 
 def is_scheduled(subject: Any) -> bool:
@@ -351,9 +364,7 @@ def is_scheduled(subject: Any) -> bool:
     >>> is_scheduled(lambda t, base, gamma: base * gamma**t), is_scheduled([0.1, 0.05])
     (True, True)
     """
-    if (rates := in_a_row(subject)) is not None:
-        return all(isinstance(rate, Real) for rate in rates)
-    if is_scheduler(subject):
+    if isinstance(subject, Listed) or in_a_row(subject) is not None or is_scheduler(subject):
         return True
     if isinstance(subject, type) or not callable(subject):
         return False
@@ -364,18 +375,12 @@ def scheduled(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) 
     """Who is asked for the rates of a subject that :func:`is_scheduled`.
 
     Raises:
-        ValueError: it has no argument of a name that was said to be its own, or a list is too
-            short to tell anything, or holds what is not finite.
+        ValueError: it has no argument of a name that was said to be its own, or what
+            :class:`Listed` refuses.
     """
     if isinstance(subject, Function | Listed):
         return subject
     if (rates := in_a_row(subject)) is not None:
-        if len(rates) < SHORTEST:
-            told = f"{len(rates)} rates tell nothing" if rates else "the list is empty"
-            raise ValueError(f"{told}; allowed: {SHORTEST} rates and more")
-        for place, rate in enumerate(rates):
-            if not isfinite(rate):
-                raise ValueError(f"entry {place} of the list is {rate}; allowed: finite numbers")
         return Listed(rates)
     return Made(subject, names, fixed) if is_scheduler(subject) else Function(subject, names, fixed)
 

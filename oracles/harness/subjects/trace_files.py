@@ -35,6 +35,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.harness.arithmetic.formats import FULL, FloatArray, round_to
+from oracles.harness.subjects.aliases import ALIASES
 from oracles.harness.subjects.trace import Trace
 
 Rows = list[tuple[str, dict[str, Any]]]
@@ -63,17 +64,40 @@ def read(path: Path, dtype: str | None = None) -> tuple[Trace, ...]:
     Raises:
         TraceError: it is no record of a run, or cannot be read.
     """
+    loaded = _loaded(path)
+    table = loaded if isinstance(loaded, Table) else _table(path, loaded)
+    dtypes = (dtype,) if dtype else tuple(d for d in FULL if table.may_be(d))
+    exact = [table.trace(path.stem, d) for d in dtypes if d == "float64" or table.digits >= DIGITS]
+    return (*exact, *(table.trace(path.stem, d, rounded=True) for d in dtypes if table.radii))
+
+
+def rates(path: Path) -> list[float]:
+    """The learning rates of a log that has them and no parameters; none of any other file.
+
+    Raises:
+        TraceError: it cannot be read.
+    """
+    rows = _loaded(path)
+    if isinstance(rows, Table) or any(_letter(name) for _, row in rows for name in row):
+        return []
+    names = dict.fromkeys(n for _, row in rows for n in row if n in ("lr", *ALIASES["lr"]))
+    if len(names) != 1:
+        return []
+    (name,), places = names, [place for place, _ in rows]
+    texts = _carried(places[0], name, [row.get(name) for _, row in rows])
+    return [*map(float, _numbers(places, name, texts))]
+
+
+def _loaded(path: Path) -> Table | Rows:
+    """What a file has."""
     if path.suffix not in _READERS:
         kinds = f"allowed: {', '.join(_READERS)}; an update rule as text is equation='...'"
         raise TraceError(f"{path.name} is of no known kind; {kinds}")
     try:
-        table = _READERS[path.suffix](path)
+        return _READERS[path.suffix](path)
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise TraceError(f"{path.name} cannot be read: {why}") from error
-    dtypes = (dtype,) if dtype else tuple(d for d in FULL if table.may_be(d))
-    exact = [table.trace(path.stem, d) for d in dtypes if d == "float64" or table.digits >= DIGITS]
-    return (*exact, *(table.trace(path.stem, d, rounded=True) for d in dtypes if table.radii))
 
 
 @dataclass(frozen=True)
@@ -157,7 +181,7 @@ def _floats(name: str, file: Any) -> FloatArray:
         raise TraceError(f"{name} is not of numbers") from error
 
 
-def _jsonl(path: Path) -> Table:
+def _jsonl(path: Path) -> Rows:
     rows: Rows = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         place = f"{path.name}, line {number}"
@@ -170,10 +194,10 @@ def _jsonl(path: Path) -> Table:
         if not isinstance(row, dict):
             raise TraceError(f"{place} is no object; allowed: one like {{'w': 1.0, 'g': 0.5}}")
         rows.append((place, row))
-    return _table(path, rows)
+    return rows
 
 
-def _csv(path: Path) -> Table:
+def _csv(path: Path) -> Rows:
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file)
         columns = [name.strip() for name in next(lines, [])]
@@ -193,7 +217,7 @@ def _csv(path: Path) -> Table:
                 raise TraceError(f"{place} has {len(cells)} cells; allowed: {len(columns)}")
             there = {n: c.strip() for n, c in zip(columns, cells, strict=True) if c.strip()}
             rows.append((place, _gathered(place, there)))
-    return _table(path, rows)
+    return rows
 
 
 def _gathered(place: str, cells: Mapping[str, str]) -> dict[str, Any]:
@@ -230,7 +254,7 @@ def _table(path: Path, rows: Rows) -> Table:
         there = f" with {', '.join(names)}" if names else ""
         raise TraceError(
             f"{path.name} has {len(rows)} rows{there}; allowed: one for each step with w and g, "
-            "and one with the w after the last step"
+            "and one with the w after the last step; or, in a log of rates, an lr"
         )
     values, written = {}, {}
     for name in names:
@@ -310,7 +334,11 @@ def _radii(written: list[_Written], digits: int, decimals: int) -> FloatArray:
     return np.maximum(0.5 * 10.0**-decimals, 0.5 * 10.0 ** (leading - digits + 1))
 
 
-_READERS: Mapping[str, Callable[[Path], Table]] = {".npz": _npz, ".csv": _csv, ".jsonl": _jsonl}
+_READERS: Mapping[str, Callable[[Path], Table | Rows]] = {
+    ".npz": _npz,
+    ".csv": _csv,
+    ".jsonl": _jsonl,
+}
 
 KINDS = tuple(_READERS)
 """What the names of files end in that can be read."""

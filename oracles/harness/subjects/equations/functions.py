@@ -44,6 +44,10 @@ _CALLS: Mapping[Callable[..., Any], str] = {
     lambda x: np.cos(x): "cos cosf",
     lambda x: np.exp(x): "exp expf",
     lambda x: np.sign(x): "sign sgn",
+    lambda x: np.floor(x): "floor floorf",
+    lambda x: np.ceil(x): "ceil ceilf",
+    lambda x: np.trunc(x): "int trunc truncf",
+    lambda x, decimals=0: np.round(x, int(decimals)): "round",
     _add: "add assign_add",
     lambda input, other, alpha=None: input - _times(alpha, other): "sub subtract assign_sub",
     lambda input, other: input * other: "mul multiply",
@@ -52,8 +56,8 @@ _CALLS: Mapping[Callable[..., Any], str] = {
     lambda input, end, weight: input + weight * (end - input): "lerp",
     _addcmul: "addcmul",
     _addcdiv: "addcdiv",
-    lambda input, other: np.maximum(input, other): "maximum max fmax fmaxf clamp_min",
-    lambda input, other: np.minimum(input, other): "minimum min fmin fminf clamp_max",
+    lambda input, other: np.maximum(input, other): "max maximum fmax fmaxf clamp_min",
+    lambda input, other: np.minimum(input, other): "min minimum fmin fminf clamp_max",
     _clamp: "clamp clip",
     lambda x: x * 1: "clone",
     lambda x: x: "detach item float conj",
@@ -67,5 +71,5 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
 """By name. As methods they are called on their first argument, which those that end in ``_`` change
 in place."""
 
-KNOWN = ", ".join(names.partition(" ")[0] for names in _CALLS.values())
-"""The usual name of each."""
+KNOWN = ", ".join(names.partition(" ")[0] for names in _CALLS.values()) + "; + - * / // % **"
+"""The usual name of each, and the signs beside them."""

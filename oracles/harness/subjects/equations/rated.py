@@ -54,28 +54,32 @@ def apart(program: Program) -> Rated | None:
             of |= written
             if _is_rate(*written) and _reads(made) & _counts(program):
                 (name,) = written
-                return _rated(program, made, name, _without(program.body, made))
-    return _inline(program, of)
+                return _rated(program, made, name, _without(program.body, made[:-1], made[-1:]))
+    return _inline(program, of, made)
 
 
-def _without(body: Sequence[ast.stmt], made: Sequence[ast.stmt]) -> list[ast.stmt]:
+def _without(
+    body: Sequence[ast.stmt], parts: Sequence[ast.stmt], rate: Sequence[ast.stmt] = ()
+) -> list[ast.stmt]:
     """A text without what the rate is made of, but for what it uses otherwise."""
-    *parts, _ = made
-    used = _reads([statement for statement in body if statement not in made])
-    kept = [statement for statement in parts if _writes([statement]) & used]
-    return [statement for statement in body if statement not in made or statement in kept]
+    used = _reads([statement for statement in body if statement not in (*parts, *rate)])
+    gone = [*rate, *(statement for statement in parts if not _writes([statement]) & used)]
+    return [statement for statement in body if statement not in gone]
 
 
-def _inline(program: Program, of: set[str]) -> Rated | None:
+def _inline(program: Program, of: set[str], parts: Sequence[ast.stmt]) -> Rated | None:
     """The same where a formula has the rate in it, as in ``w -= lr/√t*g``."""
     counts, given = _counts(program), "lr" in program.roles.values()
+    for part in parts:
+        counts |= _writes([part]) if _reads([part]) & counts else set()
     found = _Largest(lambda n: n <= of and bool(n & counts and (n - counts or not given)))
-    rest = [found.visit(statement) for statement in deepcopy([*program.body])]
+    body = [one if one in parts else found.visit(deepcopy(one)) for one in program.body]
     if len({ast.unparse(node) for node in found.nodes}) != 1:
         return None
-    made = ast.Assign([ast.Name(INLINE, ast.Store())], found.nodes[0])
-    ast.copy_location(made, found.nodes[0])  # where the text is told from
-    return _rated(program, [ast.fix_missing_locations(made)], INLINE, rest)
+    rate = ast.Assign([ast.Name(INLINE, ast.Store())], found.nodes[0])
+    ast.copy_location(rate, found.nodes[0])  # where the text is told from
+    made = [*parts, ast.fix_missing_locations(rate)]
+    return _rated(program, made, INLINE, _without(body, parts))
 
 
 class _Largest(ast.NodeTransformer):

@@ -180,7 +180,7 @@ class Roles:
             return known[0]
         if uses[0] == "lr" and not self._may_be_rate(name):
             self._fail(f"{name.rstrip('_')} is not understood: write its value in its place", node)
-        return self._ask(node, uses[0], "is not understood")
+        return self._ask(node, uses[0], "is not understood:")
 
     def _raised(self, name: str) -> bool:
         """Whether it is raised to the step's number, as a factor of a schedule is."""
@@ -200,9 +200,9 @@ class Roles:
         name = node.id.removesuffix(BEFORE)
         counted = next(line for _, line in self.lines if name in ids((*line.reads, *line.writes)))
         if not self._counts(name):
-            self._ask(node, MEANING.get(name, "lr"), "changes: give what it becomes a new name")
+            self._ask(node, MEANING.get(name, "lr"), "changes: give what it becomes a new name, or")
         if name not in ids(counted.writes):
-            self._ask(node, "t", "is counted after it was read: count it first")
+            self._ask(node, "t", "is counted after it was read: count it first, or")
 
     def _counts(self, name: str) -> bool:
         """Whether it is the number of the step; k and i are if something is raised to them."""
@@ -219,7 +219,7 @@ class Roles:
         if not compared and self._first_with(node, rf"\b1(\.0*)? - \w+ \*\* {name}\b"):
             return "t"
         later = self._first_with(node, rf"\b{name} \+ 1\b")
-        if (later is not None) != ahead and compared is None:
+        if (later is not None) != ahead and compared is None and name not in FROM_ZERO:
             plain = self._first_with(node, rf"\b{name}\b(?! \+ 1\b)")
             both = f"{name} stands beside {name} + 1" if later and plain else f"{name} counts steps"
             self._fail(
@@ -265,7 +265,7 @@ class Roles:
 
     def _ask(self, node: ast.Name, role: str, why: str) -> NoReturn:
         name = node.id.removesuffix(BEFORE).rstrip("_")
-        self._fail(f"{name} {why}; or say what it is, such as names={{{role!r}: {name!r}}}", node)
+        self._fail(f"{name} {why} say what it is, such as names={{{role!r}: {name!r}}}", node)
 
     def _fail(self, reason: str, node: ast.Name) -> NoReturn:
         raise self.source.error(reason, node.lineno, node.col_offset)
