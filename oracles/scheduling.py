@@ -205,7 +205,7 @@ def identify_schedule(
     among = [_schedule(name) for name in (KNOWN if schedules is None else schedules)]
     who = scheduled(subject, names or {}, fixed or {})
     try:
-        if who.takes is None:
+        if not who.takes:
             return _by_rates(who, among, any_line=schedules is None)
         found = _by_settings(who, among)
         return found if found.named else _by_default(who, among) or found
@@ -236,7 +236,7 @@ def _by_settings(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentific
 def _by_default(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentification | None:
     """Of whoever takes settings, what its rates are where none is given; None if that is none."""
     alone = copy(who)
-    alone.takes = None
+    alone.takes = {}
     with suppress(SubjectError):
         found = _by_rates(alone, among)
         return found if found.named else None
@@ -252,9 +252,9 @@ def _least_assumed(fits: Sequence[Fit]) -> list[Fit]:
 def _no_schedule(who: Scheduled, among: Sequence[Schedule]) -> str:
     """That no schedule has the settings it takes, and which name may be meant."""
     known = dict.fromkeys(name for one in among for name in one.settings._fields)  # type: ignore[attr-defined]
-    strange = [name for name in who.takes or () if name not in known]
+    strange = [name for name in who.takes if name not in known]
     if not strange:
-        return f"no schedule takes {', '.join(who.takes or ())} together"
+        return f"no schedule takes {', '.join(who.takes)} together"
     said = "names={...} says which of torch's it is"
     told = f"it takes {strange[0]!r}, which is no setting ({said})"
     return unknown(told, strange[0], known)
@@ -312,13 +312,10 @@ def _of(
     if seen.off:  # many may be so to a few digits, and all of them are told
         fits = made(among, first=True) + made(among, first=False) + late()
         ordered = sorted(fits, key=lambda fit: fit.simplicity)
-        told = (*rates.rivals(ordered, seen),)
-        return ScheduleIdentification(who.name, told, alike=True)
-    shows = _shows_factors(shown) and len({*seen.near}) > 1  # all alike, many would have them
-    if shows and (fits := likely() or of_others() or made(own, first=False)):
-        return ScheduleIdentification(who.name, _simplest(fits))
-    if shown is not None and (found := _shown(who, shown, seen.near, among)):
-        return found
+        return ScheduleIdentification(who.name, (*rates.rivals(ordered, seen),), alike=True)
+    told = None if shown is None else _shown(who, shown, seen.near, among)
+    if told and (not _shows_factors(shown) or len({*seen.near}) == 1):  # many have them all alike
+        return told
     fits, plan = likely(), None
     if not fits and seen.base is None and not seen.ahead:
         plan = rates.warmed_up(seen, own)
@@ -326,6 +323,8 @@ def _of(
         both = sorted((*late(), *fits), key=lambda fit: fit.simplicity)
         return ScheduleIdentification(who.name, (*both,), plan)
     fits = fits or of_others() or late() or made(own, first=False)
+    if told and not fits:
+        return told
     looked = [one for one in among if guesses.from_any(one)]
     tried = sum(1 if fits and fits[0].torchs else len(one.timings) for one in looked)
     held = sum(fit.schedule in looked for fit in fits)

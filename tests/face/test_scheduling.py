@@ -391,8 +391,8 @@ ROUNDED: dict[str, tuple[list[float], str]] = {
     END: (
         written(lambda t: 0.1 * cosine(t, 40), 12, ".4f"),
         "begins as CosineAnnealingLR's to_floor from 0.1 or CosineAnnealingLR's per_batch with "
-        "T_max=78, eta_min=0.00484 from 0.100004 or CosineAnnealingWarmRestarts's per_batch with "
-        "T_0=78, eta_min=0.00484 from 0.100004",
+        "T_max=78, eta_min=0.0048 from 0.100004 or CosineAnnealingWarmRestarts's per_batch with "
+        "T_0=78, eta_min=0.0048 from 0.100004",
     ),
     RAMP: (
         written(lambda t: 1e-3 * (t / 10 if t < 10 else cosine(t - 10, 40)), 50, ".4g"),

@@ -8,32 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import product
 
 from oracles.harness.evidence.cycles import lowest
 from oracles.harness.evidence.guess import Guess, Rates
 from oracles.harness.evidence.shorter import shorter
 from oracles.schedules.customary import inverse_root, stable, timm, warmed
-from oracles.schedules.schedule import Schedule, Settings
+from oracles.schedules.schedule import Settings
 
 POWERS = (1.0, 2.0, 0.5, 0.9, 3.0)
 """Of polynomial decays, those that people use."""
 
 SIZES = (512, 256, 768, 1024, 128, 2048, 64)
 """Of a model, those that people use."""
-
-
-def guessed(schedule: Schedule, rates: Rates, base: float | None) -> Iterator[Guess]:
-    """What may have given some rates.
-
-    Args:
-        schedule: whose settings.
-        rates: from step 0 on.
-        base: the base rate, where it is known.
-    """
-    if max(rates) > min(rates):
-        yield from GUESSES[schedule.name](rates, base)
 
 
 def _tops(rates: Rates, base: float | None) -> Iterator[tuple[int, float]]:
@@ -89,18 +77,14 @@ def _linear(rates: Rates, base: float | None) -> Iterator[Guess]:
                     yield Guess(warmed.Linear(long, end), start)
 
 
-def _cosine(rates: Rates, base: float | None) -> Iterator[Guess]:
-    for (long, start), cycles in product(_tops(rates, base), (0.5, 1.0, 1.5, 2.0)):
+def _waves(
+    kind: Callable[..., Settings], falls: Mapping[float, int], rates: Rates, base: float | None
+) -> Iterator[Guess]:
+    """Cosines of so many cycles, each of which are so many halves of a period."""
+    for (long, start), cycles in product(_tops(rates, base), falls):
         for t, rate in _falling(rates, long):
-            for end in _ends(long, t, _turned(rate / start) / (2 * cycles)):
-                yield Guess(warmed.Cosine(long, end, cycles), start)
-
-
-def _restarts(rates: Rates, base: float | None) -> Iterator[Guess]:
-    for (long, start), cycles in product(_tops(rates, base), (1, 2, 3, 4, 5)):
-        for t, rate in _falling(rates, long):
-            for end in _ends(long, t, _turned(rate / start) / cycles):
-                yield Guess(warmed.Restarts(long, end, cycles), start)
+            for end in _ends(long, t, _turned(rate / start) / falls[cycles]):
+                yield Guess(kind(long, end, cycles), start)
 
 
 def _polynomial(rates: Rates, base: float | None) -> Iterator[Guess]:
@@ -159,11 +143,8 @@ def _wsd(rates: Rates, base: float | None) -> Iterator[Guess]:
     for (long, start), up, down in product(_tops(rates, base), kinds, kinds):
         for ratio in shorter(rates[-1] / start, rates.within):
             if turn >= long:
-                yield Guess(_stable(long, turn, decay, up, down, ratio), start)
-
-
-def _stable(long: int, turn: int, decay: int, up: str, down: str, ratio: float) -> Settings:
-    return stable.Settings(long, decay, turn + decay, turn - long, up, down, ratio)
+                lengths = long, decay, turn + decay, turn - long
+                yield Guess(stable.Settings(*lengths, up, down, ratio), start)
 
 
 def _timm(rates: Rates, base: float | None) -> Iterator[tuple[int, float, float, float]]:
@@ -210,8 +191,8 @@ def _timm_polynomial(rates: Rates, base: float | None) -> Iterator[Guess]:
 GUESSES: Mapping[str, Callable[[Rates, float | None], Iterator[Guess]]] = {
     warmed.CONSTANT: _constant,
     warmed.LINEAR: _linear,
-    warmed.COSINE: _cosine,
-    warmed.RESTARTS: _restarts,
+    warmed.COSINE: partial(_waves, warmed.Cosine, {0.5: 1, 1.0: 2, 1.5: 3, 2.0: 4}),
+    warmed.RESTARTS: partial(_waves, warmed.Restarts, {n: n for n in range(1, 6)}),
     warmed.POLYNOMIAL: _polynomial,
     warmed.FLOORED: _floored,
     inverse_root.NOAM: _noam,

@@ -61,8 +61,8 @@ def guesses(
         rates: from epoch 0 on.
         base: the base rate, where it is known.
     """
-    if schedule.name in cycles.GUESSES:
-        yield from cycles.GUESSES[schedule.name](rates, base)
+    if schedule.name in GUESSES and max(rates) > min(rates):
+        yield from GUESSES[schedule.name](rates, base)
     elif schedule.name in POWERS:
         yield from _powers(schedule, timing, rates, base)
     elif schedule.name in LINES:
@@ -70,8 +70,13 @@ def guesses(
             for names, others in LINES[schedule.name]:
                 own = settings._replace(**others)
                 yield from _line(schedule, timing, own, names, rates, base)
-    elif schedule.name in customary.GUESSES:
-        yield from customary.guessed(schedule, rates, base)
+
+
+GUESSES: Mapping[str, Callable[[Rates, float | None], Iterator[Guess]]] = {
+    **cycles.GUESSES,
+    **customary.GUESSES,
+}
+"""What is made of rates alone, whatever the timing."""
 
 
 def _whole(schedule: Schedule, rates: Rates) -> Iterator[Settings]:
@@ -135,15 +140,17 @@ def _line(
             value = value / start if start else 0.0
         return float(timing.rate(t, start, settings._replace(**dict.fromkeys(names, value))))
 
-    if not _roughly(at, rates, base, names):
+    def solved(some: Sequence[int]) -> tuple[float, float] | None:
+        first = [at(t, 1.0, 0.0) for t in some]
+        second = [at(t, 1.0, 1.0) - own for t, own in zip(some, first, strict=True)]
+        return _solved(first, second, rates, some, base, names)
+
+    last = len(rates) - 1
+    if not solved(sorted({0, (last + 1) // 3, 2 * (last + 1) // 3, last})):  # which costs little
         return
-    unit = 1.0
-    first = [at(t, unit, 0.0) for t in some]
-    second = [at(t, unit, unit) - own for t, own in zip(some, first, strict=True)]
-    solved = _solved(first, second, rates, some, base, names)
-    if solved is None:
+    if (pair := solved(some)) is None:
         return
-    start, value = solved
+    start, value = pair
     size, highest = max(map(abs, rates)), start
     if schedule.name in SCALED:
         value, size, highest = value / start, 1.0, 1.0
@@ -154,19 +161,6 @@ def _line(
     starts = shorter(start, rates.within) if base is None else (start,)
     for near_start, near in product(starts, values):
         yield Guess(settings._replace(**dict.fromkeys(names, near)), near_start)
-
-
-def _roughly(
-    at: Callable[[int, float, float], float],
-    rates: Rates,
-    base: float | None,
-    names: Sequence[str],
-) -> bool:
-    """Whether the line through some rates meets one more: a look that costs little."""
-    some = sorted({0, len(rates) // 3, 2 * len(rates) // 3, len(rates) - 1})
-    first = [at(t, 1.0, 0.0) for t in some]
-    second = [at(t, 1.0, 1.0) - own for t, own in zip(some, first, strict=True)]
-    return _solved(first, second, rates, some, base, names) is not None
 
 
 def telling(count: int) -> list[int]:

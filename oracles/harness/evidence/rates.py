@@ -185,7 +185,7 @@ EPOCHS = 16
 
 def possible(subject: Scheduled, schedules: Iterable[Schedule]) -> list[Schedule]:
     """Schedules that have all settings that a subject takes."""
-    taken = set(subject.takes or ())
+    taken = {*subject.takes}
     return [schedule for schedule in schedules if taken <= {*schedule.settings._fields}]  # type: ignore[attr-defined]
 
 
@@ -204,12 +204,11 @@ def asked(subject: Scheduled, schedule: Schedule, rounds: int) -> Iterator[Fit]:
 
 def assumptions(subject: Scheduled, schedule: Schedule) -> Iterator[dict[str, Any]]:
     """What settings may be that a subject does not take: the defaults, or a start at 0."""
-    taken = {*(subject.takes or ())}
-    if schedule.name == stable.NAME and "num_training_steps" in taken:
-        yield {} if "num_stable_steps" in taken else {"num_stable_steps": None}
+    if schedule.name == stable.NAME and "num_training_steps" in subject.takes:
+        yield {} if "num_stable_steps" in subject.takes else {"num_stable_steps": None}
         return
     yield {}
-    if schedule.name == "LinearLR" and "start_factor" not in (subject.takes or ()):
+    if schedule.name == "LinearLR" and "start_factor" not in subject.takes:
         yield {"start_factor": 0.0}
 
 
@@ -221,19 +220,12 @@ def _alive(
         settings = drawn._replace(**assumed)
         last = schedule.last(settings)
         epochs = EPOCHS if last is None else min(EPOCHS, last)
-        given = settings._asdict()
-        if FACTORS in given:
-            given[FACTORS] = _function(settings.factors)
-        rates = subject.rates(base, epochs, given)
+        rates = subject.rates(base, epochs, settings._asdict())
         start = base if subject.scaled else 1.0
         alive = [one for one in alive if holds(schedule, one, settings, start, rates)]
     default = {**schedule.settings()._asdict(), **assumed}
-    left = {n: value for n, value in default.items() if n not in (subject.takes or ())}
+    left = {n: value for n, value in default.items() if n not in subject.takes}
     yield from (Fit(schedule, timing, assumed=left) for timing in alive)
-
-
-def _function(values: Sequence[float]) -> Any:
-    return lambda t: values[t % len(values)]
 
 
 def _drawn(subject: Scheduled, schedule: Schedule, rounds: int) -> Iterator[tuple[Settings, float]]:
@@ -242,7 +234,7 @@ def _drawn(subject: Scheduled, schedule: Schedule, rounds: int) -> Iterator[tupl
     for timing, number in product(schedule.timings, range(rounds)):
         chance = random.Random(f"{schedule.name} {timing.name} {number}")
         ends = {**schedule.draws, **timing.shows}
-        values = {n: _draw(own, chance) for n, own in ends.items() if n in (subject.takes or ())}
+        values = {n: _draw(own, chance) for n, own in ends.items() if n in subject.takes}
         yield default._replace(**values), chance.choice(BASES)
 
 
@@ -383,12 +375,9 @@ def _others(fit: Fit, name: str) -> Iterator[Fit]:
             values = [2 * value or 1.0]
         case str() as value:
             values = [word for word in fit.schedule.draws[name] if word != value]
-        case None:
-            values = [1]
-        case _:
-            values = []
-    for value in values:
-        yield replace(fit, settings={**fit.settings, name: value})
+        case value:
+            values = [1] if value is None else []
+    yield from (replace(fit, settings={**fit.settings, name: value}) for value in values)
 
 
 def rivals(fits: Sequence[Fit], seen: Seen) -> Iterator[Fit]:
@@ -473,10 +462,7 @@ def _in_float32(rates: Sequence[float]) -> bool:
 def declined(subject: Scheduled, schedule: Schedule) -> str:
     """Why a subject cannot be asked as a schedule is; empty if it can."""
     try:
-        settings = schedule.settings()._asdict()
-        if FACTORS in settings:
-            settings[FACTORS] = _function(settings[FACTORS])
-        subject.rates(1.0, 2, settings)
+        subject.rates(1.0, 2, schedule.settings()._asdict())
     except SubjectError as error:
         return error.sentence
     return ""

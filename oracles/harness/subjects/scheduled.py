@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from math import inf, isfinite
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from oracles.harness.subjects.subject import SubjectError, answering
@@ -66,14 +67,13 @@ class Scheduled(Protocol):
 
     Attributes:
         name: of it.
-        takes: the settings that it takes, by torch's names, and its own names for them; None if it
-            takes none.
+        takes: the settings that it takes, by torch's names, and its own names for them.
         scaled: whether it takes the base rate.
     """
 
     name: str
-    takes: Mapping[str, str] | None
-    scaled: bool
+    takes: Mapping[str, str] = MappingProxyType({})
+    scaled: bool = False
 
     def seen(self) -> Iterator[Seen]:
         """Its rates where it is given no settings: one reading after the other, until one tells.
@@ -91,6 +91,15 @@ class Scheduled(Protocol):
 
     def shown(self) -> Plan | None:
         """The plan that it shows that it follows, by torch's names."""
+        return None
+
+    def given(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings by its own names; where we have a list of factors, torch is given a function."""
+        values = {own: settings[torchs] for torchs, own in self.takes.items()}
+        if own := self.takes.get(FACTORS):
+            factors = settings[FACTORS]
+            values[own] = lambda t: factors[t % len(factors)]
+        return values
 
 
 MOST = 200
@@ -108,7 +117,7 @@ START, OTHER = 0.5, 0.3
 them alone is not made of its product with something."""
 
 
-class Function:
+class Function(Scheduled):
     """A function ``(epoch, ...)`` of which some arguments are settings, and one the base rate.
 
     Args:
@@ -136,8 +145,7 @@ class Function:
         bases = [name for name in BASE if name != "base_lr" or "max_lr" not in own]
         self._base = next((name for name in own if name in (names.get("base"), *bases)), None)
         self.scaled = self._base is not None
-        taken = named([name for name in own if name != self._base], names, self.name)
-        self.takes: Mapping[str, str] | None = taken or None
+        self.takes = named([name for name in own if name != self._base], names, self.name)
 
     def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
         return [*self._at(range(epochs + 1), base, settings).values()]
@@ -167,10 +175,10 @@ class Function:
         Raises:
             SubjectError: it raised before its end, or gave no number.
         """
-        given = {own: settings[torchs] for torchs, own in (self.takes or {}).items()}
+        given = self.given(settings)
         if self._base is not None:
             given[self._base] = base
-        ends = [settings[name] for name in ENDS if name in (self.takes or {})]
+        ends = [settings[name] for name in ENDS if name in self.takes]
         end = max(ends) if ends else inf if self.takes else SHORTEST
         found: dict[int, float] = {}
         for t in epochs:
@@ -183,24 +191,18 @@ class Function:
                 break
         return found
 
-    def shown(self) -> None:
-        return None
-
 
 FEWEST, FULL = 3, 15
 """Digits of the longest of some numbers: with fewer they tell nothing, and with more they are whole
 in float64."""
 
 
-class Listed:
+class Listed(Scheduled):
     """Rates that somebody has written down, from epoch 0 on.
 
     Raises:
         ValueError: they are too few to tell anything, or not finite.
     """
-
-    takes: Mapping[str, str] | None = None
-    scaled = False
 
     def __init__(self, rates: Sequence[float], name: str = "the list") -> None:
         self.name, self.all = name, rates
@@ -218,9 +220,6 @@ class Listed:
         """As they are; then as if they had so many digits."""
         yield Seen(self.all)
         yield from rounded(self.all)
-
-    def shown(self) -> None:
-        return None
 
 
 def rounded(rates: Sequence[float]) -> Iterator[Seen]:
@@ -242,7 +241,7 @@ def rounded(rates: Sequence[float]) -> Iterator[Seen]:
         yield Seen(rates, off=[0.5 * 10.0**place for place in places])
 
 
-class Made:
+class Made(Scheduled):
     """A class of schedulers, or a function that makes one of an optimizer."""
 
     scaled = True
@@ -250,15 +249,15 @@ class Made:
     def __init__(self, make: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) -> None:
         self.name = getattr(make, "__name__", type(make).__name__)
         self._make, self._fixed = make, dict(fixed)
-        taken = named(wanted(make, names, fixed), names, self.name)
-        self.takes: Mapping[str, str] | None = taken or None
+        self.takes = named(wanted(make, names, fixed), names, self.name)
 
     def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
         from oracles.harness.subjects import schedulers  # which needs torch
 
         with answering():
             run = schedulers.Following(
-                schedulers.optimizer([base]), lambda owner: self._made(owner, settings)
+                schedulers.optimizer([base]),
+                lambda owner: self._make(owner, **self.given(settings), **self._fixed),
             )
             found = [run.rates()[0]]
             for _ in range(epochs):
@@ -281,10 +280,6 @@ class Made:
 
         with answering(), schedulers.unwarned():
             return read(self._make(schedulers.optimizer([1.0]), **self._fixed), MOST)
-
-    def _made(self, owner: Any, settings: Mapping[str, Any]) -> Any:
-        given = {own: settings[torchs] for torchs, own in (self.takes or {}).items()}
-        return self._make(owner, **given, **self._fixed)
 
 
 def parameters(function: Any) -> list[str]:

@@ -89,12 +89,12 @@ def rates(path: Path) -> list[float]:
 
 
 def _loaded(path: Path) -> Table | Rows:
-    """What a file has."""
     if path.suffix not in _READERS:
         kinds = f"allowed: {', '.join(_READERS)}; an update rule as text is equation='...'"
         raise TraceError(f"{path.name} is of no known kind; {kinds}")
     try:
-        return _READERS[path.suffix](path)
+        loaded: Table | Rows = _READERS[path.suffix](path)
+        return loaded
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
         raise TraceError(f"{path.name} cannot be read: {why}") from error
@@ -334,11 +334,7 @@ def _radii(written: list[_Written], digits: int, decimals: int) -> FloatArray:
     return np.maximum(0.5 * 10.0**-decimals, 0.5 * 10.0 ** (leading - digits + 1))
 
 
-_READERS: Mapping[str, Callable[[Path], Table | Rows]] = {
-    ".npz": _npz,
-    ".csv": _csv,
-    ".jsonl": _jsonl,
-}
+_READERS: Mapping[str, Callable[[Path], Any]] = {".npz": _npz, ".csv": _csv, ".jsonl": _jsonl}
 
 KINDS = tuple(_READERS)
 """What the names of files end in that can be read."""

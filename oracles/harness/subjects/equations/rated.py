@@ -54,17 +54,15 @@ def apart(program: Program) -> Rated | None:
             of |= written
             if _is_rate(*written) and _reads(made) & _counts(program):
                 (name,) = written
-                return _rated(program, made, name, _without(program.body, made[:-1], made[-1:]))
+                rest = [one for one in program.body if one is not statement]
+                return _rated(program, made, name, _without(rest, made))
     return _inline(program, of, made)
 
 
-def _without(
-    body: Sequence[ast.stmt], parts: Sequence[ast.stmt], rate: Sequence[ast.stmt] = ()
-) -> list[ast.stmt]:
+def _without(body: Sequence[ast.stmt], parts: Sequence[ast.stmt]) -> list[ast.stmt]:
     """A text without what the rate is made of, but for what it uses otherwise."""
-    used = _reads([statement for statement in body if statement not in (*parts, *rate)])
-    gone = [*rate, *(statement for statement in parts if not _writes([statement]) & used)]
-    return [statement for statement in body if statement not in gone]
+    used = _reads([statement for statement in body if statement not in parts])
+    return [one for one in body if one not in parts or _writes([one]) & used]
 
 
 def _inline(program: Program, of: set[str], parts: Sequence[ast.stmt]) -> Rated | None:
