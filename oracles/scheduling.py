@@ -11,7 +11,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
-from oracles.harness.evidence import guesses, rates
+from oracles.harness.evidence import guesses, lines, rates, timings
 from oracles.harness.evidence.rates import Fit
 from oracles.harness.subjects.equations.rated import Rated
 from oracles.harness.subjects.scheduled import FACTORS, START, Function, Scheduled, Seen, scheduled
@@ -20,9 +20,6 @@ from oracles.naming import unknown
 from oracles.schedules.composed import Plan, Single
 from oracles.schedules.registry import KNOWN
 from oracles.schedules.schedule import Schedule
-
-ROUNDS = 2
-"""Settings that are drawn for each timing."""
 
 
 @dataclass(frozen=True)
@@ -90,14 +87,12 @@ class ScheduleIdentification:
             if fit.assumed:
                 values = ", ".join(f"{name} = {value}" for name, value in fit.assumed.items())
                 yield f"Settings that it does not take are these: {values}."
-            if fit.open and self.alike:
-                such = ", ".join(
-                    f"{name} (such as {plain(fit.settings[name])})" for name in fit.open
-                )
-                yield f"Not told by these rates, of which some digits are not there: {such}."
-            elif fit.open:
-                names = ", ".join(fit.open)
-                yield f"Not told by these rates, which end before it shows: {names}."
+            such, why = [*fit.open], "which end before it shows"
+            if self.alike:
+                such = [f"{name} (such as {plain(fit.settings[name])})" for name in such]
+                why = "of which some digits are not there"
+            if such:
+                yield f"Not told by these rates, {why}: {', '.join(such)}."
         also = [*self.fits[1:], *([self.plan] if self.fits and self.plan else [])]
         if also and self.fits[0].settings and not self.alike:
             yield f"These rates are also those of {'; '.join(map(str, also))}."
@@ -173,7 +168,8 @@ def own_rate(rated: Rated) -> OwnRate:
     """
     if rated.rate is None:
         return OwnRate(rated.text, None, rated.counts)
-    asked = Function(rated.rate, {}, {}, rated.counts[1], rated.written, name="it")
+    asked = Function(rated.rate, {}, {}, rated.counts[1], rated.written)
+    asked.name = "it"
     return OwnRate(rated.text, identify_schedule(asked), rated.counts)
 
 
@@ -221,14 +217,14 @@ def _schedule(name: str) -> Schedule:
 
 def _by_settings(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentification:
     """Of whoever takes settings: a schedule that has all of them, under all that are drawn."""
-    there = rates.possible(who, among)
+    there = timings.possible(who, among)
     if not there:
         return ScheduleIdentification(who.name, fault=_no_schedule(who, among))
-    faults = {schedule.name: rates.declined(who, schedule) for schedule in there}
+    faults = {schedule.name: timings.declined(who, schedule) for schedule in there}
     asked = [schedule for schedule in there if not faults[schedule.name]]
     if not asked:
         return ScheduleIdentification(who.name, fault=next(iter(faults.values())))
-    fits = [fit for schedule in asked for fit in rates.asked(who, schedule, ROUNDS)]
+    fits = [fit for schedule in asked for fit in timings.asked(who, schedule)]
     out = sum(len(schedule.timings) for schedule in asked) - len(fits)
     return ScheduleIdentification(who.name, _simplest(_least_assumed(fits)), ruled_out=out)
 
@@ -276,10 +272,10 @@ def _by_rates(
     shown = who.shown()
     last = None
     for seen in who.seen():
-        near = rates.on_a_line(replace(seen, beside=())) if any_line and shown is None else ""
+        near = lines.on_a_line(replace(seen, beside=())) if any_line and shown is None else ""
         name = f"{who.name}, read to its digits," if seen.off else who.name
         found = ScheduleIdentification(name, line=near)
-        if near and rates.on_a_line(seen):
+        if near and lines.on_a_line(seen):
             return found
         if not near or seen.near[0] > seen.near[-1]:
             found = _of(who, shown, seen, among)
@@ -314,7 +310,8 @@ def _of(
         ordered = sorted(fits, key=lambda fit: fit.simplicity)
         return ScheduleIdentification(who.name, (*rates.rivals(ordered, seen),), alike=True)
     told = None if shown is None else _shown(who, shown, seen.near, among)
-    if told and (not _shows_factors(shown) or len({*seen.near}) == 1):  # many have them all alike
+    curve = isinstance(shown, Single) and FACTORS in shown.settings._fields  # which any may have
+    if told and (not curve or len({*seen.near}) == 1):
         return told
     fits, plan = likely(), None
     if not fits and seen.base is None and not seen.ahead:
@@ -329,11 +326,6 @@ def _of(
     tried = sum(1 if fits and fits[0].torchs else len(one.timings) for one in looked)
     held = sum(fit.schedule in looked for fit in fits)
     return ScheduleIdentification(who.name, _simplest(fits), ruled_out=tried - held)
-
-
-def _shows_factors(plan: Plan | None) -> bool:
-    """Whether all that a scheduler shows is a factor for each epoch, which any may be."""
-    return isinstance(plan, Single) and FACTORS in plan.settings._fields
 
 
 def _shown(

@@ -1,14 +1,13 @@
 """Which schedule some rates are of: candidates, and what leaves their margin.
 
 A candidate is a timing of a schedule. Where a subject takes settings, it is asked for rates under
-settings in which timings part, and whoever leaves a candidate's margin once is not it. Where it
-takes none, its rates are all there is, and settings are made of them (:mod:`.guesses`).
+settings in which timings part (:mod:`.timings`). Where it takes none, its rates are all there is,
+and settings are made of them (:mod:`.guesses`).
 """
 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -22,13 +21,10 @@ from oracles.harness.evidence import cycles
 from oracles.harness.evidence.guess import Guess, Rates
 from oracles.harness.evidence.guesses import LATER, LONG, from_any, guesses, telling
 from oracles.harness.evidence.shorter import ROUGHLY, shorter
-from oracles.harness.evidence.sifting import MARGINS, ROUNDINGS
+from oracles.harness.evidence.sifting import MARGINS
 from oracles.harness.oracle import Margin
-from oracles.harness.subjects.scheduled import FACTORS, SHORTEST, Scheduled, Seen
-from oracles.harness.subjects.subject import SubjectError
-from oracles.schedules import cyclic
+from oracles.harness.subjects.scheduled import FACTORS, SHORTEST, Seen
 from oracles.schedules.composed import Plan, Sequential, Single
-from oracles.schedules.customary import stable
 from oracles.schedules.schedule import Schedule, Settings, Timing
 
 
@@ -80,10 +76,11 @@ class Fit:
     def __str__(self) -> str:
         hidden = (FACTORS, *self.open)
         told = {name: value for name, value in self.settings.items() if name not in hidden}
-        told |= {" × ".join(FIXED): self._fixed} if {*FIXED} <= {*self.open} else {}
-        given = ", ".join(f"{name}={_short(value)}" for name, value in told.items())
+        if {*FIXED} <= {*self.open}:  # of both their product is told, a place in a cycle
+            told[" × ".join(FIXED)] = next(shorter(math.prod(self.settings[n] for n in FIXED)))
+        given = ", ".join(f"{name}={written(value)}" for name, value in told.items())
         own = " of a function of its own" if FACTORS in self.settings else ""
-        base = f" from {_short(self.base)}" if self.base is not None else ""
+        base = f" from {written(self.base)}" if self.base is not None else ""
         with_ = f" with {given}" if given else ""
         ahead = ", one epoch ahead" if self.ahead else ""
         return f"{self.schedule.name}'s {self.timing.name}{own}{with_}{base}{ahead}"
@@ -101,12 +98,7 @@ class Fit:
     @property
     def digits(self) -> int:
         """How much there is to write down of it."""
-        return sum(len(_short(value)) for value in (*self.settings.values(), self.base))
-
-    @property
-    def _fixed(self) -> float:
-        """The product of two settings, which is told where neither is: a place in a cycle."""
-        return next(shorter(math.prod(float(self.settings[name]) for name in FIXED)))
+        return sum(len(written(value)) for value in (*self.settings.values(), self.base))
 
 
 def _fit(schedule: Schedule, place: int, *others: Any) -> Fit:
@@ -120,9 +112,10 @@ MANY = 6
 """Values of a list that are written out."""
 
 
-def _short(value: Any) -> str:
+def written(value: Any) -> str:
+    """A setting as people write it."""
     if isinstance(value, tuple):
-        shown = [_short(own) for own in value[:MANY]]
+        shown = [written(own) for own in value[:MANY]]
         rest = [f"... ({len(value)} in all)"] * (len(value) > MANY)
         return f"({', '.join(shown + rest)})"
     return f"{value:.12g}" if isinstance(value, float) else str(value)
@@ -176,79 +169,6 @@ def _all_inside(pairs: Iterable[tuple[Any, float, float]], margin: Margin) -> bo
     return True
 
 
-# --- Where settings can be given ------------------------------------------------------------------
-
-
-BASES = (1.0, 0.1, 0.3)
-EPOCHS = 16
-
-
-def possible(subject: Scheduled, schedules: Iterable[Schedule]) -> list[Schedule]:
-    """Schedules that have all settings that a subject takes."""
-    taken = {*subject.takes}
-    return [schedule for schedule in schedules if taken <= {*schedule.settings._fields}]  # type: ignore[attr-defined]
-
-
-def asked(subject: Scheduled, schedule: Schedule, rounds: int) -> Iterator[Fit]:
-    """The timings of a schedule that hold all rates of a subject that takes its settings.
-
-    Raises:
-        SubjectError: it raised.
-    """
-    for assumed in assumptions(subject, schedule):
-        fits = [*_alive(subject, schedule, assumed, rounds)]
-        yield from fits
-        if fits:
-            break
-
-
-def assumptions(subject: Scheduled, schedule: Schedule) -> Iterator[dict[str, Any]]:
-    """What settings may be that a subject does not take: the defaults, or a start at 0."""
-    if schedule.name == stable.NAME and "num_training_steps" in subject.takes:
-        yield {} if "num_stable_steps" in subject.takes else {"num_stable_steps": None}
-        return
-    yield {}
-    if schedule.name == "LinearLR" and "start_factor" not in subject.takes:
-        yield {"start_factor": 0.0}
-
-
-def _alive(
-    subject: Scheduled, schedule: Schedule, assumed: Mapping[str, Any], rounds: int
-) -> Iterator[Fit]:
-    alive = list(schedule.timings)
-    for drawn, base in _drawn(subject, schedule, rounds):
-        settings = drawn._replace(**assumed)
-        last = schedule.last(settings)
-        epochs = EPOCHS if last is None else min(EPOCHS, last)
-        rates = subject.rates(base, epochs, settings._asdict())
-        start = base if subject.scaled else 1.0
-        alive = [one for one in alive if holds(schedule, one, settings, start, rates)]
-    default = {**schedule.settings()._asdict(), **assumed}
-    left = {n: value for n, value in default.items() if n not in subject.takes}
-    yield from (Fit(schedule, timing, assumed=left) for timing in alive)
-
-
-def _drawn(subject: Scheduled, schedule: Schedule, rounds: int) -> Iterator[tuple[Settings, float]]:
-    """Settings, some of them for each timing, and base rates; what is not taken is torch's."""
-    default = schedule.settings()
-    for timing, number in product(schedule.timings, range(rounds)):
-        chance = random.Random(f"{schedule.name} {timing.name} {number}")
-        ends = {**schedule.draws, **timing.shows}
-        values = {n: _draw(own, chance) for n, own in ends.items() if n in subject.takes}
-        yield default._replace(**values), chance.choice(BASES)
-
-
-def _draw(ends: Any, chance: random.Random) -> Any:
-    if isinstance(ends, list):
-        words = [value for value in ends if value not in (cyclic.OF_CYCLE, cyclic.OF_STEP)]
-        return chance.choice(words)
-    low, high = ends
-    return chance.randint(low, high) if isinstance(low, int) else chance.uniform(low, high)
-
-
-# --- Where there are nothing but rates ------------------------------------------------------------
-
-
 OF_MOMENTUM = ("base_momentum", "max_momentum", "cycle_momentum")
 """Settings that no rate tells of."""
 
@@ -296,7 +216,7 @@ def _held(
     some = [(t, rates[t], reach + off[t]) for t in telling(len(rates))]
     each = dict.fromkeys(guesses(schedule, timing, rates, seen.base))
     guessed = [guess for guess in each if _near(timing, guess, some)]
-    short = _in_float32(rates)
+    short = in_float32(rates)
     for margin, guess in product(MARGINS if short else MARGINS[:1], guessed):
         fit = _fitted(schedule, timing, guess, seen)
         if fit is not None and gives(fit, guess.base, seen, margin):
@@ -394,57 +314,6 @@ def rivals(fits: Sequence[Fit], seen: Seen) -> Iterator[Fit]:
             yield fit
 
 
-def on_a_line(seen: Seen) -> str:
-    """What there is to say of rates on one straight line that does not end at 0; else nothing.
-
-    The first rate may be there twice, as that of a ramp from one on is.
-
-    Each of them may be a few roundings off, and what is added up step by step as many as there are.
-
-    >>> on_a_line(Seen([0.1, 0.2, 0.3, 0.4]))
-    'rises by 0.1 a step from 0.1: so begin LinearLR, CyclicLR, OneCycleLR and every warm-up'
-    >>> on_a_line(Seen([0.3, 0.2, 0.1, 0.0]))
-    ''
-    """
-    rates, unit = seen.near[seen.ahead :], seen.base or 1.0
-    twice = int(rates[0] == rates[1] != rates[2])
-    far = [(t - seen.ahead, r / (base or 1)) for base, some in seen.beside for t, r in some.items()]
-    near = [(t, rate / unit) for t, rate in enumerate(rates)]
-    points = [(t - twice, rate) for t, rate in (*near, *far) if t >= twice]
-    lost = 2 * max(seen.off, default=0.0)  # of a rate, and of those that make the line
-    first, last, size = points[0][1], near[-1][1], max(abs(rate) for _, rate in points)
-    step = (last - first) / (near[-1][0] - twice)
-    short = _in_float32(rates)
-    reach = lost + len(rates) * ROUNDINGS * FORMATS["float32" if short else "float64"].u * size
-    off = any(abs(first + t * step - rate) > reach for t, rate in points)
-    if seen.off:
-        low, high = _steps(rates[twice:], seen.off[twice:])
-        off, step = off or low > high, next(shorter(step, (high - low) / 2 / abs(step or 1)), step)
-    if off or min(first, last) < -reach:  # no schedule begins below 0, nor goes there
-        return ""
-    of = " × the base rate" if seen.base else ""
-    start, change = f"{_short(first)}{of}", f"{_short(abs(step))}{of} a step"
-    if abs(step) * len(rates) <= reach:
-        return f"stays at {start}: so does every schedule until it begins to change it"
-    if step > 0:
-        told = f"rises by {change} from {start}"
-        return f"{told}: so begin LinearLR, CyclicLR, OneCycleLR and every warm-up"
-    if abs(last) <= reach:  # where it ends is seen
-        return ""
-    told = f"falls by {change} from {start}"
-    return f"{told}: so begin LinearLR, PolynomialLR with power=1 and others"
-
-
-def _steps(rates: Sequence[float], off: Sequence[float]) -> tuple[float, float]:
-    """The least and the largest change a step that each two of some rates leave to a line."""
-    ends = [(r - d, r + d) for r, d in zip(rates, off, strict=True)]
-    pairs = [(i, j) for i in telling(len(rates)) for j in range(len(rates)) if i != j]
-    low, high = (
-        [(ends[max(p)][a] - ends[min(p)][1 - a]) / abs(p[1] - p[0]) for p in pairs] for a in (0, 1)
-    )
-    return max(low), min(high)
-
-
 def _near(timing: Timing, guess: Guess, rates: Sequence[tuple[int, float, float]]) -> bool:
     """Whether some rates are met, each but for so much: a look that costs little."""
     try:
@@ -454,18 +323,9 @@ def _near(timing: Timing, guess: Guess, rates: Sequence[tuple[int, float, float]
         return False
 
 
-def _in_float32(rates: Sequence[float]) -> bool:
+def in_float32(rates: Sequence[float]) -> bool:
     """Whether all may have been kept in that."""
     return bool((round_to("float32", rates) == rates).all())
-
-
-def declined(subject: Scheduled, schedule: Schedule) -> str:
-    """Why a subject cannot be asked as a schedule is; empty if it can."""
-    try:
-        subject.rates(1.0, 2, schedule.settings()._asdict())
-    except SubjectError as error:
-        return error.sentence
-    return ""
 
 
 # --- A warm-up before something else --------------------------------------------------------------

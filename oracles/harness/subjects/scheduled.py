@@ -126,7 +126,6 @@ class Function(Scheduled):
         fixed: further arguments.
         before: how many epochs there were before the first step.
         written: numbers that are written in it, of which one may be the base rate.
-        name: what it is called, if not by its own name.
     """
 
     def __init__(
@@ -136,9 +135,8 @@ class Function(Scheduled):
         fixed: Mapping[str, Any],
         before: int = 0,
         written: Collection[float] = (),
-        name: str = "",
     ) -> None:
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name = getattr(function, "__name__", type(function).__name__)
         self._function, self._fixed = function, dict(fixed)
         self._before, self._written = before, written
         own = wanted(function, names, fixed)

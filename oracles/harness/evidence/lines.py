@@ -1,0 +1,63 @@
+"""Rates on one straight line, which is part of many schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from oracles.harness.arithmetic.formats import FORMATS
+from oracles.harness.evidence.guesses import telling
+from oracles.harness.evidence.rates import in_float32, written
+from oracles.harness.evidence.shorter import shorter
+from oracles.harness.evidence.sifting import ROUNDINGS
+from oracles.harness.subjects.scheduled import Seen
+
+
+def on_a_line(seen: Seen) -> str:
+    """What there is to say of rates on one straight line that does not end at 0; else nothing.
+
+    The first rate may be there twice, as that of a ramp from one on is.
+
+    Each of them may be a few roundings off, and what is added up step by step as many as there are.
+
+    >>> on_a_line(Seen([0.1, 0.2, 0.3, 0.4]))
+    'rises by 0.1 a step from 0.1: so begin LinearLR, CyclicLR, OneCycleLR and every warm-up'
+    >>> on_a_line(Seen([0.3, 0.2, 0.1, 0.0]))
+    ''
+    """
+    rates, unit = seen.near[seen.ahead :], seen.base or 1.0
+    twice = int(rates[0] == rates[1] != rates[2])
+    far = [(t - seen.ahead, r / (base or 1)) for base, some in seen.beside for t, r in some.items()]
+    near = [(t, rate / unit) for t, rate in enumerate(rates)]
+    points = [(t - twice, rate) for t, rate in (*near, *far) if t >= twice]
+    lost = 2 * max(seen.off, default=0.0)  # of a rate, and of those that make the line
+    first, last, size = points[0][1], near[-1][1], max(abs(rate) for _, rate in points)
+    step = (last - first) / (near[-1][0] - twice)
+    short = in_float32(rates)
+    reach = lost + len(rates) * ROUNDINGS * FORMATS["float32" if short else "float64"].u * size
+    off = any(abs(first + t * step - rate) > reach for t, rate in points)
+    if seen.off:
+        low, high = _steps(rates[twice:], seen.off[twice:])
+        off, step = off or low > high, next(shorter(step, (high - low) / 2 / abs(step or 1)), step)
+    if off or min(first, last) < -reach:  # no schedule begins below 0, nor goes there
+        return ""
+    of = " × the base rate" if seen.base else ""
+    start, change = f"{written(first)}{of}", f"{written(abs(step))}{of} a step"
+    if abs(step) * len(rates) <= reach:
+        return f"stays at {start}: so does every schedule until it begins to change it"
+    if step > 0:
+        told = f"rises by {change} from {start}"
+        return f"{told}: so begin LinearLR, CyclicLR, OneCycleLR and every warm-up"
+    if abs(last) <= reach:  # where it ends is seen
+        return ""
+    told = f"falls by {change} from {start}"
+    return f"{told}: so begin LinearLR, PolynomialLR with power=1 and others"
+
+
+def _steps(rates: Sequence[float], off: Sequence[float]) -> tuple[float, float]:
+    """The least and the largest change a step that each two of some rates leave to a line."""
+    ends = [(r - d, r + d) for r, d in zip(rates, off, strict=True)]
+    pairs = [(i, j) for i in telling(len(rates)) for j in range(len(rates)) if i != j]
+    low, high = (
+        [(ends[max(p)][a] - ends[min(p)][1 - a]) / abs(p[1] - p[0]) for p in pairs] for a in (0, 1)
+    )
+    return max(low), min(high)
