@@ -311,6 +311,10 @@ CUT: dict[str, tuple[list[float], str]] = {
         "follows get_wsd_schedule's from_one with num_warmup_steps=5, num_decay_steps=1, "
         "num_stable_steps=2, warmup_type=linear, min_lr_ratio=0 from 0.5",
     ),
+    "down to the smallest numbers": (
+        [0.1, 0.2, 0.3, 0.25, 0.15, 1e-313],
+        "follows no known schedule (71 were ruled out)",
+    ),
     "down and back but for a rounding": (
         [0.1, 0.05, 0.02, 0.05, math.nextafter(0.1, 0)],
         "follows no known schedule (71 were ruled out)",

@@ -104,7 +104,7 @@ def _written(
     some: one_cycle.Settings, share: float, low: float, peak: float, end: float, within: float
 ) -> Iterator[one_cycle.Settings]:
     """Settings as people write them."""
-    if not 0 < end < low < peak:
+    if not (0 < end < low < peak and math.isfinite(low / end)):
         return
     few = 2 if within > ROUGHLY else None
     peaks, firsts = shorter(peak, within), shorter(peak / low, within * peak / low)
