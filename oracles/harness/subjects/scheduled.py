@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from math import inf, isfinite
+from numbers import Real
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -344,10 +345,10 @@ def is_scheduler(subject: Any) -> bool:
 def in_a_row(subject: Any) -> list[float] | None:
     """The numbers of a list, or of what has one dimension, also as text; None if it has none."""
     entries = subject.tolist() if getattr(subject, "ndim", None) == 1 else subject
-    if not isinstance(entries, Sequence) or isinstance(entries, str | bytes):
-        return None
-    with suppress(TypeError, ValueError):
-        return [float(entry) for entry in entries]
+    told = isinstance(entries, Sequence) and not isinstance(entries, str | bytes)
+    if told and all(isinstance(entry, Real | str) for entry in entries):
+        with suppress(ValueError, OverflowError):
+            return [float(entry) for entry in entries]
     return None
 
 

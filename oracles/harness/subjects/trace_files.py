@@ -72,7 +72,7 @@ def read(path: Path, dtype: str | None = None) -> tuple[Trace, ...]:
 
 
 def rates(path: Path) -> list[float]:
-    """The learning rates of a log that has them and no parameters; none of any other file.
+    """The rates of a log that has them, changing, and no parameters; none of any other file.
 
     Raises:
         TraceError: it cannot be read.
@@ -85,7 +85,8 @@ def rates(path: Path) -> list[float]:
         return []
     (name,), places = names, [place for place, _ in rows]
     texts = _carried(places[0], name, [row.get(name) for _, row in rows])
-    return [*map(float, _numbers(places, name, texts))]
+    found = [*map(float, _numbers(places, name, texts))]
+    return found if len({*found}) > 1 else []
 
 
 def _loaded(path: Path) -> Table | Rows:
@@ -254,7 +255,7 @@ def _table(path: Path, rows: Rows) -> Table:
         there = f" with {', '.join(names)}" if names else ""
         raise TraceError(
             f"{path.name} has {len(rows)} rows{there}; allowed: one for each step with w and g, "
-            "and one with the w after the last step; or, in a log of rates, an lr"
+            "and one with the w after the last step; or, in a log of rates, an lr that changes"
         )
     values, written = {}, {}
     for name in names:
