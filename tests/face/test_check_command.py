@@ -72,6 +72,17 @@ def test_what_is_said_and_the_status(
     assert "Traceback" not in output.out + output.err
 
 
+def curved(params: Any, grads: Any, state: Any, lr: Any) -> Any:
+    return [w - lr * abs(g) ** 0.25 for w, g in zip(params, grads, strict=True)]
+
+
+def test_what_follows_no_rule_is_a_fault_and_in_the_line_to_quote(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main([*ASKED, "tests.face.test_check_command:curved"]) == 1
+    assert capsys.readouterr().out.count("curved follows no known rule (") == 2
+
+
 def test_the_json_follows_its_schema(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([*ASKED, "--json", "tests.support.breakers:Cold"]) == 1
     told = json.loads(capsys.readouterr().out)

@@ -384,6 +384,11 @@ ROUNDED: dict[str, tuple[list[float], str]] = {
         written(lambda t: one_cycle(t, 30, 9, on_a_cosine), 30, ".4f"),
         f"begins as {CYCLE.format(0.3).replace('60', '30')}cos, div_factor=25, three_phase=False",
     ),
+    "a cycle on lines": (
+        written(lambda t: one_cycle(t, 20, 6, on_a_line), 20, ".6f"),
+        f"begins as {CYCLE.format(0.3).replace('60', '20')}linear, div_factor=25, "
+        "three_phase=False",
+    ),
     "four digits": (
         written(lambda t: 0.1 / (1 + 0.1 * t), 20, ".4g"),
         "follows ExponentialLR's inverse_time with gamma=0.9 from 0.1",
@@ -873,6 +878,8 @@ def test_the_command_reads_rates(printed: Printed, tmp_path: Path) -> None:
     for kind in ("csv", "jsonl"):
         status, out = printed("identify", f"{tmp_path}/log.{kind}")
         assert (status, out.startswith(f"log {follows}")) == (0, True)
+    (tmp_path / "log.csv").write_text("lr,loss\n" + 5 * "0.1,7\n", encoding="utf-8")
+    assert printed("identify", f"{tmp_path}/log.csv") == (2, "")
 
 
 def test_a_base_rate_beside_a_largest_one_is_an_argument() -> None:

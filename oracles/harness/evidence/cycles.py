@@ -148,8 +148,6 @@ def _ends(
     low, count, whole = rates[0], len(rates), rates.index(rates[-1]) + 1
     begins, high = (2 * long, low) if some.three_phase else (long, peak)
     usual = [SMALL * low] if rates.within > ROUGHLY else []
-    if usual and not 0 < rates[-1] < low and count - 1 > begins:
-        yield count, usual[0], UNSEEN[2:]
     if count - 1 <= begins:
         if some.three_phase == (count - 1 > long):
             yield math.ceil(begins) + 2, SMALL * low, (*UNSEEN, "three_phase")
@@ -164,6 +162,8 @@ def _ends(
         if 0 < rates[-1] < low:
             told = whole < count or _is_round(low / rates[-1])
             yield whole, rates[-1], () if told else UNSEEN
+        elif usual and rates[-1] < low:  # which is 0 to its digits
+            yield count, usual[0], UNSEEN[2:]
         elif steep > 0:  # as steep, it comes to half of what it was at first
             more = math.ceil((rates[-1] - low / 2) / steep)
             yield count + more, rates[-1] - steep * more, UNSEEN
