@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import os
 import random
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,7 +22,7 @@ from oracles.harness.subjects.foreign import ForeignOptimizer
 from oracles.harness.subjects.promises.functions import FUNCTION_PROMISES, FunctionTrial
 from oracles.harness.subjects.promises.grouping import others
 from oracles.harness.subjects.promises.optimizers import OPTIMIZER_PROMISES
-from oracles.harness.subjects.surroundings import undisturbed
+from oracles.harness.subjects.surroundings import switches, undisturbed
 from oracles.harness.subjects.trial import SHAPES, Arrangement, Trial, arranged
 from oracles.optimizers.registry import RULES
 from tests.support.breakers import BREAKERS, WAYS, Askew, Clean, DecaysVectors, Otherwise, Uneven
@@ -81,6 +83,25 @@ def test_a_promise_whose_breaker_takes_long(promise: str) -> None:
     with undisturbed():
         found = line(asked, Trial(box, Arrangement(SHAPES[0], {})), {})
     assert found.word is Word.BROKEN
+
+
+def test_numbers_are_those_that_were_there_before() -> None:
+    """Of flushed subnormal numbers the oracles would compute others."""
+    with undisturbed() as heard:
+        torch.set_flush_denormal(True)
+        torch.set_float32_matmul_precision("high")
+        torch.autograd.set_detect_anomaly(True)
+        sys.setrecursionlimit(sys.getrecursionlimit() + 1)
+        changed = heard.before.changed(switches())
+    assert np.float64(1e-310) * 1 > 0
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert not torch.is_anomaly_enabled()
+    assert changed == [
+        "changes Python's recursion limit",
+        "changes whether subnormal numbers are flushed to 0",
+        "changes the precision of torch's matrix products",
+        "changes whether torch looks for anomalies",
+    ]
 
 
 def test_warnings_in_the_place_of_errors_are_put_back() -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema
 import pytest
@@ -928,44 +928,77 @@ def test_what_cannot_be_is_refused(
         pass
 
 
+@pytest.mark.parametrize(
+    ("share", "open_"),
+    [(0.5, ["a multiple of the mean"]), (1 / 8, []), (1 / 16, []), (1.0, [])],
+)
+def test_a_part_of_a_sum_is_asked_about(share: float, open_: list[str]) -> None:
+    """Not if it is the mean over the 8 rows, or over their 16 losses, or no part."""
+    model = mlp()
+    optimizer = sgd(model)
+    with oracles.watch(optimizer, model=model, loss="mean") as report:
+        for x, y in batches():
+            optimizer.zero_grad()
+            target = F.one_hot(y, 2).float()
+            (share * F.mse_loss(model(x), target, reduction="sum")).backward()
+            optimizer.step()
+    assert [doubt.name for doubt in report.doubts] == open_
+    assert [found.name for found in report.findings] == ["sum for mean"] * (share == 1)
+
+
 @pytest.mark.parametrize("steps", [0, -1, math.inf])
 def test_a_number_of_steps_that_cannot_be_is_refused(steps: Any) -> None:
     with pytest.raises(ValueError, match=r"steps=.* must be a finite number above 0"):
         oracles.check_loop(trains, steps=steps)
 
 
-def _rank(store: Path, rank: int, scale: float | None, pipe: Any) -> None:
-    """Two steps, the gradients added over ranks and multiplied; None for each by itself."""
+class Ranks(NamedTuple):
+    """Two steps, the losses multiplied, the gradients added over ranks and multiplied.
+
+    None for each by itself.
+    """
+
+    scale: float | None
+    share: float = 1.0
+    dtype: torch.dtype = torch.float32
+
+
+def _rank(store: Path, rank: int, ranks: Ranks, pipe: Any) -> None:
     torch.set_num_threads(1)
     with group(store, rank, 2):
-        model = mlp()
+        model = mlp().to(ranks.dtype)
         optimizer = sgd(model)
         with oracles.watch(optimizer, model=model, loss="mean", ranks=True) as report:
             for x, y in batches(4)[rank::2]:
                 optimizer.zero_grad()
-                F.cross_entropy(model(x), y).backward()
+                (F.cross_entropy(model(x.to(ranks.dtype)), y) * ranks.share).backward()
                 for p in model.parameters():
-                    if scale is not None and p.grad is not None:
+                    if ranks.scale is not None and p.grad is not None:
                         torch.distributed.all_reduce(p.grad)
-                        p.grad *= scale
+                        p.grad *= ranks.scale
                 optimizer.step()
         pipe.send([str(found) for found in report.findings])  # some gloos hang when they are left
 
 
+SUMMED = "summed over ranks: steps 1 and 2 of SGD follow the sum of the gradients of 2"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked")
 @pytest.mark.parametrize(
-    ("scale", "said"),
+    ("ranks", "said"),
     [
-        (0.5, []),
-        (1.0, ["summed over ranks: steps 1 and 2 of SGD follow the sum of the gradients of 2"]),
-        (None, ["ranks differ: after step 1 of SGD, rank 1 holds other values of 0.weight, 0.bi"]),
+        (Ranks(0.5), []),
+        (Ranks(1.0, share=0.5), []),
+        (Ranks(1.0), [SUMMED]),
+        (Ranks(1.0, dtype=torch.bfloat16), [SUMMED]),
+        (Ranks(None), ["ranks differ: after step 1 of SGD, rank 1 holds other values of 0.weight"]),
     ],
 )
-def test_ranks_are_compared(tmp_path: Path, scale: float | None, said: list[str]) -> None:
+def test_ranks_are_compared(tmp_path: Path, ranks: Ranks, said: list[str]) -> None:
     context = multiprocessing.get_context("fork")
     ends = [context.Pipe(duplex=False) for _ in range(2)]
     processes = [
-        context.Process(target=_rank, args=(tmp_path / "store", rank, scale, pipe))
+        context.Process(target=_rank, args=(tmp_path / "store", rank, ranks, pipe))
         for rank, (_, pipe) in enumerate(ends)
     ]
     try:

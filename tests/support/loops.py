@@ -1556,6 +1556,54 @@ def a_penalty_on_weights(watch: Any) -> Any:
 
 
 @right
+def halves_of_squares(watch: Any) -> Any:
+    """The half is a square's, and the other one of two micro-batches."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean", accumulation=2):
+        for n, (x, y) in enumerate(batches()):
+            loss = 0.5 * F.mse_loss(model(x), F.one_hot(y, 2).float())
+            (loss / 2).backward()
+            if n % 2:
+                optimizer.step()
+                optimizer.zero_grad()
+    return model
+
+
+@where(SCALER)
+def a_limit_for_scaled_gradients(watch: Any) -> Any:
+    """The scale stays what it is, and the limit of 0.5 was multiplied with it."""
+    model = mlp()
+    optimizer = sgd(model)
+    scaler = grad_scaler(growth_interval=10**6)
+    with watch(optimizer, model=model, scaler=scaler):
+        for x, y in batches():
+            optimizer.zero_grad()
+            scaler.scale(F.cross_entropy(model(x), y)).backward()
+            clip_grad_norm_(model.parameters(), 512.0)
+            scaler.step(optimizer)
+            scaler.update()
+    return model
+
+
+@right
+def noam_from_one(watch: Any) -> Any:
+    """The schedule has the rate of the first step twice, and goes on before each step."""
+    model = mlp()
+    optimizer = sgd(model)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda t: min(max(t, 1) ** -0.5, max(t, 1) * 4**-1.5)
+    )
+    with watch(optimizer, model=model, scheduler=schedule):
+        for x, y in batches(6):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            schedule.step()
+            optimizer.step()
+    return model
+
+
+@right
 def several_roots(watch: Any) -> Any:
     """One pass of two losses, and passes for some of the parameters."""
     model = mlp()

@@ -75,6 +75,7 @@ PYTHON = (
     Setting("changes NumPy's handling of errors", np.geterr, lambda value: np.seterr(**value)),
     Setting("changes environment variables", lambda: dict(os.environ), _put_environment),
     Setting("changes the working directory", os.getcwd, os.chdir),
+    Setting("changes Python's recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
 )
 
 FORKED = Setting("forks its process", lambda: FORKS.count, lambda value: None)
@@ -115,6 +116,21 @@ def switches() -> tuple[Setting, ...]:
             "changes whether torch's algorithms are deterministic",
             torch.get_deterministic_debug_mode,
             torch.set_deterministic_debug_mode,
+        ),
+        Setting(
+            "changes whether subnormal numbers are flushed to 0",
+            lambda: not torch.full((), 1e-310, dtype=torch.float64) * 1,
+            torch.set_flush_denormal,
+        ),
+        Setting(
+            "changes the precision of torch's matrix products",
+            torch.get_float32_matmul_precision,
+            torch.set_float32_matmul_precision,
+        ),
+        Setting(
+            "changes whether torch looks for anomalies",
+            torch.is_anomaly_enabled,
+            torch.autograd.set_detect_anomaly,
         ),
     )
 

@@ -67,7 +67,8 @@ def _still_scaled(update: Update, clip: Clipped) -> float | None:
     """The scale that gradients are multiplied with when they are clipped.
 
     Whoever asks the scaler for its scale, or has a limit as large as the scale, may have multiplied
-    the limit, too; not if the limit is a number that people choose, and what is left of it none.
+    the limit, too; not if the limit is a number that people choose, and what is left of it none. If
+    what is left is such a number, anybody may.
     """
     place = update.window.index(clip)
     before = update.window[:place]
@@ -76,8 +77,8 @@ def _still_scaled(update: Update, clip: Clipped) -> float | None:
     if not scale or scale == 1 or clip.limit >= scale:
         return None
     asked = any(isinstance(e, Asked) for e in before)
-    meant = _chosen(clip.limit) and not _chosen(clip.limit / scale)
-    return scale if (meant or not asked) and _untouched(update, clip, before) else None
+    meant = not _chosen(clip.limit / scale) and (_chosen(clip.limit) or not asked)
+    return scale if meant and _untouched(update, clip, before) else None
 
 
 def _chosen(number: float) -> bool:

@@ -131,7 +131,8 @@ def divided_twice(loop: Loop) -> Iterator[str]:
 
     def judge(update: Update, found: tuple[Share, ...]) -> bool:
         fewer = usual[update.used.optimizer] == len(found) ** 2
-        return len(found) > 1 and not fewer and _means(update, found, len(found) ** -2)
+        other = fewer or _may_be_halves(update, found)
+        return len(found) > 1 and not other and _means(update, found, len(found) ** -2)
 
     for which, told in _judged(loop, MEAN, judge):
         count = _counts(told)
@@ -139,6 +140,15 @@ def divided_twice(loop: Loop) -> Iterator[str]:
             f"{which} {verb(told, 'divides', 'divide')} by the {count} micro-batches twice: their "
             f"gradients are 1/{count} of the mean that was meant"
         )
+
+
+HALVED = frozenset({"MseLossBackward0", "MeanBackward0", "SumBackward1", "SumBackward0"})
+"""Reductions of what may be squares, of which people take the half."""
+
+
+def _may_be_halves(update: Update, found: Sequence[Share]) -> bool:
+    """Whether a half may be one of two micro-batches, or of a square."""
+    return len(found) == 2 and all(b.begun.loss.kind in HALVED for b in update.landed)
 
 
 def _usual(loop: Loop) -> list[int]:
@@ -221,7 +231,8 @@ def multiple(loop: Loop) -> Iterator[str]:
 
     def judge(update: Update, found: tuple[Share, ...]) -> bool:
         whole, count = found[0].whole, len(found)
-        known = (1.0, 1 / count, 1 / count**2, 1 / usual[update.used.optimizer])
+        known = [1.0, 1 / count, 1 / usual[update.used.optimizer]]
+        known += [] if _may_be_halves(update, found) else [1 / count**2]
         summed = found[0].reduction == SUM and update.near(found[0].factor, 1)
         alike = len({share.elements for share in found}) == 1
         told = alike and not summed and whole is not None and _means(update, found, whole)
@@ -236,6 +247,25 @@ def multiple(loop: Loop) -> Iterator[str]:
             f"whether {which} {verb(told, 'is', 'are')} to follow "
             f"{len(found) * (found[0].whole or 0):.4g} times the mean of the losses"
         )
+    for which, told in _judged(loop, MEAN, _is_part_of_sums):
+        yield (
+            f"whether {which} {verb(told, 'is', 'are')} to follow "
+            f"{shares(told[0])[0].factor:.4g} times the sum of the losses"
+        )
+
+
+def _is_part_of_sums(update: Update, found: tuple[Share, ...]) -> bool:
+    """Whether sums of several losses a row are divided by no number of rows, losses or passes."""
+    open_ = all(share.reduction == SUM and share.whole is None for share in found)
+    counts = {1.0} | {
+        each * passes
+        for share in found
+        for each in (share.rows, share.elements)
+        for passes in range(1, len(found) + 1)
+    }
+    return open_ and not any(
+        update.near(share.factor, 1 / count) for share in found for count in counts
+    )
 
 
 def _limited_by_hand(loop: Loop, told: Sequence[Update]) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from oracles.harness.arithmetic.formats import FORMATS
 from oracles.harness.watching.events import MEAN, Told
-from oracles.harness.watching.loop import Loop, listed, steps, verb
+from oracles.harness.watching.loop import Loop, Update, listed, steps, verb
+from oracles.harness.watching.losses import Share
 
 
 def differ(loop: Loop) -> Iterator[str]:
@@ -42,7 +42,12 @@ def summed(loop: Loop) -> Iterator[str]:
     for number, optimizer in enumerate(loop.log.optimizers):
         known = [step for owner, step in ranks[0] if owner == number]
         told = [s for s in known if all((number, s) in rank for rank in ranks)]
-        bad = [s for s in told if _is_sum([rank[number, s] for rank in ranks])]
+        updates = {u.step: u for u in loop.updates[number] if _follows_means(u)}
+        bad = [
+            s
+            for s in told
+            if s in updates and _is_sum([rank[number, s] for rank in ranks], updates[s].unit)
+        ]
         if bad:
             yield (
                 f"{steps(bad)} of {optimizer.name} {verb(bad, 'follows', 'follow')} the sum of the "
@@ -50,7 +55,20 @@ def summed(loop: Loop) -> Iterator[str]:
             )
 
 
-def _is_sum(told: list[Told]) -> bool:
+def _follows_means(update: Update) -> bool:
+    """Whether each of its losses is a mean that was not divided by ranks, as far as can be read."""
+    shares = [
+        Share(loss.reduction or "", loss.rows, loss.elements, loss.factor)
+        for loss in (b.begun.loss for b in update.landed)
+        if loss.rows and loss.elements and loss.factor is not None
+    ]
+    if not shares or len(shares) < len(update.landed):
+        return False
+    parts = (1, 1 / len(shares))
+    return any(all(update.near(share.whole, part) for share in shares) for part in parts)
+
+
+def _is_sum(told: list[Told], unit: float) -> bool:
     """Whether what was used is, but for roundings, the sum of what each rank had, and no mean."""
     found = [
         (values, used)
@@ -59,11 +77,7 @@ def _is_sum(told: list[Told]) -> bool:
             *(t.own[parameter] for t in told), told[0].used[parameter], strict=False
         )
     ]
-    sums = all(abs(sum(values) - used) <= _rounding(values) for values, used in found)
-    means = all(abs(sum(values) / len(told) - used) <= _rounding(values) for values, used in found)
+    off = [(sum(values), used, len(told) * unit * sum(map(abs, values))) for values, used in found]
+    sums = all(abs(total - used) <= rounding for total, used, rounding in off)
+    means = all(abs(total / len(told) - used) <= rounding for total, used, rounding in off)
     return bool(found) and sums and not means
-
-
-def _rounding(values: list[float]) -> float:
-    """What the sum of some numbers of float32, or their mean, may be off by."""
-    return len(values) * float(FORMATS["float32"].u) * sum(map(abs, values))

@@ -179,14 +179,14 @@ def _early(loop: Loop, number: int, updates: tuple[Update, ...]) -> bool:
     The advance is between the last backward pass and the step; or one precedes each step, or as
     many steps each time, and none follows the last one. Whoever takes up a schedule in the middle,
     by steps before the training, is not among them: there each step is followed by an advance. Nor
-    is who leaves out a first rate of 0.
+    is who leaves out a first rate of 0, or one that is the second one, too.
     """
     first = updates[0].window
     places = advances(number, first)
     if len(places) != 1 or any(isinstance(e, Skipped) for e in first):
         return False
-    rates = [e.before for e in first if isinstance(e, Advanced) and e.scheduler == number]
-    if rates[0] and not any(rates[0]):
+    advanced = next(e for e in first if isinstance(e, Advanced) and e.scheduler == number)
+    if advanced.before and (not any(advanced.before) or advanced.before == advanced.after):
         return False
     if all(_within(number, u) for u in updates):
         return True
