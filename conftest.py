@@ -139,8 +139,12 @@ def recorded(
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """What has been imported stays: the garbage collector need not look through it again."""
+    """What has been imported stays: the garbage collector need not look through it again.
+
+    What comes on top is looked through seldom.
+    """
     gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

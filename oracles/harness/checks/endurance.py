@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import count, pairwise
+
+import numpy as np
 
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.cases.case import Case, Group, Parameter
@@ -72,12 +74,27 @@ def _followed(
     subject: SteppedSubject, oracle: Oracle, step: int, seen: int, before: Answer, after: Answer
 ) -> Verdict:
     """Whether one step, the ``step``-th of the case, leads from one answer to the next."""
-    states = {name: each[0] for name, each in before.states.items()}
-    case = _one_step(oracle.case, step, before.parameters[0], subject.dtype)
-    verdict = judge(Oracle(oracle.rule, case, Since(seen, states)), subject, after)
+    states = tuple((name, each[0].tobytes()) for name, each in before.states.items())
+    where = before.parameters[0].tobytes()
+    verdict = judge(_going_on(oracle, step, seen, subject.dtype, where, states), subject, after)
     return (
         replace(verdict, explain=partial(_told, verdict, step, seen)) if verdict.failed else verdict
     )
+
+
+@lru_cache(maxsize=32)  # many paths stand at the same numbers, to the bit
+def _going_on(
+    oracle: Oracle,
+    step: int,
+    seen: int,
+    precision: str,
+    where: bytes,
+    states: tuple[tuple[str, bytes], ...],
+) -> Oracle:
+    """What may come of one step from where somebody stands."""
+    case = _one_step(oracle.case, step, np.frombuffer(where), precision)
+    since = Since(seen, {name: np.frombuffer(values) for name, values in states})
+    return Oracle(oracle.rule, case, since)
 
 
 def _told(verdict: Verdict, step: int, seen: int) -> str:

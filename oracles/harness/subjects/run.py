@@ -171,13 +171,12 @@ class Run:
         sizes = [p.initial.size for p in self.case.parameters]
         names = self.subject.rule.states
         rows = as_float64(self._rows).reshape(len(self._rows), 1 + len(names), sum(sizes))
+        present = np.array([*self._present.values()], dtype=bool)
+        each = np.repeat(present.reshape(len(names), len(self._rows), len(sizes)), sizes, axis=2)
         return Answer(
             rows[:, 0],
             {name: rows[:, 1 + i] for i, name in enumerate(names)},
-            {
-                name: np.repeat(np.array(self._present[name], dtype=bool), sizes, axis=1)
-                for name in names
-            },
+            dict(zip(names, each, strict=True)),
         )
 
     def saved(self) -> dict[str, Any]:
