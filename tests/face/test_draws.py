@@ -27,6 +27,7 @@ from oracles.harness.runs.tally import Line
 from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.trace import Trace
 from oracles.identification import identify
+from tests.support.marks import slow
 
 ASKED = ("rule", "accuracy: float32", "promise: deterministic", "promise: groups")
 """One question of each kind."""
@@ -65,7 +66,7 @@ def numbers(kind: str, **given: Any) -> dict[str, list[float]]:
     return found
 
 
-@pytest.mark.parametrize("kind", ["step", "optimizer"])
+@pytest.mark.parametrize("kind", slow(["step", "optimizer"], "optimizer"))
 def test_a_seed_says_which(kind: str) -> None:
     """But for cases that tell conventions apart, and numbers worked by hand."""
     zero, one, again, other = (numbers(kind, seed=seed) for seed in (0, 3, 3, 4))

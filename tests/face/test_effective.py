@@ -18,6 +18,7 @@ from oracles.harness.subjects.trace import Trace
 from oracles.identification import Identification
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
+from tests.support.marks import slow
 from tests.support.planted import Planted
 
 Value = Callable[[Any, dict[str, Any]], Any]
@@ -183,7 +184,7 @@ PLANTED: dict[str, tuple[str, Callable[..., Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("what", PLANTED)
+@pytest.mark.parametrize("what", slow(PLANTED, "a constant cut short"))
 def test_what_the_code_acts_with(what: str) -> None:
     rule, one, expected = PLANTED[what]
     told = found(one, rule)
@@ -345,10 +346,11 @@ MOVE = "w -= lr*m/(1-b1**t)/(sqrt(v/(1-b2**t))+eps)"
 @pytest.mark.parametrize(
     ("text", "rules", "said"),
     [
-        (
+        pytest.param(
             M + V + "w -= lr*m/(1-b1**(t+1))/(sqrt(v/(1-b2**t))+eps)",
             ["Adam"],
             "coupled_unscaled, which has all moves right at beta1=0, and elsewhere is off by up to",
+            marks=pytest.mark.slow,
         ),
         (
             M + V + "w -= lr*lr*wd*w + lr*m/(1-b1**t)/((sqrt(v)+eps)/sqrt(1-b2**t))",

@@ -413,8 +413,12 @@ def test_who_makes_no_finite_numbers_where_the_rule_does_is_off() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "where"),
     [
-        ("adjust_lr_fn", None, "at adjust_lr_fn=match_rms_adamw"),
-        ("ns_coefficients", (3.4445, -4.775, 2.0315), "at ns_a=1.5"),
+        pytest.param(
+            *("adjust_lr_fn", None, "at adjust_lr_fn=match_rms_adamw"), marks=pytest.mark.slow
+        ),
+        pytest.param(
+            *("ns_coefficients", (3.4445, -4.775, 2.0315), "at ns_a=1.5"), marks=pytest.mark.slow
+        ),
         ("ns_steps", 5, "at ns_steps=1"),
     ],
     ids=["adjust_lr_fn", "ns_coefficients", "ns_steps"],

@@ -35,11 +35,15 @@ from tests.support.fits import (
     adamw_off_by_a_line,
     answer,
     closed_form,
+    coordinate_descent,
     course,
+    implicit_in_float32,
     lasso,
+    newton,
     plus_and_minus,
     question,
     shuffled_off,
+    slowing,
 )
 from tests.support.marks import slow
 
@@ -49,7 +53,9 @@ def account(found: str) -> str:
     return found.partition(" minimizes ")[2].partition("; the same as ")[0]
 
 
-@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.expected[:60])
+@pytest.mark.parametrize(
+    "planted", slow(PLANTED, *PLANTED[1::2]), ids=lambda planted: planted.expected[:60]
+)
 def test_a_planted_loop_is_named(planted: Planted) -> None:
     assert account(str(identify_fit(Fit(planted.fit())))) == planted.expected
 
@@ -58,7 +64,10 @@ def _name(written: Written) -> str:
     return str(written.fit.__name__)
 
 
-LONG = ("adam_by_hand", "looking_ahead", "summed_with_a_decay_of_its_own")
+LONG = (
+    *("adam_by_hand", "rmsprop_by_hand", "adagrad_by_hand"),
+    *("looking_ahead", "summed_with_a_decay_of_its_own"),
+)
 
 
 @pytest.mark.parametrize("written", slow(REWRITES, *LONG, by=_name), ids=_name)
@@ -67,9 +76,15 @@ def test_whoever_writes_it_otherwise(written: Written) -> None:
     assert account(str(found)) == written.expected
 
 
+DEAR = (
+    *(adagrad_of_another, adamw_off_by_a_line, closed_form, coordinate_descent),
+    *(implicit_in_float32, newton, slowing),
+)
+
+
 @pytest.mark.parametrize(
     "other",
-    slow(OTHERS, adagrad_of_another, adamw_off_by_a_line, closed_form),
+    slow(OTHERS, *DEAR),
     ids=lambda other: other.__name__,
 )
 def test_what_is_no_such_loop_is_not_named(other: Any) -> None:
@@ -166,7 +181,9 @@ REPORTS = Path(oracles.__file__).parent / "reports"
 SCHEMA = json.loads((REPORTS / "identification.schema.json").read_text("utf-8"))
 
 
-@pytest.mark.parametrize("loop", [question, answer, course, lasso], ids=lambda loop: loop.__name__)
+@pytest.mark.parametrize(
+    "loop", slow([question, answer, course, lasso], lasso), ids=lambda loop: loop.__name__
+)
 def test_a_plain_record_of_it(loop: Any) -> None:
     told = json.loads(json.dumps(oracles.identify(loop).to_json()))
     jsonschema.validate(told, SCHEMA)
@@ -358,7 +375,7 @@ def test_the_world_is_left_as_it_was(capsys: pytest.CaptureFixture[str]) -> None
     assert "PLANTED" not in os.environ
 
 
-@pytest.mark.parametrize("number", [0, 3, 10, 24, 27])
+@pytest.mark.parametrize("number", slow([0, 3, 10, 24, 27], 3, 24))
 def test_it_is_margins_that_decide(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """What plain float64 spares them changes no answer, however little that is."""
     planted = PLANTED[number]

@@ -13,6 +13,7 @@ from oracles.harness.subjects.foreign import ForeignOptimizer
 from oracles.harness.subjects.handing import MODEL, NAMED, TENSORS
 from oracles.identification import identify
 from oracles.reports.identification import render
+from tests.support.marks import slow
 
 Named = Iterable[tuple[str, torch.Tensor]]
 
@@ -116,7 +117,7 @@ def test_it_is_said_in_words() -> None:
     assert not found.torchs
 
 
-@pytest.mark.parametrize("make", [by_name, of_a_model, twice_as_fast])
+@pytest.mark.parametrize("make", slow([by_name, of_a_model, twice_as_fast], of_a_model))
 def test_promises_are_kept(make: Any) -> None:
     """Whoever makes its own groups is not asked about others'."""
     report = oracles.check(make, FOUND[make][1].split("'")[0], dtypes=[], not_promised=["rule"])

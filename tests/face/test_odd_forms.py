@@ -13,8 +13,10 @@ from tests.support.marks import slow
 from tests.support.odd_forms import (
     ODD_FORMS,
     PLAIN_FORMS,
+    Bound,
     InAClosure,
     Passing,
+    Slotted,
     by_name,
     look_ahead,
 )
@@ -27,7 +29,7 @@ def name(form: Any) -> str:
     return getattr(form, "__name__", "partial")
 
 
-@pytest.mark.parametrize("form", slow(ODD_FORMS, by_name), ids=name)
+@pytest.mark.parametrize("form", slow(ODD_FORMS, by_name, look_ahead, Slotted, Bound), ids=name)
 def test_it_follows_its_rule(form: Any) -> None:
     found = identify(form)
     assert str(found.fits[0]) == ODD_FORMS[form]

@@ -15,6 +15,7 @@ from oracles.identification import identify
 from oracles.reports.identification import render
 from oracles.scheduling import own_rate
 from tests import support
+from tests.support.marks import again, slow
 
 IDENTIFIED = Draft202012Validator(
     json.loads((files("oracles") / "reports/identification.schema.json").read_text("utf-8"))
@@ -28,7 +29,12 @@ PLAIN = [r for r in PASTED if not ("flags" in r or "dampening" in r["text"] or "
 SAMPLE = PLAIN[::3]
 
 
-@pytest.mark.parametrize("row", SAMPLE, ids=lambda row: f"{row['rule']}-{row['convention']}")
+OTHERWISE = again(SAMPLE, lambda row: (row["rule"], row["convention"]))
+
+
+@pytest.mark.parametrize(
+    "row", slow(SAMPLE, *OTHERWISE), ids=lambda row: f"{row['rule']}-{row['convention']}"
+)
 def test_a_text_is_identified_among_all_rules(row: dict[str, str]) -> None:
     found = identify(read(row["text"]))
     assert f"{row['rule']}'s {row['convention']}" in map(str, found.fits)
@@ -175,7 +181,9 @@ ENDLESS_RAMP = (
 )
 
 
-@pytest.mark.parametrize("text", RATES, ids=lambda text: text[:24])
+@pytest.mark.parametrize(
+    "text", slow(RATES, "lr*exp(-0.05*t)", "lr/(1 + 0.01*t)"), ids=lambda text: text[:24]
+)
 def test_a_rate_is_asked_as_far_as_it_takes(text: str) -> None:
     rated = read(f"η_t = {text}; w -= η_t*g").rated
     assert rated is not None

@@ -79,7 +79,7 @@ def test_torchs_own_classes_follow_torch(name: str) -> None:
     assert str(found) == f"{name} follows {name}'s {SCHEDULES[name].torch.name}"
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", marks.slow(SCHEDULES, "MultiplicativeLR"))
 def test_what_makes_a_scheduler_shows_its_settings(name: str) -> None:
     if not schedulers.there(name):
         pytest.skip(f"this torch has no {name}")
@@ -628,7 +628,9 @@ NOT_PROMISED: dict[Any, set[str]] = {
 }
 
 
-@pytest.mark.parametrize("cls", NOT_PROMISED)
+@pytest.mark.parametrize(
+    "cls", marks.slow(NOT_PROMISED, schedules.Closed, schedules.ByLambda, schedules.Duck)
+)
 def test_a_right_class_is_told_what_it_does_not_promise(cls: Any) -> None:
     """Whatever its style: its rates are torch's, and it is told apart from a wrong one."""
     lines = promised(cls, "ExponentialLR", RATES, KEPT, JUMPS, EDITS, LATE, LATER, CONSTRUCTED)

@@ -455,7 +455,7 @@ def _unpacked(params: Any, grads: Any, state: Any, **hyper: Any) -> Any:
     [
         (_with_momentum, "SGD's coupled_unscaled"),
         (_by_the_batch, "SGD's batch_scaled"),
-        (_unpacked, "SGD's batch_scaled"),
+        pytest.param(_unpacked, "SGD's batch_scaled", marks=pytest.mark.slow),
     ],
 )
 def test_what_is_handed_in_a_dict_is_not_taken(step: Any, said: str) -> None:

@@ -169,7 +169,7 @@ def write_npz(path: Path, trace: Trace) -> None:
 WRITERS = {".jsonl": write_jsonl, ".csv": write_csv, ".npz": write_npz}
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", slow(["float64", "float32"], "float32"))
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_files_say_the_same(tmp_path: Path, suffix: str, dtype: str) -> None:
     path = tmp_path / f"scratch{suffix}"

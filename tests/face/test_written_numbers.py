@@ -143,6 +143,9 @@ LONG = (
     "of few digits, beside a convention more",
     "what is RMSprop by that name",
     "no number that may be any large one",
+    "five, some of which are torch's",
+    "beside a count of rows, which few cases differ in",
+    "such a valley, which the first case does not leave",
 )
 
 

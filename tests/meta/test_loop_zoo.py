@@ -12,6 +12,7 @@ from oracles.harness.loop.catalogue import PARTS, questions
 from oracles.harness.verdict import ERRORED
 from tests.meta.loop_faults import ZOO, caught
 from tests.meta.loop_zoo import Specimen
+from tests.support.daily import SLOW
 
 
 @pytest.mark.parametrize("specimen", ZOO, ids=str)
@@ -32,6 +33,10 @@ def test_every_question_has_a_faulty_part(part: str) -> None:
     asked = {q.name for q in questions(part) if q.rejects is None and q.places()}
     idle = asked - {specimen.caught_by for specimen in ZOO if specimen.part == part}
     assert not idle
+
+
+def test_nobody_is_caught_by_what_is_slow_alone() -> None:
+    assert not SLOW & {f"{specimen.part}: {specimen.caught_by}" for specimen in ZOO}
 
 
 def test_specimens_have_names_of_their_own() -> None:

@@ -22,6 +22,7 @@ from oracles.harness.cases.strategies import cases
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.checks.check import Check
 from oracles.harness.checks.names import AGREEMENT, SHORT
+from oracles.harness.runs.walk import Task
 from oracles.harness.subjects.selection import select
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.worlds import WORLDS
@@ -38,6 +39,7 @@ from tests.meta.wrong_optimizers import (
     subjects,
     survivors,
 )
+from tests.support.daily import SLOW
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,13 @@ def test_every_check_claims_somebody(rule: Rule) -> None:
     there = [c for c in checks(rule) if c.rejects is None and c.world in WORLDS]
     idle = {c.name for c in there if not claimed(rule, c)}
     assert not idle
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
+def test_nobody_is_caught_by_what_is_slow_alone(rule: Rule) -> None:
+    wrong = {str(specimen) for check in checks(rule) for specimen in claimed(rule, check)}
+    daily = [c for c in checks(rule) if Task(rule, c).name not in SLOW]
+    assert wrong == {str(specimen) for check in daily for specimen in claimed(rule, check)}
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)

@@ -21,6 +21,7 @@ from oracles.schedules.schedule import Schedule, Timing
 from oracles.scheduling import identify_schedule
 from tests.support import customary
 from tests.support.many_bits import BITS, SPARE
+from tests.support.marks import slow
 
 F = Fraction
 HALF, THIRD = F(1, 2), F(1, 3)
@@ -216,7 +217,18 @@ def test_a_list_of_a_whole_cycle_is_named(rate: Callable[[int], float]) -> None:
 TIMINGS = [(schedule, timing) for schedule in CUSTOMARY.values() for timing in schedule.timings]
 
 
-@pytest.mark.parametrize(("schedule", "timing"), TIMINGS, ids=lambda one: getattr(one, "name", ""))
+BESIDE = {"NoamLR": "from_one", "CosineLRScheduler": "one_behind", "PolyLRScheduler": "one_behind"}
+"""Timings that take long; others of the same schedules are asked each time."""
+
+
+@pytest.mark.parametrize(
+    ("schedule", "timing"),
+    [
+        pytest.param(*one, marks=[pytest.mark.slow] * (BESIDE.get(one[0].name) == one[1].name))
+        for one in TIMINGS
+    ],
+    ids=lambda one: getattr(one, "name", ""),
+)
 @settings(max_examples=2)
 @given(st.data())
 def test_a_list_is_named_by_what_gives_it(schedule: Schedule, timing: Timing, data: Any) -> None:
@@ -248,7 +260,9 @@ def test_what_is_off_is_not_named(code: Any) -> None:
     assert not found.fault
 
 
-@pytest.mark.parametrize("code", customary.NAMED, ids=lambda code: code.__name__)
+@pytest.mark.parametrize(
+    "code", slow(customary.NAMED, customary.paper), ids=lambda code: code.__name__
+)
 def test_a_list_with_a_wrong_digit_is_not_named(code: Any) -> None:
     """In the decay."""
     given = {"num_warmup_steps": 7, "num_training_steps": 33, "num_cycles": 2, "min_lr": 1e-5}

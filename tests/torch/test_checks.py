@@ -12,15 +12,16 @@ from typing import Any
 
 import pytest
 
-from oracles.everybody import EVERYBODY, tasks_of
 from oracles.harness.runs.outcome import FAILED, NOT_ASKED, Outcome, outcome
 from oracles.harness.runs.tally import Tally
 from oracles.harness.runs.walk import Task
+from tests.support.daily import SLOW, TASKS
+from tests.support.marks import slow
 
-TASKS = [task for name in EVERYBODY for task in tasks_of(name)]
 
-
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
+@pytest.mark.parametrize(
+    "task", slow(TASKS, *SLOW, by=lambda task: task.name), ids=lambda task: task.name
+)
 def test_task(
     task: Task,
     present_of: Callable[[str], list[Any]],
