@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import count
 from typing import Any
 
@@ -88,6 +88,10 @@ def way(
 
 def _open(rule: str, manner: Manner, schedule: Schedule) -> Iterator[Entry]:
     """The entries that apply here."""
-    for entry in ENTRIES.get(rule, ()):
-        if entry.fits(RULES[rule], manner) and entry.range.holds(schedule):
-            yield entry
+    return (entry for entry in _fitting(rule, manner) if entry.range.holds(schedule))
+
+
+@lru_cache(maxsize=2**15)  # every search comes by the same manners
+def _fitting(rule: str, manner: Manner) -> tuple[Entry, ...]:
+    """The entries that apply to a manner, whatever the numbers are."""
+    return tuple(e for e in ENTRIES.get(rule, ()) if e.fits(RULES[rule], manner))

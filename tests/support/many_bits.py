@@ -13,6 +13,22 @@ BITS = 200
 SPARE = 40
 """How many of the bits are left to roundings: no test here makes 2⁴⁰ of them."""
 
+_number = mpmath.mp.npconvert
+
+
+def _no_array(x: Any) -> Any:
+    """``mpmath`` writes an array down before it leaves it to NumPy, which takes most of the time.
+
+    Raises:
+        TypeError: it is an array.
+    """
+    if isinstance(x, np.ndarray):
+        raise TypeError("an array is no number")
+    return _number(x)
+
+
+mpmath.mp.npconvert = _no_array
+
 precise = np.frompyfunc(mpmath.mpmathify, 1, 1)
 """Arrays, or numbers, in the working precision."""
 
