@@ -30,7 +30,6 @@ from oracles.rule import Convention, Rule
 from oracles.schedule_explanation import ALL as SCHEDULES
 from oracles.schedule_explanation import explain_schedule
 from oracles.schedules.registry import CUSTOMARY
-from tests.support.marks import slow
 from tests.support.pinned import vectors
 
 each_rule = pytest.mark.parametrize("name", ALL)
@@ -97,7 +96,7 @@ def test_of_sgd_the_conditions_are_the_parts(convention: Convention) -> None:
     assert found <= convention.parts
 
 
-@pytest.mark.parametrize("name", slow(ALL, "Muon", "Adafactor", "LBFGS"))
+@each_rule
 def test_the_smallest_numbers_are_the_rule_s(name: str) -> None:
     rule = ALL[name]
     for difference in explained(name).differences:
