@@ -21,7 +21,12 @@ QUICK = ("SGD", "Adam", "Muon")
 PICKLED = names.COPIED[-1]
 
 ELSEWHERE = (
-    *(names.SPLITTING, names.TRANSPOSING, names.ORDER, names.TO_NONE, PICKLED, names.KEPT),
+    names.SPLITTING,
+    names.TRANSPOSING,
+    names.ORDER,
+    names.TO_NONE,
+    PICKLED,
+    names.KEPT,
 )
 """Checks that catch nobody whom no other one catches."""
 
