@@ -146,7 +146,7 @@ class First(NamedTuple):
 def _first(sieve: Sieve, problem: Problem, values: FloatArray, off: float) -> Iterator[First]:
     """It, if values explain the first case, are nearly right in the second, and are a rule's."""
     second = replace(problem, known=sieve.known(problem.candidate.rule)[:2][-1:])
-    explained = off < CLOSE or problem.roundings(values) < SLACK
+    explained = off < CLOSE or problem.good(values, SLACK)
     if explained and not _forgets(problem, values) and second.off(values) <= ROUGHLY:
         fewer, shorter = problem.simplest(values)
         if _sound(sieve, fewer.with_values(shorter)):
@@ -306,9 +306,9 @@ def _whole(sieve: Sieve, first: First) -> list[Candidate]:
     whole = replace(problem, known=sieve.known(problem.candidate.rule))
     if not whole.with_values(values).arguments:  # which has been held against them
         return []
-    if whole.roundings(values) > SLACK:
+    if not whole.good(values, SLACK):
         values = whole.solved(values[None])
-        if whole.off(values) > CLOSE and whole.roundings(values) > SLACK:
+        if whole.off(values) > CLOSE and not whole.good(values, SLACK):
             return []
         whole, values = whole.simplest(values)
     return _if_sound(sieve, whole.with_values(values))
@@ -325,23 +325,21 @@ is held to all."""
 
 def _to_the_last_digit(sieve: Sieve, first: First) -> list[Candidate]:
     """What explains all cases with as many digits as these tell, near and far off."""
-    problem, far = first.problem, sieve.witness.far
+    problem, other = first.problem, sieve.witness.far
     rule = problem.candidate.rule
     known = sieve.known(rule)[:SOLVED]
-    beyond = () if far is None else replace(sieve, witness=far).known(rule)
-    short = (o for o in beyond if o.case.steps < FEWER and np.isfinite(o.answer).all())
-    near, whole = (replace(problem, known=some) for some in (known, (*known, *short)))
+    beyond = () if other is None else replace(sieve, witness=other).known(rule)
+    short = [o for o in beyond if o.case.steps < FEWER and np.isfinite(o.answer).all()]
+    near, far, whole = (replace(problem, known=some) for some in (known, short, (*known, *short)))
     values = near.solved(first.values[None])
     if near.off(values) > CLOSE:
         values = replace(near, by_powers=True).solved(values[None])
     values = whole.refined(values)
     if not near.off(values) <= CLOSE:
         return []
-    most = {
-        some: max(allowed, 2 * some.roundings(values))
-        for some, allowed in ((near, ROUNDINGS / 2), (whole, ROUNDINGS / 2 / _left(whole, values)))
-    }
-    values = whole.shortest(values, lambda v: all(p.roundings(v) <= most[p] for p in most))
+    most = max(ROUNDINGS / 2, 2 * near.roundings(values))
+    wider = max(most, ROUNDINGS / 2 / _left(far, values), 2 * far.roundings(values))
+    values = whole.shortest(values, lambda v: near.good(v, most) and far.good(v, wider))
     return _if_sound(sieve, whole.with_values(values))
 
 

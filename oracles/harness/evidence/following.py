@@ -8,9 +8,9 @@ remembered from step to step (moments, counters) is followed all the same.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,9 @@ from oracles.harness.evidence.observation import Observation
 from oracles.harness.oracle import Margin, exactly
 from oracles.rule import Rule
 
+Where = NDArray[np.intp] | slice
+"""Which elements: a slice of those that are next to one another, which is found faster."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Batch:
@@ -46,18 +49,9 @@ class _Batch:
 
     observation: Observation
     parameters: tuple[int, ...]
-    where: NDArray[np.intp]
+    where: Where
     shape: tuple[int, ...]
     decays: bool
-
-    @cached_property
-    def plain(self) -> tuple[list[Any], list[Any]]:
-        """Parameters before each step and gradients in float64, which all candidates share."""
-        known, gradients = _given(self, None)
-        for values in (*known, *gradients):
-            if isinstance(values, np.ndarray):
-                values.setflags(write=False)
-        return known, gradients
 
 
 @lru_cache(maxsize=64)
@@ -72,10 +66,27 @@ def _batches(
         alike[decays[number], pattern, None if together else number].append(number)
     found = []
     for (decayed, _, alone), numbers in alike.items():
-        where = np.concatenate([np.arange(*case.offsets[n : n + 2]) for n in numbers])
-        shape = where.shape if alone is None else case.parameters[alone].initial.shape
+        every = np.concatenate([np.arange(*case.offsets[n : n + 2]) for n in numbers])
+        shape = every.shape if alone is None else case.parameters[alone].initial.shape
+        adjacent = len(every) and every[-1] - every[0] == len(every) - 1
+        where = slice(every[0], every[-1] + 1) if adjacent else every
         found.append(_Batch(observation, tuple(numbers), where, shape, decayed))
     return tuple(found)
+
+
+@lru_cache(maxsize=256)
+def _plain(batch: _Batch, rows: int) -> tuple[list[Any], list[Any]]:
+    """Parameters before each step and gradients in float64, which all candidates share.
+
+    In as many rows, so that what a rule remembers has them from its start.
+    """
+    known, gradients = _given(batch, None)
+    if rows > 1:
+        known = [np.broadcast_to(w, (rows, *np.shape(w))) for w in known]
+    for values in (*known, *gradients):
+        if isinstance(values, np.ndarray):
+            values.setflags(write=False)
+    return known, gradients
 
 
 def follow(
@@ -83,15 +94,16 @@ def follow(
     observation: Observation,
     margin: Margin | None = None,
     schedule: tuple[Hyper, ...] = (),
-) -> Iterator[tuple[NDArray[np.intp], int, Any]]:
+    rows: int = 1,
+) -> Iterator[tuple[Where, int, Any]]:
     """Elements, step, and what the candidate makes of them at that step.
 
     In float64, or in enclosures if there is a margin; with another schedule than the case's, if
-    there is one.
+    there is one, whose numbers may be columns of so many rows.
     """
     (group,) = observation.case.groups
     schedule, format = schedule or group.schedule, None
-    factors: Sequence[float] = (1.0,) * len(schedule)
+    factors: tuple[float, ...] = ()
     if candidate.arguments:
         schedule, factors = _heard(candidate.rule, candidate.arguments, schedule)
     if margin:
@@ -99,11 +111,13 @@ def follow(
         format = margin.arrays(uniform(observation.dtype))
     decays = tuple(candidate.convention.decays(p.initial.ndim) for p in group.parameters)
     for batch in _batches(observation, decays, candidate.rule.elementwise):
-        known, given = batch.plain if format is None else _given(batch, format)
+        known, given = _plain(batch, rows) if format is None else _given(batch, format)
+        if factors:
+            given = [g if g is None else g * f for f, g in zip(factors, given, strict=True)]
         run = candidate.rule.run(
             candidate.convention,
             known[0],
-            [g if f == 1 or g is None else g * f for f, g in zip(factors, given, strict=True)],
+            given,
             schedule,
             decays=batch.decays,
             count=margin.count if margin else int,
@@ -119,7 +133,8 @@ def _heard(
 ) -> tuple[tuple[Hyper, ...], tuple[float, ...]]:
     """A schedule as it is heard, and what gradients are multiplied with: many share arguments."""
     hearer = Candidate(rule, arguments=arguments)
-    return tuple(map(hearer.heard, schedule)), tuple(map(hearer.gradient, schedule))
+    factors = tuple(map(hearer.gradient, schedule))
+    return tuple(map(hearer.heard, schedule)), factors if {*factors} != {1.0} else ()
 
 
 def _given(batch: _Batch, format: Format | None) -> tuple[list[Any], list[Any]]:
@@ -204,8 +219,7 @@ def within(part: float, candidate: Candidate, observation: Observation) -> bool:
     """The same within some part of the largest move of each step."""
     if observation.dtype in HALF:
         return True
-    answer, broken = observation.answer, observation.broken
-    allowed = part * observation.moves + observation.slack + observation.printed
+    answer, broken, allowed = observation.answer, observation.broken, _allowed(observation, part)
     with np.errstate(all="ignore"):
         for where, step, w in follow(candidate, observation):
             expected, got = np.ravel(w), answer[step, where]
@@ -213,6 +227,13 @@ def within(part: float, candidate: Candidate, observation: Observation) -> bool:
             if far.any() or (broken and (np.isnan(got) & ~np.isnan(expected)).any()):
                 return False
     return True
+
+
+@lru_cache(maxsize=256)
+def _allowed(observation: Observation, part: float) -> FloatArray:
+    """How far answers may be off, (steps, elements)."""
+    allowed: FloatArray = part * observation.moves + observation.slack + observation.printed
+    return allowed
 
 
 @quiet

@@ -132,16 +132,8 @@ class Problem:
         schedule = tuple(self._given(h, values) for h in group.schedule)
         rows = max(np.size(x) for x in values.values())
         gradients = tuple(a for a in self.candidate.arguments if GRADIENT in a.names)
-        multiplied = _multiplied(known, self.candidate.rule, gradients)
-        yield from follow(self._wide(rows), multiplied, schedule=schedule)
-
-    def _wide(self, rows: int) -> Candidate:
-        """The candidate, with buffers for so many rows."""
-        rule, start = self.candidate.rule, self.candidate.rule.start
-        if rows == 1 or start is Rule.start:
-            return self._bare
-        wide = replace(rule, start=lambda w, h: start(np.broadcast_to(w, (rows, w.size)), h))
-        return Candidate(wide, self.candidate.conventions)
+        multiplied = _multiplied(known, self.candidate.rule, gradients) if gradients else known
+        yield from follow(self._bare, multiplied, schedule=schedule, rows=rows)
 
     @cached_property
     def _bare(self) -> Candidate:
@@ -187,7 +179,11 @@ class Problem:
 
     def roundings(self, values: FloatArray) -> float:
         """What is off at most, in roundings of the parameters."""
-        return max(self._roundings(values, one) for one in self.known)
+        return max((self._roundings(values, one) for one in self.known), default=0.0)
+
+    def good(self, values: FloatArray, most: float) -> bool:
+        """Whether no more roundings than that are off."""
+        return all(self._roundings(values, one) <= most for one in self.known)
 
     def _roundings(self, values: FloatArray, known: Observation) -> float:
         with np.errstate(all="ignore"):
@@ -325,9 +321,9 @@ class Problem:
             if sum(kept):
                 fewer = problem.without(name)
                 others = fewer.solved(values[None, kept])
-                if fewer.roundings(others) <= allowed:
+                if fewer.good(others, allowed):
                     problem, values = fewer, others
-        return problem, problem.shortest(values, lambda v: problem.roundings(v) <= allowed)
+        return problem, problem.shortest(values, lambda v: problem.good(v, allowed))
 
     def shortest(self, values: FloatArray, good: Callable[[FloatArray], bool]) -> FloatArray:
         """Values with few digits that are still good."""
@@ -345,8 +341,6 @@ class Problem:
 @lru_cache(maxsize=64)
 def _multiplied(known: Observation, rule: Rule, arguments: tuple[Argument, ...]) -> Observation:
     """What is known, with gradients as a rule sees them that hears of them so."""
-    if not arguments:
-        return known
     return replace(known, case=Candidate(rule, arguments=arguments).of(known.case))
 
 
