@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from oracles.harness.candidates import Candidate
-from oracles.harness.evidence import solving
+from oracles.harness.evidence.newton import step_toward
 from oracles.harness.subjects.equations import read
 from oracles.identification import Identification, identify
 from oracles.optimizers.registry import RULES
@@ -176,7 +176,7 @@ def test_no_numbers_make_a_rule_of_what_is_none(what: str) -> None:
 def test_what_points_the_same_way_has_one_solution() -> None:
     """Two values of which only a sum shows, and one that does not show; nothing is damped."""
     slopes = np.array([[[3.0, 4.0], [6.0, 8.0], [0.0, 0.0]]])
-    moves = solving.step_toward(slopes, np.array([[-3.0, -4.0]]), np.zeros(1))
+    moves = step_toward(slopes, np.array([[-3.0, -4.0]]), np.zeros(1))
     assert np.allclose(slopes[0].T @ moves[0], [3.0, 4.0], rtol=1e-6)
     assert moves[0, 2] == 0
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import chain
@@ -18,7 +19,7 @@ from oracles.harness.evidence.far_off import FEWER, is_rate
 from oracles.harness.evidence.following import in_short_formats, plainly
 from oracles.harness.evidence.proving import proven
 from oracles.harness.evidence.sifting import DEEP, ROUNDINGS, Sieve, Sifted
-from oracles.harness.evidence.solving import SLACK, Problem
+from oracles.harness.evidence.solving import SLACK, Problem, solved
 from oracles.rule import Rule
 
 NEAREST, CLOSEST = 12, 3
@@ -109,7 +110,7 @@ def with_any_values(sieve: Sieve) -> Sifted:
     rules = [rule for rule in sieve.rules if not sieve.aside(rule)]
     pool = [p for rule in rules for p in _own(sieve, rule)]
     for count in range(DEEP + 1):
-        closest = {problem: _closest(problem) for problem in pool}
+        closest = _closest(pool)
         firsts = [
             first for problem in closest for first in _first(sieve, problem, *closest[problem])
         ]
@@ -125,7 +126,7 @@ def with_any_values(sieve: Sieve) -> Sifted:
     return replace(out, fits=failed.fits)
 
 
-Solutions = Mapping[Problem, tuple[FloatArray, float]]
+Solutions = dict[Problem, tuple[FloatArray, float]]
 """Values that bring a candidate closest to the first case, and how far it is off with them."""
 
 
@@ -289,15 +290,31 @@ def _said(candidate: Candidate) -> tuple[int, int, int]:
     return len(said), len(candidate.arguments), sum(map(_digits, numbers))
 
 
-def _closest(problem: Problem) -> tuple[FloatArray, float]:
-    """Values that bring it closest to the first case, and how far it is off with them."""
-    values = problem.solved(problem.starts())
-    off = problem.off(values)
-    if off > CLOSE and not problem.candidate.conventions and len(problem.names) <= FEW:
-        powers = replace(problem, by_powers=True)
-        others = powers.solved(powers.starts())
-        values, off = min((values, off), (others, problem.off(others)), key=itemgetter(1))
-    return values, off
+def _closest(pool: Sequence[Problem]) -> Solutions:
+    """Values that bring each closest to the first case, and how far it is off with them."""
+    found = _solved(pool)
+    powers = {
+        problem: replace(problem, by_powers=True)
+        for problem, (_, off) in found.items()
+        if off > CLOSE and not problem.candidate.conventions
+        if len(problem.names) <= FEW and problem.small.any()
+    }
+    others = _solved([*powers.values()])
+    return found | {
+        one: min(found[one], others[by_powers], key=itemgetter(1))
+        for one, by_powers in powers.items()
+    }
+
+
+def _solved(pool: Sequence[Problem]) -> Solutions:
+    """The same, all of one kind at once."""
+    kinds = defaultdict(list)
+    for problem in pool:
+        kinds[problem.kind].append(problem)
+    values: dict[Problem, FloatArray] = {}
+    for some in kinds.values():
+        values |= zip(some, solved(some, np.stack([p.starts() for p in some])), strict=True)
+    return {problem: (values[problem], problem.off(values[problem])) for problem in pool}
 
 
 def _whole(sieve: Sieve, first: First) -> list[Candidate]:

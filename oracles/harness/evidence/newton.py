@@ -1,10 +1,24 @@
-"""Gauss' and Newton's method, by which numbers that are nearly right become right."""
+"""How numbers become right: Gauss' and Newton's method, and Levenberg's and Marquardt's."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from oracles.harness.arithmetic.formats import FloatArray
+
+ROUNDS, PATIENCE, WORTH = 40, 5, 0.8
+"""How often values are improved at most, and by what part in so many rounds they must have been."""
+
+SOLVED = 1e-26
+"""A sum of squares, in parts of each step's largest move, that nothing but roundings is in."""
+
+LEAST = 1e-14
+"""By what part slopes that point the same way are parted, so that there is one solution."""
 
 
 def changes(off: FloatArray, nudge: float) -> FloatArray:
@@ -21,3 +35,85 @@ def changes(off: FloatArray, nudge: float) -> FloatArray:
     slopes = (off[1:] - off[0]).T / nudge
     found: FloatArray = np.linalg.lstsq(slopes, -off[0], rcond=None)[0]
     return found
+
+
+class Bounds(NamedTuple):
+    """Of values, below and above, and of a move of them."""
+
+    least: FloatArray
+    most: FloatArray
+    reach: FloatArray
+
+
+Sloping = Callable[[NDArray[np.intp], FloatArray], tuple[FloatArray, FloatArray]]
+"""Of some problems, by number, and rows of values for each, (problems, rows, values): what is off,
+(problems, rows, elements), and what a larger value changes, (problems, rows, values, elements)."""
+
+
+def least_squares(sloping: Sloping, values: FloatArray, bounds: Bounds) -> FloatArray:
+    """The best of what rows of values come to, by Levenberg's and Marquardt's method within bounds.
+
+    Problems that are off by the same at the start, with the same slopes, are solved once: if they
+    are in the end as well, they are the same.
+
+    Args:
+        sloping: what is off.
+        values: to start from, (problems, rows, values).
+        bounds: of all values.
+
+    Returns:
+        The values of each, (problems, values).
+    """
+    every, now = np.arange(len(values)), values.copy()
+    off, slopes = sloping(every, now)
+    error, damping = (off**2).sum(axis=2), np.full(now.shape[:2], 1e-2)
+    best, first = [error.min(axis=1)], _first_of_the_same(now, off, slopes)
+    left = np.unique(first)
+    for _ in range(ROUNDS):
+        steep, least = slopes[left], now[left] <= bounds.least
+        steep[least & (np.einsum("prin,prn->pri", steep, off[left]) > 0)] = 0.0  # which stay there
+        moves = np.clip(step_toward(steep, off[left], damping[left]), -bounds.reach, bounds.reach)
+        other = np.clip(now[left] + moves, bounds.least, bounds.most)
+        there, steeper = sloping(left, other)
+        less = (there**2).sum(axis=2)
+        better = less < error[left]
+        damping[left] = np.where(better, damping[left] / 10, damping[left] * 5)
+        which, row = np.nonzero(better)
+        where = left[which], row
+        now[where], error[where] = other[better], less[better]
+        off[where], slopes[where] = there[better], steeper[better]
+        best.append(error.min(axis=1))
+        slow = best[-1] > WORTH * best[-PATIENCE] if len(best) > PATIENCE else False
+        left = left[~((best[-1] < SOLVED) | slow)[left]]
+        if not left.size:
+            break
+    found: FloatArray = now[every, np.argmin(error, axis=1)][first]
+    for n in every[first != every]:
+        (one, other), _ = sloping(np.array([n, first[n]]), found[[n, n], None])
+        if not np.array_equal(one, other):
+            found[n] = least_squares(partial(_alone, sloping, n), values[[n]], bounds)
+    return found
+
+
+def _alone(
+    sloping: Sloping, number: int, which: NDArray[np.intp], values: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """The slopes of one problem that is solved by itself."""
+    return sloping(which + number, values)
+
+
+def _first_of_the_same(*what: FloatArray) -> NDArray[np.intp]:
+    """For each problem the first one of which all this is the same."""
+    bits = [b"".join(each.tobytes() for each in of_one) for of_one in zip(*what, strict=True)]
+    return np.array([bits.index(each) for each in bits])
+
+
+def step_toward(slopes: FloatArray, off: FloatArray, damping: FloatArray) -> FloatArray:
+    """What brings each row of values nearer to what it is to give."""
+    length = np.linalg.norm(slopes, axis=-1, keepdims=True)
+    unit = slopes / np.where(length, length, 1.0)
+    square = np.einsum("...in,...jn->...ij", unit, unit)
+    square += np.eye(slopes.shape[-2]) * (damping[..., None, None] + LEAST)
+    toward = np.einsum("...in,...n->...i", unit, off)
+    moves: FloatArray = np.linalg.solve(square, -toward[..., None])
+    return moves[..., 0] / np.where(length, length, 1.0)[..., 0]

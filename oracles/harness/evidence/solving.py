@@ -16,7 +16,7 @@ from oracles.harness.arguments import GRADIENT, HOWS, Argument
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.following import follow
-from oracles.harness.evidence.newton import changes
+from oracles.harness.evidence.newton import Bounds, changes, least_squares
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.shorter import in_digits
 from oracles.rule import Rule
@@ -31,17 +31,8 @@ conventions are told apart."""
 SMALL, SMALLEST = 1e-3, 1e-9
 """What is called small of torch's own numbers, and from where on they are looked for."""
 
-ROUNDS, PATIENCE, WORTH = 40, 5, 0.8
-"""How often values are improved at most, and by what part in so many rounds they must have been."""
-
-SOLVED = 1e-26
-"""A sum of squares, in parts of each step's largest move, that nothing but roundings is in."""
-
 LARGEST, REMEMBERED = 1e4, 30.0
 """Of any number, and of what is gone once e to that power has been forgotten."""
-
-LEAST = 1e-14
-"""By what part slopes that point the same way are parted, so that there is one solution."""
 
 DIGITS = (1, 2, 3, 4, 6, 8, 9, 12, 15)
 """With how many a value is tried: people write few."""
@@ -49,9 +40,9 @@ DIGITS = (1, 2, 3, 4, 6, 8, 9, 12, 15)
 SLACK = 64
 """So many roundings of a parameter may be between it and what values of few digits give."""
 
-REFINED, NUDGE = 4, 1e-7
-"""How often values are brought nearer to the last digit, and by which part they are changed to see
-what that does."""
+REFINED, NUDGE, LITTLE = 4, 1e-7, 1e-3
+"""How often values are brought nearer to the last digit, and by which part they, or so much, are
+changed to see what that does."""
 
 
 class Column(np.ndarray[Any, Any]):
@@ -109,6 +100,11 @@ class Problem:
             if value != plain or (n == "lr" and self.how[n] == "is")  # which changes if it is given
         ]
         return self.candidate.hearing(*own, *self.candidate.arguments)
+
+    @cached_property
+    def kind(self) -> tuple[Any, ...]:
+        """What is the same of problems that are solved together."""
+        return self.candidate.rule, self.names, (*self.how.items(),), self.by_powers
 
     def without(self, name: str) -> Problem:
         """The same where nothing becomes of one of them."""
@@ -199,7 +195,7 @@ class Problem:
         low, high = np.array(
             [FACTORS if self.how[n] == "times" else spans.get(n, OTHERS) for n in self.names]
         ).T
-        low = np.where(self.by_powers & self._small, SMALLEST, low)
+        low = np.where(self.by_powers & self.small, SMALLEST, low)
         drawn = np.random.Generator(np.random.PCG64(0)).random((STARTS, len(self.names)))
         return self._scaled(np.concatenate([self.plain[None], low * (high / low) ** drawn]))
 
@@ -216,30 +212,8 @@ class Problem:
         return still
 
     def solved(self, rows: FloatArray) -> FloatArray:
-        """The best of what these come to, by Levenberg's and Marquardt's method within bounds.
-
-        A learning rate goes by factors, and so does what a rate of decay forgets: in these terms
-        the valleys in which they make up for one another are straight.
-        """
-        terms = self._terms(rows)
-        off, slopes = self._sloping(terms)
-        error = (off**2).sum(axis=1)
-        damping, best = np.full(len(rows), 1e-2), [error.min()]
-        for _ in range(ROUNDS):
-            toward = np.einsum("rin,rn->ri", slopes, off)
-            slopes[(terms <= self._least) & (toward > 0)] = 0.0  # which stay where they are
-            moves = np.clip(step_toward(slopes, off, damping), -self._reach, self._reach)
-            other = np.clip(terms + moves, self._least, self._most)
-            there, steep = self._sloping(other)
-            less = (there**2).sum(axis=1)
-            better = less < error
-            terms[better], off[better], slopes[better] = other[better], there[better], steep[better]
-            error = np.where(better, less, error)
-            damping = np.where(better, damping / 10, damping * 5)
-            best.append(error.min())
-            if best[-1] < SOLVED or (len(best) > PATIENCE and best[-1] > WORTH * best[-PATIENCE]):
-                break
-        values: FloatArray = self._values(terms)[np.argmin(error)]
+        """The best of what these come to."""
+        values: FloatArray = solved([self], rows[None])[0]
         return values
 
     def refined(self, values: FloatArray) -> FloatArray:
@@ -269,47 +243,38 @@ class Problem:
     @cached_property
     def _factor(self) -> NDArray[np.bool_]:
         """Which is the learning rate: its term is log γ."""
-        return np.array([n == "lr" for n in self.names]) | (self.by_powers & self._small)
+        return np.array([n == "lr" for n in self.names]) | (self.by_powers & self.small)
 
     @cached_property
-    def _small(self) -> NDArray[np.bool_]:
+    def small(self) -> NDArray[np.bool_]:
         """Which is small where torch has it."""
         return (self.plain > 0) & (self.plain < SMALL)
 
     @cached_property
-    def _least(self) -> FloatArray:
-        """Bounds of terms; below, above, and of a move."""
-        return np.where(self._factor, -LARGEST, 0.0)
+    def bounds(self) -> Bounds:
+        """Of terms."""
+        factors = self._factor | self._rates
+        least = np.where(self._factor, -LARGEST, 0.0)
+        most = np.where(self._rates, REMEMBERED, LARGEST)
+        return Bounds(least, most, np.where(factors, 2.0, np.inf))
 
-    @cached_property
-    def _most(self) -> FloatArray:
-        return np.where(self._rates, REMEMBERED, LARGEST)
-
-    @cached_property
-    def _reach(self) -> FloatArray:
-        return np.where(self._factor | self._rates, 2.0, np.inf)
-
-    def _terms(self, rows: FloatArray) -> FloatArray:
+    def terms(self, values: FloatArray) -> FloatArray:
+        """In what values are solved for."""
         with np.errstate(all="ignore"):
-            rates = np.where(self._rates, -np.log1p(-rows), rows)
-            terms = np.where(self._factor, np.log(rows), rates)
-        return np.clip(terms, self._least, self._most)
+            rates = np.where(self._rates, -np.log1p(-values), values)
+            terms = np.where(self._factor, np.log(values), rates)
+        return np.clip(terms, self.bounds.least, self.bounds.most)
 
-    def _values(self, terms: FloatArray) -> FloatArray:
+    def values(self, terms: FloatArray) -> FloatArray:
+        """What these terms are of."""
         with np.errstate(all="ignore"):
             rates = np.where(self._rates, -np.expm1(-terms), terms)
             return np.where(self._factor, np.exp(terms), rates)
 
-    def _sloping(self, terms: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """What is off, and what a larger term changes: (rows, values, elements of all steps)."""
-        count = len(self.names)
-        small = np.where(self._factor | self._rates, 1e-7, 1e-7 * np.maximum(terms, 1e-3))
-        more = np.concatenate([np.zeros((1, count)), np.eye(count)])
-        all_terms = terms[:, None] + more * small[:, None]
-        found = self.residuals(self._values(all_terms.reshape(-1, count)))
-        off, *others = np.moveaxis(found.reshape(len(terms), count + 1, -1), 1, 0)
-        slopes: FloatArray = (np.stack(others, axis=1) - off[:, None]) / small[..., None]
-        return off.copy(), slopes
+    def nudges(self, terms: FloatArray) -> FloatArray:
+        """By how much terms are changed to see what that does."""
+        part = NUDGE * np.maximum(terms, LITTLE)
+        return np.where(self._factor | self._rates, NUDGE, part)
 
     # --- As people write them ---------------------------------------------------------------------
 
@@ -344,15 +309,32 @@ def _multiplied(known: Observation, rule: Rule, arguments: tuple[Argument, ...])
     return replace(known, case=Candidate(rule, arguments=arguments).of(known.case))
 
 
-def step_toward(slopes: FloatArray, off: FloatArray, damping: FloatArray) -> FloatArray:
-    """What brings each row of values nearer to what it is to give."""
-    length = np.linalg.norm(slopes, axis=2, keepdims=True)
-    unit = slopes / np.where(length, length, 1.0)
-    square = np.einsum("rin,rjn->rij", unit, unit)
-    square += np.eye(slopes.shape[1]) * (damping[:, None, None] + LEAST)
-    toward = np.einsum("rin,rn->ri", unit, off)
-    moves: FloatArray = np.linalg.solve(square, -toward[..., None])
-    return moves[..., 0] / np.where(length, length, 1.0)[..., 0]
+def solved(problems: Sequence[Problem], rows: FloatArray) -> FloatArray:
+    """The best of what rows of values come to in problems of one kind.
+
+    A learning rate goes by factors, and so does what a rate of decay forgets: in these terms the
+    valleys in which they make up for one another are straight.
+
+    Args:
+        problems: of one kind.
+        rows: of values to start from, (problems, rows, values).
+
+    Returns:
+        The values of each, (problems, values).
+    """
+    first, count = problems[0], rows.shape[2]
+    more = np.concatenate([np.zeros((1, count)), np.eye(count)])
+
+    def sloping(numbers: NDArray[np.intp], terms: FloatArray) -> tuple[FloatArray, FloatArray]:
+        nudges = first.nudges(terms)
+        near = first.values(terms[:, :, None] + more * nudges[:, :, None])
+        given = zip(numbers, near.reshape(len(near), -1, count), strict=True)
+        found = np.stack([problems[n].residuals(values) for n, values in given])
+        found = found.reshape(*near.shape[:3], -1)
+        off = found[:, :, 0]
+        return off.copy(), (found[:, :, 1:] - off[:, :, None]) / nudges[..., None]
+
+    return first.values(least_squares(sloping, first.terms(rows), first.bounds))
 
 
 def _shorter(value: float) -> tuple[float, ...]:
