@@ -54,10 +54,16 @@ def with_two_arguments(sieve: Sieve) -> Sifted:
     near = sieve.ranked[:NEAREST]
     more = sorted((c for c in near if c.conventions), key=_size)
     closest = list(dict.fromkeys(c.rule for c in near))[:CLOSEST]
-    for candidate in chain(_with_one(sieve, more), _with_two(sieve, map(Candidate, closest))):
-        found += sieve.sift(candidate.rule, [candidate])
-        if found.fits:
-            break
+    pools = chain(
+        ((c.rule, [*_with_one(sieve, [c])]) for c in more),
+        ((rule, [*_with_two(sieve, [Candidate(rule)])]) for rule in closest),
+    )
+    for rule, pool in pools:
+        sieve.look(rule, pool)
+        for candidate in pool:
+            found += sieve.sift(rule, [candidate])
+            if found.fits:
+                return found
     return found
 
 

@@ -8,10 +8,11 @@ remembered from step to step (moments, counters) is followed all the same.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,23 +90,59 @@ def _plain(batch: _Batch, rows: int) -> tuple[list[Any], list[Any]]:
     return known, gradients
 
 
+class Column(np.ndarray[Any, Any]):
+    """Values of one number, of which a text that asks whether it is 0 is told that it is not.
+
+    Nothing hangs on it: a rule with a rate of nothing is the rule without.
+    """
+
+    def __new__(cls, number: float) -> Column:
+        """One value, as a number of that arithmetic."""
+        return np.array([[number]], float).view(cls)
+
+    def __eq__(self, other: object) -> Any:
+        return bool(np.all(np.asarray(self) == other))
+
+    def __ne__(self, other: object) -> Any:
+        return not self == other
+
+    def __array_wrap__(self, array: Any, context: Any = None, scalar: bool = False) -> Any:
+        return np.asarray(array)
+
+
+class Heard(NamedTuple):
+    """What a rule sees of hyperparameters and gradients.
+
+    Attributes:
+        schedule: of numbers, or of columns of them.
+        factors: what the gradient of each step is multiplied with; empty for nothing.
+        rows: of columns.
+        kind: which numbers are 0, what is no number, and whether gradients are multiplied.
+    """
+
+    schedule: tuple[Hyper, ...]
+    factors: tuple[Any, ...] = ()
+    rows: int = 1
+    kind: tuple[Any, ...] = ()
+
+
 def follow(
     candidate: Candidate,
     observation: Observation,
     margin: Margin | None = None,
-    schedule: tuple[Hyper, ...] = (),
-    rows: int = 1,
+    heard: Heard | None = None,
 ) -> Iterator[tuple[Where, int, Any]]:
     """Elements, step, and what the candidate makes of them at that step.
 
-    In float64, or in enclosures if there is a margin; with another schedule than the case's, if
-    there is one, whose numbers may be columns of so many rows.
+    In float64, or in enclosures if there is a margin; of what the candidate makes of the case's
+    hyperparameters, unless it is said what is heard.
     """
     (group,) = observation.case.groups
-    schedule, format = schedule or group.schedule, None
-    factors: tuple[float, ...] = ()
-    if candidate.arguments:
-        schedule, factors = _heard(candidate.rule, candidate.arguments, schedule)
+    if heard is None:
+        arguments, schedule = candidate.arguments, group.schedule
+        heard = _heard(candidate.rule, arguments, schedule) if arguments else Heard(schedule)
+    schedule, factors, rows, _ = heard
+    format = None
     if margin:
         schedule = tuple(exactly(h, margin=margin) for h in schedule)
         format = margin.arrays(uniform(observation.dtype))
@@ -127,14 +164,14 @@ def follow(
             yield batch.where, step, w
 
 
-@lru_cache(maxsize=256)
-def _heard(
-    rule: Rule, arguments: tuple[Argument, ...], schedule: tuple[Hyper, ...]
-) -> tuple[tuple[Hyper, ...], tuple[float, ...]]:
-    """A schedule as it is heard, and what gradients are multiplied with: many share arguments."""
+@lru_cache(maxsize=1024)
+def _heard(rule: Rule, arguments: tuple[Argument, ...], schedule: tuple[Hyper, ...]) -> Heard:
+    """What is heard of a schedule: many candidates share arguments."""
     hearer = Candidate(rule, arguments=arguments)
-    factors = tuple(map(hearer.gradient, schedule))
-    return tuple(map(hearer.heard, schedule)), factors if {*factors} != {1.0} else ()
+    found, factors = tuple(map(hearer.heard, schedule)), tuple(map(hearer.gradient, schedule))
+    multiplied = {*factors} != {1.0}
+    kind = [v == 0 if isinstance(v, float) else v for h in found for v in h]
+    return Heard(found, factors if multiplied else (), kind=(multiplied, *kind))
 
 
 def _given(batch: _Batch, format: Format | None) -> tuple[list[Any], list[Any]]:
@@ -210,23 +247,76 @@ def plausible(candidate: Candidate, observation: Observation) -> bool:
     The answer is kept with the observation, of which it is asked again with each margin.
     """
     if candidate not in observation.tried:
-        reach = ROUGHLY if in_short_formats(candidate.rule) else NEAR
-        observation.tried[candidate] = within(reach, candidate, observation)
+        observation.tried[candidate] = within(_reach(candidate.rule), candidate, observation)
     return observation.tried[candidate]
+
+
+def _reach(rule: Rule) -> float:
+    return ROUGHLY if in_short_formats(rule) else NEAR
 
 
 def within(part: float, candidate: Candidate, observation: Observation) -> bool:
     """The same within some part of the largest move of each step."""
     if observation.dtype in HALF:
         return True
-    answer, broken, allowed = observation.answer, observation.broken, _allowed(observation, part)
     with np.errstate(all="ignore"):
-        for where, step, w in follow(candidate, observation):
-            expected, got = np.ravel(w), answer[step, where]
-            far = np.abs(got - expected) > allowed[step, where]
-            if far.any() or (broken and (np.isnan(got) & ~np.isnan(expected)).any()):
-                return False
-    return True
+        return not any(far.any() for far in _far(part, candidate, observation))
+
+
+def _far(
+    part: float, candidate: Candidate, observation: Observation, heard: Heard | None = None
+) -> Iterator[NDArray[np.bool_]]:
+    """Which elements are farther than that at each step, in rows if columns are heard."""
+    answer, broken, allowed = observation.answer, observation.broken, _allowed(observation, part)
+    for where, step, w in follow(candidate, observation, heard=heard):
+        expected, got = w if heard else np.ravel(w), answer[step, where]
+        far = np.abs(got - expected) > allowed[step, where]
+        yield far | (np.isnan(got) & ~np.isnan(expected)) if broken else far
+
+
+def look(candidates: Iterable[Candidate], observation: Observation) -> None:
+    """Find which of some candidates are plausible: all at once that differ in arguments alone.
+
+    What is 0 for one of them must be for all, since texts ask for it.
+    """
+    (group,) = observation.case.groups
+    if observation.doubt or observation.dtype in HALF:  # where all are
+        return
+    alike: dict[Any, list[tuple[Candidate, Heard]]] = defaultdict(list)
+    for c in candidates:
+        if c.arguments and c.rule.elementwise and c not in observation.tried:
+            heard = _heard(c.rule, c.arguments, group.schedule)
+            alike[id(c.convention), heard.kind].append((c, heard))
+    for some in alike.values():
+        (one, *_), left = some[0], np.ones((len(some), 1), bool)
+        with suppress(TypeError, ValueError), np.errstate(all="ignore"):  # of a text that asks more
+            rows = _rows([heard for _, heard in some])
+            for far in _far(_reach(one.rule), one, observation, rows):
+                left &= ~far.any(axis=1, keepdims=True)
+                if not left.any():
+                    break
+            observation.tried.update(zip((c for c, _ in some), left[:, 0].tolist(), strict=True))
+
+
+def _rows(some: Sequence[Heard]) -> Heard:
+    """All of them at once."""
+    steps = zip(*(heard.schedule for heard in some), strict=True)
+    factors = zip(*(heard.factors for heard in some), strict=True)
+    schedule = (
+        hs[0]._replace(**dict(zip(hs[0]._fields, map(_column, zip(*hs, strict=True)), strict=True)))
+        for hs in steps
+    )
+    return Heard(tuple(schedule), tuple(np.array(f)[:, None] for f in factors), len(some))
+
+
+def _column(values: tuple[Any, ...]) -> Any:
+    """A number that is the same in all rows, or a column."""
+    first = values[0]
+    return (
+        first
+        if values.count(first) == len(values)
+        else np.array(values, float)[:, None].view(Column)
+    )
 
 
 @lru_cache(maxsize=256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,6 +13,7 @@ from oracles.harness.evidence.following import (
     exact,
     held,
     in_short_formats,
+    look,
     near,
     plausible,
 )
@@ -127,6 +129,11 @@ class Sieve:
         }
         return tuple(sorted(off, key=lambda c: (off[c].typical, off[c].largest)))
 
+    def look(self, rule: Rule, pool: Iterable[Candidate]) -> None:
+        """Look at a rule's candidates in its first case, before each is held against all."""
+        with suppress(SubjectError):
+            look(pool, next(self.observations(rule)))
+
     def right(self, candidate: Candidate) -> frozenset[str]:
         """The cases in which a candidate holds everything, and something speaks for it.
 
@@ -204,6 +211,7 @@ class Sieve:
         try:
             for observation in self.observations(rule):
                 asked.append(observation)
+                look(left, observation)
                 left = [c for c in left if near(c, observation)]
                 if not left:
                     break

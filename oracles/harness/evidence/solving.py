@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oracles.drawing import Hyper
-from oracles.harness.arguments import GRADIENT, HOWS, Argument
+from oracles.harness.arguments import HOWS, Argument
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.candidates import Candidate
-from oracles.harness.evidence.following import follow
+from oracles.harness.evidence.following import Column, Heard, follow
 from oracles.harness.evidence.newton import Bounds, changes, least_squares
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.shorter import in_digits
-from oracles.rule import Rule
 
 STARTS = 5
 """Of how many values beside torch's own a solution is looked for."""
@@ -43,26 +42,6 @@ SLACK = 64
 REFINED, NUDGE, LITTLE = 4, 1e-7, 1e-3
 """How often values are brought nearer to the last digit, and by which part they, or so much, are
 changed to see what that does."""
-
-
-class Column(np.ndarray[Any, Any]):
-    """Values of one number, of which a text that asks whether it is 0 is told that it is not.
-
-    Nothing hangs on it: a rule with a rate of nothing is the rule without.
-    """
-
-    def __new__(cls, number: float) -> Column:
-        """One value, as a number of that arithmetic."""
-        return np.array([[number]], float).view(cls)
-
-    def __eq__(self, other: object) -> Any:
-        return bool(np.all(np.asarray(self) == other))
-
-    def __ne__(self, other: object) -> Any:
-        return not self == other
-
-    def __array_wrap__(self, array: Any, context: Any = None, scalar: bool = False) -> Any:
-        return np.asarray(array)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,10 +105,10 @@ class Problem:
         """As :func:`~oracles.harness.evidence.following.follow` does."""
         (group,) = known.case.groups
         schedule = tuple(self._given(h, values) for h in group.schedule)
+        multiplied = group.schedule if self.candidate.arguments else ()
+        factors = tuple(map(self.candidate.gradient, multiplied))
         rows = max(np.size(x) for x in values.values())
-        gradients = tuple(a for a in self.candidate.arguments if GRADIENT in a.names)
-        multiplied = _multiplied(known, self.candidate.rule, gradients) if gradients else known
-        yield from follow(self._bare, multiplied, schedule=schedule, rows=rows)
+        yield from follow(self._bare, known, heard=Heard(schedule, factors, rows))
 
     @cached_property
     def _bare(self) -> Candidate:
@@ -301,12 +280,6 @@ class Problem:
                     values = other
                     break
         return values
-
-
-@lru_cache(maxsize=64)
-def _multiplied(known: Observation, rule: Rule, arguments: tuple[Argument, ...]) -> Observation:
-    """What is known, with gradients as a rule sees them that hears of them so."""
-    return replace(known, case=Candidate(rule, arguments=arguments).of(known.case))
 
 
 def solved(problems: Sequence[Problem], rows: FloatArray) -> FloatArray:
