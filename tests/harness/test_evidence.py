@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from oracles.harness.arguments import Argument, likely
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.cases.case import Case, Parameter, single
 from oracles.harness.evidence.exceptions import divided
+from oracles.harness.evidence.following import look, plausible
 from oracles.harness.evidence.nearness import nearness
+from oracles.harness.evidence.newton import Bounds, least_squares
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.parts import of
 from oracles.harness.evidence.settings import settings
@@ -396,3 +399,34 @@ class TestByHand:
         assert ignored.settings["momentum"] == 0.5
         assert round(ignored.got, 9) == 0.8  # 1 − 0.1(1 + 1)
         assert round(ignored.expected, 9) == 0.9
+
+
+class TestManyAtOnce:
+    """What is found of many candidates, or problems, at once is what is found of each."""
+
+    @pytest.mark.parametrize("name", ["SGD", "Adam", "Rprop"])
+    def test_candidates_that_differ_in_arguments(self, name: str) -> None:
+        rule = RULES[name]
+        takes = frozenset({"lr", "momentum", "beta2", "etaplus", "batch_size"})
+        code = Candidate(rule, (), (Argument(("lr",), "times", 1.001),))
+        told, alone = (next(Asked(Planted(code)).observations(rule)) for _ in range(2))
+        some = [Candidate(rule, (c,)) for c in (rule.torch, rule.conventions[1])]
+        pool = [c.hearing(argument) for c in some for argument in likely(rule, takes)]
+        look(pool, told)
+        assert {c: plausible(c, alone) for c in pool if c in told.tried} == told.tried
+        assert len(told.tried) > len(pool) / 2 and {*told.tried.values()} == {True, False}
+
+    def test_problems_that_begin_alike_and_end_alike_are_solved_once(self) -> None:
+        """Parabolas of which the second is the first, and the third bends where that one ends."""
+        asked: list[int] = []
+
+        def sloping(which: Any, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+            asked.extend(which)
+            off = values - 3.0
+            bent = (which == 2)[:, None, None] & (values > 2)
+            return np.where(bent, off + 1, off), np.ones((*values.shape, 1))
+
+        bounds = Bounds(*(np.array([x]) for x in (-9.0, 9.0, 9.0)))
+        found = least_squares(sloping, np.zeros((3, 1, 1)), bounds)
+        assert found[:, 0] == pytest.approx([3, 3, 2], abs=1e-6)
+        assert asked.count(1) == 2 < asked.count(0)
