@@ -293,7 +293,7 @@ def zeros_like(w: Array) -> Array:
 
 @zeros_like.register(np.ndarray)
 def _zeros_like(w: Any) -> Any:
-    zeros = np.zeros(w.shape, w.dtype)
+    zeros: Any = np.zeros(w.shape, w.dtype)
     if w.dtype == object:
         zeros.flat = [type(v)(0) for v in w.flat]
     return zeros

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from oracles.harness.arguments import HOWS, Argument
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.following import Column, Heard, follow
-from oracles.harness.evidence.newton import Bounds, changes, least_squares
+from oracles.harness.evidence.newton import WORTH, Bounds, changes, least_squares
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.shorter import in_digits
 
@@ -201,10 +202,15 @@ class Problem:
         Gauss' and Newton's method, in which what is off counts in roundings: what is off by a part
         of a small move says as much of a number as what is off by that part of a large one.
         """
-        for _ in range(REFINED):
+        found: list[tuple[float, FloatArray]] = []
+        for _ in range(REFINED + 1):
             near = values * (1 + NUDGE * np.concatenate([0 * values[None], np.eye(len(values))]))
-            values = values * (1 + changes(self._in_roundings(near), NUDGE))
-        return values
+            off = self._in_roundings(near)
+            found.append((float(np.linalg.norm(off[0])), values))
+            if len(found) > 1 and found[-1][0] > WORTH * found[-2][0]:  # no nearer any more
+                break
+            values = values * (1 + changes(off, NUDGE))
+        return min(found, key=itemgetter(0))[1]
 
     def _in_roundings(self, rows: FloatArray) -> FloatArray:
         """What is off, in roundings of the parameters: (rows, elements of all steps)."""
