@@ -287,7 +287,7 @@ def look(candidates: Iterable[Candidate], observation: Observation) -> None:
         if c.arguments and c.rule.elementwise and c not in observation.tried:
             heard = _heard(c.rule, c.arguments, group.schedule)
             alike[id(c.convention), heard.kind].append((c, heard))
-    for some in alike.values():
+    for some in (several for several in alike.values() if len(several) > 1):
         (one, *_), left = some[0], np.ones((len(some), 1), bool)
         with suppress(TypeError, ValueError), np.errstate(all="ignore"):  # of a text that asks more
             rows = _rows([heard for _, heard in some])
