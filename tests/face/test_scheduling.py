@@ -866,7 +866,9 @@ def saw(step: int, base_lr: float, max_lr: float, step_size_up: int, step_size_d
     return base_lr + (max_lr - base_lr) * up
 
 
-def test_the_command_reads_rates(printed: Printed, tmp_path: Path) -> None:
+def test_the_command_reads_rates(
+    printed: Printed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """As they are typed; and a log of them, whatever else it has."""
     follows = "follows ExponentialLR's per_epoch with gamma=0.5 from 0.1.\n"
     rates = [0.1 * 0.5**t for t in range(5)]
@@ -880,6 +882,10 @@ def test_the_command_reads_rates(printed: Printed, tmp_path: Path) -> None:
     for kind in ("csv", "jsonl"):
         status, out = printed("identify", f"{tmp_path}/log.{kind}")
         assert (status, out.startswith(f"log {follows}")) == (0, True)
+    every = "".join(f"{10 * t},{0.1 * 0.9**t!r}\n" for t in range(6))
+    (tmp_path / "every.csv").write_text(f"step,lr\n{every}", encoding="utf-8")
+    assert cli.main(["identify", f"{tmp_path}/every.csv"]) == 2
+    assert "every.csv counts 'step' by 10; allowed: a rate for each step" in capsys.readouterr().err
     (tmp_path / "log.csv").write_text("lr,loss\n" + 5 * "0.1,7\n", encoding="utf-8")
     assert printed("identify", f"{tmp_path}/log.csv") == (2, "")
 

@@ -568,3 +568,31 @@ def stateless(params: Any, grads: Any, lr: float = 0.1) -> Any: ...
 def test_a_step_without_its_state_is_told_so() -> None:
     with pytest.raises(TypeError, match="takes 'lr' where a step is given its state"):
         identify(stateless, ["SGD"])
+
+
+class Averaging(torch.optim.Optimizer):
+    """RMSprop with ε inside the root; its argument may be taken for a weight decay."""
+
+    def __init__(
+        self, params: Any, lr: float = 0.01, decay: float = 0.99, eps: float = 1e-8
+    ) -> None:
+        super().__init__(params, {"lr": lr, "decay": decay, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for p in group["params"]:
+                v = self.state[p].setdefault("v", torch.zeros_like(p))
+                v.mul_(group["decay"]).addcmul_(p.grad, p.grad, value=1 - group["decay"])
+                p.addcdiv_(p.grad, (v + group["eps"]).sqrt(), value=-group["lr"])
+
+
+def test_a_decay_of_nearly_1_is_that_of_averages() -> None:
+    assert str(identify(Averaging, ["RMSprop"])) == "Averaging follows RMSprop's eps_inside"
+
+
+@pytest.mark.slow
+def test_what_forgets_nothing_is_no_answer() -> None:
+    """Misnamed it is nearest to an Adadelta whose averages stay where they are."""
+    told = str(identify(Averaging, names={"weight_decay": "decay"}))
+    assert "follows no known rule" in told

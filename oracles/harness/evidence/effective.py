@@ -361,7 +361,9 @@ def _to_the_last_digit(sieve: Sieve, first: First) -> list[Candidate]:
     if not near.off(values) <= CLOSE:
         return []
     most = max(ROUNDINGS / 2, 2 * near.roundings(values))
-    wider = max(most, ROUNDINGS / 2 / _left(far, values), 2 * far.roundings(values))
+    if not (left := _left(far, values)):  # what forgets nothing bounds no rounding
+        return []
+    wider = max(most, ROUNDINGS / 2 / left, 2 * far.roundings(values))
     values = whole.shortest(values, lambda v: near.good(v, most) and far.good(v, wider))
     return _if_sound(sieve, whole.with_values(values))
 

@@ -36,8 +36,8 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """By torch's name, in the order in which they are tried: a name that is torch's own comes first.
 
-``decay`` is the weight decay of RMSprop, and its α where the weight decay has another name; Keras'
-Adagrad calls so what its rate falls by.
+``decay`` is the weight decay of RMSprop, and its α where the weight decay has another name, or the
+default is a half or more; Keras' Adagrad calls so what its rate falls by.
 """
 
 

@@ -77,15 +77,29 @@ def arguments_by_name(
     >>> from oracles import RULES
     >>> arguments_by_name(RULES["Adam"], {"rate": 0.1, "betas": (0.9, 0.99)}, {})
     {'lr': 'rate', 'betas': 'betas'}
+    >>> arguments_by_name(RULES["RMSprop"], {"decay": 0.99}, {})
+    {'alpha': 'decay'}
+    >>> arguments_by_name(RULES["RMSprop"], {"decay": 0.01}, {})
+    {'weight_decay': 'decay'}
     """
     whole = rule.arguments(rule.hyper())
     parts = [part for pair in rule.binding.tuples.values() for part in pair]
     wanted = [*whole, *parts]
     told = {name: own for name, own in names.items() if name in wanted}
     free = [own for own in defaults if own not in told.values()]
-    known = matched(free, [name for name in wanted if name not in told])
+    left = [name for name in wanted if name not in told]
+    known = matched(free, left)
+    if (own := known.get("weight_decay", "weight_decay")) != "weight_decay" and _is_rate(
+        own, defaults
+    ):
+        known = matched(free, [name for name in left if name != "weight_decay"])
     alike = {n: own for n, own in known.items() if _alike(defaults[own], whole.get(n, 0.0))}
     return {**{n: own for n, own in alike.items() if own not in fixed}, **told}
+
+
+def _is_rate(own: str, defaults: Mapping[str, Any]) -> bool:
+    """Whether what may be called decay is that of averages: no weight loses half in a step."""
+    return isinstance(defaults[own], float) and 0.5 <= defaults[own] < 1
 
 
 def hyperparameters(rule: Rule, arguments: Container[str]) -> frozenset[str]:

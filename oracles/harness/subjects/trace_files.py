@@ -47,6 +47,10 @@ DIGITS = 8
 for most numbers."""
 
 
+COUNTED = ("step", "global_step", "iteration", "iter", "epoch")
+"""What a log of rates may count."""
+
+
 class TraceError(ValueError):
     """A file is no record of a run; the message says where it is off, and what is allowed."""
 
@@ -75,7 +79,7 @@ def rates(path: Path) -> list[float]:
     """The rates of a log that has them, changing, and no parameters; none of any other file.
 
     Raises:
-        TraceError: it cannot be read.
+        TraceError: it cannot be read, or what it counts does not go on by one from row to row.
     """
     rows = _loaded(path)
     if isinstance(rows, Table) or any(_letter(name) for _, row in rows for name in row):
@@ -86,7 +90,18 @@ def rates(path: Path) -> list[float]:
     (name,), places = names, [place for place, _ in rows]
     texts = _carried(places[0], name, [row.get(name) for _, row in rows])
     found = [*map(float, _numbers(places, name, texts))]
-    return found if len({*found}) > 1 else []
+    if len({*found}) == 1:
+        return []
+    counted = {own for own in COUNTED if all(own in row for _, row in rows)}
+    steps = {own: np.diff(_numbers(places, own, [row[own] for _, row in rows])) for own in counted}
+    if steps and not any((step == 1).all() for step in steps.values()):
+        own = min(steps)
+        by = ", ".join(f"{step:g}" for step in dict.fromkeys(steps[own]))
+        raise TraceError(
+            f"{path.name} counts {own!r} by {by}; allowed: a rate for each step or each epoch, one "
+            "after another"
+        )
+    return found
 
 
 def _loaded(path: Path) -> Table | Rows:
