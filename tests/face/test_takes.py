@@ -589,10 +589,3 @@ class Averaging(torch.optim.Optimizer):
 
 def test_a_decay_of_nearly_1_is_that_of_averages() -> None:
     assert str(identify(Averaging, ["RMSprop"])) == "Averaging follows RMSprop's eps_inside"
-
-
-@pytest.mark.slow
-def test_what_forgets_nothing_is_no_answer() -> None:
-    """Misnamed it is nearest to an Adadelta whose averages stay where they are."""
-    told = str(identify(Averaging, names={"weight_decay": "decay"}))
-    assert "follows no known rule" in told
