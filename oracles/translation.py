@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from oracles.dictionary.counterexample import Example, parting, text
-from oracles.dictionary.entry import ALWAYS, Manner, Schedule
+from oracles.dictionary.entry import ALWAYS, Manner, Schedule, taken
 from oracles.dictionary.frameworks import PRESETS, SEEN
 from oracles.dictionary.preset import UNTYPED, Preset, convention
 from oracles.dictionary.refusing import SAME, refusal
@@ -332,10 +332,21 @@ class Question:
         """What the source makes of them before it uses them."""
         return list(map(self.speaks.heard, self.typed)) if self.speaks.heard else self.typed
 
-    @property
+    @cached_property
     def switched(self) -> bool:
-        """Whether torch's decoupled_weight_decay is on."""
-        return getattr(self.acting[0], "decoupled_weight_decay", False)
+        """Whether torch's decoupled_weight_decay is on.
+
+        Raises:
+            ValueError: it is, beside another decay.
+        """
+        on = getattr(self.acting[0], "decoupled_weight_decay", False)
+        rule = self.speaks.base
+        for name in sorted(self.speaks.manner) if on else ():
+            if taken(rule, name) & taken(rule, "switched"):
+                both = f"{name} and decoupled_weight_decay=True of {rule.name}"
+                told = f"{both} are different lines in one place"
+                raise ValueError(f"{told}; allowed: one of them")
+        return on
 
     @property
     def schedule(self) -> list[Hyper]:
@@ -474,7 +485,7 @@ def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
     """The numbers at the end of a way, as the target takes them."""
     speaks, listens = asked.speaks, asked.listens
     for name in sorted(found.needs - asked.known):
-        formulas = "; ".join(e.formula for e in found.entries if name in e.needs)
+        formulas = "; ".join(e.formula or e.reason for e in found.entries if name in e.needs)
         raise ValueError(f"{name} is needed and was not given: {formulas}")
     reached = [
         h._replace(decoupled_weight_decay=True) if switched else h

@@ -19,13 +19,16 @@ from oracles.dictionary.entry import (
     Manner,
     Range,
     Refusal,
+    alike,
     both,
     constant,
+    off,
     pair,
 )
 from oracles.dictionary.momenta import NO_NESTEROV
 from oracles.drawing import Hyper
 from oracles.numerics import Scalar
+from oracles.optimizers.registry import RULES
 
 REASON = "the gradient of a sum of n losses is n times that of their mean"
 
@@ -119,6 +122,18 @@ def _of_the_adaptive() -> Iterator[Entry]:
             yield from _both_ways(rule, powers, without=out, beside=beside, **options)
 
 
+def _unnoticed() -> Iterator[Entry]:
+    """Where the sum's gradients make no other step than the mean's."""
+    by_size = frozenset({"magnitude"})
+    yield from alike("Rprop", "sum_loss", ALWAYS, "it goes by signs", without=by_size)
+    for rule in RULES:
+        if rule == "AdamW":
+            continue  # AdamW is Adam with decoupled_lr
+        beside = by_size if rule == "Rprop" else NONE
+        one_row: dict[str, Any] = {"beside": beside, "needs": ("batch_size",)}
+        yield from alike(rule, "sum_loss", off("batch_size"), **one_row)
+
+
 OPTIMUM = Range(
     "where training ends: solvers of the same objective take steps of their own",
     lambda schedule: True,
@@ -150,6 +165,7 @@ def entries() -> Iterator[Entry]:
     """Of all rules, those that hold more widely first."""
     yield from _of_sgd()
     yield from _of_the_adaptive()
+    yield from _unnoticed()
     yield from _objectives()
 
 

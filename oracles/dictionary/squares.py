@@ -20,6 +20,7 @@ from oracles.dictionary.entry import (
     Range,
     Refusal,
     alike,
+    both,
     constant,
     correction,
     off,
@@ -253,6 +254,10 @@ def _r(h: Hyper, t: int) -> Scalar:
     return root(correction(h.alpha, t))
 
 
+FADING = Range("alpha < 1", lambda schedule: all(abs(h.alpha) < 1 for h in schedule))
+"""Where no correction is 0; an alpha that was swapped may be below it."""
+
+
 def _of_squares_alone() -> Iterator[Entry]:
     """RMSprop: its momentum sums what was scaled, so that the momentum is of the step, too."""
 
@@ -266,7 +271,7 @@ def _of_squares_alone() -> Iterator[Entry]:
 
     where = ", c = 1 − alpha^t"
     options: dict[str, Any] = {
-        "range": STEADY,
+        "range": both(STEADY, FADING),
         "without": LR_SCALED | {"lr_in_buffer", "momentum_inside", "ema_momentum"},
         "needs": ("lr",),
     }

@@ -109,6 +109,7 @@ OUTSIDE: dict[str, list[list[dict[str, Any]]]] = {
     "lr is not 0": [[{"lr": F(1)}, {"lr": F(0)}]],
     "lr times weight_decay is not 1": [[{"lr": F(1, 2), "weight_decay": F(2)}]],
     "lr_decay < 1": [[{"lr_decay": F(1)}], [{"lr_decay": F(2)}]],
+    "alpha < 1": [[{"alpha": F(1)}], [{"alpha": F(-1)}]],
 }
 """Conditions that all that is drawn meets: what does not."""
 
@@ -856,6 +857,44 @@ def test_a_rate_that_changes_must_be_known() -> None:
         translate({"batch_size": 32, "momentum": 0.9}, "SGD/sum_loss", "SGD")
     with pytest.raises(ValueError, match="batch_size is needed and was not given"):
         translate({"lr": 0.1, "eps": 1e-8}, "Adam/sum_loss", "Adam")
+
+
+@pytest.mark.parametrize(("name", "batches"), [("Rprop", (4, 2)), ("RAdam", 1), ("Muon", 1)])
+def test_a_sum_of_losses_that_a_rule_does_not_notice(name: str, batches: Any) -> None:
+    """Rprop goes by signs, and a batch of one row is its own mean."""
+    given = {"lr": 0.5, "batch_size": batches}
+    assert numbers(f"{name}/sum_loss", name, **given) == {"lr": 0.5}
+    told = translate({"lr": 0.5, "batch_size": 4}, f"{name}/sum_loss", name)
+    assert bool(told) == (name == "Rprop")
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "alpha", "answered"),
+    [
+        ("torch.RMSprop", "optax.rmsprop", 0, False),
+        ("RMSprop/accumulator_one", "RMSprop", 0, False),
+        ("RMSprop/corrected", "RMSprop", 0, True),
+        ("RMSprop/corrected", "RMSprop", 1, False),
+        ("RMSprop", "RMSprop/corrected", 1, False),
+        ("RMSprop", "RMSprop/alpha_swapped", 0, True),
+    ],
+)
+def test_an_average_that_forgets_all_or_nothing(
+    source: str, target: str, alpha: int, answered: bool
+) -> None:
+    """Swapped, 0 is 1, whose corrections are 0, by which nothing is divided."""
+    assert bool(translate({"lr": 0.5, "alpha": alpha}, source, target)) == answered
+
+
+@pytest.mark.parametrize("name", ["Adam", "NAdam", "RAdam"])
+@pytest.mark.parametrize("decay", ["batch_scaled", "decay_sign_flipped", "decoupled_lr"])
+def test_torchs_switch_beside_another_decay(name: str, decay: str) -> None:
+    """The rule's own text decays before the step and in d, or leaves the switch aside."""
+    given = {"lr": 0.5, "weight_decay": 0.5, "batch_size": 4}
+    told = f"{decay} and decoupled_weight_decay=True of {name} are different lines in one place"
+    with pytest.raises(ValueError, match=told):
+        translate({**given, DECOUPLED: True}, f"{name}/{decay}", name)
+    assert translate({**given, DECOUPLED: True}, f"{name}/bias_undecayed", name)
 
 
 def test_a_momentum_of_one_is_refused_like_others() -> None:

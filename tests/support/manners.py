@@ -86,6 +86,7 @@ MEETING: dict[str, Schedules] = {
     **{f"{name}=0": _put(**{name: F(0)}) for name in OFF},
     **{f"{name}=False": _put(**{name: False}) for name in SWITCHES},
     **{f"while {name} is constant": _held(name) for name in STEADY},
+    "batch_size=1": _put(batch_size=F(1)),
     "initial_accumulator_value=0.1": _put(initial_accumulator_value=F(1, 10)),
     "momentum_decay=1": _put(momentum_decay=F(1)),
     "momentum_decay >= 10000": _put(momentum_decay=F(10000)),
@@ -101,6 +102,7 @@ DEGENERATE = frozenset(
         "lr is not 0",
         "lr times weight_decay is not 1",
         "lr_decay < 1",
+        "alpha < 1",
         "for matrices: there is no way to decay a bias",
     }
 )
