@@ -295,18 +295,22 @@ def enclose(
     return filled
 
 
-@lru_cache(maxsize=256, typed=True)  # by type: NamedTuples of two rules may be equal
 def exactly(h: Hyper, tensors: frozenset[str] = PYTHON, margin: Margin = TORCH_TEXT) -> Hyper:
     """Hyperparameters as 0-d enclosures; switches and words are left as they are.
 
     Those named in ``tensors`` are rounded to float32, the others are exact, as Python holds them.
     """
-    return type(h)(
+    return _entered(type(h), tensors, margin, *h)
+
+
+@lru_cache(maxsize=256, typed=True)  # by the type of each value: 1 is no switch, and equals True
+def _entered(kind: type[Any], tensors: frozenset[str], margin: Margin, *values: Any) -> Any:
+    return kind(
         *(
             value
             if value is None or isinstance(value, bool | str)
             else (Enclosure.tensor if name in tensors else margin.number)(value)
-            for name, value in h._asdict().items()
+            for name, value in zip(kind._fields, values, strict=True)
         )
     )
 

@@ -14,7 +14,7 @@ from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FLOAT64, FORMATS, TENSOR
 from oracles.harness.oracle import exactly
 from oracles.numerics import Product, ema, ema_of_squares, kept, lerp, one, zeros_like
-from oracles.optimizers import asgd, nadam
+from oracles.optimizers import asgd, nadam, sgd
 from oracles.rule import Rule
 from tests.support.rooted import Rooted
 
@@ -103,6 +103,13 @@ class TestEnclosures:
         assert product.rad >= FLOAT32.u * 0.1
         again = Product(product) * Enclosure.exact(0.1)
         assert again.rad >= 3 * FLOAT32.u * 0.01
+
+
+def test_a_switch_is_a_switch_whatever_was_asked_before() -> None:
+    """1 equals True, and is no switch."""
+    for value in (1, True, 1.0):
+        entered = exactly(sgd.Hyper(nesterov=value)).nesterov  # type: ignore[arg-type]
+        assert (entered is True) == (value is True)
 
 
 STATES = [(asgd.RULE, "eta"), (asgd.RULE, "mu"), (nadam.RULE, "mu_product")]
