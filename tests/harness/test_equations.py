@@ -163,7 +163,7 @@ REFUSED = {
     "w -= lr*g + η*w": ("would both be lr", 1, 13),
     "w -= β*g": ("beta is not understood", 1, 6),
     "w -= lr*(g + warm)": ("warm is not understood: say what it is, such as names={'eps'", 1, 14),
-    "w -= lr*ceiling(g)": ("max, min, clamp, clone, detach, copy_, zeros_like, where; + - *", 1, 9),
+    "w -= lr*ceiling(g)": ("max, min, clamp, clone, detach, copy, zeros_like, where; + - *", 1, 9),
     "m = β1 m + g; w -= lr*m/(1-β1**(t+1))": ("names={'t-1': 't'}", 1, 33),
     "m = β1 m + g\nu = m/(1+β1**(t+1)) + g/(1+β1**t)\nw -= lr*u": (
         "t stands beside t + 1, and may be 1 or 0 at the first: if it is 1, write t = t + 1 above",
@@ -233,6 +233,7 @@ SAME = {
     "w -= lr μ²ᵗ g": "w -= lr*μ**(2*t)*g",
     "w -= lr * 2^{-1} g": "w -= lr*0.5*g",
     "a = b = g; a.mul_(2); w -= lr*b": "w -= lr*(g*2)",
+    "w.copy_(w - lr*w.grad)": "w -= lr*g",
     "s_0 = lr; s = 2 s; w -= s g": "if t == 1:\n    s = lr\ns = 2*s\nw -= s*g",
     "w -= lr*(g if g > 0 else 2*g)": "w -= lr*where(g > 0, g, 2*g)",
     "if 'v' not in state:\n  v = g\nw -= lr*v": "if v is None:\n  v = g\nw -= lr*v",

@@ -61,7 +61,7 @@ _CALLS: Mapping[Callable[..., Any], str] = {
     _clamp: "clamp clip",
     lambda x: x * 1: "clone",
     lambda x: x: "detach item float conj",
-    lambda input, other: other: "copy_ assign",
+    lambda input, other: other: "copy assign",
     lambda x, memory_format=None: x * 0: "zeros_like zero",
     lambda condition, x, y: np.where(condition, x, y): "where",
 }
