@@ -20,8 +20,8 @@ One iteration (``torch/amp/grad_scaler.py``; ``ATen/native/cuda/AmpKernels.cu``)
 ``update(new)`` sets s = new in place of 5, and leaves n as it is.
 
 s and n are all that a scaler remembers, and are in its ``state_dict``. An iteration was skipped by
-some optimizer exactly if s is smaller after it than before, unless s was 0; that is how whoever
-steps a schedule knows.
+some optimizer exactly if s is smaller after it than before, unless βs is rounded to s (as of s = 0,
+or of 2⁻¹⁴⁹ with β = 3/4); that is how whoever steps a schedule knows.
 
 Where sources disagree
 ----------------------

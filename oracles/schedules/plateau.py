@@ -9,8 +9,10 @@ q factor, γ_min min_lr of a group, ε eps.
     reduce    if bad > p:  γ = max(γq, γ_min) where that is at least ε less; cooling = c; bad = 0
 
 A metric that is nan is never better, so it counts as bad; the first finite one is better than the
-±∞ that b begins with. In mode min with a relative threshold a negative best makes the bar *higher*:
-m < b(1 − θ) lets in metrics that are worse than b, as torch's text has it. Keras compares bad ≥ p.
+±∞ that b begins with, but where a relative threshold leaves no ±∞ of that sign (θ ≥ 1 in mode min,
+θ ≤ −1 in mode max): no metric is better there, ever. In mode min with a relative threshold a
+negative best makes the bar *higher*: m < b(1 − θ) lets in metrics that are worse than b, as torch's
+text has it. Keras compares bad ≥ p.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ class State:
 
 
 def start(s: Settings) -> State:
-    """Before any metric: anything finite is better."""
+    """Before any metric: no finite one is as bad."""
     return State(math.inf if s.mode == "min" else -math.inf)
 
 

@@ -26,14 +26,14 @@ def _left(t: int, base: Scalar, s: Settings) -> Scalar:
 
 
 def _rate(t: int, base: Scalar, s: Settings) -> Scalar:
-    return base * _left(t, base, s) ** s.power if t < s.total_iters else base * 0
+    return base * (_left(t, base, s) if t < s.total_iters else 0) ** s.power
 
 
 def _following(rate: Scalar, t: int, base: Scalar, s: Settings) -> Scalar:
     if t == 0 or t > s.total_iters:
         return rate
     if t == s.total_iters:
-        return rate * 0
+        return rate * 0**s.power
     return rate * (_left(t, base, s) / _left(t - 1, base, s)) ** s.power
 
 

@@ -101,6 +101,14 @@ WORKED: dict[str, tuple[dict[str, Any], list[Fraction]]] = {
 """Worked by hand, from a base rate of 6."""
 
 
+def test_a_power_of_zero_changes_nothing() -> None:
+    """0⁰ is 1, in torch as well."""
+    schedule = SCHEDULES["PolynomialLR"]
+    plan = Single(schedule, schedule.settings(total_iters=2, power=0))
+    assert rates(plan, F(6), 4) == [6] * 5
+    assert [schedule.torch.rate(t, F(6), plan.settings) for t in range(5)] == [6] * 5
+
+
 @pytest.mark.parametrize("name", WORKED)
 def test_worked_by_hand(name: str) -> None:
     given_, expected = WORKED[name]

@@ -9,7 +9,8 @@ Symbols: γ₀ base learning rate, W warm-up steps, τ timescale, d model_size, 
 The first one is of Vaswani et al. 2017 (arXiv:1706.03762, eq. 3), which counts steps from 1; code
 that schedulers call with t = 0 guards the root by s = max(t, 1), so that the first rate is used
 twice, or counts s = t + 1. The second one is of Raffel et al. 2020 (arXiv:1910.10683, section
-3.1.2), with W = 10⁴. The third one has τ = W by default, and is fairseq's ``inverse_sqrt`` then.
+3.1.2), with W = 10⁴. The third one has τ = W by default, which is fairseq's
+``inverse_sqrt``, and τ = 10⁴ where W = 0.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Noam(NamedTuple):
 
 
 class Root(NamedTuple):
-    """Settings, with the names of transformers; None is W."""
+    """Settings, with the names of transformers; None is W, or 10⁴ where W is 0."""
 
     num_warmup_steps: int = 10
     timescale: int | None = None
@@ -46,7 +47,7 @@ def _noam(s: int, base: Scalar, settings: Any) -> Scalar:
 
 
 def _falling(t: int, base: Scalar, s: Any) -> Scalar:
-    scale = s.timescale or s.num_warmup_steps
+    scale = s.timescale or s.num_warmup_steps or 10_000
     return base * share(scale, t - s.num_warmup_steps + scale, base) ** 0.5
 
 
