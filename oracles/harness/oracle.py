@@ -300,17 +300,18 @@ def exactly(h: Hyper, tensors: frozenset[str] = PYTHON, margin: Margin = TORCH_T
 
     Those named in ``tensors`` are rounded to float32, the others are exact, as Python holds them.
     """
-    return _entered(type(h), tensors, margin, *h)
+    return _entered(h, tensors, margin, *h)
 
 
-@lru_cache(maxsize=256, typed=True)  # by the type of each value: 1 is no switch, and equals True
-def _entered(kind: type[Any], tensors: frozenset[str], margin: Margin, *values: Any) -> Any:
-    return kind(
+@lru_cache(maxsize=256, typed=True)  # by type: 1 equals True, and NamedTuples of two rules may
+def _entered(h: Hyper, tensors: frozenset[str], margin: Margin, *values: Any) -> Hyper:
+    """Values are those of h, each of which is told apart by its type as well."""
+    return type(h)(
         *(
             value
             if value is None or isinstance(value, bool | str)
             else (Enclosure.tensor if name in tensors else margin.number)(value)
-            for name, value in zip(kind._fields, values, strict=True)
+            for name, value in zip(h._fields, values, strict=True)
         )
     )
 
