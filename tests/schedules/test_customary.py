@@ -243,7 +243,7 @@ def test_a_list_that_takes_long_is_named_by_what_gives_it(name: str) -> None:
 
 def fits_of(schedule: Schedule, timing: Timing) -> int:
     """How many are found for some lists of rates, each of which gives the others as well."""
-    found = []
+    found: list[Any] = []
 
     @settings(max_examples=2, derandomize=True)
     @given(plans.settings(schedule))
