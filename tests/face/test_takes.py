@@ -589,3 +589,16 @@ class Averaging(torch.optim.Optimizer):
 
 def test_a_decay_of_nearly_1_is_that_of_averages() -> None:
     assert str(identify(Averaging, ["RMSprop"])) == "Averaging follows RMSprop's eps_inside"
+
+
+class Misnamed(Averaging):
+    def __init__(
+        self, params: Any, lr: float = 0.01, decay: float = 0.4, eps: float = 1e-8
+    ) -> None:
+        super().__init__(params, lr, decay, eps)
+
+
+@pytest.mark.slow
+def test_what_forgets_nothing_is_no_answer() -> None:
+    """Misnamed it is nearest to an Adadelta whose averages stay where they are."""
+    assert "follows no known rule" in str(identify(Misnamed))
