@@ -38,6 +38,9 @@ Speaker = str | Candidate | Identification | Preset
 """A convention (``"SGD/batch_scaled"``), a framework's optimizer (``"keras.SGD"``), a candidate, or
 what a piece of code was found to follow."""
 
+ABBREVIATED = {"tensorflow": "tf"}
+"""Whole names of frameworks that are known by short ones."""
+
 SHOWN = (1, 2, 3, 10, 100, 1000)
 """The steps at which a schedule is shown."""
 
@@ -145,9 +148,10 @@ def speaker(who: Speaker) -> Preset:
         return _candidate(who)
     if not isinstance(who, str):
         raise TypeError(f"{who!r} is nobody's name; allowed: text, or what identify has found")
+    modules = {ABBREVIATED.get(module, module) for module in who.split(".")}
     for name, preset in PRESETS.items():
         framework, _, own = name.partition(".")
-        if who == name or (framework in who.split(".") and who.endswith(f".{own}")):
+        if who == name or (framework in modules and who.endswith(f".{own}")):
             return preset  # as it is imported, too: tf.keras.optimizers.SGD
     rule, _, names = who.partition("/")
     if rule not in RULES:
@@ -158,7 +162,8 @@ def speaker(who: Speaker) -> Preset:
 def _nobody(who: str, name: str) -> str:
     """That nobody who is known is called so, and who may be meant."""
     frameworks = {known.partition(".")[0]: "" for known in PRESETS}
-    own = [known for known in PRESETS if known.partition(".")[0] == who.partition(".")[0]]
+    framework = ABBREVIATED.get(who.partition(".")[0], who.partition(".")[0])
+    own = [known for known in PRESETS if known.partition(".")[0] == framework]
     allowed = ", ".join(own) or (
         f"a rule ({', '.join(RULES)}), a rule with conventions (SGD/batch_scaled+lr_in_velocity), "
         f"or FRAMEWORK.OPTIMIZER of {', '.join(frameworks)}: `oracles translate --list`"

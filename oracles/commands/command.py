@@ -188,7 +188,8 @@ def in_options(text: str) -> str:
 
     def options(match: re.Match[str]) -> str:
         pairs = _PAIR.findall(match[2])
-        said = [f"{name}={word or value}" for name, word, value in pairs] or ["NAME=VALUE"]
+        any_ = "TORCHS=OWN" if match[1] == "names" else "NAME=VALUE"
+        said = [f"{name}={word or value}" for name, word, value in pairs] or [any_]
         return " ".join(f"{OPTIONS[match[1]]} {pair}" for pair in said)
 
     for function, command in CALLS.items():

@@ -35,6 +35,10 @@ EPILOG = (
 )
 
 
+RATES = ("[", "(", *"0123456789")
+"""How what is meant for rates may begin, and no module does."""
+
+
 def add(commands: Any) -> None:
     """Its arguments."""
     parser = commands.add_parser(
@@ -141,12 +145,18 @@ def _subject(options: argparse.Namespace) -> Any:
         return rates
     if Path(options.subject).suffix in KINDS:
         return Path(options.subject)
+    files = ", ".join(KINDS)
+    if Path(options.subject).exists():
+        told = "a JSON list is to be written as .jsonl, an entry a line"
+        raise Usage(f"{options.subject} is no file that is read; allowed: {files}; {told}")
+    if options.subject.startswith(RATES):
+        told = f"subject={options.subject!r} is no list of numbers"
+        raise Usage(f"{told}; allowed: rates, as '[0.1, 0.09, ...]'")
     try:
         return imported(options.subject)
     except Usage as error:
         if ":" in options.subject:
             raise
-        files = ", ".join(KINDS)
         told = f"or a file that ends in {files}; or --equation TEXT; or rates, '[0.1, 0.09, ...]'"
         raise Usage(f"{error}; {told}") from error
 

@@ -142,7 +142,7 @@ def _lacking(tally: Tally) -> Table:
         alike[", ".join(sorted(names))].append(path)
     for whose, paths in alike.items():
         more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
-        table.add_row(f"{', '.join(paths[:SHOWN])}{more}", whose)
+        table.add_row(f"{'; '.join(paths[:SHOWN])}{more}", whose)
     return table
 
 

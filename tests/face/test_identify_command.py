@@ -148,7 +148,9 @@ OFF = {
         ["gone.txt"],
         "is not MODULE:NAME, as gone:txt; or a file that ends in",
     ),
-    "rates without brackets": (["0.1 0.09"], "or rates, '[0.1, 0.09, ...]'"),
+    "rates without commas": (["0.1 0.09"], "is no list of numbers; allowed: rates, as '[0.1, "),
+    "rates that are none": (["[0.1, nan]"], "subject='[0.1, nan]' is no list of numbers"),
+    "a folder": (["."], ". is no file that is read; allowed: .npz, .csv, .jsonl; a JSON list is"),
     "nothing to ask": (["sys:path"], "cannot be asked"),
     "a name that a step has not": (
         ["somebodys:torchs", "--name", "lr=w"],

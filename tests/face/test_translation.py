@@ -846,10 +846,13 @@ def test_arguments_that_are_lacking(
 
 def test_a_name_as_it_is_imported() -> None:
     given = {"learning_rate": 0.5}
+    with pytest.raises(ValueError, match=r"nobody's name.*; allowed: tf\.train\."):
+        translate({}, "tensorflow.RMSprop", "torch.RMSprop")
     for name in ("tf.keras.optimizers.SGD", "keras.SGD"):
         assert translate(given, name, "torch.optim.SGD").source is PRESETS["keras.SGD"]
-    told = translate({}, "tf.compat.v1.train.AdamOptimizer", "torch.Adam")
-    assert told.source is PRESETS["tf.train.AdamOptimizer"]
+    for whole in ("tf", "tensorflow"):
+        told = translate({}, f"{whole}.compat.v1.train.AdamOptimizer", "torch.Adam")
+        assert told.source is PRESETS["tf.train.AdamOptimizer"]
 
 
 def test_a_rate_that_changes_must_be_known() -> None:

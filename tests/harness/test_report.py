@@ -179,7 +179,7 @@ def test_of_many_paths_that_the_same_lack_the_first_are_named() -> None:
     seen = tally()
     for path in ("foreach", "fused", "capturable", "compiled", "hooked"):
         seen.absent[HERE._replace(path=path)] = "no such argument"
-    assert "fused, foreach, capturable and 2 more  SGD" in render(seen, full=False)
+    assert "fused; foreach; capturable and 2 more  SGD" in render(seen, full=False)
     assert "SGD, hooked (float32) " in render(seen)
 
 
