@@ -152,6 +152,8 @@ SEVERAL = {
 
 RATES = {
     "0.1*0.95**t": "ExponentialLR's one_ahead with gamma=0.95 from 0.1",
+    "0.1*min(1, t/100)": "LinearLR's from_zero with start_factor=0.01, end_factor=1, "
+    "total_iters=99 from 0.1",
     "0.1*0.95**(t-1)": "ExponentialLR's per_epoch with gamma=0.95 from 0.1",
     "lr*exp(-0.05*t)": "ExponentialLR's one_ahead with gamma=0.951229424501",
     "lr/(1 + 0.01*t)": "ExponentialLR's inverse_time with gamma=0.99, one epoch ahead",

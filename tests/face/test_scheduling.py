@@ -562,7 +562,7 @@ def test_a_rate_that_falls_in_a_line_to_a_share_of_itself() -> None:
 def test_a_setting_that_nobody_knows_is_told() -> None:
     found = oracles.identify(lambda t, base, gama: base * gama**t)
     assert "'gama', which is no setting (names={...} says which" in str(found)
-    assert "(--name NAME=VALUE says which" in in_options(str(found))
+    assert "(--name TORCHS=OWN says which" in in_options(str(found))
     assert "did you mean 'gamma'?" in str(found)
 
 

@@ -156,7 +156,8 @@ class Function(Scheduled):
             beside += [(OTHER, own((*range(SHORTEST), *FAR), OTHER, {}))]
         for last in FARTHER:
             near = own(range(-self._before, last + 1), START, {})
-            for ahead in sorted({0, self._before}, reverse=not self.scaled):
+            based = not self.scaled and near[-self._before] != 0  # of which 0 is no base rate
+            for ahead in sorted({0, self._before}, reverse=based):
                 moved = [(b, {t + ahead: r for t, r in far.items()}) for b, far in beside]
                 written = self._written if ahead and not self.scaled else None
                 rates = [rate for t, rate in near.items() if t >= -ahead]
