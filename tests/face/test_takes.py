@@ -145,7 +145,10 @@ class Rms(torch.optim.Optimizer):
             for p in group["params"]:
                 v = self.state[p].setdefault("v", torch.zeros_like(p))
                 v.mul_(group["decay"]).addcmul_(p.grad, p.grad, value=1 - group["decay"])
-                p.addcdiv_(p.grad, v.sqrt() + group["eps"], value=-group["lr"])
+                p.addcdiv_(p.grad, self.root(v, group["eps"]), value=-group["lr"])
+
+    def root(self, v: torch.Tensor, eps: float) -> torch.Tensor:
+        return v.sqrt() + eps
 
 
 @pytest.mark.parametrize("code", [rms, Rms])
@@ -570,21 +573,11 @@ def test_a_step_without_its_state_is_told_so() -> None:
         identify(stateless, ["SGD"])
 
 
-class Averaging(torch.optim.Optimizer):
-    """RMSprop with ε inside the root; its argument may be taken for a weight decay."""
+class Averaging(Rms):
+    """With ε inside the root; its argument may be taken for a weight decay."""
 
-    def __init__(
-        self, params: Any, lr: float = 0.01, decay: float = 0.99, eps: float = 1e-8
-    ) -> None:
-        super().__init__(params, {"lr": lr, "decay": decay, "eps": eps})
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            for p in group["params"]:
-                v = self.state[p].setdefault("v", torch.zeros_like(p))
-                v.mul_(group["decay"]).addcmul_(p.grad, p.grad, value=1 - group["decay"])
-                p.addcdiv_(p.grad, (v + group["eps"]).sqrt(), value=-group["lr"])
+    def root(self, v: torch.Tensor, eps: float) -> torch.Tensor:
+        return (v + eps).sqrt()
 
 
 def test_a_decay_of_nearly_1_is_that_of_averages() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pkgutil
-import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,14 @@ from oracles.harness.loop.question import Question
 from oracles.harness.runs.profiles import filed, seeded
 from oracles.harness.runs.runner import Refuted, Report, noted
 from oracles.harness.runs.tally import Tally, count_decided
-from oracles.harness.subjects.subject import EVERYWHERE, Place, SubjectError, answering, told
+from oracles.harness.subjects.subject import (
+    EVERYWHERE,
+    Place,
+    SubjectError,
+    answering,
+    raised_in,
+    told,
+)
 from oracles.harness.verdict import ERRORED, Verdict
 
 
@@ -148,8 +154,7 @@ def _verdict(question: Question, case: Any, place: Place) -> Verdict:
 
 def _is_ours(error: SubjectError) -> bool:
     """Whether an oracle or a question has raised it."""
-    *_, (frame, _) = traceback.walk_tb((error.__cause__ or error).__traceback__)
-    module = str(frame.f_globals.get("__name__"))
+    module = raised_in(error.__cause__ or error)
     return module.startswith("oracles.") and not module.startswith("oracles.harness.subjects.")
 
 

@@ -149,11 +149,11 @@ class ForeignOptimizer:
 
         A ``**`` takes any, also what is called otherwise among its own arguments.
         """
-        made = self._made({"lr": 0.01, name: value})
+        made = self._made({**LEAST, name: value})
         before = getattr(made, "defaults", {}).get(name)
         if made is None or isinstance(before, bool) or not isinstance(before, int | float):
             return made is not None
-        other = self._made({"lr": 0.01, name: before / 2 or 0.5})
+        other = self._made({**LEAST, name: before / 2 or 0.5})
         return other is None or other.defaults.get(name) != before
 
     def _made(

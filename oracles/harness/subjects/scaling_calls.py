@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import torch
 
 from oracles.harness.subjects.scaling import build, placed, scaler_class
 from oracles.harness.subjects.scaling_skips import lacking
-from oracles.harness.subjects.subject import Place
+from oracles.harness.subjects.subject import Place, raised_in
 from oracles.loop.scaler import Settings
 
 
@@ -201,5 +200,4 @@ def allows(call: Call, place: Place) -> str:
 
 def _is_of_torch(error: Exception) -> bool:
     """Whether torch has raised it: a name that it has no more is missed here, and is no refusal."""
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return str(frame.f_globals.get("__name__")).partition(".")[0] == "torch"
+    return raised_in(error).partition(".")[0] == "torch"

@@ -12,7 +12,7 @@ import torch
 from oracles.harness.cases.skips import NUMBER, Extreme, Found
 from oracles.harness.subjects.scaling import build, placed, scaler_class
 from oracles.harness.subjects.subject import Place
-from oracles.harness.subjects.tensors import strided, transposed
+from oracles.harness.subjects.tensors import rows, strided, transposed
 from oracles.loop.scaler import Settings
 
 
@@ -57,7 +57,7 @@ def _laid(values: torch.Tensor, layout: str) -> torch.Tensor:
         return values.reshape(())
     column = values.reshape(-1, 1)
     if layout == "sparse":
-        return column.to_sparse(1)
+        return rows(column)
     return {"strided": strided, "transposed": transposed}.get(layout, lambda v: v)(column)
 
 

@@ -18,6 +18,7 @@ from oracles.harness.subjects.paths import OptimizerClass
 from oracles.harness.subjects.scaling import build
 from oracles.harness.subjects.schedulers import unwarned
 from oracles.harness.subjects.subject import Place, lack
+from oracles.harness.subjects.tensors import rows
 from oracles.loop.scaler import Settings
 
 OPTIONS: Mapping[str, Any] = MappingProxyType(
@@ -145,7 +146,7 @@ class _Run:
             g = self._values(1 + t, i) * scale
             if spoilt and i == 0:
                 g.view(-1)[self.case.at] = self.case.spoilt
-            p.grad = g.to_sparse(1) if self.sparse else g
+            p.grad = rows(g) if self.sparse else g
             if i and any(self.case.alone[t : t + 1]):
                 p.grad = None
         return self

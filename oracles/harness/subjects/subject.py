@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -104,6 +105,12 @@ def told(error: BaseException) -> str:
         reason = ""
     named = type(error).__name__
     return f"{named}: {reason}" if reason else named
+
+
+def raised_in(error: BaseException) -> str:
+    """The module that has raised an error, by name."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__"))
 
 
 @contextmanager

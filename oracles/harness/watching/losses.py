@@ -52,14 +52,19 @@ def shares(update: Update) -> tuple[Share, ...]:
     several = len(kinds) > 1 or len(reached) > 1
     if not update.sure or several or any(b.begun.kept for b in update.landed[:-1]):
         return ()
-    found: list[Share] = []
-    for backward in update.landed:
-        loss = backward.begun.loss
-        if loss.factor is None or update.factor is None or not (loss.rows and loss.elements):
-            return ()
-        factor = loss.factor * update.factor
-        found.append(Share(loss.reduction or "", loss.rows, loss.elements, factor))
-    return tuple(found)
+    if (after := update.factor) is None:
+        return ()
+    return tuple(share._replace(factor=share.factor * after) for share in begun(update))
+
+
+def begun(update: Update) -> tuple[Share, ...]:
+    """What each loss of a step was multiplied with before its pass; none if some cannot be read."""
+    found = [
+        Share(loss.reduction or "", loss.rows, loss.elements, loss.factor)
+        for loss in (backward.begun.loss for backward in update.landed)
+        if loss.rows and loss.elements and loss.factor is not None
+    ]
+    return tuple(found) if len(found) == len(update.landed) else ()
 
 
 def _means(update: Update, found: Sequence[Share], factor: float) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from oracles.harness.watching.events import MEAN, Told
 from oracles.harness.watching.loop import Loop, Update, listed, steps, verb
-from oracles.harness.watching.losses import Share
+from oracles.harness.watching.losses import begun
 
 
 def differ(loop: Loop) -> Iterator[str]:
@@ -57,14 +57,8 @@ def summed(loop: Loop) -> Iterator[str]:
 
 def _follows_means(update: Update) -> bool:
     """Whether each of its losses is a mean that was not divided by ranks, as far as can be read."""
-    shares = [
-        Share(loss.reduction or "", loss.rows, loss.elements, loss.factor)
-        for loss in (b.begun.loss for b in update.landed)
-        if loss.rows and loss.elements and loss.factor is not None
-    ]
-    if not shares or len(shares) < len(update.landed):
-        return False
-    parts = (1, 1 / len(shares))
+    shares = begun(update)
+    parts = (1, 1 / len(shares)) if shares else ()
     return any(all(update.near(share.whole, part) for share in shares) for part in parts)
 
 
