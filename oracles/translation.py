@@ -162,7 +162,8 @@ def speaker(who: Speaker) -> Preset:
 def _nobody(who: str, name: str) -> str:
     """That nobody who is known is called so, and who may be meant."""
     frameworks = {known.partition(".")[0]: "" for known in PRESETS}
-    framework = ABBREVIATED.get(who.partition(".")[0], who.partition(".")[0])
+    first = who.partition(".")[0]
+    framework = ABBREVIATED.get(first, first)
     own = [known for known in PRESETS if known.partition(".")[0] == framework]
     allowed = ", ".join(own) or (
         f"a rule ({', '.join(RULES)}), a rule with conventions (SGD/batch_scaled+lr_in_velocity), "

@@ -452,8 +452,9 @@ def _answers(a: Index, b: Index) -> Iterator[Difference]:
     for name in sorted(others):
         detail = "the golden questions of the two runs are not the same"
         yield Difference(Change.UNKNOWN, name, *NOWHERE, about="golden answers", detail=detail)
-    for place, question in a.answers.keys() - b.answers.keys():
-        if place in b.asked and place.optimizer not in others:
+    for place, question in a.answers:  # in their order, which a set has not
+        lost = (place, question) not in b.answers
+        if lost and place in b.asked and place.optimizer not in others:
             yield Difference(Change.UNASKED, *place, about=f"golden question {question}")
     ulps: dict[Place, list[tuple[float, str]]] = defaultdict(list)
     for (place, question), new in b.answers.items():
