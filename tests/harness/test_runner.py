@@ -273,10 +273,19 @@ def test_half_of_a_check_is_enough() -> None:
     assert count_decided(AGREEMENT, seen) == 20
 
 
-def test_a_few_verdicts_are_not_judged() -> None:
+@pytest.mark.parametrize(
+    ("line", "decided"),
+    [
+        (Line(runs=19, empty=19, undecided=19), 0),
+        (Line(runs=39, edge=19, undecided_edge=19), 39),
+        (Line(runs=39, edge=20, undecided=19), 39),
+    ],
+)
+def test_a_few_verdicts_are_not_judged(line: Line, decided: int) -> None:
+    """Nor are a few of many: those at the edge, or away from it."""
     seen = Tally()
-    seen.lines[Place("SGD", "for-loop", "float64", "cpu")] = Line(runs=19, empty=19, undecided=19)
-    assert count_decided(AGREEMENT, seen) == 0
+    seen.lines[Place("SGD", "for-loop", "float64", "cpu")] = line
+    assert count_decided(AGREEMENT, seen) == decided
 
 
 @pytest.mark.parametrize("decay", [0.0, 2.0**-12])

@@ -178,6 +178,15 @@ def test_a_variance_vanishes_where_gradient_and_decay_cancel() -> None:
     assert not REGIONS["zero_rate"](asked(case, "float64"))
 
 
+def test_a_variance_vanishes_where_the_decay_may_cancel_the_gradient() -> None:
+    """A step before, from 32 to 1/4, has left more uncertain in float16 than what remains."""
+    moving = RULES["Adam"].hyper(lr=31.75, beta1=0.0, beta2=0.0, eps=0.0)
+    resting = moving._replace(lr=0.0, weight_decay=1.0)
+    case = single([32.0], [[1.0], [2.0**-7 - 0.25]], (moving, resting))
+    assert REGIONS["zero_rate"](asked(case, "float16"))
+    assert not REGIONS["zero_rate"](asked(case, "float32"))
+
+
 def test_a_row_holds_for_its_versions_paths_and_dtypes_only() -> None:
     row = next(row for row in ledger() if row.id == "fused-cpu-half-vectors")
     for version, holds in (

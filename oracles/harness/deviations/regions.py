@@ -12,8 +12,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.drawing import Hyper
-from oracles.harness.arithmetic.formats import FORMATS, FULL, HALF, FloatArray, Format, round_to
+from oracles.harness.arithmetic.enclosure import Enclosure, quiet
+from oracles.harness.arithmetic.formats import (
+    FORMATS,
+    FULL,
+    HALF,
+    FloatArray,
+    Format,
+    Wide,
+    WideArray,
+    round_to,
+    uniform,
+)
 from oracles.harness.cases.case import MIXED, Case, Group, Parameter, dtype_of
+from oracles.harness.oracle import exactly
 from oracles.rule import Rule
 
 
@@ -224,18 +236,18 @@ def _rate_in_float32(asked: Asked) -> bool:
 
 @dataclass(frozen=True)
 class _Move:
-    """One gradient taken by one parameter: what the rule says in float64, from rounded values.
+    """One gradient taken by one parameter, and all that the rule's roundings may make of it.
 
     Attributes:
         dtype: the parameter's.
         h: hyperparameters of this step.
         w, g: parameter before it, and gradient.
-        state: buffers after it.
+        state: buffers after it, and how many gradients its counter has.
     """
 
     dtype: str
     h: Hyper
-    w: FloatArray
+    w: Enclosure
     g: FloatArray
     state: Mapping[str, Any]
 
@@ -244,23 +256,37 @@ class _Move:
         return FORMATS[self.dtype]
 
     @property
-    def variance(self) -> FloatArray:
+    def variance(self) -> Enclosure:
         """What Adam takes the root of."""
-        name = "max_exp_avg_sq" if self.h.amsgrad else "exp_avg_sq"
-        return np.asarray(self.state[name], dtype=np.float64)
+        buffer: Enclosure = self.state["max_exp_avg_sq" if self.h.amsgrad else "exp_avg_sq"]
+        return buffer
+
+    @property
+    def decay(self) -> WideArray:
+        """The largest λ|w|."""
+        factor = self.h.weight_decay
+        return factor * _largest(self.w) if factor else np.zeros(self.w.shape, dtype=Wide)
 
     @np.errstate(all="ignore")
-    def stalls(self, denominator: FloatArray) -> bool:
+    def stalls(self, denominator: Enclosure) -> bool:
         """Whether a finite denominator over the rate may be infinite, and the step shows in w.
 
-        A factor of two is left to the roundings of both, and another to those of w.
+        A factor of two is left to a text of the quotient that rounds elsewhere, and another to the
+        roundings of w.
         """
+        least, most = denominator.mid - denominator.rad, denominator.mid + denominator.rad
         largest = float(self.format.largest)
         rate = self.h.lr / (1 - self.h.beta1 ** self.state["step"])
-        leaves = (denominator <= largest) & (denominator > rate * (largest / 2))
-        step = rate * np.abs(self.state["exp_avg"]) / denominator
-        least = np.maximum(self.format.u * np.abs(self.w), self.format.eta) / 2
-        return bool(np.any(leaves & (step > least)))
+        leaves = (least <= largest) & (most > rate * (largest / 2))
+        step = rate * _largest(self.state["exp_avg"]) / least
+        shown = np.maximum(self.format.u * _largest(self.w), self.format.eta) / 2
+        return bool(np.any(leaves & ((step > shown) | (least <= 0))))
+
+
+def _largest(x: Enclosure) -> WideArray:
+    """The largest absolute value it holds."""
+    size: WideArray = np.abs(x.mid) + x.rad
+    return size
 
 
 def _some(by: Callable[[_Move], bool]) -> Region:
@@ -272,60 +298,52 @@ def _some(by: Callable[[_Move], bool]) -> Region:
     )
 
 
-@np.errstate(all="ignore")
+@quiet
 def _followed(asked: Asked, schedule: Sequence[Hyper], p: Parameter, dtype: str) -> list[_Move]:
     """What a parameter goes through, by the rule."""
+    rule, count, moves = asked.rule, partial(_counted, asked.case), []
     gradients = [None if g is None else round_to(dtype, g) for g in p.gradients]
-    w, moves = round_to(dtype, p.initial), []
-    rule, count = asked.rule, partial(_counted, asked.case)
-    followed = rule.run(rule.torch, w, gradients, schedule, count=count)
+    w = _held(round_to(dtype, p.initial), dtype)
+    taken = [None if g is None else _held(g, dtype) for g in gradients]
+    hypers = [exactly(h) for h in schedule]
+    followed = rule.run(rule.torch, w, taken, hypers, count=count)
     for g, h, (moved, state) in zip(gradients, schedule, followed, strict=True):
         if g is not None:
-            state = {**state, "step": count(state["step"])}
-            moves.append(_Move(dtype, h, w, g, state))
+            moves.append(_Move(dtype, h, w, g, {**state, "step": count(state["step"])}))
         w = moved
     return moves
 
 
-@np.errstate(all="ignore")
-def _root(move: _Move) -> FloatArray:
+def _held(values: FloatArray, dtype: str) -> Enclosure:
+    return Enclosure.exact(values, uniform(dtype))
+
+
+@quiet
+def _root(move: _Move) -> Enclosure:
     """Adam's √(v/c₂) + ε."""
     c2 = 1 - move.h.beta2 ** move.state["step"]
-    root: FloatArray = np.sqrt(move.variance / c2) + move.h.eps
+    root: Enclosure = np.sqrt(move.variance / c2) + move.h.eps
     return root
 
 
-@np.errstate(all="ignore")
 def _vanishing(move: _Move) -> bool:
-    """Adam's variance may be 0: every step rounds it by η at most, and has other roundings.
-
-    Or g and λw cancel, but for the roundings of λ, of the product and of the sum.
-    """
-    decay = _decay(move)
-    seen = np.where(decay > 0, np.abs(move.g) + decay, 0)
-    cancels = (4 * float(move.format.u) * seen) ** 2
-    least = 4 * move.state["step"] * float(move.format.eta)
-    return bool(np.any(move.variance <= np.maximum(cancels, least)))
+    """Adam's variance may be 0, as its roundings have it."""
+    return bool(np.any(move.variance.mid <= move.variance.rad))
 
 
 @np.errstate(all="ignore")
 def _unsquared(move: _Move) -> bool:
     """The square of what Adam sees may be infinite; a factor of two is for roundings."""
     root = math.sqrt(float(move.format.largest))
-    return bool(np.any(np.abs(move.g) + _decay(move) >= root / 2))
+    return bool(np.any(np.abs(move.g) + move.decay >= root / 2))
 
 
 @np.errstate(all="ignore")
 def _undefined(move: _Move) -> bool:
     """What Adam sees may be nan: a gradient is, or an infinite one meets an infinite decay."""
-    decay = _decay(move)
+    decay = move.decay
     opposite = np.isinf(move.g) & (decay >= float(move.format.largest) / 2)
     return bool(np.any(np.isnan(move.g) | np.isnan(decay) | opposite))
-
-
-def _decay(move: _Move) -> FloatArray:
-    factor = move.h.weight_decay
-    return factor * np.abs(move.w) if factor else np.zeros_like(move.w)
 
 
 def _amsgrad_nonfinite(asked: Asked) -> bool:

@@ -29,7 +29,8 @@ ENOUGH = 300
 """Verdicts on an optimizer before its shares are judged: those of a few cases jump."""
 
 ENOUGH_CHECK = 20
-"""The same of one check, which a narrow choice of subjects is asked a few times only."""
+"""The same of one check, which a narrow choice of subjects is asked a few times only, and of those
+of its verdicts that are at the edge, of which there may be fewer still."""
 
 
 @dataclass
@@ -276,16 +277,18 @@ def count_decided(check: str, seen: Tally) -> int:
     """How many verdicts of a check that nobody failed decided something.
 
     Raises:
-        Vacuous: of :data:`ENOUGH_CHECK` verdicts or more, none did, or most elements were
-            undecided.
+        Vacuous: of :data:`ENOUGH_CHECK` verdicts or more, none did; or of as many at the edge of
+            the formats, or away from it, most elements were undecided.
     """
     whole = seen.whole()
-    if whole.runs < ENOUGH_CHECK:
-        return seen.decided
-    share = max(whole.undecided_share, whole.edge_share)
-    if share > MAX_UNDECIDED_CHECK:
-        raise Vacuous(f"{check}: {_excess('elements were undecided', share, MAX_UNDECIDED_CHECK)}")
-    if seen.lines and not seen.decided:
+    for runs, share in (
+        (whole.runs - whole.edge, whole.undecided_share),
+        (whole.edge, whole.edge_share),
+    ):
+        if runs >= ENOUGH_CHECK and share > MAX_UNDECIDED_CHECK:
+            excess = _excess("elements were undecided", share, MAX_UNDECIDED_CHECK)
+            raise Vacuous(f"{check}: {excess}")
+    if whole.runs >= ENOUGH_CHECK and not seen.decided:
         raise Vacuous(f"{check}: nothing was decided")
     return seen.decided
 
