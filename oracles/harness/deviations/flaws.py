@@ -96,3 +96,9 @@ def known() -> tuple[Deviation | Flaw, ...]:
 def flaws_of(part: str) -> tuple[Flaw, ...]:
     """The rows about one part."""
     return tuple(row for row in flaws() if part in row.parts)
+
+
+@cache
+def active(part: str, torch_version: str) -> tuple[Flaw, ...]:
+    """The rows about a part that hold for a version of torch."""
+    return tuple(row for row in flaws_of(part) if row.holds_for(torch_version))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,13 +39,7 @@ class Row:
 
     def holds_for(self, torch_version: str) -> bool:
         """Whether the row says that this version of torch deviates."""
-        return _contains(self.versions, torch_version)
-
-
-@cache
-def _contains(versions: SpecifierSet, torch_version: str) -> bool:
-    """Asked again for each case at each site."""
-    return versions.contains(Version(torch_version).base_version)
+        return self.versions.contains(Version(torch_version).base_version)
 
 
 RowT = TypeVar("RowT", bound=Row)

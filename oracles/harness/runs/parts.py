@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import given, settings
 
-from oracles.harness.deviations.flaws import Flaw, flaws_of
+from oracles.harness.deviations.flaws import Flaw, active
 from oracles.harness.loop.catalogue import PARTS, questions
 from oracles.harness.loop.question import Question
 from oracles.harness.runs.profiles import filed, seeded
@@ -133,9 +133,8 @@ def known_flaw(question: Question, case: Any, site: Site) -> Flaw | None:
     return next(
         (
             row
-            for row in flaws_of(question.part)
-            if row.holds_for(site.version)
-            and row.concerns(question.name, site.place)
+            for row in active(question.part, site.version)
+            if row.concerns(question.name, site.place)
             and question.regions[row.region](case, site.place)
         ),
         None,
