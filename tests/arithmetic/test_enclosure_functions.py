@@ -82,12 +82,21 @@ def is_definite(result: Enclosure, value: float) -> bool:
 RADII = (0.0, 2.0**-30, 2.0**-10, 0.25, 0.999, 1.0)
 
 
+ROOT = {
+    "float64": 2 * BINARY["float64"].u,
+    "float32": 2 * BINARY["float32"].u,
+    "bfloat16": BINARY["bfloat16"].u + 2 * BINARY["float32"].u,
+    "float16": BINARY["float16"].u + 2 * BINARY["float32"].u,
+}
+"""1 ulp of the format that a root is computed in, and the rounding to a shorter one."""
+
+
 class TestSquareRoot:
     @each_dtype
     @pytest.mark.parametrize("mid", [1.0, 0.1, 2.25, 3e-5, 1234.5])
     def test_ends_and_roundings(self, dtype: str, mid: float) -> None:
         """Of rad + u√high a share is lost that is less than twice u: the nearer end is rounded."""
-        u = BINARY[dtype].u
+        u = ROOT[dtype]
         for rad in (mid * r for r in RADII):
             images = (root(x) for x in (F(mid), *ends(mid, rad)))
             share = reached(np.sqrt(ball(mid, rad, dtype)), off(images, u))
@@ -96,7 +105,7 @@ class TestSquareRoot:
     @each_dtype
     @pytest.mark.parametrize(("mid", "rad"), [(1.0, 1.5), (0.0, 1.0), (0.1, 5.0), (1.0, 1.0)])
     def test_what_has_no_sign_is_cut_off_at_zero(self, dtype: str, mid: float, rad: float) -> None:
-        u = BINARY[dtype].u
+        u = ROOT[dtype]
         images = (root(x) for x in (F(0), F(mid), F(mid) + F(rad)))
         share = reached(np.sqrt(ball(mid, rad, dtype, nonnegative=True)), off(images, u))
         assert share >= (1 - 2 * u) / (1 + 16 * EPS / u)

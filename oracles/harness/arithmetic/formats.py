@@ -39,6 +39,7 @@ FULL, HALF = DTYPES[:2], DTYPES[2:]
 """Those of 24 bits and more, and the shorter ones."""
 
 _SIGNIFICAND_BITS = {"float64": 53, "float32": 24, "bfloat16": 8, "float16": 11}
+_SINGLE = Wide(2) ** -_SIGNIFICAND_BITS["float32"]
 _MAX_EXPONENT = {"float64": 1024, "float32": 128, "bfloat16": 128, "float16": 16}
 
 
@@ -71,6 +72,17 @@ class Format:
         return self.u + WIDE_EPS
 
     @cached_property
+    def root(self) -> Any:
+        """What a square root is charged: 1 ulp, that is 2 u, and not the u of IEEE 754's own.
+
+        torch hands arrays on a CPU to oneMKL's vector functions, which promise no more (Intel,
+        *oneMKL Vector Mathematics Performance and Accuracy Data*, high accuracy): of float32, all
+        the numbers of [1, 4) go up to 1.499 u off in torch 2.13 with AVX2. A shorter format
+        computes in float32, and rounds what that gives.
+        """
+        return self.charge + np.where(self.u > _SINGLE, 2 * _SINGLE, self.u)[()]
+
+    @cached_property
     def underflow(self) -> Any:
         """Error of a product that underflows, with its midpoint's, which is below eta/u."""
         return self.eta * (1 + WIDE_EPS / self.u)
@@ -87,8 +99,7 @@ class Format:
         Rounding to nearest errs by no more than u/(1+u), and what that leaves of u is more than
         such a rounding; of eta it leaves nothing, but what underflows is eta/u at most.
         """
-        stop = Wide(2) ** -_SIGNIFICAND_BITS["float32"]
-        return self.eta * (1 + (self.u > stop) * stop / self.u)
+        return self.eta * (1 + (self.u > _SINGLE) * _SINGLE / self.u)
 
     @cached_property
     def scalar_eta(self) -> Any:

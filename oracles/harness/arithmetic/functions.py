@@ -88,7 +88,7 @@ def root(x: Enclosure) -> Enclosure:
         return _sqrt_near_zero(x)
     mid = np.sqrt(x.mid)
     rad = x.rad / most(mid + np.sqrt(low), SMALLEST)  # 0/0 is the root of an exact zero
-    rad = (rad + (x.format.charge + WIDE_EPS) * (mid + rad)) * INFLATE
+    rad = (rad + (x.format.root + WIDE_EPS) * (mid + rad)) * INFLATE
     return Enclosure(mid, rad, x.format, nonnegative=True)
 
 
@@ -108,7 +108,7 @@ def _sqrt_near_zero(x: Enclosure) -> Enclosure:
     wide = np.isfinite(x.mid + x.rad) & (above > mid)
     rad = np.where(wide, (below + above) / 2, np.maximum(below, above))
     mid = np.where(wide, mid + (above - below) / 2, mid)[()]
-    rad = (rad + (x.format.charge + 2 * WIDE_EPS) * (mid + rad)) * INFLATE
+    rad = (rad + (x.format.root + 2 * WIDE_EPS) * (mid + rad)) * INFLATE
     known = (low >= 0) | (x.nonnegative & (x.rad < np.inf))
     definite = (x.rad == 0) & ~((x.mid > 0) & (x.mid < np.inf))  # also 0, which keeps its sign
     mid = choose(definite, np.sqrt(x.mid), mid)
@@ -134,12 +134,12 @@ def _power(x: Any, y: Any) -> Enclosure:
 @rsqrt.register(Enclosure)
 @quiet
 def _rsqrt(x: Enclosure) -> Enclosure:
-    """A reciprocal and a root are two roundings; CUDA's ``rsqrt`` is within 2 ulp, that is 4 u.
+    """A reciprocal and a root are three u; CUDA's ``rsqrt`` is within 2 ulp, that is 4 u.
 
     One function of half precision computes in float32, so that its 4 u are float32's.
     """
     result = divide(1, root(x))
-    charged = 2 * accumulator(x.format).u * (abs(result.mid) + result.rad)
+    charged = accumulator(x.format).u * (abs(result.mid) + result.rad)
     definite = (result.rad == 0) & ~np.isfinite(result.mid)
     rad = choose(definite, ZERO, (result.rad + charged) * INFLATE)
     return Enclosure(result.mid, rad, result.format, nonnegative=True)

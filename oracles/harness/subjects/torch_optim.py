@@ -159,7 +159,13 @@ class TorchSubject:
         return run.answer()
 
     def ask_on_threads(self, case: Case, threads: int) -> Answer:
-        """Run a whole case where so many threads share the work."""
+        """Run a whole case where so many threads share the work.
+
+        oneMKL chooses a kernel at a process's first root, and threads that take it at once may get
+        a coarse one, once (https://github.com/pytorch/pytorch/issues/188792): one thread takes it.
+        """
+        for dtype in (torch.float32, torch.float64):
+            torch.ones(1, dtype=dtype).sqrt()
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
