@@ -289,12 +289,16 @@ def _largest(x: Enclosure) -> WideArray:
     return size
 
 
-def _some(by: Callable[[_Move], bool]) -> Region:
-    """Some gradient is taken in such a way."""
+def _some(
+    by: Callable[[_Move], bool], at: Callable[[str, Hyper], bool] = lambda dtype, h: True
+) -> Region:
+    """Some gradient is taken in such a way, of those that are taken in such a dtype and step."""
     return lambda asked: any(
         by(move)
         for i, group, p in asked.case.walk()
+        if any(at(asked.dtype(i), h) for h in group.schedule)
         for move in _followed(asked, group.schedule, p, asked.dtype(i))
+        if at(move.dtype, move.h)
     )
 
 
@@ -348,9 +352,10 @@ def _undefined(move: _Move) -> bool:
 
 def _amsgrad_nonfinite(asked: Asked) -> bool:
     """A running maximum may be asked of a nan; an infinite variance times β₂ = 0 is one, too."""
+    if not _moved(lambda h: h.amsgrad)(asked):
+        return False
     forgets = _moved(lambda h: h.beta2 == 0)(asked)
-    nan = _some(_undefined)(asked) or (forgets and _some(_unsquared)(asked))
-    return nan and _moved(lambda h: h.amsgrad)(asked)
+    return _some(_undefined)(asked) or (forgets and _some(_unsquared)(asked))
 
 
 def _half_betas(asked: Asked) -> bool:
@@ -430,8 +435,10 @@ REGIONS: Mapping[str, Region] = {
     "decayed": _decayed,
     "decayed_expanded": lambda asked: asked.case.has("expanded") and _decayed(asked),
     "skips_first": _skips_first,
-    "zero_rate": _some(lambda move: move.h.lr == 0 and _vanishing(move)),
-    "low_rate_float16": _some(lambda move: move.dtype == "float16" and move.stalls(_root(move))),
+    "zero_rate": _some(_vanishing, lambda dtype, h: h.lr == 0),
+    "low_rate_float16": _some(
+        lambda move: move.stalls(_root(move)), lambda dtype, h: dtype == "float16"
+    ),
     "amsgrad_nonfinite": _amsgrad_nonfinite,
     "late_group": lambda asked: any(group.joins for group in asked.case.groups),
     "other_accumulator": _other_accumulator,
