@@ -174,6 +174,11 @@ LISTS: list[tuple[Sequence[float], str]] = [
         "SequentialLR(LinearLR(start_factor=0.2, end_factor=1.0, total_iters=4), "
         "ExponentialLR(gamma=0.95), milestones=(5,))",
     ),
+    (  # Keras' own example
+        [0.1 * 0.9 ** max(t - 9, 0) for t in range(24)],
+        "SequentialLR(ConstantLR(factor=1.0, total_iters=5), ExponentialLR(gamma=0.9), "
+        "milestones=(9,))",
+    ),
     ([0.1 * (t + 1) ** -0.5 for t in range(30)], f"{ROOT} with num_warmup_steps=1 from 0.1"),
     (
         torch.tensor([0.1 * 0.95**t for t in range(20)]).tolist(),
@@ -512,7 +517,7 @@ def test_settings_that_are_not_taken_are_told() -> None:
 
 
 def test_what_comes_after_the_end_is_not_asked() -> None:
-    """There a root is of a negative number: complex, or an error."""
+    """There a root is of a negative number: complex, an error, or nan."""
 
     def poly(it: int, base_lr: float, total_iters: int, power: float) -> Any:
         return base_lr * (1 - it / total_iters) ** power
@@ -520,11 +525,17 @@ def test_what_comes_after_the_end_is_not_asked() -> None:
     def root(t: int, base: float) -> float:
         return base * math.sqrt(1 - t / 90)
 
-    told = {str(oracles.identify(one)) for one in (poly, root)}
+    def array(t: int) -> float:
+        with np.errstate(invalid="ignore"):
+            return float(0.1 * np.array(1 - t / 90) ** 0.9)
+
+    told = {str(oracles.identify(one)) for one in (poly, root, array)}
     assert told == {
         "poly follows PolynomialLR's to_zero",
         "root follows PolynomialLR's to_zero with total_iters=90, power=0.5",
+        "array follows PolynomialLR's to_zero with total_iters=90, power=0.9 from 0.1",
     }
+    assert not oracles.identify(lambda t: math.nan).schedule.line
 
 
 def test_what_raises_before_its_end_cannot_be_asked() -> None:

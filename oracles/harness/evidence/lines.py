@@ -34,7 +34,7 @@ def on_a_line(seen: Seen) -> str:
     step = (last - first) / (near[-1][0] - twice)
     short = in_float32(rates)
     reach = lost + len(rates) * ROUNDINGS * FORMATS["float32" if short else "float64"].u * size
-    off = any(abs(first + t * step - rate) > reach for t, rate in points)
+    off = not all(abs(first + t * step - rate) <= reach for t, rate in points)
     if seen.off:
         low, high = _steps(rates[twice:], seen.off[twice:])
         off, step = off or low > high, next(shorter(step, (high - low) / 2 / abs(step or 1)), step)

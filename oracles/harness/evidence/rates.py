@@ -337,10 +337,11 @@ WARM = ("LinearLR", "ConstantLR")
 def warmed_up(seen: Seen, schedules: Iterable[Schedule]) -> Plan | None:
     """A sequence of a warm-up and another schedule that gives some rates, if there is one.
 
-    Where the rate is largest first, the second one begins, or where it is so again.
+    Where the rate is largest first, the second one begins, or where it is so again; if that is at
+    the beginning, where it is so last.
     """
     among, rates = list(schedules), seen.near
-    top = max(range(len(rates)), key=lambda t: (rates[t], -t))
+    top = rates.index(max(rates)) or next((t for t, r in enumerate(rates) if r < rates[0]), 1) - 1
     warm, peak = [schedule for schedule in among if schedule.name in WARM], rates[top]
     for turn in range(max(top, 2), min(top + 2, len(rates) - SHORTEST)):
         far = [{t - turn: r for t, r in some.items() if t >= turn} for _, some in seen.beside]

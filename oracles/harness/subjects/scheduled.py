@@ -170,7 +170,7 @@ class Function(Scheduled):
     def _at(
         self, epochs: Iterable[int], base: float, settings: Mapping[str, Any]
     ) -> dict[int, float]:
-        """By epoch; those from its end on for which it has no rate are not there.
+        """By epoch; those from its end on for which it has no finite rate are not there.
 
         Raises:
             SubjectError: it raised before its end, or gave no number.
@@ -188,6 +188,9 @@ class Function(Scheduled):
             except SubjectError:
                 if t < end:
                     raise
+                break
+            if t >= end and not isfinite(found[t]):  # as an array's root of what is below 0
+                del found[t]
                 break
         return found
 
