@@ -9,12 +9,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from oracles.harness.evidence import guesses, lines, rates, timings
-from oracles.harness.evidence.rates import Fit
+from oracles.harness.evidence.rates import Fit, written
+from oracles.harness.evidence.sifting import MARGINS
 from oracles.harness.subjects.equations.rated import Rated
-from oracles.harness.subjects.scheduled import FACTORS, START, Function, Scheduled, Seen, scheduled
+from oracles.harness.subjects.scheduled import (
+    FACTORS,
+    SHORTEST,
+    START,
+    Function,
+    Scheduled,
+    Seen,
+    scheduled,
+)
 from oracles.harness.subjects.subject import SubjectError
 from oracles.naming import unknown
 from oracles.schedules.composed import Plan, Single
@@ -32,8 +42,10 @@ class ScheduleIdentification:
         plan: the composition that it shows and follows, if it is one, or that holds its rates.
         ruled_out: how many timings some rate excluded.
         fault: why it cannot be asked.
-        line: what there is to say of rates on a straight line, which is part of many schedules.
+        line: what there is to say of rates that are no schedule's, or of many: on a straight line,
+            falling now and then, or of one schedule up to some epoch.
         alike: whether nothing tells one fit from the others, as some digits are not there.
+        metric: whether a metric may have brought them there: what falls by itself is a log's.
 
     >>> found = identify_schedule(lambda t, base, gamma: base * gamma ** (t + 1))
     >>> print(found)
@@ -49,6 +61,7 @@ class ScheduleIdentification:
     fault: str = ""
     line: str = ""
     alike: bool = False
+    metric: bool = False
 
     @property
     def named(self) -> bool:
@@ -72,7 +85,9 @@ class ScheduleIdentification:
         first = self.fits[0]
         one = first.settings and not self.alike  # of many schedules the simplest is told
         follows = "begins as" if first.settings and first.open else "follows"
-        return f"{self.name} {follows} {' or '.join(map(str, self.fits[: 1 if one else None]))}"
+        told = [*map(str, self.fits[: 1 if one else None])]
+        told += ["ReduceLROnPlateau, by a metric"] if self.metric else []
+        return f"{self.name} {follows} {' or '.join(told)}"
 
     def remarks(self) -> Iterator[str]:
         """What is to be said beside it, a paragraph each."""
@@ -115,6 +130,7 @@ class ScheduleIdentification:
             "plan": None if self.plan is None else str(self.plan),
             "line": self.line,
             "alike": self.alike,
+            "metric": self.metric,
         }
 
 
@@ -280,10 +296,46 @@ def _by_rates(
         if not near or seen.near[0] > seen.near[-1]:
             found = _of(who, shown, seen, among)
         if found.named:
-            return replace(found, name=name)
+            first = found.fits[0].schedule.name if found.fits else ""
+            by_metric = who.logged and first == "MultiStepLR" and seen.near[0] > seen.near[-1]
+            return replace(found, name=name, metric=by_metric)
+        if who.logged and (told := lines.now_and_then(seen)):
+            return replace(found, name=name, line=told)
         last = last if seen.off else found
     assert last is not None
-    return last
+    partly = any_line and shown is None and not last.line
+    return replace(last, line=_up_to(who, among)) if partly else last
+
+
+LEAST = 2 * SHORTEST
+"""Rates of one schedule, before what goes on otherwise."""
+
+
+def _up_to(who: Scheduled, among: Sequence[Schedule]) -> str:
+    """Which schedule whoever takes no base rate follows up to some epoch, and what comes then.
+
+    That is until its rate stays as it is, or for half of its rates and more. Milestones are made of
+    any beginning, and tell nothing of it.
+    """
+    among = [one for one in among if one.name != "MultiStepLR"]
+    seen = next(iter(who.seen()))
+    near, count = seen.near, len(seen.near)
+    margin = MARGINS[rates.in_float32(near)]
+    stays = next((t for t in range(count - 1, 0, -1) if near[t - 1] != near[-1]), 0)
+    for end in () if seen.base else dict.fromkeys((stays, count // 2)):
+        part = replace(seen, near=near[:end], beside=())
+        if end < LEAST or lines.on_a_line(part):
+            continue
+        found = _of(who, None, part, among)
+        for fit in found.fits[:1]:
+            by = partial(rates.holds, fit.schedule, fit.timing, fit.given, fit.base or 1.0)
+            moved = seen.ahead - fit.ahead
+            held = (by({t - moved: near[t]}, margin) for t in range(end, count))
+            end += next((n for n, holds in enumerate(held) if not holds), 0)
+        if found.named:
+            then = f"stays at {written(near[-1])}" if end >= stays else "goes on otherwise"
+            return f"begins as {(*found.fits, found.plan)[0]} up to epoch {end - 1}, then {then}"
+    return ""
 
 
 def _of(

@@ -122,7 +122,8 @@ LISTS: list[tuple[Sequence[float], str]] = [
     ),
     (
         [0.3 * 0.1 ** sum(m <= t for m in (3, 4, 9)) for t in range(12)],
-        "MultiStepLR's from_milestone with milestones=(3, 4, 9), gamma=0.1 from 0.3",
+        "MultiStepLR's from_milestone with milestones=(3, 4, 9), gamma=0.1 from 0.3 "
+        "or ReduceLROnPlateau, by a metric",
     ),
     ([0.05] * 3 + [0.2] * 5, "ConstantLR's constant with factor=0.25, total_iters=3 from 0.2"),
     (
@@ -490,6 +491,70 @@ def test_a_list_is_what_a_wrong_digit_makes_it() -> None:
     assert not oracles.identify(rates).named
 
 
+CUTS = (2, 3, 5, 8, 9, 11, 12, 15, 16, 18, 21, 22, 24)
+PLATEAU = [0.1 * 0.5 ** sum(m <= t for m in CUTS) for t in range(26)]
+"""Rates that fall so often as nobody writes milestones down, and not evenly."""
+
+
+def unevenly(*places: int, floor: str = "") -> str:
+    at = f"at epochs {', '.join(map(str, places))}{floor}"
+    own = "so do ReduceLROnPlateau, by a metric, and MultiStepLR, by milestones that are given"
+    return f"falls by the factor 0.5 {at}, and no schedule of epochs alone says when: {own}"
+
+
+PARTLY: dict[str, tuple[list[float], str]] = {
+    "by a metric": (PLATEAU, unevenly(*CUTS)),
+    "to a floor": (
+        [max(rate, 1e-4) for rate in PLATEAU],
+        unevenly(*CUTS[:9], floor=" and to 0.0001 at 18"),
+    ),
+    "a log of few digits": (
+        [float(f"{rate:.3g}") for rate in PLATEAU],
+        f", read to its digits, {unevenly(*CUTS)}",
+    ),
+    "a cosine, then even": (
+        [0.1 * cosine(t, 20) for t in range(15)] + [0.01] * 9,
+        "begins as CosineAnnealingLR's to_floor with T_max=20, eta_min=0 from 0.1 up to epoch 14, "
+        "then stays at 0.01",
+    ),
+    "a wrong digit late": (
+        [0.1 * 0.9**t * (1 + 1e-6 * (t == 17)) for t in range(30)],
+        "begins as ExponentialLR's per_epoch with gamma=0.9 from 0.1 up to epoch 16, then goes on "
+        "otherwise",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", PARTLY)
+def test_of_what_no_schedule_is_whole_it_is_said_what_is_seen(what: str) -> None:
+    rates, said = PARTLY[what]
+    found = oracles.identify(rates)
+    assert str(found).removeprefix("the list").strip() == said
+    assert not found.named
+    assert not list(IDENTIFIED.iter_errors(found.to_json()))
+
+
+def test_of_a_function_with_a_base_rate_no_epoch_is_told() -> None:
+    """For another base rate the floor is met at another one."""
+
+    def floored(t: int, lr: float = 0.1) -> float:
+        return [max(lr * 0.9**t, 0.01) for t in range(40)][t]
+
+    told = str(identify_schedule(lambda t: floored(t)))
+    assert "up to epoch 21, then stays at 0.01" in told
+    assert not identify_schedule(lambda t, lr: floored(t, lr)).line
+
+
+def plateau(optimizer: Any) -> Any:
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=3)
+
+
+@pytest.mark.parametrize("make", [plateau, torch.optim.lr_scheduler.ReduceLROnPlateau])
+def test_what_goes_by_a_metric_is_no_schedule_of_epochs(make: Any) -> None:
+    """Handed epochs for metrics it would cut its rate by milestones."""
+    assert identify_schedule(make).fault.startswith("it goes by a metric, and by no epoch")
+
+
 def test_what_torch_has_none_of_is_not_torchs() -> None:
     warm = ["get_constant_schedule_with_warmup"]
     found = identify_schedule(lambda t, lr: lr * min(1.0, t / 4), warm)
@@ -535,7 +600,7 @@ def test_what_comes_after_the_end_is_not_asked() -> None:
         "root follows PolynomialLR's to_zero with total_iters=90, power=0.5",
         "array follows PolynomialLR's to_zero with total_iters=90, power=0.9 from 0.1",
     }
-    assert not oracles.identify(lambda t: math.nan).schedule.line
+    assert not identify_schedule(lambda t: math.nan).line
 
 
 def test_what_raises_before_its_end_cannot_be_asked() -> None:

@@ -1,8 +1,9 @@
-"""Rates on one straight line, which is part of many schedules."""
+"""Rates on one straight line, which is part of many schedules, or that fall now and then."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from oracles.harness.arithmetic.formats import FORMATS
 from oracles.harness.evidence.guesses import telling
@@ -61,3 +62,43 @@ def _steps(rates: Sequence[float], off: Sequence[float]) -> tuple[float, float]:
         [(ends[max(p)][a] - ends[min(p)][1 - a]) / abs(p[1] - p[0]) for p in pairs] for a in (0, 1)
     )
     return max(low), min(high)
+
+
+FEWEST = 3
+"""Falls that show whether they are evenly apart."""
+
+
+def now_and_then(seen: Seen) -> str:
+    """What there is to say of rates that fall by one factor, not evenly; else nothing.
+
+    The last fall may be a shorter one, to a floor.
+
+    >>> now_and_then(Seen([0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.1, 0.1, 0.08]))
+    'falls by the factor 0.5 at epochs 2, 5, 6 and to 0.08 at 8, and no schedule of epochs alone \
+says when: so do ReduceLROnPlateau, by a metric, and MultiStepLR, by milestones that are given'
+    """
+    rates, off = seen.near, seen.off or [0.0] * len(seen.near)
+    falls = [t for t in range(1, len(rates)) if rates[t] != rates[t - 1]]
+    if len(falls) < FEWEST or not all(0 < rates[t] < rates[t - 1] for t in falls):
+        return ""
+    lost, first = ROUNDINGS * FORMATS["float32" if in_float32(rates) else "float64"].u, falls[0]
+
+    def left(t: int, factor: float) -> float:
+        """How far above what the factor makes of the one before a rate is; 0 if it may be that."""
+        over = rates[t] - factor * rates[t - 1]
+        return over if abs(over) > off[t] + factor * off[t - 1] + lost * rates[t] else 0.0
+
+    share, within = rates[first] / rates[first - 1], lost + 2 * off[first] / rates[first]
+    for factor in shorter(share, within):
+        *each, last = [left(t, factor) for t in falls]
+        at = falls[:-1] if last else falls
+        if last < 0 or any(each) or len({b - a for a, b in pairwise(at)}) < 2:
+            continue
+        epochs = ", ".join(map(str, at))
+        epochs += f" and to {written(rates[-1])} at {falls[-1]}" if last else ""
+        return (
+            f"falls by the factor {written(factor)} at epochs {epochs}, and "
+            "no schedule of epochs alone says when: so do ReduceLROnPlateau, by a metric, and "
+            "MultiStepLR, by milestones that are given"
+        )
+    return ""

@@ -70,11 +70,13 @@ class Scheduled(Protocol):
         name: of it.
         takes: the settings that it takes, by torch's names, and its own names for them.
         scaled: whether it takes the base rate.
+        logged: whether its rates may be made of more than the epoch, as of a metric.
     """
 
     name: str
     takes: Mapping[str, str] = MappingProxyType({})
     scaled: bool = False
+    logged: bool = False
 
     def seen(self) -> Iterator[Seen]:
         """Its rates where it is given no settings: one reading after the other, until one tells.
@@ -207,6 +209,8 @@ class Listed(Scheduled):
         ValueError: they are too few to tell anything, or not finite.
     """
 
+    logged = True
+
     def __init__(self, rates: Sequence[float], name: str = "the list") -> None:
         self.name, self.all = name, rates
         if len(rates) < SHORTEST:
@@ -244,6 +248,10 @@ def rounded(rates: Sequence[float]) -> Iterator[Seen]:
         yield Seen(rates, off=[0.5 * 10.0**place for place in places])
 
 
+METRICS = (["metrics"], ["metric"])
+"""What the first argument of ``step`` is, where a scheduler goes by that and by no epoch."""
+
+
 class Made(Scheduled):
     """A class of schedulers, or a function that makes one of an optimizer."""
 
@@ -252,7 +260,10 @@ class Made(Scheduled):
     def __init__(self, make: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) -> None:
         self.name = getattr(make, "__name__", type(make).__name__)
         self._make, self._fixed = make, dict(fixed)
-        self.takes = named(wanted(make, names, fixed), names, self.name)
+        by_metric = (
+            isinstance(make, type) and parameters(getattr(make, "step", None))[1:2] in METRICS
+        )
+        self.takes = {} if by_metric else named(wanted(make, names, fixed), names, self.name)
 
     def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
         from oracles.harness.subjects import schedulers  # which needs torch
@@ -262,6 +273,11 @@ class Made(Scheduled):
                 schedulers.optimizer([base]),
                 lambda owner: self._make(owner, **self.given(settings), **self._fixed),
             )
+            if parameters(getattr(run.scheduler, "step", None))[:1] in METRICS:
+                raise SubjectError(
+                    "it goes by a metric, and by no epoch: as ReduceLROnPlateau it is asked by "
+                    "oracles.check_schedule"
+                )
             found = [run.rates()[0]]
             for _ in range(epochs):
                 run.step()
