@@ -83,7 +83,7 @@ class ScheduleIdentification:
         if not self.fits:
             return f"{self.name} follows no known schedule ({self.ruled_out} were ruled out)"
         first = self.fits[0]
-        one = first.settings and not self.alike  # of many schedules the simplest is told
+        one = first.made and not self.alike  # of many schedules the simplest is told
         follows = "begins as" if first.settings and first.open else "follows"
         told = [*map(str, self.fits[: 1 if one else None])]
         told += ["ReduceLROnPlateau, by a metric"] if self.metric else []
@@ -109,7 +109,7 @@ class ScheduleIdentification:
             if such:
                 yield f"Not told by these rates, {why}: {', '.join(such)}."
         also = [*self.fits[1:], *([self.plan] if self.fits and self.plan else [])]
-        if also and self.fits[0].settings and not self.alike:
+        if also and self.fits[0].made and not self.alike:
             yield f"These rates are also those of {'; '.join(map(str, also))}."
 
     def to_json(self) -> dict[str, Any]:
@@ -240,7 +240,9 @@ def _by_settings(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentific
     asked = [schedule for schedule in there if not faults[schedule.name]]
     if not asked:
         return ScheduleIdentification(who.name, fault=next(iter(faults.values())))
-    fits = [fit for schedule in asked for fit in timings.asked(who, schedule)]
+    ways = (timings.assumed, timings.written)
+    told = ([fit for one in asked for fit in timings.asked(who, one, way)] for way in ways)
+    fits = next(filter(None, told), [])
     out = sum(len(schedule.timings) for schedule in asked) - len(fits)
     return ScheduleIdentification(who.name, _simplest(_least_assumed(fits)), ruled_out=out)
 

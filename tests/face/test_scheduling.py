@@ -620,6 +620,48 @@ def test_what_raises_before_its_end_cannot_be_asked() -> None:
     assert all("cannot be asked: raises" in one for one in found)
 
 
+def bert(step: int, num_warmup_steps: int, num_training_steps: int) -> float:
+    left = (num_training_steps - step) / (num_training_steps - num_warmup_steps)
+    return 5e-5 * (step / num_warmup_steps if step < num_warmup_steps else max(0.0, left))
+
+
+WRITTEN: list[tuple[Any, str]] = [
+    (
+        lambda t, lr, total_iters: lr * (1 - t / total_iters) ** 0.9,
+        "PolynomialLR's to_zero with power=0.9",
+    ),
+    (
+        lambda t, lr, T_max: 1e-3 + (lr - 1e-3) * cosine(t, T_max),
+        "CosineAnnealingLR's to_floor with eta_min=0.001",
+    ),
+    (
+        lambda t, lr, gamma: lr * gamma ** sum(m <= t for m in (60, 150)),
+        "MultiStepLR's from_milestone with milestones=(60, 150)",
+    ),
+    (bert, "get_linear_schedule_with_warmup's from_zero from 5e-05"),
+]
+
+
+@pytest.mark.parametrize(("function", "follows"), WRITTEN, ids=["power", "floor", "far", "base"])
+def test_numbers_beside_settings_are_found(function: Any, follows: str) -> None:
+    among = [follows.partition("'")[0], "StepLR"]
+    found = identify_schedule(function, among)
+    assert str(found) == f"{function.__name__} follows {follows}"
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda t, lr, T_max: (1e-3 + (lr - 1e-3) * cosine(t, T_max)) * (1 + 1e-6 * (t > 400)),
+        lambda t, lr, step_size: lr * (0.5 + 0.001 * step_size) ** (t // step_size),
+        lambda t, lr, step_size: lr * 0.5 ** (t // 10),
+    ],
+    ids=["not far off", "not of all settings", "whatever is given"],
+)
+def test_what_numbers_beside_settings_do_not_hold_is_not_named(function: Any) -> None:
+    assert not identify_schedule(function).named
+
+
 def test_names_of_ones_own() -> None:
     def keras(step: int, initial: float, decay_steps: int, alpha: float) -> float:
         return initial * ((1 - alpha) * cosine(min(step, decay_steps), decay_steps) + alpha)

@@ -62,6 +62,11 @@ class Fit:
         return bool(self.schedule.home) and self.timing is self.schedule.torch and not self.ahead
 
     @property
+    def made(self) -> bool:
+        """Whether some of it was made of rates."""
+        return bool(self.settings) or self.base is not None
+
+    @property
     def simplicity(self) -> tuple[bool, int, int, int]:
         """Its place among others that hold the same: torch's first, and few numbers and words.
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
+from oracles.harness.evidence.guess import Rates
+from oracles.harness.evidence.guesses import from_any, guesses
 from oracles.harness.evidence.rates import Fit, holds
-from oracles.harness.subjects.scheduled import Scheduled
+from oracles.harness.subjects.scheduled import FARTHER, SHORTEST, Scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.schedules import cyclic
 from oracles.schedules.customary import stable
@@ -25,37 +28,83 @@ def possible(subject: Scheduled, schedules: Iterable[Schedule]) -> list[Schedule
     return [schedule for schedule in schedules if taken <= {*schedule.settings._fields}]  # type: ignore[attr-defined]
 
 
-def asked(subject: Scheduled, schedule: Schedule) -> list[Fit]:
+Held = tuple[Mapping[str, Any], float | None]
+"""What settings are that a subject does not take, and its base rate if that is written in it."""
+
+Ways = Callable[[Scheduled, Schedule], Iterator[Held]]
+"""How these are found."""
+
+
+def asked(subject: Scheduled, schedule: Schedule, way: Ways) -> list[Fit]:
     """The timings of a schedule that hold all rates of a subject that takes its settings.
 
     Raises:
         SubjectError: it raised.
     """
-    each = (_alive(subject, schedule, one) for one in assumptions(subject, schedule))
+    each = (_alive(subject, schedule, *one, told=way is written) for one in way(subject, schedule))
     return next(filter(None, each), [])
 
 
-def assumptions(subject: Scheduled, schedule: Schedule) -> Iterator[dict[str, Any]]:
+def assumed(subject: Scheduled, schedule: Schedule) -> Iterator[Held]:
     """What settings may be that a subject does not take: the defaults, or a start at 0."""
+    base = None if subject.scaled else 1.0
     if schedule.name == stable.NAME and "num_training_steps" in subject.takes:
-        yield {} if "num_stable_steps" in subject.takes else {"num_stable_steps": None}
+        yield {} if "num_stable_steps" in subject.takes else {"num_stable_steps": None}, base
         return
-    yield {}
+    yield {}, base
     if schedule.name == "LinearLR" and "start_factor" not in subject.takes:
-        yield {"start_factor": 0.0}
+        yield {"start_factor": 0.0}, base
 
 
-def _alive(subject: Scheduled, schedule: Schedule, assumed: Mapping[str, Any]) -> list[Fit]:
+def written(subject: Scheduled, schedule: Schedule) -> Iterator[Held]:
+    """The same where numbers are written in it: those that some of its rates are made of.
+
+    These may count epochs, so that it is asked as far as whoever takes no settings.
+    """
+    if not from_any(schedule):
+        return
+    drawn = [*_drawn(subject, schedule)]
+    settings, base = max(drawn, key=lambda one: len(_rates(subject, schedule, *one)))
+    rates = _rates(subject, schedule, settings, base, FARTHER[1])
+    if len(rates) < SHORTEST or not all(map(math.isfinite, rates)):
+        return
+    some = {t: rates[t] for t in (*range(min(EPOCHS, len(rates))), *range(EPOCHS, len(rates), 9))}
+    for timing in schedule.timings:
+        for guess in guesses(schedule, timing, rates, base if subject.scaled else None):
+            given = {
+                n: getattr(guess.settings, n) for n in schedule.draws if n not in subject.takes
+            }
+            start = base if subject.scaled else guess.base
+            if holds(schedule, timing, settings._replace(**given), start, some):
+                yield given, None if subject.scaled else guess.base
+
+
+def _rates(
+    subject: Scheduled, schedule: Schedule, settings: Settings, base: float, most: int = EPOCHS
+) -> Rates:
+    last = schedule.last(settings)
+    epochs = most if last is None else min(most, last)
+    return Rates(subject.rates(base, epochs, settings._asdict()))
+
+
+def _alive(
+    subject: Scheduled,
+    schedule: Schedule,
+    given: Mapping[str, Any],
+    start: float | None,
+    *,
+    told: bool,
+) -> list[Fit]:
     alive = list(schedule.timings)
     for drawn, base in _drawn(subject, schedule):
-        settings = drawn._replace(**assumed)
-        last = schedule.last(settings)
-        epochs = EPOCHS if last is None else min(EPOCHS, last)
-        rates = subject.rates(base, epochs, settings._asdict())
-        start = base if subject.scaled else 1.0
-        alive = [one for one in alive if holds(schedule, one, settings, start, rates)]
-    default = {**schedule.settings()._asdict(), **assumed}
+        settings = drawn._replace(**given)
+        rates = _rates(subject, schedule, settings, base)
+        begun = base if start is None else start
+        alive = [one for one in alive if holds(schedule, one, settings, begun, rates)]
+    default = {**schedule.settings()._asdict(), **given}
     left = {n: value for n, value in default.items() if n not in subject.takes}
+    if told:
+        return [Fit(schedule, timing, left, start) for timing in alive]
     return [Fit(schedule, timing, assumed=left) for timing in alive]
 
 
