@@ -163,6 +163,8 @@ REFUSED = {
     "w -= lr*g + η*w": ("would both be lr", 1, 13),
     "w -= β*g": ("beta is not understood", 1, 6),
     "w -= lr*(g + warm)": ("warm is not understood: say what it is, such as names={'eps'", 1, 14),
+    "lr_t = d**-0.5*t**-0.5; w -= lr_t*g": ("d is not understood: write its value", 1, 8),
+    "r = t**-0.5*d^{-0.5}; w -= r*g": ("d is not understood: write its value", 1, 13),
     "w -= lr*ceiling(g)": ("max, min, clamp, clone, detach, copy, zeros_like, where; + - *", 1, 9),
     "m = β1 m + g; w -= lr*m/(1-β1**(t+1))": ("names={'t-1': 't'}", 1, 33),
     "m = β1 m + g\nu = m/(1+β1**(t+1)) + g/(1+β1**t)\nw -= lr*u": (

@@ -52,8 +52,11 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 """What rules call a role, whichever they have first; all others have one name."""
 
+OF_MATRICES = ("d", "beta2_decay")
+"""Hyperparameters of Adafactor, which is no matter of one element."""
+
 HYPER = (
-    *ALIASES,
+    *(name for name in ALIASES if name not in OF_MATRICES),
     *("etaplus", "etaminus", "step_size_min", "step_size_max", "lambd", "t0", "centered"),
 )
 """What a text, which says what happens to one element, can be given."""
@@ -190,7 +193,7 @@ class Roles:
     def _may_be_rate(self, name: str) -> bool:
         """Whether something is multiplied by it, and by nothing else that is the rate."""
         others = [own for own in self.open if MEANING.get(own) == "lr"]
-        times = rf"\b{name} {_TIMES}|{_TIMES} {name}\b"
+        times = rf"\b{name} {_TIMES} |{_TIMES} {name}\b(?! \*\*)"
         return not (others or self._raised(name)) and any(
             re.search(times, text) for text, _ in self.lines
         )
