@@ -379,7 +379,8 @@ def _of(
     looked = [one for one in among if guesses.from_any(one)]
     tried = sum(1 if fits and fits[0].torchs else len(one.timings) for one in looked)
     held = sum(fit.schedule in looked for fit in fits)
-    return ScheduleIdentification(who.name, _simplest(fits), ruled_out=tried - held)
+    alone = rates.apart(_simplest(fits), len(seen.near))
+    return ScheduleIdentification(who.name, (*alone,), ruled_out=tried - held)
 
 
 def _shown(

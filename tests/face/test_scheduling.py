@@ -354,6 +354,19 @@ def test_of_a_first_period_is_not_said_how_long_the_next_one_is() -> None:
     assert told[-1] == f"These rates are also those of {also}."
 
 
+def test_what_is_the_same_by_algebra_is_told_once() -> None:
+    """A share of 0 is a floor of 0."""
+    floored = identify_schedule([0.3 * cosine(min(t, 7), 7) for t in range(12)])
+    assert [fit.timing.name for fit in floored.fits] == ["stays_at_floor"]
+
+
+def test_what_may_be_is_told_by_what_is_usual() -> None:
+    """Half a cycle of 15 steps, not a whole one of 30."""
+    rates = written(lambda t: 0.1 * (t / 5 if t < 5 else cosine(t - 5, 15)), 18, ".4f")
+    such = "num_training_steps (such as 20), num_cycles (such as 0.5)."
+    assert [*identify_schedule(rates).remarks()][-1].endswith(such)
+
+
 @pytest.mark.parametrize(("rates", "expected"), LISTS, ids=lambda one: str(one)[:24])
 def test_a_list_of_rates_is_read(rates: Sequence[float], expected: str) -> None:
     """Also one that was kept in float32, and one with a warm-up before something else."""

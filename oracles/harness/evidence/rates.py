@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice, product
 from typing import Any
 
@@ -102,8 +102,10 @@ class Fit:
 
     @property
     def digits(self) -> int:
-        """How much there is to write down of it."""
-        return sum(len(written(value)) for value in (*self.settings.values(), self.base))
+        """How much there is to write down of it: counts, and what is not so by default."""
+        usual = self.schedule.settings()._asdict()
+        own = (v for n, v in self.settings.items() if type(v) is int or v != usual[n])
+        return sum(len(written(value)) for value in (*own, self.base))
 
 
 def _fit(schedule: Schedule, place: int, *others: Any) -> Fit:
@@ -303,6 +305,18 @@ def _others(fit: Fit, name: str) -> Iterator[Fit]:
         case value:
             values = [1] if value is None else []
     yield from (replace(fit, settings={**fit.settings, name: value}) for value in values)
+
+
+def apart(fits: Iterable[Fit], count: int) -> Iterator[Fit]:
+    """Without those of which the timing is, with such settings, that of one before by algebra."""
+    known: list[tuple[Any, list[float]]] = []
+    for fit in fits:
+        own = fit.schedule, fit.settings, fit.base, fit.ahead
+        each = [fit.rate(t) for t in range(LATER * count)]
+        same = (other for one, other in known if one == own)
+        if not any(all(map(partial(math.isclose, rel_tol=ROUGHLY), each, one)) for one in same):
+            yield fit
+        known.append((own, each))
 
 
 def rivals(fits: Sequence[Fit], seen: Seen) -> Iterator[Fit]:
