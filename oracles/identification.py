@@ -466,7 +466,7 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
     told = _in_turn(sieves(readings, rules, _margins(readings, rules)))
     asked = [sieve for sieve, _ in told]
     sieve, last = _best(told)
-    resting = None
+    resting, out = None, last.ruled_out
     if last.fits and (aside := sieve.aside(last.fits[0].rule)):
         resting = partial(_resting, sieve, last, aside)
         last = replace(last, fits=())
@@ -481,7 +481,7 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
     unnamed = Identification(
         readings[0].name,
         (),
-        last.ruled_out,
+        max(out, last.ruled_out),
         sieve=asked[-1],
         written=written,
         **_unsaid(readings[0], rules),
@@ -493,7 +493,7 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
             proof, _ = proven(sieve, last)
         if proof.fits:
             return _named(sieve, as_people_write(sieve, proof))
-        return replace(unnamed, ruled_out=proof.ruled_out, nearest=failed, sieve=sieve)
+        return replace(unnamed, nearest=failed, sieve=sieve)
     if last.open:
         return replace(unnamed, open=last.open, sieve=None, written=False)
     if fault:

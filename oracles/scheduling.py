@@ -81,7 +81,8 @@ class ScheduleIdentification:
         if not self.fits and self.plan is not None:
             return f"{self.name} follows {self.plan}"
         if not self.fits:
-            return f"{self.name} follows no known schedule ({self.ruled_out} were ruled out)"
+            out = f" ({self.ruled_out} were ruled out)" if self.ruled_out else ""
+            return f"{self.name} follows no known schedule{out}"
         first = self.fits[0]
         one = first.made and not self.alike  # of many schedules the simplest is told
         follows = "begins as" if first.settings and first.open else "follows"

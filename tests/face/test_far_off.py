@@ -469,3 +469,17 @@ def test_what_makes_no_finite_numbers_of_a_rate_is_no_other_rule() -> None:
     """A rate that bfloat16 holds as 1 divides by 0, in the code as in what it follows."""
     found = identify(guarded(b2=lambda beta: float(round_to("bfloat16", np.array(beta)))), ["Adam"])
     assert str(found.fits[0]) == "Adam's coupled_unscaled, beta2 in bfloat16"
+
+
+def test_what_was_ruled_out_before_an_exception_is_counted() -> None:
+    """What fits but for matrices, and fails far off, has ruled the others out all the same."""
+
+    def clipped(params: Any, grads: Any, state: Any, lr: float, wd: float) -> Any:
+        def step(w: Any, g: Any) -> Any:
+            return w - lr * (np.clip(g, -1e4, 1e4) + (wd * w if w.ndim == 1 else 0))
+
+        return [*map(step, params, grads)]
+
+    found = identify(clipped, ["SGD"])
+    assert not found.named
+    assert found.ruled_out

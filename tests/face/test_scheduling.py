@@ -1069,3 +1069,4 @@ def test_what_is_made_of_no_rates_is_not_ruled_out(name: str) -> None:
     found = identify_schedule([1.0, 0.3, 0.7, 0.1, 0.9, 0.2], [name])
     assert not found.named
     assert (found.ruled_out > 0) == (name == "ExponentialLR")
+    assert ("were ruled out" in str(found)) == (name == "ExponentialLR")
