@@ -13,6 +13,7 @@ from importlib.metadata import version
 
 from oracles.commands.command import (
     INTERRUPTED,
+    JSON,
     STATUSES,
     Parser,
     Usage,
@@ -50,12 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser.parse_args(given)
         status: int = options.run(options)
     except Usage as error:
-        refuse(in_options(str(error)))
+        refuse(in_options(str(error)), as_json=JSON in given)
         return 2
     except ModuleNotFoundError as error:
         if not (told := missing(error)):
             raise
-        refuse(told)
+        refuse(told, as_json=JSON in given)
         return 2
     except KeyboardInterrupt:  # before there was anything to report
         return INTERRUPTED

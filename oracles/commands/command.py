@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import ast
 import io
+import json
 import math
 import re
 import signal
@@ -33,6 +34,10 @@ EXTRAS = {"torch": "torch", "jinja2": "page", "distributed": "fleet", "matplotli
 """Modules that not everybody has, and which extra of this package brings each."""
 
 
+JSON = "--json"
+"""What asks for a document that ``oracles/reports`` has a schema of, errors included."""
+
+
 class Usage(ValueError):
     """The call cannot be carried out as it stands."""
 
@@ -52,6 +57,9 @@ def missing(error: ModuleNotFoundError) -> str:
 class Parser(argparse.ArgumentParser):
     """One that says which command, choice or option was meant, as all else here does."""
 
+    as_json = False
+    """Whether that is for a program."""
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             told = unknown(f"{value!r} is not known", value, map(str, action.choices))
@@ -59,6 +67,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse does, but that a word is refused by the command that does not know it."""
+        self.as_json = JSON in (args or ())
         known, left = super().parse_known_args(args, namespace)
         for word in left:
             name = word.partition("=")[0]
@@ -68,15 +77,18 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is off, and no more: ``--help`` says the rest."""
-        refuse(message, self.prog)
+        refuse(message, self.prog, as_json=self.as_json)
         self.exit(2)
 
     def _options(self) -> Sequence[str]:
         return [name for name in self._option_string_actions if name.startswith("--")]
 
 
-def refuse(message: str, who: str = "oracles") -> None:
-    """Say why a call is off: in lines of a terminal's width, in one line elsewhere."""
+def refuse(message: str, who: str = "oracles", *, as_json: bool = False) -> None:
+    """Say why a call is off: in lines of a terminal's width, in one line elsewhere; or as JSON."""
+    if as_json:
+        print(json.dumps({"error": message}, ensure_ascii=False, indent=2))
+        return
     lines = f"{who}: {message}".splitlines()  # of a program that has failed, several
     print("\n".join(shown(line, sys.stderr) for line in lines), file=sys.stderr)
 

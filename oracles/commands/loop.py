@@ -19,7 +19,9 @@ TIME_LIMIT = 60.0
 def add(commands: Any) -> None:
     """Its arguments."""
     parser = commands.add_parser(
-        "loop", help="run a function that trains: what does not hold in it?", epilog=STATUSES
+        "loop",
+        help="run a function that trains: what does not hold in it?",
+        epilog=f"{STATUSES}; what could not be told is a question that is open, and no failure",
     )
     parser.add_argument(
         "fit", metavar="MODULE:FUNCTION", help="a function that trains, without arguments"

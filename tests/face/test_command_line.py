@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import runpy
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from torch import optim
 
 import oracles
@@ -19,6 +21,9 @@ from oracles.harness.watching.faults import FAULTS
 from oracles.report import Report
 from oracles.reports.checked import show
 from oracles.reports.text import columns, plain, printed, put
+
+SCHEMA = Path(oracles.__file__).parent / "reports/error.schema.json"
+REFUSED = Draft202012Validator(json.loads(SCHEMA.read_bytes()))
 
 OFF = {
     "check LBFGS": "`oracles explain LBFGS` says what it computes",
@@ -57,6 +62,20 @@ def test_a_call_that_is_off_is_told_why(command: str, capsys: pytest.CaptureFixt
     said = capsys.readouterr()
     assert OFF[command] in said.err and not said.out
     assert said.err.count("\n") == 1  # no usage in front of it; and whole where nobody watches
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["identify gone.csv", "explain torch.optim.Adam", "check Adam", "loop x:y --seteps 3"],
+)
+def test_for_a_program_a_refusal_is_json(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(command)
+    told = capsys.readouterr().err.partition(": ")[2].strip()
+    assert refused(f"{command} --json") == 2
+    said = capsys.readouterr()
+    document = json.loads(said.out)
+    assert not list(REFUSED.iter_errors(document))
+    assert (document["error"], said.err) == (told, "")
 
 
 def test_on_a_terminal_a_refusal_is_as_wide_as_it(
