@@ -89,7 +89,10 @@ def __getattr__(name: str) -> Any:
 
         return version("optimizer-oracles")
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from oracles.naming import unknown
+
+        told = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(told if name.startswith("_") else unknown(told, name, __all__))
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

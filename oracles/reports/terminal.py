@@ -42,9 +42,10 @@ def _sum(tally: Tally) -> str:
     measured = f"; {whole.measured:,} verdicts rest on a measurement" if whole.measured else ""
     return (
         f"{sum(tally.cases.values()):,} cases, {whole.runs:,} verdicts, "
-        f"{whole.elements:,} element-steps compared; {whole.undecided_share:.2%} of the average "
-        f"verdict undecided (near overflow; {whole.edge_share:.1%} at the edge of the formats), "
-        f"{whole.below_radius_share:.1%} of the moves narrower than their radius{measured}"
+        f"{whole.elements:,} element-steps compared; {whole.undecided_share:.2%} of them are "
+        f"undecided, as rounding may take them to either side of a limit ({whole.edge_share:.1%} "
+        f"at the edge of the formats; each verdict counts alike); "
+        f"{whole.below_radius_share:.1%} of the moves are narrower than their radius{measured}"
     )
 
 

@@ -59,6 +59,14 @@ def test_in_python(call: str) -> None:
         ask()
 
 
+def test_of_the_package() -> None:
+    for name, meant in {"indentify": "identify", "Watch": "watch"}.items():
+        with pytest.raises(
+            AttributeError, match=rf"{name}' \(did you mean '{meant}'\?\); allowed: "
+        ):
+            getattr(oracles, name)
+
+
 COMMANDS = {
     "chekc": ("check", "argument COMMAND: 'chekc' is not known"),
     "check --rule Addam --jobs 1": ("Adam", "--rule='Addam' is not known"),

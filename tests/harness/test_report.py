@@ -137,7 +137,7 @@ def test_the_report_shows_what_matters() -> None:
     assert "still fails" in rows["fused-cpu-layout"]
     assert "HEALED" in rows["fused-late-gradient"]
     assert "no kernel" in text
-    assert "30.00% of the average verdict" in text.replace("\n", " ")
+    assert "30.00% of them are undecided" in text.replace("\n", " ")
     assert "25.0% at the edge" in text.replace("\n", " ")
 
 
