@@ -69,8 +69,8 @@ def drawn(explanation: Explanation) -> Figure:
     rows = ceil(len(differences) / columns)
     figure = Figure(figsize=(max(2.6 * columns, 6), 2.2 * rows + 1.1), layout="constrained")
     figure.suptitle(
-        f"{rule.name}: {rule.torch.name}, as torch computes it, beside other conventions\n"
-        f"(w from {START:g} towards the minimum of ¼(w − 1)², up to {STEPS} steps)",
+        f"{rule.name}: {rule.torch.name}, as torch computes it, beside one other convention each\n"
+        f"(w after each step, from {START:g} towards the minimum of ¼(w − 1)²)",
         fontsize="medium",
     )
     grid = figure.subplots(rows, columns, squeeze=False)
@@ -79,7 +79,7 @@ def drawn(explanation: Explanation) -> Figure:
     for axes in grid.flat[len(differences) :]:
         axes.set_axis_off()
     lines = [Line2D([], [], **style) for style in (TORCH, OTHER, RING | {"linestyle": ""})]
-    words = ["torch", "the convention", "where they part"]
+    words = ["torch", "the convention named above", "the last step before they part"]
     figure.legend(lines, words, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
@@ -99,7 +99,7 @@ def _panel(axes: Axes, rule: Rule, difference: Difference) -> None:
     if apart.size:
         last = apart[0] - 1  # in which one sees one line
         axes.plot([last], [ours[last]], **RING)
-    note = _note(difference, parted=bool(apart.size))
+    note = _note(rule, difference, parted=bool(apart.size))
     pad = 7 + 7 * len(note)
     axes.set_title(convention.name, fontsize="small", fontweight="bold", loc="left", pad=pad)
     axes.text(0, 1.02, "\n".join(note), transform=axes.transAxes, fontsize=5.5, va="bottom")
@@ -108,11 +108,13 @@ def _panel(axes: Axes, rule: Rule, difference: Difference) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _note(difference: Difference, *, parted: bool) -> list[str]:
-    """The settings of a panel, in lines that fit."""
+def _note(rule: Rule, difference: Difference, *, parted: bool) -> list[str]:
+    """The settings of both lines of a panel, in lines that fit."""
     changed = difference.example.changed if difference.example else {}
-    shown = settings({name: value for name, value in changed.items() if name != "lr"})
-    note = ", ".join(shown) or "torch's defaults, but for lr"
+    rates = list(dict.fromkeys(h.lr for h in _schedule(rule, difference)))
+    others = {name: value for name, value in changed.items() if name != "lr"}
+    lr = {"lr": rates[0]} if len(rates) == 1 else {"lr": [*rates, "..."]}
+    note = ", ".join(settings({**lr, **others}))
     return textwrap.wrap(note if parted else f"{note}: they are not seen to part here", 44)
 
 

@@ -214,6 +214,13 @@ def test_two_lines_part_where_the_ring_is() -> None:
     assert ours[ring + 1] != theirs[ring + 1]
 
 
+def test_a_picture_says_what_is_drawn_with_which_settings() -> None:
+    figure = drawn(explain("SGD", "lr_in_velocity"))
+    (axes,) = figure.axes
+    assert axes.texts[0].get_text().startswith("lr=[0.25, 0.125, ...], momentum=")
+    assert "w after each step, from 5" in figure.get_suptitle()
+
+
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     assert cli.main(["explain", *arguments]) == 0
     return capsys.readouterr().out
