@@ -79,7 +79,7 @@ def drawn(explanation: Explanation) -> Figure:
     for axes in grid.flat[len(differences) :]:
         axes.set_axis_off()
     lines = [Line2D([], [], **style) for style in (TORCH, OTHER, RING | {"linestyle": ""})]
-    words = ["torch", "the convention named above", "the last step before they part"]
+    words = ["torch", "the one named above", "their last common step"]
     figure.legend(lines, words, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
