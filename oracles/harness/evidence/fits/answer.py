@@ -13,7 +13,10 @@ IN_ORDER = (
     "Rows that are shuffled, or drawn by chance, cannot be followed: ask with rows in their order, "
     "or all of them at once."
 )
-"""What is said where no account holds."""
+"""What is said where no account holds, and the order of rows may be why."""
+
+BY_CHANCE = f"Two calls that are the same differ. {IN_ORDER}"
+"""What is said where that is seen."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class FitIdentification:
         written: hyperparameters that the code does not take and acts with.
         bias: whether it is to be said that the bias is decayed, or not.
         example: numbers on which it and torch's rule part.
+        order: what is to be said of the order of rows, where nothing fits.
     """
 
     name: str
@@ -46,6 +50,7 @@ class FitIdentification:
     written: tuple[tuple[str, float], ...] = ()
     bias: bool = False
     example: Example | None = None
+    order: str = ""
 
     def __str__(self) -> str:
         if not self.fits:
@@ -62,8 +67,7 @@ class FitIdentification:
         """What there is to say beside the answer: a line each."""
         form = [f"asked with {self.form}"] if self.form else []
         hand = [str(self.example)] if self.example else []
-        order = [] if self.fits else [IN_ORDER]
-        return [*hand, *form, *self.untold, *order]
+        return [*hand, *form, *self.untold, *filter(None, [self.order])]
 
     @property
     def torchs(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from oracles.harness.candidates import Candidate
 from oracles.harness.cases.smallest import apart
-from oracles.harness.evidence.fits.answer import Example, FitIdentification
+from oracles.harness.evidence.fits.answer import BY_CHANCE, IN_ORDER, Example, FitIdentification
 from oracles.harness.evidence.fits.hunt import Hunt
 from oracles.harness.evidence.fits.settings import (
     BATCHED,
@@ -156,4 +157,15 @@ def unknown(box: Fit, hunts: Sequence[Hunt]) -> FitIdentification:
     left = box.unknown(tuple({n for hunt in hunts for n in hunt.rule.hyper()._fields}))
     limits = f"; what {', '.join(left)} may mean is not known" if left else ""
     out = sum(hunt.ruled_out for hunt in hunts)
-    return FitIdentification(box.name, (), (), out, near, limits)
+    return FitIdentification(box.name, (), (), out, near, limits, order=order(hunts[0]))
+
+
+def order(hunt: Hunt) -> str:
+    """What is to be said of the order of rows, which nothing hangs on where any gives the same."""
+    last = hunt.settings[-1]
+    with suppress(SubjectError):
+        if hunt.evidence.random(last):
+            return BY_CHANCE
+        if hunt.evidence.in_any_order(last):
+            return ""
+    return IN_ORDER

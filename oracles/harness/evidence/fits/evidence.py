@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -64,12 +64,14 @@ class Evidence:
         return self._seen[setting]
 
     def _read(self, setting: Setting, epochs: int, **changed: float) -> list[FloatArray]:
-        given = tuple((name, changed.get(name, value)) for name, value in setting.given)
-        call = Call(self.form, setting.m, setting.batch, epochs, given)
         try:
-            return self.reading(self.box.leaves(call))
+            return self.reading(self.box.leaves(self._call(setting, epochs, **changed)))
         except (KeyError, ValueError) as error:
             raise SubjectError(f"{self.box.name} gives no weights after {epochs} epochs") from error
+
+    def _call(self, setting: Setting, epochs: int, **changed: float) -> Call:
+        given = tuple((name, changed.get(name, value)) for name, value in setting.given)
+        return Call(self.form, setting.m, setting.batch, epochs, given)
 
     def _start(self, setting: Setting) -> list[FloatArray]:
         """What no epochs give, or a learning rate of 0; else it is zero, as far as can be seen."""
@@ -85,6 +87,16 @@ class Evidence:
                 return start
         self._guessed.append(setting)
         return [np.zeros(self.data(setting).x.shape[1])] + [np.zeros(1)] * self.reading.biased
+
+    def random(self, setting: Setting) -> bool:
+        """Whether it answers a second time otherwise."""
+        return self.box.random(self._call(setting, setting.epochs))
+
+    def in_any_order(self, setting: Setting) -> bool:
+        """Whether it leads to the same if the last row comes first, but for roundings."""
+        turned = Evidence(self.box, replace(self.form, turned=True), self.reading)
+        each = zip(self.seen(setting)[1], turned.seen(setting)[1], strict=True)
+        return all(np.abs(one - other).max() <= NEAR * np.abs(one).max() for one, other in each)
 
     @property
     def start_seen(self) -> bool:

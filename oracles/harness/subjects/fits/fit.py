@@ -12,7 +12,7 @@ import inspect
 import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -170,12 +170,30 @@ class Fit:
             self._readings[call] = self._looked_for(call)
         return self._readings[call]
 
+    def random(self, call: Call) -> bool:
+        """Whether a second call that is the same has another answer.
+
+        Raises:
+            SubjectError: the code raised.
+        """
+        one, other = self.leaves(call), self._ask(call)
+        return {p: v.tobytes() for p, v in one.items()} != {
+            p: v.tobytes() for p, v in other.items()
+        }
+
+    def _chance(self, none: Call) -> str:
+        """What is drawn by chance, as calls for no epochs tell."""
+        with contextlib.suppress(SubjectError):
+            if self.random(none):
+                return " before the first epoch: its initial weights are drawn, and want a seed"
+            return ", and those for no epochs do not: it draws in its epochs, as who shuffles rows"
+        return ""
+
     def _looked_for(self, call: Call) -> list[Reading]:
-        before, again = self.leaves(call), self._ask(call)
-        if {p: v.tobytes() for p, v in before.items()} != {
-            p: v.tobytes() for p, v in again.items()
-        }:
-            raise SubjectError(f"{self.name} is random: two calls that are the same differ")
+        if self.random(call):
+            why = self._chance(replace(call, epochs=0))
+            raise SubjectError(f"{self.name} is random: two calls that are the same differ{why}")
+        before = self.leaves(call)
         after = self.leaves(Call(call.form, call.m, call.batch, call.epochs + 1, call.hyper))
         moving = {
             path: value

@@ -27,6 +27,7 @@ class Form:
             ``"across"`` (rows (k, m), labels (1, m)).
         arrays: ``"numpy"``, or torch's dtype of tensors.
         start: the shape of what it is told to start from, where it has to be told.
+        turned: whether the last row comes first.
 
     >>> x, y = Form(layout="across").data(5)
     >>> x.shape, y.shape
@@ -37,6 +38,7 @@ class Form:
     layout: str = "vector"
     arrays: str = "numpy"
     start: tuple[int, ...] = (FEATURES,)
+    turned: bool = False
 
     def __str__(self) -> str:
         """What is unusual about it, if anything."""
@@ -46,7 +48,8 @@ class Form:
     def data(self, m: int) -> tuple[Any, Any]:
         """Rows and labels, made anew each time, since code may write into them."""
         data = Data(m, self.low)
-        x, y = np.array(data.x), np.array(data.y)
+        order = slice(None, None, -1 if self.turned else 1)
+        x, y = np.array(data.x[order]), np.array(data.y[order])
         if self.layout == "column":
             y = y[:, None]
         elif self.layout == "across":
