@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+import oracles
 from oracles.harness.subjects import processes
 from oracles.harness.subjects.processes import Errand, Rank
 from oracles.harness.subjects.ranks import whole
@@ -103,6 +104,21 @@ def example(wrapper: str, micros: int, copies: int, rank: Rank) -> list[float]:
         loss.backward()  # type: ignore[no-untyped-call]
     owner.step()
     return [float(whole(p)) for p in (model.weight, model.bias)]
+
+
+def watched_shards(alike: bool, rank: Rank) -> list[str]:
+    """What is told of a right loop around ``fully_shard``, or also of its ranks."""
+    from torch.distributed.fsdp import fully_shard
+
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    fully_shard(model, mesh=mesh(Place("", f"{dist.get_world_size()} ranks", "", "cpu")))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with oracles.watch(optimizer, model=model, ranks=alike) as report:
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.randn(2, 3)).square().mean().backward()
+            optimizer.step()
+    return [*map(str, (*report.findings, *report.doubts))]
 
 
 def _wrapped(wrapper: str, model: nn.Module) -> tuple[Any, Any]:

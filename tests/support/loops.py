@@ -2814,3 +2814,47 @@ def scaled_by_as_many_as_there_are_rows(watch: Any) -> Any:
             scaler.update()
             optimizer.zero_grad()
     return model
+
+
+FUNCTIONAL = hasattr(getattr(torch, "func", None), "stack_module_state")
+"""Whether models can be called with parameters of others."""
+
+
+@where(FUNCTIONAL)
+def members_through_one_without_numbers(watch: Any) -> Any:
+    """As torch's guide to ensembles has it: the module that is called lies on the meta device."""
+    members = [mlp() for _ in range(3)]
+    weights, buffers = torch.func.stack_module_state(members)
+    base = copy.deepcopy(members[0]).to("meta")
+    optimizer = torch.optim.Adam(weights.values(), lr=0.01)
+
+    def called(own: Any, others: Any, x: torch.Tensor) -> Any:
+        return torch.func.functional_call(base, (own, others), (x,))
+
+    with watch(optimizer, loss="mean"):
+        for x, y in batches():
+            outputs = torch.func.vmap(called, in_dims=(0, 0, None))(weights, buffers, x)
+            optimizer.zero_grad()
+            F.cross_entropy(outputs.flatten(0, 1), y.repeat(3)).backward()
+            optimizer.step()
+    return members
+
+
+@where(FUNCTIONAL)
+def memory_was_estimated_before(watch: Any) -> Any:
+    """By a step of tensors that have no numbers."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, loss="mean"):
+        with FakeTensorMode():
+            other = nn.Linear(3, 2)
+            fake = torch.optim.Adam(other.parameters())
+            other(torch.randn(8, 3)).sum().backward()
+            fake.step()
+        for x, y in batches():
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    return model

@@ -65,3 +65,10 @@ def test_clipping_refuses_dtensors_beside_plain_ones() -> None:
     there("DTensor")
     for said in processes.ask(2, errands.mixed):
         assert "got mixed torch.Tensor and DTensor" in said
+
+
+@pytest.mark.parametrize("alike", [False, True])
+def test_a_right_loop_around_shards_is_not_accused(alike: bool) -> None:
+    """Whose ranks have other parts, and whose whole parameters are given back after each pass."""
+    there("fully_shard")
+    assert processes.ask(2, errands.watched_shards, alike) == [[], []]

@@ -17,12 +17,16 @@ from oracles.rule import Rule
 def accepted(box: BlackBox, rule: Rule) -> frozenset[str]:
     """Those hyperparameters of a rule that code can be given, as far as it does not refuse them.
 
-    bitsandbytes' Adagrad has torch's arguments, and raises unless ``lr_decay`` is 0.
+    bitsandbytes' Adagrad has torch's arguments, and raises unless ``lr_decay`` is 0; what is always
+    Nesterov's takes no dampening, and raises without a momentum.
     """
     takes = box.takes(rule)
     some = takes & {"lr"}
-    if _answers(box, rule, takes) or not _answers(box, rule, some):
+    if _answers(box, rule, takes):
         return takes
+    if not _answers(box, rule, some):
+        but = (takes - {name} for name in sorted(takes))
+        return next((left for left in but if _answers(box, rule, left)), takes)
     for name in sorted(takes - some):
         if _answers(box, rule, some | {name}):
             some |= {name}

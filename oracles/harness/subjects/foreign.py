@@ -135,25 +135,31 @@ class ForeignOptimizer:
         with answering():
             parameters = list(inspect.signature(self.make).parameters.values())
             named = [p.name for p in parameters[1:] if p.kind not in OTHERS]
-            if isinstance(self.make, type):
-                named = [*arguments_of(self.make)]
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return tuple(named)
-        made = next(filter(None, map(self._made, ({}, LEAST))), None)
+        made = self._made(self._bare)
         defaults = arguments_of(type(made)) | getattr(made, "defaults", {}) if made else {}
+        if isinstance(self.make, type):
+            behind = {**arguments_of(self.make), **self._bare}
+            named += [n for n in behind if made is None or self._made(self._bare | {n: behind[n]})]
         tried = [name for name, value in defaults.items() if self._hears(name, value)]
         return tuple(dict.fromkeys([*named, *tried]))
+
+    @cached_property
+    def _bare(self) -> dict[str, float]:
+        """With how little it is made, if it is: a learning rate that is fixed is refused."""
+        return {} if self._made({}) else LEAST
 
     def _hears(self, name: str, value: Any) -> bool:
         """Whether it takes an argument by that name, and does not pass over it.
 
         A ``**`` takes any, also what is called otherwise among its own arguments.
         """
-        made = self._made({**LEAST, name: value})
+        made = self._made({**self._bare, name: value})
         before = getattr(made, "defaults", {}).get(name)
         if made is None or isinstance(before, bool) or not isinstance(before, int | float):
             return made is not None
-        other = self._made({**LEAST, name: before / 2 or 0.5})
+        other = self._made({**self._bare, name: before / 2 or 0.5})
         return other is None or other.defaults.get(name) != before
 
     def _made(
@@ -242,7 +248,8 @@ class ForeignOptimizer:
     def unread(self, rule: Rule) -> dict[str, Any]:
         """What it calls numbers that the rule does not have, and their defaults."""
         known = self.arguments(rule).values()
-        return numbers(self._defaults, {*known, *self.names.values(), *self.fixed})
+        own = {name: self._defaults[name] for name in self.accepts if name in self._defaults}
+        return numbers(own, {*known, *self.names.values(), *self.fixed})
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
         """As every black box, on one thread; a step that raises without a closure is given one."""
