@@ -2858,3 +2858,19 @@ def memory_was_estimated_before(watch: Any) -> Any:
             F.cross_entropy(model(x), y).backward()
             optimizer.step()
     return model
+
+
+@right
+def rows_weighted_by_their_counts(watch: Any) -> Any:
+    """As ``scale_grad_by_freq`` does it, by hand; twos are the number of micro-batches, too."""
+    model = nn.Linear(3, 4, bias=False)
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean", accumulation=2):
+        for _ in range(3):
+            optimizer.zero_grad()
+            for x, y in batches(2):
+                (F.cross_entropy(model(x), y) / 2).backward()
+            assert model.weight.grad is not None
+            model.weight.grad /= torch.tensor([1.0, 2.0, 2.0, 2.0])[:, None]
+            optimizer.step()
+    return model

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import takewhile
@@ -58,6 +58,31 @@ class Movement(NamedTuple):
     divided: str = ""
     multiplied: str = ""
     behind: tuple[int, ...] = ()
+
+
+_HALF = float(FORMATS["float16"].u)
+_NORMAL = 2.0**-14
+"""Below it a product in float16 is rounded by more than its unit of roundoff."""
+
+_SMALLEST = math.ulp(0.0)
+
+
+def multiplied(value: float, seen: Iterable[tuple[float, float]]) -> float | None:
+    """The product of all factors between what a number was left as and what it was then found as.
+
+    None if one was infinite or nan, or had become 0 by what is left out, which hides all factors
+    after that.
+
+    >>> multiplied(4.0, [(2.0, 1.0), (0.5, 0.5)]), multiplied(4.0, [(4.0, 0.0), (0.0, 0.0)])
+    (0.25, None)
+    """
+    factor = 1.0
+    for found, left in seen:
+        if not math.isfinite(value) or not (value or factor == found == 0):
+            return None
+        factor *= found / value if value else 1.0
+        value = left
+    return factor
 
 
 def unit(dtype: str) -> float:
@@ -237,36 +262,47 @@ class Update:
     def _fates(self, backward: Backward) -> set[bool | None]:
         return {self.kept(backward, p) for p in self.parameters} - {None}
 
-    @cached_property
+    @property
     def factor(self) -> float | None:
         """What the gradients were multiplied with after the last pass, clipping left out.
 
         None if that is no one number.
         """
-        if not self.landed:
-            return None
-        last = self.landed[-1]
-        found = [f for p in self.parameters if (f := self._factor(last, p)) is not None]
-        if not found or max(found) - min(found) > ROUNDINGS * self.unit * abs(found[0]):
-            return None
-        return found[0]
+        return None if self.uneven or not self._factors else self._factors[0]
 
-    def _factor(self, last: Backward, parameter: int) -> float | None:
+    @property
+    def uneven(self) -> bool:
+        """Whether elements of the gradients were multiplied with different numbers."""
+        found = self._factors
+        return bool(found) and not all(self.near(factor, found[0]) for factor in found)
+
+    @cached_property
+    def _factors(self) -> tuple[float, ...]:
+        """For each element that was looked at, what it was multiplied with after the last pass."""
+        if not self.landed:
+            return ()
+        return tuple(f for p in self.parameters for f in self._multiplied(self.landed[-1], p))
+
+    def _multiplied(self, last: Backward, parameter: int) -> Iterator[float]:
         left = last.after(parameter)
         if left is None or not self.kept(last, parameter):
-            return None
-        place = max(range(len(left.values)), key=lambda n: abs(left.values[n]))
-        factor, value = 1.0, left.values[place]
-        for event in self.after(last.ended):
-            if event.look is None:
-                continue
-            until = event.before if isinstance(event, Clipped) else event.look
-            now, then = until.gradient(parameter), event.look.gradient(parameter)
-            if now is None or then is None or not value or not math.isfinite(value):
-                return None
-            factor *= now.values[place] / value
-            value = then.values[place]
-        return factor
+            return
+        pairs = [
+            (
+                (e.before if isinstance(e, Clipped) else e.look).gradient(parameter),
+                e.look.gradient(parameter),
+            )
+            for e in self.after(last.ended)
+            if e.look is not None
+        ]
+        if not all(now and then for now, then in pairs):
+            return
+        least = min(max(map(abs, left.values)), _NORMAL if self.unit == _HALF else _SMALLEST)
+        for place, value in enumerate(left.values):
+            seen = [(now.values[place], then.values[place]) for now, then in pairs if now and then]
+            factor = multiplied(value, seen)
+            if abs(value) >= least and factor is not None:
+                yield factor
 
     def near(self, value: float | None, target: float) -> bool:
         """Whether a product of factors is a number, but for roundings."""

@@ -300,7 +300,13 @@ def unread(loop: Loop) -> Iterator[str]:
     """It is said what a step follows, and the losses cannot be read."""
     if loop.log.meant.loss:
         for which, dark in loop.where(lambda u: u.landed and not shares(u)):
+            uneven = [update for update in dark if update.uneven]
+            why = (
+                "after the last pass their gradients are changed, by no one factor"
+                if len(uneven) == len(dark)
+                else "they are put together of several, or in a way that is not known"
+            )
             yield (
                 f"whether {which} {verb(dark, 'follows', 'follow')} the {loop.log.meant.loss} of "
-                "the losses: they are put together of several, or in a way that is not known"
+                f"the losses: {why}"
             )

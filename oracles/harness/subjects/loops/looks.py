@@ -17,7 +17,8 @@ from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.watching.events import UNSEEN, Elements, Look, Places, Seen
 
 ELEMENTS = 4
-"""So many elements of each tensor are looked at: those with the largest gradients there were."""
+"""So many elements of each tensor are looked at: in each of as many parts of it, that with the
+largest gradient there was."""
 
 WIDE = 2**16
 """Among so many elements the largest are looked for."""
@@ -214,7 +215,7 @@ class Looks:
         first, now = self.first[number], self.tensors[number].detach()
         if first is None or first.shape != now.shape or first.device != now.device:
             return False
-        return bool(torch.equal(first, now))
+        return in_memory(local(now)) and bool(torch.equal(first, now))
 
 
 class Reader:
@@ -457,9 +458,21 @@ def readable(tensor: torch.Tensor) -> bool:
         not is_lazy(tensor)
         and tensor.layout is torch.strided
         and tensor.is_floating_point()
-        and tensor.device.type != "meta"
-        and local(tensor).numel() > 0
+        and in_memory(local(tensor))
     )
+
+
+def in_memory(tensor: torch.Tensor) -> bool:
+    """Whether it has elements, and they lie in memory.
+
+    Those of meta and of fake tensors do not, nor do those of a whole parameter that
+    ``fully_shard`` has given back after a pass: to read these ends the process.
+    """
+    try:
+        storage = tensor.untyped_storage()
+    except (NotImplementedError, RuntimeError):  # of what stands for other tensors, as in vmap
+        return False
+    return storage.device.type != "meta" and tensor.numel() > 0 and storage.nbytes() > 0
 
 
 def local(tensor: Any) -> torch.Tensor:
@@ -469,11 +482,13 @@ def local(tensor: Any) -> torch.Tensor:
 
 
 def _largest(gradient: torch.Tensor) -> torch.Tensor:
-    """Where the largest elements are, among :data:`WIDE` of them at most."""
+    """Where in each part the largest element is, among :data:`WIDE` of all at most."""
     flat = local(gradient).flatten()
     apart = max(1, flat.numel() // WIDE)
     sizes = torch.nan_to_num(flat[::apart].float().abs(), nan=0.0, posinf=0.0)
-    return sizes.topk(min(ELEMENTS, sizes.numel())).indices * apart
+    parts = sizes.tensor_split(min(ELEMENTS, sizes.numel()))
+    starts = accumulate(map(torch.Tensor.numel, parts[:-1]), initial=0)
+    return torch.stack([part.argmax() + n for part, n in zip(parts, starts, strict=True)]) * apart
 
 
 def _spread(gradient: torch.Tensor) -> torch.Tensor:
@@ -492,6 +507,11 @@ def _taken(tensor: Any, where: torch.Tensor) -> list[float]:
     return found
 
 
+def dealt_out(tensor: Any) -> bool:
+    """Whether ranks are to have different parts of a tensor."""
+    return not all(placement.is_replicate() for placement in getattr(tensor, "placements", ()))
+
+
 def all_finite(tensor: torch.Tensor) -> bool:
     """Whether all elements are numbers: their sum is one, or else each is looked at."""
     if not readable(tensor):
@@ -501,8 +521,11 @@ def all_finite(tensor: torch.Tensor) -> bool:
 
 
 def mark(tensor: torch.Tensor) -> int:
-    """A number made of all bits of a tensor: where it is another, the bits are others."""
-    if not readable(tensor):
+    """A number made of all bits of a tensor: where it is another, the bits are others.
+
+    Of one that is dealt out to ranks, each of which has another part, it is 0.
+    """
+    if dealt_out(tensor) or not readable(tensor):
         return 0
     bits = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.int8}
     flat = local(tensor).contiguous().flatten().view(bits[tensor.element_size()])

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.nn.parameter import is_lazy
 
-from oracles.harness.subjects.loops.looks import Looks, Some, mark
+from oracles.harness.subjects.loops.looks import Looks, Some, dealt_out, mark
 from oracles.harness.subjects.loops.losses import parameters
 from oracles.harness.watching.events import (
     Built,
@@ -243,7 +243,7 @@ class Recorder:
     def tell(self, number: int, own: Look) -> None:
         """Keep what other processes are told of a step that was just made."""
         members = [p for group in self.optimizers[number].param_groups for p in group["params"]]
-        places = [self.looks.number(p) for p in members]
+        places = [None if dealt_out(p) else self.looks.number(p) for p in members]
         used = next(
             e for e in reversed(self.events) if isinstance(e, Used) and e.optimizer == number
         )
@@ -419,6 +419,6 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, bool | int | float) else ()
 
 
-def _values(look: Look | None, parameter: int) -> Values:
-    found = look.gradient(parameter) if look else None
+def _values(look: Look | None, parameter: int | None) -> Values:
+    found = None if look is None or parameter is None else look.gradient(parameter)
     return found.values if found and all(map(math.isfinite, found.values)) else ()
