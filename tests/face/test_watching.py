@@ -186,18 +186,20 @@ def test_what_is_allowed_is_not_told() -> None:
     assert report.to_json()["allowed"] == ["never cleared"]
 
 
-def test_what_is_a_question_of_intention_is_no_fault() -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_is_a_question_of_intention_is_no_fault(count: int) -> None:
+    """Nor is it asked where losses are divided by their number."""
     model = mlp()
     optimizer = sgd(model)
     with oracles.watch(optimizer, model=model) as report:
         for n, (x, y) in enumerate(batches()):
-            F.cross_entropy(model(x), y).backward()
+            (F.cross_entropy(model(x), y) / count).backward()
             if n % 2:
                 optimizer.step()
                 optimizer.zero_grad()
     assert report.ok
-    assert [doubt.name for doubt in report.doubts] == ["sum or mean of the passes"]
-    assert report.doubts[0].advice == 'loss="mean" or loss="sum"'
+    doubts = [(doubt.name, doubt.advice) for doubt in report.doubts]
+    assert doubts == [("sum or mean of the passes", 'loss="mean" or loss="sum"')] * (count == 1)
 
 
 @pytest.mark.parametrize(
@@ -263,6 +265,25 @@ def test_a_multiple_of_the_mean_is_asked_about() -> None:
     found = asked(partial(by_steps, loss=half), loss="mean")
     assert found == ["a multiple of the mean: " + said.format(2)]
     assert asked(by_steps, loss="mean") == []
+
+
+@pytest.mark.parametrize(("share", "count"), [(1.0, 0), (0.7, 1)])
+def test_all_tokens_of_a_step_are_a_count(share: float, count: int) -> None:
+    """By which sums of micro-batches are divided that have different numbers of them."""
+
+    def train(model: nn.Module, optimizer: Any) -> None:
+        for _ in range(2):
+            optimizer.zero_grad()
+            micros = [(x, y.clone()) for x, y in batches(3)]
+            for n, (_, y) in enumerate(micros):
+                y[: n + 1] = -100
+            tokens = sum(int((y >= 0).sum()) for _, y in micros)
+            for x, y in micros:
+                (F.cross_entropy(model(x), y, reduction="sum") * share / tokens).backward()
+            optimizer.step()
+
+    found = asked(train, loss="mean")
+    assert [one.partition(":")[0] for one in found] == count * ["a multiple of the mean"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 from oracles.harness.arithmetic.formats import DTYPES, round_to
 from oracles.harness.watching.events import Begun, Derived, Gradient
 from oracles.harness.watching.loop import NOWHERE, Loop, Update, listed, of, steps, verb
+from oracles.harness.watching.losses import means
 from oracles.harness.watching.parameters import replaced
 
 
@@ -252,10 +253,10 @@ def unused(loop: Loop) -> Iterator[str]:
 
 
 def summed(loop: Loop) -> Iterator[str]:
-    """Several passes make a step, and nobody says what of."""
+    """Several passes make a step that is not the mean of their losses, and nobody says of what."""
     if loop.log.meant.loss or loop.log.meant.accumulation:
         return
-    for which, several in loop.where(lambda u: len(u.landed) > 1):
+    for which, several in loop.where(lambda u: len(u.landed) > 1 and not means(u)):
         counts = listed([str(n) for n in sorted({len(u.landed) for u in several})])
         yield f"whether {which} were to follow the sum of {counts} backward passes"
 

@@ -260,9 +260,12 @@ def multiple(loop: Loop) -> Iterator[str]:
 
 
 def _is_part_of_sums(update: Update, found: tuple[Share, ...]) -> bool:
-    """Whether sums of several losses a row are divided by no number of rows, losses or passes."""
+    """Whether sums of several losses a row are divided by no number of rows, losses or passes.
+
+    Nor by all rows or losses that the step has.
+    """
     open_ = all(share.reduction == SUM and share.whole is None for share in found)
-    counts = {1.0} | {
+    counts = {1.0, sum(share.rows for share in found), sum(share.elements for share in found)} | {
         each * passes
         for share in found
         for each in (share.rows, share.elements)
