@@ -6,6 +6,7 @@ import json
 import math
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -432,3 +433,94 @@ def test_a_margin_that_holds_anything_proves_nothing() -> None:
     wide = Margin(10**13)
     assert all(evidence.within(loop, wide, setting)[0] for setting in hunt.full)
     assert not hunt.speaks(loop, wide)
+
+
+# --- what shows in other numbers, or in the end ---
+
+
+def stepping(
+    move: Callable[..., Any], stops: Callable[[float, float], bool] = lambda loss, before: False
+) -> Callable[..., Any]:
+    """A loop on half a mean of squares that moves by what is made of its numbers."""
+
+    def fit(X: Any, y: Any, lr: float, wd: float, epochs: int) -> Any:
+        w, before = np.zeros(X.shape[1]), math.inf
+        for epoch in range(epochs):
+            off = X @ w - y
+            loss = off @ off / len(y) / 2
+            if stops(loss, before):
+                break
+            w, before = w - move(X.T @ off / len(y), w, lr, wd, len(y), epoch), loss
+        return w
+
+    return fit
+
+
+def test_such_a_loop_is_torchs_and_it_is_told_where_that_was_seen() -> None:
+    found = oracles.identify(stepping(lambda g, w, lr, wd, m, epoch: lr * (g + wd * w)))
+    assert found.torchs and found.loop is not None and (seen := found.loop.seen) is not None
+    assert (seen.hyper["lr"], seen.rows, seen.epochs) == ((1e-4, 1.0), (2, 1000), 60)
+    assert seen.hyper["weight_decay"] == (0.0, 4.0) and seen.gradients > 5
+    assert f"seen with {seen}" in render(found, width=1000)
+    assert found.to_json()["loop"]["seen"]["hyper"] == seen.hyper
+
+
+FAR: dict[str, tuple[Any, str]] = {
+    "no rate is above a tenth": (
+        stepping(lambda g, w, lr, wd, m, epoch: min(lr, 0.1) * (g + wd * w)),
+        "lr=1, weight_decay=1e-06 over 5 epochs",
+    ),
+    "no gradient is longer than 1": (
+        stepping(lambda g, w, lr, wd, m, epoch: lr * (g / max(1, np.linalg.norm(g)) + wd * w)),
+        "lr=1, weight_decay=1e-06 over 5 epochs",
+    ),
+    "no decay is above 1": (
+        stepping(lambda g, w, lr, wd, m, epoch: lr * (g + min(wd, 1) * w)),
+        "lr=0.02, weight_decay=4 over 5 epochs",
+    ),
+    "no rate is below a thousandth": (
+        stepping(lambda g, w, lr, wd, m, epoch: max(lr, 1e-3) * (g + wd * w)),
+        "lr=0.0001, weight_decay=0.9 over 5 epochs",
+    ),
+    "the rate is halved in the end": (
+        stepping(lambda g, w, lr, wd, m, epoch: lr / (1 + (epoch > 4)) * (g + wd * w)),
+        "lr=0.02, weight_decay=0.9 over 60 epochs",
+    ),
+    "it ends where a loss stays": (
+        stepping(
+            lambda g, w, lr, wd, m, epoch: lr * (g + wd * w),
+            lambda loss, before: abs(loss - before) < 1e-4,
+        ),
+        "lr=0.02, weight_decay=0.9 over 60 epochs",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FAR)
+def test_what_is_another_far_off_is_not_named(what: str) -> None:
+    fit, where = FAR[what]
+    found = asked(fit)
+    assert not (found.fits or found.torchs or found.example)
+    assert f"but with {where} nothing known holds" in str(found)
+
+
+def test_numbers_by_hand_agree_with_what_is_said() -> None:
+    """What is shown to be worked by hand was asked as well."""
+
+    def fit(X: Any, y: Any, lr: float, wd: float, epochs: int) -> Any:
+        w = np.zeros(X.shape[1])
+        for _ in range(epochs):
+            w = w - (0.1 if lr == 0.5 else lr) * (X.T @ (X @ w - y) / len(y) + wd * w)
+        return w
+
+    found = asked(fit)
+    assert not found.fits
+    assert "but with numbers by hand nothing known holds" in str(found)
+
+
+def test_many_rows_may_be_something_else() -> None:
+    over = stepping(lambda g, w, lr, wd, m, epoch: lr * (g + wd / (m if m > 200 else 1) * w))
+    found = asked(over)
+    assert not found.torchs and found.seen is not None
+    assert "this holds on few rows; on 1,000 it follows no known account" in str(found)
+    assert found.seen.rows[1] < 1000

@@ -101,6 +101,10 @@ class Loop:
         }
         return h._replace(**scaled, batch_size=rows)
 
+    def slope(self, data: Data, point: Point) -> Point:
+        """The gradient of the loss on all rows."""
+        return _Descent(self.loss, data, [], [*point], PLAIN).gradient((0, data.m))
+
     def run(
         self, data: Data, plan: Plan, h: Hyper, start: Point, numbers: Numbers
     ) -> Iterator[Point]:
@@ -171,10 +175,11 @@ class _Descent:
         """
         for batch in self.steps:
             if part == 0:
-                self._current = self._gradient(batch)
+                self._current = self.gradient(batch)
             yield self._current[part]
 
-    def _gradient(self, batch: Batch) -> list[Array]:
+    def gradient(self, batch: Batch) -> list[Array]:
+        """On the rows of a batch."""
         rows = slice(*batch)
         n = batch[1] - batch[0]
         designs = (self.data.x[rows], ones(n))[: len(self.point)]

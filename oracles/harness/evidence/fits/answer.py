@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from oracles.harness.evidence.fits.hunt import Partial
+from oracles.harness.evidence.fits.settings import Setting
 from oracles.harness.training.batches import FULL
 from oracles.harness.training.loop import Loop
 
@@ -37,6 +39,7 @@ class FitIdentification:
         bias: whether it is to be said that the bias is decayed, or not.
         example: numbers on which it and torch's rule part.
         order: what is to be said of the order of rows, where nothing fits.
+        seen: with what it was asked; None where nothing fits.
     """
 
     name: str
@@ -51,6 +54,7 @@ class FitIdentification:
     bias: bool = False
     example: Example | None = None
     order: str = ""
+    seen: Seen | None = None
 
     def __str__(self) -> str:
         if not self.fits:
@@ -67,7 +71,8 @@ class FitIdentification:
         """What there is to say beside the answer: a line each."""
         form = [f"asked with {self.form}"] if self.form else []
         hand = [str(self.example)] if self.example else []
-        return [*hand, *form, *self.untold, *filter(None, [self.order])]
+        seen = [f"seen with {self.seen}; what it does beyond was not asked"] if self.seen else []
+        return [*hand, *form, *self.untold, *filter(None, [self.order]), *seen]
 
     @property
     def torchs(self) -> bool:
@@ -84,6 +89,7 @@ class FitIdentification:
             "form": self.form,
             "written": dict(self.written),
             "example": asdict(self.example) if self.example else None,
+            "seen": asdict(self.seen) if self.seen else None,
         }
 
 
@@ -112,6 +118,46 @@ def _told(loop: Loop, *, bias: bool = False) -> str:
     words += f", {loop.batches}" if loop.batches != FULL else ""
     words += f"; the bias is {'decayed, too' if loop.bias_decayed else 'not decayed'}" * bias
     return words
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a loop was given.
+
+    Attributes:
+        hyper: ranges of each hyperparameter that it takes.
+        rows: how many, at least and at most.
+        epochs: how many, at most.
+        gradients: how long one of all rows was, at most.
+
+    >>> print(Seen({"lr": (0.0001, 1.0)}, (2, 1000), 60, 6.12))
+    lr from 0.0001 to 1, 2 to 1,000 rows, up to 60 epochs, gradients of a length of up to 6.1
+    """
+
+    hyper: Mapping[str, tuple[float, float]]
+    rows: tuple[int, int]
+    epochs: int
+    gradients: float
+
+    @classmethod
+    def of(cls, asked: Sequence[Setting], gradients: float) -> Seen:
+        """What is in some settings."""
+        given = [dict(setting.given) for setting in asked]
+        names = [name for name, value in given[0].items() if not isinstance(value, bool)]
+        values = {name: [float(one[name]) for one in given] for name in names}
+        rows = [setting.m for setting in asked]
+        return cls(
+            {name: (min(some), max(some)) for name, some in values.items()},
+            (min(rows), max(rows)),
+            max(setting.epochs[-1] for setting in asked),
+            gradients,
+        )
+
+    def __str__(self) -> str:
+        hyper = (f"{name} from {low:g} to {high:g}" for name, (low, high) in self.hyper.items())
+        rows = "{:,} to {:,} rows".format(*self.rows)
+        length = f"gradients of a length of up to {self.gradients:.2g}"
+        return ", ".join([*hyper, rows, f"up to {self.epochs} epochs", length])
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,18 @@ import numpy as np
 
 from oracles.harness.candidates import Candidate
 from oracles.harness.cases.smallest import apart
-from oracles.harness.evidence.fits.answer import BY_CHANCE, IN_ORDER, Example, FitIdentification
+from oracles.harness.evidence.fits.answer import (
+    BY_CHANCE,
+    IN_ORDER,
+    Example,
+    FitIdentification,
+    Seen,
+)
 from oracles.harness.evidence.fits.hunt import Hunt
 from oracles.harness.evidence.fits.settings import (
     BATCHED,
+    CROWD,
+    LONG,
     MANY,
     ROWS,
     Setting,
@@ -32,8 +40,11 @@ def answered(hunt: Hunt, loops: list[Loop]) -> FitIdentification:
     rest = [s for s in hunt.settings if s not in hunt.full]
     everywhere = hunt.sifted(list(hunt.batched(loops)), hunt.settings)
     proven = [loop for loop in everywhere if hunt.holds(loop, rest)]
-    limits = "" if proven else f"; {LIMITS[rest[0].m]}"
-    left = proven or [replace(loop, batches=FULL) for loop in loops]
+    whole = hunt.sifted(proven, hunt.crowded) if proven else []
+    limits = "" if whole else f"; {LIMITS[CROWD if proven else rest[0].m]}"
+    left = whole or proven or [replace(loop, batches=FULL) for loop in loops]
+    asked = [*(hunt.settings if proven else hunt.full), *hunt.far, *(hunt.crowded if whole else ())]
+    short = [setting for setting in hunt.far if setting.epochs[-1] < LONG]
     fits = simplest(left)
     flags = {loop.bias_decayed for loop in left if loop.candidate.names == fits[0].candidate.names}
     form = str(hunt.evidence.form)
@@ -48,6 +59,7 @@ def answered(hunt: Hunt, loops: list[Loop]) -> FitIdentification:
         written=tuple(hunt.evidence.box.values.items()),
         bias=hunt.evidence.biased and hunt.decaying and len(flags) == 1,
         example=example(hunt, fits[0]),
+        seen=Seen.of(asked, hunt.evidence.steepest(fits[0], short)),
     )
 
 
@@ -56,6 +68,8 @@ LIMITS = {
     "in another order?)",
     MANY: f"this holds on {ROWS} rows; on {MANY} it follows no known account (has it batches of a "
     "size of its own?)",
+    CROWD: f"this holds on few rows; on {CROWD:,} it follows no known account (has it batches of a "
+    "size of its own, or is it another where rows are many?)",
 }
 """What is said where an account holds on few rows only."""
 

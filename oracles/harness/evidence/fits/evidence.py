@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -51,13 +51,13 @@ class Evidence:
         return Data(setting.m, self.form.low)
 
     def seen(self, setting: Setting) -> tuple[list[FloatArray], list[FloatArray]]:
-        """The start, and weights and bias end to end after each epoch, as far as they are shown.
+        """The start, and weights and bias end to end after each epoch that is asked, if shown.
 
         Raises:
             SubjectError: the code raised.
         """
         if setting not in self._seen:
-            rows = [self._read(setting, epochs) for epochs in range(1, setting.epochs + 1)]
+            rows = [self._read(setting, epochs) for epochs in setting.epochs]
             hidden = [np.zeros(1)] * self.reading.hidden
             start = [*self._start(setting), *hidden]
             self._seen[setting] = start, [np.concatenate(row) for row in rows]
@@ -90,13 +90,21 @@ class Evidence:
 
     def random(self, setting: Setting) -> bool:
         """Whether it answers a second time otherwise."""
-        return self.box.random(self._call(setting, setting.epochs))
+        return self.box.random(self._call(setting, setting.epochs[-1]))
 
     def in_any_order(self, setting: Setting) -> bool:
         """Whether it leads to the same if the last row comes first, but for roundings."""
         turned = Evidence(self.box, replace(self.form, turned=True), self.reading)
         each = zip(self.seen(setting)[1], turned.seen(setting)[1], strict=True)
         return all(np.abs(one - other).max() <= NEAR * np.abs(one).max() for one, other in each)
+
+    def answers(self, setting: Setting) -> bool:
+        """Whether it does, in finite numbers."""
+        try:
+            _, rows = self.seen(setting)
+        except SubjectError:
+            return False
+        return bool(np.isfinite(rows).all())
 
     @property
     def start_seen(self) -> bool:
@@ -143,11 +151,10 @@ class Evidence:
 
     def _distances(self, loop: Loop, setting: Setting) -> Iterator[float]:
         """How far the answer after each epoch is from an account's, in terms of its largest."""
-        start, rows = self.seen(setting)
-        run = loop.run(self.data(setting), setting.plan(loop.batches), setting.h, start, PLAIN)
+        _, rows = self.seen(setting)
         with np.errstate(all="ignore"):
-            for row, point in zip(rows, run, strict=True):
-                expected = np.concatenate(self.shown(point))
+            for row, point in zip(rows, self._points(loop, setting, PLAIN), strict=True):
+                expected = np.concatenate(point)
                 off = np.abs(row - expected).max() / np.abs(expected).max()
                 yield float(off) if off < np.inf else np.inf
 
@@ -168,26 +175,41 @@ class Evidence:
 
     def _course(self, loop: Loop, setting: Setting, decay: float) -> FloatArray:
         """Where an account leads after each epoch, end to end, with that weight decay."""
+        run = self._points(loop, setting, PLAIN, weight_decay=decay)
+        return np.concatenate([np.concatenate(point) for point in run])
+
+    def _points(
+        self, loop: Loop, setting: Setting, numbers: Numbers, **changed: float
+    ) -> Iterator[Sequence[Any]]:
+        """What an account shows after each epoch that is asked, maybe with another number."""
         start, plan = self.seen(setting)[0], setting.plan(loop.batches)
-        h = setting.h._replace(weight_decay=decay)
-        run = loop.run(self.data(setting), plan, h, start, PLAIN)
-        return np.concatenate([np.concatenate(self.shown(point)) for point in run])
+        run = loop.run(self.data(setting), plan, setting.h._replace(**changed), start, numbers)
+        for epoch, point in enumerate(run, 1):
+            if epoch in setting.epochs:
+                yield self.shown(point)
 
     def within(self, loop: Loop, margin: Margin, setting: Setting) -> tuple[bool, bool]:
         """Whether the answers are within an account's margin, and whether that says something."""
-        start, rows = self.seen(setting)
+        _, rows = self.seen(setting)
         numbers = Numbers.enclosed(self.dtype(setting), margin)
-        plan = setting.plan(loop.batches)
         known = []
-        for row, point in zip(
-            rows, loop.run(self.data(setting), plan, setting.h, start, numbers), strict=True
-        ):
-            shown = self.shown(point)
+        for row, shown in zip(rows, self._points(loop, setting, numbers), strict=True):
             mid, rad = (np.concatenate([getattr(p, end) for p in shown]) for end in ("mid", "rad"))
             if not holds(mid, rad, row).all():
                 return False, True
             known.append(bool((rad <= NEAR * np.abs(mid).max()).all()))
         return True, any(known[1:] or known)
+
+    def steepest(self, loop: Loop, settings: Iterable[Setting]) -> float:
+        """The length of the longest gradient on all rows before a step, where an account leads."""
+        longest = 0.0
+        for setting in settings:
+            data, start = self.data(setting), self.seen(setting)[0]
+            run = loop.run(data, setting.plan(loop.batches), setting.h, start, PLAIN)
+            for point in (start, *list(run)[:-1]):
+                slope = np.concatenate(loop.slope(data, point))
+                longest = max(longest, float(np.linalg.norm(slope)))
+        return longest
 
     def dtype(self, setting: Setting) -> str:
         """What it computes in: float32, if that holds all its answers."""

@@ -9,7 +9,16 @@ from itertools import product
 
 from oracles.harness.candidates import MOST, Candidate, candidates
 from oracles.harness.evidence.fits.evidence import Evidence
-from oracles.harness.evidence.fits.settings import FEWER, ROWS, TOLD, UNTOLD, Setting, firsts
+from oracles.harness.evidence.fits.settings import (
+    FEWER,
+    ROWS,
+    TOLD,
+    UNTOLD,
+    Setting,
+    crowded,
+    far_off,
+    firsts,
+)
 from oracles.harness.evidence.sifting import MARGINS
 from oracles.harness.oracle import Margin
 from oracles.harness.training.batches import Batches
@@ -104,6 +113,17 @@ class Hunt:
         return [s for s in self.settings if s.m in (ROWS, FEWER)]
 
     @cached_property
+    def far(self) -> list[Setting]:
+        """What is asked last on few rows, as far as it is answered."""
+        return [s for s in far_off(self.rule, self.settings) if self.evidence.answers(s)]
+
+    @cached_property
+    def crowded(self) -> list[Setting]:
+        """What is asked last on many rows, if it is answered."""
+        setting = crowded(self.evidence.box, self.settings)
+        return [setting] if self.evidence.answers(setting) else []
+
+    @cached_property
     def candidates(self) -> list[Candidate]:
         """Those that some setting asks for."""
         asked = {
@@ -160,7 +180,8 @@ class Hunt:
 
     def _note(self, loops: list[Loop], setting: Setting) -> None:
         """Remember which account came closest where none held any more, if one ever did."""
-        number = self.settings.index(setting)
+        asked = self.settings
+        number = asked.index(setting) if setting in asked else len(asked)
         for loop in loops if number and not self.scaled else []:
             near = Partial(number, -self.evidence.farthest(loop, setting), loop, setting.what)
             self.nearest = near if self.nearest is None else max(self.nearest, near)
@@ -181,6 +202,10 @@ class Hunt:
         """
         short = self.evidence.dtype(self.full[0]) == "float32"
         return MARGINS if short else MARGINS[:1]
+
+    def lasting(self, loops: list[Loop]) -> list[Loop]:
+        """The accounts that hold far off as well."""
+        return self.sifted(loops, self.far) if loops else []
 
     def speaks(self, loop: Loop, margin: Margin) -> bool:
         """Whether an account's margin holds all answers on few rows, and is narrow for most."""

@@ -81,8 +81,9 @@ class Search:
             hunt = Hunt(evidence, rule, settings(rule, box), most, scaled)
             self.hunts.append(hunt)
             loops = hunt.proven(hunt.accounts())
+            if lasting := hunt.lasting(loops):
+                self.found.append(answered(hunt, lasting))
             if loops:
-                self.found.append(answered(hunt, loops))
                 return
 
     def with_switch(self, box: Fit) -> Iterator[tuple[Rule, Fit]]:

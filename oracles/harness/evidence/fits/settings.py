@@ -20,6 +20,10 @@ EPOCHS = 5
 """How many are asked for: the least number at which moments, corrections and decay all show."""
 
 
+LONG = 60
+"""The same of the long run, after which alone it is asked."""
+
+
 LR = 0.02
 """Low, so that what one step rounds is not magnified by the steps after it: 2γΣ|x|² is about 1."""
 
@@ -27,9 +31,15 @@ LR = 0.02
 DECAY = 0.9
 """High, so that what is only nearly a decay of γλ shows in float32 as well: (γλ)² is 3e-4."""
 
+LARGE, SMALL = 1.0, 1e-4
+"""Learning rates far from it. At a larger one a sum of losses would leave float32's sigmoids."""
+
 ROWS, FEWER, BATCHED, BATCH, MANY = 7, 5, 8, 3, 150
 """Rows of most settings; of one more, to tell λ from λ/m; of those in batches, whose last one is
 short, and the size; of the one that shows a size which is written in the code."""
+
+CROWD, SHARE = 1000, 300
+"""Rows of what is asked last, and the size of batches there: λ, too, may hang on how many."""
 
 
 PLAINLY = "a learning rate alone"
@@ -50,18 +60,26 @@ UNTOLD = (
 
 @dataclass(frozen=True)
 class Setting:
-    """What is asked of a loop: so many rows, a batch size, hyperparameters, so many epochs."""
+    """What is asked of a loop: so many rows, a batch size, hyperparameters, after which epochs."""
 
     what: str
     m: int
     batch: int
     h: Hyper
     given: tuple[tuple[str, Any], ...]
-    epochs: int
+    epochs: tuple[int, ...]
 
     def plan(self, batches: Batches) -> Plan:
         """The batches of each epoch."""
-        return batches.plan(self.m, self.batch, self.epochs)
+        return batches.plan(self.m, self.batch, self.epochs[-1])
+
+    def changed(
+        self, what: str, epochs: tuple[int, ...], m: int, batch: int, **values: float
+    ) -> Setting:
+        """The same on so many rows, with other values of what is given."""
+        given = tuple((name, values.get(name, value)) for name, value in self.given)
+        h = self.h._replace(**{name: value for name, value in given if name in values})
+        return Setting(what, m, batch, h, given, epochs)
 
     def active(self, convention: Convention) -> bool:
         """Whether the hyperparameters that a convention is about are on."""
@@ -89,17 +107,18 @@ def settings(rule: Rule, box: Fit) -> list[Setting]:
     values |= {"weight_decay": DECAY} if "weight_decay" in values else {}
     off = {n: 0.0 for n in values if not getattr(rule.hyper(), n)}
     switches = [n for n, v in default._asdict().items() if isinstance(v, bool) and n in taken]
-    epochs = max((EPOCHS, *rule.drawing.steps))
+    most = max((EPOCHS, *rule.drawing.steps))
     rate = {"lr": LR} if "lr" in taken else {}
 
     def setting(
-        what: str, m: int, batch: int, changed: dict[str, Any], epochs: int = epochs
+        what: str, m: int, batch: int, changed: dict[str, Any], epochs: int = most
     ) -> Setting:
         h = default._replace(**rate, **values | dict.fromkeys(switches, False) | changed)
         if rule.constraint(h):  # without momentum Nesterov's is gradient descent
             h = h._replace(**{n: False for n, v in box.values.items() if isinstance(v, bool)})
         names = [n for n in h._fields if n in taken]
-        return Setting(what, m, batch, h, tuple((n, getattr(h, n)) for n in names), epochs)
+        given = tuple((n, getattr(h, n)) for n in names)
+        return Setting(what, m, batch, h, given, (*range(1, epochs + 1),))
 
     everything = ", ".join(off) or PLAINLY
     found = [setting(PLAINLY, ROWS, ROWS, off), setting(everything, ROWS, ROWS, {})]
@@ -128,12 +147,46 @@ def firsts(items: Iterable[T], alike: Callable[[T], Any]) -> list[T]:
     return [*found.values()]
 
 
+def everything(asked: Sequence[Setting]) -> Setting:
+    """The setting with all on that a loop takes."""
+    return asked[1] if len(asked) > 1 else asked[0]
+
+
+def far_off(rule: Rule, asked: Sequence[Setting]) -> list[Setting]:
+    """What only those are asked who held: what is only seen of other numbers, or in the end.
+
+    Rates are halved after some epochs, gradients clipped, decays capped, and training is stopped
+    where a loss hardly falls. Each is asked once, after the last epoch.
+    """
+    most = everything(asked)
+    names = [n for n, _ in most.given if n != "lr"]
+    domains = {n: d for n, d in rule.drawing.domains.items() if n in names and d.high > d.low}
+    lows, highs = ({n: getattr(d, end) for n, d in domains.items()} for end in ("low", "high"))
+
+    def setting(epochs: int = max(most.epochs), **values: float) -> Setting:
+        given = ", ".join(f"{n}={values.get(n, v):g}" for n, v in most.given)
+        what = f"{given or PLAINLY} over {epochs} epochs"
+        return most.changed(what, (epochs,), most.m, most.batch, **values)
+
+    found = (
+        setting(LONG),
+        setting(lr=LARGE, **lows),
+        setting(lr=SMALL),
+        setting(**highs),
+        by_hand(asked),
+    )
+    return [s for s in found if rule.constraint(s.h) is None]
+
+
+def crowded(box: Fit, asked: Sequence[Setting]) -> Setting:
+    """All on many rows, over two epochs: a decay of weights that start at 0 is seen after one."""
+    batch = SHARE if "batch_size" in box.takes(()) else CROWD
+    return everything(asked).changed(f"{CROWD:,} rows", (2,), CROWD, batch)
+
+
 def by_hand(asked: Sequence[Setting]) -> Setting:
     """The same with round numbers, on two rows."""
-    most = asked[1] if len(asked) > 1 else asked[0]
-    given = tuple((name, HALVES.get(name, value)) for name, value in most.given)
-    h = most.h._replace(**{name: value for name, value in given if name in HALVES})
-    return Setting("by hand", HANDFUL, HANDFUL, h, given, epochs=3)
+    return everything(asked).changed("numbers by hand", (1, 2, 3), HANDFUL, HANDFUL, **HALVES)
 
 
 HALVES = {"lr": 0.5, "weight_decay": 0.5, "momentum": 0.5}
