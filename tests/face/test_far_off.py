@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -371,6 +371,7 @@ def test_it_is_said_in_which_ranges_a_name_holds() -> None:
     assert [*found.seen.hyper] == ["lr", "beta1", "beta2", "eps", "weight_decay"]
     assert found.seen.hyper["eps"] == (0.0, 100.0)
     assert found.seen.steps == 128
+    assert (found.seen.dimensions, found.seen.elements) == ((0, 5), (1, 4290))
     assert f"Seen with {found.seen}" in render(found, width=1000)
     assert found.to_json()["seen"]["hyper"]["lr"] == found.seen.hyper["lr"]
 
@@ -382,8 +383,8 @@ def test_a_record_says_in_which_ranges_it_was_made() -> None:
     seen = identify(trace).seen
     assert seen is not None
     assert str(seen) == (
-        "lr from 0.25 to 0.25, gradients of 2 to 2, parameters of 1 to 1 and up to 1 elements, "
-        "up to 1 steps"
+        "lr from 0.25 to 0.25, gradients of 2 to 2, parameters of 1 to 1 with 1 to 1 dimensions "
+        "and 1 to 1 elements, up to 1 steps"
     )
 
 
@@ -483,3 +484,100 @@ def test_what_was_ruled_out_before_an_exception_is_counted() -> None:
     found = identify(clipped, ["SGD"])
     assert not found.named
     assert found.ruled_out
+
+
+# --- switches and zeros that are on together, and other shapes ---
+
+
+Told = Mapping[str, Any]
+
+
+def usual(g: Any, on: Told) -> Any:
+    return g
+
+
+def everything(w: Any, n: int) -> bool:
+    return True
+
+
+def written(
+    g: Callable[[Any, Told], Any] = usual, decayed: Callable[[Any, int], bool] = everything
+) -> Callable[..., Any]:
+    """Gradient descent on what is made of gradients, which decays some parameters."""
+
+    def step(
+        params: Any, grads: Any, state: Any, lr: Any, mu: Any, wd: Any, nesterov: Any, maximize: Any
+    ) -> Any:
+        on = {"mu": mu, "wd": wd, "nesterov": nesterov, "maximize": maximize}
+        moved = []
+        for n, (w, given) in enumerate(zip(params, grads, strict=True)):
+            d = g(-given if maximize else given, on) + wd * decayed(w, n) * w
+            v = state[n] = mu * state.get(n, 0) + d
+            moved.append(w - lr * (d + mu * v if nesterov else v))
+        return moved
+
+    return step
+
+
+def centered(g: Any, on: Told) -> Any:
+    """As of kernels of convolutions."""
+    return g - g.mean(axis=tuple(range(1, g.ndim)), keepdims=True) if g.ndim > 3 else g
+
+
+TOGETHER: dict[str, tuple[Callable[..., Any], str]] = {
+    "a switch is dropped beside another": (
+        written(g=lambda g, on: -g if on["nesterov"] and on["maximize"] else g),
+        "with nesterov, maximize",
+    ),
+    "nothing is on": (
+        written(g=lambda g, on: g if on["mu"] or on["wd"] else g / 2),
+        "with momentum=0, weight_decay=0",
+    ),
+    "a switch and no number is on": (
+        written(g=lambda g, on: g if on["mu"] or not on["maximize"] else g / 2),
+        "with momentum=0, weight_decay=0, maximize",
+    ),
+    "kernels are centered": (
+        written(g=centered),
+        "with shapes of (2, 1, 2, 2), (1, 2, 1, 1, 2)",
+    ),
+    "single numbers are not decayed": (
+        written(decayed=lambda w, n: w.size > 1),
+        "with shapes of (), (1,)",
+    ),
+    "scalars are not decayed": (
+        written(decayed=lambda w, n: w.ndim > 0),
+        "with shapes of ()",
+    ),
+    "three dimensions are not decayed": (
+        written(decayed=lambda w, n: w.ndim != 3),
+        "with shapes of (2, 1, 2)",
+    ),
+    "the third is not decayed": (
+        written(decayed=lambda w, n: n != 2),
+        "with shapes of ()",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TOGETHER)
+def test_nothing_that_comes_together_is_passed_over(what: str) -> None:
+    step, where = TOGETHER[what]
+    found = identify(step, ["SGD"])
+    assert not found.named and found.nearest is not None
+    assert found.nearest.where == where
+
+
+def test_who_is_right_in_all_of_that_is_named() -> None:
+    assert identify(written(), ["SGD"]).torchs
+
+
+def test_an_exception_for_a_kind_is_held_to_all_shapes_of_it() -> None:
+    """Of vectors decay is divided; of single numbers, which have no dimension, it is not."""
+
+    def step(params: Any, grads: Any, state: Any, lr: float, wd: float, m: int) -> Any:
+        by = [m if w.ndim == 1 else 1 for w in params]
+        return [w - lr * (g + wd / n * w) for w, g, n in zip(params, grads, by, strict=True)]
+
+    found = identify(step, ["SGD"])
+    assert not found.named

@@ -12,15 +12,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from oracles.drawing import Domain, Hyper, Range
+from oracles.harness.arguments import numeric
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.cases.case import Case
 from oracles.harness.evidence.settings import (
     DRAWS,
     ROWS,
+    SHAPES,
     Draws,
     Scale,
     Setting,
@@ -54,6 +57,9 @@ to."""
 
 LARGE: Mapping[int, tuple[int, ...]] = MappingProxyType({1: (4099,), 2: (130, 33)})
 """Shapes that nobody takes for small ones, by how many dimensions they have."""
+
+ODD: Shapes = ((), (1,), (2, 1, 2), (2, 1, 2, 2), (1, 2, 1, 1, 2))
+"""Shapes of other dimensions than the usual ones, and of one element."""
 
 ROW = (1, 1031)
 """The same where nothing is known of large matrices, but what is derived of rows. All pairs of its
@@ -91,6 +97,37 @@ def far_off(
     yield from _swept(rule, takes, shapes, rng)
     yield Setting("with gradients of zero", case_of(rule, h, ZEROS, shapes, rng))
     yield from _at_special_values(rule, h, takes, shapes, rng)
+    yield from _together(rule, h, takes, shapes, rng)
+    if shapes != (every := with_odd(rule, shapes)):
+        few = (1.0,) * max(STEPS, *rule.drawing.steps, 0)
+        yield Setting("with other shapes", case_of(rule, h, few, every, rng))
+
+
+def with_odd(rule: Rule, shapes: Shapes) -> Shapes:
+    """Usual shapes, and others beside them where each element is by itself."""
+    usual = shapes == SHAPES and rule.elementwise and not rule.sparse
+    return (*shapes, *ODD) if usual else shapes
+
+
+def _together(
+    rule: Rule, h: Hyper, takes: frozenset[str], shapes: Shapes, rng: np.random.Generator
+) -> Iterator[Setting]:
+    """All switches at once, and each without any number that is 0 by default; none without, too.
+
+    In the cases that tell conventions apart each is on, or off, by itself.
+    """
+    default, steps = rule.hyper()._asdict(), (1.0,) * max(STEPS, *rule.drawing.steps, 0)
+    switches = [n for n, v in default.items() if v is False and n in takes]
+    numbers = [n for n in numeric(rule) if n in takes and not default[n]]
+    zeros, every = dict.fromkeys(numbers, 0.0), dict.fromkeys(switches, True)
+    found: list[dict[str, Any]] = [every] if len(switches) > 1 else []
+    found += [zeros] if len(numbers) > 1 else []
+    found += [zeros | {switch: True} for switch in switches] if numbers else []
+    for changed in found:
+        other = allowed(rule, h._replace(**changed), numbers)
+        if rule.constraint(other) is None:
+            told = (n if v else f"{n}=0" for n, v in changed.items())
+            yield Setting(f"with {', '.join(told)}", case_of(rule, other, steps, shapes, rng))
 
 
 def _large(rule: Rule, h: Hyper, shapes: Shapes) -> Iterator[tuple[str, Shapes]]:

@@ -75,14 +75,21 @@ def _off(sieve: Sieve, candidate: Candidate, far: Witness) -> Near | None:
 
 
 def _where(sieve: Sieve, candidate: Candidate, off: Observation, far: Witness) -> str:
-    """The hyperparameter that makes a case one that does not hold; empty if there is no such one.
+    """What makes a case one that does not hold; empty if no one thing does.
 
-    With what it is in the cases that tell conventions apart in its place, the candidate holds.
+    Some shapes; or a hyperparameter with which the candidate holds if it is what it is in the cases
+    that tell conventions apart, unless a switch is on as well.
     """
     if off.case.steps >= FEWER or not isinstance(far, Asked):
         return ""
     rule, (usual, *_) = candidate.rule, sieve.known(candidate.rule)
+    if off.case.parameters[len(usual.case.parameters) :]:
+        left = (_left(candidate, off.only([n]), sieve) for n in range(len(off.case.parameters)))
+        shapes = (p.initial.shape for p, out in zip(off.case.parameters, left, strict=True) if out)
+        return f"with shapes of {', '.join(map(str, shapes))}"
     first, given = (told.case.groups[0].schedule[0] for told in (usual, off))
+    if any(v is True and not getattr(rule.hyper(), n) for n, v in given._asdict().items()):
+        return ""
     found = []
     for name in sieve.takes(rule) & {*numeric(rule)}:
         other = far.again(rule, off, sieve.rules[rule], **{name: getattr(first, name)})
