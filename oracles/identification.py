@@ -37,7 +37,7 @@ from oracles.harness.evidence.fits.answer import FitIdentification
 from oracles.harness.evidence.following import held, keeps_short
 from oracles.harness.evidence.nearest import nearest as nearest_of
 from oracles.harness.evidence.nearness import Near
-from oracles.harness.evidence.proving import closeness, off_far, proven
+from oracles.harness.evidence.proving import closeness, off_far, proven, unheld_shapes
 from oracles.harness.evidence.ranges import Ranges
 from oracles.harness.evidence.settings import DRAWS, Draws
 from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
@@ -75,6 +75,7 @@ class Identification:
         resting: those of them that would change what the code does, if they were others.
         scalars: what hyperparameters are kept in, as far as answers tell.
         exceptions: where another candidate holds than the one that fits elsewhere.
+        shapes: of parameters for which nothing of that holds.
         untold: candidates that hold all answers as well, and what would tell them apart.
         open: if nothing fits, candidates that cannot be ruled out because no step is larger than
             what rounding may do to it.
@@ -105,6 +106,7 @@ bias_undecayed gives 0.9, the code 0.85
     ignores: frozenset[str] = frozenset()
     scalars: str = "float64"
     exceptions: tuple[Exceptional, ...] = ()
+    shapes: tuple[tuple[int, ...], ...] = ()
     untold: tuple[Untold, ...] = ()
     open: tuple[Candidate, ...] = ()
     nearest: Near | None = None
@@ -134,7 +136,7 @@ bias_undecayed gives 0.9, the code 0.85
             return self.schedule.torchs
         own = [c for c in self.fits if not (c.conventions or c.arguments)]
         rated = self.rate is not None and self.rate.text
-        return bool(own) and not (self.exceptions or self.ignores or rated)
+        return bool(own) and not (self.exceptions or self.shapes or self.ignores or rated)
 
     @cached_property
     def examples(self) -> tuple[ByHand, ...]:
@@ -166,6 +168,7 @@ bias_undecayed gives 0.9, the code 0.85
         follows = f"{self.name} follows {' or '.join(map(str, self.fits))}"
         without = [f"ignoring {', '.join(sorted(self.ignores))}"] if self.ignores else []
         but = [f"but {e}" for e in self.exceptions]
+        but += [f"but not with shapes of {', '.join(map(str, self.shapes))}"] if self.shapes else []
         alone = [left_alone(self.resting)] if self.resting else []
         rated = [str(self.rate)] if self.rate else []
         return ", ".join([follows, *without, *but, *alone, *rated])
@@ -184,6 +187,7 @@ bias_undecayed gives 0.9, the code 0.85
             "schedule": self.schedule and self.schedule.to_json(),
             "fits": [plain(candidate) for candidate in self.fits],
             "exceptions": [{"where": e.where, **plain(e.candidate)} for e in self.exceptions],
+            "shapes": [[*shape] for shape in self.shapes],
             "ignores": sorted(self.ignores),
             "assumed": dict(self.assumed),
             "unread": list(self.unread),
@@ -600,6 +604,7 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         sieve.rules[fit.rule] - {name for a in fit.arguments for name in a.names},
         sieve.margin.scalars if wider and not found.exceptions else "float64",
         found.exceptions,
+        unheld_shapes(sieve, found),
         () if found.exceptions else untold(sieve, fit),
         sieve=sieve,
         assumed=_assumed(sieve, fit),

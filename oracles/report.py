@@ -57,7 +57,7 @@ class Claim:
     def holds(self, found: Identification) -> bool:
         """Whether it is among what fits, everywhere and with all hyperparameters heeded."""
         own = [c for c in found.fits if c.rule is self.rule and c.names == self.names]
-        all_heeded = not (found.exceptions or found.ignores)
+        all_heeded = not (found.exceptions or found.shapes or found.ignores)
         return all_heeded and any(not candidate.arguments for candidate in own)
 
 
@@ -114,7 +114,7 @@ class Report:
     def follows(self) -> bool:
         """Whether it follows a known rule: the claimed one, if one is claimed."""
         if self.found is None or self.claim is None:
-            return bool(self.found and self.found.fits)
+            return bool(self.found and self.found.fits and not self.found.shapes)
         return self.claim.holds(self.found)
 
     @property

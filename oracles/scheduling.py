@@ -109,6 +109,8 @@ class ScheduleIdentification:
                 why = "of which some digits are not there"
             if such:
                 yield f"Not told by these rates, {why}: {', '.join(such)}."
+            if fit.seen:
+                yield f"Seen with {fit.seen}; what it does beyond was not asked."
         also = [*self.fits[1:], *([self.plan] if self.fits and self.plan else [])]
         if also and self.fits[0].made and not self.alike:
             yield f"These rates are also those of {'; '.join(map(str, also))}."
@@ -125,6 +127,7 @@ class ScheduleIdentification:
                     "assumed": {n: plain(value) for n, value in fit.assumed.items()},
                     "open": list(fit.open),
                     "ahead": fit.ahead,
+                    "seen": fit.seen,
                 }
                 for fit in self.fits
             ],

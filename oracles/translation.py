@@ -184,7 +184,7 @@ def _identified(who: Identification) -> Preset:
     """
     accounts = who.loop.fits if who.loop else ()
     limits = who.loop.limits if who.loop else ""
-    if len(accounts or who.fits) != 1 or who.exceptions or limits:
+    if len(accounts or who.fits) != 1 or who.exceptions or who.shapes or limits:
         raise ValueError(f"{who}; allowed: code that follows one known rule throughout")
     if who.loop:
         return _loop(who.loop)

@@ -52,7 +52,7 @@ def _following(rate: Scalar, t: int, base: Scalar, s: Settings) -> Scalar:
 
 
 def _compounded(t: int, base: Scalar, s: Settings) -> Scalar:
-    for i in range(t + 1):
+    for i in range(min(t, s.anneal_epochs) + 1):  # from then on all is done
         done = _done(i, base, s)
         base = base * (1 - done) + s.swa_lr * done
     return base

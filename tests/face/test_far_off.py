@@ -537,26 +537,6 @@ TOGETHER: dict[str, tuple[Callable[..., Any], str]] = {
         written(g=lambda g, on: g if on["mu"] or not on["maximize"] else g / 2),
         "with momentum=0, weight_decay=0, maximize",
     ),
-    "kernels are centered": (
-        written(g=centered),
-        "with shapes of (2, 1, 2, 2), (1, 2, 1, 1, 2)",
-    ),
-    "single numbers are not decayed": (
-        written(decayed=lambda w, n: w.size > 1),
-        "with shapes of (), (1,)",
-    ),
-    "scalars are not decayed": (
-        written(decayed=lambda w, n: w.ndim > 0),
-        "with shapes of ()",
-    ),
-    "three dimensions are not decayed": (
-        written(decayed=lambda w, n: w.ndim != 3),
-        "with shapes of (2, 1, 2)",
-    ),
-    "the third is not decayed": (
-        written(decayed=lambda w, n: n != 2),
-        "with shapes of ()",
-    ),
 }
 
 
@@ -568,16 +548,38 @@ def test_nothing_that_comes_together_is_passed_over(what: str) -> None:
     assert found.nearest.where == where
 
 
+SHAPED: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
+    "kernels are centered": (written(g=centered), ((2, 1, 2, 2), (1, 2, 1, 1, 2))),
+    "single numbers are not decayed": (written(decayed=lambda w, n: w.size > 1), ((), (1,))),
+    "scalars are not decayed": (written(decayed=lambda w, n: w.ndim > 0), ((),)),
+    "three dimensions are not decayed": (written(decayed=lambda w, n: w.ndim != 3), ((2, 1, 2),)),
+    "the third is not decayed": (written(decayed=lambda w, n: n != 2), ((),)),
+    "vectors alone are not decayed": (written(decayed=lambda w, n: w.ndim != 1), ((),)),
+}
+
+
+@pytest.mark.parametrize("what", SHAPED)
+def test_shapes_for_which_a_rule_does_not_hold_are_told(what: str) -> None:
+    step, shapes = SHAPED[what]
+    found = identify(step, ["SGD"])
+    assert found.fits and not found.torchs and found.shapes == shapes
+    assert str(found).endswith(f", but not with shapes of {', '.join(map(str, shapes))}")
+    assert found.to_json()["shapes"] == [[*shape] for shape in shapes]
+    report = oracles.check(step, "SGD", dtypes=[])
+    assert any(fault.startswith(str(found)) for fault in report.faults())
+
+
 def test_who_is_right_in_all_of_that_is_named() -> None:
-    assert identify(written(), ["SGD"]).torchs
+    found = identify(written(), ["SGD"])
+    assert found.torchs and not found.shapes
 
 
 def test_an_exception_for_a_kind_is_held_to_all_shapes_of_it() -> None:
-    """Of vectors decay is divided; of single numbers, which have no dimension, it is not."""
+    """Decay of vectors is divided, and that of single numbers by another number."""
 
     def step(params: Any, grads: Any, state: Any, lr: float, wd: float, m: int) -> Any:
-        by = [m if w.ndim == 1 else 1 for w in params]
+        by = [m if w.ndim == 1 else 5 if w.ndim == 0 else 1 for w in params]
         return [w - lr * (g + wd / n * w) for w, g, n in zip(params, grads, by, strict=True)]
 
     found = identify(step, ["SGD"])
-    assert not found.named
+    assert found.exceptions and found.shapes == ((),)

@@ -1070,3 +1070,40 @@ def test_what_is_made_of_no_rates_is_not_ruled_out(name: str) -> None:
     assert not found.named
     assert (found.ruled_out > 0) == (name == "ExponentialLR")
     assert ("were ruled out" in str(found)) == (name == "ExponentialLR")
+
+
+# --- what shows far away, or at other base rates ---
+
+
+def decayed(t: int, base: float, gamma: float) -> float:
+    return float(base * gamma**t)
+
+
+def stepped(t: int, base: float, step_size: int, gamma: float) -> float:
+    return float(base * gamma ** (t // step_size))
+
+
+def test_what_takes_settings_says_how_far_it_was_asked() -> None:
+    found = oracles.identify(decayed)
+    assert found.torchs and found.schedule is not None
+    seen = "base rates from 0.0001 to 10 and epochs of up to 200,000"
+    assert f"Seen with {seen}; what it does beyond was not asked." in [*found.schedule.remarks()]
+    assert found.to_json()["schedule"]["fits"][0]["seen"] == seen
+    alone = oracles.identify(torch.optim.lr_scheduler.ExponentialLR).schedule
+    assert alone is not None and alone.fits[0].seen.endswith("epochs of up to 16")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda t, base, gamma: decayed(min(t, 20), base, gamma),
+        lambda t, base, gamma: decayed(t, base, gamma) if t < 300 else base,
+        lambda t, base, gamma: decayed(t, min(base, 1), gamma),
+        lambda t, base, gamma: decayed(t, max(base, 1e-3), gamma),
+        lambda t, base, step_size, gamma: stepped(t if t < 30 else 0, base, step_size, gamma),
+    ],
+    ids=["to the twentieth", "up to the end", "capped", "with a floor", "in steps"],
+)
+def test_what_is_another_far_away_is_no_schedule(other: Any) -> None:
+    among = ["ExponentialLR", "StepLR"]
+    assert not identify_schedule(other, among).named

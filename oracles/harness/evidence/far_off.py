@@ -61,6 +61,9 @@ LARGE: Mapping[int, tuple[int, ...]] = MappingProxyType({1: (4099,), 2: (130, 33
 ODD: Shapes = ((), (1,), (2, 1, 2), (2, 1, 2, 2), (1, 2, 1, 1, 2))
 """Shapes of other dimensions than the usual ones, and of one element."""
 
+OTHERS = "with other shapes"
+"""The case that has these."""
+
 ROW = (1, 1031)
 """The same where nothing is known of large matrices, but what is derived of rows. All pairs of its
 elements are still few enough for a text that makes them."""
@@ -98,15 +101,9 @@ def far_off(
     yield Setting("with gradients of zero", case_of(rule, h, ZEROS, shapes, rng))
     yield from _at_special_values(rule, h, takes, shapes, rng)
     yield from _together(rule, h, takes, shapes, rng)
-    if shapes != (every := with_odd(rule, shapes)):
+    if shapes == SHAPES and rule.elementwise and not rule.sparse:
         few = (1.0,) * max(STEPS, *rule.drawing.steps, 0)
-        yield Setting("with other shapes", case_of(rule, h, few, every, rng))
-
-
-def with_odd(rule: Rule, shapes: Shapes) -> Shapes:
-    """Usual shapes, and others beside them where each element is by itself."""
-    usual = shapes == SHAPES and rule.elementwise and not rule.sparse
-    return (*shapes, *ODD) if usual else shapes
+        yield Setting(OTHERS, case_of(rule, h, few, (*shapes, *ODD), rng))
 
 
 def _together(

@@ -12,7 +12,7 @@ from oracles.harness.arguments import numeric
 from oracles.harness.arithmetic.enclosure import quiet
 from oracles.harness.arithmetic.formats import FORMATS
 from oracles.harness.candidates import Candidate
-from oracles.harness.evidence.far_off import FEWER, is_rate
+from oracles.harness.evidence.far_off import FEWER, OTHERS, is_rate
 from oracles.harness.evidence.following import (
     NEAR,
     ROUGHLY,
@@ -56,6 +56,28 @@ def off_far(sieve: Sieve, candidate: Candidate) -> bool:
     return far is not None and _off(sieve, candidate, far) is not None
 
 
+def unheld_shapes(sieve: Sieve, found: Sifted) -> tuple[tuple[int, ...], ...]:
+    """Shapes of parameters for which nothing holds that was said.
+
+    Who steps some by Python's numbers may round to float32, which is no matter of the rule.
+    """
+    far, (fit, *_) = sieve.witness.far, found.fits
+    some = (fit, *(exception.candidate for exception in found.exceptions))
+
+    def left(told: Observation) -> bool:
+        shorter = replace(told, dtype="float32")
+        return all(_left(c, told, sieve) and held(c, shorter, MARGINS[1]) is None for c in some)
+
+    known = () if far is None else replace(sieve, witness=far).known(fit.rule)
+    return tuple(
+        parameter.initial.shape
+        for told in known
+        if told.what == OTHERS and left(told)
+        for number, parameter in enumerate(told.case.parameters)
+        if left(told.only([number]))
+    )
+
+
 def _unheld(sieve: Sieve, found: Sifted, far: Witness) -> Iterator[Near]:
     """How what fits fails for kinds of parameters that nothing that was said holds for."""
     some = (found.fits[0], *(exception.candidate for exception in found.exceptions))
@@ -68,25 +90,21 @@ def _unheld(sieve: Sieve, found: Sifted, far: Witness) -> Iterator[Near]:
 def _off(sieve: Sieve, candidate: Candidate, far: Witness) -> Near | None:
     """How far a candidate is off in the first case that it does not hold; None if it holds all."""
     for observation in replace(sieve, witness=far).known(candidate.rule):
-        if _left(candidate, observation, sieve):
+        if observation.what != OTHERS and _left(candidate, observation, sieve):
             where = _where(sieve, candidate, observation, far) or observation.what
             return replace(nearness(candidate, [observation]), where=where)
     return None
 
 
 def _where(sieve: Sieve, candidate: Candidate, off: Observation, far: Witness) -> str:
-    """What makes a case one that does not hold; empty if no one thing does.
+    """The hyperparameter that makes a case one that does not hold; empty if there is no such one.
 
-    Some shapes; or a hyperparameter with which the candidate holds if it is what it is in the cases
-    that tell conventions apart, unless a switch is on as well.
+    With what it is in the cases that tell conventions apart in its place, the candidate holds. Of
+    a case with a switch on it is not all.
     """
     if off.case.steps >= FEWER or not isinstance(far, Asked):
         return ""
     rule, (usual, *_) = candidate.rule, sieve.known(candidate.rule)
-    if off.case.parameters[len(usual.case.parameters) :]:
-        left = (_left(candidate, off.only([n]), sieve) for n in range(len(off.case.parameters)))
-        shapes = (p.initial.shape for p, out in zip(off.case.parameters, left, strict=True) if out)
-        return f"with shapes of {', '.join(map(str, shapes))}"
     first, given = (told.case.groups[0].schedule[0] for told in (usual, off))
     if any(v is True and not getattr(rule.hyper(), n) for n, v in given._asdict().items()):
         return ""

@@ -40,6 +40,7 @@ class Fit:
         assumed: what settings are that the subject does not take.
         open: settings that these rates do not tell: they end before, or some digits are not there.
         ahead: how many epochs there were before the first step.
+        seen: with which base rates and epochs whoever takes settings was asked.
     """
 
     schedule: Schedule
@@ -49,11 +50,12 @@ class Fit:
     assumed: Mapping[str, Any] = field(default_factory=dict)
     open: tuple[str, ...] = ()
     ahead: int = 0
+    seen: str = ""
 
     def __reduce__(self) -> Any:
         """Between processes a timing goes by its place: it is made of functions."""
         place = self.schedule.timings.index(self.timing)
-        rest = dict(self.settings), self.base, dict(self.assumed), self.open, self.ahead
+        rest = dict(self.settings), self.base, dict(self.assumed), self.open, self.ahead, self.seen
         return _fit, (self.schedule, place, *rest)
 
     @property

@@ -15,9 +15,12 @@ from oracles.harness.subjects.scheduled import FARTHER, SHORTEST, Scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.schedules import cyclic
 from oracles.schedules.customary import stable
-from oracles.schedules.schedule import Schedule, Settings
+from oracles.schedules.schedule import Schedule, Settings, Timing
 
 BASES = (1.0, 0.1, 0.3)
+ENDS = (1e-4, 10.0)
+"""Base rates that are drawn, and those at which only those are asked who held."""
+
 ROUNDS, EPOCHS = 2, 16
 """Settings that are drawn for each timing, and rates that are asked for at most."""
 
@@ -95,17 +98,35 @@ def _alive(
     *,
     told: bool,
 ) -> list[Fit]:
-    alive = list(schedule.timings)
+    alive, far = list(schedule.timings), {0: 0.0}
+
+    def left(settings: Settings, base: float, rates: Mapping[int, float]) -> list[Timing]:
+        begun = base if start is None else start
+        return [one for one in alive if holds(schedule, one, settings, begun, rates)]
+
     for drawn, base in _drawn(subject, schedule):
         settings = drawn._replace(**given)
-        rates = _rates(subject, schedule, settings, base)
-        begun = base if start is None else start
-        alive = [one for one in alive if holds(schedule, one, settings, begun, rates)]
+        alive = left(settings, base, dict(enumerate(_rates(subject, schedule, settings, base))))
+    for base in ENDS if alive else ():
+        far = _far(subject, schedule, settings, base)
+        alive = left(settings, base, far)
+    bases = "base rates from {:g} to {:g} and ".format(*ENDS) if subject.scaled else ""
+    seen = f"{bases}epochs of up to {max(far):,}"
     default = {**schedule.settings()._asdict(), **given}
-    left = {n: value for n, value in default.items() if n not in subject.takes}
+    unheard = {n: value for n, value in default.items() if n not in subject.takes}
     if told:
-        return [Fit(schedule, timing, left, start) for timing in alive]
-    return [Fit(schedule, timing, assumed=left) for timing in alive]
+        return [Fit(schedule, timing, unheard, start, seen=seen) for timing in alive]
+    return [Fit(schedule, timing, assumed=unheard, seen=seen) for timing in alive]
+
+
+def _far(
+    subject: Scheduled, schedule: Schedule, settings: Settings, base: float
+) -> dict[int, float]:
+    """Its first rates by epoch, and those of epochs far away, up to the end of a schedule."""
+    last = schedule.last(settings)
+    far = subject.far(base, settings._asdict()).items()
+    there = {t: rate for t, rate in far if last is None or t <= last}
+    return {**dict(enumerate(_rates(subject, schedule, settings, base))), **there}
 
 
 def _drawn(subject: Scheduled, schedule: Schedule) -> Iterator[tuple[Settings, float]]:

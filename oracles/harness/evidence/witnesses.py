@@ -17,7 +17,7 @@ from oracles.harness.arithmetic.formats import FloatArray, are_float32, round_to
 from oracles.harness.candidates import trajectory
 from oracles.harness.cases.case import Case, Group, Parameter
 from oracles.harness.evidence.accepted import accepted
-from oracles.harness.evidence.far_off import ends, far_off, with_odd
+from oracles.harness.evidence.far_off import ends, far_off
 from oracles.harness.evidence.observation import Doubt, Observation
 from oracles.harness.evidence.settings import (
     ALL,
@@ -263,7 +263,7 @@ class Asked:
         shapes = self._shapes(rule)
         if shapes == self._named(rule):
             return {name: (n,) for n, name in enumerate(called([len(shape) for shape in shapes]))}
-        for number, shape in enumerate(with_odd(rule, shapes)):
+        for number, shape in enumerate(shapes):
             kind = "matrices" if len(shape) > 1 else "parameters of at most one dimension"
             found[kind] = (*found.get(kind, ()), number)
         return found

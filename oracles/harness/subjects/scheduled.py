@@ -92,6 +92,10 @@ class Scheduled(Protocol):
             SubjectError: it raised, or gave no numbers.
         """
 
+    def far(self, base: float, settings: Mapping[str, Any]) -> dict[int, float]:
+        """Rates of epochs far away; of whoever has to be stepped to them, none."""
+        return {}
+
     def shown(self) -> Plan | None:
         """The plan that it shows that it follows, by torch's names."""
         return None
@@ -150,6 +154,14 @@ class Function(Scheduled):
 
     def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
         return [*self._at(range(epochs + 1), base, settings).values()]
+
+    def far(self, base: float, settings: Mapping[str, Any]) -> dict[int, float]:
+        """Those that are finite numbers, up to the first that it has not; factors are near ones."""
+        found: dict[int, float] = {}
+        with suppress(SubjectError):
+            for t in () if FACTORS in self.takes else FAR:
+                found |= self._at((t,), base, settings)
+        return {t: rate for t, rate in found.items() if isfinite(rate)}
 
     def seen(self) -> Iterator[Seen]:
         own, base = self._at, START if self.scaled else None
