@@ -7,22 +7,36 @@ import os
 import tempfile
 from pathlib import Path
 
+DEVICES = Path("/dev")
+"""Where what has a name is no file, even if a link leads from there to one, as stdout may."""
 
-def make_room(path: Path) -> None:
+
+def make_room(path: Path) -> Path:
     """Make the folder of a file that is written later, and see that it can be.
 
+    Returns:
+        Where it is: what is behind a link is written, and the link stays.
+
     Raises:
-        OSError: it is a folder itself, or nothing can be written there.
+        OSError: it is something else than a file, or nothing can be written there.
     """
-    if path.is_dir():
+    place = Path(os.path.realpath(path))
+    if place.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder, and is to be a file", str(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tempfile.TemporaryFile(dir=path.parent).close()
+    if path.absolute().parent == DEVICES or (place.exists() and not place.is_file()):
+        raise OSError(errno.EINVAL, "is a device or a pipe, and is to be a file", str(path))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=place.parent).close()
+    return place
 
 
 def write(path: Path, data: bytes) -> None:
-    """Put a file on disk whole or not at all; its folder is made where there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Put a file on disk whole or not at all; its folder is made where there is none.
+
+    Raises:
+        OSError: it is something else than a file, or nothing can be written there.
+    """
+    path = make_room(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

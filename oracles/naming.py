@@ -1,12 +1,24 @@
-"""What is refused: names that are not known, with the one that was meant; no list; no number."""
+"""What code is called, and what is refused: names that are not known, no list, no number."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from functools import partial
 from numbers import Real
 from typing import Any
+
+
+def name_of(code: object) -> str:
+    """The name of somebody's code: a partial has that of its function, an instance its class's.
+
+    >>> name_of(partial(sorted, reverse=True)), name_of([])
+    ('sorted', 'list')
+    """
+    while isinstance(code, partial):
+        code = code.func
+    return str(getattr(code, "__name__", type(code).__name__))
 
 
 def unknown(told: str, name: object, known: Iterable[str], allowed: str = "") -> str:

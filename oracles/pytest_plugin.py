@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from oracles.naming import refuse_unlisted, refuse_unmapped, unknown
+from oracles.naming import name_of, refuse_unlisted, refuse_unmapped, unknown
 
 try:
     import pytest
@@ -150,7 +150,7 @@ def _tests(subject: Any, expected: Mapping[str, str], options: Mapping[str, Any]
             told = f"{name!r} is no option of parametrize_with_checks"
             raise TypeError(unknown(told, name, known))
     checked = Checked(Checking(subject, **options))
-    title = getattr(subject, "__name__", str(subject))
+    title = subject if isinstance(subject, str) else name_of(subject)
     return [
         pytest.param(Check(name, checked), id=f"{title}-{name}", marks=_failing(expected.get(name)))
         for name in checked.checking.checks()

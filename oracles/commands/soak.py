@@ -6,7 +6,7 @@ import argparse
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -150,14 +150,16 @@ def _fleet(options: argparse.Namespace) -> int:
     elsewhere = options.scheduler is not None  # where there may be other devices
     names = _rules(replace(choice, devices=()) if elsewhere else choice, options.rule)
     running = Running(len(names), Tally(), verbose=options.verbose)
-    try:
-        with running, _client(options) as client:
-            who = Counter(client.run(devices).values())
-            told = "; ".join(f"{number} with {kinds}" for kinds, number in who.items())
-            running.say(f"{options.seconds:g} seconds of questions, by workers: {told}")
-            _gather(client, choice, names, options, running)
-    except OSError as error:
-        raise Usage(f"scheduler={options.scheduler!r} cannot be reached: {error}") from error
+    with running, ExitStack() as stack:
+        try:
+            client = stack.enter_context(_client(options))
+        except OSError as error:
+            name = "scheduler" if elsewhere else "workers"
+            raise Usage(f"{name}={getattr(options, name)!r} cannot be reached: {error}") from error
+        who = Counter(client.run(devices).values())
+        told = "; ".join(f"{number} with {kinds}" for kinds, number in who.items())
+        running.say(f"{options.seconds:g} seconds of questions, by workers: {told}")
+        _gather(client, choice, names, options, running)
     if not running.tally.lines and not running.interrupted:
         raise nobody(running.tally)
     return reported(running, good={*running.wholes} == {OK})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,23 @@ def test_a_call_that_is_off() -> None:
         oracles.parametrize_with_checks([step], as_torch=True)
     with pytest.raises(ValueError, match="rule='Lion' is not known"):
         oracles.parametrize_with_checks([step], rule="Lion")
+
+
+class Stepping:
+    """Code that is an instance, whose repr would tell where it lies in memory."""
+
+    def __call__(self, params: list[float], grads: list[float], state: object, lr: float) -> None:
+        raise NotImplementedError
+
+
+def test_names_of_tests_are_the_same_in_each_process() -> None:
+    """A worker of pytest-xdist collects them by itself."""
+
+    @oracles.parametrize_with_checks([partial(partial(Clean)), Stepping()], rule="SGD", dtypes=[])
+    def test(check: Any) -> None: ...
+
+    ids = [test.id for (mark,) in [test.pytestmark] for test in mark.args[1]]  # type: ignore[attr-defined]
+    assert {name.partition("-")[0] for name in ids} == {"Clean", "Stepping"}
 
 
 def without_pytest(program: str) -> subprocess.CompletedProcess[str]:

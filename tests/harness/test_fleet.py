@@ -178,7 +178,7 @@ def test_without_dask_it_says_what_is_missing(
     assert "pip install 'optimizer-oracles[fleet]'" in capsys.readouterr().err
 
 
-def unreachable(options: Any) -> Any:
+def unreachable(*_: Any) -> Any:
     raise OSError("nobody is there")
 
 
@@ -192,6 +192,15 @@ def test_other_hosts_may_have_other_devices(
     assert "device='elsewhere' is not there" in capsys.readouterr().err
     assert cli.main([*call, "--scheduler", "tcp://127.0.0.1:9"]) == 2
     assert "cannot be reached: nobody is there" in capsys.readouterr().err
+
+
+def test_what_fails_among_the_workers_is_not_blamed_on_reaching_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(soak_command, "_client", lambda options: nullcontext(Client()))
+    monkeypatch.setattr(soak_command, "_gather", unreachable)
+    with pytest.raises(OSError, match=r"^nobody is there"):
+        cli.main(["soak", "--rule", "SGD", "--workers", "2"])
 
 
 class Client:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from oracles import cli
+from oracles import cli, files
 from oracles.commands import check
 from oracles.harness.checks.catalogue import checks
 from oracles.harness.runs import profiles, walk
@@ -226,6 +228,21 @@ def test_a_call_that_is_off(
     assert cli.main([*arguments, *jobs]) == 2
     said = capsys.readouterr().err
     assert message in said and "questions" not in said
+
+
+def test_what_is_no_file_is_let_alone(tmp_path: Path) -> None:
+    """A device that is replaced is gone for all; a link is followed."""
+    pipe, link, kept = tmp_path / "pipe", tmp_path / "link", tmp_path / "kept"
+    os.mkfifo(pipe)
+    for place in (pipe, Path(os.devnull), Path("/dev/stdout")):
+        with pytest.raises(OSError, match="is a device or a pipe, and is to be a file"):
+            files.make_room(place)
+        with pytest.raises(OSError, match="is a device or a pipe"):
+            files.write(place, b"")
+    assert pipe.is_fifo()
+    link.symlink_to(kept.name)
+    files.write(link, b"seen")
+    assert link.is_symlink() and kept.read_bytes() == b"seen"
 
 
 @pytest.mark.parametrize("seconds", ["-5", "0", "nan", "inf", "abc"])

@@ -16,6 +16,7 @@ from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case
 from oracles.harness.subjects.aliases import matched
 from oracles.harness.subjects.subject import Declined, SubjectError, answering
+from oracles.naming import name_of
 from oracles.rule import Rule
 
 
@@ -219,7 +220,7 @@ class Function:
 
     @property
     def name(self) -> str:
-        return self.called or getattr(self.step, "__name__", type(self.step).__name__)
+        return self.called or name_of(self.step)
 
     @cached_property
     def keywords(self) -> tuple[str, ...] | None:

@@ -23,6 +23,7 @@ from oracles.harness.subjects.parameter_names import NAMES
 from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.harness.subjects.tensors import LAYOUTS, as_float64, end_to_end, rows, stored
+from oracles.naming import name_of
 from oracles.rule import Rule
 
 OTHERS = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
@@ -123,7 +124,7 @@ class ForeignOptimizer:
 
     @property
     def name(self) -> str:
-        return self.called or getattr(self.make, "__name__", type(self.make).__name__)
+        return self.called or name_of(self.make)
 
     @cached_property
     def accepts(self) -> tuple[str, ...]:

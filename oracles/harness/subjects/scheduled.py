@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from oracles.harness.subjects.subject import SubjectError, answering
-from oracles.naming import unknown
+from oracles.naming import name_of, unknown
 from oracles.schedules.composed import Chained, Plan, Sequential, Single
 from oracles.schedules.registry import KNOWN, SCHEDULES
 
@@ -143,7 +143,7 @@ class Function(Scheduled):
         before: int = 0,
         written: Collection[float] = (),
     ) -> None:
-        self.name = getattr(function, "__name__", type(function).__name__)
+        self.name = name_of(function)
         self._function, self._fixed = function, dict(fixed)
         self._before, self._written = before, written
         own = wanted(function, names, fixed)
@@ -270,7 +270,7 @@ class Made(Scheduled):
     scaled = True
 
     def __init__(self, make: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) -> None:
-        self.name = getattr(make, "__name__", type(make).__name__)
+        self.name = name_of(make)
         self._make, self._fixed = make, dict(fixed)
         by_metric = (
             isinstance(make, type) and parameters(getattr(make, "step", None))[1:2] in METRICS

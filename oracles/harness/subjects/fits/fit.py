@@ -26,6 +26,7 @@ from oracles.harness.subjects.fits.names import DATA, HYPER, LOOP, QUIET, START
 from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.harness.training.data import FEATURES
+from oracles.naming import name_of
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Fit:
 
     @property
     def name(self) -> str:
-        return getattr(self.subject, "__name__", type(self.subject).__name__)
+        return name_of(self.subject)
 
     @cached_property
     def makes(self) -> bool:
