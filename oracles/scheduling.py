@@ -17,6 +17,7 @@ from oracles.harness.evidence.rates import Fit, written
 from oracles.harness.evidence.sifting import MARGINS
 from oracles.harness.subjects.equations.rated import Rated
 from oracles.harness.subjects.scheduled import (
+    CURRENT,
     FACTORS,
     SHORTEST,
     START,
@@ -46,6 +47,7 @@ class ScheduleIdentification:
             falling now and then, or of one schedule up to some epoch.
         alike: whether nothing tells one fit from the others, as some digits are not there.
         metric: whether a metric may have brought them there: what falls by itself is a log's.
+        current: whether what was taken for the base rate may be meant to be another one.
 
     >>> found = identify_schedule(lambda t, base, gamma: base * gamma ** (t + 1))
     >>> print(found)
@@ -62,6 +64,7 @@ class ScheduleIdentification:
     line: str = ""
     alike: bool = False
     metric: bool = False
+    current: bool = False
 
     @property
     def named(self) -> bool:
@@ -114,6 +117,12 @@ class ScheduleIdentification:
         also = [*self.fits[1:], *([self.plan] if self.fits and self.plan else [])]
         if also and self.fits[0].made and not self.alike:
             yield f"These rates are also those of {'; '.join(map(str, also))}."
+        if self.current and not self.fault:
+            yield (
+                f"{CURRENT} is taken to be the base rate. If it is the rate of the epoch before, "
+                "as Keras' LearningRateScheduler gives it, ask for the list of rates that come of "
+                "it."
+            )
 
     def to_json(self) -> dict[str, Any]:
         """It as plain data."""
@@ -222,9 +231,11 @@ def identify_schedule(
     who = scheduled(subject, names or {}, fixed or {})
     try:
         if not who.takes:
-            return _by_rates(who, among, any_line=schedules is None)
-        found = _by_settings(who, among)
-        return found if found.named else _by_default(who, among) or found
+            found = _by_rates(who, among, any_line=schedules is None)
+        else:
+            found = _by_settings(who, among)
+            found = found if found.named else _by_default(who, among) or found
+        return replace(found, current=who.current)
     except SubjectError as error:
         return ScheduleIdentification(who.name, fault=error.sentence)
 
@@ -296,6 +307,9 @@ def _by_rates(
     for seen in who.seen():
         near = lines.on_a_line(replace(seen, beside=())) if any_line and shown is None else ""
         name = f"{who.name}, read to its digits," if seen.off else who.name
+        if near and seen.base and not lines.on_a_line(_at_once(seen)):
+            near = lines.on_a_line(replace(seen, base=None, beside=()))
+            name = f"{who.name}, at a base rate of {seen.base},"
         found = ScheduleIdentification(name, line=near)
         if near and lines.on_a_line(seen):
             return found
@@ -342,6 +356,12 @@ def _up_to(who: Scheduled, among: Sequence[Schedule]) -> str:
             then = f"stays at {written(near[-1])}" if end >= stays else "goes on otherwise"
             return f"begins as {(*found.fits, found.plan)[0]} up to epoch {end - 1}, then {then}"
     return ""
+
+
+def _at_once(seen: Seen) -> Seen:
+    """The first epochs alone: whether they go by the base rate, another one tells."""
+    first = [(base, {t: r for t, r in some.items() if t < SHORTEST}) for base, some in seen.beside]
+    return replace(seen, near=seen.near[:SHORTEST], beside=first)
 
 
 def _of(

@@ -120,6 +120,10 @@ LISTS: list[tuple[Sequence[float], str]] = [
         [0.5 / (1 + 0.25 * t) for t in range(12)],
         "ExponentialLR's inverse_time with gamma=0.75 from 0.5",
     ),
+    ([0.1 / (1 + t) for t in range(9)], "ExponentialLR's inverse_time with gamma=0 from 0.1"),
+    ([0.1 / (1 + 2 * t) for t in range(9)], "ExponentialLR's inverse_time with gamma=-1 from 0.1"),
+    ([0.1] * 5 + [0.0] * 5, "StepLR's staircase with step_size=5, gamma=0 from 0.1"),
+    ([1e308, 5e307, 2.5e307, 1.25e307], "ExponentialLR's per_epoch with gamma=0.5 from 1e+308"),
     (
         [0.3 * 0.1 ** sum(m <= t for m in (3, 4, 9)) for t in range(12)],
         "MultiStepLR's from_milestone with milestones=(3, 4, 9), gamma=0.1 from 0.3 "
@@ -568,6 +572,16 @@ def test_what_goes_by_a_metric_is_no_schedule_of_epochs(make: Any) -> None:
     assert identify_schedule(make).fault.startswith("it goes by a metric, and by no epoch")
 
 
+@pytest.mark.parametrize(
+    "rates",
+    [[1e-300, 1, 1e-8, 1e154, 1e-310], [1.7e308, 0.1, 1.7e308, 1e300]],
+    ids=str,
+)
+def test_whatever_numbers_somebody_writes_are_answered(rates: list[float]) -> None:
+    """Also those of which settings are made that are beyond all numbers, or divide by 0."""
+    assert not oracles.identify(rates).torchs
+
+
 def test_what_torch_has_none_of_is_not_torchs() -> None:
     warm = ["get_constant_schedule_with_warmup"]
     found = identify_schedule(lambda t, lr: lr * min(1.0, t / 4), warm)
@@ -578,6 +592,25 @@ def test_what_goes_with_one_base_rate_alone_is_not_named() -> None:
     """A rate of which the product with the base rate is made falls by more for a larger one."""
     found = identify_schedule(lambda t, lr: lr / (1 + 0.01 * lr * t), ["ExponentialLR"])
     assert not found.named
+
+
+@pytest.mark.parametrize(
+    ("rate", "told"),
+    [(lambda t, base: 1, "stays at 1: "), (lambda t, base: base + t / 64, "rises by 0.015625 a ")],
+)
+def test_of_what_does_not_go_by_the_base_rate_that_is_not_said(rate: Any, told: str) -> None:
+    assert str(identify_schedule(rate)).startswith(f"<lambda>, at a base rate of 0.5, {told}")
+
+
+def test_what_may_be_the_rate_before_is_told_to_be_taken_for_the_base_rate() -> None:
+    """As Keras gives it; of a rate by another name, or of one that is said, it is not."""
+
+    def scheduler(epoch: int, lr: float) -> float:
+        return lr if epoch < 10 else lr * math.exp(-0.1)
+
+    assert any("Keras'" in said for said in identify_schedule(scheduler).remarks())
+    named = identify_schedule(scheduler, names={"base": "lr"})
+    assert not any("Keras'" in said for said in named.remarks())
 
 
 def test_a_ramp_of_which_the_end_is_not_met_is_a_ramp() -> None:

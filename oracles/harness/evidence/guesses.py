@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import product
 from typing import Any
 
@@ -236,11 +237,12 @@ def _powers(
     found += [math.exp(-k) for k in shorter(-math.log(share))] if 0 < share < 1 else []
     for count in {len(falls), len(rates) - 1}:  # the longer the way, the less a rounding matters
         found += [abs(rates[falls[-1]] / rates[0]) ** (1 / count)] if rates[0] else []
-    for gamma in (g for q in found if q > 0 for g in shorter(q, rates.within)):
+    for gamma in (g for q in found for g in shorter(q, rates.within)):
         for settings in _falling(schedule, gamma, falls, len(rates)):
-            first = timing.rate(0, 1.0, settings)
-            for start in shorter(rates[0] / first, rates.within) if base is None else (base,):
-                yield Guess(settings, start)
+            with suppress(ArithmeticError):  # where nothing, or too much, is made of any base rate
+                near = rates[0] / timing.rate(0, 1.0, settings) if base is None else base
+                starts = shorter(near, rates.within) if base is None else (base,)
+                yield from (Guess(settings, start) for start in starts)
 
 
 FEW = 12

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
@@ -17,9 +18,13 @@ def in_digits(value: float, digits: Iterable[int]) -> Iterator[float]:
 def shorter(value: float, within: float = ROUGHLY) -> Iterator[float]:
     """A number that is as good as another but for a share of it, the ones that people write first.
 
+    None is where there is no number: what is guessed may be beyond the largest.
+
     >>> [*shorter(0.0996, within=0.01)]
     [0.1, 0.0996]
     """
+    if not math.isfinite(value):
+        return
     seen = set()
     for short in (
         *in_digits(value, range(1, 9)),

@@ -27,6 +27,9 @@ EPOCH = ("t", "epoch", "epochs", "step", "steps", "count", "iteration", "it", "n
 BASE = ("base", "base_lr", "lr", "lr0", "initial_lr", "init_lr", "init_value", "peak_lr", "gamma0")
 """What the base rate is called in it."""
 
+CURRENT = "lr"
+"""What Keras' LearningRateScheduler gives by that name is the rate of the epoch before."""
+
 OWNER = ("optimizer", "opt", "optim", "o")
 """What the first argument of a scheduler is called."""
 
@@ -71,12 +74,14 @@ class Scheduled(Protocol):
         takes: the settings that it takes, by torch's names, and its own names for them.
         scaled: whether it takes the base rate.
         logged: whether its rates may be made of more than the epoch, as of a metric.
+        current: whether that may be meant to be another one, as nobody has said that it is not.
     """
 
     name: str
     takes: Mapping[str, str] = MappingProxyType({})
     scaled: bool = False
     logged: bool = False
+    current: bool = False
 
     def seen(self) -> Iterator[Seen]:
         """Its rates where it is given no settings: one reading after the other, until one tells.
@@ -149,7 +154,8 @@ class Function(Scheduled):
         own = wanted(function, names, fixed)
         bases = [name for name in BASE if name != "base_lr" or "max_lr" not in own]
         self._base = next((name for name in own if name in (names.get("base"), *bases)), None)
-        self.scaled = self._base is not None
+        self.scaled, self.current = self._base is not None, self._base == CURRENT
+        self.current &= "base" not in names
         self.takes = named([name for name in own if name != self._base], names, self.name)
 
     def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
