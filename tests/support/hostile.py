@@ -183,8 +183,8 @@ ENDLESS: tuple[type, ...] = (Hanging, Busy)
 
 STOPPED: dict[type, str] = {
     Unbuilt: "raises ValueError: not today",
-    Nothing: "raises AttributeError: 'NoneType' object has no attribute 'step'",
-    NoOptimizer: "raises AttributeError: 'NoOptimizer' object has no attribute 'step'",
+    Nothing: "makes no optimizer: NoneType has no step()",
+    NoOptimizer: "makes no optimizer: NoOptimizer has no step()",
     dict: "raises ValueError: no signature found for builtin type <class 'dict'>",
     Leaving: "raises SystemExit: 3",
     Vanishing: "ends its process with exit code 3",

@@ -229,6 +229,17 @@ class ForeignOptimizer:
         """Parameters as it takes them."""
         return params if self.form == TENSORS else HANDINGS[self.form](params)
 
+    def built(self, params: Iterable[Any], given: Mapping[str, Any]) -> Any:
+        """The optimizer of some parameters.
+
+        Raises:
+            SubjectError: what is made is none.
+        """
+        made = self.make(self.handed(params), **given)
+        if not callable(getattr(made, "step", None)):
+            raise SubjectError(f"makes no optimizer: {type(made).__name__} has no step()")
+        return made
+
     def arguments(self, rule: Rule) -> dict[str, str]:
         """torch's names of the arguments that it takes, and its own for them."""
         defaults = {own: self._defaults.get(own) for own in self.accepts}
@@ -271,7 +282,7 @@ class ForeignOptimizer:
         (group,) = case.groups
         first = group.schedule[0]
         with answering():
-            optimizer = self.make(self.handed(params), **self.given(rule, first), **self.fixed)
+            optimizer = self.built(params, self.given(rule, first) | dict(self.fixed))
             factors = self._factors(optimizer, rule, first)
 
         def load(t: int) -> torch.Tensor:

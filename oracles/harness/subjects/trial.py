@@ -120,7 +120,7 @@ class Trial:
         """
         given = {**self.arrangement.options, **options, **self.box.fixed}
         with answering():
-            return self.box.make(self.box.handed(parameters), **given)
+            return self.box.built(parameters, given)
 
     def without_names(self) -> None:
         """For what is asked of groups, which whoever looks at names makes.
