@@ -16,11 +16,11 @@ import torch
 import oracles
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.settings import settings
-from oracles.harness.promise import Line, Word, line
+from oracles.harness.promise import Line, NotAsked, Word, line
 from oracles.harness.subjects.blackbox import Function
 from oracles.harness.subjects.foreign import ForeignOptimizer
 from oracles.harness.subjects.promises.functions import FUNCTION_PROMISES, FunctionTrial
-from oracles.harness.subjects.promises.grouping import others
+from oracles.harness.subjects.promises.grouping import maximize, others
 from oracles.harness.subjects.promises.optimizers import OPTIMIZER_PROMISES
 from oracles.harness.subjects.surroundings import switches, undisturbed
 from oracles.harness.subjects.trial import SHAPES, Arrangement, Trial, arranged
@@ -61,6 +61,21 @@ def test_a_broken_promise_is_named_and_no_other(promise: str) -> None:
     report = oracles.check(BREAKERS[promise], "SGD", dtypes=[])
     assert [line.name for line in report.broken] == [promise]
     assert not report.ok
+
+
+class Ascending(Clean):
+    """It maximizes where nothing is said."""
+
+    def __init__(self, params: Any, lr: float = 0.1, maximize: bool = True) -> None:
+        super().__init__(params, lr=lr, maximize=maximize)
+
+
+def test_what_maximizes_by_default_is_held_to_what_minimizes() -> None:
+    plain = ForeignOptimizer(Ascending)
+    assert maximize(Trial(plain, arranged(plain))) == ""
+    fixed = ForeignOptimizer(Ascending, fixed={"maximize": True})
+    with pytest.raises(NotAsked, match="takes no maximize"):
+        maximize(Trial(fixed, arranged(fixed)))
 
 
 def test_settings_of_all_kinds_have_others() -> None:

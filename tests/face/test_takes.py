@@ -485,6 +485,29 @@ def test_what_stands_in_no_signature_is_found_by_trying() -> None:
     assert [*found.seen.hyper] == ["lr", "weight_decay"]
 
 
+class Nest(torch.optim.SGD):
+    """An heir that fixes an argument, beside which torch refuses others."""
+
+    def __init__(self, params: Any, lr: float = 0.1, momentum: float = 0.9, **others: Any) -> None:
+        super().__init__(params, lr=lr, momentum=momentum, nesterov=True, **others)
+
+
+class OneRate(torch.optim.SGD):
+    def __init__(self, params: Any, **others: Any) -> None:
+        super().__init__(params, lr=0.1, **others)
+
+
+@pytest.mark.parametrize(("heir", "argument"), [(Nest, "nesterov"), (OneRate, "lr")])
+def test_what_an_heir_fixes_is_not_given(heir: Any, argument: str) -> None:
+    accepts = {*ForeignOptimizer(heir).accepts}
+    assert accepts == {*ForeignOptimizer(torch.optim.SGD).accepts} - {argument}
+
+
+def test_what_is_fixed_is_so_whatever_is_given() -> None:
+    told = "Nest follows SGD's coupled_unscaled, nesterov = True whatever is given"
+    assert str(identify(Nest, ["SGD"])) == told
+
+
 def in_pairs(params: Any, grads: Any, state: Any, lr: float, betas: Any, eps: float = 1e-8) -> Any:
     state["t"] = t = state.get("t", 0) + 1
     for i, (w, g) in enumerate(zip(params, grads, strict=True)):
