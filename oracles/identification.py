@@ -47,7 +47,7 @@ from oracles.harness.oracle import Margin
 from oracles.harness.subjects.asking import black_box, refuse_arguments, wanting
 from oracles.harness.subjects.fits.fit import Fit, is_fit
 from oracles.harness.subjects.fits.names import LOOP, START
-from oracles.harness.subjects.scheduled import SHORTEST, Listed, is_scheduled
+from oracles.harness.subjects.scheduled import SHORTEST, Listed, gives_a_rate, is_scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import KINDS, rates, read
@@ -303,14 +303,15 @@ def identify(
         subject, names = _equation(equation, names or {}), None
     if isinstance(subject, str | os.PathLike) and (alone := rates(path := Path(subject))):
         subject = Listed(alone, path.stem)
-    if is_scheduled(subject):
+    fits = is_fit(subject)
+    if is_scheduled(subject, names or {}) or (not fits and gives_a_rate(subject)):
         return _scheduled(subject, rules, names, fixed)
     asked = list(RULES.values() if rules is None else rules)
     among = [rule if isinstance(rule, Rule) else _rule(rule) for rule in asked]
     if not among:
         raise ValueError(f"rules={asked!r} names no rule; allowed: {', '.join(RULES)}")
     names, fixed, values = names or {}, fixed or {}, values or {}
-    draws, fits = Draws(seed, profile), is_fit(subject)
+    draws = Draws(seed, profile)
     own = arguments_of(among)
     refuse_unnamed("names", names, [*own, *LOOP, *START] if fits else own)
     refuse_unnamed("values", values, own)

@@ -334,7 +334,7 @@ LEAST = 2 * SHORTEST
 def _up_to(who: Scheduled, among: Sequence[Schedule]) -> str:
     """Which schedule whoever takes no base rate follows up to some epoch, and what comes then.
 
-    That is until its rate stays as it is, or for half of its rates and more. Milestones are made of
+    That is until its rate stays as it is or is below 0, or for half of its rates and more. Milestones are made of
     any beginning, and tell nothing of it.
     """
     among = [one for one in among if one.name != "MultiStepLR"]
@@ -342,7 +342,8 @@ def _up_to(who: Scheduled, among: Sequence[Schedule]) -> str:
     near, count = seen.near, len(seen.near)
     margin = MARGINS[rates.in_float32(near)]
     stays = next((t for t in range(count - 1, 0, -1) if near[t - 1] != near[-1]), 0)
-    for end in () if seen.base else dict.fromkeys((stays, count // 2)):
+    below = next((t for t in range(count) if near[t] < 0), 0)  # where a line has met its end
+    for end in () if seen.base else dict.fromkeys((stays, below, count // 2)):
         part = replace(seen, near=near[:end], beside=())
         if end < LEAST or lines.on_a_line(part):
             continue

@@ -171,6 +171,7 @@ RATES = {
     "with_warmup's from_zero with num_warmup_steps=500, num_training_steps=5500, num_cycles=0.5 "
     "from 0.0003, one epoch ahead",
     "lr*max(0, 1 - (t-1)/5000)": "PolynomialLR's to_zero with total_iters=5000, power=1",
+    "0.01*(1 - (t-1)/100)**0.9": "PolynomialLR's to_zero with total_iters=100, power=0.9 from 0.01",
     "lr*t/1000": None,
     "0.1*0.95**epoch": "ExponentialLR's per_epoch with gamma=0.95 from 0.1",
 }

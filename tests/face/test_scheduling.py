@@ -539,6 +539,11 @@ PARTLY: dict[str, tuple[list[float], str]] = {
         "begins as ExponentialLR's per_epoch with gamma=0.9 from 0.1 up to epoch 16, then goes on "
         "otherwise",
     ),
+    "a line that goes on below 0": (
+        [0.01 * (1 - t / 20) for t in range(30)],
+        "begins as PolynomialLR's to_zero with total_iters=20, power=1 from 0.01 up to epoch 20, "
+        "then goes on otherwise",
+    ),
 }
 
 
@@ -715,6 +720,18 @@ def test_names_of_ones_own() -> None:
     names = {"T_max": "decay_steps", "eta_min": "alpha", "base": "initial"}
     found = oracles.identify(keras, names=names)
     assert str(found) == "keras follows CosineAnnealingLR's stays_at_share"
+
+
+def test_one_argument_that_is_needed_is_the_epoch() -> None:
+    follows = "ExponentialLR's per_epoch"
+    assert str(oracles.identify(lambda k: 0.1 * 0.9**k)).endswith(
+        f"{follows} with gamma=0.9 from 0.1"
+    )
+    assert "StepLR" in str(oracles.identify(lambda e, share=0.5: 0.1 * share ** (e // 3)))
+    told = oracles.identify(lambda k, base, gamma: base * gamma**k, names={"epoch": "k"})
+    assert str(told).endswith(follows)
+    with pytest.raises(ValueError, match="the epoch is the first argument of <lambda>; allowed: t"):
+        oracles.identify(lambda t, k: 0.1, names={"epoch": "k"})
 
 
 def test_a_rate_that_falls_in_a_line_to_a_share_of_itself() -> None:

@@ -21,8 +21,14 @@ from oracles.naming import name_of, unknown
 from oracles.schedules.composed import Chained, Plan, Sequential, Single
 from oracles.schedules.registry import KNOWN, SCHEDULES
 
-EPOCH = ("t", "epoch", "epochs", "step", "steps", "count", "iteration", "it", "n", "num_updates")
-"""What the first argument of a function of the epoch is called."""
+EPOCH = (
+    *("t", "epoch", "epochs", "step", "steps", "count", "iteration", "it", "n", "num_updates"),
+    *("current_step", "global_step"),
+)
+"""What the first argument of a function of the epoch is called, where nobody says otherwise."""
+
+TIME = "epoch"
+"""That argument among names."""
 
 BASE = ("base", "base_lr", "lr", "lr0", "initial_lr", "init_lr", "init_value", "peak_lr", "gamma0")
 """What the base rate is called in it."""
@@ -151,6 +157,11 @@ class Function(Scheduled):
         self.name = name_of(function)
         self._function, self._fixed = function, dict(fixed)
         self._before, self._written = before, written
+        first = parameters(function)[0]
+        if (said := names.get(TIME, first)) != first:
+            told = f"names={{{TIME!r}: {said!r}}}: the epoch is the first argument of {self.name}"
+            raise ValueError(unknown(told, said, [first]))
+        names = {torchs: name for torchs, name in names.items() if torchs != TIME}
         own = wanted(function, names, fixed)
         bases = [name for name in BASE if name != "base_lr" or "max_lr" not in own]
         self._base = next((name for name in own if name in (names.get("base"), *bases)), None)
@@ -176,7 +187,7 @@ class Function(Scheduled):
             beside += [(OTHER, own((*range(SHORTEST), *FAR), OTHER, {}))]
         for last in FARTHER:
             near = own(range(-self._before, last + 1), START, {})
-            based = not self.scaled and near[-self._before] != 0  # of which 0 is no base rate
+            based = not self.scaled and self._may_be_base(near[-self._before], near[0])
             for ahead in sorted({0, self._before}, reverse=based):
                 moved = [(b, {t + ahead: r for t, r in far.items()}) for b, far in beside]
                 written = self._written if ahead and not self.scaled else None
@@ -186,6 +197,13 @@ class Function(Scheduled):
                 break
         if not self.scaled:  # of one base rate nothing tells what is made of its product
             yield from rounded([rate for t, rate in near.items() if 0 <= t <= MOST])
+
+    def _may_be_base(self, before: float, first: float) -> bool:
+        """Whether the rate before the first one may be what it begins with, and that is not seen.
+
+        0 is no base rate, and one that is written is.
+        """
+        return before != 0 and (before in self._written or first not in self._written)
 
     def _at(
         self, epochs: Iterable[int], base: float, settings: Mapping[str, Any]
@@ -390,7 +408,7 @@ def in_a_row(subject: Any) -> list[float] | None:
     return None
 
 
-def is_scheduled(subject: Any) -> bool:
+def is_scheduled(subject: Any, names: Mapping[str, str] = MappingProxyType({})) -> bool:
     """Whether it says what the learning rate is: see the classes here.
 
     >>> is_scheduled(lambda t, base, gamma: base * gamma**t), is_scheduled([0.1, 0.05])
@@ -400,7 +418,22 @@ def is_scheduled(subject: Any) -> bool:
         return True
     if isinstance(subject, type) or not callable(subject):
         return False
-    return parameters(subject)[:1] != [] and parameters(subject)[0] in EPOCH
+    return parameters(subject)[:1] != [] and parameters(subject)[0] in (*EPOCH, names.get(TIME))
+
+
+def gives_a_rate(function: Any) -> bool:
+    """Whether a function gives a number for 0, which is all that it needs: its epoch, maybe.
+
+    >>> gives_a_rate(lambda k: 0.1 * 0.9**k), gives_a_rate(lambda params: params[0])
+    (True, False)
+    """
+    if isinstance(function, type) or not callable(function):
+        return False
+    needed = [p for p in _each(function) if p.default is p.empty]
+    if [p.kind for p in needed] == [inspect.Parameter.POSITIONAL_OR_KEYWORD]:
+        with suppress(SubjectError), answering():
+            return isfinite(function(0))
+    return False
 
 
 def scheduled(subject: Any, names: Mapping[str, str], fixed: Mapping[str, Any]) -> Scheduled:
