@@ -334,8 +334,8 @@ LEAST = 2 * SHORTEST
 def _up_to(who: Scheduled, among: Sequence[Schedule]) -> str:
     """Which schedule whoever takes no base rate follows up to some epoch, and what comes then.
 
-    That is until its rate stays as it is or is below 0, or for half of its rates and more. Milestones are made of
-    any beginning, and tell nothing of it.
+    That is until its rate stays as it is or is below 0, or for half of its rates and more.
+    Milestones are made of any beginning, and tell nothing of it.
     """
     among = [one for one in among if one.name != "MultiStepLR"]
     seen = next(iter(who.seen()))
