@@ -13,7 +13,8 @@ import pytest
 
 import oracles
 from oracles.harness.subjects.trace import Trace
-from oracles.harness.subjects.trace_files import TraceError, read
+from oracles.harness.subjects.trace_files import PARTS, TraceError, read
+from oracles.optimizers.registry import RULES
 from oracles.reports.identification import render
 from tests.support.marks import slow
 
@@ -177,6 +178,22 @@ def test_files_say_the_same(tmp_path: Path, suffix: str, dtype: str) -> None:
     assert str(oracles.identify(path)) == "scratch follows SGD's batch_scaled"
 
 
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_what_torch_takes_together_is_read_apart(tmp_path: Path, suffix: str) -> None:
+    betas: Any = ((0.8, 0.95),) * TORCH.steps
+    path = tmp_path / f"scratch{suffix}"
+    WRITERS[suffix](path, Trace("scratch", TORCH.parameters, TORCH.gradients, {"betas": betas}))
+    assert read(path)[0].hyper == {"beta1": (0.8,) * TORCH.steps, "beta2": (0.95,) * TORCH.steps}
+
+
+def test_so_it_is_where_it_stands_once_for_all_steps(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, w=np.ones(3), g=np.ones(2), betas=np.array([0.8, 0.95]), lr=np.array([1, 2]))
+    assert read(path)[0].hyper == {"beta1": (0.8, 0.8), "beta2": (0.95, 0.95), "lr": (1, 2)}
+    together = {name: RULES[name].binding.tuples for name in ("Adam", "Rprop")}
+    assert {name: together["Rprop"].get(name) or together["Adam"][name] for name in PARTS} == PARTS
+
+
 @pytest.mark.parametrize("form", slow([".6f", ".7g", ".5e"], ".7g", ".5e"))
 def test_numbers_that_were_printed_to_few_digits(tmp_path: Path, form: str) -> None:
     """Nothing fits them as they stand; rounded to the digits that are there, one rule does."""
@@ -244,6 +261,7 @@ OFF: Mapping[str, tuple[str, str, str]] = {
     "no brackets": ("a.csv", "w0,g0\n1,2\n1,\n", "column 'w0': an element is called 'w.0.'"),
     "a line": ("a.csv", "w[0],g_10\n1,2\n1,\n", "column 'g_10': an element is called 'g.10.'"),
     "semicolons": ("a.csv", "w;g;lr\n1,5;2;1\n", "separated by ';'; allowed: commas between"),
+    "semicolons beside commas": ("a.csv", '"w[0,1]";g\n1;2\n', "separated by ';'"),
     "other gradients": (
         "a.csv",
         "w.a[0],grad.a[0],lr\n1,2,1\n1,,\n",
@@ -280,6 +298,12 @@ def test_a_file_that_is_off(tmp_path: Path, what: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"gone.csv cannot be read"):
         read(tmp_path / "gone.csv")
+
+
+def test_an_archive_may_have_rates_alone(tmp_path: Path) -> None:
+    path = tmp_path / "rates.npz"
+    np.savez(path, lr=[0.1 * 0.5**t for t in range(5)], epoch=np.arange(5))
+    assert str(oracles.identify(path)).startswith("rates follows ExponentialLR's per_epoch")
 
 
 def test_what_is_not_read_is_told() -> None:

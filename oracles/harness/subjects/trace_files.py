@@ -6,8 +6,9 @@ are the same in all three:
 
 ``w``, ``g``            a parameter and its gradient
 ``w.bias``, ``g.bias``  those of a parameter that has a name, where there are several
-anything else           a hyperparameter, under torch's name or a usual one; one that is not in a
-                        row is what it was in the row before
+anything else           a hyperparameter, under torch's name or a usual one (``beta1``, ``beta2``,
+                        or both as ``betas``); one that is not in a row is what it was in the row
+                        before
 
 ======== ===========================================================================================
 CSV      columns; an element a column, ``w[0]``, ``w[1]`` or ``w.weight[0,1]``
@@ -27,7 +28,7 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,6 +50,9 @@ for most numbers."""
 
 COUNTED = ("step", "global_step", "iteration", "iter", "epoch")
 """What a log of rates may count."""
+
+RATES = ("lr", *ALIASES["lr"])
+"""What it may call them."""
 
 
 class TraceError(ValueError):
@@ -81,19 +85,15 @@ def rates(path: Path) -> list[float]:
     Raises:
         TraceError: it cannot be read, or what it counts does not go on by one from row to row.
     """
-    rows = _loaded(path)
-    if isinstance(rows, Table) or any(_letter(name) for _, row in rows for name in row):
+    loaded = _loaded(path)
+    columns = loaded.values if isinstance(loaded, Table) else _counts_and_rates(loaded)
+    names = [name for name in columns if name in RATES]
+    if any(map(_letter, columns)) or len(names) != 1:
         return []
-    names = dict.fromkeys(n for _, row in rows for n in row if n in ("lr", *ALIASES["lr"]))
-    if len(names) != 1:
-        return []
-    (name,), places = names, [place for place, _ in rows]
-    texts = _carried(places[0], name, [row.get(name) for _, row in rows])
-    found = [*map(float, _numbers(places, name, texts))]
+    found: list[float] = np.ravel(columns[names[0]]).tolist()
     if len({*found}) == 1:
         return []
-    counted = {own for own in COUNTED if all(own in row for _, row in rows)}
-    steps = {own: np.diff(_numbers(places, own, [row[own] for _, row in rows])) for own in counted}
+    steps = {own: np.diff(column) for own, column in columns.items() if own in COUNTED}
     if steps and not any((step == 1).all() for step in steps.values()):
         own = min(steps)
         by = ", ".join(f"{step:g}" for step in dict.fromkeys(steps[own]))
@@ -102,6 +102,17 @@ def rates(path: Path) -> list[float]:
             "after another"
         )
     return found
+
+
+def _counts_and_rates(rows: Rows) -> dict[str, FloatArray]:
+    """What rows of text count, wherever they all do, and their rates; none beside parameters."""
+    names, places = dict.fromkeys(name for _, row in rows for name in row), [at for at, _ in rows]
+    if any(map(_letter, names)):
+        return {}
+    texts = {name: [row.get(name) for _, row in rows] for name in names}
+    texts = {n: _carried(places[0], n, texts[n]) if n in RATES else texts[n] for n in names}
+    read = (n for n in names if n in RATES or (n in COUNTED and None not in texts[n]))
+    return {name: _numbers(places, name, texts[name]) for name in read}
 
 
 def _loaded(path: Path) -> Table | Rows:
@@ -161,7 +172,7 @@ class Table:
                 name,
                 parameters,
                 gradients,
-                {n: _constant(v, steps) for n, v in self.values.items() if not _letter(n)},
+                dict(_schedules({n: v for n, v in self.values.items() if not _letter(n)}, steps)),
                 dtype,
                 self.of("w", radii),
                 dict(zip(gradients, self.of("g", radii).values(), strict=False)),
@@ -175,8 +186,19 @@ def _letter(name: str) -> str:
     return name[0] if re.fullmatch(r"[wg](\..+)?", name) else ""
 
 
-def _constant(values: FloatArray, steps: int) -> tuple[float, ...]:
-    return tuple(np.broadcast_to(values, (steps,)).tolist() if values.ndim < 1 else values.tolist())
+PARTS = {"betas": ("beta1", "beta2"), "etas": ("etaminus", "etaplus")}
+"""What two numbers are called that torch takes together."""
+
+
+def _schedules(hyper: Mapping[str, FloatArray], steps: int) -> Iterator[tuple[str, Any]]:
+    """Each hyperparameter at each step; two that torch takes together are two."""
+    for name, values in hyper.items():
+        if name in PARTS and values.shape[-1:] == (2,):
+            each = np.broadcast_to(values, (steps, 2)).T
+            yield from zip(PARTS[name], map(tuple, each.tolist()), strict=True)
+        else:
+            each = np.broadcast_to(values, (steps,)) if values.ndim < 1 else values
+            yield name, tuple(each.tolist())
 
 
 def _npz(path: Path) -> Table:
@@ -217,7 +239,8 @@ def _csv(path: Path) -> Rows:
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file)
         columns = [name.strip() for name in next(lines, [])]
-        if len(columns) == 1 and (other := re.search(r"[;\t|]", columns[0])):
+        within = r"[;\t|]" if len(columns) == 1 else r"[;\t]"  # beside commas, as in "w[0,1]"
+        if other := re.search(within, ",".join(columns)):
             told = f"{path.name} is separated by {other[0]!r}"
             raise TraceError(f"{told}; allowed: commas between cells, and points in numbers")
         for name in columns:
