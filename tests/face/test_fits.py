@@ -370,12 +370,16 @@ def test_what_cannot_be_asked_says_why() -> None:
     def still(X: Any, y: Any, lr: float, epochs: int) -> Any:
         return np.ones(X.shape[1])
 
+    def in_two(X: Any, y: Any, lr: float, epochs: int) -> Any:
+        return np.full((X.shape[1], 2), epochs + y @ y)  # which raises for labels as a column
+
     def noisy(X: Any, y: Any, lr: float, epochs: int) -> Any:
         return np.random.default_rng().normal(size=X.shape[1])
 
     for fit, reason in (
         (broken, "RuntimeError: not today"),
         (needs, "needs needs activation, which is not known"),
+        (in_two, r"returns weights of shape \(3, 2\) .for 3 numbers a row"),
         (
             still,
             "still gives no weights that move .for 3 numbers a row: 3, or 4 with a bias.",

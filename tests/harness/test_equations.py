@@ -227,6 +227,7 @@ SAME = {
     "w -= lr ∇ f (w)": "w -= lr*g",
     "w' = w*(1 - lr*wd); w' = w' - lr*grad(w)": "w -= lr*wd*w; w -= lr*w.grad",
     "d = grad(w); w -= lr*wd*w; w -= lr*d": "w -= lr*wd*w; w -= lr*g",
+    "θ -= lr*grad(loss, θ)": "θ -= lr*g",
     "momentum = mu*momentum + g; w -= lr*momentum": "v = mu*v + g; w -= lr*v",
     "d_t = mu*d_{t-1} + g; w -= lr*d_t": "v = mu*v + g; w -= lr*v",
     "w_{i} -= lr g_{i}": "w -= lr*g",

@@ -149,17 +149,17 @@ def evidences(box: Fit, rule: Rule) -> list[Evidence]:
     for form in box.forms():
         if form.arrays != "numpy" and any(e.form.arrays != form.arrays for e in found):
             break  # it takes simpler ones
+        call = Call(form, plain.m, plain.batch, 1, plain.given)
         try:
-            readings = box.readings(Call(form, plain.m, plain.batch, 1, plain.given))
+            readings = box.readings(call)
+            shapes = dict.fromkeys(str(value.shape) for value in box.moving(call).values())
         except SubjectError as error:
             failed.append(str(error))
             continue
         found += [Evidence(box, form, reading) for reading in readings]
+        others = f"returns weights of shape {' and '.join(shapes)}" if shapes else ""
+        told = others or f"{box.name} gives no weights that move"
+        failed.append(f"{told} (for 3 numbers a row: 3, or 4 with a bias)")
     if not found:
-        raise SubjectError(
-            [
-                *failed,
-                f"{box.name} gives no weights that move (for 3 numbers a row: 3, or 4 with a bias)",
-            ][0]
-        )
+        raise SubjectError(failed[0])
     return found

@@ -50,6 +50,7 @@ _END = r"(?![A-Za-z])"
 _OWNER = r"(?:self|state|param_state|group|param_group|config|args)(?![\w])"
 _TYPE = "(?:float|double|auto|let)"
 _LOSS = "(?:[LJECf]|[Ll]oss)"
+_FIRST = rf"(?:{_LOSS}\s*,\s*)?"
 _TOKEN = re.compile(
     rf"""(?P<newline>\n|\\\\[^\S\n]*\n?)
     |(?P<space>(?:(?<=[;\n])|\A)[^\S\n]*(?:(?:const\s+)?{_TYPE}\s+(?={NAME})|//[^\n]*)
@@ -67,8 +68,8 @@ _TOKEN = re.compile(
     |(?P<raised>[{RAISED}]+)
     |(?P<nabla>(?:(?:∇|\\nabla{_END})(?:_\{{?\\?\w+\}}?)?(?:\s*(?:\\?\w+(?=\()
             |{_LOSS}(?:_[tki])?\s+(?=\(\s*{NAME}\s*\))|{_LOSS}\b))?
-            |grad(?:ient)?(?:_?{_LOSS})?(?=\(\s*{NAME}\s*\)))
-            (?:\(\s*(?P<at>{NAME})\s*\))?
+            |grad(?:ient)?(?:_?{_LOSS})?(?=\(\s*{_FIRST}{NAME}\s*\)))
+            (?:\(\s*{_FIRST}(?P<at>{NAME})\s*\))?
         |(?:∂|d){_LOSS}\s*/\s*(?:∂|d)(?:θ|theta|[wWxp])(?!\w)
         |\\[dt]?frac\{{\\partial\s*[\w\\]+\}}\{{\\partial\s*[\w\\]+\}})
     |(?P<sign>\\(?:cdot|times|odot|ast|leftarrow|gets|sqrt|[lr]vert){_END}|\\[dt]?frac\{{

@@ -190,13 +190,15 @@ class Fit:
             return ", and those for no epochs do not: it draws in its epochs, as who shuffles rows"
         return ""
 
-    def _looked_for(self, call: Call) -> list[Reading]:
-        if self.random(call):
-            why = self._chance(replace(call, epochs=0))
-            raise SubjectError(f"{self.name} is random: two calls that are the same differ{why}")
+    def moving(self, call: Call) -> dict[str, FloatArray]:
+        """What another epoch changes in its answer, by where it is.
+
+        Raises:
+            SubjectError: the code raised.
+        """
         before = self.leaves(call)
         after = self.leaves(Call(call.form, call.m, call.batch, call.epochs + 1, call.hyper))
-        moving = {
+        return {
             path: value
             for path, value in after.items()
             if path in before
@@ -204,6 +206,12 @@ class Fit:
             and np.isfinite(value).all()
             and not np.array_equal(value, before[path])
         }
+
+    def _looked_for(self, call: Call) -> list[Reading]:
+        if self.random(call):
+            why = self._chance(replace(call, epochs=0))
+            raise SubjectError(f"{self.name} is random: two calls that are the same differ{why}")
+        moving = self.moving(call)
         sized = {
             n: [p for p, v in moving.items() if v.size == n] for n in (1, FEATURES, FEATURES + 1)
         }
