@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -48,6 +48,7 @@ class ScheduleIdentification:
         alike: whether nothing tells one fit from the others, as some digits are not there.
         metric: whether a metric may have brought them there: what falls by itself is a log's.
         current: whether what was taken for the base rate may be meant to be another one.
+        meant: settings that it calls by a name that may mean another one's, and that name.
 
     >>> found = identify_schedule(lambda t, base, gamma: base * gamma ** (t + 1))
     >>> print(found)
@@ -65,6 +66,7 @@ class ScheduleIdentification:
     alike: bool = False
     metric: bool = False
     current: bool = False
+    meant: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def named(self) -> bool:
@@ -103,6 +105,9 @@ class ScheduleIdentification:
                 )
                 yield f"torch: {own}"
                 yield f"{fit.timing.name}: {fit.timing.source}."
+            if self.meant:
+                names = ", ".join(f"{own} as {name}" for name, own in self.meant.items())
+                yield f"It takes {names}; names={{...}} says what is meant otherwise."
             if fit.assumed:
                 values = ", ".join(f"{name} = {value}" for name, value in fit.assumed.items())
                 yield f"Settings that it does not take are these: {values}."
@@ -144,6 +149,7 @@ class ScheduleIdentification:
             "line": self.line,
             "alike": self.alike,
             "metric": self.metric,
+            "meant": dict(self.meant),
         }
 
 
@@ -247,19 +253,34 @@ def _schedule(name: str) -> Schedule:
 
 
 def _by_settings(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentification:
-    """Of whoever takes settings: a schedule that has all of them, under all that are drawn."""
-    there = timings.possible(who, among)
-    if not there:
-        return ScheduleIdentification(who.name, fault=_no_schedule(who, among))
-    faults = {schedule.name: timings.declined(who, schedule) for schedule in there}
-    asked = [schedule for schedule in there if not faults[schedule.name]]
+    """Of whoever takes settings: a schedule that has all of them, under all that are drawn.
+
+    By the schedule's own names, or else by those that may mean the same.
+    """
+    each = (timings.possible(who, among), timings.meant(who, among))
+    first = None
+    for there in filter(None, each):
+        found = _as_settings(who, there)
+        if found.named:
+            return found
+        first = first or found
+    return first or ScheduleIdentification(who.name, fault=_no_schedule(who, among))
+
+
+def _as_settings(who: Scheduled, there: Sequence[timings.Asked]) -> ScheduleIdentification:
+    """What it is as one of some schedules by whose names it takes its settings."""
+    faults = [timings.declined(*one) for one in there]
+    asked = [one for one, fault in zip(there, faults, strict=True) if not fault]
     if not asked:
-        return ScheduleIdentification(who.name, fault=next(iter(faults.values())))
+        return ScheduleIdentification(who.name, fault=faults[0])
     ways = (timings.assumed, timings.written)
-    told = ([fit for one in asked for fit in timings.asked(who, one, way)] for way in ways)
-    fits = next(filter(None, told), [])
-    out = sum(len(schedule.timings) for schedule in asked) - len(fits)
-    return ScheduleIdentification(who.name, _simplest(_least_assumed(fits)), ruled_out=out)
+    told = ([fit for one in asked for fit in timings.asked(*one, way)] for way in ways)
+    held = next(filter(None, told), [])
+    out = sum(len(schedule.timings) for _, schedule in asked) - len(held)
+    fits = _simplest(_least_assumed(held))
+    takes = next((by.takes for by, one in asked if fits and one is fits[0].schedule), {})
+    meant = {name: own for name, own in takes.items() if name not in who.takes}
+    return ScheduleIdentification(who.name, fits, ruled_out=out, meant=meant)
 
 
 def _by_default(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentification | None:

@@ -713,6 +713,21 @@ def test_what_numbers_beside_settings_do_not_hold_is_not_named(function: Any) ->
     assert not identify_schedule(function).named
 
 
+def test_names_that_mean_the_same_are_understood() -> None:
+    def warmed(step: int, lr: float, warmup: int, max_steps: int) -> float:
+        if step < warmup:
+            return lr * step / warmup
+        return lr * cosine(step - warmup, max_steps - warmup)
+
+    found = identify_schedule(warmed)
+    assert str(found) == "warmed follows get_cosine_schedule_with_warmup's from_zero"
+    assert found.meant == {"num_warmup_steps": "warmup", "num_training_steps": "max_steps"}
+    assert "It takes warmup as num_warmup_steps, max" in "".join(found.remarks())
+    power = identify_schedule(lambda t, lr, T: lr * (1 - t / T) ** 0.9)
+    assert str(power) == "<lambda> follows PolynomialLR's to_zero with power=0.9"
+    assert not identify_schedule(lambda t, lr, T: lr * math.exp(-t * t / T)).named
+
+
 def test_names_of_ones_own() -> None:
     def keras(step: int, initial: float, decay_steps: int, alpha: float) -> float:
         return initial * ((1 - alpha) * cosine(min(step, decay_steps), decay_steps) + alpha)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from copy import copy
 from itertools import product
 from typing import Any
 
 from oracles.harness.evidence.guess import Rates
 from oracles.harness.evidence.guesses import from_any, guesses
 from oracles.harness.evidence.rates import Fit, holds
-from oracles.harness.subjects.scheduled import FARTHER, SHORTEST, Scheduled
+from oracles.harness.subjects.scheduled import FARTHER, LIKE, SHORTEST, Scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.schedules import cyclic
 from oracles.schedules.customary import stable
@@ -25,10 +26,33 @@ ROUNDS, EPOCHS = 2, 16
 """Settings that are drawn for each timing, and rates that are asked for at most."""
 
 
-def possible(subject: Scheduled, schedules: Iterable[Schedule]) -> list[Schedule]:
+Asked = tuple[Scheduled, Schedule]
+"""A subject, and the schedule by whose names it takes its settings."""
+
+
+def possible(subject: Scheduled, schedules: Iterable[Schedule]) -> list[Asked]:
     """Schedules that have all settings that a subject takes."""
     taken = {*subject.takes}
-    return [schedule for schedule in schedules if taken <= {*schedule.settings._fields}]  # type: ignore[attr-defined]
+    return [(subject, one) for one in schedules if taken <= {*one.settings._fields}]  # type: ignore[attr-defined]
+
+
+def meant(subject: Scheduled, schedules: Iterable[Schedule]) -> list[Asked]:
+    """Schedules that have settings which all those may be that a subject takes."""
+    found = []
+    for schedule in schedules:
+        fields = schedule.settings._fields  # type: ignore[attr-defined]
+        takes = {_setting(name, fields): own for name, own in subject.takes.items()}
+        if "" not in takes and takes != subject.takes and len(takes) == len(subject.takes):
+            other = copy(subject)
+            other.takes = takes
+            found.append((other, schedule))
+    return found
+
+
+def _setting(name: str, fields: Collection[str]) -> str:
+    """Which setting a name may stand for; empty if for none."""
+    alike = next((names for names in LIKE if name in names), ())
+    return next((one for one in (name, *alike) if one in fields), "")
 
 
 Held = tuple[Mapping[str, Any], float | None]

@@ -45,6 +45,17 @@ STEPS = ("step", "step_update")
 ENDS = ("total_iters", "T_max", "total_steps", "num_training_steps", "t_initial")
 """Settings that say when a schedule ends: beyond it many a function has no rate."""
 
+LIKE = (
+    (
+        *ENDS,
+        *("T", "total", "max_iter", "max_iters", "max_steps", "max_epochs", "num_steps"),
+        *("num_epochs", "n_steps", "n_epochs", "decay_steps", "epochs", "steps"),
+    ),
+    ("num_warmup_steps", "warmup_steps", "warmup_t", "warmup", "warmup_epochs", "warmup_iters"),
+    ("eta_min", "lr_min", "min_lr", "lr_end", "end_lr", "final_lr"),
+)
+"""Names of settings that may mean the same: how long it goes on, how long it rises, its floor."""
+
 FACTORS, LAMBDA = "factors", "lr_lambda"
 """The list of factors that oracles have, and torch's argument of which it is the values."""
 
