@@ -362,11 +362,12 @@ def _up_to(who: Scheduled, among: Sequence[Schedule]) -> str:
     seen = next(iter(who.seen()))
     near, count = seen.near, len(seen.near)
     margin = MARGINS[rates.in_float32(near)]
-    stays = next((t for t in range(count - 1, 0, -1) if near[t - 1] != near[-1]), 0)
+    before = next((t for t in range(count - 2, 0, -1) if near[t] != near[-1]), 0)
+    stays = before + 1 if before < count - 2 else count
     below = next((t for t in range(count) if near[t] < 0), 0)  # where a line has met its end
     for end in () if seen.base else dict.fromkeys((stays, below, count // 2)):
         part = replace(seen, near=near[:end], beside=())
-        if end < LEAST or lines.on_a_line(part):
+        if not LEAST <= end < count or lines.on_a_line(part):
             continue
         found = _of(who, None, part, among)
         for fit in found.fits[:1]:
