@@ -770,6 +770,11 @@ def test_a_setting_that_nobody_knows_is_told() -> None:
 def test_what_is_off_is_told() -> None:
     with pytest.raises(ValueError, match=r"schedule='StepLr' is not known .did you mean 'StepLR'"):
         oracles.identify([0.1] * 5, ["StepLr"])
+    made = torch.optim.lr_scheduler.StepLR(schedulers.optimizer([1.0]), 3)
+    with pytest.raises(TypeError, match=r"StepLR\(...\), made already; allowed: the class, StepLR"):
+        oracles.identify(made)
+    with pytest.raises(TypeError, match="rates as well, in a list or by a function of the epoch"):
+        oracles.identify({})
     with pytest.raises(ValueError, match="2 rates tell nothing; allowed: 4 rates and more"):
         oracles.identify([0.1, 0.2])
     with pytest.raises(ValueError, match="the list is empty; allowed: 4 rates"):

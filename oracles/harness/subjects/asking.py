@@ -10,7 +10,7 @@ from typing import Any
 from oracles.harness.subjects.aliases import ALIASES
 from oracles.harness.subjects.blackbox import BlackBox, Function
 from oracles.harness.subjects.fits.fit import is_fit
-from oracles.harness.subjects.scheduled import is_scheduled
+from oracles.harness.subjects.scheduled import is_scheduled, is_scheduler
 from oracles.naming import unknown
 
 ELSEWHERE: tuple[tuple[Callable[[Any], bool], str], ...] = (
@@ -34,7 +34,7 @@ def black_box(
         ValueError: it has no argument of a name that was said to be its own.
     """
     if not callable(subject):
-        if hasattr(subject, "param_groups"):
+        if hasattr(subject, "param_groups") or is_scheduler(type(subject)):
             made = type(subject).__name__
             raise TypeError(
                 f"subject is {made}(...), made already; allowed: the class, {made}, or a function "
@@ -42,7 +42,8 @@ def black_box(
             )
         raise TypeError(
             f"subject={subject!r} cannot be asked; allowed: a class of optimizers, a function that "
-            "makes one, or a step (params, grads, state, hyper) -> params"
+            "makes one, or a step (params, grads, state, hyper) -> params; for oracles.identify "
+            "rates as well, in a list or by a function of the epoch"
         )
     for is_one, said in ELSEWHERE:
         if is_one(subject):
