@@ -162,9 +162,9 @@ bias_undecayed gives 0.9, the code 0.85
         if self.loop is not None:
             return str(self.loop)
         if not self.fits:
-            nearest = f"; nearest is {self.nearest}" if self.nearest else ""
-            out = f"{self.ruled_out:,} variants were ruled out"
-            return f"{self.name} follows no known rule ({out}{nearest})"
+            out = [f"{self.ruled_out:,} variants were ruled out"] if self.ruled_out else []
+            beside = "; ".join(out + [f"nearest is {self.nearest}"] * (self.nearest is not None))
+            return f"{self.name} follows no known rule" + f" ({beside})" * bool(beside)
         follows = f"{self.name} follows {' or '.join(map(str, self.fits))}"
         without = [f"ignoring {', '.join(sorted(self.ignores))}"] if self.ignores else []
         but = [f"but {e}" for e in self.exceptions]

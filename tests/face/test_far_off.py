@@ -472,6 +472,12 @@ def test_what_makes_no_finite_numbers_of_a_rate_is_no_other_rule() -> None:
     assert str(found.fits[0]) == "Adam's coupled_unscaled, beta2 in bfloat16"
 
 
+def test_that_none_was_ruled_out_is_not_said() -> None:
+    """What is torch's rule at first needs no other one to be looked at."""
+    found = identify(stepping(small), ["SGD"])
+    assert "known rule (nearest is SGD's coupled_unscaled, which holds else" in str(found)
+
+
 def test_what_was_ruled_out_before_an_exception_is_counted() -> None:
     """What fits but for matrices, and fails far off, has ruled the others out all the same."""
 
