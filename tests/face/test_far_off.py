@@ -55,6 +55,11 @@ def small(w: Any, g: Any, t: int) -> Any:
     return g if g.size < 64 else np.sign(g)
 
 
+def short(w: Any, g: Any, t: int) -> Any:
+    """So are vectors."""
+    return g if g.ndim != 1 or g.size < 64 else np.sign(g)
+
+
 def skipping(params: Any, grads: Any, state: Any, lr: float) -> Any:
     """A step is left out where its gradient is fifty times as long as they are on the average."""
     moved = []
@@ -86,7 +91,7 @@ def test_who_passes_over_gradients_of_zero_is_no_descent_with_momentum() -> None
     assert told in str(found.nearest)
 
 
-OFF = {late: LONG, bounded: LONG, trusting: LONG, small: LARGE}
+OFF = {late: LONG, bounded: LONG, trusting: LONG, small: LARGE, short: LARGE}
 
 
 @pytest.mark.parametrize("direction", OFF, ids=lambda direction: direction.__name__)

@@ -128,12 +128,13 @@ def _together(
 
 
 def _large(rule: Rule, h: Hyper, shapes: Shapes) -> Iterator[tuple[str, Shapes]]:
-    """Shapes of which the last one is large; where that is unknown, the largest one that is not."""
+    """Shapes of which all vectors and the last one are large; where that is unknown, one row."""
+    vectors = (LARGE[1] if len(shape) == 1 else shape for shape in shapes[:-1])
     large = LARGE.get(len(shapes[-1]), shapes[-1])
     if rule.measured(large, h):
         yield "with matrices", rule.drawing.shapes[-1:]
         large = ROW
-    yield "with large tensors", (*shapes[:-1], large)
+    yield "with large tensors", (*vectors, large)
 
 
 def _at_special_values(
