@@ -10,6 +10,7 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from oracles.harness.evidence import guesses, lines, rates, timings
@@ -327,7 +328,7 @@ def _by_rates(
     last = None
     for seen in who.seen():
         near = lines.on_a_line(replace(seen, beside=())) if any_line and shown is None else ""
-        name = f"{who.name}, read to its digits," if seen.off else who.name
+        name = _read(who, seen)
         if near and seen.base and not lines.on_a_line(_at_once(seen)):
             near = lines.on_a_line(replace(seen, base=None, beside=()))
             name = f"{who.name}, at a base rate of {seen.base},"
@@ -344,40 +345,50 @@ def _by_rates(
             return replace(found, name=name, line=told)
         last = last if seen.off else found
     assert last is not None
-    partly = any_line and shown is None and not last.line
-    return replace(last, line=_up_to(who, among)) if partly else last
+    if not any_line or shown or last.line:
+        return last
+    for seen in islice(who.seen(), None if who.logged else 1):
+        if line := _up_to(seen, who, among):
+            return replace(last, name=_read(who, seen), line=line)
+    return last
+
+
+def _read(who: Scheduled, seen: Seen) -> str:
+    """Whose rates are read, and how."""
+    return f"{who.name}, read to its digits," if seen.off else who.name
 
 
 LEAST = 2 * SHORTEST
 """Rates of one schedule, before what goes on otherwise."""
 
 
-def _up_to(who: Scheduled, among: Sequence[Schedule]) -> str:
+def _up_to(seen: Seen, who: Scheduled, among: Sequence[Schedule]) -> str:
     """Which schedule whoever takes no base rate follows up to some epoch, and what comes then.
 
-    That is until its rate stays as it is or is below 0, or for half of its rates and more.
-    Milestones are made of any beginning, and tell nothing of it.
+    That is until its rate stays as it is or is below 0 or, if all digits are there, for half of its
+    rates and more. Milestones are made of any beginning, and tell nothing of it.
     """
     among = [one for one in among if one.name != "MultiStepLR"]
-    seen = next(iter(who.seen()))
     near, count = seen.near, len(seen.near)
     margin = MARGINS[rates.in_float32(near)]
     before = next((t for t in range(count - 2, 0, -1) if near[t] != near[-1]), 0)
     stays = before + 1 if before < count - 2 else count
     below = next((t for t in range(count) if near[t] < 0), 0)  # where a line has met its end
-    for end in () if seen.base else dict.fromkeys((stays, below, count // 2)):
-        part = replace(seen, near=near[:end], beside=())
+    half = 0 if seen.off else count // 2
+    for end in () if seen.base else dict.fromkeys((stays, below, half)):
+        part = replace(seen, near=near[:end], beside=(), off=seen.off[:end])
         if not LEAST <= end < count or lines.on_a_line(part):
             continue
         found = _of(who, None, part, among)
         for fit in found.fits[:1]:
             by = partial(rates.holds, fit.schedule, fit.timing, fit.given, fit.base or 1.0)
             moved = seen.ahead - fit.ahead
-            held = (by({t - moved: near[t]}, margin) for t in range(end, count))
+            held = (by({t - moved: near[t]}, margin, seen.off) for t in range(end, count))
             end += next((n for n, holds in enumerate(held) if not holds), 0)
         if found.named:
             then = f"stays at {written(near[-1])}" if end >= stays else "goes on otherwise"
-            return f"begins as {(*found.fits, found.plan)[0]} up to epoch {end - 1}, then {then}"
+            told = " or ".join(map(str, found.fits[: None if seen.off else 1] or (found.plan,)))
+            return f"begins as {told} up to epoch {end - 1}, then {then}"
     return ""
 
 

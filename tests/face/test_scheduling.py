@@ -534,6 +534,11 @@ PARTLY: dict[str, tuple[list[float], str]] = {
         "begins as CosineAnnealingLR's to_floor with T_max=20, eta_min=0 from 0.1 up to epoch 14, "
         "then stays at 0.01",
     ),
+    "a decay that was rounded, then even": (
+        [float(f"{max(0.1 * 0.8**t, 0.02):.4f}") for t in range(15)],
+        ", read to its digits, begins as ExponentialLR's per_epoch with gamma=0.8 from 0.1 up to "
+        "epoch 7, then stays at 0.02",
+    ),
     "a last rate of its own": (
         [*(0.1 * 0.9**t for t in range(20)), 0.001],
         "begins as ExponentialLR's per_epoch with gamma=0.9 from 0.1 up to epoch 19, then goes on "
