@@ -31,6 +31,7 @@ from oracles.harness.loop.scheduling import EDGES, JUMPS, RATES
 from oracles.harness.promise import Line, Word
 from oracles.harness.runs.confined import REST, Lost, at_once
 from oracles.harness.subjects import schedulers
+from oracles.harness.subjects.scheduled import FAR, MOST
 from oracles.schedule_checking import ScheduleInquiry, ScheduleReport, reported
 from oracles.schedules.composed import Single
 from oracles.schedules.registry import SCHEDULES
@@ -757,6 +758,17 @@ def test_one_argument_that_is_needed_is_the_epoch() -> None:
     assert str(told).endswith(follows)
     with pytest.raises(ValueError, match="the epoch is the first argument of <lambda>; allowed: t"):
         oracles.identify(lambda t, k: 0.1, names={"epoch": "k"})
+
+
+def test_each_epoch_is_asked_once_and_few_after_the_end() -> None:
+    asked: list[int] = []
+
+    def odd(t: int) -> float:
+        asked.append(t)
+        return 0.1 / (1 + t % 3) if t < 40 else 0.01
+
+    assert not oracles.identify(odd).named
+    assert len(asked) == len({*asked, *range(MOST + 1), *FAR})
 
 
 def test_a_rate_that_falls_in_a_line_to_a_share_of_itself() -> None:

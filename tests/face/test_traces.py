@@ -205,6 +205,14 @@ def test_numbers_that_were_printed_to_few_digits(tmp_path: Path, form: str) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("form", "readings"), [(".17g", 1), (".15g", 2)])
+def test_numbers_that_have_all_their_digits_were_not_rounded(
+    tmp_path: Path, form: str, readings: int
+) -> None:
+    write_csv(path := tmp_path / "a.csv", TORCH, form)
+    assert len(read(path)) == readings
+
+
 def test_few_steps_and_digits_leave_nothing_open_that_leads_elsewhere(tmp_path: Path) -> None:
     """RAdam's first steps may be of any size, but are not what was printed."""
     path = tmp_path / "printed.csv"

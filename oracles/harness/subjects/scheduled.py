@@ -168,6 +168,7 @@ class Function(Scheduled):
         self.name = name_of(function)
         self._function, self._fixed = function, dict(fixed)
         self._before, self._written = before, written
+        self._known: dict[tuple[int, float], float] = {}  # by epoch and base rate
         first = parameters(function)[0]
         if (said := names.get(TIME, first)) != first:
             told = f"names={{{TIME!r}: {said!r}}}: the epoch is the first argument of {self.name}"
@@ -204,7 +205,8 @@ class Function(Scheduled):
                 written = self._written if ahead and not self.scaled else None
                 rates = [rate for t, rate in near.items() if t >= -ahead]
                 yield Seen(rates, base, moved, ahead, written)
-            if last not in near:  # that is all there is
+            late = {r for t, r in (*near.items(), *beside[0][1].items()) if t > last // 2}
+            if last not in near or len(late) == 1:  # that is all there is
                 break
         if not self.scaled:  # of one base rate nothing tells what is made of its product
             yield from rounded([rate for t, rate in near.items() if 0 <= t <= MOST])
@@ -229,11 +231,14 @@ class Function(Scheduled):
             given[self._base] = base
         ends = [settings[name] for name in ENDS if name in self.takes]
         end = max(ends) if ends else inf if self.takes else SHORTEST
+        known = {} if settings else self._known
         found: dict[int, float] = {}
         for t in epochs:
             try:
-                with answering():
-                    found[t] = float(self._function(t, **given, **self._fixed))
+                if (t, base) not in known:
+                    with answering():
+                        known[t, base] = float(self._function(t, **given, **self._fixed))
+                found[t] = known[t, base]
             except SubjectError:
                 if t < end:
                     raise

@@ -35,7 +35,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from oracles.harness.arithmetic.formats import FULL, FloatArray, round_to
+from oracles.harness.arithmetic.formats import FORMATS, FULL, FloatArray, round_to
 from oracles.harness.subjects.aliases import ALIASES
 from oracles.harness.subjects.trace import Trace
 
@@ -76,7 +76,7 @@ def read(path: Path, dtype: str | None = None) -> tuple[Trace, ...]:
     table = loaded if isinstance(loaded, Table) else _table(path, loaded)
     dtypes = (dtype,) if dtype else tuple(d for d in FULL if table.may_be(d))
     exact = [table.trace(path.stem, d) for d in dtypes if d == "float64" or table.digits >= DIGITS]
-    return (*exact, *(table.trace(path.stem, d, rounded=True) for d in dtypes if table.radii))
+    return (*exact, *(table.trace(path.stem, d, rounded=True) for d in dtypes if table.is_cut(d)))
 
 
 def rates(path: Path) -> list[float]:
@@ -152,6 +152,15 @@ class Table:
             for name, v in self.values.items()
             if _letter(name)
         )
+
+    def is_cut(self, dtype: str) -> bool:
+        """Whether some number has fewer digits than tell it from the next one of a dtype.
+
+        Of a 0 that cannot be seen: it is one where the others have all of theirs.
+        """
+        u, values = FORMATS[dtype].u, self.values
+        cut = ((off > u * np.abs(values[n])) & (values[n] != 0) for n, off in self.radii.items())
+        return any(map(np.any, cut))
 
     def trace(self, name: str, dtype: str, *, rounded: bool = False) -> Trace:
         """As one record.
