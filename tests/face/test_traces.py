@@ -204,7 +204,6 @@ def test_numbers_that_were_printed_to_few_digits(tmp_path: Path, form: str) -> N
     assert not oracles.identify(read(path)[0], ["SGD"]).fits
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("form", "readings"), [(".17g", 1), (".15g", 2)])
 def test_numbers_that_have_all_their_digits_were_not_rounded(
     tmp_path: Path, form: str, readings: int
@@ -213,6 +212,7 @@ def test_numbers_that_have_all_their_digits_were_not_rounded(
     assert len(read(path)) == readings
 
 
+@pytest.mark.slow
 def test_few_steps_and_digits_leave_nothing_open_that_leads_elsewhere(tmp_path: Path) -> None:
     """RAdam's first steps may be of any size, but are not what was printed."""
     path = tmp_path / "printed.csv"
