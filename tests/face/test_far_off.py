@@ -255,6 +255,7 @@ def test_no_guard_is_passed_over(guard: str) -> None:
         ("ε has a cap", "at eps=100"),
         ("the rate has a cap", "at lr=200"),
         ("decay has a cap", "at weight_decay=400"),
+        ("gradients are clipped", "at usual values with gradients beyond 1e4"),
         ("steps are counted anew", LONG),
     ],
 )

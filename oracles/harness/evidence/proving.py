@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -97,10 +98,10 @@ def _off(sieve: Sieve, candidate: Candidate, far: Witness) -> Near | None:
 
 
 def _where(sieve: Sieve, candidate: Candidate, off: Observation, far: Witness) -> str:
-    """The hyperparameter that makes a case one that does not hold; empty if there is no such one.
+    """The hyperparameter that makes a case one that does not hold, or the size of its gradients.
 
     With what it is in the cases that tell conventions apart in its place, the candidate holds. Of
-    a case with a switch on it is not all.
+    a case with a switch on it is not all. Empty if there is no such one.
     """
     if off.case.steps >= FEWER or not isinstance(far, Asked):
         return ""
@@ -113,7 +114,20 @@ def _where(sieve: Sieve, candidate: Candidate, off: Observation, far: Witness) -
         other = far.again(rule, off, sieve.rules[rule], **{name: getattr(first, name)})
         if other is not None and not _left(candidate, other, sieve):
             found.append(f"at {name}={getattr(given, name):.6g}")
-    return found[0] if len(found) == 1 else ""
+    return found[0] if len(found) == 1 else _beyond(sieve, candidate, off, far)
+
+
+def _beyond(sieve: Sieve, candidate: Candidate, off: Observation, far: Asked) -> str:
+    """The largest power of ten up to which gradients are held; empty if 1 is none."""
+
+    def holds(power: int) -> bool:
+        calm = far.calmer(candidate.rule, off, sieve.rules[candidate.rule], 10.0**power)
+        return calm is not None and not _left(candidate, calm, sieve)
+
+    largest = float(np.nanmax(np.abs(off.gradients), initial=1.0))
+    powers = range(math.ceil(math.log10(largest)))
+    held = bisect_left(powers, True, key=lambda power: not holds(power))
+    return f"{off.what} with gradients beyond 1e{held - 1}" if held else ""
 
 
 def _left(candidate: Candidate, observation: Observation, sieve: Sieve) -> bool:

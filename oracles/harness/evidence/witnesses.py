@@ -186,6 +186,21 @@ class Asked:
         found = case and self._asked(rule, Setting(told.what, case), without)
         return found if isinstance(found, Observation) else None
 
+    def calmer(
+        self, rule: Rule, told: Observation, without: frozenset[str], most: float
+    ) -> Observation | None:
+        """What it does in the same case where no element of a gradient is larger than that."""
+        (group,) = told.case.groups
+        parameters = tuple(
+            replace(
+                p, gradients=tuple(g if g is None else np.clip(g, -most, most) for g in p.gradients)
+            )
+            for p in group.parameters
+        )
+        case = replace(told.case, groups=(replace(group, parameters=parameters),))
+        found = self._asked(rule, Setting(told.what, case), without)
+        return found if isinstance(found, Observation) else None
+
     def ignores(self, rule: Rule) -> frozenset[str]:
         """Those whose value changes no bit of its answers, and changes what torch's rule gives.
 
