@@ -73,7 +73,7 @@ class Identification:
         unread: what a record has beside, or code takes and was not given, because what fits has no
             such hyperparameter.
         resting: those of them that would change what the code does, if they were others.
-        scalars: what hyperparameters are kept in, as far as answers tell.
+        scalars: what something that it keeps beside parameters is in, as far as answers tell.
         exceptions: where another candidate holds than the one that fits elsewhere.
         shapes: of parameters for which nothing of that holds.
         untold: candidates that hold all answers as well, and what would tell them apart.
@@ -611,7 +611,7 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         assumed=_assumed(sieve, fit),
         unread=sieve.witness.unread(fit.rule),
         resting=sieve.witness.resting(fit.rule),
-        seen=_seen(sieve, fit.rule),
+        seen=_seen(sieve, fit),
         rate=_recorded(sieve.witness, fit.rule),
     )
 
@@ -626,12 +626,13 @@ def _recorded(witness: Witness, rule: Rule) -> OwnRate | None:
     return rate if rate.told else None
 
 
-def _seen(sieve: Sieve, rule: Rule) -> Ranges:
-    """In which ranges a rule was held to what is known, far off as well."""
+def _seen(sieve: Sieve, fit: Candidate) -> Ranges:
+    """In which ranges what fits was held to what is known, far off as well."""
+    rule = fit.rule
     far = sieve.witness.far
     beyond = () if far is None else replace(sieve, witness=far).known(rule)
     names = [name for name in (*numeric(rule), "batch_size") if name in sieve.takes(rule)]
-    long = (closeness(sieve, rule, told) for told in beyond if told.case.steps >= FEWER)
+    long = (closeness(sieve, fit, told) for told in beyond if told.case.steps >= FEWER)
     return Ranges.of([*sieve.known(rule), *beyond], names, max(long, default=0.0))
 
 

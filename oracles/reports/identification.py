@@ -78,7 +78,7 @@ def _remarks(found: Identification) -> Iterator[str]:
         yield from found.loop.remarks()
     if found.rate is not None:
         yield from found.rate.remarks()
-    if found.torchs:
+    if found.torchs and found.scalars == "float64":  # else the step may be why
         yield ELSEWHERE
     if found.written and not (found.named or found.fault):
         yield WRITTEN
@@ -101,7 +101,7 @@ def _remarks(found: Identification) -> Iterator[str]:
             )
         yield f"{asked if found.draws else told}: {names}."
     if found.scalars != "float64":
-        yield f"It keeps hyperparameters, or what it makes of them, in {found.scalars}."
+        yield f"It keeps something in {found.scalars}."
     if found.seen:
         yield f"Seen with {found.seen}; what it does beyond was not asked."
     if found.open:

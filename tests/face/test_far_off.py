@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -267,6 +268,30 @@ def test_the_number_that_shows_it_is_told(guard: str, where: str) -> None:
 @pytest.mark.parametrize("by", [1.009, 1.0001])
 def test_the_rate_of_late_steps_is_the_one_that_is_given(by: float) -> None:
     found = identify(stepping(lambda w, g, t: g * (by if t > 20 else 1.0)), ["SGD"])
+    assert found.nearest is not None and found.nearest.where == LONG
+
+
+def in_float32(step: Callable[..., Any], by: float) -> Callable[..., Any]:
+    """The same in that, and after twenty steps at a rate that is multiplied."""
+
+    @wraps(step)
+    def rounded(params: Any, grads: Any, state: Any, lr: float, *others: Any, **more: Any) -> Any:
+        t = state["steps"] = state.get("steps", 0) + 1
+        moved = step(params, grads, state, lr * (by if t > 20 else 1), *others, **more)
+        return [np.float32(w) for w in moved]
+
+    return rounded
+
+
+@pytest.mark.parametrize(
+    ("step", "rule", "by"),
+    [(stepping(lambda w, g, t: g), "SGD", 1.001), (guarded(), "Adam", 0.997)],
+    ids=["SGD", "Adam"],
+)
+def test_so_it_is_in_float32(step: Callable[..., Any], rule: str, by: float) -> None:
+    """Where roundings are seen, which are no part of a step that could be taken for a rate."""
+    assert identify(in_float32(step, 1.0), [rule]).torchs
+    found = identify(in_float32(step, by), [rule])
     assert found.nearest is not None and found.nearest.where == LONG
 
 

@@ -19,6 +19,7 @@ from oracles.harness.subjects.foreign import ForeignOptimizer
 from oracles.harness.subjects.trace import Trace
 from oracles.identification import identify
 from oracles.optimizers.registry import RULES
+from oracles.reports.identification import render
 from oracles.rule import Rule
 from tests.support.foreign import FOREIGN, Foreign, Moonlight
 from tests.support.marks import again, slow
@@ -209,6 +210,18 @@ def test_what_torch_keeps_in_float32_hides_nobody_who_keeps_more_in_it() -> None
     found = identify(keeping_what_it_is_told_once, ["NAdam"])
     assert str(found) == "keeping_what_it_is_told_once follows NAdam's coupled_unscaled"
     assert found.scalars == "float32"
+
+
+def test_who_keeps_something_in_float32_may_have_that_step_to_blame() -> None:
+    """What it is that is kept, a rate or a buffer, is not known."""
+
+    def step(params: Any, grads: Any, state: Any, lr: float) -> Any:
+        return [w - float(np.float32(lr)) * g for w, g in zip(params, grads, strict=True)]
+
+    found = identify(step, ["SGD"])
+    assert found.torchs
+    said = render(found, width=1000)
+    assert "It keeps something in float32." in said and "the step is not why" not in said
 
 
 SAID_OTHERWISE = {

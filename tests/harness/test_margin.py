@@ -126,10 +126,19 @@ def test_no_margin_of_a_long_run_is_as_wide_as_what_it_is_held_to(rule: Rule) ->
     for setting in islice(far_off(rule, takes), 2):
         told = Observation("", setting.case, Planted(own).run(rule, setting.case))
         assert told.case.steps >= FEWER
-        close = closeness(sieve, rule, told)
+        close = closeness(sieve, own, told)
         for where, step, ball in follow(own, told, widened(MARGINS[0], rule, told)):
             allowed = close * told.moves[step] + told.slack[step, where]
             assert (np.ravel(ball.rad) <= allowed).all()
+
+
+@pytest.mark.parametrize("rule", EACH, ids=lambda rule: rule.name)
+def test_roundings_of_float32_leave_a_long_run_as_near_as_it_is_held_to(rule: Rule) -> None:
+    own, takes = Candidate(rule), frozenset(rule.hyper()._fields)
+    sieve = Sieve(Asked(Planted(own)), {rule: takes}, MARGINS[0])
+    case = next(far_off(rule, takes)).case
+    told = drifted(rule, Observation("", case, np.empty((case.steps, 0)), "float32"), ROUNDINGS, 0)
+    assert following.within(closeness(sieve, own, told), own, told)
 
 
 @pytest.mark.parametrize("row", [0, 1])

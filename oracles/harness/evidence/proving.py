@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -140,7 +141,7 @@ def _left(candidate: Candidate, observation: Observation, sieve: Sieve) -> bool:
     if exact(candidate, observation):
         return False
     if observation.case.steps >= FEWER:
-        out = not within(closeness(sieve, rule, observation), candidate, observation)
+        out = not within(closeness(sieve, candidate, observation), candidate, observation)
     else:
         out = all(
             held(candidate, observation, m) is None for m in _margins(sieve, observation, rule)
@@ -154,26 +155,33 @@ def _left(candidate: Candidate, observation: Observation, sieve: Sieve) -> bool:
     return out and bool(np.isfinite(made).all())
 
 
-def closeness(sieve: Sieve, rule: Rule, observation: Observation) -> float:
+def closeness(sieve: Sieve, candidate: Candidate, observation: Observation) -> float:
     """To which part of its largest moves a long run is held, which no margin of it is as wide as.
 
-    Where all is in float64 it is that of float32 in terms of its roundings; of a rule that computes
-    in a short format it is the widest radius of the cases in which these were measured.
+    Where all is in float64 it is that of float32 in terms of its roundings; where something is in
+    float32 it is the margin that candidates were held to, and what an average may lose beside; of a
+    rule that computes in a short format it is the widest radius of the cases in which these were
+    measured.
     """
+    rule = candidate.rule
     if in_short_formats(rule):
         return max(_radius(Candidate(rule), one, sieve.margin) for one in sieve.known(rule))
-    margin = widened(sieve.margin, rule, observation)
-    if keeps_short(rule) or {margin.scalars, observation.dtype} != {"float64"}:
-        return NEAR
-    finer = FORMATS["float64"].u / FORMATS["float32"].u
-    return float(NEAR * finer * margin.roundings / sieve.margin.roundings)
+    roundings, single = widened(sieve.margin, rule, observation).roundings, FORMATS["float32"].u
+    short = keeps_short(rule)
+    if not short and {sieve.margin.scalars, observation.dtype} == {"float64"}:
+        return float(NEAR * FORMATS["float64"].u / single * roundings / sieve.margin.roundings)
+    margin = MARGINS[1] if short else sieve.margin
+    return min(NEAR, _radius(candidate, observation, margin) + float(single * roundings))
 
 
+@lru_cache(maxsize=64)
 @quiet
 def _radius(candidate: Candidate, observation: Observation, margin: Margin) -> float:
-    """The largest one, in parts of a step's largest move."""
-    known = follow(candidate, observation, margin)
-    wide = (float(np.max(ball.rad)) / float(observation.moves[step, 0]) for _, step, ball in known)
+    """The largest one, in parts of a step's largest move, beside what is slack anyway."""
+    wide = (
+        float(np.max(np.ravel(ball.rad) - observation.slack[step, w]) / observation.moves[step, 0])
+        for w, step, ball in follow(candidate, observation, margin)
+    )
     return max((radius for radius in wide if radius < ROUGHLY), default=ROUGHLY)
 
 
