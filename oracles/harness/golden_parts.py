@@ -14,7 +14,6 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import localcontext
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -23,7 +22,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.harness.arithmetic.decimals import PRECISE, Precise, Real
-from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.cases.gradients import Gradients
 from oracles.harness.cases.scaling import Iteration, ScaledRun
 from oracles.harness.cases.trails import Trail
@@ -71,13 +69,8 @@ def _digits(values: Any) -> Any:
     return np.vectorize(Precise, otypes=[object])(np.asarray(values, dtype=np.float64))
 
 
-def _balls(values: Any) -> Any:
-    return Enclosure.exact(np.asarray(values, dtype=np.float64))
-
-
 FLOATS = Arithmetic(Real, partial(np.asarray, dtype=np.float64), Real)
 DIGITS = Arithmetic(Precise, _digits, Precise)
-BALLS = Arithmetic(Enclosure.exact, _balls, Fraction)
 
 
 # --- what is asked, and what a variant gives ------------------------------------------------------

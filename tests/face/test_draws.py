@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -28,6 +29,8 @@ from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.trace import Trace
 from oracles.identification import identify
 from tests.support.marks import slow
+
+ROOT = Path(oracles.__file__).parents[1]
 
 ASKED = ("rule", "accuracy: float32", "promise: deterministic", "promise: groups")
 """One question of each kind."""
@@ -79,16 +82,20 @@ def test_a_seed_says_which(kind: str) -> None:
 
 def test_a_profile_says_how_many() -> None:
     few, many = numbers("step"), numbers("step", profile="thorough")
-    assert len({*many["promise: order"]}) == 13 * len({*few["promise: order"]})
+    assert len({*many["promise: order"]}) == 10 * len({*few["promise: order"]})
     steps = len(few["accuracy: float32"])
     first = steps // 3  # a case that shows what it can be given
-    assert len(many["accuracy: float32"]) - first == 13 * (steps - first)
+    assert len(many["accuracy: float32"]) - first == 10 * (steps - first)
     assert numbers("step", profile="ci") == few
 
 
 def test_profiles_are_those_of_all_checks() -> None:
-    shares = {name: examples // EXAMPLES["default"] for name, examples in EXAMPLES.items()}
-    assert shares == PROFILES
+    """As many times longer as the documents say."""
+    assert {name: many // EXAMPLES["default"] for name, many in EXAMPLES.items()} == PROFILES
+    assert PROFILES["thorough"] == 10
+    for page in ("README.md", "docs/author.md"):
+        told = re.sub(r"[|\s]+", " ", (ROOT / page).read_text(encoding="utf-8"))
+        assert "--profile thorough` ten times" in told
 
 
 RARE, MORE = 0.8, 1.0

@@ -393,7 +393,7 @@ def test_whoever_looks_longer_looks_at_more_steps() -> None:
     late = guarded(t=lambda t: min(t, 1000))
     assert identify(late, ["Adam"]).named
     found = identify(late, ["Adam"], profile="thorough")
-    assert found.nearest is not None and found.nearest.where == "over 1664 steps"
+    assert found.nearest is not None and found.nearest.where == "over 1280 steps"
 
 
 def test_it_is_said_in_which_ranges_a_name_holds() -> None:

@@ -18,7 +18,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from oracles.harness import golden_parts, golden_rates
 from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.golden_parts import BALLS, KINDS, Kind
+from oracles.harness.golden_parts import KINDS, Arithmetic, Kind
 from oracles.harness.loop import averaging, catalogue, scaling
 from oracles.harness.rates import closed, enclosed
 from oracles.harness.runs.parts import known_flaw, sites
@@ -181,6 +181,11 @@ def test_an_edit_of_a_part_is_told() -> None:
 
 
 # --- Averages, clipping and the loss scaler -------------------------------------------------------
+
+
+BALLS = Arithmetic(
+    Enclosure.exact, lambda values: Enclosure.exact(np.asarray(values, float)), Fraction
+)
 
 
 def ball(leaf: Any) -> Any:

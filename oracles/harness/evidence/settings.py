@@ -25,7 +25,7 @@ ROWS = 7
 """The batch size, where a code asks for it: no power of two, and not 1."""
 
 
-PROFILES: Mapping[str, int] = MappingProxyType({"default": 1, "ci": 1, "thorough": 13})
+PROFILES: Mapping[str, int] = MappingProxyType({"default": 1, "ci": 1, "thorough": 10})
 """How often each kind of case is drawn, by how long one wants to look."""
 
 

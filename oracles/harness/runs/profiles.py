@@ -10,7 +10,9 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.database import ExampleDatabase
 
-EXAMPLES = {"default": 60, "ci": 60, "thorough": 800}
+from oracles.harness.evidence.settings import PROFILES
+
+EXAMPLES = {name: 60 * often for name, often in PROFILES.items()}
 """Examples of a test: minutes, the same derandomized, more minutes."""
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
@@ -43,15 +45,7 @@ def lasting(name: str, number: int = 0) -> Iterator[None]:
     """
     token = _SEED.set(number)
     before, own = settings.get_current_profile_name(), f"{name}, for a while"
-    settings.register_profile(
-        own,
-        max_examples=EXAMPLES[name],
-        derandomize=True,
-        database=None,
-        deadline=None,
-        phases=PHASES,
-        suppress_health_check=IGNORED,
-    )
+    _register(own, EXAMPLES[name], derandomize=True, database=None)
     settings.load_profile(own)
     try:
         yield
@@ -64,16 +58,20 @@ def load(name: str = "default", number: int = 0) -> None:
     """Make the profiles known to Hypothesis and load one of them, and a seed if there is one."""
     _SEED.set(number)
     for known, examples in EXAMPLES.items():
-        settings.register_profile(
-            known,
-            max_examples=examples,
-            derandomize=known == "ci",
-            deadline=None,  # timings on shared machines are no verdict
-            phases=PHASES,
-            print_blob=True,
-            suppress_health_check=IGNORED,
-        )
+        _register(known, examples, derandomize=known == "ci", print_blob=True)
     settings.load_profile(name)
+
+
+def _register(name: str, examples: int, **own: Any) -> None:
+    """Make a profile known to Hypothesis: what all have, and what is its own."""
+    settings.register_profile(
+        name,
+        max_examples=examples,
+        deadline=None,  # timings on shared machines are no verdict
+        phases=PHASES,
+        suppress_health_check=IGNORED,
+        **own,
+    )
 
 
 class Filed(ExampleDatabase):
