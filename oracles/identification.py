@@ -34,13 +34,13 @@ from oracles.harness.evidence.effective import (
 from oracles.harness.evidence.exceptions import divided
 from oracles.harness.evidence.far_off import FEWER
 from oracles.harness.evidence.fits.answer import FitIdentification
-from oracles.harness.evidence.following import held, keeps_short
+from oracles.harness.evidence.following import held, keeps_short, resolution
 from oracles.harness.evidence.nearest import nearest as nearest_of
 from oracles.harness.evidence.nearness import Near
 from oracles.harness.evidence.proving import closeness, off_far, proven, unheld_shapes
 from oracles.harness.evidence.ranges import Ranges
 from oracles.harness.evidence.settings import DRAWS, Draws
-from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted
+from oracles.harness.evidence.sifting import MARGINS, Exceptional, Sieve, Sifted, alone
 from oracles.harness.evidence.untold import Untold, untold
 from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
 from oracles.harness.oracle import Margin
@@ -57,6 +57,11 @@ from oracles.rule import Rule
 from oracles.scheduling import OwnRate, ScheduleIdentification, identify_schedule, own_rate
 
 __all__ = ["KINDS", "Identification", "evidence", "identify"]
+
+
+ROUNDINGS = "its steps are no larger than its roundings"
+ALONE = "each of its parameters has one element, for which many rules step by the sign"
+"""Why something cannot be told."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class Identification:
         untold: candidates that hold all answers as well, and what would tell them apart.
         open: if nothing fits, candidates that cannot be ruled out because no step is larger than
             what rounding may do to it.
+        alone: whether that is because each parameter has one element.
         nearest: if nothing fits, the candidate whose answers are the nearest; it is not followed.
         fault: why nothing can be asked of it, or read in its record.
         sieve: what the candidates were held against, as long as it is at hand.
@@ -109,6 +115,7 @@ bias_undecayed gives 0.9, the code 0.85
     shapes: tuple[tuple[int, ...], ...] = ()
     untold: tuple[Untold, ...] = ()
     open: tuple[Candidate, ...] = ()
+    alone: bool = False
     nearest: Near | None = None
     fault: str = ""
     sieve: Sieve | None = field(default=None, repr=False, compare=False)
@@ -158,7 +165,7 @@ bias_undecayed gives 0.9, the code 0.85
         if self.fault:
             return f"{self.name} cannot be asked: {wanting(self.fault)}"
         if self.open:
-            return f"{self.name} cannot be told: its steps are no larger than its roundings"
+            return f"{self.name} cannot be told: {ALONE if self.alone else ROUNDINGS}"
         if self.loop is not None:
             return str(self.loop)
         if not self.fits:
@@ -500,7 +507,8 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
             return _named(sieve, as_people_write(sieve, proof))
         return replace(unnamed, nearest=failed, sieve=sieve)
     if last.open:
-        return replace(unnamed, open=last.open, sieve=None, written=False)
+        by_one = any(alone(c, asked[-1].known(c.rule)) for c in last.open)
+        return replace(unnamed, open=last.open, alone=by_one, sieve=None, written=False)
     if fault:
         return Identification(readings[0].name, (), 0, fault=fault)
     nearest = nearest_of(asked[-1])
@@ -557,8 +565,12 @@ def _resting(sieve: Sieve, found: Sifted, aside: frozenset[str]) -> Near | None:
 
 
 def _otherwise(asked: Sequence[Sieve]) -> tuple[Sieve, Sifted] | None:
-    """What holds but for exceptions, or with other values, where ignored arguments are left out."""
-    heeding = asked[len(asked) // 2 :] if asked[0].size >= ENOUGH else ()
+    """What holds but for exceptions, or with other values, where ignored arguments are left out.
+
+    Of what is vague that would be much.
+    """
+    known = asked[0].size >= ENOUGH and not asked[0].witness.vague
+    heeding = asked[len(asked) // 2 :] if known else ()
     tried = ((sieve, _own(sieve, stage(sieve))) for stage, sieve in product(STAGES, heeding))
     return next((one for one in tried if one[1].fits), None)
 
@@ -633,7 +645,9 @@ def _seen(sieve: Sieve, fit: Candidate) -> Ranges:
     beyond = () if far is None else replace(sieve, witness=far).known(rule)
     names = [name for name in (*numeric(rule), "batch_size") if name in sieve.takes(rule)]
     long = (closeness(sieve, fit, told) for told in beyond if told.case.steps >= FEWER)
-    return Ranges.of([*sieve.known(rule), *beyond], names, max(long, default=0.0))
+    known = sieve.known(rule)
+    unseen = resolution(fit, known[0], sieve.margin) if sieve.witness.vague else 0.0
+    return Ranges.of([*known, *beyond], names, max(long, default=0.0), unseen)
 
 
 def _assumed(sieve: Sieve, fit: Candidate) -> dict[str, Any]:

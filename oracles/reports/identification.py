@@ -78,7 +78,8 @@ def _remarks(found: Identification) -> Iterator[str]:
         yield from found.loop.remarks()
     if found.rate is not None:
         yield from found.rate.remarks()
-    if found.torchs and found.scalars == "float64":  # else the step may be why
+    unseen = found.seen.unseen if found.seen else 0.0
+    if found.torchs and found.scalars == "float64" and not unseen:  # else the step may be why
         yield ELSEWHERE
     if found.written and not (found.named or found.fault):
         yield WRITTEN
@@ -104,9 +105,17 @@ def _remarks(found: Identification) -> Iterator[str]:
         yield f"It keeps something in {found.scalars}."
     if found.seen:
         yield f"Seen with {found.seen}; what it does beyond was not asked."
+    if unseen:
+        told = f"a step that is off by less than about {unseen:.1%} of itself is not told from it"
+        yield f"In a short format {told}. Record it in float64."
     if found.open:
         names = ", ".join(dict.fromkeys(c.rule.name for c in found.open))
-        yield f"Nothing is ruled out for {names}. Record it in float64, or with larger steps."
+        what = (
+            "a parameter of several elements"
+            if found.alone
+            else "it in float64, or with larger steps"
+        )
+        yield f"Nothing is ruled out for {names}. Record {what}."
 
 
 def _examples(found: Identification, *, full: bool) -> tuple[str, Table]:

@@ -10,13 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
 import oracles
+from oracles.harness.arithmetic.formats import HALF, round_to
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import PARTS, TraceError, read
 from oracles.optimizers.registry import RULES
 from oracles.reports.identification import render
 from tests.support.marks import slow
+
+CHECKED = Draft202012Validator(
+    json.loads((Path(oracles.__file__).parent / "reports/identification.schema.json").read_bytes())
+)
 
 M = 16
 """Rows of the batch."""
@@ -65,6 +71,53 @@ def test_a_run_in_half_precision() -> None:
     for penalty, convention in ((0.1, "coupled_unscaled"), (0.1 / M, "batch_scaled")):
         found = oracles.identify(run(penalty, lr=2.0, dtype="float16"), ["SGD"])
         assert str(found) == f"scratch follows SGD's {convention}"
+
+
+def descended(by: float, dtype: str, lr: float = 0.1, **hyper: float) -> Trace:
+    """Gradient descent in a short format, at a multiple of the rate that is said."""
+    rng = np.random.Generator(np.random.PCG64(0))
+    start, *gradients = round_to(dtype, rng.normal(size=(10, 20)))
+    known = [start]
+    for g in gradients:
+        known.append(round_to(dtype, known[-1] - round_to(dtype, by * lr * g)))
+    given = {name: (value,) * 9 for name, value in {"lr": lr, **hyper}.items()}
+    return Trace("mine", {"w": np.array(known)}, {"w": np.array(gradients)}, given, dtype)
+
+
+@pytest.mark.parametrize("dtype", HALF)
+def test_of_a_short_format_is_said_what_it_does_not_tell(dtype: str) -> None:
+    """Nobody is told that the step is not why who may have another rate."""
+    found = oracles.identify(descended(1.0, dtype))
+    assert found.torchs and found.seen and found.seen.unseen > {"bfloat16": 0.08}.get(dtype, 0.01)
+    said = render(found, width=1000)
+    assert "is not told from it. Record it in float64." in said
+    assert "the step is not why" not in said
+    assert not list(CHECKED.iter_errors(json.loads(json.dumps(found.to_json()))))
+
+
+@pytest.mark.parametrize(("by", "dtype"), [(1.03, "float16"), (1.08, "float16")])
+def test_a_short_format_makes_no_numbers_up(by: float, dtype: str) -> None:
+    """Nor is a rule told that holds by its width alone."""
+    found = oracles.identify(descended(by, dtype), ["SGD", "ASGD"])
+    assert not found.fits
+
+
+def test_what_moves_nothing_is_told_at_once_to_be_open() -> None:
+    still = Trace("mine", {"w": np.ones((2, 1))}, {"w": np.ones((1, 1))}, {"lr": (0.0,)})
+    found = oracles.identify(still)
+    assert {RULES["SGD"], RULES["Adam"]} <= {one.rule for one in found.open}
+
+
+def test_of_one_element_no_rule_is_named_that_lives_on_several() -> None:
+    """Divided by the norm of all, a gradient is a sign there."""
+    gradients = np.array([[1.0], [-2.0], [0.5], [-1.0]])
+    known = np.cumsum([[1.0], *(-0.1 * np.sign(gradients))], axis=0)
+    found = oracles.identify(
+        Trace("mine", {"w": known}, {"w": gradients}, {"lr": (0.1,) * 4}), ["Adafactor"]
+    )
+    assert not found.fits and found.open
+    assert "each of its parameters has one element" in str(found)
+    assert "Record a parameter of several elements." in render(found, width=1000)
 
 
 def test_what_its_settings_do_not_tell() -> None:

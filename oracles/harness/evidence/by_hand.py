@@ -97,7 +97,7 @@ def shown(sieve: Sieve, fit: Candidate | None, rejected: Candidate) -> ByHand | 
     """The smallest numbers that tell a rejected candidate from the one that fits, if there are."""
     if isinstance(sieve.witness, Asked):
         return _asked(sieve, sieve.witness, fit, rejected)
-    return _recorded(sieve, rejected)
+    return _recorded(sieve, fit, rejected)
 
 
 # --- code that can be asked ---
@@ -174,12 +174,16 @@ def _told(case: Case, takes: frozenset[str]) -> dict[str, Any]:
 # --- a record ---
 
 
-def _recorded(sieve: Sieve, rejected: Candidate) -> ByHand | None:
-    """The first step and element where a candidate leaves a record by more than a glance."""
+def _recorded(sieve: Sieve, fit: Candidate | None, rejected: Candidate) -> ByHand | None:
+    """The first step and element where a candidate leaves a record by more than a glance.
+
+    That is, what it follows: of which a record in a short format may be a good way off.
+    """
     takes, kinds = sieve.takes(rejected.rule), list(sieve.witness.kinds(rejected.rule))
     for observation in sieve.known(rejected.rule):
         expected = plainly(rejected, observation)
-        off = np.abs(expected - observation.answer)
+        followed = plainly(fit, observation) if fit else observation.answer
+        off = np.abs(expected - followed)
         seen = off > GLANCE * observation.moves
         if not seen.any():
             continue

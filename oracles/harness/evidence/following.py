@@ -344,3 +344,14 @@ def held(candidate: Candidate, observation: Observation, margin: Margin) -> bool
         known += int((rad < move).sum())
         moved += int(((move > 0) | (rad == np.inf)).sum())
     return 2 * known > moved
+
+
+@quiet
+def resolution(candidate: Candidate, observation: Observation, margin: Margin) -> float:
+    """By which part of itself a move may be off unseen: of the one that is known best."""
+    known = follow(candidate, observation, margin)
+    parts = (
+        np.ravel(ball.rad) / np.abs(np.ravel(ball.mid) - observation.before[step, where])
+        for where, step, ball in known
+    )
+    return float(min(np.nanmin(part, initial=np.inf) for part in parts))

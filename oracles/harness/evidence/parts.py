@@ -26,6 +26,10 @@ class Part:
     def name(self) -> str:
         return self.whole.name
 
+    @property
+    def vague(self) -> bool:
+        return self.whole.vague
+
     def takes(self, rule: Rule) -> frozenset[str]:
         return self.whole.takes(rule)
 

@@ -25,6 +25,7 @@ class Ranges:
         dimensions, elements: of one parameter.
         long: to which part of its largest move a step of a long run is held, if not to a margin,
             which would take long.
+        unseen: by which part of itself any step of a run in a short format may be off.
 
     >>> print(Ranges({"lr": (1e-8, 200.0)}, (1e-12, 1e8), (1.0, 2.0), 256, (0, 5), (1, 4290), 1e-8))
     lr from 1e-08 to 200, gradients of 1e-12 to 1e+08, parameters of 1 to 2 with 0 to 5 dimensions \
@@ -38,9 +39,12 @@ and 1 to 4,290 elements, up to 256 steps (long runs to 1e-08 of their largest mo
     dimensions: tuple[int, int] = (0, 0)
     elements: tuple[int, int] = (0, 0)
     long: float = 0.0
+    unseen: float = 0.0
 
     @classmethod
-    def of(cls, known: Iterable[Observation], names: Iterable[str], long: float) -> Ranges:
+    def of(
+        cls, known: Iterable[Observation], names: Iterable[str], long: float, unseen: float = 0.0
+    ) -> Ranges:
         """What some runs were given; hyperparameters of these names."""
         known = list(known)
         shapes = [p.initial.shape for told in known for p in told.case.parameters]
@@ -53,6 +57,7 @@ and 1 to 4,290 elements, up to 256 steps (long runs to 1e-08 of their largest mo
             _least_and_most(map(len, shapes)),
             _least_and_most(map(math.prod, shapes)),
             long,
+            unseen,
         )
 
     def __str__(self) -> str:

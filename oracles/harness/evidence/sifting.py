@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from oracles.harness.arguments import numeric
 from oracles.harness.candidates import MOST, Candidate, candidates, combined
 from oracles.harness.evidence.following import (
@@ -15,6 +17,7 @@ from oracles.harness.evidence.following import (
     in_short_formats,
     look,
     near,
+    plainly,
     plausible,
 )
 from oracles.harness.evidence.nearness import nearness
@@ -171,16 +174,37 @@ class Sieve:
         """All candidates, up to those with the fewest conventions of which some fits.
 
         Those with more conventions have some that nothing speaks for. Candidates that leave an
-        argument of the code aside count where none fits that does not.
+        argument of the code aside count where none fits that does not. In a short format, or where
+        nothing moves, nearly all of them hold: they say nothing beside what is open already.
         """
         found, first = Sifted(), Sifted()
         for count in range(most + 1):
             for rule in self.rules:
                 found += self.sift(rule, combined(rule, count))
+            found = self._for_sure(found) if self.witness.vague else found
             first = first if first.fits else found
             if whole := tuple(c for c in found.fits if not self.aside(c.rule)):
                 return replace(found, fits=whole)
+            if self.witness.vague and found.open:
+                break
         return replace(found, fits=first.fits)
+
+    def _for_sure(self, found: Sifted) -> Sifted:
+        """Without what holds by its width alone: another rule gives the same, and does not hold."""
+        left = (*found.fits, *found.open)
+        out = [c for rule in self.rules for c in combined(rule, 0) if c not in left]
+        wide = tuple(c for c in found.fits if any(self._alike(c, other) for other in out))
+        fits = tuple(c for c in found.fits if c not in wide)
+        return replace(found, fits=fits, open=found.open + wide)
+
+    def _alike(self, *two: Candidate) -> bool:
+        """Whether both give the same but for a rounding."""
+        known = [self.known(c.rule) for c in two]
+        pairs = zip(*known, strict=False)
+        return all(known) and all(
+            (np.abs(plainly(two[0], o) - plainly(two[1], other)) <= o.rounding).all()
+            for o, other in pairs
+        )
 
     def aside(self, rule: Rule) -> frozenset[str]:
         """What the code takes beside all hyperparameters of a rule, as another rule's.
@@ -223,8 +247,8 @@ class Sieve:
             left = [c for c in left if told[c] is not None]
             observation.excluded.extend(c for c in told if told[c] is None)
             spoken_for |= {c for c in left if told[c]}
-        fits = tuple(c for c in left if c in spoken_for)
-        rest = (c for c in left if c not in spoken_for)
+        fits = tuple(c for c in left if c in spoken_for and not alone(c, asked))
+        rest = (c for c in left if c not in fits)
         open = tuple(c for c in rest if all(plausible(c, one) for one in asked))
         return Sifted(fits, open, len(pool) - len(fits) - len(open))
 
@@ -233,3 +257,12 @@ class Sieve:
         return (known and exact(candidate, observation)) or held(
             candidate, observation, self.margin
         )
+
+
+def alone(candidate: Candidate, known: Iterable[Observation]) -> bool:
+    """Whether it is told by what elements of a parameter have in common, and each has but one.
+
+    What is divided by the norm of them all is a sign there, as with many rules.
+    """
+    parts = {part for convention in candidate.conventions for part in convention.parts}
+    return "vector" in parts and all(p.initial.size == 1 for o in known for p in o.case.parameters)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from oracles.drawing import Hyper
-from oracles.harness.arithmetic.formats import FloatArray, are_float32, round_to
+from oracles.harness.arithmetic.formats import HALF, FloatArray, are_float32, round_to
 from oracles.harness.candidates import trajectory
 from oracles.harness.cases.case import Case, Group, Parameter
 from oracles.harness.evidence.accepted import accepted
@@ -43,10 +43,14 @@ class Witness(Protocol):
 
     Attributes:
         name: how reports call the code.
+        vague: whether margins hold much of it: in a short format, or where nothing moves.
     """
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def vague(self) -> bool: ...
 
     def takes(self, rule: Rule) -> frozenset[str]:
         """The hyperparameters of a rule whose values are known."""
@@ -107,6 +111,8 @@ class Asked:
     _takes: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
     _taken: dict[str, Shapes] = field(default_factory=dict, repr=False)
     _ignored: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
+
+    vague = False
 
     @property
     def name(self) -> str:
@@ -363,6 +369,11 @@ class Recorded:
     @property
     def name(self) -> str:
         return self.trace.name
+
+    @property
+    def vague(self) -> bool:
+        moved = (np.diff(w, axis=0).any() for w in self.trace.parameters.values())
+        return self.trace.dtype in HALF or not any(moved)
 
     def names(self, rule: Rule) -> dict[str, str]:
         """Hyperparameters of a rule, and what the record calls them."""
