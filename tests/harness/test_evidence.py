@@ -197,6 +197,7 @@ class Told:
     known: Mapping[str, list[Observation]]
     taken: Mapping[str, frozenset[str]] = field(default_factory=dict)
     name: str = "code"
+    vague: bool = False
 
     def takes(self, rule: Rule) -> frozenset[str]:
         return self.taken.get(rule.name, takes(rule))

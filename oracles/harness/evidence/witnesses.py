@@ -365,6 +365,7 @@ class Recorded:
 
     trace: Trace
     own_names: Mapping[str, str] = field(default_factory=dict)
+    _known: dict[tuple[str, frozenset[str]], Observation] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -408,6 +409,11 @@ class Recorded:
         return None
 
     def observations(self, rule: Rule, without: frozenset[str] = NOTHING) -> Iterator[Observation]:
+        if (rule.name, without) not in self._known:  # what is found of it is kept with it
+            self._known[rule.name, without] = self._read(rule, without)
+        yield self._known[rule.name, without]
+
+    def _read(self, rule: Rule, without: frozenset[str]) -> Observation:
         trace = self.trace
         schedule = self._schedule(rule, without)
         dimensions = {np.ndim(w) - 1 for w in trace.parameters.values()}
@@ -421,7 +427,7 @@ class Recorded:
         )
         case = Case((Group(members, schedule),), (trace.dtype,))
         answer = round_to(trace.dtype, _end_to_end(trace.parameters)[1:])
-        yield Observation("what was recorded", case, answer, trace.dtype, self._doubt())
+        return Observation("what was recorded", case, answer, trace.dtype, self._doubt())
 
     def _schedule(self, rule: Rule, without: frozenset[str]) -> tuple[Hyper, ...]:
         default = rule.hyper()
