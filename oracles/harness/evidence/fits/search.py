@@ -12,7 +12,7 @@ from oracles.harness.evidence.fits.conclusion import answered, together, unknown
 from oracles.harness.evidence.fits.evidence import Evidence
 from oracles.harness.evidence.fits.hunt import Hunt
 from oracles.harness.evidence.fits.settings import settings
-from oracles.harness.evidence.shorter import shorter
+from oracles.harness.evidence.shorter import in_digits
 from oracles.harness.subjects.fits.fit import Call, Fit
 from oracles.harness.subjects.subject import SubjectError
 from oracles.rule import Rule
@@ -99,9 +99,7 @@ class Search:
         if name in box.takes(known) | {*box.values} or box.unknown(known):
             return
         for hunt in [h for h in self.hunts if h.rule is self.plainest and not h.scaled]:
-            solved = dict.fromkeys(
-                one for decay in hunt.decays() for one in shorter(decay, AS_GOOD)
-            )
+            solved = dict.fromkeys(number for one in hunt.decays() for number in written(one))
             yield from (replace(box, values={**box.values, name: number}) for number in solved)
 
     def most(self, box: Fit, rule: Rule, *, scaled: bool) -> int:
@@ -114,8 +112,17 @@ class Search:
 SWITCHES = ("nesterov", "amsgrad", "centered")
 """Those that may be on in a loop that has none: the others change nothing but a sign, or how."""
 
+DIGITS = (1, 2, 3, 6, 15)
+"""With how many a number is tried that was solved for."""
+
 AS_GOOD = 1e-3
 """A part of it by which one of fewer digits may be another."""
+
+
+def written(value: float) -> Iterator[float]:
+    """A number as it may be written, the shortest first."""
+    return (short for short in in_digits(value, DIGITS) if abs(short - value) <= AS_GOOD * value)
+
 
 EPSILONS = (1e-8, 1e-7, 1e-6)
 """What ε usually is where it is written in the code, beside torch's own."""
