@@ -319,8 +319,8 @@ CUT: dict[str, tuple[list[float], str]] = {
     "even": ([0.1] * 9, "stays at 0.1: so does every schedule until it begins to change it"),
     "a plateau that falls at once": (
         [0.1, 0.2, 0.3, 0.4, *[0.5] * 4, *[0.0] * 9],
-        "follows get_wsd_schedule's from_one with num_warmup_steps=5, num_decay_steps=1, "
-        "num_stable_steps=2, warmup_type=linear, min_lr_ratio=0 from 0.5",
+        "follows get_wsd_schedule's from_zero with num_warmup_steps=5, num_decay_steps=1, "
+        "num_stable_steps=3, warmup_type=linear, min_lr_ratio=0 from 0.5, one epoch ahead",
     ),
     "down to the smallest numbers": (
         [0.1, 0.2, 0.3, 0.25, 0.15, 1e-313],
