@@ -182,7 +182,7 @@ def _radius(candidate: Candidate, observation: Observation, margin: Margin) -> f
         float(np.max(np.ravel(ball.rad) - observation.slack[step, w]) / observation.moves[step, 0])
         for w, step, ball in follow(candidate, observation, margin)
     )
-    return max((radius for radius in wide if radius < ROUGHLY), default=ROUGHLY)
+    return max(0.0, max((radius for radius in wide if radius < ROUGHLY), default=ROUGHLY))
 
 
 def _margins(sieve: Sieve, observation: Observation, rule: Rule) -> Iterator[Margin]:
