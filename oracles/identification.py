@@ -279,7 +279,8 @@ def identify(
         equation: an update rule as text, in the place of a subject: ``"v = mu*v + g; w -= lr*v"``,
             in Python or LaTeX, of one element of a parameter.
         names: torch's names of hyperparameters, and what the code calls them; of an equation, what
-            it calls its ``"parameter"`` and ``"gradient"``, too.
+            it calls its ``"parameter"`` and ``"gradient"``, too; of a function of the epoch, that
+            (``"epoch"``), where it needs more than one argument.
         fixed: further arguments that the code is always given.
         values: hyperparameters that are written in a training loop, by torch's names.
         seed: of the cases that are drawn for what can be stepped. Another one than 0 draws others,

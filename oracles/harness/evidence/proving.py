@@ -127,8 +127,8 @@ def _beyond(sieve: Sieve, candidate: Candidate, off: Observation, far: Asked) ->
 
     largest = float(np.nanmax(np.abs(off.gradients), initial=1.0))
     powers = range(math.ceil(math.log10(largest)))
-    held = bisect_left(powers, True, key=lambda power: not holds(power))
-    return f"{off.what} with gradients beyond 1e{held - 1}" if held else ""
+    count = bisect_left(powers, True, key=lambda power: not holds(power))
+    return f"{off.what} with gradients beyond 1e{count - 1}" if count else ""
 
 
 def _left(candidate: Candidate, observation: Observation, sieve: Sieve) -> bool:
