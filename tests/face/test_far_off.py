@@ -250,13 +250,16 @@ def test_no_guard_is_passed_over(guard: str) -> None:
     assert found.seen is None
 
 
+BEYOND = "at usual values with gradients beyond 1e4"
+
+
 @pytest.mark.parametrize(
     ("guard", "where"),
     [
         ("ε has a cap", "at eps=100"),
         ("the rate has a cap", "at lr=200"),
         ("decay has a cap", "at weight_decay=400"),
-        ("gradients are clipped", "at usual values with gradients beyond 1e4"),
+        pytest.param("gradients are clipped", BEYOND, id="large gradients"),
         ("steps are counted anew", LONG),
     ],
 )
