@@ -44,6 +44,7 @@ class Evidence:
     form: Form
     reading: Reading
     _seen: dict[Setting, tuple[list[FloatArray], list[FloatArray]]] = field(default_factory=dict)
+    _starts: dict[tuple[int, int], list[FloatArray]] = field(default_factory=dict)
     _off: dict[Any, float] = field(default_factory=dict)
     _guessed: list[Setting] = field(default_factory=list)
 
@@ -59,7 +60,9 @@ class Evidence:
         if setting not in self._seen:
             rows = [self._read(setting, epochs) for epochs in setting.epochs]
             hidden = [np.zeros(1)] * self.reading.hidden
-            start = [*self._start(setting), *hidden]
+            if (place := (setting.m, setting.batch)) not in self._starts:
+                self._starts[place] = self._start(setting)
+            start = [*self._starts[place], *hidden]
             self._seen[setting] = start, [np.concatenate(row) for row in rows]
         return self._seen[setting]
 
