@@ -25,7 +25,7 @@ def accepted(box: BlackBox, rule: Rule) -> frozenset[str]:
     if _answers(box, rule, takes):
         return takes
     if not _answers(box, rule, some):
-        but = (takes - {name} for name in sorted(takes))
+        but = (takes - {name} for name in sorted(takes - {"lr"}))
         return next((left for left in but if _answers(box, rule, left)), takes)
     for name in sorted(takes - some):
         if _answers(box, rule, some | {name}):
