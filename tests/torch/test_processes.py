@@ -36,7 +36,7 @@ def living(number: int) -> bool:
     """Whether a process runs; one that nobody has waited for has ended."""
     try:
         return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter if it ends while it is read
         return False
 
 
