@@ -365,23 +365,21 @@ def _batches(
         (index,) = members
         where = slice(case.offsets[index], case.offsets[index + 1])
         for row, precision in enumerate(case.precisions):
-            shaped = _shaped(case.parameters[index], precision, index, margin)
+            shaped = lifted(case.parameters[index], dtype_of(precision, index), margin)
             yield _Batch(*common, where, row, *shaped)
 
 
-def _shaped(
-    parameter: Parameter, precision: str, index: int, margin: Margin
+def lifted(
+    parameter: Parameter, dtype: str, margin: Margin = TORCH_TEXT
 ) -> tuple[Enclosure, list[Enclosure | None]]:
-    """One parameter in its own shape and one dtype."""
-    dtype = dtype_of(precision, index)
+    """One parameter and its gradients, in its own shape and one dtype."""
     format = margin.arrays(uniform(dtype))
 
-    def lifted(values: FloatArray | None) -> Enclosure | None:
-        return None if values is None else Enclosure.exact(round_to(dtype, values), format)
+    def entered(values: FloatArray) -> Enclosure:
+        return Enclosure.exact(round_to(dtype, values), format)
 
-    w = lifted(parameter.initial)
-    assert w is not None
-    return w, [lifted(g) for g in parameter.gradients]
+    gradients = [None if g is None else entered(g) for g in parameter.gradients]
+    return entered(parameter.initial), gradients
 
 
 def _empty(shape: tuple[int, ...]) -> Balls:

@@ -17,15 +17,13 @@ from oracles.harness.arithmetic.formats import (
     FORMATS,
     FULL,
     HALF,
-    FloatArray,
     Format,
     Wide,
     WideArray,
     round_to,
-    uniform,
 )
 from oracles.harness.cases.case import MIXED, Case, Group, Parameter, dtype_of
-from oracles.harness.oracle import exactly
+from oracles.harness.oracle import exactly, lifted
 from oracles.rule import Rule
 
 
@@ -248,7 +246,7 @@ class _Move:
     dtype: str
     h: Hyper
     w: Enclosure
-    g: FloatArray
+    g: Enclosure
     state: Mapping[str, Any]
 
     @property
@@ -306,20 +304,14 @@ def _some(
 def _followed(asked: Asked, schedule: Sequence[Hyper], p: Parameter, dtype: str) -> list[_Move]:
     """What a parameter goes through, by the rule."""
     rule, count, moves = asked.rule, partial(_counted, asked.case), []
-    gradients = [None if g is None else round_to(dtype, g) for g in p.gradients]
-    w = _held(round_to(dtype, p.initial), dtype)
-    taken = [None if g is None else _held(g, dtype) for g in gradients]
+    w, gradients = lifted(p, dtype)
     hypers = [exactly(h) for h in schedule]
-    followed = rule.run(rule.torch, w, taken, hypers, count=count)
+    followed = rule.run(rule.torch, w, gradients, hypers, count=count)
     for g, h, (moved, state) in zip(gradients, schedule, followed, strict=True):
         if g is not None:
             moves.append(_Move(dtype, h, w, g, {**state, "step": count(state["step"])}))
         w = moved
     return moves
-
-
-def _held(values: FloatArray, dtype: str) -> Enclosure:
-    return Enclosure.exact(values, uniform(dtype))
 
 
 @quiet
@@ -339,15 +331,15 @@ def _vanishing(move: _Move) -> bool:
 def _unsquared(move: _Move) -> bool:
     """The square of what Adam sees may be infinite; a factor of two is for roundings."""
     root = math.sqrt(float(move.format.largest))
-    return bool(np.any(np.abs(move.g) + move.decay >= root / 2))
+    return bool(np.any(np.abs(move.g.mid) + move.decay >= root / 2))
 
 
 @np.errstate(all="ignore")
 def _undefined(move: _Move) -> bool:
     """What Adam sees may be nan: a gradient is, or an infinite one meets an infinite decay."""
-    decay = move.decay
-    opposite = np.isinf(move.g) & (decay >= float(move.format.largest) / 2)
-    return bool(np.any(np.isnan(move.g) | np.isnan(decay) | opposite))
+    g, decay = move.g.mid, move.decay
+    opposite = np.isinf(g) & (decay >= float(move.format.largest) / 2)
+    return bool(np.any(np.isnan(g) | np.isnan(decay) | opposite))
 
 
 def _amsgrad_nonfinite(asked: Asked) -> bool:

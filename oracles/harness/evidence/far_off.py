@@ -102,8 +102,12 @@ def far_off(
     yield from _at_special_values(rule, h, takes, shapes, rng)
     yield from _together(rule, h, takes, shapes, rng)
     if shapes == SHAPES and rule.elementwise and not rule.sparse:
-        few = (1.0,) * max(STEPS, *rule.drawing.steps, 0)
-        yield Setting(OTHERS, case_of(rule, h, few, (*shapes, *ODD), rng))
+        yield Setting(OTHERS, case_of(rule, h, _few(rule), (*shapes, *ODD), rng))
+
+
+def _few(rule: Rule) -> tuple[float, ...]:
+    """Gradients of the usual size, for as many steps as a rule needs to show all of it."""
+    return (1.0,) * max(STEPS, *rule.drawing.steps, 0)
 
 
 def _together(
@@ -113,7 +117,7 @@ def _together(
 
     In the cases that tell conventions apart each is on, or off, by itself.
     """
-    default, steps = rule.hyper()._asdict(), (1.0,) * max(STEPS, *rule.drawing.steps, 0)
+    default, steps = rule.hyper()._asdict(), _few(rule)
     switches = [n for n, v in default.items() if v is False and n in takes]
     numbers = [n for n in numeric(rule) if n in takes and not default[n]]
     zeros, every = dict.fromkeys(numbers, 0.0), dict.fromkeys(switches, True)
@@ -145,7 +149,7 @@ def _at_special_values(
     Where little is known of matrices in general, one is asked at a value at which all is: after one
     iteration in a short format its radius is derived.
     """
-    steps = (1.0,) * max(STEPS, *rule.drawing.steps, 0)
+    steps = _few(rule)
     matrix = rule.drawing.shapes[-1:]
     for name in sorted(takes & rule.drawing.domains.keys() - rule.drawing.full.hyper.keys()):
         for value in dict.fromkeys(rule.drawing.domains[name].special):
@@ -187,7 +191,7 @@ def _swept(
 
     Any two of these three are at all of their ends beside one another.
     """
-    steps = (1.0,) * max(STEPS, *rule.drawing.steps, 0)
+    steps = _few(rule)
     for rate, others in ((1, 0), (0, 1), (1, 1), (0, 0)):
         h, sizes = _at(rule, takes, rate, others), (FINE, GRADIENTS)[rate]
         if rule.elementwise:

@@ -189,7 +189,13 @@ class Asked:
     ) -> Observation | None:
         """What it does with other hyperparameters in the same case; None if it takes none such."""
         case = _altered(rule, told.case, methodcaller("_replace", **values))
-        found = case and self._asked(rule, Setting(told.what, case), without)
+        return None if case is None else self._instead(rule, told, without, case)
+
+    def _instead(
+        self, rule: Rule, told: Observation, without: frozenset[str], case: Case
+    ) -> Observation | None:
+        """What it does in another case than one that was told; None if it does not answer."""
+        found = self._asked(rule, Setting(told.what, case), without)
         return found if isinstance(found, Observation) else None
 
     def calmer(
@@ -204,8 +210,7 @@ class Asked:
             for p in group.parameters
         )
         case = replace(told.case, groups=(replace(group, parameters=parameters),))
-        found = self._asked(rule, Setting(told.what, case), without)
-        return found if isinstance(found, Observation) else None
+        return self._instead(rule, told, without, case)
 
     def ignores(self, rule: Rule) -> frozenset[str]:
         """Those whose value changes no bit of its answers, and changes what torch's rule gives.

@@ -158,15 +158,19 @@ def evidences(box: Fit, rule: Rule) -> list[Evidence]:
             break  # it takes simpler ones
         call = Call(form, plain.m, plain.batch, 1, plain.given)
         try:
-            readings = box.readings(call)
-            shapes = dict.fromkeys(str(value.shape) for value in box.moving(call).values())
+            found += [Evidence(box, form, reading) for reading in box.readings(call)]
+            if not found:
+                failed.append(_unread(box, call))
         except SubjectError as error:
             failed.append(str(error))
-            continue
-        found += [Evidence(box, form, reading) for reading in readings]
-        others = f"returns weights of shape {' and '.join(shapes)}" if shapes else ""
-        told = others or f"{box.name} gives no weights that move"
-        failed.append(f"{told} (for 3 numbers a row: 3, or 4 with a bias)")
     if not found:
         raise SubjectError(failed[0])
     return found
+
+
+def _unread(box: Fit, call: Call) -> str:
+    """What a loop gives where weights of a linear model were looked for."""
+    shapes = dict.fromkeys(str(value.shape) for value in box.moving(call).values())
+    others = f"returns weights of shape {' and '.join(shapes)}" if shapes else ""
+    told = others or f"{box.name} gives no weights that move"
+    return f"{told} (for 3 numbers a row: 3, or 4 with a bias)"

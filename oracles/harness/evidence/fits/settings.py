@@ -120,17 +120,17 @@ def settings(rule: Rule, box: Fit) -> list[Setting]:
         given = tuple((n, getattr(h, n)) for n in names)
         return Setting(what, m, batch, h, given, (*range(1, epochs + 1),))
 
-    everything = ", ".join(off) or PLAINLY
-    found = [setting(PLAINLY, ROWS, ROWS, off), setting(everything, ROWS, ROWS, {})]
+    all_on = ", ".join(off) or PLAINLY
+    found = [setting(PLAINLY, ROWS, ROWS, off), setting(all_on, ROWS, ROWS, {})]
     if len(off) > 1:
-        found += [setting(f"{everything} without {n}", ROWS, ROWS, {n: 0.0}) for n in off]
+        found += [setting(f"{all_on} without {n}", ROWS, ROWS, {n: 0.0}) for n in off]
     found += [setting(n, ROWS, ROWS, {n: True}) for n in switches if n != "maximize"]
-    found.append(setting(f"{everything} on {FEWER} rows", FEWER, FEWER, {}))
+    found.append(setting(f"{all_on} on {FEWER} rows", FEWER, FEWER, {}))
     if "batch_size" in box.takes(()):
         found.append(setting(f"{PLAINLY} in batches", BATCHED, BATCH, off))
-        found.append(setting(f"{everything} in batches", BATCHED, BATCH, {}))
+        found.append(setting(f"{all_on} in batches", BATCHED, BATCH, {}))
     else:
-        found.append(setting(f"{everything} on {MANY} rows", MANY, MANY, {}, epochs=1))
+        found.append(setting(f"{all_on} on {MANY} rows", MANY, MANY, {}, epochs=1))
     allowed = [s for s in found if rule.constraint(s.h) is None]
     return firsts(allowed, lambda s: (s.m, s.batch, s.given))
 
