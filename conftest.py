@@ -6,6 +6,7 @@ import gc
 import importlib.metadata
 import json
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -136,6 +137,20 @@ def recorded(
             record_property(PROPERTY, told.to_json())
 
     return record
+
+
+@pytest.hookimpl(tryfirst=True)  # before what is slow is left out
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a table that is marked ``one_in``, all but one in so many are slow."""
+    seen = Counter[str]()
+    for item in items:
+        mark = item.get_closest_marker("one_in")
+        if mark is None or item.get_closest_marker("slow"):
+            continue
+        table, _, _ = item.nodeid.partition("[")
+        if seen[table] % mark.args[0]:
+            item.add_marker(pytest.mark.slow)
+        seen[table] += 1
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

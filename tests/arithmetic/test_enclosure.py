@@ -103,6 +103,7 @@ def test_no_correct_implementation_leaves_the_enclosure(numbers: Any) -> None:
     assert tried.decided > tried.all / 4  # else the property says little
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", OPERATIONS)
 def test_no_single_operation_leaves_it(kind: str, dtype: str) -> None:
@@ -181,6 +182,7 @@ EPS = rational(WIDE_EPS)
 assert isinstance(EPS, Fraction)
 
 
+@pytest.mark.slow
 def test_of_a_linear_expression_the_whole_radius_can_be_reached() -> None:
     """The share of the radius that n operations reach is at least (1 - 4nu)/(1 + eps/u)^n.
 

@@ -102,6 +102,7 @@ def undecided_form(w: float) -> bool:
     return 0.49 < w < 0.51 and w != 0.5
 
 
+@pytest.mark.one_in(3)
 @each_dtype
 @pytest.mark.parametrize("w", LONG)
 @pytest.mark.parametrize("forms", [TORCH, (literal,)], ids=["torch", "literal"])
@@ -137,6 +138,7 @@ def test_short_weights_enter_exactly(dtype: str, w: float) -> None:
         assert fraction(ball.rad[0]) <= rad * (1 + 10 * u) * (1 + 32 * EPS / u)
 
 
+@pytest.mark.one_in(3)
 @each_dtype
 @pytest.mark.parametrize("w", [0.1, 0.499999, 0.6, 0.999])
 @pytest.mark.parametrize("forms", [TORCH, (literal,)], ids=["torch", "literal"])

@@ -61,6 +61,7 @@ class Machine:
         return self.off(power(x, y), POW)
 
 
+@pytest.mark.one_in(4)
 @each_dtype
 @pytest.mark.parametrize("order", [F(1), F(3), F(1, 2)], ids=str)
 def test_no_honest_length_leaves_its_enclosure(dtype: str, order: Fraction) -> None:

@@ -85,6 +85,7 @@ def climbed(shape: tool.Shape, steps: int, seed: int) -> float:
 
 @needs_muon
 class TestWhatIsDerived:
+    @pytest.mark.one_in(3)
     @pytest.mark.parametrize(("shape", "steps"), ONE)
     def test_torch_is_inside_and_not_far_from_the_edge(self, shape: tool.Shape, steps: int) -> None:
         """A twentieth of the radius is used by some matrix of a few: no bound is wildly loose."""
@@ -127,6 +128,7 @@ ALL = [TORCH, CUBIC, QUINTIC, (3.0, -3.0, 1.0), (2.0, 0.0, 0.0)]
 class TestHowARowMayBeRounded:
     """By any errors of at most u, and η where results are subnormal: more than torch would do."""
 
+    @pytest.mark.one_in(3)
     @pytest.mark.parametrize("steps", [1, 2, 5])
     @pytest.mark.parametrize("c", ALL)
     def test_whatever_the_errors_it_is_inside(self, c: ns.Coefficients, steps: int) -> None:
@@ -184,6 +186,7 @@ SAMPLED = [
 
 @needs_muon
 class TestWhatIsMeasured:
+    @pytest.mark.one_in(3)
     @pytest.mark.parametrize(
         "known",
         SAMPLED,
@@ -195,11 +198,13 @@ class TestWhatIsMeasured:
         assert fresh.worst < known.reach
         assert fresh.worst > known.worst / 3
 
+    @pytest.mark.one_in(4)
     @pytest.mark.parametrize("steps", tool.STEPS)
     @pytest.mark.parametrize("shape", [(2, 2), (3, 3), (4, 16)])
     def test_even_matrices_that_were_searched_for_do(self, shape: tool.Shape, steps: int) -> None:
         assert climbed(shape, steps, seed=3) <= 1
 
+    @pytest.mark.one_in(6)
     @pytest.mark.parametrize("steps", [1, *tool.STEPS])
     @pytest.mark.parametrize("wrong", WRONG)
     @pytest.mark.parametrize("shape", [(3, 3), (3, 8)])

@@ -66,6 +66,7 @@ class Reducer:
         return stored(total * self.loose(F(1, n)), self.dtype)
 
 
+@pytest.mark.one_in(2)
 @each_dtype
 def test_no_honest_norm_or_mean_leaves_its_enclosure(dtype: str) -> None:
     @given(vectors, st.integers(0, 2**16))

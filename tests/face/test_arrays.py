@@ -32,6 +32,7 @@ def in_place(params: Any, grads: Any, state: Any, lr: Any) -> None:
         w.sub_(g, alpha=lr)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("step", "arrays", "taken"),
     [

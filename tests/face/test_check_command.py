@@ -33,6 +33,7 @@ ASKED = ["check", "--rule", "SGD", "--dtype", "float64"]
 """A quick check."""
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [

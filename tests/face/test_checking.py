@@ -98,6 +98,7 @@ def test_a_dtype_that_is_not_taken_is_told() -> None:
     assert [dtype for dtype, _ in report.refused] == ["bfloat16"]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("error", "word"),
     [
@@ -227,6 +228,7 @@ def test_of_what_torch_s_classes_take_nothing_is_called_ignored(name: str) -> No
     assert not Asked(black_box(getattr(torch.optim, name), {}, {})).ignores(RULES[name])
 
 
+@pytest.mark.slow
 def test_a_rule_of_one_s_own_need_not_be_known() -> None:
     def signs(params: Any, grads: Any, state: Any, lr: Any) -> Any:
         return [w - lr * np.sign(g) * abs(g) ** 0.25 for w, g in zip(params, grads, strict=True)]
@@ -362,6 +364,7 @@ def test_a_rule_that_is_broken_in_one_dtype_is_no_figure() -> None:
     assert report.to_json()["accuracy"][-1]["left"]
 
 
+@pytest.mark.slow
 def test_a_late_parameter_in_a_group_that_counts_for_all_is_told() -> None:
     report = oracles.check(FoldedAdamW, "AdamW", dtypes=[])
     assert report.follows

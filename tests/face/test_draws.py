@@ -69,6 +69,7 @@ def numbers(kind: str, **given: Any) -> dict[str, list[float]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", slow(["step", "optimizer"], "optimizer"))
 def test_a_seed_says_which(kind: str) -> None:
     """But for cases that tell conventions apart, and numbers worked by hand."""
@@ -80,6 +81,7 @@ def test_a_seed_says_which(kind: str) -> None:
         assert len(one[question]) == len(other[question])
 
 
+@pytest.mark.slow
 def test_a_profile_says_how_many() -> None:
     few, many = numbers("step"), numbers("step", profile="thorough")
     assert len({*many["promise: order"]}) == 10 * len({*few["promise: order"]})
@@ -129,6 +131,7 @@ def test_a_promise_is_kept_if_it_is_on_all_draws() -> None:
     assert [[line.name for line in report.broken] for report in told] == [[], ["gradients"]]
 
 
+@pytest.mark.slow
 def test_they_are_in_the_documents() -> None:
     report = oracles.check(step, "SGD", dtypes=[], seed=7, profile="thorough").to_json()
     assert (report["seed"], report["profile"]) == (7, "thorough")
@@ -205,6 +208,7 @@ def torchs(number: int) -> None:
     assert answered(choice, "ci", number, ("SGD", AGREES)).word == OK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ask", [clone, torchs])
 def test_a_seed_says_what_is_drawn_of_torch_and_its_clones(
     ask: Callable[[int], None], asked: list[Any]

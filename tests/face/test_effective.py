@@ -184,6 +184,7 @@ PLANTED: dict[str, tuple[str, Callable[..., Any], str]] = {
 }
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("what", slow(PLANTED, "a constant cut short"))
 def test_what_the_code_acts_with(what: str) -> None:
     rule, one, expected = PLANTED[what]
@@ -201,6 +202,7 @@ def test_a_number_of_any_size_is_solved_for() -> None:
     assert str(told) == "code follows SGD's coupled_unscaled, weight_decay = 3.7 whatever is given"
 
 
+@pytest.mark.slow
 def test_a_value_that_is_solved_for_beside_a_convention() -> None:
     """Without momentum it is as near as others: several of the nearest are tried."""
 
@@ -213,6 +215,7 @@ def test_a_value_that_is_solved_for_beside_a_convention() -> None:
     assert str(told) == ("code follows SGD's lr_in_velocity, momentum = 0.873 whatever is given")
 
 
+@pytest.mark.slow
 def test_what_has_everything_is_no_exception() -> None:
     """A threshold between two settings in which all is on has no name."""
 
@@ -260,6 +263,7 @@ SMALL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", SMALL)
 def test_a_small_number_in_a_record_is_no_rounding_of_float32(where: str) -> None:
     one, expected = SMALL[where]
@@ -268,6 +272,7 @@ def test_a_small_number_in_a_record_is_no_rounding_of_float32(where: str) -> Non
     assert told.scalars == "float64"
 
 
+@pytest.mark.slow
 def test_no_eps_is_seen_beside_a_start_in_float32() -> None:
     """As TensorFlow 1 has it: beside a sum of 0.1 and more its ε would be no rounding's match."""
 
@@ -286,6 +291,7 @@ def test_no_eps_is_seen_beside_a_start_in_float32() -> None:
     assert [fit.names for fit in told.fits] == [{"eps_ignored"}]
 
 
+@pytest.mark.slow
 def test_small_numbers_beside_others_are_no_rounding_of_float32() -> None:
     """A sum that starts at ε is one with ε inside of the root."""
     told = found(adagrad(0, 1e-7, decay=lambda w, h: 0.1), "Adagrad")
@@ -331,6 +337,7 @@ def test_counters_alone_may_be_in_float32() -> None:
         assert told.scalars == "float32"
 
 
+@pytest.mark.slow
 def test_the_nearest_is_no_answer() -> None:
     told = found(lambda w, g, kept, h: w - h["lr"] * (g + 0.1 * np.sin(g)), "SGD")
     assert not told.fits
@@ -343,6 +350,7 @@ M, V = "m = b1*m + (1-b1)*g; ", "v = b2*v + (1-b2)*g**2; "
 MOVE = "w -= lr*m/(1-b1**t)/(sqrt(v/(1-b2**t))+eps)"
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("text", "rules", "said"),
     [
@@ -385,6 +393,7 @@ def test_what_moves_nothing_is_told_so() -> None:
         assert str(told) == "the equation cannot be asked: moves no parameter"
 
 
+@pytest.mark.slow
 def test_what_is_never_right_and_far_off_is_not_the_nearest() -> None:
     def leaning(w: Any, g: Any, state: Any, h: Any) -> Any:
         state["m"] = h["momentum"] * state.get("m", 0 * w) + g
@@ -395,6 +404,7 @@ def test_what_is_never_right_and_far_off_is_not_the_nearest() -> None:
     assert str(told).endswith("variants were ruled out)")
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("rule", [r for r in RULES.values() if r.elementwise], ids=lambda r: r.name)
 def test_values_are_asked_at_once(rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows of them give what each gives by itself, and no text asks for each by itself."""

@@ -96,6 +96,7 @@ def test_of_sgd_the_conditions_are_the_parts(convention: Convention) -> None:
     assert found <= convention.parts
 
 
+@pytest.mark.one_in(5)
 @each_rule
 def test_the_smallest_numbers_are_the_rule_s(name: str) -> None:
     rule = ALL[name]
@@ -117,6 +118,7 @@ def test_the_smallest_numbers_are_the_rule_s(name: str) -> None:
         assert shown[0] != shown[1], "four digits do not show it"
 
 
+@pytest.mark.one_in(5)
 @each_enclosed
 def test_what_gradients_must_do_the_smallest_numbers_do(rule: Rule) -> None:
     """NAdam without its look-ahead shows at the first step, whatever it draws gradients for."""
@@ -142,6 +144,7 @@ def test_numbers_that_can_be_checked_by_hand() -> None:
     )
 
 
+@pytest.mark.one_in(5)
 @each_rule
 @on_a_terminal
 def test_what_the_file_says_is_told(name: str) -> None:
@@ -194,6 +197,7 @@ def test_a_picture_has_a_panel_a_convention_and_no_words_over_others(name: str) 
     assert not [(a, b) for a, b in combinations(boxes, 2) if a.overlaps(b)]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(("kind", "first"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
 def test_a_picture_is_the_same_bytes_each_time(kind: str, first: bytes) -> None:
     one, two = (picture(explain("SGD", "decoupled"), kind) for _ in range(2))

@@ -132,6 +132,7 @@ def weighed(params: Any, grads: Any, state: Any, lr: float, nu: float = 1.0, k: 
     return [w - lr * nu * g for w, g in zip(params, grads, strict=True)]
 
 
+@pytest.mark.slow
 def test_a_number_of_its_own_that_matters_is_a_condition() -> None:
     found = identify(weighed, ["SGD"])
     assert (found.unread, found.resting) == (("nu", "k"), ("nu",))
@@ -243,6 +244,7 @@ GUARDS: dict[str, Callable[..., Any]] = {
 }
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("guard", slow(GUARDS, "ε has a floor"))
 def test_no_guard_is_passed_over(guard: str) -> None:
     found = identify(GUARDS[guard], ["Adam"])
@@ -253,6 +255,7 @@ def test_no_guard_is_passed_over(guard: str) -> None:
 BEYOND = "at usual values with gradients beyond 1e4"
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("guard", "where"),
     [
@@ -286,6 +289,7 @@ def in_float32(step: Callable[..., Any], by: float) -> Callable[..., Any]:
     return rounded
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     ("step", "rule", "by"),
     [(stepping(lambda w, g, t: g), "SGD", 1.001), (guarded(), "Adam", 0.997)],
@@ -312,6 +316,7 @@ def beyond(longer: Callable[[Any, Muon, int], bool]) -> Callable[..., Any]:
     return step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("longer", "where"),
     [
@@ -445,6 +450,7 @@ def test_who_makes_no_finite_numbers_where_the_rule_does_is_off() -> None:
     assert str(found.nearest).endswith("is off by more than a step moves at all")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "where"),
     [
@@ -473,6 +479,7 @@ def test_who_leaves_an_argument_aside_is_off_at_another_value(
     assert found.nearest is not None and found.nearest.where == where
 
 
+@pytest.mark.slow
 def test_of_a_matrix_it_is_seen_after_one_iteration_which_norm_it_is_divided_by() -> None:
     """Of one row or column all norms of this kind are the same."""
 
@@ -598,6 +605,7 @@ SHAPED: dict[str, tuple[Callable[..., Any], tuple[tuple[int, ...], ...]]] = {
 }
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("what", SHAPED)
 def test_shapes_for_which_a_rule_does_not_hold_are_told(what: str) -> None:
     step, shapes = SHAPED[what]

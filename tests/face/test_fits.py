@@ -56,6 +56,7 @@ def account(found: str) -> str:
     return found.partition(" minimizes ")[2].partition("; the same as ")[0]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "planted", slow(PLANTED, *PLANTED[1::2]), ids=lambda planted: planted.expected[:60]
 )
@@ -73,6 +74,7 @@ LONG = (
 )
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("written", slow(REWRITES, *LONG, by=_name), ids=_name)
 def test_whoever_writes_it_otherwise(written: Written) -> None:
     found = identify_fit(Fit(written.fit, values=written.values))
@@ -85,6 +87,7 @@ DEAR = (
 )
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "other",
     slow(OTHERS, *DEAR),
@@ -157,6 +160,7 @@ def rprop(X: Any, y: Any, lr: float, etaminus: float, etaplus: float, epochs: in
     return w
 
 
+@pytest.mark.slow
 def test_a_rule_that_hardly_sees_the_scale_of_a_loss() -> None:
     """The simplest one is named, and the others beside it."""
     found = asked(rprop)
@@ -168,6 +172,7 @@ def test_a_rule_that_hardly_sees_the_scale_of_a_loss() -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_is_told_beside() -> None:
     found = asked(shuffled_off, values={"momentum": 0.9})
     assert found.remarks()[0].startswith("lr_in_velocity (v = μv + (1−τ)γd, w = w − v) is the same")
@@ -184,6 +189,7 @@ REPORTS = Path(oracles.__file__).parent / "reports"
 SCHEMA = json.loads((REPORTS / "identification.schema.json").read_text("utf-8"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "loop", slow([question, answer, course, lasso], lasso), ids=lambda loop: loop.__name__
 )
@@ -345,6 +351,7 @@ def test_a_number_written_in_the_code() -> None:
     assert str(asked(fit, values={"lr": 0.05})) == str(found)
 
 
+@pytest.mark.slow
 def test_names_of_its_own() -> None:
     def fit(X: Any, y: Any, speed: float, shrink: float = 0.5, rounds: int = 3) -> Any:
         w = np.zeros(X.shape[1])
@@ -361,6 +368,7 @@ def test_names_of_its_own() -> None:
         asked(fit)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_asked_says_why() -> None:
     def broken(X: Any, y: Any, lr: float, epochs: int) -> Any:
         raise RuntimeError("not today")
@@ -417,6 +425,7 @@ def test_the_world_is_left_as_it_was(capsys: pytest.CaptureFixture[str]) -> None
     assert "PLANTED" not in os.environ
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", slow([0, 3, 10, 24, 27], 3, 24))
 def test_it_is_margins_that_decide(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """What plain float64 spares them changes no answer, however little that is."""

@@ -60,6 +60,7 @@ def test_tox_pins_the_versions_that_were_seen() -> None:
     assert [name for name, _ in pinned] == list(FRAMEWORKS)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_carried_over_to_torch_or_it_is_said_why_not(name: str) -> None:
     """With all its defaults but a learning rate."""

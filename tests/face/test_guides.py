@@ -57,6 +57,7 @@ def test_a_command_prints_what_is_shown(
     assert same, f"{name} shows\n{said}and what comes is\n{printed}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SESSIONS)
 def test_a_session_gives_what_is_shown(name: str) -> None:
     written: list[str] = []

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("cls", STOPPED)
 def test_whoever_cannot_be_stepped_is_one_sentence(cls: type) -> None:
     report = oracles.check(cls, "SGD", dtypes=[], time_limit=60)
@@ -30,6 +31,7 @@ def test_whoever_cannot_be_stepped_is_one_sentence(cls: type) -> None:
     assert not report.ok
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("cls", ENDLESS)
 def test_whoever_never_returns_is_ended(cls: type) -> None:
     with clock.stopped():
@@ -37,6 +39,7 @@ def test_whoever_never_returns_is_ended(cls: type) -> None:
     assert str(report) == f"{cls.__name__} cannot be stepped: does not return within 1 s"
 
 
+@pytest.mark.slow
 def test_what_was_not_asked_in_time_is_no_success() -> None:
     checking = Checking(Clean, "SGD", dtypes=[])
     known = dict(checking.answers())
@@ -48,6 +51,7 @@ def test_what_was_not_asked_in_time_is_no_success() -> None:
     assert report.outcome("pickle") == (False, "the time was up")
 
 
+@pytest.mark.slow
 def test_a_dtype_that_ends_its_process_is_a_fault() -> None:
     report = oracles.check(
         HalfVanishing, "SGD", dtypes=["float32", "float16"], within=1, time_limit=60
@@ -56,6 +60,7 @@ def test_a_dtype_that_ends_its_process_is_a_fault() -> None:
     assert report.outcome("accuracy: float16") == (False, "ends its process with exit code 3")
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("cls", BROKEN)
 def test_whoever_can_be_stepped_is_told_what_is_wrong(cls: type) -> None:
     report = oracles.check(cls, "SGD", dtypes=[], time_limit=60)
@@ -64,6 +69,7 @@ def test_whoever_can_be_stepped_is_told_what_is_wrong(cls: type) -> None:
     assert (torch.zeros_like, builtins.len, torch.equal, torch.is_tensor) == OURS
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("cls", "limit"), [(Printing, None), (Printing, 60), (Closing, 60)])
 def test_what_it_prints_is_counted_and_not_shown(
     cls: type, limit: float | None, capfd: pytest.CaptureFixture[str]

@@ -31,12 +31,14 @@ NAMED = list(RULES.values())
 SINGLE = [Candidate(rule, (c,)) for rule in NAMED for c in rule.conventions[1:]]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("rule", NAMED, ids=lambda rule: rule.name)
 def test_torch_s_own_convention_is_named(rule: Rule) -> None:
     found = identify(Planted(Candidate(rule)), [rule])
     assert [str(c) for c in found.fits] == [f"{rule.name}'s {rule.torch.name}"]
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "candidate", slow(SINGLE, *again(SINGLE, lambda c: c.conventions[0].name, 2)), ids=str
 )
@@ -59,6 +61,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("candidate", slow(PAIRS, *again(PAIRS, lambda c: c.rule)), ids=str)
 def test_a_pair_is_named_or_equals_something_simpler(candidate: Candidate) -> None:
     found = identify(Planted(candidate), [candidate.rule])
@@ -144,7 +147,10 @@ SOME = ("SGD", "Adam", "RMSprop")
 """Rules whose kin these are; the first of them is held against all rules, which takes longer."""
 
 
-@pytest.mark.parametrize("step", slow(OTHERS, sign_descent, normalized, noisy, whitened, prodigal))
+@pytest.mark.one_in(2)
+@pytest.mark.parametrize(
+    "step", slow(OTHERS, lion, sign_descent, normalized, noisy, whitened, prodigal)
+)
 def test_what_is_not_in_the_registry_is_not_named(step: Callable[..., Any]) -> None:
     among = [RULES[name] for name in (RULES if step is lion else SOME)]
     found = identify(Function(each(step)), among)
@@ -169,6 +175,7 @@ TEXTS = [r for r in REWRITES if not r.constant and r.rule in {rule.name for rule
 (OTHER_SIDE,) = (text for text in TEXTS if (text.rule, text.name) == ("Muon", "other_side"))
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "text",
     slow(TEXTS, OTHER_SIDE, *again(TEXTS, lambda text: text.rule, 2)),
@@ -182,6 +189,7 @@ def test_other_texts_of_a_rule_are_that_rule(text: Rewrite) -> None:
     assert text.float32_scalars or found.scalars == "float64"
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("text", TEXTS, ids=lambda text: f"{text.rule}-{text.name}")
 def test_what_keeps_numbers_in_float32_shows_it(text: Rewrite) -> None:
     witness = Asked(Rewritten(text.step, lacks=text.lacks))
@@ -237,6 +245,7 @@ NAMEABLE = [f for f in FOREIGN if f.rule in {rule.name for rule in NAMED}]
 MOST = [one.cls for one in again(NAMEABLE, lambda one: one.rule, 2)]
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "foreign", slow(NAMEABLE, Moonlight, *MOST, by=lambda one: one.cls), ids=lambda one: one.id
 )

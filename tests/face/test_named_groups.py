@@ -103,6 +103,7 @@ FOUND: dict[Any, tuple[str, str]] = {
 }
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("make", FOUND, ids=lambda make: str(make.__name__))
 def test_groups_are_found(make: Any) -> None:
     form, said = FOUND[make]
@@ -117,6 +118,7 @@ def test_it_is_said_in_words() -> None:
     assert not found.torchs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", slow([by_name, of_a_model, twice_as_fast], of_a_model))
 def test_promises_are_kept(make: Any) -> None:
     """Whoever makes its own groups is not asked about others'."""

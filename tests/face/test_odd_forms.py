@@ -29,6 +29,7 @@ def name(form: Any) -> str:
     return getattr(form, "__name__", "partial")
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("form", slow(ODD_FORMS, by_name, look_ahead, Slotted, Bound), ids=name)
 def test_it_follows_its_rule(form: Any) -> None:
     found = identify(form)
@@ -56,12 +57,14 @@ def test_what_has_one_dimension_is_an_exception() -> None:
     assert "the enclosures know no exceptions" in dict(report.refused)["float64"]
 
 
+@pytest.mark.slow
 def test_the_figure_is_beside_what_the_rule_sees() -> None:
     """Its Nesterov switch is on whatever is given."""
     report = oracles.check(look_ahead, dtypes=["float64"])
     assert report.accuracies[0].radii < LARGEST
 
 
+@pytest.mark.slow
 def test_a_step_that_needs_a_closure_is_given_one() -> None:
     report = oracles.check(InAClosure, "Adam", dtypes=["float32"])
     assert report.ok

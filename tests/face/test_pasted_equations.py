@@ -32,6 +32,7 @@ SAMPLE = PLAIN[::3]
 OTHERWISE = again(SAMPLE, lambda row: (row["rule"], row["convention"]))
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "row", slow(SAMPLE, *OTHERWISE), ids=lambda row: f"{row['rule']}-{row['convention']}"
 )
@@ -55,6 +56,7 @@ def test_what_is_no_known_rule_is_not_named(text: str) -> None:
     assert not identify(read(text)).fits
 
 
+@pytest.mark.slow
 def test_an_ascent_is_a_switch_that_is_always_on() -> None:
     found = identify(equation="w += κ*(g - wd*w)", names={"lr": "κ"})
     assert str(found.fits[0]) == "SGD's coupled_unscaled, maximize = True whatever is given"
@@ -184,6 +186,7 @@ ENDLESS_RAMP = (
 )
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "text", slow(RATES, "lr*exp(-0.05*t)", "lr/(1 + 0.01*t)"), ids=lambda text: text[:24]
 )
@@ -194,6 +197,7 @@ def test_a_rate_is_asked_as_far_as_it_takes(text: str) -> None:
     assert told.partition(" ")[2] == (f"follows {RATES[text]}" if RATES[text] else ENDLESS_RAMP)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("what", SEVERAL)
 def test_a_text_is_all_that_it_is(what: str) -> None:
     text, said = SEVERAL[what]
@@ -203,6 +207,7 @@ def test_a_text_is_all_that_it_is(what: str) -> None:
     assert not list(IDENTIFIED.iter_errors(json.loads(json.dumps(found.to_json()))))
 
 
+@pytest.mark.slow
 def test_what_is_one_rule_by_algebra_is_not_left_open() -> None:
     """With a constant μ it is β₁ that the moment averages with, and a product of them is β₁ᵗ."""
     found = identify(equation=SEVERAL["v̂ of the first version of Dozat's paper"][0])
@@ -211,6 +216,7 @@ def test_what_is_one_rule_by_algebra_is_not_left_open() -> None:
     assert all(u.needs for u in found.untold)
 
 
+@pytest.mark.slow
 def test_of_what_is_near_a_rule_it_is_told_where_they_part() -> None:
     text = (
         "t = t + 1; m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; "
@@ -234,6 +240,7 @@ ENDLESS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ENDLESS, ids=("inf", "nan"))
 def test_what_makes_no_numbers_is_told_so(text: str) -> None:
     found = identify(read(text), ["Adadelta", "AdamW"])

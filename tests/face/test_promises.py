@@ -56,6 +56,7 @@ SLOW = {"other tensors", "one process"}
 """Promises whose breakers take long in every run."""
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("promise", [name for name in BREAKERS if name not in SLOW])
 def test_a_broken_promise_is_named_and_no_other(promise: str) -> None:
     report = oracles.check(BREAKERS[promise], "SGD", dtypes=[])
@@ -148,6 +149,7 @@ def test_each_way(sentence: str) -> None:
 OF_OTHERS = [f for f in FOREIGN if f.rule in NAMED]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "foreign", slow(OF_OTHERS, *again(OF_OTHERS, lambda f: f.rule)), ids=lambda f: f.id
 )
@@ -165,6 +167,7 @@ def test_optimizers_of_other_packages_keep_theirs(foreign: Foreign) -> None:
     assert broken == schedulers | ({"late steps"} if together else set())
 
 
+@pytest.mark.slow
 def test_whoever_takes_sparse_gradients_only_is_given_those() -> None:
     """In all that is asked: numbers to work by hand, and promises."""
     report = oracles.check(torch.optim.SparseAdam, "SparseAdam", dtypes=[])
@@ -175,6 +178,7 @@ def test_whoever_takes_sparse_gradients_only_is_given_those() -> None:
     assert report.ok and not report.declined
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("cls", "broken"),
     [
@@ -305,7 +309,8 @@ def test_a_clean_function_keeps_all(step: Any, rule: str) -> None:
     }
 
 
-@pytest.mark.parametrize("promise", FUNCTIONS)
+@pytest.mark.one_in(4)
+@pytest.mark.parametrize("promise", slow(FUNCTIONS, "one process"))
 def test_a_function_s_broken_promise_is_named(promise: str) -> None:
     report = oracles.check(FUNCTIONS[promise], "SGD", dtypes=[])
     assert [line.name for line in report.broken] == [promise]

@@ -80,6 +80,7 @@ def test_checks_are_tests(tmp_path: Path) -> None:
     assert "checks were asked" not in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("expected", "status"), [("15", 0), ("16", 1)])
 def test_their_number_may_be_locked(expected: str, status: int, tmp_path: Path) -> None:
     done = ran(tmp_path, "-k", "test_right", "--expect-checks", expected)
@@ -110,6 +111,7 @@ def double(params: Any, grads: Any, state: Any, lr: Any) -> Any:
     return [w - lr * g for w, g in zip(params, grads, strict=True)]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("subject", "options", "ok"),
     [

@@ -64,6 +64,7 @@ def function(schedule: Schedule, timing: Timing) -> Any:
     return rate
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("schedule", "timing"), TIMINGS, ids=lambda one: getattr(one, "name", ""))
 def test_a_function_of_the_epoch_follows_its_timing(schedule: Schedule, timing: Timing) -> None:
     found = identify_schedule(function(schedule, timing), [schedule.name])
@@ -80,6 +81,7 @@ def test_torchs_own_classes_follow_torch(name: str) -> None:
     assert str(found) == f"{name} follows {name}'s {SCHEDULES[name].torch.name}"
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", marks.slow(SCHEDULES, "MultiplicativeLR"))
 def test_what_makes_a_scheduler_shows_its_settings(name: str) -> None:
     if not schedulers.there(name):
@@ -338,6 +340,7 @@ CUT: dict[str, tuple[list[float], str]] = {
 """Rates that end before their schedule does; where it ended would be told by more of them."""
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("what", CUT)
 def test_rates_that_are_cut_short_are_no_more_than_they_tell(what: str) -> None:
     rates, said = CUT[what]
@@ -365,6 +368,7 @@ def test_what_is_the_same_by_algebra_is_told_once() -> None:
     assert [fit.timing.name for fit in floored.fits] == ["stays_at_floor"]
 
 
+@pytest.mark.slow
 def test_what_may_be_is_told_by_what_is_usual() -> None:
     """Half a cycle of 15 steps, not a whole one of 30."""
     rates = written(lambda t: 0.1 * (t / 5 if t < 5 else cosine(t - 5, 15)), 18, ".4f")
@@ -372,6 +376,7 @@ def test_what_may_be_is_told_by_what_is_usual() -> None:
     assert [*identify_schedule(rates).remarks()][-1].endswith(such)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("rates", "expected"), LISTS, ids=lambda one: str(one)[:24])
 def test_a_list_of_rates_is_read(rates: Sequence[float], expected: str) -> None:
     """Also one that was kept in float32, and one with a warm-up before something else."""
@@ -444,6 +449,7 @@ ROUNDED: dict[str, tuple[list[float], str]] = {
 """Rates of which some digits are not there, and what those that are tell."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", marks.slow(ROUNDED, END, RAMP, "a cosine", "by hand"))
 def test_rates_are_read_to_their_digits(what: str) -> None:
     rates, said = ROUNDED[what]
@@ -453,6 +459,7 @@ def test_rates_are_read_to_their_digits(what: str) -> None:
     assert not list(IDENTIFIED.iter_errors(found.to_json()))
 
 
+@pytest.mark.slow
 def test_so_are_those_of_a_function() -> None:
     rates = written(lambda t: 0.1 * 0.9**t, 20, ".4f")
     followed = "ExponentialLR's per_epoch with gamma=0.9 from 0.1"
@@ -460,6 +467,7 @@ def test_so_are_those_of_a_function() -> None:
     assert str(found) == f"<lambda>, read to its digits, follows {followed}"
 
 
+@pytest.mark.slow
 def test_of_a_ramp_that_is_read_late_the_usual_name_comes_first() -> None:
     """As logs that begin with the rate after a step have it; what torch has beside it is said."""
 
@@ -486,6 +494,7 @@ def test_so_are_rates_in_an_array(kind: Callable[[list[float]], Any]) -> None:
     assert str(found) == "the list follows ExponentialLR's per_epoch with gamma=0.5 from 1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rates",
     [
@@ -558,6 +567,7 @@ PARTLY: dict[str, tuple[list[float], str]] = {
 }
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("what", PARTLY)
 def test_of_what_no_schedule_is_whole_it_is_said_what_is_seen(what: str) -> None:
     rates, said = PARTLY[what]
@@ -567,6 +577,7 @@ def test_of_what_no_schedule_is_whole_it_is_said_what_is_seen(what: str) -> None
     assert not list(IDENTIFIED.iter_errors(found.to_json()))
 
 
+@pytest.mark.slow
 def test_of_a_function_with_a_base_rate_no_epoch_is_told() -> None:
     """For another base rate the floor is met at another one."""
 
@@ -704,6 +715,7 @@ WRITTEN: list[tuple[Any, str]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("function", "follows"), WRITTEN, ids=["power", "floor", "far", "base"])
 def test_numbers_beside_settings_are_found(function: Any, follows: str) -> None:
     among = [follows.partition("'")[0], "StepLR"]
@@ -711,6 +723,7 @@ def test_numbers_beside_settings_are_found(function: Any, follows: str) -> None:
     assert str(found) == f"{function.__name__} follows {follows}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "function",
     [
@@ -760,6 +773,7 @@ def test_one_argument_that_is_needed_is_the_epoch() -> None:
         oracles.identify(lambda t, k: 0.1, names={"epoch": "k"})
 
 
+@pytest.mark.slow
 def test_each_epoch_is_asked_once_and_few_after_the_end() -> None:
     asked: list[int] = []
 
@@ -851,6 +865,7 @@ NOT_PROMISED: dict[Any, set[str]] = {
 }
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     "cls", marks.slow(NOT_PROMISED, schedules.Closed, schedules.ByLambda, schedules.Duck)
 )
@@ -864,6 +879,7 @@ def test_a_right_class_is_told_what_it_does_not_promise(cls: Any) -> None:
     assert all(line.why for line in lines.values() if line.word is not Word.KEPT)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("cls", "broken", "told"),
     wrong := [
@@ -902,6 +918,7 @@ def floored(time_limit: float | None = None) -> ScheduleReport:
 LONG = (EDGES, JUMPS, RESUME, LATER, CONSTRUCTED)
 
 
+@pytest.mark.slow
 def test_another_timing_is_named_and_then_held_to_itself() -> None:
     report = floored()
     words = {line.name: line.word for line in report.lines}
@@ -910,6 +927,7 @@ def test_another_timing_is_named_and_then_held_to_itself() -> None:
     assert words[EDITS] is Word.NOT_ASKED
 
 
+@pytest.mark.slow
 def test_a_machine_of_ones_own() -> None:
     """Found by the name of its base."""
     report = oracles.check_schedule(schedules.Impatient)
@@ -925,6 +943,7 @@ def test_a_machine_of_ones_own_need_not_promise_all() -> None:
     assert {name for name, word in words.items() if word is Word.NOT_PROMISED} == {MACHINE, LATE}
 
 
+@pytest.mark.slow
 def test_torchs_class_is_well() -> None:
     """What the ledger knows of it is not told."""
     report = oracles.check_schedule(torch.optim.lr_scheduler.StepLR)
@@ -981,7 +1000,9 @@ def test_whoever_never_returns_is_one_sentence() -> None:
 @pytest.mark.parametrize(
     ("cls", "why"),
     [
-        (schedules.HalfHanging, "does not return within 2 s"),
+        pytest.param(
+            *(schedules.HalfHanging, "does not return within 2 s"), marks=pytest.mark.slow
+        ),
         (schedules.Vanishing, "ends its process with exit code 3"),
     ],
 )
@@ -1004,6 +1025,7 @@ def test_what_was_not_asked_in_time_is_no_success() -> None:
     assert str(report).endswith("the time was up, and questions are left")
 
 
+@pytest.mark.slow
 @forked
 def test_a_module_that_never_ends_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -1015,6 +1037,7 @@ def test_a_module_that_never_ends_is_one_sentence(
         oracles.check_schedule("endless_schedules:One", "StepLR", time_limit=1.5)
 
 
+@pytest.mark.slow
 @forked
 def test_in_a_process_of_its_own_a_class_is_told_the_same() -> None:
     here, there = floored(), floored(60)
@@ -1117,6 +1140,7 @@ def test_a_base_rate_beside_a_largest_one_is_an_argument() -> None:
     assert str(oracles.identify(saw)) == "saw follows CyclicLR's from_base"
 
 
+@pytest.mark.slow
 def test_of_a_function_of_its_own_is_told_that_it_is_one() -> None:
     def curved(optimizer: Any) -> Any:
         return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 1 / (1 + math.sin(t) ** 2))
@@ -1136,6 +1160,7 @@ def warmed(optimizer: Any, warmup_steps: int = 5) -> Any:
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "follows"),
     [
@@ -1185,6 +1210,7 @@ def test_what_takes_settings_says_how_far_it_was_asked() -> None:
     assert alone is not None and alone.fits[0].seen.endswith("epochs of up to 16")
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     "other",
     [

@@ -80,6 +80,7 @@ class LazyMomentum(ByRows):
         w[rows] -= group["lr"] * velocity[rows]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("optimizer", "rule"),
     [

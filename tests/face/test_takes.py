@@ -54,6 +54,7 @@ class Keras(Own):
         return w * (1 - group["lr"] * group["weight_decay"]) + state["v"]
 
 
+@pytest.mark.slow
 def test_a_rule_that_knows_all_arguments_comes_first() -> None:
     """Without momentum Keras' SGD is Adadelta's ``square_late``, which is simpler."""
     found = identify(Keras)
@@ -296,6 +297,7 @@ def test_a_sentinel_stands_for_what_must_be_given() -> None:
     assert list(map(str, identify(Sentinel).fits)) == ["SGD's lr_in_velocity"]
 
 
+@pytest.mark.slow
 def test_code_that_computes_in_float32_is_asked_in_that() -> None:
     report = oracles.check(Short, "RMSprop", dtypes=["float64", "float32"])
     assert report.ok
@@ -314,6 +316,7 @@ class Refused(Short):
         return super().step(closure)
 
 
+@pytest.mark.slow
 def test_so_is_code_that_refuses_float64() -> None:
     assert list(map(str, identify(Refused).fits)) == ["RMSprop's coupled_unscaled"]
 
@@ -329,6 +332,7 @@ class Unhurried(Keras):
         super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay)
 
 
+@pytest.mark.slow
 def test_a_setting_that_is_refused_is_left_out_and_told() -> None:
     report = oracles.check(Unhurried, "SGD's decoupled_lr with lr_in_velocity", dtypes=["float32"])
     assert report.follows
@@ -377,6 +381,7 @@ def test_of_what_is_refused_together_each_is_tried_beside_those_before_it() -> N
     assert accepted(Function(nothing), sgd) == {"lr", "momentum"}  # nothing is to be learnt
 
 
+@pytest.mark.slow
 def test_an_argument_that_takes_its_default_only_is_left_there() -> None:
     report = oracles.check(Steadfast, dtypes=["float64"])
     assert report.found
@@ -402,6 +407,7 @@ def test_its_steps_run_on_one_thread_and_others_on_those_there_were() -> None:
         torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_numbers_that_its_rule_does_not_have_are_told() -> None:
     """AdaBound is Adam until its bounds close in, which they do by numbers of its own."""
 
@@ -453,6 +459,7 @@ def _unpacked(params: Any, grads: Any, state: Any, **hyper: Any) -> Any:
     return _by_the_batch(params, grads, state, hyper)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "said"),
     [
@@ -522,6 +529,7 @@ def by_default(params: Any, grads: Any, state: Any, lr: float, betas: Any = (0.9
     return in_pairs(params, grads, state, lr, betas)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [in_pairs, by_default])
 def test_a_function_takes_torch_s_pairs(step: Any) -> None:
     found = identify(step, ["Adam", "Adafactor"])

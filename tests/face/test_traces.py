@@ -95,6 +95,7 @@ def test_of_a_short_format_is_said_what_it_does_not_tell(dtype: str) -> None:
     assert not list(CHECKED.iter_errors(json.loads(json.dumps(found.to_json()))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("by", "dtype"), [(1.03, "float16"), (1.08, "float16")])
 def test_a_short_format_makes_no_numbers_up(by: float, dtype: str) -> None:
     """Nor is a rule told that holds by its width alone."""
@@ -247,6 +248,7 @@ def test_so_it_is_where_it_stands_once_for_all_steps(tmp_path: Path) -> None:
     assert {name: together["Rprop"].get(name) or together["Adam"][name] for name in PARTS} == PARTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", slow([".6f", ".7g", ".5e"], ".7g", ".5e"))
 def test_numbers_that_were_printed_to_few_digits(tmp_path: Path, form: str) -> None:
     """Nothing fits them as they stand; rounded to the digits that are there, one rule does."""
@@ -367,6 +369,7 @@ def test_an_archive_may_have_rates_alone(tmp_path: Path) -> None:
     assert str(oracles.identify(path)).startswith("rates follows ExponentialLR's per_epoch")
 
 
+@pytest.mark.slow
 def test_what_is_not_read_is_told() -> None:
     hyper = {"lr": TORCH.hyper["lr"], "weigth_decay": TORCH.hyper["weight_decay"]}
     found = oracles.identify(Trace("mine", TORCH.parameters, TORCH.gradients, hyper))
@@ -383,6 +386,7 @@ COLUMNS = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("what", COLUMNS)
 def test_beside_the_rule_is_said_which_schedule_the_rates_are_of(what: str) -> None:
     rates, said = COLUMNS[what]

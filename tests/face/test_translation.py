@@ -197,6 +197,7 @@ class TestEntries:
                     found = way(name, side(name, form), side(name, right), schedule)
                     assert (found is None) == turned, (name, form)
 
+    @pytest.mark.slow
     def test_each_parts_outside(self) -> None:
         """With each of its conditions failed by itself, the others met."""
         tried = 0
@@ -217,6 +218,7 @@ class TestEntries:
             drew = values(RULES[rule], rng)
             return not entry.range.holds(schedule) and not trade(entry, RULES[rule], schedule, drew)
 
+    @pytest.mark.slow
     def test_what_an_entry_cannot_be_had_beside_would_break_it(self) -> None:
         """Of whatever leaves its lines alone; beside Adafactor's sizes, which are to be seen."""
         tried = 0
@@ -315,6 +317,7 @@ class TestWays:
             assert alike(expected, got), (source, target, [known(e) for e in found.entries])
         return "held"
 
+    @pytest.mark.one_in(4)
     @pytest.mark.parametrize("rule", ENTRIES)
     def test_whatever_is_combined(self, rule: str) -> None:
         ended = Counter(self.ended(RULES[rule], random.Random(seed)) for seed in range(10))
@@ -322,6 +325,7 @@ class TestWays:
         if rule not in ("Adadelta", "Adafactor", "Muon", "ASGD"):
             assert not ended["unshown"]
 
+    @pytest.mark.slow
     @given(seed=seeds)
     def test_whatever_is_drawn(self, seed: int) -> None:
         rng = random.Random(seed)
@@ -354,6 +358,7 @@ def side(rule: str, name: str) -> Manner:
     return frozenset({called(RULES[rule], name) or ""}) - {""}
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("rule", "told"), CONCERNED, ids=lambda x: x if isinstance(x, str) else f"{x.one}-{x.other}"
 )
@@ -871,6 +876,7 @@ def test_a_sum_of_losses_that_a_rule_does_not_notice(name: str, batches: Any) ->
     assert bool(told) == (name == "Rprop")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "target", "alpha", "answered"),
     [

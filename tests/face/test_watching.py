@@ -78,6 +78,7 @@ def names(report: LoopReport) -> set[str]:
     return {found.name for found in report.findings}
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("loop", slow(RIGHT, *[*RIGHT][1::2]))
 def test_a_right_loop_is_not_accused_and_computes_the_same(loop: str) -> None:
     watching = Watching()
@@ -90,11 +91,13 @@ def test_a_right_loop_is_not_accused_and_computes_the_same(loop: str) -> None:
     assert all(map(torch.equal, alone, watched))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("loop", slow(RIGHT, *[*RIGHT][::2]))
 def test_a_right_loop_is_not_accused_by_check_loop(loop: str) -> None:
     checked(RIGHT[loop]).raise_if_wrong()
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("loop", FAULTY)
 def test_a_planted_fault_is_told_by_its_name_and_nothing_else(loop: str) -> None:
     planted = FAULTY[loop]
@@ -420,6 +423,7 @@ def test_a_schedule_that_is_taken_up_is_not_accused_if_the_training_breaks_off()
     assert names(report) == {"raises"}
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("said", [None, "mean"])
 @pytest.mark.parametrize(
     ("windows", "divisor", "step"),
@@ -815,6 +819,7 @@ def trains() -> None:
     FAULTY["zero_grad_forgotten"].loop(unwatched)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
@@ -857,6 +862,7 @@ def test_what_was_seen_is_not_lost_if_it_takes_too_long_to_judge(
     assert str(report) == "trains, 4 steps of SGD after 4 backward passes: never cleared"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [0.1, 0.4])
 def test_a_training_that_has_converged_is_judged_by_steps_that_move(
     rate: float, monkeypatch: pytest.MonkeyPatch
@@ -1010,6 +1016,7 @@ def _rank(store: Path, rank: int, ranks: Ranks, pipe: Any) -> None:
 SUMMED = "summed over ranks: steps 1 and 2 of SGD follow the sum of the gradients of 2"
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked")
 @pytest.mark.parametrize(
     ("ranks", "said"),

@@ -149,6 +149,7 @@ LONG = (
 )
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("what", slow(TEXTS, *LONG))
 def test_numbers_of_a_text(what: str) -> None:
     text, rules, said = TEXTS[what]
@@ -166,6 +167,7 @@ WRONG: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", slow(WRONG, "Yogi", "Lion", "sign descent", "clipped"))
 def test_no_numbers_make_a_rule_of_what_is_none(what: str) -> None:
     text, rules = WRONG[what]
@@ -258,6 +260,7 @@ CODE: dict[Callable[..., Any], tuple[str, str]] = {
 }
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("code", CODE, ids=lambda code: code.__name__)
 def test_numbers_of_code(code: Callable[..., Any]) -> None:
     rule, said = CODE[code]
@@ -275,6 +278,7 @@ def left_open(found: Identification) -> dict[str, tuple[str, ...]]:
     return {words(c): u.needs for u in found.untold for c in u.candidates}
 
 
+@pytest.mark.slow
 def test_what_other_numbers_give_as_well() -> None:
     """Where the learning rate is always the same, it may be a part of the decay, or of b."""
     found = identify(read("v = 0.9*v + g; w = w - 0.1*v - 0.001*w"), ["SGD"])
@@ -290,6 +294,7 @@ def test_what_other_numbers_give_as_well() -> None:
     assert "numbers that are written in it" in said[f"decoupled_lr with ema_momentum, {other}"][0]
 
 
+@pytest.mark.slow
 def test_numbers_that_are_torch_s_are_said_too() -> None:
     text = (
         "m = 0.9*m + (1-0.9)*g; v = 0.999*v + (1-0.999)*g*g; "

@@ -92,6 +92,7 @@ def nudged(at: int) -> Callable[[Any, int], None]:
     return alter
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("at", WATCHED)
 def test_each_step_that_is_looked_at_counts(at: int) -> None:
     verdict = enduring(altered(ADAM, nudged(at)), Oracle(ADAM, case(ADAM, WATCHED[-1])))

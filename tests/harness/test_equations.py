@@ -71,6 +71,7 @@ def followed(equation: Equation, pasted: Pasted) -> set[str]:
     return found
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("pasted", PASTED, ids=str)
 def test_a_text_follows_what_it_spells(pasted: Pasted) -> None:
     """torch's own convention (which others may equal where a part is lacking), or another alone."""

@@ -317,6 +317,7 @@ def told(rule: Rule, *names: str) -> Identification:
 
 
 class TestByHand:
+    @pytest.mark.one_in(4)
     @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
     def test_whatever_torch_does_not_do_is_ruled_out_by_numbers(self, rule: Rule) -> None:
         """Each shows more than a hundredth of the larger move, and says what the code gave."""

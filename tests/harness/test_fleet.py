@@ -49,6 +49,7 @@ def ran(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @needs_dask
 def test_a_worker_that_is_killed_loses_nothing_and_counts_nothing_twice(tmp_path: Path) -> None:
     """Two real processes; the sums are the same to the bit as those of one."""
@@ -84,6 +85,7 @@ def test_a_failure_is_shrunk_where_it_happened() -> None:
     assert done.failure.endswith(f"of seed=1)\non cpu {device_name('cpu')}")
 
 
+@pytest.mark.slow
 def test_what_has_failed_is_asked_first_and_is_small_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -142,6 +144,7 @@ def test_the_command_gathers_what_workers_found(
     assert f"(case {found[0].first} of seed={found[0].seed})" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_fleet_that_finds_nothing_wrong_is_good(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

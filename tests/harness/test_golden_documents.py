@@ -42,6 +42,7 @@ def valid(vector: str) -> bool:
     return VECTORS.is_valid(json.loads(vector))
 
 
+@pytest.mark.one_in(6)
 @each_kind_of_convention
 def test_documents_follow_the_schema(rule: Rule, convention: Convention) -> None:
     content = json.loads(document(rule, convention).read_bytes())
@@ -163,6 +164,7 @@ def test_where_exact_arithmetic_is_enough_it_finds_the_same_conventions_equal(
         assert golden.same_by_algebra(RULE, convention, question.case) == equal, question.id
 
 
+@pytest.mark.one_in(6)
 @each_convention
 def test_whether_two_conventions_are_the_same_hangs_on_no_tolerance(
     rule: Rule, convention: Convention
@@ -225,6 +227,7 @@ def test_a_file_is_written_whole_or_not_at_all(
     assert os.listdir(path.parent) == ["torch.json"]
 
 
+@pytest.mark.slow
 def test_only_the_update_flag_writes(tmp_path: Path) -> None:
     """In a copy with one document edited, one missing and one too many."""
     copied = shutil.copytree(GOLDEN, tmp_path / "golden")

@@ -84,6 +84,7 @@ def drifted(rule: Rule, observation: Observation, roundings: int, seed: int) -> 
 EACH = [rule for rule in RULES.values() if rule.elementwise and not rule.sparse]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("rule", EACH, ids=lambda rule: rule.name)
 def test_what_is_claimed_is_held_and_not_much_more(rule: Rule) -> None:
     takes = frozenset(rule.hyper()._fields)
@@ -98,6 +99,7 @@ def test_what_is_claimed_is_held_and_not_much_more(rule: Rule) -> None:
     assert any(held(own, one, MARGINS[0]) is None for one in beyond)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
 def test_plain_float64_spares_margins_but_decides_nothing(
     rule: Rule, monkeypatch: pytest.MonkeyPatch
@@ -110,6 +112,7 @@ def test_plain_float64_spares_margins_but_decides_nothing(
     assert sieve.sift(rule, candidates(rule, 1)) == spared
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
 def test_the_very_numbers_of_a_rule_are_within_its_margin(rule: Rule) -> None:
     """Which is not computed for them."""
@@ -119,6 +122,7 @@ def test_the_very_numbers_of_a_rule_are_within_its_margin(rule: Rule) -> None:
         assert held(candidate, told, MARGINS[0])
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
 def test_no_margin_of_a_long_run_is_as_wide_as_what_it_is_held_to(rule: Rule) -> None:
     own, takes = Candidate(rule), frozenset(rule.hyper()._fields)
@@ -132,6 +136,7 @@ def test_no_margin_of_a_long_run_is_as_wide_as_what_it_is_held_to(rule: Rule) ->
             assert (np.ravel(ball.rad) <= allowed).all()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("rule", EACH, ids=lambda rule: rule.name)
 def test_roundings_of_float32_leave_a_long_run_as_near_as_it_is_held_to(rule: Rule) -> None:
     own, takes = Candidate(rule), frozenset(rule.hyper()._fields)

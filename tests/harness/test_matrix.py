@@ -192,6 +192,7 @@ def test_a_release_that_is_nowhere_is_told_before_one_is_installed(
     assert not [*rooms.glob("oracles-*")]
 
 
+@pytest.mark.slow
 @needs_sh
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("command", [["compare", "2.9.1", "2.13.0"], ["matrix", "--folder", "."]])

@@ -98,6 +98,7 @@ def test_a_part_in_which_nothing_changed(part: str) -> None:
     assert told.endswith(f"to the bit, and {len(there) - exact} as far as checks tell")
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("part", PARTS)
 def test_a_rule_that_changed_in_one_path(part: str) -> None:
     there = sites(part)
@@ -113,6 +114,7 @@ def test_a_rule_that_changed_in_one_path(part: str) -> None:
         }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("of", ["path", "dtype"])
 def test_a_path_that_is_removed_and_a_dtype_that_is_refused(part: str, of: str) -> None:
@@ -153,6 +155,7 @@ def test_another_default(part: str) -> None:
     assert told.detail.endswith(", now 'another'") and told.worse
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize(
     ("before", "after", "change"),
@@ -229,6 +232,7 @@ def test_rates_in_another_text_and_those_of_another_rule(
     assert bool(found.worse) == (change is Change.RULE)
 
 
+@pytest.mark.slow
 def test_a_faulty_part_fails_where_it_is_faulty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists of tensors are clipped to half of what was asked for."""
     there = [site for site in sites("clip_grad_norm_") if site.place.dtype == "float64"]

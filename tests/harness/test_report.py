@@ -273,6 +273,7 @@ def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiles, "load", lambda name, seed=0: None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("optimizer", "status"), [("torch.optim:SGD", 0), ("tests.meta.zoo:BatchScaledDecay", 1)]
 )

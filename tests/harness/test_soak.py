@@ -44,6 +44,7 @@ def planted(optimizer: type[torch.optim.Optimizer]) -> list[TorchSubject]:
     return [TorchSubject(RULE, optimizer, path, dtype) for dtype in ("float64", "bfloat16")]
 
 
+@pytest.mark.slow
 def test_released_optimizers_hold_out(subjects_of: Callable[[Rule], list[TorchSubject]]) -> None:
     subjects = subjects_of(RULE)
     tally = Tally()
@@ -85,6 +86,7 @@ def test_what_fails_is_shrunk_to_a_case_a_person_can_read() -> None:
     assert "of seed=1" in message
 
 
+@pytest.mark.slow
 def test_what_needs_two_parameters_keeps_them() -> None:
     with pytest.raises(Refuted) as refuted:
         soak(RULE, planted(SecondSpot), Tally(), cases=CASES, seed=1)

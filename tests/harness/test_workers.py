@@ -109,6 +109,7 @@ def test_a_death_has_a_name() -> None:
     assert str(Died(3)) == "the process that asked died of exit code 3"
 
 
+@pytest.mark.slow
 def test_the_report_is_the_same_whoever_does_it(ran: Ran) -> None:
     one, two = (ran(*SHORT, "-v", "-j", jobs) for jobs in "12")
     status, output, errors = one
@@ -118,6 +119,7 @@ def test_the_report_is_the_same_whoever_does_it(ran: Ran) -> None:
     assert two == one
 
 
+@pytest.mark.slow
 def test_the_task_that_kills_is_named_and_the_others_are_done(
     ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,6 +178,7 @@ def test_an_interrupted_soak_reports(
     assert "element-steps compared" in output
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows knows no process groups to interrupt")
 def test_an_interrupted_check_reports_and_leaves_nobody() -> None:
     call = [sys.executable, "-m", "oracles.cli", "check", "-v", "-j", "2"]

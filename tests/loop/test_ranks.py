@@ -77,6 +77,7 @@ def test_sum_losses_are_a_share_of_one_process(training: Training, number: int) 
     assert summed == ends(alone(training, number), 1) * number
 
 
+@pytest.mark.slow
 @given(of_sgd(**MEANS, shards=cases.shards(micros=(1, 1))), WORLDS)
 def test_unequal_shards_are_one_process_where_rows_weigh_the_same(
     training: Training, number: int
@@ -85,17 +86,20 @@ def test_unequal_shards_are_one_process_where_rows_weigh_the_same(
     assert weighted == ends(alone(training, number), 1) * number
 
 
+@pytest.mark.slow
 @given(of_sgd())
 def test_parameters_may_be_averaged_where_a_rule_is_linear(training: Training) -> None:
     assert ends(training, 3) == ends(training, 3, NAMED["parameters_averaged"])
 
 
+@pytest.mark.slow
 @given(of_sgd(shards=cases.shards(micros=(1, 1))))
 def test_one_micro_batch_is_shared_whole(training: Training) -> None:
     for name in ("last_micro_batch_shared", "divided_by_micro_batches", "decay_each_micro_batch"):
         assert ends(training, 2) == ends(training, 2, NAMED[name])
 
 
+@pytest.mark.slow
 @given(trainings(), st.sampled_from(SHARING))
 def test_plain_numbers_are_enclosed(training: Training, sharing: Sharing) -> None:
     balls = trajectory(training, 2, sharing, enclosed("float64"))

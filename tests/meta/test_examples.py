@@ -14,6 +14,7 @@ import pytest
 import oracles
 from oracles import drawing, numerics, rule
 from oracles.optimizers.registry import REPLAYED, RULES
+from tests.support.marks import slow
 
 
 def modules() -> Iterator[ModuleType]:
@@ -36,7 +37,7 @@ def examples() -> Iterator[doctest.DocTest]:
 EXAMPLES = {found.name: found for found in examples() if found.examples}
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", slow(EXAMPLES, "oracles.schedule_checking.check_schedule"))
 def test_an_example_gives_what_it_says(name: str) -> None:
     said: list[str] = []
     runner = doctest.DocTestRunner(verbose=False)

@@ -6,6 +6,7 @@ import ast
 import fnmatch
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,20 @@ import pytest
 TESTS = Path(__file__).parents[1]
 LONGEST = 100
 """Characters of a test's name, with what stands in its brackets."""
+
+
+@dataclass
+class Value:
+    """A value of a table, as far as it is looked at when it is collected."""
+
+    nodeid: str
+    marks: list[pytest.Mark]
+
+    def get_closest_marker(self, name: str) -> pytest.Mark | None:
+        return next((mark for mark in self.marks if mark.name == name), None)
+
+    def add_marker(self, marker: pytest.MarkDecorator) -> None:
+        self.marks.append(marker.mark)
 
 
 def imported(text: str) -> Iterator[str]:
@@ -36,6 +51,22 @@ def test_no_test_module_is_imported() -> None:
         if modules & set(name.split("."))
     }
     assert not found
+
+
+def test_of_a_table_one_value_in_so_many_is_asked(request: pytest.FixtureRequest) -> None:
+    """The first, and on: of those that are not slow anyway."""
+    (thin,) = (
+        plugin.pytest_collection_modifyitems
+        for plugin in request.config.pluginmanager.get_plugins()
+        if getattr(plugin, "__file__", None) == str(TESTS.parent / "conftest.py")
+    )
+    marked = [pytest.mark.one_in(3).mark]
+    items = [Value(f"a.py::test[{n}]", marked.copy()) for n in range(8)]
+    items[1].add_marker(pytest.mark.slow)
+    others = [Value("a.py::test_more[0]", marked.copy()), *(Value("a.py::plain", []) for _ in "ab")]
+    thin([*items, *others])
+    assert [n for n in range(8) if not items[n].get_closest_marker("slow")] == [0, 4, 7]
+    assert not [other.nodeid for other in others if other.get_closest_marker("slow")]
 
 
 def test_names_are_short(request: pytest.FixtureRequest) -> None:

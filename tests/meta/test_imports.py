@@ -99,41 +99,57 @@ def floor(module: str) -> str:
     return max((home for home in FLOORS if f"{module}.".startswith(f"{home}.")), key=len)
 
 
-each_module = pytest.mark.parametrize("module", MODULES)
+def _packages(module: str) -> set[str]:
+    """Which packages that are neither ours nor Python's a module imports."""
+    packages = {name.partition(".")[0] for name in imported(MODULES[module])}
+    return packages - sys.stdlib_module_names - {"oracles"}
 
 
-@each_module
-def test_arrows_run_down_only(module: str) -> None:
-    known = {name for name in imported(MODULES[module]) if name in MODULES}
-    height = FLOORS.index(floor(module))
-    above = {name for name in known if FLOORS.index(floor(name)) > height}
-    assert not above, f"{module} imports from floors above its own: {sorted(above)}"
-    if module.startswith("oracles.harness"):
-        others = {name for name in known if floor(name) == "oracles.optimizers"}
-        assert not others, f"the harness is the same for all rules, but imports {sorted(others)}"
+def _inner(module: str) -> set[str]:
+    """Whom of our own a module imports."""
+    return {*imported(MODULES[module])} & {*MODULES}
+
+
+def test_arrows_run_down_only() -> None:
+    height = {module: FLOORS.index(floor(module)) for module in MODULES}
+    up = [(one, other) for one in MODULES for other in _inner(one) if height[other] > height[one]]
+    assert not up, "imports from a floor above its own"
+
+
+def test_the_harness_is_the_same_for_all_rules() -> None:
+    inside = [module for module in MODULES if module.startswith("oracles.harness")]
+    known = [(one, other) for one in inside for other in _inner(one)]
+    assert not [pair for pair in known if floor(pair[1]) == "oracles.optimizers"]
 
 
 def test_no_circle() -> None:
     """A module may be imported first, whichever it is."""
     graph = {
-        name: imported(file) & set(MODULES) - {name}
-        for name, file in MODULES.items()
+        name: _inner(name) - {name}
+        for name in MODULES
         if name != "oracles"  # which names what it exports for type checkers only
     }
     TopologicalSorter(graph).prepare()
 
 
-@each_module
-def test_packages(module: str) -> None:
-    """Rules know NumPy only, torch enters through subjects, and pytest calls the harness."""
-    packages = {name.partition(".")[0] for name in imported(MODULES[module])}
-    foreign = packages - sys.stdlib_module_names - {"oracles"}
-    if FLOORS.index(floor(module)) <= FLOORS.index("oracles.loop"):
-        assert foreign <= {"numpy"}
-    if floor(module) != "oracles.harness.subjects":
-        assert "torch" not in foreign
-    allowed = {"pytest"} if module == "oracles.pytest_plugin" else set()
-    assert foreign & {"pytest", "_pytest", "syrupy"} <= allowed
+@pytest.mark.parametrize(
+    ("package", "homes"),
+    {
+        "torch": ["oracles.harness.subjects"],
+        "pytest": ["oracles.pytest_plugin"],
+        "_pytest": [],
+        "syrupy": [],
+    }.items(),
+)
+def test_a_package_is_imported_at_home_only(package: str, homes: list[str]) -> None:
+    """Torch enters through subjects, and pytest calls the harness."""
+    assert {floor(module) for module in MODULES if package in _packages(module)} <= {*homes}
+
+
+def test_rules_and_parts_know_numpy_only() -> None:
+    lower = FLOORS[: FLOORS.index("oracles.loop") + 1]
+    foreign = {module: _packages(module) for module in MODULES if floor(module) in lower}
+    assert not {module: known for module, known in foreign.items() if not known <= {"numpy"}}
 
 
 def test_importing_oracles_is_cheap() -> None:
@@ -167,6 +183,7 @@ NEEDING = (
 """Calls that cannot be carried out without torch."""
 
 
+@pytest.mark.slow
 def test_a_rule_is_told_without_torch() -> None:
     """The command starts, and says what a step of NumPy follows, where torch cannot be imported.
 

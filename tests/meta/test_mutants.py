@@ -161,6 +161,7 @@ def ask(row: Row, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run_check(check, rule, subjects, Tally())
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.function}: {row.before}")
 def test_is_caught(row: Row, brief: None, monkeypatch: pytest.MonkeyPatch) -> None:
     if not hasattr(torch.optim, row.rule):
@@ -337,6 +338,7 @@ def hunting(brief: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mutants, "load_profile", lambda examples: None)
 
 
+@pytest.mark.slow
 def test_a_hunt(hunting: None, capsys: pytest.CaptureFixture[str]) -> None:
     """Of two changes one is caught; the other is the same product, as a row says."""
     status = mutants.main(HUNTED)

@@ -36,7 +36,7 @@ from tests.support.marks import slow
 Predicate = Callable[[Case], bool]
 Features = dict[str, Predicate]
 
-QUICK = ("SGD", "Adam", "Muon")
+QUICK = ("SGD", "Adam")
 """Rules whose cases are looked at each time; those of the others are drawn in the same ways."""
 
 SLOW = [name for name in RULES if name not in QUICK]

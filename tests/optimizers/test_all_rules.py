@@ -40,6 +40,7 @@ def resolving(rule: Rule, convention: Convention) -> Sequence[str]:
 class TestNumberSystems:
     """A rule is one text; what rounds less than a format does is inside the format's enclosures."""
 
+    @pytest.mark.one_in(6)
     @each_kind_of_convention
     def test_all_are_inside_the_enclosure(self, rule: Rule, convention: Convention) -> None:
         """Parameters and buffers, in any case, and in one that is made for the convention.
@@ -109,6 +110,7 @@ def overlaps(some: Named, others: Named) -> set[tuple[str, str]]:
 
 
 class TestStep:
+    @pytest.mark.one_in(3)
     @each_kind_of_convention
     def test_arguments_are_left_as_they_were(self, rule: Rule, convention: Convention) -> None:
         """And what comes out shares no memory with them, nor the parameter with its buffers."""

@@ -53,6 +53,7 @@ def _same(name: str, other: str, run: Run, translated: list[Hyper], *, ndim: int
     assert trajectory(name, w, gradients, schedule, ndim=ndim) == expected, name
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("part", SWITCHED_OFF)
 @given(data=st.data())
 def test_without_any_one_of_its_parts_a_convention_is_torch_s(

@@ -204,11 +204,13 @@ def strayed(rewrite: Rewrite, lacks: frozenset[str], constant: frozenset[str]) -
 each_rewrite = pytest.mark.parametrize("rewrite", REWRITES, ids=lambda r: r.id)
 
 
+@pytest.mark.one_in(4)
 @each_rewrite
 def test_a_rewrite_is_the_rule_by_algebra(rewrite: Rewrite) -> None:
     assert not strayed(rewrite, rewrite.lacks, rewrite.constant)
 
 
+@pytest.mark.one_in(6)
 @each_rewrite
 def test_what_a_rewrite_is_excused_from_is_needed(rewrite: Rewrite) -> None:
     """Without the excuse it is another rule; flat forms do not even take a missing gradient."""
@@ -218,6 +220,7 @@ def test_what_a_rewrite_is_excused_from_is_needed(rewrite: Rewrite) -> None:
         assert strayed(rewrite, rewrite.lacks, rewrite.constant - {name}), name
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     ("rule", "convention"), [(r.name, c.name) for r in RULES.values() for c in r.conventions[1:]]
 )
@@ -234,6 +237,7 @@ def test_the_settings_tell_another_convention_apart(rule: str, convention: str) 
         )
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @each_rewrite
 def test_a_rewrite_keeps_the_dtype_of_its_parameters(rewrite: Rewrite, dtype: Any) -> None:

@@ -214,6 +214,7 @@ CYCLES: dict[Callable[[int], float], str] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", CYCLES, ids=lambda rate: rate.__name__)
 def test_a_list_of_a_whole_cycle_is_named(rate: Callable[[int], float]) -> None:
     found = identify_schedule([rate(t) for t in range(40)])
@@ -225,6 +226,7 @@ BESIDE = {"NoamLR": "from_one", "CosineLRScheduler": "one_behind", "PolyLRSchedu
 """Timings that take long; others of the same schedules are asked each time."""
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("name", CUSTOMARY)
 def test_a_list_is_named_by_what_gives_it(name: str) -> None:
     """Some are; whatever is named gives the rates, and those that follow them."""
@@ -275,6 +277,7 @@ def test_what_makes_a_scheduler_is_named(code: Any) -> None:
     assert str(oracles.identify(code)) == f"{code.__name__} follows {customary.MADE[code]}"
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("code", customary.OFF, ids=lambda code: code.__name__)
 def test_what_is_off_is_not_named(code: Any) -> None:
     found = identify_schedule(code)
@@ -282,6 +285,7 @@ def test_what_is_off_is_not_named(code: Any) -> None:
     assert not found.fault
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "code", slow(customary.NAMED, customary.paper), ids=lambda code: code.__name__
 )

@@ -31,6 +31,7 @@ def number(value: Any) -> Any:
     return mpmath.mpmathify(value)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("schedule", RECURRENT, ids=lambda s: s.name)
 @given(st.data(), plans.BASES)
 def test_the_closed_form_is_the_recurrence(schedule: Schedule, data: Any, base: float) -> None:

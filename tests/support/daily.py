@@ -1,10 +1,17 @@
 """Of all tasks of the walk, those that are slow: ``-m slow`` asks them, on every push.
 
-Each check is asked of some rules each time, and each rule so many that every wrong optimizer of the
-zoo would be caught, and every faulty part of the loop (``meta/test_zoo.py`` holds that).
+By day all is asked of SGD, agreement of each rule, and of whatever else is asked
+of many rules or parts, each so many'th time: who that is takes turns from one check to the next, so
+that each check is asked of somebody, and somebody is asked whatever would find each kind of wrong
+optimizer of the zoo and each faulty part of the loop (``meta/test_zoo.py``,
+``meta/test_loop_zoo.py``).
 """
 
 from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from zlib import crc32
 
 from oracles.everybody import EVERYBODY, tasks_of
 from oracles.harness.checks import names
@@ -15,8 +22,14 @@ from tests.support.marks import again
 
 TASKS = [task for name in EVERYBODY for task in tasks_of(name)]
 
-QUICK = ("SGD", "Adam", "Muon")
-"""Rules of which everything is asked each time."""
+WHOLE = "SGD"
+"""The rule of which everything is asked each time."""
+
+TURNS = 5
+"""Of so many rules or parts, one is asked by day what is asked of them all."""
+
+ALONE = (f"NAdam: {names.LATE}", f"SparseAdam: {names.LATE}", f"SparseAdam: {names.SPARSE}")
+"""Tasks that find what no other rule can have wrong; they take no turns."""
 
 PICKLED = names.COPIED[-1]
 
@@ -36,15 +49,36 @@ def _beside(task: Task) -> bool:
 
     To reject a convention is to agree with torch's in a case that parts the two.
     """
-    if task.whose in QUICK or not isinstance(task.what, Check):
+    if not isinstance(task.what, Check):
         return False
     rejects = task.what.rejects
     return task.asks in ELSEWHERE or (rejects is not None and rejects.name != "batch_scaled")
 
 
+def _not_in_turn(tasks: Iterable[Task]) -> Iterator[Task]:
+    """Of those that ask the same, all but one of each ``TURNS``."""
+    alike: dict[str, list[Task]] = defaultdict(list)
+    for task in tasks:
+        alike[task.asks].append(task)
+    for asks, those in alike.items():
+        turn = crc32(asks.encode()) % min(TURNS, len(those))
+        yield from (task for place, task in enumerate(those) if place % TURNS != turn)
+
+
+_OTHERS = [
+    task
+    for task in TASKS
+    if task.whose != WHOLE and task.asks != names.AGREEMENT and task.name not in ALONE
+]
 _REPRODUCED = [task for task in TASKS if isinstance(task.what, Deviation)]
+_ASKED = [task for task in _OTHERS if not isinstance(task.what, Deviation) and not _beside(task)]
 
 SLOW = {
-    task.name for task in [*filter(_beside, TASKS), *again(_REPRODUCED, lambda task: task.asks, 2)]
+    task.name
+    for task in [
+        *filter(_beside, _OTHERS),
+        *_not_in_turn(_ASKED),
+        *again(_REPRODUCED, lambda task: task.asks, 2),
+    ]
 }
 """Their names; of a deviation that many rules have, two show whether it is still there."""

@@ -89,6 +89,7 @@ ENDURING = [
 """Those that come through several steps; of Adamax and Rprop, too, a second one does not."""
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("rule", "options"), ENDURING, ids=lambda one: getattr(one, "name", None) or " ".join(one)
 )
@@ -111,6 +112,7 @@ def test_derivatives_come_through_three_steps(rule: Rule, options: dict[str, Any
     assert torch.autograd.gradcheck(stepped, leaves)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("rule", "options"), CASES, ids=lambda one: getattr(one, "name", None) or " ".join(one)
 )

@@ -219,6 +219,7 @@ def together(one: Enclosure, other: Enclosure) -> FloatArray:
 # --- One step -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(task=tasks())
 def test_autograd_and_step_are_inside_the_enclosure(
     subjects: list[TorchSubject], task: Task
@@ -254,6 +255,7 @@ def test_batch_scaled_decay_is_proven_to_be_another_rule(
         assert not wrong.contains(got).all(), f"{subject}: {got} in {wrong}"
 
 
+@pytest.mark.slow
 @half
 @given(task=tasks((2, 4096)))
 def test_the_decay_has_the_same_bits_for_every_batch_size(
@@ -272,6 +274,7 @@ def test_the_decay_has_the_same_bits_for_every_batch_size(
 # --- The same batch in other forms ----------------------------------------------------------------
 
 
+@pytest.mark.slow
 @half
 @given(task=tasks((1, 512)), times=st.integers(2, 8))
 def test_repeated_rows_count_in_a_sum_and_not_in_a_mean(
@@ -289,6 +292,7 @@ def test_repeated_rows_count_in_a_sum_and_not_in_a_mean(
         assert (np.abs(got - expected.mid) <= reach).all(), f"{subject}: {got} not {expected}"
 
 
+@pytest.mark.slow
 @half
 @given(task=tasks((1, 512)))
 def test_the_same_batch_twice_doubles_the_gradient_and_not_the_decay(
@@ -300,6 +304,7 @@ def test_the_same_batch_twice_doubles_the_gradient_and_not_the_decay(
         assert expected.contains(got).all(), f"{subject}: {got} not in {expected}"
 
 
+@pytest.mark.slow
 @half
 @given(task=tasks((2, 1096)), data=st.data())
 def test_micro_batches_add_up_and_are_decayed_once(

@@ -69,6 +69,7 @@ def read(path: Path) -> dict[str, Any]:
     return dict(torch.load(path))
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
 def test_a_checkpoint_continues(rule: Rule, path: Path) -> None:

@@ -125,6 +125,7 @@ def test_it_follows_its_convention(foreign: Foreign) -> None:
     assert inside(followed(foreign), enclosed(foreign, foreign.convention))
 
 
+@pytest.mark.one_in(3)
 @each_foreign
 def test_it_follows_no_other(foreign: Foreign) -> None:
     own = enclosed(foreign, foreign.convention)

@@ -83,6 +83,7 @@ def test_nothing_lies_there_that_nothing_reads(folder: str) -> None:
     assert not ROOMS[folder].strays(GOLDEN)
 
 
+@pytest.mark.one_in(6)
 @each_document
 def test_documents_ask_what_people_wrote(whose: Any, way: Any) -> None:
     valid = VALIDATORS[room(whose).FOLDER]
@@ -205,6 +206,7 @@ def apart(one: Any, other: Any) -> bool:
     return bool(np.any(abs(one.mid - other.mid) > one.rad + other.rad))
 
 
+@pytest.mark.one_in(3)
 @each_variant
 def test_some_vector_tells_a_variant(part: Part, variant: Variant) -> None:
     """Where a document says so, enclosures are disjoint; elsewhere they are not."""
@@ -216,6 +218,7 @@ def test_some_vector_tells_a_variant(part: Part, variant: Variant) -> None:
         assert differ == (question.id in told), question.id
 
 
+@pytest.mark.one_in(3)
 @each_variant
 def test_the_answers_lie_in_their_enclosure(part: Part, variant: Variant) -> None:
     for question, answer in vectors(part, variant):

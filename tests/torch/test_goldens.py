@@ -69,6 +69,7 @@ def test_the_published_example_reads_as_published(name: str, moved: list[str]) -
     assert [f"{v:.15g}" for v in expected.parameters[-1]] == moved
 
 
+@pytest.mark.one_in(6)
 @each_kind_of_convention
 def test_the_numbers_lie_in_their_enclosure_in_every_dtype(
     rule: Rule, convention: Convention
@@ -105,6 +106,7 @@ def test_every_dtype_holds_the_inputs_exactly(rule: Rule, id: str) -> None:
                 assert values is None or np.array_equal(round_to(dtype, values), values)
 
 
+@pytest.mark.one_in(6)
 @each_convention
 def test_a_vector_tells_its_convention_from_torch_where_it_says_so(
     rule: Rule, convention: Convention, subjects: list[Any]
@@ -124,6 +126,7 @@ def test_a_vector_tells_its_convention_from_torch_where_it_says_so(
                 assert apart > 1, (id, precision, sorted(tensors))
 
 
+@pytest.mark.one_in(6)
 @each_convention
 def test_some_vector_tells_the_convention_from_each_other_one(
     rule: Rule, convention: Convention
@@ -141,6 +144,7 @@ def test_some_vector_tells_the_convention_from_each_other_one(
 # Does torch lie around them?
 
 
+@pytest.mark.one_in(6)
 @each_question
 def test_torch_lies_around_its_vectors(
     rule: Rule, id: str, subjects: list[Any], tally: Tally

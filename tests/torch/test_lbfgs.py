@@ -143,6 +143,7 @@ def test_iterations_in_one_call_are_calls_of_one_iteration(run: Run, n: int) -> 
     assert same_calls([together._replace(evaluations=[])], [single[-1]._replace(evaluations=[])])
 
 
+@pytest.mark.slow
 @some
 @given(runs)
 def test_how_the_vector_is_cut_changes_no_bit(run: Run) -> None:
@@ -152,6 +153,7 @@ def test_how_the_vector_is_cut_changes_no_bit(run: Run) -> None:
     assert same_calls(whole, recorded(replace(run, shapes=((), (size - 1,), (0, 2)))))
 
 
+@pytest.mark.slow
 @some
 @given(runs)
 def test_a_state_dict_in_mid_run_continues(run: Run) -> None:

@@ -111,6 +111,7 @@ def noticed(optimizer: Any) -> str:
     return ""
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", ZOO)
 def test_it_is_noticed(name: str) -> None:
     source = normal()

@@ -406,6 +406,7 @@ def test_by_how_much_they_differ_as_measured(data: Data, distance: float, percen
 # --- 2. Why: which rule each of them follows ------------------------------------------------------
 
 
+@pytest.mark.one_in(2)
 @both
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_torch_does_not_divide_the_decay_by_the_batch_size(data: Data, dtype: str) -> None:
@@ -529,6 +530,7 @@ def test_the_corrected_loop_follows_torchs_rule(data: Data) -> None:
     assert followed(data, scratch_run(data, corrected)) == ["coupled_unscaled"]
 
 
+@pytest.mark.one_in(2)
 @both
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_the_corrected_loop_agrees_with_torch(data: Data, dtype: str) -> None:
