@@ -65,6 +65,12 @@ SCHEDULE = Schedule(
     ),
     following=_following,
     draws={"total_iters": (1, 7), "power": (0.5, 3.0)},
-    edges=({"power": 1.0}, {"power": 2.0}, {"total_iters": 1}, {"total_iters": 120}),
+    edges=(
+        {"power": 0.0},
+        {"power": 1.0},
+        {"power": 2.0},
+        {"total_iters": 1},
+        {"total_iters": 120},
+    ),
     local=True,
 )
