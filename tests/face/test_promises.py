@@ -28,7 +28,7 @@ from oracles.optimizers.registry import RULES
 from tests.support.breakers import BREAKERS, WAYS, Askew, Clean, DecaysVectors, Otherwise, Uneven
 from tests.support.foreign import FOREIGN, Foreign
 from tests.support.functions import adam_by
-from tests.support.marks import again, slow
+from tests.support.marks import slow
 
 
 def test_a_clean_optimizer_keeps_all() -> None:
@@ -149,10 +149,8 @@ def test_each_way(sentence: str) -> None:
 OF_OTHERS = [f for f in FOREIGN if f.rule in NAMED]
 
 
-@pytest.mark.one_in(4)
-@pytest.mark.parametrize(
-    "foreign", slow(OF_OTHERS, *again(OF_OTHERS, lambda f: f.rule)), ids=lambda f: f.id
-)
+@pytest.mark.one_in(8)
+@pytest.mark.parametrize("foreign", OF_OTHERS, ids=lambda f: f.id)
 def test_optimizers_of_other_packages_keep_theirs(foreign: Foreign) -> None:
     """But that torch's schedulers look for a rate by its name, and that all count steps at once."""
     names = {k: v for k, v in foreign.names.items() if k in ("lr", "momentum", "weight_decay")}

@@ -33,7 +33,6 @@ from oracles.reports.watched import render
 from oracles.watching import LoopReport
 from tests.meta.faulty_loops import ABSENT, FAULTY
 from tests.support.loops import RIGHT, SCALER, batches, grad_scaler, group, mlp, sgd, unwatched
-from tests.support.marks import slow
 
 SCHEMA = jsonschema.Draft202012Validator(
     json.loads(files("oracles.reports").joinpath("loop.schema.json").read_text("utf-8"))
@@ -78,8 +77,8 @@ def names(report: LoopReport) -> set[str]:
     return {found.name for found in report.findings}
 
 
-@pytest.mark.one_in(2)
-@pytest.mark.parametrize("loop", slow(RIGHT, *[*RIGHT][1::2]))
+@pytest.mark.one_in(4)
+@pytest.mark.parametrize("loop", RIGHT)
 def test_a_right_loop_is_not_accused_and_computes_the_same(loop: str) -> None:
     watching = Watching()
     torch.manual_seed(1)
@@ -91,8 +90,8 @@ def test_a_right_loop_is_not_accused_and_computes_the_same(loop: str) -> None:
     assert all(map(torch.equal, alone, watched))
 
 
-@pytest.mark.one_in(4)
-@pytest.mark.parametrize("loop", slow(RIGHT, *[*RIGHT][::2]))
+@pytest.mark.one_in(8)
+@pytest.mark.parametrize("loop", RIGHT)
 def test_a_right_loop_is_not_accused_by_check_loop(loop: str) -> None:
     checked(RIGHT[loop]).raise_if_wrong()
 

@@ -27,7 +27,7 @@ from oracles.harness.golden_notation import number, show
 from oracles.optimizers.sgd import RULE
 from oracles.rule import Convention, Rule
 from tests.support.golden_extension import GOLDEN, PINNED, differences, ulps
-from tests.support.marks import each_convention, each_kind_of_convention
+from tests.support.marks import each_convention
 from tests.support.pinned import document, questions, vectors
 
 SCHEMA = json.loads((GOLDEN / "schema.json").read_bytes())
@@ -42,8 +42,8 @@ def valid(vector: str) -> bool:
     return VECTORS.is_valid(json.loads(vector))
 
 
-@pytest.mark.one_in(6)
-@each_kind_of_convention
+@pytest.mark.one_in(9)
+@each_convention
 def test_documents_follow_the_schema(rule: Rule, convention: Convention) -> None:
     content = json.loads(document(rule, convention).read_bytes())
     assert not list(VALIDATOR.iter_errors(content | {"vectors": []}))

@@ -22,7 +22,7 @@ from oracles.harness.cases.separating import separating_cases
 from oracles.harness.cases.strategies import gaps_and_late_groups
 from oracles.optimizers.registry import RULES
 from oracles.rule import Convention, Rule
-from tests.support.marks import each_kind_of_convention, each_rule
+from tests.support.marks import each_convention, each_rule
 from tests.support.number_systems import WEIGHT, compared, shortened
 
 
@@ -40,8 +40,8 @@ def resolving(rule: Rule, convention: Convention) -> Sequence[str]:
 class TestNumberSystems:
     """A rule is one text; what rounds less than a format does is inside the format's enclosures."""
 
-    @pytest.mark.one_in(6)
-    @each_kind_of_convention
+    @pytest.mark.one_in(9)
+    @each_convention
     def test_all_are_inside_the_enclosure(self, rule: Rule, convention: Convention) -> None:
         """Parameters and buffers, in any case, and in one that is made for the convention.
 
@@ -110,8 +110,8 @@ def overlaps(some: Named, others: Named) -> set[tuple[str, str]]:
 
 
 class TestStep:
-    @pytest.mark.one_in(3)
-    @each_kind_of_convention
+    @pytest.mark.one_in(5)
+    @each_convention
     def test_arguments_are_left_as_they_were(self, rule: Rule, convention: Convention) -> None:
         """And what comes out shares no memory with them, nor the parameter with its buffers."""
         allowed = {(KEPT.get(rule.name), GRADIENT)}

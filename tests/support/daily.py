@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import filterfalse
 from zlib import crc32
 
 from oracles.everybody import EVERYBODY, tasks_of
 from oracles.harness.checks import names
 from oracles.harness.checks.check import Check
-from oracles.harness.deviations.ledger import Deviation
 from oracles.harness.runs.walk import Task
-from tests.support.marks import again
 
 TASKS = [task for name in EVERYBODY for task in tasks_of(name)]
 
@@ -70,15 +69,8 @@ _OTHERS = [
     for task in TASKS
     if task.whose != WHOLE and task.asks != names.AGREEMENT and task.name not in ALONE
 ]
-_REPRODUCED = [task for task in TASKS if isinstance(task.what, Deviation)]
-_ASKED = [task for task in _OTHERS if not isinstance(task.what, Deviation) and not _beside(task)]
 
 SLOW = {
-    task.name
-    for task in [
-        *filter(_beside, _OTHERS),
-        *_not_in_turn(_ASKED),
-        *again(_REPRODUCED, lambda task: task.asks, 2),
-    ]
+    task.name for task in [*filter(_beside, _OTHERS), *_not_in_turn(filterfalse(_beside, _OTHERS))]
 }
-"""Their names; of a deviation that many rules have, two show whether it is still there."""
+"""Their names."""

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Container, Hashable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 
 from oracles.optimizers.registry import RULES
 
-T = TypeVar("T")
-
 each_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
-
-
-def again(values: Iterable[T], kind: Callable[[T], Hashable], first: int = 1) -> list[T]:
-    """Values of whose kind some come before: what is asked in the same way of the ``first``.
-
-    >>> again(["Adam", "AdamW", "SGD", "Adamax"], kind=lambda name: name[0])
-    ['AdamW', 'Adamax']
-    """
-    seen = Counter[Hashable]()
-    left = []
-    for value in values:
-        seen[kind(value)] += 1
-        if seen[kind(value)] > first:
-            left.append(value)
-    return left
 
 
 def slow(
@@ -49,22 +31,8 @@ def slow(
 CONVENTIONS = [(rule, convention) for rule in RULES.values() for convention in rule.conventions]
 
 
-def _each(those: Container[Any] = ()) -> pytest.MarkDecorator:
-    """Each convention, of which those are slow."""
-    values = [
-        pytest.param(
-            *(rule, convention),
-            id=f"{rule.name}-{convention.name}",
-            marks=[pytest.mark.slow] * ((rule, convention) in those),
-        )
-        for rule, convention in CONVENTIONS
-    ]
-    return pytest.mark.parametrize(("rule", "convention"), values)
-
-
-each_convention = _each()
-
-each_kind_of_convention = _each(
-    again(CONVENTIONS, lambda one: one[0] if one[1] is one[0].torch else one[1].name, 2)
+each_convention = pytest.mark.parametrize(
+    ("rule", "convention"),
+    CONVENTIONS,
+    ids=[f"{rule.name}-{convention.name}" for rule, convention in CONVENTIONS],
 )
-"""Of those that many rules have by the same name, what the third and later ones give is slow."""

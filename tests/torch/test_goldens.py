@@ -25,7 +25,7 @@ from oracles.harness.verdict import fit, separation
 from oracles.optimizers.registry import RULES
 from oracles.rule import Convention, Rule
 from tests.support.golden_extension import GOLDEN, PINNED, GoldenExtension
-from tests.support.marks import each_convention, each_kind_of_convention
+from tests.support.marks import each_convention
 from tests.support.pinned import (
     answering,
     around,
@@ -69,8 +69,8 @@ def test_the_published_example_reads_as_published(name: str, moved: list[str]) -
     assert [f"{v:.15g}" for v in expected.parameters[-1]] == moved
 
 
-@pytest.mark.one_in(6)
-@each_kind_of_convention
+@pytest.mark.one_in(9)
+@each_convention
 def test_the_numbers_lie_in_their_enclosure_in_every_dtype(
     rule: Rule, convention: Convention
 ) -> None:
