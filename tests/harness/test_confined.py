@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -97,14 +98,15 @@ def test_our_own_errors_are_raised() -> None:
 
 
 class Particular(Exception):
-    """Made of two things, which its arguments do not tell: it goes to no other process."""
+    """It holds what goes to no other process, whoever has taught errors to be pickled."""
 
-    def __init__(self, one: str, other: str) -> None:
-        super().__init__(f"{one} {other}")
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.lock = threading.Lock()
 
 
 def _particular() -> None:
-    raise Particular("our", "fault")
+    raise Particular("our fault")
 
 
 def test_our_own_errors_that_go_to_no_other_process_are_told_in_words() -> None:
