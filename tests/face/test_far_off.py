@@ -450,16 +450,16 @@ def test_who_makes_no_finite_numbers_where_the_rule_does_is_off() -> None:
     assert str(found.nearest).endswith("is off by more than a step moves at all")
 
 
+on_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="this torch has no Muon")
+
+
+@on_muon
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "where"),
     [
-        pytest.param(
-            *("adjust_lr_fn", None, "at adjust_lr_fn=match_rms_adamw"), marks=pytest.mark.slow
-        ),
-        pytest.param(
-            *("ns_coefficients", (3.4445, -4.775, 2.0315), "at ns_a=1.5"), marks=pytest.mark.slow
-        ),
+        ("adjust_lr_fn", None, "at adjust_lr_fn=match_rms_adamw"),
+        ("ns_coefficients", (3.4445, -4.775, 2.0315), "at ns_a=1.5"),
         ("ns_steps", 5, "at ns_steps=1"),
     ],
     ids=["adjust_lr_fn", "ns_coefficients", "ns_steps"],
@@ -479,6 +479,7 @@ def test_who_leaves_an_argument_aside_is_off_at_another_value(
     assert found.nearest is not None and found.nearest.where == where
 
 
+@on_muon
 @pytest.mark.slow
 def test_of_a_matrix_it_is_seen_after_one_iteration_which_norm_it_is_divided_by() -> None:
     """Of one row or column all norms of this kind are the same."""

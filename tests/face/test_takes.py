@@ -113,7 +113,7 @@ class Warming(torch.optim.RAdam):
             return super().step(closure)
         for group in self.param_groups:
             for w in group["params"]:
-                g = -w.grad if group["maximize"] else w.grad
+                g = -w.grad if group.get("maximize") else w.grad
                 w.sub_(group["lr"] * (g + group["weight_decay"] * w))
         return None
 
@@ -465,7 +465,7 @@ def _unpacked(params: Any, grads: Any, state: Any, **hyper: Any) -> Any:
     [
         (_with_momentum, "SGD's coupled_unscaled"),
         (_by_the_batch, "SGD's batch_scaled"),
-        pytest.param(_unpacked, "SGD's batch_scaled", marks=pytest.mark.slow),
+        (_unpacked, "SGD's batch_scaled"),
     ],
 )
 def test_what_is_handed_in_a_dict_is_not_taken(step: Any, said: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis.database import DirectoryBasedExampleDatabase, InMemoryExampleDatabase
 
 from oracles import cli
@@ -168,7 +169,7 @@ def test_parts_of_the_loop_are_left_to_check(
 
     monkeypatch.setattr(soak, "soak", asks)
     assert cli.main(["soak"]) == 0
-    assert asked == [*RULES]
+    assert asked == [name for name in RULES if hasattr(torch.optim, name)]
     assert cli.main(["soak", "--rule", "StepLR"]) == 2
     assert "'StepLR' is no optimizer's" in capsys.readouterr().err
 

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from oracles.harness.deviations.flaws import active
 from oracles.harness.loop.catalogue import PARTS, questions
 from oracles.harness.verdict import ERRORED
 from tests.meta.loop_faults import ZOO, caught
@@ -33,7 +35,7 @@ def test_every_question_has_a_faulty_part(part: str) -> None:
     """
     asked = {q.name for q in questions(part) if q.rejects is None and q.places()}
     idle = asked - {specimen.caught_by for specimen in ZOO if specimen.part == part}
-    assert not idle
+    assert not idle - {q for flaw in active(part, torch.__version__) for q in flaw.questions}
 
 
 def test_what_catches_somebody_is_asked_by_day() -> None:

@@ -96,6 +96,8 @@ def test_every_claim_is_put_to_the_test(rule: Rule) -> None:
 @settings(max_examples=5, phases=(Phase.generate,), derandomize=True)
 @given(st.data())
 def test_planting_itself_breaks_nothing(rule: Rule, data: st.DataObject) -> None:
+    if not hasattr(torch.optim, rule.name):
+        pytest.skip(f"torch {torch.__version__} has no {rule.name}")
     case = data.draw(cases(rule))
     asked = [
         plain
