@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from jsonschema import Draft202012Validator
+from packaging.version import Version
 
 import oracles
 from oracles import cli
@@ -840,6 +841,13 @@ def promised(cls: Any, schedule: str, *names: str) -> dict[str, Line]:
     return {line.name: line for line in report.lines}
 
 
+whole = pytest.mark.skipif(
+    Version(torch.__version__) < Version("2.10"),
+    reason="some of it torch's own schedules broke until 2.10: it is not asked of others there",
+)
+
+
+@whole
 @pytest.mark.slow
 def test_another_text_of_torchs_schedule_is_held() -> None:
     """By its closed form, which loses what somebody writes into a group; that is told."""
@@ -865,6 +873,7 @@ NOT_PROMISED: dict[Any, set[str]] = {
 }
 
 
+@whole
 @pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     "cls", marks.slow(NOT_PROMISED, schedules.Closed, schedules.ByLambda, schedules.Duck)
@@ -879,6 +888,7 @@ def test_a_right_class_is_told_what_it_does_not_promise(cls: Any) -> None:
     assert all(line.why for line in lines.values() if line.word is not Word.KEPT)
 
 
+@whole
 @pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("cls", "broken", "told"),
@@ -935,6 +945,7 @@ def test_a_machine_of_ones_own() -> None:
     assert next(line.name for line in report.lines if line.word is Word.BROKEN) == MACHINE
 
 
+@whole
 @pytest.mark.slow
 def test_a_machine_of_ones_own_need_not_promise_all() -> None:
     report = oracles.check_schedule(schedules.Replacing)

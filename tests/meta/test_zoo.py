@@ -66,6 +66,8 @@ def test_every_check_claims_somebody(rule: Rule) -> None:
 
 def test_every_kind_is_caught_by_what_is_asked_by_day() -> None:
     """In some rule: what is asked of which takes turns (``daily.py``)."""
+    if Version(torch.__version__) < Version("2.5"):
+        pytest.skip("on older torch some kinds are of fewer rules")
     kinds: dict[str, bool] = {}
     for rule in RULES.values():
         for check in checks(rule):
