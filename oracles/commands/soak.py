@@ -68,7 +68,7 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.workers or options.scheduler:
+    if options.workers is not None or options.scheduler is not None:
         return _fleet(options)
     from oracles.harness.runs.soak import soak
 
@@ -148,15 +148,17 @@ def devices() -> str:
 def _fleet(options: argparse.Namespace) -> int:
     choice = Choice.of(options)
     elsewhere = options.scheduler is not None  # where there may be other devices
+    given = f"scheduler={options.scheduler!r}" if elsewhere else f"workers={options.workers}"
     names = _rules(replace(choice, devices=()) if elsewhere else choice, options.rule)
     running = Running(len(names), Tally(), verbose=options.verbose)
     with running, ExitStack() as stack:
         try:
             client = stack.enter_context(_client(options))
-        except OSError as error:
-            name = "scheduler" if elsewhere else "workers"
-            raise Usage(f"{name}={getattr(options, name)!r} cannot be reached: {error}") from error
+        except (OSError, ValueError) as error:  # nobody is there, or it is no address
+            raise Usage(f"{given} cannot be reached: {error}") from error
         who = Counter(client.run(devices).values())
+        if not who:
+            raise Usage(f"{given} has no workers; `dask worker ADDRESS` adds some")
         told = "; ".join(f"{number} with {kinds}" for kinds, number in who.items())
         running.say(f"{options.seconds:g} seconds of questions, by workers: {told}")
         _gather(client, choice, names, options, running)
@@ -188,7 +190,7 @@ def _gather(
 
 
 def _client(options: argparse.Namespace) -> AbstractContextManager[Any]:
-    if options.scheduler:
+    if options.scheduler is not None:
         return fleet.remote(options.scheduler)
     return fleet.local(options.workers)
 

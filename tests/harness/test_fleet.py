@@ -198,6 +198,30 @@ def test_other_hosts_may_have_other_devices(
     assert "cannot be reached: nobody is there" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("address", ["xx://a", ""])
+def test_what_is_no_address_is_refused(
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And not taken for none."""
+
+    def remote(address: str) -> Any:
+        raise ValueError("unknown address scheme")  # as Dask does
+
+    monkeypatch.setattr(fleet, "remote", remote)
+    call = ["soak", "--rule", "SGD", "--seconds", "0.01"]
+    assert cli.main([*call, "--scheduler", address]) == 2
+    said = f"scheduler={address!r} cannot be reached: unknown address scheme"
+    assert said in capsys.readouterr().err
+
+
+def test_a_scheduler_without_workers_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fleet, "remote", lambda address: nullcontext(Deserted()))
+    assert cli.main(["soak", "--rule", "SGD", "--scheduler", "tcp://127.0.0.1:9"]) == 2
+    assert "scheduler='tcp://127.0.0.1:9' has no workers" in capsys.readouterr().err
+
+
 def test_what_fails_among_the_workers_is_not_blamed_on_reaching_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -219,6 +243,16 @@ class Client:
     def submit(self, work: Any, stint: Stint, *, pure: bool) -> Any:
         assert not pure
         return Future(work, stint)
+
+
+class Deserted(Client):
+    """Of a scheduler whose workers are gone, or have not come yet."""
+
+    def run(self, told: Any) -> dict[str, Any]:
+        return {}
+
+    def submit(self, work: Any, stint: Stint, *, pure: bool) -> Any:
+        raise AssertionError("nobody will do this")
 
 
 class Future:

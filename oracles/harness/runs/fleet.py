@@ -123,6 +123,7 @@ def remote(address: str) -> Iterator[Client]:
 
     Raises:
         OSError: it cannot be reached.
+        ValueError: that is no address.
     """
     from distributed import Client
 
