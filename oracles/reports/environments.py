@@ -63,7 +63,8 @@ def releases(path: Path = RELEASES) -> Mapping[str, Sequence[str]]:
     """By release, oldest first, what it cannot do without.
 
     Raises:
-        ValueError: the file cannot be read, is no TOML, has no releases, or one lacks ``torch``.
+        ValueError: the file cannot be read, is no TOML, has no releases, or one of them has no
+            ``torch``, or a field of another type.
     """
     given = f"releases={str(path)!r}"
     try:
@@ -74,10 +75,29 @@ def releases(path: Path = RELEASES) -> Mapping[str, Sequence[str]]:
         raise ValueError(f"{given} is no TOML: {error}") from error
     if not tables:
         raise ValueError(f"{given} has no [[release]]; allowed: a file such as {RELEASES}")
+    if not _are(tables, dict):
+        raise ValueError(f"{given}: release={tables!r}; allowed: [[release]], a table for each")
     for table in tables:
-        if "torch" not in table:
-            raise ValueError(f"{given}: a release has no torch= of its own: {table}")
+        _refuse_misfit(table, given)
     return {table["torch"]: tuple(table.get("needs", ())) for table in tables}
+
+
+def _are(values: Any, kind: type) -> bool:
+    """Whether that is a list of such."""
+    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
+
+
+def _refuse_misfit(table: Mapping[str, Any], given: str) -> None:
+    """Refuse a release whose fields are not what they should be, a number for a text before all."""
+    if "torch" not in table:
+        raise ValueError(f"{given}: a release has no torch= of its own: {table}")
+    torch, needed = table["torch"], table.get("needs", [])
+    if not isinstance(torch, str):
+        raise ValueError(f'{given}: torch={torch!r} of a release; allowed: a text, as "2.10.0"')
+    if not _are(needed, str):
+        raise ValueError(
+            f'{given}: needs={needed!r} of torch {torch}; allowed: a list of texts, as ["numpy<2"]'
+        )
 
 
 def needs(release: str, known: Mapping[str, Sequence[str]]) -> Sequence[str]:

@@ -303,16 +303,40 @@ def test_a_damaged_report_is_not_passed_over(
         ("release", "is no TOML: "),
         ("[tool]", "has no [[release]]; allowed: a file such as "),
         (None, "cannot be read: No such file or directory"),
+        ("release = 5", "release=5; allowed: [[release]], a table for each"),
+        ('[release]\ntorch = "2.1.2"', "release={'torch': '2.1.2'}; allowed: [[release]]"),
+        ('release = ["torch"]', "release=['torch']; allowed: [[release]]"),
+        ("[[release]]\ntorch = 2.10", 'torch=2.1 of a release; allowed: a text, as "2.10.0"'),
+        (
+            '[[release]]\ntorch = "2.1"\nneeds = "numpy<2"',
+            "needs='numpy<2' of torch 2.1; allowed: ",
+        ),
+        ('[[release]]\ntorch = "2.1"\nneeds = [2]', "needs=[2] of torch 2.1; allowed: a list of"),
     ],
-    ids=["no torch", "no TOML", "no release", "no file"],
+    ids=[
+        "no torch",
+        "no TOML",
+        "no release",
+        "no file",
+        "a number",
+        "a table",
+        "texts",
+        "a number for a release",
+        "a text for a list",
+        "a number for a need",
+    ],
 )
 def test_a_list_of_releases_that_is_none_is_refused(
-    text: str | None, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    text: str | None,
+    told: str,
+    asked: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     listed = tmp_path / "a.toml"
     if text is not None:
         listed.write_text(text)
-    assert cli.main(["matrix", "--releases", str(listed)]) == 2
+    assert cli.main(["matrix", "--releases", str(listed), "--folder", str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert f"oracles: --releases={str(listed)!r}" in said and told in said
 
