@@ -10,8 +10,9 @@
     footer      how many lines there are above, and their digest
 
 A file without a footer, or whose footer does not fit, was cut or changed, and is refused. What each
-line holds is said in ``run_report.schema.json``. No line names a user, a host or a folder. A file
-whose name ends in ``.xz`` is compressed.
+line holds is said in ``run_report.schema.json``. Of itself none names a user, a host or a folder;
+what code says where it raises is quoted, without the folders that :func:`scrub` finds. A file whose
+name ends in ``.xz`` is compressed.
 """
 
 from __future__ import annotations
@@ -46,8 +47,13 @@ SCHEMA = Path(__file__).with_suffix(".schema.json")
 PRESET = 9 | lzma.PRESET_EXTREME
 """A quarter smaller than by default: reports are kept."""
 
+_ROOT = r"(?:~|[A-Za-z]:)?[/\\]+"
+
 LINK_OR_FOLDERS = re.compile(
-    r"(?P<link>https?://\S+)|(?<![\w.])(?:~|[A-Za-z]:)?[/\\]+(?:[^\s/\\'\":,;]+[/\\])+"
+    r"(?P<link>https?://\S+)"
+    # In quotes, where it ends with them: all but a last name that has a suffix.
+    rf"|(?<!\w['\"])(?<=['\"]){_ROOT}(?=\w)(?:[^'\"\n]*[/\\])?(?:[^/\\'\".\n]+(?=['\"]))?"
+    rf"|(?<![\w.]){_ROOT}(?:[^\s/\\'\":,;]+[/\\])+"
 )
 """What names folders, and what only looks as if it did."""
 
@@ -297,10 +303,15 @@ def _scrubbed(line: JsonLine) -> JsonLine:
 def scrub(text: str) -> str:
     """A text without the folders in it, which may name a user or a machine; links stay.
 
+    Of a path in quotes a last name that has a suffix stays. Any other path ends at a blank, and its
+    last name stays: nobody can tell whether that is a folder, nor which word is a host.
+
     >>> scrub("RuntimeError: /home/somebody/lib/torch/optim/sgd.py failed, 1/2 of it")
     'RuntimeError: sgd.py failed, 1/2 of it'
     >>> scrub("see https://example.org/issues/12 about file:///home/somebody/sgd.py")
     'see https://example.org/issues/12 about file:sgd.py'
+    >>> scrub("'/home/somebody/my runs/sgd.py' is not in '/home/somebody'")
+    "'sgd.py' is not in ''"
     """
     return LINK_OR_FOLDERS.sub(lambda found: found["link"] or "", text)
 

@@ -78,6 +78,24 @@ def test_no_line_names_a_folder_or_a_host(whole: RunReport, tmp_path: Path) -> N
         assert private not in text
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("No such file: '/home/somebody'", "No such file: ''"),
+        ("No such file: '/root'", "No such file: ''"),
+        (r"'C:\Users\Jane Doe\x.py'", "'x.py'"),
+        (repr(r"C:\Users\Jane Doe\x.py"), "'x.py'"),
+        ('File "/home/somebody/my dir/x.py", line 3', 'File "x.py", line 3'),
+        ("'~/my dir/lib/' or ~/lib/x.py", "'' or x.py"),
+        ("a '/', 1/2, 'a'/b and 'c'/'d'", "a '/', 1/2, 'a'/b and 'c'/'d'"),
+        ("'https://example.org/a' of (1-b)/2", "'https://example.org/a' of (1-b)/2"),
+    ],
+    ids=["home", "root", "Windows", "as repr", "a blank", "a tilde", "fractions", "a link"],
+)
+def test_of_a_path_nothing_is_left_but_the_file(said: str, told: str) -> None:
+    assert run_report.scrub(said) == told
+
+
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.xz"])
 def test_what_is_written_is_read(name: str, tmp_path: Path) -> None:
     write(tmp_path / name, of_torch())
