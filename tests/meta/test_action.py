@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from configparser import ConfigParser
 from pathlib import Path
@@ -158,6 +159,26 @@ def test_a_workflow_is_one(path: Path) -> None:
                 ["bash", "-n", "-c", step["run"]], capture_output=True, check=False
             )
             assert not done.returncode, done.stderr
+
+
+def test_what_fails_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
+    """What `.ci/run` has started meanwhile is ended, however it ends itself."""
+    head, found, _ = (ROOT / ".ci" / "run").read_text().partition("export TMPDIR=")
+    script, rooms = tmp_path / "ci" / "run", tmp_path / "rooms"
+    for folder in (script.parent, rooms):
+        folder.mkdir()
+    script.write_text(f"{head}\nsleep 9 > /dev/null 2>&1 &\necho $!\n(false)\n")
+    done = subprocess.run(
+        ["bash", script],
+        env={**os.environ, "TMPDIR": str(rooms)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found and done.returncode == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(done.stdout), 0)
+    assert not [*rooms.iterdir()]
 
 
 def test_what_the_suite_leaves_out_is_asked_on_every_push() -> None:
