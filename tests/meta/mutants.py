@@ -84,14 +84,14 @@ def _chosen(target: Target, options: argparse.Namespace) -> list[Mutant]:
 
 def _hunted(target: Target, chosen: Sequence[Mutant], options: argparse.Namespace) -> list[Outcome]:
     began = time.monotonic()
-    given = {name: getattr(options, name) for name in Effort.__dataclass_fields__}
-    outcomes = kept.settled(options.resume, target, chosen) if options.resume else []
+    effort = Effort(**{name: getattr(options, name) for name in Effort.__dataclass_fields__})
+    outcomes = kept.settled(options.resume, target, chosen, effort) if options.resume else []
     known = {outcome.mutant for outcome in outcomes}
     if rest := [mutant for mutant in chosen if mutant not in known]:
-        outcomes += Hunt(target, Effort(**given)).examine(rest)
+        outcomes += Hunt(target, effort).examine(rest)
     outcomes.sort(key=lambda o: (o.mutant.start, o.mutant.after))
     if options.resume:
-        kept.keep(options.resume, target, outcomes)
+        kept.keep(options.resume, target, outcomes, effort)
     show(target, outcomes)
     print(f"{target}: {time.monotonic() - began:.0f} s", flush=True)
     return outcomes

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +35,7 @@ from oracles.optimizers.registry import RULES
 from tests.meta import hunt, kept, mutants, published
 from tests.meta.harmless import HARMLESS, HOLE, excuse
 from tests.meta.harmless import Row as Excuse
-from tests.meta.hunt import Outcome
+from tests.meta.hunt import Effort, Outcome
 from tests.meta.mutation import Mutant
 from tests.meta.mutation import mutants as mutants_of
 from tests.meta.questions import (
@@ -377,6 +378,43 @@ def test_a_hunt_goes_on_where_it_was_cut_off(
     assert mutants.main(command) == 0
     assert len(asked) == 1, "a reason that has been written since settles it"
     assert "1 of 2 caught" in capsys.readouterr().out.split("_functional: caught")[-1]
+
+
+def test_what_is_kept_holds_as_long_as_it_would_be_asked_alike(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whoever looks less long, or has lost a check, would else go on saying that it is caught."""
+    monkeypatch.setattr(kept, "judges", lambda: "these")
+    target, effort = OfOptimizer("SGD", "torch.optim.sgd"), Effort()
+    caught = Outcome(Mutant("sgd", 1, "a", "b", range(1), "", b"", 0), AGREEMENT, 3)
+    kept.keep(tmp_path, target, [caught], effort)
+
+    def settled(effort: Effort) -> list[Outcome]:
+        return kept.settled(tmp_path, target, [caught.mutant], effort)
+
+    assert settled(replace(effort, jobs=2, verbose=True)) == [caught]
+    less = (replace(effort, examples=1), replace(effort, questions=1), replace(effort, seed=1))
+    assert not any(map(settled, less))
+    monkeypatch.setattr(kept, "judges", lambda: "others")
+    assert settled(effort) == []
+
+
+def test_who_judges_is_all_of_the_suite_but_the_reasons(tmp_path: Path) -> None:
+    def judges(name: str, file: str, text: str) -> str:
+        path = tmp_path / name / file
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        return kept.judges(tmp_path / name)
+
+    others = [
+        judges("one", "oracles/harness/checks/some.py", "asked"),
+        judges("less", "oracles/harness/checks/some.py", "ask"),
+        judges("more", "tests/torch/test_some.py", "asked more"),
+        judges("row", "oracles/harness/deviations/some.toml", "a row"),
+        judges("none", "tests/meta/note.txt", "a note"),
+    ]
+    assert len({*others}) == len(others)
+    assert others[-1] == judges("reasons", "tests/meta/harmless.py", "a reason")
 
 
 def example(change: str, place: str = "", where: str = "sgd/_multi_tensor_sgd") -> Excuse | None:
