@@ -13,13 +13,11 @@ from itertools import pairwise
 from pathlib import Path
 
 from oracles.harness.deviations.flaws import known
-from oracles.harness.runs.walk import row_of
-from oracles.harness.subjects.subject import Place
 from oracles.reports.changes import OF_DEVIATIONS, Row, rows, where
 from oracles.reports.comparison import Index, between
 from oracles.reports.environments import NotMade, Tell, nobody, record
-from oracles.reports.run_report import Invalid, Kind, Result, RunReport, place_of, read
-from oracles.reports.standing import when
+from oracles.reports.run_report import Invalid, Kind, RunReport, read
+from oracles.reports.standing import Release, sightings, when
 from oracles.reports.text import line
 
 
@@ -64,6 +62,7 @@ def _is_recorded(file: Path) -> bool:
 
 def versions(reports: Mapping[str, RunReport]) -> str:
     """What the releases say together, as Markdown."""
+    releases = {name: Release(name, Index(report)) for name, report in reports.items()}
     newest = [*reports.values()][-1].header
     kernels: dict[str, list[str]] = defaultdict(list)
     for release, report in reports.items():
@@ -77,21 +76,20 @@ def versions(reports: Mapping[str, RunReport]) -> str:
         f"use {told}: where that changes, roundings may, too. `oracles matrix` writes this page; "
         "do not edit it.",
     ]
-    changed = _changed(reports)
+    changed = _changed([*releases.values()])
     for optimizer in newest["rules"]:
         lines += ["", f"## {optimizer}", "", *_history(changed[optimizer])]
-    return "\n".join([*lines, *_deviations(reports), *_failures(reports)]) + "\n"
+    return "\n".join([*lines, *_deviations(releases), *_failures(reports)]) + "\n"
 
 
-def _changed(reports: Mapping[str, RunReport]) -> Mapping[str, list[tuple[str, Row]]]:
+def _changed(releases: Sequence[Release]) -> Mapping[str, list[tuple[str, Row]]]:
     """By optimizer, what changed in which release."""
     changed: dict[str, list[tuple[str, Row]]] = defaultdict(list)
-    indexed = {release: Index(report) for release, report in reports.items()}
-    for (_, before), (release, after) in pairwise(indexed.items()):
-        for row in rows(between(before, after)):
+    for before, after in pairwise(releases):
+        for row in rows(between(before.index, after.index)):
             if row.change not in OF_DEVIATIONS:
                 for optimizer in row.optimizers:
-                    changed[optimizer].append((release, row))
+                    changed[optimizer].append((after.name, row))
     return changed
 
 
@@ -104,25 +102,18 @@ def _history(changed: Sequence[tuple[str, Row]]) -> Iterator[str]:
         yield line((release, row.change, row.about, row.where))
 
 
-def _deviations(reports: Mapping[str, RunReport]) -> Iterator[str]:
+def _deviations(releases: Mapping[str, Release]) -> Iterator[str]:
     """Of each row of the ledger, where it was seen, since when and until when."""
-    seen: dict[tuple[str, str], dict[str, list[Place]]] = defaultdict(dict)
-    for release, report in reports.items():
-        for cell in report.of(Kind.CELL):
-            if cell["outcome"] == Result.CONFIRMED:
-                key = (cell["optimizer"], row_of(cell["check"]))
-                seen[key].setdefault(release, []).append(place_of(cell))
     upstream = {row.id: row.upstream for row in known()}
     yield from ("", "## Known deviations", "")
     columns = ("optimizer", "deviation", "since", "until", "where, in the last of them", "upstream")
     yield from (line(columns), line(["---"] * len(columns)))
-    for (optimizer, id), releases in seen.items():
-        since, until = when([name in releases for name in reports], [*reports])
-        *_, (last, places) = releases.items()
-        lines = [*reports[last].of(Kind.PLACE)]
-        there = {place_of(each) for each in lines if each["optimizer"] == optimizer}
-        at = where(places, {place for place in there if place.dtype})
-        yield line((optimizer, id, since, until, at, upstream.get(id, "")))
+    for (optimizer, id), seen in sightings([*releases.values()]).items():
+        since, until = when([name in seen for name in releases], [*releases])
+        *_, (last, places) = seen.items()
+        index = releases[last].index
+        there = {p for p in (*index.there, *index.absent) if p.optimizer == optimizer and p.dtype}
+        yield line((optimizer, id, since, until, where(places, there), upstream.get(id, "")))
 
 
 def _failures(reports: Mapping[str, RunReport]) -> Iterator[str]:

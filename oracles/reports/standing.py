@@ -7,7 +7,7 @@ table, however many releases there are. Rows whose bands are the same are one ro
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -400,13 +400,22 @@ class History:
         return [name for span in self.spans for name in span.optimizers]
 
 
+def sightings(
+    releases: Sequence[Release],
+) -> Mapping[tuple[str, str], Mapping[str, Sequence[Place]]]:
+    """By optimizer and row of the ledger, in which releases its reproducer failed, and where."""
+    seen: dict[tuple[str, str], dict[str, list[Place]]] = defaultdict(lambda: defaultdict(list))
+    for release in releases:
+        for place, check in release.index.confirmed:
+            seen[place.optimizer, row_of(check)][release.name].append(place)
+    return seen
+
+
 def histories(releases: Sequence[Release]) -> Iterator[History]:
     """Of each row of the ledger, of whom and in which releases its reproducer failed."""
-    seen: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for release in releases:
-        for (optimizer, check), cells in release.by_check.items():
-            if any(line["outcome"] == Result.CONFIRMED for _, line in cells):
-                seen[row_of(check)][optimizer].add(release.name)
+    seen: dict[str, dict[str, Container[str]]] = defaultdict(dict)
+    for (optimizer, id), there in sightings(releases).items():
+        seen[id][optimizer] = there
     told = {row.id: row for row in flaws.known()}
     names = [release.name for release in releases]
     order = {name: number for number, name in enumerate(releases[-1].index.header["rules"])}
