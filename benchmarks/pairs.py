@@ -8,6 +8,7 @@ and listed), or anything else, which is an error. A few minutes.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -16,6 +17,9 @@ from oracles.harness.candidates import Candidate, combined
 from oracles.identification import identify
 from oracles.optimizers.registry import RULES
 from tests.support.planted import Planted
+
+RIGHT = ("named", "named among others", "simpler")
+"""What may be said of a pair."""
 
 
 def outcome(candidate: Candidate) -> str:
@@ -27,11 +31,14 @@ def outcome(candidate: Candidate) -> str:
         return "other arguments"
     if all(c.names == candidate.names for c in fits):
         return "named"
-    return "named among others" if any(c.names == candidate.names for c in fits) else "simpler"
+    if any(c.names == candidate.names for c in fits):
+        return "named among others"
+    return "simpler" if any(len(c.names) < len(candidate.names) for c in fits) else "others named"
 
 
-def main(names: Iterable[str]) -> None:
-    """Print a line a rule, and each pair that is not named."""
+def main(names: Iterable[str]) -> int:
+    """Print a line a rule, and each pair that is not named; the exit status is 1 after an error."""
+    wrong = False
     for name in names:
         told: Counter[str] = Counter()
         slowest = 0.0
@@ -40,12 +47,14 @@ def main(names: Iterable[str]) -> None:
             word = outcome(candidate)
             slowest = max(slowest, time.process_time() - start)
             told[word] += 1
+            wrong |= word not in RIGHT
             if word != "named":
                 print(f"    {candidate}: {word}")
         print(f"{name}: {dict(told)}, slowest {slowest:.1f} s", flush=True)
+    return int(wrong)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("rule", nargs="*", choices=[[], *RULES], help="of these (default: all)")
-    main(parser.parse_args().rule or RULES)
+    sys.exit(main(parser.parse_args().rule or RULES))

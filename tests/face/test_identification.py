@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks import pairs
 from oracles.harness.candidates import Candidate, candidates
 from oracles.harness.evidence.witnesses import Asked
 from oracles.harness.subjects.blackbox import Function
@@ -43,6 +44,18 @@ def test_torch_s_own_convention_is_named(rule: Rule) -> None:
 def test_a_convention_is_named(candidate: Candidate) -> None:
     found = identify(Planted(candidate), [candidate.rule])
     assert [str(c) for c in found.fits] == [str(candidate)]
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [("named", 0), ("named among others", 0), ("simpler", 0), ("others named", 1), ("refused", 1)],
+)
+def test_what_is_said_wrong_of_a_pair_is_an_error(
+    word: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairs, "combined", lambda rule, members: [Candidate(rule)])
+    monkeypatch.setattr(pairs, "outcome", lambda candidate: word)
+    assert pairs.main(["SGD"]) == status
 
 
 def same(one: Candidate, other: Candidate) -> bool:
