@@ -274,8 +274,10 @@ def _as_settings(who: Scheduled, there: Sequence[timings.Asked]) -> ScheduleIden
     asked = [one for one, fault in zip(there, faults, strict=True) if not fault]
     if not asked:
         return ScheduleIdentification(who.name, fault=faults[0])
-    ways = (timings.assumed, timings.written)
-    told = ([fit for one in asked for fit in timings.asked(*one, way)] for way in ways)
+    told = (
+        [fit for one in asked for fit in timings.asked(*one, written=written)]
+        for written in (False, True)
+    )
     held = next(filter(None, told), [])
     out = sum(len(schedule.timings) for _, schedule in asked) - len(held)
     fits = _simplest(_least_assumed(held))

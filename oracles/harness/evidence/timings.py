@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import copy
 from itertools import product
 from typing import Any
@@ -58,21 +58,24 @@ def _setting(name: str, fields: Collection[str]) -> str:
 Held = tuple[Mapping[str, Any], float | None]
 """What settings are that a subject does not take, and its base rate if that is written in it."""
 
-Ways = Callable[[Scheduled, Schedule], Iterator[Held]]
-"""How these are found."""
 
-
-def asked(subject: Scheduled, schedule: Schedule, way: Ways) -> list[Fit]:
+def asked(subject: Scheduled, schedule: Schedule, *, written: bool) -> list[Fit]:
     """The timings of a schedule that hold all rates of a subject that takes its settings.
+
+    Args:
+        subject: who is asked.
+        schedule: by whose names it takes them.
+        written: whether the others are numbers in it; or else what one may assume.
 
     Raises:
         SubjectError: it raised.
     """
-    each = (_alive(subject, schedule, *one, told=way is written) for one in way(subject, schedule))
+    held = _written(subject, schedule) if written else _assumed(subject, schedule)
+    each = (_alive(subject, schedule, *one, written=written) for one in held)
     return next(filter(None, each), [])
 
 
-def assumed(subject: Scheduled, schedule: Schedule) -> Iterator[Held]:
+def _assumed(subject: Scheduled, schedule: Schedule) -> Iterator[Held]:
     """What settings may be that a subject does not take: the defaults, or a start at 0."""
     base = None if subject.scaled else 1.0
     if schedule.name == stable.NAME and "num_training_steps" in subject.takes:
@@ -83,7 +86,7 @@ def assumed(subject: Scheduled, schedule: Schedule) -> Iterator[Held]:
         yield {"start_factor": 0.0}, base
 
 
-def written(subject: Scheduled, schedule: Schedule) -> Iterator[Held]:
+def _written(subject: Scheduled, schedule: Schedule) -> Iterator[Held]:
     """The same where numbers are written in it: those that some of its rates are made of.
 
     These may count epochs, so that it is asked as far as whoever takes no settings.
@@ -120,7 +123,7 @@ def _alive(
     given: Mapping[str, Any],
     start: float | None,
     *,
-    told: bool,
+    written: bool,
 ) -> list[Fit]:
     alive, far = list(schedule.timings), {0: 0.0}
 
@@ -138,7 +141,7 @@ def _alive(
     seen = f"{bases}epochs of up to {max(far):,}"
     default = {**schedule.settings()._asdict(), **given}
     unheard = {n: value for n, value in default.items() if n not in subject.takes}
-    if told:
+    if written:
         return [Fit(schedule, timing, unheard, start, seen=seen) for timing in alive]
     return [Fit(schedule, timing, assumed=unheard, seen=seen) for timing in alive]
 
