@@ -159,7 +159,24 @@ REFUSED = {
     "y = w + v; v = μ v - η ∇f(y); w = w + v": ("elsewhere than at the parameter", 1, 24),
     "if wd:\nw -= g": ("expected an indented block", 2, 1),
     "v_t = β v_{t-2} + g; w -= lr*v_t": ("is of two steps", 1, 9),
-    "v_t = β1 v_t-1 + g; v_{t+1} = g; w -= lr*v_t": ("is of two steps", 1, 1),
+    "v_t = β1 v_{t-1} + g; v_{t+1} = g; w -= lr*v_t": ("is of two steps", 1, 1),
+    "w_{t+1} = w_t - lr v_{t+1}; v_{t+1} = mu v_t + g_t": (
+        "v_{t+1} is read above the line that gives it",
+        *(1, 20),
+    ),
+    "w' = w - lr*v'; v' = mu*v + g": ("v' is read above", 1, 13),
+    "w -= lr*v_t; v = mu*v + g": ("v_t is read above", 1, 9),
+    "w -= lr*η_t*g; η_t = 1/t": ("η_t is read above", 1, 9),
+    "w -= lr*g[0]": ("an index is a step's", 1, 10),
+    "w -= lr*self.g[-1]": ("an index is a step's", 1, 15),
+    "x[k+1] = x[k] - lr*g[k]": ("an index is a step's", 1, 2),
+    "w -= lr[g]": ("an index is a step's", 1, 8),
+    "v_t = μ*v_t-1 + g_t; w = w - lr*v_t": ("Write v_{t-1}, or v_t - 1 with spaces", 1, 12),
+    "vₜ₊₁ = μ*vₜ + g; wₜ+1 = wₜ - lr*vₜ₊₁": ("Write v_{t-1}, or v_t - 1 with", 1, 20),
+    r"w -= lr*\sqrt[3]{g}": ("a root of another order", 1, 9),
+    "w -= lr*√2g": ("how far does the root reach", 1, 6),
+    "w -= lr g √-2g": ("how far does the root reach", 1, 6),
+    "w -= -√2 g": ("how far does the root reach", 1, 6),
     "w_t = w_{t-1} - lr_{t-1} g + lr_t": ("of the step before is not kept", 1, 17),
     "w -= lr*g + η*w": ("would both be lr", 1, 13),
     "w -= β*g": ("beta is not understood", 1, 6),
@@ -218,6 +235,8 @@ def test_a_rule_without_what_the_text_takes_is_not_asked() -> None:
         equation.run(RULES["SGD"], asked)
 
 
+DAMPENED = "if t == 1:\n  v = g\nelse:\n  v = mu*v + g/2\nw -= lr*v"
+
 SAME = {
     "v' = μ v + g; w' = w − η (μ v + v')": "u = v; v = mu*v + g; w -= lr*(mu*u + v)",
     "v.mul_(mu).add_(g); w -= lr*v_old": "u = v; v = mu*v + g; w -= lr*u",
@@ -240,6 +259,21 @@ SAME = {
     "w.copy_(w - lr*w.grad)": "w -= lr*g",
     "s_0 = lr; s = 2 s; w -= s g": "if t == 1:\n    s = lr\ns = 2*s\nw -= s*g",
     "w -= lr*(g if g > 0 else 2*g)": "w -= lr*where(g > 0, g, 2*g)",
+    "w -= lr*(√2)g + (lr*√2)g": "w -= lr*sqrt(2)*g + lr*sqrt(2)*g",
+    "w -= lr*g[t]": "w -= lr*g",
+    "v[t] = mu*v[t-1] + g[t]; w[t+1] = w[t] - lr*v[t]": "v = mu*v + g; w -= lr*v",
+    "w[n + 1] = w[n] - lr (g[n] - g[n − 1])": "w -= lr*(g - h); h = g",
+    "v = group['betas'][0]*v + g; w -= lr*v": "v = mu*v + g; w -= lr*v",
+    r"w = w - lr g \quad (2)": "w -= lr*g",
+    r"w = w - lr g, \qquad(3.1a) \\": "w -= lr*g",
+    "d = g    (2)\nw -= lr*d\t(3)": "w -= lr*g",
+    r"d = g \tag{1} \\ w = w - lr d \label{eq:w} \nonumber": "w -= lr*g",
+    "v_new = g if v is None else mu*v + g/2; w -= lr*v_new": DAMPENED,
+    "if v is None:\n  v_t = g_t\nelse:\n  v_t = μ v_{t-1} + g_t/2\nw -= lr*v_t": DAMPENED,
+    "b = bufs[i]\nif b is None:\n  b = g.clone()\n  bufs[i] = b\nelse:\n  "
+    "b.mul_(mu).add_(g, alpha=0.5)\nw -= lr*b": DAMPENED,
+    "d = 0 if v is None else v*1\nv.mul_(mu).add_(g)\nw -= d": "u = v; v = mu*v + g; w -= u",
+    "s_0 = lr; s_t = 2 s_{t-1}; w -= s_t g_t + g_{t-1}": "s_0 = lr; s = 2 s; w -= s g + h; h = g",
     "if 'v' not in state:\n  v = g\nw -= lr*v": "if v is None:\n  v = g\nw -= lr*v",
 }
 

@@ -94,8 +94,9 @@ def read(text: str, names: Mapping[str, str] | None = None) -> Equation:
     The text says what one step does to one element of a parameter, a statement a line or between
     semicolons. What it reads before it assigns it is carried from step to step and starts at 0,
     unless the text says ``v_0 = …``, or asks ``if v is None`` or ``if t == 1``; ``w_{t-1}`` beside
-    ``w_{t+1}`` is where the parameter started, at the first step. Nothing of the text
-    is executed: Python's parser makes a tree of it, and what a tree may hold is in a few tables.
+    ``w_{t+1}`` is where the parameter started, at the first step. ``v[t-1]`` is ``v_{t-1}``. What
+    can be read in two ways is refused. Nothing of the text is executed: Python's parser makes a
+    tree of it, and what a tree may hold is in a few tables.
 
     >>> equation = read("v_t = μ v_{t-1} + g_t + λ w; w ← w − η v_t")
     >>> sorted(equation.hyper)

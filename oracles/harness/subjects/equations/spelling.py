@@ -55,12 +55,17 @@ _TOKEN = re.compile(
     rf"""(?P<newline>\n|\\\\[^\S\n]*\n?)
     |(?P<space>(?:(?<=[;\n])|\A)[^\S\n]*(?:(?:const\s+)?{_TYPE}\s+(?={NAME})|//[^\n]*)
         |/\*[\s\S]*?\*/|(?<=[0-9.])[fF](?![\w(])|(?:(?<=\n)|\A)[^\S\n]*%[^\n]*
+        |(?:\\q?quad\s*|[^\S\n]{{2,}}|\t)\([0-9.]+[a-z]?\)(?=[^\S\n]*(?:\n|\Z|\\[\\\]]))
         |[^\S\n]+|\\\n|\\[,;:!\[\]()]|[&$`]|\#[^\n]*
+        |\\tag\*?\{{[^{{}}\n]*\}}|\\label\{{[^{{}}\n]*\}}|\\(?:notag|nonumber){_END}
         |\\(?:left|right|q?quad|displaystyle|big[lr]?){_END}|\\(?:begin|end)\{{\w+\*?\}}|\\text\{{\([^{{}}\n]*\)\}}
         |\.(?=[-+*/^=])|\.data\b|\[(?:[ijklp:]|key|name|param|idx)\]|(?:np|numpy|torch|math|jnp|tf|xp|K)\.(?=[a-z])
         |\w+,\s*\w+\s*=\s*{_OWNER}\[.betas.\])
+    |(?P<root>\\sqrt\s*\[)
+    |(?P<index>(?<=[\w)\]}}])\[\s*(?:[-+−–:,\dijklnpt\s]+|[^\W\d]\w*|\.\.\.)\s*\])
+    |(?P<less>(?:(?<=_[tkn])|(?<=[ₜₖₙ]))[-+−–][0-9](?![\w.]))
     |(?P<missing>['"](?P<key>\w+)['"]\s+(?P<not>not\s+)?in\s+{_OWNER})
-    |(?P<beta>(?:{_OWNER}\.)?betas\[(?P<which>[01])\])
+    |(?P<beta>(?:{_OWNER}(?:\.|\[.))?betas(?:['"]\])?\[(?P<which>[01])\])
     |(?P<owned>{_OWNER}(?:\.(?P<attribute>\w+)|\[(?:'(?P<item>\w+)'|"(?P<text>\w+)")\]))
     |(?P<grad>(?P<of>[A-Za-z]\w*)(?:\.data)?\.grad\b)
     |(?P<mean>(?:E|RMS)\[(?P<what>[^\[\]\n]{{1,24}})\](?P<when>_\w+|_\{{[^{{}}\n]{{1,12}}\}}|[{LOWERED}]+)?)
@@ -79,6 +84,13 @@ _TOKEN = re.compile(
     |(?P<name>{NAME})""",
     re.VERBOSE,
 )
+_UNCLEAR: Mapping[str, str] = {
+    "root": "a root of another order: write (…)^(1/3)",
+    "index": "an index is a step's, as in v[t] and v[t-1], or i, j, k, l, p or key; a factor in "
+    "such brackets has '*' before it",
+    "less": "a step's number, or a sum? Write v_{t-1}, or v_t - 1 with spaces",
+}
+"""What is read in two ways, by the group that finds it."""
 
 _SPELLED: Mapping[str, str] = {
     "^": "**",
@@ -196,6 +208,8 @@ def _words(text: str) -> Iterator[Word]:
         if match is None:
             raise EquationError(f"{text[at]!r} means nothing in an update rule", text, at)
         kind = match.lastgroup or ""
+        if kind in _UNCLEAR:
+            raise EquationError(_UNCLEAR[kind], text, at)
         if match["missing"]:
             yield Word("word", f"{match['key']} is{' ' if match['not'] else ' not '}None", at, at)
         elif match["beta"]:
