@@ -10,7 +10,7 @@ RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵗᵏⁿ"
 LOWERED = "₀-₉ₜₖₙᵢⱼ₊₋"
 _ACCENTS = {"hat": "\u0302", "widehat": "\u0302", "bar": "\u0304", "tilde": "\u0303"}
 _SUFFIXES = {"\u0302": "_hat", "\u0304": "_bar", "\u0305": "_bar", "\u0303": "_tilde"}
-_FONTS = "mathbf|mathrm|mathit|boldsymbol|bm|text|operatorname"
+_FONTS = "mathbf|mathcal|mathscr|mathrm|mathit|boldsymbol|bm|text|operatorname"
 _MINUS = str.maketrans("−–", "--")
 _LETTERS = {"LAMDA": "lambda"}
 
@@ -23,7 +23,7 @@ _BELOW = rf"(?:_\{{[^{{}}\n]{{1,12}}\}}|[{LOWERED}]+|_[A-Za-z0-9_]+|{_AT})*"
 NAME = rf"(?:(?:Δ|\\Delta)\s?)?(?:{_DRESSED}|{_LETTER}|{_PLAIN}){_BELOW}['′]?"
 """A Greek letter, or one of a formula, is a name of its own: ``ηg`` is a product."""
 
-_TIME = re.compile(r"(?:\d,)?[tkn]([+-]\d)?(?:,[ij])?")
+_TIME = re.compile(r"(?:(\d),)?[tkn]([+-]\d)?(?:,[ij]+)?")
 _TAGS = {"new": "new", "old": "old", "prev": "old", "last": "old"}
 
 
@@ -44,7 +44,8 @@ def identifier(word: str) -> str:
     name, tag = re.sub(r"_\{.*?\}", "", word), "new" if prime else ""
     for below in re.findall(r"_\{(.*?)\}", word):
         if time := _TIME.fullmatch(below):
-            tag = (time[1] or "+0").replace("+", "p").replace("-", "m")
+            name += time[1] or ""
+            tag = (time[2] or "+0").replace("+", "p").replace("-", "m")
         elif below not in "ij":
             name += f"_{below}"
     stem, _, end = name.rpartition("_")

@@ -122,7 +122,8 @@ def read(text: str, names: Mapping[str, str] | None = None) -> Equation:
     _check_resets(source, body)
     roles = Roles(source, [*lines(body), *lines(first)], names or {})
     meaning = roles.settle(bool(timed.ahead - {roles.parameter}))
-    _check_products(source, roles.parameter, body, first)
+    _check_products(source, {roles.parameter, roles.gradient}, body, first)
+    _check_powers(source, roles, body)
     program = Program(source, meaning, frozenset(timed.before), first, body)
     _try(program)
     return Equation(program)
@@ -163,10 +164,10 @@ def _assigned(name: str, value: str) -> ast.stmt:
 
 
 def _check_products(
-    source: Spelled, parameter: str, body: list[ast.stmt], first: list[ast.stmt]
+    source: Spelled, given: set[str], body: list[ast.stmt], first: list[ast.stmt]
 ) -> None:
     """``Π = μ Π`` stays at 0 where it starts there: nobody means that."""
-    begun = {parameter} | {name for line in lines(first) for name in ids(line.writes)}
+    begun = given | {name for line in lines(first) for name in ids(line.writes)}
     written: dict[str, list[ast.stmt]] = {}
     for statement in body:
         for name in {name for line in lines([statement]) for name in ids(line.writes)} - begun:
@@ -175,6 +176,18 @@ def _check_products(
         if all(_multiplies(statement, name) for statement in some):
             reason = f"{name} starts at 0, and multiplied it stays there: write {name}_0 = 1"
             raise source.error(reason, some[0].lineno, some[0].col_offset)
+
+
+def _check_powers(source: Spelled, roles: Roles, body: list[ast.stmt]) -> None:
+    """``g^t`` is meant to be g of that step, as ``β^t`` is not."""
+    counts = {name for name, role in roles.of.items() if role in ("t", "t-1")}
+    for node in (node for statement in body for node in ast.walk(statement)):
+        match node:
+            case ast.BinOp(ast.Name() as base, ast.Pow(), exponent):
+                raised = {name for line in lines([exponent]) for name in ids(line.reads)} & counts
+                if raised and ids([base]) & {roles.parameter, *roles.computed}:
+                    reason = f"a power, or a step's number? Write {base.id}_t for the latter"
+                    raise source.error(reason, node.lineno, node.col_offset)
 
 
 def _multiplies(statement: ast.stmt, name: str) -> bool:
