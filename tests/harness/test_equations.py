@@ -182,6 +182,7 @@ REFUSED = {
     "v = momentum*v + g // momentum\nw -= lr*v": ("a comment, or a division", 1, 20),
     "v = momentum*v + g % momentum": ("a comment, or a division", 1, 20),
     "w = w -- lr*g": ("twice less, or a dash", 1, 7),
+    "w' = w^t - lr g": ("a power, or a step's number? Write w_t for", 1, 6),
     "w = w - lr g^t": ("a power, or a step's number? Write g_t", 1, 12),
     "v = μ v + g; w -= lr v^{(t-1)}": ("a power, or a step's number? Write v_t", 1, 22),
     "w -= lr*√2g": ("how far does the root reach", 1, 6),

@@ -184,9 +184,10 @@ def _check_powers(source: Spelled, roles: Roles, body: list[ast.stmt]) -> None:
     for node in (node for statement in body for node in ast.walk(statement)):
         match node:
             case ast.BinOp(ast.Name() as base, ast.Pow(), exponent):
-                raised = {name for line in lines([exponent]) for name in ids(line.reads)} & counts
-                if raised and ids([base]) & {roles.parameter, *roles.computed}:
-                    reason = f"a power, or a step's number? Write {base.id}_t for the latter"
+                (name,) = ids([base])
+                raised = {x for line in lines([exponent]) for x in ids(line.reads)} & counts
+                if raised and name in {roles.parameter, *roles.computed}:
+                    reason = f"a power, or a step's number? Write {name}_t for the latter"
                     raise source.error(reason, node.lineno, node.col_offset)
 
 
