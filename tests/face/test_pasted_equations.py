@@ -192,6 +192,10 @@ def test_a_rate_is_asked_as_far_as_it_takes(text: str) -> None:
     assert told.partition(" ")[2] == (f"follows {RATES[text]}" if RATES[text] else ENDLESS_RAMP)
 
 
+def test_what_was_at_the_step_before_makes_no_rate_of_this_one() -> None:
+    assert read("c_t = 0.9**t; lr_t = lr*c_{t-1}; w -= lr_t*g").rated is None
+
+
 @pytest.mark.one_in(8)
 @pytest.mark.parametrize("what", SEVERAL)
 def test_a_text_is_all_that_it_is(what: str) -> None:

@@ -10,38 +10,42 @@ RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵗᵏⁿ"
 LOWERED = "₀-₉ₜₖₙᵢⱼ₊₋"
 _ACCENTS = {"hat": "\u0302", "widehat": "\u0302", "bar": "\u0304", "tilde": "\u0303"}
 _SUFFIXES = {"\u0302": "_hat", "\u0304": "_bar", "\u0305": "_bar", "\u0303": "_tilde"}
-_FONTS = "mathbf|mathrm|mathit|boldsymbol|bm|text|operatorname"
+_FONTS = "mathbf|mathcal|mathscr|mathrm|mathit|boldsymbol|bm|text|operatorname"
+_MINUS = str.maketrans("−–", "--")
 _LETTERS = {"LAMDA": "lambda"}
 
 _COMMAND = rf"\\({'|'.join(_ACCENTS)}|{_FONTS})(?:\s*\{{\s*(\\?[\w-]+)\s*\}}|\s+(\\?[A-Za-z]))"
 _DRESSED = re.sub(r"\((?!\?)", "(?:", _COMMAND)
 _LETTER = "[\u0370-\u03ff\u2113\U0001d400-\U0001d7ff][\u0300-\u036f]*[0-9]*"
 _PLAIN = r"\\?[A-Za-zÀ-ɏ](?:(?!_\{)[A-Za-z0-9_À-ɏ]|[\u0300-\u036f])*"
-_BELOW = rf"(?:_\{{[^{{}}\n]{{1,12}}\}}|[{LOWERED}]+|_[A-Za-z0-9_]+)*"
+_AT = r"\[\s?[tn]\s?(?:[-+−–]\s?\d\s?)?\]"
+_BELOW = rf"(?:_\{{[^{{}}\n]{{1,12}}\}}|[{LOWERED}]+|_[A-Za-z0-9_]+|{_AT})*"
 NAME = rf"(?:(?:Δ|\\Delta)\s?)?(?:{_DRESSED}|{_LETTER}|{_PLAIN}){_BELOW}['′]?"
 """A Greek letter, or one of a formula, is a name of its own: ``ηg`` is a product."""
 
-_TIME = re.compile(r"(?:\d,)?[tkn]([+-]\d)?(?:,[ij])?")
+_TIME = re.compile(r"(?:(\d),)?[tkn]([+-]\d)?(?:,[ij]+)?")
 _TAGS = {"new": "new", "old": "old", "prev": "old", "last": "old"}
 
 
 def identifier(word: str) -> str:
     r"""A name in plain letters; after ``__`` its place in time: steps from t, or new, or old.
 
-    >>> [identifier(word) for word in ("β₁", r"\hat{m}_{t-1}", "θ_{t+1}", "v'", "w_old", "λ")]
-    ['beta1', 'm_hat__m1', 'theta__p1', 'v__new', 'w__old', 'lambda_']
+    >>> [identifier(word) for word in ("β₁", r"\hat{m}_{t-1}", "v[t+1]", "v'", "w_old", "λ")]
+    ['beta1', 'm_hat__m1', 'v__p1', 'v__new', 'w__old', 'lambda_']
     """
     word, prime = word.rstrip("'′"), word[-1:] in "'′"
     word = re.sub(_COMMAND, lambda m: (m[2] or m[3]) + _ACCENTS.get(m[1], ""), word)
+    word = re.sub(r"\[(.*?)\]", r"_{\1}", word)
     word = re.sub(f"[{LOWERED}]+", lambda m: f"_{{{m[0]}}}", word)
-    word = unicodedata.normalize("NFKD", word).replace("−", "-")
+    word = unicodedata.normalize("NFKD", word).translate(_MINUS)
     marks = "".join(_SUFFIXES.get(c, "") for c in word if unicodedata.combining(c))
     word = "".join(_plain(c) for c in word if c not in "\\ " and not unicodedata.combining(c))
     word = re.sub(r"_([tkn])(?=_|$)", r"_{\1}", word).replace("varepsilon", "epsilon")
     name, tag = re.sub(r"_\{.*?\}", "", word), "new" if prime else ""
     for below in re.findall(r"_\{(.*?)\}", word):
         if time := _TIME.fullmatch(below):
-            tag = (time[1] or "+0").replace("+", "p").replace("-", "m")
+            name += time[1] or ""
+            tag = (time[2] or "+0").replace("+", "p").replace("-", "m")
         elif below not in "ij":
             name += f"_{below}"
     stem, _, end = name.rpartition("_")

@@ -58,12 +58,14 @@ class Memory:
     Attributes:
         w: the parameter before the first step; what has no value yet is 0, in its shape.
         values: by name. In code two names may hold one array, which methods change in place.
+        begun: names that have been given a value; others are None to whom asks.
         doubtful: names of arrays that ``+=`` has changed under another name, which is that one:
             in code they have changed, in mathematics they have not.
     """
 
     w: FloatArray
     values: dict[str, Any] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
     doubtful: dict[str, str] = field(default_factory=dict)
 
     def get(self, name: str) -> Any:
@@ -71,9 +73,19 @@ class Memory:
             self.values[name] = np.zeros_like(self.w)
         return self.values[name]
 
-    def put(self, name: str, value: Any) -> None:
+    def put(self, name: str, value: Any, other: str = "") -> None:
+        """Give it a value; what is another name's is None where that is."""
         self.values[name] = value
         self.doubtful.pop(name, None)
+        if other and other not in self.begun:
+            self.begun.discard(name)
+        else:
+            self.begun.add(name)
+
+    def remember(self, names: Iterable[str]) -> None:
+        """Keep what they are as a step begins."""
+        for name in names:
+            self.put(name + BEFORE, self.get(name) * 1, name)
 
     def replace(self, name: str, value: Any) -> None:
         """Put what ``+=`` makes of it."""
@@ -117,13 +129,15 @@ class Program:
         names = {role: name for name, role in self.roles.items()}
         if t == 1:
             memory.put(names["parameter"], memory.w)
-        for name in self.before:
-            memory.put(name + BEFORE, memory.get(name) * 1)
+        memory.remember(self.before)
         for role in names.keys() & given.keys():
             memory.put(names[role], given[role])
         run = _Run(self.source, memory)
         with np.errstate(all="ignore"):
-            run.block((*self.first, *self.body) if t == 1 else self.body)
+            if t == 1:
+                run.block(self.first)
+                memory.remember(self.before - {names["gradient"]})
+            run.block(self.body)
         result = np.asarray(memory.get(names["parameter"]), memory.w.dtype)
         return np.broadcast_to(result, memory.w.shape)
 
@@ -158,10 +172,11 @@ class _Run:
                 self._value(node.value)
 
     def _assign(self, node: ast.Assign) -> None:
-        values = [self._value(part) for part in _parts(node.value)]
+        parts = _parts(node.value)
+        values = [self._value(part) for part in parts]
         for target in node.targets:
-            for name, value in zip(_names(target), values, strict=True):
-                self.memory.put(name.id, value)
+            for name, part, value in zip(_names(target), parts, values, strict=True):
+                self.memory.put(name.id, value, part.id if isinstance(part, ast.Name) else "")
 
     def _value(self, node: ast.expr) -> Any:
         match node:
@@ -176,7 +191,7 @@ class _Run:
             case ast.UnaryOp():
                 return self._applied(node.op, node.operand)
             case ast.Compare(left=ast.Name(id=name), ops=[ast.Is() | ast.IsNot() as sign]):
-                return (name not in self.memory.values) == isinstance(sign, ast.Is)
+                return (name not in self.memory.begun) == isinstance(sign, ast.Is)
             case ast.Compare():
                 return self._applied(node.ops[0], node.left, node.comparators[0])
             case ast.BoolOp():
@@ -217,7 +232,7 @@ class _Run:
             return result
         if isinstance(values[0], np.ndarray):
             values[0][...] = result
-            return values[0]
+            result = values[0]
         self.memory.put(target.id, result)
         return result
 
@@ -314,7 +329,7 @@ def _refusal(node: ast.AST) -> str:
         case ast.BinOp(op=ast.MatMult(), left=left) if _bare(node, left):
             if isinstance(left, ast.BinOp) and isinstance(left.op, ast.Div):
                 return "'a / b c' is a/(b·c) to some and (a/b)·c to others: write '*'"
-            if isinstance(left, ast.UnaryOp) and _bare_root(left):
+            if _ends_in_root(left):
                 return "how far does the root reach? Write √(…)"
         case ast.UnaryOp(operand=ast.BinOp()) if _bare_root(node):
             return "how far does the root reach? Write √(…)"
@@ -325,6 +340,18 @@ def _refusal(node: ast.AST) -> str:
 def _bare(node: ast.expr, left: ast.expr) -> bool:
     """Whether what stands on the left has no brackets around it."""
     return (node.lineno, node.col_offset) == (left.lineno, left.col_offset)
+
+
+def _ends_in_root(node: ast.expr) -> bool:
+    """Whether what stands last in it is a root without brackets: ``lr*√2`` of ``lr*√2g``."""
+    while isinstance(node, ast.BinOp | ast.UnaryOp):
+        if isinstance(node, ast.UnaryOp) and _bare_root(node):
+            return True
+        last = node.right if isinstance(node, ast.BinOp) else node.operand
+        if (last.end_lineno, last.end_col_offset) != (node.end_lineno, node.end_col_offset):
+            return False
+        node = last
+    return False
 
 
 def _bare_root(node: ast.UnaryOp) -> bool:

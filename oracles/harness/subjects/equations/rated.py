@@ -44,14 +44,17 @@ class Rated:
 
 
 def apart(program: Program) -> Rated | None:
-    """A text taken apart, if it makes a rate of nothing but steps, numbers and a given rate."""
+    """A text taken apart, if it makes a rate of nothing but steps, numbers and a given rate.
+
+    What is read as it was at the step before is no such part: one step does not tell it.
+    """
     of = {name for name, role in program.roles.items() if role in COUNTS | GIVEN}
     made: list[ast.stmt] = []
     for statement in program.body:
         written = _writes([statement])
         if len(written) == 1 and _reads([statement]) <= of:
             made.append(statement)
-            of |= written
+            of |= written - program.before
             if _is_rate(*written) and _reads(made) & _counts(program):
                 (name,) = written
                 rest = [one for one in program.body if one is not statement]
@@ -88,7 +91,7 @@ class _Largest(ast.NodeTransformer):
         self.nodes: list[ast.expr] = []
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
-        if isinstance(node, ast.expr) and self.test(_names(node)):
+        if isinstance(node, ast.expr) and self.test(_reads([node])):
             self.nodes.append(node)
             return ast.copy_location(ast.Name(INLINE, ast.Load()), node)
         return super().generic_visit(node)
@@ -122,18 +125,11 @@ def _rated(
     )
 
 
-def _names(node: ast.AST) -> set[str]:
-    """What a formula reads, functions aside."""
-    parts = list(ast.walk(node))
-    functions = [part.func for part in parts if isinstance(part, ast.Call)]
-    return {n.id for n in parts if isinstance(n, ast.Name) and n not in functions}
-
-
 def _counts(program: Program) -> set[str]:
     return {name for name, role in program.roles.items() if role in COUNTS}
 
 
-def _reads(statements: Sequence[ast.stmt]) -> set[str]:
+def _reads(statements: Sequence[ast.AST]) -> set[str]:
     return {name for line in lines(statements) for name in ids(line.reads)}
 
 

@@ -94,8 +94,9 @@ def read(text: str, names: Mapping[str, str] | None = None) -> Equation:
     The text says what one step does to one element of a parameter, a statement a line or between
     semicolons. What it reads before it assigns it is carried from step to step and starts at 0,
     unless the text says ``v_0 = …``, or asks ``if v is None`` or ``if t == 1``; ``w_{t-1}`` beside
-    ``w_{t+1}`` is where the parameter started, at the first step. Nothing of the text
-    is executed: Python's parser makes a tree of it, and what a tree may hold is in a few tables.
+    ``w_{t+1}`` is where the parameter started, at the first step. ``v[t-1]`` is ``v_{t-1}``. What
+    can be read in two ways is refused. Nothing of the text is executed: Python's parser makes a
+    tree of it, and what a tree may hold is in a few tables.
 
     >>> equation = read("v_t = μ v_{t-1} + g_t + λ w; w ← w − η v_t")
     >>> sorted(equation.hyper)
@@ -121,7 +122,8 @@ def read(text: str, names: Mapping[str, str] | None = None) -> Equation:
     _check_resets(source, body)
     roles = Roles(source, [*lines(body), *lines(first)], names or {})
     meaning = roles.settle(bool(timed.ahead - {roles.parameter}))
-    _check_products(source, roles.parameter, body, first)
+    _check_products(source, {roles.parameter, roles.gradient}, body, first)
+    _check_powers(source, roles, body)
     program = Program(source, meaning, frozenset(timed.before), first, body)
     _try(program)
     return Equation(program)
@@ -162,10 +164,10 @@ def _assigned(name: str, value: str) -> ast.stmt:
 
 
 def _check_products(
-    source: Spelled, parameter: str, body: list[ast.stmt], first: list[ast.stmt]
+    source: Spelled, given: set[str], body: list[ast.stmt], first: list[ast.stmt]
 ) -> None:
     """``Π = μ Π`` stays at 0 where it starts there: nobody means that."""
-    begun = {parameter} | {name for line in lines(first) for name in ids(line.writes)}
+    begun = given | {name for line in lines(first) for name in ids(line.writes)}
     written: dict[str, list[ast.stmt]] = {}
     for statement in body:
         for name in {name for line in lines([statement]) for name in ids(line.writes)} - begun:
@@ -174,6 +176,19 @@ def _check_products(
         if all(_multiplies(statement, name) for statement in some):
             reason = f"{name} starts at 0, and multiplied it stays there: write {name}_0 = 1"
             raise source.error(reason, some[0].lineno, some[0].col_offset)
+
+
+def _check_powers(source: Spelled, roles: Roles, body: list[ast.stmt]) -> None:
+    """``g^t`` is meant to be g of that step, as ``β^t`` is not."""
+    counts = {name for name, role in roles.of.items() if role in ("t", "t-1")}
+    for node in (node for statement in body for node in ast.walk(statement)):
+        match node:
+            case ast.BinOp(ast.Name() as base, ast.Pow(), exponent):
+                (name,) = ids([base])
+                raised = {x for line in lines([exponent]) for x in ids(line.reads)} & counts
+                if raised and name in {roles.parameter, *roles.computed}:
+                    reason = f"a power, or a step's number? Write {name}_t for the latter"
+                    raise source.error(reason, node.lineno, node.col_offset)
 
 
 def _multiplies(statement: ast.stmt, name: str) -> bool:

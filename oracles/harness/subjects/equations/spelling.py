@@ -49,42 +49,58 @@ class EquationError(ValueError):
 _END = r"(?![A-Za-z])"
 _OWNER = r"(?:self|state|param_state|group|param_group|config|args)(?![\w])"
 _TYPE = "(?:float|double|auto|let)"
-_LOSS = "(?:[LJECf]|[Ll]oss)"
+_LOSS = r"(?:[LJECf]|[Ll]oss|\\math(?:cal|scr)\{[A-Z]\})"
 _FIRST = rf"(?:{_LOSS}\s*,\s*)?"
 _TOKEN = re.compile(
     rf"""(?P<newline>\n|\\\\[^\S\n]*\n?)
-    |(?P<space>(?:(?<=[;\n])|\A)[^\S\n]*(?:(?:const\s+)?{_TYPE}\s+(?={NAME})|//[^\n]*)
-        |/\*[\s\S]*?\*/|(?<=[0-9.])[fF](?![\w(])|(?:(?<=\n)|\A)[^\S\n]*%[^\n]*
+    |(?P<space>(?:(?<=[;\n])|\A)[^\S\n]*(?:(?:const\s+)?{_TYPE}\s+(?={NAME})|(?://|%)[^\n]*)
+        |/\*[\s\S]*?\*/|(?:\\q?quad\s*|(?<![-+*/=])(?:[^\S\n]{{2,}}|\t))\([0-9.]+[a-z]?\)(?=[^\S\n]*(?:\n|\Z|\\[\\\]]))
         |[^\S\n]+|\\\n|\\[,;:!\[\]()]|[&$`]|\#[^\n]*
+        |\\tag\*?\{{[^{{}}\n]*\}}|\\label\{{[^{{}}\n]*\}}|\\(?:notag|nonumber){_END}
         |\\(?:left|right|q?quad|displaystyle|big[lr]?){_END}|\\(?:begin|end)\{{\w+\*?\}}|\\text\{{\([^{{}}\n]*\)\}}
         |\.(?=[-+*/^=])|\.data\b|\[(?:[ijklp:]|key|name|param|idx)\]|(?:np|numpy|torch|math|jnp|tf|xp|K)\.(?=[a-z])
         |\w+,\s*\w+\s*=\s*{_OWNER}\[.betas.\])
+    |(?P<root>\\sqrt\s*\[)
+    |(?P<index>(?<=[\w)\]}}])\[(?:[-+−–:,\dijklnpt\s]+|\s?[^\W\d]\w*\s?|\.\.\.)\])
+    |(?P<less>(?:(?<=_[tkn])|(?<=[ₜₖₙ]))[-+−–][0-9](?![\w.]))
+    |(?P<dash>--)
+    |(?P<comment>(?<=[^\S\n])(?://|%)[^\S\n]+[^\W\d][\w ]*[.,;]?(?=\n|\Z))
     |(?P<missing>['"](?P<key>\w+)['"]\s+(?P<not>not\s+)?in\s+{_OWNER})
-    |(?P<beta>(?:{_OWNER}\.)?betas\[(?P<which>[01])\])
+    |(?P<beta>(?:{_OWNER}(?:\.|\[.))?betas(?:['"]\])?\[(?P<which>[01])\])
     |(?P<owned>{_OWNER}(?:\.(?P<attribute>\w+)|\[(?:'(?P<item>\w+)'|"(?P<text>\w+)")\]))
     |(?P<grad>(?P<of>[A-Za-z]\w*)(?:\.data)?\.grad\b)
     |(?P<mean>(?:E|RMS)\[(?P<what>[^\[\]\n]{{1,24}})\](?P<when>_\w+|_\{{[^{{}}\n]{{1,12}}\}}|[{LOWERED}]+)?)
+    |(?P<float>(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+-]?[0-9]+)?)[fF](?![\w(])
     |(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
     |(?P<raised>[{RAISED}]+)
-    |(?P<nabla>(?:(?:∇|\\nabla{_END})(?:_\{{?\\?\w+\}}?)?(?:\s*(?:\\?\w+(?=\()
-            |{_LOSS}(?:_[tki])?\s+(?=\(\s*{NAME}\s*\))|{_LOSS}\b))?
+    |(?P<nabla>(?:(?:∇|\\nabla{_END})(?:_\{{?\\?\w+\}}?)?(?:\s*(?:(?:\\?\w+|{_LOSS})(?:_\{{\w\}})?(?=\()
+            |{_LOSS}(?:_[tki])?\s+(?=\(\s*{NAME}\s*\))|{_LOSS}(?!\w)))?
             |grad(?:ient)?(?:_?{_LOSS})?(?=\(\s*{_FIRST}{NAME}\s*\)))
             (?:\(\s*{_FIRST}(?P<at>{NAME})\s*\))?
         |(?:∂|d){_LOSS}\s*/\s*(?:∂|d)(?:θ|theta|[wWxp])(?!\w)
-        |\\[dt]?frac\{{\\partial\s*[\w\\]+\}}\{{\\partial\s*[\w\\]+\}})
-    |(?P<sign>\\(?:cdot|times|odot|ast|leftarrow|gets|sqrt|[lr]vert){_END}|\\[dt]?frac\{{
-        |\*\*|//|<-|:=|[-+*/]=|[=!<>]=|[-+*/%^()\[\]{{}}|,;:.=<>←⟵≔−–×·⋅∗⊙∘÷≠≤≥√])
+        |\\[dt]?frac\{{\\partial\s*(?:[\w\\]+|{_LOSS})\}}\{{\\partial\s*[\w\\]+\}})
+    |(?P<sign>\\(?:cdot|times|odot|ast|leftarrow|gets|sqrt|[lr]vert|circ|oslash){_END}|\\[dt]?frac\s*\{{
+        |\*\*|//|<-|:=|[-+*/]=|[=!<>]=|[-+*/%^()\[\]{{}}|,;:.=<>←⟵≔−–×·⋅∗⊙∘÷⊘≠≤≥√])
     |(?P<swapped>(?P<stem>{NAME})(?P<power>\^[0-9tkn]|\^\{{[0-9tkn]\}}|[{RAISED}]+)
         (?P<below>_[0-9tkn](?!\w)|_\{{[^{{}}\n]{{1,12}}\}}|[{LOWERED}]+))
     |(?P<name>{NAME})""",
     re.VERBOSE,
 )
+_UNCLEAR: Mapping[str, str] = {
+    "root": "a root of another order: write (…)^(1/3)",
+    "index": "an index is a step's, as in v[t] and v[t-1], or i, j, k, l, p or key; a factor in "
+    "such brackets has '*' before it",
+    "dash": "twice less, or a dash? Write '-' once, or - (-x)",
+    "comment": "a comment, or a division? A comment begins with '#', a division stands in brackets",
+    "less": "a step's number, or a sum? Write v_{t-1}, or v_t - 1 with spaces",
+}
+"""What is read in two ways, by the group that finds it."""
 
 _SPELLED: Mapping[str, str] = {
     "^": "**",
     **dict.fromkeys("−–", "-"),
-    **dict.fromkeys((*"×·⋅∗⊙∘", r"\cdot", r"\times", r"\odot", r"\ast"), "*"),
-    "÷": "/",
+    **dict.fromkeys((*"×·⋅∗⊙∘", r"\cdot", r"\times", r"\odot", r"\ast", r"\circ"), "*"),
+    **dict.fromkeys(("÷", "⊘", r"\oslash"), "/"),
     **dict.fromkeys(("<-", ":=", *"←⟵≔", r"\leftarrow", r"\gets"), "="),
     "≠": "!=",
     "≤": "<=",
@@ -196,6 +212,8 @@ def _words(text: str) -> Iterator[Word]:
         if match is None:
             raise EquationError(f"{text[at]!r} means nothing in an update rule", text, at)
         kind = match.lastgroup or ""
+        if kind in _UNCLEAR:
+            raise EquationError(_UNCLEAR[kind], text, at)
         if match["missing"]:
             yield Word("word", f"{match['key']} is{' ' if match['not'] else ' not '}None", at, at)
         elif match["beta"]:
@@ -212,6 +230,8 @@ def _words(text: str) -> Iterator[Word]:
         elif match["at"]:
             name = _named(match["at"], text, match.start("at")).partition("__")[0]
             yield Word("nabla", f"{name}__grad", at, match.end())
+        elif match["float"]:
+            yield Word("number", match["float"], at, match.end())
         elif kind == "nabla":
             yield Word("nabla", "nabla", at, match.end())
         elif kind == "swapped":
@@ -224,7 +244,8 @@ def _words(text: str) -> Iterator[Word]:
         elif kind == "newline":
             yield Word("newline", "\n", at, match.end())
         elif kind != "space":
-            yield Word(kind, _SPELLED.get(match[0], match[0]), at, match.end())
+            sign = "".join(match[0].split())
+            yield Word(kind, _SPELLED.get(sign, sign), at, match.end())
         at = match.end()
     yield Word("newline", "\n", at, at)
 
@@ -293,6 +314,9 @@ class _Writer:
     def _opened(self, word: Word) -> str:
         if len(self.open) == MAX_NESTED:
             raise EquationError(f"more than {MAX_NESTED} brackets are open", self.text, word.at)
+        if word.text == self.last.text == "|" and self.open[-1:] == [("|", ")")]:
+            reason = "a norm is of all elements; what is read is done to each"
+            raise EquationError(reason, self.text, word.at)
         bracket, closing, spelling = _BRACKETS[word.text]
         denominator = word.text == "{" and self.last.text == "}" and not self.value
         self.open.append((closing, "))" if denominator else spelling))

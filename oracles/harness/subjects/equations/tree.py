@@ -29,8 +29,8 @@ def receiver(node: ast.AST) -> ast.Name | None:
     return node if isinstance(node, ast.Name) else None
 
 
-def lines(statements: Iterable[ast.stmt]) -> Iterator[Line]:
-    """All statements in the order of the text, those under conditions too."""
+def lines(statements: Iterable[ast.AST]) -> Iterator[Line]:
+    """All statements in the order of the text, those under conditions too; or formulas."""
     for statement in statements:
         if isinstance(statement, ast.If):
             yield _line(statement.test)
@@ -98,6 +98,30 @@ class Timed(ast.NodeTransformer):
         self.moved = moved
         self.earlier: set[str] = set()
         """Parameters that are read as they were one more step before: w_{t-1} beside w_{t+1}."""
+        self._check_order(found)
+
+    def _check_order(self, found: Iterable[Line]) -> None:
+        """Above the line that gives ``v_t`` a formula reads that one, and code the last step's.
+
+        It is code where that line makes it of itself: ``v_t = μ v_t + g_t``.
+        """
+        makers: dict[str, Line] = {}
+        for line in found:
+            for node in line.writes:
+                makers.setdefault(_parted(node)[0], line)
+        given: set[str] = set()
+        for line in found:
+            for node in line.reads:
+                name, tag = _parted(node)
+                now = tag == "new" or _time(tag) == self.now[name]
+                below = name in makers and name not in given
+                if now and below and node.id not in {x.id for x in makers[name].reads}:
+                    reason = (
+                        f"{self.source.written(node)} is read above the line that gives it: put "
+                        "that line above, or read what it was at the step before"
+                    )
+                    raise self.source.error(reason, node.lineno, node.col_offset)
+            given |= {_parted(node)[0] for node in line.writes}
 
     def visit_Name(self, node: ast.Name) -> ast.Name:
         name, tag = _parted(node)
