@@ -296,10 +296,10 @@ def test_each_file_around_the_step_is_asked_by_its_parts() -> None:
 
 def test_a_case_is_as_new_for_each_mutant(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a part has saved once it saves again: to ask whoever stands in its place by then."""
-    question = next(one for one in questions("SWALR") if one.name == RESUME)
+    question = next(one for one in questions("StepLR") if one.name == RESUME)
     case, place = drawn_of_part(question, 1)[0], next(iter(question.places()))
     assert not part_fails(question, case, place, None)
-    monkeypatch.setattr(torch.optim.swa_utils.SWALR, "state_dict", lambda scheduler: None)
+    monkeypatch.setattr(torch.optim.lr_scheduler.StepLR, "state_dict", lambda scheduler: None)
     assert part_fails(question, case, place, None)
 
 
