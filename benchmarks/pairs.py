@@ -2,7 +2,7 @@
 
 Every pair of a rule that can be combined is planted in code and asked for among what that rule can
 be. What comes out is the pair, or something simpler that is the same by all that is asked (told so,
-and listed), or anything else, which is an error. A few minutes.
+and listed), or that it makes no finite numbers, or anything else, which is an error. A few minutes.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from oracles.identification import identify
 from oracles.optimizers.registry import RULES
 from tests.support.planted import Planted
 
-RIGHT = ("named", "named among others", "simpler")
+RIGHT = ("named", "named among others", "simpler", "not finite")
 """What may be said of a pair."""
 
 
 def outcome(candidate: Candidate) -> str:
     """What is said of code that follows a candidate."""
-    fits = identify(Planted(candidate), [candidate.rule]).fits
+    found = identify(Planted(candidate), [candidate.rule])
+    fits = found.fits
     if not fits:
-        return "refused"
+        return "not finite" if "from step 1 on" in found.fault else "refused"
     if any(c.arguments for c in fits):
         return "other arguments"
     if all(c.names == candidate.names for c in fits):

@@ -504,6 +504,8 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         if not proof.fits and last.fits[0].arguments and sieve.margin is MARGINS[0]:
             sieve, last = _in_float32(readings, rules)
             proof, _ = proven(sieve, last)
+        if not proof.fits:
+            proof, _ = proven(sieve, sieve.with_one_more(last))
         if proof.fits:
             return _named(sieve, as_people_write(sieve, proof))
         return replace(unnamed, nearest=failed, sieve=sieve)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks import pairs
-from oracles.harness.candidates import Candidate, candidates
+from oracles.harness.candidates import Candidate, candidates, combined
 from oracles.harness.evidence.witnesses import Asked
 from oracles.harness.subjects.blackbox import Function
 from oracles.harness.subjects.foreign import ForeignOptimizer
@@ -70,6 +70,18 @@ PAIRS = [
         [c for c in candidates(rule, 2) if len(c.conventions) == 2], 4
     )
 ]
+
+
+LATE = [("Rprop", ("rprop_minus", "zero_grows")), ("Muon", ("cubic", "eps_added"))]
+"""Pairs of which one shows far off alone."""
+
+
+@pytest.mark.one_in(2)
+@pytest.mark.parametrize(("rule", "names"), LATE)
+def test_one_of_two_conventions_may_show_far_off_alone(rule: str, names: tuple[str, str]) -> None:
+    """What tells conventions apart is held by the other one as well."""
+    (pair,) = (c for c in combined(RULES[rule], 2) if c.names == {*names})
+    assert [str(c) for c in identify(Planted(pair), [rule]).fits] == [str(pair)]
 
 
 @pytest.mark.one_in(14)

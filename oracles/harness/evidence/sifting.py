@@ -189,6 +189,18 @@ class Sieve:
                 break
         return replace(found, fits=first.fits)
 
+    def with_one_more(self, found: Sifted) -> Sifted:
+        """Candidates of one more convention than those that fit, for which cases far off may speak.
+
+        Of ``eps_added`` beside another size of Muon's step nothing is seen but after one iteration.
+        """
+        more = Sifted()
+        for rule in {c.rule for c in found.fits if not c.arguments}:
+            own = [c.names for c in found.fits if c.rule is rule]
+            pool = combined(rule, 1 + min(map(len, own)))
+            more += self.sift(rule, [c for c in pool if any(names < c.names for names in own)])
+        return more
+
     def _for_sure(self, found: Sifted) -> Sifted:
         """Without what holds by its width alone: another rule gives the same, and does not hold."""
         left = (*found.fits, *found.open)
