@@ -130,6 +130,7 @@ class Translation:
             return f"no numbers: {self.refusal.reason}"
         numbers = [f"{name}={value!r}" for name, value in self.values.items()]
         numbers += [varying.formula for varying in self.schedules.values()]
+        numbers += [f"{name}={value!r} for biases" for name, value in self.vectors.items()]
         return f"{', '.join(dict.fromkeys(numbers))} ({'; '.join(self.range) or 'always'})"
 
 
@@ -502,9 +503,7 @@ def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
     names = [name for name in listens.names if _worth_telling(name, asked, reached)]
     varying = [n for n in names if len({getattr(h, n) for h in reached}) > 1 and not asked.lists]
     values = {
-        listens.names[name]: tuple(series) if len(set(series)) > 1 else series[0]
-        for name in names
-        if name not in varying and (series := [_typed(name, getattr(h, name)) for h in reached])
+        listens.names[name]: _told(_series(name, reached)) for name in names if name not in varying
     }
     wheres = speaks.where, listens.where
     return Translation(
@@ -512,7 +511,7 @@ def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
         listens,
         _joined(listens, values),
         {listens.names[name]: _varying(name, asked, found) for name in varying},
-        {listens.names[n]: value for e in found.entries for n, value in e.vectors.items()},
+        _vectors(asked, found, reached),
         (*found.ranges, *dict.fromkeys(where.words for where in wheres if where is not ALWAYS)),
         tuple(": ".join(filter(None, (e.formula, e.reason))) for e in found.entries),
         way=found,
@@ -555,6 +554,27 @@ def _varying(name: str, asked: Question, found: Way) -> Varying:
 
     formulas = (e.formula for e in found.entries if name in e.formula)
     return Varying(", then ".join(formulas), at)
+
+
+def _vectors(asked: Question, found: Way, reached: Schedule) -> dict[str, Any]:
+    """What parameters of at most one dimension are given instead: all numbers that differ.
+
+    A decay is told to be none, though nobody has said whether there is any.
+    """
+    names, instead = asked.listens.names, found.schedule(asked.schedule, vectors=True)
+    told = {name for entry in found.entries for name in entry.vectors}
+    told |= {n for n in names if _series(n, instead) != _series(n, reached)}
+    return {names[name]: _told(_series(name, instead)) for name in names if name in told}
+
+
+def _series(name: str, schedule: Schedule) -> tuple[Any, ...]:
+    """A number at each step, as a person types it."""
+    return tuple(_typed(name, getattr(h, name)) for h in schedule)
+
+
+def _told(series: tuple[Any, ...]) -> Any:
+    """One number where they are the same at each step."""
+    return series if len(set(series)) > 1 else series[0]
 
 
 def _joined(listens: Preset, values: dict[str, Any]) -> dict[str, Any]:

@@ -289,6 +289,7 @@ def _biases(rule: Rule) -> Iterator[Entry]:
         drops="bias_undecayed",
         adds=TORCHS,
         vectors={"weight_decay": 0},
+        without=frozenset({"inverse_strength"}),  # whose 0 weighs losses
         formula="weight_decay = 0 for biases and other parameters of at most one dimension",
         reason=BIASES,
     )

@@ -162,11 +162,15 @@ class Entry:
         """The manner that it leads to."""
         return (manner - {self.drops}) | ({self.adds} - {TORCHS})
 
-    def apply(self, schedule: Schedule, start: int = 1) -> list[Hyper]:
-        """The numbers that make up for it, of steps that are counted from ``start`` on."""
+    def apply(self, schedule: Schedule, start: int = 1, *, vectors: bool = False) -> list[Hyper]:
+        """The numbers that make up for it, of steps that are counted from ``start`` on.
+
+        With ``vectors`` those of parameters of at most one dimension.
+        """
         before = [schedule[0], *schedule]
+        instead = self.vectors if vectors else {}
         return [
-            h._replace(**self.change(h, last, t))
+            h._replace(**{**self.change(h, last, t), **instead})
             for t, (h, last) in enumerate(zip(schedule, before, strict=False), start)
         ]
 

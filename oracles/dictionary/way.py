@@ -21,11 +21,14 @@ class Way:
 
     entries: tuple[Entry, ...] = ()
 
-    def schedule(self, schedule: Schedule, start: int = 1) -> list[Hyper]:
-        """The numbers at its end, of steps that are counted from ``start`` on."""
+    def schedule(self, schedule: Schedule, start: int = 1, *, vectors: bool = False) -> list[Hyper]:
+        """The numbers at its end, of steps that are counted from ``start`` on.
+
+        With ``vectors`` those of parameters of at most one dimension.
+        """
         reached = list(schedule)
         for entry in self.entries:
-            reached = entry.apply(reached, start)
+            reached = entry.apply(reached, start, vectors=vectors)
         return reached
 
     def holds(self, schedule: Schedule) -> bool:

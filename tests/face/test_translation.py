@@ -31,7 +31,7 @@ from oracles.dictionary.losses import ADAPTIVE
 from oracles.dictionary.preset import spoken_as_adam
 from oracles.dictionary.refusing import refusal
 from oracles.dictionary.table import ENTRIES, REFUSALS
-from oracles.dictionary.way import way
+from oracles.dictionary.way import Way, way
 from oracles.drawing import Hyper
 from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
@@ -224,7 +224,7 @@ class TestEntries:
         tried = 0
         for rule, entry in OURS:
             bare = replace(entry, without=frozenset())
-            for name in sorted(entry.without):
+            for name in sorted(entry.without - OPTIMA):
                 if frozenset({name}) in company(rule, bare, SPOKEN if rule == "Adam" else ()):
                     tried += 1
                     assert any(self.breaks(rule, bare, name, seed) for seed in range(12)), (
@@ -276,9 +276,9 @@ class TestEntries:
 
 def manner(rule: Rule, rng: random.Random) -> Manner:
     """Some conventions that can be had at once."""
-    spoken = {"SGD": ["sum_loss"], "Adam": sorted(SPOKEN.keys() - OPTIMA)}.get(rule.name, [])
+    spoken = {"SGD": {"bias_undecayed", "sum_loss"}, "Adam": SPOKEN.keys() - OPTIMA}
     chosen: set[str] = set()
-    pool = [*(c.name for c in rule.conventions[1:]), *spoken]
+    pool = [*(c.name for c in rule.conventions[1:]), *sorted(spoken.get(rule.name, ()))]
     for name in rng.sample(pool, rng.choice((0, 1, 2, 2, 3))):
         if not any(taken(rule, name) & taken(rule, other) for other in chosen):
             chosen.add(name)
@@ -310,12 +310,42 @@ class TestWays:
         if found is None:
             _, _, example = refusal(rule.name, source, target, schedule)
             return "shown" if example else "unshown"
+        self.leads(rule, found, (source, target), schedule, rng)
+        return "held"
+
+    @staticmethod
+    def leads(
+        rule: Rule,
+        found: Way,
+        ends: tuple[Manner, Manner],
+        schedule: list[Hyper],
+        rng: random.Random,
+    ) -> None:
+        """To the same trajectories, of biases as well."""
+        source, target = ends
+        entries = [known(entry) for entry in found.entries]
+        matrices = any(entry.matrices for entry in found.entries)
         with mpmath.workprec(BITS):
             numbers, drew = lifted(rule, schedule), values(rule, rng)
-            expected = run(text(rule.name, source), numbers, drew, 2)
-            got = run(text(rule.name, target), found.schedule(numbers), drew, 2)
-            assert alike(expected, got), (source, target, [known(e) for e in found.entries])
-        return "held"
+            parted = "bias_undecayed" in source | target
+            for ndim in (1, 2) if parted and not matrices else (2,):
+                expected = run(text(rule.name, source), numbers, drew, ndim)
+                reached = found.schedule(numbers, vectors=ndim == 1)
+                got = run(text(rule.name, target), reached, drew, ndim)
+                assert alike(expected, got), (ndim, source, target, entries)
+
+    def test_a_rate_that_makes_up_for_a_decay_is_not_for_biases(self) -> None:
+        """From SGD's decays, without momentum, to the one that shrinks the step, and back."""
+        sgd, rng, tried = RULES["SGD"], random.Random(0), 0
+        schedule = [h._replace(momentum=F(0), maximize=False) for h in drawn(sgd, rng)]
+        known = frozenset(sgd.hyper()._fields)
+        for one, other in [*((f, "decay_after_lr") for f in FORMS), ("decay_after_lr", FORMS[0])]:
+            ends = side("SGD", one) | {"bias_undecayed"}, side("SGD", other)
+            if called(sgd, one) is None or (found := way("SGD", *ends, schedule, known)) is None:
+                continue
+            tried += 1
+            self.leads(sgd, found, ends, schedule, rng)
+        assert tried > 6
 
     @pytest.mark.one_in(4)
     @pytest.mark.parametrize("rule", ENTRIES)
@@ -452,6 +482,34 @@ class TestNumbers:
         given = {"weight_decay": 0.5, "batch_size": 5}
         found = translate(given, "SGD/batch_scaled+bias_undecayed", "SGD")
         assert (found.values, found.vectors) == ({"weight_decay": 0.1}, {"weight_decay": 0})
+
+    @pytest.mark.parametrize(
+        ("source", "target", "values", "vectors"),
+        [  # Of w = 1 and g = 1 a bias is 1 − 1/2 with either.
+            ("SGD/decay_after_lr+bias_undecayed", "torch.SGD", (0.375, 2 / 3), (0.5, 0)),
+            ("sklearn.SGDRegressor", "SGD/decay_after_lr", (2 / 3, 0.375), (0.5, 0)),
+        ],
+    )
+    def test_a_decay_that_changes_the_rate_leaves_that_of_biases(
+        self, source: str, target: str, values: tuple[float, ...], vectors: tuple[float, ...]
+    ) -> None:
+        """Matrices: lr/(1 − 1/4) and λ(1 − 1/4), or the other way round."""
+        names = "lr", "weight_decay"
+        found = translate({"lr": 0.5, "weight_decay": 0.5}, source, target)
+        assert tuple(found.values[name] for name in names) == values
+        assert tuple(found.vectors[name] for name in names) == vectors
+        assert f"lr={found.vectors['lr']!r} for biases" in str(found)
+
+    def test_biases_that_differ_in_nothing_that_can_be_typed(self) -> None:
+        given = {"eta0": 0.5, "alpha": 0}
+        found = translate(given, "sklearn.SGDRegressor", "tf.train.GradientDescentOptimizer")
+        assert (found.values, found.vectors) == ({"learning_rate": 0.5}, {})
+
+    def test_biases_of_an_objective(self) -> None:
+        """They are left out of ½|w|², whatever weighs the losses: λ = 1/(4/2), and 0."""
+        given = {"C": 0.5, "batch_size": 4}
+        found = translate(given, "sklearn.LogisticRegression", "torch.SGD")
+        assert (found.values, found.vectors) == ({"weight_decay": 0.5}, {"weight_decay": 0})
 
     def test_usual_names(self) -> None:
         got = numbers("SGD/batch_scaled", "SGD", learning_rate=0.5, wd=1, n=4)
