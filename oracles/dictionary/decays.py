@@ -83,12 +83,14 @@ NO_MOMENTUM = off("momentum")
 
 
 def called(rule: Rule, form: str) -> str | None:
-    """The convention that is that form of decay in a rule; None if it has none.
+    """The convention that is that form of decay in a rule, or is spoken; None if it has none.
 
     >>> called(RULES["Adam"], "decoupled_lr"), called(RULES["Adam"], COUPLED)
     ('decoupled_lr', '')
     >>> called(RULES["Muon"], "decoupled_lr"), called(RULES["Muon"], "decoupled_batch_scaled")
     ('', 'batch_scaled')
+    >>> called(RULES["SGD"], "switched"), called(RULES["Adam"], "sum_loss")
+    (None, 'sum_loss')
     """
     if form == rule.torch.name:
         return TORCHS

@@ -209,6 +209,7 @@ class Refusal:
 
     Attributes:
         rules: by name; empty for all.
+        where: under which numbers it is the reason.
         one, other: the conventions, either of which may be asked for the other.
         reason: why, in a sentence.
         folk: what is done instead, from one to other, and holds in some limit at best.
@@ -221,6 +222,7 @@ class Refusal:
     other: str
     reason: str
     rules: frozenset[str] = frozenset()
+    where: Range = ALWAYS
     folk: Change = same
     saying: str = "the same numbers"
     back: Change = same
