@@ -525,7 +525,7 @@ def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
         listens,
         _joined(listens, values),
         {listens.names[name]: _varying(name, asked, found) for name in varying},
-        _vectors(asked, found, reached),
+        _vectors(asked, found),
         (*found.ranges, *dict.fromkeys(where.words for where in wheres if where is not ALWAYS)),
         tuple(": ".join(filter(None, (e.formula, e.reason))) for e in found.entries),
         way=found,
@@ -573,12 +573,13 @@ def _varying(name: str, asked: Question, found: Way) -> Varying:
     return Varying(", then ".join(formulas), at)
 
 
-def _vectors(asked: Question, found: Way, reached: Schedule) -> dict[str, Any]:
+def _vectors(asked: Question, found: Way) -> dict[str, Any]:
     """What parameters of at most one dimension are given instead: all numbers that differ.
 
     A decay is told to be none, though nobody has said whether there is any.
     """
-    names, instead = asked.listens.names, found.schedule(asked.schedule, vectors=True)
+    names, reached = asked.listens.names, found.schedule(asked.schedule)
+    instead = found.schedule(asked.schedule, vectors=True)
     told = {name for entry in found.entries for name in entry.vectors}
     told |= {n for n in names if _series(n, instead) != _series(n, reached)}
     return {names[name]: _told(_series(name, instead)) for name in names if name in told}

@@ -472,6 +472,7 @@ class TestNumbers:
     def test_torch_s_switch(self) -> None:
         got = numbers("torch.AdamW", "torch.Adam", lr=0.5)
         assert got == {"lr": 0.5, "weight_decay": 0.01, "decoupled_weight_decay": True}
+        assert translate({"lr": 0.5}, "torch.AdamW", "torch.Adam").vectors == {}
         got = numbers("torch.Adam", "torch.AdamW", weight_decay=0.5, decoupled_weight_decay=True)
         assert got == {"weight_decay": 0.5}
 
