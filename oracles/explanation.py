@@ -196,7 +196,7 @@ def explain(rule: str | Rule, convention: str | None = None) -> Explanation:
     w = 2, g = 1, lr=1, weight_decay=0.5, batch_size=2: torch 0, batch_scaled 0.5
     """
     if not isinstance(rule, Rule):
-        if rule not in ALL:
+        if rule not in [*ALL]:  # what is no name may have no hash
             allowed = f"{', '.join(ALL)}; schedules and parts of the loop by explain_schedule"
             raise ValueError(unknown(f"rule={rule!r} is not known", rule, ALL, allowed))
         rule = ALL[rule]

@@ -156,7 +156,7 @@ def explain_schedule(name: str, timing: str | None = None) -> ScheduleExplanatio
     >>> print(explain_schedule("GradScaler", "floor_of_one").others[0].equation)
     s = max(βs, 1)
     """
-    if name not in LOOP:
+    if name not in [*LOOP]:  # what is no name may have no hash
         raise ValueError(unknown(f"schedule={name!r} is not known", name, LOOP))
     if name in KNOWN:
         return _of_schedule(KNOWN[name], timing)

@@ -9,10 +9,11 @@ Numbers are rational as long as no root is taken of them: 0.1 (1 − 0.9) is 0.0
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ class Translation:
     refusal: Refused | None = None
     way: Way = field(default_factory=Way)
 
-    def holds(self, values: Mapping[str, Any]) -> bool:
+    def holds(self, values: Mapping[str, Any] | None) -> bool:
         """Whether it would hold under other values of the source: its range, as a predicate.
 
         >>> found = translate({"weight_decay": 0.5}, "SGD/decoupled_lr", "SGD")
@@ -118,7 +119,9 @@ class Translation:
         asked = Question(self.source, self.target, heard(self.source, values))
         if self.refusal is not None or asked.unseen or not self.way.holds(asked.schedule):
             return False
-        return self.target.where.holds(self.way.schedule(asked.schedule))
+        if self.way.end(self.source.base, asked.manner) not in self.target.manners:
+            return False
+        return not _refusing(self.target, self.way.schedule(asked.schedule))
 
     def __bool__(self) -> bool:
         """Whether there is one."""
@@ -130,6 +133,7 @@ class Translation:
             return f"no numbers: {self.refusal.reason}"
         numbers = [f"{name}={value!r}" for name, value in self.values.items()]
         numbers += [varying.formula for varying in self.schedules.values()]
+        numbers += [f"{name}={value!r} for biases" for name, value in self.vectors.items()]
         return f"{', '.join(dict.fromkeys(numbers))} ({'; '.join(self.range) or 'always'})"
 
 
@@ -246,12 +250,13 @@ def _candidate(who: Candidate) -> Preset:
     return replace(spoken, heard=who.heard, needs=needs)
 
 
-def translate(values: Mapping[str, Any], source: Speaker, target: Speaker) -> Translation:
+def translate(values: Mapping[str, Any] | None, source: Speaker, target: Speaker) -> Translation:
     """The numbers that do in one convention what others do in another.
 
     Args:
         values: what one has: ``lr``, ``momentum``, ``weight_decay``, ``batch_size``, ..., by the
-            source's own names, torch's or any usual one. A list has one value for each step.
+            source's own names, torch's or any usual one. A list has one value for each step; None
+            is none.
         source: whose numbers they are.
         target: whose numbers are wanted.
 
@@ -266,7 +271,6 @@ def translate(values: Mapping[str, Any], source: Speaker, target: Speaker) -> Tr
     >>> print(translate(numbers, "SGD/decoupled_lr", "torch.SGD").refusal.example)
     w = 1, g = 1: w is 0.89 after step 1, and 0.899 with the numbers carried over
     """
-    refuse_unmapped(values=values)
     speaks, listens = speaker(source), speaker(target)
     if listens.heard:
         raise ValueError(f"{listens} cannot be told what it acts with; allowed: as a source")
@@ -343,10 +347,13 @@ class Question:
         """Whether torch's decoupled_weight_decay is on.
 
         Raises:
-            ValueError: it is, beside another decay.
+            ValueError: it is, beside another decay, or at some steps only.
         """
-        on = getattr(self.acting[0], "decoupled_weight_decay", False)
-        rule = self.speaks.base
+        series = [getattr(h, "decoupled_weight_decay", False) for h in self.acting]
+        if len(set(series)) > 1:
+            told = f"decoupled_weight_decay={series} is not allowed"
+            raise ValueError(f"{told}; allowed: True or False, the same at each step")
+        on, rule = series[0], self.speaks.base
         for name in sorted(self.speaks.manner) if on else ():
             if taken(rule, name) & taken(rule, "switched"):
                 both = f"{name} and decoupled_weight_decay=True of {rule.name}"
@@ -392,18 +399,24 @@ def _looking_ahead(h: Hyper) -> Hyper:
     return h._replace(nesterov=False) if idle else h
 
 
-def heard(speaks: Preset, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values under torch's names, as exact numbers; lists as tuples of them.
+def heard(speaks: Preset, values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Values under torch's names, as exact numbers; lists as tuples of them; None is no values.
 
     >>> heard(speaker("SGD"), {"learning_rate": 0.5, "m": 32})
     {'lr': Fraction(1, 2), 'batch_size': Fraction(32, 1)}
 
     Raises:
+        TypeError: the values are no dict.
         ValueError: a name is not known, or a value is no number.
     """
+    refuse_unmapped(values=values)
+    values = values or {}
     off = {own for own, default in speaks.defaults.items() if default is None}
     plain = {name: v for name, v in values.items() if not (v is None and name in off)}
     for name, members in speaks.tuples.items():
+        for twice in plain.keys() & set(members) if name in plain else ():
+            told = f"{twice!r} is part of {name!r}, which is given, too"
+            raise ValueError(f"{told}; allowed: one of them")
         if name in plain:
             plain |= _members(name, members, plain.pop(name))
     own = {theirs: name for name, theirs in speaks.names.items()}
@@ -463,7 +476,9 @@ def _said(value: Any) -> str:
 
 def _is_list(value: Any) -> Any:
     """Whether it has one value for each step; an array without dimensions is one number."""
-    return isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1)
+    if isinstance(value, str | bytes | bytearray | Set | Mapping):  # text, or nothing in an order
+        return False
+    return isinstance(value, Iterable) and getattr(value, "ndim", 1)
 
 
 def exact(name: str, value: Any) -> Any:
@@ -475,7 +490,7 @@ def exact(name: str, value: Any) -> Any:
     Raises:
         ValueError: it is no finite number.
     """
-    if isinstance(value, bool | str | Fraction) or value is None:
+    if isinstance(value, bool | str | bytes | bytearray | Fraction) or value is None:
         return value
     if isinstance(value, np.bool_):
         return bool(value)
@@ -497,14 +512,12 @@ def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
         h._replace(decoupled_weight_decay=True) if switched else h
         for h in found.schedule(asked.schedule)
     ]
-    if why := _untypable(listens, reached) or _elsewhere(listens, reached):
+    if why := _refusing(listens, reached):
         return Translation(speaks, listens, refusal=Refused(why))
-    names = [name for name in listens.names if _worth_telling(name, asked, reached)]
+    names = [name for name in listens.names if _worth_telling(name, asked, found, reached)]
     varying = [n for n in names if len({getattr(h, n) for h in reached}) > 1 and not asked.lists]
     values = {
-        listens.names[name]: tuple(series) if len(set(series)) > 1 else series[0]
-        for name in names
-        if name not in varying and (series := [_typed(name, getattr(h, name)) for h in reached])
+        listens.names[name]: _told(_series(name, reached)) for name in names if name not in varying
     }
     wheres = speaks.where, listens.where
     return Translation(
@@ -512,7 +525,7 @@ def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
         listens,
         _joined(listens, values),
         {listens.names[name]: _varying(name, asked, found) for name in varying},
-        {listens.names[n]: value for e in found.entries for n, value in e.vectors.items()},
+        _vectors(asked, found),
         (*found.ranges, *dict.fromkeys(where.words for where in wheres if where is not ALWAYS)),
         tuple(": ".join(filter(None, (e.formula, e.reason))) for e in found.entries),
         way=found,
@@ -550,11 +563,36 @@ def _varying(name: str, asked: Question, found: Way) -> Varying:
     """A number that is another one at each step."""
 
     def at(t: int) -> float:
+        given: Any = t
+        if not isinstance(given, Integral) or t < 1:
+            raise ValueError(f"t={t!r} is not allowed; allowed: whole numbers, 1 or more")
         before = asked.schedule[:1] * min(t, 2)
         return float(getattr(found.schedule(before, max(t - 1, 1))[-1], name))
 
     formulas = (e.formula for e in found.entries if name in e.formula)
     return Varying(", then ".join(formulas), at)
+
+
+def _vectors(asked: Question, found: Way) -> dict[str, Any]:
+    """What parameters of at most one dimension are given instead: all numbers that differ.
+
+    A decay is told to be none, though nobody has said whether there is any.
+    """
+    names, reached = asked.listens.names, found.schedule(asked.schedule)
+    instead = found.schedule(asked.schedule, vectors=True)
+    told = {name for entry in found.entries for name in entry.vectors}
+    told |= {n for n in names if _series(n, instead) != _series(n, reached)}
+    return {names[name]: _told(_series(name, instead)) for name in names if name in told}
+
+
+def _series(name: str, schedule: Schedule) -> tuple[Any, ...]:
+    """A number at each step, as a person types it."""
+    return tuple(_typed(name, getattr(h, name)) for h in schedule)
+
+
+def _told(series: tuple[Any, ...]) -> Any:
+    """One number where they are the same at each step."""
+    return series if len(set(series)) > 1 else series[0]
 
 
 def _joined(listens: Preset, values: dict[str, Any]) -> dict[str, Any]:
@@ -565,17 +603,21 @@ def _joined(listens: Preset, values: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _worth_telling(name: str, asked: Question, reached: Schedule) -> bool:
-    """Whether a number was given or made, or the target's default would be another."""
+def _worth_telling(name: str, asked: Question, found: Way, reached: Schedule) -> bool:
+    """Whether a number was given or made, or the target's default would be another.
+
+    Of one that nobody knows: whether that default is none that could be meant.
+    """
     if name in UNTYPED | asked.listens.silent or name in asked.speaks.silent - asked.given.keys():
         return False
     made = [getattr(h, name) for h in reached] != [getattr(h, name) for h in asked.schedule]
     if name in asked.given or made:
         return True
-    if name not in asked.known:
-        return False
     default = exact(name, asked.listens.default(name))
-    return name not in asked.listens.known or any(getattr(h, name) != default for h in reached)
+    differs = any(getattr(h, name) != default for h in reached)
+    if name in asked.known:
+        return differs or name not in asked.listens.known
+    return differs and found.fixes(name, default, asked.schedule)
 
 
 def _untypable(listens: Preset, reached: Schedule) -> str | None:
@@ -593,6 +635,11 @@ def _untypable(listens: Preset, reached: Schedule) -> str | None:
     for why in filter(None, map(listens.base.constraint, typed)):
         return f"{listens} would have to take what torch does not allow: {why}"
     return None
+
+
+def _refusing(listens: Preset, reached: Schedule) -> str | None:
+    """Why a target is not to be given these numbers, if it is not."""
+    return _untypable(listens, reached) or _elsewhere(listens, reached)
 
 
 def _strangers(asked: Question) -> Refused:

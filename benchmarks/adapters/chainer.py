@@ -23,6 +23,9 @@ with warnings.catch_warnings():
     import chainer
 
 HOOK = "WeightDecay"
+OFF = {HOOK: None}
+"""Without the hook nothing decays."""
+
 RATES = ("lr", "alpha")
 """What a learning rate is called; RMSprop's alpha is none."""
 
@@ -52,7 +55,7 @@ def _start(make: Callable[..., Any], parameters: Arrays, values: Mapping[str, An
 
 def _optimizer(name: str, **options: Any) -> FrameworkOptimizer:
     make = getattr(chainer.optimizers, name)
-    return FrameworkOptimizer(f"chainer.{name}", partial(_start, make), make, **options)
+    return FrameworkOptimizer(f"chainer.{name}", partial(_start, make), make, beside=OFF, **options)
 
 
 OPTIMIZERS = (

@@ -42,6 +42,7 @@ class FrameworkOptimizer:
         name: ``framework.Optimizer``, one of :data:`ARGUMENTS`.
         start: what makes one.
         signature: whose defaults are its own.
+        beside: by its own name, defaults of what the signature leaves out.
         above_zero: by torch's name, what it refuses to have at 0, and is given the least number
             instead, which no sum notices.
         biased: what makes one whose vectors are biases, where ``start`` does not.
@@ -52,6 +53,7 @@ class FrameworkOptimizer:
     name: str
     start: Start
     signature: Callable[..., Any]
+    beside: Mapping[str, Any] = field(default_factory=dict)
     above_zero: frozenset[str] = frozenset()
     biased: Start | None = None
     always: Mapping[str, Any] = field(default_factory=dict)
@@ -71,7 +73,8 @@ class FrameworkOptimizer:
     def defaults(self) -> dict[str, Any]:
         """What it takes where nothing is given, by its own name; None is off."""
         parameters = inspect.signature(self.signature).parameters
-        found = {own: parameters[own].default for own in self.names.values() if own in parameters}
+        found = dict(self.beside)
+        found |= {own: parameters[own].default for own in self.names.values() if own in parameters}
         for name, members in parameters.items():
             if isinstance(members.default, list):
                 found |= {f"{name}[{i}]": value for i, value in enumerate(members.default)}

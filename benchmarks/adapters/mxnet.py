@@ -6,6 +6,7 @@ What keeps its state in float32 (AdaGrad, AdaDelta, RMSProp) is left out.
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -43,9 +44,13 @@ def _array(values: Any) -> Any:
     return mxnet.nd.array(values, dtype=values.dtype)
 
 
+DECAY = {"wd": inspect.signature(mxnet.optimizer.Optimizer).parameters["wd"].default}
+"""What all of them hand on to what they are made of."""
+
+
 def _optimizer(name: str) -> FrameworkOptimizer:
     make = getattr(mxnet.optimizer, name)
-    return FrameworkOptimizer(f"mxnet.{name}", partial(_start, make), make)
+    return FrameworkOptimizer(f"mxnet.{name}", partial(_start, make), make, beside=DECAY)
 
 
 OPTIMIZERS = tuple(map(_optimizer, ("SGD", "NAG", "Adam", "Adamax", "Nadam")))

@@ -43,6 +43,8 @@ def _run(options: argparse.Namespace) -> int:
     from oracles.reports.translation import as_json, lines, listed
     from oracles.translation import translate
 
+    if options.list and options.json:
+        raise Usage("--list is text; --json is for numbers: --from WHO --to WHO NAME=VALUE --json")
     if options.list:
         print("\n".join(shown(line, sys.stdout, " " * 6) for line in listed()))
         return 0

@@ -83,12 +83,14 @@ NO_MOMENTUM = off("momentum")
 
 
 def called(rule: Rule, form: str) -> str | None:
-    """The convention that is that form of decay in a rule; None if it has none.
+    """The convention that is that form of decay in a rule, or is spoken; None if it has none.
 
     >>> called(RULES["Adam"], "decoupled_lr"), called(RULES["Adam"], COUPLED)
     ('decoupled_lr', '')
     >>> called(RULES["Muon"], "decoupled_lr"), called(RULES["Muon"], "decoupled_batch_scaled")
     ('', 'batch_scaled')
+    >>> called(RULES["SGD"], "switched"), called(RULES["Adam"], "sum_loss")
+    (None, 'sum_loss')
     """
     if form == rule.torch.name:
         return TORCHS
@@ -289,6 +291,7 @@ def _biases(rule: Rule) -> Iterator[Entry]:
         drops="bias_undecayed",
         adds=TORCHS,
         vectors={"weight_decay": 0},
+        without=frozenset({"inverse_strength"}),  # whose 0 weighs losses
         formula="weight_decay = 0 for biases and other parameters of at most one dimension",
         reason=BIASES,
     )

@@ -162,11 +162,15 @@ class Entry:
         """The manner that it leads to."""
         return (manner - {self.drops}) | ({self.adds} - {TORCHS})
 
-    def apply(self, schedule: Schedule, start: int = 1) -> list[Hyper]:
-        """The numbers that make up for it, of steps that are counted from ``start`` on."""
+    def apply(self, schedule: Schedule, start: int = 1, *, vectors: bool = False) -> list[Hyper]:
+        """The numbers that make up for it, of steps that are counted from ``start`` on.
+
+        With ``vectors`` those of parameters of at most one dimension.
+        """
         before = [schedule[0], *schedule]
+        instead = self.vectors if vectors else {}
         return [
-            h._replace(**self.change(h, last, t))
+            h._replace(**{**self.change(h, last, t), **instead})
             for t, (h, last) in enumerate(zip(schedule, before, strict=False), start)
         ]
 
@@ -205,6 +209,7 @@ class Refusal:
 
     Attributes:
         rules: by name; empty for all.
+        where: under which numbers it is the reason.
         one, other: the conventions, either of which may be asked for the other.
         reason: why, in a sentence.
         folk: what is done instead, from one to other, and holds in some limit at best.
@@ -217,6 +222,7 @@ class Refusal:
     other: str
     reason: str
     rules: frozenset[str] = frozenset()
+    where: Range = ALWAYS
     folk: Change = same
     saying: str = "the same numbers"
     back: Change = same

@@ -176,13 +176,28 @@ def _looking_ahead() -> Iterator[Entry]:
             yield from alike("SGD", name, off(part))
 
 
+AHEAD = Range("nesterov=True", lambda schedule: any(h.nesterov for h in schedule))
+STOPPED = Range(
+    "nesterov=False, lr is 0",
+    lambda schedule: not AHEAD.holds(schedule) and any(h.lr == 0 for h in schedule),
+)
+
 REFUSALS = (
     Refusal(
         rules=frozenset({"SGD"}),
         one="lr_in_velocity",
         other=TORCHS,
+        where=AHEAD,
         reason="torch's look-ahead takes the same momentum as its buffer, so that no momentum of a "
         "step makes up for another learning rate in both",
+    ),
+    Refusal(
+        rules=frozenset({"SGD"}),
+        one="lr_in_velocity",
+        other=TORCHS,
+        where=STOPPED,
+        reason="the velocity holds steps and torch's buffer gradients, which the ratio of a step's "
+        "lr to that of the one before makes up for; where lr is 0 there is none",
     ),
     Refusal(
         rules=frozenset({"SGD"}),

@@ -8,7 +8,7 @@ from itertools import combinations
 from types import MappingProxyType
 from typing import Any
 
-from oracles.dictionary.decays import FORMS, OWN_NAMES
+from oracles.dictionary.decays import FORMS, OWN_NAMES, called
 from oracles.dictionary.entry import ALWAYS, SPOKEN, Manner, Range, taken
 from oracles.drawing import Hyper
 from oracles.optimizers.registry import RULES
@@ -60,8 +60,7 @@ class Preset:
         known = set(self.base.hyper()._fields)
         for name in sorted({*self.names, *self.always, *self.silent} - known):
             raise ValueError(f"{self.name} has {name!r}; allowed: {', '.join(sorted(known))}")
-        for name in sorted(self.manner - SPOKEN.keys()):
-            self.base.convention(name)
+        refuse_unknown(self.base, self.manner)
 
     def __str__(self) -> str:
         return f"{self.name} ({self.seen})" if self.seen else self.name
@@ -140,6 +139,17 @@ def spoken_as_adam(names: Manner) -> Manner:
     return names | {"decoupled_lr"}
 
 
+def refuse_unknown(rule: Rule, names: Manner) -> None:
+    """Check names of conventions.
+
+    Raises:
+        ValueError: a rule has not all of them.
+    """
+    for name in sorted(names):
+        if name not in SPOKEN or called(rule, name) != name:
+            rule.convention(name)
+
+
 def convention(rule: str, names: Manner = frozenset(), name: str = "") -> Preset:
     """A rule with conventions, under torch's names.
 
@@ -149,8 +159,7 @@ def convention(rule: str, names: Manner = frozenset(), name: str = "") -> Preset
     Raises:
         ValueError: there is no such convention, or two are of one line.
     """
-    for one in sorted(names - SPOKEN.keys()):
-        RULES[rule].convention(one)
+    refuse_unknown(RULES[rule], names)
     for one, other in combinations(sorted(names), 2):
         if taken(RULES[rule], one) & taken(RULES[rule], other):
             told = f"{one} and {other} of {rule} are different lines in one place"

@@ -50,10 +50,12 @@ def _alone(rule: str, side: str) -> Manner:
     return frozenset({side if name is None else name}) - {TORCHS}
 
 
-def _concerning(rule: str, source: Manner, target: Manner) -> Iterator[tuple[Refusal, str, str]]:
-    """The refusals that two manners meet, with the side that either has."""
+def _concerning(
+    rule: str, source: Manner, target: Manner, schedule: Schedule
+) -> Iterator[tuple[Refusal, str, str]]:
+    """The refusals that two manners meet under these numbers, with the side that either has."""
     for found in REFUSALS:
-        if found.rules and rule not in found.rules:
+        if (found.rules and rule not in found.rules) or not found.where.holds(schedule):
             continue
         one, other = (_side(rule, found, manner) for manner in (source, target))
         if one is not None and other is not None and one != other:
@@ -75,7 +77,7 @@ def refusal(rule: str, source: Manner, target: Manner, schedule: Schedule) -> To
     >>> print(example)
     w = 1, g = 1: w is 0.25 after step 1, and 0.375 with the numbers carried over
     """
-    for found, one, other in _concerning(rule, source, target):
+    for found, one, other in _concerning(rule, source, target, schedule):
         mine, theirs = _alone(rule, one), _alone(rule, other)
         if way(rule, mine, theirs, schedule) is None:
             there = one == found.one

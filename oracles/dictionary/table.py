@@ -26,4 +26,4 @@ REFUSALS: Sequence[Refusal] = (
     *squares.REFUSALS,
     *losses.REFUSALS,
 )
-"""No two are about the same conventions of a rule."""
+"""No two are about the same conventions of a rule under the same numbers."""

@@ -13,6 +13,7 @@ from oracles.dictionary.entry import Entry, Manner, Schedule
 from oracles.dictionary.table import ENTRIES
 from oracles.drawing import Hyper
 from oracles.optimizers.registry import RULES
+from oracles.rule import Rule
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,14 @@ class Way:
 
     entries: tuple[Entry, ...] = ()
 
-    def schedule(self, schedule: Schedule, start: int = 1) -> list[Hyper]:
-        """The numbers at its end, of steps that are counted from ``start`` on."""
+    def schedule(self, schedule: Schedule, start: int = 1, *, vectors: bool = False) -> list[Hyper]:
+        """The numbers at its end, of steps that are counted from ``start`` on.
+
+        With ``vectors`` those of parameters of at most one dimension.
+        """
         reached = list(schedule)
         for entry in self.entries:
-            reached = entry.apply(reached, start)
+            reached = entry.apply(reached, start, vectors=vectors)
         return reached
 
     def holds(self, schedule: Schedule) -> bool:
@@ -36,6 +40,22 @@ class Way:
                 return False
             reached = entry.apply(reached)
         return True
+
+    def fixes(self, name: str, value: Any, schedule: Schedule) -> bool:
+        """Whether it leads nowhere with another value of a number, or to where it leads anyway."""
+        other = [h._replace(**{name: value}) for h in schedule]
+        if not self.holds(other):
+            return True
+        ends = zip(self.schedule(other), self.schedule(schedule), strict=True)
+        return all(getattr(one, name) == getattr(h, name) for one, h in ends)
+
+    def end(self, rule: Rule, manner: Manner) -> Manner | None:
+        """The manner to which it leads from one; None if it does not lead from there."""
+        for entry in self.entries:
+            if not entry.fits(rule, manner):
+                return None
+            manner = entry.after(manner)
+        return manner
 
     @cached_property
     def ranges(self) -> tuple[str, ...]:

@@ -33,7 +33,8 @@ def _numbers(found: Translation) -> list[str]:
         told.append(f"{name}: {varying.formula}: {shown}")
     for name, value in found.vectors.items():
         told.append(f"{name} = {value} for biases and other parameters of at most one dimension")
-    told = told or ["nothing to type: the defaults are the same"]
+    same = "the defaults are the same" if found.source.known else "no number was given"
+    told = told or [f"nothing to type: {same}"]
     told.append(f"holds: {'; '.join(found.range) or 'always'}")
     return told + [f"why: {why}" for why in found.why]
 

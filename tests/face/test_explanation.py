@@ -173,6 +173,10 @@ def test_what_is_not_known_is_refused() -> None:
         explain("Adamm")
     with pytest.raises(ValueError, match="SGD has no convention 'none'; allowed: coupled"):
         explain("SGD", "none")
+    names: Any = ["SGD"]
+    for door, what in ((explain, "rule"), (explain_schedule, "schedule")):
+        with pytest.raises(ValueError, match=rf"{what}=\['SGD'\] is not known.*; allowed: "):
+            door(names)
 
 
 def test_a_rule_of_one_s_own_is_explained() -> None:

@@ -103,6 +103,17 @@ class TestOfAFrameworkOfOurs:
         assert (row.rule, row.conventions, row.decays_biases) == ("SGD", (), True)
         assert row.defaults == {"weight_decay": 0.25, "momentum": None}
 
+    def test_what_its_signature_leaves_out(self) -> None:
+        """MXNet's wd, which is handed on, and Chainer's hook, without which nothing decays."""
+        ours = replace(OURS, beside={"nesterov": False, "momentum": 0.5})
+        assert ours.defaults == {"weight_decay": 0.25, "momentum": None, "nesterov": False}
+        handed: dict[str, dict[str, Any]] = {
+            "mxnet.SGD": {"wd": 0.0},
+            "chainer.SGD": {"WeightDecay": None},
+        }
+        rows = {row.name: row for row in SEEN}
+        assert all(d.items() <= rows[name].defaults.items() for name, d in handed.items())
+
     def test_what_it_always_acts_with_is_seen_and_carried_over(self) -> None:
         """Without a switch it looks ahead; chainer's AMSGrad is such a one."""
 

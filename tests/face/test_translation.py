@@ -28,10 +28,11 @@ from oracles.dictionary.decays import FORMS, OWN_NAMES, called
 from oracles.dictionary.entry import SPOKEN, Entry, Manner, Refusal, same, taken
 from oracles.dictionary.frameworks import PRESETS
 from oracles.dictionary.losses import ADAPTIVE
+from oracles.dictionary.momenta import STOPPED
 from oracles.dictionary.preset import spoken_as_adam
 from oracles.dictionary.refusing import refusal
 from oracles.dictionary.table import ENTRIES, REFUSALS
-from oracles.dictionary.way import way
+from oracles.dictionary.way import Way, way
 from oracles.drawing import Hyper
 from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
@@ -224,7 +225,7 @@ class TestEntries:
         tried = 0
         for rule, entry in OURS:
             bare = replace(entry, without=frozenset())
-            for name in sorted(entry.without):
+            for name in sorted(entry.without - OPTIMA):
                 if frozenset({name}) in company(rule, bare, SPOKEN if rule == "Adam" else ()):
                     tried += 1
                     assert any(self.breaks(rule, bare, name, seed) for seed in range(12)), (
@@ -276,9 +277,9 @@ class TestEntries:
 
 def manner(rule: Rule, rng: random.Random) -> Manner:
     """Some conventions that can be had at once."""
-    spoken = {"SGD": ["sum_loss"], "Adam": sorted(SPOKEN.keys() - OPTIMA)}.get(rule.name, [])
+    spoken = {"SGD": {"bias_undecayed", "sum_loss"}, "Adam": SPOKEN.keys() - OPTIMA}
     chosen: set[str] = set()
-    pool = [*(c.name for c in rule.conventions[1:]), *spoken]
+    pool = [*(c.name for c in rule.conventions[1:]), *sorted(spoken.get(rule.name, ()))]
     for name in rng.sample(pool, rng.choice((0, 1, 2, 2, 3))):
         if not any(taken(rule, name) & taken(rule, other) for other in chosen):
             chosen.add(name)
@@ -310,12 +311,42 @@ class TestWays:
         if found is None:
             _, _, example = refusal(rule.name, source, target, schedule)
             return "shown" if example else "unshown"
+        self.leads(rule, found, (source, target), schedule, rng)
+        return "held"
+
+    @staticmethod
+    def leads(
+        rule: Rule,
+        found: Way,
+        ends: tuple[Manner, Manner],
+        schedule: list[Hyper],
+        rng: random.Random,
+    ) -> None:
+        """To the same trajectories, of biases as well."""
+        source, target = ends
+        entries = [known(entry) for entry in found.entries]
+        matrices = any(entry.matrices for entry in found.entries)
         with mpmath.workprec(BITS):
             numbers, drew = lifted(rule, schedule), values(rule, rng)
-            expected = run(text(rule.name, source), numbers, drew, 2)
-            got = run(text(rule.name, target), found.schedule(numbers), drew, 2)
-            assert alike(expected, got), (source, target, [known(e) for e in found.entries])
-        return "held"
+            parted = "bias_undecayed" in source | target
+            for ndim in (1, 2) if parted and not matrices else (2,):
+                expected = run(text(rule.name, source), numbers, drew, ndim)
+                reached = found.schedule(numbers, vectors=ndim == 1)
+                got = run(text(rule.name, target), reached, drew, ndim)
+                assert alike(expected, got), (ndim, source, target, entries)
+
+    def test_a_rate_that_makes_up_for_a_decay_is_not_for_biases(self) -> None:
+        """From SGD's decays, without momentum, to the one that shrinks the step, and back."""
+        sgd, rng, tried = RULES["SGD"], random.Random(0), 0
+        schedule = [h._replace(momentum=F(0), maximize=False) for h in drawn(sgd, rng)]
+        known = frozenset(sgd.hyper()._fields)
+        for one, other in [*((f, "decay_after_lr") for f in FORMS), ("decay_after_lr", FORMS[0])]:
+            ends = side("SGD", one) | {"bias_undecayed"}, side("SGD", other)
+            if called(sgd, one) is None or (found := way("SGD", *ends, schedule, known)) is None:
+                continue
+            tried += 1
+            self.leads(sgd, found, ends, schedule, rng)
+        assert tried > 6
 
     @pytest.mark.one_in(4)
     @pytest.mark.parametrize("rule", ENTRIES)
@@ -364,9 +395,11 @@ def side(rule: str, name: str) -> Manner:
 )
 def test_what_is_done_instead_breaks(rule: str, told: Refusal) -> None:
     """Where there is no way, one at least, enclosures show that the usual numbers do not do."""
-    on = ON.get(told.one, {"nesterov": False})
+    on = {"nesterov": False} if told.where is STOPPED else ON.get(told.one, {"nesterov": False})
     on = {name: value for name, value in on.items() if name in RULES[rule].hyper()._fields}
     schedule = [h._replace(**on) for h in drawn(RULES[rule], random.Random(0))]
+    if told.where is STOPPED:
+        schedule[1] = schedule[1]._replace(lr=F(0))
     sides = side(rule, told.one), side(rule, told.other)
     refused = [
         (told.saying, sides) if forth else (told.said_back, sides[::-1]) for forth in (True, False)
@@ -439,6 +472,7 @@ class TestNumbers:
     def test_torch_s_switch(self) -> None:
         got = numbers("torch.AdamW", "torch.Adam", lr=0.5)
         assert got == {"lr": 0.5, "weight_decay": 0.01, "decoupled_weight_decay": True}
+        assert translate({"lr": 0.5}, "torch.AdamW", "torch.Adam").vectors == {}
         got = numbers("torch.Adam", "torch.AdamW", weight_decay=0.5, decoupled_weight_decay=True)
         assert got == {"weight_decay": 0.5}
 
@@ -452,6 +486,35 @@ class TestNumbers:
         given = {"weight_decay": 0.5, "batch_size": 5}
         found = translate(given, "SGD/batch_scaled+bias_undecayed", "SGD")
         assert (found.values, found.vectors) == ({"weight_decay": 0.1}, {"weight_decay": 0})
+
+    @pytest.mark.parametrize(
+        ("source", "target", "values", "vectors"),
+        [  # Of w = 1 and g = 1 a bias is 1 − 1/2 with either.
+            ("SGD/decay_after_lr+bias_undecayed", "torch.SGD", (0.375, 2 / 3), (0.5, 0)),
+            ("sklearn.SGDRegressor", "SGD/decay_after_lr", (2 / 3, 0.375), (0.5, 0)),
+        ],
+        ids=range(2),
+    )
+    def test_a_decay_that_changes_the_rate_leaves_that_of_biases(
+        self, source: str, target: str, values: tuple[float, ...], vectors: tuple[float, ...]
+    ) -> None:
+        """Matrices: lr/(1 − 1/4) and λ(1 − 1/4), or the other way round."""
+        names = "lr", "weight_decay"
+        found = translate({"lr": 0.5, "weight_decay": 0.5}, source, target)
+        assert tuple(found.values[name] for name in names) == values
+        assert tuple(found.vectors[name] for name in names) == vectors
+        assert f"lr={found.vectors['lr']!r} for biases" in str(found)
+
+    def test_biases_that_differ_in_nothing_that_can_be_typed(self) -> None:
+        given = {"eta0": 0.5, "alpha": 0}
+        found = translate(given, "sklearn.SGDRegressor", "tf.train.GradientDescentOptimizer")
+        assert (found.values, found.vectors) == ({"learning_rate": 0.5}, {})
+
+    def test_biases_of_an_objective(self) -> None:
+        """They are left out of ½|w|², whatever weighs the losses: λ = 1/(4/2), and 0."""
+        given = {"C": 0.5, "batch_size": 4}
+        found = translate(given, "sklearn.LogisticRegression", "torch.SGD")
+        assert (found.values, found.vectors) == ({"weight_decay": 0.5}, {"weight_decay": 0})
 
     def test_usual_names(self) -> None:
         got = numbers("SGD/batch_scaled", "SGD", learning_rate=0.5, wd=1, n=4)
@@ -552,6 +615,12 @@ class TestNumbers:
         with pytest.raises(ValueError, match=allowed):
             translate({"lr": 0.5}, looped(account(), limits="; this holds on 4 rows"), "SGD")
 
+    def test_a_decay_that_is_off_where_nothing_is_given(self) -> None:
+        """MXNet's wd is 0, and nothing decays without Chainer's hook; scikit-learn's alpha is."""
+        for source, rate in (("mxnet.SGD", "learning_rate"), ("chainer.SGD", "lr")):
+            got = numbers(source, "sklearn.MLPRegressor(sgd)", **{rate: 0.5, "batch_size": 4})
+            assert got["alpha"] == 0
+
     def test_where_it_holds_is_said(self) -> None:
         ahead = {"lr": 0.1, "momentum": 0.9, "nesterov": True}
         found = translate(ahead, "SGD/lr_in_velocity", "SGD")
@@ -560,6 +629,42 @@ class TestNumbers:
         assert found.holds({**ahead, "lr": [0.1, 0.1]})
         assert not found.holds({**ahead, "lr": [0.1, 0.05]})
         assert translate({"lr": 0.1}, "SGD/batch_scaled", "SGD").range == ("weight_decay=0",)
+
+    def test_it_holds_with_the_switch_that_it_is_for(self) -> None:
+        """And with numbers that can be typed."""
+        given = {"lr": 0.5, "weight_decay": 0.25, DECOUPLED: True}
+        found = translate(given, "torch.Adam", "torch.AdamW")
+        assert found.holds({**given, "weight_decay": 0.125})
+        assert not found.holds({**given, DECOUPLED: False})
+        assert translate({"lr": 0.5}, "torch.Adam", "Adam").holds(given)
+        found = translate({"lr": 0.5, "amsgrad": True}, "torch.Adam", "chainer.AMSGrad")
+        assert found and not found.holds({"lr": 0.5})
+
+    @pytest.mark.parametrize(
+        ("source", "target", "rest"),
+        [
+            # Without decay; Keras decays by 0.004, optax by 0.0001.
+            ("mxnet.Adam", "keras.AdamW", {"weight_decay": 0}),
+            ("mxnet.Adamax", "optax.adamaxw", {"weight_decay": 0}),
+            ("chainer.SGD", "sklearn.MLPRegressor(sgd)", {"alpha": 0, "momentum": 0}),
+            # Who has not said whether there is any.
+            ("Adam", "torch.AdamW", {"weight_decay": 0}),
+            ("Adam/decay_ignored", "torch.AdamW", {"weight_decay": 0}),
+            # Paddle's momentum is 0.9, and a decay is two only without any.
+            ("SGD/decoupled_lr", "paddle.Momentum", {"momentum": 0}),
+            # What may be anything: 0.9 is as good as another.
+            ("SGD", "paddle.Momentum", {}),
+            ("Adam/decoupled_lr", "torch.AdamW", {}),
+        ],
+        ids=range(8),
+    )
+    def test_what_a_way_rests_on_is_told_where_the_default_is_another(
+        self, source: str, target: str, rest: dict[str, Any]
+    ) -> None:
+        given = {PRESETS[source].names["lr"] if source in PRESETS else "lr": 0.5}
+        found = translate(given, source, target)
+        names = ("weight_decay", "alpha", "momentum")
+        assert {name: found.values[name] for name in names if name in found.values} == rest
 
 
 class TestBadCalls:
@@ -606,14 +711,54 @@ class TestBadCalls:
             ({}, "SGD/batch_scaled+decoupled", "SGD", "batch_scaled and decoupled of SGD are"),
             ({}, "keras.Lion", "SGD", "allowed: keras.SGD, keras.SGD(regularizers.L2), keras.Adam"),
             ({}, "mxnet.NAG", "SGD", "mxnet.NAG (mxnet 1.9.1) fits no known combination"),
+            (
+                {DECOUPLED: [True, False], "weight_decay": 0.1},
+                "torch.Adam",
+                "torch.AdamW",
+                "decoupled_weight_decay=[True, False] is not allowed; allowed: True or False, the",
+            ),
+            (
+                {"betas": (0.9, 0.99), "beta1": 0.8},
+                "torch.Adam",
+                "Adam",
+                "'beta1' is part of 'betas', which is given, too; allowed: one of them",
+            ),
+            ({"lr": b"1"}, "SGD", "SGD", "lr=b'1' is not allowed; allowed: finite numbers"),
+            ({"lr": {0.1}}, "SGD", "SGD", "lr={0.1} is not allowed; allowed: finite numbers"),
+            ({"lr": {0.1: 1}}, "SGD", "SGD", "lr={0.1: 1} is not allowed; allowed: finite"),
+            ({"betas": {0.9, 0.5}}, "Adam", "Adam", "is not allowed; allowed: 2 numbers, (beta1"),
         ],
-        ids=range(25),
+        ids=range(31),
     )
     def test_what_is_off_is_named(
         self, values: dict[str, Any], source: str, target: str, said: str
     ) -> None:
         with pytest.raises(ValueError, match=re.escape(said)):
             translate(values, source, target)
+
+    @pytest.mark.parametrize("name", ["switched", "decoupled_batch_scaled"])
+    def test_what_some_rules_call_a_decay_is_no_convention_of_others(self, name: str) -> None:
+        """Adam has them; AdamW and Muon call the second one batch_scaled."""
+        for rule in RULES.keys() - {"Adam"} - ({"NAdam", "RAdam"} if name == "switched" else set()):
+            with pytest.raises(ValueError, match=f"{rule} has no convention '{name}'"):
+                translate({"lr": 0.1}, f"{rule}/{name}", rule)
+        assert translate({"lr": 0.1, "wd": 0.1, "m": 1}, f"Adam/{name}", "torch.AdamW")
+
+    def test_no_values_are_none(self) -> None:
+        found = translate(None, "torch.SGD", "SGD")
+        assert found.values == translate({}, "torch.SGD", "SGD").values
+        assert found.holds(None)
+        text: Any = "lr"
+        for off in (found.holds, lambda values: translate(values, "SGD", "SGD")):
+            with pytest.raises(TypeError, match=r"values='lr' is no dict; allowed: values=\{"):
+                off(text)
+
+    @pytest.mark.parametrize("t", [0, -1, 1.5, "1", None])
+    def test_a_step_that_there_is_not(self, t: Any) -> None:
+        varying = translate({"eps": 0.6, "beta2": 0.64}, "Adam/eps_hat", "torch.Adam").schedules
+        told = f"t={t!r} is not allowed; allowed: whole numbers, 1 or more"
+        with pytest.raises(ValueError, match=re.escape(told)):
+            varying["eps"].at(t)
 
     def test_what_is_off_is_given_as_nothing(self) -> None:
         """As Keras' weight_decay is where nobody gives it."""
@@ -716,6 +861,19 @@ class TestRefused:
         found = translate(fewer, "SGD/batch_scaled", sklearn)
         assert found and not found.holds({**fewer, "m": 1})
 
+    def test_why_a_velocity_of_steps_is_none_of_gradients(self) -> None:
+        """Because of the look-ahead, or of a rate without a ratio; w = 1, g = 1, -1 by hand."""
+        given = {"lr": [0.5, 0, 0.5], "momentum": 0.5}
+        told = translate(given, "SGD/lr_in_velocity", "SGD").refusal
+        assert told and told.example
+        assert "where lr is 0 there is none" in told.reason
+        assert (told.example.expected[1], told.example.got[1]) == (0.25, 0.5)
+        told = translate({**given, "nesterov": True}, "SGD/lr_in_velocity", "SGD").refusal
+        assert told and "look-ahead" in told.reason
+        given["momentum"] = [0.5, 0, 0.5]
+        told = translate(given | {"lr": [0.5, 0.25, 0.5]}, "SGD/lr_in_velocity", "SGD").refusal
+        assert told and "momentum is not switched on or off" in told.reason
+
     def test_rules_that_are_strangers(self) -> None:
         found = translate({"lr": 0.5}, "SGD", "Adam")
         assert found.refusal is not None
@@ -789,6 +947,7 @@ class TestDoor:
             ("--from", "SGD", "--to", "SGD", "lr=0.1,"),
             ("--from", "SGD", "--to", "SGD", "lr=nan"),
             ("--from", "Muon", "--to", "Muon", "adjust_lr_fn=mine"),
+            ("--from", "SGD/switched", "--to", "torch.SGD", "lr=0.1"),
         ],
     )
     def test_a_call_that_is_off(
@@ -800,6 +959,22 @@ class TestDoor:
         assert said.err.startswith("oracles: ")
         assert all(a.partition("=")[0] in said.err for a in arguments if "=" in a)
         assert "--convention" not in said.err  # which nobody has typed
+
+    @pytest.mark.parametrize(
+        ("source", "told"),
+        [("SGD", "no number was given"), ("tinygrad.AdamW", "the defaults are the same")],
+    )
+    def test_nothing_to_type(
+        self, source: str, told: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Nobody knows the numbers of a rule: no defaults are said to be the same."""
+        target = {"SGD": "torch.SGD", "tinygrad.AdamW": "torch.AdamW"}[source]
+        assert called_as("--from", source, "--to", target) == 0
+        assert capsys.readouterr().out.splitlines()[0] == f"nothing to type: {told}"
+
+    def test_the_list_is_text(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert called_as("--list", "--json") == 2
+        assert "--list is text" in json.loads(capsys.readouterr().out)["error"]
 
     def test_the_list_has_all_entries(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert called_as("--list") == 0
