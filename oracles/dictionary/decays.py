@@ -21,10 +21,12 @@ from oracles.dictionary.entry import (
     Refusal,
     alike,
     both,
+    constant,
     off,
     same,
 )
 from oracles.drawing import Hyper
+from oracles.numerics import Scalar
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
@@ -124,14 +126,25 @@ def _none(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
     return {"weight_decay": 0}
 
 
+def _rest(h: Hyper) -> Scalar:
+    """What decay leaves of w."""
+    return 1 - h.lr * h.weight_decay
+
+
 def _in_one(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
-    rest = 1 - h.lr * h.weight_decay
-    return {"lr": h.lr * rest, "weight_decay": h.weight_decay / rest}
+    return {"lr": h.lr * _rest(h), "weight_decay": h.weight_decay / _rest(h)}
 
 
 def _in_two(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
-    rest = 1 - h.lr * h.weight_decay
-    return {"lr": h.lr / rest, "weight_decay": h.weight_decay * rest}
+    return {"lr": h.lr / _rest(h), "weight_decay": h.weight_decay * _rest(h)}
+
+
+def _in_one_of_two(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
+    return {**_in_one(h, before, t), "lambd": h.lambd / _rest(h)}
+
+
+def _in_two_of_two(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
+    return {**_in_two(h, before, t), "lambd": h.lambd * _rest(h)}
 
 
 DECAYED_OTHERWISE: Manner = frozenset({"decay_before_rms"})
@@ -220,27 +233,28 @@ AT_ONCE: tuple[Row, ...] = (
 )
 """What holds in SGD, which remembers nothing without momentum."""
 
-WITH_THE_STEP: tuple[Row, ...] = (
-    (
-        "decay_after_lr",
-        COUPLED,
-        _in_one,
-        "lr = lr(1 − lr·λ), weight_decay = λ/(1 − lr·λ)",
-        both(NO_MOMENTUM, WHOLE),
-        LR,
-        "decay after the step shrinks the step, too: (1 − γλ)(w − γg)",
-    ),
-    (
-        COUPLED,
-        "decay_after_lr",
-        _in_two,
-        "lr = lr/(1 − lr·λ), weight_decay = λ(1 − lr·λ)",
-        both(NO_MOMENTUM, WHOLE),
-        LR,
-        "decay after the step shrinks the step, too: (1 − γλ)(w − γg)",
-    ),
+IN_STEPS: Manner = frozenset(
+    {"lr_in_velocity", "lr_in_buffer", "lr_ignored", "lr_remembered", "lambd_unscaled"}
 )
-"""The same under another learning rate, which makes up for a step that shrinks, too."""
+"""Steps that are no multiple of the learning rate: it is in what they remember, or nowhere."""
+
+SHRUNK = "decay after the step shrinks the step, too: (1 − γλ)(w − γu)"
+ONE = "lr = lr(1 − lr·λ), weight_decay = λ/(1 − lr·λ)"
+TWO = "lr = lr/(1 − lr·λ), weight_decay = λ(1 − lr·λ)"
+WITH_THE_STEP: tuple[Row, ...] = (
+    ("decay_after_lr", "decoupled_lr", _in_one, ONE, WHOLE, LR, SHRUNK),
+    ("decoupled_lr", "decay_after_lr", _in_two, TWO, WHOLE, LR, SHRUNK),
+)
+"""The same under another learning rate, which makes up for a step u that shrinks, too."""
+
+STILL = both(constant("lr", "weight_decay"), WHOLE)
+ONE_OF_TWO, TWO_OF_TWO = f"{ONE}, lambd = ℓ/(1 − lr·λ)", f"{TWO}, lambd = ℓ(1 − lr·λ)"
+LAMBD = (*LR, "lambd")
+WITH_LAMBD: tuple[Row, ...] = (
+    ("decay_after_lr", "decoupled_lr", _in_one_of_two, ONE_OF_TWO, STILL, LAMBD, SHRUNK),
+    ("decoupled_lr", "decay_after_lr", _in_two_of_two, TWO_OF_TWO, STILL, LAMBD, SHRUNK),
+)
+"""In ASGD, whose step follows the rate of the step before, and shrinks w by lambd times it."""
 
 
 def _entries(
@@ -314,7 +328,9 @@ def entries() -> Iterator[Entry]:
         yield from _entries(rule, PAIRS)
         if rule.name == "SGD":
             yield from _entries(rule, AT_ONCE)
-            yield from _entries(rule, WITH_THE_STEP, DECAYED_OTHERWISE | IN_PART)
+        if rule.name != "Adafactor":
+            after = WITH_LAMBD if rule.name == "ASGD" else WITH_THE_STEP
+            yield from _entries(rule, after, IN_PART | IN_STEPS)
         if rule.name == "Adam":
             yield from _unflipped()
         yield from _without_any(rule)
@@ -333,45 +349,71 @@ ADAPTIVE = frozenset(RULES) - {"SGD", "ASGD", "Muon", "Rprop", "SparseAdam"}
 """Rules that divide by a root of squares."""
 
 INSTEAD = (
-    "; what no number does, a line does: p.mul_(1 - lr * λ) before the step is decoupled decay, "
+    "; what no number does, a line does: p.mul_(1 - lr * λ) {} the step is decoupled decay, "
     "p.grad.add_(p, alpha=λ) is coupled decay"
 )
-REMEMBERED = (
-    "coupled decay is part of what the momentum remembers, decoupled decay is not; they end at the "
-    "same optimum with weight_decay·(1 − momentum), and get there by other ways" + INSTEAD
+REMEMBERED = "coupled decay is part of what the momentum remembers, decoupled decay is not"
+OPTIMA = (
+    "; they end at the same optimum with weight_decay·(1 − momentum), and get there by other ways"
 )
 ADAPTED = (
     "coupled decay is divided by the root of the squares, so that where gradients are large there "
-    "is hardly any; decoupled decay is not, and no one number is both" + INSTEAD
+    "is hardly any; decoupled decay is not, and no one number is both"
 )
+ORDERS = (("decoupled_lr", "before"), ("decay_after_lr", "after"))
+"""Decoupled decay, and on which side of the step."""
+
 REFUSALS = (
     Refusal(
         rules=frozenset({"SGD"}),
         one="decoupled_lr",
         other=COUPLED,
-        reason=REMEMBERED,
+        reason=REMEMBERED + OPTIMA + INSTEAD.format("before"),
         folk=_optimum,
         saying="weight_decay = λ(1 − momentum)",
         back=_no_optimum,
         said_back="weight_decay = λ/(1 − momentum)",
     ),
-    Refusal(rules=ADAPTIVE, one="decoupled_lr", other=COUPLED, reason=ADAPTED),
     Refusal(
-        rules=frozenset({"ASGD", "Muon"}),
-        one="decoupled_lr",
-        other=COUPLED,
-        reason="coupled decay goes through all that the rule makes of a gradient, decoupled decay "
-        "goes by it",
-    ),
-    Refusal(
+        rules=frozenset({"SGD"}),
         one="decay_after_lr",
         other=COUPLED,
-        reason="a decay after the step shrinks the step as well, which nothing before it does",
+        reason=REMEMBERED + INSTEAD.format("after"),
+    ),
+    *(
+        Refusal(rules=ADAPTIVE, one=one, other=COUPLED, reason=ADAPTED + INSTEAD.format(side))
+        for one, side in ORDERS
+    ),
+    *(
+        Refusal(
+            rules=frozenset({"ASGD", "Muon"}),
+            one=one,
+            other=COUPLED,
+            reason="coupled decay goes through all that the rule makes of a gradient, decoupled "
+            "decay goes by it",
+        )
+        for one, _ in ORDERS
     ),
     Refusal(
+        rules=frozenset(RULES) - {"ASGD", "Adafactor"},
         one="decay_after_lr",
         other="decoupled_lr",
-        reason="a decay after the step shrinks the step as well, which nothing before it does",
+        reason="where lr times weight_decay is 1 nothing is left of w after the step, nor of the "
+        "step; a decay before it leaves the step",
+    ),
+    Refusal(
+        rules=frozenset({"ASGD"}),
+        one="decay_after_lr",
+        other="decoupled_lr",
+        reason="a decay after the step shrinks the step as well, which follows the rate of the "
+        "step before: another lr makes up for that only while lr and weight_decay are constant",
+    ),
+    Refusal(
+        rules=frozenset({"Adafactor"}),
+        one="decay_after_lr",
+        other="decoupled_lr",
+        reason="a decay after the step shrinks the step as well, and its rate is min(lr, 1/√t), "
+        "for which no one lr makes up once 1/√t is below lr",
     ),
     Refusal(
         one="decoupled_sign_flipped",

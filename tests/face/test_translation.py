@@ -378,6 +378,7 @@ ON: dict[str, dict[str, Any]] = {
     "nesterov_undecayed": AHEAD,
     "nesterov_squared": AHEAD,
     "sum_loss": AHEAD,
+    "decay_after_lr": {"lr": F(1, 2), "weight_decay": F(2)},
     "decay_sign_flipped": {"maximize": True},
     "decoupled_sign_flipped": {"maximize": True},
     "amsgrad_corrected": {"amsgrad": True},
@@ -481,6 +482,25 @@ class TestNumbers:
         given = {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.02}
         got = numbers("SGD/ema_momentum+decoupled_lr", "SGD/decoupled_lr", **given)
         assert got == {"lr": 0.01, "momentum": 0.9, "weight_decay": 0.2}
+
+    def test_a_decay_after_the_step(self) -> None:
+        """(1 − c)(w − γu) is (1 − c)w − γ(1 − c)u, c = γλ: 1/2·3/4 and 1/2 / (3/4)."""
+        given = {"lr": 0.5, "weight_decay": 0.5}
+        once = {"lr": 0.375, "weight_decay": 2 / 3}
+        switched = {**once, DECOUPLED: True}
+        assert numbers("Adam/decay_after_lr", "AdamW", **given).items() >= once.items()
+        assert numbers("Adam/decay_after_lr", "torch.Adam", **given) == switched
+        assert numbers("Muon/decay_after_lr", "torch.Muon", **given) == once
+        momentum = numbers("SGD/decay_after_lr", "SGD/decoupled_lr", **given, momentum=0.9)
+        assert momentum == {**once, "momentum": 0.9}
+        back = numbers("torch.AdamW", "Adam/decay_after_lr", lr=0.375, weight_decay=F(2, 3))
+        assert {name: back[name] for name in given} == given
+        varying = numbers("Adam/decay_after_lr", "torch.AdamW", lr=[0.5, 1], weight_decay=0.5)
+        assert varying == {"lr": (0.375, 0.5), "weight_decay": (2 / 3, 1.0)}
+        onnx = numbers("onnx.Adam(post)", "torch.AdamW", R=0.5, norm_coefficient_post=0.2)
+        assert (onnx["lr"], onnx["weight_decay"]) == (0.4, 0.5)
+        asgd = numbers("ASGD/decay_after_lr", "ASGD/decoupled_lr", **given, lambd=0.75)
+        assert asgd == {**once, "lambd": 1.0}
 
     def test_biases(self) -> None:
         given = {"weight_decay": 0.5, "batch_size": 5}
@@ -848,6 +868,30 @@ class TestRefused:
         assert told.refusal and "optax.sgd (optax 0.2.8) was not seen" in told.refusal.reason
         assert not translate({"learning_rate": 1}, "optax.sgd", "torch.SGD").holds(given)
         assert translate({"lr": 0.5, "momentum": [0, 0.9]}, "torch.SGD", "SGD")
+
+    def test_a_decay_after_the_step_that_leaves_nothing(self) -> None:
+        """Or that turns w and the step, for which torch takes no rate."""
+        source = "Adam/decay_after_lr"
+        for lr, said in ((2, "where lr times weight_decay is 1"), (4, "lr=-4.0 is negative")):
+            told = translate({"lr": lr, "weight_decay": 0.5}, source, "torch.AdamW").refusal
+            assert told and said in told.reason
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("RMSprop", "divided by the root of the squares, .*p.mul_.* after the step"),
+            ("SGD", "part of what the momentum remembers, .*p.mul_.* after the step"),
+            ("Adafactor", r"its rate is min\(lr, 1/√t\)"),
+            ("ASGD", "goes through all that the rule makes of a gradient"),
+        ],
+    )
+    def test_a_decay_after_the_step_where_there_is_no_decoupled_one(
+        self, name: str, said: str
+    ) -> None:
+        given = {"lr": 0.5, "weight_decay": 0.5}
+        given |= {"momentum": 0.9} if name == "SGD" else {}
+        told = translate(given, f"{name}/decay_after", f"torch.{name}").refusal
+        assert told and re.search(said, told.reason)
 
     def test_a_decay_that_stops_at_zero(self) -> None:
         """Of w = 3 and g = 1/4, at γ = 2 and λ = 1, SGDRegressor makes −1/2 and torch −7/2."""

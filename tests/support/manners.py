@@ -86,6 +86,9 @@ MEETING: dict[str, Schedules] = {
     **{f"{name}=0": _put(**{name: F(0)}) for name in OFF},
     **{f"{name}=False": _put(**{name: False}) for name in SWITCHES},
     **{f"while {name} is constant": _held(name) for name in STEADY},
+    "while lr and weight_decay are constant": lambda schedule: _held("lr")(
+        _held("weight_decay")(schedule)
+    ),
     "batch_size=1": _put(batch_size=F(1)),
     "initial_accumulator_value=0.1": _put(initial_accumulator_value=F(1, 10)),
     "momentum_decay=1": _put(momentum_decay=F(1)),
