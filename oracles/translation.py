@@ -9,7 +9,7 @@ Numbers are rational as long as no root is taken of them: 0.1 (1 − 0.9) is 0.0
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -21,7 +21,7 @@ import numpy as np
 from oracles.dictionary.counterexample import Example, parting, text
 from oracles.dictionary.entry import ALWAYS, Manner, Schedule, taken
 from oracles.dictionary.frameworks import PRESETS, SEEN
-from oracles.dictionary.preset import UNTYPED, Preset, convention
+from oracles.dictionary.preset import UNTYPED, UNUSED, Preset, convention
 from oracles.dictionary.refusing import SAME, refusal
 from oracles.dictionary.way import Way, way
 from oracles.drawing import Hyper
@@ -132,7 +132,8 @@ class Translation:
         if self.refusal:
             return f"no numbers: {self.refusal.reason}"
         numbers = [f"{name}={value!r}" for name, value in self.values.items()]
-        numbers += [varying.formula for varying in self.schedules.values()]
+        formulas = [varying.formula for varying in self.schedules.values()]
+        numbers += [f for f in formulas if not any(f != g and f in g for g in formulas)]
         numbers += [f"{name}={value!r} for biases" for name, value in self.vectors.items()]
         return f"{', '.join(dict.fromkeys(numbers))} ({'; '.join(self.range) or 'always'})"
 
@@ -281,10 +282,15 @@ def translate(values: Mapping[str, Any] | None, source: Speaker, target: Speaker
         return Translation(speaks, listens, refusal=_strangers(asked))
     if asked.unseen:
         return Translation(speaks, listens, refusal=Refused(asked.unseen))
+    answers = []
     for wanted in listens.manners:
         found = way(speaks.base.name, asked.manner, wanted, asked.schedule, asked.known)
         if found is not None:
-            return _answer(asked, found, switched="switched" in wanted)
+            answers.append(_answer(asked, found, switched="switched" in wanted))
+            if answers[-1]:
+                return answers[-1]
+    if answers:
+        return answers[0]
     if (why := _untypable(listens, asked.schedule)) is not None:
         return Translation(speaks, listens, refusal=Refused(why))
     told = refusal(speaks.base.name, asked.manner, listens.manner, asked.schedule)
@@ -333,8 +339,9 @@ class Question:
         ]
         if self.speaks.framework:
             schedule = list(map(_looking_ahead, schedule))
-        for why in filter(None, map(base.constraint, map(as_typed, schedule))):
-            raise ValueError(f"{self.speaks}: {why}")
+        for h in map(as_typed, schedule):
+            if why := self.speaks.too_large(h) or base.constraint(h):
+                raise ValueError(f"{self.speaks}: {why}")
         return schedule
 
     @cached_property
@@ -519,14 +526,15 @@ def _answer(asked: Question, found: Way, *, switched: bool) -> Translation:
     values = {
         listens.names[name]: _told(_series(name, reached)) for name in names if name not in varying
     }
-    wheres = speaks.where, listens.where
+    unused = [UNUSED[name] for name, _, _ in _untaken(listens, reached)]
+    wheres = [w.words for w in (speaks.where, listens.where, *unused) if w is not ALWAYS]
     return Translation(
         speaks,
         listens,
         _joined(listens, values),
         {listens.names[name]: _varying(name, asked, found) for name in varying},
         _vectors(asked, found),
-        (*found.ranges, *dict.fromkeys(where.words for where in wheres if where is not ALWAYS)),
+        tuple(dict.fromkeys((*found.ranges, *wheres))),
         tuple(": ".join(filter(None, (e.formula, e.reason))) for e in found.entries),
         way=found,
     )
@@ -569,8 +577,17 @@ def _varying(name: str, asked: Question, found: Way) -> Varying:
         before = asked.schedule[:1] * min(t, 2)
         return float(getattr(found.schedule(before, max(t - 1, 1))[-1], name))
 
-    formulas = (e.formula for e in found.entries if name in e.formula)
-    return Varying(", then ".join(formulas), at)
+    return Varying(", then ".join(_formulas(name, found)), at)
+
+
+def _formulas(name: str, found: Way) -> list[str]:
+    """Those that a number comes of, itself or by what they need."""
+    needed, formulas = {name}, []
+    for entry in reversed(found.entries):
+        if needed & entry.changed:
+            needed |= set(entry.needs)
+            formulas.append(entry.formula)
+    return formulas[::-1]
 
 
 def _vectors(asked: Question, found: Way) -> dict[str, Any]:
@@ -620,20 +637,28 @@ def _worth_telling(name: str, asked: Question, found: Way, reached: Schedule) ->
     return differs and found.fixes(name, default, asked.schedule)
 
 
-def _untypable(listens: Preset, reached: Schedule) -> str | None:
-    """What the target cannot be told, or its rule does not allow."""
+def _untaken(listens: Preset, reached: Schedule) -> Iterator[tuple[str, Any, Any]]:
+    """What the target takes no argument for: name, as what it acts, and not what."""
     for name in reached[0]._fields:
         if name in {*listens.names, *UNTYPED, *listens.silent, *listens.ignored}:
             continue
         acts = exact(name, listens.default(name))
         for value in {getattr(h, name) for h in reached} - {acts}:
+            yield name, acts, value
+
+
+def _untypable(listens: Preset, reached: Schedule) -> str | None:
+    """What the target cannot be told, or its rule does not allow."""
+    for name, acts, value in _untaken(listens, reached):
+        if name not in UNUSED or not UNUSED[name].holds(reached):
             return f"{listens} takes no {name} and acts as with {plain(acts)}, not {plain(value)}"
     typed = list(map(as_typed, reached))
     for name in reached[0]._fields:
         if any(getattr(h, name) in (math.inf, -math.inf) for h in typed):
             return f"{name} would be larger than any float"
-    for why in filter(None, map(listens.base.constraint, typed)):
-        return f"{listens} would have to take what torch does not allow: {why}"
+    for whose, refuses in (("it", listens.too_large), ("torch", listens.base.constraint)):
+        for why in filter(None, map(refuses, typed)):
+            return f"{listens} would have to take what {whose} does not allow: {why}"
     return None
 
 

@@ -8,6 +8,7 @@ place, and says which numbers make up for it at each step.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -148,6 +149,11 @@ class Entry:
     def narrow(self) -> bool:
         """Whether it does not hold always."""
         return self.range is not ALWAYS
+
+    @property
+    def changed(self) -> frozenset[str]:
+        """What its formula gives, by name."""
+        return frozenset(re.findall(r"(?:^|, )(\w+?)(?:_t)? = ", self.formula))
 
     def fits(self, rule: Rule, manner: Manner) -> bool:
         """Whether it applies to a manner of its rule, whatever the numbers are."""

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from oracles.dictionary.arguments import ARGUMENTS
-from oracles.dictionary.entry import ALWAYS, Manner, Range
+from oracles.dictionary.entry import ALWAYS, Manner, Range, constant
 from oracles.dictionary.preset import Preset, convention, spoken_as_adam
 from oracles.optimizers.registry import RULES
 
@@ -85,8 +85,26 @@ STOPPING = Range(
 )
 """Else w = max(1 − γλ, 0)w − γg: its decay stops at 0."""
 
-WHERE: Mapping[str, Range] = MappingProxyType({"sklearn.SGDRegressor": STOPPING})
+ITS_POWER = Range("b1 is constant", constant("beta1").holds)
+"""Else it corrects by a power of this step's b1, and torch by the product of what it was."""
+
+WHERE: Mapping[str, Range] = MappingProxyType(
+    {
+        "sklearn.SGDRegressor": STOPPING,
+        "optax.nadam": ITS_POWER,
+        "optax.nadamw": ITS_POWER,
+    }
+)
 """Of optimizers that act as they were seen to under some numbers only, by their names."""
+
+
+LARGEST: Mapping[str, Mapping[str, int]] = MappingProxyType(
+    {
+        name: MappingProxyType({"momentum": 1})
+        for name in ("keras.SGD", "keras.SGD(regularizers.L2)", "sklearn.MLPRegressor(sgd)")
+    }
+)
+"""Of optimizers that refuse what torch takes: by torch's name, the largest that they take."""
 
 
 def _presets() -> Iterator[Preset]:
@@ -123,6 +141,7 @@ def _preset(row: Seen, name: str, seen: str) -> Preset:
         always=row.always,
         framework=True,
         where=WHERE.get(row.name, ALWAYS),
+        largest=LARGEST.get(row.name, {}),
     )
 
 

@@ -154,6 +154,15 @@ def _dampened() -> Iterator[Entry]:
     )
     for where in (off("dampening"), NO_MOMENTUM):
         yield from alike("SGD", "first_step_dampened", where, first)
+    yield Entry(
+        rule="SGD",
+        drops=TORCHS,
+        adds="first_step_dampened",
+        change=lambda h, before, t: {"dampening": h.dampening if t > 1 else 0},
+        formula="dampening_t = τ, but 0 at t = 1",
+        range=STEADY,
+        reason=first,
+    )
 
 
 def _looking_ahead() -> Iterator[Entry]:
@@ -213,7 +222,7 @@ REFUSALS = (
         one="first_step_dampened",
         other=TORCHS,
         reason="torch leaves the first step whole; from a dampened first step there is a way only "
-        "while dampening is constant and not 1, and to it there is none",
+        "while dampening is constant and not 1",
     ),
     Refusal(
         rules=frozenset({"SGD"}),

@@ -9,8 +9,9 @@ from types import MappingProxyType
 from typing import Any
 
 from oracles.dictionary.decays import FORMS, OWN_NAMES, called
-from oracles.dictionary.entry import ALWAYS, SPOKEN, Manner, Range, taken
+from oracles.dictionary.entry import ALWAYS, SPOKEN, Manner, Range, off, taken
 from oracles.drawing import Hyper
+from oracles.optimizers.refusal import outside
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 
@@ -36,6 +37,7 @@ class Preset:
         framework: whether it is another framework's: it may take what torch refuses, and was seen
             with a momentum that is on or off.
         where: under which numbers it acts so.
+        largest: by torch's name, the largest that it takes, where torch takes more.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Preset:
     silent: frozenset[str] = frozenset()
     framework: bool = False
     where: Range = ALWAYS
+    largest: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         """Check that its rule has all that it names.
@@ -86,10 +89,16 @@ class Preset:
 
     @property
     def manners(self) -> tuple[Manner, ...]:
-        """What it can be made to do: its own, and decoupled decay where torch has a switch."""
-        if "decoupled_weight_decay" not in self.names or self.manner & set(FORMS):
-            return (self.manner,)
-        return self.manner, self.manner | {"switched"}
+        """What it can be made to do: its own, and what comes to the same.
+
+        Decoupled decay where torch has a switch; to ignore lr_decay where there is none to take.
+        """
+        others = []
+        if "decoupled_weight_decay" in self.names and not self.manner & set(FORMS):
+            others.append("switched")
+        if "lr_decay" in self.known - self.names.keys():
+            others.append("lr_decay_ignored")
+        return self.manner, *(self.manner | {name} for name in others)
 
     @property
     def known(self) -> frozenset[str]:
@@ -98,6 +107,14 @@ class Preset:
             return frozenset()
         taken = {name for name, own in self.names.items() if own not in self.defaults}
         return frozenset(self.base.hyper()._fields) - taken - UNTYPED - self.silent
+
+    def too_large(self, h: Hyper) -> str | None:
+        """The sentence that refuses the first that is larger than it takes, or None."""
+        told = (
+            outside(h, name, getattr(h, name) <= largest, f"{largest} or less")
+            for name, largest in self.largest.items()
+        )
+        return next(filter(None, told), None)
 
     def default(self, name: str) -> Any:
         """As what it acts where nothing is given, by torch's name: off, or torch's default."""
@@ -120,6 +137,10 @@ IGNORED = MappingProxyType(
     }
 )
 """By convention, what it makes nothing of."""
+
+
+UNUSED = MappingProxyType({"dampening": off("momentum")})
+"""By hyperparameter, where it is not looked at."""
 
 
 def spoken_as_adam(names: Manner) -> Manner:

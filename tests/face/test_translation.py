@@ -29,7 +29,7 @@ from oracles.dictionary.entry import SPOKEN, Entry, Manner, Refusal, same, taken
 from oracles.dictionary.frameworks import PRESETS
 from oracles.dictionary.losses import ADAPTIVE
 from oracles.dictionary.momenta import STOPPED
-from oracles.dictionary.preset import spoken_as_adam
+from oracles.dictionary.preset import IGNORED, spoken_as_adam
 from oracles.dictionary.refusing import refusal
 from oracles.dictionary.table import ENTRIES, REFUSALS
 from oracles.dictionary.way import Way, way
@@ -256,12 +256,13 @@ class TestEntries:
 
     @pytest.mark.parametrize("rule", ENTRIES)
     def test_a_formula_says_what_changes(self, rule: str) -> None:
-        """Each argument that a change returns is named in the formula."""
+        """Each argument that a change returns is given by the formula."""
         h = drawn(RULES[rule], random.Random(1))
         for entry in ENTRIES[rule]:
             changed = [n for n, v in entry.change(h[1], h[0], 2).items() if v != getattr(h[1], n)]
-            formula = entry.formula.replace("C = ", "weight_decay = ")
-            assert [n for n in changed if n not in formula] == [], known(entry)
+            named = replace(entry, formula=entry.formula.replace("C = ", "weight_decay = "))
+            unsaid = {IGNORED.get(entry.adds)}  # of which nothing is made any more
+            assert not set(changed) - named.changed - unsaid, known(entry)
 
     def test_adamw_is_adam(self) -> None:
         """The dictionary has AdamW's conventions as Adam's: the texts are one."""
@@ -501,6 +502,44 @@ class TestNumbers:
         assert (onnx["lr"], onnx["weight_decay"]) == (0.4, 0.5)
         asgd = numbers("ASGD/decay_after_lr", "ASGD/decoupled_lr", **given, lambd=0.75)
         assert asgd == {**once, "lambd": 1.0}
+
+    def test_dampening_from_the_second_step_on(self) -> None:
+        """torch leaves the first whole; where there is no momentum, neither looks at it."""
+        given = {"lr": 0.5, "momentum": 0.5, "dampening": 0.25}
+        got = numbers("torch.SGD", "mlx.SGD", **given)
+        assert got == {"learning_rate": 0.5, "momentum": 0.5, "dampening": [0.0, 0.25]}
+        assert numbers("SGD", "mlx.SGD", **{**given, "dampening": [1, 0.5, 0]})["dampening"] == (
+            0,
+            0.5,
+            0.0,
+        )
+
+    @pytest.mark.parametrize("target", ["keras.SGD", "optax.sgd", "paddle.Momentum"])
+    def test_dampening_where_there_is_no_momentum(self, target: str) -> None:
+        given = {"lr": 0.5, "momentum": 0, "dampening": 0.5}
+        found = translate(given, "torch.SGD", target)
+        assert found.values["learning_rate"] == 0.5
+        assert found.range.count("momentum=0") == 1
+        assert found.holds({**given, "dampening": 1})
+        assert not found.holds({**given, "momentum": 0.5})
+        assert not translate({**given, "momentum": 0.5}, "torch.SGD", target)
+
+    @pytest.mark.parametrize("target", ["paddle.Adagrad", "mlx.Adagrad", "keras.Adagrad"])
+    def test_a_rate_that_decays_where_there_is_no_argument_for_it(self, target: str) -> None:
+        """1/2 / (1 + 1/4), as a schedule or in a list."""
+        given = {"lr": 0.5, "lr_decay": 0.25, "eps": 0}
+        for lr, rates in ((0.5, [0.5, 0.4]), ([0.5, 1], (0.5, 0.8))):
+            got = numbers("torch.Adagrad", target, **{**given, "lr": lr})
+            assert got["learning_rate"] == rates
+        assert "lr_decay" not in got
+
+    def test_a_formula_is_said_once(self) -> None:
+        """MLX's rate is not corrected, which its decay, that hangs on it, must not notice."""
+        found = translate({"lr": 0.5, "weight_decay": 0.5}, "mlx.AdamW", "torch.AdamW")
+        lr, eps, decay = (found.schedules[n].formula for n in ("lr", "eps", "weight_decay"))
+        assert lr == eps and lr.startswith("lr_t = ")
+        assert decay == f"weight_decay = λ·lr, then {lr}, then weight_decay = λ/lr"
+        assert str(found) == f"{decay} (lr is not 0)"
 
     def test_biases(self) -> None:
         given = {"weight_decay": 0.5, "batch_size": 5}
@@ -892,6 +931,30 @@ class TestRefused:
         given |= {"momentum": 0.9} if name == "SGD" else {}
         told = translate(given, f"{name}/decay_after", f"torch.{name}").refusal
         assert told and re.search(said, told.reason)
+
+    @pytest.mark.parametrize("name", ["optax.nadam", "optax.nadamw"])
+    def test_a_product_of_betas_that_is_a_power(self, name: str) -> None:
+        """torch corrects by 1/2·3/4, optax by (3/4)²."""
+        given = {"learning_rate": 0.5, "b1": 0.5, "weight_decay": 0}
+        given = {own: value for own, value in given.items() if own in PRESETS[name].names.values()}
+        target = "NAdam/decoupled_lr"
+        found = translate(given, name, target)
+        assert found.range[-1] == "b1 is constant"
+        varying = {**given, "b1": [0.5, 0.75]}
+        assert not found.holds(varying)
+        assert "only while b1 is constant" in str(translate(varying, name, target))
+        back = {"beta1": [0.5, 0.75], "momentum_decay": 10000}
+        assert "only while b1 is constant" in str(translate(back, "NAdam", name))
+
+    @pytest.mark.parametrize("name", ["keras.SGD", "sklearn.MLPClassifier(sgd)"])
+    def test_a_momentum_that_the_target_refuses(self, name: str) -> None:
+        """9/10 · 2 at the step at which lr doubles."""
+        given = {"batch_size": 1, "momentum": 0.9, "lr": [0.5, 1]}
+        said = "would have to take what it does not allow: momentum=1.8 is not allowed"
+        assert said in str(translate(given, "torch.SGD", name))
+        assert translate({**given, "lr": [1, 0.5]}, "torch.SGD", name)
+        with pytest.raises(ValueError, match=r"momentum=1\.5 is not allowed; allowed: 1 or less"):
+            translate({"batch_size": 1, "momentum": 1.5}, name, "torch.SGD")
 
     def test_a_decay_that_stops_at_zero(self) -> None:
         """Of w = 3 and g = 1/4, at γ = 2 and λ = 1, SGDRegressor makes −1/2 and torch −7/2."""
