@@ -131,16 +131,21 @@ def entries() -> Iterator[Entry]:
     )
 
 
+def _undampened(h: Hyper, before: Hyper, t: int) -> dict[str, object]:
+    whole, last = 1 - h.dampening, 1 - before.dampening
+    return {"lr": h.lr * whole, "momentum": h.momentum * last / whole, "dampening": 0}
+
+
 def _dampened() -> Iterator[Entry]:
     first = "torch leaves the first step whole, the other dampens it as all that follow"
     yield Entry(
         rule="SGD",
         drops="first_step_dampened",
         adds=TORCHS,
-        change=lambda h, before, t: {"lr": h.lr * (1 - h.dampening), "dampening": 0},
-        formula="lr = lr(1 − τ), dampening = 0",
-        range=both(off("nesterov"), ON, constant("dampening"), UNDAMPED),
-        without=LR_SCALED,
+        change=_undampened,
+        formula="lr = lr(1 − τ), momentum_t = μ(1 − τ_{t−1})/(1 − τ_t), dampening = 0",
+        range=both(off("nesterov"), ON, UNDAMPED),
+        without=LR_SCALED | {"lr_in_velocity"},
         needs=("lr",),
         reason=first,
     )
@@ -222,7 +227,7 @@ REFUSALS = (
         one="first_step_dampened",
         other=TORCHS,
         reason="torch leaves the first step whole; from a dampened first step there is a way only "
-        "while dampening is constant and not 1",
+        "while dampening is not 1, and momentum is not switched on or off",
     ),
     Refusal(
         rules=frozenset({"SGD"}),

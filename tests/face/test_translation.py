@@ -376,6 +376,7 @@ AHEAD = {"nesterov": True, "dampening": F(0)}
 ON: dict[str, dict[str, Any]] = {
     "lr_in_velocity": AHEAD,
     "ema_momentum": AHEAD,
+    "first_step_dampened": {"nesterov": False, "dampening": F(1)},
     "nesterov_undecayed": AHEAD,
     "nesterov_squared": AHEAD,
     "sum_loss": AHEAD,
@@ -513,6 +514,12 @@ class TestNumbers:
             0.5,
             0.0,
         )
+
+    def test_a_dampened_first_step(self) -> None:
+        """Of a sum of 1/2 and 3/4 times gradients: 1/2·1/2 / (3/4) of what was summed as it is."""
+        given = {"learning_rate": 0.5, "momentum": 0.5, "dampening": [0.5, 0.25]}
+        got = numbers("mlx.SGD", "torch.SGD", **given)
+        assert got == {"lr": (0.25, 0.375), "momentum": (0.5, 1 / 3), "dampening": 0}
 
     @pytest.mark.parametrize("target", ["keras.SGD", "optax.sgd", "paddle.Momentum"])
     def test_dampening_where_there_is_no_momentum(self, target: str) -> None:
@@ -923,6 +930,7 @@ class TestRefused:
             ("Adafactor", r"its rate is min\(lr, 1/√t\)"),
             ("ASGD", "goes through all that the rule makes of a gradient"),
         ],
+        ids=["RMSprop", "SGD", "Adafactor", "ASGD"],
     )
     def test_a_decay_after_the_step_where_there_is_no_decoupled_one(
         self, name: str, said: str

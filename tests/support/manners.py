@@ -80,7 +80,7 @@ def as_drawn(schedule: list[Hyper]) -> list[Hyper]:
 
 OFF = ("weight_decay", "momentum", "eps", "dampening", "lr_decay", "initial_accumulator_value")
 SWITCHES = ("nesterov", "maximize", "amsgrad", "centered")
-STEADY = ("lr", "momentum", "dampening", "batch_size", "eps")
+STEADY = ("lr", "momentum", "batch_size", "eps")
 
 MEETING: dict[str, Schedules] = {
     **{f"{name}=0": _put(**{name: F(0)}) for name in OFF},
