@@ -88,7 +88,8 @@ class Translation:
         values: by the target's name, those that stay what they are, or a tuple with one a step
             where the source's were so.
         schedules: by the target's name, those that are other numbers at each step.
-        vectors: what parameters of at most one dimension (biases) are given instead.
+        vectors: what parameters of at most one dimension (biases) are given instead; as in
+            ``schedules`` what is another number at each step.
         range: where it holds; empty if always.
         why: for each line that differs, what becomes of it and the reason.
         refusal: set if there is no translation.
@@ -134,7 +135,9 @@ class Translation:
         numbers = [f"{name}={value!r}" for name, value in self.values.items()]
         formulas = [varying.formula for varying in self.schedules.values()]
         numbers += [f for f in formulas if not any(f != g and f in g for g in formulas)]
-        numbers += [f"{name}={value!r} for biases" for name, value in self.vectors.items()]
+        for name, value in self.vectors.items():
+            told = value.formula if isinstance(value, Varying) else f"{name}={value!r}"
+            numbers.append(f"{told} for biases")
         return f"{', '.join(dict.fromkeys(numbers))} ({'; '.join(self.range) or 'always'})"
 
 
@@ -567,7 +570,7 @@ def as_typed(h: Hyper) -> Hyper:
     return type(h)(*map(plain, h))
 
 
-def _varying(name: str, asked: Question, found: Way) -> Varying:
+def _varying(name: str, asked: Question, found: Way, *, vectors: bool = False) -> Varying:
     """A number that is another one at each step."""
 
     def at(t: int) -> float:
@@ -575,7 +578,8 @@ def _varying(name: str, asked: Question, found: Way) -> Varying:
         if not isinstance(given, Integral) or t < 1:
             raise ValueError(f"t={t!r} is not allowed; allowed: whole numbers, 1 or more")
         before = asked.schedule[:1] * min(t, 2)
-        return float(getattr(found.schedule(before, max(t - 1, 1))[-1], name))
+        reached = found.schedule(before, max(t - 1, 1), vectors=vectors)
+        return float(getattr(reached[-1], name))
 
     return Varying(", then ".join(_formulas(name, found)), at)
 
@@ -584,7 +588,7 @@ def _formulas(name: str, found: Way) -> list[str]:
     """Those that a number comes of, itself or by what they need."""
     needed, formulas = {name}, []
     for entry in reversed(found.entries):
-        if needed & entry.changed:
+        if needed & entry.changed and not entry.vectors:
             needed |= set(entry.needs)
             formulas.append(entry.formula)
     return formulas[::-1]
@@ -595,11 +599,17 @@ def _vectors(asked: Question, found: Way) -> dict[str, Any]:
 
     A decay is told to be none, though nobody has said whether there is any.
     """
-    names, reached = asked.listens.names, found.schedule(asked.schedule)
-    instead = found.schedule(asked.schedule, vectors=True)
+    names = asked.listens.names
+    reached, instead = (found.schedule(asked.schedule, vectors=of) for of in (False, True))
     told = {name for entry in found.entries for name in entry.vectors}
     told |= {n for n in names if _series(n, instead) != _series(n, reached)}
-    return {names[name]: _told(_series(name, instead)) for name in names if name in told}
+
+    def one(name: str) -> Any:
+        number = _told(_series(name, instead))
+        varies = isinstance(number, tuple) and not asked.lists
+        return _varying(name, asked, found, vectors=True) if varies else number
+
+    return {own: one(name) for name, own in names.items() if name in told}
 
 
 def _series(name: str, schedule: Schedule) -> tuple[Any, ...]:

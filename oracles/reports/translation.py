@@ -9,7 +9,7 @@ from oracles.dictionary.entry import Entry
 from oracles.dictionary.frameworks import PRESETS
 from oracles.dictionary.preset import Preset
 from oracles.dictionary.table import ENTRIES
-from oracles.translation import Refused, Translation, plain
+from oracles.translation import Refused, Translation, Varying, plain
 
 SCHEMA_VERSION = 1
 """Of ``translation.schema.json`` beside this file."""
@@ -27,16 +27,22 @@ def lines(found: Translation) -> list[str]:
 
 
 def _numbers(found: Translation) -> list[str]:
-    told = [f"{name} = {value}" for name, value in found.values.items()]
-    for name, varying in found.schedules.items():
-        shown = ", ".join(f"{value:.6g} at t = {t}" for t, value in varying.shown.items())
-        told.append(f"{name}: {varying.formula}: {shown}")
+    told = [_number(name, value) for name, value in {**found.values, **found.schedules}.items()]
     for name, value in found.vectors.items():
-        told.append(f"{name} = {value} for biases and other parameters of at most one dimension")
+        told.append(
+            f"{_number(name, value)} for biases and other parameters of at most one dimension"
+        )
     same = "the defaults are the same" if found.source.known else "no number was given"
     told = told or [f"nothing to type: {same}"]
     told.append(f"holds: {'; '.join(found.range) or 'always'}")
     return told + [f"why: {why}" for why in found.why]
+
+
+def _number(name: str, value: Any) -> str:
+    if not isinstance(value, Varying):
+        return f"{name} = {value}"
+    shown = ", ".join(f"{at:.6g} at t = {t}" for t, at in value.shown.items())
+    return f"{name}: {value.formula}: {shown}"
 
 
 def _refused(refused: Refused) -> list[str]:
@@ -53,11 +59,8 @@ def as_json(found: Translation) -> dict[str, Any]:
         "source": _who(found.source.name, found.source.seen),
         "target": _who(found.target.name, found.target.seen),
         "values": dict(found.values),
-        "schedules": {
-            name: {"formula": v.formula, "values": {str(t): x for t, x in v.shown.items()}}
-            for name, v in found.schedules.items()
-        },
-        "vectors": dict(found.vectors),
+        "schedules": {name: _json(value) for name, value in found.schedules.items()},
+        "vectors": {name: _json(value) for name, value in found.vectors.items()},
         "range": list(found.range),
         "why": list(found.why),
         "refusal": None
@@ -68,6 +71,12 @@ def as_json(found: Translation) -> dict[str, Any]:
             "example": _example(found.refusal.example),
         },
     }
+
+
+def _json(value: Any) -> Any:
+    if not isinstance(value, Varying):
+        return value
+    return {"formula": value.formula, "values": {str(t): x for t, x in value.shown.items()}}
 
 
 def _who(name: str, seen: str) -> dict[str, Any]:

@@ -504,6 +504,20 @@ class TestNumbers:
         asgd = numbers("ASGD/decay_after_lr", "ASGD/decoupled_lr", **given, lambd=0.75)
         assert asgd == {**once, "lambd": 1.0}
 
+    def test_a_decay_after_the_step_of_matrices_alone(self) -> None:
+        """The steps of biases do not shrink."""
+        given = {"lr": 0.5, "weight_decay": 0.5}
+        source = "Adam/decay_after_lr+bias_undecayed"
+        found = translate(given, source, "torch.AdamW")
+        assert found.vectors == {"lr": 0.5, "weight_decay": 0.0}
+        assert not translate(given, "AdamW", "torch.Adam").vectors
+        found = translate({**given, "betas": (0.5, 0.75)}, f"{source}+uncorrected", "torch.AdamW")
+        rates = found.vectors["lr"]
+        assert rates.at(1) == 0.5  # c1/√c2 is 1/2 / (1/2), and all of it is lr
+        assert found.schedules["lr"].at(1) == 0.375
+        assert "biases" not in found.schedules["weight_decay"].formula
+        assert f"{rates.formula} for biases" in str(found)
+
     def test_dampening_from_the_second_step_on(self) -> None:
         """torch leaves the first whole; where there is no momentum, neither looks at it."""
         given = {"lr": 0.5, "momentum": 0.5, "dampening": 0.25}
@@ -1038,6 +1052,14 @@ class TestDoor:
             ("--from", "Adam", "--to", "AdamW", "wd=0.1", "betas=0.9,0.99"),
             ("--from", "SGD", "--to", "Adam", "lr=0.1,0.2", "nesterov=False"),
             ("--from", "SGD/bias_undecayed", "--to", "SGD", "wd=0.1"),
+            (
+                "--from",
+                "Adam/uncorrected+decay_after+bias_undecayed",
+                "--to",
+                "AdamW",
+                "lr=0.1",
+                "wd=0.1",
+            ),
         ],
     )
     def test_json_follows_its_schema(
