@@ -111,6 +111,8 @@ class ScheduleExplanation:
         yield narrowed(self.theory)
         first = self.first
         yield f"{self.follows}\n\n{fill(first.equation)}\n{fill(f'({first.source})')}"
+        if not self.others:
+            return
         yield _table(VARIANTS[self.kind], self.others)
         if self.defaults:
             yield fill(self.defaults)
@@ -144,7 +146,8 @@ def explain_schedule(name: str, timing: str | None = None) -> ScheduleExplanatio
         name: a class of ``torch.optim.lr_scheduler``, SWALR, or what others call a schedule that
             torch has not: a function of transformers, a class of timm; or a part such as
             ``GradScaler`` or ``clip_grad_norm_``.
-        timing: the only variant to be set beside the first, by name (default: all).
+        timing: the only variant to be set beside the first, by name (default: all); the first's
+            name shows that alone.
 
     Raises:
         ValueError: there is no schedule or part, or no variant of it, of that name.
@@ -173,7 +176,7 @@ def _of_schedule(schedule: Schedule, timing: str | None) -> ScheduleExplanation:
     values = settings(schedule.settings()._asdict())
     defaults = f"Numbers are of a base rate of {BASE}, with {', '.join(values)} where not said."
     line = Line(first.name, first.equation, first.source, "")
-    chosen = _chosen(schedule.name, others, timing)
+    chosen = _chosen(schedule.name, line, others, timing)
     return ScheduleExplanation(
         schedule.name,
         title,
@@ -192,22 +195,22 @@ def _of_part(part: Part, variant: str | None) -> ScheduleExplanation:
         compute = compute.func
     title, theory = _theory(inspect.getmodule(compute))
     first, *others = (Line(v.name, v.equation, v.source, "") for v in part.variants)
-    chosen = _chosen(part.name, others, variant)
+    chosen = _chosen(part.name, first, others, variant)
     kind = "schedule" if part.name in PARTS else "part"
     return ScheduleExplanation(part.name, title, theory, part.symbols, first, chosen, "", kind=kind)
 
 
-def _chosen(name: str, others: list[Line], timing: str | None) -> tuple[Line, ...]:
-    """All variants, or the one of a name.
+def _chosen(name: str, first: Line, others: list[Line], timing: str | None) -> tuple[Line, ...]:
+    """All variants beside the first, or the one of a name: none, if that is the first's.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none of that name.
     """
     if timing is None:
         return tuple(others)
     chosen = tuple(line for line in others if line.name == timing)
-    if not chosen:
-        known = [line.name for line in others]
+    if not chosen and timing != first.name:
+        known = [line.name for line in (first, *others)]
         raise ValueError(unknown(f"timing={timing!r} of {name} is not known", timing, known))
     return chosen
 

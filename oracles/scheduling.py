@@ -6,8 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -18,6 +16,7 @@ from oracles.harness.evidence.rates import Fit, written
 from oracles.harness.evidence.sifting import MARGINS
 from oracles.harness.subjects.equations.rated import Rated
 from oracles.harness.subjects.scheduled import (
+    BELOW,
     CURRENT,
     FACTORS,
     SHORTEST,
@@ -50,6 +49,7 @@ class ScheduleIdentification:
         metric: whether a metric may have brought them there: what falls by itself is a log's.
         current: whether what was taken for the base rate may be meant to be another one.
         meant: settings that it calls by a name that may mean another one's, and that name.
+        ends: where its rates end, and why.
 
     >>> found = identify_schedule(lambda t, base, gamma: base * gamma ** (t + 1))
     >>> print(found)
@@ -68,6 +68,7 @@ class ScheduleIdentification:
     metric: bool = False
     current: bool = False
     meant: Mapping[str, str] = field(default_factory=dict)
+    ends: str = ""
 
     @property
     def named(self) -> bool:
@@ -77,7 +78,8 @@ class ScheduleIdentification:
     @property
     def torchs(self) -> bool:
         """Whether it is as torch has it."""
-        return self.plan is not None or any(fit.torchs for fit in self.fits)
+        told = self.plan is not None or any(fit.torchs for fit in self.fits)
+        return told and not self._unbuilt
 
     def __str__(self) -> str:
         if self.fault:
@@ -85,7 +87,7 @@ class ScheduleIdentification:
         if self.line:
             return f"{self.name} {self.line}"
         if not self.fits and self.plan is not None:
-            return f"{self.name} follows {self.plan}"
+            return f"{self.name} follows {self.plan}{self._unbuilt}"
         if not self.fits:
             out = f" ({self.ruled_out} were ruled out)" if self.ruled_out else ""
             return f"{self.name} follows no known schedule{out}"
@@ -94,7 +96,17 @@ class ScheduleIdentification:
         follows = "begins as" if first.settings and first.open else "follows"
         told = [*map(str, self.fits[: 1 if one else None])]
         told += ["ReduceLROnPlateau, by a metric"] if self.metric else []
-        return f"{self.name} {follows} {' or '.join(told)}"
+        but = f", but {self.ends}" if self.ends.endswith(BELOW) else ""
+        return f"{self.name} {follows} {' or '.join(told)}{self._unbuilt}{but}"
+
+    @property
+    def _unbuilt(self) -> str:
+        """That torch has no such ramp, if it is told first and begins at 0."""
+        parts = getattr(self.plan, "parts", (self.plan,))
+        each = [getattr(one, "settings", None) for one in parts if not self.fits]
+        first = [getattr(one, "start_factor", 1.0) for one in each]
+        first += [fit.settings.get("start_factor", 1.0) for fit in self.fits[:1] if fit.torchs]
+        return ", but torch's LinearLR cannot start at 0" if 0.0 in first else ""
 
     def remarks(self) -> Iterator[str]:
         """What is to be said beside it, a paragraph each."""
@@ -120,6 +132,8 @@ class ScheduleIdentification:
                 yield f"Not told by these rates, {why}: {', '.join(such)}."
             if fit.seen:
                 yield f"Seen with {fit.seen}; what it does beyond was not asked."
+        if self.ends:
+            yield f"{self.ends[0].upper()}{self.ends[1:]}."
         also = [*self.fits[1:], *([self.plan] if self.fits and self.plan else [])]
         if also and self.fits[0].made and not self.alike:
             yield f"These rates are also those of {'; '.join(map(str, also))}."
@@ -235,14 +249,23 @@ def identify_schedule(
         ValueError: a schedule or a name is not known, or a list is too short.
     """
     among = [_schedule(name) for name in (KNOWN if schedules is None else schedules)]
+    first = None
     who = scheduled(subject, names or {}, fixed or {})
+    for one in (who, *who.alone()):  # as it is called by default, where settings tell nothing
+        found = _asked(one, among, any_line=schedules is None)
+        if found.named or found.line:
+            return found
+        first = found if first is None or (first.fault and not found.fault) else first
+    assert first is not None
+    return first
+
+
+def _asked(who: Scheduled, among: Sequence[Schedule], *, any_line: bool) -> ScheduleIdentification:
+    """What somebody is told to follow who can be asked."""
     try:
-        if not who.takes:
-            found = _by_rates(who, among, any_line=schedules is None)
-        else:
-            found = _by_settings(who, among)
-            found = found if found.named else _by_default(who, among) or found
-        return replace(found, current=who.current)
+        by_rates = partial(_by_rates, any_line=any_line)
+        found = (_by_settings if who.takes else by_rates)(who, among)
+        return replace(found, current=who.current, ends=found.ends or who.ends)
     except SubjectError as error:
         return ScheduleIdentification(who.name, fault=error.sentence)
 
@@ -281,19 +304,9 @@ def _as_settings(who: Scheduled, there: Sequence[timings.Asked]) -> ScheduleIden
     held = next(filter(None, told), [])
     out = sum(len(schedule.timings) for _, schedule in asked) - len(held)
     fits = _simplest(_least_assumed(held))
-    takes = next((by.takes for by, one in asked if fits and one is fits[0].schedule), {})
-    meant = {name: own for name, own in takes.items() if name not in who.takes}
-    return ScheduleIdentification(who.name, fits, ruled_out=out, meant=meant)
-
-
-def _by_default(who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentification | None:
-    """Of whoever takes settings, what its rates are where none is given; None if that is none."""
-    alone = copy(who)
-    alone.takes = {}
-    with suppress(SubjectError):
-        found = _by_rates(alone, among)
-        return found if found.named else None
-    return None
+    by = next((by for by, one in asked if fits and one is fits[0].schedule), who)
+    meant = {name: own for name, own in by.takes.items() if name not in who.takes}
+    return ScheduleIdentification(who.name, fits, ruled_out=out, meant=meant, ends=by.ends)
 
 
 def _least_assumed(fits: Sequence[Fit]) -> list[Fit]:
@@ -350,8 +363,8 @@ def _by_rates(
     if not any_line or shown or last.line:
         return last
     for seen in islice(who.seen(), None if who.logged else 1):
-        if line := _up_to(seen, who, among):
-            return replace(last, name=_read(who, seen), line=line)
+        if begun := _up_to(seen, who, among):
+            return replace(begun, name=_read(who, seen))
     return last
 
 
@@ -364,34 +377,59 @@ LEAST = 2 * SHORTEST
 """Rates of one schedule, before what goes on otherwise."""
 
 
-def _up_to(seen: Seen, who: Scheduled, among: Sequence[Schedule]) -> str:
+def _up_to(seen: Seen, who: Scheduled, among: Sequence[Schedule]) -> ScheduleIdentification | None:
     """Which schedule whoever takes no base rate follows up to some epoch, and what comes then.
 
     That is until its rate stays as it is or is below 0 or, if all digits are there, for half of its
-    rates and more. Milestones are made of any beginning, and tell nothing of it.
+    rates and more. Milestones are made of any beginning, and tell nothing of it, unless they make
+    more rates than two, up to where these stay.
     """
-    among = [one for one in among if one.name != "MultiStepLR"]
     near, count = seen.near, len(seen.near)
-    margin = MARGINS[rates.in_float32(near)]
     before = next((t for t in range(count - 2, 0, -1) if near[t] != near[-1]), 0)
     stays = before + 1 if before < count - 2 else count
     below = next((t for t in range(count) if near[t] < 0), 0)  # where a line has met its end
     half = 0 if seen.off else count // 2
     for end in () if seen.base else dict.fromkeys((stays, below, half)):
         part = replace(seen, near=near[:end], beside=(), off=seen.off[:end])
-        if not LEAST <= end < count or lines.on_a_line(part):
+        if not LEAST <= end < count:
             continue
-        found = _of(who, None, part, among)
-        for fit in found.fits[:1]:
-            by = partial(rates.holds, fit.schedule, fit.timing, fit.given, fit.base or 1.0)
-            moved = seen.ahead - fit.ahead
-            held = (by({t - moved: near[t]}, margin, seen.off) for t in range(end, count))
-            end += next((n for n, holds in enumerate(held) if not holds), 0)
-        if found.named:
-            then = f"stays at {written(near[-1])}" if end >= stays else "goes on otherwise"
-            told = " or ".join(map(str, found.fits[: None if seen.off else 1] or (found.plan,)))
-            return f"begins as {told} up to epoch {end - 1}, then {then}"
-    return ""
+        then = BELOW if end == below else f"stays at {written(near[-1])}"
+        if line := lines.on_a_line(part):
+            if end != half:  # of which it is told what comes then
+                told = f"{line}; at epoch {end} it {then}"
+                return ScheduleIdentification(who.name, line=told)
+            continue
+        few = len({*part.near}) <= 2
+        made = [one for one in among if one.name not in STEPS or not few]
+        made = [one for one in made if one.name != "MultiStepLR" or end == stays]
+        if (found := _of(who, None, part, made)).named:
+            return _so_far(found, seen, end, stays)
+    return None
+
+
+STEPS = ("StepLR", "MultiStepLR")
+"""Schedules of which one fall shows nothing: any rate falls so."""
+
+
+def _so_far(
+    found: ScheduleIdentification, seen: Seen, end: int, stays: int
+) -> ScheduleIdentification:
+    """What is said of what the first rates follow: that all do, or from when on they do not."""
+    near, margin = seen.near, MARGINS[rates.in_float32(seen.near)]
+    for fit in found.fits[:1]:
+        by = partial(rates.holds, fit.schedule, fit.timing, fit.given, fit.base or 1.0)
+        moved = seen.ahead - fit.ahead
+        held = (by({t - moved: near[t]}, margin, seen.off) for t in range(end, len(near)))
+        end += next((n for n, holds in enumerate(held) if not holds), len(near) - end)
+        if end == len(near) and rates.gives(fit, fit.base or 1.0, seen, margin):
+            return replace(found, fits=(fit,), plan=None)
+    stayed = stays <= end < len(near)
+    then = f"stays at {written(near[-1])}" if stayed else "goes on otherwise"
+    told = " or ".join(map(str, found.fits[: None if seen.off else 1] or (found.plan,)))
+    more = " and more" if end == len(near) else ""
+    return ScheduleIdentification(
+        found.name, line=f"begins as {told} up to epoch {end - 1}{more}, then {then}"
+    )
 
 
 def _at_once(seen: Seen) -> Seen:

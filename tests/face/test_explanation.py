@@ -314,6 +314,11 @@ def test_a_timing_of_others_is_set_beside_theirs() -> None:
     assert told.others[0].numbers == "epoch 0: from_zero 0, from_one 0.01"
 
 
+def test_the_first_timing_is_told_alone() -> None:
+    told = explain_schedule("CosineAnnealingLR", "to_floor")
+    assert not told.others and "torch follows to_floor" in str(told)
+
+
 def test_each_timing_of_others_shows_in_some_epoch() -> None:
     for name in CUSTOMARY:
         assert all(line.numbers for line in explain_schedule(name).others), name

@@ -109,12 +109,26 @@ def test_what_makes_a_scheduler_shows_its_settings(name: str) -> None:
     }
 
 
-def cosine(t: float, whole: int) -> float:
+def cosine(t: float, whole: float) -> float:
     return (1 + math.cos(math.pi * t / whole)) / 2
 
 
 ROOT = "get_inverse_sqrt_schedule's flat_from_one"
 LISTS: list[tuple[Sequence[float], str]] = [
+    (  # which ends where it began to fall
+        [0.1 * t / 5 if t < 5 else 0.1 * cosine(t - 5, 12.5) for t in range(31)],
+        "get_cosine_schedule_with_warmup's from_zero with num_warmup_steps=5, "
+        "num_training_steps=30, num_cycles=1 from 0.1",
+    ),
+    (
+        [0.1 * 0.3 ** sum(m <= t for m in (3, 3, 8)) for t in range(20)],
+        "MultiStepLR's from_milestone with milestones=(3, 3, 8), gamma=0.3 from 0.1 or "
+        "ReduceLROnPlateau, by a metric",
+    ),
+    (
+        [0.1 * math.sqrt(10_000 / (t + 10_000)) for t in range(40)],
+        "get_inverse_sqrt_schedule's from_zero with num_warmup_steps=0, timescale=None from 0.1",
+    ),
     (
         [0.1, 0.1, 0.01, 0.01, 0.001, 0.001],
         "StepLR's staircase with step_size=2, gamma=0.1 from 0.1",
@@ -265,7 +279,7 @@ CUT: dict[str, tuple[list[float], str]] = {
     ),
     "hardly past a top": (
         [one_cycle(t, 60, 21, on_a_line) for t in range(23)],
-        "follows no known schedule (71 were ruled out)",
+        "follows no known schedule (72 were ruled out)",
     ),
     "on lines, whole": (
         [one_cycle(t, 60, 21, on_a_line) for t in range(60)],
@@ -327,15 +341,15 @@ CUT: dict[str, tuple[list[float], str]] = {
     ),
     "down to the smallest numbers": (
         [0.1, 0.2, 0.3, 0.25, 0.15, 1e-313],
-        "follows no known schedule (71 were ruled out)",
+        "follows no known schedule (72 were ruled out)",
     ),
     "down and back but for a rounding": (
         [0.1, 0.05, 0.02, 0.05, math.nextafter(0.1, 0)],
-        "follows no known schedule (71 were ruled out)",
+        "follows no known schedule (72 were ruled out)",
     ),
     "a ramp and hardly more": (
         [toothed(t, 3) for t in range(8)],
-        "follows no known schedule (71 were ruled out)",
+        "follows no known schedule (72 were ruled out)",
     ),
 }
 """Rates that end before their schedule does; where it ended would be told by more of them."""
@@ -443,9 +457,9 @@ ROUNDED: dict[str, tuple[list[float], str]] = {
     ),
     "a wrong digit": (
         [0.1, 0.09, 0.081, 0.0729, 0.0656, 0.0591, 0.0431, 0.0478],
-        "follows no known schedule (71 were ruled out)",
+        "follows no known schedule (72 were ruled out)",
     ),
-    "too few digits": ([0.1, 0.2, 0.1, 0.2, 0.3], "follows no known schedule (71 were ruled out)"),
+    "too few digits": ([0.1, 0.2, 0.1, 0.2, 0.3], "follows no known schedule (72 were ruled out)"),
 }
 """Rates of which some digits are not there, and what those that are tell."""
 
@@ -519,6 +533,103 @@ def test_a_list_is_what_a_wrong_digit_makes_it() -> None:
     assert not oracles.identify(rates).named
 
 
+def by_factors(factor: Callable[[int], float]) -> Callable[[Any], Any]:
+    return lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+def floored_after_a_ramp(t: int) -> float:
+    return t / 4 if t < 4 else 0.9 * cosine(t - 4, 20) + 0.1
+
+
+@pytest.mark.parametrize(
+    ("factor", "follows"),
+    [
+        (
+            lambda t: 0.9 * cosine(t, 20) + 0.1,
+            "CosineAnnealingLR's floor_as_share with T_max=20, eta_min=0.1",
+        ),
+        (
+            floored_after_a_ramp,
+            "get_cosine_with_min_lr_schedule_with_warmup's floor_as_share with num_warmup_steps=4, "
+            "num_training_steps=24, num_cycles=0.5, min_lr=0.1",
+        ),
+    ],
+    ids=["at once", "after a ramp"],
+)
+def test_a_floor_that_is_a_share_is_no_rate(factor: Any, follows: str) -> None:
+    """At one base rate alone it may be either."""
+    found = identify_schedule(by_factors(factor), [follows.partition("'")[0]])
+    assert str(found) == f"<lambda> follows {follows}"
+
+
+def test_where_a_scheduler_ends_is_told() -> None:
+    found = identify_schedule(by_factors(lambda t: (1 - t / 50) ** 0.9), ["PolynomialLR"])
+    assert str(found) == "<lambda> follows PolynomialLR's to_zero with total_iters=50, power=0.9"
+    assert any(said.startswith("At epoch 51 it raises TypeError") for said in found.remarks())
+
+
+def test_what_no_schedule_takes_is_left_as_it_is_by_default() -> None:
+    """Rates that end, and arguments that go together in no schedule, are no fault."""
+
+    def root(it: int, power: float = 0.9) -> Any:
+        return 0.01 * (1 - it / 60) ** power
+
+    def inverse(it: int, base_lr: float = 0.1, gamma: float = 0.1, power: float = 0.5) -> Any:
+        return base_lr / (1 + gamma * it) ** power
+
+    found = identify_schedule(root, ["PolynomialLR"])
+    assert str(found).partition(" ")[2] == (
+        "follows PolynomialLR's to_zero with total_iters=60, power=0.9 from 0.01"
+    )
+    assert any(said.startswith("At epoch 61 it raises TypeError") for said in found.remarks())
+    assert not identify_schedule(inverse, ["StepLR"]).fault
+
+
+def test_a_line_that_takes_its_end_is_told_to_go_on_below_0() -> None:
+    def line(t: int, lr: float, T: int) -> float:
+        return lr * (1 - t / T)
+
+    found = identify_schedule(line, ["PolynomialLR"])
+    assert str(found) == "line follows PolynomialLR's to_zero, but past T it goes below 0"
+
+
+def test_of_a_base_rate_that_is_left_as_it_is_an_epoch_is_told() -> None:
+    def line(t: int, lr: float = 1e-3) -> float:
+        return lr * (1 - t / 50)
+
+    assert str(identify_schedule(line)) == (
+        "line, called with its defaults, begins as PolynomialLR's to_zero with total_iters=50, "
+        "power=1 from 0.001 up to epoch 50, then goes on otherwise"
+    )
+
+
+@pytest.mark.slow
+def test_what_holds_longer_than_it_is_looked_at_is_not_cut() -> None:
+    """A ramp and a root, with a floor where nobody trains."""
+
+    def rate(t: int) -> float:
+        return 1e-3 * t / 10 if t < 10 else max(1e-5, 1e-3 * math.sqrt(10 / t))
+
+    told = str(identify_schedule(rate))
+    assert "up to epoch 200 and more, then goes on otherwise" in told
+
+
+def test_a_ramp_from_0_is_none_that_torch_builds() -> None:
+    rates = [1e-3 * t / 7 for t in range(8)] + [1e-3 * cosine(t, 32) for t in range(20)]
+    found = oracles.identify(rates)
+    assert str(found).endswith("milestones=(8,)), but torch's LinearLR cannot start at 0")
+    assert not found.torchs
+
+
+@pytest.mark.slow
+def test_milestones_are_told_up_to_a_floor() -> None:
+    def rate(t: int) -> float:
+        return max(0.1 ** sum(m <= t for m in (81, 121, 161)), 5e-3)
+
+    told = str(identify_schedule(rate))
+    assert "MultiStepLR's from_milestone with milestones=(81, 121), gamma=0.1 from 1 up" in told
+
+
 CUTS = (2, 3, 5, 8, 9, 11, 12, 15, 16, 18, 21, 22, 24)
 PLATEAU = [0.1 * 0.5 ** sum(m <= t for m in CUTS) for t in range(26)]
 """Rates that fall so often as nobody writes milestones down, and not evenly."""
@@ -535,6 +646,15 @@ PARTLY: dict[str, tuple[list[float], str]] = {
     "to a floor": (
         [max(rate, 1e-4) for rate in PLATEAU],
         unevenly(*CUTS[:9], floor=" and to 0.0001 at 18"),
+    ),
+    "evenly, but for the first": (
+        [max(0.5 ** sum(m <= t for m in (9, 13, 17, 19)), 0.1) for t in range(24)],
+        unevenly(9, 13, 17, floor=" and to 0.1 at 19"),
+    ),
+    "a line that ends elsewhere": (
+        [0.99 * (1 - t / 50) + 0.01 for t in range(60)],
+        "falls by 0.0198 a step from 1: so begin LinearLR, PolynomialLR with power=1 and others; "
+        "at epoch 51 it goes below 0",
     ),
     "a log of few digits": (
         [float(f"{rate:.3g}") for rate in PLATEAU],

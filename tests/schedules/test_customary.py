@@ -87,6 +87,12 @@ WORKED: list[tuple[str, str, dict[str, Any], list[Any]]] = [
         [3, 6, 9, 5, 1, 1],
     ),
     (
+        FLOORED,
+        "floor_as_share",
+        {"num_warmup_steps": 1, "num_training_steps": 3, "min_lr": F(1, 9)},
+        [0, 9, 5, 1, 5],
+    ),
+    (
         "NoamLR",
         "at_least_one",
         {"model_size": 9, "warmup_steps": 4, "factor": F(2)},

@@ -20,6 +20,9 @@ from oracles.schedules.schedule import Settings
 POWERS = (1.0, 2.0, 0.5, 0.9, 3.0)
 """Of polynomial decays, those that people use."""
 
+UNWARMED = 10_000
+"""The timescale that transformers has where there is no ramp and none is given."""
+
 SIZES = (512, 256, 768, 1024, 128, 2048, 64)
 """Of a model, those that people use."""
 
@@ -33,8 +36,12 @@ def _tops(rates: Rates, base: float | None) -> Iterator[tuple[int, float]]:
 
 @lru_cache(maxsize=64)
 def _falling(rates: Rates, after: int) -> list[tuple[int, float]]:
-    """Steps after the top at which the rate is neither the largest nor the last, and the rate."""
+    """Steps after the top at which the rate is neither the largest nor the last, and the rate.
+
+    Whole cycles end where they began: of these it is not the least.
+    """
     low, high = rates[-1], max(rates)
+    low = min(rates[after:], default=low) if low == high else low
     between = [t for t in range(after + 1, len(rates)) if low < rates[t] < high]
     told = dict.fromkeys((*between[:1], *between[len(between) // 2 :][:1]))
     return [(t, rates[t]) for t in told]
@@ -97,15 +104,23 @@ def _polynomial(rates: Rates, base: float | None) -> Iterator[Guess]:
 
 
 def _floored(rates: Rates, base: float | None) -> Iterator[Guess]:
+    """With the floor as a rate and, where the base rate is known, as a share."""
     lows = [*_lows(rates, rates.index(max(rates)))]
     for (long, start), low in product(_tops(rates, base), lows):
         for t, rate in _falling(rates, long):
             if start > low:
                 for end in _ends(long, t, _turned((rate - low) / (start - low))):
-                    yield Guess(warmed.Floored(long, end, 0.5, low), start)
+                    shares = shorter(low / start, rates.within) if base is not None else ()
+                    for floor in (low, *shares):
+                        yield Guess(warmed.Floored(long, end, 0.5, floor), start)
 
 
 def _root(rates: Rates, base: float | None) -> Iterator[Guess]:
+    for start in shorter(rates[0], rates.within) if base is None else (base,):
+        for t, rate in _falling(rates, 0) if rates[0] == max(rates) else ():
+            share = (rate / start) ** 2
+            if share < 1 and (scale := round(t * share / (1 - share))) > 1:  # which T5's is
+                yield Guess(inverse_root.Root(0, None if scale == UNWARMED else scale), start)
     flat = max(t for t in range(len(rates)) if rates[t] == rates[0])
     for long in {flat or 1, flat + 1}:
         for start in shorter(rates[0] * long**0.5, rates.within) if base is None else (base,):

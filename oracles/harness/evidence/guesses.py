@@ -42,6 +42,9 @@ while others are what they are said to be; LinearLR rises to the base rate or fa
 SCALED = ("ConstantLR", "LinearLR")
 """Those whose setting is a share of the base rate, of which torch takes none above 1."""
 
+SHARES = ("floor_as_share", "stays_at_share")
+"""Timings of others whose setting is one; where no base rate is known, it is told as a rate."""
+
 
 def from_any(schedule: Schedule) -> bool:
     """Whether settings of it are made of any rates: else they rule none of its timings out.
@@ -133,11 +136,12 @@ def _line(
 ) -> Iterator[Guess]:
     """The base rate and the setting that a line through two rates gives, if others are on it."""
     rounded = rates.within > ROUGHLY
+    of_base = schedule.name in SCALED or (base is not None and timing.name in SHARES)
     evenly = range(0, len(rates), 1 + len(rates) // MANY)
     some = [*evenly] if rounded else telling(len(rates))
 
     def at(t: int, start: float, value: float) -> float:
-        if schedule.name in SCALED:
+        if of_base:
             value = value / start if start else 0.0
         return float(timing.rate(t, start, settings._replace(**dict.fromkeys(names, value))))
 
@@ -153,7 +157,7 @@ def _line(
         return
     start, value = pair
     size, highest = max(map(abs, rates)), start
-    if schedule.name in SCALED:
+    if of_base:
         value, size, highest = value / start, 1.0, 1.0
     if value > highest + rates.within * size:  # nobody has a floor above the base rate
         return
@@ -237,8 +241,11 @@ def _powers(
     found += [math.exp(-k) for k in shorter(-math.log(share))] if 0 < share < 1 else []
     for count in {len(falls), len(rates) - 1}:  # the longer the way, the less a rounding matters
         found += [abs(rates[falls[-1]] / rates[0]) ** (1 / count)] if rates[0] else []
+    shares = [rates[t] / rates[t - 1] for t in falls[: FEW + 1]]
+    found += [max(shares)] if max(shares) < 1 and schedule.name == "MultiStepLR" else []
     for gamma in (g for q in found for g in shorter(q, rates.within)):
-        for settings in _falling(schedule, gamma, falls, len(rates)):
+        each = shares if rates.within == ROUGHLY else []  # of few digits too much would fit
+        for settings in _falling(schedule, gamma, falls, each, len(rates)):
             with suppress(ArithmeticError):  # where nothing, or too much, is made of any base rate
                 near = rates[0] / timing.rate(0, 1.0, settings) if base is None else base
                 starts = shorter(near, rates.within) if base is None else (base,)
@@ -248,9 +255,19 @@ def _powers(
 FEW = 12
 """Milestones that anybody writes down."""
 
+AT_ONCE = 3
+"""How often one of them may be there."""
+
+
+def _times(share: float, gamma: float) -> int:
+    """As what power of a factor the rate falls there, from 1 on."""
+    if not (0 < share < 1 and 0 < gamma < 1):
+        return 1
+    return min(max(round(math.log(share) / math.log(gamma)), 1), AT_ONCE)
+
 
 def _falling(
-    schedule: Schedule, gamma: float, falls: Sequence[int], count: int
+    schedule: Schedule, gamma: float, falls: Sequence[int], shares: Sequence[float], count: int
 ) -> Iterator[Settings]:
     if schedule.name == "ExponentialLR":
         yield schedule.settings(gamma=gamma)
@@ -260,6 +277,8 @@ def _falling(
             if k > 0:
                 yield schedule.settings(step_size=k, gamma=gamma)
     elif len(falls) <= FEW:
+        times = [_times(share, gamma) for share in shares] or [1] * len(falls)
+        at = [t for t, own in zip(falls, times, strict=True) for _ in range(own)]
         for shift in (0, -1, 1):
-            milestones = tuple(max(t + shift, 0) for t in falls)
+            milestones = tuple(max(t + shift, 0) for t in at)
             yield schedule.settings(milestones=milestones, gamma=gamma)

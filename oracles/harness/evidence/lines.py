@@ -92,7 +92,9 @@ says when: so do ReduceLROnPlateau, by a metric, and MultiStepLR, by milestones 
     for factor in shorter(share, within):
         *each, last = [left(t, factor) for t in falls]
         at = falls[:-1] if last else falls
-        if last < 0 or any(each) or len({b - a for a, b in pairwise(at)}) < 2:
+        apart = {b - a for a, b in pairwise(at)}
+        evenly = len(apart) < 2 and abs(at[0] - min(apart, default=at[0])) <= 1  # as StepLR's are
+        if last < 0 or any(each) or evenly:
             continue
         epochs = ", ".join(map(str, at))
         epochs += f" and to {written(rates[-1])} at {falls[-1]}" if last else ""

@@ -369,7 +369,8 @@ def warmed_up(seen: Seen, schedules: Iterable[Schedule]) -> Plan | None:
         later = Seen(rates[turn:], peak, [(peak, some) for some in far])
         for one in made_of(Seen(rates[:turn], peak), warm, first=True):
             for other in sorted(made_of(later, among, first=True), key=lambda fit: fit.simplicity):
-                return Sequential((_plan(one), _plan(other)), (turn,))
+                if other.schedule.name not in WARM or other.settings.get("total_iters") != 1:
+                    return Sequential((_plan(one), _plan(other)), (turn,))
     return None
 
 

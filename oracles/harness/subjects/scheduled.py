@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -56,6 +57,9 @@ LIKE = (
 )
 """Names of settings that may mean the same: how long it goes on, how long it rises, its floor."""
 
+BELOW = "goes below 0"
+"""What a line does past its end where nobody stops it."""
+
 FACTORS, LAMBDA = "factors", "lr_lambda"
 """The list of factors that oracles have, and torch's argument of which it is the values."""
 
@@ -92,6 +96,7 @@ class Scheduled(Protocol):
         scaled: whether it takes the base rate.
         logged: whether its rates may be made of more than the epoch, as of a metric.
         current: whether that may be meant to be another one, as nobody has said that it is not.
+        ends: where its rates end, and why, as far as it was asked; empty where they do not.
     """
 
     name: str
@@ -99,6 +104,14 @@ class Scheduled(Protocol):
     scaled: bool = False
     logged: bool = False
     current: bool = False
+    ends: str = ""
+
+    def alone(self) -> Iterator[Scheduled]:
+        """The same, given no settings; then given no base rate, either, where it can do without."""
+        if self.takes:
+            other = copy(self)
+            other.takes, other.ends = {}, ""
+            yield other
 
     def seen(self) -> Iterator[Seen]:
         """Its rates where it is given no settings: one reading after the other, until one tells.
@@ -181,6 +194,15 @@ class Function(Scheduled):
         self.current &= "base" not in names
         self.takes = named([name for name in own if name != self._base], names, self.name)
 
+    def alone(self) -> Iterator[Scheduled]:
+        yield from super().alone()
+        if self.scaled:
+            other = copy(self)
+            own = {"takes": {}, "scaled": False, "current": False, "_base": None}
+            name = f"{self.name}, called with its defaults,"
+            vars(other).update(own, name=name, ends="", _known={})
+            yield other
+
     def rates(self, base: float, epochs: int, settings: Mapping[str, Any]) -> list[float]:
         return [*self._at(range(epochs + 1), base, settings).values()]
 
@@ -223,14 +245,17 @@ class Function(Scheduled):
     ) -> dict[int, float]:
         """By epoch; those from its end on for which it has no finite rate are not there.
 
+        Where a setting says when it ends, a line that goes on below 0 has ended as well.
+
         Raises:
             SubjectError: it raised before its end, or gave no number.
         """
         given = self.given(settings)
         if self._base is not None:
             given[self._base] = base
-        ends = [settings[name] for name in ENDS if name in self.takes]
-        end = max(ends) if ends else inf if self.takes else SHORTEST
+        ends = {self.takes[name]: settings[name] for name in ENDS if name in self.takes}
+        end = max(ends.values()) if ends else inf if self.takes else SHORTEST
+        least = 0.0 if ends else -inf
         known = {} if settings else self._known
         found: dict[int, float] = {}
         for t in epochs:
@@ -239,12 +264,17 @@ class Function(Scheduled):
                     with answering():
                         known[t, base] = float(self._function(t, **given, **self._fixed))
                 found[t] = known[t, base]
-            except SubjectError:
+            except SubjectError as error:
                 if t < end:
                     raise
-                break
-            if t >= end and not isfinite(found[t]):  # as an array's root of what is below 0
-                del found[t]
+                why = error.sentence
+            else:  # as an array's root of what is below 0
+                why = "" if isfinite(found[t]) else f"gives {found[t]}"
+                why = BELOW if found[t] < least else why
+            if why and t >= end:
+                found.pop(t, None)
+                where = f"past {max(ends, key=lambda n: ends[n])}" if ends else f"at epoch {t}"
+                self.ends = f"{where} it {why}"
                 break
         return found
 
@@ -331,16 +361,29 @@ class Made(Scheduled):
                     "oracles.check_schedule"
                 )
             found = [run.rates()[0]]
+        try:
             for _ in range(epochs):
-                run.step()
-                found += run.rates()
+                with answering():
+                    run.step()
+                    found += run.rates()
+        except SubjectError as error:
+            if self.takes or len(found) < SHORTEST:
+                raise
+            self.ends = f"at epoch {len(found)} it {error.sentence}"
         return found
 
     def seen(self) -> Iterator[Seen]:
-        """For as long as the plan lasts that it shows."""
+        """For as long as the plan lasts that it shows, and at another base rate beside.
+
+        A floor is a rate or a share of the base rate: at one base rate alone they are the same.
+        """
         schedule = getattr(self._plan, "schedule", None)
         last = schedule and schedule.last(self._plan.settings)  # type: ignore[union-attr]
-        yield Seen(self.rates(START, MOST if last is None else min(last, MOST), {}), START)
+        near, other = (
+            self.rates(base, MOST if last is None else min(last, MOST), {})
+            for base in (START, OTHER)
+        )
+        yield Seen(near, START, [(OTHER, dict(enumerate(other)))])
 
     def shown(self) -> Plan | None:
         return self._plan
@@ -496,7 +539,7 @@ def _attribute(scheduler: Any, name: str, epochs: int) -> Any:
     """A setting, wherever torch's classes keep it; None where they do not."""
     group = scheduler.optimizer.param_groups[0]
     found: dict[str, Callable[[], Any]] = {
-        FACTORS: lambda: tuple(scheduler.lr_lambdas[0](t) for t in range(epochs + 1)),
+        FACTORS: lambda: _factors(scheduler.lr_lambdas[0], epochs),
         "milestones": lambda: tuple(sorted(scheduler.milestones.elements())),
         "swa_lr": lambda: group["swa_lr"],
         "anneal_strategy": lambda: _strategy(scheduler),
@@ -516,6 +559,16 @@ def _attribute(scheduler: Any, name: str, epochs: int) -> Any:
         return value[0] if isinstance(value, list) else value
     except (AttributeError, KeyError, TypeError):
         return None
+
+
+def _factors(function: Callable[[int], Any], epochs: int) -> tuple[float, ...]:
+    """As many as it has."""
+    found: list[float] = []
+    with suppress(SubjectError):
+        for t in range(epochs + 1):
+            with answering():
+                found.append(float(function(t)))
+    return tuple(found)
 
 
 def _strategy(scheduler: Any) -> Any:

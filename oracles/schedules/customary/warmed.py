@@ -150,6 +150,11 @@ def floored(t: int, base: Scalar, s: Any) -> Scalar:
     return s.min_lr + (base - s.min_lr) * _height(t, base, s)
 
 
+def _shared(t: int, base: Scalar, s: Any) -> Scalar:
+    """The same with η as a share of γ₀."""
+    return base * ((1 - s.min_lr) * _height(t, base, s) + s.min_lr)
+
+
 def _staying(t: int, base: Scalar, s: Any) -> Scalar:
     return floored(min(t, s.num_training_steps), base, s)
 
@@ -273,6 +278,12 @@ SCHEDULES = (
                 "η + (γ₀ − η)(1 + cos(2πn min(q, 1)))/2",
                 source="loops whose ramp has neither 0 nor γ₀ in it",
                 rate=ramped(_staying, between),
+            ),
+            Timing(
+                name="floor_as_share",
+                equation=f"γ_t = {RAMP}γ₀((1 − η)(1 + cos(2πnq))/2 + η)",
+                source=f"transformers {FLOORED}, given η as min_lr_rate",
+                rate=ramped(_shared, from_zero),
             ),
         ),
         num_cycles=[0.5],
