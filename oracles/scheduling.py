@@ -165,6 +165,7 @@ class ScheduleIdentification:
             "alike": self.alike,
             "metric": self.metric,
             "meant": dict(self.meant),
+            "ends": self.ends,
         }
 
 
@@ -400,14 +401,14 @@ def _up_to(seen: Seen, who: Scheduled, among: Sequence[Schedule]) -> ScheduleIde
                 return ScheduleIdentification(who.name, line=told)
             continue
         few = len({*part.near}) <= 2
-        made = [one for one in among if one.name not in STEPS or not few]
+        made = [one for one in among if one.name not in STEPPED or not few]
         made = [one for one in made if one.name != "MultiStepLR" or end == stays]
         if (found := _of(who, None, part, made)).named:
             return _so_far(found, seen, end, stays)
     return None
 
 
-STEPS = ("StepLR", "MultiStepLR")
+STEPPED = ("StepLR", "MultiStepLR")
 """Schedules of which one fall shows nothing: any rate falls so."""
 
 

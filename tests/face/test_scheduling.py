@@ -139,7 +139,10 @@ LISTS: list[tuple[Sequence[float], str]] = [
         "ExponentialLR's inverse_time with gamma=0.75 from 0.5",
     ),
     ([0.1 / (1 + t) for t in range(9)], "ExponentialLR's inverse_time with gamma=0 from 0.1"),
-    ([0.1 / (1 + 2 * t) for t in range(9)], "ExponentialLR's inverse_time with gamma=-1 from 0.1"),
+    (
+        [0.1 / (1 + 2 * t) for t in range(9)],
+        "ExponentialLR's inverse_time with 1 − gamma=2 from 0.1",
+    ),
     ([0.1] * 5 + [0.0] * 5, "StepLR's staircase with step_size=5, gamma=0 from 0.1"),
     ([1e308, 5e307, 2.5e307, 1.25e307], "ExponentialLR's per_epoch with gamma=0.5 from 1e+308"),
     (

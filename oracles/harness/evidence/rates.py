@@ -85,6 +85,8 @@ class Fit:
         told = {name: value for name, value in self.settings.items() if name not in hidden}
         if {*FIXED} <= {*self.open}:  # of both their product is told, a place in a cycle
             told[" × ".join(FIXED)] = next(shorter(math.prod(self.settings[n] for n in FIXED)))
+        if told.get("gamma", 1.0) < 0:  # which nobody types: the k of 1/(1 + kt) is 1 − q
+            told["1 − gamma"] = 1 - told.pop("gamma")
         given = ", ".join(f"{name}={written(value)}" for name, value in told.items())
         own = " of a function of its own" if FACTORS in self.settings else ""
         base = f" from {written(self.base)}" if self.base is not None else ""

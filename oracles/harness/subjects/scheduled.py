@@ -6,6 +6,7 @@ Whatever it is, it is asked for the rates of epochs 0 to n, in float64. Only sch
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
@@ -255,7 +256,6 @@ class Function(Scheduled):
             given[self._base] = base
         ends = {self.takes[name]: settings[name] for name in ENDS if name in self.takes}
         end = max(ends.values()) if ends else inf if self.takes else SHORTEST
-        least = 0.0 if ends else -inf
         known = {} if settings else self._known
         found: dict[int, float] = {}
         for t in epochs:
@@ -270,7 +270,8 @@ class Function(Scheduled):
                 why = error.sentence
             else:  # as an array's root of what is below 0
                 why = "" if isfinite(found[t]) else f"gives {found[t]}"
-                why = BELOW if found[t] < least else why
+                lost = t * sys.float_info.epsilon * max(base, *found.values())  # in so many steps
+                why = BELOW if ends and found[t] < -lost else why
             if why and t >= end:
                 found.pop(t, None)
                 where = f"past {max(ends, key=lambda n: ends[n])}" if ends else f"at epoch {t}"
