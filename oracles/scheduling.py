@@ -382,8 +382,8 @@ def _up_to(seen: Seen, who: Scheduled, among: Sequence[Schedule]) -> ScheduleIde
     """Which schedule whoever takes no base rate follows up to some epoch, and what comes then.
 
     That is until its rate stays as it is or is below 0 or, if all digits are there, for half of its
-    rates and more. Milestones are made of any beginning, and tell nothing of it, unless they make
-    more rates than two, up to where these stay.
+    rates and more. Milestones are made of any beginning, and tell nothing of it but up to where
+    the rate stays.
     """
     near, count = seen.near, len(seen.near)
     before = next((t for t in range(count - 2, 0, -1) if near[t] != near[-1]), 0)
@@ -400,16 +400,12 @@ def _up_to(seen: Seen, who: Scheduled, among: Sequence[Schedule]) -> ScheduleIde
                 told = f"{line}; at epoch {end} it {then}"
                 return ScheduleIdentification(who.name, line=told)
             continue
-        few = len({*part.near}) <= 2
-        made = [one for one in among if one.name not in STEPPED or not few]
-        made = [one for one in made if one.name != "MultiStepLR" or end == stays]
+        if len({*part.near}) <= 2:  # so falls any rate
+            continue
+        made = [one for one in among if one.name != "MultiStepLR" or end == stays]
         if (found := _of(who, None, part, made)).named:
             return _so_far(found, seen, end, stays)
     return None
-
-
-STEPPED = ("StepLR", "MultiStepLR")
-"""Schedules of which one fall shows nothing: any rate falls so."""
 
 
 def _so_far(

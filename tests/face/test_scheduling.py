@@ -624,6 +624,11 @@ def test_a_ramp_from_0_is_none_that_torch_builds() -> None:
     assert not found.torchs
 
 
+def test_one_fall_is_the_beginning_of_no_schedule() -> None:
+    rates = [0.1] * 30 + [0.05] * 30 + [0.01] * 30
+    assert "follows no known schedule" in str(oracles.identify(rates))
+
+
 @pytest.mark.slow
 def test_milestones_are_told_up_to_a_floor() -> None:
     def rate(t: int) -> float:
