@@ -96,7 +96,7 @@ def test_of_sgd_the_conditions_are_the_parts(convention: Convention) -> None:
     assert found <= convention.parts
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(8)
 @each_rule
 def test_the_smallest_numbers_are_the_rule_s(name: str) -> None:
     rule = ALL[name]

@@ -85,7 +85,7 @@ DEAR = (
 )
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "other",
     slow(OTHERS, *DEAR),

@@ -22,7 +22,7 @@ from oracles.identification import identify
 from oracles.optimizers.registry import RULES
 from oracles.reports.identification import render
 from oracles.rule import Rule
-from tests.support.foreign import FOREIGN, Foreign
+from tests.support.foreign import FOREIGN, Foreign, Moonlight
 from tests.support.marks import slow
 from tests.support.planted import Planted
 from tests.support.rewrites import REWRITES, Rewrite
@@ -39,7 +39,7 @@ def test_torch_s_own_convention_is_named(rule: Rule) -> None:
     assert [str(c) for c in found.fits] == [f"{rule.name}'s {rule.torch.name}"]
 
 
-@pytest.mark.one_in(12)
+@pytest.mark.one_in(16)
 @pytest.mark.parametrize("candidate", SINGLE, ids=str)
 def test_a_convention_is_named(candidate: Candidate) -> None:
     found = identify(Planted(candidate), [candidate.rule])
@@ -260,7 +260,9 @@ NAMEABLE = [f for f in FOREIGN if f.rule in {rule.name for rule in NAMED}]
 
 
 @pytest.mark.one_in(9)
-@pytest.mark.parametrize("foreign", NAMEABLE, ids=lambda one: one.id)
+@pytest.mark.parametrize(
+    "foreign", slow(NAMEABLE, Moonlight, by=lambda one: one.cls), ids=lambda one: one.id
+)
 def test_optimizers_of_other_packages_are_named(foreign: Foreign) -> None:
     rule = RULES[foreign.rule]
     found = identify(ForeignOptimizer(foreign.cls, foreign.names), [rule])

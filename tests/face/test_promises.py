@@ -56,7 +56,7 @@ SLOW = {"other tensors", "one process"}
 """Promises whose breakers take long in every run."""
 
 
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("promise", [name for name in BREAKERS if name not in SLOW])
 def test_a_broken_promise_is_named_and_no_other(promise: str) -> None:
     report = oracles.check(BREAKERS[promise], "SGD", dtypes=[])

@@ -571,6 +571,7 @@ def test_where_a_scheduler_ends_is_told() -> None:
     assert any(said.startswith("At epoch 51 it raises TypeError") for said in found.remarks())
 
 
+@pytest.mark.slow
 def test_what_no_schedule_takes_is_left_as_it_is_by_default() -> None:
     """Rates that end, and arguments that go together in no schedule, are no fault."""
 
@@ -596,6 +597,7 @@ def test_a_line_that_takes_its_end_is_told_to_go_on_below_0() -> None:
     assert str(found) == "line follows PolynomialLR's to_zero, but past T it goes below 0"
 
 
+@pytest.mark.slow
 def test_of_a_base_rate_that_is_left_as_it_is_an_epoch_is_told() -> None:
     def line(t: int, lr: float = 1e-3) -> float:
         return lr * (1 - t / 50)
@@ -744,12 +746,14 @@ def test_what_torch_has_none_of_is_not_torchs() -> None:
     assert found.named and not found.torchs
 
 
+@pytest.mark.slow
 def test_what_goes_with_one_base_rate_alone_is_not_named() -> None:
     """A rate of which the product with the base rate is made falls by more for a larger one."""
     found = identify_schedule(lambda t, lr: lr / (1 + 0.01 * lr * t), ["ExponentialLR"])
     assert not found.named
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rate", "told"),
     [(lambda t, base: 1, "stays at 1: "), (lambda t, base: base + t / 64, "rises by 0.015625 a ")],
@@ -769,6 +773,7 @@ def test_what_may_be_the_rate_before_is_told_to_be_taken_for_the_base_rate() -> 
     assert not any("Keras'" in said for said in named.remarks())
 
 
+@pytest.mark.slow
 def test_a_ramp_of_which_the_end_is_not_met_is_a_ramp() -> None:
     found = identify_schedule(lambda t, lr: lr * min(1, (t + 1) / 20000))
     told = "rises by 5e-05 × the base rate a step from 5e-05 × the base rate: so begin LinearLR, "
@@ -866,6 +871,7 @@ def test_what_numbers_beside_settings_do_not_hold_is_not_named(function: Any) ->
     assert not identify_schedule(function).named
 
 
+@pytest.mark.slow
 def test_names_that_mean_the_same_are_understood() -> None:
     def warmed(step: int, lr: float, warmup: int, max_steps: int) -> float:
         if step < warmup:
@@ -1135,13 +1141,12 @@ def test_whoever_never_returns_is_one_sentence() -> None:
     assert not list(CHECKED.iter_errors(report.to_json()))
 
 
+@pytest.mark.slow
 @forked
 @pytest.mark.parametrize(
     ("cls", "why"),
     [
-        pytest.param(
-            *(schedules.HalfHanging, "does not return within 2 s"), marks=pytest.mark.slow
-        ),
+        (schedules.HalfHanging, "does not return within 2 s"),
         (schedules.Vanishing, "ends its process with exit code 3"),
     ],
 )

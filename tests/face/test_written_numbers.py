@@ -260,7 +260,7 @@ CODE: dict[Callable[..., Any], tuple[str, str]] = {
 }
 
 
-@pytest.mark.one_in(8)
+@pytest.mark.slow
 @pytest.mark.parametrize("code", CODE, ids=lambda code: code.__name__)
 def test_numbers_of_code(code: Callable[..., Any]) -> None:
     rule, said = CODE[code]

@@ -17,7 +17,7 @@ from tests.meta.loop_zoo import Specimen
 from tests.support.daily import SLOW, TASKS
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("specimen", ZOO, ids=str)
 def test_a_faulty_part_is_caught(specimen: Specimen) -> None:
     told = caught(specimen)

@@ -42,7 +42,7 @@ from tests.meta.wrong_optimizers import (
 from tests.support.daily import SLOW
 
 
-@pytest.mark.one_in(7)
+@pytest.mark.one_in(9)
 @pytest.mark.parametrize(
     ("rule", "check"), PAIRS, ids=[f"{rule.name}: {check.name}" for rule, check in PAIRS]
 )

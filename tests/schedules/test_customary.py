@@ -291,7 +291,7 @@ def test_what_is_off_is_not_named(code: Any) -> None:
     assert not found.fault
 
 
-@pytest.mark.one_in(8)
+@pytest.mark.one_in(16)
 @pytest.mark.parametrize(
     "code", slow(customary.NAMED, customary.paper), ids=lambda code: code.__name__
 )

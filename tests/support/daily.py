@@ -1,10 +1,9 @@
 """Of all tasks of the walk, those that are slow: ``-m slow`` asks them, on every push.
 
-By day all is asked of SGD, agreement of each rule, and of whatever else is asked
-of many rules or parts, each so many'th time: who that is takes turns from one check to the next, so
-that each check is asked of somebody, and somebody is asked whatever would find each kind of wrong
-optimizer of the zoo and each faulty part of the loop (``meta/test_zoo.py``,
-``meta/test_loop_zoo.py``).
+By day all is asked of SGD, agreement of each rule, and whatever else is asked of many rules or parts
+is asked of one in so many. Who that is takes turns from one check to the next, so that each check is
+asked of somebody, and somebody is asked what finds each kind of wrong optimizer of the zoo and each
+faulty part of the loop (``meta/test_zoo.py``, ``meta/test_loop_zoo.py``).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ TASKS = [task for name in EVERYBODY for task in tasks_of(name)]
 WHOLE = "SGD"
 """The rule of which everything is asked each time."""
 
-TURNS = 5
+TURNS = 7
 """Of so many rules or parts, one is asked by day what is asked of them all."""
 
 ALONE = (f"NAdam: {names.LATE}", f"SparseAdam: {names.LATE}", f"SparseAdam: {names.SPARSE}")
@@ -73,4 +72,4 @@ _OTHERS = [
 SLOW = {
     task.name for task in [*filter(_beside, _OTHERS), *_not_in_turn(filterfalse(_beside, _OTHERS))]
 }
-"""Their names."""
+"""The names of those that are."""

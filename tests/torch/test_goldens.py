@@ -144,7 +144,7 @@ def test_some_vector_tells_the_convention_from_each_other_one(
 # Does torch lie around them?
 
 
-@pytest.mark.one_in(6)
+@pytest.mark.one_in(10)
 @each_question
 def test_torch_lies_around_its_vectors(
     rule: Rule, id: str, subjects: list[Any], tally: Tally
