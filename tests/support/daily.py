@@ -1,9 +1,9 @@
 """Of all tasks of the walk, those that are slow: ``-m slow`` asks them, on every push.
 
-By day all is asked of SGD, agreement of each rule, and whatever else is asked of many rules or parts
-is asked of one in so many. Who that is takes turns from one check to the next, so that each check is
-asked of somebody, and somebody is asked what finds each kind of wrong optimizer of the zoo and each
-faulty part of the loop (``meta/test_zoo.py``, ``meta/test_loop_zoo.py``).
+By day all is asked of SGD, agreement of each rule, and whatever else is asked of many rules or
+parts is asked of one in so many. Who that is takes turns from one check to the next, so that each
+check is asked of somebody, and somebody is asked what finds each kind of wrong optimizer of the zoo
+and each faulty part of the loop (``meta/test_zoo.py``, ``meta/test_loop_zoo.py``).
 """
 
 from __future__ import annotations
