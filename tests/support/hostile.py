@@ -202,7 +202,7 @@ BROKEN: dict[type, str] = {
     Doubling: "changes the dtype of parameter 0 at step 1: torch.float32 became torch.float64",
     NotANumber: "finite: parameter 0 is not finite after step 1",
     LateVanishing: "state_dict in mid-run: ends its process with exit code 3",
-    Replacing: "functions of libraries: replaces builtins.len and 1 more",
+    Replacing: "replaces builtins.len and 1 more",
     Devouring: "functions of libraries: replaces torch.is_tensor and 3 more",
     Returning: "no result: returns a Opaque where there is no closure",
     Moody: "raises RuntimeError: not today",
