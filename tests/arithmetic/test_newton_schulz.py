@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from benchmarks import newton_schulz as tool
 from oracles.harness.arithmetic import newton_schulz as ns
@@ -29,14 +28,11 @@ from oracles.harness.verdict import judge
 from oracles.numerics import in_bfloat16
 from oracles.optimizers import muon
 from oracles.reports.terminal import render
+from tests.support.marks import needs_muon
 from tests.support.told import Told
 
 TORCH, CUBIC, QUINTIC = tool.COEFFICIENTS
 U = float(FORMATS["bfloat16"].u)
-
-needs_muon = pytest.mark.skipif(
-    not hasattr(torch.optim, "Muon"), reason="this torch.optim has no Muon"
-)
 
 ONE = [
     (shape, steps)

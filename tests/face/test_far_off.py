@@ -20,7 +20,7 @@ from oracles.identification import identify
 from oracles.optimizers.muon import Hyper as Muon
 from oracles.optimizers.registry import RULES
 from oracles.reports.identification import render
-from tests.support.marks import slow
+from tests.support.marks import needs_muon, slow
 from tests.support.planted import Planted
 
 LONG, LARGE = "over 128 steps", "with large tensors"
@@ -450,10 +450,7 @@ def test_who_makes_no_finite_numbers_where_the_rule_does_is_off() -> None:
     assert str(found.nearest).endswith("is off by more than a step moves at all")
 
 
-on_muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="this torch has no Muon")
-
-
-@on_muon
+@needs_muon
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value", "where"),
@@ -479,7 +476,7 @@ def test_who_leaves_an_argument_aside_is_off_at_another_value(
     assert found.nearest is not None and found.nearest.where == where
 
 
-@on_muon
+@needs_muon
 @pytest.mark.slow
 def test_of_a_matrix_it_is_seen_after_one_iteration_which_norm_it_is_divided_by() -> None:
     """Of one row or column all norms of this kind are the same."""

@@ -47,6 +47,7 @@ from tests.meta.questions import (
     part_fails,
     targets,
 )
+from tests.support.marks import skip_without
 
 # What is not shrunk is long, and Hypothesis warns of printing it.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
@@ -165,8 +166,7 @@ def ask(row: Row, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.one_in(3)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.function}: {row.before}")
 def test_is_caught(row: Row, brief: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not hasattr(torch.optim, row.rule):
-        pytest.skip(f"torch {torch.__version__} has no {row.rule}")
+    skip_without(row.rule)
     mutant = found(row.rule).get((row.function, row.before, row.after))
     if mutant is None:
         assert torch.__version__.split("+")[0] != WRITTEN_FOR, "a slip of the pen"

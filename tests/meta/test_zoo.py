@@ -40,6 +40,7 @@ from tests.meta.wrong_optimizers import (
     survivors,
 )
 from tests.support.daily import SLOW
+from tests.support.marks import skip_without
 
 
 @pytest.mark.one_in(9)
@@ -57,8 +58,7 @@ def test_all_are_caught(rule: Rule, check: Check) -> None:
 @pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.name)
 def test_every_check_claims_somebody(rule: Rule) -> None:
     """A check that claims nobody has never been seen to fail."""
-    if not hasattr(torch.optim, rule.name):
-        pytest.skip(f"torch {torch.__version__} has no {rule.name}")
+    skip_without(rule.name)
     there = [c for c in checks(rule) if c.rejects is None and c.world in WORLDS]
     idle = {c.name for c in there if not claimed(rule, c)}
     assert not idle
@@ -98,8 +98,7 @@ def test_every_claim_is_put_to_the_test(rule: Rule) -> None:
 @settings(max_examples=5, phases=(Phase.generate,), derandomize=True)
 @given(st.data())
 def test_planting_itself_breaks_nothing(rule: Rule, data: st.DataObject) -> None:
-    if not hasattr(torch.optim, rule.name):
-        pytest.skip(f"torch {torch.__version__} has no {rule.name}")
+    skip_without(rule.name)
     case = data.draw(cases(rule))
     asked = [
         plain
@@ -123,8 +122,7 @@ def test_planting_itself_breaks_nothing(rule: Rule, data: st.DataObject) -> None
 def test_what_is_excused_survives(name: str) -> None:
     """Whoever is found, or is not there, needs no excuse."""
     rule = RULES[name.split("_")[0]]
-    if not hasattr(torch.optim, rule.name):
-        pytest.skip(f"torch {torch.__version__} has no {rule.name}")
+    skip_without(rule.name)
     (specimen,) = (s for s in specimens(rule) if str(s) == name)
     check = next(check for check in checks(rule) if check.name == AGREEMENT)
     places = list(on_paths(rule, specimen, check))

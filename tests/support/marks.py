@@ -6,10 +6,21 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
+import torch
 
 from oracles.optimizers.registry import RULES
 
 each_rule = pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+
+needs_muon = pytest.mark.skipif(
+    not hasattr(torch.optim, "Muon"), reason="this torch.optim has no Muon"
+)
+
+
+def skip_without(name: str) -> None:
+    """Skip the test that asks where this torch has no optimizer of a name."""
+    if not hasattr(torch.optim, name):
+        pytest.skip(f"this torch.optim has no {name}")
 
 
 def slow(

@@ -18,6 +18,7 @@ from packaging.version import Version
 from oracles.harness.subjects.classes import accepted
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
+from tests.support.marks import skip_without
 
 pytestmark = pytest.mark.skipif(
     Version(torch.__version__) < Version("2.13"), reason="keys are those of 2.13"
@@ -68,8 +69,7 @@ completing = pytest.mark.parametrize(
 
 def started(rule: Rule, dtype: torch.dtype | None = None, **options: Any) -> Any:
     """An optimizer of two groups after a step, in which one parameter of each had no gradient."""
-    if not hasattr(torch.optim, rule.name):
-        pytest.skip(f"this torch.optim has no {rule.name}")
+    skip_without(rule.name)
     shape = (rule.drawing.shapes or ((2,),))[-1]
     groups = [[torch.ones(shape, dtype=dtype).requires_grad_() for _ in range(3)] for _ in "ab"]
     for p in (p for group in groups for p in group[::2]):

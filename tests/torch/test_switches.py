@@ -20,6 +20,7 @@ from packaging.version import Version
 from oracles.harness.subjects.classes import accepted, functional, lacks_functional, module_of
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
+from tests.support.marks import needs_muon, skip_without
 
 pytestmark = pytest.mark.skipif(
     Version(torch.__version__) < Version("2.13"), reason="older releases refuse less"
@@ -41,8 +42,7 @@ rules = pytest.mark.parametrize("rule", RULES.values(), ids=lambda rule: rule.na
 
 
 def class_of(rule: Rule) -> Any:
-    if not hasattr(torch.optim, rule.name):
-        pytest.skip(f"this torch.optim has no {rule.name}")
+    skip_without(rule.name)
     return getattr(torch.optim, rule.name)
 
 
@@ -273,10 +273,7 @@ def test_adafactor_misses_what_its_state_lacks(
     refuses(optimizer, [p], AssertionError, "should be defined")
 
 
-muon = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="this torch has no Muon")
-
-
-@muon
+@needs_muon
 @pytest.mark.parametrize("place", [(0, 0), (0, 1), (1, 0), (1, 1)], ids=str)
 def test_muon_refuses_what_is_no_matrix(place: tuple[int, int]) -> None:
     """Wherever among the groups."""
@@ -287,7 +284,7 @@ def test_muon_refuses_what_is_no_matrix(place: tuple[int, int]) -> None:
             torch.optim.Muon([{"params": own} for own in groups])
 
 
-@muon
+@needs_muon
 def test_muon_refuses_complex_matrices() -> None:
     """On the second parameter: the first has not moved."""
     owned = parameters(RULES["Muon"])
@@ -296,7 +293,7 @@ def test_muon_refuses_complex_matrices() -> None:
     refuses(torch.optim.Muon(owned), owned, RuntimeError, "complex")
 
 
-@muon
+@needs_muon
 @pytest.mark.parametrize("coefficients", [(1.0, 2.0), (1.0, 2.0, 3.0, 4.0)], ids=len)
 def test_muon_refuses_other_than_three_coefficients(coefficients: tuple[float, ...]) -> None:
     owned = parameters(RULES["Muon"])
@@ -304,7 +301,7 @@ def test_muon_refuses_other_than_three_coefficients(coefficients: tuple[float, .
     refuses(torch.optim.Muon(owned, **options), owned, ValueError, "exactly 3")
 
 
-@muon
+@needs_muon
 @pytest.mark.parametrize("shape", [(2,), (2, 2, 2)], ids=str)
 def test_muon_refuses_what_is_no_matrix_and_came_later(shape: tuple[int, ...]) -> None:
     """A group that joins is looked at when it steps."""
@@ -315,14 +312,14 @@ def test_muon_refuses_what_is_no_matrix_and_came_later(shape: tuple[int, ...]) -
     refuses(optimizer, [late], ValueError, "Param gradient must be a 2D")
 
 
-@muon
+@needs_muon
 def test_muon_has_no_foreach_loop() -> None:
     owned = parameters(RULES["Muon"])
     refuses(told(RULES["Muon"], foreach=True)(owned), owned, RuntimeError, "not supported")
     told(RULES["Muon"], foreach=False)(owned).step()
 
 
-@muon
+@needs_muon
 def test_muon_knows_two_adjustments() -> None:
     for name in (None, "original", "match_rms_adamw"):
         torch.optim.Muon(parameters(RULES["Muon"]), adjust_lr_fn=name)

@@ -24,6 +24,7 @@ from tests.meta.trespass import (
     CopiesLoaded,
     planted,
 )
+from tests.support.marks import skip_without
 
 DEFAULT = next(path for path in PATHS if path.name == "default")
 
@@ -85,8 +86,7 @@ def asked(rule: Rule, check: str, broken: type, case: Case) -> Verdict:
     ("check", "kept"), [(GROUPS, CopiesGroups), (LOADED, CopiesLoaded), (UNSHARED, CopiesLoaded)]
 )
 def test_who_copies_is_not_refused(rule: Rule, check: str, kept: type) -> None:
-    if not hasattr(torch.optim, rule.name):
-        pytest.skip(f"torch {torch.__version__} has no {rule.name}")
+    skip_without(rule.name)
     own = TorchSubject(rule, getattr(torch.optim, rule.name), DEFAULT, "float32")
     if not usable(AGREEMENT, own):
         pytest.skip(f"{rule.name} of torch {torch.__version__} is wrong itself")
