@@ -12,7 +12,7 @@ from oracles.harness.arithmetic.formats import FORMATS, FloatArray, are_float32
 from oracles.harness.candidates import Candidate
 from oracles.harness.cases.case import Case
 from oracles.harness.evidence.accepted import accepted
-from oracles.harness.evidence.settings import DRAWS, Draws, settings
+from oracles.harness.evidence.settings import DRAWS, Draws, settings, steady
 from oracles.harness.evidence.sifting import MARGINS
 from oracles.harness.oracle import PYTHON, Oracle
 from oracles.harness.subjects.blackbox import BlackBox
@@ -53,6 +53,7 @@ def accuracy(
     candidate: Candidate,
     dtype: str,
     ignores: frozenset[str] = frozenset(),
+    deaf: bool = False,
     draws: Draws = DRAWS,
 ) -> Accuracy:
     """The error of a piece of code in one dtype, against the candidate it follows.
@@ -62,6 +63,7 @@ def accuracy(
         candidate: what it follows.
         dtype: of parameters and gradients.
         ignores: hyperparameters of which it makes nothing, and which are left alone.
+        deaf: whether it keeps its first learning rate, and is given no other one.
         draws: which cases it is asked, and how many.
 
     Raises:
@@ -73,6 +75,7 @@ def accuracy(
     refused: SubjectError | None = None
     for setting in settings(rule, accepted(box, rule) - ignores, draws=draws):
         case = replace(setting.case, precisions=(dtype,))
+        case = steady(case) if deaf else case
         try:
             answer = _answer(box, rule, case, dtype)
         except SubjectError as error:  # which may be about the setting

@@ -78,6 +78,7 @@ class Identification:
         unread: what a record has beside, or code takes and was not given, because what fits has no
             such hyperparameter.
         resting: those of them that would change what the code does, if they were others.
+        deaf: whether it keeps the learning rate that it was built with, and was asked with that.
         scalars: what something that it keeps beside parameters is in, as far as answers tell.
         exceptions: where another candidate holds than the one that fits elsewhere.
         shapes: of parameters for which nothing of that holds.
@@ -110,6 +111,7 @@ bias_undecayed gives 0.9, the code 0.85
     fits: tuple[Candidate, ...]
     ruled_out: int
     ignores: frozenset[str] = frozenset()
+    deaf: bool = False
     scalars: str = "float64"
     exceptions: tuple[Exceptional, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()
@@ -143,7 +145,8 @@ bias_undecayed gives 0.9, the code 0.85
             return self.schedule.torchs
         own = [c for c in self.fits if not (c.conventions or c.arguments)]
         rated = self.rate is not None and self.rate.text
-        return bool(own) and not (self.exceptions or self.shapes or self.ignores or rated)
+        limits = self.exceptions or self.shapes or self.ignores or self.deaf or rated
+        return bool(own) and not limits
 
     @cached_property
     def examples(self) -> tuple[ByHand, ...]:
@@ -176,9 +179,10 @@ bias_undecayed gives 0.9, the code 0.85
         without = [f"ignoring {', '.join(sorted(self.ignores))}"] if self.ignores else []
         but = [f"but {e}" for e in self.exceptions]
         but += [f"but not with shapes of {', '.join(map(str, self.shapes))}"] if self.shapes else []
+        built = ["with the learning rate that it was built with"] if self.deaf else []
         alone = [left_alone(self.resting)] if self.resting else []
         rated = [str(self.rate)] if self.rate else []
-        return ", ".join([follows, *without, *but, *alone, *rated])
+        return ", ".join([follows, *without, *but, *built, *alone, *rated])
 
     def to_json(self) -> dict[str, Any]:
         """It as plain data, as ``oracles/reports/identification.schema.json`` describes it."""
@@ -199,6 +203,7 @@ bias_undecayed gives 0.9, the code 0.85
             "assumed": dict(self.assumed),
             "unread": list(self.unread),
             "resting": list(self.resting),
+            "deaf": self.deaf,
             "scalars": self.scalars,
             "fault": self.fault,
             "ruled_out": self.ruled_out,
@@ -618,6 +623,7 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         found.fits,
         found.ruled_out,
         sieve.rules[fit.rule] - {name for a in fit.arguments for name in a.names},
+        sieve.witness.deaf(fit.rule),
         sieve.margin.scalars if wider and not found.exceptions else "float64",
         found.exceptions,
         unheld_shapes(sieve, found),

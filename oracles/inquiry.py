@@ -274,7 +274,8 @@ class Inquiry:
             return "the enclosures know no exceptions, and no other gradients"
         box = self.kind.settled(arrangement)
         try:
-            return accuracy(box, candidate, dtype, identification.ignores, self.draws)
+            heard = identification.ignores, identification.deaf
+            return accuracy(box, candidate, dtype, *heard, self.draws)
         except Declined as why:
             return why.sentence
 

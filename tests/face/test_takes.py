@@ -14,6 +14,7 @@ import oracles
 from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.accepted import accepted
+from oracles.harness.promise import Word
 from oracles.harness.subjects.blackbox import Function
 from oracles.harness.subjects.foreign import ForeignOptimizer
 from oracles.identification import identify
@@ -626,3 +627,34 @@ class Misnamed(Averaging):
 def test_what_forgets_nothing_is_no_answer() -> None:
     """Misnamed it is nearest to an Adadelta whose averages stay where they are."""
     assert "follows no known rule" in str(identify(Misnamed))
+
+
+# --- a learning rate that is read once ---
+
+
+class ReadsOnce(Own):
+    """Gradient descent with the learning rate that it was built with."""
+
+    def __init__(self, params: Any, lr: float = 0.1) -> None:
+        super().__init__(params, lr=lr)
+        self.lr = lr
+
+    def move(self, group: Any, state: Any, w: torch.Tensor, g: torch.Tensor) -> Any:
+        return w - self.lr * g
+
+
+def test_who_reads_its_learning_rate_once_is_asked_with_that() -> None:
+    report = oracles.check(ReadsOnce, "SGD", dtypes=["float32"])
+    found = report.found
+    assert found is not None
+    assert str(found) == (
+        "ReadsOnce follows SGD's coupled_unscaled, with the learning rate that it was built with"
+    )
+    assert (found.deaf, found.torchs) == (True, False)
+    assert max(accuracy.radii for accuracy in report.accuracies) <= 1
+    assert "edited lr" in {line.name for line in report.promises if line.word is Word.BROKEN}
+
+
+@pytest.mark.parametrize("cls", [torch.optim.SGD, torch.optim.Rprop])
+def test_a_rule_that_needs_its_learning_rate_once_is_not_called_deaf(cls: type) -> None:
+    assert not identify(cls, [cls.__name__]).deaf

@@ -208,6 +208,8 @@ class Told:
     def short(self, rule: Rule) -> bool:
         return False
 
+    deaf = short
+
     def unread(self, rule: Rule) -> tuple[str, ...]:
         return ()
 

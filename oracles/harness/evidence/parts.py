@@ -36,6 +36,9 @@ class Part:
     def ignores(self, rule: Rule) -> frozenset[str]:
         return self.whole.ignores(rule)
 
+    def deaf(self, rule: Rule) -> bool:
+        return self.whole.deaf(rule)
+
     def short(self, rule: Rule) -> bool:
         return self.whole.short(rule)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -135,6 +135,14 @@ def _round(
     if rule.measured((2, 2), default):  # beside whose radius small numbers do not show
         spans = {name: (high, high) for name, (_, high) in spans.items()}
         yield setting("all as large as can be")
+
+
+def steady(case: Case) -> Case:
+    """The same case with the learning rate of its first step throughout."""
+    (group,) = case.groups
+    lr = group.schedule[0].lr
+    schedule = tuple(h._replace(lr=lr) for h in group.schedule)
+    return replace(case, groups=(replace(group, schedule=schedule),))
 
 
 def allowed(rule: Rule, h: Hyper, names: Iterable[str]) -> Hyper:

@@ -27,6 +27,7 @@ from oracles.harness.evidence.settings import (
     Shapes,
     settings,
     shapes_of,
+    steady,
 )
 from oracles.harness.subjects.aliases import matched
 from oracles.harness.subjects.blackbox import BlackBox, fixing, shapes_for, unread
@@ -57,6 +58,9 @@ class Witness(Protocol):
 
     def ignores(self, rule: Rule) -> frozenset[str]:
         """Those of them that are known to make no difference to the code."""
+
+    def deaf(self, rule: Rule) -> bool:
+        """Whether the code is known to keep its first learning rate, where the rule does not."""
 
     def short(self, rule: Rule) -> bool:
         """Whether it is seen that hyperparameters are kept in float32, or in less."""
@@ -111,6 +115,7 @@ class Asked:
     _takes: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
     _taken: dict[str, Shapes] = field(default_factory=dict, repr=False)
     _ignored: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    _deaf: dict[str, bool] = field(default_factory=dict, repr=False)
 
     vague = False
 
@@ -139,10 +144,14 @@ class Asked:
                 raise told
 
     def _settings(self, rule: Rule, takes: frozenset[str]) -> Iterator[Setting]:
-        """Those that are known to tell all conventions apart, and beside them another seed's."""
+        """Those that are known to tell all conventions apart, and beside them another seed's.
+
+        Who keeps the first learning rate is given no other one.
+        """
         known = (DRAWS,) if self.draws.seed else ()
         for draws in (*known, self.draws):
-            yield from _drawn(self.cases, rule, takes, self._shapes(rule), draws)
+            for setting in _drawn(self.cases, rule, takes, self._shapes(rule), draws):
+                yield replace(setting, case=steady(setting.case)) if self.deaf(rule) else setting
 
     @cached_property
     def far(self) -> Asked:
@@ -211,6 +220,20 @@ class Asked:
         )
         case = replace(told.case, groups=(replace(group, parameters=parameters),))
         return self._instead(rule, told, without, case)
+
+    def deaf(self, rule: Rule) -> bool:
+        if rule.name not in self._deaf:
+            self._deaf[rule.name] = self._keeps_its_rate(rule)
+        return self._deaf[rule.name]
+
+    def _keeps_its_rate(self, rule: Rule) -> bool:
+        """Whether later ones change no bit of its first answer, and would change torch's rule's."""
+        case = next(settings(rule, self.takes(rule), self._shapes(rule))).case
+        try:
+            told, kept = self.box.run(rule, case), self.box.run(rule, steady(case))
+        except SubjectError:
+            return False
+        return np.array_equal(told, kept) and _matters(rule, case, steady(case))
 
     def ignores(self, rule: Rule) -> frozenset[str]:
         """Those whose value changes no bit of its answers, and changes what torch's rule gives.
@@ -401,6 +424,9 @@ class Recorded:
 
     def ignores(self, rule: Rule) -> frozenset[str]:
         return NOTHING
+
+    def deaf(self, rule: Rule) -> bool:
+        return False
 
     def short(self, rule: Rule) -> bool:
         """Whether all is in float32, or in less: of a record in float64 it cannot be known."""
