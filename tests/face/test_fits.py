@@ -388,12 +388,32 @@ def test_what_cannot_be_asked_says_why() -> None:
         (in_two, r"returns weights of shape \(3, 2\) .for 3 numbers a row"),
         (
             still,
-            "still gives no weights that move .for 3 numbers a row: 3, or 4 with a bias.",
+            "still gives no weights that another epoch moves .for 3 numbers a row: 3, or 4 with a "
+            "bias.; does it stop early, or return its best ones?",
         ),
         (noisy, "noisy is random: two calls that are the same differ before the first epoch"),
     ):
         with pytest.raises(SubjectError, match=reason):
             asked(fit)
+
+
+def test_an_early_end_is_put_off() -> None:
+    def impatient(
+        X: Any, y: Any, lr: float, epochs: int, patience: int = 2, early_stopping: bool = True
+    ) -> Any:
+        w, best, waited = np.zeros(X.shape[1]), np.inf, 0
+        for _ in range(epochs):
+            off = X @ w - y
+            better = off @ off < 0.9 * best
+            best, waited = min(best, off @ off), 0 if better else waited + 1
+            if waited >= patience or (early_stopping and not better):
+                break
+            w = w - lr * X.T @ off / len(y)
+        return w
+
+    assert str(oracles.identify(impatient, ["SGD"])) == (
+        "impatient minimizes half the mean squared error by SGD's coupled_unscaled"
+    )
 
 
 def test_what_draws_in_its_epochs_is_told_from_what_draws_where_it_starts() -> None:

@@ -172,5 +172,6 @@ def _unread(box: Fit, call: Call) -> str:
     """What a loop gives where weights of a linear model were looked for."""
     shapes = dict.fromkeys(str(value.shape) for value in box.moving(call).values())
     others = f"returns weights of shape {' and '.join(shapes)}" if shapes else ""
-    told = others or f"{box.name} gives no weights that move"
-    return f"{told} (for 3 numbers a row: 3, or 4 with a bias)"
+    told = others or f"{box.name} gives no weights that another epoch moves"
+    why = "" if others else "; does it stop early, or return its best ones?"
+    return f"{told} (for 3 numbers a row: 3, or 4 with a bias){why}"

@@ -28,6 +28,8 @@ LOOP: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "shuffle": ("shuffle",),
         "verbose": ("verbose", "verbosity"),
         "tol": ("tol", "tolerance"),
+        "patience": ("patience", "n_iter_no_change", "early_stopping_rounds"),
+        "early_stopping": ("early_stopping", "early_stop"),
     }
 )
 """What belongs to the loop and to no rule, by what it is called."""
@@ -46,7 +48,14 @@ START: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 
 QUIET: Mapping[str, Any] = MappingProxyType(
-    {"seed": 0, "shuffle": False, "verbose": False, "tol": 0.0}
+    {
+        "seed": 0,
+        "shuffle": False,
+        "verbose": False,
+        "tol": 0.0,
+        "patience": 10**6,
+        "early_stopping": False,
+    }
 )
 """What these are given: rows in order, no early end, nothing printed, the same start each time."""
 
