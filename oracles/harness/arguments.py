@@ -28,7 +28,7 @@ class Argument:
     Attributes:
         names: theirs.
         how: a word of :data:`HOWS`.
-        by: the number, or the format, of which it speaks.
+        by: the number, the format or the other hyperparameter of which it speaks.
 
     >>> from oracles.optimizers.sgd import Hyper
     >>> doubled = Argument(("weight_decay",), "times", 2)
@@ -71,6 +71,7 @@ class How:
 HOWS: Mapping[str, How] = MappingProxyType(
     {
         "is": How("{0} = {1!r} whatever is given", lambda value, by, h: by),
+        "as": How("{0} = {1}", lambda value, by, h: getattr(h, by)),
         "times": How("{0} × {1!r}", lambda value, by, h: by * value),
         "over m": How("{0} / batch_size", lambda value, by, h: value / h.batch_size),
         "times m": How("{0} × batch_size", lambda value, by, h: value * h.batch_size),
@@ -82,6 +83,12 @@ HOWS: Mapping[str, How] = MappingProxyType(
 
 FACTORS = (("times", 2), ("times", 0.5), ("over m", None), ("times m", None))
 SHORT = (("in", "bfloat16"), ("in", "float16"), ("in", "float32"))
+
+TIED: Mapping[str, str] = MappingProxyType(
+    {"dampening": "momentum", "beta2": "beta1", "beta1": "beta2"}
+)
+"""What is written with one number for two: a momentum that begins with the whole first gradient and
+is an average from then on has torch's dampening."""
 
 USUAL: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
@@ -118,6 +125,8 @@ def likely(rule: Rule, takes: frozenset[str]) -> Iterator[Argument]:
         if name not in takes:
             others = (v for v in USUAL.get(name, ()) if v != getattr(h, name))
             yield from (Argument((name,), "is", value) for value in others)
+            if TIED.get(name) in takes:
+                yield Argument((name,), "as", TIED[name])
         elif name != "lr":
             yield from (Argument((name,), *how) for how in (*SHORT, ("one minus", None)))
     rates = tuple(n for n in numbers if n in takes)

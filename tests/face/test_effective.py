@@ -215,6 +215,27 @@ def test_a_value_that_is_solved_for_beside_a_convention() -> None:
     assert str(told) == ("code follows SGD's lr_in_velocity, momentum = 0.873 whatever is given")
 
 
+ADAM_OF_ONE_BETA = """
+m = beta2*m + (1 - beta2)*g
+v = beta2*v + (1 - beta2)*g**2
+w -= lr*(m/(1 - beta2**t))/(sqrt(v/(1 - beta2**t)) + eps)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "said"),
+    [
+        ("v = where(t == 1, g, mu*v + (1-mu)*g); w -= lr*v", "SGD", "dampening = momentum"),
+        (ADAM_OF_ONE_BETA, "Adam", "beta1 = beta2"),
+    ],
+    ids=["momentum", "betas"],
+)
+def test_one_number_may_stand_for_two(text: str, rule: str, said: str) -> None:
+    found = oracles.identify(equation=text, rules=[rule])
+    assert str(found) == f"the equation follows {rule}'s coupled_unscaled, {said}"
+    assert not found.torchs
+
+
 @pytest.mark.slow
 def test_what_has_everything_is_no_exception() -> None:
     """A threshold between two settings in which all is on has no name."""
