@@ -227,13 +227,18 @@ class Asked:
         return self._deaf[rule.name]
 
     def _keeps_its_rate(self, rule: Rule) -> bool:
-        """Whether later ones change no bit of its first answer, and would change torch's rule's."""
+        """Whether the first one changes its first answer, and later ones change torch's rule's."""
         case = next(settings(rule, self.takes(rule), self._shapes(rule))).case
+        kept, other = steady(case), _changed(rule, case, "lr")
+        if "lr" not in self.takes(rule) or other is None or not _matters(rule, case, kept):
+            return False
         try:
-            told, kept = self.box.run(rule, case), self.box.run(rule, steady(case))
+            told = self.box.run(rule, case)
+            return np.array_equal(told, self.box.run(rule, kept)) and not np.array_equal(
+                told, self.box.run(rule, other)
+            )
         except SubjectError:
             return False
-        return np.array_equal(told, kept) and _matters(rule, case, steady(case))
 
     def ignores(self, rule: Rule) -> frozenset[str]:
         """Those whose value changes no bit of its answers, and changes what torch's rule gives.

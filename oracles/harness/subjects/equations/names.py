@@ -19,6 +19,9 @@ _DRESSED = re.sub(r"\((?!\?)", "(?:", _COMMAND)
 _LETTER = "[\u0370-\u03ff\u2113\U0001d400-\U0001d7ff][\u0300-\u036f]*[0-9]*"
 _PLAIN = r"\\?[A-Za-zÀ-ɏ](?:(?!_\{)[A-Za-z0-9_À-ɏ]|[\u0300-\u036f])*"
 _AT = r"\[\s?[tn]\s?(?:[-+−–]\s?\d\s?)?\]"
+STEP = r"\s?[tkn]\s?(?:[-+−–]\s?\d\s?)?"
+"""The number of a step."""
+
 _BELOW = rf"(?:_\{{[^{{}}\n]{{1,12}}\}}|[{LOWERED}]+|_[A-Za-z0-9_]+|{_AT})*"
 NAME = rf"(?:(?:Δ|\\Delta)\s?)?(?:{_DRESSED}|{_LETTER}|{_PLAIN}){_BELOW}['′]?"
 """A Greek letter, or one of a formula, is a name of its own: ``ηg`` is a product."""
@@ -35,18 +38,18 @@ def identifier(word: str) -> str:
     """
     word, prime = word.rstrip("'′"), word[-1:] in "'′"
     word = re.sub(_COMMAND, lambda m: (m[2] or m[3]) + _ACCENTS.get(m[1], ""), word)
-    word = re.sub(r"\[(.*?)\]", r"_{\1}", word)
+    word = re.sub(r"\[(.*?)\]|_\{\((.*?)\)\}", lambda m: f"_{{{m[1] or m[2]}}}", word)
     word = re.sub(f"[{LOWERED}]+", lambda m: f"_{{{m[0]}}}", word)
     word = unicodedata.normalize("NFKD", word).translate(_MINUS)
     marks = "".join(_SUFFIXES.get(c, "") for c in word if unicodedata.combining(c))
     word = "".join(_plain(c) for c in word if c not in "\\ " and not unicodedata.combining(c))
-    word = re.sub(r"_([tkn])(?=_|$)", r"_{\1}", word).replace("varepsilon", "epsilon")
+    word = re.sub(r"_([tknij])(?=_|$)", r"_{\1}", word).replace("varepsilon", "epsilon")
     name, tag = re.sub(r"_\{.*?\}", "", word), "new" if prime else ""
     for below in re.findall(r"_\{(.*?)\}", word):
         if time := _TIME.fullmatch(below):
             name += time[1] or ""
             tag = (time[2] or "+0").replace("+", "p").replace("-", "m")
-        elif below not in "ij":
+        elif not re.fullmatch("[ij],?[ij]?", below):
             name += f"_{below}"
     stem, _, end = name.rpartition("_")
     if stem and end in _TAGS:

@@ -141,6 +141,9 @@ def _parted(body: list[ast.stmt]) -> tuple[list[ast.stmt], list[ast.stmt]]:
             if stem != target.id and stem in written:
                 target.id = stem
                 first.append(statement)
+    for node in (node for statement in first for node in ast.walk(statement)):
+        if isinstance(node, ast.Name) and node.id.removesuffix("0") in USUAL["parameter"]:
+            node.id = node.id.removesuffix("0")  # as it is before the first step
     return [statement for statement in body if statement not in first], first
 
 

@@ -16,7 +16,15 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from oracles.harness.subjects.equations.functions import FUNCTIONS
-from oracles.harness.subjects.equations.names import LOWERED, NAME, RAISED, identifier, is_word
+from oracles.harness.subjects.equations.indices import indexed
+from oracles.harness.subjects.equations.names import (
+    LOWERED,
+    NAME,
+    RAISED,
+    STEP,
+    identifier,
+    is_word,
+)
 
 MAX_CHARACTERS = 20_000
 MAX_WORDS = 1_500
@@ -64,6 +72,7 @@ _TOKEN = re.compile(
     |(?P<index>(?<=[\w)\]}}])\[(?:[-+−–:,\dijklnpt\s]+|\s?[^\W\d]\w*\s?|\.\.\.)\])
     |(?P<less>(?:(?<=_[tkn])|(?<=[ₜₖₙ]))[-+−–][0-9](?![\w.]))
     |(?P<dash>--)
+    |(?P<choice>\?)
     |(?P<comment>(?<=[^\S\n])(?://|%)[^\S\n]+[^\W\d][\w ]*[.,;]?(?=\n|\Z))
     |(?P<missing>['"](?P<key>\w+)['"]\s+(?P<not>not\s+)?in\s+{_OWNER})
     |(?P<beta>(?:{_OWNER}(?:\.|\[.))?betas(?:['"]\])?\[(?P<which>[01])\])
@@ -74,7 +83,7 @@ _TOKEN = re.compile(
     |(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
     |(?P<raised>[{RAISED}]+)
     |(?P<nabla>(?:(?:∇|\\nabla{_END})(?:_\{{?\\?\w+\}}?)?(?:\s*(?:(?:\\?\w+|{_LOSS})(?:_\{{\w\}})?(?=\()
-            |{_LOSS}(?:_[tki])?\s+(?=\(\s*{NAME}\s*\))|{_LOSS}(?!\w)))?
+            |{_LOSS}(?:_[tki])?\s+(?=\(\s*{NAME}\s*\))|{_LOSS}(?:_\{{\(?{STEP}\)?\}})?(?!\w)))?
             |grad(?:ient)?(?:_?{_LOSS})?(?=\(\s*{_FIRST}{NAME}\s*\)))
             (?:\(\s*{_FIRST}(?P<at>{NAME})\s*\))?
         |(?:∂|d){_LOSS}\s*/\s*(?:∂|d)(?:θ|theta|[wWxp])(?!\w)
@@ -90,6 +99,7 @@ _UNCLEAR: Mapping[str, str] = {
     "root": "a root of another order: write (…)^(1/3)",
     "index": "an index is a step's, as in v[t] and v[t-1], or i, j, k, l, p or key; a factor in "
     "such brackets has '*' before it",
+    "choice": "a choice is written 'a if c else b', or where(c, a, b)",
     "dash": "twice less, or a dash? Write '-' once, or - (-x)",
     "comment": "a comment, or a division? A comment begins with '#', a division stands in brackets",
     "less": "a step's number, or a sum? Write v_{t-1}, or v_t - 1 with spaces",
@@ -206,9 +216,9 @@ def spelled(text: str) -> Spelled:
 
 
 def _words(text: str) -> Iterator[Word]:
-    at = 0
+    at, read = 0, indexed(text)
     while at < len(text):
-        match = _TOKEN.match(text, at)
+        match = _TOKEN.match(read, at)
         if match is None:
             raise EquationError(f"{text[at]!r} means nothing in an update rule", text, at)
         kind = match.lastgroup or ""

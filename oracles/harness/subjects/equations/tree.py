@@ -126,6 +126,9 @@ class Timed(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.Name:
         name, tag = _parted(node)
         time, now = _time(tag), self.now.get(name, 0)
+        if name == "t" and time is not None:
+            reason = "t is the number of a step, and has none: call a rate α_t"
+            raise self.source.error(reason, node.lineno, node.col_offset)
         if tag == "old" and name in self.kept:
             return ast.copy_location(ast.Name(f"{name}_old", node.ctx), node)
         if time == now - 2 and name in self.moved:
