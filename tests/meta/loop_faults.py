@@ -34,8 +34,8 @@ class Caught(Refuted, SkipTest):
 def caught(specimen: Specimen) -> set[str] | None:
     """Its verdicts where its question refutes it; no verdict if that does not.
 
-    None if this torch leaves nobody to ask: there may be no place of its path, or the ledger may
-    leave all cases out.
+    None if this torch leaves hardly anybody to ask: there may be no place of its path, or the
+    ledger may leave most cases out.
     """
     question, tally = named(specimen), Tally()
     asked, _ = parts.sites(specimen.part, specimen.paths)
@@ -44,4 +44,6 @@ def caught(specimen: Specimen) -> set[str] | None:
             parts.run_question(question, asked, tally)
     except Caught as told:
         return {verdict.outcome for verdict in told.args[0].failures}
-    return set() if tally.lines else None
+    decided = sum(line.runs for line in tally.lines.values())
+    left_out = sum(places.total() for places in tally.deviations.values())
+    return set() if decided > left_out else None

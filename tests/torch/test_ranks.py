@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from packaging.version import Version
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FORMATS
+from oracles.harness.deviations.flaws import active
 from oracles.harness.loop.catalogue import PARTS
+from oracles.harness.loop.ranks.resuming import Resumed, keeps_rates
 from oracles.harness.oracle import exactly
 from oracles.harness.runs.parts import sites
 from oracles.harness.subjects import processes, ranks
+from oracles.harness.subjects.subject import Place
+from oracles.harness.training.shards import Training
 from oracles.optimizers.registry import RULES
 from tests.support import errands
+from tests.support.recording import VERSION
 
 pytestmark = pytest.mark.skipif(not ranks.there(), reason="no ranks: torch has no gloo here")
 
@@ -39,6 +45,8 @@ def test_decay_is_scaled_by_no_count(wrapper: str, micros: int, copies: int) -> 
     Scaled by the rows of the example, or by two ranks, it would be 4.15 and 1.95; by 1/6, 4.18.
     """
     there(wrapper)
+    if any(row.id == "fully_shard adds on a CPU" for row in active(wrapper, str(VERSION))):
+        pytest.skip(f"fully_shard of torch {VERSION} adds, as its row in the ledger says")
     rule = RULES["SGD"]
     start, gradient = (
         Enclosure.exact(np.array(values), FORMATS["float32"])
@@ -65,6 +73,21 @@ def test_clipping_refuses_dtensors_beside_plain_ones() -> None:
     there("DTensor")
     for said in processes.ask(2, errands.mixed):
         assert "got mixed torch.Tensor and DTensor" in said
+
+
+@pytest.mark.parametrize("scheduled", [True, False])
+def test_who_is_loaded_without_a_scheduler_has_none(scheduled: bool) -> None:
+    """And so no initial_lr, which torch loads for nobody who lacks it since 2.3."""
+    there("set_state_dict")
+    rule = RULES["SGD"]
+    h = rule.hyper(lr=0.5, momentum=0.5)
+    training = Training(rule, (h, h, h), (((1, 1),),) * 2)
+    told = keeps_rates(
+        Resumed(training, 1, scheduled), Place("set_state_dict", "2 ranks", "float32", "cpu")
+    )
+    lacks = not scheduled and Version("2.3") <= VERSION
+    assert told.failed == lacks
+    assert ("(0.5, None)" in told.sentence) == lacks
 
 
 @pytest.mark.parametrize("alike", [False, True])

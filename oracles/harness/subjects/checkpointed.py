@@ -197,17 +197,18 @@ class _Run:
         wrap = partial(shard, place=place) if sharded else replicated
         self.outer: Any = wrap(training, self.inner)
         self.owner = optimizer(training, self.inner)
-        self.schedules = [
-            torch.optim.lr_scheduler.ExponentialLR(self.owner, 0.5 if training.halving else 1.0)
-        ][: int(scheduled)]
+        factor = 0.5 if training.halving else 1.0
+        self.schedule = (
+            torch.optim.lr_scheduler.ExponentialLR(self.owner, factor) if scheduled else None
+        )
 
     def taking(self, among: slice) -> Iterator[Held]:
         """Take some steps; what is held after each."""
         plain = replace(self.training, halving=False)  # which is left to the scheduler
         apart = unsynchronized(self.outer)
         for _ in steps(plain, self.outer, self.owner, self.rank, apart, among):
-            for schedule in self.schedules:
-                schedule.step()
+            if self.schedule:
+                self.schedule.step()
             yield held(self.inner)
 
     def state(self) -> dict[str, Any]:
@@ -215,8 +216,8 @@ class _Run:
         from torch.distributed.checkpoint.state_dict import get_state_dict
 
         parameters, owned = get_state_dict(self.outer, self.owner)
-        kept = [schedule.state_dict() for schedule in self.schedules]
-        return {"model": parameters, "optimizer": owned, "schedules": kept}
+        kept = {"schedule": self.schedule.state_dict()} if self.schedule else {}
+        return {"model": parameters, "optimizer": owned, **kept}
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from what was saved."""
@@ -228,5 +229,5 @@ class _Run:
             model_state_dict=state["model"],
             optim_state_dict=state["optimizer"],
         )
-        for schedule, kept in zip(self.schedules, state["schedules"], strict=True):
-            schedule.load_state_dict(kept)
+        if self.schedule:
+            self.schedule.load_state_dict(state["schedule"])
