@@ -20,6 +20,7 @@ from oracles.harness.candidates import candidates
 from oracles.harness.cases.case import Case, Group, Parameter
 from oracles.harness.oracle import Margin, Oracle
 from oracles.harness.subjects.equations import Equation, EquationError, read
+from oracles.harness.subjects.equations.indices import indexed
 from oracles.harness.subjects.equations.roles import HYPER
 from oracles.harness.subjects.subject import SubjectError
 from tests import support
@@ -221,6 +222,12 @@ def test_an_error_says_what_and_where(text: str) -> None:
         read(text)
     assert reason in caught.value.reason
     assert (caught.value.line, caught.value.column) == (line, column)
+
+
+def test_places_stay_where_they_are_below_names() -> None:
+    changed = [pasted.text for pasted in PASTED if indexed(pasted.text) != pasted.text]
+    assert len(changed) >= 5
+    assert all(len(indexed(text)) == len(text) for text in changed)
 
 
 def test_the_caret_is_below_what_is_meant() -> None:

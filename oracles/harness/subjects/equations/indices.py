@@ -20,7 +20,7 @@ _RAISED = re.compile(rf"({NAME}){_ABOVE}")
 
 _FORMS: Sequence[tuple[str, str]] = (
     (rf"({NAME})\^(\{{\({STEP}\)\}})", r"\1_\2"),
-    (r"(\\[A-Za-z]+)(\s)(_\{[^{}\n]*\})", r"\1\3\2"),
+    (r"(\\[A-Za-z]+)([^\S\n])(_\{[^{}\n]*\})", r"\1\3\2"),
     (r"\{(\\(?:hat|bar|tilde|widehat)\s?\{\\?\w+\})\}(_\{[^{}\n]*\})?", r"\1\2  "),
     (rf"\b([A-Za-z])\((?:[wxθ]|\\theta),({STEP})\)", r"\1_{\2} "),
 )
