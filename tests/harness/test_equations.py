@@ -22,6 +22,7 @@ from oracles.harness.oracle import Margin, Oracle
 from oracles.harness.subjects.equations import Equation, EquationError, read
 from oracles.harness.subjects.equations.indices import indexed
 from oracles.harness.subjects.equations.roles import HYPER
+from oracles.harness.subjects.equations.spelling import spelled
 from oracles.harness.subjects.subject import SubjectError
 from tests import support
 
@@ -228,6 +229,13 @@ def test_places_stay_where_they_are_below_names() -> None:
     changed = [pasted.text for pasted in PASTED if indexed(pasted.text) != pasted.text]
     assert len(changed) >= 5
     assert all(len(indexed(text)) == len(text) for text in changed)
+
+
+@pytest.mark.parametrize("text", ["a_1" * 40, "a" * 20_000, "x_{1}^" * 3000], ids=len)
+def test_a_text_is_spelled_in_time(text: str) -> None:
+    """A name that can be parted at each of its underscores was, in all ways."""
+    with suppress(EquationError):
+        spelled(text)
 
 
 def test_the_caret_is_below_what_is_meant() -> None:

@@ -13,13 +13,16 @@ from oracles.harness.subjects.equations.names import NAME, STEP
 GRADIENTS = frozenset({"g", "G"})
 """What has steps' numbers above it where the text's own names have them, and is given."""
 
+_NAME = rf"(?<![A-Za-z_\\])(?<![A-Za-z_][0-9])({NAME})"
+"""A whole one, from where it begins."""
+
 _ABOVE = rf"\^(?:[{{(]({STEP})[)}}]|([tkn0])(?![\w(]))"
 _GETS = r"\s*(?::?=(?!=)|<-|←|⟵|≔|\\leftarrow|\\gets)"
-_GIVEN = re.compile(rf"(?:\A|[;\n&])\s*({NAME}){_ABOVE}{_GETS}")
-_RAISED = re.compile(rf"({NAME}){_ABOVE}")
+_GIVEN = re.compile(rf"(?:\A|[;\n&])[^\S\n]*{_NAME}{_ABOVE}{_GETS}")
+_RAISED = re.compile(_NAME + _ABOVE)
 
 _FORMS: Sequence[tuple[str, str]] = (
-    (rf"({NAME})\^(\{{\({STEP}\)\}})", r"\1_\2"),
+    (rf"{_NAME}\^(\{{\({STEP}\)\}})", r"\1_\2"),
     (r"(\\[A-Za-z]+)([^\S\n])(_\{[^{}\n]*\})", r"\1\3\2"),
     (r"\{(\\(?:hat|bar|tilde|widehat)\s?\{\\?\w+\})\}(_\{[^{}\n]*\})?", r"\1\2  "),
     (rf"\b([A-Za-z])\((?:[wxθ]|\\theta),({STEP})\)", r"\1_{\2} "),

@@ -23,8 +23,11 @@ STEP = r"\s?[tkn]\s?(?:[-+−–]\s?\d\s?)?"
 """The number of a step."""
 
 _BELOW = rf"(?:_\{{[^{{}}\n]{{1,12}}\}}|[{LOWERED}]+|_[A-Za-z0-9_]+|{_AT})*"
-NAME = rf"(?:(?:Δ|\\Delta)\s?)?(?:{_DRESSED}|{_LETTER}|{_PLAIN}){_BELOW}['′]?"
-"""A Greek letter, or one of a formula, is a name of its own: ``ηg`` is a product."""
+NAME = rf"(?>(?:(?:Δ|\\Delta)\s?)?(?:{_DRESSED}|{_LETTER}|{_PLAIN}){_BELOW}['′]?)"
+"""A Greek letter, or one of a formula, is a name of its own: ``ηg`` is a product.
+
+To go back in one, over all ways to part it at its underscores, would take for ever.
+"""
 
 _TIME = re.compile(r"(?:(\d),)?[tkn]([+-]\d)?(?:,[ij]+)?")
 _TAGS = {"new": "new", "old": "old", "prev": "old", "last": "old"}
