@@ -45,6 +45,7 @@ from oracles.harness.evidence.untold import Untold, untold
 from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
 from oracles.harness.oracle import Margin
 from oracles.harness.subjects.asking import black_box, refuse_arguments, wanting
+from oracles.harness.subjects.blackbox import turns
 from oracles.harness.subjects.fits.fit import Fit, is_fit
 from oracles.harness.subjects.fits.names import LOOP, START
 from oracles.harness.subjects.scheduled import SHORTEST, Listed, gives_a_rate, is_scheduled
@@ -79,6 +80,7 @@ class Identification:
             such hyperparameter.
         resting: those of them that would change what the code does, if they were others.
         deaf: whether it keeps the learning rate that it was built with, and was asked with that.
+        until: the last step that was asked, where a number in it speaks of later ones; else 0.
         scalars: what something that it keeps beside parameters is in, as far as answers tell.
         exceptions: where another candidate holds than the one that fits elsewhere.
         shapes: of parameters for which nothing of that holds.
@@ -112,6 +114,7 @@ bias_undecayed gives 0.9, the code 0.85
     ruled_out: int
     ignores: frozenset[str] = frozenset()
     deaf: bool = False
+    until: int = 0
     scalars: str = "float64"
     exceptions: tuple[Exceptional, ...] = ()
     shapes: tuple[tuple[int, ...], ...] = ()
@@ -145,7 +148,7 @@ bias_undecayed gives 0.9, the code 0.85
             return self.schedule.torchs
         own = [c for c in self.fits if not (c.conventions or c.arguments)]
         rated = self.rate is not None and self.rate.text
-        limits = self.exceptions or self.shapes or self.ignores or self.deaf or rated
+        limits = self.exceptions or self.shapes or self.ignores or self.deaf or self.until or rated
         return bool(own) and not limits
 
     @cached_property
@@ -180,6 +183,7 @@ bias_undecayed gives 0.9, the code 0.85
         but = [f"but {e}" for e in self.exceptions]
         but += [f"but not with shapes of {', '.join(map(str, self.shapes))}"] if self.shapes else []
         built = ["with the learning rate that it was built with"] if self.deaf else []
+        built += [f"up to step {self.until}"] if self.until else []
         alone = [left_alone(self.resting)] if self.resting else []
         rated = [str(self.rate)] if self.rate else []
         return ", ".join([follows, *without, *but, *built, *alone, *rated])
@@ -204,6 +208,7 @@ bias_undecayed gives 0.9, the code 0.85
             "unread": list(self.unread),
             "resting": list(self.resting),
             "deaf": self.deaf,
+            "until": self.until,
             "scalars": self.scalars,
             "fault": self.fault,
             "ruled_out": self.ruled_out,
@@ -617,6 +622,8 @@ def _own(sieve: Sieve, found: Sifted) -> Sifted:
 def _named(sieve: Sieve, found: Sifted) -> Identification:
     fit = found.fits[0]
     narrow = replace(sieve, margin=MARGINS[0])
+    seen = _seen(sieve, fit)
+    later = turns(getattr(sieve.witness, "box", None)) > seen.steps
     wider = sieve.margin is not MARGINS[0] and not narrow.sift(fit.rule, [fit]).fits
     return Identification(
         sieve.witness.name,
@@ -624,6 +631,7 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         found.ruled_out,
         sieve.rules[fit.rule] - {name for a in fit.arguments for name in a.names},
         sieve.witness.deaf(fit.rule),
+        seen.steps if later else 0,
         sieve.margin.scalars if wider and not found.exceptions else "float64",
         found.exceptions,
         unheld_shapes(sieve, found),
@@ -632,7 +640,7 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         assumed=_assumed(sieve, fit),
         unread=sieve.witness.unread(fit.rule),
         resting=sieve.witness.resting(fit.rule),
-        seen=_seen(sieve, fit),
+        seen=seen,
         rate=_recorded(sieve.witness, fit.rule),
     )
 

@@ -196,6 +196,22 @@ def test_what_was_at_the_step_before_makes_no_rate_of_this_one() -> None:
     assert read("c_t = 0.9**t; lr_t = lr*c_{t-1}; w -= lr_t*g").rated is None
 
 
+@pytest.mark.parametrize(
+    ("text", "until"),
+    [
+        ("μ_t = 0.5 if t < 200 else 0.9; v = μ_t*v + g; w -= lr*v", 128),
+        ("μ_t = 0.5 if t < 90 else 0.5; v = μ_t*v + g; w -= lr*v", 0),
+    ],
+)
+def test_a_text_is_known_up_to_the_last_step_that_was_asked(text: str, until: int) -> None:
+    found = identify(equation=text, rules=["SGD"])
+    later = f", up to step {until}" if until else ""
+    said = "SGD's coupled_unscaled, momentum = 0.5 whatever is given"
+    assert str(found) == f"the equation follows {said}{later}"
+    assert found.until == until
+    assert not list(IDENTIFIED.iter_errors(json.loads(json.dumps(found.to_json()))))
+
+
 @pytest.mark.one_in(8)
 @pytest.mark.parametrize("what", SEVERAL)
 def test_a_text_is_all_that_it_is(what: str) -> None:

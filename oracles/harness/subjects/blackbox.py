@@ -53,6 +53,11 @@ def unread(box: BlackBox, rule: Rule) -> Mapping[str, Any]:
     return told(rule)
 
 
+def turns(box: Any) -> int:
+    """After how many steps code may go on otherwise, by numbers that are written in it."""
+    return int(getattr(box, "turns", 0))
+
+
 def numbers(defaults: Mapping[str, Any], given: Container[str]) -> dict[str, Any]:
     """Arguments that are numbers by default, or some numbers, and are not given."""
     return {n: v for n, v in defaults.items() if _is_number(v) and n not in given}

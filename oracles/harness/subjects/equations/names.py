@@ -10,11 +10,12 @@ RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵗᵏⁿ"
 LOWERED = "₀-₉ₜₖₙᵢⱼ₊₋"
 _ACCENTS = {"hat": "\u0302", "widehat": "\u0302", "bar": "\u0304", "tilde": "\u0303"}
 _SUFFIXES = {"\u0302": "_hat", "\u0304": "_bar", "\u0305": "_bar", "\u0303": "_tilde"}
-_FONTS = "mathbf|mathcal|mathscr|mathrm|mathit|boldsymbol|bm|text|operatorname"
+_FONTS = "vec|mathbf|mathcal|mathscr|mathrm|mathit|boldsymbol|bm|text|operatorname"
 _MINUS = str.maketrans("−–", "--")
 _LETTERS = {"LAMDA": "lambda"}
 
-_COMMAND = rf"\\({'|'.join(_ACCENTS)}|{_FONTS})(?:\s*\{{\s*(\\?[\w-]+)\s*\}}|\s+(\\?[A-Za-z]))"
+_LETTER_OF = r"\s*\{\s*(\\?[\w-]+)\s*\}|\s*(\\[A-Za-z]+)|\s+([A-Za-z])"
+_COMMAND = rf"\\({'|'.join(_ACCENTS)}|{_FONTS})(?:{_LETTER_OF})"
 _DRESSED = re.sub(r"\((?!\?)", "(?:", _COMMAND)
 _LETTER = "[\u0370-\u03ff\u2113\U0001d400-\U0001d7ff][\u0300-\u036f]*[0-9]*"
 _PLAIN = r"\\?[A-Za-zÀ-ɏ](?:(?!_\{)[A-Za-z0-9_À-ɏ]|[\u0300-\u036f])*"
@@ -40,7 +41,7 @@ def identifier(word: str) -> str:
     ['beta1', 'm_hat__m1', 'v__p1', 'v__new', 'w__old', 'lambda_']
     """
     word, prime = word.rstrip("'′"), word[-1:] in "'′"
-    word = re.sub(_COMMAND, lambda m: (m[2] or m[3]) + _ACCENTS.get(m[1], ""), word)
+    word = re.sub(_COMMAND, lambda m: (m[2] or m[3] or m[4]) + _ACCENTS.get(m[1], ""), word)
     word = re.sub(r"\[(.*?)\]|_\{\((.*?)\)\}", lambda m: f"_{{{m[1] or m[2]}}}", word)
     word = re.sub(f"[{LOWERED}]+", lambda m: f"_{{{m[0]}}}", word)
     word = unicodedata.normalize("NFKD", word).translate(_MINUS)

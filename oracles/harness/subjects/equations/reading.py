@@ -14,7 +14,7 @@ from oracles.harness.subjects.equations.program import Memory, Program, check
 from oracles.harness.subjects.equations.rated import Rated, apart
 from oracles.harness.subjects.equations.roles import FIELDS, USUAL, Roles, is_hyper
 from oracles.harness.subjects.equations.spelling import Spelled, spelled
-from oracles.harness.subjects.equations.tree import BEFORE, Timed, ids, lines
+from oracles.harness.subjects.equations.tree import BEFORE, Powers, Timed, ids, lines, numbers
 from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.rule import Rule
 
@@ -41,6 +41,14 @@ class Equation:
         """What it is, given the rate that it makes of the step's number, and that rate."""
         found = apart(self.program)
         return None if found is None else (Equation(found.rest), found)
+
+    @property
+    def turns(self) -> int:
+        """The largest number beside that of the step: after so many it may go on otherwise."""
+        program = self.program
+        counts = {name for name, role in program.roles.items() if role in ("t", "t-1")}
+        read = (line for line in lines(program.body) if ids(line.reads) & counts)
+        return int(max((n for line in read for n in numbers(line.node)), default=0))
 
     @property
     def hyper(self) -> frozenset[str]:
@@ -114,6 +122,7 @@ def read(text: str, names: Mapping[str, str] | None = None) -> Equation:
     source = spelled(text)
     tree = source.parsed()
     check(source, tree)
+    tree = Powers().visit(tree)
     timed = Timed(source, tree, is_hyper, USUAL["parameter"])
     body, first = _parted(timed.visit(tree).body)
     for name in sorted(timed.earlier):

@@ -55,10 +55,26 @@ class EquationError(ValueError):
 
 
 _END = r"(?![A-Za-z])"
-_OWNER = r"(?:self|state|param_state|group|param_group|config|args)(?![\w])"
+_OWNER = (
+    r"(?:self|state|param_state|group|param_group|config|cfg|args|opt|options|h|hp|hyper|hparams"
+    r"|hyperparams|hyperparameters)(?![\w])"
+)
+_MODULE = (
+    r"(?:np|numpy|torch|[mM]ath|jnp|jax\.numpy|tf|tf\.math|xp|cp|mx|nd|(?:keras\.)?ops|paddle|F|K)"
+    r"\."
+)
 _TYPE = "(?:float|double|auto|let)"
 _LOSS = r"(?:[LJECf]|[Ll]oss|\\math(?:cal|scr)\{[A-Z]\})"
 _FIRST = rf"(?:{_LOSS}\s*,\s*)?"
+_OF = rf"{_LOSS}(?:_\w)?(?:\s*\([^()\n]*\))?"
+_PARTIAL = r"\s*\{\s*\\partial\s*[\w\\]+(?:_?\{\s*\\?\w+\s*\})?\s*\}"
+_SLOPE = (
+    rf"(?:∂|d){_OF}\s*/\s*(?:∂|d)(?:θ|theta|[wWxp])(?:_[ij]|[ᵢⱼ])?(?!\w)"
+    rf"|\\[dt]?frac\s*\{{\s*\\partial\s*(?:{_OF}|[\w\\]+)\s*\}}{_PARTIAL}"
+    rf"|\\[dt]?frac\s*\{{\s*\\partial\s*\}}{_PARTIAL}\s*{_OF}"
+)
+"""A derivative of the loss."""
+
 _TOKEN = re.compile(
     rf"""(?P<newline>\n|\\\\[^\S\n]*\n?)
     |(?P<space>(?:(?<=[;\n])|\A)[^\S\n]*(?:(?:const\s+)?{_TYPE}\s+(?={NAME})|(?://|%)[^\n]*)
@@ -66,7 +82,8 @@ _TOKEN = re.compile(
         |[^\S\n]+|\\\n|\\[,;:!\[\]()]|[&$`]|\#[^\n]*
         |\\tag\*?\{{[^{{}}\n]*\}}|\\label\{{[^{{}}\n]*\}}|\\(?:notag|nonumber){_END}
         |\\(?:left|right|q?quad|displaystyle|big[lr]?){_END}|\\(?:begin|end)\{{\w+\*?\}}|\\text\{{\([^{{}}\n]*\)\}}
-        |\.(?=[-+*/^=])|\.data\b|\[(?:[ijklp:]|key|name|param|idx)\]|(?:np|numpy|torch|math|jnp|tf|xp|K)\.(?=[a-z])
+        |\.(?=[-+*/^=])|\.data\b|\[(?:[ijklp:]|key|name|param|idx)\]|{_MODULE}(?=[a-z])|std::
+        |(?:(?<=[;\n])|\A)@\.|\((?:float|double)\)
         |\w+,\s*\w+\s*=\s*{_OWNER}\[.betas.\])
     |(?P<root>\\sqrt\s*\[)
     |(?P<index>(?<=[\w)\]}}])\[(?:[-+−–:,\dijklnpt\s]+|\s?[^\W\d]\w*\s?|\.\.\.)\])
@@ -82,14 +99,13 @@ _TOKEN = re.compile(
     |(?P<float>(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))(?:[eE][+-]?[0-9]+)?)[fF](?![\w(])
     |(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)
     |(?P<raised>[{RAISED}]+)
-    |(?P<nabla>(?:(?:∇|\\nabla{_END})(?:_\{{?\\?\w+\}}?)?(?:\s*(?:(?:\\?\w+|{_LOSS})(?:_\{{\w\}})?(?=\()
+    |(?P<nabla>(?:(?:∇|\\nabla{_END})(?:_(?:\{{(?:[^{{}}\n]|\{{[^{{}}\n]*\}})*\}}|\\?\w+))?(?:\s*(?:(?:\\?\w+|{_LOSS})(?:_\{{\w\}})?(?=\()
             |{_LOSS}(?:_[tki])?\s+(?=\(\s*{NAME}\s*\))|{_LOSS}(?:_\{{\(?{STEP}\)?\}})?(?!\w)))?
             |grad(?:ient)?(?:_?{_LOSS})?(?=\(\s*{_FIRST}{NAME}\s*\)))
             (?:\(\s*{_FIRST}(?P<at>{NAME})\s*\))?
-        |(?:∂|d){_LOSS}\s*/\s*(?:∂|d)(?:θ|theta|[wWxp])(?!\w)
-        |\\[dt]?frac\{{\\partial\s*(?:[\w\\]+|{_LOSS})\}}\{{\\partial\s*[\w\\]+\}})
+        |{_SLOPE})
     |(?P<sign>\\(?:cdot|times|odot|ast|leftarrow|gets|sqrt|[lr]vert|circ|oslash){_END}|\\[dt]?frac\s*\{{
-        |\*\*|//|<-|:=|[-+*/]=|[=!<>]=|[-+*/%^()\[\]{{}}|,;:.=<>←⟵≔−–×·⋅∗⊙∘÷⊘≠≤≥√])
+        |\+\+(?=\s*(?:[;\n]|\Z))|\*\*|//|<-|:=|[-+*/]=|[=!<>]=|[-+*/%^()\[\]{{}}|,;:.=<>←⟵≔−–×·⋅∗⊙∘÷⊘≠≤≥√])
     |(?P<swapped>(?P<stem>{NAME})(?P<power>\^[0-9tkn]|\^\{{[0-9tkn]\}}|[{RAISED}]+)
         (?P<below>_[0-9tkn](?!\w)|_\{{[^{{}}\n]{{1,12}}\}}|[{LOWERED}]+))
     |(?P<name>{NAME})""",
@@ -108,6 +124,7 @@ _UNCLEAR: Mapping[str, str] = {
 
 _SPELLED: Mapping[str, str] = {
     "^": "**",
+    "++": "+= 1",
     **dict.fromkeys("−–", "-"),
     **dict.fromkeys((*"×·⋅∗⊙∘", r"\cdot", r"\times", r"\odot", r"\ast", r"\circ"), "*"),
     **dict.fromkeys(("÷", "⊘", r"\oslash"), "/"),

@@ -48,6 +48,12 @@ def _line(node: ast.AST) -> Line:
     return Line(node, reads, [*stored, *(x for x in map(receiver, calls) if x)])
 
 
+def numbers(node: ast.AST) -> Iterator[float]:
+    """All that are written in a part of a tree."""
+    constants = (part.value for part in ast.walk(node) if isinstance(part, ast.Constant))
+    yield from (float(value) for value in constants if isinstance(value, int | float))
+
+
 def ids(names: Iterable[ast.Name]) -> set[str]:
     """What they are called, whatever the time."""
     return {name.id.removesuffix(BEFORE) for name in names}
@@ -61,6 +67,21 @@ def _parted(name: ast.Name) -> tuple[str, str]:
 
 def _time(tag: str) -> int | None:
     return int(tag[1:]) * (-1 if tag[0] == "m" else 1) if tag[-1:].isdigit() else None
+
+
+class Powers(ast.NodeTransformer):
+    """``pow(x, n)`` and ``x.pow(n)`` as ``x ** n``, by which roles are told."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        match node:
+            case ast.Call(ast.Name("pow" | "power" | "powf"), [base, exponent], []):
+                pass
+            case ast.Call(ast.Attribute(base, "pow"), [exponent], []):
+                pass
+            case _:
+                return node
+        return ast.copy_location(ast.BinOp(base, ast.Pow(), exponent), node)
 
 
 class Timed(ast.NodeTransformer):
