@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 
 from oracles.harness.cases.skips import MEMBERS, SHAPE, Skips
 from oracles.harness.subjects.classes import accepted
-from oracles.harness.subjects.owners import PATHS
+from oracles.harness.subjects.owners import PATHS, paths_of
 from oracles.harness.subjects.paths import OptimizerClass
 from oracles.harness.subjects.scaling import build
 from oracles.harness.subjects.schedulers import unwarned
@@ -43,14 +43,8 @@ def optimizers() -> Mapping[str, tuple[OptimizerClass, str]]:
         and cls is not torch.optim.Optimizer
         and name not in CLOSURES
     }
-    return {f"{name}, {path}": (cls, path) for name, cls in classes.items() for path in _paths(cls)}
-
-
-def _paths(cls: OptimizerClass) -> Iterator[str]:
-    """The paths an optimizer has; one that has no choice has a for-loop."""
-    for path, switches in PATHS.items():
-        if all(name in accepted(cls) for name in switches) or path == "for-loop":
-            yield path
+    paths = ((name, cls, path) for name, cls in classes.items() for path in paths_of(cls))
+    return {f"{name}, {path}": (cls, path) for name, cls, path in paths}
 
 
 def made(name: str, members: Sequence[torch.Tensor]) -> torch.optim.Optimizer:
