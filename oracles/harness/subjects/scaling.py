@@ -31,6 +31,13 @@ def build(settings: Settings, device: str, **options: Any) -> Any:
     return scaler_class()(*placed(device), **settings._asdict(), **options)
 
 
+def started(settings: Settings, device: str, **options: Any) -> Any:
+    """A scaler that has scaled something: it makes its scale lazily."""
+    scaler = build(settings, device, **options)
+    scaler.scale(torch.zeros((), device=device))
+    return scaler
+
+
 def placed(device: str) -> tuple[str, ...]:
     """What tells a scaler its device, where there is a choice."""
     return (device,) if hasattr(torch.amp, "GradScaler") else ()
@@ -110,8 +117,7 @@ def taken_over(scaler: Any, how: str, device: str) -> Any:
         return pickle.loads(pickle.dumps(scaler))
     if how == "deepcopied":
         return copy.deepcopy(scaler)
-    fresh = build(Settings(2.0, 16.0, 0.75, 7), device)
-    if how == "loaded later":
-        fresh.scale(torch.zeros((), device=device))
+    make = started if how == "loaded later" else build
+    fresh = make(Settings(2.0, 16.0, 0.75, 7), device)
     fresh.load_state_dict(through_a_file(scaler.state_dict()))
     return fresh

@@ -15,7 +15,7 @@ from oracles.harness.cases.skips import MEMBERS, SHAPE, Skips
 from oracles.harness.subjects.classes import accepted
 from oracles.harness.subjects.owners import PATHS, paths_of
 from oracles.harness.subjects.paths import OptimizerClass
-from oracles.harness.subjects.scaling import build
+from oracles.harness.subjects.scaling import build, started
 from oracles.harness.subjects.schedulers import unwarned
 from oracles.harness.subjects.subject import Place, lack
 from oracles.harness.subjects.tensors import rows
@@ -95,8 +95,7 @@ def skipping(case: Skips, place: Place) -> str:
 
     And what a skipped step changes; empty if there is nothing.
     """
-    scaler = build(Settings(case.scale, 2.0, 0.5, 10**6), place.device)
-    scaler.scale(torch.zeros((), device=place.device))
+    scaler = started(Settings(case.scale, 2.0, 0.5, 10**6), place.device)
     behind = _Run(case, place)
     alone = _Run(case, place)
     for t, skipped in enumerate(case.skipped):
@@ -169,8 +168,7 @@ def scheduled(case: Skips, place: Place) -> str:
     It is looked at after each iteration: a step too many and one too few are two errors, not none.
     """
     run = _Run(case, place)
-    scaler = build(Settings(case.scale, 2.0, 0.5, 1), place.device)
-    scaler.scale(torch.zeros((), device=place.device))
+    scaler = started(Settings(case.scale, 2.0, 0.5, 1), place.device)
     schedule = torch.optim.lr_scheduler.ExponentialLR(run.owner, gamma=0.5)
     for t, skipped in enumerate(case.skipped):
         run.load(t, scaler.get_scale(), spoilt=skipped)
@@ -194,8 +192,7 @@ def hooked(case: Skips, place: Place) -> str:
         return ""
     calls: list[int] = []
     run.owner.register_step_post_hook(lambda *_: calls.append(1))
-    scaler = build(Settings(case.scale, 2.0, 0.5, 10**6), place.device)
-    scaler.scale(torch.zeros((), device=place.device))
+    scaler = started(Settings(case.scale, 2.0, 0.5, 10**6), place.device)
     for t, skipped in enumerate(case.skipped):
         run.load(t, scaler.get_scale(), spoilt=skipped)
         calls.clear()
@@ -213,9 +210,8 @@ def tried_again(case: Skips, place: Place) -> str:
     if not hasattr(again.owner, "register_step_pre_hook"):
         return ""
     scale = 2 * case.scale  # never 1, by which one may divide as often as one likes
-    scalers = [build(Settings(scale), place.device) for _ in range(2)]
-    for run, scaler in zip((again, once), scalers, strict=True):
-        scaler.scale(torch.zeros((), device=place.device))
+    scalers = [started(Settings(scale), place.device) for _ in range(2)]
+    for run in (again, once):
         run.load(0, scale)
     hook = again.owner.register_step_pre_hook(_interrupt)
     try:
