@@ -359,13 +359,6 @@ def compared(one: Bits, other: Bits, when: str) -> str:
     return "" if same(one, other) else f"{OTHER_BITS} {when}"
 
 
-def either(value: torch.Tensor, runs: Sequence[TrialRun], when: str) -> str:
-    """The same as one that starts then, or as one that has counted from the beginning."""
-    if any(equal(value, run.bits()[1]) for run in runs):
-        return ""
-    return f"{OTHER_BITS} {when}"
-
-
 def short(value: Any) -> str:
     """A value on one line, and not a long one."""
     try:
