@@ -11,7 +11,6 @@ from functools import cached_property, partial
 from itertools import chain, product, repeat
 from typing import Any
 
-import numpy as np
 import torch
 
 from oracles.drawing import Hyper
@@ -22,7 +21,15 @@ from oracles.harness.subjects.handing import HANDINGS, TENSORS, tried
 from oracles.harness.subjects.parameter_names import NAMES
 from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.harness.subjects.surroundings import undisturbed
-from oracles.harness.subjects.tensors import LAYOUTS, as_float64, end_to_end, rows, stored
+from oracles.harness.subjects.tensors import (
+    LAYOUTS,
+    as_float64,
+    end_to_end,
+    rows,
+    stored,
+    tensor,
+    write,
+)
 from oracles.naming import name_of
 from oracles.rule import Rule
 
@@ -52,15 +59,8 @@ def arguments_of(cls: type) -> dict[str, Any]:
 
 
 def write_rate(group: dict[str, Any], name: str, rate: float) -> None:
-    """Write a learning rate into a group as torch's schedulers do: into a tensor if it is one.
-
-    Under its own name, or torch's where the constructor's own is none of the group's.
-    """
-    name = key_of(group, name)
-    if isinstance(group.get(name), torch.Tensor):
-        group[name].fill_(rate)
-    else:
-        group[name] = rate
+    """Write a learning rate under its own name, or torch's where a group has none of its own."""
+    write(group, key_of(group, name), rate)
 
 
 def tables_of(optimizer: Any) -> Sequence[dict[str, Any]]:
@@ -276,8 +276,7 @@ class ForeignOptimizer:
 
     def _run(self, rule: Rule, case: Case, dtype: str, *, closure: bool = False) -> FloatArray:
         params: list[torch.Tensor] = [
-            torch.nn.Parameter(LAYOUTS[p.layout](self._tensor(p.initial, dtype)))
-            for p in case.parameters
+            torch.nn.Parameter(LAYOUTS[p.layout](tensor(p.initial, dtype))) for p in case.parameters
         ]
         (group,) = case.groups
         first = group.schedule[0]
@@ -336,12 +335,7 @@ class ForeignOptimizer:
     def _gradient(self, values: FloatArray | None, layout: str, dtype: str) -> torch.Tensor | None:
         if values is None:
             return None
-        tensor = self._tensor(values, dtype)
+        held = tensor(values, dtype)
         if layout == "sparse":
-            return stored(tensor)
-        return rows(tensor) if self.sparse_only else LAYOUTS[layout](tensor)
-
-    @staticmethod
-    def _tensor(values: FloatArray, dtype: str) -> torch.Tensor:
-        rounded = torch.from_numpy(np.array(round_to(dtype, values), order="C"))
-        return rounded.to(getattr(torch, dtype))
+            return stored(held)
+        return rows(held) if self.sparse_only else LAYOUTS[layout](held)

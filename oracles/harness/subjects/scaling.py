@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -14,7 +13,7 @@ from oracles.harness.cases.scaling import Iteration, ScaledRun, Values
 from oracles.harness.scaled import Trace
 from oracles.harness.subjects.owners import lacks, owner
 from oracles.harness.subjects.subject import Place
-from oracles.harness.subjects.tensors import tensor, through_a_file
+from oracles.harness.subjects.tensors import pickled, tensor, through_a_file
 from oracles.harness.subjects.torch_optim import devices
 from oracles.loop.scaler import OWNERS, Settings
 
@@ -114,7 +113,7 @@ def set_factors(scaler: Any, growth: float, backoff: float, interval: int) -> No
 def taken_over(scaler: Any, how: str, device: str) -> Any:
     """Another scaler that knows what this one remembers."""
     if how == "pickled":
-        return pickle.loads(pickle.dumps(scaler))
+        return pickled(scaler)
     if how == "deepcopied":
         return copy.deepcopy(scaler)
     make = started if how == "loaded later" else build

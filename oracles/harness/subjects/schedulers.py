@@ -14,7 +14,7 @@ from unittest import mock
 
 import torch
 
-from oracles.harness.subjects.tensors import through_a_file
+from oracles.harness.subjects.tensors import through_a_file, write
 from oracles.schedules import cyclic
 from oracles.schedules import plateau as plateaus
 from oracles.schedules.composed import ByGroup, Chained, Plan, Sequential, Single
@@ -304,11 +304,7 @@ class Following:
 
     def write(self, rate: float) -> None:
         """Somebody sets the rate of the first group."""
-        group = self.owner.param_groups[0]
-        if torch.is_tensor(group["lr"]):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
+        write(self.owner.param_groups[0], "lr", rate)
 
     def join(self, rate: float) -> None:
         """A group joins the optimizer."""

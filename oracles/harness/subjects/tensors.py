@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -46,6 +47,19 @@ def through_a_file(state: Any, **how: Any) -> Any:
     torch.save(state, file)
     file.seek(0)
     return torch.load(file, **how)
+
+
+def pickled(value: Any) -> Any:
+    """What becomes of it that goes through :mod:`pickle`."""
+    return pickle.loads(pickle.dumps(value))
+
+
+def write(table: dict[str, Any], name: str, value: float) -> None:
+    """Write a number as torch's schedulers do: into the tensor that is there, or over a number."""
+    if torch.is_tensor(table.get(name)):
+        table[name].fill_(value)
+    else:
+        table[name] = value
 
 
 def place(device: str, number: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -334,11 +333,6 @@ def equal(one: torch.Tensor, other: torch.Tensor) -> bool:
 def dense(tensor: torch.Tensor) -> torch.Tensor:
     """All its elements, whatever its layout is."""
     return tensor.to_dense() if tensor.is_sparse else tensor
-
-
-def pickled(value: Any) -> Any:
-    """Through :mod:`pickle`."""
-    return pickle.loads(pickle.dumps(value))
 
 
 def rates(trial: Trial) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from functools import partial
 
 from oracles.harness.promise import NotAsked
 from oracles.harness.subjects.subject import answering
-from oracles.harness.subjects.tensors import through_a_file
+from oracles.harness.subjects.tensors import pickled, through_a_file
 from oracles.harness.subjects.trial import (
     HALF,
     STEPS,
@@ -16,7 +16,6 @@ from oracles.harness.subjects.trial import (
     TrialRun,
     compared,
     dense,
-    pickled,
     same,
     short,
 )
