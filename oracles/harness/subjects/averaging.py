@@ -14,9 +14,8 @@ import torch
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.cases.case import PRECISIONS, dtype_of
 from oracles.harness.cases.trails import Counters, Point, Pull, Trail
-from oracles.harness.subjects.clipping import array, is_lack
-from oracles.harness.subjects.subject import Place
-from oracles.harness.subjects.tensors import tensor, through_a_file
+from oracles.harness.subjects.subject import Place, is_lack
+from oracles.harness.subjects.tensors import array, tensor, through_a_file
 from oracles.harness.subjects.torch_optim import devices
 
 ALONE, BUFFERS = "parameters", "parameters and buffers"

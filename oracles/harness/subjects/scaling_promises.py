@@ -12,7 +12,7 @@ import torch
 from oracles.harness.cases.skips import NUMBER, Extreme, Found
 from oracles.harness.subjects.scaling import build, placed, scaler_class, started
 from oracles.harness.subjects.subject import Place
-from oracles.harness.subjects.tensors import rows, strided, transposed
+from oracles.harness.subjects.tensors import dense, rows, strided, transposed
 from oracles.loop.scaler import Settings
 
 
@@ -61,8 +61,8 @@ def _laid(values: torch.Tensor, layout: str) -> torch.Tensor:
 
 
 def _flat(values: torch.Tensor) -> torch.Tensor:
-    dense = values.to_dense() if values.is_sparse else values
-    return (dense.real if dense.is_complex() else dense).reshape(-1)
+    values = dense(values)
+    return (values.real if values.is_complex() else values).reshape(-1)
 
 
 def steps_finitely(case: Extreme, place: Place) -> str:

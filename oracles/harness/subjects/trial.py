@@ -18,7 +18,7 @@ from oracles.harness.subjects.foreign import ForeignOptimizer, arguments_of, key
 from oracles.harness.subjects.handing import TENSORS
 from oracles.harness.subjects.laid_out import Way
 from oracles.harness.subjects.subject import answering, first_taken
-from oracles.harness.subjects.tensors import rows
+from oracles.harness.subjects.tensors import dense, rows
 
 Bits = dict[int, torch.Tensor]
 """Parameters by their numbers."""
@@ -328,11 +328,6 @@ def equal(one: torch.Tensor, other: torch.Tensor) -> bool:
         return False
     one, other = dense(one), dense(other)
     return bool(((one == other) | (one.isnan() & other.isnan())).all())
-
-
-def dense(tensor: torch.Tensor) -> torch.Tensor:
-    """All its elements, whatever its layout is."""
-    return tensor.to_dense() if tensor.is_sparse else tensor
 
 
 def rates(trial: Trial) -> tuple[float, float]:
