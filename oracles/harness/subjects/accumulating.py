@@ -15,7 +15,6 @@ from oracles.harness.subjects.owners import lacks, owner
 from oracles.harness.subjects.scaling import build
 from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.tensors import tensor
-from oracles.harness.subjects.torch_optim import devices
 from oracles.loop.accumulation import OWNERS
 from oracles.loop.scaler import Settings
 
@@ -176,11 +175,6 @@ def _stepped(optimizer: torch.optim.Optimizer, _: torch.Tensor) -> None:
 def steps_in_backward() -> bool:
     """Whether this torch has hooks for that."""
     return hasattr(torch.Tensor, "register_post_accumulate_grad_hook")
-
-
-def there() -> list[str]:
-    """Devices."""
-    return [device for device in devices() if device in ("cpu", "cuda")]
 
 
 def has_step_hooks() -> bool:

@@ -16,7 +16,6 @@ from oracles.harness.cases.case import PRECISIONS, dtype_of
 from oracles.harness.cases.trails import Counters, Point, Pull, Trail
 from oracles.harness.subjects.subject import Place, is_lack
 from oracles.harness.subjects.tensors import array, tensor, through_a_file
-from oracles.harness.subjects.torch_optim import devices
 
 ALONE, BUFFERS = "parameters", "parameters and buffers"
 """Without and with ``use_buffers``."""
@@ -64,11 +63,6 @@ def lacking(place: Place) -> bool:
     except (RuntimeError, TypeError) as error:
         return is_lack(error)
     return False
-
-
-def single_devices() -> list[str]:
-    """All devices, each by itself."""
-    return [device for device in devices() if "+" not in device]
 
 
 class Model(torch.nn.Module):

@@ -18,7 +18,7 @@ from oracles.harness.cases.case import PRECISIONS, dtype_of
 from oracles.harness.cases.gradients import Gradients
 from oracles.harness.subjects.subject import Place, is_lack
 from oracles.harness.subjects.tensors import LAYOUTS, array, tensor
-from oracles.harness.subjects.torch_optim import devices
+from oracles.harness.subjects.torch_optim import single_devices
 
 PATHS: dict[str, dict[str, bool]] = {
     "default": {},
@@ -55,8 +55,7 @@ def places(part: str, dtypes: Iterable[str] = PRECISIONS) -> list[Place]:
         Place(part, path, dtype, device)
         for path in (PATHS if chosen else ("default",))
         for dtype in dtypes
-        for device in devices()
-        if "+" not in device
+        for device in single_devices()
     ]
     return [place for place in asked if not lacking(place)]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain, product, repeat
@@ -30,6 +30,7 @@ from oracles.harness.subjects.tensors import (
     tensor,
     write,
 )
+from oracles.harness.subjects.worlds import on_threads
 from oracles.naming import name_of
 from oracles.rule import Rule
 
@@ -87,17 +88,6 @@ def _number(rate: Any) -> Any:
 def _among(rate: float, others: Sequence[float]) -> bool:
     """Whether it is one of them, but for roundings of float64."""
     return any(math.isclose(rate, other, rel_tol=2.0**-50) for other in others)
-
-
-@contextmanager
-def on_one_thread() -> Iterator[None]:
-    """A few numbers are not shared out: threads that wait for more would spin meanwhile."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _some_parameters() -> list[torch.nn.Parameter]:
@@ -264,8 +254,11 @@ class ForeignOptimizer:
         return numbers(own, {*known, *self.names.values(), *self.fixed})
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
-        """As every black box, on one thread; a step that raises without a closure is given one."""
-        with on_one_thread():
+        """As every black box, on one thread; a step that raises without a closure is given one.
+
+        A few numbers are not shared out: threads that wait for more would spin meanwhile.
+        """
+        with on_threads(1):
             try:
                 return self._run(rule, case, dtype)
             except SubjectError as error:

@@ -14,7 +14,7 @@ from oracles.harness.scaled import Trace
 from oracles.harness.subjects.owners import lacks, owner
 from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.tensors import pickled, tensor, through_a_file
-from oracles.harness.subjects.torch_optim import devices
+from oracles.harness.subjects.torch_optim import cpu_and_cuda
 from oracles.loop.scaler import OWNERS, Settings
 
 
@@ -44,8 +44,8 @@ def placed(device: str) -> tuple[str, ...]:
 
 def scaled_devices() -> list[str]:
     """The devices for which this torch has a scaler."""
-    there = [d for d in devices() if d in ("cpu", "cuda")]
-    return there if hasattr(torch.amp, "GradScaler") else [d for d in there if d != "cpu"]
+    scaled = hasattr(torch.amp, "GradScaler")
+    return [device for device in cpu_and_cuda() if scaled or device != "cpu"]
 
 
 @cache
