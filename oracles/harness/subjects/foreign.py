@@ -52,7 +52,7 @@ def arguments_of(cls: type) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for one in cls.__mro__:
         parameters = list(inspect.signature(one).parameters.values())
-        named = [p for p in parameters[1:] if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        named = [p for p in parameters[1:] if p.kind not in OTHERS]
         found = {p.name: p.default for p in named} | found
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break

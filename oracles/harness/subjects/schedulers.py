@@ -55,22 +55,6 @@ def planted(name: str, cls: Any) -> Iterator[None]:
         yield
 
 
-def classes() -> list[str]:
-    """The names of all schedules that this torch has."""
-    bases = {"LRScheduler", "_LRScheduler"}
-    found = [pair for module in HOMES for pair in vars(importlib.import_module(module)).items()]
-    return [
-        name
-        for name, cls in found
-        if (
-            inspect.isclass(cls)
-            and name not in bases
-            and any(base.__name__ in bases for base in cls.__mro__)
-        )
-        or name == "ReduceLROnPlateau"
-    ]
-
-
 @cache
 def keeps_tensors() -> bool:
     """Whether this torch writes into a rate that is a tensor, and not a number over it."""
@@ -327,9 +311,9 @@ def _wants(step: Callable[..., Any]) -> bool:
     return False
 
 
-def current(owner: Optimizer, name: str = "lr") -> list[float]:
-    """What each group has now."""
-    return [float(group[name]) for group in owner.param_groups]
+def current(owner: Optimizer) -> list[float]:
+    """The learning rate that each group has now."""
+    return [float(group["lr"]) for group in owner.param_groups]
 
 
 def following(plan: Plan, bases: Sequence[float], **options: Any) -> Following:
