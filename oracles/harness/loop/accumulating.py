@@ -19,6 +19,7 @@ from oracles.harness.scaled import compared, separation
 from oracles.harness.subjects import accumulating, scaling
 from oracles.harness.subjects.owners import PATHS
 from oracles.harness.subjects.subject import Place
+from oracles.harness.subjects.torch_optim import cpu_and_cuda
 from oracles.harness.verdict import INSIDE, Verdict, held
 from oracles.loop.accumulation import OWNERS, PART
 from oracles.loop.part import Variant
@@ -96,7 +97,7 @@ def places(
         Place(part, path, dtype, device)
         for path in PATHS
         for dtype in LINEAR
-        for device in accumulating.there()
+        for device in cpu_and_cuda()
         if not (plain and (path, dtype) != PLAIN)
         if not any(accumulating.lacking(owner, path, dtype, device) for owner in OWNERS)
     ]

@@ -19,6 +19,7 @@ from oracles.harness.loop.judging import Told, judge, separation
 from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.subjects import averaging as subject
 from oracles.harness.subjects.subject import Place
+from oracles.harness.subjects.torch_optim import single_devices
 from oracles.harness.verdict import INSIDE, Verdict
 from oracles.loop.averaging import EQUAL, EXPONENTIAL
 from oracles.loop.part import Variant
@@ -34,7 +35,7 @@ def questions(part: str) -> tuple[Question, ...]:
     if not subject.there(part):
         return ()
     asked, places = partial(Question, part), partial(subject.places, part)
-    everywhere = partial(places, on=subject.single_devices())
+    everywhere = partial(places, on=single_devices())
     single = partial(places, ("float32",))
     buffers = partial(places, ("float32",), (subject.BUFFERS,))
     alone = partial(places, DTYPES, (subject.ALONE,))

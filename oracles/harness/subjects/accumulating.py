@@ -15,7 +15,6 @@ from oracles.harness.subjects.owners import lacks, owner
 from oracles.harness.subjects.scaling import build
 from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.tensors import tensor
-from oracles.harness.subjects.torch_optim import devices
 from oracles.loop.accumulation import OWNERS
 from oracles.loop.scaler import Settings
 
@@ -63,14 +62,19 @@ class Loop:
         total = sum(len(b.rows) for b in window)
         return [len(b.rows) / total if self.case.reduction == "mean" else 1.0 for b in window]
 
+    def losses(self, window: Sequence[Batch]) -> Iterator[torch.Tensor]:
+        """One after another, as a loop computes them."""
+        for batch, share in zip(window, self.shares(window), strict=True):
+            yield self.loss(batch) * share if share != 1 else self.loss(batch)
+
+    def numbers(self) -> list[float]:
+        """Of all parameters, end to end."""
+        return [v for p in self.parameters for v in _read(p)]
+
     def window(self, window: Sequence[Batch]) -> None:
         """Clear, accumulate, clip and step."""
         self.optimizer.zero_grad(set_to_none=self.case.way != "zeros")
-        losses = (
-            self.loss(batch) * share if share != 1 else self.loss(batch)
-            for batch, share in zip(window, self.shares(window), strict=True)
-        )
-        ACCUMULATE[self.case.way](self, losses)
+        ACCUMULATE[self.case.way](self, self.losses(window))
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         if self.case.clip is not None:
@@ -89,7 +93,7 @@ class Loop:
                 register(partial(self._called, name))
 
     def _called(self, name: str, *_: Any) -> None:
-        self.calls.append((name, [v for p in self.parameters for v in _read(p)]))
+        self.calls.append((name, self.numbers()))
 
 
 def _read(values: torch.Tensor | None) -> list[float]:
@@ -148,9 +152,9 @@ def hook_calls(
     loop = Loop(case, place)
     began = []
     for window in case.windows:
-        began.append([v for p in loop.parameters for v in _read(p)])
+        began.append(loop.numbers())
         loop.window(window)
-    return loop.calls, [*began, [v for p in loop.parameters for v in _read(p)]]
+    return loop.calls, [*began, loop.numbers()]
 
 
 def in_backward(case: AccumulatingLoop, place: Place) -> Course:
@@ -161,8 +165,8 @@ def in_backward(case: AccumulatingLoop, place: Place) -> Course:
         hook: Any = p.register_post_accumulate_grad_hook
         hook(partial(_stepped, own))
     for window in case.windows:
-        for batch, share in zip(window, loop.shares(window), strict=True):
-            backward(loop.loss(batch) * share if share != 1 else loop.loss(batch))
+        for loss in loop.losses(window):
+            backward(loss)
         seen.gradients.append(None)
         seen.weights.append([_read(p) for p in loop.parameters])
     return seen
@@ -176,11 +180,6 @@ def _stepped(optimizer: torch.optim.Optimizer, _: torch.Tensor) -> None:
 def steps_in_backward() -> bool:
     """Whether this torch has hooks for that."""
     return hasattr(torch.Tensor, "register_post_accumulate_grad_hook")
-
-
-def there() -> list[str]:
-    """Devices."""
-    return [device for device in devices() if device in ("cpu", "cuda")]
 
 
 def has_step_hooks() -> bool:

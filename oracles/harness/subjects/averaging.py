@@ -14,10 +14,8 @@ import torch
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.cases.case import PRECISIONS, dtype_of
 from oracles.harness.cases.trails import Counters, Point, Pull, Trail
-from oracles.harness.subjects.clipping import array, is_lack
-from oracles.harness.subjects.subject import Place
-from oracles.harness.subjects.tensors import tensor, through_a_file
-from oracles.harness.subjects.torch_optim import devices
+from oracles.harness.subjects.subject import Place, is_lack
+from oracles.harness.subjects.tensors import array, tensor, through_a_file
 
 ALONE, BUFFERS = "parameters", "parameters and buffers"
 """Without and with ``use_buffers``."""
@@ -67,11 +65,6 @@ def lacking(place: Place) -> bool:
     return False
 
 
-def single_devices() -> list[str]:
-    """All devices, each by itself."""
-    return [device for device in devices() if "+" not in device]
-
-
 class Model(torch.nn.Module):
     """Tensors: parameters and, every second one, buffers. Every second parameter is frozen."""
 
@@ -87,12 +80,6 @@ class Model(torch.nn.Module):
         """In the order in which they were given."""
         own = {**dict(self.named_parameters()), **dict(self.named_buffers())}
         return [own[name] for name in sorted(own, key=lambda name: int(name[1:]))]
-
-    def go_to(self, values: Sequence[torch.Tensor]) -> None:
-        """Other numbers in the same tensors."""
-        with torch.no_grad():
-            for own, new in zip(self.tensors(), values, strict=True):
-                own.copy_(new)
 
 
 def functions(part: str, decay: float) -> dict[str, Any]:
@@ -125,6 +112,21 @@ def _tensors(point: Point, place: Place) -> list[torch.Tensor]:
     ]
 
 
+def _update(average: Average, model: Model, values: Sequence[torch.Tensor]) -> None:
+    """Put other numbers into a model's tensors, and let its average see them."""
+    with torch.no_grad():
+        for own, new in zip(model.tensors(), values, strict=True):
+            own.copy_(new)
+    average.update_parameters(model)
+
+
+def _begun(trail: Trail, place: Place) -> tuple[Average, Model, list[list[torch.Tensor]]]:
+    """The average of a model at the first point, that model, and the points that follow."""
+    start, *rest = points(trail, place)
+    model = Model(start)
+    return built(place.optimizer, model, place.path, trail.decay), model, rest
+
+
 def numbers(average: Average) -> list[FloatArray]:
     """What an average holds now."""
     return [array(own) for own in average.module.tensors()]
@@ -132,12 +134,9 @@ def numbers(average: Average) -> list[FloatArray]:
 
 def averaged(trail: Trail, place: Place) -> Iterator[tuple[list[FloatArray], str]]:
     """What is held after each update, and what is wrong beside it, in words."""
-    start, *rest = points(trail, place)
-    model = Model(start)
-    average = built(place.optimizer, model, place.path, trail.decay)
+    average, model, rest = _begun(trail, place)
     for k, point in enumerate(rest, start=1):
-        model.go_to(point)
-        average.update_parameters(model)
+        _update(average, model, point)
         yield numbers(average), _strayed(average, model, point, k)
 
 
@@ -160,12 +159,9 @@ def _strayed(average: Average, model: Model, point: list[torch.Tensor], k: int) 
 
 def continued(trail: Trail, place: Place, at: int, way: str) -> tuple[list[FloatArray], int]:
     """What is held at the end, and ``n_averaged``, where after update ``at`` another goes on."""
-    start, *rest = points(trail, place)
-    model = Model(start)
-    average = built(place.optimizer, model, place.path, trail.decay)
+    average, model, rest = _begun(trail, place)
     for k, point in enumerate(rest, start=1):
-        model.go_to(point)
-        average.update_parameters(model)
+        _update(average, model, point)
         if k == at:
             average = WAYS[way](average, place, trail)
     return numbers(average), int(average.n_averaged)
@@ -222,8 +218,7 @@ def tied(trail: Trail, place: Place) -> tuple[list[FloatArray], str]:
             model.register_parameter(f"w{i + TWIN}", own)  # type: ignore[arg-type]
     average = built(place.optimizer, model, place.path, trail.decay)
     for point in rest:
-        model.go_to(point)
-        average.update_parameters(model)
+        _update(average, model, point)
     kept = {int(name[1:]): owner[name] for owner, name in _named(average.module)}
     torn = [i for i in range(len(start)) if kept[i] is not kept[i + TWIN]]
     return numbers(average), f"tears tensor {torn[0]} from its other name" if torn else ""
@@ -257,19 +252,16 @@ def by_own_function(trail: Trail, place: Place) -> Iterator[list[FloatArray]]:
     model = Model(start)
     average = averaged_model()(model, use_buffers=True, **given)
     for point in rest:
-        model.go_to(point)
-        average.update_parameters(model)
+        _update(average, model, point)
         yield numbers(average)
 
 
 def kept_in_float32(trail: Trail, place: Place) -> list[FloatArray]:
     """What is held at the end, where the average alone has been moved to float32."""
-    start, *rest = points(trail, place)
-    model = Model(start)
-    average = built(place.optimizer, model, place.path, trail.decay).float()
+    average, model, rest = _begun(trail, place)
+    average.float()
     for point in rest:
-        model.go_to(point)
-        average.update_parameters(model)
+        _update(average, model, point)
     return numbers(average)
 
 

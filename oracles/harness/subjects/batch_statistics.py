@@ -10,9 +10,8 @@ import torch
 from oracles.harness.arithmetic.formats import FULL, FloatArray
 from oracles.harness.cases.passes import Data, Pass
 from oracles.harness.subjects.averaging import swa_utils
-from oracles.harness.subjects.clipping import array
 from oracles.harness.subjects.subject import Place
-from oracles.harness.subjects.tensors import tensor
+from oracles.harness.subjects.tensors import array, tensor
 
 HANDED: dict[str, Callable[[torch.Tensor], Any]] = {
     "tensors": lambda batch: batch,

@@ -9,9 +9,8 @@ import torch
 
 from oracles.harness.arithmetic.formats import FULL, FloatArray
 from oracles.harness.cases.clipped_steps import Arrays, ClippedLoop
-from oracles.harness.subjects.clipping import array
 from oracles.harness.subjects.subject import Place
-from oracles.harness.subjects.tensors import tensor
+from oracles.harness.subjects.tensors import array, tensor
 
 
 class Loop:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -17,10 +16,9 @@ import torch
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.cases.case import PRECISIONS, dtype_of
 from oracles.harness.cases.gradients import Gradients
-from oracles.harness.subjects.paths import LACKS
-from oracles.harness.subjects.subject import Place
-from oracles.harness.subjects.tensors import LAYOUTS, tensor
-from oracles.harness.subjects.torch_optim import devices
+from oracles.harness.subjects.subject import Place, is_lack
+from oracles.harness.subjects.tensors import LAYOUTS, array, tensor
+from oracles.harness.subjects.torch_optim import single_devices
 
 PATHS: dict[str, dict[str, bool]] = {
     "default": {},
@@ -57,8 +55,7 @@ def places(part: str, dtypes: Iterable[str] = PRECISIONS) -> list[Place]:
         Place(part, path, dtype, device)
         for path in (PATHS if chosen else ("default",))
         for dtype in dtypes
-        for device in devices()
-        if "+" not in device
+        for device in single_devices()
     ]
     return [place for place in asked if not lacking(place)]
 
@@ -71,11 +68,6 @@ def lacking(place: Place) -> bool:
     except (RuntimeError, TypeError) as error:
         return is_lack(error)
     return False
-
-
-def is_lack(error: Exception) -> bool:
-    """Whether an error says that something is not written for a dtype or device."""
-    return any(re.search(lack, str(error)) for lack in LACKS)
 
 
 def parameters(case: Gradients, place: Place) -> list[torch.nn.Parameter]:
@@ -131,12 +123,6 @@ def clipped(own: list[torch.nn.Parameter], before: list[Any], told: Any = None) 
         return Clipped(gradients, strayed=_strayed(own, before))
     dtype = str(told.dtype).removeprefix("torch.")
     return Clipped(gradients, array(told), dtype, _strayed(own, before))
-
-
-def array(values: torch.Tensor) -> FloatArray:
-    """The numbers of a tensor, as they are now."""
-    values = values.detach().to_dense() if values.is_sparse else values.detach()
-    return np.array(values.cpu().to(torch.float64).numpy())
 
 
 def _strayed(own: list[torch.nn.Parameter], before: list[Any]) -> str:

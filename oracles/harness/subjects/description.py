@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from oracles.harness.subjects.paths import OptimizerClass
-from oracles.harness.subjects.torch_optim import devices
+from oracles.harness.subjects.torch_optim import single_devices
 
 REQUIRED = "required"
 """In place of a default, of an argument that has none."""
@@ -27,7 +27,7 @@ def machine() -> dict[str, Any]:
         "numpy": np.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "devices": {device: device_name(device) for device in devices() if "+" not in device},
+        "devices": {device: device_name(device) for device in single_devices()},
         "threads": torch.get_num_threads(),
         "midpoints": int(np.finfo(np.longdouble).nmant) + 1,
     }

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain, product, repeat
 from typing import Any
 
-import numpy as np
 import torch
 
 from oracles.drawing import Hyper
@@ -22,7 +21,16 @@ from oracles.harness.subjects.handing import HANDINGS, TENSORS, tried
 from oracles.harness.subjects.parameter_names import NAMES
 from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.harness.subjects.surroundings import undisturbed
-from oracles.harness.subjects.tensors import LAYOUTS, as_float64, end_to_end, rows, stored
+from oracles.harness.subjects.tensors import (
+    LAYOUTS,
+    as_float64,
+    end_to_end,
+    rows,
+    stored,
+    tensor,
+    write,
+)
+from oracles.harness.subjects.worlds import on_threads
 from oracles.naming import name_of
 from oracles.rule import Rule
 
@@ -44,7 +52,7 @@ def arguments_of(cls: type) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for one in cls.__mro__:
         parameters = list(inspect.signature(one).parameters.values())
-        named = [p for p in parameters[1:] if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        named = [p for p in parameters[1:] if p.kind not in OTHERS]
         found = {p.name: p.default for p in named} | found
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
@@ -52,15 +60,8 @@ def arguments_of(cls: type) -> dict[str, Any]:
 
 
 def write_rate(group: dict[str, Any], name: str, rate: float) -> None:
-    """Write a learning rate into a group as torch's schedulers do: into a tensor if it is one.
-
-    Under its own name, or torch's where the constructor's own is none of the group's.
-    """
-    name = key_of(group, name)
-    if isinstance(group.get(name), torch.Tensor):
-        group[name].fill_(rate)
-    else:
-        group[name] = rate
+    """Write a learning rate under its own name, or torch's where a group has none of its own."""
+    write(group, key_of(group, name), rate)
 
 
 def tables_of(optimizer: Any) -> Sequence[dict[str, Any]]:
@@ -87,17 +88,6 @@ def _number(rate: Any) -> Any:
 def _among(rate: float, others: Sequence[float]) -> bool:
     """Whether it is one of them, but for roundings of float64."""
     return any(math.isclose(rate, other, rel_tol=2.0**-50) for other in others)
-
-
-@contextmanager
-def on_one_thread() -> Iterator[None]:
-    """A few numbers are not shared out: threads that wait for more would spin meanwhile."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _some_parameters() -> list[torch.nn.Parameter]:
@@ -264,8 +254,11 @@ class ForeignOptimizer:
         return numbers(own, {*known, *self.names.values(), *self.fixed})
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
-        """As every black box, on one thread; a step that raises without a closure is given one."""
-        with on_one_thread():
+        """As every black box, on one thread; a step that raises without a closure is given one.
+
+        A few numbers are not shared out: threads that wait for more would spin meanwhile.
+        """
+        with on_threads(1):
             try:
                 return self._run(rule, case, dtype)
             except SubjectError as error:
@@ -276,8 +269,7 @@ class ForeignOptimizer:
 
     def _run(self, rule: Rule, case: Case, dtype: str, *, closure: bool = False) -> FloatArray:
         params: list[torch.Tensor] = [
-            torch.nn.Parameter(LAYOUTS[p.layout](self._tensor(p.initial, dtype)))
-            for p in case.parameters
+            torch.nn.Parameter(LAYOUTS[p.layout](tensor(p.initial, dtype))) for p in case.parameters
         ]
         (group,) = case.groups
         first = group.schedule[0]
@@ -336,12 +328,7 @@ class ForeignOptimizer:
     def _gradient(self, values: FloatArray | None, layout: str, dtype: str) -> torch.Tensor | None:
         if values is None:
             return None
-        tensor = self._tensor(values, dtype)
+        held = tensor(values, dtype)
         if layout == "sparse":
-            return stored(tensor)
-        return rows(tensor) if self.sparse_only else LAYOUTS[layout](tensor)
-
-    @staticmethod
-    def _tensor(values: FloatArray, dtype: str) -> torch.Tensor:
-        rounded = torch.from_numpy(np.array(round_to(dtype, values), order="C"))
-        return rounded.to(getattr(torch, dtype))
+            return stored(held)
+        return rows(held) if self.sparse_only else LAYOUTS[layout](held)

@@ -9,6 +9,7 @@ import torch
 
 from oracles.drawing import Hyper
 from oracles.harness.subjects.classes import accepted
+from oracles.harness.subjects.paths import OptimizerClass
 from oracles.harness.subjects.subject import lack
 from oracles.rule import Rule
 
@@ -18,13 +19,21 @@ PATHS: Mapping[str, Mapping[str, bool]] = MappingProxyType(
 """The ways through an optimizer's step, and the switches that take them."""
 
 
+def paths_of(cls: OptimizerClass) -> list[str]:
+    """The paths an optimizer has; one that has no choice has a for-loop."""
+    known = accepted(cls)
+    return [path for path, told in PATHS.items() if path == "for-loop" or known >= told.keys()]
+
+
 def owner(
     rule: Rule, h: Hyper, members: Sequence[torch.Tensor], path: str
 ) -> torch.optim.Optimizer:
     """torch's optimizer of a rule; what an older one does not take, it is not given."""
     cls = getattr(torch.optim, rule.name)
-    known = {k: value for k, value in rule.arguments(h).items() if k in accepted(cls)}
-    built: torch.optim.Optimizer = cls(members, **known, **PATHS[path])
+    given = {**rule.arguments(h), **PATHS[path]}
+    built: torch.optim.Optimizer = cls(
+        members, **{name: value for name, value in given.items() if name in accepted(cls)}
+    )
     return built
 
 

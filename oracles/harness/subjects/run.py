@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
@@ -26,10 +25,12 @@ from oracles.harness.subjects.tensors import (
     filling,
     gaps,
     paired,
+    pickled,
     prepared,
     sparse,
     through_a_file,
     writable,
+    write,
     zeros,
 )
 from oracles.harness.subjects.worlds import Entered
@@ -194,7 +195,7 @@ class Run:
             with answering():
                 self.optimizer.load_state_dict(saved)
         else:
-            copy = deepcopy if how == "deepcopy" else _pickled
+            copy = deepcopy if how == "deepcopy" else pickled
             with answering():
                 self.parameters, self.optimizer = copy((self.parameters, self.optimizer))
 
@@ -269,7 +270,7 @@ class Run:
     def spoil(self) -> None:
         """Reuse the groups handed over for something else, as whoever made them may."""
         for handed in self._handed:
-            _forget(handed.table)
+            write(handed.table, "lr", FORGOTTEN)
             handed.table["params"].clear()
         self._handed.clear()
 
@@ -289,7 +290,7 @@ class Run:
         changed = [part for part, was in before.items() if _frozen(given.get(part)) != was]
         loaded = self._hyperparameters()
         for table in given["param_groups"]:
-            _forget(table)
+            write(table, "lr", FORGOTTEN)
         return changed + ["hyperparameters"] * (self._hyperparameters() != loaded)
 
     def shared(self) -> list[str]:
@@ -432,10 +433,6 @@ class Run:
         return paired(values) if p.is_complex() else values
 
 
-def _pickled(value: Any) -> Any:
-    return pickle.loads(pickle.dumps(value))
-
-
 def scalar_dtype(precision: str) -> str:
     """Of hyperparameters given as tensors: torch's default, unless a parameter would notice."""
     return "float64" if precision in ("float64", MIXED) else "float32"
@@ -448,14 +445,6 @@ def _fill(held: Any, value: Any) -> None:
             one.fill_(part)
     else:
         held.fill_(value)
-
-
-def _forget(table: dict[str, Any]) -> None:
-    """Overwrite a group's learning rate: in place where it is a tensor."""
-    if torch.is_tensor(table["lr"]):
-        table["lr"].fill_(FORGOTTEN)
-    else:
-        table["lr"] = FORGOTTEN
 
 
 def _kind(value: Any) -> str:

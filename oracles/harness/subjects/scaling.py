@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -14,8 +13,8 @@ from oracles.harness.cases.scaling import Iteration, ScaledRun, Values
 from oracles.harness.scaled import Trace
 from oracles.harness.subjects.owners import lacks, owner
 from oracles.harness.subjects.subject import Place
-from oracles.harness.subjects.tensors import tensor, through_a_file
-from oracles.harness.subjects.torch_optim import devices
+from oracles.harness.subjects.tensors import pickled, tensor, through_a_file
+from oracles.harness.subjects.torch_optim import cpu_and_cuda
 from oracles.loop.scaler import OWNERS, Settings
 
 
@@ -31,6 +30,13 @@ def build(settings: Settings, device: str, **options: Any) -> Any:
     return scaler_class()(*placed(device), **settings._asdict(), **options)
 
 
+def started(settings: Settings, device: str, **options: Any) -> Any:
+    """A scaler that has scaled something: it makes its scale lazily."""
+    scaler = build(settings, device, **options)
+    scaler.scale(torch.zeros((), device=device))
+    return scaler
+
+
 def placed(device: str) -> tuple[str, ...]:
     """What tells a scaler its device, where there is a choice."""
     return (device,) if hasattr(torch.amp, "GradScaler") else ()
@@ -38,8 +44,8 @@ def placed(device: str) -> tuple[str, ...]:
 
 def scaled_devices() -> list[str]:
     """The devices for which this torch has a scaler."""
-    there = [d for d in devices() if d in ("cpu", "cuda")]
-    return there if hasattr(torch.amp, "GradScaler") else [d for d in there if d != "cpu"]
+    scaled = hasattr(torch.amp, "GradScaler")
+    return [device for device in cpu_and_cuda() if scaled or device != "cpu"]
 
 
 @cache
@@ -107,11 +113,10 @@ def set_factors(scaler: Any, growth: float, backoff: float, interval: int) -> No
 def taken_over(scaler: Any, how: str, device: str) -> Any:
     """Another scaler that knows what this one remembers."""
     if how == "pickled":
-        return pickle.loads(pickle.dumps(scaler))
+        return pickled(scaler)
     if how == "deepcopied":
         return copy.deepcopy(scaler)
-    fresh = build(Settings(2.0, 16.0, 0.75, 7), device)
-    if how == "loaded later":
-        fresh.scale(torch.zeros((), device=device))
+    make = started if how == "loaded later" else build
+    fresh = make(Settings(2.0, 16.0, 0.75, 7), device)
     fresh.load_state_dict(through_a_file(scaler.state_dict()))
     return fresh

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from oracles.harness.subjects.scaling import build, placed, scaler_class
+from oracles.harness.subjects.scaling import build, placed, scaler_class, started
 from oracles.harness.subjects.scaling_skips import lacking
 from oracles.harness.subjects.subject import Place, raised_in
 from oracles.loop.scaler import Settings
@@ -27,9 +27,7 @@ class Stage:
         self.device = device
         self.p = self.parameter()
         self.owner = torch.optim.SGD([self.p], lr=0.5)
-        self.scaler = build(Settings(8.0), device, **options)
-        if ready:
-            self.scaler.scale(torch.zeros((), device=device))
+        self.scaler = (started if ready else build)(Settings(8.0), device, **options)
 
     def parameter(self, dtype: torch.dtype = torch.float32) -> torch.Tensor:
         """One, with a gradient of 8."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from oracles.harness.subjects.scaling import build
+from oracles.harness.subjects.scaling import started
 from oracles.harness.subjects.subject import Place
 from oracles.loop.scaler import Settings
 
@@ -60,8 +60,7 @@ class Scene:
         self.p = torch.ones(1, device=device, requires_grad=True)
         self.p.grad = torch.full_like(self.p, gradient)
         self.owner = cls([self.p])
-        self.scaler = build(Settings(SCALE), device)
-        self.scaler.scale(torch.zeros((), device=device))
+        self.scaler = started(Settings(SCALE), device)
 
     def step(self, **kwargs: Any) -> Any:
         """What the scaler gives back."""

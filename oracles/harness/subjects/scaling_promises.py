@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import torch
 
 from oracles.harness.cases.skips import NUMBER, Extreme, Found
-from oracles.harness.subjects.scaling import build, placed, scaler_class
+from oracles.harness.subjects.scaling import build, placed, scaler_class, started
 from oracles.harness.subjects.subject import Place
-from oracles.harness.subjects.tensors import rows, strided, transposed
+from oracles.harness.subjects.tensors import dense, rows, strided, transposed
 from oracles.loop.scaler import Settings
 
 
@@ -29,8 +29,7 @@ def finds(case: Found, place: Place) -> str:
     p.grad = _laid(values, layout)
     others = [_finite(dtype, place.device) for dtype in (case.beside, place.dtype, place.dtype)]
     owner = torch.optim.SGD([*others[: 1 + case.among], p, *others[1 + case.among :]], lr=1.0)
-    scaler = build(Settings(4.0), place.device)
-    scaler.scale(torch.zeros((), device=place.device))
+    scaler = started(Settings(4.0), place.device)
     scaler.unscale_(owner)
     scaler.step(owner)
     moved = _flat(p.detach())
@@ -62,16 +61,15 @@ def _laid(values: torch.Tensor, layout: str) -> torch.Tensor:
 
 
 def _flat(values: torch.Tensor) -> torch.Tensor:
-    dense = values.to_dense() if values.is_sparse else values
-    return (dense.real if dense.is_complex() else dense).reshape(-1)
+    values = dense(values)
+    return (values.real if values.is_complex() else values).reshape(-1)
 
 
 def steps_finitely(case: Extreme, place: Place) -> str:
     """What a step makes of a parameter that is neither left alone nor finite."""
     p = torch.zeros(1, device=place.device, requires_grad=True)
     p.grad = torch.full((1,), case.gradient, device=place.device)
-    scaler = build(Settings(1.0), place.device)
-    scaler.scale(torch.zeros((), device=place.device))
+    scaler = started(Settings(1.0), place.device)
     scaler.update(case.scale)
     owner = torch.optim.SGD([p], lr=1.0)
     scaler.step(owner)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -13,9 +13,9 @@ import torch
 
 from oracles.harness.cases.skips import MEMBERS, SHAPE, Skips
 from oracles.harness.subjects.classes import accepted
-from oracles.harness.subjects.owners import PATHS
+from oracles.harness.subjects.owners import PATHS, paths_of
 from oracles.harness.subjects.paths import OptimizerClass
-from oracles.harness.subjects.scaling import build
+from oracles.harness.subjects.scaling import build, started
 from oracles.harness.subjects.schedulers import unwarned
 from oracles.harness.subjects.subject import Place, lack
 from oracles.harness.subjects.tensors import rows
@@ -43,14 +43,8 @@ def optimizers() -> Mapping[str, tuple[OptimizerClass, str]]:
         and cls is not torch.optim.Optimizer
         and name not in CLOSURES
     }
-    return {f"{name}, {path}": (cls, path) for name, cls in classes.items() for path in _paths(cls)}
-
-
-def _paths(cls: OptimizerClass) -> Iterator[str]:
-    """The paths an optimizer has; one that has no choice has a for-loop."""
-    for path, switches in PATHS.items():
-        if all(name in accepted(cls) for name in switches) or path == "for-loop":
-            yield path
+    paths = ((name, cls, path) for name, cls in classes.items() for path in paths_of(cls))
+    return {f"{name}, {path}": (cls, path) for name, cls, path in paths}
 
 
 def made(name: str, members: Sequence[torch.Tensor]) -> torch.optim.Optimizer:
@@ -101,8 +95,7 @@ def skipping(case: Skips, place: Place) -> str:
 
     And what a skipped step changes; empty if there is nothing.
     """
-    scaler = build(Settings(case.scale, 2.0, 0.5, 10**6), place.device)
-    scaler.scale(torch.zeros((), device=place.device))
+    scaler = started(Settings(case.scale, 2.0, 0.5, 10**6), place.device)
     behind = _Run(case, place)
     alone = _Run(case, place)
     for t, skipped in enumerate(case.skipped):
@@ -175,8 +168,7 @@ def scheduled(case: Skips, place: Place) -> str:
     It is looked at after each iteration: a step too many and one too few are two errors, not none.
     """
     run = _Run(case, place)
-    scaler = build(Settings(case.scale, 2.0, 0.5, 1), place.device)
-    scaler.scale(torch.zeros((), device=place.device))
+    scaler = started(Settings(case.scale, 2.0, 0.5, 1), place.device)
     schedule = torch.optim.lr_scheduler.ExponentialLR(run.owner, gamma=0.5)
     for t, skipped in enumerate(case.skipped):
         run.load(t, scaler.get_scale(), spoilt=skipped)
@@ -200,8 +192,7 @@ def hooked(case: Skips, place: Place) -> str:
         return ""
     calls: list[int] = []
     run.owner.register_step_post_hook(lambda *_: calls.append(1))
-    scaler = build(Settings(case.scale, 2.0, 0.5, 10**6), place.device)
-    scaler.scale(torch.zeros((), device=place.device))
+    scaler = started(Settings(case.scale, 2.0, 0.5, 10**6), place.device)
     for t, skipped in enumerate(case.skipped):
         run.load(t, scaler.get_scale(), spoilt=skipped)
         calls.clear()
@@ -219,9 +210,8 @@ def tried_again(case: Skips, place: Place) -> str:
     if not hasattr(again.owner, "register_step_pre_hook"):
         return ""
     scale = 2 * case.scale  # never 1, by which one may divide as often as one likes
-    scalers = [build(Settings(scale), place.device) for _ in range(2)]
-    for run, scaler in zip((again, once), scalers, strict=True):
-        scaler.scale(torch.zeros((), device=place.device))
+    scalers = [started(Settings(scale), place.device) for _ in range(2)]
+    for run in (again, once):
         run.load(0, scale)
     hook = again.owner.register_step_pre_hook(_interrupt)
     try:

@@ -14,7 +14,7 @@ from unittest import mock
 
 import torch
 
-from oracles.harness.subjects.tensors import through_a_file
+from oracles.harness.subjects.tensors import through_a_file, write
 from oracles.schedules import cyclic
 from oracles.schedules import plateau as plateaus
 from oracles.schedules.composed import ByGroup, Chained, Plan, Sequential, Single
@@ -53,22 +53,6 @@ def planted(name: str, cls: Any) -> Iterator[None]:
     """Another class in the place of torch's."""
     with mock.patch.object(home(name), name, cls):
         yield
-
-
-def classes() -> list[str]:
-    """The names of all schedules that this torch has."""
-    bases = {"LRScheduler", "_LRScheduler"}
-    found = [pair for module in HOMES for pair in vars(importlib.import_module(module)).items()]
-    return [
-        name
-        for name, cls in found
-        if (
-            inspect.isclass(cls)
-            and name not in bases
-            and any(base.__name__ in bases for base in cls.__mro__)
-        )
-        or name == "ReduceLROnPlateau"
-    ]
 
 
 @cache
@@ -304,11 +288,7 @@ class Following:
 
     def write(self, rate: float) -> None:
         """Somebody sets the rate of the first group."""
-        group = self.owner.param_groups[0]
-        if torch.is_tensor(group["lr"]):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
+        write(self.owner.param_groups[0], "lr", rate)
 
     def join(self, rate: float) -> None:
         """A group joins the optimizer."""
@@ -331,9 +311,9 @@ def _wants(step: Callable[..., Any]) -> bool:
     return False
 
 
-def current(owner: Optimizer, name: str = "lr") -> list[float]:
-    """What each group has now."""
-    return [float(group[name]) for group in owner.param_groups]
+def current(owner: Optimizer) -> list[float]:
+    """The learning rate that each group has now."""
+    return [float(group["lr"]) for group in owner.param_groups]
 
 
 def following(plan: Plan, bases: Sequence[float], **options: Any) -> Following:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from oracles.harness.subjects.classes import accepted
+from oracles.harness.subjects.owners import owner, paths_of
 from oracles.harness.subjects.processes import Rank
 from oracles.harness.subjects.ranks import Held, held, model, optimizer, steps, whole
 from oracles.harness.subjects.subject import Place
@@ -61,8 +61,8 @@ def shard(training: Training, inner: nn.Module, place: Place) -> Any:
 def fully_sharded(training: Training, place: Place, rank: Rank) -> list[Held]:
     """Under ``fully_shard``: what the parameters are, all shards together, after each step."""
     inner = shard(training, model(training, place, rank), place)
-    owner = optimizer(training, inner)
-    return [held(inner) for _ in steps(training, inner, owner, rank, unsynchronized(inner))]
+    stepping = optimizer(training, inner)
+    return [held(inner) for _ in steps(training, inner, stepping, rank, unsynchronized(inner))]
 
 
 def unsynchronized(outer: Any) -> Callable[[], AbstractContextManager[None]]:
@@ -80,11 +80,7 @@ def unsynchronized(outer: Any) -> Callable[[], AbstractContextManager[None]]:
 def kernels(name: str) -> list[str]:
     """In which ways torch's optimizer of that name can be told to step; none if there is none."""
     found = getattr(torch.optim, name, None)
-    if found is None:
-        return []
-    told = accepted(found)
-    ways = ["foreach"] if "foreach" in told else []
-    return ["for-loop", *ways, *(["fused"] if "fused" in told else [])]
+    return [] if found is None else paths_of(found)
 
 
 STEPS = 3
@@ -95,19 +91,11 @@ def stepped(case: Stepped, place: Place, rank: Rank) -> list[list[float]]:
     """All elements of a parameter that is spread over ranks, after each step."""
     mesh_of = mesh(place)
     parameter = nn.Parameter(_spread(case.spread, 0, place, mesh_of))
-    cls = getattr(torch.optim, case.rule.name)
-    arguments = case.rule.arguments(case.rule.drawing.trial)
-    told = {name: value for name, value in arguments.items() if name in accepted(cls)}
-    if "foreach" in kernels(case.rule.name):
-        told["foreach"] = case.kernel == "foreach"
-    if case.kernel == "fused":
-        del told["foreach"]
-        told["fused"] = True
-    owner = cls([parameter], **told)
+    stepping = owner(case.rule, case.rule.drawing.trial, [parameter], case.kernel)
     seen = []
     for number in range(1, STEPS + 1):
         parameter.grad = _spread(case.spread, number, place, mesh_of)
-        owner.step()
+        stepping.step()
         seen.append(whole(parameter).double().reshape(-1).tolist())
     return seen
 

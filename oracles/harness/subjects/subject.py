@@ -143,9 +143,14 @@ def lack(trial: Callable[[], object]) -> str:
         with answering():
             trial()
     except SubjectError as error:
-        if any(re.search(lack, str(error)) for lack in LACKS):
+        if is_lack(error):
             return str(error)
     return ""
+
+
+def is_lack(error: Exception) -> bool:
+    """Whether an error says that something is not written for a dtype or device."""
+    return any(re.search(lack, str(error)) for lack in LACKS)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -46,6 +47,19 @@ def through_a_file(state: Any, **how: Any) -> Any:
     torch.save(state, file)
     file.seek(0)
     return torch.load(file, **how)
+
+
+def pickled(value: Any) -> Any:
+    """What becomes of it that goes through :mod:`pickle`."""
+    return pickle.loads(pickle.dumps(value))
+
+
+def write(table: dict[str, Any], name: str, value: float) -> None:
+    """Write a number as torch's schedulers do: into the tensor that is there, or over a number."""
+    if torch.is_tensor(table.get(name)):
+        table[name].fill_(value)
+    else:
+        table[name] = value
 
 
 def place(device: str, number: int) -> str:
@@ -117,6 +131,11 @@ def stored(values: torch.Tensor) -> torch.Tensor:
     return by_rows if bool(by_rows.values().all()) else values.to_sparse()
 
 
+def dense(values: torch.Tensor) -> torch.Tensor:
+    """All its elements, whatever its layout is."""
+    return values.to_dense() if values.is_sparse else values
+
+
 LAYOUTS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "contiguous": lambda values: values,
     "transposed": transposed,
@@ -154,7 +173,7 @@ def _flat(values: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def _real(values: torch.Tensor) -> torch.Tensor:
-    values = values.to_dense() if values.is_sparse else values
+    values = dense(values)
     return torch.view_as_real(values) if values.is_complex() else values
 
 
@@ -162,6 +181,11 @@ def paired(values: torch.Tensor) -> torch.Tensor:
     """Neighbouring numbers as one complex number each."""
     with answering():
         return torch.view_as_complex(values.reshape(*values.shape[:-1], values.shape[-1] // 2, 2))
+
+
+def array(values: torch.Tensor) -> FloatArray:
+    """The numbers of a tensor, as they are now."""
+    return np.array(dense(values.detach()).cpu().to(torch.float64).numpy())
 
 
 def filling(buffer: Any, p: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,7 @@ from oracles.harness.subjects.paths import FOREACH, OptimizerClass, Path, Wrap
 from oracles.harness.subjects.presence import SPARSE, expected_arguments, expects
 from oracles.harness.subjects.run import Run, scalar_dtype
 from oracles.harness.subjects.subject import Answer, Place, World, lack
-from oracles.harness.subjects.worlds import WORLDS
+from oracles.harness.subjects.worlds import WORLDS, on_threads
 from oracles.rule import Rule
 
 
@@ -166,12 +166,8 @@ class TorchSubject:
         """
         for dtype in (torch.float32, torch.float64):
             torch.ones(1, dtype=dtype).sqrt()
-        before = torch.get_num_threads()
-        torch.set_num_threads(threads)
-        try:
+        with on_threads(threads):
             return self.ask(case)
-        finally:
-            torch.set_num_threads(before)
 
 
 @cache
@@ -230,6 +226,16 @@ def devices() -> list[str]:
     if torch.backends.mps.is_available():
         found.append("mps")
     return found
+
+
+def single_devices() -> list[str]:
+    """All devices, each by itself."""
+    return [device for device in devices() if "+" not in device]
+
+
+def cpu_and_cuda() -> list[str]:
+    """Those of the two that are there."""
+    return [device for device in devices() if device in ("cpu", "cuda")]
 
 
 def quiet() -> None:

@@ -59,22 +59,18 @@ class TraceError(ValueError):
     """A file is no record of a run; the message says where it is off, and what is allowed."""
 
 
-def read(path: Path, dtype: str | None = None) -> tuple[Trace, ...]:
-    """What a file may say, the strictest reading first.
+def read(path: Path) -> tuple[Trace, ...]:
+    """What a file may say, whose name ends in ``.npz``, ``.csv`` or ``.jsonl``.
 
-    In float64, or in float32 if all its numbers can be that; to the bit, or rounded to the digits
-    that were written.
-
-    Args:
-        path: of the file, whose name ends in ``.npz``, ``.csv`` or ``.jsonl``.
-        dtype: in which the run computed, if it is known.
+    The strictest reading first: in float64, or in float32 if all its numbers can be that; to the
+    bit, or rounded to the digits that were written.
 
     Raises:
         TraceError: it is no record of a run, or cannot be read.
     """
     loaded = _loaded(path)
     table = loaded if isinstance(loaded, Table) else _table(path, loaded)
-    dtypes = (dtype,) if dtype else tuple(d for d in FULL if table.may_be(d))
+    dtypes = [dtype for dtype in FULL if table.may_be(dtype)]
     exact = [table.trace(path.stem, d) for d in dtypes if d == "float64" or table.digits >= DIGITS]
     return (*exact, *(table.trace(path.stem, d, rounded=True) for d in dtypes if table.is_cut(d)))
 
@@ -141,10 +137,6 @@ class Table:
     radii: Mapping[str, FloatArray] = field(default_factory=dict)
     digits: float = math.inf
 
-    def of(self, letter: str, values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-        """By the name of a parameter, what there is of it: its values, or its gradients."""
-        return {n.partition(".")[2] or n: v for n, v in values.items() if _letter(n) == letter}
-
     def may_be(self, dtype: str) -> bool:
         """Whether all parameters and gradients can be numbers of a dtype, as they are written."""
         return not any(
@@ -168,13 +160,13 @@ class Table:
         Raises:
             TraceError: its parts do not belong together.
         """
-        parameters, gradients = self.of("w", self.values), self.of("g", self.values)
+        parameters, gradients = _of("w", self.values), _of("g", self.values)
         if set(parameters) == {"w"} and set(gradients) == {"g"}:
             gradients = {"w": gradients["g"]}
         if not gradients:
             there = f"{name} has no gradients among {', '.join(self.values)}"
             raise TraceError(f"{there}; allowed: 'g', or by name 'g.weight', not 'grad.weight'")
-        steps = min((len(g) for g in gradients.values()), default=0)
+        steps = min(map(len, gradients.values()))
         radii = self.radii if rounded else {}
         try:
             return Trace(
@@ -183,11 +175,16 @@ class Table:
                 gradients,
                 dict(_schedules({n: v for n, v in self.values.items() if not _letter(n)}, steps)),
                 dtype,
-                self.of("w", radii),
-                dict(zip(gradients, self.of("g", radii).values(), strict=False)),
+                _of("w", radii),
+                dict(zip(gradients, _of("g", radii).values(), strict=False)),
             )
         except ValueError as error:
             raise TraceError(f"{name}: {error}") from error
+
+
+def _of(letter: str, values: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """By the name of a parameter, what there is of it: its values, or its gradients."""
+    return {n.partition(".")[2] or n: v for n, v in values.items() if _letter(n) == letter}
 
 
 def _letter(name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -19,7 +18,7 @@ from oracles.harness.subjects.foreign import ForeignOptimizer, arguments_of, key
 from oracles.harness.subjects.handing import TENSORS
 from oracles.harness.subjects.laid_out import Way
 from oracles.harness.subjects.subject import answering, first_taken
-from oracles.harness.subjects.tensors import rows
+from oracles.harness.subjects.tensors import dense, rows
 
 Bits = dict[int, torch.Tensor]
 """Parameters by their numbers."""
@@ -331,16 +330,6 @@ def equal(one: torch.Tensor, other: torch.Tensor) -> bool:
     return bool(((one == other) | (one.isnan() & other.isnan())).all())
 
 
-def dense(tensor: torch.Tensor) -> torch.Tensor:
-    """All its elements, whatever its layout is."""
-    return tensor.to_dense() if tensor.is_sparse else tensor
-
-
-def pickled(value: Any) -> Any:
-    """Through :mod:`pickle`."""
-    return pickle.loads(pickle.dumps(value))
-
-
 def rates(trial: Trial) -> tuple[float, float]:
     """Two learning rates."""
     rate = float(trial.arrangement.options.get(trial.lr, 0.01))
@@ -357,13 +346,6 @@ def lacks(run: TrialRun, name: str) -> str:
 def compared(one: Bits, other: Bits, when: str) -> str:
     """A sentence if they are not the same."""
     return "" if same(one, other) else f"{OTHER_BITS} {when}"
-
-
-def either(value: torch.Tensor, runs: Sequence[TrialRun], when: str) -> str:
-    """The same as one that starts then, or as one that has counted from the beginning."""
-    if any(equal(value, run.bits()[1]) for run in runs):
-        return ""
-    return f"{OTHER_BITS} {when}"
 
 
 def short(value: Any) -> str:

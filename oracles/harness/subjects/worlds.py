@@ -32,6 +32,17 @@ def default_dtype(dtype: torch.dtype) -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
+@contextmanager
+def on_threads(count: int) -> Iterator[None]:
+    """So many threads share torch's work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def default_device() -> AbstractContextManager[Any]:
     """Tensors made without saying where are on the meta device, which is there on every machine.
 

@@ -197,7 +197,7 @@ class Fit:
             SubjectError: the code raised.
         """
         before = self.leaves(call)
-        after = self.leaves(Call(call.form, call.m, call.batch, call.epochs + 1, call.hyper))
+        after = self.leaves(replace(call, epochs=call.epochs + 1))
         return {
             path: value
             for path, value in after.items()
@@ -226,8 +226,8 @@ class Fit:
 
 def _named(function: Any) -> list[inspect.Parameter]:
     """The arguments that can be given by name."""
-    kinds = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    return [p for p in inspect.signature(function).parameters.values() if p.kind not in kinds]
+    each = inspect.signature(function).parameters.values()
+    return [p for p in each if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 
 def _trained(subject: Any) -> list[inspect.Parameter]:

@@ -8,15 +8,13 @@ from functools import partial
 
 from oracles.harness.promise import NotAsked
 from oracles.harness.subjects.subject import answering
-from oracles.harness.subjects.tensors import through_a_file
+from oracles.harness.subjects.tensors import dense, pickled, through_a_file
 from oracles.harness.subjects.trial import (
     HALF,
     STEPS,
     Trial,
     TrialRun,
     compared,
-    dense,
-    pickled,
     same,
     short,
 )

@@ -20,7 +20,6 @@ from oracles.harness.subjects.trial import (
     Trial,
     TrialRun,
     compared,
-    either,
     equal,
     lacks,
     rates,
@@ -46,13 +45,19 @@ def missing_gradients(trial: Trial) -> str:
 
 def late_gradients(trial: Trial) -> str:
     """A parameter whose first gradient comes later is stepped from then on."""
-    late, alone = _late(trial), trial.start((1,)).steps(HALF)
-    waiting = trial.start((1,))
+    return _from_the_middle(trial, _late(trial), "after its first gradient was late")
+
+
+def _from_the_middle(trial: Trial, late: torch.Tensor, when: str) -> str:
+    """The second parameter as one that starts then, or has counted from the beginning."""
+    alone, waiting = trial.start((1,)).steps(HALF), trial.start((1,))
     waiting.missing = frozenset({1})
     if not trial.arrangement.closure:
         waiting.steps(0, HALF)
     waiting.missing = frozenset()
-    return either(late, (alone, waiting.steps(HALF)), "after its first gradient was late")
+    if any(equal(late, run.bits()[1]) for run in (alone, waiting.steps(HALF))):
+        return ""
+    return f"{OTHER_BITS} {when}"
 
 
 COUNTS = (
@@ -141,13 +146,7 @@ def group_added(trial: Trial) -> str:
     with answering():
         run.optimizer.add_param_group({"params": [late]})
     run.steps(HALF)
-    waiting = trial.start((1,))
-    waiting.missing = frozenset({1})
-    if not trial.arrangement.closure:
-        waiting.steps(0, HALF)
-    waiting.missing = frozenset()
-    alone = trial.start((1,)).steps(HALF)
-    return either(run.bits()[1], (alone, waiting.steps(HALF)), "in a group that joined later")
+    return _from_the_middle(trial, run.bits()[1], "in a group that joined later")
 
 
 def edited_lr(trial: Trial) -> str:
