@@ -48,7 +48,14 @@ from oracles.harness.subjects.asking import black_box, refuse_arguments, wanting
 from oracles.harness.subjects.blackbox import turns
 from oracles.harness.subjects.fits.fit import Fit, is_fit
 from oracles.harness.subjects.fits.names import LOOP, START
-from oracles.harness.subjects.scheduled import SHORTEST, Listed, gives_a_rate, is_scheduled
+from oracles.harness.subjects.scheduled import (
+    SHORTEST,
+    Function,
+    Listed,
+    gives_a_rate,
+    in_a_row,
+    is_scheduled,
+)
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import KINDS, rates, read
@@ -321,15 +328,15 @@ def identify(
         subject, names = _equation(equation, names or {}), None
     if isinstance(subject, str | os.PathLike) and (alone := rates(path := Path(subject))):
         subject = Listed(alone, path.stem)
-    fits = is_fit(subject)
+    fits, draws = is_fit(subject), Draws(seed, profile)
     if is_scheduled(subject, names or {}) or (not fits and gives_a_rate(subject)):
+        _without("a schedule", values=values, **draws.told)
         return _scheduled(subject, rules, names, fixed)
     asked = list(RULES.values() if rules is None else rules)
     among = [rule if isinstance(rule, Rule) else _rule(rule) for rule in asked]
     if not among:
         raise ValueError(f"rules={asked!r} names no rule; allowed: {', '.join(RULES)}")
     names, fixed, values = names or {}, fixed or {}, values or {}
-    draws = Draws(seed, profile)
     own = arguments_of(among)
     refuse_unnamed("names", names, [*own, *LOOP, *START] if fits else own)
     refuse_unnamed("values", values, own)
@@ -425,6 +432,8 @@ def _scheduled(
     fixed: Mapping[str, Any] | None,
 ) -> Identification:
     """Which schedule it follows, as an identification."""
+    if isinstance(subject, Function | Listed) or in_a_row(subject) is not None:
+        _without("a schedule that takes no arguments", names=names, fixed=fixed)
     found = identify_schedule(subject, schedules, names=names, fixed=fixed)
     return Identification(found.name, (), found.ruled_out, fault=found.fault, schedule=found)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,9 @@ RECORD = Trace("run", {"w": np.ones((2, 1))}, {"w": np.ones((1, 1))}, {"lr": (0.
 def fit(X: Any, y: Any, lr: float, epochs: int) -> Any: ...
 
 
-@pytest.mark.parametrize("subject", [RECORD, fit], ids=["a record", "a training loop"])
+@pytest.mark.parametrize(
+    "subject", [RECORD, fit, [0.1, 0.05, 0.025, 0.0125]], ids=["a record", "a loop", "a schedule"]
+)
 def test_what_is_not_drawn_has_no_seed(subject: Any) -> None:
     for given in ({"seed": 1}, {"profile": "thorough"}):
         with pytest.raises(ValueError, match=r"(seed|profile)=.* has no use for it"):
@@ -160,9 +163,10 @@ def test_what_is_not_drawn_has_no_seed(subject: Any) -> None:
     ],
 )
 def test_what_is_off_is_named(given: dict[str, Any], said: str) -> None:
-    for ask in (oracles.check, identify):
+    rates = partial(identify, [0.1, 0.05, 0.025, 0.0125])
+    for ask in (partial(oracles.check, step), partial(identify, step), rates):
         with pytest.raises(ValueError, match=re.escape(said)):
-            ask(step, **given)
+            ask(**given)
 
 
 @pytest.mark.slow

@@ -950,6 +950,10 @@ def test_what_is_off_is_told() -> None:
     with pytest.raises(ValueError, match=r"names=.*has no 'decay'"):
         oracles.identify(schedules.warm_up, names={"gamma": "decay"})
     assert "raises ZeroDivisionError" in str(oracles.identify(lambda t, base, gamma: base / 0))
+    for name in ("names", "fixed", "values"):
+        given: Any = {name: {"lr": 1}}
+        with pytest.raises(ValueError, match=f"{name}={{'lr': 1}}: a schedule .*has no use for"):
+            oracles.identify([0.1] * 5, **given)
 
 
 def test_a_composition_is_what_it_shows() -> None:
