@@ -192,16 +192,22 @@ def _letter(name: str) -> str:
     return name[0] if re.fullmatch(r"[wg](\..+)?", name) else ""
 
 
-PARTS = {"betas": ("beta1", "beta2"), "etas": ("etaminus", "etaplus")}
-"""What two numbers are called that torch takes together."""
+PARTS = {
+    "betas": ("beta1", "beta2"),
+    "etas": ("etaminus", "etaplus"),
+    "step_sizes": ("step_size_min", "step_size_max"),
+    "ns_coefficients": ("ns_a", "ns_b", "ns_c"),
+}
+"""What numbers are called that torch takes together; an ``eps`` may be one number as well."""
 
 
 def _schedules(hyper: Mapping[str, FloatArray], steps: int) -> Iterator[tuple[str, Any]]:
-    """Each hyperparameter at each step; two that torch takes together are two."""
+    """Each hyperparameter at each step; those that torch takes together one by one."""
     for name, values in hyper.items():
-        if name in PARTS and values.shape[-1:] == (2,):
-            each = np.broadcast_to(values, (steps, 2)).T
-            yield from zip(PARTS[name], map(tuple, each.tolist()), strict=True)
+        parts = PARTS.get(name)
+        if parts and values.shape[-1:] == (len(parts),):
+            each = np.broadcast_to(values, (steps, len(parts))).T
+            yield from zip(parts, map(tuple, each.tolist()), strict=True)
         else:
             each = np.broadcast_to(values, (steps,)) if values.ndim < 1 else values
             yield name, tuple(each.tolist())
@@ -312,7 +318,7 @@ def _table(path: Path, rows: Rows) -> Table:
         if letter:
             cells = np.array(texts, dtype=object).ravel()
             written[name] = [_Written.of(str(text)) for text in cells]
-    if any(_letter(name) == "g" and name in rows[-1][1] for name in names):
+    if any(_letter(n) == "g" and rows[-1][1].get(n) is not None for n in names):
         raise TraceError(
             f"{rows[-1][0]} has a gradient; allowed: the parameters after the last step alone"
         )
@@ -327,7 +333,7 @@ def _table(path: Path, rows: Rows) -> Table:
 
 
 def _cell(place: str, row: Mapping[str, Any], name: str, letter: str) -> Any:
-    if letter and name not in row:
+    if letter and row.get(name) is None:
         raise TraceError(f"{place} has no {name!r}; allowed: a number or a list of numbers")
     return row.get(name)
 
@@ -343,9 +349,10 @@ def _carried(place: str, name: str, texts: list[Any]) -> list[Any]:
 
 def _numbers(places: Iterable[str], name: str, texts: list[Any]) -> FloatArray:
     rows: list[FloatArray] = []
+    dtype = str if _letter(name) else np.float64  # of what is no switch, true is no number
     for place, text in zip(places, texts, strict=True):
         try:
-            row = np.array(text, dtype=np.float64)
+            row = np.array(text, dtype=dtype).astype(np.float64)
         except (TypeError, ValueError) as error:
             raise TraceError(f"{place}: {name!r} is {text!r}; allowed: numbers") from error
         if rows and row.shape != rows[0].shape:
