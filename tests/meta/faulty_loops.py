@@ -730,11 +730,13 @@ def schedule_before_the_averages_forgotten(watch: Any) -> None:
                 late.step()
 
 
-def _too_early(watch: Any, *, at_the_top: bool) -> None:
+def _too_early(watch: Any, *, at_the_top: bool, placed: bool = False) -> None:
     model = mlp()
     optimizer = sgd(model)
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 8)
     with watch(optimizer, model=model, scheduler=schedule):
+        if placed:
+            schedule.step(0)
         for x, y in batches():
             if at_the_top:
                 schedule.step()
@@ -753,6 +755,11 @@ def schedule_right_before_the_step(watch: Any) -> None:
 @planted("schedule before the step", whole=True)
 def schedule_at_the_top(watch: Any) -> None:
     _too_early(watch, at_the_top=True)
+
+
+@planted("schedule before the step")
+def schedule_put_back_before_the_step(watch: Any) -> None:
+    _too_early(watch, at_the_top=False, placed=True)
 
 
 @planted("schedule before the step")

@@ -23,8 +23,7 @@ from oracles.harness.watching.loop import Loop, Update, advances
 def each_pass(loop: Loop) -> Iterator[str]:
     """A scheduler goes on after each of the micro-batches that make a step, and past its end."""
     for number, scheduler, optimizer, passes in _per_pass(loop):
-        made = len(advances(number, loop.log.events))
-        if scheduler.length and scheduler.fresh and made > scheduler.length:
+        if made := _past(loop, number):
             yield (
                 f"{scheduler.name} goes on {passes} times for each step of {optimizer.name}, once "
                 f"after each backward pass, and {made} times in all: past its end, which is step "
@@ -35,13 +34,18 @@ def each_pass(loop: Loop) -> Iterator[str]:
 def counts_passes(loop: Loop) -> Iterator[str]:
     """A scheduler goes on after each of the micro-batches that make a step, maybe to its end."""
     for number, scheduler, optimizer, passes in _per_pass(loop):
-        made = len(advances(number, loop.log.events))
-        past = scheduler.length and scheduler.fresh and made > scheduler.length
-        if not past and not (loop.log.whole and made == scheduler.length):
+        exact = loop.log.whole and len(advances(number, loop.log.events)) == scheduler.length
+        if not exact and not _past(loop, number):
             yield (
                 f"whether {scheduler.name} is to count backward passes: it goes on {passes} times "
                 f"for each step of {optimizer.name}, once after each pass"
             )
+
+
+def _past(loop: Loop, number: int) -> int:
+    """How often a scheduler that is past its end has gone on; 0 if it is not."""
+    scheduler, made = loop.log.schedulers[number], len(advances(number, loop.log.events))
+    return made if scheduler.fresh and 0 < (scheduler.length or 0) < made else 0
 
 
 def several_times(loop: Loop) -> Iterator[str]:
@@ -77,9 +81,7 @@ def past_end(loop: Loop) -> Iterator[str]:
     """A schedule that comes to its end goes on, and a cosine rises again."""
     per_pass = {number for number, *_ in _per_pass(loop)}
     for number, scheduler, optimizer, _ in loop.scheduled:
-        made = len(advances(number, loop.log.events))
-        past = scheduler.length and scheduler.fresh and made > scheduler.length
-        if past and number not in per_pass:
+        if (made := _past(loop, number)) and number not in per_pass:
             yield (
                 f"whether {scheduler.name} is to go past its end, which is step "
                 f"{scheduler.length}: it has gone on {made} times for {optimizer.name}"
@@ -90,7 +92,7 @@ def made_anew(loop: Loop) -> Iterator[str]:
     """A schedule is built again and again, and each goes on once, from the beginning."""
     for owner, optimizer in enumerate(loop.log.optimizers):
         mine = [
-            (scheduler, places[0], _calls(loop, number)[0])
+            (scheduler, places[0])
             for number, scheduler in enumerate(loop.log.schedulers)
             if scheduler.optimizer == owner and not scheduler.part
             if len(places := advances(number, loop.log.events)) == 1
@@ -104,14 +106,15 @@ def made_anew(loop: Loop) -> Iterator[str]:
             )
 
 
-def _begins_again(loop: Loop, owner: int, made: Sequence[tuple[Scheduler, int, Event]]) -> bool:
+def _begins_again(loop: Loop, owner: int, made: Sequence[tuple[Scheduler, int]]) -> bool:
     """Whether schedulers are alike, with steps in between, and do the same from the beginning."""
-    alike = len({(s.name, s.fresh, s.length, s.metric) for s, *_ in made}) == 1
-    first = made[0][0]
-    moves = {(e.before, e.after) for *_, e in made if isinstance(e, Advanced)}
+    alike = len({(s.name, s.fresh, s.length, s.metric) for s, _ in made}) == 1
+    first, events = made[0][0], loop.log.events
+    advanced = (events[place] for _, place in made)
+    moves = {(e.before, e.after) for e in advanced if isinstance(e, Advanced)}
     between = all(
-        any(isinstance(e, Stepped) and e.optimizer == owner for e in loop.log.events[start:end])
-        for (_, start, _), (_, end, _) in pairwise(made)
+        any(isinstance(e, Stepped) and e.optimizer == owner for e in events[start:end])
+        for (_, start), (_, end) in pairwise(made)
     )
     whole = first.fresh and not first.metric and (len(moves) == 1 or (first.length or 0) > 1)
     return alike and whole and between
@@ -185,7 +188,8 @@ def _early(loop: Loop, number: int, updates: tuple[Update, ...]) -> bool:
     places = advances(number, first)
     if len(places) != 1 or any(isinstance(e, Skipped) for e in first):
         return False
-    advanced = next(e for e in first if isinstance(e, Advanced) and e.scheduler == number)
+    advanced = first[places[0]]
+    assert isinstance(advanced, Advanced)
     if advanced.before and (not any(advanced.before) or advanced.before == advanced.after):
         return False
     if all(_within(number, u) for u in updates):
