@@ -21,7 +21,7 @@ from oracles.harness.subjects.importing import imported, limit_of
 from oracles.harness.subjects.subject import SubjectError, told
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.harness.watching.events import MEAN, SUM, Ended, Log, Meant, Stepped
-from oracles.harness.watching.faults import FAULTS, Finding, doubts, findings
+from oracles.harness.watching.faults import FAULTS, QUESTIONS, Finding, findings
 from oracles.harness.watching.loop import Loop, listed
 from oracles.movement import movements
 from oracles.naming import refuse_limits, refuse_numbers, refuse_unlisted, unknown
@@ -91,12 +91,13 @@ class LoopReport:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong, but for what is allowed."""
-        return tuple(found for found in findings(self.loop) if found.name not in self.allow)
+        among = [fault for fault in FAULTS if fault.name not in self.allow]
+        return tuple(findings(self.loop, among))
 
     @cached_property
     def doubts(self) -> tuple[Finding, ...]:
         """What could not be told, each with what would tell it."""
-        return tuple(doubts(self.loop))
+        return tuple(findings(self.loop, QUESTIONS))
 
     @property
     def follows(self) -> tuple[str, ...]:

@@ -120,7 +120,7 @@ def test_the_zoo_has_each_fault_but_those_of_several_processes() -> None:
 def test_the_guide_lists_all_faults_and_questions() -> None:
     guide = (Path(__file__).parents[2] / "docs" / "loop.md").read_text(encoding="utf-8")
     faults = "".join(f"| {fault.name} | {fault.advice} |\n" for fault in FAULTS)
-    asked = "".join(f"| {question.name} | {question.needs} |\n" for question in QUESTIONS)
+    asked = "".join(f"| {question.name} | {question.advice} |\n" for question in QUESTIONS)
     assert guide.endswith(f"| fault | what to do |\n| --- | --- |\n{faults}")
     assert f"| question | what would tell |\n| --- | --- |\n{asked}\n" in guide
 

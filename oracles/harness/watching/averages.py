@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from oracles.harness.watching.events import Averaged, Begun, Event, Stepped, Used
+from oracles.harness.watching.events import Averaged, Begun, Stepped, Used
 from oracles.harness.watching.loop import Loop, verb
 
 
@@ -13,7 +13,7 @@ def before_step(loop: Loop) -> Iterator[str]:
     """Each time weights are averaged between a backward pass and the step that it was made for."""
     for number, told in _averages(loop).items():
         places = [p for p, e in enumerate(loop.log.events) if e in told]
-        early = [o for p in places if (o := _about_to_step(loop, loop.log.events, p)) is not None]
+        early = [o for p in places if (o := _about_to_step(loop, p)) is not None]
         if len(early) == len(places) > 1:
             yield (
                 f"average {number + 1} is told the weights {len(places)} times, each time between "
@@ -30,11 +30,12 @@ def _averages(loop: Loop) -> dict[int, list[Averaged]]:
     return found
 
 
-def _about_to_step(loop: Loop, events: Sequence[Event], place: int) -> int | None:
+def _about_to_step(loop: Loop, place: int) -> int | None:
     """The optimizer that is about to step when weights are averaged; None if none is.
 
     The last thing before was a pass, and the next thing is a step of what is averaged.
     """
+    events = loop.log.events
     mine = events[place]
     before = (e for e in reversed(events[:place]) if isinstance(e, Begun | Stepped))
     after = (e for e in events[place + 1 :] if isinstance(e, Begun | Used))

@@ -9,8 +9,8 @@ import numpy as np
 
 from oracles.harness.arithmetic.formats import DTYPES, round_to
 from oracles.harness.watching.events import Begun, Derived, Gradient
-from oracles.harness.watching.loop import NOWHERE, Loop, Update, listed, of, steps, verb
-from oracles.harness.watching.losses import means
+from oracles.harness.watching.loop import NOWHERE, Loop, Update, of, steps, verb
+from oracles.harness.watching.losses import how_many, means
 from oracles.harness.watching.parameters import replaced
 
 
@@ -257,8 +257,7 @@ def summed(loop: Loop) -> Iterator[str]:
     if loop.log.meant.loss or loop.log.meant.accumulation:
         return
     for which, several in loop.where(lambda u: len(u.landed) > 1 and not means(u)):
-        counts = listed([str(n) for n in sorted({len(u.landed) for u in several})])
-        yield f"whether {which} were to follow the sum of {counts} backward passes"
+        yield f"whether {which} were to follow the sum of {how_many(several)} backward passes"
 
 
 def dropped(loop: Loop) -> Iterator[str]:

@@ -6,7 +6,7 @@ question, with what would answer it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from oracles.harness.watching import (
@@ -25,36 +25,22 @@ from oracles.harness.watching import (
 from oracles.harness.watching.events import Stepped
 from oracles.harness.watching.loop import Loop
 
-Look = Callable[[Loop], Iterator[str]]
+Finder = Callable[[Loop], Iterator[str]]
 """It looks at a loop, and says in a sentence each what it finds."""
 
 
-class Fault(NamedTuple):
-    """Something that may be wrong.
+class Search(NamedTuple):
+    """For something that may be wrong, or that cannot be told by looking.
 
     Attributes:
         name: as reports and ``allow`` write it.
         find: says where it is.
-        advice: what to do.
+        advice: what to do, or what would tell it.
     """
 
     name: str
-    find: Look
+    find: Finder
     advice: str
-
-
-class Question(NamedTuple):
-    """Something that cannot be told by looking.
-
-    Attributes:
-        name: of it.
-        find: says what.
-        needs: what would tell it.
-    """
-
-    name: str
-    find: Look
-    needs: str
 
 
 class Finding(NamedTuple):
@@ -92,284 +78,278 @@ def _cut(loop: Loop) -> Iterator[str]:
 
 
 FAULTS = (
-    Fault("raises", _error, "mend that first: only what came before it was seen"),
-    Fault("no step", _no_step, "watch the loop around optimizer.step()"),
-    Fault(
+    Search("raises", _error, "mend that first: only what came before it was seen"),
+    Search("no step", _no_step, "watch the loop around optimizer.step()"),
+    Search(
         "never cleared",
         clearing.never_cleared,
         "call optimizer.zero_grad() before the first backward pass of each step",
     ),
-    Fault(
+    Search(
         "stale gradient",
         clearing.stale,
         "clear the gradients of all parameters of the optimizer, not of some of them",
     ),
-    Fault(
+    Search(
         "gradients used twice",
         clearing.repeated,
         "call backward() and zero_grad() once for each step",
     ),
-    Fault(
+    Search(
         "one loss twice",
         clearing.doubled,
         "call backward() once on each loss",
     ),
-    Fault(
+    Search(
         "cleared before the step",
         clearing.cleared_before_step,
         "call zero_grad() after step(), or before backward()",
     ),
-    Fault(
+    Search(
         "cleared between micro-batches",
         clearing.cleared_between,
         "call zero_grad() once for each step, not once for each micro-batch",
     ),
-    Fault(
+    Search(
         "step after each micro-batch",
         clearing.step_each_pass,
         "call step() and zero_grad() after the last micro-batch only",
     ),
-    Fault(
+    Search(
         "no gradient",
         clearing.no_gradient,
         "see that the loss depends on the parameters, and that backward() is called",
     ),
-    Fault("sum for mean", losses.sum_for_mean, "reduce by the mean, or divide by the rows"),
-    Fault("mean for sum", losses.mean_for_sum, "reduce by the sum"),
-    Fault(
+    Search("sum for mean", losses.sum_for_mean, "reduce by the mean, or divide by the rows"),
+    Search("mean for sum", losses.mean_for_sum, "reduce by the sum"),
+    Search(
         "accumulation undivided",
         losses.undivided,
         "divide each loss by the number of micro-batches",
     ),
-    Fault("accumulation divided twice", losses.divided_twice, "divide once"),
-    Fault(
+    Search("accumulation divided twice", losses.divided_twice, "divide once"),
+    Search(
         "mean of unequal means",
         losses.unequal,
         "multiply each mean with its rows, and divide by all rows of the step",
     ),
-    Fault("short window", losses.short, "divide by the micro-batches that the step really has"),
-    Fault(
+    Search("short window", losses.short, "divide by the micro-batches that the step really has"),
+    Search(
         "never unscaled",
         scaling.never_unscaled,
         "call scaler.step(optimizer) in place of optimizer.step()",
     ),
-    Fault(
+    Search(
         "unscaled twice",
         scaling.unscaled_twice,
         "leave it to scaler.unscale_ or scaler.step, and do not divide by hand",
     ),
-    Fault("never scaled", scaling.never_scaled, "call scaler.scale(loss).backward()"),
-    Fault("scaled in part", scaling.scaled_in_part, "scale each loss of the step"),
-    Fault(
+    Search("never scaled", scaling.never_scaled, "call scaler.scale(loss).backward()"),
+    Search("scaled in part", scaling.scaled_in_part, "scale each loss of the step"),
+    Search(
         "not finite",
         scaling.not_finite,
         "look at the loss of that step; leave it out, or use a GradScaler",
     ),
-    Fault(
+    Search(
         "clips scaled gradients",
         clipping.of_scaled,
         "call scaler.unscale_(optimizer) before clipping",
     ),
-    Fault(
+    Search(
         "clips to zeros",
         clipping.to_zeros,
         "look at the loss of that step; leave it out, or make it smaller",
     ),
-    Fault(
+    Search(
         "clips each micro-batch",
         clipping.each_pass,
         "clip once, after the last backward pass of the step",
     ),
-    Fault("clips after the step", clipping.after_step, "clip between backward() and step()"),
-    Fault(
+    Search("clips after the step", clipping.after_step, "clip between backward() and step()"),
+    Search(
         "clips nothing",
         clipping.used_up,
         "keep a list: parameters = list(model.parameters())",
     ),
-    Fault(
+    Search(
         "clips no gradient",
         clipping.of_none,
         "clip between backward() and step()",
     ),
-    Fault(
+    Search(
         "clips what piles up",
         clipping.piled_up,
         "clip the parameters of the optimizer alone, or clear the others by model.zero_grad()",
     ),
-    Fault(
+    Search(
         "schedule per micro-batch",
         schedules.each_pass,
         "call scheduler.step() where optimizer.step() is called",
     ),
-    Fault("schedule never advances", schedules.never, "call scheduler.step()"),
-    Fault(
+    Search("schedule never advances", schedules.never, "call scheduler.step()"),
+    Search(
         "schedule before the step",
         schedules.before_step,
         "call scheduler.step() after optimizer.step()",
     ),
-    Fault(
+    Search(
         "schedule at a skipped step",
         schedules.at_skipped,
         "call scheduler.step() only if the scale has not become smaller at scaler.update()",
     ),
-    Fault(
+    Search(
         "rate overwritten",
         schedules.overwritten,
         "change the scheduler's base_lrs, or leave the rate to one of them",
     ),
-    Fault(
+    Search(
         "schedule of nobody",
         schedules.of_nobody,
         "build the scheduler on the optimizer that makes the steps, and after it",
     ),
-    Fault(
+    Search(
         "schedule made anew",
         schedules.made_anew,
         "build the scheduler before the loop",
     ),
-    Fault(
+    Search(
         "average before the step",
         averages.before_step,
         "call update_parameters() after optimizer.step()",
     ),
-    Fault(
+    Search(
         "average of nobody",
         averages.of_nobody,
         "give update_parameters() the model that is trained",
     ),
-    Fault(
+    Search(
         "dead parameters",
         parameters.dead,
         "build the optimizer after the model is copied, replaced or wrapped",
     ),
-    Fault("listed twice", parameters.listed_twice, "list each parameter once"),
-    Fault(
+    Search("listed twice", parameters.listed_twice, "list each parameter once"),
+    Search(
         "two optimizers, one gradient",
         parameters.two_optimizers,
         "give each parameter to one optimizer, or clear its gradient in between",
     ),
-    Fault(
+    Search(
         "lost in rounding",
         parameters.lost_in_rounding,
         "keep the parameters in float32, and compute under autocast",
     ),
-    Fault(
+    Search(
         "frozen and moving",
         parameters.frozen_moves,
         "set its .grad to None, or take it out of the optimizer",
     ),
-    Fault(
+    Search(
         "exemption of some",
         exemptions.uneven,
         "look at the names that the groups were made by; ask for the module's class instead",
     ),
-    Fault("optimizer made anew", parameters.made_anew, "build the optimizer before the loop"),
-    Fault(
+    Search("optimizer made anew", parameters.made_anew, "build the optimizer before the loop"),
+    Search(
         "closure never called",
         parameters.closure_unused,
         "call the closure in step(), or backward() before it",
     ),
-    Fault("left in eval mode", modes.left_in_eval, "call model.train() after validation"),
-    Fault(
+    Search("left in eval mode", modes.left_in_eval, "call model.train() after validation"),
+    Search(
         "decay divided by a count",
         movements.decay_divided,
         "give the decay as it is meant: torch adds it to the gradient of the mean loss",
     ),
-    Fault(
+    Search(
         "decay multiplied with a count",
         movements.decay_multiplied,
         "give the decay as it is meant: torch adds it once for each step",
     ),
-    Fault(
+    Search(
         "left behind",
         movements.left_behind,
         "compile or capture the step again when all gradients are there",
     ),
-    Fault(
+    Search(
         "ranks differ",
         ranks.differ,
         "average the gradients over all ranks before the step, and begin from the same parameters",
     ),
-    Fault("summed over ranks", ranks.summed, "divide by the number of ranks"),
+    Search("summed over ranks", ranks.summed, "divide by the number of ranks"),
 )
 """In the order in which they are told."""
 
 QUESTIONS = (
-    Question("the rest", _cut, "less data, fewer steps, or a longer time limit"),
-    Question("sum or mean of the passes", clearing.summed, 'loss="mean" or loss="sum"'),
-    Question("cleared on purpose", clearing.dropped, "accumulation=1, or as many as a step takes"),
-    Question(
+    Search("the rest", _cut, "less data, fewer steps, or a longer time limit"),
+    Search("sum or mean of the passes", clearing.summed, 'loss="mean" or loss="sum"'),
+    Search("cleared on purpose", clearing.dropped, "accumulation=1, or as many as a step takes"),
+    Search(
         "unused parameters",
         clearing.unused,
         "freeze them, or leave them out of the optimizer, if that is meant",
     ),
-    Question(
+    Search(
         "not trained",
         parameters.not_trained,
         "an optimizer that has them, or requires_grad_(False) if they are to stay",
     ),
-    Question(
+    Search(
         "what the loss is",
         losses.unread,
         "a loss of torch.nn.functional, or a mean or sum over rows, times a number",
     ),
-    Question(
+    Search(
         "whether the schedule advances",
         schedules.not_yet,
         "watching as far as scheduler.step(), or check_loop to the end",
     ),
-    Question(
+    Search(
         "what the schedule counts",
         schedules.counts_passes,
         "scheduler.step() where optimizer.step() is called, unless its length is one in passes",
     ),
-    Question(
+    Search(
         "a multiple of the mean",
         losses.multiple,
         "leave loss out if the factor is meant; else divide by the rows that there are",
     ),
-    Question(
+    Search(
         "a short batch",
         losses.short_batch,
         "divide by the rows that there are, unless the factor is meant, or drop the last batch",
     ),
-    Question(
+    Search(
         "all pairs",
         losses.of_pairs,
         "outputs and targets of one shape, by squeeze or unsqueeze",
     ),
-    Question(
+    Search(
         "more than one advance",
         schedules.several_times,
         "one scheduler.step() for each optimizer.step(), or for each epoch",
     ),
-    Question(
+    Search(
         "past its end",
         schedules.past_end,
         "as many steps as the schedule is long: T_max counts calls of scheduler.step()",
     ),
-    Question("a rate set by hand", schedules.short_lived, "what is to have the last word"),
-    Question(
+    Search("a rate set by hand", schedules.short_lived, "what is to have the last word"),
+    Search(
         "whose schedule",
         schedules.of_others,
         "a scheduler that is built on the optimizer that makes the steps, unless it is for others",
     ),
-    Question(
+    Search(
         "exemption of nothing",
         exemptions.empty,
         "the names that the groups were made by, unless nothing is to be exempt",
     ),
-    Question("eval mode", modes.trained_in_eval, "model.train(), unless it is meant"),
+    Search("eval mode", modes.trained_in_eval, "model.train(), unless it is meant"),
 )
 
 
-def findings(loop: Loop) -> Iterator[Finding]:
-    """What is wrong."""
-    for fault in FAULTS:
-        yield from (Finding(fault.name, said, fault.advice) for said in fault.find(loop))
-
-
-def doubts(loop: Loop) -> Iterator[Finding]:
-    """What cannot be told."""
-    for question in QUESTIONS:
-        yield from (Finding(question.name, said, question.needs) for said in question.find(loop))
+def findings(loop: Loop, among: Iterable[Search]) -> Iterator[Finding]:
+    """What some searches find in a loop."""
+    for search in among:
+        yield from (Finding(search.name, said, search.advice) for said in search.find(loop))

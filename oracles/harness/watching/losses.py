@@ -123,7 +123,7 @@ def undivided(loop: Loop) -> Iterator[str]:
         return len(found) > 1 and _means(update, found, 1)
 
     for which, told in _judged(loop, MEAN, judge):
-        count = _counts(told)
+        count = how_many(told)
         yield (
             f"{which} {verb(told, 'follows', 'follow')} the sum of the means of {count} "
             f"micro-batches, {count} times the mean that was meant: nothing divides by {count}"
@@ -140,7 +140,7 @@ def divided_twice(loop: Loop) -> Iterator[str]:
         return len(found) > 1 and not other and _means(update, found, len(found) ** -2)
 
     for which, told in _judged(loop, MEAN, judge):
-        count = _counts(told)
+        count = how_many(told)
         yield (
             f"{which} {verb(told, 'divides', 'divide')} by the {count} micro-batches twice: their "
             f"gradients are 1/{count} of the mean that was meant"
@@ -185,7 +185,7 @@ def short(loop: Loop) -> Iterator[str]:
         return len(found) < count and _means(update, found, 1 / count)
 
     for which, told in _judged(loop, MEAN, judge):
-        count, counts = usual[told[0].used.optimizer], _counts(told)
+        count, counts = usual[told[0].used.optimizer], how_many(told)
         yield (
             f"{which} {verb(told, 'has', 'have')} {counts} micro-batch{'es' * (counts != '1')} and "
             f"{verb(told, 'divides', 'divide')} by {count}, as steps of {count} do: "
@@ -193,7 +193,8 @@ def short(loop: Loop) -> Iterator[str]:
         )
 
 
-def _counts(told: Sequence[Update]) -> str:
+def how_many(told: Sequence[Update]) -> str:
+    """How many backward passes some steps take, in words."""
     return listed([str(n) for n in sorted({len(u.landed) for u in told})])
 
 

@@ -146,7 +146,7 @@ def _stuck(loop: Loop, updates: Sequence[Update], parameter: int) -> bool:
     """Whether all steps were lost, the rates being no smaller than they will be."""
     seen = loop.log.parameters[parameter]
     given = [g for u in updates if (g := u.taken(parameter)) and any(g.values)]
-    rates = [_setting(u, parameter, "lr") for u in updates]
+    rates = [_rate(u, parameter) for u in updates]
     return (
         updates[0].optimizer.torchs  # others may keep finer ones beside
         and seen.still
@@ -157,10 +157,10 @@ def _stuck(loop: Loop, updates: Sequence[Update], parameter: int) -> bool:
     )
 
 
-def _setting(update: Update, parameter: int, name: str) -> Any:
-    """A setting of the group that has a parameter; None if it has none of that name."""
+def _rate(update: Update, parameter: int) -> Any:
+    """The rate of the group that has a parameter; None if it has none."""
     places = zip(update.optimizer.groups, update.used.groups, strict=False)
-    return next((settings.get(name) for group, settings in places if parameter in group), None)
+    return next((settings.get("lr") for group, settings in places if parameter in group), None)
 
 
 def frozen_moves(loop: Loop) -> Iterator[str]:

@@ -267,7 +267,7 @@ def check(source: Spelled, tree: ast.Module) -> None:
         EquationError: it does, with the place.
     """
     methods = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    for node, depth in _nested(tree, 0):
+    for node, depth in _nested(tree):
         reason = _refusal(node)
         if isinstance(node, ast.Attribute) and node not in methods:
             reason = f"{node.attr!r} is no attribute that is read here; allowed: data, grad"
@@ -293,8 +293,8 @@ def _check_gradients(source: Spelled, tree: ast.Module) -> None:
         written |= ids(line.writes)
 
 
-def _nested(node: ast.AST, depth: int) -> Iterable[tuple[ast.AST, int]]:
-    pending = [(node, depth)]
+def _nested(tree: ast.AST) -> Iterable[tuple[ast.AST, int]]:
+    pending = [(tree, 0)]
     while pending:
         node, depth = pending.pop()
         yield node, depth
