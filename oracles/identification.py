@@ -667,8 +667,7 @@ def _recorded(witness: Witness, rule: Rule) -> OwnRate | None:
 def _seen(sieve: Sieve, fit: Candidate) -> Ranges:
     """In which ranges what fits was held to what is known, far off as well."""
     rule = fit.rule
-    far = sieve.witness.far
-    beyond = () if far is None else replace(sieve, witness=far).known(rule)
+    beyond = sieve.beyond(rule)
     names = [name for name in (*numeric(rule), "batch_size") if name in sieve.takes(rule)]
     long = (closeness(sieve, fit, told) for told in beyond if told.case.steps >= FEWER)
     known = sieve.known(rule)

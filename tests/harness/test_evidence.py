@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -20,9 +20,8 @@ from oracles.harness.evidence.following import look, plausible
 from oracles.harness.evidence.nearness import nearness
 from oracles.harness.evidence.newton import Bounds, least_squares
 from oracles.harness.evidence.observation import Observation
-from oracles.harness.evidence.parts import of
 from oracles.harness.evidence.settings import settings
-from oracles.harness.evidence.sifting import MARGINS, Sieve, Sifted
+from oracles.harness.evidence.sifting import MARGINS, Sieve, Sifted, of
 from oracles.harness.evidence.untold import absent, has, larger, untold
 from oracles.harness.evidence.witnesses import Asked, Witness
 from oracles.harness.subjects.subject import SubjectError
@@ -285,9 +284,9 @@ class TestExceptions:
 
     def test_a_case_of_fewer_parameters_tells_of_those_that_it_has(self) -> None:
         """As those of Muon's matrices do."""
-        known = Told({"SGD": [observed([-0.5])]})
-        assert [o.answer.size for o in of(known, (0, 1)).observations(SGD)] == [1]
-        assert not [*of(known, (1,)).observations(SGD)]
+        known = Sieve(Told({"SGD": [observed([-0.5])]}), {SGD: frozenset()}, MARGINS[0])
+        assert [o.answer.size for o in replace(known, cut=of((0, 1))).known(SGD)] == [1]
+        assert not replace(known, cut=of((1,))).known(SGD)
 
     def test_a_rule_for_all_has_no_exceptions_by_kind(self) -> None:
         """One kind of parameters is no two."""

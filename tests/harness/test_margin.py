@@ -107,7 +107,7 @@ def test_plain_float64_spares_margins_but_decides_nothing(
     """Whatever the widest margin holds is near, with each convention beside torch's answers."""
     sieve = Sieve(Asked(Planted(Candidate(rule))), {rule: frozenset()}, MARGINS[-1])
     spared = sieve.sift(rule, candidates(rule, 1))
-    for bound in ("NEAR", "ROUGHLY"):
+    for bound in ("NEAR", "NEAR_IN_SHORT"):
         monkeypatch.setattr(following, bound, np.inf)
     assert sieve.sift(rule, candidates(rule, 1)) == spared
 

@@ -52,11 +52,11 @@ def with_two_arguments(sieve: Sieve) -> Sifted:
     """
     found = Sifted()
     near = sieve.ranked[:NEAREST]
-    more = sorted((c for c in near if c.conventions), key=_size)
+    more = sorted((c for c in near if c.conventions), key=lambda c: len(c.conventions))
     closest = list(dict.fromkeys(c.rule for c in near))[:CLOSEST]
     pools = chain(
         ((c.rule, [*_with_one(sieve, [c])]) for c in more),
-        ((rule, [*_with_two(sieve, [Candidate(rule)])]) for rule in closest),
+        ((rule, [*_with_two(sieve, rule)]) for rule in closest),
     )
     for rule, pool in pools:
         sieve.look(rule, pool)
@@ -67,20 +67,15 @@ def with_two_arguments(sieve: Sieve) -> Sifted:
     return found
 
 
-def _size(candidate: Candidate) -> int:
-    return len(candidate.conventions)
-
-
 def _with_one(sieve: Sieve, some: Iterable[Candidate]) -> Iterator[Candidate]:
     for candidate in some:
         for argument in likely(candidate.rule, sieve.takes(candidate.rule)):
             yield candidate.hearing(argument)
 
 
-def _with_two(sieve: Sieve, some: Iterable[Candidate]) -> Iterator[Candidate]:
-    for candidate in some:
-        for two in pairs(likely(candidate.rule, sieve.takes(candidate.rule))):
-            yield candidate.hearing(*two)
+def _with_two(sieve: Sieve, rule: Rule) -> Iterator[Candidate]:
+    for two in pairs(likely(rule, sieve.takes(rule))):
+        yield Candidate(rule).hearing(*two)
 
 
 # --- Values that are in no table ------------------------------------------------------------------
@@ -89,7 +84,7 @@ CLOSE = 1e-5
 """Within which part of each step's largest move the first case is explained by what is worth more
 work."""
 
-ROUGHLY = 1e-2
+NEARLY = 1e-2
 """The same of the second case, whose numbers are of the same sizes."""
 
 NOT_FAR = 0.5
@@ -154,7 +149,7 @@ def _first(sieve: Sieve, problem: Problem, values: FloatArray, off: float) -> It
     """It, if values explain the first case, are nearly right in the second, and are a rule's."""
     second = replace(problem, known=sieve.known(problem.candidate.rule)[:2][-1:])
     explained = off < CLOSE or problem.good(values, SLACK)
-    if explained and not _forgets(problem, values) and second.off(values) <= ROUGHLY:
+    if explained and not _forgets(problem, values) and second.off(values) <= NEARLY:
         fewer, shorter = problem.simplest(values)
         if _sound(sieve, fewer.with_values(shorter)):
             yield First(problem, values, fewer, shorter)
@@ -230,7 +225,7 @@ def _forgets(problem: Problem, values: FloatArray) -> bool:
     """Whether two rates are next to nothing that are usually not: signs are explained by any."""
     domains, plain = problem.candidate.rule.drawing.domains, problem.plain
     rates = [is_rate(domains[n]) and bool(x) for n, x in zip(problem.names, plain, strict=True)]
-    return int((values[rates] < ROUGHLY).sum()) > 1
+    return int((values[rates] < NEARLY).sum()) > 1
 
 
 def _left(problem: Problem, values: FloatArray) -> float:
@@ -348,11 +343,10 @@ is held to all."""
 
 def _to_the_last_digit(sieve: Sieve, first: First) -> list[Candidate]:
     """What explains all cases with as many digits as these tell, near and far off."""
-    problem, other = first.problem, sieve.witness.far
+    problem = first.problem
     rule = problem.candidate.rule
     known = sieve.known(rule)[:SOLVED]
-    beyond = () if other is None else replace(sieve, witness=other).known(rule)
-    short = [o for o in beyond if o.case.steps < FEWER and np.isfinite(o.answer).all()]
+    short = [o for o in sieve.beyond(rule) if o.case.steps < FEWER and np.isfinite(o.answer).all()]
     near, far, whole = (replace(problem, known=some) for some in (known, short, (*known, *short)))
     values = near.solved(first.values[None])
     if near.off(values) > CLOSE:

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.effective import with_one_argument
-from oracles.harness.evidence.parts import elsewhere, of, where
-from oracles.harness.evidence.sifting import Exceptional, Sieve, Sifted
+from oracles.harness.evidence.sifting import Cut, Exceptional, Sieve, Sifted, of
 from oracles.harness.subjects.parameter_names import spoken_of
 from oracles.rule import Rule
 
@@ -41,7 +40,7 @@ def _by_kind(sieve: Sieve, rule: Rule) -> Iterator[Sifted]:
     kinds = sieve.witness.kinds(rule)
     fits: dict[str, dict[str, Candidate]] = {}
     for kind, numbers in kinds.items() if len(kinds) > 1 else ():
-        part = replace(sieve, witness=of(sieve.witness, numbers), rules={rule: sieve.rules[rule]})
+        part = replace(sieve, cut=of(numbers), rules={rule: sieve.rules[rule]})
         simplest = part.simplest().fits
         if not simplest and len(kinds) > FEW:
             simplest = with_one_argument(part).fits
@@ -77,9 +76,14 @@ def _by_setting(sieve: Sieve, rule: Rule) -> Iterator[Sifted]:
     kinds = {observation.what: None for observation in sieve.known(rule)}
     for what in list(kinds)[2:]:  # after those with everything
         one = {rule: sieve.rules[rule]}
-        rest = replace(sieve, witness=elsewhere(sieve.witness, what), rules=one).simplest(1)
+        rest = replace(sieve, cut=_settings(what, there=False), rules=one).simplest(1)
         if rest.fits:
-            there = replace(sieve, witness=where(sieve.witness, what), rules=one).simplest()
+            there = replace(sieve, cut=_settings(what, there=True), rules=one).simplest()
             if there.fits:
                 named = Exceptional(f"where {what}", there.fits[0])
                 yield Sifted(rest.fits[:1], exceptions=(named,))
+
+
+def _settings(what: str, *, there: bool) -> Cut:
+    """Where the settings are of one kind, or of any other."""
+    return lambda told: told if (told.what == what) is there else None

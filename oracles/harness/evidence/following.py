@@ -222,7 +222,7 @@ NEAR = 1e-2
 that decides anything is as wide (``tests/harness/test_margin.py`` sees to that); this spares most
 candidates theirs, which take longer."""
 
-ROUGHLY = 0.5
+NEAR_IN_SHORT = 0.5
 """The same of rules that compute in a short format, whatever the parameters are."""
 
 
@@ -252,7 +252,7 @@ def plausible(candidate: Candidate, observation: Observation) -> bool:
 
 
 def _reach(rule: Rule) -> float:
-    return ROUGHLY if in_short_formats(rule) else NEAR
+    return NEAR_IN_SHORT if in_short_formats(rule) else NEAR
 
 
 def within(part: float, candidate: Candidate, observation: Observation) -> bool:

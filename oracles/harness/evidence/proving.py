@@ -17,7 +17,7 @@ from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.far_off import FEWER, OTHERS, is_rate
 from oracles.harness.evidence.following import (
     NEAR,
-    ROUGHLY,
+    NEAR_IN_SHORT,
     exact,
     follow,
     held,
@@ -29,9 +29,8 @@ from oracles.harness.evidence.following import (
 )
 from oracles.harness.evidence.nearness import Near, nearness
 from oracles.harness.evidence.observation import Observation
-from oracles.harness.evidence.parts import of
-from oracles.harness.evidence.sifting import MARGINS, Sieve, Sifted
-from oracles.harness.evidence.witnesses import Asked, Witness
+from oracles.harness.evidence.sifting import MARGINS, Cut, Sieve, Sifted, of
+from oracles.harness.evidence.witnesses import Asked
 from oracles.harness.oracle import Margin
 from oracles.rule import Rule
 
@@ -41,21 +40,19 @@ def proven(sieve: Sieve, found: Sifted) -> tuple[Sifted, Near | None]:
 
     Where something else holds for some parameters, each kind of them must be held by something.
     """
-    far = sieve.witness.far
-    if far is None or not found.fits:
+    if not found.fits:
         return found, None
     if found.exceptions:
-        failed = next(_unheld(sieve, found, far), None)
+        failed = next(_unheld(sieve, found), None)
         return (found, None) if failed is None else (replace(found, fits=()), failed)
-    off = {candidate: _off(sieve, candidate, far) for candidate in found.fits}
+    off = {candidate: _off(sieve, candidate) for candidate in found.fits}
     left = tuple(candidate for candidate in off if off[candidate] is None)
     return replace(found, fits=left), off[found.fits[0]]
 
 
 def off_far(sieve: Sieve, candidate: Candidate) -> bool:
     """Whether a candidate does not hold where it was not seen to be off, but far off."""
-    far = sieve.witness.far
-    return far is not None and _off(sieve, candidate, far) is not None
+    return _off(sieve, candidate) is not None
 
 
 def unheld_shapes(sieve: Sieve, found: Sifted) -> tuple[tuple[int, ...], ...]:
@@ -63,47 +60,47 @@ def unheld_shapes(sieve: Sieve, found: Sifted) -> tuple[tuple[int, ...], ...]:
 
     Who steps some by Python's numbers may round to float32, which is no matter of the rule.
     """
-    far, (fit, *_) = sieve.witness.far, found.fits
+    fit = found.fits[0]
     some = (fit, *(exception.candidate for exception in found.exceptions))
 
     def left(told: Observation) -> bool:
         shorter = replace(told, dtype="float32")
         return all(_left(c, told, sieve) and held(c, shorter, MARGINS[1]) is None for c in some)
 
-    known = () if far is None else replace(sieve, witness=far).known(fit.rule)
     return tuple(
         parameter.initial.shape
-        for told in known
+        for told in sieve.beyond(fit.rule)
         if told.what == OTHERS and left(told)
         for number, parameter in enumerate(told.case.parameters)
         if left(told.only([number]))
     )
 
 
-def _unheld(sieve: Sieve, found: Sifted, far: Witness) -> Iterator[Near]:
+def _unheld(sieve: Sieve, found: Sifted) -> Iterator[Near]:
     """How what fits fails for kinds of parameters that nothing that was said holds for."""
     some = (found.fits[0], *(exception.candidate for exception in found.exceptions))
-    for numbers in far.kinds(found.fits[0].rule).values():
-        off = [_off(sieve, candidate, of(far, numbers)) for candidate in some]
+    for numbers in sieve.witness.kinds(found.fits[0].rule).values():
+        off = [_off(sieve, candidate, of(numbers)) for candidate in some]
         if None not in off:
             yield from filter(None, off[:1])
 
 
-def _off(sieve: Sieve, candidate: Candidate, far: Witness) -> Near | None:
-    """How far a candidate is off in the first case that it does not hold; None if it holds all."""
-    for observation in replace(sieve, witness=far).known(candidate.rule):
+def _off(sieve: Sieve, candidate: Candidate, cut: Cut | None = None) -> Near | None:
+    """How far it is off in the first case far off that it does not hold; None if it holds all."""
+    for observation in replace(sieve, cut=cut).beyond(candidate.rule):
         if observation.what != OTHERS and _left(candidate, observation, sieve):
-            where = _where(sieve, candidate, observation, far) or observation.what
-            return replace(nearness(candidate, [observation]), where=where)
+            where = "" if cut else _where(sieve, candidate, observation)
+            return replace(nearness(candidate, [observation]), where=where or observation.what)
     return None
 
 
-def _where(sieve: Sieve, candidate: Candidate, off: Observation, far: Witness) -> str:
+def _where(sieve: Sieve, candidate: Candidate, off: Observation) -> str:
     """The hyperparameter that makes a case one that does not hold, or the size of its gradients.
 
     With what it is in the cases that tell conventions apart in its place, the candidate holds. Of
     a case with a switch on it is not all. Empty if there is no such one.
     """
+    far = sieve.witness.far
     if off.case.steps >= FEWER or not isinstance(far, Asked):
         return ""
     rule, (usual, *_) = candidate.rule, sieve.known(candidate.rule)
@@ -182,7 +179,9 @@ def _radius(candidate: Candidate, observation: Observation, margin: Margin) -> f
         float(np.max(np.ravel(ball.rad) - observation.slack[step, w]) / observation.moves[step, 0])
         for w, step, ball in follow(candidate, observation, margin)
     )
-    return max(0.0, max((radius for radius in wide if radius < ROUGHLY), default=ROUGHLY))
+    return max(
+        0.0, max((radius for radius in wide if radius < NEAR_IN_SHORT), default=NEAR_IN_SHORT)
+    )
 
 
 def _margins(sieve: Sieve, observation: Observation, rule: Rule) -> Iterator[Margin]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,7 +22,7 @@ from oracles.harness.evidence.following import (
 )
 from oracles.harness.evidence.nearness import nearness
 from oracles.harness.evidence.observation import Observation
-from oracles.harness.evidence.witnesses import Witness, observed
+from oracles.harness.evidence.witnesses import Witness
 from oracles.harness.oracle import Margin
 from oracles.harness.subjects.subject import SubjectError
 from oracles.rule import Rule
@@ -84,6 +84,20 @@ class Sifted:
         )
 
 
+Cut = Callable[[Observation], Observation | None]
+"""What of an observation belongs to a part of what is known; None for nothing."""
+
+
+def of(numbers: Sequence[int]) -> Cut:
+    """What is known of some parameters, of which a case of its own shapes may lack some."""
+
+    def cut(told: Observation) -> Observation | None:
+        there = [n for n in numbers if n < len(told.case.parameters)]
+        return told.only(there) if there else None
+
+    return cut
+
+
 @dataclass(frozen=True, eq=False)
 class Sieve:
     """What decides whether a candidate is left.
@@ -93,11 +107,13 @@ class Sieve:
         rules: of which candidates may be, and the hyperparameters of each that stay at their
             defaults, because the code makes nothing of them.
         margin: around each candidate.
+        cut: what of an observation is looked at, if that is not all.
     """
 
     witness: Witness
     rules: Mapping[Rule, frozenset[str]]
     margin: Margin
+    cut: Cut | None = None
 
     def takes(self, rule: Rule) -> frozenset[str]:
         """The hyperparameters of a rule that the code heeds."""
@@ -109,11 +125,20 @@ class Sieve:
 
     def observations(self, rule: Rule) -> Iterator[Observation]:
         """What is known, as cases of a rule."""
-        return self.witness.observations(rule, self.rules[rule])
+        known = self.witness.observations(rule, self.rules[rule])
+        return known if self.cut is None else filter(None, map(self.cut, known))
 
     def known(self, rule: Rule) -> tuple[Observation, ...]:
         """All of them; nothing if the code does not take what this rule's cases are."""
-        return observed(self.witness, rule, self.rules[rule])
+        try:
+            return tuple(self.observations(rule))
+        except SubjectError:
+            return ()
+
+    def beyond(self, rule: Rule) -> tuple[Observation, ...]:
+        """All that is known far from them."""
+        far = self.witness.far
+        return () if far is None else replace(self, witness=far).known(rule)
 
     @property
     def size(self) -> int:

@@ -86,16 +86,6 @@ class Witness(Protocol):
         """What is known of the same code far from these cases; None for nothing."""
 
 
-def observed(
-    witness: Witness, rule: Rule, without: frozenset[str] = NOTHING
-) -> tuple[Observation, ...]:
-    """All of them; nothing if the code does not take what this rule's cases are."""
-    try:
-        return tuple(witness.observations(rule, without))
-    except SubjectError:
-        return ()
-
-
 @dataclass(frozen=True, eq=False)
 class Asked:
     """Code that can be asked: it is given cases that tell conventions apart.
@@ -256,7 +246,7 @@ class Asked:
             for told in self.observations(rule):
                 changed = {name: _changed(rule, told.case, name) for name in names}
                 allowed = {name: case for name, case in changed.items() if case is not None}
-                names -= {n for n, case in allowed.items() if self._answers(rule, case, told)}
+                names -= {n for n, case in allowed.items() if self._differs(rule, case, told)}
                 left = {n: case for n, case in allowed.items() if n in names - heard}
                 heard |= {n for n, case in left.items() if _matters(rule, told.case, case)}
                 if not names:
@@ -271,11 +261,11 @@ class Asked:
         for value, *_ in ends(domain) if domain and domain.high > domain.low else ():
             case = _altered(rule, told.case, methodcaller("_replace", **{name: value}))
             with suppress(SubjectError):  # who refuses it does not heed it
-                if case is not None and self._answers(rule, case, told):
+                if case is not None and self._differs(rule, case, told):
                     return True
         return False
 
-    def _answers(self, rule: Rule, changed: Case, told: Observation) -> bool:
+    def _differs(self, rule: Rule, changed: Case, told: Observation) -> bool:
         """Whether it gives other bits in a case that was changed."""
         return not np.array_equal(self.box.run(rule, changed), told.answer)
 
