@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from oracles.harness.subjects.equations.program import Memory, Program
-from oracles.harness.subjects.equations.roles import LETTERS, MEANING
-from oracles.harness.subjects.equations.tree import ids, lines
+from oracles.harness.subjects.equations.roles import may_be_rate
+from oracles.harness.subjects.equations.tree import reads, writes
 
 COUNTS, GIVEN = frozenset({"t", "t-1"}), frozenset({"lr", "lr_decay"})
 """Roles of the step's number, and of what else a rate may be made of."""
@@ -51,11 +51,11 @@ def apart(program: Program) -> Rated | None:
     of = {name for name, role in program.roles.items() if role in COUNTS | GIVEN}
     made: list[ast.stmt] = []
     for statement in program.body:
-        written = _writes([statement])
-        if len(written) == 1 and _reads([statement]) <= of:
+        written = writes([statement])
+        if len(written) == 1 and reads([statement]) <= of:
             made.append(statement)
             of |= written - program.before
-            if _is_rate(*written) and _reads(made) & _counts(program):
+            if _is_rate(*written) and reads(made) & _counts(program):
                 (name,) = written
                 rest = [one for one in program.body if one is not statement]
                 return _rated(program, made, name, _without(rest, made))
@@ -64,15 +64,15 @@ def apart(program: Program) -> Rated | None:
 
 def _without(body: Sequence[ast.stmt], parts: Sequence[ast.stmt]) -> list[ast.stmt]:
     """A text without what the rate is made of, but for what it uses otherwise."""
-    used = _reads([statement for statement in body if statement not in parts])
-    return [one for one in body if one not in parts or _writes([one]) & used]
+    used = reads([statement for statement in body if statement not in parts])
+    return [one for one in body if one not in parts or writes([one]) & used]
 
 
 def _inline(program: Program, of: set[str], parts: Sequence[ast.stmt]) -> Rated | None:
     """The same where a formula has the rate in it, as in ``w -= lr/√t*g``."""
     counts, given = _counts(program), "lr" in program.roles.values()
     for part in parts:
-        counts |= _writes([part]) if _reads([part]) & counts else set()
+        counts |= writes([part]) if reads([part]) & counts else set()
     found = _Largest(lambda n: n <= of and bool(n & counts and (n - counts or not given)))
     body = [one if one in parts else found.visit(deepcopy(one)) for one in program.body]
     if len({ast.unparse(node) for node in found.nodes}) != 1:
@@ -91,7 +91,7 @@ class _Largest(ast.NodeTransformer):
         self.nodes: list[ast.expr] = []
 
     def generic_visit(self, node: ast.AST) -> ast.AST:
-        if isinstance(node, ast.expr) and self.test(_reads([node])):
+        if isinstance(node, ast.expr) and self.test(reads([node])):
             self.nodes.append(node)
             return ast.copy_location(ast.Name(INLINE, ast.Load()), node)
         return super().generic_visit(node)
@@ -101,8 +101,8 @@ def _rated(
     program: Program, made: Sequence[ast.stmt], name: str, rest: Sequence[ast.stmt]
 ) -> Rated | None:
     """The two of them, unless what is left reads what the rate was made of as well."""
-    used = {own for own, role in program.roles.items() if role in GIVEN and own in _reads(made)}
-    if used & _reads(rest):
+    used = {own for own, role in program.roles.items() if role in GIVEN and own in reads(made)}
+    if used & reads(rest):
         return None
     roles = {own: role for own, role in program.roles.items() if own not in used} | {name: "lr"}
     own = replace(program, before=frozenset(), first=(), body=made)
@@ -114,7 +114,7 @@ def _rated(
 
     parts = [node for statement in made for node in ast.walk(statement)]
     numbers = (part.value for part in parts if isinstance(part, ast.Constant))
-    count = min(_reads(made) & _counts(program))
+    count = min(reads(made) & _counts(program))
     rate = at if used else lambda step: at(step, 0.0)
     return Rated(
         replace(program, roles=roles, body=rest),
@@ -129,15 +129,6 @@ def _counts(program: Program) -> set[str]:
     return {name for name, role in program.roles.items() if role in COUNTS}
 
 
-def _reads(statements: Sequence[ast.AST]) -> set[str]:
-    return {name for line in lines(statements) for name in ids(line.reads)}
-
-
-def _writes(statements: Sequence[ast.stmt]) -> set[str]:
-    return {name for line in lines(statements) for name in ids(line.writes)}
-
-
 def _is_rate(name: str) -> bool:
     """Whether that is what a name says."""
-    stem = name.removesuffix("_t")
-    return "lr" in name or "lr" in (MEANING.get(stem), *LETTERS.get(stem, ()))
+    return "lr" in name or may_be_rate(name.removesuffix("_t"))

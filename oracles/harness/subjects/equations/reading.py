@@ -14,7 +14,16 @@ from oracles.harness.subjects.equations.program import Memory, Program, check
 from oracles.harness.subjects.equations.rated import Rated, apart
 from oracles.harness.subjects.equations.roles import FIELDS, USUAL, Roles, is_hyper
 from oracles.harness.subjects.equations.spelling import Spelled, spelled
-from oracles.harness.subjects.equations.tree import BEFORE, Powers, Timed, ids, lines, numbers
+from oracles.harness.subjects.equations.tree import (
+    BEFORE,
+    Powers,
+    Timed,
+    ids,
+    lines,
+    numbers,
+    reads,
+    writes,
+)
 from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.rule import Rule
 
@@ -140,8 +149,7 @@ def read(text: str, names: Mapping[str, str] | None = None) -> Equation:
 
 def _parted(body: list[ast.stmt]) -> tuple[list[ast.stmt], list[ast.stmt]]:
     """What is done at each step, and before the first one: ``v_0 = …`` where v is assigned, too."""
-    written = {name for line in lines(body) for name in ids(line.writes)}
-    read = {name for line in lines(body) for name in ids(line.reads)}
+    written, read = writes(body), reads(body)
     first = []
     for statement in body:
         target = statement.targets[0] if isinstance(statement, ast.Assign) else None
@@ -179,10 +187,10 @@ def _check_products(
     source: Spelled, given: set[str], body: list[ast.stmt], first: list[ast.stmt]
 ) -> None:
     """``Π = μ Π`` stays at 0 where it starts there: nobody means that."""
-    begun = given | {name for line in lines(first) for name in ids(line.writes)}
+    begun = given | writes(first)
     written: dict[str, list[ast.stmt]] = {}
     for statement in body:
-        for name in {name for line in lines([statement]) for name in ids(line.writes)} - begun:
+        for name in writes([statement]) - begun:
             written.setdefault(name, []).append(statement)
     for name, some in written.items():
         if all(_multiplies(statement, name) for statement in some):
@@ -197,8 +205,7 @@ def _check_powers(source: Spelled, roles: Roles, body: list[ast.stmt]) -> None:
         match node:
             case ast.BinOp(ast.Name() as base, ast.Pow(), exponent):
                 (name,) = ids([base])
-                raised = {x for line in lines([exponent]) for x in ids(line.reads)} & counts
-                if raised and name in {roles.parameter, *roles.computed}:
+                if reads([exponent]) & counts and name in {roles.parameter, *roles.computed}:
                     reason = f"a power, or a step's number? Write {name}_t for the latter"
                     raise source.error(reason, node.lineno, node.col_offset)
 

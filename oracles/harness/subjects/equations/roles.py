@@ -78,6 +78,11 @@ def is_hyper(name: str) -> bool:
     return name in LETTERS or MEANING.get(name, "batch_size") != "batch_size"
 
 
+def may_be_rate(name: str) -> bool:
+    """Whether a name may be that of the learning rate."""
+    return "lr" in (MEANING.get(name), *LETTERS.get(name, ()))
+
+
 class Roles:
     """Finds them by name, by use where a name has several meanings, or by what is said."""
 
@@ -143,7 +148,7 @@ class Roles:
             for _, line in self.lines:
                 if ids(line.reads) & known:
                     found |= ids(line.writes)
-        return {name for name in found if "lr" not in (MEANING.get(name), *LETTERS.get(name, ()))}
+        return {name for name in found if not may_be_rate(name)}
 
     def settle(self, ahead: bool) -> dict[str, str]:
         """The role of each name that the text is given.

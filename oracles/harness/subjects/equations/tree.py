@@ -59,6 +59,16 @@ def ids(names: Iterable[ast.Name]) -> set[str]:
     return {name.id.removesuffix(BEFORE) for name in names}
 
 
+def reads(statements: Iterable[ast.AST]) -> set[str]:
+    """What some statements read, whatever the time."""
+    return {name for line in lines(statements) for name in ids(line.reads)}
+
+
+def writes(statements: Iterable[ast.AST]) -> set[str]:
+    """What they write."""
+    return {name for line in lines(statements) for name in ids(line.writes)}
+
+
 def _parted(name: ast.Name) -> tuple[str, str]:
     """What :func:`~oracles.harness.subjects.equations.names.identifier` joined."""
     stem, _, tag = name.id.rpartition("__")
