@@ -6,12 +6,11 @@ of them are guesses: whatever is guessed must give every rate.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from itertools import product
 
-from oracles.harness.evidence.cycles import lowest
+from oracles.harness.evidence.cycles import lowest, turned
 from oracles.harness.evidence.guess import Guess, Rates
 from oracles.harness.evidence.shorter import shorter
 from oracles.schedules.customary import inverse_root, stable, timm, warmed
@@ -66,11 +65,6 @@ def _lows(rates: Rates, after: int) -> Iterator[float]:
     yield from [0.0] if abs(low) <= rates.within * rates[after] else shorter(low, rates.within)
 
 
-def _turned(share: float) -> float:
-    """The part of half a period after which a cosine has come down to a share."""
-    return math.acos(max(-1.0, min(1.0, 2 * share - 1))) / math.pi
-
-
 def _constant(rates: Rates, base: float | None) -> Iterator[Guess]:
     for long, start in _tops(rates, base):
         yield Guess(warmed.Constant(long), start)
@@ -90,7 +84,7 @@ def _waves(
     """Cosines of so many cycles, each of which are so many halves of a period."""
     for (long, start), cycles in product(_tops(rates, base), falls):
         for t, rate in _falling(rates, long):
-            for end in _ends(long, t, _turned(rate / start) / falls[cycles]):
+            for end in _ends(long, t, turned(rate / start) / falls[cycles]):
                 yield Guess(kind(long, end, cycles), start)
 
 
@@ -109,7 +103,7 @@ def _floored(rates: Rates, base: float | None) -> Iterator[Guess]:
     for (long, start), low in product(_tops(rates, base), lows):
         for t, rate in _falling(rates, long):
             if start > low:
-                for end in _ends(long, t, _turned((rate - low) / (start - low))):
+                for end in _ends(long, t, turned((rate - low) / (start - low))):
                     shares = shorter(low / start, rates.within) if base is not None else ()
                     for floor in (low, *shares):
                         yield Guess(warmed.Floored(long, end, 0.5, floor), start)
@@ -180,7 +174,7 @@ def _timm_cosine(rates: Rates, base: float | None) -> Iterator[Guess]:
     for (long, begin, start, low), prefix in product(_timm(rates, base), (False, True)):
         for t, rate in _falling(rates, long):
             after = long if prefix else 0
-            for end in _ends(after, t, _turned((rate - low) / (start - low))):
+            for end in _ends(after, t, turned((rate - low) / (start - low))):
                 yield Guess(timm.Cosine(end - after, low, long, begin, prefix), start)
 
 

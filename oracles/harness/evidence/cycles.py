@@ -50,6 +50,11 @@ def left(t: float, long: float) -> float:
     return (1 + math.cos(math.pi * t / long)) / 2
 
 
+def turned(share: float) -> float:
+    """The part of half a period after which a cosine has come down to a share."""
+    return math.acos(max(-1.0, min(1.0, 2 * share - 1))) / math.pi
+
+
 def floor(rate: float, t: float, long: float, high: float) -> float:
     """To where a cosine comes down that has come to some rate; what is no number if it is flat.
 
@@ -178,8 +183,7 @@ def _lengths(
     if found:
         yield round(begins + found) + 1, ()
     if end < rates[-1] < high and (rates.within > ROUGHLY or not found):
-        turned = math.acos(2 * (rates[-1] - end) / (high - end) - 1)
-        last = begins + math.pi * (len(rates) - 1 - begins) / turned
+        last = begins + (len(rates) - 1 - begins) / turned((rates[-1] - end) / (high - end))
         yield from ((steps + 1, UNSEEN) for steps in {round(last), math.floor(last)})
 
 

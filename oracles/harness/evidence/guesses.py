@@ -119,7 +119,7 @@ def _lengths(name: str, rates: Sequence[float]) -> Iterator[int]:
         found = cycles.any_half_period(rates)
         yield from [round(found)] if found else []
         if 0 < rates[-1] < rates[0]:  # to a floor of 0
-            yield round((len(rates) - 1) * math.pi / math.acos(2 * rates[-1] / rates[0] - 1))
+            yield round((len(rates) - 1) / cycles.turned(rates[-1] / rates[0]))
     elif 0 < rates[-1] < rates[0]:
         for power in customary.POWERS:
             if done := 1 - (rates[-1] / rates[0]) ** (1 / power):  # but for a rounding of none
