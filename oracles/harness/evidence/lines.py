@@ -25,25 +25,12 @@ def on_a_line(seen: Seen) -> str:
     >>> on_a_line(Seen([0.3, 0.2, 0.1, 0.0]))
     ''
     """
-    rates, unit = seen.near[seen.ahead :], seen.base or 1.0
-    twice = int(rates[0] == rates[1] != rates[2])
-    far = [(t - seen.ahead, r / (base or 1)) for base, some in seen.beside for t, r in some.items()]
-    near = [(t, rate / unit) for t, rate in enumerate(rates)]
-    points = [(t - twice, rate) for t, rate in (*near, *far) if t >= twice]
-    lost = 2 * max(seen.off, default=0.0)  # of a rate, and of those that make the line
-    first, last, size = points[0][1], near[-1][1], max(abs(rate) for _, rate in points)
-    step = (last - first) / (near[-1][0] - twice)
-    short = in_float32(rates)
-    reach = lost + len(rates) * ROUNDINGS * FORMATS["float32" if short else "float64"].u * size
-    off = not all(abs(first + t * step - rate) <= reach for t, rate in points)
-    if seen.off:
-        low, high = _steps(rates[twice:], seen.off[twice:])
-        off, step = off or low > high, next(shorter(step, (high - low) / 2 / abs(step or 1)), step)
-    if off or min(first, last) < -reach:  # no schedule begins below 0, nor goes there
+    if (line := _line(seen)) is None:
         return ""
+    first, step, last, reach = line
     of = " × the base rate" if seen.base else ""
     start, change = f"{written(first)}{of}", f"{written(abs(step))}{of} a step"
-    if abs(step) * len(rates) <= reach:
+    if abs(step) * (len(seen.near) - seen.ahead) <= reach:
         return f"stays at {start}: so does every schedule until it begins to change it"
     if step > 0:
         told = f"rises by {change} from {start}"
@@ -52,6 +39,28 @@ def on_a_line(seen: Seen) -> str:
         return ""
     told = f"falls by {change} from {start}"
     return f"{told}: so begin LinearLR, PolynomialLR with power=1 and others"
+
+
+def _line(seen: Seen) -> tuple[float, float, float, float] | None:
+    """The first of rates on a line, their change a step, the last, and how far each may be off.
+
+    None if they are on none, or go below 0, where no schedule begins or goes.
+    """
+    rates, unit = seen.near[seen.ahead :], seen.base or 1.0
+    twice = int(rates[0] == rates[1] != rates[2])
+    near = [(t, rate / unit) for t, rate in enumerate(rates)]
+    far = [(t - seen.ahead, r / (base or 1)) for base, some in seen.beside for t, r in some.items()]
+    points = [(t - twice, rate) for t, rate in (*near, *far) if t >= twice]
+    first, last, size = points[0][1], near[-1][1], max(abs(rate) for _, rate in points)
+    step = (last - first) / (len(rates) - 1 - twice)
+    lost = 2 * max(seen.off, default=0.0)  # of a rate, and of those that make the line
+    u = FORMATS["float32" if in_float32(rates) else "float64"].u
+    reach = lost + len(rates) * ROUNDINGS * u * size
+    on = all(abs(first + t * step - rate) <= reach for t, rate in points)
+    if seen.off:
+        low, high = _steps(rates[twice:], seen.off[twice:])
+        on, step = on and low <= high, next(shorter(step, (high - low) / 2 / abs(step or 1)), step)
+    return (first, step, last, reach) if on and min(first, last) >= -reach else None
 
 
 def _steps(rates: Sequence[float], off: Sequence[float]) -> tuple[float, float]:
