@@ -398,13 +398,14 @@ def _rated(
     def given() -> Identification:
         return replace(_told(evidence(rest, {}, {}, draws), rules), rate=rate)
 
-    if not rate.told and (found := whole(rules)).fits:
-        return found
+    if not rate.told:
+        found = whole(rules)
+        return found if found.fits or not (apart := given()).fits else apart
     apart = given()
     if not apart.fits:
-        return whole(rules) if rate.told else found
+        return whole(rules)
     own = [c.rule for c in apart.fits if DECAY in c.rule.hyper()._fields]
-    found = whole(own) if rate.told and own else apart
+    found = whole(own) if own else apart
     return found if found.fits else apart
 
 
@@ -502,12 +503,9 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
     if last.fits and (aside := sieve.aside(last.fits[0].rule)):
         resting = partial(_resting, sieve, last, aside)
         last = replace(last, fits=())
-    if not (last.fits or last.open or (fault := asked[0].fault())):
-        sieve, other = _otherwise(asked) or (sieve, last)
-        if (
-            asked[-1].margin is MARGINS[0] and not other.fits
-        ):  # what is made of counters alone may still be in float32
-            sieve, other = _in_float32(readings, rules)
+    fault = "" if last.fits or last.open else asked[0].fault()
+    if not (last.fits or last.open or fault):
+        sieve, other = _otherwise(asked, readings, rules) or (sieve, last)
         last = max(last, other, key=_left)
     written = any(map(asked[-1].lacks, rules))
     unnamed = Identification(
@@ -519,12 +517,7 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         **_unsaid(readings[0], rules),
     )
     if last.fits:
-        proof, failed = proven(sieve, last)
-        if not proof.fits and last.fits[0].arguments and sieve.margin is MARGINS[0]:
-            sieve, last = _in_float32(readings, rules)
-            proof, _ = proven(sieve, last)
-        if not proof.fits:
-            proof, _ = proven(sieve, sieve.with_one_more(last))
+        sieve, proof, failed = _proof(sieve, last, readings, rules)
         if proof.fits:
             return _named(sieve, as_people_write(sieve, proof))
         return replace(unnamed, nearest=failed, sieve=sieve)
@@ -540,6 +533,22 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         broken = (asked[-1].not_finite(rule) for rule in rules)
         unnamed = replace(unnamed, fault=next(filter(None, broken), ""))
     return replace(unnamed, nearest=nearest)
+
+
+def _proof(
+    sieve: Sieve, found: Sifted, readings: Sequence[Witness], rules: Sequence[Rule]
+) -> tuple[Sieve, Sifted, Near | None]:
+    """What of it holds far off, if not as it is, then in float32, or with one convention more.
+
+    And how the first of it failed.
+    """
+    proof, failed = proven(sieve, found)
+    if not proof.fits and found.fits[0].arguments and sieve.margin is MARGINS[0]:
+        sieve, found = _in_float32(readings, rules)
+        proof, _ = proven(sieve, found)
+    if not proof.fits:
+        proof, _ = proven(sieve, sieve.with_one_more(found))
+    return sieve, proof, failed
 
 
 def _unsaid(witness: Witness, rules: Sequence[Rule]) -> dict[str, Any]:
@@ -586,15 +595,19 @@ def _resting(sieve: Sieve, found: Sifted, aside: frozenset[str]) -> Near | None:
     return Near(fit, 1.0, 0.0, 0.0, (*names,), left_alone(names), alone=True)
 
 
-def _otherwise(asked: Sequence[Sieve]) -> tuple[Sieve, Sifted] | None:
+def _otherwise(
+    asked: Sequence[Sieve], readings: Sequence[Witness], rules: Sequence[Rule]
+) -> tuple[Sieve, Sifted] | None:
     """What holds but for exceptions, or with other values, where ignored arguments are left out.
 
-    Of what is vague that would be much.
+    Of what is vague that would be much. What is made of counters alone may be in float32 unseen.
     """
     known = asked[0].size >= ENOUGH and not asked[0].witness.vague
     heeding = asked[len(asked) // 2 :] if known else ()
     tried = ((sieve, _own(sieve, stage(sieve))) for stage, sieve in product(STAGES, heeding))
-    return next((one for one in tried if one[1].fits), None)
+    found = next((one for one in tried if one[1].fits), None)
+    unseen = found is None and asked[-1].margin is MARGINS[0]
+    return _in_float32(readings, rules) if unseen else found
 
 
 def _left(found: Sifted) -> tuple[bool, int, int]:
