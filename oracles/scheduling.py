@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from oracles.harness.evidence import guesses, lines, rates, timings
-from oracles.harness.evidence.rates import Fit, written
+from oracles.harness.evidence.rates import ScheduleFit, written
 from oracles.harness.evidence.sifting import MARGINS
 from oracles.harness.subjects.equations.rated import Rated
 from oracles.harness.subjects.scheduled import (
@@ -59,7 +59,7 @@ class ScheduleIdentification:
     """
 
     name: str
-    fits: tuple[Fit, ...] = ()
+    fits: tuple[ScheduleFit, ...] = ()
     plan: Plan | None = None
     ruled_out: int = 0
     fault: str = ""
@@ -264,8 +264,7 @@ def identify_schedule(
 def _asked(who: Scheduled, among: Sequence[Schedule], *, any_line: bool) -> ScheduleIdentification:
     """What somebody is told to follow who can be asked."""
     try:
-        by_rates = partial(_by_rates, any_line=any_line)
-        found = (_by_settings if who.takes else by_rates)(who, among)
+        found = _by_settings(who, among) if who.takes else _by_rates(who, among, any_line=any_line)
         return replace(found, current=who.current, ends=found.ends or who.ends)
     except SubjectError as error:
         return ScheduleIdentification(who.name, fault=error.sentence)
@@ -310,7 +309,7 @@ def _as_settings(who: Scheduled, there: Sequence[timings.Asked]) -> ScheduleIden
     return ScheduleIdentification(who.name, fits, ruled_out=out, meant=meant, ends=by.ends)
 
 
-def _least_assumed(fits: Sequence[Fit]) -> list[Fit]:
+def _least_assumed(fits: Sequence[ScheduleFit]) -> list[ScheduleFit]:
     """Those of torch; and of others those for which the fewest settings are as nobody has said."""
     fewest = min((len(fit.assumed) for fit in fits if not fit.schedule.home), default=0)
     return [fit for fit in fits if fit.schedule.home or len(fit.assumed) == fewest]
@@ -327,14 +326,14 @@ def _no_schedule(who: Scheduled, among: Sequence[Schedule]) -> str:
     return unknown(told, strange[0], known)
 
 
-def _simplest(fits: Iterable[Fit]) -> tuple[Fit, ...]:
+def _simplest(fits: Iterable[ScheduleFit]) -> tuple[ScheduleFit, ...]:
     """Torch's timings, if there are some, or all others; the simplest first."""
     ordered = sorted(fits, key=lambda fit: fit.simplicity)
     return tuple(fit for fit in ordered if fit.torchs == ordered[0].torchs)
 
 
 def _by_rates(
-    who: Scheduled, among: Sequence[Schedule], *, any_line: bool = False
+    who: Scheduled, among: Sequence[Schedule], *, any_line: bool
 ) -> ScheduleIdentification:
     """Of whoever has nothing but rates, or shows the settings that it has.
 
@@ -442,16 +441,16 @@ def _of(
     own = [one for one in among if one.home]
     others = [one for one in among if not one.home]
 
-    def made(schedules: Sequence[Schedule], *, first: bool) -> list[Fit]:
+    def made(schedules: Sequence[Schedule], *, first: bool) -> list[ScheduleFit]:
         return [*rates.made_of(seen, schedules, first=first)]
 
-    def late() -> list[Fit]:
+    def late() -> list[ScheduleFit]:
         return [fit for one in rates.before(seen) for fit in rates.made_of(one, others, first=True)]
 
-    def of_others() -> list[Fit]:
+    def of_others() -> list[ScheduleFit]:
         return made(others, first=True) or made(others, first=False)
 
-    def likely() -> list[Fit]:  # where rates begin at 0, no schedule of torch's does
+    def likely() -> list[ScheduleFit]:  # where rates begin at 0, no schedule of torch's does
         return (made(others, first=True) if seen.near[0] == 0 else []) or made(own, first=True)
 
     if seen.off:  # many may be so to a few digits, and all of them are told
@@ -489,7 +488,7 @@ def _shown(
     if schedule not in among:
         return None
     fits = [
-        Fit(schedule, timing, settings._asdict())
+        ScheduleFit(schedule, timing, settings._asdict())
         for timing in schedule.timings
         if rates.holds(schedule, timing, settings, START, seen)
         or (timing is schedule.torch and rates.follows(plan, START, seen))

@@ -29,7 +29,7 @@ from oracles.schedules.schedule import Schedule, Settings, Timing
 
 
 @dataclass(frozen=True)
-class Fit:
+class ScheduleFit:
     """A candidate that holds all rates.
 
     Attributes:
@@ -112,8 +112,8 @@ class Fit:
         return sum(len(written(value)) for value in (*own, self.base))
 
 
-def _fit(schedule: Schedule, place: int, *others: Any) -> Fit:
-    return Fit(schedule, schedule.timings[place], *others)
+def _fit(schedule: Schedule, place: int, *others: Any) -> ScheduleFit:
+    return ScheduleFit(schedule, schedule.timings[place], *others)
 
 
 FIXED = ("pct_start", "total_steps")
@@ -155,8 +155,9 @@ def holds(
     return _all_inside(pairs, margin)
 
 
-def follows(plan: Plan, base: float, rates: Sequence[float], margin: Margin = MARGINS[0]) -> bool:
-    """Whether rates are inside the margin of a plan that is followed step by step."""
+def follows(plan: Plan, base: float, rates: Sequence[float]) -> bool:
+    """Whether rates are inside the narrow margin of a plan that is followed step by step."""
+    margin = MARGINS[0]
     lifted, start = plan.lifted(margin.number), margin.number(base)
 
     def stepped() -> Iterator[tuple[Any, float, float]]:
@@ -190,7 +191,7 @@ AHEAD, BEHIND = "one_ahead", "one_behind"
 """The timings of a schedule that are torch's of the next epoch, and of the one before."""
 
 
-def made_of(seen: Seen, schedules: Iterable[Schedule], *, first: bool) -> Iterator[Fit]:
+def made_of(seen: Seen, schedules: Iterable[Schedule], *, first: bool) -> Iterator[ScheduleFit]:
     """Timings and settings that give some rates, if one knows how to make settings of them.
 
     Args:
@@ -220,7 +221,7 @@ def before(seen: Seen) -> Iterator[Seen]:
 
 def _held(
     schedule: Schedule, timing: Timing, rates: Rates, seen: Seen
-) -> Iterator[tuple[Fit, float, Margin]]:
+) -> Iterator[tuple[ScheduleFit, float, Margin]]:
     """What is guessed of rates and gives them, its base rate, and in which margin."""
     off = seen.off or [0.0] * len(rates)
     reach = ROUGHLY * max(map(abs, rates))
@@ -234,7 +235,9 @@ def _held(
             yield fit, guess.base, margin
 
 
-def _one(held: Sequence[tuple[Fit, float, Margin]], seen: Seen, within: float) -> Fit:
+def _one(
+    held: Sequence[tuple[ScheduleFit, float, Margin]], seen: Seen, within: float
+) -> ScheduleFit:
     """Of fits of one timing that of the fewest digits; what another one has otherwise is open."""
     best, base, margin = min(held, key=lambda one: one[0].digits)
     told, size = _told(best, base, seen, margin), abs(best.base or 0.0)
@@ -249,7 +252,7 @@ def _one(held: Sequence[tuple[Fit, float, Margin]], seen: Seen, within: float) -
     return replace(told, open=tuple(open))
 
 
-def _fitted(schedule: Schedule, timing: Timing, guess: Guess, seen: Seen) -> Fit | None:
+def _fitted(schedule: Schedule, timing: Timing, guess: Guess, seen: Seen) -> ScheduleFit | None:
     """What is said of a guess; None if it begins from another rate or epoch than it may."""
     named = (n for n in schedule.draws if n not in OF_MOMENTUM)
     known = {n: getattr(guess.settings, n) for n in named}
@@ -259,11 +262,11 @@ def _fitted(schedule: Schedule, timing: Timing, guess: Guess, seen: Seen) -> Fit
         return None
     ahead = (one for one in schedule.timings if one.name == AHEAD)
     if seen.ahead and timing is schedule.torch and (one := next(ahead, None)):
-        return Fit(schedule, one, known, told, open=guess.assumed)
-    return Fit(schedule, timing, known, told, open=guess.assumed, ahead=seen.ahead)
+        return ScheduleFit(schedule, one, known, told, open=guess.assumed)
+    return ScheduleFit(schedule, timing, known, told, open=guess.assumed, ahead=seen.ahead)
 
 
-def gives(fit: Fit, base: float, seen: Seen, margin: Margin = MARGINS[0]) -> bool:
+def gives(fit: ScheduleFit, base: float, seen: Seen, margin: Margin) -> bool:
     """Whether a fit gives all rates that are known; of whoever can be asked for any, of some."""
     count, moved = len(seen.near), seen.ahead - fit.ahead  # which its timing has in it
     apart = 1 + count // LONG if seen.beside else 1
@@ -282,7 +285,7 @@ def gives(fit: Fit, base: float, seen: Seen, margin: Margin = MARGINS[0]) -> boo
     )
 
 
-def _told(fit: Fit, base: float, seen: Seen, margin: Margin) -> Fit:
+def _told(fit: ScheduleFit, base: float, seen: Seen, margin: Margin) -> ScheduleFit:
     """A fit with what its rates tell: not a setting that may be another, now or for ever."""
     later, kept, open = range(LATER * len(seen.near)), dict(fit.settings), {*fit.open}
     for name in fit.settings.keys() - open:
@@ -295,7 +298,7 @@ def _told(fit: Fit, base: float, seen: Seen, margin: Margin) -> Fit:
     return replace(fit, settings=kept, open=tuple(name for name in kept if name in open))
 
 
-def _others(fit: Fit, name: str) -> Iterator[Fit]:
+def _others(fit: ScheduleFit, name: str) -> Iterator[ScheduleFit]:
     """The same with another value of a setting."""
     match fit.settings[name]:
         case bool() as value:
@@ -311,7 +314,7 @@ def _others(fit: Fit, name: str) -> Iterator[Fit]:
     yield from (replace(fit, settings={**fit.settings, name: value}) for value in values)
 
 
-def apart(fits: Iterable[Fit], count: int) -> Iterator[Fit]:
+def apart(fits: Iterable[ScheduleFit], count: int) -> Iterator[ScheduleFit]:
     """Without those of which the timing is, with such settings, that of one before by algebra."""
     known: list[tuple[Any, list[float]]] = []
     for fit in fits:
@@ -323,7 +326,7 @@ def apart(fits: Iterable[Fit], count: int) -> Iterator[Fit]:
         known.append((own, each))
 
 
-def rivals(fits: Sequence[Fit], seen: Seen) -> Iterator[Fit]:
+def rivals(fits: Sequence[ScheduleFit], seen: Seen) -> Iterator[ScheduleFit]:
     """The first of some fits, and those that only digits which are not there tell from it.
 
     That is, what gives other rates later on, if not because it goes on otherwise from the same.
@@ -376,5 +379,5 @@ def warmed_up(seen: Seen, schedules: Iterable[Schedule]) -> Plan | None:
     return None
 
 
-def _plan(fit: Fit) -> Single:
+def _plan(fit: ScheduleFit) -> Single:
     return Single(fit.schedule, fit.given)

@@ -11,7 +11,7 @@ from typing import Any
 
 from oracles.harness.evidence.guess import Rates
 from oracles.harness.evidence.guesses import from_any, guesses
-from oracles.harness.evidence.rates import Fit, holds
+from oracles.harness.evidence.rates import ScheduleFit, holds
 from oracles.harness.subjects.scheduled import FARTHER, LIKE, SHORTEST, Scheduled
 from oracles.harness.subjects.subject import SubjectError
 from oracles.schedules import cyclic
@@ -59,7 +59,7 @@ Held = tuple[Mapping[str, Any], float | None]
 """What settings are that a subject does not take, and its base rate if that is written in it."""
 
 
-def asked(subject: Scheduled, schedule: Schedule, *, written: bool) -> list[Fit]:
+def asked(subject: Scheduled, schedule: Schedule, *, written: bool) -> list[ScheduleFit]:
     """The timings of a schedule that hold all rates of a subject that takes its settings.
 
     Args:
@@ -124,7 +124,7 @@ def _alive(
     start: float | None,
     *,
     written: bool,
-) -> list[Fit]:
+) -> list[ScheduleFit]:
     alive, far = list(schedule.timings), {0: 0.0}
 
     def left(settings: Settings, base: float, rates: Mapping[int, float]) -> list[Timing]:
@@ -142,8 +142,8 @@ def _alive(
     default = {**schedule.settings()._asdict(), **given}
     unheard = {n: value for n, value in default.items() if n not in subject.takes}
     if written:
-        return [Fit(schedule, timing, unheard, start, seen=seen) for timing in alive]
-    return [Fit(schedule, timing, assumed=unheard, seen=seen) for timing in alive]
+        return [ScheduleFit(schedule, timing, unheard, start, seen=seen) for timing in alive]
+    return [ScheduleFit(schedule, timing, assumed=unheard, seen=seen) for timing in alive]
 
 
 def _far(
