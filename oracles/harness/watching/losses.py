@@ -54,10 +54,10 @@ def shares(update: Update) -> tuple[Share, ...]:
         return ()
     if (after := update.factor) is None:
         return ()
-    return tuple(share._replace(factor=share.factor * after) for share in begun(update))
+    return tuple(share._replace(factor=share.factor * after) for share in shares_before(update))
 
 
-def begun(update: Update) -> tuple[Share, ...]:
+def shares_before(update: Update) -> tuple[Share, ...]:
     """What each loss of a step was multiplied with before its pass; none if some cannot be read."""
     found = [
         Share(loss.reduction or "", loss.rows, loss.elements, loss.factor)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from oracles.harness.watching.events import MEAN, Told
 from oracles.harness.watching.loop import Loop, Update, listed, steps, verb
-from oracles.harness.watching.losses import begun
+from oracles.harness.watching.losses import shares_before
 
 
 def differ(loop: Loop) -> Iterator[str]:
@@ -57,7 +57,7 @@ def summed(loop: Loop) -> Iterator[str]:
 
 def _follows_means(update: Update) -> bool:
     """Whether each of its losses is a mean that was not divided by ranks, as far as can be read."""
-    shares = begun(update)
+    shares = shares_before(update)
     parts = (1, 1 / len(shares)) if shares else ()
     return any(all(update.near(share.whole, part) for share in shares) for part in parts)
 
