@@ -1,1 +1,1 @@
-"""What a run has seen, for people: tables on a terminal."""
+"""What was seen, for people and programs: tables, JSON lines, comparisons, a page and plots."""

@@ -102,8 +102,7 @@ def where(places: Iterable[Place], everywhere: set[Place]) -> str:
         return "everywhere"
     dtypes: dict[str, list[str]] = defaultdict(list)
     for place in named:
-        device = "" if place.device == "cpu" else f" on {place.device}"
-        dtypes[f"{place.path}{device}"].append(place.dtype)
+        dtypes[path_of(place)].append(place.dtype)
     paths: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for path, these in dtypes.items():
         paths[tuple(these)].append(path)
@@ -112,6 +111,11 @@ def where(places: Iterable[Place], everywhere: set[Place]) -> str:
         "; ".join(names) + (f" ({', '.join(these)})" if {*these} != every else "")
         for these, names in paths.items()
     )
+
+
+def path_of(place: Place) -> str:
+    """A path, and the device if it is another one than the CPU."""
+    return place.path if place.device == "cpu" else f"{place.path} on {place.device}"
 
 
 def about(group: list[Difference]) -> str:
@@ -131,13 +135,18 @@ def about(group: list[Difference]) -> str:
 
 def verdict(comparison: Comparison) -> str:
     """What matters, in one line."""
-    counts = Counter(d.change for d in comparison.worse)
-    worse = ", ".join(f"{change} {number}" for change, number in counts.items())
+    worse = worst(comparison)
     others = len(comparison.same) - comparison.exact
     same = f"{comparison.exact} places are as they were, to the bit"
     same += f", and {others} as far as checks tell" if others else ""
     failing = f"; {comparison.failing} fail in both" if comparison.failing else ""
     return f"{f'WORSE: {worse}' if worse else 'nothing is worse'}; {same}{failing}"
+
+
+def worst(comparison: Comparison) -> str:
+    """What is worse, and how often; empty if nothing is."""
+    counts = Counter(difference.change for difference in comparison.worse)
+    return ", ".join(f"{change} {number}" for change, number in counts.items())
 
 
 def terminal(comparison: Comparison, *, full: bool = False, width: int | None = None) -> str:

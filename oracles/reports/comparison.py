@@ -277,6 +277,14 @@ class Index:
         return {place_of(line): line["reason"] for line in lines if not line["there"]}
 
     @cached_property
+    def _nowhere(self) -> dict[str, str]:
+        return {place.optimizer: why for place, why in self.absent.items() if not place.dtype}
+
+    def why(self, place: Place) -> str:
+        """Why a place is absent, or its whole optimizer; empty if neither is said to be."""
+        return self.absent.get(place) or self._nowhere.get(place.optimizer, "")
+
+    @cached_property
     def arguments(self) -> dict[str, Mapping[str, str]]:
         return {o["optimizer"]: o["arguments"] for o in self.report.of(Kind.OPTIMIZER)}
 
@@ -343,8 +351,7 @@ class Index:
 def _places(a: Index, b: Index) -> Iterator[Difference]:
     for place in a.there:
         if place not in b.there:
-            everywhere = {p.optimizer: why for p, why in b.absent.items() if not p.dtype}
-            why = b.absent.get(place) or everywhere.get(place.optimizer, "not asked there")
+            why = b.why(place) or "not asked there"
             yield Difference(Change.VANISHED, *place, detail=why)
     yield from (Difference(Change.APPEARED, *place) for place in b.there if place not in a.there)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -19,7 +18,7 @@ from xml.sax.saxutils import escape
 
 from oracles.harness.deviations.flaws import Flaw
 from oracles.harness.deviations.ledger import Deviation
-from oracles.reports.changes import OF_DEVIATIONS, rows, title, verdict
+from oracles.reports.changes import OF_DEVIATIONS, rows, title, verdict, worst
 from oracles.reports.comparison import WORSE, Change, Comparison, Index, between
 from oracles.reports.plots import drift, drifts, grids, shares
 from oracles.reports.run_report import RunReport
@@ -186,7 +185,7 @@ def _feed(steps: Mapping[Pair, Comparison]) -> str:
     """Atom: an entry for each release, which says what is worse in it."""
     entries = "".join(
         f"<entry><id>urn:optimizer-oracles:torch-{pair[1]}</id>"
-        f"<title>torch {pair[1]}: {escape(_summary(step))}</title>"
+        f"<title>torch {pair[1]}: {escape(worst(step) or 'nothing is worse')}</title>"
         f'<updated>{when(pair[1])}</updated><link href="{file_of(pair)}"/>'
         f"<content>{escape(chr(10).join(_sentences(step)))}</content></entry>"
         for pair, step in [*steps.items()][::-1]
@@ -215,11 +214,6 @@ def when(release: str) -> str:
     v = Version(release)
     passed = timedelta(seconds=(100 * v.major + v.minor) * 100 + v.micro)
     return f"{datetime.fromtimestamp(0, UTC) + passed:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _summary(step: Comparison) -> str:
-    counts = Counter(d.change for d in step.worse)
-    return ", ".join(f"{change} {n}" for change, n in counts.items()) or "nothing is worse"
 
 
 def _sentences(step: Comparison) -> Iterator[str]:

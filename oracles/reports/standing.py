@@ -17,7 +17,7 @@ from oracles.harness.deviations.flaws import Flaw
 from oracles.harness.deviations.ledger import Deviation
 from oracles.harness.runs.walk import row_of
 from oracles.harness.subjects.subject import Place
-from oracles.reports.changes import where
+from oracles.reports.changes import path_of, where
 from oracles.reports.comparison import Index
 from oracles.reports.run_report import BAD, JsonLine, Result
 
@@ -282,11 +282,6 @@ def _counts(release: Release, known: Sequence[Place]) -> Mapping[str, int]:
     return counts
 
 
-def at(place: Place) -> str:
-    """A path, and the device if it is another one than the CPU."""
-    return place.path if place.device == "cpu" else f"{place.path} on {place.device}"
-
-
 def _places(optimizer: str, known: Sequence[Place], releases: Sequence[Release]) -> Iterator[Row]:
     """A row for each path and those of its dtypes that stand alike; of such paths one."""
     alike: dict[tuple[str, Bands], list[str]] = defaultdict(list)
@@ -297,8 +292,8 @@ def _places(optimizer: str, known: Sequence[Place], releases: Sequence[Release])
             )
             for release in releases
         )
-        alike[at(place), through].append(place.dtype)
-    order = {path: number for number, path in enumerate(dict.fromkeys(map(at, known)))}
+        alike[path_of(place), through].append(place.dtype)
+    order = {path: number for number, path in enumerate(dict.fromkeys(map(path_of, known)))}
     rows = sorted(alike.items(), key=lambda row: order[row[0][0]])
     return together(Row(path, ", ".join(kinds), through) for (path, through), kinds in rows)
 
@@ -359,15 +354,13 @@ def _reasons(
     """By path and reason, the releases that lack the path altogether."""
     paths: dict[str, list[Place]] = defaultdict(list)
     for place in known:
-        paths[at(place)].append(place)
+        paths[path_of(place)].append(place)
     reasons: dict[tuple[str, str], list[str]] = defaultdict(list)
     for release in releases:
-        everywhere = {p.optimizer: why for p, why in release.index.absent.items() if not p.dtype}
         for path, places in paths.items():
-            if not any(place in release.cells for place in places):
-                whys = [release.index.absent.get(p) or everywhere.get(p.optimizer) for p in places]
-                if why := next(filter(None, whys), ""):
-                    reasons[path, why].append(release.name)
+            why = next(filter(None, map(release.index.why, places)), "")
+            if why and not any(place in release.cells for place in places):
+                reasons[path, why].append(release.name)
     return reasons
 
 
