@@ -202,6 +202,7 @@ def test_what_was_at_the_step_before_makes_no_rate_of_this_one() -> None:
         ("μ_t = 0.5 if t < 200 else 0.9; v = μ_t*v + g; w -= lr*v", 128),
         ("μ_t = 0.5 if t < 90 else 0.5; v = μ_t*v + g; w -= lr*v", 0),
     ],
+    ids=["later", "seen"],
 )
 def test_a_text_is_known_up_to_the_last_step_that_was_asked(text: str, until: int) -> None:
     found = identify(equation=text, rules=["SGD"])
