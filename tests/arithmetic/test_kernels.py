@@ -39,5 +39,11 @@ def test_what_a_kernel_gives_lies_in_the_enclosure(name: str, dtype: str) -> Non
     x, y = (round_to(dtype, rng.uniform(0.25, 4, SIZE)) for _ in range(2))
     balls = ours(*(Enclosure.exact(values, FORMATS[dtype]) for values in (x, y)))
     tensors = (torch.tensor(values, dtype=getattr(torch, dtype)) for values in (x, y))
-    assert balls.contains(theirs(*tensors).double().numpy()).all()
+    try:
+        answer = theirs(*tensors)
+    except RuntimeError as error:
+        if "not implemented for 'Half'" not in str(error):
+            raise
+        pytest.skip(f"this torch has no such kernel: {error}")
+    assert balls.contains(answer.double().numpy()).all()
     assert np.isfinite(balls.rad).all()

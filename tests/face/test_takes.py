@@ -123,7 +123,7 @@ class Warming(torch.optim.RAdam):
 def test_what_it_follows_for_a_while_it_does_not_while_arguments_rest() -> None:
     found = identify(Warming, ["SGD", "RAdam"])
     assert found.nearest is not None and found.nearest.where == "over 128 steps"
-    assert str(found).endswith("step's largest, but knows no beta1 or decoupled_weight_decay)")
+    assert "step's largest, but knows no beta1" in str(found)
 
 
 def rms(params: Any, grads: Any, state: Any, lr: float, decay: float, eps: float) -> Any:

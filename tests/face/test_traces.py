@@ -215,10 +215,10 @@ def write_csv(path: Path, trace: Trace, form: str = "") -> None:
 
 
 def write_npz(path: Path, trace: Trace) -> None:
-    arrays = {f"w.{n}": w.astype(trace.dtype) for n, w in trace.parameters.items()}
+    arrays: dict[str, Any] = {f"w.{n}": w.astype(trace.dtype) for n, w in trace.parameters.items()}
     arrays |= {f"g.{n}": g.astype(trace.dtype) for n, g in trace.gradients.items()}
     arrays |= {name: np.array(values) for name, values in trace.hyper.items()}
-    np.savez(path, allow_pickle=False, **arrays)
+    np.savez(path, **arrays)
 
 
 WRITERS = {".jsonl": write_jsonl, ".csv": write_csv, ".npz": write_npz}

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
@@ -105,7 +105,7 @@ def test_planting_itself_breaks_nothing(rule: Rule, data: st.DataObject) -> None
         for plain in subjects(rule)["default"]
         if plain.dtype in case.precisions and not (case.has("sparse") and not plain.takes_sparse)
     ]
-    assert asked
+    assume(asked)  # not where this torch has no path for its precisions
     for plain in asked:
         planted = replace(plain, optimizer=untouched(rule))
         try:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from packaging.version import Version
 
 from oracles.optimizers.registry import RULES
 
@@ -21,6 +22,15 @@ def skip_without(name: str) -> None:
     """Skip the test that asks where this torch has no optimizer of a name."""
     if not hasattr(torch.optim, name):
         pytest.skip(f"this torch.optim has no {name}")
+
+
+def skip_before(release: str, why: str) -> None:
+    """Skip the test that asks where torch is older than a release."""
+    if Version(torch.__version__) < Version(release):
+        pytest.skip(f"before torch {release} {why}")
+
+
+NADAM = "NAdam leaves its rule, as its row in the ledger says"
 
 
 def slow(

@@ -468,8 +468,9 @@ def in_memory(tensor: torch.Tensor) -> bool:
     Those of meta and of fake tensors do not, nor do those of a whole parameter that
     ``fully_shard`` has given back after a pass: to read these ends the process.
     """
-    try:
-        storage = tensor.untyped_storage()
+    whole: Any = tensor
+    try:  # before torch 2.0 that had no name
+        storage = (getattr(whole, "untyped_storage", None) or whole.storage)()
     except (NotImplementedError, RuntimeError):  # of what stands for other tensors, as in vmap
         return False
     return storage.device.type != "meta" and tensor.numel() > 0 and storage.nbytes() > 0
