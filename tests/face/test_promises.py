@@ -168,6 +168,7 @@ def test_optimizers_of_other_packages_keep_theirs(foreign: Foreign) -> None:
 @pytest.mark.slow
 def test_whoever_takes_sparse_gradients_only_is_given_those() -> None:
     """In all that is asked: numbers to work by hand, and promises."""
+    skip_before("2.0", "products with sparse tensors had no sum")
     report = oracles.check(torch.optim.SparseAdam, "SparseAdam", dtypes=[])
     words = {line.name: line.word for line in report.promises}
     for name in ("non-contiguous gradients", "0-d parameters"):

@@ -1155,6 +1155,7 @@ def test_whoever_never_returns_is_one_sentence() -> None:
     ],
 )
 def test_a_question_that_is_not_survived_is_broken(cls: Any, why: str) -> None:
+    skip_before("2.0", "torch's own schedules call what these two do not survive")
     with clock.stopped():
         report = oracles.check_schedule(cls, time_limit=6)
     lost = [line.name for line in report.lines if line.why == why]

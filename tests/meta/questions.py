@@ -185,7 +185,7 @@ def _is_in(module: str, home: Home, part: str) -> bool:
     """Whether a part is there, and its source or that of a class it is made of is in a module."""
     try:
         owner: Any = getattr(importlib.import_module(home.torch), part, None)
-    except ModuleNotFoundError:  # of what an older torch has not
+    except Exception:  # what an older torch has not, or not for this Python
         return False
     owner = inspect.unwrap(owner) if owner else None
     return any(one.__module__ == module for one in getattr(owner, "__mro__", (owner,)) if one)

@@ -40,7 +40,7 @@ from tests.meta.wrong_optimizers import (
     survivors,
 )
 from tests.support.daily import SLOW
-from tests.support.marks import skip_without
+from tests.support.marks import NADAM, skip_before, skip_without
 
 
 @pytest.mark.one_in(9)
@@ -99,6 +99,8 @@ def test_every_claim_is_put_to_the_test(rule: Rule) -> None:
 @given(st.data())
 def test_planting_itself_breaks_nothing(rule: Rule, data: st.DataObject) -> None:
     skip_without(rule.name)
+    if rule.name == "NAdam":
+        skip_before("2.0", NADAM)
     case = data.draw(cases(rule))
     asked = [
         plain
