@@ -30,7 +30,7 @@ from oracles.harness.loop.rating import KEPT
 from oracles.harness.loop.resuming import RESUME, TWICE
 from oracles.harness.loop.scheduling import EDGES, JUMPS, RATES
 from oracles.harness.promise import Line, Word
-from oracles.harness.runs.confined import REST, Lost, at_once
+from oracles.harness.runs.confined import REST, Lost, at_once, late
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.scheduled import FAR, MOST
 from oracles.schedule_checking import ScheduleInquiry, ScheduleReport, reported
@@ -1141,7 +1141,7 @@ forked = pytest.mark.skipif(
 def test_whoever_never_returns_is_one_sentence() -> None:
     with clock.stopped():
         report = oracles.check_schedule(schedules.Hanging, time_limit=3)
-    assert report.faults() == ["Hanging cannot be asked: does not return within 1 s"]
+    assert report.faults() == [f"Hanging cannot be asked: {late(1)}"]
     assert not list(CHECKED.iter_errors(report.to_json()))
 
 
@@ -1150,7 +1150,7 @@ def test_whoever_never_returns_is_one_sentence() -> None:
 @pytest.mark.parametrize(
     ("cls", "why"),
     [
-        (schedules.HalfHanging, "does not return within 2 s"),
+        (schedules.HalfHanging, late(2)),
         (schedules.Vanishing, "ends its process with exit code 3"),
     ],
 )
@@ -1180,7 +1180,7 @@ def test_a_module_that_never_ends_is_one_sentence(
 ) -> None:
     (tmp_path / "endless_schedules.py").write_text("while True: ...")
     monkeypatch.syspath_prepend(str(tmp_path))
-    told = r"subject='endless_schedules:One' cannot be imported: does not return within 0.5 s"
+    told = r"subject='endless_schedules:One' cannot be imported: gives no answer within 0.5 s"
     with pytest.raises(ValueError, match=told):
         oracles.check_schedule("endless_schedules:One", "StepLR", time_limit=1.5)
 
@@ -1224,7 +1224,7 @@ def test_the_command_ends_what_hangs(printed: Printed) -> None:
     with clock.stopped():
         status, out = printed(*command)
     assert status == 1
-    assert "Hanging cannot be asked: does not return within 1 s" in out
+    assert "Hanging cannot be asked: gives no answer within 1 s; if it is only slow, raise" in out
     assert "Traceback" not in out
 
 
