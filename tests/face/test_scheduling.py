@@ -113,6 +113,7 @@ def cosine(t: float, whole: float) -> float:
     return (1 + math.cos(math.pi * t / whole)) / 2
 
 
+WSD = "get_wsd_schedule's from_zero with num_warmup_steps=5"
 ROOT = "get_inverse_sqrt_schedule's flat_from_one"
 LISTS: list[tuple[Sequence[float], str]] = [
     (  # which ends where it began to fall
@@ -124,6 +125,20 @@ LISTS: list[tuple[Sequence[float], str]] = [
         [0.1 * 0.3 ** sum(m <= t for m in (3, 3, 8)) for t in range(20)],
         "MultiStepLR's from_milestone with milestones=(3, 3, 8), gamma=0.3 from 0.1 or "
         "ReduceLROnPlateau, by a metric",
+    ),
+    (  # of which milestones are a way to write it
+        [0.1 * 0.5 ** ((t + 1) // 5) for t in range(18)],
+        "StepLR's counted_from_one with step_size=5, gamma=0.5 from 0.1",
+    ),
+    (  # a log of all 18 steps, which ends before the rate does; and with a floor
+        [0.1 * min(t / 5, 1, (18 - t) / 6) for t in range(18)],
+        f"{WSD}, num_decay_steps=6, num_stable_steps=7, warmup_type=linear, decay_type=linear, "
+        "min_lr_ratio=0 from 0.1",
+    ),
+    (
+        [0.1 * (0.1 + 0.9 * min(t / 5, cosine(max(t - 12, 0), 6))) for t in range(18)],
+        f"{WSD}, num_decay_steps=6, num_stable_steps=7, warmup_type=linear, decay_type=cosine, "
+        "min_lr_ratio=0.1, num_cycles=0.5 from 0.1",
     ),
     (
         [0.1 * math.sqrt(10_000 / (t + 10_000)) for t in range(40)],
