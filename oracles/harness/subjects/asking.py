@@ -68,8 +68,8 @@ def black_box(
 def wanting(fault: str) -> str:
     """A fault and, where an argument is missing, how it is given.
 
-    >>> wanting("TypeError: it is missing 2 required positional arguments: 'a' and 'b'")[59:]
-    "'a' and 'b'; given by fixed={...}, or, if torch has it, by names={'TORCHS': 'a'}"
+    >>> wanting("TypeError: missing 2 required positional arguments: 'a' and 'b'").split("; ")[1]
+    "given by fixed={...}, or, if torch has it, by names={'TORCHS': 'a'}"
     """
     missing = re.search(r"missing \d+ required .*?arguments?: '(\w+)'", fault)
     if not missing:
