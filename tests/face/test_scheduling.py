@@ -1168,6 +1168,7 @@ def test_whoever_never_returns_is_one_sentence() -> None:
         (schedules.HalfHanging, late(2)),
         (schedules.Vanishing, "ends its process with exit code 3"),
     ],
+    ids=lambda value: value[:30] if isinstance(value, str) else None,
 )
 def test_a_question_that_is_not_survived_is_broken(cls: Any, why: str) -> None:
     with clock.stopped():

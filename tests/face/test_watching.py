@@ -859,6 +859,7 @@ def test_a_training_has_no_arguments_of_ours(monkeypatch: pytest.MonkeyPatch) ->
         (awaits, "awaits is an async function, and .* that runs it by asyncio.run"),
         (yields_and_awaits, "yields_and_awaits is an async generator function"),
     ],
+    ids=lambda value: value[:30] if isinstance(value, str) else "",
 )
 def test_what_trains_nothing_when_it_is_called_is_refused(fit: Any, said: str) -> None:
     with pytest.raises(TypeError, match=said):

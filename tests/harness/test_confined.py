@@ -63,6 +63,7 @@ def interview(middle: Callable[[], Any], known: Mapping[str, Any]) -> Iterator[A
             marks=pytest.mark.skipif(not hasattr(os, "fork"), reason="nobody forks here"),
         ),
     ],
+    ids=lambda value: value[:30] if isinstance(value, str) else None,
 )
 def test_a_lost_question_leaves_the_others(middle: Callable[[], Any], why: str) -> None:
     seconds = 3 if middle in (clock.hang, closes_all_and_hangs) else 600
