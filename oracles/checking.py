@@ -74,8 +74,9 @@ def check(
         as_torch: hold a class to being a clone of torch's, too: states, names, paths and edges, and
             torch's own forms of rounding, in all dtypes. That takes longer, and goes with none of
             names, fixed, dtypes and time_limit.
-        time_limit: in seconds. The subject is asked in a process of its own, which is ended then.
-            None asks in this process, for as long as it takes.
+        time_limit: in seconds. The subject is asked in a process of its own, which is ended then;
+            one question may take a third of it. While it sleeps, or a busy machine lets it wait, a
+            third of the time counts. None asks in this process, for as long as it takes.
         seed: of all cases that are drawn: those of accuracy and of the promises, and those of the
             rule, beside which the cases of 0 are always asked, which are known to tell all
             conventions apart; and of what a clone of torch's is asked. Numbers that are worked by

@@ -269,9 +269,10 @@ class Inquiry:
     ) -> Accuracy | str:
         """A figure, or why there can be none."""
         candidate = identification.fits[0]
-        scaled = any(GRADIENT in argument.names for argument in candidate.arguments)
-        if identification.exceptions or scaled:
-            return "the enclosures know no exceptions, and no other gradients"
+        if identification.exceptions:
+            return "not measured: some parameters are stepped by another convention than the others"
+        if any(GRADIENT in argument.names for argument in candidate.arguments):
+            return "not measured: it steps by other gradients than it is given"
         box = self.kind.settled(arrangement)
         try:
             heard = identification.ignores, identification.deaf

@@ -119,8 +119,8 @@ def check_schedule(
         not_promised: names of promises that its author does not make.
         seed: of all cases that are drawn.
         profile: how long to look: ``"default"`` or ``"thorough"``.
-        time_limit: in seconds, after which a class that hangs is ended, in a process of its own;
-            one question may take a third of it. None for neither.
+        time_limit: in seconds, after which a class that hangs is ended, in a process of its own, as
+            ``check`` has it. None for neither.
 
     Raises:
         ValueError: there is no such schedule, promise or profile, a seed is no whole number, or

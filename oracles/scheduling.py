@@ -473,7 +473,10 @@ def _of(
     looked = [one for one in among if guesses.from_any(one)]
     tried = sum(1 if fits and fits[0].torchs else len(one.timings) for one in looked)
     held = sum(fit.schedule in looked for fit in fits)
-    alone = rates.apart(_simplest(fits), len(seen.near))
+    simplest = _simplest(fits)
+    even = simplest and len(simplest[0].settings.get("milestones", ())) > 1  # steps of one length
+    steps = made([one for one in among if one.name == "StepLR"], first=False) if even else []
+    alone = rates.apart((*steps, *simplest), len(seen.near))
     return ScheduleIdentification(who.name, (*alone,), ruled_out=tried - held)
 
 

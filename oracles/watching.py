@@ -10,14 +10,14 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
 from oracles.harness.runs.alarm import TimeIsUp, alarm
 from oracles.harness.runs.confined import REST, SHARE, answers
-from oracles.harness.subjects.importing import imported, limit_of
+from oracles.harness.subjects.importing import as_program, imported, limit_of
 from oracles.harness.subjects.subject import SubjectError, told
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.harness.watching.events import MEAN, SUM, Ended, Log, Meant, Stepped
@@ -258,7 +258,8 @@ def check_loop(
 
     Its optimizers, schedulers, scalers and models are found while it runs. It should train as it
     always does, on little data: one epoch at least, with whatever comes at its end. What it prints
-    is not shown, and global state is put back.
+    is not shown, and global state is put back. One that is imported finds no arguments in
+    ``sys.argv``, whatever ours are.
 
     Args:
         fit: a function without arguments, or where one is imported from, as ``"module:name"``.
@@ -273,7 +274,7 @@ def check_loop(
             as long as it takes.
 
     Raises:
-        TypeError: fit cannot be called without arguments.
+        TypeError: fit cannot be called without arguments, or trains nothing when it is called.
         ValueError: a value is not allowed, or fit cannot be imported.
 
     >>> import torch
@@ -329,7 +330,7 @@ def _asked(
     report = LoopReport(_name(fit), allow)
     recorder = Recorder(meant, every=True)
     whole, error, cut = False, "", None
-    with undisturbed():
+    with undisturbed(), as_program(fit) if isinstance(fit, str) else nullcontext():
         try:
             function = imported(fit) if isinstance(fit, str) else fit
         except SubjectError as why:
@@ -368,14 +369,29 @@ def _name(fit: Any) -> str:
     return fit if isinstance(fit, str) else str(getattr(fit, "__name__", type(fit).__name__))
 
 
+IDLE: tuple[tuple[Callable[[Any], bool], str, str], ...] = (
+    (inspect.isclass, "a class", "makes one and trains it"),
+    (inspect.isgeneratorfunction, "a generator function", "goes through it to its end"),
+    (inspect.iscoroutinefunction, "an async function", "runs it by asyncio.run"),
+    (inspect.isasyncgenfunction, "an async generator function", "goes through it by asyncio.run"),
+)
+"""What trains nothing when it is called, what that is, and what a function does that trains."""
+
+
 def _callable(fit: Any) -> None:
-    """Check that a function can be called without arguments.
+    """Check that a function can be called without arguments, and trains then.
 
     Raises:
-        TypeError: it cannot.
+        TypeError: it cannot, or does not.
     """
     if not callable(fit):
         raise TypeError(f"fit={fit!r} cannot be called; allowed: a function without arguments")
+    for is_one, what, does in IDLE:
+        if is_one(fit):
+            raise TypeError(
+                f"fit={_name(fit)} is {what}, and a call of it trains nothing; allowed: a function "
+                f"without arguments that {does}"
+            )
     try:
         inspect.signature(fit).bind()
     except TypeError as error:

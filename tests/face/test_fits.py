@@ -94,7 +94,7 @@ DEAR = (
 def test_what_is_no_such_loop_is_not_named(other: Any) -> None:
     found = identify_fit(Fit(other))
     assert not found.fits, str(found)
-    assert "follows no known account" in str(found)
+    assert "follows no known account of a linear model" in str(found)
     assert {*found.remarks()} <= {IN_ORDER}
 
 
@@ -379,6 +379,9 @@ def test_what_cannot_be_asked_says_why() -> None:
     def in_two(X: Any, y: Any, lr: float, epochs: int) -> Any:
         return np.full((X.shape[1], 2), epochs + y @ y)  # which raises for labels as a column
 
+    def in_turn(X: Any, y: Any, lr: float, epochs: int) -> Any:
+        yield np.full(X.shape[1], epochs)
+
     def noisy(X: Any, y: Any, lr: float, epochs: int) -> Any:
         return np.random.default_rng().normal(size=X.shape[1])
 
@@ -391,6 +394,7 @@ def test_what_cannot_be_asked_says_why() -> None:
             "still gives no weights that another epoch moves .for 3 numbers a row: 3, or 4 with a "
             "bias.; does it stop early, or return its best ones?",
         ),
+        (in_turn, "in_turn is a generator, which trains as far as somebody goes through it"),
         (noisy, "noisy is random: two calls that are the same differ before the first epoch"),
     ):
         with pytest.raises(SubjectError, match=reason):

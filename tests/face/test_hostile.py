@@ -10,7 +10,7 @@ import torch
 
 import oracles
 from oracles.checking import Checking
-from oracles.harness.runs.confined import REST, Lost
+from oracles.harness.runs.confined import REST, Lost, late
 from tests.support import clock
 from tests.support.breakers import Clean
 from tests.support.hostile import BROKEN, ENDLESS, STOPPED, Closing, HalfVanishing, Printing
@@ -36,7 +36,7 @@ def test_whoever_cannot_be_stepped_is_one_sentence(cls: type) -> None:
 def test_whoever_never_returns_is_ended(cls: type) -> None:
     with clock.stopped():
         report = oracles.check(cls, "SGD", dtypes=[], time_limit=3)
-    assert str(report) == f"{cls.__name__} cannot be stepped: does not return within 1 s"
+    assert str(report) == f"{cls.__name__} cannot be stepped: {late(1)}"
 
 
 @pytest.mark.slow

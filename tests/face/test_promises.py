@@ -28,7 +28,7 @@ from oracles.optimizers.registry import RULES
 from tests.support.breakers import BREAKERS, WAYS, Askew, Clean, DecaysVectors, Otherwise, Uneven
 from tests.support.foreign import FOREIGN, Foreign
 from tests.support.functions import adam_by
-from tests.support.marks import slow
+from tests.support.marks import skip_before, slow
 
 
 def test_a_clean_optimizer_keeps_all() -> None:
@@ -62,6 +62,23 @@ def test_a_broken_promise_is_named_and_no_other(promise: str) -> None:
     report = oracles.check(BREAKERS[promise], "SGD", dtypes=[])
     assert [line.name for line in report.broken] == [promise]
     assert not report.ok
+
+
+class Bare:
+    """It has a step, and nothing else that torch's optimizers have."""
+
+    def __init__(self, params: Any, lr: float = 0.1) -> None:
+        self.params, self.lr = list(params), lr
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for p in self.params:
+            p.sub_(self.lr * p.grad)
+
+
+def test_parameters_stay_themselves_in_what_has_no_groups() -> None:
+    trial = Trial(ForeignOptimizer(Bare), Arrangement(SHAPES[0], {}))
+    assert line(OPTIMIZER_PROMISES[0], trial, {}).word is Word.KEPT
 
 
 class Ascending(Clean):

@@ -30,7 +30,7 @@ from oracles.harness.loop.rating import KEPT
 from oracles.harness.loop.resuming import RESUME, TWICE
 from oracles.harness.loop.scheduling import EDGES, JUMPS, RATES
 from oracles.harness.promise import Line, Word
-from oracles.harness.runs.confined import REST, Lost, at_once
+from oracles.harness.runs.confined import REST, Lost, at_once, late
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.scheduled import FAR, MOST
 from oracles.schedule_checking import ScheduleInquiry, ScheduleReport, reported
@@ -39,6 +39,7 @@ from oracles.schedules.registry import SCHEDULES
 from oracles.schedules.schedule import Schedule, Timing
 from oracles.scheduling import identify_schedule
 from tests.support import clock, marks, schedules
+from tests.support.marks import skip_before
 
 PACKAGE = Path(oracles.__file__).parent
 CHECKED = Draft202012Validator(json.loads((PACKAGE / "reports/schedule.schema.json").read_bytes()))
@@ -113,6 +114,7 @@ def cosine(t: float, whole: float) -> float:
     return (1 + math.cos(math.pi * t / whole)) / 2
 
 
+WSD = "get_wsd_schedule's from_zero with num_warmup_steps=5"
 ROOT = "get_inverse_sqrt_schedule's flat_from_one"
 LISTS: list[tuple[Sequence[float], str]] = [
     (  # which ends where it began to fall
@@ -124,6 +126,20 @@ LISTS: list[tuple[Sequence[float], str]] = [
         [0.1 * 0.3 ** sum(m <= t for m in (3, 3, 8)) for t in range(20)],
         "MultiStepLR's from_milestone with milestones=(3, 3, 8), gamma=0.3 from 0.1 or "
         "ReduceLROnPlateau, by a metric",
+    ),
+    (  # of which milestones are a way to write it
+        [0.1 * 0.5 ** ((t + 1) // 5) for t in range(18)],
+        "StepLR's counted_from_one with step_size=5, gamma=0.5 from 0.1",
+    ),
+    (  # a log of all 18 steps, which ends before the rate does; and with a floor
+        [0.1 * min(t / 5, 1, (18 - t) / 6) for t in range(18)],
+        f"{WSD}, num_decay_steps=6, num_stable_steps=7, warmup_type=linear, decay_type=linear, "
+        "min_lr_ratio=0 from 0.1",
+    ),
+    (
+        [0.1 * (0.1 + 0.9 * min(t / 5, cosine(max(t - 12, 0), 6))) for t in range(18)],
+        f"{WSD}, num_decay_steps=6, num_stable_steps=7, warmup_type=linear, decay_type=cosine, "
+        "min_lr_ratio=0.1, num_cycles=0.5 from 0.1",
     ),
     (
         [0.1 * math.sqrt(10_000 / (t + 10_000)) for t in range(40)],
@@ -1141,7 +1157,7 @@ forked = pytest.mark.skipif(
 def test_whoever_never_returns_is_one_sentence() -> None:
     with clock.stopped():
         report = oracles.check_schedule(schedules.Hanging, time_limit=3)
-    assert report.faults() == ["Hanging cannot be asked: does not return within 1 s"]
+    assert report.faults() == [f"Hanging cannot be asked: {late(1)}"]
     assert not list(CHECKED.iter_errors(report.to_json()))
 
 
@@ -1150,12 +1166,13 @@ def test_whoever_never_returns_is_one_sentence() -> None:
 @pytest.mark.parametrize(
     ("cls", "why"),
     [
-        (schedules.HalfHanging, "does not return within 2 s"),
+        (schedules.HalfHanging, late(2)),
         (schedules.Vanishing, "ends its process with exit code 3"),
     ],
+    ids=lambda value: value[:30] if isinstance(value, str) else None,
 )
 def test_a_question_that_is_not_survived_is_broken(cls: Any, why: str) -> None:
-    skip_before("2.0", "torch's own schedules call what these two do not survive")
+    skip_before("2.0", "torch's classes call themselves by a name that is another's meanwhile")
     with clock.stopped():
         report = oracles.check_schedule(cls, time_limit=6)
     lost = [line.name for line in report.lines if line.why == why]
@@ -1181,7 +1198,7 @@ def test_a_module_that_never_ends_is_one_sentence(
 ) -> None:
     (tmp_path / "endless_schedules.py").write_text("while True: ...")
     monkeypatch.syspath_prepend(str(tmp_path))
-    told = r"subject='endless_schedules:One' cannot be imported: does not return within 0.5 s"
+    told = r"subject='endless_schedules:One' cannot be imported: gives no answer within 0.5 s"
     with pytest.raises(ValueError, match=told):
         oracles.check_schedule("endless_schedules:One", "StepLR", time_limit=1.5)
 
@@ -1225,7 +1242,7 @@ def test_the_command_ends_what_hangs(printed: Printed) -> None:
     with clock.stopped():
         status, out = printed(*command)
     assert status == 1
-    assert "Hanging cannot be asked: does not return within 1 s" in out
+    assert "Hanging cannot be asked: gives no answer within 1 s; if it is only slow, raise" in out
     assert "Traceback" not in out
 
 

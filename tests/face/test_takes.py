@@ -18,6 +18,7 @@ from oracles.harness.promise import Word
 from oracles.harness.subjects.blackbox import Function
 from oracles.harness.subjects.foreign import ForeignOptimizer
 from oracles.identification import identify
+from oracles.optimizers.registry import RULES
 from oracles.reports.checked import render
 
 
@@ -157,6 +158,18 @@ class Rms(torch.optim.Optimizer):
 def test_a_name_that_is_told_is_no_other_s(code: Any) -> None:
     found = identify(code, ["RMSprop"], names={"alpha": "decay"})
     assert str(found).startswith(f"{code.__name__} follows RMSprop's coupled_unscaled")
+
+
+def greek(params: Any, grads: Any, state: Any, η: float, μ: float, λ: float) -> Any:
+    for n, (w, g) in enumerate(zip(params, grads, strict=True)):
+        state[n] = μ * state.get(n, 0.0) + g + λ * w
+        w -= η * state[n]
+    return params
+
+
+def test_greek_letters_are_the_names_of_arguments() -> None:
+    assert Function(greek).takes(RULES["SGD"]) >= {"lr", "momentum", "weight_decay"}
+    assert str(identify(greek, ["SGD"])) == "greek follows SGD's coupled_unscaled"
 
 
 def capped(params: Any, grads: Any, state: Any, lr: float, cap: float = math.inf) -> Any:

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 
 import oracles
 from oracles.harness.arithmetic.formats import HALF, round_to
+from oracles.harness.evidence.witnesses import Recorded
 from oracles.harness.subjects.trace import Trace
 from oracles.harness.subjects.trace_files import PARTS, TraceError, read
 from oracles.optimizers.registry import RULES
@@ -314,6 +315,28 @@ def test_by_hand(tmp_path: Path) -> None:
         assert name in str(oracles.identify(path, ["SGD"]))
 
 
+def same_as_by_hand(path: Path) -> bool:
+    trace, *_ = read(path)
+    steps = {name: values.tolist() for name, values in trace.parameters.items()}
+    return (steps, *trace.hyper) == ({"w": [[1.0, 2.0], [0.5, 3.0]]}, "lambda", "β1")
+
+
+@pytest.mark.parametrize("names", ["w[0],w[1],g[0],g[1]", "w1,w2,g1,g2", "w_1,w_2,g[1],g[2]"])
+@pytest.mark.parametrize("last", [",,,", "nan,NaN,nan,nan"])
+def test_elements_are_counted_from_0_or_from_1(tmp_path: Path, names: str, last: str) -> None:
+    """And what is no number in the row after the last step is not there."""
+    path = tmp_path / "a.csv"
+    path.write_text(f"{names},lambda,β1\n1,2,1,1,0.1,0.9\n0.5,3,{last}\n", encoding="utf-8")
+    assert same_as_by_hand(path)
+
+
+def test_usual_names_and_greek_letters_of_columns_are_known(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("w,g,η,λ\n1,-32,0.1,1\n4.1,,,\n", encoding="utf-8")
+    trace, *_ = read(path)
+    assert Recorded(trace).names(RULES["SGD"]) == {"lr": "η", "weight_decay": "λ"}
+
+
 OFF: Mapping[str, tuple[str, str, str]] = {
     "not JSON": ("a.jsonl", HAND + "\n{'w': 1}", "line 2, column 2: Expecting property name"),
     "no object": ("a.jsonl", HAND + "\n[1]", "line 2 is no object"),
@@ -329,8 +352,13 @@ OFF: Mapping[str, tuple[str, str, str]] = {
     "not finite": ("a.jsonl", HAND.replace("-32", "NaN") + '\n{"w": 1}', "not finite"),
     "cells": ("a.csv", "w,g,lr\n1,2\n", "line 2 has 2 cells; allowed: 3"),
     "an index": ("a.csv", "w[a],g\n1,2\n1,\n", "column 'w\\[a\\]'"),
-    "no brackets": ("a.csv", "w0,g0\n1,2\n1,\n", "column 'w0': an element is called 'w.0.'"),
-    "a line": ("a.csv", "w[0],g_10\n1,2\n1,\n", "column 'g_10': an element is called 'g.10.'"),
+    "no first": (
+        "a.csv",
+        "w0,g_10\n1,2\n1,\n",
+        "g has 1 elements from g.10. to g.10.; allowed: all of them, counted from 0 or from 1",
+    ),
+    "twice": ("a.csv", "w,w1,g\n1,2,1\n1,2,\n", "line 2 has 'w' beside elements of it"),
+    "a part of a gradient": ("a.csv", "w0,w1,g0,g1\n1,2,1,1\n1,2,nan,1\n", "has a gradient"),
     "semicolons": ("a.csv", "w;g;lr\n1,5;2;1\n", "separated by ';'; allowed: commas between"),
     "semicolons beside commas": ("a.csv", '"w[0,1]";g\n1;2\n', "separated by ';'"),
     "other gradients": (
@@ -338,7 +366,7 @@ OFF: Mapping[str, tuple[str, str, str]] = {
         "w.a[0],grad.a[0],lr\n1,2,1\n1,,\n",
         "a has no gradients among lr, w.a, grad.a; allowed: 'g', or by name 'g.weight', not",
     ),
-    "elements": ("a.csv", "w[0],w[2],g\n1,2,3\n1,2,\n", "w has 2 elements"),
+    "elements": ("a.csv", "w[0],w[2],g\n1,2,3\n1,2,\n", "w has 2 elements from w.0. to w.2."),
     "the kind": ("a.txt", "", "allowed: .npz, .csv, .jsonl"),
     "an archive": ("a.npz", "nothing", "is no file that numpy.savez wrote, or was cut"),
 }

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.resources import files
@@ -818,6 +819,53 @@ def trains() -> None:
     FAULTY["zero_grad_forgotten"].loop(unwatched)
 
 
+def parses() -> None:
+    """As most scripts do."""
+    argparse.ArgumentParser(Path(sys.argv[0]).name).parse_args()
+    assert sys.argv == [__file__]
+    RIGHT["plain"](unwatched)
+
+
+def yields() -> Iterator[None]:
+    yield RIGHT["plain"](unwatched)
+
+
+async def awaits() -> None:
+    RIGHT["plain"](unwatched)
+
+
+async def yields_and_awaits() -> AsyncIterator[None]:
+    yield RIGHT["plain"](unwatched)
+
+
+class Trainer:
+    def train(self) -> None:
+        RIGHT["plain"](unwatched)
+
+
+def test_a_training_has_no_arguments_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["oracles", "loop", f"{__name__}:parses", "--steps", "9"])
+    ours = sys.argv
+    assert oracles.check_loop(f"{__name__}:parses").ok
+    assert sys.argv is ours
+
+
+@pytest.mark.parametrize(
+    ("fit", "said"),
+    [
+        (Trainer, "Trainer is a class, and a call of it trains nothing; allowed: a function .*"),
+        (yields, "yields is a generator function, and .* that goes through it to its end"),
+        (partial(yields), "partial is a generator function"),
+        (awaits, "awaits is an async function, and .* that runs it by asyncio.run"),
+        (yields_and_awaits, "yields_and_awaits is an async generator function"),
+    ],
+    ids=lambda value: value[:30] if isinstance(value, str) else "",
+)
+def test_what_trains_nothing_when_it_is_called_is_refused(fit: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        oracles.check_loop(fit)
+
+
 @pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
@@ -825,9 +873,10 @@ def trains() -> None:
         (["trains"], 1, "FAILED    never cleared: steps 2 to 4 of SGD follow once more"),
         (["trains", "--steps", "1"], 0, "trains, 1 step of SGD after 1 backward pass: nothing"),
         (["trains", "--allow", "never cleared"], 0, "move as SGD's coupled_unscaled"),
-        (["hangs", "--time-limit", "0.1"], 1, "the training does not return within 0.2 s"),
+        (["hangs", "--time-limit", "0.1"], 1, "the training gives no answer within 0.2 s"),
         (["trains", "--allow", "x"], 2, "--allow='x' is no fault; allowed: raises; no step"),
         (["nowhere"], 2, "cannot be imported: AttributeError: module"),
+        (["yields"], 2, "yields is a generator function, and a call of it trains nothing"),
         (["names"], 2, "names needs arguments (missing a required argument: 'report')"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, list) else "",

@@ -8,12 +8,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import pytest
 
-from oracles.harness.runs.confined import REST, Lost, at_once, confined
+from oracles.harness.runs import confined as module
+from oracles.harness.runs.confined import PATIENCE, REST, SHARE, Lost, at_once, confined, late
 from tests.support import clock
 
 Asked = tuple[str, Callable[[], Any]]
@@ -51,8 +54,8 @@ def interview(middle: Callable[[], Any], known: Mapping[str, Any]) -> Iterator[A
     [
         (exits, "ends its process with exit code 3"),
         (partial(signal.raise_signal, signal.SIGTERM), "is ended by signal SIGTERM"),
-        (clock.hang, "does not return within 1 s"),
-        (closes_all_and_hangs, "does not return within 1 s"),
+        (clock.hang, late(1)),
+        (closes_all_and_hangs, late(1)),
         (interrupts, "raises KeyboardInterrupt"),
         pytest.param(
             leaves_a_process_behind,
@@ -60,6 +63,7 @@ def interview(middle: Callable[[], Any], known: Mapping[str, Any]) -> Iterator[A
             marks=pytest.mark.skipif(not hasattr(os, "fork"), reason="nobody forks here"),
         ),
     ],
+    ids=lambda value: value[:30] if isinstance(value, str) else None,
 )
 def test_a_lost_question_leaves_the_others(middle: Callable[[], Any], why: str) -> None:
     seconds = 3 if middle in (clock.hang, closes_all_and_hangs) else 600
@@ -78,6 +82,21 @@ def test_nothing_comes_after_the_time() -> None:
     told = dict(confined(partial(interview, clock.hang), 1e-3))
     assert "last" not in told
     assert told[REST] == Lost("the time was up")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody can tell how much is worked")
+def test_of_time_in_which_a_process_does_not_work_little_counts() -> None:
+    """Right code waits for others on a busy machine; one that works all the time has its limit."""
+    limit = 6.0
+    ended = {}
+    for works in (False, True):
+        with clock.stopped() as time_is:
+            worked = mock.patch.object(module, "_worked", lambda _, at=time_is: at.now)
+            with worked if works else nullcontext():
+                told = dict(confined(partial(interview, clock.hang), limit))
+            ended[works] = time_is.now
+        assert told["middle"] == Lost(late(limit * SHARE))
+    assert ended[True] < PATIENCE * limit * SHARE <= ended[False]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only forked processes know what is local")

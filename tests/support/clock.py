@@ -58,11 +58,11 @@ def _there(process: int) -> bool:
 
 
 @contextmanager
-def stopped() -> Iterator[None]:
+def stopped() -> Iterator[Clock]:
     """Inside, time goes by while somebody hangs; where nobody forks it goes by as ever."""
-    if sys.platform != "linux":
-        yield
-        return
     _HANGS[:], clock = bytes(8), Clock()
+    if sys.platform != "linux":
+        yield clock
+        return
     with mock.patch.object(confined, "time", clock), mock.patch.object(processes, "time", clock):
-        yield
+        yield clock

@@ -142,18 +142,24 @@ def _noam(rates: Rates, base: float | None) -> Iterator[Guess]:
 
 
 def _wsd(rates: Rates, base: float | None) -> Iterator[Guess]:
-    """One that has come to its end."""
-    top = max(rates)
+    """One that has come to its end or, if a ramp tells its floor, comes there with the next rate.
+
+    As the log of a run has it: the rate after the last step is in none.
+    """
+    top, after = max(rates), len(rates)
     turn = max(t for t, rate in enumerate(rates) if rate == top)
-    decay = rates.index(rates[-1], turn) - turn
+    ends = {rates.index(rates[-1], turn)}
     if rates[-1] not in (0, rates[-2]):
-        return
+        ends = {after - 1, after} if rates[0] < top and turn < after - 1 else set()
     kinds = ("linear", "cosine", "1-sqrt")
-    for (long, start), up, down in product(_tops(rates, base), kinds, kinds):
-        for ratio in shorter(rates[-1] / start, rates.within):
-            if turn >= long:
-                lengths = long, decay, turn + decay, turn - long
-                yield Guess(stable.Settings(*lengths, up, down, ratio), start)
+    ramps = (one for one in _tops(rates, base) if one[0] <= turn)
+    for (long, start), end, up, down in product(ramps, sorted(ends), kinds, kinds):
+        settings = stable.Settings(long, end - turn, end, turn - long, up, down)
+        done = min(end, after - 1) - turn
+        left = float(stable.down(done, 1.0, settings)) if done else 0.0
+        low = (rates[-1] / start - left) / (1 - left)
+        for ratio in shorter(low if abs(low) > rates.within else 0.0, rates.within):
+            yield Guess(settings._replace(min_lr_ratio=ratio), start)
 
 
 def _timm(rates: Rates, base: float | None) -> Iterator[tuple[int, float, float, float]]:

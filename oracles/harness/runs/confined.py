@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import multiprocessing
 import os
 import signal
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from oracles.harness.runs.processes import Child, Gone, Raised
@@ -26,6 +28,9 @@ that answers it. It sees new answers in the same mapping."""
 
 SHARE = 1 / 3
 """How much of the time one question may take: one that hangs leaves some for the others."""
+
+PATIENCE = 3
+"""So many times its limit a process may last that the machine does not let work, or that sleeps."""
 
 REST = "all that was not asked"
 """The last question, where there are others that were not asked; its answer says why."""
@@ -43,6 +48,16 @@ class Lost:
 
     def __str__(self) -> str:
         return self.why
+
+
+def late(seconds: float) -> str:
+    """What code does that takes longer, or what is asked of it.
+
+    >>> late(20)
+    'gives no answer within 20 s; if it is only slow, raise --time-limit (in Python time_limit=)'
+    """
+    more = "if it is only slow, raise --time-limit (in Python time_limit=)"
+    return f"gives no answer within {seconds:.2g} s; {more}"
 
 
 _DONE = ("no more questions",)
@@ -73,21 +88,21 @@ def confined(interview: Interview, seconds: float) -> Iterator[tuple[str, Any]]:
 
     Args:
         interview: what is asked; it and its answers are pickled where processes are not forked.
-        seconds: for all questions together.
+        seconds: for all questions together, of what a process works, if it does.
 
     Raises:
         Exception: what our own part of a question raised, with its traceback as a note.
     """
     known: dict[str, Any] = {}
-    end = time.monotonic() + seconds
+    time_left = _Left(seconds)
     before = -1
     while len(known) > before:  # a process that asks nothing at all is the last one
         before = len(known)
         child = _started(interview, known)
         try:
-            while isinstance(question := _received(child, end - time.monotonic()), str):
-                answer = _received(child, min(seconds * SHARE, end - time.monotonic()))
-                if isinstance(answer, Lost) and time.monotonic() >= end:
+            while isinstance(question := time_left.received(child), str):
+                answer = time_left.received(child, seconds * SHARE)
+                if isinstance(answer, Lost) and not time_left:
                     break  # it might have had one
                 known[question] = answer
                 yield question, answer
@@ -97,7 +112,7 @@ def confined(interview: Interview, seconds: float) -> Iterator[tuple[str, Any]]:
             _ended(child)
         if question == _DONE:
             return
-        if time.monotonic() >= end:
+        if not time_left:
             question = Lost("the time was up")
             break
     yield REST, question
@@ -109,21 +124,69 @@ def _started(interview: Interview, known: Mapping[str, Any]) -> Child:
     return Child(context, _serve, interview, known)
 
 
-def _received(child: Child, seconds: float) -> Any:
-    """The next that it says, or that it is lost.
+@dataclass
+class _Left:
+    """The time that is left; while a process waits for others to work, little of it goes by."""
+
+    seconds: float
+
+    def __bool__(self) -> bool:
+        return self.seconds > 0
+
+    def received(self, child: Child, most: float = math.inf) -> Any:
+        """The next that a process says, or that it is lost.
+
+        Raises:
+            Exception: our own part of it raised.
+        """
+        seconds, spent = min(most, self.seconds), _spending(child.process.pid)
+        try:
+            while (left := seconds - spent()) > 0:
+                try:
+                    said = child.received(left)
+                except TimeoutError:
+                    continue
+                return _told(said)
+        finally:
+            self.seconds -= spent()
+        return Lost(late(seconds))
+
+
+def _told(said: Any) -> Any:
+    """What a process has said, or that it is lost.
 
     Raises:
         Exception: our own part of it raised.
     """
-    try:
-        said = child.received(seconds)
-    except TimeoutError:
-        return Lost(f"does not return within {seconds:.2g} s")
     if isinstance(said, Gone):
         return Lost(f"{'is ended by' if said.code < 0 else 'ends its process with'} {said}")
     if isinstance(said, Raised):
         raise said.error
     return said
+
+
+def _spending(process: int) -> Callable[[], float]:
+    """The seconds that a process spends from now on.
+
+    Those that it works: on a busy machine right code waits for others. Of those that it sleeps
+    every so many, so that it has an end.
+    """
+    began, before = time.monotonic(), _worked(process)
+
+    def spent() -> float:
+        wall = time.monotonic() - began
+        return min(wall, max(_worked(process) - before, wall / PATIENCE))
+
+    return spent
+
+
+def _worked(process: int) -> float:
+    """The CPU's seconds of a process; the wall's where nobody can tell."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, AttributeError):  # the system keeps no such file
+        return time.monotonic()
 
 
 def _ended(child: Child) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
+from functools import cache
 from types import MappingProxyType
 
 ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -10,7 +12,7 @@ ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "lr": ("learning_rate", "alpha", "eta", "step_size", "gamma", "rate"),
         "rho": ("decay_rate", "decay"),
         "lr_decay": ("decay",),
-        "weight_decay": ("wd", "l2", "lam", "lambda_", "lmbda", "l2_reg", "decay", "reg"),
+        "weight_decay": ("wd", "l2", "lam", "lambda", "lambda_", "lmbda", "l2_reg", "decay", "reg"),
         "alpha": (
             "rho",
             "smoothing",
@@ -47,7 +49,7 @@ def matched(
     """Which of the names a piece of code takes stands for which of those that are wanted.
 
     torch's own names are theirs; then each wanted name takes its first alias that nobody else has,
-    in the order of the aliases.
+    in the order of the aliases. Greek letters are their names.
 
     >>> matched(["params", "alpha", "mu", "wd"], ["lr", "momentum", "weight_decay", "nesterov"])
     {'lr': 'alpha', 'momentum': 'mu', 'weight_decay': 'wd'}
@@ -57,11 +59,35 @@ def matched(
     {'alpha': 'decay', 'weight_decay': 'weight_decay'}
     >>> matched(["decay"], ["alpha", "weight_decay"])
     {'weight_decay': 'decay'}
+    >>> matched(["η", "β1", "λ"], ["lr", "beta1", "weight_decay"])
+    {'lr': 'η', 'beta1': 'β1', 'weight_decay': 'λ'}
     """
-    there, wanted = list(names), list(wanted)
-    found = {name: name for name in wanted if name in there}
+    there, wanted = {spelled(name): name for name in names}, list(wanted)
+    found = {name: there[name] for name in wanted if name in there}
     for name in (n for n in aliases if n in wanted):
-        free = [a for a in aliases[name] if a in there and a not in found.values()]
-        if name not in found and free:
-            found[name] = free[0]
+        free = (there[a] for a in aliases[name] if a in there and there[a] not in found.values())
+        if name not in found and (own := next(free, None)) is not None:
+            found[name] = own
     return {name: found[name] for name in wanted if name in found}
+
+
+@cache
+def spelled(name: str) -> str:
+    """A name with Greek letters as they are called, and what is lowered or raised on the line.
+
+    >>> spelled("η"), spelled("β₁"), spelled("ϵ"), spelled("λ")
+    ('eta', 'beta1', 'epsilon', 'lambda')
+    """
+    return "".join(map(romanized, unicodedata.normalize("NFKC", name)))
+
+
+_ROMAN = {"LAMDA": "lambda"}
+
+
+def romanized(letter: str) -> str:
+    """``β`` as ``beta``; others as they are."""
+    words = unicodedata.name(letter, "").split()
+    if words[:1] != ["GREEK"] or words[-2:-1] != ["LETTER"]:
+        return letter
+    name = _ROMAN.get(words[-1], words[-1].lower())
+    return name.title() if words[1] == "CAPITAL" else name

@@ -68,11 +68,14 @@ def black_box(
 def wanting(fault: str) -> str:
     """A fault and, where an argument is missing, how it is given.
 
-    >>> wanting("TypeError: Mine() missing 1 required positional argument: 'total'")
-    "TypeError: Mine() missing 1 required positional argument: 'total'; given by fixed={...}"
+    >>> wanting("TypeError: missing 2 required positional arguments: 'a' and 'b'").split("; ")[1]
+    "given by fixed={...}, or, if torch has it, by names={'TORCHS': 'a'}"
     """
-    missing = re.search(r"missing \d+ required .*argument", fault)
-    return f"{fault}; given by fixed={{...}}" if missing else fault
+    missing = re.search(r"missing \d+ required .*?arguments?: '(\w+)'", fault)
+    if not missing:
+        return fault
+    own = f"names={{'TORCHS': {missing[1]!r}}}"
+    return f"{fault}; given by fixed={{...}}, or, if torch has it, by {own}"
 
 
 def refuse_arguments(

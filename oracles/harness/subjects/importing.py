@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,32 @@ def imported(name: str) -> Any:
         if near := "" if hasattr(found, attribute) else nearest(attribute, dir(found)):
             raise AttributeError(f"module {module!r} has no {attribute!r}, did you mean {near!r}?")
         return getattr(found, attribute)
+
+
+@contextmanager
+def as_program(name: str) -> Iterator[None]:
+    """Inside, ``sys.argv`` is that of the module as a program: its file, without arguments.
+
+    Code that reads its arguments would take those of whoever asks it for its own.
+
+    >>> with as_program("ast:parse"):
+    ...     print([Path(argument).name for argument in sys.argv])
+    ['ast.py']
+    """
+    before, sys.argv = sys.argv, [name]
+    try:
+        sys.argv = [_file(name)]
+        yield
+    finally:
+        sys.argv = before
+
+
+def _file(name: str) -> str:
+    """Where a module is; the name itself if there is none, which importing it tells."""
+    with suppress(SubjectError), answering():  # what it is in is imported
+        found = importlib.util.find_spec(_parts(name)[0])
+        return (found and found.origin) or name
+    return name
 
 
 def limit_of(subject: Any, time_limit: float | None) -> float | None:

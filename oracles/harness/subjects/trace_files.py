@@ -11,7 +11,8 @@ anything else           a hyperparameter, under torch's name or a usual one (``b
                         before
 
 ======== ===========================================================================================
-CSV      columns; an element a column, ``w[0]``, ``w[1]`` or ``w.weight[0,1]``
+CSV      columns; an element a column, ``w[0]``, ``w[1]`` or ``w.weight[0,1]``, or counted from 1;
+         ``w1``, ``w2`` are elements, too
 JSON     an object a line: ``{"w": [1.0, 2.0], "g": [0.5, 0.5], "lr": 0.1}``
 NPZ      arrays: ``w`` (steps + 1, ...), ``g`` (steps, ...), hyperparameters (steps,) or one number
 ======== ===========================================================================================
@@ -255,10 +256,7 @@ def _csv(path: Path) -> Rows:
         if other := re.search(within, ",".join(columns)):
             told = f"{path.name} is separated by {other[0]!r}"
             raise TraceError(f"{told}; allowed: commas between cells, and points in numbers")
-        for name in columns:
-            if element := re.fullmatch(r"([wg])_?(\d+)", name):
-                meant = f"{element[1]}[{int(element[2])}]"
-                raise TraceError(f"{path.name}, column {name!r}: an element is called {meant!r}")
+        columns = [re.sub(r"^([wg])_?(\d+)$", r"\1[\2]", name) for name in columns]
         rows: Rows = []
         for cells in lines:
             place = f"{path.name}, line {lines.line_num}"
@@ -285,16 +283,23 @@ def _gathered(place: str, cells: Mapping[str, str]) -> dict[str, Any]:
         except ValueError as error:
             raise TraceError(f"{place}, column {column!r}: allowed are w[0] or w[0,1]") from error
         arrays.setdefault(name, {})[index] = cell
+    if twice := [name for name in arrays if name in row]:
+        raise TraceError(f"{place} has {twice[0]!r} beside elements of it; allowed: one of them")
     return row | {name: _nested(place, name, cells) for name, cells in arrays.items()}
 
 
 def _nested(place: str, name: str, cells: Mapping[tuple[int, ...], str]) -> Any:
-    shape = tuple(max(i) + 1 for i in zip(*cells, strict=True))
-    array = np.empty(shape, dtype=object)
+    axes = [*zip(*cells, strict=True)]
+    first = int(all(min(axis) == 1 for axis in axes))  # as Julia, R and MATLAB count
+    array = np.empty([max(axis) + 1 - first for axis in axes], dtype=object)
     for index, cell in cells.items():
-        array[index] = cell
+        array[tuple(i - first for i in index)] = cell
     if len(cells) != array.size:
-        raise TraceError(f"{place}: {name} has {len(cells)} elements; allowed: all of {shape}")
+        low, high = (",".join(str(end(axis)) for axis in axes) for end in (min, max))
+        raise TraceError(
+            f"{place}: {name} has {len(cells)} elements from {name}[{low}] to {name}[{high}]; "
+            "allowed: all of them, counted from 0 or from 1"
+        )
     return array.tolist()
 
 
@@ -307,6 +312,7 @@ def _table(path: Path, rows: Rows) -> Table:
             f"{path.name} has {len(rows)} rows{there}; allowed: one for each step with w and g, "
             "and one with the w after the last step; or, in a log of rates, an lr that changes"
         )
+    rows = [*rows[:-1], _after(*rows[-1])]
     values, written = {}, {}
     for name in names:
         letter = _letter(name)
@@ -330,6 +336,23 @@ def _table(path: Path, rows: Rows) -> Table:
         for name, column in written.items()
     }
     return Table(values, radii, digits)
+
+
+def _after(place: str, row: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The row after the last step: a gradient or hyperparameter that is nan there is none."""
+    return place, {n: text for n, text in row.items() if _letter(n) == "w" or not _is_nan(text)}
+
+
+def _is_nan(text: Any) -> bool:
+    """Whether all that is written is no number, as tables are filled up with.
+
+    >>> _is_nan(["nan", "NaN"]), _is_nan("0.1"), _is_nan("x")
+    (True, False, False)
+    """
+    try:
+        return bool(np.isnan(np.array(text, dtype=np.float64)).all())
+    except (TypeError, ValueError):
+        return False
 
 
 def _cell(place: str, row: Mapping[str, Any], name: str, letter: str) -> Any:

@@ -47,7 +47,7 @@ def _up(done: int, whole: int, base: Scalar, kind: str) -> Scalar:
     return 1 - _root(whole - done, whole, base)
 
 
-def _down(done: int, base: Scalar, s: Settings) -> Scalar:
+def down(done: int, base: Scalar, s: Settings) -> Scalar:
     """d(done/D)."""
     if s.decay_type == "linear":
         return share(s.num_decay_steps - done, s.num_decay_steps, base)
@@ -75,7 +75,7 @@ def _rate(t: int, base: Scalar, s: Settings, counts_from: int = 0) -> Scalar:
     elif since < 0:
         return base * 1
     elif since < s.num_decay_steps:
-        part = _down(since, base, s)
+        part = down(since, base, s)
     else:
         return base * s.min_lr_ratio
     return base * (part * (1 - s.min_lr_ratio) + s.min_lr_ratio)

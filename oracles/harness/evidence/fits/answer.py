@@ -59,7 +59,8 @@ class FitIdentification:
     def __str__(self) -> str:
         if not self.fits:
             near = f"; {self.nearest}" if self.nearest else ""
-            said = f"{self.name} follows no known account ({self.ruled_out:,} were ruled out)"
+            known = f"no known account of a linear model ({self.ruled_out:,} were ruled out)"
+            said = f"{self.name} follows {known}"
             return said + near + self.limits
         also = "".join(f"; the same as {_told(loop)}" for loop in self.also)
         found = " or ".join(_told(loop, bias=self.bias) for loop in self.fits)

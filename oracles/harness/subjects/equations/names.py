@@ -6,13 +6,14 @@ import keyword
 import re
 import unicodedata
 
+from oracles.harness.subjects.aliases import romanized
+
 RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᵗᵏⁿ"
 LOWERED = "₀-₉ₜₖₙᵢⱼ₊₋"
 _ACCENTS = {"hat": "\u0302", "widehat": "\u0302", "bar": "\u0304", "tilde": "\u0303"}
 _SUFFIXES = {"\u0302": "_hat", "\u0304": "_bar", "\u0305": "_bar", "\u0303": "_tilde"}
 _FONTS = "vec|mathbf|mathcal|mathscr|mathrm|mathit|boldsymbol|bm|text|operatorname"
 _MINUS = str.maketrans("−–", "--")
-_LETTERS = {"LAMDA": "lambda"}
 
 _LETTER_OF = r"\s*\{\s*(\\?[\w-]+)\s*\}|\s*(\\[A-Za-z]+)|\s+([A-Za-z])"
 _COMMAND = rf"\\({'|'.join(_ACCENTS)}|{_FONTS})(?:{_LETTER_OF})"
@@ -46,7 +47,7 @@ def identifier(word: str) -> str:
     word = re.sub(f"[{LOWERED}]+", lambda m: f"_{{{m[0]}}}", word)
     word = unicodedata.normalize("NFKD", word).translate(_MINUS)
     marks = "".join(_SUFFIXES.get(c, "") for c in word if unicodedata.combining(c))
-    word = "".join(_plain(c) for c in word if c not in "\\ " and not unicodedata.combining(c))
+    word = "".join(romanized(c) for c in word if c not in "\\ " and not unicodedata.combining(c))
     word = re.sub(r"_([tknij])(?=_|$)", r"_{\1}", word).replace("varepsilon", "epsilon")
     name, tag = re.sub(r"_\{.*?\}", "", word), "new" if prime else ""
     for below in re.findall(r"_\{(.*?)\}", word):
@@ -60,15 +61,6 @@ def identifier(word: str) -> str:
         name, tag = stem, _TAGS[end]
     name = re.sub(r"_(?=\d)", "", name) + marks + ("_" if name == "lambda" else "")
     return f"{name}__{tag}" if tag else name
-
-
-def _plain(letter: str) -> str:
-    """``β`` as ``beta``; others as they are."""
-    words = unicodedata.name(letter, "").split()
-    if words[:1] != ["GREEK"] or words[-2:-1] != ["LETTER"]:
-        return letter
-    name = _LETTERS.get(words[-1], words[-1].lower())
-    return name.title() if words[1] == "CAPITAL" else name
 
 
 def is_word(name: str) -> bool:

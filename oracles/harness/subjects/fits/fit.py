@@ -155,11 +155,24 @@ class Fit:
     def _answer(self, data: tuple[Any, Any], given: Mapping[str, Any]) -> Any:
         rows = dict(zip(self._data, data, strict=True))
         if not self.makes:
-            return self.subject(**rows, **given)
+            return self._returned(self.subject(**rows, **given))
         built = {p.name for p in _named(self.subject)}
         estimator = self.subject(**{k: v for k, v in given.items() if k in built})
         returned = estimator.fit(**rows, **{k: v for k, v in given.items() if k not in built})
-        return estimator if returned is None else returned
+        return estimator if returned is None else self._returned(returned)
+
+    def _returned(self, answer: Any) -> Any:
+        """What it returns.
+
+        Raises:
+            SubjectError: that has not trained.
+        """
+        if inspect.isgenerator(answer):
+            raise SubjectError(
+                f"{self.name} is a generator, which trains as far as somebody goes through it; "
+                "allowed: a function that does, and returns the last weights"
+            )
+        return answer
 
     def readings(self, call: Call) -> list[Reading]:
         """Where the weights may be, the likeliest first: what has their size and moves.

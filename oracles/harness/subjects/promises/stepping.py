@@ -31,8 +31,9 @@ def stay_themselves(trial: Trial) -> str:
                 if now[what] != before[n][what]:
                     change = f"{before[n][what]} became {now[what]}"
                     return f"changes the {what} of parameter {n} at step {t + 1}: {change}"
-    with answering():
-        held = [p for group in run.optimizer.param_groups for p in group["params"]]
+    with answering():  # who has no groups is asked what else moves the parameters, or does not
+        groups = getattr(run.optimizer, "param_groups", [{"params": [*run.params.values()]}])
+        held = [p for group in groups for p in group["params"]]
     if {*map(id, held)} != {*map(id, run.params.values())}:
         return "its param_groups hold other objects than it was given"
     return ""
