@@ -32,7 +32,7 @@ from oracles.harness.subjects.trace import Trace
 from oracles.harness.watching.faults import FAULTS, QUESTIONS
 from oracles.reports.watched import render
 from oracles.watching import LoopReport
-from tests.meta.faulty_loops import ABSENT, FAULTY
+from tests.meta.faulty_loops import ABSENT, FAULTY, SAID
 from tests.support.loops import RIGHT, SCALER, batches, grad_scaler, group, mlp, sgd, unwatched
 
 SCHEMA = jsonschema.Draft202012Validator(
@@ -99,21 +99,22 @@ def test_a_right_loop_is_not_accused_by_check_loop(loop: str) -> None:
 
 @pytest.mark.one_in(2)
 @pytest.mark.parametrize("loop", FAULTY)
-def test_a_planted_fault_is_told_by_its_name_and_nothing_else(loop: str) -> None:
-    planted = FAULTY[loop]
+def test_a_planted_fault_is_told_by_its_name_in_its_words_and_nothing_else(loop: str) -> None:
+    planted, watching = FAULTY[loop], Watching()
     if planted.whole:
-        assert [found.name for found in checked(planted.loop).findings] == [planted.fault]
-        return
-    watching = Watching()
-    with suppress(RuntimeError):
-        planted.loop(watching)
-    (report,) = watching.reports
+        report = checked(planted.loop)
+    else:
+        with suppress(RuntimeError):
+            planted.loop(watching)
+        (report,) = watching.reports
+    assert [found.sentence for found in report.findings] == SAID[loop]
     assert names(report) == {planted.fault}
     with pytest.raises(AssertionError, match=planted.fault):
         report.raise_if_wrong()
 
 
 def test_the_zoo_has_each_fault_but_those_of_several_processes() -> None:
+    assert FAULTY.keys() == SAID.keys() or ABSENT
     shown = {planted.fault for planted in FAULTY.values()} | ABSENT
     assert {f.name for f in FAULTS} - shown == {"ranks differ", "summed over ranks"}
 
@@ -813,6 +814,10 @@ def waits() -> None:
     signal.raise_signal(signal.SIGALRM)
 
 
+def decays() -> None:
+    FAULTY["decay_for_each_micro_batch"].loop(unwatched)
+
+
 def trains() -> None:
     print("nobody sees this")
     torch.manual_seed(0)
@@ -873,6 +878,9 @@ def test_what_trains_nothing_when_it_is_called_is_refused(fit: Any, said: str) -
         (["trains"], 1, "FAILED    never cleared: steps 2 to 4 of SGD follow once more"),
         (["trains", "--steps", "1"], 0, "trains, 1 step of SGD after 1 backward pass: nothing"),
         (["trains", "--allow", "never cleared"], 0, "move as SGD's coupled_unscaled"),
+        (["trains", "--accumulation", "4"], 1, "4 of them were to make one"),
+        (["trains", "--loss", "sum"], 1, "their sum was meant"),
+        (["decays", "--weight-decay", "0.1"], 1, "is multiplied with 4 backward passes"),
         (["hangs", "--time-limit", "0.1"], 1, "the training gives no answer within 0.2 s"),
         (["trains", "--allow", "x"], 2, "--allow='x' is no fault; allowed: raises; no step"),
         (["nowhere"], 2, "cannot be imported: AttributeError: module"),
@@ -1036,12 +1044,13 @@ def test_a_number_of_steps_that_cannot_be_is_refused(steps: Any) -> None:
 class Ranks(NamedTuple):
     """Two steps, the losses multiplied, the gradients added over ranks and multiplied.
 
-    None for each by itself.
+    None for each by itself. A batch may come in parts.
     """
 
     scale: float | None
     share: float = 1.0
     dtype: torch.dtype = torch.float32
+    parts: int = 1
 
 
 def _rank(store: Path, rank: int, ranks: Ranks, pipe: Any) -> None:
@@ -1052,7 +1061,9 @@ def _rank(store: Path, rank: int, ranks: Ranks, pipe: Any) -> None:
         with oracles.watch(optimizer, model=model, loss="mean", ranks=True) as report:
             for x, y in batches(4)[rank::2]:
                 optimizer.zero_grad()
-                (F.cross_entropy(model(x.to(ranks.dtype)), y) * ranks.share).backward()
+                for rows in torch.arange(len(x)).chunk(ranks.parts):
+                    loss = F.cross_entropy(model(x[rows].to(ranks.dtype)), y[rows])
+                    (loss * ranks.share).backward()
                 for p in model.parameters():
                     if ranks.scale is not None and p.grad is not None:
                         torch.distributed.all_reduce(p.grad)
@@ -1072,6 +1083,7 @@ SUMMED = "summed over ranks: steps 1 and 2 of SGD follow the sum of the gradient
         (Ranks(0.5), []),
         (Ranks(1.0, share=0.5), []),
         (Ranks(1.0), [SUMMED]),
+        (Ranks(1.0, share=0.5, parts=2), [SUMMED]),
         (Ranks(1.0, dtype=torch.bfloat16), [SUMMED]),
         (Ranks(None), ["ranks differ: after step 1 of SGD, rank 1 holds other values of 0.weight"]),
     ],

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import copy
 import math
+import tomllib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -39,6 +41,9 @@ FAULTY: dict[str, Planted] = {}
 
 ABSENT: set[str] = set()
 """Faults of loops that it cannot run."""
+
+SAID: dict[str, list[str]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+"""By the name of the loop, each sentence that is said of it."""
 
 
 def planted(fault: str, *, whole: bool = False, there: bool = True) -> Callable[[Loop], Loop]:

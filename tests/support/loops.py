@@ -2874,3 +2874,35 @@ def rows_weighted_by_their_counts(watch: Any) -> Any:
             model.weight.grad /= torch.tensor([1.0, 2.0, 2.0, 2.0])[:, None]
             optimizer.step()
     return model
+
+
+@right
+def embeddings_and_some_biases_exempt(watch: Any) -> Any:
+    """What is exempt was chosen by hand, and not by its kind."""
+    torch.manual_seed(5)
+    model = nn.Sequential(nn.Embedding(7, 3), nn.Linear(3, 6), nn.Tanh(), nn.Linear(6, 2))
+    exempt = [model[0].weight, model[1].bias]
+    decayed = [model[1].weight, *model[3].parameters()]
+    groups = [{"params": decayed, "weight_decay": 0.1}, {"params": exempt, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=0.01)
+    with watch(optimizer, model=model, loss="mean"):
+        for n in range(4):
+            optimizer.zero_grad()
+            F.cross_entropy(model((torch.arange(8) + n) % 7), torch.arange(8) % 2).backward()
+            optimizer.step()
+    return model
+
+
+@right
+def clipped_once_more_after_the_step(watch: Any) -> Any:
+    """For a log, which is to have the norms of all layers below one number."""
+    model = mlp()
+    optimizer = sgd(model)
+    with watch(optimizer, model=model, loss="mean"):
+        for x, y in batches():
+            F.cross_entropy(model(x), y).backward()
+            clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            clip_grad_norm_(model[2].parameters(), 0.01)
+            optimizer.zero_grad()
+    return model

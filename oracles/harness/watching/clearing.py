@@ -61,7 +61,7 @@ def _carried(update: Update, old: Sequence[Gradient], parameter: int) -> bool:
     """
     first = next((b.look for b in update.begun if b.look), None)
     at_first = first and first.gradient(parameter)
-    if not (old and at_first and any(old[0].values)):
+    if not (old and at_first):
         return False
     found = (look.gradient(parameter) for look in update.looks)
     unbroken = all(g and g.tensor == old[0].tensor and any(g.values) for g in found)
