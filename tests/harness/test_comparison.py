@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -184,6 +185,10 @@ SAYS: dict[str, tuple[Planted, Change]] = {
     ),
     "a place that no check was asked at": (
         lambda a, p: (a, changed(a, having(outcome=Result.LEFT_OUT), kind=Kind.CELL, **at(p))),
+        Change.UNASKED,
+    ),
+    "a place at which nothing was decided": (
+        lambda a, p: (a, changed(a, having(outcome=Result.UNDECIDED), kind=Kind.CELL, **at(p))),
         Change.UNASKED,
     ),
     "a deviation that is new": (
@@ -403,7 +408,8 @@ def of_all() -> Comparison:
     """With something of each kind."""
     found = compare(*SAYS["another rule"][0](base(), ONE))
     each = (
-        replace(found.differences[0], change=change, about="a|b", command="oracles check")
+        replace(d, change=change, about="a|b", command="oracles check", ulps=math.inf)
+        for d in found.differences
         for change in Change
     )
     return replace(found, differences=tuple(each))
@@ -423,9 +429,14 @@ def test_every_kind_of_change_has_a_row() -> None:
 
 
 def test_what_else_differs_is_said() -> None:
-    after = replace(of_torch(), header={**of_torch().header, "numpy": "1.26"})
-    found = compare(of_torch(), after)
-    assert f"numpy {of_torch().header['numpy']}, now 1.26" in terminal(found)
+    header = of_torch().header
+    chosen = {**header["chosen"], "seed": 7}
+    found = compare(
+        of_torch(), replace(of_torch(), header={**header, "numpy": "0", "chosen": chosen})
+    )
+    told = [f"numpy {header['numpy']}, now 0", f"seed {header['chosen']['seed']}, now 7"]
+    assert title(found)[1:] == told
+    assert all(words in terminal(found) for words in told)
     assert "Also different: numpy" in markdown(found)
 
 

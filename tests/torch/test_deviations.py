@@ -57,6 +57,7 @@ H = SGD.hyper(lr=0.5)
 ADAM = RULES["Adam"].hyper(lr=0.5)
 ADAGRAD = RULES["Adagrad"].hyper(lr=0.5)
 RADAM = RULES["RAdam"].hyper(lr=0.5, beta2=0.0, eps=0.5)
+UNTOUCHED = RULES["RAdam"].hyper(lr=0.5, weight_decay=0.5, eps=0.0)
 NESTEROV = SGD.hyper(lr=0.5, momentum=0.5, nesterov=True)
 STAGGERED = tuple(Parameter(np.ones(1), (g, np.ones(1))) for g in (None, np.ones(1)))
 MATRIX = [[1.0, 2.0], [3.0, 4.0]]
@@ -134,7 +135,19 @@ def test_a_region_ends(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "precision", "case"),
     [
+        ("zero_rate", "bfloat16", single([1.0], [[0.0]], ADAM)),
         ("waits_on_nothing", "float16", single([1.0], [[1.0]], RADAM)),
+        ("waits_on_nothing", "float32", single([1.0], [[128.0]], RADAM)),
+        ("eps_matters", "float32", single([1.0], [[1.0]] * 5, UNTOUCHED)),
+        (
+            "no_columns",
+            "float32",
+            single(
+                np.ones((2, 0)),
+                [np.ones((2, 0))],
+                RULES["Muon"].hyper(lr=0.5, adjust_lr_fn="match_rms_adamw"),
+            ),
+        ),
         ("low_rate_float16", "float16", single([0.0], [[1.0]], ADAM._replace(lr=2.0**-13))),
         (
             "amsgrad_nonfinite",
@@ -151,7 +164,7 @@ def test_a_region_ends(name: str) -> None:
                     Group((Parameter(np.ones(1), (np.ones(1),) * 3),), (ADAGRAD,) * 3),
                     Group(
                         (Parameter(np.ones(1), (None, None, np.ones(1))),),
-                        (ADAGRAD, ADAGRAD._replace(initial_accumulator_value=0.5), ADAGRAD),
+                        (*(ADAGRAD._replace(initial_accumulator_value=0.5),) * 2, ADAGRAD),
                         joins=1,
                     ),
                 )
@@ -166,6 +179,13 @@ def test_a_region_ends(name: str) -> None:
 )
 def test_a_region_ends_on_other_sides_too(name: str, precision: str, case: Case) -> None:
     assert not REGIONS[name](asked(case, precision))
+
+
+def test_a_dtype_may_hold_a_beta_and_not_what_is_left_of_it() -> None:
+    """1 − 2⁻⁹ has nine bits, of which bfloat16 holds eight."""
+    case = single([1.0], [[1.0]], ADAM._replace(beta1=2.0**-9))
+    assert REGIONS["half_betas"](asked(case, "bfloat16"))
+    assert not REGIONS["half_betas"](asked(case, "float16"))
 
 
 def test_a_variance_vanishes_where_gradient_and_decay_cancel() -> None:
@@ -205,6 +225,7 @@ def test_a_row_holds_for_its_versions_paths_and_dtypes_only() -> None:
         (fused, "float32", "cpu", False),
         (loop, "float16", "cpu", False),
         (fused, "float16", "cuda", False),
+        (fused, "float16", "cpu+cuda", True),
     ):
         subject = TorchSubject(SGD, torch.optim.SGD, path, dtype, device)
         assert row.covers("agreement", subject, long) == covers
