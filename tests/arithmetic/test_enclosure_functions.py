@@ -32,7 +32,16 @@ from oracles.harness.arithmetic.formats import (
 )
 from oracles.harness.arithmetic.ordering import Truth
 from oracles.numerics import scaled
-from tests.support.witness import BINARY, admits, fraction, power, rational, root
+from tests.support.witness import (
+    BINARY,
+    admits,
+    exponential,
+    fraction,
+    nearest,
+    power,
+    rational,
+    root,
+)
 
 F = Fraction
 inf, nan = math.inf, math.nan
@@ -137,6 +146,34 @@ class TestSquareRoot:
 
 BASES = [(0.9, 0.0), (0.9, 2.0**-12), (1.0, 2.0**-12), (3.0, 2.0**-9), (2.0**-20, 2.0**-40)]
 EXPONENTS = [(2.0, 0.0), (-0.8, 0.0), (0.5, 2.0**-10), (-3.0, 2.0**-12), (40.0, 0.0), (1.0, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("function", "x", "roundings", "dtype"),
+    [
+        (np.exp, 1.0, 4, "float32"),
+        (np.log, 3.0, 4, "float32"),
+        (np.sqrt, 3.0, 2, "float32"),
+        (lambda x: x**0.75, 3.0, 8, "float32"),
+        (numerics.rsqrt, 3.0, 4, "float32"),
+        (numerics.cospi, 1.0, 2 + 2 * math.pi, "float32"),  # the last ones of πx
+        (lambda x: numerics.mean(x, 0), [1.0] * 3, 4, "float32"),  # two sums, 1/3, a product
+        (lambda x: numerics.mean(x, 0), [1.0] * 3, 2, "bfloat16"),  # those of float32 are small
+    ],
+    ids=["exp", "log", "sqrt", "power", "rsqrt", "cospi", "mean", "mean of bfloat16"],
+)
+def test_a_radius_is_a_count_of_roundings(
+    function: Any, x: Any, roundings: float, dtype: str
+) -> None:
+    """But for products of them, and of those of midpoints, which are fewer than ten times u."""
+    result, u = function(ball(x, dtype=dtype)), FORMATS[dtype].u
+    share = float(result.rad[0] / (abs(result.mid[0]) * u))
+    assert roundings < share < roundings * (1 + 10 * u)
+
+
+def test_an_exponential_that_underflows() -> None:
+    x = np.exp(ball(-100.0))
+    assert admits(x.mid[0], x.rad[0], nearest(exponential("exp", F(-100)), BINARY["float32"]))
 
 
 class TestPower:

@@ -214,6 +214,15 @@ def test_products_that_underflow(dtype: str, w: float, is_literal: bool) -> None
     assert fraction(ball.rad[0]) <= to.tiny * (1 + 30 * to.u)
 
 
+@each_dtype
+def test_two_products_that_underflow(dtype: str) -> None:
+    """3/4 · 2 and 1/4 · 6 times the smallest number are 2 of them each, and 4 together, not 3."""
+    to = BINARY[dtype]
+    start, end = (one_ball(float(n * to.tiny), 0, dtype) for n in (2, 6))
+    ball = lerp(start, end, 0.25)
+    assert admits(ball.mid[0], ball.rad[0], 4 * to.tiny)
+
+
 class TestNonnegative:
     """Between numbers without sign there are only such, if the weight is a share of 1."""
 

@@ -96,12 +96,16 @@ class TestEntering:
         assert np.array_equal(result.mid, [c], equal_nan=True)
         assert result.rad == 0
 
-    @pytest.mark.parametrize(("dtype", "c"), [("float16", 65504.1), ("float32", 1e39)])
+    @pytest.mark.parametrize(
+        ("dtype", "c"), [("float16", 65504.1), ("float16", 65536.0), ("float32", 1e39)]
+    )
     def test_what_a_format_cannot_hold_is_unknown(self, dtype: str, c: float) -> None:
-        assert (array(1.0, dtype) * c).unknown
-        assert (array(1.0, dtype) * Enclosure(Wide(1), Wide(c), FLOAT64)).unknown
-        assert not (array(1.0, "float64") * c).unknown
-        rows = Enclosure.exact([1.0, 1.0], mixed(np.array([DTYPES.index(dtype), 0])))
+        """Though what is made of it would be in its range."""
+        small = 2.0**-20
+        assert (array(small, dtype) * c).unknown
+        assert (array(small, dtype) * Enclosure(Wide(1), Wide(c), FLOAT64)).unknown
+        assert not (array(small, "float64") * c).unknown
+        rows = Enclosure.exact([small, small], mixed(np.array([DTYPES.index(dtype), 0])))
         assert (rows * c).unknown.tolist() == [True, False]
 
     @each_dtype

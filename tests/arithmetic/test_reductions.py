@@ -192,6 +192,14 @@ class TestConversion:
         u = BINARY["bfloat16"].u
         assert fraction(converted.rad[0]) <= (x * u * (1 + 2**-12) if dtype != "bfloat16" else 0)
 
+    @pytest.mark.parametrize(("dtype", "tiny"), [("float16", 2.0**-24), ("bfloat16", 2.0**-133)])
+    def test_what_underflows_may_be_rounded_twice(self, dtype: str, tiny: float) -> None:
+        """A little more than 5/2 of the smallest number is 3 of them, or by way of float32 2."""
+        x = tiny * (2.5 + 2.0**-30)
+        ball = Enclosure.exact(np.array([x])).to(FORMATS[dtype])
+        assert ball.contains([3 * tiny]).all()
+        assert ball.contains([2 * tiny]).all()
+
     def test_overflow(self) -> None:
         x = Enclosure.exact(np.array([1e5, 65519.0, -1e6, inf, nan]), FORMATS["float32"])
         half = x.to(FORMATS["float16"])
