@@ -123,8 +123,8 @@ LISTS: list[tuple[Sequence[float], str]] = [
         "num_training_steps=30, num_cycles=1 from 0.1",
     ),
     (
-        [0.1 * 0.3 ** sum(m <= t for m in (3, 3, 8)) for t in range(20)],
-        "MultiStepLR's from_milestone with milestones=(3, 3, 8), gamma=0.3 from 0.1 or "
+        [0.1 * 0.3 ** sum(m <= t for m in (3, 3, 3, 8)) for t in range(20)],
+        "MultiStepLR's from_milestone with milestones=(3, 3, 3, 8), gamma=0.3 from 0.1 or "
         "ReduceLROnPlateau, by a metric",
     ),
     (  # of which milestones are a way to write it

@@ -16,7 +16,7 @@ import oracles
 from oracles.harness.arithmetic.formats import HALF, round_to
 from oracles.harness.evidence.witnesses import Recorded
 from oracles.harness.subjects.trace import Trace
-from oracles.harness.subjects.trace_files import PARTS, TraceError, read
+from oracles.harness.subjects.trace_files import PARTS, TraceError, rates, read
 from oracles.optimizers.registry import RULES
 from oracles.reports.identification import render
 from tests.support.marks import slow
@@ -273,6 +273,12 @@ def test_numbers_that_have_all_their_digits_were_not_rounded(
     assert len(read(path)) == readings
 
 
+@pytest.mark.parametrize(("form", "rounded"), [(".7g", True), (".8g", False)])
+def test_eight_digits_may_be_all_of_float32(tmp_path: Path, form: str, rounded: bool) -> None:
+    write_csv(path := tmp_path / "a.csv", run(0.1, dtype="float32"), form)
+    assert [bool(trace.parameter_radii) for trace in read(path, "float32")] == [rounded]
+
+
 @pytest.mark.slow
 def test_few_steps_and_digits_leave_nothing_open_that_leads_elsewhere(tmp_path: Path) -> None:
     """RAdam's first steps may be of any size, but are not what was printed."""
@@ -302,6 +308,12 @@ def test_digits_bound_what_was_rounded(tmp_path: Path) -> None:
         off = np.abs(trace.parameters[name] - values)
         assert np.all(off <= trace.parameter_radii[name])
         assert np.all(trace.parameter_radii[name] <= 0.005)
+
+
+def test_decimals_are_counted_behind_exponents(tmp_path: Path) -> None:
+    (path := tmp_path / "a.csv").write_text("w,g\n1.5e-05,2e-05\n1.3e-05,\n", encoding="utf-8")
+    (trace,) = (t for t in read(path, "float64") if t.parameter_radii)
+    assert trace.parameter_radii["w"].tolist() == [0.5e-6] * 2
 
 
 HAND = '{"w": 1, "g": -32, "lr": 0.1, "weight_decay": 1, "m": 2}'
@@ -397,6 +409,13 @@ def test_a_file_that_is_off(tmp_path: Path, what: str) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"gone.csv cannot be read"):
         read(tmp_path / "gone.csv")
+
+
+@pytest.mark.parametrize("count", ["step", "global_step", "iteration", "iter", "epoch"])
+def test_a_log_of_rates_goes_on_by_one(tmp_path: Path, count: str) -> None:
+    (path := tmp_path / "a.csv").write_text(f"{count},lr\n0,1\n2,0.5\n4,0.25\n", encoding="utf-8")
+    with pytest.raises(TraceError, match=f"counts '{count}' by 2"):
+        rates(path)
 
 
 def test_an_archive_may_have_rates_alone(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from oracles.harness.candidates import candidates
 from oracles.harness.cases.case import Case, Group, Parameter
 from oracles.harness.oracle import Margin, Oracle
 from oracles.harness.subjects.equations import Equation, EquationError, read
+from oracles.harness.subjects.equations.functions import FUNCTIONS
 from oracles.harness.subjects.equations.indices import indexed
 from oracles.harness.subjects.equations.roles import HYPER
 from oracles.harness.subjects.equations.spelling import spelled
@@ -108,6 +109,7 @@ ROLES = {
     "if t == 0:\n v = g\nelse:\n v = mu*v + g\nw -= lr*v": {"t": "t-1"},
     "d = g + λ*w\nif t == 0:\n v = d\nelse:\n v = mu*v + d\nw -= lr*v": {"t": "t-1"},
     "lr_t = 0.1*0.95**epoch; w -= lr_t*g": {"epoch": "t-1"},
+    "lr_t = 0.1*0.95**num_updates; w -= lr_t*g": {"num_updates": "t-1"},
     "m_{t+1} = β1 m_t + g_t; w_{t+1} = w_t - η m_{t+1}/(1-β1^{t+1})": {"t": "t-1", "eta": "lr"},
 }
 
@@ -207,6 +209,7 @@ REFUSED = {
     "d = g/2; e = d; d += w; w -= lr*e": ("may be one array", 1, 33),
     "v = 0; v = μ v + g; w -= lr*v": ("write v_0 = …", 1, 1),
     "Π = μ Π; w -= lr*g/(1 - Π)": ("multiplied it stays there: write Pi_0 = 1", 1, 1),
+    "P *= μ; w -= lr*g/(1 - P)": ("multiplied it stays there: write P_0 = 1", 1, 1),
     "if g > 0:\n    w -= g": ("cannot be computed", 1, 1),
     "m̂ = g; w = w - lr*m̂ $ @": ("'@' means nothing", 1, 25),
     "": ("none is found", 0, 0),
@@ -322,6 +325,23 @@ def test_two_texts_compute_the_same(text: str) -> None:
     asked = case(read("v = mu*v + g; w -= lr*v"), Pasted("SGD", "coupled_unscaled", ""))
     one, other = (read(x).run(RULES["SGD"], asked) for x in (text, SAME[text]))
     assert (one == other).all()
+
+
+def test_functions_of_c_have_their_names_of_float_too() -> None:
+    for name in (
+        "sqrt",
+        "rsqrt",
+        "fabs",
+        "cos",
+        "exp",
+        "floor",
+        "ceil",
+        "trunc",
+        "pow",
+        "fmax",
+        "fmin",
+    ):
+        assert FUNCTIONS[f"{name}f"] is FUNCTIONS[name]
 
 
 def test_float32_is_float32() -> None:

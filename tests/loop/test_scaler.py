@@ -73,6 +73,8 @@ def test_bounds_worked_by_hand() -> None:
     top = Settings(F(2**127), F(2), F(1, 2), 1)
     assert followed("torch", [[[GOOD]]] * 2, top)[0] == [(2**127, 0)] * 2
     assert followed("unbounded", [[[GOOD]]], top)[0] == [(INFINITE, 0)]
+    close = top._replace(growth_factor=F(2) - F(1, 2**24))  # to what float32 rounds to infinity
+    assert followed("torch", [[[GOOD]]], close)[0] == [(2**127, 0)]
 
 
 BOTH = [[[GOOD, BAD], [GOOD]]]
