@@ -285,15 +285,15 @@ def translate(values: Mapping[str, Any] | None, source: Speaker, target: Speaker
         return Translation(speaks, listens, refusal=_strangers(asked))
     if asked.unseen:
         return Translation(speaks, listens, refusal=Refused(asked.unseen))
-    answers = []
+    answer = None
     for wanted in listens.manners:
         found = way(speaks.base.name, asked.manner, wanted, asked.schedule, asked.known)
         if found is not None:
-            answers.append(_answer(asked, found, switched="switched" in wanted))
-            if answers[-1]:
-                return answers[-1]
-    if answers:
-        return answers[0]
+            answer = _answer(asked, found, switched="switched" in wanted)
+            if answer:
+                return answer
+    if answer is not None:  # of what it can be made to do
+        return answer
     if (why := _untypable(listens, asked.schedule)) is not None:
         return Translation(speaks, listens, refusal=Refused(why))
     told = refusal(speaks.base.name, asked.manner, listens.manner, asked.schedule)

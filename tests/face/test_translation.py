@@ -552,6 +552,8 @@ class TestNumbers:
             got = numbers("torch.Adagrad", target, **{**given, "lr": lr})
             assert got["learning_rate"] == rates
         assert "lr_decay" not in got
+        told = translate({**given, "maximize": True}, "torch.Adagrad", target)
+        assert "takes no maximize" in str(told)  # which no rate makes up for
 
     def test_a_formula_is_said_once(self) -> None:
         """MLX's rate is not corrected, which its decay, that hangs on it, must not notice."""
