@@ -41,7 +41,7 @@ CLIPPING = ("clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_")
 
 optimizers: Any = importlib.import_module("torch.optim.optimizer")
 HOOKS = hasattr(optimizers, "register_optimizer_step_pre_hook")
-"""Whether optimizers tell of their steps."""
+"""Whether this torch lets optimizers tell of their steps."""
 
 
 class Enough(BaseException):
@@ -103,18 +103,20 @@ class Listener:
             before, after = map(uncompiled, (self._before, self._after))
             self.patches.later(optimizers.register_optimizer_step_pre_hook(before).remove)
             self.patches.later(optimizers.register_optimizer_step_post_hook(after).remove)
-        else:
-            for optimizer in self.recorder.optimizers:
-                self._by_method(optimizer)
+        for optimizer in self.recorder.optimizers:
+            self._hear(optimizer)
 
     def _built(self, original: Any, optimizer: Any, *args: Any, **kwargs: Any) -> None:
         original(optimizer, *args, **kwargs)
         self.recorder.optimizer(optimizer)
-        if not HOOKS:
+        self._hear(optimizer)
+
+    def _hear(self, optimizer: Any) -> None:
+        if not _tells(optimizer):
             self._by_method(optimizer)
 
     def _by_method(self, optimizer: Any) -> None:
-        """Listen to one optimizer where there are no hooks: its step is a method of its own."""
+        """Listen to one optimizer that calls no hooks: its step is a method of its own."""
         own, original = vars(optimizer).get("step"), optimizer.step
 
         @functools.wraps(original)
@@ -447,6 +449,20 @@ class Listener:
     def _model(self, original: Any, module: Any, *args: Any, **kwargs: Any) -> Any:
         self.recorder.model(module)
         return original(module, *args, **kwargs)
+
+
+def _tells(optimizer: Any) -> bool:
+    """Whether its step calls hooks.
+
+    In torch 2.0 and 2.1 none does once something was compiled: dynamo takes off what calls them.
+    """
+    step = getattr(type(optimizer), "step", None)
+    while step is not None:
+        names = getattr(getattr(step, "__code__", None), "co_names", ())
+        if "_global_optimizer_pre_hooks" in names:
+            return True
+        step = getattr(step, "__wrapped__", None)
+    return False
 
 
 def _each(some: Any) -> Iterable[Any]:
