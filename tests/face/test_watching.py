@@ -100,7 +100,7 @@ def test_a_right_loop_is_not_accused_by_check_loop(loop: str) -> None:
 
 @pytest.mark.one_in(2)
 @pytest.mark.parametrize("loop", FAULTY)
-def test_a_planted_fault_is_told_by_its_name_in_its_words_and_nothing_else(loop: str) -> None:
+def test_a_planted_fault_is_told_in_its_own_words_alone(loop: str) -> None:
     planted, watching = FAULTY[loop], Watching()
     if planted.whole:
         report = checked(planted.loop)
