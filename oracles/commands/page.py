@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,8 @@ def _run(options: argparse.Namespace) -> int:
                 f"{options.releases.name}; `oracles matrix --folder {options.folder}` makes them"
             )
         writable(options.output / "index.html")
+        compared = f"{len(reports)} reports, each compared with each"
+        print(f"{compared}: some seconds a release", file=sys.stderr)
         put(options.output, reports)
         print(options.output / "index.html")
     except (OSError, ValueError) as error:
