@@ -39,7 +39,7 @@ from oracles.schedules.registry import SCHEDULES
 from oracles.schedules.schedule import Schedule, Timing
 from oracles.scheduling import identify_schedule
 from tests.support import clock, marks, schedules
-from tests.support.marks import skip_before
+from tests.support.marks import BY_NAME, skip_before
 
 PACKAGE = Path(oracles.__file__).parent
 CHECKED = Draft202012Validator(json.loads((PACKAGE / "reports/schedule.schema.json").read_bytes()))
@@ -1172,7 +1172,7 @@ def test_whoever_never_returns_is_one_sentence() -> None:
     ids=lambda value: value[:30] if isinstance(value, str) else None,
 )
 def test_a_question_that_is_not_survived_is_broken(cls: Any, why: str) -> None:
-    skip_before("2.0", "torch's classes call themselves by a name that is another's meanwhile")
+    skip_before("2.0", BY_NAME)
     with clock.stopped():
         report = oracles.check_schedule(cls, time_limit=6)
     lost = [line.name for line in report.lines if line.why == why]

@@ -31,6 +31,7 @@ def skip_before(release: str, why: str) -> None:
 
 
 NADAM = "NAdam leaves its rule, as its row in the ledger says"
+BY_NAME = "schedules call themselves by their name, at which another stands meanwhile"
 
 
 def slow(
