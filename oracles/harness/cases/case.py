@@ -172,6 +172,17 @@ class Case:
         """
         return self._with(numbers, Parameter.dense)
 
+    def rescheduled(self, change: Callable[[Hyper], Hyper]) -> Case:
+        """The same case with what is made of the hyperparameters of each step.
+
+        >>> from oracles import RULES
+        >>> case = single([1.0], [[0.5]], RULES["SGD"].hyper(lr=0.1))
+        >>> case.rescheduled(lambda h: h._replace(lr=0.2)).groups[0].schedule[0].lr
+        0.2
+        """
+        groups = (replace(g, schedule=tuple(map(change, g.schedule))) for g in self.groups)
+        return replace(self, groups=tuple(groups))
+
     def _with(self, numbers: Collection[int], change: Callable[[Parameter], Parameter]) -> Case:
         left = iter([change(p) if n in numbers else p for n, p in enumerate(self.parameters)])
         groups = (

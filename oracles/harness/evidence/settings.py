@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -141,8 +141,7 @@ def steady(case: Case) -> Case:
     """The same case with the learning rate of its first step throughout."""
     (group,) = case.groups
     lr = group.schedule[0].lr
-    schedule = tuple(h._replace(lr=lr) for h in group.schedule)
-    return replace(case, groups=(replace(group, schedule=schedule),))
+    return case.rescheduled(lambda h: h._replace(lr=lr))
 
 
 def allowed(rule: Rule, h: Hyper, names: Iterable[str]) -> Hyper:

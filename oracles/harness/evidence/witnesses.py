@@ -338,13 +338,12 @@ any format has room for."""
 
 def _multiplied(case: Case, names: frozenset[str], factor: float) -> Case:
     """The same case with numbers that float32 holds for those that code takes, multiplied."""
-    (group,) = case.groups
 
     def numbers(h: Hyper) -> Hyper:
         taken = {n: v for n, v in h._asdict().items() if n in names and isinstance(v, float)}
         return h._replace(**{n: float(np.float32(v)) * factor for n, v in taken.items()})
 
-    return replace(case, groups=(replace(group, schedule=tuple(map(numbers, group.schedule))),))
+    return case.rescheduled(numbers)
 
 
 def _changed(rule: Rule, case: Case, name: str) -> Case | None:
@@ -361,11 +360,9 @@ def _changed(rule: Rule, case: Case, name: str) -> Case | None:
 
 def _altered(rule: Rule, case: Case, other: Callable[[Hyper], Hyper]) -> Case | None:
     """The same case with what is made of hyperparameters; None if it is not allowed there."""
-    (group,) = case.groups
-    schedule = tuple(map(other, group.schedule))
-    if any(rule.constraint(h) for h in schedule):
-        return None
-    return replace(case, groups=(replace(group, schedule=schedule),))
+    altered = case.rescheduled(other)
+    refused = any(rule.constraint(h) for group in altered.groups for h in group.schedule)
+    return None if refused else altered
 
 
 def _matters(rule: Rule, *cases: Case) -> bool:

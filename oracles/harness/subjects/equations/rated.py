@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from oracles.harness.subjects.equations.program import Memory, Program
-from oracles.harness.subjects.equations.roles import may_be_rate
-from oracles.harness.subjects.equations.tree import reads, writes
+from oracles.harness.subjects.equations.roles import COUNTS, counts, may_be_rate
+from oracles.harness.subjects.equations.tree import numbers, reads, writes
 
-COUNTS, GIVEN = frozenset({"t", "t-1"}), frozenset({"lr", "lr_decay"})
-"""Roles of the step's number, and of what else a rate may be made of."""
+GIVEN = frozenset({"lr", "lr_decay"})
+"""Roles of what a rate may be made of, beside the step's number."""
 
 INLINE = "lr@own"
 """What a rate is called that has no name in the text."""
@@ -55,7 +55,7 @@ def apart(program: Program) -> Rated | None:
         if len(written) == 1 and reads([statement]) <= of:
             made.append(statement)
             of |= written - program.before
-            if _is_rate(*written) and reads(made) & _counts(program):
+            if _is_rate(*written) and reads(made) & counts(program.roles):
                 (name,) = written
                 rest = [one for one in program.body if one is not statement]
                 return _rated(program, made, name, _without(rest, made))
@@ -70,10 +70,10 @@ def _without(body: Sequence[ast.stmt], parts: Sequence[ast.stmt]) -> list[ast.st
 
 def _inline(program: Program, of: set[str], parts: Sequence[ast.stmt]) -> Rated | None:
     """The same where a formula has the rate in it, as in ``w -= lr/√t*g``."""
-    counts, given = _counts(program), "lr" in program.roles.values()
+    counted, given = counts(program.roles), "lr" in program.roles.values()
     for part in parts:
-        counts |= writes([part]) if reads([part]) & counts else set()
-    found = _Largest(lambda n: n <= of and bool(n & counts and (n - counts or not given)))
+        counted |= writes([part]) if reads([part]) & counted else set()
+    found = _Largest(lambda n: n <= of and bool(n & counted and (n - counted or not given)))
     body = [one if one in parts else found.visit(deepcopy(one)) for one in program.body]
     if len({ast.unparse(node) for node in found.nodes}) != 1:
         return None
@@ -112,21 +112,15 @@ def _rated(
         own.step(memory, np.zeros(1), step + 1, dict.fromkeys(program.roles.values(), base))
         return float(np.ravel(memory.get(name))[0])
 
-    parts = [node for statement in made for node in ast.walk(statement)]
-    numbers = (part.value for part in parts if isinstance(part, ast.Constant))
-    count = min(reads(made) & _counts(program))
+    count = min(reads(made) & counts(program.roles))
     rate = at if used else lambda step: at(step, 0.0)
     return Rated(
         replace(program, roles=roles, body=rest),
         "; ".join(map(program.source.written, made)),
         rate if {program.roles[own] for own in used} <= {"lr"} else None,
-        frozenset(float(number) for number in numbers if isinstance(number, int | float)),
+        frozenset(number for statement in made for number in numbers(statement)),
         (count, int(program.roles[count] == "t")),
     )
-
-
-def _counts(program: Program) -> set[str]:
-    return {name for name, role in program.roles.items() if role in COUNTS}
 
 
 def _is_rate(name: str) -> bool:

@@ -12,7 +12,7 @@ from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case, Parameter
 from oracles.harness.subjects.equations.program import Memory, Program, check
 from oracles.harness.subjects.equations.rated import Rated, apart
-from oracles.harness.subjects.equations.roles import FIELDS, USUAL, Roles, is_hyper
+from oracles.harness.subjects.equations.roles import FIELDS, USUAL, Roles, counts, is_hyper
 from oracles.harness.subjects.equations.spelling import Spelled, spelled
 from oracles.harness.subjects.equations.tree import (
     BEFORE,
@@ -54,9 +54,8 @@ class Equation:
     @property
     def turns(self) -> int:
         """The largest number beside that of the step: after so many it may go on otherwise."""
-        program = self.program
-        counts = {name for name, role in program.roles.items() if role in ("t", "t-1")}
-        read = (line for line in lines(program.body) if ids(line.reads) & counts)
+        counted = counts(self.program.roles)
+        read = (line for line in lines(self.program.body) if ids(line.reads) & counted)
         return int(max((n for line in read for n in numbers(line.node)), default=0))
 
     @property
@@ -200,12 +199,12 @@ def _check_products(
 
 def _check_powers(source: Spelled, roles: Roles, body: list[ast.stmt]) -> None:
     """``g^t`` is meant to be g of that step, as ``β^t`` is not."""
-    counts = {name for name, role in roles.of.items() if role in ("t", "t-1")}
+    counted = counts(roles.of)
     for node in (node for statement in body for node in ast.walk(statement)):
         match node:
             case ast.BinOp(ast.Name() as base, ast.Pow(), exponent):
                 (name,) = ids([base])
-                if reads([exponent]) & counts and name in {roles.parameter, *roles.computed}:
+                if reads([exponent]) & counted and name in {roles.parameter, *roles.computed}:
                     reason = f"a power, or a step's number? Write {name}_t for the latter"
                     raise source.error(reason, node.lineno, node.col_offset)
 

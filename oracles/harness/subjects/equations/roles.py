@@ -52,6 +52,9 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 }
 """What rules call a role, whichever they have first; all others have one name."""
 
+COUNTS = frozenset({"t", "t-1"})
+"""Roles of the step's number."""
+
 OF_MATRICES = ("d", "beta2_decay")
 """Hyperparameters of Adafactor, which is no matter of one element."""
 
@@ -81,6 +84,11 @@ def is_hyper(name: str) -> bool:
 def may_be_rate(name: str) -> bool:
     """Whether a name may be that of the learning rate."""
     return "lr" in (MEANING.get(name), *LETTERS.get(name, ()))
+
+
+def counts(roles: Mapping[str, str]) -> set[str]:
+    """What a text calls the number of the step."""
+    return {name for name, role in roles.items() if role in COUNTS}
 
 
 class Roles:
