@@ -3,54 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from oracles.harness.arithmetic.formats import DTYPES, FloatArray, round_to
-from oracles.harness.subjects.subject import Declined
-
-
-@dataclass(frozen=True)
-class Arrays:
-    """A kind of arrays.
-
-    Attributes:
-        name: of the library.
-        dtypes: that it has.
-        make: such an array, of float64 numbers that the dtype holds.
-        read: its numbers in float64.
-        around: what calls are made in.
-    """
-
-    name: str
-    dtypes: Sequence[str]
-    make: Callable[[FloatArray, str], Any]
-    read: Callable[[Any], FloatArray]
-    around: Callable[[], AbstractContextManager[Any]] = nullcontext
-
-    def array(self, values: FloatArray, dtype: str) -> Any:
-        """An array of that dtype.
-
-        Raises:
-            SubjectError: there are none.
-        """
-        if dtype not in self.dtypes:
-            raise Declined(f"{self.name} has no {dtype}")
-        return self.make(round_to(dtype, values), dtype)
-
-
-NUMPY = Arrays(
-    "numpy",
-    ("float64", "float32", "float16"),
-    lambda values, dtype: values.astype(dtype),
-    lambda array: np.asarray(array).astype(np.float64),
-)
+from oracles.harness.arithmetic.formats import DTYPES
+from oracles.harness.subjects.blackbox import NUMPY, Arrays
 
 
 def _torch() -> Arrays:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -11,11 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from oracles.drawing import Hyper
-from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case
 from oracles.harness.subjects.aliases import matched
-from oracles.harness.subjects.arrays import NUMPY, Arrays
-from oracles.harness.subjects.subject import SubjectError, answering
+from oracles.harness.subjects.subject import Declined, SubjectError, answering
 from oracles.naming import name_of
 from oracles.rule import Rule
 
@@ -144,6 +144,42 @@ def fixing(box: Any, name: str, value: Any) -> BlackBox:
         return fixed
     return fixing(box.box, name, value)
 
+
+@dataclass(frozen=True)
+class Arrays:
+    """A kind of arrays.
+
+    Attributes:
+        name: of the library.
+        dtypes: that it has.
+        make: such an array, of float64 numbers that the dtype holds.
+        read: its numbers in float64.
+        around: what calls are made in.
+    """
+
+    name: str
+    dtypes: Sequence[str]
+    make: Callable[[FloatArray, str], Any]
+    read: Callable[[Any], FloatArray]
+    around: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    def array(self, values: FloatArray, dtype: str) -> Any:
+        """An array of that dtype.
+
+        Raises:
+            SubjectError: there are none.
+        """
+        if dtype not in self.dtypes:
+            raise Declined(f"{self.name} has no {dtype}")
+        return self.make(round_to(dtype, values), dtype)
+
+
+NUMPY = Arrays(
+    "numpy",
+    ("float64", "float32", "float16"),
+    lambda values, dtype: values.astype(dtype),
+    lambda array: np.asarray(array).astype(np.float64),
+)
 
 Step = Callable[..., Any]
 
