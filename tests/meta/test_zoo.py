@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import Phase, assume, given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
@@ -107,7 +107,9 @@ def test_planting_itself_breaks_nothing(rule: Rule, data: st.DataObject) -> None
         for plain in subjects(rule)["default"]
         if plain.dtype in case.precisions and not (case.has("sparse") and not plain.takes_sparse)
     ]
-    assume(asked)  # not where this torch has no path for its precisions
+    if not asked:
+        skip_before("2.2", "not all optimizers stepped in float16 on a CPU")
+    assert asked
     for plain in asked:
         planted = replace(plain, optimizer=untouched(rule))
         try:
