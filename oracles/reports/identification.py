@@ -85,8 +85,10 @@ def _remarks(found: Identification) -> Iterator[str]:
         yield WRITTEN
         yield from [PASTED] if found.name != "the equation" else []
     for exception in found.exceptions:
-        if "decay_ignored" in exception.candidate.names:
+        if exception.undecayed:
             yield f"No weight decay {exception.where}."
+        if exception.still:
+            yield f"No step at all {exception.where}."
     if found.assumed:
         values = ", ".join(f"{name} = {value}" for name, value in found.assumed.items())
         asked = "Written in it as torch's defaults are"

@@ -78,6 +78,64 @@ def plain(params: Any, lr: float, weight_decay: float = 0.0) -> Any:
     return torch.optim.SGD(params, lr=lr, weight_decay=weight_decay)
 
 
+def written(model: torch.nn.Module) -> Any:
+    """As most people write it: with its numbers in it."""
+    vectors = {name for name, p in model.named_parameters() if p.dim() < 2}
+    decayed, exempt = split(model.named_parameters(), vectors.__contains__, weight_decay=0.0)
+    return torch.optim.AdamW([decayed | {"weight_decay": 0.1}, exempt], lr=6e-4, betas=(0.9, 0.95))
+
+
+def slower_encoder(model: torch.nn.Module, lr: float) -> Any:
+    groups = split(model.named_parameters(), lambda name: name.startswith("encoder"), lr=0.1 * lr)
+    return torch.optim.AdamW(groups, lr=lr)
+
+
+def three_groups(model: torch.nn.Module) -> Any:
+    named = dict(model.named_parameters())
+    encoder = [p for name, p in named.items() if name.startswith("encoder")]
+    norms = [p for name, p in named.items() if "norm" in name]
+    others = [p for name, p in named.items() if not name.startswith("enc") and "norm" not in name]
+    groups: list[dict[str, Any]] = [
+        {"params": encoder, "lr": 1e-3},
+        {"params": norms, "weight_decay": 0},
+        {"params": others},
+    ]
+    return torch.optim.SGD(groups, lr=0.01, momentum=0.9, weight_decay=1e-4)
+
+
+def by_layer(model: torch.nn.Module, lr: float) -> Any:
+    """Each parameter has a rate of its own, and some are not decayed."""
+    groups = [
+        {"params": [p], "lr": lr * 0.5**n, "weight_decay": 0.0 if "bias" in name else 0.2}
+        for n, (name, p) in enumerate(model.named_parameters())
+    ]
+    return torch.optim.AdamW(groups)
+
+
+def by_type(model: torch.nn.Module, lr: float, momentum: float, weight_decay: float) -> Any:
+    """Who is neither a norm, nor a bias, nor a weight of a module, is in no group."""
+    norms, weights, biases = [], [], []
+    for module in model.modules():
+        if isinstance(getattr(module, "bias", None), torch.nn.Parameter):
+            biases.append(module.bias)
+        if isinstance(module, torch.nn.BatchNorm2d):
+            norms.append(module.weight)
+        elif isinstance(getattr(module, "weight", None), torch.nn.Parameter):
+            weights.append(module.weight)
+    optimizer = torch.optim.SGD(norms, lr=lr, momentum=momentum, nesterov=True)
+    optimizer.add_param_group({"params": weights, "weight_decay": weight_decay})
+    optimizer.add_param_group({"params": biases})
+    return optimizer
+
+
+def vectors_faster(params: Any, lr: float) -> Any:
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in params if p.dim() > 1]},
+        {"params": [p for p in params if p.dim() < 2], "lr": 10 * lr},
+    ]
+    return torch.optim.SGD(groups, lr=lr, momentum=0.85)
+
+
 FOUND: dict[Any, tuple[str, str]] = {
     by_name: (NAMED, "SGD's coupled_unscaled, but decay_ignored for parameters named bias"),
     without_a_hint: (
@@ -100,6 +158,43 @@ FOUND: dict[Any, tuple[str, str]] = {
     twice_as_fast: (MODEL, "SGD's coupled_unscaled, but lr × 2 for parameters named bias"),
     ByName: (NAMED, "SGD's coupled_unscaled, but decay_ignored for parameters named norm"),
     plain: (TENSORS, "SGD's coupled_unscaled"),
+    written: (
+        MODEL,
+        "AdamW's decoupled_lr, lr = 0.0006, beta2 = 0.95 and weight_decay = 0.1 whatever is given, "
+        "but weight_decay = 0.0 whatever is given for parameters of at most one dimension",
+    ),
+    slower_encoder: (
+        MODEL,
+        "AdamW's decoupled_lr, but lr × 0.1 for parameters named encoder",
+    ),
+    three_groups: (
+        MODEL,
+        "SGD's coupled_unscaled, lr = 0.001, momentum = 0.9 and weight_decay = 0.0001 whatever is "
+        "given, but lr = 0.01 whatever is given for parameters named embedding or attention, but "
+        "lr = 0.01 and weight_decay = 0 whatever is given for parameters named norm",
+    ),
+    by_layer: (
+        MODEL,
+        "AdamW's decoupled_lr, weight_decay = 0.0 whatever is given, "
+        "but lr × 0.5, weight_decay = 0.2 whatever is given for encoder.weight, "
+        "but lr × 0.015625, weight_decay = 0.2 whatever is given for parameters named embedding, "
+        "but lr × 0.03125 for parameters named relative, "
+        "but lr × 0.0078125, weight_decay = 0.2 whatever is given for parameters named image, "
+        "but lr × 0.25, weight_decay = 0.2 whatever is given for norm.weight, "
+        "but lr × 0.125 for norm.bias, "
+        "but lr × 0.0625, weight_decay = 0.2 whatever is given for parameters named scale",
+    ),
+    by_type: (
+        MODEL,
+        "SGD's coupled_unscaled, nesterov = True whatever is given, but decay_ignored for "
+        "encoder.bias and norm.weight and norm.bias and image_norm.weight, but lr × 0 for "
+        "parameters named attention",
+    ),
+    vectors_faster: (
+        TENSORS,
+        "SGD's coupled_unscaled, momentum = 0.85 whatever is given, but lr × 10.0 for parameters "
+        "of at most one dimension",
+    ),
 }
 
 
@@ -116,6 +211,41 @@ def test_it_is_said_in_words() -> None:
     assert "No weight decay for parameters named bias." in render(found)
     assert found.to_json()["exceptions"][0]["where"] == "for parameters named bias"
     assert not found.torchs
+
+
+@pytest.mark.parametrize(
+    ("make", "rule", "remark"),
+    [
+        (written, "AdamW", "No weight decay for parameters of at most one dimension."),
+        (by_type, "SGD", "No step at all for parameters named attention."),
+    ],
+)
+def test_what_no_group_has_is_said_in_words(make: Any, rule: str, remark: str) -> None:
+    assert remark in render(identify(make, [rule]))
+
+
+def both(model: torch.nn.Module) -> Any:
+    """Two optimizers for two kinds of parameters, and no rule for all."""
+
+    class Both(torch.optim.Optimizer):
+        def __init__(self) -> None:
+            vectors = [p for p in model.parameters() if p.dim() < 2]
+            self.both = [
+                torch.optim.SGD(vectors, lr=0.1),
+                torch.optim.Adam([p for p in model.parameters() if p.dim() > 1], lr=0.01),
+            ]
+            super().__init__(model.parameters(), {})
+
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]
+            for each in self.both:
+                each.step()
+
+    return Both()
+
+
+def test_what_is_another_rule_s_is_no_exception() -> None:
+    found = identify(both, ["SGD", "Adam"])
+    assert not found.fits and not found.exceptions
 
 
 @pytest.mark.slow

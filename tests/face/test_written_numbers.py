@@ -53,6 +53,12 @@ TEXTS: dict[str, tuple[str, tuple[str, ...], str]] = {
         ("RMSprop",),
         "RMSprop's eps_inside, lr = 0.003, alpha = 0.95 and eps = 1e-06",
     ),
+    "torch's own number is near one that is right": (
+        "m = 0.9*m + 0.1*g; v = 0.98*v + 0.02*g**2; "
+        "w -= lr*sqrt(1-0.98**t)/(1-0.9**t)*m/(sqrt(v)+1e-9)",
+        ("Adam",),
+        "Adam's eps_hat, beta2 = 0.98 and eps = 1e-09",
+    ),
     "beside two": (
         "m = 0.8*m + 0.2*g; v = 0.97*v + 0.03*g**2; w -= 0.01*m/sqrt(v + 1e-3)",
         ("Adam",),

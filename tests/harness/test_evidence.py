@@ -433,3 +433,16 @@ class TestManyAtOnce:
         found = least_squares(sloping, np.zeros((3, 1, 1)), bounds)
         assert found[:, 0] == pytest.approx([3, 3, 2], abs=1e-6)
         assert asked.count(1) == 2 < asked.count(0)
+
+    def test_a_start_from_which_nothing_comes_stops_no_other(self) -> None:
+        """One valley is near its bottom at once, and the other one is deeper, and far."""
+
+        def sloping(which: Any, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+            shallow = values < 0
+            off = np.where(shallow, values + 1, values - 21), np.where(shallow, 0.1, 0.0)
+            slopes = np.ones_like(values), np.zeros_like(values)
+            return np.concatenate(off, axis=-1), np.stack(slopes, axis=-1)
+
+        bounds = Bounds(*(np.array([x]) for x in (-9.0, 99.0, 2.0)))
+        found = least_squares(sloping, np.array([[[-1.0], [1.0]]]), bounds)
+        assert found == pytest.approx(21)

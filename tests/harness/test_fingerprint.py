@@ -51,12 +51,15 @@ def numbers(name: str, dtype: str) -> Iterator[tuple[str, Any, Any, Any]]:
                 yield state, answer.states[state], expected.states[state], values[state]
 
 
+HALF_NADAM = "NAdam did not step in float16 on a CPU"
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
 @pytest.mark.parametrize("name", ["SGD", "NAdam"])
 def test_tokens_are_the_bits_of_the_answer(name: str, dtype: str) -> None:
     """NumPy says how far neighbouring numbers are apart, and NAdam keeps one state in float32."""
     if name == "NAdam":
-        skip_before("2.0", NADAM)
+        skip_before(*(("2.2", HALF_NADAM) if dtype == "float16" else ("2.0", NADAM)))
     seen = set()
     for buffer, got, expected, tokens in numbers(name, dtype):
         kept = "float32" if buffer in RULES[name].binding.float32_products else dtype

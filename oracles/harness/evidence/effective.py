@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, combinations
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -101,16 +101,17 @@ EXTENDED = 6
 """
 
 
-def with_any_values(sieve: Sieve) -> Sifted:
+def with_any_values(sieve: Sieve, deepest: int = DEEP) -> Sifted:
     """What holds everything with some values of whatever the code does not take.
 
     torch's own come first, with switches that the code does not have, and with factors of the
-    arguments that it has; then all with one convention; then those that extend the closest of them.
+    arguments that it has; then all with one convention; then those that extend the closest of them,
+    if it is to go as deep as that.
     """
     out, failed = Sifted(), Sifted()
     rules = [rule for rule in sieve.rules if not sieve.aside(rule)]
     pool = [p for rule in rules for p in _own(sieve, rule)]
-    for count in range(DEEP + 1):
+    for count in range(deepest + 1):
         closest = _closest(pool)
         firsts = [
             first for problem in closest for first in _first(sieve, problem, *closest[problem])
@@ -175,6 +176,18 @@ def _further(sieve: Sieve, closest: Solutions) -> list[Problem]:
     off = {problem: off for problem, (_, off) in closest.items() if off < NOT_FAR}
     best = sorted(off, key=lambda problem: off[problem])[:EXTENDED]
     return [p for c in _extended(one.candidate for one in best) for p in _problems(sieve, c)]
+
+
+def with_other_numbers(sieve: Sieve, candidate: Candidate, count: int) -> Iterator[Candidate]:
+    """What holds with so many other numbers than a candidate has, and factors of what is given."""
+    rule, known = candidate.rule, sieve.known(candidate.rule)[:1]
+    for names in combinations(numeric(rule), count):
+        how = {n: "times" if n in sieve.takes(rule) else "is" for n in names}
+        kept = [a for a in candidate.arguments if not {*a.names} & {*names}]
+        problem = Problem(candidate.hearing(*kept), names, how, known)
+        values = problem.solved(problem.starts())
+        for first in _first(sieve, problem, values, problem.off(values)):
+            yield from sieve.sift(rule, _whole(sieve, first)).fits
 
 
 def otherwise_written(sieve: Sieve, some: Iterable[Candidate]) -> list[Candidate]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.effective import with_one_argument
-from oracles.harness.evidence.sifting import Cut, Exceptional, Sieve, Sifted, of
+from oracles.harness.evidence.sifting import STILL, Cut, Exceptional, Sieve, Sifted, of
 from oracles.harness.subjects.parameter_names import spoken_of
 from oracles.rule import Rule
 
@@ -27,12 +28,18 @@ def divided(sieve: Sieve) -> Sifted:
 def _complexity(found: Sifted) -> int:
     """How much is said of it."""
     parts = [found.fits[0], *(e.candidate for e in found.exceptions)]
-    return len(parts) + sum(len(c.conventions) for c in parts)
+    return len(parts) + sum(len(c.conventions) + len(c.arguments) for c in parts)
 
 
 FEW = 2
 """Kinds of parameters by their dimensions; where there are more, they are known by names, and those
 in a group may have numbers of their own."""
+
+
+def rests(part: Sieve, rule: Rule) -> bool:
+    """Whether nothing of what is looked at is ever stepped."""
+    known = part.known(rule)
+    return bool(known) and all(told.at_rest for told in known)
 
 
 def _by_kind(sieve: Sieve, rule: Rule) -> Iterator[Sifted]:
@@ -41,7 +48,7 @@ def _by_kind(sieve: Sieve, rule: Rule) -> Iterator[Sifted]:
     fits: dict[str, dict[str, Candidate]] = {}
     for kind, numbers in kinds.items() if len(kinds) > 1 else ():
         part = replace(sieve, cut=of(numbers), rules={rule: sieve.rules[rule]})
-        simplest = part.simplest().fits
+        simplest = (Candidate(rule).hearing(STILL),) if rests(part, rule) else part.simplest().fits
         if not simplest and len(kinds) > FEW:
             simplest = with_one_argument(part).fits
         fits[kind] = {str(c): c for c in simplest}
@@ -52,11 +59,11 @@ def _by_kind(sieve: Sieve, rule: Rule) -> Iterator[Sifted]:
         yield _joined(min(known, key=lambda name: _order(known[name], fits)), fits)
 
 
-def _order(candidate: Candidate, fits: dict[str, dict[str, Candidate]]) -> tuple[int, int]:
-    """What is said first of all: of two kinds what holds for both, else the simplest."""
+def _order(candidate: Candidate, fits: dict[str, dict[str, Candidate]]) -> tuple[bool, int, int]:
+    """What is said first of all: of two kinds what holds for both, else the simplest that steps."""
     said = len(candidate.conventions) + len(candidate.arguments)
     count = sum(str(candidate) in found for found in fits.values())
-    return (-count, said) if len(fits) <= FEW else (said, -count)
+    return STILL in candidate.arguments, *((-count, said) if len(fits) <= FEW else (said, -count))
 
 
 def _joined(most: str, fits: dict[str, dict[str, Candidate]]) -> Sifted:
@@ -67,8 +74,32 @@ def _joined(most: str, fits: dict[str, dict[str, Candidate]]) -> Sifted:
         if most not in found:
             name, candidate = next(iter(found.items()))
             others.setdefault(name, (candidate, []))[1].append(kind)
-    exceptions = (Exceptional(f"for {spoken_of(ks, [*fits])}", c) for c, ks in others.values())
+    exceptions = (exceptional(some, [*fits], c, main) for c, some in others.values())
     return Sifted((main,), exceptions=tuple(exceptions))
+
+
+def exceptional(
+    some: Sequence[str], among: Sequence[str], candidate: Candidate, main: Candidate
+) -> Exceptional:
+    """What holds for some kinds of parameters, in terms of what holds for the others."""
+    return Exceptional(f"for {spoken_of(some, among)}", _outspoken(candidate, main), main.arguments)
+
+
+def _outspoken(candidate: Candidate, main: Candidate) -> Candidate:
+    """It with what nothing becomes of, where something does elsewhere."""
+    if STILL in candidate.arguments:
+        return candidate
+    said = {name for argument in candidate.arguments for name in argument.names}
+    h = candidate.rule.hyper()
+    plain = (
+        Argument((name,), "is", getattr(h, name))
+        if argument.how == "is"
+        else Argument((name,), "times", 1)
+        for argument in main.arguments
+        for name in argument.names
+        if name not in said
+    )
+    return candidate.hearing(*candidate.arguments, *plain)
 
 
 def _by_setting(sieve: Sieve, rule: Rule) -> Iterator[Sifted]:

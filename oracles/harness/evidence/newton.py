@@ -67,7 +67,7 @@ def least_squares(sloping: Sloping, values: FloatArray, bounds: Bounds) -> Float
     every, now = np.arange(len(values)), values.copy()
     off, slopes = sloping(every, now)
     error, damping = (off**2).sum(axis=2), np.full(now.shape[:2], 1e-2)
-    best, first = [error.min(axis=1)], _first_of_the_same(now, off, slopes)
+    errors, first = [error.copy()], _first_of_the_same(now, off, slopes)
     left = np.unique(first)
     for _ in range(ROUNDS):
         steep, least = slopes[left], now[left] <= bounds.least
@@ -82,9 +82,9 @@ def least_squares(sloping: Sloping, values: FloatArray, bounds: Bounds) -> Float
         where = left[which], row
         now[where], error[where] = other[better], less[better]
         off[where], slopes[where] = there[better], steeper[better]
-        best.append(error.min(axis=1))
-        slow = best[-1] > WORTH * best[-PATIENCE] if len(best) > PATIENCE else False
-        left = left[~((best[-1] < SOLVED) | slow)[left]]
+        errors.append(error.copy())
+        slow = error > WORTH * errors[-PATIENCE] if len(errors) > PATIENCE else error < 0
+        left = left[~((error < SOLVED).any(axis=1) | slow.all(axis=1))[left]]
         if not left.size:
             break
     found: FloatArray = now[every, np.argmin(error, axis=1)][first]

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from oracles.harness.arguments import numeric
+from oracles.harness.arguments import Argument, numeric
 from oracles.harness.candidates import MOST, Candidate, candidates, combined
 from oracles.harness.evidence.following import (
     exact,
@@ -43,6 +43,10 @@ DEEP = 2
 """Candidates of so many conventions are ranked."""
 
 
+STILL = Argument(("lr",), "times", 0)
+"""What becomes of the learning rate of parameters that are in no group."""
+
+
 @dataclass(frozen=True)
 class Exceptional:
     """Where another candidate holds than everywhere else.
@@ -50,16 +54,32 @@ class Exceptional:
     Attributes:
         where: in words.
         candidate: that holds there.
+        shared: what becomes of arguments as everywhere else, and need not be said again.
     """
 
     where: str
     candidate: Candidate
+    shared: tuple[Argument, ...] = ()
 
     def __str__(self) -> str:
-        arguments = ", ".join(self.candidate.heeded)
+        own = self.candidate.hearing(*(a for a in self.candidate.arguments if a not in self.shared))
+        arguments = ", ".join(own.heeded)
         if self.candidate.conventions or not arguments:
-            arguments = str(self.candidate).partition("'s ")[2]
+            arguments = str(own).partition("'s ")[2]
         return f"{arguments} {self.where}"
+
+    @property
+    def undecayed(self) -> bool:
+        """Whether there is no weight decay."""
+        none = (("weight_decay",), 0)
+        return "decay_ignored" in self.candidate.names or any(
+            (argument.names, argument.by) == none for argument in self.candidate.arguments
+        )
+
+    @property
+    def still(self) -> bool:
+        """Whether nothing is ever stepped."""
+        return STILL in self.candidate.arguments
 
 
 @dataclass(frozen=True)

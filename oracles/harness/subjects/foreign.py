@@ -91,8 +91,9 @@ def _among(rate: float, others: Sequence[float]) -> bool:
 
 
 def _some_parameters() -> list[torch.nn.Parameter]:
-    """A vector and a matrix."""
-    return [torch.nn.Parameter(torch.zeros(shape)) for shape in ((3,), (5, 7))]
+    """Vectors and matrices, so many that none of those that have usual names is missing."""
+    shapes = ((3, 5, 7)[-dimension:] for dimension, names in NAMES.items() for _ in names)
+    return [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,16 @@ from oracles.harness.subjects.parameter_names import called
 
 Handing = Callable[[Iterable[torch.Tensor]], Any]
 
+
+class Norm(torch.nn.LayerNorm, torch.nn.GroupNorm, torch.nn.BatchNorm1d, torch.nn.BatchNorm2d):
+    """Whatever somebody looks for who exempts normalizations by their type."""
+
+
 TYPES: Mapping[str, type[torch.nn.Module]] = MappingProxyType(
     {
         "encoder": torch.nn.Linear,
-        "norm": torch.nn.LayerNorm,
-        "image_norm": torch.nn.LayerNorm,
+        "norm": Norm,
+        "image_norm": Norm,
         "embedding": torch.nn.Embedding,
     }
 )

@@ -1,0 +1,94 @@
+"""Code that steps each group of parameters with numbers of its own, which are written in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+
+from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.effective import with_any_values, with_other_numbers
+from oracles.harness.evidence.exceptions import exceptional, rests
+from oracles.harness.evidence.sifting import STILL, Sieve, Sifted, of
+from oracles.rule import Rule
+
+Kinds = Mapping[str, tuple[int, ...]]
+
+MOST = 2
+"""In so many numbers a group may differ from the others."""
+
+
+def with_numbers_by_kind(sieve: Sieve) -> Sifted:
+    """What holds for each kind of parameters, with numbers of its own.
+
+    Those of the first kind, which is of the most dimensions, are solved for: weights are decayed
+    where anything is. Others are stepped with the numbers of a kind before, but for a few.
+    """
+    for kinds, rules in _alike(sieve):
+        by_kind = _in_turn(_parts(sieve, kinds, rules))
+        if by_kind is not None:
+            return _joined(by_kind)
+    return Sifted()
+
+
+def _alike(sieve: Sieve) -> Iterator[tuple[Kinds, list[Rule]]]:
+    """Rules of which code is given the same kinds of parameters, where these are several."""
+    found: dict[tuple[tuple[str, tuple[int, ...]], ...], list[Rule]] = {}
+    for rule in filter(sieve.known, sieve.rules):
+        found.setdefault(tuple(sieve.witness.kinds(rule).items()), []).append(rule)
+    yield from ((dict(kinds), rules) for kinds, rules in found.items() if len(kinds) > 1)
+
+
+def _parts(sieve: Sieve, kinds: Kinds, rules: Sequence[Rule]) -> dict[str, Sieve]:
+    """What is known of each kind, in the order in which they are looked at."""
+    (told, *_), some = sieve.known(rules[0]), {rule: sieve.rules[rule] for rule in rules}
+    parts = {kind: replace(sieve, rules=some, cut=of(numbers)) for kind, numbers in kinds.items()}
+
+    def order(kind: str) -> tuple[bool, int]:
+        dimensions = (told.case.parameters[n].initial.ndim for n in kinds[kind])
+        return rests(parts[kind], rules[0]), -max(dimensions)
+
+    return {kind: parts[kind] for kind in sorted(parts, key=order)}
+
+
+def _in_turn(parts: Mapping[str, Sieve]) -> dict[str, Candidate] | None:
+    """What holds for each of them, if something does."""
+    found: dict[str, Candidate] = {}
+    for kind, part in parts.items():
+        there = _nearly(part, [*found.values()]) if found else _solved(part)
+        if there is None:
+            return None
+        found[kind] = there
+    return found
+
+
+def _solved(part: Sieve) -> Candidate | None:
+    return next(iter(with_any_values(part, deepest=0).fits), None)
+
+
+def _nearly(whole: Sieve, known: Sequence[Candidate]) -> Candidate | None:
+    """What holds for a part: what is known of another, or with a few other numbers."""
+    rule = known[0].rule
+    part = replace(whole, rules={rule: whole.rules[rule]})
+    if rests(part, rule):
+        return Candidate(rule).hearing(STILL)
+    like = list(dict.fromkeys([*known, known[0].hearing()]))
+    if fits := part.sift(rule, like).fits:
+        return fits[0]
+    tried = (with_other_numbers(part, c, count) for count in range(1, MOST + 1) for c in like)
+    return next(chain.from_iterable(tried), None)
+
+
+def _joined(by_kind: Mapping[str, Candidate]) -> Sifted:
+    """What holds for all kinds but some, with the fewest factors, and what holds for these."""
+    kinds: dict[str, list[str]] = {}
+    for kind, candidate in by_kind.items():
+        kinds.setdefault(str(candidate), []).append(kind)
+    known = {str(candidate): candidate for candidate in by_kind.values()}
+    main = min(known.values(), key=lambda c: sum(a.how == "times" for a in c.arguments))
+    exceptions = (
+        exceptional(kinds[said], [*by_kind], candidate, main)
+        for said, candidate in known.items()
+        if candidate is not main
+    )
+    return Sifted((main,), exceptions=tuple(exceptions))
