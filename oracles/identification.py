@@ -35,7 +35,7 @@ from oracles.harness.evidence.exceptions import divided
 from oracles.harness.evidence.far_off import FEWER
 from oracles.harness.evidence.fits.answer import FitIdentification
 from oracles.harness.evidence.following import held, keeps_short, resolution
-from oracles.harness.evidence.groups import with_numbers_by_kind
+from oracles.harness.evidence.groups import with_numbers_by_dimension, with_numbers_by_name
 from oracles.harness.evidence.nearest import nearest as nearest_of
 from oracles.harness.evidence.nearness import Near
 from oracles.harness.evidence.proving import closeness, off_far, proven, unheld_shapes
@@ -489,8 +489,9 @@ def _without(subject: str, **arguments: Any) -> None:
 STAGES: tuple[Callable[[Sieve], Sifted], ...] = (
     divided,
     with_one_argument,
+    with_numbers_by_name,
     with_any_values,
-    with_numbers_by_kind,
+    with_numbers_by_dimension,
     with_two_arguments,
 )
 """What may hold if no candidate holds everywhere: one, but for exceptions, or with other values of

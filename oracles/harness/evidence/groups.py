@@ -8,7 +8,7 @@ from itertools import chain
 
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.effective import with_any_values, with_other_numbers
-from oracles.harness.evidence.exceptions import exceptional, rests
+from oracles.harness.evidence.exceptions import FEW, exceptional, rests
 from oracles.harness.evidence.sifting import STILL, Sieve, Sifted, of
 from oracles.rule import Rule
 
@@ -18,25 +18,35 @@ MOST = 2
 """In so many numbers a group may differ from the others."""
 
 
-def with_numbers_by_kind(sieve: Sieve) -> Sifted:
-    """What holds for each kind of parameters, with numbers of its own.
+def with_numbers_by_name(sieve: Sieve) -> Sifted:
+    """What holds for each parameter that has a name, with numbers of its own, if some differ.
 
     Those of the first kind, which is of the most dimensions, are solved for: weights are decayed
     where anything is. Others are stepped with the numbers of a kind before, but for a few.
     """
+    return _by_kind(sieve, named=True)
+
+
+def with_numbers_by_dimension(sieve: Sieve) -> Sifted:
+    """The same for matrices and for what has fewer dimensions, where there are no names."""
+    return _by_kind(sieve, named=False)
+
+
+def _by_kind(sieve: Sieve, *, named: bool) -> Sifted:
     for kinds, rules in _alike(sieve):
-        by_kind = _in_turn(_parts(sieve, kinds, rules))
-        if by_kind is not None:
-            return _joined(by_kind)
+        if len(kinds) > 1 and (len(kinds) > FEW) is named:
+            by_kind = _in_turn(_parts(sieve, kinds, rules))
+            if len({str(candidate) for candidate in by_kind.values()}) > 1:
+                return _joined(by_kind)
     return Sifted()
 
 
 def _alike(sieve: Sieve) -> Iterator[tuple[Kinds, list[Rule]]]:
-    """Rules of which code is given the same kinds of parameters, where these are several."""
+    """Rules of which code is given the same kinds of parameters."""
     found: dict[tuple[tuple[str, tuple[int, ...]], ...], list[Rule]] = {}
     for rule in filter(sieve.known, sieve.rules):
         found.setdefault(tuple(sieve.witness.kinds(rule).items()), []).append(rule)
-    yield from ((dict(kinds), rules) for kinds, rules in found.items() if len(kinds) > 1)
+    yield from ((dict(kinds), rules) for kinds, rules in found.items())
 
 
 def _parts(sieve: Sieve, kinds: Kinds, rules: Sequence[Rule]) -> dict[str, Sieve]:
@@ -51,13 +61,13 @@ def _parts(sieve: Sieve, kinds: Kinds, rules: Sequence[Rule]) -> dict[str, Sieve
     return {kind: parts[kind] for kind in sorted(parts, key=order)}
 
 
-def _in_turn(parts: Mapping[str, Sieve]) -> dict[str, Candidate] | None:
-    """What holds for each of them, if something does."""
+def _in_turn(parts: Mapping[str, Sieve]) -> dict[str, Candidate]:
+    """What holds for each of them; nothing if there is one for which nothing does."""
     found: dict[str, Candidate] = {}
     for kind, part in parts.items():
         there = _nearly(part, [*found.values()]) if found else _solved(part)
         if there is None:
-            return None
+            return {}
         found[kind] = there
     return found
 
