@@ -131,6 +131,8 @@ def generated() -> Iterator[tuple[str, str | bytes]]:
     timed = [explain_schedule(name) for name in SCHEDULES]
     for schedule in timed:
         yield f"schedules/{schedule.name}.md", schedule_page(schedule)
+        if schedule.name in registry.KNOWN:
+            yield f"schedules/{schedule.name}.svg", picture(schedule, "svg")
     yield "schedules/index.md", schedules_page(timed)
     yield "deviations.md", deviations_page()
     yield "python.md", python_page()
@@ -156,9 +158,7 @@ def rule_page(explanation: Explanation) -> str:
         + f"\n\nThe same{SWITCHES}. The numbers are the smallest that show the "
         "difference: w is the parameter, g its gradient, and the settings are torch's defaults but "
         "for those named.\n\n"
-        f"[![Each convention of {rule.name} beside torch's on one small problem: torch's line is "
-        f"solid, the other dashed, and a ring is where they part]({rule.name}.svg)]"
-        f"({rule.name}.svg)"
+        + _picture(f"Each convention of {rule.name} beside torch's on one small problem", rule.name)
     )
     parts.append("## With the default arguments\n\n" + "\n\n".join(explanation.defaults()))
     parts += [text for heading, text in sections.items() if not heading.startswith(FIRST)]
@@ -166,6 +166,12 @@ def rule_page(explanation: Explanation) -> str:
         parts.append(_golden(rule.name))
     parts.append(f"## What torch gets wrong\n\n{_deviations(rule.name)}")
     return "\n\n".join(parts) + "\n"
+
+
+def _picture(what: str, name: str) -> str:
+    """That of a page, which leads to itself alone."""
+    lines = "the first one's line is solid, the other dashed, and a ring is where they part"
+    return f"[![{what}: {lines}]({name}.svg)]({name}.svg)"
 
 
 FIRST = ("Symbols", "The rule")
@@ -227,6 +233,8 @@ def schedule_page(explanation: ScheduleExplanation) -> str:
         ),
         explanation.defaults,
     ]
+    if name in registry.KNOWN:
+        parts.append(_picture(f"The learning rate by each timing of {name}", name))
     if name in registry.SCHEDULES:
         asked = golden_rates.questions(registry.SCHEDULES[name], golden.folder())
         rows = [(f"`{question.id}`", _cell(question.comment)) for question in asked]

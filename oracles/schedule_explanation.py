@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -222,18 +222,50 @@ def _theory(module: Any) -> tuple[str, str]:
     return without_marks(" ".join(title.split())), without_marks(theory)
 
 
-def _numbers(schedule: Schedule, timing: Timing) -> str:
-    """The first epoch in which two timings give rates that four digits tell apart."""
+@dataclass(frozen=True)
+class Rates:
+    """What two timings make of a schedule, as long as there are rates.
+
+    Attributes:
+        changed: settings that are not the default ones.
+        ours, theirs: learning rates, one an epoch: of the first timing, and of the other.
+    """
+
+    changed: Mapping[str, Any]
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...]
+
+    @property
+    def apart(self) -> int | None:
+        """The first epoch in which four digits tell them apart."""
+        both = zip(self.ours, self.theirs, strict=True)
+        return next((t for t, (a, b) in enumerate(both) if f"{a:.4g}" != f"{b:.4g}"), None)
+
+
+def told_apart(schedule: Schedule, timing: Timing) -> Rates:
+    """A timing beside the first one, with the fewest settings that tell them apart, if any do."""
+    tried = []
     for changed in _telling(schedule, timing):
         s = schedule.settings(**changed)
         last = schedule.last(s)
-        for t in range(EPOCHS if last is None else last + 1):
-            one, other = (f"{float(own.rate(t, BASE, s)):.4g}" for own in (schedule.torch, timing))
-            if one != other:
-                said = f"{', '.join(settings(changed))}, " if changed else ""
-                whose = "torch" if schedule.home else schedule.torch.name
-                return f"{said}epoch {t}: {whose} {one}, {timing.name} {other}"
-    return ""
+        epochs = range(EPOCHS if last is None else last + 1)
+        ours, theirs = (
+            tuple(float(own.rate(t, BASE, s)) for t in epochs) for own in (schedule.torch, timing)
+        )
+        tried.append(Rates(changed, ours, theirs))
+        if tried[-1].apart is not None:
+            return tried[-1]
+    return tried[0]
+
+
+def _numbers(schedule: Schedule, timing: Timing) -> str:
+    """The first epoch in which both give other rates; empty if there is none."""
+    told = told_apart(schedule, timing)
+    if (t := told.apart) is None:
+        return ""
+    said = f"{', '.join(settings(told.changed))}, " if told.changed else ""
+    whose = "torch" if schedule.home else schedule.torch.name
+    return f"{said}epoch {t}: {whose} {told.ours[t]:.4g}, {timing.name} {told.theirs[t]:.4g}"
 
 
 def _telling(schedule: Schedule, timing: Timing) -> Iterator[dict[str, Any]]:

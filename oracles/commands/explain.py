@@ -14,6 +14,7 @@ from oracles.loop.registry import PARTS_OF_LOOP
 from oracles.naming import unknown
 from oracles.schedule_explanation import ALL as SCHEDULES
 from oracles.schedule_explanation import LOOP, ScheduleExplanation, explain_schedule
+from oracles.schedules.registry import KNOWN
 
 KINDS = (".png", ".svg")
 """Of pictures."""
@@ -35,7 +36,10 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
     parser.add_argument(
-        "--picture", metavar="FILE", type=Path, help=f"draw it, too: {' or '.join(KINDS)}"
+        "--picture",
+        metavar="FILE",
+        type=Path,
+        help=f"draw an optimizer or a schedule, too: {' or '.join(KINDS)}",
     )
     parser.set_defaults(run=_run)
 
@@ -50,22 +54,20 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _explained(options: argparse.Namespace) -> Explanation | ScheduleExplanation:
-    """What there is to be said; of an optimizer, the picture is drawn, too.
+    """What there is to be said; the picture is drawn, too.
 
     Raises:
         ValueError: there is no such rule, or no such convention of it, or there can be no picture.
     """
     name, convention = options.rule, options.convention
-    if name in ALL:
-        explanation = explain(name, convention)
-        if options.picture:
-            _draw(explanation, options.picture)
-        return explanation
-    if name not in LOOP:
+    if name not in (*ALL, *LOOP):
         raise Usage(_nothing_of(name))
+    if options.picture and name not in (*ALL, *KNOWN):
+        raise Usage(f"--picture: {name} has no line of its own; allowed: optimizers and schedules")
+    told = explain(name, convention) if name in ALL else explain_schedule(name, convention)
     if options.picture:
-        raise Usage("--picture is for optimizers")
-    return explain_schedule(name, convention)
+        _draw(told, convention, options.picture)
+    return told
 
 
 def _nothing_of(name: str) -> str:
@@ -79,7 +81,7 @@ def _nothing_of(name: str) -> str:
     return unknown(f"{name!r} is not known", name, [*ALL, *LOOP])
 
 
-def _draw(explanation: Explanation, path: Path) -> None:
+def _draw(told: Explanation | ScheduleExplanation, convention: str | None, path: Path) -> None:
     """Write the picture.
 
     Raises:
@@ -91,9 +93,9 @@ def _draw(explanation: Explanation, path: Path) -> None:
     given = f"--picture={str(path)!r}"
     if path.suffix not in KINDS:
         raise Usage(f"{given} is of no known kind; allowed: {', '.join(KINDS)}")
-    if not explanation.differences:
-        raise Usage(f"{given}: {explanation.rule.torch.name!r} is torch's, nothing parts from it")
+    if not (told.differences if isinstance(told, Explanation) else told.others):
+        raise Usage(f"{given}: {convention!r} is torch's, nothing parts from it")
     try:
-        files.write(path, picture(explanation, path.suffix[1:]))
+        files.write(path, picture(told, path.suffix[1:]))
     except OSError as error:
         raise Usage(f"{given} cannot be written: {error.strerror}") from error

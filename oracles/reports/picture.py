@@ -1,4 +1,4 @@
-"""The picture of a rule's conventions: each beside torch's on one small problem.
+"""The picture of a rule's conventions, each beside torch's on one small problem, or a schedule's.
 
 A panel a convention: torch's line is solid, the other dashed, and a ring is where one sees them
 part. It needs the extra ``plot``.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,8 @@ from oracles.drawing import Hyper
 from oracles.explanation import Difference, Explanation, settings
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.rule import Convention, Rule
+from oracles.schedule_explanation import BASE, EPOCHS, Rates, ScheduleExplanation, told_apart
+from oracles.schedules.registry import KNOWN
 
 if TYPE_CHECKING:  # matplotlib is imported when something is drawn
     from matplotlib.axes import Axes
@@ -44,7 +48,57 @@ RING: dict[str, Any] = {"marker": "o", "markersize": 9, "fillstyle": "none", "co
 COLUMNS = 4
 
 
-def picture(explanation: Explanation, kind: str) -> bytes:
+@dataclass(frozen=True)
+class Panel:
+    """Two lines beside one another.
+
+    Attributes:
+        name: of whose line is dashed.
+        note: the settings of both.
+        ours, theirs: numbers, one a step.
+    """
+
+    name: str
+    note: str
+    ours: FloatArray
+    theirs: FloatArray
+
+    @cached_property
+    def height(self) -> float:
+        """Between the largest and the smallest of all numbers."""
+        both = [self.ours, self.theirs]
+        return float(np.nanmax(both) - np.nanmin(both))
+
+    @property
+    def common(self) -> int | None:
+        """The last step in which one sees one line; None if that is all of them."""
+        apart = np.flatnonzero(np.abs(self.theirs - self.ours) > SEEN * self.height)
+        return int(apart[0]) - 1 if apart.size else None
+
+    @property
+    def shown(self) -> slice:
+        """Up to where nothing is seen to move any more."""
+        moves = np.abs(np.diff([self.ours, self.theirs])).max(axis=0)
+        moving = np.flatnonzero(moves > STILL * self.height)
+        return slice(moving[-1] + 3 if moving.size else None)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What a picture shows.
+
+    Attributes:
+        title: of all panels.
+        words: for the solid line, and for where the other parts from it.
+        panels: one a convention.
+    """
+
+    title: str
+    words: tuple[str, str]
+    panels: Sequence[Panel]
+
+
+def picture(explanation: Explanation | ScheduleExplanation, kind: str) -> bytes:
     """The picture, as a file of that kind, ``png`` or ``svg``; of one explanation always the same.
 
     Raises:
@@ -54,68 +108,111 @@ def picture(explanation: Explanation, kind: str) -> bytes:
 
     out = io.BytesIO()
     metadata: dict[str, Any] = {"Date": None} if kind == "svg" else {"Software": None}
-    with matplotlib.rc_context({"svg.hashsalt": explanation.rule.name}):
+    name = explanation.rule.name if isinstance(explanation, Explanation) else explanation.name
+    with matplotlib.rc_context({"svg.hashsalt": name}):
         drawn(explanation).savefig(out, format=kind, dpi=130, metadata=metadata)
     return out.getvalue()
 
 
-def drawn(explanation: Explanation) -> Figure:
+def drawn(explanation: Explanation | ScheduleExplanation) -> Figure:
     """The picture, to be shown or changed."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    rule, differences = explanation.rule, explanation.differences
-    columns = min(COLUMNS, len(differences))
-    rows = ceil(len(differences) / columns)
+    sheet = _sheet(explanation)
+    columns = min(COLUMNS, len(sheet.panels))
+    rows = ceil(len(sheet.panels) / columns)
     figure = Figure(figsize=(max(2.6 * columns, 6), 2.2 * rows + 1.1), layout="constrained")
-    figure.suptitle(
-        f"{rule.name}: {rule.torch.name}, as torch computes it, beside one other convention each\n"
-        f"(w after each step, from {START:g} towards the minimum of ¼(w − 1)²)",
-        fontsize="medium",
-    )
+    figure.suptitle(sheet.title, fontsize="medium")
     grid = figure.subplots(rows, columns, squeeze=False)
-    for axes, difference in zip(grid.flat, differences, strict=False):
-        _panel(axes, rule, difference)
-    for axes in grid.flat[len(differences) :]:
+    for axes, panel in zip(grid.flat, sheet.panels, strict=False):
+        _draw(axes, panel)
+    for axes in grid.flat[len(sheet.panels) :]:
         axes.set_axis_off()
     lines = [Line2D([], [], **style) for style in (TORCH, OTHER, RING | {"linestyle": ""})]
-    words = ["torch", "the one named above", "their last common step"]
+    words = [sheet.words[0], "the one named above", sheet.words[1]]
     figure.legend(lines, words, loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
-def _panel(axes: Axes, rule: Rule, difference: Difference) -> None:
+def _sheet(explanation: Explanation | ScheduleExplanation) -> Sheet:
+    if isinstance(explanation, Explanation):
+        return _of_rule(explanation)
+    return _of_schedule(explanation)
+
+
+def _draw(axes: Axes, panel: Panel) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    convention = difference.convention
-    schedule = tuple(_schedule(rule, difference))
-    ours, theirs = (follow(rule, c, difference, schedule) for c in (rule.torch, convention))
-    height = np.nanmax([ours, theirs]) - np.nanmin([ours, theirs])
-    moving = np.flatnonzero(np.abs(np.diff([ours, theirs])).max(axis=0) > STILL * height)
-    shown = slice(moving[-1] + 3 if moving.size else None)
-    axes.plot(ours[shown], **TORCH)
-    axes.plot(theirs[shown], **OTHER)
-    apart = np.flatnonzero(np.abs(theirs - ours) > SEEN * height)
-    if apart.size:
-        last = apart[0] - 1  # in which one sees one line
-        axes.plot([last], [ours[last]], **RING)
-    note = _note(rule, difference, parted=bool(apart.size))
+    axes.plot(panel.ours[panel.shown], **TORCH)
+    axes.plot(panel.theirs[panel.shown], **OTHER)
+    common = panel.common
+    if common is not None and common >= 0:
+        axes.plot([common], [panel.ours[common]], **RING)
+    said = panel.note if common is not None else f"{panel.note}: they are not seen to part here"
+    note = textwrap.wrap(said, 44)
     pad = 7 + 7 * len(note)
-    axes.set_title(convention.name, fontsize="small", fontweight="bold", loc="left", pad=pad)
+    axes.set_title(panel.name, fontsize="small", fontweight="bold", loc="left", pad=pad)
     axes.text(0, 1.02, "\n".join(note), transform=axes.transAxes, fontsize=5.5, va="bottom")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.tick_params(labelsize="x-small")
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _note(rule: Rule, difference: Difference, *, parted: bool) -> list[str]:
-    """The settings of both lines of a panel, in lines that fit."""
+# --- A schedule -----------------------------------------------------------------------------------
+
+
+def _of_schedule(explanation: ScheduleExplanation) -> Sheet:
+    """The learning rate of each epoch."""
+    schedule, first = KNOWN[explanation.name], explanation.first.name
+    timings = {timing.name: timing for timing in schedule.timings}
+    told = {line.name: told_apart(schedule, timings[line.name]) for line in explanation.others}
+    whose = ", as torch has it," if explanation.torchs else ""
+    return Sheet(
+        f"{explanation.name}: {first}{whose} beside one other timing each\n"
+        f"(the learning rate of each epoch, from {BASE:g})",
+        ("torch" if explanation.torchs else first, "their last common epoch"),
+        [_of_timing(name, rates) for name, rates in told.items()],
+    )
+
+
+def _of_timing(name: str, rates: Rates) -> Panel:
+    note = ", ".join(settings(rates.changed)) or "as it is by default"
+    whole = Panel(name, note, np.array(rates.ours), np.array(rates.theirs))
+    if len(whole.ours[whole.shown]) < EPOCHS:
+        return whole
+    first = slice(STEPS + 3 * (rates.apart or 0))  # of what has no end
+    return replace(whole, ours=whole.ours[first], theirs=whole.theirs[first])
+
+
+# --- A rule ---------------------------------------------------------------------------------------
+
+
+def _of_rule(explanation: Explanation) -> Sheet:
+    """Where a weight goes on a small problem."""
+    rule = explanation.rule
+    return Sheet(
+        f"{rule.name}: {rule.torch.name}, as torch computes it, beside one other convention each\n"
+        f"(w after each step, from {START:g} towards the minimum of ¼(w − 1)²)",
+        ("torch", "their last common step"),
+        [_panel(rule, difference) for difference in explanation.differences],
+    )
+
+
+def _panel(rule: Rule, difference: Difference) -> Panel:
+    schedule, convention = tuple(_schedule(rule, difference)), difference.convention
+    ours, theirs = (follow(rule, c, difference, schedule) for c in (rule.torch, convention))
+    return Panel(convention.name, _note(rule, difference), ours, theirs)
+
+
+def _note(rule: Rule, difference: Difference) -> str:
+    """The settings of both lines of a panel."""
     changed = difference.example.changed if difference.example else {}
     rates = list(dict.fromkeys(h.lr for h in _schedule(rule, difference)))
     others = {name: value for name, value in changed.items() if name != "lr"}
     lr = {"lr": rates[0]} if len(rates) == 1 else {"lr": [*rates, "..."]}
-    note = ", ".join(settings({**lr, **others}))
-    return textwrap.wrap(note if parted else f"{note}: they are not seen to part here", 44)
+    return ", ".join(settings({**lr, **others}))
 
 
 def _schedule(rule: Rule, difference: Difference) -> Iterator[Hyper]:

@@ -41,7 +41,9 @@ OFF = {
     "identify torch.optim.Adam": "is not MODULE:NAME, as torch.optim:Adam; or a file that ends in",
     "explain DTensor": "`oracles check --rule DTensor` asks whether it does",
     "explain GradScaler --convention ceilin": "--convention='ceilin' of GradScaler is not known",
-    "explain GradScaler --picture a.svg": "--picture is for optimizers",
+    "explain GradScaler --picture a.svg": "--picture: GradScaler has no line of its own; allowed: "
+    "optimizers and schedules",
+    "explain StepLR --convention staircase --picture a.svg": "'staircase' is torch's, nothing",
     "identify x:y --rule SGD,LBFGS": "--rule='LBFGS' cannot be asked",
     "loop x:y --allow raises,rases": "--allow='rases' is no fault (did you mean 'raises'?)",
     "page reports": "oracles page: reports is no argument of oracles page; allowed: --help",

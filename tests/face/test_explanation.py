@@ -28,7 +28,7 @@ from oracles.optimizers.sgd import RULE as SGD
 from oracles.reports.picture import drawn, follow, picture
 from oracles.rule import Convention, Rule
 from oracles.schedule_explanation import ALL as SCHEDULES
-from oracles.schedule_explanation import explain_schedule
+from oracles.schedule_explanation import ScheduleExplanation, explain_schedule
 from oracles.schedules.registry import CUSTOMARY
 from tests.support.pinned import vectors
 
@@ -184,15 +184,22 @@ def test_a_rule_of_one_s_own_is_explained() -> None:
     assert "Mine" in json.dumps(explain(own, "batch_scaled").to_json())
 
 
+def names_of(told: Explanation | ScheduleExplanation) -> list[str]:
+    if isinstance(told, Explanation):
+        return [difference.convention.name for difference in told.differences]
+    return [line.name for line in told.others]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["Muon", "SparseAdam"])
+@pytest.mark.parametrize("name", ["Muon", "SparseAdam", "NoamLR", "OneCycleLR"])
 def test_a_picture_has_a_panel_a_convention_and_no_words_over_others(name: str) -> None:
-    """Of one with long settings, and of one whose gradients are missing."""
-    figure = drawn(explained(name))
+    """Of long settings, missing gradients, tiny rates, and lines that are not seen to part."""
+    told = explained(name) if name in ALL else explain_schedule(name)
+    figure = drawn(told)
     figure.draw_without_rendering()
     panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
     titles = [axes.get_title(loc="left") for axes in panels]
-    assert titles == [d.convention.name for d in explained(name).differences]
+    assert titles == names_of(told)
     boxes = [figure.legends[0].get_window_extent()]
     for axes in panels:
         words = [text for text in axes.findobj(Text) if text.get_text() in titles]
@@ -229,6 +236,19 @@ def test_a_picture_says_what_is_drawn_with_which_settings() -> None:
     assert "w after each step, from 5" in figure.get_suptitle()
 
 
+def test_the_rates_of_a_schedule_are_drawn() -> None:
+    """As long as there are any; a ring is at their last common epoch, where there is one."""
+    figure = drawn(explain_schedule("OneCycleLR"))
+    later, floor, ahead, _ = figure.axes
+    peaks = [int(np.argmax(line.get_ydata())) for line in (*later.lines[:2], ahead.lines[1])]
+    assert peaks == [2, 3, 1] and np.size(later.lines[0].get_ydata()) == 10
+    assert [len(axes.lines) for axes in (later, floor, ahead)] == [3, 2, 2]
+    assert "not seen to part" in " ".join(floor.texts[0].get_text().split())
+    assert figure.legends[0].get_texts()[0].get_text() == "torch"
+    (endless, *_) = drawn(explain_schedule("CosineAnnealingWarmRestarts", "no_restart")).axes
+    assert np.size(endless.lines[0].get_ydata()) == 30 + 3 * 3
+
+
 def told(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
     assert cli.main(["explain", *arguments]) == 0
     return capsys.readouterr().out
@@ -245,6 +265,8 @@ def test_the_command_draws(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     file = tmp_path / "pictures" / "sgd.svg"
     assert told(capsys, "SGD", "--convention", "decoupled", "--picture", str(file))
     assert file.read_bytes() == picture(explain("SGD", "decoupled"), "svg")
+    assert told(capsys, "LinearLR", "--picture", str(file))
+    assert file.read_bytes() == picture(explain_schedule("LinearLR"), "svg")
 
 
 @pytest.mark.parametrize(
