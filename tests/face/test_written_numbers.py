@@ -59,6 +59,22 @@ TEXTS: dict[str, tuple[str, tuple[str, ...], str]] = {
         ("Adam",),
         "Adam's eps_hat, beta2 = 0.98 and eps = 1e-09",
     ),
+    "none but a switch, beside two": (
+        "v = mu*v - lr*g; w = w + mu*mu*v - (1+mu)*lr*g",
+        ("SGD",),
+        "SGD's lr_in_velocity with nesterov_squared, nesterov = True",
+    ),
+    "beside two, and a switch": (
+        "v = 0.9*v - lr*g; w = w + 0.9*0.9*v - 1.9*lr*g",
+        ("SGD",),
+        "SGD's lr_in_velocity with nesterov_squared, momentum = 0.9 and nesterov = True",
+    ),
+    "beside a convention, where others make no difference": (
+        "m = b1*m+(1-b1)*g; v = b2*v+(1-b2)*g**2; "
+        "w -= 0.001*sqrt(1-b2**t)/(1-b1**t)*m/(sqrt(v)+1e-8)",
+        ("Adam",),
+        "Adam's eps_hat, lr = 0.001",
+    ),
     "beside two": (
         "m = 0.8*m + 0.2*g; v = 0.97*v + 0.03*g**2; w -= 0.01*m/sqrt(v + 1e-3)",
         ("Adam",),

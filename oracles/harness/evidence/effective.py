@@ -35,11 +35,14 @@ explained by one number, whatever the rule is."""
 
 
 def with_one_argument(sieve: Sieve) -> Sifted:
-    """What holds everything with a usual other value of one argument."""
+    """What holds everything with a usual other value of one argument.
+
+    Beside two conventions it is a switch that people write in code of their own.
+    """
     found = Sifted()
-    for count in (0, 1):
+    for count, ways in ((0, _with_one), (1, _with_one), (2, _with_a_switch)):
         for rule in sieve.rules:
-            found += sieve.sift(rule, _with_one(sieve, combined(rule, count)))
+            found += sieve.sift(rule, ways(sieve, combined(rule, count)))
         if found.fits:
             break
     return found
@@ -71,6 +74,11 @@ def _with_one(sieve: Sieve, some: Iterable[Candidate]) -> Iterator[Candidate]:
     for candidate in some:
         for argument in likely(candidate.rule, sieve.takes(candidate.rule)):
             yield candidate.hearing(argument)
+
+
+def _with_a_switch(sieve: Sieve, some: Iterable[Candidate]) -> Iterator[Candidate]:
+    for candidate in some:
+        yield from (c for c in _switched(sieve, candidate, USUAL) if c is not candidate)
 
 
 def _with_two(sieve: Sieve, rule: Rule) -> Iterator[Candidate]:
@@ -157,8 +165,8 @@ def _first(sieve: Sieve, problem: Problem, values: FloatArray, off: float) -> It
 
 
 def _least(fits: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """Those that take the fewest numbers, and digits, to be said."""
-    said = {str(c): (_said(c), c) for c in fits}
+    """Those that take the fewest numbers, digits and conventions to be said."""
+    said = {str(c): ((*_said(c), len(c.conventions)), c) for c in fits}
     least = min((length for length, _ in said.values()), default=None)
     return tuple(c for length, c in said.values() if length == least)
 
@@ -376,12 +384,13 @@ def _to_the_last_digit(sieve: Sieve, first: First) -> list[Candidate]:
 
 
 def _extended(some: Iterable[Candidate]) -> list[Candidate]:
-    """Each of them once, with one convention more."""
+    """Each of them once, with one convention more, and with or without its switches."""
     found = {}
-    for one in some:
-        for more in one.hearing().extended():
+    for one in chain.from_iterable((one, one.hearing()) for one in some):
+        for more in one.extended():
             ordered = sorted(more.conventions, key=one.rule.conventions.index)
-            found[one.rule.name, more.names] = Candidate(one.rule, (*ordered,))
+            key = one.rule.name, more.names, one.arguments
+            found[key] = Candidate(one.rule, (*ordered,), one.arguments)
     return list(found.values())
 
 
