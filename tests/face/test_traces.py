@@ -362,7 +362,7 @@ OFF: Mapping[str, tuple[str, str, str]] = {
     "other shape": ("a.jsonl", HAND + '\n{"w": [1]}', "line 2: 'w' has shape"),
     "no setting": ("a.jsonl", '{"w": 1, "g": 1}\n{"w": 1, "g": 1, "lr": 1}\n{"w": 1}', "no 'lr'"),
     "not finite": ("a.jsonl", HAND.replace("-32", "NaN") + '\n{"w": 1}', "not finite"),
-    "cells": ("a.csv", "w,g,lr\n1,2\n", "line 2 has 2 cells; allowed: 3"),
+    "cells": ("a.csv", "w,g,lr\n1,2\n", "line 2 has 2 of the cells; allowed: 3, of which"),
     "an index": ("a.csv", "w[a],g\n1,2\n1,\n", "column 'w\\[a\\]'"),
     "no first": (
         "a.csv",

@@ -263,7 +263,10 @@ def _csv(path: Path) -> Rows:
             if not any(map(str.strip, cells)):
                 continue
             if len(cells) != len(columns):
-                raise TraceError(f"{place} has {len(cells)} cells; allowed: {len(columns)}")
+                raise TraceError(
+                    f"{place} has {len(cells)} of the cells; allowed: {len(columns)}, of which "
+                    "those of a row after the last step may be empty"
+                )
             there = {n: c.strip() for n, c in zip(columns, cells, strict=True) if c.strip()}
             rows.append((place, _gathered(place, there)))
     return rows
