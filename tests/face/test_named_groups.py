@@ -243,6 +243,24 @@ def both(model: torch.nn.Module) -> Any:
     return Both()
 
 
+def undecayed_encoder(model: torch.nn.Module) -> Any:
+    named = dict(model.named_parameters())
+    first = [p for name, p in named.items() if name.startswith("encoder")]
+    rest = [p for name, p in named.items() if not name.startswith("encoder")]
+    groups: list[dict[str, Any]] = [
+        {"params": first, "lr": 1e-5, "weight_decay": 0.0},
+        {"params": rest},
+    ]
+    return torch.optim.AdamW(groups, lr=1e-3)
+
+
+def test_who_is_not_decayed_does_not_say_whose_decay_it_is() -> None:
+    assert str(identify(undecayed_encoder, ["Adam", "AdamW"])) == (
+        "undecayed_encoder follows AdamW's decoupled_lr, lr = 0.001 whatever is given, but "
+        "lr = 1e-05 and weight_decay = 0.0 whatever is given for parameters named encoder"
+    )
+
+
 def test_what_is_another_rule_s_is_no_exception() -> None:
     found = identify(both, ["SGD", "Adam"])
     assert not found.fits and not found.exceptions

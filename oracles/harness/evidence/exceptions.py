@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
 from oracles.harness.arguments import Argument
@@ -56,7 +56,7 @@ def _by_kind(sieve: Sieve, rule: Rule) -> Iterator[Sifted]:
             return
     if fits:
         known = {name: c for found in fits.values() for name, c in found.items()}
-        yield _joined(min(known, key=lambda name: _order(known[name], fits)), fits)
+        yield joined(min(known, key=lambda name: _order(known[name], fits)), fits)
 
 
 def _order(candidate: Candidate, fits: dict[str, dict[str, Candidate]]) -> tuple[bool, int, int]:
@@ -66,7 +66,7 @@ def _order(candidate: Candidate, fits: dict[str, dict[str, Candidate]]) -> tuple
     return STILL in candidate.arguments, *((-count, said) if len(fits) <= FEW else (said, -count))
 
 
-def _joined(most: str, fits: dict[str, dict[str, Candidate]]) -> Sifted:
+def joined(most: str, fits: dict[str, dict[str, Candidate]]) -> Sifted:
     """What holds for all kinds but some, and for these what holds there."""
     main = next(found[most] for found in fits.values() if most in found)
     others: dict[str, tuple[Candidate, list[str]]] = {}
@@ -74,15 +74,11 @@ def _joined(most: str, fits: dict[str, dict[str, Candidate]]) -> Sifted:
         if most not in found:
             name, candidate = next(iter(found.items()))
             others.setdefault(name, (candidate, []))[1].append(kind)
-    exceptions = (exceptional(some, [*fits], c, main) for c, some in others.values())
+    exceptions = (
+        Exceptional(f"for {spoken_of(some, [*fits])}", _outspoken(c, main), main.arguments)
+        for c, some in others.values()
+    )
     return Sifted((main,), exceptions=tuple(exceptions))
-
-
-def exceptional(
-    some: Sequence[str], among: Sequence[str], candidate: Candidate, main: Candidate
-) -> Exceptional:
-    """What holds for some kinds of parameters, in terms of what holds for the others."""
-    return Exceptional(f"for {spoken_of(some, among)}", _outspoken(candidate, main), main.arguments)
 
 
 def _outspoken(candidate: Candidate, main: Candidate) -> Candidate:

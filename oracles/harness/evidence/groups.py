@@ -8,7 +8,7 @@ from itertools import chain
 
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.effective import with_any_values, with_other_numbers
-from oracles.harness.evidence.exceptions import FEW, exceptional, rests
+from oracles.harness.evidence.exceptions import FEW, joined, rests
 from oracles.harness.evidence.sifting import STILL, Sieve, Sifted, of
 from oracles.rule import Rule
 
@@ -35,10 +35,16 @@ def with_numbers_by_dimension(sieve: Sieve) -> Sifted:
 def _by_kind(sieve: Sieve, *, named: bool) -> Sifted:
     for kinds, rules in _alike(sieve):
         if len(kinds) > 1 and (len(kinds) > FEW) is named:
-            by_kind = _in_turn(_parts(sieve, kinds, rules))
-            if len({str(candidate) for candidate in by_kind.values()}) > 1:
-                return _joined(by_kind)
+            found = _in_turn(_parts(sieve, kinds, rules))
+            by_kind = {kind: {str(candidate): candidate} for kind, candidate in found.items()}
+            if len({*map(str, found.values())}) > 1:
+                return joined(str(min(found.values(), key=_factors)), by_kind)
     return Sifted()
+
+
+def _factors(candidate: Candidate) -> int:
+    """How many of its arguments are multiplied; whoever has the fewest is said first."""
+    return sum(argument.how == "times" for argument in candidate.arguments)
 
 
 def _alike(sieve: Sieve) -> Iterator[tuple[Kinds, list[Rule]]]:
@@ -62,14 +68,22 @@ def _parts(sieve: Sieve, kinds: Kinds, rules: Sequence[Rule]) -> dict[str, Sieve
 
 
 def _in_turn(parts: Mapping[str, Sieve]) -> dict[str, Candidate]:
-    """What holds for each of them; nothing if there is one for which nothing does."""
-    found: dict[str, Candidate] = {}
-    for kind, part in parts.items():
-        there = _nearly(part, [*found.values()]) if found else _solved(part)
-        if there is None:
-            return {}
-        found[kind] = there
-    return found
+    """What holds for each of them; nothing if there is one for which nothing does.
+
+    That one is looked at first, once: where the first one is not decayed, it is Adam's and AdamW's.
+    """
+    order = list(parts)
+    for _ in range(2):
+        found: dict[str, Candidate] = {}
+        for kind in order:
+            there = _nearly(parts[kind], [*found.values()]) if found else _solved(parts[kind])
+            if there is None:
+                order = [kind, *(other for other in order if other != kind)]
+                break
+            found[kind] = there
+        else:
+            return found
+    return {}
 
 
 def _solved(part: Sieve) -> Candidate | None:
@@ -87,18 +101,3 @@ def _nearly(whole: Sieve, known: Sequence[Candidate]) -> Candidate | None:
         return fits[0]
     tried = (with_other_numbers(part, c, count) for count in range(1, MOST + 1) for c in like)
     return next(chain.from_iterable(tried), None)
-
-
-def _joined(by_kind: Mapping[str, Candidate]) -> Sifted:
-    """What holds for all kinds but some, with the fewest factors, and what holds for these."""
-    kinds: dict[str, list[str]] = {}
-    for kind, candidate in by_kind.items():
-        kinds.setdefault(str(candidate), []).append(kind)
-    known = {str(candidate): candidate for candidate in by_kind.values()}
-    main = min(known.values(), key=lambda c: sum(a.how == "times" for a in c.arguments))
-    exceptions = (
-        exceptional(kinds[said], [*by_kind], candidate, main)
-        for said, candidate in known.items()
-        if candidate is not main
-    )
-    return Sifted((main,), exceptions=tuple(exceptions))
