@@ -18,6 +18,10 @@ from oracles.reports.text import printed, put
 SHARES = "largest share of the radius used"
 
 
+NONE = "–"
+"""In a cell in which nothing was asked."""
+
+
 def render(tally: Tally, *, full: bool = True, width: int | None = None) -> str:
     """The report as text: of each path and convention or, if not ``full``, of each optimizer."""
     return printed(partial(_show, tally, full=full), width)
@@ -59,7 +63,7 @@ def _table(title: str, *columns: str) -> Table:
 def _optimizers(tally: Tally) -> Table:
     """What was seen of each optimizer, over all its paths."""
     dtypes = sorted({place.dtype for place in tally.lines})
-    table = _table(SHARES, "optimizer", "verdicts", *dtypes, "conventions rejected, smallest by")
+    table = _table(SHARES, "optimizer", "verdicts", *dtypes, "rejected, by")
     for name in sorted({place.optimizer for place in tally.lines}):
         lines: dict[str, Line] = defaultdict(Line)
         for place, line in tally.lines.items():
@@ -70,7 +74,7 @@ def _optimizers(tally: Tally) -> Table:
             name,
             f"{tally.whole(name).runs:,}",
             *(_cell(lines.get(dtype), absent=False) for dtype in dtypes),
-            f"{len(told)}, {min(told):.3g} radii" if told else "none",
+            f"{len(told)}, {min(told):.3g}" if told else NONE,
         )
     return table
 
@@ -94,7 +98,7 @@ def _paths(tally: Tally) -> Table:
 
 def _cell(line: Line | None, absent: bool) -> str:
     if line is None:
-        return "absent" if absent else "not asked"
+        return "absent" if absent else NONE
     return f"{line.failed} FAILED" if line.failed else f"{line.share:.3f}"
 
 
