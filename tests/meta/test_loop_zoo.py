@@ -22,7 +22,7 @@ SINCE = {
     "CyclicLR: momentum goes the same way": ("2.2", "groups did not say between which momenta"),
     "CyclicLR: momentum is not scaled": ("2.2", "groups did not say between which momenta"),
     "ReduceLROnPlateau: nothing is told before a metric": ("2.2", "it told no rates"),
-    "clip_grad_norm_: each tensor by its own length": ("2.0", "empty ones had no largest element"),
+    "clip_grad_norm_: each tensor by its own length": ("2.1", "empty ones had no largest element"),
     "backward: the scale grows within a window": ("2.3", "a CPU had no scaler"),
 }
 """Faults that lean on what torch has since a release."""
