@@ -109,7 +109,7 @@ def check_schedule(
 
     What the installed torch itself gets wrong is not asked of it, and refusing a setting at its
     edge is no fault; nor is what a right class need not promise, such as a closed form that knows
-    nothing of rates that are written into a group: that is told. The cases are the same each time.
+    nothing of rates that are written into a group: that is told.
 
     Args:
         subject: a class whose arguments are those of torch's class, or where it is imported from,
@@ -117,8 +117,8 @@ def check_schedule(
             ``step()``, ``step(epoch)`` or ``step_update(epoch)``.
         schedule: the name of torch's class; by default that of the subject, or of a base of it.
         not_promised: names of promises that its author does not make.
-        seed: of all cases that are drawn.
-        profile: how long to look: ``"default"`` or ``"thorough"``.
+        seed: of all cases that are drawn; the same draws the same.
+        profile: how long to look: ``"default"``, ``"ci"``, which is the same, or ``"thorough"``.
         time_limit: in seconds, after which a class that hangs is ended, in a process of its own, as
             ``check`` has it. None for neither.
 

@@ -63,7 +63,8 @@ def _explained(options: argparse.Namespace) -> Explanation | ScheduleExplanation
     if name not in (*ALL, *LOOP):
         raise Usage(_nothing_of(name))
     if options.picture and name not in (*ALL, *KNOWN):
-        raise Usage(f"--picture: {name} has no line of its own; allowed: optimizers and schedules")
+        allowed = "optimizers, and schedules that need no others"
+        raise Usage(f"--picture: {name} has no line of its own; allowed: {allowed}")
     told = explain(name, convention) if name in ALL else explain_schedule(name, convention)
     if options.picture:
         _draw(told, convention, options.picture)
@@ -94,7 +95,7 @@ def _draw(told: Explanation | ScheduleExplanation, convention: str | None, path:
     if path.suffix not in KINDS:
         raise Usage(f"{given} is of no known kind; allowed: {', '.join(KINDS)}")
     if not (told.differences if isinstance(told, Explanation) else told.others):
-        raise Usage(f"{given}: {convention!r} is torch's, nothing parts from it")
+        raise Usage(f"{given}: {convention!r} parts from nothing, as it is the first")
     try:
         files.write(path, picture(told, path.suffix[1:]))
     except OSError as error:

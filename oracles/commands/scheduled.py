@@ -13,7 +13,7 @@ from oracles.reports.text import FAILED, plain, say
 from oracles.schedule_checking import ALL, check_schedule
 
 ALSO = ("json", "not_promised", "time_limit")
-"""Options of other code that it has, too, or that make no difference."""
+"""Options of other code that it has, too."""
 
 OPTIMIZERS: Mapping[str, Any] = {n: v for n, v in asked.OPTIONS.items() if n not in ALSO}
 

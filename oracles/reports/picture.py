@@ -203,13 +203,13 @@ def _of_rule(explanation: Explanation) -> Sheet:
 def _panel(rule: Rule, difference: Difference) -> Panel:
     schedule, convention = tuple(_schedule(rule, difference)), difference.convention
     ours, theirs = (follow(rule, c, difference, schedule) for c in (rule.torch, convention))
-    return Panel(convention.name, _note(rule, difference), ours, theirs)
+    return Panel(convention.name, _note(schedule, difference), ours, theirs)
 
 
-def _note(rule: Rule, difference: Difference) -> str:
+def _note(schedule: Sequence[Hyper], difference: Difference) -> str:
     """The settings of both lines of a panel."""
     changed = difference.example.changed if difference.example else {}
-    rates = list(dict.fromkeys(h.lr for h in _schedule(rule, difference)))
+    rates = list(dict.fromkeys(h.lr for h in schedule))
     others = {name: value for name, value in changed.items() if name != "lr"}
     lr = {"lr": rates[0]} if len(rates) == 1 else {"lr": [*rates, "..."]}
     return ", ".join(settings({**lr, **others}))

@@ -42,8 +42,8 @@ OFF = {
     "explain DTensor": "`oracles check --rule DTensor` asks whether it does",
     "explain GradScaler --convention ceilin": "--convention='ceilin' of GradScaler is not known",
     "explain GradScaler --picture a.svg": "--picture: GradScaler has no line of its own; allowed: "
-    "optimizers and schedules",
-    "explain StepLR --convention staircase --picture a.svg": "'staircase' is torch's, nothing",
+    "optimizers, and schedules that need no others",
+    "explain StepLR --convention staircase --picture a.svg": "'staircase' parts from nothing",
     "identify x:y --rule SGD,LBFGS": "--rule='LBFGS' cannot be asked",
     "loop x:y --allow raises,rases": "--allow='rases' is no fault (did you mean 'raises'?)",
     "page reports": "oracles page: reports is no argument of oracles page; allowed: --help",

@@ -273,7 +273,11 @@ def test_the_command_draws(capsys: pytest.CaptureFixture[str], tmp_path: Path) -
     ("convention", "file", "said"),
     [
         ("decoupled", "sgd.gif", "sgd.gif' is of no known kind; allowed: .png, .svg"),
-        ("coupled_unscaled", "sgd.png", "'coupled_unscaled' is torch's, nothing parts from it"),
+        (
+            "coupled_unscaled",
+            "sgd.png",
+            "'coupled_unscaled' parts from nothing",
+        ),
         ("decoupled", "a file/sgd.png", "a file/sgd.png' cannot be written: "),
     ],
     ids=("kind", "nothing", "place"),

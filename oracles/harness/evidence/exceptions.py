@@ -42,13 +42,18 @@ def rests(part: Sieve, rule: Rule) -> bool:
     return bool(known) and all(told.at_rest for told in known)
 
 
+def resting(rule: Rule) -> Candidate:
+    """What then holds."""
+    return Candidate(rule).hearing(STILL)
+
+
 def _by_kind(sieve: Sieve, rule: Rule) -> Iterator[Sifted]:
     """The rule's simplest candidates for each kind of parameters, if there are some for all."""
     kinds = sieve.witness.kinds(rule)
     fits: dict[str, dict[str, Candidate]] = {}
     for kind, numbers in kinds.items() if len(kinds) > 1 else ():
-        part = replace(sieve, cut=of(numbers), rules={rule: sieve.rules[rule]})
-        simplest = (Candidate(rule).hearing(STILL),) if rests(part, rule) else part.simplest().fits
+        part = replace(sieve.only(rule), cut=of(numbers))
+        simplest = (resting(rule),) if rests(part, rule) else part.simplest().fits
         if not simplest and len(kinds) > FEW:
             simplest = with_one_argument(part).fits
         fits[kind] = {str(c): c for c in simplest}
@@ -102,10 +107,10 @@ def _by_setting(sieve: Sieve, rule: Rule) -> Iterator[Sifted]:
     """Each kind of settings but which the rule's candidates hold, and what holds there."""
     kinds = {observation.what: None for observation in sieve.known(rule)}
     for what in list(kinds)[2:]:  # after those with everything
-        one = {rule: sieve.rules[rule]}
-        rest = replace(sieve, cut=_settings(what, there=False), rules=one).simplest(1)
+        one = sieve.only(rule)
+        rest = replace(one, cut=_settings(what, there=False)).simplest(1)
         if rest.fits:
-            there = replace(sieve, cut=_settings(what, there=True), rules=one).simplest()
+            there = replace(one, cut=_settings(what, there=True)).simplest()
             if there.fits:
                 named = Exceptional(f"where {what}", there.fits[0])
                 yield Sifted(rest.fits[:1], exceptions=(named,))

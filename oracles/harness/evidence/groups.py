@@ -8,8 +8,8 @@ from itertools import chain
 
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.effective import with_any_values, with_other_numbers
-from oracles.harness.evidence.exceptions import FEW, joined, rests
-from oracles.harness.evidence.sifting import STILL, Sieve, Sifted, of
+from oracles.harness.evidence.exceptions import FEW, joined, resting, rests
+from oracles.harness.evidence.sifting import Sieve, Sifted, of
 from oracles.rule import Rule
 
 Kinds = Mapping[str, tuple[int, ...]]
@@ -21,8 +21,8 @@ MOST = 2
 def with_numbers_by_name(sieve: Sieve) -> Sifted:
     """What holds for each parameter that has a name, with numbers of its own, if some differ.
 
-    Those of the first kind, which is of the most dimensions, are solved for: weights are decayed
-    where anything is. Others are stepped with the numbers of a kind before, but for a few.
+    Those of one kind are solved for, of the most dimensions first: weights are decayed where
+    anything is. Others are stepped with the numbers of a kind before, but for a few.
     """
     return _by_kind(sieve, named=True)
 
@@ -57,8 +57,9 @@ def _alike(sieve: Sieve) -> Iterator[tuple[Kinds, list[Rule]]]:
 
 def _parts(sieve: Sieve, kinds: Kinds, rules: Sequence[Rule]) -> dict[str, Sieve]:
     """What is known of each kind, in the order in which they are looked at."""
-    (told, *_), some = sieve.known(rules[0]), {rule: sieve.rules[rule] for rule in rules}
-    parts = {kind: replace(sieve, rules=some, cut=of(numbers)) for kind, numbers in kinds.items()}
+    told, *_ = sieve.known(rules[0])
+    some = sieve.only(*rules)
+    parts = {kind: replace(some, cut=of(numbers)) for kind, numbers in kinds.items()}
 
     def order(kind: str) -> tuple[bool, int]:
         dimensions = (told.case.parameters[n].initial.ndim for n in kinds[kind])
@@ -70,19 +71,22 @@ def _parts(sieve: Sieve, kinds: Kinds, rules: Sequence[Rule]) -> dict[str, Sieve
 def _in_turn(parts: Mapping[str, Sieve]) -> dict[str, Candidate]:
     """What holds for each of them; nothing if there is one for which nothing does.
 
-    That one is looked at first, once: where the first one is not decayed, it is Adam's and AdamW's.
+    That one is solved for in the place of the first, once, which may be two rules' one: where
+    nothing is decayed, Adam's and AdamW's.
     """
-    order = list(parts)
+    order = [*parts]
     for _ in range(2):
         found: dict[str, Candidate] = {}
         for kind in order:
             there = _nearly(parts[kind], [*found.values()]) if found else _solved(parts[kind])
             if there is None:
-                order = [kind, *(other for other in order if other != kind)]
                 break
             found[kind] = there
         else:
             return found
+        if not found:
+            break
+        order = [kind, *(other for other in order if other != kind)]
     return {}
 
 
@@ -93,9 +97,9 @@ def _solved(part: Sieve) -> Candidate | None:
 def _nearly(whole: Sieve, known: Sequence[Candidate]) -> Candidate | None:
     """What holds for a part: what is known of another, or with a few other numbers."""
     rule = known[0].rule
-    part = replace(whole, rules={rule: whole.rules[rule]})
+    part = whole.only(rule)
     if rests(part, rule):
-        return Candidate(rule).hearing(STILL)
+        return resting(rule)
     like = list(dict.fromkeys([*known, known[0].hearing()]))
     if fits := part.sift(rule, like).fits:
         return fits[0]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -16,6 +18,9 @@ ROUNDS, PATIENCE, WORTH = 40, 5, 0.8
 
 SOLVED = 1e-26
 """A sum of squares, in parts of each step's largest move, that nothing but roundings is in."""
+
+DAMPING = 1e-2
+"""How much shorter a first move is than Newton's, in parts of the slopes."""
 
 LEAST = 1e-14
 """By what part slopes that point the same way are parted, so that there is one solution."""
@@ -50,11 +55,53 @@ Sloping = Callable[[NDArray[np.intp], FloatArray], tuple[FloatArray, FloatArray]
 (problems, rows, elements), and what a larger value changes, (problems, rows, values, elements)."""
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """How far rows of values have come, (problems, rows, ...), and what comes of them there."""
+
+    values: FloatArray
+    off: FloatArray
+    slopes: FloatArray
+    error: FloatArray
+    damping: FloatArray
+
+    @classmethod
+    def of(cls, values: FloatArray, off: FloatArray, slopes: FloatArray) -> Rows:
+        """At the start."""
+        return cls(
+            values.copy(), off, slopes, (off**2).sum(axis=2), np.full(off.shape[:2], DAMPING)
+        )
+
+    def improve(self, left: NDArray[np.intp], sloping: Sloping, bounds: Bounds) -> None:
+        """Move those of some problems once, where that makes less of what is off."""
+        now, steep = self.values[left], self.slopes[left]
+        stays = (now <= bounds.least) & (np.einsum("prin,prn->pri", steep, self.off[left]) > 0)
+        steep[stays] = 0.0
+        moves = step_toward(steep, self.off[left], self.damping[left])
+        other = np.clip(
+            now + np.clip(moves, -bounds.reach, bounds.reach), bounds.least, bounds.most
+        )
+        there, steeper = sloping(left, other)
+        less = (there**2).sum(axis=2)
+        better = less < self.error[left]
+        self.damping[left] = np.where(better, self.damping[left] / 10, self.damping[left] * 5)
+        which, row = np.nonzero(better)
+        where = left[which], row
+        self.values[where], self.error[where] = other[better], less[better]
+        self.off[where], self.slopes[where] = there[better], steeper[better]
+
+    @property
+    def best(self) -> FloatArray:
+        """The best values of each problem, (problems, values)."""
+        found: FloatArray = self.values[np.arange(len(self.values)), np.argmin(self.error, axis=1)]
+        return found
+
+
 def least_squares(sloping: Sloping, values: FloatArray, bounds: Bounds) -> FloatArray:
     """The best of what rows of values come to, by Levenberg's and Marquardt's method within bounds.
 
     Problems that are off by the same at the start, with the same slopes, are solved once: if they
-    are in the end as well, they are the same.
+    are in the end as well, they are the same. One is given up when none of its rows gets better.
 
     Args:
         sloping: what is off.
@@ -64,30 +111,20 @@ def least_squares(sloping: Sloping, values: FloatArray, bounds: Bounds) -> Float
     Returns:
         The values of each, (problems, values).
     """
-    every, now = np.arange(len(values)), values.copy()
-    off, slopes = sloping(every, now)
-    error, damping = (off**2).sum(axis=2), np.full(now.shape[:2], 1e-2)
-    errors, first = [error.copy()], _first_of_the_same(now, off, slopes)
-    left = np.unique(first)
+    every = np.arange(len(values))
+    rows = Rows.of(values, *sloping(every, values))
+    first = _first_of_the_same(rows.values, rows.off, rows.slopes)
+    left, errors = np.unique(first), deque([rows.error.copy()], maxlen=PATIENCE + 1)
     for _ in range(ROUNDS):
-        steep, least = slopes[left], now[left] <= bounds.least
-        steep[least & (np.einsum("prin,prn->pri", steep, off[left]) > 0)] = 0.0  # which stay there
-        moves = np.clip(step_toward(steep, off[left], damping[left]), -bounds.reach, bounds.reach)
-        other = np.clip(now[left] + moves, bounds.least, bounds.most)
-        there, steeper = sloping(left, other)
-        less = (there**2).sum(axis=2)
-        better = less < error[left]
-        damping[left] = np.where(better, damping[left] / 10, damping[left] * 5)
-        which, row = np.nonzero(better)
-        where = left[which], row
-        now[where], error[where] = other[better], less[better]
-        off[where], slopes[where] = there[better], steeper[better]
-        errors.append(error.copy())
-        slow = error > WORTH * errors[-PATIENCE] if len(errors) > PATIENCE else error < 0
-        left = left[~((error < SOLVED).any(axis=1) | slow.all(axis=1))[left]]
+        rows.improve(left, sloping, bounds)
+        errors.append(rows.error.copy())
+        done: NDArray[np.bool_] = (rows.error < SOLVED).any(axis=1)
+        if len(errors) > PATIENCE:
+            done |= (rows.error > WORTH * errors[0]).all(axis=1)
+        left = left[~done[left]]
         if not left.size:
             break
-    found: FloatArray = now[every, np.argmin(error, axis=1)][first]
+    found = rows.best[first]
     for n in every[first != every]:
         (one, other), _ = sloping(np.array([n, first[n]]), found[[n, n], None])
         if not np.array_equal(one, other):

@@ -135,6 +135,10 @@ class Sieve:
     margin: Margin
     cut: Cut | None = None
 
+    def only(self, *rules: Rule) -> Sieve:
+        """The same for some of the rules."""
+        return replace(self, rules={rule: self.rules[rule] for rule in rules})
+
     def takes(self, rule: Rule) -> frozenset[str]:
         """The hyperparameters of a rule that the code heeds."""
         return self.witness.takes(rule) - self.rules[rule]
