@@ -118,9 +118,9 @@ def least_squares(sloping: Sloping, values: FloatArray, bounds: Bounds) -> Float
     for _ in range(ROUNDS):
         rows.improve(left, sloping, bounds)
         errors.append(rows.error.copy())
-        done: NDArray[np.bool_] = (rows.error < SOLVED).any(axis=1)
+        done = rows.error.min(axis=1) < SOLVED
         if len(errors) > PATIENCE:
-            done |= (rows.error > WORTH * errors[0]).all(axis=1)
+            done |= (rows.error - WORTH * errors[0]).min(axis=1) > 0
         left = left[~done[left]]
         if not left.size:
             break
