@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 import oracles
 from oracles.harness.subjects.foreign import ForeignOptimizer
 from oracles.harness.subjects.handing import MODEL, NAMED, TENSORS
-from oracles.identification import identify
+from oracles.identification import Identification, identify
 from oracles.reports.identification import render
 from tests.support.marks import slow
 
@@ -198,30 +199,36 @@ FOUND: dict[Any, tuple[str, str]] = {
 }
 
 
+@cache
+def found(make: Any, rule: str) -> Identification:
+    return identify(make, [rule])
+
+
 @pytest.mark.one_in(8)
 @pytest.mark.parametrize("make", FOUND, ids=lambda make: str(make.__name__))
 def test_groups_are_found(make: Any) -> None:
     form, said = FOUND[make]
     assert ForeignOptimizer(make).form == form
-    assert str(identify(make, [said.split("'")[0]])) == f"{make.__name__} follows {said}"
+    assert str(found(make, said.split("'")[0])) == f"{make.__name__} follows {said}"
 
 
 def test_it_is_said_in_words() -> None:
-    found = identify(by_name, ["SGD"])
-    assert "No weight decay for parameters named bias." in render(found)
-    assert found.to_json()["exceptions"][0]["where"] == "for parameters named bias"
-    assert not found.torchs
+    told = found(by_name, "SGD")
+    assert "No weight decay for parameters named bias." in render(told)
+    assert told.to_json()["exceptions"][0]["where"] == "for parameters named bias"
+    assert not told.torchs
 
 
-@pytest.mark.parametrize(
-    ("make", "rule", "remark"),
-    [
-        (written, "AdamW", "No weight decay for parameters of at most one dimension."),
-        (by_type, "SGD", "No step at all for parameters named attention."),
-    ],
-)
-def test_what_no_group_has_is_said_in_words(make: Any, rule: str, remark: str) -> None:
-    assert remark in render(identify(make, [rule]))
+REMARKS: dict[Any, tuple[str, str]] = {
+    written: ("AdamW", "No weight decay for parameters of at most one dimension."),
+    by_type: ("SGD", "No step at all for parameters named attention."),
+}
+
+
+@pytest.mark.parametrize("make", REMARKS, ids=lambda make: str(make.__name__))
+def test_what_no_group_has_is_said_in_words(make: Any) -> None:
+    rule, remark = REMARKS[make]
+    assert remark in render(found(make, rule))
 
 
 def both(model: torch.nn.Module) -> Any:
@@ -254,6 +261,7 @@ def undecayed_encoder(model: torch.nn.Module) -> Any:
     return torch.optim.AdamW(groups, lr=1e-3)
 
 
+@pytest.mark.slow
 def test_who_is_not_decayed_does_not_say_whose_decay_it_is() -> None:
     assert str(identify(undecayed_encoder, ["Adam", "AdamW"])) == (
         "undecayed_encoder follows AdamW's decoupled_lr, lr = 0.001 whatever is given, but "
@@ -262,8 +270,8 @@ def test_who_is_not_decayed_does_not_say_whose_decay_it_is() -> None:
 
 
 def test_what_is_another_rule_s_is_no_exception() -> None:
-    found = identify(both, ["SGD", "Adam"])
-    assert not found.fits and not found.exceptions
+    told = identify(both, ["SGD", "Adam"])
+    assert not told.fits and not told.exceptions
 
 
 @pytest.mark.slow
