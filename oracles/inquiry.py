@@ -270,7 +270,7 @@ class Inquiry:
         """A figure, or why there can be none."""
         candidate = identification.fits[0]
         if identification.exceptions:
-            return "not measured: some parameters are stepped by another convention than the others"
+            return "not measured: some parameters are stepped otherwise than the others"
         if any(GRADIENT in argument.names for argument in candidate.arguments):
             return "not measured: it steps by other gradients than it is given"
         box = self.kind.settled(arrangement)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
+from oracles.harness.evidence.sifting import undecayed
 from oracles.identification import Identification
 from oracles.layout import fill
 from oracles.reports.text import columns, printed, put
@@ -85,7 +86,7 @@ def _remarks(found: Identification) -> Iterator[str]:
         yield WRITTEN
         yield from [PASTED] if found.name != "the equation" else []
     for exception in found.exceptions:
-        if exception.undecayed:
+        if undecayed(exception.candidate):
             yield f"No weight decay {exception.where}."
         if exception.still:
             yield f"No step at all {exception.where}."

@@ -11,7 +11,7 @@ import torch
 
 import oracles
 from oracles.harness.subjects.foreign import ForeignOptimizer
-from oracles.harness.subjects.handing import MODEL, NAMED, TENSORS
+from oracles.harness.subjects.handing import LAYERS, MODEL, NAMED, TENSORS
 from oracles.identification import Identification, identify
 from oracles.reports.identification import render
 from tests.support.marks import slow
@@ -137,6 +137,75 @@ def vectors_faster(params: Any, lr: float) -> Any:
     return torch.optim.SGD(groups, lr=lr, momentum=0.85)
 
 
+def plain_vectors_faster(params: Any, lr: float) -> Any:
+    """Without momentum there is no Nesterov's, of which nothing is said."""
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in params if p.dim() > 1]},
+        {"params": [p for p in params if p.dim() < 2], "lr": 2 * lr},
+    ]
+    return torch.optim.SGD(groups, lr=lr)
+
+
+def _by_dimension(model: torch.nn.Module) -> tuple[list[Any], list[Any]]:
+    """Matrices, and what has fewer dimensions."""
+    params = list(model.parameters())
+    return [p for p in params if p.dim() > 1], [p for p in params if p.dim() < 2]
+
+
+def decay_written(model: torch.nn.Module, lr: float) -> Any:
+    matrices, vectors = _by_dimension(model)
+    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=lr, weight_decay=0.1)
+
+
+def rate_written(model: torch.nn.Module, weight_decay: float = 1e-5) -> Any:
+    matrices, vectors = _by_dimension(model)
+    groups = [
+        {"params": vectors, "weight_decay": 0.0},
+        {"params": matrices, "weight_decay": weight_decay},
+    ]
+    return torch.optim.AdamW(groups, lr=1e-3)
+
+
+def many_numbers(model: torch.nn.Module) -> Any:
+    matrices, vectors = _by_dimension(model)
+    groups = [
+        {"params": matrices, "lr": 1e-3, "betas": (0.9, 0.95), "weight_decay": 0.1},
+        {"params": vectors, "lr": 1e-2, "betas": (0.8, 0.99), "eps": 1e-6, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups)
+
+
+def many_digits(model: torch.nn.Module) -> Any:
+    """As a decay from layer to layer makes them."""
+    groups = [{"params": [p], "lr": 0.1 * 0.65**n} for n, p in enumerate(model.parameters())]
+    return torch.optim.SGD(groups, momentum=0.9)
+
+
+def biases_up(model: torch.nn.Module) -> Any:
+    first, then = split(model.named_parameters(), lambda name: "bias" in name, maximize=True)
+    return torch.optim.SGD([first, then], lr=0.1)
+
+
+def all_sorted(model: torch.nn.Module) -> Any:
+    """Each parameter must be the weight or the bias of a layer that it knows."""
+    kinds: dict[bool, set[str]] = {True: set(), False: set()}
+    for place, module in model.named_modules():
+        for name, _ in module.named_parameters(recurse=False):
+            if name == "bias" or isinstance(module, torch.nn.Linear | torch.nn.Embedding):
+                decayed = name == "weight" and isinstance(module, torch.nn.Linear)
+                kinds[decayed].add(f"{place}.{name}")
+            elif isinstance(module, torch.nn.LayerNorm):
+                kinds[False].add(f"{place}.{name}")
+    named = dict(model.named_parameters())
+    assert not named.keys() - kinds[True] - kinds[False], "not separated"
+    groups = [
+        {"params": [named[n] for n in sorted(kinds[kind])], "weight_decay": decay}
+        for kind, decay in ((True, 0.1), (False, 0.0))
+    ]
+    return torch.optim.AdamW(groups, lr=3e-4)
+
+
 FOUND: dict[Any, tuple[str, str]] = {
     by_name: (NAMED, "SGD's coupled_unscaled, but decay_ignored for parameters named bias"),
     without_a_hint: (
@@ -170,9 +239,9 @@ FOUND: dict[Any, tuple[str, str]] = {
     ),
     three_groups: (
         MODEL,
-        "SGD's coupled_unscaled, lr = 0.001, momentum = 0.9 and weight_decay = 0.0001 whatever is "
-        "given, but lr = 0.01 whatever is given for parameters named embedding or attention, but "
-        "lr = 0.01 and weight_decay = 0 whatever is given for parameters named norm",
+        "SGD's coupled_unscaled, lr = 0.01, momentum = 0.9 and weight_decay = 0.0001 whatever is "
+        "given, but lr = 0.001 whatever is given for parameters named encoder, but "
+        "weight_decay = 0 whatever is given for parameters named norm",
     ),
     by_layer: (
         MODEL,
@@ -190,6 +259,48 @@ FOUND: dict[Any, tuple[str, str]] = {
         "SGD's coupled_unscaled, nesterov = True whatever is given, but decay_ignored for "
         "encoder.bias and norm.weight and norm.bias and image_norm.weight, but lr × 0 for "
         "parameters named attention",
+    ),
+    decay_written: (
+        MODEL,
+        "AdamW's decoupled_lr, weight_decay = 0.1 whatever is given, but decay_ignored for "
+        "parameters of at most one dimension",
+    ),
+    rate_written: (
+        MODEL,
+        "AdamW's decoupled_lr, lr = 0.001 whatever is given, but weight_decay × 0.0 for parameters "
+        "of at most one dimension",
+    ),
+    many_numbers: (
+        MODEL,
+        "AdamW's decoupled_lr, lr = 0.001, beta2 = 0.95 and weight_decay = 0.1 whatever is given, "
+        "but lr = 0.01, beta1 = 0.8, beta2 = 0.99, eps = 1e-06 and weight_decay = 0.0 whatever is "
+        "given for parameters of at most one dimension",
+    ),
+    many_digits: (
+        MODEL,
+        "SGD's coupled_unscaled, lr = 0.065 and momentum = 0.9 whatever is given, "
+        "but lr = 0.0075418890625 whatever is given for parameters named embedding, "
+        "but lr = 0.01160290625 whatever is given for parameters named relative, "
+        "but lr = 0.004902227890625 whatever is given for parameters named image, "
+        "but lr = 0.1 whatever is given for encoder.bias, "
+        "but lr = 0.04225 whatever is given for norm.weight, "
+        "but lr = 0.0274625 whatever is given for norm.bias, "
+        "but lr = 0.017850625 whatever is given for parameters named scale",
+    ),
+    biases_up: (
+        MODEL,
+        "SGD's coupled_unscaled, lr = 0.1 whatever is given, but maximize = True whatever is given "
+        "for parameters named bias",
+    ),
+    all_sorted: (
+        LAYERS,
+        "AdamW's decoupled_lr, lr = 0.0003 and weight_decay = 0.1 whatever is given, but "
+        "weight_decay = 0.0 whatever is given for parameters of at most one dimension or named "
+        "embedding",
+    ),
+    plain_vectors_faster: (
+        TENSORS,
+        "SGD's coupled_unscaled, but lr × 2.0 for parameters of at most one dimension",
     ),
     vectors_faster: (
         TENSORS,
@@ -272,6 +383,35 @@ def test_who_is_not_decayed_does_not_say_whose_decay_it_is() -> None:
 def test_what_is_another_rule_s_is_no_exception() -> None:
     told = identify(both, ["SGD", "Adam"])
     assert not told.fits and not told.exceptions
+
+
+def attention_alone(model: torch.nn.Module, lr: float) -> Any:
+    """All else is frozen, and in no group."""
+    trained = [p for name, p in model.named_parameters() if "attention" in name]
+    return torch.optim.AdamW(trained, lr=lr)
+
+
+def biases_first(model: torch.nn.Module, lr: float) -> Any:
+    first, then = split(model.named_parameters(), lambda name: "bias" not in name)
+    optimizer = torch.optim.SGD([first], lr=lr)
+    optimizer.add_param_group(then)
+    return optimizer
+
+
+def matrices_alone(params: Any, lr: float) -> Any:
+    return torch.optim.RMSprop([p for p in params if p.dim() > 1], lr=lr)
+
+
+CHOOSE = {attention_alone: "AdamW", biases_first: "SGD", matrices_alone: "RMSprop"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", CHOOSE, ids=lambda make: str(make.__name__))
+def test_who_chooses_among_parameters_breaks_nothing(make: Any) -> None:
+    """What it leaves out is not stepped, and some alone are no parameters for it."""
+    report = oracles.check(make, CHOOSE[make], dtypes=[], not_promised=["rule"])
+    assert report.ok, report.faults()
+    assert len([line for line in report.promises if line.word == "kept"]) > 20
 
 
 @pytest.mark.slow

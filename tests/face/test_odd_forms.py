@@ -57,7 +57,7 @@ def test_what_has_one_dimension_is_an_exception() -> None:
     assert str(exception) == "decay_ignored for parameters of at most one dimension"
     assert not report.accuracies
     assert dict(report.refused)["float64"] == (
-        "not measured: some parameters are stepped by another convention than the others"
+        "not measured: some parameters are stepped otherwise than the others"
     )
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from itertools import chain, combinations
+from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -186,16 +186,19 @@ def _further(sieve: Sieve, closest: Solutions) -> list[Problem]:
     return [p for c in _extended(one.candidate for one in best) for p in _problems(sieve, c)]
 
 
-def with_other_numbers(sieve: Sieve, candidate: Candidate, count: int) -> Iterator[Candidate]:
-    """What holds with so many other numbers than a candidate has, and factors of what is given."""
+def with_another_number(sieve: Sieve, candidate: Candidate) -> Iterator[Candidate]:
+    """What holds with another number, factor or switch than a candidate has."""
     rule, known = candidate.rule, sieve.known(candidate.rule)[:1]
-    for names in combinations(numeric(rule), count):
-        how = {n: "times" if n in sieve.takes(rule) else "is" for n in names}
-        kept = [a for a in candidate.arguments if not {*a.names} & {*names}]
-        problem = Problem(candidate.hearing(*kept), names, how, known)
+    switched = _switched(sieve, candidate, rule.hyper()._fields)
+    yield from sieve.sift(rule, (c for c in switched if c is not candidate)).fits
+    for name in numeric(rule):
+        how = "times" if name in sieve.takes(rule) else "is"
+        kept = candidate.hearing(*(a for a in candidate.arguments if name not in a.names))
+        problem = Problem(kept, (name,), {name: how}, known)
         values = problem.solved(problem.starts())
         for first in _first(sieve, problem, values, problem.off(values)):
-            yield from sieve.sift(rule, _whole(sieve, first)).fits
+            for whole in (_whole, _to_the_last_digit):
+                yield from proven(sieve, sieve.sift(rule, whole(sieve, first)))[0].fits
 
 
 def otherwise_written(sieve: Sieve, some: Iterable[Candidate]) -> list[Candidate]:
@@ -410,7 +413,7 @@ def _switched(sieve: Sieve, own: Candidate, among: Collection[str]) -> Iterator[
     yield own
     for name, value in own.rule.hyper()._asdict().items():
         if isinstance(value, bool) and name in among and name not in sieve.takes(own.rule):
-            yield own.hearing(Argument((name,), "is", not value))
+            yield own.hearing(*own.arguments, Argument((name,), "is", not value))
 
 
 def _with_factors(sieve: Sieve, candidate: Candidate) -> Iterator[Problem]:

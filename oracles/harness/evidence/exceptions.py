@@ -8,7 +8,7 @@ from dataclasses import replace
 from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.effective import with_one_argument
-from oracles.harness.evidence.sifting import STILL, Cut, Exceptional, Sieve, Sifted, of
+from oracles.harness.evidence.sifting import STILL, Cut, Exceptional, Sieve, Sifted, of, undecayed
 from oracles.harness.subjects.parameter_names import spoken_of
 from oracles.rule import Rule
 
@@ -64,11 +64,15 @@ def _by_kind(sieve: Sieve, rule: Rule) -> Iterator[Sifted]:
         yield joined(min(known, key=lambda name: _order(known[name], fits)), fits)
 
 
-def _order(candidate: Candidate, fits: dict[str, dict[str, Candidate]]) -> tuple[bool, int, int]:
-    """What is said first of all: of two kinds what holds for both, else the simplest that steps."""
+def _order(candidate: Candidate, fits: dict[str, dict[str, Candidate]]) -> tuple[int, ...]:
+    """What is said first of all: of two kinds what holds for both, else the simplest that steps.
+
+    Of equals what is decayed: that norms and biases are not is the exception.
+    """
     said = len(candidate.conventions) + len(candidate.arguments)
     count = sum(str(candidate) in found for found in fits.values())
-    return STILL in candidate.arguments, *((-count, said) if len(fits) <= FEW else (said, -count))
+    simple = (-count, said) if len(fits) <= FEW else (said, -count)
+    return STILL in candidate.arguments, simple[0], undecayed(candidate), simple[1]
 
 
 def joined(most: str, fits: dict[str, dict[str, Candidate]]) -> Sifted:
@@ -91,6 +95,7 @@ def _outspoken(candidate: Candidate, main: Candidate) -> Candidate:
     if STILL in candidate.arguments:
         return candidate
     said = {name for argument in candidate.arguments for name in argument.names}
+    said |= {"weight_decay"} if undecayed(candidate) else set()
     h = candidate.rule.hyper()
     plain = (
         Argument((name,), "is", getattr(h, name))

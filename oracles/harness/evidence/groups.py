@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
 from oracles.harness.candidates import Candidate
-from oracles.harness.evidence.effective import with_any_values, with_other_numbers
+from oracles.harness.evidence.effective import with_another_number, with_any_values
 from oracles.harness.evidence.exceptions import FEW, joined, resting, rests
-from oracles.harness.evidence.sifting import Sieve, Sifted, of
+from oracles.harness.evidence.sifting import Sieve, Sifted, of, undecayed
 from oracles.rule import Rule
 
 Kinds = Mapping[str, tuple[int, ...]]
-
-MOST = 2
-"""In so many numbers a group may differ from the others."""
 
 
 def with_numbers_by_name(sieve: Sieve) -> Sifted:
@@ -36,14 +34,17 @@ def _by_kind(sieve: Sieve, *, named: bool) -> Sifted:
     for kinds, rules in _alike(sieve):
         if len(kinds) > 1 and (len(kinds) > FEW) is named:
             found = _in_turn(_parts(sieve, kinds, rules))
-            by_kind = {kind: {str(candidate): candidate} for kind, candidate in found.items()}
-            if len({*map(str, found.values())}) > 1:
-                return joined(str(min(found.values(), key=_factors)), by_kind)
+            counts = Counter(map(str, found.values()))
+            if len(counts) > 1:
+                main = min(
+                    found.values(), key=lambda c: (_factors(c), undecayed(c), -counts[str(c)])
+                )
+                return joined(str(main), {kind: {str(c): c} for kind, c in found.items()})
     return Sifted()
 
 
 def _factors(candidate: Candidate) -> int:
-    """How many of its arguments are multiplied; whoever has the fewest is said first."""
+    """How many of its arguments are multiplied: whoever has the fewest is said first."""
     return sum(argument.how == "times" for argument in candidate.arguments)
 
 
@@ -71,31 +72,34 @@ def _parts(sieve: Sieve, kinds: Kinds, rules: Sequence[Rule]) -> dict[str, Sieve
 def _in_turn(parts: Mapping[str, Sieve]) -> dict[str, Candidate]:
     """What holds for each of them; nothing if there is one for which nothing does.
 
-    That one is solved for in the place of the first, once, which may be two rules' one: where
-    nothing is decayed, Adam's and AdamW's.
+    That one is solved for in the place of the first then, which may be two rules' one: where
+    nothing is decayed, Adam's and AdamW's. At last groups may differ in any numbers.
     """
     order = [*parts]
-    for _ in range(2):
+    for nearly in (_but_one, _but_one, _but_some):
         found: dict[str, Candidate] = {}
         for kind in order:
-            there = _nearly(parts[kind], [*found.values()]) if found else _solved(parts[kind])
+            there = nearly(parts[kind], [*found.values()]) if found else _solved(parts[kind])
             if there is None:
                 break
             found[kind] = there
         else:
-            return found
+            return {kind: found[kind] for kind in parts}
         if not found:
             break
-        order = [kind, *(other for other in order if other != kind)]
+        if order == [*parts]:
+            order = [kind, *(other for other in order if other != kind)]
     return {}
 
 
 def _solved(part: Sieve) -> Candidate | None:
-    return next(iter(with_any_values(part, deepest=0).fits), None)
+    """torch's own, as it is or with some numbers."""
+    ways = (part.simplest(0), with_any_values(part, deepest=0))
+    return next((found.fits[0] for found in ways if found.fits), None)
 
 
-def _nearly(whole: Sieve, known: Sequence[Candidate]) -> Candidate | None:
-    """What holds for a part: what is known of another, or with a few other numbers."""
+def _but_one(whole: Sieve, known: Sequence[Candidate]) -> Candidate | None:
+    """What holds for a part: what is known of another, or it with another number."""
     rule = known[0].rule
     part = whole.only(rule)
     if rests(part, rule):
@@ -103,5 +107,9 @@ def _nearly(whole: Sieve, known: Sequence[Candidate]) -> Candidate | None:
     like = list(dict.fromkeys([*known, known[0].hearing()]))
     if fits := part.sift(rule, like).fits:
         return fits[0]
-    tried = (with_other_numbers(part, c, count) for count in range(1, MOST + 1) for c in like)
-    return next(chain.from_iterable(tried), None)
+    return next(chain.from_iterable(with_another_number(part, c) for c in like), None)
+
+
+def _but_some(whole: Sieve, known: Sequence[Candidate]) -> Candidate | None:
+    """The same, or it with any numbers."""
+    return _but_one(whole, known) or _solved(whole.only(known[0].rule))

@@ -87,7 +87,7 @@ def _unheld(sieve: Sieve, found: Sifted) -> Iterator[Near]:
 
 def _off(sieve: Sieve, candidate: Candidate, cut: Cut | None = None) -> Near | None:
     """How far it is off in the first case far off that it does not hold; None if it holds all."""
-    for observation in replace(sieve, cut=cut).beyond(candidate.rule):
+    for observation in replace(sieve, cut=cut or sieve.cut).beyond(candidate.rule):
         if observation.what != OTHERS and _left(candidate, observation, sieve):
             where = "" if cut else _where(sieve, candidate, observation)
             return replace(nearness(candidate, [observation]), where=where or observation.what)

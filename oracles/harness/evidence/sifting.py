@@ -47,6 +47,14 @@ STILL = Argument(("lr",), "times", 0)
 """What becomes of the learning rate of parameters that are in no group."""
 
 
+def undecayed(candidate: Candidate) -> bool:
+    """Whether there is no weight decay, whatever is given."""
+    none = (("weight_decay",), 0)
+    return "decay_ignored" in candidate.names or any(
+        (argument.names, argument.by) == none for argument in candidate.arguments
+    )
+
+
 @dataclass(frozen=True)
 class Exceptional:
     """Where another candidate holds than everywhere else.
@@ -67,14 +75,6 @@ class Exceptional:
         if self.candidate.conventions or not arguments:
             arguments = str(own).partition("'s ")[2]
         return f"{arguments} {self.where}"
-
-    @property
-    def undecayed(self) -> bool:
-        """Whether there is no weight decay."""
-        none = (("weight_decay",), 0)
-        return "decay_ignored" in self.candidate.names or any(
-            (argument.names, argument.by) == none for argument in self.candidate.arguments
-        )
 
     @property
     def still(self) -> bool:

@@ -37,6 +37,9 @@ LARGEST, REMEMBERED = 1e4, 30.0
 DIGITS = (1, 2, 3, 4, 6, 8, 9, 12, 15)
 """With how many a value is tried: people write few."""
 
+OFTEN = ("lr", "weight_decay")
+"""What people write in code; of numbers that make up for one another these stay."""
+
 SLACK = 64
 """So many roundings of a parameter may be between it and what values of few digits give."""
 
@@ -266,7 +269,7 @@ class Problem:
     def simplest(self, values: FloatArray) -> tuple[Problem, FloatArray]:
         """What is left of it, with the fewest and shortest values that are as good."""
         problem, allowed = self, max(SLACK, 2 * self.roundings(values))
-        for name in self.names[::-1]:
+        for name in sorted(self.names, key=lambda name: (name in OFTEN, -self.names.index(name))):
             kept = [n != name for n in problem.names]
             if sum(kept):
                 fewer = problem.without(name)

@@ -17,8 +17,7 @@ from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray, round_to
 from oracles.harness.cases.case import Case
 from oracles.harness.subjects.blackbox import arguments_by_name, hyperparameters, numbers
-from oracles.harness.subjects.handing import HANDINGS, TENSORS, tried
-from oracles.harness.subjects.parameter_names import NAMES
+from oracles.harness.subjects.handing import HANDINGS, TENSORS, names_of, tried
 from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.harness.subjects.tensors import (
@@ -39,6 +38,11 @@ OTHERS = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 LEAST = {"lr": 0.01}
 """What is given at least, to whoever does not refuse it."""
+
+
+class Elsewhere(SubjectError):
+    """A step that is made of gradients at several places, which no rule's is."""
+
 
 Make = Callable[..., Any]
 """A class of optimizers, or a function that makes one: ``(params, **hyperparameters)``."""
@@ -85,14 +89,19 @@ def _number(rate: Any) -> Any:
     return rate.item() if torch.is_tensor(rate) and rate.numel() == 1 else rate
 
 
+def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether they are, but for numbers that are none."""
+    return torch.equal(one.detach().nan_to_num(), other.nan_to_num())
+
+
 def _among(rate: float, others: Sequence[float]) -> bool:
     """Whether it is one of them, but for roundings of float64."""
     return any(math.isclose(rate, other, rel_tol=2.0**-50) for other in others)
 
 
-def _some_parameters() -> list[torch.nn.Parameter]:
-    """Vectors and matrices, so many that none of those that have usual names is missing."""
-    shapes = ((3, 5, 7)[-dimension:] for dimension, names in NAMES.items() for _ in names)
+def _some_parameters(form: str = TENSORS) -> list[torch.nn.Parameter]:
+    """Vectors and matrices, so many that none of those that have names is missing."""
+    shapes = ((3, 5, 7)[-dimension:] for dimension, names in names_of(form).items() for _ in names)
     return [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
 
 
@@ -163,21 +172,22 @@ class ForeignOptimizer:
         """What ``make`` makes of these arguments, if they are any it takes; or None."""
         try:
             with answering():
-                handed = HANDINGS[form or self.form](params or _some_parameters())
+                form = form or self.form
+                handed = HANDINGS[form](params or _some_parameters(form))
                 return self.make(handed, **{**given, **self.fixed})
         except SubjectError:
             return None
 
     @cached_property
     def form(self) -> str:
-        """In which form it takes its parameters: the first one that it does not refuse."""
+        """In which form it takes its parameters: the first one that it does not refuse, if any."""
         with answering():
             first, *_ = inspect.signature(self.make).parameters
         forms = tried(first)
         if isinstance(self.make, type) and forms[0] == TENSORS:
             return TENSORS  # as all classes of torch's kind
         ways = product(forms, self._least)
-        return next((form for form, given in ways if self._made(given, form)), TENSORS)
+        return next((form for form, given in ways if self._made(given, form)), forms[0])
 
     @cached_property
     def _least(self) -> tuple[dict[str, float], ...]:
@@ -192,7 +202,8 @@ class ForeignOptimizer:
         """Of parameters that have names, what is to be told apart; otherwise any will do."""
         if self.form == TENSORS:
             return ()
-        return tuple((2, 3)[-dimension:] for dimension, names in NAMES.items() for _ in names)
+        names = names_of(self.form)
+        return tuple((2, 3)[-dimension:] for dimension, some in names.items() for _ in some)
 
     @cached_property
     def sparse_only(self) -> bool:
@@ -264,9 +275,12 @@ class ForeignOptimizer:
                 return self._run(rule, case, dtype)
             except SubjectError as error:
                 without = error
-            with suppress(SubjectError):
+            try:
                 return self._run(rule, case, dtype, closure=True)
-        raise without
+            except Elsewhere:
+                raise
+            except SubjectError:
+                raise without from None
 
     def _run(self, rule: Rule, case: Case, dtype: str, *, closure: bool = False) -> FloatArray:
         params: list[torch.Tensor] = [
@@ -283,13 +297,22 @@ class ForeignOptimizer:
                 p.grad = self._gradient(drawn.gradients[t], drawn.gradient_layout, dtype)
             return torch.zeros(())
 
+        def asked(t: int, weights: list[torch.Tensor]) -> torch.Tensor:
+            if not all(map(_same, params, weights)):
+                raise Elsewhere("asks its closure for gradients at other weights than it has")
+            return load(t)
+
         rows = []
         for t, h in enumerate(group.schedule):
             with answering():
                 load(t)
                 if t:
                     self._reschedule(optimizer, rule, h, factors)
-                optimizer.step(*([partial(load, t)] if closure else []))
+                before = self._rates(optimizer, rule)
+                given = [partial(asked, t, [p.detach().clone() for p in params])] if closure else []
+                optimizer.step(*given)
+                if self._rates(optimizer, rule) != before:  # a schedule of its own goes on from it
+                    factors = self._factors(optimizer, rule, h)
             rows.append(end_to_end(params))
             if rows[-1].numel() != case.offsets[-1]:
                 raise SubjectError("changes the shape of its parameters")
@@ -305,18 +328,23 @@ class ForeignOptimizer:
 
         A rate that was cut to a shorter format is no other one.
         """
-        own = self.arguments(rule).get("lr")
-        rates = [rate_of(table, own) if own and h.lr else None for table in tables_of(optimizer)]
+        rates = self._rates(optimizer, rule) if h.lr else []
         short = [float(round_to(dtype, [h.lr])[0]) for dtype in DTYPES]
         return [
             rate / h.lr if isinstance(rate, float) and not _among(rate, short) else 1.0
-            for rate in map(_number, rates)
+            for rate in rates
         ]
+
+    def _rates(self, optimizer: Any, rule: Rule) -> list[Any]:
+        """The learning rates that it has, by whatever name it takes one; none if it takes none."""
+        own = self.arguments(rule).get("lr")
+        return [_number(rate_of(table, own)) if own else None for table in tables_of(optimizer)]
 
     def _reschedule(self, optimizer: Any, rule: Rule, h: Hyper, factors: Sequence[float]) -> None:
         """What changes between steps is written where torch's schedulers write it."""
         own = self.arguments(rule).get("lr")
-        if own is None and {*self.accepts} <= {*self.fixed}:
+        others = {*self.accepts} - {*self.fixed, *self.arguments(rule).values()}
+        if own is None and not others:
             return  # it is written in it
         if own is None:
             raise SubjectError(

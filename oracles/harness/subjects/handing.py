@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from oracles.harness.subjects.parameter_names import called
+from oracles.harness.subjects.parameter_names import NAMES, Names, called
 
 Handing = Callable[[Iterable[torch.Tensor]], Any]
 
@@ -31,6 +31,9 @@ TYPES: Mapping[str, type[torch.nn.Module]] = MappingProxyType(
     }
 )
 """What these parts of a model are, for whoever looks; others are plain modules."""
+
+LAYER_TYPES = ("encoder", "norm", "embedding")
+"""Those that are in any model."""
 
 
 def named(params: Iterable[torch.Tensor]) -> list[tuple[str, torch.Tensor]]:
@@ -55,10 +58,25 @@ def model(params: Iterable[torch.Tensor]) -> torch.nn.Module:
     return whole
 
 
-TENSORS, NAMED, MODEL = "tensors", "named tensors", "a model"
+TENSORS, NAMED, MODEL, LAYERS = "tensors", "named tensors", "a model", "a model of layers"
 
-HANDINGS: Mapping[str, Handing] = MappingProxyType({TENSORS: list, NAMED: named, MODEL: model})
+HANDINGS: Mapping[str, Handing] = MappingProxyType(
+    {TENSORS: list, NAMED: named, MODEL: model, LAYERS: model}
+)
 """The forms, in the order in which they are tried."""
+
+
+def names_of(form: str) -> Mapping[int, Names]:
+    """By dimension, what parameters are called in a form.
+
+    Layers have their own alone, for who asks that each parameter is the weight or bias of one.
+    """
+    if form != LAYERS:
+        return NAMES
+    return {
+        dimension: [name for name in names if name.partition(".")[0] in LAYER_TYPES]
+        for dimension, names in NAMES.items()
+    }
 
 
 def tried(argument: str) -> list[str]:
@@ -67,6 +85,6 @@ def tried(argument: str) -> list[str]:
     >>> tried("named_params")[0], tried("model_or_params")[0], tried("params")[0]
     ('named tensors', 'a model', 'tensors')
     """
-    hints = {NAMED: ("named",), MODEL: ("model", "module", "net")}
+    hints = {NAMED: ("named",), **dict.fromkeys((MODEL, LAYERS), ("model", "module", "net"))}
     hinted = [form for form, words in hints.items() if argument.startswith(words)]
     return list(dict.fromkeys([*hinted, *HANDINGS]))

@@ -17,7 +17,7 @@ from oracles.harness.subjects.aliases import matched
 from oracles.harness.subjects.foreign import ForeignOptimizer, arguments_of, key_of, write_rate
 from oracles.harness.subjects.handing import TENSORS
 from oracles.harness.subjects.laid_out import Way
-from oracles.harness.subjects.subject import answering, first_taken
+from oracles.harness.subjects.subject import SubjectError, answering, first_taken
 from oracles.harness.subjects.tensors import dense, rows
 
 Bits = dict[int, torch.Tensor]
@@ -31,7 +31,7 @@ HALF = STEPS // 2
 OTHER_BITS = "steps to other bits"
 
 SHAPES = (((3,), (2, 3)), ((2, 3), (3, 2)))
-"""Of the two parameters; some rules take matrices only."""
+"""Of the two parameters; some rules take matrices only. Who chooses by names has more of them."""
 
 REQUIRED: Mapping[str, float] = {"lr": 0.01}
 """What is given where there is no default."""
@@ -67,7 +67,9 @@ def arranged(box: ForeignOptimizer) -> Arrangement:
     """
     ways = (
         Arrangement(shapes, _options(box, extras), closure)
-        for closure, shapes, extras in itertools.product((False, True), SHAPES, EXTRAS)
+        for closure, shapes, extras in itertools.product(
+            (False, True), filter(None, (*SHAPES, box.shapes)), EXTRAS
+        )
     )
     return first_taken(ways, lambda way: Trial(box, way).start().step(0))
 
@@ -121,6 +123,11 @@ class Trial:
         with answering():
             return self.box.built(parameters, given)
 
+    @property
+    def chooses(self) -> bool:
+        """Whether it may leave parameters out, as a function that makes an optimizer may."""
+        return not isinstance(self.box.make, type)
+
     def without_names(self) -> None:
         """For what is asked of groups, which whoever looks at names makes.
 
@@ -130,14 +137,27 @@ class Trial:
         if self.box.form != TENSORS:
             raise NotAsked(f"it takes {self.box.form}, and makes its own groups")
 
-    def start(self, numbers: Sequence[int] = (0, 1), /, **options: Any) -> TrialRun:
-        """Parameters of these numbers, and their optimizer, before the first step."""
-        params = {n: self.parameter(n) for n in numbers}
-        return TrialRun(self, params, self.made([*params.values()], **options))
+    def start(self, numbers: Sequence[int] | None = None, /, **options: Any) -> TrialRun:
+        """Parameters of these numbers, or all, and their optimizer, before the first step.
 
-    def run(self, numbers: Sequence[int] = (0, 1), /, **options: Any) -> Bits:
+        Raises:
+            NotAsked: it chooses among its parameters, and takes no such part of them.
+        """
+        params = self.parameters() if numbers is None else {n: self.parameter(n) for n in numbers}
+        try:
+            return TrialRun(self, params, self.made([*params.values()], **options))
+        except SubjectError:
+            if not self.chooses or len(params) == len(self.arrangement.shapes):
+                raise
+            raise NotAsked("it chooses among its parameters, and takes no such part") from None
+
+    def run(self, numbers: Sequence[int] | None = None, /, **options: Any) -> Bits:
         """The same after all steps."""
         return self.start(numbers, **options).steps().bits()
+
+    def parameters(self) -> Bits:
+        """All of them."""
+        return {n: self.parameter(n) for n in range(len(self.arrangement.shapes))}
 
     def parameter(self, number: int) -> torch.Tensor:
         """The same at each call, and each time a new one; beyond the second as the first ones."""
@@ -178,8 +198,9 @@ class Trial:
         Raises:
             NotAsked: it has none.
         """
+        run = self.start()
         with answering():
-            (group, *_) = self.start((0,)).optimizer.param_groups
+            (group, *_) = run.optimizer.param_groups
             return key_of(group, self.lr)
 
     def without_rates(self, run: TrialRun) -> None:
@@ -240,6 +261,19 @@ class TrialRun:
     params: dict[int, torch.Tensor]
     optimizer: Any
     missing: frozenset[int] = field(default_factory=frozenset)
+
+    @property
+    def held(self) -> set[int]:
+        """Which objects its groups hold; who has none is asked what else moves parameters."""
+        with answering():
+            groups = getattr(self.optimizer, "param_groups", [{"params": [*self.params.values()]}])
+            return {id(p) for group in groups for p in group["params"]}
+
+    @property
+    def chosen(self) -> list[int]:
+        """The numbers of those that are to be stepped: a function may leave some out."""
+        held = self.held if self.trial.chooses else {*map(id, self.params.values())}
+        return [n for n, p in self.params.items() if id(p) in held]
 
     def load(self, t: int) -> None:
         """Put the gradients of a step where they belong."""

@@ -34,7 +34,7 @@ def zero_grad(trial: Trial) -> str:
                 run.load(t)
             with answering():
                 run.optimizer.zero_grad(set_to_none=to_none)
-            for p in run.params.values():
+            for p in (run.params[n] for n in run.chosen):
                 if to_none != (p.grad is None):
                     return f"zero_grad(set_to_none={to_none}) leaves {short(p.grad)}"
                 if p.grad is not None and dense(p.grad).any():

@@ -218,7 +218,7 @@ def maximize(trial: Trial) -> str:
     if "maximize" not in {*trial.box.accepts} - {*trial.box.fixed}:
         raise NotAsked("it takes no maximize")
     trial.without_closure()
-    params = {n: trial.parameter(n) for n in (0, 1)}
+    params = trial.parameters()
     run = TrialRun(trial, params, trial.made([*params.values()], maximize=True))
     for t in range(STEPS):
         run.load(t)

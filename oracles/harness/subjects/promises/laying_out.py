@@ -78,7 +78,8 @@ def strided_gradients(trial: Trial) -> str:
 
 
 def _laid_out(trial: Trial, layout: Callable[[torch.Tensor], torch.Tensor]) -> TrialRun:
-    params: Bits = {n: torch.nn.Parameter(layout(trial.parameter(n).detach())) for n in (0, 1)}
+    given = trial.parameters().items()
+    params: Bits = {n: torch.nn.Parameter(layout(p.detach())) for n, p in given}
     return TrialRun(trial, params, trial.made([*params.values()]))
 
 
@@ -138,6 +139,6 @@ def _shaped(trial: Trial, shape: tuple[int, ...]) -> Trial:
 def any_iterable(trial: Trial) -> str:
     """Parameters may come from a generator."""
     trial.without_names()
-    params = {n: trial.parameter(n) for n in (0, 1)}
+    params = trial.parameters()
     run = TrialRun(trial, params, trial.made(iter([*params.values()])))
     return compared(run.steps().bits(), trial.run(), "when parameters come from a generator")

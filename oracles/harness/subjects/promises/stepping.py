@@ -31,10 +31,8 @@ def stay_themselves(trial: Trial) -> str:
                 if now[what] != before[n][what]:
                     change = f"{before[n][what]} became {now[what]}"
                     return f"changes the {what} of parameter {n} at step {t + 1}: {change}"
-    with answering():  # who has no groups is asked what else moves the parameters, or does not
-        groups = getattr(run.optimizer, "param_groups", [{"params": [*run.params.values()]}])
-        held = [p for group in groups for p in group["params"]]
-    if {*map(id, held)} != {*map(id, run.params.values())}:
+    given = {*map(id, run.params.values())}
+    if run.held != given and not (run.held < given and trial.chooses):
         return "its param_groups hold other objects than it was given"
     return ""
 
@@ -49,11 +47,11 @@ def _kind(p: torch.Tensor) -> dict[str, Any]:
 
 
 def moves(trial: Trial) -> str:
-    """Every parameter with gradients is moved."""
+    """Every parameter with gradients is moved that is not left out by who makes an optimizer."""
     run = trial.start()
     before = run.bits()
     after = run.steps().bits()
-    still = [n for n in before if equal(before[n], after[n])]
+    still = [n for n in run.chosen if equal(before[n], after[n])]
     return f"leaves parameter {still[0]} where it was, {STEPS} gradients long" if still else ""
 
 
