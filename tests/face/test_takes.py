@@ -673,3 +673,41 @@ def test_who_reads_its_learning_rate_once_is_asked_with_that() -> None:
 @pytest.mark.parametrize("cls", [torch.optim.SGD, torch.optim.Rprop])
 def test_a_rule_that_needs_its_learning_rate_once_is_not_called_deaf(cls: type) -> None:
     assert not identify(cls, [cls.__name__]).deaf
+
+
+# --- steps that are not what they are told ---
+
+
+class Decaying(torch.optim.SGD):
+    """Its own schedule, in its own groups."""
+
+    def step(self, closure: Any = None) -> Any:
+        loss = super().step(closure)
+        for group in self.param_groups:
+            group["lr"] *= 0.95
+        return loss
+
+
+class Elsewhere(torch.optim.SGD):
+    """Sharpness-aware: by the gradient at other weights than its own."""
+
+    def step(self, closure: Any) -> Any:
+        params = [p for group in self.param_groups for p in group["params"]]
+        closure()
+        with torch.no_grad():
+            before = [p.clone() for p in params]
+            for p in params:
+                p += 0.05 * p.grad
+        closure()
+        with torch.no_grad():
+            for p, value in zip(params, before, strict=True):
+                p.copy_(value)
+        return super().step()
+
+
+def test_who_changes_its_own_rate_is_not_torch_s() -> None:
+    assert not identify(Decaying, ["SGD"]).fits
+
+
+def test_who_asks_for_gradients_elsewhere_follows_no_step() -> None:
+    assert "closure for gradients at other weights" in identify(Elsewhere, ["SGD"]).fault

@@ -280,7 +280,8 @@ class ForeignOptimizer:
             except Elsewhere:
                 raise
             except SubjectError:
-                raise without from None
+                pass
+        raise without
 
     def _run(self, rule: Rule, case: Case, dtype: str, *, closure: bool = False) -> FloatArray:
         params: list[torch.Tensor] = [
