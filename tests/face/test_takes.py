@@ -691,7 +691,7 @@ class Decaying(torch.optim.SGD):
 class Elsewhere(torch.optim.SGD):
     """Sharpness-aware: by the gradient at other weights than its own."""
 
-    def step(self, closure: Any) -> Any:
+    def step(self, closure: Any = None) -> Any:
         params = [p for group in self.param_groups for p in group["params"]]
         closure()
         with torch.no_grad():
