@@ -314,7 +314,6 @@ def _biases(rule: Rule) -> Iterator[Entry]:
         drops=TORCHS,
         adds="bias_undecayed",
         range=Range("for matrices: there is no way to decay a bias", lambda schedule: True),
-        matrices=True,
         reason=BIASES,
     )
     yield from alike(rule.name, "bias_undecayed", off("weight_decay"))

@@ -128,7 +128,6 @@ class Entry:
         beside, without: conventions that must be there beside it, and must not.
         needs: hyperparameters that must be known.
         vectors: what parameters of at most one dimension are to be given instead.
-        matrices: whether it holds for parameters of more than one dimension only.
         reason: why, in a sentence.
     """
 
@@ -143,7 +142,6 @@ class Entry:
     without: Manner = frozenset()
     needs: tuple[str, ...] = ()
     vectors: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    matrices: bool = False
 
     @property
     def narrow(self) -> bool:
