@@ -207,6 +207,46 @@ def alike(rule: str, name: str, where: Range, reason: str = "", **options: Any) 
     yield from pair(rule, name, same, "", same, "", why, range=where, **options)
 
 
+SETTLED = 10_000
+"""As NAdam's momentum decay: 0.96^SETTLED is 2⁻⁵⁸⁹, which no format notices beside 1."""
+
+IGNORED: Mapping[str, tuple[str, Any]] = MappingProxyType(
+    {
+        "amsgrad_ignored": ("amsgrad", False),
+        "centered_ignored": ("centered", False),
+        "constant_momentum": ("momentum_decay", SETTLED),
+        "decay_ignored": ("weight_decay", 0),
+        "decay_of_one": ("momentum_decay", 1),
+        "eps_ignored": ("eps", 0),
+        "lr_decay_ignored": ("lr_decay", 0),
+        "lr_ignored": ("lr", 1),
+        "momentum_ignored": ("momentum", 0),
+        "nesterov_ignored": ("nesterov", False),
+    }
+)
+"""By convention, what it makes nothing of, and what torch's does the same with."""
+
+
+def ignoring(
+    rule: str, name: str, reason: str = "whatever is given is ignored", **options: Any
+) -> Entry:
+    """From a convention that ignores an argument to torch's.
+
+    >>> ignoring("Adam", "amsgrad_ignored").formula
+    'amsgrad = False'
+    """
+    argument, value = IGNORED[name]
+    return Entry(
+        rule=rule,
+        drops=name,
+        adds=TORCHS,
+        change=lambda h, before, t: {argument: value},
+        formula=f"{argument} = {value}",
+        reason=reason,
+        **options,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
     """Two conventions that no numbers make the same.

@@ -17,6 +17,7 @@ from oracles.dictionary.entry import (
     alike,
     both,
     constant,
+    ignoring,
     off,
     pair,
 )
@@ -114,14 +115,7 @@ def entries() -> Iterator[Entry]:
     yield from _dampened()
     yield from _looking_ahead()
     yield from alike("RMSprop", "momentum_inside", NO_MOMENTUM, "there is none")
-    yield Entry(
-        rule="RMSprop",
-        drops="momentum_ignored",
-        adds=TORCHS,
-        change=lambda h, before, t: {"momentum": 0},
-        formula="momentum = 0",
-        reason="whatever is given is ignored",
-    )
+    yield ignoring("RMSprop", "momentum_ignored")
     yield Entry(
         rule="RMSprop",
         drops=TORCHS,
@@ -172,14 +166,7 @@ def _dampened() -> Iterator[Entry]:
 
 def _looking_ahead() -> Iterator[Entry]:
     """What *nesterov* looks ahead with."""
-    yield Entry(
-        rule="SGD",
-        drops="nesterov_ignored",
-        adds=TORCHS,
-        change=lambda h, before, t: {"nesterov": False},
-        formula="nesterov = False",
-        reason="whatever is given is ignored",
-    )
+    yield ignoring("SGD", "nesterov_ignored")
     parts = {
         "nesterov_undecayed": ("nesterov", "weight_decay", "momentum"),
         "nesterov_squared": ("nesterov", "momentum"),
