@@ -115,6 +115,16 @@ def same(h: Hyper, before: Hyper, t: int) -> Mapping[str, Any]:
     return {}
 
 
+SAME = "the same numbers"
+"""What it is in words."""
+
+
+def applied(change: Change, schedule: Schedule, start: int = 1) -> list[Hyper]:
+    """A schedule with other numbers at each step, where these are counted from ``start`` on."""
+    pairs = zip(schedule, [schedule[0], *schedule], strict=False)
+    return [h._replace(**change(h, before, t)) for t, (h, before) in enumerate(pairs, start)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One convention for another, exactly: both trajectories are the same where it holds.
@@ -171,12 +181,8 @@ class Entry:
 
         With ``vectors`` those of parameters of at most one dimension.
         """
-        before = [schedule[0], *schedule]
         instead = self.vectors if vectors else {}
-        return [
-            h._replace(**{**self.change(h, last, t), **instead})
-            for t, (h, last) in enumerate(zip(schedule, before, strict=False), start)
-        ]
+        return applied(lambda *step: {**self.change(*step), **instead}, schedule, start)
 
 
 def pair(
@@ -268,9 +274,9 @@ class Refusal:
     rules: frozenset[str] = frozenset()
     where: Range = ALWAYS
     folk: Change = same
-    saying: str = "the same numbers"
+    saying: str = SAME
     back: Change = same
-    said_back: str = "the same numbers"
+    said_back: str = SAME
 
 
 EXACTLY = 50

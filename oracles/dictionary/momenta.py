@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from oracles.dictionary.decays import LR_SCALED, NO_MOMENTUM
+from oracles.dictionary.decays import LR_SCALED, MOVING, NO_MOMENTUM
 from oracles.dictionary.entry import (
     TORCHS,
     Entry,
@@ -30,7 +30,6 @@ STEADY = Range(
 NO_NESTEROV = both(off("nesterov"), STEADY)
 NOT_ONE = Range("momentum is not 1", lambda schedule: all(h.momentum != 1 for h in schedule))
 UNDAMPED = Range("dampening is not 1", lambda schedule: all(h.dampening != 1 for h in schedule))
-MOVING = Range("lr is not 0", lambda schedule: all(h.lr != 0 for h in schedule))
 ON = Range("momentum is not 0", lambda schedule: all(h.momentum != 0 for h in schedule))
 
 
