@@ -46,6 +46,7 @@ from oracles.identification import Identification, identify
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 from oracles.translation import Speaker, translate
+from tests.support.functions import batch_scaled
 from tests.support.manners import (
     DEGENERATE,
     OFF,
@@ -617,10 +618,7 @@ class TestNumbers:
         assert w + c * sum(gradients) == c * n * (sum(gradients) / n + lam * w)
 
     def test_code_that_was_identified(self) -> None:
-        def step(params: Any, grads: Any, state: Any, lr: Any, wd: Any, n: Any) -> Any:
-            return [w - lr * (g + wd / n * w) for w, g in zip(params, grads, strict=True)]
-
-        found = identify(Function(step), [RULES["SGD"]])
+        found = identify(Function(batch_scaled), [RULES["SGD"]])
         assert numbers(found, "torch.SGD", weight_decay=1, batch_size=8) == {"weight_decay": 0.125}
         candidate = Candidate(RULES["SGD"], (RULES["SGD"].convention("coupled_doubled"),))
         assert numbers(candidate, "torch.SGD", weight_decay=1) == {"weight_decay": 2.0}
