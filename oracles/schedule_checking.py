@@ -16,14 +16,13 @@ from oracles.harness.loop.question import Question
 from oracles.harness.promise import Line, Word
 from oracles.harness.rates import Reading, read_as
 from oracles.harness.runs.confined import REST, Lost, answers
-from oracles.harness.runs.outcome import line_of, outcome
+from oracles.harness.runs.outcome import as_line
 from oracles.harness.runs.parts import run_question, sites
 from oracles.harness.runs.profiles import lasting
-from oracles.harness.runs.tally import Tally
 from oracles.harness.subjects.importing import imported, limit_of
 from oracles.harness.subjects.scheduled import OWNER, is_scheduler
 from oracles.harness.subjects.subject import SubjectError
-from oracles.inquiry import answer, heard
+from oracles.inquiry import answer, heard, line_of
 from oracles.naming import refuse_limits, refuse_unlisted, unknown
 from oracles.schedules.registry import PARTS, SCHEDULES
 from oracles.schedules.schedule import Timing
@@ -275,7 +274,7 @@ class ScheduleInquiry:
             read_as(reading),
         ):
             there, _ = sites(question.part)
-            told = line_of(name, outcome(partial(run_question, question, there), Tally()))
+            told = as_line(name, partial(run_question, question, there))
             return replace(told, why=OF_TORCH) if told.word is Word.NOT_ASKED else told
 
 
@@ -295,16 +294,8 @@ def reported(subject: Any, known: Mapping[str, Any]) -> ScheduleReport:
     found = answer(known, FOLLOWS) if named.part in SCHEDULES else None
     if isinstance(found, Lost):
         found = ScheduleIdentification(named.name, fault=str(found))
-    lines = tuple(_told(question, known) for question in known if question.startswith(ASKED))
+    lines = tuple(line_of(question, known) for question in known if question.startswith(ASKED))
     return ScheduleReport(named.name, named.part, found, lines, str(known.get(REST, "")))
-
-
-def _told(question: str, known: Mapping[str, Any]) -> Line:
-    """What has come of a question; one that a class does not survive is broken."""
-    told = answer(known, question)
-    if isinstance(told, Line):
-        return told
-    return Line(question.removeprefix(ASKED), Word.BROKEN, str(told))
 
 
 def _bearing(cls: Any) -> str:

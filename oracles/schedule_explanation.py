@@ -92,15 +92,14 @@ class ScheduleExplanation:
     def _one(self, other: Line) -> Iterator[str]:
         """One variant beside torch's."""
         whose = "torch's " if self.torchs else ""
+        numbers = other.numbers or "in no epoch, under these settings"
         yield f"{self.name}: {other.name} beside {whose}{self.first.name}"
         for heading, *lines in (
             ("torch" if self.torchs else self.first.name, self.first.equation, self.first.source),
             (other.name, other.equation, other.source),
-            ("where it shows first", other.numbers or "in no epoch, under these settings"),
+            *([("where it shows first", numbers)] if self.defaults else []),
             ("the letters", self.symbols),
         ):
-            if heading == "where it shows first" and not self.defaults:
-                continue  # no numbers are computed
             yield "\n".join([heading, *(fill(line, *INDENTED) for line in lines)])
         if self.defaults:
             yield fill(self.defaults)
@@ -271,10 +270,9 @@ def _numbers(schedule: Schedule, timing: Timing) -> str:
 def _telling(schedule: Schedule, timing: Timing) -> Iterator[dict[str, Any]]:
     """Settings that are not the default ones: none, one, or whatever shows the timing."""
     yield {}
-    ends = {**schedule.draws, **timing.shows}
-    for name, own in ends.items():
-        yield {name: own[-1] if isinstance(own, list) else own[1]}
-    yield {name: own[-1] if isinstance(own, list) else own[1] for name, own in ends.items()}
+    ends = {name: own[-1] for name, own in {**schedule.draws, **timing.shows}.items()}
+    yield from ({name: end} for name, end in ends.items())
+    yield ends
 
 
 def _table(first: str, others: tuple[Line, ...]) -> str:

@@ -8,9 +8,8 @@ from typing import Any
 
 from oracles.harness.evidence.settings import Draws
 from oracles.harness.promise import Line
-from oracles.harness.runs.outcome import line_of, outcome
+from oracles.harness.runs.outcome import as_line
 from oracles.harness.runs.profiles import lasting
-from oracles.harness.runs.tally import Tally
 from oracles.harness.runs.walk import Task, walk_checks
 from oracles.rule import Rule
 
@@ -26,4 +25,4 @@ def questions(cls: type, rule: Rule, draws: Draws) -> Iterator[tuple[str, Callab
 
 def _asked(task: Task, subjects: list[Any], draws: Draws) -> Line:
     with lasting(draws.profile, draws.seed):
-        return line_of(task.name, outcome(partial(task.run, subjects), Tally()))
+        return as_line(task.name, partial(task.run, subjects))

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from oracles.dictionary.counterexample import Example, parting, text
-from oracles.dictionary.entry import ALWAYS, Manner, Schedule, taken
+from oracles.dictionary.entry import ALWAYS, SAME, Manner, Schedule, taken
 from oracles.dictionary.frameworks import PRESETS, SEEN
 from oracles.dictionary.preset import UNTYPED, UNUSED, Preset, convention
-from oracles.dictionary.refusing import SAME, refusal
+from oracles.dictionary.refusing import refusal
 from oracles.dictionary.way import Way, way
 from oracles.drawing import Hyper
 from oracles.harness.arguments import GRADIENT

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from itertools import chain
@@ -16,10 +15,11 @@ from oracles.checking import Checking
 from oracles.commands.command import (
     SEVERAL,
     Usage,
+    add_given,
+    in_json,
     in_options,
     literal,
     natural,
-    pairs,
     positive,
     several,
 )
@@ -59,20 +59,7 @@ STRICT: Mapping[str, Any] = {
 
 def add(group: Any) -> None:
     """Its arguments."""
-    group.add_argument(
-        "--name",
-        action="extend",
-        type=pairs,
-        metavar="TORCHS=OWN",
-        help=f"what it calls one of torch's hyperparameters, e.g. lr=speed; {SEVERAL}",
-    )
-    group.add_argument(
-        "--fixed",
-        action="extend",
-        type=pairs,
-        metavar="NAME=VALUE",
-        help=f"an argument that it is always given; {SEVERAL}",
-    )
+    add_given(group)
     group.add_argument(
         "--within",
         type=positive,
@@ -134,7 +121,7 @@ def run(options: argparse.Namespace) -> int:
     if not report.imported:
         raise Usage(f"{report.name} {report.fault}")
     if options.json:
-        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+        print(in_json(report.to_json()))
     else:
         show(report, console, full=options.verbose, words=in_options)
     return max(int(not report.ok), _counted(report, options.expect_checks))

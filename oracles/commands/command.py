@@ -87,7 +87,7 @@ class Parser(argparse.ArgumentParser):
 def refuse(message: str, who: str = "oracles", *, as_json: bool = False) -> None:
     """Say why a call is off: in lines of a terminal's width, in one line elsewhere; or as JSON."""
     if as_json:
-        print(json.dumps({"error": message}, ensure_ascii=False, indent=2))
+        print(in_json({"error": message}))
         return
     lines = f"{who}: {message}".splitlines()  # of a program that has failed, several
     print("\n".join(shown(line, sys.stderr) for line in lines), file=sys.stderr)
@@ -128,6 +128,26 @@ CALLS = {
 _TABLE = re.compile(rf"\b({'|'.join(OPTIONS)})=\{{(.*?)\}}")
 _ARGUMENT = re.compile(rf"(?:^|(?<=: ))({'|'.join(OPTIONS)})(?==|: )")
 _PAIR = re.compile(r"'([^']*)': (?:'([^']*)'|([^,]*))")
+
+
+def add_given(parser: Any) -> None:
+    """The arguments that say what code calls its own, and what it is always given."""
+    parser.add_argument(
+        "--name",
+        action="extend",
+        default=[],
+        type=pairs,
+        metavar="TORCHS=OWN",
+        help=f"what it calls one of torch's hyperparameters, e.g. lr=speed; {SEVERAL}",
+    )
+    parser.add_argument(
+        "--fixed",
+        action="extend",
+        default=[],
+        type=pairs,
+        metavar="NAME=VALUE",
+        help=f"an argument that it is always given; {SEVERAL}",
+    )
 
 
 def add_profile(parser: argparse.ArgumentParser) -> None:
@@ -246,6 +266,11 @@ def literal(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
+
+
+def in_json(told: Any) -> str:
+    """Plain data, for a program and for eyes."""
+    return json.dumps(told, ensure_ascii=False, indent=2)
 
 
 def progress(said: str) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from oracles import files
-from oracles.commands.command import Usage, in_options
+from oracles.commands.command import Usage, in_json, in_options
 from oracles.explanation import ALL, Explanation, explain
 from oracles.loop.registry import PARTS_OF_LOOP
 from oracles.naming import unknown
@@ -49,7 +48,7 @@ def _run(options: argparse.Namespace) -> int:
         told = _explained(options)
     except ValueError as error:
         raise Usage(in_options(str(error))) from error
-    print(json.dumps(told.to_json(), ensure_ascii=False, indent=2) if options.json else told)
+    print(in_json(told.to_json()) if options.json else told)
     return 0
 
 

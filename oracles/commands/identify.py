@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import sys
 import warnings
 from contextlib import redirect_stdout
@@ -15,9 +14,11 @@ from typing import Any
 from oracles.commands.command import (
     SEVERAL,
     Usage,
+    add_given,
     add_profile,
     add_seed,
     imported,
+    in_json,
     in_options,
     literal,
     pairs,
@@ -65,22 +66,7 @@ def add(commands: Any) -> None:
         help=f"what it may follow, of {', '.join(RULES)}, or what a rate may, of "
         f"{', '.join(KNOWN)}; {SEVERAL} (default: all)",
     )
-    parser.add_argument(
-        "--name",
-        action="extend",
-        default=[],
-        type=pairs,
-        metavar="TORCHS=OWN",
-        help=f"what it calls a hyperparameter, e.g. lr=speed; {SEVERAL}",
-    )
-    parser.add_argument(
-        "--fixed",
-        action="extend",
-        default=[],
-        type=pairs,
-        metavar="NAME=VALUE",
-        help=f"an argument that it is always given; {SEVERAL}",
-    )
+    add_given(parser)
     parser.add_argument(
         "--value",
         action="extend",
@@ -127,7 +113,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _told(found: Identification, options: argparse.Namespace) -> str:
     if options.json:
-        return json.dumps(found.to_json(), ensure_ascii=False, indent=2)
+        return in_json(found.to_json())
     return render(found, full=options.full, words=in_options)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
 
-from oracles.commands.command import SEVERAL, STATUSES, Usage, count, positive, several
+from oracles.commands.command import SEVERAL, STATUSES, Usage, count, in_json, positive, several
 from oracles.harness.watching.events import MEAN, SUM
 from oracles.reports.text import plain
 from oracles.reports.watched import show
@@ -79,7 +78,7 @@ def _run(options: argparse.Namespace) -> int:
     except (TypeError, ValueError) as error:
         raise Usage(str(error)) from error
     if options.json:
-        print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+        print(in_json(report.to_json()))
     else:
         show(report, plain())
     return int(not report.ok)

@@ -32,8 +32,8 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from oracles import files
-    from oracles.commands import page
     from oracles.reports.matrix import record_missing, recorded, versions
+    from oracles.reports.page import write
 
     try:
         known = releases(options.releases)
@@ -50,5 +50,5 @@ def _run(options: argparse.Namespace) -> int:
     if reports:
         files.write(options.folder / "VERSIONS.md", versions(reports).encode())
     if reports and options.output:
-        page.put(options.output, reports)
+        write(options.output, reports)
     return int(bool(failed))

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from oracles.commands.command import Usage, add_reports, writable
 from oracles.reports.environments import releases
-
-if TYPE_CHECKING:
-    from oracles.reports.run_report import RunReport
 
 
 def add(commands: Any) -> None:
@@ -35,6 +31,7 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from oracles.reports.matrix import recorded
+    from oracles.reports.page import write
 
     try:
         reports = recorded(releases(options.releases), options.folder)
@@ -46,21 +43,8 @@ def _run(options: argparse.Namespace) -> int:
         writable(options.output / "index.html")
         compared = f"{len(reports)} reports, each compared with each"
         print(f"{compared}: some seconds a release", file=sys.stderr)
-        put(options.output, reports)
+        write(options.output, reports)
         print(options.output / "index.html")
     except (OSError, ValueError) as error:
         raise Usage(str(error)) from error
     return 0
-
-
-def put(folder: Path, reports: Mapping[str, RunReport]) -> None:
-    """Write the page.
-
-    Raises:
-        ModuleNotFoundError: there is no Jinja2.
-        ValueError: there are no reports.
-        OSError: it cannot be written.
-    """
-    from oracles.reports.page import write
-
-    write(folder, reports)

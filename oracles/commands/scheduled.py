@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from oracles.commands import asked
-from oracles.commands.command import Usage
+from oracles.commands.command import Usage, in_json
 from oracles.reports.text import FAILED, plain, say
 from oracles.schedule_checking import ALL, check_schedule
 
@@ -49,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
     except (TypeError, ValueError) as error:
         raise Usage(str(error)) from error
     if options.json:
-        print(json.dumps(report.to_json(), ensure_ascii=False, indent=2))
+        print(in_json(report.to_json()))
     for line in () if options.json else str(report).splitlines():
         head = FAILED if line.startswith(FAILED) else ""
         say(console, line.removeprefix(head), head)

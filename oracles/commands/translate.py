@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import Counter
 from fractions import Fraction
 from typing import Any
 
-from oracles.commands.command import Usage
+from oracles.commands.command import Usage, in_json
 from oracles.layout import shown
 
 STATUSES = "exit status: 0 if there are numbers, 1 if there are none, and why, 2 if the call is off"
@@ -60,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise Usage(str(error)) from error
     if options.json:
-        print(json.dumps(as_json(found), indent=2, ensure_ascii=False))
+        print(in_json(as_json(found)))
     else:
         print("\n".join(shown(line, sys.stdout) for line in lines(found)))
     return int(found.refusal is not None)

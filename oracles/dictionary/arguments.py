@@ -15,11 +15,12 @@ def _same(*names: str) -> dict[str, str]:
 
 DECAY = _same("weight_decay")
 NESTEROV = _same("momentum", "nesterov")
+USE_NESTEROV = {"momentum": "momentum", "nesterov": "use_nesterov"}
 
 RATE = {"lr": "learning_rate"}
-KERAS = {**RATE, **DECAY}
-KERAS_EPS = {**KERAS, "eps": "epsilon"}
-KERAS_MOMENTS = {**KERAS_EPS, "beta1": "beta_1", "beta2": "beta_2"}
+PLAIN = {**RATE, **DECAY}
+PLAIN_EPS = {**PLAIN, "eps": "epsilon"}
+KERAS_MOMENTS = {**PLAIN_EPS, "beta1": "beta_1", "beta2": "beta_2"}
 OPTAX_MOMENTS = {**RATE, "beta1": "b1", "beta2": "b2", "eps": "eps"}
 MLX_MOMENTS = {**RATE, "beta1": "betas[0]", "beta2": "betas[1]", "eps": "eps"}
 MXNET = {**RATE, "weight_decay": "wd"}
@@ -30,10 +31,8 @@ ONNX = {"lr": "R", "weight_decay": "norm_coefficient"}
 ONNX_MOMENTS = {"lr": "R", "beta1": "alpha", "beta2": "beta", "eps": "epsilon"}
 NETWORK = {"lr": "learning_rate_init", "weight_decay": "alpha", "batch_size": "batch_size"}
 
-PADDLE = {**RATE, **DECAY}
-PADDLE_EPS = {**PADDLE, "eps": "epsilon"}
-PADDLE_MOMENTS = {**PADDLE_EPS, **_same("beta1", "beta2")}
-MINDSPORE_MOMENTS = {**PADDLE, **_same("beta1", "beta2", "eps")}
+PADDLE_MOMENTS = {**PLAIN_EPS, **_same("beta1", "beta2")}
+MINDSPORE_MOMENTS = {**PLAIN, **_same("beta1", "beta2", "eps")}
 TF = {**RATE, "eps": "epsilon"}
 HOOKED = {"lr": "lr", "weight_decay": "WeightDecay"}
 CHAINER_MOMENTS = {"lr": "alpha", **_same("beta1", "beta2", "eps")}
@@ -50,7 +49,7 @@ ARGUMENTS: Mapping[str, tuple[str, Names]] = MappingProxyType(
             {**NETWORK, "beta1": "beta_1", "beta2": "beta_2", "eps": "epsilon"},
         ),
         "sklearn.SGDRegressor": ("SGD", {"lr": "eta0", "weight_decay": "alpha"}),
-        "keras.SGD": ("SGD", {**KERAS, **NESTEROV}),
+        "keras.SGD": ("SGD", {**PLAIN, **NESTEROV}),
         "keras.SGD(regularizers.L2)": (
             "SGD",
             {**RATE, **NESTEROV, "weight_decay": "regularizers.L2"},
@@ -59,13 +58,13 @@ ARGUMENTS: Mapping[str, tuple[str, Names]] = MappingProxyType(
         "keras.AdamW": ("AdamW", {**KERAS_MOMENTS, **_same("amsgrad")}),
         "keras.Adamax": ("Adamax", KERAS_MOMENTS),
         "keras.Nadam": ("NAdam", KERAS_MOMENTS),
-        "keras.Adagrad": ("Adagrad", {**KERAS_EPS, **_same("initial_accumulator_value")}),
-        "keras.Adadelta": ("Adadelta", {**KERAS_EPS, **_same("rho")}),
+        "keras.Adagrad": ("Adagrad", {**PLAIN_EPS, **_same("initial_accumulator_value")}),
+        "keras.Adadelta": ("Adadelta", {**PLAIN_EPS, **_same("rho")}),
         "keras.RMSprop": (
             "RMSprop",
-            {**KERAS_EPS, "alpha": "rho", **_same("momentum", "centered")},
+            {**PLAIN_EPS, "alpha": "rho", **_same("momentum", "centered")},
         ),
-        "optax.sgd": ("SGD", {**RATE, **DECAY, **NESTEROV}),
+        "optax.sgd": ("SGD", {**PLAIN, **NESTEROV}),
         "optax.adam": ("Adam", {**OPTAX_MOMENTS, **_same("amsgrad")}),
         "optax.adamw": ("AdamW", {**OPTAX_MOMENTS, **DECAY}),
         "optax.adamax": ("Adamax", OPTAX_MOMENTS),
@@ -74,7 +73,7 @@ ARGUMENTS: Mapping[str, tuple[str, Names]] = MappingProxyType(
         "optax.nadamw": ("NAdam", {**OPTAX_MOMENTS, **DECAY}),
         "optax.radam": ("RAdam", OPTAX_MOMENTS),
         "optax.adagrad": ("Adagrad", {**RATE, **_same("eps", "initial_accumulator_value")}),
-        "optax.adadelta": ("Adadelta", {**RATE, **DECAY, **_same("rho", "eps")}),
+        "optax.adadelta": ("Adadelta", {**PLAIN, **_same("rho", "eps")}),
         "optax.rmsprop": (
             "RMSprop",
             {**RATE, "alpha": "decay", **_same("eps", "momentum", "centered")},
@@ -91,7 +90,7 @@ ARGUMENTS: Mapping[str, tuple[str, Names]] = MappingProxyType(
                 "initial_accumulator_value": "H",
             },
         ),
-        "mlx.SGD": ("SGD", {**RATE, **DECAY, **NESTEROV, **_same("dampening")}),
+        "mlx.SGD": ("SGD", {**PLAIN, **NESTEROV, **_same("dampening")}),
         "mlx.Adam": ("Adam", MLX_MOMENTS),
         "mlx.Adam(bias_correction)": ("Adam", MLX_MOMENTS),
         "mlx.AdamW": ("AdamW", {**MLX_MOMENTS, **DECAY}),
@@ -112,37 +111,31 @@ ARGUMENTS: Mapping[str, tuple[str, Names]] = MappingProxyType(
         "tinygrad.SGD(classic)": ("SGD", TINYGRAD_SGD),
         "tinygrad.Adam": ("Adam", TINYGRAD_MOMENTS),
         "tinygrad.AdamW": ("AdamW", {**TINYGRAD_MOMENTS, **DECAY}),
-        "paddle.SGD": ("SGD", PADDLE),
-        "paddle.Momentum": ("SGD", {**PADDLE, "momentum": "momentum", "nesterov": "use_nesterov"}),
+        "paddle.SGD": ("SGD", PLAIN),
+        "paddle.Momentum": ("SGD", {**PLAIN, **USE_NESTEROV}),
         "paddle.Adam": ("Adam", {**PADDLE_MOMENTS, **_same("amsgrad")}),
         "paddle.AdamW": ("AdamW", {**PADDLE_MOMENTS, **_same("amsgrad")}),
         "paddle.Adamax": ("Adamax", PADDLE_MOMENTS),
         "paddle.NAdam": ("NAdam", {**PADDLE_MOMENTS, **_same("momentum_decay")}),
         "paddle.RAdam": ("RAdam", PADDLE_MOMENTS),
-        "paddle.Adagrad": ("Adagrad", {**PADDLE_EPS, **_same("initial_accumulator_value")}),
-        "paddle.Adadelta": ("Adadelta", {**PADDLE_EPS, **_same("rho")}),
+        "paddle.Adagrad": ("Adagrad", {**PLAIN_EPS, **_same("initial_accumulator_value")}),
+        "paddle.Adadelta": ("Adadelta", {**PLAIN_EPS, **_same("rho")}),
         "paddle.RMSProp": (
             "RMSprop",
-            {**PADDLE_EPS, "alpha": "rho", **_same("momentum", "centered")},
+            {**PLAIN_EPS, "alpha": "rho", **_same("momentum", "centered")},
         ),
-        "mindspore.SGD": ("SGD", {**PADDLE, **NESTEROV, **_same("dampening")}),
-        "mindspore.Momentum": (
-            "SGD",
-            {**PADDLE, "momentum": "momentum", "nesterov": "use_nesterov"},
-        ),
+        "mindspore.SGD": ("SGD", {**PLAIN, **NESTEROV, **_same("dampening")}),
+        "mindspore.Momentum": ("SGD", {**PLAIN, **USE_NESTEROV}),
         "mindspore.Adam": ("Adam", {**MINDSPORE_MOMENTS, "amsgrad": "use_amsgrad"}),
         "mindspore.AdamWeightDecay": ("AdamW", MINDSPORE_MOMENTS),
         "mindspore.AdaMax": ("Adamax", MINDSPORE_MOMENTS),
-        "mindspore.Adagrad": ("Adagrad", {**PADDLE, "initial_accumulator_value": "accum"}),
+        "mindspore.Adagrad": ("Adagrad", {**PLAIN, "initial_accumulator_value": "accum"}),
         "mindspore.RMSProp": (
             "RMSprop",
-            {**PADDLE_EPS, "alpha": "decay", **_same("momentum", "centered")},
+            {**PLAIN_EPS, "alpha": "decay", **_same("momentum", "centered")},
         ),
         "tf.train.GradientDescentOptimizer": ("SGD", RATE),
-        "tf.train.MomentumOptimizer": (
-            "SGD",
-            {**RATE, "momentum": "momentum", "nesterov": "use_nesterov"},
-        ),
+        "tf.train.MomentumOptimizer": ("SGD", {**RATE, **USE_NESTEROV}),
         "tf.train.AdamOptimizer": ("Adam", {**TF, **_same("beta1", "beta2")}),
         "tf.train.AdagradOptimizer": ("Adagrad", {**RATE, **_same("initial_accumulator_value")}),
         "tf.train.AdadeltaOptimizer": ("Adadelta", {**TF, **_same("rho")}),

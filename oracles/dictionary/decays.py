@@ -73,10 +73,7 @@ SHRINKING: Manner = LR_SCALED | {"decoupled", "decay_after"}
 SWITCHED = frozenset({"Adam", "NAdam", "RAdam"})
 """Rules whose torch class takes ``decoupled_weight_decay``."""
 
-UNMOVED = Range(
-    "lr is not 0",
-    lambda schedule: all(h.lr != 0 for h in schedule),
-)
+MOVING = Range("lr is not 0", lambda schedule: all(h.lr != 0 for h in schedule))
 WHOLE = Range(
     "lr times weight_decay is not 1",
     lambda schedule: all(h.lr * h.weight_decay != 1 for h in schedule),
@@ -163,9 +160,9 @@ PAIRS: tuple[Row, ...] = (
     (COUPLED, "batch_scaled", _times_rows, "weight_decay = λ·n", ALWAYS, N, ROWS),
     ("decoupled_batch_scaled", "decoupled_lr", _by_rows, "weight_decay = λ/n", ALWAYS, N, ROWS),
     ("decoupled_lr", "decoupled_batch_scaled", _times_rows, "weight_decay = λ·n", ALWAYS, N, ROWS),
-    ("decoupled", "decoupled_lr", _by_rate, "weight_decay = λ/lr", UNMOVED, LR, RATE),
+    ("decoupled", "decoupled_lr", _by_rate, "weight_decay = λ/lr", MOVING, LR, RATE),
     ("decoupled_lr", "decoupled", _times_rate, "weight_decay = λ·lr", ALWAYS, LR, RATE),
-    ("decay_after", "decay_after_lr", _by_rate, "weight_decay = λ/lr", UNMOVED, LR, RATE),
+    ("decay_after", "decay_after_lr", _by_rate, "weight_decay = λ/lr", MOVING, LR, RATE),
     ("decay_after_lr", "decay_after", _times_rate, "weight_decay = λ·lr", ALWAYS, LR, RATE),
     (
         "coupled_doubled",
@@ -314,7 +311,6 @@ def _biases(rule: Rule) -> Iterator[Entry]:
         drops=TORCHS,
         adds="bias_undecayed",
         range=Range("for matrices: there is no way to decay a bias", lambda schedule: True),
-        matrices=True,
         reason=BIASES,
     )
     yield from alike(rule.name, "bias_undecayed", off("weight_decay"))

@@ -115,6 +115,16 @@ def same(h: Hyper, before: Hyper, t: int) -> Mapping[str, Any]:
     return {}
 
 
+SAME = "the same numbers"
+"""What it is in words."""
+
+
+def applied(change: Change, schedule: Schedule, start: int = 1) -> list[Hyper]:
+    """A schedule with other numbers at each step, where these are counted from ``start`` on."""
+    pairs = zip(schedule, [schedule[0], *schedule], strict=False)
+    return [h._replace(**change(h, before, t)) for t, (h, before) in enumerate(pairs, start)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Entry:
     """One convention for another, exactly: both trajectories are the same where it holds.
@@ -128,7 +138,6 @@ class Entry:
         beside, without: conventions that must be there beside it, and must not.
         needs: hyperparameters that must be known.
         vectors: what parameters of at most one dimension are to be given instead.
-        matrices: whether it holds for parameters of more than one dimension only.
         reason: why, in a sentence.
     """
 
@@ -143,7 +152,6 @@ class Entry:
     without: Manner = frozenset()
     needs: tuple[str, ...] = ()
     vectors: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    matrices: bool = False
 
     @property
     def narrow(self) -> bool:
@@ -173,12 +181,8 @@ class Entry:
 
         With ``vectors`` those of parameters of at most one dimension.
         """
-        before = [schedule[0], *schedule]
         instead = self.vectors if vectors else {}
-        return [
-            h._replace(**{**self.change(h, last, t), **instead})
-            for t, (h, last) in enumerate(zip(schedule, before, strict=False), start)
-        ]
+        return applied(lambda *step: {**self.change(*step), **instead}, schedule, start)
 
 
 def pair(
@@ -209,6 +213,46 @@ def alike(rule: str, name: str, where: Range, reason: str = "", **options: Any) 
     yield from pair(rule, name, same, "", same, "", why, range=where, **options)
 
 
+SETTLED = 10_000
+"""As NAdam's momentum decay: 0.96^SETTLED is 2⁻⁵⁸⁹, which no format notices beside 1."""
+
+IGNORED: Mapping[str, tuple[str, Any]] = MappingProxyType(
+    {
+        "amsgrad_ignored": ("amsgrad", False),
+        "centered_ignored": ("centered", False),
+        "constant_momentum": ("momentum_decay", SETTLED),
+        "decay_ignored": ("weight_decay", 0),
+        "decay_of_one": ("momentum_decay", 1),
+        "eps_ignored": ("eps", 0),
+        "lr_decay_ignored": ("lr_decay", 0),
+        "lr_ignored": ("lr", 1),
+        "momentum_ignored": ("momentum", 0),
+        "nesterov_ignored": ("nesterov", False),
+    }
+)
+"""By convention, what it makes nothing of, and what torch's does the same with."""
+
+
+def ignoring(
+    rule: str, name: str, reason: str = "whatever is given is ignored", **options: Any
+) -> Entry:
+    """From a convention that ignores an argument to torch's.
+
+    >>> ignoring("Adam", "amsgrad_ignored").formula
+    'amsgrad = False'
+    """
+    argument, value = IGNORED[name]
+    return Entry(
+        rule=rule,
+        drops=name,
+        adds=TORCHS,
+        change=lambda h, before, t: {argument: value},
+        formula=f"{argument} = {value}",
+        reason=reason,
+        **options,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
     """Two conventions that no numbers make the same.
@@ -230,9 +274,9 @@ class Refusal:
     rules: frozenset[str] = frozenset()
     where: Range = ALWAYS
     folk: Change = same
-    saying: str = "the same numbers"
+    saying: str = SAME
     back: Change = same
-    said_back: str = "the same numbers"
+    said_back: str = SAME
 
 
 EXACTLY = 50

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from oracles.dictionary.decays import LR_SCALED, NO_MOMENTUM
+from oracles.dictionary.decays import LR_SCALED, MOVING, NO_MOMENTUM
 from oracles.dictionary.entry import (
     TORCHS,
     Entry,
@@ -17,6 +17,7 @@ from oracles.dictionary.entry import (
     alike,
     both,
     constant,
+    ignoring,
     off,
     pair,
 )
@@ -29,7 +30,6 @@ STEADY = Range(
 NO_NESTEROV = both(off("nesterov"), STEADY)
 NOT_ONE = Range("momentum is not 1", lambda schedule: all(h.momentum != 1 for h in schedule))
 UNDAMPED = Range("dampening is not 1", lambda schedule: all(h.dampening != 1 for h in schedule))
-MOVING = Range("lr is not 0", lambda schedule: all(h.lr != 0 for h in schedule))
 ON = Range("momentum is not 0", lambda schedule: all(h.momentum != 0 for h in schedule))
 
 
@@ -114,14 +114,7 @@ def entries() -> Iterator[Entry]:
     yield from _dampened()
     yield from _looking_ahead()
     yield from alike("RMSprop", "momentum_inside", NO_MOMENTUM, "there is none")
-    yield Entry(
-        rule="RMSprop",
-        drops="momentum_ignored",
-        adds=TORCHS,
-        change=lambda h, before, t: {"momentum": 0},
-        formula="momentum = 0",
-        reason="whatever is given is ignored",
-    )
+    yield ignoring("RMSprop", "momentum_ignored")
     yield Entry(
         rule="RMSprop",
         drops=TORCHS,
@@ -172,14 +165,7 @@ def _dampened() -> Iterator[Entry]:
 
 def _looking_ahead() -> Iterator[Entry]:
     """What *nesterov* looks ahead with."""
-    yield Entry(
-        rule="SGD",
-        drops="nesterov_ignored",
-        adds=TORCHS,
-        change=lambda h, before, t: {"nesterov": False},
-        formula="nesterov = False",
-        reason="whatever is given is ignored",
-    )
+    yield ignoring("SGD", "nesterov_ignored")
     parts = {
         "nesterov_undecayed": ("nesterov", "weight_decay", "momentum"),
         "nesterov_squared": ("nesterov", "momentum"),

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from oracles.dictionary.decays import FORMS, OWN_NAMES, called
-from oracles.dictionary.entry import ALWAYS, SPOKEN, Manner, Range, off, taken
+from oracles.dictionary.entry import ALWAYS, IGNORED, SPOKEN, Manner, Range, off, taken
 from oracles.drawing import Hyper
 from oracles.optimizers.refusal import outside
 from oracles.optimizers.registry import RULES
@@ -85,7 +85,7 @@ class Preset:
     @property
     def ignored(self) -> frozenset[str]:
         """What it makes nothing of."""
-        return frozenset(IGNORED[name] for name in self.manner & IGNORED.keys())
+        return frozenset(IGNORED[name][0] for name in self.manner & IGNORED.keys())
 
     @property
     def manners(self) -> tuple[Manner, ...]:
@@ -123,20 +123,6 @@ class Preset:
         torchs = getattr(self.base.hyper(), name)
         value = self.defaults.get(self.names.get(name, ""), torchs)
         return type(torchs)(0) if value is None and torchs is not None else value
-
-
-IGNORED = MappingProxyType(
-    {
-        "amsgrad_ignored": "amsgrad",
-        "constant_momentum": "momentum_decay",
-        "decay_ignored": "weight_decay",
-        "decay_of_one": "momentum_decay",
-        "eps_ignored": "eps",
-        "lr_decay_ignored": "lr_decay",
-        "lr_ignored": "lr",
-    }
-)
-"""By convention, what it makes nothing of."""
 
 
 UNUSED = MappingProxyType({"dampening": off("momentum")})

@@ -10,20 +10,27 @@ from collections.abc import Iterator, Sequence
 
 from oracles.dictionary.counterexample import Example, parting, text
 from oracles.dictionary.decays import COUPLED, FORMS, called
-from oracles.dictionary.entry import TORCHS, Change, Entry, Manner, Refusal, Schedule, taken
+from oracles.dictionary.entry import (
+    SAME,
+    TORCHS,
+    Entry,
+    Manner,
+    Refusal,
+    Schedule,
+    applied,
+    taken,
+)
 from oracles.dictionary.table import ENTRIES, REFUSALS
 from oracles.dictionary.way import way
 from oracles.drawing import Hyper
 from oracles.optimizers.registry import RULES
 
-
-def _head(form: str) -> str:
-    """The form of decay that stands for those which go over into it always."""
-    if form in ("decoupled", "decoupled_batch_scaled", "switched"):
-        return "decoupled_lr"
-    if form == "decay_after":
-        return "decay_after_lr"
-    return COUPLED if form in ("batch_scaled", "coupled_doubled") else form
+HEADS = {
+    **dict.fromkeys(("decoupled", "decoupled_batch_scaled", "switched"), "decoupled_lr"),
+    **dict.fromkeys(("batch_scaled", "coupled_doubled"), COUPLED),
+    "decay_after": "decay_after_lr",
+}
+"""By form of decay, the one that stands for those which go over into it always."""
 
 
 def _decay(rule: str, manner: Manner) -> str:
@@ -35,7 +42,8 @@ def _decay(rule: str, manner: Manner) -> str:
 def _side(rule: str, refusal: Refusal, manner: Manner) -> str | None:
     """Which of a refusal's conventions a manner has, if any."""
     if refusal.one in FORMS:
-        decay = _head(_decay(rule, manner))
+        decay = _decay(rule, manner)
+        decay = HEADS.get(decay, decay)
         return decay if decay in (refusal.one, refusal.other) else None
     if refusal.one in manner:
         return refusal.one
@@ -85,12 +93,9 @@ def refusal(rule: str, source: Manner, target: Manner, schedule: Schedule) -> To
             saying = found.saying if there else found.said_back
             rest = source - _own(rule, found, source)
             before = _gone(rule, source, rest | mine, schedule)
-            carried = _gone(rule, rest | theirs, target, _done(folk, before))
+            carried = _gone(rule, rest | theirs, target, applied(folk, before))
             return found.reason, saying, _example(rule, source, target, schedule, carried)
     return _narrow(rule, source, target), SAME, _example(rule, source, target, schedule, schedule)
-
-
-SAME = "the same numbers"
 
 
 def _own(rule: str, refusal: Refusal, manner: Manner) -> Manner:
@@ -103,11 +108,6 @@ def _gone(rule: str, source: Manner, target: Manner, schedule: Schedule) -> Sequ
     """The numbers at the end of the way; as they are where there is none."""
     found = way(rule, source, target, schedule)
     return found.schedule(schedule) if found else schedule
-
-
-def _done(folk: Change, schedule: Schedule) -> list[Hyper]:
-    pairs = zip(schedule, [schedule[0], *schedule], strict=False)
-    return [h._replace(**folk(h, before, t)) for t, (h, before) in enumerate(pairs, 1)]
 
 
 def _example(

@@ -13,6 +13,7 @@ from typing import Any
 
 from oracles.dictionary.decays import LR_SCALED
 from oracles.dictionary.entry import (
+    SETTLED,
     TORCHS,
     Change,
     Entry,
@@ -23,6 +24,7 @@ from oracles.dictionary.entry import (
     both,
     constant,
     correction,
+    ignoring,
     off,
     pair,
     root,
@@ -81,14 +83,7 @@ def _eps() -> Iterator[Entry]:
     for rule, name in others:
         yield from alike(rule, name, off("eps"))
     for rule in ("RAdam", "SparseAdam", "Adagrad", "Adamax"):
-        yield Entry(
-            rule=rule,
-            drops="eps_ignored",
-            adds=TORCHS,
-            change=lambda h, before, t: {"eps": 0},
-            formula="eps = 0",
-            reason="whatever is given is ignored",
-        )
+        yield ignoring(rule, "eps_ignored")
 
 
 def _accumulated() -> Iterator[Entry]:
@@ -293,24 +288,11 @@ def _switches() -> Iterator[Entry]:
     yield from alike("Adam", "amsgrad_ignored", off("amsgrad"))
     yield from alike("RMSprop", "centered_late", off("centered"))
     yield from alike("RMSprop", "centered_ignored", off("centered"))
-    ignored = (
-        ("Adam", "amsgrad_ignored", {"amsgrad": False}),
-        ("RMSprop", "centered_ignored", {"centered": False}),
-        ("Adadelta", "lr_ignored", {"lr": 1}),
-        ("Adagrad", "lr_decay_ignored", {"lr_decay": 0}),
-        ("NAdam", "decay_of_one", {"momentum_decay": 1}),
-    )
-    for rule, name, values in ignored:
-        ((argument, value),) = values.items()
-        yield Entry(
-            rule=rule,
-            drops=name,
-            adds=TORCHS,
-            change=lambda h, before, t, values=values: values,  # type: ignore[misc]
-            formula=f"{argument} = {value}",
-            without=LR_SCALED | {"lr_remembered"} if argument == "lr" else frozenset(),
-            reason="whatever is given is ignored",
-        )
+    yield ignoring("Adam", "amsgrad_ignored")
+    yield ignoring("RMSprop", "centered_ignored")
+    yield ignoring("Adadelta", "lr_ignored", without=LR_SCALED | {"lr_remembered"})
+    yield ignoring("Adagrad", "lr_decay_ignored")
+    yield ignoring("NAdam", "decay_of_one")
     yield from _swapped()
     yield from _decaying()
     yield from _settled()
@@ -323,21 +305,10 @@ def _switches() -> Iterator[Entry]:
     )
 
 
-SETTLED = 10_000
-"""As NAdam's momentum decay: 0.96^SETTLED is 2⁻⁵⁸⁹, which no format notices beside 1."""
-
-
 def _settled() -> Iterator[Entry]:
     """A momentum without a schedule is one whose schedule is over at once."""
     reason = "μ_t = β1(1 − ½·0.96^(t·ψ)) is β1 where 0.96^ψ is less than any format notices"
-    yield Entry(
-        rule="NAdam",
-        drops="constant_momentum",
-        adds=TORCHS,
-        change=lambda h, before, t: {"momentum_decay": SETTLED},
-        formula=f"momentum_decay = {SETTLED}",
-        reason=reason,
-    )
+    yield ignoring("NAdam", "constant_momentum", reason)
     yield Entry(
         rule="NAdam",
         drops=TORCHS,

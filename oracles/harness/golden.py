@@ -27,9 +27,8 @@ from oracles.harness.arithmetic.decimals import PRECISE, Precise, Real
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.cases.case import PRECISIONS, Case, Group, Parameter, from_data
 from oracles.harness.golden_notation import (
-    SCHEMA_VERSION,
     Json,
-    laid_out,
+    document,
     loaded,
     number,
     show,
@@ -207,22 +206,19 @@ def text(rule: Rule, convention: Convention, asked: Questions) -> bytes:
     """
     vectors = [_encoded(rule, convention, question) for question in asked.each]
     used = {flag for vector in vectors for flag in vector["flags"]}
-    missing = used - set(asked.flags)
-    if missing:
-        raise ValueError(f"flags {sorted(missing)} are not explained in cases/{rule.name}.toml")
-    document = {
-        "schema": "../schema.json",
-        "schema_version": SCHEMA_VERSION,
-        "rule": rule.name,
-        "convention": convention.name,
-        "equation": convention.equation,
-        "source": convention.source,
-        "told_from_torch_by": [v["id"] for v in vectors if DIFFERS in v["flags"]],
-        "defaults": {k: _shown(rule, k, v) for k, v in rule.hyper()._asdict().items()},
-        "flags": {flag: meaning for flag, meaning in asked.flags.items() if flag in used},
-        "vectors": vectors,
-    }
-    return (laid_out(document) + "\n").encode()
+    if missing := used - set(asked.flags):
+        where = f"cases/{rule.name.lower()}.toml"
+        raise ValueError(f"flags {sorted(missing)} are not explained in {where}")
+    return document(
+        rule=rule.name,
+        convention=convention.name,
+        equation=convention.equation,
+        source=convention.source,
+        told_from_torch_by=[v["id"] for v in vectors if DIFFERS in v["flags"]],
+        defaults={k: _shown(rule, k, v) for k, v in rule.hyper()._asdict().items()},
+        flags={flag: meaning for flag, meaning in asked.flags.items() if flag in used},
+        vectors=vectors,
+    )
 
 
 def _encoded(rule: Rule, convention: Convention, question: Question) -> Json:
@@ -306,9 +302,8 @@ def read(rule: Rule, data: bytes) -> tuple[Vector, ...]:
     Raises:
         ValueError: it is of another schema version or rule, or a float's hex and decimal disagree.
     """
-    document = loaded(data, rule=rule.name)
-    defaults = document["defaults"]
-    return tuple(_decoded(rule, defaults, vector) for vector in document["vectors"])
+    whole = loaded(data, rule=rule.name)
+    return tuple(_decoded(rule, whole["defaults"], vector) for vector in whole["vectors"])
 
 
 def _decoded(rule: Rule, defaults: Mapping[str, Json], vector: Json) -> Vector:

@@ -67,6 +67,12 @@ def laid_out(value: Json, indent: str = "", taken: int = 0) -> str:
     return "[\n" + ",\n".join(items) + f"\n{indent}]"
 
 
+def document(**fields: Json) -> bytes:
+    """A document as it must be on disk, byte for byte: under the head of all, what is its own."""
+    head = {"schema": "../schema.json", "schema_version": SCHEMA_VERSION}
+    return (laid_out(head | fields) + "\n").encode()
+
+
 def loaded(data: bytes, **of: str) -> Json:
     """A document, which must be of this schema version and of what is said.
 

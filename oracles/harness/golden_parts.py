@@ -27,9 +27,8 @@ from oracles.harness.cases.scaling import Iteration, ScaledRun
 from oracles.harness.cases.trails import Trail
 from oracles.harness.golden import TOLERANCE
 from oracles.harness.golden_notation import (
-    SCHEMA_VERSION,
     Json,
-    laid_out,
+    document,
     loaded,
     number,
     show,
@@ -289,15 +288,13 @@ def name(part: Part, variant: Variant) -> str:
 
 def text(part: Part, variant: Variant, asked: Sequence[Question]) -> bytes:
     """The document of a variant, as it must be on disk, byte for byte."""
-    document = {
-        "schema": "../schema.json",
-        "schema_version": SCHEMA_VERSION,
-        "part": part.name,
-        "variant": variant.name,
-        "equation": variant.equation,
-        "source": variant.source,
-        "told_from_torch_by": [question.id for question in asked if differs(question, variant)],
-        "vectors": [
+    return document(
+        part=part.name,
+        variant=variant.name,
+        equation=variant.equation,
+        source=variant.source,
+        told_from_torch_by=[question.id for question in asked if differs(question, variant)],
+        vectors=[
             {
                 "id": question.id,
                 "comment": question.comment,
@@ -306,8 +303,7 @@ def text(part: Part, variant: Variant, asked: Sequence[Question]) -> bytes:
             }
             for question in asked
         ],
-    }
-    return (laid_out(document) + "\n").encode()
+    )
 
 
 def _shown(value: Any) -> Json:

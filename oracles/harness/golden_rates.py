@@ -18,15 +18,7 @@ from typing import Any
 
 from oracles.harness.arithmetic.decimals import PRECISE, Precise, Real
 from oracles.harness.golden import TOLERANCE
-from oracles.harness.golden_notation import (
-    SCHEMA_VERSION,
-    laid_out,
-    loaded,
-    number,
-    show,
-    tables,
-    unread,
-)
+from oracles.harness.golden_notation import document, loaded, number, show, tables, unread
 from oracles.schedules.composed import Single
 from oracles.schedules.registry import SCHEDULES
 from oracles.schedules.schedule import Schedule, Timing
@@ -100,17 +92,14 @@ def differs(question: Question, timing: Timing) -> bool:
 
 def text(schedule: Schedule, timing: Timing, asked: Sequence[Question]) -> bytes:
     """The document of a timing, as it must be on disk, byte for byte."""
-    document = {
-        "schema": "../schema.json",
-        "schema_version": SCHEMA_VERSION,
-        "schedule": schedule.name,
-        "timing": timing.name,
-        "equation": timing.equation,
-        "source": timing.source,
-        "told_from_torch_by": [question.id for question in asked if differs(question, timing)],
-        "vectors": [_encoded(question, timing) for question in asked],
-    }
-    return (laid_out(document) + "\n").encode()
+    return document(
+        schedule=schedule.name,
+        timing=timing.name,
+        equation=timing.equation,
+        source=timing.source,
+        told_from_torch_by=[question.id for question in asked if differs(question, timing)],
+        vectors=[_encoded(question, timing) for question in asked],
+    )
 
 
 def _encoded(question: Question, timing: Timing) -> dict[str, Any]:
@@ -154,8 +143,8 @@ def read(schedule: Schedule, data: bytes) -> tuple[Vector, ...]:
         ValueError: it is of another schema version or schedule, or a float's hex and decimal
             disagree.
     """
-    document = loaded(data, schedule=schedule.name)
-    return tuple(map(partial(_decoded, schedule), document["vectors"]))
+    vectors = loaded(data, schedule=schedule.name)["vectors"]
+    return tuple(map(partial(_decoded, schedule), vectors))
 
 
 def _decoded(schedule: Schedule, vector: Mapping[str, Any]) -> Vector:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from oracles.dictionary.counterexample import Example
-from oracles.dictionary.entry import Entry
+from oracles.dictionary.entry import SAME, Entry
 from oracles.dictionary.frameworks import PRESETS
 from oracles.dictionary.preset import Preset
 from oracles.dictionary.table import ENTRIES
@@ -116,4 +116,4 @@ def _names(preset: Preset) -> list[str]:
 def _said(entry: Entry) -> str:
     beside = f" beside {', '.join(sorted(entry.beside))}" if entry.beside else ""
     ends = f"{entry.drops or 'torch'} -> {entry.adds or 'torch'}{beside}"
-    return f"{ends}: {entry.formula or 'the same numbers'} ({entry.range.words})"
+    return f"{ends}: {entry.formula or SAME} ({entry.range.words})"

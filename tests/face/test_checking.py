@@ -30,7 +30,7 @@ from oracles.rule import Rule
 from oracles.schedule_checking import ScheduleReport
 from oracles.scheduling import identify_schedule
 from tests.support.breakers import Clean, DecaysWhole
-from tests.support.functions import adam_by
+from tests.support.functions import adam_by, batch_scaled
 from tests.support.odd_forms import FoldedAdamW
 from tests.support.planted import Planted
 
@@ -199,10 +199,6 @@ def test_a_claim_is_a_rule_or_a_convention_of_it() -> None:
         assert (report.follows, report.ok) == (ok, ok)
     with pytest.raises(ValueError, match="SGD has no convention 'x'; allowed: coupled"):
         oracles.check(batch_scaled, "SGD's x")
-
-
-def batch_scaled(params: Any, grads: Any, state: Any, lr: Any, wd: Any, n: Any) -> Any:
-    return [w - lr * (g + wd / n * w) for w, g in zip(params, grads, strict=True)]
 
 
 CLAMPED = "SGD", "Rprop", "ASGD", "Adafactor"

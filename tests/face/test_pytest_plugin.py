@@ -16,6 +16,7 @@ import oracles
 from oracles.checking import Checking
 from oracles.harness.runs.confined import REST, Lost
 from tests.support.breakers import BREAKERS, Clean
+from tests.support.functions import batch_scaled
 from tests.support.hostile import Unbuilt
 
 ROOT = Path(oracles.__file__).parents[1]
@@ -95,10 +96,6 @@ def test_whoever_does_not_use_it_pays_nothing() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "[]\n", done.stderr
-
-
-def batch_scaled(params: Any, grads: Any, state: Any, lr: Any, wd: Any, n: Any) -> Any:
-    return [w - lr * (g + wd / n * w) for w, g in zip(params, grads, strict=True)]
 
 
 def odd(params: Any, grads: Any, state: Any, lr: Any) -> Any:

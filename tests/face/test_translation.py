@@ -25,11 +25,11 @@ import oracles.reports
 from oracles import cli
 from oracles.dictionary.counterexample import text
 from oracles.dictionary.decays import FORMS, OWN_NAMES, called
-from oracles.dictionary.entry import SPOKEN, Entry, Manner, Refusal, same, taken
+from oracles.dictionary.entry import IGNORED, SPOKEN, Entry, Manner, Refusal, same, taken
 from oracles.dictionary.frameworks import PRESETS
 from oracles.dictionary.losses import ADAPTIVE
 from oracles.dictionary.momenta import STOPPED
-from oracles.dictionary.preset import IGNORED, spoken_as_adam
+from oracles.dictionary.preset import spoken_as_adam
 from oracles.dictionary.refusing import refusal
 from oracles.dictionary.table import ENTRIES, REFUSALS
 from oracles.dictionary.way import Way, way
@@ -46,6 +46,7 @@ from oracles.identification import Identification, identify
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 from oracles.translation import Speaker, translate
+from tests.support.functions import batch_scaled
 from tests.support.manners import (
     DEGENERATE,
     OFF,
@@ -246,7 +247,7 @@ class TestEntries:
     def test_what_is_said_of_matrices_is_not_so_of_biases(self) -> None:
         rng, tried = random.Random(0), 0
         for rule, entry in OURS:
-            if entry.matrices:
+            if "matrices" in entry.range.words:
                 tried += 1
                 schedule, drew = drawn(RULES[rule], rng), values(RULES[rule], rng)
                 with mpmath.workprec(BITS):
@@ -260,7 +261,7 @@ class TestEntries:
         for entry in ENTRIES[rule]:
             changed = [n for n, v in entry.change(h[1], h[0], 2).items() if v != getattr(h[1], n)]
             named = replace(entry, formula=entry.formula.replace("C = ", "weight_decay = "))
-            unsaid = {IGNORED.get(entry.adds)}  # of which nothing is made any more
+            unsaid = {IGNORED.get(entry.adds, ("",))[0]}  # of which nothing is made any more
             assert not set(changed) - named.changed - unsaid, known(entry)
 
     def test_adamw_is_adam(self) -> None:
@@ -325,7 +326,7 @@ class TestWays:
         """To the same trajectories, of biases as well."""
         source, target = ends
         entries = [known(entry) for entry in found.entries]
-        matrices = any(entry.matrices for entry in found.entries)
+        matrices = any("matrices" in entry.range.words for entry in found.entries)
         with mpmath.workprec(BITS):
             numbers, drew = lifted(rule, schedule), values(rule, rng)
             parted = "bias_undecayed" in source | target
@@ -617,10 +618,7 @@ class TestNumbers:
         assert w + c * sum(gradients) == c * n * (sum(gradients) / n + lam * w)
 
     def test_code_that_was_identified(self) -> None:
-        def step(params: Any, grads: Any, state: Any, lr: Any, wd: Any, n: Any) -> Any:
-            return [w - lr * (g + wd / n * w) for w, g in zip(params, grads, strict=True)]
-
-        found = identify(Function(step), [RULES["SGD"]])
+        found = identify(Function(batch_scaled), [RULES["SGD"]])
         assert numbers(found, "torch.SGD", weight_decay=1, batch_size=8) == {"weight_decay": 0.125}
         candidate = Candidate(RULES["SGD"], (RULES["SGD"].convention("coupled_doubled"),))
         assert numbers(candidate, "torch.SGD", weight_decay=1) == {"weight_decay": 2.0}

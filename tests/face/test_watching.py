@@ -33,8 +33,9 @@ from oracles.harness.watching.faults import FAULTS, QUESTIONS
 from oracles.reports.watched import render
 from oracles.watching import LoopReport
 from tests.meta.faulty_loops import ABSENT, FAULTY, SAID
-from tests.support.loops import RIGHT, SCALER, batches, grad_scaler, group, mlp, sgd, unwatched
+from tests.support.loops import RIGHT
 from tests.support.marks import skip_before
+from tests.support.training import SCALER, batches, gloo, grad_scaler, mlp, sgd, unwatched
 
 SCHEMA = jsonschema.Draft202012Validator(
     json.loads(files("oracles.reports").joinpath("loop.schema.json").read_text("utf-8"))
@@ -1079,7 +1080,7 @@ class Ranks(NamedTuple):
 
 def _rank(store: Path, rank: int, ranks: Ranks, pipe: Any) -> None:
     torch.set_num_threads(1)
-    with group(store, rank, 2):
+    with gloo(store, rank, 2):
         model = mlp().to(ranks.dtype)
         optimizer = sgd(model)
         with oracles.watch(optimizer, model=model, loss="mean", ranks=True) as report:

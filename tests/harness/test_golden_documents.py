@@ -129,7 +129,7 @@ def test_a_document_of_another_kind_is_refused(field: str, value: Any, allowed: 
     ("old", "new", "message"),
     [
         ('id = "decay"', 'id = "plain"', "'plain'.* more than once"),
-        ('dampening = "', 'damping = "', "'dampening'.* not explained"),
+        ('dampening = "', 'damping = "', "'dampening'.* not explained in cases/sgd.toml"),
     ],
 )
 def test_questions_with_a_slip_are_refused(

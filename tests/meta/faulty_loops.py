@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
-from tests.support.loops import HOOKS, SCALER, Loop, batches, grad_scaler, mlp, sgd
+from tests.support.training import HOOKS, SCALER, Loop, batches, grad_scaler, mlp, sgd
 
 
 class Planted(NamedTuple):

@@ -14,6 +14,7 @@ from benchmarks.packages import PAGE, UNKNOWN, Asked, Package
 from oracles.harness.arithmetic.formats import DTYPES
 from oracles.reports import environments
 from oracles.reports.environments import NotMade
+from tests.support.functions import batch_scaled
 
 TABLE = packages.packages()
 NAMES = [package.name for package in TABLE]
@@ -81,11 +82,7 @@ def test_rules_of_their_own_are_named_as_none(page: str) -> None:
 # --- rows, from reports ---
 
 
-def step(params: Any, grads: Any, state: Any, lr: float, wd: float, n: int) -> Any:
-    return [w - lr * (g + wd / n * w) for w, g in zip(params, grads, strict=True)]
-
-
-REPORT = oracles.check(step, dtypes=["float32"], not_promised=["order"]).to_json()
+REPORT = oracles.check(batch_scaled, dtypes=["float32"], not_promised=["order"]).to_json()
 
 
 @pytest.mark.parametrize(

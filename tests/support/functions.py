@@ -6,6 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 
+def batch_scaled(params: Any, grads: Any, state: Any, lr: Any, wd: Any, n: Any) -> Any:
+    """SGD, whose weight decay is divided by the batch size."""
+    return [w - lr * (g + wd / n * w) for w, g in zip(params, grads, strict=True)]
+
+
 def adam_by(correction: Callable[[Any, int], Any]) -> Callable[..., Any]:
     """Adam, which keeps every promise, with ``1 − βᵗ`` as it is told."""
 

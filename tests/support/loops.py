@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as distributed
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 from torch.utils.checkpoint import checkpoint
 
-Loop = Callable[[Any], Any]
+from tests.support.training import HOOKS, SCALER, Loop, batches, gloo, grad_scaler, mlp, sgd
 
 RIGHT: dict[str, Loop] = {}
 """By name, those that this torch can run."""
@@ -38,42 +37,6 @@ def right(loop: Loop) -> Loop:
 def where(there: bool) -> Callable[[Loop], Loop]:
     """Enter a loop into the list, if this torch has what it needs."""
     return right if there else lambda loop: loop
-
-
-SCALER = hasattr(getattr(torch, "amp", None), "GradScaler")
-"""Whether there is a scaler for the CPU."""
-
-HOOKS = hasattr(torch.Tensor, "register_post_accumulate_grad_hook")
-"""Whether a hook can be called when a gradient is there."""
-
-
-@contextmanager
-def unwatched(*_: Any, **__: Any) -> Iterator[None]:
-    """In place of ``oracles.watch``."""
-    yield
-
-
-def mlp(norm: bool = False) -> nn.Sequential:
-    torch.manual_seed(5)
-    middle: list[nn.Module] = [nn.BatchNorm1d(6)] if norm else []
-    return nn.Sequential(nn.Linear(3, 6), *middle, nn.Tanh(), nn.Linear(6, 2))
-
-
-def batches(count: int = 4, rows: int = 8) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    generator = torch.Generator().manual_seed(11)
-    return [
-        (
-            torch.randn(rows, 3, generator=generator),
-            torch.randint(0, 2, (rows,), generator=generator),
-        )
-        for _ in range(count)
-    ]
-
-
-def sgd(model: nn.Module, **settings: Any) -> torch.optim.SGD:
-    return torch.optim.SGD(
-        model.parameters(), **{"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01} | settings
-    )
 
 
 @right
@@ -233,11 +196,6 @@ def several_losses(watch: Any) -> Any:
     return model
 
 
-def grad_scaler(**settings: Any) -> Any:
-    """On the CPU."""
-    return torch.amp.GradScaler("cpu", **{"init_scale": 1024.0, **settings})
-
-
 @where(SCALER)
 def overflow_left_out(watch: Any) -> Any:
     """To clip what overflows in one place makes zeros of the rest; the scaler leaves out the step.
@@ -342,7 +300,7 @@ def scaled_with_a_scaled_limit(watch: Any) -> Any:
 @right
 def distributed_data_parallel(watch: Any) -> Any:
     """One process of one, micro-batches without synchronization included."""
-    with tempfile.TemporaryDirectory() as folder, group(Path(folder) / "store"):
+    with tempfile.TemporaryDirectory() as folder, gloo(Path(folder) / "store"):
         inner = mlp()
         model = nn.parallel.DistributedDataParallel(inner)
         optimizer = sgd(model)
@@ -355,18 +313,6 @@ def distributed_data_parallel(watch: Any) -> Any:
                     optimizer.step()
                     optimizer.zero_grad()
     return inner
-
-
-@contextmanager
-def group(store: Path, rank: int = 0, size: int = 1) -> Iterator[None]:
-    """A process group of gloo."""
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{store}", rank=rank, world_size=size
-    )
-    try:
-        yield
-    finally:
-        distributed.destroy_process_group()
 
 
 @right

@@ -195,7 +195,7 @@ def trade(
     """
     one = (entry.beside | also | {entry.drops}) - {""}
     other = entry.after(one)
-    ndim = ndim or (2 if entry.matrices else 1)
+    ndim = ndim or (2 if "matrices" in entry.range.words else 1)
     numbers = lifted(rule, schedule)
     reached = entry.apply(numbers)
     if entry.vectors:

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from copy import deepcopy
 from typing import Any
 
@@ -16,6 +15,7 @@ import torch
 from packaging.version import Version
 
 from oracles.harness.subjects.classes import accepted
+from oracles.harness.subjects.worlds import default_dtype
 from oracles.optimizers.registry import RULES
 from oracles.rule import Rule
 from tests.support.marks import skip_without
@@ -81,17 +81,6 @@ def started(rule: Rule, dtype: torch.dtype | None = None, **options: Any) -> Any
     return optimizer
 
 
-@contextmanager
-def defaulting(dtype: torch.dtype) -> Iterator[None]:
-    """Numbers become tensors of torch's default dtype, if nobody says of which."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
-
-
 @completing
 def test_what_a_group_lacks_means_what_it_meant(rule: Rule) -> None:
     optimizer = started(rule)
@@ -124,7 +113,7 @@ def test_numbers_become_tensors(rule: Rule, switch: str) -> None:
         expected = [{name: own[name] for name in kept} for own in old]
         for group in saved["param_groups"]:
             group.update({switch: True} if switch in group else {})
-        with defaulting(dtype):
+        with default_dtype(dtype):
             optimizer.load_state_dict(saved)
         fused = "fused" in optimizer.param_groups[0] and switch == "fused"
         allowed = torch.float64 if dtype == torch.float64 and not fused else torch.float32
@@ -146,7 +135,7 @@ def test_a_fresh_state_counts_in_such_tensors(rule: Rule, switch: str) -> None:
     """Fused kernels count in float32, whatever the default."""
     options = {switch: True} if switch in accepted(getattr(torch.optim, rule.name, object)) else {}
     for dtype in DTYPES:
-        with defaulting(dtype):
+        with default_dtype(dtype):
             optimizer = started(rule, torch.float32, **options)
         double = dtype == torch.float64 and "fused" not in options
         for _, own in numbered(optimizer.state_dict()):
@@ -168,7 +157,7 @@ def test_sparse_adam_that_knows_no_direction_descends() -> None:
 def test_tensors_stay_what_they_are(rule: Rule) -> None:
     optimizer = started(rule)
     before = [own for _, own in numbered(deepcopy(optimizer.state_dict()))]
-    with defaulting(torch.float64):
+    with default_dtype(torch.float64):
         optimizer.load_state_dict(deepcopy(optimizer.state_dict()))
     after = [own for _, own in numbered(optimizer.state_dict())]
     for one, other in zip(before, after, strict=True):

@@ -75,11 +75,6 @@ def _shape(choices: Choices, rule: Rule) -> tuple[int, ...]:
     return SHAPES[number] if number < len(SHAPES) else (1 + choices.index(LONGEST),)
 
 
-def _small_shape(choices: Choices, rule: Rule, *options: tuple[int, ...]) -> tuple[int, ...]:
-    """One of the options, or of the shapes the rule takes."""
-    return choices.pick(rule.drawing.shapes or options)
-
-
 def made(
     rule: Rule,
     initial: FloatArray,
@@ -300,7 +295,7 @@ def single_option_cases(choices: Choices, rule: Rule) -> Case:
     """
     precisions = drawn_precision(choices)
     steps = 1 + choices.index(3)
-    shape = _small_shape(choices, rule, (2,), (1,), (7,), (2, 3))
+    shape = choices.pick(rule.drawing.shapes or ((2,), (1,), (7,), (2, 3)))
     groups = []
     for name in rule.hyper()._fields:
         if name not in ("lr", "batch_size"):
@@ -341,7 +336,7 @@ def gaps_and_late_groups(choices: Choices, rule: Rule) -> Case:
         schedule = tuple(
             rule.drawing.remembering(h) for h in schedule_of(choices, rule, steps, precisions, like)
         )
-        shape = _small_shape(choices, rule, (2,), (1,), (7,), (2, 3))
+        shape = choices.pick(rule.drawing.shapes or ((2,), (1,), (7,), (2, 3)))
         bits = choices.index(2**steps) | 1 << joins  # present as soon as it has joined
         gradients = [
             choices.array(shape) if t >= joins and bits >> t & 1 else None for t in range(steps)
@@ -357,7 +352,7 @@ def edge_cases(choices: Choices, rule: Rule) -> Case:
     precisions = drawn_precision(choices)
     steps = 1 + choices.index(3)
     schedule = schedule_of(choices, rule, steps, precisions)
-    shape = _small_shape(choices, rule, (4,), (1,), (19,))
+    shape = choices.pick(rule.drawing.shapes or ((4,), (1,), (19,)))
     (precision,) = precisions
     array = partial(choices.edge_array, precision=precision, small=not rule.elementwise)
     gradients = [array(shape) for _ in range(steps)]
@@ -393,7 +388,7 @@ def skipping_cases(choices: Choices, rule: Rule) -> Case:
     precisions = drawn_precision(choices)
     steps = 1 + choices.index(4)
     schedule = schedule_of(choices, rule, steps, precisions)
-    shape = _small_shape(choices, rule, (2,), (1,), (5,), (2, 3))
+    shape = choices.pick(rule.drawing.shapes or ((2,), (1,), (5,), (2, 3)))
     gradients = [choices.array(shape) for _ in range(steps)]
     gradients[choices.index(steps)].flat[0] = choices.pick(NONFINITE)
     parameter = made(rule, choices.array(shape), gradients)

@@ -25,13 +25,7 @@ from oracles.harness.cases.short import short_cases
 from oracles.harness.cases.strategies import SHAPES, Lead
 from oracles.harness.checks import names
 from oracles.harness.checks.check import Check
-from oracles.harness.checks.contract import (
-    closure,
-    gradients_kept,
-    order,
-    restarts,
-    surroundings_kept,
-)
+from oracles.harness.checks.contract import closure, gradients_kept, order, restarts
 from oracles.harness.checks.endurance import enduring, late
 from oracles.harness.checks.large import enlarged, threaded
 from oracles.harness.checks.surroundings import (
@@ -41,6 +35,7 @@ from oracles.harness.checks.surroundings import (
     loading_changes_nothing,
     loading_shares_nothing,
     same_in,
+    surroundings_kept,
 )
 from oracles.harness.checks.values import (
     agreement,

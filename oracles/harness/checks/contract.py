@@ -37,25 +37,6 @@ def gradients_kept(subject: SteppedSubject, oracle: Oracle) -> Verdict:
     return held(case)
 
 
-def surroundings_kept(subject: SteppedSubject, oracle: Oracle) -> Verdict:
-    """A step changes the given parameters and its own state, and nothing else; it has no result."""
-    case = oracle.case
-    run = subject.start(case)
-    for t in range(case.steps):
-        run.load(t)
-        before = run.surroundings()
-        returned = run.step()
-        after = run.surroundings()
-        if returned is not None:
-            return broken(case, subject, f"returns {returned!r} where there is no closure")
-        changed = [name for name in before if before[name] != after[name]]
-        if changed:
-            return broken(case, subject, f"changed {', '.join(changed)} at step {t + 1}")
-        if run.strays():
-            return broken(case, subject, f"keeps more state than the rule: {run.strays()}")
-    return held(case)
-
-
 def restarts(how: str, subject: SteppedSubject, oracle: Oracle) -> Verdict:
     """Continuing from a copy of the optimizer gives the same bits as continuing."""
     case = oracle.case

@@ -54,6 +54,25 @@ def kept_alike(subject: SteppedSubject, oracle: Oracle) -> Verdict:
     return held(case)
 
 
+def surroundings_kept(subject: SteppedSubject, oracle: Oracle) -> Verdict:
+    """A step changes the given parameters and its own state, and nothing else; it has no result."""
+    case = oracle.case
+    run = subject.start(case)
+    for t in range(case.steps):
+        run.load(t)
+        before = run.surroundings()
+        returned = run.step()
+        after = run.surroundings()
+        if returned is not None:
+            return broken(case, subject, f"returns {returned!r} where there is no closure")
+        changed = [name for name in before if before[name] != after[name]]
+        if changed:
+            return broken(case, subject, f"changed {', '.join(changed)} at step {t + 1}")
+        if run.strays():
+            return broken(case, subject, f"keeps more state than the rule: {run.strays()}")
+    return held(case)
+
+
 def groups_kept(subject: SteppedSubject, oracle: Oracle) -> Verdict:
     """Groups that are handed over are left as they were, and editing them later does nothing."""
     case = oracle.case

@@ -265,18 +265,18 @@ def _scaled(ball: Enclosure, scale: Any) -> Enclosure:
 # --- where known deviations may show ------------------------------------------------------------
 
 
-def _sizes(case: Gradients) -> list[Any]:
+def _given(case: Gradients) -> list[Any]:
     return [g for g in case.arrays if g is not None]
 
 
 def _empty(case: Gradients, place: Place) -> bool:
     """A largest or smallest of no elements."""
-    return math.isinf(case.order) and any(g.size == 0 for g in _sizes(case))
+    return math.isinf(case.order) and any(g.size == 0 for g in _given(case))
 
 
 def _counted(case: Gradients, place: Place) -> bool:
     """Tensors of several elements that are not 0."""
-    return case.order == 0 and any(np.count_nonzero(g) > 1 for g in _sizes(case))
+    return case.order == 0 and any(np.count_nonzero(g) > 1 for g in _given(case))
 
 
 def _doubled(case: Gradients, place: Place) -> bool:

@@ -30,9 +30,9 @@ LAST, LAST_OF_ALL = 9, 4
 """The latest checkpoint, where there is one, and where there is one at every epoch."""
 
 Seen = tuple[object, ...]
-"""By :data:`PARTS`, what there is at an epoch."""
+"""By :data:`COLUMNS`, what there is at an epoch."""
 
-PARTS = ("rates", "get_last_lr()", "momenta", "last_epoch")
+COLUMNS = ("rates", "get_last_lr()", "momenta", "last_epoch")
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def loaded_twice(case: Checkpoints, place: Place) -> Verdict:
 
 def _parted(one: Seen, other: Seen) -> tuple[str, object, object]:
     """The first thing that is another one, by name."""
-    return next(trio for trio in zip(PARTS, one, other, strict=True) if trio[1] != trio[2])
+    return next(trio for trio in zip(COLUMNS, one, other, strict=True) if trio[1] != trio[2])
 
 
 def _followed(run: Following, epochs: int) -> Iterator[Seen]:

@@ -90,6 +90,7 @@ def _sentence(alike: Sequence[tuple[Fault, Verdict]]) -> str:
 WORDS = {OK: Word.KEPT, FAILED: Word.BROKEN}
 
 
-def line_of(name: str, told: Outcome) -> Line:
-    """What has come of a check or a question, as that of a promise is told."""
+def as_line(name: str, todo: Callable[[Tally], int]) -> Line:
+    """Do it, and tell what came of a check or a question as of a promise."""
+    told = outcome(todo, Tally())
     return Line(name, WORDS.get(told.word, Word.NOT_ASKED), told.text.split("\n")[0], told.faults)
