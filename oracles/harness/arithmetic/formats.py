@@ -216,6 +216,17 @@ def round_each(values: FloatArray, dtypes: Sequence[str] = DTYPES) -> FloatArray
     return np.stack([round_to(dtype, values) for dtype in dtypes])
 
 
+def alike(one: FloatArray | None, other: FloatArray | None) -> bool:
+    """Whether two arrays have the same numbers, of which nan is one, or both are missing.
+
+    >>> alike(np.array([0.5, np.nan]), np.array([0.5, np.nan])), alike(None, None)
+    (True, True)
+    """
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other, equal_nan=True)
+
+
 def are_float32(values: FloatArray) -> bool:
     """Whether all numbers are float32's, and some are: random ones of float64 are not.
 

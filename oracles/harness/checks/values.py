@@ -59,7 +59,7 @@ def transposing(subject: SteppedSubject, oracle: Oracle) -> Verdict:
         for start, p in zip(case.offsets, case.parameters, strict=False)
     ]
     back = np.argsort(np.concatenate(places))
-    return judge(oracle, subject, subject.ask(turned).rearranged(back))
+    return judge(oracle, subject, subject.ask(turned)[:, back])
 
 
 def zeroed(set_to_none: bool, subject: SteppedSubject, oracle: Oracle) -> Verdict:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
-from itertools import chain, pairwise
+from itertools import chain, pairwise, starmap
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import DTYPES, FLOAT64, FORMATS, FULL, HALF, round_to
+from oracles.harness.arithmetic.formats import DTYPES, FLOAT64, FORMATS, FULL, HALF, alike, round_to
 from oracles.harness.cases import trails as cases
 from oracles.harness.cases.case import dtype_of
 from oracles.harness.cases.trails import Counters, Pull, Trail
@@ -137,7 +137,7 @@ def goes_on(trail: Trail, place: Place) -> Verdict:
 
 
 def _same_bits(one: Sequence[Any], other: Sequence[Any]) -> bool:
-    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))
+    return all(starmap(alike, zip(one, other, strict=True)))
 
 
 def tied(trail: Trail, place: Place) -> Verdict:
