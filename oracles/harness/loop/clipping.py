@@ -13,11 +13,12 @@ import numpy as np
 
 from oracles.harness.arithmetic.enclosure import Enclosure, accumulator
 from oracles.harness.arithmetic.formats import DTYPES, FLOAT64, FORMATS, HALF, alike, round_to
+from oracles.harness.arithmetic.radii import farthest
 from oracles.harness.cases import gradients as cases
 from oracles.harness.cases.case import dtype_of
 from oracles.harness.cases.gradients import FarOut, Gradients
 from oracles.harness.loop import clipped_steps
-from oracles.harness.loop.judging import Told, judge, separation
+from oracles.harness.loop.judging import Told, judge
 from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.subjects import clipping as subject
 from oracles.harness.subjects.clipping import Clipped
@@ -131,7 +132,7 @@ _ASK: dict[str, Callable[..., Any]] = {
 def _apart(part: Part, variant: Variant, case: Gradients, place: Place) -> float:
     """In what is told and left together."""
     one, other = (left(part.name, v, case, place.dtype) for v in (part.torch, variant))
-    return separation(*([b for b in (t, *gs) if b is not None] for t, gs in (one, other)))
+    return farthest(*([b for b in (t, *gs) if b is not None] for t, gs in (one, other)))
 
 
 # --- what is asked ---------------------------------------------------------------------------

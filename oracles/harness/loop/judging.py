@@ -9,7 +9,7 @@ import numpy as np
 
 from oracles.harness.arithmetic.enclosure import Enclosure, holds
 from oracles.harness.arithmetic.formats import FloatArray
-from oracles.harness.arithmetic.radii import apart, used
+from oracles.harness.arithmetic.radii import used
 from oracles.harness.loop.question import wrong
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import Verdict, held
@@ -45,8 +45,3 @@ def first_off(told: Told) -> str:
     mid, rad = np.asarray(told.ball.mid)[at], np.asarray(told.ball.rad)[at]
     where = f"[{', '.join(map(str, at))}]" if at else ""
     return f"{told.name}{where}: expected {mid:.10g} ± {rad:.2g}, got {told.got[at]:.10g}"
-
-
-def separation(one: Iterable[Enclosure], other: Iterable[Enclosure]) -> float:
-    """How far balls of several shapes are from others at most: above 1 they differ."""
-    return max((apart(*pair) for pair in zip(one, other, strict=True)), default=0.0)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from oracles.harness.arithmetic.formats import FORMATS
-from oracles.harness.arithmetic.radii import apart, used
+from oracles.harness.arithmetic.radii import farthest, used
 from oracles.harness.training.loop import PLAIN, Numbers
 from oracles.harness.training.shards import STARTS, Rows, Step, Training, Uneven, inputs
 from oracles.loop.part import Variant
@@ -151,7 +151,7 @@ def share(expected: Held, told: Told) -> float:
 
 def separation(one: Held, other: Held) -> float:
     """How far apart two accounts are at most, in both radii together."""
-    return max(apart(*pair) for pair in zip(flat(one), flat(other), strict=True))
+    return farthest(flat(one), flat(other))
 
 
 class Replica:
