@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from oracles.harness.arithmetic.enclosure import Enclosure, holds
 from oracles.harness.arithmetic.formats import FloatArray
-from oracles.harness.arithmetic.radii import used
+from oracles.harness.arithmetic.radii import farthest, used
 from oracles.harness.loop.question import wrong
 from oracles.harness.subjects.subject import Place
-from oracles.harness.verdict import Verdict, held
+from oracles.harness.verdict import Verdict, held, inside
 
 
 class Told(NamedTuple):
@@ -32,6 +32,44 @@ def judge(place: Place, case: Any, told: Iterable[Told]) -> Verdict:
         seen.append(one)
     share = max((used(one.ball, one.got) for one in seen), default=0.0)
     return held((one.ball for one in seen), share=share)
+
+
+class Numbered(Protocol):
+    """What has numbers, each with what it is: ints, enclosures, or what is held against those."""
+
+    def flat(self) -> Iterator[tuple[str, Any]]: ...
+
+
+def held_to(place: Place, case: Any, expected: Numbered, got: Numbered) -> Verdict:
+    """Inside, or the first of the numbers that is outside."""
+    elements, undecided, share = 0, 0, 0.0
+    for (what, ball), (_, value) in zip(expected.flat(), got.flat(), strict=True):
+        fits = ball == value if isinstance(ball, int) else ball.contains(value)
+        if not np.all(fits):
+            off = f"{what} is {value} where {_written(ball)} is right"
+            return wrong(place, case, f"goes wrong: {off}")
+        elements += int(np.size(value))
+        if not isinstance(ball, int):
+            undecided += int(np.count_nonzero(ball.unknown))
+            share = max(share, used(ball, value))
+    return inside(elements, undecided, share=share)
+
+
+def _written(ball: Any) -> str:
+    if isinstance(ball, int):
+        return str(ball)
+    balls = zip(np.ravel(ball.mid), np.ravel(ball.rad), strict=True)
+    return ", ".join(f"{float(mid):.9g} ± {float(rad):.2g}" for mid, rad in balls)
+
+
+def separation(one: Numbered, other: Numbered) -> float:
+    """How far two are apart at most, in both radii together."""
+    return farthest(*(map(_ball, each.flat()) for each in (one, other)))
+
+
+def _ball(told: tuple[str, Any]) -> Enclosure:
+    _, number = told
+    return Enclosure.exact(float(number)) if isinstance(number, int) else number
 
 
 def first_off(told: Told) -> str:

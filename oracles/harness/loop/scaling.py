@@ -20,8 +20,9 @@ from oracles.harness.cases.scaling import (
     runs,
 )
 from oracles.harness.loop import scaling_promises
-from oracles.harness.loop.question import Question, rejections, wrong
-from oracles.harness.scaled import Open, compared, enclosed, separation
+from oracles.harness.loop.judging import held_to, separation
+from oracles.harness.loop.question import Question, rejections
+from oracles.harness.scaled import Open, enclosed
 from oracles.harness.subjects import scaling
 from oracles.harness.subjects.owners import PATHS
 from oracles.harness.subjects.subject import Place
@@ -103,10 +104,7 @@ def trace(variant: Variant, run: ScaledRun, place: Place) -> Verdict:
         expected = enclosed(run, variant, place.dtype)
     except Open:
         return Verdict(UNDECIDED)
-    found = compared(expected, scaling.followed(run, place))
-    if found.off:
-        return wrong(place, run, f"goes wrong: {found.off}")
-    return found.verdict
+    return held_to(place, run, expected, scaling.followed(run, place))
 
 
 def interval_passed(run: ScaledRun, place: Place) -> bool:
