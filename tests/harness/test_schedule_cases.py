@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from oracles.harness.cases import machines
+from oracles.harness.cases.plateaus import telling
 from oracles.harness.loop import composing, plateaus, resuming, scheduling
 from oracles.harness.subjects import schedulers
 from oracles.schedules.registry import PARTS, SCHEDULES
@@ -36,11 +36,7 @@ COMPOSED: Ways = [
     for variant in PARTS[name].variants[1:]
 ]
 MACHINES: Ways = [
-    (
-        variant.name,
-        machines.telling(variant),
-        partial(plateaus.separation, variant),
-    )
+    (variant.name, telling(variant), partial(plateaus.separation, variant))
     for variant in PARTS["ReduceLROnPlateau"].variants[1:]
 ]
 

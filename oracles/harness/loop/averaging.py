@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import DTYPES, FLOAT64, FORMATS, FULL, HALF, alike, round_to
 from oracles.harness.arithmetic.radii import farthest
-from oracles.harness.cases import trails as cases
+from oracles.harness.cases import averaging as cases
+from oracles.harness.cases.averaging import Counters, Pull, Trail
 from oracles.harness.cases.case import dtype_of
-from oracles.harness.cases.trails import Counters, Pull, Trail
 from oracles.harness.loop.judging import Told, judge
 from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.subjects import averaging as subject

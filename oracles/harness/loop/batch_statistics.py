@@ -10,8 +10,8 @@ import numpy as np
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FLOAT64, FORMATS, round_to
 from oracles.harness.arithmetic.radii import farthest
-from oracles.harness.cases import passes as cases
-from oracles.harness.cases.passes import Data, Pass
+from oracles.harness.cases import batch_statistics as cases
+from oracles.harness.cases.batch_statistics import Data, Pass
 from oracles.harness.loop.judging import Told, judge
 from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.subjects import batch_statistics as subject

@@ -14,9 +14,9 @@ import numpy as np
 from oracles.harness.arithmetic.enclosure import Enclosure, accumulator
 from oracles.harness.arithmetic.formats import DTYPES, FLOAT64, FORMATS, HALF, alike, round_to
 from oracles.harness.arithmetic.radii import farthest
-from oracles.harness.cases import gradients as cases
+from oracles.harness.cases import clipping as cases
 from oracles.harness.cases.case import dtype_of
-from oracles.harness.cases.gradients import FarOut, Gradients
+from oracles.harness.cases.clipping import FarOut, Gradients
 from oracles.harness.loop import clipped_steps
 from oracles.harness.loop.judging import Told, judge
 from oracles.harness.loop.question import Question, rejections, wrong

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import TENSOR as FLOAT32
 from oracles.harness.arithmetic.radii import apart, stacked
-from oracles.harness.cases import machines
-from oracles.harness.cases.machines import Metrics
+from oracles.harness.cases import plateaus as cases
+from oracles.harness.cases.plateaus import Metrics
 from oracles.harness.loop.catalogue import LATE
 from oracles.harness.loop.question import EVERYTHING, Question, rejections, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, places
@@ -44,12 +44,12 @@ def questions(part: str) -> tuple[Question, ...]:
 
 def _questions(name: str) -> Iterator[Question]:
     there, plain = partial(places, name), partial(places, name, [PLAIN])
-    yield Question(name, MACHINE, machines.told, machine, there, REGIONS, weight=16)
+    yield Question(name, MACHINE, cases.told, machine, there, REGIONS, weight=16)
     orders = partial(places, name, [SCHEDULER_FIRST, OPTIMIZER_FIRST, BUILT_LATER])
     yield Question(name, RESUME, _saved, resumed, orders, weight=5)
     yield Question(name, LATE, _joined, joined, plain, weight=2)
-    yield Question(name, AT_ONCE, machines.told, told_at_once, there, EVERYTHING)
-    yield from rejections(name, PART.variants[1:], machines.telling, machine, separation, plain)
+    yield Question(name, AT_ONCE, cases.told, told_at_once, there, EVERYTHING)
+    yield from rejections(name, PART.variants[1:], cases.telling, machine, separation, plain)
 
 
 # --- The machine --------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def told_at_once(case: Metrics, place: Place) -> Verdict:
 
 
 def _saved() -> st.SearchStrategy[Saved]:
-    return machines.told().map(Saved)
+    return cases.told().map(Saved)
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ def _joined() -> st.SearchStrategy[Joined]:
     def some(case: Metrics) -> st.SearchStrategy[Joined]:
         return st.builds(Joined, st.just(case), st.integers(0, len(case.metrics)))
 
-    return machines.told().map(lambda case: replace(case, listed=False)).flatmap(some)
+    return cases.told().map(lambda case: replace(case, listed=False)).flatmap(some)
 
 
 JOINS = 0.25
