@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import FORMATS, Format, round_to, uniform
+from oracles.harness.arithmetic.formats import FORMATS, round_to, uniform
 from oracles.harness.cases.scaling import Iteration, ScaledRun, Values
 from oracles.harness.oracle import exactly
 from oracles.loop.part import Variant
@@ -64,8 +64,7 @@ def enclosed(run: ScaledRun, variant: Variant, dtype: str) -> Trace:
     handed: list[list[Handed]] = []
     for iteration in run.iterations:
         scaled = [
-            [_scaled(values, state.scale, uniform(dtype), dtype) for values in own]
-            for own in iteration.gradients
+            [_scaled(values, state.scale, dtype) for values in own] for own in iteration.gradients
         ]
         growth, backoff, interval = factors = list(iteration.factors or factors)
         settings = Settings(state.scale, number(growth), number(backoff), interval)
@@ -90,9 +89,9 @@ def _ball(number: Scalar) -> Enclosure:
     return number if isinstance(number, Enclosure) else Enclosure.exact(float(number))
 
 
-def _scaled(values: Values, scale: Scalar, format: Format, dtype: str) -> Gradient:
+def _scaled(values: Values, scale: Scalar, dtype: str) -> Gradient:
     """The gradient of a loss, as a backward pass from the scaled loss computes it."""
-    held = round_to(dtype, values)
+    held, format = round_to(dtype, values), uniform(dtype)
     finite = np.isfinite(held)
     balls: Any = Enclosure.exact(np.where(finite, held, 0.0), format) * scale
     overflows = abs(balls.mid) > CERTAIN * FORMATS[dtype].largest

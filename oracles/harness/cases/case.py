@@ -209,9 +209,7 @@ def turns(precisions: Collection[str]) -> int:
     return len(DTYPES) if MIXED in precisions else 1
 
 
-def single(
-    w: Any, gradients: Any, schedule: Any, *, layout: str = "contiguous", **options: Any
-) -> Case:
+def single(w: Any, gradients: Any, schedule: Any, **options: Any) -> Case:
     """A case of one parameter, from anything NumPy can read.
 
     >>> from oracles import RULES
@@ -223,14 +221,13 @@ def single(
         w: initial value.
         gradients: one per step; None for a step without gradient.
         schedule: one Hyper, or one per step.
-        layout: memory layout of the parameter.
         **options: further fields of :class:`Parameter`.
     """
     steps = len(gradients)
     if isinstance(schedule, tuple) and hasattr(schedule, "_fields"):
         schedule = (schedule,) * steps
     arrays = tuple(None if g is None else np.asarray(g, dtype=np.float64) for g in gradients)
-    parameter = Parameter(np.asarray(w, dtype=np.float64), arrays, layout, **options)
+    parameter = Parameter(np.asarray(w, dtype=np.float64), arrays, **options)
     return Case((Group((parameter,), tuple(schedule)),))
 
 

@@ -54,13 +54,14 @@ RUNS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 def questions(part: str) -> tuple[Question, ...]:
     """What is asked about a scaler."""
     mixed: dict[str, Any] = {"scales": DYADIC + ROUNDED, "factors": EXACT_FACTORS + ROUNDED_FACTORS}
+    plain = partial(places, part, plain=True)
     return (
         Question(
             part,
             SCALE,
             partial(runs, changes=True, restarts=True, longest=12, **mixed | {"scales": ANY}),
-            partial(trace, PART.torch),
-            partial(places, part, plain=True),
+            trace,
+            plain,
             regions=MappingProxyType({"interval_passed": interval_passed}),
             weight=12,
         ),
@@ -68,19 +69,12 @@ def questions(part: str) -> tuple[Question, ...]:
             part,
             STEPS,
             partial(runs, clips=True, restarts=True, **mixed),
-            partial(trace, PART.torch),
+            trace,
             partial(places, part),
             regions=MappingProxyType({"first_skip": first_skip}),
             weight=6,
         ),
-        *rejections(
-            part,
-            PART.variants[1:],
-            _telling,
-            partial(trace, PART.torch),
-            _apart,
-            partial(places, part, plain=True),
-        ),
+        *rejections(part, PART.variants[1:], _telling, trace, _apart, plain),
         *scaling_promises.questions(part),
     )
 
@@ -97,11 +91,11 @@ def places(part: str, *, plain: bool = False) -> list[Place]:
     ]
 
 
-def trace(variant: Variant, run: ScaledRun, place: Place) -> Verdict:
+def trace(run: ScaledRun, place: Place) -> Verdict:
     """Scale, tracker and parameters after each iteration."""
     try:
         run = run.plainly() if place.dtype == "float16" else run
-        expected = enclosed(run, variant, place.dtype)
+        expected = enclosed(run, PART.torch, place.dtype)
     except Open:
         return Verdict(UNDECIDED)
     return held_to(place, run, expected, scaling.followed(run, place))
