@@ -183,7 +183,7 @@ def resumed(saved: Saved, place: Place) -> Verdict:
 
 @dataclass(frozen=True)
 class Joined:
-    """A machine that a group joins after some metrics."""
+    """A machine that a group joins after some metrics; after all of them, none does."""
 
     case: Metrics
     at: int
@@ -214,18 +214,16 @@ def joined(late: Joined, place: Place) -> Verdict:
     run = _start(late.case, place)
     case = replace(late.case, bases=(*late.case.bases, JOINS))
     state, told = plateau.start(case.settings), list[Enclosure]()
-    for number in range(len(case.metrics) + 1):
+    for number, metric in enumerate(case.metrics):
         if number == late.at:
             run.join(JOINS)
-        if number == len(case.metrics):
-            break
-        state, reduces = plateau.after(state, case.metrics[number], case.settings)
+        state, reduces = plateau.after(state, metric, case.settings)
         there = case if number >= late.at and not weaker() else late.case
         rates = run.rates()
         balls = _after(there, place, rates[: len(there.bases)], reduces=reduces)
         told += (balls := [*balls, *map(Enclosure.exact, rates[len(balls) :])])  # which stay
         try:
-            run.tell(case.metrics[number])
+            run.tell(metric)
         except (ValueError, IndexError, RuntimeError) as error:
             if number < late.at or not (
                 isinstance(error, ValueError) or TOO_MANY.search(str(error))
@@ -240,7 +238,7 @@ def joined(late: Joined, place: Place) -> Verdict:
 # --- Other machines -----------------------------------------------------------------------------
 
 
-def separation(variant: Variant, case: Metrics, place: Place | None = None) -> float:
+def separation(variant: Variant, case: Metrics, place: Place) -> float:
     """How far apart the rates of torch's machine and of another are, in both radii together."""
     return apart(*(stacked(_rates(case, each)) for each in (PART.torch, variant)))
 
