@@ -12,7 +12,7 @@ from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.arithmetic.radii import farthest, used
 from oracles.harness.loop.question import wrong
 from oracles.harness.subjects.subject import Place
-from oracles.harness.verdict import Verdict, held, inside
+from oracles.harness.verdict import Verdict, held
 
 
 class Told(NamedTuple):
@@ -42,34 +42,31 @@ class Numbered(Protocol):
 
 def held_to(place: Place, case: Any, expected: Numbered, got: Numbered) -> Verdict:
     """Inside, or the first of the numbers that is outside."""
-    elements, undecided, share = 0, 0, 0.0
-    for (what, ball), (_, value) in zip(expected.flat(), got.flat(), strict=True):
-        fits = ball == value if isinstance(ball, int) else ball.contains(value)
-        if not np.all(fits):
-            off = f"{what} is {value} where {_written(ball)} is right"
+    balls, share = list[Enclosure](), 0.0
+    for (what, right), (_, value) in zip(expected.flat(), got.flat(), strict=True):
+        ball = _ball(right)
+        if not np.all(ball.contains(value)):
+            off = f"{what} is {value} where {_written(right)} is right"
             return wrong(place, case, f"goes wrong: {off}")
-        elements += int(np.size(value))
-        if not isinstance(ball, int):
-            undecided += int(np.count_nonzero(ball.unknown))
-            share = max(share, used(ball, value))
-    return inside(elements, undecided, share=share)
+        balls.append(ball)
+        share = max(share, used(ball, value))
+    return held(balls, share=share)
 
 
-def _written(ball: Any) -> str:
-    if isinstance(ball, int):
-        return str(ball)
-    balls = zip(np.ravel(ball.mid), np.ravel(ball.rad), strict=True)
+def _ball(number: Any) -> Enclosure:
+    return Enclosure.exact(float(number)) if isinstance(number, int) else number
+
+
+def _written(number: Any) -> str:
+    if isinstance(number, int):
+        return str(number)
+    balls = zip(np.ravel(number.mid), np.ravel(number.rad), strict=True)
     return ", ".join(f"{float(mid):.9g} ± {float(rad):.2g}" for mid, rad in balls)
 
 
 def separation(one: Numbered, other: Numbered) -> float:
     """How far two are apart at most, in both radii together."""
-    return farthest(*(map(_ball, each.flat()) for each in (one, other)))
-
-
-def _ball(told: tuple[str, Any]) -> Enclosure:
-    _, number = told
-    return Enclosure.exact(float(number)) if isinstance(number, int) else number
+    return farthest(*((_ball(number) for _, number in each.flat()) for each in (one, other)))
 
 
 def first_off(told: Told) -> str:

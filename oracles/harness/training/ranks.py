@@ -46,8 +46,8 @@ def trajectory(
     replicas = [Replica(training, numbers, steps, sharing) for _ in range(ranks)]
     points = []
     for t, step in enumerate(steps, start=1):
-        mine = zip(replicas, zip(*step, strict=True), strict=True)
-        micro = [replica.gradients(own) for replica, own in mine]
+        mine = zip(*step, strict=True)
+        micro = [replica.gradients(own) for replica, own in zip(replicas, mine, strict=True)]
         if training.most and clipping.alone:
             alone = [accumulated([*zip(*own, strict=True)]) for own in micro]
             micro = [[[*clipping.compute(own, training.most, ranks)]] for own in alone]
