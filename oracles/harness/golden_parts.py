@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from oracles.harness.arithmetic.decimals import PRECISE, Precise, Real
-from oracles.harness.cases.gradients import Gradients
+from oracles.harness.cases.averaging import Trail
+from oracles.harness.cases.clipping import Gradients
 from oracles.harness.cases.scaling import Iteration, ScaledRun
-from oracles.harness.cases.trails import Trail
 from oracles.harness.golden import TOLERANCE
 from oracles.harness.golden_notation import (
     Json,

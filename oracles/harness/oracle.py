@@ -359,7 +359,7 @@ def _batches(
     for key, members in alike.items():
         common = (groups[key].schedule, key[2], groups[key].joins > 0)
         if together:
-            where, w, gradients = _gather(case, members, case.precisions, margin)
+            where, w, gradients = _gather(case, members, margin)
             yield _Batch(*common, where, slice(None), w, gradients)
             continue
         (index,) = members
@@ -387,7 +387,7 @@ def _empty(shape: tuple[int, ...]) -> Balls:
 
 
 def _gather(
-    case: Case, members: list[int], precisions: Sequence[str], margin: Margin
+    case: Case, members: list[int], margin: Margin
 ) -> tuple[slice | NDArray[np.intp], Enclosure, list[Enclosure | None]]:
     """The members' values end to end, a row for each precision, rounded to each one's dtype."""
     # Parameters that share a schedule and a pattern of gradients differ in values alone, so one
@@ -402,7 +402,7 @@ def _gather(
             *(np.concatenate([p.gradients[t].ravel() for p in parameters]) for t in steps),  # type: ignore[union-attr]
         ]
     )
-    dtypes = [[dtype_of(precision, i) for i in members] for precision in precisions]
+    dtypes = [[dtype_of(precision, i) for i in members] for precision in case.precisions]
     rounded, own = _rounded(drawn, dtypes, [len(span) for span in spans])
     format = margin.arrays(own)
     values = [Enclosure.exact(row, format) for row in rounded]

@@ -6,16 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import FORMATS, Format, round_to, uniform
-from oracles.harness.arithmetic.radii import apart, used
+from oracles.harness.arithmetic.formats import FORMATS, round_to, uniform
 from oracles.harness.cases.scaling import Iteration, ScaledRun, Values
 from oracles.harness.oracle import exactly
-from oracles.harness.verdict import Verdict, inside
 from oracles.loop.part import Variant
 from oracles.loop.scaler import OWNERS, Gradient, Handed, Settings, State
 from oracles.numerics import Scalar, kept
@@ -66,8 +64,7 @@ def enclosed(run: ScaledRun, variant: Variant, dtype: str) -> Trace:
     handed: list[list[Handed]] = []
     for iteration in run.iterations:
         scaled = [
-            [_scaled(values, state.scale, uniform(dtype), dtype) for values in own]
-            for own in iteration.gradients
+            [_scaled(values, state.scale, dtype) for values in own] for own in iteration.gradients
         ]
         growth, backoff, interval = factors = list(iteration.factors or factors)
         settings = Settings(state.scale, number(growth), number(backoff), interval)
@@ -92,9 +89,9 @@ def _ball(number: Scalar) -> Enclosure:
     return number if isinstance(number, Enclosure) else Enclosure.exact(float(number))
 
 
-def _scaled(values: Values, scale: Scalar, format: Format, dtype: str) -> Gradient:
+def _scaled(values: Values, scale: Scalar, dtype: str) -> Gradient:
     """The gradient of a loss, as a backward pass from the scaled loss computes it."""
-    held = round_to(dtype, values)
+    held, format = round_to(dtype, values), uniform(dtype)
     finite = np.isfinite(held)
     balls: Any = Enclosure.exact(np.where(finite, held, 0.0), format) * scale
     overflows = abs(balls.mid) > CERTAIN * FORMATS[dtype].largest
@@ -127,50 +124,3 @@ def _moved(
     ]
     for at in zip(*runs, strict=True):
         yield [w for w, _ in at]
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A trace held against its enclosures.
-
-    Attributes:
-        verdict: of the numbers inside.
-        off: what is outside, in words; empty if nothing is.
-    """
-
-    verdict: Verdict
-    off: str = ""
-
-
-class Numbered(Protocol):
-    """What has numbers, each with what it is: ints, enclosures, or what is held against those."""
-
-    def flat(self) -> Iterator[tuple[str, Any]]: ...
-
-
-def compared(expected: Numbered, got: Numbered) -> Compared:
-    """Hold what was seen against its enclosures."""
-    elements, undecided, share, off = 0, 0, 0.0, ""
-    for (what, ball), (_, value) in zip(expected.flat(), got.flat(), strict=True):
-        fits = ball == value if isinstance(ball, int) else ball.contains(value)
-        if not np.all(fits):
-            off = f"{what} is {value} where {_told(ball)} is right"
-            break
-        elements += int(np.size(value))
-        if not isinstance(ball, int):
-            undecided += int(np.count_nonzero(ball.unknown))
-            share = max(share, used(ball, value))
-    return Compared(inside(elements, undecided, share=share), off)
-
-
-def _told(ball: Any) -> str:
-    if isinstance(ball, int):
-        return str(ball)
-    balls = zip(np.ravel(ball.mid), np.ravel(ball.rad), strict=True)
-    return ", ".join(f"{float(mid):.9g} ± {float(rad):.2g}" for mid, rad in balls)
-
-
-def separation(one: Numbered, other: Numbered) -> float:
-    """How far two are apart at most, in both radii together."""
-    pairs = zip(one.flat(), other.flat(), strict=True)
-    return max(apart(_ball(a), _ball(b)) for (_, a), (_, b) in pairs)

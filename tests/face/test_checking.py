@@ -68,18 +68,10 @@ class Off(Planted):
     by: int
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
+        case = case.regrouped(lambda p: [p.each(functools.partial(round_to, dtype))])
         (group,) = case.groups
-        members = tuple(
-            dataclasses.replace(
-                p,
-                initial=round_to(dtype, p.initial),
-                gradients=tuple(round_to(dtype, g) for g in p.gradients if g is not None),
-            )
-            for p in group.parameters
-        )
-        rounded = dataclasses.replace(group, parameters=members)
-        answer = super().run(rule, dataclasses.replace(case, groups=(rounded,)), dtype)
-        start = np.concatenate([p.initial.ravel() for p in members])
+        answer = super().run(rule, case, dtype)
+        start = np.concatenate([p.initial.ravel() for p in group.parameters])
         moves = np.abs(np.diff(answer, axis=0, prepend=start[None]))
         units = self.by * np.spacing(moves[-1].astype(np.float32)).astype(np.float64)
         answer[-1] += units * (not getattr(group.schedule[0], "maximize", False))

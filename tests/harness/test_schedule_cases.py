@@ -10,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from oracles.harness.cases import machines
+from oracles.harness.cases.plateaus import telling
 from oracles.harness.loop import composing, plateaus, resuming, scheduling
 from oracles.harness.subjects import schedulers
+from oracles.harness.subjects.subject import Place
 from oracles.schedules.registry import PARTS, SCHEDULES
 
-Ways = list[tuple[str, st.SearchStrategy[Any], Callable[[Any], float]]]
+Ways = list[tuple[str, st.SearchStrategy[Any], Callable[[Any, Place], float]]]
 
 TIMINGS: Ways = [
     (
@@ -36,13 +37,11 @@ COMPOSED: Ways = [
     for variant in PARTS[name].variants[1:]
 ]
 MACHINES: Ways = [
-    (
-        variant.name,
-        machines.telling(variant),
-        partial(plateaus.separation, variant),
-    )
+    (variant.name, telling(variant), partial(plateaus.separation, variant))
     for variant in PARTS["ReduceLROnPlateau"].variants[1:]
 ]
+
+PLACE = Place("everybody", "plain", "float64", "cpu")
 
 DRAWN, MOST = 10, 0.4
 """Cases that are drawn of each, and the share of them that may show nothing: Hypothesis gives up
@@ -65,7 +64,7 @@ def test_another_way_shows_in_nearly_all_cases(way: Any) -> None:
     )
     @given(cases)
     def draw(case: Any) -> None:
-        shown.append(separation(case) > 1)
+        shown.append(separation(case, PLACE) > 1)
 
     draw()
     assert shown.count(False) <= MOST * len(shown)

@@ -10,9 +10,9 @@ from hypothesis import Phase, given, settings
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.loop.catalogue import questions
+from oracles.harness.loop.judging import held_to
 from oracles.harness.loop.ranks.asked import judged
 from oracles.harness.loop.ranks.tensors import counted_once
-from oracles.harness.scaled import compared
 from oracles.harness.subjects import processes
 from oracles.harness.subjects.subject import Place
 from oracles.harness.verdict import INSIDE, UNDECIDED, held
@@ -86,7 +86,7 @@ def test_numbers_are_undecided_where_all_are() -> None:
     for balls, outcome in (([unknown], UNDECIDED), ([known, unknown], INSIDE), ([known], INSIDE)):
         assert held(balls).outcome == outcome
         zeros = Numbers(*[np.zeros(2) for _ in balls])
-        assert compared(Numbers(*balls), zeros).verdict.outcome == outcome
+        assert held_to(PLACE, None, Numbers(*balls), zeros).outcome == outcome
         told = [[[[0.0, 0.0] for _ in balls]]]
         assert judged(PLACE, "", told, [[balls]], lambda: ()).outcome == outcome
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oracles.harness.cases.trails import Pull
+from oracles.harness.cases.averaging import Pull
 from oracles.loop.averaging import OF_EQUAL, OF_EXPONENTIAL, PARTS
 from oracles.loop.part import Variant
 from tests.support.many_bits import BITS, same

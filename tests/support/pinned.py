@@ -102,7 +102,7 @@ def answers(subject: Any) -> Mapping[str, Answer]:
         return {}
     ends = np.cumsum([vector.case.offsets[-1] for _, vector in each]).tolist()
     parts = zip(each, (slice(a, b) for a, b in pairwise([0, *ends])), strict=True)
-    return {id: part(together, vector.case.steps, where) for (id, vector), where in parts}
+    return {id: together[: vector.case.steps, where] for (id, vector), where in parts}
 
 
 def lengthened(group: Group, steps: int) -> Group:
@@ -110,15 +110,6 @@ def lengthened(group: Group, steps: int) -> Group:
     more = steps - len(group.schedule)
     parameters = (replace(p, gradients=p.gradients + (None,) * more) for p in group.parameters)
     return Group(tuple(parameters), group.schedule + group.schedule[-1:] * more)
-
-
-def part(answer: Answer, steps: int, where: slice) -> Answer:
-    """The first steps of some elements."""
-    return Answer(
-        answer.parameters[:steps, where],
-        {name: values[:steps, where] for name, values in answer.states.items()},
-        {name: values[:steps, where] for name, values in answer.present.items()},
-    )
 
 
 def around(id: str, subject: Any, asked: Oracle) -> Verdict:

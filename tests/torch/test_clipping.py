@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch.nn.utils import clip_grad_norm_, clip_grad_value_
 
-from oracles.harness.cases.gradients import Gradients
+from oracles.harness.cases.clipping import Gradients
 from oracles.harness.loop.clipping import values
 from oracles.harness.subjects.subject import Place
 from oracles.loop.clipping import CLIPPING

@@ -12,7 +12,6 @@ a binary32. Higham, *Accuracy and Stability of Numerical Algorithms* (2nd ed.), 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
@@ -211,9 +210,20 @@ def round_to(dtype: str, values: ArrayLike) -> FloatArray:
     )
 
 
-def round_each(values: FloatArray, dtypes: Sequence[str] = DTYPES) -> FloatArray:
-    """Stack of ``values`` rounded to every dtype: shape ``(len(dtypes), *values.shape)``."""
-    return np.stack([round_to(dtype, values) for dtype in dtypes])
+def round_each(values: FloatArray) -> FloatArray:
+    """Stack of ``values`` rounded to each of :data:`DTYPES`, which is the first dimension."""
+    return np.stack([round_to(dtype, values) for dtype in DTYPES])
+
+
+def alike(one: FloatArray | None, other: FloatArray | None) -> bool:
+    """Whether two arrays have the same numbers, of which nan is one, or both are missing.
+
+    >>> alike(np.array([0.5, np.nan]), np.array([0.5, np.nan])), alike(None, None)
+    (True, True)
+    """
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other, equal_nan=True)
 
 
 def are_float32(values: FloatArray) -> bool:

@@ -43,3 +43,8 @@ def apart(one: Enclosure, other: Enclosure) -> float:
     distance, reach = np.abs(one.mid - other.mid), one.rad + other.rad
     known = np.isfinite(distance) & np.isfinite(reach)
     return float(np.max(np.where(known, distance / np.maximum(reach, TINY), 0), initial=0))
+
+
+def farthest(one: Iterable[Enclosure], other: Iterable[Enclosure]) -> float:
+    """How far balls of several shapes are from others at most: above 1 they differ."""
+    return max((apart(*pair) for pair in zip(one, other, strict=True)), default=0.0)

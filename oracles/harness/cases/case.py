@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from itertools import islice
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -49,11 +49,14 @@ class Parameter:
                     f"{self.initial.shape}"
                 )
 
+    def each(self, change: Callable[[FloatArray], FloatArray]) -> Parameter:
+        """The same with what is made of its values, and of each gradient that it has."""
+        gradients = tuple(None if g is None else change(g) for g in self.gradients)
+        return replace(self, initial=change(self.initial), gradients=gradients)
+
     def cut(self) -> Parameter:
         """Its first element, with as many dimensions."""
-        first = (slice(1),) * self.initial.ndim
-        gradients = tuple(None if g is None else g[first] for g in self.gradients)
-        return replace(self, initial=self.initial[first], gradients=gradients)
+        return self.each(lambda values: values[(slice(1),) * values.ndim])
 
     def dense(self) -> Parameter:
         """The same in one block of memory; gradients that are sparse stay so."""
@@ -183,12 +186,17 @@ class Case:
         groups = (replace(g, schedule=tuple(map(change, g.schedule))) for g in self.groups)
         return replace(self, groups=tuple(groups))
 
-    def _with(self, numbers: Collection[int], change: Callable[[Parameter], Parameter]) -> Case:
-        left = iter([change(p) if n in numbers else p for n, p in enumerate(self.parameters)])
+    def regrouped(self, change: Callable[[Parameter], Iterable[Parameter]]) -> Case:
+        """The same groups with what becomes of each of their parameters."""
         groups = (
-            replace(g, parameters=tuple(islice(left, len(g.parameters)))) for g in self.groups
+            replace(g, parameters=tuple(q for p in g.parameters for q in change(p)))
+            for g in self.groups
         )
         return replace(self, groups=tuple(groups))
+
+    def _with(self, numbers: Collection[int], change: Callable[[Parameter], Parameter]) -> Case:
+        number = count()
+        return self.regrouped(lambda p: [change(p) if next(number) in numbers else p])
 
 
 def dtype_of(precision: str, number: int) -> str:
@@ -201,9 +209,7 @@ def turns(precisions: Collection[str]) -> int:
     return len(DTYPES) if MIXED in precisions else 1
 
 
-def single(
-    w: Any, gradients: Any, schedule: Any, *, layout: str = "contiguous", **options: Any
-) -> Case:
+def single(w: Any, gradients: Any, schedule: Any, **options: Any) -> Case:
     """A case of one parameter, from anything NumPy can read.
 
     >>> from oracles import RULES
@@ -215,14 +221,13 @@ def single(
         w: initial value.
         gradients: one per step; None for a step without gradient.
         schedule: one Hyper, or one per step.
-        layout: memory layout of the parameter.
         **options: further fields of :class:`Parameter`.
     """
     steps = len(gradients)
     if isinstance(schedule, tuple) and hasattr(schedule, "_fields"):
         schedule = (schedule,) * steps
     arrays = tuple(None if g is None else np.asarray(g, dtype=np.float64) for g in gradients)
-    parameter = Parameter(np.asarray(w, dtype=np.float64), arrays, layout, **options)
+    parameter = Parameter(np.asarray(w, dtype=np.float64), arrays, **options)
     return Case((Group((parameter,), tuple(schedule)),))
 
 

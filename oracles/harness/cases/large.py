@@ -27,7 +27,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oracles.drawing import Hyper
-from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.cases.case import Case, Group, Parameter, turns
 from oracles.harness.cases.choices import Choices, strategy
 from oracles.harness.cases.strategies import drawn_precision, made, scale_of, schedule_of
@@ -119,13 +118,7 @@ def _repeated(p: Parameter, size: int) -> Parameter:
     """A parameter whose values repeat until they are so many; itself, if they are."""
     if size == p.initial.size:
         return p
-
-    def filling(values: FloatArray | None) -> FloatArray | None:
-        return None if values is None else np.resize(values, size)
-
-    return replace(
-        p, initial=np.resize(p.initial, size), gradients=tuple(filling(g) for g in p.gradients)
-    )
+    return p.each(lambda values: np.resize(values, size))
 
 
 def _opening(choices: Choices, rule: Rule) -> tuple[tuple[str, ...], tuple[Hyper, ...], float]:

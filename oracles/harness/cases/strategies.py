@@ -378,8 +378,7 @@ def sparse_cases(choices: Choices, rule: Rule) -> Case:
 
 def _with_dimensions(p: Parameter) -> Parameter:
     """A parameter without dimensions as a vector of one element: something must be sparse."""
-    gradients = tuple(None if g is None else np.atleast_1d(g) for g in p.gradients)
-    return replace(p, initial=np.atleast_1d(p.initial), gradients=gradients)
+    return p.each(np.atleast_1d)
 
 
 @strategy

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from oracles.harness.cases import strategies
 from oracles.harness.cases.case import LAYOUTS, MIXED, Case, Parameter
-from oracles.harness.cases.changing import regrouped
 from oracles.harness.cases.enduring import late_cases, long_runs
 from oracles.harness.cases.large import long_cases, many_cases, matrix_cases
 from oracles.harness.cases.separating import separating_cases
@@ -260,4 +259,4 @@ def _zeroed(to_none: bool, rule: Rule, **options: Any) -> st.SearchStrategy[Case
         yield replace(p, gradients=(*p.gradients[:-1], last))
 
     drawn = _moving(rule, **options)
-    return drawn.map(lambda case: regrouped(case, emptied))
+    return drawn.map(lambda case: case.regrouped(emptied))

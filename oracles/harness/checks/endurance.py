@@ -60,14 +60,7 @@ def late(subject: SteppedSubject, oracle: Oracle) -> Verdict:
 
 def _rows(answer: Answer) -> list[Answer]:
     """What was answered at each recorded step."""
-    return [
-        Answer(
-            answer.parameters[t : t + 1],
-            {name: each[t : t + 1] for name, each in answer.states.items()},
-            {name: each[t : t + 1] for name, each in answer.present.items()},
-        )
-        for t in range(len(answer.parameters))
-    ]
+    return [answer[t : t + 1] for t in range(len(answer.parameters))]
 
 
 def _followed(

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
-from typing import Any
+from operator import itemgetter
 
 import numpy as np
 
 from oracles.harness.cases.case import Parameter
-from oracles.harness.cases.changing import mapped, regrouped
 from oracles.harness.oracle import Oracle
 from oracles.harness.subjects.subject import Answer, SteppedSubject, Subject
 from oracles.harness.verdict import Vacuous, Verdict, describe, judge, separation
@@ -45,27 +43,23 @@ def splitting(subject: SteppedSubject, oracle: Oracle) -> Verdict:
     """A parameter cut into two, flattened, stays inside the enclosure of the whole."""
 
     def halves(p: Parameter) -> Iterator[Parameter]:
-        middle = p.initial.size // 2
-        for part in (slice(None, middle), slice(middle, None)):
-            yield mapped(p, partial(_part, part))
+        flat, middle = p.dense().each(np.ravel), p.initial.size // 2
+        for half in (slice(middle), slice(middle, None)):
+            yield flat.each(itemgetter(half))
 
-    return judge(oracle, subject, subject.ask(regrouped(oracle.case, halves)))
-
-
-def _part(part: slice, values: Any) -> Any:
-    return values.ravel()[part]
+    return judge(oracle, subject, subject.ask(oracle.case.regrouped(halves)))
 
 
 def transposing(subject: SteppedSubject, oracle: Oracle) -> Verdict:
     """Transposed parameters and gradients give the transposed result."""
     case = oracle.case
-    turned = regrouped(case, lambda p: [mapped(p, np.transpose)])
+    turned = case.regrouped(lambda p: [p.dense().each(np.transpose)])
     places = [
         start + np.arange(p.initial.size).reshape(p.initial.shape).T.ravel()
         for start, p in zip(case.offsets, case.parameters, strict=False)
     ]
     back = np.argsort(np.concatenate(places))
-    return judge(oracle, subject, subject.ask(turned).rearranged(back))
+    return judge(oracle, subject, subject.ask(turned)[:, back])
 
 
 def zeroed(set_to_none: bool, subject: SteppedSubject, oracle: Oracle) -> Verdict:
@@ -94,7 +88,7 @@ def skipped(subject: Subject, oracle: Oracle) -> Verdict:
         kept = tuple(g if ok else None for g, ok in zip(p.gradients, finite, strict=True))
         yield replace(p, gradients=kept)
 
-    expected = Oracle(oracle.rule, regrouped(case, without))
+    expected = Oracle(oracle.rule, case.regrouped(without))
     return judge(expected, subject, _unstarted(expected, subject.ask(case)))
 
 

@@ -108,26 +108,24 @@ def _half_vectors(asked: Asked) -> bool:
     )
 
 
-def _plain_nesterov(asked: Asked) -> bool:
-    """A step looks ahead without decay and without maximize."""
-    return any(
-        h.nesterov and h.weight_decay == 0 and not h.maximize
-        for group in asked.case.groups
-        for h in group.schedule
-    )
+def _stepped(by: Callable[[Hyper], bool]) -> Region:
+    """There is such a step, whatever it moves."""
+    return lambda asked: any(by(h) for group in asked.case.groups for h in group.schedule)
 
 
-def _decayed(asked: Asked) -> bool:
-    """A step decays without maximize."""
-    return any(
-        h.weight_decay != 0 and not h.maximize
-        for group in asked.case.groups
-        for h in group.schedule
-    )
+def _laid(gradient_layout: str, region: Region) -> Region:
+    """Such a case in which some gradient is laid out so."""
+    return lambda asked: asked.case.has(gradient_layout) and region(asked)
+
+
+def _of(*dtypes: str) -> Region:
+    """Some parameter has one of these dtypes."""
+    return lambda asked: any(asked.dtype(i) in dtypes for i in range(len(asked.case.parameters)))
 
 
 def _moved(
-    by: Callable[[Hyper], bool], which: Callable[[Parameter], bool] = lambda p: True
+    by: Callable[[Hyper], bool] = lambda h: True,
+    which: Callable[[Parameter], bool] = lambda p: True,
 ) -> Region:
     """Such a step moves such a parameter."""
 
@@ -168,14 +166,13 @@ def _nonfinite(asked: Asked) -> bool:
 
 def _waits_on_nothing(asked: Asked) -> bool:
     """√v + ε may be zero in a parameter's dtype, or nan, while a rule does not yet use it."""
-    schedule = [h for group in asked.case.groups for h in group.schedule]
-    vanishing = _has_float16(asked) and any(h.eps < SMALLEST_FLOAT16 / 2 for h in schedule)
+    vanishing = _of("float16")(asked) and _stepped(lambda h: h.eps < SMALLEST_FLOAT16 / 2)(asked)
     overflowing = asked.case.edge or any(
         g is not None and bool(np.any(np.abs(g) >= LARGE))
         for p in asked.case.parameters
         for g in p.gradients
     )
-    return vanishing or (overflowing and any(h.beta2 == 0 for h in schedule))
+    return vanishing or (overflowing and _stepped(lambda h: h.beta2 == 0)(asked))
 
 
 def _slow_float16(asked: Asked) -> bool:
@@ -404,10 +401,6 @@ def _other_accumulator(asked: Asked) -> bool:
     return any(h.initial_accumulator_value != first for begin in starts for h in begin)
 
 
-def _has_float16(asked: Asked) -> bool:
-    return any(asked.dtype(i) == "float16" for i in range(len(asked.case.parameters)))
-
-
 DECAYS = _moved(lambda h: h.weight_decay != 0)
 
 
@@ -417,15 +410,19 @@ def _counter_ends(asked: Asked) -> bool:
     return case.elapsed + case.steps - 1 > LAST_COUNTED
 
 
+PLAIN_NESTEROV = _stepped(lambda h: h.nesterov and h.weight_decay == 0 and not h.maximize)
+
+PLAIN_DECAY = _stepped(lambda h: h.weight_decay != 0 and not h.maximize)
+
 REGIONS: Mapping[str, Region] = {
     "late_buffer": _late_buffer,
     "layouts_differ": _layouts_differ,
     "odd_layout": _odd_layout,
     "half_vectors": _half_vectors,
-    "plain_nesterov": _plain_nesterov,
-    "plain_nesterov_expanded": lambda asked: asked.case.has("expanded") and _plain_nesterov(asked),
-    "decayed": _decayed,
-    "decayed_expanded": lambda asked: asked.case.has("expanded") and _decayed(asked),
+    "plain_nesterov": PLAIN_NESTEROV,
+    "plain_nesterov_expanded": _laid("expanded", PLAIN_NESTEROV),
+    "decayed": PLAIN_DECAY,
+    "decayed_expanded": _laid("expanded", PLAIN_DECAY),
     "skips_first": _skips_first,
     "zero_rate": _some(_vanishing, lambda dtype, h: h.lr == 0),
     "low_rate_float16": _some(
@@ -439,7 +436,7 @@ REGIONS: Mapping[str, Region] = {
     "slow_float16": _slow_float16,
     "norm_over_rate": _some(lambda move: move.stalls(move.state["exp_inf"])),
     "several_steps": lambda asked: asked.case.steps > 1,
-    "no_elements": _moved(lambda h: True, lambda p: p.initial.size == 0),
+    "no_elements": _moved(which=lambda p: p.initial.size == 0),
     "no_columns": _moved(
         lambda h: h.adjust_lr_fn != "match_rms_adamw", lambda p: p.initial.shape[-1] == 0
     ),
@@ -450,24 +447,22 @@ REGIONS: Mapping[str, Region] = {
     "no_look_ahead": _moved(lambda h: not h.nesterov),
     "mixed_rates": _mixed_rates,
     "half_betas": _half_betas,
-    "default_eps": lambda asked: any(h.eps1 is None for g in asked.case.groups for h in g.schedule),
-    "sparse_ascent": lambda asked: asked.case.has("sparse") and _moved(lambda h: h.maximize)(asked),
+    "default_eps": _stepped(lambda h: h.eps1 is None),
+    "sparse_ascent": _laid("sparse", _moved(lambda h: h.maximize)),
     "bent_rate": _moved(lambda h: h.lr != 0 and h.lambd != 0 and h.alpha != 1),
-    "moves": _moved(lambda h: True),
+    "moves": _moved(),
     "with_momentum": _moved(lambda h: h.momentum != 0),
     "without_momentum": _moved(lambda h: h.momentum == 0),
-    "matrices": _moved(lambda h: True, lambda p: p.initial.ndim > 1),
+    "matrices": _moved(which=lambda p: p.initial.ndim > 1),
     "ascends": _moved(lambda h: h.maximize),
     "decays": DECAYS,
     "amsgrad": _moved(lambda h: h.amsgrad),
     "nonfinite": _nonfinite,
     "nonfinite_decays": lambda asked: _nonfinite(asked) and DECAYS(asked),
-    "scalars": _moved(lambda h: True, lambda p: p.initial.ndim == 0),
+    "scalars": _moved(which=lambda p: p.initial.ndim == 0),
     "eps_matters": _eps_matters,
     "rate_in_float32": _rate_in_float32,
     "counter_ends": _counter_ends,
-    "strided_parameter": _moved(lambda h: True, lambda p: _memory(p.layout, p) != "contiguous"),
-    "half_parameters": lambda asked: any(
-        asked.dtype(i) in HALF for i in range(len(asked.case.parameters))
-    ),
+    "strided_parameter": _moved(which=lambda p: _memory(p.layout, p) != "contiguous"),
+    "half_parameters": _of(*HALF),
 }

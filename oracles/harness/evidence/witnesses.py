@@ -201,15 +201,12 @@ class Asked:
         self, rule: Rule, told: Observation, without: frozenset[str], most: float
     ) -> Observation | None:
         """What it does in the same case where no element of a gradient is larger than that."""
-        (group,) = told.case.groups
-        parameters = tuple(
-            replace(
-                p, gradients=tuple(g if g is None else np.clip(g, -most, most) for g in p.gradients)
-            )
-            for p in group.parameters
-        )
-        case = replace(told.case, groups=(replace(group, parameters=parameters),))
-        return self._instead(rule, told, without, case)
+
+        def clipped(p: Parameter) -> Iterator[Parameter]:
+            kept = tuple(g if g is None else np.clip(g, -most, most) for g in p.gradients)
+            yield replace(p, gradients=kept)
+
+        return self._instead(rule, told, without, told.case.regrouped(clipped))
 
     def deaf(self, rule: Rule) -> bool:
         if rule.name not in self._deaf:

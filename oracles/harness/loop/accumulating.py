@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from oracles.harness.accumulated import Course, enclosed, whole
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.cases.accumulating import WAYS, AccumulatingLoop, accumulating_loops
+from oracles.harness.loop.judging import held_to, separation
 from oracles.harness.loop.question import Question, rejections, wrong
-from oracles.harness.scaled import compared, separation
 from oracles.harness.subjects import accumulating, scaling
 from oracles.harness.subjects.owners import PATHS
 from oracles.harness.subjects.subject import Place
@@ -107,10 +107,7 @@ def course(case: AccumulatingLoop, place: Place) -> Verdict:
     """Accumulated gradients, and weights after each window."""
     expected = enclosed(case, PART.torch, place.dtype)
     case = _in_its_way(case, place)
-    found = compared(expected, accumulating.followed(case, place))
-    if found.off:
-        return wrong(place, case, f"goes wrong: {found.off}")
-    return found.verdict
+    return held_to(place, case, expected, accumulating.followed(case, place))
 
 
 def _in_its_way(case: AccumulatingLoop, place: Place) -> AccumulatingLoop:
@@ -156,10 +153,7 @@ def hooks(case: AccumulatingLoop, place: Place) -> Verdict:
 def in_backward(case: AccumulatingLoop, place: Place) -> Verdict:
     """Optimizers that step in the backward pass step on each micro-batch by itself."""
     expected = enclosed(case, PART.variant("stepped_each"), place.dtype).without_gradients()
-    found = compared(expected, accumulating.in_backward(case, place))
-    if found.off:
-        return wrong(place, case, f"goes wrong: {found.off}")
-    return found.verdict
+    return held_to(place, case, expected, accumulating.in_backward(case, place))
 
 
 def _telling(variant: Variant) -> st.SearchStrategy[AccumulatingLoop]:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
-from itertools import chain, pairwise
+from itertools import chain, pairwise, starmap
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from oracles.harness.arithmetic.enclosure import Enclosure
-from oracles.harness.arithmetic.formats import DTYPES, FLOAT64, FORMATS, FULL, HALF, round_to
-from oracles.harness.cases import trails as cases
+from oracles.harness.arithmetic.formats import DTYPES, FLOAT64, FORMATS, FULL, HALF, alike, round_to
+from oracles.harness.arithmetic.radii import farthest
+from oracles.harness.cases import averaging as cases
+from oracles.harness.cases.averaging import Counters, Pull, Trail
 from oracles.harness.cases.case import dtype_of
-from oracles.harness.cases.trails import Counters, Pull, Trail
-from oracles.harness.loop.judging import Told, judge, separation
+from oracles.harness.loop.judging import Told, judge
 from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.subjects import averaging as subject
 from oracles.harness.subjects.subject import Place
@@ -96,7 +97,7 @@ def expected(trail: Trail, place: Place) -> list[list[Enclosure]]:
 
 def _apart(part: str, variant: Variant, trail: Trail, place: Place) -> float:
     pair = (followed(one, trail, place.dtype) for one in (PARTS[part].torch, variant))
-    return separation(*(chain(*tensors) for tensors in pair))
+    return farthest(*(chain(*tensors) for tensors in pair))
 
 
 # --- what is asked ---------------------------------------------------------------------------
@@ -137,7 +138,7 @@ def goes_on(trail: Trail, place: Place) -> Verdict:
 
 
 def _same_bits(one: Sequence[Any], other: Sequence[Any]) -> bool:
-    return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True))
+    return all(starmap(alike, zip(one, other, strict=True)))
 
 
 def tied(trail: Trail, place: Place) -> Verdict:

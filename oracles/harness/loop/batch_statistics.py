@@ -9,9 +9,10 @@ import numpy as np
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FLOAT64, FORMATS, round_to
-from oracles.harness.cases import passes as cases
-from oracles.harness.cases.passes import Data, Pass
-from oracles.harness.loop.judging import Told, judge, separation
+from oracles.harness.arithmetic.radii import farthest
+from oracles.harness.cases import batch_statistics as cases
+from oracles.harness.cases.batch_statistics import Data, Pass
+from oracles.harness.loop.judging import Told, judge
 from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.subjects import batch_statistics as subject
 from oracles.harness.subjects.subject import Place
@@ -45,7 +46,7 @@ def balls(variant: Variant, case: Data, dtype: str) -> tuple[Enclosure, Enclosur
 
 
 def _apart(variant: Variant, case: Data, place: Place) -> float:
-    return separation(*(balls(one, case, place.dtype) for one in (PART.torch, variant)))
+    return farthest(*(balls(one, case, place.dtype) for one in (PART.torch, variant)))
 
 
 def statistics(case: Data, place: Place) -> Verdict:

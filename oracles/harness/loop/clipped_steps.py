@@ -9,8 +9,9 @@ from itertools import chain
 
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FLOAT64, FORMATS, round_to
+from oracles.harness.arithmetic.radii import farthest
 from oracles.harness.cases.clipped_steps import Arrays, ClippedLoop, clipped_loops
-from oracles.harness.loop.judging import Told, judge, separation
+from oracles.harness.loop.judging import Told, judge
 from oracles.harness.loop.question import Question, rejections
 from oracles.harness.subjects import clipped_steps as subject
 from oracles.harness.subjects.subject import Place
@@ -50,7 +51,7 @@ def balls(variant: Variant, case: ClippedLoop, dtype: str) -> Sequence[Sequence[
 
 def _apart(variant: Variant, case: ClippedLoop, place: Place) -> float:
     pair = (balls(one, case, place.dtype) for one in (STEP.torch, variant))
-    return separation(*(chain(*steps) for steps in pair))
+    return farthest(*(chain(*steps) for steps in pair))
 
 
 def values(case: ClippedLoop, place: Place) -> Verdict:

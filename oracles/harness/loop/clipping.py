@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from oracles.harness.arithmetic.enclosure import Enclosure, accumulator
-from oracles.harness.arithmetic.formats import DTYPES, FLOAT64, FORMATS, HALF, FloatArray, round_to
-from oracles.harness.cases import gradients as cases
+from oracles.harness.arithmetic.formats import DTYPES, FLOAT64, FORMATS, HALF, alike, round_to
+from oracles.harness.arithmetic.radii import farthest
+from oracles.harness.cases import clipping as cases
 from oracles.harness.cases.case import dtype_of
-from oracles.harness.cases.gradients import FarOut, Gradients
+from oracles.harness.cases.clipping import FarOut, Gradients
 from oracles.harness.loop import clipped_steps
-from oracles.harness.loop.judging import Told, judge, separation
+from oracles.harness.loop.judging import Told, judge
 from oracles.harness.loop.question import Question, rejections, wrong
 from oracles.harness.subjects import clipping as subject
 from oracles.harness.subjects.clipping import Clipped
@@ -37,6 +38,8 @@ def questions(part: str) -> tuple[Question, ...]:
     own = partial(Question, part, places=partial(subject.places, part))
     plain = partial(own, cases=cases.gradients)
     tight = partial(own, cases=partial(cases.gradients, limit=0.1))  # nearly all are clipped
+    endless = partial(own, cases=cases.nonfinite)
+    twice = partial(own, cases=cases.twice, each=cases.mentioned)
     asked = [
         plain(name="values", ask=values, regions=REGIONS, weight=5),
         tight(name=VARIED, ask=varied, regions=REGIONS),
@@ -46,34 +49,19 @@ def questions(part: str) -> tuple[Question, ...]:
     whole, apart = partial(subject.places, part, ("float64",)), partial(_apart, PARTS[part])
     asked += rejections(part, PARTS[part].variants[1:], _telling, values, apart, whole)
     if part in (NORM.name, TOTAL.name, VALUE.name):
-        asked += [
-            replace(
-                own(name="infinities and nan", cases=cases.nonfinite, ask=values, regions=REGIONS),
-                weight=3,
-            )
-        ]
+        asked += [endless(name="infinities and nan", ask=values, regions=REGIONS, weight=3)]
     if part in (NORM.name, VALUE.name):
         asked += [own(name="sparse gradients", cases=cases.sized, ask=sparse, regions=SPARSE)]
     if part == NORM.name:
         asked += [
-            own(name="refuses a length that is not finite", cases=cases.nonfinite, ask=refused),
-            replace(
-                own(name="a parameter listed twice", cases=cases.twice, ask=once, regions=TWICE),
-                weight=2,
-                each=cases.mentioned,
-            ),
+            endless(name="refuses a length that is not finite", ask=refused),
+            twice(name="a parameter listed twice", ask=once, regions=TWICE, weight=2),
             *clipped_steps.questions(part),
         ]
     if part in (NORM.name, TOTAL.name):
-        places = partial(subject.places, part, DTYPES)
-        asked += [
-            replace(
-                own(name="numbers of any size", cases=cases.far_out, ask=far_out, regions=FAR),
-                places=places,
-                weight=1.2,
-                each=cases.at_each_height,
-            )
-        ]
+        there = partial(subject.places, part, DTYPES)
+        far = partial(own, cases=cases.far_out, each=cases.at_each_height, places=there)
+        asked += [far(name="numbers of any size", ask=far_out, regions=FAR, weight=1.2)]
     return tuple(asked)
 
 
@@ -113,15 +101,15 @@ torch_left = lru_cache(maxsize=8)(
 """torch's, which all paths share."""
 
 
-def _ask_norm(compute: Any, gradients: Any, case: Gradients) -> Any:
-    return compute(gradients, case.limit, case.order, EPSILON)
+def _ask_norm(compute: Any, gradients: Any, case: Gradients, eps: float = EPSILON) -> Any:
+    return compute(gradients, case.limit, case.order, eps)
 
 
 def _ask_value(compute: Any, gradients: Any, case: Gradients) -> Any:
     return None, compute(gradients, case.limit)
 
 
-def _ask_total(compute: Any, gradients: Any, case: Gradients) -> Any:
+def _ask_total(compute: Any, gradients: Any, case: Gradients, eps: float = EPSILON) -> Any:
     return compute(gradients, case.order), gradients
 
 
@@ -144,7 +132,7 @@ _ASK: dict[str, Callable[..., Any]] = {
 def _apart(part: Part, variant: Variant, case: Gradients, place: Place) -> float:
     """In what is told and left together."""
     one, other = (left(part.name, v, case, place.dtype) for v in (part.torch, variant))
-    return separation(*([b for b in (t, *gs) if b is not None] for t, gs in (one, other)))
+    return farthest(*([b for b in (t, *gs) if b is not None] for t, gs in (one, other)))
 
 
 # --- what is asked ---------------------------------------------------------------------------
@@ -213,11 +201,7 @@ def in_a_graph(case: Gradients, place: Place) -> Verdict:
 def same_bits(one: Clipped, other: Clipped) -> bool:
     """Whether what is left and told are the same."""
     pairs = [(one.total, other.total), *zip(one.gradients, other.gradients, strict=True)]
-    return one.dtype == other.dtype and all(starmap(_equal, pairs))
-
-
-def _equal(a: FloatArray | None, b: FloatArray | None) -> bool:
-    return a is b if a is None or b is None else np.array_equal(a, b, equal_nan=True)
+    return one.dtype == other.dtype and all(starmap(alike, pairs))
 
 
 def refused(case: Gradients, place: Place) -> Verdict:
@@ -236,23 +220,12 @@ def once(case: Gradients, place: Place) -> Verdict:
 def far_out(case: FarOut, place: Place) -> Verdict:
     """The same as of ordinary numbers, times their size, wherever the format holds that."""
     scale = np.longdouble(2) ** case.exponent(place.dtype)
-    total, gradients = _NEAR[place.optimizer](
-        lifted(case.ordinary, place.dtype), case.ordinary, scale
-    )
+    part, ordinary = PARTS[place.optimizer], case.ordinary
+    near = lifted(ordinary, place.dtype)
+    eps = float(EPSILON / scale)
+    total, gradients = _ASK[part.name](part.torch.compute, near, ordinary, eps)
     expected: Left = _scaled(total, scale), [_scaled(g, scale) for g in gradients]
     return held(case, place, subject.clip(case.at_size(place.dtype), place), expected)
-
-
-def _near_norm(gradients: Any, ordinary: Gradients, scale: Any) -> Any:
-    return NORM.torch.compute(gradients, ordinary.limit, ordinary.order, float(EPSILON / scale))
-
-
-_NEAR: dict[str, Callable[..., Any]] = {
-    NORM.name: _near_norm,
-    TOTAL.name: lambda gradients, ordinary, scale: _ask_total(
-        TOTAL.torch.compute, gradients, ordinary
-    ),
-}
 
 
 def _scaled(ball: Enclosure, scale: Any) -> Enclosure:

@@ -119,7 +119,7 @@ def candidates(variant: Variant) -> st.SearchStrategy[ScheduleRun]:
     return st.builds(ScheduleRun, TELLING[variant.name], bases, st.just(EPOCHS))
 
 
-def separation(variant: Variant, run: ScheduleRun, place: Place | None = None) -> float:
+def separation(variant: Variant, run: ScheduleRun, place: Place) -> float:
     """How far apart torch's rates and another way's are, in both radii together."""
     plan, base = run.plan.lifted(Enclosure.exact), Enclosure.exact(run.bases[0])
     torch = PARTS[CHAIN if isinstance(plan, Chained) else SEQUENCE].torch

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import TENSOR as FLOAT32
 from oracles.harness.arithmetic.radii import apart, stacked
-from oracles.harness.cases import machines
-from oracles.harness.cases.machines import Metrics
+from oracles.harness.cases import plateaus as cases
+from oracles.harness.cases.plateaus import Metrics
 from oracles.harness.loop.catalogue import LATE
 from oracles.harness.loop.question import EVERYTHING, Question, rejections, wrong
 from oracles.harness.loop.rating import PLAIN, TENSOR, places
@@ -44,12 +44,12 @@ def questions(part: str) -> tuple[Question, ...]:
 
 def _questions(name: str) -> Iterator[Question]:
     there, plain = partial(places, name), partial(places, name, [PLAIN])
-    yield Question(name, MACHINE, machines.told, machine, there, REGIONS, weight=16)
+    yield Question(name, MACHINE, cases.told, machine, there, REGIONS, weight=16)
     orders = partial(places, name, [SCHEDULER_FIRST, OPTIMIZER_FIRST, BUILT_LATER])
     yield Question(name, RESUME, _saved, resumed, orders, weight=5)
     yield Question(name, LATE, _joined, joined, plain, weight=2)
-    yield Question(name, AT_ONCE, machines.told, told_at_once, there, EVERYTHING)
-    yield from rejections(name, PART.variants[1:], machines.telling, machine, separation, plain)
+    yield Question(name, AT_ONCE, cases.told, told_at_once, there, EVERYTHING)
+    yield from rejections(name, PART.variants[1:], cases.telling, machine, separation, plain)
 
 
 # --- The machine --------------------------------------------------------------------------------
@@ -138,7 +138,7 @@ def told_at_once(case: Metrics, place: Place) -> Verdict:
 
 
 def _saved() -> st.SearchStrategy[Saved]:
-    return machines.told().map(Saved)
+    return cases.told().map(Saved)
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def resumed(saved: Saved, place: Place) -> Verdict:
 
 @dataclass(frozen=True)
 class Joined:
-    """A machine that a group joins after some metrics."""
+    """A machine that a group joins after some metrics; after all of them, none does."""
 
     case: Metrics
     at: int
@@ -198,7 +198,7 @@ def _joined() -> st.SearchStrategy[Joined]:
     def some(case: Metrics) -> st.SearchStrategy[Joined]:
         return st.builds(Joined, st.just(case), st.integers(0, len(case.metrics)))
 
-    return machines.told().map(lambda case: replace(case, listed=False)).flatmap(some)
+    return cases.told().map(lambda case: replace(case, listed=False)).flatmap(some)
 
 
 JOINS = 0.25
@@ -214,18 +214,16 @@ def joined(late: Joined, place: Place) -> Verdict:
     run = _start(late.case, place)
     case = replace(late.case, bases=(*late.case.bases, JOINS))
     state, told = plateau.start(case.settings), list[Enclosure]()
-    for number in range(len(case.metrics) + 1):
+    for number, metric in enumerate(case.metrics):
         if number == late.at:
             run.join(JOINS)
-        if number == len(case.metrics):
-            break
-        state, reduces = plateau.after(state, case.metrics[number], case.settings)
+        state, reduces = plateau.after(state, metric, case.settings)
         there = case if number >= late.at and not weaker() else late.case
         rates = run.rates()
         balls = _after(there, place, rates[: len(there.bases)], reduces=reduces)
         told += (balls := [*balls, *map(Enclosure.exact, rates[len(balls) :])])  # which stay
         try:
-            run.tell(case.metrics[number])
+            run.tell(metric)
         except (ValueError, IndexError, RuntimeError) as error:
             if number < late.at or not (
                 isinstance(error, ValueError) or TOO_MANY.search(str(error))
@@ -240,7 +238,7 @@ def joined(late: Joined, place: Place) -> Verdict:
 # --- Other machines -----------------------------------------------------------------------------
 
 
-def separation(variant: Variant, case: Metrics, place: Place | None = None) -> float:
+def separation(variant: Variant, case: Metrics, place: Place) -> float:
     """How far apart the rates of torch's machine and of another are, in both radii together."""
     return apart(*(stacked(_rates(case, each)) for each in (PART.torch, variant)))
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from hypothesis import strategies as st
 
 from oracles.harness.loop.question import EVERYTHING, Question, Region, wrong
-from oracles.harness.loop.rating import places
+from oracles.harness.loop.rating import followed, places
 from oracles.harness.rates import weaker
 from oracles.harness.subjects import schedulers
 from oracles.harness.subjects.schedulers import BY_CONSTRUCTOR, OPTIMIZER_FIRST, ORDERS, Following
@@ -159,11 +159,7 @@ def _parted(one: Seen, other: Seen) -> tuple[str, object, object]:
 
 
 def _followed(run: Following, epochs: int) -> Iterator[Seen]:
-    for t in range(epochs + 1):
-        seen = run.seen()
-        yield seen.rates, seen.told, seen.momenta, seen.epoch
-        if t < epochs:
-            run.step()
+    return ((s.rates, s.told, s.momenta, s.epoch) for s in followed(run, epochs))
 
 
 # --- Regions ------------------------------------------------------------------------------------

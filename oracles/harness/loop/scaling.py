@@ -20,8 +20,9 @@ from oracles.harness.cases.scaling import (
     runs,
 )
 from oracles.harness.loop import scaling_promises
-from oracles.harness.loop.question import Question, rejections, wrong
-from oracles.harness.scaled import Open, compared, enclosed, separation
+from oracles.harness.loop.judging import held_to, separation
+from oracles.harness.loop.question import Question, rejections
+from oracles.harness.scaled import Open, enclosed
 from oracles.harness.subjects import scaling
 from oracles.harness.subjects.owners import PATHS
 from oracles.harness.subjects.subject import Place
@@ -53,13 +54,14 @@ RUNS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 def questions(part: str) -> tuple[Question, ...]:
     """What is asked about a scaler."""
     mixed: dict[str, Any] = {"scales": DYADIC + ROUNDED, "factors": EXACT_FACTORS + ROUNDED_FACTORS}
+    plain = partial(places, part, plain=True)
     return (
         Question(
             part,
             SCALE,
             partial(runs, changes=True, restarts=True, longest=12, **mixed | {"scales": ANY}),
-            partial(trace, PART.torch),
-            partial(places, part, plain=True),
+            trace,
+            plain,
             regions=MappingProxyType({"interval_passed": interval_passed}),
             weight=12,
         ),
@@ -67,19 +69,12 @@ def questions(part: str) -> tuple[Question, ...]:
             part,
             STEPS,
             partial(runs, clips=True, restarts=True, **mixed),
-            partial(trace, PART.torch),
+            trace,
             partial(places, part),
             regions=MappingProxyType({"first_skip": first_skip}),
             weight=6,
         ),
-        *rejections(
-            part,
-            PART.variants[1:],
-            _telling,
-            partial(trace, PART.torch),
-            _apart,
-            partial(places, part, plain=True),
-        ),
+        *rejections(part, PART.variants[1:], _telling, trace, _apart, plain),
         *scaling_promises.questions(part),
     )
 
@@ -96,17 +91,14 @@ def places(part: str, *, plain: bool = False) -> list[Place]:
     ]
 
 
-def trace(variant: Variant, run: ScaledRun, place: Place) -> Verdict:
+def trace(run: ScaledRun, place: Place) -> Verdict:
     """Scale, tracker and parameters after each iteration."""
     try:
         run = run.plainly() if place.dtype == "float16" else run
-        expected = enclosed(run, variant, place.dtype)
+        expected = enclosed(run, PART.torch, place.dtype)
     except Open:
         return Verdict(UNDECIDED)
-    found = compared(expected, scaling.followed(run, place))
-    if found.off:
-        return wrong(place, run, f"goes wrong: {found.off}")
-    return found.verdict
+    return held_to(place, run, expected, scaling.followed(run, place))
 
 
 def interval_passed(run: ScaledRun, place: Place) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from oracles.harness.cases import skips as cases
+from oracles.harness.cases import scaling_promises as cases
 from oracles.harness.loop.question import Question, Region, wrong
 from oracles.harness.subjects import scaling, scaling_calls, scaling_customs, scaling_skips
 from oracles.harness.subjects import scaling_promises as promises

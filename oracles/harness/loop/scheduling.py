@@ -266,7 +266,7 @@ def candidates(schedule: Schedule, timing: Timing) -> st.SearchStrategy[Schedule
     return st.builds(lambda plan, base: ScheduleRun(plan, (base,), lasts(plan)), drawn, plans.BASES)
 
 
-def separation(timing: Timing, run: ScheduleRun, place: Place | None = None) -> float:
+def separation(timing: Timing, run: ScheduleRun, place: Place) -> float:
     """How far apart torch's rates and another timing's are, in both radii together."""
     assert isinstance(run.plan, Single)
     pair = (run.plan.schedule.torch, timing)

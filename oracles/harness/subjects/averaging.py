@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
+from oracles.harness.cases.averaging import Counters, Point, Pull, Trail
 from oracles.harness.cases.case import PRECISIONS, dtype_of
-from oracles.harness.cases.trails import Counters, Point, Pull, Trail
 from oracles.harness.subjects.subject import Place, is_lack
 from oracles.harness.subjects.tensors import array, tensor, through_a_file
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from oracles.harness.arithmetic.formats import FULL, FloatArray
-from oracles.harness.cases.passes import Data, Pass
+from oracles.harness.cases.batch_statistics import Data, Pass
 from oracles.harness.subjects.averaging import swa_utils
 from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.tensors import array, tensor

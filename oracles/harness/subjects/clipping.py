@@ -15,7 +15,7 @@ import torch
 
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray
 from oracles.harness.cases.case import PRECISIONS, dtype_of
-from oracles.harness.cases.gradients import Gradients
+from oracles.harness.cases.clipping import Gradients
 from oracles.harness.subjects.subject import Place, is_lack
 from oracles.harness.subjects.tensors import LAYOUTS, array, tensor
 from oracles.harness.subjects.torch_optim import single_devices

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from oracles.harness.arithmetic.formats import FloatArray
-from oracles.harness.cases.case import Case, Parameter
+from oracles.harness.cases.case import Case
 from oracles.harness.subjects.blackbox import BlackBox, shapes_for, unread
 from oracles.rule import Rule
 
@@ -47,9 +47,7 @@ class LaidOut(Around):
     where: Mapping[str, Any]
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
-        (group,) = case.groups
-        members = tuple(replace(p, **self.where) for p in group.parameters)
-        laid_out = replace(case, groups=(replace(group, parameters=members),))
+        laid_out = case.regrouped(lambda p: [replace(p, **self.where)])
         return self.box.run(rule, laid_out, dtype)
 
 
@@ -60,13 +58,8 @@ class WithoutDimensions(Around):
     shapes: ClassVar[tuple[tuple[int, ...], ...]] = ((1,), (2, 3))
 
     def run(self, rule: Rule, case: Case, dtype: str = "float64") -> FloatArray:
-        (group,) = case.groups
-        members = tuple(_bare(p) if p.initial.shape == (1,) else p for p in group.parameters)
-        return self.box.run(
-            rule, replace(case, groups=(replace(group, parameters=members),)), dtype
-        )
+        return self.box.run(rule, case.regrouped(lambda p: [p.each(_bare)]), dtype)
 
 
-def _bare(p: Parameter) -> Parameter:
-    gradients = tuple(g if g is None else g.reshape(()) for g in p.gradients)
-    return replace(p, initial=p.initial.reshape(()), gradients=gradients)
+def _bare(values: FloatArray) -> FloatArray:
+    return values.reshape(()) if values.shape == (1,) else values

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from oracles.harness.cases.skips import NUMBER, Extreme, Found
+from oracles.harness.cases.scaling_promises import NUMBER, Extreme, Found
 from oracles.harness.subjects.scaling import build, placed, scaler_class, started
 from oracles.harness.subjects.subject import Place
 from oracles.harness.subjects.tensors import dense, rows, strided, transposed

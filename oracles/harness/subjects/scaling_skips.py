@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from oracles.harness.cases.skips import MEMBERS, SHAPE, Skips
+from oracles.harness.cases.scaling_promises import MEMBERS, SHAPE, Skips
 from oracles.harness.subjects.classes import accepted
 from oracles.harness.subjects.owners import PATHS, paths_of
 from oracles.harness.subjects.paths import OptimizerClass

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import starmap
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.arithmetic.formats import FloatArray, alike
 from oracles.harness.cases.case import Case
 from oracles.harness.subjects.paths import LACKS, Path
 from oracles.rule import Rule
@@ -167,21 +168,20 @@ class Answer:
     states: Mapping[str, FloatArray]
     present: Mapping[str, NDArray[np.bool_]]
 
-    def rearranged(self, where: Any) -> Answer:
-        """The same with other elements, or the same ones in another order."""
+    def __getitem__(self, where: Any) -> Answer:
+        """What an index leaves of each array: of the steps, or of the elements at each."""
         return Answer(
-            self.parameters[:, where],
-            {name: values[:, where] for name, values in self.states.items()},
-            {name: values[:, where] for name, values in self.present.items()},
+            self.parameters[where],
+            {name: values[where] for name, values in self.states.items()},
+            {name: values[where] for name, values in self.present.items()},
         )
 
     def has_the_bits_of(self, other: Answer) -> bool:
         """Whether two answers are the same to the bit, buffers and their presence included."""
-        pairs = [(self.parameters, other.parameters)]
+        pairs: list[tuple[Any, Any]] = [(self.parameters, other.parameters)]
         pairs += [(self.states[name], other.states[name]) for name in self.states]
-        return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs) and all(
-            np.array_equal(self.present[name], other.present[name]) for name in self.present
-        )
+        pairs += [(self.present[name], other.present[name]) for name in self.present]
+        return all(starmap(alike, pairs))
 
 
 class Subject(Protocol):

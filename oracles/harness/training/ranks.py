@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from oracles.harness.arithmetic.formats import FORMATS
-from oracles.harness.arithmetic.radii import apart, used
+from oracles.harness.arithmetic.radii import farthest, used
 from oracles.harness.training.loop import PLAIN, Numbers
 from oracles.harness.training.shards import STARTS, Rows, Step, Training, Uneven, inputs
 from oracles.loop.part import Variant
@@ -46,16 +46,12 @@ def trajectory(
     replicas = [Replica(training, numbers, steps, sharing) for _ in range(ranks)]
     points = []
     for t, step in enumerate(steps, start=1):
-        micro = [
-            [replica.gradient(mine[rank], len(step)) for mine in step]
-            for rank, replica in enumerate(replicas)
-        ]
+        mine = zip(*step, strict=True)
+        micro = [replica.gradients(own) for replica, own in zip(replicas, mine, strict=True)]
         if training.most and clipping.alone:
             alone = [accumulated([*zip(*own, strict=True)]) for own in micro]
             micro = [[[*clipping.compute(own, training.most, ranks)]] for own in alone]
-        given = [
-            sharing.compute([[g[p] for g in own] for own in micro], counted(step), t) for p in parts
-        ]
+        given = _shared(sharing, micro, step, t)
         for rank, replica in enumerate(replicas):
             shared = [gradients[rank] for gradients in given]
             if training.most and not clipping.alone:
@@ -75,10 +71,8 @@ def uneven(case: Uneven, ranks: int, joining: Variant, numbers: Numbers = PLAIN)
     points = []
     for t, step in enumerate(steps[: max(counts)]):
         taking = [
-            accumulated(
-                [*zip(*(replica.gradient(rows[rank], len(step)) for rows in step), strict=True)]
-            )
-            for rank, count in enumerate(counts)
+            accumulated([*zip(*replica.gradients(own), strict=True)])
+            for own, count in zip(zip(*step, strict=True), counts, strict=True)
             if count > t
         ]
         each = zip(*taking, strict=True)
@@ -93,16 +87,20 @@ def resumed(training: Training, worlds: Sequence[int], numbers: Numbers = PLAIN)
     replica = Replica(training, numbers, steps)
     points = []
     for t, step in enumerate(steps, start=1):
-        micro = [
-            [replica.gradient(rows, len(step)) for rows in own] for own in zip(*step, strict=True)
-        ]
-        given = [
-            TORCH.compute([[g[p] for g in own] for own in micro], counted(step), t)[0]
-            for p in range(len(training.starts))
-        ]
-        replica.step(given)
+        micro = [replica.gradients(own) for own in zip(*step, strict=True)]
+        replica.step([g for g, *_ in _shared(TORCH, micro, step, t)])
         points.append(replica.point)
     return points
+
+
+def _shared(
+    sharing: Sharing, micro: Sequence[Sequence[Point]], step: Step, t: int
+) -> list[Sequence[Array]]:
+    """By parameter and rank, what becomes of the gradients of micro-batches."""
+    return [
+        sharing.compute([[g[p] for g in own] for own in micro], counted(step), t)
+        for p, _ in enumerate(micro[0][0])
+    ]
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,7 @@ def share(expected: Held, told: Told) -> float:
 
 def separation(one: Held, other: Held) -> float:
     """How far apart two accounts are at most, in both radii together."""
-    return max(apart(*pair) for pair in zip(flat(one), flat(other), strict=True))
+    return farthest(flat(one), flat(other))
 
 
 class Replica:
@@ -189,8 +187,11 @@ class Replica:
             for p, w in enumerate(self.point)
         ]
 
-    def gradient(self, rows: Rows, windows: int) -> Point:
-        """Of the loss of a micro-batch, one of so many in a step, where the model stands."""
+    def gradients(self, mine: Sequence[Rows]) -> list[Point]:
+        """Of the losses of its micro-batches in a step, where the model stands."""
+        return [self._gradient(rows, len(mine)) for rows in mine]
+
+    def _gradient(self, rows: Rows, windows: int) -> Point:
         x, back, y = map(self.numbers.array, inputs(rows))
         bias, first, *others = self.point
         (second,) = others or (first,)

@@ -128,14 +128,10 @@ def shards(
     steps: int = 3,
     least: int = 1,
     micros: tuple[int, int] = (1, 3),
-    equal: bool = False,
     unequal: bool = False,
 ) -> st.SearchStrategy[tuple[tuple[tuple[int, ...], ...], ...]]:
     """Counts of rows: 1 to 3 on each rank, for ``least`` to so many steps."""
-    count = st.integers(1, 3)
-    each = st.tuples(*[count] * MOST)
-    if equal:
-        each = count.map(lambda n: (n,) * MOST)
+    each = st.tuples(*[st.integers(1, 3)] * MOST)
     if unequal:  # those of the first two ranks, which are in every world
         each = each.filter(lambda counts: counts[0] != counts[1])
     step = evenly(*micros).flatmap(lambda k: st.tuples(*[each] * k))

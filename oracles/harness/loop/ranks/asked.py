@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -17,11 +17,9 @@ from oracles.harness.training import shards as cases
 from oracles.harness.training.ranks import Held, Told, flat, off, share
 from oracles.harness.training.shards import Training
 from oracles.harness.verdict import INSIDE, OUTSIDE, Verdict, held
+from oracles.loop.part import Variant
 from oracles.loop.ranks import STEPPED
 from oracles.rule import Rule
-
-Asked = Callable[..., Any]
-"""An errand of the subjects."""
 
 PAIR, EXACT_PAIR = ("2 ranks", "float32"), ("2 ranks", "float64")
 TRIO = ("3 ranks", "float32")
@@ -99,6 +97,11 @@ def _off(place: Place, case: Any, where: object, fits: Callable[[], Iterable[str
     known = ", ".join(fits())
     end = f"on this case the values fit {known}" if known else "no known way fits"
     return wrong(place, case, f"at {where}; {end}").sentence
+
+
+def fitting(ways: Iterable[Variant], leads: Callable[[Variant], Held], told: Told) -> Iterator[str]:
+    """The ways that lead to what was told."""
+    return (way.name for way in ways if not off(leads(way), told))
 
 
 def agreed(place: Place, case: Any, told: Sequence[Sequence[str]]) -> Verdict:

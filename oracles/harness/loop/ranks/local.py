@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +13,7 @@ from oracles.harness.loop.ranks.asked import agreed, judged, places, trainings, 
 from oracles.harness.subjects import checkpointed, processes, ranks
 from oracles.harness.subjects.subject import Place
 from oracles.harness.training import shards as cases
-from oracles.harness.training.ranks import Held, Told, enclosed, off, separation, trajectory
+from oracles.harness.training.ranks import Held, Told, enclosed, separation, trajectory
 from oracles.harness.training.shards import Training
 from oracles.harness.verdict import Verdict
 from oracles.loop.local_steps import PART, sharing
@@ -95,17 +94,11 @@ def followed(case: Local, place: Place) -> Verdict:
     """Each rank is where its own steps and the meetings lead."""
     given = case.training, place, case.warmup, case.period
     told: Told = processes.ask(world(place), ranks.local, *given)
-    expected = leads(case, place, PART.torch)
-    return judged(place, case, told, expected, partial(_fits, case, place, told))
+    fits = partial(asked.fitting, PART.variants, partial(leads, case, place), told)
+    return judged(place, case, told, leads(case, place, PART.torch), fits)
 
 
 def meets_again(case: Local, place: Place) -> Verdict:
     """Who is loaded goes on as who was saved does, to the bit."""
     given = case.training, place, case.warmup, case.period
     return agreed(place, case, processes.ask(world(place), checkpointed.meetings, *given))
-
-
-def _fits(case: Local, place: Place, told: Told) -> Iterator[str]:
-    for way in PART.variants:
-        if not off(leads(case, place, way), told):
-            yield way.name

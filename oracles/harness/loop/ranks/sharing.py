@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from oracles.harness.loop.question import EVERYTHING, Question, rejections
 from oracles.harness.loop.ranks import asked
-from oracles.harness.loop.ranks.asked import Asked, agreed, judged, places, trainings, words, world
+from oracles.harness.loop.ranks.asked import agreed, judged, places, trainings, words, world
 from oracles.harness.subjects import checkpointed, processes, ranks, sharded
 from oracles.harness.subjects.subject import Place
 from oracles.harness.training import shards as cases
-from oracles.harness.training.ranks import Held, Told, enclosed, off, separation, trajectory
+from oracles.harness.training.ranks import Held, Told, enclosed, separation, trajectory
 from oracles.harness.training.shards import Training
 from oracles.harness.verdict import Verdict
 from oracles.loop.compressed import PARTS as COMPRESSED
@@ -43,7 +43,7 @@ class Wrapper:
         devices: where torch lets it.
     """
 
-    errand: Asked
+    errand: processes.Errand
     where: tuple[tuple[str, str], ...]
     options: Iterable[str] = ()
     several: bool = False
@@ -70,9 +70,8 @@ class Wrapper:
 
     def fits(self, training: Training, place: Place, told: Told) -> Iterator[str]:
         """The ways that explain what was told."""
-        for way in (*self.sharing, *(self.clipping[1:] if training.most else ())):
-            if not off(self.leads(training, place, way), told):
-                yield way.name
+        ways = (*self.sharing, *(self.clipping[1:] if training.most else ()))
+        return asked.fitting(ways, partial(self.leads, training, place), told)
 
 
 WRAPPERS = {

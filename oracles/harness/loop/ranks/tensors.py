@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from oracles.harness.arithmetic.enclosure import Enclosure
 from oracles.harness.arithmetic.formats import FORMATS
 from oracles.harness.cases.case import single
-from oracles.harness.loop.question import Question, wrong
+from oracles.harness.loop.question import Question, Region, wrong
 from oracles.harness.loop.ranks import asked
 from oracles.harness.loop.ranks.asked import places, world
 from oracles.harness.oracle import Oracle
@@ -46,28 +46,13 @@ def questions(part: str) -> tuple[Question, ...]:
     )
 
 
-def _rprop(case: Stepped, place: Place) -> bool:
-    return (
-        case.rule.name == "Rprop"
-        and case.kernel == "for-loop"
-        and case.spread.dealt != "Replicate()"
+def _of(*rules: str, kernel: str = "", on_shards: bool = False) -> Region:
+    """Steps of such rules: by such a kernel only, or on shards only, if told so."""
+    return lambda case, place: (
+        case.rule.name in rules
+        and kernel in ("", case.kernel)
+        and not (on_shards and case.spread.dealt == "Replicate()")
     )
-
-
-def _lists(case: Stepped, place: Place) -> bool:
-    return case.rule.name == "Rprop" and case.kernel == "foreach"
-
-
-def _adafactor(case: Stepped, place: Place) -> bool:
-    return case.rule.name == "Adafactor" and case.spread.dealt != "Replicate()"
-
-
-def _adafactor_lists(case: Stepped, place: Place) -> bool:
-    return case.rule.name == "Adafactor" and case.kernel == "foreach"
-
-
-def _fused(case: Stepped, place: Place) -> bool:
-    return case.rule.name in ("SGD", "Adagrad") and case.kernel == "fused"
 
 
 def _axis(spread: Spread) -> int | None:
@@ -95,12 +80,12 @@ def _partial(case: Clipped, place: Place) -> bool:
 
 
 REGIONS = {
-    "Rprop on shards": _rprop,
-    "Rprop for-loop": lambda case, place: case.rule.name == "Rprop" and case.kernel == "for-loop",
-    "Rprop by lists": _lists,
-    "Adafactor on shards": _adafactor,
-    "Adafactor by lists": _adafactor_lists,
-    "fused SGD and Adagrad": _fused,
+    "Rprop on shards": _of("Rprop", kernel="for-loop", on_shards=True),
+    "Rprop for-loop": _of("Rprop", kernel="for-loop"),
+    "Rprop by lists": _of("Rprop", kernel="foreach"),
+    "Adafactor on shards": _of("Adafactor", on_shards=True),
+    "Adafactor by lists": _of("Adafactor", kernel="foreach"),
+    "fused SGD and Adagrad": _of("SGD", "Adagrad", kernel="fused"),
     "Muon on an axis of one": _muon,
     "fused Adam on uneven columns": _narrowed,
 }

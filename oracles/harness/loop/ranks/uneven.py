@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -15,7 +14,7 @@ from oracles.harness.loop.ranks.asked import judged, places, trainings, world
 from oracles.harness.subjects import processes, ranks
 from oracles.harness.subjects.subject import Place
 from oracles.harness.training import shards as cases
-from oracles.harness.training.ranks import Told, enclosed, off, separation, uneven
+from oracles.harness.training.ranks import Held, Told, enclosed, separation, uneven
 from oracles.harness.training.shards import Uneven
 from oracles.harness.verdict import Verdict
 from oracles.loop.part import Variant
@@ -76,21 +75,18 @@ def _telling(way: Variant) -> st.SearchStrategy[Uneven]:
     return _uneven().map(lambda case: replace(case, partitioned=False))
 
 
+def leads(case: Uneven, place: Place, way: Variant) -> Held:
+    """Where a way leads."""
+    return uneven(case, world(place), way, enclosed(place.dtype))
+
+
 def apart(way: Variant, case: Uneven, place: Place) -> float:
     """How far torch's way leads from another one."""
-    numbers = enclosed(place.dtype)
-    one, other = (uneven(case, world(place), each, numbers) for each in (PART.torch, way))
-    return separation(one, other)
+    return separation(leads(case, place, PART.torch), leads(case, place, way))
 
 
 def followed(case: Uneven, place: Place) -> Verdict:
     """Each rank is where the gradients of those that have a batch lead, and at the end of all."""
     told: Told = processes.ask(world(place), ranks.uneven, case, place)
-    expected = uneven(case, world(place), PART.torch, enclosed(place.dtype))
-    return judged(place, case, told, expected, partial(_fits, case, place, told))
-
-
-def _fits(case: Uneven, place: Place, told: Told) -> Iterator[str]:
-    for way in PART.variants:
-        if not off(uneven(case, world(place), way, enclosed(place.dtype)), told):
-            yield way.name
+    fits = partial(asked.fitting, PART.variants, partial(leads, case, place), told)
+    return judged(place, case, told, leads(case, place, PART.torch), fits)

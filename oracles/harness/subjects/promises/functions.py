@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from oracles.harness.arithmetic.formats import FloatArray
+from oracles.harness.arithmetic.formats import FloatArray, alike
 from oracles.harness.cases.case import Case
 from oracles.harness.promise import FEW, NotAsked, Promise
 from oracles.harness.subjects.blackbox import Function
@@ -97,9 +97,7 @@ def read(trial: FunctionTrial, arrays: Sequence[Any]) -> Numbers:
 
 def same(one: Numbers, other: Numbers) -> bool:
     """Whether all numbers are the same to the bit, but for the sign of a zero."""
-    return len(one) == len(other) and all(
-        np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=True)
-    )
+    return len(one) == len(other) and all(map(alike, one, other))
 
 
 def moves(trial: FunctionTrial) -> str:

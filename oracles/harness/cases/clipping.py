@@ -84,14 +84,14 @@ def _arrays(choices: Choices) -> tuple[FloatArray | None, ...]:
     )
 
 
-def sized(*, small: float = 1.0, order: float = 2.0) -> st.SearchStrategy[Gradients]:
+def sized(*, small: float = 1.0) -> st.SearchStrategy[Gradients]:
     """Two tensors or three, all of them there, of which a question is to see the length."""
 
     def build(choices: Choices) -> Gradients:
         shapes = [choices.pick(((2,), (3,), (2, 2), (5,), ())) for _ in range(2 + choices.index(2))]
         arrays = tuple(small * choices.full_array(shape) for shape in shapes)
         limit, given = small * choices.pick(LIMITS[:-1]), small * choices.pick((1.0, 3.0, 0.3))
-        return Gradients(arrays, limit, order, given)
+        return Gradients(arrays, limit, given=given)
 
     return built(build)
 
