@@ -131,6 +131,7 @@ def test_a_document_of_another_kind_is_refused(field: str, value: Any, allowed: 
         ('id = "decay"', 'id = "plain"', "'plain'.* more than once"),
         ('dampening = "', 'damping = "', "'dampening'.* not explained in cases/sgd.toml"),
     ],
+    ids=("twice", "unexplained"),
 )
 def test_questions_with_a_slip_are_refused(
     old: str, new: str, message: str, tmp_path: Path
