@@ -94,6 +94,23 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
     return torch.equal(one.detach().nan_to_num(), other.nan_to_num())
 
 
+def _rates(optimizer: Any, name: str | None) -> list[Any]:
+    """The learning rates that an optimizer has, if it takes one by a name."""
+    return [_number(rate_of(table, name)) for table in tables_of(optimizer)] if name else []
+
+
+def _factors(optimizer: Any, name: str | None, h: Hyper) -> list[float]:
+    """What its groups multiply a given rate with, as torch's schedulers do from then on.
+
+    A rate that was cut to a shorter format is no other one.
+    """
+    short = [float(round_to(dtype, [h.lr])[0]) for dtype in DTYPES]
+    return [
+        rate / h.lr if isinstance(rate, float) and not _among(rate, short) else 1.0
+        for rate in (_rates(optimizer, name) if h.lr else ())
+    ]
+
+
 def _among(rate: float, others: Sequence[float]) -> bool:
     """Whether it is one of them, but for roundings of float64."""
     return any(math.isclose(rate, other, rel_tol=2.0**-50) for other in others)
@@ -291,7 +308,9 @@ class ForeignOptimizer:
         first = group.schedule[0]
         with answering():
             optimizer = self.built(params, self.given(rule, first) | dict(self.fixed))
-            factors = self._factors(optimizer, rule, first)
+            names = self.arguments(rule)
+            rate = names.get("lr")
+            factors = _factors(optimizer, rate, first)
 
         def load(t: int) -> torch.Tensor:
             for p, drawn in zip(params, case.parameters, strict=True):
@@ -308,12 +327,12 @@ class ForeignOptimizer:
             with answering():
                 load(t)
                 if t:
-                    self._reschedule(optimizer, rule, h, factors)
-                before = self._rates(optimizer, rule)
+                    self._reschedule(optimizer, names, h, factors)
+                before = _rates(optimizer, rate)
                 given = [partial(asked, t, [p.detach().clone() for p in params])] if closure else []
                 optimizer.step(*given)
-                if self._rates(optimizer, rule) != before:  # a schedule of its own goes on from it
-                    factors = self._factors(optimizer, rule, h)
+                if _rates(optimizer, rate) != before:  # a schedule of its own goes on from it
+                    factors = _factors(optimizer, rate, h)
             rows.append(end_to_end(params))
             if rows[-1].numel() != case.offsets[-1]:
                 raise SubjectError("changes the shape of its parameters")
@@ -324,30 +343,14 @@ class ForeignOptimizer:
         values = {**h._asdict(), **rule.arguments(h)}
         return {own: values[name] for name, own in self.arguments(rule).items()}
 
-    def _factors(self, optimizer: Any, rule: Rule, h: Hyper) -> list[float]:
-        """What its groups multiply a given rate with, as torch's schedulers do from then on.
-
-        A rate that was cut to a shorter format is no other one.
-        """
-        rates = self._rates(optimizer, rule) if h.lr else []
-        short = [float(round_to(dtype, [h.lr])[0]) for dtype in DTYPES]
-        return [
-            rate / h.lr if isinstance(rate, float) and not _among(rate, short) else 1.0
-            for rate in rates
-        ]
-
-    def _rates(self, optimizer: Any, rule: Rule) -> list[Any]:
-        """The learning rates that it has, by whatever name it takes one; none if it takes none."""
-        own = self.arguments(rule).get("lr")
-        return [_number(rate_of(table, own)) if own else None for table in tables_of(optimizer)]
-
-    def _reschedule(self, optimizer: Any, rule: Rule, h: Hyper, factors: Sequence[float]) -> None:
+    def _reschedule(
+        self, optimizer: Any, names: Mapping[str, str], h: Hyper, factors: Sequence[float]
+    ) -> None:
         """What changes between steps is written where torch's schedulers write it."""
-        own = self.arguments(rule).get("lr")
-        others = {*self.accepts} - {*self.fixed, *self.arguments(rule).values()}
-        if own is None and not others:
-            return  # it is written in it
+        own = names.get("lr")
         if own is None:
+            if {*self.accepts} <= {*self.fixed, *names.values()}:
+                return  # it is written in it
             raise SubjectError(
                 "has no learning rate under a usual name: say which argument it is, by "
                 "names={'lr': 'OWN'}"
