@@ -10,7 +10,7 @@ from rich.table import Table
 
 from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
-from oracles.harness.evidence.sifting import undecayed
+from oracles.harness.evidence.sifting import still, undecayed
 from oracles.identification import Identification
 from oracles.layout import fill
 from oracles.reports.text import columns, printed, put
@@ -88,7 +88,7 @@ def _remarks(found: Identification) -> Iterator[str]:
     for exception in found.exceptions:
         if undecayed(exception.candidate):
             yield f"No weight decay {exception.where}."
-        if exception.still:
+        if still(exception.candidate):
             yield f"No step at all {exception.where}."
     if found.assumed:
         values = ", ".join(f"{name} = {value}" for name, value in found.assumed.items())

@@ -78,7 +78,7 @@ def _with_one(sieve: Sieve, some: Iterable[Candidate]) -> Iterator[Candidate]:
 
 def _with_a_switch(sieve: Sieve, some: Iterable[Candidate]) -> Iterator[Candidate]:
     for candidate in some:
-        yield from (c for c in _switched(sieve, candidate, USUAL) if c is not candidate)
+        yield from _with_one_switch(sieve, candidate, USUAL)
 
 
 def _with_two(sieve: Sieve, rule: Rule) -> Iterator[Candidate]:
@@ -189,8 +189,8 @@ def _further(sieve: Sieve, closest: Solutions) -> list[Problem]:
 def with_another_number(sieve: Sieve, candidate: Candidate) -> Iterator[Candidate]:
     """What holds with another number, factor or switch than a candidate has."""
     rule, known = candidate.rule, sieve.known(candidate.rule)[:1]
-    switched = _switched(sieve, candidate, rule.hyper()._fields)
-    yield from sieve.sift(rule, (c for c in switched if c is not candidate)).fits
+    switched = _with_one_switch(sieve, candidate, rule.hyper()._fields)
+    yield from sieve.sift(rule, switched).fits
     for name in numeric(rule):
         how = "times" if name in sieve.takes(rule) else "is"
         kept = candidate.hearing(*(a for a in candidate.arguments if name not in a.names))
@@ -411,9 +411,15 @@ def _own(sieve: Sieve, rule: Rule) -> Iterator[Problem]:
 def _switched(sieve: Sieve, own: Candidate, among: Collection[str]) -> Iterator[Candidate]:
     """It, and with each of some switches that the code does not have."""
     yield own
-    for name, value in own.rule.hyper()._asdict().items():
-        if isinstance(value, bool) and name in among and name not in sieve.takes(own.rule):
-            yield own.hearing(*own.arguments, Argument((name,), "is", not value))
+    yield from _with_one_switch(sieve, own, among)
+
+
+def _with_one_switch(
+    sieve: Sieve, candidate: Candidate, among: Collection[str]
+) -> Iterator[Candidate]:
+    for name, value in candidate.rule.hyper()._asdict().items():
+        if isinstance(value, bool) and name in among and name not in sieve.takes(candidate.rule):
+            yield candidate.hearing(*candidate.arguments, Argument((name,), "is", not value))
 
 
 def _with_factors(sieve: Sieve, candidate: Candidate) -> Iterator[Problem]:

@@ -8,7 +8,16 @@ from dataclasses import replace
 from oracles.harness.arguments import Argument
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.effective import with_one_argument
-from oracles.harness.evidence.sifting import STILL, Cut, Exceptional, Sieve, Sifted, of, undecayed
+from oracles.harness.evidence.sifting import (
+    STILL,
+    Cut,
+    Exceptional,
+    Sieve,
+    Sifted,
+    of,
+    still,
+    undecayed,
+)
 from oracles.harness.subjects.parameter_names import spoken_of
 from oracles.rule import Rule
 
@@ -72,7 +81,7 @@ def _order(candidate: Candidate, fits: dict[str, dict[str, Candidate]]) -> tuple
     said = len(candidate.conventions) + len(candidate.arguments)
     count = sum(str(candidate) in found for found in fits.values())
     simple = (-count, said) if len(fits) <= FEW else (said, -count)
-    return STILL in candidate.arguments, simple[0], undecayed(candidate), simple[1]
+    return still(candidate), simple[0], undecayed(candidate), simple[1]
 
 
 def joined(most: str, fits: dict[str, dict[str, Candidate]]) -> Sifted:
@@ -92,7 +101,7 @@ def joined(most: str, fits: dict[str, dict[str, Candidate]]) -> Sifted:
 
 def _outspoken(candidate: Candidate, main: Candidate) -> Candidate:
     """It with what nothing becomes of, where something does elsewhere."""
-    if STILL in candidate.arguments:
+    if still(candidate):
         return candidate
     said = {name for argument in candidate.arguments for name in argument.names}
     said |= {"weight_decay"} if undecayed(candidate) else set()

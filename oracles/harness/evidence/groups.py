@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 
 from oracles.harness.candidates import Candidate
@@ -76,10 +77,11 @@ def _in_turn(parts: Mapping[str, Sieve]) -> dict[str, Candidate]:
     nothing is decayed, Adam's and AdamW's. At last groups may differ in any numbers.
     """
     order = [*parts]
+    solved = cache(lambda kind: _solved(parts[kind]))
     for nearly in (_but_one, _but_one, _but_some):
         found: dict[str, Candidate] = {}
         for kind in order:
-            there = nearly(parts[kind], [*found.values()]) if found else _solved(parts[kind])
+            there = nearly(parts[kind], [*found.values()]) if found else solved(kind)
             if there is None:
                 break
             found[kind] = there

@@ -47,6 +47,11 @@ STILL = Argument(("lr",), "times", 0)
 """What becomes of the learning rate of parameters that are in no group."""
 
 
+def still(candidate: Candidate) -> bool:
+    """Whether nothing is ever stepped."""
+    return STILL in candidate.arguments
+
+
 def undecayed(candidate: Candidate) -> bool:
     """Whether there is no weight decay, whatever is given."""
     none = (("weight_decay",), 0)
@@ -75,11 +80,6 @@ class Exceptional:
         if self.candidate.conventions or not arguments:
             arguments = str(own).partition("'s ")[2]
         return f"{arguments} {self.where}"
-
-    @property
-    def still(self) -> bool:
-        """Whether nothing is ever stepped."""
-        return STILL in self.candidate.arguments
 
 
 @dataclass(frozen=True)
