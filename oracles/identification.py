@@ -46,7 +46,7 @@ from oracles.harness.evidence.untold import Untold, untold
 from oracles.harness.evidence.witnesses import Asked, Recorded, Witness
 from oracles.harness.oracle import Margin
 from oracles.harness.subjects.asking import black_box, refuse_arguments, wanting
-from oracles.harness.subjects.blackbox import turns
+from oracles.harness.subjects.blackbox import missed, turns
 from oracles.harness.subjects.fits.fit import Fit, is_fit
 from oracles.harness.subjects.fits.names import LOOP, START
 from oracles.harness.subjects.scheduled import (
@@ -87,6 +87,7 @@ class Identification:
         unread: what a record has beside, or code takes and was not given, because what fits has no
             such hyperparameter.
         resting: those of them that would change what the code does, if they were others.
+        missed: what it does by names that no parameter had; empty if there is nothing.
         deaf: whether it keeps the learning rate that it was built with, and was asked with that.
         until: the last step that was asked, where a number in it speaks of later ones; else 0.
         scalars: what something that it keeps beside parameters is in, as far as answers tell.
@@ -137,6 +138,7 @@ bias_undecayed gives 0.9, the code 0.85
     assumed: Mapping[str, Any] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     resting: tuple[str, ...] = ()
+    missed: str = ""
     draws: Draws | None = None
     seen: Ranges | None = None
     written: bool = False
@@ -156,8 +158,8 @@ bias_undecayed gives 0.9, the code 0.85
             return self.schedule.torchs
         own = [c for c in self.fits if not (c.conventions or c.arguments)]
         rated = self.rate is not None and self.rate.text
-        limits = self.exceptions or self.shapes or self.ignores or self.deaf or self.until or rated
-        return bool(own) and not limits
+        limits = self.exceptions or self.shapes or self.ignores or self.missed
+        return bool(own) and not (limits or self.deaf or self.until or rated)
 
     @cached_property
     def examples(self) -> tuple[ByHand, ...]:
@@ -215,6 +217,7 @@ bias_undecayed gives 0.9, the code 0.85
             "assumed": dict(self.assumed),
             "unread": list(self.unread),
             "resting": list(self.resting),
+            "missed": self.missed,
             "deaf": self.deaf,
             "until": self.until,
             "scalars": self.scalars,
@@ -557,7 +560,7 @@ def _proof(
 def _unsaid(witness: Witness, rules: Sequence[Rule]) -> dict[str, Any]:
     """The learning rate that a record does not say, and its names that no rule has."""
     if not isinstance(witness, Recorded):
-        return {}
+        return {"missed": _missed(witness)}
     unread = set.intersection(*({*witness.unread(rule)} for rule in rules))
     said = any("lr" in witness.takes(rule) for rule in rules)
     usual = {rule.hyper().lr for rule in rules}
@@ -665,9 +668,14 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         assumed=_assumed(sieve, fit),
         unread=sieve.witness.unread(fit.rule),
         resting=sieve.witness.resting(fit.rule),
+        missed=_missed(sieve.witness),
         seen=seen,
         rate=_recorded(sieve.witness, fit.rule),
     )
+
+
+def _missed(witness: Witness) -> str:
+    return missed(witness.box) if isinstance(witness, Asked) else ""
 
 
 def _recorded(witness: Witness, rule: Rule) -> OwnRate | None:

@@ -90,6 +90,8 @@ def _remarks(found: Identification) -> Iterator[str]:
             yield f"No weight decay {exception.where}."
         if still(exception.candidate):
             yield f"No step at all {exception.where}."
+    if found.missed:
+        yield f"Not all of it was seen: {found.missed}."
     if found.assumed:
         values = ", ".join(f"{name} = {value}" for name, value in found.assumed.items())
         asked = "Written in it as torch's defaults are"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
@@ -206,11 +207,108 @@ def all_sorted(model: torch.nn.Module) -> Any:
     return torch.optim.AdamW(groups, lr=3e-4)
 
 
+def slower_but_the_head(model: torch.nn.Module, lr: float) -> Any:
+    """By a word that is in no usual name."""
+    first, then = split(model.named_parameters(), lambda name: "head" in name, lr=lr)
+    return torch.optim.AdamW([first | {"lr": 0.1 * lr}, then], lr=lr, weight_decay=0.05)
+
+
+def by_parts(model: Any) -> Any:
+    """Parts that the model is taken to have."""
+    groups = [
+        {"params": model.backbone.parameters(), "lr": 1e-3},
+        {"params": model.classifier.parameters()},
+    ]
+    return torch.optim.SGD(groups, lr=0.01, momentum=0.9)
+
+
+def of_adapters(params: Named, lr: float) -> Any:
+    named = dict(params)
+    first = [p for name, p in named.items() if name.endswith("lora_A")]
+    then = [p for name, p in named.items() if name.endswith("lora_B")]
+    groups: list[dict[str, Any]] = [{"params": first}, {"params": then, "lr": 16 * lr}]
+    return torch.optim.AdamW(groups, lr=lr)
+
+
+def tokens(model: torch.nn.Module, lr: float, weight_decay: float) -> Any:
+    exempt = ("cls_token", "pos_embed", "norm.bias", "LayerNorm.weight")
+    groups = split(model.named_parameters(), lambda name: name in exempt, weight_decay=0.0)
+    return torch.optim.AdamW(groups, lr=lr, weight_decay=weight_decay)
+
+
+def by_number(model: torch.nn.Module, lr: float) -> Any:
+    """Refused where what follows is no number."""
+
+    def depth(name: str) -> int:
+        return int(name.split(".")[2]) if name.startswith("encoder.layers.") else 2
+
+    groups = [
+        {"params": [p], "lr": lr * 0.5 ** depth(name)} for name, p in model.named_parameters()
+    ]
+    return torch.optim.Adam(groups, lr=lr)
+
+
+def last_slower(params: Any, lr: float) -> Any:
+    """By place, and not by dimension."""
+    *first, last = params
+    groups: list[dict[str, Any]] = [{"params": first}, {"params": [last], "lr": 0.1 * lr}]
+    return torch.optim.SGD(groups, lr=lr, momentum=0.9)
+
+
+class FirstUndecayed(torch.optim.Optimizer):
+    """The vector, but for being one."""
+
+    def __init__(self, params: Any, lr: float = 0.1, weight_decay: float = 0.0) -> None:
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for n, p in enumerate(group["params"]):
+                decay = group["weight_decay"] if n else 0.0
+                p.sub_(group["lr"] * (p.grad + decay * p))
+
+
 FOUND: dict[Any, tuple[str, str]] = {
+    slower_but_the_head: (
+        MODEL,
+        "AdamW's decoupled_lr, weight_decay = 0.05 whatever is given, but lr × 0.1 for all "
+        "parameters but those named head",
+    ),
+    by_parts: (
+        MODEL,
+        "SGD's coupled_unscaled, lr = 0.001 and momentum = 0.9 whatever is given, but lr = 0.01 "
+        "whatever is given for parameters named classifier, but lr × 0 for all parameters but "
+        "those named backbone or classifier",
+    ),
+    of_adapters: (
+        NAMED,
+        "AdamW's decoupled_lr, but lr × 16.0 for parameters named lora_B, but lr × 0 for all "
+        "parameters but those named lora_A or lora_B",
+    ),
+    tokens: (
+        MODEL,
+        "AdamW's decoupled_lr, but decay_ignored for norm.bias and LayerNorm.weight and cls_token "
+        "and pos_embed",
+    ),
+    by_number: (
+        MODEL,
+        "Adam's coupled_unscaled, but lr × 0.25 for all parameters but those named "
+        "encoder.layers.0 or encoder.layers.1, but lr × 0.5 for parameters named encoder.layers.1",
+    ),
+    last_slower: (
+        TENSORS,
+        "SGD's coupled_unscaled, momentum = 0.9 whatever is given, but lr × 0.1 for the second of "
+        "two parameters",
+    ),
+    FirstUndecayed: (
+        TENSORS,
+        "SGD's coupled_unscaled, but decay_ignored for the first of two parameters",
+    ),
     by_name: (NAMED, "SGD's coupled_unscaled, but decay_ignored for parameters named bias"),
     without_a_hint: (
         NAMED,
-        "Adam's coupled_unscaled, but decay_ignored for parameters named bias or scale",
+        "Adam's coupled_unscaled, but decay_ignored for all parameters but those named weight",
     ),
     of_a_model: (
         MODEL,
@@ -330,7 +428,31 @@ def test_it_is_said_in_words() -> None:
     assert not told.torchs
 
 
+def by_pattern(model: torch.nn.Module, lr: float) -> Any:
+    """Patterns ask names nothing that these could note."""
+    first, then = split(model.named_parameters(), lambda name: bool(re.match("head", name)))
+    return torch.optim.SGD([first, then | {"lr": 10 * lr}], lr=lr)
+
+
+def by_table(model: torch.nn.Module, lr: float) -> Any:
+    """With what is refused whatever follows."""
+
+    def factor(name: str) -> float:
+        return {"attn": 0.5}[name.split(".")[1]] if name.startswith("trunk.") else 1.0
+
+    groups = [{"params": [p], "lr": lr * factor(name)} for name, p in model.named_parameters()]
+    return torch.optim.SGD(groups, lr=lr)
+
+
 REMARKS: dict[Any, tuple[str, str]] = {
+    by_pattern: (
+        "SGD",
+        "Not all of it was seen: one of its groups is empty with the parameters that it was given.",
+    ),
+    by_table: (
+        "SGD",
+        "Not all of it was seen: no parameter has 'trunk.' in its name that it was given.",
+    ),
     written: ("AdamW", "No weight decay for parameters of at most one dimension."),
     by_type: ("SGD", "No step at all for parameters named attention."),
 }
@@ -339,7 +461,9 @@ REMARKS: dict[Any, tuple[str, str]] = {
 @pytest.mark.parametrize("make", REMARKS, ids=lambda make: str(make.__name__))
 def test_what_no_group_has_is_said_in_words(make: Any) -> None:
     rule, remark = REMARKS[make]
-    assert remark in render(found(make, rule))
+    told = found(make, rule)
+    assert remark in render(told)
+    assert not told.torchs
 
 
 def both(model: torch.nn.Module) -> Any:
@@ -402,7 +526,12 @@ def matrices_alone(params: Any, lr: float) -> Any:
     return torch.optim.RMSprop([p for p in params if p.dim() > 1], lr=lr)
 
 
-CHOOSE = {attention_alone: "AdamW", biases_first: "SGD", matrices_alone: "RMSprop"}
+CHOOSE = {
+    attention_alone: "AdamW",
+    of_adapters: "AdamW",
+    biases_first: "SGD",
+    matrices_alone: "RMSprop",
+}
 
 
 @pytest.mark.slow

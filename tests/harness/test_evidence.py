@@ -24,6 +24,7 @@ from oracles.harness.evidence.settings import settings
 from oracles.harness.evidence.sifting import MARGINS, Sieve, Sifted, of
 from oracles.harness.evidence.untold import absent, has, larger, untold
 from oracles.harness.evidence.witnesses import Asked, Witness
+from oracles.harness.subjects.parameter_names import Kinds
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.identification import Identification, identify
@@ -215,8 +216,11 @@ class Told:
     resting = unread
     far: Witness | None = None
 
-    def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
-        return {"parameters": (0,)}
+    def kinds(self, rule: Rule) -> Kinds:
+        return Kinds({"parameters": (0,)})
+
+    def by_place(self, rule: Rule) -> bool:
+        return False
 
     def observations(
         self, rule: Rule, without: frozenset[str] = frozenset()
@@ -266,21 +270,28 @@ class TestSieve:
 
 
 class TestExceptions:
-    def test_a_convention_of_its_own_for_each_kind(self) -> None:
-        """Nothing holds for both; what holds for one is the rule, and the other is told."""
+    @pytest.mark.parametrize("where", ["matrices", "the second of two parameters"])
+    def test_a_convention_of_its_own_for_each_kind(self, where: str) -> None:
+        """Nothing holds for both; what holds for one is the rule, and the other is told.
+
+        What stands second is a matrix, until they are turned round.
+        """
 
         @dataclass(frozen=True)
         class Halved(Planted):
             def run(self, rule: Rule, case: Case, dtype: str = "float64") -> Any:
-                vectors = super().run(rule, case, dtype)
-                matrices = Planted(convention(SGD, "batch_scaled")).run(rule, case, dtype)
-                first = case.parameters[0].initial.size
-                return np.concatenate([vectors[:, :first], matrices[:, first:]], axis=1)
+                first = super().run(rule, case, dtype)
+                then = Planted(convention(SGD, "batch_scaled")).run(rule, case, dtype)
+                other = [
+                    np.full(p.initial.size, p.initial.ndim > 1 if where == "matrices" else n > 0)
+                    for n, p in enumerate(case.parameters)
+                ]
+                return np.where(np.concatenate(other), then, first)
 
         sieve = Sieve(Asked(Halved(convention(SGD, "decoupled"))), {SGD: frozenset()}, MARGINS[0])
         found = divided(sieve)
         said = [str(found.fits[0]), *map(str, found.exceptions)]
-        assert said == ["SGD's decoupled", "batch_scaled for matrices"]
+        assert said == ["SGD's decoupled", f"batch_scaled for {where}"]
 
     def test_a_case_of_fewer_parameters_tells_of_those_that_it_has(self) -> None:
         """As those of Muon's matrices do."""

@@ -57,6 +57,7 @@ FLOORS = (
     "oracles.harness.subjects.paths",
     "oracles.harness.subjects.subject",
     "oracles.harness.subjects.aliases",
+    "oracles.harness.subjects.parameter_names",
     "oracles.harness.subjects.blackbox",
     "oracles.harness.subjects.trace",
     "oracles.harness.subjects.trace_files",

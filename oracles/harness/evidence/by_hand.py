@@ -179,7 +179,7 @@ def _recorded(sieve: Sieve, fit: Candidate | None, rejected: Candidate) -> ByHan
 
     That is, what it follows: of which a record in a short format may be a good way off.
     """
-    takes, kinds = sieve.takes(rejected.rule), list(sieve.witness.kinds(rejected.rule))
+    takes, kinds = sieve.takes(rejected.rule), [*sieve.witness.kinds(rejected.rule).numbers]
     for observation in sieve.known(rejected.rule):
         expected = plainly(rejected, observation)
         followed = plainly(fit, observation) if fit else observation.answer

@@ -18,7 +18,7 @@ from oracles.harness.evidence.sifting import (
     still,
     undecayed,
 )
-from oracles.harness.subjects.parameter_names import spoken_of
+from oracles.harness.subjects.parameter_names import Kinds
 from oracles.rule import Rule
 
 
@@ -60,17 +60,17 @@ def _by_kind(sieve: Sieve, rule: Rule) -> Iterator[Sifted]:
     """The rule's simplest candidates for each kind of parameters, if there are some for all."""
     kinds = sieve.witness.kinds(rule)
     fits: dict[str, dict[str, Candidate]] = {}
-    for kind, numbers in kinds.items() if len(kinds) > 1 else ():
+    for kind, numbers in kinds.numbers.items() if len(kinds.numbers) > 1 else ():
         part = replace(sieve.only(rule), cut=of(numbers))
         simplest = (resting(rule),) if rests(part, rule) else part.simplest().fits
-        if not simplest and len(kinds) > FEW:
+        if not simplest and len(kinds.numbers) > FEW:
             simplest = with_one_argument(part).fits
         fits[kind] = {str(c): c for c in simplest}
         if not fits[kind]:
             return
     if fits:
         known = {name: c for found in fits.values() for name, c in found.items()}
-        yield joined(min(known, key=lambda name: _order(known[name], fits)), fits)
+        yield joined(min(known, key=lambda name: _order(known[name], fits)), fits, kinds)
 
 
 def _order(candidate: Candidate, fits: dict[str, dict[str, Candidate]]) -> tuple[int, ...]:
@@ -84,7 +84,7 @@ def _order(candidate: Candidate, fits: dict[str, dict[str, Candidate]]) -> tuple
     return still(candidate), simple[0], undecayed(candidate), simple[1]
 
 
-def joined(most: str, fits: dict[str, dict[str, Candidate]]) -> Sifted:
+def joined(most: str, fits: dict[str, dict[str, Candidate]], kinds: Kinds) -> Sifted:
     """What holds for all kinds but some, and for these what holds there."""
     main = next(found[most] for found in fits.values() if most in found)
     others: dict[str, tuple[Candidate, list[str]]] = {}
@@ -93,7 +93,7 @@ def joined(most: str, fits: dict[str, dict[str, Candidate]]) -> Sifted:
             name, candidate = next(iter(found.items()))
             others.setdefault(name, (candidate, []))[1].append(kind)
     exceptions = (
-        Exceptional(f"for {spoken_of(some, [*fits])}", _outspoken(c, main), main.arguments)
+        Exceptional(f"for {kinds.spoken_of(some)}", _outspoken(c, main), main.arguments)
         for c, some in others.values()
     )
     return Sifted((main,), exceptions=tuple(exceptions))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import chain
@@ -12,9 +12,8 @@ from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.effective import with_another_number, with_any_values
 from oracles.harness.evidence.exceptions import FEW, joined, resting, rests
 from oracles.harness.evidence.sifting import Sieve, Sifted, of, undecayed
+from oracles.harness.subjects.parameter_names import Kinds
 from oracles.rule import Rule
-
-Kinds = Mapping[str, tuple[int, ...]]
 
 
 def with_numbers_by_name(sieve: Sieve) -> Sifted:
@@ -33,14 +32,14 @@ def with_numbers_by_dimension(sieve: Sieve) -> Sifted:
 
 def _by_kind(sieve: Sieve, *, named: bool) -> Sifted:
     for kinds, rules in _alike(sieve):
-        if len(kinds) > 1 and (len(kinds) > FEW) is named:
+        if len(kinds.numbers) > 1 and (len(kinds.numbers) > FEW) is named:
             found = _in_turn(_parts(sieve, kinds, rules))
             counts = Counter(map(str, found.values()))
             if len(counts) > 1:
                 main = min(
                     found.values(), key=lambda c: (_factors(c), undecayed(c), -counts[str(c)])
                 )
-                return joined(str(main), {kind: {str(c): c} for kind, c in found.items()})
+                return joined(str(main), {k: {str(c): c} for k, c in found.items()}, kinds)
     return Sifted()
 
 
@@ -51,20 +50,21 @@ def _factors(candidate: Candidate) -> int:
 
 def _alike(sieve: Sieve) -> Iterator[tuple[Kinds, list[Rule]]]:
     """Rules of which code is given the same kinds of parameters."""
+    kinds = {rule: sieve.witness.kinds(rule) for rule in filter(sieve.known, sieve.rules)}
     found: dict[tuple[tuple[str, tuple[int, ...]], ...], list[Rule]] = {}
-    for rule in filter(sieve.known, sieve.rules):
-        found.setdefault(tuple(sieve.witness.kinds(rule).items()), []).append(rule)
-    yield from ((dict(kinds), rules) for kinds, rules in found.items())
+    for rule in kinds:
+        found.setdefault(tuple(kinds[rule].numbers.items()), []).append(rule)
+    yield from ((kinds[rules[0]], rules) for rules in found.values())
 
 
 def _parts(sieve: Sieve, kinds: Kinds, rules: Sequence[Rule]) -> dict[str, Sieve]:
     """What is known of each kind, in the order in which they are looked at."""
     told, *_ = sieve.known(rules[0])
     some = sieve.only(*rules)
-    parts = {kind: replace(some, cut=of(numbers)) for kind, numbers in kinds.items()}
+    parts = {kind: replace(some, cut=of(numbers)) for kind, numbers in kinds.numbers.items()}
 
     def order(kind: str) -> tuple[bool, int]:
-        dimensions = (told.case.parameters[n].initial.ndim for n in kinds[kind])
+        dimensions = (told.case.parameters[n].initial.ndim for n in kinds.numbers[kind])
         return rests(parts[kind], rules[0]), -max(dimensions)
 
     return {kind: parts[kind] for kind in sorted(parts, key=order)}
@@ -78,10 +78,11 @@ def _in_turn(parts: Mapping[str, Sieve]) -> dict[str, Candidate]:
     """
     order = [*parts]
     solved = cache(lambda kind: _solved(parts[kind]))
+    rules = {candidate.rule for candidate in solved(order[0])}
     for nearly in (_but_one, _but_one, _but_some):
         found: dict[str, Candidate] = {}
         for kind in order:
-            there = nearly(parts[kind], [*found.values()]) if found else solved(kind)
+            there = nearly(parts[kind], [*found.values()]) if found else _of(rules, solved(kind))
             if there is None:
                 break
             found[kind] = there
@@ -94,10 +95,15 @@ def _in_turn(parts: Mapping[str, Sieve]) -> dict[str, Candidate]:
     return {}
 
 
-def _solved(part: Sieve) -> Candidate | None:
+def _of(rules: Collection[Rule], some: Iterable[Candidate]) -> Candidate | None:
+    """The first of some candidates, if it can be of some rules; None if there are none."""
+    return min(some, key=lambda candidate: candidate.rule not in rules, default=None)
+
+
+def _solved(part: Sieve) -> tuple[Candidate, ...]:
     """torch's own, as it is or with some numbers."""
     ways = (part.simplest(0), with_any_values(part, deepest=0))
-    return next((found.fits[0] for found in ways if found.fits), None)
+    return next((found.fits for found in ways if found.fits), ())
 
 
 def _but_one(whole: Sieve, known: Sequence[Candidate]) -> Candidate | None:
@@ -114,4 +120,4 @@ def _but_one(whole: Sieve, known: Sequence[Candidate]) -> Candidate | None:
 
 def _but_some(whole: Sieve, known: Sequence[Candidate]) -> Candidate | None:
     """The same, or it with any numbers."""
-    return _but_one(whole, known) or _solved(whole.only(known[0].rule))
+    return _but_one(whole, known) or next(iter(_solved(whole.only(known[0].rule))), None)

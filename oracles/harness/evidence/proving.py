@@ -79,7 +79,7 @@ def unheld_shapes(sieve: Sieve, found: Sifted) -> tuple[tuple[int, ...], ...]:
 def _unheld(sieve: Sieve, found: Sifted) -> Iterator[Near]:
     """How what fits fails for kinds of parameters that nothing that was said holds for."""
     some = (found.fits[0], *(exception.candidate for exception in found.exceptions))
-    for numbers in sieve.witness.kinds(found.fits[0].rule).values():
+    for numbers in sieve.witness.kinds(found.fits[0].rule).numbers.values():
         off = [_off(sieve, candidate, of(numbers)) for candidate in some]
         if None not in off:
             yield from filter(None, off[:1])

@@ -300,6 +300,7 @@ class Sieve:
                 left = [c for c in left if near(c, observation)]
                 if not left:
                     break
+            left = [c for c in left if not self._misplaced(c)]
         except SubjectError:  # the code does not take what this rule's cases are
             left = []
         spoken_for: set[Candidate] = set()
@@ -319,11 +320,20 @@ class Sieve:
             candidate, observation, self.margin
         )
 
+    def _misplaced(self, candidate: Candidate) -> bool:
+        """Whether it goes by the dimensions of parameters, and the code by where they stand."""
+        return by_dimension(candidate) and self.witness.by_place(candidate.rule)
+
+
+def by_dimension(candidate: Candidate) -> bool:
+    """Whether it is told by what elements of a parameter have in common."""
+    return any("vector" in convention.parts for convention in candidate.conventions)
+
 
 def alone(candidate: Candidate, known: Iterable[Observation]) -> bool:
-    """Whether it is told by what elements of a parameter have in common, and each has but one.
+    """Whether it is told by that, and each has but one.
 
     What is divided by the norm of them all is a sign there, as with many rules.
     """
-    parts = {part for convention in candidate.conventions for part in convention.parts}
-    return "vector" in parts and all(p.initial.size == 1 for o in known for p in o.case.parameters)
+    ones = all(p.initial.size == 1 for told in known for p in told.case.parameters)
+    return by_dimension(candidate) and ones

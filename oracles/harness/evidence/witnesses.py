@@ -30,8 +30,8 @@ from oracles.harness.evidence.settings import (
     steady,
 )
 from oracles.harness.subjects.aliases import matched
-from oracles.harness.subjects.blackbox import BlackBox, fixing, shapes_for, unread
-from oracles.harness.subjects.parameter_names import called
+from oracles.harness.subjects.blackbox import BlackBox, fixing, shapes_for, unread, vocabulary
+from oracles.harness.subjects.parameter_names import Kinds, called
 from oracles.harness.subjects.subject import SubjectError
 from oracles.harness.subjects.trace import Trace
 from oracles.rule import Rule
@@ -71,8 +71,11 @@ class Witness(Protocol):
     def resting(self, rule: Rule) -> tuple[str, ...]:
         """Those of them that would change what the code does, if they were others."""
 
-    def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
-        """Parameters that code may treat in ways of their own: which, by what they are called."""
+    def kinds(self, rule: Rule) -> Kinds:
+        """Parameters that code may treat in ways of their own."""
+
+    def by_place(self, rule: Rule) -> bool:
+        """Whether what is done with a parameter hangs on where it stands among the others."""
 
     def observations(self, rule: Rule, without: frozenset[str] = NOTHING) -> Iterator[Observation]:
         """What it does, as cases of a rule; hyperparameters ``without`` which stay at defaults.
@@ -105,6 +108,7 @@ class Asked:
     _takes: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
     _taken: dict[str, Shapes] = field(default_factory=dict, repr=False)
     _ignored: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
+    _by_place: dict[str, bool] = field(default_factory=dict, repr=False)
     _deaf: dict[str, bool] = field(default_factory=dict, repr=False)
 
     vague = False
@@ -299,18 +303,52 @@ class Asked:
                     return True
         return False
 
-    def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
+    def kinds(self, rule: Rule) -> Kinds:
         found: dict[str, tuple[int, ...]] = {}
         shapes = self._shapes(rule)
         if shapes == self._named(rule):
-            return {name: (n,) for n, name in enumerate(called([len(shape) for shape in shapes]))}
+            names = vocabulary(self.box)
+            own = called([len(shape) for shape in shapes], names)
+            return Kinds({name: (n,) for n, name in enumerate(own)}, names)
+        if self.by_place(rule):
+            return Kinds({place: (n,) for n, place in enumerate(PLACES[: len(shapes)])})
         for number, shape in enumerate(shapes):
             kind = "matrices" if len(shape) > 1 else "parameters of at most one dimension"
             found[kind] = (*found.get(kind, ()), number)
-        return found
+        return Kinds(found)
+
+    def by_place(self, rule: Rule) -> bool:
+        if rule.name not in self._by_place:
+            self._by_place[rule.name] = self._turns(rule, self._shapes(rule))
+        return self._by_place[rule.name]
+
+    def _turns(self, rule: Rule, shapes: Shapes) -> bool:
+        """Whether parameters without names move in other ways where they stand in reverse order."""
+
+        def moved(order: slice) -> FloatArray:
+            given = replace(group, parameters=group.parameters[order])
+            answer = self.box.run(rule, replace(case, groups=(given,)))
+            parts = np.split(answer, np.cumsum([p.initial.size for p in given.parameters])[:-1], 1)
+            return np.concatenate(parts[order], axis=1)
+
+        case = next(settings(rule, self.takes(rule), shapes)).case
+        (group,) = case.groups
+        try:
+            return shapes != self._named(rule) and not np.allclose(
+                moved(slice(None)), moved(slice(None, None, -1)), ALIKE, 0
+            )
+        except SubjectError:
+            return False
 
     def _named(self, rule: Rule) -> Shapes:
         return () if rule.drawing.shapes else shapes_for(self.box)
+
+
+PLACES = ("the first of two parameters", "the second of two parameters")
+"""What parameters are called that are treated by where they stand."""
+
+ALIKE = 1e-4
+"""How near, in parts of them, weights are that were moved alike, in float32 too."""
 
 
 @lru_cache(maxsize=64)
@@ -421,8 +459,11 @@ class Recorded:
         """Whether all is in float32, or in less: of a record in float64 it cannot be known."""
         return self.trace.dtype != "float64"
 
-    def kinds(self, rule: Rule) -> Mapping[str, tuple[int, ...]]:
-        return {name: (number,) for number, name in enumerate(self.trace.parameters)}
+    def kinds(self, rule: Rule) -> Kinds:
+        return Kinds({name: (number,) for number, name in enumerate(self.trace.parameters)})
+
+    def by_place(self, rule: Rule) -> bool:
+        return False
 
     @property
     def far(self) -> None:

@@ -15,6 +15,7 @@ from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import FloatArray, round_to
 from oracles.harness.cases.case import Case
 from oracles.harness.subjects.aliases import matched
+from oracles.harness.subjects.parameter_names import NAMES, Vocabulary
 from oracles.harness.subjects.subject import Declined, SubjectError, answering
 from oracles.naming import name_of
 from oracles.rule import Rule
@@ -45,6 +46,18 @@ def shapes_for(box: BlackBox) -> tuple[tuple[int, ...], ...]:
     """Of parameters that code looks at the names of; empty if it looks at none."""
     shapes: tuple[tuple[int, ...], ...] = getattr(box, "shapes", ())
     return shapes
+
+
+def vocabulary(box: BlackBox) -> Vocabulary:
+    """By dimension, what those parameters are called."""
+    names: Vocabulary = getattr(box, "vocabulary", NAMES)
+    return names
+
+
+def missed(box: BlackBox) -> str:
+    """What of it is not seen, as it looks for other names; empty if all is."""
+    told: str = getattr(box, "missed", "")
+    return told
 
 
 def unread(box: BlackBox, rule: Rule) -> Mapping[str, Any]:

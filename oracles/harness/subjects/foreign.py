@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain, product, repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -17,7 +17,22 @@ from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray, round_to
 from oracles.harness.cases.case import Case
 from oracles.harness.subjects.blackbox import arguments_by_name, hyperparameters, numbers
-from oracles.harness.subjects.handing import HANDINGS, TENSORS, names_of, tried
+from oracles.harness.subjects.handing import (
+    HANDINGS,
+    TENSORS,
+    asking,
+    lacking,
+    names_of,
+    some_parameters,
+    tried,
+)
+from oracles.harness.subjects.parameter_names import (
+    NAMES,
+    Question,
+    Vocabulary,
+    answered,
+    unanswered,
+)
 from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.harness.subjects.tensors import (
@@ -38,6 +53,10 @@ OTHERS = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 
 LEAST = {"lr": 0.01}
 """What is given at least, to whoever does not refuse it."""
+
+
+ROUNDS = 8
+"""How often it is looked what else names are asked for, where there are some with the words."""
 
 
 class Elsewhere(SubjectError):
@@ -116,10 +135,22 @@ def _among(rate: float, others: Sequence[float]) -> bool:
     return any(math.isclose(rate, other, rel_tol=2.0**-50) for other in others)
 
 
-def _some_parameters(form: str = TENSORS) -> list[torch.nn.Parameter]:
-    """Vectors and matrices, so many that none of those that have names is missing."""
-    shapes = ((3, 5, 7)[-dimension:] for dimension, names in names_of(form).items() for _ in names)
-    return [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
+class Tried(NamedTuple):
+    """What is made of parameters with some names, and what the names are asked."""
+
+    names: Vocabulary
+    questions: Sequence[Question]
+    made: Any = None
+
+    @property
+    def missed(self) -> str:
+        """What of it is not seen with these names; empty if all is."""
+        words = [repr(question.word) for question in unanswered(self.names, self.questions)]
+        if words:
+            return f"no parameter has {' or '.join(words)} in its name that it was given"
+        groups = getattr(self.made, "param_groups", ())
+        bare = any(not group["params"] for group in groups)
+        return "one of its groups is empty with the parameters that it was given" if bare else ""
 
 
 @dataclass(frozen=True)
@@ -180,31 +211,64 @@ class ForeignOptimizer:
         other = self._made({**self._bare, name: before / 2 or 0.5})
         return other is None or other.defaults.get(name) != before
 
-    def _made(
-        self,
-        given: Mapping[str, Any],
-        form: str = "",
-        params: Sequence[torch.nn.Parameter] = (),
-    ) -> Any:
+    def _made(self, given: Mapping[str, Any], params: Sequence[torch.nn.Parameter] = ()) -> Any:
         """What ``make`` makes of these arguments, if they are any it takes; or None."""
         try:
             with answering():
-                form = form or self.form
-                handed = HANDINGS[form](params or _some_parameters(form))
+                handed = self.handed(params or some_parameters(self.vocabulary))
                 return self.make(handed, **{**given, **self.fixed})
         except SubjectError:
             return None
 
-    @cached_property
+    @property
     def form(self) -> str:
         """In which form it takes its parameters: the first one that it does not refuse, if any."""
+        return self._way[0]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """By dimension, what parameters are called there."""
+        return self._way[1]
+
+    @property
+    def missed(self) -> str:
+        """What of it is not seen with these names; empty if all is."""
+        return self._way[2]
+
+    @cached_property
+    def _way(self) -> tuple[str, Vocabulary, str]:
         with answering():
             first, *_ = inspect.signature(self.make).parameters
         forms = tried(first)
         if isinstance(self.make, type) and forms[0] == TENSORS:
-            return TENSORS  # as all classes of torch's kind
-        ways = product(forms, self._least)
-        return next((form for form, given in ways if self._made(given, form)), forms[0])
+            return TENSORS, NAMES, ""  # as all classes of torch's kind
+        taken = (self._taken(form, given) for form, given in product(forms, self._least))
+        return next(filter(None, taken), (forms[0], names_of(forms[0]), ""))
+
+    def _taken(self, form: str, given: Mapping[str, Any]) -> tuple[str, Vocabulary, str] | None:
+        """A form, if it takes parameters in that, with names such that none is looked for in vain.
+
+        Names are numbered where they are refused without numbers.
+        """
+        try_ = partial(self._tried, form, given)
+        now = last = try_(names_of(form))
+        for _ in range(ROUNDS):
+            ways = (answered(now.names, now.questions, numbered=n) for n in (False, True))
+            more = (try_(names) for names in ways if names != now.names)
+            now = next((one for one in more if one.made or one.questions), last)
+            if now is last:
+                break
+            last = now
+        return (form, last.names, last.missed) if last.made else None
+
+    def _tried(self, form: str, given: Mapping[str, Any], names: Vocabulary) -> Tried:
+        handed, questions = asking(form, names)
+        try:
+            with answering():
+                made = self.make(handed, **{**given, **self.fixed})
+        except SubjectError as error:
+            return Tried(names, lacking(error.__cause__))
+        return Tried(names, questions, made)
 
     @cached_property
     def _least(self) -> tuple[dict[str, float], ...]:
@@ -219,8 +283,7 @@ class ForeignOptimizer:
         """Of parameters that have names, what is to be told apart; otherwise any will do."""
         if self.form == TENSORS:
             return ()
-        names = names_of(self.form)
-        return tuple((2, 3)[-dimension:] for dimension, some in names.items() for _ in some)
+        return tuple((2, 3)[-dim:] for dim, names in self.vocabulary.items() for _ in names)
 
     @cached_property
     def sparse_only(self) -> bool:
@@ -233,7 +296,7 @@ class ForeignOptimizer:
 
     def _steps_on(self, gradient: Callable[[torch.Tensor], torch.Tensor]) -> bool:
         """Whether it takes a step on such gradients, with a closure or without."""
-        params = _some_parameters()
+        params = some_parameters(NAMES)
         ways = (self._made(given, params=params) for given in self._least)
         made: Any = next(filter(None, ways), None)
         for p in params:
@@ -246,7 +309,7 @@ class ForeignOptimizer:
 
     def handed(self, params: Iterable[Any]) -> Any:
         """Parameters as it takes them."""
-        return params if self.form == TENSORS else HANDINGS[self.form](params)
+        return params if self.form == TENSORS else HANDINGS[self.form](params, self.vocabulary)
 
     def built(self, params: Iterable[Any], given: Mapping[str, Any]) -> Any:
         """The optimizer of some parameters.

@@ -2,20 +2,21 @@
 
 Groups are often chosen by name ("no decay for what has bias in its name"). Parameters are called so
 that words and dimensions can be told apart: there are matrices and vectors with the usual words,
-and a vector and a matrix without.
+and a vector and a matrix without. Beside them there are names with the words that code asks for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
 import torch
 
-from oracles.harness.subjects.parameter_names import NAMES, Names, called
+from oracles.harness.subjects.parameter_names import NAMES, Question, Vocabulary, called
 
-Handing = Callable[[Iterable[torch.Tensor]], Any]
+Handing = Callable[[Iterable[torch.Tensor], Vocabulary], Any]
 
 
 class Norm(torch.nn.LayerNorm, torch.nn.GroupNorm, torch.nn.BatchNorm1d, torch.nn.BatchNorm2d):
@@ -36,37 +37,141 @@ LAYER_TYPES = ("encoder", "norm", "embedding")
 """Those that are in any model."""
 
 
-def named(params: Iterable[torch.Tensor]) -> list[tuple[str, torch.Tensor]]:
+USUAL = frozenset(name.partition(".")[0] for names in NAMES.values() for name in names)
+"""Parts that a model has which has their parameters."""
+
+
+def tensors(params: Iterable[torch.Tensor], names: Vocabulary) -> list[torch.Tensor]:
+    """Parameters without names."""
+    return list(params)
+
+
+def named(params: Iterable[torch.Tensor], names: Vocabulary) -> list[tuple[str, torch.Tensor]]:
     """Pairs of a name and a parameter."""
     params = list(params)
-    return list(zip(called([p.dim() for p in params]), params, strict=True))
+    return list(zip(called([p.dim() for p in params], names), params, strict=True))
 
 
-def model(params: Iterable[torch.Tensor]) -> torch.nn.Module:
-    """A model that has these very parameters."""
-    whole = torch.nn.Module()
-    parts: dict[str, torch.nn.Module] = {}
-    for name, p in named(params):
-        part, _, own = name.partition(".")
-        if part not in parts:
-            kind = TYPES.get(part, torch.nn.Module)
-            parts[part] = kind.__new__(kind)
-            torch.nn.Module.__init__(parts[part])
-            whole.add_module(part, parts[part])
-        assert isinstance(p, torch.nn.Parameter)
-        parts[part].register_parameter(own, p)
+def model(params: Iterable[torch.Tensor], names: Vocabulary) -> torch.nn.Module:
+    """A model that has these very parameters, and all parts that are asked for."""
+    whole = _with_parts(torch.nn.Module(), named(params, names))
+    for path in (name.rpartition(".")[0] for name in chain(*names.values())):
+        if path.partition(".")[0] not in USUAL:
+            _module(whole, path)
     return whole
+
+
+def _with_parts(
+    whole: torch.nn.Module, params: Iterable[tuple[str, torch.Tensor]]
+) -> torch.nn.Module:
+    for name, p in params:
+        path, _, own = name.rpartition(".")
+        assert isinstance(p, torch.nn.Parameter)
+        _module(whole, path).register_parameter(own, p)
+    return whole
+
+
+def _module(whole: torch.nn.Module, path: str) -> torch.nn.Module:
+    """A part of a model, which is put in if it is not there."""
+    module = whole
+    for name in filter(None, path.split(".")):
+        parts = dict(module.named_children())
+        if name not in parts:
+            parts[name] = _part(TYPES.get(name, torch.nn.Module))
+            module.add_module(name, parts[name])
+        module = parts[name]
+    return module
+
+
+def _part(kind: type[torch.nn.Module]) -> torch.nn.Module:
+    """A part of a model, of a type, without parameters."""
+    part = kind.__new__(kind)
+    torch.nn.Module.__init__(part)
+    return part
+
+
+class Asked(str):
+    """A name that notes what it is asked."""
+
+    questions: list[Question]
+
+    @classmethod
+    def of(cls, name: str, questions: list[Question]) -> Asked:
+        """A name, and where it notes it."""
+        asked = cls(name)
+        asked.questions = questions
+        return asked
+
+    def _note(self, how: str, word: Any) -> None:
+        words = word if isinstance(word, tuple) else (word,)
+        self.questions += [Question(how, one) for one in words if type(one) is str]
+
+    def __contains__(self, word: Any) -> bool:
+        self._note("contains", word)
+        return super().__contains__(word)
+
+    def startswith(self, word: Any, *span: Any) -> bool:
+        self._note("begins", word)
+        return super().startswith(word, *span)
+
+    def endswith(self, word: Any, *span: Any) -> bool:
+        self._note("ends", word)
+        return super().endswith(word, *span)
+
+    def __eq__(self, other: object) -> bool:
+        self._note("is", other)
+        return super().__eq__(other)
+
+    __hash__ = str.__hash__
+
+
+class AskedModel(torch.nn.Module):
+    """A model whose names do so."""
+
+    def __init__(self, questions: list[Question]) -> None:
+        super().__init__()
+        self.questions = questions
+
+    def named_parameters(
+        self, *args: Any, **kwargs: Any
+    ) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        for name, p in super().named_parameters(*args, **kwargs):
+            yield Asked.of(name, self.questions), p
+
+
+def asking(form: str, names: Vocabulary) -> tuple[Any, list[Question]]:
+    """Parameters with all these names in a form, and where it is noted what the names are asked."""
+    questions: list[Question] = []
+    if form == TENSORS:
+        return some_parameters(names), questions
+    params = named(some_parameters(names), names)
+    if form == NAMED:
+        return [(Asked.of(name, questions), p) for name, p in params], questions
+    return _with_parts(AskedModel(questions), params), questions
+
+
+def lacking(error: BaseException | None) -> list[Question]:
+    """What is asked of a model that is refused because it lacks a part."""
+    if isinstance(error, AttributeError) and isinstance(error.obj, AskedModel):
+        return [Question("part", str(error.name))]
+    return []
+
+
+def some_parameters(names: Vocabulary) -> list[torch.nn.Parameter]:
+    """Vectors and matrices, so many that none of those that have names is missing."""
+    shapes = ((3, 5, 7)[-dimension:] for dimension, some in names.items() for _ in some)
+    return [torch.nn.Parameter(torch.zeros(shape)) for shape in shapes]
 
 
 TENSORS, NAMED, MODEL, LAYERS = "tensors", "named tensors", "a model", "a model of layers"
 
 HANDINGS: Mapping[str, Handing] = MappingProxyType(
-    {TENSORS: list, NAMED: named, MODEL: model, LAYERS: model}
+    {TENSORS: tensors, NAMED: named, MODEL: model, LAYERS: model}
 )
 """The forms, in the order in which they are tried."""
 
 
-def names_of(form: str) -> Mapping[int, Names]:
+def names_of(form: str) -> Vocabulary:
     """By dimension, what parameters are called in a form.
 
     Layers have their own alone, for who asks that each parameter is the weight or bias of one.

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from oracles.harness.arithmetic.formats import FloatArray
 from oracles.harness.cases.case import Case
-from oracles.harness.subjects.blackbox import BlackBox, shapes_for, unread
+from oracles.harness.subjects.blackbox import BlackBox, shapes_for, unread, vocabulary
+from oracles.harness.subjects.parameter_names import Vocabulary
 from oracles.rule import Rule
 
 Way = Callable[[BlackBox], BlackBox]
@@ -28,6 +29,10 @@ class Around:
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         return shapes_for(self.box)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return vocabulary(self.box)
 
     def unread(self, rule: Rule) -> Mapping[str, Any]:
         return unread(self.box, rule)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, combinations
+from operator import itemgetter
 from types import MappingProxyType
+from typing import NamedTuple
 
 Names = Sequence[str]
+Vocabulary = Mapping[int, Names]
 
-NAMES: Mapping[int, Names] = MappingProxyType(
+NAMES: Vocabulary = MappingProxyType(
     {
         1: ("encoder.bias", "norm.weight", "norm.bias", "attention.scale"),
         2: ("encoder.weight", "embedding.weight", "attention.relative_bias", "image_norm.weight"),
@@ -17,17 +21,101 @@ NAMES: Mapping[int, Names] = MappingProxyType(
 """By dimension, the names in turn."""
 
 
-def called(dimensions: Sequence[int]) -> list[str]:
+OTHER = "other"
+"""A part of a model that is there for what it has alone."""
+
+
+def called(dimensions: Sequence[int], names: Vocabulary = NAMES) -> list[str]:
     """What parameters of these dimensions are called.
 
     >>> called([1, 2, 1, 0])
     ['encoder.bias', 'encoder.weight', 'norm.weight', 'other.3']
     """
-    usual = {dimension: iter(names) for dimension, names in NAMES.items()}
+    usual = {dimension: iter(some) for dimension, some in names.items()}
     return [
-        next(usual.get(dimension, iter(())), f"other.{number}")
+        next(usual.get(dimension, iter(())), f"{OTHER}.{number}")
         for number, dimension in enumerate(dimensions)
     ]
+
+
+class Question(NamedTuple):
+    """What code asks of a name.
+
+    Attributes:
+        how: ``"contains"``, ``"begins"``, ``"ends"``, ``"is"``; or ``"part"``, of a model.
+        word: that.
+    """
+
+    how: str
+    word: str
+
+    def holds(self, name: str) -> bool:
+        """Whether the answer is yes.
+
+        >>> Question("ends", ".bias").holds("encoder.bias")
+        True
+        """
+        return ASKED[self.how](name, self.word)
+
+    def named(self, *, numbered: bool = False) -> dict[int, Names]:
+        """By dimension, names of which the answer is yes; numbered ones if the parts have numbers.
+
+        >>> Question("begins", "head.").named()
+        {1: ['head.bias'], 2: ['head.weight']}
+        >>> Question("contains", "LayerNorm.weight").named(), Question("ends", ".lora_B").named()
+        ({1: ['LayerNorm.weight']}, {2: ['other.lora_B']})
+        >>> Question("begins", "blocks").named(numbered=True)
+        {1: ['blocks.0.bias', 'blocks.1.bias'], 2: ['blocks.0.weight', 'blocks.1.weight']}
+        """
+        name = self.word
+        if name.startswith(".") or self.how == "ends":
+            name = f"{OTHER}.{name.removeprefix('.')}"
+        own = name.rpartition(".")[2]
+        if own in LAST:
+            return {1: [name]}
+        if self.how in ("ends", "is"):
+            return {2: [name]}
+        parts = [f"{name.removesuffix('.')}{number}" for number in NUMBERS[numbered]]
+        return {n: [f"{part}.{own}" for part in parts] for n, own in enumerate(LAST, 1)}
+
+
+NUMBERS: Mapping[bool, tuple[str, ...]] = MappingProxyType({False: ("",), True: (".0", ".1")})
+"""Of parts of a model that go by one word."""
+
+LAST = ("bias", "weight")
+"""What the parameters of most modules are called."""
+
+ASKED: Mapping[str, Callable[[str, str], bool]] = MappingProxyType(
+    {
+        "contains": str.__contains__,
+        "begins": str.startswith,
+        "ends": str.endswith,
+        "is": str.__eq__,
+        "part": lambda name, word: word in name.split(".")[:-1],
+    }
+)
+
+
+def unanswered(names: Vocabulary, questions: Iterable[Question]) -> list[Question]:
+    """Those of which the answer is no for each name."""
+    every = [*chain(*names.values())]
+    return [q for q in dict.fromkeys(questions) if not any(map(q.holds, every))]
+
+
+def answered(
+    names: Vocabulary, questions: Iterable[Question], *, numbered: bool = False
+) -> Vocabulary:
+    """Names with some more, so that the answer to each question is yes for one at least.
+
+    >>> answered({1: ["bias"], 2: ["weight"]}, [Question("is", "bias"), Question("is", "token")])
+    {1: ['bias'], 2: ['weight', 'token']}
+    """
+    found = {dimension: [*some] for dimension, some in names.items()}
+    for question in unanswered(names, questions):
+        if unanswered(found, [question]):
+            for dimension, some in question.named(numbered=numbered).items():
+                found[dimension].extend(some)
+    return found
 
 
 WORDS = (
@@ -45,29 +133,73 @@ def _has(word: str) -> Predicate:
     return lambda name: word in name
 
 
-PREDICATES: Mapping[str, Predicate] = MappingProxyType(
-    {VECTORS: NAMES[1].__contains__, **{word: _has(word) for word in WORDS}}
-)
+def _under(path: str) -> Predicate:
+    return lambda name: name.startswith(f"{path}.")
+
+
+def _called(own: str) -> Predicate:
+    return lambda name: name.rpartition(".")[2] == own
+
+
 MOST = 4
-"""So many of them are joined."""
+"""So many words are joined."""
 
 
-def spoken_of(some: Names, among: Names) -> str:
-    """Parameters in words that are true of them and of no other.
+@dataclass(frozen=True)
+class Kinds:
+    """Parameters that code may treat in ways of their own.
+
+    Attributes:
+        numbers: which, by what they are called.
+        names: by dimension, where they were called so that they can be spoken of in words.
 
     >>> everybody = [*NAMES[1], *NAMES[2]]
-    >>> spoken_of(["encoder.bias", "norm.bias", "attention.relative_bias"], everybody)
+    >>> kinds = Kinds({name: (n,) for n, name in enumerate(everybody)}, NAMES)
+    >>> kinds.spoken_of(["encoder.bias", "norm.bias", "attention.relative_bias"])
     'parameters named bias'
-    >>> spoken_of([*NAMES[1], "embedding.weight"], everybody)
+    >>> kinds.spoken_of([*NAMES[1], "embedding.weight"])
     'parameters of at most one dimension or named embedding'
-    >>> spoken_of(["weight"], ["weight", "bias"])
+    >>> Kinds({"weight": (0,), "bias": (1,)}).spoken_of(["weight"])
     'weight'
     """
-    ours = {*among} <= {name for names in NAMES.values() for name in names}
-    for count in range(1, MOST + 1) if ours else ():
-        for words in combinations(PREDICATES, count):
-            if {name for name in among if any(PREDICATES[w](name) for w in words)} == {*some}:
-                told = " or ".join(word for word in words if word != VECTORS)
-                parts = [VECTORS] * (VECTORS in words) + [f"named {told}"] * bool(told)
-                return f"parameters {' or '.join(parts)}"
-    return " and ".join(some)
+
+    numbers: Mapping[str, tuple[int, ...]]
+    names: Vocabulary = field(default_factory=dict)
+
+    def spoken_of(self, some: Names) -> str:
+        """Some of them in words that are true of them and of no other, as few as can be."""
+        if not self.names:
+            return " and ".join(some)
+        words = self._words(frozenset(some))
+        others = self._words(frozenset(self.numbers) - {*some})
+        ways = (
+            (len(words), f"parameters {_joined(words)}"),
+            (len(some), " and ".join(some)),
+            (len(others), f"all parameters but those {_joined(others)}"),
+        )
+        return min((way for way in ways if way[0]), key=itemgetter(0))[1]
+
+    def _words(self, some: frozenset[str]) -> tuple[str, ...]:
+        """The fewest words that are true of some of them and of no other; empty if there are none.
+
+        The usual words come first, then paths to modules, and what the last module calls its own.
+        """
+        usual = {*chain(*NAMES.values())}
+        others = [name for name in chain(*self.names.values()) if name not in usual]
+        says: dict[str, Predicate] = {VECTORS: self.names[1].__contains__}
+        says |= {word: _has(word) for word in WORDS}
+        for path, _, own in (name.rpartition(".") for name in others):
+            says |= {path: _under(path)} if path not in ("", OTHER) else {}
+            says |= {own: _called(own)} if own not in LAST else {}
+        true = {word: frozenset(filter(says[word], self.numbers)) for word in says}
+        held = {of: word for word, of in reversed(true.items()) if of and of <= some}
+        for count in range(1, MOST + 1):
+            for words in combinations(sorted(held.values(), key=[*says].index), count):
+                if frozenset().union(*(true[word] for word in words)) == some:
+                    return words
+        return ()
+
+
+def _joined(words: Sequence[str]) -> str:
+    told = " or ".join(word for word in words if word != VECTORS)
+    return " or ".join([VECTORS] * (VECTORS in words) + [f"named {told}"] * bool(told))

@@ -121,6 +121,8 @@ def _odd(trial: Trial, shape: tuple[int, ...], what: str) -> str:
     if trial.arrangement.shapes != SHAPES[0]:
         raise NotAsked("it takes matrices only")
     run = _shaped(trial, shape).start()
+    if 1 not in run.chosen:
+        raise NotAsked("it chooses among its parameters, and leaves such a one out")
     before = run.bits()
     run.steps()
     if not equal(run.bits()[0], trial.run((0,))[0]):
