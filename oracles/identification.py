@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from oracles.fitting import identify_fit
-from oracles.harness.arguments import numeric
+from oracles.harness.arguments import Argument, numeric
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.accepted import on_its_arrays
 from oracles.harness.evidence.by_hand import ByHand, by_hand, shown
@@ -28,6 +28,7 @@ from oracles.harness.evidence.effective import (
     ENOUGH,
     as_people_write,
     with_any_values,
+    with_few_digits,
     with_one_argument,
     with_two_arguments,
 )
@@ -156,7 +157,7 @@ bias_undecayed gives 0.9, the code 0.85
             return self.loop.torchs
         if self.schedule is not None:
             return self.schedule.torchs
-        own = [c for c in self.fits if not (c.conventions or c.arguments)]
+        own = [c for c in self.fits if not c.conventions and c.as_by_default]
         rated = self.rate is not None and self.rate.text
         limits = self.exceptions or self.shapes or self.ignores or self.missed
         return bool(own) and not (limits or self.deaf or self.until or rated)
@@ -492,6 +493,7 @@ def _without(subject: str, **arguments: Any) -> None:
 STAGES: tuple[Callable[[Sieve], Sifted], ...] = (
     divided,
     with_one_argument,
+    with_few_digits,
     with_numbers_by_name,
     with_any_values,
     with_numbers_by_dimension,
@@ -647,7 +649,8 @@ def _own(sieve: Sieve, found: Sifted) -> Sifted:
     return replace(found, fits=tuple(c for c in found.fits if not sieve.aside(c.rule)))
 
 
-def _named(sieve: Sieve, found: Sifted) -> Identification:
+def _named(sieve: Sieve, left: Sifted) -> Identification:
+    found = replace(left, fits=tuple(_saying_its_rate(sieve, fit) for fit in left.fits))
     fit = found.fits[0]
     narrow = replace(sieve, margin=MARGINS[0])
     seen = _seen(sieve, fit)
@@ -672,6 +675,14 @@ def _named(sieve: Sieve, found: Sifted) -> Identification:
         seen=seen,
         rate=_recorded(sieve.witness, fit.rule),
     )
+
+
+def _saying_its_rate(sieve: Sieve, fit: Candidate) -> Candidate:
+    """With the learning rate that is written in code, if that is torch's own, too."""
+    said = {name for argument in fit.arguments for name in argument.names}
+    if isinstance(sieve.witness, Recorded) or "lr" in sieve.witness.takes(fit.rule) | said:
+        return fit
+    return fit.hearing(Argument(("lr",), "is", fit.rule.hyper().lr), *fit.arguments)
 
 
 def _missed(witness: Witness) -> str:

@@ -73,6 +73,12 @@ class Candidate:
         return [*others, f"{joined} whatever is given"] if constant else others
 
     @property
+    def as_by_default(self) -> bool:
+        """Whether nothing becomes of its arguments, but that some stay at torch's defaults."""
+        h = self.rule.hyper()._asdict()
+        return all(a.how == "is" and all(h[n] == a.by for n in a.names) for a in self.arguments)
+
+    @property
     def names(self) -> frozenset[str]:
         """Of its conventions, which are none where it is torch's."""
         return frozenset(c.name for c in self.conventions)

@@ -22,8 +22,8 @@ ELSEWHERE = (
     "and at the dtype."
 )
 WRITTEN = (
-    "What it does not take was held to torch's defaults, and to any number in the simplest "
-    "elementwise rules."
+    "What it does not take was held to torch's defaults, and to any number in the simplest rules "
+    "but Muon's."
 )
 PASTED = (
     "A learning rate that code makes of the step's number is found in a text of it alone: "

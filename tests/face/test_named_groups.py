@@ -365,8 +365,8 @@ FOUND: dict[Any, tuple[str, str]] = {
     ),
     rate_written: (
         MODEL,
-        "AdamW's decoupled_lr, lr = 0.001 whatever is given, but weight_decay × 0.0 for parameters "
-        "of at most one dimension",
+        "AdamW's decoupled_lr, lr = 0.001 whatever is given, but decay_ignored for parameters of "
+        "at most one dimension",
     ),
     many_numbers: (
         MODEL,

@@ -94,7 +94,7 @@ SEVERAL = {
         r"E[\Delta \theta^2]_t = \gamma E[\Delta \theta^2]_{t-1} + (1 - \gamma) \Delta \theta^2_t"
         "\n"
         r"\theta_{t+1} = \theta_t + \Delta \theta_t",
-        "Adadelta's lr_ignored",
+        "Adadelta's coupled_unscaled, lr = 1.0 whatever is given",
     ),
     "a product that begins at 1": (
         "a_0 = 1; b_0 = 1; a = a*beta1; b *= beta2; m = beta1*m + (1-beta1)*g; "

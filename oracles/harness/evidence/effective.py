@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, combinations, product
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -18,8 +18,9 @@ from oracles.harness.candidates import Candidate, combined
 from oracles.harness.evidence.far_off import FEWER, is_rate
 from oracles.harness.evidence.following import in_short_formats, plainly
 from oracles.harness.evidence.proving import proven
+from oracles.harness.evidence.shorter import in_digits
 from oracles.harness.evidence.sifting import DEEP, ROUNDINGS, Sieve, Sifted
-from oracles.harness.evidence.solving import SLACK, Problem, solved
+from oracles.harness.evidence.solving import OFTEN, SLACK, Problem, solved
 from oracles.rule import Rule
 
 NEAREST, CLOSEST = 12, 3
@@ -101,6 +102,9 @@ NOT_FAR = 0.5
 USUAL = frozenset({"nesterov", "amsgrad", "centered"})
 """Switches that people write in code of their own, beside conventions."""
 
+FIRST_DIGITS = (1, 2, 3)
+"""With how many a number is tried of which there are no more."""
+
 FEW = 4
 """Of so many numbers torch's own are looked for again, by powers, where they were not found."""
 
@@ -134,6 +138,26 @@ def with_any_values(sieve: Sieve, deepest: int = DEEP) -> Sifted:
             out += replace(found, fits=())
         pool = _further(sieve, closest) if count else _beside(sieve, rules)
     return replace(out, fits=failed.fits)
+
+
+def with_few_digits(sieve: Sieve) -> Sifted:
+    """What holds with few digits of what people write, of rules that compute in short formats.
+
+    There nothing is exact, and no more digits can be told.
+    """
+    found = Sifted()
+    for rule in filter(in_short_formats, sieve.rules):
+        names = [name for name in (*OFTEN, "momentum") if name in sieve.lacks(rule)]
+        known = sieve.known(rule)[:1]
+        counts = range(1, len(names) + 1) if known else ()
+        for some in (some for count in counts for some in combinations(names, count)):
+            problem = Problem(Candidate(rule), some, dict.fromkeys(some, "is"), known)
+            digits = (in_digits(x, FIRST_DIGITS) for x in problem.solved(problem.starts()))
+            pool = dict.fromkeys(product(*digits))
+            found += sieve.sift(rule, [problem.with_values(np.array(values)) for values in pool])
+            if found.fits:
+                return replace(found, fits=_least(found.fits))
+    return found
 
 
 Solutions = dict[Problem, tuple[FloatArray, float]]
@@ -432,13 +456,14 @@ def _problems(sieve: Sieve, candidate: Candidate, *factors: str) -> Iterator[Pro
     """What is not known: all that the code does not take, and factors of some that it does.
 
     Each of them by itself if too little is known for all, or some are bounds, which do not show
-    until they are reached; and none where a rule's numbers do not show, one by one, in what it
-    gives.
+    until they are reached; none in short formats; and where elements look at one another, which
+    takes long, of torch's own alone.
     """
     rule, known = candidate.rule, sieve.known(candidate.rule)[:1]
     names = [n for n in numeric(rule) if n not in sieve.takes(rule) or n in factors]
     how = {n: "times" if n in factors and n in sieve.takes(rule) else "is" for n in names}
-    if known and rule.elementwise and not in_short_formats(rule):
+    quick = rule.elementwise or not candidate.conventions
+    if known and quick and not in_short_formats(rule):
         enough = ENOUGH * len(names) <= sieve.size
         alone = [(n,) for n in names] if BOUNDS & {*names} or not enough else []
         for some in [(*names,), *alone] if enough and names else alone:

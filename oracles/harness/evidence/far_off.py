@@ -91,7 +91,8 @@ def far_off(
     rates = {name: v for name, v in (usual | own).items() if is_rate(domains[name])}
     for steps, kept in ((MANY * draws.rounds, rates), (FEWER, {})):
         sizes = tuple(2.0 ** (SWING - t % TEETH) for t in range(steps))
-        calm, small = h._replace(lr=h.lr / steps, **kept), _whole(2.0**-SWING)
+        lr = h.lr / steps if "lr" in takes else h.lr
+        calm, small = h._replace(lr=lr, **kept), _whole(2.0**-SWING)
         yield Setting(f"over {steps} steps", case_of(rule, calm, sizes, shapes, rng, small))
     for what, other in _large(rule, h, shapes):
         yield Setting(what, case_of(rule, h, (1.0, 1.0), other, rng))

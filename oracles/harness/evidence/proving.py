@@ -162,7 +162,8 @@ def closeness(sieve: Sieve, candidate: Candidate, observation: Observation) -> f
     """
     rule = candidate.rule
     if in_short_formats(rule):
-        return max(_radius(Candidate(rule), one, sieve.margin) for one in sieve.known(rule))
+        own = Candidate(rule).hearing(*candidate.arguments)
+        return max(_radius(own, one, sieve.margin) for one in sieve.known(rule))
     roundings, single = widened(sieve.margin, rule, observation).roundings, FORMATS["float32"].u
     short = keeps_short(rule)
     if not short and {sieve.margin.scalars, observation.dtype} == {"float64"}:

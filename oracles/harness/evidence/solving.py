@@ -121,8 +121,10 @@ class Problem:
     def answers(self, rows: FloatArray, known: Observation) -> FloatArray:
         """What rows of values give: (rows, steps, elements); all at once, if the text takes them.
 
-        Some texts ask more of a number than whether it is 0.
+        Some texts ask more of a number than whether it is 0, or sum over elements.
         """
+        if not self.candidate.rule.elementwise:
+            return np.stack([self.answer(row, known) for row in rows])
         found = np.empty((len(rows), *known.answer.shape))
         columns = {name: rows[:, [number]] for number, name in enumerate(self.names)}
         with np.errstate(all="ignore"):

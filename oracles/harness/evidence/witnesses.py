@@ -140,12 +140,13 @@ class Asked:
     def _settings(self, rule: Rule, takes: frozenset[str]) -> Iterator[Setting]:
         """Those that are known to tell all conventions apart, and beside them another seed's.
 
-        Who keeps the first learning rate is given no other one.
+        Who keeps the first learning rate, or has one of its own, is given no other one.
         """
         known = (DRAWS,) if self.draws.seed else ()
+        kept = "lr" not in takes or self.deaf(rule)
         for draws in (*known, self.draws):
             for setting in _drawn(self.cases, rule, takes, self._shapes(rule), draws):
-                yield replace(setting, case=steady(setting.case)) if self.deaf(rule) else setting
+                yield replace(setting, case=steady(setting.case)) if kept else setting
 
     @cached_property
     def far(self) -> Asked:
