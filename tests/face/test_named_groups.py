@@ -213,6 +213,20 @@ def slower_but_the_head(model: torch.nn.Module, lr: float) -> Any:
     return torch.optim.AdamW([first | {"lr": 0.1 * lr}, then], lr=lr, weight_decay=0.05)
 
 
+def encoder_at_rest(model: torch.nn.Module, lr: float) -> Any:
+    """Its rate is 0, as no format's roundings are of the given one."""
+    groups = split(model.named_parameters(), lambda name: name.startswith("encoder"), lr=0.0)
+    return torch.optim.SGD(groups, lr=lr)
+
+
+def layer_by_layer(model: Any, lr: float) -> Any:
+    """Of a list of layers that the model is taken to have; all else is frozen."""
+    groups = [
+        {"params": layer.parameters(), "lr": lr * 0.8**n} for n, layer in enumerate(model.layers)
+    ]
+    return torch.optim.AdamW(groups, lr=lr)
+
+
 def by_parts(model: Any) -> Any:
     """Parts that the model is taken to have."""
     groups = [
@@ -275,6 +289,15 @@ FOUND: dict[Any, tuple[str, str]] = {
         "AdamW's decoupled_lr, weight_decay = 0.05 whatever is given, but lr × 0.1 for all "
         "parameters but those named head",
     ),
+    encoder_at_rest: (
+        MODEL,
+        "SGD's coupled_unscaled, but lr × 0 for parameters named encoder",
+    ),
+    layer_by_layer: (
+        MODEL,
+        "AdamW's decoupled_lr, but lr × 0.8 for parameters named layers.1, but lr × 0 for all "
+        "parameters but those named layers",
+    ),
     by_parts: (
         MODEL,
         "SGD's coupled_unscaled, lr = 0.001 and momentum = 0.9 whatever is given, but lr = 0.01 "
@@ -293,8 +316,8 @@ FOUND: dict[Any, tuple[str, str]] = {
     ),
     by_number: (
         MODEL,
-        "Adam's coupled_unscaled, but lr × 0.25 for all parameters but those named "
-        "encoder.layers.0 or encoder.layers.1, but lr × 0.5 for parameters named encoder.layers.1",
+        "Adam's coupled_unscaled, but lr × 0.25 for all parameters but those named encoder.layers, "
+        "but lr × 0.5 for parameters named encoder.layers.1",
     ),
     last_slower: (
         TENSORS,

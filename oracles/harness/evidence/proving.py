@@ -78,11 +78,13 @@ def unheld_shapes(sieve: Sieve, found: Sifted) -> tuple[tuple[int, ...], ...]:
 
 def _unheld(sieve: Sieve, found: Sifted) -> Iterator[Near]:
     """How what fits fails for kinds of parameters that nothing that was said holds for."""
-    some = (found.fits[0], *(exception.candidate for exception in found.exceptions))
-    for numbers in sieve.witness.kinds(found.fits[0].rule).numbers.values():
-        off = [_off(sieve, candidate, of(numbers)) for candidate in some]
-        if None not in off:
-            yield from filter(None, off[:1])
+    fit, some = found.fits[0], [exception.candidate for exception in found.exceptions]
+    order = [told.what for told in sieve.beyond(fit.rule)]
+    for numbers in sieve.witness.kinds(fit.rule).numbers.values():
+        off = [_off(sieve, candidate, of(numbers)) for candidate in (fit, *some)]
+        left = [near for near in off if near is not None]
+        if len(left) == len(off):  # who holds the longest is meant for these
+            yield max(left, key=lambda near: order.index(near.where))
 
 
 def _off(sieve: Sieve, candidate: Candidate, cut: Cut | None = None) -> Near | None:

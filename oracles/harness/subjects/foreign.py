@@ -16,12 +16,12 @@ import torch
 from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray, round_to
 from oracles.harness.cases.case import Case
+from oracles.harness.subjects.asked_names import lacking
 from oracles.harness.subjects.blackbox import arguments_by_name, hyperparameters, numbers
 from oracles.harness.subjects.handing import (
     HANDINGS,
     TENSORS,
     asking,
-    lacking,
     names_of,
     some_parameters,
     tried,
@@ -121,9 +121,9 @@ def _rates(optimizer: Any, name: str | None) -> list[Any]:
 def _factors(optimizer: Any, name: str | None, h: Hyper) -> list[float]:
     """What its groups multiply a given rate with, as torch's schedulers do from then on.
 
-    A rate that was cut to a shorter format is no other one.
+    A rate that was cut to a shorter format is no other one, unless nothing is left of it.
     """
-    short = [float(round_to(dtype, [h.lr])[0]) for dtype in DTYPES]
+    short = [float(round_to(dtype, [h.lr])[0]) or h.lr for dtype in DTYPES]
     return [
         rate / h.lr if isinstance(rate, float) and not _among(rate, short) else 1.0
         for rate in (_rates(optimizer, name) if h.lr else ())
@@ -143,9 +143,14 @@ class Tried(NamedTuple):
     made: Any = None
 
     @property
+    def unanswered(self) -> list[Question]:
+        """What is asked, and is true of none."""
+        return unanswered(self.names, self.questions)
+
+    @property
     def missed(self) -> str:
         """What of it is not seen with these names; empty if all is."""
-        words = [repr(question.word) for question in unanswered(self.names, self.questions)]
+        words = [repr(question.word) for question in self.unanswered]
         if words:
             return f"no parameter has {' or '.join(words)} in its name that it was given"
         groups = getattr(self.made, "param_groups", ())
@@ -250,15 +255,15 @@ class ForeignOptimizer:
 
         Names are numbered where they are refused without numbers.
         """
-        try_ = partial(self._tried, form, given)
-        now = last = try_(names_of(form))
+        now = last = self._tried(form, given, names_of(form))
         for _ in range(ROUNDS):
             ways = (answered(now.names, now.questions, numbered=n) for n in (False, True))
-            more = (try_(names) for names in ways if names != now.names)
-            now = next((one for one in more if one.made or one.questions), last)
-            if now is last:
+            more = [self._tried(form, given, names) for names in ways if names != now.names]
+            worth = [one for one in more if one.made] + [one for one in more if one.unanswered]
+            if not worth:
                 break
-            last = now
+            now = worth[0]
+            last = now if now.made else last
         return (form, last.names, last.missed) if last.made else None
 
     def _tried(self, form: str, given: Mapping[str, Any], names: Vocabulary) -> Tried:
@@ -267,7 +272,7 @@ class ForeignOptimizer:
             with answering():
                 made = self.make(handed, **{**given, **self.fixed})
         except SubjectError as error:
-            return Tried(names, lacking(error.__cause__))
+            return Tried(names, [*questions, *lacking(error.__cause__, handed)])
         return Tried(names, questions, made)
 
     @cached_property

@@ -7,14 +7,15 @@ and a vector and a matrix without. Beside them there are names with the words th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
 import torch
 
-from oracles.harness.subjects.parameter_names import NAMES, Question, Vocabulary, called
+from oracles.harness.subjects.asked_names import Asked, AskedModel, Questions
+from oracles.harness.subjects.parameter_names import NAMES, Vocabulary, called
 
 Handing = Callable[[Iterable[torch.Tensor], Vocabulary], Any]
 
@@ -54,33 +55,29 @@ def named(params: Iterable[torch.Tensor], names: Vocabulary) -> list[tuple[str, 
 
 def model(params: Iterable[torch.Tensor], names: Vocabulary) -> torch.nn.Module:
     """A model that has these very parameters, and all parts that are asked for."""
-    whole = _with_parts(torch.nn.Module(), named(params, names))
-    for path in (name.rpartition(".")[0] for name in chain(*names.values())):
-        if path.partition(".")[0] not in USUAL:
-            _module(whole, path)
-    return whole
+    asked = (name for name in chain(*names.values()) if name.partition(".")[0] not in USUAL)
+    return _with_parts(torch.nn.Module(), named(params, names), asked)
 
 
 def _with_parts(
-    whole: torch.nn.Module, params: Iterable[tuple[str, torch.Tensor]]
+    whole: torch.nn.Module, params: Iterable[tuple[str, torch.Tensor]], names: Iterable[str] = ()
 ) -> torch.nn.Module:
-    for name, p in params:
-        path, _, own = name.rpartition(".")
+    """A model with parameters, and with the parts that others of these names would be in."""
+    own = dict(params)
+    paths = {name: name.split(".")[:-1] for name in (*own, *names)}
+    lists = {tuple(p[:n]) for p in paths.values() for n, part in enumerate(p) if part.isdigit()}
+    modules: dict[tuple[str, ...], torch.nn.Module] = {(): whole}
+    for path in paths.values():
+        for n, part in enumerate(path):
+            above, here = tuple(path[:n]), tuple(path[: n + 1])
+            if here not in modules:
+                kind = TYPES.get(part, torch.nn.Module)
+                modules[here] = torch.nn.ModuleList() if here in lists else _part(kind)
+                modules[above].add_module(part, modules[here])
+    for name, p in own.items():
         assert isinstance(p, torch.nn.Parameter)
-        _module(whole, path).register_parameter(own, p)
+        modules[tuple(paths[name])].register_parameter(name.rpartition(".")[2], p)
     return whole
-
-
-def _module(whole: torch.nn.Module, path: str) -> torch.nn.Module:
-    """A part of a model, which is put in if it is not there."""
-    module = whole
-    for name in filter(None, path.split(".")):
-        parts = dict(module.named_children())
-        if name not in parts:
-            parts[name] = _part(TYPES.get(name, torch.nn.Module))
-            module.add_module(name, parts[name])
-        module = parts[name]
-    return module
 
 
 def _part(kind: type[torch.nn.Module]) -> torch.nn.Module:
@@ -90,71 +87,15 @@ def _part(kind: type[torch.nn.Module]) -> torch.nn.Module:
     return part
 
 
-class Asked(str):
-    """A name that notes what it is asked."""
-
-    questions: list[Question]
-
-    @classmethod
-    def of(cls, name: str, questions: list[Question]) -> Asked:
-        """A name, and where it notes it."""
-        asked = cls(name)
-        asked.questions = questions
-        return asked
-
-    def _note(self, how: str, word: Any) -> None:
-        words = word if isinstance(word, tuple) else (word,)
-        self.questions += [Question(how, one) for one in words if type(one) is str]
-
-    def __contains__(self, word: Any) -> bool:
-        self._note("contains", word)
-        return super().__contains__(word)
-
-    def startswith(self, word: Any, *span: Any) -> bool:
-        self._note("begins", word)
-        return super().startswith(word, *span)
-
-    def endswith(self, word: Any, *span: Any) -> bool:
-        self._note("ends", word)
-        return super().endswith(word, *span)
-
-    def __eq__(self, other: object) -> bool:
-        self._note("is", other)
-        return super().__eq__(other)
-
-    __hash__ = str.__hash__
-
-
-class AskedModel(torch.nn.Module):
-    """A model whose names do so."""
-
-    def __init__(self, questions: list[Question]) -> None:
-        super().__init__()
-        self.questions = questions
-
-    def named_parameters(
-        self, *args: Any, **kwargs: Any
-    ) -> Iterator[tuple[str, torch.nn.Parameter]]:
-        for name, p in super().named_parameters(*args, **kwargs):
-            yield Asked.of(name, self.questions), p
-
-
-def asking(form: str, names: Vocabulary) -> tuple[Any, list[Question]]:
+def asking(form: str, names: Vocabulary) -> tuple[Any, Questions]:
     """Parameters with all these names in a form, and where it is noted what the names are asked."""
-    questions: list[Question] = []
+    questions: Questions = []
     if form == TENSORS:
         return some_parameters(names), questions
     params = named(some_parameters(names), names)
     if form == NAMED:
         return [(Asked.of(name, questions), p) for name, p in params], questions
     return _with_parts(AskedModel(questions), params), questions
-
-
-def lacking(error: BaseException | None) -> list[Question]:
-    """What is asked of a model that is refused because it lacks a part."""
-    if isinstance(error, AttributeError) and isinstance(error.obj, AskedModel):
-        return [Question("part", str(error.name))]
-    return []
 
 
 def some_parameters(names: Vocabulary) -> list[torch.nn.Parameter]:

@@ -42,12 +42,15 @@ class Question(NamedTuple):
     """What code asks of a name.
 
     Attributes:
-        how: ``"contains"``, ``"begins"``, ``"ends"``, ``"is"``; or ``"part"``, of a model.
+        how: ``"contains"``, ``"begins"``, ``"ends"``, ``"is"``; ``"piece"``, of what stands between
+            dots; or ``"part"``, of a model.
         word: that.
+        asked: of which name.
     """
 
     how: str
     word: str
+    asked: str = ""
 
     def holds(self, name: str) -> bool:
         """Whether the answer is yes.
@@ -57,7 +60,7 @@ class Question(NamedTuple):
         """
         return ASKED[self.how](name, self.word)
 
-    def named(self, *, numbered: bool = False) -> dict[int, Names]:
+    def named(self, *, numbered: bool = False, within: str = "") -> dict[int, Names]:
         """By dimension, names of which the answer is yes; numbered ones if the parts have numbers.
 
         >>> Question("begins", "head.").named()
@@ -66,17 +69,21 @@ class Question(NamedTuple):
         ({1: ['LayerNorm.weight']}, {2: ['other.lora_B']})
         >>> Question("begins", "blocks").named(numbered=True)
         {1: ['blocks.0.bias', 'blocks.1.bias'], 2: ['blocks.0.weight', 'blocks.1.weight']}
+        >>> Question("contains", "to_k").named(within="attention")
+        {1: ['attention.to_k.bias'], 2: ['attention.to_k.weight']}
         """
         name = self.word
-        if name.startswith(".") or self.how == "ends":
-            name = f"{OTHER}.{name.removeprefix('.')}"
+        if within or name.startswith(".") or self.how == "ends":
+            name = f"{within or OTHER}.{name.removeprefix('.')}"
         own = name.rpartition(".")[2]
         if own in LAST:
             return {1: [name]}
         if self.how in ("ends", "is"):
             return {2: [name]}
         parts = [f"{name.removesuffix('.')}{number}" for number in NUMBERS[numbered]]
-        return {n: [f"{part}.{own}" for part in parts] for n, own in enumerate(LAST, 1)}
+        more = [f"{within or OTHER}.{self.word}"] if self.how == "piece" else []
+        vectors, matrices = ([f"{part}.{own}" for part in parts] for own in LAST)
+        return {1: vectors, 2: [*matrices, *more]}
 
 
 NUMBERS: Mapping[bool, tuple[str, ...]] = MappingProxyType({False: ("",), True: (".0", ".1")})
@@ -91,31 +98,43 @@ ASKED: Mapping[str, Callable[[str, str], bool]] = MappingProxyType(
         "begins": str.startswith,
         "ends": str.endswith,
         "is": str.__eq__,
-        "part": lambda name, word: word in name.split(".")[:-1],
+        "piece": lambda name, word: word in name.split("."),
+        "part": lambda name, word: name.startswith(f"{word}."),
     }
 )
 
 
 def unanswered(names: Vocabulary, questions: Iterable[Question]) -> list[Question]:
-    """Those of which the answer is no for each name."""
+    """Those of which the answer is no for each name, once: of the first name they were asked of."""
     every = [*chain(*names.values())]
-    return [q for q in dict.fromkeys(questions) if not any(map(q.holds, every))]
+    first = {(q.how, q.word): q for q in reversed([*questions])}
+    return [q for q in reversed(first.values()) if not any(map(q.holds, every))]
 
 
 def answered(
-    names: Vocabulary, questions: Iterable[Question], *, numbered: bool = False
+    names: Vocabulary, questions: Sequence[Question], *, numbered: bool = False
 ) -> Vocabulary:
     """Names with some more, so that the answer to each question is yes for one at least.
+
+    What is asked of no usual name is asked of those alone that another word is in: so are both.
 
     >>> answered({1: ["bias"], 2: ["weight"]}, [Question("is", "bias"), Question("is", "token")])
     {1: ['bias'], 2: ['weight', 'token']}
     """
     found = {dimension: [*some] for dimension, some in names.items()}
+    usual = {*chain(*NAMES.values())}
+    widely = {(q.how, q.word) for q in questions if q.asked in usual}
     for question in unanswered(names, questions):
         if unanswered(found, [question]):
-            for dimension, some in question.named(numbered=numbered).items():
+            inner = question.asked and question.how in WITHIN and question[:2] not in widely
+            within = question.asked.rpartition(".")[0] if inner else ""
+            for dimension, some in question.named(numbered=numbered, within=within).items():
                 found[dimension].extend(some)
     return found
+
+
+WITHIN = ("contains", "ends", "piece")
+"""What may be asked of a part of a name."""
 
 
 WORDS = (
@@ -133,12 +152,8 @@ def _has(word: str) -> Predicate:
     return lambda name: word in name
 
 
-def _under(path: str) -> Predicate:
-    return lambda name: name.startswith(f"{path}.")
-
-
-def _called(own: str) -> Predicate:
-    return lambda name: name.rpartition(".")[2] == own
+def _in_pieces(word: str) -> Predicate:
+    return lambda name: f".{word}." in f".{name}."
 
 
 MOST = 4
@@ -188,9 +203,9 @@ class Kinds:
         others = [name for name in chain(*self.names.values()) if name not in usual]
         says: dict[str, Predicate] = {VECTORS: self.names[1].__contains__}
         says |= {word: _has(word) for word in WORDS}
-        for path, _, own in (name.rpartition(".") for name in others):
-            says |= {path: _under(path)} if path not in ("", OTHER) else {}
-            says |= {own: _called(own)} if own not in LAST else {}
+        for *path, own in (name.removeprefix(f"{OTHER}.").split(".") for name in others):
+            paths = [".".join(path[:n]) for n in range(len(path), 0, -1)]
+            says |= {word: _in_pieces(word) for word in (*paths, own) if word not in LAST}
         true = {word: frozenset(filter(says[word], self.numbers)) for word in says}
         held = {of: word for word, of in reversed(true.items()) if of and of <= some}
         for count in range(1, MOST + 1):

@@ -1,0 +1,153 @@
+"""What a factory looks for in names, or in a model, is there when it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import chain
+from typing import Any
+
+import pytest
+import torch
+
+from oracles.harness.subjects.asked_names import Asked
+from oracles.harness.subjects.foreign import ForeignOptimizer
+from oracles.harness.subjects.handing import MODEL, NAMED
+from oracles.harness.subjects.parameter_names import NAMES
+
+Ask = Callable[[str], bool]
+
+
+def chosen(model: Any, ask: Ask) -> torch.optim.Optimizer:
+    """Two groups, by names."""
+    named = list(model.named_parameters() if hasattr(model, "named_parameters") else model)
+    groups: list[dict[str, Any]] = [
+        {"params": [p for name, p in named if ask(name) is there], "lr": 0.1 * (1 + there)}
+        for there in (False, True)
+    ]
+    return torch.optim.SGD(groups, lr=0.1)
+
+
+def looked_up(name: str) -> bool:
+    match name.split("."):
+        case ["head", *_]:
+            return True
+    return False
+
+
+ASKS: dict[str, Ask] = {
+    "in": lambda name: "head" in name,
+    "begins": lambda name: name.startswith("head."),
+    "one of several": lambda name: name.startswith(("head", "neck")),
+    "ends": lambda name: name.endswith(".lora_B.weight"),
+    "is": lambda name: name == "head.weight",
+    "in a tuple": lambda name: name in ("cls_token", "pos_embed"),
+    "the first piece": lambda name: name.split(".")[0] == "head",
+    "any piece": lambda name: "head" in name.split("."),
+    "the last piece": lambda name: name.rpartition(".")[2] == "gamma",
+    "matched pieces": looked_up,
+    "in small letters": lambda name: "layernorm" in name.lower(),
+    "without a prefix": lambda name: name.removeprefix("module.").startswith("head"),
+    "a slice": lambda name: name[:4] == "head",
+    "found": lambda name: name.find("head") >= 0,
+    "counted": lambda name: name.count("lora") > 0,
+    "both": lambda name: "attn2" in name and ("to_k" in name or "to_v" in name),
+    "one without the other": lambda name: "head" in name and "norm" not in name,
+    "a number": lambda name: name.startswith("h.") and int(name.split(".")[1]) > 0,
+}
+
+
+def every(box: ForeignOptimizer) -> list[str]:
+    return [*chain(*box.vocabulary.values())]
+
+
+@pytest.mark.parametrize("what", ASKS)
+@pytest.mark.parametrize("argument", ["model", "named_parameters"])
+def test_some_name_is_what_is_asked_for(what: str, argument: str) -> None:
+    ask = ASKS[what]
+
+    def of_a_model(model: Any, lr: float) -> Any:
+        return chosen(model, ask)
+
+    def of_pairs(named_parameters: Iterable[Any], lr: float) -> Any:
+        return chosen(named_parameters, ask)
+
+    box = ForeignOptimizer(of_a_model if argument == "model" else of_pairs)
+    assert box.form == (MODEL if argument == "model" else NAMED)
+    assert not any(map(ask, chain(*NAMES.values())))
+    assert any(map(ask, every(box)))
+    assert all(type(name) is str for name in every(box))
+    assert not box.missed
+
+
+PARTS: dict[str, tuple[Callable[[Any], Iterable[Any]], str]] = {
+    "a part": (lambda model: model.backbone.parameters(), "backbone.weight"),
+    "of a part": (lambda model: model.bert.pooler.parameters(), "bert.pooler.weight"),
+    "of a usual part": (lambda model: model.encoder.head.parameters(), "encoder.head.weight"),
+    "one of a list": (lambda model: model.transformer.h[0].parameters(), "transformer.h.0.weight"),
+    "the last of a list": (lambda model: model.blocks[-1].parameters(), "blocks.1.weight"),
+    "each of a list": (
+        lambda model: chain(*(layer.parameters() for layer in model.layers)),
+        "layers.0.weight",
+    ),
+    "its own": (lambda model: [model.head.weight], "head.weight"),
+    "by name": (lambda model: [dict(model.named_parameters())["head.bias"]], "head.bias"),
+    "a module by name": (
+        lambda model: dict(model.named_modules())["head"].parameters(),
+        "head.weight",
+    ),
+    "a child by name": (
+        lambda model: chain(*(m.parameters() for n, m in model.named_children() if n == "head")),
+        "head.weight",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", PARTS)
+def test_some_part_is_what_is_asked_for(what: str) -> None:
+    some, name = PARTS[what]
+    box = ForeignOptimizer(lambda model, lr: torch.optim.SGD(some(model), lr=lr))
+    assert name in every(box)
+    assert not box.missed
+    made = box.built([torch.nn.Parameter(torch.zeros(s)) for s in box.shapes], {"lr": 0.1})
+    assert 0 < len(made.param_groups[0]["params"]) < len(box.shapes)
+
+
+def test_who_freezes_the_others_is_asked_with_some_that_are_not() -> None:
+    """Where none is left, it is refused, and has asked all the same."""
+
+    def trained(model: torch.nn.Module, lr: float) -> Any:
+        for name, p in model.named_parameters():
+            p.requires_grad = "lora_" in name
+        return torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=lr)
+
+    assert any("lora_" in name for name in every(ForeignOptimizer(trained)))
+
+
+NOTHING: dict[str, Any] = {}
+
+REFUSED: dict[str, Callable[[Any], Iterable[Any]]] = {
+    "what is called": lambda model: model.get_input_embeddings().parameters(),
+    "a number": lambda model: range(model.config.hidden_size),
+    "a key": lambda model: [NOTHING["head"]],
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_no_name_mends_is_refused_as_it_was(what: str) -> None:
+    """With the names that there were."""
+    some = REFUSED[what]
+    box = ForeignOptimizer(lambda model, lr: torch.optim.SGD(some(model), lr=lr))
+    assert box.vocabulary == NAMES
+    assert not box.missed
+
+
+def test_a_name_that_notes_is_a_name() -> None:
+    questions: list[Any] = []
+    asked = Asked.of("head.weight", questions)
+    assert asked == "head.weight"
+    assert asked != "head.bias"
+    assert "head.weight" in {asked, "head.bias"}
+    assert asked.split(".") == ["head", "weight"]
+    assert f"{asked}" == str(asked) == "head.weight"
+    assert asked.upper() == "HEAD.WEIGHT"
+    assert ("is", "head.bias", "head.weight") in questions
