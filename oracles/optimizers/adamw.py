@@ -64,6 +64,7 @@ COUPLED = replace(
     adam.TORCH,
     source="torch.optim.Adam(weight_decay=): L2 regularization",
     parts=decay.WITH_EPS,
+    elsewhere="Adam",
     descent=decay.coupled,
     before=decay.unchanged,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import torch
@@ -62,3 +63,15 @@ def test_several_written_numbers_are_found(name: str) -> None:
     rule = RULES[name]
     told = identify(lambda params: OWN[rule](params, **given), [rule])
     assert f"{rule.name}'s {rule.torch.name}, {said} whatever is given" in str(told)
+
+
+def test_the_decay_that_another_rule_has_by_default_is_no_other_rule() -> None:
+    """AdamW with Adam's decay goes by Adam's name, whatever the number is."""
+
+    def make(params: Any, lr: float) -> torch.optim.Optimizer:
+        return torch.optim.Adam(params, lr=lr, weight_decay=0.01)
+
+    told = identify(make, ["Adam", "AdamW"])
+    assert str(told) == (
+        "make follows Adam's coupled_unscaled, weight_decay = 0.01 whatever is given"
+    )
