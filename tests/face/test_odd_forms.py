@@ -86,3 +86,41 @@ def test_who_raises_with_a_closure_as_well_is_told_without() -> None:
     found = identify(lambda params, lr: Once(params, lr))
     assert found.fault == "RuntimeError: no closure"
     assert torch.is_grad_enabled()
+
+
+class Lit(torch.nn.Module):
+    """A model that says itself how it is optimized, as people copy it."""
+
+    def configure_optimizers(self, weight_decay: float, learning_rate: float, betas: Any) -> Any:
+        named = dict(self.named_parameters())
+        groups = [
+            {"params": [p for p in named.values() if (p.dim() > 1) is matrices], "weight_decay": d}
+            for matrices, d in ((True, weight_decay), (False, 0.0))
+        ]
+        return torch.optim.AdamW(groups, lr=learning_rate, betas=betas)
+
+    def own(self) -> Any:
+        return torch.optim.AdamW(self.parameters())
+
+    def with_more(self) -> Any:
+        return {"optimizer": torch.optim.AdamW(self.parameters()), "monitor": "loss"}
+
+
+def of_a_config(config: Any, model: torch.nn.Module) -> Any:
+    return torch.optim.SGD(model.parameters(), lr=config.lr)
+
+
+def test_a_method_of_a_model_is_given_one() -> None:
+    """And numbers that are a pair where they must be."""
+    told = str(identify(Lit.configure_optimizers, ["AdamW"]))
+    assert told.endswith(
+        "AdamW's decoupled_lr, but decay_ignored for parameters of at most one dimension"
+    )
+
+
+def test_how_it_can_be_asked_is_said() -> None:
+    assert str(identify(Lit.with_more)).endswith("dict has no step(); return the optimizer alone")
+    told = "'model'; the first argument is given parameters: write a function of these alone"
+    assert str(identify(of_a_config)).endswith(told)
+    with pytest.raises(TypeError, match="takes no argument, as it is bound to a model already"):
+        identify(Lit().own)

@@ -65,6 +65,10 @@ def black_box(
     return optimizer
 
 
+PARAMETERS = ("param", "model", "module", "net", "named")
+"""How the argument is called that is given parameters, or a model that has them."""
+
+
 def wanting(fault: str) -> str:
     """A fault and, where an argument is missing, how it is given.
 
@@ -74,6 +78,8 @@ def wanting(fault: str) -> str:
     missing = re.search(r"missing \d+ required .*?arguments?: '(\w+)'", fault)
     if not missing:
         return fault
+    if missing[1].startswith(PARAMETERS):
+        return f"{fault}; the first argument is given parameters: write a function of these alone"
     own = f"names={{'TORCHS': {missing[1]!r}}}"
     return f"{fault}; given by fixed={{...}}, or, if torch has it, by {own}"
 
@@ -120,6 +126,8 @@ def _unfit(subject: Any) -> str:
         return f"{parameters[2].name!r} where a step is given its state"
     if any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters):
         return ""
+    if inspect.ismethod(subject) and not parameters:
+        return "no argument, as it is bound to a model already (its class has the function)"
     return f"{len(parameters)} arguments" if len(parameters) < (3 if step else 1) else ""
 
 

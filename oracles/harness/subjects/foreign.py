@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import chain, product, repeat
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -54,6 +55,9 @@ OTHERS = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 LEAST = {"lr": 0.01}
 """What is given at least, to whoever does not refuse it."""
 
+
+PAIRS: Mapping[str, Any] = MappingProxyType({"betas": (0.9, 0.99), "etas": (0.5, 1.2)})
+"""What is given at least where it must be, and one number will not do."""
 
 ROUNDS = 8
 """How often it is looked what else names are asked for, where there are some with the words."""
@@ -276,11 +280,12 @@ class ForeignOptimizer:
         return Tried(names, questions, made)
 
     @cached_property
-    def _least(self) -> tuple[dict[str, float], ...]:
+    def _least(self) -> tuple[dict[str, Any], ...]:
         """What has to be given beside parameters; some take a learning rate that they need not."""
         with answering():
             _, *rest = inspect.signature(self.make).parameters.values()
-        required = {p.name: 0.01 for p in rest if p.default is p.empty and p.kind not in OTHERS}
+        bare = [p.name for p in rest if p.default is p.empty and p.kind not in OTHERS]
+        required = {name: PAIRS.get(name, 0.01) for name in bare}
         return required, required | LEAST
 
     @property
@@ -324,7 +329,8 @@ class ForeignOptimizer:
         """
         made = self.make(self.handed(params), **given)
         if not callable(getattr(made, "step", None)):
-            raise SubjectError(f"makes no optimizer: {type(made).__name__} has no step()")
+            more = "; return the optimizer alone" if isinstance(made, dict | list | tuple) else ""
+            raise SubjectError(f"makes no optimizer: {type(made).__name__} has no step(){more}")
         return made
 
     def arguments(self, rule: Rule) -> dict[str, str]:

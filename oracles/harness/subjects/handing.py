@@ -131,6 +131,9 @@ def tried(argument: str) -> list[str]:
     >>> tried("named_params")[0], tried("model_or_params")[0], tried("params")[0]
     ('named tensors', 'a model', 'tensors')
     """
-    hints = {NAMED: ("named",), **dict.fromkeys((MODEL, LAYERS), ("model", "module", "net"))}
+    hints = {
+        NAMED: ("named",),
+        **dict.fromkeys((MODEL, LAYERS), ("model", "module", "net", "self")),
+    }
     hinted = [form for form, words in hints.items() if argument.startswith(words)]
     return list(dict.fromkeys([*hinted, *HANDINGS]))
