@@ -110,7 +110,9 @@ def test_settings_of_all_kinds_have_others() -> None:
     ]
 
 
-@pytest.mark.parametrize("promise", [name for name in BREAKERS if name in SLOW])
+@pytest.mark.parametrize(
+    "promise", slow([name for name in BREAKERS if name in SLOW], "one process")
+)
 def test_a_promise_whose_breaker_takes_long(promise: str) -> None:
     box = ForeignOptimizer(BREAKERS[promise])
     (asked,) = (p for p in OPTIMIZER_PROMISES if p.name == promise)
