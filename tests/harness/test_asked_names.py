@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Any
@@ -34,7 +36,14 @@ def looked_up(name: str) -> bool:
     return False
 
 
+UNDECAYED = {"cls_token", "pos_embed"}
+
 ASKS: dict[str, Ask] = {
+    "in a set": lambda name: name in {"cls_token", "dist_token"},
+    "in a set that is known": lambda name: name in UNDECAYED,
+    "a piece as a key": lambda name: {"stem": 0.1, "head": 1.0}.get(name.split(".")[0], 0.5) < 0.5,
+    "the shorter word": lambda name: False if "lm_head" in name else "head" in name,
+    "what modules have": lambda name: "type" in name and "token_type" not in name,
     "in": lambda name: "head" in name,
     "begins": lambda name: name.startswith("head."),
     "one of several": lambda name: name.startswith(("head", "neck")),
@@ -121,6 +130,52 @@ def test_who_freezes_the_others_is_asked_with_some_that_are_not() -> None:
         return torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=lr)
 
     assert any("lora_" in name for name in every(ForeignOptimizer(trained)))
+
+
+def test_what_no_name_can_have_is_told() -> None:
+    """What begins like a method of a module is in no model."""
+    box = ForeignOptimizer(lambda model, lr: chosen(model, lambda name: name.startswith("to.")))
+    assert every(box) == [*chain(*NAMES.values())]
+    assert box.missed == "no parameter has 'to.' in its name that it was given"
+
+
+PATTERN = re.compile("head")
+
+
+def each(model: torch.nn.Module, lr: float, ask: Ask) -> torch.optim.Optimizer:
+    """A group for each parameter, so that none is empty."""
+    groups = [{"params": [p], "lr": lr * (1 + ask(name))} for name, p in model.named_parameters()]
+    return torch.optim.SGD(groups, lr=lr)
+
+
+def searched(model: torch.nn.Module, lr: float) -> Any:
+    return each(model, lr, lambda name: re.search("head|neck", name) is not None)
+
+
+def compiled(model: torch.nn.Module, lr: float) -> Any:
+    return each(model, lr, lambda name: PATTERN.match(name) is not None)
+
+
+def as_files(model: torch.nn.Module, lr: float) -> Any:
+    return each(model, lr, lambda name: fnmatch.fnmatch(name, "*head*"))
+
+
+def is_head(name: str) -> bool:
+    return bool(PATTERN.search(name))
+
+
+def elsewhere(model: torch.nn.Module, lr: float) -> Any:
+    return each(model, lr, is_head)
+
+
+def without(model: torch.nn.Module, lr: float) -> Any:
+    return each(model, lr, lambda name: "bias" in name)
+
+
+@pytest.mark.parametrize("make", [searched, compiled, as_files, elsewhere, without])
+def test_that_there_are_patterns_is_told(make: Any) -> None:
+    told = "what it looks for in names by patterns cannot be seen"
+    assert ForeignOptimizer(make).missed == told * (make is not without)
 
 
 NOTHING: dict[str, Any] = {}

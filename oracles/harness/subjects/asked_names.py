@@ -1,11 +1,12 @@
 """Names of parameters, and models that have them, which note what they are asked.
 
-Of a pattern (``re``, ``fnmatch``) nothing can be noted, nor of a set in which a name is looked up.
+Of a pattern (``re``, ``fnmatch``) nothing can be noted, and of a set or a dict in which a name is
+looked up no more than that it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -49,7 +50,28 @@ class Asked(str):
     def __ne__(self, other: object) -> bool:
         return not self == other
 
-    __hash__ = str.__hash__
+    def __hash__(self) -> int:
+        self.questions.append(Question(LOOKED_UP, self.equal, self.whole))
+        return super().__hash__()
+
+
+LOOKED_UP = "looked up"
+"""What is asked of a name that is looked up in a set or a dict."""
+
+
+def spelled_out(questions: Questions, words: Sequence[str]) -> Questions:
+    """With each of some words that names may have been looked up among.
+
+    >>> spelled_out([Question(LOOKED_UP, "is", "bias")], ["token"])
+    [Question(how='is', word='token', asked='bias')]
+    """
+    found = []
+    for question in questions:
+        if question.how == LOOKED_UP:
+            found += [Question(question.word, word, question.asked) for word in words]
+        else:
+            found.append(question)
+    return found
 
 
 NOTED: Mapping[str, str] = MappingProxyType(

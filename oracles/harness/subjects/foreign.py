@@ -17,10 +17,11 @@ import torch
 from oracles.drawing import Hyper
 from oracles.harness.arithmetic.formats import DTYPES, FloatArray, round_to
 from oracles.harness.cases.case import Case
-from oracles.harness.subjects.asked_names import lacking
+from oracles.harness.subjects.asked_names import lacking, spelled_out
 from oracles.harness.subjects.blackbox import arguments_by_name, hyperparameters, numbers
 from oracles.harness.subjects.handing import (
     HANDINGS,
+    RESERVED,
     TENSORS,
     asking,
     names_of,
@@ -46,6 +47,7 @@ from oracles.harness.subjects.tensors import (
     write,
 )
 from oracles.harness.subjects.worlds import on_threads
+from oracles.harness.subjects.written_words import has_patterns, looked_up_in
 from oracles.naming import name_of
 from oracles.rule import Rule
 
@@ -58,6 +60,8 @@ LEAST = {"lr": 0.01}
 
 PAIRS: Mapping[str, Any] = MappingProxyType({"betas": (0.9, 0.99), "etas": (0.5, 1.2)})
 """What is given at least where it must be, and one number will not do."""
+
+PATTERNS = "what it looks for in names by patterns cannot be seen"
 
 ROUNDS = 8
 """How often it is looked what else names are asked for, where there are some with the words."""
@@ -261,23 +265,28 @@ class ForeignOptimizer:
         """
         now = last = self._tried(form, given, names_of(form))
         for _ in range(ROUNDS):
-            ways = (answered(now.names, now.questions, numbered=n) for n in (False, True))
+            more_names = partial(answered, now.names, now.questions, reserved=RESERVED)
+            ways = (more_names(numbered=numbered) for numbered in (False, True))
             more = [self._tried(form, given, names) for names in ways if names != now.names]
             worth = [one for one in more if one.made] + [one for one in more if one.unanswered]
             if not worth:
                 break
             now = worth[0]
             last = now if now.made else last
-        return (form, last.names, last.missed) if last.made else None
+        if not last.made:
+            return None
+        by_patterns = form != TENSORS and has_patterns(self.make)
+        return form, last.names, last.missed or PATTERNS * by_patterns
 
     def _tried(self, form: str, given: Mapping[str, Any], names: Vocabulary) -> Tried:
         handed, questions = asking(form, names)
+        made = None
         try:
             with answering():
                 made = self.make(handed, **{**given, **self.fixed})
         except SubjectError as error:
-            return Tried(names, [*questions, *lacking(error.__cause__, handed)])
-        return Tried(names, questions, made)
+            questions += lacking(error.__cause__, handed)
+        return Tried(names, spelled_out(questions, looked_up_in(self.make)), made)
 
     @cached_property
     def _least(self) -> tuple[dict[str, Any], ...]:

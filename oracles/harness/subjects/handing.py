@@ -42,6 +42,10 @@ USUAL = frozenset(name.partition(".")[0] for names in NAMES.values() for name in
 """Parts that a model has which has their parameters."""
 
 
+RESERVED = frozenset(dir(torch.nn.Module())) | {""}
+"""What no part or parameter of a model may be called."""
+
+
 def tensors(params: Iterable[torch.Tensor], names: Vocabulary) -> list[torch.Tensor]:
     """Parameters without names."""
     return list(params)

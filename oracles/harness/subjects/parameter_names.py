@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, combinations
 from operator import itemgetter
@@ -107,16 +107,31 @@ ASKED: Mapping[str, Callable[[str, str], bool]] = MappingProxyType(
 def unanswered(names: Vocabulary, questions: Iterable[Question]) -> list[Question]:
     """Those of which the answer is no for each name, once: of the first name they were asked of."""
     every = [*chain(*names.values())]
+    return [q for q in _once(questions) if not any(map(q.holds, every))]
+
+
+def _once(questions: Iterable[Question]) -> list[Question]:
     first = {(q.how, q.word): q for q in reversed([*questions])}
-    return [q for q in reversed(first.values()) if not any(map(q.holds, every))]
+    return [*reversed(first.values())]
 
 
 def answered(
-    names: Vocabulary, questions: Sequence[Question], *, numbered: bool = False
+    names: Vocabulary,
+    questions: Sequence[Question],
+    *,
+    numbered: bool = False,
+    reserved: Container[str] = (),
 ) -> Vocabulary:
-    """Names with some more, so that the answer to each question is yes for one at least.
+    """Names with some more, so that the answer to each question is yes for one that is asked it.
 
-    What is asked of no usual name is asked of those alone that another word is in: so are both.
+    Where ``head`` is asked of what has no ``lm_head``, that has a ``head`` is not enough. What is
+    asked of no usual name is asked of those alone that another word is in: so are both.
+
+    Args:
+        names: to begin with.
+        questions: what was asked of them.
+        numbered: whether parts of models have numbers.
+        reserved: what no part may be called.
 
     >>> answered({1: ["bias"], 2: ["weight"]}, [Question("is", "bias"), Question("is", "token")])
     {1: ['bias'], 2: ['weight', 'token']}
@@ -124,13 +139,34 @@ def answered(
     found = {dimension: [*some] for dimension, some in names.items()}
     usual = {*chain(*NAMES.values())}
     widely = {(q.how, q.word) for q in questions if q.asked in usual}
-    for question in unanswered(names, questions):
-        if unanswered(found, [question]):
+    yes = {(q.how, q.word) for q in questions if q.holds(q.asked)}
+    for question in _once(questions):
+        there = [*chain(*found.values())]
+        told = any(map(question.holds, there)) and not question.asked
+        if not told and question[:2] not in yes:
             inner = question.asked and question.how in WITHIN and question[:2] not in widely
             within = question.asked.rpartition(".")[0] if inner else ""
             for dimension, some in question.named(numbered=numbered, within=within).items():
-                found[dimension].extend(some)
+                for name in (_free(name, reserved) for name in some):
+                    if question.holds(name) and not any(_clash(name, other) for other in there):
+                        found[dimension].append(name)
+                        there.append(name)
     return found
+
+
+def _clash(one: str, other: str) -> bool:
+    """Whether two names are one, or one of them is a part of a model of which the other is.
+
+    >>> _clash("head", "head.weight"), _clash("head.bias", "head.weight")
+    (True, False)
+    """
+    return one == other or one.startswith(f"{other}.") or other.startswith(f"{one}.")
+
+
+def _free(name: str, reserved: Container[str]) -> str:
+    """A name whose parts are called as they may be."""
+    pieces = name.split(".")
+    return ".".join(f"{piece}_own" if piece in reserved else piece for piece in pieces)
 
 
 WITHIN = ("contains", "ends", "piece")
@@ -205,7 +241,8 @@ class Kinds:
         says |= {word: _has(word) for word in WORDS}
         for *path, own in (name.removeprefix(f"{OTHER}.").split(".") for name in others):
             paths = [".".join(path[:n]) for n in range(len(path), 0, -1)]
-            says |= {word: _in_pieces(word) for word in (*paths, own) if word not in LAST}
+            whole = ".".join((*path, own)) if own not in LAST else own
+            says |= {word: _in_pieces(word) for word in (whole, *paths, own) if word not in LAST}
         true = {word: frozenset(filter(says[word], self.numbers)) for word in says}
         held = {of: word for word, of in reversed(true.items()) if of and of <= some}
         for count in range(1, MOST + 1):
