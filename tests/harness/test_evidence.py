@@ -22,7 +22,7 @@ from oracles.harness.evidence.newton import Bounds, least_squares
 from oracles.harness.evidence.observation import Observation
 from oracles.harness.evidence.settings import settings
 from oracles.harness.evidence.sifting import MARGINS, Sieve, Sifted, of
-from oracles.harness.evidence.untold import absent, has, larger, untold
+from oracles.harness.evidence.untold import absent, has, more_of, untold
 from oracles.harness.evidence.witnesses import Asked, Witness
 from oracles.harness.subjects.parameter_names import Kinds
 from oracles.harness.subjects.subject import SubjectError
@@ -179,8 +179,10 @@ class TestUntold:
         small = case([1], momentum=1e-9, batch_size=7)
         assert absent(frozenset({"momentum", "batch_size"}), [small]) == []
         assert absent(frozenset({"batch_size", "matrix"}), [case([[1]], batch_size=7)]) == []
-        assert larger(frozenset({"momentum", "batch_size"})) == ["a larger momentum"]
-        assert larger(frozenset({"batch_size", "matrix"})) == []
+        longer = case([1], [1], momentum=1e-9)
+        assert more_of(frozenset({"momentum", "batch_size"}), [longer]) == ["a larger momentum"]
+        assert more_of(frozenset({"batch_size", "matrix"}), [longer]) == []
+        assert more_of(frozenset({"momentum"}), [small]) == ["a second step"]
 
     def test_what_nothing_speaks_for_is_untold_as_well(self) -> None:
         """Steps below the roundings of w: no convention can be excluded, nor does any show."""

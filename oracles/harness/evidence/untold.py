@@ -50,7 +50,7 @@ def untold(sieve: Sieve, fit: Candidate) -> tuple[Untold, ...]:
         parts = candidate.conventions[-1].parts
         needs = absent(parts, seen)
         if needs or not (same(sieve, fit, candidate) or off_far(sieve, candidate)):
-            found.setdefault((*(needs or larger(parts)),), []).append(candidate)
+            found.setdefault((*(needs or more_of(parts, seen)),), []).append(candidate)
     return tuple(Untold(tuple(members), needs) for needs, members in found.items())
 
 
@@ -75,8 +75,10 @@ def absent(parts: frozenset[str], seen: Sequence[Observation]) -> list[str]:
     return [_words(part, seen) for part in sorted(parts) if not any(has(o, part) for o in seen)]
 
 
-def larger(parts: frozenset[str]) -> list[str]:
-    """In words, those whose values may have been too small to show."""
+def more_of(parts: frozenset[str], seen: Sequence[Observation]) -> list[str]:
+    """In words, those whose values may have been too small to show, or that show in time."""
+    if max(o.case.steps for o in seen) == 1:
+        return ["a second step"]
     numbers = sorted(parts - set(PARTS) - {"batch_size"})
     return [f"a larger {' or '.join(numbers)}" for _ in numbers[:1]]
 

@@ -207,12 +207,12 @@ class Trial:
         """For what is asked of groups that have the learning rate which was given.
 
         Raises:
-            NotAsked: whoever looks at names has given them others.
+            NotAsked: whoever makes its own groups has given them others.
         """
         with answering():
             groups = run.optimizer.param_groups
             rates = {float(group.get(key_of(group, self.lr), 0.0)) for group in groups}
-        if self.box.form != TENSORS and len(rates) > 1:
+        if len(rates) > 1:
             raise NotAsked("its groups have learning rates of their own")
 
     def without_closure(self) -> None:
