@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from jsonschema import Draft202012Validator
 
 import oracles
@@ -481,3 +482,36 @@ def test_what_the_nearest_rule_leaves_aside_is_said() -> None:
     told = "SGD's coupled_unscaled, which has all moves right, but knows no beta1 or eps"
     assert str(found.nearest) == told
     assert found.to_json()["nearest"]["aside"] == ["beta1", "eps"]
+
+
+def in_half(dtype: torch.dtype, steps: int) -> Trace:
+    """torch's SGD with a momentum, in a half format."""
+    p = torch.nn.Parameter(torch.linspace(-1, 1, 6).to(dtype))
+    optimizer = torch.optim.SGD([p], lr=0.25, momentum=0.9)
+    weights, gradients = [p.detach().double().numpy()], []
+    for step in range(steps):
+        p.grad = torch.sin(torch.arange(1, 7) * (step + 1)).to(dtype)
+        gradients.append(p.grad.double().numpy())
+        optimizer.step()
+        weights.append(p.detach().double().numpy())
+    hyper = {"lr": (0.25,) * steps, "momentum": (0.9,) * steps}
+    return Trace("half", {"w": np.stack(weights)}, {"w": np.stack(gradients)}, hyper)
+
+
+IN_HALF = {
+    torch.float16: "half follows SGD's coupled_unscaled",
+    torch.bfloat16: "half cannot be told: its steps are no larger than its roundings",
+}
+
+
+@pytest.mark.parametrize("dtype", slow(IN_HALF, torch.bfloat16))
+def test_what_is_all_in_a_half_format_is_read_in_it(tmp_path: Path, dtype: torch.dtype) -> None:
+    """And not held against the roundings of others, within which no rule is."""
+    path = tmp_path / "half.jsonl"
+    write_jsonl(path, in_half(dtype, 8))
+    assert read(path)[-1].dtype == str(dtype).removeprefix("torch.")
+    told = oracles.identify(path, ["SGD", "Adam"])
+    assert str(told) == IN_HALF[dtype]
+    assert "ecord it in float64" in render(told)
+    write_jsonl(path, in_half(dtype, 1))  # of so few numbers it may be chance
+    assert {trace.dtype for trace in read(path)} == {"float64", "float32"}

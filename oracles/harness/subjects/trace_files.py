@@ -49,6 +49,9 @@ DIGITS = 8
 for most numbers."""
 
 
+MANY = 32
+"""So many numbers are not all in a half format by chance: one in 2¹³ of float32's is in float16."""
+
 COUNTED = ("step", "global_step", "iteration", "iter", "epoch")
 """What a log of rates may count."""
 
@@ -64,7 +67,8 @@ def read(path: Path) -> tuple[Trace, ...]:
     """What a file may say, whose name ends in ``.npz``, ``.csv`` or ``.jsonl``.
 
     The strictest reading first: in float64, or in float32 if all its numbers can be that; to the
-    bit, or rounded to the digits that were written.
+    bit, or rounded to the digits that were written; at last in a half format that so many numbers
+    are in only if the run was.
 
     Raises:
         TraceError: it is no record of a run, or cannot be read.
@@ -73,7 +77,9 @@ def read(path: Path) -> tuple[Trace, ...]:
     table = loaded if isinstance(loaded, Table) else _table(path, loaded)
     dtypes = [dtype for dtype in FULL if table.may_be(dtype)]
     exact = [table.trace(path.stem, d) for d in dtypes if d == "float64" or table.digits >= DIGITS]
-    return (*exact, *(table.trace(path.stem, d, rounded=True) for d in dtypes if table.is_cut(d)))
+    cut = [table.trace(path.stem, d, rounded=True) for d in dtypes if table.is_cut(d)]
+    half = [d for d in ("bfloat16", "float16") if table.must_be(d)][:1]  # the one of fewer digits
+    return (*exact, *cut, *(table.trace(path.stem, d) for d in half))
 
 
 def rates(path: Path) -> list[float]:
@@ -145,6 +151,12 @@ class Table:
             for name, v in self.values.items()
             if _letter(name)
         )
+
+    def must_be(self, dtype: str) -> bool:
+        """Whether there are many parameters and gradients, and all are numbers of a dtype."""
+        values = [np.ravel(v) for name, v in self.values.items() if _letter(name)]
+        every = np.concatenate(values) if values else np.zeros(0)
+        return every.size >= MANY and np.array_equal(every, round_to(dtype, every))
 
     def is_cut(self, dtype: str) -> bool:
         """Whether some number has fewer digits than tell it from the next one of a dtype.
