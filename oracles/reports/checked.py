@@ -65,6 +65,8 @@ def remarks(report: Report) -> list[str]:
         why = "left at their defaults, as its rule has no such hyperparameters"
         reasons[why] = list(report.found.unread)
     told = [f"{why}: {', '.join(names)}" for why, names in reasons.items()]
+    if report.found and report.found.missed:
+        told.append(f"not all of it was seen: {report.found.missed}")
     if report.printed:
         told.append(f"printed {report.printed:,} lines, which are not shown")
     return told

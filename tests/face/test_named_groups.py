@@ -283,7 +283,38 @@ class FirstUndecayed(torch.optim.Optimizer):
                 p.sub_(group["lr"] * (p.grad + decay * p))
 
 
+class SecondSlower(torch.optim.SGD):
+    """In float32 alone, by place."""
+
+    def __init__(self, params: Any, lr: float = 0.1) -> None:
+        first, *others = params
+        if first.dtype != torch.float32:
+            raise TypeError("float32 only")
+        groups: list[dict[str, Any]] = [{"params": [first]}, {"params": others, "lr": 0.1 * lr}]
+        super().__init__(groups, lr=lr)
+
+
+def embeddings_alone(model: torch.nn.Module, lr: float) -> Any:
+    """Of a rule whose cases have two matrices, an encoder's and an embedding's."""
+    named = dict(model.named_parameters())
+    return torch.optim.Muon([p for name, p in named.items() if "embedding" in name], lr=lr)
+
+
 FOUND: dict[Any, tuple[str, str]] = {
+    SecondSlower: (
+        TENSORS,
+        "SGD's coupled_unscaled, but lr × 0.1 for the second of two parameters",
+    ),
+    **(
+        {
+            embeddings_alone: (
+                MODEL,
+                "Muon's decoupled_lr, but lr × 0 for parameters named encoder",
+            )
+        }
+        if hasattr(torch.optim, "Muon")
+        else {}
+    ),
     slower_but_the_head: (
         MODEL,
         "AdamW's decoupled_lr, weight_decay = 0.05 whatever is given, but lr × 0.1 for all "

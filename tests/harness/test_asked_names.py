@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
 import pytest
 import torch
 
-from oracles.harness.subjects.asked_names import Asked
+from oracles.harness.subjects.asked_names import NotingName, Questions
 from oracles.harness.subjects.foreign import ForeignOptimizer
 from oracles.harness.subjects.handing import MODEL, NAMED
 from oracles.harness.subjects.parameter_names import NAMES
@@ -26,6 +27,13 @@ def chosen(model: Any, ask: Ask) -> torch.optim.Optimizer:
         {"params": [p for name, p in named if ask(name) is there], "lr": 0.1 * (1 + there)}
         for there in (False, True)
     ]
+    return torch.optim.SGD(groups, lr=0.1)
+
+
+def alone(model: Any, ask: Ask) -> torch.optim.Optimizer:
+    """A group for each parameter, of which none is empty."""
+    named = list(model.named_parameters() if hasattr(model, "named_parameters") else model)
+    groups = [{"params": [p], "lr": 0.1 * (1 + ask(name))} for name, p in named]
     return torch.optim.SGD(groups, lr=0.1)
 
 
@@ -54,6 +62,20 @@ ASKS: dict[str, Ask] = {
     "any piece": lambda name: "head" in name.split("."),
     "the last piece": lambda name: name.rpartition(".")[2] == "gamma",
     "matched pieces": looked_up,
+    "the second piece": lambda name: len(name) > 3 and name.split(".")[1:2] == ["attn"],
+    "a piece in small letters": lambda name: name.split(".")[0].lower() == "attn",
+    "begins the last piece": lambda name: name.split(".")[-1].startswith("lora_"),
+    "in the last piece": lambda name: "lora" in name.rsplit(".", 1)[-1],
+    "before the last piece": lambda name: name.rpartition(".")[0] == "attn",
+    "the first part": lambda name: name.partition(".")[0].strip() == "attn",
+    "the end": lambda name: name[-6:] == "lora_A",
+    "without an end": lambda name: name.removesuffix(".weight").removesuffix(".bias") == "head",
+    "without points": lambda name: name.replace(".", "/").endswith("head/weight"),
+    "in large letters": lambda name: "HEAD" in name.upper(),
+    "folded": lambda name: name.casefold().startswith("head"),
+    "from the end": lambda name: name.rfind("head") >= 0,
+    "a matrix": lambda name: name == "head.weight",
+    "it or what is in it": lambda name: name == "head" or name.startswith("head."),
     "in small letters": lambda name: "layernorm" in name.lower(),
     "without a prefix": lambda name: name.removeprefix("module.").startswith("head"),
     "a slice": lambda name: name[:4] == "head",
@@ -86,6 +108,80 @@ def test_some_name_is_what_is_asked_for(what: str, argument: str) -> None:
     assert any(map(ask, every(box)))
     assert all(type(name) is str for name in every(box))
     assert not box.missed
+
+
+@pytest.mark.parametrize("what", ASKS)
+def test_some_parameter_is_stepped_as_what_is_asked_for(what: str) -> None:
+    """Where each has a group of its own, so that none is empty."""
+    ask = ASKS[what]
+
+    def make(model: Any, lr: float) -> Any:
+        return alone(model, ask)
+
+    box = ForeignOptimizer(make)
+    params = [torch.nn.Parameter(torch.zeros(shape)) for shape in box.shapes]
+    rates = {group["lr"] for group in box.built(params, {"lr": 0.1}).param_groups}
+    assert len(rates) == 2
+
+
+def of_layers(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    """Names as minGPT makes them."""
+    for path, module in model.named_modules():
+        for name, p in module.named_parameters(recurse=False):
+            yield ("it" if "lora" in name else "") + path, p
+
+
+def of_a_part(model: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    yield from ((name, p) for name, p in model.encoder.named_parameters() if "lora" in name)
+
+
+def of_a_copy(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    """As averages of weights are begun."""
+    names = [name for name, _ in copy.deepcopy(model).named_parameters() if "lora" in name]
+    yield from ((name, p) for name, p in model.named_parameters() if name in names)
+
+
+@pytest.mark.parametrize("some", [of_layers, of_a_part, of_a_copy])
+def test_parts_and_copies_of_a_model_note_what_they_are_asked(some: Any) -> None:
+    def make(model: torch.nn.Module, lr: float) -> Any:
+        first = [p for _, p in some(model)]
+        ids = {id(p) for p in first}
+        rest = [p for p in model.parameters() if id(p) not in ids]
+        return torch.optim.SGD([{"params": first}, {"params": rest}], lr=lr)
+
+    assert any("lora" in name for name in every(ForeignOptimizer(make)))
+
+
+def test_parts_that_a_model_may_have_are_told() -> None:
+    """But not what is asked of models that are wrapped, or of each part."""
+
+    def make(model: Any, lr: float) -> Any:
+        whole = model.module if hasattr(model, "module") else model
+        assert not hasattr(whole, "bias")
+        head = list(whole.head.parameters()) if hasattr(whole, "head") else []
+        return torch.optim.SGD([*whole.encoder.parameters(), *head], lr=lr)
+
+    assert ForeignOptimizer(make).missed == "the model that it was given has no 'head'"
+
+
+def test_of_a_list_there_are_as_many_as_are_looked_for() -> None:
+    def make(model: Any, lr: float) -> Any:
+        groups = [{"params": model.layers[n].parameters(), "lr": lr * 0.5**n} for n in range(6)]
+        return torch.optim.SGD(groups, lr=lr)
+
+    assert "layers.5.weight" in every(ForeignOptimizer(make))
+
+
+def test_a_switch_and_a_text_are_no_parts() -> None:
+    """What is refused without is refused with them."""
+    for ask in (lambda model: model.is_quantized, lambda model: model.config.name == "adam"):
+        box = ForeignOptimizer(
+            lambda model, lr, ask=ask: torch.optim.SGD(
+                model.parameters(), lr=0.1 * lr if ask(model) else lr
+            ),
+            fixed={"ask": ask},
+        )
+        assert every(box) == [*chain(*NAMES.values())]
 
 
 PARTS: dict[str, tuple[Callable[[Any], Iterable[Any]], str]] = {
@@ -197,12 +293,13 @@ def test_what_no_name_mends_is_refused_as_it_was(what: str) -> None:
 
 
 def test_a_name_that_notes_is_a_name() -> None:
-    questions: list[Any] = []
-    asked = Asked.of("head.weight", questions)
-    assert asked == "head.weight"
-    assert asked != "head.bias"
-    assert "head.weight" in {asked, "head.bias"}
-    assert asked.split(".") == ["head", "weight"]
-    assert f"{asked}" == str(asked) == "head.weight"
-    assert asked.upper() == "HEAD.WEIGHT"
-    assert ("is", "head.bias", "head.weight") in questions
+    questions = Questions()
+    noting = NotingName.of("head.weight", questions)
+    assert noting == "head.weight"
+    assert noting != "head.bias"
+    assert "head.weight" in {noting, "head.bias"}
+    assert noting.split(".") == ["head", "weight"]
+    assert f"{noting}" == str(noting) == "head.weight"
+    assert noting.upper() == "HEAD.WEIGHT"
+    told = {(q.how, q.word, q.yes) for q in questions if q.asked == "head.weight"}
+    assert {("is", "head.bias", False), ("piece", "head", True)} <= told

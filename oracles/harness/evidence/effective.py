@@ -146,11 +146,11 @@ def with_few_digits(sieve: Sieve) -> Sifted:
     There nothing is exact, and no more digits can be told.
     """
     found = Sifted()
-    for rule in filter(in_short_formats, sieve.rules):
+    for rule in (rule for rule in sieve.rules if in_short_formats(rule) and sieve.known(rule)):
         names = [name for name in (*OFTEN, "momentum") if name in sieve.lacks(rule)]
         known = sieve.known(rule)[:1]
-        counts = range(1, len(names) + 1) if known else ()
-        for some in (some for count in counts for some in combinations(names, count)):
+        subsets = (combinations(names, count) for count in range(1, len(names) + 1))
+        for some in chain.from_iterable(subsets):
             problem = Problem(Candidate(rule), some, dict.fromkeys(some, "is"), known)
             digits = (in_digits(x, FIRST_DIGITS) for x in problem.solved(problem.starts()))
             pool = dict.fromkeys(product(*digits))

@@ -40,11 +40,6 @@ def _complexity(found: Sifted) -> int:
     return len(parts) + sum(len(c.conventions) + len(c.arguments) for c in parts)
 
 
-FEW = 2
-"""Kinds of parameters by their dimensions; where there are more, they are known by names, and those
-in a group may have numbers of their own."""
-
-
 def rests(part: Sieve, rule: Rule) -> bool:
     """Whether nothing of what is looked at is ever stepped."""
     known = part.known(rule)
@@ -63,24 +58,27 @@ def _by_kind(sieve: Sieve, rule: Rule) -> Iterator[Sifted]:
     for kind, numbers in kinds.numbers.items() if len(kinds.numbers) > 1 else ():
         part = replace(sieve.only(rule), cut=of(numbers))
         simplest = (resting(rule),) if rests(part, rule) else part.simplest().fits
-        if not simplest and len(kinds.numbers) > FEW:
+        if not simplest and kinds.by_name:
             simplest = with_one_argument(part).fits
         fits[kind] = {str(c): c for c in simplest}
         if not fits[kind]:
             return
     if fits:
         known = {name: c for found in fits.values() for name, c in found.items()}
-        yield joined(min(known, key=lambda name: _order(known[name], fits)), fits, kinds)
+        most = min(known, key=lambda name: _order(known[name], fits, kinds))
+        yield joined(most, fits, kinds)
 
 
-def _order(candidate: Candidate, fits: dict[str, dict[str, Candidate]]) -> tuple[int, ...]:
+def _order(
+    candidate: Candidate, fits: dict[str, dict[str, Candidate]], kinds: Kinds
+) -> tuple[int, ...]:
     """What is said first of all: of two kinds what holds for both, else the simplest that steps.
 
     Of equals what is decayed: that norms and biases are not is the exception.
     """
     said = len(candidate.conventions) + len(candidate.arguments)
     count = sum(str(candidate) in found for found in fits.values())
-    simple = (-count, said) if len(fits) <= FEW else (said, -count)
+    simple = (said, -count) if kinds.by_name else (-count, said)
     return still(candidate), simple[0], undecayed(candidate), simple[1]
 
 

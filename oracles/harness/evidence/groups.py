@@ -10,7 +10,7 @@ from itertools import chain
 
 from oracles.harness.candidates import Candidate
 from oracles.harness.evidence.effective import with_another_number, with_any_values
-from oracles.harness.evidence.exceptions import FEW, joined, resting, rests
+from oracles.harness.evidence.exceptions import joined, resting, rests
 from oracles.harness.evidence.sifting import Sieve, Sifted, of, undecayed
 from oracles.harness.subjects.parameter_names import Kinds
 from oracles.rule import Rule
@@ -26,13 +26,13 @@ def with_numbers_by_name(sieve: Sieve) -> Sifted:
 
 
 def with_numbers_by_dimension(sieve: Sieve) -> Sifted:
-    """The same for matrices and for what has fewer dimensions, where there are no names."""
+    """The same where there are no names: by dimension, or by place."""
     return _by_kind(sieve, named=False)
 
 
 def _by_kind(sieve: Sieve, *, named: bool) -> Sifted:
     for kinds, rules in _alike(sieve):
-        if len(kinds.numbers) > 1 and (len(kinds.numbers) > FEW) is named:
+        if len(kinds.numbers) > 1 and kinds.by_name is named:
             found = _in_turn(_parts(sieve, kinds, rules))
             counts = Counter(map(str, found.values()))
             if len(counts) > 1:

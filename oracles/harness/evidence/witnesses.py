@@ -225,12 +225,10 @@ class Asked:
         if "lr" not in self.takes(rule) or other is None or not _matters(rule, case, kept):
             return False
         try:
-            told = self.box.run(rule, case)
-            return np.array_equal(told, self.box.run(rule, kept)) and not np.array_equal(
-                told, self.box.run(rule, other)
-            )
+            told, steadily, otherwise = self._answers(rule, case, kept, other)
         except SubjectError:
             return False
+        return np.array_equal(told, steadily) and not np.array_equal(told, otherwise)
 
     def ignores(self, rule: Rule) -> frozenset[str]:
         """Those whose value changes no bit of its answers, and changes what torch's rule gives.
@@ -307,7 +305,7 @@ class Asked:
     def kinds(self, rule: Rule) -> Kinds:
         found: dict[str, tuple[int, ...]] = {}
         shapes = self._shapes(rule)
-        if shapes == self._named(rule):
+        if shapes_for(self.box) and shapes in (self._named(rule), rule.drawing.shapes[:2]):
             names = vocabulary(self.box)
             own = called([len(shape) for shape in shapes], names)
             return Kinds({name: (n,) for n, name in enumerate(own)}, names)
@@ -320,26 +318,32 @@ class Asked:
 
     def by_place(self, rule: Rule) -> bool:
         if rule.name not in self._by_place:
-            self._by_place[rule.name] = self._turns(rule, self._shapes(rule))
+            named = bool(shapes_for(self.box))  # names go with places
+            self._by_place[rule.name] = not named and self._turns(rule, self._shapes(rule))
         return self._by_place[rule.name]
 
     def _turns(self, rule: Rule, shapes: Shapes) -> bool:
-        """Whether parameters without names move in other ways where they stand in reverse order."""
-
-        def moved(order: slice) -> FloatArray:
-            given = replace(group, parameters=group.parameters[order])
-            answer = self.box.run(rule, replace(case, groups=(given,)))
-            parts = np.split(answer, np.cumsum([p.initial.size for p in given.parameters])[:-1], 1)
-            return np.concatenate(parts[order], axis=1)
-
+        """Whether parameters move in other ways where they stand in reverse order."""
         case = next(settings(rule, self.takes(rule), shapes)).case
         (group,) = case.groups
+        turned = replace(case, groups=(replace(group, parameters=group.parameters[::-1]),))
         try:
-            return shapes != self._named(rule) and not np.allclose(
-                moved(slice(None)), moved(slice(None, None, -1)), ALIKE, 0
-            )
+            there, back = self._answers(rule, case, turned)
         except SubjectError:
             return False
+        parts = np.split(back, turned.offsets[1:-1], axis=1)
+        return not np.allclose(there, np.concatenate(parts[::-1], axis=1), ALIKE, 0)
+
+    def _answers(self, rule: Rule, *cases: Case) -> list[FloatArray]:
+        """What it gives in some cases, in float64 if it computes in that.
+
+        Raises:
+            SubjectError: it does not answer.
+        """
+        try:
+            return [self.box.run(rule, case) for case in cases]
+        except SubjectError:
+            return [self.box.run(rule, case, "float32") for case in cases]
 
     def _named(self, rule: Rule) -> Shapes:
         return () if rule.drawing.shapes else shapes_for(self.box)

@@ -14,65 +14,71 @@ import torch
 
 from oracles.harness.subjects.parameter_names import LAST, Question
 
-Questions = list[Question]
+
+class Questions(list[Question]):
+    """What was asked; of a copy of a model, too."""
+
+    def __deepcopy__(self, memo: Any) -> Questions:
+        return self
 
 
-class Asked(str):
-    """A name, or what is made of it, that notes what it is asked.
+class NotingName(str):
+    """A name, or what is made of it, that notes what it is asked and what it answers.
 
     Attributes:
         whole: the name.
         equal: what is asked of that by whoever asks whether this is a word.
+        within: the path of the part of a model by which it was told.
         questions: where it is noted.
     """
 
     whole: str
     equal: str
+    within: str
     questions: Questions
 
     @classmethod
-    def of(cls, name: str, questions: Questions, equal: str = "is", whole: str = "") -> Asked:
+    def of(
+        cls, text: str, questions: Questions, equal: str = "is", whole: str = "", within: str = ""
+    ) -> NotingName:
         """A name, or a part of a whole one."""
-        asked = cls(name)
-        asked.whole, asked.equal, asked.questions = whole or name, equal, questions
-        return asked
+        noting = cls(text)
+        noting.whole, noting.equal, noting.within = whole or text, equal, within
+        noting.questions = questions
+        return noting
 
-    def note(self, how: str, words: Any) -> None:
-        """Note what is asked: of one word, or of each of several."""
+    def like(self, text: str, equal: str | None) -> NotingName:
+        """What is made of it."""
+        return self.of(text, self.questions, equal or self.equal, self.whole, self.within)
+
+    def note(self, how: str, words: Any, answer: Callable[[str], bool]) -> None:
+        """Note what is asked, of one word or of each of several; of a piece all is asked alike."""
+        how = "piece" if self.equal == "piece" else how
         for word in words if isinstance(words, tuple) else (words,):
             if type(word) is str:
-                self.questions.append(Question(how, word, self.whole))
+                asked = Question(how, word, self.whole, self.within, answer(word))
+                self.questions.append(asked)
 
     def __eq__(self, other: object) -> bool:
-        self.note(self.equal, other)
+        equal = super().__eq__
+        self.note(self.equal, other, lambda word: equal(word) is True)
         return super().__eq__(other)
 
     def __ne__(self, other: object) -> bool:
         return not self == other
 
     def __hash__(self) -> int:
-        self.questions.append(Question(LOOKED_UP, self.equal, self.whole))
+        self.questions.append(Question(LOOKED_UP, self.equal, self.whole, self.within))
         return super().__hash__()
+
+    def __getitem__(self, where: Any) -> NotingName:
+        begins = isinstance(where, slice) and not where.start
+        ends = isinstance(where, slice) and where.stop is None
+        return self.like(super().__getitem__(where), "begins" if begins else "ends" * ends or None)
 
 
 LOOKED_UP = "looked up"
 """What is asked of a name that is looked up in a set or a dict."""
-
-
-def spelled_out(questions: Questions, words: Sequence[str]) -> Questions:
-    """With each of some words that names may have been looked up among.
-
-    >>> spelled_out([Question(LOOKED_UP, "is", "bias")], ["token"])
-    [Question(how='is', word='token', asked='bias')]
-    """
-    found = []
-    for question in questions:
-        if question.how == LOOKED_UP:
-            found += [Question(question.word, word, question.asked) for word in words]
-        else:
-            found.append(question)
-    return found
-
 
 NOTED: Mapping[str, str] = MappingProxyType(
     {
@@ -84,11 +90,16 @@ NOTED: Mapping[str, str] = MappingProxyType(
 )
 """What is asked by these methods of a string."""
 
+ANSWERS: Mapping[str, Callable[[str, str], bool]] = MappingProxyType(
+    {"contains": str.__contains__, "begins": str.startswith, "ends": str.endswith}
+)
+
 DERIVED: Mapping[str, str | None] = MappingProxyType(
     {
-        **dict.fromkeys(("lower", "upper", "casefold", "strip")),
+        **dict.fromkeys(("lower", "upper", "casefold", "title", "strip")),
         **dict.fromkeys(("split", "rsplit", "partition", "rpartition"), "piece"),
-        **dict.fromkeys(("__getitem__", "removeprefix", "lstrip", "replace"), "begins"),
+        **dict.fromkeys(("removeprefix", "lstrip", "replace"), "ends"),
+        **dict.fromkeys(("removesuffix", "rstrip"), "begins"),
     }
 )
 """What is asked of a name by whoever asks whether what these make of it is a word; None for what is
@@ -96,52 +107,90 @@ asked of it."""
 
 
 def _noting(method: str, how: str) -> Callable[..., Any]:
-    def noting(self: Asked, words: Any, *rest: Any) -> Any:
-        self.note(how, words)
+    def noting(self: NotingName, words: Any, *rest: Any) -> Any:
+        text = str(self)
+        self.note(how, words, lambda word: ANSWERS[how](text, word))
         return getattr(str, method)(self, words, *rest)
 
     return noting
 
 
 def _deriving(method: str, equal: str | None) -> Callable[..., Any]:
-    def deriving(self: Asked, *arguments: Any, **options: Any) -> Any:
-        def asked(text: str) -> Asked:
-            return Asked.of(text, self.questions, equal or self.equal, self.whole)
-
+    def deriving(self: NotingName, *arguments: Any, **options: Any) -> Any:
         made = getattr(str, method)(self, *arguments, **options)
-        return asked(made) if isinstance(made, str) else type(made)(map(asked, made))
+        if isinstance(made, str):
+            return self.like(made, equal)
+        return type(made)(self.like(text, equal) for text in made)
 
     return deriving
 
 
 for _method, _how in NOTED.items():
-    setattr(Asked, _method, _noting(_method, _how))
+    setattr(NotingName, _method, _noting(_method, _how))
 for _method, _equal in DERIVED.items():
-    setattr(Asked, _method, _deriving(_method, _equal))
+    setattr(NotingName, _method, _deriving(_method, _equal))
 
 
-class AskedModel(torch.nn.Module):
-    """A model whose names do so."""
+def spelled_out(questions: Sequence[Question], words: Sequence[str]) -> list[Question]:
+    """With each of some words that names may have been looked up among.
 
-    def __init__(self, questions: Questions) -> None:
-        super().__init__()
-        self.questions = questions
+    >>> (question,) = spelled_out([Question(LOOKED_UP, "is", "bias")], ["token"])
+    >>> question[:3], question.yes
+    (('is', 'token', 'bias'), False)
+    """
+    found = []
+    for one in questions:
+        if one.how == LOOKED_UP:
+            some = (one._replace(how=one.word, word=word) for word in words)
+            found += [each._replace(yes=each.holds(each.asked)) for each in some]
+        else:
+            found.append(one)
+    return found
 
-    def _asked(self, named: Iterator[tuple[str, Any]], equal: str) -> Iterator[tuple[str, Any]]:
+
+class Noting(torch.nn.Module):
+    """A model, or a part of one, whose names note what they are asked."""
+
+    questions: Questions
+    path: str = ""
+
+    def _named(self, named: Iterator[tuple[str, Any]], equal: str) -> Iterator[tuple[str, Any]]:
         for name, it in named:
-            yield Asked.of(name, self.questions, equal), it
+            whole = f"{self.path}.{name}".removeprefix(".")
+            how = "ends" if self.path and equal == "is" else equal
+            yield NotingName.of(name, self.questions, how, whole, self.path), it
 
     def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, Any]]:
-        return self._asked(super().named_parameters(*args, **kwargs), "is")
+        return self._named(super().named_parameters(*args, **kwargs), "is")
 
     def named_modules(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, Any]]:
-        return self._asked(super().named_modules(*args, **kwargs), "part")
+        return self._named(super().named_modules(*args, **kwargs), "part")
 
     def named_children(self) -> Iterator[tuple[str, Any]]:
-        return self._asked(super().named_children(), "part")
+        return self._named(super().named_children(), "part")
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            if not self.path and not name.startswith("_") and name not in PASSED_OVER:
+                self.questions.append(Question("wanted", name))
+            raise
 
 
-def lacking(error: BaseException | None, handed: Any) -> Questions:
+PASSED_OVER = (*LAST, "module")
+"""What models are asked for that have their own in parts, or are in no other model themselves."""
+
+
+def noting(module: torch.nn.Module, questions: Questions, path: str = "") -> torch.nn.Module:
+    """A module as one whose names note what they are asked; of its own kind, too."""
+    kind = type(module)
+    module.__class__ = type(kind.__name__, (Noting, kind), {})
+    vars(module).update(questions=questions, path=path)
+    return module
+
+
+def lacking(error: BaseException | None, handed: Any) -> list[Question]:
     """What is looked for by whoever is refused, in a model that was handed over, or by a key."""
     if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str):
         key = str(error.args[0])

@@ -23,12 +23,13 @@ from oracles.harness.subjects.handing import (
     HANDINGS,
     RESERVED,
     TENSORS,
-    asking,
     names_of,
     some_parameters,
+    that_note,
     tried,
 )
 from oracles.harness.subjects.parameter_names import (
+    COUNTS,
     NAMES,
     Question,
     Vocabulary,
@@ -60,8 +61,6 @@ LEAST = {"lr": 0.01}
 
 PAIRS: Mapping[str, Any] = MappingProxyType({"betas": (0.9, 0.99), "etas": (0.5, 1.2)})
 """What is given at least where it must be, and one number will not do."""
-
-PATTERNS = "what it looks for in names by patterns cannot be seen"
 
 ROUNDS = 8
 """How often it is looked what else names are asked for, where there are some with the words."""
@@ -144,11 +143,21 @@ def _among(rate: float, others: Sequence[float]) -> bool:
 
 
 class Tried(NamedTuple):
-    """What is made of parameters with some names, and what the names are asked."""
+    """What is made of parameters with some names, and what the names are asked.
 
+    Attributes:
+        form: in which they are handed over.
+        names: by dimension.
+        questions: what was asked.
+        made: None if they are refused.
+        patterns: whether names may be looked for by patterns.
+    """
+
+    form: str
     names: Vocabulary
-    questions: Sequence[Question]
+    questions: Sequence[Question] = ()
     made: Any = None
+    patterns: bool = False
 
     @property
     def unanswered(self) -> list[Question]:
@@ -158,12 +167,17 @@ class Tried(NamedTuple):
     @property
     def missed(self) -> str:
         """What of it is not seen with these names; empty if all is."""
-        words = [repr(question.word) for question in self.unanswered]
+        parts = [repr(q.word) for q in self.unanswered if q.how == "wanted"]
+        words = [repr(q.word) for q in self.unanswered if q.how != "wanted"]
         if words:
             return f"no parameter has {' or '.join(words)} in its name that it was given"
+        if parts:
+            return f"the model that it was given has no {' or '.join(parts)}"
         groups = getattr(self.made, "param_groups", ())
-        bare = any(not group["params"] for group in groups)
-        return "one of its groups is empty with the parameters that it was given" if bare else ""
+        if any(not group["params"] for group in groups):
+            return "one of its groups is empty with the parameters that it was given"
+        by_name = self.patterns and self.form != TENSORS
+        return "what it looks for in names by patterns cannot be seen" if by_name else ""
 
 
 @dataclass(frozen=True)
@@ -236,57 +250,59 @@ class ForeignOptimizer:
     @property
     def form(self) -> str:
         """In which form it takes its parameters: the first one that it does not refuse, if any."""
-        return self._way[0]
+        return self._way.form
 
     @property
     def vocabulary(self) -> Vocabulary:
         """By dimension, what parameters are called there."""
-        return self._way[1]
+        return self._way.names
 
     @property
     def missed(self) -> str:
         """What of it is not seen with these names; empty if all is."""
-        return self._way[2]
+        return self._way.missed
 
     @cached_property
-    def _way(self) -> tuple[str, Vocabulary, str]:
+    def _way(self) -> Tried:
         with answering():
             first, *_ = inspect.signature(self.make).parameters
         forms = tried(first)
         if isinstance(self.make, type) and forms[0] == TENSORS:
-            return TENSORS, NAMES, ""  # as all classes of torch's kind
+            return Tried(TENSORS, NAMES)  # as all classes of torch's kind
         taken = (self._taken(form, given) for form, given in product(forms, self._least))
-        return next(filter(None, taken), (forms[0], names_of(forms[0]), ""))
+        return next(filter(None, taken), Tried(forms[0], names_of(forms[0])))
 
-    def _taken(self, form: str, given: Mapping[str, Any]) -> tuple[str, Vocabulary, str] | None:
-        """A form, if it takes parameters in that, with names such that none is looked for in vain.
+    def _taken(self, form: str, given: Mapping[str, Any]) -> Tried | None:
+        """What is made in a form, if it takes that, with names of which none is asked for in vain.
 
-        Names are numbered where they are refused without numbers.
+        Parts have numbers where they are refused without, and more where there are too few.
         """
-        now = last = self._tried(form, given, names_of(form))
+        now = self._tried(form, given, names_of(form))
+        last = now if now.made is not None else None
         for _ in range(ROUNDS):
             more_names = partial(answered, now.names, now.questions, reserved=RESERVED)
-            ways = (more_names(numbered=numbered) for numbered in (False, True))
+            ways = [more_names(count=count) for count in COUNTS]
             more = [self._tried(form, given, names) for names in ways if names != now.names]
-            worth = [one for one in more if one.made] + [one for one in more if one.unanswered]
+            worth = [one for one in more if one.made is not None]
+            worth += [one for one in more if one.unanswered]
             if not worth:
                 break
             now = worth[0]
-            last = now if now.made else last
-        if not last.made:
-            return None
-        by_patterns = form != TENSORS and has_patterns(self.make)
-        return form, last.names, last.missed or PATTERNS * by_patterns
+            last = now if now.made is not None else last
+        return last
 
     def _tried(self, form: str, given: Mapping[str, Any], names: Vocabulary) -> Tried:
-        handed, questions = asking(form, names)
-        made = None
+        handed: Any = None
+        questions: list[Question] = []
+        made: Any = None
         try:
             with answering():
+                handed, questions = that_note(form, names)
                 made = self.make(handed, **{**given, **self.fixed})
         except SubjectError as error:
-            questions += lacking(error.__cause__, handed)
-        return Tried(names, spelled_out(questions, looked_up_in(self.make)), made)
+            questions = [*questions, *lacking(error.__cause__, handed)]
+        asked = spelled_out(questions, looked_up_in(self.make))
+        return Tried(form, names, asked, made, has_patterns(self.make))
 
     @cached_property
     def _least(self) -> tuple[dict[str, Any], ...]:
@@ -315,7 +331,7 @@ class ForeignOptimizer:
 
     def _steps_on(self, gradient: Callable[[torch.Tensor], torch.Tensor]) -> bool:
         """Whether it takes a step on such gradients, with a closure or without."""
-        params = some_parameters(NAMES)
+        params = some_parameters(self.vocabulary)
         ways = (self._made(given, params=params) for given in self._least)
         made: Any = next(filter(None, ways), None)
         for p in params:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from oracles.harness.subjects.asked_names import Asked, AskedModel, Questions
+from oracles.harness.subjects.asked_names import NotingName, Questions, noting
 from oracles.harness.subjects.parameter_names import NAMES, Vocabulary, called
 
 Handing = Callable[[Iterable[torch.Tensor], Vocabulary], Any]
@@ -38,8 +38,22 @@ LAYER_TYPES = ("encoder", "norm", "embedding")
 """Those that are in any model."""
 
 
-USUAL = frozenset(name.partition(".")[0] for names in NAMES.values() for name in names)
-"""Parts that a model has which has their parameters."""
+class Part(torch.nn.Module):
+    """A part of a model that may be meant for something else: it is neither true nor a text."""
+
+    def __bool__(self) -> bool:
+        raise TypeError("a part of a model is no switch")
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            raise TypeError("a part of a model is no text")
+        return self is other
+
+    __hash__ = torch.nn.Module.__hash__
+
+
+class Parts(Part, torch.nn.ModuleList):
+    """Those that have numbers."""
 
 
 RESERVED = frozenset(dir(torch.nn.Module())) | {""}
@@ -59,29 +73,33 @@ def named(params: Iterable[torch.Tensor], names: Vocabulary) -> list[tuple[str, 
 
 def model(params: Iterable[torch.Tensor], names: Vocabulary) -> torch.nn.Module:
     """A model that has these very parameters, and all parts that are asked for."""
-    asked = (name for name in chain(*names.values()) if name.partition(".")[0] not in USUAL)
-    return _with_parts(torch.nn.Module(), named(params, names), asked)
+    usual = {*chain(*NAMES.values())}
+    asked = (name for name in chain(*names.values()) if name not in usual)
+    return _modules(named(params, names), asked)[()]
 
 
-def _with_parts(
-    whole: torch.nn.Module, params: Iterable[tuple[str, torch.Tensor]], names: Iterable[str] = ()
-) -> torch.nn.Module:
+Modules = dict[tuple[str, ...], torch.nn.Module]
+"""A model and its parts, by their paths."""
+
+
+def _modules(
+    params: Iterable[tuple[str, torch.Tensor]], names: Iterable[str] = ()
+) -> dict[tuple[str, ...], torch.nn.Module]:
     """A model with parameters, and with the parts that others of these names would be in."""
     own = dict(params)
     paths = {name: name.split(".")[:-1] for name in (*own, *names)}
     lists = {tuple(p[:n]) for p in paths.values() for n, part in enumerate(p) if part.isdigit()}
-    modules: dict[tuple[str, ...], torch.nn.Module] = {(): whole}
+    modules: Modules = {(): torch.nn.Module()}
     for path in paths.values():
         for n, part in enumerate(path):
             above, here = tuple(path[:n]), tuple(path[: n + 1])
             if here not in modules:
-                kind = TYPES.get(part, torch.nn.Module)
-                modules[here] = torch.nn.ModuleList() if here in lists else _part(kind)
+                modules[here] = _part(Parts if here in lists else TYPES.get(part, Part))
                 modules[above].add_module(part, modules[here])
     for name, p in own.items():
         assert isinstance(p, torch.nn.Parameter)
         modules[tuple(paths[name])].register_parameter(name.rpartition(".")[2], p)
-    return whole
+    return modules
 
 
 def _part(kind: type[torch.nn.Module]) -> torch.nn.Module:
@@ -91,15 +109,18 @@ def _part(kind: type[torch.nn.Module]) -> torch.nn.Module:
     return part
 
 
-def asking(form: str, names: Vocabulary) -> tuple[Any, Questions]:
+def that_note(form: str, names: Vocabulary) -> tuple[Any, Questions]:
     """Parameters with all these names in a form, and where it is noted what the names are asked."""
-    questions: Questions = []
+    questions = Questions()
     if form == TENSORS:
         return some_parameters(names), questions
     params = named(some_parameters(names), names)
     if form == NAMED:
-        return [(Asked.of(name, questions), p) for name, p in params], questions
-    return _with_parts(AskedModel(questions), params), questions
+        return [(NotingName.of(name, questions), p) for name, p in params], questions
+    modules = _modules(params)
+    for path, module in modules.items():
+        noting(module, questions, ".".join(path))
+    return modules[()], questions
 
 
 def some_parameters(names: Vocabulary) -> list[torch.nn.Parameter]:

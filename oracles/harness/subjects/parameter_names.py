@@ -43,33 +43,44 @@ class Question(NamedTuple):
 
     Attributes:
         how: ``"contains"``, ``"begins"``, ``"ends"``, ``"is"``; ``"piece"``, of what stands between
-            dots; or ``"part"``, of a model.
+            dots; ``"part"``, of a model; or ``"wanted"``, of one that may have such a part.
         word: that.
-        asked: of which name.
+        asked: of which name; empty of a model.
+        within: the path of the part of a model that was asked for its names.
+        yes: whether the answer was yes.
     """
 
     how: str
     word: str
     asked: str = ""
+    within: str = ""
+    yes: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What is asked, of whichever name."""
+        return self.how, self.word
 
     def holds(self, name: str) -> bool:
-        """Whether the answer is yes.
+        """Whether the answer is yes for a whole name.
 
         >>> Question("ends", ".bias").holds("encoder.bias")
         True
         """
-        return ASKED[self.how](name, self.word)
+        return HOLDS[self.how](name, self.word)
 
-    def named(self, *, numbered: bool = False, within: str = "") -> dict[int, Names]:
-        """By dimension, names of which the answer is yes; numbered ones if the parts have numbers.
+    def examples(self, count: int = 0, within: str = "") -> dict[int, Names]:
+        """By dimension, names of which it is; of so many parts with numbers, if there are any.
 
-        >>> Question("begins", "head.").named()
+        >>> Question("begins", "head.").examples()
         {1: ['head.bias'], 2: ['head.weight']}
-        >>> Question("contains", "LayerNorm.weight").named(), Question("ends", ".lora_B").named()
-        ({1: ['LayerNorm.weight']}, {2: ['other.lora_B']})
-        >>> Question("begins", "blocks").named(numbered=True)
+        >>> Question("contains", "LayerNorm.weight").examples()
+        {1: ['LayerNorm.weight']}
+        >>> Question("ends", ".lora_B").examples(), Question("is", "head.weight").examples()
+        ({2: ['other.lora_B']}, {2: ['head.weight']})
+        >>> Question("begins", "blocks").examples(2)
         {1: ['blocks.0.bias', 'blocks.1.bias'], 2: ['blocks.0.weight', 'blocks.1.weight']}
-        >>> Question("contains", "to_k").named(within="attention")
+        >>> Question("contains", "to_k").examples(within="attention")
         {1: ['attention.to_k.bias'], 2: ['attention.to_k.weight']}
         """
         name = self.word
@@ -77,41 +88,59 @@ class Question(NamedTuple):
             name = f"{within or OTHER}.{name.removeprefix('.')}"
         own = name.rpartition(".")[2]
         if own in LAST:
-            return {1: [name]}
+            return {1 if own == "bias" or "norm" in name.lower() else 2: [name]}
         if self.how in ("ends", "is"):
             return {2: [name]}
-        parts = [f"{name.removesuffix('.')}{number}" for number in NUMBERS[numbered]]
+        name = name.removesuffix(".")
+        parts = [f"{name}.{number}" for number in range(count)] or [name]
         more = [f"{within or OTHER}.{self.word}"] if self.how == "piece" else []
         vectors, matrices = ([f"{part}.{own}" for part in parts] for own in LAST)
         return {1: vectors, 2: [*matrices, *more]}
 
 
-NUMBERS: Mapping[bool, tuple[str, ...]] = MappingProxyType({False: ("",), True: (".0", ".1")})
-"""Of parts of a model that go by one word."""
+COUNTS = (0, 2, 12)
+"""How many parts of a model may go by one word with numbers, in the order in which it is tried."""
 
 LAST = ("bias", "weight")
 """What the parameters of most modules are called."""
 
-ASKED: Mapping[str, Callable[[str, str], bool]] = MappingProxyType(
+
+def _has_part(name: str, path: str) -> bool:
+    return name.startswith(f"{path}.")
+
+
+HOLDS: Mapping[str, Callable[[str, str], bool]] = MappingProxyType(
     {
         "contains": str.__contains__,
         "begins": str.startswith,
         "ends": str.endswith,
         "is": str.__eq__,
         "piece": lambda name, word: word in name.split("."),
-        "part": lambda name, word: name.startswith(f"{word}."),
+        "part": _has_part,
+        "wanted": _has_part,
     }
 )
 
 
-def unanswered(names: Vocabulary, questions: Iterable[Question]) -> list[Question]:
-    """Those of which the answer is no for each name, once: of the first name they were asked of."""
+def unanswered(names: Vocabulary, questions: Sequence[Question]) -> list[Question]:
+    """Those to which nothing has said yes, once: of the first name they were asked of.
+
+    But for what is true of a name that was not asked, as another word was in it already; and for
+    one that is asked in other ways as well.
+    """
     every = [*chain(*names.values())]
-    return [q for q in _once(questions) if not any(map(q.holds, every))]
+    heard = {q.word.strip(".") for q in questions if q.yes}
+    refused = {(q.key, q.asked) for q in questions if q.asked and not q.yes}
+
+    def lacks(question: Question) -> bool:
+        true = [name for name in every if question.holds(name)]
+        return not true or any((question.key, name) in refused for name in true)
+
+    return [q for q in _once(questions) if q.word.strip(".") not in heard and lacks(q)]
 
 
 def _once(questions: Iterable[Question]) -> list[Question]:
-    first = {(q.how, q.word): q for q in reversed([*questions])}
+    first = {question.key: question for question in reversed([*questions])}
     return [*reversed(first.values())]
 
 
@@ -119,7 +148,7 @@ def answered(
     names: Vocabulary,
     questions: Sequence[Question],
     *,
-    numbered: bool = False,
+    count: int = 0,
     reserved: Container[str] = (),
 ) -> Vocabulary:
     """Names with some more, so that the answer to each question is yes for one that is asked it.
@@ -130,23 +159,23 @@ def answered(
     Args:
         names: to begin with.
         questions: what was asked of them.
-        numbered: whether parts of models have numbers.
+        count: how many parts of models have numbers; 0 if none.
         reserved: what no part may be called.
 
-    >>> answered({1: ["bias"], 2: ["weight"]}, [Question("is", "bias"), Question("is", "token")])
+    >>> asked = [Question("is", "bias", "bias", yes=True), Question("is", "token", "bias")]
+    >>> answered({1: ["bias"], 2: ["weight"]}, asked)
     {1: ['bias'], 2: ['weight', 'token']}
     """
     found = {dimension: [*some] for dimension, some in names.items()}
     usual = {*chain(*NAMES.values())}
-    widely = {(q.how, q.word) for q in questions if q.asked in usual}
-    yes = {(q.how, q.word) for q in questions if q.holds(q.asked)}
-    for question in _once(questions):
+    yes = {question.key for question in questions if question.yes}
+    widely = {q.key for q in questions if q.asked in usual and not q.within}
+    for question in _once(q for q in questions if q.how != "wanted" and q.key not in yes):
         there = [*chain(*found.values())]
-        told = any(map(question.holds, there)) and not question.asked
-        if not told and question[:2] not in yes:
-            inner = question.asked and question.how in WITHIN and question[:2] not in widely
-            within = question.asked.rpartition(".")[0] if inner else ""
-            for dimension, some in question.named(numbered=numbered, within=within).items():
+        if question.asked or not any(map(question.holds, there)):
+            path = question.within or question.asked.rpartition(".")[0]
+            inner = question.how in WITHIN and question.key not in widely
+            for dimension, some in question.examples(count, path if inner else "").items():
                 for name in (_free(name, reserved) for name in some):
                     if question.holds(name) and not any(_clash(name, other) for other in there):
                         found[dimension].append(name)
@@ -196,6 +225,10 @@ MOST = 4
 """So many words are joined."""
 
 
+TWO = 2
+"""Vectors and matrices; or the first of two parameters, and the second."""
+
+
 @dataclass(frozen=True)
 class Kinds:
     """Parameters that code may treat in ways of their own.
@@ -216,6 +249,11 @@ class Kinds:
 
     numbers: Mapping[str, tuple[int, ...]]
     names: Vocabulary = field(default_factory=dict)
+
+    @property
+    def by_name(self) -> bool:
+        """Whether they are more than can be told apart by dimension, or by place."""
+        return len(self.numbers) > TWO
 
     def spoken_of(self, some: Names) -> str:
         """Some of them in words that are true of them and of no other, as few as can be."""
