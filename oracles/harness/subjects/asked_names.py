@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-from oracles.harness.subjects.parameter_names import LAST, Question
+from oracles.harness.subjects.name_questions import Question
+from oracles.harness.subjects.parameter_names import LAST
 
 
 class Questions(list[Question]):

@@ -28,14 +28,8 @@ from oracles.harness.subjects.handing import (
     that_note,
     tried,
 )
-from oracles.harness.subjects.parameter_names import (
-    COUNTS,
-    NAMES,
-    Question,
-    Vocabulary,
-    answered,
-    unanswered,
-)
+from oracles.harness.subjects.name_questions import COUNTS, Question, answered, unanswered
+from oracles.harness.subjects.parameter_names import NAMES, Vocabulary
 from oracles.harness.subjects.subject import SubjectError, answering
 from oracles.harness.subjects.surroundings import undisturbed
 from oracles.harness.subjects.tensors import (

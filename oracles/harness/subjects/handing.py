@@ -82,9 +82,7 @@ Modules = dict[tuple[str, ...], torch.nn.Module]
 """A model and its parts, by their paths."""
 
 
-def _modules(
-    params: Iterable[tuple[str, torch.Tensor]], names: Iterable[str] = ()
-) -> dict[tuple[str, ...], torch.nn.Module]:
+def _modules(params: Iterable[tuple[str, torch.Tensor]], names: Iterable[str] = ()) -> Modules:
     """A model with parameters, and with the parts that others of these names would be in."""
     own = dict(params)
     paths = {name: name.split(".")[:-1] for name in (*own, *names)}
