@@ -7,12 +7,13 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from oracles.harness.subjects.asked_names import NotingName, Questions
+from oracles.harness.subjects.asked_names import DERIVED, NOTED, NotingName, Questions
 from oracles.harness.subjects.foreign import ForeignOptimizer
 from oracles.harness.subjects.handing import MODEL, NAMED
 from oracles.harness.subjects.parameter_names import NAMES
@@ -63,17 +64,24 @@ ASKS: dict[str, Ask] = {
     "the last piece": lambda name: name.rpartition(".")[2] == "gamma",
     "matched pieces": looked_up,
     "the second piece": lambda name: len(name) > 3 and name.split(".")[1:2] == ["attn"],
-    "a piece in small letters": lambda name: name.split(".")[0].lower() == "attn",
+    "a piece in small letters": lambda name: (
+        name.split(".")[1:] != [] and name.split(".")[1].lower() == "attn"
+    ),
     "begins the last piece": lambda name: name.split(".")[-1].startswith("lora_"),
     "in the last piece": lambda name: "lora" in name.rsplit(".", 1)[-1],
     "before the last piece": lambda name: name.rpartition(".")[0] == "attn",
-    "the first part": lambda name: name.partition(".")[0].strip() == "attn",
+    "the first part": lambda name: name.partition(".")[0] == "attn",
+    "stripped": lambda name: name.strip() == "token",
     "the end": lambda name: name[-6:] == "lora_A",
     "without an end": lambda name: name.removesuffix(".weight").removesuffix(".bias") == "head",
     "without points": lambda name: name.replace(".", "/").endswith("head/weight"),
     "in large letters": lambda name: "HEAD" in name.upper(),
     "folded": lambda name: name.casefold().startswith("head"),
     "from the end": lambda name: name.rfind("head") >= 0,
+    "where it is": lambda name: "head" in name and name.index("head") == 0,
+    "as a title": lambda name: name.title().startswith("Head"),
+    "stripped at the end": lambda name: name.rstrip(".weight") == "proj_",
+    "stripped at the start": lambda name: name.lstrip("_").startswith("head."),
     "a matrix": lambda name: name == "head.weight",
     "it or what is in it": lambda name: name == "head" or name.startswith("head."),
     "in small letters": lambda name: "layernorm" in name.lower(),
@@ -89,6 +97,12 @@ ASKS: dict[str, Ask] = {
 
 def every(box: ForeignOptimizer) -> list[str]:
     return [*chain(*box.vocabulary.values())]
+
+
+def test_each_method_is_asked_for() -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    methods = [method for method in (*NOTED, *DERIVED) if not method.startswith("__")]
+    assert not [method for method in methods if f"name.{method}(" not in source]
 
 
 @pytest.mark.parametrize("what", ASKS)
@@ -135,13 +149,17 @@ def of_a_part(model: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
     yield from ((name, p) for name, p in model.encoder.named_parameters() if "lora" in name)
 
 
+def one_of_a_part(model: Any) -> Iterator[tuple[str, torch.nn.Parameter]]:
+    yield from ((name, p) for name, p in model.encoder.named_parameters() if name == "lora")
+
+
 def of_a_copy(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:
     """As averages of weights are begun."""
     names = [name for name, _ in copy.deepcopy(model).named_parameters() if "lora" in name]
     yield from ((name, p) for name, p in model.named_parameters() if name in names)
 
 
-@pytest.mark.parametrize("some", [of_layers, of_a_part, of_a_copy])
+@pytest.mark.parametrize("some", [of_layers, of_a_part, one_of_a_part, of_a_copy])
 def test_parts_and_copies_of_a_model_note_what_they_are_asked(some: Any) -> None:
     def make(model: torch.nn.Module, lr: float) -> Any:
         first = [p for _, p in some(model)]
@@ -149,7 +167,10 @@ def test_parts_and_copies_of_a_model_note_what_they_are_asked(some: Any) -> None
         rest = [p for p in model.parameters() if id(p) not in ids]
         return torch.optim.SGD([{"params": first}, {"params": rest}], lr=lr)
 
-    assert any("lora" in name for name in every(ForeignOptimizer(make)))
+    box = ForeignOptimizer(make)
+    assert any("lora" in name for name in every(box))
+    told = "no parameter has 'lora' in its name that it was given"  # by its own module
+    assert box.missed == told * (some is of_layers)
 
 
 def test_parts_that_a_model_may_have_are_told() -> None:
@@ -233,6 +254,15 @@ def test_what_no_name_can_have_is_told() -> None:
     box = ForeignOptimizer(lambda model, lr: chosen(model, lambda name: name.startswith("to.")))
     assert every(box) == [*chain(*NAMES.values())]
     assert box.missed == "no parameter has 'to.' in its name that it was given"
+
+
+def test_what_was_not_meant_so_is_told() -> None:
+    """There is a name with both, and not where they are looked for."""
+
+    def make(model: torch.nn.Module, lr: float) -> Any:
+        return alone(model, lambda name: name.split(".")[0] == "x" and name.split(".")[-1] == "y")
+
+    assert ForeignOptimizer(make).missed == "no parameter has 'y' in its name that it was given"
 
 
 PATTERN = re.compile("head")

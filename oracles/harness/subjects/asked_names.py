@@ -135,15 +135,16 @@ for _method, _equal in DERIVED.items():
 def spelled_out(questions: Sequence[Question], words: Sequence[str]) -> list[Question]:
     """With each of some words that names may have been looked up among.
 
+    What is there is asked whether it is the name, and notes that itself.
+
     >>> (question,) = spelled_out([Question(LOOKED_UP, "is", "bias")], ["token"])
-    >>> question[:3], question.yes
-    (('is', 'token', 'bias'), False)
+    >>> question[:3]
+    ('is', 'token', 'bias')
     """
     found = []
     for one in questions:
         if one.how == LOOKED_UP:
-            some = (one._replace(how=one.word, word=word) for word in words)
-            found += [each._replace(yes=each.holds(each.asked)) for each in some]
+            found += [one._replace(how=one.word, word=word) for word in words]
         else:
             found.append(one)
     return found
