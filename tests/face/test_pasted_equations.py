@@ -58,6 +58,20 @@ def test_an_ascent_is_a_switch_that_is_always_on() -> None:
 
 
 SEVERAL = {
+    "letters in a font, in hats": (
+        r"\boldsymbol{m}_t \leftarrow \beta_1 \boldsymbol{m}_{t-1} + (1-\beta_1)\boldsymbol{g}_t"
+        "\n"
+        r"\boldsymbol{v}_t \leftarrow \beta_2 \boldsymbol{v}_{t-1} + (1-\beta_2)\boldsymbol{g}_t^2"
+        "\n"
+        r"\hat{\boldsymbol{m}}_t \leftarrow \frac{\boldsymbol{m}_t}{1-\beta_1^t}"
+        "\n"
+        r"\hat{\mathbf{v}}_t \leftarrow \frac{\boldsymbol{v}_t}{1-\beta_2^t}"
+        "\n"
+        r"\boldsymbol{\theta}_t \leftarrow \boldsymbol{\theta}_{t-1} - \alpha \left("
+        r"\frac{\hat{\boldsymbol{m}}_t}{\sqrt{\hat{\boldsymbol{v}}_t}+\epsilon}"
+        r" + \lambda\boldsymbol{\theta}_{t-1}\right)",
+        "AdamW's decoupled_lr",
+    ),
     "v̂ of the first version of Dozat's paper": (
         "m = β1 m + (1-β1) g; v = β2 v + (1-β2) g²; m̂ = β1 m/(1-β1^(t+1)) + (1-β1) g/(1-β1^t); "
         "v̂ = β2 v/(1-β2^t); w -= lr*m̂/(√(v̂) + ε)",

@@ -15,7 +15,9 @@ _SUFFIXES = {"\u0302": "_hat", "\u0304": "_bar", "\u0305": "_bar", "\u0303": "_t
 _FONTS = "vec|mathbf|mathcal|mathscr|mathrm|mathit|boldsymbol|bm|text|operatorname"
 _MINUS = str.maketrans("−–", "--")
 
-_LETTER_OF = r"\s*\{\s*(\\?[\w-]+)\s*\}|\s*(\\[A-Za-z]+)|\s+([A-Za-z])"
+_BRACED = r"\s*\{\s*(\\?[\w-]+)\s*\}"
+_IN_A_FONT = rf"\s*\{{\s*\\(?:{_FONTS}){_BRACED}\s*\}}"
+_LETTER_OF = rf"{_IN_A_FONT}|{_BRACED}|\s*(\\[A-Za-z]+)|\s+([A-Za-z])"
 _COMMAND = rf"\\({'|'.join(_ACCENTS)}|{_FONTS})(?:{_LETTER_OF})"
 _DRESSED = re.sub(r"\((?!\?)", "(?:", _COMMAND)
 _LETTER = "[\u0370-\u03ff\u2113\U0001d400-\U0001d7ff][\u0300-\u036f]*[0-9]*"
@@ -40,9 +42,11 @@ def identifier(word: str) -> str:
 
     >>> [identifier(word) for word in ("β₁", r"\hat{m}_{t-1}", "v[t+1]", "v'", "w_old", "λ")]
     ['beta1', 'm_hat__m1', 'v__p1', 'v__new', 'w__old', 'lambda_']
+    >>> identifier(r"\hat{\boldsymbol{m}}_t")
+    'm_hat__p0'
     """
     word, prime = word.rstrip("'′"), word[-1:] in "'′"
-    word = re.sub(_COMMAND, lambda m: (m[2] or m[3] or m[4]) + _ACCENTS.get(m[1], ""), word)
+    word = re.sub(_COMMAND, _dressed, word)
     word = re.sub(r"\[(.*?)\]|_\{\((.*?)\)\}", lambda m: f"_{{{m[1] or m[2]}}}", word)
     word = re.sub(f"[{LOWERED}]+", lambda m: f"_{{{m[0]}}}", word)
     word = unicodedata.normalize("NFKD", word).translate(_MINUS)
@@ -61,6 +65,12 @@ def identifier(word: str) -> str:
         name, tag = stem, _TAGS[end]
     name = re.sub(r"_(?=\d)", "", name) + marks + ("_" if name == "lambda" else "")
     return f"{name}__{tag}" if tag else name
+
+
+def _dressed(command: re.Match[str]) -> str:
+    """A letter with its accent, in whichever font it is."""
+    accent, *letters = command.groups()
+    return "".join(filter(None, letters)) + _ACCENTS.get(accent, "")
 
 
 def is_word(name: str) -> bool:
