@@ -56,7 +56,7 @@ WRITTEN: Mapping[str, tuple[Mapping[str, float], str]] = {
 }
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [rule.name for rule in OWN if rule.name in WRITTEN])
 def test_several_written_numbers_are_found(name: str) -> None:
     given, said = WRITTEN[name]
@@ -65,6 +65,7 @@ def test_several_written_numbers_are_found(name: str) -> None:
     assert f"{rule.name}'s {rule.torch.name}, {said} whatever is given" in str(told)
 
 
+@pytest.mark.slow
 def test_the_decay_that_another_rule_has_by_default_is_no_other_rule() -> None:
     """AdamW with Adam's decay goes by Adam's name, whatever the number is."""
 

@@ -110,6 +110,7 @@ def of_a_config(config: Any, model: torch.nn.Module) -> Any:
     return torch.optim.SGD(model.parameters(), lr=config.lr)
 
 
+@pytest.mark.slow
 def test_a_method_of_a_model_is_given_one() -> None:
     """And numbers that are a pair where they must be."""
     told = str(identify(Lit.configure_optimizers, ["AdamW"]))
