@@ -149,8 +149,14 @@ def built(
 ) -> st.SearchStrategy[T]:
     """The strategy for whatever a builder makes of choices."""
     size = STRUCTURE + 2 * CODES
-    raw = st.binary(min_size=size, max_size=size)
-    return raw.map(lambda drawn: build(Choices(drawn, among)))
+
+    def made(drawn: bytes) -> T:
+        return build(Choices(drawn, among))
+
+    # Hypothesis prints the shorter of a value and the call that made it, if that call can be read
+    # as Python. What was drawn says nothing to anybody, so this one cannot.
+    made.__name__ = "<made>"
+    return st.binary(min_size=size, max_size=size).map(made)
 
 
 def strategy(build: Callable[..., Case]) -> Callable[..., st.SearchStrategy[Case]]:
