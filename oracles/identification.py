@@ -522,6 +522,7 @@ def _told(readings: Sequence[Witness], rules: Sequence[Rule]) -> Identification:
         max(out, last.ruled_out),
         sieve=asked[-1],
         written=written,
+        missed=_missed(readings[0]),
         **_unsaid(readings[0], rules),
     )
     if last.fits:
@@ -562,7 +563,7 @@ def _proof(
 def _unsaid(witness: Witness, rules: Sequence[Rule]) -> dict[str, Any]:
     """The learning rate that a record does not say, and its names that no rule has."""
     if not isinstance(witness, Recorded):
-        return {"missed": _missed(witness)}
+        return {}
     unread = set.intersection(*({*witness.unread(rule)} for rule in rules))
     said = any("lr" in witness.takes(rule) for rule in rules)
     usual = {rule.hyper().lr for rule in rules}

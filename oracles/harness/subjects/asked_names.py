@@ -61,9 +61,10 @@ class NotingName(str):
                 self.questions.append(asked)
 
     def __eq__(self, other: object) -> bool:
-        equal = super().__eq__
-        self.note(self.equal, other, lambda word: equal(word) is True)
-        return super().__eq__(other)
+        equal = super().__eq__(other)
+        if isinstance(other, str):
+            self.note(self.equal, other, lambda word: equal)
+        return equal
 
     def __ne__(self, other: object) -> bool:
         return not self == other
@@ -73,9 +74,10 @@ class NotingName(str):
         return super().__hash__()
 
     def __getitem__(self, where: Any) -> NotingName:
-        begins = isinstance(where, slice) and not where.start
-        ends = isinstance(where, slice) and where.stop is None
-        return self.like(super().__getitem__(where), "begins" if begins else "ends" * ends or None)
+        equal = None
+        if isinstance(where, slice):
+            equal = "begins" if not where.start else "ends" if where.stop is None else None
+        return self.like(super().__getitem__(where), equal)
 
 
 LOOKED_UP = "looked up"

@@ -10,6 +10,7 @@ from typing import Any
 from oracles.harness.subjects.aliases import ALIASES
 from oracles.harness.subjects.blackbox import BlackBox, Function
 from oracles.harness.subjects.fits.fit import is_fit
+from oracles.harness.subjects.parameter_names import MODELS
 from oracles.harness.subjects.scheduled import is_scheduled, is_scheduler
 from oracles.naming import unknown
 
@@ -65,7 +66,7 @@ def black_box(
     return optimizer
 
 
-PARAMETERS = ("param", "model", "module", "net", "named")
+PARAMETERS = ("param", "named", *MODELS)
 """How the argument is called that is given parameters, or a model that has them."""
 
 

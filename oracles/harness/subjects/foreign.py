@@ -56,6 +56,8 @@ LEAST = {"lr": 0.01}
 PAIRS: Mapping[str, Any] = MappingProxyType({"betas": (0.9, 0.99), "etas": (0.5, 1.2)})
 """What is given at least where it must be, and one number will not do."""
 
+PATTERNS = "what it looks for in names by patterns cannot be seen"
+
 ROUNDS = 8
 """How often it is looked what else names are asked for, where there are some with the words."""
 
@@ -144,14 +146,12 @@ class Tried(NamedTuple):
         names: by dimension.
         questions: what was asked.
         made: None if they are refused.
-        patterns: whether names may be looked for by patterns.
     """
 
     form: str
     names: Vocabulary
     questions: Sequence[Question] = ()
     made: Any = None
-    patterns: bool = False
 
     @property
     def unanswered(self) -> list[Question]:
@@ -170,8 +170,7 @@ class Tried(NamedTuple):
         groups = getattr(self.made, "param_groups", ())
         if any(not group["params"] for group in groups):
             return "one of its groups is empty with the parameters that it was given"
-        by_name = self.patterns and self.form != TENSORS
-        return "what it looks for in names by patterns cannot be seen" if by_name else ""
+        return ""
 
 
 @dataclass(frozen=True)
@@ -251,10 +250,16 @@ class ForeignOptimizer:
         """By dimension, what parameters are called there."""
         return self._way.names
 
-    @property
+    @cached_property
     def missed(self) -> str:
         """What of it is not seen with these names; empty if all is."""
-        return self._way.missed
+        by_patterns = self.form != TENSORS and has_patterns(self.make)
+        return self._way.missed or PATTERNS * by_patterns
+
+    @cached_property
+    def _words(self) -> list[str]:
+        """Those that it may look names up among."""
+        return looked_up_in(self.make)
 
     @cached_property
     def _way(self) -> Tried:
@@ -295,8 +300,7 @@ class ForeignOptimizer:
                 made = self.make(handed, **{**given, **self.fixed})
         except SubjectError as error:
             questions = [*questions, *lacking(error.__cause__, handed)]
-        asked = spelled_out(questions, looked_up_in(self.make))
-        return Tried(form, names, asked, made, has_patterns(self.make))
+        return Tried(form, names, spelled_out(questions, self._words), made)
 
     @cached_property
     def _least(self) -> tuple[dict[str, Any], ...]:

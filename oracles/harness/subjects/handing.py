@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from oracles.harness.subjects.asked_names import NotingName, Questions, noting
-from oracles.harness.subjects.parameter_names import NAMES, Vocabulary, called
+from oracles.harness.subjects.parameter_names import MODELS, NAMES, Vocabulary, called
 
 Handing = Callable[[Iterable[torch.Tensor], Vocabulary], Any]
 
@@ -154,9 +154,6 @@ def tried(argument: str) -> list[str]:
     >>> tried("named_params")[0], tried("model_or_params")[0], tried("params")[0]
     ('named tensors', 'a model', 'tensors')
     """
-    hints = {
-        NAMED: ("named",),
-        **dict.fromkeys((MODEL, LAYERS), ("model", "module", "net", "self")),
-    }
+    hints = {NAMED: ("named",), **dict.fromkeys((MODEL, LAYERS), (*MODELS, "self"))}
     hinted = [form for form, words in hints.items() if argument.startswith(words)]
     return list(dict.fromkeys([*hinted, *HANDINGS]))

@@ -20,6 +20,9 @@ NAMES: Vocabulary = MappingProxyType(
 """By dimension, the names in turn."""
 
 
+MODELS = ("model", "module", "net")
+"""How an argument begins that is given a whole model."""
+
 OTHER = "other"
 """A part of a model that is there for what it has alone."""
 

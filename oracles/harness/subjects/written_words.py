@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import fnmatch
-import inspect
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from itertools import chain
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from oracles.harness.subjects.aliases import ALIASES
 
-PATTERNS = {re, fnmatch}
+PATTERNS = (re, fnmatch)
 
 
 def looked_up_in(make: Any) -> list[str]:
@@ -38,12 +38,16 @@ def has_patterns(make: Any) -> bool:
     >>> has_patterns(lambda names: [n for n in names if re.search("head", n)])
     True
     """
+    homes = {module.__name__ for module in PATTERNS}
     return any(
-        isinstance(value, re.Pattern)
-        or any(value is module or inspect.getmodule(value) is module for module in PATTERNS)
+        value in PATTERNS if isinstance(value, ModuleType) else _home(value) in homes
         for value in _values(make)
-        if not isinstance(value, CodeType)
     )
+
+
+def _home(value: Any) -> Any:
+    """In which module it, or its type, is written."""
+    return getattr(value, "__module__", type(value).__module__)
 
 
 def _are_keys(value: Any) -> bool:
@@ -86,8 +90,9 @@ def _function(make: Any) -> Any:
 def _at_hand(function: FunctionType) -> Iterator[Any]:
     """The values of its constants, defaults and names."""
     codes = [function.__code__]
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    yield from (inspect.getclosurevars(function).nonlocals.get(name) for name, _ in cells)
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # it is empty yet
+            yield cell.cell_contents
     yield from function.__defaults__ or ()
     for code in codes:
         codes += [value for value in code.co_consts if isinstance(value, CodeType)]
